@@ -1,0 +1,269 @@
+"""What each kind of step does to the world, and how it is taken back. Every act may run twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from deployctl.domain.plan import Kind, Step, StepKind
+from deployctl.domain.release import Change, Instance, Release
+from deployctl.errors import DeployctlError, NotFound, NotHealthy, RevertedAfterSwitch
+from deployctl.labels import common_labels, container_labels, container_name, keep_tag
+from deployctl.ports import ContainerSpec, NetworkSpec
+from deployctl.prove import Trial
+from deployctl.runner import Act, Walk
+
+DRAIN_LOOK = 0.05  # seconds between two counts of open requests
+
+
+# -- image, network, container ------------------------------------------------------------------------------------
+def keep_image(walk: Walk, step: Step) -> str:
+    """Have the exact image here, pulled by digest when it is gone, and keep it with a tag of ours."""
+    s, release = walk.services, _release(walk, step)
+    bundle = release.bundle
+    if s.engine.find_image(bundle.digest) is None:
+        if bundle.repo_digest is None:
+            raise NotFound(f"the image of {release.version} ({bundle.digest[7:19]}) is no longer on this server, and no "
+                           "registry is known to have it", remedy=[f"build or load {bundle.image} again"])
+        s.engine.pull_image(bundle.repo_digest, progress=s.report.detail)
+    s.engine.keep_image(bundle.digest, keep_tag(s.home, release.app, release.number))
+    return f"{bundle.image}  {bundle.digest[7:19]}"
+
+
+def ensure_network(walk: Walk, step: Step) -> str:
+    """Make the app's network; its guard route comes first, so that its addresses can never mean a stranger."""
+    s, app = walk.services, walk.facts.app
+    if s.bridged:
+        s.guard.ensure(app.subnet)
+    s.engine.ensure_network(NetworkSpec(app.network, app.bridge, app.subnet, app.gateway, common_labels(s, app.name)))
+    return app.subnet
+
+
+def create_container(walk: Walk, step: Step) -> str:
+    s, release = walk.services, _release(walk, step)
+    low, high = s.spec.ports
+    instance = s.ledger.add_instance(
+        release.app, release.number, container_name(s.home, release), ports=range(low, high + 1),
+        taken=lambda port: s.guard.port_taken("127.0.0.1", port))
+    seen = s.engine.ensure_created(ContainerSpec(
+        name=instance.name, bundle=release.bundle, network=walk.facts.app.network, address=instance.address,
+        publish=instance.host_port, hostname=release.app,
+        labels=container_labels(s, release, operation=walk.deployment.id)))
+    s.ledger.set_instance(release.app, release.number, container=seen.id, failed=False,
+                          beside=walk.plan.kind is Kind.START)
+    return f"container {instance.name} on 127.0.0.1:{instance.host_port}"
+
+
+def start_container(walk: Walk, step: Step) -> str:
+    instance = _instance(walk, step)
+    try:
+        walk.services.engine.ensure_started(_id(instance))
+    except DeployctlError:
+        walk.keep_failed = True
+        raise
+    return f"127.0.0.1:{instance.host_port}"
+
+
+def prove_healthy(walk: Walk, step: Step) -> str:
+    """Pass the health gate: the whole trial, or one good answer of a release that is warm."""
+    s, release = walk.services, _release(walk, step)
+    trial = Trial(release, _instance(walk, step), s, walk.check, active=_active(walk),
+                  engine_away=walk.facts.engine_away is not None)
+    try:
+        text = trial.quick() if walk.facts.is_warm(step.release) else trial.until_ready()
+    except NotHealthy as e:
+        walk.keep_failed = True
+        s.ledger.mark_failed(release.app, release.number, why=e.message)
+        raise
+    if not release.proven_at:
+        s.ledger.mark_proven(release.app, release.number, at=s.clock.utc())
+    return text
+
+
+# -- traffic --------------------------------------------------------------------------------------------------------
+def let_proxy_know(walk: Walk, step: Step) -> str:
+    """Let HAProxy carry the instance, and the app's stable address, still without traffic."""
+    s, instance = walk.services, _instance(walk, step)
+    s.engine.set_restart(_id(instance), always=True)
+    if walk.wishes is not None:
+        s.ledger.set_wishes(walk.wishes)
+    s.ledger.set_instance(instance.app, instance.release, routed=True)
+    s.traffic.sync()
+    return walk.wishes.address or "" if walk.wishes else ""
+
+
+def switch_traffic(walk: Walk, step: Step) -> str:
+    target = walk.plan.target if walk.plan.kind is Kind.STOP else step.release
+    switched = walk.services.traffic.switch(walk.plan.app, target)
+    walk.switched, walk.switch_ms = True, switched.ms
+    return f"confirmed by HAProxy in {switched.ms:.1f} ms"
+
+
+def watch_candidate(walk: Walk, step: Step) -> str:
+    release = _release(walk, step)
+    trial = Trial(release, _instance(walk, step), walk.services, walk.check, active=_active(walk))
+    try:
+        return trial.watch(walk.facts.app.policy.watch)
+    except NotHealthy as e:
+        walk.keep_failed = True
+        walk.services.ledger.mark_failed(release.app, release.number, why=e.message)
+        back = RevertedAfterSwitch(f"{release.version} failed under traffic: {e.message} Traffic went back by itself.",
+                                   remedy=e.remedy)
+        back.details = e.details
+        raise back from e
+
+
+def promote(walk: Walk, step: Step) -> str:
+    s, plan = walk.services, walk.plan
+    change = s.ledger.promote(
+        Change(0, plan.app, plan.kind, plan.source, plan.target, s.clock.utc(), s.actor, walk.deployment.note,
+               walk.switch_ms, walk.held, walk.lifted),
+        deployment=walk.deployment.id, token=walk.token)
+    walk.promoted, walk.revision = True, change.revision
+    if walk.held is not None or walk.lifted is not None:
+        s.traffic.sync()  # a held version must not be reached by cookie any more
+    return f"revision {change.revision}"
+
+
+# -- retiring ---------------------------------------------------------------------------------------------------------
+def drain(walk: Walk, step: Step) -> str:
+    """Wait until nobody is served by that release any more, at most the app's drain time; then close the rest."""
+    s, app = walk.services, walk.plan.app
+    end = s.clock.now() + walk.facts.app.policy.drain
+    while open_requests := s.traffic.in_flight(app, step.release):
+        if s.clock.now() >= end:
+            s.traffic.cut(app, step.release)
+            return f"{open_requests} still open after {walk.facts.app.policy.drain:g} s were closed"
+        s.report.detail(f"{open_requests} open requests")
+        s.clock.sleep(DRAIN_LOOK)
+    return "nothing open"
+
+
+def stop_container(walk: Walk, step: Step) -> str:
+    s, instance, release = walk.services, _instance(walk, step), _release(walk, step)
+    s.ledger.set_instance(instance.app, instance.release, routed=False, beside=False)
+    s.traffic.sync()
+    started = s.clock.now()
+    s.engine.ensure_stopped(_id(instance), grace=release.bundle.stop_grace)
+    if s.clock.now() - started >= release.bundle.stop_grace:
+        walk.warn(f"{release.version} did not end within stop_grace ({release.bundle.stop_grace:g} s) and was killed")
+    return ""
+
+
+def remove_container(walk: Walk, step: Step) -> str:
+    _remove(walk, step.release)
+    return ""
+
+
+def _remove(walk: Walk, number: int) -> None:
+    s, app = walk.services, walk.plan.app
+    instance = s.ledger.find_instance(app, number)
+    if instance is None:
+        return
+    if instance.routed:
+        s.ledger.set_instance(app, number, routed=False)
+        s.traffic.sync()
+    seen = s.engine.find_container(instance.container or instance.name)
+    if seen is not None and seen.labels.get("deployctl.home") == str(s.home):
+        s.engine.ensure_removed(seen.id)
+    s.ledger.remove_instance(app, number)
+    s.engine.release_image(keep_tag(s.home, app, number))
+
+
+# -- taking back --------------------------------------------------------------------------------------------------------
+def switch_back(walk: Walk, step: Step) -> None:
+    walk.services.traffic.switch(walk.plan.app, walk.plan.source)
+
+
+def forget_route(walk: Walk, step: Step) -> None:
+    """Let HAProxy forget an instance that this walk has started, and restore the app's former address."""
+    s = walk.services
+    if walk.wishes is not None:
+        s.ledger.set_wishes(walk.facts.app)
+    if any(done.kind is StepKind.START for done in walk.begun):
+        s.ledger.set_instance(walk.plan.app, step.release, routed=False)
+    s.traffic.sync()
+
+
+def stop_again(walk: Walk, step: Step) -> None:
+    """Stop what this walk started. A failed candidate stays, stopped, for inspection; others as they were."""
+    s, instance = walk.services, walk.services.ledger.find_instance(walk.plan.app, step.release)
+    if instance is None or instance.container is None:
+        return
+    s.engine.set_restart(instance.container, always=False)
+    s.engine.ensure_stopped(instance.container, grace=_release(walk, step).bundle.stop_grace)
+    if walk.keep_failed:
+        s.ledger.set_instance(walk.plan.app, step.release, failed=True)
+
+
+def uncreate(walk: Walk, step: Step) -> None:
+    """Remove what this walk created, unless it failed by itself: then it stays and older failed ones go."""
+    if not walk.keep_failed:
+        _remove(walk, step.release)
+        return
+    for instance in walk.services.ledger.instances(walk.plan.app):
+        if instance.failed and instance.release != step.release:
+            _remove(walk, instance.release)
+
+
+def untag(walk: Walk, step: Step) -> None:
+    """Give the image back when no container of the release is left."""
+    if walk.services.ledger.find_instance(walk.plan.app, step.release) is None:
+        walk.services.engine.release_image(keep_tag(walk.services.home, walk.plan.app, step.release))
+
+
+def remove_empty_network(walk: Walk, step: Step) -> None:
+    s, app = walk.services, walk.facts.app
+    if not s.ledger.instances(app.name):
+        s.engine.ensure_network_gone(app.network)
+        if s.bridged:
+            s.guard.ensure_gone(app.subnet)
+
+
+ACTIONS: Mapping[StepKind, Act] = {
+    StepKind.IMAGE: keep_image,
+    StepKind.NETWORK: ensure_network,
+    StepKind.CREATE: create_container,
+    StepKind.START: start_container,
+    StepKind.HEALTH: prove_healthy,
+    StepKind.ROUTE: let_proxy_know,
+    StepKind.SWITCH: switch_traffic,
+    StepKind.WATCH: watch_candidate,
+    StepKind.PROMOTE: promote,
+    StepKind.DRAIN: drain,
+    StepKind.STOP: stop_container,
+    StepKind.PRUNE: remove_container,
+}
+
+UNDOS: Mapping[StepKind, Callable[[Walk, Step], None]] = {
+    StepKind.SWITCH: switch_back,
+    StepKind.ROUTE: forget_route,
+    StepKind.START: stop_again,
+    StepKind.CREATE: uncreate,
+    StepKind.NETWORK: remove_empty_network,
+    StepKind.IMAGE: untag,
+}
+
+
+# -- reading what a step is about -----------------------------------------------------------------------------------------
+def _release(walk: Walk, step: Step) -> Release:
+    release = walk.facts.releases.get(step.release)
+    if release is None:
+        raise NotFound(f"{walk.plan.app} has no release {step.release}")
+    return release
+
+
+def _instance(walk: Walk, step: Step) -> Instance:
+    instance = walk.services.ledger.find_instance(walk.plan.app, step.release)
+    if instance is None:
+        raise NotFound(f"release {step.release} of {walk.plan.app} has no container")
+    return instance
+
+
+def _id(instance: Instance) -> str:
+    return instance.container or instance.name
+
+
+def _active(walk: Walk) -> Release | None:
+    return walk.facts.releases.get(walk.plan.source) if walk.plan.source is not None else None
+
+

@@ -1,0 +1,86 @@
+"""Every verb as data: what help, completion and typing errors need without importing the verb itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One verb. `module` is the file in cli/ that holds it; `takes` are its positional words, as help shows them."""
+
+    name: str
+    module: str
+    section: str
+    line: str
+    takes: str = ""
+    examples: tuple[str, ...] = ()
+    see: tuple[str, ...] = ()
+
+    @property
+    def attribute(self) -> str:
+        return self.name.replace(" ", "_") + "_command"
+
+
+SECTIONS = ("Start", "Change", "Look", "Manage")
+
+_ENTRIES = (
+    Entry("demo", "commands_manage", "Start", "Try it: two versions, visitors, one of them broken, on 127.0.0.1 only.",
+          examples=("demo", "demo --stop"), see=("rollback", "init")),
+    Entry("init", "commands_manage", "Start", "Write config/APP.toml for an app of your own.", "[APP]",
+          ("init shop --image registry.example.com/acme/shop --port 8080 --health /healthz", "init --image acme/shop"),
+          ("upgrade", "doctor")),
+    Entry("doctor", "commands_manage", "Start", "Check Docker, HAProxy, ledger, ports and disk; name a fix for each.",
+          examples=("doctor", "doctor -o json"), see=("status",)),
+    Entry("completion", "commands_manage", "Start", "Print the completion script of a shell.", "SHELL",
+          ('source <(deployctl completion bash)', "completion fish")),
+    Entry("version", "commands_manage", "Start", "Print the version of deployctl.",
+          examples=("version", "version -o json")),
+    Entry("help", "commands_manage", "Start", "Explain a command; the same as COMMAND -h.", "[COMMAND]",
+          ("help rollback", "help app remove")),
+    Entry("upgrade", "commands_change", "Change", "Start a version beside the active one, prove it, move the traffic.",
+          "[APP] VERSION", ("upgrade shop v42", 'upgrade shop v42 -m "new checkout flow" --env WORKERS=6'),
+          ("status", "rollback", "logs")),
+    Entry("rollback", "commands_change", "Change", "Move the traffic back to the version that served well before.",
+          "[APP] [VERSION]", ("rollback shop", 'rollback shop v41 -m "checkout 500s"'), ("undo", "unhold", "status")),
+    Entry("undo", "commands_change", "Change", "Reverse the last change of traffic and the hold it made.", "[APP]",
+          ("undo shop", "undo shop --dry-run"), ("history",)),
+    Entry("start", "commands_change", "Change", "Run a version without traffic, beside the others.", "[APP] VERSION",
+          ("start shop v40", "start shop v43 --image acme/shop:rc1"), ("upgrade", "stop")),
+    Entry("stop", "commands_change", "Change", "Stop a version; its container is kept.", "[APP] VERSION",
+          ("stop shop v40", "stop shop v41 --dry-run"), ("start", "prune")),
+    Entry("hold", "commands_change", "Change", "Keep a version from being deployed again.", "[APP] VERSION",
+          ('hold shop v42 -m "cart totals wrong"', "hold v42"), ("unhold",)),
+    Entry("unhold", "commands_change", "Change", "Let a version that is on hold be deployed again.", "[APP] VERSION",
+          ("unhold shop v42", "unhold v42"), ("hold", "upgrade")),
+    Entry("abort", "commands_change", "Change", "Stop the deployment that runs now; what served keeps serving.", "[APP]",
+          ("abort shop", 'abort shop -m "wrong image"'), ("status", "history")),
+    Entry("prune", "commands_change", "Change", "Remove the containers that retention does not keep.", "[APP]",
+          ("prune shop --dry-run", "prune shop"), ("status",)),
+    Entry("status", "commands_look", "Look", "Show who serves, how healthy it is and what stands by.", "[APP]",
+          ("status", "status shop --watch"), ("history", "logs", "doctor")),
+    Entry("history", "commands_look", "Look", "List every change of traffic: when, what, by whom and why.", "[APP]",
+          ("history shop", "history shop -n 5 -o json"), ("show", "diff", "undo")),
+    Entry("show", "commands_look", "Look", "Show one version: image, bundle, health and its last deployment.",
+          "[APP] VERSION", ("show shop v42", "show v42 -o json"), ("diff", "logs")),
+    Entry("diff", "commands_look", "Look", "Compare two versions; the second is the active one unless named.",
+          "[APP] VERSION [VERSION]", ("diff shop v41", "diff shop v41 v42 --exit-code"), ("show",)),
+    Entry("logs", "commands_look", "Look", "Print what the versions wrote, with a column for the version.",
+          "[APP] [VERSION]", ("logs shop --since 10m", "logs shop v42 -f --grep error"), ("status", "show")),
+    Entry("app", "commands_app", "Manage", "List the apps of this home, or remove one.", "COMMAND",
+          ("app list", "app remove shop"), ("init",)),
+    Entry("app list", "commands_app", "", "List the apps with their addresses.",
+          examples=("app list", "app list -o tsv"), see=("status",)),
+    Entry("app remove", "commands_app", "", "Take an app out of traffic and remove all that deployctl made for it.",
+          "[APP]", ("app remove shop", "app remove shop --yes"), ("status",)),
+)  # fmt: skip
+
+CATALOGUE = {entry.name: entry for entry in _ENTRIES}
+ALIASES = {"ps": "status", "releases": "history", "deploy": "upgrade"}  # hidden; the real name is said once
+
+
+def below(group: str) -> list[str]:
+    """Return the words that may follow `group`, in the order of the help text."""
+    names = [name for name in CATALOGUE if " " not in name] if not group else [
+        name.removeprefix(f"{group} ") for name in CATALOGUE if name.startswith(f"{group} ")]
+    return names

@@ -1,0 +1,100 @@
+"""What a stream can show. Text is written for UTF-8 and colour-free; this is the one place that takes away or adds.
+
+No control character of a note, a log or a name reaches the terminal: `say` makes them visible.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TextIO
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_ASCII = str.maketrans({
+    "→": "->", "…": "...", "“": '"', "”": '"', "‘": "'", "’": "'", "–": "-", "—": "-", "−": "-", "·": "-",
+    "×": "x", "✓": "ok", "✗": "FAIL",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The abilities of one stream and the wishes of the person behind it."""
+
+    width: int | None = None  # columns; None: lines may be as long as they are
+    relative: bool = False  # times as "12 min ago"
+    colour: bool = False
+    live: bool = False  # lines may be drawn again
+    utf8: bool = True
+    wide: bool = False  # every column, please
+    quiet: bool = False  # the answer without hints
+    now: datetime = field(default_factory=lambda: datetime.now(UTC).astimezone())
+
+    @property
+    def good(self) -> str:
+        return "✓" if self.utf8 else "ok"
+
+    @property
+    def bad(self) -> str:
+        return "✗" if self.utf8 else "FAIL"
+
+    @property
+    def warn(self) -> str:
+        return "!" if self.utf8 else "warn"
+
+    def say(self, text: str) -> str:
+        """Return one line that the stream can carry, control characters made visible."""
+        text = _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
+        return text if self.utf8 else text.translate(_ASCII).encode("ascii", "backslashreplace").decode()
+
+    def finish(self, lines: list[str]) -> str:
+        """Return the whole text, ready to be written."""
+        said = [self.say(line).rstrip() for line in lines]
+        return "".join(f"{_paint(line) if self.colour else line}\n" for line in said)
+
+
+def look_of(stream: TextIO, environ: Mapping[str, str], *, no_color: bool = False, wide: bool = False,
+            quiet: bool = False) -> Look:
+    """Return what that stream can show. NO_COLOR, TERM=dumb, CI and FORCE_COLOR are honoured."""
+    tty, dull = stream.isatty(), bool(environ.get("CI")) or environ.get("TERM") == "dumb"
+    forbidden = no_color or bool(environ.get("NO_COLOR"))
+    forced = environ.get("FORCE_COLOR", "0") not in {"", "0", "false"}
+    return Look(
+        width=_width(stream, environ) if tty and not dull else None,
+        relative=tty,
+        colour=not forbidden and (forced or (tty and not dull)),
+        live=tty and not dull and not forbidden,
+        utf8=(getattr(stream, "encoding", None) or "").lower().replace("-", "") in {"utf8", "utf8sig"},
+        wide=wide,
+        quiet=quiet,
+    )
+
+
+def _width(stream: TextIO, environ: Mapping[str, str]) -> int | None:
+    told = environ.get("COLUMNS", "")
+    if told.isascii() and told.isdigit() and int(told) > 0:
+        return int(told)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except (OSError, ValueError):
+        return None
+
+
+# -- colour: which slot, and trouble; the word or sign is always there, too ---------------------------------------
+_STYLES = (
+    (re.compile(r"(^ *|  )(✗|FAIL)(?= )"), "31"),
+    (re.compile(r"(^ *|  )(!|warn)(?= )"), "33"),
+    (re.compile(r"(^ *|  |\()(blue)(?=\)|  | *$)"), "34"),
+    (re.compile(r"(^ *|  |\()(green)(?=\)|  | *$)"), "36"),
+)
+_HEADER = re.compile(r" *[A-Z0-9][A-Z0-9/]+(?: +[A-Z0-9/]+)+")
+
+
+def _paint(line: str) -> str:
+    if _HEADER.fullmatch(line):
+        return f"\x1b[1m{line}\x1b[0m"
+    for pattern, style in _STYLES:
+        line = pattern.sub(rf"\g<1>\x1b[{style}m\g<2>\x1b[0m", line)
+    return line

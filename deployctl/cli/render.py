@@ -1,0 +1,105 @@
+"""The text of what a changing verb gave back. Line 1 is what is so now; the rest is what to know and to type next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from deployctl.cli.look import Look
+from deployctl.cli.tables import Column, Table
+from deployctl.cli.times import took
+from deployctl.usecases.results import Done, Finding, Moved, Preview
+
+
+# -- upgrade, rollback, undo --------------------------------------------------------------------------------------
+def moved_text(moved: Moved, look: Look) -> list[str]:
+    """Return where the traffic is now, what it took, and the way back."""
+    if not moved.changed:
+        return [f"{look.good} {moved.target} already serves {moved.app}. Nothing to do."]
+    lines = [f"{look.good if moved.confirmed else look.warn} {_headline(moved)}"]
+    if not look.quiet:
+        lines += [f"  {line}" for line in (*_holds(moved), _next(moved)) if line]
+    return lines + [f"{look.warn} {warning}" for warning in moved.warnings]
+
+
+def _headline(moved: Moved) -> str:
+    colour = f" ({moved.colour})" if moved.colour else ""
+    confirmed = "confirmed by HAProxy" if moved.confirmed else "HAProxy did not confirm it"
+    if moved.kind == "Upgrade":
+        sure = "" if moved.confirmed else f", {confirmed}"
+        return (f"{moved.target} serves 100 % of {moved.app}. Ready in {took(moved.total_ms)}, "
+                f"switched in {took(moved.switch_ms)}{sure}, {_failed(moved)} during the switch.")
+    return (f"{moved.app} is back on {moved.target}{colour}. Switched in {took(moved.switch_ms)}, {confirmed}, "
+            f"{_failed(moved)}. Revision {moved.revision}.")
+
+
+def _failed(moved: Moved) -> str:
+    return f"{moved.failed_requests} request{'' if moved.failed_requests == 1 else 's'} failed"
+
+
+def _holds(moved: Moved) -> list[str]:
+    held = [f"{v} is on hold: it will not be deployed again until deployctl unhold {moved.app} {v}. "
+            "Newer versions are fine." for v in moved.held]
+    return held + [f"{v} is no longer on hold." for v in moved.lifted]
+
+
+def _next(moved: Moved) -> str | None:
+    if moved.source is None:
+        return f"Look: deployctl status {moved.app}"
+    if moved.kind != "Upgrade":
+        return f"Undo: deployctl undo {moved.app}"
+    warm = f"{moved.standby} stays warm. " if moved.standby else ""
+    return f"{warm}Back: deployctl rollback {moved.app}"
+
+
+# -- the other changing verbs -------------------------------------------------------------------------------------
+def done_text(done: Done, look: Look) -> list[str]:
+    """Return the one sentence and, unless quiet, its details."""
+    return [f"{look.good} {done.sentence}", *(f"  {line}" for line in ([] if look.quiet else done.details))]
+
+
+# -- dry run --------------------------------------------------------------------------------------------------------
+def preview_text(preview: Preview, look: Look) -> list[str]:
+    """Return the plan, numbered, and what it would bring back."""
+    plan = preview.plan
+    if not plan.steps:
+        return [f"{plan.summary}: nothing to do.", *_warned(preview.warnings, look)]
+    how = " (warm: nothing has to boot)" if plan.warm else ""
+    lines = [f"Would do {plan.summary}{how}"]
+    lines += [f"  {n:>2}. {step.kind.capitalize():<8} {step.sentence}" for n, step in enumerate(plan.steps, 1)]
+    return [*lines, *preview.restores, *_warned(preview.warnings, look), "Nothing was done."]
+
+
+def preview_table(preview: Preview) -> Table:
+    return Table(
+        (Column("STEP", right=True), Column("KIND"), Column("RELEASE", right=True), Column("SENTENCE", elastic=True)),
+        tuple((str(n), step.kind, str(step.release), step.sentence) for n, step in enumerate(preview.plan.steps, 1)),
+    )
+
+
+def _warned(warnings: Sequence[str], look: Look) -> list[str]:
+    return [f"{look.warn} {warning}" for warning in warnings]
+
+
+# -- doctor ---------------------------------------------------------------------------------------------------------
+def findings_text(findings: Sequence[Finding], look: Look) -> list[str]:
+    """Return one line each, the fix below what is not well."""
+    broad = max((len(found.name) for found in findings), default=0)
+    lines = []
+    for found in findings:
+        lines.append(f"{_sign(found, look)} {found.name:<{broad}}  {found.text}")
+        if found.fix and not found.ok:
+            lines.append(f"    Fix: {found.fix}")
+    bad = sum(1 for found in findings if not found.ok and found.fatal)
+    return [*lines, "", f"{bad} of {len(findings)} checks need something." if bad else "All is well."]
+
+
+def _sign(found: Finding, look: Look) -> str:
+    width = len(look.bad) if look.utf8 else 4
+    return (look.good if found.ok else look.bad if found.fatal else look.warn).ljust(width)
+
+
+def findings_table(findings: Sequence[Finding]) -> Table:
+    return Table(
+        (Column("CHECK"), Column("RESULT"), Column("TEXT"), Column("FIX")),
+        tuple((f.name, "ok" if f.ok else "fail" if f.fatal else "warn", f.text, f.fix or "") for f in findings),
+    )

@@ -1,0 +1,57 @@
+"""The text of a failure: what happened, who serves now, the evidence, and what to type next."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from deployctl.cli.look import Look
+from deployctl.errors import AttentionNeeded, DeployctlError, Invalid, RevertedAfterSwitch
+
+_LABELS = {
+    "status": "Look", "history": "Look", "logs": "Look", "show": "Look", "diff": "Look", "doctor": "Check",
+    "rollback": "Back", "undo": "Back", "abort": "Stop it", "unhold": "Lift it", "init": "Make it",
+}  # fmt: skip
+_PROGRAM = re.compile(r"(sudo|docker|ls|df|ss|chmod|chown|unset|newgrp|pip|ldd|ip|systemctl) ")
+
+
+def error_text(error: DeployctlError, look: Look) -> list[str]:
+    """Return the lines for people; the same facts as the error's JSON."""
+    first, *more = error.message.splitlines() or [type(error).__name__]
+    lines = [f"{look.bad} {first}", *(f"  {line}" for line in more)]
+    if error.serving is not None:
+        lines.append(f"  {_state_word(error)}: {serving_sentence(error.serving)}")
+    for detail in error.details:
+        lines += [f"  {line}" for line in detail.splitlines()]
+    return lines + [f"  {_remedy(line)}" for line in error.remedy]
+
+
+def _state_word(error: DeployctlError) -> str:
+    if isinstance(error, AttentionNeeded):
+        return "Now"
+    return "Traffic went back" if isinstance(error, RevertedAfterSwitch) else "Nothing changed"
+
+
+def serving_sentence(serving: Mapping[str, Any]) -> str:
+    """Return who answers visitors, in words."""
+    version, address = serving.get("version"), serving.get("address")
+    if not version:
+        return "no version serves."
+    where = f" on {address}" if address else ""
+    return f"{version} serves 100 % of {serving['app']}{where}." if serving.get("app") else f"{version} serves{where}."
+
+
+def _remedy(line: str) -> str:
+    words = line.split()
+    if words[:1] == ["deployctl"]:
+        return f"{_LABELS.get(words[1], 'Next') if len(words) > 1 else 'Next'}: {line}"
+    return f"Run: {line}" if _PROGRAM.match(line) else line[:1].upper() + line[1:]
+
+
+def hint_help(error: Invalid, command: str) -> Invalid:
+    """Add the way to the help text, once."""
+    line = f"{command} -h"
+    if line not in error.remedy:
+        error.remedy.append(line)
+    return error

@@ -1,0 +1,155 @@
+"""The text of `history`, `show` and `diff`: what happened, what a version is, and what two versions do not share."""
+
+from __future__ import annotations
+
+from deployctl.cli.look import Look
+from deployctl.cli.render_status import NONE, short_digest
+from deployctl.cli.tables import Column, Table, lay_out
+from deployctl.cli.times import span, took, when
+from deployctl.domain.deployment import Deployment
+from deployctl.domain.planner import spoken
+from deployctl.domain.release import Bundle
+from deployctl.usecases.results import DiffLine, DiffView, HistoryLine, HistoryView, ReleaseView
+
+GROUPS = ("image", "env", "limits", "command", "health", "ports")
+
+
+# -- history --------------------------------------------------------------------------------------------------------
+def history_text(view: HistoryView, look: Look) -> list[str]:
+    """Return one line for each change of traffic and each attempt that failed, the last one first."""
+    if not (view.lines or view.attempts):
+        return [f"Nothing was deployed yet. First version: deployctl upgrade {view.app} VERSION"]
+    return lay_out(history_table(view, look), look)
+
+
+def history_table(view: HistoryView, look: Look) -> Table:
+    columns = (Column("REV", right=True), Column("WHEN"), Column("WHAT"), Column("BY"), Column("TOOK", right=True),
+               Column("NOTE", elastic=True))
+    rows = [(line.change.at, _change_row(line, look)) for line in view.lines]
+    rows += [(attempt.started_at, _attempt_row(attempt, view, look)) for attempt in view.attempts]
+    return Table(columns, tuple(row for _, row in sorted(rows, key=lambda pair: pair[0], reverse=True)))
+
+
+def _change_row(line: HistoryLine, look: Look) -> tuple[str, ...]:
+    change = line.change
+    return (str(change.revision), when(change.at, look), _what(change.kind, line.source, line.target), change.actor,
+            took(change.switch_ms), _first_line(change.note))
+
+
+def _attempt_row(attempt: Deployment, view: HistoryView, look: Look) -> tuple[str, ...]:
+    source, target = (view.releases.get(n) if n is not None else None for n in (attempt.source, attempt.target))
+    how = attempt.outcome or f"in phase {attempt.phase}"
+    return (NONE, when(attempt.started_at, look), f"{_what(attempt.kind, source, target)} {look.bad} {how}", attempt.actor,
+            span(attempt.started_at, attempt.finished_at) or NONE, _first_line(attempt.error or attempt.note))
+
+
+def _what(kind: str, source: str | None, target: str | None) -> str:
+    if kind in {"upgrade", "rollback", "undo"}:
+        return f"{kind:<8}  {f'{source} → ' if source else ''}{target or 'nothing'}"
+    return f"{kind:<8}  {source or target or ''}".rstrip()
+
+
+def _first_line(text: str) -> str:
+    first, *more = text.strip().splitlines() or [""]
+    return f"{first} …" if more else first
+
+
+# -- show -------------------------------------------------------------------------------------------------------------
+def show_text(view: ReleaseView, look: Look) -> list[str]:
+    """Return the release and its bundle. Environment values are not shown, only names."""
+    facts = [(name, text) for name, text in _facts(view, look) if text]
+    broad = max(len(name) for name, _ in facts)
+    title = f"{view.app} {view.release.version}   {'live' if view.role == 'active' else view.role}"
+    lines = [title, "", *(f"  {name:<{broad}}  {text}" for name, text in facts)]
+    return lines + _last(view, look)
+
+
+def _facts(view: ReleaseView, look: Look) -> list[tuple[str, str | None]]:
+    release, bundle = view.release, view.release.bundle
+    hold = release.hold
+    return [
+        ("release", f"{release.number}" + (f"   (same version: {_numbers(view)})" if view.siblings else "")),
+        ("image", f"{bundle.image}   {short_digest(bundle.digest)}"),
+        ("colour", release.colour),
+        ("made", when(release.created_at, look)),
+        ("proven", when(release.proven_at, look) if release.proven_at else "never"),
+        ("on hold", f"since {when(hold.at, look)} by {hold.actor}: {_first_line(hold.reason) or 'no reason given'}" if hold else None),
+        ("failure", release.failure),
+        ("runs", _running(view, look)),
+        ("command", " ".join((*(bundle.entrypoint or ()), *(bundle.command or ()))) or None),
+        ("user", bundle.user),
+        ("port", f"{bundle.port} inside"),
+        ("health", health_words(bundle)),
+        ("limits", limit_words(bundle)),
+        ("env", ", ".join(name for name, _ in bundle.env) or "none"),
+    ]
+
+
+def _numbers(view: ReleaseView) -> str:
+    return ", ".join(f"release {n}" for n in view.siblings)
+
+
+def _running(view: ReleaseView, look: Look) -> str:
+    one = view.instance
+    if one is None:
+        return "no container"
+    sign = look.bad + " " if one.health == "failing" else ""
+    said = f" ({one.said})" if one.said else ""
+    return f"{sign}{one.health}{said}, {one.weight} % of traffic, 127.0.0.1:{one.port}, container {(one.container or NONE)[:12]}"
+
+
+def health_words(bundle: Bundle) -> str:
+    probe = bundle.probe
+    return (f"{spoken(probe)} every {probe.interval:g} s, timeout {probe.timeout:g} s, "
+            f"rise {probe.rise}, fall {probe.fall}, deadline {probe.deadline:g} s")
+
+
+def limit_words(bundle: Bundle) -> str:
+    size = bundle.resources
+    return f"memory {size.memory / 2**20:.0f} MiB, cpus {size.cpus:g}, pids {size.pids}"
+
+
+def _last(view: ReleaseView, look: Look) -> list[str]:
+    last = view.last
+    if last is None:
+        return []
+    sign = look.good if last.outcome == "succeeded" else look.bad if last.outcome else "→"
+    lines = ["", f"  last {last.kind}: {sign} {last.outcome or last.phase}, {when(last.started_at, look)}, by {last.actor}"]
+    lines += [f"    {line}" for line in (last.error or "").splitlines()]
+    return lines + [f"    {line}" for text in last.evidence for line in text.splitlines()]
+
+
+# -- diff -------------------------------------------------------------------------------------------------------------
+def diff_text(view: DiffView, look: Look) -> list[str]:
+    """Return the differences by group, and in one line what is the same."""
+    groups = [*GROUPS, *sorted({line.group for line in view.lines} - {*GROUPS})]
+    broad = max(len(group) for group in groups)
+    lines, same = [f"{view.app}: {_named(view)}"], []
+    for group in groups:
+        found = [line for line in view.lines if line.group == group]
+        lines += [f"{group if n == 0 else '':<{broad}}  {_difference(line)}" for n, line in enumerate(found)]
+        same += [] if found else [group]
+    if same:
+        lines.append(f"same: {', '.join(same)}")
+    return lines
+
+
+def _named(view: DiffView) -> str:
+    before, after = view.before, view.after
+    if before.version == after.version:
+        return f"{before.version} (release {before.number}) → {after.version} (release {after.number})"
+    return f"{before.version} → {after.version}"
+
+
+def _difference(line: DiffLine) -> str:
+    if line.sign == "~":
+        return f"~ {line.name} {line.before} → {line.after}"
+    value = line.after if line.sign == "+" else line.before
+    return f"{line.sign} {line.name}" + (f"={value}" if value is not None else "")
+
+
+def diff_table(view: DiffView) -> Table:
+    return Table(
+        (Column("GROUP"), Column("SIGN"), Column("NAME"), Column("BEFORE"), Column("AFTER")),
+        tuple((d.group, d.sign, d.name, d.before or "", d.after or "") for d in view.lines),
+    )

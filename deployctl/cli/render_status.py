@@ -1,0 +1,158 @@
+"""The text of `status`: one table for all apps, or one app with every instance."""
+
+from __future__ import annotations
+
+from deployctl.cli.look import Look
+from deployctl.cli.tables import Column, Table, lay_out
+from deployctl.cli.times import ago, took
+from deployctl.domain.plan import Kind
+from deployctl.usecases.results import AppView, InstanceView, StatusView
+
+NONE = "–"
+
+
+def status_text(view: StatusView, look: Look, *, one: bool) -> list[str]:
+    """Return the table of all apps, or the page of the one that was asked for."""
+    if not view.apps:
+        return ["No apps yet.", *_troubles(view, look), "  First one: deployctl init    Try it: deployctl demo"]
+    lines = _page(view.apps[0], look) if one and len(view.apps) == 1 else lay_out(apps_table(view, look), look)
+    troubles = _troubles(view, look) + [line for app in view.apps for line in _notes(app, look)]
+    return lines + ([""] + troubles if troubles else []) + (_way_back(view.apps[0], look) if one else [])
+
+
+def _troubles(view: StatusView, look: Look) -> list[str]:
+    away = [f"{look.warn} Docker: {view.engine}"] if view.engine else []
+    away += [f"{look.warn} HAProxy: {view.proxy}"] if view.proxy else []
+    return away + [f"{look.warn} {note}" for note in view.notes]
+
+
+def _notes(app: AppView, look: Look) -> list[str]:
+    lines = [f"{look.warn} {app.app}: {note}" for note in app.notes]
+    if app.state in {"degraded", "down"} and app.active:
+        said = f" ({app.active.said})" if app.active.said else ""
+        back = f"  →  deployctl rollback {app.app}" if app.standby and app.standby.warm else ""
+        lines.append(f"{look.warn} {app.app}: {app.active.version} is {app.active.health}{said}.{back}")
+    return lines
+
+
+def _way_back(app: AppView, look: Look) -> list[str]:
+    if look.quiet or not (app.standby and app.standby.warm):
+        return []
+    return ["", f"Roll back to {app.standby.version} (under a second): deployctl rollback {app.app}"]
+
+
+# -- all apps -----------------------------------------------------------------------------------------------------
+def apps_table(view: StatusView, look: Look) -> Table:
+    columns = (
+        Column("APP"), Column("LIVE"), Column("COLOUR"), Column("TRAFFIC"), Column("HEALTH"), Column("SINCE"),
+        Column("STANDBY"), Column("ADDRESS"), Column("5XX", right=True), Column("REQUESTS", right=True, wide=True),
+        Column("MEAN", right=True, wide=True), Column("REVISION", right=True, wide=True),
+        Column("RELEASE", right=True, wide=True), Column("DIGEST", wide=True),
+    )  # fmt: skip
+    return Table(columns, tuple(_app_row(app, look) for app in view.apps))
+
+
+def _app_row(app: AppView, look: Look) -> tuple[str, ...]:
+    live = app.active
+    since = app.since or (live and live.since)
+    return (
+        app.app,
+        live.version if live else NONE,
+        (live and live.colour) or NONE,
+        f"{live.weight} %" if live else NONE,
+        state_words(app.state, look),
+        ago(since, look) if since else NONE,
+        _standby(app.standby),
+        app.address or NONE,
+        failing(live) if live else NONE,
+        str(live.requests) if live else NONE,
+        took(live.response_ms) if live and live.requests else NONE,
+        str(app.revision),
+        str(live.release) if live else NONE,
+        short_digest(live.digest) if live else NONE,
+    )
+
+
+def _standby(standby: InstanceView | None) -> str:
+    if standby is None:
+        return NONE
+    return f"{standby.version} {'warm' if standby.warm else standby.health}"
+
+
+def state_words(state: str, look: Look) -> str:
+    """Return the state with its sign: never told by colour alone."""
+    signs = {"healthy": f"{look.good} passing", "degraded": f"{look.warn} degraded", "down": f"{look.bad} down",
+             "not_deployed": "not deployed", "deploying": "→ deploying", "unknown": f"{look.warn} unknown"}
+    return signs.get(state, state)
+
+
+def failing(instance: InstanceView) -> str:
+    """Return the share of requests that the app answered with 5xx or not at all."""
+    if not instance.requests:
+        return NONE
+    return f"{100 * min(1, (instance.answers_5xx + instance.failed_requests) / instance.requests):.1f} %"
+
+
+def short_digest(digest: str) -> str:
+    return digest.removeprefix("sha256:")[:12]
+
+
+# -- one app --------------------------------------------------------------------------------------------------------
+def _page(app: AppView, look: Look) -> list[str]:
+    where = app.address or ", ".join(app.hosts) or "no address"
+    lines = [f"{app.app}   {where}   revision {app.revision}   {state_words(app.state, look)}"]
+    if app.deployment:
+        lines += ["", f"  {_deploying(app, look)}"]
+    if app.instances:
+        lines += ["", *lay_out(instances_table(app, look), look, indent=2)]
+    elif not app.deployment:
+        lines += ["", f"  Nothing runs yet. First version: deployctl upgrade {app.app} VERSION"]
+    return lines
+
+
+def _deploying(app: AppView, look: Look) -> str:
+    told = app.deployment or {}
+    target = told.get("version") or told.get("to") or ""
+    parts = [f"{told.get('kind', Kind.UPGRADE)} {target}".strip(), f"phase {told['phase']}" if told.get("phase") else "",
+             f"by {told['actor']}" if told.get("actor") else "",
+             f"started {ago(str(told['started_at']), look)}" if told.get("started_at") else ""]
+    return "→ " + ", ".join(part for part in parts if part)
+
+
+def instances_table(app: AppView, look: Look) -> Table:
+    columns = (
+        Column("COLOUR"), Column("VERSION"), Column("ROLE"), Column("TRAFFIC", right=True), Column("HEALTH"),
+        Column("ADDRESS"), Column("SINCE"), Column("5XX", right=True), Column("REQUESTS", right=True),
+        Column("OPEN", right=True), Column("MEAN", right=True, wide=True), Column("RELEASE", right=True, wide=True),
+        Column("INSIDE", wide=True), Column("DIGEST", wide=True), Column("CONTAINER", wide=True),
+        Column("SAID", wide=True, elastic=True),
+    )  # fmt: skip
+    return Table(columns, tuple(_instance_row(one, look) for one in app.instances))
+
+
+def _instance_row(one: InstanceView, look: Look) -> tuple[str, ...]:
+    role = "live" if one.role == "active" else one.role
+    return (
+        one.colour or NONE,
+        one.version,
+        f"{role}, on hold" if one.held else role,
+        f"{one.weight} %",
+        _health(one, look),
+        f"127.0.0.1:{one.port}",
+        ago(one.since, look) if one.since else NONE,
+        failing(one),
+        str(one.requests),
+        str(one.in_flight),
+        took(one.response_ms) if one.requests else NONE,
+        str(one.release),
+        one.address,
+        short_digest(one.digest),
+        (one.container or NONE)[:12],
+        one.said,
+    )
+
+
+def _health(one: InstanceView, look: Look) -> str:
+    signs = {"passing": f"{look.good} ", "failing": f"{look.bad} ", "unknown": f"{look.warn} "}
+    word = one.status if one.health == "stopped" and one.status else one.health
+    return f"{signs.get(one.health, '')}{word}" + (f" {took(one.probe_ms)}" if one.probe_ms is not None else "")

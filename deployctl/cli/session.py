@@ -1,0 +1,179 @@
+"""One call of the command line: its streams, its global flags, and the way to the services."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from deployctl.cli.look import Look, look_of
+from deployctl.errors import DeployctlError
+
+if TYPE_CHECKING:
+    from deployctl.cli.progress import Progress
+    from deployctl.cli.tables import Table
+    from deployctl.ports import Reporter, Services
+    from deployctl.settings import Settings
+
+FORMATS = ("table", "wide", "json", "jsonl", "tsv")
+Connect = Callable[["Settings", "Reporter", str, bool], "Services"]
+
+
+def connect_services(settings: Settings, reporter: Reporter, actor: str, read_only: bool) -> Services:
+    """Return the real services of that home."""
+    from deployctl.bootstrap import services
+
+    return services(settings, reporter=reporter, actor=actor, read_only=read_only)
+
+
+@dataclass(slots=True)
+class Session:
+    """Global flags are set on it while click parses; everything that is written goes through it."""
+
+    connect: Connect = connect_services
+    out: TextIO = field(default_factory=lambda: sys.stdout)
+    err: TextIO = field(default_factory=lambda: sys.stderr)
+    stdin: TextIO = field(default_factory=lambda: sys.stdin)
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    cwd: Path = field(default_factory=Path.cwd)
+    output: str = "table"
+    quiet: bool = False
+    verbose: bool = False
+    no_color: bool = False
+    no_input: bool = False
+    yes: bool = False
+    timeout: float | None = None
+    home: str | None = None
+    gone: bool = False  # nobody reads stdout any more
+
+    # -- where and with what --------------------------------------------------------------------------------------
+    @property
+    def settings(self) -> Settings:
+        from deployctl.settings import Settings, find_home
+
+        return Settings(find_home(self.home, self.environ, self.cwd))
+
+    @contextmanager
+    def services(self, *, read_only: bool = False) -> Iterator[Services]:
+        """Yield the services of this home; the progress lines end with the block."""
+        progress = self.progress()
+        try:
+            yield self.connect(self.settings, progress, actor_of(self.environ), read_only)
+        finally:
+            progress.close()
+
+    def progress(self) -> Progress:
+        from deployctl.cli.progress import Lines, Live, Plain, Quiet
+
+        look = self.look(self.err)
+        lines = Lines(self.err, look)
+        if self.quiet:
+            return Quiet(lines)
+        return Live(lines, verbose=self.verbose) if look.live else Plain(lines, verbose=self.verbose)
+
+    def look(self, stream: TextIO) -> Look:
+        return look_of(stream, self.environ, no_color=self.no_color, wide=self.output == "wide", quiet=self.quiet)
+
+    # -- what it says ---------------------------------------------------------------------------------------------
+    @property
+    def machine(self) -> bool:
+        """Tell whether stdout must be JSON."""
+        return self.output in {"json", "jsonl"}
+
+    def answer(self, as_json: Callable[[], Mapping[str, Any]], text: Callable[[Look], list[str]], *,
+               table: Callable[[Look], Table] | None = None, many: str | None = None) -> None:
+        """Write the answer in the form that was asked for. `many`: the key whose items are lines in jsonl."""
+        look = self.look(self.out)
+        if self.machine:
+            told = as_json()
+            for item in told[many] if many and self.output == "jsonl" else [told]:
+                self.write(json_line(item, look))
+        elif self.output == "tsv":
+            self.write("".join(f"{line}\n" for line in _tsv_lines(as_json, table, replace(look, relative=False))))
+        else:
+            self.write(look.finish(text(look)))
+
+    def write(self, text: str) -> None:
+        """Write to stdout. When nobody reads it any more, say no more; when it is full, raise."""
+        if self.gone:
+            return
+        try:
+            self.out.write(text)
+            self.out.flush()
+        except BrokenPipeError:
+            self.gone = True
+            _point_to_nowhere(self.out)
+        except OSError as e:
+            self.gone = True
+            _point_to_nowhere(self.out)
+            raise DeployctlError(f"the answer could not be written: {e.strerror}", code="output") from e
+
+    def note(self, *lines: str) -> None:
+        """Write hints to stderr, unless quiet."""
+        if not self.quiet:
+            self.complain([*lines])
+
+    def complain(self, lines: list[str]) -> None:
+        """Write to stderr, whoever is there to read it."""
+        with suppress(OSError, ValueError):
+            self.err.write(self.look(self.err).finish(lines))
+            self.err.flush()
+
+    # -- what it asks ---------------------------------------------------------------------------------------------
+    @property
+    def may_ask(self) -> bool:
+        return not self.no_input and self.stdin.isatty() and self.err.isatty()
+
+    def ask(self, question: str) -> str:
+        """Return what the person typed, empty at the end of input. Questions go to stderr: stdout is the answer."""
+        look = self.look(self.err)
+        self.err.write(look.finish([question]).rstrip("\n") + " ")
+        self.err.flush()
+        return self.stdin.readline().strip()
+
+
+def json_line(told: Mapping[str, Any], look: Look) -> str:
+    """Return one JSON text in one line; plain ASCII where the stream or the text is not clean UTF-8."""
+    text = json.dumps(told, ensure_ascii=False)
+    clean = look.utf8 and not any("\ud800" <= c <= "\udfff" for c in ("" if text.isascii() else text))
+    return (text if clean else json.dumps(told)) + "\n"
+
+
+def _tsv_lines(as_json: Callable[[], Mapping[str, Any]], table: Callable[[Look], Table] | None,
+               look: Look) -> list[str]:
+    """Return the table; without one, the plain fields of the JSON as a header and a row."""
+    from deployctl.cli.tables import Column, Table, tsv
+
+    if table is not None:
+        return tsv(table(look), look)
+    plain = {k: v for k, v in as_json().items() if not isinstance(v, dict | list)}
+    cells = tuple(v if isinstance(v, str) else json.dumps(v) for v in plain.values())
+    return tsv(Table(tuple(Column(name) for name in plain), (cells,)), look)
+
+
+def _point_to_nowhere(stream: TextIO) -> None:
+    """Let the interpreter's last flush go nowhere instead of complaining."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def actor_of(environ: Mapping[str, str]) -> str:
+    """Return who is asking, as the ledger writes it down: `mara (cli)`."""
+    name = environ.get("DEPLOYCTL_ACTOR", "")
+    if not name and os.geteuid() == 0:
+        name = environ.get("SUDO_USER", "")
+    if not (name.isprintable() and 0 < len(name) <= 64):
+        import pwd
+
+        try:
+            name = pwd.getpwuid(os.geteuid()).pw_name
+        except KeyError:
+            name = f"uid {os.geteuid()}"
+    return f"{name} (cli)"

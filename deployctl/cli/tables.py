@@ -1,0 +1,80 @@
+"""Tables that never wrap: what does not fit drops from the right. The same table is also written as TSV."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from deployctl.cli.look import Look
+
+GAP = "  "
+SHORTEST = 12  # columns that an elastic column needs to be worth showing
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    title: str
+    right: bool = False  # figures stand under each other
+    wide: bool = False  # only in wide and tsv
+    elastic: bool = False  # may be cut with … where the terminal ends
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def lay_out(table: Table, look: Look, *, indent: int = 0) -> list[str]:
+    """Return header and rows, none wider than the stream."""
+    shown = [i for i, column in enumerate(table.columns) if look.wide or not column.wide]
+    cells = [[look.say(text) for text in row] for row in ([c.title for c in table.columns], *table.rows)]
+    widths = _fit([max(breadth(row[i]) for row in cells) for i in shown], [table.columns[i] for i in shown],
+                  None if look.width is None else look.width - indent)
+    columns = [table.columns[i] for i in shown[: len(widths)]]
+    picked = ([row[i] for i in shown[: len(widths)]] for row in cells)
+    return [" " * indent + _line(row, widths, columns, look) for row in picked]
+
+
+def _fit(widths: list[int], columns: Sequence[Column], room: int | None) -> list[int]:
+    """Return the widths of the columns that stay, from the left."""
+    while room is not None and (over := sum(widths) + len(GAP) * (len(widths) - 1) - room) > 0:
+        if len(widths) == 1 or (columns[len(widths) - 1].elastic and widths[-1] - over >= SHORTEST):
+            return [*widths[:-1], max(widths[-1] - over, 1)]
+        widths = widths[:-1]
+    return widths
+
+
+def _line(row: Sequence[str], widths: Sequence[int], columns: Sequence[Column], look: Look) -> str:
+    cells = (_padded(_cut(text, width, look), width, right=column.right)
+             for text, width, column in zip(row, widths, columns, strict=True))
+    return GAP.join(cells).rstrip()
+
+
+def _padded(text: str, width: int, *, right: bool) -> str:
+    space = " " * (width - breadth(text))
+    return space + text if right else text + space
+
+
+def _cut(text: str, width: int, look: Look) -> str:
+    if breadth(text) <= width:
+        return text
+    mark = look.say("…")
+    while text and breadth(text) > width - len(mark):
+        text = text[:-1]
+    return (text + mark)[:width] if text.isascii() else text + mark
+
+
+def breadth(text: str) -> int:
+    """Return how many columns the text takes on a terminal."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width
+
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def tsv(table: Table, look: Look) -> list[str]:
+    """Return every column, one row a line; a tab inside a cell is written visibly."""
+    rows = ([column.title.lower() for column in table.columns], *table.rows)
+    return ["\t".join(look.say(text) for text in row) for row in rows]

@@ -1,0 +1,95 @@
+"""Opens a config file with care: no link, no device, no giant, UTF-8 only. Errors name the place, never the content."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from pathlib import Path
+from typing import Any
+
+from deployctl.errors import DeployctlError, Invalid, NotFound, NotPermitted
+
+LIMIT = 1_000_000  # bytes
+
+# What tomllib says is repeated only when it cannot contain a piece of the file.
+_PLAIN = ("Invalid value", "Invalid statement", "Unterminated string", "Unclosed array", "Unclosed inline table",
+          "Cannot overwrite a value", "Invalid date or datetime", "Invalid initial character for a key part",
+          "Expected '=' after a key in a key/value pair", "Expected newline or end of document after a statement",
+          "Expected ']' at the end of a table declaration")
+
+
+def where(path: Path) -> str:
+    """Return the file as messages name it: `config/shop.toml`."""
+    return f"{path.parent.name}/{path.name}"
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a config file. Raises NotFound when there is none."""
+    data = _read(path)
+    if len(data) > LIMIT:
+        raise Invalid(f"{where(path)} is larger than 1 MB.", remedy=["A config file has a few kilobytes."])
+    if data.startswith(b"\xef\xbb\xbf"):
+        raise Invalid(f"{where(path)} starts with a byte order mark.", remedy=[f"Save {path} as UTF-8 without BOM."])
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise Invalid(f"{where(path)}:{line}: this is not UTF-8.", remedy=[f"Save {path} as UTF-8."]) from None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        # A FIFO would make open wait for a writer for ever; O_NONBLOCK lets fstat see it instead.
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise Invalid(f"{where(path)} is not a file.", remedy=[f"ls -l {path}"])
+        return file.read(LIMIT + 1)
+
+
+def _unreadable(path: Path, error: OSError) -> DeployctlError:
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return NotFound(f"{where(path)} does not exist.", remedy=[f"ls {path.parent}"])
+    if error.errno == errno.ELOOP:
+        return Invalid(f"{where(path)} is a link; config files are not followed.", remedy=[f"ls -l {path}"])
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return NotPermitted(f"{where(path)} may not be read by this user.", remedy=[f"ls -l {path}"])
+    return DeployctlError(f"{where(path)} cannot be read: {error.strerror}.", remedy=[f"ls -l {path}"])
+
+
+def parse_toml(text: str, path: Path) -> dict[str, Any]:
+    """Return the tables of the file, or raise Invalid with file, line and column."""
+    import tomllib
+
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise Invalid(f"{where(path)} is nested too deeply.", remedy=[f"Edit {path}"]) from None
+    except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
+        raise _syntax_error(str(error), text, path) from None
+
+
+def _syntax_error(message: str, text: str, path: Path) -> Invalid:
+    found = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", message)
+    line, column = _place(found, text)
+    said = message[: found.start()] if found else ""
+    why = f"{_reason(said)}." if _reason(said) else "this is not TOML."
+    return Invalid(f"{where(path)}:{line}:{column}: {why}", remedy=[f"Edit {path}"])
+
+
+def _place(found: re.Match[str] | None, text: str) -> tuple[int, int]:
+    if found and found[1]:
+        return int(found[1]), int(found[2])
+    lines = text.splitlines() or [""]
+    return (len(lines), len(lines[-1]) + 1) if found else (1, 1)
+
+
+def _reason(said: str) -> str | None:
+    if re.match(r"Cannot (declare|redefine|mutate)|Duplicate inline table key", said):
+        return "this key or table is given twice"
+    plain = next((one for one in _PLAIN if said == one), None)
+    return "a value is given twice" if plain == "Cannot overwrite a value" else plain and plain[0].lower() + plain[1:]

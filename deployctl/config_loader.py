@@ -1,0 +1,94 @@
+"""TOML → AppSpec and ServerSpec. What needs pydantic is imported only when there is something to judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deployctl.config_file import parse_toml, read_text, where
+from deployctl.domain.names import AppName, parse_app
+from deployctl.domain.server import ServerSpec
+from deployctl.errors import DeployctlError, Invalid, NotFound
+from deployctl.settings import Settings
+
+if TYPE_CHECKING:
+    from deployctl.domain.app import AppSpec
+
+
+# -- apps -------------------------------------------------------------------------------------------------------
+def load_app(settings: Settings, app: AppName) -> AppSpec:
+    """Return what config/<app>.toml says. Raises NotFound with the nearest name, or Invalid with every mistake."""
+    from deployctl.domain.app import parse_app_spec
+
+    path = settings.app_file(parse_app(app))  # again: the name becomes a path here
+    try:
+        text = read_text(path)
+    except NotFound:
+        raise _no_such_app(settings, app) from None
+    return parse_app_spec(parse_toml(text, path), where=where(path))
+
+
+def _no_such_app(settings: Settings, app: AppName) -> NotFound:
+    from difflib import get_close_matches
+
+    names = app_names(settings)
+    near = get_close_matches(app, names, n=1)
+    guess = f" Did you mean {near[0]}?" if near else ""
+    known = [f"Apps here: {', '.join(names)}"] if names and not near else []
+    return NotFound(f'No app "{app}".{guess}', remedy=[*known, f"Make it: deployctl init {app}"])
+
+
+def app_names(settings: Settings) -> list[AppName]:
+    """Return the apps that have a file, sorted; files whose name is no app name are none."""
+    names = []
+    for path in sorted(settings.config_dir.glob("*.toml")):
+        try:
+            names.append(parse_app(path.stem))
+        except Invalid:  # server.toml, example.toml, a copy that an editor left
+            continue
+    return names
+
+
+def load_all_apps(
+    settings: Settings, *, skipped: Callable[[DeployctlError], None] | None = None
+) -> dict[AppName, AppSpec]:
+    """Return every app's spec. A wrong file is an error, or is handed to `skipped` and left out:
+    the mistake in one app's file must not keep another app from going back."""
+    specs = {}
+    for app in app_names(settings):
+        try:
+            specs[app] = load_app(settings, app)
+        except DeployctlError as error:
+            if skipped is None:
+                raise
+            skipped(error)
+    return specs
+
+
+def load_checked_app(settings: Settings, app: AppName, server: ServerSpec) -> AppSpec:
+    """Return the app's spec, once no other app's file and nothing of the server claims the same address or name."""
+    from deployctl.domain.clashes import require_no_clashes
+
+    spec = load_app(settings, app)
+    others = load_all_apps(settings, skipped=lambda error: None)  # a wrong file claims nothing yet
+    require_no_clashes({**others, app: spec}, server, app=app)
+    return spec
+
+
+# -- the server -------------------------------------------------------------------------------------------------
+def load_server(path: Path) -> ServerSpec:
+    """Return what config/server.toml says; without the file, or without a key in it, every default."""
+    try:
+        text = read_text(path)
+    except NotFound:
+        return ServerSpec()
+    if _says_nothing(text):
+        return ServerSpec()
+    from deployctl.server_file import parse_server_spec
+
+    return parse_server_spec(parse_toml(text, path), where=where(path))
+
+
+def _says_nothing(text: str) -> bool:
+    return all(not line.strip() or line.lstrip().startswith("#") for line in text.splitlines())

@@ -1,0 +1,62 @@
+"""Puts images into an engine. A layer travels only when the engine lacks it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import Any
+
+from deployctl.demo.image_tar import Image, image_tar
+from deployctl.errors import EngineRefused, EngineUnavailable
+
+
+def load_images(base_url: str, *images: Image, timeout: float = 60) -> list[str]:
+    """Make the engine hold these images under their tags, and return the ids it knows them by. May be repeated."""
+    with _errors("load images"), closing(_client(base_url, timeout)) as client:
+        missing = [image for image in images if not _holds(client, image)]
+        if missing and _refusal(client, missing, with_layers=False):
+            _send_whole(client, missing)
+        return [str(client.inspect_image(image.tags[0])["Id"]) for image in images]
+
+
+def _client(base_url: str, timeout: float) -> Any:  # docker-py's low-level client carries no types
+    from docker import APIClient
+
+    return APIClient(base_url=base_url, version="auto", timeout=int(timeout))
+
+
+def _holds(client: Any, image: Image) -> bool:
+    from docker.errors import ImageNotFound
+
+    try:
+        return all(client.inspect_image(tag)["Id"] == image.id for tag in image.tags)
+    except ImageNotFound:
+        return False
+
+
+def _send_whole(client: Any, images: Sequence[Image]) -> None:
+    refusal = _refusal(client, images, with_layers=True)
+    if refusal:
+        raise EngineRefused(f"the engine did not load {images[0].tags[0]}: {refusal}", remedy=["docker info"])
+
+
+def _refusal(client: Any, images: Sequence[Image], *, with_layers: bool) -> str | None:
+    """Return why the engine did not take these images; None when it has them."""
+    from docker.errors import APIError
+
+    try:
+        lines: list[dict[str, Any]] = list(client.load_image(image_tar(images, with_layers=with_layers)))
+    except APIError as refused:
+        return str(refused.explanation or refused)
+    return next((str(line["error"]) for line in lines if "error" in line), None)
+
+
+@contextmanager
+def _errors(doing: str) -> Iterator[None]:
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
+
+    try:
+        yield
+    except (DockerException, RequestException) as e:
+        raise EngineUnavailable(f"cannot {doing}: {e}", remedy=["docker info"]) from e

@@ -1,0 +1,150 @@
+"""One visitor's side of HTTP/1.1: ask on a connection, read exactly one answer, say what went wrong.
+
+A connection that died while idle is not used; one that dies under a request is that request's loss.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+MARKS = ("x-version", "x-deployctl-version")  # whoever sends one of these is the app, or was sent on from it
+_STATUS = re.compile(rb"HTTP/1\.([01]) ([1-5]\d\d)(?: .*)?\r\n")
+_OURS = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS}
+_UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN}
+
+
+class NotHttp(Exception):
+    """The peer answered something that is no HTTP/1.1."""
+
+
+class Stale(Exception):
+    """A kept connection was closed before the first byte of an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    version: str | None  # the app's mark
+    keep_alive: bool
+
+    @property
+    def outcome(self) -> str:
+        if self.status < 400:
+            return "ok"
+        return f"{'proxy' if self.version is None else 'app'}_{self.status // 100}xx"
+
+
+class Connection:
+    """One connection, one request at a time."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+        self._used = False
+
+    @classmethod
+    async def open(cls, host: str, port: int) -> Connection:
+        return cls(*await asyncio.open_connection(host, port))
+
+    @property
+    def alive(self) -> bool:
+        return not (self._reader.at_eof() or self._reader.exception() or self._writer.is_closing())
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def abort(self) -> None:
+        self._writer.transport.abort()
+
+    async def ask(self, request: bytes) -> Answer:
+        reused, self._used = self._used, True
+        self._writer.write(request)
+        try:
+            first = await self._reader.readexactly(1)
+        except (ConnectionError, EOFError) as e:
+            raise Stale if reused else e from e
+        return await self._answer(first)
+
+    async def _answer(self, first: bytes) -> Answer:
+        minor, status = await self._status(first)
+        fields = await self._fields()
+        while status < 200:
+            minor, status = await self._status(b"")
+            fields = await self._fields()
+        reusable = await self._skip_body(status, fields)
+        wish = fields.get("connection", "keep-alive" if minor else "close").lower()
+        version = next((fields[mark] for mark in MARKS if mark in fields), None)
+        return Answer(status, version, reusable and wish != "close")
+
+    async def _status(self, first: bytes) -> tuple[int, int]:
+        try:
+            line = first + await self._reader.readuntil(b"\n")
+        except asyncio.IncompleteReadError as cut:
+            line = first + cut.partial
+            if line[:5] == b"HTTP/"[: len(line)]:
+                raise
+        match = _STATUS.fullmatch(line)
+        if not match:
+            raise NotHttp(repr(line[:80]))
+        return int(match[1]), int(match[2])
+
+    async def _fields(self) -> Mapping[str, str]:
+        fields: dict[str, str] = {}
+        while (line := await self._reader.readuntil(b"\r\n")) != b"\r\n":
+            name, colon, value = line.decode("latin-1").partition(":")
+            if not colon:
+                raise NotHttp(repr(line[:80]))
+            fields[name.lower()] = value.strip()
+        return fields
+
+    async def _skip_body(self, status: int, fields: Mapping[str, str]) -> bool:
+        """Read the body to its end, and tell whether the connection can carry another answer."""
+        if status in (204, 304):
+            return True
+        if "chunked" in fields.get("transfer-encoding", "").lower():
+            await self._skip_chunks()
+            return True
+        if "content-length" not in fields:
+            await self._reader.read()
+            return False
+        await self._reader.readexactly(_number(fields["content-length"], base=10))
+        return True
+
+    async def _skip_chunks(self) -> None:
+        size = -1
+        while size:
+            line = await self._reader.readuntil(b"\r\n")
+            size = _number(line.decode("latin-1").partition(";")[0], base=16)
+            await self._reader.readexactly(size)
+            if size:
+                await self._reader.readexactly(2)
+        await self._fields()  # trailers
+
+
+def _number(text: str, *, base: int) -> int:
+    try:
+        number = int(text.strip(), base)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise NotHttp(f"{text!r} is no length")
+    return number
+
+
+def outcome_of(error: BaseException) -> str:
+    """Return the class of a request that ended without an answer."""
+    kinds: list[tuple[type[BaseException], str]] = [
+        (Stale, "stale"),
+        (NotHttp, "protocol"),
+        (asyncio.LimitOverrunError, "protocol"),
+        (TimeoutError, "timeout"),
+        (ConnectionRefusedError, "refused"),
+        (ConnectionError, "reset"),
+        (EOFError, "eof"),
+    ]
+    number = getattr(error, "errno", None)
+    by_number = "client" if number in _OURS else "unreachable" if number in _UNREACHABLE else None
+    return by_number or next((name for kind, name in kinds if isinstance(error, kind)), "unreachable")

@@ -1,0 +1,140 @@
+"""Visitors that come whether they are answered or not, and an honest count of them.
+
+    with Visitors("http://127.0.0.1:8000/", rate=40) as visitors:
+        ...
+    print(visitors.count.sentence)          # 4,812 requests, 0 lost
+
+They come from a process of their own, so that the caller's work does not delay them; it ends with the caller.
+From a shell: `python -m deployctl.demo.visitors URL --rate 200 --seconds 10`; exit code 1 when a request was lost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+from deployctl.demo.visitor_count import Count
+from deployctl.errors import DeployctlError, Invalid
+
+_STARTED = b"started\n"
+_PACKAGE_ROOT = Path(__file__).parents[2]
+
+
+class Visitors:
+    """A crowd in a child process. `start` returns when the first request is due; `stop` waits for the last answer."""
+
+    def __init__(self, url: str, rate: float = 40.0, *, keep_alive: bool = True, timeout: float = 5.0,
+                 retry_stale: bool = False, host: str | None = None) -> None:  # fmt: skip
+        _require_visitable(url, rate)
+        self._timeout = timeout
+        self._arguments = [url, "--rate", str(rate), "--timeout", str(timeout), "--seconds", "0", "--json"]
+        self._arguments += [] if keep_alive else ["--no-keep-alive"]
+        self._arguments += ["--retry-stale"] if retry_stale else []
+        self._arguments += ["--host", host] if host else []
+        self._process: subprocess.Popen[bytes] | None = None
+        self._count: Count | None = None
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", __spec__.name, *self._arguments, "--with-parent"]
+        self._process = subprocess.Popen(
+            command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=_PACKAGE_ROOT, start_new_session=True
+        )
+        if self._process.stdout is None or self._process.stdout.readline() != _STARTED:
+            self._end_process()
+            raise DeployctlError("the visitors did not start; what they said is above")
+
+    def stop(self) -> Count:
+        """Let nobody new in, wait for the answers that are open, and return the count. May be repeated."""
+        if self._process:
+            report = self._end_process()
+            if not report:
+                raise DeployctlError("the visitors ended without a count; what they said is above")
+            self._count = Count.from_json(report)
+        return self.count
+
+    @property
+    def count(self) -> Count:
+        if self._count is None:
+            raise DeployctlError("the visitors have not been counted: they are still there, or never came")
+        return self._count
+
+    def _end_process(self) -> bytes:
+        process, self._process = self._process, None
+        if process is None:
+            return b""
+        with process:
+            try:
+                return process.communicate(timeout=self._timeout + 10)[0]
+            except subprocess.TimeoutExpired:
+                process.kill()
+                return b""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:  # fmt: skip
+        self.stop()
+
+
+def _require_visitable(url: str, rate: float) -> None:
+    parts = urlsplit(url)
+    if parts.scheme != "http" or not parts.hostname:
+        raise Invalid(f"{url!r} is no address that visitors can go to: http://HOST:PORT/PATH is")
+    if not rate > 0:
+        raise Invalid(f"{rate:g} requests a second are no visitors")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    import asyncio
+
+    from deployctl.demo.visitor_crowd import Wish, visit
+
+    told = vars(_told(arguments))
+    as_json, with_parent = told.pop("json"), told.pop("with_parent")
+    started = partial(_tell, _STARTED.decode()) if with_parent else lambda: None
+    counted = asyncio.run(visit(Wish(**told), started=started, with_parent=with_parent))
+    _tell((counted.as_json() if as_json else counted.sentence) + "\n")
+    return 1 if counted.lost else 0
+
+
+def _told(arguments: list[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    told = parser.parse_args(arguments)
+    try:
+        _require_visitable(told.url, told.rate)
+    except Invalid as e:
+        parser.error(e.message)
+    return told
+
+
+def _tell(text: str) -> None:
+    with suppress(BrokenPipeError):  # whoever wanted to know is gone
+        os.write(sys.stdout.fileno(), text.encode())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m deployctl.demo.visitors", description="Visit, and count.")
+    parser.add_argument("url", help="http://HOST:PORT/PATH")
+    parser.add_argument("--rate", type=float, default=40.0, help="requests a second, answered or not")
+    parser.add_argument("--seconds", type=float, default=10.0, help="how long; 0: until Ctrl-C")
+    parser.add_argument("--timeout", type=float, default=5.0, help="seconds after which a request is lost")
+    parser.add_argument("--host", help="Host header, when it is not the URL's")
+    parser.add_argument("--no-keep-alive", dest="keep_alive", action="store_false", help="a connection per request")
+    parser.add_argument("--retry-stale", action="store_true", help="ask again when a kept connection was closed")
+    parser.add_argument("--json", action="store_true", help="the whole count instead of one sentence")
+    parser.add_argument("--with-parent", action="store_true", help=argparse.SUPPRESS)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,23 @@
+"""The demo's application as an image: the running Python below, webapp.py above, nothing downloaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from deployctl.demo import webapp
+from deployctl.demo.image_tar import Image, file_layer
+from deployctl.demo.python_layer import ENTRYPOINT, python_layer
+
+
+def webapp_image(tag: str, *, version: str, color: str, fault: str = "", cache: Path) -> Image:
+    """Return the image of one version. `fault` "1/12" builds in a defect; `cache` keeps the layer below."""
+    env = {"VERSION": version, "COLOR": color, "FAULT": fault}
+    return Image(
+        layers=(python_layer(cache), file_layer({"/app/webapp.py": Path(webapp.__file__).read_bytes()})),
+        tags=(tag,),
+        entrypoint=ENTRYPOINT,
+        command=("/app/webapp.py",),
+        env={name: value for name, value in env.items() if value},
+        ports=(8080,),
+        working_dir="/app",
+    )

@@ -1,0 +1,1 @@
+"""Decides. No I/O, no clock, no print: facts go in, values come out."""

@@ -1,0 +1,155 @@
+"""One app as its file describes it: parsed once, frozen, every value right and within its range.
+
+Only `upgrade`, `start` and `init` load this module: a rollback needs no file, the ledger has the bundle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from deployctl.domain.addresses import parse_listen
+from deployctl.domain.app_rules import contradictions, image_name, one_or_list, parse_body, parse_statuses
+from deployctl.domain.fields import Table, Wrong, by, one_of
+from deployctl.domain.names import (
+    Version,
+    env_warnings,
+    parse_directory,
+    parse_env_name,
+    parse_env_value,
+    parse_host,
+    parse_path,
+    parse_signal,
+    parse_user,
+    parse_words,
+)
+from deployctl.domain.quantities import (
+    DAY,
+    parse_amount,
+    parse_count,
+    parse_duration,
+    parse_flag,
+    parse_port,
+    parse_size,
+)
+from deployctl.domain.release import Bundle, LogCap, Policy, Probe, ProbeKind, Resources
+from deployctl.domain.server import ServerSpec
+from deployctl.errors import Invalid
+
+HOUR = DAY / 24
+PROBE, LIMITS, LOG, POLICY = Probe(), Resources(), LogCap(), Policy()  # where every default is written down
+
+Words = Annotated[tuple[str, ...] | None, by(parse_words)]
+HostName = Annotated[str, by(parse_host)]
+EnvName = Annotated[str, by(parse_env_name)]
+EnvValue = Annotated[str, by(parse_env_value)]
+
+
+class HealthSpec(Table):
+    """How the candidate proves itself, and how the active release is watched."""
+
+    kind: Annotated[str, one_of(*ProbeKind)] = PROBE.kind
+    path: Annotated[str, by(parse_path)] = PROBE.path
+    host: HostName | None = PROBE.host
+    status: Annotated[tuple[tuple[int, int], ...], by(parse_statuses)] = PROBE.status
+    body: Annotated[str | None, by(parse_body)] = PROBE.body
+    command: Words = PROBE.command
+    interval: Annotated[float, by(parse_duration, low=0.1, high=HOUR)] = PROBE.interval
+    timeout: Annotated[float, by(parse_duration, low=0.1, high=HOUR)] = PROBE.timeout
+    rise: Annotated[int, by(parse_count, low=1, high=100)] = PROBE.rise
+    fall: Annotated[int, by(parse_count, low=1, high=100)] = PROBE.fall
+    start_grace: Annotated[float, by(parse_duration, high=HOUR)] = PROBE.start_grace
+    deadline: Annotated[float, by(parse_duration, low=0.1)] = PROBE.deadline
+
+    def probe(self) -> Probe:
+        return Probe(**{**dict(self), "kind": ProbeKind(self.kind)})
+
+
+class ResourceSpec(Table):
+    memory: Annotated[int, by(parse_size, low=6 * 2**20)] = LIMITS.memory  # 6m is Docker's least
+    cpus: Annotated[float, by(parse_amount, low=0.01, high=1024)] = LIMITS.cpus  # 0.01 is Docker's least
+    pids: Annotated[int, by(parse_count, low=1, high=4_194_304)] = LIMITS.pids  # the most that Linux counts
+
+
+class LogSpec(Table):
+    max_size: Annotated[int, by(parse_size, low=4 * 2**10, high=2**40)] = LOG.max_size
+    max_file: Annotated[int, by(parse_count, low=1, high=1000)] = LOG.max_file
+
+
+class AppSpec(Table):
+    """The whole of config/<app>.toml."""
+
+    image: Annotated[str, by(image_name)] = Field(examples=['image = "registry.example.com/acme/shop"'])
+    port: Annotated[int, by(parse_port)] = Field(examples=["port = 8080"])
+    listen: Annotated[tuple[str, int] | None, by(parse_listen)] = None
+    hosts: Annotated[tuple[HostName, ...], BeforeValidator(one_or_list)] = Field((), alias="host")
+    entrypoint: Words = None
+    command: Words = None
+    user: Annotated[str | None, by(parse_user)] = None
+    working_dir: Annotated[str | None, by(parse_directory)] = None
+    stop_signal: Annotated[str | None, by(parse_signal)] = None
+    stop_grace: Annotated[float, by(parse_duration, high=HOUR)] = 10.0
+    init: Annotated[bool, by(parse_flag)] = False
+    drain: Annotated[float, by(parse_duration)] = POLICY.drain
+    watch: Annotated[float, by(parse_duration)] = POLICY.watch
+    keep_warm: Annotated[int | None, by(parse_count, high=50)] = None
+    keep_stopped: Annotated[int | None, by(parse_count, high=1000)] = None
+    health: HealthSpec = HealthSpec()
+    resources: ResourceSpec = ResourceSpec()
+    log: LogSpec = LogSpec()
+    env: dict[EnvName, EnvValue] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        for why, remedy in contradictions(self.model_dump(exclude_unset=True, by_alias=True)):
+            raise Wrong(Invalid(why, remedy=[remedy]), about_one_key=False)
+        return self
+
+    def reference(self, version: Version) -> str:
+        """Return the image that `upgrade APP VERSION` means when no other is named."""
+        return f"{self.image}:{version}"
+
+    def policy(self, server: ServerSpec) -> Policy:
+        return Policy(
+            drain=self.drain,
+            watch=self.watch,
+            keep_warm=server.keep_warm if self.keep_warm is None else self.keep_warm,
+            keep_stopped=server.keep_stopped if self.keep_stopped is None else self.keep_stopped,
+        )
+
+    def bundle(self, image: str, digest: str, repo_digest: str | None = None) -> Bundle:
+        """Return everything that a container of this release is made from."""
+        return Bundle(
+            image=image,
+            digest=digest,
+            repo_digest=repo_digest,
+            port=self.port,
+            entrypoint=self.entrypoint,
+            command=self.command,
+            user=self.user,
+            working_dir=self.working_dir,
+            env=tuple(sorted(self.env.items())),
+            stop_signal=self.stop_signal,
+            stop_grace=self.stop_grace,
+            init=self.init,
+            resources=Resources(**dict(self.resources)),
+            log=LogCap(**dict(self.log)),
+            probe=self.health.probe(),
+        )
+
+    def warnings(self) -> list[str]:
+        """Return one sentence for each thing that is allowed and often a mistake."""
+        misplaced = sorted(self.env.keys() & type(self).model_fields.keys())
+        return env_warnings(self.env) + [
+            f"env.{name} is a variable because it stands below [env]; move it above the first [table] if it is a setting."
+            for name in misplaced
+        ]
+
+
+def parse_app_spec(raw: Mapping[str, Any], *, where: str) -> AppSpec:
+    """Return the spec, or raise Invalid with every mistake of the table at once."""
+    from deployctl.domain.mistakes import parse_table
+
+    return parse_table(AppSpec, raw, where=where, rules=contradictions)

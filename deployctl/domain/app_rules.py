@@ -1,0 +1,76 @@
+"""What a single parser cannot see of an app's file: keys that contradict each other, and values of this file only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from deployctl.domain.fields import Wrong
+from deployctl.domain.grammar import refused, shown
+from deployctl.domain.names import parse_image
+
+_STATUS = 'Write 200, "200-399" or a list of those; statuses are 100 to 599.'
+_ONLY_HTTP = ("path", "host", "status", "body")
+
+
+# -- values -----------------------------------------------------------------------------------------------------
+def image_name(value: object, *, field: str) -> str:
+    """Return the image as the file gives it: a name alone, because the version is its tag."""
+    ref = parse_image(value, field=field)
+    if ref.tag or ref.digest:
+        raise refused(field, value, "has a tag or a digest", f'Write "{ref.name}": the version supplies the tag.')
+    return ref.name
+
+
+def one_or_list(value: object) -> object:
+    """Return a list of host names, none of them twice, from one name or a list."""
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not names:
+        raise Wrong(refused("", value, "is not a host name or a list of them", 'Write "shop.example.com".'))
+    if len(set(map(str, names))) < len(names):
+        raise Wrong(refused("", value, "names a host twice", "Leave one of them out."))
+    return names
+
+
+def parse_statuses(value: object, *, field: str) -> tuple[tuple[int, int], ...]:
+    """Return inclusive ranges."""
+    if isinstance(value, list) and value:
+        return tuple(_status_range(one, field) for one in value)
+    return (_status_range(value, field),)
+
+
+def _status_range(value: object, field: str) -> tuple[int, int]:
+    found = re.fullmatch(r"([1-5][0-9]{2})-([1-5][0-9]{2})", value) if isinstance(value, str) else None
+    if found and int(found[1]) <= int(found[2]):
+        return int(found[1]), int(found[2])
+    if isinstance(value, int) and not isinstance(value, bool) and 100 <= value <= 599:
+        return value, value
+    raise refused(field, value, "is not a status or a range of them", _STATUS)
+
+
+def parse_body(value: object, *, field: str) -> str:
+    if not isinstance(value, str) or not 1 <= len(value) <= 1000 or not value.isprintable():
+        raise refused(field, value, "is not a text to look for", "Write 1 to 1,000 visible characters on one line.")
+    return value
+
+
+# -- keys together ----------------------------------------------------------------------------------------------
+def contradictions(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Say what is wrong and what to do, for each group of keys that do not go together. Wrong values are no concern."""
+    if "listen" not in raw and "host" not in raw:
+        yield "listen is missing: without listen or host nobody can reach the app.", "Write listen = 8000."
+    health = raw.get("health", {})
+    if isinstance(health, Mapping):
+        yield from _health_contradictions(health, health.get("kind", "http"))
+
+
+def _health_contradictions(health: Mapping[str, Any], kind: object) -> Iterator[tuple[str, str]]:
+    for key in _ONLY_HTTP:
+        if key in health and kind in ("tcp", "exec", "docker"):
+            yield f'health.{key} is only for kind = "http", and kind is {shown(kind)}.', f"Leave health.{key} out."
+    if kind == "exec" and "command" not in health:
+        yield 'health.command is missing: kind = "exec" runs it.', 'Write command = ["/app/check"] in [health].'
+    if kind in ("http", "tcp", "docker") and "command" in health:
+        why = f'health.command is only for kind = "exec", and kind is {shown(kind)}.'
+        yield why, 'Write kind = "exec" in [health].'

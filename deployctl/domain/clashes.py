@@ -1,0 +1,68 @@
+"""Two apps, or an app and this server, that claim the same address or host name. Told before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+from deployctl.domain.addresses import write_address
+from deployctl.domain.app import AppSpec
+from deployctl.domain.names import AppName
+from deployctl.domain.server import ServerSpec
+from deployctl.errors import Invalid
+
+Address = tuple[str, int]
+Specs = Mapping[AppName, AppSpec]
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    apps: tuple[AppName, ...]
+    sentence: str
+
+
+def clashes(specs: Specs, server: ServerSpec) -> list[Clash]:
+    """Return every clash, those between apps first."""
+    named = sorted(specs.items())
+    between = [clash for (a, one), (b, other) in combinations(named, 2) for clash in _between(a, one, b, other)]
+    return between + [clash for app, spec in named for clash in _with_server(app, spec, server)]
+
+
+def require_no_clashes(specs: Specs, server: ServerSpec, *, app: AppName | None = None) -> None:
+    """Raise Invalid with every clash, or only with those of one app."""
+    found = [clash for clash in clashes(specs, server) if app is None or app in clash.apps]
+    if found:
+        more = f" There are {len(found)} clashes." if len(found) > 1 else ""
+        error = Invalid(found[0].sentence + more, remedy=["Change one of the two files."])
+        error.details = [clash.sentence for clash in found[1:]]
+        raise error
+
+
+def _between(a: AppName, one: AppSpec, b: AppName, other: AppSpec) -> Iterator[Clash]:
+    if one.listen and other.listen and overlap(one.listen, other.listen):
+        theirs = f"config/{a}.toml has listen = {write_address(*one.listen)}"
+        yield Clash((a, b), f"config/{b}.toml: listen = {write_address(*other.listen)} is taken: {theirs}.")
+    for host in sorted(set(one.hosts) & set(other.hosts)):
+        yield Clash((a, b), f"config/{b}.toml: host = {host} is taken: config/{a}.toml has it too.")
+
+
+def _with_server(app: AppName, spec: AppSpec, server: ServerSpec) -> Iterator[Clash]:
+    if spec.listen is None:
+        return
+    key = f"config/{app}.toml: listen = {write_address(*spec.listen)}"
+    low, high = server.ports
+    if overlap(spec.listen, server.http):
+        http = write_address(*server.http)
+        yield Clash((app,), f"{key} is taken: proxy.http of config/server.toml is {http}, where host names are routed.")
+    if low <= spec.listen[1] <= high:
+        yield Clash((app,), f"{key} is inside ports.range of config/server.toml ({low}-{high}), kept for instances.")
+
+
+def overlap(one: Address, other: Address) -> bool:
+    """Tell whether two sockets could not listen on both: same port, same address or one that covers the other."""
+    if one[1] != other[1]:
+        return False
+    hosts = {one[0], other[0]}
+    same_family = (":" in one[0]) == (":" in other[0])
+    return len(hosts) == 1 or "::" in hosts or (same_family and "0.0.0.0" in hosts)  # noqa: S104 - compared, not bound

@@ -1,0 +1,126 @@
+"""From the evidence of a failed candidate to the sentence that a person needs at night."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from deployctl.domain.planner import spoken
+from deployctl.domain.release import Bundle, ProbeKind
+
+MISSING = (
+    re.compile(r"\b([A-Z][A-Z0-9_]{2,})\b['\"`]?(?: environment variable)? (?:is |was )?"
+               r"(?:not set|missing|required|undefined|must be set|not defined|unset)"),
+    re.compile(r"KeyError: ['\"]([A-Z][A-Z0-9_]{2,})['\"]"),
+    re.compile(r"(?:[Mm]issing|[Rr]equire[sd]?|[Uu]ndefined|[Uu]nset)[a-z ]*(?:variable|env)[a-z ]*:? ['\"`]?([A-Z][A-Z0-9_]{2,})"),
+)
+SIGNALS = {129: "SIGHUP", 130: "SIGINT", 132: "illegal instruction", 134: "SIGABRT", 135: "SIGBUS",
+           136: "floating point exception", 137: "SIGKILL", 139: "segmentation fault", 141: "SIGPIPE", 143: "SIGTERM"}
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was seen of a candidate that failed."""
+
+    version: str
+    bundle: Bundle
+    answers: tuple[tuple[str, int], ...] = ()  # sentence, how often in a row
+    status: int | None = None  # of the last answer
+    location: str | None = None
+    seconds: float = 0.0  # how long it was tried
+    running: bool = True
+    exit_code: int | None = None
+    oom_killed: bool = False
+    restarted: bool = False
+    health_output: str = ""
+    listening: tuple[tuple[str, int], ...] = ()  # inside the container
+    logs: tuple[str, ...] = ()
+    active_version: str | None = None
+    active_env: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    headline: str
+    likely: str | None = None
+
+
+def diagnose(e: Evidence) -> Diagnosis:
+    """Return what happened and the likely cause; `likely` is None when the headline is all that is known."""
+    if e.oom_killed:
+        size = f"{e.bundle.resources.memory / 2**20:.0f} MiB"
+        return Diagnosis(f"{e.version} ran out of memory at its limit of {size} (exit code {e.exit_code})",
+                         'it needs more: raise memory in [resources], or let the app use less')
+    if not e.running or e.restarted:
+        return Diagnosis(_ended(e), _missing_env(e) or _why_it_ended(e))
+    return Diagnosis(_never_healthy(e), _missing_env(e) or _why_unhealthy(e))
+
+
+def _ended(e: Evidence) -> str:
+    if e.exit_code == 0:
+        return f"{e.version} ended by itself with exit code 0 before it was proven healthy"
+    signal = SIGNALS.get(e.exit_code or 0)
+    return f"{e.version} exited with code {e.exit_code}{f' ({signal})' if signal else ''} before it was proven healthy"
+
+
+def _why_it_ended(e: Evidence) -> str | None:
+    if e.exit_code == 0:
+        return "its command does its work and ends; a server has to keep running in the foreground"
+    if e.exit_code in {126, 127}:
+        return "the command was not found or may not be executed in this image"
+    return None
+
+
+def _never_healthy(e: Evidence) -> str:
+    total = sum(count for _, count in e.answers)
+    if not total:
+        return f"{e.version} did not get healthy: it could not be asked for {e.seconds:.0f} s"
+    sentence, count = e.answers[-1]
+    return f"{e.version} did not get healthy: {sentence} for {e.seconds:.0f} s ({count} of {total} checks)"
+
+
+def _missing_env(e: Evidence) -> str | None:
+    for line in reversed(e.logs):
+        for pattern in MISSING:
+            if found := pattern.search(line):
+                name = found[1]
+                if name in e.active_env:
+                    return f"{e.active_version} had {name}, {e.version} has not"
+                return f"{name} is not set: add it to [env]"
+    return None
+
+
+def _why_unhealthy(e: Evidence) -> str | None:
+    if e.bundle.probe.kind is ProbeKind.DOCKER and e.health_output:
+        return f"the image's HEALTHCHECK said: {e.health_output[:200]}"
+    if e.bundle.probe.kind is ProbeKind.EXEC:
+        return None
+    return _wrong_listener(e) or _wrong_answer(e)
+
+
+def _wrong_listener(e: Evidence) -> str | None:
+    if e.status is not None:
+        return None
+    port = e.bundle.port
+    here = sorted({address for address, p in e.listening if p == port})
+    others = sorted({p for _, p in e.listening if p != port})
+    if here and all(a.startswith("127.") or a == "::1" for a in here):
+        return f"it listens on {here[0]}:{port} inside its container, where nobody else can reach it: let it listen on 0.0.0.0"
+    if not here and others:
+        return f"nothing listens on port {port}, but the app listens on {', '.join(map(str, others))}: set port = {others[0]}"
+    if not here and e.logs:
+        return f"nothing listens on port {port} yet: it starts slower than health.deadline, or hangs while starting"
+    return None
+
+
+def _wrong_answer(e: Evidence) -> str | None:
+    if e.location is not None:
+        return (f"the probe was sent on to {e.location}: choose a health.path that answers itself, "
+                "or accept the redirect with health.status")
+    if e.status in {401, 403}:
+        return "the health path asks for a login: choose one that does not"
+    if e.status == 404:
+        return f"{spoken(e.bundle.probe)} does not exist in this version: set health.path"
+    if e.status in {400, 421}:
+        return "the app does not accept the Host header of the probe: set health.host"
+    return None

@@ -1,0 +1,41 @@
+"""What was read of one app before anything is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from deployctl.domain.names import Version
+from deployctl.domain.release import App, Change, Instance, Release
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One reading of ledger, engine and HAProxy. Numbers are release numbers."""
+
+    app: App
+    releases: Mapping[int, Release] = field(default_factory=dict)
+    instances: Mapping[int, Instance] = field(default_factory=dict)
+    running: frozenset[int] = frozenset()  # container of ours runs at its own address
+    present: frozenset[int] = frozenset()  # container of ours exists, running or not
+    changes: tuple[Change, ...] = ()  # the last one first
+    serving: int | None = None  # HAProxy's own word
+    engine_away: str | None = None  # why the engine could not be asked; then the ledger's word stands in
+
+    def version(self, number: int | None) -> Version | None:
+        release = None if number is None else self.releases.get(number)
+        return release.version if release else None
+
+    def last_served(self, number: int) -> int:
+        """Return the last revision that moved traffic to or from that release, 0 when none did."""
+        return max((c.revision for c in self.changes if number in (c.source, c.target)), default=0)
+
+    def is_warm(self, number: int) -> bool:
+        """Tell whether the release can take traffic at once: proven, running and known to HAProxy."""
+        instance, release = self.instances.get(number), self.releases.get(number)
+        return bool(number in self.running and instance and instance.routed and release and release.proven_at)
+
+    def newest_proven(self, version: Version) -> Release | None:
+        """Return the release that a version means: the newest one that ever passed its health gate."""
+        found = [r for r in self.releases.values() if r.version == version and r.proven_at]
+        return max(found, key=lambda r: r.number, default=None)

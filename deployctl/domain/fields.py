@@ -1,0 +1,53 @@
+"""Lets the parsers of names, quantities and addresses judge the fields of a pydantic model.
+
+A model says what a key means; a parser says whether a value is right and what to write instead. The error
+keeps both, so that whoever reads a file can name every mistake of it at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, PlainValidator
+
+from deployctl.domain.grammar import refused
+from deployctl.errors import Invalid
+
+
+class Table(BaseModel):
+    """One table of a file: frozen, and a key that it does not know is a mistake."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Wrong(ValueError):
+    """Carries what a parser said through pydantic, which collects ValueErrors and lets nothing else pass."""
+
+    def __init__(self, said: Invalid, *, about_one_key: bool = True) -> None:
+        super().__init__(said.message)
+        self.said = said
+        self.about_one_key = about_one_key
+
+
+def by(parse: Callable[..., Any], **limits: Any) -> PlainValidator:
+    """Return a validator that calls the parser and keeps what it says on refusal."""
+
+    def validate(value: Any) -> Any:
+        try:
+            return parse(value, field="", **limits)
+        except Invalid as error:
+            raise Wrong(error) from None
+
+    return PlainValidator(validate)
+
+
+def one_of(*words: str) -> PlainValidator:
+    """Return a validator for a key that takes one of a few words."""
+
+    def parse(value: object, *, field: str) -> object:
+        if value not in words:
+            raise refused(field, value, "is not one of its words", f"Write one of: {', '.join(words)}.")
+        return value
+
+    return by(parse)

@@ -1,0 +1,48 @@
+"""Judgement over probes as a small value: fed with answers, asked whether it is ready or failing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Counts answers in a row. `rise` good ones make it ready, `fall` bad ones make it failing."""
+
+    rise: int
+    fall: int
+    good: int = 0
+    bad: int = 0
+
+    def seen(self, *, ok: bool) -> Self:
+        return replace(self, good=self.good + 1, bad=0) if ok else replace(self, good=0, bad=self.bad + 1)
+
+    @property
+    def ready(self) -> bool:
+        return self.good >= self.rise
+
+    @property
+    def failing(self) -> bool:
+        return self.bad >= self.fall
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What the probes said, equal sentences in a row counted, at most `LIMIT` groups."""
+
+    groups: tuple[tuple[str, int], ...] = ()
+
+    LIMIT: ClassVar[int] = 40
+
+    def seen(self, sentence: str) -> Self:
+        if self.groups and self.groups[-1][0] == sentence:
+            return replace(self, groups=(*self.groups[:-1], (sentence, self.groups[-1][1] + 1)))
+        return replace(self, groups=(*self.groups, (sentence, 1))[-self.LIMIT :])
+
+    @property
+    def total(self) -> int:
+        return sum(count for _, count in self.groups)
+
+    def lines(self) -> list[str]:
+        return [f"{count} × {sentence}" if count > 1 else sentence for sentence, count in self.groups]

@@ -1,0 +1,94 @@
+"""Docker's reference grammar, strict: what is no plain name never reaches an engine or a registry."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from deployctl.domain.grammar import Grammar, match, refused, shown
+from deployctl.errors import Invalid
+
+DOCKER_HUB = "docker.io"
+
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_REGISTRY = Grammar(
+    "a registry",
+    rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*(?::(?P<port>[1-9][0-9]{{0,4}}))?",
+    "A registry is a host name or an IPv4 address, with a port if needed: registry.example.com:5000.",
+)
+_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+_IMAGE = Grammar(
+    "an image reference",
+    rf"(?=.{{1,456}}\Z)(?P<name>(?:(?P<first>[a-z0-9.-]+(?::[0-9]+)?)/)?{_PART}(?:/{_PART})*)"
+    r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?",
+    "An image reference is [registry/]name[:tag][@sha256:64 hex digits], all but the tag in lower case.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRef:
+    """A parsed reference. Names of Docker Hub are kept in full and written short, as Docker does."""
+
+    registry: str
+    repository: str
+    tag: str | None = None
+    digest: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Return the name as Docker shows it: `nginx`, `acme/shop`, `registry.example.com/acme/shop`."""
+        if self.registry == DOCKER_HUB:
+            return self.repository.removeprefix("library/")
+        return f"{self.registry}/{self.repository}"
+
+    def __str__(self) -> str:
+        tag = f":{self.tag}" if self.tag else ""
+        return self.name + tag + (f"@{self.digest}" if self.digest else "")
+
+
+def parse_image(text: object, *, field: str = "image") -> ImageRef:
+    """Return the parts of a reference that has a name; an id alone is refused."""
+    found = match(text, _IMAGE, field, guess=_without_scheme)
+    registry, repository = _split(found["name"], found["first"], field)
+    if len(found["name"]) > 255:
+        raise refused(field, text, "has a name of more than 255 characters", _IMAGE.sentence)
+    if re.fullmatch(r"library/(?:sha256|[0-9a-f]{64})", repository):
+        raise refused(field, text, "is an image id; it has no name", _IMAGE.sentence)
+    return ImageRef(registry, repository, found["tag"], found["digest"])
+
+
+def _without_scheme(text: str) -> str:
+    return re.sub(r"^[a-z]+://", "", text.strip().lower())
+
+
+def _split(name: str, first: str | None, field: str) -> tuple[str, str]:
+    """Tell registry and repository apart as Docker does: a registry has a dot or a port, or is `localhost`."""
+    if first is None or not (first == "localhost" or re.search(r"[.:]", first)):
+        return DOCKER_HUB, name if "/" in name else f"library/{name}"
+    repository = name.removeprefix(f"{first}/")
+    registry = parse_registry(first, field=field)
+    if registry not in {DOCKER_HUB, f"index.{DOCKER_HUB}"}:
+        return registry, repository
+    return DOCKER_HUB, repository if "/" in repository else f"library/{repository}"
+
+
+def parse_registry(text: object, *, field: str = "registry") -> str:
+    found = match(text, _REGISTRY, field, guess=_without_scheme)
+    if found["port"] and int(found["port"]) > 65535:
+        raise refused(field, text, "has a port above 65535", _REGISTRY.sentence)
+    return found[0]
+
+
+def allowed_registry(ref: ImageRef, app_image: str, extra: Iterable[str]) -> bool:
+    """Tell whether the reference stays with Docker Hub, the registry of the app's own file, or a listed one."""
+    return ref.registry in {DOCKER_HUB, parse_image(app_image).registry, *extra}
+
+
+def require_allowed_registry(ref: ImageRef, app_image: str, extra: Iterable[str]) -> None:
+    """Raise before any connection: an image reference must not make this server call an address of its choice."""
+    if not allowed_registry(ref, app_image, extra):
+        raise Invalid(
+            f"image {shown(str(ref))} comes from a registry that this server does not allow.",
+            remedy=[f'Allow it in config/server.toml: registries = ["{ref.registry}"]'],
+        )

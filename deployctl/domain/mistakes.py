@@ -1,0 +1,129 @@
+"""Turns what is wrong in a table of a file into sentences: the key, the value, and what to write instead.
+
+Every mistake is told at once. Keys and values come from outside, so both are escaped and cut.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from deployctl.domain.fields import Wrong
+from deployctl.domain.grammar import shown
+from deployctl.errors import Invalid
+
+T = TypeVar("T", bound=BaseModel)
+Raw = Mapping[str, Any]
+Rules = Callable[[Raw], Iterable[tuple[str, str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    key: str
+    sentence: str
+    remedy: tuple[str, ...]  # the first is what to write, the rest is the grammar
+
+    @property
+    def line(self) -> str:
+        return " ".join([self.sentence, *self.remedy[:1]])
+
+
+def parse_table(model: type[T], raw: Raw, *, where: str, rules: Rules = lambda raw: ()) -> T:
+    """Return the model, or raise Invalid with every mistake. `rules` finds keys that do not go together."""
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False)
+        found = [_mistake(one, raw, model) for one in wrong if _about_one_key(one)]
+    found += [Mistake(why.partition(" ")[0], why, (remedy,)) for why, remedy in rules(raw)]
+    raise invalid(where, found)
+
+
+def invalid(where: str, mistakes: Sequence[Mistake]) -> Invalid:
+    """Return one error for all: a single mistake is its message, several are its details."""
+    grammar = list(dict.fromkeys(line for one in mistakes for line in one.remedy[1:]))
+    if len(mistakes) == 1:
+        return Invalid(f"{where}: {mistakes[0].line}", remedy=grammar or [f"Edit {where}"])
+    keys = ", ".join(one.key for one in mistakes[:5]) + (", …" if len(mistakes) > 5 else "")
+    error = Invalid(f"{where} has {len(mistakes)} mistakes: {keys}.", remedy=grammar or [f"Edit {where}"])
+    error.details = [f"{where}: {one.line}" for one in mistakes]
+    return error
+
+
+# -- one mistake ------------------------------------------------------------------------------------------------
+def _about_one_key(error: Mapping[str, Any]) -> bool:
+    said = _said(error)
+    return said is None or said.about_one_key
+
+
+def _said(error: Mapping[str, Any]) -> Wrong | None:
+    """Return what a parser of ours said; None when pydantic itself found the mistake."""
+    cause = error.get("ctx", {}).get("error")
+    return cause if isinstance(cause, Wrong) else None
+
+
+def _mistake(error: Mapping[str, Any], raw: Raw, model: type[BaseModel]) -> Mistake:
+    loc, said = error["loc"], _said(error)
+    about_name = loc[-1:] == ("[key]",)  # of a table that takes any name: the sentence shows the name itself
+    key = written_key(loc[:-2] if about_name else loc, raw)
+    if said:
+        return Mistake(key, f"{key}{':' if about_name else ' ='} {said}", tuple(said.said.remedy))
+    match error["type"]:
+        case "missing":
+            return Mistake(key, f"{key} is missing.", (f"Write {_example(model, key)}.",))
+        case "extra_forbidden":
+            return Mistake(key, f"{key} is not a key.", (_nearest(key, known_keys(model)),))
+        case "tuple_type":
+            return Mistake(key, f"{key} = {shown(error['input'])} is not a list.", ("Write a list: [ ].",))
+        case _:
+            value = "***" if key == "env" else shown(error["input"])  # it may hold secrets
+            return Mistake(key, f"{key} = {value} is not a table.", (f"Write [{key}] on its own line.",))
+
+
+def written_key(loc: Sequence[int | str], raw: Any) -> str:
+    """Return `health.path` or `host[1]`; an index into what the file gave as a single value is left out."""
+    key = ""
+    for part in loc:
+        if isinstance(part, str):
+            name = part if re.fullmatch(r"[A-Za-z0-9_-]{1,60}", part) else shown(part)
+            key += f".{name}" if key else name
+            raw = raw.get(part) if isinstance(raw, Mapping) else None
+        elif isinstance(raw, list):
+            key += f"[{part}]"
+            raw = raw[part]
+    return key
+
+
+def _example(model: type[BaseModel], key: str) -> str:
+    """Return a line of the file that would do; the model keeps one beside each key that has no default."""
+    examples = model.model_fields[key].examples or [f"{key} = …"]
+    return str(examples[0])
+
+
+# -- keys -------------------------------------------------------------------------------------------------------
+def known_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+    """Return every key that a file of this model may have, tables first by name and then their keys."""
+    keys = []
+    for name, field in model.model_fields.items():
+        key = prefix + (field.alias or name)
+        keys.append(key)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            keys += known_keys(field.annotation, f"{key}.")
+    return keys
+
+
+def _nearest(key: str, known: Sequence[str]) -> str:
+    """Suggest the key of the same table that looks alike, else one of any table, else list the table's keys."""
+    table, _, name = key.rpartition(".")
+    siblings = [one.rpartition(".")[2] for one in known if one.rpartition(".")[0] == table]
+    if close := get_close_matches(name, siblings, n=1):
+        return f"Did you mean {table}.{close[0]}?" if table else f"Did you mean {close[0]}?"
+    by_name = {one.rpartition(".")[2]: one for one in reversed(known)}
+    if close := get_close_matches(name, by_name, n=1, cutoff=0.75):
+        return f"Did you mean {by_name[close[0]]}?"
+    return f"Keys here are {', '.join(siblings)}." if siblings else "Leave it out."

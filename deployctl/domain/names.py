@@ -1,0 +1,172 @@
+"""The one validator of every name that comes from outside: CLI, files, HTTP and labels alike.
+
+Image references are long enough for a file of their own, `image_ref.py`, and are offered here too.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import NewType
+
+from deployctl.domain.grammar import Grammar, match, refused
+from deployctl.domain.grammar import shown as shown
+from deployctl.domain.image_ref import ImageRef as ImageRef
+from deployctl.domain.image_ref import allowed_registry as allowed_registry
+from deployctl.domain.image_ref import parse_image as parse_image
+from deployctl.domain.image_ref import parse_registry as parse_registry
+from deployctl.domain.image_ref import require_allowed_registry as require_allowed_registry
+from deployctl.errors import Invalid
+
+AppName = NewType("AppName", str)
+Version = NewType("Version", str)
+
+TEXT_LIMIT = 131_071  # bytes; Linux starts no program with a longer argument or variable
+
+_APP = Grammar(
+    "an app name",
+    r"(?!.*--)[a-z][a-z0-9-]{0,30}[a-z0-9]",
+    "An app name has 2 to 32 characters: a-z, 0-9 and single hyphens inside; it starts with a letter.",
+)
+_VERSION = Grammar(
+    "a version",
+    r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}",
+    "A version has 1 to 128 characters: letters, digits, _ . and -; it does not start with . or -.",
+)
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_HOST = Grammar(
+    "a host name",
+    rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*",
+    "A host name has at most 253 characters: a-z, 0-9, hyphens and dots, no wildcard; other scripts as xn--.",
+)
+_PATH = Grammar(
+    "a path to ask for",
+    r"/(?!/)[!#-&(-\[\]-~]{0,1023}",
+    "A path starts with one / and has visible ASCII characters only, no quotes and no backslash.",
+)
+_ACCOUNT = r"(?:0|[1-9][0-9]{0,8}|[a-z_][a-z0-9_-]{0,31})"
+_USER = Grammar(
+    "a user",
+    rf"{_ACCOUNT}(?::{_ACCOUNT})?",
+    'A user is a number or a name, with a group if wanted: "10001", "10001:10001" or "app".',
+)
+_DIRECTORY = Grammar(
+    "a folder inside the container",
+    r"(?!.*/\.\.?(?:/|\Z))(?:/[^/\x00-\x1f\x7f\ud800-\udfff]{1,255}){1,64}|/",
+    "A folder starts with /, has no empty part, no . or .. and no control character, and does not end with /.",
+)
+_SIGNAL = Grammar(
+    "a stop signal",
+    r"SIG(?:TERM|INT|QUIT|HUP|ABRT|ALRM|KILL|PWR|USR1|USR2|WINCH|RTMIN(?:\+(?:[1-9]|1[0-5]))?)",
+    "A stop signal is SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGKILL or SIGRTMIN+1 to +15.",
+)
+_ENV_NAME = Grammar(
+    "the name of a variable",
+    r"[A-Za-z_][A-Za-z0-9_.-]{0,254}",
+    "A variable's name has letters, digits, _ . and -; it starts with a letter or _.",
+)
+
+
+# -- apps and versions ------------------------------------------------------------------------------------------
+def parse_app(text: object, *, field: str = "app name") -> AppName:
+    name = match(text, _APP, field, guess=_app_guess)[0]
+    if name in {"server", "example"}:
+        raise refused(field, name, f"is taken: config/{name}.toml means something else", _APP.sentence)
+    return AppName(name)
+
+
+def _app_guess(text: str) -> str:
+    plain = re.fullmatch(r"\s*([A-Za-z][A-Za-z0-9_. -]*?)\s*", text)
+    return re.sub(r"[_. -]+", "-", plain[1].lower()) if plain else ""
+
+
+def parse_version(text: object, *, field: str = "version") -> Version:
+    version = match(text, _VERSION, field)[0]
+    if version in {"hold", "maint"}:
+        raise refused(field, version, "is a word with a meaning of its own", _VERSION.sentence)
+    return Version(version)
+
+
+# -- how the world reaches an app -------------------------------------------------------------------------------
+def parse_host(text: object, *, field: str = "host") -> str:
+    return match(text, _HOST, field, guess=lambda typed: typed.strip().lower().rstrip("."))[0]
+
+
+def parse_path(text: object, *, field: str = "path") -> str:
+    """Return a path that can neither end the request line it stands in nor lead away from the instance."""
+    return match(text, _PATH, field, guess=lambda typed: "/" + typed.strip().lstrip("/"))[0]
+
+
+# -- what runs inside -------------------------------------------------------------------------------------------
+def parse_user(text: object, *, field: str = "user") -> str:
+    return match(text, _USER, field)[0]
+
+
+def parse_directory(text: object, *, field: str = "folder") -> str:
+    return match(text, _DIRECTORY, field, guess=lambda typed: typed.strip().rstrip("/"))[0]
+
+
+def parse_signal(text: object, *, field: str = "signal") -> str:
+    return match(text, _SIGNAL, field, guess=lambda typed: "SIG" + typed.strip().upper().removeprefix("SIG"))[0]
+
+
+def parse_env_name(text: object, *, field: str = "variable") -> str:
+    typed = text.partition("=")[0] + "=" if isinstance(text, str) and "=" in text else text  # the rest may be a secret
+    name = match(typed, _ENV_NAME, field)[0]
+    if name.startswith("DEPLOYCTL_"):
+        raise refused(field, name, "is reserved for deployctl itself", "Choose another name.")
+    return name
+
+
+def parse_env_value(text: object, *, field: str = "value") -> str:
+    """Return the value unchanged, newlines too. It may be a secret: the message never shows it."""
+    if why := _unfit_text(text):
+        raise Invalid(f"{field} *** {why}.".lstrip(), remedy=[_DOTTED if isinstance(text, dict) else _TEXT])
+    return str(text)
+
+
+_TEXT = "Write it in quotes; any character but NUL may be in it."
+_DOTTED = 'Write a name with dots in quotes: "spring.profiles.active" = "live".'
+
+
+_RISKY = {
+    "DOCKER_HOST": "lets the app look for a Docker engine; containers here are never given one.",
+    "LD_LIBRARY_PATH": "changes which libraries every program in the container loads.",
+    "LD_PRELOAD": "is loaded into every program in the container, probes by command too.",
+    "PATH": "replaces the image's own search path; its programs may not be found.",
+}
+
+
+def env_warnings(names: Iterable[str]) -> list[str]:
+    """Return one sentence for each variable that is allowed and often a mistake."""
+    return [f"env.{name} {_RISKY[name]}" for name in sorted(names) if name in _RISKY]
+
+
+def parse_words(words: object, *, field: str = "command") -> tuple[str, ...]:
+    """Return an argument list as it is, word for word: no shell will read it."""
+    if isinstance(words, str):
+        raise refused(field, words, "is one text, and no shell splits it", f"Write {_as_list(words)}.")
+    if not isinstance(words, list | tuple) or not words or words[0] == "":
+        raise refused(field, words, "is not a list of words", 'Write a list: ["serve", "--port", "8080"].')
+    for word in words:
+        if why := _unfit_text(word):
+            raise refused(field, word, why, _TEXT)
+    return tuple(words)
+
+
+def _as_list(words: str) -> str:
+    plain = re.fullmatch(r"[A-Za-z0-9_./:=@,+% -]{1,200}", words) and words.strip()
+    return json.dumps(words.split()) if plain else 'a list: ["serve", "--port", "8080"]'
+
+
+def _unfit_text(text: object) -> str | None:
+    """Say why a program could not be given this text."""
+    if not isinstance(text, str):
+        return "is not text"
+    if "\0" in text:
+        return "holds a NUL character"
+    try:
+        return f"is longer than {TEXT_LIMIT:,} bytes" if len(text.encode()) > TEXT_LIMIT else None
+    except UnicodeEncodeError:
+        return "is not UTF-8 text"

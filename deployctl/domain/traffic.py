@@ -1,0 +1,57 @@
+"""What HAProxy should carry, as data. The ledger writes it down, effects/haproxy_* make it true."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from deployctl.domain.names import AppName, Version
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One routed instance: a server line in HAProxy, named `<app>.<release>`."""
+
+    app: AppName
+    release: int
+    version: Version
+    server_id: int  # unique and positive: the release's id
+    address: str
+    port: int
+    bridge: str | None  # interface to bind to; None where containers are reached by published ports
+    preview: bool = False  # the newest proven running release of its version: header and cookie may name it
+    held: bool = False  # then a cookie may not
+
+    @property
+    def name(self) -> str:
+        return f"{self.app}.{self.release}"
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficTable:
+    """Everything the proxy must know except who serves: that is in the route map."""
+
+    listens: Mapping[AppName, tuple[str, int]] = field(default_factory=dict)
+    hosts: Mapping[str, AppName] = field(default_factory=dict)
+    backends: tuple[Backend, ...] = ()
+    actives: Mapping[AppName, int] = field(default_factory=dict)  # used only to rebuild a lost route map
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What HAProxy counted for one server since the worker started."""
+
+    requests: int = 0
+    in_flight: int = 0
+    failed: int = 0  # no valid answer: connection and response errors
+    answers_5xx: int = 0  # the app's own
+    response_ms: float = 0.0  # mean of the last 1,024
+
+
+@dataclass(frozen=True, slots=True)
+class Switched:
+    """A confirmed switch. Milliseconds from the write of the map file to HAProxy's own word."""
+
+    ms: float
+    was: int | None
+    now: int | None

@@ -1,0 +1,42 @@
+"""Which engine this is. The environment may name a socket of this host; another machine only config/server.toml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from deployctl.domain.grammar import shown
+from deployctl.domain.server import ServerSpec
+from deployctl.errors import Invalid
+
+USUAL = "unix:///var/run/docker.sock"
+_REMOTE = ("tcp://", "ssh://", "http://", "https://")
+
+
+def engine_address(spec: ServerSpec, environ: Mapping[str, str]) -> str:
+    """Return the engine's URL, or raise Invalid and say where it must be written."""
+    if spec.engine_url:
+        return _require_known(spec.engine_url)
+    named = environ.get("DOCKER_HOST", "")
+    if not named:
+        return USUAL
+    if named.startswith("unix:///"):
+        return _require_known(named)
+    raise Invalid(
+        f"DOCKER_HOST is {shown(named)}: only a unix:// socket is followed from the environment.",
+        remedy=[f"Write it as `engine.url = {shown(named)}` in config/server.toml", "unset DOCKER_HOST"],
+    )
+
+
+def _require_known(url: str) -> str:
+    if not (url.isprintable() and url.isascii() and " " not in url):
+        raise Invalid(f"engine address {shown(url)} holds characters that no address has")
+    if url.startswith("unix:///") or url.startswith(_REMOTE):
+        return url
+    raise Invalid(
+        f"engine.url {shown(url)} is no unix:///…, tcp://… or ssh://… address", remedy=[f"engine.url = {USUAL!r}"]
+    )
+
+
+def socket_path(address: str) -> str | None:
+    """Return the path of a Unix socket; None when the engine is elsewhere."""
+    return address.removeprefix("unix://") if address.startswith("unix://") else None

@@ -1,0 +1,89 @@
+"""One engine, asked in two ways: reads once and at once, changes again a few times while it is away for a moment.
+
+docker-py and tenacity are imported when they are needed, and not before: together they cost 200 ms.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from deployctl.domain.server import ServerSpec
+from deployctl.effects.docker_address import engine_address, socket_path
+from deployctl.effects.docker_errors import EngineSilent, translated
+from deployctl.effects.docker_reader import Reader, SdkReader, SocketReader
+from deployctl.errors import EngineUnavailable
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+T = TypeVar("T")
+FIRST_PAUSE = 0.2  # seconds
+MORE_TRIES = 3
+
+
+class DockerClient:
+    def __init__(
+        self, spec: ServerSpec, environ: Mapping[str, str], *, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self.address = engine_address(spec, environ)
+        self.timeout = spec.engine_timeout
+        self.local = socket_path(self.address) is not None
+        self._environ = dict(environ)
+        self._sleep = sleep
+        self._api: APIClient | None = None
+        path = socket_path(self.address)
+        self.reader: Reader = SdkReader(self.sdk, self.address) if path is None else SocketReader(path)
+
+    def change(self, doing: str, act: Callable[[APIClient], T]) -> T:
+        """Do it, and do it again when the engine was away for a moment: `act` must bear being repeated."""
+
+        def once() -> T:
+            api = self.sdk()
+            with translated(doing, self.address):
+                return act(api)
+
+        try:
+            return once()
+        except EngineSilent:
+            raise  # it may be at work: asking again would wait as long, and change nothing
+        except EngineUnavailable:
+            self._sleep(FIRST_PAUSE)
+        return self._again(once)
+
+    def _again(self, once: Callable[[], T]) -> T:
+        from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+
+        retrying = Retrying(
+            retry=retry_if_exception(lambda e: isinstance(e, EngineUnavailable) and not isinstance(e, EngineSilent)),
+            stop=stop_after_attempt(MORE_TRIES),
+            wait=wait_exponential_jitter(initial=2 * FIRST_PAUSE, max=2),
+            sleep=self._sleep,
+            reraise=True,
+        )
+        return retrying(once)
+
+    def sdk(self) -> APIClient:
+        """Return docker-py's low-level client; the first call asks the engine for its API version."""
+        if self._api is None:
+            with translated("connect", self.address):
+                self._api = self._connect()
+        return self._api
+
+    def _connect(self) -> APIClient:
+        from docker import APIClient
+        from docker.utils import kwargs_from_env
+
+        # certificates count only for an engine behind tcp, and there the usual variables name them
+        where: dict[str, Any] = {"base_url": self.address}
+        if not self.local:
+            where |= kwargs_from_env(environment={**self._environ, "DOCKER_HOST": self.address})
+        return APIClient(version="auto", timeout=math.ceil(self.timeout), **where)
+
+    def close(self) -> None:
+        """Close what docker-py keeps open; it is opened again when it is needed."""
+        if self._api is not None:
+            self._api.close()
+            self._api = None

@@ -1,0 +1,268 @@
+"""Docker as our engine. Every change may be repeated, and touches only what carries this home's label."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from deployctl.domain.server import ServerSpec
+from deployctl.effects import docker_words as words
+from deployctl.effects.docker_client import DockerClient
+from deployctl.effects.docker_errors import EngineConflict
+from deployctl.effects.docker_reader import quoted, with_query
+from deployctl.errors import EngineRefused, Invalid, NotFound, NotPermitted
+from deployctl.ports import (
+    ContainerFacts,
+    ContainerSpec,
+    EngineInfo,
+    Executed,
+    Image,
+    LogLine,
+    NetworkFacts,
+    NetworkSpec,
+)
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+KEPT = "deployctl/"  # image tags of ours start so
+
+
+class DockerEngine:
+    """`read_timeout` is for questions that a rollback asks; everything else may take ServerSpec.engine_timeout."""
+
+    def __init__(
+        self,
+        home: str,
+        spec: ServerSpec,
+        environ: Mapping[str, str],
+        *,
+        read_timeout: float = 3.0,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._docker = DockerClient(spec, environ, sleep=sleep)
+        self._home = home
+        self._server_labels = dict(spec.labels)
+        self._soon = read_timeout
+
+    @property
+    def address(self) -> str:
+        return self._docker.address
+
+    def close(self) -> None:
+        self._docker.close()
+
+    # -- reads ----------------------------------------------------------------------------------------------------
+    def info(self) -> EngineInfo:
+        return words.engine_info(self._read("/info"), self._read("/version"), local=self._docker.local)
+
+    def find_image(self, reference: str) -> Image | None:
+        raw = self._find_image(reference, within=self._soon)
+        return None if raw is None else words.image_facts(raw)
+
+    def networks(self) -> list[NetworkFacts]:
+        return [words.network_facts(raw) for raw in self._read("/networks")]
+
+    def find_container(self, container: str) -> ContainerFacts | None:
+        return self._find(container, within=self._soon)
+
+    def containers(self) -> list[ContainerFacts]:
+        query = {"all": "1", "filters": {"label": [f"{words.HOME}={self._home}"]}}
+        return [words.container_summary(raw) for raw in self._read(with_query("/containers/json", query))]
+
+    def logs(
+        self, container: str, *, tail: int | None = None, since: float | None = None, follow: bool = False
+    ) -> Iterator[LogLine]:
+        """Yield lines, oldest first; `since` is Unix time. With `follow` it ends when the container does."""
+        from deployctl.effects.docker_streams import log_lines
+
+        found = self._require(container)
+        query = {"stdout": "1", "stderr": "1", "timestamps": "1", "follow": "1" if follow else "0"}
+        query["tail"] = "all" if tail is None else str(tail)
+        query["since"] = "0" if since is None else f"{since:.9f}"
+        path = with_query(f"/containers/{found.id}/logs", query)
+        yield from log_lines(self._docker.reader.stream(path, timeout=self._docker.timeout))
+
+    # -- images ---------------------------------------------------------------------------------------------------
+    def pull_image(self, reference: str, *, progress: Callable[[str], None]) -> Image:
+        from deployctl.effects.docker_pull import pull
+
+        ref = words.parse_reference(reference)
+        if isinstance(ref, str):
+            raise Invalid(f"{ref} is an image id: only a name can be pulled")
+        pull(self._docker.sdk(), ref, progress=progress, address=self.address)
+        raw = self._find_image(reference, within=self._docker.timeout)
+        if raw is None:
+            raise NotFound(f"{reference} was pulled, and is gone again")
+        return words.image_facts(raw)
+
+    def keep_image(self, digest: str, tag: str) -> None:
+        words.require_digest(digest)
+        name, version = _kept(tag)
+        self._docker.change(f"keep {tag}", lambda api: api.tag(digest, name, version, force=True))
+
+    def release_image(self, tag: str) -> None:
+        _kept(tag)
+        with suppress(NotFound):
+            self._docker.change(f"release {tag}", lambda api: api.remove_image(tag))
+
+    # -- networks -------------------------------------------------------------------------------------------------
+    def ensure_network(self, spec: NetworkSpec) -> None:
+        options, ipam = words.network_options(spec)
+
+        def create(api: APIClient) -> None:
+            if self._find_network(spec.name) is None:
+                arguments: dict[str, Any] = {"options": options, "ipam": ipam, "labels": self._labels(spec.labels)}
+                api.create_network(spec.name, "bridge", check_duplicate=True, **arguments)
+
+        with suppress(EngineConflict):  # somebody was faster: what is there now decides
+            self._docker.change(f"create network {spec.name}", create)
+        self._require_network(spec)
+
+    def _require_network(self, spec: NetworkSpec) -> None:
+        found = self._find_network(spec.name)
+        if found is None:
+            raise EngineRefused(f"network {spec.name} was made, and is gone again")
+        there, remedy = words.network_facts(found), [f"docker network inspect {spec.name}"]
+        if there.labels.get(words.HOME) != self._home:
+            raise EngineRefused(f"a network {spec.name} exists already and is not ours", remedy=remedy)
+        if (there.subnets, there.bridge) != ((spec.subnet,), spec.bridge):
+            other = f"{', '.join(there.subnets) or 'no subnet'} on {there.bridge}"
+            raise EngineRefused(f"network {spec.name} has {other}, not {spec.subnet} on {spec.bridge}", remedy=remedy)
+
+    def ensure_network_gone(self, name: str) -> None:
+        def remove(api: APIClient) -> None:
+            if (found := self._find_network(name)) is not None:
+                self._require_ours(f"network {name}", found.get("Labels") or {})
+                api.remove_network(found["Id"])
+
+        with suppress(NotFound):  # somebody was faster
+            self._docker.change(f"remove network {name}", remove)
+
+    # -- containers -----------------------------------------------------------------------------------------------
+    def ensure_created(self, spec: ContainerSpec) -> ContainerFacts:
+        words.require_container(spec.name)
+
+        def create(api: APIClient) -> str:
+            image = self._find_image(spec.bundle.digest, within=self._docker.timeout)
+            if image is None:
+                raise NotFound(f"the image of {spec.name}, {spec.bundle.digest}, is not on this server")
+            request = words.container_request(spec, words.silenced(image) | self._labels(spec.labels))
+            create_from: Any = api.create_container_from_config  # has no types
+            return str(create_from(request, spec.name)["Id"])
+
+        try:
+            return self._require(self._docker.change(f"create {spec.name}", create))
+        except EngineConflict as e:  # a stranger's, or ours: the answer to an earlier try got lost
+            return self._adopt(spec, e)
+
+    def _adopt(self, spec: ContainerSpec, conflict: EngineConflict) -> ContainerFacts:
+        there = self._find(spec.name, within=self._docker.timeout)
+        if there is None:
+            raise conflict
+        wanted = {**spec.labels, words.HOME: self._home}
+        if there.image != spec.bundle.digest or any(there.labels.get(key) != text for key, text in wanted.items()):
+            raise EngineRefused(
+                f"a container named {spec.name} exists already and is not the one that is wanted: {there.id[:12]} "
+                f"of image {there.image.removeprefix('sha256:')[:12]}",
+                remedy=[f"docker inspect {spec.name}"],
+            ) from conflict
+        return there
+
+    def ensure_started(self, container: str) -> ContainerFacts:
+        def start(api: APIClient, found: ContainerFacts) -> None:
+            if found.status == "paused":
+                api.unpause(found.id)
+            else:
+                api.start(found.id)
+
+        return self._change("start", container, start)
+
+    def ensure_stopped(self, container: str, *, grace: float) -> ContainerFacts:
+        def stop(api: APIClient, found: ContainerFacts) -> None:
+            if found.status == "paused":
+                api.unpause(found.id)  # a frozen process hears no stop signal
+            api.stop(found.id, timeout=math.ceil(grace))
+
+        return self._change("stop", container, stop)
+
+    def ensure_removed(self, container: str) -> None:
+        def remove(api: APIClient) -> None:
+            if (found := self._find(container, within=self._docker.timeout)) is not None:
+                self._require_ours(f"container {container}", found.labels)
+                api.remove_container(found.id, v=True, force=True)
+
+        with suppress(NotFound):  # somebody was faster
+            self._docker.change(f"remove {container}", remove)
+
+    def set_restart(self, container: str, *, always: bool) -> None:
+        policy: Any = words.restart_policy(always=always)
+        self._change("update", container, lambda api, found: api.update_container(found.id, restart_policy=policy))
+
+    def execute(self, container: str, command: Sequence[str], *, timeout: float) -> Executed:
+        from deployctl.effects.docker_exec import execute
+
+        if not command or not command[0]:
+            raise Invalid("there is no command to run")
+        found = self._require(container)
+        self._require_ours(f"container {found.name}", found.labels)
+        return execute(self._docker.sdk(), found.id, command, timeout=timeout, address=self.address)
+
+    # -- shared ---------------------------------------------------------------------------------------------------
+    def _read(self, path: str) -> Any:
+        return self._docker.reader.get(path, timeout=self._soon)
+
+    def _find_image(self, reference: str, *, within: float) -> dict[str, Any] | None:
+        ref = words.parse_reference(reference)
+        raw: dict[str, Any] | None = self._docker.reader.get(
+            f"/images/{quoted(words.docker_name(ref))}/json", timeout=within
+        )
+        return raw if raw is not None and words.carries(raw, ref) else None
+
+    def _find(self, container: str, *, within: float) -> ContainerFacts | None:
+        path = f"/containers/{quoted(words.require_container(container))}/json"
+        raw = self._docker.reader.get(path, timeout=within)
+        if raw is None:
+            return None
+        found = words.container_facts(raw)
+        return found if container in {found.id, found.name} else None  # Docker also takes the beginning of an id
+
+    def _require(self, container: str) -> ContainerFacts:
+        found = self._find(container, within=self._docker.timeout)
+        if found is None:
+            raise NotFound(f"there is no container {container}")
+        return found
+
+    def _find_network(self, name: str) -> dict[str, Any] | None:
+        path = with_query("/networks", {"filters": {"name": [words.require_container(name)]}})
+        listed = self._docker.reader.get(path, timeout=self._docker.timeout)
+        return next((raw for raw in listed if raw["Name"] == name), None)  # Docker finds parts of names too
+
+    def _change(self, verb: str, container: str, act: Callable[[APIClient, ContainerFacts], object]) -> ContainerFacts:
+        """Change one container of ours and return what it is then."""
+
+        def change(api: APIClient) -> ContainerFacts:
+            found = self._require(container)
+            self._require_ours(f"container {found.name}", found.labels)
+            act(api, found)
+            return self._require(found.id)
+
+        return self._docker.change(f"{verb} {container}", change)
+
+    def _labels(self, asked: Mapping[str, str]) -> dict[str, str]:
+        return words.all_labels(asked, home=self._home, server=self._server_labels)
+
+    def _require_ours(self, what: str, labels: Mapping[str, str]) -> None:
+        if labels.get(words.HOME) != self._home:
+            raise NotPermitted(f"{what} is not ours: it carries no label {words.HOME}={self._home}")
+
+
+def _kept(tag: str) -> tuple[str, str]:
+    """Return name and version of a tag of ours; nobody else's is ever touched."""
+    ref = words.parse_reference(tag)
+    if isinstance(ref, str) or not tag.startswith(KEPT) or ref.digest or not ref.tag:
+        raise NotPermitted(f"{tag} is not a tag of ours: those start with {KEPT}")
+    return ref.name, ref.tag

@@ -1,0 +1,191 @@
+"""The one place where Docker's errors, by status or by text, become ours.
+
+Docker says much in words only: a wrong password is a 500, a taken port is a 500, a missing program is a 400.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from deployctl.errors import (
+    DeployctlError,
+    EngineRefused,
+    EngineUnavailable,
+    Invalid,
+    NotFound,
+    NotPermitted,
+    RegistryUnavailable,
+)
+
+_NOISE = re.compile(
+    r"failed to create (?:shim )?task(?: for container)?: |failed to create shim: |OCI runtime (?:create|exec) failed: "
+    r"|(?:runc )?(?:create|run|exec) failed: |container_linux\.go:\d+: |exec\.go:\d+: |process_linux\.go:\d+: "
+    r"|unable to start container process: |starting container process caused: |exec failed: "
+    r"|driver failed programming external connectivity on endpoint \S+ \([0-9a-f]+\): "
+    r"|failed to set up container networking: |Error starting userland proxy: |Error response from daemon: "
+    r"|: unknown$"
+)
+_SENTENCES = (
+    (re.compile(r'exec: "?([^":]*)"?: executable file not found|exec "?([^":]+)"?: executable file not found'),
+     "the program {} does not exist in the image"),
+    (re.compile(r'(?:exec: |stat )"?([^":]+)"?: (?:stat [^:]*: )?no such file or directory'),
+     "the program {} does not exist in the image"),
+    (re.compile(r'exec: "?([^":]*)"?: permission denied'), "the program {} may not be executed"),
+    (re.compile(r"Bind for (\S+) failed: port is already allocated"), "port {} is already taken by another container"),
+    (re.compile(r"listen tcp[46]? (\S+): bind: address already in use"), "port {} is already taken by another program"),
+    (re.compile(r"^Address already in use$"), "another container has the address that this one should get"),
+    (re.compile(r"(?:unable to find user|no users? .*|unable to find group) (\S+?):? "), "the image knows no user {}"),
+    (re.compile(r"Pool overlaps with other one"), "another Docker network has this subnet already"),
+    (re.compile(r"no space left on device"), "the disk under Docker is full"),
+)  # fmt: skip
+_GONE_FOR_A_MOMENT = re.compile(
+    r"is already in progress|shutting down|containerd is not running|containerd\.sock|context canceled|grpc: the "
+    r"connection|Cannot connect to the Docker daemon|transport is closing"
+)
+_NO_SUCH = re.compile(r"^No such (?:image|container|exec instance)|^reference does not exist", re.IGNORECASE)
+_NO_ACCESS = re.compile(
+    r"unauthorized|no basic auth credentials|authentication required|incorrect username or password|"
+    r"denied: (?!requested access)|\b401\b|\b403\b",
+    re.IGNORECASE,
+)
+_NO_IMAGE = re.compile(
+    r"manifest unknown|manifest for .* not found|name unknown|repository .* not found|does not exist|not found: |"
+    r"no matching manifest|name invalid",
+    re.IGNORECASE,
+)
+
+
+class EngineSilent(EngineUnavailable):
+    """It took the question and gave no answer in time: whether it acted is unknown, and asking again takes as long."""
+
+
+class EngineConflict(EngineRefused):
+    """The name is taken: perhaps by ourselves, when an earlier answer got lost."""
+
+
+def unavailable(address: str, reason: str, *, silent: bool = False) -> EngineUnavailable:
+    return (EngineSilent if silent else EngineUnavailable)(
+        f"Docker does not answer on {address} ({reason}). "
+        "Running apps keep serving; HAProxy does not need Docker to switch.",
+        remedy=["sudo systemctl start docker", "deployctl doctor"],
+    )
+
+
+def from_os_error(error: OSError, address: str) -> DeployctlError:
+    """Return what a failed connection means."""
+    match error:
+        case PermissionError():
+            return NotPermitted(
+                f"this user may not talk to Docker on {address}",
+                remedy=["sudo usermod -aG docker $USER", "newgrp docker"],
+            )
+        case TimeoutError():
+            return unavailable(address, "no answer in time", silent=True)
+        case ConnectionRefusedError():
+            return unavailable(address, "connection refused")
+        case FileNotFoundError():
+            return unavailable(address, "there is no such socket")
+        case ConnectionError():
+            return unavailable(address, "the connection was cut")
+        case _:
+            return unavailable(address, error.strerror or str(error) or type(error).__name__)
+
+
+def from_answer(status: int, said: str, *, doing: str, address: str) -> DeployctlError:
+    """Return what a refusal of the engine means."""
+    if status == 503 or _GONE_FOR_A_MOMENT.search(said):
+        return unavailable(address, clear(said))
+    if status == 404 and _NO_SUCH.search(said):
+        return NotFound(f"{doing}: {clear(said)}")
+    if status in {401, 403} and "authorization denied" in said:
+        return NotPermitted(f"{doing}: {clear(said)}")
+    if "no space left on device" in said:
+        return EngineRefused(f"{doing}: {clear(said)}", remedy=["docker system df", "deployctl prune"])
+    return (EngineConflict if status == 409 else EngineRefused)(f"{doing}: {clear(said)}")
+
+
+def clear(said: str) -> str:
+    """Return the engine's words as one plain sentence: the known ones in ours, the others without their noise."""
+    text = _NOISE.sub("", " ".join(said.split()))
+    text = _NOISE.sub("", text)  # cutting the front lays the next one bare
+    for pattern, sentence in _SENTENCES:
+        if match := pattern.search(text):
+            return sentence.format(next((group for group in match.groups() if group), ""))
+    return "".join(c if c.isprintable() else " " for c in text)[:500]
+
+
+def pull_failure(reference: str, registry: str, said: str, *, address: str) -> DeployctlError:
+    """Return what a failed pull means: no such image, a registry that does not let us in, or one that is away."""
+    if "no space left on device" in said:
+        return from_answer(500, said, doing=f"pull {reference}", address=address)
+    if _GONE_FOR_A_MOMENT.search(said):
+        return unavailable(address, clear(said))
+    if "no matching manifest" in said:
+        return NotFound(f"{reference} exists, but not for the kind of processor that this server has")
+    if "pull access denied" in said:
+        return NotFound(
+            f"{registry} has no {reference}, or does not show it without a login", remedy=[_login(registry)]
+        )
+    if _NO_ACCESS.search(said):
+        return RegistryUnavailable(
+            f"{registry} does not let us pull {reference}: {clear(said)}", remedy=[_login(registry)]
+        )
+    if _NO_IMAGE.search(said):
+        return NotFound(f"{registry} has no {reference}", remedy=["Look at the name and the version"])
+    return RegistryUnavailable(f"{reference} cannot be pulled: {clear(said)}", remedy=[f"docker pull {reference}"])
+
+
+def _login(registry: str) -> str:
+    return f"docker login {registry}"
+
+
+@contextmanager
+def translated(doing: str, address: str) -> Iterator[None]:
+    """Let nothing of docker-py or requests out; the cause is kept."""
+    from docker.errors import APIError, DockerException
+    from requests.exceptions import RequestException
+
+    try:
+        yield
+    except APIError as e:
+        raise from_answer(e.status_code or 500, _said(e), doing=doing, address=address) from e
+    except (DockerException, RequestException, OSError) as e:
+        raise _from_sdk(e, doing, address) from e
+
+
+def _said(error: BaseException) -> str:
+    explanation = getattr(error, "explanation", None)
+    return str(explanation or error)
+
+
+def _from_sdk(error: Exception, doing: str, address: str) -> DeployctlError:
+    """docker-py wraps what happened up to four times; the innermost reason counts."""
+    from docker.errors import APIError, DockerException
+
+    for cause in _causes(error):
+        if isinstance(cause, APIError):
+            return from_answer(cause.status_code or 500, _said(cause), doing=doing, address=address)
+        if type(cause).__name__ in {"ReadTimeout", "ReadTimeoutError", "ConnectTimeout", "ConnectTimeoutError"}:
+            return unavailable(address, "no answer in time", silent=True)
+        if type(cause).__module__ == "builtins" and isinstance(cause, OSError):
+            return from_os_error(cause, address)
+    if "paramiko" in str(error):
+        return Invalid("an ssh:// engine.url needs the Python package paramiko", remedy=["pip install paramiko"])
+    if isinstance(error, DockerException):
+        return EngineRefused(f"{doing}: {clear(str(error))}")
+    return unavailable(address, clear(str(error)))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield the error and all that it wraps, as cause, as context or as an argument (urllib3)."""
+    waiting, seen = [error], set[int]()
+    while waiting:
+        current = waiting.pop(0)
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        inner = [current.__cause__, current.__context__, *current.args, getattr(current, "reason", None)]
+        waiting += [one for one in inner if isinstance(one, BaseException)]

@@ -1,0 +1,97 @@
+"""One command inside a running container: an argument list, a time-out that ends it, an output with a size."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from deployctl.effects.docker_errors import clear, translated
+from deployctl.effects.docker_streams import frames, visible_lines
+from deployctl.errors import DeployctlError
+from deployctl.ports import Executed
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+OUTPUT = 64 * 2**10  # bytes that are kept
+TIMED_OUT = 124  # what timeout(1) says
+_SETTLE = 1.0  # seconds for the engine to write down an end that it already streamed
+
+
+class _Reading(Thread):
+    """Collects what the command prints; what is more than OUTPUT is read and dropped, so that it never blocks."""
+
+    def __init__(self, api: APIClient, exec_id: str, address: str) -> None:
+        super().__init__(daemon=True)
+        self._api, self._id, self._address = api, exec_id, address
+        self.output = bytearray()
+        self.failure: DeployctlError | None = None
+
+    def run(self) -> None:
+        try:
+            with translated("run a command", self._address):
+                for _, data in frames(self._pieces()):
+                    self.output += data[: OUTPUT - len(self.output)]
+        except DeployctlError as e:
+            self.failure = e
+
+    def _pieces(self) -> Iterator[bytes]:
+        # docker-py's exec_start() reads past the buffer that may hold the first bytes already
+        api = self._api
+        url = f"{api.base_url}/v{api.api_version}/exec/{self._id}/start"
+        with api.post(url, json={"Detach": False, "Tty": False}, stream=True, timeout=(api.timeout, None)) as answer:
+            if answer.status_code != 200:
+                self.output += clear(answer.text).encode()
+                return
+            yield from answer.raw.stream(4096)
+
+
+def execute(api: APIClient, container: str, command: Sequence[str], *, timeout: float, address: str) -> Executed:
+    """Run it and return how it ended; 124 when it was ended by us."""
+    ends_at = time.monotonic() + timeout
+    with translated(f"run {command[0]}", address):
+        exec_id = str(api.exec_create(container, list(command))["Id"])
+    reading = _Reading(api, exec_id, address)
+    reading.start()
+    reading.join(max(0.0, ends_at - time.monotonic()))
+    if reading.is_alive():
+        return _timed_out(api, exec_id, container, reading, timeout=timeout, address=address)
+    if reading.failure is not None:
+        raise reading.failure
+    return Executed(_exit_code(api, exec_id, address), visible_lines(bytes(reading.output)))
+
+
+def _exit_code(api: APIClient, exec_id: str, address: str) -> int:
+    settled_by = time.monotonic() + _SETTLE
+    with translated("read how a command ended", address):
+        while (facts := api.exec_inspect(exec_id))["Running"] and time.monotonic() < settled_by:
+            time.sleep(0.02)
+    code = facts["ExitCode"]
+    return 126 if code is None else int(code)  # never started
+
+
+def _timed_out(
+    api: APIClient, exec_id: str, container: str, reading: _Reading, *, timeout: float, address: str
+) -> Executed:
+    with translated("end a command", address):
+        killed = _kill(int(api.exec_inspect(exec_id)["Pid"] or 0), container)
+    reading.join(_SETTLE if killed else 0)
+    why = f"not done within {timeout:g} s, " + ("so it was ended" if killed else "and it may still be running")
+    printed = visible_lines(bytes(reading.output)).rstrip("\n")
+    return Executed(TIMED_OUT, f"{printed}\n{why}".lstrip("\n"))
+
+
+def _kill(pid: int, container: str) -> bool:
+    """Kill that process of this host, if it is the container's and we may."""
+    try:
+        if pid <= 0 or container not in Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8"):
+            return False
+        os.kill(pid, signal.SIGKILL)
+    except OSError:
+        return False
+    return True

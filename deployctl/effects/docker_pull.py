@@ -1,0 +1,94 @@
+"""Pulls one reference, tells how far it is, and gives up when nothing moves or it takes too long."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from deployctl.domain.image_ref import ImageRef
+from deployctl.effects.docker_errors import EngineSilent, pull_failure, translated
+from deployctl.errors import RegistryUnavailable
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+SILENCE = 60.0  # seconds without a word
+TOTAL = 30 * 60.0
+_STEP = 10 * 10**6  # bytes between two lines of progress
+_DONE = {"Pull complete", "Already exists"}
+
+
+class PullProgress:
+    """Turns Docker's stream of events into a line now and then."""
+
+    def __init__(self) -> None:
+        self._layers: dict[str, str] = {}
+        self._bytes: dict[str, int] = {}
+        self._said: tuple[int, int, int] | None = None
+
+    def see(self, event: Mapping[str, Any]) -> str | None:
+        """Return a line when it tells something that the last one did not."""
+        status, layer = event.get("status", ""), event.get("id")
+        if not layer or status.startswith("Pulling from"):
+            return None
+        self._layers[layer] = status
+        if status == "Downloading":
+            self._bytes[layer] = (event.get("progressDetail") or {}).get("current") or 0
+        return self._line()
+
+    def _line(self) -> str | None:
+        done = sum(status in _DONE for status in self._layers.values())
+        size = sum(self._bytes.values())
+        state = (done, len(self._layers), size // _STEP)
+        if state == self._said:
+            return None
+        self._said = state
+        return f"{done} of {len(self._layers)} layers" + (f", {size / 10**6:.0f} MB" if size else "")
+
+
+def pull(api: APIClient, ref: ImageRef, *, progress: Callable[[str], None], address: str) -> None:
+    """Pull it. Raises NotFound, RegistryUnavailable or EngineUnavailable."""
+    try:
+        with translated(f"pull {ref}", address):
+            _walk(_events(api, ref, address), ref, progress, address)
+    except EngineSilent as e:
+        raise RegistryUnavailable(
+            f"{ref.registry} sent nothing for {SILENCE:.0f} s", remedy=[f"docker pull {ref}"]
+        ) from e
+
+
+def _events(api: APIClient, ref: ImageRef, address: str) -> Iterator[dict[str, Any]]:
+    # docker-py's own pull() waits without a time-out
+    from docker.auth import get_config_header, resolve_repository_name
+
+    login = get_config_header(api, resolve_repository_name(ref.name)[0])
+    with api.post(
+        f"{api.base_url}/v{api.api_version}/images/create",
+        params={"fromImage": ref.name, "tag": ref.digest or ref.tag or "latest"},
+        headers={"X-Registry-Auth": login} if login else {},
+        stream=True,
+        timeout=SILENCE,
+    ) as answer:
+        if answer.status_code != 200:
+            raise pull_failure(str(ref), ref.registry, _message(answer.text), address=address)
+        yield from (json.loads(line) for line in answer.iter_lines() if line)
+
+
+def _message(body: str) -> str:
+    try:
+        return str(json.loads(body)["message"])
+    except (ValueError, KeyError, TypeError):
+        return body
+
+
+def _walk(events: Iterator[dict[str, Any]], ref: ImageRef, progress: Callable[[str], None], address: str) -> None:
+    seen, ends_at = PullProgress(), time.monotonic() + TOTAL
+    for event in events:
+        if failure := event.get("error"):
+            raise pull_failure(str(ref), ref.registry, str(failure), address=address)
+        if line := seen.see(event):
+            progress(line)
+        if time.monotonic() > ends_at:
+            raise RegistryUnavailable(f"{ref} did not arrive within {TOTAL / 60:.0f} minutes")

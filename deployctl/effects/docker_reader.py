@@ -1,0 +1,125 @@
+"""Reads from the engine, and never changes it: GET only, one try, an answer soon or EngineUnavailable.
+
+What a warm rollback asks goes this way over the Unix socket, because docker-py costs 160 ms of imports.
+An engine elsewhere is read through docker-py. Paths carry no API version: each engine answers with its own.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from deployctl.effects.docker_errors import from_answer, from_os_error, translated, unavailable
+from deployctl.effects.http_wire import Closed, NotHttp, Wire, read_body, read_head
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/:@")
+
+
+class Reader(Protocol):
+    def get(self, path: str, *, timeout: float) -> Any:
+        """Return the decoded JSON, or None when there is no such thing (404)."""
+
+    def stream(self, path: str, *, timeout: float) -> Iterator[bytes]:
+        """Yield the body as it comes, without end if the engine wants; `timeout` is for its beginning."""
+
+
+def quoted(text: str) -> str:
+    """Return it percent-encoded for a path or a query value; `/`, `:` and `@` stay, as references need them."""
+    return "".join(chr(b) if chr(b) in _PLAIN else f"%{b:02X}" for b in text.encode())
+
+
+def with_query(path: str, query: Mapping[str, object]) -> str:
+    """Return path and query; a mapping or a list becomes JSON, as the engine wants its filters."""
+    words = {key: value if isinstance(value, str) else json.dumps(value) for key, value in query.items()}
+    return f"{path}?{'&'.join(f'{key}={quoted(value)}' for key, value in words.items())}"
+
+
+class SocketReader:
+    """One short connection per question: nothing that a restarted engine could have closed."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._address = f"unix://{path}"
+
+    def get(self, path: str, *, timeout: float) -> Any:
+        with self._asked(path, timeout=timeout) as (status, wire_body):
+            body = b"".join(wire_body)
+        if status == 404:
+            return None
+        try:
+            said = json.loads(body)
+        except ValueError as e:
+            raise unavailable(self._address, "it answered something that is not JSON") from e
+        if status != 200:
+            raise _refusal(status, said, path, self._address)
+        return said
+
+    def stream(self, path: str, *, timeout: float) -> Iterator[bytes]:
+        with self._asked(path, timeout=timeout, endless=True) as (status, pieces):
+            if status != 200:
+                raise _refusal(status, _json_or_text(b"".join(pieces)), path, self._address)
+            yield from pieces
+
+    @contextmanager
+    def _asked(self, path: str, *, timeout: float, endless: bool = False) -> Iterator[tuple[int, Iterator[bytes]]]:
+        deadline = time.monotonic() + timeout
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+                sock.settimeout(timeout)
+                sock.connect(self._path)
+                sock.sendall(f"GET {path} HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n".encode("ascii"))
+                wire = Wire(sock, deadline=deadline)
+                head = read_head(wire)
+                if endless:
+                    wire.wait_for_ever()
+                yield head.status, read_body(wire, head)
+        except (NotHttp, Closed) as e:
+            raise unavailable(self._address, "it closed the connection or answered no HTTP") from e
+        except OSError as e:
+            raise from_os_error(e, self._address) from e
+
+
+class SdkReader:
+    """The same questions through docker-py, for an engine behind tcp or ssh."""
+
+    def __init__(self, client: Callable[[], APIClient], address: str) -> None:
+        self._client = client
+        self._address = address
+
+    def get(self, path: str, *, timeout: float) -> Any:
+        api = self._client()
+        with translated("read", self._address):
+            answer = api.get(f"{api.base_url}{path}", timeout=timeout)
+            if answer.status_code == 404:
+                return None
+            said = answer.json()
+        if answer.status_code != 200:
+            raise _refusal(answer.status_code, said, path, self._address)
+        return said
+
+    def stream(self, path: str, *, timeout: float) -> Iterator[bytes]:
+        api = self._client()
+        asked: dict[str, Any] = {"timeout": (timeout, None), "stream": True}
+        with translated("read", self._address), api.get(f"{api.base_url}{path}", **asked) as got:
+            if got.status_code != 200:
+                raise _refusal(got.status_code, _json_or_text(got.content), path, self._address)
+            yield from got.iter_content(chunk_size=None)
+
+
+def _json_or_text(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body.decode(errors="replace")
+
+
+def _refusal(status: int, said: Any, path: str, address: str) -> Exception:
+    words = said.get("message", "") if isinstance(said, dict) else str(said)
+    return from_answer(status, words, doing=f"read {path.partition('?')[0]}", address=address)

@@ -1,0 +1,65 @@
+"""Docker's multiplexed output as lines and text, purely. What an app prints is data: it never steers a terminal."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterable, Iterator
+
+from deployctl.ports import LogLine
+
+CUT = 8192  # characters of one line
+_HEADER = struct.Struct(">BxxxL")
+_STREAMS = {1: "stdout", 2: "stderr"}
+_UNSAFE = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_KEPT = CUT * 4  # bytes of one line that are kept while it is still growing
+
+
+def frames(pieces: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
+    """Yield (stream, data) for each whole frame, however the bytes were cut on their way; a torn end is dropped."""
+    kept = bytearray()
+    for piece in pieces:
+        kept += piece
+        while len(kept) >= _HEADER.size:
+            kind, size = _HEADER.unpack_from(kept)
+            end = _HEADER.size + size
+            if len(kept) < end:
+                break
+            yield _STREAMS.get(kind, "stdout"), bytes(kept[_HEADER.size : end])
+            del kept[:end]
+
+
+def log_lines(pieces: Iterable[bytes]) -> Iterator[LogLine]:
+    """Yield lines of logs with timestamps. Docker cuts long lines into several frames, each stamped anew."""
+    open_lines: dict[str, tuple[str, bytes]] = {}
+    for stream, data in frames(pieces):
+        at, text = _split_stamp(data)
+        at, before = open_lines.pop(stream, (at, b""))
+        whole = before + text[: max(0, _KEPT - len(before))]
+        if data.endswith(b"\n"):
+            yield LogLine(at, stream, visible(whole.removesuffix(b"\n")))
+        else:
+            open_lines[stream] = (at, whole)
+    for stream, (at, rest) in open_lines.items():
+        yield LogLine(at, stream, visible(rest))
+
+
+def _split_stamp(data: bytes) -> tuple[str, bytes]:
+    at, _, text = data.partition(b" ")
+    return at.decode("ascii", "replace"), text
+
+
+def visible(raw: bytes) -> str:
+    """Return one line: what steers a terminal or hides text is shown as an escape, and the end is cut off."""
+    text = raw[:_KEPT].decode(errors="backslashreplace").removesuffix("\r")
+    return _UNSAFE.sub(_escape, text)[:CUT]
+
+
+def visible_lines(raw: bytes) -> str:
+    """Return several lines, each made visible."""
+    return "\n".join(visible(line) for line in raw.split(b"\n"))
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"

@@ -1,0 +1,146 @@
+"""Reads HTTP/1.1 answers from a socket, each read before one deadline that a slow drip cannot extend.
+
+Probes and engine reads share it because http.client costs a rollback 20 ms of imports (mail parser and TLS).
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+LINE = 64 * 2**10  # bytes: a longer line, or more than 100 headers, is no answer
+HEADERS = 100
+PIECE = 64 * 2**10
+
+_STATUS = re.compile(rb"HTTP/1\.[01] ([1-9][0-9][0-9])(?: .*)?")
+_HEADER = re.compile(rb"([!-9;-~]+):[ \t]*(.*?)[ \t]*", re.DOTALL)
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
+_LENGTH = re.compile(r"[0-9]{1,15}")
+
+
+class NotHttp(Exception):
+    """What came is no HTTP/1.x answer."""
+
+
+class Closed(Exception):
+    """The other side closed the connection before its answer was complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)  # names in lower case; the last of several wins
+
+
+class Wire:
+    """Bytes of a connected socket. A read raises TimeoutError when the deadline (monotonic seconds) has passed."""
+
+    def __init__(self, sock: socket.socket, *, deadline: float | None) -> None:
+        self._sock = sock
+        self._deadline = deadline
+        self._kept = b""
+
+    def wait_for_ever(self) -> None:
+        self._deadline = None
+
+    def line(self) -> bytes:
+        """Return the next line without its end. Raises Closed when there is none, NotHttp when it is endless."""
+        while (end := self._kept.find(b"\n")) < 0:
+            if len(self._kept) > LINE:
+                raise NotHttp("a line without an end")
+            self._receive_more()
+        line, self._kept = self._kept[:end], self._kept[end + 1 :]
+        return line.removesuffix(b"\r")
+
+    def take(self, most: int) -> bytes:
+        """Return what is there, at least one byte and at most `most`. Raises Closed at the end."""
+        if not self._kept:
+            self._receive_more()
+        taken, self._kept = self._kept[:most], self._kept[most:]
+        return taken
+
+    def _receive_more(self) -> None:
+        self._sock.settimeout(remaining(self._deadline))
+        data = self._sock.recv(PIECE)
+        if not data:
+            raise Closed
+        self._kept += data
+
+
+def remaining(deadline: float | None) -> float | None:
+    """Return the seconds that are left; None without a deadline. Raises TimeoutError when none are."""
+    if deadline is None:
+        return None
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
+def read_head(wire: Wire) -> Head:
+    """Return status and headers of the final answer; interim ones (1xx) are passed over."""
+    while True:
+        match = _STATUS.fullmatch(wire.line())
+        if match is None:
+            raise NotHttp("no status line")
+        head = Head(int(match[1]), _read_headers(wire))
+        if head.status >= 200:
+            return head
+
+
+def _read_headers(wire: Wire) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for _ in range(HEADERS + 1):
+        line = wire.line()
+        if not line:
+            return headers
+        if match := _HEADER.fullmatch(line):
+            headers[match[1].decode("ascii").lower()] = match[2].decode("latin-1")
+    raise NotHttp("too many headers")
+
+
+def read_body(wire: Wire, head: Head) -> Iterator[bytes]:
+    """Yield the body piece by piece as it comes. Raises Closed when it ends early."""
+    if head.status in {204, 304}:
+        return
+    if "chunked" in head.headers.get("transfer-encoding", "").lower():
+        yield from _chunked(wire)
+    elif (length := head.headers.get("content-length")) is not None:
+        yield from _exactly(wire, _parse_length(length))
+    else:
+        yield from _to_the_end(wire)
+
+
+def _parse_length(text: str) -> int:
+    if not _LENGTH.fullmatch(text):
+        raise NotHttp("no readable content-length")
+    return int(text)
+
+
+def _chunked(wire: Wire) -> Iterator[bytes]:
+    while True:
+        match = _CHUNK.fullmatch(wire.line())
+        if match is None:
+            raise NotHttp("no chunk size")
+        if (size := int(match[1], 16)) == 0:
+            return
+        yield from _exactly(wire, size)
+        wire.line()
+
+
+def _exactly(wire: Wire, size: int) -> Iterator[bytes]:
+    while size:
+        piece = wire.take(min(size, PIECE))
+        size -= len(piece)
+        yield piece
+
+
+def _to_the_end(wire: Wire) -> Iterator[bytes]:
+    while True:
+        try:
+            yield wire.take(PIECE)
+        except Closed:
+            return

@@ -1,0 +1,130 @@
+"""Routes that keep our subnets from ever meaning a stranger, and what this host's network says of itself.
+
+A guard route loses against a living bridge by its metric; when the bridge is gone, the packets go nowhere.
+Everything is read from /proc and /sys; only the two commands that change a route start a process.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, NetmaskValueError
+from pathlib import Path
+
+from deployctl.errors import DeployctlError, Invalid, NotPermitted
+
+METRIC = "4278198272"  # above every metric that people and daemons give
+_UP, _REJECT = 0x1, 0x200  # RTF_UP, RTF_REJECT
+_LISTEN = "0A"
+_INTERFACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}")
+
+
+class LinuxGuard:
+    def ensure(self, subnet: str) -> None:
+        """Make sure that the subnet is unreachable unless an interface carries it."""
+        network = _parse(subnet)
+        if str(network) not in _guarded():
+            _ip("replace", str(network))
+
+    def ensure_gone(self, subnet: str) -> None:
+        """Take the guard route away. Absent is fine."""
+        network = _parse(subnet)
+        if str(network) in _guarded():
+            _ip("del", str(network))
+
+    def bridge_up(self, bridge: str) -> bool:
+        if not _INTERFACE.fullmatch(bridge):
+            return False
+        return bool(int(_read(Path("/sys/class/net", bridge, "flags")) or "0", 16) & 0x1)  # IFF_UP
+
+    def routed_subnets(self) -> list[str]:
+        """Return every IPv4 subnet of the main table that leads to an interface, the default route left out."""
+        led = (route for flags, _, route in _routes() if flags & _UP and not flags & _REJECT)
+        return [str(route) for route in led if route.prefixlen]
+
+    def port_taken(self, host: str, port: int) -> bool:
+        """Tell whether a listener on that address, or on all addresses, would be in the way."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # closed connections are in nobody's way
+            try:
+                sock.bind((host, port))
+            except PermissionError:  # a low port, and not root: what the kernel lists must do
+                return any(port == heard for _, heard in _listeners(Path("/proc/self/net")))
+            except OSError as e:
+                return e.errno == 98  # EADDRINUSE; an address that is not of this host is nobody's
+        return False
+
+    def listening(self, pid: int) -> list[tuple[str, int]]:
+        """Return (address, port) of TCP listeners in that process's network; empty if we may not look."""
+        return list(_listeners(Path("/proc", str(pid), "net")))
+
+
+def _parse(subnet: str) -> IPv4Network:
+    try:
+        network = IPv4Network(subnet)
+    except (AddressValueError, NetmaskValueError, ValueError) as e:
+        raise Invalid(f"{subnet!r} is not an IPv4 subnet: {e}") from e
+    if not network.prefixlen:
+        raise Invalid("a guard route for the whole Internet would cut this host off")
+    return network
+
+
+def _guarded() -> set[str]:
+    return {str(route) for flags, metric, route in _routes() if flags & _REJECT and metric == METRIC}
+
+
+def _routes() -> Iterator[tuple[int, str, IPv4Network]]:
+    for line in _read(Path("/proc/net/route")).splitlines()[1:]:
+        columns = line.split()
+        destination, mask = _ipv4(columns[1]), _ipv4(columns[7])
+        yield int(columns[3], 16), columns[6], IPv4Network((int(destination), int(mask).bit_count()))
+
+
+def _listeners(folder: Path) -> Iterator[tuple[str, int]]:
+    for line in [*_read(folder / "tcp").splitlines()[1:], *_read(folder / "tcp6").splitlines()[1:]]:
+        columns = line.split()
+        if columns[3] == _LISTEN:
+            address, _, port = columns[1].partition(":")
+            yield str(_ipv4(address) if len(address) == 8 else _ipv6(address)), int(port, 16)
+
+
+def _ipv4(word: str) -> IPv4Address:
+    return IPv4Address(int.from_bytes(bytes.fromhex(word), sys.byteorder))  # the kernel prints its own byte order
+
+
+def _ipv6(words: str) -> IPv6Address:
+    parts = (int(words[i : i + 8], 16).to_bytes(4, sys.byteorder) for i in range(0, 32, 8))
+    return IPv6Address(b"".join(parts))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii")
+    except OSError:
+        return ""
+
+
+def _ip(verb: str, subnet: str) -> None:
+    program = shutil.which("ip") or shutil.which("ip", path="/usr/sbin:/sbin")
+    if program is None:
+        raise NotPermitted(
+            f"cannot guard {subnet}: the program `ip` is not installed", remedy=["sudo apt install iproute2"]
+        )
+    command = [program, "route", verb, "unreachable", subnet, "metric", METRIC]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except subprocess.TimeoutExpired as e:
+        raise DeployctlError(f"`{' '.join(command)}` did not end within 10 s") from e
+    if done.returncode and "No such process" not in done.stderr:  # another one was faster to take it away
+        _refuse(command, done.stderr.strip())
+
+
+def _refuse(command: list[str], said: str) -> None:
+    if "Operation not permitted" in said:
+        raise NotPermitted("guard routes need root", remedy=[f"sudo {' '.join(command)}"])
+    raise DeployctlError(f"`{' '.join(command)}` failed: {said}")

@@ -1,0 +1,154 @@
+"""The error tree. A class is something a caller can do about it; `exit_code` is what the shell sees.
+
+DeployctlError               1  failed; what served before still serves
+├── Invalid                  2  fix the argument or the file
+├── NotFound                 3  name another app, version or image
+│   └── NothingToGoBackTo    3  no earlier release served here
+├── AttentionNeeded          4  half-way, or contradictory: a person must look
+├── Refused                  5  allowed another time or with another flag
+│   ├── StateChanged         5  somebody moved the traffic first
+│   ├── OnHold               5  the version was rolled back and is held
+│   └── ConfirmationNeeded   5  a question that nobody was there to answer
+├── LeaseHeld                6  somebody else changes this app right now
+├── Unreachable              7  Docker, a registry, HAProxy or the ledger does not answer
+│   ├── EngineUnavailable    7
+│   ├── RegistryUnavailable  7
+│   ├── ProxyUnavailable     7
+│   └── LedgerUnusable       7
+├── NotPermitted             8  the operating system or a rule forbids it
+├── RevertedAfterSwitch      9  the candidate failed under traffic; traffic went back
+├── Differences             10  asked for with --exit-code
+└── Interrupted            130  Ctrl-C
+
+EngineRefused and SwitchRefused are plain failures: the other side understood and said no.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+class DeployctlError(Exception):
+    """Something failed and nothing that served before was harmed."""
+
+    exit_code = 1
+    code = "failed"
+
+    def __init__(self, message: str, *, remedy: Sequence[str] = (), code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = list(remedy)
+        self.serving: dict[str, Any] | None = None  # filled in by the use case: what answers visitors now
+        self.details: list[str] = []  # evidence worth printing: last log lines, probe transcript
+        if code is not None:
+            self.code = code
+
+
+class Invalid(DeployctlError):
+    exit_code = 2
+    code = "invalid"
+
+
+class NotFound(DeployctlError):
+    exit_code = 3
+    code = "not_found"
+
+
+class NothingToGoBackTo(NotFound):
+    code = "nothing_to_go_back_to"
+
+
+class AttentionNeeded(DeployctlError):
+    exit_code = 4
+    code = "attention_needed"
+
+
+class Refused(DeployctlError):
+    exit_code = 5
+    code = "refused"
+
+
+class StateChanged(Refused):
+    code = "state_changed"
+
+
+class OnHold(Refused):
+    code = "on_hold"
+
+
+class ConfirmationNeeded(Refused):
+    """A question that must be answered first. `type_name`: the app's name must be typed, y is not enough."""
+
+    code = "confirmation_needed"
+
+    def __init__(self, question: str, *, type_name: str | None = None) -> None:
+        super().__init__(question, remedy=["answer yes beforehand with -y"])
+        self.question = question
+        self.type_name = type_name
+
+
+class LeaseHeld(DeployctlError):
+    exit_code = 6
+    code = "busy"
+
+
+class Unreachable(DeployctlError):
+    exit_code = 7
+    code = "unreachable"
+
+
+class EngineUnavailable(Unreachable):
+    code = "engine_unavailable"
+
+
+class RegistryUnavailable(Unreachable):
+    code = "registry_unavailable"
+
+
+class ProxyUnavailable(Unreachable):
+    code = "proxy_unavailable"
+
+
+class LedgerUnusable(Unreachable):
+    code = "ledger_unusable"
+
+
+class NotPermitted(DeployctlError):
+    exit_code = 8
+    code = "not_permitted"
+
+
+class RevertedAfterSwitch(DeployctlError):
+    exit_code = 9
+    code = "reverted_after_switch"
+
+
+class Differences(DeployctlError):
+    exit_code = 10
+    code = "differences"
+
+
+class Interrupted(DeployctlError):
+    exit_code = 130
+    code = "interrupted"
+
+
+class EngineRefused(DeployctlError):
+    code = "engine_refused"
+
+
+class SwitchRefused(DeployctlError):
+    code = "switch_refused"
+
+
+class NotHealthy(DeployctlError):
+    """The candidate did not prove itself; `details` holds the evidence."""
+
+    code = "not_healthy"
+
+
+class Aborted(DeployctlError):
+    """Another person asked this deployment to stop."""
+
+    code = "aborted"

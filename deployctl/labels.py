@@ -1,0 +1,50 @@
+"""The labels and names of everything that we make in Docker. Ownership is a label, never a name that is parsed."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from pathlib import Path
+
+from deployctl.domain.names import AppName
+from deployctl.domain.release import Release
+from deployctl.ports import Services
+
+
+def home_mark(home: Path) -> str:
+    """Return 6 hex characters that tell two homes on one engine apart."""
+    return hashlib.sha256(str(home).encode()).hexdigest()[:6]
+
+
+def network_name(home: Path, app: AppName) -> str:
+    return f"deployctl-{app}-{home_mark(home)}"
+
+
+def bridge_name(home: Path, app: AppName) -> str:
+    """Return the host interface's name: at most 15 characters, the kernel's limit."""
+    return "dc-" + hashlib.sha256(f"{home}\0{app}".encode()).hexdigest()[:10]
+
+
+def container_name(home: Path, release: Release) -> str:
+    return f"{release.app}--{release.version}--r{release.number}--{home_mark(home)}"
+
+
+def keep_tag(home: Path, app: AppName, number: int) -> str:
+    """Return the tag of ours that keeps a release's image from being cleaned away."""
+    return f"deployctl/{app}:r{number}-{home_mark(home)}"
+
+
+def common_labels(s: Services, app: AppName) -> dict[str, str]:
+    return {**dict(s.spec.labels), "deployctl.managed": "1", "deployctl.home": str(s.home), "deployctl.app": app}
+
+
+def container_labels(s: Services, release: Release, *, operation: int) -> dict[str, str]:
+    """Return every label of a container; the seal is a keyed hash, so that no image can claim to be ours."""
+    text = f"{s.home}\0{release.app}\0{release.number}"
+    return {
+        **common_labels(s, release.app),
+        "deployctl.version": release.version,
+        "deployctl.release": str(release.number),
+        "deployctl.operation": str(operation),
+        "deployctl.seal": hmac.new(s.ledger.secret, text.encode(), "sha256").hexdigest(),
+    }

@@ -1,0 +1,1 @@
+"""Remembers. SQLite in state/ledger.db: intents before acts, results after, history for ever."""

@@ -1,0 +1,122 @@
+"""Apps, releases and holds."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import asdict
+
+from deployctl.domain.names import AppName, Version
+from deployctl.domain.release import App, Bundle, Colour, Hold, Policy, Release
+from deployctl.ledger.connection import Connection
+
+
+class AppRows:
+    """Reads and writes the tables `apps` and `releases`."""
+
+    db: Connection
+
+    def apps(self) -> list[App]:
+        return [_app(row) for row in self.db.execute("select * from apps order by name")]
+
+    def find_app(self, app: AppName) -> App | None:
+        row = self.db.one("select * from apps where name = ?", [app])
+        return _app(row) if row else None
+
+    def add_app(self, app: App, *, at: str) -> App:
+        """Insert it; its revision goes on where an earlier app of that name stopped."""
+        with self.db.transaction():
+            last = self.db.one("select max(revision) from changes where app = ?", [app.name])
+            self.db.utils.table("apps").insert(
+                {"name": app.name, "subnet": app.subnet, "gateway": app.gateway, "network": app.network,
+                 "bridge": app.bridge, "revision": (last and last[0]) or 0, "created_at": at}
+            )
+            self._write_wishes(app)
+        found = self.find_app(app.name)
+        assert found is not None  # noqa: S101  inserted in this transaction
+        return found
+
+    def set_wishes(self, app: App) -> None:
+        """Write what the app's file asks for beyond one release: addresses and policy."""
+        with self.db.transaction():
+            self._write_wishes(app)
+
+    def _write_wishes(self, app: App) -> None:
+        host, port = app.listen or (None, None)
+        self.db.execute(
+            "update apps set listen_host = ?, listen_port = ?, hosts = ?, policy = ? where name = ?",
+            [host, port, json.dumps(app.hosts), json.dumps(asdict(app.policy)), app.name],
+        )
+
+    def remove_app(self, app: AppName) -> None:
+        """Forget the app and its releases; what it served stays in the history."""
+        with self.db.transaction(durable=True):
+            for table in ("instances", "port_leases", "address_leases", "releases"):
+                self.db.execute(f"delete from {table} where app = ?", [app])  # noqa: S608  names of our own tables
+            self.db.execute("delete from apps where name = ?", [app])
+
+    def releases(self, app: AppName) -> list[Release]:
+        """Return all of them, newest first."""
+        return [_release(r) for r in self.db.execute("select * from releases where app = ? order by number desc", [app])]
+
+    def find_release(self, app: AppName, number: int) -> Release | None:
+        row = self.db.one("select * from releases where app = ? and number = ?", [app, number])
+        return _release(row) if row else None
+
+    def ensure_release(self, app: AppName, version: Version, bundle: Bundle, *, at: str) -> Release:
+        """Return the release of that version and bundle, a new one with the next number when there is none."""
+        with self.db.transaction():
+            row = self.db.one(
+                "select * from releases where app = ? and version = ? and bundle_hash = ?",
+                [app, version, bundle.hash()],
+            )
+            if row is None:
+                row = self._add_release(app, version, bundle, at=at)
+            return _release(row)
+
+    def _add_release(self, app: AppName, version: Version, bundle: Bundle, *, at: str) -> sqlite3.Row:
+        number = self.db.execute(
+            "select 1 + max(coalesce((select max(number) from releases where app = :app), 0), "
+            "coalesce((select max(target) from changes where app = :app), 0))", {"app": app}  # type: ignore[arg-type]
+        )[0][0]
+        self.db.utils.table("releases").insert(
+            {"app": app, "number": number, "version": version, "digest": bundle.digest,
+             "bundle": bundle.canonical(), "bundle_hash": bundle.hash(), "created_at": at}
+        )
+        return self.db.execute("select * from releases where app = ? and number = ?", [app, number])[0]
+
+    def mark_proven(self, app: AppName, number: int, *, at: str) -> None:
+        self.db.execute(
+            "update releases set proven_at = coalesce(proven_at, ?), failure = null where app = ? and number = ?",
+            [at, app, number],
+        )
+
+    def mark_failed(self, app: AppName, number: int, *, why: str) -> None:
+        self.db.execute("update releases set failure = ? where app = ? and number = ?", [why, app, number])
+
+    def set_hold(self, app: AppName, version: Version, digest: str | None, hold: Hold | None) -> int:
+        """Hold (or lift, with None) that version; with a digest only that one. Return how many releases it met."""
+        with self.db.transaction():
+            return len(self.db.execute(
+                "update releases set hold_at = ?, hold_actor = ?, hold_reason = ? "
+                "where app = ? and version = ? and (? is null or digest = ?) returning id",
+                [hold and hold.at, hold and hold.actor, hold and hold.reason, app, version, digest, digest],
+            ))
+
+
+def _app(row: sqlite3.Row) -> App:
+    listen = (row["listen_host"], row["listen_port"]) if row["listen_port"] else None
+    return App(
+        name=row["name"], subnet=row["subnet"], gateway=row["gateway"], network=row["network"], bridge=row["bridge"],
+        revision=row["revision"], active=row["active"], listen=listen, hosts=tuple(json.loads(row["hosts"])),
+        policy=Policy(**json.loads(row["policy"] or "{}")),
+    )
+
+
+def _release(row: sqlite3.Row) -> Release:
+    hold = Hold(row["hold_at"], row["hold_actor"], row["hold_reason"]) if row["hold_at"] else None
+    return Release(
+        id=row["id"], app=row["app"], number=row["number"], version=row["version"],
+        bundle=Bundle.from_canonical(row["bundle"]), created_at=row["created_at"], proven_at=row["proven_at"],
+        colour=Colour(row["colour"]) if row["colour"] else None, hold=hold, failure=row["failure"],
+    )

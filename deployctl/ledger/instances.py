@@ -1,0 +1,132 @@
+"""Containers of releases, and the ports and addresses leased to them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from ipaddress import ip_network
+
+from deployctl.domain.names import AppName
+from deployctl.domain.release import Instance
+from deployctl.domain.traffic import Backend, TrafficTable
+from deployctl.errors import Refused
+from deployctl.ledger.connection import Connection
+
+FLAGS = frozenset({"container", "routed", "beside", "failed"})
+
+
+class InstanceRows:
+    """Reads and writes the tables `instances`, `port_leases` and `address_leases`."""
+
+    db: Connection
+
+    def instances(self, app: AppName | None = None) -> list[Instance]:
+        sql = "select * from instances where ? is null or app = ? order by app, release desc"
+        return [_instance(row) for row in self.db.execute(sql, [app, app])]
+
+    def find_instance(self, app: AppName, release: int) -> Instance | None:
+        row = self.db.one("select * from instances where app = ? and release = ?", [app, release])
+        return _instance(row) if row else None
+
+    def add_instance(
+        self, app: AppName, release: int, name: str, *, ports: range, taken: Callable[[int], bool]
+    ) -> Instance:
+        """Lease a host port and an address and write the row, or return the one that is there.
+
+        `taken` says that somebody outside of the ledger holds a port. Raises Refused when nothing is free.
+        """
+        with self.db.transaction():
+            found = self.find_instance(app, release)
+            if found:
+                return found
+            port = self._lease_port(app, release, ports, taken)
+            address = self._lease_address(app, release)
+            self.db.utils.table("instances").insert(
+                {"app": app, "release": release, "name": name, "address": address, "host_port": port}
+            )
+        return Instance(app, release, name, address, port)
+
+    def _lease_port(self, app: AppName, release: int, ports: range, taken: Callable[[int], bool]) -> int:
+        leased = {row[0] for row in self.db.execute(
+            "select port from port_leases union select listen_port from apps where listen_port is not null")}
+        for port in ports:
+            if port not in leased and not taken(port):
+                self.db.execute("insert into port_leases(port, app, release) values (?, ?, ?)", [port, app, release])
+                return port
+        raise Refused(f"no host port is free in {ports.start}–{ports.stop - 1}",
+                      remedy=[f"deployctl prune {app}", "widen [ports] range in config/server.toml"])
+
+    def _lease_address(self, app: AppName, release: int) -> str:
+        """Take the next address in turn, so that one that was just freed is the last to be used again."""
+        row = self.db.execute("select subnet, next_address from apps where name = ?", [app])[0]
+        hosts = list(ip_network(row["subnet"]).hosts())[1:]  # the first is the bridge itself
+        leased = {r[0] for r in self.db.execute("select address from address_leases where app = ?", [app])}
+        for step in range(len(hosts)):
+            index = (row["next_address"] + step) % len(hosts)
+            if str(hosts[index]) not in leased:
+                self.db.execute("update apps set next_address = ? where name = ?", [index + 1, app])
+                self.db.execute("insert into address_leases(address, app, release) values (?, ?, ?)",
+                                [str(hosts[index]), app, release])
+                return str(hosts[index])
+        raise Refused(f"{app} has no free address left in {row['subnet']}: {len(hosts)} versions lie side by side",
+                      remedy=[f"deployctl prune {app}"])
+
+    def set_instance(self, app: AppName, release: int, **flags: str | bool | None) -> None:
+        """Write some of: container, routed, beside, failed."""
+        if not flags.keys() <= FLAGS:
+            raise ValueError(f"unknown columns {sorted(flags.keys() - FLAGS)}")
+        columns = ", ".join(f"{name} = ?" for name in flags)
+        self.db.execute(f"update instances set {columns} where app = ? and release = ?",  # noqa: S608  checked above
+                        [*flags.values(), app, release])
+
+    def remove_instance(self, app: AppName, release: int) -> None:
+        """Forget the container and free its port and address: only after it is gone."""
+        with self.db.transaction():
+            for table in ("instances", "port_leases", "address_leases"):
+                self.db.execute(f"delete from {table} where app = ? and release = ?", [app, release])  # noqa: S608
+
+    def table(self, *, bridged: bool) -> TrafficTable:
+        """Return what HAProxy should carry; with `bridged` by container address, else by published port."""
+        apps = self.db.execute("select * from apps order by name")
+        rows = self.db.execute(_BACKENDS)
+        newest: dict[tuple[str, str], int] = {}
+        for row in rows:  # ordered by number: the last proven one wins
+            if row["proven_at"]:
+                newest[row["app"], row["version"]] = row["number"]
+        return TrafficTable(
+            listens={r["name"]: (r["listen_host"], r["listen_port"]) for r in apps if r["listen_port"]},
+            hosts={host: r["name"] for r in apps for host in json.loads(r["hosts"])},
+            backends=tuple(_backend(row, bridged, newest) for row in rows),
+            actives={r["name"]: r["active"] for r in apps if r["active"] is not None},
+        )
+
+
+_BACKENDS = """
+select i.app, r.number, r.version, r.id, i.address, i.host_port, r.proven_at, r.hold_at, a.bridge,
+       json_extract(r.bundle, '$.port') as port
+from instances i
+join releases r on r.app = i.app and r.number = i.release
+join apps a on a.name = i.app
+where i.routed order by i.app, r.number
+"""
+
+
+def _backend(row: sqlite3.Row, bridged: bool, newest: dict[tuple[str, str], int]) -> Backend:
+    return Backend(
+        app=row["app"], release=row["number"], version=row["version"], server_id=row["id"],
+        address=row["address"] if bridged else "127.0.0.1",
+        port=row["port"] if bridged else row["host_port"],
+        bridge=row["bridge"] if bridged else None,
+        preview=newest.get((row["app"], row["version"])) == row["number"],
+        held=row["hold_at"] is not None,
+    )
+
+
+def _instance(row: sqlite3.Row) -> Instance:
+    return Instance(
+        app=row["app"], release=row["release"], name=row["name"], address=row["address"], host_port=row["host_port"],
+        container=row["container"], routed=bool(row["routed"]), beside=bool(row["beside"]), failed=bool(row["failed"]),
+    )
+
+

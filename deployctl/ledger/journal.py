@@ -1,0 +1,168 @@
+"""Deployments and their steps (intent first, result after), the traffic history, and the events."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from deployctl.domain.deployment import Deployment, Phase
+from deployctl.domain.names import AppName
+from deployctl.domain.plan import Plan, Step
+from deployctl.domain.release import Change, Colour
+from deployctl.errors import LeaseHeld
+from deployctl.ledger.connection import Connection
+
+
+class JournalRows:
+    """Reads and writes the tables `deployments`, `steps`, `changes` and `events`."""
+
+    db: Connection
+
+    # -- deployments and steps
+    def open_deployment(self, plan: Plan, *, actor: str, note: str, at: str, token: int) -> Deployment:
+        """Write the intent. Raises LeaseHeld when the app has an open one: the index decides."""
+        values = [plan.app, plan.kind, plan.source, plan.target, Phase.PLANNED, json.dumps(asdict(plan)), actor, note,
+                  at, token]
+        try:
+            with self.db.transaction():
+                number = self.db.execute(
+                    "insert into deployments(app, kind, source, target, phase, plan, actor, note, started_at, token) "
+                    "values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) returning id", values)[0][0]
+        except sqlite3.IntegrityError as e:
+            raise LeaseHeld(f"{plan.app} has a deployment that is not finished",
+                            remedy=[f"deployctl status {plan.app}", f"deployctl abort {plan.app}"]) from e
+        return Deployment(number, plan.app, plan.kind, plan.source, plan.target, Phase.PLANNED, actor, note, at, token)
+
+    def plan_of(self, deployment: int) -> str:
+        """Return the JSON text of the plan that was decided."""
+        return str(self.db.execute("select plan from deployments where id = ?", [deployment])[0][0])
+
+    def find_open(self, app: AppName) -> Deployment | None:
+        row = self.db.one("select * from deployments where app = ? and finished_at is null", [app])
+        return _deployment(row) if row else None
+
+    def open_deployments(self) -> list[Deployment]:
+        return [_deployment(r) for r in self.db.execute("select * from deployments where finished_at is null")]
+
+    def deployments(self, app: AppName, *, limit: int = 50) -> list[Deployment]:
+        rows = self.db.execute("select * from deployments where app = ? order by id desc limit ?", [app, limit])
+        return [_deployment(row) for row in rows]
+
+    def begin_step(self, deployment: int, seq: int, step: Step, *, phase: Phase, at: str, durable: bool) -> None:
+        with self.db.transaction(durable=durable):
+            self.db.execute("update deployments set phase = ? where id = ?", [phase, deployment])
+            self.db.execute(
+                "insert into steps(deployment, seq, kind, release, sentence, begun_at) values (?, ?, ?, ?, ?, ?)",
+                [deployment, seq, step.kind, step.release, step.sentence, at])
+
+    def finish_step(self, deployment: int, seq: int, *, ok: bool, ms: float, text: str, at: str) -> None:
+        self.db.execute("update steps set finished_at = ?, ok = ?, ms = ?, text = ? where deployment = ? and seq = ?",
+                        [at, ok, ms, text, deployment, seq])
+
+    def steps(self, deployment: int) -> list[Mapping[str, Any]]:
+        return [dict(r) for r in self.db.execute("select * from steps where deployment = ? order by seq", [deployment])]
+
+    def set_phase(self, deployment: int, phase: Phase) -> None:
+        self.db.execute("update deployments set phase = ? where id = ?", [phase, deployment])
+
+    def close_deployment(self, deployment: int, phase: Phase, *, at: str, error: str | None = None,
+                         evidence: Sequence[str] = ()) -> None:
+        """Write how it ended; `evidence` is the failure bundle: transcript, exit code, last log lines."""
+        self.db.execute(
+            "update deployments set phase = ?, outcome = ?, finished_at = ?, error = ?, evidence = ? where id = ?",
+            [phase, phase, at, error, json.dumps(list(evidence)), deployment])
+
+    def ask_abort(self, app: AppName, *, actor: str) -> bool:
+        """Ask the open deployment to stop; False when there is none."""
+        return bool(self.db.execute(
+            "update deployments set abort_by = ? where app = ? and finished_at is null returning id", [actor, app]))
+
+    def abort_asked(self, deployment: int) -> str | None:
+        """Return who asked this deployment to stop, None when nobody did."""
+        row = self.db.one("select abort_by from deployments where id = ?", [deployment])
+        return row["abort_by"] if row else None
+
+    # -- the traffic history
+    def changes(self, app: AppName, *, limit: int = -1) -> list[Change]:
+        """Return the app's serving history, the last change first."""
+        rows = self.db.execute("select * from changes where app = ? order by revision desc limit ?", [app, limit])
+        return [_change(row) for row in rows]
+
+    def promote(self, change: Change, *, deployment: int | None, token: int) -> Change:
+        """Call the target active: revision, history, colour and holds in one durable transaction.
+
+        Raises LeaseHeld when another process holds a higher fencing token by now.
+        """
+        with self.db.transaction(durable=True):
+            lease = self.db.one("select token from leases where app = ?", [change.app])
+            if lease is None or lease["token"] != token:
+                raise LeaseHeld(f"the lease on {change.app} was taken over by another process")
+            revision = 1 + self.db.execute("select revision from apps where name = ?", [change.app])[0][0]
+            change = replace(change, revision=revision)
+            self.db.execute("update apps set revision = ?, active = ? where name = ?",
+                            [revision, change.target, change.app])
+            self._insert_change(change, deployment)
+            self._give_colour(change)
+            self._move_hold(change)
+            if deployment is not None:
+                self.db.execute("update deployments set phase = ? where id = ?", [Phase.DRAINING, deployment])
+            if change.target is not None:
+                self.db.execute("update instances set beside = 0, failed = 0 where app = ? and release = ?",
+                                [change.app, change.target])
+        return change
+
+    def _insert_change(self, c: Change, deployment: int | None) -> None:
+        self.db.execute(
+            "insert into changes(app, revision, kind, source, target, at, actor, note, switch_ms, held, lifted, "
+            "deployment) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [c.app, c.revision, c.kind, c.source, c.target, c.at, c.actor, c.note, c.switch_ms, c.held, c.lifted,
+             deployment])
+
+    def _give_colour(self, change: Change) -> None:
+        rows = self.db.execute("select number, colour from releases where app = ? and number in (?, ?)",
+                               [change.app, change.source, change.target])
+        colours = {row["number"]: row["colour"] for row in rows}
+        mine, other = colours.get(change.target), colours.get(change.source)
+        if change.target is not None and (mine is None or mine == other):
+            colour = Colour.GREEN if other == Colour.BLUE else Colour.BLUE
+            self.db.execute("update releases set colour = ? where app = ? and number = ?",
+                            [colour, change.app, change.target])
+
+    def _move_hold(self, c: Change) -> None:
+        """Hold the version that was left (every release with its digest), lift the one that came back."""
+        same = ("where app = ? and (version, digest) = "
+                "(select version, digest from releases where app = ? and number = ?)")
+        if c.lifted is not None:
+            self.db.execute(f"update releases set hold_at = null, hold_actor = null, hold_reason = null {same}",  # noqa: S608
+                            [c.app, c.app, c.lifted])
+        if c.held is not None:
+            reason = c.note or f"{c.kind} at revision {c.revision}"
+            self.db.execute(f"update releases set hold_at = ?, hold_actor = ?, hold_reason = ? {same}",  # noqa: S608
+                            [c.at, c.actor, reason, c.app, c.app, c.held])
+
+    # -- events
+    def event(self, kind: str, text: str, *, at: str, actor: str, app: AppName | None = None,
+              data: Mapping[str, Any] | None = None) -> None:
+        self.db.execute("insert into events(at, app, actor, kind, text, data) values (?, ?, ?, ?, ?, ?)",
+                        [at, app, actor, kind, text, json.dumps(data or {})])
+
+    def events(self, app: AppName | None = None, *, limit: int = 100) -> list[Mapping[str, Any]]:
+        rows = self.db.execute("select * from events where ? is null or app = ? order by id desc limit ?",
+                               [app, app, limit])
+        return [{**dict(row), "data": json.loads(row["data"])} for row in rows]
+
+
+def _deployment(row: sqlite3.Row) -> Deployment:
+    return Deployment(
+        id=row["id"], app=row["app"], kind=row["kind"], source=row["source"], target=row["target"],
+        phase=Phase(row["phase"]), actor=row["actor"], note=row["note"] or "", started_at=row["started_at"],
+        token=row["token"], finished_at=row["finished_at"], outcome=row["outcome"], error=row["error"],
+        evidence=tuple(json.loads(row["evidence"] or "[]")), abort_by=row["abort_by"],
+    )
+
+
+def _change(row: sqlite3.Row) -> Change:
+    return Change(**{key: row[key] for key in row.keys() if key not in {"id", "deployment"}})  # noqa: SIM118

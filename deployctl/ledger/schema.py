@@ -1,0 +1,102 @@
+"""The ledger's tables. Migrations are only ever added; the invariants are indexes, not ifs.
+
+`VERSION` is written to `user_version` so that opening an up-to-date ledger needs no sqlite-utils import.
+"""
+
+from __future__ import annotations
+
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+VERSION = 1
+schema = Migrations("deployctl")
+
+
+@schema()
+def m001_first(db: Database) -> None:
+    """Make every table of the first release."""
+    _who_we_are(db)
+    _apps_and_releases(db)
+    _instances_and_leases(db)
+    _history(db)
+    _deployments(db)
+
+
+def _who_we_are(db: Database) -> None:
+    db.table("identity").create(
+        {"id": int, "product": str, "home": str, "host": str, "secret": str, "created_at": str}, pk="id",
+        not_null={"product", "home", "host", "secret", "created_at"},
+    )
+
+
+def _apps_and_releases(db: Database) -> None:
+    db.table("apps").create(
+        {"name": str, "subnet": str, "gateway": str, "network": str, "bridge": str, "revision": int, "active": int,
+         "listen_host": str, "listen_port": int, "hosts": str, "policy": str, "next_address": int, "created_at": str},
+        pk="name", not_null={"subnet", "bridge", "revision"}, defaults={"revision": 0, "hosts": "[]", "next_address": 0},
+    )
+    db.table("apps").create_index(["subnet"], unique=True)
+    db.table("apps").create_index(["bridge"], unique=True)
+    db.table("apps").create_index(["listen_host", "listen_port"], unique=True)  # NULLs differ: apps without one are fine
+    db.table("releases").create(
+        {"id": int, "app": str, "number": int, "version": str, "digest": str, "bundle": str, "bundle_hash": str,
+         "created_at": str, "proven_at": str, "colour": str, "failure": str, "hold_at": str, "hold_actor": str,
+         "hold_reason": str},
+        pk="id", not_null={"app", "number", "version", "digest", "bundle", "bundle_hash"},
+    )
+    db.table("releases").create_index(["app", "number"], unique=True)
+    db.table("releases").create_index(["app", "version", "bundle_hash"], unique=True)
+
+
+def _instances_and_leases(db: Database) -> None:
+    db.table("instances").create(
+        {"app": str, "release": int, "name": str, "container": str, "address": str, "host_port": int,
+         "routed": int, "beside": int, "failed": int},
+        pk=("app", "release"), not_null={"name", "address", "host_port"},
+        defaults={"routed": 0, "beside": 0, "failed": 0},
+    )
+    db.table("instances").create_index(["container"], unique=True)
+    db.table("port_leases").create({"port": int, "app": str, "release": int}, pk="port")
+    db.table("address_leases").create({"address": str, "app": str, "release": int}, pk="address")
+
+
+def _history(db: Database) -> None:
+    db.table("changes").create(
+        {"id": int, "app": str, "revision": int, "kind": str, "source": int, "target": int, "at": str, "actor": str,
+         "note": str, "switch_ms": float, "held": int, "lifted": int, "deployment": int},
+        pk="id", not_null={"app", "revision", "kind", "at", "actor"},
+    )
+    db.table("changes").create_index(["app", "revision"], unique=True)
+    db.table("events").create(
+        {"id": int, "at": str, "app": str, "actor": str, "kind": str, "text": str, "data": str}, pk="id",
+        not_null={"at", "actor", "kind", "text"},
+    )
+    db.table("events").create_index(["app"])
+    for table in ("changes", "events"):  # history is only ever added to
+        for verb in ("update", "delete"):
+            db.execute(
+                f"create trigger {table}_no_{verb} before {verb} on {table} "
+                f"begin select raise(abort, '{table} is only ever added to'); end"
+            )
+
+
+def _deployments(db: Database) -> None:
+    db.table("deployments").create(
+        {"id": int, "app": str, "kind": str, "source": int, "target": int, "phase": str, "plan": str, "actor": str,
+         "note": str, "started_at": str, "finished_at": str, "outcome": str, "error": str, "evidence": str,
+         "token": int, "abort_by": str},
+        pk="id", not_null={"app", "kind", "phase", "plan", "actor", "started_at", "token"},
+    )
+    db.execute(
+        "create unique index one_open_deployment_per_app on deployments(app) where finished_at is null"
+    )
+    db.table("steps").create(
+        {"id": int, "deployment": int, "seq": int, "kind": str, "release": int, "sentence": str, "begun_at": str,
+         "finished_at": str, "ok": int, "ms": float, "text": str},
+        pk="id", foreign_keys=[("deployment", "deployments", "id")],
+    )
+    db.table("steps").create_index(["deployment", "seq"], unique=True)
+    db.table("leases").create(
+        {"app": str, "token": int, "holder": str, "verb": str, "pid": int, "pid_start": int, "boot": str, "since": str},
+        pk="app", not_null={"token"},
+    )

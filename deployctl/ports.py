@@ -1,0 +1,301 @@
+"""The outside world in our words: what the engine, HAProxy, an instance, the ledger and the clock must do.
+
+Every `ensure_` may be repeated. Everything may raise a DeployctlError and nothing else.
+Milliseconds are floats named `ms`, other times are seconds; addresses and ids are text as Docker writes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from deployctl.domain.deployment import Deployment, LeaseFacts, Phase
+from deployctl.domain.names import AppName, Version
+from deployctl.domain.plan import Plan, Step
+from deployctl.domain.release import App, Bundle, Change, Hold, Instance, Probe, Release
+from deployctl.domain.server import ServerSpec
+from deployctl.domain.traffic import Counters, Switched, TrafficTable
+
+if TYPE_CHECKING:
+    from deployctl.domain.app import AppSpec
+
+
+# -- the engine -----------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    version: str  # 20.10.24
+    api: str  # 1.41
+    architecture: str  # amd64, as images name it
+    rootless: bool
+    local: bool  # a Unix socket on this host: container addresses may be reachable
+    security: tuple[str, ...] = ()  # what the engine can enforce: seccomp, apparmor, userns…
+    root_dir: str = "/var/lib/docker"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    digest: str  # image id, sha256:<64 hex>
+    architecture: str
+    os: str
+    size: int  # bytes
+    tags: tuple[str, ...] = ()
+    repo_digests: tuple[str, ...] = ()
+    ports: tuple[int, ...] = ()  # EXPOSE, TCP only
+    healthcheck: tuple[str, ...] | None = None
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSpec:
+    name: str
+    bridge: str
+    subnet: str
+    gateway: str
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkFacts:
+    name: str
+    subnets: tuple[str, ...]
+    labels: Mapping[str, str]
+    bridge: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """A container to create. `publish` is bound to 127.0.0.1; `labels` are all of ours, so that none is inherited."""
+
+    name: str
+    bundle: Bundle
+    network: str
+    address: str
+    publish: int
+    hostname: str
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerFacts:
+    """One container as the engine sees it now."""
+
+    id: str
+    name: str
+    image: str  # image id
+    running: bool
+    status: str  # created, running, paused, restarting, exited, dead
+    labels: Mapping[str, str] = field(default_factory=dict)
+    addresses: Mapping[str, str] = field(default_factory=dict)  # network name → address; empty when stopped
+    exit_code: int | None = None
+    oom_killed: bool = False
+    error: str = ""
+    pid: int = 0  # on the host; 0 when not running
+    restarts: int = 0
+    started_at: str = ""
+    health: str | None = None  # of the image's HEALTHCHECK: starting, healthy, unhealthy
+    health_output: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    at: str  # ISO 8601, UTC
+    stream: str  # stdout or stderr
+    text: str  # control characters made visible, at most 8,192 characters
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    exit_code: int
+    output: str
+
+
+class Engine(Protocol):
+    """Docker, or what behaves like it. Errors: EngineUnavailable (no answer), EngineRefused (it said no)."""
+
+    def info(self) -> EngineInfo: ...
+    def find_image(self, reference: str) -> Image | None:
+        """Return the local image, by name or digest (sha256:…); None when there is none."""
+    def pull_image(self, reference: str, *, progress: Callable[[str], None]) -> Image:
+        """Pull and return it. Raises NotFound (no such image) or RegistryUnavailable."""
+    def keep_image(self, digest: str, tag: str) -> None:
+        """Tag the image with a name of ours so that clean-up by others cannot take it away."""
+    def release_image(self, tag: str) -> None:
+        """Take our tag away; the image goes with its last tag. Absent is fine."""
+    def networks(self) -> list[NetworkFacts]: ...
+    def ensure_network(self, spec: NetworkSpec) -> None:
+        """Create it if absent. Raises EngineRefused when one of that name has another subnet or is not ours."""
+    def ensure_network_gone(self, name: str) -> None: ...
+    def ensure_created(self, spec: ContainerSpec) -> ContainerFacts:
+        """Create it, or adopt the one that carries the same name and the same labels of ours."""
+    def ensure_started(self, container: str) -> ContainerFacts: ...
+    def ensure_stopped(self, container: str, *, grace: float) -> ContainerFacts:
+        """Stop with the container's stop signal, kill after `grace` seconds. Absent is not fine: NotFound."""
+    def ensure_removed(self, container: str) -> None:
+        """Remove a stopped or running container and its anonymous volumes. Absent is fine."""
+    def set_restart(self, container: str, *, always: bool) -> None:
+        """Let the engine restart it after a crash and a reboot (`unless-stopped`), or never."""
+    def find_container(self, container: str) -> ContainerFacts | None:
+        """Return one container by full id or by exact name, with every field filled."""
+    def containers(self) -> list[ContainerFacts]:
+        """Return all that carry this home's label, stopped ones too; only cheap fields are filled
+        (not exit_code, oom_killed, error, pid, restarts, started_at)."""
+    def logs(self, container: str, *, tail: int | None = None, since: float | None = None,
+             follow: bool = False) -> Iterator[LogLine]: ...
+    def execute(self, container: str, command: Sequence[str], *, timeout: float) -> Executed: ...
+
+
+# -- an instance, asked from outside ----------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer to one probe, or why there was none."""
+
+    ok: bool
+    sentence: str  # "GET /healthz gave 503", "connection refused", "no answer in 2 s"
+    ms: float = 0.0
+    status: int | None = None
+    location: str | None = None  # of a redirect
+
+
+class Prober(Protocol):
+    def ask(self, probe: Probe, address: str, port: int, *, host: str, bridge: str | None = None) -> Answer:
+        """Ask once by HTTP or TCP, within probe.timeout. Never follows redirects, never raises."""
+
+
+# -- traffic ----------------------------------------------------------------------------------------------------
+class Traffic(Protocol):
+    """HAProxy of this home. Each call takes the home's proxy lock. Errors: ProxyUnavailable, SwitchRefused."""
+
+    def ensure_up(self) -> bool:
+        """Start HAProxy from its files when it is dead, adopt it when it lives. True when it was started."""
+    def sync(self) -> None:
+        """Make HAProxy and its files carry the ledger's table; who serves is never changed.
+        Reloads (without losing a request) only when listen addresses differ. Starts a dead HAProxy."""
+    def routes(self) -> dict[AppName, int]:
+        """Return who serves each app, asked from HAProxy itself."""
+    def switch(self, app: AppName, to: int | None) -> Switched:
+        """Send the app's traffic to that release (None: to nobody, 503): file first, then one `set map`, then read back.
+        Raises SwitchRefused with the former route back in place, when HAProxy does not confirm."""
+    def counters(self) -> dict[tuple[AppName, int], Counters]: ...
+    def in_flight(self, app: AppName, release: int) -> int:
+        """Count open requests and connections of one server, in workers that finish after a reload too."""
+    def cut(self, app: AppName, release: int) -> None:
+        """Close what is still open to one server."""
+    def drift(self) -> list[str]:
+        """Name what a person changed in the files or in HAProxy, one sentence each."""
+    def pid(self) -> int | None:
+        """Return the master's pid, None when HAProxy is not running."""
+    def stop(self) -> None:
+        """End HAProxy. Only for `demo --stop` and for a home that is being taken apart."""
+
+
+class Guard(Protocol):
+    """Routes that keep our subnets from ever meaning a stranger."""
+
+    def ensure(self, subnet: str) -> None: ...
+    def ensure_gone(self, subnet: str) -> None: ...
+    def bridge_up(self, bridge: str) -> bool: ...
+    def routed_subnets(self) -> list[str]:
+        """Return every subnet that this host routes to an interface (not the unreachable ones, not the default)."""
+    def port_taken(self, host: str, port: int) -> bool:
+        """Tell whether somebody listens there."""
+    def listening(self, pid: int) -> list[tuple[str, int]]:
+        """Return (address, port) of TCP listeners in that process's network namespace; empty if not allowed to look."""
+
+
+# -- the clock --------------------------------------------------------------------------------------------------
+class Clock(Protocol):
+    def now(self) -> float:
+        """Monotonic seconds."""
+    def utc(self) -> str:
+        """Wall time as ISO 8601, UTC, to the millisecond."""
+    def sleep(self, seconds: float) -> None: ...
+
+
+# -- what a person sees while it happens --------------------------------------------------------------------------
+class Reporter(Protocol):
+    def plan(self, plan: Plan) -> None: ...
+    def begin(self, step: Step) -> None: ...
+    def detail(self, text: str) -> None: ...
+    def end(self, step: Step, *, ms: float, ok: bool, text: str = "") -> None: ...
+    def warn(self, text: str) -> None: ...
+
+
+# -- the ledger -------------------------------------------------------------------------------------------------
+class Ledger(Protocol):
+    """What is remembered. Errors: LedgerUnusable, LeaseHeld (locked too long); see ledger/ for each promise."""
+
+    @property
+    def secret(self) -> bytes: ...
+    def transaction(self, *, durable: bool = False) -> AbstractContextManager[None]: ...
+
+    def apps(self) -> list[App]: ...
+    def find_app(self, app: AppName) -> App | None: ...
+    def add_app(self, app: App, *, at: str) -> App: ...
+    def set_wishes(self, app: App) -> None: ...
+    def remove_app(self, app: AppName) -> None: ...
+
+    def releases(self, app: AppName) -> list[Release]: ...
+    def find_release(self, app: AppName, number: int) -> Release | None: ...
+    def ensure_release(self, app: AppName, version: Version, bundle: Bundle, *, at: str) -> Release: ...
+    def mark_proven(self, app: AppName, number: int, *, at: str) -> None: ...
+    def mark_failed(self, app: AppName, number: int, *, why: str) -> None: ...
+    def set_hold(self, app: AppName, version: Version, digest: str | None, hold: Hold | None) -> int: ...
+
+    def instances(self, app: AppName | None = None) -> list[Instance]: ...
+    def find_instance(self, app: AppName, release: int) -> Instance | None: ...
+    def add_instance(self, app: AppName, release: int, name: str, *, ports: range,
+                     taken: Callable[[int], bool]) -> Instance: ...
+    def set_instance(self, app: AppName, release: int, **flags: str | bool | None) -> None: ...
+    def remove_instance(self, app: AppName, release: int) -> None: ...
+    def table(self, *, bridged: bool) -> TrafficTable: ...
+
+    def open_deployment(self, plan: Plan, *, actor: str, note: str, at: str, token: int) -> Deployment: ...
+    def plan_of(self, deployment: int) -> str: ...
+    def find_open(self, app: AppName) -> Deployment | None: ...
+    def open_deployments(self) -> list[Deployment]: ...
+    def deployments(self, app: AppName, *, limit: int = 50) -> list[Deployment]: ...
+    def begin_step(self, deployment: int, seq: int, step: Step, *, phase: Phase, at: str, durable: bool) -> None: ...
+    def finish_step(self, deployment: int, seq: int, *, ok: bool, ms: float, text: str, at: str) -> None: ...
+    def steps(self, deployment: int) -> list[Mapping[str, Any]]: ...
+    def set_phase(self, deployment: int, phase: Phase) -> None: ...
+    def close_deployment(self, deployment: int, phase: Phase, *, at: str, error: str | None = None,
+                         evidence: Sequence[str] = ()) -> None: ...
+    def ask_abort(self, app: AppName, *, actor: str) -> bool: ...
+    def abort_asked(self, deployment: int) -> str | None: ...
+
+    def changes(self, app: AppName, *, limit: int = -1) -> list[Change]: ...
+    def promote(self, change: Change, *, deployment: int | None, token: int) -> Change: ...
+    def event(self, kind: str, text: str, *, at: str, actor: str, app: AppName | None = None,
+              data: Mapping[str, Any] | None = None) -> None: ...
+    def events(self, app: AppName | None = None, *, limit: int = 100) -> list[Mapping[str, Any]]: ...
+
+    def take_lease(self, app: AppName, *, holder: str, verb: str, at: str) -> int | LeaseFacts: ...
+    def give_lease_back(self, app: AppName, token: int) -> None: ...
+    def lease_is_ours(self, app: AppName, token: int) -> bool: ...
+    def find_lease(self, app: AppName) -> LeaseFacts | None: ...
+
+
+# -- the bundle that every use case is handed ---------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The outside world of one home. `bridged`: containers are reached by their address, not by a published port."""
+
+    home: Path
+    spec: ServerSpec
+    engine: Engine
+    traffic: Traffic
+    prober: Prober
+    guard: Guard
+    ledger: Ledger
+    clock: Clock
+    report: Reporter
+    actor: str  # mara (cli)
+    bridged: bool
+    app_spec: Callable[[AppName], AppSpec]  # reads and checks config/<app>.toml, clashes included
+    app_files: Callable[[], list[AppName]]  # names that have a file

@@ -1,0 +1,185 @@
+"""Proves a candidate healthy from outside, or gathers the evidence of why it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from deployctl.domain.diagnosis import Evidence, diagnose
+from deployctl.domain.health import Health, Transcript
+from deployctl.domain.planner import spoken
+from deployctl.domain.release import App, Instance, Probe, ProbeKind, Release
+from deployctl.errors import DeployctlError, EngineUnavailable, NotHealthy
+from deployctl.ports import Answer, ContainerFacts, Services
+
+TRIAL_INTERVAL = 0.1  # seconds between probes of a candidate; the configured interval is for what serves
+LOG_LINES = 50
+
+
+@dataclass(slots=True)
+class Trial:
+    """One candidate on trial. `check` raises when the trial must end for another reason."""
+
+    release: Release
+    instance: Instance
+    services: Services
+    check: Callable[[], None]
+    active: Release | None = None
+    engine_away: bool = False  # known already: do not wait for it again
+    transcript: Transcript = field(default_factory=Transcript)
+    last: Answer | None = None
+    seen: ContainerFacts | None = None
+    restarts: int = 0
+    started: float = 0.0
+
+    @property
+    def probe(self) -> Probe:
+        return self.release.bundle.probe
+
+    def until_ready(self) -> str:
+        """Return how it went once `rise` probes in a row were good. Raises NotHealthy at the deadline or exit."""
+        clock, health = self.services.clock, Health(rise=self.probe.rise, fall=self.probe.fall)
+        if self.probe.kind is ProbeKind.DOCKER:
+            health = Health(rise=1, fall=self.probe.fall)  # the engine has counted already
+        self.started = clock.now()
+        end = self.started + self.probe.start_grace + self.probe.deadline
+        while True:
+            answer = self.ask()
+            health = health.seen(ok=answer.ok)
+            if health.ready:
+                return f"{spoken(self.probe)} {health.good} of {health.rise} good answers"
+            self.check()
+            if clock.now() >= end:
+                raise self.failure()
+            self.services.report.detail(f"{answer.sentence}  {health.good} of {health.rise} good answers")
+            clock.sleep(TRIAL_INTERVAL)
+
+    def quick(self) -> str:
+        """Return at the first good answer of a release that was proven before; `fall` bad ones raise NotHealthy."""
+        health = Health(rise=1, fall=self.probe.fall)
+        self.started = self.services.clock.now()
+        while not health.failing:
+            answer = self.ask()
+            health = health.seen(ok=answer.ok)
+            if health.ready:
+                return f"{answer.sentence} in {answer.ms:.0f} ms"
+            self.services.clock.sleep(TRIAL_INTERVAL)
+        raise self.failure()
+
+    def watch(self, seconds: float) -> str:
+        """Keep probing under traffic; `fall` bad answers in a row or an exit raise NotHealthy."""
+        clock, health = self.services.clock, Health(rise=1, fall=self.probe.fall)
+        self.started = clock.now()
+        while clock.now() - self.started < seconds:
+            health = health.seen(ok=self.ask().ok)
+            if health.failing:
+                raise self.failure()
+            self.check()
+            clock.sleep(min(self.probe.interval, 1.0))
+        return f"{self.transcript.total} probes in {seconds:g} s"
+
+    def ask(self) -> Answer:
+        """Ask once; an exit, a restart or an address that is not its own ends the trial at once."""
+        self._look()
+        answer = self._answer()
+        self.last, self.transcript = answer, self.transcript.seen(answer.sentence)
+        return answer
+
+    def _look(self) -> None:
+        """Read the container from the engine. An engine that is away leaves only the probe's word."""
+        inside = self.probe.kind in {ProbeKind.EXEC, ProbeKind.DOCKER}
+        if self.engine_away and not inside:
+            return
+        try:
+            seen = self.services.engine.find_container(self.instance.container or self.instance.name)
+        except EngineUnavailable:
+            if inside:
+                raise
+            return
+        if seen is None:
+            raise NotHealthy(f"the container of {self.release.version} was removed by somebody")
+        if self.seen is None:
+            self.restarts = seen.restarts
+        self.seen = seen
+        if not seen.running or seen.restarts > self.restarts:
+            raise self.failure()
+        require_own_address(self.instance, seen)
+
+    def _answer(self) -> Answer:
+        match self.probe.kind:
+            case ProbeKind.DOCKER:
+                status = (self.seen and self.seen.health) or "none"
+                if status == "unhealthy":
+                    raise self.failure()
+                return Answer(ok=status == "healthy", sentence=f"HEALTHCHECK says {status}")
+            case ProbeKind.EXEC:
+                return self._execute()
+        return ask_from_outside(self.services, self.release, self.instance)
+
+    def _execute(self) -> Answer:
+        started = self.services.clock.now()
+        done = self.services.engine.execute(
+            self.instance.container or self.instance.name, self.probe.command or (), timeout=self.probe.timeout)
+        ms = (self.services.clock.now() - started) * 1000
+        said = done.output.strip().splitlines()[-1:] or ["no output"]
+        return Answer(done.exit_code == 0, f"{spoken(self.probe)} ended with {done.exit_code}: {said[0][:120]}", ms)
+
+    def failure(self) -> NotHealthy:
+        """Return the error with everything that a person needs: cause, transcript, exit, last lines."""
+        evidence = self._evidence()
+        found = diagnose(evidence)
+        app, version = self.release.app, self.release.version
+        error = NotHealthy(found.headline + ".", remedy=[f"deployctl logs {app} {version}"])
+        if found.likely:
+            error.message = f"{found.headline}. Likely: {found.likely}."
+            error.args = (error.message,)
+        if self.active and found.likely and f"{self.active.version} had " in found.likely:
+            error.remedy.append(f"deployctl diff {app} {self.active.version} {version}")
+        if evidence.logs:
+            error.details += [f"Last lines of {version}:", *(f"  {line}" for line in evidence.logs[-10:])]
+        error.details += ["Probes:", *(f"  {line}" for line in self.transcript.lines()[-10:])] if self.transcript.total else []
+        return error
+
+    def _evidence(self) -> Evidence:
+        seen = self._last_look()
+        return Evidence(
+            version=self.release.version, bundle=self.release.bundle, answers=self.transcript.groups,
+            status=self.last.status if self.last else None, location=self.last.location if self.last else None,
+            seconds=self.services.clock.now() - self.started,
+            running=bool(seen and seen.running), exit_code=seen.exit_code if seen else None,
+            oom_killed=bool(seen and seen.oom_killed), restarted=bool(seen and seen.restarts > self.restarts),
+            health_output=seen.health_output if seen else "",
+            listening=tuple(self.services.guard.listening(seen.pid)) if seen and seen.pid else (),
+            logs=tuple(last_lines(self.services, self.instance)),
+            active_version=self.active.version if self.active else None,
+            active_env=frozenset(name for name, _ in self.active.bundle.env) if self.active else frozenset(),
+        )
+
+    def _last_look(self) -> ContainerFacts | None:
+        try:
+            return self.services.engine.find_container(self.instance.container or self.instance.name)
+        except DeployctlError:
+            return self.seen
+
+
+def ask_from_outside(s: Services, release: Release, instance: Instance, app: App | None = None) -> Answer:
+    """Ask an instance once by HTTP or TCP, the way that HAProxy reaches it."""
+    probe, app = release.bundle.probe, app or s.ledger.find_app(release.app)
+    address, port = (instance.address, release.bundle.port) if s.bridged else ("127.0.0.1", instance.host_port)
+    return s.prober.ask(probe, address, port, host=probe.host or release.app,
+                        bridge=app.bridge if app and s.bridged else None)
+
+
+def require_own_address(instance: Instance, seen: ContainerFacts) -> None:
+    """Raise NotHealthy unless the running container has the address that the ledger leased to it."""
+    if seen.addresses and instance.address not in seen.addresses.values():
+        raise NotHealthy(f"container {seen.name} answers on {', '.join(seen.addresses.values())} and not on its own "
+                         f"{instance.address}: somebody re-connected it", remedy=["deployctl doctor"])
+
+
+def last_lines(s: Services, instance: Instance) -> list[str]:
+    """Return the last log lines, none when the engine cannot give them."""
+    try:
+        return [line.text for line in s.engine.logs(instance.container or instance.name, tail=LOG_LINES)]
+    except DeployctlError:
+        return []

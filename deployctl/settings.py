@@ -1,0 +1,134 @@
+"""Where this home is and what lies where in it. No file is read here.
+
+A home found by walking up from the working folder must belong to us: a stranger's /tmp/config/server.toml
+would choose the programs that we run. A home that was named is trusted.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from deployctl.errors import Invalid, NotPermitted
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The paths of one home. `home` is absolute, and no part of it is a link."""
+
+    home: Path
+
+    def __post_init__(self) -> None:
+        if not self.home.is_absolute():
+            raise Invalid(f"home {ascii(str(self.home))[:60]} is not an absolute path.", remedy=["Write it from / on."])
+
+    @property
+    def config_dir(self) -> Path:
+        return self.home / "config"
+
+    @property
+    def server_file(self) -> Path:
+        return self.config_dir / "server.toml"
+
+    def app_file(self, app: str) -> Path:
+        return self.config_dir / f"{app}.toml"
+
+    @property
+    def state_dir(self) -> Path:
+        return self.home / "state"
+
+    @property
+    def ledger(self) -> Path:
+        return self.state_dir / "ledger.db"
+
+    @property
+    def haproxy_dir(self) -> Path:
+        return self.state_dir / "haproxy"
+
+    def ensure_state(self) -> None:
+        """Make state/ and what lies in it ours alone. Raises NotPermitted where somebody else was first."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        for folder in (self.state_dir, self.haproxy_dir):
+            _ensure_private(folder)
+
+
+def _ensure_private(folder: Path) -> None:
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise NotPermitted(f"{folder} is a link or no folder.", remedy=[f"ls -ld {folder}"]) from error
+    try:
+        _require_ours(folder, os.fstat(handle))
+        os.fchmod(handle, 0o700)
+    finally:
+        os.close(handle)
+
+
+def _require_ours(folder: Path, found: os.stat_result) -> None:
+    if found.st_uid != os.geteuid():
+        raise NotPermitted(
+            f"{folder} belongs to another user (uid {found.st_uid}).",
+            remedy=[f"chown -R {os.geteuid()} {folder}   # when you know what lies in it"],
+        )
+    if found.st_mode & stat.S_IWOTH:
+        raise NotPermitted(
+            f"Everybody may write to {folder}; what lies in it cannot be trusted.",
+            remedy=[f"ls -la {folder}", f"chmod 700 {folder}"],
+        )
+
+
+# -- finding the home -------------------------------------------------------------------------------------------
+def find_home(flag: str | None, environ: Mapping[str, str], cwd: Path) -> Path:
+    """Return --home, else DEPLOYCTL_HOME, else the nearest home around the working folder, else the user's own."""
+    if flag is not None:
+        return _named(flag, "--home", cwd)
+    if "DEPLOYCTL_HOME" in environ:
+        return _named(environ["DEPLOYCTL_HOME"], "DEPLOYCTL_HOME", cwd)
+    return _around(cwd.resolve(), environ) or _data_folder(environ)
+
+
+def _named(text: str, name: str, cwd: Path) -> Path:
+    if not text or not text.isprintable():
+        raise Invalid(f"{name} {ascii(text)[:60]} is not a folder.", remedy=[f"Give {name} a path, or leave it out."])
+    home = (cwd / text).resolve()
+    if home.exists() and not home.is_dir():
+        raise Invalid(f"{name} {ascii(text)[:60]} is not a folder.", remedy=[f"ls -ld {home}"])
+    return home
+
+
+def _around(cwd: Path, environ: Mapping[str, str]) -> Path | None:
+    for folder in (cwd, *cwd.parents):
+        for marker in (folder / "config" / "server.toml", folder / "state" / "ledger.db"):
+            if marker.is_file():
+                _require_known_owner(folder, marker, environ)
+                return folder
+    return None
+
+
+def _require_known_owner(home: Path, marker: Path, environ: Mapping[str, str]) -> None:
+    known = {0, os.geteuid()}
+    if os.geteuid() == 0 and environ.get("SUDO_UID", "").isdecimal():
+        known.add(int(environ["SUDO_UID"]))
+    for path in (home, marker.parent, marker):
+        owner = path.stat().st_uid
+        if owner not in known:
+            raise NotPermitted(
+                f"{home} looks like a home of deployctl, but {path} belongs to another user (uid {owner}).",
+                remedy=[f"If you trust it: deployctl --home {home}", "Else work from another folder."],
+            )
+
+
+def _data_folder(environ: Mapping[str, str]) -> Path:
+    data = Path(environ.get("XDG_DATA_HOME", ""))
+    if not data.is_absolute():  # the XDG rule: a relative one is ignored
+        user = Path(environ.get("HOME", ""))
+        if not user.is_absolute():
+            raise Invalid("No home was named, and HOME is not set.", remedy=["deployctl --home /srv/deployctl"])
+        data = user / ".local" / "share"
+    return (data / "deployctl").resolve()

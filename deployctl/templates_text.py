@@ -1,0 +1,33 @@
+"""The text that `init` writes as config/server.toml: every key of it, switched off, at its default."""
+
+SERVER_TEMPLATE = '''\
+# This server. Everything here is optional: a key behind a # has the default shown.
+# Take the # away to change one; its [table] must be switched on, too.
+
+#registries = []                   # where images may come from besides Docker Hub and the apps' own registries
+
+#[engine]
+#url = "unix:///var/run/docker.sock"   # also "tcp://host:2375" or "ssh://user@host"; left out: DOCKER_HOST or this
+#timeout = "20s"                   # how long Docker may take for one answer
+#labels = {}                       # put on everything that is made: { "team.name" = "shop" }
+
+#[haproxy]
+#binary = "/usr/sbin/haproxy"      # 2.6 or later; left out: the one that came with deployctl
+
+#[proxy]
+#http = "127.0.0.1:8080"           # where apps with a host name are served
+#preview_from = ["127.0.0.0/8", "::1/128"]   # who may ask for a version by header or cookie; [] is nobody
+#timeout = "60s"                   # a silent client or app is cut off after that
+#tunnel = "1h"                     # the same for websockets
+
+#[network]
+#pool = "172.30.0.0/16"            # private, /16 to /24; cut into one small network for each app
+#reach = "auto"                    # "bridge": by container address, "loopback": by published port
+
+#[ports]
+#range = "20000-27999"             # host ports of instances, for previews and people
+
+#[retention]
+#keep_warm = 1                     # standbys that keep running, for each app
+#keep_stopped = 5                  # earlier versions kept stopped, for each app
+'''

@@ -1,0 +1,34 @@
+"""Stop a deployment that is under way: before its switch everything is taken back, after it nothing is."""
+
+from __future__ import annotations
+
+from deployctl.domain.names import AppName
+from deployctl.errors import LeaseHeld
+from deployctl.ports import Services
+from deployctl.usecases.lease import find_serving, lease
+from deployctl.usecases.observe import require_app
+from deployctl.usecases.recover import recover
+from deployctl.usecases.results import Done
+from deployctl.usecases.wish import Wish
+
+WAIT = 30.0  # seconds for the holder to notice and to take everything back
+LOOK = 0.1
+
+
+def abort(app: AppName, s: Services, *, wish: Wish = Wish()) -> Done:
+    """Ask the holder to stop and wait until it has; with nothing under way there is nothing to do, and that is fine."""
+    require_app(app, s)
+    if s.ledger.find_open(app) is None and s.ledger.find_lease(app) is None:
+        return Done("Abort", app, f"nothing is under way for {app}", changed=False)
+    s.ledger.ask_abort(app, actor=s.actor)
+    holder, end = s.ledger.find_lease(app), s.clock.now() + max(WAIT, wish.lock_wait)
+    while (held := s.ledger.find_lease(app)) and holder and held.token == holder.token:
+        if s.clock.now() >= end:
+            raise LeaseHeld(f"{held.holder} (pid {held.pid}) was asked to stop {app} {held.verb} and has not yet",
+                            remedy=[f"deployctl status {app}"])
+        s.clock.sleep(LOOK)
+    with lease(app, "abort", s, wish) as token:
+        recovered = recover(app, s, token)
+    serving = find_serving(app, s)
+    now = f"{serving['version']} serves" if serving else f"{app} serves nobody"
+    return Done("Abort", app, f"the deployment of {app} was stopped; {now}", (recovered,) if recovered else ())

@@ -1,0 +1,61 @@
+"""What differs between two versions: image, env, limits, command, health."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+
+from deployctl.domain.names import AppName, Version
+from deployctl.domain.release import Bundle
+from deployctl.errors import NotFound
+from deployctl.ports import Services
+from deployctl.usecases.observe import observe, require_release
+from deployctl.usecases.results import DiffLine, DiffView
+
+
+def diff(app: AppName, before: Version, after: Version | None, s: Services) -> DiffView:
+    """Return the differences from `before` to `after`, which is the active release when it is None."""
+    facts = observe(app, s)
+    left = require_release(facts, before)
+    if after is not None:
+        right = require_release(facts, after)
+    elif facts.app.active is not None and facts.app.active in facts.releases:
+        right = facts.releases[facts.app.active]
+    else:
+        raise NotFound(f"{app} has no active release to compare {before} with",
+                       remedy=[f"deployctl diff {app} {before} VERSION"])
+    return DiffView(app, left, right, tuple(compare(left.bundle, right.bundle)))
+
+
+def compare(before: Bundle, after: Bundle) -> list[DiffLine]:
+    """Return one line for each difference; equal groups give none."""
+    lines = []
+    if (before.image, before.digest) != (after.image, after.digest):
+        lines.append(DiffLine("image", "~", "image", f"{before.image} {before.digest[7:19]}",
+                              f"{after.image} {after.digest[7:19]}"))
+    lines += _tables("env", dict(before.env), dict(after.env))
+    for group, pick in _GROUPS.items():
+        lines += _tables(group, pick(before), pick(after))
+    return lines
+
+
+def _tables(group: str, before: Mapping[str, object], after: Mapping[str, object]) -> list[DiffLine]:
+    lines = []
+    for name in sorted(before.keys() | after.keys()):
+        if name not in before:
+            lines.append(DiffLine(group, "+", name, None, str(after[name])))
+        elif name not in after:
+            lines.append(DiffLine(group, "-", name, str(before[name]), None))
+        elif before[name] != after[name]:
+            lines.append(DiffLine(group, "~", name, str(before[name]), str(after[name])))
+    return lines
+
+
+_GROUPS: Mapping[str, Callable[[Bundle], Mapping[str, object]]] = {
+    "limits": lambda b: asdict(b.resources) | {f"log {name}": value for name, value in asdict(b.log).items()},
+    "command": lambda b: {"command": b.command, "entrypoint": b.entrypoint, "user": b.user,
+                          "working_dir": b.working_dir, "init": b.init},
+    "ports": lambda b: {"port": b.port},
+    "health": lambda b: asdict(b.probe),
+    "stop": lambda b: {"stop_signal": b.stop_signal, "stop_grace": b.stop_grace},
+}

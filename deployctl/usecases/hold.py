@@ -1,0 +1,39 @@
+"""Keep a version from being deployed again, or let it go."""
+
+from __future__ import annotations
+
+from deployctl.domain.names import AppName, Version
+from deployctl.domain.release import Hold
+from deployctl.ports import Services
+from deployctl.usecases.lease import lease
+from deployctl.usecases.observe import observe, require_release
+from deployctl.usecases.recover import recover
+from deployctl.usecases.results import Done
+from deployctl.usecases.wish import Wish, require_revision
+
+
+def hold(app: AppName, version: Version, s: Services, *, wish: Wish = Wish()) -> Done:
+    """Hold every release of that version; newer versions deploy as before. Traffic is not touched."""
+    done = _write(app, version, s, wish, Hold(s.clock.utc(), s.actor, wish.note or "held by hand"))
+    return Done("Hold", app, f"{app} {version} is on hold: it will not be deployed again",
+                (f"Lift it: deployctl unhold {app} {version}",), changed=done)
+
+
+def unhold(app: AppName, version: Version, s: Services, *, wish: Wish = Wish()) -> Done:
+    """Lift the hold of every release of that version."""
+    done = _write(app, version, s, wish, None)
+    return Done("Unhold", app, f"{app} {version} may be deployed" + ("" if done else "; it was not on hold"), changed=done)
+
+
+def _write(app: AppName, version: Version, s: Services, wish: Wish, mark: Hold | None) -> bool:
+    with lease(app, "hold" if mark else "unhold", s, wish) as token:
+        recover(app, s, token)
+        facts = observe(app, s)
+        require_revision(facts, wish)
+        require_release(facts, version)
+        changed = any((r.hold is None) != (mark is None) for r in facts.releases.values() if r.version == version)
+        s.ledger.set_hold(app, version, None, mark)
+        s.ledger.event("held" if mark else "released", f"{app} {version}", at=s.clock.utc(), actor=s.actor, app=app,
+                       data={"note": wish.note})
+        s.traffic.sync()
+        return changed

@@ -1,0 +1,68 @@
+"""The right to change one app, held while a verb runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from deployctl.domain.deployment import LeaseFacts
+from deployctl.domain.names import AppName
+from deployctl.errors import DeployctlError, LeaseHeld
+from deployctl.ports import Services
+from deployctl.usecases.wish import Wish
+
+LOOK = 0.2  # seconds between two tries while waiting
+
+
+@contextmanager
+def lease(app: AppName, verb: str, s: Services, wish: Wish) -> Iterator[int]:
+    """Hold the app's lease and yield its fencing token. Raises LeaseHeld, naming who has it and how to go on.
+
+    An error that passes gets told who serves the app now: nobody should have to ask that separately.
+    """
+    token = _take(app, verb, s, wish)
+    try:
+        yield token
+    except DeployctlError as e:
+        e.serving = e.serving or find_serving(app, s)
+        raise
+    finally:
+        s.ledger.give_lease_back(app, token)
+
+
+def _take(app: AppName, verb: str, s: Services, wish: Wish) -> int:
+    end = s.clock.now() + wish.lock_wait
+    while True:
+        got = s.ledger.take_lease(app, holder=s.actor, verb=verb, at=s.clock.utc())
+        if isinstance(got, int):
+            return got
+        if s.clock.now() >= end:
+            raise _busy(app, verb, got, s)
+        s.clock.sleep(LOOK)
+
+
+def _busy(app: AppName, verb: str, lease: LeaseFacts, s: Services) -> LeaseHeld:
+    deployment = s.ledger.find_open(app)
+    phase = f", phase {deployment.phase}" if deployment else ""
+    error = LeaseHeld(
+        f"{app} is busy: {lease.holder} runs {lease.verb} since {lease.since} (pid {lease.pid}{phase}). "
+        "Nothing was done.",
+        remedy=[f"deployctl {verb} {app} … --lock-wait 5m", f"deployctl abort {app}"])
+    error.serving = find_serving(app, s)
+    return error
+
+
+def find_serving(app: AppName, s: Services) -> dict[str, object] | None:
+    """Return who answers the app's visitors now: HAProxy's word, the ledger's where HAProxy has none."""
+    try:
+        row = s.ledger.find_app(app)
+        number = s.traffic.routes().get(app)
+        if row is None or (number is None and row.active is None):
+            return None
+        release = s.ledger.find_release(app, number if number is not None else row.active or 0)
+    except DeployctlError:
+        return None
+    if release is None:
+        return None
+    return {"app": app, "version": release.version, "release": release.number, "revision": row.revision,
+            "address": row.address}

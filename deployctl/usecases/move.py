@@ -1,0 +1,74 @@
+"""What upgrade, rollback and undo share: walk the plan and tell where the traffic is now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deployctl.actions import ACTIONS, UNDOS
+from deployctl.domain.facts import Facts
+from deployctl.domain.plan import Plan
+from deployctl.domain.release import App
+from deployctl.domain.traffic import Counters
+from deployctl.errors import DeployctlError
+from deployctl.ports import Services
+from deployctl.runner import Walk, run
+from deployctl.usecases.results import Moved, StepDone
+from deployctl.usecases.wish import Wish
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """Releases that the promotion puts on hold, or whose hold it lifts."""
+
+    held: int | None = None
+    lifted: int | None = None
+
+
+def walk_plan(plan: Plan, facts: Facts, s: Services, *, token: int, wish: Wish, wishes: App | None = None,
+              holds: Holds = Holds()) -> Walk:
+    """Open the deployment and walk its plan to the end. Raises what stopped it, with everything taken back."""
+    s.report.plan(plan)
+    deployment = s.ledger.open_deployment(plan, actor=s.actor, note=wish.note, at=s.clock.utc(), token=token)
+    walk = Walk(plan, facts, deployment, s, token, wishes=wishes, held=holds.held, lifted=holds.lifted)
+    return run(walk, ACTIONS, UNDOS)
+
+
+def move(plan: Plan, facts: Facts, s: Services, *, token: int, wish: Wish, started: float, wishes: App | None = None,
+         holds: Holds = Holds(), before: tuple[StepDone, ...] = ()) -> Moved:
+    """Walk the plan and return where the traffic is now; `started` is when the use case began, by the clock."""
+    counted = _counters(s)
+    walk = walk_plan(plan, facts, s, token=token, wish=wish, wishes=wishes, holds=holds)
+    assert plan.target is not None  # noqa: S101  a move always has one
+    target, source = facts.releases[plan.target], facts.version(plan.source)
+    now = s.ledger.find_release(plan.app, plan.target) or target
+    return Moved(
+        kind=plan.kind.capitalize(), app=plan.app, source=source, target=target.version, revision=walk.revision,
+        switch_ms=round(walk.switch_ms, 3), total_ms=round((s.clock.now() - started) * 1000, 3), confirmed=walk.switched,
+        failed_requests=_failed(counted, _counters(s), plan),
+        steps=(*before, *(StepDone(step.kind, step.sentence, round(ms, 3), text) for step, ms, text in walk.done)),
+        colour=now.colour, warnings=tuple(walk.warnings),
+        held=_versions(facts, holds.held), lifted=_versions(facts, holds.lifted),
+        standby=source if plan.source in facts.running and not _stops(plan) else None,
+    )
+
+
+def _stops(plan: Plan) -> bool:
+    return any(step.release == plan.source and step.kind in {"stop", "prune"} for step in plan.steps)
+
+
+def _versions(facts: Facts, number: int | None) -> tuple[str, ...]:
+    version = facts.version(number)
+    return (version,) if version else ()
+
+
+def _counters(s: Services) -> dict[tuple[str, int], Counters]:
+    try:
+        return {(str(app), number): c for (app, number), c in s.traffic.counters().items()}
+    except DeployctlError:
+        return {}
+
+
+def _failed(before: dict[tuple[str, int], Counters], after: dict[tuple[str, int], Counters], plan: Plan) -> int:
+    """Return how many requests to the two releases got no valid answer meanwhile, by HAProxy's own count."""
+    both = [(str(plan.app), n) for n in {plan.source, plan.target} if n is not None]
+    return sum(max(0, after.get(r, Counters()).failed - before.get(r, Counters()).failed) for r in both)

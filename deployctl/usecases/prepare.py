@@ -1,0 +1,149 @@
+"""Everything that is found out before an upgrade or a start may touch anything: file, image, room."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from deployctl.domain.image_ref import parse_image, require_allowed_registry
+from deployctl.domain.names import AppName, Version, parse_env_name, parse_env_value
+from deployctl.domain.release import App, Bundle, ProbeKind, Release
+from deployctl.domain.subnets import next_subnet
+from deployctl.errors import DeployctlError, Invalid, NotFound
+from deployctl.labels import bridge_name, network_name
+from deployctl.ports import Image, Services
+from deployctl.usecases.results import StepDone
+
+if TYPE_CHECKING:
+    from deployctl.domain.app import AppSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What is to serve: found, checked, and not yet written anywhere."""
+
+    app: App  # with a subnet of its own; revision and active are the ledger's
+    release: Release  # the number it would get, while the ledger does not know it
+    steps: tuple[StepDone, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    def wishes(self, app: App) -> App:
+        """Return the app with what its file asks for beyond one release."""
+        return replace(app, listen=self.app.listen, hosts=self.app.hosts, policy=self.app.policy)
+
+    def written(self, s: Services) -> Candidate:
+        """Write app and release to the ledger, where they are not there yet."""
+        app = s.ledger.find_app(self.app.name) or _add(self.app, s)
+        release = s.ledger.ensure_release(app.name, self.release.version, self.release.bundle, at=s.clock.utc())
+        return replace(self, release=release)
+
+
+def prepare(app: AppName, version: Version, s: Services, *, image: str | None = None,
+            env: Mapping[str, str] | None = None, pull: bool = True) -> Candidate:
+    """Return the checked candidate. Pulls the image when it is not here (`pull`), which harms nothing.
+
+    Raises Invalid, NotFound, RegistryUnavailable, EngineUnavailable or a plain failure with its reason.
+    """
+    spec = s.app_spec(app)
+    reference = _reference(spec, version, image, s)
+    row = s.ledger.find_app(app)
+    wanted = replace(row or _new_app(app, s), listen=spec.listen, hosts=spec.hosts, policy=spec.policy(s.spec))
+    _require_free_listen(row, wanted, s)
+    started = s.clock.now()
+    found, pulled = _image(reference, s, pull=pull)
+    ms = (s.clock.now() - started) * 1000
+    _require_fit(found, reference, app, spec, s)
+    bundle = _bundle(spec, reference, found, env or {})
+    known = next((r for r in s.ledger.releases(app) if r.version == version and r.bundle.hash() == bundle.hash()), None)
+    release = known or Release(0, app, _next_number(app, s), version, bundle, s.clock.utc())
+    sentence = f"{'pull' if pulled else 'find'} {reference}"
+    return Candidate(wanted, release, (StepDone("image", sentence, round(ms, 3), found.digest[7:19]),),
+                     tuple(_remarks(found, spec)))
+
+
+def _reference(spec: AppSpec, version: Version, image: str | None, s: Services) -> str:
+    reference = parse_image(image or spec.reference(version))
+    require_allowed_registry(reference, spec.image, s.spec.registries)
+    return str(reference)
+
+
+def _bundle(spec: AppSpec, reference: str, image: Image, env: Mapping[str, str]) -> Bundle:
+    """Return the bundle of the file, with the variables that were given on the command line on top."""
+    bundle = spec.bundle(reference, image.digest, next(iter(image.repo_digests), None))
+    given = {parse_env_name(name): parse_env_value(value) for name, value in env.items()}
+    return replace(bundle, env=tuple(sorted({**dict(bundle.env), **given}.items())))
+
+
+def _image(reference: str, s: Services, *, pull: bool) -> tuple[Image, bool]:
+    """Return the image, local first, and whether it was pulled."""
+    found = s.engine.find_image(reference)
+    if found is not None:
+        return found, False
+    if not pull:
+        raise NotFound(f"the image {reference} is not on this server yet; it would be pulled",
+                       remedy=["run it without --dry-run"])
+    s.report.detail(f"pulling {reference}")
+    return s.engine.pull_image(reference, progress=s.report.detail), True
+
+
+def _require_fit(image: Image, reference: str, app: AppName, spec: AppSpec, s: Services) -> None:
+    """Raise when this image can never run here as asked: said before anything is started."""
+    here = s.engine.info().architecture
+    if image.architecture and here and image.architecture != here:
+        raise DeployctlError(f"the image {reference} is made for {image.architecture}, this server is {here}. "
+                             "Nothing was done.", remedy=[f"build {reference} for {here}"])
+    if not (image.entrypoint or image.command or spec.command or spec.entrypoint):
+        raise Invalid(f"the image {reference} has no command and config/{app}.toml gives none",
+                      remedy=['add command = ["/path/to/program"] to the app file'])
+    if spec.health.kind == ProbeKind.DOCKER and not image.healthcheck:
+        raise Invalid(f'config/{app}.toml: health.kind = "docker", but the image {reference} has no HEALTHCHECK',
+                      remedy=['use health.kind = "http" with a path, or "tcp"'])
+
+
+def _remarks(image: Image, spec: AppSpec) -> list[str]:
+    remarks = [f"The image declares a volume at {path}: each version gets its own empty one." for path in image.volumes]
+    if image.ports and spec.port not in image.ports:
+        remarks.append(f"The image exposes {', '.join(map(str, image.ports))}; the app file says port = {spec.port}.")
+    return remarks + list(spec.warnings())
+
+
+def _require_free_listen(row: App | None, wanted: App, s: Services) -> None:
+    """Raise when the stable address is somebody else's: another app's, or another program's."""
+    if wanted.listen is None or (row and row.listen == wanted.listen):
+        return
+    for other in s.ledger.apps():
+        if other.name != wanted.name and other.listen == wanted.listen:
+            raise Invalid(f"listen = {wanted.address} belongs to the app {other.name}",
+                          remedy=[f"choose another address in config/{wanted.name}.toml"])
+    host, port = wanted.listen
+    if s.guard.port_taken(host, port):
+        raise DeployctlError(f"the address {wanted.address} is taken by another program. Nothing was done.",
+                             code="address_taken",
+                             remedy=[f"ss -ltnp 'sport = :{port}'", f"choose another listen in config/{wanted.name}.toml"])
+
+
+def _new_app(app: AppName, s: Services) -> App:
+    taken = [subnet for network in s.engine.networks() for subnet in network.subnets]
+    taken += s.guard.routed_subnets() if s.bridged else []
+    taken += [known.subnet for known in s.ledger.apps()]
+    subnet, gateway = next_subnet(s.spec.pool, taken)
+    return App(app, subnet, gateway, network_name(s.home, app), bridge_name(s.home, app))
+
+
+def _add(app: App, s: Services) -> App:
+    """Insert the app; when another process took the subnet meanwhile, choose again."""
+    for _ in range(8):
+        try:
+            return s.ledger.add_app(replace(app, listen=None, hosts=()), at=s.clock.utc())
+        except sqlite3.IntegrityError:
+            app = _new_app(app.name, s)
+    raise DeployctlError(f"no subnet could be leased for {app.name}: other processes were always faster",
+                         remedy=["try again"])
+
+
+def _next_number(app: AppName, s: Services) -> int:
+    known = [r.number for r in s.ledger.releases(app)]
+    served = [c.target or 0 for c in s.ledger.changes(app)]
+    return max([*known, *served], default=0) + 1

@@ -1,0 +1,37 @@
+"""Remove what retention does not keep: never what serves, stays warm, or can be rolled back to next."""
+
+from __future__ import annotations
+
+from deployctl.domain.names import AppName
+from deployctl.domain.planner import plan_prune
+from deployctl.errors import ConfirmationNeeded
+from deployctl.ports import Services
+from deployctl.usecases.lease import lease
+from deployctl.usecases.move import walk_plan
+from deployctl.usecases.observe import observe
+from deployctl.usecases.recover import recover
+from deployctl.usecases.results import Done, Preview
+from deployctl.usecases.wish import Wish, require_revision
+
+
+def prune(app: AppName, s: Services, *, wish: Wish = Wish()) -> Done:
+    """Remove containers beyond keep_stopped and failed ones, and give their images back. Asks first."""
+    with lease(app, "prune", s, wish) as token:
+        recover(app, s, token)
+        facts = observe(app, s)
+        require_revision(facts, wish)
+        plan = plan_prune(facts)
+        if not plan.steps:
+            return Done("Prune", app, plan.summary, changed=False)
+        sentences = tuple(step.sentence for step in plan.steps)
+        if not wish.confirmed:
+            raise ConfirmationNeeded("; ".join(sentences).capitalize() + ". Go on?")
+        walk_plan(plan, facts, s, token=token, wish=wish)
+        return Done("Prune", app, f"{app} is pruned", sentences)
+
+
+def preview_prune(app: AppName, s: Services, *, wish: Wish = Wish()) -> Preview:
+    """Return the plan that `prune` would walk now, and change nothing."""
+    facts = observe(app, s)
+    require_revision(facts, wish)
+    return Preview(plan_prune(facts))

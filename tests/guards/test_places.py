@@ -1,0 +1,45 @@
+"""The checkout speaks of itself only: no machine's paths, no home folders, no package indexes, no loose ends."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.guards import tree
+
+# A class of one character keeps a pattern from finding itself.
+ELSEWHERE = re.compile(
+    r"/hom[e]/(?!app\b|user\b|you\b)\w+/"
+    r"|/User[s]/\w+/"
+    r"|\b(?:pyp[i]\.org|pythonhoste[d]\.org|de[b]\.debian\.org|registr[y]\.npmjs\.org|crate[s]\.io)\b"
+)
+LOOSE_END = re.compile(r"\b(?:TOD[O]|FIXM[E]|XX[X]|HAC[K])\b")
+NOT_OURS = {"LICENSE"}
+
+
+def found(pattern: re.Pattern[str]) -> list[str]:
+    texts = ((path.relative_to(tree.ROOT), text) for path, text in tree.written_files() if path.name not in NOT_OURS)
+    return [f"{where}: {match[0]}" for where, text in texts for match in pattern.finditer(text)]
+
+
+def test_no_file_names_a_place_outside_the_checkout() -> None:
+    assert found(ELSEWHERE) == []
+
+
+def test_no_file_names_the_folder_it_was_written_in() -> None:
+    """Only told where the folder cannot be meant otherwise: `/app` may be a container's folder in any test."""
+    if len(tree.ROOT.parts) > 2:
+        assert found(re.compile(re.escape(str(tree.ROOT)) + r"\b")) == []
+
+
+def test_nothing_is_left_for_later() -> None:
+    assert found(LOOSE_END) == []
+
+
+def test_what_people_run_is_executable() -> None:
+    scripts = [*(tree.ROOT / "bin").iterdir(), tree.ROOT / ".ci/run"]
+    assert [path.name for path in scripts if not _is_executable(path)] == []
+
+
+def _is_executable(path: Path) -> bool:
+    return bool(path.stat().st_mode & 0o100) and path.read_text().startswith("#!")

@@ -1,0 +1,37 @@
+"""Starting stays cheap: what is dear to import is imported by those who use it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from tests.guards import tree
+
+DEAR = {"asyncio", "docker", "flask", "jinja2", "pydantic", "requests", "rich", "sqlite_utils", "tenacity"}
+CLI_TOO = {"click"}
+# What a warm rollback and `status` load, to the last function.
+WARM_PATH = (
+    "actions", "bootstrap", "cli.main", "labels", "prove", "runner", "server_file", "settings",
+    "ledger.sqlite_ledger", "effects.docker_engine", "effects.http_prober", "effects.linux_guard",
+    "usecases.observe", "usecases.rollback", "usecases.undo",
+)  # fmt: skip
+
+
+def loaded_by(*words: str) -> set[str]:
+    """Return the top names that this Python command imports."""
+    command = [sys.executable, "-X", "importtime", *words]
+    done = subprocess.run(command, cwd=tree.ROOT, capture_output=True, text=True, check=True, timeout=60)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    return {line.rpartition("|")[2].strip().split(".")[0] for line in lines}
+
+
+def test_telling_the_version_loads_nothing_dear() -> None:
+    loaded = loaded_by("-m", "deployctl", "--version")
+    assert "deployctl" in loaded
+    assert not loaded & (DEAR | CLI_TOO)
+
+
+def test_the_way_of_a_warm_rollback_loads_nothing_dear() -> None:
+    loaded = loaded_by("-c", "; ".join(f"import deployctl.{name}" for name in WARM_PATH))
+    assert "sqlite3" in loaded
+    assert not loaded & DEAR
