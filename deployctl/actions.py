@@ -35,6 +35,9 @@ def ensure_network(walk: Walk, step: Step) -> str:
     if s.bridged:
         s.guard.ensure(app.subnet)
     s.engine.ensure_network(NetworkSpec(app.network, app.bridge, app.subnet, app.gateway, common_labels(s, app.name)))
+    if s.bridged and not s.guard.bridge_up(app.bridge):
+        raise DeployctlError(f"the engine made the network {app.network}, but its bridge {app.bridge} is not on this host",
+                             remedy=['set reach = "loopback" under [network] in config/server.toml'])
     return app.subnet
 
 

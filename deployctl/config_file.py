@@ -45,10 +45,13 @@ def _read(path: Path) -> bytes:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise _unreadable(path, error) from error
-    with os.fdopen(handle, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise Invalid(f"{where(path)} is not a file.", remedy=[f"ls -l {path}"])
-        return file.read(LIMIT + 1)
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            return file.read(LIMIT + 1)
+    finally:
+        os.close(handle)
 
 
 def _unreadable(path: Path, error: OSError) -> DeployctlError:
@@ -75,17 +78,19 @@ def parse_toml(text: str, path: Path) -> dict[str, Any]:
 
 def _syntax_error(message: str, text: str, path: Path) -> Invalid:
     found = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", message)
+    if found is None:
+        return Invalid(f"{where(path)}: a number in it is too long.", remedy=[f"Edit {path}"])
     line, column = _place(found, text)
-    said = message[: found.start()] if found else ""
+    said = message[: found.start()]
     why = f"{_reason(said)}." if _reason(said) else "this is not TOML."
     return Invalid(f"{where(path)}:{line}:{column}: {why}", remedy=[f"Edit {path}"])
 
 
-def _place(found: re.Match[str] | None, text: str) -> tuple[int, int]:
-    if found and found[1]:
+def _place(found: re.Match[str], text: str) -> tuple[int, int]:
+    if found[1]:
         return int(found[1]), int(found[2])
     lines = text.splitlines() or [""]
-    return (len(lines), len(lines[-1]) + 1) if found else (1, 1)
+    return len(lines), len(lines[-1]) + 1
 
 
 def _reason(said: str) -> str | None:

@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from deployctl.domain.names import AppName, ImageRef, parse_path
+from deployctl.domain.quantities import write_size
 from deployctl.domain.release import Resources
 from deployctl.errors import Invalid
 from deployctl.ports import Image
 
 USUAL_PORTS = (80, 3000, 5000, 8000, 8080)
-_MEMORY = f"{Resources().memory // 2**20}m"
+_ASKED = re.compile(
+    r"(?<![\w./@-])(?:http://)?(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1?\])"
+    r"(?::(?P<port>[0-9]{1,5}))?(?P<path>/[^\s\"'|;&<>)\\]*)?(?![\w.-])"
+)
 
 
 def find_port(image: Image) -> int | None:
     """Return the port that the image exposes; None when there is none, or a choice that a person must make."""
     usual = [port for port in image.ports if port in USUAL_PORTS]
-    for candidates in (image.ports, usual):
-        if len(candidates) == 1:
-            return candidates[0]
-    return None
+    candidates = usual if len(image.ports) > 1 else image.ports
+    return candidates[0] if len(candidates) == 1 else None
 
 
 def find_health_path(image: Image, *, port: int) -> str | None:
-    """Return the path that the image's HEALTHCHECK asks on that port by HTTP; None when it does something else."""
-    asked = re.search(
-        r"http://(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1?\])(?::(?P<port>[0-9]{1,5}))?(?P<path>/[^\s\"'|;&<>)\\]*)?",
-        " ".join(image.healthcheck or ()),
-    )
+    """Return the path that the image's HEALTHCHECK asks for on that port by HTTP; None when it does something else."""
+    asked = _ASKED.search(" ".join(image.healthcheck or ()))
     if asked is None or int(asked["port"] or 80) != port:
         return None
     try:
@@ -37,28 +35,38 @@ def find_health_path(image: Image, *, port: int) -> str | None:
         return None
 
 
+def has_healthcheck(image: Image) -> bool:
+    return bool(image.healthcheck) and image.healthcheck != ("NONE",)
+
+
 def app_file_text(
-    app: AppName, ref: ImageRef, *, port: int, listen: int | None, host: str | None = None,
-    health_path: str | None = None, healthcheck: bool = False,
+    app: AppName,
+    ref: ImageRef,
+    *,
+    port: int,
+    listen: int,
+    host: str | None = None,
+    health_path: str | None = None,
+    healthcheck: bool = False,
 ) -> str:
-    """Return the file's text. `healthcheck`: the image brings a check of its own, used when no path is known."""
+    """Return the text of config/<app>.toml. `healthcheck`: the image's own check is used when no path is known."""
+    example = f"…/{ref.name.rpartition('/')[2]}:v2" if "/" in ref.name else f"{ref.name}:v2"
+    named = [(f'host = "{host}"', "the name that visitors use")] if host else []
     lines = [
-        (f'image = "{ref.name}"', f"`deployctl upgrade {app} v2` runs …:v2"),
+        (f'image = "{ref.name}"', f"`deployctl upgrade {app} v2` runs {example}"),
         (f"port = {port}", "inside the container"),
-        *_address(listen, host),
-        ("", ""),
+        (f"listen = {listen}", f'the stable address: 127.0.0.1:{listen}; "0.0.0.0:{listen}" for the world'),
+        *named,
         ("[health]", "also: interval, timeout, deadline, rise, fall, start_grace"),
         _probe(health_path, healthcheck=healthcheck),
         ("[resources]", "also: cpus, pids"),
-        (f'memory = "{_MEMORY}"', "more is killed"),
-        ("[env]", 'MODE = "shop"; text in quotes, no secrets'),
+        (f'memory = "{write_size(Resources().memory)}"', "the most it may use"),
+        ("[env]", 'variables, in quotes: MODE = "shop"'),
     ]
-    return "".join(_lined_up(lines))
+    return "".join(f"{text:<31} # {comment}\n" for text, comment in lines)
 
 
-def _address(listen: int | None, host: str | None) -> list[tuple[str, str]]:
-    by_name = [(f'host = "{host}"', "the name that visitors use")] if host else []
-    if listen is None:
-        return by_name
-    how = f'the stable address: 127.0.0.1:{listen}; "0.0.0.0:{listen}" for the world'
-    return [(f"listen = {listen}", how if host else f'{how}; or host = "{{name}}"'), *by_name]
+def _probe(path: str | None, *, healthcheck: bool) -> tuple[str, str]:
+    if path is None and healthcheck:
+        return 'kind = "docker"', "the image's own HEALTHCHECK; also: http, tcp, exec"
+    return f'path = "{path or "/"}"', "must answer 200-399; also: status, body, host"

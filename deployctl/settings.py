@@ -105,10 +105,16 @@ def _named(text: str, name: str, cwd: Path) -> Path:
 def _around(cwd: Path, environ: Mapping[str, str]) -> Path | None:
     for folder in (cwd, *cwd.parents):
         for marker in (folder / "config" / "server.toml", folder / "state" / "ledger.db"):
-            if marker.is_file():
+            if _is_file(marker):
                 _require_known_owner(folder, marker, environ)
                 return folder
     return None
+
+
+def _is_file(path: Path) -> bool:
+    with suppress(PermissionError):  # a folder that we may not enter is no home of ours
+        return path.is_file()
+    return False
 
 
 def _require_known_owner(home: Path, marker: Path, environ: Mapping[str, str]) -> None:
@@ -116,7 +122,7 @@ def _require_known_owner(home: Path, marker: Path, environ: Mapping[str, str]) -
     if os.geteuid() == 0 and environ.get("SUDO_UID", "").isdecimal():
         known.add(int(environ["SUDO_UID"]))
     for path in (home, marker.parent, marker):
-        owner = path.stat().st_uid
+        owner = path.lstat().st_uid
         if owner not in known:
             raise NotPermitted(
                 f"{home} looks like a home of deployctl, but {path} belongs to another user (uid {owner}).",

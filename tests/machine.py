@@ -74,6 +74,10 @@ def unreachable(inside: str = "0.0.0.0/0") -> set[str]:
     return {subnet for subnet in found if IPv4Network(subnet).subnet_of(outer)}
 
 
+def add_guard(subnet: str) -> None:
+    _route("add", subnet)
+
+
 def remove_guards(subnets: Sequence[str] | set[str]) -> None:
     for subnet in sorted(unreachable() & set(subnets)):
         _route("del", subnet)
@@ -83,7 +87,7 @@ def _add_guards(record: IO[str]) -> None:
     for subnet in sorted(set(GUARDED) - unreachable()):
         record.write(subnet + "\n")  # first: a killed run must not leave a route that nobody remembers
         record.flush()
-        _route("add", subnet)
+        add_guard(subnet)
 
 
 def _remove_guards_if_last() -> None:

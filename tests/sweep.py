@@ -1,4 +1,4 @@
-"""`python -m tests.sweep` removes what killed tests left behind; with another test run going on it only exits with 3."""
+"""`python -m tests.sweep` removes what killed tests left behind. While another test run lives it only exits with 3."""
 
 from __future__ import annotations
 

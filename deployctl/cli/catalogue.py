@@ -53,7 +53,7 @@ _ENTRIES = (
           ('hold shop v42 -m "cart totals wrong"', "hold v42"), ("unhold",)),
     Entry("unhold", "commands_change", "Change", "Let a version that is on hold be deployed again.", "[APP] VERSION",
           ("unhold shop v42", "unhold v42"), ("hold", "upgrade")),
-    Entry("abort", "commands_change", "Change", "Stop the deployment that runs now; what served keeps serving.", "[APP]",
+    Entry("abort", "commands_change", "Change", "Stop the deployment under way; what served keeps serving.", "[APP]",
           ("abort shop", 'abort shop -m "wrong image"'), ("status", "history")),
     Entry("prune", "commands_change", "Change", "Remove the containers that retention does not keep.", "[APP]",
           ("prune shop --dry-run", "prune shop"), ("status",)),
@@ -72,7 +72,7 @@ _ENTRIES = (
     Entry("app list", "commands_app", "", "List the apps with their addresses.",
           examples=("app list", "app list -o tsv"), see=("status",)),
     Entry("app remove", "commands_app", "", "Take an app out of traffic and remove all that deployctl made for it.",
-          "[APP]", ("app remove shop", "app remove shop --yes"), ("status",)),
+          "APP", ("app remove shop", "app remove shop --yes"), ("status",)),
 )  # fmt: skip
 
 CATALOGUE = {entry.name: entry for entry in _ENTRIES}
@@ -81,6 +81,6 @@ ALIASES = {"ps": "status", "releases": "history", "deploy": "upgrade"}  # hidden
 
 def below(group: str) -> list[str]:
     """Return the words that may follow `group`, in the order of the help text."""
-    names = [name for name in CATALOGUE if " " not in name] if not group else [
-        name.removeprefix(f"{group} ") for name in CATALOGUE if name.startswith(f"{group} ")]
-    return names
+    if group:
+        return [name.removeprefix(f"{group} ") for name in CATALOGUE if name.startswith(f"{group} ")]
+    return [name for name in CATALOGUE if " " not in name]

@@ -30,19 +30,23 @@ class Look:
     utf8: bool = True
     wide: bool = False  # every column, please
     quiet: bool = False  # the answer without hints
+    signs: bool = True  # False: words alone, for other programs
     now: datetime = field(default_factory=lambda: datetime.now(UTC).astimezone())
 
     @property
     def good(self) -> str:
-        return "✓" if self.utf8 else "ok"
+        return self._sign("✓", "ok")
 
     @property
     def bad(self) -> str:
-        return "✗" if self.utf8 else "FAIL"
+        return self._sign("✗", "FAIL")
 
     @property
     def warn(self) -> str:
-        return "!" if self.utf8 else "warn"
+        return self._sign("!", "warn")
+
+    def _sign(self, sign: str, word: str) -> str:
+        return "" if not self.signs else sign if self.utf8 else word
 
     def say(self, text: str) -> str:
         """Return one line that the stream can carry, control characters made visible."""
@@ -96,5 +100,5 @@ def _paint(line: str) -> str:
     if _HEADER.fullmatch(line):
         return f"\x1b[1m{line}\x1b[0m"
     for pattern, style in _STYLES:
-        line = pattern.sub(rf"\g<1>\x1b[{style}m\g<2>\x1b[0m", line)
+        line = pattern.sub(f"\\g<1>\x1b[{style}m\\g<2>\x1b[0m", line)
     return line

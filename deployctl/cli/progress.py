@@ -106,8 +106,8 @@ class Plain:
         self.ticker = Ticker(heartbeat / 4, self._beat)
 
     def plan(self, plan: Plan) -> None:
+        self._say(plan.summary)
         self.app = plan.app
-        self._say("plan", plan.summary)
 
     def begin(self, step: Step) -> None:
         with self.lock:
@@ -115,23 +115,22 @@ class Plain:
             self.since = self.spoke = time.monotonic()
         self.ticker.start()
         if self.verbose:
-            self._say(step.kind, f"begins: {step.sentence}")
+            self._say(f"{step.kind} begins: {step.sentence}")
 
     def detail(self, text: str) -> None:
         with self.lock:
             self.last = text
         if self.verbose:
-            self._say(self.step.kind if self.step else "info", text)
+            self._say(f"{self.step.kind}: {text}" if self.step else text)
 
     def end(self, step: Step, *, ms: float, ok: bool, text: str = "") -> None:
         with self.lock:
             self.step = None
-        result = text.splitlines()[0] if text.strip() else ""
-        words = f"{step.sentence}{f': {result}' if result else ''}"
-        self._say(step.kind, f"{words if ok else f'{self.lines.look.bad} {words}'}  {took(ms)}")
+        failed = "" if ok else f" {self.lines.look.bad}"
+        self._say(f"{step.kind}{failed}: {_result(step, text)}  {took(ms)}")
 
     def warn(self, text: str) -> None:
-        self._say("warning", text)
+        self._say(f"warning: {text}")
 
     def close(self) -> None:
         self.ticker.close()
@@ -142,11 +141,16 @@ class Plain:
             if step is None or now - self.spoke < self.heartbeat:
                 return
             self.spoke = now
-        self._say(step.kind, f"still at it after {took((now - self.since) * 1000)}: {last}")
+        self._say(f"{step.kind}: still at it after {took((now - self.since) * 1000)}: {last}")
 
-    def _say(self, kind: str, text: str) -> None:
+    def _say(self, text: str) -> None:
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        self.lines.write(f"{at} {self.app} {kind} {text}" if self.app else f"{at} {kind} {text}")
+        self.lines.write(f"{at} {self.app} {text}" if self.app else f"{at} {text}")
+
+
+def _result(step: Step, text: str) -> str:
+    """Return what came of a step, in one line."""
+    return next(iter(text.strip().splitlines()), step.sentence)
 
 
 class Live:
@@ -177,8 +181,8 @@ class Live:
     def end(self, step: Step, *, ms: float, ok: bool, text: str = "") -> None:
         self._stop()
         look = self.lines.look
-        result = text.splitlines()[0] if text.strip() else step.sentence
-        self.lines.write(f"  {look.good if ok else look.bad} {step.kind.capitalize():<8}  {result}  {took(ms)}")
+        sign = look.good if ok else look.bad
+        self.lines.write(f"  {sign} {step.kind.capitalize():<8}  {_result(step, text)}  {took(ms)}")
 
     def warn(self, text: str) -> None:
         self._above(f"{self.lines.look.warn} {text}")

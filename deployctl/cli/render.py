@@ -10,7 +10,7 @@ from deployctl.cli.times import took
 from deployctl.usecases.results import Done, Finding, Moved, Preview
 
 
-# -- upgrade, rollback, undo --------------------------------------------------------------------------------------
+# -- upgrade, rollback, undo -----------------------------------------------------------------------------------
 def moved_text(moved: Moved, look: Look) -> list[str]:
     """Return where the traffic is now, what it took, and the way back."""
     if not moved.changed:
@@ -51,13 +51,14 @@ def _next(moved: Moved) -> str | None:
     return f"{warm}Back: deployctl rollback {moved.app}"
 
 
-# -- the other changing verbs -------------------------------------------------------------------------------------
+# -- the other changing verbs ----------------------------------------------------------------------------------
 def done_text(done: Done, look: Look) -> list[str]:
     """Return the one sentence and, unless quiet, its details."""
-    return [f"{look.good} {done.sentence}", *(f"  {line}" for line in ([] if look.quiet else done.details))]
+    details = [] if look.quiet else [line for text in done.details for line in text.splitlines()]
+    return [f"{look.good} {done.sentence}", *(f"  {line}" for line in details)]
 
 
-# -- dry run --------------------------------------------------------------------------------------------------------
+# -- dry run ---------------------------------------------------------------------------------------------------
 def preview_text(preview: Preview, look: Look) -> list[str]:
     """Return the plan, numbered, and what it would bring back."""
     plan = preview.plan
@@ -80,7 +81,7 @@ def _warned(warnings: Sequence[str], look: Look) -> list[str]:
     return [f"{look.warn} {warning}" for warning in warnings]
 
 
-# -- doctor ---------------------------------------------------------------------------------------------------------
+# -- doctor ----------------------------------------------------------------------------------------------------
 def findings_text(findings: Sequence[Finding], look: Look) -> list[str]:
     """Return one line each, the fix below what is not well."""
     broad = max((len(found.name) for found in findings), default=0)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from deployctl.cli.look import Look
-from deployctl.cli.render_status import NONE, short_digest
-from deployctl.cli.tables import Column, Table, lay_out
+from deployctl.cli.render_status import short_digest
+from deployctl.cli.tables import NONE, Column, Table, lay_out
 from deployctl.cli.times import span, took, when
-from deployctl.domain.deployment import Deployment
+from deployctl.domain.deployment import Deployment, Phase
 from deployctl.domain.planner import spoken
 from deployctl.domain.release import Bundle
 from deployctl.usecases.results import DiffLine, DiffView, HistoryLine, HistoryView, ReleaseView
@@ -14,7 +14,7 @@ from deployctl.usecases.results import DiffLine, DiffView, HistoryLine, HistoryV
 GROUPS = ("image", "env", "limits", "command", "health", "ports")
 
 
-# -- history --------------------------------------------------------------------------------------------------------
+# -- history ---------------------------------------------------------------------------------------------------
 def history_text(view: HistoryView, look: Look) -> list[str]:
     """Return one line for each change of traffic and each attempt that failed, the last one first."""
     if not (view.lines or view.attempts):
@@ -37,16 +37,16 @@ def _change_row(line: HistoryLine, look: Look) -> tuple[str, ...]:
 
 
 def _attempt_row(attempt: Deployment, view: HistoryView, look: Look) -> tuple[str, ...]:
-    source, target = (view.releases.get(n) if n is not None else None for n in (attempt.source, attempt.target))
-    how = attempt.outcome or f"in phase {attempt.phase}"
-    return (NONE, when(attempt.started_at, look), f"{_what(attempt.kind, source, target)} {look.bad} {how}", attempt.actor,
+    before, after = (view.releases.get(n) if n is not None else None for n in (attempt.source, attempt.target))
+    how = f"{look.bad} {attempt.phase}" if attempt.finished_at else f"→ {attempt.phase}"
+    return (NONE, when(attempt.started_at, look), f"{_what(attempt.kind, before, after)}  {how}", attempt.actor,
             span(attempt.started_at, attempt.finished_at) or NONE, _first_line(attempt.error or attempt.note))
 
 
-def _what(kind: str, source: str | None, target: str | None) -> str:
+def _what(kind: str, before: str | None, after: str | None) -> str:
     if kind in {"upgrade", "rollback", "undo"}:
-        return f"{kind:<8}  {f'{source} → ' if source else ''}{target or 'nothing'}"
-    return f"{kind:<8}  {source or target or ''}".rstrip()
+        return f"{kind:<8}  {f'{before} → ' if before else ''}{after or 'nothing'}"
+    return f"{kind:<8}  {before or after or ''}".rstrip()
 
 
 def _first_line(text: str) -> str:
@@ -54,7 +54,7 @@ def _first_line(text: str) -> str:
     return f"{first} …" if more else first
 
 
-# -- show -------------------------------------------------------------------------------------------------------------
+# -- show ------------------------------------------------------------------------------------------------------
 def show_text(view: ReleaseView, look: Look) -> list[str]:
     """Return the release and its bundle. Environment values are not shown, only names."""
     facts = [(name, text) for name, text in _facts(view, look) if text]
@@ -73,7 +73,7 @@ def _facts(view: ReleaseView, look: Look) -> list[tuple[str, str | None]]:
         ("colour", release.colour),
         ("made", when(release.created_at, look)),
         ("proven", when(release.proven_at, look) if release.proven_at else "never"),
-        ("on hold", f"since {when(hold.at, look)} by {hold.actor}: {_first_line(hold.reason) or 'no reason given'}" if hold else None),
+        ("on hold", f"since {when(hold.at, look)} by {hold.actor}: {_first_line(hold.reason)}" if hold else None),
         ("failure", release.failure),
         ("runs", _running(view, look)),
         ("command", " ".join((*(bundle.entrypoint or ()), *(bundle.command or ()))) or None),
@@ -95,7 +95,8 @@ def _running(view: ReleaseView, look: Look) -> str:
         return "no container"
     sign = look.bad + " " if one.health == "failing" else ""
     said = f" ({one.said})" if one.said else ""
-    return f"{sign}{one.health}{said}, {one.weight} % of traffic, 127.0.0.1:{one.port}, container {(one.container or NONE)[:12]}"
+    container = (one.container or NONE)[:12]
+    return f"{sign}{one.health}{said}, {one.weight} % of traffic, 127.0.0.1:{one.port}, container {container}"
 
 
 def health_words(bundle: Bundle) -> str:
@@ -113,13 +114,13 @@ def _last(view: ReleaseView, look: Look) -> list[str]:
     last = view.last
     if last is None:
         return []
-    sign = look.good if last.outcome == "succeeded" else look.bad if last.outcome else "→"
-    lines = ["", f"  last {last.kind}: {sign} {last.outcome or last.phase}, {when(last.started_at, look)}, by {last.actor}"]
+    sign = "→" if not last.finished_at else look.good if last.phase is Phase.SUCCEEDED else look.bad
+    lines = ["", f"  last {last.kind}: {sign} {last.phase}, {when(last.started_at, look)}, by {last.actor}"]
     lines += [f"    {line}" for line in (last.error or "").splitlines()]
     return lines + [f"    {line}" for text in last.evidence for line in text.splitlines()]
 
 
-# -- diff -------------------------------------------------------------------------------------------------------------
+# -- diff ------------------------------------------------------------------------------------------------------
 def diff_text(view: DiffView, look: Look) -> list[str]:
     """Return the differences by group, and in one line what is the same."""
     groups = [*GROUPS, *sorted({line.group for line in view.lines} - {*GROUPS})]
@@ -142,8 +143,9 @@ def _named(view: DiffView) -> str:
 
 
 def _difference(line: DiffLine) -> str:
+    name = "" if line.name == line.group else line.name
     if line.sign == "~":
-        return f"~ {line.name} {line.before} → {line.after}"
+        return f"~ {name} {line.before} → {line.after}".replace("  ", " ", 1)
     value = line.after if line.sign == "+" else line.before
     return f"{line.sign} {line.name}" + (f"={value}" if value is not None else "")
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from deployctl.cli.look import Look
-from deployctl.cli.tables import Column, Table, lay_out
+from deployctl.cli.tables import NONE, Column, Table, lay_out
 from deployctl.cli.times import ago, took
-from deployctl.domain.plan import Kind
 from deployctl.usecases.results import AppView, InstanceView, StatusView
-
-NONE = "–"
 
 
 def status_text(view: StatusView, look: Look, *, one: bool) -> list[str]:
@@ -17,7 +14,7 @@ def status_text(view: StatusView, look: Look, *, one: bool) -> list[str]:
         return ["No apps yet.", *_troubles(view, look), "  First one: deployctl init    Try it: deployctl demo"]
     lines = _page(view.apps[0], look) if one and len(view.apps) == 1 else lay_out(apps_table(view, look), look)
     troubles = _troubles(view, look) + [line for app in view.apps for line in _notes(app, look)]
-    return lines + ([""] + troubles if troubles else []) + (_way_back(view.apps[0], look) if one else [])
+    return lines + (["", *troubles] if troubles else []) + (_way_back(view.apps[0], look) if one else [])
 
 
 def _troubles(view: StatusView, look: Look) -> list[str]:
@@ -27,21 +24,19 @@ def _troubles(view: StatusView, look: Look) -> list[str]:
 
 
 def _notes(app: AppView, look: Look) -> list[str]:
-    lines = [f"{look.warn} {app.app}: {note}" for note in app.notes]
-    if app.state in {"degraded", "down"} and app.active:
-        said = f" ({app.active.said})" if app.active.said else ""
-        back = f"  →  deployctl rollback {app.app}" if app.standby and app.standby.warm else ""
-        lines.append(f"{look.warn} {app.app}: {app.active.version} is {app.active.health}{said}.{back}")
+    lines = [f"{look.warn} {note}" for note in app.notes]
+    if app.state in {"degraded", "down"} and app.standby and app.standby.warm and not look.quiet:
+        lines.append(f"  Back to {app.standby.version}: deployctl rollback {app.app}")
     return lines
 
 
 def _way_back(app: AppView, look: Look) -> list[str]:
-    if look.quiet or not (app.standby and app.standby.warm):
+    if look.quiet or not (app.standby and app.standby.warm) or app.state in {"degraded", "down"}:
         return []
     return ["", f"Roll back to {app.standby.version} (under a second): deployctl rollback {app.app}"]
 
 
-# -- all apps -----------------------------------------------------------------------------------------------------
+# -- all apps --------------------------------------------------------------------------------------------------
 def apps_table(view: StatusView, look: Look) -> Table:
     columns = (
         Column("APP"), Column("LIVE"), Column("COLOUR"), Column("TRAFFIC"), Column("HEALTH"), Column("SINCE"),
@@ -97,7 +92,7 @@ def short_digest(digest: str) -> str:
     return digest.removeprefix("sha256:")[:12]
 
 
-# -- one app --------------------------------------------------------------------------------------------------------
+# -- one app ---------------------------------------------------------------------------------------------------
 def _page(app: AppView, look: Look) -> list[str]:
     where = app.address or ", ".join(app.hosts) or "no address"
     lines = [f"{app.app}   {where}   revision {app.revision}   {state_words(app.state, look)}"]
@@ -112,11 +107,9 @@ def _page(app: AppView, look: Look) -> list[str]:
 
 def _deploying(app: AppView, look: Look) -> str:
     told = app.deployment or {}
-    target = told.get("version") or told.get("to") or ""
-    parts = [f"{told.get('kind', Kind.UPGRADE)} {target}".strip(), f"phase {told['phase']}" if told.get("phase") else "",
-             f"by {told['actor']}" if told.get("actor") else "",
-             f"started {ago(str(told['started_at']), look)}" if told.get("started_at") else ""]
-    return "→ " + ", ".join(part for part in parts if part)
+    parts = [f"{told.get('kind', 'deployment')} {told.get('to') or ''}".rstrip(), f"phase {told.get('phase')}",
+             f"by {told.get('by')}", f"since {ago(str(told.get('since')), look)}"]
+    return "→ " + ", ".join(parts) + (", interrupted" if told.get("interrupted") else "")
 
 
 def instances_table(app: AppView, look: Look) -> Table:

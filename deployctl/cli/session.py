@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from deployctl.settings import Settings
 
 FORMATS = ("table", "wide", "json", "jsonl", "tsv")
-Connect = Callable[["Settings", "Reporter", str, bool], "Services"]
+Connect = Callable[["Settings", "Reporter"], "Services"]
 
 
-def connect_services(settings: Settings, reporter: Reporter, actor: str, read_only: bool) -> Services:
+def connect_services(settings: Settings, reporter: Reporter) -> Services:
     """Return the real services of that home."""
-    from deployctl.bootstrap import services
+    from deployctl.bootstrap import services, who
 
-    return services(settings, reporter=reporter, actor=actor, read_only=read_only)
+    return services(settings, reporter=reporter, actor=who("cli"))
 
 
 @dataclass(slots=True)
@@ -50,6 +50,7 @@ class Session:
     timeout: float | None = None
     home: str | None = None
     gone: bool = False  # nobody reads stdout any more
+    timed_out: bool = False
 
     # -- where and with what --------------------------------------------------------------------------------------
     @property
@@ -58,12 +59,15 @@ class Session:
 
         return Settings(find_home(self.home, self.environ, self.cwd))
 
+    def has_ledger(self) -> bool:
+        return self.settings.ledger.exists()
+
     @contextmanager
-    def services(self, *, read_only: bool = False) -> Iterator[Services]:
+    def services(self) -> Iterator[Services]:
         """Yield the services of this home; the progress lines end with the block."""
         progress = self.progress()
         try:
-            yield self.connect(self.settings, progress, actor_of(self.environ), read_only)
+            yield self.connect(self.settings, progress)
         finally:
             progress.close()
 
@@ -94,7 +98,7 @@ class Session:
             for item in told[many] if many and self.output == "jsonl" else [told]:
                 self.write(json_line(item, look))
         elif self.output == "tsv":
-            self.write("".join(f"{line}\n" for line in _tsv_lines(as_json, table, replace(look, relative=False))))
+            self.write("".join(f"{line}\n" for line in _tsv_lines(as_json, table, replace(look, relative=False, signs=False))))
         else:
             self.write(look.finish(text(look)))
 
@@ -124,6 +128,12 @@ class Session:
             self.err.write(self.look(self.err).finish(lines))
             self.err.flush()
 
+    def stopped_watching(self) -> int:
+        """Return the exit code of a look that a person, or the time limit, has ended."""
+        if self.timed_out:
+            raise KeyboardInterrupt
+        return 0
+
     # -- what it asks ---------------------------------------------------------------------------------------------
     @property
     def may_ask(self) -> bool:
@@ -132,7 +142,7 @@ class Session:
     def ask(self, question: str) -> str:
         """Return what the person typed, empty at the end of input. Questions go to stderr: stdout is the answer."""
         look = self.look(self.err)
-        self.err.write(look.finish([question]).rstrip("\n") + " ")
+        self.err.write(look.finish(question.splitlines()).rstrip("\n") + " ")
         self.err.flush()
         return self.stdin.readline().strip()
 
@@ -162,18 +172,3 @@ def _point_to_nowhere(stream: TextIO) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
-
-
-def actor_of(environ: Mapping[str, str]) -> str:
-    """Return who is asking, as the ledger writes it down: `mara (cli)`."""
-    name = environ.get("DEPLOYCTL_ACTOR", "")
-    if not name and os.geteuid() == 0:
-        name = environ.get("SUDO_USER", "")
-    if not (name.isprintable() and 0 < len(name) <= 64):
-        import pwd
-
-        try:
-            name = pwd.getpwuid(os.geteuid()).pw_name
-        except KeyError:
-            name = f"uid {os.geteuid()}"
-    return f"{name} (cli)"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from deployctl.cli.look import Look
 
 GAP = "  "
+NONE = "–"  # there is no value
 SHORTEST = 12  # columns that an elastic column needs to be worth showing
 
 
@@ -75,6 +76,6 @@ def breadth(text: str) -> int:
 
 
 def tsv(table: Table, look: Look) -> list[str]:
-    """Return every column, one row a line; a tab inside a cell is written visibly."""
+    """Return every column, one row a line; a tab inside a cell is written visibly, and nothing is an empty cell."""
     rows = ([column.title.lower() for column in table.columns], *table.rows)
-    return ["\t".join(look.say(text) for text in row) for row in rows]
+    return ["\t".join("" if text == NONE else look.say(text.strip()) for text in row) for row in rows]

@@ -24,7 +24,7 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "ppc64
 class Link:
     """A symbolic link in a layer."""
 
-    target: str
+    to: str
 
 
 Content = bytes | tuple[bytes, int] | Link  # a tuple carries the file's mode; without one it is 0644
@@ -173,7 +173,7 @@ def _folder_entry(path: str, mode: int) -> tuple[tarfile.TarInfo, bytes]:
 def _entry(path: str, content: Content) -> tuple[tarfile.TarInfo, bytes]:
     info = tarfile.TarInfo(path.strip("/"))
     if isinstance(content, Link):
-        info.type, info.linkname, info.mode = tarfile.SYMTYPE, content.target, 0o777
+        info.type, info.linkname, info.mode = tarfile.SYMTYPE, content.to, 0o777
         return info, b""
     data, info.mode = content if isinstance(content, tuple) else (content, 0o644)
     info.size = len(data)

@@ -60,3 +60,25 @@ def _errors(doing: str) -> Iterator[None]:
         yield
     except (DockerException, RequestException) as e:
         raise EngineUnavailable(f"cannot {doing}: {e}", remedy=["docker info"]) from e
+
+
+def unload_images(base_url: str, *tags: str) -> list[str]:
+    """Take these tags away and return those that were there; an image goes with its last tag."""
+    from docker.errors import ImageNotFound
+
+    gone = []
+    with _errors("remove images"), closing(_client(base_url, 60)) as client:
+        for tag in tags:
+            try:
+                client.remove_image(tag)
+            except ImageNotFound:
+                continue
+            gone.append(tag)
+    return gone
+
+
+def kept_tags(base_url: str, mark: str) -> list[str]:
+    """Return the tags by which the home of that mark keeps its releases' images."""
+    with _errors("list images"), closing(_client(base_url, 60)) as client:
+        found = [tag for image in client.images("deployctl/*") for tag in image["RepoTags"] or ()]
+    return sorted(tag for tag in found if tag.endswith(f"-{mark}"))

@@ -87,6 +87,7 @@ class Tally:
         self._latencies[_bucket(done - due)] += 1
 
     def count(self, *, seconds: float) -> Count:
+        """Return what was counted, over a visit that lasted so long."""
         sent, answered = self._by_class.total(), sum(self._by_class[name] for name in ANSWERED)
         own = self._by_class["app_5xx"]
         return Count(

@@ -35,11 +35,12 @@ class Wish:
     host: str | None = None  # Host header; None: what the URL says
 
     def request(self) -> bytes:
+        """Return the bytes that each visitor sends."""
         parts = urlsplit(self.url)
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        location = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         kept = "" if self.keep_alive else "Connection: close\r\n"
         return (
-            f"GET {target} HTTP/1.1\r\nHost: {self.host or parts.netloc}\r\n"
+            f"GET {location} HTTP/1.1\r\nHost: {self.host or parts.netloc}\r\n"
             f"User-Agent: deployctl-visitors\r\nAccept: */*\r\n{kept}\r\n"
         ).encode("latin-1")
 

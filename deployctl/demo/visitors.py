@@ -43,6 +43,7 @@ class Visitors:
         self._count: Count | None = None
 
     def start(self) -> None:
+        """Send them out; the first request is due now."""
         command = [sys.executable, "-m", __spec__.name, *self._arguments, "--with-parent"]
         self._process = subprocess.Popen(
             command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=_PACKAGE_ROOT, start_new_session=True
@@ -95,6 +96,7 @@ def _require_visitable(url: str, rate: float) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Visit as the command line says, print the count, and return 1 when a request was lost."""
     import asyncio
 
     from deployctl.demo.visitor_crowd import Wish, visit

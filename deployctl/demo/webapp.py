@@ -46,10 +46,10 @@ class Request:
     def __init__(self, head: bytes) -> None:
         first, *lines = head.decode("latin-1").split("\r\n")
         try:
-            self.method, target, self.protocol = first.split(" ")
+            self.method, location, self.protocol = first.split(" ")
         except ValueError:
             raise BadRequest(400) from None
-        self.path, _, query = target.partition("?")
+        self.path, _, query = location.partition("?")
         self.query = dict(pair.partition("=")[::2] for pair in query.split("&"))
         self.fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
@@ -59,6 +59,7 @@ class Request:
         return wish != "close" if self.protocol == "HTTP/1.1" else wish == "keep-alive"
 
     def body_length(self) -> int:
+        """Return how many bytes follow the head, or raise BadRequest when that is unclear or too much."""
         if "transfer-encoding" in self.fields:
             raise BadRequest(411)
         length = self.fields.get("content-length", "0")
@@ -251,6 +252,7 @@ class App:
         return Response(200, json.dumps(self.facts).encode() + b"\n", "application/json")
 
     def slow(self, request: Request) -> Response:
+        """Answer after `s` seconds, 60 at most: a request that a switch or a stop must not cut off."""
         try:
             seconds = min(max(float(request.query.get("s", "1")), 0.0), 60.0)
         except ValueError:

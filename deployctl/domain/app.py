@@ -141,11 +141,12 @@ class AppSpec(Table):
 
     def warnings(self) -> list[str]:
         """Return one sentence for each thing that is allowed and often a mistake."""
-        misplaced = sorted(self.env.keys() & type(self).model_fields.keys())
-        return env_warnings(self.env) + [
-            f"env.{name} is a variable because it stands below [env]; move it above the first [table] if it is a setting."
-            for name in misplaced
+        settings = {field.alias or name for name, field in type(self).model_fields.items()}
+        misplaced = [
+            f"env.{name} is a variable, because it stands below [env]. A setting belongs above the first [table]."
+            for name in sorted(self.env.keys() & settings)
         ]
+        return env_warnings(self.env) + misplaced
 
 
 def parse_app_spec(raw: Mapping[str, Any], *, where: str) -> AppSpec:

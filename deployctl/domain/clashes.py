@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from itertools import combinations
 
 from deployctl.domain.addresses import write_address
@@ -63,6 +64,6 @@ def overlap(one: Address, other: Address) -> bool:
     """Tell whether two sockets could not listen on both: same port, same address or one that covers the other."""
     if one[1] != other[1]:
         return False
-    hosts = {one[0], other[0]}
     same_family = (":" in one[0]) == (":" in other[0])
-    return len(hosts) == 1 or "::" in hosts or (same_family and "0.0.0.0" in hosts)  # noqa: S104 - compared, not bound
+    any_of_its_family = any(ip_address(host).is_unspecified for host in (one[0], other[0]))
+    return one == other or "::" in (one[0], other[0]) or (same_family and any_of_its_family)

@@ -54,25 +54,27 @@ class DockerClient:
         return self._again(once)
 
     def _again(self, once: Callable[[], T]) -> T:
-        from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+        from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 
         retrying = Retrying(
             retry=retry_if_exception(lambda e: isinstance(e, EngineUnavailable) and not isinstance(e, EngineSilent)),
             stop=stop_after_attempt(MORE_TRIES),
-            wait=wait_exponential_jitter(initial=2 * FIRST_PAUSE, max=2),
+            wait=wait_exponential(multiplier=2 * FIRST_PAUSE, max=2) + wait_random(0, FIRST_PAUSE),
             sleep=self._sleep,
             reraise=True,
         )
         return retrying(once)
 
     def sdk(self) -> APIClient:
-        """Return docker-py's low-level client; the first call asks the engine for its API version."""
+        """Return docker-py's low-level client, at the API version that the engine offers."""
         if self._api is None:
+            # a dead engine is found out before docker-py is imported, which also leaks a socket then
+            offered = self.reader.get("/version", timeout=self.timeout) if self.local else {}
             with translated("connect", self.address):
-                self._api = self._connect()
+                self._api = self._connect(offered.get("ApiVersion", "auto"))
         return self._api
 
-    def _connect(self) -> APIClient:
+    def _connect(self, version: str) -> APIClient:
         from docker import APIClient
         from docker.utils import kwargs_from_env
 
@@ -80,7 +82,7 @@ class DockerClient:
         where: dict[str, Any] = {"base_url": self.address}
         if not self.local:
             where |= kwargs_from_env(environment={**self._environ, "DOCKER_HOST": self.address})
-        return APIClient(version="auto", timeout=math.ceil(self.timeout), **where)
+        return APIClient(version=version, timeout=math.ceil(self.timeout), **where)
 
     def close(self) -> None:
         """Close what docker-py keeps open; it is opened again when it is needed."""

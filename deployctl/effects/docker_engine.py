@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from deployctl.domain.server import ServerSpec
+from deployctl.effects import docker_facts as facts
 from deployctl.effects import docker_words as words
 from deployctl.effects.docker_client import DockerClient
 from deployctl.effects.docker_errors import EngineConflict
@@ -57,21 +58,21 @@ class DockerEngine:
 
     # -- reads ----------------------------------------------------------------------------------------------------
     def info(self) -> EngineInfo:
-        return words.engine_info(self._read("/info"), self._read("/version"), local=self._docker.local)
+        return facts.engine_info(self._read("/info"), self._read("/version"), local=self._docker.local)
 
     def find_image(self, reference: str) -> Image | None:
         raw = self._find_image(reference, within=self._soon)
-        return None if raw is None else words.image_facts(raw)
+        return None if raw is None else facts.image_facts(raw)
 
     def networks(self) -> list[NetworkFacts]:
-        return [words.network_facts(raw) for raw in self._read("/networks")]
+        return [facts.network_facts(raw) for raw in self._read("/networks")]
 
     def find_container(self, container: str) -> ContainerFacts | None:
         return self._find(container, within=self._soon)
 
     def containers(self) -> list[ContainerFacts]:
         query = {"all": "1", "filters": {"label": [f"{words.HOME}={self._home}"]}}
-        return [words.container_summary(raw) for raw in self._read(with_query("/containers/json", query))]
+        return [facts.container_summary(raw) for raw in self._read(with_query("/containers/json", query))]
 
     def logs(
         self, container: str, *, tail: int | None = None, since: float | None = None, follow: bool = False
@@ -97,7 +98,7 @@ class DockerEngine:
         raw = self._find_image(reference, within=self._docker.timeout)
         if raw is None:
             raise NotFound(f"{reference} was pulled, and is gone again")
-        return words.image_facts(raw)
+        return facts.image_facts(raw)
 
     def keep_image(self, digest: str, tag: str) -> None:
         words.require_digest(digest)
@@ -126,7 +127,7 @@ class DockerEngine:
         found = self._find_network(spec.name)
         if found is None:
             raise EngineRefused(f"network {spec.name} was made, and is gone again")
-        there, remedy = words.network_facts(found), [f"docker network inspect {spec.name}"]
+        there, remedy = facts.network_facts(found), [f"docker network inspect {spec.name}"]
         if there.labels.get(words.HOME) != self._home:
             raise EngineRefused(f"a network {spec.name} exists already and is not ours", remedy=remedy)
         if (there.subnets, there.bridge) != ((spec.subnet,), spec.bridge):
@@ -227,7 +228,7 @@ class DockerEngine:
         raw = self._docker.reader.get(path, timeout=within)
         if raw is None:
             return None
-        found = words.container_facts(raw)
+        found = facts.container_facts(raw)
         return found if container in {found.id, found.name} else None  # Docker also takes the beginning of an id
 
     def _require(self, container: str) -> ContainerFacts:

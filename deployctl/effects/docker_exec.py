@@ -63,7 +63,8 @@ def execute(api: APIClient, container: str, command: Sequence[str], *, timeout: 
         return _timed_out(api, exec_id, container, reading, timeout=timeout, address=address)
     if reading.failure is not None:
         raise reading.failure
-    return Executed(_exit_code(api, exec_id, address), visible_lines(bytes(reading.output)))
+    printed = visible_lines(bytes(reading.output))
+    return Executed(_exit_code(api, exec_id, address), clear(printed) if printed.startswith("OCI runtime") else printed)
 
 
 def _exit_code(api: APIClient, exec_id: str, address: str) -> int:

@@ -1,55 +1,63 @@
-"""Write a small app file from what an image says of itself. Asks nothing of the network, starts nothing."""
+"""Write a small app file from what an image says of itself. Pulls nothing, starts nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
+from deployctl.domain.addresses import parse_listen
 from deployctl.domain.image_ref import parse_image
-from deployctl.domain.names import AppName
+from deployctl.domain.names import AppName, parse_host, parse_path
+from deployctl.domain.quantities import parse_port
 from deployctl.errors import DeployctlError, Invalid, Refused
+from deployctl.init_file import app_file_text, find_health_path, find_port
 from deployctl.ports import Engine, Guard, Image
+from deployctl.settings import Settings
+from deployctl.templates_text import SERVER_TEMPLATE
 from deployctl.usecases.results import Done
 
-FIRST_LISTEN = 8000
-LAST_LISTEN = 8999
+FIRST_LISTEN, LAST_LISTEN = 8000, 8999
 
 
 @dataclass(frozen=True, slots=True)
 class InitWish:
+    """What a person said; None where the image, or the first free address, must do."""
+
     image: str
-    port: int | None = None  # inside the container; None: from EXPOSE
-    health: str | None = None  # path; None: HEALTHCHECK where there is one, else /
-    listen: str | None = None  # None: the first free port from 8000 on, unless hosts are given
+    port: int | None = None  # inside the container
+    health: str | None = None  # path
+    listen: str | None = None
     host: str | None = None
     force: bool = False
 
 
-def init(app: AppName, wish: InitWish, *, folder: Path, engine: Engine, guard: Guard, taken: frozenset[int],
-         write_app: Callable[..., str], server_text: str) -> Done:
-    """Write config/<app>.toml (and config/server.toml where there is none).
+def init(app: AppName, wish: InitWish, settings: Settings, *, engine: Engine, guard: Guard,
+         taken: frozenset[int]) -> Done:
+    """Write config/<app>.toml, and config/server.toml where there is none. `taken`: ports that other apps ask for.
 
-    `taken` are ports that other apps ask for. Raises Refused when the file is there already and Invalid when
-    the image does not say its port and nobody else does.
+    Raises Refused when the file is there already, Invalid when the image does not say its port and nobody else does.
     """
-    path = folder / f"{app}.toml"
+    path = settings.app_file(app)
     if path.exists() and not wish.force:
         raise Refused(f"{path} is there already; nothing was written", remedy=[f"edit {path}", "or give --force"])
-    reference = parse_image(wish.image)
-    image = _look(wish.image, engine)
-    port = wish.port or _exposed(image, wish)
-    listen = wish.listen if wish.listen or wish.host else str(_free_port(guard, taken))
-    text = write_app(image=reference.name, port=port, listen=listen, host=wish.host, health=wish.health,
-                     healthcheck=bool(image and image.healthcheck))
-    folder.mkdir(parents=True, exist_ok=True)
+    text = _text(app, wish, engine, guard, taken)
+    settings.config_dir.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
-    server = folder / "server.toml"
-    if not server.exists():
-        server.write_text(server_text)
-    version = reference.tag or "VERSION"
+    if not settings.server_file.exists():
+        settings.server_file.write_text(SERVER_TEMPLATE)
+    version = parse_image(wish.image).tag or "VERSION"
     return Done("Init", app, f"{path} is written", (text, f"Next: deployctl upgrade {app} {version}"),
                 extra={"path": str(path)})
+
+
+def _text(app: AppName, wish: InitWish, engine: Engine, guard: Guard, taken: frozenset[int]) -> str:
+    reference, image = parse_image(wish.image), _look(wish.image, engine)
+    port = parse_port(wish.port, field="--port") if wish.port is not None else _exposed(image, wish)
+    health = parse_path(wish.health) if wish.health else image and find_health_path(image, port=port)
+    listen: tuple[str, int] | None = parse_listen(wish.listen, field="--listen") if wish.listen else None
+    if listen is None and wish.host is None:
+        listen = ("127.0.0.1", _free_port(guard, taken))
+    return app_file_text(app, reference, port=port, listen=listen, host=parse_host(wish.host) if wish.host else None,
+                         health_path=health or None, healthcheck=bool(image and image.healthcheck))
 
 
 def _look(reference: str, engine: Engine) -> Image | None:
@@ -60,11 +68,13 @@ def _look(reference: str, engine: Engine) -> Image | None:
 
 
 def _exposed(image: Image | None, wish: InitWish) -> int:
-    if image and len(image.ports) == 1:
-        return image.ports[0]
-    why = "exposes " + ", ".join(map(str, image.ports)) if image and image.ports else "does not say its port"
-    raise Invalid(f"the image {wish.image} {why if image else 'is not on this server'}: which port does the app listen on?",
-                  remedy=["give --port 8080"])
+    found = find_port(image) if image else None
+    if found is not None:
+        return found
+    why = "is not on this server" if image is None else "does not say which port it listens on"
+    if image and image.ports:
+        why = "exposes " + ", ".join(map(str, image.ports))
+    raise Invalid(f"the image {wish.image} {why}", remedy=["give --port 8080, the port inside the container"])
 
 
 def _free_port(guard: Guard, taken: frozenset[int]) -> int:

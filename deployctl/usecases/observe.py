@@ -17,6 +17,7 @@ def observe(app: AppName, s: Services) -> Facts:
     row = require_app(app, s)
     instances = {i.release: i for i in s.ledger.instances(app)}
     present, running, away = look_at_containers(instances, s)
+    s.traffic.ensure_up()
     return Facts(
         app=row,
         releases={r.number: r for r in s.ledger.releases(app)},

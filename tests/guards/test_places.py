@@ -36,6 +36,11 @@ def test_nothing_is_left_for_later() -> None:
     assert found(LOOSE_END) == []
 
 
+def test_every_page_that_is_named_exists() -> None:
+    named = re.compile(r"(?<![\w/])docs/[\w/-]+\.md\b")
+    assert [where for where in found(named) if not (tree.ROOT / where.rpartition(": ")[2]).is_file()] == []
+
+
 def test_what_people_run_is_executable() -> None:
     scripts = [*(tree.ROOT / "bin").iterdir(), tree.ROOT / ".ci/run"]
     assert [path.name for path in scripts if not _is_executable(path)] == []

@@ -66,7 +66,8 @@ def test_no_name_uses_a_word_that_was_left_out() -> None:
 
 def test_no_help_text_uses_a_word_that_was_left_out() -> None:
     every = [(path, *found) for path in tree.python_files(*SHOWN_TO_PEOPLE) for found in help_texts(path)]
-    assert [f"{tree.place(path, node)} {match[0]}" for path, text, node in every for match in IN_TEXT.finditer(text)] == []
+    found = [(path, node, match[0]) for path, text, node in every for match in IN_TEXT.finditer(text)]
+    assert [f"{tree.place(path, node)} {words}" for path, node, words in found] == []
 
 
 @pytest.mark.parametrize("name", ["target", "_previous", "new_release", "oldVersion", "PreviousInstance", "Service"])

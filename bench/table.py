@@ -1,0 +1,52 @@
+"""Figures as rows: median, p99, min–max, and the promise beside them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure. `limit` is judged against `judged`: median, p99, max or min."""
+
+    name: str
+    unit: str
+    values: Sequence[float]
+    promise: str = ""
+    judged: str = ""
+    limit: float | None = None
+
+    @property
+    def kept(self) -> bool | None:
+        if self.limit is None:
+            return None
+        value = {"median": median(self.values), "p99": p99(self.values), "max": max(self.values),
+                 "min": min(self.values)}[self.judged]
+        return value >= self.limit if self.judged == "min" else value <= self.limit
+
+    def cells(self) -> list[str]:
+        verdict = {None: "", True: "yes", False: "**no**"}[self.kept]
+        spread = f"{_figure(min(self.values))}–{_figure(max(self.values))}"
+        return [self.name, self.unit, str(len(self.values)), _figure(median(self.values)), _figure(p99(self.values)),
+                spread, self.promise, verdict]
+
+
+def p99(values: Sequence[float]) -> float:
+    """Return the nearest-rank 99th percentile."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(0.99 * len(ordered)) - 1)]
+
+
+def markdown(title: str, rows: Sequence[Row]) -> str:
+    head = ["what", "unit", "n", "median", "p99", "min–max", "promised", "kept"]
+    lines = [f"### {title}", "", "| " + " | ".join(head) + " |", "|---|---|--:|--:|--:|--:|---|---|"]
+    return "\n".join([*lines, *("| " + " | ".join(row.cells()) + " |" for row in rows), ""])
+
+
+def _figure(value: float) -> str:
+    if value == int(value) and abs(value) < 1e6:
+        return f"{int(value):,}"
+    return f"{value:.3f}" if abs(value) < 1 else f"{value:.2f}" if abs(value) < 100 else f"{value:,.0f}"

@@ -1,0 +1,97 @@
+"""A home of the benchmarks' own: fresh, short of path, taken apart at the end whatever happens."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deployctl.bootstrap import services
+from deployctl.cli.progress import Quiet
+from deployctl.demo import stage
+from deployctl.demo.load_image import load_images, unload_images
+from deployctl.demo.webapp_image import webapp_image
+from deployctl.effects.linux_guard import LinuxGuard
+from deployctl.ports import Services
+from deployctl.settings import Settings
+
+IMAGE = "deployctl-bench/web"
+VERSIONS = ("v1", "v2")
+COMMAND = [sys.executable, "-I", "-m", "deployctl"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """One whole process: its JSON answer, wall milliseconds, peak memory in MB."""
+
+    answer: Mapping[str, Any]
+    ms: float
+    peak_mb: float
+    code: int
+
+
+@dataclass(slots=True)
+class World:
+    settings: Settings
+    next_port: int = 18000
+
+    def services(self) -> Services:
+        return services(self.settings, reporter=Quiet(), actor="bench")
+
+    def add_app(self, name: str, *, image: str = IMAGE, extra: str = "", path: str = "/healthz") -> int:
+        """Write an app's file and return its stable port."""
+        guard = LinuxGuard()
+        while guard.port_taken("127.0.0.1", self.next_port):
+            self.next_port += 1
+        port, self.next_port = self.next_port, self.next_port + 1
+        self.settings.app_file(name).write_text(
+            f'image = "{image}"\nport = 8080\nlisten = {port}\n{extra}\n[health]\npath = "{path}"\n')
+        return port
+
+    def run(self, *words: str, json_answer: bool = True) -> Ran:
+        """Run the CLI as a person would, in a process of its own."""
+        command = [*COMMAND, "--home", str(self.settings.home), *(["-o", "json"] if json_answer else []), *words]
+        read, write = os.pipe()
+        started = time.perf_counter()
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=write, stderr=subprocess.DEVNULL)
+        os.close(write)
+        with os.fdopen(read) as pipe:
+            text = pipe.read()
+        _, status, usage = os.wait4(child.pid, 0)
+        ms = (time.perf_counter() - started) * 1000
+        child.returncode = os.waitstatus_to_exitcode(status)
+        return Ran(json.loads(text) if json_answer else {}, ms, usage.ru_maxrss / 1024, child.returncode)
+
+
+@contextmanager
+def world() -> Iterator[World]:
+    """Yield a home with the benchmark's images loaded."""
+    folder = Path(tempfile.mkdtemp(prefix="dctl-bench-"))
+    settings = Settings(folder.resolve())
+    settings.config_dir.mkdir()
+    settings.server_file.write_text('[network]\npool = "172.29.0.0/16"\n[ports]\nrange = "28000-29999"\n')
+    address = stage.engine(settings).address
+    tags = [f"{IMAGE}:{version}" for version in VERSIONS]
+    try:
+        load_images(address, *(webapp_image(tag, version=v, color="blue", cache=cache_folder())
+                               for tag, v in zip(tags, VERSIONS, strict=True)))
+        yield World(settings)
+    finally:
+        stage.take_apart(settings)
+        unload_images(address, *tags)
+
+
+def cache_folder() -> Path:
+    folder = Path(tempfile.gettempdir()) / f"deployctl-bench-cache-{os.geteuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+

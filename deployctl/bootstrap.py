@@ -1,0 +1,74 @@
+"""The only place that builds the real outside world of a home."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from deployctl.config_loader import app_names, load_checked_app, load_server
+from deployctl.domain.names import AppName
+from deployctl.domain.server import ServerSpec
+from deployctl.effects.docker_engine import DockerEngine
+from deployctl.effects.haproxy_switch import HaproxyTraffic
+from deployctl.effects.http_prober import SocketProber
+from deployctl.effects.linux_guard import LinuxGuard
+from deployctl.effects.system_clock import SystemClock
+from deployctl.ledger.sqlite_ledger import SqliteLedger
+from deployctl.ports import Reporter, Services
+from deployctl.settings import Settings
+
+if TYPE_CHECKING:
+    from deployctl.domain.app import AppSpec
+
+READ_TIMEOUT = 1.0  # seconds that a rollback waits for an engine that hangs
+
+
+def services(settings: Settings, *, reporter: Reporter, actor: str) -> Services:
+    """Return the services of that home, its state folder and ledger made where they are missing.
+
+    Raises Invalid (server.toml), NotPermitted (state folder) or LedgerUnusable.
+    """
+    spec, clock = load_server(settings.server_file), SystemClock()
+    settings.ensure_state()
+    ledger = SqliteLedger.open(settings.ledger, settings.home, now=clock.utc())
+    engine = DockerEngine(str(settings.home), spec, os.environ, read_timeout=READ_TIMEOUT)
+    bridged = reaches_bridges(spec, engine.address)
+    return Services(
+        home=settings.home, spec=spec, engine=engine,
+        traffic=HaproxyTraffic(settings.haproxy_dir, spec, lambda: ledger.table(bridged=bridged), clock),
+        prober=SocketProber(), guard=LinuxGuard(), ledger=ledger, clock=clock, report=reporter, actor=actor,
+        bridged=bridged, app_spec=_spec_loader(settings, spec), app_files=lambda: app_names(settings),
+    )
+
+
+def reaches_bridges(spec: ServerSpec, engine_address: str) -> bool:
+    """Tell whether this process can reach containers by their own addresses, guarded against strangers.
+
+    That takes root (for the guard routes) and an engine in this host's own network: not a remote one, a
+    rootless one or one in a virtual machine.
+    """
+    if spec.reach != "auto":
+        return spec.reach == "bridge"
+    local = engine_address.startswith("unix://")
+    elsewhere = any(part in engine_address for part in ("/run/user/", "/.docker/", "/.colima/", "/.orbstack/"))
+    return sys.platform == "linux" and os.geteuid() == 0 and local and not elsewhere
+
+
+def who(via: str) -> str:
+    """Return the actor as the history shows it: `mara (cli)`."""
+    name = os.environ.get("SUDO_USER") or _login()
+    return f"{name} ({via})"
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a uid without a name, as in many containers
+        return f"uid {os.geteuid()}"
+
+
+def _spec_loader(settings: Settings, spec: ServerSpec) -> Callable[[AppName], AppSpec]:
+    return lambda app: load_checked_app(settings, app, spec)

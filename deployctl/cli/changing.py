@@ -1,0 +1,89 @@
+"""The way of every changing verb: words in, services, perhaps a question, the use case, the answer, the exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from deployctl.cli.names import Words
+from deployctl.cli.render import done_text, moved_text, preview_table, preview_text
+from deployctl.cli.session import Session
+from deployctl.domain.names import AppName, Version
+from deployctl.errors import ConfirmationNeeded, Invalid
+from deployctl.usecases import views
+from deployctl.usecases.results import Done, Moved, Preview
+from deployctl.usecases.wish import Wish
+
+if TYPE_CHECKING:
+    from deployctl.ports import Services
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one changing verb was asked: app, versions, wishes and the services to do it with."""
+
+    app: AppName
+    versions: list[Version]
+    wish: Wish
+    services: Services
+
+    @property
+    def version(self) -> Version:
+        return self.versions[0]
+
+    @property
+    def maybe_version(self) -> Version | None:
+        return next(iter(self.versions), None)
+
+
+def change(session: Session, words: Words, act: Callable[[Asked], Moved | Done],
+           foresee: Callable[[Asked], Preview] | None = None, *, dry_run: bool = False, exit_code: bool = False,
+           note: str | None = None, if_revision: int | None = None, lock_wait: float | None = None) -> int:
+    """Do it, or show the plan of it, and return the exit code."""
+    if exit_code and not dry_run:
+        raise Invalid("--exit-code goes with --dry-run.", remedy=[f"deployctl {words.verb} -h"], code="usage")
+    wish = Wish(note or "", if_revision, lock_wait or 0.0, confirmed=session.yes)
+    with session.services() as s:
+        asked = Asked(*words.resolve(s, session), wish, s)
+        if dry_run and foresee is not None:
+            preview = foresee(asked)
+            answer(session, preview)
+            return 10 if exit_code and preview.plan.steps else 0
+        done = confirmed(session, lambda sure: act(replace(asked, wish=replace(wish, confirmed=sure))))
+    answer(session, done)
+    return 0
+
+
+def confirmed(session: Session, act: Callable[[bool], T]) -> T:
+    """Act; when the use case asks a question, put it to the person and act again after a yes."""
+    try:
+        return act(session.yes)
+    except ConfirmationNeeded as question:
+        if not session.may_ask:
+            raise
+        _require_yes(session, question)
+    return act(True)
+
+
+def _require_yes(session: Session, question: ConfirmationNeeded) -> None:
+    if question.type_name:
+        sure = session.ask(f"{question.question}\nType {question.type_name} to go on:") == question.type_name
+    else:
+        sure = session.ask(f"{question.question} [y/N]").lower() in {"y", "yes"}
+    if not sure:
+        refusal = ConfirmationNeeded("Not confirmed. Nothing was done.", type_name=question.type_name)
+        refusal.serving = question.serving
+        raise refusal
+
+
+def answer(session: Session, result: Moved | Done | Preview) -> None:
+    if isinstance(result, Moved):
+        session.answer(lambda: views.moved_json(result), lambda look: moved_text(result, look))
+    elif isinstance(result, Done):
+        session.answer(lambda: views.done_json(result), lambda look: done_text(result, look))
+    else:
+        session.answer(lambda: views.preview_json(result), lambda look: preview_text(result, look),
+                       table=lambda look: preview_table(result))

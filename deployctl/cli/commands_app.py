@@ -1,0 +1,63 @@
+"""`deployctl app`: which apps there are, and taking one away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deployctl.cli.changing import Asked, change
+from deployctl.cli.group import Tree, verb
+from deployctl.cli.names import Words, known_apps
+from deployctl.cli.options import change_options, names_argument
+from deployctl.cli.session import Session
+from deployctl.cli.tables import Column, Table, lay_out
+from deployctl.domain.names import AppName
+from deployctl.errors import DeployctlError, Invalid
+from deployctl.usecases import views
+from deployctl.usecases.results import Done
+
+if TYPE_CHECKING:
+    from deployctl.ports import Services
+
+app_command = Tree("app")
+
+
+@verb("app list")
+@click.pass_obj
+def app_list_command(session: Session) -> int:
+    with session.services() as s:
+        rows = tuple((app, _address(app, s)) for app in known_apps(s))
+    table = Table((Column("APP"), Column("ADDRESS")), rows)
+    told = Done("Apps", "", f"{len(rows)} apps", extra={"apps": [{"app": a, "address": where} for a, where in rows]})
+    session.answer(lambda: views.done_json(told), lambda look: lay_out(table, look) if rows else ["No apps yet."],
+                   table=lambda _look: table, many="apps")
+    return 0
+
+
+def _address(app: AppName, s: Services) -> str:
+    """Return the stable address: as deployed, else as the file wishes it."""
+    row = s.ledger.find_app(app)
+    if row is not None and row.address:
+        return row.address
+    try:
+        spec = s.app_spec(app)
+    except DeployctlError as error:
+        return f"({error.message.splitlines()[0]})"
+    return ", ".join([f"{spec.listen[0]}:{spec.listen[1]}"] if spec.listen else spec.hosts)
+
+
+@verb("app remove")
+@names_argument
+@change_options(dry_run=False)
+@click.pass_obj
+def app_remove_command(session: Session, /, given: Sequence[str], **flags: Any) -> int:
+    from deployctl.usecases.app_remove import remove_app
+
+    def act(a: Asked) -> Done:
+        return remove_app(a.app, a.services, wish=a.wish)
+
+    if not given:
+        raise Invalid("app remove needs the name of the app.", remedy=["deployctl app list"], code="usage")
+    return change(session, Words.check(given, least=0, most=0, verb="app remove"), act, **flags)

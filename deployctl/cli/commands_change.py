@@ -1,0 +1,156 @@
+"""The verbs that change something. Each only says which use case it means; the way there is `changing.change`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from deployctl.cli.changing import Asked, change
+from deployctl.cli.group import verb
+from deployctl.cli.names import Words
+from deployctl.cli.options import change_options, env_option, named, names_argument
+from deployctl.cli.session import Session
+from deployctl.usecases.results import Done, Moved, Preview
+
+IMAGE = click.option("--image", type=named, metavar="REF", help="Image to run instead of the file's.")
+
+
+@verb("upgrade")
+@names_argument
+@IMAGE
+@env_option
+@change_options()
+@click.pass_obj
+def upgrade_command(session: Session, /, given: Sequence[str], image: str | None, env: dict[str, str],
+                    **flags: Any) -> int:
+    from deployctl.usecases.upgrade import preview_upgrade, upgrade
+
+    def act(a: Asked) -> Moved:
+        return upgrade(a.app, a.version, a.services, wish=a.wish, image=image, env=env)
+
+    def foresee(a: Asked) -> Preview:
+        return preview_upgrade(a.app, a.version, a.services, wish=a.wish, image=image, env=env)
+
+    return change(session, Words.check(given, least=1, most=1, verb="upgrade"), act, foresee, **flags)
+
+
+@verb("rollback")
+@names_argument
+@change_options()
+@click.pass_obj
+def rollback_command(session: Session, /, given: Sequence[str], **flags: Any) -> int:
+    from deployctl.usecases.rollback import preview_rollback, rollback
+
+    def act(a: Asked) -> Moved:
+        return rollback(a.app, a.services, version=a.maybe_version, wish=a.wish)
+
+    def foresee(a: Asked) -> Preview:
+        return preview_rollback(a.app, a.services, version=a.maybe_version, wish=a.wish)
+
+    return change(session, Words.check(given, least=0, most=1, verb="rollback"), act, foresee, **flags)
+
+
+@verb("undo")
+@names_argument
+@change_options()
+@click.pass_obj
+def undo_command(session: Session, /, given: Sequence[str], **flags: Any) -> int:
+    from deployctl.usecases.undo import preview_undo, undo
+
+    def act(a: Asked) -> Moved:
+        return undo(a.app, a.services, wish=a.wish)
+
+    def foresee(a: Asked) -> Preview:
+        return preview_undo(a.app, a.services, wish=a.wish)
+
+    return change(session, Words.check(given, least=0, most=0, verb="undo"), act, foresee, **flags)
+
+
+@verb("start")
+@names_argument
+@IMAGE
+@change_options()
+@click.pass_obj
+def start_command(session: Session, /, given: Sequence[str], image: str | None, **flags: Any) -> int:
+    from deployctl.usecases.start import preview_start, start
+
+    def act(a: Asked) -> Done:
+        return start(a.app, a.version, a.services, wish=a.wish, image=image)
+
+    def foresee(a: Asked) -> Preview:
+        return preview_start(a.app, a.version, a.services, wish=a.wish, image=image)
+
+    return change(session, Words.check(given, least=1, most=1, verb="start"), act, foresee, **flags)
+
+
+@verb("stop")
+@names_argument
+@change_options()
+@click.pass_obj
+def stop_command(session: Session, /, given: Sequence[str], **flags: Any) -> int:
+    from deployctl.usecases.stop import preview_stop, stop
+
+    def act(a: Asked) -> Done:
+        return stop(a.app, a.version, a.services, wish=a.wish)
+
+    def foresee(a: Asked) -> Preview:
+        return preview_stop(a.app, a.version, a.services, wish=a.wish)
+
+    return change(session, Words.check(given, least=1, most=1, verb="stop"), act, foresee, **flags)
+
+
+@verb("hold")
+@names_argument
+@change_options(dry_run=False)
+@click.pass_obj
+def hold_command(session: Session, /, given: Sequence[str], **flags: Any) -> int:
+    from deployctl.usecases.hold import hold
+
+    def act(a: Asked) -> Done:
+        return hold(a.app, a.version, a.services, wish=a.wish)
+
+    return change(session, Words.check(given, least=1, most=1, verb="hold"), act, **flags)
+
+
+@verb("unhold")
+@names_argument
+@change_options(dry_run=False)
+@click.pass_obj
+def unhold_command(session: Session, /, given: Sequence[str], **flags: Any) -> int:
+    from deployctl.usecases.hold import unhold
+
+    def act(a: Asked) -> Done:
+        return unhold(a.app, a.version, a.services, wish=a.wish)
+
+    return change(session, Words.check(given, least=1, most=1, verb="unhold"), act, **flags)
+
+
+@verb("abort")
+@names_argument
+@change_options(dry_run=False)
+@click.pass_obj
+def abort_command(session: Session, /, given: Sequence[str], **flags: Any) -> int:
+    from deployctl.usecases.abort import abort
+
+    def act(a: Asked) -> Done:
+        return abort(a.app, a.services, wish=a.wish)
+
+    return change(session, Words.check(given, least=0, most=0, verb="abort"), act, **flags)
+
+
+@verb("prune")
+@names_argument
+@change_options()
+@click.pass_obj
+def prune_command(session: Session, /, given: Sequence[str], **flags: Any) -> int:
+    from deployctl.usecases.prune import preview_prune, prune
+
+    def act(a: Asked) -> Done:
+        return prune(a.app, a.services, wish=a.wish)
+
+    def foresee(a: Asked) -> Preview:
+        return preview_prune(a.app, a.services, wish=a.wish)
+
+    return change(session, Words.check(given, least=0, most=0, verb="prune"), act, foresee, **flags)

@@ -1,0 +1,172 @@
+"""The verbs that look and change nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from deployctl.cli.group import verb
+from deployctl.cli.look import Look
+from deployctl.cli.names import Words
+from deployctl.cli.options import filled, names_argument, seconds
+from deployctl.cli.session import Session, json_line
+from deployctl.cli.times import iso
+from deployctl.domain.names import AppName
+from deployctl.errors import Invalid
+from deployctl.usecases import views
+
+if TYPE_CHECKING:
+    from deployctl.ports import LogLine, Services
+
+WATCH_EVERY = 2.0  # seconds
+
+
+# -- status ----------------------------------------------------------------------------------------------------
+@verb("status")
+@names_argument
+@click.option("-w", "--watch", is_flag=True, help="Show it again every 2 seconds, until Ctrl-C.")
+@click.pass_obj
+def status_command(session: Session, /, given: Sequence[str], watch: bool) -> int:
+    words = Words.check(given, least=0, most=0, verb="status")
+    _refuse_one_object(session, "--watch", asked=watch)
+    with session.services() as s:
+        app = words.resolve(s, session)[0] if words.given else None
+        if watch:
+            return _watch(session, s, app)
+        show_status(session, s, app)
+    return 0
+
+
+def show_status(session: Session, s: Services, app: AppName | None, *, clear: bool = False) -> None:
+    """Read and answer. `clear`: draw over what was drawn before."""
+    from deployctl.cli.render_status import apps_table, instances_table, status_text
+    from deployctl.usecases.status import status
+
+    view = status(s, app=app)
+    if clear:
+        session.write("\x1b[H\x1b[2J")
+    session.answer(
+        lambda: views.status_json(view), lambda look: status_text(view, look, one=app is not None),
+        table=lambda look: instances_table(view.apps[0], look) if app else apps_table(view, look), many="apps")
+
+
+def _watch(session: Session, s: Services, app: AppName | None) -> int:
+    """Show it until the person has seen enough; that is a good end."""
+    live = session.look(session.out).live and not session.machine
+    try:
+        while not session.gone:
+            show_status(session, s, app, clear=live)
+            time.sleep(WATCH_EVERY)
+    except KeyboardInterrupt:
+        return session.stopped_watching()
+    return 0
+
+
+# -- history, show, diff ---------------------------------------------------------------------------------------
+@verb("history")
+@names_argument
+@click.option("-n", "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="How many lines.")
+@click.pass_obj
+def history_command(session: Session, /, given: Sequence[str], limit: int) -> int:
+    from deployctl.cli.render_release import history_table, history_text
+    from deployctl.usecases.history import history
+
+    words = Words.check(given, least=0, most=0, verb="history")
+    with session.services() as s:
+        view = history(words.resolve(s, session)[0], s, limit=limit)
+    session.answer(lambda: views.history_json(view), lambda look: history_text(view, look),
+                   table=lambda look: history_table(view, look), many="changes")
+    return 0
+
+
+@verb("show")
+@names_argument
+@click.pass_obj
+def show_command(session: Session, /, given: Sequence[str]) -> int:
+    from deployctl.cli.render_release import show_text
+    from deployctl.usecases.show import show
+
+    words = Words.check(given, least=1, most=1, verb="show")
+    with session.services() as s:
+        app, versions = words.resolve(s, session)
+        view = show(app, versions[0], s)
+    session.answer(lambda: views.show_json(view), lambda look: show_text(view, look))
+    return 0
+
+
+@verb("diff")
+@names_argument
+@click.option("--exit-code", is_flag=True, help="Exit 10 when there is a difference.")
+@click.pass_obj
+def diff_command(session: Session, /, given: Sequence[str], exit_code: bool) -> int:
+    from deployctl.cli.render_release import diff_table, diff_text
+    from deployctl.usecases.diff import diff
+
+    words = Words.check(given, least=1, most=2, verb="diff")
+    with session.services() as s:
+        app, versions = words.resolve(s, session)
+        view = diff(app, versions[0], versions[1] if len(versions) > 1 else None, s)
+    session.answer(lambda: views.diff_json(view), lambda look: diff_text(view, look),
+                   table=lambda _look: diff_table(view), many="differences")
+    return 10 if exit_code and view.lines else 0
+
+
+# -- logs ------------------------------------------------------------------------------------------------------
+@verb("logs")
+@names_argument
+@click.option("-f", "--follow", is_flag=True, help="Go on printing until Ctrl-C.")
+@click.option("--since", type=seconds, metavar="SPAN", help="Only what was written in the last SPAN, as in 10m.")
+@click.option("-n", "--tail", type=click.IntRange(0, 1_000_000), default=100, show_default=True,
+              help="How many lines of each version.")
+@click.option("--grep", type=filled, metavar="TEXT", help="Only lines with this text.")
+@click.pass_obj
+def logs_command(session: Session, /, given: Sequence[str], follow: bool, since: float | None, tail: int,
+                 grep: str | None) -> int:
+    from deployctl.usecases.logs import logs
+
+    words = Words.check(given, least=0, most=1, verb="logs")
+    _refuse_one_object(session, "--follow", asked=follow)
+    try:
+        with session.services() as s:
+            app, versions = words.resolve(s, session)
+            lines = logs(app, next(iter(versions), None), s, tail=tail, since=since, follow=follow, grep=grep)
+            _print_lines(session, app, lines)
+    except KeyboardInterrupt:
+        if not follow:
+            raise
+        return session.stopped_watching()
+    return 0
+
+
+def _print_lines(session: Session, app: AppName, lines: Iterator[tuple[str, LogLine]]) -> None:
+    """Write each line as it comes: followed logs are read live. In json all of them are one object."""
+    look = session.look(session.out)
+    if session.output == "json":
+        found = [_line_json(version, line) for version, line in lines]
+        session.write(json_line({"schema": views.SCHEMA, "kind": "Logs", "app": app, "lines": found}, look))
+        return
+    for version, line in lines:
+        if session.output == "jsonl":
+            session.write(json_line(_line_json(version, line), look))
+        elif session.output == "tsv":
+            session.write("\t".join(map(look.say, (version, line.at, line.stream, line.text))) + "\n")
+        else:
+            session.write(f"{look.say(version):<8} {_clock(line.at, look)} {look.say(line.text)}\n")
+        if session.gone:
+            return
+
+
+def _clock(at: str, look: Look) -> str:
+    return at[11:19] if look.relative and len(at) >= 19 else iso(at)
+
+
+def _line_json(version: str, line: LogLine) -> dict[str, str]:
+    return {"version": version, "at": line.at, "stream": line.stream, "text": line.text}
+
+
+def _refuse_one_object(session: Session, flag: str, *, asked: bool) -> None:
+    if asked and session.output == "json":
+        raise Invalid(f"{flag} has no end, and -o json is one object: write -o jsonl.", code="usage")

@@ -1,0 +1,152 @@
+"""The verbs about deployctl itself: first steps, checks, help."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from deployctl.cli.group import Tree, verb
+from deployctl.cli.options import named, say_version, tell
+from deployctl.cli.session import Session
+from deployctl.errors import DeployctlError, Invalid
+from deployctl.usecases import views
+from deployctl.usecases.results import Done, StatusView
+
+if TYPE_CHECKING:
+    from deployctl.domain.names import AppName
+    from deployctl.ports import Services
+
+FIRST_STEPS = (
+    "deployctl demo     try it: two versions, visitors, one of them broken; only on 127.0.0.1",
+    "deployctl init     write the file of an app of your own",
+    "deployctl doctor   check Docker, HAProxy, ports and disk",
+)
+
+
+def first_words(session: Session) -> int:
+    """Answer `deployctl` alone: the status where there is a ledger, else three first steps."""
+    if session.has_ledger():
+        from deployctl.cli.commands_look import show_status
+
+        with session.services() as s:
+            show_status(session, s, None)
+    else:
+        session.answer(lambda: views.status_json(StatusView((), None, None)), lambda _look: [*FIRST_STEPS])
+    return 0
+
+
+# -- about deployctl -------------------------------------------------------------------------------------------
+@verb("version")
+@click.pass_obj
+def version_command(session: Session) -> None:
+    say_version(session)
+
+
+@verb("help")
+@click.argument("words", nargs=-1, metavar="[COMMAND]")
+@click.pass_context
+def help_command(ctx: click.Context, words: Sequence[str]) -> None:
+    here = ctx.find_root()
+    for word in words:
+        if not isinstance(here.command, Tree):
+            path = here.command_path
+            raise Invalid(f"{path} has no commands below it.", remedy=[f"{path} -h"], code="usage")
+        _, command, _ = here.command.resolve_command(here, [word])
+        if command is not None:
+            here = click.Context(command, info_name=command.name, parent=here, obj=ctx.obj)
+    tell(ctx.obj, "Help", "text", here.get_help())
+
+
+@verb("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion_command(ctx: click.Context, shell: str) -> None:
+    from deployctl.cli.completion import script
+
+    tell(ctx.obj, "Completion", "script", script(ctx.find_root().command, shell))
+
+
+# -- first steps -----------------------------------------------------------------------------------------------
+@verb("demo")
+@click.option("--stop", is_flag=True, help="End the demo and remove everything it made.")
+@click.pass_obj
+def demo_command(session: Session, stop: bool) -> int:
+    from deployctl.demo.run import run_demo
+
+    out = session.err if session.machine else session.out
+    code = run_demo(_demo_folder(session), stop=stop, out=out)
+    if session.machine and code == 0:
+        done = Done("Demo", "demo", "the demo is gone" if stop else "the demo runs")
+        session.answer(lambda: views.done_json(done), lambda _look: [])
+    elif session.machine:
+        raise DeployctlError("the demo failed; what happened is on stderr", remedy=["deployctl doctor"])
+    return code
+
+
+def _demo_folder(session: Session) -> Path:
+    """Return the demo's own home: never that of the working folder."""
+    from deployctl.settings import find_home
+
+    if session.home is not None:
+        return session.settings.home
+    environ = {name: text for name, text in session.environ.items() if name != "DEPLOYCTL_HOME"}
+    return find_home(None, environ, Path("/")) / "demo"
+
+
+@verb("doctor")
+@click.pass_obj
+def doctor_command(session: Session) -> int:
+    from deployctl.cli.render import findings_table, findings_text
+    from deployctl.usecases.doctor import doctor
+
+    progress = session.progress()
+    try:
+        findings = doctor(session.settings, lambda: session.connect(session.settings, progress))
+    finally:
+        progress.close()
+    session.answer(lambda: views.findings_json(findings), lambda look: findings_text(findings, look),
+                   table=lambda _look: findings_table(findings), many="findings")
+    return 1 if any(not found.ok and found.fatal for found in findings) else 0
+
+
+@verb("init")
+@click.argument("app", required=False, metavar="[APP]")
+@click.option("--image", type=named, metavar="REF", help="Image of the app, without the version.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port inside the container; found by EXPOSE if left out.")
+@click.option("--health", type=named, metavar="PATH", help="Path that answers when the app is well.")
+@click.option("--listen", type=named, metavar="PORT", help="Stable address: 8000 or 0.0.0.0:8000.")
+@click.option("--host", type=named, metavar="NAME", help="Host name to route, instead of a port.")
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@click.pass_obj
+def init_command(session: Session, app: str | None, image: str | None, port: int | None, health: str | None,
+                 listen: str | None, host: str | None, force: bool) -> int:
+    from deployctl.cli.changing import answer
+    from deployctl.domain.names import parse_app, parse_image
+    from deployctl.usecases.init import InitWish, init
+
+    if image is None and session.may_ask:
+        image = session.ask("Image, for example registry.example.com/acme/shop:")
+    if not image:
+        raise Invalid("init needs the image of the app.", remedy=["deployctl init shop --image REF"], code="usage")
+    name = parse_app(app if app is not None else parse_image(image).name.rpartition("/")[2])
+    if app is None:
+        session.note(f"init: the app is called {name}, after its image")
+    with session.services() as s:
+        wish = InitWish(image, port, health, listen, host, force)
+        done = init(name, wish, session.settings, engine=s.engine, guard=s.guard, taken=_taken_ports(s, name))
+    answer(session, done)
+    return 0
+
+
+def _taken_ports(s: Services, but: AppName) -> frozenset[int]:
+    """Return the ports that other apps' files ask for. A file with mistakes asks for none."""
+    ports = {app.listen[1] for app in s.ledger.apps() if app.listen and app.name != but}
+    for other in s.app_files():
+        with suppress(DeployctlError):
+            spec = s.app_spec(other)
+            ports |= {spec.listen[1]} if spec.listen and other != but else set()
+    return frozenset(ports)

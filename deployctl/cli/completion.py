@@ -1,0 +1,116 @@
+"""What the shell offers after TAB: verbs, apps, and versions with their state. Silent on failure, and quick."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import CompletionItem, ShellComplete, get_completion_class
+
+from deployctl.cli.catalogue import CATALOGUE
+from deployctl.cli.names import known_apps
+from deployctl.cli.session import Session
+from deployctl.domain.names import AppName
+from deployctl.domain.release import App, Instance, Release
+from deployctl.errors import DeployctlError, Invalid
+
+if TYPE_CHECKING:
+    from deployctl.ports import Services
+
+VARIABLE = "_DEPLOYCTL_COMPLETE"
+LIMIT = 0.2  # seconds; a shell that waits is worse than one that offers nothing
+SHELLS = ("bash", "zsh", "fish")
+
+
+class _TooSlow(BaseException):
+    """The limit is over."""
+
+
+def script(root: click.Command, shell: str) -> str:
+    """Return what the shell has to read once."""
+    return _for(root, Session(), shell).source()
+
+
+def complete(root: click.Command, session: Session) -> int:
+    """Answer one TAB. The words come from the environment, as the script has put them there."""
+    shell, _, instruction = session.environ[VARIABLE].partition("_")
+    if shell not in SHELLS or instruction not in {"complete", "source"}:
+        return 1
+    former = signal.signal(signal.SIGALRM, _too_slow)
+    signal.setitimer(signal.ITIMER_REAL, LIMIT)
+    with suppress(DeployctlError, click.ClickException, OSError, KeyError, _TooSlow):
+        answer = _for(root, session, shell)
+        session.write((answer.source() if instruction == "source" else answer.complete()) + "\n")
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, former)
+    return 0
+
+
+def _for(root: click.Command, session: Session, shell: str) -> ShellComplete:
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise Invalid(f"There is no completion for {shell!r}.", remedy=[f"one of: {', '.join(SHELLS)}"], code="usage")
+    return kind(root, {"obj": session}, "deployctl", VARIABLE)
+
+
+def _too_slow(number: int, frame: FrameType | None) -> None:
+    raise _TooSlow
+
+
+# -- names from the ledger -------------------------------------------------------------------------------------
+def complete_names(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+    """Return the apps and versions that may stand here. A home without a ledger has apps by their files only."""
+    session = ctx.ensure_object(Session)
+    given: Sequence[str] = [word for word in ctx.params.get("given") or () if word]
+    takes = CATALOGUE[" ".join(ctx.command_path.split()[1:])].takes
+    with suppress(DeployctlError, OSError):
+        items = _items(session, given, versions=takes.count("VERSION"))
+        return [item for item in items if item.value.startswith(incomplete) and item.value not in given]
+    return []
+
+
+def _items(session: Session, given: Sequence[str], *, versions: int) -> list[CompletionItem]:
+    if not session.has_ledger():
+        from deployctl.config_loader import app_names
+
+        return [] if given else [CompletionItem(name) for name in app_names(session.settings)]
+    with session.services() as s:
+        known = known_apps(s)
+        named = [app for app in known if app in given[:1]]
+        apps = [CompletionItem(app, help=_address(app, s)) for app in known] if not given else []
+        of = named or (known if len(known) == 1 else [])
+        more = versions and len(given) <= versions - (0 if named else 1)
+        return apps + ([item for app in of for item in version_items(app, s)] if more else [])
+
+
+def _address(app: AppName, s: Services) -> str:
+    row = s.ledger.find_app(app)
+    return (row.address if row else None) or "not deployed"
+
+
+def version_items(app: AppName, s: Services) -> list[CompletionItem]:
+    """Return each version once, the newest first, with what it is now."""
+    row = s.ledger.find_app(app)
+    if row is None:
+        return []
+    instances = {i.release: i for i in s.ledger.instances(app)}
+    newest: dict[str, Release] = {}
+    for release in sorted(s.ledger.releases(app), key=lambda r: r.number, reverse=True):
+        newest.setdefault(release.version, release)
+    return [CompletionItem(version, help=_state(release, row, instances.get(release.number)))
+            for version, release in newest.items()]
+
+
+def _state(release: Release, app: App, instance: Instance | None) -> str:
+    if release.number == app.active:
+        return "active"
+    held = "on hold, " if release.hold else ""
+    if release.failure and not release.proven_at:
+        return f"{held}failed"
+    if instance is None:
+        return f"{held}image kept"
+    return f"{held}standby, warm" if instance.routed else f"{held}stopped"

@@ -1,0 +1,158 @@
+"""From words to an exit code. Every error ends here, as text or as JSON, with what serves now and what to type next."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from types import TracebackType
+
+import click
+
+from deployctl.cli.group import Tree
+from deployctl.cli.session import FORMATS, Session, json_line
+from deployctl.cli.times import took
+from deployctl.errors import DeployctlError, Interrupted, Invalid, NotPermitted
+
+
+@click.pass_context
+def _no_verb(ctx: click.Context) -> int:
+    """`deployctl` alone shows the status, or the first steps."""
+    if ctx.invoked_subcommand is not None:
+        return 0
+    from deployctl.cli.commands_manage import first_words
+
+    return first_words(ctx.ensure_object(Session))
+
+
+ROOT = Tree(invoke_without_command=True, callback=_no_verb)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run as the process: with its streams, its signals and its environment."""
+    from deployctl.cli.signals import install
+
+    _open_streams()
+    install()
+    session = Session()
+    sys.excepthook = lambda kind, error, trace: _crash(session, error, trace)
+    try:
+        return run(argv, session)
+    except KeyboardInterrupt:  # once more, while the answer was written
+        return Interrupted.exit_code
+
+
+def run(argv: Sequence[str], session: Session) -> int:
+    """Run one command line and return its exit code. Nothing but a mistake of ours is raised."""
+    session.output = form_of(argv, session.environ) or "table"
+    if session.environ.get("_DEPLOYCTL_COMPLETE"):
+        from deployctl.cli.completion import complete
+
+        return complete(ROOT, session)
+    try:
+        return _invoke(argv, session)
+    except DeployctlError as error:
+        return fail(session, _over_time(session, error) if session.timed_out else error)
+    finally:
+        if session.timeout is not None:
+            from deployctl.cli.signals import clear_limit
+
+            clear_limit()
+
+
+def _invoke(argv: Sequence[str], session: Session) -> int:
+    """Let click find the command and call it; translate whatever is not ours."""
+    try:
+        width = session.look(session.out).width
+        with ROOT.make_context("deployctl", [*argv], obj=session, terminal_width=min(width or 100, 120)) as ctx:
+            return int(ROOT.invoke(ctx) or 0)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.ClickException as error:
+        raise _usage(error) from error
+    except (KeyboardInterrupt, click.Abort) as error:
+        raise Interrupted("Interrupted.", remedy=["deployctl status"]) from error
+    except PermissionError as error:
+        raise NotPermitted(f"{error.strerror}: {error.filename}", remedy=["deployctl doctor"]) from error
+    except OSError as error:
+        raise DeployctlError(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}",
+                             remedy=["deployctl doctor"]) from error
+
+
+# -- errors ----------------------------------------------------------------------------------------------------
+def fail(session: Session, error: DeployctlError) -> int:
+    """Tell the error where it is looked for, stdout for JSON and stderr for people, and return its exit code."""
+    from deployctl.cli.render_error import error_text
+
+    if session.machine:
+        from deployctl.usecases.views import error_json
+
+        with suppress(DeployctlError):  # the answer itself could not be written
+            session.write(json_line(error_json(error), session.look(session.out)))
+    else:
+        session.complain(error_text(error, session.look(session.err)))
+    if session.verbose:
+        session.complain(_causes(error))
+    return error.exit_code
+
+
+def _causes(error: BaseException) -> list[str]:
+    lines = []
+    while error.__cause__ is not None:
+        error = error.__cause__
+        lines += [f"  because of {type(error).__name__}: {line}" for line in str(error).splitlines()[:5]]
+    return lines
+
+
+def _usage(error: click.ClickException) -> Invalid:
+    ctx = getattr(error, "ctx", None)
+    path = ctx.command_path if ctx is not None else "deployctl"
+    return Invalid(error.format_message(), remedy=[f"{path} -h"], code="usage")
+
+
+def _over_time(session: Session, error: DeployctlError) -> DeployctlError:
+    """Return the error of a command that its time limit has ended; what ended otherwise stays what it is."""
+    if not isinstance(error, Interrupted):
+        return error
+    limit = took((session.timeout or 0) * 1000)
+    message = f"The time limit of {limit} (--timeout) is over. {error.message}"
+    over = DeployctlError(message, remedy=error.remedy, code="timeout")
+    over.serving, over.details = error.serving, error.details
+    return over
+
+
+def _crash(session: Session, error: BaseException, trace: TracebackType | None) -> None:
+    """Tell a mistake of ours with all that is needed to find it."""
+    bug = DeployctlError(f"deployctl made a mistake: {type(error).__name__}: {error}",
+                         remedy=["deployctl status", "Report it with the lines below."], code="bug")
+    fail(session, bug)
+    import traceback
+
+    session.complain([line for part in traceback.format_exception(error) for line in part.splitlines()])
+
+
+# -- before anything is parsed ---------------------------------------------------------------------------------
+def form_of(argv: Sequence[str], environ: Mapping[str, str]) -> str | None:
+    """Return the form of the answer as far as it can be told from the bare words: usage errors need it, too."""
+    found = environ.get("DEPLOYCTL_OUTPUT")
+    words = argv[: [*argv, "--"].index("--")]
+    for word, after in zip(words, [*words[1:], ""], strict=False):
+        if word == "--json":
+            found = "json"
+        elif word in {"-o", "--output"}:
+            found = after
+        elif word.startswith(("-o", "--output=")):
+            found = word.removeprefix("--output=").removeprefix("-o")
+    return found if found in FORMATS else None
+
+
+def _open_streams() -> None:
+    """Make sure that 0, 1 and 2 are streams: a file opened later must never be taken for one of them."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123  open as long as we run

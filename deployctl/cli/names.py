@@ -1,0 +1,95 @@
+"""Which app and versions the positional words mean. The app may be left out when there is only one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from deployctl.cli.session import Session
+from deployctl.domain.names import AppName, Version, parse_app, parse_version
+from deployctl.errors import Invalid, NotFound
+
+if TYPE_CHECKING:
+    from deployctl.ports import Services
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The positional words of a verb, checked but not yet understood: `[APP]`, then `least` to `most` versions."""
+
+    given: tuple[str, ...]
+    least: int
+    most: int
+    verb: str
+
+    @classmethod
+    def check(cls, given: Sequence[str], *, least: int, most: int, verb: str) -> Words:
+        """Refuse what no home could accept, before anything outside is asked."""
+        if len(given) > most + 1:
+            raise _usage(verb, f"Too many words: {verb} takes an app" + (f" and {most} version(s)." if most else "."))
+        if len(given) < least:
+            raise _usage(verb, f"{verb} needs a version.")
+        if len(given) == most + 1:
+            parse_app(given[0])
+        for text in given[1:] if len(given) == most + 1 else given:
+            parse_version(text)
+        return cls(tuple(given), least, most, verb)
+
+    def resolve(self, s: Services, session: Session) -> tuple[AppName, list[Version]]:
+        """Return the app and the versions. A choice that was made for the person is said on stderr."""
+        known = known_apps(s)
+        if self._names_app(known):
+            return self._app(known), [parse_version(text) for text in self.given[1:]]
+        app = self._only(known)
+        if app in self.given:
+            raise _usage(self.verb, f"{self.verb} {app} needs a version, too.")
+        self._refuse_typo(app, s)
+        session.note(f"{self.verb}: {app} (the only app)")
+        return app, [parse_version(text) for text in self.given]
+
+    def _names_app(self, known: Sequence[str]) -> bool:
+        """Tell whether the first word is the app: by the count where that decides, else by its name."""
+        if len(self.given) == self.most + 1:
+            return True
+        if len(self.given) <= self.least:
+            return False
+        return self.given[0] in known or len(known) != 1
+
+    def _app(self, known: Sequence[AppName]) -> AppName:
+        """Return the first word as an app. An unknown one is refused here only when a known one is near."""
+        app = parse_app(self.given[0])
+        near = None if app in known else nearest(app, known)
+        if near:
+            raise NotFound(f'No app "{app}". Did you mean {near}?', remedy=["deployctl app list"])
+        return app
+
+    def _only(self, known: Sequence[AppName]) -> AppName:
+        if not known:
+            raise NotFound("There is no app yet.", remedy=["deployctl init", "deployctl demo"])
+        if len(known) > 1:
+            raise _usage(self.verb, f"Which app? There are {', '.join(known[:10])}{' …' if len(known) > 10 else ''}.")
+        return known[0]
+
+    def _refuse_typo(self, app: AppName, s: Services) -> None:
+        """Refuse a word that is no version of the only app and nearly its name: `rollback shpo`."""
+        if self.most == 0 or self.verb in {"upgrade", "start"} or not self.given:
+            return
+        word = self.given[0]
+        if nearest(word, [app]) and word not in {r.version for r in s.ledger.releases(app)}:
+            raise NotFound(f'No app and no version "{word}". Did you mean {app}?', remedy=[f"deployctl history {app}"])
+
+
+def known_apps(s: Services) -> list[AppName]:
+    """Return the apps of the ledger and those that only have a file yet."""
+    return sorted({app.name for app in s.ledger.apps()} | {*s.app_files()})
+
+
+def nearest(word: str, known: Sequence[str]) -> str | None:
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(word, known, n=1)), None)
+
+
+def _usage(verb: str, message: str) -> Invalid:
+    return Invalid(message, remedy=[f"deployctl {verb} -h"], code="usage")

@@ -1,0 +1,37 @@
+"""SIGTERM, SIGHUP and the time limit end a command as Ctrl-C does: what has begun is taken back or brought to its end.
+
+What is shielded stays shielded: the limit asks whatever handles Ctrl-C at that moment.
+"""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+
+from deployctl.cli.session import Session
+from deployctl.interrupts import SIGNALS
+
+
+def install() -> None:
+    """Let every ending signal raise KeyboardInterrupt, but leave alone what was ignored on purpose (nohup, `&`)."""
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
+
+
+def limit(session: Session, seconds: float) -> None:
+    """End the command after that time. A later call replaces the limit; `clear_limit` lifts it."""
+
+    def time_is_up(number: int, frame: FrameType | None) -> None:
+        session.timed_out = True
+        handler = signal.getsignal(signal.SIGINT)
+        if not callable(handler):
+            raise KeyboardInterrupt
+        handler(signal.SIGINT, frame)
+
+    signal.signal(signal.SIGALRM, time_is_up)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def clear_limit() -> None:
+    signal.setitimer(signal.ITIMER_REAL, 0)

@@ -1,0 +1,113 @@
+"""Sets the demo up in a home of its own, and takes it apart again: by label, so that a lost ledger does no harm."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from pathlib import Path
+
+from deployctl.demo.load_image import kept_tags, load_images, unload_images
+from deployctl.demo.webapp_image import webapp_image
+from deployctl.domain.server import ServerSpec
+from deployctl.domain.traffic import TrafficTable
+from deployctl.effects.docker_engine import DockerEngine
+from deployctl.effects.haproxy_switch import HaproxyTraffic
+from deployctl.effects.linux_guard import LinuxGuard
+from deployctl.effects.system_clock import SystemClock
+from deployctl.errors import DeployctlError, EngineUnavailable
+from deployctl.labels import home_mark
+from deployctl.settings import Settings
+
+APP_NAME = "demo"
+IMAGE = "deployctl-demo/web"
+VERSIONS = {"v1": ("blue", ""), "v2": ("teal", "1/12"), "v3": ("teal", "")}  # version → colour, defect
+FIRST_PORT, LAST_PORT = 8900, 8999
+SERVER = """\
+# The demo's own server file; everything it makes carries this label.
+[engine]
+labels = { "deployctl.demo" = "1" }
+"""
+APP_FILE = """\
+image = "{image}"
+port = 8080
+listen = {port}
+[health]
+path = "/healthz"
+[resources]
+memory = "128m"
+"""
+
+
+def engine(settings: Settings) -> DockerEngine:
+    return DockerEngine(str(settings.home), ServerSpec(), os.environ)
+
+
+def load_versions(settings: Settings) -> list[str]:
+    """Put the three versions into the engine, made from the Python that runs this, and return their image ids."""
+    cache = settings.home / "cache"
+    images = [
+        webapp_image(f"{IMAGE}:{version}", version=version, color=colour, fault=fault, cache=cache)
+        for version, (colour, fault) in VERSIONS.items()
+    ]
+    return load_images(engine(settings).address, *images)
+
+
+def write_files(settings: Settings) -> int:
+    """Write the demo's server and app file, and return the free port that its stable address got."""
+    port = _free_port()
+    settings.config_dir.mkdir(parents=True, exist_ok=True)
+    settings.server_file.write_text(SERVER)
+    settings.app_file(APP_NAME).write_text(APP_FILE.format(image=IMAGE, port=port))
+    return port
+
+
+def _free_port() -> int:
+    guard = LinuxGuard()
+    for port in range(FIRST_PORT, LAST_PORT + 1):
+        if not guard.port_taken("127.0.0.1", port):
+            return port
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def take_apart(settings: Settings) -> list[str]:
+    """Remove every container, network, route, image and process of the demo, and its home. Return what was removed."""
+    removed = _engine_objects(settings)
+    traffic = HaproxyTraffic(settings.haproxy_dir, ServerSpec(), TrafficTable, SystemClock())
+    if settings.haproxy_dir.is_dir() and traffic.pid() is not None:
+        traffic.stop()
+        removed.append("HAProxy")
+    if settings.home.is_dir():
+        shutil.rmtree(settings.home)
+        removed.append(str(settings.home))
+    return removed
+
+
+def _engine_objects(settings: Settings) -> list[str]:
+    docker, guard, removed = engine(settings), LinuxGuard(), []
+    try:
+        for seen in docker.containers():
+            docker.ensure_removed(seen.id)
+            removed.append(f"container {seen.name}")
+        for network in docker.networks():
+            if network.labels.get("deployctl.home") == str(settings.home):
+                docker.ensure_network_gone(network.name)
+                for subnet in network.subnets:
+                    _unguard(guard, subnet)
+                removed.append(f"network {network.name}")
+        kept = kept_tags(docker.address, home_mark(settings.home))
+        removed += unload_images(docker.address, *(f"{IMAGE}:{version}" for version in VERSIONS), *kept)
+    except EngineUnavailable as e:
+        raise DeployctlError(f"the demo's containers could not be removed: {e.message}", remedy=e.remedy) from e
+    return removed
+
+
+def _unguard(guard: LinuxGuard, subnet: str) -> None:
+    if os.geteuid() == 0:
+        guard.ensure_gone(subnet)
+
+
+def running_home(folder: Path) -> bool:
+    """Tell whether a demo was set up in that folder."""
+    return (folder / "config" / "server.toml").is_file()

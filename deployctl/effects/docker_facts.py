@@ -1,0 +1,118 @@
+"""Docker's JSON → our facts, purely. Engines differ in what they leave out, so most fields may be missing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from deployctl.effects.docker_words import BRIDGE
+from deployctl.ports import ContainerFacts, EngineInfo, Image, NetworkFacts
+
+_HEALTH = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)")
+_LIMITS = {"MemoryLimit": "memory", "SwapLimit": "swap", "CpuCfsQuota": "cpus", "PidsLimit": "pids"}
+_NEVER = "0001-01-01T00:00:00Z"
+
+
+def container_facts(inspected: Mapping[str, Any]) -> ContainerFacts:
+    state, config = inspected["State"], inspected["Config"]
+    health = state.get("Health") or {}
+    return ContainerFacts(
+        id=inspected["Id"],
+        name=inspected["Name"].removeprefix("/"),
+        image=inspected["Image"],
+        running=state["Status"] == "running",  # a paused one answers nobody
+        status=state["Status"],
+        labels=config.get("Labels") or {},
+        addresses=_addresses(inspected),
+        exit_code=_exit_code(state),
+        oom_killed=bool(state.get("OOMKilled")),
+        error=state.get("Error") or "",
+        pid=state.get("Pid") or 0,
+        restarts=inspected.get("RestartCount") or 0,
+        started_at="" if state.get("StartedAt") in {None, _NEVER} else state["StartedAt"],
+        health=_known_health(health.get("Status")),
+        health_output=((health.get("Log") or [{}])[-1].get("Output") or ""),
+    )
+
+
+def container_summary(listed: Mapping[str, Any]) -> ContainerFacts:
+    """Return the cheap fields, from the one answer that lists all."""
+    health = _HEALTH.search(listed.get("Status") or "")
+    return ContainerFacts(
+        id=listed["Id"],
+        name=(listed.get("Names") or [""])[0].removeprefix("/"),
+        image=listed["ImageID"],
+        running=listed["State"] == "running",
+        status=listed["State"],
+        labels=listed.get("Labels") or {},
+        addresses=_addresses(listed),
+        health=health[1] if health else None,
+    )
+
+
+def image_facts(inspected: Mapping[str, Any]) -> Image:
+    config = inspected.get("Config") or {}
+    test = tuple((config.get("Healthcheck") or {}).get("Test") or ())
+    return Image(
+        digest=inspected["Id"],
+        architecture=inspected.get("Architecture") or "",
+        os=inspected.get("Os") or "",
+        size=inspected.get("Size") or 0,
+        tags=tuple(inspected.get("RepoTags") or ()),
+        repo_digests=tuple(inspected.get("RepoDigests") or ()),
+        ports=_tcp_ports(config.get("ExposedPorts") or {}),
+        healthcheck=None if test in {(), ("NONE",)} else test,
+        entrypoint=tuple(config.get("Entrypoint") or ()),
+        command=tuple(config.get("Cmd") or ()),
+        volumes=tuple(sorted(config.get("Volumes") or ())),
+        env=tuple(_pair(entry) for entry in config.get("Env") or ()),
+    )
+
+
+def network_facts(raw: Mapping[str, Any]) -> NetworkFacts:
+    addresses = (raw.get("IPAM") or {}).get("Config") or ()
+    bridge = (raw.get("Options") or {}).get(BRIDGE)
+    return NetworkFacts(
+        name=raw["Name"],
+        subnets=tuple(one["Subnet"] for one in addresses if one.get("Subnet")),
+        labels=raw.get("Labels") or {},
+        bridge=bridge or (f"br-{raw['Id'][:12]}" if raw.get("Driver") == "bridge" else None),
+    )
+
+
+def engine_info(info: Mapping[str, Any], version: Mapping[str, Any], *, local: bool) -> EngineInfo:
+    options = [option.removeprefix("name=").partition(",")[0] for option in info.get("SecurityOptions") or ()]
+    return EngineInfo(
+        version=version["Version"],
+        api=version["ApiVersion"],
+        architecture=version["Arch"],
+        rootless="rootless" in options,
+        local=local and info.get("OperatingSystem") != "Docker Desktop",  # its containers live in another machine
+        security=(*options, *(word for key, word in _LIMITS.items() if info.get(key))),
+        root_dir=info.get("DockerRootDir") or "",
+    )
+
+
+def _addresses(raw: Mapping[str, Any]) -> dict[str, str]:
+    networks = (raw.get("NetworkSettings") or {}).get("Networks") or {}
+    return {name: facts["IPAddress"] for name, facts in networks.items() if facts and facts.get("IPAddress")}
+
+
+def _exit_code(state: Mapping[str, Any]) -> int | None:
+    ended = state["Status"] in {"exited", "dead", "restarting"} or bool(state.get("Error"))
+    return state.get("ExitCode") if ended else None
+
+
+def _known_health(status: str | None) -> str | None:
+    return status if status in {"starting", "healthy", "unhealthy"} else None
+
+
+def _tcp_ports(exposed: Mapping[str, Any]) -> tuple[int, ...]:
+    ports = (name.partition("/") for name in exposed)
+    return tuple(sorted(int(port) for port, _, kind in ports if kind in {"", "tcp"} and port.isdecimal()))
+
+
+def _pair(entry: str) -> tuple[str, str]:
+    name, _, value = entry.partition("=")
+    return name, value

@@ -1,0 +1,221 @@
+"""What lies in state/haproxy, as text: haproxy.cfg and its maps are functions of the table and this server's values.
+
+Only the server lines and the maps follow a deployment; HAProxy learns of them at run time. All above the server
+lines is the head: a change of it needs a reload, and then the head gets another token. The worker tells the token
+it was started with, so nobody has to guess what runs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from deployctl.domain.server import ServerSpec
+from deployctl.domain.traffic import Backend, TrafficTable
+from deployctl.effects import haproxy_wire as wire
+from deployctl.errors import Invalid
+
+BY_HOST = "-"  # the bind where Host names decide; no app can be called so
+NOBODY = 65534
+_SERVER = re.compile(r"^  server (\S+) (\S+) (.*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What the configuration must know of where it runs."""
+
+    socket: str  # of the worker
+    threads: int
+    drop_root: bool  # the worker gives up root and keeps only what binding to a bridge may need
+
+
+def render(table: TrafficTable, spec: ServerSpec, machine: Machine, token: str) -> str:
+    head = [*_global(spec, machine, wire.require_name(token)), *_defaults(spec), *_frontend(table, spec), _BACKEND]
+    return "\n".join(head) + "\n" + "".join(f"{_server(backend)}\n" for backend in _ordered(table))
+
+
+def _ordered(table: TrafficTable) -> list[Backend]:
+    return sorted(table.backends, key=lambda backend: (backend.app, backend.release))
+
+
+def _server(backend: Backend) -> str:
+    return f"  server {wire.backend_name(backend)} {wire.server_words(backend)}"
+
+
+def _global(spec: ServerSpec, machine: Machine, token: str) -> list[str]:
+    return [
+        "# Written by deployctl from its ledger. A change by hand is reported as drift and written over.",
+        "global",
+        f"  description {token}",
+        f"  stats socket {machine.socket} mode 600 level admin expose-fd listeners",
+        f"  hard-stop-after {_ms(spec.tunnel_timeout)}",
+        "  noreuseport",
+        f"  nbthread {machine.threads}",
+        "  fd-hard-limit 100000",
+        *([f"  uid {NOBODY}", f"  gid {NOBODY}", "  setcap cap_net_raw"] if machine.drop_root else []),
+    ]
+
+
+def _defaults(spec: ServerSpec) -> list[str]:
+    return [
+        "defaults",
+        "  mode http",
+        "  timeout connect 1s",
+        f"  timeout client {_ms(spec.client_timeout)}",
+        f"  timeout server {_ms(spec.client_timeout)}",
+        f"  timeout tunnel {_ms(spec.tunnel_timeout)}",
+        "  timeout http-request 10s",
+        "  timeout http-keep-alive 30s",
+        "  retries 3",
+        "  option redispatch",
+        "  option idle-close-on-response",
+        "  retry-on conn-failure",
+    ]
+
+
+def _ms(seconds: float) -> str:
+    return f"{wire.require_number(round(seconds * 1000))}ms"
+
+
+def _frontend(table: TrafficTable, spec: ServerSpec) -> list[str]:
+    binds = _binds(table, spec)
+    return ["frontend pub", *binds, *_preview(spec), _RULES]
+
+
+def _binds(table: TrafficTable, spec: ServerSpec) -> list[str]:
+    wanted = {wire.require_app(app): wire.endpoint(*listen) for app, listen in sorted(table.listens.items())}
+    if table.hosts:
+        wanted[BY_HOST] = wire.endpoint(*spec.http)
+    if twice := {where for where in wanted.values() if list(wanted.values()).count(where) > 1}:
+        raise Invalid(f"more than one app would listen on {', '.join(sorted(twice))}")
+    return [f"  bind {where} name {name}" for name, where in wanted.items()]
+
+
+def _preview(spec: ServerSpec) -> list[str]:
+    """Name who may choose a version; several lines of one acl are alternatives."""
+    from ipaddress import ip_network  # not needed by a rollback
+
+    try:
+        return [f"  acl preview src {ip_network(net, strict=False)}" for net in spec.preview_from] or [_NO_PREVIEW]
+    except ValueError as e:
+        raise Invalid(f"preview_from: {e}") from e
+
+
+_NO_PREVIEW = "  acl preview always_false"
+
+# txn.app says whose request it is, txn.release which of its releases answers. A version that was asked for counts
+# only if known.map has exactly <app>.<version>: an app has no dot, so no text from outside reaches another app.
+_RULES = r"""
+  option forwardfor
+  http-request disable-l7-retry unless METH_GET
+  acl by_host so_name -m str -- -
+  http-request set-var(txn.app) so_name unless by_host
+  http-request set-var(txn.app) req.hdr(host),host_only,lower,map_str(host.map) if by_host
+  acl somebody var(txn.app) -m found
+  http-request return status 404 content-type text/plain string "Nothing has this name here.\n" unless somebody
+  http-request set-var(txn.route) var(txn.app),map_str(route.map)
+  http-request set-var(txn.release) var(txn.route),field(1,:)
+  http-request set-var(txn.percent) var(txn.route),field(3,:)
+  http-request set-var(txn.die) rand(100)
+  acl shared var(txn.percent) -m found
+  acl drawn var(txn.die),sub(txn.percent) lt 0
+  http-request set-var(txn.release) var(txn.route),field(2,:) if shared drawn
+  http-request set-var(txn.want) req.fhdr(X-Deployctl-Version) if preview
+  http-request set-var(txn.key) var(txn.app),concat(.,txn.want) if { var(txn.want) -m found }
+  http-request set-var(txn.named) var(txn.key),map_str(known.map) if { var(txn.key) -m found }
+  acl named var(txn.named) -m found
+  http-request set-var(txn.release) var(txn.named),field(1,:) if named
+  http-request del-header X-Deployctl-Version unless named
+  http-request set-var(txn.crumb) req.cook(dctl_v) if preview !named
+  http-request set-var(txn.jar) var(txn.app),concat(.,txn.crumb) if { var(txn.crumb) -m found }
+  http-request set-var(txn.baked) var(txn.jar),map_str(known.map) if { var(txn.jar) -m found }
+  http-request unset-var(txn.baked) if { var(txn.baked),field(2,:) -m found }
+  acl baked var(txn.baked) -m found
+  http-request set-var(txn.release) var(txn.baked) if baked
+  acl crumbs req.cook(dctl_v) -m found
+  http-request replace-header Cookie "^(.*); *dctl_v *=[^;]*(.*)$" "\1\2" if crumbs !baked
+  http-request replace-header Cookie "^ *dctl_v *=[^;]*;? *(.*)$" "\1" if crumbs !baked
+  http-request del-header Cookie if crumbs !baked
+  http-request del-header Cookie if { req.fhdr(Cookie) -m len 0 }
+  acl routed var(txn.release) -m found
+  http-request return status 503 content-type text/plain hdr Retry-After 5 string "Nobody serves.\n" unless routed
+  http-request set-var(txn.server) var(txn.app),concat(.,txn.release)
+  http-response set-header X-Deployctl-Version %[var(txn.server),map_str(version.map)]
+  default_backend apps""".lstrip("\n")
+
+_BACKEND = """backend apps
+  balance roundrobin
+  use-server %[var(txn.server)] if TRUE"""
+
+
+# -- the maps ---------------------------------------------------------------------------------------------------
+def maps(table: TrafficTable) -> dict[str, dict[str, str]]:
+    """Return every map but that of the routes: who serves is no function of the table."""
+    ordered, hosts = _ordered(table), sorted(table.hosts.items())
+    return {
+        wire.KNOWN: dict(_known(backend) for backend in ordered if backend.preview),
+        wire.VERSION: {wire.backend_name(backend): wire.require_name(backend.version) for backend in ordered},
+        wire.HOST: {wire.require_name(host).lower(): wire.require_app(app) for host, app in hosts},
+    }
+
+
+def _known(backend: Backend) -> tuple[str, str]:
+    key = f"{wire.require_app(backend.app)}.{wire.require_name(backend.version)}"
+    return key, f"{backend.release}:held" if backend.held else str(backend.release)
+
+
+def map_text(entries: Mapping[str, str]) -> str:
+    return "".join(f"{wire.require_name(key)} {wire.require_value(value)}\n" for key, value in entries.items())
+
+
+def read_map(text: str) -> dict[str, str]:
+    """Read a map file; lines that are no entry are left out."""
+    words = [line.split() for line in text.splitlines() if not line.startswith("#")]
+    return {pair[0]: pair[1] for pair in words if len(pair) == 2}
+
+
+# -- what a configuration on disk tells ---------------------------------------------------------------------------
+def token_of(config: str) -> str | None:
+    found = re.search(r"^  description ([A-Za-z0-9_.-]+)$", config, re.MULTILINE)
+    return found[1] if found else None
+
+
+def head_of(config: str) -> str:
+    return config[: config.index("\n  server ") + 1] if "\n  server " in config else config
+
+
+def servers_of(config: str) -> dict[str, tuple[str, str]]:
+    """Return the servers by name: where each is reached, and the rest of its line."""
+    return {found[1]: (found[2], found[3]) for found in _SERVER.finditer(config)}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What a server line says beside the address."""
+
+    id: int
+    bridge: str | None
+
+
+def find_server(config: str, name: str) -> Line | None:
+    """Return the line of one server; None when the configuration does not have it."""
+    found = re.search(rf"^  server {re.escape(name)} \S+ id (\d+) (.*)$", config, re.MULTILINE)
+    if found is None:
+        return None
+    words = found[2].split()
+    return Line(int(found[1]), words[-1] if "interface" in words else None)
+
+
+def needs_reload(former: str, wanted: str) -> bool:
+    """Tell whether more than servers that come, go or move lies between two configurations with the same token."""
+    before, after = servers_of(former), servers_of(wanted)
+    rebound = any(before[name][1] != after[name][1] for name in before.keys() & after.keys())
+    return rebound or head_of(former) != head_of(wanted)
+
+
+def keep_head(former: str, wanted: str) -> str:
+    """Return the wanted servers below the former head, with the lines they had: what runs after a refused reload."""
+    before, after = servers_of(former), servers_of(wanted)
+    lines = (f"  server {name} {' '.join(before.get(name, after[name]))}\n" for name in after)
+    return head_of(former) + "".join(lines)

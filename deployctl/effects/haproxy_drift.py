@@ -1,0 +1,72 @@
+"""What a person changed in the files or in HAProxy, one sentence each. Pure: facts in, sentences out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from deployctl.domain.traffic import TrafficTable
+from deployctl.effects import haproxy_config as config
+from deployctl.effects import haproxy_wire as wire
+from deployctl.effects.haproxy_runtime import needs_correction
+
+Map = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """`on_disk` and `running` are the maps by name; a missing file is None."""
+
+    written: str  # haproxy.cfg
+    expected: str
+    running_token: str | None
+    on_disk: Mapping[str, Map | None]
+    running: Mapping[str, Map]
+    servers: Mapping[str, wire.Server]
+
+
+def find_drift(table: TrafficTable, facts: Facts) -> list[str]:
+    return [*_config(facts), *_maps(table, facts), *_servers(table, facts)]
+
+
+def _config(facts: Facts) -> Iterator[str]:
+    if not facts.written:
+        yield "haproxy.cfg is missing"
+    elif facts.written != facts.expected:
+        yield "haproxy.cfg is not what the ledger says: it was edited, or never brought up to date"
+    elif config.token_of(facts.written) != facts.running_token:
+        yield "HAProxy runs another configuration than haproxy.cfg: a reload is due"
+
+
+def _maps(table: TrafficTable, facts: Facts) -> Iterator[str]:
+    wanted = config.maps(table)
+    for name, written in facts.on_disk.items():
+        running = facts.running.get(name, {})
+        if written is None:
+            yield f"{name} is missing"
+        else:
+            yield from _differences(f"the file {name}", written, "HAProxy", running)
+        if name in wanted:
+            yield from _differences(f"{name} in HAProxy", running, "the ledger", wanted[name])
+
+
+def _differences(one: str, left: Map, other: str, right: Map) -> Iterator[str]:
+    for key in sorted({**left, **right}):
+        if left.get(key) != right.get(key):
+            yield f"{one} says {key} → {left.get(key, 'nothing')}, {other} says {right.get(key, 'nothing')}"
+
+
+def _servers(table: TrafficTable, facts: Facts) -> Iterator[str]:
+    wanted = {wire.backend_name(backend): backend for backend in table.backends}
+    for name, backend in wanted.items():
+        server = facts.servers.get(name)
+        if server is None:
+            yield f"HAProxy lacks the server {name}"
+        elif not server.ready:
+            yield f"the server {name} is switched off in HAProxy"
+        elif needs_correction(server, backend):
+            there, here = wire.endpoint(server.address, server.port), wire.endpoint(backend.address, backend.port)
+            yield f"the server {name} is at {there} in HAProxy, at {here} in the ledger"
+    for name in sorted(facts.servers.keys() - wanted.keys()):
+        if facts.servers[name].ready:  # one in maintenance only waits for its last connection to end
+            yield f"HAProxy has the server {name}, which the ledger does not know"

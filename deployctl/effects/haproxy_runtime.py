@@ -1,0 +1,108 @@
+"""What the worker carries right now. HAProxy's replies prove nothing: every change is read back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from deployctl.domain.traffic import Backend
+from deployctl.effects import haproxy_wire as wire
+from deployctl.errors import SwitchRefused
+from deployctl.ports import Clock
+
+DELETING = 0.3  # seconds to wait for idle connections of servers that go; what stays is tried again at the next sync
+_TICK = 0.02
+
+
+class HaproxyRuntime:
+    """Servers and maps of the worker that takes traffic."""
+
+    def __init__(self, ask: Callable[[str], str], clock: Clock) -> None:
+        self._ask, self._clock = ask, clock
+
+    # -- maps -----------------------------------------------------------------------------------------------------
+    def entries(self, name: str) -> dict[str, str]:
+        return wire.parse_map(self._ask(wire.show_map(name)))
+
+    def find_entry(self, name: str, key: str) -> str | None:
+        return wire.parse_entry(self._ask(wire.get_entry(name, key)))
+
+    def put_entry(self, name: str, key: str, value: str | None) -> None:
+        """Set, add or (None) remove one entry. SwitchRefused when HAProxy does not say the same afterwards."""
+        said = self._change(name, key, value, was=self.find_entry(name, key))
+        found = self.find_entry(name, key)
+        if found != value:
+            raise SwitchRefused(
+                f"HAProxy did not confirm {key} → {value or 'nobody'} in {name}: it says {found or 'nobody'}"
+                + (f" ({said})" if said else ""),
+                remedy=["deployctl doctor"],
+            )
+
+    def _change(self, name: str, key: str, value: str | None, *, was: str | None) -> str:
+        if value == was:
+            return ""
+        if value is None:
+            command = wire.del_entry(name, key)
+        else:  # adding a key that is there would make a second entry
+            command = (wire.add_entry if was is None else wire.set_entry)(name, key, value)
+        return self._ask(command).strip()
+
+    def fill_map(self, name: str, wanted: Mapping[str, str]) -> None:
+        """Make a map hold exactly that, one key at a time. SwitchRefused when it then does not."""
+        found = self.entries(name)
+        for key in {**found, **wanted}:
+            self._change(name, key, wanted.get(key), was=found.get(key))
+        if self.entries(name) != dict(wanted):
+            raise SwitchRefused(f"HAProxy did not take over {name}", remedy=["deployctl doctor"])
+
+    # -- servers --------------------------------------------------------------------------------------------------
+    def servers(self) -> dict[str, wire.Server]:
+        return wire.parse_servers(self._ask(wire.SHOW_SERVERS))
+
+    def ensure_ready(self, server: str) -> bool:
+        """Let a server take requests; False when HAProxy has no such server."""
+        return not self._ask(wire.set_ready(server)).strip()
+
+    def ensure_servers(self, wanted: Mapping[str, Backend]) -> None:
+        """Add what lacks, correct what differs, read back. SwitchRefused names what HAProxy did not take."""
+        found = self.servers()
+        said = {name: reply for name, b in wanted.items() if (reply := self._correct(found.get(name), b))}
+        if not said and not any(needs_correction(found.get(name), b) for name, b in wanted.items()):
+            return
+        found = self.servers()
+        for name, backend in wanted.items():
+            if needs_correction(found.get(name), backend):
+                raise SwitchRefused(f"HAProxy did not take server {name}: {said.get(name) or 'it gave no reason'}")
+
+    def _correct(self, server: wire.Server | None, backend: Backend) -> str:
+        """Return what HAProxy said to it; nothing when there was nothing to correct."""
+        said: list[str] = []
+        if server is None:
+            said.append(self._ask(wire.add_server(backend)))
+        elif not _is_at(server, backend):
+            said.append(self._ask(wire.set_address(backend)))
+        if server is None or not server.ready:
+            said.append(self._ask(wire.set_ready(wire.backend_name(backend))))
+        return "; ".join(reply.strip() for reply in said if reply.strip())
+
+    def remove_servers(self, names: set[str]) -> None:
+        """Take servers out. One that still has connections is left in maintenance, where it takes no request."""
+        for name in names:
+            self._ask(wire.set_maint(name))
+        deadline = self._clock.now() + DELETING
+        while names := {name for name in names if not self._delete(name)}:
+            if self._clock.now() >= deadline:
+                return
+            self._clock.sleep(_TICK)
+
+    def _delete(self, name: str) -> bool:
+        said = self._ask(wire.del_server(name))
+        return "Server deleted" in said or "No such server" in said
+
+
+def needs_correction(server: wire.Server | None, backend: Backend) -> bool:
+    """Tell whether HAProxy lacks the server, keeps it from requests or has it at another address."""
+    return server is None or not server.ready or not _is_at(server, backend)
+
+
+def _is_at(server: wire.Server, backend: Backend) -> bool:
+    return (server.address, server.port) == (wire.require_address(backend.address), backend.port)

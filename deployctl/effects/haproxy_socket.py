@@ -1,0 +1,68 @@
+"""One command, one connection, one answer within a time limit: HAProxy's two sockets.
+
+The worker's socket is asked first; where its file is gone, the master hands the command on.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from pathlib import Path
+
+from deployctl.effects import haproxy_wire as wire
+from deployctl.effects.haproxy_home import HaproxyHome
+from deployctl.errors import ProxyUnavailable
+
+ANSWER = 3.0  # seconds for one answer
+_NO_WORKER = "Can't find the target PID"
+
+
+def ask(path: Path, command: str, *, timeout: float) -> str:
+    """Return the whole answer to one command. Raises OSError, TimeoutError included."""
+    deadline = time.monotonic() + timeout
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(timeout)
+        connection.connect(str(path))
+        connection.sendall(command.encode("ascii") + b"\n")
+        connection.shutdown(socket.SHUT_WR)  # HAProxy answers and closes; without it an answer may never end
+        parts: list[bytes] = []
+        while part := connection.recv(65536):
+            parts.append(part)
+            connection.settimeout(max(0.001, deadline - time.monotonic()))
+    return b"".join(parts).decode("utf-8", "replace")
+
+
+class HaproxySockets:
+    """What HAProxy answers, or ProxyUnavailable."""
+
+    def __init__(self, home: HaproxyHome) -> None:
+        self._home = home
+
+    def worker(self, command: str) -> str:
+        """Ask the worker that takes traffic."""
+        try:
+            return ask(self._home.worker, command, timeout=ANSWER)
+        except (FileNotFoundError, ConnectionError):
+            reply = self.master(wire.FIRST_WORKER + command)
+        except OSError as e:  # it may have got the command: never send that twice
+            raise _silent(self._home.worker, e) from e
+        if reply.startswith(_NO_WORKER):
+            raise ProxyUnavailable("HAProxy's master has no worker", remedy=["deployctl doctor"])
+        return reply
+
+    def leaving(self, pid: int, command: str) -> str:
+        """Ask a worker that only finishes what it holds; an empty answer when it has just ended."""
+        reply = self.master(wire.at_worker(pid, command))
+        return "" if reply.startswith(_NO_WORKER) else reply
+
+    def master(self, command: str, *, timeout: float = ANSWER) -> str:
+        """Ask the master process. It refuses for a moment while it reloads."""
+        try:
+            return ask(self._home.master, command, timeout=timeout)
+        except OSError as e:
+            raise _silent(self._home.master, e) from e
+
+
+def _silent(path: Path, error: OSError) -> ProxyUnavailable:
+    why = error.strerror or error
+    return ProxyUnavailable(f"HAProxy does not answer on {path}: {why}", remedy=["deployctl doctor"])

@@ -1,0 +1,263 @@
+"""Traffic by HAProxy: who serves is one line of route.map, moved by one command and read back.
+
+Everything happens under the home's lock; the ledger's table is read inside it, so nothing stale is ever written.
+Order of a change: the file, then the running HAProxy, then its own word. Who serves is what HAProxy says, so before
+it reloads or restarts, the file of the routes is made to say the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from deployctl.domain.names import AppName
+from deployctl.domain.server import ServerSpec
+from deployctl.domain.traffic import Counters, Switched, TrafficTable
+from deployctl.effects import haproxy_config as config
+from deployctl.effects import haproxy_wire as wire
+from deployctl.effects.bridge import is_up
+from deployctl.effects.haproxy_drift import Facts, find_drift
+from deployctl.effects.haproxy_files import (
+    HaproxyFiles,
+    first_release,
+    kept_routes,
+    releases,
+    remembered_routes,
+    routed_servers,
+)
+from deployctl.effects.haproxy_home import HaproxyHome, proxy_lock
+from deployctl.effects.haproxy_master import ensure_pid_file, find_master
+from deployctl.effects.haproxy_process import HaproxyProcess
+from deployctl.effects.haproxy_runtime import HaproxyRuntime
+from deployctl.effects.haproxy_socket import HaproxySockets
+from deployctl.errors import DeployctlError, ProxyUnavailable, SwitchRefused
+from deployctl.ports import Clock, Traffic
+
+
+class HaproxyTraffic(Traffic):
+    """HAProxy of one home. Public methods take the lock; the others expect it."""
+
+    def __init__(self, folder: Path, spec: ServerSpec, table: Callable[[], TrafficTable], clock: Clock) -> None:
+        self._home = HaproxyHome(folder.absolute())
+        self._table, self._clock = table, clock
+        self._sockets = HaproxySockets(self._home)
+        self._process = HaproxyProcess(self._home, spec, self._sockets, clock)
+        self._runtime = HaproxyRuntime(self._sockets.worker, clock)
+        self._files = HaproxyFiles(self._home, spec)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with proxy_lock(self._home, self._clock):
+            yield
+
+    # -- switch ---------------------------------------------------------------------------------------------------
+    def switch(self, app: AppName, to: int | None) -> Switched:
+        """Move the app's traffic. On any failure the former route is put back, in the file and in HAProxy."""
+        value = None if to is None else str(wire.require_number(to))
+        with self._locked():
+            self._ensure_up()
+            if to is not None:
+                self._require_servable(wire.server_name(app, to))
+            was = self._runtime.find_entry(wire.ROUTE, wire.require_app(app))
+            ms = self._move(app, value, was=was)
+        return Switched(ms=ms, was=first_release(was or ""), now=to)
+
+    def _move(self, app: str, value: str | None, *, was: str | None) -> float:
+        began = self._clock.now()
+        routes = self._routes_on_disk()
+        try:
+            self._write_route(routes, app, value)
+            self._runtime.put_entry(wire.ROUTE, app, value)
+        except BaseException as e:
+            self._put_back(routes, app, was, cause=e)
+            raise
+        return (self._clock.now() - began) * 1000
+
+    def _routes_on_disk(self) -> dict[str, str]:
+        found = self._files.find_map(wire.ROUTE)
+        return self._runtime.entries(wire.ROUTE) if found is None else found
+
+    def _write_route(self, routes: dict[str, str], app: str, value: str | None) -> None:
+        others = {other: route for other, route in routes.items() if other != app}
+        self._files.write_routes(dict(sorted({**others, **({} if value is None else {app: value})}.items())))
+
+    def _put_back(self, routes: dict[str, str], app: str, was: str | None, *, cause: BaseException) -> None:
+        try:
+            self._write_route(routes, app, was)
+            self._runtime.put_entry(wire.ROUTE, app, was)
+        except (DeployctlError, OSError) as e:
+            cause.add_note(f"could not put the former route of {app} back: {e}")
+
+    def _require_servable(self, server: str) -> None:
+        """Make sure that HAProxy has this server ready and that its bridge is there. No full table unless it lacks."""
+        if not self._is_ready(server):
+            self._sync()
+            if not self._is_ready(server):
+                raise SwitchRefused(f"HAProxy has no server {server}", remedy=["deployctl status"])
+        line = config.find_server(self._files.configuration(), server)
+        if line is not None and line.bridge is not None and not is_up(line.bridge):
+            raise SwitchRefused(
+                f"{server} cannot be reached: its bridge {line.bridge} is not up", remedy=[f"ip link show {line.bridge}"]
+            )
+
+    def _is_ready(self, server: str) -> bool:
+        written = config.find_server(self._files.configuration(), server)
+        return written is not None and self._runtime.ensure_ready(server)
+
+    # -- up, in sync ----------------------------------------------------------------------------------------------
+    def ensure_up(self) -> bool:
+        """Start a dead HAProxy, adopt a living one, and give either the files and sockets that it lacks."""
+        with self._locked():
+            return self._ensure_up()
+
+    def _ensure_up(self) -> bool:
+        self._revive_master_socket()
+        if not self._process.alive():
+            self._start()
+            return True
+        if not self._files.complete():
+            self._write_all()
+        ensure_pid_file(self._home)
+        return False
+
+    def _revive_master_socket(self) -> None:
+        if self._home.master.exists():
+            return
+        master = find_master(self._home)
+        if master is not None:  # else it is simply not running
+            self._write_all()
+            self._process.revive_master_socket(master)
+
+    def _start(self) -> None:
+        """Start it from what lies there; where that is incomplete or refused, from what the ledger says."""
+        if not self._files.complete() or not self._files.find_map(wire.ROUTE):
+            self._write_all()
+        try:
+            self._process.start()
+        except ProxyUnavailable:
+            if not self._write_all():
+                raise
+            self._process.start()
+
+    def _write_all(self) -> bool:
+        """Write every file. True when anything differed."""
+        table = self._table()
+        differed = self._files.write_routes(kept_routes(self._known_routes(table), table))
+        return self._files.write(table) or differed
+
+    def _known_routes(self, table: TrafficTable) -> dict[str, str]:
+        """Return who serves by HAProxy's word; where it is silent by its file, where that is lost by the ledger."""
+        try:
+            return self._runtime.entries(wire.ROUTE)
+        except ProxyUnavailable:
+            return self._files.find_map(wire.ROUTE) or remembered_routes(table)
+
+    def _keep_routes(self, table: TrafficTable) -> dict[str, str]:
+        """Make the file of the routes say what HAProxy does, for apps that are still there; return them."""
+        routes = kept_routes(self._runtime.entries(wire.ROUTE), table)
+        self._files.write_routes(routes)
+        return routes
+
+    def sync(self) -> None:
+        """Make HAProxy and its files carry the ledger's table; whose turn it is to serve stays as it is."""
+        with self._locked():
+            self._ensure_up()
+            self._sync()
+
+    def _sync(self) -> None:
+        table = self._table()
+        routes = self._keep_routes(table)
+        refused = self._reload_if_due(table)
+        self._apply(table, routes)
+        if refused is not None:
+            raise refused
+
+    def _reload_if_due(self, table: TrafficTable) -> ProxyUnavailable | None:
+        """Write the files; reload when HAProxy was started with another head. Return why it refused, if it did."""
+        former = self._files.configuration()
+        self._files.write(table)
+        wanted = self._files.configuration()
+        token = config.token_of(wanted) or ""
+        if self._process.find_token() == token:
+            return None
+        try:
+            self._process.reload(token)
+        except ProxyUnavailable as e:
+            if former:  # a restart must come up without what HAProxy does not want
+                self._files.write_configuration(config.keep_head(former, wanted))
+            return e
+        return None
+
+    def _apply(self, table: TrafficTable, routes: dict[str, str]) -> None:
+        """Tell the worker what the files say. First what may be needed, last what is needed no more."""
+        wanted = {wire.backend_name(backend): backend for backend in table.backends}
+        self._runtime.ensure_servers(wanted)
+        for name, entries in config.maps(table).items():
+            self._runtime.fill_map(name, entries)
+        self._runtime.fill_map(wire.ROUTE, routes)
+        self._runtime.remove_servers(self._runtime.servers().keys() - wanted.keys() - routed_servers(routes))
+
+    # -- what HAProxy says ----------------------------------------------------------------------------------------
+    def routes(self) -> dict[AppName, int]:
+        with self._locked():
+            found = self._runtime.entries(wire.ROUTE)
+        return {AppName(app): number for app, number in releases(found)}
+
+    def counters(self) -> dict[tuple[AppName, int], Counters]:
+        """Return what the worker counted for each server, in one pass."""
+        with self._locked():
+            counted = wire.parse_stat(self._sockets.worker(wire.show_stat()))
+        named = ((name.rpartition("."), counters) for name, counters in counted.items())
+        return {(AppName(app), int(number)): counters for (app, _, number), counters in named if number.isdecimal()}
+
+    def in_flight(self, app: AppName, release: int) -> int:
+        """Count what is open to one server, in all workers: one that finishes after a reload counts on its own."""
+        server = wire.server_name(app, release)
+        with self._locked():
+            line = config.find_server(self._files.configuration(), server)
+            show = wire.show_stat() if line is None else wire.show_stat(line.id)
+            replies = [self._sockets.worker(show), *(self._sockets.leaving(pid, show) for pid in self._leaving())]
+        counted = [wire.parse_stat(reply).get(server, Counters()) for reply in replies]
+        return sum(counters.in_flight for counters in counted)
+
+    def _leaving(self) -> tuple[int, ...]:
+        found = self._process.find_processes()
+        if found is None:
+            raise ProxyUnavailable("HAProxy's master does not answer", remedy=["deployctl doctor"])
+        return found.leaving
+
+    def cut(self, app: AppName, release: int) -> None:
+        """Close what is still open to one server, in all workers."""
+        command = wire.cut_sessions(wire.server_name(app, release))
+        with self._locked():
+            self._sockets.worker(command)
+            for pid in self._leaving():
+                self._sockets.leaving(pid, command)
+
+    def drift(self) -> list[str]:
+        """Compare files, HAProxy and ledger; each difference is a sentence."""
+        with self._locked():
+            if self.pid() is None:
+                return ["HAProxy is not running"]
+            table = self._table()
+            return find_drift(table, self._facts(table))
+
+    def _facts(self, table: TrafficTable) -> Facts:
+        names = (wire.ROUTE, *config.maps(table))
+        return Facts(
+            written=self._files.configuration(),
+            expected=self._files.expected(table),
+            running_token=self._process.find_token(),
+            on_disk={name: self._files.find_map(name) for name in names},
+            running={name: self._runtime.entries(name) for name in names},
+            servers=self._runtime.servers(),
+        )
+
+    def pid(self) -> int | None:
+        return find_master(self._home)
+
+    def stop(self) -> None:
+        """End HAProxy; all its files but the sockets and the pid stay."""
+        with self._locked():
+            self._process.stop()

@@ -1,0 +1,53 @@
+"""A host network in memory: guard routes, bridges, ports and listeners, all to be set by a test."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+
+from deployctl.errors import Invalid, NotPermitted
+
+
+class FakeGuard:
+    def __init__(self) -> None:
+        self.permitted = True  # False: not root
+        self.routes: set[str] = set()
+        self.down: set[str] = set()  # bridges that vanished; all others are up
+        self.subnets: list[str] = []
+        self.taken: set[tuple[str, int]] = set()
+        self.listeners: dict[int, list[tuple[str, int]]] = {}
+
+    def ensure(self, subnet: str) -> None:
+        network = _parse(subnet)
+        if network not in self.routes:
+            self._require_permission()
+            self.routes.add(network)
+
+    def ensure_gone(self, subnet: str) -> None:
+        network = _parse(subnet)
+        if network in self.routes:
+            self._require_permission()
+            self.routes.remove(network)
+
+    def bridge_up(self, bridge: str) -> bool:
+        return bridge not in self.down
+
+    def routed_subnets(self) -> list[str]:
+        return list(self.subnets)
+
+    def port_taken(self, host: str, port: int) -> bool:
+        everywhere = {("0.0.0.0", port), ("::", port)}  # noqa: S104 - compared, never bound
+        return bool(self.taken & {(host, port), *everywhere})
+
+    def listening(self, pid: int) -> list[tuple[str, int]]:
+        return list(self.listeners.get(pid, ()))
+
+    def _require_permission(self) -> None:
+        if not self.permitted:
+            raise NotPermitted("guard routes need root")
+
+
+def _parse(subnet: str) -> str:
+    try:
+        return str(IPv4Network(subnet))
+    except ValueError as e:
+        raise Invalid(f"{subnet!r} is not an IPv4 subnet: {e}") from e

@@ -1,0 +1,90 @@
+"""Images of a fake engine and the one registry it can reach."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from hashlib import sha256
+
+from deployctl.domain.image_ref import ImageRef, parse_image
+from deployctl.errors import EngineRefused, NotFound, NotPermitted, RegistryUnavailable
+from deployctl.ports import Image
+
+
+class FakeImages:
+    """`registry` holds what can be pulled, by full name; `registry_away` says why nothing can."""
+
+    def __init__(self) -> None:
+        self.registry: dict[str, Image] = {}
+        self.registry_away: str | None = None
+        self._here: dict[str, Image] = {}
+
+    def add(self, *tags: str, image: Image | None = None) -> Image:
+        """Put an image on this server under these names; without one, a plain one is made up."""
+        image = image or made_up(*tags)
+        self._here.setdefault(image.digest, image)
+        for tag in tags:
+            self._tag(image.digest, full_name(tag))
+        return self._here[image.digest]
+
+    def publish(self, reference: str, image: Image) -> None:
+        """Let it be pulled by that name."""
+        self.registry[full_name(reference)] = image
+
+    def drop(self, digest: str) -> None:
+        """Let a person have removed it."""
+        del self._here[digest]
+
+    def find(self, reference: str) -> Image | None:
+        if reference.startswith("sha256:"):
+            return self._here.get(reference)
+        wanted = full_name(reference)
+        return next((image for image in self._here.values() if wanted in {*image.tags, *image.repo_digests}), None)
+
+    def pull(self, reference: str) -> Image:
+        wanted = full_name(reference)
+        if self.registry_away is not None:
+            raise RegistryUnavailable(self.registry_away)
+        if wanted not in self.registry:
+            raise NotFound(f"the registry has no {wanted}")
+        image = self.registry[wanted]
+        return self.add(*([] if "@" in wanted else [wanted]), image=image)
+
+    def keep(self, digest: str, tag: str) -> None:
+        if digest not in self._here:
+            raise NotFound(f"there is no image {digest}")
+        self._tag(digest, tag)
+
+    def release(self, tag: str, *, users: Mapping[str, str]) -> None:
+        """Take the tag away, and the image with its last one, unless a container (image → name) uses it."""
+        image = self.find(tag)
+        if image is None:
+            return
+        left = tuple(other for other in image.tags if other != tag)
+        if not left and image.digest in users:
+            raise EngineRefused(f"release {tag}: container {users[image.digest]} still uses the image")
+        self._here[image.digest] = replace(image, tags=left)
+        if not left:
+            del self._here[image.digest]
+
+    def _tag(self, digest: str, tag: str) -> None:
+        for other, image in self._here.items():  # a tag moves
+            self._here[other] = replace(image, tags=tuple(name for name in image.tags if name != tag))
+        self._here[digest] = replace(self._here[digest], tags=(*self._here[digest].tags, tag))
+
+
+def made_up(*tags: str) -> Image:
+    return Image(f"sha256:{sha256(repr(tags).encode()).hexdigest()}", architecture="amd64", os="linux", size=1000)
+
+
+def full_name(reference: str) -> str:
+    """Return the name with its tag, as Docker lists it."""
+    ref = parse_image(reference)
+    if ref.digest:
+        return f"{ref.name}@{ref.digest}"
+    return str(ImageRef(ref.registry, ref.repository, ref.tag or "latest"))
+
+
+def require_kept(tag: str) -> None:
+    if not tag.startswith("deployctl/"):
+        raise NotPermitted(f"{tag} is not a tag of ours: those start with deployctl/")

@@ -1,0 +1,46 @@
+"""Answers probes from a script instead of from the network, and remembers what was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from deployctl.domain.release import Probe, ProbeKind
+from deployctl.ports import Answer
+
+Reply = int | str | Answer  # a status that the probe judges, a sentence of failure, or the answer itself
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    probe: Probe
+    address: str
+    port: int
+    host: str
+    bridge: str | None
+
+
+class FakeProber:
+    """Without a script every instance is healthy."""
+
+    def __init__(self, script: Callable[[Asked], Reply] | None = None) -> None:
+        self.script = script or (lambda asked: 200)
+        self.asked: list[Asked] = []
+
+    def ask(self, probe: Probe, address: str, port: int, *, host: str, bridge: str | None = None) -> Answer:
+        asked = Asked(probe, address, port, probe.host or host, bridge)
+        self.asked.append(asked)
+        if probe.kind not in {ProbeKind.HTTP, ProbeKind.TCP}:
+            return Answer(False, f"a probe of kind {probe.kind} cannot be asked from outside")
+        return _answer(self.script(asked), asked)
+
+
+def _answer(reply: Reply, asked: Asked) -> Answer:
+    if isinstance(reply, Answer):
+        return reply
+    if isinstance(reply, str):
+        return Answer(False, reply)
+    if asked.probe.kind is ProbeKind.TCP:
+        return Answer(True, f"port {asked.port} accepts connections")
+    ok = any(low <= reply <= high for low, high in asked.probe.status)
+    return Answer(ok, f"GET {asked.probe.path} gave {reply}", ms=1.0, status=reply)

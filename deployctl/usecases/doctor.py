@@ -1,0 +1,109 @@
+"""Is this server fit, and if not: which one command mends it?"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from deployctl.domain.subnets import next_subnet
+from deployctl.errors import DeployctlError
+from deployctl.ports import Services
+from deployctl.settings import Settings
+from deployctl.usecases.results import Finding
+
+LITTLE_SPACE = 2**30  # bytes; below it an image of usual size does not fit
+YEAR_2024 = 1_704_067_200  # a clock before that was never set
+
+
+def doctor(settings: Settings, build: Callable[[], Services]) -> list[Finding]:
+    """Return one finding for each thing that a change needs. Changes nothing but a dead HAProxy, which it starts."""
+    found = [_python(), _clock(), _space(settings)]
+    try:
+        s = build()
+    except DeployctlError as e:
+        return [*found, Finding("ledger", ok=False, text=e.message, fix=next(iter(e.remedy), None))]
+    found.append(Finding("ledger", ok=True, text=f"{settings.ledger}, {len(s.ledger.apps())} apps"))
+    checks: tuple[Callable[[Services], Iterator[Finding]], ...] = (_engine, _proxy, _network, _files, _deployments)
+    return [*found, *(finding for check in checks for finding in _safely(check, s))]
+
+
+def _safely(check: Callable[[Services], Iterator[Finding]], s: Services) -> list[Finding]:
+    try:
+        return list(check(s))
+    except DeployctlError as e:
+        return [Finding(check.__name__.strip("_"), ok=False, text=e.message, fix=next(iter(e.remedy), None))]
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Finding("python", ok=sys.version_info >= (3, 11), text=version, fix="install Python 3.11 or newer")
+
+
+def _clock() -> Finding:
+    return Finding("clock", ok=time.time() > YEAR_2024, text=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                   fix="sudo timedatectl set-ntp true")
+
+
+def _space(settings: Settings) -> Finding:
+    folder = next(p for p in (settings.home, *settings.home.parents) if p.exists())
+    free = shutil.disk_usage(folder).free
+    return Finding("disk", ok=free > LITTLE_SPACE, text=f"{free / 2**30:.1f} GiB free at {folder}", fix="docker image prune")
+
+
+def _engine(s: Services) -> Iterator[Finding]:
+    info = s.engine.info()
+    where = getattr(s.engine, "address", "")
+    yield Finding("engine", ok=True, text=f"Docker {info.version}, API {info.api}, {info.architecture} {where}".strip())
+    if where.startswith(("tcp://", "ssh://")):
+        yield Finding("engine url", ok=True, text=f"remote engine {where}, from config/server.toml", fatal=False)
+    root = Path(info.root_dir)
+    if info.local and root.exists():
+        free = shutil.disk_usage(root).free
+        yield Finding("image space", ok=free > LITTLE_SPACE, text=f"{free / 2**30:.1f} GiB free at {root}",
+                      fix="docker image prune")
+    ours = {i.container for i in s.ledger.instances()} | {i.name for i in s.ledger.instances()}
+    strangers = [c.name for c in s.engine.containers() if not {c.id, c.name} & ours]
+    if strangers:
+        yield Finding("strangers", ok=False, fatal=False, text=f"carry this home's label but are not in the ledger: {', '.join(strangers)}")
+
+
+def _proxy(s: Services) -> Iterator[Finding]:
+    started = s.traffic.ensure_up()
+    yield Finding("HAProxy", ok=True, text=f"pid {s.traffic.pid()}" + (", was dead and is started again" if started else ""))
+    for sentence in s.traffic.drift():
+        yield Finding("drift", ok=False, text=sentence, fix="the next change writes it anew", fatal=False)
+
+
+def _network(s: Services) -> Iterator[Finding]:
+    if not s.bridged:
+        yield Finding("reach", ok=True, fatal=False,
+                      text="containers are reached by published ports (about half as fast): not root, or a remote engine")
+        return
+    ours = [app.subnet for app in s.ledger.apps()]
+    taken = [n for n in s.guard.routed_subnets() if n not in ours]
+    subnet, _ = next_subnet(s.spec.pool, [*taken, *ours])
+    yield Finding("network pool", ok=True, text=f"{s.spec.pool}, next free {subnet}")
+    for app in s.ledger.apps():
+        if s.ledger.instances(app.name) and not s.guard.bridge_up(app.bridge):
+            yield Finding("bridge", ok=False, text=f"{app.bridge} of {app.name} is missing or down: its visitors get 503",
+                          fix="sudo systemctl restart docker")
+
+
+def _files(s: Services) -> Iterator[Finding]:
+    for app in s.app_files():
+        try:
+            s.app_spec(app)
+        except DeployctlError as e:
+            yield Finding(f"config/{app}.toml", ok=False, text=e.message, fix=next(iter(e.remedy), None))
+        else:
+            yield Finding(f"config/{app}.toml", ok=True, text="understood")
+
+
+def _deployments(s: Services) -> Iterator[Finding]:
+    for opened in s.ledger.open_deployments():
+        if s.ledger.find_lease(opened.app) is None:
+            yield Finding("deployment", ok=False, text=f"{opened.kind} of {opened.app} was interrupted in phase {opened.phase}",
+                          fix=f"deployctl abort {opened.app}")

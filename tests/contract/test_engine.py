@@ -1,0 +1,400 @@
+"""What every engine promises. The fake and Docker must both keep it, so that tests on the fake mean something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from deployctl.errors import (
+    DeployctlError,
+    EngineRefused,
+    EngineUnavailable,
+    Invalid,
+    NotFound,
+    NotPermitted,
+    RegistryUnavailable,
+)
+from deployctl.ports import ContainerFacts, Engine
+from tests.contract.engine_worlds import World, container, docker_world, fake_world, network
+
+
+@pytest.fixture(params=["fake", pytest.param("docker", marks=pytest.mark.integration)])
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    if request.param == "fake":
+        with fake_world() as fake:
+            yield fake
+    else:
+        with docker_world(request.getfixturevalue("engine_url")) as real:
+            yield real
+
+
+@pytest.fixture
+def engine(world: World) -> Engine:
+    world.engine.ensure_network(network(world))
+    return world.engine
+
+
+def started(world: World, image: str = "web", *, number: int = 1) -> ContainerFacts:
+    made = world.engine.ensure_created(container(world, image, number=number))
+    return world.engine.ensure_started(made.id)
+
+
+# -- the engine itself ------------------------------------------------------------------------------------------------
+def test_the_engine_tells_what_it_is(engine: Engine) -> None:
+    info = engine.info()
+    assert info.version
+    assert info.api.startswith("1.")
+    assert info.architecture in {"amd64", "arm64"}
+    assert info.local
+
+
+AWAY: dict[str, Callable[[Engine], object]] = {
+    "info": lambda engine: engine.info(),
+    "find_image": lambda engine: engine.find_image("shop:v1"),
+    "networks": lambda engine: engine.networks(),
+    "find_container": lambda engine: engine.find_container("shop"),
+    "containers": lambda engine: engine.containers(),
+    "logs": lambda engine: list(engine.logs("shop")),
+    "pull_image": lambda engine: engine.pull_image("shop:v1", progress=print),
+    "release_image": lambda engine: engine.release_image("deployctl/shop:r1"),
+    "ensure_network_gone": lambda engine: engine.ensure_network_gone("shop"),
+    "ensure_started": lambda engine: engine.ensure_started("shop"),
+    "ensure_stopped": lambda engine: engine.ensure_stopped("shop", grace=1),
+    "ensure_removed": lambda engine: engine.ensure_removed("shop"),
+    "set_restart": lambda engine: engine.set_restart("shop", always=True),
+    "execute": lambda engine: engine.execute("shop", ["true"], timeout=1),
+}
+
+
+@pytest.mark.parametrize("verb", AWAY)
+def test_an_engine_that_is_away_is_called_unavailable(world: World, verb: str) -> None:
+    with pytest.raises(EngineUnavailable, match="Docker does not answer"):
+        AWAY[verb](world.away())
+
+
+# -- images -----------------------------------------------------------------------------------------------------------
+def test_an_image_is_found_by_its_tag_and_by_its_id(world: World) -> None:
+    digest = world.image("web")
+    by_tag, by_id = world.engine.find_image("dctl-test/web:v1"), world.engine.find_image(digest)
+    assert by_tag is not None
+    assert by_tag == by_id
+    assert by_tag.digest == digest
+    assert "dctl-test/web:v1" in by_tag.tags
+
+
+def test_an_image_is_not_found_by_another_tag_or_id(world: World) -> None:
+    world.image("web")
+    assert world.engine.find_image("dctl-test/web:no-such-tag") is None
+    assert world.engine.find_image(f"sha256:{'0' * 64}") is None
+
+
+def test_an_image_is_not_found_by_the_beginning_of_its_id(world: World) -> None:
+    digest = world.image("web").removeprefix("sha256:")
+    assert world.engine.find_image(digest[:12]) is None
+
+
+@pytest.mark.parametrize("reference", ["../images/web", "web?x=1", "we b", "web#1", "we%62:v1", "web\n", "a//b", ""])
+def test_what_is_no_reference_is_refused(world: World, reference: str) -> None:
+    with pytest.raises(Invalid):
+        world.engine.find_image(reference)
+
+
+def test_an_image_that_is_kept_bears_our_tag_until_it_is_released(world: World) -> None:
+    digest, tag = world.image("web"), f"deployctl/{world.mark}:r1"
+    world.engine.keep_image(digest, tag)
+    world.engine.keep_image(digest, tag)
+    found = world.engine.find_image(tag)
+    assert found is not None
+    assert found.digest == digest
+    world.engine.release_image(tag)
+    world.engine.release_image(tag)
+    assert world.engine.find_image(tag) is None
+    assert world.engine.find_image(digest) is not None
+
+
+def test_keeping_an_image_that_is_not_here_is_not_found(world: World) -> None:
+    with pytest.raises(NotFound):
+        world.engine.keep_image(f"sha256:{'0' * 64}", f"deployctl/{world.mark}:r1")
+
+
+def test_only_tags_of_ours_are_released(world: World) -> None:
+    digest = world.image("web")
+    with pytest.raises(NotPermitted):
+        world.engine.release_image("dctl-test/web:v1")
+    assert world.engine.find_image(digest) is not None
+
+
+def test_a_pulled_image_is_here_afterwards(world: World) -> None:
+    reference = f"{world.registry}/acme/{world.mark}:v2"
+    digest, lines = world.publish(reference), list[str]()
+    pulled = world.engine.pull_image(reference, progress=lines.append)
+    assert pulled.digest == digest
+    assert world.engine.find_image(reference) == pulled
+    assert lines[-1].startswith("1 of 1 layers")
+
+
+def test_pulling_what_the_registry_does_not_have_is_not_found(world: World) -> None:
+    world.publish(f"{world.registry}/acme/{world.mark}:v2")
+    with pytest.raises(NotFound):
+        world.engine.pull_image(f"{world.registry}/acme/{world.mark}:v9", progress=print)
+
+
+def test_a_registry_that_is_away_is_called_unavailable(world: World) -> None:
+    world.shut_registry()
+    with pytest.raises(RegistryUnavailable):
+        world.engine.pull_image(f"{world.registry}/acme/{world.mark}:v2", progress=print)
+
+
+# -- networks ---------------------------------------------------------------------------------------------------------
+def test_a_network_may_be_asked_for_twice_and_is_listed_as_asked(world: World) -> None:
+    spec = network(world)
+    world.engine.ensure_network(spec)
+    world.engine.ensure_network(spec)
+    [found] = [facts for facts in world.engine.networks() if facts.name == spec.name]
+    assert (found.subnets, found.bridge) == ((spec.subnet,), spec.bridge)
+    assert spec.labels.items() <= found.labels.items()
+
+
+def test_a_network_of_ours_with_another_subnet_is_refused(engine: Engine, world: World) -> None:
+    smaller = str(next(world.subnet.subnets(new_prefix=28)))
+    with pytest.raises(EngineRefused, match="not"):
+        engine.ensure_network(replace(network(world), subnet=smaller))
+
+
+def test_a_strangers_network_is_never_ours(world: World) -> None:
+    spec = replace(network(world), labels={})
+    world.strange_network(spec)
+    with pytest.raises(EngineRefused, match="not ours"):
+        world.engine.ensure_network(network(world))
+    with pytest.raises(NotPermitted):
+        world.engine.ensure_network_gone(spec.name)
+    assert spec.name in {facts.name for facts in world.engine.networks()}
+
+
+def test_a_subnet_that_another_network_has_is_refused(engine: Engine, world: World) -> None:
+    other = replace(network(world), name=f"{world.mark}-other", bridge=f"du-{world.mark[-8:]}")
+    with pytest.raises(EngineRefused, match="another Docker network has this subnet already"):
+        engine.ensure_network(other)
+
+
+def test_a_network_goes_once_and_may_be_asked_to_go_again(engine: Engine, world: World) -> None:
+    engine.ensure_network_gone(network(world).name)
+    engine.ensure_network_gone(network(world).name)
+    assert network(world).name not in {facts.name for facts in engine.networks()}
+
+
+def test_a_network_with_a_running_container_stays(engine: Engine, world: World) -> None:
+    started(world)
+    with pytest.raises(EngineRefused):
+        engine.ensure_network_gone(network(world).name)
+
+
+# -- containers -------------------------------------------------------------------------------------------------------
+def test_a_created_container_is_as_asked_and_does_not_run(engine: Engine, world: World) -> None:
+    spec = container(world)
+    made = engine.ensure_created(spec)
+    assert (made.name, made.image, made.running, made.status) == (spec.name, spec.bundle.digest, False, "created")
+    assert spec.labels.items() <= made.labels.items()
+    assert made.exit_code is None
+
+
+def test_creating_twice_gives_the_same_container(engine: Engine, world: World) -> None:
+    spec = container(world)
+    assert engine.ensure_created(spec).id == engine.ensure_created(spec).id
+
+
+def test_a_container_with_other_labels_is_not_adopted(engine: Engine, world: World) -> None:
+    spec = container(world)
+    engine.ensure_created(spec)
+    with pytest.raises(EngineRefused, match="exists already"):
+        engine.ensure_created(replace(spec, labels={**spec.labels, "deployctl.release": "2"}))
+
+
+def test_a_container_with_another_image_is_not_adopted(engine: Engine, world: World) -> None:
+    spec = container(world)
+    engine.ensure_created(spec)
+    other = replace(spec, bundle=replace(spec.bundle, digest=world.image("graceful")))
+    with pytest.raises(EngineRefused, match="exists already"):
+        engine.ensure_created(other)
+
+
+def test_a_strangers_container_of_that_name_is_not_adopted(engine: Engine, world: World) -> None:
+    spec = container(world)
+    world.stranger(spec.name)
+    with pytest.raises(EngineRefused, match="exists already"):
+        engine.ensure_created(spec)
+
+
+def test_an_image_that_is_not_here_makes_no_container(engine: Engine, world: World) -> None:
+    spec = container(world, digest=f"sha256:{'0' * 64}")
+    with pytest.raises(NotFound):
+        engine.ensure_created(spec)
+    assert engine.find_container(spec.name) is None
+
+
+def test_a_started_container_runs_at_its_own_address(engine: Engine, world: World) -> None:
+    spec = container(world)
+    seen = engine.ensure_started(engine.ensure_created(spec).id)
+    assert (seen.running, seen.status, seen.exit_code) == (True, "running", None)
+    assert seen.addresses == {spec.network: spec.address}
+    assert seen.pid > 0
+    assert seen.started_at
+
+
+def test_starting_twice_is_fine(engine: Engine, world: World) -> None:
+    first = started(world)
+    assert engine.ensure_started(first.id).pid == first.pid
+
+
+def test_a_container_keeps_its_address_over_a_restart(engine: Engine, world: World) -> None:
+    first = started(world)
+    engine.ensure_stopped(first.id, grace=5)
+    assert engine.ensure_started(first.id).addresses == first.addresses
+
+
+def test_an_app_that_ends_at_once_tells_its_exit_code(engine: Engine, world: World) -> None:
+    seen = started(world, "exitone")
+    seen = _ended(engine, seen)
+    assert (seen.running, seen.status, seen.exit_code) == (False, "exited", 3)
+    assert seen.addresses == {}
+    assert [line.text for line in engine.logs(seen.id)] == ["fatal: cannot read /etc/shop.conf: no such file"]
+
+
+def _ended(engine: Engine, seen: ContainerFacts) -> ContainerFacts:
+    for _ in engine.logs(seen.id, follow=True):  # ends when the container does
+        continue
+    found = engine.find_container(seen.id)
+    assert found is not None
+    return found
+
+
+def test_a_program_that_is_not_in_the_image_is_refused_by_name(engine: Engine, world: World) -> None:
+    made = engine.ensure_created(container(world, "badentry"))
+    with pytest.raises(EngineRefused, match="the program /no/such/program does not exist in the image"):
+        engine.ensure_started(made.id)
+
+
+def test_a_port_that_another_container_has_is_refused_by_number(engine: Engine, world: World) -> None:
+    first = container(world)
+    engine.ensure_started(engine.ensure_created(first).id)
+    second = replace(container(world, number=2), publish=first.publish)
+    made = engine.ensure_created(second)
+    with pytest.raises(EngineRefused, match=f"port 127.0.0.1:{first.publish} is already taken"):
+        engine.ensure_started(made.id)
+
+
+def test_an_address_that_another_container_has_is_refused(engine: Engine, world: World) -> None:
+    first = container(world)
+    engine.ensure_started(engine.ensure_created(first).id)
+    made = engine.ensure_created(replace(container(world, number=2), address=first.address))
+    with pytest.raises(EngineRefused, match="another container has the address"):
+        engine.ensure_started(made.id)
+
+
+def test_stopping_twice_is_fine(engine: Engine, world: World) -> None:
+    running = started(world)
+    world.wait_ready(running)
+    stopped = engine.ensure_stopped(running.id, grace=5)
+    assert (stopped.running, stopped.exit_code) == (False, 0)
+    assert engine.ensure_stopped(running.id, grace=5).exit_code == 0
+
+
+def test_an_app_that_hears_no_signal_is_killed_and_that_is_seen(engine: Engine, world: World) -> None:
+    assert engine.ensure_stopped(started(world, "noterm").id, grace=1).exit_code == 137
+
+
+@pytest.mark.parametrize("verb", ["start", "stop", "restart", "execute", "logs"])
+def test_a_container_that_is_not_there_is_not_found(world: World, verb: str) -> None:
+    with pytest.raises(NotFound):
+        CHANGES[verb](world.engine, f"{world.mark}--absent")
+
+
+def test_removing_what_is_not_there_is_fine(world: World) -> None:
+    world.engine.ensure_removed(f"{world.mark}--absent")
+
+
+def test_a_running_container_is_removed_and_may_be_removed_again(engine: Engine, world: World) -> None:
+    running = started(world)
+    engine.ensure_removed(running.id)
+    engine.ensure_removed(running.id)
+    assert engine.find_container(running.id) is None
+
+
+CHANGES: dict[str, Callable[[Engine, str], object]] = {
+    "start": lambda engine, name: engine.ensure_started(name),
+    "stop": lambda engine, name: engine.ensure_stopped(name, grace=1),
+    "remove": lambda engine, name: engine.ensure_removed(name),
+    "restart": lambda engine, name: engine.set_restart(name, always=True),
+    "execute": lambda engine, name: engine.execute(name, ["true"], timeout=5),
+    "logs": lambda engine, name: list(engine.logs(name)),
+}
+
+
+@pytest.mark.parametrize("verb", ["start", "stop", "remove", "restart", "execute"])
+@pytest.mark.parametrize("home", ["", "/srv/another"])
+def test_what_does_not_carry_this_homes_label_is_never_touched(world: World, verb: str, home: str) -> None:
+    stranger = world.stranger(f"{world.mark}-stranger", **({"deployctl.home": home} if home else {}))
+    with pytest.raises(NotPermitted):
+        CHANGES[verb](world.engine, stranger)
+    seen = world.engine.find_container(stranger)
+    assert seen is not None
+    assert seen.running
+
+
+@pytest.mark.parametrize("name", ["../images/web", "a/b", "a;b", "a\nb", "", "-a", "a?force=1", "a%2fb", "é1"])
+def test_what_is_no_name_never_reaches_the_engine(world: World, name: str) -> None:
+    for verb in CHANGES.values():
+        with pytest.raises(Invalid):
+            verb(world.engine, name)
+    with pytest.raises(Invalid):
+        world.engine.find_container(name)
+
+
+def test_a_container_is_found_by_full_id_and_exact_name_only(engine: Engine, world: World) -> None:
+    made = engine.ensure_created(container(world))
+    assert engine.find_container(made.id) == engine.find_container(made.name) == made
+    assert engine.find_container(made.id[:12]) is None
+    assert engine.find_container(made.name[:-1]) is None
+
+
+def test_only_this_homes_containers_are_listed_stopped_ones_too(engine: Engine, world: World) -> None:
+    running, ended = started(world), engine.ensure_created(container(world, number=2))
+    world.stranger(f"{world.mark}-stranger", **{"deployctl.home": "/srv/another"})
+    listed = {facts.id: facts for facts in engine.containers()}
+    assert set(listed) == {running.id, ended.id}
+    assert listed[running.id].running
+    assert listed[running.id].addresses == running.addresses
+    assert not listed[ended.id].running
+    assert listed[ended.id].image == ended.image
+
+
+def test_only_the_last_lines_are_logged_when_asked(engine: Engine, world: World) -> None:
+    seen = _ended(engine, started(world, "exitone"))
+    assert list(engine.logs(seen.id, tail=0)) == []
+    [line] = engine.logs(seen.id, tail=1)
+    assert line.stream in {"stdout", "stderr"}
+    assert line.at.endswith("Z")
+
+
+@pytest.mark.parametrize("code", [0, 7])
+def test_a_command_inside_a_container_tells_how_it_ended(engine: Engine, world: World, code: int) -> None:
+    program = "import sys; print('said'); sys.exit(int(sys.argv[1]))"
+    done = engine.execute(started(world).id, ["/usr/bin/python3", "-c", program, str(code)], timeout=20)
+    assert (done.exit_code, done.output) == (code, "said\n")
+
+
+def test_a_command_needs_a_running_container(engine: Engine, world: World) -> None:
+    made = engine.ensure_created(container(world))
+    with pytest.raises(DeployctlError, match="not running"):
+        engine.execute(made.id, ["true"], timeout=5)
+
+
+def test_restarting_may_be_switched_on_and_off_again(engine: Engine, world: World) -> None:
+    running = started(world)
+    for always in (True, True, False):
+        engine.set_restart(running.id, always=always)
+    seen = engine.find_container(running.id)
+    assert seen is not None
+    assert seen.running

@@ -1,0 +1,160 @@
+"""A command line with screens of a chosen kind and a home whose outside world is in memory; only the ledger is real."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from deployctl.cli.main import run
+from deployctl.cli.session import Session
+from deployctl.config_loader import app_names, load_checked_app
+from deployctl.domain.names import AppName
+from deployctl.domain.server import ServerSpec
+from deployctl.domain.traffic import Counters, Switched
+from deployctl.ledger.sqlite_ledger import SqliteLedger
+from deployctl.ports import Reporter, Services
+from deployctl.settings import Settings
+from deployctl.testing.fake_clock import FakeClock
+from deployctl.testing.fake_engine import FakeEngine
+from deployctl.testing.fake_guard import FakeGuard
+from deployctl.testing.fake_prober import FakeProber
+
+
+class Screen(io.StringIO):
+    """Text that was written to a stream of that kind."""
+
+    def __init__(self, text: str = "", *, tty: bool = False, encoding: str = "utf-8") -> None:
+        super().__init__(text)
+        self.tty, self.kind = tty, encoding
+
+    def isatty(self) -> bool:
+        return self.tty
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # StringIO says None
+        return self.kind
+
+
+class ScriptedTraffic:
+    """HAProxy as far as the command line can see it."""
+
+    def __init__(self) -> None:
+        self.map: dict[AppName, int] = {}
+        self.counted: dict[tuple[AppName, int], Counters] = {}
+
+    def ensure_up(self) -> bool:
+        return False
+
+    def sync(self) -> None:
+        """Nothing is generated."""
+
+    def routes(self) -> dict[AppName, int]:
+        return dict(self.map)
+
+    def switch(self, app: AppName, to: int | None) -> Switched:
+        was = self.map.pop(app, None)
+        if to is not None:
+            self.map[app] = to
+        return Switched(0.05, was, to)
+
+    def counters(self) -> dict[tuple[AppName, int], Counters]:
+        return dict(self.counted)
+
+    def in_flight(self, app: AppName, release: int) -> int:
+        return 0
+
+    def cut(self, app: AppName, release: int) -> None:
+        """Nothing is open."""
+
+    def drift(self) -> list[str]:
+        return []
+
+    def pid(self) -> int | None:
+        return 4711
+
+    def stop(self) -> None:
+        """Nothing runs."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What one command line answered."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        return cast("dict[str, Any]", json.loads(self.out))
+
+    @property
+    def both(self) -> str:
+        return self.out + self.err
+
+
+@dataclass
+class World:
+    """One home. `deployctl("status", "-o", "json")` runs a command line in it."""
+
+    home: Path
+    environ: dict[str, str] = field(default_factory=lambda: {"HOME": "/nonexistent"})
+    fails: Exception | None = None  # raised instead of connecting
+    connected: int = 0
+
+    def __post_init__(self) -> None:
+        self.settings = Settings(self.home)
+        self.clock = FakeClock()
+        self.engine = FakeEngine(str(self.home), clock=self.clock)
+        self.guard, self.prober, self.traffic = FakeGuard(), FakeProber(), ScriptedTraffic()
+        self.ledgers: list[SqliteLedger] = []
+
+    def add_app(self, name: str, *versions: str, port: int = 8000) -> None:
+        """Write the app's file and put images of these versions on the server."""
+        self.settings.config_dir.mkdir(parents=True, exist_ok=True)
+        self.settings.app_file(AppName(name)).write_text(
+            f'image = "acme/{name}"\nport = 80\nlisten = {port}\n'
+            'command = ["serve"]\n')
+        for version in versions:
+            self.engine.images.add(f"acme/{name}:{version}")
+
+    def connect(self, settings: Settings, reporter: Reporter) -> Services:
+        self.connected += 1
+        if self.fails is not None:
+            raise self.fails
+        settings.ensure_state()
+        ledger = SqliteLedger.open(settings.ledger, settings.home, now=self.clock.utc())
+        self.ledgers.append(ledger)
+        spec = ServerSpec()
+        return Services(
+            home=settings.home, spec=spec, engine=self.engine, traffic=self.traffic, prober=self.prober,
+            guard=self.guard, ledger=ledger, clock=self.clock, report=reporter, actor="mara (cli)", bridged=True,
+            app_spec=lambda app: load_checked_app(settings, app, spec), app_files=lambda: app_names(settings),
+        )  # fmt: skip
+
+    def deployctl(self, *argv: str, tty: bool = False, typed: str | None = None, encoding: str = "utf-8",
+                  **environ: str) -> Said:
+        """Run it. `typed` is what the person types; without it nobody is there to ask."""
+        out, err = Screen(tty=tty, encoding=encoding), Screen(tty=tty or typed is not None, encoding=encoding)
+        session = Session(connect=self.connect, out=out, err=err, stdin=Screen(typed or "", tty=typed is not None),
+                          environ={**self.environ, **environ}, cwd=self.home, home=str(self.home))
+        code = run(argv, session)
+        return Said(code, out.getvalue(), err.getvalue())
+
+
+@contextmanager
+def world(home: Path) -> Iterator[World]:
+    made = World(home.resolve())
+    try:
+        yield made
+    finally:
+        for ledger in made.ledgers:
+            ledger.close()
+
+
+Run = Callable[..., Said]
