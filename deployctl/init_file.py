@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
+from deployctl.domain.addresses import write_address
 from deployctl.domain.names import AppName, ImageRef, parse_path
 from deployctl.domain.quantities import write_size
 from deployctl.domain.release import Resources
@@ -35,28 +37,25 @@ def find_health_path(image: Image, *, port: int) -> str | None:
         return None
 
 
-def has_healthcheck(image: Image) -> bool:
-    return bool(image.healthcheck) and image.healthcheck != ("NONE",)
-
-
 def app_file_text(
     app: AppName,
     ref: ImageRef,
     *,
     port: int,
-    listen: int,
+    listen: tuple[str, int] | None,
     host: str | None = None,
     health_path: str | None = None,
     healthcheck: bool = False,
 ) -> str:
-    """Return the text of config/<app>.toml. `healthcheck`: the image's own check is used when no path is known."""
+    """Return the text of config/<app>.toml, reached by `listen`, by `host`, or by both.
+
+    `healthcheck`: the image brings a check of its own, which is used when no path is known.
+    """
     example = f"…/{ref.name.rpartition('/')[2]}:v2" if "/" in ref.name else f"{ref.name}:v2"
-    named = [(f'host = "{host}"', "the name that visitors use")] if host else []
     lines = [
         (f'image = "{ref.name}"', f"`deployctl upgrade {app} v2` runs {example}"),
         (f"port = {port}", "inside the container"),
-        (f"listen = {listen}", f'the stable address: 127.0.0.1:{listen}; "0.0.0.0:{listen}" for the world'),
-        *named,
+        *_reached_by(listen, host),
         ("[health]", "also: interval, timeout, deadline, rise, fall, start_grace"),
         _probe(health_path, healthcheck=healthcheck),
         ("[resources]", "also: cpus, pids"),
@@ -64,6 +63,16 @@ def app_file_text(
         ("[env]", 'variables, in quotes: MODE = "shop"'),
     ]
     return "".join(f"{text:<31} # {comment}\n" for text, comment in lines)
+
+
+def _reached_by(listen: tuple[str, int] | None, host: str | None) -> Iterator[tuple[str, str]]:
+    if listen and listen[0] == "127.0.0.1":
+        port = listen[1]
+        yield f"listen = {port}", f'the stable address: 127.0.0.1:{port}; "0.0.0.0:{port}" for the world'
+    elif listen:
+        yield f'listen = "{write_address(*listen)}"', "the stable address; a port alone means 127.0.0.1"
+    if host:
+        yield f'host = "{host}"', "the name that visitors use"
 
 
 def _probe(path: str | None, *, healthcheck: bool) -> tuple[str, str]:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
 
 from deployctl.cli.look import Look
 from deployctl.cli.times import took
@@ -57,16 +57,35 @@ class Ticker:
             self.thread.join(timeout=5)
 
 
+class Harmless:
+    """A stream that may be gone: what cannot be written is not. rich would end the process instead."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.encoding = getattr(stream, "encoding", None) or "utf-8"
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):
+            self.stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self.stream.flush()
+
+    def isatty(self) -> bool:
+        return True
+
+
 class Lines:
     """Writes whole lines to a stream that may be gone."""
 
     def __init__(self, stream: TextIO, look: Look) -> None:
-        self.stream, self.look = stream, look
+        self.stream, self.look = Harmless(stream), look
 
     def write(self, *lines: str) -> None:
-        with suppress(OSError, ValueError):
-            self.stream.write(self.look.finish([*lines]))
-            self.stream.flush()
+        self.stream.write(self.look.finish([*lines]))
+        self.stream.flush()
 
 
 class Quiet:
@@ -197,7 +216,7 @@ class Live:
         if step is None or self.drawn is not None:
             return
         live = _spinner(self.lines, self._frame)
-        with self.lock, suppress(OSError, ValueError):
+        with self.lock:
             if self.step is step:
                 live.start()
                 self.drawn = live
@@ -209,14 +228,14 @@ class Live:
         return f"{step.kind.capitalize():<8}  {self.last}  {took((time.monotonic() - self.since) * 1000)}"
 
     def _stop(self) -> None:
-        with self.lock, suppress(OSError, ValueError):
+        with self.lock:
             self.step, drawn, self.drawn = None, self.drawn, None
             if drawn is not None:
                 drawn.stop()
 
     def _above(self, text: str) -> None:
         """Write a line above the spinner."""
-        with self.lock, suppress(OSError, ValueError):
+        with self.lock:
             if self.drawn is not None:
                 self.drawn.console.print(self.lines.look.say(text), markup=False, highlight=False)
                 return
@@ -240,7 +259,7 @@ def _spinner(lines: Lines, frame: Callable[[], str]) -> RichLive:
             self.spinner.update(text=words)
             return self.spinner
 
-    console = Console(file=lines.stream, width=lines.look.width, force_terminal=True, highlight=False,
+    console = Console(file=cast("TextIO", lines.stream), width=lines.look.width, force_terminal=True, highlight=False,
                       color_system="standard" if lines.look.colour else None)
     return RichLive(Line(), console=console, transient=True, refresh_per_second=8, redirect_stdout=False,
                     redirect_stderr=False)

@@ -63,7 +63,7 @@ def preview_text(preview: Preview, look: Look) -> list[str]:
     """Return the plan, numbered, and what it would bring back."""
     plan = preview.plan
     if not plan.steps:
-        return [f"{plan.summary}: nothing to do.", *_warned(preview.warnings, look)]
+        return [f"{plan.summary}. Nothing to do.", *_warned(preview.warnings, look)]
     how = " (warm: nothing has to boot)" if plan.warm else ""
     lines = [f"Would do {plan.summary}{how}"]
     lines += [f"  {n:>2}. {step.kind.capitalize():<8} {step.sentence}" for n, step in enumerate(plan.steps, 1)]

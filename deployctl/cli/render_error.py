@@ -44,6 +44,8 @@ def serving_sentence(serving: Mapping[str, Any]) -> str:
 
 def _remedy(line: str) -> str:
     words = line.split()
+    if "--lock-wait" in words:
+        return f"Wait: {line}"
     if words[:1] == ["deployctl"]:
         return f"{_LABELS.get(words[1], 'Next') if len(words) > 1 else 'Next'}: {line}"
     return f"Run: {line}" if _PROGRAM.match(line) else line[:1].upper() + line[1:]

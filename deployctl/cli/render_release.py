@@ -143,9 +143,9 @@ def _named(view: DiffView) -> str:
 
 
 def _difference(line: DiffLine) -> str:
-    name = "" if line.name == line.group else line.name
     if line.sign == "~":
-        return f"~ {name} {line.before} → {line.after}".replace("  ", " ", 1)
+        name = [] if line.name == line.group else [line.name]
+        return " ".join(["~", *name, f"{line.before} → {line.after}"])
     value = line.after if line.sign == "+" else line.before
     return f"{line.sign} {line.name}" + (f"={value}" if value is not None else "")
 

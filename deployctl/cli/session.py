@@ -98,7 +98,8 @@ class Session:
             for item in told[many] if many and self.output == "jsonl" else [told]:
                 self.write(json_line(item, look))
         elif self.output == "tsv":
-            self.write("".join(f"{line}\n" for line in _tsv_lines(as_json, table, replace(look, relative=False, signs=False))))
+            lines = _tsv_lines(as_json, table, replace(look, relative=False, signs=False))
+            self.write("".join(f"{line}\n" for line in lines))
         else:
             self.write(look.finish(text(look)))
 

@@ -53,11 +53,14 @@ def _refusal(client: Any, images: Sequence[Image], *, with_layers: bool) -> str 
 
 @contextmanager
 def _errors(doing: str) -> Iterator[None]:
-    from docker.errors import DockerException
+    from docker.errors import APIError, DockerException
     from requests.exceptions import RequestException
 
     try:
         yield
+    except APIError as e:
+        kind = EngineRefused if e.is_client_error() else EngineUnavailable
+        raise kind(f"cannot {doing}: {e.explanation}", remedy=["docker info"]) from e
     except (DockerException, RequestException) as e:
         raise EngineUnavailable(f"cannot {doing}: {e}", remedy=["docker info"]) from e
 

@@ -66,7 +66,7 @@ def _files() -> dict[str, Content]:
     interpreter, modules = _interpreter(), _extension_modules()
     binaries = [interpreter, *modules]
     files: dict[str, Content] = {str(path): (loadable(path.read_bytes()), 0o755) for path in binaries}
-    files |= {str(path): (loadable(path.read_bytes()), 0o755) for path in _libraries(binaries)}
+    files |= {str(path): (loadable(path.read_bytes()), 0o755) for path in library_closure(binaries)}
     files |= _compiled(_stdlib())
     if str(interpreter) != PYTHON:
         files[PYTHON] = Link(str(interpreter))
@@ -78,7 +78,7 @@ def _extension_modules() -> list[Path]:
     return sorted(path for path in folder.glob("*.so") if not _MODULES_LEFT_OUT.match(path.name))
 
 
-def _libraries(binaries: Sequence[Path]) -> set[Path]:
+def library_closure(binaries: Sequence[Path]) -> set[Path]:
     """Return all that the loader would load for these, itself included, by the paths it looks them up by."""
     listing = subprocess.run(["ldd", *map(str, binaries)], capture_output=True, text=True, check=False)
     found = {Path(match[1]) for match in _LIBRARY.finditer(listing.stdout)}

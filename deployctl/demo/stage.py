@@ -111,3 +111,8 @@ def _unguard(guard: LinuxGuard, subnet: str) -> None:
 def running_home(folder: Path) -> bool:
     """Tell whether a demo was set up in that folder."""
     return (folder / "config" / "server.toml").is_file()
+
+
+def engine_version() -> str:
+    """Return the version of the engine that the demo and the benchmarks run on."""
+    return DockerEngine("/", ServerSpec(), os.environ).info().version

@@ -26,6 +26,13 @@ def parse_listen(value: object, *, field: str = "listen") -> tuple[str, int]:
     return address, parse_port_text(found["port"], field=field)
 
 
+def parse_listen_text(text: str, *, field: str = "listen") -> tuple[str, int]:
+    """Return address and port as typed on a command line, where a port has no quotes to leave out."""
+    if re.fullmatch(r"[0-9]+", text):
+        return "127.0.0.1", parse_port_text(text, field=field)
+    return parse_listen(text, field=field)
+
+
 def _guess(value: str) -> str | None:
     found = re.fullmatch(r"(localhost|\*|):([1-9][0-9]{0,4})", value)
     if found is None:

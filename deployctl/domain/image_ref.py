@@ -18,9 +18,11 @@ _REGISTRY = Grammar(
     "A registry is a host name or an IPv4 address, with a port if needed: registry.example.com:5000.",
 )
 _PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+# What Docker takes for a registry: it has a dot or a port, or is `localhost`.
+_FIRST = r"localhost(?::[0-9]+)?|[a-z0-9-]*\.[a-z0-9.-]*(?::[0-9]+)?|[a-z0-9-]+:[0-9]+"
 _IMAGE = Grammar(
     "an image reference",
-    rf"(?=.{{1,456}}\Z)(?P<name>(?:(?P<first>[a-z0-9.-]+(?::[0-9]+)?)/)?{_PART}(?:/{_PART})*)"
+    rf"(?=.{{1,456}}\Z)(?P<name>(?:(?P<first>{_FIRST})/)?{_PART}(?:/{_PART})*)"
     r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?",
     "An image reference is [registry/]name[:tag][@sha256:64 hex digits], all but the tag in lower case.",
 )
@@ -63,8 +65,8 @@ def _without_scheme(text: str) -> str:
 
 
 def _split(name: str, first: str | None, field: str) -> tuple[str, str]:
-    """Tell registry and repository apart as Docker does: a registry has a dot or a port, or is `localhost`."""
-    if first is None or not (first == "localhost" or re.search(r"[.:]", first)):
+    """Return registry and repository; a name without a registry is one of Docker Hub."""
+    if first is None:
         return DOCKER_HUB, name if "/" in name else f"library/{name}"
     repository = name.removeprefix(f"{first}/")
     registry = parse_registry(first, field=field)

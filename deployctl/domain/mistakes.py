@@ -17,6 +17,7 @@ from deployctl.domain.fields import Wrong
 from deployctl.domain.grammar import shown
 from deployctl.errors import Invalid
 
+TOLD = 50  # of a file that is no app's file at all, the first are enough
 T = TypeVar("T", bound=BaseModel)
 Raw = Mapping[str, Any]
 Rules = Callable[[Raw], Iterable[tuple[str, str]]]
@@ -49,9 +50,9 @@ def invalid(where: str, mistakes: Sequence[Mistake]) -> Invalid:
     grammar = list(dict.fromkeys(line for one in mistakes for line in one.remedy[1:]))
     if len(mistakes) == 1:
         return Invalid(f"{where}: {mistakes[0].line}", remedy=grammar or [f"Edit {where}"])
-    keys = ", ".join(one.key for one in mistakes[:5]) + (", …" if len(mistakes) > 5 else "")
+    keys = ", ".join(one.key for one in mistakes[:5]) + (", and more" if len(mistakes) > 5 else "")
     error = Invalid(f"{where} has {len(mistakes)} mistakes: {keys}.", remedy=grammar or [f"Edit {where}"])
-    error.details = [f"{where}: {one.line}" for one in mistakes]
+    error.details = [f"{where}: {one.line}" for one in mistakes[:TOLD]]
     return error
 
 

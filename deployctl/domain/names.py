@@ -53,8 +53,8 @@ _USER = Grammar(
 )
 _DIRECTORY = Grammar(
     "a folder inside the container",
-    r"(?!.*/\.\.?(?:/|\Z))(?:/[^/\x00-\x1f\x7f\ud800-\udfff]{1,255}){1,64}|/",
-    "A folder starts with /, has no empty part, no . or .. and no control character, and does not end with /.",
+    r"(?!.*/\.\.?(?:/|\Z))(?:/[ -.0-~]{1,255}){1,64}|/",
+    "A folder starts with /, has visible ASCII characters only and no empty part, no . and no .. in it.",
 )
 _SIGNAL = Grammar(
     "a stop signal",

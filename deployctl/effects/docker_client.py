@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from deployctl.domain.server import ServerSpec
 from deployctl.effects.docker_address import engine_address, socket_path
-from deployctl.effects.docker_errors import EngineSilent, translated
+from deployctl.effects.docker_errors import EngineConflict, EngineSilent, translated
 from deployctl.effects.docker_reader import Reader, SdkReader, SocketReader
 from deployctl.errors import EngineUnavailable
 
@@ -32,7 +32,7 @@ class DockerClient:
         self.timeout = spec.engine_timeout
         self.local = socket_path(self.address) is not None
         self._environ = dict(environ)
-        self._sleep = sleep
+        self.sleep = sleep
         self._api: APIClient | None = None
         path = socket_path(self.address)
         self.reader: Reader = SdkReader(self.sdk, self.address) if path is None else SocketReader(path)
@@ -47,20 +47,20 @@ class DockerClient:
 
         try:
             return once()
-        except EngineSilent:
-            raise  # it may be at work: asking again would wait as long, and change nothing
-        except EngineUnavailable:
-            self._sleep(FIRST_PAUSE)
+        except (EngineUnavailable, EngineConflict) as e:
+            if not _may_pass(e):
+                raise
+            self.sleep(FIRST_PAUSE)
         return self._again(once)
 
     def _again(self, once: Callable[[], T]) -> T:
         from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 
         retrying = Retrying(
-            retry=retry_if_exception(lambda e: isinstance(e, EngineUnavailable) and not isinstance(e, EngineSilent)),
+            retry=retry_if_exception(_may_pass),
             stop=stop_after_attempt(MORE_TRIES),
             wait=wait_exponential(multiplier=2 * FIRST_PAUSE, max=2) + wait_random(0, FIRST_PAUSE),
-            sleep=self._sleep,
+            sleep=self.sleep,
             reraise=True,
         )
         return retrying(once)
@@ -89,3 +89,8 @@ class DockerClient:
         if self._api is not None:
             self._api.close()
             self._api = None
+
+
+def _may_pass(error: BaseException) -> bool:
+    """A silent engine may be at work: asking again would wait as long, and change nothing."""
+    return isinstance(error, (EngineUnavailable, EngineConflict)) and not isinstance(error, EngineSilent)

@@ -12,7 +12,6 @@ from deployctl.domain.server import ServerSpec
 from deployctl.effects import docker_facts as facts
 from deployctl.effects import docker_words as words
 from deployctl.effects.docker_client import DockerClient
-from deployctl.effects.docker_errors import EngineConflict
 from deployctl.effects.docker_reader import quoted, with_query
 from deployctl.errors import EngineRefused, Invalid, NotFound, NotPermitted
 from deployctl.ports import (
@@ -113,20 +112,18 @@ class DockerEngine:
     # -- networks -------------------------------------------------------------------------------------------------
     def ensure_network(self, spec: NetworkSpec) -> None:
         options, ipam = words.network_options(spec)
+        more: dict[str, Any] = {"options": options, "ipam": ipam, "labels": self._labels(spec.labels)}
 
         def create(api: APIClient) -> None:
-            if self._find_network(spec.name) is None:
-                arguments: dict[str, Any] = {"options": options, "ipam": ipam, "labels": self._labels(spec.labels)}
-                api.create_network(spec.name, "bridge", check_duplicate=True, **arguments)
+            found = self._find_network(spec.name)
+            if found is None:
+                api.create_network(spec.name, "bridge", check_duplicate=True, **more)
+            else:
+                self._require_same(spec, found)
 
-        with suppress(EngineConflict):  # somebody was faster: what is there now decides
-            self._docker.change(f"create network {spec.name}", create)
-        self._require_network(spec)
+        self._docker.change(f"create network {spec.name}", create)
 
-    def _require_network(self, spec: NetworkSpec) -> None:
-        found = self._find_network(spec.name)
-        if found is None:
-            raise EngineRefused(f"network {spec.name} was made, and is gone again")
+    def _require_same(self, spec: NetworkSpec, found: Mapping[str, Any]) -> None:
         there, remedy = facts.network_facts(found), [f"docker network inspect {spec.name}"]
         if there.labels.get(words.HOME) != self._home:
             raise EngineRefused(f"a network {spec.name} exists already and is not ours", remedy=remedy)
@@ -145,32 +142,28 @@ class DockerEngine:
 
     # -- containers -----------------------------------------------------------------------------------------------
     def ensure_created(self, spec: ContainerSpec) -> ContainerFacts:
-        words.require_container(spec.name)
+        def create(api: APIClient) -> ContainerFacts:
+            there = self._find(spec.name, within=self._docker.timeout)
+            return self._create(api, spec) if there is None else self._adopt(spec, there)
 
-        def create(api: APIClient) -> str:
-            image = self._find_image(spec.bundle.digest, within=self._docker.timeout)
-            if image is None:
-                raise NotFound(f"the image of {spec.name}, {spec.bundle.digest}, is not on this server")
-            request = words.container_request(spec, words.silenced(image) | self._labels(spec.labels))
-            create_from: Any = api.create_container_from_config  # has no types
-            return str(create_from(request, spec.name)["Id"])
+        return self._docker.change(f"create {spec.name}", create)
 
-        try:
-            return self._require(self._docker.change(f"create {spec.name}", create))
-        except EngineConflict as e:  # a stranger's, or ours: the answer to an earlier try got lost
-            return self._adopt(spec, e)
+    def _create(self, api: APIClient, spec: ContainerSpec) -> ContainerFacts:
+        image = self._find_image(spec.bundle.digest, within=self._docker.timeout)
+        if image is None:
+            raise NotFound(f"the image of {spec.name}, {spec.bundle.digest}, is not on this server")
+        request = words.container_request(spec, words.silenced(image) | self._labels(spec.labels))
+        create_from: Any = api.create_container_from_config  # has no types
+        return self._require(str(create_from(request, spec.name)["Id"]))
 
-    def _adopt(self, spec: ContainerSpec, conflict: EngineConflict) -> ContainerFacts:
-        there = self._find(spec.name, within=self._docker.timeout)
-        if there is None:
-            raise conflict
+    def _adopt(self, spec: ContainerSpec, there: ContainerFacts) -> ContainerFacts:
         wanted = {**spec.labels, words.HOME: self._home}
         if there.image != spec.bundle.digest or any(there.labels.get(key) != text for key, text in wanted.items()):
             raise EngineRefused(
-                f"a container named {spec.name} exists already and is not the one that is wanted: {there.id[:12]} "
-                f"of image {there.image.removeprefix('sha256:')[:12]}",
+                f"a container named {spec.name} exists already and is not the one that is wanted: "
+                f"{there.id[:12]}, made of image {there.image.removeprefix('sha256:')[:12]}",
                 remedy=[f"docker inspect {spec.name}"],
-            ) from conflict
+            )
         return there
 
     def ensure_started(self, container: str) -> ContainerFacts:

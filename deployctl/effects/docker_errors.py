@@ -44,6 +44,7 @@ _GONE_FOR_A_MOMENT = re.compile(
     r"is already in progress|shutting down|containerd is not running|containerd\.sock|context canceled|grpc: the "
     r"connection|Cannot connect to the Docker daemon|transport is closing"
 )
+_TAKEN = re.compile(r"^Conflict\. The (?:container )?name|network with name \S+ already exists|Pool overlaps")
 _NO_SUCH = re.compile(r"^No such (?:image|container|exec instance)|^reference does not exist", re.IGNORECASE)
 _NO_ACCESS = re.compile(
     r"unauthorized|no basic auth credentials|authentication required|incorrect username or password|"
@@ -62,7 +63,7 @@ class EngineSilent(EngineUnavailable):
 
 
 class EngineConflict(EngineRefused):
-    """The name is taken: perhaps by ourselves, when an earlier answer got lost."""
+    """Name or subnet are taken: perhaps by what we asked for ourselves, when its answer got lost. Look again."""
 
 
 def unavailable(address: str, reason: str, *, silent: bool = False) -> EngineUnavailable:
@@ -103,7 +104,7 @@ def from_answer(status: int, said: str, *, doing: str, address: str) -> Deployct
         return NotPermitted(f"{doing}: {clear(said)}")
     if "no space left on device" in said:
         return EngineRefused(f"{doing}: {clear(said)}", remedy=["docker system df", "deployctl prune"])
-    return (EngineConflict if status == 409 else EngineRefused)(f"{doing}: {clear(said)}")
+    return (EngineConflict if _TAKEN.search(said) else EngineRefused)(f"{doing}: {clear(said)}")
 
 
 def clear(said: str) -> str:

@@ -134,12 +134,12 @@ _RULES = r"""
   acl baked var(txn.baked) -m found
   http-request set-var(txn.release) var(txn.baked) if baked
   acl crumbs req.cook(dctl_v) -m found
-  http-request replace-header Cookie "^(.*); *dctl_v *=[^;]*(.*)$" "\1\2" if crumbs !baked
-  http-request replace-header Cookie "^ *dctl_v *=[^;]*;? *(.*)$" "\1" if crumbs !baked
+  http-request replace-header Cookie '^(.*); *dctl_v *=[^;]*(.*)$' '\1\2' if crumbs !baked
+  http-request replace-header Cookie '^ *dctl_v *=[^;]*;? *(.*)$' '\1' if crumbs !baked
   http-request del-header Cookie if crumbs !baked
   http-request del-header Cookie if { req.fhdr(Cookie) -m len 0 }
   acl routed var(txn.release) -m found
-  http-request return status 503 content-type text/plain hdr Retry-After 5 string "Nobody serves.\n" unless routed
+  http-request return status 503 content-type text/plain hdr Retry-After 5 string "No release serves.\n" unless routed
   http-request set-var(txn.server) var(txn.app),concat(.,txn.release)
   http-response set-header X-Deployctl-Version %[var(txn.server),map_str(version.map)]
   default_backend apps""".lstrip("\n")

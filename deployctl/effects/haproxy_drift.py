@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from deployctl.domain.traffic import TrafficTable
+from deployctl.effects import haproxy_answers as answers
 from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.haproxy_runtime import needs_correction
@@ -22,7 +23,7 @@ class Facts:
     running_token: str | None
     on_disk: Mapping[str, Map | None]
     running: Mapping[str, Map]
-    servers: Mapping[str, wire.Server]
+    servers: Mapping[str, answers.Server]
 
 
 def find_drift(table: TrafficTable, facts: Facts) -> list[str]:

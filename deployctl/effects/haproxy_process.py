@@ -11,6 +11,7 @@ import signal
 from pathlib import Path
 
 from deployctl.domain.server import ServerSpec
+from deployctl.effects import haproxy_answers as answers
 from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.haproxy_home import HaproxyHome
 from deployctl.effects.haproxy_master import find_master, members, send
@@ -31,17 +32,17 @@ class HaproxyProcess:
     def __init__(self, home: HaproxyHome, spec: ServerSpec, sockets: HaproxySockets, clock: Clock) -> None:
         self._home, self._spec, self._sockets, self._clock = home, spec, sockets, clock
 
-    def find_processes(self) -> wire.Processes | None:
+    def find_processes(self) -> answers.Processes | None:
         """Return master and workers, as the master tells them; None when it does not answer."""
         try:
-            return wire.parse_processes(self._sockets.master(wire.SHOW_PROCESSES))
+            return answers.parse_processes(self._sockets.master(wire.SHOW_PROCESSES))
         except ProxyUnavailable:
             return None
 
     def find_token(self) -> str | None:
         """Return which configuration the worker was started with; None when it does not answer."""
         try:
-            return wire.parse_description(self._sockets.worker(wire.SHOW_INFO))
+            return answers.parse_description(self._sockets.worker(wire.SHOW_INFO))
         except ProxyUnavailable:
             return None
 
@@ -128,7 +129,7 @@ class HaproxyProcess:
                 raise _refused("HAProxy refused the configuration and goes on with the former one", said)
             self._clock.sleep(_TICK)
 
-    def _has_failed(self, before: wire.Processes | None) -> bool:
+    def _has_failed(self, before: answers.Processes | None) -> bool:
         after = self.find_processes()
         return after is not None and before is not None and after.failed > before.failed
 
@@ -139,14 +140,14 @@ class HaproxyProcess:
 
 
 def _refused(what: str, said: str) -> ProxyUnavailable:
-    reasons = wire.parse_reasons(said) or [said.strip() or "it gave no reason"]
+    reasons = answers.parse_reasons(said) or [said.strip() or "it gave no reason"]
     error = ProxyUnavailable(f"{what}: {'; '.join(map(_with_holder, reasons))}", remedy=["deployctl doctor"])
     error.details = said.strip().splitlines()[-20:]
     return error
 
 
 def _with_holder(reason: str) -> str:
-    port = wire.find_port(reason)
+    port = answers.find_port(reason)
     holder = find_port_holder(port) if port is not None else None
     return f"{reason}, held by {holder}" if holder else reason
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from deployctl.domain.traffic import Backend
+from deployctl.effects import haproxy_answers as answers
 from deployctl.effects import haproxy_wire as wire
 from deployctl.errors import SwitchRefused
 from deployctl.ports import Clock
@@ -21,10 +22,10 @@ class HaproxyRuntime:
 
     # -- maps -----------------------------------------------------------------------------------------------------
     def entries(self, name: str) -> dict[str, str]:
-        return wire.parse_map(self._ask(wire.show_map(name)))
+        return answers.parse_map(self._ask(wire.show_map(name)))
 
     def find_entry(self, name: str, key: str) -> str | None:
-        return wire.parse_entry(self._ask(wire.get_entry(name, key)))
+        return answers.parse_entry(self._ask(wire.get_entry(name, key)))
 
     def put_entry(self, name: str, key: str, value: str | None) -> None:
         """Set, add or (None) remove one entry. SwitchRefused when HAProxy does not say the same afterwards."""
@@ -55,8 +56,8 @@ class HaproxyRuntime:
             raise SwitchRefused(f"HAProxy did not take over {name}", remedy=["deployctl doctor"])
 
     # -- servers --------------------------------------------------------------------------------------------------
-    def servers(self) -> dict[str, wire.Server]:
-        return wire.parse_servers(self._ask(wire.SHOW_SERVERS))
+    def servers(self) -> dict[str, answers.Server]:
+        return answers.parse_servers(self._ask(wire.SHOW_SERVERS))
 
     def ensure_ready(self, server: str) -> bool:
         """Let a server take requests; False when HAProxy has no such server."""
@@ -73,7 +74,7 @@ class HaproxyRuntime:
             if needs_correction(found.get(name), backend):
                 raise SwitchRefused(f"HAProxy did not take server {name}: {said.get(name) or 'it gave no reason'}")
 
-    def _correct(self, server: wire.Server | None, backend: Backend) -> str:
+    def _correct(self, server: answers.Server | None, backend: Backend) -> str:
         """Return what HAProxy said to it; nothing when there was nothing to correct."""
         said: list[str] = []
         if server is None:
@@ -99,10 +100,10 @@ class HaproxyRuntime:
         return "Server deleted" in said or "No such server" in said
 
 
-def needs_correction(server: wire.Server | None, backend: Backend) -> bool:
+def needs_correction(server: answers.Server | None, backend: Backend) -> bool:
     """Tell whether HAProxy lacks the server, keeps it from requests or has it at another address."""
     return server is None or not server.ready or not _is_at(server, backend)
 
 
-def _is_at(server: wire.Server, backend: Backend) -> bool:
+def _is_at(server: answers.Server, backend: Backend) -> bool:
     return (server.address, server.port) == (wire.require_address(backend.address), backend.port)

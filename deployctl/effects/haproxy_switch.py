@@ -14,6 +14,7 @@ from pathlib import Path
 from deployctl.domain.names import AppName
 from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import Counters, Switched, TrafficTable
+from deployctl.effects import haproxy_answers as answers
 from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.bridge import is_up
@@ -21,16 +22,14 @@ from deployctl.effects.haproxy_drift import Facts, find_drift
 from deployctl.effects.haproxy_files import (
     HaproxyFiles,
     first_release,
-    kept_routes,
     releases,
-    remembered_routes,
-    routed_servers,
 )
 from deployctl.effects.haproxy_home import HaproxyHome, proxy_lock
-from deployctl.effects.haproxy_master import ensure_pid_file, find_master
+from deployctl.effects.haproxy_master import find_master
 from deployctl.effects.haproxy_process import HaproxyProcess
 from deployctl.effects.haproxy_runtime import HaproxyRuntime
 from deployctl.effects.haproxy_socket import HaproxySockets
+from deployctl.effects.haproxy_upkeep import HaproxyUpkeep
 from deployctl.errors import DeployctlError, ProxyUnavailable, SwitchRefused
 from deployctl.ports import Clock, Traffic
 
@@ -45,6 +44,7 @@ class HaproxyTraffic(Traffic):
         self._process = HaproxyProcess(self._home, spec, self._sockets, clock)
         self._runtime = HaproxyRuntime(self._sockets.worker, clock)
         self._files = HaproxyFiles(self._home, spec)
+        self._upkeep = HaproxyUpkeep(self._home, self._process, self._runtime, self._files, table)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -56,7 +56,7 @@ class HaproxyTraffic(Traffic):
         """Move the app's traffic. On any failure the former route is put back, in the file and in HAProxy."""
         value = None if to is None else str(wire.require_number(to))
         with self._locked():
-            self._ensure_up()
+            self._upkeep.ensure_up()
             if to is not None:
                 self._require_servable(wire.server_name(app, to))
             was = self._runtime.find_entry(wire.ROUTE, wire.require_app(app))
@@ -92,13 +92,14 @@ class HaproxyTraffic(Traffic):
     def _require_servable(self, server: str) -> None:
         """Make sure that HAProxy has this server ready and that its bridge is there. No full table unless it lacks."""
         if not self._is_ready(server):
-            self._sync()
+            self._upkeep.sync()
             if not self._is_ready(server):
                 raise SwitchRefused(f"HAProxy has no server {server}", remedy=["deployctl status"])
         line = config.find_server(self._files.configuration(), server)
         if line is not None and line.bridge is not None and not is_up(line.bridge):
             raise SwitchRefused(
-                f"{server} cannot be reached: its bridge {line.bridge} is not up", remedy=[f"ip link show {line.bridge}"]
+                f"{server} cannot be reached: its bridge {line.bridge} is not up",
+                remedy=[f"ip link show {line.bridge}"],
             )
 
     def _is_ready(self, server: str) -> bool:
@@ -109,94 +110,13 @@ class HaproxyTraffic(Traffic):
     def ensure_up(self) -> bool:
         """Start a dead HAProxy, adopt a living one, and give either the files and sockets that it lacks."""
         with self._locked():
-            return self._ensure_up()
-
-    def _ensure_up(self) -> bool:
-        self._revive_master_socket()
-        if not self._process.alive():
-            self._start()
-            return True
-        if not self._files.complete():
-            self._write_all()
-        ensure_pid_file(self._home)
-        return False
-
-    def _revive_master_socket(self) -> None:
-        if self._home.master.exists():
-            return
-        master = find_master(self._home)
-        if master is not None:  # else it is simply not running
-            self._write_all()
-            self._process.revive_master_socket(master)
-
-    def _start(self) -> None:
-        """Start it from what lies there; where that is incomplete or refused, from what the ledger says."""
-        if not self._files.complete() or not self._files.find_map(wire.ROUTE):
-            self._write_all()
-        try:
-            self._process.start()
-        except ProxyUnavailable:
-            if not self._write_all():
-                raise
-            self._process.start()
-
-    def _write_all(self) -> bool:
-        """Write every file. True when anything differed."""
-        table = self._table()
-        differed = self._files.write_routes(kept_routes(self._known_routes(table), table))
-        return self._files.write(table) or differed
-
-    def _known_routes(self, table: TrafficTable) -> dict[str, str]:
-        """Return who serves by HAProxy's word; where it is silent by its file, where that is lost by the ledger."""
-        try:
-            return self._runtime.entries(wire.ROUTE)
-        except ProxyUnavailable:
-            return self._files.find_map(wire.ROUTE) or remembered_routes(table)
-
-    def _keep_routes(self, table: TrafficTable) -> dict[str, str]:
-        """Make the file of the routes say what HAProxy does, for apps that are still there; return them."""
-        routes = kept_routes(self._runtime.entries(wire.ROUTE), table)
-        self._files.write_routes(routes)
-        return routes
+            return self._upkeep.ensure_up()
 
     def sync(self) -> None:
         """Make HAProxy and its files carry the ledger's table; whose turn it is to serve stays as it is."""
         with self._locked():
-            self._ensure_up()
-            self._sync()
-
-    def _sync(self) -> None:
-        table = self._table()
-        routes = self._keep_routes(table)
-        refused = self._reload_if_due(table)
-        self._apply(table, routes)
-        if refused is not None:
-            raise refused
-
-    def _reload_if_due(self, table: TrafficTable) -> ProxyUnavailable | None:
-        """Write the files; reload when HAProxy was started with another head. Return why it refused, if it did."""
-        former = self._files.configuration()
-        self._files.write(table)
-        wanted = self._files.configuration()
-        token = config.token_of(wanted) or ""
-        if self._process.find_token() == token:
-            return None
-        try:
-            self._process.reload(token)
-        except ProxyUnavailable as e:
-            if former:  # a restart must come up without what HAProxy does not want
-                self._files.write_configuration(config.keep_head(former, wanted))
-            return e
-        return None
-
-    def _apply(self, table: TrafficTable, routes: dict[str, str]) -> None:
-        """Tell the worker what the files say. First what may be needed, last what is needed no more."""
-        wanted = {wire.backend_name(backend): backend for backend in table.backends}
-        self._runtime.ensure_servers(wanted)
-        for name, entries in config.maps(table).items():
-            self._runtime.fill_map(name, entries)
-        self._runtime.fill_map(wire.ROUTE, routes)
-        self._runtime.remove_servers(self._runtime.servers().keys() - wanted.keys() - routed_servers(routes))
+            self._upkeep.ensure_up()
+            self._upkeep.sync()
 
     # -- what HAProxy says ----------------------------------------------------------------------------------------
     def routes(self) -> dict[AppName, int]:
@@ -207,7 +127,7 @@ class HaproxyTraffic(Traffic):
     def counters(self) -> dict[tuple[AppName, int], Counters]:
         """Return what the worker counted for each server, in one pass."""
         with self._locked():
-            counted = wire.parse_stat(self._sockets.worker(wire.show_stat()))
+            counted = answers.parse_stat(self._sockets.worker(wire.show_stat()))
         named = ((name.rpartition("."), counters) for name, counters in counted.items())
         return {(AppName(app), int(number)): counters for (app, _, number), counters in named if number.isdecimal()}
 
@@ -218,7 +138,7 @@ class HaproxyTraffic(Traffic):
             line = config.find_server(self._files.configuration(), server)
             show = wire.show_stat() if line is None else wire.show_stat(line.id)
             replies = [self._sockets.worker(show), *(self._sockets.leaving(pid, show) for pid in self._leaving())]
-        counted = [wire.parse_stat(reply).get(server, Counters()) for reply in replies]
+        counted = [answers.parse_stat(reply).get(server, Counters()) for reply in replies]
         return sum(counters.in_flight for counters in counted)
 
     def _leaving(self) -> tuple[int, ...]:

@@ -55,7 +55,7 @@ def preview_rollback(app: AppName, s: Services, *, version: Version | None = Non
 def choose_target(facts: Facts, version: Version | None) -> Release:
     """Return the release to go back to. Raises NothingToGoBackTo, NotFound or OnHold with the reason."""
     if version is None:
-        return _previous(facts)
+        return _before_this(facts)
     release = facts.newest_proven(version)
     if release is None:
         if any(r.version == version for r in facts.releases.values()):
@@ -67,7 +67,7 @@ def choose_target(facts: Facts, version: Version | None) -> Release:
     return release
 
 
-def _previous(facts: Facts) -> Release:
+def _before_this(facts: Facts) -> Release:
     found = find_previous(facts)
     if found is None:
         raise NothingToGoBackTo(f"{facts.app.name} has nothing to roll back to: {why_nothing(facts)}. Nothing was done.",

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from ipaddress import IPv4Network
-from typing import Protocol
+from typing import Any, Protocol
 
 import docker
 from docker.errors import NotFound as DockerNotFound
@@ -116,7 +116,8 @@ class DockerWorld:
         self.published: list[str] = []
 
     def image(self, name: str) -> str:
-        return str(self.api.inspect_image(images.ensure_image(name, base_url=self.url))["Id"])
+        inspect: Any = self.api.inspect_image  # has no types
+        return str(inspect(images.ensure_image(name, base_url=self.url))["Id"])
 
     def port(self) -> int:
         return support.free_port()
@@ -146,9 +147,8 @@ class DockerWorld:
         self.stub.close()
 
     def away(self) -> Engine:
-        return DockerEngine(
-            self.home, ServerSpec(engine_url="unix:///nonexistent/docker.sock"), {}, sleep=lambda s: None
-        )
+        nowhere = ServerSpec(engine_url="unix:///nonexistent/docker.sock")
+        return DockerEngine(self.home, nowhere, {}, sleep=lambda seconds: None)
 
     def clean(self) -> None:
         self.docker.close()

@@ -91,7 +91,8 @@ class StubRegistry:
                 if self.command == "GET":
                     self.wfile.write(body)
 
-            do_HEAD = do_GET
+            def do_HEAD(self) -> None:
+                self.do_GET()
 
             def log_message(self, *words: object) -> None:
                 """Tests are quiet."""

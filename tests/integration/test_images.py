@@ -20,10 +20,12 @@ from uuid import uuid4
 import pytest
 from docker.errors import APIError
 
+from deployctl.demo import load_image
+from deployctl.demo.image_tar import Image, file_layer, image_tar
 from deployctl.demo.load_image import load_images
 from deployctl.demo.python_layer import python_layer
 from deployctl.demo.webapp_image import webapp_image
-from deployctl.errors import EngineUnavailable
+from deployctl.errors import EngineRefused, EngineUnavailable
 from tests import images, support
 from tests.images import ensure_image, ensure_images
 
@@ -169,6 +171,31 @@ def test_a_tag_that_was_moved_is_moved_back(api: Any) -> None:
 
 def test_the_engine_computes_the_image_id_that_was_foretold(api: Any) -> None:
     assert api.inspect_image(ensure_image("web", "v2"))["Id"] == images.image("web", "v2").id
+
+
+def test_a_layer_travels_once_and_never_to_an_engine_that_has_it(
+    api: Any, engine_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[bool] = []
+
+    def sending(wanted: list[Image], *, with_layers: bool) -> bytes:
+        sent.append(with_layers)
+        return image_tar(wanted, with_layers=with_layers)
+
+    monkeypatch.setattr(load_image, "image_tar", sending)
+    layer = file_layer({"/unique": uuid4().bytes})
+    first, second = (Image((layer,), (f"dctl-test/layer:{uuid4().hex[:8]}",), env={"N": n}) for n in "12")
+    load_images(engine_url, first)
+    load_images(engine_url, second)
+    assert sent == [False, True, False]
+    for image in (first, second):
+        assert api.inspect_image(image.tags[0])["RootFS"]["Layers"] == [layer.diff_id]
+        api.remove_image(image.tags[0])
+
+
+def test_a_tag_that_no_engine_can_bear_is_refused(engine_url: str) -> None:
+    with pytest.raises(EngineRefused, match="invalid reference"):
+        load_images(engine_url, Image((file_layer({"/a": b""}),), ("dctl-test/Upper Case:1",)))
 
 
 def test_an_engine_that_hangs_up_is_told_as_such(tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ from deployctl.server_file import parse_server_spec
 from deployctl.settings import Settings
 
 SMALLEST: dict[str, Any] = {"image": "acme/shop", "port": 8080, "listen": 8000}
-ESCAPES = ["a\nset server x/y weight 0", "a\r\n", "a\0", "a\x1b]0;owned\x07", "a\u202eb", "a\x7f", "a\x9b", "\ufeffa", "a\udcff"]
+ESCAPES = ["a\nset server x/y weight 0", "a\r\n", "a\0", "a\x1b]0;owned\x07", "a\u202eb", "a\x7f", "a\x9b", "\ufeffa",
+           "a\udcff"]
 SHELL = ["$(touch /tmp/p)", "`id`", "a&&b", "a|b", "a;b", "a b", "a'b", 'a"b', "${ENV}", "a>b", "*", "~root"]
 OPTIONS = ["-h", "--help", "--force", "-i"]
 PATHS = ["../images/victim:1", "../../etc/passwd", "a/b", "/etc/shadow", ".", "..", "%2e%2e/"]
@@ -72,19 +73,17 @@ DOORS: dict[str, Callable[[str], object]] = {
     "network.pool": lambda text: server_file(network={"pool": text}),
     "ports.range": lambda text: server_file(ports={"range": text}),
 }
-# What these doors are there for: an escaped dot or slash may be a fine path, a short word a fine user.
-FINE = {("user", "a"), ("haproxy.binary", "/etc/shadow")}
+# What these doors are there for: a label may have a slash inside, a program is given by its path.
+FINE = {"engine.labels": {"a/b"}, "haproxy.binary": {"/etc/shadow"}}
 
 
 @pytest.mark.parametrize("door", DOORS)
-@pytest.mark.parametrize("index", range(len(EVERYTHING)))
-def test_hostile_text_is_refused_at_every_door_by_a_harmless_message(door: str, index: int) -> None:
-    text = EVERYTHING[index]
-    if (door, text) in FINE:
-        return
-    with pytest.raises(Invalid) as refused:
-        DOORS[door](text)
-    assert_harmless(refused.value)
+def test_hostile_text_is_refused_at_every_door_by_a_harmless_message(door: str) -> None:
+    for text in EVERYTHING:
+        if text not in FINE.get(door, ()):
+            with pytest.raises(Invalid) as refused:
+                pytest.fail(f"accepted {text[:60]!r} as {DOORS[door](text)!r}")
+            assert_harmless(refused.value)
 
 
 def assert_harmless(error: DeployctlError) -> None:
@@ -96,13 +95,20 @@ def assert_harmless(error: DeployctlError) -> None:
     assert error.remedy
 
 
-@pytest.mark.parametrize("text", [*ESCAPES, *SHELL, *OPTIONS, *PROXY, *LOOKALIKES, "a:b", "1;", "", "x" * 129, "hold", "maint"])
+HOSTILE_VERSIONS = [*ESCAPES, *SHELL, *OPTIONS, *PROXY, *LOOKALIKES, "a:b", "1;", "", "x" * 129]
+
+
+@pytest.mark.parametrize("text", [*HOSTILE_VERSIONS, "hold", "maint"])
 def test_a_hostile_version_is_refused(text: str) -> None:
     with pytest.raises(Invalid) as refused:
         names.parse_version(text)
     assert_harmless(refused.value)
+
+
+@pytest.mark.parametrize("text", HOSTILE_VERSIONS)
+def test_a_hostile_tag_is_refused(text: str) -> None:
     with pytest.raises(Invalid):
-        names.parse_image(f"acme/shop:{text}" if text not in {"hold", "maint"} else "acme/shop:")
+        names.parse_image(f"acme/shop:{text}")
 
 
 @pytest.mark.parametrize("text", [*ESCAPES, *SHELL, *OPTIONS, *PROXY, *LOOKALIKES, *HTML, "", "a/../b", "-x/y", "/etc"])
@@ -115,8 +121,8 @@ def test_a_hostile_image_is_refused_in_the_file_and_on_the_command_line(text: st
 
 @pytest.mark.parametrize(
     "path",
-    ["", "x", "//evil.test", "/x HTTP/1.1\r\nHost: h", "http://169.254.169.254/", "/a b", '/"', "/'", "/\\evil", "/ü", "/\x7f",
-     "/\0", "/\t", "/" + "x" * 2000],
+    ["", "x", "//evil.test", "/x HTTP/1.1\r\nHost: h", "http://169.254.169.254/", "/a b", '/"', "/'", "/\\evil", "/ü",
+     "/\x7f", "/\0", "/\t", "/" + "x" * 2000],
 )
 def test_a_path_that_could_end_its_request_or_lead_elsewhere_is_refused(path: str) -> None:
     with pytest.raises(Invalid) as refused:
@@ -167,15 +173,15 @@ def test_a_value_of_any_type_is_judged_and_never_a_crash(key: str, value: Any) -
     try:
         app_file(**{key: value})
     except Invalid as error:
-        assert_harmless(error)  # noqa: PT017 - whether it is refused depends on the key
+        assert_harmless(error)
 
 
 @pytest.mark.parametrize("value", WRONG_TYPES)
-@pytest.mark.parametrize("parse", [names.parse_app, names.parse_version, names.parse_host, names.parse_image, names.parse_path])
-def test_a_name_that_is_not_even_text_is_refused_like_any_other(parse: Callable[[Any], Any], value: Any) -> None:
-    with pytest.raises(Invalid) as refused:
-        parse(value)
-    assert_harmless(refused.value)
+def test_a_name_that_is_not_even_text_is_refused_like_any_other(value: Any) -> None:
+    for parse in (names.parse_app, names.parse_version, names.parse_host, names.parse_image, names.parse_path):
+        with pytest.raises(Invalid) as refused:
+            parse(value)
+        assert_harmless(refused.value)
 
 
 # -- files ------------------------------------------------------------------------------------------------------
@@ -184,7 +190,8 @@ def test_a_name_that_is_not_even_text_is_refused_like_any_other(parse: Callable[
     [
         "a = !!python/object:os.system", "- yaml\n- list", "{}", "\0", "a = 1\na = 2", "[a]\n[a]", "a.b = 1\na = 2",
         "a = 1 b = 2", "= 1", "[[health]]\npath='/'\n[health]", "x = " + "[" * 5000, "x = " + "{a=" * 5000,
-        "[" + "a." * 5000 + "a]", '"\\u0000" = 1', "x = 1979-99-99", "x = '''", "\r", "port = 064", "port = yes", "port = 1:30",
+        "[" + "a." * 5000 + "a]", '"\\u0000" = 1', "x = 1979-99-99", "x = '''", "\ra", "port = 064", "port = yes",
+        "port = 1:30",
     ],
     ids=lambda text: json.dumps(text[:20]),
 )
@@ -213,4 +220,4 @@ def test_a_table_of_ten_thousand_mistakes_is_told_and_not_a_crash() -> None:
     with pytest.raises(Invalid) as refused:
         parse_app_spec(raw, where="config/shop.toml")
     assert "mistakes" in refused.value.message
-    assert len(refused.value.details) <= 101
+    assert len(refused.value.details) == 50

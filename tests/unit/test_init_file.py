@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from deployctl.domain.app import AppSpec, parse_app_spec
 from deployctl.domain.names import AppName, parse_image, parse_path
 from deployctl.domain.release import ProbeKind
-from deployctl.init_file import app_file_text, find_health_path, find_port, has_healthcheck
+from deployctl.init_file import app_file_text, find_health_path, find_port
 from deployctl.ports import Image
 
 SHOP = AppName("shop")
+LOCAL = ("127.0.0.1", 8000)
 REF = parse_image("r.example.com/acme/shop:v1")
 
 
@@ -28,7 +29,7 @@ def spec(text: str) -> AppSpec:
 
 # -- the text ---------------------------------------------------------------------------------------------------
 def test_the_file_has_eight_lines_with_a_comment_each_and_loads() -> None:
-    text = app_file_text(SHOP, REF, port=8080, listen=8000, health_path="/healthz")
+    text = app_file_text(SHOP, REF, port=8080, listen=LOCAL, health_path="/healthz")
     assert len(text.splitlines()) == 8
     assert all(" # " in line for line in text.splitlines())
     written = spec(text)
@@ -38,21 +39,25 @@ def test_the_file_has_eight_lines_with_a_comment_each_and_loads() -> None:
     assert "deployctl upgrade shop v2` runs …/shop:v2" in text
 
 
-def test_a_host_name_comes_as_a_line_of_its_own() -> None:
-    assert spec(app_file_text(SHOP, REF, port=80, listen=8000, host="shop.test")).hosts == ("shop.test",)
+@pytest.mark.parametrize("listen", [LOCAL, ("0.0.0" + ".0", 80), ("::1", 8000), None])
+@pytest.mark.parametrize("host", ["shop.test", None])
+def test_the_app_is_reached_by_what_was_given(listen: tuple[str, int] | None, host: str | None) -> None:
+    if listen or host:
+        written = spec(app_file_text(SHOP, REF, port=80, listen=listen, host=host))
+        assert (written.listen, written.hosts) == (listen, (host,) if host else ())
 
 
 def test_the_images_own_check_is_used_only_when_no_path_is_known() -> None:
-    by_docker = spec(app_file_text(SHOP, REF, port=80, listen=8000, healthcheck=True))
-    by_path = spec(app_file_text(SHOP, REF, port=80, listen=8000, healthcheck=True, health_path="/up"))
-    by_root = spec(app_file_text(SHOP, REF, port=80, listen=8000))
+    by_docker = spec(app_file_text(SHOP, REF, port=80, listen=LOCAL, healthcheck=True))
+    by_path = spec(app_file_text(SHOP, REF, port=80, listen=LOCAL, healthcheck=True, health_path="/up"))
+    by_root = spec(app_file_text(SHOP, REF, port=80, listen=LOCAL))
     assert by_docker.health.kind == ProbeKind.DOCKER
     assert (by_path.health.kind, by_path.health.path) == (ProbeKind.HTTP, "/up")
     assert (by_root.health.kind, by_root.health.path) == (ProbeKind.HTTP, "/")
 
 
 def test_a_short_image_name_is_told_without_dots() -> None:
-    text = app_file_text(SHOP, parse_image("nginx"), port=80, listen=8000)
+    text = app_file_text(SHOP, parse_image("nginx"), port=80, listen=LOCAL)
     assert "runs nginx:v2" in text
     assert spec(text).image == "nginx"
 
@@ -60,7 +65,7 @@ def test_a_short_image_name_is_told_without_dots() -> None:
 @settings(deadline=None)
 @given(st.from_regex(r"/([!#-&(-\[\]-~][!#-&(-.0-\[\]-~]{0,30})?", fullmatch=True).filter(lambda p: p[:2] != "//"))
 def test_any_path_that_is_accepted_comes_back_from_the_file(path: str) -> None:
-    text = app_file_text(SHOP, REF, port=80, listen=8000, health_path=parse_path(path))
+    text = app_file_text(SHOP, REF, port=80, listen=LOCAL, health_path=parse_path(path))
     assert spec(text).health.path == path
 
 
@@ -96,9 +101,3 @@ def test_a_path_is_taken_from_a_check_that_asks_the_app_itself_by_http(check: st
 
 def test_a_check_on_the_usual_port_needs_no_port_in_its_address() -> None:
     assert find_health_path(image(healthcheck=("CMD", "curl", "http://localhost/ok")), port=80) == "/ok"
-
-
-def test_a_check_that_was_switched_off_is_none() -> None:
-    assert not has_healthcheck(image(healthcheck=("NONE",)))
-    assert not has_healthcheck(image())
-    assert has_healthcheck(image(healthcheck=("CMD", "true")))

@@ -149,12 +149,12 @@ def test_what_is_no_user_is_refused(user: str) -> None:
         names.parse_user(user)
 
 
-@pytest.mark.parametrize("folder", ["/", "/app", "/srv/my app/ü", "/.config", "/a..b"])
+@pytest.mark.parametrize("folder", ["/", "/app", "/srv/my app", "/.config", "/a..b"])
 def test_an_ordinary_folder_is_accepted(folder: str) -> None:
     assert names.parse_directory(folder) == folder
 
 
-@pytest.mark.parametrize("folder", ["", "app", "/app/", "//app", "/a/../b", "/a/.", "/a\n", "/a\0", "~"])
+@pytest.mark.parametrize("folder", ["", "app", "/app/", "//app", "/a/../b", "/a/.", "/ü", "/a\n", "/a\0", "~"])
 def test_a_folder_that_is_relative_or_unclean_is_refused(folder: str) -> None:
     with pytest.raises(Invalid):
         names.parse_directory(folder)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployctl.domain.addresses import parse_listen, parse_network, parse_pool, write_address
+from deployctl.domain.addresses import parse_listen, parse_listen_text, parse_network, parse_pool, write_address
 from deployctl.domain.quantities import (
     parse_amount,
     parse_count,
@@ -184,6 +184,14 @@ def test_a_slip_in_a_listen_address_brings_what_was_likely_meant(typed: str, mea
     with pytest.raises(Invalid) as refused:
         parse_listen(typed)
     assert refused.value.remedy[0] == meant
+
+
+def test_on_a_command_line_a_port_alone_is_a_listen_address() -> None:
+    assert parse_listen_text("8000") == ("127.0.0.1", 8000)
+    assert parse_listen_text("[::1]:8000") == ("::1", 8000)
+    for text in ("０８", "99999", "0", "", "localhost:80", "--help"):
+        with pytest.raises(Invalid):
+            parse_listen_text(text)
 
 
 @pytest.mark.parametrize("value", ["27999-20000", "80-90", "20000", "20000-70000", "20000 - 21000", "２0000-30000", 1])

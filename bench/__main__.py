@@ -1,0 +1,69 @@
+"""`python -m bench` measures everything and prints one table; `--write` puts it into docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench import proxy, rollback, starts, switches
+from bench.table import Row, markdown
+from bench.world import World, world
+from deployctl import __version__
+from deployctl.demo import stage
+
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+PARTS: dict[str, tuple[str, Callable[[World, bool], list[Row]]]] = {
+    "rollback": ("Rollback", lambda w, short: rollback.measure(
+        w, rounds=50 if short else 1000, cli_rounds=5 if short else 30)),
+    "switches": ("Requests lost", lambda w, short: switches.measure(
+        w, switches=40 if short else 1000, plain_rounds=1 if short else 5)),
+    "starts": ("Start-up and upgrade", lambda w, short: starts.measure(
+        w, rounds=5 if short else 30, apps=3 if short else 47)),
+    "proxy": ("The stable address", lambda w, short: proxy.measure(
+        w, rounds=2 if short else 7, seconds=1 if short else 4)),
+}
+
+
+def main() -> int:
+    asked = _arguments()
+    tables, kept = [], True
+    for name in asked.parts or PARTS:
+        title, measure = PARTS[name]
+        with world() as w:
+            rows = measure(w, asked.short)
+        tables.append(markdown(title, rows))
+        sys.stdout.write(tables[-1] + "\n")
+        sys.stdout.flush()
+        kept = kept and all(row.kept is not False for row in rows)
+    if asked.write:
+        PAGE.write_text(_page(tables))
+    return 0 if kept else 1
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="which tables; all when none is named")
+    parser.add_argument("--short", action="store_true", help="a few rounds only, to see that it runs")
+    parser.add_argument("--write", action="store_true", help=f"write {PAGE.name}")
+    return parser.parse_args()
+
+
+def _page(tables: list[str]) -> str:
+    engine = stage.engine_version()
+    machine = (f"deployctl {__version__}, Python {platform.python_version()}, Docker {engine}, "
+               f"Linux {platform.release()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d', time.gmtime())}")
+    return "\n".join([
+        "# Benchmarks", "",
+        "Real output of one run, on a small shared machine: trust the ratios. Do it again with", "",
+        "```", "bin/setup --dev && .venv/bin/python -m bench --write", "```", "", machine + ".", "",
+        "*Lost* is every request without a valid HTTP answer, or with a 5xx that the app did not write, counted by an "
+        "open-loop client: a request is due when it is due, whatever became of the others.", "", *tables])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

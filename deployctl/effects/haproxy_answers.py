@@ -1,0 +1,123 @@
+"""HAProxy's answers as values. Its errors are prose too: what does not look like an answer is refused, aloud."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from deployctl.domain.traffic import Counters
+from deployctl.errors import SwitchRefused
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server as the worker carries it."""
+
+    name: str
+    id: int
+    address: str
+    port: int
+    ready: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """The master, the worker that takes traffic, and those that only finish what they hold."""
+
+    master: int | None
+    worker: int | None
+    leaving: tuple[int, ...]
+    failed: int  # reloads in a row that were refused
+
+
+def parse_servers(reply: str) -> dict[str, Server]:
+    """Read `show servers state` by its own heading; SwitchRefused when it is none."""
+    heading, _, rows = reply.partition("# be_id")[2].partition("\n")
+    columns = ["be_id", *heading.split()]
+    if "srv_admin_state" not in columns:
+        raise SwitchRefused(f"HAProxy said: {reply.strip()}")
+    return {server.name: server for server in (_server(columns, line) for line in rows.splitlines() if line.strip())}
+
+
+def _server(columns: list[str], line: str) -> Server:
+    row = dict(zip(columns, line.split(), strict=False))
+    ready = row["srv_admin_state"] == "0"
+    return Server(row["srv_name"], int(row["srv_id"]), row["srv_addr"], int(row["srv_port"]), ready)
+
+
+def parse_map(reply: str) -> dict[str, str]:
+    """Read `show map`; of a key that stands there twice the first counts, as it does for HAProxy."""
+    entries: dict[str, str] = {}
+    for line in reply.splitlines():
+        if line.strip():
+            reference, _, entry = line.partition(" ")
+            key, _, value = entry.partition(" ")
+            if not reference.startswith("0x"):
+                raise SwitchRefused(f"HAProxy said: {reply.strip()}")
+            entries.setdefault(key, value)
+    return entries
+
+
+def parse_entry(reply: str) -> str | None:
+    """Read `get map`; None when there is no such key."""
+    found = re.search(r'found=yes.*\bvalue="([^"]*)"', reply)
+    if found is None and "found=no" not in reply:
+        raise SwitchRefused(f"HAProxy said: {reply.strip()}")
+    return found[1] if found else None
+
+
+def parse_stat(reply: str) -> dict[str, Counters]:
+    """Read `show stat`: what was counted, by server."""
+    import csv  # not needed by a rollback
+
+    rows = csv.DictReader(reply.removeprefix("# ").splitlines())
+    return {row["svname"]: _counters(row) for row in rows if row.get("pxname") == "apps" and row.get("type") == "2"}
+
+
+def _counters(row: dict[str, str]) -> Counters:
+    def number(column: str) -> int:
+        return int(row.get(column) or 0)
+
+    return Counters(
+        requests=number("req_tot"),
+        in_flight=number("scur"),
+        failed=number("econ") + number("eresp"),
+        answers_5xx=number("hrsp_5xx"),
+        response_ms=float(number("rtime")),
+    )
+
+
+def parse_processes(reply: str) -> Processes:
+    """Read `show proc` of the master."""
+    present, _, past = reply.partition("# old workers")
+    masters, workers = _rows(present, "master"), _rows(present, "worker")
+    failed = re.search(r"\[failed: (\d+)\]", reply)
+    return Processes(
+        master=masters[0] if masters else None,
+        worker=workers[0] if workers else None,
+        leaving=(*workers[1:], *_rows(past, "worker")),
+        failed=int(failed[1]) if failed else 0,
+    )
+
+
+def _rows(text: str, kind: str) -> tuple[int, ...]:
+    return tuple(int(line.split()[0]) for line in text.splitlines() if line.split()[1:2] == [kind])
+
+
+def parse_description(reply: str) -> str | None:
+    """Read from `show info` which configuration the worker was started with."""
+    found = re.search(r"^description: *(\S+)", reply, re.MULTILINE | re.IGNORECASE)
+    return found[1] if found else None
+
+
+def parse_reasons(said: str) -> list[str]:
+    """Read HAProxy's own reasons out of what it printed: the alerts, without its prefixes and file names."""
+    alerts = re.findall(r"^\[ALERT\]\s*\(\d+\) : (.*)$", said, re.MULTILINE)
+    plain = [re.sub(r"^(?:config : )?(?:Binding |parsing )?\[[^\]]*\](?: for)?[: ]*", "", alert) for alert in alerts]
+    return [reason for reason in plain if reason and not re.search(r"Exiting\.|rrors? found|rror\(s\) found", reason)]
+
+
+def find_port(reason: str) -> int | None:
+    """Return the port that HAProxy could not bind, if that was the reason."""
+    found = re.search(r"cannot bind socket .*:(\d+)\]", reason)
+    return int(found[1]) if found else None

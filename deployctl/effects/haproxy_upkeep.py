@@ -1,0 +1,111 @@
+"""HAProxy stays up and carries the ledger's table; who serves is never decided here.
+
+Who serves is what HAProxy says: before it reloads or restarts, the file of the routes is made to say the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from deployctl.domain.traffic import TrafficTable
+from deployctl.effects import haproxy_config as config
+from deployctl.effects import haproxy_wire as wire
+from deployctl.effects.haproxy_files import HaproxyFiles, kept_routes, remembered_routes, routed_servers
+from deployctl.effects.haproxy_home import HaproxyHome
+from deployctl.effects.haproxy_master import ensure_pid_file, find_master
+from deployctl.effects.haproxy_process import HaproxyProcess
+from deployctl.effects.haproxy_runtime import HaproxyRuntime
+from deployctl.errors import ProxyUnavailable
+
+
+class HaproxyUpkeep:
+    """Repairs. The caller holds the lock."""
+
+    def __init__(
+        self, home: HaproxyHome, process: HaproxyProcess, runtime: HaproxyRuntime, files: HaproxyFiles,
+        table: Callable[[], TrafficTable],
+    ) -> None:  # fmt: skip
+        self._home, self._process, self._runtime, self._files, self._table = home, process, runtime, files, table
+
+    def ensure_up(self) -> bool:
+        """Return True when it had to be started."""
+        self._revive_master_socket()
+        if not self._process.alive():
+            self._start()
+            return True
+        if not self._files.complete():
+            self._write_all()
+        ensure_pid_file(self._home)
+        return False
+
+    def _revive_master_socket(self) -> None:
+        if self._home.master.exists():
+            return
+        master = find_master(self._home)
+        if master is not None:  # else it is simply not running
+            self._write_all()
+            self._process.revive_master_socket(master)
+
+    def _start(self) -> None:
+        """Start it from what lies there; where that is incomplete or refused, from what the ledger says."""
+        if not self._files.complete() or not self._files.find_map(wire.ROUTE):
+            self._write_all()
+        try:
+            self._process.start()
+        except ProxyUnavailable:
+            if not self._write_all():
+                raise
+            self._process.start()
+
+    def _write_all(self) -> bool:
+        """Write every file. True when anything differed."""
+        table = self._table()
+        differed = self._files.write_routes(kept_routes(self._known_routes(table), table))
+        return self._files.write(table) or differed
+
+    def _known_routes(self, table: TrafficTable) -> dict[str, str]:
+        """Return who serves by HAProxy's word; where it is silent by its file, where that is lost by the ledger."""
+        try:
+            return self._runtime.entries(wire.ROUTE)
+        except ProxyUnavailable:
+            return self._files.find_map(wire.ROUTE) or remembered_routes(table)
+
+    def _keep_routes(self, table: TrafficTable) -> dict[str, str]:
+        """Make the file of the routes say what HAProxy does, for apps that are still there; return them."""
+        routes = kept_routes(self._runtime.entries(wire.ROUTE), table)
+        self._files.write_routes(routes)
+        return routes
+
+    def sync(self) -> None:
+        """Bring files and worker to the table. Raises what HAProxy refused, after doing all that it allows."""
+        table = self._table()
+        routes = self._keep_routes(table)
+        refused = self._reload_if_due(table)
+        self._apply(table, routes)
+        if refused is not None:
+            raise refused
+
+    def _reload_if_due(self, table: TrafficTable) -> ProxyUnavailable | None:
+        """Write the files; reload when HAProxy was started with another head. Return why it refused, if it did."""
+        former = self._files.configuration()
+        self._files.write(table)
+        wanted = self._files.configuration()
+        token = config.token_of(wanted) or ""
+        if self._process.find_token() == token:
+            return None
+        try:
+            self._process.reload(token)
+        except ProxyUnavailable as e:
+            if former:  # a restart must come up without what HAProxy does not want
+                self._files.write_configuration(config.keep_head(former, wanted))
+            return e
+        return None
+
+    def _apply(self, table: TrafficTable, routes: dict[str, str]) -> None:
+        """Tell the worker what the files say. First what may be needed, last what is needed no more."""
+        wanted = {wire.backend_name(backend): backend for backend in table.backends}
+        self._runtime.ensure_servers(wanted)
+        for name, entries in config.maps(table).items():
+            self._runtime.fill_map(name, entries)
+        self._runtime.fill_map(wire.ROUTE, routes)
+        self._runtime.remove_servers(self._runtime.servers().keys() - wanted.keys() - routed_servers(routes))

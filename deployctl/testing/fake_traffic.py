@@ -1,0 +1,121 @@
+"""Traffic in memory. It keeps the promises of the port; what a test does to it has a method of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from deployctl.domain.names import AppName
+from deployctl.domain.traffic import Counters, Switched, TrafficTable
+from deployctl.errors import ProxyUnavailable, SwitchRefused
+from deployctl.ports import Traffic
+
+Server = tuple[AppName, int]
+
+
+class FakeTraffic(Traffic):
+    """Serves nobody, but knows who would be served."""
+
+    def __init__(self, table: Callable[[], TrafficTable]) -> None:
+        self._table = table
+        self._up = False
+        self._routes: dict[AppName, int] | None = None  # None: the route map is lost
+        self._servers: set[Server] = set()
+        self._counters: dict[Server, Counters] = {}
+        self._open: dict[Server, int] = {}
+        self._edits: list[str] = []
+        self._refusal: str | None = None
+        self.switches: list[tuple[AppName, Switched]] = []  # in the order they were confirmed
+
+    # -- the port -------------------------------------------------------------------------------------------------
+    def ensure_up(self) -> bool:
+        if self._up:
+            return False
+        if self._routes is None:
+            self._carry(self._table())
+        self._up = True
+        return True
+
+    def sync(self) -> None:
+        self.ensure_up()
+        self._carry(self._table())
+        self._edits.clear()
+
+    def _carry(self, table: TrafficTable) -> None:
+        routes = dict(table.actives) if self._routes is None else self._routes
+        apps = {*table.listens, *table.hosts.values(), *table.actives, *(b.app for b in table.backends)}
+        self._routes = {app: release for app, release in routes.items() if app in apps}
+        self._servers = {(backend.app, backend.release) for backend in table.backends}
+
+    def routes(self) -> dict[AppName, int]:
+        self._require_up()
+        return dict(self._routes or {})
+
+    def switch(self, app: AppName, to: int | None) -> Switched:
+        """Move it at once. SwitchRefused for a release that is not carried, or when the test said so."""
+        self.ensure_up()
+        if to is not None:
+            self._require_carried((app, to))
+        self._require_agreement()
+        switched = Switched(ms=0.1, was=self.routes().get(app), now=to)
+        self._routes = {other: release for other, release in self.routes().items() if other != app}
+        if to is not None:
+            self._routes[app] = to
+        self.switches.append((app, switched))
+        return switched
+
+    def _require_carried(self, server: Server) -> None:
+        if server not in self._servers:
+            self._carry(self._table())
+        if server not in self._servers:
+            raise SwitchRefused(f"HAProxy has no server {server[0]}.{server[1]}", remedy=["deployctl status"])
+
+    def _require_agreement(self) -> None:
+        why, self._refusal = self._refusal, None
+        if why is not None:
+            raise SwitchRefused(why)
+
+    def counters(self) -> dict[Server, Counters]:
+        self._require_up()
+        return {server: self._counters.get(server, Counters()) for server in self._servers}
+
+    def in_flight(self, app: AppName, release: int) -> int:
+        self._require_up()
+        return self._open.get((app, release), 0)
+
+    def cut(self, app: AppName, release: int) -> None:
+        self._require_up()
+        self._open.pop((app, release), None)
+
+    def drift(self) -> list[str]:
+        return list(self._edits) if self._up else ["HAProxy is not running"]
+
+    def pid(self) -> int | None:
+        return 4242 if self._up else None
+
+    def stop(self) -> None:
+        self._up = False
+
+    def _require_up(self) -> None:
+        if not self._up:
+            raise ProxyUnavailable("HAProxy does not answer", remedy=["deployctl doctor"])
+
+    # -- what a test does to it -----------------------------------------------------------------------------------
+    def die(self, *, losing_the_routes: bool = False) -> None:
+        """End as if it was killed; the files stay, or the route map goes with it."""
+        self._up = False
+        if losing_the_routes:
+            self._routes = None
+
+    def refuse_once(self, why: str) -> None:
+        """Let the next switch fail like one that HAProxy does not confirm."""
+        self._refusal = why
+
+    def hold_open(self, app: AppName, release: int, requests: int) -> None:
+        self._open[app, release] = requests
+
+    def count(self, app: AppName, release: int, counters: Counters) -> None:
+        self._counters[app, release] = counters
+
+    def edit(self, sentence: str) -> None:
+        """Pretend that a person changed something; the next sync corrects it."""
+        self._edits.append(sentence)

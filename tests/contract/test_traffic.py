@@ -1,0 +1,158 @@
+"""What every implementation of Traffic promises: the fake's words are as good as HAProxy's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import pytest
+
+from deployctl.domain.names import AppName
+from deployctl.errors import ProxyUnavailable, SwitchRefused
+from deployctl.ports import Traffic
+from deployctl.testing.fake_traffic import FakeTraffic
+from tests.proxies import BLOG, SHOP, Ledger, Proxy, backend, end, proxy, wait_for
+
+
+@dataclass
+class World:
+    traffic: Traffic
+    ledger: Ledger
+    kill: Callable[[], object]
+    lose_routes: Callable[[], object]
+
+
+@pytest.fixture(params=["fake", pytest.param("haproxy", marks=pytest.mark.integration)])
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    if request.param == "fake":
+        yield _fake_world()
+        return
+    with proxy() as found:
+        yield World(found.traffic(), found.ledger, lambda: end(found.home), lambda: _lose_routes(found))
+
+
+def _fake_world() -> World:
+    ledger = Ledger()
+    for app, port in ((SHOP, 8001), (BLOG, 8002)):
+        ledger.listen(app, port)
+        ledger.add(*(backend(app, number, 9000 + number) for number in (1, 2)))
+    fake = FakeTraffic(ledger)
+    return World(fake, ledger, fake.die, lambda: fake.die(losing_the_routes=True))
+
+
+def _lose_routes(found: Proxy) -> None:
+    end(found.home)
+    (found.folder / "route.map").unlink()
+
+
+def test_it_is_started_once_and_adopted_afterwards(world: World) -> None:
+    assert world.traffic.ensure_up()
+    assert not world.traffic.ensure_up()
+    assert world.traffic.pid() is not None
+
+
+def test_a_sync_starts_it_and_gives_nobody_traffic(world: World) -> None:
+    world.traffic.sync()
+    assert world.traffic.routes() == {}
+
+
+def test_a_switch_moves_one_app_and_tells_who_served_before(world: World) -> None:
+    world.traffic.switch(BLOG, 1)
+    first, second = world.traffic.switch(SHOP, 1), world.traffic.switch(SHOP, 2)
+    assert (first.was, first.now, second.was, second.now) == (None, 1, 1, 2)
+    assert first.ms > 0
+    assert world.traffic.routes() == {SHOP: 2, BLOG: 1}
+
+
+def test_a_switch_to_nobody_takes_the_route_away(world: World) -> None:
+    world.traffic.switch(SHOP, 1)
+    gone = world.traffic.switch(SHOP, None)
+    assert (gone.was, gone.now) == (1, None)
+    assert world.traffic.routes() == {}
+    assert world.traffic.switch(SHOP, None).was is None
+
+
+def test_a_switch_to_a_release_that_is_not_carried_is_refused_and_changes_nothing(world: World) -> None:
+    world.traffic.switch(SHOP, 1)
+    with pytest.raises(SwitchRefused):
+        world.traffic.switch(SHOP, 7)
+    assert world.traffic.routes() == {SHOP: 1}
+
+
+def test_a_switch_finds_a_release_that_the_ledger_has_learned_of_since(world: World) -> None:
+    world.traffic.ensure_up()
+    world.ledger.add(backend(SHOP, 3, 9003))
+    assert world.traffic.switch(SHOP, 3).now == 3
+
+
+def test_a_sync_never_changes_who_serves(world: World) -> None:
+    world.traffic.switch(SHOP, 1)
+    world.ledger.table = replace(world.ledger.table, actives={SHOP: 2})
+    world.traffic.sync()
+    assert world.traffic.routes() == {SHOP: 1}
+
+
+def test_a_sync_forgets_the_route_of_an_app_that_is_gone(world: World) -> None:
+    world.traffic.switch(SHOP, 1)
+    world.traffic.switch(BLOG, 2)
+    world.ledger.forget(SHOP)
+    world.traffic.sync()
+    assert world.traffic.routes() == {BLOG: 2}
+
+
+def test_who_serves_survives_a_death(world: World) -> None:
+    world.traffic.switch(SHOP, 2)
+    world.kill()
+    assert world.traffic.pid() is None
+    assert world.traffic.ensure_up()
+    assert world.traffic.routes() == {SHOP: 2}
+
+
+def test_lost_routes_come_back_from_the_ledger(world: World) -> None:
+    world.traffic.switch(SHOP, 2)
+    world.ledger.table = replace(world.ledger.table, actives={SHOP: 1, BLOG: 2})
+    world.lose_routes()
+    world.traffic.ensure_up()
+    assert world.traffic.routes() == {SHOP: 1, BLOG: 2}
+
+
+def test_a_switch_repairs_a_death_first(world: World) -> None:
+    world.traffic.switch(SHOP, 1)
+    world.kill()
+    assert world.traffic.switch(SHOP, 2).was == 1
+
+
+@pytest.mark.parametrize("ask", ["routes", "counters"])
+def test_a_dead_one_has_no_answers(world: World, ask: str) -> None:
+    with pytest.raises(ProxyUnavailable):
+        getattr(world.traffic, ask)()
+
+
+def test_it_counts_for_every_server(world: World) -> None:
+    world.traffic.sync()
+    counted = world.traffic.counters()
+    assert set(counted) == {(app, number) for app in (SHOP, BLOG) for number in (1, 2)}
+    assert all(counters.requests == 0 for counters in counted.values())
+
+
+def test_nothing_is_in_flight_to_a_server_nobody_has_heard_of(world: World) -> None:
+    world.traffic.sync()
+    world.traffic.cut(AppName("nobody"), 3)
+    assert world.traffic.in_flight(AppName("nobody"), 3) == 0
+    assert world.traffic.in_flight(SHOP, 1) == 0
+
+
+def test_drift_is_nothing_after_a_sync_and_tells_of_a_death(world: World) -> None:
+    world.traffic.sync()
+    assert world.traffic.drift() == []
+    world.kill()
+    assert world.traffic.drift() == ["HAProxy is not running"]
+
+
+def test_stopping_twice_is_fine_and_it_can_be_started_again(world: World) -> None:
+    world.traffic.switch(SHOP, 1)
+    world.traffic.stop()
+    world.traffic.stop()
+    wait_for(lambda: world.traffic.pid() is None)
+    assert world.traffic.ensure_up()
+    assert world.traffic.routes() == {SHOP: 1}

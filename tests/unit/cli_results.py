@@ -1,0 +1,104 @@
+"""Results as the verbs give them back: one app in trouble, one well, one that was never deployed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from deployctl.cli.look import Look
+from deployctl.domain.deployment import Deployment, Phase
+from deployctl.domain.names import AppName, Version
+from deployctl.domain.plan import Kind, Plan, Step, StepKind
+from deployctl.domain.release import Bundle, Change, Colour, Hold, Release
+from deployctl.usecases.results import (
+    AppView,
+    DiffLine,
+    DiffView,
+    HistoryLine,
+    HistoryView,
+    InstanceView,
+    Moved,
+    Preview,
+    ReleaseView,
+    StatusView,
+)
+
+NOW = datetime(2026, 11, 23, 14, 44, 0, tzinfo=UTC)
+SHOP = AppName("shop-api")
+
+
+def tty(width: int, *, colour: bool = False, utf8: bool = True, wide: bool = False, quiet: bool = False) -> Look:
+    return Look(width, relative=True, live=True, colour=colour, utf8=utf8, wide=wide, quiet=quiet, now=NOW)
+
+
+PIPE = Look(now=NOW)
+
+V42 = InstanceView(
+    version="v42", release=7, role="active", port=20007, address="172.30.0.8", health="failing", weight=100,
+    container="9f3c1a7e" * 8, colour="blue", digest="sha256:" + "9f3c1a7e" * 8, said="GET /healthz gave 503",
+    probe_ms=14.2, status="running", requests=2140, in_flight=3, failed_requests=5, answers_5xx=40, response_ms=174.3,
+    since="2026-11-23T14:32:00Z",
+)  # fmt: skip
+V41 = replace(V42, version="v41", release=6, role="standby", port=20006, health="passing", weight=0, warm=True,
+              container="4be07d52" * 8, colour="green", digest="sha256:" + "4be07d52" * 8, said="GET /healthz gave 200",
+              probe_ms=9.1, requests=0, in_flight=0, failed_requests=0, answers_5xx=0, since="2026-11-22T17:05:00Z")
+V40 = replace(V41, version="v40", release=5, role="idle", port=20005, health="stopped", warm=False, status="exited",
+              said="", probe_ms=None, since=None, held=True, colour="blue")
+TROUBLED = AppView(
+    app=SHOP, address="127.0.0.1:8000", revision=118, state="degraded", active=V42, standby=V41,
+    instances=(V42, V41, V40), deployment=None, since="2026-11-23T14:32:00Z",
+    notes=("shop-api: v42 GET /healthz gave 503", "shop-api: v40 is on hold (deployctl unhold shop-api v40)"),
+)  # fmt: skip
+WELL = replace(TROUBLED, app="web", address="127.0.0.1:8001", revision=17, state="healthy", notes=(),
+               active=replace(V41, version="v17", role="active", weight=100, requests=880, response_ms=41.0),
+               standby=replace(V41, version="v16", colour="blue"), since="2026-11-20T14:00:00Z")
+BARE = AppView("worker", None, 0, "not_deployed", None, None, (), None, hosts=("worker.example.com",))
+THREE = StatusView((TROUBLED, WELL, BARE), engine=None, proxy=None)
+ONE = StatusView((TROUBLED,), engine=None, proxy=None)
+
+ROLLED_BACK = Moved(
+    kind="Rollback", app=SHOP, source="v42", target="v41", revision=119, switch_ms=131.2, total_ms=170.0, confirmed=True,
+    failed_requests=0, colour="green", held=("v42",), standby="v42",
+)  # fmt: skip
+UPGRADED = Moved(
+    kind="Upgrade", app=SHOP, source="v41", target="v42", revision=118, switch_ms=143.0, total_ms=18_400.0,
+    confirmed=True, failed_requests=1, colour="blue", standby="v41", warnings=("could not stop v40: no answer",),
+)  # fmt: skip
+
+STEPS = (Step(StepKind.HEALTH, 6, "prove v41 healthy: GET /healthz"),
+         Step(StepKind.SWITCH, 6, "switch the traffic of shop-api from v42 to v41"))
+PREVIEW = Preview(Plan(SHOP, Kind.ROLLBACK, 7, 6, STEPS, "shop-api: rollback v42 → v41", warm=True),
+                  restores=("Would put v42 on hold.", "Not rolled back: databases, files in volumes."),
+                  warnings=("v41 is 40 days old",))
+
+
+def change(revision: int, kind: str, source: int | None, target: int | None, at: str, note: str = "") -> Change:
+    return Change(revision, SHOP, kind, source, target, at, "mara (cli)", note, switch_ms=131.0)
+
+
+HISTORY = HistoryView(
+    SHOP,
+    (
+        HistoryLine(change(119, "rollback", 7, 6, "2026-11-23T14:43:58Z", "checkout 500s\nsee ticket 12"), "v42", "v41"),
+        HistoryLine(change(118, "upgrade", 6, 7, "2026-11-23T14:32:00Z", "a checkout that takes three steps less"), "v41", "v42"),
+        HistoryLine(change(117, "stop", 5, None, "2026-11-22T17:05:00Z"), "v40", None),
+        HistoryLine(change(116, "upgrade", None, 5, "2026-11-21T19:52:00Z"), None, "v40"),
+    ),
+    (Deployment(9, SHOP, "upgrade", 7, 8, Phase.REVERTED, "ci (cli)", "", "2026-11-23T14:40:00.000Z", 3,
+                finished_at="2026-11-23T14:41:00.500Z", error="v43 did not get healthy"),),
+    {5: "v40", 6: "v41", 7: "v42", 8: "v43"},
+)  # fmt: skip
+
+BUNDLE = Bundle(image="registry.example.com/acme/shop-api:v42", digest=V42.digest, port=8080,
+                env=(("DATABASE_URL", "postgres://secret"), ("MODE", "shop")))
+RELEASE = Release(42, SHOP, 7, Version("v42"), BUNDLE, "2026-11-23T14:30:00Z", proven_at="2026-11-23T14:31:50Z",
+                  colour=Colour.BLUE, hold=Hold("2026-11-23T14:43:58Z", "mara (cli)", "checkout 500s"))
+BEFORE = replace(RELEASE, number=6, version=Version("v41"), hold=None)
+SHOWN = ReleaseView(SHOP, RELEASE, "active", V42, replace(HISTORY.attempts[0], evidence=("Last lines of v43:\n  boom",)), (3,))
+DIFFERENT = DiffView(SHOP, BEFORE, RELEASE, (
+    DiffLine("image", "~", "image", "shop-api:v41 4be07d52", "shop-api:v42 9f3c1a7e"),
+    DiffLine("env", "+", "FEATURE_CHECKOUT", None, "new"),
+    DiffLine("env", "~", "WORKERS", "4", "6"),
+    DiffLine("env", "-", "VAT_RATE", "<hidden>", None),
+    DiffLine("mounts", "+", "/data", None, None),
+))  # fmt: skip
