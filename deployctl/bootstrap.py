@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from deployctl.config_loader import app_names, load_checked_app, load_server
+from deployctl.config_loader import app_names, load_checked_app
 from deployctl.domain.names import AppName
 from deployctl.domain.server import ServerSpec
 from deployctl.effects.docker_engine import DockerEngine
@@ -16,6 +16,7 @@ from deployctl.effects.haproxy_switch import HaproxyTraffic
 from deployctl.effects.http_prober import SocketProber
 from deployctl.effects.linux_guard import LinuxGuard
 from deployctl.effects.system_clock import SystemClock
+from deployctl.judged_server import load_judged_server
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Reporter, Services
 from deployctl.settings import Settings
@@ -31,8 +32,8 @@ def services(settings: Settings, *, reporter: Reporter, actor: str) -> Services:
 
     Raises Invalid (server.toml), NotPermitted (state folder) or LedgerUnusable.
     """
-    spec, clock = load_server(settings.server_file), SystemClock()
     settings.ensure_state()
+    spec, clock = load_judged_server(settings.server_file, settings.state_dir / "server.json"), SystemClock()
     ledger = SqliteLedger.open(settings.ledger, settings.home, now=clock.utc())
     engine = DockerEngine(str(settings.home), spec, os.environ, read_timeout=READ_TIMEOUT)
     bridged = reaches_bridges(spec, engine.address)

@@ -14,6 +14,8 @@ from deployctl.ports import Answer, ContainerFacts, Services
 
 TRIAL_INTERVAL = 0.1  # seconds between probes of a candidate; the configured interval is for what serves
 LOG_LINES = 50
+KILLED = 137  # 128 + SIGKILL
+OOM_MOMENT = 0.3  # seconds; Docker 20.10 was seen to set OOMKilled a little after the exit
 
 
 @dataclass(slots=True)
@@ -156,10 +158,15 @@ class Trial:
         )
 
     def _last_look(self) -> ContainerFacts | None:
+        """Look once more; a kill that the engine has not explained yet gets a moment to become an OOM kill."""
         try:
-            return self.services.engine.find_container(self.instance.container or self.instance.name)
+            seen = self.services.engine.find_container(self.instance.container or self.instance.name)
+            if seen and seen.exit_code == KILLED and not seen.running and not seen.oom_killed:
+                self.services.clock.sleep(OOM_MOMENT)
+                seen = self.services.engine.find_container(seen.id) or seen
         except DeployctlError:
             return self.seen
+        return seen
 
 
 def ask_from_outside(s: Services, release: Release, instance: Instance, app: App | None = None) -> Answer:

@@ -27,6 +27,13 @@ from tests.support import free_port
 SHOP, BLOG = AppName("shop"), AppName("blog")
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """HAProxy may end an idle connection at any time."""
+
+
 class Instance:
     """A tiny app that answers with its name, and remembers what it was asked."""
 
@@ -34,8 +41,7 @@ class Instance:
         self.name = name
         self.seen: list[tuple[str, str, dict[str, str]]] = []
         self.let_go = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", port), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._thread.start()
 

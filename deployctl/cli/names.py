@@ -41,9 +41,9 @@ class Words:
         known = known_apps(s)
         if self._names_app(known):
             return self._app(known), [parse_version(text) for text in self.given[1:]]
+        if self.given and self.given[0] in known:
+            raise _usage(self.verb, f"{self.verb} {self.given[0]} needs a version, too.")
         app = self._only(known)
-        if app in self.given:
-            raise _usage(self.verb, f"{self.verb} {app} needs a version, too.")
         self._refuse_typo(app, s)
         session.note(f"{self.verb}: {app} (the only app)")
         return app, [parse_version(text) for text in self.given]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from deployctl.demo import stage
+from deployctl.demo.visitor_count import Count
 from deployctl.demo.visitors import Visitors
 from deployctl.errors import DeployctlError
 from deployctl.settings import Settings
@@ -43,8 +44,7 @@ class Demo:
             self._done(f"visitors: {RATE:.0f} requests a second, counted from outside")
             time.sleep(LOOK)
             self._story()
-        return self._tell(visitors.count.sentence, lost=visitors.count.lost, port=port,
-                          by_version=visitors.count.by_version, own=visitors.count.app_5xx)
+        return self._tell(visitors.count, port=port)
 
     def _set_up(self) -> int:
         info = stage.engine(self.settings).info()
@@ -79,19 +79,20 @@ class Demo:
             raise DeployctlError(f"deployctl {words[0]} ended with {done.returncode}",
                                  remedy=[self._command("doctor"), self._command("demo", "--stop")])
 
-    def _tell(self, sentence: str, *, lost: int, port: int, by_version: dict[str, int], own: int) -> int:
-        served = ", ".join(f"{version} answered {count:,}" for version, count in sorted(by_version.items()))
+    def _tell(self, count: Count, *, port: int) -> int:
+        app = stage.APP_NAME
+        served = ", ".join(f"{version} answered {n:,}" for version, n in sorted(count.by_version.items()))
         self._say(f"""
-Counted from outside: {served}; {own:,} of them were v2's own errors.
 Now v2, the broken one, serves http://127.0.0.1:{port}/ again. It is yours:
-  {self._command('rollback', 'shop')}
-  {self._command('upgrade', 'shop', 'v3')}    (the bug is mended there)
-  {self._command('status', 'shop')}
+  {self._command('rollback', app)}
+  {self._command('upgrade', app, 'v3')}    (the bug is mended there)
+  {self._command('status', app)}
 Everything is removed by: {self._command('demo', '--stop')}
 Your own app: deployctl init myapp --image IMAGE:TAG, then deployctl upgrade myapp TAG
 
-One upgrade, one rollback, one undo under {RATE:.0f} requests a second: {sentence}""")
-        return 1 if lost else 0
+One upgrade, one rollback, one undo under {RATE:.0f} requests a second. {served}; {count.app_5xx:,} more were v2's own errors.
+Counted from outside: {count.sent:,} requests, {count.lost:,} lost""")
+        return 1 if count.lost else 0
 
     def _command(self, *words: str) -> str:
         """Return the command with everything that this person must type for it."""

@@ -81,7 +81,7 @@ def _counters(row: dict[str, str]) -> Counters:
     return Counters(
         requests=number("req_tot"),
         in_flight=number("scur"),
-        failed=number("econ") + number("eresp"),
+        failed=number("econ") + number("eresp") + number("wredis"),  # given up on: nobody else may answer instead
         answers_5xx=number("hrsp_5xx"),
         response_ms=float(number("rtime")),
     )

@@ -25,6 +25,10 @@ class HaproxyFiles:
     def __init__(self, home: HaproxyHome, spec: ServerSpec) -> None:
         self._home, self._spec = home, spec
 
+    def startable(self) -> bool:
+        """Tell whether HAProxy would come up from them as ours and with somebody to serve."""
+        return self.complete() and config.token_of(self.configuration()) is not None and bool(self.find_map(wire.ROUTE))
+
     def complete(self) -> bool:
         return self._home.config.exists() and all(self._path(name).exists() for name in _MAPS)
 

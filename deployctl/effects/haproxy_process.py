@@ -61,8 +61,15 @@ class HaproxyProcess:
         return True
 
     def _takes_traffic(self) -> bool:
+        """For a moment after its death the master still counts on a worker: so the worker is asked, too."""
         found = self.find_processes()
-        return found is not None and found.worker is not None
+        return found is not None and found.worker is not None and self._worker_answers()
+
+    def _worker_answers(self) -> bool:
+        try:
+            return bool(self._sockets.worker(wire.SHOW_VERSION).strip())
+        except ProxyUnavailable:
+            return False
 
     # -- start and end --------------------------------------------------------------------------------------------
     def start(self) -> None:

@@ -15,7 +15,7 @@ from deployctl.effects.haproxy_home import HaproxyHome
 from deployctl.effects.haproxy_master import ensure_pid_file, find_master
 from deployctl.effects.haproxy_process import HaproxyProcess
 from deployctl.effects.haproxy_runtime import HaproxyRuntime
-from deployctl.errors import ProxyUnavailable
+from deployctl.errors import ProxyUnavailable, SwitchRefused
 
 
 class HaproxyUpkeep:
@@ -48,7 +48,7 @@ class HaproxyUpkeep:
 
     def _start(self) -> None:
         """Start it from what lies there; where that is incomplete or refused, from what the ledger says."""
-        if not self._files.complete() or not self._files.find_map(wire.ROUTE):
+        if not self._files.startable():
             self._write_all()
         try:
             self._process.start()
@@ -67,19 +67,14 @@ class HaproxyUpkeep:
         """Return who serves by HAProxy's word; where it is silent by its file, where that is lost by the ledger."""
         try:
             return self._runtime.entries(wire.ROUTE)
-        except ProxyUnavailable:
+        except (ProxyUnavailable, SwitchRefused):  # dead, or started by a person from another configuration
             return self._files.find_map(wire.ROUTE) or remembered_routes(table)
-
-    def _keep_routes(self, table: TrafficTable) -> dict[str, str]:
-        """Make the file of the routes say what HAProxy does, for apps that are still there; return them."""
-        routes = kept_routes(self._runtime.entries(wire.ROUTE), table)
-        self._files.write_routes(routes)
-        return routes
 
     def sync(self) -> None:
         """Bring files and worker to the table. Raises what HAProxy refused, after doing all that it allows."""
         table = self._table()
-        routes = self._keep_routes(table)
+        routes = kept_routes(self._known_routes(table), table)
+        self._files.write_routes(routes)
         refused = self._reload_if_due(table)
         self._apply(table, routes)
         if refused is not None:

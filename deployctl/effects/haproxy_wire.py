@@ -18,6 +18,7 @@ ALL_SERVERS = -1
 
 SHOW_SERVERS = "show servers state apps"
 SHOW_INFO = "show info"
+SHOW_VERSION = "show version"
 SHOW_PROCESSES = "show proc"
 RELOAD = "reload"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deployctl.domain.addresses import parse_listen
+from deployctl.domain.addresses import parse_listen_text
 from deployctl.domain.image_ref import parse_image
 from deployctl.domain.names import AppName, parse_host, parse_path
 from deployctl.domain.quantities import parse_port
@@ -53,7 +53,7 @@ def _text(app: AppName, wish: InitWish, engine: Engine, guard: Guard, taken: fro
     reference, image = parse_image(wish.image), _look(wish.image, engine)
     port = parse_port(wish.port, field="--port") if wish.port is not None else _exposed(image, wish)
     health = parse_path(wish.health) if wish.health else image and find_health_path(image, port=port)
-    listen: tuple[str, int] | None = parse_listen(wish.listen, field="--listen") if wish.listen else None
+    listen: tuple[str, int] | None = parse_listen_text(wish.listen, field="--listen") if wish.listen else None
     if listen is None and wish.host is None:
         listen = ("127.0.0.1", _free_port(guard, taken))
     return app_file_text(app, reference, port=port, listen=listen, host=parse_host(wish.host) if wish.host else None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from threading import Thread
 
 
@@ -77,3 +78,5 @@ def relay(listen_on: str | tuple[str, int], engine_url: str) -> Iterator[Relay]:
         yield running
     finally:
         running.close()
+        if isinstance(listen_on, str):
+            Path(listen_on).unlink()

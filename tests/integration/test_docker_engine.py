@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -251,16 +249,15 @@ def test_a_command_that_does_not_exist_fails_in_plain_words(world: DockerWorld) 
 
 # -- answers that get lost --------------------------------------------------------------------------------------------
 @pytest.fixture
-def lossy(world: DockerWorld, tmp_path: Path) -> Iterator[tuple[DockerEngine, list[str]]]:
+def lossy(world: DockerWorld) -> Iterator[tuple[DockerEngine, list[str]]]:
     """An engine behind a socket that loses the first answer to each change."""
-    path = f"/tmp/{world.mark}.sock"
+    path = f"/tmp/{world.mark}.sock"  # short enough for a socket
     with relay(path, world.url) as between:
         for request in ("POST /containers/create", "POST /networks/create", "DELETE /containers/", "DELETE /networks/"):
             between.lose(request)
         spec = replace(world.spec, engine_url=f"unix://{path}")
-        with closing(DockerEngine(world.home, spec, {}, sleep=lambda seconds: None)) as engine:
+        with closing(DockerEngine(world.home, spec, {})) as engine:
             yield engine, between.lost
-    os.unlink(path)  # noqa: PTH108 - a socket
 
 
 def test_a_lost_answer_neither_doubles_nor_loses_anything(

@@ -57,8 +57,8 @@ THREE = StatusView((TROUBLED, WELL, BARE), engine=None, proxy=None)
 ONE = StatusView((TROUBLED,), engine=None, proxy=None)
 
 ROLLED_BACK = Moved(
-    kind="Rollback", app=SHOP, source="v42", target="v41", revision=119, switch_ms=131.2, total_ms=170.0, confirmed=True,
-    failed_requests=0, colour="green", held=("v42",), standby="v42",
+    kind="Rollback", app=SHOP, source="v42", target="v41", revision=119, switch_ms=131.2, total_ms=170.0,
+    confirmed=True, failed_requests=0, colour="green", held=("v42",), standby="v42",
 )  # fmt: skip
 UPGRADED = Moved(
     kind="Upgrade", app=SHOP, source="v41", target="v42", revision=118, switch_ms=143.0, total_ms=18_400.0,
@@ -79,8 +79,8 @@ def change(revision: int, kind: str, source: int | None, target: int | None, at:
 HISTORY = HistoryView(
     SHOP,
     (
-        HistoryLine(change(119, "rollback", 7, 6, "2026-11-23T14:43:58Z", "checkout 500s\nsee ticket 12"), "v42", "v41"),
-        HistoryLine(change(118, "upgrade", 6, 7, "2026-11-23T14:32:00Z", "a checkout that takes three steps less"), "v41", "v42"),
+        HistoryLine(change(119, "rollback", 7, 6, "2026-11-23T14:43:58Z", "checkout 500s\nsee ticket"), "v42", "v41"),
+        HistoryLine(change(118, "upgrade", 6, 7, "2026-11-23T14:32:00Z", "three steps less"), "v41", "v42"),
         HistoryLine(change(117, "stop", 5, None, "2026-11-22T17:05:00Z"), "v40", None),
         HistoryLine(change(116, "upgrade", None, 5, "2026-11-21T19:52:00Z"), None, "v40"),
     ),
@@ -94,7 +94,8 @@ BUNDLE = Bundle(image="registry.example.com/acme/shop-api:v42", digest=V42.diges
 RELEASE = Release(42, SHOP, 7, Version("v42"), BUNDLE, "2026-11-23T14:30:00Z", proven_at="2026-11-23T14:31:50Z",
                   colour=Colour.BLUE, hold=Hold("2026-11-23T14:43:58Z", "mara (cli)", "checkout 500s"))
 BEFORE = replace(RELEASE, number=6, version=Version("v41"), hold=None)
-SHOWN = ReleaseView(SHOP, RELEASE, "active", V42, replace(HISTORY.attempts[0], evidence=("Last lines of v43:\n  boom",)), (3,))
+FAILED = replace(HISTORY.attempts[0], evidence=("Last lines of v43:\n  boom",))
+SHOWN = ReleaseView(SHOP, RELEASE, "active", V42, FAILED, (3,))
 DIFFERENT = DiffView(SHOP, BEFORE, RELEASE, (
     DiffLine("image", "~", "image", "shop-api:v41 4be07d52", "shop-api:v42 9f3c1a7e"),
     DiffLine("env", "+", "FEATURE_CHECKOUT", None, "new"),

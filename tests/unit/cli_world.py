@@ -15,7 +15,6 @@ from deployctl.cli.session import Session
 from deployctl.config_loader import app_names, load_checked_app
 from deployctl.domain.names import AppName
 from deployctl.domain.server import ServerSpec
-from deployctl.domain.traffic import Counters, Switched
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Reporter, Services
 from deployctl.settings import Settings
@@ -23,6 +22,7 @@ from deployctl.testing.fake_clock import FakeClock
 from deployctl.testing.fake_engine import FakeEngine
 from deployctl.testing.fake_guard import FakeGuard
 from deployctl.testing.fake_prober import FakeProber
+from deployctl.testing.fake_traffic import FakeTraffic
 
 
 class Screen(io.StringIO):
@@ -38,47 +38,6 @@ class Screen(io.StringIO):
     @property
     def encoding(self) -> str:  # type: ignore[override]  # StringIO says None
         return self.kind
-
-
-class ScriptedTraffic:
-    """HAProxy as far as the command line can see it."""
-
-    def __init__(self) -> None:
-        self.map: dict[AppName, int] = {}
-        self.counted: dict[tuple[AppName, int], Counters] = {}
-
-    def ensure_up(self) -> bool:
-        return False
-
-    def sync(self) -> None:
-        """Nothing is generated."""
-
-    def routes(self) -> dict[AppName, int]:
-        return dict(self.map)
-
-    def switch(self, app: AppName, to: int | None) -> Switched:
-        was = self.map.pop(app, None)
-        if to is not None:
-            self.map[app] = to
-        return Switched(0.05, was, to)
-
-    def counters(self) -> dict[tuple[AppName, int], Counters]:
-        return dict(self.counted)
-
-    def in_flight(self, app: AppName, release: int) -> int:
-        return 0
-
-    def cut(self, app: AppName, release: int) -> None:
-        """Nothing is open."""
-
-    def drift(self) -> list[str]:
-        return []
-
-    def pid(self) -> int | None:
-        return 4711
-
-    def stop(self) -> None:
-        """Nothing runs."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +70,9 @@ class World:
         self.settings = Settings(self.home)
         self.clock = FakeClock()
         self.engine = FakeEngine(str(self.home), clock=self.clock)
-        self.guard, self.prober, self.traffic = FakeGuard(), FakeProber(), ScriptedTraffic()
+        self.guard, self.prober = FakeGuard(), FakeProber()
         self.ledgers: list[SqliteLedger] = []
+        self.traffic = FakeTraffic(lambda: self.ledgers[-1].table(bridged=True))
 
     def add_app(self, name: str, *versions: str, port: int = 8000) -> None:
         """Write the app's file and put images of these versions on the server."""

@@ -33,8 +33,8 @@ Lines = Callable[[Look], list[str]]
 
 LOOKS = {
     "tty 60": r.tty(60), "tty 80": r.tty(80), "tty 120": r.tty(120), "pipe": r.PIPE,
-    "tty 80 colour": r.tty(80, colour=True), "tty 80 ascii": r.tty(80, utf8=False), "tty 80 quiet": r.tty(80, quiet=True),
-    "tty 200 wide": r.tty(200, wide=True),
+    "tty 80 colour": r.tty(80, colour=True), "tty 80 ascii": r.tty(80, utf8=False),
+    "tty 80 quiet": r.tty(80, quiet=True), "tty 200 wide": r.tty(200, wide=True),
 }  # fmt: skip
 PAGES: dict[str, Lines] = {
     "status": lambda look: status_text(r.THREE, look, one=False),
@@ -58,7 +58,8 @@ ONCE: dict[str, Lines] = {
         StatusView((replace(r.WELL, state="unknown"),), engine="Docker does not answer", proxy="HAProxy is dead",
                    notes=("the disk is full",)), look, one=False),
     "status shop-api, deploying": lambda look: status_text(
-        StatusView((replace(r.TROUBLED, state="deploying", deployment=DEPLOYING, notes=()),), None, None), look, one=True),
+        StatusView((replace(r.TROUBLED, state="deploying", deployment=DEPLOYING, notes=()),), None, None),
+        look, one=True),
     "status worker": lambda look: status_text(StatusView((r.BARE,), None, None), look, one=True),
     "history, nothing there": lambda look: history_text(replace(r.HISTORY, lines=(), attempts=()), look),
     "upgrade": lambda look: moved_text(r.UPGRADED, look),
@@ -75,7 +76,7 @@ ONCE: dict[str, Lines] = {
                 last=None, siblings=()), look),
     "diff": lambda look: diff_text(r.DIFFERENT, look),
     "diff, the same": lambda look: diff_text(replace(r.DIFFERENT, after=r.BEFORE, lines=()), look),
-    "stop": lambda look: done_text(Done("Stop", "shop-api", "v40 is stopped", ("Start it again:\ndeployctl start",)), look),
+    "stop": lambda look: done_text(Done("Stop", "shop-api", "v40 is stopped", ("Again:\ndeployctl start",)), look),
     "doctor": lambda look: findings_text((Finding("engine", True, "Docker 27.3"),
                                           Finding("disk", False, "0.1 GiB free", "docker image prune"),
                                           Finding("drift", False, "route.map was edited", fatal=False)), look),
@@ -85,7 +86,7 @@ ONCE: dict[str, Lines] = {
                    remedy=["deployctl logs shop-api v43", "deployctl diff shop-api v42 v43"]),
         details=("Last lines of v43:", "  RuntimeError: \x1b[31mDATABASE_URL is not set")),
     "error after the switch": told(RevertedAfterSwitch("v43 failed under traffic")),
-    "error half-way": told(AttentionNeeded("the switch failed\nand could not be taken back", remedy=["deployctl doctor"])),
+    "error half-way": told(AttentionNeeded("the switch failed\nand stays so", remedy=["deployctl doctor"])),
     "error, nothing serves": told(DeployctlError("no"), serving=False),
     "error, busy": told(LeaseHeld("shop-api is busy: ci runs upgrade since 14:43:39 (pid 7, phase probing)",
                                   remedy=["deployctl rollback shop-api … --lock-wait 5m", "deployctl abort shop-api"])),
@@ -96,7 +97,8 @@ ONCE: dict[str, Lines] = {
 
 
 def texts() -> dict[str, str]:
-    found = {f"{page} — {name}": look.finish(lines(look)) for page, lines in PAGES.items() for name, look in LOOKS.items()}
+    found = {f"{page} — {name}": look.finish(lines(look))
+             for page, lines in PAGES.items() for name, look in LOOKS.items()}
     return found | {f"{page} — pipe": r.PIPE.finish(lines(r.PIPE)) for page, lines in ONCE.items()}
 
 
