@@ -58,7 +58,7 @@ class Tree(click.Group):
     def __init__(self, path: str = "", **more: Any) -> None:
         super().__init__(path or "deployctl", add_help_option=False, no_args_is_help=False, **more)
         self.path = path
-        self.params += [*global_options(environ=not path), *([] if path else [version_option()])]
+        self.params += [*global_options(), *([] if path else [version_option()])]
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return below(self.path)

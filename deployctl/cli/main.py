@@ -11,6 +11,7 @@ from types import TracebackType
 import click
 
 from deployctl.cli.group import Tree
+from deployctl.cli.options import wishes_of
 from deployctl.cli.session import FORMATS, Session, json_line
 from deployctl.cli.times import took
 from deployctl.errors import DeployctlError, Interrupted, Invalid, NotPermitted
@@ -65,7 +66,8 @@ def _invoke(argv: Sequence[str], session: Session) -> int:
     """Let click find the command and call it; translate whatever is not ours."""
     try:
         width = session.look(session.out).width
-        with ROOT.make_context("deployctl", [*argv], obj=session, terminal_width=min(width or 100, 120)) as ctx:
+        with ROOT.make_context("deployctl", [*argv], obj=session, terminal_width=min(width or 100, 120),
+                               default_map=wishes_of(session.environ)) as ctx:
             return int(ROOT.invoke(ctx) or 0)
     except click.exceptions.Exit as end:
         return end.exit_code

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -22,6 +22,11 @@ def filled(text: str) -> str:
     return text
 
 
+def reason(text: str) -> str:
+    """Return a note that every file and stream can hold: bytes that were no UTF-8 are written visibly."""
+    return filled(text).encode(errors="backslashreplace").decode()
+
+
 def named(text: str) -> str:
     """Return the text; what looks like a flag has lost its way."""
     if text.startswith("-"):
@@ -37,30 +42,32 @@ def seconds(text: str) -> float:
 
 
 # -- global flags ----------------------------------------------------------------------------------------------
-def global_options(*, environ: bool = False) -> list[click.Option]:
-    """Return fresh global flags. Only the ones before the verb read the environment: a flag after it wins."""
-
-    def env(name: str) -> str | None:
-        return f"DEPLOYCTL_{name}" if environ else None
+def global_options() -> list[click.Option]:
+    """Return fresh global flags."""
 
     def option(*names: str, **more: Any) -> click.Option:
         return click.Option(names, expose_value=False, callback=_remember, **more)
 
     return [
-        option("-o", "--output", type=click.Choice(FORMATS), envvar=env("OUTPUT"), metavar="FORM",
+        option("-o", "--output", type=click.Choice(FORMATS), metavar="FORM",
                help="Form of the answer: table, wide, json, jsonl or tsv."),
         option("--json", "json_too", is_flag=True, help="The same as -o json."),
-        option("-q", "--quiet", is_flag=True, envvar=env("QUIET"), help="No progress and no hints."),
-        option("-v", "--verbose", is_flag=True, envvar=env("VERBOSE"), help="Say more about what happens."),
+        option("-q", "--quiet", is_flag=True, help="No progress and no hints."),
+        option("-v", "--verbose", is_flag=True, help="Say more about what happens."),
         option("--no-color", is_flag=True, help="No colour; NO_COLOR says the same."),
-        option("--no-input", is_flag=True, envvar=env("NO_INPUT"), help="Never ask."),
-        option("-y", "--yes", is_flag=True, envvar=env("YES"), help="Answer every question with yes."),
-        option("--timeout", type=seconds, envvar=env("TIMEOUT"), metavar="SPAN",
-               help="End the whole command after this."),
+        option("--no-input", is_flag=True, help="Never ask."),
+        option("-y", "--yes", is_flag=True, help="Answer every question with yes."),
+        option("--timeout", type=seconds, metavar="SPAN", help="End the whole command after this."),
         option("--home", type=named, metavar="DIR", help="Home with config/ and state/."),
         click.Option(("-h", "--help"), is_flag=True, is_eager=True, expose_value=False, callback=_show_help,
                      help="Explain this command."),
     ]
+
+
+def wishes_of(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what the environment wishes, as defaults of the flags before the verb: DEPLOYCTL_OUTPUT and so on."""
+    names = {f"DEPLOYCTL_{name.upper()}": name for name in ("output", "quiet", "verbose", "no_input", "yes", "timeout")}
+    return {flag: environ[name] for name, flag in names.items() if environ.get(name)}
 
 
 def version_option() -> click.Option:
@@ -126,7 +133,7 @@ def change_options(*, dry_run: bool = True, note: bool = True) -> Callable[[F], 
             click.option("--exit-code", is_flag=True, help="With --dry-run: exit 10 when something would change."),
         ]
     if note:
-        options.append(click.option("-m", "--message", "note", type=filled, default=None, metavar="TEXT",
+        options.append(click.option("-m", "--message", "note", type=reason, default=None, metavar="TEXT",
                                     help="Why; kept in the history."))
     return stacked([
         *options,

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from deployctl.domain.names import AppName
 from deployctl.domain.plan import StepKind
+from deployctl.domain.release import App
 
 
 class Phase(StrEnum):
@@ -82,6 +83,7 @@ class Deployment:
     error: str | None = None
     evidence: tuple[str, ...] = ()
     abort_by: str | None = None
+    before: App | None = None  # the app as it was when this began: a recovery restores its address
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,13 +20,14 @@ def plan_move(facts: Facts, kind: Kind, target: Release) -> Plan:
 def bring_up(facts: Facts, target: Release, kind: Kind) -> list[Step]:
     """Return the steps that end with a proven instance that HAProxy knows and that gets no traffic yet."""
     n, v, steps = target.number, target.version, []
-    if n not in facts.present:
+    left_over = n in facts.instances and facts.instances[n].failed  # kept for inspection; a retry gets a fresh one
+    if left_over or n not in facts.present:
         steps += [
             Step(StepKind.IMAGE, n, f"keep image {target.digest[7:19]} of {v}"),
             Step(StepKind.NETWORK, n, f"network {facts.app.network} ({facts.app.subnet})"),
             Step(StepKind.CREATE, n, f"create the container of {v}"),
         ]
-    if n not in facts.running:
+    if left_over or n not in facts.running:
         steps.append(Step(StepKind.START, n, f"start {v}"))
     steps.append(Step(StepKind.HEALTH, n, f"prove {v} healthy: {spoken(target.bundle.probe)}"))
     if kind in {Kind.UPGRADE, Kind.START} or not facts.is_warm(n):
@@ -74,12 +75,11 @@ def plan_stop(facts: Facts, target: Release) -> Plan:
 
 def plan_prune(facts: Facts) -> Plan:
     """Return the plan that removes what retention does not keep, failed containers included."""
-    going = retire(facts, active=facts.app.active, left=None)
-    failed = [n for n, i in facts.instances.items() if i.failed and n not in going.prune]
-    steps = _retire(facts, Retirement(going.stop, (*going.prune, *failed), going.warm))
-    return Plan(facts.app.name, Kind.PRUNE, facts.app.active, facts.app.active, tuple(steps),
-                f"{facts.app.name}: remove {len(steps)} containers that retention does not keep" if steps
-                else f"{facts.app.name}: nothing to remove")
+    going = retire(facts, active=facts.app.active, left=None, keep_failed=0)
+    acts = [f"{word} {len(some)} container{'s' * (len(some) != 1)}"
+            for word, some in (("stop", going.stop), ("remove", going.prune)) if some]
+    return Plan(facts.app.name, Kind.PRUNE, facts.app.active, facts.app.active, tuple(_retire(facts, going)),
+                f"{facts.app.name}: {' and '.join(acts) or 'nothing to remove'}")
 
 
 def spoken(probe: Probe) -> str:

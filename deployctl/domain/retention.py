@@ -10,23 +10,25 @@ from deployctl.domain.serving import find_previous
 
 @dataclass(frozen=True, slots=True)
 class Retirement:
-    stop: tuple[int, ...] = ()  # warm ones beyond keep_warm
+    stop: tuple[int, ...] = ()  # running ones beyond keep_warm
     prune: tuple[int, ...] = ()  # stopped ones beyond keep_stopped, and older failed ones
     warm: tuple[int, ...] = ()  # that stay
 
 
-def retire(facts: Facts, *, active: int | None, left: int | None) -> Retirement:
+def retire(facts: Facts, *, active: int | None, left: int | None, keep_failed: int = 1) -> Retirement:
     """Decide what retires once `active` serves and `left` has just stopped serving."""
     policy = facts.app.policy
-    spared = {active} | {n for n, i in facts.instances.items() if i.beside and n in facts.running}
-    order = sorted(facts.instances, key=lambda n: (n == left, facts.last_served(n), n), reverse=True)
-    served = [n for n in order if n in facts.running and n not in spared]
-    warm, stop = served[: policy.keep_warm], served[policy.keep_warm :]
+    beside = {n for n, i in facts.instances.items() if i.beside and n in facts.running}
+    order = sorted(facts.instances.keys() - beside - {active},
+                   key=lambda n: (n == left, facts.last_served(n), n), reverse=True)
     failed = [n for n in order if facts.instances[n].failed]
-    cold = [n for n in order if n not in spared and n not in warm and n not in failed]
-    targets = {left, _goes_back_to(facts, active)}
-    surplus = [n for n in cold[policy.keep_stopped :] if n not in targets]
-    return Retirement(tuple(stop), tuple(surplus + failed[1:]), tuple(warm))
+    sound = [n for n in order if n not in failed]
+    warm = [n for n in sound if facts.is_warm(n)][: policy.keep_warm]
+    cold = [n for n in sound if n not in warm]
+    stop = [n for n in order if n in facts.running and n not in warm]
+    wanted = {left, _goes_back_to(facts, active)}
+    surplus = [n for n in (*cold[policy.keep_stopped :], *failed[keep_failed:]) if n not in wanted]
+    return Retirement(tuple(stop), tuple(surplus), tuple(warm))
 
 
 def _goes_back_to(facts: Facts, active: int | None) -> int | None:

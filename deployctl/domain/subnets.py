@@ -15,7 +15,8 @@ def next_subnet(pool: str, taken: Iterable[str]) -> tuple[str, str]:
 
     Raises Refused when the pool is used up or belongs to somebody's network.
     """
-    others = [network for network in map(ip_network, taken) if isinstance(network, IPv4Network)]
+    read = (ip_network(one, strict=False) for one in taken)  # Docker keeps host bits that a person gave
+    others = [network for network in read if isinstance(network, IPv4Network)]
     for subnet in IPv4Network(pool).subnets(new_prefix=PREFIX):
         if not any(subnet.overlaps(other) for other in others):
             return str(subnet), str(next(subnet.hosts()))

@@ -45,7 +45,9 @@ def _ask(probe: Probe, to: tuple[str, int], *, host: str, bridge: str | None) ->
 
 
 def _connect(to: tuple[str, int], *, deadline: float, bridge: str | None) -> socket.socket:
-    sock = socket.socket(socket.AF_INET6 if ":" in to[0] else socket.AF_INET, socket.SOCK_STREAM)
+    family = socket.AF_INET6 if ":" in to[0] else socket.AF_INET
+    socket.inet_pton(family, to[0])  # a name would be looked up, and that heeds no deadline
+    sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         if bridge is not None:
             _bind_to(sock, bridge)

@@ -104,7 +104,7 @@ def _ipv6(words: str) -> IPv6Address:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="ascii")
+        return path.read_text(encoding="utf-8")
     except OSError:
         return ""
 

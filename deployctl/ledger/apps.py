@@ -77,7 +77,7 @@ class AppRows:
     def _add_release(self, app: AppName, version: Version, bundle: Bundle, *, at: str) -> sqlite3.Row:
         number = self.db.execute(
             "select 1 + max(coalesce((select max(number) from releases where app = :app), 0), "
-            "coalesce((select max(target) from changes where app = :app), 0))", {"app": app}  # type: ignore[arg-type]
+            "coalesce((select max(target) from changes where app = :app), 0))", {"app": app}
         )[0][0]
         self.db.utils.table("releases").insert(
             {"app": app, "number": number, "version": version, "digest": bundle.digest,

@@ -11,7 +11,7 @@ import os
 import secrets
 import socket
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,7 +48,7 @@ class Connection:
             self._utils = Database(self.raw, execute_plugins=False)
         return self._utils
 
-    def execute(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+    def execute(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[sqlite3.Row]:
         with sqlite_errors(self.path):
             return self.raw.execute(sql, values).fetchall()
 

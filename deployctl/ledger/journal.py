@@ -91,6 +91,12 @@ class JournalRows:
         rows = self.db.execute("select * from changes where app = ? order by revision desc limit ?", [app, limit])
         return [_change(row) for row in rows]
 
+    def telling_changes(self, app: AppName) -> list[Change]:
+        """Return what decisions need of the history, the last change first: for each release when it last came,
+        last went, and what its last upgrade replaced. As long as the list of releases, however long the history."""
+        rows = self.db.execute(_TELLING, {"app": app})
+        return [_change(row) for row in rows]
+
     def promote(self, change: Change, *, deployment: int | None, token: int) -> Change:
         """Call the target active: revision, history, colour and holds in one durable transaction.
 
@@ -153,6 +159,15 @@ class JournalRows:
         rows = self.db.execute("select * from events where ? is null or app = ? order by id desc limit ?",
                                [app, app, limit])
         return [{**dict(row), "data": json.loads(row["data"])} for row in rows]
+
+
+_TELLING = """
+select * from changes where app = :app and revision in (
+    select max(revision) from changes where app = :app group by target
+    union select max(revision) from changes where app = :app group by source
+    union select max(revision) from changes where app = :app and kind = 'upgrade' and source is not target group by target
+) order by revision desc
+"""
 
 
 def _deployment(row: sqlite3.Row) -> Deployment:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
 from deployctl.domain.facts import Facts
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.release import App, Instance, Release
-from deployctl.errors import EngineUnavailable, NotFound
+from deployctl.errors import EngineUnavailable, NotFound, ProxyUnavailable
 from deployctl.ports import ContainerFacts, Services
 
 
@@ -17,17 +17,25 @@ def observe(app: AppName, s: Services) -> Facts:
     row = require_app(app, s)
     instances = {i.release: i for i in s.ledger.instances(app)}
     present, running, away = look_at_containers(instances, s)
-    s.traffic.ensure_up()
     return Facts(
         app=row,
         releases={r.number: r for r in s.ledger.releases(app)},
         instances=instances,
         running=running,
         present=present,
-        changes=tuple(s.ledger.changes(app)),
-        serving=s.traffic.routes().get(app),
+        changes=tuple(s.ledger.telling_changes(app)),
+        serving=routes(s).get(app),
         engine_away=away,
     )
+
+
+def routes(s: Services) -> Mapping[AppName, int]:
+    """Return who serves each app by HAProxy's own word; a dead HAProxy is started first, that is a repair."""
+    try:
+        return s.traffic.routes()
+    except ProxyUnavailable:
+        s.traffic.ensure_up()
+        return s.traffic.routes()
 
 
 def look_at_containers(

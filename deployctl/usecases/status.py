@@ -13,6 +13,7 @@ from deployctl.errors import DeployctlError
 from deployctl.ports import Answer, ContainerFacts, Services
 from deployctl.prove import ask_from_outside
 from deployctl.usecases.observe import at_home, require_app
+from deployctl.usecases.observe import routes as ask_routes
 from deployctl.usecases.results import AppView, InstanceView, StatusView
 
 PROBERS = 8  # threads; more only wait for each other's turn
@@ -32,6 +33,8 @@ class _Seen:
 def status(s: Services, *, app: AppName | None = None) -> StatusView:
     """Return all apps, or one. Starts a dead HAProxy: that is a repair, never a change of traffic."""
     apps = [require_app(app, s)] if app else s.ledger.apps()
+    if not apps:
+        return StatusView((), engine=None, proxy=None)  # a home without apps needs neither Docker nor HAProxy
     seen = _look(s)
     instances = [i for a in apps for i in s.ledger.instances(a.name)]
     releases = {(i.app, i.release): s.ledger.find_release(i.app, i.release) for i in instances}
@@ -46,8 +49,7 @@ def _look(s: Services) -> _Seen:
     containers: Mapping[str, ContainerFacts] | None = None
     proxy = engine = None
     try:
-        s.traffic.ensure_up()
-        routes, counters = s.traffic.routes(), s.traffic.counters()
+        routes, counters = ask_routes(s), s.traffic.counters()
     except DeployctlError as e:
         proxy = e.message
     try:
@@ -94,7 +96,7 @@ def _execute(release: Release, instance: Instance, s: Services) -> Answer:
 
 def _view(app: App, instances: Sequence[Instance], releases: Mapping[tuple[AppName, int], Release | None], seen: _Seen,
           answers: Mapping[tuple[AppName, int], Answer], s: Services) -> AppView:
-    changes = s.ledger.changes(app.name)
+    changes = s.ledger.telling_changes(app.name)
     opened = s.ledger.find_open(app.name)
     lease = s.ledger.find_lease(app.name) if opened else None
     serving = app.active if seen.routes is None else seen.routes.get(app.name)

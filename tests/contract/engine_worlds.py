@@ -107,7 +107,7 @@ class DockerWorld:
     """Everything it makes bears the label `deployctl.test`, and goes when the world does."""
 
     def __init__(self, mark: str, url: str, api: docker.APIClient, registry: StubRegistry) -> None:
-        self.mark, self.home, self.subnet = mark, f"/srv/{mark}", _free_subnet(api)
+        self.mark, self.home, self.subnet = mark, f"/srv/{mark}", free_subnet(api)
         self.url, self.api = url, api
         self.stub, self.registry = registry, registry.address
         self.spec = ServerSpec(engine_url=url, labels=(("deployctl.test", "1"), ("deployctl.mark", mark)))
@@ -160,7 +160,7 @@ class DockerWorld:
                 self.api.remove_image(tag, force=True)
 
 
-def _free_subnet(api: docker.APIClient) -> IPv4Network:
+def free_subnet(api: docker.APIClient) -> IPv4Network:
     """Return one inside the range that the test run made unreachable, should a bridge vanish."""
     taken = [IPv4Network(pool["Subnet"]) for network in api.networks() for pool in network["IPAM"]["Config"] or ()
              if "." in pool["Subnet"]]  # fmt: skip

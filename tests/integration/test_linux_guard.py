@@ -1,0 +1,175 @@
+"""Guard routes on this very host, and what it tells of its network. Everything stays inside one unused subnet."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+import pytest
+
+from deployctl.effects.linux_guard import LinuxGuard
+from deployctl.errors import Invalid, NotPermitted
+from tests import machine, support
+from tests.contract.engine_worlds import container, docker_world, free_subnet, network
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="routes and /proc as Linux has them")
+EVERYWHERE = str(IPv4Address(0))
+needs_root = pytest.mark.skipif(not machine.may_route(), reason="only root may change routes")
+
+
+@pytest.fixture
+def subnet(engine_url: str) -> Iterator[str]:
+    with support.engine(engine_url) as api:
+        free = str(free_subnet(api))
+    yield free
+    if machine.may_route():
+        machine.remove_guards([free])
+
+
+@needs_root
+def test_a_guarded_subnet_is_unreachable_until_the_guard_goes(subnet: str) -> None:
+    guard = LinuxGuard()
+    guard.ensure(subnet)
+    guard.ensure(subnet)
+    assert subnet in machine.unreachable()
+    assert subnet not in guard.routed_subnets()
+    guard.ensure_gone(subnet)
+    guard.ensure_gone(subnet)
+    assert subnet not in machine.unreachable()
+
+
+@needs_root
+def test_a_guard_that_is_there_starts_no_process(subnet: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    LinuxGuard().ensure(subnet)
+    monkeypatch.setattr("subprocess.run", None)
+    LinuxGuard().ensure(subnet)
+
+
+@needs_root
+def test_a_living_bridge_wins_over_its_guard_and_a_dead_one_leads_nowhere(engine_url: str) -> None:
+    with docker_world(engine_url) as world:
+        guard, spec = LinuxGuard(), container(world)
+        guard.ensure(str(world.subnet))
+        try:
+            world.engine.ensure_network(network(world))
+            world.engine.ensure_started(world.engine.ensure_created(spec).id)
+            assert guard.bridge_up(network(world).bridge)
+            assert str(world.subnet) in guard.routed_subnets()
+            assert network(world).bridge in _route_to(spec.address)
+            world.engine.ensure_removed(spec.name)
+            world.engine.ensure_network_gone(network(world).name)
+            assert not guard.bridge_up(network(world).bridge)
+            assert "unreachable" in _route_to(spec.address) or "No route" in _route_to(spec.address)
+        finally:
+            guard.ensure_gone(str(world.subnet))
+
+
+def _route_to(address: str) -> str:
+    done = subprocess.run(["ip", "route", "get", address], capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("subnet", ["0.0.0.0/0", "172.29.0.1/26", "x; reboot", "", "::/64", "172.29.0.0/26 dev lo"])
+def test_what_is_no_subnet_of_ours_changes_no_route(subnet: str) -> None:
+    before = machine.routes()
+    with pytest.raises(Invalid):
+        LinuxGuard().ensure(subnet)
+    with pytest.raises(Invalid):
+        LinuxGuard().ensure_gone(subnet)
+    assert machine.routes() == before
+
+
+def test_without_the_program_ip_nothing_is_guarded_and_that_is_said(
+    subnet: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda *names, **more: None)
+    with pytest.raises(NotPermitted, match="not installed"):
+        LinuxGuard().ensure(subnet)
+
+
+@needs_root
+def test_without_root_nothing_is_guarded_and_that_is_said(subnet: str) -> None:
+    program = f"""
+import os
+from deployctl.effects.linux_guard import LinuxGuard
+from deployctl.errors import NotPermitted
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+try:
+    LinuxGuard().ensure({subnet!r})
+except NotPermitted as e:
+    print(e.message, e.remedy)
+"""
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=env)
+    assert done.stdout.startswith("guard routes need root ['sudo ")
+    assert subnet not in machine.unreachable()
+
+
+def test_routed_subnets_leave_out_the_default_route() -> None:
+    found = [IPv4Network(subnet) for subnet in LinuxGuard().routed_subnets()]
+    assert all(subnet.prefixlen for subnet in found)
+    expected = {r["dst"] for r in machine.routes() if r.get("type", "unicast") == "unicast" and r["dst"] != "default"}
+    assert {str(subnet) for subnet in found} >= {dst for dst in expected if "/" in dst}
+
+
+@pytest.mark.parametrize("bridge", ["no-such-bridge", "", "..", "../lo", "a" * 16, "lo\n"])
+def test_what_is_no_interface_is_not_up(bridge: str) -> None:
+    assert not LinuxGuard().bridge_up(bridge)
+
+
+def test_loopback_is_up() -> None:
+    assert LinuxGuard().bridge_up("lo")
+
+
+@pytest.mark.parametrize("listen_on", ["127.0.0.1", EVERYWHERE])
+def test_a_port_is_taken_by_a_listener_on_it_or_on_all_addresses(listen_on: str) -> None:
+    with socket.create_server((listen_on, 0)) as listener:
+        port = listener.getsockname()[1]
+        assert LinuxGuard().port_taken("127.0.0.1", port)
+        assert LinuxGuard().port_taken(EVERYWHERE, port)
+    assert not LinuxGuard().port_taken("127.0.0.1", port)
+
+
+def test_a_port_is_taken_by_a_listener_on_both_kinds_of_address() -> None:
+    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as listener:
+        port = listener.getsockname()[1]
+        assert LinuxGuard().port_taken("127.0.0.1", port)
+        assert LinuxGuard().port_taken("::1", port)
+
+
+def test_a_closed_connection_does_not_take_the_port() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):
+            listener.accept()[0].close()
+    assert not LinuxGuard().port_taken("127.0.0.1", port)
+
+
+def test_listeners_of_a_process_are_read_with_their_addresses() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as four,
+        closing(socket.create_server(("::1", 0), family=socket.AF_INET6)) as six,
+    ):
+        found = LinuxGuard().listening(os.getpid())
+        assert ("127.0.0.1", four.getsockname()[1]) in found
+        assert ("::1", six.getsockname()[1]) in found
+
+
+def test_listeners_inside_a_container_are_seen_from_outside(engine_url: str) -> None:
+    if os.geteuid():
+        pytest.skip("only root may look into another's network")
+    with docker_world(engine_url) as world:
+        world.engine.ensure_network(network(world))
+        seen = world.engine.ensure_started(world.engine.ensure_created(container(world, "loopback")).id)
+        next(world.engine.logs(seen.id, follow=True))  # says so when it listens
+        assert [port for address, port in LinuxGuard().listening(seen.pid) if address == "127.0.0.1" and port == 8080]
+
+
+def test_a_process_that_is_not_there_listens_to_nothing() -> None:
+    assert LinuxGuard().listening(2**22 + 1) == []
