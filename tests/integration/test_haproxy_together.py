@@ -91,7 +91,7 @@ class Load:
     every: float = 0.01
     lost: list[str] = field(default_factory=list)
     answers: dict[str, int] = field(default_factory=dict)
-    _kept: threading.local = field(default_factory=threading.local)
+    _idle: list[socket.socket] = field(default_factory=list)
 
     def run_while(self, work: Callable[[], None]) -> None:
         done = threading.Event()
@@ -103,6 +103,8 @@ class Load:
             finally:
                 done.set()
                 clock.join()
+        for connection in self._idle:
+            connection.close()
 
     def _tick(self, pool: ThreadPoolExecutor, done: threading.Event) -> None:
         began, count = time.monotonic(), 0
@@ -122,8 +124,7 @@ class Load:
         self.answers[text] = self.answers.get(text, 0) + 1
 
     def _ask_kept(self) -> tuple[int, str]:
-        connection = getattr(self._kept, "connection", None) or socket.create_connection(("127.0.0.1", self.port), 10)
-        self._kept.connection = None
+        connection = self._idle.pop() if self._idle else socket.create_connection(("127.0.0.1", self.port), 10)
         connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         reply = b""
         while not reply.endswith((b"shop.1", b"shop.2")):
@@ -134,7 +135,7 @@ class Load:
         if b"connection: close" in reply.lower():  # HAProxy says so before it goes: then the next one is a fresh one
             connection.close()
         else:
-            self._kept.connection = connection
+            self._idle.append(connection)
         return int(reply.split()[1]), reply.rpartition(b"\r\n")[2].decode()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,7 +63,7 @@ class World:
 
     home: Path
     environ: dict[str, str] = field(default_factory=lambda: {"HOME": "/nonexistent"})
-    fails: Exception | None = None  # raised instead of connecting
+    fails: BaseException | None = None  # raised instead of connecting
     connected: int = 0
 
     def __post_init__(self) -> None:
@@ -98,11 +98,11 @@ class World:
         )  # fmt: skip
 
     def deployctl(self, *argv: str, tty: bool = False, typed: str | None = None, encoding: str = "utf-8",
-                  **environ: str) -> Said:
+                  environ: Mapping[str, str] | None = None) -> Said:
         """Run it. `typed` is what the person types; without it nobody is there to ask."""
         out, err = Screen(tty=tty, encoding=encoding), Screen(tty=tty or typed is not None, encoding=encoding)
         session = Session(connect=self.connect, out=out, err=err, stdin=Screen(typed or "", tty=typed is not None),
-                          environ={**self.environ, **environ}, cwd=self.home, home=str(self.home))
+                          environ={**self.environ, **(environ or {})}, cwd=self.home, home=str(self.home))
         code = run(argv, session)
         return Said(code, out.getvalue(), err.getvalue())
 
@@ -117,4 +117,11 @@ def world(home: Path) -> Iterator[World]:
             ledger.close()
 
 
-Run = Callable[..., Said]
+@contextmanager
+def shop(home: Path, *versions: str) -> Iterator[World]:
+    """One app, shop, with images v1 to v4 and these versions deployed in turn."""
+    with world(home) as made:
+        made.add_app("shop", "v1", "v2", "v3", "v4")
+        for version in versions:
+            assert made.deployctl("upgrade", "shop", version).code == 0
+        yield made

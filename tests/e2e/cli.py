@@ -1,0 +1,254 @@
+"""deployctl as a person uses it: a process of its own in a home of its own, judged by what it says and by its exit code.
+
+What HAProxy, Docker and the ledger say is asked from them directly, never from the code that is on trial.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import docker
+
+from deployctl.demo.visitors import Visitors
+from deployctl.labels import home_mark
+from tests import homes, support
+
+PROGRAM = Path(sys.executable).with_name("deployctl")
+PATIENCE = 90.0  # seconds for one command
+RATE = 50.0  # visitors a second
+QUICK = {"health": {"path": "/healthz", "deadline": "3s"}, "stop_grace": "3s", "drain": "5s"}
+
+Table = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """One command that has ended. `told` is its JSON."""
+
+    words: tuple[str, ...]
+    code: int
+    out: str
+    err: str
+
+    @property
+    def told(self) -> dict[str, Any]:
+        return dict(json.loads(self.out))
+
+    @property
+    def message(self) -> str:
+        return str(self.told["error"]["message"])
+
+    def __str__(self) -> str:
+        return f"deployctl {' '.join(self.words)}: exit {self.code}\n{self.out}\n{self.err}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    version: str | None  # the app's own word
+    routed: str | None  # HAProxy's word
+    body: str
+
+
+class Cli:
+    """One home, and the commands that are typed in it."""
+
+    def __init__(self, home: Path, api: docker.APIClient) -> None:
+        self.home, self.api = home, api
+        self.ports: dict[str, int] = {}
+
+    # -- commands ---------------------------------------------------------------------------------------------------
+    def run(self, *words: str, env: Mapping[str, str] | None = None, timeout: float = PATIENCE) -> Ran:
+        """Run it with -o json and nobody at the keyboard."""
+        return self.text("-o", "json", *words, env=env, timeout=timeout)
+
+    def text(self, *words: str, env: Mapping[str, str] | None = None, timeout: float = PATIENCE) -> Ran:
+        """Run it and take what a person would read."""
+        done = subprocess.run(self._command(words), env=_environ(env), stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, timeout=timeout, check=False)
+        return Ran(words, done.returncode, done.stdout, done.stderr)
+
+    def do(self, *words: str, env: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Run it, insist on success, and return its JSON."""
+        ran = self.run(*words, env=env)
+        assert ran.code == 0, ran
+        assert ran.told["ok"] is True if "ok" in ran.told else True
+        return ran.told
+
+    def refused(self, code: int, *words: str, env: Mapping[str, str] | None = None) -> Ran:
+        """Run it, insist on that exit code and on an error in JSON with a message and something to type."""
+        ran = self.run(*words, env=env)
+        assert ran.code == code, ran
+        assert ran.told["schema"] == "deployctl/v1"
+        assert ran.told["ok"] is False
+        assert ran.message
+        return ran
+
+    def begin(self, *words: str) -> subprocess.Popen[str]:
+        """Start it and do not wait; `ended` does."""
+        return subprocess.Popen(self._command(("-o", "json", *words)), env=_environ(None), stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def ended(self, process: subprocess.Popen[str]) -> Ran:
+        out, err = process.communicate(timeout=PATIENCE)
+        return Ran(("…",), process.returncode, out, err)
+
+    def _command(self, words: tuple[str, ...]) -> list[str]:
+        return [str(PROGRAM), "--home", str(self.home), *words]
+
+    # -- apps ---------------------------------------------------------------------------------------------------------
+    def write(self, app: str, *, image: str = "dctl-test/web", **keys: Any) -> str:
+        """Write the app's file, its stable port always the same, and return the URL of its stable address."""
+        port = self.ports.setdefault(app, support.free_port())
+        table = {"image": image, "port": 8080, "listen": port, **QUICK, **keys}
+        (self.home / f"config/{app}.toml").write_text(toml(table))
+        return f"http://127.0.0.1:{port}/"
+
+    def serving(self, app: str, version: str = "v1", *, image: str = "dctl-test/web", **keys: Any) -> str:
+        """Write the app's file, let that version serve, and return the URL."""
+        url = self.write(app, image=image, **keys)
+        self.do("upgrade", app, version)
+        return url
+
+    def url(self, app: str) -> str:
+        return f"http://127.0.0.1:{self.ports[app]}/"
+
+    def visitors(self, app: str, rate: float = RATE, **more: Any) -> Visitors:
+        return Visitors(self.url(app), rate, **more)
+
+    def get(self, app: str, path: str = "/version", *, port: int | None = None, **headers: str) -> Answer:
+        """Ask once, at the stable address or at another port; header names with _ for -."""
+        with closing(HTTPConnection("127.0.0.1", port or self.ports[app], timeout=10)) as connection:
+            connection.request("GET", path, headers={name.replace("_", "-"): text for name, text in headers.items()})
+            got = connection.getresponse()
+            return Answer(got.status, got.getheader("X-Version"), got.getheader("X-Deployctl-Version"),
+                          got.read().decode())
+
+    # -- what is so -----------------------------------------------------------------------------------------------------
+    def app(self, app: str) -> dict[str, Any]:
+        """Return the app as `status` tells it."""
+        return dict(self.do("status", app)["apps"][0])
+
+    def active(self, app: str) -> str | None:
+        """Return the version that serves, once status, HAProxy and its file agree on the release."""
+        seen = self.app(app)["active"]
+        release = None if seen is None else seen["release"]
+        assert self.route(app) == self.written_route(app) == release
+        return None if seen is None else str(seen["version"])
+
+    def haproxy(self, command: str) -> str:
+        """Ask HAProxy itself."""
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.settimeout(5)
+            asking.connect(str(self.home / "state/haproxy/haproxy.sock"))
+            asking.sendall(f"{command}\n".encode())
+            asking.shutdown(socket.SHUT_WR)
+            return b"".join(iter(lambda: asking.recv(65536), b"")).decode()
+
+    def routes(self) -> dict[str, str]:
+        lines = [line.split() for line in self.haproxy("show map route.map").splitlines()]
+        return {words[1]: words[2] for words in lines if len(words) == 3}
+
+    def route(self, app: str) -> int | None:
+        found = self.routes().get(app)
+        return None if found is None else int(found)
+
+    def written_routes(self) -> dict[str, str]:
+        lines = (self.home / "state/haproxy/route.map").read_text().splitlines()
+        return {app: number for app, number in (line.split() for line in lines)}
+
+    def written_route(self, app: str) -> int | None:
+        found = self.written_routes().get(app)
+        return None if found is None else int(found)
+
+    def masters(self) -> list[int]:
+        """Return the HAProxy masters of this home: those whose parent is no HAProxy of this home."""
+        members = set(processes(str(self.home / "state/haproxy/haproxy.cfg")))
+        return [pid for pid in members if parent(pid) not in members]
+
+    def containers(self, app: str | None = None) -> list[dict[str, Any]]:
+        labels = [f"deployctl.home={self.home}", *([f"deployctl.app={app}"] if app else [])]
+        return list(self.api.containers(all=True, filters={"label": labels}))
+
+    def networks(self) -> list[dict[str, Any]]:
+        return list(self.api.networks(filters={"label": f"deployctl.home={self.home}"}))
+
+    def inspect(self, app: str, version: str) -> dict[str, Any]:
+        """Return what Docker says of the container of that version."""
+        found = next(i for i in self.app(app)["instances"] if i["version"] == version)
+        return dict(self.api.inspect_container(found["container"]))
+
+    def attempts(self, app: str) -> list[dict[str, Any]]:
+        return list(self.do("history", app)["attempts"])
+
+    # -- that nothing changed ---------------------------------------------------------------------------------------------
+    def ledger(self, *, but: tuple[str, ...] = ("leases",)) -> dict[str, list[tuple[Any, ...]]]:
+        """Return every row of every table. A lease that was taken and given back leaves a counter, and no more."""
+        with closing(sqlite3.connect(self.home / "state/ledger.db")) as db:
+            names = [row[0] for row in db.execute("select name from sqlite_master where type = 'table' order by name")]
+            return {name: db.execute(f'select * from "{name}"').fetchall() for name in names if name not in but}  # noqa: S608
+
+    def files(self) -> dict[str, str]:
+        """Return the hash of every file of the home; HAProxy's log and lock tell who was here, not what is so."""
+        paths = [path for path in sorted(self.home.rglob("*")) if path.is_file() and path.name not in {"lock", "haproxy.log"}]
+        return {str(path.relative_to(self.home)): sha256(path.read_bytes()).hexdigest() for path in paths}
+
+    def objects(self) -> list[Any]:
+        """Return everything of this home in Docker, and how it is."""
+        return [sorted((c["Id"], c["State"]) for c in self.containers()), sorted(n["Id"] for n in self.networks()),
+                sorted(tag for tag in support.image_tags(self.api) if tag.endswith(home_mark(self.home)))]
+
+
+@contextmanager
+def home_of_a_person(engine_url: str) -> Iterator[Cli]:
+    """Hand out the commands of a fresh home; everything of it ends with the block."""
+    with homes.temporary_home(engine_url) as home, support.engine(engine_url) as api:
+        yield Cli(home, api)
+
+
+def toml(table: Table, name: str = "") -> str:
+    """Return the table as TOML; JSON's strings, numbers and lists are TOML, too."""
+    plain = [f"{key} = {json.dumps(value)}" for key, value in table.items() if not isinstance(value, Mapping)]
+    below = [toml(value, key) for key, value in table.items() if isinstance(value, Mapping)]
+    return "\n".join([*([f"[{name}]"] if name else []), *plain, *below]) + "\n"
+
+
+def wait_until(so: Callable[[], bool], *, within: float = 20.0, what: str = "it") -> None:
+    end = time.monotonic() + within
+    while not so():
+        assert time.monotonic() < end, f"{what} did not become so within {within:g} s"
+        time.sleep(0.05)
+
+
+def processes(word: str) -> list[int]:
+    """Return the living processes that have this word in their command line."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        found += [int(entry.name)] if word in words else []
+    return found
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def _environ(more: Mapping[str, str] | None) -> dict[str, str]:
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("DEPLOYCTL_")}
+    return {**kept, **(more or {})}

@@ -1,0 +1,222 @@
+"""What comes back: errors with their exit code, and every answer in every form."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deployctl import errors
+from deployctl.cli.catalogue import ALIASES
+from deployctl.testing.fake_engine import Behaviour
+from tests.unit.cli_world import World, shop
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[World]:
+    """One app, shop, with images v1 to v4; nothing is deployed yet."""
+    with shop(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[World]:
+    """shop serves v2, v1 stands by."""
+    with shop(tmp_path, "v1", "v2") as made:
+        yield made
+
+
+def serving(home: World) -> str | None:
+    active = home.deployctl("status", "shop", "-o", "json").json["apps"][0]["active"]
+    return active["version"] if active else None
+
+
+# -- errors ----------------------------------------------------------------------------------------------------
+EVERY_ERROR = [kind for kind in vars(errors).values()
+               if isinstance(kind, type) and issubclass(kind, errors.DeployctlError)]
+
+
+@pytest.mark.parametrize("kind", EVERY_ERROR, ids=lambda kind: kind.__name__)
+def test_every_error_has_its_exit_code_and_its_json(home: World, kind: type[errors.DeployctlError]) -> None:
+    home.fails = kind("it went wrong")
+    home.fails.serving = {"app": "shop", "version": "v1"}
+    said = home.deployctl("status")
+    assert (said.code, said.out) == (kind.exit_code, "")
+    assert said.err.startswith("✗ it went wrong\n  ")
+    told = home.deployctl("status", "-o", "json")
+    assert told.code == kind.exit_code
+    assert told.json["error"]["message"] == "it went wrong"
+    assert told.json["serving"] == {"app": "shop", "version": "v1"}
+    assert told.err == ""
+
+
+def test_a_failure_ends_with_what_serves_and_the_last_lines(two: World) -> None:
+    image = two.engine.images.find("acme/shop:v3")
+    assert image is not None
+    two.engine.behaviours[image.digest] = Behaviour(exits=1, prints=("DATABASE_URL is not set",))
+    said = two.deployctl("upgrade", "shop", "v3")
+    lines = said.err.splitlines()
+    first = next(n for n, line in enumerate(lines) if line.startswith("✗ v3 "))
+    assert said.code == 1
+    assert lines[first + 1] == "  Nothing changed: v2 serves 100 % of shop on 127.0.0.1:8000."
+    assert any("DATABASE_URL is not set" in line for line in lines[first + 2 :])
+    assert "  Look: deployctl logs shop v3" in lines
+    assert serving(two) == "v2"
+
+
+def test_a_stale_revision_is_refused(two: World) -> None:
+    assert two.deployctl("rollback", "shop", "--if-revision", "1").code == 5
+    assert two.deployctl("rollback", "shop", "--if-revision", "2").code == 0
+
+
+def test_verbose_names_the_cause(home: World) -> None:
+    home.fails = errors.EngineUnavailable("Docker does not answer")
+    home.fails.__cause__ = OSError("connection refused")
+    assert "because of OSError: connection refused" in home.deployctl("-v", "status").err
+
+
+@pytest.mark.parametrize(("raised", "code"), [(PermissionError(13, "Permission denied", "/srv/x"), 8),
+                                              (OSError(28, "No space left on device"), 1), (KeyboardInterrupt(), 130)])
+def test_what_the_system_says_is_told_in_a_sentence(home: World, raised: BaseException, code: int) -> None:
+    home.fails = raised
+    assert home.deployctl("status").code == code
+    assert home.deployctl("status", "--json").json["ok"] is False
+
+
+# -- unknown words ---------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("words", [["rolback"], ["app", "lst"], ["status", "--wach"], ["upgrade", "-Z"], ["app"]])
+def test_an_unknown_word_is_a_usage_error_with_a_hint(home: World, words: list[str]) -> None:
+    said = home.deployctl(*words)
+    assert (said.code, said.out) == (2, "")
+    assert "deployctl" in said.err
+    for flags in (["-o", "json"], ["--json"], ["-ojson"], ["--output=json"]):
+        assert home.deployctl(*flags, *words).json["error"]["code"] == "usage"
+    assert home.deployctl(*words, environ={"DEPLOYCTL_OUTPUT": "json"}).json["error"]["code"] == "usage"
+
+
+def test_control_characters_in_a_wrong_word_stay_visible(home: World) -> None:
+    assert "\x1b" not in home.deployctl("\x1b[31mred").err
+    assert "\x1b" not in home.deployctl("status", "--\x1b[31m").err
+
+
+@pytest.mark.parametrize(("alias", "name"), ALIASES.items())
+def test_an_alias_works_and_says_the_real_name_once(two: World, alias: str, name: str) -> None:
+    words = ["v2"] if alias == "deploy" else []
+    said = two.deployctl(alias, *words)
+    assert said.code == 0
+    assert said.err.count("is called") == 1
+    assert f"deployctl {name}" in said.err
+
+
+# -- forms -----------------------------------------------------------------------------------------------------
+LOOKS = [["status"], ["status", "shop"], ["history"], ["show", "v1"], ["diff", "v1"], ["logs"], ["doctor"], ["app", "list"],
+         ["version"], ["help"], ["completion", "bash"], ["upgrade", "v2"], ["rollback", "--dry-run"], ["hold", "v1"],
+         ["abort"], ["prune"], ["start", "v1"], ["stop", "v1"], []]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", LOOKS, ids=" ".join)
+def test_json_is_one_object_before_and_after_the_verb(two: World, words: list[str]) -> None:
+    before = two.deployctl("-o", "json", *words)
+    assert before.json["schema"] == "deployctl/v1"
+    assert before.out.count("\n") == 1
+    assert two.deployctl(*words, "--json").json["kind"] == before.json["kind"]
+
+
+@pytest.mark.parametrize("words", LOOKS, ids=" ".join)
+def test_every_answer_has_every_form(two: World, words: list[str]) -> None:
+    for form in ("table", "wide", "tsv", "jsonl"):
+        said = two.deployctl(*words, "-o", form)
+        assert said.code == 0
+        if form == "jsonl":
+            assert all(isinstance(json.loads(line), dict) for line in said.out.splitlines())
+
+
+def test_jsonl_is_one_line_for_each_thing(two: World) -> None:
+    assert two.deployctl("history", "-o", "jsonl").out.count("\n") == 2
+    assert two.deployctl("app", "list", "-o", "tsv").out == "app\taddress\nshop\t127.0.0.1:8000\n"
+
+
+def test_a_later_form_wins_over_an_earlier_one_and_over_the_environment(two: World) -> None:
+    assert two.deployctl("--json", "history", "-o", "tsv").out.startswith("rev\t")
+    assert two.deployctl("history", "-o", "tsv", environ={"DEPLOYCTL_OUTPUT": "json"}).out.startswith("rev\t")
+
+
+def test_json_of_undecodable_text_is_still_json(two: World) -> None:
+    assert two.deployctl("hold", "v1", "-m", "caf\udce9 → ü").code == 0
+    said = two.deployctl("show", "v1", "--json", encoding="ascii")
+    assert said.out.isascii()
+    assert said.json["hold"]["reason"].endswith("ü")
+
+
+def test_nothing_in_a_note_reaches_the_terminal_raw(two: World) -> None:
+    two.deployctl("rollback", "-m", "\x1b]0;owned\x07 \u202e done")
+    assert two.deployctl("history", tty=True, environ={"COLUMNS": "200"}).out.count("\x1b") == 2  # the header is bold
+    assert "\\x1b]0;owned\\x07" in two.deployctl("history").out
+
+
+# -- looking ---------------------------------------------------------------------------------------------------
+def test_status_reads_even_where_the_engine_is_away(two: World) -> None:
+    two.engine.away = "connection refused"
+    said = two.deployctl("status")
+    assert said.code == 0
+    assert "! Docker: Docker does not answer" in said.out
+
+
+def test_diff_exits_with_10_only_when_asked_and_different(two: World) -> None:
+    assert two.deployctl("diff", "v1").code == 0
+    assert two.deployctl("diff", "v1", "v2", "--exit-code").code == 10
+    assert two.deployctl("diff", "shop", "v2", "--exit-code").code == 0
+
+
+def test_logs_have_a_column_for_the_version(home: World) -> None:
+    for version in ("v1", "v2"):
+        image = home.engine.images.find(f"acme/shop:{version}")
+        assert image is not None
+        home.engine.behaviours[image.digest] = Behaviour(prints=(f"hello from {version}", "\x1b[31mred"))
+        home.deployctl("upgrade", version)
+    said = home.deployctl("logs")
+    assert [line.split()[0] for line in said.out.splitlines()] == ["v1", "v1", "v2", "v2"]
+    assert "\x1b" not in said.out
+    assert home.deployctl("logs", "v1", "--grep", "hello", "-o", "jsonl").json["text"] == "hello from v1"
+    assert home.deployctl("logs", "--since", "10m", "-n", "1", "-o", "tsv").out.count("\n") == 2
+
+
+def test_what_has_no_end_is_no_single_object(two: World) -> None:
+    assert two.deployctl("logs", "-f", "-o", "json").code == 2
+    assert two.deployctl("status", "-w", "-o", "json").json["error"]["code"] == "usage"
+
+
+def test_doctor_exits_with_1_when_something_must_be_mended(two: World) -> None:
+    assert two.deployctl("doctor").code == 0
+    two.engine.away = "connection refused"
+    said = two.deployctl("doctor")
+    assert said.code == 1
+    assert "Fix: " in said.out
+    assert two.deployctl("doctor", "--json").json["ok"] is False
+
+
+def test_doctor_works_where_nothing_else_does(home: World) -> None:
+    home.fails = errors.LedgerUnusable("the ledger is damaged", remedy=["restore it"])
+    said = home.deployctl("doctor")
+    assert said.code == 1
+    assert "the ledger is damaged" in said.out
+
+
+def test_init_writes_a_file_that_upgrade_takes(home: World) -> None:
+    home.engine.images.add("acme/web:v1")
+    said = home.deployctl("init", "--image", "acme/web:v1", "--port", "80", "--health", "/")
+    assert said.code == 0
+    assert "init: the app is called web" in said.err
+    assert "listen = 8001" in (home.settings.config_dir / "web.toml").read_text()
+    assert home.deployctl("init", "web", "--image", "acme/web:v1", "--port", "80").code == 5
+    assert home.deployctl("init", "web", "--image", "acme/web:v1", "--port", "80", "--force").code == 0
+    assert home.deployctl("status").code == 0
+
+
+def test_init_asks_only_for_the_image(home: World) -> None:
+    assert home.deployctl("init").code == 2
+    said = home.deployctl("init", "web", "--port", "80", typed="acme/web\n")
+    assert said.code == 0
+    assert said.err.startswith("Image, for example")

@@ -1,0 +1,1 @@
+"""The dashboard's package; importable as `deployctl.web`."""
