@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from deployctl.domain.plan import Kind, Step, StepKind
-from deployctl.domain.release import Change, Instance, Release
-from deployctl.errors import DeployctlError, NotFound, NotHealthy, RevertedAfterSwitch
+from deployctl.domain.release import Change, Instance, Policy, Release
+from deployctl.errors import DeployctlError, EngineRefused, NotFound, NotHealthy, RevertedAfterSwitch
 from deployctl.labels import common_labels, container_labels, container_name, keep_tag
 from deployctl.ports import ContainerSpec, NetworkSpec
 from deployctl.prove import Trial
@@ -60,8 +60,9 @@ def start_container(walk: Walk, step: Step) -> str:
     instance = _instance(walk, step)
     try:
         walk.services.engine.ensure_started(_id(instance))
-    except DeployctlError:
+    except EngineRefused as e:  # it said no to this very container
         walk.keep_failed = True
+        walk.services.ledger.mark_failed(instance.app, instance.release, why=e.message)
         raise
     return f"127.0.0.1:{instance.host_port}"
 
@@ -105,7 +106,7 @@ def watch_candidate(walk: Walk, step: Step) -> str:
     release = _release(walk, step)
     trial = Trial(release, _instance(walk, step), walk.services, walk.check, active=_active(walk))
     try:
-        return trial.watch(walk.facts.app.policy.watch)
+        return trial.watch(_policy(walk).watch)
     except NotHealthy as e:
         walk.keep_failed = True
         walk.services.ledger.mark_failed(release.app, release.number, why=e.message)
@@ -130,12 +131,12 @@ def promote(walk: Walk, step: Step) -> str:
 # -- retiring ---------------------------------------------------------------------------------------------------------
 def drain(walk: Walk, step: Step) -> str:
     """Wait until nobody is served by that release any more, at most the app's drain time; then close the rest."""
-    s, app = walk.services, walk.plan.app
-    end = s.clock.now() + walk.facts.app.policy.drain
+    s, app, within = walk.services, walk.plan.app, _policy(walk).drain
+    end = s.clock.now() + within
     while open_requests := s.traffic.in_flight(app, step.release):
         if s.clock.now() >= end:
             s.traffic.cut(app, step.release)
-            return f"{open_requests} still open after {walk.facts.app.policy.drain:g} s were closed"
+            return f"{open_requests} still open after {within:g} s were closed"
         s.report.detail(f"{open_requests} open requests")
         s.clock.sleep(DRAIN_LOOK)
     return "nothing open"
@@ -264,6 +265,11 @@ def _instance(walk: Walk, step: Step) -> Instance:
 
 def _id(instance: Instance) -> str:
     return instance.container or instance.name
+
+
+def _policy(walk: Walk) -> Policy:
+    """Return what the plan was made by: the file's wishes of this very deployment, else the ledger's."""
+    return (walk.wishes or walk.facts.app).policy
 
 
 def _active(walk: Walk) -> Release | None:

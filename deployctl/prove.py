@@ -30,6 +30,9 @@ class Trial:
     engine_away: bool = False  # known already: do not wait for it again
     transcript: Transcript = field(default_factory=Transcript)
     last: Answer | None = None
+    asked: int = 0
+    good: int = 0
+    last_bad: str = ""
     seen: ContainerFacts | None = None
     restarts: int = 0
     started: float = 0.0
@@ -85,6 +88,8 @@ class Trial:
         self._look()
         answer = self._answer()
         self.last, self.transcript = answer, self.transcript.seen(answer.sentence)
+        self.asked, self.good = self.asked + 1, self.good + answer.ok
+        self.last_bad = self.last_bad if answer.ok else answer.sentence
         return answer
 
     def _look(self) -> None:
@@ -146,6 +151,7 @@ class Trial:
         seen = self._last_look()
         return Evidence(
             version=self.release.version, bundle=self.release.bundle, answers=self.transcript.groups,
+            asked=self.asked, good=self.good, last_bad=self.last_bad,
             status=self.last.status if self.last else None, location=self.last.location if self.last else None,
             seconds=self.services.clock.now() - self.started,
             running=bool(seen and seen.running), exit_code=seen.exit_code if seen else None,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deployctl.cli.changing import Asked, change
+from deployctl.cli.flags import change_options, names_argument
 from deployctl.cli.group import Tree, verb
 from deployctl.cli.names import Words, known_apps
-from deployctl.cli.options import change_options, names_argument
 from deployctl.cli.session import Session
 from deployctl.cli.tables import Column, Table, lay_out
 from deployctl.domain.names import AppName

@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from deployctl.cli.changing import Asked, change
+from deployctl.cli.flags import change_options, env_option, names_argument
 from deployctl.cli.group import verb
 from deployctl.cli.names import Words
-from deployctl.cli.options import change_options, env_option, named, names_argument
 from deployctl.cli.session import Session
+from deployctl.cli.values import named
 from deployctl.usecases.results import Done, Moved, Preview
 
 IMAGE = click.option("--image", type=named, metavar="REF", help="Image to run instead of the file's.")

@@ -1,17 +1,16 @@
-"""The verbs about deployctl itself: first steps, checks, help."""
+"""The first steps: the status or three hints, the demo, the checks, and an app of one's own."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from deployctl.cli.group import Tree, verb
-from deployctl.cli.options import named, say_version, tell
+from deployctl.cli.group import verb
 from deployctl.cli.session import Session
+from deployctl.cli.values import named
 from deployctl.errors import DeployctlError, Invalid
 from deployctl.usecases import views
 from deployctl.usecases.results import Done, StatusView
@@ -39,38 +38,6 @@ def first_words(session: Session) -> int:
     return 0
 
 
-# -- about deployctl -------------------------------------------------------------------------------------------
-@verb("version")
-@click.pass_obj
-def version_command(session: Session) -> None:
-    say_version(session)
-
-
-@verb("help")
-@click.argument("words", nargs=-1, metavar="[COMMAND]")
-@click.pass_context
-def help_command(ctx: click.Context, words: Sequence[str]) -> None:
-    here = ctx.find_root()
-    for word in words:
-        if not isinstance(here.command, Tree):
-            path = here.command_path
-            raise Invalid(f"{path} has no commands below it.", remedy=[f"{path} -h"], code="usage")
-        _, command, _ = here.command.resolve_command(here, [word])
-        if command is not None:
-            here = click.Context(command, info_name=command.name, parent=here, obj=ctx.obj)
-    tell(ctx.obj, "Help", "text", here.get_help())
-
-
-@verb("completion")
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-@click.pass_context
-def completion_command(ctx: click.Context, shell: str) -> None:
-    from deployctl.cli.completion import script
-
-    tell(ctx.obj, "Completion", "script", script(ctx.find_root().command, shell))
-
-
-# -- first steps -----------------------------------------------------------------------------------------------
 @verb("demo")
 @click.option("--stop", is_flag=True, help="End the demo and remove everything it made.")
 @click.pass_obj

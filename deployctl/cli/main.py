@@ -10,9 +10,10 @@ from types import TracebackType
 
 import click
 
+from deployctl.cli.forms import FORMATS, json_line
 from deployctl.cli.group import Tree
 from deployctl.cli.options import wishes_of
-from deployctl.cli.session import FORMATS, Session, json_line
+from deployctl.cli.session import Connect, Session, connect_services
 from deployctl.cli.times import took
 from deployctl.errors import DeployctlError, Interrupted, Invalid, NotPermitted
 
@@ -30,13 +31,13 @@ def _no_verb(ctx: click.Context) -> int:
 ROOT = Tree(invoke_without_command=True, callback=_no_verb)
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str], *, connect: Connect = connect_services) -> int:
     """Run as the process: with its streams, its signals and its environment."""
     from deployctl.cli.signals import install
 
     _open_streams()
     install()
-    session = Session()
+    session = Session(connect)
     sys.excepthook = lambda kind, error, trace: _crash(session, error, trace)
     try:
         return run(argv, session)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -11,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from deployctl.cli.forms import json_line, tsv_lines
 from deployctl.cli.look import Look, look_of
-from deployctl.errors import DeployctlError
+from deployctl.errors import DeployctlError, Invalid
 
 if TYPE_CHECKING:
     from deployctl.cli.progress import Progress
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from deployctl.ports import Reporter, Services
     from deployctl.settings import Settings
 
-FORMATS = ("table", "wide", "json", "jsonl", "tsv")
 Connect = Callable[["Settings", "Reporter"], "Services"]
 
 
@@ -72,13 +71,19 @@ class Session:
             progress.close()
 
     def progress(self) -> Progress:
-        from deployctl.cli.progress import Lines, Live, Plain, Quiet
+        from deployctl.cli.progress import Lines, Quiet
 
         look = self.look(self.err)
         lines = Lines(self.err, look)
         if self.quiet:
             return Quiet(lines)
-        return Live(lines, verbose=self.verbose) if look.live else Plain(lines, verbose=self.verbose)
+        if look.live:
+            from deployctl.cli.progress_live import Live
+
+            return Live(lines, verbose=self.verbose)
+        from deployctl.cli.progress_plain import Plain
+
+        return Plain(lines, verbose=self.verbose)
 
     def look(self, stream: TextIO) -> Look:
         return look_of(stream, self.environ, no_color=self.no_color, wide=self.output == "wide", quiet=self.quiet)
@@ -98,7 +103,7 @@ class Session:
             for item in told[many] if many and self.output == "jsonl" else [told]:
                 self.write(json_line(item, look))
         elif self.output == "tsv":
-            lines = _tsv_lines(as_json, table, replace(look, relative=False, signs=False))
+            lines = tsv_lines(as_json, table, replace(look, relative=False, signs=False))
             self.write("".join(f"{line}\n" for line in lines))
         else:
             self.write(look.finish(text(look)))
@@ -129,6 +134,11 @@ class Session:
             self.err.write(self.look(self.err).finish(lines))
             self.err.flush()
 
+    def require_many(self, flag: str, *, asked: bool) -> None:
+        """Refuse what has no end where one object was asked for."""
+        if asked and self.output == "json":
+            raise Invalid(f"{flag} has no end, and -o json is one object: write -o jsonl.", code="usage")
+
     def stopped_watching(self) -> int:
         """Return the exit code of a look that a person, or the time limit, has ended."""
         if self.timed_out:
@@ -146,25 +156,6 @@ class Session:
         self.err.write(look.finish(question.splitlines()).rstrip("\n") + " ")
         self.err.flush()
         return self.stdin.readline().strip()
-
-
-def json_line(told: Mapping[str, Any], look: Look) -> str:
-    """Return one JSON text in one line; plain ASCII where the stream or the text is not clean UTF-8."""
-    text = json.dumps(told, ensure_ascii=False)
-    clean = look.utf8 and not any("\ud800" <= c <= "\udfff" for c in ("" if text.isascii() else text))
-    return (text if clean else json.dumps(told)) + "\n"
-
-
-def _tsv_lines(as_json: Callable[[], Mapping[str, Any]], table: Callable[[Look], Table] | None,
-               look: Look) -> list[str]:
-    """Return the table; without one, the plain fields of the JSON as a header and a row."""
-    from deployctl.cli.tables import Column, Table, tsv
-
-    if table is not None:
-        return tsv(table(look), look)
-    plain = {k: v for k, v in as_json().items() if not isinstance(v, dict | list)}
-    cells = tuple(v if isinstance(v, str) else json.dumps(v) for v in plain.values())
-    return tsv(Table(tuple(Column(name) for name in plain), (cells,)), look)
 
 
 def _point_to_nowhere(stream: TextIO) -> None:

@@ -16,6 +16,7 @@ MISSING = (
 )
 SIGNALS = {129: "SIGHUP", 130: "SIGINT", 132: "illegal instruction", 134: "SIGABRT", 135: "SIGBUS",
            136: "floating point exception", 137: "SIGKILL", 139: "segmentation fault", 141: "SIGPIPE", 143: "SIGTERM"}
+DOCKER_DNS = "127.0.0.11"  # Docker's own resolver, in every container of a network of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,10 @@ class Evidence:
 
     version: str
     bundle: Bundle
-    answers: tuple[tuple[str, int], ...] = ()  # sentence, how often in a row
+    answers: tuple[tuple[str, int], ...] = ()  # sentence, how often in a row; the last ones
+    asked: int = 0  # how often in all
+    good: int = 0  # how many of the answers were good
+    last_bad: str = ""
     status: int | None = None  # of the last answer
     location: str | None = None
     seconds: float = 0.0  # how long it was tried
@@ -72,11 +76,13 @@ def _why_it_ended(e: Evidence) -> str | None:
 
 
 def _never_healthy(e: Evidence) -> str:
-    total = sum(count for _, count in e.answers)
-    if not total:
+    if not e.answers:
         return f"{e.version} did not get healthy: it could not be asked for {e.seconds:.0f} s"
     sentence, count = e.answers[-1]
-    return f"{e.version} did not get healthy: {sentence} for {e.seconds:.0f} s ({count} of {total} checks)"
+    if e.good and (sentence != e.last_bad or count < e.bundle.probe.fall):
+        return (f"{e.version} did not get healthy: {e.last_bad} between good answers for {e.seconds:.0f} s "
+                f"({e.good} of {e.asked} good, never {e.bundle.probe.rise} in a row)")
+    return f"{e.version} did not get healthy: {sentence} for {e.seconds:.0f} s ({count} of {e.asked} checks)"
 
 
 def _missing_env(e: Evidence) -> str | None:
@@ -92,7 +98,7 @@ def _missing_env(e: Evidence) -> str | None:
 
 def _why_unhealthy(e: Evidence) -> str | None:
     if e.bundle.probe.kind is ProbeKind.DOCKER and e.health_output:
-        return f"the image's HEALTHCHECK said: {e.health_output[:200]}"
+        return f"the image's HEALTHCHECK said: {' '.join(e.health_output.split())[:200]}"
     if e.bundle.probe.kind is ProbeKind.EXEC:
         return None
     return _wrong_listener(e) or _wrong_answer(e)
@@ -103,7 +109,7 @@ def _wrong_listener(e: Evidence) -> str | None:
         return None
     port = e.bundle.port
     here = sorted({address for address, p in e.listening if p == port})
-    others = sorted({p for _, p in e.listening if p != port})
+    others = sorted({p for address, p in e.listening if p != port and address != DOCKER_DNS})
     if here and all(a.startswith("127.") or a == "::1" for a in here):
         return f"it listens on {here[0]}:{port} inside its container, where nobody else can reach it: let it listen on 0.0.0.0"
     if not here and others:

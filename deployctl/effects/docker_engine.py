@@ -236,7 +236,8 @@ class DockerEngine:
         return next((raw for raw in listed if raw["Name"] == name), None)  # Docker finds parts of names too
 
     def _change(self, verb: str, container: str, act: Callable[[APIClient, ContainerFacts], object]) -> ContainerFacts:
-        """Change one container of ours and return what it is then."""
+        """Change one container of ours and return what it is then. Errors call it by its name: people know that one."""
+        name = self._require(container).name
 
         def change(api: APIClient) -> ContainerFacts:
             found = self._require(container)
@@ -244,7 +245,7 @@ class DockerEngine:
             act(api, found)
             return self._require(found.id)
 
-        return self._docker.change(f"{verb} {container}", change)
+        return self._docker.change(f"{verb} {name}", change)
 
     def _labels(self, asked: Mapping[str, str]) -> dict[str, str]:
         return words.all_labels(asked, home=self._home, server=self._server_labels)

@@ -124,7 +124,8 @@ def pull_failure(reference: str, registry: str, said: str, *, address: str) -> D
     if _GONE_FOR_A_MOMENT.search(said):
         return unavailable(address, clear(said))
     if "no matching manifest" in said:
-        return NotFound(f"{reference} exists, but not for the kind of processor that this server has")
+        other = f"{reference} exists, but not for the kind of processor that this server has"
+        return NotFound(other, remedy=[f"docker manifest inspect {reference}"])
     if "pull access denied" in said:
         return NotFound(
             f"{registry} has no {reference}, or does not show it without a login", remedy=[_login(registry)]

@@ -10,7 +10,7 @@ from deployctl.effects import haproxy_wire as wire
 from deployctl.errors import SwitchRefused
 from deployctl.ports import Clock
 
-DELETING = 0.3  # seconds to wait for idle connections of servers that go; what stays is tried again at the next sync
+DELETING = 0.1  # seconds to wait for connections of servers that go; what stays is tried again at the next sync
 _TICK = 0.02
 
 
@@ -85,12 +85,14 @@ class HaproxyRuntime:
             said.append(self._ask(wire.set_ready(wire.backend_name(backend))))
         return "; ".join(reply.strip() for reply in said if reply.strip())
 
-    def remove_servers(self, names: set[str]) -> None:
-        """Take servers out. One that still has connections is left in maintenance, where it takes no request."""
-        for name in names:
+    def remove_servers(self, *, but: set[str]) -> None:
+        """Take all others out. One that still has a request open is left in maintenance, where it gets no other."""
+        leaving = {name: server for name, server in self.servers().items() if name not in but}
+        for name, server in leaving.items():
             self._ask(wire.set_maint(name))
-        deadline = self._clock.now() + DELETING
-        while names := {name for name in names if not self._delete(name)}:
+            self._ask(wire.close_idle(name, server.port))
+        deadline, left = self._clock.now() + DELETING, set(leaving)
+        while left := {name for name in left if not self._delete(name)}:
             if self._clock.now() >= deadline:
                 return
             self._clock.sleep(_TICK)

@@ -103,4 +103,4 @@ class HaproxyUpkeep:
         for name, entries in config.maps(table).items():
             self._runtime.fill_map(name, entries)
         self._runtime.fill_map(wire.ROUTE, routes)
-        self._runtime.remove_servers(self._runtime.servers().keys() - wanted.keys() - routed_servers(routes))
+        self._runtime.remove_servers(but=wanted.keys() | routed_servers(routes))

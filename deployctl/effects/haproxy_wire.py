@@ -107,6 +107,11 @@ def set_maint(server: str) -> str:
     return f"set server apps/{require_name(server)} state maint"
 
 
+def close_idle(server: str, port: int) -> str:
+    """Let HAProxy drop its idle connections to a server in maintenance, which it does when the address changes."""
+    return f"set server apps/{require_name(server)} addr 127.0.0.1 port {2 if port == 1 else 1}"
+
+
 def del_server(server: str) -> str:
     return f"del server apps/{require_name(server)}"
 

@@ -227,12 +227,14 @@ def test_a_release_that_is_no_number_of_one_never_reaches_haproxy(world: Proxy, 
 # -- the bridge ---------------------------------------------------------------------------------------------------
 @pytest.fixture
 def bridge() -> Iterator[str]:
+    """An interface that leads to nobody."""
     if os.geteuid() != 0:
         pytest.skip("only root can add a network interface")
     name = f"dctlt{secrets.token_hex(3)}"
-    _ip("link", "add", name, "type", "dummy")
+    _ip("link", "add", name, "type", "veth", "peer", "name", f"{name}p")
     try:
         _ip("link", "set", name, "up")
+        _ip("link", "set", f"{name}p", "up")
         yield name
     finally:
         _ip("link", "del", name, check=False)
@@ -348,9 +350,8 @@ def _fill_and_switch(world: Proxy) -> None:
     traffic = world.traffic()
     traffic.switch(SHOP, 1)
     filler = world.folder / "filler"
-    with pytest.raises(OSError, match="No space"), filler.open("wb", buffering=0) as file:
-        while True:
-            file.write(b"x" * 4096)
+    with pytest.raises(OSError, match="No space"):
+        filler.write_bytes(b"x" * 2**20)
     with pytest.raises(DeployctlError, match="No space"):
         traffic.switch(SHOP, 2)
     assert traffic.routes() == {SHOP: 1}

@@ -111,9 +111,10 @@ def test_an_alias_works_and_says_the_real_name_once(two: World, alias: str, name
 
 
 # -- forms -----------------------------------------------------------------------------------------------------
-LOOKS = [["status"], ["status", "shop"], ["history"], ["show", "v1"], ["diff", "v1"], ["logs"], ["doctor"], ["app", "list"],
-         ["version"], ["help"], ["completion", "bash"], ["upgrade", "v2"], ["rollback", "--dry-run"], ["hold", "v1"],
-         ["abort"], ["prune"], ["start", "v1"], ["stop", "v1"], []]  # fmt: skip
+LOOKS = [["status"], ["status", "shop"], ["history"], ["show", "v1"], ["diff", "v1"], ["logs"], ["doctor"],
+         ["app", "list"], ["version"], ["help"], ["completion", "bash"], ["upgrade", "v2"],
+         ["rollback", "--dry-run"], ["hold", "v1"], ["abort"], ["prune"], ["start", "v1"], ["stop", "v1"],
+         []]  # fmt: skip
 
 
 @pytest.mark.parametrize("words", LOOKS, ids=" ".join)

@@ -38,7 +38,7 @@ def tab(home: World, monkeypatch: pytest.MonkeyPatch) -> Tab:
     def press(*words: str) -> Said:
         monkeypatch.setenv("COMP_WORDS", " ".join(["deployctl", *words[:-1]]))
         monkeypatch.setenv("COMP_CWORD", words[-1])
-        return home.deployctl(_DEPLOYCTL_COMPLETE="fish_complete")
+        return home.deployctl(environ={"_DEPLOYCTL_COMPLETE": "fish_complete"})
 
     return press
 
@@ -107,13 +107,13 @@ def test_a_home_without_a_ledger_has_apps_by_their_files_and_gets_no_ledger(
         bare.add_app("shop")
         monkeypatch.setenv("COMP_WORDS", "deployctl upgrade")
         monkeypatch.setenv("COMP_CWORD", "")
-        assert offered(bare.deployctl(_DEPLOYCTL_COMPLETE="fish_complete")) == {"shop": ""}
+        assert offered(bare.deployctl(environ={"_DEPLOYCTL_COMPLETE": "fish_complete"})) == {"shop": ""}
     assert not (tmp_path / "state").exists()
 
 
 @pytest.mark.parametrize("wish", ["tcsh_complete", "bash_dance", "x"])
 def test_a_wish_that_is_not_known_offers_nothing(home: World, wish: str) -> None:
-    said = home.deployctl(_DEPLOYCTL_COMPLETE=wish)
+    said = home.deployctl(environ={"_DEPLOYCTL_COMPLETE": wish})
     assert (said.code, said.out, said.err) == (1, "", "")
 
 

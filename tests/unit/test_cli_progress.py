@@ -11,7 +11,9 @@ from collections.abc import Callable
 import pytest
 
 from deployctl.cli.look import Look
-from deployctl.cli.progress import Lines, Live, Plain, Progress, Quiet, Ticker
+from deployctl.cli.progress import Lines, Progress, Quiet, Ticker
+from deployctl.cli.progress_live import Live
+from deployctl.cli.progress_plain import Plain
 from deployctl.domain.names import AppName
 from deployctl.domain.plan import Kind, Plan, Step, StepKind
 from tests.unit.cli_world import Screen
@@ -155,7 +157,8 @@ def test_quick_steps_on_a_terminal_never_load_rich() -> None:
     code = """
 import sys
 from deployctl.cli.look import Look
-from deployctl.cli.progress import Lines, Live
+from deployctl.cli.progress import Lines
+from deployctl.cli.progress_live import Live
 from tests.unit.test_cli_progress import PLAN, HEALTH
 sys.modules.pop("rich", None)
 report = Live(Lines(sys.stderr, Look(width=80, live=True)))

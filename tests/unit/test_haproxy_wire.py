@@ -20,6 +20,7 @@ BUILDERS: list[Callable[[str], str]] = [
     wire.set_ready,
     wire.set_maint,
     wire.del_server,
+    lambda text: wire.close_idle(text, 8080),
     wire.cut_sessions,
     wire.show_map,
     lambda text: wire.get_entry("route.map", text),

@@ -1,0 +1,74 @@
+"""`deployctl logs`: lines as they come, each with its version; their text was made harmless where it was read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from deployctl.cli.flags import names_argument
+from deployctl.cli.forms import json_line
+from deployctl.cli.group import verb
+from deployctl.cli.look import Look
+from deployctl.cli.names import Words
+from deployctl.cli.session import Session
+from deployctl.cli.times import iso
+from deployctl.cli.values import filled, seconds
+from deployctl.domain.names import AppName
+from deployctl.usecases import views
+
+if TYPE_CHECKING:
+    from deployctl.ports import LogLine
+
+
+@verb("logs")
+@names_argument
+@click.option("-f", "--follow", is_flag=True, help="Go on printing until Ctrl-C.")
+@click.option("--since", type=seconds, metavar="SPAN", help="Only what was written in the last SPAN, as in 10m.")
+@click.option("-n", "--tail", type=click.IntRange(0, 1_000_000), default=100, show_default=True,
+              help="How many lines of each version.")
+@click.option("--grep", type=filled, metavar="TEXT", help="Only lines with this text.")
+@click.pass_obj
+def logs_command(session: Session, /, given: Sequence[str], follow: bool, since: float | None, tail: int,
+                 grep: str | None) -> int:
+    from deployctl.usecases.logs import logs
+
+    words = Words.check(given, least=0, most=1, verb="logs")
+    session.require_many("--follow", asked=follow)
+    try:
+        with session.services() as s:
+            app, versions = words.resolve(s, session)
+            lines = logs(app, next(iter(versions), None), s, tail=tail, since=since, follow=follow, grep=grep)
+            _print_lines(session, app, lines)
+    except KeyboardInterrupt:
+        if not follow:
+            raise
+        return session.stopped_watching()
+    return 0
+
+
+def _print_lines(session: Session, app: AppName, lines: Iterator[tuple[str, LogLine]]) -> None:
+    """Write each line as it comes: followed logs are read live. In json all of them are one object."""
+    look = session.look(session.out)
+    if session.output == "json":
+        found = [_line_json(version, line) for version, line in lines]
+        session.write(json_line({"schema": views.SCHEMA, "kind": "Logs", "app": app, "lines": found}, look))
+        return
+    for version, line in lines:
+        if session.output == "jsonl":
+            session.write(json_line(_line_json(version, line), look))
+        elif session.output == "tsv":
+            session.write("\t".join(map(look.say, (version, line.at, line.stream, line.text))) + "\n")
+        else:
+            session.write(f"{look.say(version):<8} {_clock(line.at, look)} {look.say(line.text)}\n")
+        if session.gone:
+            return
+
+
+def _clock(at: str, look: Look) -> str:
+    return at[11:19] if look.relative and len(at) >= 19 else iso(at)
+
+
+def _line_json(version: str, line: LogLine) -> dict[str, str]:
+    return {"version": version, "at": line.at, "stream": line.stream, "text": line.text}

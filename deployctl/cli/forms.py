@@ -1,0 +1,33 @@
+"""The forms of an answer that programs read: JSON in one line, and tab-separated cells."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from deployctl.cli.look import Look
+
+if TYPE_CHECKING:
+    from deployctl.cli.tables import Table
+
+FORMATS = ("table", "wide", "json", "jsonl", "tsv")
+
+
+def json_line(told: Mapping[str, Any], look: Look) -> str:
+    """Return one JSON text in one line; plain ASCII where the stream or the text is not clean UTF-8."""
+    text = json.dumps(told, ensure_ascii=False)
+    clean = look.utf8 and not any("\ud800" <= c <= "\udfff" for c in ("" if text.isascii() else text))
+    return (text if clean else json.dumps(told)) + "\n"
+
+
+def tsv_lines(as_json: Callable[[], Mapping[str, Any]], table: Callable[[Look], Table] | None,
+               look: Look) -> list[str]:
+    """Return the table; without one, the plain fields of the JSON as a header and a row."""
+    from deployctl.cli.tables import Column, Table, tsv
+
+    if table is not None:
+        return tsv(table(look), look)
+    plain = {k: v for k, v in as_json().items() if not isinstance(v, dict | list)}
+    cells = tuple(v if isinstance(v, str) else json.dumps(v) for v in plain.values())
+    return tsv(Table(tuple(Column(name) for name in plain), (cells,)), look)

@@ -1,0 +1,41 @@
+"""What every guard promises; what changes routes of this host is in tests/integration/test_linux_guard.py."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+
+from deployctl.effects.linux_guard import LinuxGuard
+from deployctl.errors import Invalid
+from deployctl.ports import Guard
+from deployctl.testing.fake_guard import FakeGuard
+
+
+@pytest.fixture(params=[FakeGuard, LinuxGuard], ids=["fake", "linux"])
+def guard(request: pytest.FixtureRequest) -> Guard:
+    made: Guard = request.param()
+    return made
+
+
+@pytest.mark.parametrize("subnet", ["", "172.29.0.1/26", "::/64", "x"])
+def test_what_is_no_subnet_is_refused(guard: Guard, subnet: str) -> None:
+    with pytest.raises(Invalid):
+        guard.ensure(subnet)
+
+
+def test_taking_away_a_guard_that_is_not_there_is_fine(guard: Guard) -> None:
+    guard.ensure_gone("172.29.255.192/26")
+
+
+def test_a_port_is_taken_while_somebody_listens(guard: Guard) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        if isinstance(guard, FakeGuard):
+            guard.taken.add(("127.0.0.1", port))
+        assert guard.port_taken("127.0.0.1", port)
+
+
+def test_nobody_listens_in_a_process_that_is_not_there(guard: Guard) -> None:
+    assert guard.listening(2**22 + os.getpid()) == []

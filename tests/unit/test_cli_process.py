@@ -1,0 +1,134 @@
+"""The process itself: what it loads, its streams when they break, and the signals that end it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DEAR = {"docker", "flask", "sqlite_utils", "pydantic", "rich", "asyncio", "requests", "tenacity", "jinja2"}
+COMMAND = [sys.executable, "-m", "deployctl"]
+
+
+def run(*words: str, home: Path | None = None, **more: Any) -> subprocess.CompletedProcess[str]:
+    place = ["--home", str(home)] if home else []
+    environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "PYTHONPATH": os.pathsep.join(sys.path)}
+    options: dict[str, Any] = {"capture_output": True, "stdin": subprocess.DEVNULL, **more}
+    done: subprocess.CompletedProcess[str] = subprocess.run(
+        [*COMMAND, *place, *words], text=True, timeout=60, check=False, env=environ, **options)
+    return done
+
+
+def loaded_by(code: str) -> set[str]:
+    done = subprocess.run([sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"], capture_output=True,
+                          text=True, timeout=60, check=True)
+    return {name.split(".")[0] for name in done.stdout.split()} | {*done.stdout.split()}
+
+
+def test_the_version_is_told_before_click_is_loaded() -> None:
+    for words in (["--version"], ["version"]):
+        loaded = loaded_by(f"import sys\nsys.argv[1:] = {words!r}\nfrom deployctl.__main__ import main\nmain()")
+        assert not loaded & {*DEAR, "click", "deployctl.cli"}
+
+
+def test_rendering_a_rollback_loads_nothing_dear_and_no_other_verb() -> None:
+    loaded = loaded_by("""
+from deployctl.cli.commands_change import rollback_command
+from deployctl.cli.main import ROOT
+from deployctl.cli.look import Look
+from deployctl.cli.progress_plain import Plain
+from deployctl.cli.render import moved_text
+from tests.unit.cli_results import PIPE, ROLLED_BACK
+PIPE.finish(moved_text(ROLLED_BACK, PIPE))
+""")
+    assert "click" in loaded
+    assert not loaded & DEAR
+    others = ("commands_manage", "progress_live", "completion", "render_release")
+    assert not loaded & {f"deployctl.cli.{name}" for name in others}
+
+
+def test_help_loads_no_verb() -> None:
+    loaded = loaded_by("from deployctl.cli.main import main\nmain(['-h'])")
+    assert not {name for name in loaded if name.startswith("deployctl.cli.commands")}
+
+
+def test_a_command_line_works_from_the_outside(tmp_path: Path) -> None:
+    assert run("-h").returncode == 0
+    wrong = run("rolback", "-o", "json", home=tmp_path)
+    assert (wrong.returncode, wrong.stderr) == (2, "")
+    assert json.loads(wrong.stdout)["error"]["code"] == "usage"
+
+
+def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
+    gone, out = os.pipe()
+    os.close(gone)
+    done = run("-h", capture_output=False, stdout=out, stderr=subprocess.PIPE)
+    os.close(out)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_an_answer_that_cannot_be_written_is_an_error() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = run("-h", capture_output=False, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1
+    assert "the answer could not be written" in done.stderr
+
+
+def test_closed_streams_are_never_reused_for_files(tmp_path: Path) -> None:
+    """With 0, 1 and 2 closed a file opened later would get their numbers."""
+    done = run("app", "list", home=tmp_path, capture_output=False, stdin=None, preexec_fn=lambda: os.closerange(0, 3))
+    assert done.returncode == 0
+    assert (tmp_path / "state" / "ledger.db").read_bytes().startswith(b"SQLite format 3\0")
+
+
+def test_what_is_made_is_ours_alone(tmp_path: Path) -> None:
+    assert run("app", "list", home=tmp_path).returncode == 0
+    for path in (tmp_path / "state").iterdir():
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGHUP, 130)])
+def test_an_ending_signal_ends_in_a_sentence(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    done = ended_by(number, "signal.default_int_handler")
+    assert done.returncode == code
+    assert "Interrupted." in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_signal_that_was_ignored_on_purpose_stays_ignored() -> None:
+    assert ended_by(signal.SIGHUP, "signal.SIG_IGN").returncode == 0
+
+
+def ended_by(number: signal.Signals, before: str) -> subprocess.CompletedProcess[str]:
+    """Run a command whose services send that signal to their own process."""
+    code = f"""
+import os, signal, sys
+signal.signal({int(number)}, {before})
+from deployctl.cli.main import main
+def connect(settings, reporter):
+    os.kill(os.getpid(), {int(number)})
+    return (_ for _ in ()).throw(SystemExit(0))
+sys.exit(main(["status", "--home", "/nonexistent"], connect=connect))
+"""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_mistake_of_ours_is_told_with_what_is_needed_to_find_it() -> None:
+    code = """
+import sys
+from deployctl.cli.main import main
+def connect(settings, reporter):
+    raise ZeroDivisionError("oh")
+sys.exit(main(["status", "--home", "/nonexistent", "--json"], connect=connect))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["error"]["code"] == "bug"
+    assert "ZeroDivisionError: oh" in done.stderr

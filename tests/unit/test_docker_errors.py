@@ -1,0 +1,145 @@
+"""Docker says much in words only. These are words that engines really said, and what they mean to a caller."""
+
+from __future__ import annotations
+
+import pytest
+
+from deployctl.effects.docker_errors import (
+    EngineConflict,
+    EngineSilent,
+    clear,
+    from_answer,
+    from_os_error,
+    pull_failure,
+)
+from deployctl.errors import (
+    DeployctlError,
+    EngineRefused,
+    EngineUnavailable,
+    NotFound,
+    NotPermitted,
+    RegistryUnavailable,
+)
+
+UNIX = "unix:///var/run/docker.sock"
+RUNC = "failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: "
+
+SENTENCES = [
+    (
+        f'{RUNC}exec: "nope": executable file not found in $PATH: unknown',
+        "the program nope does not exist in the image",
+    ),
+    (
+        "OCI runtime create failed: container_linux.go:380: starting container process caused: "
+        'exec: "/no/such/program": '
+        "stat /no/such/program: no such file or directory: unknown",
+        "the program /no/such/program does not exist in the image",
+    ),
+    (f'{RUNC}exec: "/etc/passwd": permission denied: unknown', "the program /etc/passwd may not be executed"),
+    (
+        "driver failed programming external connectivity on endpoint shop (0123456789abcdef): "
+        "Bind for 127.0.0.1:20001 failed: port is already allocated",
+        "port 127.0.0.1:20001 is already taken by another container",
+    ),
+    (
+        "driver failed programming external connectivity on endpoint shop (0123456789abcdef): "
+        "Error starting userland proxy: listen tcp4 127.0.0.1:20001: bind: address already in use",
+        "port 127.0.0.1:20001 is already taken by another program",
+    ),
+    ("Address already in use", "another container has the address that this one should get"),
+    ("unable to find user nobody2: no matching entries in passwd file", "the image knows no user nobody2"),
+    ("Pool overlaps with other one on this address space", "another Docker network has this subnet already"),
+    ("write /var/lib/docker/tmp/x: no space left on device", "the disk under Docker is full"),
+    ("something that\nnobody \x1b[31mforesaw", "something that nobody  [31mforesaw"),
+]
+
+
+@pytest.mark.parametrize(("said", "sentence"), SENTENCES)
+def test_the_noise_of_runtimes_is_cut_to_one_plain_sentence(said: str, sentence: str) -> None:
+    assert clear(said) == sentence
+
+
+ANSWERS: list[tuple[int, str, type[DeployctlError]]] = [
+    (404, "No such image: shop:v1", NotFound),
+    (404, "No such container: shop", NotFound),
+    (404, "network deployctl-shop not found", EngineRefused),
+    (409, 'Conflict. The container name "/shop" is already in use by container "ab"', EngineConflict),
+    (409, "network with name shop already exists", EngineConflict),
+    (409, "removal of container shop is already in progress", EngineUnavailable),
+    (409, "Container ab is not running", EngineRefused),
+    (403, "Pool overlaps with other one on this address space", EngineConflict),
+    (403, "network shop has active endpoints", EngineRefused),
+    (403, "authorization denied by plugin x: no", NotPermitted),
+    (400, f'{RUNC}exec: "nope": executable file not found in $PATH: unknown', EngineRefused),
+    (500, "driver failed: port is already allocated", EngineRefused),
+    (500, "write /x: no space left on device", EngineRefused),
+    (
+        500,
+        'Cannot connect: dial unix /run/containerd/containerd.sock: connect: "connection refused"',
+        EngineUnavailable,
+    ),
+    (503, "the daemon is starting", EngineUnavailable),
+]
+
+
+@pytest.mark.parametrize(("status", "said", "kind"), ANSWERS)
+def test_a_refusal_is_something_that_a_caller_can_act_on(status: int, said: str, kind: type[DeployctlError]) -> None:
+    error = from_answer(status, said, doing="start shop", address=UNIX)
+    assert type(error) is kind
+
+
+PULLS: list[tuple[str, type[DeployctlError]]] = [
+    ("manifest for x/y:v9 not found: manifest unknown: manifest unknown", NotFound),
+    ("pull access denied for y, repository does not exist or may require 'docker login': denied: x", NotFound),
+    ("no matching manifest for linux/amd64 in the manifest list entries", NotFound),
+    ("Head https://r.example.com/v2/y/manifests/v1: no basic auth credentials", RegistryUnavailable),
+    ("Get https://r.example.com/v2/: unauthorized: authentication required", RegistryUnavailable),
+    ("unauthorized: incorrect username or password", RegistryUnavailable),
+    ("Get http://127.0.0.1:1/v2/: dial tcp 127.0.0.1:1: connect: connection refused", RegistryUnavailable),
+    ("Get https://r.example.com/v2/: dial tcp: lookup r.example.com: no such host", RegistryUnavailable),
+    ("Get https://r/v2/: net/http: request canceled (Client.Timeout exceeded)", RegistryUnavailable),
+    ("Get https://r/v2/: x509: certificate signed by unknown authority", RegistryUnavailable),
+    ("Get https://r/v2/: http: server gave HTTP response to HTTPS client", RegistryUnavailable),
+    ("toomanyrequests: You have reached your pull rate limit", RegistryUnavailable),
+    ("received unexpected HTTP status: 500 Internal Server Error", RegistryUnavailable),
+    ("write /var/lib/docker/tmp/GetImageBlob1: no space left on device", EngineRefused),
+    ("grpc: the connection is unavailable", EngineUnavailable),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("said", "kind"), PULLS)
+def test_a_failed_pull_tells_an_absent_image_from_an_absent_registry(said: str, kind: type[DeployctlError]) -> None:
+    error = pull_failure("r.example.com/y:v1", "r.example.com", said, address=UNIX)
+    assert type(error) is kind
+    assert error.remedy
+
+
+def test_a_missing_login_says_where_to_log_in() -> None:
+    error = pull_failure("r.example.com/y:v1", "r.example.com", "no basic auth credentials", address=UNIX)
+    assert error.remedy == ["docker login r.example.com"]
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason", "kind"),
+    [
+        (ConnectionRefusedError(), "connection refused", EngineUnavailable),
+        (FileNotFoundError(), "there is no such socket", EngineUnavailable),
+        (ConnectionResetError(), "the connection was cut", EngineUnavailable),
+        (TimeoutError(), "no answer in time", EngineSilent),
+        (OSError(113, "No route to host"), "No route to host", EngineUnavailable),
+    ],
+)
+def test_an_engine_that_is_away_says_that_running_apps_keep_serving(
+    cause: OSError, reason: str, kind: type[DeployctlError]
+) -> None:
+    error = from_os_error(cause, UNIX)
+    assert type(error) is kind
+    assert error.message == (
+        f"Docker does not answer on {UNIX} ({reason}). "
+        "Running apps keep serving; HAProxy does not need Docker to switch."
+    )
+    assert error.remedy == ["sudo systemctl start docker", "deployctl doctor"]
+
+
+def test_a_socket_that_we_may_not_open_is_a_question_of_rights() -> None:
+    assert isinstance(from_os_error(PermissionError(), UNIX), NotPermitted)
