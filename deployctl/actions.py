@@ -62,8 +62,9 @@ def start_container(walk: Walk, step: Step) -> str:
         walk.services.engine.ensure_started(_id(instance))
     except EngineRefused as e:  # it said no to this very container
         walk.keep_failed = True
-        walk.services.ledger.mark_failed(instance.app, instance.release, why=e.message)
-        raise
+        refusal = EngineRefused(f"{_release(walk, step).version} did not start: {e.message}", remedy=e.remedy)
+        walk.services.ledger.mark_failed(instance.app, instance.release, why=refusal.message)
+        raise refusal from e
     return f"127.0.0.1:{instance.host_port}"
 
 
@@ -124,8 +125,16 @@ def promote(walk: Walk, step: Step) -> str:
         deployment=walk.deployment.id, token=walk.token)
     walk.promoted, walk.revision = True, change.revision
     if walk.held is not None or walk.lifted is not None:
-        s.traffic.sync()  # a held version must not be reached by cookie any more
+        _refresh_previews(walk)
     return f"revision {change.revision}"
+
+
+def _refresh_previews(walk: Walk) -> None:
+    """A held version must not be reached by cookie any more. The promotion stands whatever becomes of this."""
+    try:
+        walk.services.traffic.refresh_previews()
+    except DeployctlError as e:
+        walk.warn(f"HAProxy does not know of the hold yet: {e.message}")
 
 
 # -- retiring ---------------------------------------------------------------------------------------------------------

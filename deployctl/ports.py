@@ -176,6 +176,8 @@ class Traffic(Protocol):
     def sync(self) -> None:
         """Make HAProxy and its files carry the ledger's table; who serves is never changed.
         Reloads (without losing a request) only when listen addresses differ. Starts a dead HAProxy."""
+    def refresh_previews(self) -> None:
+        """Let header and cookie reach what the ledger's table allows now; nothing else is touched."""
     def routes(self) -> dict[AppName, int]:
         """Return who serves each app, asked from HAProxy itself."""
     def switch(self, app: AppName, to: int | None) -> Switched:

@@ -1,71 +1,60 @@
-"""Which release to go back to, read from the serving history and never from creation times."""
+"""Which release to go back to, read from the serving history and never from creation times.
+
+Every change carries the chain of releases that can be gone back to from there; it ends with the one that served
+last. Only an upgrade lengthens it. A rollback or an undo moves along it and a stop leaves it alone, so going back
+twice never comes forward again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from deployctl.domain.facts import Facts
 from deployctl.domain.release import Change, Release
 
+LONGEST = 100  # more than anybody goes back; keeps a line of history short
 
-@dataclass(frozen=True, slots=True)
-class Stay:
-    """One time that a release served, and the stay that an upgrade ended with it."""
+Chain = tuple[int, ...]
 
-    release: int
-    before: Stay | None = None
+
+def chain_after(change: Change, history: Sequence[Change]) -> Chain:
+    """Return the chain once `change` is made.
+
+    Of the history it needs the two last changes, and the last one to the same release; the last one comes first.
+    """
+    chain, number = history[0].chain if history else (), change.target
+    if number is None or chain[-1:] == (number,):
+        return chain
+    if change.kind == "upgrade":
+        return (*chain, number)[-LONGEST:]
+    if change.kind == "undo" and len(history) > 1 and history[1].chain[-1:] == (number,):
+        return history[1].chain
+    came = next((c.chain for c in history if c.chain[-1:] == (number,)), (*chain, number))
+    return _up_to(chain, number) or came
 
 
 def find_previous(facts: Facts) -> Release | None:
     """Return the release that served well before the active one; held ones and those that came later are skipped.
 
-    Only an upgrade lengthens the chain of stays. A rollback or an undo moves along it, and a stop leaves it alone,
-    so going back twice never comes forward again. One that failed when it was last tried is the last choice.
+    One that failed when it was last tried is the last choice.
     """
-    known = (facts.releases.get(n) for n in _behind(facts) if n != facts.app.active)
+    known = (facts.releases.get(number) for number in _behind(facts))
     fit = [release for release in known if release and release.proven_at and not release.hold]
     return next((release for release in fit if not release.failure), next(iter(fit), None))
 
 
-def _behind(facts: Facts) -> Iterator[int]:
-    """Yield what served before the active release, the nearest first; when nothing is active, what served last too."""
-    here, last = _replayed(facts)
-    active = facts.app.active
-    if active is not None and (stay := _find(here, active) or last.get(active)):
-        here = stay.before
-    while here is not None:
-        yield here.release
-        here = here.before
+def _behind(facts: Facts) -> list[int]:
+    """Return what served before the active release, the nearest first; when nothing is active, what served last too."""
+    chain, active = facts.changes[0].chain if facts.changes else (), facts.app.active
+    if active is not None:
+        chain = _up_to(chain, active) or chain
+    return [number for number in reversed(chain) if number != active]
 
 
-def _replayed(facts: Facts) -> tuple[Stay | None, dict[int, Stay]]:
-    """Return the stay that the history ends with, and the last one of each release."""
-    here: Stay | None = None
-    left: Stay | None = None  # by the change before: where an undo leads
-    last: dict[int, Stay] = {}
-    for change in reversed(facts.changes):
-        here, left = _moved(here, left, change, last), here
-        if here is not None:
-            last[here.release] = here
-    return here, last
-
-
-def _moved(here: Stay | None, left: Stay | None, change: Change, last: dict[int, Stay]) -> Stay | None:
-    number = change.target
-    if number is None or (here and here.release == number):
-        return here
-    if change.kind == "upgrade":
-        return Stay(number, here)
-    if change.kind == "undo" and left and left.release == number:
-        return left
-    return _find(here, number) or last.get(number) or Stay(number, here)
-
-
-def _find(stay: Stay | None, number: int) -> Stay | None:
-    while stay is not None and stay.release != number:
-        stay = stay.before
-    return stay
+def _up_to(chain: Chain, number: int) -> Chain:
+    """Return the chain up to the last place of that release; empty when it is nowhere in it."""
+    places = [at for at, there in enumerate(chain) if there == number]
+    return chain[: places[-1] + 1] if places else ()
 
 
 def why_nothing(facts: Facts) -> str:

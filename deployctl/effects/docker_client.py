@@ -25,6 +25,8 @@ MORE_TRIES = 3
 
 
 class DockerClient:
+    """`reader` asks, `change` acts; `timeout` is for one answer, in seconds."""
+
     def __init__(
         self, spec: ServerSpec, environ: Mapping[str, str], *, sleep: Callable[[float], None] = time.sleep
     ) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from deployctl.domain.server import ServerSpec
 from deployctl.effects import docker_facts as facts
+from deployctl.effects import docker_names as names
 from deployctl.effects import docker_words as words
 from deployctl.effects.docker_client import DockerClient
 from deployctl.effects.docker_reader import quoted, with_query
@@ -90,7 +91,7 @@ class DockerEngine:
     def pull_image(self, reference: str, *, progress: Callable[[str], None]) -> Image:
         from deployctl.effects.docker_pull import pull
 
-        ref = words.parse_reference(reference)
+        ref = names.parse_reference(reference)
         if isinstance(ref, str):
             raise Invalid(f"{ref} is an image id: only a name can be pulled")
         pull(self._docker.sdk(), ref, progress=progress, address=self.address)
@@ -100,7 +101,7 @@ class DockerEngine:
         return facts.image_facts(raw)
 
     def keep_image(self, digest: str, tag: str) -> None:
-        words.require_digest(digest)
+        names.require_digest(digest)
         name, version = _kept(tag)
         self._docker.change(f"keep {tag}", lambda api: api.tag(digest, name, version, force=True))
 
@@ -210,14 +211,14 @@ class DockerEngine:
         return self._docker.reader.get(path, timeout=self._soon)
 
     def _find_image(self, reference: str, *, within: float) -> dict[str, Any] | None:
-        ref = words.parse_reference(reference)
+        ref = names.parse_reference(reference)
         raw: dict[str, Any] | None = self._docker.reader.get(
-            f"/images/{quoted(words.docker_name(ref))}/json", timeout=within
+            f"/images/{quoted(names.docker_name(ref))}/json", timeout=within
         )
-        return raw if raw is not None and words.carries(raw, ref) else None
+        return raw if raw is not None and names.carries(raw, ref) else None
 
     def _find(self, container: str, *, within: float) -> ContainerFacts | None:
-        path = f"/containers/{quoted(words.require_container(container))}/json"
+        path = f"/containers/{quoted(names.require_container(container))}/json"
         raw = self._docker.reader.get(path, timeout=within)
         if raw is None:
             return None
@@ -231,13 +232,12 @@ class DockerEngine:
         return found
 
     def _find_network(self, name: str) -> dict[str, Any] | None:
-        path = with_query("/networks", {"filters": {"name": [words.require_container(name)]}})
+        path = with_query("/networks", {"filters": {"name": [names.require_container(name)]}})
         listed = self._docker.reader.get(path, timeout=self._docker.timeout)
         return next((raw for raw in listed if raw["Name"] == name), None)  # Docker finds parts of names too
 
     def _change(self, verb: str, container: str, act: Callable[[APIClient, ContainerFacts], object]) -> ContainerFacts:
-        """Change one container of ours and return what it is then. Errors call it by its name: people know that one."""
-        name = self._require(container).name
+        """Change one container of ours and return what it is then."""
 
         def change(api: APIClient) -> ContainerFacts:
             found = self._require(container)
@@ -245,7 +245,7 @@ class DockerEngine:
             act(api, found)
             return self._require(found.id)
 
-        return self._docker.change(f"{verb} {name}", change)
+        return self._docker.change(f"{verb} {words.spoken(container)}", change)
 
     def _labels(self, asked: Mapping[str, str]) -> dict[str, str]:
         return words.all_labels(asked, home=self._home, server=self._server_labels)
@@ -257,7 +257,7 @@ class DockerEngine:
 
 def _kept(tag: str) -> tuple[str, str]:
     """Return name and version of a tag of ours; nobody else's is ever touched."""
-    ref = words.parse_reference(tag)
+    ref = names.parse_reference(tag)
     if isinstance(ref, str) or not tag.startswith(KEPT) or ref.digest or not ref.tag:
         raise NotPermitted(f"{tag} is not a tag of ours: those start with {KEPT}")
     return ref.name, ref.tag

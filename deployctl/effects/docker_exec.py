@@ -10,7 +10,8 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from deployctl.effects.docker_errors import clear, translated
+from deployctl.effects.docker_errors import translated
+from deployctl.effects.docker_sentences import clear
 from deployctl.effects.docker_streams import frames, visible_lines
 from deployctl.errors import DeployctlError
 from deployctl.ports import Executed

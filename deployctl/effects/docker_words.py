@@ -1,15 +1,13 @@
-"""Our words → Docker's JSON, purely, and the check of every name before it reaches a URL."""
+"""Our words → Docker's JSON, purely: the body of each request that creates something."""
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from deployctl.domain.grammar import shown
-from deployctl.domain.image_ref import ImageRef, parse_image
 from deployctl.domain.release import Bundle, ProbeKind
+from deployctl.effects.docker_names import require_digest
 from deployctl.errors import Invalid
 from deployctl.ports import ContainerSpec, NetworkSpec
 
@@ -18,43 +16,9 @@ HOME = "deployctl.home"
 MANAGED = "deployctl.managed"
 BRIDGE = "com.docker.network.bridge.name"
 
-_CONTAINER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_ID = re.compile(r"[0-9a-f]{64}")
 
 
-# -- names, before they reach a URL -----------------------------------------------------------------------------
-def require_container(text: str) -> str:
-    if len(text) > 255 or not _CONTAINER.fullmatch(text):
-        raise Invalid(f"{shown(text)} is no container id or name")
-    return text
-
-
-def require_digest(text: str) -> str:
-    if not _DIGEST.fullmatch(text):
-        raise Invalid(f"{shown(text)} is no image id: sha256: and 64 hex digits")
-    return text
-
-
-def parse_reference(text: str) -> ImageRef | str:
-    """Return an image id as it is, or a parsed name whose tag is never left out: `deadbe` alone could mean an id."""
-    if _DIGEST.fullmatch(text):
-        return text
-    ref = parse_image(text)
-    return ref if ref.digest else ImageRef(ref.registry, ref.repository, ref.tag or "latest")
-
-
-def docker_name(ref: ImageRef | str) -> str:
-    """Return what the engine is asked for; a digest says more than the tag before it."""
-    return f"{ref.name}@{ref.digest}" if isinstance(ref, ImageRef) and ref.digest else str(ref)
-
-
-def carries(image: Mapping[str, Any], ref: ImageRef | str) -> bool:
-    """Tell whether the image that the engine found really has this name, and not an id that starts so."""
-    names = [image["Id"], *(image.get("RepoTags") or ()), *(image.get("RepoDigests") or ())]
-    return docker_name(ref) in names
-
-
-# -- what we ask for --------------------------------------------------------------------------------------------
 def container_request(spec: ContainerSpec, labels: Mapping[str, str]) -> dict[str, Any]:
     """Return the body of /containers/create: the bundle and nothing else. What is None is left to the image."""
     bundle = spec.bundle

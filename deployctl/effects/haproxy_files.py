@@ -53,7 +53,10 @@ class HaproxyFiles:
         return _write(self._home.config, text)
 
     def write_routes(self, routes: Mapping[str, str]) -> bool:
-        return _write(self._path(wire.ROUTE), config.map_text(routes))
+        return self.write_map(wire.ROUTE, routes)
+
+    def write_map(self, name: str, entries: Mapping[str, str]) -> bool:
+        return _write(self._path(name), config.map_text(entries))
 
     def expected(self, table: TrafficTable) -> str:
         """Render haproxy.cfg with the token on disk, or with a fresh one when HAProxy has to reload for it."""

@@ -118,6 +118,10 @@ class HaproxyTraffic(Traffic):
             self._upkeep.ensure_up()
             self._upkeep.sync()
 
+    def refresh_previews(self) -> None:
+        with self._locked():
+            self._upkeep.refresh_previews()
+
     # -- what HAProxy says ----------------------------------------------------------------------------------------
     def routes(self) -> dict[AppName, int]:
         with self._locked():

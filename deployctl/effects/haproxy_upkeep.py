@@ -80,6 +80,12 @@ class HaproxyUpkeep:
         if refused is not None:
             raise refused
 
+    def refresh_previews(self) -> None:
+        """Bring only the map of what header and cookie may name to the table, file first: a hold costs no whole sync."""
+        entries = config.maps(self._table())[wire.KNOWN]
+        self._files.write_map(wire.KNOWN, entries)
+        self._runtime.fill_map(wire.KNOWN, entries)
+
     def _reload_if_due(self, table: TrafficTable) -> ProxyUnavailable | None:
         """Write the files; reload when HAProxy was started with another head. Return why it refused, if it did."""
         former = self._files.configuration()

@@ -10,16 +10,14 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
-from collections.abc import Iterator
-from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, NetmaskValueError
+from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
 from pathlib import Path
 
+from deployctl.effects.proc_net import listeners, read, routes
 from deployctl.errors import DeployctlError, Invalid, NotPermitted
 
 METRIC = "4278198272"  # above every metric that people and daemons give
 _UP, _REJECT = 0x1, 0x200  # RTF_UP, RTF_REJECT
-_LISTEN = "0A"
 _INTERFACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}")
 
 
@@ -39,11 +37,11 @@ class LinuxGuard:
     def bridge_up(self, bridge: str) -> bool:
         if not _INTERFACE.fullmatch(bridge):
             return False
-        return bool(int(_read(Path("/sys/class/net", bridge, "flags")) or "0", 16) & 0x1)  # IFF_UP
+        return bool(int(read(Path("/sys/class/net", bridge, "flags")) or "0", 16) & 0x1)  # IFF_UP
 
     def routed_subnets(self) -> list[str]:
         """Return every IPv4 subnet of the main table that leads to an interface, the default route left out."""
-        led = (route for flags, _, route in _routes() if flags & _UP and not flags & _REJECT)
+        led = (route for flags, _, route in routes() if flags & _UP and not flags & _REJECT)
         return [str(route) for route in led if route.prefixlen]
 
     def port_taken(self, host: str, port: int) -> bool:
@@ -54,14 +52,14 @@ class LinuxGuard:
             try:
                 sock.bind((host, port))
             except PermissionError:  # a low port, and not root: what the kernel lists must do
-                return any(port == heard for _, heard in _listeners(Path("/proc/self/net")))
+                return any(port == heard for _, heard in listeners(Path("/proc/self/net")))
             except OSError as e:
                 return e.errno == 98  # EADDRINUSE; an address that is not of this host is nobody's
         return False
 
     def listening(self, pid: int) -> list[tuple[str, int]]:
         """Return (address, port) of TCP listeners in that process's network; empty if we may not look."""
-        return list(_listeners(Path("/proc", str(pid), "net")))
+        return list(listeners(Path("/proc", str(pid), "net")))
 
 
 def _parse(subnet: str) -> IPv4Network:
@@ -75,38 +73,7 @@ def _parse(subnet: str) -> IPv4Network:
 
 
 def _guarded() -> set[str]:
-    return {str(route) for flags, metric, route in _routes() if flags & _REJECT and metric == METRIC}
-
-
-def _routes() -> Iterator[tuple[int, str, IPv4Network]]:
-    for line in _read(Path("/proc/net/route")).splitlines()[1:]:
-        columns = line.split()
-        destination, mask = _ipv4(columns[1]), _ipv4(columns[7])
-        yield int(columns[3], 16), columns[6], IPv4Network((int(destination), int(mask).bit_count()))
-
-
-def _listeners(folder: Path) -> Iterator[tuple[str, int]]:
-    for line in [*_read(folder / "tcp").splitlines()[1:], *_read(folder / "tcp6").splitlines()[1:]]:
-        columns = line.split()
-        if columns[3] == _LISTEN:
-            address, _, port = columns[1].partition(":")
-            yield str(_ipv4(address) if len(address) == 8 else _ipv6(address)), int(port, 16)
-
-
-def _ipv4(word: str) -> IPv4Address:
-    return IPv4Address(int.from_bytes(bytes.fromhex(word), sys.byteorder))  # the kernel prints its own byte order
-
-
-def _ipv6(words: str) -> IPv6Address:
-    parts = (int(words[i : i + 8], 16).to_bytes(4, sys.byteorder) for i in range(0, 32, 8))
-    return IPv6Address(b"".join(parts))
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError:
-        return ""
+    return {str(route) for flags, metric, route in routes() if flags & _REJECT and metric == METRIC}
 
 
 def _ip(verb: str, subnet: str) -> None:

@@ -17,20 +17,19 @@ class AppRows:
     db: Connection
 
     def apps(self) -> list[App]:
-        return [_app(row) for row in self.db.execute("select * from apps order by name")]
+        return [app_of(row) for row in self.db.execute("select * from apps order by name")]
 
     def find_app(self, app: AppName) -> App | None:
         row = self.db.one("select * from apps where name = ?", [app])
-        return _app(row) if row else None
+        return app_of(row) if row else None
 
     def add_app(self, app: App, *, at: str) -> App:
         """Insert it; its revision goes on where an earlier app of that name stopped."""
         with self.db.transaction():
             last = self.db.one("select max(revision) from changes where app = ?", [app.name])
-            self.db.utils.table("apps").insert(
-                {"name": app.name, "subnet": app.subnet, "gateway": app.gateway, "network": app.network,
-                 "bridge": app.bridge, "revision": (last and last[0]) or 0, "created_at": at}
-            )
+            self.db.insert("apps", {
+                "name": app.name, "subnet": app.subnet, "gateway": app.gateway, "network": app.network,
+                "bridge": app.bridge, "revision": (last and last[0]) or 0, "created_at": at})
             self._write_wishes(app)
         found = self.find_app(app.name)
         assert found is not None  # noqa: S101  inserted in this transaction
@@ -79,10 +78,9 @@ class AppRows:
             "select 1 + max(coalesce((select max(number) from releases where app = :app), 0), "
             "coalesce((select max(target) from changes where app = :app), 0))", {"app": app}
         )[0][0]
-        self.db.utils.table("releases").insert(
-            {"app": app, "number": number, "version": version, "digest": bundle.digest,
-             "bundle": bundle.canonical(), "bundle_hash": bundle.hash(), "created_at": at}
-        )
+        self.db.insert("releases", {
+            "app": app, "number": number, "version": version, "digest": bundle.digest, "bundle": bundle.canonical(),
+            "bundle_hash": bundle.hash(), "created_at": at})
         return self.db.execute("select * from releases where app = ? and number = ?", [app, number])[0]
 
     def mark_proven(self, app: AppName, number: int, *, at: str) -> None:
@@ -92,7 +90,10 @@ class AppRows:
         )
 
     def mark_failed(self, app: AppName, number: int, *, why: str) -> None:
-        self.db.execute("update releases set failure = ? where app = ? and number = ?", [why, app, number])
+        """Remember why; the proof of a release that never served is void then."""
+        self.db.execute(
+            "update releases set failure = ?, proven_at = iif(number in (select target from changes where app = ?), "
+            "proven_at, null) where app = ? and number = ?", [why, app, app, number])
 
     def set_hold(self, app: AppName, version: Version, digest: str | None, hold: Hold | None) -> int:
         """Hold (or lift, with None) that version; with a digest only that one. Return how many releases it met."""
@@ -104,7 +105,7 @@ class AppRows:
             ))
 
 
-def _app(row: sqlite3.Row) -> App:
+def app_of(row: sqlite3.Row) -> App:
     listen = (row["listen_host"], row["listen_port"]) if row["listen_port"] else None
     return App(
         name=row["name"], subnet=row["subnet"], gateway=row["gateway"], network=row["network"], bridge=row["bridge"],

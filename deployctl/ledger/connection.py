@@ -55,6 +55,10 @@ class Connection:
     def one(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Row | None:
         return next(iter(self.execute(sql, values)), None)
 
+    def insert(self, table: str, row: Mapping[str, Any]) -> None:
+        with sqlite_errors(self.path):
+            self.utils.table(table).insert(dict(row))
+
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[None]:
         """All or nothing. `begin immediate`, so that reading first cannot lose to a faster writer;
@@ -164,12 +168,10 @@ def _create(path: Path, home: Path, marker: Path, *, now: str) -> None:
             "insert into identity(id, product, home, host, secret, created_at) values (1, 'deployctl', ?, ?, ?, ?)",
             [str(home), socket.gethostname(), secret, now],
         )
+        connection.execute("pragma journal_mode = wal")
         connection.close()
         part.rename(path)
         marker.write_text(now + "\n")
-    wal = Connection(path)
-    wal.execute("pragma journal_mode = wal")
-    wal.close()
 
 
 @contextmanager

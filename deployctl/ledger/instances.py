@@ -42,9 +42,8 @@ class InstanceRows:
                 return found
             port = self._lease_port(app, release, ports, taken)
             address = self._lease_address(app, release)
-            self.db.utils.table("instances").insert(
-                {"app": app, "release": release, "name": name, "address": address, "host_port": port}
-            )
+            self.db.insert("instances", {
+                "app": app, "release": release, "name": name, "address": address, "host_port": port})
         return Instance(app, release, name, address, port)
 
     def _lease_port(self, app: AppName, release: int, ports: range, taken: Callable[[int], bool]) -> int:

@@ -162,10 +162,13 @@ class JournalRows:
 
 
 _TELLING = """
+with mine as (select number from releases where app = :app)
 select * from changes where app = :app and revision in (
-    select max(revision) from changes where app = :app group by target
-    union select max(revision) from changes where app = :app group by source
-    union select max(revision) from changes where app = :app and kind = 'upgrade' and source is not target group by target
+    select max(revision) from changes where app = :app
+    union select (select max(revision) from changes where app = :app and target = number) from mine
+    union select (select max(revision) from changes where app = :app and source = number) from mine
+    union select (select revision from changes where app = :app and kind = 'upgrade' and target = number
+                  and source is not target order by revision desc limit 1) from mine
 ) order by revision desc
 """
 

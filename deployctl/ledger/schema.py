@@ -63,10 +63,13 @@ def _instances_and_leases(db: Database) -> None:
 def _history(db: Database) -> None:
     db.table("changes").create(
         {"id": int, "app": str, "revision": int, "kind": str, "source": int, "target": int, "at": str, "actor": str,
-         "note": str, "switch_ms": float, "held": int, "lifted": int, "deployment": int},
+         "note": str, "switch_ms": float, "held": int, "lifted": int, "deployment": int, "chain": str},
         pk="id", not_null={"app", "revision", "kind", "at", "actor"},
     )
     db.table("changes").create_index(["app", "revision"], unique=True)
+    db.table("changes").create_index(["app", "target", "revision"])  # Ledger.telling_changes reads by these
+    db.table("changes").create_index(["app", "source", "revision"])
+    db.table("changes").create_index(["app", "kind", "target", "revision"])
     db.table("events").create(
         {"id": int, "at": str, "app": str, "actor": str, "kind": str, "text": str, "data": str}, pk="id",
         not_null={"at", "actor", "kind", "text"},
@@ -84,7 +87,7 @@ def _deployments(db: Database) -> None:
     db.table("deployments").create(
         {"id": int, "app": str, "kind": str, "source": int, "target": int, "phase": str, "plan": str, "actor": str,
          "note": str, "started_at": str, "finished_at": str, "outcome": str, "error": str, "evidence": str,
-         "token": int, "abort_by": str},
+         "token": int, "abort_by": str, "before": str},
         pk="id", not_null={"app", "kind", "phase", "plan", "actor", "started_at", "token"},
     )
     db.execute(

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from ipaddress import ip_network
 
 from deployctl.errors import (
     DeployctlError,
@@ -28,6 +27,7 @@ from deployctl.ports import (
 )
 from deployctl.testing.fake_clock import FakeClock
 from deployctl.testing.fake_images import FakeImages, require_kept
+from deployctl.testing.fake_networks import FakeNetworks
 
 HOME = "deployctl.home"
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
@@ -62,10 +62,10 @@ class FakeEngine:
         self.engine_info = EngineInfo("20.10.24", "1.41", "amd64", rootless=False, local=True, security=("seccomp",))
         self.away: str | None = None  # why nothing answers
         self.images = FakeImages()
+        self.networks_here = FakeNetworks()
         self.behaviours: dict[str | tuple[str, ...], Behaviour] = {}  # by image id, or by command
         self.executes: Callable[[ContainerFacts, Sequence[str]], Executed] = lambda container, command: Executed(0, "")
         self.calls: list[str] = []
-        self._networks: dict[str, NetworkFacts] = {}
         self._containers: dict[str, _Container] = {}  # by id
         self._faults: list[tuple[str, DeployctlError, bool]] = []
         self._made = 0
@@ -76,9 +76,6 @@ class FakeEngine:
         facts = ContainerFacts(self._new_id(), name, image, running=True, status="running", labels=labels or {})
         self._containers[facts.id] = _Container(facts, None)
         return facts
-
-    def add_strange_network(self, facts: NetworkFacts) -> None:
-        self._networks[facts.name] = facts
 
     def die(self, container: str, *, exit_code: int = 1, oom: bool = False) -> None:
         """Let a running container end by itself."""
@@ -98,7 +95,7 @@ class FakeEngine:
 
     def networks(self) -> list[NetworkFacts]:
         self._require_here()
-        return list(self._networks.values())
+        return list(self.networks_here.facts.values())
 
     def find_container(self, container: str) -> ContainerFacts | None:
         self._require_here()
@@ -144,30 +141,14 @@ class FakeEngine:
     # -- networks -------------------------------------------------------------------------------------------------
     def ensure_network(self, spec: NetworkSpec) -> None:
         self._begin("network", spec.name)
-        there = self._networks.get(spec.name)
-        if there is None:
-            self._require_free(spec)
-            labels = {**spec.labels, "deployctl.managed": "1", HOME: self.home}
-            self._networks[spec.name] = NetworkFacts(spec.name, (spec.subnet,), labels, spec.bridge)
-        elif there.labels.get(HOME) != self.home:
-            raise EngineRefused(f"a network {spec.name} exists already and is not ours")
-        elif (there.subnets, there.bridge) != ((spec.subnet,), spec.bridge):
-            raise EngineRefused(f"network {spec.name} has {there.subnets}, not {spec.subnet}")
+        self.networks_here.ensure(spec, home=self.home)
         self._finish("network")
-
-    def _require_free(self, spec: NetworkSpec) -> None:
-        taken = (ip_network(subnet) for network in self._networks.values() for subnet in network.subnets)
-        if any(ip_network(spec.subnet).overlaps(other) for other in taken):
-            raise EngineRefused(f"create network {spec.name}: another Docker network has this subnet already")
 
     def ensure_network_gone(self, name: str) -> None:
         self._begin("network_gone", name)
-        if (there := self._networks.get(name)) is not None:
-            if there.labels.get(HOME) != self.home:
-                raise NotPermitted(f"network {name} is not ours")
-            if any(name in c.facts.addresses for c in self._containers.values()):
-                raise EngineRefused(f"remove network {name}: it has active endpoints")
-            del self._networks[name]
+        self.networks_here.ensure_gone(
+            name, home=self.home, used={n for c in self._containers.values() for n in c.facts.addresses}
+        )
         self._finish("network_gone")
 
     # -- containers -----------------------------------------------------------------------------------------------

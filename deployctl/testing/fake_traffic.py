@@ -40,6 +40,9 @@ class FakeTraffic(Traffic):
         self._carry(self._table())
         self._edits.clear()
 
+    def refresh_previews(self) -> None:
+        self._require_up()
+
     def _carry(self, table: TrafficTable) -> None:
         routes = dict(table.actives) if self._routes is None else self._routes
         apps = {*table.listens, *table.hosts.values(), *table.actives, *(b.app for b in table.backends)}

@@ -6,7 +6,7 @@ from deployctl.domain.names import AppName, Version
 from deployctl.domain.release import Hold
 from deployctl.ports import Services
 from deployctl.usecases.lease import lease
-from deployctl.usecases.observe import observe, require_release
+from deployctl.usecases.observe import observe, require_release, routes
 from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Done
 from deployctl.usecases.wish import Wish, require_revision
@@ -35,5 +35,6 @@ def _write(app: AppName, version: Version, s: Services, wish: Wish, mark: Hold |
         s.ledger.set_hold(app, version, None, mark)
         s.ledger.event("held" if mark else "released", f"{app} {version}", at=s.clock.utc(), actor=s.actor, app=app,
                        data={"note": wish.note})
-        s.traffic.sync()
+        routes(s)
+        s.traffic.refresh_previews()
         return changed

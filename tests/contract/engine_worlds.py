@@ -86,7 +86,7 @@ class FakeWorld:
         return self.fake.add_stranger(name, image=self.image("web"), labels=labels).id
 
     def strange_network(self, spec: NetworkSpec) -> None:
-        self.fake.add_strange_network(NetworkFacts(spec.name, (spec.subnet,), spec.labels, spec.bridge))
+        self.fake.networks_here.facts[spec.name] = NetworkFacts(spec.name, (spec.subnet,), spec.labels, spec.bridge)
 
     def publish(self, reference: str) -> str:
         image = self.fake.images.add(f"dctl-test/{self.mark}-published:v1")

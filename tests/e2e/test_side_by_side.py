@@ -59,7 +59,7 @@ def test_the_cookie_reaches_any_version_but_one_on_hold(shop: Cli, version: str)
     assert answer.version == (SERVES if version == HELD else version)
 
 
-@pytest.mark.parametrize("name", ["v99", "", "V1", "shop.v1", "../v1", "1", "v" * 300, "v1,v2", "%76%31", "v1 x"])
+@pytest.mark.parametrize("name", ["v99", "", "V1", "shop.v1", "../v1", "1", "v" * 300, "%76%31", "v1 x"])
 def test_a_version_that_is_none_is_ignored(shop: Cli, name: str) -> None:
     for headers in ({"X_Deployctl_Version": name}, {"Cookie": f"dctl_v={name}"}):
         answer = shop.get("shop", **headers)

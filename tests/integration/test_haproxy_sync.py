@@ -19,8 +19,9 @@ from deployctl.effects import haproxy_config as config
 from deployctl.effects.haproxy_files import HaproxyFiles
 from deployctl.effects.haproxy_master import members
 from deployctl.effects.haproxy_socket import ask as command
+from deployctl.effects.haproxy_switch import HaproxyTraffic
 from deployctl.errors import DeployctlError, Invalid, ProxyUnavailable, SwitchRefused
-from tests.proxies import BLOG, SHOP, Instance, Proxy, ask, backend, end, proxy, wait_for
+from tests.proxies import BLOG, SHOP, HurriedClock, Instance, Proxy, ask, backend, end, proxy, wait_for
 from tests.support import free_port
 
 
@@ -202,8 +203,9 @@ def test_a_haproxy_that_hangs_is_told_and_not_started_a_second_time(world: Proxy
     for pid in stopped:
         os.kill(pid, signal.SIGSTOP)
     try:
+        hurried = HaproxyTraffic(world.folder, world.spec, world.ledger, HurriedClock())
         with pytest.raises(ProxyUnavailable, match="does not answer"):
-            world.traffic().switch(SHOP, 2)
+            hurried.switch(SHOP, 2)
         assert members(world.home) == stopped
     finally:
         for pid in stopped:

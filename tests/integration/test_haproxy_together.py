@@ -23,7 +23,7 @@ from deployctl.effects.haproxy_switch import HaproxyTraffic
 from deployctl.effects.system_clock import SystemClock
 from deployctl.errors import ProxyUnavailable
 from tests.integration.test_haproxy_repair import masters
-from tests.proxies import BLOG, SHOP, Proxy, ask, backend, proxy, wait_for
+from tests.proxies import BLOG, SHOP, HurriedClock, Proxy, ask, backend, proxy, wait_for
 
 
 @pytest.fixture
@@ -183,18 +183,6 @@ def test_cutting_ends_what_is_open_in_every_worker(world: Proxy) -> None:
 
 
 # -- the lock -----------------------------------------------------------------------------------------------------
-class HurriedClock(SystemClock):
-    """Time that passes a thousand times as fast while it waits."""
-
-    ahead = 0.0
-
-    def now(self) -> float:
-        return super().now() + self.ahead
-
-    def sleep(self, seconds: float) -> None:
-        self.ahead += 1000 * seconds
-
-
 def test_who_waits_too_long_for_the_lock_is_told_who_holds_it(world: Proxy) -> None:
     impatient = HaproxyTraffic(world.folder, world.spec, world.ledger, HurriedClock())
     with proxy_lock(HaproxyHome(world.folder), SystemClock()), pytest.raises(ProxyUnavailable, match=f"{os.getpid()}"):

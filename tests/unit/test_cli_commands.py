@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +12,10 @@ from pathlib import Path
 import pytest
 
 from deployctl.cli.catalogue import ALIASES, CATALOGUE
+from deployctl.cli.session import Session
+from deployctl.cli.signals import clear_limit, limit
+from deployctl.interrupts import shielded
+from deployctl.ports import LogLine
 from tests.unit.cli_world import Said, World, shop, world
 
 VERBS = list(CATALOGUE)
@@ -291,3 +297,48 @@ def test_watching_ends_well_with_ctrl_c_and_badly_with_the_limit(two: World) -> 
     said = interrupted(two, "status", "-w", by=KeyboardInterrupt())
     assert said.code == 0
     assert two.deployctl("status", "-w", "--timeout", "300ms").code == 1
+
+
+def test_a_limit_inside_the_few_protected_steps_waits_for_their_end(home: World) -> None:
+    session = Session(home.connect)
+    reached = False
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012  what matters is where it is raised
+        with shielded():
+            limit(session, 0.02)
+            time.sleep(0.2)
+            reached = True
+        raise AssertionError("it was forgotten")
+    clear_limit()
+    assert reached
+    assert session.timed_out
+
+
+def test_following_logs_ends_well_with_ctrl_c(two: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lines(*_container: str, **_wish: object) -> Iterator[LogLine]:
+        yield LogLine("2026-11-23T14:00:00Z", "stdout", "hello")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(two.engine, "logs", lines)
+    said = two.deployctl("logs", "shop", "-f")
+    assert (said.code, said.out) == (0, "v2       2026-11-23T14:00:00Z hello\n")
+    assert two.deployctl("logs", "shop").code == 130
+
+
+def test_watching_redraws_on_a_terminal_only(two: World) -> None:
+    on_terminal = interrupted_later(two, tty=True)
+    in_pipe = interrupted_later(two, tty=False)
+    assert on_terminal.out.startswith("\x1b[H\x1b[2J")
+    assert "\x1b" not in in_pipe.out
+    assert in_pipe.out.startswith("APP ")
+
+
+def interrupted_later(home: World, *, tty: bool) -> Said:
+    """Watch until Ctrl-C comes half a second later."""
+    timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
+    timer.start()
+    try:
+        said = home.deployctl("status", "-w", tty=tty, environ={"COLUMNS": "100"})
+    finally:
+        timer.cancel()
+    assert said.code == 0
+    return said

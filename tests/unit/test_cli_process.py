@@ -16,7 +16,7 @@ DEAR = {"docker", "flask", "sqlite_utils", "pydantic", "rich", "asyncio", "reque
 COMMAND = [sys.executable, "-m", "deployctl"]
 
 
-def run(*words: str, home: Path | None = None, **more: Any) -> subprocess.CompletedProcess[str]:
+def deployctl(*words: str, home: Path | None = None, **more: Any) -> subprocess.CompletedProcess[str]:
     place = ["--home", str(home)] if home else []
     environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "PYTHONPATH": os.pathsep.join(sys.path)}
     options: dict[str, Any] = {"capture_output": True, "stdin": subprocess.DEVNULL, **more}
@@ -59,8 +59,8 @@ def test_help_loads_no_verb() -> None:
 
 
 def test_a_command_line_works_from_the_outside(tmp_path: Path) -> None:
-    assert run("-h").returncode == 0
-    wrong = run("rolback", "-o", "json", home=tmp_path)
+    assert deployctl("-h").returncode == 0
+    wrong = deployctl("rolback", "-o", "json", home=tmp_path)
     assert (wrong.returncode, wrong.stderr) == (2, "")
     assert json.loads(wrong.stdout)["error"]["code"] == "usage"
 
@@ -68,7 +68,7 @@ def test_a_command_line_works_from_the_outside(tmp_path: Path) -> None:
 def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
     gone, out = os.pipe()
     os.close(gone)
-    done = run("-h", capture_output=False, stdout=out, stderr=subprocess.PIPE)
+    done = deployctl("-h", capture_output=False, stdout=out, stderr=subprocess.PIPE)
     os.close(out)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -76,20 +76,21 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_an_answer_that_cannot_be_written_is_an_error() -> None:
     with Path("/dev/full").open("w") as full:
-        done = run("-h", capture_output=False, stdout=full, stderr=subprocess.PIPE)
+        done = deployctl("-h", capture_output=False, stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 1
     assert "the answer could not be written" in done.stderr
 
 
 def test_closed_streams_are_never_reused_for_files(tmp_path: Path) -> None:
     """With 0, 1 and 2 closed a file opened later would get their numbers."""
-    done = run("app", "list", home=tmp_path, capture_output=False, stdin=None, preexec_fn=lambda: os.closerange(0, 3))
+    done = deployctl("app", "list", home=tmp_path, capture_output=False, stdin=None,
+                     preexec_fn=lambda: os.closerange(0, 3))
     assert done.returncode == 0
     assert (tmp_path / "state" / "ledger.db").read_bytes().startswith(b"SQLite format 3\0")
 
 
 def test_what_is_made_is_ours_alone(tmp_path: Path) -> None:
-    assert run("app", "list", home=tmp_path).returncode == 0
+    assert deployctl("app", "list", home=tmp_path).returncode == 0
     for path in (tmp_path / "state").iterdir():
         assert path.stat().st_mode & 0o077 == 0, path
 

@@ -12,6 +12,7 @@ from deployctl.effects.docker_errors import (
     from_os_error,
     pull_failure,
 )
+from deployctl.effects.docker_sentences import clear
 from deployctl.errors import (
     DeployctlError,
     EngineRefused,

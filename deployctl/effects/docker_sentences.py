@@ -1,0 +1,37 @@
+"""What Docker and its runtimes say, as one plain sentence: known words in ours, others without their noise."""
+
+from __future__ import annotations
+
+import re
+
+_NOISE = re.compile(
+    r"failed to create (?:shim )?task(?: for container)?: |failed to create shim: |OCI runtime (?:create|exec) failed: "
+    r"|(?:runc )?(?:create|run|exec) failed: |container_linux\.go:\d+: |exec\.go:\d+: |process_linux\.go:\d+: "
+    r"|unable to start container process: |starting container process caused: |exec failed: "
+    r"|driver failed programming external connectivity on endpoint \S+ \([0-9a-f]+\): "
+    r"|failed to set up container networking: |Error starting userland proxy: |Error response from daemon: "
+    r"|: unknown$"
+)
+_SENTENCES = (
+    (re.compile(r'exec: "?([^":]*)"?: executable file not found|exec "?([^":]+)"?: executable file not found'),
+     "the program {} does not exist in the image"),
+    (re.compile(r'(?:exec: |stat )"?([^":]+)"?: (?:stat [^:]*: )?no such file or directory'),
+     "the program {} does not exist in the image"),
+    (re.compile(r'exec: "?([^":]*)"?: permission denied'), "the program {} may not be executed"),
+    (re.compile(r"Bind for (\S+) failed: port is already allocated"), "port {} is already taken by another container"),
+    (re.compile(r"listen tcp[46]? (\S+): bind: address already in use"), "port {} is already taken by another program"),
+    (re.compile(r"^Address already in use$"), "another container has the address that this one should get"),
+    (re.compile(r"(?:unable to find user|no users? .*|unable to find group) (\S+?):? "), "the image knows no user {}"),
+    (re.compile(r"Pool overlaps with other one"), "another Docker network has this subnet already"),
+    (re.compile(r"no space left on device"), "the disk under Docker is full"),
+)  # fmt: skip
+
+
+def clear(said: str) -> str:
+    """Return the engine's words as one plain sentence: the known ones in ours, the others without their noise."""
+    text = _NOISE.sub("", " ".join(said.split()))
+    text = _NOISE.sub("", text)  # cutting the front lays the next one bare
+    for pattern, sentence in _SENTENCES:
+        if match := pattern.search(text):
+            return sentence.format(next((group for group in match.groups() if group), ""))
+    return "".join(c if c.isprintable() else " " for c in text)[:500]

@@ -1,0 +1,42 @@
+"""Networks of a fake engine. `facts` may be filled with strangers' ones."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from ipaddress import ip_network
+
+from deployctl.errors import EngineRefused, NotPermitted
+from deployctl.ports import NetworkFacts, NetworkSpec
+
+HOME = "deployctl.home"
+
+
+class FakeNetworks:
+    def __init__(self) -> None:
+        self.facts: dict[str, NetworkFacts] = {}
+
+    def ensure(self, spec: NetworkSpec, *, home: str) -> None:
+        there = self.facts.get(spec.name)
+        if there is None:
+            self._require_free(spec)
+            labels = {**spec.labels, "deployctl.managed": "1", HOME: home}
+            self.facts[spec.name] = NetworkFacts(spec.name, (spec.subnet,), labels, spec.bridge)
+        elif there.labels.get(HOME) != home:
+            raise EngineRefused(f"a network {spec.name} exists already and is not ours")
+        elif (there.subnets, there.bridge) != ((spec.subnet,), spec.bridge):
+            raise EngineRefused(f"network {spec.name} has {there.subnets}, not {spec.subnet}")
+
+    def ensure_gone(self, name: str, *, home: str, used: Set[str]) -> None:
+        there = self.facts.get(name)
+        if there is None:
+            return
+        if there.labels.get(HOME) != home:
+            raise NotPermitted(f"network {name} is not ours")
+        if name in used:
+            raise EngineRefused(f"remove network {name}: it has active endpoints")
+        del self.facts[name]
+
+    def _require_free(self, spec: NetworkSpec) -> None:
+        taken = (ip_network(subnet) for network in self.facts.values() for subnet in network.subnets)
+        if any(ip_network(spec.subnet).overlaps(other) for other in taken):
+            raise EngineRefused(f"create network {spec.name}: another Docker network has this subnet already")
