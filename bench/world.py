@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from deployctl.bootstrap import services
-from deployctl.cli.progress import Quiet
 from deployctl.demo import stage
 from deployctl.demo.load_image import load_images, unload_images
 from deployctl.demo.webapp_image import webapp_image
 from deployctl.effects.linux_guard import LinuxGuard
 from deployctl.ports import Services
 from deployctl.settings import Settings
+from deployctl.testing.silent_reporter import SilentReporter
 
 IMAGE = "deployctl-bench/web"
 VERSIONS = ("v1", "v2")
@@ -44,7 +44,7 @@ class World:
     next_port: int = 18000
 
     def services(self) -> Services:
-        return services(self.settings, reporter=Quiet(), actor="bench")
+        return services(self.settings, reporter=SilentReporter(), actor="bench")
 
     def add_app(self, name: str, *, image: str = IMAGE, extra: str = "", path: str = "/healthz") -> int:
         """Write an app's file and return its stable port."""

@@ -74,13 +74,16 @@ class Trial:
     def watch(self, seconds: float) -> str:
         """Keep probing under traffic; `fall` bad answers in a row or an exit raise NotHealthy."""
         clock, health = self.services.clock, Health(rise=1, fall=self.probe.fall)
-        self.started = clock.now()
+        due = self.started = clock.now()
         while clock.now() - self.started < seconds:
-            health = health.seen(ok=self.ask().ok)
+            if clock.now() >= due:
+                health, due = health.seen(ok=self.ask().ok), due + min(self.probe.interval, 1.0)
+            else:
+                self._look()  # an exit is seen at once: until then visitors are refused
             if health.failing:
                 raise self.failure()
             self.check()
-            clock.sleep(min(self.probe.interval, 1.0))
+            clock.sleep(TRIAL_INTERVAL)
         return f"{self.transcript.total} probes in {seconds:g} s"
 
     def ask(self) -> Answer:

@@ -12,7 +12,8 @@ MISSING = (
     re.compile(r"\b([A-Z][A-Z0-9_]{2,})\b['\"`]?(?: environment variable)? (?:is |was )?"
                r"(?:not set|missing|required|undefined|must be set|not defined|unset)"),
     re.compile(r"KeyError: ['\"]([A-Z][A-Z0-9_]{2,})['\"]"),
-    re.compile(r"(?:[Mm]issing|[Rr]equire[sd]?|[Uu]ndefined|[Uu]nset)[a-z ]*(?:variable|env)[a-z ]*:? ['\"`]?([A-Z][A-Z0-9_]{2,})"),
+    re.compile(r"(?:[Mm]issing|[Rr]equire[sd]?|[Uu]ndefined|[Uu]nset)[a-z ]*(?:variable|env)[a-z ]*:? "
+               r"['\"`]?([A-Z][A-Z0-9_]{2,})"),
 )
 SIGNALS = {129: "SIGHUP", 130: "SIGINT", 132: "illegal instruction", 134: "SIGABRT", 135: "SIGBUS",
            136: "floating point exception", 137: "SIGKILL", 139: "segmentation fault", 141: "SIGPIPE", 143: "SIGTERM"}

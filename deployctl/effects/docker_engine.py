@@ -245,7 +245,7 @@ class DockerEngine:
             act(api, found)
             return self._require(found.id)
 
-        return self._docker.change(f"{verb} {words.spoken(container)}", change)
+        return self._docker.change(f"{verb} {names.spoken(container)}", change)
 
     def _labels(self, asked: Mapping[str, str]) -> dict[str, str]:
         return words.all_labels(asked, home=self._home, server=self._server_labels)

@@ -1,4 +1,4 @@
-"""Every name is checked here before it reaches a URL: docker-py and the engine would follow `../` and the beginning of an id."""
+"""Every name is checked before it reaches a URL: the engine would follow `../`, and take the beginning of an id."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from deployctl.domain.grammar import shown
 from deployctl.domain.image_ref import ImageRef, parse_image
 from deployctl.errors import Invalid
 
+_ID = re.compile(r"[0-9a-f]{64}")
 _CONTAINER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 

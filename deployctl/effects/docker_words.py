@@ -16,8 +16,6 @@ HOME = "deployctl.home"
 MANAGED = "deployctl.managed"
 BRIDGE = "com.docker.network.bridge.name"
 
-_ID = re.compile(r"[0-9a-f]{64}")
-
 
 def container_request(spec: ContainerSpec, labels: Mapping[str, str]) -> dict[str, Any]:
     """Return the body of /containers/create: the bundle and nothing else. What is None is left to the image."""

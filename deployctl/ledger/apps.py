@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.release import App, Bundle, Colour, Hold, Policy, Release
@@ -105,7 +107,7 @@ class AppRows:
             ))
 
 
-def app_of(row: sqlite3.Row) -> App:
+def app_of(row: sqlite3.Row | Mapping[str, Any]) -> App:
     listen = (row["listen_host"], row["listen_port"]) if row["listen_port"] else None
     return App(
         name=row["name"], subnet=row["subnet"], gateway=row["gateway"], network=row["network"], bridge=row["bridge"],

@@ -67,7 +67,8 @@ def _engine(s: Services) -> Iterator[Finding]:
     ours = {i.container for i in s.ledger.instances()} | {i.name for i in s.ledger.instances()}
     strangers = [c.name for c in s.engine.containers() if not {c.id, c.name} & ours]
     if strangers:
-        yield Finding("strangers", ok=False, fatal=False, text=f"carry this home's label but are not in the ledger: {', '.join(strangers)}")
+        text = f"carry this home's label but are not in the ledger: {', '.join(strangers)}"
+        yield Finding("strangers", ok=False, fatal=False, text=text)
 
 
 def _proxy(s: Services) -> Iterator[Finding]:

@@ -7,7 +7,6 @@ import pytest
 from deployctl.effects.docker_errors import (
     EngineConflict,
     EngineSilent,
-    clear,
     from_answer,
     from_os_error,
     pull_failure,
