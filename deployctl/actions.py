@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from deployctl.domain.plan import Kind, Step, StepKind
 from deployctl.domain.release import Change, Instance, Policy, Release
-from deployctl.errors import DeployctlError, EngineRefused, NotFound, NotHealthy, RevertedAfterSwitch
+from deployctl.errors import DeployctlError, EngineRefused, NotFound, NotHealthy, RevertedAfterSwitch, SwitchRefused
 from deployctl.labels import common_labels, container_labels, container_name, keep_tag
 from deployctl.ports import ContainerSpec, NetworkSpec
 from deployctl.prove import Trial
@@ -43,6 +43,7 @@ def ensure_network(walk: Walk, step: Step) -> str:
 
 def create_container(walk: Walk, step: Step) -> str:
     s, release = walk.services, _release(walk, step)
+    _clear_left_over(walk, step.release)
     low, high = s.spec.ports
     instance = s.ledger.add_instance(
         release.app, release.number, container_name(s.home, release), ports=range(low, high + 1),
@@ -51,9 +52,15 @@ def create_container(walk: Walk, step: Step) -> str:
         name=instance.name, bundle=release.bundle, network=walk.facts.app.network, address=instance.address,
         publish=instance.host_port, hostname=release.app,
         labels=container_labels(s, release, operation=walk.deployment.id)))
-    s.ledger.set_instance(release.app, release.number, container=seen.id, failed=False,
-                          beside=walk.plan.kind is Kind.START)
+    s.ledger.set_instance(release.app, release.number, container=seen.id)
     return f"container {instance.name} on 127.0.0.1:{instance.host_port}"
+
+
+def _clear_left_over(walk: Walk, number: int) -> None:
+    """Remove the container of an earlier try that failed: a retry begins with a fresh one on a port of its own."""
+    instance = walk.services.ledger.find_instance(walk.plan.app, number)
+    if instance is not None and instance.failed:
+        _forget_container(walk, instance)
 
 
 def start_container(walk: Walk, step: Step) -> str:
@@ -79,7 +86,7 @@ def prove_healthy(walk: Walk, step: Step) -> str:
         walk.keep_failed = True
         s.ledger.mark_failed(release.app, release.number, why=e.message)
         raise
-    if not release.proven_at:
+    if not release.proven_at or release.failure:
         s.ledger.mark_proven(release.app, release.number, at=s.clock.utc())
     return text
 
@@ -92,6 +99,8 @@ def let_proxy_know(walk: Walk, step: Step) -> str:
     if walk.wishes is not None:
         s.ledger.set_wishes(walk.wishes)
     s.ledger.set_instance(instance.app, instance.release, routed=True)
+    if walk.plan.kind is Kind.START and step.release != walk.facts.app.active:
+        s.ledger.set_instance(instance.app, instance.release, beside=True)
     s.traffic.sync()
     return walk.wishes.address or "" if walk.wishes else ""
 
@@ -172,19 +181,30 @@ def _remove(walk: Walk, number: int) -> None:
     instance = s.ledger.find_instance(app, number)
     if instance is None:
         return
+    _forget_container(walk, instance)
+    s.engine.release_image(keep_tag(s.home, app, number))
+
+
+def _forget_container(walk: Walk, instance: Instance) -> None:
+    s = walk.services
     if instance.routed:
-        s.ledger.set_instance(app, number, routed=False)
+        s.ledger.set_instance(instance.app, instance.release, routed=False)
         s.traffic.sync()
-    seen = s.engine.find_container(instance.container or instance.name)
+    seen = s.engine.find_container(_id(instance))
     if seen is not None and seen.labels.get("deployctl.home") == str(s.home):
         s.engine.ensure_removed(seen.id)
-    s.ledger.remove_instance(app, number)
-    s.engine.release_image(keep_tag(s.home, app, number))
+    s.ledger.remove_instance(instance.app, instance.release)
 
 
 # -- taking back --------------------------------------------------------------------------------------------------------
 def switch_back(walk: Walk, step: Step) -> None:
-    walk.services.traffic.switch(walk.plan.app, walk.plan.source)
+    """Switch to the source even if HAProxy says that nothing moved: its files may say otherwise."""
+    traffic, source = walk.services.traffic, walk.plan.source
+    try:
+        traffic.switch(walk.plan.app, source)
+    except SwitchRefused:
+        if traffic.routes().get(walk.plan.app) != source:
+            raise
 
 
 def forget_route(walk: Walk, step: Step) -> None:
@@ -200,20 +220,21 @@ def forget_route(walk: Walk, step: Step) -> None:
 def stop_again(walk: Walk, step: Step) -> None:
     """Stop what this walk started. A failed candidate stays, stopped, for inspection; others as they were."""
     s, instance = walk.services, walk.services.ledger.find_instance(walk.plan.app, step.release)
-    if instance is None or instance.container is None:
+    if instance is None or instance.container is None or s.engine.find_container(instance.container) is None:
         return
     s.engine.set_restart(instance.container, always=False)
     s.engine.ensure_stopped(instance.container, grace=_release(walk, step).bundle.stop_grace)
-    if walk.keep_failed:
-        s.ledger.set_instance(walk.plan.app, step.release, failed=True)
 
 
 def uncreate(walk: Walk, step: Step) -> None:
     """Remove what this walk created, unless it failed by itself: then it stays and older failed ones go."""
-    if not walk.keep_failed:
+    s, app = walk.services, walk.plan.app
+    mine = s.ledger.find_instance(app, step.release)
+    if not walk.keep_failed or mine is None or s.engine.find_container(_id(mine)) is None:
         _remove(walk, step.release)
         return
-    for instance in walk.services.ledger.instances(walk.plan.app):
+    s.ledger.set_instance(app, step.release, failed=True)
+    for instance in s.ledger.instances(app):
         if instance.failed and instance.release != step.release:
             _remove(walk, instance.release)
 

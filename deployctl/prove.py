@@ -33,6 +33,7 @@ class Trial:
     asked: int = 0
     good: int = 0
     last_bad: str = ""
+    proven: bool = False
     seen: ContainerFacts | None = None
     restarts: int = 0
     started: float = 0.0
@@ -61,7 +62,7 @@ class Trial:
 
     def quick(self) -> str:
         """Return at the first good answer of a release that was proven before; `fall` bad ones raise NotHealthy."""
-        health = Health(rise=1, fall=self.probe.fall)
+        health, self.proven = Health(rise=1, fall=self.probe.fall), True
         self.started = self.services.clock.now()
         while not health.failing:
             answer = self.ask()
@@ -74,7 +75,8 @@ class Trial:
     def watch(self, seconds: float) -> str:
         """Keep probing under traffic; `fall` bad answers in a row or an exit raise NotHealthy."""
         clock, health = self.services.clock, Health(rise=1, fall=self.probe.fall)
-        due = self.started = clock.now()
+        due, self.proven = clock.now(), True
+        self.started = due
         while clock.now() - self.started < seconds:
             if clock.now() >= due:
                 health, due = health.seen(ok=self.ask().ok), due + min(self.probe.interval, 1.0)
@@ -154,7 +156,7 @@ class Trial:
         seen = self._last_look()
         return Evidence(
             version=self.release.version, bundle=self.release.bundle, answers=self.transcript.groups,
-            asked=self.asked, good=self.good, last_bad=self.last_bad,
+            asked=self.asked, good=self.good, last_bad=self.last_bad, proven=self.proven,
             status=self.last.status if self.last else None, location=self.last.location if self.last else None,
             seconds=self.services.clock.now() - self.started,
             running=bool(seen and seen.running), exit_code=seen.exit_code if seen else None,

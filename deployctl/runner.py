@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import NoReturn
 
 from deployctl.domain.deployment import Deployment, Phase, advance, begin
 from deployctl.domain.facts import Facts
 from deployctl.domain.plan import Plan, Step, StepKind
-from deployctl.domain.release import App
+from deployctl.domain.release import App, Policy
 from deployctl.errors import Aborted, AttentionNeeded, DeployctlError, Interrupted, LeaseHeld
 from deployctl.interrupts import shielded
 from deployctl.ports import Services
 
 Act = Callable[["Walk", Step], str]
+Undo = Callable[["Walk", Step], None]
 
 
 @dataclass(slots=True)
@@ -39,6 +42,7 @@ class Walk:
     done: list[tuple[Step, float, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     keep_failed: bool = False  # the failure is the candidate's own: its container stays for inspection
+    settled: frozenset[tuple[StepKind, int]] = frozenset()  # steps that were finished before a crash
 
     def check(self) -> None:
         """Raise when this walk may not go on: its lease was taken over, or a person asked it to stop."""
@@ -48,22 +52,26 @@ class Walk:
         if not self.promoted and (who := ledger.abort_asked(self.deployment.id)):
             raise Aborted(f"{who} asked to stop this {self.plan.kind}")
 
+    @property
+    def policy(self) -> Policy:
+        """Return the app's policy as this deployment wants it."""
+        return (self.wishes or self.facts.app).policy
+
     def warn(self, text: str) -> None:
         self.warnings.append(text)
         self.services.report.warn(text)
 
 
-def run(walk: Walk, actions: Mapping[StepKind, Act], undos: Mapping[StepKind, Callable[[Walk, Step], None]]) -> Walk:
+def run(walk: Walk, actions: Mapping[StepKind, Act], undos: Mapping[StepKind, Undo]) -> Walk:
     """Walk the plan to its end. Raises the first failure, after everything before the promotion was taken back."""
     try:
         _before_and_at_promotion(walk, actions)
     except BaseException as cause:
-        if not walk.promoted:
-            with shielded():
-                revert(walk, undos, cause)
-            _raise_as_told(walk, cause)
-        _close(walk, advance(walk.phase, "done"))
-        raise
+        if walk.promoted:
+            _close(walk, advance(walk.phase, "done"))
+        else:
+            _take_back(walk, undos, cause)
+        _raise_as_told(walk, cause)
     retire_rest(walk, actions)
     return walk
 
@@ -72,46 +80,46 @@ def retire_rest(walk: Walk, actions: Mapping[StepKind, Act]) -> None:
     """Take the steps after the promotion and close the deployment; interrupted, the next change retires the rest."""
     try:
         _after_promotion(walk, actions)
-    finally:
-        _close(walk, advance(walk.phase, "done"))
+    except BaseException as cause:
+        if not _passed_over(walk, cause):
+            _close(walk, advance(walk.phase, "done") if walk.promoted else _half_done(walk), error=_said(cause))
+        _raise_as_told(walk, cause)
+    _close(walk, advance(walk.phase, "done"))
 
 
-def _before_and_at_promotion(walk: Walk, actions: Mapping[StepKind, Act]) -> None:
-    steps = walk.plan.steps
-    shield_from = next((i for i, s in enumerate(steps) if s.kind is StepKind.SWITCH), len(steps))
-    for step in steps[:shield_from]:
-        if step.kind in _AFTER:
-            return
-        _take(walk, step, actions)
-    rest = [s for s in steps[shield_from:] if s.kind not in _AFTER]
-    if any(s.kind is StepKind.WATCH for s in rest):
-        for step in rest:
-            _take(walk, step, actions)
-    elif rest:
-        with shielded():
-            for step in rest:
-                _take(walk, step, actions)
+def _half_done(walk: Walk) -> Phase:
+    """Return how a plan ends that only retires and failed on its way: nothing of it is ever taken back."""
+    return advance(advance(walk.phase, "failed"), "failed" if walk.done else "reverted")
 
 
 _AFTER = frozenset({StepKind.DRAIN, StepKind.STOP, StepKind.PRUNE})
+_SAFE = frozenset({StepKind.SWITCH, StepKind.PROMOTE})  # a signal waits until such a step is done
+
+
+def _before_and_at_promotion(walk: Walk, actions: Mapping[StepKind, Act]) -> None:
+    """Take the steps up to the promotion; a switch and the promotion right after it are one for a signal."""
+    steps = [step for step in walk.plan.steps if step.kind not in _AFTER]
+    for safe, group in groupby(steps, key=lambda step: step.kind in _SAFE):
+        with shielded() if safe else nullcontext():
+            for step in group:
+                take(walk, step, actions)
 
 
 def _after_promotion(walk: Walk, actions: Mapping[StepKind, Act]) -> None:
-    """Retire what goes. The asked state is already the state, so a failure here is a warning."""
-    moved = any(s.kind is StepKind.SWITCH for s in walk.plan.steps)
+    """Retire what goes. After a move the asked state is already the state, so a failure here is a warning."""
     for step in walk.plan.steps:
-        if step.kind not in _AFTER:
-            continue
-        if not moved:
-            _take(walk, step, actions)
+        if step.kind not in _AFTER or (step.kind, step.release) in walk.settled:
             continue
         try:
-            _take(walk, step, actions)
+            take(walk, step, actions)
         except DeployctlError as e:
+            if not walk.promoted or _passed_over(walk, e):
+                raise
             walk.warn(f"could not {step.sentence}: {e.message}")
 
 
-def _take(walk: Walk, step: Step, actions: Mapping[StepKind, Act]) -> None:
+def take(walk: Walk, step: Step, actions: Mapping[StepKind, Act]) -> None:
+    """Take one step, with its intent written before and its result after."""
     s, started = walk.services, walk.services.clock.now()
     walk.check()
     walk.phase = begin(walk.phase, step.kind)
@@ -129,7 +137,7 @@ def _take(walk: Walk, step: Step, actions: Mapping[StepKind, Act]) -> None:
 
 def _finish(walk: Walk, step: Step, started: float, *, ok: bool, text: str) -> None:
     ms = (walk.services.clock.now() - started) * 1000
-    if step.kind is StepKind.PROMOTE and ok:
+    if step.kind is StepKind.PROMOTE and walk.promoted:
         walk.phase = advance(walk.phase, "passed")
     walk.services.report.end(step, ms=ms, ok=ok, text=text)
     if ok:
@@ -143,9 +151,17 @@ def _finish(walk: Walk, step: Step, started: float, *, ok: bool, text: str) -> N
     walk.seq += 1
 
 
-def revert(walk: Walk, undos: Mapping[StepKind, Callable[[Walk, Step], None]], cause: BaseException) -> None:
+def _take_back(walk: Walk, undos: Mapping[StepKind, Undo], cause: BaseException) -> None:
+    try:
+        with shielded():
+            revert(walk, undos, cause)
+    except KeyboardInterrupt:  # it came while everything was taken back: nothing is left to interrupt
+        return
+
+
+def revert(walk: Walk, undos: Mapping[StepKind, Undo], cause: BaseException) -> None:
     """Take back what was begun, last first. What cannot be taken back is added to the cause."""
-    if isinstance(cause, LeaseHeld):
+    if _passed_over(walk, cause):
         return  # whoever took the lease over decides now
     failed = False
     for step in reversed(walk.begun):
@@ -159,11 +175,30 @@ def revert(walk: Walk, undos: Mapping[StepKind, Callable[[Walk, Step], None]], c
             cause.add_note(f"could not take back “{step.sentence}”: {e.message}")
     walk.phase = advance(walk.phase, "failed")
     evidence = cause.details if isinstance(cause, DeployctlError) else []
-    _close(walk, advance(walk.phase, "failed" if failed else "reverted"),
-           error=str(cause) or type(cause).__name__, evidence=evidence)
+    _close(walk, advance(walk.phase, "failed" if failed else "reverted"), error=_said(cause), evidence=evidence)
     if failed:
         raise AttentionNeeded(f"{cause} And the traffic could not be moved back.",
                               remedy=[f"deployctl status {walk.plan.app}", "deployctl doctor"]) from cause
+
+
+def leave(walk: Walk, why: str) -> None:
+    """End the deployment with nothing touched: a person must look."""
+    walk.phase = advance(walk.phase, "failed")
+    _close(walk, advance(walk.phase, "failed"), error=why)
+
+
+def _passed_over(walk: Walk, cause: BaseException) -> bool:
+    """Tell whether another process has the lease by now. A ledger that was only locked for long does not mean that."""
+    if not isinstance(cause, LeaseHeld):
+        return False
+    try:
+        return not walk.services.ledger.lease_is_ours(walk.plan.app, walk.token)
+    except DeployctlError:
+        return True  # nobody knows: the open deployment is settled by whoever comes next
+
+
+def _said(cause: BaseException) -> str:
+    return str(cause) or type(cause).__name__
 
 
 def _close(walk: Walk, phase: Phase, *, error: str | None = None, evidence: list[str] | None = None) -> None:
@@ -176,7 +211,12 @@ def _close(walk: Walk, phase: Phase, *, error: str | None = None, evidence: list
 
 def _raise_as_told(walk: Walk, cause: BaseException) -> NoReturn:
     if isinstance(cause, KeyboardInterrupt):
-        raise Interrupted(f"{walk.plan.kind} of {walk.plan.app} was interrupted and taken back") from cause
+        how = "was interrupted and taken back"
+        if walk.promoted:
+            how = "is done, but was interrupted before all was retired: the next change does the rest"
+        elif not any(step.kind not in _AFTER for step in walk.plan.steps):
+            how = "was interrupted half-way: type it again"
+        raise Interrupted(f"{walk.plan.kind} of {walk.plan.app} {how}") from cause
     if isinstance(cause, DeployctlError):
         cause.details += [note for note in getattr(cause, "__notes__", ()) if note not in cause.details]
     raise cause

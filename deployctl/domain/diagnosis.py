@@ -30,6 +30,7 @@ class Evidence:
     asked: int = 0  # how often in all
     good: int = 0  # how many of the answers were good
     last_bad: str = ""
+    proven: bool = False  # it was healthy before
     status: int | None = None  # of the last answer
     location: str | None = None
     seconds: float = 0.0  # how long it was tried
@@ -62,10 +63,13 @@ def diagnose(e: Evidence) -> Diagnosis:
 
 
 def _ended(e: Evidence) -> str:
+    when = "" if e.proven else " before it was proven healthy"
+    if e.exit_code is None:
+        return f"{e.version} ended by itself and was started again by Docker{when}"
     if e.exit_code == 0:
-        return f"{e.version} ended by itself with exit code 0 before it was proven healthy"
-    signal = SIGNALS.get(e.exit_code or 0)
-    return f"{e.version} exited with code {e.exit_code}{f' ({signal})' if signal else ''} before it was proven healthy"
+        return f"{e.version} ended by itself with exit code 0{when}"
+    signal = SIGNALS.get(e.exit_code)
+    return f"{e.version} exited with code {e.exit_code}{f' ({signal})' if signal else ''}{when}"
 
 
 def _why_it_ended(e: Evidence) -> str | None:
@@ -77,13 +81,14 @@ def _why_it_ended(e: Evidence) -> str | None:
 
 
 def _never_healthy(e: Evidence) -> str:
+    subject = f"{e.version} {'is no longer' if e.proven else 'did not get'} healthy"
     if not e.answers:
-        return f"{e.version} did not get healthy: it could not be asked for {e.seconds:.0f} s"
+        return f"{subject}: it could not be asked for {e.seconds:.0f} s"
     sentence, count = e.answers[-1]
     if e.good and (sentence != e.last_bad or count < e.bundle.probe.fall):
-        return (f"{e.version} did not get healthy: {e.last_bad} between good answers for {e.seconds:.0f} s "
+        return (f"{subject}: {e.last_bad} between good answers for {e.seconds:.0f} s "
                 f"({e.good} of {e.asked} good, never {e.bundle.probe.rise} in a row)")
-    return f"{e.version} did not get healthy: {sentence} for {e.seconds:.0f} s ({count} of {e.asked} checks)"
+    return f"{subject}: {sentence} for {e.seconds:.0f} s ({count} of {e.asked} checks)"
 
 
 def _missing_env(e: Evidence) -> str | None:

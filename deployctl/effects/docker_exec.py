@@ -49,7 +49,7 @@ class _Reading(Thread):
             if answer.status_code != 200:
                 self.output += clear(answer.text).encode()
                 return
-            yield from answer.raw.stream(4096)
+            yield from answer.iter_content(4096)
 
 
 def execute(api: APIClient, container: str, command: Sequence[str], *, timeout: float, address: str) -> Executed:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from deployctl.domain.image_ref import ImageRef
-from deployctl.effects.docker_errors import EngineSilent, pull_failure, translated
+from deployctl.effects.docker_errors import EngineSilent, pull_failure, translated, unavailable
 from deployctl.errors import RegistryUnavailable
 
 if TYPE_CHECKING:
@@ -73,7 +73,15 @@ def _events(api: APIClient, ref: ImageRef, address: str) -> Iterator[dict[str, A
     ) as answer:
         if answer.status_code != 200:
             raise pull_failure(str(ref), ref.registry, _message(answer.text), address=address)
-        yield from (json.loads(line) for line in answer.iter_lines() if line)
+        yield from (_event(line, address) for line in answer.iter_lines() if line)
+
+
+def _event(line: bytes, address: str) -> dict[str, Any]:
+    try:
+        event: dict[str, Any] = json.loads(line)
+    except ValueError as e:
+        raise unavailable(address, "it answered something that is not JSON") from e
+    return event
 
 
 def _message(body: str) -> str:

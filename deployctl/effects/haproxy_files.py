@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -104,7 +103,7 @@ def releases(routes: Mapping[str, str]) -> Iterable[tuple[str, int]]:
 
 
 def _fresh_token() -> str:
-    return f"deployctl-{secrets.token_hex(4)}"
+    return f"deployctl-{os.urandom(4).hex()}"
 
 
 def _read(path: Path) -> str | None:

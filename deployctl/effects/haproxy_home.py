@@ -13,7 +13,6 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from deployctl.errors import DeployctlError, NotPermitted, ProxyUnavailable
@@ -57,6 +56,8 @@ class HaproxyHome:
         return self.folder if fits else self._short_folder()
 
     def _short_folder(self) -> Path:
+        from hashlib import sha256  # seldom needed, and dear to import
+
         mark = sha256(os.fsencode(self.folder)).hexdigest()[:12]
         above = "/run" if self._owner() == 0 else "/tmp"  # noqa: S108 - made 0700 and checked below
         return Path(above, f"deployctl-{mark}")

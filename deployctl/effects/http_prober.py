@@ -5,6 +5,7 @@ This runs inside every rollback: imports stay light, and probe.timeout covers th
 
 from __future__ import annotations
 
+import errno
 import re
 import socket
 import time
@@ -126,7 +127,7 @@ def _why_not(error: Exception, probe: Probe, *, address: str, bridge: str | None
             return "closed the connection without an answer"
         case NotHttp():
             return "answered something that is not HTTP"
-        case OSError(errno=19):  # ENODEV
+        case OSError(errno=errno.ENODEV):
             return f"the bridge {bridge} is not there"
         case OSError(strerror=str(reason)):
             return f"{address} cannot be reached: {reason.lower()}"

@@ -6,6 +6,7 @@ Everything is read from /proc and /sys; only the two commands that change a rout
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
 import socket
@@ -54,7 +55,7 @@ class LinuxGuard:
             except PermissionError:  # a low port, and not root: what the kernel lists must do
                 return any(port == heard for _, heard in listeners(Path("/proc/self/net")))
             except OSError as e:
-                return e.errno == 98  # EADDRINUSE; an address that is not of this host is nobody's
+                return e.errno == errno.EADDRINUSE  # an address that is not of this host is nobody's
         return False
 
     def listening(self, pid: int) -> list[tuple[str, int]]:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
+from threading import get_ident
 
 PART = ".part"  # what a killed writer leaves behind ends so
+_FRESH = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def write_whole(path: Path, text: str) -> None:
     """Replace the file in one moment: same folder, flushed to disk, renamed. OSError leaves the former one in place."""
-    handle, part = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PART, dir=path.parent)
+    part = path.with_name(f".{path.name}.{os.getpid()}.{get_ident()}{PART}")  # two writers never share one
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with os.fdopen(os.open(part, _FRESH, 0o600), "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        Path(part).replace(path)
+        part.replace(path)
     except BaseException:
-        Path(part).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise
     _flush_folder(path.parent)
 

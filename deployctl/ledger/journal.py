@@ -12,7 +12,9 @@ from deployctl.domain.deployment import Deployment, Phase
 from deployctl.domain.names import AppName
 from deployctl.domain.plan import Plan, Step
 from deployctl.domain.release import Change, Colour
+from deployctl.domain.serving import chain_after
 from deployctl.errors import LeaseHeld
+from deployctl.ledger.apps import app_of
 from deployctl.ledger.connection import Connection
 
 
@@ -28,13 +30,15 @@ class JournalRows:
                   at, token]
         try:
             with self.db.transaction():
-                number = self.db.execute(
-                    "insert into deployments(app, kind, source, target, phase, plan, actor, note, started_at, token) "
-                    "values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) returning id", values)[0][0]
+                before = self.db.one("select * from apps where name = ?", [plan.app])
+                row = self.db.execute(
+                    "insert into deployments(app, kind, source, target, phase, plan, actor, note, started_at, token, "
+                    "before) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) returning *",
+                    [*values, json.dumps(dict(before)) if before else None])[0]
         except sqlite3.IntegrityError as e:
             raise LeaseHeld(f"{plan.app} has a deployment that is not finished",
                             remedy=[f"deployctl status {plan.app}", f"deployctl abort {plan.app}"]) from e
-        return Deployment(number, plan.app, plan.kind, plan.source, plan.target, Phase.PLANNED, actor, note, at, token)
+        return _deployment(row)
 
     def plan_of(self, deployment: int) -> str:
         """Return the JSON text of the plan that was decided."""
@@ -70,9 +74,10 @@ class JournalRows:
 
     def close_deployment(self, deployment: int, phase: Phase, *, at: str, error: str | None = None,
                          evidence: Sequence[str] = ()) -> None:
-        """Write how it ended; `evidence` is the failure bundle: transcript, exit code, last log lines."""
+        """Write how it ended, once; `evidence` is the failure bundle: transcript, exit code, last log lines."""
         self.db.execute(
-            "update deployments set phase = ?, outcome = ?, finished_at = ?, error = ?, evidence = ? where id = ?",
+            "update deployments set phase = ?, outcome = ?, finished_at = ?, error = ?, evidence = ? "
+            "where id = ? and finished_at is null",
             [phase, phase, at, error, json.dumps(list(evidence)), deployment])
 
     def ask_abort(self, app: AppName, *, actor: str) -> bool:
@@ -92,8 +97,8 @@ class JournalRows:
         return [_change(row) for row in rows]
 
     def telling_changes(self, app: AppName) -> list[Change]:
-        """Return what decisions need of the history, the last change first: for each release when it last came,
-        last went, and what its last upgrade replaced. As long as the list of releases, however long the history."""
+        """Return what decisions need of the history, the last change first: for each release when it last came
+        and when it last went. As long as the list of releases, however long the history."""
         rows = self.db.execute(_TELLING, {"app": app})
         return [_change(row) for row in rows]
 
@@ -107,11 +112,12 @@ class JournalRows:
             if lease is None or lease["token"] != token:
                 raise LeaseHeld(f"the lease on {change.app} was taken over by another process")
             revision = 1 + self.db.execute("select revision from apps where name = ?", [change.app])[0][0]
-            change = replace(change, revision=revision)
+            history = self._shaping(change)
+            change = replace(change, revision=revision, chain=chain_after(change, history))
             self.db.execute("update apps set revision = ?, active = ? where name = ?",
                             [revision, change.target, change.app])
+            self._give_colour(change, history)
             self._insert_change(change, deployment)
-            self._give_colour(change)
             self._move_hold(change)
             if deployment is not None:
                 self.db.execute("update deployments set phase = ? where id = ?", [Phase.DRAINING, deployment])
@@ -120,25 +126,34 @@ class JournalRows:
                                 [change.app, change.target])
         return change
 
+    def _shaping(self, change: Change) -> list[Change]:
+        """Return the two last changes, and the last one to the same release."""
+        came = self.db.execute("select * from changes where app = ? and target = ? order by revision desc limit 1",
+                               [change.app, change.target])
+        return [*self.changes(change.app, limit=2), *(_change(row) for row in came)]
+
     def _insert_change(self, c: Change, deployment: int | None) -> None:
         self.db.execute(
             "insert into changes(app, revision, kind, source, target, at, actor, note, switch_ms, held, lifted, "
-            "deployment) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "deployment, chain) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [c.app, c.revision, c.kind, c.source, c.target, c.at, c.actor, c.note, c.switch_ms, c.held, c.lifted,
-             deployment])
+             deployment, json.dumps(c.chain)])
 
-    def _give_colour(self, change: Change) -> None:
+    def _give_colour(self, change: Change, history: Sequence[Change]) -> None:
+        """Give the colour that the release before has not: blue first, then in turn."""
+        before = change.source if change.source is not None else next((c.source for c in history), None)
         rows = self.db.execute("select number, colour from releases where app = ? and number in (?, ?)",
-                               [change.app, change.source, change.target])
+                               [change.app, before, change.target])
         colours = {row["number"]: row["colour"] for row in rows}
-        mine, other = colours.get(change.target), colours.get(change.source)
+        mine, other = colours.get(change.target), colours.get(before)
         if change.target is not None and (mine is None or mine == other):
             colour = Colour.GREEN if other == Colour.BLUE else Colour.BLUE
             self.db.execute("update releases set colour = ? where app = ? and number = ?",
                             [colour, change.app, change.target])
 
     def _move_hold(self, c: Change) -> None:
-        """Hold the version that was left (every release with its digest), lift the one that came back."""
+        """Hold the version that was left (every release with its digest, but not what serves), lift the one that
+        came back."""
         same = ("where app = ? and (version, digest) = "
                 "(select version, digest from releases where app = ? and number = ?)")
         if c.lifted is not None:
@@ -146,8 +161,8 @@ class JournalRows:
                             [c.app, c.app, c.lifted])
         if c.held is not None:
             reason = c.note or f"{c.kind} at revision {c.revision}"
-            self.db.execute(f"update releases set hold_at = ?, hold_actor = ?, hold_reason = ? {same}",  # noqa: S608
-                            [c.at, c.actor, reason, c.app, c.app, c.held])
+            self.db.execute(f"update releases set hold_at = ?, hold_actor = ?, hold_reason = ? {same} "  # noqa: S608
+                            "and number is not ?", [c.at, c.actor, reason, c.app, c.app, c.held, c.target])
 
     # -- events
     def event(self, kind: str, text: str, *, at: str, actor: str, app: AppName | None = None,
@@ -167,8 +182,6 @@ select * from changes where app = :app and revision in (
     select max(revision) from changes where app = :app
     union select (select max(revision) from changes where app = :app and target = number) from mine
     union select (select max(revision) from changes where app = :app and source = number) from mine
-    union select (select revision from changes where app = :app and kind = 'upgrade' and target = number
-                  and source is not target order by revision desc limit 1) from mine
 ) order by revision desc
 """
 
@@ -179,8 +192,10 @@ def _deployment(row: sqlite3.Row) -> Deployment:
         phase=Phase(row["phase"]), actor=row["actor"], note=row["note"] or "", started_at=row["started_at"],
         token=row["token"], finished_at=row["finished_at"], outcome=row["outcome"], error=row["error"],
         evidence=tuple(json.loads(row["evidence"] or "[]")), abort_by=row["abort_by"],
+        before=app_of(json.loads(row["before"])) if row["before"] else None,
     )
 
 
 def _change(row: sqlite3.Row) -> Change:
-    return Change(**{key: row[key] for key in row.keys() if key not in {"id", "deployment"}})  # noqa: SIM118
+    fields = {key: row[key] for key in row.keys() if key not in {"id", "deployment", "chain"}}  # noqa: SIM118
+    return Change(**fields, chain=tuple(json.loads(row["chain"] or "[]")))

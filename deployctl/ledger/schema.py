@@ -69,7 +69,6 @@ def _history(db: Database) -> None:
     db.table("changes").create_index(["app", "revision"], unique=True)
     db.table("changes").create_index(["app", "target", "revision"])  # Ledger.telling_changes reads by these
     db.table("changes").create_index(["app", "source", "revision"])
-    db.table("changes").create_index(["app", "kind", "target", "revision"])
     db.table("events").create(
         {"id": int, "at": str, "app": str, "actor": str, "kind": str, "text": str, "data": str}, pk="id",
         not_null={"at", "actor", "kind", "text"},

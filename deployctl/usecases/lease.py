@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from deployctl.domain.deployment import LeaseFacts
 from deployctl.domain.names import AppName
+from deployctl.domain.release import App
 from deployctl.errors import DeployctlError, LeaseHeld
 from deployctl.ports import Services
 from deployctl.usecases.wish import Wish
@@ -56,13 +57,18 @@ def find_serving(app: AppName, s: Services) -> dict[str, object] | None:
     """Return who answers the app's visitors now: HAProxy's word, the ledger's where HAProxy has none."""
     try:
         row = s.ledger.find_app(app)
-        number = s.traffic.routes().get(app)
-        if row is None or (number is None and row.active is None):
-            return None
-        release = s.ledger.find_release(app, number if number is not None else row.active or 0)
+        number = _served_by_proxy(row, s) if row else None
+        release = s.ledger.find_release(app, number) if number is not None else None
     except DeployctlError:
         return None
-    if release is None:
+    if row is None or release is None:
         return None
     return {"app": app, "version": release.version, "release": release.number, "revision": row.revision,
             "address": row.address}
+
+
+def _served_by_proxy(row: App, s: Services) -> int | None:
+    try:
+        return s.traffic.routes().get(row.name)
+    except DeployctlError:
+        return row.active

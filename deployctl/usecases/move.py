@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from deployctl.actions import ACTIONS, UNDOS
 from deployctl.domain.facts import Facts
-from deployctl.domain.plan import Plan
+from deployctl.domain.plan import Kind, Plan
 from deployctl.domain.release import App
 from deployctl.domain.traffic import Counters
 from deployctl.errors import DeployctlError
@@ -24,20 +24,31 @@ class Holds:
     lifted: int | None = None
 
 
-def walk_plan(plan: Plan, facts: Facts, s: Services, *, token: int, wish: Wish, wishes: App | None = None,
-              holds: Holds = Holds()) -> Walk:
+def holds_of(plan: Plan, facts: Facts) -> Holds:
+    """Return what the promotion of that plan does: a rollback holds what it leaves, unless that was held before;
+    an undo reverses the hold of the change that it undoes."""
+    if plan.kind is Kind.ROLLBACK and plan.source != plan.target:
+        left = facts.releases.get(plan.source or 0)
+        return Holds(held=left.number if left and not left.hold else None)
+    if plan.kind is Kind.UNDO and facts.changes:
+        return Holds(held=facts.changes[0].lifted, lifted=facts.changes[0].held)
+    return Holds()
+
+
+def walk_plan(plan: Plan, facts: Facts, s: Services, *, token: int, wish: Wish, wishes: App | None = None) -> Walk:
     """Open the deployment and walk its plan to the end. Raises what stopped it, with everything taken back."""
     s.report.plan(plan)
     deployment = s.ledger.open_deployment(plan, actor=s.actor, note=wish.note, at=s.clock.utc(), token=token)
+    holds = holds_of(plan, facts)
     walk = Walk(plan, facts, deployment, s, token, wishes=wishes, held=holds.held, lifted=holds.lifted)
     return run(walk, ACTIONS, UNDOS)
 
 
 def move(plan: Plan, facts: Facts, s: Services, *, token: int, wish: Wish, started: float, wishes: App | None = None,
-         holds: Holds = Holds(), before: tuple[StepDone, ...] = ()) -> Moved:
+         before: tuple[StepDone, ...] = ()) -> Moved:
     """Walk the plan and return where the traffic is now; `started` is when the use case began, by the clock."""
     counted = _counters(s)
-    walk = walk_plan(plan, facts, s, token=token, wish=wish, wishes=wishes, holds=holds)
+    walk = walk_plan(plan, facts, s, token=token, wish=wish, wishes=wishes)
     assert plan.target is not None  # noqa: S101  a move always has one
     target, source = facts.releases[plan.target], facts.version(plan.source)
     now = s.ledger.find_release(plan.app, plan.target) or target
@@ -47,7 +58,7 @@ def move(plan: Plan, facts: Facts, s: Services, *, token: int, wish: Wish, start
         failed_requests=_failed(counted, _counters(s), plan),
         steps=(*before, *(StepDone(step.kind, step.sentence, round(ms, 3), text) for step, ms, text in walk.done)),
         colour=now.colour, warnings=tuple(walk.warnings),
-        held=_versions(facts, holds.held), lifted=_versions(facts, holds.lifted),
+        held=_versions(facts, walk.held), lifted=_versions(facts, walk.lifted),
         standby=source if plan.source in facts.running and not _stops(plan) else None,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from deployctl.actions import ACTIONS, UNDOS
 from deployctl.domain.deployment import Deployment, Phase
@@ -11,30 +12,35 @@ from deployctl.domain.names import AppName
 from deployctl.domain.plan import Plan, Step, StepKind
 from deployctl.errors import DeployctlError, Interrupted
 from deployctl.ports import Services
-from deployctl.prove import ask_from_outside
-from deployctl.runner import Walk, retire_rest, revert
+from deployctl.prove import Trial
+from deployctl.runner import Walk, leave, retire_rest, revert, take
+from deployctl.usecases.move import holds_of
 from deployctl.usecases.observe import observe
 
 
 def recover(app: AppName, s: Services, token: int) -> str | None:
     """Settle the app's open deployment, if there is one: its holder is dead, because the lease is ours.
 
-    Forward when HAProxy already sends the traffic to a target that answers; back otherwise. Return what was done.
+    Forward when HAProxy already sends the traffic to a target that answers; back otherwise, but only to a source that
+    answers when the traffic has moved. Return what was done.
     """
     opened = s.ledger.find_open(app)
     if opened is None or not s.ledger.find_app(app):
         return None
     walk = _rebuilt(opened, observe(app, s), s, token)
-    if _is_promoted(opened):
+    if walk.promoted:
         retire_rest(walk, ACTIONS)
         told = "finished"
-    elif _moved(walk) and _answers(walk):
-        ACTIONS[StepKind.PROMOTE](walk, Step(StepKind.PROMOTE, walk.plan.target or 0, "promote what HAProxy serves"))
+    elif _moved(walk) and _answers(walk, walk.plan.target):
+        take(walk, Step(StepKind.PROMOTE, walk.plan.target or 0, "promote what HAProxy serves"), ACTIONS)
         retire_rest(walk, ACTIONS)
         told = "finished: HAProxy had switched already"
+    elif _moved(walk) and not _answers(walk, walk.plan.source):
+        leave(walk, "its process died at the switch, and neither of the two releases answers")
+        told = "left as it is: neither of the two releases answers"
     else:
         revert(walk, UNDOS, Interrupted("the process that ran it died"))
-        told = "taken back: its process died before the traffic had moved"
+        told = "taken back: its process died before it was done"
     sentence = f"an interrupted {opened.kind} of {app} was {told}"
     s.ledger.event("recovered", sentence, at=s.clock.utc(), actor=s.actor, app=app, data={"deployment": opened.id})
     s.report.warn(sentence)
@@ -42,28 +48,31 @@ def recover(app: AppName, s: Services, token: int) -> str | None:
 
 
 def _rebuilt(opened: Deployment, facts: Facts, s: Services, token: int) -> Walk:
+    """Return the walk as its dead process left it; what the ledger has of the app by now is what it wished."""
     plan = Plan.from_dict(json.loads(s.ledger.plan_of(opened.id)))
     rows = s.ledger.steps(opened.id)
     begun = [Step(StepKind(row["kind"]), row["release"], row["sentence"]) for row in rows]
-    return Walk(plan, facts, opened, s, token, begun=begun, seq=len(rows), phase=opened.phase,
-                promoted=_is_promoted(opened), switched=any(step.kind is StepKind.SWITCH for step in begun))
-
-
-def _is_promoted(opened: Deployment) -> bool:
-    return opened.phase is Phase.DRAINING
+    settled = frozenset((StepKind(row["kind"]), row["release"]) for row in rows if row["ok"])
+    was = opened.before or facts.app
+    before = replace(facts.app, listen=was.listen, hosts=was.hosts, policy=was.policy)
+    holds = holds_of(plan, facts)
+    return Walk(plan, replace(facts, app=before), opened, s, token, wishes=facts.app, held=holds.held,
+                lifted=holds.lifted, begun=begun, settled=settled, seq=len(rows), phase=opened.phase,
+                promoted=opened.phase is Phase.DRAINING, switched=any(step.kind is StepKind.SWITCH for step in begun))
 
 
 def _moved(walk: Walk) -> bool:
+    """Tell whether the traffic went to the release that was to serve."""
     return walk.switched and walk.facts.serving == walk.plan.target and walk.plan.target is not None
 
 
-def _answers(walk: Walk) -> bool:
-    """Tell whether the target that HAProxy sends traffic to answers its probe."""
-    release = walk.facts.releases.get(walk.plan.target or 0)
-    instance = walk.facts.instances.get(walk.plan.target or 0)
+def _answers(walk: Walk, number: int | None) -> bool:
+    """Tell whether that release passes its probe now."""
+    release, instance = walk.facts.releases.get(number or 0), walk.facts.instances.get(number or 0)
     if release is None or instance is None:
         return False
     try:
-        return ask_from_outside(walk.services, release, instance).ok
+        Trial(release, instance, walk.services, lambda: None, engine_away=walk.facts.engine_away is not None).quick()
     except DeployctlError:
         return False
+    return True

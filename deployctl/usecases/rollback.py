@@ -11,7 +11,7 @@ from deployctl.domain.serving import find_previous, why_nothing
 from deployctl.errors import ConfirmationNeeded, EngineUnavailable, NotFound, NothingToGoBackTo, OnHold
 from deployctl.ports import Services
 from deployctl.usecases.lease import lease
-from deployctl.usecases.move import Holds, move
+from deployctl.usecases.move import holds_of, move
 from deployctl.usecases.observe import no_such_version, observe
 from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Moved, Preview
@@ -35,8 +35,7 @@ def rollback(app: AppName, s: Services, *, version: Version | None = None, wish:
         if not facts.is_warm(target.number) and not wish.confirmed:
             raise ConfirmationNeeded(_cold_question(facts, target))
         plan = plan_move(facts, Kind.ROLLBACK, target)
-        held = facts.app.active if facts.app.active != target.number else None
-        return move(plan, facts, s, token=token, wish=wish, started=started, holds=Holds(held=held))
+        return move(plan, facts, s, token=token, wish=wish, started=started)
 
 
 def preview_rollback(app: AppName, s: Services, *, version: Version | None = None, wish: Wish = Wish()) -> Preview:
@@ -44,12 +43,12 @@ def preview_rollback(app: AppName, s: Services, *, version: Version | None = Non
     facts = observe(app, s)
     require_revision(facts, wish)
     target = choose_target(facts, version)
-    active = facts.version(facts.app.active)
+    plan = plan_move(facts, Kind.ROLLBACK, target)
     restores = [f"Env, limits and command of {target.version} come back as they were.",
                 "Not rolled back: databases, files in volumes."]
-    if active and target.number != facts.app.active:
-        restores.insert(0, f"Would put {active} on hold.")
-    return Preview(plan_move(facts, Kind.ROLLBACK, target), tuple(restores))
+    if held := facts.version(holds_of(plan, facts).held):
+        restores.insert(0, f"Would put {held} on hold.")
+    return Preview(plan, tuple(restores))
 
 
 def choose_target(facts: Facts, version: Version | None) -> Release:

@@ -31,7 +31,7 @@ def upgrade(app: AppName, version: Version, s: Services, *, wish: Wish = Wish(),
     with lease(app, "upgrade", s, wish) as token:
         recover(app, s, token)
         candidate = prepare(app, version, s, image=image, env=env or {})
-        require_revision(replace(_facts(app, s, candidate), releases={}), wish)
+        require_revision(_facts(app, s, candidate), wish)
         _require_not_held(candidate, s)
         candidate = candidate.written(s)
         facts = _facts(app, s, candidate)

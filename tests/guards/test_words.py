@@ -15,7 +15,8 @@ import pytest
 
 from tests.guards import tree
 
-LEFT_OUT = {"service", "target", "stage", "stable", "new", "old", "current", "previous"}
+# "target" means one thing here, the release that a move of traffic goes to (docs/glossary.md), so it may be a name.
+LEFT_OUT = {"service", "stage", "stable", "new", "old", "current", "previous"}
 AGES = {"new", "old", "newer", "older", "current", "previous", "prev", "next", "stable", "latest"}
 THINGS = {"release", "version", "instance", "container", "backend", "slot", "image"}
 
@@ -70,7 +71,7 @@ def test_no_help_text_uses_a_word_that_was_left_out() -> None:
     assert [f"{tree.place(path, node)} {words}" for path, node, words in found] == []
 
 
-@pytest.mark.parametrize("name", ["target", "_previous", "new_release", "oldVersion", "PreviousInstance", "Service"])
+@pytest.mark.parametrize("name", ["_previous", "new_release", "oldVersion", "PreviousInstance", "Service"])
 def test_the_check_sees_a_name_that_was_left_out(name: str) -> None:
     assert is_left_out(name)
 
