@@ -30,10 +30,10 @@ frontend all
 @contextmanager
 def load_fast_image(world: World) -> Iterator[None]:
     address = stage.engine(world.settings).address
-    binary = Path(get_haproxy_binary())
-    files: dict[str, Content] = {"/haproxy": (binary.read_bytes(), 0o755), "/fast.cfg": CONFIG}
+    binary = Path(get_haproxy_binary()).resolve()  # its libraries are found beside it, so it keeps its path
+    files: dict[str, Content] = {str(binary): (binary.read_bytes(), 0o755), "/fast.cfg": CONFIG}
     files |= {str(path): (path.read_bytes(), 0o755) for path in library_closure([binary])}
-    image = Image(layers=(file_layer(files),), tags=(f"{FAST_IMAGE}:v1",), entrypoint=("/haproxy",),
+    image = Image(layers=(file_layer(files),), tags=(f"{FAST_IMAGE}:v1",), entrypoint=(str(binary),),
                   command=("-f", "/fast.cfg"), ports=(8080,))
     load_images(address, image)
     try:

@@ -138,10 +138,10 @@ _APPS = {SHOP: 100, BLOG: 200}
 
 
 def backend(app: AppName, release: int, port: int, *, preview: bool = True, held: bool = False,
-            address: str = "127.0.0.1", bridge: str | None = None) -> Backend:
+            address: str = "127.0.0.1", bridge: str | None = None, gateway: str | None = None) -> Backend:
     return Backend(
         app=app, release=release, version=Version(f"v{release}"), server_id=_APPS.get(app, 300) + release,
-        address=address, port=port, bridge=bridge, preview=preview, held=held,
+        address=address, port=port, bridge=bridge, preview=preview, held=held, gateway=gateway,
     )  # fmt: skip
 
 

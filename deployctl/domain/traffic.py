@@ -21,6 +21,7 @@ class Backend:
     bridge: str | None  # interface to bind to; None where containers are reached by published ports
     preview: bool = False  # the newest proven running release of its version: header and cookie may name it
     held: bool = False  # then a cookie may not
+    gateway: str | None = None  # the bridge's own address: it goes with the bridge, and nothing leaves without it
 
     @property
     def name(self) -> str:

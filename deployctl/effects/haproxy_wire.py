@@ -71,14 +71,16 @@ def endpoint(address: str, port: int) -> str:
 def server_words(backend: Backend) -> str:
     """Return what follows the server's name. Weight 0: it is chosen by its name, never by load balancing."""
     words = f"{endpoint(backend.address, backend.port)} id {require_number(backend.server_id)} weight 0"
-    return words if backend.bridge is None else f"{words} {_bound_to(backend.bridge, backend.address)}"
+    return words if backend.bridge is None else f"{words} {_bound_to(backend.bridge, backend)}"
 
 
-def _bound_to(bridge: str, address: str) -> str:
+def _bound_to(bridge: str, backend: Backend) -> str:
+    """HAProxy goes on unbound when the interface is missing; from an address that is missing, it does not."""
     if not _BRIDGE.fullmatch(bridge):
         raise Invalid(f"{bridge!r} is no network interface")
-    source = "source [::]" if ":" in address else "source 0.0.0.0"
-    return f"{source} interface {bridge}"
+    anywhere = "::" if ":" in backend.address else "0.0.0.0"  # noqa: S104 - a source, not a place to listen
+    source = require_address(backend.gateway or anywhere)
+    return f"source {f'[{source}]' if ':' in source else source} interface {bridge}"
 
 
 def server_name(app: str, release: int) -> str:

@@ -102,7 +102,7 @@ class InstanceRows:
 
 
 _BACKENDS = """
-select i.app, r.number, r.version, r.id, i.address, i.host_port, r.proven_at, r.hold_at, a.bridge,
+select i.app, r.number, r.version, r.id, i.address, i.host_port, r.proven_at, r.hold_at, a.bridge, a.gateway,
        json_extract(r.bundle, '$.port') as port
 from instances i
 join releases r on r.app = i.app and r.number = i.release
@@ -119,6 +119,7 @@ def _backend(row: sqlite3.Row, bridged: bool, newest: dict[tuple[str, str], int]
         bridge=row["bridge"] if bridged else None,
         preview=newest.get((row["app"], row["version"])) == row["number"],
         held=row["hold_at"] is not None,
+        gateway=row["gateway"] if bridged else None,
     )
 
 

@@ -24,13 +24,13 @@ def remove_app(app: AppName, s: Services, *, wish: Wish = Wish()) -> Done:
             raise ConfirmationNeeded(
                 f"This removes {app} with {len(instances)} containers from this server; visitors of {row.address} get no "
                 f"answer any more. config/{app}.toml and the history stay.", type_name=app)
+        ours = [seen for seen in s.engine.containers() if seen.labels.get("deployctl.app") == app]
         s.traffic.switch(app, None)
         for instance in instances:
             s.ledger.set_instance(app, instance.release, routed=False)
         s.traffic.sync()
-        for seen in s.engine.containers():
-            if seen.labels.get("deployctl.app") == app:
-                s.engine.ensure_removed(seen.id)
+        for seen in ours:
+            s.engine.ensure_removed(seen.id)
         for release in s.ledger.releases(app):
             s.engine.release_image(keep_tag(s.home, app, release.number))
         s.engine.ensure_network_gone(row.network)

@@ -150,13 +150,12 @@ class Cli:
         return None if seen is None else str(seen["version"])
 
     def haproxy(self, command: str) -> str:
-        """Ask HAProxy itself."""
-        with socket.socket(socket.AF_UNIX) as asking:
-            asking.settimeout(5)
-            asking.connect(str(self.home / "state/haproxy/haproxy.sock"))
-            asking.sendall(f"{command}\n".encode())
-            asking.shutdown(socket.SHUT_WR)
-            return b"".join(iter(lambda: asking.recv(65536), b"")).decode()
+        """Ask HAProxy's worker itself, through its master where somebody has removed the worker's socket."""
+        folder = self.home / "state/haproxy"
+        try:
+            return _ask(folder / "haproxy.sock", command)
+        except FileNotFoundError:
+            return _ask(folder / "master.sock", f"@1 {command}")
 
     def routes(self) -> dict[str, str]:
         lines = [line.split() for line in self.haproxy("show map route.map").splitlines()]
@@ -217,6 +216,15 @@ def home_of_a_person(engine_url: str) -> Iterator[Cli]:
     """Hand out the commands of a fresh home; everything of it ends with the block."""
     with homes.temporary_home(engine_url) as home, support.engine(engine_url) as api:
         yield Cli(home, api)
+
+
+def _ask(path: Path, command: str) -> str:
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.settimeout(5)
+        asking.connect(str(path))
+        asking.sendall(f"{command}\n".encode())
+        asking.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: asking.recv(65536), b"")).decode()
 
 
 def toml(table: Table, name: str = "") -> str:

@@ -258,6 +258,20 @@ def test_a_server_on_a_bridge_never_leaves_by_another_way(world: Proxy, bridge: 
     assert world.instances["shop.2"].seen == []
 
 
+def test_after_its_bridge_has_vanished_a_server_leaves_by_no_other_way(world: Proxy, bridge: str) -> None:
+    """The packets could reach the app by another way, as they could reach a stranger."""
+    gateway = "192.168.251.1"
+    _ip("addr", "add", f"{gateway}/32", "dev", bridge)
+    world.ledger.add(backend(SHOP, 3, world.instances["shop.2"].port, bridge=bridge, gateway=gateway))
+    world.traffic().switch(SHOP, 3)
+    _ip("link", "del", bridge)
+    assert world.ask()[0] == 503
+    end(world.home)
+    world.traffic().ensure_up()
+    assert world.ask()[0] == 503
+    assert world.instances["shop.2"].seen == []
+
+
 def test_a_server_bound_to_an_interface_that_carries_it_answers(world: Proxy) -> None:
     world.ledger.add(backend(SHOP, 3, world.instances["shop.2"].port, bridge="lo"))
     world.traffic().switch(SHOP, 3)

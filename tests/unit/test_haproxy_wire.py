@@ -82,6 +82,13 @@ def test_a_server_of_ipv6_has_brackets_and_a_source_of_its_kind() -> None:
     assert command == "add server apps/shop.7 [fd00::5]:8080 id 21 weight 0 source [::] interface dc-12345678"
 
 
+def test_a_server_speaks_from_its_bridges_own_address() -> None:
+    words = wire.server_words(replace(SHOP, gateway="172.30.0.1"))
+    assert words.endswith(" source 172.30.0.1 interface dc-12345678")
+    with pytest.raises(Invalid):
+        wire.server_words(replace(SHOP, gateway="172.30.0.1 interface eth0"))
+
+
 def test_a_published_port_is_bound_to_nothing() -> None:
     assert wire.server_words(replace(SHOP, address="127.0.0.1", bridge=None)) == "127.0.0.1:8080 id 21 weight 0"
 

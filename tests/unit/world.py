@@ -1,0 +1,192 @@
+"""A home whose outside world is in memory; only its ledger is real. Use cases are called as a person would type them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from deployctl.domain.app import AppSpec, parse_app_spec
+from deployctl.domain.names import AppName, Version
+from deployctl.domain.plan import Plan, Step
+from deployctl.domain.release import Instance, Release
+from deployctl.domain.server import ServerSpec
+from deployctl.ledger.sqlite_ledger import SqliteLedger
+from deployctl.ports import Answer, Image, Reporter, Services
+from deployctl.testing.fake_clock import FakeClock
+from deployctl.testing.fake_engine import FakeEngine
+from deployctl.testing.fake_guard import FakeGuard
+from deployctl.testing.fake_images import made_up
+from deployctl.testing.fake_prober import Asked, FakeProber, Reply
+from deployctl.testing.fake_traffic import FakeTraffic
+from deployctl.usecases.results import Done, Moved
+from deployctl.usecases.rollback import rollback
+from deployctl.usecases.undo import undo
+from deployctl.usecases.upgrade import upgrade
+from deployctl.usecases.wish import Wish
+
+SHOP = AppName("shop")
+V1, V2, V3, V4 = (Version(f"v{n}") for n in range(1, 5))
+YES = Wish(confirmed=True)
+
+
+class Told(Reporter):
+    """Remembers what a person would have seen."""
+
+    def __init__(self) -> None:
+        self.plans: list[Plan] = []
+        self.begun: list[Step] = []
+        self.ended: list[tuple[Step, bool]] = []
+        self.details: list[str] = []
+        self.warnings: list[str] = []
+
+    def plan(self, plan: Plan) -> None:
+        self.plans.append(plan)
+
+    def begin(self, step: Step) -> None:
+        self.begun.append(step)
+
+    def detail(self, text: str) -> None:
+        self.details.append(text)
+
+    def end(self, step: Step, *, ms: float, ok: bool, text: str = "") -> None:
+        self.ended.append((step, ok))
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+class World:
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.clock, self.guard, self.told = FakeClock(), FakeGuard(), Told()
+        self.engine = FakeEngine(str(home), clock=self.clock)
+        self.ledger = self.open_ledger()
+        self.traffic = FakeTraffic(lambda: self.ledger.table(bridged=True))
+        self.prober = FakeProber(self._answer)
+        self.sick: dict[str, Reply] = {}  # version → what its instances say instead of 200
+        self.files: dict[AppName, dict[str, Any]] = {}
+        self.add_file(SHOP)
+
+    def open_ledger(self) -> SqliteLedger:
+        return SqliteLedger.open(self.home / "ledger.db", self.home, now=self.clock.utc())
+
+    def services(self, *, actor: str = "mara (cli)", ledger: SqliteLedger | None = None) -> Services:
+        return Services(
+            home=self.home, spec=ServerSpec(), engine=self.engine, traffic=self.traffic, prober=self.prober,
+            guard=self.guard, ledger=ledger or self.ledger, clock=self.clock, report=self.told, actor=actor,
+            bridged=True, app_spec=self._spec, app_files=lambda: list(self.files),
+        )  # fmt: skip
+
+    @property
+    def s(self) -> Services:
+        return self.services()
+
+    # -- what people prepare ----------------------------------------------------------------------------------------
+    def add_file(self, app: AppName, **keys: Any) -> None:
+        """Write the app's file; images of versions v1 to v9 are on this server."""
+        self.files[app] = {"image": f"acme/{app}", "port": 8080, "listen": 8000 + len(self.files), **keys}
+        for number in range(1, 10):
+            name = f"acme/{app}:v{number}"
+            if self.engine.images.find(name) is None:
+                self.engine.images.add(name, image=runnable(name))
+
+    def edit(self, **keys: Any) -> None:
+        """Change keys of the shop's file."""
+        self.files[SHOP].update(keys)
+
+    def _spec(self, app: AppName) -> AppSpec:
+        return parse_app_spec(self.files[app], where=f"config/{app}.toml")
+
+    def _answer(self, asked: Asked) -> Reply:
+        for instance in self.ledger.instances():
+            release = self.ledger.find_release(instance.app, instance.release)
+            if instance.address == asked.address and release is not None:
+                return self._health(instance, release)
+        return "connection refused"
+
+    def _health(self, instance: Instance, release: Release) -> Reply:
+        seen = None if self.engine.away else self.engine.find_container(instance.container or instance.name)
+        if self.engine.away is None and not (seen and seen.running):
+            return Answer(ok=False, sentence="connection refused")
+        return self.sick.get(release.version, 200)
+
+    # -- what people type -------------------------------------------------------------------------------------------
+    def upgrade(self, version: str, *, env: Mapping[str, str] | None = None, **wish: Any) -> Moved:
+        return upgrade(SHOP, Version(version), self.s, wish=Wish(**wish), env=env)
+
+    def upgraded(self, *versions: str) -> World:
+        for version in versions:
+            self.upgrade(version)
+        return self
+
+    def rollback(self, version: str | None = None, *, confirmed: bool = True, **wish: Any) -> Moved:
+        named = None if version is None else Version(version)
+        return rollback(SHOP, self.s, version=named, wish=Wish(confirmed=confirmed, **wish))
+
+    def undo(self, *, confirmed: bool = True, **wish: Any) -> Moved:
+        return undo(SHOP, self.s, wish=Wish(confirmed=confirmed, **wish))
+
+    def use(self, verb: Any, *words: Any, **wish: Any) -> Done:
+        """Call start, stop, hold, unhold, prune, abort or remove_app of the shop; questions are answered yes."""
+        done: Done = verb(SHOP, *words, self.s, wish=Wish(**{"confirmed": True, **wish}))
+        return done
+
+    # -- what is so -------------------------------------------------------------------------------------------------
+    @property
+    def serving(self) -> str | None:
+        """The version that HAProxy sends the shop's traffic to."""
+        number = self.traffic.routes().get(SHOP)
+        return None if number is None else self.version(number)
+
+    @property
+    def active(self) -> str | None:
+        app = self.ledger.find_app(SHOP)
+        return None if app is None or app.active is None else self.version(app.active)
+
+    def version(self, number: int) -> str:
+        release = self.ledger.find_release(SHOP, number)
+        return "gone" if release is None else release.version
+
+    def release(self, version: str) -> Release:
+        return next(r for r in self.ledger.releases(SHOP) if r.version == version)
+
+    def held(self) -> set[str]:
+        return {str(r.version) for r in self.ledger.releases(SHOP) if r.hold}
+
+    def containers(self) -> dict[str, str]:
+        """Return the state of each container of the shop by its version: running or stopped."""
+        mine = [c for c in self.engine.containers() if c.labels.get("deployctl.app") == SHOP]
+        return {c.labels["deployctl.version"]: "running" if c.running else "stopped" for c in mine}
+
+    def running(self) -> set[str]:
+        return {version for version, state in self.containers().items() if state == "running"}
+
+    def everything(self) -> dict[str, object]:
+        """Return all that a change could touch, to be compared with itself later."""
+        return {
+            "apps": self.ledger.apps(),
+            "releases": self.ledger.releases(SHOP),
+            "instances": self.ledger.instances(),
+            "history": self.ledger.changes(SHOP),
+            "routes": self.traffic.routes(),
+            "containers": sorted(self.engine.containers(), key=lambda c: c.name),
+            "networks": sorted(n.name for n in self.engine.networks()),
+            "guards": sorted(self.guard.routes),
+        }
+
+
+def runnable(name: str) -> Image:
+    plain = made_up(name)
+    return Image(plain.digest, plain.architecture, plain.os, plain.size, command=("serve",), ports=(8080,))
+
+
+@contextmanager
+def world(home: Path) -> Iterator[World]:
+    made = World(home)
+    try:
+        yield made
+    finally:
+        made.ledger.close()
+
