@@ -5,24 +5,18 @@ from __future__ import annotations
 import getpass
 import os
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-from deployctl.config_loader import app_names, load_checked_app
-from deployctl.domain.names import AppName
+from deployctl.config_loader import app_names
 from deployctl.domain.server import ServerSpec
 from deployctl.effects.docker_engine import DockerEngine
 from deployctl.effects.haproxy_switch import HaproxyTraffic
 from deployctl.effects.http_prober import SocketProber
 from deployctl.effects.linux_guard import LinuxGuard
 from deployctl.effects.system_clock import SystemClock
-from deployctl.judged_server import load_judged_server
+from deployctl.judged import load_judged_app, load_judged_server
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Reporter, Services
 from deployctl.settings import Settings
-
-if TYPE_CHECKING:
-    from deployctl.domain.app import AppSpec
 
 READ_TIMEOUT = 1.0  # seconds that a rollback waits for an engine that hangs
 
@@ -33,7 +27,7 @@ def services(settings: Settings, *, reporter: Reporter, actor: str) -> Services:
     Raises Invalid (server.toml), NotPermitted (state folder) or LedgerUnusable.
     """
     settings.ensure_state()
-    spec, clock = load_judged_server(settings.server_file, settings.state_dir / "server.json"), SystemClock()
+    spec, clock = load_judged_server(settings), SystemClock()
     ledger = SqliteLedger.open(settings.ledger, settings.home, now=clock.utc())
     engine = DockerEngine(str(settings.home), spec, os.environ, read_timeout=READ_TIMEOUT)
     bridged = reaches_bridges(spec, engine.address)
@@ -41,7 +35,7 @@ def services(settings: Settings, *, reporter: Reporter, actor: str) -> Services:
         home=settings.home, spec=spec, engine=engine,
         traffic=HaproxyTraffic(settings.haproxy_dir, spec, lambda: ledger.table(bridged=bridged), clock),
         prober=SocketProber(), guard=LinuxGuard(), ledger=ledger, clock=clock, report=reporter, actor=actor,
-        bridged=bridged, app_spec=_spec_loader(settings, spec), app_files=lambda: app_names(settings),
+        bridged=bridged, app_file=lambda app: load_judged_app(settings, app, spec), app_files=lambda: app_names(settings),
     )
 
 
@@ -69,7 +63,3 @@ def _login() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a uid without a name, as in many containers
         return f"uid {os.geteuid()}"
-
-
-def _spec_loader(settings: Settings, spec: ServerSpec) -> Callable[[AppName], AppSpec]:
-    return lambda app: load_checked_app(settings, app, spec)

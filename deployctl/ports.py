@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
+from deployctl.domain.app_file import AppFile
 from deployctl.domain.deployment import Deployment, LeaseFacts, Phase
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.plan import Plan, Step
@@ -19,8 +20,6 @@ from deployctl.domain.release import App, Bundle, Change, Hold, Instance, Probe,
 from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import Counters, Switched, TrafficTable
 
-if TYPE_CHECKING:
-    from deployctl.domain.app import AppSpec
 
 
 # -- the engine -----------------------------------------------------------------------------------------------
@@ -300,5 +299,5 @@ class Services:
     report: Reporter
     actor: str  # mara (cli)
     bridged: bool
-    app_spec: Callable[[AppName], AppSpec]  # reads and checks config/<app>.toml, clashes included
+    app_file: Callable[[AppName], AppFile]  # reads and checks config/<app>.toml, clashes included
     app_files: Callable[[], list[AppName]]  # names that have a file

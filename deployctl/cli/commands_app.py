@@ -42,7 +42,7 @@ def _address(app: AppName, s: Services) -> str:
     if row is not None and row.address:
         return row.address
     try:
-        spec = s.app_spec(app)
+        spec = s.app_file(app)
     except DeployctlError as error:
         return f"({error.message.splitlines()[0]})"
     return ", ".join([f"{spec.listen[0]}:{spec.listen[1]}"] if spec.listen else spec.hosts)

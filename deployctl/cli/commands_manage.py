@@ -114,6 +114,6 @@ def _taken_ports(s: Services, but: AppName) -> frozenset[int]:
     ports = {app.listen[1] for app in s.ledger.apps() if app.listen and app.name != but}
     for other in s.app_files():
         with suppress(DeployctlError):
-            spec = s.app_spec(other)
+            spec = s.app_file(other)
             ports |= {spec.listen[1]} if spec.listen and other != but else set()
     return frozenset(ports)

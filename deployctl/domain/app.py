@@ -11,6 +11,7 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from deployctl.domain.addresses import parse_listen
+from deployctl.domain.app_file import AppFile
 from deployctl.domain.app_rules import contradictions, image_name, one_or_list, parse_body, parse_statuses
 from deployctl.domain.fields import Table, Wrong, by, one_of
 from deployctl.domain.names import (
@@ -118,6 +119,10 @@ class AppSpec(Table):
             keep_warm=server.keep_warm if self.keep_warm is None else self.keep_warm,
             keep_stopped=server.keep_stopped if self.keep_stopped is None else self.keep_stopped,
         )
+
+    def judged(self, server: ServerSpec) -> AppFile:
+        """Return it as plain data, which can be kept and read back without this module."""
+        return AppFile(self.image, self.listen, self.hosts, self.policy(server), self.bundle("", ""), tuple(self.warnings()))
 
     def bundle(self, image: str, digest: str, repo_digest: str | None = None) -> Bundle:
         """Return everything that a container of this release is made from."""

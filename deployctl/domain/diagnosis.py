@@ -15,6 +15,7 @@ MISSING = (
     re.compile(r"(?:[Mm]issing|[Rr]equire[sd]?|[Uu]ndefined|[Uu]nset)[a-z ]*(?:variable|env)[a-z ]*:? "
                r"['\"`]?([A-Z][A-Z0-9_]{2,})"),
 )
+LAST_WORDS = re.compile(r"\s*((?:[\w.$]*(?:Error|Exception)|panic|[Ff]atal(?: error)?|FATAL): .*\S)")
 SIGNALS = {129: "SIGHUP", 130: "SIGINT", 132: "illegal instruction", 134: "SIGABRT", 135: "SIGBUS",
            136: "floating point exception", 137: "SIGKILL", 139: "segmentation fault", 141: "SIGPIPE", 143: "SIGTERM"}
 DOCKER_DNS = "127.0.0.11"  # Docker's own resolver, in every container of a network of ours
@@ -77,7 +78,8 @@ def _why_it_ended(e: Evidence) -> str | None:
         return "its command does its work and ends; a server has to keep running in the foreground"
     if e.exit_code in {126, 127}:
         return "the command was not found or may not be executed in this image"
-    return None
+    words = next((found[1] for line in reversed(e.logs) if (found := LAST_WORDS.match(line))), None)
+    return words and f"its log says {words[:200]}"
 
 
 def _never_healthy(e: Evidence) -> str:
@@ -92,9 +94,10 @@ def _never_healthy(e: Evidence) -> str:
 
 
 def _missing_env(e: Evidence) -> str | None:
+    given = dict(e.bundle.env)
     for line in reversed(e.logs):
         for pattern in MISSING:
-            if found := pattern.search(line):
+            if (found := pattern.search(line)) and found[1] not in given:
                 name = found[1]
                 if name in e.active_env:
                     return f"{e.active_version} had {name}, {e.version} has not"
@@ -120,7 +123,8 @@ def _wrong_listener(e: Evidence) -> str | None:
         return f"it listens on {here[0]}:{port} inside its container, where nobody else can reach it: let it listen on 0.0.0.0"
     if not here and others:
         return f"nothing listens on port {port}, but the app listens on {', '.join(map(str, others))}: set port = {others[0]}"
-    if not here and e.logs:
+    looked = bool(e.listening) or any("refused" in said for said, _ in e.answers[-1:])  # else it may not look
+    if not here and looked:
         return f"nothing listens on port {port} yet: it starts slower than health.deadline, or hangs while starting"
     return None
 

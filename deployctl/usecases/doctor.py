@@ -96,7 +96,7 @@ def _network(s: Services) -> Iterator[Finding]:
 def _files(s: Services) -> Iterator[Finding]:
     for app in s.app_files():
         try:
-            s.app_spec(app)
+            s.app_file(app)
         except DeployctlError as e:
             yield Finding(f"config/{app}.toml", ok=False, text=e.message, fix=next(iter(e.remedy), None))
         else:

@@ -57,7 +57,7 @@ def move(plan: Plan, facts: Facts, s: Services, *, token: int, wish: Wish, start
         switch_ms=round(walk.switch_ms, 3), total_ms=round((s.clock.now() - started) * 1000, 3), confirmed=walk.switched,
         failed_requests=_failed(counted, _counters(s), plan),
         steps=(*before, *(StepDone(step.kind, step.sentence, round(ms, 3), text) for step, ms, text in walk.done)),
-        colour=now.colour, warnings=tuple(walk.warnings),
+        colour=now.colour, warnings=(*remarks, *walk.warnings),
         held=_versions(facts, walk.held), lifted=_versions(facts, walk.lifted),
         standby=source if plan.source in facts.running and not _stops(plan) else None,
     )

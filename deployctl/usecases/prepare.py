@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
+from deployctl.domain.app_file import AppFile
 from deployctl.domain.image_ref import parse_image, require_allowed_registry
 from deployctl.domain.names import AppName, Version, parse_env_name, parse_env_value
 from deployctl.domain.release import App, Bundle, ProbeKind, Release
@@ -15,9 +15,6 @@ from deployctl.errors import DeployctlError, Invalid, NotFound
 from deployctl.labels import bridge_name, network_name
 from deployctl.ports import Image, Services
 from deployctl.usecases.results import StepDone
-
-if TYPE_CHECKING:
-    from deployctl.domain.app import AppSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,32 +43,32 @@ def prepare(app: AppName, version: Version, s: Services, *, image: str | None = 
 
     Raises Invalid, NotFound, RegistryUnavailable, EngineUnavailable or a plain failure with its reason.
     """
-    spec = s.app_spec(app)
-    reference = _reference(spec, version, image, s)
+    file = s.app_file(app)
+    reference = _reference(file, version, image, s)
     row = s.ledger.find_app(app)
-    wanted = replace(row or _new_app(app, s), listen=spec.listen, hosts=spec.hosts, policy=spec.policy(s.spec))
+    wanted = replace(row or _new_app(app, s), listen=file.listen, hosts=file.hosts, policy=file.policy)
     _require_free_listen(row, wanted, s)
     started = s.clock.now()
     found, pulled = _image(reference, s, pull=pull)
     ms = (s.clock.now() - started) * 1000
-    _require_fit(found, reference, app, spec, s)
-    bundle = _bundle(spec, reference, found, env or {})
+    _require_fit(found, reference, app, file, s)
+    bundle = _bundle(file, reference, found, env or {})
     known = next((r for r in s.ledger.releases(app) if r.version == version and r.bundle.hash() == bundle.hash()), None)
     release = known or Release(0, app, _next_number(app, s), version, bundle, s.clock.utc())
     sentence = f"{'pull' if pulled else 'find'} {reference}"
     return Candidate(wanted, release, (StepDone("image", sentence, round(ms, 3), found.digest[7:19]),),
-                     tuple(_remarks(found, spec)))
+                     tuple(_remarks(found, file)))
 
 
-def _reference(spec: AppSpec, version: Version, image: str | None, s: Services) -> str:
-    reference = parse_image(image or spec.reference(version))
-    require_allowed_registry(reference, spec.image, s.spec.registries)
+def _reference(file: AppFile, version: Version, image: str | None, s: Services) -> str:
+    reference = parse_image(image or file.reference(version))
+    require_allowed_registry(reference, file.image, s.spec.registries)
     return str(reference)
 
 
-def _bundle(spec: AppSpec, reference: str, image: Image, env: Mapping[str, str]) -> Bundle:
+def _bundle(file: AppFile, reference: str, image: Image, env: Mapping[str, str]) -> Bundle:
     """Return the bundle of the file, with the variables that were given on the command line on top."""
-    bundle = spec.bundle(reference, image.digest, next(iter(image.repo_digests), None))
+    bundle = file.bundle(reference, image.digest, next(iter(image.repo_digests), None))
     given = {parse_env_name(name): parse_env_value(value) for name, value in env.items()}
     return replace(bundle, env=tuple(sorted({**dict(bundle.env), **given}.items())))
 
@@ -88,25 +85,25 @@ def _image(reference: str, s: Services, *, pull: bool) -> tuple[Image, bool]:
     return s.engine.pull_image(reference, progress=s.report.detail), True
 
 
-def _require_fit(image: Image, reference: str, app: AppName, spec: AppSpec, s: Services) -> None:
+def _require_fit(image: Image, reference: str, app: AppName, file: AppFile, s: Services) -> None:
     """Raise when this image can never run here as asked: said before anything is started."""
     here = s.engine.info().architecture
     if image.architecture and here and image.architecture != here:
         raise DeployctlError(f"the image {reference} is made for {image.architecture}, this server is {here}. "
                              "Nothing was done.", remedy=[f"build {reference} for {here}"])
-    if not (image.entrypoint or image.command or spec.command or spec.entrypoint):
+    if not (image.entrypoint or image.command or file.template.command or file.template.entrypoint):
         raise Invalid(f"the image {reference} has no command and config/{app}.toml gives none",
                       remedy=['add command = ["/path/to/program"] to the app file'])
-    if spec.health.kind == ProbeKind.DOCKER and not image.healthcheck:
+    if file.template.probe.kind is ProbeKind.DOCKER and not image.healthcheck:
         raise Invalid(f'config/{app}.toml: health.kind = "docker", but the image {reference} has no HEALTHCHECK',
                       remedy=['use health.kind = "http" with a path, or "tcp"'])
 
 
-def _remarks(image: Image, spec: AppSpec) -> list[str]:
+def _remarks(image: Image, file: AppFile) -> list[str]:
     remarks = [f"The image declares a volume at {path}: each version gets its own empty one." for path in image.volumes]
-    if image.ports and spec.port not in image.ports:
-        remarks.append(f"The image exposes {', '.join(map(str, image.ports))}; the app file says port = {spec.port}.")
-    return remarks + list(spec.warnings())
+    if image.ports and file.template.port not in image.ports:
+        remarks.append(f"The image exposes {', '.join(map(str, image.ports))}; the app file says port = {file.template.port}.")
+    return remarks + list(file.warnings)
 
 
 def _require_free_listen(row: App | None, wanted: App, s: Services) -> None:

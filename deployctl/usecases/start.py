@@ -49,7 +49,7 @@ def preview_start(app: AppName, version: Version, s: Services, *, wish: Wish = W
     facts = observe(app, s)
     facts = replace(facts, releases={**facts.releases, candidate.release.number: candidate.release})
     require_revision(facts, wish)
-    return Preview(plan_start(facts, candidate.release), candidate.remarks)
+    return Preview(plan_start(facts, candidate.release), warnings=candidate.remarks)
 
 
 def _known(app: AppName, version: Version, s: Services) -> int | None:

@@ -13,7 +13,6 @@ from deployctl.errors import DeployctlError
 from deployctl.ports import Answer, ContainerFacts, Services
 from deployctl.prove import ask_from_outside
 from deployctl.usecases.observe import at_home, require_app
-from deployctl.usecases.observe import routes as ask_routes
 from deployctl.usecases.results import AppView, InstanceView, StatusView
 
 PROBERS = 8  # threads; more only wait for each other's turn
@@ -31,7 +30,7 @@ class _Seen:
 
 
 def status(s: Services, *, app: AppName | None = None) -> StatusView:
-    """Return all apps, or one. Starts a dead HAProxy: that is a repair, never a change of traffic."""
+    """Return all apps, or one. Starts a dead HAProxy and restores its files: a repair, never a change of traffic."""
     apps = [require_app(app, s)] if app else s.ledger.apps()
     if not apps:
         return StatusView((), engine=None, proxy=None)  # a home without apps needs neither Docker nor HAProxy
@@ -49,7 +48,8 @@ def _look(s: Services) -> _Seen:
     containers: Mapping[str, ContainerFacts] | None = None
     proxy = engine = None
     try:
-        routes, counters = ask_routes(s), s.traffic.counters()
+        s.traffic.ensure_up()  # files and sockets that somebody removed come back, too
+        routes, counters = s.traffic.routes(), s.traffic.counters()
     except DeployctlError as e:
         proxy = e.message
     try:

@@ -41,7 +41,7 @@ def upgrade(app: AppName, version: Version, s: Services, *, wish: Wish = Wish(),
             return already(facts, release, Kind.UPGRADE, s, started)
         plan = plan_move(replace(facts, app=candidate.wishes(facts.app)), Kind.UPGRADE, release)
         return move(plan, facts, s, token=token, wish=wish, started=started, before=candidate.steps,
-                    wishes=candidate.wishes(facts.app))
+                    wishes=candidate.wishes(facts.app), remarks=candidate.remarks)
 
 
 def preview_upgrade(app: AppName, version: Version, s: Services, *, wish: Wish = Wish(), image: str | None = None,
@@ -53,7 +53,7 @@ def preview_upgrade(app: AppName, version: Version, s: Services, *, wish: Wish =
     _require_not_held(candidate, s)
     facts = replace(facts, releases={**facts.releases, candidate.release.number: candidate.release},
                     app=candidate.wishes(facts.app))
-    return Preview(plan_move(facts, Kind.UPGRADE, candidate.release), candidate.remarks)
+    return Preview(plan_move(facts, Kind.UPGRADE, candidate.release), warnings=candidate.remarks)
 
 
 def _facts(app: AppName, s: Services, candidate: Candidate) -> Facts:

@@ -61,7 +61,7 @@ def members(town: Cli) -> list[int]:
 def remove(*names: str) -> Callable[[Cli], None]:
     def harm(town: Cli) -> None:
         for name in names:
-            (town.home / "state/haproxy" / name).unlink()
+            (town.home / "state/haproxy" / name).unlink(missing_ok=True)  # the worker has none until its next reload
 
     return harm
 

@@ -15,17 +15,22 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from deployctl.demo.image_tar import Layer, file_layer
+from deployctl.demo.python_layer import PYTHON
 from tests.realapps.wheels import Pins
 
 Keys = Mapping[str, Any]
+Own = tuple[str | int, ...]  # the version, and what else of its bundle an app tells
+Ask = Callable[[str], Any]  # path → the JSON that the app gives
+
+_PYTHON = (PYTHON, "-s", "-m")
 
 
 @dataclass(frozen=True)
 class Build:
-    """One image: `own` is the version that the app says it is; `keys` is what its app file says beyond the common."""
+    """One image. `own`: what the app says of itself; `keys`: what its app file says beyond the common."""
 
     version: str
-    own: str
+    own: Own
     packages: tuple[Pins, ...]
     keys: Keys
 
@@ -42,11 +47,10 @@ class Broken:
 @dataclass(frozen=True)
 class RealApp:
     name: str
-    command: tuple[str, ...]
+    command: tuple[str, ...]  # the image's
     health: str
     page: str  # what visitors ask for
-    tells: str  # the page on which the app tells its version …
-    own: Callable[[Any], str]  # … and how to read it there
+    own: Callable[[Ask], Own]
     first: Build
     second: Build
     broken: Broken
@@ -61,21 +65,21 @@ class RealApp:
 ROWS = 100
 _DATASETTE = (
     "aiofiles==25.1.0", "anyio==4.11.0", "asgi-csrf==0.11", "asgiref==3.10.0", "certifi==2025.10.5", "click==8.3.0",
-    "click-default-group==1.2.4", "flexcache==0.3", "flexparser==0.4", "h11==0.16.0", "httpcore==1.0.9", "httpx==0.28.1", "hupper==1.12.1", "idna==3.11",
-    "itsdangerous==2.2.0", "janus==2.0.0", "jinja2==3.1.6", "markupsafe==3.0.3", "mergedeep==1.3.4",
-    "platformdirs==4.5.0", "pluggy==1.6.0",
-    "python-multipart==0.0.20", "pyyaml==6.0.3", "sniffio==1.3.1", "typing-extensions==4.15.0", "uvicorn==0.38.0",
+    "click-default-group==1.2.4", "flexcache==0.3", "flexparser==0.4", "h11==0.16.0", "httpcore==1.0.9",
+    "httpx==0.28.1", "hupper==1.12.1", "idna==3.11", "itsdangerous==2.2.0", "janus==2.0.0", "jinja2==3.1.6",
+    "markupsafe==3.0.3", "mergedeep==1.3.4", "platformdirs==4.5.0", "pluggy==1.6.0", "python-multipart==0.0.20",
+    "pyyaml==6.0.3", "sniffio==1.3.1", "typing-extensions==4.15.0", "uvicorn==0.38.0",
 )  # fmt: skip
 
 
 def _datasette(*words: str) -> tuple[str, ...]:
-    return ("/usr/bin/python3", "-s", "-m", "datasette", "serve", "/data/shop.db", "-h", "0.0.0.0", "-p", "8080", *words)
+    return (*_PYTHON, "datasette", "serve", "/data/shop.db", "--host=0.0.0.0", "--port=8080", *words)
 
 
 def _datasette_0_64(version: str, *, setuptools: str) -> Build:
     packages = (_DATASETTE, (f"setuptools=={setuptools}",), ("datasette==0.64.8", "pint==0.25"))
     keys = {"command": _datasette("--setting", "max_returned_rows", "640"), "resources": {"memory": "192m"}}
-    return Build(version, "0.64.8", packages, keys)
+    return Build(version, ("0.64.8", 640), packages, keys)
 
 
 def _shop_database() -> Layer:
@@ -92,10 +96,9 @@ DATASETTE = RealApp(
     command=_datasette(),
     health="/-/versions.json",
     page="/shop/items.json?_shape=array&_size=5",
-    tells="/-/versions.json",
-    own=lambda told: str(told["datasette"]["version"]),
+    own=lambda ask: (ask("/-/versions.json")["datasette"]["version"], ask("/-/settings.json")["max_returned_rows"]),
     first=_datasette_0_64("0.64.8", setuptools="80.9.0"),
-    second=Build("0.65.2", "0.65.2", (_DATASETTE, ("datasette==0.65.2",)), {
+    second=Build("0.65.2", ("0.65.2", 652), (_DATASETTE, ("datasette==0.65.2",)), {
         "command": _datasette("--setting", "max_returned_rows", "652"), "resources": {"memory": "256m"}}),
     # setuptools 82 and later are without pkg_resources, and this datasette asks for any setuptools
     broken=Broken(_datasette_0_64("0.64.8-built-again", setuptools="82.0.0"),
@@ -116,22 +119,19 @@ _FLASK_3 = ("blinker==1.9.0", "flask==3.1.2", "werkzeug==3.1.3")
 
 
 def _gunicorn(threads: int) -> Keys:
-    return {"command": ("/usr/bin/python3", "-s", "-m", "gunicorn", "--bind", "0.0.0.0:8080", "--threads",
-                        str(threads), "httpbin:app"),
-            "env": {"WEB_THREADS": str(threads)}}  # fmt: skip
+    return {"env": {"GUNICORN_CMD_ARGS": f"--threads {threads} --keep-alive 5"}}
 
 
 HTTPBIN = RealApp(
     name="httpbin",
-    command=tuple(_gunicorn(4)["command"]),
+    command=(*_PYTHON, "gunicorn", "--bind=0.0.0.0:8080", "httpbin:app"),
     health="/status/200",
     page="/get?from=visitors",
-    tells="/spec.json",
-    own=lambda told: str(told["info"]["version"]),
-    first=Build("0.10.2", "0.10.2", (_HTTPBIN, _FLASK_2, ("httpbin==0.10.2",)), _gunicorn(4)),
-    second=Build("0.10.4", "0.10.4", (_HTTPBIN, _FLASK_2, ("httpbin==0.10.4",)), _gunicorn(6)),
+    own=lambda ask: (ask("/spec.json")["info"]["version"],),
+    first=Build("0.10.2", ("0.10.2",), (_HTTPBIN, _FLASK_2, ("httpbin==0.10.2",)), _gunicorn(4)),
+    second=Build("0.10.4", ("0.10.4",), (_HTTPBIN, _FLASK_2, ("httpbin==0.10.4",)), _gunicorn(6)),
     # Flask 3.1 satisfies what httpbin asks for; the newest flasgger that comes as a wheel wants Flask's former Markup
-    broken=Broken(Build("0.10.2-flask-3.1", "0.10.2", (_HTTPBIN, _FLASK_3, ("httpbin==0.10.2",)), _gunicorn(4)),
+    broken=Broken(Build("0.10.2-flask-3.1", ("0.10.2",), (_HTTPBIN, _FLASK_3, ("httpbin==0.10.2",)), _gunicorn(4)),
                   says=("exited with code 3", "cannot import name 'Markup' from 'flask'"),
                   evidence="Worker failed to boot"),
 )  # fmt: skip

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from deployctl.demo.image_tar import Image
 from deployctl.demo.load_image import load_images
-from deployctl.demo.python_layer import PYTHON, python_layer
+from deployctl.demo.python_layer import python_layer
 from tests import support
 from tests.images import CACHE
 from tests.realapps.catalogue import APPS, Build, RealApp
@@ -52,7 +52,7 @@ def _images(prefix: str) -> dict[tuple[str, str], Image]:
         return Image(
             layers=(*below, *(packages[pins] for pins in build.packages), *data),
             tags=(f"{prefix}/{app.name}:{build.version}",),
-            command=(PYTHON, "-c", "raise SystemExit('the app file says what runs')"),
+            command=app.command,
             env={"PYTHONPATH": PACKAGES, "PYTHONUNBUFFERED": "1"},
             ports=(8080,),
         )

@@ -12,9 +12,10 @@ from typing import Any, cast
 
 from deployctl.cli.main import run
 from deployctl.cli.session import Session
-from deployctl.config_loader import app_names, load_checked_app
+from deployctl.config_loader import app_names
 from deployctl.domain.names import AppName
 from deployctl.domain.server import ServerSpec
+from deployctl.judged import load_judged_app
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Reporter, Services
 from deployctl.settings import Settings
@@ -94,7 +95,7 @@ class World:
         return Services(
             home=settings.home, spec=spec, engine=self.engine, traffic=self.traffic, prober=self.prober,
             guard=self.guard, ledger=ledger, clock=self.clock, report=reporter, actor="mara (cli)", bridged=True,
-            app_spec=lambda app: load_checked_app(settings, app, spec), app_files=lambda: app_names(settings),
+            app_file=lambda app: load_judged_app(settings, app, spec), app_files=lambda: app_names(settings),
         )  # fmt: skip
 
     def deployctl(self, *argv: str, tty: bool = False, typed: str | None = None, encoding: str = "utf-8",

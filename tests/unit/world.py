@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from deployctl.domain.app import AppSpec, parse_app_spec
+from deployctl.domain.app import parse_app_spec
+from deployctl.domain.app_file import AppFile
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.plan import Plan, Step
 from deployctl.domain.release import Instance, Release
@@ -76,7 +77,7 @@ class World:
         return Services(
             home=self.home, spec=ServerSpec(), engine=self.engine, traffic=self.traffic, prober=self.prober,
             guard=self.guard, ledger=ledger or self.ledger, clock=self.clock, report=self.told, actor=actor,
-            bridged=True, app_spec=self._spec, app_files=lambda: list(self.files),
+            bridged=True, app_file=self._file, app_files=lambda: list(self.files),
         )  # fmt: skip
 
     @property
@@ -96,8 +97,8 @@ class World:
         """Change keys of the shop's file."""
         self.files[SHOP].update(keys)
 
-    def _spec(self, app: AppName) -> AppSpec:
-        return parse_app_spec(self.files[app], where=f"config/{app}.toml")
+    def _file(self, app: AppName) -> AppFile:
+        return parse_app_spec(self.files[app], where=f"config/{app}.toml").judged(ServerSpec())
 
     def _answer(self, asked: Asked) -> Reply:
         for instance in self.ledger.instances():

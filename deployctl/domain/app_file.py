@@ -1,0 +1,42 @@
+"""What an app's file says once it was judged: plain data, so that the verdict can be kept and read without pydantic."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from typing import Self
+
+from deployctl.domain.names import Version
+from deployctl.domain.release import Bundle, Policy
+
+
+@dataclass(frozen=True, slots=True)
+class AppFile:
+    """One config/<app>.toml, every value right. `template` is the bundle before an image is known."""
+
+    image: str  # without a tag
+    listen: tuple[str, int] | None
+    hosts: tuple[str, ...]
+    policy: Policy
+    template: Bundle
+    warnings: tuple[str, ...] = field(default=())
+
+    def reference(self, version: Version) -> str:
+        """Return the image that `upgrade APP VERSION` means when no other is named."""
+        return f"{self.image}:{version}"
+
+    def bundle(self, image: str, digest: str, repo_digest: str | None = None) -> Bundle:
+        """Return everything that a container of this release is made from."""
+        return replace(self.template, image=image, digest=digest, repo_digest=repo_digest)
+
+    def to_json(self) -> str:
+        return json.dumps({**asdict(self), "template": self.template.canonical()})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        raw = json.loads(text)
+        return cls(
+            image=raw["image"], listen=tuple(raw["listen"]) if raw["listen"] else None, hosts=tuple(raw["hosts"]),
+            policy=Policy(**raw["policy"]), template=Bundle.from_canonical(raw["template"]),
+            warnings=tuple(raw["warnings"]),
+        )

@@ -1,0 +1,168 @@
+"""The stated cause is the right one for each way in which a candidate fails, and nothing is claimed that is not known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from deployctl.domain.diagnosis import Evidence, diagnose
+from deployctl.domain.release import Bundle, Probe, ProbeKind, Resources
+
+BUNDLE = Bundle("acme/shop:v2", "sha256:" + "a" * 64, 8080, probe=Probe(path="/healthz"),
+                resources=Resources(memory=64 * 2**20))
+REFUSED = Evidence("v2", BUNDLE, answers=(("connection refused", 30),), asked=30, last_bad="connection refused",
+                   seconds=60.0)
+ENDED = Evidence("v2", BUNDLE, running=False, exit_code=1)
+DNS = ("127.0.0.11", 41234)
+
+
+def answered(status: int, **more: object) -> Evidence:
+    said = f"GET /healthz gave {status}"
+    return replace(REFUSED, answers=((said, 30),), last_bad=said, status=status, **more)  # type: ignore[arg-type]
+
+
+def likely(evidence: Evidence) -> str:
+    return diagnose(evidence).likely or ""
+
+
+# -- it ended -----------------------------------------------------------------------------------------------------
+def test_out_of_memory_names_the_limit() -> None:
+    found = diagnose(replace(ENDED, exit_code=137, oom_killed=True))
+    assert found.headline == "v2 ran out of memory at its limit of 64 MiB (exit code 137)"
+    assert "[resources]" in (found.likely or "")
+
+
+def test_a_child_that_ran_out_of_memory_in_a_running_container_is_named_too() -> None:
+    assert "out of memory" in diagnose(replace(REFUSED, oom_killed=True)).headline
+
+
+@pytest.mark.parametrize(("code", "word"), [(137, "SIGKILL"), (139, "segmentation fault"), (143, "SIGTERM")])
+def test_a_signal_is_called_by_its_name(code: int, word: str) -> None:
+    assert f"code {code} ({word})" in diagnose(replace(ENDED, exit_code=code)).headline
+
+
+def test_a_plain_exit_code_claims_no_cause() -> None:
+    found = diagnose(replace(ENDED, exit_code=3))
+    assert found.headline == "v2 exited with code 3 before it was proven healthy"
+    assert found.likely is None
+
+
+def test_a_command_that_ends_well_is_no_server() -> None:
+    assert "foreground" in likely(replace(ENDED, exit_code=0))
+
+
+@pytest.mark.parametrize("code", [126, 127])
+def test_a_command_that_cannot_run_is_told(code: int) -> None:
+    assert "command was not found" in likely(replace(ENDED, exit_code=code))
+
+
+def test_a_container_that_docker_started_again_has_ended() -> None:
+    assert "exited with code 1" in diagnose(replace(REFUSED, restarted=True, exit_code=1)).headline
+
+
+# -- a variable is missing ----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("line", [
+    "error: DATABASE_URL is not set",
+    "KeyError: 'DATABASE_URL'",
+    "DATABASE_URL environment variable is required",
+    "panic: missing environment variable: DATABASE_URL",
+    "fatal: required env DATABASE_URL",
+    "`DATABASE_URL` must be set",
+])  # fmt: skip
+def test_a_missing_variable_is_found_in_the_log(line: str) -> None:
+    assert likely(replace(ENDED, logs=("starting", line, "bye"))) == "DATABASE_URL is not set: add it to [env]"
+
+
+def test_a_variable_that_only_the_active_version_has_is_told_as_that() -> None:
+    evidence = replace(ENDED, logs=("KeyError: 'SALT'",), active_version="v1", active_env=frozenset({"SALT"}))
+    assert likely(evidence) == "v1 had SALT, v2 has not"
+
+
+def test_a_variable_that_is_set_is_not_called_missing() -> None:
+    evidence = replace(ENDED, bundle=replace(BUNDLE, env=(("SALT", ""),)), logs=("SALT is required",))
+    assert diagnose(evidence).likely is None
+
+
+@pytest.mark.parametrize("line", ["GET /healthz 200", "listening on 0.0.0.0:80", "all settings are set", ""])
+def test_other_lines_name_no_variable(line: str) -> None:
+    assert diagnose(replace(ENDED, logs=(line,))).likely is None
+
+
+# -- it runs, and nobody reaches it -------------------------------------------------------------------------------
+def test_the_headline_counts_the_checks_and_the_time() -> None:
+    assert diagnose(REFUSED).headline == "v2 did not get healthy: connection refused for 60 s (30 of 30 checks)"
+
+
+def test_one_that_was_never_asked_says_so() -> None:
+    assert "could not be asked" in diagnose(replace(REFUSED, answers=())).headline
+
+
+def test_one_that_flaps_is_told_as_flapping() -> None:
+    evidence = replace(REFUSED, answers=(("GET /healthz gave 503", 1), ("GET /healthz gave 200", 1)), asked=10, good=5,
+                       last_bad="GET /healthz gave 503", status=200)
+    assert "between good answers" in diagnose(evidence).headline
+    assert "never 3 in a row" in diagnose(evidence).headline
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_a_listener_on_the_containers_own_loopback_is_named(address: str) -> None:
+    assert f"listens on {address}:8080 inside" in likely(replace(REFUSED, listening=((address, 8080), DNS)))
+
+
+def test_a_listener_on_another_port_is_named() -> None:
+    found = likely(replace(REFUSED, listening=(("0.0.0.0", 3000), DNS)))
+    assert "nothing listens on port 8080" in found
+    assert "set port = 3000" in found
+
+
+def test_dockers_own_resolver_is_not_taken_for_the_app() -> None:
+    assert "41234" not in likely(replace(REFUSED, listening=(DNS,)))
+    assert "starts slower" in likely(replace(REFUSED, listening=(DNS,)))
+
+
+def test_a_refusal_means_that_nothing_listens_yet_even_where_nobody_may_look() -> None:
+    assert "starts slower" in likely(REFUSED)
+
+
+def test_silence_claims_nothing_about_listeners_that_nobody_could_see() -> None:
+    silent = replace(REFUSED, answers=(("no answer within 2 s", 9),), logs=("ready",))
+    assert diagnose(silent).likely is None
+
+
+def test_one_that_listens_and_does_not_answer_is_not_called_deaf() -> None:
+    silent = replace(REFUSED, answers=(("no answer within 2 s", 9),), listening=(("0.0.0.0", 8080), DNS))
+    assert diagnose(silent).likely is None
+
+
+# -- it answers, and not well -------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("status", "word"), [(401, "login"), (403, "login"), (404, "GET /healthz does not exist"),
+                                              (400, "Host header"), (421, "Host header")])
+def test_a_status_says_what_to_change(status: int, word: str) -> None:
+    assert word in likely(answered(status))
+
+
+def test_a_redirect_names_where_it_leads() -> None:
+    assert "https://shop.example.com/" in likely(answered(301, location="https://shop.example.com/"))
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+def test_a_failure_of_the_app_itself_claims_no_cause(status: int) -> None:
+    assert diagnose(answered(status)).likely is None
+
+
+def test_a_bad_answer_is_not_blamed_on_a_listener() -> None:
+    assert diagnose(answered(503, listening=(("127.0.0.1", 8080),))).likely is None
+
+
+# -- other probes -------------------------------------------------------------------------------------------------
+def test_the_images_own_check_is_quoted_on_one_line() -> None:
+    bundle = replace(BUNDLE, probe=Probe(kind=ProbeKind.DOCKER))
+    evidence = replace(REFUSED, bundle=bundle, health_output="curl: (7)\n  refused\n" + "x" * 500)
+    assert likely(evidence).startswith("the image's HEALTHCHECK said: curl: (7) refused x")
+    assert len(likely(evidence)) < 300
+
+
+def test_a_command_probe_claims_nothing_about_listeners() -> None:
+    bundle = replace(BUNDLE, probe=Probe(kind=ProbeKind.EXEC, command=("check",)))
+    assert diagnose(replace(REFUSED, bundle=bundle, listening=(("127.0.0.1", 8080),))).likely is None
