@@ -45,8 +45,10 @@ def walk_plan(plan: Plan, facts: Facts, s: Services, *, token: int, wish: Wish, 
 
 
 def move(plan: Plan, facts: Facts, s: Services, *, token: int, wish: Wish, started: float, wishes: App | None = None,
-         before: tuple[StepDone, ...] = ()) -> Moved:
+         before: tuple[StepDone, ...] = (), remarks: tuple[str, ...] = ()) -> Moved:
     """Walk the plan and return where the traffic is now; `started` is when the use case began, by the clock."""
+    for remark in remarks:
+        s.report.warn(remark)
     counted = _counters(s)
     walk = walk_plan(plan, facts, s, token=token, wish=wish, wishes=wishes)
     assert plan.target is not None  # noqa: S101  a move always has one

@@ -25,6 +25,8 @@ def start(app: AppName, version: Version, s: Services, *, wish: Wish = Wish(), i
         if number is None:
             candidate = prepare(app, version, s, image=image).written(s)
             number, wishes = candidate.release.number, candidate.wishes(observe(app, s).app)
+            for remark in candidate.remarks:
+                s.report.warn(remark)
         facts = observe(app, s)
         require_revision(facts, wish)
         release = facts.releases[number]

@@ -77,9 +77,7 @@ class Cli:
 
     def text(self, *words: str, env: Mapping[str, str] | None = None, timeout: float = PATIENCE) -> Ran:
         """Run it and take what a person would read."""
-        done = subprocess.run(self._command(words), env=_environ(env), stdin=subprocess.DEVNULL, capture_output=True,
-                              text=True, timeout=timeout, check=False)
-        return Ran(words, done.returncode, done.stdout, done.stderr)
+        return run_program(self.home, *words, env=env, timeout=timeout)
 
     def do(self, *words: str, env: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Run it, insist on success, and return its JSON."""
@@ -99,15 +97,12 @@ class Cli:
 
     def begin(self, *words: str) -> subprocess.Popen[str]:
         """Start it and do not wait; `ended` does."""
-        return subprocess.Popen(self._command(("-o", "json", *words)), env=_environ(None), stdin=subprocess.DEVNULL,
+        return subprocess.Popen(command(self.home, "-o", "json", *words), env=_environ(None), stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def ended(self, process: subprocess.Popen[str]) -> Ran:
         out, err = process.communicate(timeout=PATIENCE)
         return Ran(("…",), process.returncode, out, err)
-
-    def _command(self, words: tuple[str, ...]) -> list[str]:
-        return [str(PROGRAM), "--home", str(self.home), *words]
 
     # -- apps ---------------------------------------------------------------------------------------------------------
     def write(self, app: str, *, image: str = "dctl-test/web", **keys: Any) -> str:
@@ -196,9 +191,7 @@ class Cli:
     # -- that nothing changed ---------------------------------------------------------------------------------------------
     def ledger(self, *, but: tuple[str, ...] = ("leases",)) -> dict[str, list[tuple[Any, ...]]]:
         """Return every row of every table. A lease that was taken and given back leaves a counter, and no more."""
-        with closing(sqlite3.connect(self.home / "state/ledger.db")) as db:
-            names = [row[0] for row in db.execute("select name from sqlite_master where type = 'table' order by name")]
-            return {name: db.execute(f'select * from "{name}"').fetchall() for name in names if name not in but}  # noqa: S608
+        return ledger_of(self.home, but=but)
 
     def files(self) -> dict[str, str]:
         """Return the hash of every file of the home; HAProxy's log and lock tell who was here, not what is so."""
@@ -216,6 +209,23 @@ def home_of_a_person(engine_url: str) -> Iterator[Cli]:
     """Hand out the commands of a fresh home; everything of it ends with the block."""
     with homes.temporary_home(engine_url) as home, support.engine(engine_url) as api:
         yield Cli(home, api)
+
+
+def command(home: Path, *words: str) -> list[str]:
+    return [str(PROGRAM), "--home", str(home), *words]
+
+
+def run_program(home: Path, *words: str, env: Mapping[str, str] | None = None, timeout: float = PATIENCE) -> Ran:
+    """Run the program in that home, with nobody at the keyboard."""
+    done = subprocess.run(command(home, *words), env=_environ(env), stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, timeout=timeout, check=False)
+    return Ran(words, done.returncode, done.stdout, done.stderr)
+
+
+def ledger_of(home: Path, *, but: tuple[str, ...] = ()) -> dict[str, list[tuple[Any, ...]]]:
+    with closing(sqlite3.connect(home / "state/ledger.db")) as db:
+        names = [row[0] for row in db.execute("select name from sqlite_master where type = 'table' order by name")]
+        return {name: db.execute(f'select * from "{name}"').fetchall() for name in names if name not in but}  # noqa: S608
 
 
 def _ask(path: Path, command: str) -> str:

@@ -27,8 +27,6 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def write_wheel(folder: Path, name: str, version: str) -> None:
-    import zipfile
-
     info, named = f"{name}-{version}.dist-info", f"Name: {name}\nVersion: {version}\n"
     files = {
         f"{name}/__init__.py": "HERE = __file__\n",

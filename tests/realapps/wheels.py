@@ -72,9 +72,9 @@ def _install(pins: Pins, folder: Path) -> None:
     try:
         done = _python("pip", *_PIP, str(folder), *pins)
     except subprocess.TimeoutExpired:
-        raise Unobtainable(f"pip gave nothing for {PATIENCE} s: {' '.join(pins)}") from None
+        raise Unobtainable(f"the real applications cannot be had: pip took {PATIENCE} s and more for {pins[-1]}") from None
     if done.returncode:
-        raise Unobtainable(f"pip cannot give {' '.join(pins)}: {_errors(done.stderr)}")
+        raise Unobtainable(f"the real applications cannot be had: {_errors(done.stderr)}")
     _python("compileall", *_COMPILE, "-s", str(folder), str(folder))  # what does not compile is a template
 
 

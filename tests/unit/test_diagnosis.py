@@ -48,6 +48,24 @@ def test_a_plain_exit_code_claims_no_cause() -> None:
     assert found.likely is None
 
 
+@pytest.mark.parametrize("words", [
+    "ModuleNotFoundError: No module named 'pkg_resources'", "sqlalchemy.exc.OperationalError: no such table: items",
+    "java.lang.IllegalStateException: no port", "Error: Cannot find module 'express'", "panic: no config",
+    "fatal: cannot read /etc/shop.conf",
+])  # fmt: skip
+def test_the_last_error_in_the_log_is_the_likely_cause_of_an_exit(words: str) -> None:
+    logs = ("ValueError: an earlier one", f"  {words}", "[INFO] Shutting down: Master")
+    assert likely(replace(ENDED, logs=logs)) == f"its log says {words}"
+
+
+def test_a_line_that_only_mentions_an_error_is_no_cause() -> None:
+    assert diagnose(replace(ENDED, logs=("Error handling is on", "found an Error: none"))).likely is None
+
+
+def test_of_an_endless_error_only_the_beginning_is_said() -> None:
+    assert len(likely(replace(ENDED, logs=("ValueError: " + "x" * 10_000,)))) < 250
+
+
 def test_a_command_that_ends_well_is_no_server() -> None:
     assert "foreground" in likely(replace(ENDED, exit_code=0))
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from deployctl.domain.app import parse_app_spec
@@ -71,7 +74,10 @@ class World:
         self.add_file(SHOP)
 
     def open_ledger(self) -> SqliteLedger:
-        return SqliteLedger.open(self.home / "ledger.db", self.home, now=self.clock.utc())
+        path = self.home / "ledger.db"
+        if not path.exists():
+            _write_fresh(path)
+        return SqliteLedger.open(path, self.home, now=self.clock.utc())
 
     def services(self, *, actor: str = "mara (cli)", ledger: SqliteLedger | None = None) -> Services:
         return Services(
@@ -176,6 +182,23 @@ class World:
             "networks": sorted(n.name for n in self.engine.networks()),
             "guards": sorted(self.guard.routes),
         }
+
+
+@cache
+def _fresh_ledger() -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "ledger.db"
+        SqliteLedger.open(path, path.parent, now="2026-01-01T00:00:00.000Z").close()
+        return path.read_bytes()
+
+
+def _write_fresh(path: Path) -> None:
+    """Write an empty ledger of that home: a copy is quicker than making each one."""
+    path.write_bytes(_fresh_ledger())
+    db = sqlite3.connect(path)
+    db.execute("update identity set home = ?", [str(path.parent)])
+    db.commit()
+    db.close()
 
 
 def runnable(name: str) -> Image:
