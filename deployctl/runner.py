@@ -43,13 +43,14 @@ class Walk:
     warnings: list[str] = field(default_factory=list)
     keep_failed: bool = False  # the failure is the candidate's own: its container stays for inspection
     settled: frozenset[tuple[StepKind, int]] = frozenset()  # steps that were finished before a crash
+    recovering: bool = False  # after a crash: whoever asked it to stop has been heard already
 
     def check(self) -> None:
         """Raise when this walk may not go on: its lease was taken over, or a person asked it to stop."""
         ledger, app = self.services.ledger, self.plan.app
         if not self.services.ledger.lease_is_ours(app, self.token):
             raise LeaseHeld(f"the lease on {app} was taken over by another process; this one does nothing more")
-        if not self.promoted and (who := ledger.abort_asked(self.deployment.id)):
+        if not (self.promoted or self.recovering) and (who := ledger.abort_asked(self.deployment.id)):
             raise Aborted(f"{who} asked to stop this {self.plan.kind}")
 
     @property
@@ -85,6 +86,11 @@ def retire_rest(walk: Walk, actions: Mapping[StepKind, Act]) -> None:
             _close(walk, advance(walk.phase, "done") if walk.promoted else _half_done(walk), error=_said(cause))
         _raise_as_told(walk, cause)
     _close(walk, advance(walk.phase, "done"))
+
+
+def only_retires(plan: Plan) -> bool:
+    """Tell whether the plan stops and removes and does nothing else."""
+    return all(step.kind in _AFTER for step in plan.steps)
 
 
 def _half_done(walk: Walk) -> Phase:
@@ -214,7 +220,7 @@ def _raise_as_told(walk: Walk, cause: BaseException) -> NoReturn:
         how = "was interrupted and taken back"
         if walk.promoted:
             how = "is done, but was interrupted before all was retired: the next change does the rest"
-        elif not any(step.kind not in _AFTER for step in walk.plan.steps):
+        elif only_retires(walk.plan):
             how = "was interrupted half-way: type it again"
         raise Interrupted(f"{walk.plan.kind} of {walk.plan.app} {how}") from cause
     if isinstance(cause, DeployctlError):

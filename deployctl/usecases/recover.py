@@ -13,7 +13,7 @@ from deployctl.domain.plan import Plan, Step, StepKind
 from deployctl.errors import DeployctlError, Interrupted
 from deployctl.ports import Services
 from deployctl.prove import Trial
-from deployctl.runner import Walk, leave, retire_rest, revert, take
+from deployctl.runner import Walk, leave, only_retires, retire_rest, revert, take
 from deployctl.usecases.move import holds_of
 from deployctl.usecases.observe import observe
 
@@ -21,8 +21,8 @@ from deployctl.usecases.observe import observe
 def recover(app: AppName, s: Services, token: int) -> str | None:
     """Settle the app's open deployment, if there is one: its holder is dead, because the lease is ours.
 
-    Forward when HAProxy already sends the traffic to a target that answers; back otherwise, but only to a source that
-    answers when the traffic has moved. Return what was done.
+    Forward when HAProxy already sends the traffic to a target that answers, and nobody asked it to stop; back
+    otherwise, but when the traffic has moved only to a source that answers. Return what was done.
     """
     opened = s.ledger.find_open(app)
     if opened is None or not s.ledger.find_app(app):
@@ -31,11 +31,13 @@ def recover(app: AppName, s: Services, token: int) -> str | None:
     if walk.promoted:
         retire_rest(walk, ACTIONS)
         told = "finished"
-    elif _moved(walk) and _answers(walk, walk.plan.target):
+    elif only_retires(walk.plan):
+        told = _retired(walk)
+    elif _moved(walk) and _answers(walk, walk.plan.target) and not (opened.abort_by and _can_go_back(walk)):
         take(walk, Step(StepKind.PROMOTE, walk.plan.target or 0, "promote what HAProxy serves"), ACTIONS)
         retire_rest(walk, ACTIONS)
         told = "finished: HAProxy had switched already"
-    elif _moved(walk) and not _answers(walk, walk.plan.source):
+    elif _moved(walk) and not _can_go_back(walk):
         leave(walk, "its process died at the switch, and neither of the two releases answers")
         told = "left as it is: neither of the two releases answers"
     else:
@@ -58,12 +60,25 @@ def _rebuilt(opened: Deployment, facts: Facts, s: Services, token: int) -> Walk:
     holds = holds_of(plan, facts)
     return Walk(plan, replace(facts, app=before), opened, s, token, wishes=facts.app, held=holds.held,
                 lifted=holds.lifted, begun=begun, settled=settled, seq=len(rows), phase=opened.phase,
-                promoted=opened.phase is Phase.DRAINING, switched=any(step.kind is StepKind.SWITCH for step in begun))
+                promoted=opened.phase is Phase.DRAINING, recovering=True, switched=any(step.kind is StepKind.SWITCH for step in begun))
+
+
+def _retired(walk: Walk) -> str:
+    """Take the rest of a plan that only stops and removes; what cannot be done now is no reason to refuse other work."""
+    try:
+        retire_rest(walk, ACTIONS)
+    except DeployctlError as e:
+        return f"left half-way: {e.message}"
+    return "finished"
 
 
 def _moved(walk: Walk) -> bool:
     """Tell whether the traffic went to the release that was to serve."""
     return walk.switched and walk.facts.serving == walk.plan.target and walk.plan.target is not None
+
+
+def _can_go_back(walk: Walk) -> bool:
+    return walk.plan.source is None or _answers(walk, walk.plan.source)
 
 
 def _answers(walk: Walk, number: int | None) -> bool:

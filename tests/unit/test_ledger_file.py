@@ -221,11 +221,16 @@ def test_processes_that_create_it_at_once_make_one_ledger(path: Path) -> None:
 # -- transactions -------------------------------------------------------------------------------------------------
 def test_what_fails_inside_a_transaction_leaves_nothing_of_it(path: Path) -> None:
     ledger = opened(path)
-    with pytest.raises(KeyError), ledger.transaction():
-        ledger.event("test", "first", at=NOW, actor="test")
+
+    def write_and_fail() -> None:
         with ledger.transaction():
-            ledger.event("test", "second", at=NOW, actor="test")
-        raise KeyError
+            ledger.event("test", "first", at=NOW, actor="test")
+            with ledger.transaction():
+                ledger.event("test", "second", at=NOW, actor="test")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        write_and_fail()
     assert ledger.events() == []
     ledger.close()
 

@@ -36,6 +36,6 @@ def test_many_apps_never_share_one() -> None:
 
 @pytest.mark.parametrize("taken", [["172.30.0.0/16"], ["0.0.0.0/0"], ["172.30.0.0/26", "172.30.0.64/26"]])
 def test_a_pool_that_is_used_up_is_refused_with_the_key_to_change(taken: list[str]) -> None:
-    with pytest.raises(Refused, match="172.30.0.0/25") as refused:
+    with pytest.raises(Refused, match=r"172\.30\.0\.0/25") as refused:
         next_subnet("172.30.0.0/25", taken)
     assert "[network] pool" in refused.value.remedy[0]

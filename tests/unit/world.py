@@ -68,6 +68,7 @@ class World:
         self.engine = FakeEngine(str(home), clock=self.clock)
         self.ledger = self.open_ledger()
         self.traffic = FakeTraffic(lambda: self.ledger.table(bridged=True))
+        self.traffic.ensure_up()
         self.prober = FakeProber(self._answer)
         self.sick: dict[str, Reply] = {}  # version → what its instances say instead of 200
         self.files: dict[AppName, dict[str, Any]] = {}

@@ -1,0 +1,271 @@
+"""Kill the process before each of its acts: the next verb brings all to one of the two legal ends, and twice is once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployctl.domain.deployment import Phase
+from deployctl.ports import Services
+from deployctl.usecases.abort import abort
+from deployctl.usecases.app_remove import remove_app
+from deployctl.usecases.lease import lease
+from deployctl.usecases.prune import prune
+from deployctl.usecases.recover import recover
+from deployctl.usecases.rollback import rollback
+from deployctl.usecases.start import start
+from deployctl.usecases.status import status
+from deployctl.usecases.stop import stop
+from deployctl.usecases.undo import undo
+from deployctl.usecases.upgrade import upgrade
+from deployctl.usecases.wish import Wish
+from tests.unit.mortal import Died, Life, mortal
+from tests.unit.world import SHOP, V1, V2, V3, YES, World, world
+
+Verb = Callable[[Services], object]
+
+
+@dataclass(frozen=True)
+class Story:
+    """`begin` sets the scene; the verb dies; afterwards one of `ends` serves."""
+
+    begin: Callable[[World], Any]
+    verb: Verb
+    ends: tuple[str | None, ...]
+
+
+def cold(w: World) -> None:
+    w.upgraded("v1", "v2")
+    w.use(stop, V1)
+
+
+def bad_candidate(w: World) -> None:
+    w.upgraded("v1")
+    w.sick["v2"] = 503
+
+
+def moved(w: World) -> None:
+    w.upgraded("v1")
+    w.edit(listen=9000, keep_warm=0, keep_stopped=0)
+
+
+def much(w: World) -> None:
+    w.upgraded("v1", "v2", "v3")
+    w.edit(keep_stopped=0)
+    w.upgrade("v3")
+
+
+STORIES = {
+    "first upgrade": Story(lambda w: None, partial(upgrade, SHOP, V1), (None, "v1")),
+    "upgrade": Story(lambda w: w.upgraded("v1", "v2"), partial(upgrade, SHOP, V3), ("v2", "v3")),
+    "upgrade that moves the address": Story(moved, partial(upgrade, SHOP, V2), ("v1", "v2")),
+    "upgrade to a bad one": Story(bad_candidate, partial(upgrade, SHOP, V2), ("v1",)),
+    "warm rollback": Story(lambda w: w.upgraded("v1", "v2"), partial(rollback, SHOP), ("v2", "v1")),
+    "cold rollback": Story(cold, partial(rollback, SHOP, wish=YES), ("v2", "v1")),
+    "undo of a rollback": Story(lambda w: w.upgraded("v1", "v2").rollback(), partial(undo, SHOP), ("v1", "v2")),
+    "start": Story(lambda w: w.upgraded("v1"), partial(start, SHOP, V2), ("v1",)),
+    "stop of what serves": Story(lambda w: w.upgraded("v1", "v2"), partial(stop, SHOP, V2, wish=YES), ("v2", None)),
+    "stop of a standby": Story(lambda w: w.upgraded("v1", "v2"), partial(stop, SHOP, V1, wish=YES), ("v2",)),
+    "prune": Story(much, partial(prune, SHOP, wish=YES), ("v3",)),
+}  # fmt: skip
+
+
+def die_in(w: World, verb: Verb, acts: int) -> bool:
+    """Run the verb in a process that dies before its next act after so many; False when it lived to its end."""
+    life = Life(acts)
+    try:
+        verb(mortal(w.s, life))
+    except Died:
+        pass
+    except Exception:
+        assert not life.dead, "a dead process said something"
+    w.ledger.db.execute("update leases set pid_start = -1")  # its holder is gone
+    return life.dead
+
+
+def settle(w: World) -> None:
+    """Do what every changing verb begins with."""
+    with lease(SHOP, "test", w.s, Wish()) as token:
+        recover(SHOP, w.s, token)
+
+
+def require_settled(w: World, ends: tuple[str | None, ...]) -> None:
+    assert w.active == w.serving, "ledger and HAProxy agree"
+    assert w.serving in ends
+    assert w.ledger.open_deployments() == []
+    instances = {i.container: i for i in w.ledger.instances(SHOP)}
+    ours = {c.id: c for c in w.engine.containers()}
+    assert ours.keys() == instances.keys(), "no orphan, and nothing lost"
+    for instance in instances.values():
+        assert not instance.routed or ours[instance.container or ""].running
+        kept = f"deployctl/{SHOP}:r{instance.release}-"
+        assert any(tag.startswith(kept) for tag in w.engine.images.find(ours[instance.container or ""].image).tags)  # type: ignore[union-attr]
+    if w.serving:
+        number = w.release(w.serving).number
+        assert w.ledger.find_instance(SHOP, number).routed  # type: ignore[union-attr]
+        assert w.containers()[w.serving] == "running"
+
+
+def require_history(w: World) -> None:
+    changes = w.ledger.changes(SHOP)
+    assert [c.revision for c in changes] == list(range(len(changes), 0, -1))
+    assert all(after.source == before.target for after, before in zip(changes, changes[1:], strict=False))
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_wherever_it_dies_the_next_verb_settles_it_and_doing_so_again_changes_nothing(tmp_path: Path, name: str) -> None:
+    story, acts, reached = STORIES[name], 0, set[str | None]()
+    while True:
+        home = tmp_path / f"{acts}"
+        home.mkdir()
+        with world(home) as w:
+            story.begin(w)
+            before = w.everything()
+            died = die_in(w, story.verb, acts)
+            settle(w)
+            require_settled(w, story.ends)
+            require_history(w)
+            reached.add(w.serving)
+            if w.active == story.ends[0] and len(story.ends) > 1:
+                require_as_it_was(w, before)
+            settled = w.everything()
+            settle(w)
+            assert w.everything() == settled
+        if not died:
+            break
+        acts += 1
+    assert reached == set(story.ends)
+    assert acts > 3
+
+
+def require_as_it_was(w: World, before: dict[str, Any]) -> None:
+    """It went back: but for the unproven release nothing tells of the try."""
+    after = w.everything()
+    if before["apps"]:
+        assert after["apps"] == before["apps"]
+    assert {k: after[k] for k in ("routes", "history", "networks", "guards")} == {
+        k: before[k] for k in ("routes", "history", "networks", "guards")}
+    known = {r.number for r in before["releases"]}
+    assert [r for r in after["releases"] if r.number in known] == before["releases"]  # type: ignore[attr-defined]
+    assert all(r.number in known or not r.hold for r in after["releases"])  # type: ignore[attr-defined]
+
+
+def test_a_rollback_that_died_after_its_switch_still_puts_on_hold_what_it_left(tmp_path: Path) -> None:
+    for acts in range(40):
+        home = tmp_path / f"{acts}"
+        home.mkdir()
+        with world(home) as w:
+            w.upgraded("v1", "v2")
+            died = die_in(w, partial(rollback, SHOP), acts)
+            settle(w)
+            assert w.held() == ({"v2"} if w.serving == "v1" else set())
+            w.undo()
+            if w.active == "v2":
+                assert w.held() == set()
+        if not died:
+            return
+    pytest.fail("it never came to its end")
+
+
+def test_until_it_is_settled_status_tells_that_it_was_interrupted(tmp_path: Path) -> None:
+    with world(tmp_path) as w:
+        w.upgraded("v1")
+        assert die_in(w, partial(upgrade, SHOP, V2), 12)
+        (view,) = status(w.s).apps
+        assert view.deployment is not None
+        assert view.deployment["interrupted"]
+        assert (view.state, view.active.version if view.active else None) == ("healthy", "v1")
+        assert any("interrupted" in note for note in view.notes)
+
+
+def test_the_verb_that_settles_goes_on_with_its_own_work(tmp_path: Path) -> None:
+    with world(tmp_path) as w:
+        w.upgraded("v1")
+        assert die_in(w, partial(upgrade, SHOP, V2), 15)
+        assert w.upgrade("v3").target == "v3"
+        assert [d.phase for d in w.ledger.deployments(SHOP)] == [Phase.SUCCEEDED, Phase.REVERTED, Phase.SUCCEEDED]
+        assert any("interrupted upgrade of shop was taken back" in text for text in w.told.warnings)
+        assert [e["kind"] for e in w.ledger.events(SHOP)] == ["recovered"]
+
+
+def switched_and_dead(w: World) -> None:
+    """Let an upgrade to v2 die between the switch and the promotion."""
+    w.upgraded("v1")
+    life = Life(10_000)
+    s = mortal(w.s, life)
+    switch = w.traffic.switch
+
+    def switch_and_die(*args: Any) -> Any:
+        switched = switch(*args)
+        life.acts = 0
+        return switched
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Died):
+        patch.setattr(w.traffic, "switch", switch_and_die)
+        upgrade(SHOP, V2, s)
+    w.ledger.db.execute("update leases set pid_start = -1")
+
+
+def test_a_switched_one_that_answers_is_promoted(tmp_path: Path) -> None:
+    with world(tmp_path) as w:
+        switched_and_dead(w)
+        settle(w)
+        assert (w.serving, w.active) == ("v2", "v2")
+
+
+def test_a_switched_one_that_somebody_asked_to_stop_is_taken_back(tmp_path: Path) -> None:
+    with world(tmp_path) as w:
+        switched_and_dead(w)
+        assert "was stopped; v1 serves" in abort(SHOP, w.s).sentence
+        assert (w.serving, w.active) == ("v1", "v1")
+
+
+def test_a_switched_one_that_somebody_asked_to_stop_goes_on_when_nothing_else_answers(tmp_path: Path) -> None:
+    with world(tmp_path) as w:
+        switched_and_dead(w)
+        w.sick["v1"] = 503
+        abort(SHOP, w.s)
+        assert (w.serving, w.active) == ("v2", "v2")
+
+
+def test_a_switched_one_that_does_not_answer_is_taken_back(tmp_path: Path) -> None:
+    with world(tmp_path) as w:
+        switched_and_dead(w)
+        w.sick["v2"] = 503
+        settle(w)
+        assert (w.serving, w.active) == ("v1", "v1")
+        assert "v2" not in w.containers()
+
+
+def test_when_neither_answers_nothing_is_touched_and_a_person_must_look(tmp_path: Path) -> None:
+    with world(tmp_path) as w:
+        switched_and_dead(w)
+        w.sick.update(v1=503, v2=503)
+        before = w.containers()
+        settle(w)
+        assert (w.containers(), w.serving, w.active) == (before, "v2", "v1")
+        assert w.ledger.deployments(SHOP)[0].phase is Phase.STUCK
+        w.sick.clear()
+        assert w.rollback("v1").target == "v1"
+        assert (w.serving, w.active) == ("v1", "v1")
+
+
+def test_a_removal_that_died_can_be_typed_again(tmp_path: Path) -> None:
+    for acts in range(30):
+        home = tmp_path / f"{acts}"
+        home.mkdir()
+        with world(home) as w:
+            w.upgraded("v1", "v2")
+            died = die_in(w, partial(remove_app, SHOP, wish=YES), acts)
+            if w.ledger.find_app(SHOP):
+                w.use(remove_app)
+            assert (w.ledger.apps(), w.engine.containers(), w.traffic.routes(), w.guard.routes) == ([], [], {}, set())
+            assert w.ledger.table(bridged=True).backends == ()
+        if not died:
+            return
+    pytest.fail("it never came to its end")
