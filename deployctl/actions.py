@@ -165,7 +165,12 @@ def stop_container(walk: Walk, step: Step) -> str:
     s.ledger.set_instance(instance.app, instance.release, routed=False, beside=False)
     s.traffic.sync()
     started = s.clock.now()
-    s.engine.ensure_stopped(_id(instance), grace=release.bundle.stop_grace)
+    try:
+        s.engine.ensure_stopped(_id(instance), grace=release.bundle.stop_grace)
+    except DeployctlError:  # it still runs as far as we know: a rollback to it must stay possible
+        s.ledger.set_instance(instance.app, instance.release, routed=instance.routed, beside=instance.beside)
+        s.traffic.sync()
+        raise
     if s.clock.now() - started >= release.bundle.stop_grace:
         walk.warn(f"{release.version} did not end within stop_grace ({release.bundle.stop_grace:g} s) and was killed")
     return ""

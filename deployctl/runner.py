@@ -177,8 +177,10 @@ def revert(walk: Walk, undos: Mapping[StepKind, Undo], cause: BaseException) -> 
         try:
             undo(walk, step)
         except DeployctlError as e:
-            failed = failed or step.kind is StepKind.SWITCH
             cause.add_note(f"could not take back “{step.sentence}”: {e.message}")
+            if step.kind is StepKind.SWITCH:
+                failed = True
+                break  # what gets the traffic stays
     walk.phase = advance(walk.phase, "failed")
     evidence = cause.details if isinstance(cause, DeployctlError) else []
     _close(walk, advance(walk.phase, "failed" if failed else "reverted"), error=_said(cause), evidence=evidence)

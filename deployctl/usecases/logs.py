@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from deployctl.domain.names import AppName, Version
 from deployctl.errors import Invalid, NotFound
 from deployctl.ports import LogLine, Services
-from deployctl.usecases.observe import observe, require_release
+from deployctl.usecases.observe import observe, require_engine, require_release
 
 
 def logs(app: AppName, version: Version | None, s: Services, *, tail: int = 100, since: float | None = None,
@@ -27,6 +27,7 @@ def logs(app: AppName, version: Version | None, s: Services, *, tail: int = 100,
     if not named:
         raise NotFound(f"{app} {version or ''}".strip() + " has no container, so there are no logs",
                        remedy=[f"deployctl history {app}"])
+    require_engine(facts)
     if tail < 0:
         raise Invalid("-n must be 0 or more")
     streams = (

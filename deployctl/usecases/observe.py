@@ -57,6 +57,12 @@ def look_at_containers(
     )
 
 
+def require_engine(facts: Facts) -> None:
+    """Raise EngineUnavailable when the engine did not answer: what must be stopped or started then waits for it."""
+    if facts.engine_away:
+        raise EngineUnavailable(facts.engine_away, remedy=["sudo systemctl start docker", "deployctl doctor"])
+
+
 def at_home(instance: Instance, seen: ContainerFacts) -> bool:
     """Tell whether the running container has the address that was leased to it."""
     return not seen.addresses or instance.address in seen.addresses.values()

@@ -8,7 +8,7 @@ from deployctl.errors import ConfirmationNeeded
 from deployctl.ports import Services
 from deployctl.usecases.lease import lease
 from deployctl.usecases.move import walk_plan
-from deployctl.usecases.observe import observe
+from deployctl.usecases.observe import observe, require_engine
 from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Done, Preview
 from deployctl.usecases.wish import Wish, require_revision
@@ -26,6 +26,7 @@ def prune(app: AppName, s: Services, *, wish: Wish = Wish()) -> Done:
         sentences = tuple(step.sentence for step in plan.steps)
         if not wish.confirmed:
             raise ConfirmationNeeded("; ".join(sentences).capitalize() + ". Go on?")
+        require_engine(facts)
         walk_plan(plan, facts, s, token=token, wish=wish)
         return Done("Prune", app, f"{app} is pruned", sentences)
 

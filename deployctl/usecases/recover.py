@@ -60,7 +60,8 @@ def _rebuilt(opened: Deployment, facts: Facts, s: Services, token: int) -> Walk:
     holds = holds_of(plan, facts)
     return Walk(plan, replace(facts, app=before), opened, s, token, wishes=facts.app, held=holds.held,
                 lifted=holds.lifted, begun=begun, settled=settled, seq=len(rows), phase=opened.phase,
-                promoted=opened.phase is Phase.DRAINING, recovering=True, switched=any(step.kind is StepKind.SWITCH for step in begun))
+                promoted=opened.phase is Phase.DRAINING, recovering=True,
+                switched=any(step.kind is StepKind.SWITCH for step in begun))
 
 
 def _retired(walk: Walk) -> str:

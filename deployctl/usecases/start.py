@@ -13,6 +13,7 @@ from deployctl.usecases.observe import observe
 from deployctl.usecases.prepare import prepare
 from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Done, Preview
+from deployctl.usecases.rollback import require_reachable
 from deployctl.usecases.wish import Wish, require_revision
 
 
@@ -32,6 +33,7 @@ def start(app: AppName, version: Version, s: Services, *, wish: Wish = Wish(), i
         release = facts.releases[number]
         if facts.is_warm(number):
             return _done(app, release.version, facts.instances[number].host_port, changed=False)
+        require_reachable(facts, release)
         plan = plan_start(facts, release)
         walk_plan(plan, facts, s, token=token, wish=wish, wishes=wishes)
         if number not in {facts.app.active, facts.serving}:

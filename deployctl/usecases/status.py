@@ -67,12 +67,19 @@ def _ask_all(instances: Sequence[Instance], releases: Mapping[tuple[AppName, int
     for instance in instances:
         release = releases[instance.app, instance.release]
         container = (seen.containers or {}).get(instance.container or "")
-        if release and instance.routed and (seen.containers is None or (container and container.running)):
+        if release and instance.routed and _may_ask(release, container, engine=seen.containers is not None):
             jobs[instance.app, instance.release] = (release, instance, apps[instance.app], container)
     if not jobs:
         return {}
     with ThreadPoolExecutor(min(PROBERS, len(jobs))) as pool:
         return dict(zip(jobs, pool.map(lambda job: _ask(job[0], job[1], job[2], job[3], s), jobs.values()), strict=True))
+
+
+def _may_ask(release: Release, container: ContainerFacts | None, *, engine: bool) -> bool:
+    """Tell whether a question makes sense: the container runs, or the engine is away and the probe does not need it."""
+    if engine:
+        return container is not None and container.running
+    return release.bundle.probe.kind in {ProbeKind.HTTP, ProbeKind.TCP}
 
 
 def _ask(release: Release, instance: Instance, app: App, container: ContainerFacts | None, s: Services) -> Answer:

@@ -10,7 +10,7 @@ from deployctl.errors import ConfirmationNeeded
 from deployctl.ports import Services
 from deployctl.usecases.lease import lease
 from deployctl.usecases.move import walk_plan
-from deployctl.usecases.observe import observe, require_release
+from deployctl.usecases.observe import observe, require_engine, require_release
 from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Done, Preview
 from deployctl.usecases.wish import Wish, require_revision
@@ -28,6 +28,7 @@ def stop(app: AppName, version: Version, s: Services, *, wish: Wish = Wish()) ->
         active = release.number == facts.app.active
         if active and not wish.confirmed:
             raise ConfirmationNeeded(f"{version} serves all traffic of {app}: afterwards visitors get 503. Stop it?")
+        require_engine(facts)
         walk_plan(plan_stop(facts, release), facts, s, token=token, wish=wish)
         now = f"{app} serves nobody: visitors get 503" if active else f"{facts.version(facts.app.active)} serves as before"
         return Done("Stop", app, f"{app} {version} is stopped, its container is kept; {now}",

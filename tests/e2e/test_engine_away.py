@@ -67,9 +67,10 @@ def test_a_warm_version_is_rolled_back_to_without_the_engine(town: Cli, without:
     assert visitors.count.lost == 0
 
 
-def test_a_version_that_must_be_started_is_refused(town: Cli, without: dict[str, str]) -> None:
+def test_what_must_be_started_or_stopped_is_refused(town: Cli, without: dict[str, str]) -> None:
     for words in (("rollback", "shop", "v3", "-y"), ("start", "shop", "v3"), ("upgrade", "shop", "v3"),
-                  ("upgrade", "shop", "v1"), ("stop", "shop", "v1")):
+                  ("upgrade", "shop", "v1"), ("stop", "shop", "v1"), ("stop", "shop", "v2", "-y"),
+                  ("app", "remove", "shop", "-y")):
         began = time.monotonic()
         ran = town.refused(7, *words, env=without)
         assert time.monotonic() - began < AT_ONCE, words

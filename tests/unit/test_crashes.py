@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,7 @@ def require_settled(w: World, ends: tuple[str | None, ...]) -> None:
 def require_history(w: World) -> None:
     changes = w.ledger.changes(SHOP)
     assert [c.revision for c in changes] == list(range(len(changes), 0, -1))
-    assert all(after.source == before.target for after, before in zip(changes, changes[1:], strict=False))
+    assert all(after.source == before.target for after, before in pairwise(changes))
 
 
 @pytest.mark.parametrize("name", STORIES)
@@ -205,9 +206,10 @@ def switched_and_dead(w: World) -> None:
         life.acts = 0
         return switched
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Died):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(w.traffic, "switch", switch_and_die)
-        upgrade(SHOP, V2, s)
+        with pytest.raises(Died):
+            upgrade(SHOP, V2, s)
     w.ledger.db.execute("update leases set pid_start = -1")
 
 

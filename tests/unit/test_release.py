@@ -37,7 +37,7 @@ OTHER: dict[str, Any] = {
     "working_dir": "/srv", "env": (("MODE", "sale"),), "stop_signal": "SIGQUIT", "stop_grace": 11.0, "init": True,
     "resources": Resources(memory=2**20), "log": LogCap(max_file=9), "probe": Probe(rise=9),
 }  # fmt: skip
-NAMING = {"image": "mirror/shop:v1", "repo_digest": "acme/shop@sha256:" + "c" * 64}
+NAMING: dict[str, Any] = {"image": "mirror/shop:v1", "repo_digest": "acme/shop@sha256:" + "c" * 64}
 
 
 @given(BUNDLES)
