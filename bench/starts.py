@@ -38,7 +38,7 @@ def _upgrade_overhead(world: World, number: int) -> float:
     world.run("upgrade", name, "v1")
     ran = world.run("upgrade", name, "v2")
     boot = sum(step["ms"] for step in ran.answer["steps"] if step["kind"] in {"create", "start", "health"})
-    return ran.ms - boot
+    return float(ran.ms - boot)
 
 
 def _wall(*command: str) -> float:

@@ -78,10 +78,11 @@ def start_container(walk: Walk, step: Step) -> str:
 def prove_healthy(walk: Walk, step: Step) -> str:
     """Pass the health gate: the whole trial, or one good answer of a release that is warm."""
     s, release = walk.services, _release(walk, step)
-    trial = Trial(release, _instance(walk, step), s, walk.check, active=_active(walk),
+    warm = walk.facts.is_warm(step.release)
+    trial = Trial(release, _instance(walk, step), s, walk.check, active=_active(walk), just_seen=warm,
                   engine_away=walk.facts.engine_away is not None)
     try:
-        text = trial.quick() if walk.facts.is_warm(step.release) else trial.until_ready()
+        text = trial.quick() if warm else trial.until_ready()
     except NotHealthy as e:
         walk.keep_failed = True
         s.ledger.mark_failed(release.app, release.number, why=e.message)

@@ -27,6 +27,7 @@ class Trial:
     services: Services
     check: Callable[[], None]
     active: Release | None = None
+    just_seen: bool = False  # running at its own address, a moment ago: the first question need not ask that again
     engine_away: bool = False  # known already: do not wait for it again
     transcript: Transcript = field(default_factory=Transcript)
     last: Answer | None = None
@@ -100,7 +101,8 @@ class Trial:
     def _look(self) -> None:
         """Read the container from the engine. An engine that is away leaves only the probe's word."""
         inside = self.probe.kind in {ProbeKind.EXEC, ProbeKind.DOCKER}
-        if self.engine_away and not inside:
+        if (self.engine_away or self.just_seen) and not inside:
+            self.just_seen = False
             return
         try:
             seen = self.services.engine.find_container(self.instance.container or self.instance.name)

@@ -11,7 +11,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +70,12 @@ class HaproxyHome:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.sockets != self.folder:
             _ensure_ours(self.sockets)
+
+    def remove_short_folder(self) -> None:
+        """Take the sockets' own folder away, if there is one and nothing lies in it any more."""
+        if self.sockets != self.folder:
+            with suppress(OSError):
+                self.sockets.rmdir()
 
     def named_in(self, command: list[str]) -> bool:
         """Tell whether that command line is the one of this home's HAProxy."""

@@ -113,6 +113,7 @@ class HaproxyProcess:
                 break
         for leftover in (self._home.pid, self._home.worker, self._home.master):
             leftover.unlink(missing_ok=True)
+        self._home.remove_short_folder()
 
     def _wait_until_gone(self) -> bool:
         deadline = self._clock.now() + PATIENCE

@@ -27,9 +27,9 @@ class HaproxyRuntime:
     def find_entry(self, name: str, key: str) -> str | None:
         return answers.parse_entry(self._ask(wire.get_entry(name, key)))
 
-    def put_entry(self, name: str, key: str, value: str | None) -> None:
+    def put_entry(self, name: str, key: str, value: str | None, *, was: str | None) -> None:
         """Set, add or (None) remove one entry. SwitchRefused when HAProxy does not say the same afterwards."""
-        said = self._change(name, key, value, was=self.find_entry(name, key))
+        said = self._change(name, key, value, was=was)
         found = self.find_entry(name, key)
         if found != value:
             raise SwitchRefused(

@@ -56,19 +56,28 @@ class HaproxyTraffic(Traffic):
         """Move the app's traffic. On any failure the former route is put back, in the file and in HAProxy."""
         value = None if to is None else str(wire.require_number(to))
         with self._locked():
-            self._upkeep.ensure_up()
-            if to is not None:
-                self._require_servable(wire.server_name(app, to))
-            was = self._runtime.find_entry(wire.ROUTE, wire.require_app(app))
+            if not self._upkeep.looks_up():
+                self._upkeep.ensure_up()
+            try:
+                was = self._ready_to_move(app, to)
+            except ProxyUnavailable:  # it looked alive and is not
+                self._upkeep.ensure_up()
+                was = self._ready_to_move(app, to)
             ms = self._move(app, value, was=was)
         return Switched(ms=ms, was=first_release(was or ""), now=to)
+
+    def _ready_to_move(self, app: AppName, to: int | None) -> str | None:
+        """Return the app's route, once HAProxy has the server that is to serve."""
+        if to is not None:
+            self._require_servable(wire.server_name(app, to))
+        return self._runtime.find_entry(wire.ROUTE, wire.require_app(app))
 
     def _move(self, app: str, value: str | None, *, was: str | None) -> float:
         began = self._clock.now()
         routes = self._routes_on_disk()
         try:
             self._write_route(routes, app, value)
-            self._runtime.put_entry(wire.ROUTE, app, value)
+            self._runtime.put_entry(wire.ROUTE, app, value, was=was)
         except BaseException as e:
             self._put_back(routes, app, was, cause=e)
             raise
@@ -85,7 +94,7 @@ class HaproxyTraffic(Traffic):
     def _put_back(self, routes: dict[str, str], app: str, was: str | None, *, cause: BaseException) -> None:
         try:
             self._write_route(routes, app, was)
-            self._runtime.put_entry(wire.ROUTE, app, was)
+            self._runtime.put_entry(wire.ROUTE, app, was, was=self._runtime.find_entry(wire.ROUTE, app))
         except (DeployctlError, OSError) as e:
             cause.add_note(f"could not put the former route of {app} back: {e}")
 

@@ -27,6 +27,10 @@ class HaproxyUpkeep:
     ) -> None:  # fmt: skip
         self._home, self._process, self._runtime, self._files, self._table = home, process, runtime, files, table
 
+    def looks_up(self) -> bool:
+        """Tell whether everything that belongs to a living HAProxy is there; whether it answers is not asked."""
+        return self._home.master.exists() and self._home.pid.exists() and self._files.complete()
+
     def ensure_up(self) -> bool:
         """Return True when it had to be started."""
         self._revive_master_socket()

@@ -37,6 +37,7 @@ class Connection:
             self.raw.row_factory = sqlite3.Row
             self.raw.execute("pragma foreign_keys = on")
         self.path = path
+        self._durable: bool | None = None  # what the connection was told last
         self._utils: Database | None = None
 
     @property
@@ -67,7 +68,7 @@ class Connection:
         if self.raw.in_transaction:
             yield
             return
-        self.execute("pragma synchronous = full" if durable else "pragma synchronous = normal")
+        self._flush_at_commit(durable)
         self.execute("begin immediate")
         try:
             yield
@@ -76,6 +77,11 @@ class Connection:
             if self.raw.in_transaction:
                 self.raw.execute("rollback")
             raise
+
+    def _flush_at_commit(self, durable: bool) -> None:
+        if durable is not self._durable:
+            self.execute("pragma synchronous = full" if durable else "pragma synchronous = normal")
+            self._durable = durable
 
     def close(self) -> None:
         self.raw.close()

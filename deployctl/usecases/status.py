@@ -121,9 +121,10 @@ def _view(app: App, instances: Sequence[Instance], releases: Mapping[tuple[AppNa
     active = next((v for v in views if v.release == serving), None)
     deployment = None
     if opened:
+        to = None if opened.target is None else s.ledger.find_release(app.name, opened.target)
         deployment = {"id": opened.id, "kind": opened.kind, "phase": str(opened.phase), "by": opened.actor,
                       "since": opened.started_at, "interrupted": lease is None,
-                      "to": next((v.version for v in views if v.release == opened.target), None)}
+                      "to": to.version if to else None}
     return AppView(
         app=app.name, address=app.address, hosts=app.hosts, revision=app.revision,
         state=_state(active, serving, changes=bool(changes), deploying=bool(lease and opened), seen=seen),

@@ -29,7 +29,7 @@ from tests import homes, support
 PROGRAM = Path(sys.executable).with_name("deployctl")
 PATIENCE = 90.0  # seconds for one command
 RATE = 50.0  # visitors a second
-QUICK = {"health": {"path": "/healthz", "deadline": "3s"}, "stop_grace": "3s", "drain": "5s"}
+QUICK = {"health": {"path": "/healthz", "rise": 1, "deadline": "5s"}, "stop_grace": "3s", "drain": "5s"}
 
 Table = Mapping[str, Any]
 

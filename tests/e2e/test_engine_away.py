@@ -46,14 +46,12 @@ def town(cli: Cli) -> Cli:
 @pytest.fixture(params=WAYS)
 def without(request: pytest.FixtureRequest, tmp_path: Path, town: Cli) -> Iterator[dict[str, str]]:
     """The environment of the one command; afterwards the town is as it was."""
-    before = {app: (town.active(app), town.app(app)["revision"]) for app in ("shop", "inside")}
     with away(tmp_path, request.param) as env:
         yield env
-    for app, (version, revision) in before.items():
-        assert town.active(app) == town.get(app).version == version
-        if town.app(app)["revision"] != revision:
-            assert town.app(app)["revision"] == revision + 2, "there and back"
-        assert town.app(app)["deployment"] is None
+    for seen in town.do("status")["apps"]:
+        assert (seen["active"]["version"], seen["standby"]["version"], seen["standby"]["warm"]) == ("v2", "v1", True)
+        assert (seen["state"], seen["deployment"]) == ("healthy", None)
+        assert town.route(seen["app"]) == town.written_route(seen["app"]) == seen["active"]["release"]
 
 
 def test_a_warm_version_is_rolled_back_to_without_the_engine(town: Cli, without: dict[str, str]) -> None:

@@ -280,7 +280,7 @@ def test_a_dry_run_of_an_app_that_is_not_deployed_makes_nothing(shop: Cli) -> No
     plan = shop.do("upgrade", "planned", "v1", "-n")
     assert [step["kind"] for step in plan["steps"]][:4] == ["image", "network", "create", "start"]
     assert (shop.ledger(but=()), shop.objects(), shop.files()) == before
-    shop.refused(3, "upgrade", "planned", "v9", "-n")
+    shop.refused(3, "upgrade", "planned", "v99", "-n")
 
 
 # -- apps come and go -----------------------------------------------------------------------------------------------------

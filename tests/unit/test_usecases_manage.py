@@ -126,7 +126,8 @@ def test_stopping_what_serves_asks_first_and_then_serves_nobody(w: World) -> Non
     assert w.everything() == before
     w.use(stop, V2)
     assert (w.serving, w.active, w.containers()) == (None, None, {"v1": "running", "v2": "stopped"})
-    assert [(c.kind, c.source, c.target) for c in w.ledger.changes(SHOP)][0] == ("stop", 2, None)
+    last = w.ledger.changes(SHOP)[0]
+    assert (last.kind, last.source, last.target) == ("stop", 2, None)
 
 
 def test_stopping_what_does_not_run_does_nothing(w: World) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -173,8 +173,10 @@ def test_a_hold_does_not_keep_other_versions_away(w: World) -> None:
 def test_a_stale_revision_is_refused_and_nothing_is_done(w: World, expected: int) -> None:
     w.upgraded("v1")
     before = w.everything()
-    for verb in (lambda: w.upgrade("v2", if_revision=expected), lambda: w.rollback(if_revision=expected),
-                 lambda: w.undo(if_revision=expected)):
+    verbs: list[Callable[[], object]] = [
+        lambda: w.upgrade("v2", if_revision=expected), lambda: w.rollback(if_revision=expected),
+        lambda: w.undo(if_revision=expected)]
+    for verb in verbs:
         with pytest.raises(StateChanged, match=f"to v1 .revision 1, you expected {expected}") as refused:
             verb()
         assert refused.value.exit_code == 5
@@ -521,7 +523,9 @@ def test_a_second_person_is_told_who_is_at_it_and_nothing_is_done(w: World, tmp_
     taken = w.ledger.take_lease(SHOP, holder="ci (cli)", verb="upgrade", at=w.clock.utc())
     assert isinstance(taken, int)
     before = w.everything()
-    for verb in (lambda: w.upgrade("v3"), w.rollback, w.undo, lambda: w.use(prune), lambda: w.use(stop, V1)):
+    verbs: list[Callable[[], object]] = [
+        lambda: w.upgrade("v3"), w.rollback, w.undo, lambda: w.use(prune), lambda: w.use(stop, V1)]
+    for verb in verbs:
         with pytest.raises(LeaseHeld, match=r"shop is busy: ci \(cli\) runs upgrade since .* \(pid ") as busy:
             verb()
         assert "deployctl abort shop" in busy.value.remedy
@@ -542,7 +546,8 @@ def test_who_may_wait_gets_its_turn(w: World) -> None:
 
 def test_every_verb_gives_the_lease_back_whatever_happens(w: World) -> None:
     w.upgraded("v1")
-    for verb in (lambda: w.upgrade("v99"), w.rollback, w.undo):
+    verbs: list[Callable[[], object]] = [lambda: w.upgrade("v99"), w.rollback, w.undo]
+    for verb in verbs:
         with pytest.raises(DeployctlError):
             verb()
         assert w.ledger.find_lease(SHOP) is None
