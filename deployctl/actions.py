@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from deployctl.domain.plan import Kind, Step, StepKind
-from deployctl.domain.release import Change, Instance, Policy, Release
+from deployctl.domain.release import Change, Hold, Instance, Release
 from deployctl.errors import DeployctlError, EngineRefused, NotFound, NotHealthy, RevertedAfterSwitch, SwitchRefused
 from deployctl.labels import common_labels, container_labels, container_name, keep_tag
 from deployctl.ports import ContainerSpec, NetworkSpec
@@ -87,6 +87,7 @@ def prove_healthy(walk: Walk, step: Step) -> str:
         walk.keep_failed = True
         s.ledger.mark_failed(release.app, release.number, why=e.message)
         raise
+    walk.restarts = trial.restarts
     if not release.proven_at or release.failure:
         s.ledger.mark_proven(release.app, release.number, at=s.clock.utc())
     return text
@@ -115,12 +116,15 @@ def switch_traffic(walk: Walk, step: Step) -> str:
 
 def watch_candidate(walk: Walk, step: Step) -> str:
     release = _release(walk, step)
-    trial = Trial(release, _instance(walk, step), walk.services, walk.check, active=_active(walk))
+    trial = Trial(release, _instance(walk, step), walk.services, walk.check, active=_active(walk), restarts=walk.restarts)
     try:
-        return trial.watch(_policy(walk).watch)
+        return trial.watch(walk.policy.watch)
     except NotHealthy as e:
         walk.keep_failed = True
-        walk.services.ledger.mark_failed(release.app, release.number, why=e.message)
+        s = walk.services
+        s.ledger.mark_failed(release.app, release.number, why=e.message)
+        s.ledger.set_hold(release.app, release.version, release.digest,
+                          Hold(s.clock.utc(), s.actor, "failed under traffic and went back by itself"))
         back = RevertedAfterSwitch(f"{release.version} failed under traffic: {e.message} Traffic went back by itself.",
                                    remedy=e.remedy)
         back.details = e.details
@@ -150,7 +154,7 @@ def _refresh_previews(walk: Walk) -> None:
 # -- retiring ---------------------------------------------------------------------------------------------------------
 def drain(walk: Walk, step: Step) -> str:
     """Wait until nobody is served by that release any more, at most the app's drain time; then close the rest."""
-    s, app, within = walk.services, walk.plan.app, _policy(walk).drain
+    s, app, within = walk.services, walk.plan.app, walk.policy.drain
     end = s.clock.now() + within
     while open_requests := s.traffic.in_flight(app, step.release):
         if s.clock.now() >= end:
@@ -301,11 +305,6 @@ def _instance(walk: Walk, step: Step) -> Instance:
 
 def _id(instance: Instance) -> str:
     return instance.container or instance.name
-
-
-def _policy(walk: Walk) -> Policy:
-    """Return what the plan was made by: the file's wishes of this very deployment, else the ledger's."""
-    return (walk.wishes or walk.facts.app).policy
 
 
 def _active(walk: Walk) -> Release | None:

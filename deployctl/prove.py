@@ -36,7 +36,7 @@ class Trial:
     last_bad: str = ""
     proven: bool = False
     seen: ContainerFacts | None = None
-    restarts: int = 0
+    restarts: int | None = None  # what counts as none: as many as there were at the first look
     started: float = 0.0
 
     @property
@@ -112,8 +112,7 @@ class Trial:
             return
         if seen is None:
             raise NotHealthy(f"the container of {self.release.version} was removed by somebody")
-        if self.seen is None:
-            self.restarts = seen.restarts
+        self.restarts = seen.restarts if self.restarts is None else self.restarts
         self.seen = seen
         if not seen.running or seen.restarts > self.restarts:
             raise self.failure()
@@ -162,7 +161,7 @@ class Trial:
             status=self.last.status if self.last else None, location=self.last.location if self.last else None,
             seconds=self.services.clock.now() - self.started,
             running=bool(seen and seen.running), exit_code=seen.exit_code if seen else None,
-            oom_killed=bool(seen and seen.oom_killed), restarted=bool(seen and seen.restarts > self.restarts),
+            oom_killed=bool(seen and seen.oom_killed), restarted=bool(seen and seen.restarts > (self.restarts or 0)),
             health_output=seen.health_output if seen else "",
             listening=tuple(self.services.guard.listening(seen.pid)) if seen and seen.pid else (),
             logs=tuple(last_lines(self.services, self.instance)),

@@ -41,6 +41,7 @@ class Walk:
     revision: int = 0
     done: list[tuple[Step, float, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    restarts: int | None = None  # of the candidate's container when it was proven
     keep_failed: bool = False  # the failure is the candidate's own: its container stays for inspection
     settled: frozenset[tuple[StepKind, int]] = frozenset()  # steps that were finished before a crash
     recovering: bool = False  # after a crash: whoever asked it to stop has been heard already
@@ -136,7 +137,7 @@ def take(walk: Walk, step: Step, actions: Mapping[StepKind, Act]) -> None:
     try:
         text = actions[step.kind](walk, step)
     except BaseException as e:
-        _finish(walk, step, started, ok=False, text=str(e) or type(e).__name__)
+        _finish(walk, step, started, ok=False, text=_said(e))
         raise
     _finish(walk, step, started, ok=True, text=text)
 
@@ -206,7 +207,7 @@ def _passed_over(walk: Walk, cause: BaseException) -> bool:
 
 
 def _said(cause: BaseException) -> str:
-    return str(cause) or type(cause).__name__
+    return "interrupted" if isinstance(cause, KeyboardInterrupt) else str(cause) or type(cause).__name__
 
 
 def _close(walk: Walk, phase: Phase, *, error: str | None = None, evidence: list[str] | None = None) -> None:

@@ -52,20 +52,22 @@ def change(session: Session, words: Words, act: Callable[[Asked], Moved | Done],
             preview = foresee(asked)
             answer(session, preview)
             return 10 if exit_code and preview.plan.steps else 0
-        done = confirmed(session, lambda sure: act(replace(asked, wish=replace(wish, confirmed=sure))))
+        done = confirmed(session, lambda sure, revision: act(replace(asked, wish=replace(
+            wish, confirmed=sure, if_revision=wish.if_revision if revision is None else revision))))
     answer(session, done)
     return 0
 
 
-def confirmed(session: Session, act: Callable[[bool], T]) -> T:
-    """Act; when the use case asks a question, put it to the person and act again after a yes."""
+def confirmed(session: Session, act: Callable[[bool, int | None], T]) -> T:
+    """Act; when the use case asks a question, put it to the person and act again after a yes, at that revision only."""
     try:
-        return act(session.yes)
+        return act(session.yes, None)
     except ConfirmationNeeded as question:
         if not session.may_ask:
             raise
         _require_yes(session, question)
-    return act(True)
+        revision = question.revision
+    return act(True, revision)
 
 
 def _require_yes(session: Session, question: ConfirmationNeeded) -> None:

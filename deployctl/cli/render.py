@@ -26,13 +26,20 @@ def _headline(moved: Moved) -> str:
     confirmed = "confirmed by HAProxy" if moved.confirmed else "HAProxy did not confirm it"
     if moved.kind == "Upgrade":
         sure = "" if moved.confirmed else f", {confirmed}"
-        return (f"{moved.target} serves 100 % of {moved.app}. Ready in {took(moved.total_ms)}, "
+        return (f"{moved.target} serves 100 % of {moved.app}. Ready in {took(_ready_ms(moved))}, "
                 f"switched in {took(moved.switch_ms)}{sure}, {_failed(moved)} during the switch.")
     return (f"{moved.app} is back on {moved.target}{colour}. Switched in {took(moved.switch_ms)}, {confirmed}, "
             f"{_failed(moved)}. Revision {moved.revision}.")
 
 
+def _ready_ms(moved: Moved) -> float:
+    """Return what it took until it served: what retired afterwards kept nobody waiting."""
+    return moved.total_ms - sum(step.ms for step in moved.steps if step.kind in {"drain", "stop", "prune"})
+
+
 def _failed(moved: Moved) -> str:
+    if moved.failed_requests is None:
+        return "failed requests were not counted"
     return f"{moved.failed_requests} request{'' if moved.failed_requests == 1 else 's'} failed"
 
 

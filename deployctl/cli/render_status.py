@@ -25,15 +25,19 @@ def _troubles(view: StatusView, look: Look) -> list[str]:
 
 def _notes(app: AppView, look: Look) -> list[str]:
     lines = [f"{look.warn} {note}" for note in app.notes]
-    if app.state in {"degraded", "down"} and app.standby and app.standby.warm and not look.quiet:
-        lines.append(f"  Back to {app.standby.version}: deployctl rollback {app.app}")
+    if app.state in {"degraded", "down"} and app.back and not look.quiet:
+        lines.append(f"  Back to {app.back}{'' if app.back_warm else ' (it must boot)'}: deployctl rollback {app.app}")
     return lines
 
 
 def _way_back(app: AppView, look: Look) -> list[str]:
-    if look.quiet or not (app.standby and app.standby.warm) or app.state in {"degraded", "down"}:
+    if look.quiet or app.state in {"degraded", "down"}:
         return []
-    return ["", f"Roll back to {app.standby.version} (under a second): deployctl rollback {app.app}"]
+    if app.back and app.back_warm:
+        return ["", f"Roll back to {app.back} (under a second): deployctl rollback {app.app}"]
+    if app.standby and app.standby.warm and app.standby.held:
+        return ["", f"{app.standby.version} is warm and on hold. The last change is taken back by: deployctl undo {app.app}"]
+    return []
 
 
 # -- all apps --------------------------------------------------------------------------------------------------

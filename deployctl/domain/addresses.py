@@ -82,3 +82,14 @@ def _or_none(make: Callable[[], T]) -> T | None:
         return make()
     except ValueError:
         return None
+
+
+def overlap(one: tuple[str, int], other: tuple[str, int]) -> bool:
+    """Tell whether two sockets could not listen on both: same port, same address or one that covers the other."""
+    from ipaddress import ip_address
+
+    if one[1] != other[1]:
+        return False
+    same_family = (":" in one[0]) == (":" in other[0])
+    any_of_its_family = any(ip_address(host).is_unspecified for host in (one[0], other[0]))
+    return one == other or "::" in (one[0], other[0]) or (same_family and any_of_its_family)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from itertools import combinations
 
-from deployctl.domain.addresses import write_address
+from deployctl.domain.addresses import overlap, write_address
 from deployctl.domain.app import AppSpec
 from deployctl.domain.names import AppName
 from deployctl.domain.server import ServerSpec
 from deployctl.errors import Invalid
 
-Address = tuple[str, int]
 Specs = Mapping[AppName, AppSpec]
 
 
@@ -58,12 +56,3 @@ def _with_server(app: AppName, spec: AppSpec, server: ServerSpec) -> Iterator[Cl
         yield Clash((app,), f"{key} is taken: proxy.http of config/server.toml is {http}, where host names are routed.")
     if low <= spec.listen[1] <= high:
         yield Clash((app,), f"{key} is inside ports.range of config/server.toml ({low}-{high}), kept for instances.")
-
-
-def overlap(one: Address, other: Address) -> bool:
-    """Tell whether two sockets could not listen on both: same port, same address or one that covers the other."""
-    if one[1] != other[1]:
-        return False
-    same_family = (":" in one[0]) == (":" in other[0])
-    any_of_its_family = any(ip_address(host).is_unspecified for host in (one[0], other[0]))
-    return one == other or "::" in (one[0], other[0]) or (same_family and any_of_its_family)

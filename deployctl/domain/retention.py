@@ -25,7 +25,8 @@ def retire(facts: Facts, *, active: int | None, left: int | None, keep_failed: i
     sound = [n for n in order if n not in failed]
     warm = [n for n in sound if facts.is_warm(n)][: policy.keep_warm]
     cold = [n for n in sound if n not in warm]
-    stop = [n for n in order if n in facts.running and n not in warm]
+    up = facts.running | {n for n in order if facts.instances[n].routed}  # one that restarts is not running, nor gone
+    stop = [n for n in order if n in up and n not in warm]
     wanted = {left, _goes_back_to(facts, active)}
     surplus = [n for n in (*cold[policy.keep_stopped :], *failed[keep_failed:]) if n not in wanted]
     return Retirement(tuple(stop), tuple(surplus), tuple(warm))

@@ -47,7 +47,7 @@ class DockerEngine:
         self._docker = DockerClient(spec, environ, sleep=sleep)
         self._home = home
         self._server_labels = dict(spec.labels)
-        self._soon = read_timeout
+        self._soon, self._at_ease = read_timeout, spec.engine_timeout
 
     @property
     def address(self) -> str:
@@ -58,14 +58,14 @@ class DockerEngine:
 
     # -- reads ----------------------------------------------------------------------------------------------------
     def info(self) -> EngineInfo:
-        return facts.engine_info(self._read("/info"), self._read("/version"), local=self._docker.local)
+        return facts.engine_info(self._read_at_ease("/info"), self._read_at_ease("/version"), local=self._docker.local)
 
     def find_image(self, reference: str) -> Image | None:
-        raw = self._find_image(reference, within=self._soon)
+        raw = self._find_image(reference, within=self._at_ease)
         return None if raw is None else facts.image_facts(raw)
 
     def networks(self) -> list[NetworkFacts]:
-        return [facts.network_facts(raw) for raw in self._read("/networks")]
+        return [facts.network_facts(raw) for raw in self._read_at_ease("/networks")]
 
     def find_container(self, container: str) -> ContainerFacts | None:
         return self._find(container, within=self._soon)
@@ -207,6 +207,9 @@ class DockerEngine:
         return execute(self._docker.sdk(), found.id, command, timeout=timeout, address=self.address)
 
     # -- shared ---------------------------------------------------------------------------------------------------
+    def _read_at_ease(self, path: str) -> Any:
+        return self._docker.reader.get(path, timeout=self._at_ease)
+
     def _read(self, path: str) -> Any:
         return self._docker.reader.get(path, timeout=self._soon)
 

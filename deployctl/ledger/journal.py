@@ -69,9 +69,6 @@ class JournalRows:
     def steps(self, deployment: int) -> list[Mapping[str, Any]]:
         return [dict(r) for r in self.db.execute("select * from steps where deployment = ? order by seq", [deployment])]
 
-    def set_phase(self, deployment: int, phase: Phase) -> None:
-        self.db.execute("update deployments set phase = ? where id = ?", [phase, deployment])
-
     def close_deployment(self, deployment: int, phase: Phase, *, at: str, error: str | None = None,
                          evidence: Sequence[str] = ()) -> None:
         """Write how it ended, once; `evidence` is the failure bundle: transcript, exit code, last log lines."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deployctl.domain.deployment import Phase
 from deployctl.domain.names import AppName
 from deployctl.errors import LeaseHeld
 from deployctl.ports import Services
@@ -29,6 +30,15 @@ def abort(app: AppName, s: Services, *, wish: Wish = Wish()) -> Done:
         s.clock.sleep(LOOK)
     with lease(app, "abort", s, wish) as token:
         recovered = recover(app, s, token)
+    return Done("Abort", app, _ended(app, s), (recovered,) if recovered else ())
+
+
+def _ended(app: AppName, s: Services) -> str:
+    """Return what became of it: it may have been past its switch, and then it was not stopped."""
+    last = next(iter(s.ledger.deployments(app, limit=1)), None)
+    what = f"what was under way for {app} ended"
+    if last and last.outcome:
+        taken_back = last.outcome == Phase.REVERTED
+        what = f"the {last.kind} of {app} was stopped" if taken_back else f"the {last.kind} of {app} had {last.outcome} already"
     serving = find_serving(app, s)
-    now = f"{serving['version']} serves" if serving else f"{app} serves nobody"
-    return Done("Abort", app, f"the deployment of {app} was stopped; {now}", (recovered,) if recovered else ())
+    return f"{what}; {serving['version']} serves" if serving else f"{what}; {app} serves nobody"

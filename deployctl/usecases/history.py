@@ -11,7 +11,8 @@ from deployctl.usecases.results import HistoryLine, HistoryView
 
 def history(app: AppName, s: Services, *, limit: int = 50) -> HistoryView:
     """Return the last changes of traffic and the last attempts that did not succeed, newest first."""
-    require_app(app, s)
+    if not s.ledger.changes(app, limit=1):
+        require_app(app, s)  # one that was removed keeps its history
     versions = {r.number: str(r.version) for r in s.ledger.releases(app)}
     lines = tuple(
         HistoryLine(c, _name(c.source, versions), _name(c.target, versions)) for c in s.ledger.changes(app, limit=limit)

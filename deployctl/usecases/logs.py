@@ -22,7 +22,8 @@ def logs(app: AppName, version: Version | None, s: Services, *, tail: int = 100,
     elif follow:
         numbers = [facts.app.active] if facts.app.active is not None else []
     else:
-        numbers = sorted(facts.running) or sorted(facts.instances)
+        active = {facts.app.active} if facts.app.active is not None else set()
+        numbers = sorted(facts.running | active) or sorted(facts.instances)
     named = {n: facts.instances[n] for n in numbers if n in facts.instances}
     if not named:
         raise NotFound(f"{app} {version or ''}".strip() + " has no container, so there are no logs",

@@ -74,14 +74,18 @@ def _versions(facts: Facts, number: int | None) -> tuple[str, ...]:
     return (version,) if version else ()
 
 
-def _counters(s: Services) -> dict[tuple[str, int], Counters]:
+def _counters(s: Services) -> dict[tuple[str, int], Counters] | None:
     try:
         return {(str(app), number): c for (app, number), c in s.traffic.counters().items()}
     except DeployctlError:
-        return {}
+        return None
 
 
-def _failed(before: dict[tuple[str, int], Counters], after: dict[tuple[str, int], Counters], plan: Plan) -> int:
-    """Return how many requests to the two releases got no valid answer meanwhile, by HAProxy's own count."""
+def _failed(before: dict[tuple[str, int], Counters] | None, after: dict[tuple[str, int], Counters] | None,
+            plan: Plan) -> int | None:
+    """Return how many requests to the two releases got no valid answer meanwhile, by HAProxy's own count; None when
+    it could not be asked."""
+    if before is None or after is None:
+        return None
     both = [(str(plan.app), n) for n in {plan.source, plan.target} if n is not None]
     return sum(max(0, after.get(r, Counters()).failed - before.get(r, Counters()).failed) for r in both)

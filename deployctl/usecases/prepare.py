@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from deployctl.domain.addresses import overlap
 from deployctl.domain.app_file import AppFile
 from deployctl.domain.image_ref import parse_image, require_allowed_registry
 from deployctl.domain.names import AppName, Version, parse_env_name, parse_env_value
@@ -43,7 +44,7 @@ def prepare(app: AppName, version: Version, s: Services, *, image: str | None = 
 
     Raises Invalid, NotFound, RegistryUnavailable, EngineUnavailable or a plain failure with its reason.
     """
-    file = s.app_file(app)
+    file = _file(app, s)
     reference = _reference(file, version, image, s)
     row = s.ledger.find_app(app)
     wanted = replace(row or _new_app(app, s), listen=file.listen, hosts=file.hosts, policy=file.policy)
@@ -57,7 +58,17 @@ def prepare(app: AppName, version: Version, s: Services, *, image: str | None = 
     release = known or Release(0, app, _next_number(app, s), version, bundle, s.clock.utc())
     sentence = f"{'pull' if pulled else 'find'} {reference}"
     return Candidate(wanted, release, (StepDone("image", sentence, round(ms, 3), found.digest[7:19]),),
-                     tuple(_remarks(found, file)))
+                     tuple(_remarks(found, file, row, wanted)))
+
+
+def _file(app: AppName, s: Services) -> AppFile:
+    try:
+        return s.app_file(app)
+    except NotFound as e:
+        if s.ledger.find_app(app) is None:
+            raise
+        raise NotFound(f"config/{app}.toml is missing, so there is nothing to deploy {app} from",
+                       remedy=["put the file back", f"deployctl init {app} --image IMAGE:TAG"]) from e
 
 
 def _reference(file: AppFile, version: Version, image: str | None, s: Services) -> str:
@@ -99,26 +110,39 @@ def _require_fit(image: Image, reference: str, app: AppName, file: AppFile, s: S
                       remedy=['use health.kind = "http" with a path, or "tcp"'])
 
 
-def _remarks(image: Image, file: AppFile) -> list[str]:
+def _remarks(image: Image, file: AppFile, row: App | None, wanted: App) -> list[str]:
     remarks = [f"The image declares a volume at {path}: each version gets its own empty one." for path in image.volumes]
     if image.ports and file.template.port not in image.ports:
         remarks.append(f"The image exposes {', '.join(map(str, image.ports))}; the app file says port = {file.template.port}.")
+    if row and row.address and row.address != wanted.address:
+        remarks.append(f"The stable address changes from {row.address} to {wanted.address}: nobody is served on the "
+                       "former one any more, and a rollback does not bring it back.")
     return remarks + list(file.warnings)
 
 
 def _require_free_listen(row: App | None, wanted: App, s: Services) -> None:
     """Raise when the stable address is somebody else's: another app's, or another program's."""
+    for other in s.ledger.apps():
+        if other.name != wanted.name:
+            _require_not_claimed(wanted, other)
     if wanted.listen is None or (row and row.listen == wanted.listen):
         return
-    for other in s.ledger.apps():
-        if other.name != wanted.name and other.listen == wanted.listen:
-            raise Invalid(f"listen = {wanted.address} belongs to the app {other.name}",
-                          remedy=[f"choose another address in config/{wanted.name}.toml"])
     host, port = wanted.listen
     if s.guard.port_taken(host, port):
         raise DeployctlError(f"the address {wanted.address} is taken by another program. Nothing was done.",
                              code="address_taken",
                              remedy=[f"ss -ltnp 'sport = :{port}'", f"choose another listen in config/{wanted.name}.toml"])
+
+
+def _require_not_claimed(wanted: App, other: App) -> None:
+    """Raise when the other app, as it is deployed now and whatever its file says by now, has the address or a name."""
+    shared = set(wanted.hosts) & set(other.hosts)
+    if wanted.listen and other.listen and overlap(wanted.listen, other.listen):
+        shared.add(wanted.address or "")
+    if shared:
+        raise Invalid(f"{', '.join(sorted(shared))} belongs to the app {other.name}, as it is deployed now",
+                      remedy=[f"choose another address in config/{wanted.name}.toml",
+                              f"or upgrade {other.name} first, once its file has given it up"])
 
 
 def _new_app(app: AppName, s: Services) -> App:

@@ -25,7 +25,7 @@ def prune(app: AppName, s: Services, *, wish: Wish = Wish()) -> Done:
             return Done("Prune", app, plan.summary, changed=False)
         sentences = tuple(step.sentence for step in plan.steps)
         if not wish.confirmed:
-            raise ConfirmationNeeded("; ".join(sentences).capitalize() + ". Go on?")
+            raise ConfirmationNeeded("; ".join(sentences).capitalize() + ". Go on?", revision=facts.app.revision)
         require_engine(facts)
         walk_plan(plan, facts, s, token=token, wish=wish)
         return Done("Prune", app, f"{app} is pruned", sentences)

@@ -31,7 +31,7 @@ class Moved:
     switch_ms: float
     total_ms: float
     confirmed: bool
-    failed_requests: int
+    failed_requests: int | None  # None: HAProxy could not be asked
     steps: tuple[StepDone, ...] = ()
     changed: bool = True
     colour: str | None = None
@@ -93,6 +93,8 @@ class AppView:
     notes: tuple[str, ...] = ()  # what a person should know: holds, drift, disagreement with HAProxy
     since: str | None = None
     hosts: tuple[str, ...] = ()
+    back: str | None = None  # version that `rollback` would go to; asked only for one app, or one in trouble
+    back_warm: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ def rollback(app: AppName, s: Services, *, version: Version | None = None, wish:
             return already(facts, target, Kind.ROLLBACK, s, started)
         require_reachable(facts, target)
         if not facts.is_warm(target.number) and not wish.confirmed:
-            raise ConfirmationNeeded(_cold_question(facts, target))
+            raise ConfirmationNeeded(_cold_question(facts, target), revision=facts.app.revision)
         plan = plan_move(facts, Kind.ROLLBACK, target)
         return move(plan, facts, s, token=token, wish=wish, started=started)
 

@@ -21,11 +21,10 @@ def start(app: AppName, version: Version, s: Services, *, wish: Wish = Wish(), i
     """Start the newest proven release of `version`; make the release from the app's file where there is none."""
     with lease(app, "start", s, wish) as token:
         recover(app, s, token)
-        wishes = None
         number = _known(app, version, s)
         if number is None:
             candidate = prepare(app, version, s, image=image).written(s)
-            number, wishes = candidate.release.number, candidate.wishes(observe(app, s).app)
+            number = candidate.release.number
             for remark in candidate.remarks:
                 s.report.warn(remark)
         facts = observe(app, s)
@@ -35,7 +34,7 @@ def start(app: AppName, version: Version, s: Services, *, wish: Wish = Wish(), i
             return _done(app, release.version, facts.instances[number].host_port, changed=False)
         require_reachable(facts, release)
         plan = plan_start(facts, release)
-        walk_plan(plan, facts, s, token=token, wish=wish, wishes=wishes)
+        walk_plan(plan, facts, s, token=token, wish=wish)  # the app's address is an upgrade's to change
         if number not in {facts.app.active, facts.serving}:
             s.ledger.set_instance(app, number, beside=True, failed=False)
         instance = s.ledger.find_instance(app, number)
@@ -48,6 +47,7 @@ def preview_start(app: AppName, version: Version, s: Services, *, wish: Wish = W
     number = _known(app, version, s)
     if number is not None:
         facts = observe(app, s)
+        require_revision(facts, wish)
         return Preview(plan_start(facts, facts.releases[number]))
     candidate = prepare(app, version, s, image=image, pull=False)
     facts = observe(app, s)

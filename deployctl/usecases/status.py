@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from deployctl.domain.facts import Facts
 from deployctl.domain.names import AppName
 from deployctl.domain.release import App, Change, Instance, ProbeKind, Release, Role
+from deployctl.domain.serving import find_previous
 from deployctl.domain.traffic import Counters
 from deployctl.errors import DeployctlError
 from deployctl.ports import Answer, ContainerFacts, Services
@@ -39,7 +41,19 @@ def status(s: Services, *, app: AppName | None = None) -> StatusView:
     releases = {(i.app, i.release): s.ledger.find_release(i.app, i.release) for i in instances}
     answers = _ask_all(instances, releases, seen, s)
     views = tuple(_view(a, [i for i in instances if i.app == a.name], releases, seen, answers, s) for a in apps)
+    views = tuple(_with_way_back(v, s) if app or v.state in {"degraded", "down"} else v for v in views)
     return StatusView(views, engine=seen.engine, proxy=seen.proxy)
+
+
+def _with_way_back(view: AppView, s: Services) -> AppView:
+    """Return the view with the version that `rollback` would choose; for every app of a list that would be dear."""
+    app = require_app(AppName(view.app), s)
+    releases = {r.number: r for r in s.ledger.releases(app.name)}
+    back = find_previous(Facts(app, releases, changes=tuple(s.ledger.telling_changes(app.name))))
+    if back is None:
+        return view
+    warm = any(v.release == back.number and v.health == "passing" for v in view.instances)
+    return replace(view, back=back.version, back_warm=warm)
 
 
 def _look(s: Services) -> _Seen:
@@ -202,12 +216,15 @@ def _standby(views: Sequence[InstanceView], changes: Sequence[Change], serving: 
 def _notes(app: App, serving: int | None, active: InstanceView | None, views: Sequence[InstanceView],
            interrupted: bool) -> list[str]:
     notes = []
+    if serving is None and app.active is None and app.revision:
+        notes.append(f"{app.name} serves nobody: visitors get 503 (deployctl history {app.name})")
     if serving != app.active:
         notes.append(f"HAProxy sends {app.name} to release {serving}, the ledger says {app.active}: "
                      "the next change settles it")
     if active and active.health != "passing":
         notes.append(f"{app.name}: {active.version} {active.said or 'is not running'}")
-    notes += [f"{app.name}: {v.version} is on hold (deployctl unhold {app.name} {v.version})" for v in views if v.held]
+    held = dict.fromkeys(v.version for v in views if v.held)
+    notes += [f"{app.name}: {version} is on hold (deployctl unhold {app.name} {version})" for version in held]
     if interrupted:
         notes.append(f"{app.name}: a deployment was interrupted; the next change finishes it or takes it back")
     return notes

@@ -23,11 +23,12 @@ def stop(app: AppName, version: Version, s: Services, *, wish: Wish = Wish()) ->
         facts = observe(app, s)
         require_revision(facts, wish)
         release = _running(facts, version)
-        if release.number not in facts.running:
+        if not _is_up(facts, release.number):
             return Done("Stop", app, f"{app} {version} is not running", changed=False)
         active = release.number == facts.app.active
         if active and not wish.confirmed:
-            raise ConfirmationNeeded(f"{version} serves all traffic of {app}: afterwards visitors get 503. Stop it?")
+            raise ConfirmationNeeded(f"{version} serves all traffic of {app}: afterwards visitors get 503. Stop it?",
+                                     revision=facts.app.revision)
         require_engine(facts)
         walk_plan(plan_stop(facts, release), facts, s, token=token, wish=wish)
         now = f"{app} serves nobody: visitors get 503" if active else f"{facts.version(facts.app.active)} serves as before"
@@ -43,6 +44,12 @@ def preview_stop(app: AppName, version: Version, s: Services, *, wish: Wish = Wi
 
 
 def _running(facts: Facts, version: Version) -> Release:
-    """Return the running release of that version, else the one that the version means."""
-    named = [facts.releases[n] for n in sorted(facts.running, reverse=True) if facts.version(n) == version]
-    return named[0] if named else require_release(facts, version)
+    """Return a running release of that version, one without traffic before the active one; else what it means."""
+    up = [n for n in facts.instances if _is_up(facts, n) and facts.version(n) == version]
+    named = sorted(up, key=lambda n: (n == facts.app.active, -n))
+    return facts.releases[named[0]] if named else require_release(facts, version)
+
+
+def _is_up(facts: Facts, number: int) -> bool:
+    """Tell whether it runs, or restarts just now: HAProxy still carries it then."""
+    return number in facts.running or (number in facts.instances and facts.instances[number].routed)

@@ -29,7 +29,7 @@ def undo(app: AppName, s: Services, *, wish: Wish = Wish()) -> Moved:
         require_reachable(facts, target)
         if not facts.is_warm(target.number) and not wish.confirmed:
             raise ConfirmationNeeded(f"{target.version} is not running: it must boot first, so this is not instant. "
-                                     f"Go back to {target.version}?")
+                                     f"Go back to {target.version}?", revision=facts.app.revision)
         plan = plan_move(facts, Kind.UNDO, target)
         return move(plan, facts, s, token=token, wish=wish, started=started)
 

@@ -61,11 +61,15 @@ def _facts(app: AppName, s: Services, candidate: Candidate) -> Facts:
 
 
 def _require_not_held(candidate: Candidate, s: Services) -> None:
-    """Raise OnHold when this very version and digest was rolled back; a new digest of the name may deploy."""
+    """Raise OnHold when this very bundle, or every bundle of its version and digest, was rolled back.
+
+    Another digest under the name may deploy; so may another bundle of an image that served well with one.
+    """
     mine = candidate.release
-    for known in s.ledger.releases(mine.app):
-        if known.hold and (known.version, known.digest) == (mine.version, mine.digest):
-            raise on_hold(known)
+    same = [r for r in s.ledger.releases(mine.app) if (r.version, r.digest) == (mine.version, mine.digest)]
+    held = [r for r in same if r.hold]
+    if held and (len(held) == len(same) or mine.number in {r.number for r in held}):
+        raise on_hold(held[0])
 
 
 def _apply_wishes(facts: Facts, candidate: Candidate, s: Services) -> None:

@@ -37,7 +37,7 @@ def app_json(app: AppView) -> Json:
         "app": app.app, "address": app.address, "hosts": list(app.hosts), "revision": app.revision, "state": app.state,
         "active": instance_json(app.active), "standby": instance_json(app.standby),
         "instances": [instance_json(i) for i in app.instances], "deployment": app.deployment, "since": app.since,
-        "notes": list(app.notes),
+        "notes": list(app.notes), "rollback": {"version": app.back, "warm": app.back_warm} if app.back else None,
     }
 
 

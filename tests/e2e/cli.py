@@ -137,12 +137,25 @@ class Cli:
         """Return the app as `status` tells it."""
         return dict(self.do("status", app)["apps"][0])
 
-    def active(self, app: str) -> str | None:
-        """Return the version that serves, once status, HAProxy and its file agree on the release."""
-        seen = self.app(app)["active"]
-        release = None if seen is None else seen["release"]
+    def settled(self, app: str) -> dict[str, Any]:
+        """Return the app as `status` tells it, which HAProxy and the file of its routes confirm."""
+        seen = self.app(app)
+        release = seen["active"] and seen["active"]["release"]
         assert self.route(app) == self.written_route(app) == release
+        return seen
+
+    def active(self, app: str) -> str | None:
+        """Return the version that serves, once status, HAProxy and its file agree."""
+        seen = self.settled(app)["active"]
         return None if seen is None else str(seen["version"])
+
+    def revision(self, app: str) -> int:
+        """Return it from the ledger itself."""
+        return int(self.rows("select revision from apps where name = ?", app)[0][0])
+
+    def rows(self, sql: str, *values: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self.home / "state/ledger.db")) as db:
+            return db.execute(sql, values).fetchall()
 
     def haproxy(self, command: str) -> str:
         """Ask HAProxy's worker itself, through its master where somebody has removed the worker's socket."""

@@ -51,7 +51,6 @@ def phase(shop: Cli) -> str | None:
 @pytest.fixture
 def untouched(shop: Cli) -> Iterator[Cli]:
     """Whatever a test cut short: visitors lost nothing, v2 serves, and no container, lease or open deployment is left."""
-    shop.app("shop")
     before, leases = shop.objects(), shop.ledger()["port_leases"]
     with shop.visitors("shop") as visitors:
         yield shop

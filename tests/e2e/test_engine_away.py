@@ -78,6 +78,7 @@ def test_what_must_be_started_or_stopped_is_refused(town: Cli, without: dict[str
         assert ran.told["error"]["remedy"]
 
 
+@pytest.mark.parametrize("without", ["gone", "hanging"], indirect=True)
 def test_a_probe_inside_the_container_needs_the_engine(town: Cli, without: dict[str, str]) -> None:
     ran = town.refused(7, "rollback", "inside", env=without)
     assert ran.told["serving"]["version"] == "v2"
@@ -96,6 +97,7 @@ def test_status_still_tells_who_serves(town: Cli, without: dict[str, str]) -> No
     assert town.run("doctor", env=without).code == 1
 
 
+@pytest.mark.parametrize("without", ["hanging"], indirect=True)
 def test_what_the_ledger_knows_needs_no_engine(town: Cli, without: dict[str, str]) -> None:
     assert town.do("history", "shop", env=without)["changes"]
     assert town.do("show", "shop", "v2", env=without)["proven_at"]

@@ -71,24 +71,24 @@ def require_every_switch_confirmed(town: Cli, app: str, moved: Sequence[dict[str
 
 
 def test_of_many_who_want_the_same_switch_at_once_exactly_one_gets_it(town: Cli) -> None:
-    revision = town.app("shop")["revision"]
+    revision = town.revision("shop")
     with town.visitors("shop", RATE) as visitors:
         asked = [town.begin("rollback", "shop", "--if-revision", str(revision), "--lock-wait", "30s") for _ in range(6)]
         ended = [town.ended(process) for process in asked]
         assert sorted(ran.code for ran in ended) == [0, 5, 5, 5, 5, 5], [str(ran) for ran in ended]
         assert {ran.told["error"]["code"] for ran in ended if ran.code} == {"state_changed"}
-        assert town.app("shop")["revision"] == revision + 1
+        assert town.revision("shop") == revision + 1
         town.do("undo", "shop")
     assert visitors.count.lost == 0
 
 
 def test_who_does_not_wait_is_told_who_is_busy(town: Cli) -> None:
     """Six at once without patience: whoever is refused did nothing, whoever is not has switched."""
-    before = town.app("blog")["revision"]
+    before = town.revision("blog")
     ended = [town.ended(process) for process in [town.begin("rollback", "blog") for _ in range(6)]]
     codes = [ran.code for ran in ended]
     assert set(codes) <= {0, 3, 6}, [str(ran) for ran in ended]
-    assert town.app("blog")["revision"] == before + sum(ran.code == 0 and ran.told["changed"] for ran in ended)
+    assert town.revision("blog") == before + sum(ran.code == 0 and ran.told["changed"] for ran in ended)
     for ran in ended:
         if ran.code == 6:
             assert "busy" in ran.message

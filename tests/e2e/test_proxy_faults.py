@@ -94,7 +94,7 @@ HARM: dict[str, Callable[[Cli], None]] = {
 
 @pytest.mark.parametrize("harm", HARM)
 def test_status_brings_the_traffic_back_to_where_it_was(town: Cli, harm: str) -> None:
-    revision = town.app("shop")["revision"]
+    revision = town.revision("shop")
     HARM[harm](town)
     told = town.do("status")
     assert told["proxy"] is None
@@ -105,7 +105,7 @@ def test_status_brings_the_traffic_back_to_where_it_was(town: Cli, harm: str) ->
     assert town.get("shop", X_Deployctl_Version="v2").version == "v2"
     assert len(town.masters()) == 1
     assert town.masters() == [int((town.home / "state/haproxy/haproxy.pid").read_text())]
-    assert town.app("shop")["revision"] == revision, "a repair is no change of traffic"
+    assert town.revision("shop") == revision, "a repair is no change of traffic"
 
 
 VERBS = {

@@ -39,9 +39,10 @@ def shop(cli: Cli, engine_url: str) -> Cli:
 def as_before(shop: Cli) -> Iterator[Cli]:
     """The shop, which a test leaves as it was: v2 serves, v1 is warm, nothing is on hold."""
     yield shop
-    seen = shop.app("shop")
-    assert (seen["active"]["version"], seen["standby"]["version"], seen["standby"]["warm"]) == ("v2", "v1", True)
-    assert not any(instance["held"] for instance in seen["instances"])
+    assert shop.route("shop") == shop.written_route("shop") == 2
+    rows = shop.rows("select r.number, i.routed, r.hold_at from releases r join instances i on i.app = r.app "
+                     "and i.release = r.number where r.app = 'shop' and r.number < 3")
+    assert rows == [(1, 1, None), (2, 1, None)]
 
 
 def require_shape(told: dict[str, Any], shape: dict[str, type]) -> None:
@@ -54,7 +55,7 @@ def require_shape(told: dict[str, Any], shape: dict[str, type]) -> None:
 
 # -- upgrade, rollback, undo ------------------------------------------------------------------------------------------
 def test_rollback_and_undo_tell_what_they_did_in_the_shape_that_others_rely_on(as_before: Cli) -> None:
-    before = as_before.app("shop")["revision"]
+    before = as_before.revision("shop")
     back = as_before.do("rollback", "shop", "-m", "cart totals wrong")
     again = as_before.do("undo", "shop")
     for told, kind, source, target, revision in ((back, "Rollback", "v2", "v1", before + 1),
@@ -90,11 +91,11 @@ def test_a_first_upgrade_that_fails_leaves_an_app_that_serves_nobody(shop: Cli) 
 
 
 def test_upgrading_to_what_serves_does_nothing_and_is_fine(as_before: Cli) -> None:
-    before = as_before.app("shop")["revision"], as_before.objects()
+    before = as_before.revision("shop"), as_before.objects()
     told = as_before.do("upgrade", "shop", "v2")
     require_shape(told, MOVED)
     assert (told["changed"], told["confirmed"], told["revision"]) == (False, True, before[0])
-    assert (as_before.app("shop")["revision"], as_before.objects()) == before
+    assert (as_before.revision("shop"), as_before.objects()) == before
 
 
 def test_a_version_that_was_rolled_back_is_refused_until_it_is_let_go(as_before: Cli) -> None:
@@ -151,7 +152,7 @@ def test_a_cold_rollback_asks_first_and_goes_with_a_yes(shop: Cli) -> None:
                                    ("start", "shop", "v3"), ("stop", "shop", "v1"), ("hold", "shop", "v1"),
                                    ("unhold", "shop", "v1"), ("prune", "shop"), ("rollback", "shop", "--dry-run")])
 def test_who_looked_at_another_revision_is_refused(as_before: Cli, words: tuple[str, ...]) -> None:
-    now = as_before.app("shop")["revision"]
+    now = as_before.revision("shop")
     ran = as_before.refused(5, *words, "--if-revision", str(now - 1))
     assert ran.told["error"]["code"] == "state_changed"
     assert f"revision {now}" in ran.message
@@ -159,7 +160,7 @@ def test_who_looked_at_another_revision_is_refused(as_before: Cli, words: tuple[
 
 
 def test_who_knows_the_revision_may_change_it(as_before: Cli) -> None:
-    now = as_before.app("shop")["revision"]
+    now = as_before.revision("shop")
     as_before.do("rollback", "shop", "--if-revision", str(now))
     as_before.do("undo", "shop", "--if-revision", str(now + 1))
 
@@ -265,13 +266,12 @@ def test_prune_takes_what_retention_does_not_keep_and_never_the_way_back(shop: C
                                    ("stop", "shop", "v2"), ("prune", "shop")])
 def test_a_dry_run_shows_the_plan_and_changes_nothing(as_before: Cli, words: tuple[str, ...]) -> None:
     before = as_before.ledger(but=()), as_before.objects(), as_before.routes(), as_before.files()
-    plan = as_before.do(*words, "--dry-run")
-    text = as_before.text(*words, "-n")
-    due = as_before.run(*words, "-n", "--exit-code")
+    text = as_before.text(*words, "--dry-run")
+    ran = as_before.run(*words, "-n", "--exit-code")
     assert (as_before.ledger(but=()), as_before.objects(), as_before.routes(), as_before.files()) == before
-    assert (plan["kind"], plan["plan"]) == ("Plan", words[0])
-    assert all(step["sentence"] in text.out for step in plan["steps"])
-    assert due.code == (10 if plan["steps"] else 0)
+    assert (text.code, ran.code) == (0, 10 if ran.told["steps"] else 0)
+    assert (ran.told["kind"], ran.told["plan"]) == ("Plan", words[0])
+    assert all(step["sentence"] in text.out for step in ran.told["steps"])
 
 
 def test_a_dry_run_of_an_app_that_is_not_deployed_makes_nothing(shop: Cli) -> None:

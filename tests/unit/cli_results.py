@@ -45,13 +45,13 @@ V41 = replace(V42, version="v41", release=6, role="standby", port=20006, health=
 V40 = replace(V41, version="v40", release=5, role="idle", port=20005, health="stopped", warm=False, status="exited",
               said="", probe_ms=None, since=None, held=True, colour="blue")
 TROUBLED = AppView(
-    app=SHOP, address="127.0.0.1:8000", revision=118, state="degraded", active=V42, standby=V41,
+    app=SHOP, address="127.0.0.1:8000", revision=118, state="degraded", active=V42, standby=V41, back="v41", back_warm=True,
     instances=(V42, V41, V40), deployment=None, since="2026-11-23T14:32:00Z",
     notes=("shop-api: v42 GET /healthz gave 503", "shop-api: v40 is on hold (deployctl unhold shop-api v40)"),
 )  # fmt: skip
 WELL = replace(TROUBLED, app="web", address="127.0.0.1:8001", revision=17, state="healthy", notes=(),
                active=replace(V41, version="v17", role="active", weight=100, requests=880, response_ms=41.0),
-               standby=replace(V41, version="v16", colour="blue"), since="2026-11-20T14:00:00Z")
+               standby=replace(V41, version="v16", colour="blue"), since="2026-11-20T14:00:00Z", back="v16")
 BARE = AppView("worker", None, 0, "not_deployed", None, None, (), None, hosts=("worker.example.com",))
 THREE = StatusView((TROUBLED, WELL, BARE), engine=None, proxy=None)
 ONE = StatusView((TROUBLED,), engine=None, proxy=None)

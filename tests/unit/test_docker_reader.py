@@ -30,7 +30,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> str:
 @contextmanager
 def engine_that(path: str, *pieces: Piece) -> Iterator[tuple[DockerEngine, RawServer]]:
     with raw_server(*pieces, path=path) as (server, _):
-        yield DockerEngine("/srv", ServerSpec(engine_url=f"unix://{path}"), {}, read_timeout=0.3), server
+        yield DockerEngine("/srv", ServerSpec(engine_url=f"unix://{path}", engine_timeout=0.3), {}, read_timeout=0.3), server
 
 
 HOT: dict[str, Callable[[Engine], object]] = {

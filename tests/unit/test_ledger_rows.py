@@ -100,10 +100,14 @@ def test_fifty_allocations_at_once_never_clash(path: Path, ledger: SqliteLedger)
     assert len({address for _, address in got}) == 50
 
 
-def _allocate(path: Path, start: threading.Barrier, first: int, told: mp.SimpleQueue[list[tuple[int, str]]]) -> None:
-    mine = opened(path)
-    start.wait(30)
-    told.put([place(mine, first + n) for n in range(10)])
+def _allocate(path: Path, start: threading.Barrier, first: int, told: mp.SimpleQueue[list[object]]) -> None:
+    try:
+        mine = opened(path)
+        start.wait(30)
+        told.put([place(mine, first + n) for n in range(10)])
+    except BaseException as e:
+        told.put([repr(e)])
+        raise
 
 
 def test_allocations_of_several_processes_never_clash(path: Path, ledger: SqliteLedger) -> None:
@@ -111,10 +115,11 @@ def test_allocations_of_several_processes_never_clash(path: Path, ledger: Sqlite
     crowd = [FORK.Process(target=_allocate, args=(path, start, 100 * n, told)) for n in range(4)]
     for one in crowd:
         one.start()
-    got = [place for _ in crowd for place in told.get()]
+    got = [one for _ in crowd for one in told.get()]
     for one in crowd:
         one.join(30)
-    assert len({port for port, _ in got}) == len({address for _, address in got}) == 40
+    ports, addresses = zip(*got, strict=True)
+    assert len(set(ports)) == len(set(addresses)) == 40
 
 
 def test_a_second_request_for_the_same_release_gives_the_same_place(ledger: SqliteLedger) -> None:
