@@ -21,7 +21,6 @@ from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import Counters, Switched, TrafficTable
 
 
-
 # -- the engine -----------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class EngineInfo:

@@ -175,7 +175,7 @@ class Cli:
 
     def written_routes(self) -> dict[str, str]:
         lines = (self.home / "state/haproxy/route.map").read_text().splitlines()
-        return {app: number for app, number in (line.split() for line in lines)}
+        return dict(line.split() for line in lines)
 
     def written_route(self, app: str) -> int | None:
         found = self.written_routes().get(app)
@@ -239,7 +239,7 @@ def run_program(home: Path, *words: str, env: Mapping[str, str] | None = None, t
 def ledger_of(home: Path, *, but: tuple[str, ...] = ()) -> dict[str, list[tuple[Any, ...]]]:
     with closing(sqlite3.connect(home / "state/ledger.db")) as db:
         names = [row[0] for row in db.execute("select name from sqlite_master where type = 'table' order by name")]
-        return {name: db.execute(f'select * from "{name}"').fetchall() for name in names if name not in but}  # noqa: S608
+        return {name: db.execute(f'select * from "{name}"').fetchall() for name in names if name not in but}
 
 
 def _ask(path: Path, command: str) -> str:

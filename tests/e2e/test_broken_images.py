@@ -36,7 +36,8 @@ CASES = [
     Case("loopback", ("127.0.0.1:8080", "0.0.0.0"), evidence="× connection refused"),
     Case("memhog", ("ran out of memory", "32 MiB", "137"), health={"rise": 100, "deadline": "15s"},
          keys={"resources": {"memory": "32m"}}),
-    Case("flaky", ("did not get healthy", "gave 500 between good answers", "never 10 in a row"), health={"rise": 10}, evidence="GET /healthz gave 500"),
+    Case("flaky", ("did not get healthy", "gave 500 between good answers", "never 10 in a row"), health={"rise": 10},
+         evidence="GET /healthz gave 500"),
     Case("redirect", ("was redirected (302)", "sent on to https://", "health.path"), health={"status": 200}),
     Case("badentry", ("bad-badentry did not start", "the program /no/such/program does not exist in the image")),
     Case("wrongarch", ("is made for", "this server is"), starts=False),
@@ -113,7 +114,8 @@ def test_a_variable_that_the_active_version_has_is_named_as_the_difference(shop:
     assert "deployctl diff vars v1 v2" in ran.err
     assert url.rstrip("/").removeprefix("http://") in ran.err
     assert visitors.count.lost == 0
-    assert [line["name"] for line in shop.do("diff", "vars", "v1", "v2")["differences"] if line["sign"] == "-"] == ["DATABASE_URL"]
+    differences = shop.do("diff", "vars", "v1", "v2")["differences"]
+    assert [line["name"] for line in differences if line["sign"] == "-"] == ["DATABASE_URL"]
 
 
 def test_an_image_that_the_registry_lacks_is_not_found_and_a_dead_registry_is_told_apart(shop: Cli) -> None:
@@ -151,8 +153,7 @@ def test_a_candidate_that_dies_under_traffic_is_left_by_itself(shop: Cli) -> Non
 
 # -- images that are unpleasant, and good enough --------------------------------------------------------------------
 def test_one_that_ignores_the_stop_signal_is_killed_and_that_is_said(shop: Cli) -> None:
-    keys = {"keep_warm": 0, "stop_grace": "1s"}
-    shop.serving("deaf", image="dctl-test/noterm", **keys)
+    shop.serving("deaf", image="dctl-test/noterm", keep_warm=0, stop_grace="1s")
     with shop.visitors("deaf") as visitors:
         told = shop.do("upgrade", "deaf", "v2")
     assert any("v1 did not end within stop_grace (1 s) and was killed" in warning for warning in told["warnings"])

@@ -108,7 +108,7 @@ def require_a_good_second_run(demo: Demo) -> None:
     assert ran.err.rstrip().endswith(" 0 lost")
     assert set(demo.containers()).isdisjoint(first)
     assert len(demo.containers()) == 2
-    assert len([pid for pid in demo.processes()]) == 2  # master and worker
+    assert len(list(demo.processes())) == 2  # master and worker
     home = ("--home", str(demo.home))
     seen = json.loads(demo.run(*home, "-o", "json", "status").out)["apps"][0]
     assert (seen["active"]["version"], seen["standby"]["version"]) == ("v2", "v1")

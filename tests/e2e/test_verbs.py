@@ -242,7 +242,7 @@ def test_stopping_what_serves_is_asked_first_and_leaves_503(shop: Cli) -> None:
 
 
 def test_prune_takes_what_retention_does_not_keep_and_never_the_way_back(shop: Cli) -> None:
-    shop.serving("full", image="dctl-test/neverhealthy", **{"health": {"path": "/version", "deadline": "3s"}})
+    shop.serving("full", image="dctl-test/neverhealthy", health={"path": "/version", "deadline": "3s"})
     shop.write("full")
     for version in ("v2", "v3"):
         shop.do("upgrade", "full", version)
@@ -363,13 +363,12 @@ def test_a_pipe_ends_although_haproxy_was_started_by_its_writer(shop: Cli) -> No
         read = subprocess.run(["cat"], stdin=upgrade.stdout, capture_output=True, timeout=PATIENCE, check=True)
     assert b"already serves" in read.stdout
     (master,) = shop.masters()
-    held = [str(Path(f"/proc/{master}/fd/{number}").readlink()) for number in os.listdir(f"/proc/{master}/fd")]
+    held = [str(link.readlink()) for link in Path(f"/proc/{master}/fd").iterdir()]
     assert [target for target in held if target.startswith("pipe:") and target in _own_pipes()] == []
 
 
 def _own_pipes() -> set[str]:
-    return {str(Path(f"/proc/self/fd/{number}").readlink()) for number in os.listdir("/proc/self/fd")
-            if Path(f"/proc/self/fd/{number}").exists()}
+    return {str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.exists()}
 
 
 def complete(shop: Cli, *words: str) -> list[str]:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from deployctl.domain.addresses import overlap
 from deployctl.domain.app import AppSpec, parse_app_spec
-from deployctl.domain.clashes import clashes, overlap, require_no_clashes
+from deployctl.domain.clashes import clashes, require_no_clashes
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.release import Bundle, LogCap, Policy, Probe, ProbeKind, Resources
 from deployctl.domain.server import ServerSpec
