@@ -332,6 +332,25 @@ def test_one_that_fails_under_traffic_goes_back_by_itself(w: World) -> None:
     assert [c.target for c in w.ledger.changes(SHOP)] == [1]
 
 
+def test_one_that_fails_under_traffic_is_held_but_never_with_what_serves_again(w: World) -> None:
+    w.upgraded("v1")
+    w.edit(watch="30s")
+    w.clock.after(5, lambda: w.sick.update(v2=500))
+    with pytest.raises(RevertedAfterSwitch):
+        w.upgrade("v2")
+    assert w.held() == {"v2"}
+    begun = w.clock.now()
+
+    def fail_later(asked: object) -> int:
+        return 500 if w.clock.now() - begun > 5 and w.traffic.routes() == {SHOP: 3} else 200
+
+    w.prober.script = fail_later
+    with pytest.raises(RevertedAfterSwitch):
+        w.upgrade("v1", env={"MODE": "sale"})
+    assert w.traffic.routes() == {SHOP: 1}
+    assert w.held() == {"v2"}
+
+
 def test_the_watch_lasts_as_long_as_the_file_says_now(w: World) -> None:
     w.upgraded("v1")
     w.edit(watch="30s")

@@ -137,6 +137,14 @@ def test_stopping_what_does_not_run_does_nothing(w: World) -> None:
     assert w.everything() == before
 
 
+def test_stopping_what_was_pruned_does_nothing(w: World) -> None:
+    crowded(w)
+    w.use(prune)
+    before = w.everything()
+    assert not w.use(stop, V1).changed
+    assert w.everything() == before
+
+
 def test_stopping_one_that_runs_beside_ends_being_beside(w: World) -> None:
     w.upgraded("v1")
     w.use(start, V2)
