@@ -121,14 +121,20 @@ def watch_candidate(walk: Walk, step: Step) -> str:
         return trial.watch(walk.policy.watch)
     except NotHealthy as e:
         walk.keep_failed = True
-        s = walk.services
-        s.ledger.mark_failed(release.app, release.number, why=e.message)
-        s.ledger.set_hold(release.app, release.version, release.digest,
-                          Hold(s.clock.utc(), s.actor, "failed under traffic and went back by itself"))
+        walk.services.ledger.mark_failed(release.app, release.number, why=e.message)
+        _hold_failed(walk, release)
         back = RevertedAfterSwitch(f"{release.version} failed under traffic: {e.message} Traffic went back by itself.",
                                    remedy=e.remedy)
         back.details = e.details
         raise back from e
+
+
+def _hold_failed(walk: Walk, release: Release) -> None:
+    """Hold that very build, unless what serves again is the same build with another bundle: a hold would meet both."""
+    s, active = walk.services, _active(walk)
+    if active is None or (active.version, active.digest) != (release.version, release.digest):
+        s.ledger.set_hold(release.app, release.version, release.digest,
+                          Hold(s.clock.utc(), s.actor, "failed under traffic and went back by itself"))
 
 
 def promote(walk: Walk, step: Step) -> str:

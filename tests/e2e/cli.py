@@ -13,7 +13,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from http.client import HTTPConnection
@@ -222,7 +223,21 @@ class Cli:
 def home_of_a_person(engine_url: str) -> Iterator[Cli]:
     """Hand out the commands of a fresh home; everything of it ends with the block."""
     with homes.temporary_home(engine_url) as home, support.engine(engine_url) as api:
-        yield Cli(home, api)
+        found = Cli(home, api)
+        try:
+            yield found
+        finally:
+            _kill_side_by_side(engine_url, [container["Id"] for container in found.containers()])
+
+
+def _kill_side_by_side(engine_url: str, containers: list[str]) -> None:
+    """Remove containers several at a time; whatever is left is removed with the home."""
+    def remove(container: str) -> None:
+        with support.engine(engine_url) as api, suppress(docker.errors.APIError):
+            api.remove_container(container, v=True, force=True)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(remove, containers))
 
 
 def command(home: Path, *words: str) -> list[str]:

@@ -36,7 +36,7 @@ CASES = [
     Case("loopback", ("127.0.0.1:8080", "0.0.0.0"), evidence="× connection refused"),
     Case("memhog", ("ran out of memory", "32 MiB", "137"), health={"rise": 100, "deadline": "15s"},
          keys={"resources": {"memory": "32m"}}),
-    Case("flaky", ("did not get healthy", "gave 500 between good answers", "never 10 in a row"), health={"rise": 10},
+    Case("flaky", ("did not get healthy", "gave 500 between good answers", "never 5 in a row"), health={"rise": 5},
          evidence="GET /healthz gave 500"),
     Case("redirect", ("was redirected (302)", "sent on to https://", "health.path"), health={"status": 200}),
     Case("badentry", ("bad-badentry did not start", "the program /no/such/program does not exist in the image")),

@@ -69,10 +69,6 @@ def nothing(cli: Cli, app: str, repository: str) -> None:
     """v1 stays warm."""
 
 
-def stopped(cli: Cli, app: str, repository: str) -> None:
-    cli.do("stop", app, "v1")
-
-
 def retired(cli: Cli, app: str, repository: str) -> None:
     cli.do("upgrade", app, "v3")
 
@@ -102,9 +98,7 @@ def tag_moved(cli: Cli, app: str, repository: str) -> None:
 
 WAYS: dict[str, Callable[[Cli, str, str], None]] = {
     "warm": nothing,
-    "stopped": stopped,
     "retired by an upgrade": retired,
-    "container removed by a person": removed_by_a_person,
     "container pruned": pruned,
     "container and tag removed": tag_removed,
     "container removed and tag moved": tag_moved,

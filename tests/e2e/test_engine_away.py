@@ -15,7 +15,7 @@ import pytest
 
 from tests.e2e.cli import Cli
 
-AT_ONCE = 8.0  # seconds; a hanging engine is given one second for each question
+AT_ONCE = 8.0  # seconds; a hanging engine is given one or two for each question
 WAYS = ("gone", "refusing", "hanging")
 
 
@@ -34,6 +34,8 @@ def away(folder: Path, how: str) -> Iterator[dict[str, str]]:
 @pytest.fixture(scope="module")
 def town(cli: Cli) -> Cli:
     """shop: v2 serves, v1 is warm, v3 is stopped. inside: the same, asked by a command inside the container."""
+    with (cli.home / "config/server.toml").open("a") as server:
+        server.write('[engine]\ntimeout = "2s"\n')
     cli.serving("shop", "v3")
     cli.do("upgrade", "shop", "v1")
     cli.do("upgrade", "shop", "v2")
