@@ -29,7 +29,8 @@ def engine_address(spec: ServerSpec, environ: Mapping[str, str]) -> str:
 
 def _require_known(url: str) -> str:
     if not (url.isprintable() and url.isascii() and " " not in url):
-        raise Invalid(f"engine address {shown(url)} holds characters that no address has", remedy=[f"Docker's usual one is {USUAL}"])
+        raise Invalid(f"engine address {shown(url)} holds characters that no address has",
+                      remedy=[f"Docker's usual one is {USUAL}"])
     if url.startswith("unix:///") or url.startswith(_REMOTE):
         return url
     raise Invalid(

@@ -1,0 +1,167 @@
+"""What people do to containers, files, ports and the ledger behind our back: told, survived, and mended by one command."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import ExitStack
+
+import pytest
+
+from tests.e2e.cli import Cli, home_of_a_person
+from tests.images import ensure_images
+from tests.support import free_port
+
+
+@pytest.fixture(scope="module")
+def town(cli: Cli, engine_url: str) -> Cli:
+    ensure_images(("crash", "v1"), base_url=engine_url)
+    return cli
+
+
+def two_versions(town: Cli, app: str) -> str:
+    """Let v2 serve with v1 warm, and return v2's container."""
+    town.serving(app)
+    town.do("upgrade", app, "v2")
+    return str(town.inspect(app, "v2")["Id"])
+
+
+# -- containers ---------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("how", ["removed", "stopped"])
+def test_an_active_container_that_a_person_ends_is_told_and_comes_back(town: Cli, how: str) -> None:
+    app = f"ended-{how}"
+    container = two_versions(town, app)
+    if how == "removed":
+        town.api.remove_container(container, force=True)
+    else:
+        town.api.stop(container, timeout=1)
+    seen = town.app(app)
+    assert (seen["state"], seen["active"]["health"], seen["standby"]["warm"]) == ("down", "failing", True)
+    assert town.get(app).status == 503
+    assert town.do("upgrade", app, "v2")["to"] == town.get(app).version == "v2"
+    after = town.settled(app)
+    assert after["state"] == "healthy"
+    assert (after["active"]["colour"], after["standby"]["colour"]) == (seen["active"]["colour"], seen["standby"]["colour"])
+
+
+def test_from_an_active_container_that_is_gone_the_way_back_is_as_quick_as_ever(town: Cli) -> None:
+    town.api.remove_container(two_versions(town, "hurt"), force=True)
+    told = town.do("rollback", "hurt")
+    assert (told["to"], told["confirmed"], town.get("hurt").version) == ("v1", True, "v1")
+    assert told["total_ms"] < 2000
+
+
+def test_a_standby_that_got_another_address_gets_no_traffic(town: Cli) -> None:
+    two_versions(town, "moved")
+    container = town.inspect("moved", "v1")
+    ((network, had),) = container["NetworkSettings"]["Networks"].items()
+    other = had["IPAddress"].rpartition(".")[0] + "." + str(int(had["IPAddress"].rpartition(".")[2]) + 40)
+    town.api.disconnect_container_from_network(container["Id"], network)
+    town.api.connect_container_to_network(container["Id"], network, ipv4_address=other)
+    assert town.app("moved")["standby"]["health"] == "failing"
+    with town.visitors("moved") as visitors:
+        town.refused(5, "rollback", "moved")
+        ran = town.refused(1, "rollback", "moved", "-y")
+        assert town.active("moved") == "v2"
+    assert "re-connected" in ran.message
+    assert visitors.count.lost == 0
+
+
+def test_a_name_that_somebody_else_took_is_not_adopted(town: Cli) -> None:
+    town.serving("squat")
+    name = town.inspect("squat", "v1")["Name"].lstrip("/").replace("--v1--r1--", "--v2--r2--")
+    stranger = town.api.create_container("dctl-test/web:v1", name=name, labels={"deployctl.test": "1"})["Id"]
+    try:
+        ran = town.refused(1, "upgrade", "squat", "v2")
+        assert name in ran.message
+        assert town.api.inspect_container(stranger)["State"]["Status"] == "created"
+        assert town.active("squat") == "v1"
+    finally:
+        town.api.remove_container(stranger, force=True)
+    assert town.do("upgrade", "squat", "v2")["to"] == "v2"
+
+
+# -- files ----------------------------------------------------------------------------------------------------------------
+def test_going_back_needs_no_file_and_other_apps_do_not_care(town: Cli) -> None:
+    two_versions(town, "lost")
+    file = town.home / "config/lost.toml"
+    for harm in (file.unlink, lambda: file.write_text("port = [")):
+        harm()
+        assert town.do("rollback", "lost")["to"] == "v1"
+        assert town.do("undo", "lost")["to"] == "v2"
+        ran = town.refused(2 if file.exists() else 3, "upgrade", "lost", "v3")
+        assert "config/lost.toml" in ran.message
+        assert ran.told["serving"]["version"] == "v2"
+        town.serving(f"beside-{file.exists()}".lower())
+
+
+@pytest.mark.parametrize("harm", [b"", b"garbage" * 1000, None], ids=["emptied", "overwritten", "cut off"])
+def test_a_ledger_that_cannot_be_trusted_stops_every_change_and_no_visitor(
+    town: Cli, engine_url: str, harm: bytes | None
+) -> None:
+    with home_of_a_person(engine_url) as other:
+        two_versions(other, "shop")
+        ledger = other.home / "state/ledger.db"
+        good = ledger.read_bytes()
+        ledger.write_bytes(good[:4096] if harm is None else harm)
+        bad = ledger.read_bytes()
+        with other.visitors("shop") as visitors:
+            for words in (("status",), ("rollback", "shop"), ("upgrade", "shop", "v1"), ("app", "remove", "shop", "-y")):
+                assert other.refused(7, *words).told["error"]["code"] == "ledger_unusable"
+        assert visitors.count.lost == 0
+        assert set(visitors.count.by_version) == {"v2"}
+        assert ledger.read_bytes() == bad, "evidence was destroyed"
+        ledger.write_bytes(good)
+        assert other.do("rollback", "shop")["to"] == other.get("shop").version == "v1"
+
+
+# -- addresses --------------------------------------------------------------------------------------------------------------
+def test_an_address_that_another_program_has_is_refused_before_anything_is_made(town: Cli) -> None:
+    objects = town.objects()
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        town.ports["late"] = stranger.getsockname()[1]
+        town.write("late")
+        ran = town.refused(1, "upgrade", "late", "v1")
+    assert ran.told["error"]["code"] == "address_taken"
+    assert town.objects() == objects
+    assert town.do("upgrade", "late", "v1")["to"] == town.get("late").version == "v1"
+
+
+def test_a_changed_address_comes_with_the_upgrade_and_goes_with_its_failure(town: Cli) -> None:
+    two_versions(town, "mover")
+    former, town.ports["mover"] = town.ports["mover"], free_port()
+    town.write("mover", watch="6s")
+    town.refused(9, "upgrade", "mover", "v3", "--image", "dctl-test/crash:v1")
+    assert town.get("mover", port=former).version == "v2"
+    with pytest.raises(ConnectionRefusedError):
+        town.get("mover")
+    town.write("mover")
+    town.do("upgrade", "mover", "v1")
+    assert town.get("mover").version == "v1"
+    with pytest.raises(ConnectionRefusedError):
+        town.get("mover", port=former)
+
+
+def test_hosts_are_routed_by_name_and_a_stranger_gets_nobody(town: Cli) -> None:
+    port = int((town.home / "config/server.toml").read_text().rpartition('http = "127.0.0.1:')[2].split('"')[0])
+    for app, version in (("first", "v1"), ("second", "v2")):
+        town.serving(app, version, host=[f"{app}.test", f"www.{app}.test"])
+    town.do("upgrade", "first", "v3")
+    for host, status, version in (("first.test", 200, "v3"), ("WWW.First.Test", 200, "v3"), ("second.test", 200, "v2"),
+                                  ("first.test:8080", 200, "v3"), ("evil.test", 404, None), ("first", 404, None),
+                                  ("", 404, None)):
+        answer = town.get("first", port=port, Host=host)
+        assert (answer.status, answer.version) == (status, version), host
+    town.do("rollback", "first")
+    assert town.get("first", port=port, Host="first.test").version == "v1"
+    assert town.get("second", port=port, Host="first.test", X_Deployctl_Version="v2").version == "v1"
+
+
+def test_two_homes_cannot_take_each_others_address(town: Cli, engine_url: str) -> None:
+    town.serving("mine")
+    with ExitStack() as stack:
+        other = stack.enter_context(home_of_a_person(engine_url))
+        other.ports["theirs"] = town.ports["mine"]
+        other.write("theirs")
+        assert other.refused(1, "upgrade", "theirs", "v1").told["error"]["code"] == "address_taken"
+        assert other.containers() == []
+    assert town.get("mine").version == "v1"
