@@ -143,7 +143,7 @@ class JournalRows:
                                [change.app, before, change.target])
         colours = {row["number"]: row["colour"] for row in rows}
         mine, other = colours.get(change.target), colours.get(before)
-        again = change.source == change.target  # it served already, and was down
+        again = before == change.target  # what served last serves again: its colour stays
         if change.target is not None and (mine is None or (mine == other and not again)):
             colour = Colour.GREEN if other == Colour.BLUE else Colour.BLUE
             self.db.execute("update releases set colour = ? where app = ? and number = ?",

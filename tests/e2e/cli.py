@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -184,8 +185,12 @@ class Cli:
 
     def masters(self) -> list[int]:
         """Return the HAProxy masters of this home: those whose parent is no HAProxy of this home."""
-        members = set(processes(str(self.home / "state/haproxy/haproxy.cfg")))
-        return [pid for pid in members if parent(pid) not in members]
+        members = set(self.proxies())
+        return [pid for pid in members if (above := find_parent(pid)) is not None and above not in members]
+
+    def proxies(self) -> list[int]:
+        """Return all HAProxy processes of this home, workers that only finish what they hold included."""
+        return processes(str(self.home / "state/haproxy/haproxy.cfg"))
 
     def containers(self, app: str | None = None) -> list[dict[str, Any]]:
         labels = [f"deployctl.home={self.home}", *([f"deployctl.app={app}"] if app else [])]
@@ -227,6 +232,9 @@ def home_of_a_person(engine_url: str) -> Iterator[Cli]:
         try:
             yield found
         finally:
+            for pid in found.proxies():  # a test may have taken the pid file away
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             _kill_side_by_side(engine_url, [container["Id"] for container in found.containers()])
 
 
@@ -292,8 +300,12 @@ def processes(word: str) -> list[int]:
     return found
 
 
-def parent(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+def find_parent(pid: int) -> int | None:
+    """Return None for a process that has ended meanwhile."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
 
 
 def _environ(more: Mapping[str, str] | None) -> dict[str, str]:

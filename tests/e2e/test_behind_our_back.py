@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
 
@@ -26,21 +27,17 @@ def two_versions(town: Cli, app: str) -> str:
 
 
 # -- containers ---------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("how", ["removed", "stopped"])
-def test_an_active_container_that_a_person_ends_is_told_and_comes_back(town: Cli, how: str) -> None:
-    app = f"ended-{how}"
-    container = two_versions(town, app)
-    if how == "removed":
-        town.api.remove_container(container, force=True)
-    else:
-        town.api.stop(container, timeout=1)
-    seen = town.app(app)
-    assert (seen["state"], seen["active"]["health"], seen["standby"]["warm"]) == ("down", "failing", True)
-    assert town.get(app).status == 503
-    assert town.do("upgrade", app, "v2")["to"] == town.get(app).version == "v2"
-    after = town.settled(app)
-    assert after["state"] == "healthy"
-    assert (after["active"]["colour"], after["standby"]["colour"]) == (seen["active"]["colour"], seen["standby"]["colour"])
+def test_an_active_container_that_a_person_ends_is_told_and_comes_back(town: Cli) -> None:
+    container = two_versions(town, "ended")
+    colours = "green", "blue"
+    for end in (town.api.kill, partial(town.api.remove_container, force=True)):
+        end(container)
+        seen = town.app("ended")
+        assert (seen["state"], seen["active"]["health"], seen["standby"]["warm"]) == ("down", "failing", True)
+        assert town.get("ended").status == 503
+        assert town.do("upgrade", "ended", "v2")["to"] == town.get("ended").version == "v2"
+        after = town.settled("ended")
+        assert (after["state"], after["active"]["colour"], after["standby"]["colour"]) == ("healthy", *colours)
 
 
 def test_from_an_active_container_that_is_gone_the_way_back_is_as_quick_as_ever(town: Cli) -> None:
@@ -94,22 +91,19 @@ def test_going_back_needs_no_file_and_other_apps_do_not_care(town: Cli) -> None:
         town.serving(f"beside-{file.exists()}".lower())
 
 
-@pytest.mark.parametrize("harm", [b"", b"garbage" * 1000, None], ids=["emptied", "overwritten", "cut off"])
-def test_a_ledger_that_cannot_be_trusted_stops_every_change_and_no_visitor(
-    town: Cli, engine_url: str, harm: bytes | None
-) -> None:
+def test_a_ledger_that_cannot_be_trusted_stops_every_change_and_no_visitor(town: Cli, engine_url: str) -> None:
     with home_of_a_person(engine_url) as other:
         two_versions(other, "shop")
         ledger = other.home / "state/ledger.db"
         good = ledger.read_bytes()
-        ledger.write_bytes(good[:4096] if harm is None else harm)
-        bad = ledger.read_bytes()
         with other.visitors("shop") as visitors:
-            for words in (("status",), ("rollback", "shop"), ("upgrade", "shop", "v1"), ("app", "remove", "shop", "-y")):
-                assert other.refused(7, *words).told["error"]["code"] == "ledger_unusable"
+            for bad in (b"", b"garbage" * 1000, good[:4096]):
+                ledger.write_bytes(bad)
+                for words in (("status",), ("rollback", "shop"), ("upgrade", "shop", "v1")):
+                    assert other.refused(7, *words).told["error"]["code"] == "ledger_unusable"
+                assert ledger.read_bytes() == bad, "evidence was destroyed"
         assert visitors.count.lost == 0
         assert set(visitors.count.by_version) == {"v2"}
-        assert ledger.read_bytes() == bad, "evidence was destroyed"
         ledger.write_bytes(good)
         assert other.do("rollback", "shop")["to"] == other.get("shop").version == "v1"
 
@@ -146,11 +140,12 @@ def test_hosts_are_routed_by_name_and_a_stranger_gets_nobody(town: Cli) -> None:
     for app, version in (("first", "v1"), ("second", "v2")):
         town.serving(app, version, host=[f"{app}.test", f"www.{app}.test"])
     town.do("upgrade", "first", "v3")
-    for host, status, version in (("first.test", 200, "v3"), ("WWW.First.Test", 200, "v3"), ("second.test", 200, "v2"),
-                                  ("first.test:8080", 200, "v3"), ("evil.test", 404, None), ("first", 404, None),
-                                  ("", 404, None)):
+    expected = {"first.test": "v3", "WWW.First.Test": "v3", "first.test:8080": "v3", "second.test": "v2"}
+    for host, version in expected.items():
+        assert town.get("first", port=port, Host=host).version == version, host
+    for host in ("evil.test", "first", "first.test.evil.test", ""):
         answer = town.get("first", port=port, Host=host)
-        assert (answer.status, answer.version) == (status, version), host
+        assert (answer.status, answer.version) == (404, None), host
     town.do("rollback", "first")
     assert town.get("first", port=port, Host="first.test").version == "v1"
     assert town.get("second", port=port, Host="first.test", X_Deployctl_Version="v2").version == "v1"

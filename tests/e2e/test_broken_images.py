@@ -123,12 +123,17 @@ def test_an_image_that_the_registry_lacks_is_not_found_and_a_dead_registry_is_to
         serving = shop.active("shop")
         shop.write("shop", image=f"{registry.address}/web")
         missing = shop.refused(3, "upgrade", "shop", "v9")
+        registry.refusal = (401, "UNAUTHORIZED")
+        closed = shop.refused(7, "upgrade", "shop", "v9")
         registry.close()
         dead = shop.refused(7, "upgrade", "shop", "v9")
         upgrade_to_another(shop, but=serving)
     assert f"{registry.address}/web:v9" in missing.message
-    assert registry.address in dead.message
-    assert missing.told["serving"]["version"] == dead.told["serving"]["version"] == serving
+    for ran in (closed, dead):
+        assert ran.told["error"]["code"] == "registry_unavailable"
+        assert registry.address in ran.message
+    assert {ran.told["serving"]["version"] for ran in (missing, closed, dead)} == {serving}
+    assert f"docker login {registry.address}" in closed.told["error"]["remedy"]
     assert visitors.count.lost == 0
 
 

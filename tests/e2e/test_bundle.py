@@ -194,6 +194,12 @@ def test_a_volume_of_the_image_is_said_and_goes_with_its_container(cli: Cli) -> 
     assert mount["Name"] not in {volume["Name"] for volume in cli.api.volumes()["Volumes"] or ()}, url
 
 
+def test_a_variable_that_is_often_a_mistake_is_allowed_and_said(cli: Cli) -> None:
+    cli.write("warned", env={"LD_PRELOAD": "/lib/x.so", "PATH": "/bin", "MODE": "fine"})
+    warnings = cli.do("upgrade", "warned", "v1", "--dry-run")["warnings"]
+    assert [warning.split()[0] for warning in warnings] == ["env.LD_PRELOAD", "env.PATH"]
+
+
 def test_the_image_runs_by_its_id_and_not_by_a_name_that_may_move(cli: Cli, repository: str) -> None:
     cli.serving("moved", image=repository)
     first = cli.inspect("moved", "v1")

@@ -9,7 +9,7 @@ import struct
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from secrets import token_hex
@@ -17,7 +17,7 @@ from secrets import token_hex
 import pytest
 
 from tests import machine
-from tests.e2e.cli import Cli, processes, wait_until
+from tests.e2e.cli import Cli, wait_until
 
 fcntl = pytest.importorskip("fcntl", reason="tun devices are Linux's")
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
@@ -40,22 +40,19 @@ def kill_master(town: Cli) -> None:
 
 def kill_worker(town: Cli) -> None:
     (master,) = town.masters()
-    os.kill(next(pid for pid in members(town) if pid != master), signal.SIGKILL)
+    os.kill(next(pid for pid in town.proxies() if pid != master), signal.SIGKILL)
 
 
 def kill_all(town: Cli) -> None:
-    for pid in members(town):
-        os.kill(pid, signal.SIGKILL)
+    for pid in town.proxies():
+        with suppress(ProcessLookupError):  # it went with its master
+            os.kill(pid, signal.SIGKILL)
 
 
 def stop_politely(town: Cli) -> None:
     (master,) = town.masters()
     os.kill(master, signal.SIGTERM)
-    wait_until(lambda: not members(town), what="the end of HAProxy")
-
-
-def members(town: Cli) -> list[int]:
-    return processes(str(town.home / "state/haproxy/haproxy.cfg"))
+    wait_until(lambda: not town.proxies(), what="the end of HAProxy")
 
 
 def remove(*names: str) -> Callable[[Cli], None]:
@@ -133,7 +130,7 @@ def test_only_looking_at_the_files_does_not_start_it_twice(town: Cli) -> None:
     for ran in [town.ended(process) for process in [town.begin("status") for _ in range(5)]]:
         assert ran.code == 0, ran
     assert len(town.masters()) == 1
-    assert len(members(town)) == 2
+    assert len(town.proxies()) == 2
 
 
 def test_status_says_what_haproxy_says_even_against_the_ledger(town: Cli) -> None:

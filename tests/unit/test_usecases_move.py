@@ -69,11 +69,11 @@ def test_the_version_before_stays_warm_and_the_one_before_that_is_stopped(w: Wor
 def test_what_was_measured_is_told(w: World) -> None:
     w.upgraded("v1")
     w.sick["v2"] = 503
-    w.clock.after(10, w.sick.clear)
+    w.clock.after(3, w.sick.clear)
     w.traffic.count(SHOP, 1, Counters(failed=5))
     moved = w.upgrade("v2")
     assert moved.switch_ms == 0.1
-    assert moved.total_ms >= 10_000
+    assert moved.total_ms >= 3_000
     assert moved.failed_requests == 0, "what failed before does not count"
     assert [step.kind for step in moved.steps][:2] == ["image", "image"]
 

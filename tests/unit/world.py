@@ -93,8 +93,9 @@ class World:
 
     # -- what people prepare ----------------------------------------------------------------------------------------
     def add_file(self, app: AppName, **keys: Any) -> None:
-        """Write the app's file; images of versions v1 to v9 are on this server."""
-        self.files[app] = {"image": f"acme/{app}", "port": 8080, "listen": 8000 + len(self.files), **keys}
+        """Write the app's file; images of versions v1 to v9 are on this server. What is bad is given up soon."""
+        self.files[app] = {"image": f"acme/{app}", "port": 8080, "listen": 8000 + len(self.files),
+                           "health": {"deadline": "5s"}, **keys}
         for number in range(1, 10):
             name = f"acme/{app}:v{number}"
             if self.engine.images.find(name) is None:
