@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployctl.domain.deployment import Phase
+from deployctl.domain.deployment import Deployment, Phase
 from deployctl.domain.names import AppName
 from deployctl.errors import LeaseHeld
 from deployctl.ports import Services
@@ -19,7 +19,8 @@ LOOK = 0.1
 def abort(app: AppName, s: Services, *, wish: Wish = Wish()) -> Done:
     """Ask the holder to stop and wait until it has; with nothing under way there is nothing to do, and that is fine."""
     require_app(app, s)
-    if s.ledger.find_open(app) is None and s.ledger.find_lease(app) is None:
+    opened = s.ledger.find_open(app)
+    if opened is None and s.ledger.find_lease(app) is None:
         return Done("Abort", app, f"nothing is under way for {app}", changed=False)
     s.ledger.ask_abort(app, actor=s.actor)
     holder, end = s.ledger.find_lease(app), s.clock.now() + max(WAIT, wish.lock_wait)
@@ -28,14 +29,22 @@ def abort(app: AppName, s: Services, *, wish: Wish = Wish()) -> Done:
             raise LeaseHeld(f"{held.holder} (pid {held.pid}) was asked to stop {app} {held.verb} and has not yet",
                             remedy=[f"deployctl status {app}"])
         s.clock.sleep(LOOK)
-    with lease(app, "abort", s, wish) as token:
-        recovered = recover(app, s, token)
-    return Done("Abort", app, _ended(app, s), (recovered,) if recovered else ())
+    recovered = _settle(app, s, wish) if s.ledger.find_lease(app) is None else None  # else the next one is at it
+    return Done("Abort", app, _ended(app, opened, s), (recovered,) if recovered else ())
 
 
-def _ended(app: AppName, s: Services) -> str:
+def _settle(app: AppName, s: Services, wish: Wish) -> str | None:
+    """Settle what a dead holder left. Somebody who waited for the lease and was faster settles it himself."""
+    try:
+        with lease(app, "abort", s, wish) as token:
+            return recover(app, s, token)
+    except LeaseHeld:
+        return None
+
+
+def _ended(app: AppName, opened: Deployment | None, s: Services) -> str:
     """Return what became of it: it may have been past its switch, and then it was not stopped."""
-    last = next(iter(s.ledger.deployments(app, limit=1)), None)
+    last = next((d for d in s.ledger.deployments(app) if opened and d.id == opened.id), None)
     what = f"what was under way for {app} ended"
     if last and last.outcome:
         taken_back = last.outcome == Phase.REVERTED
