@@ -259,7 +259,8 @@ def test_show_of_one_that_was_never_proven_tells_why(w: World) -> None:
 def test_diff_names_each_difference_once_and_by_default_compares_with_what_serves(w: World) -> None:
     w.edit(env={"A": "1", "B": "2"}, resources={"memory": "64m"})
     w.upgrade("v1")
-    w.edit(env={"B": "3", "C": "4"}, resources={"memory": "128m"}, health={"path": "/healthz", "deadline": "5s"}, command=["serve"])
+    w.edit(env={"B": "3", "C": "4"}, resources={"memory": "128m"}, command=["serve"],
+           health={"path": "/healthz", "deadline": "5s"})
     w.upgrade("v2")
     lines = {(line.group, line.sign, line.name): (line.before, line.after) for line in diff(SHOP, V1, None, w.s).lines}
     assert lines.keys() == {("image", "~", "image"), ("env", "-", "A"), ("env", "~", "B"), ("env", "+", "C"),
