@@ -54,16 +54,19 @@ class HaproxyTraffic(Traffic):
     # -- switch ---------------------------------------------------------------------------------------------------
     def switch(self, app: AppName, to: int | None) -> Switched:
         """Move the app's traffic. On any failure the former route is put back, in the file and in HAProxy."""
-        value = None if to is None else str(wire.require_number(to))
         with self._locked():
             if not self._upkeep.looks_up():
                 self._upkeep.ensure_up()
             try:
-                was = self._ready_to_move(app, to)
-            except ProxyUnavailable:  # it looked alive and is not
+                return self._switch(app, to)
+            except ProxyUnavailable:  # it looked alive and is not, or died on the way
                 self._upkeep.ensure_up()
-                was = self._ready_to_move(app, to)
-            ms = self._move(app, value, was=was)
+                return self._switch(app, to)
+
+    def _switch(self, app: AppName, to: int | None) -> Switched:
+        value = None if to is None else str(wire.require_number(to))
+        was = self._ready_to_move(app, to)
+        ms = self._move(app, value, was=was)
         return Switched(ms=ms, was=first_release(was or ""), now=to)
 
     def _ready_to_move(self, app: AppName, to: int | None) -> str | None:

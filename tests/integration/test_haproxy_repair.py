@@ -17,6 +17,7 @@ import pytest
 from deployctl.domain.server import ServerSpec
 from deployctl.effects.haproxy_master import find_master, members
 from deployctl.effects.haproxy_process import find_binary
+from deployctl.effects.haproxy_socket import HaproxySockets
 from deployctl.effects.haproxy_switch import HaproxyTraffic
 from deployctl.errors import NotPermitted, ProxyUnavailable
 from tests.proxies import BLOG, SHOP, Instance, Proxy, backend, end, proxy, wait_for
@@ -82,6 +83,24 @@ def test_the_next_command_repairs_it_and_traffic_is_where_it_was(world: Proxy, h
     assert masters(world) == [int(world.home.pid.read_text())]
     traffic.sync()
     assert traffic.drift() == []
+
+
+def test_a_death_between_its_last_good_answer_and_the_move_costs_only_another_try(
+    world: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker, killed = HaproxySockets.worker, []
+
+    def die_first(sockets: HaproxySockets, command: str) -> str:
+        if command.startswith("set map") and not killed:
+            killed.extend(members(world.home))
+            end(world.home)
+        return worker(sockets, command)
+
+    monkeypatch.setattr(HaproxySockets, "worker", die_first)
+    moved = world.traffic().switch(BLOG, 2)
+    assert killed
+    assert (moved.was, moved.now) == (1, 2)
+    assert (world.ask(SHOP), world.ask(BLOG)) == ((200, "shop.2"), (200, "blog.2"))
 
 
 def masters(world: Proxy) -> list[int]:
@@ -200,6 +219,7 @@ from pathlib import Path
 from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import TrafficTable
 from deployctl.effects.haproxy_process import find_binary
+from deployctl.effects.haproxy_socket import HaproxySockets
 from deployctl.effects.haproxy_switch import HaproxyTraffic
 from deployctl.effects.system_clock import SystemClock
 HaproxyTraffic(Path(sys.argv[1]), ServerSpec(), TrafficTable, SystemClock()).ensure_up()

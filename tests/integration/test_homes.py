@@ -51,11 +51,14 @@ def running(*command: str) -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
+def pool(home: Path) -> str:
+    return str(tomllib.loads((home / "config/server.toml").read_text())["network"]["pool"])
+
+
 def litter(api: docker.APIClient, home: Path, image: str) -> None:
     """Make what a deployment makes: network, container, keep tag and guard route."""
-    pool = tomllib.loads((home / "config/server.toml").read_text())["network"]["pool"]
     labels = {"deployctl.managed": "1", "deployctl.home": str(home)}
-    subnet = pool.replace("/20", "/26")
+    subnet = pool(home).replace("/20", "/26")
     ipam = docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet=subnet)])
     api.create_network(f"dctl-test-{home.name}", labels=labels, ipam=ipam)
     api.create_container(image, command="never-started", labels=labels, name=f"dctl-test-{home.name}")
@@ -81,7 +84,7 @@ def test_a_home_takes_everything_of_its_own_with_it(api: docker.APIClient, engin
         assert leftovers(api, home) == []
         assert not home.exists()
         assert len(leftovers(api, other)) == 3, "the neighbour's things were taken, too"
-        homes.take_apart(other, "172.31.0.0/16", engine_url)
+        homes.take_apart(other, pool(other), engine_url)
         assert machine.unreachable() == before
 
 
