@@ -10,7 +10,7 @@ from statistics import median
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure. `limit` is judged against `judged`: median, p99, max or min."""
+    """One figure. `limit` is held against `judged` (median, p99, max or min): at least it where `floor`, else at most."""
 
     name: str
     unit: str
@@ -18,6 +18,7 @@ class Row:
     promise: str = ""
     judged: str = ""
     limit: float | None = None
+    floor: bool = False
 
     @property
     def kept(self) -> bool | None:
@@ -25,7 +26,7 @@ class Row:
             return None
         value = {"median": median(self.values), "p99": p99(self.values), "max": max(self.values),
                  "min": min(self.values)}[self.judged]
-        return value >= self.limit if self.judged == "min" else value <= self.limit
+        return value >= self.limit if self.floor else value <= self.limit
 
     def cells(self) -> list[str]:
         verdict = {None: "", True: "yes", False: "**no**"}[self.kept]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for mark in OUTSIDE:
             if f"/tests/{mark}/" in item.path.as_posix():
                 item.add_marker(mark)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _hears_hangups() -> None:
+    """Below `nohup` every command that a test starts would ignore SIGHUP."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session", autouse=True)
