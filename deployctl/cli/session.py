@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -66,7 +66,8 @@ class Session:
         """Yield the services of this home; the progress lines end with the block."""
         progress = self.progress()
         try:
-            yield self.connect(self.settings, progress)
+            with closing(self.connect(self.settings, progress)) as s:
+                yield s
         finally:
             progress.close()
 

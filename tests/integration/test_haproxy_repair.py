@@ -88,7 +88,8 @@ def test_the_next_command_repairs_it_and_traffic_is_where_it_was(world: Proxy, h
 def test_a_death_between_its_last_good_answer_and_the_move_costs_only_another_try(
     world: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worker, killed = HaproxySockets.worker, []
+    worker = HaproxySockets.worker
+    killed: list[int] = []
 
     def die_first(sockets: HaproxySockets, command: str) -> str:
         if command.startswith("set map") and not killed:
