@@ -14,9 +14,10 @@ from typing import Any, Protocol
 
 from deployctl.domain.app_file import AppFile
 from deployctl.domain.deployment import Deployment, LeaseFacts, Phase
+from deployctl.domain.emergency import FlipNote
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.plan import Plan, Step
-from deployctl.domain.release import App, Bundle, Change, Hold, Instance, Probe, Release
+from deployctl.domain.release import App, Bundle, Change, Hold, Instance, Probe, Release, Resources
 from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import Counters, Switched, TrafficTable
 
@@ -98,6 +99,18 @@ class ContainerFacts:
     started_at: str = ""
     health: str | None = None  # of the image's HEALTHCHECK: starting, healthy, unhealthy
     health_output: str = ""
+    limits: Resources | None = None  # None where the engine cannot enforce one of them
+    always: bool | None = None  # restarted by the engine after a crash and a reboot
+
+
+@dataclass(frozen=True, slots=True)
+class EngineEvent:
+    """Something that happened to a container of this home."""
+
+    at: int  # nanoseconds since 1970, by the engine's clock
+    action: str  # create, start, die, destroy, rename, update, pause, unpause
+    container: str  # full id
+    app: str  # of its label; empty when it has none
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +138,8 @@ class Engine(Protocol):
         """Tag the image with a name of ours so that clean-up by others cannot take it away."""
     def release_image(self, tag: str) -> None:
         """Take our tag away; the image goes with its last tag. Absent is fine."""
+    def kept_tags(self) -> list[str]:
+        """Return every tag by which images are kept, those of other homes too."""
     def networks(self) -> list[NetworkFacts]: ...
     def ensure_network(self, spec: NetworkSpec) -> None:
         """Create it if absent. Raises EngineRefused when one of that name has another subnet or is not ours."""
@@ -138,11 +153,18 @@ class Engine(Protocol):
         """Remove a stopped or running container and its anonymous volumes. Absent is fine."""
     def set_restart(self, container: str, *, always: bool) -> None:
         """Let the engine restart it after a crash and a reboot (`unless-stopped`), or never."""
+    def set_limits(self, container: str, limits: Resources) -> None:
+        """Give it these limits, while it runs too."""
+    def ensure_named(self, container: str, name: str) -> None:
+        """Let it have that name again. Raises EngineRefused when another container has it."""
     def find_container(self, container: str) -> ContainerFacts | None:
         """Return one container by full id or by exact name, with every field filled."""
     def containers(self) -> list[ContainerFacts]:
         """Return all that carry this home's label, stopped ones too; only cheap fields are filled
-        (not exit_code, oom_killed, error, pid, restarts, started_at)."""
+        (not exit_code, oom_killed, error, pid, restarts, started_at, limits, always)."""
+    def events(self, *, since: int | None, quiet: float) -> Iterator[EngineEvent]:
+        """Yield what happens to containers of this home: all after `since`, an event's `at`; None is from now on.
+        Ends when nothing has happened for `quiet` seconds."""
     def logs(self, container: str, *, tail: int | None = None, since: float | None = None,
              follow: bool = False) -> Iterator[LogLine]: ...
     def execute(self, container: str, command: Sequence[str], *, timeout: float) -> Executed: ...
@@ -188,6 +210,9 @@ class Traffic(Protocol):
         """Close what is still open to one server."""
     def drift(self) -> list[str]:
         """Name what a person changed in the files or in HAProxy, one sentence each."""
+    def notes(self) -> list[FlipNote]:
+        """Return the emergency flips that no command has taken into the ledger yet, the first one first."""
+    def forget_notes(self, taken: Sequence[FlipNote]) -> None: ...
     def pid(self) -> int | None:
         """Return the master's pid, None when HAProxy is not running."""
     def stop(self) -> None:
@@ -199,6 +224,7 @@ class Guard(Protocol):
 
     def ensure(self, subnet: str) -> None: ...
     def ensure_gone(self, subnet: str) -> None: ...
+    def guarded(self, subnet: str) -> bool: ...
     def bridge_up(self, bridge: str) -> bool: ...
     def routed_subnets(self) -> list[str]:
         """Return every subnet that this host routes to an interface (not the unreachable ones, not the default)."""
@@ -232,6 +258,9 @@ class Ledger(Protocol):
 
     @property
     def secret(self) -> bytes: ...
+    @property
+    def promoted(self) -> bool:
+        """Tell whether traffic was moved through this object since its last copy."""
     def transaction(self, *, durable: bool = False) -> AbstractContextManager[None]: ...
     def close(self) -> None: ...
 
@@ -275,8 +304,13 @@ class Ledger(Protocol):
     def event(self, kind: str, text: str, *, at: str, actor: str, app: AppName | None = None,
               data: Mapping[str, Any] | None = None) -> None: ...
     def events(self, app: AppName | None = None, *, limit: int = 100) -> list[Mapping[str, Any]]: ...
+    def keep_copy(self, *, at: str) -> None:
+        """Write a copy of it when traffic was moved through it since the last one. Some milliseconds: not before the
+        answer to whoever moved it."""
 
-    def take_lease(self, app: AppName, *, holder: str, verb: str, at: str) -> int | LeaseFacts: ...
+    def take_lease(self, app: AppName, *, holder: str, verb: str, at: str,
+                   by_force: bool = False) -> int | LeaseFacts: ...
+    def heartbeat(self, app: AppName, token: int) -> AbstractContextManager[None]: ...
     def give_lease_back(self, app: AppName, token: int) -> None: ...
     def lease_is_ours(self, app: AppName, token: int) -> bool: ...
     def find_lease(self, app: AppName) -> LeaseFacts | None: ...

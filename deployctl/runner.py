@@ -13,6 +13,7 @@ from deployctl.domain.facts import Facts
 from deployctl.domain.plan import Plan, Step, StepKind
 from deployctl.domain.release import App, Policy
 from deployctl.errors import Aborted, AttentionNeeded, DeployctlError, Interrupted, LeaseHeld
+from deployctl.fence import fenced
 from deployctl.interrupts import shielded
 from deployctl.ports import Services
 
@@ -46,12 +47,18 @@ class Walk:
     settled: frozenset[tuple[StepKind, int]] = frozenset()  # steps that were finished before a crash
     recovering: bool = False  # after a crash: whoever asked it to stop has been heard already
 
+    def __post_init__(self) -> None:
+        self.services = fenced(self.services, self.require_lease)
+
+    def require_lease(self) -> None:
+        """Raise LeaseHeld when another process has taken the lease over."""
+        if not self.services.ledger.lease_is_ours(self.plan.app, self.token):
+            raise LeaseHeld(f"the lease on {self.plan.app} was taken over by another process; this one does nothing more")
+
     def check(self) -> None:
         """Raise when this walk may not go on: its lease was taken over, or a person asked it to stop."""
-        ledger, app = self.services.ledger, self.plan.app
-        if not self.services.ledger.lease_is_ours(app, self.token):
-            raise LeaseHeld(f"the lease on {app} was taken over by another process; this one does nothing more")
-        if not (self.promoted or self.recovering) and (who := ledger.abort_asked(self.deployment.id)):
+        self.require_lease()
+        if not (self.promoted or self.recovering) and (who := self.services.ledger.abort_asked(self.deployment.id)):
             raise Aborted(f"{who} asked to stop this {self.plan.kind}")
 
     @property
@@ -188,6 +195,13 @@ def revert(walk: Walk, undos: Mapping[StepKind, Undo], cause: BaseException) -> 
     if failed:
         raise AttentionNeeded(f"{cause} And the traffic could not be moved back.",
                               remedy=[f"deployctl status {walk.plan.app}", "deployctl doctor"]) from cause
+
+
+def end_reverted(walk: Walk, phase: Phase, why: str) -> None:
+    """End the deployment of a holder that was passed over; what is promoted already has succeeded."""
+    if phase is Phase.REVERTED:
+        phase = advance(advance(walk.phase, "failed"), "reverted")
+    walk.services.ledger.close_deployment(walk.deployment.id, phase, at=walk.services.clock.utc(), error=why)
 
 
 def leave(walk: Walk, why: str) -> None:

@@ -39,13 +39,14 @@ def upgrade_command(session: Session, /, given: Sequence[str], image: str | None
 
 @verb("rollback")
 @names_argument
+@click.option("--abort", is_flag=True, help="Wait for nobody: end what is under way, and go back now.")
 @change_options()
 @click.pass_obj
-def rollback_command(session: Session, /, given: Sequence[str], **flags: Any) -> int:
+def rollback_command(session: Session, /, given: Sequence[str], abort: bool, **flags: Any) -> int:
     from deployctl.usecases.rollback import preview_rollback, rollback
 
     def act(a: Asked) -> Moved:
-        return rollback(a.app, a.services, version=a.maybe_version, wish=a.wish)
+        return rollback(a.app, a.services, version=a.maybe_version, wish=a.wish, abort=abort)
 
     def foresee(a: Asked) -> Preview:
         return preview_rollback(a.app, a.services, version=a.maybe_version, wish=a.wish)

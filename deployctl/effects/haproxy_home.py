@@ -15,10 +15,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from deployctl.effects.lock_holder import end_frozen_holder
 from deployctl.errors import DeployctlError, NotPermitted, ProxyUnavailable
 from deployctl.ports import Clock
 
 LONGEST = 90  # of a socket's path; HAProxy adds to it while it binds
+FROZEN = 0.2  # seconds before the lock's holder is looked at
 PATIENCE = 30.0  # seconds for another process of ours: a refused reload alone takes two
 _PLAIN = re.compile(r"/[A-Za-z0-9_./-]+")
 
@@ -90,13 +92,13 @@ def _ensure_ours(folder: Path) -> None:
 
 
 @contextmanager
-def proxy_lock(home: HaproxyHome, clock: Clock) -> Iterator[None]:
+def proxy_lock(home: HaproxyHome, clock: Clock, *, patience: float = PATIENCE) -> Iterator[None]:
     """Hold the home's proxy lock while inside; what the system refuses comes out as an error of ours."""
     try:
         home.ensure_folders()
         handle = os.open(home.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            _wait_for(handle, clock)
+            _wait_for(handle, clock, patience)
             yield
         finally:
             os.close(handle)
@@ -104,13 +106,15 @@ def proxy_lock(home: HaproxyHome, clock: Clock) -> Iterator[None]:
         raise _translated(e, home) from e
 
 
-def _wait_for(handle: int, clock: Clock) -> None:
-    deadline = clock.now() + PATIENCE
+def _wait_for(handle: int, clock: Clock, patience: float) -> None:
+    began = clock.now()
     while not _take(handle):
-        if clock.now() >= deadline:
+        if clock.now() - began >= FROZEN:
+            end_frozen_holder(handle)
+        if clock.now() - began >= patience:
             holder = os.pread(handle, 20, 0).decode("ascii", "replace")
             raise ProxyUnavailable(
-                f"another deployctl process ({holder}) has kept HAProxy's files locked for {PATIENCE:.0f} s",
+                f"another deployctl process ({holder}) has kept HAProxy's files locked for {patience:.0f} s",
                 remedy=[f"ps -fp {holder}"],
             )
         clock.sleep(0.002)

@@ -1,4 +1,4 @@
-"""Opens the ledger file and refuses every file that is not, surely, this home's ledger.
+"""One connection to the ledger file, and SQLite's errors in our words.
 
 sqlite-utils is imported only to create or migrate tables: its import is a third of what
 a whole rollback may take (docs/adr/0002-start-time.md). Everything else is bound SQL through `execute`.
@@ -6,39 +6,65 @@ a whole rollback may take (docs/adr/0002-start-time.md). Everything else is boun
 
 from __future__ import annotations
 
-import fcntl
 import os
-import secrets
-import socket
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from deployctl.errors import DeployctlError, LeaseHeld, LedgerUnusable, NotPermitted
+from deployctl.ledger.reserve import disk_is_full, free_reserve
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-SCHEMA_VERSION = 1  # equals schema.VERSION; a test compares them
+SCHEMA_VERSION = 2  # equals schema.VERSION; a test compares them
 BUSY_SECONDS = 5.0
+FULL = "disk_full"
 TRAFFIC_GOES_ON = "Running apps keep serving; HAProxy does not need the ledger."
+
+T = TypeVar("T")
 
 
 class Connection:
-    """One connection, used by one thread. Statements outside `transaction()` commit by themselves."""
+    """One connection, used by one thread. Statements outside `transaction()` commit by themselves.
+
+    When another file was put in place of the one that is open, it goes on with that, once `check` finds it sound:
+    whoever would write to a file without a name remembers for nobody.
+    """
+
+    raw: sqlite3.Connection
 
     def __init__(self, path: Path) -> None:
-        with sqlite_errors(path):
-            self.raw = sqlite3.connect(
-                path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
+        self.path = path
+        self.check: Callable[[Connection], None] = lambda _connection: None
+        self.on_reserve = False  # the disk is full: only what must be is written
+        self._connect()
+
+    def _connect(self) -> None:
+        with sqlite_errors(self.path):
+            self._file = self._look()
+            self.raw = sqlite3.connect(f"{self.path.as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS,
+                                       isolation_level=None, check_same_thread=False)
             self.raw.row_factory = sqlite3.Row
             self.raw.execute("pragma foreign_keys = on")
-        self.path = path
         self._durable: bool | None = None  # what the connection was told last
         self._utils: Database | None = None
+
+    def _look(self) -> tuple[int, int]:
+        """Return which file has the ledger's name now."""
+        try:
+            found = os.stat(self.path)  # noqa: PTH116  before every statement: Path.stat takes twice as long
+        except FileNotFoundError:
+            raise gone(self.path) from None
+        return found.st_dev, found.st_ino
+
+    def _follow(self) -> None:
+        if self._look() != self._file:
+            self.raw.close()
+            self._connect()
+            self.check(self)
 
     @property
     def utils(self) -> Database:
@@ -50,6 +76,8 @@ class Connection:
         return self._utils
 
     def execute(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[sqlite3.Row]:
+        if not self.raw.in_transaction:
+            self._follow()
         with sqlite_errors(self.path):
             return self.raw.execute(sql, values).fetchall()
 
@@ -78,6 +106,24 @@ class Connection:
                 self.raw.execute("rollback")
             raise
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let every read inside see the same moment. Nobody waits for it."""
+        self.execute("begin")
+        try:
+            yield
+        finally:
+            self.raw.execute("rollback")
+
+    def insist(self, write: Callable[[], T]) -> T:
+        """Write it; on a full disk once more, with the room of the reserve."""
+        try:
+            return write()
+        except DeployctlError as e:
+            if e.code != FULL or not free_reserve(self.path):
+                raise
+        return write()
+
     def _flush_at_commit(self, durable: bool) -> None:
         if durable is not self._durable:
             self.execute("pragma synchronous = full" if durable else "pragma synchronous = normal")
@@ -103,97 +149,29 @@ def _translated(path: Path, e: sqlite3.DatabaseError) -> DeployctlError:
     if "locked" in text:
         return LeaseHeld(f"the ledger {path} was locked by another process for {BUSY_SECONDS:.0f} s. Nothing was done.",
                          remedy=["deployctl status", "try again"])
-    if "disk is full" in text:
-        return DeployctlError(f"no space left for the ledger {path}. {TRAFFIC_GOES_ON}",
-                              remedy=[f"df -h {path.parent}"], code="disk_full")
+    if "disk is full" in text or ("disk I/O" in text and disk_is_full(path.parent)):
+        return no_space(path)
     if "readonly" in text or "unable to open" in text:
         return NotPermitted(f"the ledger {path} cannot be written ({text}). {TRAFFIC_GOES_ON}",
                             remedy=[f"ls -ld {path.parent} {path}", "run as the user that owns the home"])
     return unusable(path, text)
 
 
-def unusable(path: Path, why: str) -> LedgerUnusable:
-    return LedgerUnusable(
-        f"{path} is not a ledger that can be trusted: {why}. It was not changed. {TRAFFIC_GOES_ON}",
-        remedy=[f"put a good copy of {path.name} back in place", "deployctl doctor"],
-    )
+def no_space(path: Path) -> DeployctlError:
+    return DeployctlError(f"no space left for the ledger {path}. Nothing was changed. {TRAFFIC_GOES_ON}",
+                          remedy=[f"df -h {path.parent}", "docker image prune"], code=FULL)
 
 
-def open_ledger(path: Path, home: Path, *, now: str) -> Connection:
-    """Return a checked, migrated connection; make the file when this home never had one.
-
-    Raises LedgerUnusable for an empty, foreign, corrupt or newer file, and for a missing file where
-    a ledger once was (its marker is still there): never taken for "no apps yet".
-    """
-    marker = path.with_name("ledger.id")
-    if not path.exists():
-        if marker.exists() and not path.exists():  # it comes after the file: both may have come just now
-            raise unusable(path, "the file is gone, but this home had a ledger")
-        _create(path, home, marker, now=now)
-    if path.is_symlink() or path.stat().st_size == 0:
-        raise unusable(path, "it is a link" if path.is_symlink() else "it is empty (0 bytes)")
-    connection = Connection(path)
-    try:
-        _check(connection, home, now=now)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+def gone(path: Path) -> LedgerUnusable:
+    return unusable(path, "the file is gone, but this home had a ledger")
 
 
-def _check(connection: Connection, home: Path, *, now: str) -> None:
-    path = connection.path
-    found = connection.one("pragma quick_check(1)")
-    if found is None or found[0] != "ok":
-        raise unusable(path, f"SQLite finds it damaged ({found[0] if found else 'no answer'})")
-    if not connection.one("select 1 from sqlite_master where name = 'identity'"):
-        raise unusable(path, "its tables are not ours")
-    version = connection.execute("pragma user_version")[0][0]
-    if version > SCHEMA_VERSION:
-        raise unusable(path, f"it was written by a newer deployctl (schema {version}, this one knows {SCHEMA_VERSION})")
-    me = connection.one("select product, home from identity where id = 1")
-    if me is None or me["product"] != "deployctl":
-        raise unusable(path, "it has no identity row of deployctl")
-    if me["home"] != str(home):
-        raise unusable(path, f"it belongs to the home {me['home']}, not to {home}")
-    if version < SCHEMA_VERSION:
-        _migrate(connection)
+def unusable(path: Path, why: str, *, remedy: Sequence[str] | None = None) -> LedgerUnusable:
+    """Return the refusal of a file, with the two ways to get a ledger back unless another remedy is the better one."""
+    if remedy is None:
+        from deployctl.ledger.copies import copies
 
-
-def _create(path: Path, home: Path, marker: Path, *, now: str) -> None:
-    """Build the file beside and rename it, under a lock: two first commands make one ledger."""
-    with _creation_lock(path):
-        if path.exists():
-            return
-        part = path.with_name("ledger.new")
-        part.unlink(missing_ok=True)
-        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        connection = Connection(part)
-        _migrate(connection)
-        secret = secrets.token_hex(32)
-        connection.execute(
-            "insert into identity(id, product, home, host, secret, created_at) values (1, 'deployctl', ?, ?, ?, ?)",
-            [str(home), socket.gethostname(), secret, now],
-        )
-        connection.execute("pragma journal_mode = wal")
-        connection.close()
-        part.rename(path)
-        marker.write_text(now + "\n")
-
-
-@contextmanager
-def _creation_lock(path: Path) -> Iterator[None]:
-    handle = os.open(path.with_name("ledger.lock"), os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _migrate(connection: Connection) -> None:
-    from deployctl.ledger.schema import VERSION, schema
-
-    with sqlite_errors(connection.path):
-        schema.apply(connection.utils)
-    connection.execute(f"pragma user_version = {VERSION:d}")
+        newest = [f"deployctl ledger restore {copy.path}" for copy in copies(path)[:1]]
+        remedy = ["deployctl ledger rebuild", *newest, "deployctl doctor"]
+    return LedgerUnusable(f"{path} is not a ledger that can be trusted: {why}. It was not changed. {TRAFFIC_GOES_ON}",
+                          remedy=remedy)

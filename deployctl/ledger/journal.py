@@ -1,4 +1,4 @@
-"""Deployments and their steps (intent first, result after), the traffic history, and the events."""
+"""Deployments and their steps (intent first, result after), and the traffic history."""
 
 from __future__ import annotations
 
@@ -10,22 +10,29 @@ from typing import Any
 
 from deployctl.domain.deployment import Deployment, Phase
 from deployctl.domain.names import AppName
-from deployctl.domain.plan import Plan, Step
+from deployctl.domain.plan import Kind, Plan, Step
 from deployctl.domain.release import Change, Colour
 from deployctl.domain.serving import chain_after
 from deployctl.errors import LeaseHeld
 from deployctl.ledger.apps import app_of
-from deployctl.ledger.connection import Connection
+from deployctl.ledger.connection import Connection, no_space
+from deployctl.ledger.events import EventRows
+
+FILLS_THE_DISK = frozenset({Kind.UPGRADE, Kind.START})
 
 
-class JournalRows:
-    """Reads and writes the tables `deployments`, `steps`, `changes` and `events`."""
+class JournalRows(EventRows):
+    """Reads and writes the tables `deployments`, `steps` and `changes`."""
 
     db: Connection
+    promoted = False  # through this very object, since its last copy
 
     # -- deployments and steps
     def open_deployment(self, plan: Plan, *, actor: str, note: str, at: str, token: int) -> Deployment:
-        """Write the intent. Raises LeaseHeld when the app has an open one: the index decides."""
+        """Write the intent. Raises LeaseHeld when the app has an open one: the index decides. On a full disk only
+        what needs no room is begun: going back, stopping and removing."""
+        if self.db.on_reserve and plan.kind in FILLS_THE_DISK:
+            raise no_space(self.db.path)
         values = [plan.app, plan.kind, plan.source, plan.target, Phase.PLANNED, json.dumps(asdict(plan)), actor, note,
                   at, token]
         try:
@@ -72,10 +79,10 @@ class JournalRows:
     def close_deployment(self, deployment: int, phase: Phase, *, at: str, error: str | None = None,
                          evidence: Sequence[str] = ()) -> None:
         """Write how it ended, once; `evidence` is the failure bundle: transcript, exit code, last log lines."""
-        self.db.execute(
+        self.db.insist(lambda: self.db.execute(
             "update deployments set phase = ?, outcome = ?, finished_at = ?, error = ?, evidence = ? "
             "where id = ? and finished_at is null",
-            [phase, phase, at, error, json.dumps(list(evidence)), deployment])
+            [phase, phase, at, error, json.dumps(list(evidence)), deployment]))
 
     def ask_abort(self, app: AppName, *, actor: str) -> bool:
         """Ask the open deployment to stop; False when there is none."""
@@ -100,10 +107,15 @@ class JournalRows:
         return [_change(row) for row in rows]
 
     def promote(self, change: Change, *, deployment: int | None, token: int) -> Change:
-        """Call the target active: revision, history, colour and holds in one durable transaction.
+        """Call the target active: revision, history, its event, colour and holds in one durable transaction.
 
         Raises LeaseHeld when another process holds a higher fencing token by now.
         """
+        done = self.db.insist(lambda: self._promote(change, deployment, token))
+        self.promoted = True
+        return done
+
+    def _promote(self, change: Change, deployment: int | None, token: int) -> Change:
         with self.db.transaction(durable=True):
             lease = self.db.one("select token from leases where app = ?", [change.app])
             if lease is None or lease["token"] != token:
@@ -130,11 +142,11 @@ class JournalRows:
         return [*self.changes(change.app, limit=2), *(_change(row) for row in came)]
 
     def _insert_change(self, c: Change, deployment: int | None) -> None:
-        self.db.execute(
+        self.tell_promotion(self.db.execute(
             "insert into changes(app, revision, kind, source, target, at, actor, note, switch_ms, held, lifted, "
-            "deployment, chain) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "deployment, chain) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) returning *",
             [c.app, c.revision, c.kind, c.source, c.target, c.at, c.actor, c.note, c.switch_ms, c.held, c.lifted,
-             deployment, json.dumps(c.chain)])
+             deployment, json.dumps(c.chain)])[0])
 
     def _give_colour(self, change: Change, history: Sequence[Change]) -> None:
         """Give the colour that the release before has not: blue first, then in turn."""
@@ -161,17 +173,6 @@ class JournalRows:
             reason = c.note or f"{c.kind} at revision {c.revision}"
             self.db.execute(f"update releases set hold_at = ?, hold_actor = ?, hold_reason = ? {same} "  # noqa: S608
                             "and number is not ?", [c.at, c.actor, reason, c.app, c.app, c.held, c.target])
-
-    # -- events
-    def event(self, kind: str, text: str, *, at: str, actor: str, app: AppName | None = None,
-              data: Mapping[str, Any] | None = None) -> None:
-        self.db.execute("insert into events(at, app, actor, kind, text, data) values (?, ?, ?, ?, ?, ?)",
-                        [at, app, actor, kind, text, json.dumps(data or {})])
-
-    def events(self, app: AppName | None = None, *, limit: int = 100) -> list[Mapping[str, Any]]:
-        rows = self.db.execute("select * from events where ? is null or app = ? order by id desc limit ?",
-                               [app, app, limit])
-        return [{**dict(row), "data": json.loads(row["data"])} for row in rows]
 
 
 _TELLING = """

@@ -1,34 +1,44 @@
-"""One change per app at a time: the lease, its holder and its fencing token."""
+"""One change per app at a time: the lease, its holder, his heartbeat and the fencing token.
+
+A holder that died, or has given no sign of life for LEASE_SECONDS, holds nothing any more.
+"""
 
 from __future__ import annotations
 
-import os
 import sqlite3
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from threading import Event, Thread
 
 from deployctl.domain.deployment import LeaseFacts
 from deployctl.domain.names import AppName
+from deployctl.errors import DeployctlError
 from deployctl.ledger.connection import Connection
+from deployctl.ledger.holder import Machine
 
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+LEASE_SECONDS = 15.0  # as long as Kubernetes' leader election gives a silent leader by default
+BEAT_SECONDS = 3.0  # five chances before the lease is lost
 
 
 class LeaseRows:
     """Reads and writes the table `leases`. A token only ever grows, so a holder that was passed over can be told."""
 
     db: Connection
+    machine: Machine
 
-    def take_lease(self, app: AppName, *, holder: str, verb: str, at: str) -> int | LeaseFacts:
-        """Return this process's fencing token, or who holds the lease. A dead holder's lease is free."""
+    def take_lease(self, app: AppName, *, holder: str, verb: str, at: str, by_force: bool = False) -> int | LeaseFacts:
+        """Return this process's fencing token, or who holds the lease. A dead or silent holder's lease is free;
+        `by_force` takes it from a living one, too, who then finds a higher token and does nothing more."""
         with self.db.transaction():
             row = self.db.one("select * from leases where app = ?", [app])
-            if row and row["holder"] is not None and _alive(row):
-                return LeaseFacts(app, row["holder"], row["verb"], row["pid"], row["since"], row["token"])
+            if row and not by_force and self._is_held(row):
+                return _facts(app, row)
             token = (row["token"] if row else 0) + 1
+            me = self.machine.pid()
             self.db.execute(
-                "insert or replace into leases(app, token, holder, verb, pid, pid_start, boot, since) "
-                "values (?, ?, ?, ?, ?, ?, ?, ?)",
-                [app, token, holder, verb, os.getpid(), process_start(os.getpid()), _boot(), at])
+                "insert or replace into leases(app, token, holder, verb, pid, pid_start, boot, since, beat) "
+                "values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [app, token, holder, verb, me, self.machine.started(me), self.machine.boot(), at, self.machine.uptime()])
         return token
 
     def give_lease_back(self, app: AppName, token: int) -> None:
@@ -41,28 +51,38 @@ class LeaseRows:
 
     def find_lease(self, app: AppName) -> LeaseFacts | None:
         """Return the living holder of the app's lease."""
-        row = self.db.one("select * from leases where app = ? and holder is not null", [app])
-        if row is None or not _alive(row):
-            return None
-        return LeaseFacts(app, row["holder"], row["verb"], row["pid"], row["since"], row["token"])
+        row = self.db.one("select * from leases where app = ?", [app])
+        return _facts(app, row) if row and self._is_held(row) else None
+
+    @contextmanager
+    def heartbeat(self, app: AppName, token: int) -> Iterator[None]:
+        """Give signs of life while inside, from a thread of its own: a step may take long."""
+        done = Event()
+        thread = Thread(target=self._beat_until, args=(done, app, token), name=f"lease of {app}", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join(BEAT_SECONDS)
+
+    def _beat_until(self, done: Event, app: AppName, token: int) -> None:
+        """A ledger that cannot be written for a moment costs one beat; the lease bears four such."""
+        while not done.wait(BEAT_SECONDS):
+            with suppress(DeployctlError), closing(Connection(self.db.path)) as beside:
+                beside.execute("update leases set beat = ? where app = ? and token = ? and holder is not null",
+                               [self.machine.uptime(), app, token])
+
+    def _is_held(self, row: sqlite3.Row) -> bool:
+        return row["holder"] is not None and self._lives(row) and not self._silent(row)
+
+    def _lives(self, row: sqlite3.Row) -> bool:
+        return bool(row["boot"] == self.machine.boot() and self.machine.started(row["pid"]) == row["pid_start"])
+
+    def _silent(self, row: sqlite3.Row) -> bool:
+        """A row without a heartbeat was written by a deployctl that had none: its process alone decides."""
+        return row["beat"] is not None and self.machine.uptime() - row["beat"] > LEASE_SECONDS
 
 
-def _alive(row: sqlite3.Row) -> bool:
-    return bool(row["boot"] == _boot() and process_start(row["pid"]) == row["pid_start"])
-
-
-def _boot() -> str:
-    try:
-        return BOOT_ID.read_text().strip()
-    except OSError:  # not Linux: pid and start time must do
-        return ""
-
-
-def process_start(pid: int) -> int | None:
-    """Return when that process started, in clock ticks since boot (proc(5), field 22); None when it is gone."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] == "Z" else int(fields[19])
+def _facts(app: AppName, row: sqlite3.Row) -> LeaseFacts:
+    return LeaseFacts(app, row["holder"], row["verb"], row["pid"], row["since"], row["token"])

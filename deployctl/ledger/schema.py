@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
+import json
+
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
-VERSION = 1
+from deployctl.ledger.chain import PROMOTED, links, promotion
+
+VERSION = 2
 schema = Migrations("deployctl")
 
 
@@ -76,10 +80,12 @@ def _history(db: Database) -> None:
     db.table("events").create_index(["app"])
     for table in ("changes", "events"):  # history is only ever added to
         for verb in ("update", "delete"):
-            db.execute(
-                f"create trigger {table}_no_{verb} before {verb} on {table} "
-                f"begin select raise(abort, '{table} is only ever added to'); end"
-            )
+            _only_added_to(db, table, verb)
+
+
+def _only_added_to(db: Database, table: str, verb: str) -> None:
+    db.execute(f"create trigger {table}_no_{verb} before {verb} on {table} "
+               f"begin select raise(abort, '{table} is only ever added to'); end")
 
 
 def _deployments(db: Database) -> None:
@@ -102,3 +108,22 @@ def _deployments(db: Database) -> None:
         {"app": str, "token": int, "holder": str, "verb": str, "pid": int, "pid_start": int, "boot": str, "since": str},
         pk="app", not_null={"token"},
     )
+
+
+@schema()
+def m002_chain(db: Database) -> None:
+    """Chain the events by hashes, tell every change of traffic that was made before among them; leases beat."""
+    db.execute("alter table leases add column beat real")  # seconds of CLOCK_BOOTTIME
+    db.execute("alter table events add column hash text")
+    _tell_earlier_changes(db)
+    db.execute("drop trigger events_no_update")
+    for number, hash_ in links(list(db.query("select * from events order by id"))):
+        db.execute("update events set hash = ? where id = ?", [hash_, number])
+    _only_added_to(db, "events", "update")
+
+
+def _tell_earlier_changes(db: Database) -> None:
+    for change in list(db.query("select * from changes order by id")):
+        told = promotion(change)
+        db.execute("insert into events(at, app, actor, kind, text, data) values (?, ?, ?, ?, ?, ?)",
+                   [change["at"], change["app"], change["actor"], PROMOTED, told.text, json.dumps(told.data)])

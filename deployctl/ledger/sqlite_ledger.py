@@ -6,17 +6,19 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from deployctl.ledger.apps import AppRows
-from deployctl.ledger.connection import Connection, open_ledger
+from deployctl.ledger.connection import Connection
+from deployctl.ledger.holder import Machine, ThisMachine
 from deployctl.ledger.instances import InstanceRows
 from deployctl.ledger.journal import JournalRows
 from deployctl.ledger.leases import LeaseRows
+from deployctl.ledger.opening import open_ledger
 
 
 class SqliteLedger(AppRows, InstanceRows, JournalRows, LeaseRows):
     """Everything deployctl remembers of one home."""
 
-    def __init__(self, connection: Connection) -> None:
-        self.db = connection
+    def __init__(self, connection: Connection, machine: Machine | None = None) -> None:
+        self.db, self.machine = connection, machine or ThisMachine()
 
     @classmethod
     def open(cls, path: Path, home: Path, *, now: str) -> SqliteLedger:
@@ -30,6 +32,14 @@ class SqliteLedger(AppRows, InstanceRows, JournalRows, LeaseRows):
 
     def transaction(self, *, durable: bool = False) -> AbstractContextManager[None]:
         return self.db.transaction(durable=durable)
+
+    def keep_copy(self, *, at: str) -> None:
+        """Copy the ledger to state/backups when traffic was moved through it since the last copy."""
+        if self.promoted:
+            from deployctl.ledger.copies import Reason, keep_copy
+
+            keep_copy(self.db.raw, self.db.path, Reason.PROMOTION, at=at)
+            self.promoted = False
 
     def close(self) -> None:
         self.db.close()

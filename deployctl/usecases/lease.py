@@ -16,14 +16,16 @@ LOOK = 0.2  # seconds between two tries while waiting
 
 
 @contextmanager
-def lease(app: AppName, verb: str, s: Services, wish: Wish) -> Iterator[int]:
-    """Hold the app's lease and yield its fencing token. Raises LeaseHeld, naming who has it and how to go on.
+def lease(app: AppName, verb: str, s: Services, wish: Wish, *, by_force: bool = False) -> Iterator[int]:
+    """Hold the app's lease and yield its fencing token. Raises LeaseHeld, naming who has it and how to go on;
+    `by_force` takes it from whoever has it.
 
     An error that passes gets told who serves the app now: nobody should have to ask that separately.
     """
-    token = _take(app, verb, s, wish)
+    token = _take(app, verb, s, wish, by_force=by_force)
     try:
-        yield token
+        with s.ledger.heartbeat(app, token):
+            yield token
     except DeployctlError as e:
         e.serving = e.serving or find_serving(app, s)
         raise
@@ -31,10 +33,10 @@ def lease(app: AppName, verb: str, s: Services, wish: Wish) -> Iterator[int]:
         s.ledger.give_lease_back(app, token)
 
 
-def _take(app: AppName, verb: str, s: Services, wish: Wish) -> int:
+def _take(app: AppName, verb: str, s: Services, wish: Wish, *, by_force: bool) -> int:
     end = s.clock.now() + wish.lock_wait
     while True:
-        got = s.ledger.take_lease(app, holder=s.actor, verb=verb, at=s.clock.utc())
+        got = s.ledger.take_lease(app, holder=s.actor, verb=verb, at=s.clock.utc(), by_force=by_force)
         if isinstance(got, int):
             return got
         if s.clock.now() >= end:
@@ -45,10 +47,11 @@ def _take(app: AppName, verb: str, s: Services, wish: Wish) -> int:
 def _busy(app: AppName, verb: str, lease: LeaseFacts, s: Services) -> LeaseHeld:
     deployment = s.ledger.find_open(app)
     phase = f", phase {deployment.phase}" if deployment else ""
+    at_once = [f"deployctl rollback {app} --abort"] if verb == "rollback" else []
     error = LeaseHeld(
         f"{app} is busy: {lease.holder} runs {lease.verb} since {lease.since} (pid {lease.pid}{phase}). "
         "Nothing was done.",
-        remedy=[f"deployctl {verb} {app} … --lock-wait 5m", f"deployctl abort {app}"])
+        remedy=[*at_once, f"deployctl {verb} {app} … --lock-wait 5m", f"deployctl abort {app}"])
     error.serving = find_serving(app, s)
     return error
 

@@ -9,11 +9,12 @@ from deployctl.actions import ACTIONS, UNDOS
 from deployctl.domain.deployment import Deployment, Phase
 from deployctl.domain.facts import Facts
 from deployctl.domain.names import AppName
-from deployctl.domain.plan import Plan, Step, StepKind
+from deployctl.domain.plan import Kind, Plan, Step, StepKind
 from deployctl.errors import DeployctlError, Interrupted
 from deployctl.ports import Services
 from deployctl.prove import Trial
 from deployctl.runner import Walk, leave, only_retires, retire_rest, revert, take
+from deployctl.usecases.adopt import adopt_drift
 from deployctl.usecases.move import holds_of
 from deployctl.usecases.observe import observe
 
@@ -22,15 +23,19 @@ def recover(app: AppName, s: Services, token: int) -> str | None:
     """Settle the app's open deployment, if there is one: its holder is dead, because the lease is ours.
 
     Forward when HAProxy already sends the traffic to a target that answers, and nobody asked it to stop; back
-    otherwise, but when the traffic has moved only to a source that answers. Return what was done.
+    otherwise, but when the traffic has moved only to a source that answers. At last the ledger follows where a person
+    moved the traffic past it. Return what was done.
     """
     opened = s.ledger.find_open(app)
     if opened is None or not s.ledger.find_app(app):
-        return None
-    walk = _rebuilt(opened, observe(app, s), s, token)
+        return adopt_drift(app, s, token)
+    walk = rebuilt(opened, observe(app, s), s, token)
     if walk.promoted:
         retire_rest(walk, ACTIONS)
         told = "finished"
+    elif walk.plan.kind is Kind.RECONCILE:  # a half that was mended is better than nothing
+        revert(walk, {}, Interrupted("the process that ran it died"))
+        told = "left: what is still to mend is mended anew"
     elif only_retires(walk.plan):
         told = _retired(walk)
     elif _moved(walk) and _answers(walk, walk.plan.target) and not (opened.abort_by and _can_go_back(walk)):
@@ -46,14 +51,17 @@ def recover(app: AppName, s: Services, token: int) -> str | None:
     sentence = f"an interrupted {opened.kind} of {app} was {told}"
     s.ledger.event("recovered", sentence, at=s.clock.utc(), actor=s.actor, app=app, data={"deployment": opened.id})
     s.report.warn(sentence)
-    return sentence
+    return "; ".join(filter(None, (sentence, adopt_drift(app, s, token))))
 
 
-def _rebuilt(opened: Deployment, facts: Facts, s: Services, token: int) -> Walk:
+def rebuilt(opened: Deployment, facts: Facts, s: Services, token: int) -> Walk:
     """Return the walk as its dead process left it; what the ledger has of the app by now is what it wished."""
     plan = Plan.from_dict(json.loads(s.ledger.plan_of(opened.id)))
     rows = s.ledger.steps(opened.id)
     begun = [Step(StepKind(row["kind"]), row["release"], row["sentence"]) for row in rows]
+    if facts.serving not in {None, plan.source, plan.target}:  # a person moved it meanwhile: that is not taken back
+        begun = [step for step in begun if step.kind is not StepKind.SWITCH]
+    by_hand = facts.serving == plan.target != plan.source
     settled = frozenset((StepKind(row["kind"]), row["release"]) for row in rows if row["ok"])
     was = opened.before or facts.app
     before = replace(facts.app, listen=was.listen, hosts=was.hosts, policy=was.policy)
@@ -61,7 +69,7 @@ def _rebuilt(opened: Deployment, facts: Facts, s: Services, token: int) -> Walk:
     return Walk(plan, replace(facts, app=before), opened, s, token, wishes=facts.app, held=holds.held,
                 lifted=holds.lifted, begun=begun, settled=settled, seq=len(rows), phase=opened.phase,
                 promoted=opened.phase is Phase.DRAINING, recovering=True,
-                switched=any(step.kind is StepKind.SWITCH for step in begun))
+                switched=by_hand or any(step.kind is StepKind.SWITCH for step in begun))
 
 
 def _retired(walk: Walk) -> str:

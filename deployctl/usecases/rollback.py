@@ -13,22 +13,25 @@ from deployctl.ports import Services
 from deployctl.usecases.lease import lease
 from deployctl.usecases.move import holds_of, move
 from deployctl.usecases.observe import no_such_version, observe
+from deployctl.usecases.overtake import overtake
 from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Moved, Preview
 from deployctl.usecases.wish import Wish, require_revision
 
 
-def rollback(app: AppName, s: Services, *, version: Version | None = None, wish: Wish = Wish()) -> Moved:
+def rollback(app: AppName, s: Services, *, version: Version | None = None, wish: Wish = Wish(),
+             abort: bool = False) -> Moved:
     """Send the traffic to the release that served well before, or to the newest proven one of `version`.
 
-    Raises NothingToGoBackTo, NotFound, OnHold, ConfirmationNeeded (the target has to boot), NotHealthy.
+    With `abort` it waits for nobody: a deployment that is under way is ended as reverted. When that one had moved
+    the traffic already, going back means to where it was. Raises NothingToGoBackTo, NotFound, OnHold,
+    ConfirmationNeeded (the target has to boot), NotHealthy.
     """
     started = s.clock.now()
-    with lease(app, "rollback", s, wish) as token:
-        recover(app, s, token)
-        facts = observe(app, s)
+    with lease(app, "rollback", s, wish, by_force=abort) as token:
+        facts, back = overtake(app, s, token) if abort else (_settled(app, s, token), None)
         require_revision(facts, wish)
-        target = choose_target(facts, version)
+        target = back if back and version is None else choose_target(facts, version)
         if target.number == facts.app.active == facts.serving and target.number in facts.running:
             return already(facts, target, Kind.ROLLBACK, s, started)
         require_reachable(facts, target)
@@ -36,6 +39,11 @@ def rollback(app: AppName, s: Services, *, version: Version | None = None, wish:
             raise ConfirmationNeeded(_cold_question(facts, target), revision=facts.app.revision)
         plan = plan_move(facts, Kind.ROLLBACK, target)
         return move(plan, facts, s, token=token, wish=wish, started=started)
+
+
+def _settled(app: AppName, s: Services, token: int) -> Facts:
+    recover(app, s, token)
+    return observe(app, s)
 
 
 def preview_rollback(app: AppName, s: Services, *, version: Version | None = None, wish: Wish = Wish()) -> Preview:

@@ -20,7 +20,7 @@ from deployctl.effects.haproxy_process import find_binary
 from deployctl.effects.haproxy_socket import HaproxySockets
 from deployctl.effects.haproxy_switch import HaproxyTraffic
 from deployctl.errors import NotPermitted, ProxyUnavailable
-from tests.proxies import BLOG, SHOP, Instance, Proxy, backend, end, proxy, wait_for
+from tests.proxies import BLOG, SHOP, HurriedClock, Instance, Proxy, backend, end, proxy, wait_for
 from tests.support import free_port
 
 
@@ -265,3 +265,33 @@ def start_by_hand(world: Proxy) -> None:
     home = world.home
     words = [find_binary(world.spec)[0], "-W", "-D", "-S", f"{home.master},mode,600", "-p", str(home.pid)]
     subprocess.run([*words, "-C", str(home.folder), "-f", str(home.config)], check=True, timeout=10)
+
+
+# -- a process that is frozen with the lock in its hand -------------------------------------------------------------
+FROZEN = """
+import fcntl, os, signal, sys
+handle = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+fcntl.flock(handle, fcntl.LOCK_EX)
+os.kill(os.getpid(), int(sys.argv[2]))
+signal.pause()
+"""
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_only_a_frozen_holder_of_the_lock_is_ended(world: Proxy, frozen: bool) -> None:
+    words = [str(world.folder / "lock"), str(int(signal.SIGSTOP if frozen else signal.SIGCONT))]
+    holder = subprocess.Popen([sys.executable, "-c", FROZEN, *words])
+    try:
+        wait_for(lambda: Path(f"/proc/{holder.pid}/stat").read_text().split()[2] in ("T" if frozen else "S"))
+        if frozen:
+            world.traffic().switch(BLOG, 2)
+            assert holder.wait(timeout=10) == -signal.SIGKILL
+        else:
+            with pytest.raises(ProxyUnavailable, match="has kept"):
+                HaproxyTraffic(world.folder, world.spec, world.ledger, HurriedClock()).switch(BLOG, 2)
+            assert holder.poll() is None
+    finally:
+        holder.kill()
+        holder.wait()
+    world.traffic().switch(BLOG, 2)
+    assert world.ask(BLOG) == (200, "blog.2")

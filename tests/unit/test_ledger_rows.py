@@ -7,6 +7,7 @@ import os
 import signal
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -20,6 +21,7 @@ from deployctl.domain.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.release import App, Bundle, Change, Colour, Hold, Policy
 from deployctl.errors import LeaseHeld, Refused
 from deployctl.ledger import leases
+from deployctl.ledger.holder import process_start
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 
 NOW = "2026-01-01T00:00:00.000Z"
@@ -274,7 +276,8 @@ def test_history_is_only_ever_added_to(ledger: SqliteLedger, table: str, act: st
     ledger.event("test", "text", at=NOW, actor="mara")
     with pytest.raises(sqlite3.IntegrityError, match="only ever added to"):
         ledger.db.execute(act.format(table))
-    assert len(ledger.changes(SHOP)) == len(ledger.events()) == 1
+    assert len(ledger.changes(SHOP)) == 1
+    assert [event["kind"] for event in ledger.events()] == ["test", "promoted"]
 
 
 def test_a_promotion_writes_active_revision_history_colour_and_holds_together(ledger: SqliteLedger) -> None:
@@ -500,6 +503,37 @@ def test_a_holder_that_was_stopped_but_lives_keeps_the_lease(holder: tuple[int, 
     ledger.close()
 
 
+def test_a_silent_holder_keeps_nothing_for_ever(holder: tuple[int, int], path: Path) -> None:
+    pid, held = holder
+    ledger = opened(path)
+    ledger.db.execute("update leases set beat = beat - ?", [leases.LEASE_SECONDS + 1])
+    assert ledger.find_lease(SHOP) is None
+    assert ledger.take_lease(SHOP, holder="mara (cli)", verb="rollback", at=NOW) == held + 1
+    assert Path(f"/proc/{pid}").exists()
+    ledger.close()
+
+
+def test_a_holder_that_gives_signs_of_life_keeps_the_lease(ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "BEAT_SECONDS", 0.01)
+    mine = token(ledger)
+    ledger.db.execute("update leases set beat = beat - ?", [leases.LEASE_SECONDS + 1])
+    with ledger.heartbeat(SHOP, mine):
+        until = time.monotonic() + 10
+        while ledger.find_lease(SHOP) is None:
+            assert time.monotonic() < until, "no sign of life"
+            time.sleep(0.01)
+
+
+def test_a_lease_may_be_taken_from_a_living_holder_by_force_and_he_learns_of_it(path: Path, ledger: SqliteLedger) -> None:
+    other, his = opened(path), token(ledger)
+    mine = other.take_lease(SHOP, holder="jonas (web)", verb="rollback", at=NOW, by_force=True)
+    assert mine == his + 1
+    assert not ledger.lease_is_ours(SHOP, his)
+    ledger.give_lease_back(SHOP, his)
+    assert other.lease_is_ours(SHOP, his + 1)
+    other.close()
+
+
 def test_another_process_with_the_number_of_a_dead_holder_is_not_taken_for_it(ledger: SqliteLedger) -> None:
     mine = token(ledger)
     ledger.db.execute("update leases set pid_start = pid_start - 1")
@@ -540,8 +574,8 @@ def test_only_one_of_many_gets_the_lease(path: Path, ledger: SqliteLedger) -> No
 
 
 def test_a_process_with_odd_characters_in_its_name_is_found_alive() -> None:
-    assert leases.process_start(os.getpid()) is not None
-    assert leases.process_start(2**22 + 1) is None
+    assert process_start(os.getpid()) is not None
+    assert process_start(2**22 + 1) is None
 
 
 # -- what haproxy is told -----------------------------------------------------------------------------------------

@@ -1,0 +1,41 @@
+"""A stopped process that holds the proxy lock is ended.
+
+It may be frozen with a command to HAProxy in its hand. Waking up later it would move the traffic of a change that
+somebody else has long settled, and until then no app of the home could be rolled back. Every command of ours may be
+killed at any moment, so that is the safe way out.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+LOCKS = Path("/proc/locks")
+
+
+def end_frozen_holder(handle: int) -> None:
+    """Kill whoever holds the lock of that open file when it is stopped (SIGSTOP, Ctrl-Z, a debugger); else nothing."""
+    for pid in _holders(handle):
+        if _is_stopped(pid):
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _holders(handle: int) -> list[int]:
+    """Return who holds a lock on that file, by proc(5): `1: FLOCK ADVISORY WRITE 4711 08:01:393261 0 EOF`."""
+    try:
+        lines = [line.split() for line in LOCKS.read_text().splitlines()]
+    except OSError:  # not Linux
+        return []
+    inode = str(os.fstat(handle).st_ino)
+    mine = [words for words in lines if len(words) > 5 and words[1] == "FLOCK" and words[5].split(":")[-1] == inode]
+    return [int(words[4]) for words in mine if words[4].isdecimal() and int(words[4]) != os.getpid()]
+
+
+def _is_stopped(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in {"T", "t"}
+    except OSError:
+        return False

@@ -1,0 +1,65 @@
+"""A holder whose lease was taken over changes nothing more: each change is preceded by a look at the fencing token.
+
+A change of the ledger and its look are one transaction. Before a change of engine or HAProxy the look comes right
+before; what remains is a process that is frozen between the two, and a repeated change is harmless (every `ensure_`
+may be repeated, and HAProxy's lock is taken from a frozen process together with its life).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
+from typing import Any, cast
+
+from deployctl.ports import Engine, Guard, Ledger, Services, Traffic
+
+ENGINE = frozenset({"keep_image", "release_image", "ensure_network", "ensure_network_gone", "ensure_created",
+                    "ensure_started", "ensure_stopped", "ensure_removed", "set_restart", "set_limits",
+                    "ensure_named"})
+TRAFFIC = frozenset({"sync", "refresh_previews", "switch", "cut"})
+GUARD = frozenset({"ensure", "ensure_gone"})
+LEDGER = frozenset({"set_wishes", "remove_app", "mark_proven", "mark_failed", "set_hold", "add_instance",
+                    "set_instance", "remove_instance", "finish_step", "close_deployment"})  # others look by themselves
+
+
+def fenced(s: Services, require_lease: Callable[[], None]) -> Services:
+    """Return the same services; each change first calls `require_lease`, which raises LeaseHeld."""
+    ledger = s.ledger
+
+    def together(change: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(change)
+        def act(*args: Any, **more: Any) -> Any:
+            with ledger.transaction():
+                require_lease()
+                return change(*args, **more)
+
+        return act
+
+    def before(change: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(change)
+        def act(*args: Any, **more: Any) -> Any:
+            require_lease()
+            return change(*args, **more)
+
+        return act
+
+    return replace(
+        s,
+        engine=cast(Engine, _Fenced(s.engine, ENGINE, before)),
+        traffic=cast(Traffic, _Fenced(s.traffic, TRAFFIC, before)),
+        guard=cast(Guard, _Fenced(s.guard, GUARD, before)),
+        ledger=cast(Ledger, _Fenced(ledger, LEDGER, together)),
+    )
+
+
+class _Fenced:
+    """Everything that the inner one has; what changes goes through the fence."""
+
+    def __init__(self, inner: object, changes: frozenset[str],
+                 fence: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        self._inner, self._changes, self._fence = inner, changes, fence
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        return self._fence(found) if name in self._changes else found

@@ -1,0 +1,105 @@
+"""Every event carries the hash of itself and of the event before it: what was told once cannot change unseen.
+
+Each change of traffic is told among the events, too, so the chain covers the serving history. It is no signature:
+who may write the file may write a whole new chain. It finds what slipped, not what was forged with care.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+FIELDS = ("id", "at", "app", "actor", "kind", "text", "data")  # as stored; `data` is its JSON text
+START = ""  # what the first event is linked to
+PROMOTED = "promoted"  # the kind of an event that tells a change of traffic
+UNTOLD = frozenset({"id", "app", "at", "actor"})  # columns of a change that its event has as columns of its own
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    text: str
+    data: dict[str, Any]
+
+
+def link(former: str | None, row: Row) -> str:
+    """Return the hash of an event that follows the one with the hash `former`."""
+    body = json.dumps([row[name] for name in FIELDS], separators=(",", ":"))
+    return hashlib.sha256(f"{former or ''}\n{body}".encode()).hexdigest()
+
+
+def links(rows: Iterable[Row]) -> Iterator[tuple[int, str]]:
+    """Yield the id of each row with the hash that it is given when all are linked anew."""
+    former = START
+    for row in rows:
+        former = link(former, row)
+        yield row["id"], former
+
+
+def promotion(change: Row) -> Told:
+    """Return what the event of a change of traffic says: every column of it."""
+    source, target = (f"release {n}" if n is not None else "nobody" for n in (change["source"], change["target"]))
+    return Told(f"{change['kind']}: {target} serves after {source}",
+                {name: value for name, value in change.items() if name not in UNTOLD})
+
+
+# -- what is wrong ------------------------------------------------------------------------------------------------
+def find_faults(events: Iterable[Row], changes: Iterable[Row], actives: Mapping[str, int | None]) -> list[str]:
+    """Return one sentence for each row that is missing or not as it was written; `actives` says who serves now."""
+    told: dict[tuple[str, int], Row] = {}
+    faults = []
+    for event, fault in _walked(events):
+        faults += [fault] if fault else []
+        if event["kind"] == PROMOTED:
+            data = _data(event)
+            told[event["app"], data.get("revision", 0)] = {**data, **{k: event[k] for k in ("app", "at", "actor")}}
+    return [*faults, *_untrue(told, changes, dict(actives))]
+
+
+def _walked(events: Iterable[Row]) -> Iterator[tuple[Row, str | None]]:
+    """Yield each event with what is wrong with it; the walk goes on from the hash that it carries."""
+    former, expected = START, 1
+    for event in events:
+        yield event, _fault(event, former, expected)
+        former, expected = event["hash"], event["id"] + 1
+
+
+def _fault(event: Row, former: str | None, expected: int) -> str | None:
+    number = event["id"]
+    if number != expected:
+        last = number - 1
+        return f"event {last} is missing" if last == expected else f"events {expected} to {last} are missing"
+    if event["hash"] is None:
+        return f"event {number} ({event['kind']}, {event['at']}) was written past the chain: it has no hash"
+    if event["hash"] != link(former, event):
+        return f"event {number} ({event['kind']}, {event['at']}) is not as it was written"
+    return None
+
+
+def _data(event: Row) -> dict[str, Any]:
+    try:
+        return dict(json.loads(event["data"]))
+    except (ValueError, TypeError):
+        return {}
+
+
+def _untrue(told: dict[tuple[str, int], Row], changes: Iterable[Row], actives: dict[str, int | None]) -> Iterator[str]:
+    """Yield what the traffic history says otherwise than the events, and who is called active without a change."""
+    last: dict[str, Row] = {}
+    for change in changes:
+        app, revision = change["app"], change["revision"]
+        event = told.pop((app, revision), None)
+        if event is None:
+            yield f"revision {revision} of {app} is in the traffic history, but no event tells it"
+        elif differing := sorted(name for name in change if name != "id" and change[name] != event.get(name)):
+            yield f"revision {revision} of {app} is not as it was written: {', '.join(differing)}"
+        if revision > last.get(app, {"revision": 0})["revision"]:
+            last[app] = change
+    yield from (f"revision {revision} of {app} is missing from the traffic history" for app, revision in told)
+    for app, active in actives.items():
+        if app in last and last[app]["target"] != active:
+            yield f"{app}: release {active} is called active, but its last change was to release {last[app]['target']}"

@@ -1,0 +1,132 @@
+"""Copies of the ledger: each is one whole, checked file, for its owner alone, and appears in one moment.
+
+SQLite's own online backup makes them, so neither a reader nor a writer waits. They are numbered, because a wall
+clock may be set back; the name tells the time for people.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from deployctl.errors import DeployctlError, LedgerUnusable
+
+KEPT = 10  # of each reason
+PART = ".part"  # what a killed writer leaves behind ends so
+_NAME = re.compile(r"ledger-(\d{6,})-([0-9TZ]+)-(promotion|migration)\.db")
+_FRESH = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Reason(StrEnum):
+    PROMOTION = "promotion"
+    MIGRATION = "migration"
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    path: Path
+    number: int
+    reason: Reason
+
+
+def folder_of(ledger: Path) -> Path:
+    return ledger.with_name("backups")
+
+
+def copies(ledger: Path) -> list[Copy]:
+    """Return the automatic copies, the newest first."""
+    named = [(path, _NAME.fullmatch(path.name)) for path in folder_of(ledger).glob("ledger-*.db")]
+    found = [Copy(path, int(name[1]), Reason(name[3])) for path, name in named if name]
+    return sorted(found, key=lambda copy: copy.number, reverse=True)
+
+
+def keep_copy(source: sqlite3.Connection, ledger: Path, reason: Reason, *, at: str) -> Path:
+    """Write the next copy and let the oldest of that reason go. Raises DeployctlError; then no copy is lost."""
+    with _one_at_a_time(ledger) as folder:
+        for leftover in folder.glob(f".*{PART}"):
+            leftover.unlink(missing_ok=True)
+        known = copies(ledger)
+        number = 1 + max((copy.number for copy in known), default=0)
+        path = folder / f"ledger-{number:06d}-{stamp(at)}-{reason}.db"
+        write_copy(source, path)
+        for copy in [copy for copy in known if copy.reason is reason][KEPT - 1 :]:
+            copy.path.unlink(missing_ok=True)
+        return path
+
+
+def keep_copy_of(ledger: Path, *, at: str) -> Path:
+    """Write the copy that follows a promotion, over a connection of its own: for a process that has answered."""
+    with closing(sqlite3.connect(f"{ledger.as_uri()}?mode=rw", uri=True)) as source:
+        return keep_copy(source, ledger, Reason.PROMOTION, at=at)
+
+
+def stamp(at: str) -> str:
+    """Return that time as it can stand in the name of a file: 20260101T000000Z."""
+    return re.sub(r"[-:]|\.\d+", "", at)
+
+
+def write_copy(source: sqlite3.Connection, target: Path) -> None:
+    """Write the whole ledger there, replacing what has that name. A failure leaves that as it was."""
+    part = target.with_name(f".{target.name}.{os.getpid()}{PART}")
+    try:
+        with file_errors(target):
+            os.close(os.open(part, _FRESH, 0o600))
+            try:
+                _fill(source, part)
+                part.replace(target)
+            finally:
+                part.unlink(missing_ok=True)
+            _flush(target.parent)
+    except sqlite3.Error as e:
+        raise DeployctlError(f"no copy of the ledger could be written to {target}: {e}",
+                             remedy=[f"df -h {target.parent}"]) from e
+
+
+def _fill(source: sqlite3.Connection, part: Path) -> None:
+    with closing(sqlite3.connect(part)) as made:
+        made.execute("pragma synchronous = off")  # flushed once, below
+        source.backup(made)
+        made.execute("pragma journal_mode = delete")  # one file that needs no other beside it
+        found = made.execute("pragma quick_check(1)").fetchone()
+        if found[0] != "ok":
+            raise LedgerUnusable(f"the copy is damaged, so the ledger may be ({found[0]})",
+                                 remedy=["deployctl ledger verify"])
+    _flush(part)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _one_at_a_time(ledger: Path) -> Iterator[Path]:
+    folder = folder_of(ledger)
+    with file_errors(folder):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        handle = os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield folder
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def file_errors(path: Path) -> Iterator[None]:
+    """Translate what the system says of files and folders."""
+    try:
+        yield
+    except OSError as e:
+        raise DeployctlError(f"cannot use {e.filename or path}: {e.strerror or e}",
+                             remedy=[f"df -h {path.parent}", f"ls -ld {path.parent}"]) from e

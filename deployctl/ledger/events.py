@@ -1,0 +1,48 @@
+"""The events: one line for whatever happened, each linked to the one before."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from deployctl.domain.names import AppName
+from deployctl.ledger.chain import PROMOTED, START, find_faults, link, promotion
+from deployctl.ledger.connection import Connection
+
+
+class EventRows:
+    """Reads and writes the table `events`."""
+
+    db: Connection
+
+    def event(self, kind: str, text: str, *, at: str, actor: str, app: AppName | None = None,
+              data: Mapping[str, Any] | None = None) -> None:
+        with self.db.transaction():  # nobody else may append between the look at the last one and the link to it
+            last = self.db.one("select id, hash from events order by id desc limit 1")
+            row = {"id": last["id"] + 1 if last else 1, "at": at, "app": app, "actor": actor, "kind": kind,
+                   "text": text, "data": json.dumps(data or {})}
+            self.db.insert("events", {**row, "hash": link(last["hash"] if last else START, row)})
+
+    def tell_promotion(self, change: sqlite3.Row) -> None:
+        """Let the chain cover the traffic history; the caller's transaction wrote the change."""
+        told = promotion(dict(change))
+        self.event(PROMOTED, told.text, at=change["at"], actor=change["actor"], app=change["app"], data=told.data)
+
+    def events(self, app: AppName | None = None, *, limit: int = 100) -> list[Mapping[str, Any]]:
+        rows = self.db.execute("select * from events where ? is null or app = ? order by id desc limit ?",
+                               [app, app, limit])
+        return [{**dict(row), "data": json.loads(row["data"])} for row in rows]
+
+    def count_events(self) -> int:
+        return int(self.db.execute("select count(*) from events")[0][0])
+
+    def find_faults(self) -> list[str]:
+        """Return one sentence for each row of the history that is not as it was written."""
+        with self.db.snapshot():  # a promotion between the two reads would look like a fault
+            return find_faults(self._rows("events", "id"), self._rows("changes", "id"),
+                               {row["name"]: row["active"] for row in self.db.execute("select name, active from apps")})
+
+    def _rows(self, table: str, order: str) -> Iterator[Mapping[str, Any]]:
+        return (dict(row) for row in self.db.execute(f"select * from {table} order by {order}"))  # noqa: S608  ours

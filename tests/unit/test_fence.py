@@ -1,0 +1,65 @@
+"""Who lost the lease changes nothing more, whatever method he calls."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployctl import fence
+from deployctl.errors import LeaseHeld
+from deployctl.ports import Engine, Guard, Ledger, Traffic
+from tests.unit.world import World
+
+PORTS = [("engine", Engine, fence.ENGINE), ("traffic", Traffic, fence.TRAFFIC), ("guard", Guard, fence.GUARD),
+         ("ledger", Ledger, fence.LEDGER)]
+READS = {
+    "engine": {"info", "find_image", "networks", "find_container", "containers", "logs", "execute", "events",
+               "kept_tags"},
+    "traffic": {"routes", "counters", "in_flight", "drift", "pid", "notes"},
+    "guard": {"bridge_up", "routed_subnets", "port_taken", "listening", "guarded"},
+}
+UNFENCED = {
+    "engine": {"pull_image"},  # an image more on the server harms nobody, and a pull may take minutes
+    "traffic": {"ensure_up", "stop", "forget_notes"},  # repair without a switch; end of a home; after the ledger has it
+    "guard": set(),
+}
+
+
+def took_over() -> None:
+    raise LeaseHeld("the lease was taken over")
+
+
+def methods(port: type) -> set[str]:
+    return {name for name, _ in inspect.getmembers(port, inspect.isfunction) if not name.startswith("_")}
+
+
+@pytest.mark.parametrize(("name", "port", "changes"), PORTS[:3], ids=lambda value: value if isinstance(value, str) else "")
+def test_a_new_method_of_a_port_is_either_fenced_or_known_to_be_harmless(name: str, port: type, changes: set[str]) -> None:
+    assert methods(port) - READS[name] - UNFENCED[name] == set(changes)
+
+
+@pytest.mark.parametrize(("name", "port", "changes"), PORTS, ids=lambda value: value if isinstance(value, str) else "")
+def test_no_change_is_made_without_the_lease(name: str, port: type, changes: set[str], tmp_path: Path) -> None:
+    w = World(tmp_path)
+    w.upgraded("v1")
+    before = w.everything()
+    behind: Any = getattr(fence.fenced(w.s, took_over), name)
+    for change in sorted(changes):
+        words = [parameter for parameter in inspect.signature(getattr(port, change)).parameters.values()][1:]
+        given = [None for word in words if word.kind is word.POSITIONAL_OR_KEYWORD]
+        named = {word.name: None for word in words if word.kind is word.KEYWORD_ONLY}
+        with pytest.raises(LeaseHeld):
+            getattr(behind, change)(*given, **named)
+    assert w.everything() == before
+
+
+def test_what_only_looks_is_not_kept_from_looking(tmp_path: Path) -> None:
+    w = World(tmp_path)
+    w.upgraded("v1")
+    behind = fence.fenced(w.s, took_over)
+    assert behind.engine.containers()
+    assert behind.traffic.routes()
+    assert behind.ledger.apps()

@@ -1,0 +1,88 @@
+"""`rollback --abort`: it waits for nobody, and whoever was at it does nothing more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from deployctl.domain.deployment import Phase
+from deployctl.errors import LeaseHeld
+from deployctl.usecases.prune import prune
+from deployctl.usecases.results import Moved
+from deployctl.usecases.rollback import rollback
+from tests.unit.world import SHOP, YES, World
+
+
+@pytest.fixture
+def w(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def going_back(w: World, told: list[Moved]) -> Callable[[], None]:
+    """Return a second person who rolls back from a process of his own."""
+    def act() -> None:
+        other = w.open_ledger()
+        try:
+            told.append(rollback(SHOP, w.services(actor="jonas (cli)", ledger=other), wish=YES, abort=True))
+        finally:
+            other.close()
+
+    return act
+
+
+def overtaken(w: World, version: str, *, after: float) -> Moved:
+    """Upgrade, and let the second person go back that many seconds later."""
+    told: list[Moved] = []
+    w.clock.after(after, going_back(w, told))
+    with pytest.raises(LeaseHeld, match="taken over"):
+        w.upgrade(version)
+    (moved,) = told
+    return moved
+
+
+def test_before_the_switch_it_goes_to_the_standby(w: World) -> None:
+    w.upgraded("v1", "v2")
+    w.sick["v3"] = 503
+    moved = overtaken(w, "v3", after=1)
+    assert (moved.source, moved.target) == ("v2", "v1")
+    assert w.serving == "v1"
+    back, upgrade = w.ledger.deployments(SHOP)[:2]
+    assert (back.phase, upgrade.phase) == (Phase.SUCCEEDED, Phase.REVERTED)
+    assert "jonas (cli) rolled back" in (upgrade.error or "")
+    assert w.ledger.find_lease(SHOP) is None
+
+
+def test_under_watch_it_goes_to_where_the_traffic_was(w: World) -> None:
+    w.edit(watch="30s")
+    w.upgraded("v1")
+    moved = overtaken(w, "v2", after=5)
+    assert moved.target == w.serving == "v1"
+    assert [r.version for r in w.ledger.releases(SHOP) if r.hold] == ["v2"]
+    assert w.ledger.deployments(SHOP)[1].phase is Phase.REVERTED
+
+
+def test_what_the_candidate_left_goes_with_the_next_prune(w: World) -> None:
+    w.upgraded("v1", "v2")
+    w.sick["v3"] = 503
+    overtaken(w, "v3", after=1)
+    w.use(prune)
+    assert {i.release for i in w.ledger.instances(SHOP)} == {1, 2}
+    assert w.running() == {"v1", "v2"}
+
+
+def test_with_nothing_under_way_it_is_an_ordinary_rollback(w: World) -> None:
+    w.upgraded("v1", "v2")
+    told: list[Moved] = []
+    going_back(w, told)()
+    assert told[0].target == w.serving == "v1"
+    assert [r.version for r in w.ledger.releases(SHOP) if r.hold] == ["v2"]
+
+
+def test_an_upgrade_that_only_retires_has_succeeded_and_is_gone_back_from(w: World) -> None:
+    w.edit(keep_warm=0, drain="60s")
+    w.upgraded("v1")
+    w.traffic.hold_open(SHOP, 1, 3)
+    assert overtaken(w, "v2", after=5).target == w.serving == "v1"
+    assert w.ledger.deployments(SHOP)[1].phase is Phase.SUCCEEDED
