@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import sys
 
@@ -39,6 +38,13 @@ def services(settings: Settings, *, reporter: Reporter, actor: str) -> Services:
     )
 
 
+def keep_copy(settings: Settings) -> None:
+    """Copy the home's ledger to state/backups, after a promotion."""
+    from deployctl.ledger.copies import keep_copy_of
+
+    keep_copy_of(settings.ledger, at=SystemClock().utc())
+
+
 def reaches_bridges(spec: ServerSpec, engine_address: str) -> bool:
     """Tell whether this process can reach containers by their own addresses, guarded against strangers.
 
@@ -50,16 +56,3 @@ def reaches_bridges(spec: ServerSpec, engine_address: str) -> bool:
     local = engine_address.startswith("unix://")
     elsewhere = any(part in engine_address for part in ("/run/user/", "/.docker/", "/.colima/", "/.orbstack/"))
     return sys.platform == "linux" and os.geteuid() == 0 and local and not elsewhere
-
-
-def who(via: str) -> str:
-    """Return the actor as the history shows it: `mara (cli)`."""
-    name = os.environ.get("SUDO_USER") or _login()
-    return f"{name} ({via})"
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a uid without a name, as in many containers
-        return f"uid {os.geteuid()}"

@@ -40,11 +40,15 @@ def common_labels(s: Services, app: AppName) -> dict[str, str]:
 
 def container_labels(s: Services, release: Release, *, operation: int) -> dict[str, str]:
     """Return every label of a container; the seal is a keyed hash, so that no image can claim to be ours."""
-    text = f"{s.home}\0{release.app}\0{release.number}"
     return {
         **common_labels(s, release.app),
         "deployctl.version": release.version,
         "deployctl.release": str(release.number),
         "deployctl.operation": str(operation),
-        "deployctl.seal": hmac.new(s.ledger.secret, text.encode(), "sha256").hexdigest(),
+        "deployctl.seal": seal(s.ledger.secret, s.home, release.app, release.number),
     }
+
+
+def seal(secret: bytes, home: Path, app: str, number: int) -> str:
+    """Return the keyed hash that only this home can give to a container of that release."""
+    return hmac.new(secret, f"{home}\0{app}\0{number}".encode(), "sha256").hexdigest()

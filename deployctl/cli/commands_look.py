@@ -40,8 +40,10 @@ def status_command(session: Session, /, given: Sequence[str], watch: bool) -> in
 def show_status(session: Session, s: Services, app: AppName | None, *, clear: bool = False) -> None:
     """Read and answer. `clear`: draw over what was drawn before."""
     from deployctl.cli.render_status import apps_table, instances_table, status_text
+    from deployctl.usecases.adopt import take_over_flips
     from deployctl.usecases.status import status
 
+    take_over_flips(s)
     view = status(s, app=app)
     if clear:
         session.write("\x1b[H\x1b[2J")

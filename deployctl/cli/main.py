@@ -61,6 +61,7 @@ def run(argv: Sequence[str], session: Session) -> int:
             from deployctl.cli.signals import clear_limit
 
             clear_limit()
+        session.keep_copy()
 
 
 def _invoke(argv: Sequence[str], session: Session) -> int:

@@ -44,7 +44,7 @@ def _attempt_row(attempt: Deployment, view: HistoryView, look: Look) -> tuple[st
 
 
 def _what(kind: str, before: str | None, after: str | None) -> str:
-    if kind in {"upgrade", "rollback", "undo"}:
+    if kind in {"upgrade", "rollback", "undo", "emergency", "drift"}:
         return f"{kind:<8}  {f'{before} → ' if before else ''}{after or 'nothing'}"
     return f"{kind:<8}  {before or after or ''}".rstrip()
 

@@ -24,7 +24,10 @@ def _troubles(view: StatusView, look: Look) -> list[str]:
 
 
 def _notes(app: AppView, look: Look) -> list[str]:
-    lines = [f"{look.warn} {note}" for note in app.notes]
+    drift = [sentence for sentence in app.drift if sentence not in app.notes]
+    lines = [f"{look.warn} {note}" for note in (*app.notes, *drift)]
+    if drift and not look.quiet:
+        lines.append(f"  Mend: deployctl reconcile {app.app}")
     if app.state in {"degraded", "down"} and app.back and not look.quiet:
         lines.append(f"  Back to {app.back}{'' if app.back_warm else ' (it must boot)'}: deployctl rollback {app.app}")
     return lines

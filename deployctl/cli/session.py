@@ -25,7 +25,8 @@ Connect = Callable[["Settings", "Reporter"], "Services"]
 
 def connect_services(settings: Settings, reporter: Reporter) -> Services:
     """Return the real services of that home."""
-    from deployctl.bootstrap import services, who
+    from deployctl.actor import who
+    from deployctl.bootstrap import services
 
     return services(settings, reporter=reporter, actor=who("cli"))
 
@@ -50,6 +51,7 @@ class Session:
     home: str | None = None
     gone: bool = False  # nobody reads stdout any more
     timed_out: bool = False
+    promoted: bool = False  # traffic was moved: the ledger is copied once the answer is out
 
     # -- where and with what --------------------------------------------------------------------------------------
     @property
@@ -67,9 +69,25 @@ class Session:
         progress = self.progress()
         try:
             with closing(self.connect(self.settings, progress)) as s:
-                yield s
+                try:
+                    yield s
+                finally:
+                    self.promoted = self.promoted or s.ledger.promoted
         finally:
             progress.close()
+
+    def keep_copy(self) -> None:
+        """Copy the ledger after a promotion. Called when the answer is out: a rollback must not wait for it."""
+        if not self.promoted:
+            return
+        from deployctl.bootstrap import keep_copy
+
+        try:
+            keep_copy(self.settings)
+        except DeployctlError as error:
+            self.note(f"warning: {error.message}", "         The traffic was moved and the ledger knows; only its copy is missing.")
+        except KeyboardInterrupt:  # all that was asked for is done
+            return
 
     def progress(self) -> Progress:
         from deployctl.cli.progress import Lines, Quiet

@@ -33,6 +33,7 @@ class Kind(StrEnum):
     STOP = "stop"
     PRUNE = "prune"
     REMOVE = "remove"
+    RECONCILE = "reconcile"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from deployctl.domain.facts import Facts
 from deployctl.domain.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.release import Probe, ProbeKind, Release
@@ -45,11 +47,16 @@ def _switch(facts: Facts, kind: Kind, target: Release) -> list[Step]:
 
 
 def _retire(facts: Facts, going: Retirement) -> list[Step]:
+    return retiring(facts, stop=going.stop, prune=going.prune)
+
+
+def retiring(facts: Facts, *, stop: Sequence[int], prune: Sequence[int]) -> list[Step]:
+    """Return the steps that stop some releases and remove the containers of others."""
     steps = []
-    for n in going.stop:
+    for n in stop:
         steps.append(Step(StepKind.DRAIN, n, f"let {facts.version(n)} finish its open requests"))
         steps.append(Step(StepKind.STOP, n, f"stop {facts.version(n)}, its container is kept"))
-    steps += [Step(StepKind.PRUNE, n, f"remove the container of {facts.version(n)} (release {n})") for n in going.prune]
+    steps += [Step(StepKind.PRUNE, n, f"remove the container of {facts.version(n)} (release {n})") for n in prune]
     return steps
 
 

@@ -8,16 +8,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from deployctl.domain.release import Resources
 from deployctl.domain.server import ServerSpec
 from deployctl.effects import docker_facts as facts
 from deployctl.effects import docker_names as names
 from deployctl.effects import docker_words as words
 from deployctl.effects.docker_client import DockerClient
+from deployctl.effects.docker_errors import from_answer
 from deployctl.effects.docker_reader import quoted, with_query
 from deployctl.errors import EngineRefused, Invalid, NotFound, NotPermitted
 from deployctl.ports import (
     ContainerFacts,
     ContainerSpec,
+    EngineEvent,
     EngineInfo,
     Executed,
     Image,
@@ -74,6 +77,11 @@ class DockerEngine:
         query = {"all": "1", "filters": {"label": [f"{words.HOME}={self._home}"]}}
         return [facts.container_summary(raw) for raw in self._read(with_query("/containers/json", query))]
 
+    def events(self, *, since: int | None, quiet: float) -> Iterator[EngineEvent]:
+        from deployctl.effects.docker_events import events
+
+        return events(self._docker.reader, self._home, since=since, quiet=quiet, timeout=self._docker.timeout)
+
     def logs(
         self, container: str, *, tail: int | None = None, since: float | None = None, follow: bool = False
     ) -> Iterator[LogLine]:
@@ -104,6 +112,10 @@ class DockerEngine:
         names.require_digest(digest)
         name, version = _kept(tag)
         self._docker.change(f"keep {tag}", lambda api: api.tag(digest, name, version, force=True))
+
+    def kept_tags(self) -> list[str]:
+        images = self._read_at_ease(with_query("/images/json", {"filters": {"reference": [f"{KEPT}*"]}}))
+        return sorted(tag for image in images for tag in image.get("RepoTags") or () if tag.startswith(KEPT))
 
     def release_image(self, tag: str) -> None:
         _kept(tag)
@@ -196,6 +208,25 @@ class DockerEngine:
     def set_restart(self, container: str, *, always: bool) -> None:
         policy: Any = words.restart_policy(always=always)
         self._change("update", container, lambda api, found: api.update_container(found.id, restart_policy=policy))
+
+    def set_limits(self, container: str, limits: Resources) -> None:
+        asked = words.limits_request(limits)
+
+        def update(api: APIClient, found: ContainerFacts) -> None:
+            answer = api.post(f"{api.base_url}/containers/{found.id}/update", json=asked, timeout=self._docker.timeout)
+            if answer.status_code != 200:  # docker-py's own call knows neither NanoCpus nor PidsLimit
+                raise from_answer(answer.status_code, answer.text, doing=f"limit {found.name}", address=self.address)
+
+        self._change("limit", container, update)
+
+    def ensure_named(self, container: str, name: str) -> None:
+        wanted = names.require_container(name)
+
+        def rename(api: APIClient, found: ContainerFacts) -> None:
+            if found.name != wanted:
+                api.rename(found.id, wanted)
+
+        self._change("rename", container, rename)
 
     def execute(self, container: str, command: Sequence[str], *, timeout: float) -> Executed:
         from deployctl.effects.docker_exec import execute

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from deployctl.domain.release import Resources
 from deployctl.effects.docker_words import BRIDGE
 from deployctl.ports import ContainerFacts, EngineInfo, Image, NetworkFacts
 
@@ -33,7 +34,20 @@ def container_facts(inspected: Mapping[str, Any]) -> ContainerFacts:
         started_at="" if state.get("StartedAt") in {None, _NEVER} else state["StartedAt"],
         health=_known_health(health.get("Status")),
         health_output=((health.get("Log") or [{}])[-1].get("Output") or ""),
+        limits=_limits(inspected.get("HostConfig") or {}),
+        always=_always(inspected.get("HostConfig") or {}),
     )
+
+
+def _limits(host: Mapping[str, Any]) -> Resources | None:
+    """Return None where one is not told: an engine that cannot enforce a limit forgets it."""
+    memory, cpus, pids = (host.get(key) for key in ("Memory", "NanoCpus", "PidsLimit"))
+    return Resources(memory, cpus / 10**9, pids) if memory and cpus and pids else None
+
+
+def _always(host: Mapping[str, Any]) -> bool | None:
+    policy = (host.get("RestartPolicy") or {}).get("Name")
+    return None if policy is None else policy in {"always", "unless-stopped"}
 
 
 def container_summary(listed: Mapping[str, Any]) -> ContainerFacts:

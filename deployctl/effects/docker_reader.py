@@ -26,8 +26,9 @@ class Reader(Protocol):
     def get(self, path: str, *, timeout: float) -> Any:
         """Return the decoded JSON, or None when there is no such thing (404)."""
 
-    def stream(self, path: str, *, timeout: float) -> Iterator[bytes]:
-        """Yield the body as it comes, without end if the engine wants; `timeout` is for its beginning."""
+    def stream(self, path: str, *, timeout: float, quiet: float | None = None) -> Iterator[bytes]:
+        """Yield the body as it comes, without end if the engine wants; `timeout` is for its beginning.
+        A pause longer than `quiet` seconds raises EngineSilent."""
 
 
 def quoted(text: str) -> str:
@@ -61,14 +62,15 @@ class SocketReader:
             raise _refusal(status, said, path, self._address)
         return said
 
-    def stream(self, path: str, *, timeout: float) -> Iterator[bytes]:
-        with self._asked(path, timeout=timeout, endless=True) as (status, pieces):
+    def stream(self, path: str, *, timeout: float, quiet: float | None = None) -> Iterator[bytes]:
+        with self._asked(path, timeout=timeout, endless=True, quiet=quiet) as (status, pieces):
             if status != 200:
                 raise _refusal(status, _json_or_text(b"".join(pieces)), path, self._address)
             yield from pieces
 
     @contextmanager
-    def _asked(self, path: str, *, timeout: float, endless: bool = False) -> Iterator[tuple[int, Iterator[bytes]]]:
+    def _asked(self, path: str, *, timeout: float, endless: bool = False,
+               quiet: float | None = None) -> Iterator[tuple[int, Iterator[bytes]]]:
         deadline = time.monotonic() + timeout
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
@@ -78,7 +80,7 @@ class SocketReader:
                 wire = Wire(sock, deadline=deadline)
                 head = read_head(wire)
                 if endless:
-                    wire.wait_for_ever()
+                    wire.wait_for_ever(quiet=quiet)
                 yield head.status, read_body(wire, head)
         except (NotHttp, Closed) as e:
             raise unavailable(self._address, "it closed the connection or answered no HTTP") from e
@@ -104,9 +106,9 @@ class SdkReader:
             raise _refusal(answer.status_code, said, path, self._address)
         return said
 
-    def stream(self, path: str, *, timeout: float) -> Iterator[bytes]:
+    def stream(self, path: str, *, timeout: float, quiet: float | None = None) -> Iterator[bytes]:
         api = self._client()
-        asked: dict[str, Any] = {"timeout": (timeout, None), "stream": True}
+        asked: dict[str, Any] = {"timeout": (timeout, quiet), "stream": True}
         with translated("read", self._address), api.get(f"{api.base_url}{path}", **asked) as got:
             if got.status_code != 200:
                 raise _refusal(got.status_code, _json_or_text(got.content), path, self._address)

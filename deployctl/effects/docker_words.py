@@ -6,13 +6,14 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from deployctl.domain.release import Bundle, ProbeKind
+from deployctl.domain.release import ProbeKind, Resources
 from deployctl.effects.docker_names import require_digest
 from deployctl.errors import Invalid
 from deployctl.ports import ContainerSpec, NetworkSpec
 
 OURS = "deployctl."  # every label of ours starts so
 HOME = "deployctl.home"
+APP = "deployctl.app"
 MANAGED = "deployctl.managed"
 BRIDGE = "com.docker.network.bridge.name"
 
@@ -51,12 +52,11 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
             "Type": "json-file",
             "Config": {"max-size": str(bundle.log.max_size), "max-file": str(bundle.log.max_file)},
         },
-        **_limits(bundle),
+        **limits_request(bundle.resources),
     }
 
 
-def _limits(bundle: Bundle) -> dict[str, int]:
-    limits = bundle.resources
+def limits_request(limits: Resources) -> dict[str, int]:
     if min(limits.memory, limits.cpus, limits.pids) <= 0:
         raise Invalid("a limit of zero or less would mean no limit to Docker")
     return {

@@ -86,13 +86,14 @@ class HaproxyProcess:
         with self._home.log.open("w", encoding="utf-8") as log:
             try:
                 return run(
-                    self._words(), stdin=DEVNULL, stdout=log, stderr=STDOUT, cwd="/", env=_environment(),
+                    self.words(), stdin=DEVNULL, stdout=log, stderr=STDOUT, cwd="/", env=_environment(),
                     start_new_session=True, timeout=PATIENCE, check=False,
                 ).returncode  # fmt: skip
             except TimeoutExpired as e:
                 raise ProxyUnavailable(f"HAProxy did not start within {PATIENCE:.0f} s") from e
 
-    def _words(self) -> list[str]:
+    def words(self) -> list[str]:
+        """Return the command that starts it."""
         home = self._home
         words = [find_binary(self._spec)[0], "-W", "-D", "-S", f"{home.master},mode,600"]
         return [*words, "-p", str(home.pid), "-C", str(home.folder), "-f", str(home.config)]

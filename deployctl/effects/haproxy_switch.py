@@ -7,10 +7,11 @@ it reloads or restarts, the file of the routes is made to say the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from deployctl.domain.emergency import FlipNote
 from deployctl.domain.names import AppName
 from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import Counters, Switched, TrafficTable
@@ -26,6 +27,7 @@ from deployctl.effects.haproxy_files import (
 )
 from deployctl.effects.haproxy_home import HaproxyHome, proxy_lock
 from deployctl.effects.haproxy_master import find_master
+from deployctl.effects.haproxy_notes import forget_notes, read_notes
 from deployctl.effects.haproxy_process import HaproxyProcess
 from deployctl.effects.haproxy_runtime import HaproxyRuntime
 from deployctl.effects.haproxy_socket import HaproxySockets
@@ -189,6 +191,13 @@ class HaproxyTraffic(Traffic):
             running={name: self._runtime.entries(name) for name in names},
             servers=self._runtime.servers(),
         )
+
+    def notes(self) -> list[FlipNote]:
+        return read_notes(self._home)
+
+    def forget_notes(self, taken: Sequence[FlipNote]) -> None:
+        with self._locked():
+            forget_notes(self._home, taken)
 
     def pid(self) -> int | None:
         return find_master(self._home)

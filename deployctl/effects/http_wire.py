@@ -41,10 +41,12 @@ class Wire:
     def __init__(self, sock: socket.socket, *, deadline: float | None) -> None:
         self._sock = sock
         self._deadline = deadline
+        self._quiet: float | None = None
         self._kept = b""
 
-    def wait_for_ever(self) -> None:
-        self._deadline = None
+    def wait_for_ever(self, *, quiet: float | None = None) -> None:
+        """Know no deadline any more; a pause longer than `quiet` seconds raises TimeoutError."""
+        self._deadline, self._quiet = None, quiet
 
     def line(self) -> bytes:
         """Return the next line without its end. Raises Closed when there is none, NotHttp when it is endless."""
@@ -63,7 +65,7 @@ class Wire:
         return taken
 
     def _receive_more(self) -> None:
-        self._sock.settimeout(remaining(self._deadline))
+        self._sock.settimeout(self._quiet if self._deadline is None else remaining(self._deadline))
         data = self._sock.recv(PIECE)
         if not data:
             raise Closed

@@ -35,6 +35,9 @@ class LinuxGuard:
         if str(network) in _guarded():
             _ip("del", str(network))
 
+    def guarded(self, subnet: str) -> bool:
+        return str(_parse(subnet)) in _guarded()
+
     def bridge_up(self, bridge: str) -> bool:
         if not _INTERFACE.fullmatch(bridge):
             return False

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
+from deployctl.domain.release import Resources
 from deployctl.errors import (
     DeployctlError,
     EngineRefused,
@@ -18,6 +19,7 @@ from deployctl.errors import (
 from deployctl.ports import (
     ContainerFacts,
     ContainerSpec,
+    EngineEvent,
     EngineInfo,
     Executed,
     Image,
@@ -26,6 +28,7 @@ from deployctl.ports import (
     NetworkSpec,
 )
 from deployctl.testing.fake_clock import FakeClock
+from deployctl.testing.fake_events import FakeEvents
 from deployctl.testing.fake_images import FakeImages, require_kept
 from deployctl.testing.fake_networks import FakeNetworks
 
@@ -49,7 +52,6 @@ class Behaviour:
 class _Container:
     facts: ContainerFacts
     spec: ContainerSpec | None  # None: a stranger's
-    restart: bool = False
     log: list[LogLine] = field(default_factory=list)
 
 
@@ -63,6 +65,7 @@ class FakeEngine:
         self.away: str | None = None  # why nothing answers
         self.images = FakeImages()
         self.networks_here = FakeNetworks()
+        self.told = FakeEvents(home, self.clock)
         self.behaviours: dict[str | tuple[str, ...], Behaviour] = {}  # by image id, or by command
         self.executes: Callable[[ContainerFacts, Sequence[str]], Executed] = lambda container, command: Executed(0, "")
         self.calls: list[str] = []
@@ -81,12 +84,29 @@ class FakeEngine:
         """Let a running container end by itself."""
         self._end(self._require(container), exit_code=exit_code, oom=oom)
 
+    def pause(self, container: str) -> None:
+        """Let a person freeze it."""
+        found = self._require(container)
+        found.facts = replace(found.facts, running=False, status="paused")
+        self.told.tell("pause", found.facts)
+
+    def meddle(self, container: str, **fields: object) -> None:
+        """Let a person change its name, its limits, its restarts or its addresses."""
+        found = self._require(container)
+        found.facts = replace(found.facts, **fields)  # type: ignore[arg-type]  # fields of ContainerFacts, by name
+        self.told.tell("rename" if "name" in fields else "update", found.facts)
+
+    def lose(self, container: str) -> None:
+        """Let a person remove it, running or not."""
+        gone = self._containers.pop(self._require(container).facts.id)
+        self.told.tell("destroy", gone.facts)
+
     def fail_next(self, verb: str, error: DeployctlError, *, after: bool = False) -> None:
         """Let the next change of that verb (create, start, …) fail; with `after` it is done and the answer is lost."""
         self._faults.append((verb, error, after))
 
     def restarts_always(self, container: str) -> bool:
-        return self._require(container).restart
+        return bool(self._require(container).facts.always)
 
     # -- reads ----------------------------------------------------------------------------------------------------
     def info(self) -> EngineInfo:
@@ -105,7 +125,12 @@ class FakeEngine:
     def containers(self) -> list[ContainerFacts]:
         self._require_here()
         ours = (c.facts for c in self._containers.values() if c.facts.labels.get(HOME) == self.home)
-        return [replace(f, exit_code=None, oom_killed=False, error="", pid=0, restarts=0, started_at="") for f in ours]
+        return [replace(f, exit_code=None, oom_killed=False, error="", pid=0, restarts=0, started_at="", limits=None,
+                        always=None) for f in ours]
+
+    def events(self, *, since: int | None, quiet: float) -> Iterator[EngineEvent]:
+        self._require_here()
+        yield from self.told.after(since)
 
     def logs(
         self, container: str, *, tail: int | None = None, since: float | None = None, follow: bool = False
@@ -131,6 +156,10 @@ class FakeEngine:
         self._begin("keep", tag)
         self.images.keep(digest, tag)
         self._finish("keep")
+
+    def kept_tags(self) -> list[str]:
+        self._require_here()
+        return self.images.kept_tags()
 
     def release_image(self, tag: str) -> None:
         require_kept(tag)
@@ -163,8 +192,10 @@ class FakeEngine:
     def _create(self, spec: ContainerSpec) -> _Container:
         labels = {**spec.labels, "deployctl.managed": "1", HOME: self.home}
         digest = spec.bundle.digest
-        facts = ContainerFacts(self._new_id(), spec.name, digest, running=False, status="created", labels=labels)
+        facts = ContainerFacts(self._new_id(), spec.name, digest, running=False, status="created", labels=labels,
+                               limits=spec.bundle.resources, always=False)
         self._containers[facts.id] = _Container(facts, spec)
+        self.told.tell("create", facts)
         return self._containers[facts.id]
 
     def _adopt(self, spec: ContainerSpec) -> _Container | None:
@@ -180,7 +211,10 @@ class FakeEngine:
     def ensure_started(self, container: str) -> ContainerFacts:
         self._begin("start", container)
         found = self._require_ours(container)
-        if not found.facts.running:
+        if found.facts.status == "paused":
+            found.facts = replace(found.facts, running=True, status="running")
+            self.told.tell("unpause", found.facts)
+        elif not found.facts.running:
             self._start(found)
         self._finish("start")
         return found.facts
@@ -194,6 +228,7 @@ class FakeEngine:
             pid=10_000 + self._made, started_at=self.clock.utc(), addresses={spec.network: spec.address},
             health=behaviour.health,
         )  # fmt: skip
+        self.told.tell("start", found.facts)
         found.log += [LogLine(self.clock.utc(), "stdout", text) for text in behaviour.prints]
         if behaviour.exits is not None:
             self._end(found, exit_code=behaviour.exits, oom=behaviour.oom)
@@ -212,7 +247,7 @@ class FakeEngine:
     def ensure_stopped(self, container: str, *, grace: float) -> ContainerFacts:
         self._begin("stop", container)
         found = self._require_ours(container)
-        if found.facts.running:
+        if found.facts.running or found.facts.status == "paused":
             deaf = self._behaviour(_spec_of(found)).deaf
             self.clock.sleep(grace if deaf else 0)
             self._end(found, exit_code=137 if deaf else 0)
@@ -222,13 +257,28 @@ class FakeEngine:
     def ensure_removed(self, container: str) -> None:
         self._begin("remove", container)
         if self._find(container) is not None:
-            del self._containers[self._require_ours(container).facts.id]
+            gone = self._containers.pop(self._require_ours(container).facts.id)
+            self.told.tell("destroy", gone.facts)
         self._finish("remove")
 
     def set_restart(self, container: str, *, always: bool) -> None:
-        self._begin("restart", container)
-        self._require_ours(container).restart = always
-        self._finish("restart")
+        self._update("restart", container, always=always)
+
+    def set_limits(self, container: str, limits: Resources) -> None:
+        self._update("limit", container, limits=limits)
+
+    def ensure_named(self, container: str, name: str) -> None:
+        there = self._find(name)
+        if there is not None and container not in {there.facts.id, there.facts.name}:
+            raise EngineRefused(f"rename {container}: another container has the name {name}")
+        self._update("rename", container, name=name)
+
+    def _update(self, verb: str, container: str, **fields: object) -> None:
+        self._begin(verb, container)
+        found = self._require_ours(container)
+        found.facts = replace(found.facts, **fields)  # type: ignore[arg-type]  # fields of ContainerFacts, by name
+        self.told.tell("rename" if verb == "rename" else "update", found.facts)
+        self._finish(verb)
 
     def execute(self, container: str, command: Sequence[str], *, timeout: float) -> Executed:
         self._begin("execute", container)
@@ -278,6 +328,7 @@ class FakeEngine:
         found.facts = replace(
             found.facts, running=False, status="exited", exit_code=exit_code, oom_killed=oom, pid=0, addresses={}
         )
+        self.told.tell("die", found.facts)
 
     def _behaviour(self, spec: ContainerSpec) -> Behaviour:
         by_command = self.behaviours.get(spec.bundle.command or ())

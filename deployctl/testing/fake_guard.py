@@ -28,6 +28,9 @@ class FakeGuard:
             self._require_permission()
             self.routes.remove(network)
 
+    def guarded(self, subnet: str) -> bool:
+        return _parse(subnet) in self.routes
+
     def bridge_up(self, bridge: str) -> bool:
         return bridge not in self.down
 

@@ -55,6 +55,9 @@ class FakeImages:
             raise NotFound(f"there is no image {digest}")
         self._tag(digest, tag)
 
+    def kept_tags(self) -> list[str]:
+        return sorted(tag for image in self._here.values() for tag in image.tags if tag.startswith("deployctl/"))
+
     def release(self, tag: str, *, users: Mapping[str, str]) -> None:
         """Take the tag away, and the image with its last one, unless a container (image → name) uses it."""
         image = self.find(tag)

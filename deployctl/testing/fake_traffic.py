@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from deployctl.domain.emergency import FlipNote
 from deployctl.domain.names import AppName
 from deployctl.domain.traffic import Counters, Switched, TrafficTable
 from deployctl.errors import ProxyUnavailable, SwitchRefused
@@ -24,6 +25,7 @@ class FakeTraffic(Traffic):
         self._open: dict[Server, int] = {}
         self._edits: list[str] = []
         self._refusal: str | None = None
+        self._notes: list[FlipNote] = []
         self.switches: list[tuple[AppName, Switched]] = []  # in the order they were confirmed
 
     # -- the port -------------------------------------------------------------------------------------------------
@@ -92,6 +94,12 @@ class FakeTraffic(Traffic):
     def drift(self) -> list[str]:
         return list(self._edits) if self._up else ["HAProxy is not running"]
 
+    def notes(self) -> list[FlipNote]:
+        return list(self._notes)
+
+    def forget_notes(self, taken: Sequence[FlipNote]) -> None:
+        self._notes = [note for note in self._notes if note not in taken]
+
     def pid(self) -> int | None:
         return 4242 if self._up else None
 
@@ -118,6 +126,13 @@ class FakeTraffic(Traffic):
 
     def count(self, app: AppName, release: int, counters: Counters) -> None:
         self._counters[app, release] = counters
+
+    def flip(self, app: AppName, to: int | None, note: FlipNote | None = None) -> None:
+        """Let somebody have moved the traffic past us, with or without a note."""
+        self._routes = {other: release for other, release in self.routes().items() if other != app}
+        if to is not None:
+            self._routes[app] = to
+        self._notes += [note] if note else []
 
     def edit(self, sentence: str) -> None:
         """Pretend that a person changed something; the next sync corrects it."""

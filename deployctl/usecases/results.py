@@ -95,6 +95,7 @@ class AppView:
     hosts: tuple[str, ...] = ()
     back: str | None = None  # version that `rollback` would go to; asked only for one app, or one in trouble
     back_warm: bool = False
+    drift: tuple[str, ...] = ()  # what contradicts the ledger; more is asked for one app than for each of a list
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,3 +170,32 @@ class Preview:
     warnings: tuple[str, ...] = ()
 
 
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """One contradiction between ledger and world, and what became of it."""
+
+    app: str | None  # None: of the whole home
+    kind: str
+    sentence: str
+    mend: str | None  # what brings the two together; None: only a person can decide
+    done: bool = False
+    why: str = ""  # why it was not done
+    release: int | None = None  # number
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """What `reconcile` found and did; with `dry_run` what it would do."""
+
+    lines: tuple[Mended, ...] = ()
+    dry_run: bool = False
+
+    @property
+    def changed(self) -> bool:
+        return any(line.done for line in self.lines)
+
+    @property
+    def left(self) -> tuple[Mended, ...]:
+        return tuple(line for line in self.lines if not line.done)

@@ -14,6 +14,7 @@ from deployctl.domain.traffic import Counters
 from deployctl.errors import DeployctlError
 from deployctl.ports import Answer, ContainerFacts, Services
 from deployctl.prove import ask_from_outside
+from deployctl.usecases.drift import Outside, closer_drift, listed_drift
 from deployctl.usecases.observe import at_home, require_app
 from deployctl.usecases.results import AppView, InstanceView, StatusView
 
@@ -41,6 +42,8 @@ def status(s: Services, *, app: AppName | None = None) -> StatusView:
     releases = {(i.app, i.release): s.ledger.find_release(i.app, i.release) for i in instances}
     answers = _ask_all(instances, releases, seen, s)
     views = tuple(_view(a, [i for i in instances if i.app == a.name], releases, seen, answers, s) for a in apps)
+    if app:
+        views = tuple(replace(v, drift=closer_drift(apps[0], s)) for v in views)
     views = tuple(_with_way_back(v, s) if app or v.state in {"degraded", "down"} else v for v in views)
     return StatusView(views, engine=seen.engine, proxy=seen.proxy)
 
@@ -134,6 +137,8 @@ def _view(app: App, instances: Sequence[Instance], releases: Mapping[tuple[AppNa
         views.append(_instance_view(instance, release, role, container, seen, answers, serving, since))
     active = next((v for v in views if v.release == serving), None)
     deployment = None
+    containers = None if seen.containers is None else tuple(seen.containers.values())
+    drift = () if lease else listed_drift(app, instances, releases, changes, Outside(seen.routes, containers), s)
     if opened:
         to = None if opened.target is None else s.ledger.find_release(app.name, opened.target)
         deployment = {"id": opened.id, "kind": opened.kind, "phase": str(opened.phase), "by": opened.actor,
@@ -144,7 +149,7 @@ def _view(app: App, instances: Sequence[Instance], releases: Mapping[tuple[AppNa
         state=_state(active, serving, changes=bool(changes), deploying=bool(lease and opened), seen=seen),
         active=active, standby=_standby(views, changes, serving), instances=tuple(views), deployment=deployment,
         notes=tuple(_notes(app, serving, active, views, opened is not None and lease is None)),
-        since=changes[0].at if changes else None,
+        since=changes[0].at if changes else None, drift=drift,
     )
 
 

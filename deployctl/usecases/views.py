@@ -19,6 +19,7 @@ from deployctl.usecases.results import (
     InstanceView,
     Moved,
     Preview,
+    Reconciled,
     ReleaseView,
     StatusView,
 )
@@ -37,7 +38,8 @@ def app_json(app: AppView) -> Json:
         "app": app.app, "address": app.address, "hosts": list(app.hosts), "revision": app.revision, "state": app.state,
         "active": instance_json(app.active), "standby": instance_json(app.standby),
         "instances": [instance_json(i) for i in app.instances], "deployment": app.deployment, "since": app.since,
-        "notes": list(app.notes), "rollback": {"version": app.back, "warm": app.back_warm} if app.back else None,
+        "notes": list(app.notes), "drift": list(app.drift),
+        "rollback": {"version": app.back, "warm": app.back_warm} if app.back else None,
     }
 
 
@@ -115,6 +117,11 @@ def _step_json(step: Step) -> Json:
 def findings_json(findings: Sequence[Finding]) -> Json:
     return {"schema": SCHEMA, "kind": "Doctor", "ok": all(f.ok or not f.fatal for f in findings),
             "findings": [asdict(f) for f in findings]}
+
+
+def reconciled_json(found: Reconciled) -> Json:
+    return {"schema": SCHEMA, "kind": "Reconcile", "ok": found.dry_run or not found.left, "changed": found.changed,
+            "dry_run": found.dry_run, "lines": [asdict(line) for line in found.lines]}
 
 
 def error_json(error: DeployctlError) -> Json:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from deployctl.domain.release import Resources
 from deployctl.errors import (
     DeployctlError,
     EngineRefused,
@@ -65,6 +66,10 @@ AWAY: dict[str, Callable[[Engine], object]] = {
     "ensure_removed": lambda engine: engine.ensure_removed("shop"),
     "set_restart": lambda engine: engine.set_restart("shop", always=True),
     "execute": lambda engine: engine.execute("shop", ["true"], timeout=1),
+    "set_limits": lambda engine: engine.set_limits("shop", Resources()),
+    "ensure_named": lambda engine: engine.ensure_named("shop", "store"),
+    "kept_tags": lambda engine: engine.kept_tags(),
+    "events": lambda engine: list(engine.events(since=None, quiet=1)),
 }
 
 
@@ -305,7 +310,7 @@ def test_an_app_that_hears_no_signal_is_killed_and_that_is_seen(engine: Engine, 
     assert engine.ensure_stopped(started(world, "noterm").id, grace=1).exit_code == 137
 
 
-@pytest.mark.parametrize("verb", ["start", "stop", "restart", "execute", "logs"])
+@pytest.mark.parametrize("verb", ["start", "stop", "restart", "execute", "logs", "limit", "rename"])
 def test_a_container_that_is_not_there_is_not_found(world: World, verb: str) -> None:
     with pytest.raises(NotFound):
         CHANGES[verb](world.engine, f"{world.mark}--absent")
@@ -328,11 +333,13 @@ CHANGES: dict[str, Callable[[Engine, str], object]] = {
     "remove": lambda engine, name: engine.ensure_removed(name),
     "restart": lambda engine, name: engine.set_restart(name, always=True),
     "execute": lambda engine, name: engine.execute(name, ["true"], timeout=5),
+    "limit": lambda engine, name: engine.set_limits(name, Resources()),
+    "rename": lambda engine, name: engine.ensure_named(name, f"{name}-renamed"),
     "logs": lambda engine, name: list(engine.logs(name)),
 }
 
 
-@pytest.mark.parametrize("verb", ["start", "stop", "remove", "restart", "execute"])
+@pytest.mark.parametrize("verb", ["start", "stop", "remove", "restart", "execute", "limit", "rename"])
 @pytest.mark.parametrize("home", ["", "/srv/another"])
 def test_what_does_not_carry_this_homes_label_is_never_touched(world: World, verb: str, home: str) -> None:
     stranger = world.stranger(f"{world.mark}-stranger", **({"deployctl.home": home} if home else {}))
@@ -398,3 +405,75 @@ def test_restarting_may_be_switched_on_and_off_again(engine: Engine, world: Worl
     seen = engine.find_container(running.id)
     assert seen is not None
     assert seen.running
+
+
+# -- what people change behind our back -------------------------------------------------------------------------------
+def test_limits_are_told_closely_and_can_be_given_back_while_it_runs(engine: Engine, world: World) -> None:
+    spec, running = container(world), started(world)
+    asked = spec.bundle.resources
+    if running.limits is None:
+        pytest.skip("this engine cannot enforce every limit")
+    assert running.limits == asked
+    smaller = Resources(memory=96 * 2**20, cpus=0.25, pids=32)
+    for limits in (smaller, asked, asked):
+        engine.set_limits(running.id, limits)
+        seen = engine.find_container(running.id)
+        assert seen is not None
+        assert (seen.limits, seen.running) == (limits, True)
+
+
+def test_whether_the_engine_restarts_it_is_told_closely(engine: Engine, world: World) -> None:
+    running = started(world)
+    assert running.always is False
+    engine.set_restart(running.id, always=True)
+    seen = engine.find_container(running.id)
+    assert seen is not None
+    assert seen.always is True
+
+
+def test_a_container_gets_its_name_back_unless_another_one_has_it(engine: Engine, world: World) -> None:
+    made = engine.ensure_created(container(world))
+    other = engine.ensure_created(container(world, number=2))
+    for _ in range(2):
+        engine.ensure_named(made.id, f"{world.mark}--renamed")
+    assert engine.find_container(f"{world.mark}--renamed") is not None
+    assert engine.find_container(made.name) is None
+    with pytest.raises(EngineRefused):
+        engine.ensure_named(made.id, other.name)
+    engine.ensure_named(made.id, made.name)
+    assert engine.find_container(made.name) is not None
+
+
+def test_the_tags_that_keep_images_are_listed(world: World) -> None:
+    digest, tags = world.image("web"), [f"deployctl/{world.mark}:r{n}" for n in (1, 2)]
+    for tag in tags:
+        world.engine.keep_image(digest, tag)
+    assert set(tags) <= set(world.engine.kept_tags())
+    assert "dctl-test/web:v1" not in world.engine.kept_tags()
+    for tag in tags:
+        world.engine.release_image(tag)
+    assert not set(tags) & set(world.engine.kept_tags())
+
+
+def test_what_happens_to_this_homes_containers_is_told_in_order(engine: Engine, world: World) -> None:
+    first = engine.ensure_created(container(world, number=3))
+    begun = next(iter(engine.events(since=0, quiet=2)), None)
+    assert begun is not None
+    since = max(event.at for event in engine.events(since=begun.at - 1, quiet=1))
+    running = started(world)
+    world.stranger(f"{world.mark}-stranger", **{"deployctl.home": "/srv/another"})
+    engine.ensure_named(running.id, f"{world.mark}--renamed")
+    engine.ensure_stopped(running.id, grace=1)
+    engine.ensure_removed(running.id)
+    told = list(engine.events(since=since, quiet=1))
+    mine = [event.action for event in told if event.container == running.id]
+    assert mine == ["create", "start", "rename", "die", "destroy"]
+    assert {event.container for event in told} == {running.id}
+    assert {event.app for event in told} == {"shop"}
+    assert list(engine.events(since=told[-1].at, quiet=0.5)) == []
+    assert first.id not in {event.container for event in told}
+
+
+def test_nothing_of_the_past_is_told_to_who_does_not_say_since_when(engine: Engine, world: World) -> None:
+    started(world)
+    assert list(engine.events(since=None, quiet=0.5)) == []

@@ -1,0 +1,53 @@
+"""`deployctl emergency`: the way that is left when everything else is dead. Neither ledger nor engine is opened."""
+
+from __future__ import annotations
+
+import click
+
+from deployctl.actor import who
+from deployctl.cli.group import Tree, verb
+from deployctl.cli.look import Look
+from deployctl.cli.session import Session
+from deployctl.cli.times import took
+from deployctl.cli.values import reason
+from deployctl.domain.emergency import Flipped
+from deployctl.domain.names import parse_app, parse_version
+from deployctl.emergency import flip
+from deployctl.usecases import views
+from deployctl.usecases.results import Done
+
+emergency_command = Tree("emergency")
+
+
+@verb("emergency flip")
+@click.argument("app")
+@click.argument("version")
+@click.option("--force", is_flag=True, help="Go on without the lock of a frozen process, and to what does not answer.")
+@click.option("-m", "--message", "note", type=reason, metavar="TEXT", help="Why; kept in the history.")
+@click.pass_obj
+def emergency_flip_command(session: Session, /, app: str, version: str, force: bool, note: str | None) -> int:
+    flipped = flip(session.settings, parse_app(app), parse_version(version), actor=who("emergency"), note=note or "",
+                   force=force)
+    done = Done("EmergencyFlip", flipped.app, _sentence(flipped), _details(flipped),
+                changed=flipped.source_release != flipped.release,
+                extra={"from": flipped.source, "to": flipped.version, "release": flipped.release, "confirmed": True,
+                       "switch_ms": flipped.ms, "started": flipped.started, "warnings": list(flipped.warnings)})
+    session.answer(lambda: views.done_json(done), lambda look: _text(done, flipped, look))
+    return 0
+
+
+def _sentence(flipped: Flipped) -> str:
+    whence = f" instead of {flipped.source}" if flipped.source not in {None, flipped.version} else ""
+    return f"{flipped.version} serves {flipped.app}{whence}, confirmed by HAProxy in {took(flipped.ms)}"
+
+
+def _details(flipped: Flipped) -> tuple[str, ...]:
+    started = ("HAProxy was not running and was started from its files",) if flipped.started else ()
+    return (*started, f"The ledger takes it over with the next command. Look: deployctl status {flipped.app}")
+
+
+def _text(done: Done, flipped: Flipped, look: Look) -> list[str]:
+    lines = [f"{look.good} {done.sentence}."]
+    if not look.quiet:
+        lines += [f"  {line}" for line in done.details]
+    return lines + [f"{look.warn} {warning}" for warning in flipped.warnings]

@@ -1,0 +1,99 @@
+"""The verbs around the watcher: the process itself, one pass of it by hand, and its systemd unit."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from deployctl.cli.group import verb
+from deployctl.cli.names import Words
+from deployctl.cli.session import Session
+from deployctl.cli.values import named
+from deployctl.errors import Invalid
+from deployctl.usecases import views
+from deployctl.usecases.results import Done, Reconciled
+
+if TYPE_CHECKING:
+    from deployctl.domain.names import AppName
+    from deployctl.ports import Services
+
+
+@verb("serve")
+@click.pass_obj
+def serve_command(session: Session) -> int:
+    from dataclasses import replace
+
+    from deployctl.cli.changing import answer
+    from deployctl.watch.serve import serve
+
+    settings, progress = session.settings, session.progress()
+
+    def connect() -> Services:
+        s = session.connect(settings, progress)
+        session.note(f"serve: watching {len(s.ledger.apps())} apps of {settings.home} (pid {os.getpid()})")
+        return replace(s, actor=f"{s.actor.partition(' (')[0]} (watcher)")
+
+    try:
+        serve(settings, connect)
+    finally:
+        progress.close()
+    answer(session, Done("Serve", "", "the watcher has ended; HAProxy and the apps go on", changed=False))
+    return session.stopped_watching()
+
+
+@verb("reconcile")
+@click.argument("app", required=False, metavar="[APP]", type=named)
+@click.option("-n", "--dry-run", is_flag=True, help="Show what would be mended and change nothing.")
+@click.option("--exit-code", is_flag=True, help="With --dry-run: exit 10 when something is to be mended.")
+@click.pass_obj
+def reconcile_command(session: Session, app: str | None, dry_run: bool, exit_code: bool) -> int:
+    from deployctl.cli.render_watch import reconciled_table, reconciled_text
+    from deployctl.usecases.reconcile import preview_reconcile, reconcile
+
+    if exit_code and not dry_run:
+        raise Invalid("--exit-code goes with --dry-run.", remedy=["deployctl reconcile -h"], code="usage")
+    with session.services() as s:
+        name = _app(session, s, app)
+        found = preview_reconcile(s, app=name) if dry_run else reconcile(s, app=name)
+    session.answer(lambda: views.reconciled_json(found), lambda look: reconciled_text(found, look),
+                   table=lambda _look: reconciled_table(found), many="lines")
+    return _code(found, exit_code=exit_code)
+
+
+def _app(session: Session, s: Services, app: str | None) -> AppName | None:
+    if app is None:
+        return None
+    return Words.check([app], least=0, most=0, verb="reconcile").resolve(s, session)[0]
+
+
+def _code(found: Reconciled, *, exit_code: bool) -> int:
+    """Return 0 when world and ledger agree, 6 when only busy apps were left, 4 when a person has to look."""
+    if found.dry_run:
+        return 10 if exit_code and found.lines else 0
+    if not found.left:
+        return 0
+    return 6 if all(line.kind == "busy" for line in found.left) else 4
+
+
+@verb("install")
+@click.option("--user", "user", is_flag=True, help="For this user's own systemd; the rule when you are not root.")
+@click.option("--system", "system", is_flag=True, help="For the whole machine; the rule when you are root.")
+@click.option("--print", "only_print", is_flag=True, help="Print the unit and write nothing.")
+@click.option("--dir", "folder", type=named, metavar="DIR", help="Write it there instead.")
+@click.pass_obj
+def install_command(session: Session, user: bool, system: bool, only_print: bool, folder: str | None) -> int:
+    from deployctl.cli.changing import answer
+    from deployctl.cli.options import tell
+    from deployctl.usecases.install import InstallWish, install, unit_text
+
+    if user and system:
+        raise Invalid("--user and --system exclude each other.", remedy=["deployctl install -h"], code="usage")
+    wish = InstallWish(user or (not system and os.geteuid() != 0), None if folder is None else (session.cwd / Path(folder)))
+    if only_print:
+        tell(session, "Install", "unit", unit_text(session.settings.home, wish, session.environ))
+    else:
+        answer(session, install(session.settings.home, wish, session.environ))
+    return 0

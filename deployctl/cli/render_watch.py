@@ -1,0 +1,34 @@
+"""The text of `reconcile`: each contradiction, and what became of it."""
+
+from __future__ import annotations
+
+from deployctl.cli.look import Look
+from deployctl.cli.tables import Column, Table
+from deployctl.usecases.results import Mended, Reconciled
+
+
+def reconciled_text(found: Reconciled, look: Look) -> list[str]:
+    """Return one line for each contradiction, and a last one that says how it stands now."""
+    lines = [text for line in found.lines for text in _line(line, look, dry_run=found.dry_run)]
+    if not found.lines:
+        return [f"{look.good} The world is as the ledger says. Nothing to do."]
+    if found.dry_run:
+        return [*lines, "Nothing was done."]
+    if found.left:
+        return [*lines, f"{look.warn} {len(found.left)} of {len(found.lines)} are left."]
+    return [*lines, f"{look.good} The world is as the ledger says again."]
+
+
+def _line(line: Mended, look: Look, *, dry_run: bool) -> list[str]:
+    if dry_run:
+        return [f"{look.warn} {line.sentence}", f"    {f'Would {line.mend}' if line.mend else line.why}"]
+    if line.done:
+        return [f"{look.good} {line.sentence}", f"    Done: {line.mend}"]
+    return [f"{look.bad if line.mend else look.warn} {line.sentence}",
+            *([f"    Not done ({line.mend or 'left alone'}): {line.why}"] if line.why != line.sentence else [])]
+
+
+def reconciled_table(found: Reconciled) -> Table:
+    columns = (Column("APP"), Column("KIND"), Column("DONE"), Column("MEND"), Column("SENTENCE"), Column("WHY"))
+    return Table(columns, tuple((line.app or "", line.kind, "yes" if line.done else "no", line.mend or "", line.sentence,
+                                 line.why) for line in found.lines))

@@ -1,0 +1,264 @@
+"""Where the world contradicts the ledger, and what would bring the two together. Facts in, drifts out.
+
+Who serves is never decided here: HAProxy's word stands, and only a route that it has lost is given back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import cached_property
+
+from deployctl.domain.facts import Facts
+from deployctl.domain.names import AppName
+from deployctl.domain.release import Instance, Resources
+from deployctl.domain.retention import retire
+
+
+class Kind(StrEnum):
+    REMOVED = "removed"
+    STOPPED = "stopped"
+    PAUSED = "paused"
+    MOVED = "moved"  # runs at another address
+    REPLACED = "replaced"  # one of ours that bears its name; the ledger knows another id
+    RENAMED = "renamed"
+    LIMITS = "limits"
+    RESTARTS = "restarts"  # Docker was told not to restart it
+    RUNS = "runs"  # although nothing needs it to
+    EXPIRED = "expired"  # a standby beyond keep_warm
+    UNKNOWN = "unknown"  # made here; the ledger knows nothing of it
+    STRANGER = "stranger"  # bears our labels without our seal
+    NETWORK = "network"
+    GUARD = "guard"
+    BRIDGE = "bridge"
+    ROUTE = "route"  # HAProxy serves nobody
+    TRAFFIC = "traffic"  # HAProxy serves another release
+    PROXY = "proxy"  # files or state of HAProxy
+    IMAGE = "image"  # kept for nothing
+    INTERRUPTED = "interrupted"
+    BUSY = "busy"
+    FAILED = "failed"  # the pass itself
+
+
+class Mend(StrEnum):
+    """What brings world and ledger together again, as it is told to people."""
+
+    GUARD = "put its guard route back"
+    NETWORK = "make its network again"
+    ADOPT = "take it for the one that is meant"
+    RENAME = "give it its name back"
+    LIMIT = "give it its limits back"
+    RESTART = "let Docker restart it again"
+    REMOVE = "remove it"
+    REMAKE = "remove it and make it again"
+    CREATE = "make it again from its image"
+    START = "start it"
+    SWITCH = "give it the traffic again"
+    STOP = "stop it"
+    FORGET = "forget it"
+    UNTAG = "give the image back"
+    SYNC = "write HAProxy's files and state anew"
+    RECOVER = "finish it or take it back"
+    FOLLOW = "let the ledger follow"
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One contradiction. Without a `mend` only a person can decide."""
+
+    kind: Kind
+    sentence: str
+    mend: Mend | None = None
+    app: AppName | None = None  # None: of the whole home
+    release: int | None = None  # number
+    container: str | None = None  # full id, or the tag of an image
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One container of this home as the engine tells it. What only a closer look tells is None."""
+
+    id: str
+    name: str
+    image: str
+    status: str  # created, running, paused, restarting, exited, dead
+    addresses: tuple[str, ...] = ()
+    release: int | None = None  # by its label
+    sealed: bool = True  # the label is ours, and no image's
+    limits: Resources | None = None
+    always: bool | None = None
+
+    @property
+    def up(self) -> bool:
+        return self.status in {"running", "paused", "restarting"}
+
+
+@dataclass(frozen=True)
+class Sight:
+    """One reading of an app's world. None is what was not asked, or could not be."""
+
+    facts: Facts
+    seen: tuple[Seen, ...] | None = None  # containers with the app's label
+    known: frozenset[int] = frozenset()  # every release of the ledger
+    proxy: bool = False  # HAProxy could be asked who serves
+    network: bool | None = None
+    guarded: bool | None = None
+    bridge: bool | None = None
+    tags: tuple[str, ...] = ()  # by which an image is kept that no container needs
+
+    @cached_property
+    def actives(self) -> frozenset[int]:
+        """Return what serves: by the ledger and by HAProxy's word."""
+        return frozenset(n for n in (self.facts.app.active, self.facts.serving) if n is not None)
+
+    @cached_property
+    def needed(self) -> frozenset[int]:
+        """Return what has to run: what serves, and what HAProxy carries."""
+        return self.actives | {n for n, i in self.facts.instances.items() if i.routed}
+
+    @cached_property
+    def expired(self) -> frozenset[int]:
+        """Return what HAProxy carries and retention would stop. Nothing while ledger and HAProxy disagree."""
+        facts, routed = self.facts, frozenset(n for n, i in self.facts.instances.items() if i.routed)
+        if not self.proxy or facts.serving != facts.app.active:
+            return frozenset()
+        well = replace(facts, running=facts.running | routed)  # one that has ended is no reason to keep another
+        return (frozenset(retire(well, active=facts.app.active, left=None).stop) & routed) - self.actives
+
+    def find(self, number: int) -> Seen | None:
+        """Return the container of that release: the one with its id, else one of ours that bears its name."""
+        instance, release = self.facts.instances.get(number), self.facts.releases.get(number)
+        if instance is None:
+            return None
+        by_id = next((c for c in self.seen or () if c.id == instance.container), None)
+        twins = (c for c in self.seen or () if c.sealed and c.release == number and c.name == instance.name)
+        return by_id or next((c for c in twins if release is None or c.image == release.digest), None)
+
+
+def find_drift(sight: Sight) -> list[Drift]:
+    """Return every contradiction of one app: what serves first, then the rest by its number."""
+    found = [*_around(sight), *_traffic(sight)]
+    if sight.seen is not None:
+        numbers = sorted(sight.facts.instances.keys() | sight.actives, key=lambda n: (n not in sight.actives, n))
+        found += [drift for n in numbers for drift in _instance(sight, n)]
+        found += [*_strays(sight), *_images(sight)]
+    return found
+
+
+# -- around the containers -----------------------------------------------------------------------------------------
+def _around(sight: Sight) -> Iterator[Drift]:
+    app = sight.facts.app
+    if not sight.facts.instances:
+        return
+    if sight.guarded is False:
+        yield Drift(Kind.GUARD, f"{app.name}: the guard route of {app.subnet} is gone", Mend.GUARD, app.name)
+    if sight.network is False:
+        yield Drift(Kind.NETWORK, f"{app.name}: its network {app.network} is gone", Mend.NETWORK, app.name)
+    elif sight.bridge is False and sight.actives & sight.facts.running:
+        yield Drift(Kind.BRIDGE, f"{app.name}: its bridge {app.bridge} is gone or down, visitors get 503 "
+                    "(sudo systemctl restart docker)", app=app.name)
+
+
+def _traffic(sight: Sight) -> Iterator[Drift]:
+    app, serving = sight.facts.app, sight.facts.serving
+    if not sight.proxy or serving == app.active:
+        return
+    if serving is None:
+        yield Drift(Kind.ROUTE, f"{app.name}: HAProxy has lost its route, {_version(sight, app.active)} should serve",
+                    Mend.SWITCH, app.name, app.active)
+    else:
+        yield Drift(Kind.TRAFFIC, f"HAProxy sends {app.name} to release {serving}, the ledger says {app.active}: "
+                    "the next change settles it", Mend.FOLLOW, app.name, serving)
+
+
+# -- one container -------------------------------------------------------------------------------------------------
+def _instance(sight: Sight, n: int) -> Iterator[Drift]:
+    app, instance, seen = sight.facts.app.name, sight.facts.instances.get(n), sight.find(n)
+    who = f"{app}: the container of {_version(sight, n)}{', which serves,' if n in sight.actives else ''}"
+
+    def drift(kind: Kind, said: str, mend: Mend | None) -> Drift:
+        return Drift(kind, f"{who} {said}", mend, app, n, seen.id if seen else None)
+
+    if instance is None or seen is None:
+        forgotten = instance is not None and instance.failed and n not in sight.needed
+        yield drift(Kind.REMOVED, "is gone: somebody removed it", Mend.FORGET if forgotten else Mend.CREATE)
+        return
+    if seen.id != instance.container:
+        yield drift(Kind.REPLACED, f"is another one than the ledger knows: {seen.id[:12]}", Mend.ADOPT)
+    if seen.name != instance.name:
+        yield drift(Kind.RENAMED, f"was renamed to {seen.name}", Mend.RENAME)
+    if (state := _state(sight, n, instance, seen)) is not None:
+        yield drift(*state)
+    if n in sight.needed:
+        yield from (drift(*one) for one in _closer(sight, n, seen))
+
+
+def _state(sight: Sight, n: int, instance: Instance, seen: Seen) -> tuple[Kind, str, Mend | None] | None:
+    if n in sight.expired:
+        return Kind.EXPIRED, f"runs beyond keep_warm = {sight.facts.app.policy.keep_warm}", Mend.STOP
+    if n not in sight.needed:
+        inspected = "runs although it failed: somebody started it", None
+        stopped = "runs although nothing needs it: somebody started it", Mend.STOP
+        return (Kind.RUNS, *(inspected if instance.failed else stopped)) if seen.up else None
+    match seen.status:
+        case "running":
+            return _place(instance, seen)
+        case "paused":
+            return Kind.PAUSED, "is paused", Mend.START
+        case "restarting":  # Docker is at it
+            return None
+    lost = seen.status == "dead" or sight.network is False  # it would start in a network that is no more
+    return Kind.STOPPED, f"does not run: Docker says {seen.status}", Mend.REMAKE if lost else Mend.START
+
+
+def _place(instance: Instance, seen: Seen) -> tuple[Kind, str, Mend | None] | None:
+    if instance.address in seen.addresses:
+        return None
+    where = f"answers on {', '.join(seen.addresses)}" if seen.addresses else "has no address any more"
+    return Kind.MOVED, f"{where} and not on its own {instance.address}: somebody re-connected it", Mend.REMAKE
+
+
+def _closer(sight: Sight, n: int, seen: Seen) -> Iterator[tuple[Kind, str, Mend | None]]:
+    release = sight.facts.releases.get(n)
+    if release and seen.limits is not None and seen.limits != release.bundle.resources:
+        yield Kind.LIMITS, f"has other limits than its release: {_limits(seen.limits, release.bundle.resources)}", Mend.LIMIT
+    if seen.always is False and seen.up:
+        yield Kind.RESTARTS, "is not restarted by Docker after a crash", Mend.RESTART
+
+
+def _limits(has: Resources, should: Resources) -> str:
+    pairs = (("memory", f"{has.memory / 2**20:g} MiB", f"{should.memory / 2**20:g} MiB"),
+             ("cpus", f"{has.cpus:g}", f"{should.cpus:g}"), ("pids", str(has.pids), str(should.pids)))
+    return ", ".join(f"{name} {one} for {other}" for name, one, other in pairs if one != other)
+
+
+# -- what nobody needs ---------------------------------------------------------------------------------------------
+def _strays(sight: Sight) -> Iterator[Drift]:
+    app, serving = sight.facts.app.name, sight.facts.serving
+    mine = {found.id for n in sight.facts.instances if (found := sight.find(n))}
+    for seen in sight.seen or ():
+        if seen.id not in mine:
+            yield stray(app, seen, serves=seen.release == serving, known=seen.release in sight.known)
+
+
+def stray(app: AppName, seen: Seen, *, serves: bool, known: bool) -> Drift:
+    """Return what a container is that the ledger knows nothing of. It goes when it is surely ours, serves nobody,
+    and is stopped or stands beside the one that its release has."""
+    if not seen.sealed:
+        said = f"{app}: the container {seen.name} bears our labels without our seal: it is not ours"
+        return Drift(Kind.STRANGER, said, app=app, container=seen.id)
+    kept = serves or (seen.up and not known)
+    what = "serves" if serves else "runs" if seen.up else "is left over"
+    said = f"{app}: the container {seen.name} {what}, and the ledger knows nothing of it"
+    return Drift(Kind.UNKNOWN, said, None if kept else Mend.REMOVE, app, seen.release, seen.id)
+
+
+def _images(sight: Sight) -> Iterator[Drift]:
+    for tag in sight.tags:
+        yield Drift(Kind.IMAGE, f"{sight.facts.app.name}: the image {tag} is kept for no container", Mend.UNTAG,
+                    sight.facts.app.name, container=tag)
+
+
+def _version(sight: Sight, n: int | None) -> str:
+    return sight.facts.version(n) or f"release {n}"

@@ -1,0 +1,78 @@
+"""What an emergency flip means and leaves behind, decided from HAProxy's maps alone: there is no ledger to ask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from deployctl.domain.names import AppName, Version
+from deployctl.errors import NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class FlipNote:
+    """One flip, as it waits in the home's notes until a command takes it into the ledger. Numbers are releases."""
+
+    at: str  # ISO 8601, UTC
+    app: AppName
+    source: int | None
+    target: int
+    version: str  # of the target
+    actor: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Flippable:
+    """A release that HAProxy could send traffic to."""
+
+    number: int
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Flipped:
+    """Where HAProxy sends the app's traffic now, by its own word."""
+
+    app: AppName
+    version: str
+    release: int
+    source: str | None  # version that served before
+    source_release: int | None
+    ms: float
+    started: bool  # HAProxy was not running before
+    warnings: tuple[str, ...]
+
+
+def find_flippable(app: AppName, version: Version, *, known: Mapping[str, str], versions: Mapping[str, str]) -> Flippable:
+    """Return the release that the version means: `known` leads to the newest proven one, `versions` names all.
+
+    Raises NotFound with every version of the app that the maps have.
+    """
+    number, _, held = known.get(f"{app}.{version}", "").partition(":")
+    if number.isdecimal():
+        return Flippable(int(number), held == "held")
+    named = [release for release, text in _numbered(app, versions).items() if text == version]
+    if named:
+        return Flippable(max(named), held=False)
+    raise _unknown(app, version, known, versions)
+
+
+def version_of(app: AppName, number: int | None, versions: Mapping[str, str]) -> str | None:
+    return None if number is None else versions.get(f"{app}.{number}", f"release {number}")
+
+
+def _numbered(app: AppName, versions: Mapping[str, str]) -> dict[int, str]:
+    split = ((key.rpartition("."), text) for key, text in versions.items())
+    return {int(number): text for (of, _, number), text in split if of == app and number.isdecimal()}
+
+
+def _unknown(app: AppName, version: Version, known: Mapping[str, str], versions: Mapping[str, str]) -> NotFound:
+    here = sorted(set(_numbered(app, versions).values())
+                  | {key.removeprefix(f"{app}.") for key in known if key.startswith(f"{app}.")})
+    if here:
+        return NotFound(f"HAProxy has no running {app} {version}: it has {', '.join(here)}. Nothing was done.",
+                        remedy=[f"deployctl emergency flip {app} {here[-1]}"])
+    apps = sorted({key.partition(".")[0] for key in (*known, *versions)})
+    return NotFound(f'HAProxy has no app "{app}": it has {", ".join(apps) or "none"}. Nothing was done.',
+                    remedy=["deployctl emergency flip APP VERSION"])

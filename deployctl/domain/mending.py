@@ -1,0 +1,36 @@
+"""From drifts to the plan that mends them: what serves comes first, and nothing here moves traffic elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from deployctl.domain.drift import Drift, Mend, Sight
+from deployctl.domain.plan import Kind, Plan, Step, StepKind
+from deployctl.domain.planner import bring_up, retiring
+
+BY_PLAN = frozenset({Mend.CREATE, Mend.START, Mend.SWITCH, Mend.STOP, Mend.FORGET})  # the others are one act each
+
+
+def plan_mending(sight: Sight, drifts: Sequence[Drift]) -> Plan:
+    """Return the plan for those drifts that need one. Nothing is proven on the way: what is started was proven
+    before, and whoever waits for its health does so without keeping the app's lease."""
+    facts = sight.facts
+    wanted = {mend: [d.release for d in drifts if d.mend is mend and d.release is not None] for mend in BY_PLAN}
+    steps: list[Step] = []
+    for n in [*wanted[Mend.CREATE], *wanted[Mend.START]]:
+        steps += _bring_up(sight, n)
+    steps += [Step(StepKind.SWITCH, n, f"give {facts.version(n)} the traffic of {facts.app.name} again")
+              for n in wanted[Mend.SWITCH]]
+    steps += retiring(facts, stop=wanted[Mend.STOP], prune=wanted[Mend.FORGET])
+    active = facts.app.active
+    return Plan(facts.app.name, Kind.RECONCILE, active, active, tuple(steps), f"{facts.app.name}: mend what drifted")
+
+
+def _bring_up(sight: Sight, n: int) -> list[Step]:
+    """Return the steps that make it and, where it has to run, start it and let HAProxy know."""
+    release = sight.facts.releases.get(n)
+    if release is None:
+        return []
+    run = n in sight.needed - sight.expired
+    left_out = {StepKind.HEALTH} if run else {StepKind.HEALTH, StepKind.START, StepKind.ROUTE}
+    return [step for step in bring_up(sight.facts, release, Kind.RECONCILE) if step.kind not in left_out]

@@ -1,0 +1,200 @@
+"""Move an app's traffic with nothing but HAProxy's socket and files: no ledger, no engine, no other process of ours.
+
+The file first, then the running HAProxy, then its own word; a dead HAProxy is started from its files. What was done
+is noted for the ledger, and a note that cannot be written stops nothing.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deployctl.domain.emergency import FlipNote, Flippable, Flipped, find_flippable, version_of
+from deployctl.domain.names import AppName, Version
+from deployctl.domain.release import Probe, ProbeKind
+from deployctl.domain.server import ServerSpec
+from deployctl.effects import haproxy_config as config
+from deployctl.effects import haproxy_wire as wire
+from deployctl.effects.haproxy_files import HaproxyFiles, first_release
+from deployctl.effects.haproxy_home import HaproxyHome, proxy_lock
+from deployctl.effects.haproxy_master import find_master
+from deployctl.effects.haproxy_notes import add_note
+from deployctl.effects.haproxy_process import HaproxyProcess
+from deployctl.effects.haproxy_runtime import HaproxyRuntime
+from deployctl.effects.haproxy_socket import HaproxySockets
+from deployctl.errors import DeployctlError, NotFound, ProxyUnavailable, Refused, SwitchRefused
+from deployctl.ports import Clock, Prober
+
+PATIENCE = 2.0  # seconds for another process of ours that holds HAProxy's files
+ASKING = Probe(kind=ProbeKind.TCP, timeout=1.0)
+
+
+@dataclass(slots=True)
+class HaproxyEmergency:
+    """`spec` is asked only when HAProxy has to be started."""
+
+    home: HaproxyHome
+    spec: Callable[[], ServerSpec]
+    clock: Clock
+    prober: Prober
+    force: bool = False  # go on where a wrong guess would harm: without the lock, to what does not answer
+    warnings: list[str] = field(default_factory=list)
+    sockets: HaproxySockets = field(init=False)
+    runtime: HaproxyRuntime = field(init=False)
+    files: HaproxyFiles = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sockets = HaproxySockets(self.home)
+        self.runtime = HaproxyRuntime(self.sockets.worker, self.clock)
+        self.files = HaproxyFiles(self.home, ServerSpec())
+
+    def flip(self, app: AppName, version: Version, *, actor: str, note: str) -> Flipped:
+        """Send the app's traffic to that version.
+
+        Raises NotFound, SwitchRefused (HAProxy has no such server), Refused (nothing answers there) or
+        ProxyUnavailable (locked by another process, or neither running nor to be started).
+        """
+        if not self.home.folder.is_dir():
+            raise NotFound(f"{self.home.folder} does not exist: HAProxy never ran for this home.",
+                           remedy=["deployctl --home DIR emergency flip APP VERSION"])
+        with ExitStack() as stack:
+            self._lock(stack, f"deployctl emergency flip {app} {version} --force")
+            running = self._running()
+            versions = self._map(wire.VERSION, running=running)
+            found = find_flippable(app, version, known=self._map(wire.KNOWN, running=running), versions=versions)
+            self._require_servable(wire.server_name(app, found.number), running=running)
+            if found.held:
+                self.warnings.append(f"{version} is on hold; it gets the traffic all the same")
+            return self._flip(app, version, found, versions, running=running, actor=actor, note=note)
+
+    # -- before -----------------------------------------------------------------------------------------------------
+    def _lock(self, stack: ExitStack, forced: str) -> None:
+        """Take the home's proxy lock; whoever has it and is frozen is told, and with force passed over."""
+        try:
+            stack.enter_context(proxy_lock(self.home, self.clock, patience=PATIENCE))
+        except ProxyUnavailable as e:
+            who = f"{e.message}{_frozen(self.home.folder / 'lock')}"
+            if not self.force:
+                raise ProxyUnavailable(f"{who}. Nothing was done.", remedy=[forced, *e.remedy]) from e
+            self.warnings.append(f"{who}; this was done without the lock")
+
+    def _running(self) -> bool:
+        """Tell whether HAProxy answers."""
+        try:
+            return bool(self.sockets.worker(wire.SHOW_VERSION).strip())
+        except ProxyUnavailable:
+            return False
+
+    def _map(self, name: str, *, running: bool) -> Mapping[str, str]:
+        """Return a map by its file, and where that is lost by HAProxy's word."""
+        found = self.files.find_map(name)
+        if found is not None:
+            return found
+        return self.runtime.entries(name) if running else {}
+
+    def _require_servable(self, server: str, *, running: bool) -> None:
+        """Raise when HAProxy has no such server, or when nothing answers where it is."""
+        text = self.files.configuration()
+        has = self.runtime.ensure_ready(server) if running else config.find_server(text, server) is not None
+        if not has:
+            raise SwitchRefused(f"HAProxy has no server {server}. Nothing was done.")
+        line = config.find_server(text, server)
+        if line is None:
+            return
+        address, _, port = config.servers_of(text)[server][0].rpartition(":")
+        said = self.prober.ask(ASKING, address.strip("[]"), int(port), host=server, bridge=line.bridge)
+        if said.ok:
+            return
+        if not self.force:
+            raise Refused(f"nothing answers at {address}:{port}, where {server} is: {said.sentence}. Nothing was done.",
+                          remedy=["once more with --force, if it shall get the traffic all the same"])
+        self.warnings.append(f"nothing answers at {address}:{port}, where {server} is: {said.sentence}")
+
+    # -- the move ---------------------------------------------------------------------------------------------------
+    def _flip(self, app: AppName, version: Version, found: Flippable, versions: Mapping[str, str], *, running: bool,
+              actor: str, note: str) -> Flipped:
+        began, routes = self.clock.now(), self._routes(app, versions, running=running)
+        was = self.runtime.find_entry(wire.ROUTE, app) if running else routes.get(app)
+        source, value = first_release(was or ""), str(found.number)
+        self._write({**routes, app: value})
+        if was != value or routes.get(app) != value:
+            self._note(FlipNote(self.clock.utc(), app, source, found.number, version, actor, note))
+        if running:
+            self._set(app, value, was, routes)
+        else:
+            self._start(app, version, value)
+        ms = (self.clock.now() - began) * 1000
+        return Flipped(app, version, found.number, version_of(app, source, versions), source, round(ms, 3),
+                       not running, tuple(self.warnings))
+
+    def _routes(self, app: AppName, versions: Mapping[str, str], *, running: bool) -> Mapping[str, str]:
+        """Return who serves every app; the route of another app is never lost by a guess."""
+        found = self.files.find_map(wire.ROUTE)
+        if found is not None or running:
+            return self.runtime.entries(wire.ROUTE) if found is None else found
+        others = sorted({key.partition(".")[0] for key in versions} - {app})
+        if others and not self.force:
+            raise ProxyUnavailable(f"{wire.ROUTE} is gone and HAProxy is not running: nobody knows who served "
+                                   f"{', '.join(others)}. Nothing was done.",
+                                   remedy=["once more with --force: the other apps then answer 503"])
+        return {}
+
+    def _write(self, routes: Mapping[str, str]) -> None:
+        """Write the file. A full disk is no reason to leave visitors where they are."""
+        try:
+            self.files.write_routes(dict(sorted(routes.items())))
+        except OSError as e:
+            self.warnings.append(f"{wire.ROUTE} could not be written ({e.strerror}): a restart of HAProxy would bring "
+                                 "the former route back")
+
+    def _note(self, note: FlipNote) -> None:
+        try:
+            add_note(self.home, note)
+        except OSError as e:
+            self.warnings.append(f"no note could be left for the ledger ({e.strerror})")
+
+    def _set(self, app: AppName, value: str, was: str | None, routes: Mapping[str, str]) -> None:
+        """Tell the running HAProxy and read back; refused, the file says again what is so."""
+        try:
+            self.runtime.put_entry(wire.ROUTE, app, value, was=was)
+        except SwitchRefused:
+            self._write(routes)
+            raise
+
+    def _start(self, app: AppName, version: Version, value: str) -> None:
+        """Start HAProxy from its files, or let one whose sockets are gone read them again."""
+        process = HaproxyProcess(self.home, self.spec(), self.sockets, self.clock)
+        try:
+            master = find_master(self.home)
+            if master is None:
+                process.start()
+            elif self.home.master.exists():
+                raise ProxyUnavailable(f"its master (pid {master}) runs and does not answer",
+                                       remedy=[f"kill -CONT {master}"])
+            else:
+                process.revive_master_socket(master)
+            confirmed = self.runtime.find_entry(wire.ROUTE, app) == value
+        except (DeployctlError, OSError) as e:
+            raise self._not_running(app, version, e, shlex.join(process.words())) from e
+        if not confirmed:
+            raise SwitchRefused(f"HAProxy was started and does not send {app} to {version}", remedy=["deployctl doctor"])
+
+    def _not_running(self, app: AppName, version: Version, cause: DeployctlError | OSError, command: str) -> ProxyUnavailable:
+        error = ProxyUnavailable(
+            f"{wire.ROUTE} sends {app} to {version} now, but HAProxy is not running and could not be started: {cause}. "
+            "Nobody is served until it runs", remedy=[*getattr(cause, "remedy", ()), command])
+        error.details = [*getattr(cause, "details", ()), *self.warnings]
+        return error
+
+
+def _frozen(lock: Path) -> str:
+    """Return that the lock's holder is stopped, when it is; else nothing."""
+    try:
+        pid = lock.read_text(encoding="ascii", errors="replace").strip()
+        state = Path("/proc", pid, "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return ""
+    return f" and is frozen (kill -CONT {pid} lets it go on)" if pid.isdecimal() and state in {"T", "t"} else ""

@@ -1,0 +1,30 @@
+"""`emergency flip` for one home: builds what it needs from paths alone. Neither ledger nor engine is ever imported here."""
+
+from __future__ import annotations
+
+from deployctl.domain.emergency import Flipped
+from deployctl.domain.names import AppName, Version
+from deployctl.domain.server import ServerSpec
+from deployctl.effects.haproxy_emergency import HaproxyEmergency
+from deployctl.effects.haproxy_home import HaproxyHome
+from deployctl.effects.http_prober import SocketProber
+from deployctl.effects.system_clock import SystemClock
+from deployctl.errors import DeployctlError
+from deployctl.settings import Settings
+
+
+def flip(settings: Settings, app: AppName, version: Version, *, actor: str, note: str, force: bool) -> Flipped:
+    """Send the app's traffic to that version by HAProxy's socket and files."""
+    home = HaproxyHome(settings.haproxy_dir)
+    hands = HaproxyEmergency(home, lambda: _spec(settings), SystemClock(), SocketProber(), force=force)
+    return hands.flip(app, version, actor=actor, note=note)
+
+
+def _spec(settings: Settings) -> ServerSpec:
+    """Return what server.toml says; one that cannot be read does not keep HAProxy from being started."""
+    from deployctl.judged import load_judged_server
+
+    try:
+        return load_judged_server(settings)
+    except (DeployctlError, OSError):
+        return ServerSpec()

@@ -1,0 +1,28 @@
+"""Events of a fake engine: everything is kept, and a stream ends where the real one would fall silent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from deployctl.ports import ContainerFacts, EngineEvent
+from deployctl.testing.fake_clock import FakeClock
+
+APP, HOME = "deployctl.app", "deployctl.home"
+
+
+class FakeEvents:
+    def __init__(self, home: str, clock: FakeClock) -> None:
+        self._home, self._clock = home, clock
+        self._told: list[EngineEvent] = []
+
+    def tell(self, action: str, container: ContainerFacts) -> None:
+        """Remember it, if the container is of this home; no two events have the same time."""
+        if container.labels.get(HOME) == self._home:
+            now = int(datetime.fromisoformat(self._clock.utc()).timestamp() * 10**9)
+            at = max(now, self._told[-1].at + 1 if self._told else 0)
+            self._told.append(EngineEvent(at, action, container.id, container.labels.get(APP, "")))
+
+    def after(self, since: int | None) -> Iterator[EngineEvent]:
+        """Return what was told after that; nothing of the past when nobody says since when."""
+        return iter([event for event in self._told if since is not None and event.at > since])

@@ -1,0 +1,94 @@
+"""When HAProxy serves another release than the ledger says, the ledger follows: visitors are never moved by this.
+
+A flip that left a note is taken over as that person's change, any other as drift. Twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from deployctl.domain.deployment import Phase
+from deployctl.domain.emergency import FlipNote
+from deployctl.domain.names import AppName
+from deployctl.domain.release import App, Change, Release
+from deployctl.errors import DeployctlError
+from deployctl.ports import Services
+from deployctl.usecases.lease import lease
+from deployctl.usecases.observe import routes
+from deployctl.usecases.wish import Wish
+
+NOBODY_SAID = "somebody (past deployctl)"
+
+
+def adopt_drift(app: AppName, s: Services, token: int) -> str | None:
+    """Make the ledger agree with HAProxy when no deployment is open; return what was taken over, if anything was.
+
+    What HAProxy serves and the ledger does not know is only reported.
+    """
+    row = s.ledger.find_app(app)
+    if row is None or s.ledger.find_open(app) is not None:
+        return None
+    notes = [note for note in s.traffic.notes() if note.app == app]
+    try:
+        serving = routes(s).get(app)
+    except DeployctlError:  # whoever needs HAProxy says so
+        return None
+    told = None if serving is None or serving == row.active else _adopt(row, serving, notes, s, token)
+    if notes and (told or serving == row.active):
+        _write_down(app, notes, s)
+    return told
+
+
+def take_over_flips(s: Services) -> None:
+    """Take noted flips into the ledger as far as that is possible now: a look at the status must not fail by it."""
+    for app in dict.fromkeys(note.app for note in s.traffic.notes()):
+        with suppress(DeployctlError), lease(app, "status", s, Wish()) as token:
+            adopt_drift(app, s, token)
+
+
+def _adopt(row: App, serving: int, notes: Sequence[FlipNote], s: Services, token: int) -> str | None:
+    app, release, instance = row.name, s.ledger.find_release(row.name, serving), s.ledger.find_instance(row.name, serving)
+    if release is None or instance is None:
+        s.report.warn(f"HAProxy sends {app} to release {serving}, of which the ledger has no container. "
+                      f"Nothing was touched: deployctl status {app}, deployctl doctor")
+        return None
+    note = notes[-1] if notes and notes[-1].target == serving else None
+    if note is None and _is_ours(app, serving, s):
+        return None
+    if not instance.routed:
+        s.ledger.set_instance(app, serving, routed=True)
+    change = s.ledger.promote(_change(row, serving, note, s), deployment=None, token=token)
+    return _tell(row, release, change, s)
+
+
+def _is_ours(app: AppName, serving: int, s: Services) -> bool:
+    """Tell whether a deployment of ours got stuck there: a person knows, and the next move settles it."""
+    last = next(iter(s.ledger.deployments(app, limit=1)), None)
+    return last is not None and last.phase is Phase.STUCK and serving in {last.source, last.target}
+
+
+def _change(row: App, serving: int, note: FlipNote | None, s: Services) -> Change:
+    if note is None:
+        return Change(0, row.name, "drift", row.active, serving, s.clock.utc(), NOBODY_SAID,
+                      "found in HAProxy, when it was moved is not known")
+    return Change(0, row.name, "emergency", row.active, serving, note.at, note.actor, note.note)
+
+
+def _tell(row: App, release: Release, change: Change, s: Services) -> str:
+    former = None if change.source is None else s.ledger.find_release(row.name, change.source)
+    sentence = (f"HAProxy sends {row.name} to {release.version}, moved by {change.actor}: "
+                f"taken into the ledger as revision {change.revision}")
+    s.ledger.event(change.kind, sentence, at=s.clock.utc(), actor=change.actor, app=row.name,
+                   data={"from": change.source, "to": change.target, "revision": change.revision})
+    whence = f" ({former.version} served before)" if former else ""
+    s.report.warn(f"{sentence}{whence}. Take it back: deployctl undo {row.name}")
+    return sentence
+
+
+def _write_down(app: AppName, notes: Sequence[FlipNote], s: Services) -> None:
+    """Keep every flip in the ledger, those too that another one has overtaken, and throw the notes away."""
+    for note in notes:
+        s.ledger.event("emergency", f"{note.actor} flipped {app} to {note.version} at {note.at}", at=s.clock.utc(),
+                       actor=note.actor, app=app, data={"from": note.source, "to": note.target, "note": note.note})
+    s.traffic.forget_notes(notes)

@@ -1,0 +1,176 @@
+"""Look at the whole home at once and tell where it contradicts the ledger. Nothing is changed, nobody is kept waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from deployctl.domain.drift import Drift, Kind, Mend, Seen, Sight, find_drift, stray
+from deployctl.domain.facts import Facts
+from deployctl.domain.names import AppName
+from deployctl.domain.release import App, Change, Instance, Release
+from deployctl.errors import DeployctlError, EngineUnavailable
+from deployctl.labels import home_mark, keep_tag, seal
+from deployctl.ports import ContainerFacts, Services
+from deployctl.usecases.observe import at_home
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What was read of engine and HAProxy for every app at once; None where it could not be had."""
+
+    routes: Mapping[AppName, int] | None = None
+    containers: Sequence[ContainerFacts] | None = None
+    networks: frozenset[str] | None = None
+    tags: Sequence[str] = ()  # that keep images of this home
+    proxy: str | None = None  # why HAProxy could not be asked
+    engine: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at the home: `drifts` by app, and what belongs to none of the ledger's apps."""
+
+    drifts: Mapping[AppName, Sequence[Drift]] = field(default_factory=dict)
+    home: Sequence[Drift] = ()
+    outside: Outside = Outside()
+
+    @property
+    def every(self) -> list[Drift]:
+        return [*self.home, *(drift for some in self.drifts.values() for drift in some)]
+
+
+def look_at_home(s: Services, *, closely: Collection[AppName] | None = None, tags: bool = True) -> Look:
+    """Return what contradicts the ledger; `closely` are the apps whose containers are asked one by one, None is all.
+
+    Apps that somebody changes right now are left out: what is half-way is no drift.
+    """
+    apps = s.ledger.apps()
+    outside = look_outside(s, tags=tags)
+    idle = [app for app in apps if s.ledger.find_lease(app.name) is None]
+    drifts = {app.name: [*_interrupted(app, s),
+                         *find_drift(sight_of(app, s, outside, closely=closely is None or app.name in closely))]
+              for app in idle}
+    return Look(drifts, [*_proxy(s), *_of_no_app({app.name for app in apps}, outside, s)], outside)
+
+
+def look_outside(s: Services, *, tags: bool = True) -> Outside:
+    """Read engine and HAProxy once for all apps."""
+    routes: Mapping[AppName, int] | None = None
+    proxy = None
+    try:
+        routes = s.traffic.routes()
+    except DeployctlError as e:
+        proxy = e.message
+    try:
+        return Outside(routes, s.engine.containers(), frozenset(n.name for n in s.engine.networks()),
+                       _tags(s) if tags else (), proxy)
+    except DeployctlError as e:
+        return Outside(routes, proxy=proxy, engine=e.message)
+
+
+def _tags(s: Services) -> list[str]:
+    return [tag for tag in s.engine.kept_tags() if tag.endswith(f"-{home_mark(s.home)}")]
+
+
+def _proxy(s: Services) -> list[Drift]:
+    try:
+        return [Drift(Kind.PROXY, sentence, Mend.SYNC) for sentence in s.traffic.drift()]
+    except DeployctlError as e:
+        return [Drift(Kind.PROXY, e.message, Mend.SYNC)]
+
+
+def _of_no_app(known: Collection[AppName], outside: Outside, s: Services) -> list[Drift]:
+    """Return the containers of this home whose app the ledger does not know."""
+    secret, found = s.ledger.secret, []
+    for one in outside.containers or ():
+        app = AppName(one.labels.get("deployctl.app", ""))
+        if app not in known:
+            served = None if outside.routes is None else outside.routes.get(app)
+            one_seen = seen_of(one, s, secret)
+            serves = outside.routes is None or (served is not None and served == one_seen.release)
+            found.append(stray(app or AppName("no app"), one_seen, serves=serves, known=False))
+    return found
+
+
+def _interrupted(app: App, s: Services) -> list[Drift]:
+    """Return the deployment that a dead process has left open. Who calls has seen that nobody holds the lease."""
+    opened = s.ledger.find_open(app.name)
+    if opened is None:
+        return []
+    return [Drift(Kind.INTERRUPTED, f"{app.name}: its {opened.kind} was interrupted in phase {opened.phase}",
+                  Mend.RECOVER, app.name, opened.target)]
+
+
+# -- one app -------------------------------------------------------------------------------------------------------
+def sight_of(app: App, s: Services, outside: Outside, *, closely: bool) -> Sight:
+    """Return one app's world from what was read for all; `closely` asks the engine for each of its containers."""
+    instances = {i.release: i for i in s.ledger.instances(app.name)}
+    releases = {r.number: r for r in s.ledger.releases(app.name)}
+    facts = replace(facts_of(app, instances, releases, outside), changes=tuple(s.ledger.telling_changes(app.name)))
+    mine = [c for c in outside.containers or () if c.labels.get("deployctl.app") == app.name]
+    if closely:
+        mine = [s.engine.find_container(c.id) or c for c in mine]
+    needed = {keep_tag(s.home, app.name, number) for number in instances}
+    prefix = keep_tag(s.home, app.name, 0).partition(":")[0] + ":"
+    return Sight(
+        facts, seen=None if outside.containers is None else tuple(map(partial(seen_of, s=s, secret=s.ledger.secret), mine)),
+        known=frozenset(releases), proxy=outside.routes is not None,
+        network=None if outside.networks is None else app.network in outside.networks,
+        guarded=s.guard.guarded(app.subnet) if s.bridged else None,
+        bridge=s.guard.bridge_up(app.bridge) if s.bridged else None,
+        tags=tuple(tag for tag in outside.tags if tag.startswith(prefix) and tag not in needed),
+    )
+
+
+def facts_of(app: App, instances: Mapping[int, Instance], releases: Mapping[int, Release], outside: Outside) -> Facts:
+    """Return the facts of one app as far as they were read already, without its history."""
+    by_id = {c.id: c for c in outside.containers or ()}
+    by_name = {c.name: c for c in outside.containers or ()}
+    found = {n: by_id.get(i.container) if i.container else by_name.get(i.name) for n, i in instances.items()}
+    return Facts(
+        app, releases, instances,
+        running=frozenset(n for n, c in found.items() if c and c.running and at_home(instances[n], c)),
+        present=frozenset(n for n, c in found.items() if c),
+        serving=app.active if outside.routes is None else outside.routes.get(app.name), engine_away=outside.engine,
+    )
+
+
+def seen_of(one: ContainerFacts, s: Services, secret: bytes) -> Seen:
+    """Return a container in the words of the domain; whether its labels are ours is told by its seal."""
+    number = one.labels.get("deployctl.release", "")
+    release = int(number) if number.isdecimal() else None
+    mark = None if release is None else seal(secret, s.home, one.labels.get("deployctl.app", ""), release)
+    return Seen(one.id, one.name, one.image, one.status, tuple(one.addresses.values()), release,
+                mark is not None and one.labels.get("deployctl.seal") == mark, one.limits, one.always)
+
+
+# -- for the status ------------------------------------------------------------------------------------------------
+def listed_drift(app: App, instances: Sequence[Instance], releases: Mapping[tuple[AppName, int], Release | None],
+                 changes: Sequence[Change], outside: Outside, s: Services) -> tuple[str, ...]:
+    """Return what the list of containers tells of one app: no further question is asked for it."""
+    if outside.containers is None:
+        return ()
+    mine = {i.release: i for i in instances}
+    known = {r.number: r for n in mine if (r := releases.get((app.name, n))) is not None}
+    facts = replace(facts_of(app, mine, known, outside), changes=tuple(changes))
+    secret = s.ledger.secret
+    seen = tuple(seen_of(c, s, secret) for c in outside.containers if c.labels.get("deployctl.app") == app.name)
+    return _sentences(find_drift(Sight(facts, seen, frozenset(known), proxy=outside.routes is not None)))
+
+
+def closer_drift(app: App, s: Services) -> tuple[str, ...]:
+    """Return all that contradicts the ledger about one app and HAProxy; nothing while somebody changes the app."""
+    if s.ledger.find_lease(app.name) is not None:
+        return ()
+    try:
+        found = find_drift(sight_of(app, s, look_outside(s), closely=True))
+    except EngineUnavailable:
+        found = []
+    return _sentences([*found, *_proxy(s)])
+
+
+def _sentences(drifts: Sequence[Drift]) -> tuple[str, ...]:
+    """Return what contradicts; a standby that waits for its end is work, and nobody's doing."""
+    return tuple(drift.sentence for drift in drifts if drift.kind is not Kind.EXPIRED)

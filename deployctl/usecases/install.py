@@ -1,0 +1,133 @@
+"""The systemd unit of the watcher. It may be restarted and removed at any time: HAProxy and the apps outlive it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from deployctl.errors import DeployctlError, NotPermitted, Refused
+from deployctl.usecases.results import Done
+
+NAME = "deployctl.service"
+# What only a system's own manager can set up. Nothing here keeps HAProxy, a child of the unit, from its ports, its
+# sockets or its drop of root, nor guard routes from being set, nor Docker's socket from being asked.
+FENCES = """\
+ProtectSystem=full
+ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectControlGroups=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+RestrictSUIDSGID=yes
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class InstallWish:
+    """`folder` is where units lie; None is the usual one of that manager."""
+
+    user: bool
+    folder: Path | None = None
+    python: str = sys.executable
+
+
+def unit_text(home: Path, wish: InstallWish, environ: Mapping[str, str]) -> str:
+    """Return the whole unit."""
+    command = " ".join(_word(word) for word in (wish.python, "-I", "-m", "deployctl", "--home", str(home), "serve"))
+    engine = environ.get("DOCKER_HOST", "")
+    named = f"Environment={_word(f'DOCKER_HOST={engine}')}\n" if engine.startswith("unix://") else ""
+    fences = "" if wish.user else f"{FENCES}ReadWritePaths={_word(str(home))}\n"
+    return f"""\
+[Unit]
+Description=deployctl: keeps the apps of {_plain(str(home))} as the ledger says
+After=network-online.target docker.service
+Wants=network-online.target
+
+[Service]
+Type=exec
+ExecStart={command}
+{named}Restart=always
+RestartSec=2
+# HAProxy carries the traffic and outlives its starter
+KillMode=process
+TimeoutStopSec=15
+UMask=0077
+LimitNOFILE=65536
+NoNewPrivileges=yes
+LockPersonality=yes
+RestrictRealtime=yes
+SystemCallArchitectures=native
+{fences}
+[Install]
+WantedBy={"default.target" if wish.user else "multi-user.target"}
+"""
+
+
+def _plain(text: str) -> str:
+    return text.replace("%", "%%")
+
+
+def _word(text: str) -> str:
+    """Return one word as systemd reads it: quoted, and with nothing in it that systemd would replace."""
+    if not text.isprintable():
+        raise DeployctlError(f"a unit cannot name {ascii(text)[:80]}")
+    plain = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return f'"{plain}"' if any(c in plain for c in " '\"\\;") or not plain else plain
+
+
+def install(home: Path, wish: InstallWish, environ: Mapping[str, str]) -> Done:
+    """Write the unit and say how to start it. Writing it twice changes nothing; another home's unit stays."""
+    text = unit_text(home, wish, environ)
+    path = (wish.folder or usual_folder(environ, user=wish.user)) / NAME
+    found = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
+    if found is not None and found != text:
+        _require_ours(path, found, home)
+    if found != text:
+        _write(path, text)
+    control = "systemctl --user" if wish.user else "systemctl"
+    more = [f"{control} daemon-reload", f"{control} enable --now deployctl", *_complaints(path, user=wish.user)]
+    said = "is written" if found != text else "is as it should be already"
+    return Done("Install", "", f"{path} {said}", tuple(more), changed=found != text, extra={"path": str(path)})
+
+
+def usual_folder(environ: Mapping[str, str], *, user: bool) -> Path:
+    if not user:
+        return Path("/etc/systemd/system")
+    return Path(environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME", "/")) / ".config", "systemd/user")
+
+
+def _require_ours(path: Path, found: str, home: Path) -> None:
+    if f" --home {_word(str(home))} " not in found:
+        raise Refused(f"{path} is there already and does not watch {home}. It was not changed.",
+                      remedy=[f"cat {path}", f"deployctl --home {home} install --dir FOLDER"])
+
+
+def _write(path: Path, text: str) -> None:
+    """Write it whole: systemd may read it at any moment."""
+    part = path.with_name(f".{NAME}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text, encoding="utf-8")
+        part.chmod(0o644)
+        os.replace(part, path)  # noqa: PTH105  the pathlib word for it is rename, which reads like another thing
+    except PermissionError as e:
+        raise NotPermitted(f"{path} cannot be written: {e.strerror}",
+                           remedy=["sudo deployctl install", "deployctl install --user"]) from e
+
+
+def _complaints(path: Path, *, user: bool) -> list[str]:
+    """Return what systemd has against the unit, if systemd is there to be asked."""
+    import subprocess
+
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        return []
+    command = [program, *(["--user"] if user else []), "verify", str(path)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [line for line in done.stderr.splitlines() if NAME in line]

@@ -1,0 +1,70 @@
+"""Mends that are one act each. All are done under the app's lease, may be repeated, and move no traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from deployctl.domain.drift import Drift, Mend, Sight
+from deployctl.errors import NotFound
+from deployctl.labels import common_labels
+from deployctl.ports import NetworkSpec, Services
+
+Act = Callable[[Drift, Sight, Services], None]
+
+
+def ensure_guard(drift: Drift, sight: Sight, s: Services) -> None:
+    s.guard.ensure(sight.facts.app.subnet)
+
+
+def ensure_network(drift: Drift, sight: Sight, s: Services) -> None:
+    app = sight.facts.app
+    s.engine.ensure_network(NetworkSpec(app.network, app.bridge, app.subnet, app.gateway, common_labels(s, app.name)))
+
+
+def adopt(drift: Drift, sight: Sight, s: Services) -> None:
+    s.ledger.set_instance(sight.facts.app.name, _number(drift), container=_container(drift))
+
+
+def rename(drift: Drift, sight: Sight, s: Services) -> None:
+    s.engine.ensure_named(_container(drift), sight.facts.instances[_number(drift)].name)
+
+
+def give_limits_back(drift: Drift, sight: Sight, s: Services) -> None:
+    s.engine.set_limits(_container(drift), sight.facts.releases[_number(drift)].bundle.resources)
+
+
+def let_restart(drift: Drift, sight: Sight, s: Services) -> None:
+    s.engine.set_restart(_container(drift), always=True)
+
+
+def remove(drift: Drift, sight: Sight, s: Services) -> None:
+    s.engine.ensure_removed(_container(drift))
+
+
+def untag(drift: Drift, sight: Sight, s: Services) -> None:
+    s.engine.release_image(_container(drift))
+
+
+ACTS: Mapping[Mend, Act] = {  # in the order of doing them
+    Mend.GUARD: ensure_guard,
+    Mend.NETWORK: ensure_network,
+    Mend.ADOPT: adopt,
+    Mend.RENAME: rename,
+    Mend.LIMIT: give_limits_back,
+    Mend.RESTART: let_restart,
+    Mend.REMAKE: remove,  # the plan makes it again
+    Mend.REMOVE: remove,
+    Mend.UNTAG: untag,
+}
+
+
+def _number(drift: Drift) -> int:
+    if drift.release is None:
+        raise NotFound(f"no release is named by: {drift.sentence}")
+    return drift.release
+
+
+def _container(drift: Drift) -> str:
+    if drift.container is None:
+        raise NotFound(f"no container is named by: {drift.sentence}")
+    return drift.container

@@ -1,0 +1,244 @@
+"""Bring world and ledger together again. Whoever serves keeps serving: traffic is moved nowhere that it did not go.
+
+Every pass reads afresh under the app's lease, so doing it twice changes nothing. Apps that somebody changes right now
+are left alone. What serves comes first, over all apps; everything else after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from deployctl.actions import ACTIONS
+from deployctl.domain.drift import Drift, Kind, Mend, Sight, find_drift
+from deployctl.domain.mending import plan_mending
+from deployctl.domain.names import AppName
+from deployctl.domain.plan import Plan
+from deployctl.errors import DeployctlError, EngineUnavailable, Interrupted, LeaseHeld
+from deployctl.fence import fenced
+from deployctl.ports import Services
+from deployctl.prove import Trial
+from deployctl.runner import Walk, run
+from deployctl.usecases.drift import Look, look_at_home, look_outside, sight_of
+from deployctl.usecases.lease import lease
+from deployctl.usecases.mend import ACTS
+from deployctl.usecases.observe import require_app
+from deployctl.usecases.recover import recover
+from deployctl.usecases.results import Mended, Reconciled
+from deployctl.usecases.wish import Wish
+
+ROUNDS = 50  # looks at one app in one pass; no drift is tried twice, so this is only for a world that never rests
+
+
+def reconcile(s: Services, *, app: AppName | None = None, wish: Wish = Wish()) -> Reconciled:
+    """Mend the home, or one app and HAProxy, and wait until what was started answers as its release did."""
+    if app is not None:
+        require_app(app, s)
+    look = _only(look_at_home(s), app)
+    busy = _busy(s, app)
+    done = mend(look, s, wish=wish)
+    if look.outside.engine:
+        raise EngineUnavailable(f"{look.outside.engine} Only HAProxy was looked at.",
+                                remedy=["sudo systemctl start docker", "deployctl doctor"])
+    return Reconciled((*_proven(done, s), *busy))
+
+
+def preview_reconcile(s: Services, *, app: AppName | None = None) -> Reconciled:
+    """Return what `reconcile` would mend now, and change nothing."""
+    if app is not None:
+        require_app(app, s)
+    found = _only(look_at_home(s), app).every
+    return Reconciled((*map(_line, found), *_busy(s, app)), dry_run=True)
+
+
+def mend(look: Look, s: Services, *, wish: Wish = Wish(), skip: Callable[[AppName | None], bool] = lambda app: False,
+         ) -> list[Mended]:
+    """Mend what that look has shown, HAProxy first. What cannot be mended is told and keeps nothing else waiting;
+    `skip` names apps, or with None the home, that are to be left for now.
+    With the engine away nothing of an app can be mended, nor is it known what is to mend."""
+    done = [] if skip(None) else _mend_home(look, s)
+    if look.outside.engine:
+        return done
+    due = [app for app, drifts in look.drifts.items() if any(d.mend for d in drifts) and not skip(app)]
+    passes = {app: _Pass(app, s, wish) for app in due}
+    for first in (True, False):
+        for one in passes.values():
+            one.take(actives_only=first)
+    for app, drifts in look.drifts.items():
+        mended = passes[app].lines if app in passes else []
+        done += mended + [_line(d) for d in drifts if not d.mend and d.sentence not in {m.sentence for m in mended}]
+    return done
+
+
+# -- the home ------------------------------------------------------------------------------------------------------
+def _mend_home(look: Look, s: Services) -> list[Mended]:
+    """Let HAProxy run and carry the ledger's table, and remove what belongs to no app of the ledger."""
+    lines = []
+    proxy = [drift for drift in look.home if drift.mend is Mend.SYNC]
+    if proxy or look.outside.proxy:
+        why = _try(s.traffic.sync)
+        lines += [replace(_line(drift), done=not why, why=why) for drift in proxy]
+    for drift in look.home:
+        if drift.mend is Mend.REMOVE and drift.app is not None and drift.container is not None:
+            lines.append(_removed(drift, drift.app, drift.container, s))
+        elif drift.mend is None:
+            lines.append(_line(drift))
+    return _told(lines, s)
+
+
+def _removed(drift: Drift, app: AppName, container: str, s: Services) -> Mended:
+    """Remove a container of an app that the ledger does not know, unless somebody is about to make that app."""
+    def remove() -> None:
+        with lease(app, "reconcile", s, Wish()):
+            if s.ledger.find_app(app) is None:
+                s.engine.ensure_removed(container)
+
+    why = _try(remove)
+    return replace(_line(drift), done=not why, why=why)
+
+
+# -- one app -------------------------------------------------------------------------------------------------------
+@dataclass(slots=True)
+class _Pass:
+    """All that is done to one app: what was tried is not tried again in the same pass."""
+
+    app: AppName
+    s: Services
+    wish: Wish
+    lines: list[Mended] = field(default_factory=list)
+    tried: set[tuple[Kind, int | None, str | None]] = field(default_factory=set)
+
+    def take(self, *, actives_only: bool) -> None:
+        """Mend the app under its lease; a failure becomes a line of the answer."""
+        try:
+            with lease(self.app, "reconcile", self.s, self.wish) as token:
+                self._recover(token)
+                self._rounds(token, actives_only=actives_only)
+        except Interrupted:
+            raise
+        except DeployctlError as e:
+            kind = Kind.BUSY if isinstance(e, LeaseHeld) else Kind.FAILED
+            self.lines.append(Mended(self.app, kind, e.message, None, why=e.message))
+
+    def _recover(self, token: int) -> None:
+        """Settle what a dead process left open, or let the ledger follow where a person moved the traffic."""
+        kind, way = Kind.TRAFFIC, Mend.FOLLOW
+        if self.s.ledger.find_open(self.app):
+            kind, way = Kind.INTERRUPTED, Mend.RECOVER
+        if told := recover(self.app, self.s, token):
+            self.lines.append(Mended(self.app, kind, told, way, done=True))
+
+    def _rounds(self, token: int, *, actives_only: bool) -> None:
+        for _ in range(ROUNDS):
+            sight, due = self._due(actives_only=actives_only)
+            if not due:
+                return
+            acts = [drift for mend in ACTS for drift in due if drift.mend is mend]
+            one = [drift for drift in due if drift.release == due[0].release]  # a failure keeps no other one waiting
+            self.tried |= {_key(drift) for drift in acts or one}
+            if acts:
+                self._act(acts, sight, token)
+            else:
+                self._walk(one, sight, token)
+
+    def _due(self, *, actives_only: bool) -> tuple[Sight, list[Drift]]:
+        row = require_app(self.app, self.s)
+        sight = sight_of(row, self.s, look_outside(self.s, tags=not actives_only), closely=True)
+        found = [drift for drift in find_drift(sight) if drift.mend and _key(drift) not in self.tried]
+        for drift in found:
+            if drift.mend is Mend.FOLLOW:  # the ledger could not follow, and has said why
+                self.tried.add(_key(drift))
+                self._tell(replace(_line(drift), why="the ledger has no container of that release"))
+        due = [drift for drift in found if drift.mend is not Mend.FOLLOW]
+        acts = [drift for drift in due if drift.mend in ACTS]
+        if actives_only:
+            acts = [drift for drift in acts if drift.release is None or drift.release in sight.actives]
+            due = [drift for drift in due if drift.release in sight.actives and drift.mend is not Mend.STOP]
+        return sight, acts or due  # one act may make another needless: look again before a plan
+
+    def _act(self, acts: Sequence[Drift], sight: Sight, token: int) -> None:
+        def require_lease() -> None:
+            if not self.s.ledger.lease_is_ours(self.app, token):
+                raise LeaseHeld(f"the lease on {self.app} was taken over by another process")
+
+        sure = fenced(self.s, require_lease)
+        for drift in acts:
+            if drift.mend is not None:
+                why = _try(lambda act=ACTS[drift.mend], drift=drift: act(drift, sight, sure))  # type: ignore[misc]
+                self._tell(replace(_line(drift), done=not why, why=why))
+
+    def _walk(self, drifts: Sequence[Drift], sight: Sight, token: int) -> None:
+        plan = plan_mending(sight, drifts)
+        why = _try(lambda: self._take_steps(plan, sight, token)) if plan.steps else "its release is not known"
+        for drift in drifts:
+            self._tell(replace(_line(drift), done=not why, why=why))
+
+    def _take_steps(self, plan: Plan, sight: Sight, token: int) -> None:
+        """Walk it. A half that was done is not taken back: it is better than nothing, and the next pass goes on."""
+        self.s.report.plan(plan)
+        opened = self.s.ledger.open_deployment(plan, actor=self.s.actor, note="", at=self.s.clock.utc(), token=token)
+        run(Walk(plan, sight.facts, opened, self.s, token), ACTIONS, {})
+
+    def _tell(self, line: Mended) -> None:
+        self.lines += _told([line], self.s)
+
+
+def _key(drift: Drift) -> tuple[Kind, int | None, str | None]:
+    return drift.kind, drift.release, drift.container
+
+
+def _try(act: Callable[[], object]) -> str:
+    """Do it and return why it failed; nothing when it did not. An interrupt goes on."""
+    try:
+        act()
+    except Interrupted:
+        raise
+    except DeployctlError as e:
+        return e.message
+    return ""
+
+
+def _told(lines: list[Mended], s: Services) -> list[Mended]:
+    """Write what was mended into the ledger's events, as far as it can be written."""
+    for line in lines:
+        if line.done and (why := _try(lambda line=line: s.ledger.event(  # type: ignore[misc]
+                "reconciled", f"{line.sentence}: {line.mend}", at=s.clock.utc(), actor=s.actor,
+                app=AppName(line.app) if line.app else None))):
+            s.report.warn(why)
+    return lines
+
+
+def _line(drift: Drift) -> Mended:
+    return Mended(drift.app, drift.kind, drift.sentence, drift.mend,
+                  why="" if drift.mend else "only a person can decide", release=drift.release)
+
+
+# -- around it -----------------------------------------------------------------------------------------------------
+def _only(look: Look, app: AppName | None) -> Look:
+    if app is None:
+        return look
+    home = [drift for drift in look.home if drift.mend is Mend.SYNC]
+    return replace(look, drifts={name: some for name, some in look.drifts.items() if name == app}, home=home)
+
+
+def _busy(s: Services, app: AppName | None) -> Iterator[Mended]:
+    names = [app] if app else [row.name for row in s.ledger.apps()]
+    for name in names:
+        if held := s.ledger.find_lease(name):
+            said = f"{name} is busy: {held.holder} runs {held.verb} since {held.since} (pid {held.pid})"
+            yield Mended(name, Kind.BUSY, said, None, why="it is looked at when that is done")
+
+
+def _proven(lines: Sequence[Mended], s: Services) -> Iterator[Mended]:
+    """Yield the lines; what was started is asked until it answers, without keeping anybody from the app."""
+    for line in lines:
+        started = line.done and line.mend in {Mend.START, Mend.CREATE, Mend.SWITCH}
+        why = _try(lambda line=line: _wait_for(line, s)) if started else ""  # type: ignore[misc]
+        yield replace(line, done=False, why=why) if why else line
+
+
+def _wait_for(line: Mended, s: Services) -> None:
+    app, number = AppName(line.app or ""), line.release or 0
+    release, instance = s.ledger.find_release(app, number), s.ledger.find_instance(app, number)
+    if release is not None and instance is not None and instance.routed:
+        Trial(release, instance, s, lambda: None).until_ready()

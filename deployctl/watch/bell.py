@@ -1,0 +1,55 @@
+"""What wakes the watcher: apps of which something happened. The engine's events ring it from a thread of their own."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from threading import Event, Lock, Thread
+
+from deployctl.errors import DeployctlError
+from deployctl.ports import Engine
+
+EVERY = "*"  # something happened, and nobody knows to whom
+QUIET = 60.0  # seconds of silence after which the stream of events is asked for anew: it may be dead
+RETRY = 1.0  # seconds before an engine that is away is asked again
+
+
+class Bell:
+    def __init__(self) -> None:
+        self._rung: set[str] = set()
+        self._lock, self._any = Lock(), Event()
+
+    def ring(self, app: str) -> None:
+        """Wake whoever waits. May be called from any thread."""
+        with self._lock:
+            self._rung.add(app)
+            self._any.set()
+
+    def wait(self, seconds: float) -> frozenset[str]:
+        """Return for whom it was rung since the last time, after so many seconds at the latest."""
+        self._any.wait(seconds)
+        with self._lock:
+            rung, self._rung = frozenset(self._rung), set()
+            self._any.clear()
+        return rung
+
+
+def follow(engine: Engine, bell: Bell, *, since: int, ended: Event) -> None:
+    """Ring for each event until `ended`. A stream that was cut has lost who knows what: everything is looked at then."""
+    while not ended.is_set():
+        try:
+            for event in engine.events(since=since, quiet=QUIET):
+                since = max(since, event.at)
+                bell.ring(event.app or EVERY)
+                if ended.is_set():
+                    return
+            ended.wait(0.05)  # a stream that ends at once must not keep a core busy
+        except DeployctlError:
+            ended.wait(RETRY)
+            bell.ring(EVERY)
+
+
+def start_following(engine: Engine, bell: Bell, *, now: str) -> Event:
+    """Follow in a thread that ends with the process; set the event that is returned to end it before."""
+    ended, since = Event(), int(datetime.fromisoformat(now).timestamp() * 10**9)
+    Thread(target=follow, args=(engine, bell), kwargs={"since": since, "ended": ended}, name="events", daemon=True).start()
+    return ended

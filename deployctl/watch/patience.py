@@ -1,0 +1,27 @@
+"""What failed is tried again after a while that grows each time, so that a hopeless case costs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+FIRST = 5.0  # seconds
+LONGEST = 300.0
+
+
+@dataclass(slots=True)
+class Patience:
+    """Keys are apps, and None for the home."""
+
+    _until: dict[Hashable, tuple[float, float]] = field(default_factory=dict)  # when, and the pause before it
+
+    def waits(self, key: Hashable, now: float) -> bool:
+        return key in self._until and now < self._until[key][0]
+
+    def failed(self, key: Hashable, now: float) -> None:
+        """Double the pause."""
+        pause = min(self._until[key][1] * 2, LONGEST) if key in self._until else FIRST
+        self._until[key] = (now + pause, pause)
+
+    def well(self, key: Hashable) -> None:
+        self._until.pop(key, None)

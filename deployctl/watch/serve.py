@@ -1,0 +1,83 @@
+"""The long-lived process: one for each home. A signal ends it; HAProxy and the apps live on."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from deployctl.errors import DeployctlError, Interrupted, LeaseHeld
+from deployctl.ports import Services
+from deployctl.settings import Settings
+from deployctl.watch.bell import Bell, start_following
+from deployctl.watch.watch import TICK, Watch
+
+SETTLE = 0.3  # seconds after an event: `docker restart` is two of them
+PATIENCE = 2.0  # seconds before a ledger that was replaced and cannot be read is opened again
+
+Connect = Callable[[], Services]
+Stamp = tuple[int, int] | None
+
+
+def serve(settings: Settings, connect: Connect) -> None:
+    """Watch until a signal comes. Raises what keeps it from beginning; later errors are said and survived."""
+    with only_one(settings.state_dir):
+        s = connect()
+        try:
+            while True:
+                watch_until_replaced(s, settings.ledger)
+                s = _connect_again(s, connect)
+        except (KeyboardInterrupt, Interrupted):
+            return
+
+
+def watch_until_replaced(s: Services, ledger: Path) -> None:
+    """Watch as long as the ledger is the file that was opened: a backup that was put back is another one."""
+    bell, watch, stamp = Bell(), Watch(s), _stamp(ledger)
+    ended = start_following(s.engine, bell, now=s.clock.utc())
+    rung = frozenset[str]()
+    try:
+        while _stamp(ledger) in {stamp, None}:
+            watch.tick(rung)
+            if rung := bell.wait(TICK):
+                s.clock.sleep(SETTLE)
+                rung |= bell.wait(0)
+    finally:
+        ended.set()
+
+
+def _connect_again(s: Services, connect: Connect) -> Services:
+    while True:
+        try:
+            return connect()
+        except DeployctlError as e:
+            s.report.warn(e.message)
+            s.clock.sleep(PATIENCE)
+
+
+def _stamp(path: Path) -> Stamp:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+@contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Hold the home's place of a watcher. Raises LeaseHeld when another process has it."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(folder / "watcher.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(handle, 20, 0).decode("ascii", "replace").strip()
+            raise LeaseHeld(f"a watcher of this home runs already (pid {holder})",
+                            remedy=[f"ps -fp {holder}", "systemctl status deployctl"]) from None
+        os.pwrite(handle, f"{os.getpid():<20}".encode(), 0)
+        yield
+    finally:
+        os.close(handle)

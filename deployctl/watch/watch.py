@@ -1,0 +1,116 @@
+"""One watcher of one home: a cheap look each tick, a whole one when there is a reason, a mend where something drifted.
+
+It holds a lease only while it mends, leaves apps alone that somebody changes, and survives whatever does not answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from deployctl.domain.drift import Kind
+from deployctl.domain.names import AppName
+from deployctl.errors import DeployctlError, Interrupted
+from deployctl.ports import Services
+from deployctl.usecases.drift import look_at_home
+from deployctl.usecases.reconcile import mend
+from deployctl.usecases.results import Mended
+from deployctl.watch.bell import EVERY
+from deployctl.watch.patience import Patience
+
+TICK = 2.0  # seconds between two cheap looks
+WHOLE = 30.0  # seconds between two whole looks without a reason
+CLOSE = 300.0  # seconds between two looks that ask for each container
+
+
+@dataclass(slots=True)
+class Watch:
+    s: Services
+    patience: Patience = field(default_factory=Patience)
+    master: int | None = None  # pid of the HAProxy that carries the ledger's table
+    whole_at: float = float("-inf")
+    close_at: float = float("-inf")
+    again: set[str] = field(default_factory=set)  # apps that were busy when there was a reason to look
+    complaints: dict[str | None, str] = field(default_factory=dict)  # said once, not every two seconds
+
+    def tick(self, rung: Collection[str]) -> None:
+        """Look as closely as there is reason to, and mend. Only an interrupt is raised."""
+        try:
+            self._look_after_proxy()
+        except Interrupted:
+            raise
+        except DeployctlError as e:
+            self._failed(None, e.message)
+        try:
+            self._look_after_apps({*rung, *self.again})
+        except Interrupted:
+            raise
+        except DeployctlError as e:  # the ledger, or an engine that went away in the midst of it
+            self._complain("", e.message)
+
+    def _look_after_proxy(self) -> None:
+        """Let a dead HAProxy live again, and let another process of it carry what the one before did."""
+        s, now = self.s, self.s.clock.now()
+        if s.traffic.pid() == self.master is not None or self.patience.waits(None, now) or not s.ledger.apps():
+            return
+        was, self.master = self.master, None
+        s.traffic.sync()
+        self.master = s.traffic.pid()
+        self._well(None)
+        if was is not None:
+            s.report.warn(f"HAProxy was dead or another one: pid {self.master} carries the traffic now")
+
+    def _look_after_apps(self, rung: set[str]) -> None:
+        now = self.s.clock.now()
+        everything = EVERY in rung or now >= self.close_at
+        rung |= self._interrupted()
+        if not (everything or rung or now >= self.whole_at):
+            return
+        look = look_at_home(self.s, closely=None if everything else {AppName(app) for app in rung}, tags=everything)
+        away = look.outside.engine is not None
+        if away:
+            self._complain("", look.outside.engine or "")
+        else:
+            self.complaints.pop("", None)
+        lines = mend(look, self.s, skip=lambda app: self.patience.waits(app, self.s.clock.now()))
+        self._judge(lines)
+        self.again = {app for app in rung if app != EVERY and AppName(app) not in look.drifts and self._known(app)}
+        self.again |= {line.app for line in lines if line.kind == Kind.BUSY and line.app}
+        now = self.s.clock.now()
+        self.whole_at = now + (TICK if away else WHOLE)
+        self.close_at = now + (0.0 if away else CLOSE) if everything else self.close_at
+
+    def _interrupted(self) -> set[str]:
+        """Return the apps with a deployment whose process died."""
+        opened = (deployment.app for deployment in self.s.ledger.open_deployments())
+        now = self.s.clock.now()
+        return {app for app in opened if self.s.ledger.find_lease(app) is None and not self.patience.waits(app, now)}
+
+    def _known(self, app: str) -> bool:
+        return self.s.ledger.find_app(AppName(app)) is not None
+
+    # -- what it says ----------------------------------------------------------------------------------------------
+    def _judge(self, lines: Sequence[Mended]) -> None:
+        """Say what was mended, and have patience with what was not."""
+        for line in lines:
+            if line.done:
+                self.s.report.warn(f"{line.sentence}: {line.mend}: done")
+        failed = {line.app: line for line in lines if not line.done and line.mend and line.kind != Kind.BUSY}
+        failed |= {line.app: line for line in lines if line.kind == Kind.FAILED}
+        for app, line in failed.items():
+            self._failed(app, f"{line.sentence}: {line.why}" if line.mend else line.sentence)
+        for app in {line.app for line in lines} - failed.keys():
+            self._well(app)
+
+    def _failed(self, app: str | None, why: str) -> None:
+        self.patience.failed(app, self.s.clock.now())
+        self._complain(app, why)
+
+    def _well(self, app: str | None) -> None:
+        self.patience.well(app)
+        self.complaints.pop(app, None)
+
+    def _complain(self, app: str | None, why: str) -> None:
+        if self.complaints.get(app) != why:
+            self.complaints[app] = why
+            self.s.report.warn(why)

@@ -1,0 +1,177 @@
+"""Between a process and the world: every call waits for its turn, and may go wrong on its way out or back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from deployctl.ports import Answer
+from tests.simulation.faults import CHANGES, Fault, Weather, error
+from tests.simulation.scheduler import Killed, Process
+from tests.simulation.traffic import SimulatedTraffic
+
+
+class Watcher(Protocol):
+    """Looks at the world around every change."""
+
+    weather: Weather
+    traffic: SimulatedTraffic
+
+    def before(self, process: Process, port: str, name: str, args: tuple[Any, ...]) -> None: ...
+    def after(self, process: Process, port: str, name: str, args: tuple[Any, ...]) -> None: ...
+    def told(self, port: str, name: str, args: tuple[Any, ...], more: dict[str, Any], result: object) -> str: ...
+
+
+class Door:
+    """One port of one process. What is asked while a call is under way is part of it and cannot go wrong alone."""
+
+    def __init__(self, process: Process, watcher: Watcher, port: str, inner: object) -> None:
+        self._process, self._watcher, self._port, self._inner = process, watcher, port, inner
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        if name == "transaction":
+            found = self._transaction(found)
+        elif name == "heartbeat" or not callable(found):
+            return found
+        else:
+            found = self._call(name, found)
+        setattr(self, name, found)
+        return found
+
+    def _call(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        process, watcher, port = self._process, self._watcher, self._port
+        changes = name in CHANGES[port]
+
+        def call(*args: Any, **more: Any) -> Any:
+            if process.inside:
+                if process.killed:
+                    raise Killed
+                return noted(name, args, more, method(*args, **more))
+            process.turn()
+            weather = watcher.weather
+            fault = weather.fault(process.scheduler.random, port, name) if weather.rate else None
+            if fault is not None:
+                return suffer(fault, name, args, more)
+            return act(name, args, more)
+
+        def act(name: str, args: tuple[Any, ...], more: dict[str, Any]) -> Any:
+            process.inside, process.looked = True, name == "lease_is_ours"
+            try:
+                if not changes:
+                    return noted(name, args, more, method(*args, **more))
+                watcher.before(process, port, name, args)
+                result = method(*args, **more)
+                watcher.after(process, port, name, args)
+                return noted(name, args, more, result)
+            finally:
+                process.inside = False
+
+        def noted(name: str, args: tuple[Any, ...], more: dict[str, Any], result: Any) -> Any:
+            if process.scheduler.told is not None:
+                process.scheduler.tell(process, watcher.told(port, name, args, more, result))
+            return result
+
+        def suffer(fault: Fault, name: str, args: tuple[Any, ...], more: dict[str, Any]) -> Any:
+            process.scheduler.tell(process, f"-- {fault} at {port}.{name}")
+            return self._suffer(fault, name, lambda: act(name, args, more), changes=changes)
+
+        return call
+
+    def _suffer(self, fault: Fault, name: str, act: Callable[[], Any], *, changes: bool) -> Any:
+        process, random = self._process, self._process.scheduler.random
+        match fault:
+            case Fault.KILL:
+                process.killed = True
+                raise Killed
+            case Fault.SIGNAL:
+                return self._signalled(act)
+            case Fault.SLOW:
+                process.sleep(random.choice((0.1, 1.0, 5.0, 30.0)))
+                return act()
+            case Fault.FROZEN:
+                return self._frozen(act)
+            case Fault.DEAF | Fault.HALF:
+                with self._crooked(fault):
+                    return act()
+        if self._port == "prober":
+            return Answer(ok=False, sentence="no answer in 2 s")
+        if fault is Fault.LOST and changes:
+            act()
+        raise error(random, self._port, name)
+
+    def _signalled(self, act: Callable[[], Any]) -> Any:
+        """Ctrl-C comes before the call or after it, or is held back."""
+        process = self._process
+        late = process.scheduler.random.random() < 0.5
+        if process.shield is not None:
+            process.shield.append(2)
+            return act()
+        if late:
+            act()
+        raise KeyboardInterrupt
+
+    def _frozen(self, act: Callable[[], Any]) -> Any:
+        """A freeze between the fence's look and its change is left out: docs/operations.md tells of it."""
+        process = self._process
+        if process.looked:
+            return act()
+        process.freeze(process.scheduler.random.choice((1.0, 16.0, 40.0)))
+        return act()
+
+    @contextmanager
+    def _crooked(self, fault: Fault) -> Iterator[None]:
+        traffic = self._watcher.traffic
+        if fault is Fault.DEAF:
+            traffic.deaf_once = True
+        else:
+            traffic.step = self._cut_after(int(self._process.scheduler.random.random() * 4))
+        try:
+            yield
+        finally:
+            traffic.deaf_once = False
+            traffic.step = lambda part: None
+
+    def _cut_after(self, parts: int) -> Callable[[str], None]:
+        """Return a step that cuts the change off after so many parts: the process dies there, or HAProxy does."""
+        process, traffic, left = self._process, self._watcher.traffic, [parts]
+        dies = process.scheduler.random.random() < 0.6
+
+        def step(part: str) -> None:
+            left[0] -= 1
+            if left[0] >= 0 or process.killed:
+                return
+            left[0] = 10_000
+            process.scheduler.tell(process, f"-- after “{part}” {'SIGKILL' if dies else 'HAProxy dies'}")
+            if dies:
+                process.killed = True
+                raise Killed
+            traffic.die()
+
+        return step
+
+    def _transaction(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        """A transaction is one call: nobody else can write meanwhile, so nobody else need have a turn."""
+        process = self._process
+
+        @contextmanager
+        def transaction(*, durable: bool = False) -> Iterator[None]:
+            if process.inside:
+                yield
+                return
+            process.turn()
+            weather = self._watcher.weather
+            fault = weather.fault(process.scheduler.random, "ledger", "transaction") if weather.rate else None
+            if fault is not None:
+                process.scheduler.tell(process, f"-- {fault} at ledger.transaction")
+                self._suffer(fault, "transaction", lambda: None, changes=True)
+            process.inside = True
+            try:
+                with method(durable=durable):
+                    yield
+            finally:
+                process.inside = False
+
+        return transaction
+

@@ -1,0 +1,191 @@
+"""What must hold: I1 and I4 at every change, the others once recovery has run. Each returns what is wrong, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any
+
+from deployctl.domain.names import AppName
+from deployctl.domain.release import Change
+from deployctl.labels import keep_tag
+from tests.simulation.machine import HOME
+from tests.simulation.world import APPS, World
+
+Check = Callable[[World], Iterator[str]]
+
+
+# -- once recovery has run ----------------------------------------------------------------------------------------
+def i1_nothing_is_under_way(w: World) -> Iterator[str]:
+    """No deployment is open, no lease is held."""
+    for deployment in w.reader.open_deployments():
+        yield f"{deployment.kind} {deployment.id} of {deployment.app} is still open in {deployment.phase}"
+    for row in w.db.execute("select * from leases where holder is not null"):
+        if w.scheduler.alive(row["pid"]):
+            yield f"{row['holder']} still holds {row['app']}"
+
+
+def i2_the_ledger_says_who_serves(w: World) -> Iterator[str]:
+    """What is active is what HAProxy serves, by its own word and by its file, at the container's own address."""
+    routes = w.traffic.routes()
+    for app in w.reader.apps():
+        if app.active != routes.get(app.name) and not is_stuck(w, app.name):
+            yield f"the ledger says that {app.name} {app.active} is active, HAProxy serves {routes.get(app.name)}"
+    if w.traffic.file_routes != routes:
+        yield f"route.map says {w.traffic.file_routes}, HAProxy {routes}"
+    yield from _servers(w, routes)
+
+
+def _servers(w: World, routes: dict[AppName, int]) -> Iterator[str]:
+    for app, number in routes.items():
+        instance = w.reader.find_instance(app, number)
+        server = w.traffic.worker.servers.get((app, number)) if w.traffic.worker else None
+        if instance is None or server is None or server.address != instance.address:
+            yield f"{app} {number} serves, but its server is {server} and its instance {instance}"
+        elif not instance.routed:
+            yield f"{app} {number} serves, but the ledger does not call it routed"
+
+
+def is_stuck(w: World, app: AppName) -> bool:
+    """Tell whether the last deployment ended with a person having to look."""
+    last = next(iter(w.reader.deployments(app, limit=1)), None)
+    return last is not None and last.outcome == "stuck"
+
+
+def i3_nothing_is_orphaned_or_lost(w: World) -> Iterator[str]:
+    """Containers and rows are the same set, and so are rows and their leases."""
+    rows = {i.container: i for i in w.reader.instances()}
+    ours = {c.facts.id: c.facts for c in w.engine._containers.values()}
+    yield from (f"container {ours[id].name} is in no row of the ledger" for id in ours.keys() - rows.keys())
+    yield from (f"{rows[id].name} ({id}) has no container" for id in rows.keys() - ours.keys())
+    instances = {(i.app, i.release, i.host_port) for i in rows.values()}
+    ports = {(r["app"], r["release"], r["port"]) for r in w.db.execute("select * from port_leases")}
+    addresses = {(r["app"], r["release"], r["address"]) for r in w.db.execute("select * from address_leases")}
+    if instances != ports:
+        yield f"instances and leased ports differ: {sorted(instances ^ ports)}"
+    if {(i.app, i.release, i.address) for i in rows.values()} != addresses:
+        yield f"instances and leased addresses differ: {addresses}"
+
+
+def i4_somebody_serves(w: World) -> Iterator[str]:
+    """What is active answers, unless its container died by itself or a person must look."""
+    for app in w.reader.apps():
+        if app.active is None or w.is_served(app.name) or is_stuck(w, app.name):
+            continue
+        instance = w.reader.find_instance(app.name, app.active)
+        if instance is None or instance.container not in w.befallen:
+            yield f"{app.name} {app.active} is active and does not answer"
+
+
+def i5_history_only_grows(w: World) -> Iterator[str]:
+    for app in APPS:
+        changes = w.reader.changes(app)
+        if [c.revision for c in changes] != list(range(len(changes), 0, -1)):
+            yield f"revisions of {app} are {[c.revision for c in changes]}"
+        for after, before in pairwise(changes):
+            if after.source != before.target and not _began_anew(w, app, before):
+                yield f"revision {after.revision} of {app} came from {after.source}, but {before.target} served"
+
+
+def _began_anew(w: World, app: AppName, before: Change) -> bool:
+    """Tell whether the app was removed once: its history goes on, its releases do not."""
+    return any(event["kind"] == "remove" for event in w.reader.events(app))
+
+
+def i8_nothing_is_left_over(w: World) -> Iterator[str]:
+    """Tags keep the images of instances, and only those; a network and its guard are there for instances only."""
+    instances = w.reader.instances()
+    due = {keep_tag(HOME, i.app, i.release) for i in instances}
+    kept = set(w.engine.images.kept_tags())
+    yield from (f"the image kept as {tag} is left over" for tag in sorted(kept - due))
+    yield from (f"the image {tag} is not kept" for tag in sorted(due - kept))
+    apps = {a.name: a for a in w.reader.apps()}
+    used = {apps[i.app].network for i in instances if i.app in apps}
+    networks = set(w.engine.networks_here.facts)
+    if networks != used:
+        yield f"networks {sorted(networks)} are there, {sorted(used)} are used"
+    guards = {apps[i.app].subnet for i in instances if i.app in apps}
+    if w.guard.routes != guards:
+        yield f"guard routes {sorted(w.guard.routes)} are there, {sorted(guards)} are needed"
+
+
+def i9_the_journal_tells(w: World) -> Iterator[str]:
+    """Every deployment says how it ended, every revision which deployment made it, and why one was taken back."""
+    for app in APPS:
+        for deployment in w.reader.deployments(app):
+            if deployment.outcome in {"reverted", "stuck"} and not deployment.error:
+                yield f"{deployment.kind} {deployment.id} of {app} was {deployment.outcome} without a word why"
+    for row in w.db.execute("select c.revision, c.app, d.outcome from changes c left join deployments d on d.id = c.deployment"):
+        if row["outcome"] not in {"succeeded", "stuck"}:
+            yield f"revision {row['revision']} of {row['app']} was made by a deployment that is {row['outcome']}"
+
+
+AT_THE_END: tuple[Check, ...] = (
+    i1_nothing_is_under_way, i2_the_ledger_says_who_serves, i3_nothing_is_orphaned_or_lost, i4_somebody_serves,
+    i5_history_only_grows, i8_nothing_is_left_over, i9_the_journal_tells,
+)  # fmt: skip
+
+
+def broken(w: World) -> list[str]:
+    """Return everything that does not hold, each with the number of its invariant."""
+    return [f"{check.__name__.split('_')[0].upper()}: {text}" for check in AT_THE_END for text in check(w)]
+
+
+def everything(w: World) -> dict[str, object]:
+    """Return all that a second recovery must leave alone (I7)."""
+    return {
+        "ledger": {table: [tuple(row) for row in w.db.execute(f"select * from {table}")] for table in TABLES},
+        "routes": (w.traffic.file_routes, w.traffic.live, w.traffic.file, w.traffic.worker),
+        "containers": {c.facts.id: c.facts for c in w.engine._containers.values()},
+        "images": dict(w.engine.images._here), "networks": dict(w.engine.networks_here.facts), "guards": set(w.guard.routes),
+    }
+
+
+TABLES = ("apps", "releases", "instances", "port_leases", "address_leases", "changes", "events", "deployments", "steps")
+
+
+def of_app(w: World, app: AppName) -> dict[str, object]:
+    """Return what makes up one app: nobody who works on another one may touch it (I6)."""
+    return {
+        "app": w.reader.find_app(app), "releases": w.reader.releases(app), "instances": w.reader.instances(app),
+        "changes": w.reader.changes(app),
+        "route": (w.traffic.live.get(app), (w.traffic.file_routes or {}).get(app)),
+        "containers": {c.facts.id: (c.facts.name, c.facts.running, c.facts.labels, c.facts.addresses)
+                       for c in w.engine._containers.values() if c.facts.labels.get("deployctl.app") == app},
+    }
+
+
+# -- at every change ------------------------------------------------------------------------------------------------
+class AroundChanges:
+    """Looks before and after every change that a process makes."""
+
+    def __init__(self, w: World, asked_to_stop: set[AppName], found: Callable[[str], None]) -> None:
+        self._w, self._asked_to_stop, self._found = w, asked_to_stop, found
+        self._served: dict[AppName, bool] = {}
+
+    def __call__(self, process: Any, port: str, name: str, args: tuple[Any, ...], before: bool) -> None:
+        w = self._w
+        if before:
+            self._served = {app: w.is_served(app) for app in APPS}
+            self._hold_the_lease(process, port, name, args)
+            return
+        for app in APPS:
+            if self._served[app] and not w.is_served(app) and app not in self._asked_to_stop:
+                self._found(f"I4: {port}.{name} of {process.name} left {app} unserved")
+
+    def _hold_the_lease(self, process: Any, port: str, name: str, args: tuple[Any, ...]) -> None:
+        app = self._app_of(port, name, args)
+        holder = self._w.hearts.holders.get(app) if app else None
+        if app and (holder is None or holder[0] is not process):
+            who = holder[0].name if holder else "nobody"
+            self._found(f"I1: {process.name} did {port}.{name} to {app}, whose lease {who} holds")
+
+    def _app_of(self, port: str, name: str, args: tuple[Any, ...]) -> AppName | None:
+        if (port, name) == ("traffic", "switch"):
+            return AppName(args[0])
+        if port == "engine" and name == "ensure_created":
+            return AppName(args[0].labels["deployctl.app"])
+        if port == "engine" and name in {"ensure_started", "ensure_stopped", "ensure_removed", "set_restart"}:
+            seen = self._w.engine._find(args[0])
+            return AppName(seen.facts.labels["deployctl.app"]) if seen else None
+        return None

@@ -1,0 +1,95 @@
+"""Where a schedule begins: a few homes with a past, made once by the verbs themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from random import Random
+from typing import Any
+
+from deployctl.domain.names import AppName, Version
+from deployctl.ports import Services
+from deployctl.usecases.rollback import rollback
+from deployctl.usecases.start import start
+from deployctl.usecases.stop import stop
+from deployctl.usecases.upgrade import upgrade
+from deployctl.usecases.wish import Wish
+from tests.simulation.scheduler import Pace, Process, Scheduler
+from tests.simulation.world import DOCS, SHOP, Scene, World, app_file
+
+YES = Wish(confirmed=True)
+POLICIES: dict[str, dict[str, Any]] = {
+    "as usual": {},
+    "watched": {"watch": "1s"},
+    "nothing warm": {"keep_warm": 0, "keep_stopped": 1},
+    "much warm": {"keep_warm": 2, "keep_stopped": 0},
+    "another address": {"listen": 9000},
+}
+
+
+def _upgraded(app: AppName, *versions: str) -> Callable[[Services], None]:
+    def make(s: Services) -> None:
+        for version in versions:
+            upgrade(app, Version(version), s)
+
+    return make
+
+
+def _cold(s: Services) -> None:
+    _upgraded(SHOP, "v1", "v2")(s)
+    stop(SHOP, Version("v1"), s, wish=YES)
+
+
+def _rolled_back(s: Services) -> None:
+    _upgraded(SHOP, "v1", "v2")(s)
+    rollback(SHOP, s)
+
+
+def _beside(s: Services) -> None:
+    _upgraded(SHOP, "v1")(s)
+    start(SHOP, Version("v3"), s)
+
+
+def _stopped(s: Services) -> None:
+    _upgraded(SHOP, "v1", "v2")(s)
+    stop(SHOP, Version("v2"), s, wish=YES)
+
+
+PASTS: dict[str, Callable[[Services], None]] = {
+    "nothing yet": lambda s: None,
+    "one": _upgraded(SHOP, "v1"),
+    "two": _upgraded(SHOP, "v1", "v2"),
+    "three": _upgraded(SHOP, "v1", "v2", "v3"),
+    "a cold standby": _cold,
+    "rolled back": _rolled_back,
+    "one beside": _beside,
+    "serving nobody": _stopped,
+}
+
+
+@cache
+def scene(past: str) -> Scene:
+    """Return the world after that past; docs serves v1 in all of them."""
+    scheduler = Scheduler(Random(0), Pace(call=0.0, stay=1.0))
+    world = World(scheduler)
+
+    def make(process: Process) -> None:
+        s = world.services(process)
+        upgrade(DOCS, Version("v1"), s)
+        PASTS[past](s)
+
+    process = scheduler.start("the past", make)
+    scheduler.run()
+    if process.foreign or not str(process.ended).startswith("ended"):
+        raise RuntimeError(f"the past {past!r} cannot be made: {process.ended}") from process.foreign
+    return world.scene()
+
+
+def drawn(random: Random) -> tuple[str, Scene, dict[str, Any]]:
+    """Return a past, and what the shop's file asks for by now."""
+    past, policy = random.choice(tuple(PASTS)), random.choice(tuple(POLICIES))
+    return f"{past}, {policy}", scene(past), POLICIES[policy]
+
+
+def file_of(keys: dict[str, Any]) -> Any:
+    return app_file(SHOP, **keys)

@@ -1,0 +1,204 @@
+"""HAProxy in two halves: files that survive it, and a worker that does not. Every change is cut into its true steps.
+
+The order is that of effects/haproxy_switch.py: file, worker, read back; on failure the former route is put back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from deployctl.domain.emergency import FlipNote
+from deployctl.domain.names import AppName
+from deployctl.domain.traffic import Backend, Counters, Switched, TrafficTable
+from deployctl.errors import DeployctlError, ProxyUnavailable, SwitchRefused
+from deployctl.ports import Traffic
+
+Server = tuple[AppName, int]
+Previews = frozenset[tuple[str, str, int, bool]]
+Listens = frozenset[object]
+
+
+@dataclass
+class Carried:
+    """What a configuration, or the worker that was started from it, carries."""
+
+    servers: dict[Server, Backend] = field(default_factory=dict)
+    previews: Previews = frozenset()
+    listens: Listens = frozenset()
+
+    def copy(self) -> Carried:
+        return Carried(dict(self.servers), self.previews, self.listens)
+
+
+def carried_by(table: TrafficTable) -> Carried:
+    """Return what HAProxy carries once it is in sync with the table."""
+    previews = frozenset((b.app, b.version, b.release, b.held) for b in table.backends if b.preview)
+    listens: Listens = frozenset([*table.listens.items(), *table.hosts.items()])
+    return Carried({(b.app, b.release): b for b in table.backends}, previews, listens)
+
+
+class SimulatedTraffic(Traffic):
+    """`step` is called between the parts of a change; it may raise, or let the worker die."""
+
+    def __init__(self, table: Callable[[], TrafficTable]) -> None:
+        self._table = table
+        self.step: Callable[[str], None] = lambda part: None
+        self.deaf_once = False  # the next `set map` is answered but not done
+        self.file_routes: dict[AppName, int] | None = None  # None: route.map is not there
+        self.file = Carried()
+        self.worker: Carried | None = None  # None: HAProxy is dead
+        self.live: dict[AppName, int] = {}
+        self.open: dict[Server, int] = {}
+
+    def copy(self, table: Callable[[], TrafficTable]) -> SimulatedTraffic:
+        other = SimulatedTraffic(table)
+        other.file_routes = None if self.file_routes is None else dict(self.file_routes)
+        other.file, other.live = self.file.copy(), dict(self.live)
+        other.worker = self.worker.copy() if self.worker else None
+        return other
+
+    # -- up, in sync ----------------------------------------------------------------------------------------------
+    def ensure_up(self) -> bool:
+        if self.worker is not None:
+            return False
+        if not self.file_routes:
+            table = self._table()
+            self.file_routes = _kept(self.file_routes or dict(table.actives), table)
+            self.step("route.map is written")
+            self.file = carried_by(table)
+            self.step("haproxy.cfg is written")
+        self.worker, self.live = self.file.copy(), dict(self.file_routes)
+        return True
+
+    def sync(self) -> None:
+        self.ensure_up()
+        self._sync()
+
+    def _sync(self) -> None:
+        table = self._table()
+        self.file_routes = routes = _kept(self._worker_routes(), table)
+        self.step("route.map is written")
+        self.file = wanted = carried_by(table)
+        self.step("haproxy.cfg and maps are written")
+        worker = self._require_up()
+        worker.listens = wanted.listens
+        worker.servers.update(wanted.servers)
+        self.step("servers are added")
+        worker = self._require_up()
+        worker.previews, self.live = wanted.previews, dict(routes)
+        worker.servers = {s: b for s, b in worker.servers.items() if s in wanted.servers or self.live.get(s[0]) == s[1]}
+
+    def refresh_previews(self) -> None:
+        previews = carried_by(self._table()).previews
+        self.file = replace(self.file, previews=previews)
+        self.step("known.map is written")
+        self._require_up().previews = previews
+
+    # -- switch ---------------------------------------------------------------------------------------------------
+    def switch(self, app: AppName, to: int | None) -> Switched:
+        self.ensure_up()
+        try:
+            return self._switch(app, to)
+        except ProxyUnavailable:
+            self.ensure_up()
+            return self._switch(app, to)
+
+    def _switch(self, app: AppName, to: int | None) -> Switched:
+        if to is not None:
+            self._require_servable((app, to))
+        was, routes = self._worker_routes().get(app), dict(self.file_routes or {})
+        try:
+            self.file_routes = _moved(routes, app, to)
+            self.step("route.map is written")
+            self._set_map(app, to)
+            self.step("set map is answered")
+            self.read_back(app, to)
+        except DeployctlError:
+            self._put_back(routes, app, was)
+            raise
+        return Switched(ms=0.1, was=was, now=to)
+
+    def _require_servable(self, server: Server) -> None:
+        if server not in self.file.servers or server not in self._require_up().servers:
+            self._sync()
+        if server not in self.file.servers or server not in self._require_up().servers:
+            raise SwitchRefused(f"HAProxy has no server {server[0]}.{server[1]}")
+
+    def _set_map(self, app: AppName, to: int | None) -> None:
+        self._require_up()
+        deaf, self.deaf_once = self.deaf_once, False
+        if not deaf:
+            self.live = _moved(self.live, app, to)
+
+    def read_back(self, app: AppName, to: int | None) -> None:
+        """Raise SwitchRefused unless HAProxy itself names that release."""
+        if self._worker_routes().get(app) != to:
+            raise SwitchRefused(f"HAProxy was told to send {app} to {to} and does not")
+
+    def _put_back(self, routes: dict[AppName, int], app: AppName, was: int | None) -> None:
+        self.file_routes = _moved(routes, app, was)
+        self.step("the former route.map is written")
+        if self.worker is not None:
+            self.live = _moved(self.live, app, was)
+
+    # -- what HAProxy says ----------------------------------------------------------------------------------------
+    def routes(self) -> dict[AppName, int]:
+        return dict(self._worker_routes())
+
+    def counters(self) -> dict[Server, Counters]:
+        return {server: Counters() for server in self._require_up().servers}
+
+    def in_flight(self, app: AppName, release: int) -> int:
+        self._require_up()
+        left = self.open.get((app, release), 0)
+        self.open[app, release] = max(0, left - 1)
+        return left
+
+    def cut(self, app: AppName, release: int) -> None:
+        self._require_up()
+        self.open.pop((app, release), None)
+
+    def drift(self) -> list[str]:
+        """Name where files, worker and table differ."""
+        if self.worker is None:
+            return ["HAProxy is not running"]
+        wanted = carried_by(self._table())
+        pairs = (("haproxy.cfg", self.file, wanted), ("the worker", self.worker, wanted))
+        found = [f"{name} carries {seen}, not {due}" for name, seen, due in pairs if seen != due]
+        return found + ([] if self.file_routes == self.live else [f"route.map says {self.file_routes}, HAProxy {self.live}"])
+
+    def notes(self) -> list[FlipNote]:
+        return []
+
+    def forget_notes(self, taken: Sequence[FlipNote]) -> None:
+        """Nobody leaves notes here."""
+
+    def pid(self) -> int | None:
+        return None if self.worker is None else 4242
+
+    def stop(self) -> None:
+        self.die()
+
+    def die(self) -> None:
+        """End as if it was killed; the files stay."""
+        self.worker, self.live = None, {}
+
+    def _require_up(self) -> Carried:
+        if self.worker is None:
+            raise ProxyUnavailable("HAProxy does not answer", remedy=["deployctl doctor"])
+        return self.worker
+
+    def _worker_routes(self) -> dict[AppName, int]:
+        self._require_up()
+        return self.live
+
+
+def _moved(routes: dict[AppName, int], app: AppName, to: int | None) -> dict[AppName, int]:
+    others = {other: release for other, release in routes.items() if other != app}
+    return others if to is None else {**others, app: to}
+
+
+def _kept(routes: dict[AppName, int], table: TrafficTable) -> dict[AppName, int]:
+    apps = {*table.listens, *table.hosts.values(), *table.actives, *(b.app for b in table.backends)}
+    return {app: release for app, release in routes.items() if app in apps}

@@ -1,0 +1,244 @@
+"""The simulated world: engine, HAProxy, host and ledger of one home, and what visitors of its apps get."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from random import Random
+from typing import Any, cast
+
+from deployctl.domain.app import parse_app_spec
+from deployctl.domain.app_file import AppFile
+from deployctl.domain.names import AppName
+from deployctl.domain.server import ServerSpec
+from deployctl.errors import EngineRefused
+from deployctl.ports import ContainerFacts, Engine, Guard, Image, Ledger, Prober, Reporter, Services, Traffic
+from deployctl.testing.fake_clock import FakeClock
+from deployctl.testing.fake_engine import Behaviour, FakeEngine
+from deployctl.testing.fake_guard import FakeGuard
+from deployctl.testing.fake_images import made_up
+from deployctl.testing.fake_prober import Asked, FakeProber, Reply
+from deployctl.testing.silent_reporter import SilentReporter
+from tests.simulation.doors import Door
+from tests.simulation.faults import Weather
+from tests.simulation.machine import HOME, Hearts, MemoryConnection, SimulatedLedger, blank_ledger
+from tests.simulation.scheduler import Process, ProcessClock, Scheduler
+from tests.simulation.traffic import SimulatedTraffic
+
+SHOP, DOCS = AppName("shop"), AppName("docs")
+APPS = (SHOP, DOCS)
+SPEC = ServerSpec()
+
+# version → how its containers act; the others are well
+SICK, CRASHES, REFUSED, SLOW, DEAF = "v5", "v6", "v7", "v8", "v9"
+BEHAVIOURS = {CRASHES: Behaviour(exits=3, prints=("no such table",)), REFUSED: Behaviour(refused="exec format error"),
+              DEAF: Behaviour(deaf=True)}
+SLOW_ANSWERS = 4  # refused ones before the first good one
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A world to begin with, kept so that every schedule starts from a copy."""
+
+    pages: bytes
+    engine: SimulatedEngine
+    guard: FakeGuard
+    traffic: SimulatedTraffic
+    files: dict[AppName, AppFile]
+
+
+class SimulatedEngine(FakeEngine):
+    """Docker as it is between a container's death and its restart, too."""
+
+    def __init__(self, home: str, *, clock: FakeClock) -> None:
+        super().__init__(home, clock=clock)
+        self.restarting: set[str] = set()
+
+    def ensure_stopped(self, container: str, *, grace: float) -> ContainerFacts:
+        facts = super().ensure_stopped(container, grace=grace)
+        self.restarting.discard(facts.id)
+        return facts
+
+    def crash(self, container: str) -> bool:
+        """Let it die by itself; True when it will be restarted."""
+        self.die(container, exit_code=1)
+        if self._containers[container].facts.always:
+            self.restarting.add(container)
+        return container in self.restarting
+
+    def restart(self, container: str) -> None:
+        """Let Docker restart it, if it still wants to. Raises EngineRefused when its port or address was given away."""
+        found = self._containers.get(container)
+        if container in self.restarting and found is not None and found.facts.always and not found.facts.running:
+            self._start(found)
+            found.facts = replace(found.facts, restarts=found.facts.restarts + 1)
+        self.restarting.discard(container)
+
+
+class WorldClock(FakeClock):
+    """The engine's clock: who waits for it lets others work meanwhile."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        super().__init__()
+        self._scheduler = scheduler
+
+    def now(self) -> float:
+        return self._scheduler.now
+
+    def utc(self) -> str:
+        return self._scheduler.utc()
+
+    def sleep(self, seconds: float) -> None:
+        if seconds and self._scheduler.running:
+            self._scheduler.running.sleep(seconds)
+
+
+class World:
+    def __init__(self, scheduler: Scheduler, scene: Scene | None = None) -> None:
+        self.scheduler, self.weather = scheduler, Weather()
+        self.db = MemoryConnection(scene.pages if scene else blank_ledger())
+        self.hearts = Hearts(scheduler)
+        clock = WorldClock(scheduler)
+        self.engine = engine_copy(scene.engine, clock) if scene else engine_with_images(clock)
+        self.guard = guard_copy(scene.guard) if scene else FakeGuard()
+        self.reader = SimulatedLedger(self.db, Process(scheduler, "nobody", lambda process: None, at=0.0), self.hearts)
+        table = lambda: self.reader.table(bridged=True)  # noqa: E731  both want the same
+        self.traffic = scene.traffic.copy(table) if scene else SimulatedTraffic(table)
+        self.traffic.ensure_up()
+        self.files = dict(scene.files) if scene else {SHOP: app_file(SHOP), DOCS: app_file(DOCS)}
+        self.prober = FakeProber(self._answer)
+        self.patience: dict[str, int] = {}  # container → refused answers so far
+        self.befallen: set[str] = set()  # containers that died by themselves
+        self.on_change: Callable[[Process, str, str, tuple[Any, ...], bool], None] | None = None
+
+    def scene(self) -> Scene:
+        clock = WorldClock(self.scheduler)
+        return Scene(self.db.raw.serialize(), engine_copy(self.engine, clock), guard_copy(self.guard),
+                     self.traffic.copy(self.traffic._table), dict(self.files))
+
+    def services(self, process: Process) -> Services:
+        """Return the world as this process reaches it."""
+        ledger = SimulatedLedger(self.db, process, self.hearts)
+        return Services(
+            home=HOME, spec=SPEC, clock=ProcessClock(process), report=cast(Reporter, SilentReporter()), actor=process.name,
+            bridged=True, app_file=self.files.__getitem__, app_files=lambda: list(self.files),
+            engine=cast(Engine, Door(process, self, "engine", self.engine)),
+            traffic=cast(Traffic, Door(process, self, "traffic", self.traffic)),
+            prober=cast(Prober, Door(process, self, "prober", self.prober)),
+            guard=cast(Guard, Door(process, self, "guard", self.guard)),
+            ledger=cast(Ledger, Door(process, self, "ledger", ledger)),
+        )
+
+    # -- what visitors get ------------------------------------------------------------------------------------------
+    def is_served(self, app: AppName) -> bool:
+        """Tell whether a visitor of the app gets a good answer now."""
+        number = self.traffic.live.get(app)
+        if number is None or self.traffic.worker is None:
+            return False
+        server = self.traffic.worker.servers.get((app, number))
+        return server is not None and self.answers(server.address) == 200
+
+    def answers(self, address: str, *, asked: bool = False) -> Reply:
+        """Return what the container at that address answers; `asked` counts for one that is slow to get up."""
+        for container in self.engine._containers.values():
+            facts = container.facts
+            if facts.running and address in facts.addresses.values():
+                version = facts.labels.get("deployctl.version")
+                if version == SICK:
+                    return 503
+                if version == SLOW:
+                    self.patience[facts.id] = count = self.patience.get(facts.id, 0) + asked
+                    return 200 if count > SLOW_ANSWERS else "connection refused"
+                return 200
+        return "connection refused"
+
+    def _answer(self, asked: Asked) -> Reply:
+        return self.answers(asked.address, asked=True)
+
+    # -- around every change ------------------------------------------------------------------------------------------
+    def before(self, process: Process, port: str, name: str, args: tuple[Any, ...]) -> None:
+        if self.on_change:
+            self.on_change(process, port, name, args, True)
+
+    def after(self, process: Process, port: str, name: str, args: tuple[Any, ...]) -> None:
+        if self.on_change:
+            self.on_change(process, port, name, args, False)
+
+    def told(self, port: str, name: str, args: tuple[Any, ...], more: dict[str, Any], result: object) -> str:
+        words = [short(arg) for arg in args] + [f"{key}={short(value)}" for key, value in more.items()]
+        return f"{port}.{name}({', '.join(words)}) → {short(result)}"
+
+    # -- mischief -----------------------------------------------------------------------------------------------------
+    def kill_container(self, random: Random) -> str | None:
+        """Let one of our running containers die; the engine restarts it where it was told to."""
+        running = [c for c in self.engine._containers.values() if c.facts.running]
+        if not running:
+            return None
+        facts = running[int(random.random() * len(running))].facts
+        self.befallen.add(facts.id)
+        if self.engine.crash(facts.id):
+            self.scheduler.after(random.choice((0.05, 1.0)), lambda: self._restart(facts.id))
+        return facts.name
+
+    def _restart(self, container: str) -> None:
+        try:
+            self.engine.restart(container)
+        except EngineRefused as e:
+            self.scheduler.tell(None, f"Docker could not restart it: {e}")
+
+
+def short(value: object) -> str:
+    """Return it for the story, on one line."""
+    text = repr(value)
+    for attribute in ("sentence", "name", "version", "number"):
+        if not isinstance(value, (str, int, float, list, tuple, dict, type(None))) and hasattr(value, attribute):
+            text = f"<{getattr(value, attribute)}>"
+            break
+    text = text.replace("\n", " ")
+    return text if len(text) <= 90 else text[:87] + "…"
+
+
+@cache
+def app_file(app: AppName, **keys: Any) -> AppFile:
+    base = {"image": f"acme/{app}", "port": 8080, "listen": 8000 + len(app), "drain": "200ms",
+            "health": {"deadline": "1s", "rise": 2, "fall": 2}, **keys}
+    return parse_app_spec(base, where=f"config/{app}.toml").judged(SPEC)
+
+
+def engine_with_images(clock: FakeClock) -> SimulatedEngine:
+    """Return an engine that has most images and can pull v4."""
+    engine = SimulatedEngine(str(HOME), clock=clock)
+    for app in APPS:
+        for number in range(1, 10):
+            name = f"acme/{app}:v{number}"
+            image = _runnable(name)
+            if f"v{number}" in BEHAVIOURS:
+                engine.behaviours[image.digest] = BEHAVIOURS[f"v{number}"]
+            if number == 4:
+                engine.images.publish(name, image)
+            else:
+                engine.images.add(name, image=image)
+    return engine
+
+
+def _runnable(name: str) -> Image:
+    return replace(made_up(name), command=("serve",), ports=(8080,))
+
+
+def engine_copy(engine: SimulatedEngine, clock: FakeClock) -> SimulatedEngine:
+    """Return an engine in the same state that can go its own way."""
+    other = SimulatedEngine(engine.home, clock=clock)
+    other.images._here, other.images.registry = dict(engine.images._here), dict(engine.images.registry)
+    other.networks_here.facts = dict(engine.networks_here.facts)
+    other.behaviours, other._made = engine.behaviours, engine._made
+    other._containers = {name: replace(c, log=list(c.log)) for name, c in engine._containers.items()}
+    return other
+
+
+def guard_copy(guard: FakeGuard) -> FakeGuard:
+    other = FakeGuard()
+    other.routes = set(guard.routes)
+    return other
+
+

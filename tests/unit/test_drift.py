@@ -1,0 +1,167 @@
+"""Where the world contradicts the ledger: each contradiction is named, and has the mend that it needs or none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from deployctl.domain.drift import Drift, Kind, Mend, Seen, Sight, find_drift
+from deployctl.domain.mending import plan_mending
+from deployctl.domain.plan import StepKind
+from deployctl.domain.release import Policy, Resources
+from tests.unit.facts import BUNDLE, SHOP, Past
+
+
+def seen(n: int, **other: object) -> Seen:
+    made = Seen(f"id{n}", f"shop--v{n}", BUNDLE.digest, "running", (f"172.30.0.{n + 1}",), n, True, BUNDLE.resources, True)
+    return replace(made, **other)  # type: ignore[arg-type]  # fields of Seen, by name
+
+
+def sight(past: Past, *containers: Seen, **other: object) -> Sight:
+    made = Sight(past.facts, containers, frozenset(past.facts.releases), proxy=True, network=True, guarded=True, bridge=True)
+    return replace(made, **other)  # type: ignore[arg-type]  # as above
+
+
+@pytest.fixture
+def two() -> Past:
+    """v2 serves, v1 is its warm standby."""
+    return Past(2).upgrade(1, 2)
+
+
+def told(drifts: list[Drift]) -> list[tuple[Kind, Mend | None, int | None]]:
+    return [(drift.kind, drift.mend, drift.release) for drift in drifts]
+
+
+def test_a_world_as_the_ledger_says_has_no_drift(two: Past) -> None:
+    assert find_drift(sight(two, seen(1), seen(2))) == []
+
+
+TABLE = [
+    (seen(2, status="exited", addresses=()), (Kind.STOPPED, Mend.START)),
+    (seen(2, status="created", addresses=()), (Kind.STOPPED, Mend.START)),
+    (seen(2, status="dead", addresses=()), (Kind.STOPPED, Mend.REMAKE)),
+    (seen(2, status="paused"), (Kind.PAUSED, Mend.START)),
+    (seen(2, status="restarting", addresses=()), None),
+    (seen(2, addresses=("172.30.0.44",)), (Kind.MOVED, Mend.REMAKE)),
+    (seen(2, addresses=()), (Kind.MOVED, Mend.REMAKE)),
+    (seen(2, name="shop-renamed"), (Kind.RENAMED, Mend.RENAME)),
+    (seen(2, limits=Resources(memory=2**20)), (Kind.LIMITS, Mend.LIMIT)),
+    (seen(2, limits=None, always=None), None),
+    (seen(2, always=False), (Kind.RESTARTS, Mend.RESTART)),
+    (seen(2, id="another"), (Kind.REPLACED, Mend.ADOPT)),
+]
+
+
+@pytest.mark.parametrize(("container", "drift"), TABLE)
+def test_each_change_to_what_serves_is_named_and_has_its_mend(
+    two: Past, container: Seen, drift: tuple[Kind, Mend | None] | None
+) -> None:
+    found = find_drift(sight(two, seen(1), container))
+    assert told(found) == ([] if drift is None else [(*drift, 2)])
+    assert all("v2" in one.sentence for one in found)
+
+
+def test_what_was_removed_is_made_again_the_active_one_first(two: Past) -> None:
+    found = find_drift(sight(two))
+    assert told(found) == [(Kind.REMOVED, Mend.CREATE, 2), (Kind.REMOVED, Mend.CREATE, 1)]
+    assert "which serves" in found[0].sentence
+
+
+def test_what_failed_and_was_removed_is_forgotten(two: Past) -> None:
+    two = replace(two, releases=3, failed={3}, stopped={3})
+    assert told(find_drift(sight(two, seen(1), seen(2)))) == [(Kind.REMOVED, Mend.FORGET, 3)]
+
+
+def test_what_is_kept_stopped_may_be_stopped_and_is_stopped_again_when_it_runs(two: Past) -> None:
+    two = replace(two, stopped={1})
+    assert find_drift(sight(two, seen(1, status="exited", addresses=()), seen(2))) == []
+    assert told(find_drift(sight(two, seen(1), seen(2)))) == [(Kind.RUNS, Mend.STOP, 1)]
+    assert told(find_drift(sight(replace(two, failed={1}), seen(1), seen(2)))) == [(Kind.RUNS, None, 1)]
+
+
+def test_a_standby_beyond_keep_warm_is_expired_and_not_started_again(two: Past) -> None:
+    none = replace(two, policy=Policy(keep_warm=0))
+    for status in ("running", "exited"):
+        found = find_drift(sight(none, seen(1, status=status), seen(2)))
+        assert told(found) == [(Kind.EXPIRED, Mend.STOP, 1)]
+
+
+def test_nothing_expires_while_haproxy_and_ledger_disagree(two: Past) -> None:
+    none = replace(two, policy=Policy(keep_warm=0))
+    for other in ({"proxy": False}, {"facts": replace(none.facts, serving=1)}):
+        found = find_drift(sight(none, seen(1), seen(2), **other))
+        assert Kind.EXPIRED not in {drift.kind for drift in found}
+
+
+def test_a_lost_route_is_given_back_and_the_ledger_follows_another_one(two: Past) -> None:
+    lost = sight(two, seen(1), seen(2), facts=replace(two.facts, serving=None))
+    assert told(find_drift(lost)) == [(Kind.ROUTE, Mend.SWITCH, 2)]
+    other = sight(two, seen(1), seen(2), facts=replace(two.facts, serving=1))
+    assert told(find_drift(other)) == [(Kind.TRAFFIC, Mend.FOLLOW, 1)]
+    asked_nobody = replace(lost, proxy=False)
+    assert find_drift(asked_nobody) == []
+
+
+def test_an_app_that_was_stopped_gets_no_traffic_back() -> None:
+    past = replace(Past(2).upgrade(1, 2).stop(), stopped={2})
+    assert find_drift(sight(past, seen(1), seen(2, status="exited", addresses=()))) == []
+
+
+STRAYS = [
+    (seen(9, id="x", name="x", sealed=False), (Kind.STRANGER, None)),
+    (seen(9, id="x", name="x"), (Kind.UNKNOWN, None)),  # runs, and no release of the ledger
+    (seen(9, id="x", name="x", status="exited"), (Kind.UNKNOWN, Mend.REMOVE)),
+    (seen(1, id="x", name="x"), (Kind.UNKNOWN, Mend.REMOVE)),  # stands beside the one that its release has
+    (seen(2, id="x", name="x", status="exited"), (Kind.UNKNOWN, None)),  # its release serves: nobody decides but a person
+]
+
+
+@pytest.mark.parametrize(("stray", "drift"), STRAYS)
+def test_what_the_ledger_does_not_know_goes_only_when_it_is_ours_and_needed_by_nobody(
+    two: Past, stray: Seen, drift: tuple[Kind, Mend | None]
+) -> None:
+    [found] = find_drift(sight(two, seen(1), seen(2), stray))
+    assert (found.kind, found.mend, found.container) == (*drift, "x")
+
+
+def test_what_lies_around_the_containers_is_named(two: Past) -> None:
+    both = seen(1), seen(2)
+    assert told(find_drift(sight(two, *both, guarded=False))) == [(Kind.GUARD, Mend.GUARD, None)]
+    assert told(find_drift(sight(two, *both, network=False))) == [(Kind.NETWORK, Mend.NETWORK, None)]
+    assert told(find_drift(sight(two, *both, bridge=False))) == [(Kind.BRIDGE, None, None)]
+    assert told(find_drift(sight(two, *both, tags=("deployctl/shop:r7-abcdef",)))) == [(Kind.IMAGE, Mend.UNTAG, None)]
+
+
+def test_what_stood_in_a_network_that_is_gone_is_made_again(two: Past) -> None:
+    found = find_drift(sight(two, seen(1), seen(2, status="exited", addresses=()), network=False))
+    assert (Kind.STOPPED, Mend.REMAKE, 2) in told(found)
+
+
+def test_an_engine_that_is_away_makes_no_container_drift(two: Past) -> None:
+    assert find_drift(sight(two, seen=None)) == []
+
+
+def test_every_sentence_names_the_app(two: Past) -> None:
+    found = find_drift(sight(two, guarded=False, network=False, tags=("t",), facts=replace(two.facts, serving=None)))
+    assert len(found) > 4
+    assert all(str(SHOP) in drift.sentence for drift in found)
+
+
+# -- the plan ------------------------------------------------------------------------------------------------------
+def test_the_plan_brings_up_what_serves_first_and_stops_last(two: Past) -> None:
+    past = replace(two, releases=3, removed={2}, stopped={3}, policy=Policy(keep_warm=0))
+    view = sight(past, seen(1), seen(3), facts=replace(past.facts, serving=None))
+    plan = plan_mending(view, find_drift(view))
+    assert [(step.kind, step.release) for step in plan.steps] == [
+        (StepKind.IMAGE, 2), (StepKind.NETWORK, 2), (StepKind.CREATE, 2), (StepKind.START, 2), (StepKind.ROUTE, 2),
+        (StepKind.SWITCH, 2), (StepKind.DRAIN, 3), (StepKind.STOP, 3)]
+    assert (plan.source, plan.target) == (2, 2)
+
+
+def test_what_need_not_run_is_made_and_not_started(two: Past) -> None:
+    past = replace(two, stopped={1}, removed=set())
+    view = sight(past, seen(2))
+    view = replace(view, facts=replace(view.facts, present=frozenset({2})))
+    plan = plan_mending(view, find_drift(view))
+    assert [step.kind for step in plan.steps] == [StepKind.IMAGE, StepKind.NETWORK, StepKind.CREATE]

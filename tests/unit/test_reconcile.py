@@ -1,0 +1,285 @@
+"""What `reconcile` mends, in which order, and what it leaves alone. Doing it twice changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deployctl.domain.names import AppName, Version
+from deployctl.domain.plan import Kind
+from deployctl.domain.planner import plan_start
+from deployctl.domain.release import Resources
+from deployctl.errors import EngineUnavailable, NotFound
+from deployctl.labels import seal
+from deployctl.testing.fake_engine import Behaviour
+from deployctl.usecases.observe import observe
+from deployctl.usecases.reconcile import preview_reconcile, reconcile
+from deployctl.usecases.results import Reconciled
+from deployctl.usecases.start import start
+from deployctl.usecases.stop import stop
+from deployctl.usecases.upgrade import upgrade
+from tests.unit.world import SHOP, V1, V2, V3, World, world
+
+
+@pytest.fixture
+def w(tmp_path: Path) -> Iterator[World]:
+    """v2 serves, v1 is its warm standby."""
+    with world(tmp_path) as made:
+        made.clock.sleep(1)
+        yield made.upgraded("v1", "v2")
+
+
+def container(w: World, version: str) -> str:
+    instance = w.ledger.find_instance(SHOP, w.release(version).number)
+    assert instance is not None
+    assert instance.container is not None
+    return instance.container
+
+
+def state(w: World) -> dict[str, object]:
+    """Return everything but the ids that Docker gives and the times of starts."""
+    known = w.everything()
+    known["instances"] = [replace(i, container="") for i in w.ledger.instances()]
+    known["containers"] = sorted((c.name, c.status, tuple(c.addresses.values())) for c in w.engine.containers())
+    return known
+
+
+HARM: dict[str, Callable[[World], object]] = {
+    "the active one ends": lambda w: w.engine.die(container(w, "v2")),
+    "the standby ends": lambda w: w.engine.die(container(w, "v1")),
+    "both end": lambda w: all_end(w),
+    "the active one is removed": lambda w: w.engine.lose(container(w, "v2")),
+    "the standby is removed": lambda w: w.engine.lose(container(w, "v1")),
+    "the active one is paused": lambda w: w.engine.pause(container(w, "v2")),
+    "the active one is renamed": lambda w: w.engine.meddle(container(w, "v2"), name="mine"),
+    "the active one is limited": lambda w: w.engine.meddle(container(w, "v2"), limits=Resources(memory=2**20)),
+    "the active one is not restarted": lambda w: w.engine.meddle(container(w, "v2"), always=False),
+    "the active one moves": lambda w: w.engine.meddle(container(w, "v2"), addresses={"other": "172.29.9.9"}),
+    "the guard route goes": lambda w: w.guard.routes.clear(),
+    "the id is lost": lambda w: w.ledger.set_instance(SHOP, 2, container=None),
+    "the id is another": lambda w: w.ledger.set_instance(SHOP, 2, container="f" * 64),
+    "HAProxy dies": lambda w: w.traffic.die(),
+    "a file of HAProxy is edited": lambda w: w.traffic.edit("haproxy.cfg is not what the ledger says"),
+    "the route is lost": lambda w: w.traffic.flip(SHOP, None),
+    "an image is kept for nothing": lambda w: w.engine.images.keep(
+        w.release("v1").digest, f"deployctl/shop:r7-{container_mark(w)}"),
+}
+
+
+def all_end(w: World) -> None:
+    for version in ("v1", "v2"):
+        w.engine.die(container(w, version))
+
+
+def container_mark(w: World) -> str:
+    return next(iter(w.engine.containers())).name.rpartition("--")[2]
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_whatever_was_done_is_told_first_then_mended_and_then_there_is_nothing_more(w: World, harm: str) -> None:
+    before = state(w)
+    HARM[harm](w)
+    calls = list(w.engine.calls)
+    foreseen = preview_reconcile(w.s)
+    assert foreseen.lines
+    assert (w.engine.calls, w.traffic.pid() is None) == (calls, harm == "HAProxy dies")
+    done = reconcile(w.s)
+    assert {(line.kind, line.sentence) for line in foreseen.lines} <= {(line.kind, line.sentence) for line in done.lines}
+    assert done.left == ()
+    assert done.changed
+    assert state(w) == before
+    mended, calls = w.everything(), list(w.engine.calls)
+    again = reconcile(w.s)
+    assert (again.lines, w.everything(), w.engine.calls) == ((), mended, calls)
+    assert (w.serving, w.active) == ("v2", "v2")
+    assert w.ledger.find_lease(SHOP) is None
+    assert w.traffic.drift() == []
+
+
+def test_a_home_as_it_should_be_is_left_alone(w: World) -> None:
+    before, calls = w.everything(), list(w.engine.calls)
+    assert reconcile(w.s) == Reconciled()
+    assert preview_reconcile(w.s).lines == ()
+    assert (w.everything(), w.engine.calls) == (before, calls)
+
+
+def test_what_serves_is_started_before_anything_else_over_all_apps(w: World) -> None:
+    other = AppName("other")
+    w.add_file(other)
+    for version in ("v1", "v2"):
+        upgrade(other, Version(version), w.s)
+    for one in w.engine.containers():
+        w.engine.die(one.id)
+    calls = len(w.engine.calls)
+    assert reconcile(w.s).left == ()
+    started = [call.split()[1].rpartition("--r")[0] for call in w.engine.calls[calls:] if call.startswith("start ")]
+    assert started == ["other--v2", "shop--v2", "other--v1", "shop--v1"]
+
+
+def test_a_network_that_is_gone_comes_back_with_all_that_stood_in_it(w: World) -> None:
+    before = state(w)
+    for version in ("v1", "v2"):
+        w.engine.die(container(w, version))
+    w.engine.networks_here.facts.clear()
+    assert reconcile(w.s).left == ()
+    assert state(w) == before
+
+
+def test_what_a_recovery_left_open_is_settled_first(w: World) -> None:
+    token = w.ledger.take_lease(SHOP, holder="dead (cli)", verb="start", at=w.clock.utc())
+    assert isinstance(token, int)
+    facts = observe(SHOP, w.s)
+    w.ledger.open_deployment(plan_start(facts, facts.releases[1]), actor="dead (cli)", note="", at="now", token=token)
+    w.ledger.give_lease_back(SHOP, token)
+    [line] = preview_reconcile(w.s).lines
+    assert line.kind == "interrupted"
+    assert [line.kind for line in reconcile(w.s).lines] == ["interrupted"]
+    assert w.ledger.open_deployments() == []
+
+
+def test_a_reconcile_that_was_cut_short_takes_nothing_back(w: World) -> None:
+    w.engine.die(container(w, "v2"))
+    token = w.ledger.take_lease(SHOP, holder="dead (watcher)", verb="reconcile", at=w.clock.utc())
+    assert isinstance(token, int)
+    plan = replace(plan_start(observe(SHOP, w.s), w.release("v2")), kind=Kind.RECONCILE)
+    opened = w.ledger.open_deployment(plan, actor="dead (watcher)", note="", at="now", token=token)
+    start_step = next(step for step in plan.steps if step.kind == "start")
+    w.ledger.begin_step(opened.id, 0, start_step, phase=opened.phase, at="now", durable=False)
+    w.engine.ensure_started(container(w, "v2"))
+    w.ledger.give_lease_back(SHOP, token)
+    calls = len(w.engine.calls)
+    reconcile(w.s)
+    assert (w.serving, w.running()) == ("v2", {"v1", "v2"})
+    assert not [call for call in w.engine.calls[calls:] if call.startswith("stop")]
+
+
+def test_an_app_that_somebody_changes_right_now_is_left_alone_and_told(w: World) -> None:
+    w.engine.die(container(w, "v2"))
+    w.ledger.take_lease(SHOP, holder="jonas (cli)", verb="upgrade", at=w.clock.utc())
+    before = w.everything()
+    done = reconcile(w.s)
+    assert [(line.kind, line.done) for line in done.lines] == [("busy", False)]
+    assert "jonas (cli) runs upgrade" in done.lines[0].sentence
+    assert w.everything() == before
+
+
+def test_nothing_that_is_not_ours_is_touched(w: World) -> None:
+    plain = w.engine.add_stranger("db", image="sha256:" + "0" * 64)
+    labels = {"deployctl.home": str(w.home), "deployctl.app": "shop", "deployctl.release": "9"}
+    spoof = w.engine.add_stranger("spoof", image="sha256:" + "0" * 64, labels=labels)
+    left = reconcile(w.s).left
+    assert [(line.kind, line.mend) for line in left] == [("stranger", None)]
+    assert w.engine.find_container(plain.id) == plain
+    assert w.engine.find_container(spoof.id) == spoof
+
+
+@pytest.mark.parametrize(("app", "release", "goes"), [("shop", 1, True), ("shop", 9, False), ("gone", 1, False)])
+def test_a_container_of_ours_that_the_ledger_does_not_know_goes_only_when_that_is_sure(
+    w: World, app: str, release: int, *, goes: bool
+) -> None:
+    labels = {"deployctl.home": str(w.home), "deployctl.app": app, "deployctl.release": str(release),
+              "deployctl.seal": seal(w.ledger.secret, w.home, app, release)}
+    stray = w.engine.add_stranger("stray", image="sha256:" + "0" * 64, labels=labels)
+    first = reconcile(w.s)
+    assert [line.kind for line in first.lines] == ["unknown"]
+    assert (w.engine.find_container(stray.id) is None) is goes
+    if not goes:
+        w.engine.die(stray.id)
+        assert reconcile(w.s).left == ()
+        assert w.engine.find_container(stray.id) is None
+    assert (w.serving, w.running()) == ("v2", {"v1", "v2"})
+
+
+def test_a_standby_beyond_keep_warm_is_stopped_and_its_container_is_kept(w: World) -> None:
+    row = w.ledger.find_app(SHOP)
+    assert row is not None
+    w.ledger.set_wishes(replace(row, policy=replace(row.policy, keep_warm=0)))
+    assert [line.kind for line in reconcile(w.s).lines] == ["expired"]
+    assert w.containers() == {"v1": "stopped", "v2": "running"}
+    assert reconcile(w.s).lines == ()
+
+
+def test_one_that_runs_beside_is_kept_running_and_comes_back(w: World) -> None:
+    w.use(start, V3)
+    assert reconcile(w.s).lines == ()
+    w.engine.lose(container(w, "v3"))
+    assert reconcile(w.s).left == ()
+    assert w.running() == {"v1", "v2", "v3"}
+    instance = w.ledger.find_instance(SHOP, 3)
+    assert instance is not None
+    assert instance.beside
+
+
+def test_what_a_person_stopped_stays_stopped(w: World) -> None:
+    w.use(stop, V2)
+    w.use(stop, V1)
+    before = w.everything()
+    assert reconcile(w.s).lines == ()
+    assert w.everything() == before
+
+
+def test_a_stopped_one_that_was_removed_is_made_again_without_being_started(w: World) -> None:
+    w.use(stop, V1)
+    w.engine.lose(container(w, "v1"))
+    assert reconcile(w.s).left == ()
+    assert w.containers() == {"v1": "stopped", "v2": "running"}
+    assert w.rollback().target == "v1"
+
+
+def test_where_a_person_moved_the_traffic_the_ledger_follows_and_nothing_moves_back(w: World) -> None:
+    w.traffic.flip(SHOP, 1)
+    assert [line.kind for line in preview_reconcile(w.s).lines] == ["traffic"]
+    assert reconcile(w.s).left == ()
+    assert (w.serving, w.active) == ("v1", "v1")
+    assert reconcile(w.s).lines == ()
+
+
+def test_what_cannot_be_mended_is_told_with_its_reason_and_keeps_nothing_waiting(w: World) -> None:
+    for version in ("v1", "v2"):
+        w.engine.die(container(w, version))
+    w.engine.behaviours[w.release("v2").digest] = Behaviour(refused="no such program")
+    [left] = reconcile(w.s).left
+    assert left.app == "shop"
+    assert "no such program" in left.why
+    assert w.running() == {"v1"}
+    assert w.serving == "v2"
+
+
+def test_what_was_started_and_does_not_answer_is_not_called_mended(w: World) -> None:
+    w.engine.die(container(w, "v2"))
+    w.sick["v2"] = 503
+    [left] = reconcile(w.s).left
+    assert "503" in left.why
+    assert w.ledger.find_lease(SHOP) is None
+
+
+def test_with_the_engine_away_only_haproxy_is_mended_and_that_is_said(w: World) -> None:
+    w.traffic.die()
+    w.engine.away = "connection refused"
+    with pytest.raises(EngineUnavailable, match="Only HAProxy"):
+        reconcile(w.s)
+    assert w.serving == "v2"
+
+
+def test_one_app_may_be_mended_alone_and_an_unknown_one_is_not_found(w: World) -> None:
+    other = AppName("other")
+    w.add_file(other)
+    upgrade(other, V1, w.s)
+    for one in w.engine.containers():
+        w.engine.die(one.id)
+    assert {line.app for line in reconcile(w.s, app=other).lines} == {"other"}
+    assert w.running() == set()
+    for verb in (reconcile, preview_reconcile):
+        with pytest.raises(NotFound):
+            verb(w.s, app=AppName("nowhere"))
+
+
+def test_what_was_mended_is_written_down(w: World) -> None:
+    w.engine.lose(container(w, "v2"))
+    reconcile(w.s)
+    told = [event["text"] for event in w.ledger.events(SHOP) if event["kind"] == "reconciled"]
+    assert told == ["shop: the container of v2, which serves, is gone: somebody removed it: make it again from its image"]
+    assert w.active == V2
