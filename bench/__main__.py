@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import proxy, rollback, starts, switches
+from bench import overtaking, proxy, rollback, starts, switches
 from bench.table import Row, markdown
 from bench.world import World, world
 from deployctl import __version__
@@ -20,6 +20,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 PARTS: dict[str, tuple[str, Callable[[World, bool], list[Row]]]] = {
     "rollback": ("Rollback", lambda w, short: rollback.measure(
         w, rounds=50 if short else 1000, cli_rounds=5 if short else 30)),
+    "overtaking": ("Rollback while an upgrade hangs", lambda w, short: overtaking.measure(w, rounds=2 if short else 10)),
     "switches": ("Requests lost", lambda w, short: switches.measure(
         w, switches=40 if short else 1000, plain_rounds=1 if short else 5)),
     "starts": ("Start-up and upgrade", lambda w, short: starts.measure(

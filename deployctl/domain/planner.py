@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dataclasses import replace
+
 from deployctl.domain.facts import Facts
 from deployctl.domain.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.release import Probe, ProbeKind, Release
@@ -58,6 +60,12 @@ def retiring(facts: Facts, *, stop: Sequence[int], prune: Sequence[int]) -> list
         steps.append(Step(StepKind.STOP, n, f"stop {facts.version(n)}, its container is kept"))
     steps += [Step(StepKind.PRUNE, n, f"remove the container of {facts.version(n)} (release {n})") for n in prune]
     return steps
+
+
+def without_retiring(plan: Plan) -> Plan:
+    """Return the plan that leaves everything running that runs."""
+    later = {StepKind.DRAIN, StepKind.STOP, StepKind.PRUNE}
+    return replace(plan, steps=tuple(step for step in plan.steps if step.kind not in later))
 
 
 def plan_start(facts: Facts, target: Release) -> Plan:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from deployctl.domain.facts import Facts
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.plan import Kind
-from deployctl.domain.planner import plan_move
+from deployctl.domain.planner import plan_move, without_retiring
 from deployctl.domain.release import Release
 from deployctl.domain.serving import find_previous, why_nothing
 from deployctl.errors import ConfirmationNeeded, EngineUnavailable, NotFound, NothingToGoBackTo, OnHold
@@ -38,6 +38,8 @@ def rollback(app: AppName, s: Services, *, version: Version | None = None, wish:
         if not facts.is_warm(target.number) and not wish.confirmed:
             raise ConfirmationNeeded(_cold_question(facts, target), revision=facts.app.revision)
         plan = plan_move(facts, Kind.ROLLBACK, target)
+        if abort:  # what goes may hang in an engine that hangs: the next change retires it
+            plan = without_retiring(plan)
         return move(plan, facts, s, token=token, wish=wish, started=started)
 
 
