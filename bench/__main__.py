@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import overtaking, proxy, rollback, starts, switches
+from bench import overtaking, proxy, rollback, starts, switches, watcher
 from bench.table import Row, markdown
 from bench.world import World, world
 from deployctl import __version__
@@ -27,6 +27,8 @@ PARTS: dict[str, tuple[str, Callable[[World, bool], list[Row]]]] = {
         w, rounds=5 if short else 30, apps=3 if short else 47)),
     "proxy": ("The stable address", lambda w, short: proxy.measure(
         w, rounds=2 if short else 7, seconds=1 if short else 4)),
+    "watcher": ("The watcher", lambda w, short: watcher.measure(
+        w, apps=3 if short else 20, seconds=10 if short else 30, rounds=2 if short else 5)),
 }
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from deployctl.config_loader import app_names
+from deployctl.domain.remains import Remains
 from deployctl.domain.server import ServerSpec
 from deployctl.effects.docker_engine import DockerEngine
 from deployctl.effects.haproxy_switch import HaproxyTraffic
@@ -17,6 +19,9 @@ from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Reporter, Services
 from deployctl.settings import Settings
 
+if TYPE_CHECKING:
+    from deployctl.ledger.vault import Vault
+
 READ_TIMEOUT = 1.0  # seconds that a rollback waits for an engine that hangs
 
 
@@ -26,8 +31,18 @@ def services(settings: Settings, *, reporter: Reporter, actor: str) -> Services:
     Raises Invalid (server.toml), NotPermitted (state folder) or LedgerUnusable.
     """
     settings.ensure_state()
-    spec, clock = load_judged_server(settings), SystemClock()
-    ledger = SqliteLedger.open(settings.ledger, settings.home, now=clock.utc())
+    spec = load_judged_server(settings)  # its mistakes are told before a ledger is made
+    ledger = SqliteLedger.open(settings.ledger, settings.home, now=SystemClock().utc())
+    return _services(settings, spec, ledger, reporter=reporter, actor=actor)
+
+
+def services_over(ledger: SqliteLedger, settings: Settings, *, reporter: Reporter, actor: str) -> Services:
+    """Return the services of that home over a ledger that is open already: one that is being rebuilt."""
+    return _services(settings, load_judged_server(settings), ledger, reporter=reporter, actor=actor)
+
+
+def _services(settings: Settings, spec: ServerSpec, ledger: SqliteLedger, *, reporter: Reporter, actor: str) -> Services:
+    clock = SystemClock()
     engine = DockerEngine(str(settings.home), spec, os.environ, read_timeout=READ_TIMEOUT)
     bridged = reaches_bridges(spec, engine.address)
     return Services(
@@ -36,6 +51,21 @@ def services(settings: Settings, *, reporter: Reporter, actor: str) -> Services:
         prober=SocketProber(), guard=LinuxGuard(), ledger=ledger, clock=clock, report=reporter, actor=actor,
         bridged=bridged, app_file=lambda app: load_judged_app(settings, app, spec), app_files=lambda: app_names(settings),
     )
+
+
+def vault(settings: Settings) -> Vault:
+    """Return the home's ledger as a file, sound or not."""
+    from deployctl.ledger.vault import Vault
+
+    settings.ensure_state()
+    return Vault(settings.ledger, settings.home, now=SystemClock().utc())
+
+
+def remains(settings: Settings) -> Remains:
+    """Return what HAProxy's files still tell when the ledger is lost."""
+    from deployctl.effects.haproxy_remains import read_remains
+
+    return read_remains(settings.haproxy_dir)
 
 
 def keep_copy(settings: Settings) -> None:

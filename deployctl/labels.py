@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from pathlib import Path
 
+from deployctl.bundle_label import bundle_labels
 from deployctl.domain.names import AppName
 from deployctl.domain.release import Release
 from deployctl.ports import Services
@@ -46,6 +47,7 @@ def container_labels(s: Services, release: Release, *, operation: int) -> dict[s
         "deployctl.release": str(release.number),
         "deployctl.operation": str(operation),
         "deployctl.seal": seal(s.ledger.secret, s.home, release.app, release.number),
+        **bundle_labels(s.ledger.secret, release.app, release.bundle),
     }
 
 

@@ -101,6 +101,9 @@ class ContainerFacts:
     health_output: str = ""
     limits: Resources | None = None  # None where the engine cannot enforce one of them
     always: bool | None = None  # restarted by the engine after a crash and a reboot
+    env: Mapping[str, str] = field(default_factory=dict)  # the image's own, too
+    published: int | None = None  # port on the host
+    asked: Mapping[str, str] = field(default_factory=dict)  # network name → address that it was made with
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +164,7 @@ class Engine(Protocol):
         """Return one container by full id or by exact name, with every field filled."""
     def containers(self) -> list[ContainerFacts]:
         """Return all that carry this home's label, stopped ones too; only cheap fields are filled
-        (not exit_code, oom_killed, error, pid, restarts, started_at, limits, always)."""
+        (not exit_code, oom_killed, error, pid, restarts, started_at, limits, always, env, published, asked)."""
     def events(self, *, since: int | None, quiet: float) -> Iterator[EngineEvent]:
         """Yield what happens to containers of this home: all after `since`, an event's `at`; None is from now on.
         Ends when nothing has happened for `quiet` seconds."""

@@ -75,7 +75,7 @@ _ENTRIES = (
     Entry("reconcile", "commands_watch", "Manage", "Bring world and ledger together again; traffic stays where it is.",
           "[APP]", ("reconcile --dry-run", "reconcile shop"), ("status", "doctor")),
     Entry("serve", "commands_watch", "Manage", "Watch this home: mend what drifts, finish what was interrupted.",
-          examples=("serve", "--home /srv/apps serve"), see=("install", "reconcile")),
+          examples=("serve", "serve --home /srv/apps"), see=("install", "reconcile")),
     Entry("install", "commands_watch", "Manage", "Write the systemd unit that runs `deployctl serve` at boot.",
           examples=("install", "install --user", "install --print"), see=("serve",)),
     Entry("app", "commands_app", "Manage", "List the apps of this home, or remove one.", "COMMAND",
@@ -84,6 +84,17 @@ _ENTRIES = (
           examples=("app list", "app list -o tsv"), see=("status",)),
     Entry("app remove", "commands_app", "", "Take an app out of traffic and remove all that deployctl made for it.",
           "APP", ("app remove shop", "app remove shop --yes"), ("status",)),
+    Entry("ledger", "commands_ledger", "Manage", "Check, copy and bring back what deployctl remembers.", "COMMAND",
+          ("ledger verify", "ledger backup /backup/deployctl.db"), ("doctor",)),
+    Entry("ledger verify", "commands_ledger", "", "Check that the history is as it was written; name each row that broke.",
+          examples=("ledger verify", "ledger verify -o json"), see=("ledger backup",)),
+    Entry("ledger backup", "commands_ledger", "", "Copy the ledger to FILE while it is in use, and check the copy.",
+          "FILE", ("ledger backup /backup/deployctl.db", "ledger backup before-the-move.db"), ("ledger restore",)),
+    Entry("ledger restore", "commands_ledger", "", "Put a copy back; the file in its place is kept beside.",
+          "FILE", ("ledger restore /backup/deployctl.db", "ledger restore other.db --force"),
+          ("ledger verify", "ledger rebuild")),
+    Entry("ledger rebuild", "commands_ledger", "", "Make a lost ledger anew from copies, labels and HAProxy's maps.",
+          examples=("ledger rebuild", "ledger rebuild --force"), see=("status", "ledger verify")),
 )  # fmt: skip
 
 CATALOGUE = {entry.name: entry for entry in _ENTRIES}

@@ -24,22 +24,25 @@ if TYPE_CHECKING:
 @verb("serve")
 @click.pass_obj
 def serve_command(session: Session) -> int:
+    """Watch until a signal comes, which is a good end."""
     from dataclasses import replace
 
     from deployctl.cli.changing import answer
+    from deployctl.cli.progress import Lines
+    from deployctl.cli.progress_watch import Journal
     from deployctl.watch.serve import serve
 
-    settings, progress = session.settings, session.progress()
+    settings = session.settings
+    lines = Lines(session.err, session.look(session.err))
+    journal = Journal(lines, quiet=session.quiet, stamped="JOURNAL_STREAM" not in session.environ)
 
     def connect() -> Services:
-        s = session.connect(settings, progress)
-        session.note(f"serve: watching {len(s.ledger.apps())} apps of {settings.home} (pid {os.getpid()})")
+        s = session.connect(settings, journal)
+        apps = len(s.ledger.apps())
+        session.note(f"serve: watching {apps} app{'s' * (apps != 1)} of {settings.home} (pid {os.getpid()})")
         return replace(s, actor=f"{s.actor.partition(' (')[0]} (watcher)")
 
-    try:
-        serve(settings, connect)
-    finally:
-        progress.close()
+    serve(settings, connect)
     answer(session, Done("Serve", "", "the watcher has ended; HAProxy and the apps go on", changed=False))
     return session.stopped_watching()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from deployctl.cli.look import Look
+from deployctl.cli.render_ready import ready_table, ready_words
 from deployctl.cli.render_status import short_digest
 from deployctl.cli.tables import NONE, Column, Table, lay_out
 from deployctl.cli.times import span, took, when
@@ -19,7 +20,10 @@ def history_text(view: HistoryView, look: Look) -> list[str]:
     """Return one line for each change of traffic and each attempt that failed, the last one first."""
     if not (view.lines or view.attempts):
         return [f"Nothing was deployed yet. First version: deployctl upgrade {view.app} VERSION"]
-    return lay_out(history_table(view, look), look)
+    lines = lay_out(history_table(view, look), look)
+    if view.readiness and not look.quiet:
+        lines += ["", *lay_out(ready_table(view.readiness), look)]
+    return lines
 
 
 def history_table(view: HistoryView, look: Look) -> Table:
@@ -76,6 +80,7 @@ def _facts(view: ReleaseView, look: Look) -> list[tuple[str, str | None]]:
         ("on hold", f"since {when(hold.at, look)} by {hold.actor}: {_first_line(hold.reason)}" if hold else None),
         ("failure", release.failure),
         ("runs", _running(view, look)),
+        ("back", ready_words(view.readiness) if view.readiness else None),
         ("command", " ".join((*(bundle.entrypoint or ()), *(bundle.command or ()))) or None),
         ("user", bundle.user),
         ("port", f"{bundle.port} inside"),

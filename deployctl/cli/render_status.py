@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from deployctl.cli.look import Look
+from deployctl.cli.render_ready import ready_cell, ready_line, ready_words
 from deployctl.cli.tables import NONE, Column, Table, lay_out
 from deployctl.cli.times import ago, took
+from deployctl.domain.readiness import Readiness
 from deployctl.usecases.results import AppView, InstanceView, StatusView
 
 
@@ -29,8 +31,15 @@ def _notes(app: AppView, look: Look) -> list[str]:
     if drift and not look.quiet:
         lines.append(f"  Mend: deployctl reconcile {app.app}")
     if app.state in {"degraded", "down"} and app.back and not look.quiet:
-        lines.append(f"  Back to {app.back}{'' if app.back_warm else ' (it must boot)'}: deployctl rollback {app.app}")
+        lines.append(f"  Back to {app.back}{_meaning(app)}: deployctl rollback {app.app}")
     return lines
+
+
+def _meaning(app: AppView) -> str:
+    """Return in brackets what the way back means, when it is not the usual one."""
+    if app.back_warm:
+        return ""
+    return f" ({ready_words(app.way_back)})" if app.way_back else " (it must boot)"
 
 
 def _way_back(app: AppView, look: Look) -> list[str]:
@@ -38,9 +47,20 @@ def _way_back(app: AppView, look: Look) -> list[str]:
         return []
     if app.back and app.back_warm:
         return ["", f"Roll back to {app.back} (under a second): deployctl rollback {app.app}"]
+    if app.back and app.way_back:
+        return ["", *_slow_way_back(app.back, app.way_back, app, look)]
     if app.standby and app.standby.warm and app.standby.held:
         return ["", f"{app.standby.version} is warm and on hold. The last change is taken back by: deployctl undo {app.app}"]
     return []
+
+
+def _slow_way_back(back: str, ready: Readiness, app: AppView, look: Look) -> list[str]:
+    """Return what `rollback` would meet; when it could not work, which other version could be gone back to."""
+    if ready.ready:
+        return [f"Roll back to {back} ({ready_words(ready)}): deployctl rollback {app.app}"]
+    lines = [f"{look.warn} Rollback would go to {back}, but {ready.why}"]
+    others = [one.readiness for one in app.instances if one.readiness and one.readiness.ready]
+    return lines + [f"  {ready_line(other, app.app, look)}" for other in others[:1]]
 
 
 # -- all apps --------------------------------------------------------------------------------------------------
@@ -122,7 +142,7 @@ def _deploying(app: AppView, look: Look) -> str:
 def instances_table(app: AppView, look: Look) -> Table:
     columns = (
         Column("COLOUR"), Column("VERSION"), Column("ROLE"), Column("TRAFFIC", right=True), Column("HEALTH"),
-        Column("ADDRESS"), Column("SINCE"), Column("5XX", right=True), Column("REQUESTS", right=True),
+        Column("ADDRESS"), Column("BACK"), Column("SINCE"), Column("5XX", right=True), Column("REQUESTS", right=True),
         Column("OPEN", right=True), Column("MEAN", right=True, wide=True), Column("RELEASE", right=True, wide=True),
         Column("INSIDE", wide=True), Column("DIGEST", wide=True), Column("CONTAINER", wide=True),
         Column("SAID", wide=True, elastic=True),
@@ -139,6 +159,7 @@ def _instance_row(one: InstanceView, look: Look) -> tuple[str, ...]:
         f"{one.weight} %",
         _health(one, look),
         f"127.0.0.1:{one.port}",
+        ready_cell(one.readiness),
         ago(one.since, look) if one.since else NONE,
         failing(one),
         str(one.requests),

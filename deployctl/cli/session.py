@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from deployctl.cli.tables import Table
     from deployctl.ports import Reporter, Services
     from deployctl.settings import Settings
+    from deployctl.usecases.ledger_rebuild import Build
 
 Connect = Callable[["Settings", "Reporter"], "Services"]
 
@@ -31,11 +32,20 @@ def connect_services(settings: Settings, reporter: Reporter) -> Services:
     return services(settings, reporter=reporter, actor=who("cli"))
 
 
+def connect_over(settings: Settings, reporter: Reporter) -> Build:
+    """Return what builds the real services of that home over a ledger that is open already."""
+    from deployctl.actor import who
+    from deployctl.bootstrap import services_over
+
+    return lambda ledger: services_over(ledger, settings, reporter=reporter, actor=who("cli"))
+
+
 @dataclass(slots=True)
 class Session:
     """Global flags are set on it while click parses; everything that is written goes through it."""
 
     connect: Connect = connect_services
+    connect_over: Callable[[Settings, Reporter], Build] = connect_over
     out: TextIO = field(default_factory=lambda: sys.stdout)
     err: TextIO = field(default_factory=lambda: sys.stderr)
     stdin: TextIO = field(default_factory=lambda: sys.stdin)
@@ -85,7 +95,7 @@ class Session:
         try:
             keep_copy(self.settings)
         except DeployctlError as error:
-            self.note(f"warning: {error.message}", "         The traffic was moved and the ledger knows; only its copy is missing.")
+            self.note(f"warning: {error.message}", "The traffic was moved and the ledger knows it; only its copy is missing.")
         except KeyboardInterrupt:  # all that was asked for is done
             return
 

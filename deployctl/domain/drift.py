@@ -100,7 +100,6 @@ class Sight:
 
     facts: Facts
     seen: tuple[Seen, ...] | None = None  # containers with the app's label
-    known: frozenset[int] = frozenset()  # every release of the ledger
     proxy: bool = False  # HAProxy could be asked who serves
     network: bool | None = None
     guarded: bool | None = None
@@ -239,18 +238,20 @@ def _strays(sight: Sight) -> Iterator[Drift]:
     mine = {found.id for n in sight.facts.instances if (found := sight.find(n))}
     for seen in sight.seen or ():
         if seen.id not in mine:
-            yield stray(app, seen, serves=seen.release == serving, known=seen.release in sight.known)
+            yield stray(app, seen, serves=seen.release == serving, doubled=sight.find(seen.release or 0) is not None)
 
 
-def stray(app: AppName, seen: Seen, *, serves: bool, known: bool) -> Drift:
-    """Return what a container is that the ledger knows nothing of. It goes when it is surely ours, serves nobody,
-    and is stopped or stands beside the one that its release has."""
+def stray(app: AppName, seen: Seen, *, serves: bool, doubled: bool) -> Drift:
+    """Return what a container is that the ledger knows nothing of. It goes when it is surely ours, serves nobody, and
+    never ran or stands beside the one that its release has. Any other may be from after a copy of the ledger that was
+    put back: then it is the ledger that lacks something."""
     if not seen.sealed:
         said = f"{app}: the container {seen.name} bears our labels without our seal: it is not ours"
         return Drift(Kind.STRANGER, said, app=app, container=seen.id)
-    kept = serves or (seen.up and not known)
+    kept = serves or not (doubled or seen.status == "created")
     what = "serves" if serves else "runs" if seen.up else "is left over"
-    said = f"{app}: the container {seen.name} {what}, and the ledger knows nothing of it"
+    hint = " (deployctl ledger rebuild --force takes it in)" if kept else ""
+    said = f"{app}: the container {seen.name} {what}, and the ledger knows nothing of it{hint}"
     return Drift(Kind.UNKNOWN, said, None if kept else Mend.REMOVE, app, seen.release, seen.id)
 
 

@@ -16,6 +16,7 @@ _NEVER = "0001-01-01T00:00:00Z"
 
 
 def container_facts(inspected: Mapping[str, Any]) -> ContainerFacts:
+    """Return every field of one container."""
     state, config = inspected["State"], inspected["Config"]
     health = state.get("Health") or {}
     return ContainerFacts(
@@ -36,7 +37,21 @@ def container_facts(inspected: Mapping[str, Any]) -> ContainerFacts:
         health_output=((health.get("Log") or [{}])[-1].get("Output") or ""),
         limits=_limits(inspected.get("HostConfig") or {}),
         always=_always(inspected.get("HostConfig") or {}),
+        env=dict(_pair(entry) for entry in config.get("Env") or ()),
+        published=_published(inspected.get("HostConfig") or {}),
+        asked=_asked(inspected),
     )
+
+
+def _published(host: Mapping[str, Any]) -> int | None:
+    ports = [bound["HostPort"] for entry in (host.get("PortBindings") or {}).values() for bound in entry or ()]
+    return int(ports[0]) if len(ports) == 1 and ports[0].isdecimal() else None
+
+
+def _asked(inspected: Mapping[str, Any]) -> dict[str, str]:
+    networks = (inspected.get("NetworkSettings") or {}).get("Networks") or {}
+    told = ((name, ((facts or {}).get("IPAMConfig") or {}).get("IPv4Address")) for name, facts in networks.items())
+    return {name: address for name, address in told if address}
 
 
 def _limits(host: Mapping[str, Any]) -> Resources | None:

@@ -10,7 +10,6 @@ import shlex
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from deployctl.domain.emergency import FlipNote, Flippable, Flipped, find_flippable, version_of
 from deployctl.domain.names import AppName, Version
@@ -72,14 +71,13 @@ class HaproxyEmergency:
 
     # -- before -----------------------------------------------------------------------------------------------------
     def _lock(self, stack: ExitStack, forced: str) -> None:
-        """Take the home's proxy lock; whoever has it and is frozen is told, and with force passed over."""
+        """Take the home's proxy lock, which a frozen holder loses; one that lives is told, and with force passed over."""
         try:
             stack.enter_context(proxy_lock(self.home, self.clock, patience=PATIENCE))
         except ProxyUnavailable as e:
-            who = f"{e.message}{_frozen(self.home.folder / 'lock')}"
             if not self.force:
-                raise ProxyUnavailable(f"{who}. Nothing was done.", remedy=[forced, *e.remedy]) from e
-            self.warnings.append(f"{who}; this was done without the lock")
+                raise ProxyUnavailable(f"{e.message}. Nothing was done.", remedy=[forced, *e.remedy]) from e
+            self.warnings.append(f"{e.message}; this was done without the lock")
 
     def _running(self) -> bool:
         """Tell whether HAProxy answers."""
@@ -188,13 +186,3 @@ class HaproxyEmergency:
             "Nobody is served until it runs", remedy=[*getattr(cause, "remedy", ()), command])
         error.details = [*getattr(cause, "details", ()), *self.warnings]
         return error
-
-
-def _frozen(lock: Path) -> str:
-    """Return that the lock's holder is stopped, when it is; else nothing."""
-    try:
-        pid = lock.read_text(encoding="ascii", errors="replace").strip()
-        state = Path("/proc", pid, "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return ""
-    return f" and is frozen (kill -CONT {pid} lets it go on)" if pid.isdecimal() and state in {"T", "t"} else ""

@@ -27,6 +27,7 @@ class AppRows:
 
     def add_app(self, app: App, *, at: str) -> App:
         """Insert it; its revision goes on where an earlier app of that name stopped."""
+        self.db.require_room()
         with self.db.transaction():
             last = self.db.one("select max(revision) from changes where app = ?", [app.name])
             self.db.insert("apps", {
@@ -65,7 +66,11 @@ class AppRows:
         return _release(row) if row else None
 
     def ensure_release(self, app: AppName, version: Version, bundle: Bundle, *, at: str) -> Release:
-        """Return the release of that version and bundle, a new one with the next number when there is none."""
+        """Return the release of that version and bundle, a new one with the next number when there is none.
+
+        Raises DeployctlError when the disk is full: nothing may be begun then.
+        """
+        self.db.require_room()
         with self.db.transaction():
             row = self.db.one(
                 "select * from releases where app = ? and version = ? and bundle_hash = ?",

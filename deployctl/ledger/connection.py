@@ -115,12 +115,21 @@ class Connection:
         finally:
             self.raw.execute("rollback")
 
+    def require_room(self) -> None:
+        """Raise the refusal of what would make a full disk fuller."""
+        if self.on_reserve:
+            raise no_space(self.path)
+
     def insist(self, write: Callable[[], T]) -> T:
-        """Write it; on a full disk once more, with the room of the reserve."""
+        """Write it, on a full disk with the room of the reserve. Inside a transaction there is one try only: SQLite
+        ends that at a failure, so the room is made before."""
+        nested = self.raw.in_transaction
+        if disk_is_full(self.path.parent):
+            free_reserve(self.path)
         try:
             return write()
         except DeployctlError as e:
-            if e.code != FULL or not free_reserve(self.path):
+            if nested or e.code != FULL or not free_reserve(self.path):
                 raise
         return write()
 

@@ -21,7 +21,7 @@ from deployctl.errors import DeployctlError, LedgerUnusable
 KEPT = 10  # of each reason
 PART = ".part"  # what a killed writer leaves behind ends so
 _NAME = re.compile(r"ledger-(\d{6,})-([0-9TZ]+)-(promotion|migration)\.db")
-_FRESH = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+FRESH = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Reason(StrEnum):
@@ -63,7 +63,7 @@ def keep_copy(source: sqlite3.Connection, ledger: Path, reason: Reason, *, at: s
 
 def keep_copy_of(ledger: Path, *, at: str) -> Path:
     """Write the copy that follows a promotion, over a connection of its own: for a process that has answered."""
-    with closing(sqlite3.connect(f"{ledger.as_uri()}?mode=rw", uri=True)) as source:
+    with file_errors(ledger), closing(sqlite3.connect(f"{ledger.as_uri()}?mode=rw", uri=True)) as source:
         return keep_copy(source, ledger, Reason.PROMOTION, at=at)
 
 
@@ -75,18 +75,14 @@ def stamp(at: str) -> str:
 def write_copy(source: sqlite3.Connection, target: Path) -> None:
     """Write the whole ledger there, replacing what has that name. A failure leaves that as it was."""
     part = target.with_name(f".{target.name}.{os.getpid()}{PART}")
-    try:
-        with file_errors(target):
-            os.close(os.open(part, _FRESH, 0o600))
-            try:
-                _fill(source, part)
-                part.replace(target)
-            finally:
-                part.unlink(missing_ok=True)
-            _flush(target.parent)
-    except sqlite3.Error as e:
-        raise DeployctlError(f"no copy of the ledger could be written to {target}: {e}",
-                             remedy=[f"df -h {target.parent}"]) from e
+    with file_errors(target):
+        os.close(os.open(part, FRESH, 0o600))
+        try:
+            _fill(source, part)
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+        flush(target.parent)
 
 
 def _fill(source: sqlite3.Connection, part: Path) -> None:
@@ -98,10 +94,10 @@ def _fill(source: sqlite3.Connection, part: Path) -> None:
         if found[0] != "ok":
             raise LedgerUnusable(f"the copy is damaged, so the ledger may be ({found[0]})",
                                  remedy=["deployctl ledger verify"])
-    _flush(part)
+    flush(part)
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(handle)
@@ -124,9 +120,11 @@ def _one_at_a_time(ledger: Path) -> Iterator[Path]:
 
 @contextmanager
 def file_errors(path: Path) -> Iterator[None]:
-    """Translate what the system says of files and folders."""
+    """Translate what the system and SQLite say while files are copied."""
     try:
         yield
+    except sqlite3.Error as e:
+        raise DeployctlError(f"the ledger could not be copied to {path}: {e}", remedy=[f"df -h {path.parent}"]) from e
     except OSError as e:
         raise DeployctlError(f"cannot use {e.filename or path}: {e.strerror or e}",
                              remedy=[f"df -h {path.parent}", f"ls -ld {path.parent}"]) from e

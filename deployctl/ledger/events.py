@@ -38,6 +38,16 @@ class EventRows:
     def count_events(self) -> int:
         return int(self.db.execute("select count(*) from events")[0][0])
 
+    def head(self) -> str:
+        """Return the hash of the last event; who notes it elsewhere can tell later that nothing before was changed."""
+        last = self.db.one("select hash from events order by id desc limit 1")
+        return str(last["hash"]) if last else START
+
+    def damages(self) -> list[str]:
+        """Return what SQLite finds wrong with the file, every page and index of it."""
+        found = [row[0] for row in self.db.execute("pragma integrity_check(20)")]
+        return [] if found == ["ok"] else [f"SQLite: {text}" for text in found]
+
     def find_faults(self) -> list[str]:
         """Return one sentence for each row of the history that is not as it was written."""
         with self.db.snapshot():  # a promotion between the two reads would look like a fault

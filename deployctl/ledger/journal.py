@@ -15,7 +15,7 @@ from deployctl.domain.release import Change, Colour
 from deployctl.domain.serving import chain_after
 from deployctl.errors import LeaseHeld
 from deployctl.ledger.apps import app_of
-from deployctl.ledger.connection import Connection, no_space
+from deployctl.ledger.connection import Connection
 from deployctl.ledger.events import EventRows
 
 FILLS_THE_DISK = frozenset({Kind.UPGRADE, Kind.START})
@@ -31,8 +31,8 @@ class JournalRows(EventRows):
     def open_deployment(self, plan: Plan, *, actor: str, note: str, at: str, token: int) -> Deployment:
         """Write the intent. Raises LeaseHeld when the app has an open one: the index decides. On a full disk only
         what needs no room is begun: going back, stopping and removing."""
-        if self.db.on_reserve and plan.kind in FILLS_THE_DISK:
-            raise no_space(self.db.path)
+        if plan.kind in FILLS_THE_DISK:
+            self.db.require_room()
         values = [plan.app, plan.kind, plan.source, plan.target, Phase.PLANNED, json.dumps(asdict(plan)), actor, note,
                   at, token]
         try:
@@ -114,6 +114,20 @@ class JournalRows(EventRows):
         done = self.db.insist(lambda: self._promote(change, deployment, token))
         self.promoted = True
         return done
+
+    def take_over(self, change: Change, *, chain: Sequence[int]) -> Change:
+        """Write down who serves as it was found: `change` has no revision yet. Without a history the releases to go
+        back to are those of `chain`."""
+        row = self.db.execute("select * from apps where name = ?", [change.app])[0]
+        history = self._shaping(change)
+        change = replace(change, revision=1 + max(row["revision"], change.revision),
+                         chain=chain_after(change, history) if history else tuple(chain))
+        self.db.execute("update apps set revision = ?, active = ? where name = ?",
+                        [change.revision, change.target, change.app])
+        if not history or row["active"] != change.target:
+            self._give_colour(change, history)
+            self._insert_change(change, None)
+        return change
 
     def _promote(self, change: Change, deployment: int | None, token: int) -> Change:
         with self.db.transaction(durable=True):

@@ -22,7 +22,7 @@ def open_ledger(path: Path, home: Path, *, now: str) -> Connection:
     """
     full = ensure_reserve(path)
     if not path.exists():
-        if _had_one(path) and not path.exists():  # its traces come after the file: both may have come just now
+        if had_one(path) and not path.exists():  # its traces come after the file: both may have come just now
             raise gone(path)
         _create(path, home, now=now)
     if path.is_symlink() or path.stat().st_size == 0:
@@ -38,7 +38,7 @@ def open_ledger(path: Path, home: Path, *, now: str) -> Connection:
     return connection
 
 
-def _had_one(path: Path) -> bool:
+def had_one(path: Path) -> bool:
     """Tell whether a ledger was here: by its marker, its copies, or by apps in HAProxy's files."""
     route_map = path.with_name("haproxy") / "route.map"
     traces = (path.with_name("ledger.id"), path.with_name("backups"))
@@ -47,6 +47,15 @@ def _had_one(path: Path) -> bool:
 
 def check(connection: Connection, home: Path, *, now: str) -> None:
     """Raise LedgerUnusable unless it is this home's sound ledger; bring an earlier schema up to date, after a copy."""
+    version, theirs, _ = require_sound(connection)
+    if theirs != str(home):
+        raise unusable(connection.path, f"it belongs to the home {theirs}, not to {home}")
+    if version < SCHEMA_VERSION:
+        _bring_up(connection, now=now)
+
+
+def require_sound(connection: Connection) -> tuple[int, str, str]:
+    """Return its schema, its home and its host. Raises LedgerUnusable when it is damaged, newer or no ledger at all."""
     path = connection.path
     found = connection.one("pragma quick_check(1)")
     if found is None or found[0] != "ok":
@@ -57,13 +66,10 @@ def check(connection: Connection, home: Path, *, now: str) -> None:
     if version > SCHEMA_VERSION:
         raise unusable(path, f"it was written by a newer deployctl (schema {version}, this one knows {SCHEMA_VERSION})",
                        remedy=["install that newer deployctl again", "deployctl version"])
-    me = connection.one("select product, home from identity where id = 1")
+    me = connection.one("select product, home, host from identity where id = 1")
     if me is None or me["product"] != "deployctl":
         raise unusable(path, "it has no identity row of deployctl")
-    if me["home"] != str(home):
-        raise unusable(path, f"it belongs to the home {me['home']}, not to {home}")
-    if version < SCHEMA_VERSION:
-        _bring_up(connection, now=now)
+    return version, me["home"], me["host"]
 
 
 def _bring_up(connection: Connection, *, now: str) -> None:

@@ -126,7 +126,7 @@ class FakeEngine:
         self._require_here()
         ours = (c.facts for c in self._containers.values() if c.facts.labels.get(HOME) == self.home)
         return [replace(f, exit_code=None, oom_killed=False, error="", pid=0, restarts=0, started_at="", limits=None,
-                        always=None) for f in ours]
+                        always=None, env={}, published=None, asked={}) for f in ours]
 
     def events(self, *, since: int | None, quiet: float) -> Iterator[EngineEvent]:
         self._require_here()
@@ -192,8 +192,11 @@ class FakeEngine:
     def _create(self, spec: ContainerSpec) -> _Container:
         labels = {**spec.labels, "deployctl.managed": "1", HOME: self.home}
         digest = spec.bundle.digest
+        image = self.images.find(digest)
         facts = ContainerFacts(self._new_id(), spec.name, digest, running=False, status="created", labels=labels,
-                               limits=spec.bundle.resources, always=False)
+                               limits=spec.bundle.resources, always=False,
+                               env={**dict(image.env if image else ()), **dict(spec.bundle.env)},
+                               published=spec.publish, asked={spec.network: spec.address})
         self._containers[facts.id] = _Container(facts, spec)
         self.told.tell("create", facts)
         return self._containers[facts.id]

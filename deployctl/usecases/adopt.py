@@ -59,7 +59,16 @@ def _adopt(row: App, serving: int, notes: Sequence[FlipNote], s: Services, token
     if not instance.routed:
         s.ledger.set_instance(app, serving, routed=True)
     change = s.ledger.promote(_change(row, serving, note, s), deployment=None, token=token)
+    _sync(s)
     return _tell(row, release, change, s)
+
+
+def _sync(s: Services) -> None:
+    """Let HAProxy's files say what HAProxy says. The ledger is right whatever becomes of this."""
+    try:
+        s.traffic.sync()
+    except DeployctlError as e:
+        s.report.warn(f"HAProxy's files were not brought up to date: {e.message}")
 
 
 def _is_ours(app: AppName, serving: int, s: Services) -> bool:

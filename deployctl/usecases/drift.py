@@ -44,7 +44,7 @@ class Look:
 def look_at_home(s: Services, *, closely: Collection[AppName] | None = None, tags: bool = True) -> Look:
     """Return what contradicts the ledger; `closely` are the apps whose containers are asked one by one, None is all.
 
-    Apps that somebody changes right now are left out: what is half-way is no drift.
+    Apps that somebody changes right now are left out: what is half-way is no drift. A home without apps needs no HAProxy.
     """
     apps = s.ledger.apps()
     outside = look_outside(s, tags=tags)
@@ -52,7 +52,7 @@ def look_at_home(s: Services, *, closely: Collection[AppName] | None = None, tag
     drifts = {app.name: [*_interrupted(app, s),
                          *find_drift(sight_of(app, s, outside, closely=closely is None or app.name in closely))]
               for app in idle}
-    return Look(drifts, [*_proxy(s), *_of_no_app({app.name for app in apps}, outside, s)], outside)
+    return Look(drifts, [*(_proxy(s) if apps else ()), *_of_no_app({app.name for app in apps}, outside, s)], outside)
 
 
 def look_outside(s: Services, *, tags: bool = True) -> Outside:
@@ -90,7 +90,7 @@ def _of_no_app(known: Collection[AppName], outside: Outside, s: Services) -> lis
             served = None if outside.routes is None else outside.routes.get(app)
             one_seen = seen_of(one, s, secret)
             serves = outside.routes is None or (served is not None and served == one_seen.release)
-            found.append(stray(app or AppName("no app"), one_seen, serves=serves, known=False))
+            found.append(stray(app or AppName("no app"), one_seen, serves=serves, doubled=False))
     return found
 
 
@@ -112,15 +112,15 @@ def sight_of(app: App, s: Services, outside: Outside, *, closely: bool) -> Sight
     mine = [c for c in outside.containers or () if c.labels.get("deployctl.app") == app.name]
     if closely:
         mine = [s.engine.find_container(c.id) or c for c in mine]
-    needed = {keep_tag(s.home, app.name, number) for number in instances}
-    prefix = keep_tag(s.home, app.name, 0).partition(":")[0] + ":"
+    used = {int(n) for c in mine if (n := c.labels.get("deployctl.release", "")).isdecimal()} | instances.keys()
+    idle = {keep_tag(s.home, app.name, number) for number in releases.keys() - used}
     return Sight(
         facts, seen=None if outside.containers is None else tuple(map(partial(seen_of, s=s, secret=s.ledger.secret), mine)),
-        known=frozenset(releases), proxy=outside.routes is not None,
+        proxy=outside.routes is not None,
         network=None if outside.networks is None else app.network in outside.networks,
         guarded=s.guard.guarded(app.subnet) if s.bridged else None,
         bridge=s.guard.bridge_up(app.bridge) if s.bridged else None,
-        tags=tuple(tag for tag in outside.tags if tag.startswith(prefix) and tag not in needed),
+        tags=tuple(tag for tag in outside.tags if tag in idle),  # of a release that is not known: left alone
     )
 
 
@@ -157,7 +157,7 @@ def listed_drift(app: App, instances: Sequence[Instance], releases: Mapping[tupl
     facts = replace(facts_of(app, mine, known, outside), changes=tuple(changes))
     secret = s.ledger.secret
     seen = tuple(seen_of(c, s, secret) for c in outside.containers if c.labels.get("deployctl.app") == app.name)
-    return _sentences(find_drift(Sight(facts, seen, frozenset(known), proxy=outside.routes is not None)))
+    return _sentences(find_drift(Sight(facts, seen, proxy=outside.routes is not None)))
 
 
 def closer_drift(app: App, s: Services) -> tuple[str, ...]:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from deployctl.domain.deployment import Phase
 from deployctl.domain.names import AppName
+from deployctl.domain.readiness import Readiness
 from deployctl.ports import Services
 from deployctl.usecases.observe import require_app
+from deployctl.usecases.readiness import find_readiness
 from deployctl.usecases.results import HistoryLine, HistoryView
+
+MOST = 20  # releases that are looked at, the newest of those that served
 
 
 def history(app: AppName, s: Services, *, limit: int = 50) -> HistoryView:
@@ -18,7 +24,15 @@ def history(app: AppName, s: Services, *, limit: int = 50) -> HistoryView:
         HistoryLine(c, _name(c.source, versions), _name(c.target, versions)) for c in s.ledger.changes(app, limit=limit)
     )
     attempts = tuple(d for d in s.ledger.deployments(app, limit=limit) if d.phase is not Phase.SUCCEEDED)
-    return HistoryView(app, lines, attempts, versions)
+    return HistoryView(app, lines, attempts, versions, _readiness(app, lines, s))
+
+
+def _readiness(app: AppName, lines: Sequence[HistoryLine], s: Services) -> tuple[Readiness, ...]:
+    """Return whether what these lines tell of can be rolled back to; of an app that was removed nothing can."""
+    if s.ledger.find_app(app) is None:
+        return ()
+    told = {number for line in lines for number in (line.change.source, line.change.target) if number is not None}
+    return tuple(find_readiness(app, s, among=sorted(told)[-MOST:]))
 
 
 def _name(number: int | None, versions: dict[int, str]) -> str | None:

@@ -45,6 +45,7 @@ def unit_text(home: Path, wish: InstallWish, environ: Mapping[str, str]) -> str:
 Description=deployctl: keeps the apps of {_plain(str(home))} as the ledger says
 After=network-online.target docker.service
 Wants=network-online.target
+StartLimitIntervalSec=0
 
 [Service]
 Type=exec

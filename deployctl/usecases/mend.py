@@ -37,12 +37,27 @@ def let_restart(drift: Drift, sight: Sight, s: Services) -> None:
     s.engine.set_restart(_container(drift), always=True)
 
 
+def make_room(drift: Drift, sight: Sight, s: Services) -> None:
+    """Remove what is to be made again, once it is sure that it can be."""
+    bundle = sight.facts.releases[_number(drift)].bundle
+    if bundle.repo_digest is None and s.engine.find_image(bundle.digest) is None:
+        raise NotFound(f"its image {bundle.digest[7:19]} is no longer on this server: it stays as it is",
+                       remedy=[f"build or load {bundle.image} again"])
+    remove(drift, sight, s)
+
+
 def remove(drift: Drift, sight: Sight, s: Services) -> None:
     s.engine.ensure_removed(_container(drift))
 
 
 def untag(drift: Drift, sight: Sight, s: Services) -> None:
     s.engine.release_image(_container(drift))
+
+
+def ensure_guards(s: Services) -> None:
+    """Put every app's guard route in place, before HAProxy may send anything to one of its addresses."""
+    for app in s.ledger.apps() if s.bridged else ():
+        s.guard.ensure(app.subnet)
 
 
 ACTS: Mapping[Mend, Act] = {  # in the order of doing them
@@ -52,7 +67,7 @@ ACTS: Mapping[Mend, Act] = {  # in the order of doing them
     Mend.RENAME: rename,
     Mend.LIMIT: give_limits_back,
     Mend.RESTART: let_restart,
-    Mend.REMAKE: remove,  # the plan makes it again
+    Mend.REMAKE: make_room,  # the plan makes it again
     Mend.REMOVE: remove,
     Mend.UNTAG: untag,
 }

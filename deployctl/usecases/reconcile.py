@@ -21,7 +21,7 @@ from deployctl.prove import Trial
 from deployctl.runner import Walk, run
 from deployctl.usecases.drift import Look, look_at_home, look_outside, sight_of
 from deployctl.usecases.lease import lease
-from deployctl.usecases.mend import ACTS
+from deployctl.usecases.mend import ACTS, ensure_guards
 from deployctl.usecases.observe import require_app
 from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Mended, Reconciled
@@ -75,8 +75,8 @@ def _mend_home(look: Look, s: Services) -> list[Mended]:
     """Let HAProxy run and carry the ledger's table, and remove what belongs to no app of the ledger."""
     lines = []
     proxy = [drift for drift in look.home if drift.mend is Mend.SYNC]
-    if proxy or look.outside.proxy:
-        why = _try(s.traffic.sync)
+    if proxy:
+        why = _try(lambda: ensure_guards(s)) or _try(s.traffic.sync)
         lines += [replace(_line(drift), done=not why, why=why) for drift in proxy]
     for drift in look.home:
         if drift.mend is Mend.REMOVE and drift.app is not None and drift.container is not None:

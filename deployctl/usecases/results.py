@@ -8,6 +8,7 @@ from typing import Any
 
 from deployctl.domain.deployment import Deployment
 from deployctl.domain.plan import Plan
+from deployctl.domain.readiness import Readiness
 from deployctl.domain.release import Change, Release
 
 
@@ -76,6 +77,7 @@ class InstanceView:
     answers_5xx: int = 0
     response_ms: float = 0.0
     since: str | None = None  # when it last began to serve
+    readiness: Readiness | None = None  # for a rollback to it; None: it serves, or is on trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,7 @@ class AppView:
     hosts: tuple[str, ...] = ()
     back: str | None = None  # version that `rollback` would go to; asked only for one app, or one in trouble
     back_warm: bool = False
+    way_back: Readiness | None = None  # of that version
     drift: tuple[str, ...] = ()  # what contradicts the ledger; more is asked for one app than for each of a list
 
 
@@ -119,6 +122,7 @@ class HistoryView:
     lines: tuple[HistoryLine, ...]
     attempts: tuple[Deployment, ...]  # those that did not succeed
     releases: Mapping[int, str]  # number → version
+    readiness: tuple[Readiness, ...] = ()  # of what these lines tell of and does not serve, the newest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,7 @@ class ReleaseView:
     instance: InstanceView | None
     last: Deployment | None  # the last deployment whose target it was
     siblings: tuple[int, ...]  # other releases of the same version, newest first
+    readiness: Readiness | None = None  # None: it serves, or is on trial
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from deployctl.domain.names import AppName, Version
 from deployctl.ports import Services
 from deployctl.usecases.observe import no_such_version, require_app
+from deployctl.usecases.readiness import find_readiness
 from deployctl.usecases.results import ReleaseView
 from deployctl.usecases.status import status
 
@@ -21,4 +22,5 @@ def show(app: AppName, version: Version, s: Services) -> ReleaseView:
     instance = next((i for i in view.instances if i.release == release.number), None)
     last = next((d for d in s.ledger.deployments(app, limit=200) if d.target == release.number), None)
     siblings = tuple(r.number for r in named if r.number != release.number)
-    return ReleaseView(app, release, instance.role if instance else "idle", instance, last, siblings)
+    ready = instance.readiness if instance else next(iter(find_readiness(app, s, among=[release.number])), None)
+    return ReleaseView(app, release, instance.role if instance else "idle", instance, last, siblings, ready)

@@ -8,14 +8,16 @@ from dataclasses import dataclass, replace
 
 from deployctl.domain.facts import Facts
 from deployctl.domain.names import AppName
-from deployctl.domain.release import App, Change, Instance, ProbeKind, Release, Role
+from deployctl.domain.readiness import How
+from deployctl.domain.release import App, Change, Instance, Release, Role
 from deployctl.domain.serving import find_previous
 from deployctl.domain.traffic import Counters
 from deployctl.errors import DeployctlError
 from deployctl.ports import Answer, ContainerFacts, Services
-from deployctl.prove import ask_from_outside
+from deployctl.usecases.asking import ask_once, may_ask
 from deployctl.usecases.drift import Outside, closer_drift, listed_drift
 from deployctl.usecases.observe import at_home, require_app
+from deployctl.usecases.readiness import Around, judge_release, look_around
 from deployctl.usecases.results import AppView, InstanceView, StatusView
 
 PROBERS = 8  # threads; more only wait for each other's turn
@@ -44,19 +46,34 @@ def status(s: Services, *, app: AppName | None = None) -> StatusView:
     views = tuple(_view(a, [i for i in instances if i.app == a.name], releases, seen, answers, s) for a in apps)
     if app:
         views = tuple(replace(v, drift=closer_drift(apps[0], s)) for v in views)
-    views = tuple(_with_way_back(v, s) if app or v.state in {"degraded", "down"} else v for v in views)
+    around = look_around(app, s, seen.containers, seen.engine) if app else Around(seen.containers, seen.engine)
+    views = tuple(_with_readiness(v, a, instances, releases, answers, around, s) for v, a in zip(views, apps, strict=True))
+    views = tuple(_with_way_back(v, around, s) if app or v.state in {"degraded", "down"} else v for v in views)
     return StatusView(views, engine=seen.engine, proxy=seen.proxy)
 
 
-def _with_way_back(view: AppView, s: Services) -> AppView:
+def _with_readiness(view: AppView, app: App, instances: Sequence[Instance],
+                    releases: Mapping[tuple[AppName, int], Release | None], answers: Mapping[tuple[AppName, int], Answer],
+                    around: Around, s: Services) -> AppView:
+    """Return the view with what a rollback would meet, for each release that neither serves nor is on trial."""
+    found = {i.release: judge_release(r, i, answers.get((app.name, i.release)), app, around, s)
+             for i in instances if i.app == app.name and (r := releases[i.app, i.release])}
+    busy = {v.release for v in view.instances if v.role in {Role.ACTIVE, Role.CANDIDATE}}
+    ready = {v.release: replace(v, readiness=None if v.release in busy else found.get(v.release)) for v in view.instances}
+    return replace(view, instances=tuple(ready.values()), standby=ready[view.standby.release] if view.standby else None)
+
+
+def _with_way_back(view: AppView, around: Around, s: Services) -> AppView:
     """Return the view with the version that `rollback` would choose; for every app of a list that would be dear."""
     app = require_app(AppName(view.app), s)
     releases = {r.number: r for r in s.ledger.releases(app.name)}
-    back = find_previous(Facts(app, releases, changes=tuple(s.ledger.telling_changes(app.name))))
+    serving = view.active.release if view.active else app.active  # the next change goes on from what HAProxy serves
+    back = find_previous(Facts(replace(app, active=serving), releases, changes=tuple(s.ledger.telling_changes(app.name))))
     if back is None:
         return view
-    warm = any(v.release == back.number and v.health == "passing" for v in view.instances)
-    return replace(view, back=back.version, back_warm=warm)
+    ready = next((v.readiness for v in view.instances if v.release == back.number), None)
+    ready = ready or judge_release(back, None, None, app, around, s)
+    return replace(view, back=back.version, back_warm=ready.how is How.WARM, way_back=ready)
 
 
 def _look(s: Services) -> _Seen:
@@ -84,38 +101,12 @@ def _ask_all(instances: Sequence[Instance], releases: Mapping[tuple[AppName, int
     for instance in instances:
         release = releases[instance.app, instance.release]
         container = (seen.containers or {}).get(instance.container or "")
-        if release and instance.routed and _may_ask(release, container, engine=seen.containers is not None):
+        if release and instance.routed and may_ask(release, container, engine=seen.containers is not None):
             jobs[instance.app, instance.release] = (release, instance, apps[instance.app], container)
     if not jobs:
         return {}
     with ThreadPoolExecutor(min(PROBERS, len(jobs))) as pool:
-        return dict(zip(jobs, pool.map(lambda job: _ask(job[0], job[1], job[2], job[3], s), jobs.values()), strict=True))
-
-
-def _may_ask(release: Release, container: ContainerFacts | None, *, engine: bool) -> bool:
-    """Tell whether a question makes sense: the container runs, or the engine is away and the probe does not need it."""
-    if engine:
-        return container is not None and container.running
-    return release.bundle.probe.kind in {ProbeKind.HTTP, ProbeKind.TCP}
-
-
-def _ask(release: Release, instance: Instance, app: App, container: ContainerFacts | None, s: Services) -> Answer:
-    kind = release.bundle.probe.kind
-    if kind is ProbeKind.DOCKER:
-        health = container.health if container else None
-        return Answer(health == "healthy", f"HEALTHCHECK says {health or 'nothing'}")
-    if kind is ProbeKind.EXEC:
-        return _execute(release, instance, s)
-    return ask_from_outside(s, release, instance, app)
-
-
-def _execute(release: Release, instance: Instance, s: Services) -> Answer:
-    probe = release.bundle.probe
-    try:
-        done = s.engine.execute(instance.container or instance.name, probe.command or (), timeout=probe.timeout)
-    except DeployctlError as e:
-        return Answer(ok=False, sentence=e.message)
-    return Answer(done.exit_code == 0, f"command ended with {done.exit_code}")
+        return dict(zip(jobs, pool.map(lambda job: ask_once(job[0], job[1], job[2], job[3], s), jobs.values()), strict=True))
 
 
 def _view(app: App, instances: Sequence[Instance], releases: Mapping[tuple[AppName, int], Release | None], seen: _Seen,

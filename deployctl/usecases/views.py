@@ -8,6 +8,7 @@ from typing import Any
 
 from deployctl.domain.deployment import Deployment
 from deployctl.domain.plan import Step
+from deployctl.domain.readiness import Readiness
 from deployctl.domain.release import Release
 from deployctl.errors import DeployctlError
 from deployctl.usecases.results import (
@@ -39,12 +40,16 @@ def app_json(app: AppView) -> Json:
         "active": instance_json(app.active), "standby": instance_json(app.standby),
         "instances": [instance_json(i) for i in app.instances], "deployment": app.deployment, "since": app.since,
         "notes": list(app.notes), "drift": list(app.drift),
-        "rollback": {"version": app.back, "warm": app.back_warm} if app.back else None,
+        "rollback": {"version": app.back, "warm": app.back_warm, **(readiness_json(app.way_back) or {})} if app.back else None,
     }
 
 
 def instance_json(view: InstanceView | None) -> Json | None:
-    return None if view is None else asdict(view)
+    return None if view is None else {**asdict(view), "readiness": readiness_json(view.readiness)}
+
+
+def readiness_json(one: Readiness | None) -> Json | None:
+    return None if one is None else {"ready": one.ready, "how": one.how, "why": one.why, "seconds": one.seconds}
 
 
 def moved_json(moved: Moved) -> Json:
@@ -71,6 +76,8 @@ def history_json(view: HistoryView) -> Json:
             for line in view.lines for c in [line.change]
         ],
         "attempts": [deployment_json(d) for d in view.attempts],
+        "releases": [{"version": one.version, "release": one.release, "readiness": readiness_json(one)}
+                     for one in view.readiness],
     }
 
 
@@ -85,7 +92,7 @@ def deployment_json(d: Deployment | None) -> Json | None:
 def show_json(view: ReleaseView) -> Json:
     return {"schema": SCHEMA, "kind": "Release", "app": view.app, **release_json(view.release), "role": view.role,
             "instance": instance_json(view.instance), "last_deployment": deployment_json(view.last),
-            "siblings": list(view.siblings)}
+            "siblings": list(view.siblings), "readiness": readiness_json(view.readiness)}
 
 
 def release_json(release: Release) -> Json:

@@ -24,8 +24,8 @@ Stamp = tuple[int, int] | None
 def serve(settings: Settings, connect: Connect) -> None:
     """Watch until a signal comes. Raises what keeps it from beginning; later errors are said and survived."""
     with only_one(settings.state_dir):
-        s = connect()
         try:
+            s = connect()
             while True:
                 watch_until_replaced(s, settings.ledger)
                 s = _connect_again(s, connect)

@@ -13,6 +13,8 @@ from deployctl.domain.names import AppName
 from deployctl.errors import DeployctlError, Interrupted
 from deployctl.ports import Services
 from deployctl.usecases.drift import look_at_home
+from deployctl.usecases.mend import ensure_guards
+from deployctl.usecases.readiness import check_readiness
 from deployctl.usecases.reconcile import mend
 from deployctl.usecases.results import Mended
 from deployctl.watch.bell import EVERY
@@ -21,6 +23,7 @@ from deployctl.watch.patience import Patience
 TICK = 2.0  # seconds between two cheap looks
 WHOLE = 30.0  # seconds between two whole looks without a reason
 CLOSE = 300.0  # seconds between two looks that ask for each container
+READY = 60.0  # seconds between two questions whether there is still a way back
 
 
 @dataclass(slots=True)
@@ -30,6 +33,7 @@ class Watch:
     master: int | None = None  # pid of the HAProxy that carries the ledger's table
     whole_at: float = float("-inf")
     close_at: float = float("-inf")
+    ready_at: float = float("-inf")
     again: set[str] = field(default_factory=set)  # apps that were busy when there was a reason to look
     complaints: dict[str | None, str] = field(default_factory=dict)  # said once, not every two seconds
 
@@ -43,6 +47,7 @@ class Watch:
             self._failed(None, e.message)
         try:
             self._look_after_apps({*rung, *self.again})
+            self._look_after_ways_back()
         except Interrupted:
             raise
         except DeployctlError as e:  # the ledger, or an engine that went away in the midst of it
@@ -54,6 +59,7 @@ class Watch:
         if s.traffic.pid() == self.master is not None or self.patience.waits(None, now) or not s.ledger.apps():
             return
         was, self.master = self.master, None
+        ensure_guards(s)
         s.traffic.sync()
         self.master = s.traffic.pid()
         self._well(None)
@@ -80,6 +86,15 @@ class Watch:
         self.whole_at = now + (TICK if away else WHOLE)
         self.close_at = now + (0.0 if away else CLOSE) if everything else self.close_at
 
+    def _look_after_ways_back(self) -> None:
+        """Let the ledger know of every version that can no longer be rolled back to, or can again."""
+        if self.s.clock.now() < self.ready_at:
+            return
+        self.ready_at = self.s.clock.now() + READY
+        for app in self.s.ledger.apps():
+            if self.s.ledger.find_lease(app.name) is None:
+                check_readiness(app.name, self.s)
+
     def _interrupted(self) -> set[str]:
         """Return the apps with a deployment whose process died."""
         opened = (deployment.app for deployment in self.s.ledger.open_deployments())
@@ -94,7 +109,7 @@ class Watch:
         """Say what was mended, and have patience with what was not."""
         for line in lines:
             if line.done:
-                self.s.report.warn(f"{line.sentence}: {line.mend}: done")
+                self.s.report.warn(f"{line.sentence}. Mended: {line.mend}")
         failed = {line.app: line for line in lines if not line.done and line.mend and line.kind != Kind.BUSY}
         failed |= {line.app: line for line in lines if line.kind == Kind.FAILED}
         for app, line in failed.items():

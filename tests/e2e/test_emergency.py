@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -68,7 +67,7 @@ def kinds(cli: Cli, app: str) -> list[str]:
     return [change["kind"] for change in cli.do("history", app)["changes"]]
 
 
-# -- without ledger and Docker ----------------------------------------------------------------------------------------------
+# -- without ledger and Docker --------------------------------------------------------------------------------------
 @pytest.mark.parametrize(("verb", "serves"), [("status", "v2"), ("rollback", "v1"), ("undo", "v3"), ("upgrade", "v1")])
 def test_a_flip_loses_nobody_and_the_next_command_takes_it_over(town: tuple[Cli, str], verb: str, serves: str) -> None:
     cli, app = town
@@ -112,7 +111,7 @@ def test_a_move_by_hand_is_taken_over_as_drift(town: tuple[Cli, str]) -> None:
     assert (kinds(cli, app)[0], cli.active(app)) == ("drift", "v2")
 
 
-# -- what is refused ----------------------------------------------------------------------------------------------------------
+# -- what is refused --------------------------------------------------------------------------------------------------
 def test_what_the_maps_do_not_know_is_refused_with_what_they_know(town: tuple[Cli, str]) -> None:
     cli, app = town
     with no_ledger(cli):
@@ -151,7 +150,7 @@ def test_a_version_whose_container_died_gets_traffic_only_by_force(town: tuple[C
     assert cli.get(app).version == "v3"
 
 
-# -- HAProxy itself -------------------------------------------------------------------------------------------------------------
+# -- HAProxy itself -----------------------------------------------------------------------------------------------------
 def test_a_dead_haproxy_is_started_and_serves_that_version(town: tuple[Cli, str]) -> None:
     cli, app = town
     for pid in cli.proxies():
@@ -190,27 +189,40 @@ def test_without_its_sockets_haproxy_reads_the_file(town: tuple[Cli, str]) -> No
     assert cli.active(app) == "v2"
 
 
-# -- a frozen process of ours -----------------------------------------------------------------------------------------------------
-def test_a_frozen_holder_of_the_lock_is_told_and_force_goes_past_it(town: tuple[Cli, str]) -> None:
-    cli, app = town
+# -- another process of ours ----------------------------------------------------------------------------------------------
+@contextmanager
+def holder(cli: Cli) -> Iterator[subprocess.Popen[bytes]]:
+    """Hold the lock of HAProxy's files in a process of its own."""
     lock = cli.home / "state/haproxy/lock"
-    with subprocess.Popen([sys.executable, "-c", HOLDS_THE_LOCK, str(lock)], stdout=subprocess.PIPE) as holder:
-        assert holder.stdout is not None
+    with subprocess.Popen([sys.executable, "-c", HOLDS_THE_LOCK, str(lock)], stdout=subprocess.PIPE) as found:
+        assert found.stdout is not None
         try:
-            holder.stdout.readline()
-            holder.send_signal(signal.SIGSTOP)
-            ran = cli.refused(7, "emergency", "flip", app, "v2", env=NO_DOCKER)
-            assert str(holder.pid) in ran.message
-            assert "is frozen" in ran.message
-            assert any("--force" in remedy for remedy in ran.told["error"]["remedy"])
-            assert cli.get(app).version == "v3"
-            told = flip(cli, app, "v2", "--force")
-            assert any("without the lock" in warning for warning in told["warnings"])
-            assert cli.get(app).version == "v2"
+            assert found.stdout.readline()
+            yield found
         finally:
-            holder.kill()
-    with lock.open() as free:
-        fcntl.flock(free, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            found.kill()
+
+
+def test_whoever_holds_the_lock_is_told_and_force_goes_past_it(town: tuple[Cli, str]) -> None:
+    cli, app = town
+    with holder(cli) as other:
+        ran = cli.refused(7, "emergency", "flip", app, "v2", env=NO_DOCKER)
+        assert str(other.pid) in ran.message
+        assert any("--force" in remedy for remedy in ran.told["error"]["remedy"])
+        assert cli.get(app).version == "v3"
+        told = flip(cli, app, "v2", "--force")
+        assert any("without the lock" in warning for warning in told["warnings"])
+        assert cli.get(app).version == "v2"
+        assert other.poll() is None
+    assert cli.active(app) == "v2"
+
+
+def test_a_frozen_holder_of_the_lock_stops_no_flip(town: tuple[Cli, str]) -> None:
+    cli, app = town
+    with holder(cli) as other:
+        other.send_signal(signal.SIGSTOP)
+        assert flip(cli, app, "v2")["warnings"] == []
+        assert cli.get(app).version == "v2"
     assert cli.active(app) == "v2"
 
 

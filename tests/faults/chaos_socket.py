@@ -92,6 +92,7 @@ class ChaosSocket:
             head = _read_head(client)
             if head:
                 self._treat(client, head)
+            client.shutdown(socket.SHUT_RDWR)  # a thread that still reads from it would keep it open
         self._open.remove(client)
 
     def _treat(self, client: socket.socket, head: bytes) -> None:

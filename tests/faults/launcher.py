@@ -82,7 +82,7 @@ class Run:
 
 # -- what counts ------------------------------------------------------------------------------------------------------
 def _flushed(handle: int) -> str:
-    name = Path(os.readlink(f"/proc/self/fd/{handle}")).name
+    name = Path(f"/proc/self/fd/{handle}").readlink().name
     return f"flush {'.'.join(name.lstrip('.').split('.')[:2])}"
 
 

@@ -7,9 +7,10 @@ Where visitors may be lost no healthy version is left by the fault itself.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from itertools import count
 
 import pytest
 
@@ -29,6 +30,11 @@ PHASES = {  # of an upgrade → the step before which it stands still
     "promoted": "drain",
 }
 IDLE = "idle"
+MARKS = count(1)
+DONE, ANY = ((0,), "forward"), ((0, 1, 4, 7), "either")
+# An engine that is away until the verb has ended: what is not yet started is refused, what is switched stays so.
+GONE = {"on trial": ((0, 1, 4, 7), "either"), "before the container": ((7,), "back"), "before the switch": ANY,
+        "switched": ANY, "promoted": DONE, IDLE: ((0,), "back")}
 Harm = Callable[[Town], AbstractContextManager[object]]
 
 
@@ -49,7 +55,7 @@ class Cell:
         return f"{self.fault}, {self.phase}" + ("" if self.verb == "upgrade" else f" ({self.verb})")
 
 
-def cells(*rows: Cell, small: int = 1) -> list[object]:
+def cells(*rows: Cell, small: int = 1) -> Sequence[object]:
     """Return what pytest takes; of each fault only the first few, unless all are wanted."""
     taken: dict[str, int] = {}
     chosen = []
@@ -68,7 +74,10 @@ def across(fault: str, phases: Mapping[str, tuple[tuple[int, ...], str]], **more
 def run_cell(town: Town, book: Book, cell: Cell, harm: Harm, *, visitors: tuple[str, ...] = (SHOP, BLOG),
              env: Mapping[str, str] | None = None, words: tuple[str, ...] | None = None) -> Ended | None:
     """Let the fault meet its phase under load, mend it, settle, and check every invariant; tell it to the book."""
-    typed = words or Scenes(town).words(cell.verb, f"c{town.revision(SHOP)}")
+    scenes = Scenes(town)
+    if cell.phase == "promoted":
+        scenes.ensure_way_back()  # else there is nobody to retire
+    typed = words or scenes.words(cell.verb, f"c{next(MARKS)}")
     source = town.route(SHOP)
     with watched(town, SHOP, visitors=visitors, may_lose=cell.may_lose) as watch:
         ended = None

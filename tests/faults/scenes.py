@@ -24,7 +24,7 @@ class Scenes:
         if verb == "prune":
             self._gather(mark)
             return "prune", SHOP, "-y"
-        self._ensure_way_back()
+        self.ensure_way_back()
         if verb == "undo":
             town.do("rollback", SHOP, "-y")
         return verb, SHOP, "-y"
@@ -32,7 +32,8 @@ class Scenes:
     def _other(self) -> str:
         return "v1" if self.town.active(SHOP) != "v1" else "v2"
 
-    def _ensure_way_back(self) -> None:
+    def ensure_way_back(self) -> None:
+        """Let a standby be warm."""
         seen = self.town.app(SHOP)
         if seen["standby"] is None or not seen["standby"]["warm"]:
             self.town.do("upgrade", SHOP, self._other())

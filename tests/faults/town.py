@@ -31,8 +31,8 @@ class Town(Cli):
         return {row[0] for row in self.rows("select version from releases where app = ? and hold_at is not null", app)}
 
     def settle(self, app: str = SHOP) -> None:
-        """Type a change that does nothing itself; it first settles what a dead process left open."""
-        self.do("unhold", app, "v1")
+        """Bring world and ledger together again, and insist that all of it was done."""
+        self.do("reconcile", app)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.e2e.cli import PATIENCE, Cli, Ran, wait_until
 from tests.faults.injector import COUNT, Fault
@@ -55,7 +56,7 @@ class Victim:
 
     def ended(self, timeout: float = PATIENCE) -> Ended:
         out, err = self.process.communicate(timeout=timeout)
-        told = json.loads(self._record.read_text()) if self._record.exists() else {"calls": [], "steps": 0}
+        told: dict[str, Any] = json.loads(self._record.read_text()) if self._record.exists() else {"calls": [], "steps": 0}
         return Ended(Ran(self.words, self.process.returncode, out, err), tuple(told["calls"]), told["steps"])
 
 

@@ -18,7 +18,8 @@ class Watcher(Protocol):
     weather: Weather
     traffic: SimulatedTraffic
 
-    def before(self, process: Process, port: str, name: str, args: tuple[Any, ...]) -> None: ...
+    def begins(self, process: Process, port: str, name: str, args: tuple[Any, ...]) -> None: ...
+    def before(self) -> None: ...
     def after(self, process: Process, port: str, name: str, args: tuple[Any, ...]) -> None: ...
     def told(self, port: str, name: str, args: tuple[Any, ...], more: dict[str, Any], result: object) -> str: ...
 
@@ -51,17 +52,20 @@ class Door:
                 return noted(name, args, more, method(*args, **more))
             process.turn()
             weather = watcher.weather
+            if changes:
+                watcher.begins(process, port, name, args)
             fault = weather.fault(process.scheduler.random, port, name) if weather.rate else None
+            process.looked, looked = name == "lease_is_ours", process.looked
             if fault is not None:
-                return suffer(fault, name, args, more)
+                return suffer(fault, name, args, more, looked)
             return act(name, args, more)
 
         def act(name: str, args: tuple[Any, ...], more: dict[str, Any]) -> Any:
-            process.inside, process.looked = True, name == "lease_is_ours"
+            process.inside = True
             try:
                 if not changes:
                     return noted(name, args, more, method(*args, **more))
-                watcher.before(process, port, name, args)
+                watcher.before()
                 result = method(*args, **more)
                 watcher.after(process, port, name, args)
                 return noted(name, args, more, result)
@@ -73,13 +77,13 @@ class Door:
                 process.scheduler.tell(process, watcher.told(port, name, args, more, result))
             return result
 
-        def suffer(fault: Fault, name: str, args: tuple[Any, ...], more: dict[str, Any]) -> Any:
+        def suffer(fault: Fault, name: str, args: tuple[Any, ...], more: dict[str, Any], looked: bool) -> Any:
             process.scheduler.tell(process, f"-- {fault} at {port}.{name}")
-            return self._suffer(fault, name, lambda: act(name, args, more), changes=changes)
+            return self._suffer(fault, name, lambda: act(name, args, more), changes=changes, looked=looked)
 
         return call
 
-    def _suffer(self, fault: Fault, name: str, act: Callable[[], Any], *, changes: bool) -> Any:
+    def _suffer(self, fault: Fault, name: str, act: Callable[[], Any], *, changes: bool, looked: bool = False) -> Any:
         process, random = self._process, self._process.scheduler.random
         match fault:
             case Fault.KILL:
@@ -87,11 +91,14 @@ class Door:
                 raise Killed
             case Fault.SIGNAL:
                 return self._signalled(act)
+            case Fault.SLOW | Fault.FROZEN if looked and not process.scheduler.pace.razor and self._port != "engine":
+                return act()
             case Fault.SLOW:
                 process.sleep(random.choice((0.1, 1.0, 5.0, 30.0)))
                 return act()
             case Fault.FROZEN:
-                return self._frozen(act)
+                process.freeze(random.choice((1.0, 16.0, 40.0)))
+                return act()
             case Fault.DEAF | Fault.HALF:
                 with self._crooked(fault):
                     return act()
@@ -111,14 +118,6 @@ class Door:
         if late:
             act()
         raise KeyboardInterrupt
-
-    def _frozen(self, act: Callable[[], Any]) -> Any:
-        """A freeze between the fence's look and its change is left out: docs/operations.md tells of it."""
-        process = self._process
-        if process.looked:
-            return act()
-        process.freeze(process.scheduler.random.choice((1.0, 16.0, 40.0)))
-        return act()
 
     @contextmanager
     def _crooked(self, fault: Fault) -> Iterator[None]:

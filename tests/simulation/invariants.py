@@ -10,6 +10,7 @@ from deployctl.domain.names import AppName
 from deployctl.domain.release import Change
 from deployctl.labels import keep_tag
 from tests.simulation.machine import HOME
+from tests.simulation.scheduler import Process
 from tests.simulation.world import APPS, World
 
 Check = Callable[[World], Iterator[str]]
@@ -27,8 +28,13 @@ def i1_nothing_is_under_way(w: World) -> Iterator[str]:
 
 def i2_the_ledger_says_who_serves(w: World) -> Iterator[str]:
     """What is active is what HAProxy serves, by its own word and by its file, at the container's own address."""
+    apps = w.reader.apps()
+    if w.traffic.worker is None:
+        if apps:
+            yield "HAProxy is dead"
+        return
     routes = w.traffic.routes()
-    for app in w.reader.apps():
+    for app in apps:
         if app.active != routes.get(app.name) and not is_stuck(w, app.name):
             yield f"the ledger says that {app.name} {app.active} is active, HAProxy serves {routes.get(app.name)}"
     if w.traffic.file_routes != routes:
@@ -92,6 +98,18 @@ def _began_anew(w: World, app: AppName, before: Change) -> bool:
     return any(event["kind"] == "remove" for event in w.reader.events(app))
 
 
+def i2_nothing_came_apart(w: World) -> Iterator[str]:
+    """Nobody moved the traffic past us, so nobody ever finds that somebody did."""
+    for app in APPS:
+        for change in w.reader.changes(app):
+            if change.kind == "drift":
+                yield f"revision {change.revision} of {app} says that somebody moved it past us to {change.target}"
+
+
+def i2_haproxy_carries_the_table(w: World) -> Iterator[str]:
+    yield from w.traffic.drift()
+
+
 def i8_nothing_is_left_over(w: World) -> Iterator[str]:
     """Tags keep the images of instances, and only those; a network and its guard are there for instances only."""
     instances = w.reader.instances()
@@ -120,15 +138,17 @@ def i9_the_journal_tells(w: World) -> Iterator[str]:
             yield f"revision {row['revision']} of {row['app']} was made by a deployment that is {row['outcome']}"
 
 
-AT_THE_END: tuple[Check, ...] = (
-    i1_nothing_is_under_way, i2_the_ledger_says_who_serves, i3_nothing_is_orphaned_or_lost, i4_somebody_serves,
-    i5_history_only_grows, i8_nothing_is_left_over, i9_the_journal_tells,
+WHEN_SETTLED: tuple[Check, ...] = (
+    i1_nothing_is_under_way, i2_the_ledger_says_who_serves, i2_nothing_came_apart, i4_somebody_serves,
+    i5_history_only_grows, i9_the_journal_tells,
 )  # fmt: skip
+WHEN_RECONCILED: tuple[Check, ...] = (*WHEN_SETTLED, i2_haproxy_carries_the_table, i3_nothing_is_orphaned_or_lost,
+                                      i8_nothing_is_left_over)
 
 
-def broken(w: World) -> list[str]:
+def broken(w: World, checks: tuple[Check, ...]) -> list[str]:
     """Return everything that does not hold, each with the number of its invariant."""
-    return [f"{check.__name__.split('_')[0].upper()}: {text}" for check in AT_THE_END for text in check(w)]
+    return [f"{check.__name__.split('_')[0].upper()}: {text}" for check in checks for text in check(w)]
 
 
 def everything(w: World) -> dict[str, object]:
@@ -159,26 +179,53 @@ def of_app(w: World, app: AppName) -> dict[str, object]:
 class AroundChanges:
     """Looks before and after every change that a process makes."""
 
-    def __init__(self, w: World, asked_to_stop: set[AppName], found: Callable[[str], None]) -> None:
-        self._w, self._asked_to_stop, self._found = w, asked_to_stop, found
+    def __init__(self, w: World, found: Callable[[str], None]) -> None:
+        self._w, self._found = w, found
         self._served: dict[AppName, bool] = {}
+        self.half_removed: set[AppName] = set()
 
-    def __call__(self, process: Any, port: str, name: str, args: tuple[Any, ...], before: bool) -> None:
-        w = self._w
-        if before:
-            self._served = {app: w.is_served(app) for app in APPS}
-            self._hold_the_lease(process, port, name, args)
-            return
-        for app in APPS:
-            if self._served[app] and not w.is_served(app) and app not in self._asked_to_stop:
-                self._found(f"I4: {port}.{name} of {process.name} left {app} unserved")
-
-    def _hold_the_lease(self, process: Any, port: str, name: str, args: tuple[Any, ...]) -> None:
+    def begins(self, process: Process, port: str, name: str, args: tuple[Any, ...]) -> None:
+        """I1: whoever begins to change an app holds its lease. An answer may come later than that."""
         app = self._app_of(port, name, args)
         holder = self._w.hearts.holders.get(app) if app else None
         if app and (holder is None or holder[0] is not process):
             who = holder[0].name if holder else "nobody"
             self._found(f"I1: {process.name} did {port}.{name} to {app}, whose lease {who} holds")
+
+    def before(self) -> None:
+        self._served = {app: self._w.is_served(app) for app in APPS}
+
+    def after(self, process: Process, port: str, name: str, args: tuple[Any, ...]) -> None:
+        for app in APPS:
+            if self._served[app] and not self._w.is_served(app) and not self._may_go_dark(app, process):
+                self._found(f"I4: {port}.{name} of {process.name} left {app} unserved")
+        if name == "promote":
+            self._promoted(process, args[0])
+        if name == "switch" and process.name.endswith("remove"):
+            self.half_removed.add(args[0])
+        if name == "remove_app":
+            self.half_removed.discard(args[0])
+        if (port, name) == ("traffic", "switch") and args[1] is not None:
+            self._switched(process, args[0], args[1])
+
+    def _may_go_dark(self, app: AppName, process: Process) -> bool:
+        """Tell whether somebody asked for it: a removal, a stop of what serves, or the way back to serving nobody."""
+        opened = self._w.reader.find_open(app)
+        return process.name.endswith("remove") or (opened is not None and None in {opened.source, opened.target})
+
+    def _promoted(self, process: Process, change: Change) -> None:
+        """I2: what is called active is what HAProxy serves at that very moment, or will when it is started again."""
+        w = self._w
+        serves = (w.traffic.live if w.traffic.worker else w.traffic.file_routes or {}).get(change.app)
+        if serves != change.target:
+            self._found(f"I2: {process.name} promoted {change.app} {change.target} while HAProxy serves {serves}")
+
+    def _switched(self, process: Process, app: AppName, to: int) -> None:
+        """Promise 1: traffic goes only to what was proven once."""
+        release = self._w.reader.find_release(app, to)
+        served = any(change.target == to for change in self._w.reader.changes(app))
+        if release is None or not (release.proven_at or served):
+            self._found(f"I4: {process.name} gave the traffic of {app} to release {to}, which was never proven")
 
     def _app_of(self, port: str, name: str, args: tuple[Any, ...]) -> AppName | None:
         if (port, name) == ("traffic", "switch"):

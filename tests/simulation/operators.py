@@ -8,23 +8,24 @@ from functools import partial
 from random import Random
 
 from deployctl.domain.names import AppName, Version
-from deployctl.errors import DeployctlError, LeaseHeld
 from deployctl.ports import Services
 from deployctl.usecases.abort import abort
 from deployctl.usecases.app_remove import remove_app
 from deployctl.usecases.hold import hold, unhold
 from deployctl.usecases.lease import lease
+from deployctl.usecases.observe import observe
 from deployctl.usecases.prune import prune
+from deployctl.usecases.reconcile import reconcile
 from deployctl.usecases.recover import recover
 from deployctl.usecases.rollback import rollback
 from deployctl.usecases.start import start
-from deployctl.usecases.status import status
 from deployctl.usecases.stop import stop
 from deployctl.usecases.undo import undo
 from deployctl.usecases.upgrade import upgrade
 from deployctl.usecases.wish import Wish
+from deployctl.watch.watch import TICK, Watch
 from tests.simulation.scheduler import Process
-from tests.simulation.world import CRASHES, DEAF, DOCS, REFUSED, SHOP, SICK, SLOW
+from tests.simulation.world import APPS, CRASHES, DEAF, DOCS, REFUSED, SHOP, SICK, SLOW
 
 Verb = Callable[[Services], object]
 Work = Callable[[Process], object]
@@ -52,16 +53,12 @@ def settle(app: AppName, s: Services, *, verb: str = "recover") -> object:
         return recover(app, s, token)
 
 
-def watch(app: AppName, s: Services, *, rounds: int = 3) -> str:
-    """Settle what a dead process left, again and again, as a process does that lives for long."""
-    for _ in range(rounds):
-        try:
-            settle(app, s, verb="watch")
-        except LeaseHeld:
-            pass
-        except DeployctlError as e:
-            s.report.warn(e.message)
-        s.clock.sleep(1.0)
+def watch(s: Services, *, ticks: int) -> str:
+    """Be the watcher for so long: it looks closely each time."""
+    watch = Watch(s)
+    for _ in range(ticks):
+        watch.tick({str(app) for app in APPS})
+        s.clock.sleep(TICK)
     return "watched"
 
 
@@ -87,15 +84,20 @@ def _verb(random: Random, app: AppName) -> tuple[str, Verb]:
             verbs: dict[str, Callable[..., object]] = {"start": start, "stop": stop, "hold": hold, "unhold": unhold}
             return f"{kind} {version}", partial(verbs[kind], app, version, wish=wish)
         case "watch":
-            return kind, partial(watch, app, rounds=1 + int(random.random() * 4))
-        case "status":
-            return kind, status
+            return kind, partial(watch, ticks=1 + int(random.random() * 3))
+        case "reconcile":
+            return kind, partial(reconcile, wish=wish)
+        case "rollback --abort":
+            return kind, partial(rollback, app, abort=True, wish=wish)
+        case "look":
+            return kind, partial(observe, app)
         case _:
             plain: dict[str, Callable[..., object]] = {"undo": undo, "prune": prune, "abort": abort, "remove": remove_app}
             return kind, partial(plain[kind], app, wish=wish)
 
 
 _CHOICE = (
-    ("upgrade", "rollback", "undo", "start", "stop", "hold", "unhold", "prune", "abort", "remove", "watch", "status"),
-    (10, 6, 3, 2, 2, 1, 1, 2, 3, 1, 3, 1),
+    ("upgrade", "rollback", "undo", "start", "stop", "hold", "unhold", "prune", "abort", "remove", "watch", "look",
+     "reconcile", "rollback --abort"),
+    (10, 6, 3, 2, 2, 1, 1, 2, 2, 1, 2, 1, 2, 2),
 )

@@ -33,6 +33,7 @@ class Pace:
 
     call: float = 0.004  # seconds that one call takes at most
     stay: float = 0.5  # how often the same process goes on
+    razor: bool = False  # whether others may come between the fence's look and the change that it allows
 
 
 class Process:
@@ -48,7 +49,7 @@ class Process:
         self.frozen_at: float | None = None
         self.frozen_until = 0.0
         self.shield: list[int] | None = None  # where signals are remembered while they are held back
-        self.looked = False  # its last call asked whether the lease is its own
+        self.looked = False  # its last call asked whether the lease is its own: the fence
         self.foreign: BaseException | None = None  # an error that no user should ever see
         self._greenlet = greenlet(lambda: self._live(work))
 
@@ -126,6 +127,8 @@ class Scheduler:
         self.now += self.pace.call * random.random()
         self._happen()
         self.between()
+        if process.looked and not self.pace.razor:
+            return
         if len(self.processes) > 1 and random.random() >= self.pace.stay:
             process.wake = self.now
             self.hub.switch()

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from unittest.mock import patch
 
 from deployctl import runner
 from deployctl.domain.names import AppName
+from deployctl.errors import DeployctlError
 from tests.simulation import faults, invariants, operators, scenes
 from tests.simulation.faults import Mischief, Weather
-from tests.simulation.operators import settle
+from tests.simulation.operators import reconcile, remove_app, settle
 from tests.simulation.scheduler import Pace, Process, Scheduler
+from tests.simulation.scenes import YES
 from tests.simulation.world import APPS, SHOP, World
 
 PACES = (Pace(0.0, 0.7), Pace(0.004, 0.7), Pace(0.004, 0.3), Pace(0.03, 0.5))
@@ -41,14 +43,18 @@ class Schedule:
         self.world.files[SHOP] = scenes.file_of(keys)
         self.operators = [operators.drawn(self.random, n) for n in range(self.random.choice((1, 2, 2, 3, 3, 4)))]
         self.weather = faults.drawn(self.random)
+        self.half_removed: list[AppName] = []
         self.scheduler.tell(None, f"begins with: {past}; {self.weather}")
 
     def run(self) -> Told:
         try:
             with patch.object(runner, "shielded", self.scheduler.shielded):
+                untouched = [app for app in APPS if all(o.app != app for o in self.operators)]
+                before = {app: invariants.of_app(self.world, app) for app in untouched}
                 self._operate()
                 if not self.told.broken:
                     self._recover()
+                    self._require_untouched(before)
         finally:
             self.told.calls = self.scheduler.calls
             self.world.db.close()
@@ -56,17 +62,18 @@ class Schedule:
 
     # -- the schedule -------------------------------------------------------------------------------------------------
     def _operate(self) -> None:
-        w, untouched = self.world, [app for app in APPS if all(o.app != app for o in self.operators)]
-        before = {app: invariants.of_app(w, app) for app in untouched}
-        stopping = {o.app for o in self.operators if o.verb in {"stop", "remove"}}
-        w.on_change = invariants.AroundChanges(w, stopping, self._found)
+        w = self.world
+        w.guardian = guardian = invariants.AroundChanges(w, self._found)
         w.weather, self.scheduler.between = self.weather, self._mischief
         for o in self.operators:
             self._start(o.name, o.run, after=o.after, skew=o.skew)
         self.scheduler.run()
         self._calm()
-        for app in untouched:
-            if invariants.of_app(w, app) != before[app] and not w.befallen:
+        self.half_removed = sorted(guardian.half_removed)
+
+    def _require_untouched(self, before: dict[AppName, dict[str, object]]) -> None:
+        for app, was in before.items():
+            if not self.world.befallen and invariants.of_app(self.world, app) != was:
                 self._found(f"I6: {app} is not as it was, and nobody worked on it")
 
     def _start(self, name: str, run: operators.Verb, *, after: float = 0.0, skew: float = 0.0) -> Process:
@@ -77,15 +84,14 @@ class Schedule:
                 if process.killed:
                     self.scheduler.tell(process, "is dead")
 
-        process = self.scheduler.start(name, self._watched(work), after=after, skew=skew)
-        return process
+        return self.scheduler.start(name, self._watched(work), after=after, skew=skew)
 
     def _watched(self, work: operators.Work) -> operators.Work:
         def whole(process: Process) -> object:
             try:
                 return work(process)
             except Exception as e:
-                if not isinstance(e, operators.DeployctlError):
+                if not isinstance(e, DeployctlError):
                     self._found(f"I9: {process.name} ended with {type(e).__name__}: {e}")
                 raise
 
@@ -122,7 +128,7 @@ class Schedule:
 
     def _calm(self) -> None:
         """Let the world get well: what is left is the work of recovery."""
-        self.world.weather, self.world.on_change = Weather(), None
+        self.world.weather, self.world.guardian = Weather(), None
         self.scheduler.between = lambda: None
         self.world.engine.away = None
         for container in sorted(self.world.engine.restarting):
@@ -130,21 +136,38 @@ class Schedule:
 
     # -- recovery -----------------------------------------------------------------------------------------------------
     def _recover(self) -> None:
-        self._once("recovery")
+        """The next command settles; the watcher mends the rest; a second time changes nothing (I7).
+
+        A removal that broke off is typed again: that is what it says.
+        """
+        for app in self.half_removed:
+            if app in self._known():
+                self._once(f"again: remove {app}", partial(remove_app, app, wish=YES))
+        for app in self._known():
+            self._once(f"recovery of {app}", partial(settle, app))
+        self._check(invariants.WHEN_SETTLED)
+        self._once("reconcile", reconcile)
+        self._check(invariants.WHEN_RECONCILED)
+        first = invariants.everything(self.world)
+        for app in self._known():
+            self._once(f"second recovery of {app}", partial(settle, app))
+        self._once("second reconcile", reconcile)
+        again = invariants.everything(self.world)
+        for name in first:
+            if first[name] != again[name]:
+                self._found(f"I7: a second recovery changed the {name}: {first[name]} {again[name]}"[:2000])
+
+    def _check(self, checks: tuple[invariants.Check, ...]) -> None:
+        if not self.told.broken:
+            self.told.broken += invariants.broken(self.world, checks)
+
+    def _once(self, name: str, run: operators.Verb) -> None:
         if self.told.broken:
             return
-        self.told.broken += invariants.broken(self.world)
-        first = invariants.everything(self.world)
-        self._once("second recovery")
-        again = invariants.everything(self.world)
-        self.told.broken += [f"I7: a second recovery changed the {name}" for name in first if first[name] != again[name]]
-
-    def _once(self, name: str) -> None:
-        for app in self._known():
-            process = self._start(f"{name} of {app}", lambda s, app=app: settle(app, s))  # type: ignore[misc]
-            self.scheduler.run()
-            if process.ended is None or not process.ended.startswith("ended"):
-                self._found(f"I1: {name} of {app} {process.ended}")
+        process = self._start(name, run)
+        self.scheduler.run()
+        if process.ended is None or not process.ended.startswith("ended"):
+            self._found(f"I1: {name} {process.ended}")
 
     def _known(self) -> list[AppName]:
         return [app.name for app in self.world.reader.apps()]

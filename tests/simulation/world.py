@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
 from dataclasses import dataclass, replace
 from functools import cache
 from random import Random
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from deployctl.domain.app import parse_app_spec
 from deployctl.domain.app_file import AppFile
 from deployctl.domain.names import AppName
 from deployctl.domain.server import ServerSpec
 from deployctl.errors import EngineRefused
-from deployctl.ports import ContainerFacts, Engine, Guard, Image, Ledger, Prober, Reporter, Services, Traffic
+from deployctl.ports import ContainerFacts, Engine, Guard, Image, Ledger, Prober, Services, Traffic
 from deployctl.testing.fake_clock import FakeClock
 from deployctl.testing.fake_engine import Behaviour, FakeEngine
 from deployctl.testing.fake_guard import FakeGuard
@@ -46,6 +46,14 @@ class Scene:
     guard: FakeGuard
     traffic: SimulatedTraffic
     files: dict[AppName, AppFile]
+
+
+class Guardian(Protocol):
+    """Looks at the world around every change that a process makes."""
+
+    def begins(self, process: Process, port: str, name: str, args: tuple[Any, ...]) -> None: ...
+    def before(self) -> None: ...
+    def after(self, process: Process, port: str, name: str, args: tuple[Any, ...]) -> None: ...
 
 
 class SimulatedEngine(FakeEngine):
@@ -110,7 +118,7 @@ class World:
         self.prober = FakeProber(self._answer)
         self.patience: dict[str, int] = {}  # container → refused answers so far
         self.befallen: set[str] = set()  # containers that died by themselves
-        self.on_change: Callable[[Process, str, str, tuple[Any, ...], bool], None] | None = None
+        self.guardian: Guardian | None = None
 
     def scene(self) -> Scene:
         clock = WorldClock(self.scheduler)
@@ -121,7 +129,7 @@ class World:
         """Return the world as this process reaches it."""
         ledger = SimulatedLedger(self.db, process, self.hearts)
         return Services(
-            home=HOME, spec=SPEC, clock=ProcessClock(process), report=cast(Reporter, SilentReporter()), actor=process.name,
+            home=HOME, spec=SPEC, clock=ProcessClock(process), report=SilentReporter(), actor=process.name,
             bridged=True, app_file=self.files.__getitem__, app_files=lambda: list(self.files),
             engine=cast(Engine, Door(process, self, "engine", self.engine)),
             traffic=cast(Traffic, Door(process, self, "traffic", self.traffic)),
@@ -157,13 +165,17 @@ class World:
         return self.answers(asked.address, asked=True)
 
     # -- around every change ------------------------------------------------------------------------------------------
-    def before(self, process: Process, port: str, name: str, args: tuple[Any, ...]) -> None:
-        if self.on_change:
-            self.on_change(process, port, name, args, True)
+    def begins(self, process: Process, port: str, name: str, args: tuple[Any, ...]) -> None:
+        if self.guardian:
+            self.guardian.begins(process, port, name, args)
+
+    def before(self) -> None:
+        if self.guardian:
+            self.guardian.before()
 
     def after(self, process: Process, port: str, name: str, args: tuple[Any, ...]) -> None:
-        if self.on_change:
-            self.on_change(process, port, name, args, False)
+        if self.guardian:
+            self.guardian.after(process, port, name, args)
 
     def told(self, port: str, name: str, args: tuple[Any, ...], more: dict[str, Any], result: object) -> str:
         words = [short(arg) for arg in args] + [f"{key}={short(value)}" for key, value in more.items()]
@@ -189,19 +201,24 @@ class World:
 
 
 def short(value: object) -> str:
-    """Return it for the story, on one line."""
-    text = repr(value)
-    for attribute in ("sentence", "name", "version", "number"):
-        if not isinstance(value, (str, int, float, list, tuple, dict, type(None))) and hasattr(value, attribute):
-            text = f"<{getattr(value, attribute)}>"
-            break
-    text = text.replace("\n", " ")
-    return text if len(text) <= 90 else text[:87] + "…"
+    """Return it for the story, on one line, the same in every run."""
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(short(item) for item in value)}]"[:120]
+    name = next((getattr(value, key) for key in ("sentence", "version", "name", "kind") if hasattr(value, key)), None)
+    if name is not None:
+        return f"<{name}>"
+    if callable(value):
+        return "…"
+    text = str(value)
+    return text[:12] if _LONG_ID.fullmatch(text) else text.replace("\n", " ")[:120]
+
+
+_LONG_ID = re.compile("[0-9a-f]{64}")
 
 
 @cache
 def app_file(app: AppName, **keys: Any) -> AppFile:
-    base = {"image": f"acme/{app}", "port": 8080, "listen": 8000 + len(app), "drain": "200ms",
+    base = {"image": f"acme/{app}", "port": 8080, "listen": 8000 + APPS.index(app), "drain": "200ms",
             "health": {"deadline": "1s", "rise": 2, "fall": 2}, **keys}
     return parse_app_spec(base, where=f"config/{app}.toml").judged(SPEC)
 

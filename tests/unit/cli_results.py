@@ -9,6 +9,7 @@ from deployctl.cli.look import Look
 from deployctl.domain.deployment import Deployment, Phase
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.plan import Kind, Plan, Step, StepKind
+from deployctl.domain.readiness import How, Readiness
 from deployctl.domain.release import Bundle, Change, Colour, Hold, Release
 from deployctl.usecases.results import (
     AppView,
@@ -33,6 +34,12 @@ def tty(width: int, *, colour: bool = False, utf8: bool = True, wide: bool = Fal
 
 PIPE = Look(now=NOW)
 
+AT_ONCE = Readiness(6, "v41", ready=True, how=How.WARM, seconds=0.0)
+HELD = Readiness(5, "v40", ready=False, why="it is on hold since 2026-11-22T17:05:00Z by mara (cli): totals wrong")
+BOOTS = Readiness(4, "v39", ready=True, how=How.BOOT, seconds=6.2)
+PULLED = Readiness(3, "v38", ready=True, how=How.PULL, why="its image was removed and must be pulled")
+GONE = Readiness(2, "v37", ready=False, why="its image (4be07d52) is no longer on this server")
+
 V42 = InstanceView(
     version="v42", release=7, role="active", port=20007, address="172.30.0.8", health="failing", weight=100,
     container="9f3c1a7e" * 8, colour="blue", digest="sha256:" + "9f3c1a7e" * 8, said="GET /healthz gave 503",
@@ -41,16 +48,19 @@ V42 = InstanceView(
 )  # fmt: skip
 V41 = replace(V42, version="v41", release=6, role="standby", port=20006, health="passing", weight=0, warm=True,
               container="4be07d52" * 8, colour="green", digest="sha256:" + "4be07d52" * 8, said="GET /healthz gave 200",
-              probe_ms=9.1, requests=0, in_flight=0, failed_requests=0, answers_5xx=0, since="2026-11-22T17:05:00Z")
+              probe_ms=9.1, requests=0, in_flight=0, failed_requests=0, answers_5xx=0, since="2026-11-22T17:05:00Z",
+              readiness=AT_ONCE)
 V40 = replace(V41, version="v40", release=5, role="idle", port=20005, health="stopped", warm=False, status="exited",
-              said="", probe_ms=None, since=None, held=True, colour="blue")
+              said="", probe_ms=None, since=None, held=True, colour="blue", readiness=HELD)
 TROUBLED = AppView(
     app=SHOP, address="127.0.0.1:8000", revision=118, state="degraded", active=V42, standby=V41, back="v41", back_warm=True,
+    way_back=AT_ONCE,
     instances=(V42, V41, V40), deployment=None, since="2026-11-23T14:32:00Z",
     notes=("shop-api: v42 GET /healthz gave 503", "shop-api: v40 is on hold (deployctl unhold shop-api v40)"),
 )  # fmt: skip
 WELL = replace(TROUBLED, app="web", address="127.0.0.1:8001", revision=17, state="healthy", notes=(),
-               active=replace(V41, version="v17", role="active", weight=100, requests=880, response_ms=41.0),
+               active=replace(V41, version="v17", role="active", weight=100, requests=880, response_ms=41.0,
+                              readiness=None),
                standby=replace(V41, version="v16", colour="blue"), since="2026-11-20T14:00:00Z", back="v16")
 BARE = AppView("worker", None, 0, "not_deployed", None, None, (), None, hosts=("worker.example.com",))
 THREE = StatusView((TROUBLED, WELL, BARE), engine=None, proxy=None)
@@ -87,6 +97,7 @@ HISTORY = HistoryView(
     (Deployment(9, SHOP, "upgrade", 7, 8, Phase.REVERTED, "ci (cli)", "", "2026-11-23T14:40:00.000Z", 3,
                 finished_at="2026-11-23T14:41:00.500Z", error="v43 did not get healthy"),),
     {5: "v40", 6: "v41", 7: "v42", 8: "v43"},
+    (AT_ONCE, HELD, BOOTS, PULLED, GONE),
 )  # fmt: skip
 
 BUNDLE = Bundle(image="registry.example.com/acme/shop-api:v42", digest=V42.digest, port=8080,
@@ -96,6 +107,10 @@ RELEASE = Release(42, SHOP, 7, Version("v42"), BUNDLE, "2026-11-23T14:30:00Z", p
 BEFORE = replace(RELEASE, number=6, version=Version("v41"), hold=None)
 FAILED = replace(HISTORY.attempts[0], evidence=("Last lines of v43:\n  boom",))
 SHOWN = ReleaseView(SHOP, RELEASE, "active", V42, FAILED, (3,))
+SLOW = replace(TROUBLED, state="healthy", notes=(), standby=None, back="v39", back_warm=False, way_back=BOOTS,
+               active=replace(V42, health="passing"), instances=(replace(V42, health="passing"), V40))
+CUT_OFF = replace(SLOW, back="v37", way_back=GONE, instances=(replace(V42, health="passing"), V41, V40))
+STANDBY_SHOWN = replace(SHOWN, role="idle", readiness=BOOTS, instance=None)
 DIFFERENT = DiffView(SHOP, BEFORE, RELEASE, (
     DiffLine("image", "~", "image", "shop-api:v41 4be07d52", "shop-api:v42 9f3c1a7e"),
     DiffLine("env", "+", "FEATURE_CHECKOUT", None, "new"),

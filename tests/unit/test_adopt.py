@@ -46,7 +46,7 @@ def touch(w: World) -> None:
     w.use(hold, Version("v1"))
 
 
-# -- taken over -----------------------------------------------------------------------------------------------------------
+# -- taken over ---------------------------------------------------------------------------------------------------
 def test_a_noted_flip_becomes_a_change_by_the_person_who_made_it(w: World) -> None:
     flip(w, "v2")
     touch(w)
@@ -94,7 +94,7 @@ def test_a_flip_that_was_taken_back_by_hand_leaves_only_events(w: World) -> None
     assert len([event for event in w.ledger.events(SHOP) if event["kind"] == "emergency"]) == 2
 
 
-# -- what works afterwards --------------------------------------------------------------------------------------------------
+# -- what works afterwards ------------------------------------------------------------------------------------------
 def test_undo_after_a_flip_takes_the_flip_back(w: World) -> None:
     flip(w, "v2")
     assert (w.undo().target, w.serving, w.active) == ("v3", "v3", "v3")
@@ -135,7 +135,7 @@ def test_a_release_started_beside_becomes_an_ordinary_active_one(w: World) -> No
     assert (w.active, instance and instance.beside) == ("v9", False)
 
 
-# -- left alone ---------------------------------------------------------------------------------------------------------------
+# -- left alone -------------------------------------------------------------------------------------------------------
 def test_a_release_that_the_ledger_does_not_know_is_reported_and_not_touched(w: World) -> None:
     w.traffic.flip(SHOP, 77)
     before = {k: v for k, v in w.everything().items() if k != "releases"}
@@ -150,7 +150,7 @@ def test_traffic_that_goes_to_nobody_is_not_called_somebodys_wish(w: World) -> N
     assert (w.active, last(w).kind) == ("v3", "upgrade")
 
 
-# -- while a deployment was open ------------------------------------------------------------------------------------------------
+# -- while a deployment was open ----------------------------------------------------------------------------------------
 @pytest.mark.parametrize("to", ["v1", "v4"])
 def test_a_flip_after_a_crash_at_any_act_decides_and_recovery_does_not_move_it(tmp_path: Path, to: str) -> None:
     acts = 0
@@ -168,7 +168,7 @@ def test_a_flip_after_a_crash_at_any_act_decides_and_recovery_does_not_move_it(t
 
 def _flip_and_look(w: World, to: str) -> None:
     found = next((r for r in w.ledger.releases(SHOP) if r.version == to), None)
-    instance = found and w.ledger.find_instance(SHOP, found.number)
+    instance = w.ledger.find_instance(SHOP, found.number) if found else None
     if instance is None or not instance.routed:
         return  # HAProxy does not know it yet
     flip(w, to)
@@ -188,7 +188,7 @@ def _dies_upgrading(w: World, acts: int) -> bool:
     return life.dead
 
 
-# -- status -----------------------------------------------------------------------------------------------------------------
+# -- status ---------------------------------------------------------------------------------------------------------
 def test_a_look_at_the_status_takes_a_noted_flip_over(w: World) -> None:
     flip(w, "v2")
     take_over_flips(w.s)

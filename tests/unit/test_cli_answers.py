@@ -153,7 +153,7 @@ def test_json_of_undecodable_text_is_still_json(two: World) -> None:
 
 def test_nothing_in_a_note_reaches_the_terminal_raw(two: World) -> None:
     two.deployctl("rollback", "-m", "\x1b]0;owned\x07 \u202e done")
-    assert two.deployctl("history", tty=True, environ={"COLUMNS": "200"}).out.count("\x1b") == 2  # the header is bold
+    assert two.deployctl("history", tty=True, environ={"COLUMNS": "200"}).out.count("\x1b") == 4  # bold headers
     assert "\\x1b]0;owned\\x07" in two.deployctl("history").out
 
 

@@ -60,6 +60,8 @@ ONCE: dict[str, Lines] = {
     "status shop-api, deploying": lambda look: status_text(
         StatusView((replace(r.TROUBLED, state="deploying", deployment=DEPLOYING, notes=()),), None, None),
         look, one=True),
+    "status shop-api, slow way back": lambda look: status_text(StatusView((r.SLOW,), None, None), look, one=True),
+    "status shop-api, no way back": lambda look: status_text(StatusView((r.CUT_OFF,), None, None), look, one=True),
     "status worker": lambda look: status_text(StatusView((r.BARE,), None, None), look, one=True),
     "history, nothing there": lambda look: history_text(replace(r.HISTORY, lines=(), attempts=()), look),
     "upgrade": lambda look: moved_text(r.UPGRADED, look),
@@ -71,6 +73,7 @@ ONCE: dict[str, Lines] = {
     "prune --dry-run, nothing to do": lambda look: preview_text(
         replace(r.PREVIEW, plan=replace(r.PREVIEW.plan, steps=(), summary="shop-api"), warnings=()), look),
     "show": lambda look: show_text(r.SHOWN, look),
+    "show, that boots": lambda look: show_text(r.STANDBY_SHOWN, look),
     "show, bare": lambda look: show_text(
         replace(r.SHOWN, release=replace(r.RELEASE, hold=None, proven_at=None, colour=None), role="idle", instance=None,
                 last=None, siblings=()), look),

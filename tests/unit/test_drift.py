@@ -19,7 +19,7 @@ def seen(n: int, **other: object) -> Seen:
 
 
 def sight(past: Past, *containers: Seen, **other: object) -> Sight:
-    made = Sight(past.facts, containers, frozenset(past.facts.releases), proxy=True, network=True, guarded=True, bridge=True)
+    made = Sight(past.facts, containers, proxy=True, network=True, guarded=True, bridge=True)
     return replace(made, **other)  # type: ignore[arg-type]  # as above
 
 
@@ -111,7 +111,8 @@ def test_an_app_that_was_stopped_gets_no_traffic_back() -> None:
 STRAYS = [
     (seen(9, id="x", name="x", sealed=False), (Kind.STRANGER, None)),
     (seen(9, id="x", name="x"), (Kind.UNKNOWN, None)),  # runs, and no release of the ledger
-    (seen(9, id="x", name="x", status="exited"), (Kind.UNKNOWN, Mend.REMOVE)),
+    (seen(9, id="x", name="x", status="exited"), (Kind.UNKNOWN, None)),  # perhaps the ledger is an old copy
+    (seen(9, id="x", name="x", status="created"), (Kind.UNKNOWN, Mend.REMOVE)),
     (seen(1, id="x", name="x"), (Kind.UNKNOWN, Mend.REMOVE)),  # stands beside the one that its release has
     (seen(2, id="x", name="x", status="exited"), (Kind.UNKNOWN, None)),  # its release serves: nobody decides but a person
 ]

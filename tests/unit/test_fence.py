@@ -48,7 +48,7 @@ def test_no_change_is_made_without_the_lease(name: str, port: type, changes: set
     before = w.everything()
     behind: Any = getattr(fence.fenced(w.s, took_over), name)
     for change in sorted(changes):
-        words = [parameter for parameter in inspect.signature(getattr(port, change)).parameters.values()][1:]
+        words = list(inspect.signature(getattr(port, change)).parameters.values())[1:]
         given = [None for word in words if word.kind is word.POSITIONAL_OR_KEYWORD]
         named = {word.name: None for word in words if word.kind is word.KEYWORD_ONLY}
         with pytest.raises(LeaseHeld):

@@ -64,18 +64,12 @@ HARM: dict[str, Callable[[World], object]] = {
     "HAProxy dies": lambda w: w.traffic.die(),
     "a file of HAProxy is edited": lambda w: w.traffic.edit("haproxy.cfg is not what the ledger says"),
     "the route is lost": lambda w: w.traffic.flip(SHOP, None),
-    "an image is kept for nothing": lambda w: w.engine.images.keep(
-        w.release("v1").digest, f"deployctl/shop:r7-{container_mark(w)}"),
 }
 
 
 def all_end(w: World) -> None:
     for version in ("v1", "v2"):
         w.engine.die(container(w, version))
-
-
-def container_mark(w: World) -> str:
-    return next(iter(w.engine.containers())).name.rpartition("--")[2]
 
 
 @pytest.mark.parametrize("harm", HARM)
@@ -188,9 +182,24 @@ def test_a_container_of_ours_that_the_ledger_does_not_know_goes_only_when_that_i
     assert (w.engine.find_container(stray.id) is None) is goes
     if not goes:
         w.engine.die(stray.id)
+        assert [line.mend for line in reconcile(w.s).left] == [None]  # perhaps the ledger is a copy from before
+        w.engine.meddle(stray.id, status="created")
         assert reconcile(w.s).left == ()
         assert w.engine.find_container(stray.id) is None
     assert (w.serving, w.running()) == ("v2", {"v1", "v2"})
+
+
+def test_an_image_that_is_kept_for_nothing_is_given_back_and_one_of_an_unknown_release_stays(w: World) -> None:
+    mark = next(iter(w.engine.containers())).name.rpartition("--")[2]
+    w.use(stop, V1)
+    w.ledger.remove_instance(SHOP, 1)
+    w.engine.lose(next(c.id for c in w.engine.containers() if c.labels["deployctl.version"] == "v1"))
+    unknown, foreign = f"deployctl/shop:r7-{mark}", "deployctl/shop:r1-ffffff"
+    for tag in (unknown, foreign):
+        w.engine.images.keep(w.release("v2").digest, tag)
+    assert [(line.kind, line.done) for line in reconcile(w.s).lines] == [("image", True)]
+    assert set(w.engine.kept_tags()) == {unknown, foreign, f"deployctl/shop:r2-{mark}"}
+    assert reconcile(w.s).lines == ()
 
 
 def test_a_standby_beyond_keep_warm_is_stopped_and_its_container_is_kept(w: World) -> None:
@@ -246,6 +255,15 @@ def test_what_cannot_be_mended_is_told_with_its_reason_and_keeps_nothing_waiting
     assert "no such program" in left.why
     assert w.running() == {"v1"}
     assert w.serving == "v2"
+
+
+def test_what_could_not_be_made_again_is_not_removed(w: World) -> None:
+    w.engine.meddle(container(w, "v2"), addresses={"other": "172.29.9.9"})
+    w.engine.images.drop(w.release("v2").digest)
+    [left] = reconcile(w.s).left
+    assert (left.kind, left.done) == ("moved", False)
+    assert "no longer on this server" in left.why
+    assert w.engine.find_container(container(w, "v2")) is not None
 
 
 def test_what_was_started_and_does_not_answer_is_not_called_mended(w: World) -> None:

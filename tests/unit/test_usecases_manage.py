@@ -167,7 +167,8 @@ def test_hold_and_unhold_touch_no_traffic_and_say_whether_anything_changed(w: Wo
     w.upgraded("v1", "v2")
     assert [w.use(verb, V1, note="why").changed for verb in (hold, hold, unhold, unhold)] == [True, False, True, False]
     assert (w.serving, w.ledger.apps()[0].revision) == ("v2", 2)
-    assert [event["kind"] for event in w.ledger.events(SHOP)] == ["released", "released", "held", "held"]
+    kinds = [event["kind"] for event in w.ledger.events(SHOP)]
+    assert kinds == ["released", "released", "held", "held", "promoted", "promoted"]
     assert w.ledger.events(SHOP)[-1]["data"] == {"note": "why"}
 
 

@@ -1,0 +1,86 @@
+"""`deployctl ledger`: the file that remembers. These verbs open it themselves, so that they work when nothing else does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from deployctl.actor import who
+from deployctl.cli.changing import answer
+from deployctl.cli.group import Tree, verb
+from deployctl.cli.session import Session
+from deployctl.cli.values import named
+
+if TYPE_CHECKING:
+    from deployctl.usecases.ledger_verify import Vault
+
+ledger_command = Tree("ledger")
+
+
+class _File(click.Path):
+    """A path as it was typed; the shell completes files."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:  # type: ignore[override]  # narrower than click's
+        return named(value)
+
+
+FILE = click.argument("file", type=_File(), metavar="FILE")
+
+
+@verb("ledger verify")
+@click.pass_obj
+def ledger_verify_command(session: Session) -> int:
+    from deployctl.usecases.ledger_verify import verify_ledger
+
+    answer(session, verify_ledger(_vault(session)))
+    return 0
+
+
+@verb("ledger backup")
+@FILE
+@click.pass_obj
+def ledger_backup_command(session: Session, file: str) -> int:
+    from deployctl.usecases.ledger_backup import backup_ledger
+
+    answer(session, backup_ledger(_vault(session), _path(session, file)))
+    return 0
+
+
+@verb("ledger restore")
+@FILE
+@click.option("--force", is_flag=True, help="Take a copy of another home or another host.")
+@click.pass_obj
+def ledger_restore_command(session: Session, file: str, force: bool) -> int:
+    from deployctl.usecases.ledger_restore import restore_ledger
+
+    answer(session, restore_ledger(_vault(session), _path(session, file), actor=who("cli"), force=force))
+    return 0
+
+
+@verb("ledger rebuild")
+@click.option("--force", is_flag=True, help="Bring a sound ledger up to date with what runs, too.")
+@click.pass_obj
+def ledger_rebuild_command(session: Session, force: bool) -> int:
+    from deployctl.bootstrap import remains
+    from deployctl.usecases.ledger_rebuild import rebuild_ledger
+
+    progress = session.progress()
+    try:
+        done = rebuild_ledger(_vault(session), remains(session.settings), session.connect_over(session.settings, progress),
+                              force=force)
+    finally:
+        progress.close()
+    answer(session, done)
+    return 0
+
+
+def _vault(session: Session) -> Vault:
+    from deployctl.bootstrap import vault
+
+    return vault(session.settings)
+
+
+def _path(session: Session, file: str) -> Path:
+    return (session.cwd / file).absolute()

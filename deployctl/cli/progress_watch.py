@@ -1,0 +1,38 @@
+"""What the watcher says: a line for each thing that it did or that it cannot do, and nothing while all is well."""
+
+from __future__ import annotations
+
+import time
+
+from deployctl.cli.progress import Lines, result_of
+from deployctl.cli.times import took
+from deployctl.domain.plan import Plan, Step
+
+
+class Journal:
+    """`stamped`: each line begins with the time; systemd's journal has its own."""
+
+    def __init__(self, lines: Lines, *, quiet: bool, stamped: bool) -> None:
+        self.lines, self.quiet, self.stamped = lines, quiet, stamped
+        self.app = ""
+
+    def plan(self, plan: Plan) -> None:
+        self.app = plan.app
+
+    def begin(self, step: Step) -> None:
+        """Say nothing before it is done."""
+
+    def detail(self, text: str) -> None:
+        """Say nothing of what only lasts."""
+
+    def end(self, step: Step, *, ms: float, ok: bool, text: str = "") -> None:
+        if not self.quiet:
+            failed = "" if ok else f" {self.lines.look.bad}"
+            self._say(f"{self.app}: {step.kind}{failed}: {result_of(step, text)}  {took(ms)}")
+
+    def warn(self, text: str) -> None:
+        self._say(text)
+
+    def _say(self, text: str) -> None:
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ ", time.gmtime()) if self.stamped else ""
+        self.lines.write(f"{at}{text}")

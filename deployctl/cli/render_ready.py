@@ -1,0 +1,46 @@
+"""Whether a version can be rolled back to, in as few words as a table or a line has room for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from deployctl.cli.look import Look
+from deployctl.cli.tables import NONE, Column, Table
+from deployctl.cli.times import took
+from deployctl.domain.readiness import How, Readiness
+
+
+def ready_cell(one: Readiness | None) -> str:
+    """Return a table's cell."""
+    if one is None:
+        return NONE
+    if not one.ready:
+        return "no"
+    return "at once" if one.how is How.WARM else f"{one.how}{_about(one)}"
+
+
+def ready_words(one: Readiness) -> str:
+    """Return what a rollback to it would mean: `under a second`, `it boots first, about 6.0 s`."""
+    if not one.ready:
+        return f"not possible: {one.why}"
+    if one.how is How.WARM:
+        return "under a second"
+    first = "its image is pulled first, then it boots" if one.how is How.PULL else "it boots first"
+    return first + _about(one)
+
+
+def _about(one: Readiness) -> str:
+    return "" if one.seconds is None else f", about {took(one.seconds * 1000)}"
+
+
+def ready_table(some: Sequence[Readiness]) -> Table:
+    columns = Column("BACK TO"), Column("HOW"), Column("REMARK", elastic=True)
+    return Table(columns, tuple((one.version, ready_cell(one), one.why or "") for one in some))
+
+
+def ready_line(one: Readiness, app: str, look: Look) -> str:
+    """Return one line of a list: the version, its readiness, and what to type."""
+    sign = look.good if one.ready else look.bad
+    remark = f" ({one.why})" if one.ready and one.why else ""
+    command = f"   deployctl rollback {app} {one.version}" if one.ready else ""
+    return f"{sign} {one.version}: {ready_words(one)}{remark}{command}"

@@ -1,0 +1,71 @@
+"""What is left of a home when its ledger is lost: HAProxy's files, labelled networks, labelled containers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from deployctl.domain.names import AppName, Version
+from deployctl.domain.release import App, Bundle
+
+
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """What HAProxy's files tell. Numbers are releases."""
+
+    routes: Mapping[AppName, int] = field(default_factory=dict)  # who serves
+    servers: Mapping[tuple[AppName, int], int] = field(default_factory=dict)  # routed ones, with HAProxy's id of each
+    listens: Mapping[AppName, tuple[str, int]] = field(default_factory=dict)
+    hosts: Mapping[str, AppName] = field(default_factory=dict)
+    held: frozenset[tuple[AppName, int]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """An app's network."""
+
+    app: AppName
+    network: str
+    bridge: str
+    subnet: str
+    gateway: str
+
+    def rebuilt(self, remains: Remains) -> App:
+        """Return the app as it can be told from its network and from HAProxy's files."""
+        hosts = tuple(sorted(host for host, app in remains.hosts.items() if app == self.app))
+        return App(self.app, self.subnet, self.gateway, self.network, self.bridge,
+                   listen=remains.listens.get(self.app), hosts=hosts)
+
+
+@dataclass(frozen=True, slots=True)
+class Relic:
+    """A container, with all that its labels and the engine tell of its release."""
+
+    app: AppName
+    number: int
+    version: Version
+    bundle: Bundle
+    name: str
+    container: str
+    address: str
+    port: int
+    operation: int  # deployment that made it
+
+
+@dataclass(frozen=True, slots=True)
+class AppBack:
+    """One app that was rebuilt."""
+
+    app: AppName
+    serving: Version | None
+    revision: int
+    releases: int
+    instances: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What came back, and in `lost` one sentence for each thing that did not."""
+
+    apps: tuple[AppBack, ...]
+    lost: tuple[str, ...]

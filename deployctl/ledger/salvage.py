@@ -1,0 +1,94 @@
+"""Rows that are written back from what is left of a home. The copy that the ledger was made from is only added to,
+but for containers that are gone."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+
+from deployctl.domain.names import AppName
+from deployctl.domain.release import Change
+from deployctl.domain.remains import Ground, Relic, Remains
+from deployctl.ledger.sqlite_ledger import SqliteLedger
+
+
+class Salvage:
+    """Writes to one candidate; `lost` gathers a sentence for each thing that could not be written back."""
+
+    def __init__(self, ledger: SqliteLedger, remains: Remains, *, at: str, actor: str, lost: list[str]) -> None:
+        self.ledger, self.remains, self.at, self.actor, self.lost = ledger, remains, at, actor, lost
+
+    def put_app(self, ground: Ground) -> None:
+        """Add the app, or give one that the copy knows the addresses that HAProxy listens on for it now."""
+        found, told = self.ledger.find_app(ground.app), ground.rebuilt(self.remains)
+        try:
+            if found is None:
+                self.ledger.add_app(told, at=self.at)
+            elif told.listen or told.hosts:
+                self.ledger.set_wishes(replace(found, listen=told.listen, hosts=told.hosts))
+        except sqlite3.IntegrityError as e:
+            self.lost.append(f"{ground.app}: its network {ground.network} or its address belongs to another app ({e})")
+
+    def drop_gone(self, apps: set[AppName], containers: set[str]) -> None:
+        """Forget what the copy knows and the engine does not have any more."""
+        for app in self.ledger.apps():
+            if app.name not in apps:
+                self.lost.append(f"{app.name}: the copy knows it, but it has no network and no container here any more")
+                self.ledger.remove_app(app.name)
+        for instance in self.ledger.instances():
+            if instance.name not in containers:
+                self.lost.append(f"{instance.app} release {instance.release}: its container {instance.name} is gone")
+                self.ledger.remove_instance(instance.app, instance.release)
+
+    def put_release(self, relic: Relic) -> bool:
+        """Add the release under its number and HAProxy's id of it; False when the copy has another of that number."""
+        found = self.ledger.find_release(relic.app, relic.number)
+        if found is not None:
+            same = (found.version, found.bundle.hash()) == (relic.version, relic.bundle.hash())
+            if not same:
+                self.lost.append(f"{relic.app} release {relic.number}: the copy has another release of that number "
+                                 f"({found.version}); the container {relic.name} was left out")
+            return same
+        bundle, proven = relic.bundle, self._is_routed(relic)
+        self.ledger.db.insert("releases", {
+            "id": self._free_id(relic), "app": relic.app, "number": relic.number, "version": relic.version,
+            "digest": bundle.digest, "bundle": bundle.canonical(), "bundle_hash": bundle.hash(), "created_at": self.at,
+            "proven_at": self.at if proven else None, **self._hold(relic)})
+        return True
+
+    def put_instance(self, relic: Relic) -> None:
+        """Write the container down, with the port and the address that it has."""
+        app, number = relic.app, relic.number
+        self.ledger.remove_instance(app, number)
+        db = self.ledger.db
+        db.insert("instances", {"app": app, "release": number, "name": relic.name, "container": relic.container,
+                                "address": relic.address, "host_port": relic.port, "routed": self._is_routed(relic)})
+        db.insert("port_leases", {"port": relic.port, "app": app, "release": number})
+        db.insert("address_leases", {"address": relic.address, "app": app, "release": number})
+
+    def tell_serving(self, app: AppName, serving: int | None, *, operation: int) -> Change:
+        """Write down who serves, at a revision above every one that is known of; `operation` is the app's last
+        deployment that made a container: there were no more changes than deployments."""
+        row = self.ledger.find_app(app)
+        assert row is not None  # noqa: S101  put_app came first
+        earlier = sorted(r.number for r in self.ledger.releases(app)
+                         if r.proven_at and not r.hold and r.number < (serving or 0))
+        change = Change(operation, app, "rebuild", row.active, serving, self.at, self.actor,
+                        "found when the ledger was rebuilt")
+        return self.ledger.take_over(change, chain=[*earlier, *([serving] if serving else [])])
+
+    def _is_routed(self, relic: Relic) -> bool:
+        key = (relic.app, relic.number)
+        return key in self.remains.servers or self.remains.routes.get(relic.app) == relic.number
+
+    def _free_id(self, relic: Relic) -> int | None:
+        """Return HAProxy's id of it, unless another release has that; None lets SQLite choose."""
+        known = {row["id"] for row in self.ledger.db.execute("select id from releases")}
+        taken = known | set(self.remains.servers.values())
+        mine = self.remains.servers.get((relic.app, relic.number))
+        return mine if mine and mine not in known else 1 + max(taken, default=0)
+
+    def _hold(self, relic: Relic) -> dict[str, str]:
+        if (relic.app, relic.number) not in self.remains.held:
+            return {}
+        return {"hold_at": self.at, "hold_actor": self.actor, "hold_reason": "was on hold when the ledger was lost"}

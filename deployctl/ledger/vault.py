@@ -1,0 +1,250 @@
+"""The ledger's file as a whole: checked, put back and replaced. What lay there before is kept beside, never deleted."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from deployctl.domain.deployment import Phase, advance
+from deployctl.errors import DeployctlError, LeaseHeld, LedgerUnusable, NotFound, Refused
+from deployctl.ledger import copies
+from deployctl.ledger.connection import SCHEMA_VERSION, Connection
+from deployctl.ledger.opening import creation_lock, find_secret, had_one, keep_secret, make, migrate, require_sound
+from deployctl.ledger.reserve import ensure_reserve
+from deployctl.ledger.sqlite_ledger import SqliteLedger
+
+# A process that still holds a token of the lost ledger must never be taken for the next holder, and the ledger that
+# is put in its place may lag behind by some.
+TOKENS_LOST = 1000
+_BESIDE = ("", "-wal", "-shm")
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A ledger in a file of its own, which is about to become the home's. `source` is what it was made from."""
+
+    ledger: SqliteLedger
+    source: Path | None
+
+
+class Vault:
+    """The ledger file of one home."""
+
+    def __init__(self, path: Path, home: Path, *, now: str) -> None:
+        self.path, self.home, self.now = path, home, now
+
+    # -- what is there --------------------------------------------------------------------------------------------
+    def find_usable(self) -> SqliteLedger | None:
+        """Open the ledger; None when it is missing or cannot be trusted."""
+        if not self.path.exists():
+            return None
+        try:
+            return SqliteLedger.open(self.path, self.home, now=self.now)
+        except LedgerUnusable:
+            return None
+
+    def open(self) -> SqliteLedger:
+        """Open the ledger. Raises LedgerUnusable, and NotFound where none ever was: looking makes none."""
+        if not self.path.exists() and not had_one(self.path):
+            raise NotFound(f"the home {self.home} has no ledger yet.", remedy=["deployctl init", "deployctl demo"])
+        return SqliteLedger.open(self.path, self.home, now=self.now)
+
+    def is_good(self, source: Path) -> bool:
+        """Tell whether a candidate can be made from that file."""
+        try:
+            with self.from_file(source, force=False):
+                return True
+        except DeployctlError:
+            return False
+
+    def cut_off(self, ledger: SqliteLedger) -> list[str]:
+        """Say so when the newest copy knows an event that the ledger does not: its end was cut off, or all written anew."""
+        for copy in copies.copies(self.path)[:1]:
+            last = _last_event(copy.path)
+            if last and not ledger.db.one("select 1 from events where id = ? and hash = ?", last):
+                return [f"event {last[0]}, which the copy {copy.path} has, is missing or another one"]
+        return []
+
+    def require_unheld(self, ledger: SqliteLedger) -> None:
+        """Raise LeaseHeld when a living process changes an app now: its lease would be lost under its feet."""
+        for row in ledger.db.execute("select app from leases where holder is not null"):
+            held = ledger.find_lease(row["app"])
+            if held is not None:
+                raise LeaseHeld(f"{held.holder} (pid {held.pid}) changes {held.app} right now: {held.verb} since "
+                                f"{held.since}. Nothing was done.",
+                                remedy=[f"deployctl status {held.app}", f"deployctl abort {held.app}"])
+
+    # -- candidates -----------------------------------------------------------------------------------------------
+    @contextmanager
+    def from_file(self, source: Path, *, force: bool) -> Iterator[Candidate]:
+        """Yield a checked and migrated candidate made from a copy; that file itself is never touched.
+
+        Raises NotFound, LedgerUnusable (no sound ledger, or a newer one) or Refused (another home's or host's).
+        """
+        with self._part() as part:
+            connection = self._read(source, part)
+            try:
+                self._require_ours(connection, source, force=force)
+                yield Candidate(SqliteLedger(connection), source)
+            finally:
+                connection.close()
+
+    @contextmanager
+    def fresh(self) -> Iterator[Candidate]:
+        """Yield a candidate without apps. The home's secret is kept when it is still there."""
+        with self._part() as part:
+            connection = make(part, self.home, now=self.now)
+            try:
+                yield Candidate(SqliteLedger(connection), None)
+            finally:
+                connection.close()
+
+    def knows_secret(self) -> bool:
+        return find_secret(self.path) is not None
+
+    @contextmanager
+    def _part(self) -> Iterator[Path]:
+        """Yield the name of the one candidate that there may be; what a dead process left of another goes."""
+        part = self.path.with_name("ledger.candidate")
+        with copies.file_errors(part):
+            handle = os.open(f"{part}.lock", os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            _lock(handle)
+            _remove(part)
+            try:
+                yield part
+            finally:
+                _remove(part)
+        finally:
+            os.close(handle)
+
+    def _read(self, source: Path, part: Path) -> Connection:
+        if not source.is_file():
+            raise NotFound(f"there is no file {source}.", remedy=[f"ls -l {copies.folder_of(self.path)}"])
+        self._take(source, part)
+        connection = Connection(part)
+        try:
+            if require_sound(connection)[0] < SCHEMA_VERSION:
+                migrate(connection)
+        except LedgerUnusable as e:
+            connection.close()
+            others = [f"deployctl ledger restore {copy.path}" for copy in copies.copies(self.path) if copy.path != source]
+            raise LedgerUnusable(e.message.replace(str(part), str(source)),
+                                 remedy=[*others[:1], "deployctl ledger rebuild"]) from e
+        except DeployctlError:
+            connection.close()
+            raise
+        return connection
+
+    def _take(self, source: Path, part: Path) -> None:
+        if source == self.path:  # it is in use
+            with closing(self.open()) as living:
+                copies.write_copy(living.db.raw, part)
+            return
+        with copies.file_errors(source):
+            for end in ("", "-wal"):  # a copy made by hand may have part of its rows there
+                _copy_private(Path(f"{source}{end}"), Path(f"{part}{end}"))
+
+    def _require_ours(self, connection: Connection, source: Path, *, force: bool) -> None:
+        _, home, host = require_sound(connection)
+        here = socket.gethostname()
+        if not force and (home, host) != (str(self.home), here):
+            raise Refused(f"{source} is the ledger of {home} on {host}, and this is {self.home} on {here}. Its apps need "
+                          "not be here. Nothing was done.", remedy=[f"deployctl ledger restore {source} --force"])
+        connection.execute("update identity set home = ?, host = ? where id = 1", [str(self.home), here])
+
+    # -- putting it in place --------------------------------------------------------------------------------------
+    def install(self, candidate: Candidate, *, actor: str, verb: str) -> Path | None:
+        """Make the candidate the home's ledger; return where the former file is kept now.
+
+        Nobody holds a lease in it and no deployment is open: whoever was under way when it was written is long gone.
+        """
+        former = self.find_usable()
+        try:
+            if former is not None:
+                self.require_unheld(former)
+            settle(candidate.ledger, tokens=_tokens(former), verb=verb, at=self.now)
+        finally:
+            if former is not None:
+                former.close()
+        text = f"the ledger was put back from {candidate.source}" if candidate.source else "the ledger was made anew"
+        candidate.ledger.event(verb, text, at=self.now, actor=actor)
+        return self._put(candidate.ledger.db, verb)
+
+    def _put(self, connection: Connection, verb: str) -> Path | None:
+        with copies.file_errors(self.path), creation_lock(self.path):
+            keep_secret(connection)
+            connection.execute("pragma journal_mode = wal")
+            connection.close()
+            copies.flush(connection.path)
+            kept = self._keep_former(verb)
+            connection.path.rename(self.path)
+            self.path.with_name("ledger.id").write_text(f"{self.now}\n")
+            copies.flush(self.path.parent)
+        ensure_reserve(self.path)
+        copies.keep_copy_of(self.path, at=self.now)
+        return kept
+
+    def _keep_former(self, verb: str) -> Path | None:
+        """Give what lies there another name, so that no part of it is taken for a part of the next one."""
+        kept = self.path.with_name(f"ledger-before-{verb}-{copies.stamp(self.now)}-{os.getpid()}.db")
+        there = [end for end in _BESIDE if os.path.lexists(f"{self.path}{end}")]
+        for end in there:
+            Path(f"{self.path}{end}").rename(f"{kept}{end}")
+        return kept if "" in there else None
+
+
+def _last_event(copy: Path) -> tuple[int, str] | None:
+    """Return id and hash of the copy's last event; None when it is unreadable, which is not the ledger's fault."""
+    try:
+        with closing(sqlite3.connect(f"{copy.as_uri()}?mode=ro&immutable=1", uri=True)) as db:
+            found: tuple[int, str] | None = db.execute("select id, hash from events order by id desc limit 1").fetchone()
+            return found
+    except sqlite3.Error:
+        return None
+
+
+def settle(ledger: SqliteLedger, *, tokens: dict[str, int], verb: str, at: str) -> None:
+    """Free every lease, with a token that nobody has had, and end what the ledger believes to be under way."""
+    with ledger.transaction():
+        known = {row["app"]: row["token"] for row in ledger.db.execute("select app, token from leases")}
+        for app in {*known, *(app.name for app in ledger.apps())}:
+            token = max(known.get(app, 0), tokens.get(app, 0)) + TOKENS_LOST
+            ledger.db.execute("insert or replace into leases(app, token) values (?, ?)", [app, token])
+        for opened in ledger.open_deployments():
+            phase = opened.phase
+            while phase is not Phase.STUCK:
+                phase = advance(phase, "failed")
+            ledger.close_deployment(opened.id, phase, at=at, error=f"how it ended is not known: ledger {verb}")
+
+
+def _tokens(former: SqliteLedger | None) -> dict[str, int]:
+    if former is None:
+        return {}
+    return {row["app"]: row["token"] for row in former.db.execute("select app, token from leases")}
+
+
+def _lock(handle: int) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise LeaseHeld("another process restores or rebuilds the ledger right now. Nothing was done.",
+                        remedy=["deployctl ledger verify"]) from None
+
+
+def _remove(part: Path) -> None:
+    for end in _BESIDE:
+        Path(f"{part}{end}").unlink(missing_ok=True)
+
+
+def _copy_private(source: Path, target: Path) -> None:
+    if source.exists():
+        with source.open("rb") as read, os.fdopen(os.open(target, copies.FRESH, 0o600), "wb") as written:
+            while piece := read.read(2**20):
+                written.write(piece)

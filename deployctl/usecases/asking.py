@@ -1,0 +1,34 @@
+"""One question to one instance, by the kind of its probe. Ledger rows are read before: a connection is one thread's."""
+
+from __future__ import annotations
+
+from deployctl.domain.release import App, Instance, ProbeKind, Release
+from deployctl.errors import DeployctlError
+from deployctl.ports import Answer, ContainerFacts, Services
+from deployctl.prove import ask_from_outside
+
+
+def may_ask(release: Release, container: ContainerFacts | None, *, engine: bool) -> bool:
+    """Tell whether a question makes sense: the container runs, or the engine is away and the probe does not need it."""
+    if engine:
+        return container is not None and container.running
+    return release.bundle.probe.kind in {ProbeKind.HTTP, ProbeKind.TCP}
+
+
+def ask_once(release: Release, instance: Instance, app: App, container: ContainerFacts | None, s: Services) -> Answer:
+    kind = release.bundle.probe.kind
+    if kind is ProbeKind.DOCKER:
+        health = container.health if container else None
+        return Answer(health == "healthy", f"HEALTHCHECK says {health or 'nothing'}")
+    if kind is ProbeKind.EXEC:
+        return _execute(release, instance, s)
+    return ask_from_outside(s, release, instance, app)
+
+
+def _execute(release: Release, instance: Instance, s: Services) -> Answer:
+    probe = release.bundle.probe
+    try:
+        done = s.engine.execute(instance.container or instance.name, probe.command or (), timeout=probe.timeout)
+    except DeployctlError as e:
+        return Answer(ok=False, sentence=e.message)
+    return Answer(done.exit_code == 0, f"command ended with {done.exit_code}")

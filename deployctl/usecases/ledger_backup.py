@@ -1,0 +1,28 @@
+"""Copy the ledger while it is in use."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+from deployctl.errors import NotFound, Refused
+from deployctl.ledger.copies import write_copy
+from deployctl.ledger.vault import Vault
+from deployctl.usecases.results import Done
+
+
+def backup_ledger(vault: Vault, target: Path) -> Done:
+    """Write one whole, checked file, which only its owner may read: it holds the values of every app's env.
+
+    Raises Refused when something has that name, NotFound when its folder is missing.
+    """
+    if not target.parent.is_dir():
+        raise NotFound(f"there is no folder {target.parent}.", remedy=[f"mkdir -p {target.parent}"])
+    if target.exists() or target.is_symlink():
+        raise Refused(f"{target} exists already. Nothing was written.", remedy=["choose another name"])
+    with closing(vault.open()) as ledger:
+        write_copy(ledger.db.raw, target)
+        apps, events = len(ledger.apps()), ledger.count_events()
+    return Done("Backup", "", f"the ledger was copied to {target}: {apps} apps, {events} events, checked",
+                (f"Back again: deployctl ledger restore {target}",),
+                extra={"file": str(target), "size": target.stat().st_size, "events": events})

@@ -1,0 +1,173 @@
+"""Make the ledger anew from what is left: its copies, the labels of containers and networks, HAProxy's maps.
+
+Only reads the engine and HAProxy: neither traffic nor a container is touched. What could not be recovered is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, replace
+from ipaddress import ip_network
+from pathlib import Path
+
+from deployctl.bundle_label import is_exact, read_bundle
+from deployctl.domain.names import AppName, Version
+from deployctl.domain.remains import AppBack, Ground, Rebuilt, Relic, Remains
+from deployctl.errors import DeployctlError, Invalid, Refused
+from deployctl.labels import home_mark, seal
+from deployctl.ledger.copies import copies
+from deployctl.ledger.salvage import Salvage
+from deployctl.ledger.sqlite_ledger import SqliteLedger
+from deployctl.ledger.vault import Candidate, Vault
+from deployctl.ports import ContainerFacts, Services
+from deployctl.usecases.results import Done
+
+Build = Callable[[SqliteLedger], Services]
+
+
+def rebuild_ledger(vault: Vault, remains: Remains, build: Build, *, force: bool) -> Done:
+    """Raises Refused when the ledger is sound (`force` brings it up to date with what runs), LeaseHeld when a living
+    process changes an app, EngineUnavailable when the containers cannot be asked for."""
+    sound = vault.find_usable()
+    if sound is not None:
+        sound.close()
+        if not force:
+            raise Refused(f"the ledger {vault.path} is sound: there is nothing to rebuild. Nothing was done.",
+                          remedy=["deployctl ledger verify", "deployctl ledger rebuild --force"])
+    knew = vault.knows_secret()
+    with _base(vault, sound=sound is not None) as candidate:
+        s = build(candidate.ledger)
+        rebuilt = rebuild(candidate, remains, s, sealed=knew or candidate.source is not None)
+        kept = vault.install(candidate, actor=s.actor, verb="rebuild")
+    return _told(rebuilt, candidate, kept)
+
+
+def _base(vault: Vault, *, sound: bool) -> AbstractContextManager[Candidate]:
+    """Return what to begin with: the ledger itself when it is sound, else its newest good copy, else nothing."""
+    for source in [vault.path] if sound else [copy.path for copy in copies(vault.path)]:
+        if vault.is_good(source):
+            return vault.from_file(source, force=False)
+    return vault.fresh()
+
+
+def rebuild(candidate: Candidate, remains: Remains, s: Services, *, sealed: bool) -> Rebuilt:
+    """Bring the candidate up to date with what the engine and HAProxy have. `sealed`: the home's secret is known."""
+    ledger = candidate.ledger
+    lost: list[str] = []
+    grounds, containers, routes = _grounds(s), _containers(s, lost, sealed=sealed), _routes(s, remains, lost)
+    relics = [relic for one in containers if (relic := _relic(one, grounds, s, lost, sealed=sealed))]
+    salvage = Salvage(ledger, replace(remains, routes=routes), at=s.clock.utc(), actor=s.actor, lost=lost)
+    with ledger.transaction():
+        salvage.drop_gone({*grounds, *(relic.app for relic in relics), *routes}, {relic.name for relic in relics})
+        for ground in grounds.values():
+            known = ledger.find_app(ground.app) is not None
+            salvage.put_app(ground)
+            if not known:
+                _take_policy(ground.app, s, salvage.lost)
+        for relic in sorted(relics, key=lambda relic: (relic.app, relic.number)):
+            if ledger.find_app(relic.app) and salvage.put_release(relic):
+                salvage.put_instance(relic)
+        back = [_serve(app.name, routes, relics, salvage) for app in ledger.apps()]
+        _tell_tags(s, ledger, salvage.lost)
+    salvage.lost += [f"{app}: HAProxy sends it to release {routes[app]}, but no network and no container of it is left"
+                     for app in routes.keys() - {app.app for app in back}]
+    return Rebuilt(tuple(back), tuple(salvage.lost))
+
+
+# -- what is left -------------------------------------------------------------------------------------------------
+def _grounds(s: Services) -> dict[AppName, Ground]:
+    found = {}
+    for network in s.engine.networks():
+        app = AppName(network.labels.get("deployctl.app", ""))
+        if network.labels.get("deployctl.home") == str(s.home) and app and network.subnets and network.bridge:
+            gateway = str(next(ip_network(network.subnets[0], strict=False).hosts()))
+            found[app] = Ground(app, network.name, network.bridge, network.subnets[0], gateway)
+    return found
+
+
+def _containers(s: Services, lost: list[str], *, sealed: bool) -> list[ContainerFacts]:
+    """Return the home's containers with every field; one without our seal is somebody else's who used our labels."""
+    found = []
+    for listed in s.engine.containers():
+        number = listed.labels.get("deployctl.release", "")
+        mark = seal(s.ledger.secret, s.home, listed.labels.get("deployctl.app", ""), int(number) if number.isdecimal() else 0)
+        if sealed and listed.labels.get("deployctl.seal") != mark:
+            lost.append(f"{listed.name} carries our labels without our seal: it was left out")
+        elif one := s.engine.find_container(listed.id):
+            found.append(one)
+    if found and not sealed:
+        lost.append("the home's secret is lost, too: containers were taken by their labels alone")
+    return found
+
+
+def _relic(one: ContainerFacts, grounds: dict[AppName, Ground], s: Services, lost: list[str], *, sealed: bool) -> Relic | None:
+    """Return what a container tells of its release, None with the reason in `lost` when that is not enough."""
+    labels, ground = one.labels, grounds.get(AppName(one.labels.get("deployctl.app", "")))
+    address = ground and (one.asked.get(ground.network) or one.addresses.get(ground.network))
+    number, operation = labels.get("deployctl.release", ""), labels.get("deployctl.operation", "")
+    if ground is None or not address or one.published is None or not number.isdecimal():
+        lost.append(f"{one.name}: it has no network of ours, no address or no port; it was left out")
+        return None
+    try:
+        bundle = read_bundle(labels, one.env)
+    except Invalid as e:
+        lost.append(f"{one.name}: {e.message}; it was left out")
+        return None
+    if sealed and not is_exact(s.ledger.secret, ground.app, labels, bundle):
+        lost.append(f"{one.name}: its bundle is not the one that it was made from; it was left out")
+        return None
+    return Relic(ground.app, int(number), Version(labels.get("deployctl.version", "")), bundle, one.name, one.id, address,
+                 one.published, int(operation) if operation.isdecimal() else 0)
+
+
+def _routes(s: Services, remains: Remains, lost: list[str]) -> dict[AppName, int]:
+    """Return who serves by HAProxy's word, by its file when it does not answer."""
+    try:
+        return s.traffic.routes()
+    except DeployctlError as e:
+        lost.append(f"who serves was read from HAProxy's file, because it did not answer: {e.message}")
+        return dict(remains.routes)
+
+
+def _take_policy(app: AppName, s: Services, lost: list[str]) -> None:
+    row = s.ledger.find_app(app)
+    try:
+        if row is not None:
+            s.ledger.set_wishes(replace(row, policy=s.app_file(app).policy))
+    except DeployctlError as e:
+        lost.append(f"{app}: how it drains and how many versions are kept is as by default, until its next upgrade "
+                    f"({e.message.splitlines()[0]})")
+
+
+def _serve(app: AppName, routes: dict[AppName, int], relics: Sequence[Relic], salvage: Salvage) -> AppBack:
+    serving = routes.get(app)
+    if serving is not None and salvage.ledger.find_release(app, serving) is None:
+        salvage.lost.append(f"{app}: HAProxy sends it to release {serving}, of which nothing else is known; it keeps serving")
+        serving = None
+    operation = max((relic.operation for relic in relics if relic.app == app), default=0)
+    change = salvage.tell_serving(app, serving, operation=operation)
+    release = salvage.ledger.find_release(app, serving) if serving is not None else None
+    return AppBack(app, release.version if release else None, change.revision, len(salvage.ledger.releases(app)),
+                   len(salvage.ledger.instances(app)))
+
+
+def _tell_tags(s: Services, ledger: SqliteLedger, lost: list[str]) -> None:
+    known = {f"deployctl/{app.name}:r{release.number}" for app in ledger.apps() for release in ledger.releases(app.name)}
+    mine = [tag.removesuffix(f"-{home_mark(s.home)}") for tag in s.engine.kept_tags() if tag.endswith(f"-{home_mark(s.home)}")]
+    lost += [f"{tag.removeprefix('deployctl/').replace(':r', ' release ')}: only its image is left, not how it was run"
+             for tag in sorted(mine) if tag not in known]
+
+
+# -- the answer ---------------------------------------------------------------------------------------------------
+def _told(rebuilt: Rebuilt, candidate: Candidate, kept: Path | None) -> Done:
+    source = f"from the copy {candidate.source} and" if candidate.source else "without any copy,"
+    apps = [f"{a.app}  {a.serving or 'nobody'} serves, revision {a.revision}, {a.releases} releases, {a.instances} containers"
+            for a in rebuilt.apps]
+    history = [] if candidate.source else ["Not recovered: the history, who changed what, holds of versions that do not run"]
+    former = [f"The former file is kept as {kept}"] if kept else []
+    lost = [*history, *(f"Not recovered: {sentence}" for sentence in rebuilt.lost)]
+    return Done("Rebuild", "", f"the ledger is back, {source} from what runs: {len(apps)} apps. Traffic was not touched.",
+                (*apps, *former, *lost), extra={
+                    "apps": [asdict(app) for app in rebuilt.apps], "lost": list(rebuilt.lost),
+                    "source": str(candidate.source) if candidate.source else None, "former": str(kept) if kept else None})

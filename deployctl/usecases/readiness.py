@@ -1,0 +1,180 @@
+"""Whether each kept release can be rolled back to: the facts are gathered here, `domain/readiness.py` judges them.
+
+Asked for a list of apps it costs no question to engine or instance beyond what was asked already; asked for one app
+it looks closely: images, network, and how long the release took to boot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from deployctl.domain.facts import Facts
+from deployctl.domain.names import AppName
+from deployctl.domain.plan import StepKind
+from deployctl.domain.readiness import Readiness, Standing, judge
+from deployctl.domain.release import App, Instance, Release
+from deployctl.domain.serving import find_previous
+from deployctl.errors import DeployctlError
+from deployctl.ports import Answer, ContainerFacts, Services
+from deployctl.usecases.asking import ask_once, may_ask
+from deployctl.usecases.observe import at_home, require_app
+
+BOOT = frozenset({StepKind.START, StepKind.HEALTH})
+REMEMBERED = 200  # events that are searched for what was last said of a release
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What was read of the engine for all releases of an app. `containers` by id; None: it was away, and why."""
+
+    containers: Mapping[str, ContainerFacts] | None
+    engine: str | None = None
+    networks: frozenset[str] | None = None  # None: not asked
+    boots: Mapping[int, float] = field(default_factory=dict)  # release → seconds
+    closely: bool = False
+
+    def find(self, instance: Instance | None) -> ContainerFacts | None:
+        if instance is None or self.containers is None:
+            return None
+        if instance.container:
+            return self.containers.get(instance.container)
+        return next((c for c in self.containers.values() if c.name == instance.name), None)
+
+
+def look_around(app: AppName, s: Services, containers: Mapping[str, ContainerFacts] | None = None,
+                engine: str | None = None) -> Around:
+    """Look closely; `containers` or why there are none may be known already."""
+    networks = None
+    try:
+        if engine is None:
+            containers = {c.id: c for c in s.engine.containers()} if containers is None else containers
+            networks = frozenset(network.name for network in s.engine.networks())
+    except DeployctlError as e:
+        containers, engine = None, e.message
+    return Around(containers, engine, networks, _boots(app, s), closely=True)
+
+
+def judge_release(release: Release, instance: Instance | None, answer: Answer | None, app: App, around: Around,
+                  s: Services) -> Readiness:
+    """Return whether that release, which does not serve, can be rolled back to."""
+    seen = around.find(instance)
+    away = around.containers is None
+    present = seen is not None if not away else instance is not None
+    running = seen.running if seen else away and instance is not None and instance.routed
+    return judge(Standing(
+        release, instance, present=present, running=running,
+        at_home=seen is None or not seen.running or instance is None or at_home(instance, seen),
+        answered=answer.ok if answer else None, said=answer.sentence if answer else "",
+        image=_has_image(release, s) if around.closely and not present and not away else None,
+        network=None if around.networks is None else app.network in around.networks,
+        port_taken=not away and _is_off(seen) and _port_taken(instance, s),
+        engine_away=around.engine, boot_seconds=around.boots.get(release.number),
+    ))
+
+
+def find_readiness(app: AppName, s: Services, *, but: Iterable[int] = (), among: Iterable[int] | None = None,
+                   around: Around | None = None, times: int = 1) -> list[Readiness]:
+    """Return the readiness of every kept release that does not serve, the newest first; warm ones are asked.
+
+    `among` names releases instead, `times` is how often one that gives a bad answer is asked.
+    """
+    row, around = require_app(app, s), around or look_around(app, s)
+    instances = {i.release: i for i in s.ledger.instances(app)}
+    releases = {r.number: r for r in s.ledger.releases(app)}
+    wanted = set(_kept(row, releases, instances, s) if among is None else among) - {*but, _serving(row, s)}
+    found = []
+    for number in sorted(wanted & releases.keys(), reverse=True):
+        release, instance = releases[number], instances.get(number)
+        answer = _ask(release, instance, row, around, s, times=times)
+        found.append(judge_release(release, instance, answer, row, around, s))
+    return found
+
+
+def check_readiness(app: AppName, s: Services) -> list[Readiness]:
+    """Return the readiness of every kept release, and write an event for each that has turned since the last one.
+
+    While somebody changes the app, or the engine is away, nothing is written: that is not the release's fault.
+    """
+    opened, around = s.ledger.find_open(app), look_around(app, s)
+    on_trial = [opened.target] if opened and opened.target is not None else []
+    found = find_readiness(app, s, but=on_trial, around=around, times=2)
+    if opened is None and around.engine is None and s.ledger.find_lease(app) is None:
+        _write_turns(app, found, s)
+    return found
+
+
+# -- turns ----------------------------------------------------------------------------------------------------------
+def _write_turns(app: AppName, found: Sequence[Readiness], s: Services) -> None:
+    """A release that a person put on hold, or that never was healthy, has not turned bad."""
+    said = _last_said(app, s)
+    releases = {r.number: r for r in s.ledger.releases(app)}
+    for one in found:
+        release = releases[one.release]
+        if release.hold or not release.proven_at or one.ready == said.get(one.release, True):
+            continue
+        text = f"{app} can be rolled back to {one.version} again" if one.ready else (
+            f"{app} cannot be rolled back to {one.version}: {one.why}")
+        s.ledger.event("readiness", text, at=s.clock.utc(), actor=s.actor, app=app,
+                       data={"release": one.release, "ready": one.ready})
+
+
+def _last_said(app: AppName, s: Services) -> dict[int, bool]:
+    """Return what the ledger says of each release; what it never spoke of was fine."""
+    told = [event["data"] for event in s.ledger.events(app, limit=REMEMBERED) if event["kind"] == "readiness"]
+    return {data["release"]: data["ready"] for data in reversed(told)}
+
+
+# -- facts ----------------------------------------------------------------------------------------------------------
+def _kept(row: App, releases: Mapping[int, Release], instances: Mapping[int, Instance], s: Services) -> set[int]:
+    """Return the releases that have a container, and the one that `rollback` would choose."""
+    back = find_previous(Facts(row, releases, changes=tuple(s.ledger.telling_changes(row.name))))
+    return {*instances, *({back.number} if back else ())}
+
+
+def _serving(row: App, s: Services) -> int | None:
+    try:
+        return s.traffic.routes().get(row.name)
+    except DeployctlError:
+        return row.active
+
+
+def _ask(release: Release, instance: Instance | None, app: App, around: Around, s: Services, *,
+         times: int) -> Answer | None:
+    """Ask what should take traffic at once; None when there is nothing to ask."""
+    seen = around.find(instance)
+    if instance is None or not instance.routed or not may_ask(release, seen, engine=around.containers is not None):
+        return None
+    answer = ask_once(release, instance, app, seen, s)
+    for _ in range(times - 1):
+        answer = answer if answer.ok else ask_once(release, instance, app, seen, s)
+    return answer
+
+
+def _has_image(release: Release, s: Services) -> bool | None:
+    try:
+        return s.engine.find_image(release.digest) is not None
+    except DeployctlError:
+        return None
+
+
+def _is_off(seen: ContainerFacts | None) -> bool:
+    """Tell whether its own port is free of itself: a paused or restarting container keeps it."""
+    return seen is None or seen.status in {"created", "exited", "dead"}
+
+
+def _port_taken(instance: Instance | None, s: Services) -> bool:
+    return instance is not None and s.guard.port_taken("127.0.0.1", instance.host_port)
+
+
+def _boots(app: AppName, s: Services) -> dict[int, float]:
+    """Return how many seconds each release took from its start to its proof, the last time that it was started."""
+    found: dict[int, float] = {}
+    for deployment in s.ledger.deployments(app):
+        if deployment.target is None or deployment.target in found:
+            continue
+        steps = [step for step in s.ledger.steps(deployment.id)
+                 if step["kind"] in BOOT and step["release"] == deployment.target and step["ok"]]
+        if {step["kind"] for step in steps} == BOOT:
+            found[deployment.target] = round(sum(step["ms"] for step in steps) / 1000, 1)
+    return found

@@ -1,0 +1,268 @@
+"""The watcher's loop on a home in memory: what wakes it, what it mends, what it leaves alone, and what it survives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+
+from deployctl.domain.names import AppName
+from deployctl.domain.planner import plan_start
+from deployctl.errors import DeployctlError, LedgerUnusable, ProxyUnavailable
+from deployctl.settings import Settings
+from deployctl.testing.fake_engine import Behaviour
+from deployctl.usecases.observe import observe
+from deployctl.watch import bell as bells
+from deployctl.watch.bell import EVERY, Bell, follow
+from deployctl.watch.patience import FIRST, LONGEST, Patience
+from deployctl.watch.serve import only_one, serve
+from deployctl.watch.watch import CLOSE, TICK, WHOLE, Watch
+from tests.unit.world import SHOP, World, world
+
+
+@pytest.fixture
+def w(tmp_path: Path) -> Iterator[World]:
+    """v2 serves, v1 is its warm standby."""
+    with world(tmp_path) as made:
+        made.clock.sleep(1)
+        yield made.upgraded("v1", "v2")
+
+
+@pytest.fixture
+def watch(w: World) -> Watch:
+    """A watcher that has had its first look."""
+    made = Watch(w.services(actor="mara (watcher)"))
+    made.tick(set())
+    w.told.warnings.clear()
+    w.engine.calls.clear()
+    return made
+
+
+def container(w: World, version: str) -> str:
+    return str(next(i.container for i in w.ledger.instances(SHOP) if i.release == w.release(version).number))
+
+
+def pass_time(w: World, watch: Watch, seconds: float) -> None:
+    for _ in range(int(seconds / TICK)):
+        w.clock.sleep(TICK)
+        watch.tick(set())
+
+
+# -- reasons to look -----------------------------------------------------------------------------------------------
+def test_idle_it_changes_nothing_says_nothing_and_holds_no_lease(w: World, watch: Watch) -> None:
+    before = w.everything()
+    pass_time(w, watch, 2 * CLOSE)
+    assert (w.everything(), w.engine.calls, w.told.warnings) == (before, [], [])
+    assert w.ledger.find_lease(SHOP) is None
+
+
+def test_a_ring_lets_it_mend_at_once(w: World, watch: Watch) -> None:
+    w.engine.die(container(w, "v2"))
+    watch.tick(set())
+    assert w.running() == {"v1"}
+    watch.tick({"shop"})
+    assert w.running() == {"v1", "v2"}
+    assert any("does not run" in said for said in w.told.warnings)
+
+
+def test_without_a_ring_it_looks_from_time_to_time(w: World, watch: Watch) -> None:
+    w.engine.die(container(w, "v2"))
+    pass_time(w, watch, WHOLE + TICK)
+    assert w.running() == {"v1", "v2"}
+
+
+def test_what_only_a_close_look_tells_is_seen_when_it_rings_or_after_a_while(w: World, watch: Watch) -> None:
+    for seconds, rung in ((0.0, {"shop"}), (0.0, {EVERY}), (CLOSE + WHOLE, set[str]())):
+        w.engine.meddle(container(w, "v2"), always=False)
+        watch.tick(rung)
+        pass_time(w, watch, seconds)
+        assert w.engine.restarts_always(container(w, "v2")), rung
+
+
+def test_a_dead_haproxy_lives_again_after_one_tick_and_serves_the_same(w: World, watch: Watch) -> None:
+    w.traffic.die()
+    watch.tick(set())
+    assert w.serving == "v2"
+    assert "HAProxy was dead" in w.told.warnings[0]
+
+
+def test_an_interrupted_deployment_is_settled_after_one_tick(w: World, watch: Watch) -> None:
+    token = w.ledger.take_lease(SHOP, holder="dead (cli)", verb="start", at="now")
+    assert isinstance(token, int)
+    facts = observe(SHOP, w.s)
+    w.ledger.open_deployment(plan_start(facts, facts.releases[1]), actor="dead (cli)", note="", at="now", token=token)
+    watch.tick(set())
+    assert len(w.ledger.open_deployments()) == 1  # its holder lives
+    w.ledger.give_lease_back(SHOP, token)
+    watch.tick(set())
+    assert w.ledger.open_deployments() == []
+
+
+def test_a_busy_app_is_left_alone_and_looked_at_when_it_is_free(w: World, watch: Watch) -> None:
+    token = w.ledger.take_lease(SHOP, holder="jonas (cli)", verb="upgrade", at="now")
+    assert isinstance(token, int)
+    w.engine.die(container(w, "v2"))
+    watch.tick({"shop"})
+    assert w.running() == {"v1"}
+    w.ledger.give_lease_back(SHOP, token)
+    watch.tick(set())
+    assert w.running() == {"v1", "v2"}
+
+
+# -- what it survives ----------------------------------------------------------------------------------------------
+def test_an_engine_that_is_away_is_said_once_and_everything_is_looked_at_when_it_is_back(w: World, watch: Watch) -> None:
+    for version in ("v1", "v2"):
+        w.engine.die(container(w, version))
+    w.engine.away = "connection refused"
+    watch.tick({EVERY})
+    pass_time(w, watch, 60)
+    assert [said for said in w.told.warnings if "connection refused" in said] == w.told.warnings
+    assert len(w.told.warnings) == 1
+    w.engine.away = None
+    pass_time(w, watch, TICK)
+    assert w.running() == {"v1", "v2"}
+
+
+def test_what_cannot_be_mended_is_tried_ever_more_seldom_and_said_once(w: World, watch: Watch) -> None:
+    w.engine.die(container(w, "v2"))
+    w.engine.behaviours[w.release("v2").digest] = Behaviour(refused="no such program")
+    for _ in range(300):
+        w.clock.sleep(TICK)
+        watch.tick({"shop"})
+    tries = [call for call in w.engine.calls if call.startswith("start ")]
+    assert 3 <= len(tries) <= 9
+    assert len([said for said in w.told.warnings if "no such program" in said]) == 1
+    del w.engine.behaviours[w.release("v2").digest]
+    pass_time(w, watch, LONGEST + WHOLE)
+    assert w.running() == {"v1", "v2"}
+
+
+def test_one_hopeless_app_keeps_no_other_waiting(w: World, watch: Watch) -> None:
+    w.engine.die(container(w, "v2"))
+    w.engine.die(container(w, "v1"))
+    w.engine.behaviours[w.release("v2").digest] = Behaviour(refused="no such program")
+    watch.tick({"shop"})
+    assert w.running() == {"v1"}
+
+
+@pytest.mark.parametrize("error", [LedgerUnusable("not a ledger"), DeployctlError("no space left")])
+def test_a_ledger_that_fails_is_said_once_and_survived(
+    w: World, watch: Watch, error: DeployctlError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise error
+
+    with monkeypatch.context() as broken:
+        broken.setattr(w.ledger, "open_deployments", fail)
+        pass_time(w, watch, 60)
+    assert w.told.warnings == [error.message]
+    w.engine.die(container(w, "v2"))
+    watch.tick({"shop"})
+    assert w.running() == {"v1", "v2"}
+
+
+def test_a_haproxy_that_does_not_come_up_is_tried_ever_more_seldom(
+    w: World, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = []
+
+    def refuse() -> None:
+        tries.append(w.clock.now())
+        raise ProxyUnavailable("port 8000 is held by nginx")
+
+    w.traffic.die()
+    with monkeypatch.context() as broken:
+        broken.setattr(w.traffic, "sync", refuse)
+        pass_time(w, watch, 600)
+    assert 3 <= len(tries) <= 10
+    assert len(w.told.warnings) == 1
+    pass_time(w, watch, LONGEST + TICK)
+    assert w.serving == "v2"
+
+
+def test_a_home_without_apps_needs_no_haproxy(tmp_path: Path) -> None:
+    with world(tmp_path) as empty:
+        empty.traffic.die()
+        watch = Watch(empty.s)
+        pass_time(empty, watch, 60)
+        assert empty.traffic.pid() is None
+        assert empty.told.warnings == []
+
+
+def test_the_pause_doubles_up_to_its_longest() -> None:
+    patience, now = Patience(), 0.0
+    pauses = []
+    for _ in range(10):
+        patience.failed("shop", now)
+        began = now
+        while patience.waits("shop", now):
+            now += 1
+        pauses.append(now - began)
+    assert (pauses[0], pauses[1], pauses[-1]) == (FIRST, 2 * FIRST, LONGEST)
+    patience.well("shop")
+    assert not patience.waits("shop", now)
+
+
+# -- the bell ------------------------------------------------------------------------------------------------------
+def test_a_bell_tells_for_whom_it_was_rung_and_forgets() -> None:
+    bell = Bell()
+    for app in ("shop", "web", "shop"):
+        bell.ring(app)
+    assert bell.wait(5) == {"shop", "web"}
+    assert bell.wait(0) == frozenset()
+
+
+def test_events_ring_and_a_stream_that_was_cut_rings_for_every_app(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bells, "RETRY", 0.01)
+    bell, ended = Bell(), Event()
+    thread = Thread(target=follow, args=(w.engine, bell), kwargs={"since": 0, "ended": ended})
+    thread.start()
+    try:
+        assert bell.wait(5) == {"shop"}
+        w.engine.die(container(w, "v2"))
+        assert bell.wait(5) == {"shop"}
+        w.engine.away = "connection refused"
+        assert EVERY in bell.wait(5)
+    finally:
+        ended.set()
+        thread.join(5)
+    assert not thread.is_alive()
+
+
+# -- the process ---------------------------------------------------------------------------------------------------
+def test_a_second_watcher_of_a_home_is_refused(tmp_path: Path) -> None:
+    with only_one(tmp_path), pytest.raises(DeployctlError, match="runs already"), only_one(tmp_path):
+        pass
+    with only_one(tmp_path):
+        pass
+
+
+def test_a_signal_is_a_good_end(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(watch: Watch, rung: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Watch, "tick", interrupted)
+    serve(Settings(w.home), lambda: w.s)
+    assert w.serving == "v2"
+
+
+def test_a_ledger_that_is_replaced_is_opened_again(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, ticks, connected = Settings(w.home), [], []
+    settings.ensure_state()
+    settings.ledger.write_bytes(b"one")
+
+    def tick(watch: Watch, rung: object) -> None:
+        ticks.append(rung)
+        if len(ticks) > 1:
+            raise KeyboardInterrupt
+        beside = settings.ledger.with_name("restored")
+        beside.write_bytes(b"other")
+        beside.rename(settings.ledger)
+
+    monkeypatch.setattr(Watch, "tick", tick)
+    monkeypatch.setattr(Bell, "wait", lambda bell, seconds: frozenset())
+    serve(settings, lambda: connected.append(1) or w.s)  # type: ignore[func-returns-value]
+    assert len(connected) == 2
+    assert AppName("shop") == SHOP
