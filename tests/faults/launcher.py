@@ -17,16 +17,19 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
 import requests
 
 from deployctl.effects import haproxy_socket
+from deployctl.effects.system_clock import SystemClock
 from deployctl.ledger.connection import Connection, sqlite_errors
 from deployctl.ledger.journal import JournalRows
 from tests.faults.injector import Fault
 
+OFFSET = "FAULT_CLOCK_OFFSET"  # seconds by which this process's wall clock is wrong
 Name = Callable[..., str | None]
 WRITES = ("insert", "update", "delete", "replace", "commit", "vacuum")
 QUESTIONS = ("show", "get")
@@ -162,7 +165,19 @@ def _noticed(run: Run, what: str, act: Callable[..., Any]) -> Callable[..., Any]
     return noticed
 
 
+def set_clock(seconds: float) -> None:
+    """Let the wall clock be wrong by so much; what is measured stays right."""
+    shown = SystemClock.utc
+
+    def utc(clock: SystemClock) -> str:
+        wrong = datetime.fromisoformat(shown(clock)) + timedelta(seconds=seconds)
+        return wrong.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    setattr(SystemClock, "utc", utc)  # noqa: B010 - a method is replaced on purpose
+
+
 def main() -> NoReturn:
+    set_clock(float(os.environ.get(OFFSET, "0")))
     run = Run(Fault.parse(sys.argv[1]), Path(sys.argv[2]))
     install(run)
     sys.argv[1:] = sys.argv[3:]

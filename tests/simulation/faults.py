@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from random import Random
 
 from deployctl.errors import (
@@ -25,6 +26,9 @@ class Fault(StrEnum):
     FROZEN = "SIGSTOP"
     HALF = "half done"  # killed, or HAProxy dies, between two parts of a change
     DEAF = "not done"  # HAProxy says yes and does nothing
+
+
+DEATHS = frozenset({Fault.KILL, Fault.SIGNAL, Fault.SLOW})  # nothing that is asked is ever refused
 
 
 class Mischief(StrEnum):
@@ -53,8 +57,10 @@ CUT = frozenset({"sync", "switch", "refresh_previews", "ensure_up"})  # changes 
 WEIGHTS = {Fault.KILL: 3, Fault.SIGNAL: 2, Fault.REFUSED: 3, Fault.LOST: 4, Fault.SLOW: 2, Fault.FROZEN: 1,
            Fault.HALF: 6, Fault.DEAF: 4}
 
+DECISIVE = {"switch": 8.0, "promote": 4.0, "ensure_created": 3.0, "open_deployment": 3.0, "remove_instance": 3.0}
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Weather:
     """What one schedule has to bear. Rates are per call."""
 
@@ -62,11 +68,14 @@ class Weather:
     rate: float = 0.0
     mischief: tuple[Mischief, ...] = ()
     mischief_rate: float = 0.0
-    weights: tuple[int, ...] = field(default=())
+
+    @cached_property
+    def weights(self) -> tuple[int, ...]:
+        return tuple(WEIGHTS[fault] for fault in self.faults)
 
     def fault(self, random: Random, port: str, name: str) -> Fault | None:
         """Return what goes wrong with this call; nothing, as a rule."""
-        if random.random() >= self.rate:
+        if random.random() >= self.rate * DECISIVE.get(name, 1.0):
             return None
         fault = random.choices(self.faults, self.weights)[0]
         return fault if _can_happen(fault, port, name) else None
@@ -83,13 +92,16 @@ def _can_happen(fault: Fault, port: str, name: str) -> bool:
 
 
 def drawn(random: Random) -> Weather:
-    """Return the weather of one schedule: from fair to foul."""
-    if random.random() < 0.05:
+    """Return the weather of one schedule: from fair over deaths only to foul."""
+    kind = random.random()
+    rate = random.choice((0.004, 0.012, 0.03))
+    if kind < 0.03:
         return Weather()
+    if kind < 0.25:
+        return Weather(tuple(fault for fault in Fault if fault in DEATHS), rate)
     faults = tuple(fault for fault in Fault if random.random() < 0.6) or (Fault.KILL,)
     mischief = tuple(m for m in Mischief if random.random() < 0.3)
-    return Weather(faults, random.choice((0.004, 0.012, 0.03)), mischief, 0.003 if mischief else 0.0,
-                   tuple(WEIGHTS[fault] for fault in faults))
+    return Weather(faults, rate, mischief, 0.003 if mischief else 0.0)
 
 
 def error(random: Random, port: str, name: str) -> DeployctlError:

@@ -62,8 +62,8 @@ def i3_nothing_is_orphaned_or_lost(w: World) -> Iterator[str]:
     """Containers and rows are the same set, and so are rows and their leases."""
     rows = {i.container: i for i in w.reader.instances()}
     ours = {c.facts.id: c.facts for c in w.engine._containers.values()}
-    yield from (f"container {ours[id].name} is in no row of the ledger" for id in ours.keys() - rows.keys())
-    yield from (f"{rows[id].name} ({id}) has no container" for id in rows.keys() - ours.keys())
+    yield from (f"container {ours[one].name} is in no row of the ledger" for one in ours.keys() - rows.keys())
+    yield from (f"{rows[one].name} ({one}) has no container" for one in rows.keys() - ours.keys())
     instances = {(i.app, i.release, i.host_port) for i in rows.values()}
     ports = {(r["app"], r["release"], r["port"]) for r in w.db.execute("select * from port_leases")}
     addresses = {(r["app"], r["release"], r["address"]) for r in w.db.execute("select * from address_leases")}
@@ -107,7 +107,8 @@ def i2_nothing_came_apart(w: World) -> Iterator[str]:
 
 
 def i2_haproxy_carries_the_table(w: World) -> Iterator[str]:
-    yield from w.traffic.drift()
+    if w.reader.apps():  # without any, nobody needs HAProxy
+        yield from w.traffic.drift()
 
 
 def i8_nothing_is_left_over(w: World) -> Iterator[str]:
@@ -133,7 +134,8 @@ def i9_the_journal_tells(w: World) -> Iterator[str]:
         for deployment in w.reader.deployments(app):
             if deployment.outcome in {"reverted", "stuck"} and not deployment.error:
                 yield f"{deployment.kind} {deployment.id} of {app} was {deployment.outcome} without a word why"
-    for row in w.db.execute("select c.revision, c.app, d.outcome from changes c left join deployments d on d.id = c.deployment"):
+    for row in w.db.execute("select c.revision, c.app, d.outcome from changes c "
+                            "left join deployments d on d.id = c.deployment"):
         if row["outcome"] not in {"succeeded", "stuck"}:
             yield f"revision {row['revision']} of {row['app']} was made by a deployment that is {row['outcome']}"
 
@@ -142,6 +144,7 @@ WHEN_SETTLED: tuple[Check, ...] = (
     i1_nothing_is_under_way, i2_the_ledger_says_who_serves, i2_nothing_came_apart, i4_somebody_serves,
     i5_history_only_grows, i9_the_journal_tells,
 )  # fmt: skip
+AFTER_A_CLEAN_DEATH: tuple[Check, ...] = (*WHEN_SETTLED, i3_nothing_is_orphaned_or_lost, i8_nothing_is_left_over)
 WHEN_RECONCILED: tuple[Check, ...] = (*WHEN_SETTLED, i2_haproxy_carries_the_table, i3_nothing_is_orphaned_or_lost,
                                       i8_nothing_is_left_over)
 
@@ -209,7 +212,11 @@ class AroundChanges:
             self._switched(process, args[0], args[1])
 
     def _may_go_dark(self, app: AppName, process: Process) -> bool:
-        """Tell whether somebody asked for it: a removal, a stop of what serves, or the way back to serving nobody."""
+        """Tell whether somebody asked for it (a removal, a stop of what serves, the way back to serving nobody), or
+        what was just proven died by itself right then."""
+        instance = self._w.reader.find_instance(app, self._w.traffic.live.get(app, 0))
+        if instance is not None and instance.container in self._w.befallen:
+            return True
         opened = self._w.reader.find_open(app)
         return process.name.endswith("remove") or (opened is not None and None in {opened.source, opened.target})
 

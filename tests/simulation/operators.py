@@ -41,10 +41,9 @@ class Operator:
 
     name: str
     app: AppName
-    verb: str
     run: Verb
-    after: float
-    skew: float
+    after: float = 0.0
+    skew: float = 0.0
 
 
 def settle(app: AppName, s: Services, *, verb: str = "recover") -> object:
@@ -65,39 +64,40 @@ def watch(s: Services, *, ticks: int) -> str:
 def drawn(random: Random, number: int) -> Operator:
     """Return one operator with one wish. Some begin at once, some later; some have a wrong clock."""
     app = SHOP if random.random() < 0.88 else DOCS
-    verb, run = _verb(random, app)
-    after = 0.0 if number == 0 or random.random() < 0.5 else random.random() * random.choice((0.3, 3.0, 20.0))
-    return Operator(f"{number}:{verb}", app, verb.split()[0], run, after, random.choice(SKEWS))
+    words = random.choices(*_CHOICE)[0]
+    if words in TAKE_A_VERSION or (words == "rollback" and random.random() < 0.4):
+        words = f"{words} {random.choice(ANY)}"
+    return called(random, number, words, app=app)
 
 
-def _verb(random: Random, app: AppName) -> tuple[str, Verb]:
+def called(random: Random, number: int, words: str, *, app: AppName = SHOP) -> Operator:
+    """Return the operator who types these words, at a time and with a patience that chance gives him."""
     wish = Wish(confirmed=True, lock_wait=random.choice((0.0, 0.0, 2.0, 60.0)))
-    version = Version(random.choice(ANY))
-    kind = random.choices(*_CHOICE)[0]
-    match kind:
-        case "upgrade":
-            return f"upgrade {version}", partial(upgrade, app, version, wish=wish)
+    after = 0.0 if number == 0 or random.random() < 0.5 else random.random() * random.choice((0.3, 3.0, 20.0))
+    return Operator(f"{number}:{words}", app, _verb(words, app, wish), after, random.choice(SKEWS))
+
+
+def _verb(words: str, app: AppName, wish: Wish) -> Verb:
+    verb, *rest = words.split()
+    version = Version(rest[0]) if rest and rest[0] != "--abort" else None
+    match verb:
         case "rollback":
-            named = None if random.random() < 0.6 else Version(random.choice(WELL))
-            return f"rollback {named or ''}".strip(), partial(rollback, app, version=named, wish=wish)
-        case "start" | "stop" | "hold" | "unhold":
-            verbs: dict[str, Callable[..., object]] = {"start": start, "stop": stop, "hold": hold, "unhold": unhold}
-            return f"{kind} {version}", partial(verbs[kind], app, version, wish=wish)
-        case "watch":
-            return kind, partial(watch, ticks=1 + int(random.random() * 3))
-        case "reconcile":
-            return kind, partial(reconcile, wish=wish)
-        case "rollback --abort":
-            return kind, partial(rollback, app, abort=True, wish=wish)
+            return partial(rollback, app, version=version, wish=wish, abort="--abort" in rest)
         case "look":
-            return kind, partial(observe, app)
-        case _:
-            plain: dict[str, Callable[..., object]] = {"undo": undo, "prune": prune, "abort": abort, "remove": remove_app}
-            return kind, partial(plain[kind], app, wish=wish)
+            return partial(observe, app)
+        case "watch":
+            return partial(watch, ticks=3)
+        case "reconcile":
+            return partial(reconcile, wish=wish)
+    return partial(VERBS[verb], app, *([version] if version else []), wish=wish)
 
 
+TAKE_A_VERSION: dict[str, Callable[..., object]] = {"upgrade": upgrade, "start": start, "stop": stop, "hold": hold,
+                                                    "unhold": unhold}
+VERBS: dict[str, Callable[..., object]] = {**TAKE_A_VERSION, "undo": undo, "prune": prune, "abort": abort,
+                                           "remove": remove_app}
 _CHOICE = (
     ("upgrade", "rollback", "undo", "start", "stop", "hold", "unhold", "prune", "abort", "remove", "watch", "look",
      "reconcile", "rollback --abort"),
     (10, 6, 3, 2, 2, 1, 1, 2, 2, 1, 2, 1, 2, 2),
-)
+)  # fmt: skip

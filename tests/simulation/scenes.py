@@ -15,7 +15,7 @@ from deployctl.usecases.stop import stop
 from deployctl.usecases.upgrade import upgrade
 from deployctl.usecases.wish import Wish
 from tests.simulation.scheduler import Pace, Process, Scheduler
-from tests.simulation.world import DOCS, SHOP, Scene, World, app_file
+from tests.simulation.world import DOCS, SHOP, Scene, World
 
 YES = Wish(confirmed=True)
 POLICIES: dict[str, dict[str, Any]] = {
@@ -83,13 +83,3 @@ def scene(past: str) -> Scene:
     if process.foreign or not str(process.ended).startswith("ended"):
         raise RuntimeError(f"the past {past!r} cannot be made: {process.ended}") from process.foreign
     return world.scene()
-
-
-def drawn(random: Random) -> tuple[str, Scene, dict[str, Any]]:
-    """Return a past, and what the shop's file asks for by now."""
-    past, policy = random.choice(tuple(PASTS)), random.choice(tuple(POLICIES))
-    return f"{past}, {policy}", scene(past), POLICIES[policy]
-
-
-def file_of(keys: dict[str, Any]) -> Any:
-    return app_file(SHOP, **keys)

@@ -39,7 +39,8 @@ class Pace:
 class Process:
     """One process of the simulated machine, with a wall clock of its own."""
 
-    def __init__(self, scheduler: Scheduler, name: str, work: Callable[[Process], object], *, at: float, skew: float = 0.0) -> None:
+    def __init__(self, scheduler: Scheduler, name: str, work: Callable[[Process], object], *, at: float,
+                 skew: float = 0.0) -> None:
         self.scheduler, self.name, self.skew = scheduler, name, skew
         self.pid = scheduler.next_pid()
         self.wake = at

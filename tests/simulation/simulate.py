@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
 from unittest.mock import patch
@@ -11,12 +11,14 @@ from unittest.mock import patch
 from deployctl import runner
 from deployctl.domain.names import AppName
 from deployctl.errors import DeployctlError
+from deployctl.usecases.app_remove import remove_app
+from deployctl.usecases.reconcile import reconcile
 from tests.simulation import faults, invariants, operators, scenes
-from tests.simulation.faults import Mischief, Weather
-from tests.simulation.operators import reconcile, remove_app, settle
-from tests.simulation.scheduler import Pace, Process, Scheduler
+from tests.simulation.faults import Fault, Mischief, Weather
+from tests.simulation.operators import Operator, settle
 from tests.simulation.scenes import YES
-from tests.simulation.world import APPS, SHOP, World
+from tests.simulation.scheduler import Pace, Process, Scheduler
+from tests.simulation.world import APPS, SHOP, World, app_file
 
 PACES = (Pace(0.0, 0.7), Pace(0.004, 0.7), Pace(0.004, 0.3), Pace(0.03, 0.5))
 
@@ -34,17 +36,41 @@ class Told:
         return "\n".join([f"seed {self.seed}", *self.story, *(f"!! {text}" for text in self.broken)])
 
 
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a schedule must have; everything else is chance."""
+
+    past: str | None = None
+    policy: str | None = None
+    typed: tuple[str, ...] = ()  # by one operator each
+    faults: tuple[Fault, ...] = ()
+    rate: float = 0.012
+    mischief: tuple[Mischief, ...] = ()
+    razor: bool = False  # others may come between the fence's look and the change that it allows
+
+    def weather(self, random: Random) -> Weather:
+        if not self.faults and not self.mischief:
+            return faults.drawn(random)
+        return Weather(self.faults or (Fault.KILL,), self.rate if self.faults else 0.0, self.mischief, 0.003)
+
+    def operators(self, random: Random) -> list[Operator]:
+        if self.typed:
+            return [operators.called(random, n, words) for n, words in enumerate(self.typed)]
+        return [operators.drawn(random, n) for n in range(random.choice((1, 2, 2, 3, 3, 4)))]
+
+
 class Schedule:
-    def __init__(self, seed: int, *, telling: bool = False) -> None:
+    def __init__(self, seed: int, recipe: Recipe = Recipe(), *, telling: bool = False) -> None:
         self.told, self.random = Told(seed), Random(seed)
-        self.scheduler = Scheduler(self.random, self.random.choice(PACES), told=self.told.story if telling else None)
-        past, scene, keys = scenes.drawn(self.random)
-        self.world = World(self.scheduler, scene)
-        self.world.files[SHOP] = scenes.file_of(keys)
-        self.operators = [operators.drawn(self.random, n) for n in range(self.random.choice((1, 2, 2, 3, 3, 4)))]
-        self.weather = faults.drawn(self.random)
+        pace = replace(self.random.choice(PACES), razor=recipe.razor)
+        self.scheduler = Scheduler(self.random, pace, told=self.told.story if telling else None)
+        past = recipe.past or self.random.choice(tuple(scenes.PASTS))
+        policy = recipe.policy or self.random.choice(tuple(scenes.POLICIES))
+        self.world = World(self.scheduler, scenes.scene(past))
+        self.world.files[SHOP] = app_file(SHOP, **scenes.POLICIES[policy])
+        self.operators, self.weather = recipe.operators(self.random), recipe.weather(self.random)
         self.half_removed: list[AppName] = []
-        self.scheduler.tell(None, f"begins with: {past}; {self.weather}")
+        self.scheduler.tell(None, f"begins with: {past}, {policy}; {pace}; {self.weather}")
 
     def run(self) -> Told:
         try:
@@ -145,7 +171,7 @@ class Schedule:
                 self._once(f"again: remove {app}", partial(remove_app, app, wish=YES))
         for app in self._known():
             self._once(f"recovery of {app}", partial(settle, app))
-        self._check(invariants.WHEN_SETTLED)
+        self._check(invariants.AFTER_A_CLEAN_DEATH if self._clean else invariants.WHEN_SETTLED)
         self._once("reconcile", reconcile)
         self._check(invariants.WHEN_RECONCILED)
         first = invariants.everything(self.world)
@@ -156,6 +182,12 @@ class Schedule:
         for name in first:
             if first[name] != again[name]:
                 self._found(f"I7: a second recovery changed the {name}: {first[name]} {again[name]}"[:2000])
+
+    @property
+    def _clean(self) -> bool:
+        """Tell whether nothing was ever refused and nobody was overtaken: then even the next command leaves no remains."""
+        told = any("--abort" in operator.name for operator in self.operators)
+        return faults.DEATHS.issuperset(self.weather.faults) and not self.weather.mischief and not told
 
     def _check(self, checks: tuple[invariants.Check, ...]) -> None:
         if not self.told.broken:
@@ -173,16 +205,14 @@ class Schedule:
         return [app.name for app in self.world.reader.apps()]
 
 
-def simulate(seed: int, *, telling: bool = False) -> Told:
+def simulate(seed: int, recipe: Recipe = Recipe(), *, telling: bool = False) -> Told:
     """Run one schedule. The same seed gives the same story, line by line."""
-    return Schedule(seed, telling=telling).run()
+    return Schedule(seed, recipe, telling=telling).run()
 
 
-def search(first: int, count: int) -> Iterator[Told]:
-    """Yield the schedules that break something."""
-    for seed in range(first, first + count):
-        told = simulate(seed)
+def search(seeds: Iterable[int], recipe: Recipe = Recipe()) -> Iterator[Told]:
+    """Run one schedule for each seed and yield those that break something."""
+    for seed in seeds:
+        told = simulate(seed, recipe)
         if told.broken:
             yield told
-
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,6 +91,12 @@ class World:
         settings.ensure_state()
         ledger = SqliteLedger.open(settings.ledger, settings.home, now=self.clock.utc())
         self.ledgers.append(ledger)
+        return self.services_over(ledger, settings, reporter)
+
+    def connect_over(self, settings: Settings, reporter: Reporter) -> Callable[[SqliteLedger], Services]:
+        return lambda ledger: self.services_over(ledger, settings, reporter)
+
+    def services_over(self, ledger: SqliteLedger, settings: Settings, reporter: Reporter) -> Services:
         spec = ServerSpec()
         return Services(
             home=settings.home, spec=spec, engine=self.engine, traffic=self.traffic, prober=self.prober,
@@ -102,7 +108,7 @@ class World:
                   environ: Mapping[str, str] | None = None) -> Said:
         """Run it. `typed` is what the person types; without it nobody is there to ask."""
         out, err = Screen(tty=tty, encoding=encoding), Screen(tty=tty or typed is not None, encoding=encoding)
-        session = Session(connect=self.connect, out=out, err=err, stdin=Screen(typed or "", tty=typed is not None),
+        session = Session(connect=self.connect, connect_over=self.connect_over, out=out, err=err, stdin=Screen(typed or "", tty=typed is not None),
                           environ={**self.environ, **(environ or {})}, cwd=self.home, home=str(self.home))
         code = run(argv, session)
         return Said(code, out.getvalue(), err.getvalue())

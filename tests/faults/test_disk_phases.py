@@ -1,0 +1,93 @@
+"""The disk is full at a phase of an upgrade under load: that of the state, and that of the engine."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests import machine
+from tests.faults.beside import make_impatient, needs_engine
+from tests.faults.invariants import watched
+from tests.faults.matrix import PHASES, Cell, across, cells, run_cell
+from tests.faults.outcomes import Book, Outcome
+from tests.faults.second_engine import second_engine
+from tests.faults.town import BLOG, SHOP, Town, town_of, two_apps
+from tests.images import ensure_images
+
+needs_root = pytest.mark.skipif(not machine.may_route(), reason="a small disk is mounted, which takes root")
+
+
+@contextmanager
+def small_disk(mount_point: Path, image: Path, megabytes: int) -> Iterator[None]:
+    """Mount a file system of that size; it and its loop device are gone afterwards."""
+    with image.open("wb") as file:
+        file.truncate(megabytes * 2**20)
+    subprocess.run(["mkfs.ext4", "-q", "-m", "0", image], check=True)
+    mount_point.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mount", "-o", "loop", image, mount_point], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", mount_point], check=True)
+
+
+@contextmanager
+def full(folder: Path) -> Iterator[None]:
+    """Fill it to the last kilobyte while inside."""
+    fillers = [folder / f"filler{size}" for size in (2**20, 2**16, 2**10)]
+    try:
+        for filler in fillers:
+            with filler.open("wb", buffering=0) as file, suppress(OSError):
+                while True:
+                    file.write(b"x" * int(filler.name.removeprefix("filler")))
+        yield
+    finally:
+        for filler in fillers:
+            filler.unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="module")
+def town(engine_url: str, images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """Its state lies on a disk of its own."""
+    image = tmp_path_factory.mktemp("disk") / "image"
+    with ExitStack() as stack:
+        found = stack.enter_context(town_of(engine_url))
+        stack.enter_context(small_disk(found.home / "state", image, 24))
+        found.serving(BLOG, "v3")
+        found.serving(SHOP, keep_stopped=1)
+        found.do("upgrade", SHOP, "v2")
+        yield found
+
+
+@needs_root
+@pytest.mark.parametrize("cell", cells(*across("disk of the state full", dict.fromkeys(
+    PHASES, ((0, 1, 4, 7), "either")))))
+def test_a_full_disk_of_the_state_stops_no_visitor(town: Town, book: Book, cell: Cell) -> None:
+    run_cell(town, book, cell, lambda found: full(found.home / "state"))
+
+
+@needs_engine
+def test_a_full_disk_of_the_engine_stops_the_upgrade_and_no_visitor(
+        book: Book, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("engine-disk")
+    data = folder / "data"
+    with small_disk(data, folder / "image", 160), second_engine(data=data) as engine, engine.inside():
+        ensure_images(*(("web", version) for version in ("v1", "v2", "v3")), base_url=engine.url)
+        with two_apps(engine.url) as town:
+            make_impatient(town)
+            with watched(town, SHOP, visitors=(SHOP, BLOG)) as watch:
+                with full(data):
+                    ran = town.refused(1, "upgrade", SHOP, "v3")
+                    assert "space" in ran.message
+                    assert town.active(SHOP) == "v2"
+                    assert town.do("rollback", SHOP)["to"] == "v1"
+                    assert town.do("undo", SHOP)["to"] == "v2"
+                town.settle()
+                watch.require_kept(town.settle)
+                assert town.do("upgrade", SHOP, "v3")["to"] == "v3"
+    book.write(Outcome("disk of the engine full", "before the container", "exit 1; what served before serves",
+                       watch.sent, watch.lost))

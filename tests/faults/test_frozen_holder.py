@@ -1,0 +1,55 @@
+"""SIGSTOP of the process that holds the lease, at each phase: somebody else takes over, and who wakes up does nothing more."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.injector import Fault
+from tests.faults.invariants import watched
+from tests.faults.matrix import LONG, MARKS, PHASES
+from tests.faults.outcomes import Book, Outcome
+from tests.faults.scenes import Scenes
+from tests.faults.town import BLOG, SHOP, Town, two_apps
+from tests.faults.victim import victim
+
+PHASES_MET = tuple(PHASES) if LONG else ("on trial", "switched")
+SILENT = "20s"  # longer than a lease lives without a heartbeat
+
+
+@pytest.fixture(scope="module")
+def town(engine_url: str, images: None) -> Iterator[Town]:
+    with two_apps(engine_url, keep_stopped=1) as found:
+        yield found
+
+
+@pytest.mark.parametrize("phase", PHASES_MET)
+@pytest.mark.parametrize("how", ["overtaken by rollback --abort", "outwaited"])
+def test_who_wakes_up_after_his_lease_changes_nothing(town: Town, book: Book, phase: str, how: str) -> None:
+    if how == "outwaited" and phase == "on trial" and not LONG:
+        pytest.skip("the lease is waited for in the other phase")
+    scenes = Scenes(town)
+    scenes.ensure_way_back()
+    words = scenes.words("upgrade", f"f{next(MARKS)}")
+    other = ("rollback", SHOP, "--abort", "-y") if how != "outwaited" else ("unhold", SHOP, "v1", "--lock-wait", SILENT)
+    with watched(town, SHOP, visitors=(SHOP, BLOG)) as watch:
+        with victim(town, Fault("wait", "after", "begin", PHASES[phase]), *words) as holder:
+            holder.wait_there()
+            os.kill(holder.process.pid, signal.SIGSTOP)
+            try:
+                ran = town.run(*other)
+                assert ran.code == 0, ran
+                served, objects, rows = town.routes(), town.objects(), town.ledger(but=("leases", "events"))
+            finally:
+                os.kill(holder.process.pid, signal.SIGCONT)
+            holder.go_on()
+            woken = holder.ended()
+        assert woken.ran.code == 6, woken.ran
+        assert (town.routes(), town.objects()) == (served, objects)
+        assert town.ledger(but=("leases", "events")) == rows
+        town.settle()
+        watch.require_kept(town.settle)
+    book.write(Outcome(f"holder frozen, {how}", phase, f"exit {woken.ran.code} when it wakes", watch.sent, watch.lost))

@@ -1,0 +1,69 @@
+"""The power goes: engine, containers, HAProxy and the command that was under way end at once; then all comes back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from tests import machine
+from tests.faults.beside import needs_engine, town_beside
+from tests.faults.injector import Fault
+from tests.faults.invariants import watched
+from tests.faults.matrix import IDLE, LONG, MARKS, PHASES
+from tests.faults.outcomes import Book, Outcome
+from tests.faults.scenes import Scenes
+from tests.faults.second_engine import SecondEngine
+from tests.faults.town import BLOG, SHOP, Town
+from tests.faults.victim import victim
+
+SOON = 30.0  # seconds until everybody serves again
+MET = (*PHASES, IDLE) if LONG else ("on trial", "switched")
+
+
+@pytest.fixture(scope="module")
+def beside() -> Iterator[tuple[Town, SecondEngine]]:
+    with town_beside(live_restore=False) as found:
+        yield found
+
+
+def lose_power(town: Town, engine: SecondEngine) -> None:
+    for pid in town.proxies():
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    engine.lose_power()
+    for name in ("haproxy.sock", "master.sock"):
+        (town.home / "state/haproxy" / name).unlink(missing_ok=True)
+    for subnet in machine.unreachable():  # routes do not outlive a boot; these are the namespace's own
+        subprocess.run(["ip", "route", "del", "unreachable", subnet, "metric", str(machine.METRIC)], check=True)
+
+
+@needs_engine
+@pytest.mark.parametrize("phase", MET)
+def test_after_a_reboot_everybody_serves_again_by_one_command(beside: tuple[Town, SecondEngine], book: Book, phase: str) -> None:
+    town, engine = beside
+    scenes = Scenes(town)
+    scenes.ensure_way_back()
+    words, source = scenes.words("upgrade", f"r{next(MARKS)}"), town.route(SHOP)
+    with watched(town, SHOP) as watch:
+        if phase == IDLE:
+            lose_power(town, engine)
+        else:
+            with victim(town, Fault("wait", "after", "begin", PHASES[phase]), *words) as process:
+                process.wait_there()
+                process.process.kill()
+                lose_power(town, engine)
+        began = time.monotonic()
+        engine.start()
+        town.do("reconcile")
+        took = time.monotonic() - began
+        assert {town.get(app).status for app in (SHOP, BLOG)} == {200}
+        assert took < SOON
+        watch.require_kept(town.settle)
+    who = "what served before serves" if town.route(SHOP) == source else "what was asked for serves"
+    book.write(Outcome("reboot", phase, f"{who} after one `reconcile`"))

@@ -1,0 +1,112 @@
+"""Bugs planted on purpose: each is one function as it must not be. The simulator is worth something if it finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from deployctl import actions, runner
+from deployctl.domain import planner
+from deployctl.domain.facts import Facts
+from deployctl.domain.plan import Kind, Step, StepKind
+from deployctl.domain.release import Instance, Release
+from deployctl.ledger.leases import LeaseRows
+from deployctl.runner import Act, Walk
+from deployctl.usecases import recover
+from tests.simulation.traffic import SimulatedTraffic
+
+Plant = Callable[[], Any]  # a context manager
+
+
+@contextmanager
+def commit_before_its_effect() -> Iterator[None]:
+    """The ledger calls the release active before HAProxy was told to serve it."""
+    whole = planner._switch
+
+    def swapped(facts: Facts, kind: Kind, target: Release) -> list[Step]:
+        return list(reversed(whole(facts, kind, target)))
+
+    with patch.object(planner, "_switch", swapped):
+        yield
+
+
+@contextmanager
+def effect_before_its_intent() -> Iterator[None]:
+    """A step is written down once it was taken."""
+
+    def take(walk: Walk, step: Step, acts: Mapping[StepKind, Act]) -> None:
+        s = walk.services
+        walk.check()
+        walk.phase = runner.begin(walk.phase, step.kind)
+        text = acts[step.kind](walk, step)
+        s.ledger.begin_step(walk.deployment.id, walk.seq, step, phase=walk.phase, at=s.clock.utc(), durable=True)
+        walk.begun.append(step)
+        runner._finish(walk, step, s.clock.now(), ok=True, text=text)
+
+    with patch.object(runner, "take", take):
+        yield
+
+
+@contextmanager
+def no_read_back() -> Iterator[None]:
+    """HAProxy's yes is believed."""
+    with patch.object(SimulatedTraffic, "read_back", lambda self, app, to: None):
+        yield
+
+
+@contextmanager
+def recovery_believes_the_journal() -> Iterator[None]:
+    """What was to be switched is taken for switched."""
+    with patch.object(recover, "_moved", lambda walk: walk.switched and walk.plan.target is not None):
+        yield
+
+
+@contextmanager
+def no_fence() -> Iterator[None]:
+    """Whoever had the lease once goes on as if he had it still."""
+    with patch.object(Walk, "require_lease", lambda self: None):
+        yield
+
+
+@contextmanager
+def everybody_gets_the_lease() -> Iterator[None]:
+    """A living holder's lease is free."""
+    with patch.object(LeaseRows, "_is_held", lambda self, row: False):
+        yield
+
+
+@contextmanager
+def forgotten_undo(kind: StepKind) -> Iterator[None]:
+    """What a step did is not taken back."""
+    left = {other: undo for other, undo in actions.UNDOS.items() if other is not kind}
+    with patch.dict(actions.UNDOS, left, clear=True):  # type: ignore[arg-type]  # a plain dict below its Mapping
+        yield
+
+
+@contextmanager
+def port_freed_early() -> Iterator[None]:
+    """Port and address are given away before the container that uses them is gone."""
+
+    def forget(walk: Walk, instance: Instance) -> None:
+        s = walk.services
+        s.ledger.remove_instance(instance.app, instance.release)
+        s.traffic.sync()
+        s.engine.ensure_removed(instance.container or instance.name)
+
+    with patch.object(actions, "_forget_container", forget):
+        yield
+
+
+PLANTED: dict[str, Plant] = {
+    "a commit swapped with its effect": commit_before_its_effect,
+    "an effect before its intent": effect_before_its_intent,
+    "a missing read-back": no_read_back,
+    "a recovery that believes the journal": recovery_believes_the_journal,
+    "a lease that is not checked": no_fence,
+    "a lease that everybody gets": everybody_gets_the_lease,
+    "a forgotten undo of the switch": lambda: forgotten_undo(StepKind.SWITCH),
+    "a forgotten undo of the container": lambda: forgotten_undo(StepKind.CREATE),
+    "a port freed early": port_freed_early,
+}

@@ -1,0 +1,238 @@
+"""A lost ledger comes back from copies, labels and HAProxy's files, and what does not come back is told."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zlib
+from base64 import b64encode
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deployctl.bundle_label import BUNDLE, MARK, bundle_labels, is_exact, read_bundle
+from deployctl.domain.names import AppName, Version
+from deployctl.domain.release import Bundle, LogCap, Probe, ProbeKind, Resources
+from deployctl.domain.remains import Remains
+from deployctl.domain.server import ServerSpec
+from deployctl.domain.traffic import Backend, TrafficTable
+from deployctl.effects import haproxy_config as config
+from deployctl.effects.haproxy_remains import read_remains
+from deployctl.errors import Invalid
+from deployctl.labels import container_name
+from tests.unit.cli_world import World, shop
+
+SHOP, BLOG = AppName("shop"), AppName("blog")
+SECRET = b"s" * 32
+FULL = Bundle(
+    "acme/shop:v1", "sha256:" + "a" * 64, 8080, ("run",), ("serve", "--quick"), "10001:10001", "/srv",
+    (("EMPTY", ""), ("PASSWORD", "quite secret"), ("QUOTED", 'a "b" = ü\n')), "SIGINT", 3.5, True,
+    Resources(2**28, 0.5, 64), LogCap(1000, 2),
+    Probe(ProbeKind.EXEC, status=((200, 204), (301, 301)), command=("check", "it")), "acme/shop@sha256:" + "b" * 64)
+TABLE = TrafficTable(
+    listens={SHOP: ("127.0.0.1", 8000), BLOG: ("::1", 8001)}, hosts={"shop.example.com": SHOP},
+    backends=(Backend(SHOP, 6, Version("v6"), 11, "172.30.0.6", 80, "dc-1", preview=True, held=True),
+              Backend(SHOP, 7, Version("v7"), 12, "172.30.0.7", 80, "dc-1", preview=True, gateway="172.30.0.1")))
+
+
+# -- labels -------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("bundle", [FULL, Bundle("a", "sha256:" + "a" * 64, 80)], ids=["full", "plain"])
+def test_a_bundle_comes_back_from_labels_and_env_exactly(bundle: Bundle) -> None:
+    labels = bundle_labels(SECRET, SHOP, bundle)
+    back = read_bundle(labels, {**dict(bundle.env), "PATH": "/bin", "OF_THE_IMAGE": "x"})
+    assert back == bundle
+    assert back.canonical() == bundle.canonical()
+    assert is_exact(SECRET, SHOP, labels, back)
+
+
+def test_no_value_of_env_stands_in_a_label() -> None:
+    labels = bundle_labels(SECRET, SHOP, FULL)
+    plain = json.loads(zlib.decompress(__import__("base64").b64decode(labels[BUNDLE])))
+    assert plain["env"] == ["EMPTY", "PASSWORD", "QUOTED"]
+    assert "quite secret" not in json.dumps(plain)
+
+
+def test_a_bundle_that_was_tampered_with_is_not_exact() -> None:
+    labels = bundle_labels(SECRET, SHOP, FULL)
+    other = read_bundle(labels, {**dict(FULL.env), "PASSWORD": "another"})
+    assert not is_exact(SECRET, SHOP, labels, other)
+    assert not is_exact(b"t" * 32, SHOP, labels, FULL)
+    assert not is_exact(SECRET, BLOG, labels, FULL)
+    assert not is_exact(SECRET, SHOP, {**labels, MARK: ""}, FULL)
+
+
+@pytest.mark.parametrize("text", [None, "", "%%%", b64encode(b"no zlib").decode(), b64encode(zlib.compress(b"[1]")).decode(),
+                                  b64encode(zlib.compress(b'{"env": []}')).decode()])
+def test_a_label_that_is_no_bundle_is_refused(text: str | None) -> None:
+    with pytest.raises(Invalid, match="cannot be read"):
+        read_bundle({} if text is None else {BUNDLE: text}, {})
+
+
+# -- HAProxy's files ----------------------------------------------------------------------------------------------
+def test_haproxys_files_tell_all_that_they_were_written_for(tmp_path: Path) -> None:
+    machine = config.Machine("/s/haproxy.sock", threads=2, drop_root=False)
+    (tmp_path / "haproxy.cfg").write_text(config.render(TABLE, ServerSpec(), machine, "token"))
+    for name, entries in config.maps(TABLE).items():
+        (tmp_path / name).write_text(config.map_text(entries))
+    (tmp_path / "route.map").write_text("blog 3:4:25\nshop 7\nnonsense\n")
+    assert read_remains(tmp_path) == Remains(
+        routes={BLOG: 3, SHOP: 7}, servers={(SHOP, 6): 11, (SHOP, 7): 12}, listens=dict(TABLE.listens),
+        hosts=dict(TABLE.hosts), held=frozenset({(SHOP, 6)}))
+
+
+def test_missing_and_odd_files_tell_nothing(tmp_path: Path) -> None:
+    assert read_remains(tmp_path / "nowhere") == Remains()
+    (tmp_path / "haproxy.cfg").write_bytes(b"\xff\xfe  server x\n  server . y id z w\n  bind :::: name\n")
+    (tmp_path / "route.map").mkdir()
+    assert read_remains(tmp_path) == Remains()
+
+
+# -- rebuild ------------------------------------------------------------------------------------------------------
+@pytest.fixture
+def w(tmp_path: Path) -> Iterator[World]:
+    """shop: v2 serves, v1 is warm, and v3 was never deployed."""
+    with shop(tmp_path, "v1", "v2") as made:
+        yield made
+
+
+def lose(w: World, *also: str) -> None:
+    for path in [*w.settings.state_dir.glob("ledger.db*"), *(w.settings.state_dir / name for name in also)]:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def rows(w: World) -> object:
+    ledger = w.ledgers[-1]
+    return ([replace(app, revision=0) for app in ledger.apps()], [(r.number, r.bundle) for r in ledger.releases(SHOP)],
+            ledger.instances(SHOP))
+
+
+def looked(w: World) -> World:
+    """Open the ledger anew, as a command does."""
+    assert w.deployctl("status").code == 0
+    return w
+
+
+@pytest.mark.parametrize("also", [(), ("backups",), ("backups", "ledger.id")], ids=str)
+def test_apps_releases_and_who_serves_come_back_and_nothing_is_touched(w: World, also: tuple[str, ...]) -> None:
+    with_haproxys_files(w)
+    before, revision = rows(looked(w)), w.ledgers[-1].apps()[0].revision
+    calls, routes = list(w.engine.calls), w.traffic.routes()
+    lose(w, *also)
+    assert w.deployctl("status").code == 7 if "ledger.id" not in also else True
+    said = w.deployctl("ledger", "rebuild", "-o", "json")
+    assert said.code == 0, said
+    assert [(a["app"], a["serving"]) for a in said.json["apps"]] == [("shop", "v2")]
+    assert (w.engine.calls, w.traffic.routes()) == (calls, routes)
+    assert rows(looked(w)) == before
+    assert w.ledgers[-1].apps()[0].revision > revision
+    assert w.ledgers[-1].find_faults() == []
+    assert w.deployctl("rollback", "shop").code == 0
+    assert w.traffic.routes() == {SHOP: 1}
+
+
+def with_haproxys_files(w: World) -> None:
+    """Write what the real HAProxy would have; the fake one keeps no files."""
+    table = w.ledgers[-1].table(bridged=True)
+    folder = w.settings.haproxy_dir
+    machine = config.Machine("/s/haproxy.sock", threads=2, drop_root=False)
+    (folder / "haproxy.cfg").write_text(config.render(table, ServerSpec(), machine, "token"))
+    for name, entries in config.maps(table).items():
+        (folder / name).write_text(config.map_text(entries))
+    (folder / "route.map").write_text("".join(f"{app} {number}\n" for app, number in w.traffic.routes().items()))
+
+
+def test_a_sound_ledger_is_not_rebuilt_unless_forced(w: World) -> None:
+    said = w.deployctl("ledger", "rebuild", "-o", "json")
+    assert (said.code, said.json["error"]["code"]) == (5, "refused")
+    with_haproxys_files(w)
+    before = rows(looked(w))
+    assert w.deployctl("ledger", "rebuild", "--force").code == 0
+    assert rows(looked(w)) == before
+    assert len(w.ledgers[-1].changes(SHOP)) == 2, "a history that was there is kept, and nothing is made up"
+
+
+def test_who_serves_is_what_haproxy_says_and_not_what_an_older_copy_says(w: World) -> None:
+    w.traffic.switch(SHOP, 1)
+    lose(w)
+    assert w.deployctl("ledger", "rebuild", "-o", "json").json["apps"][0]["serving"] == "v1"
+    last = looked(w).ledgers[-1].changes(SHOP)[0]
+    assert (last.kind, last.source, last.target) == ("rebuild", 2, 1)
+
+
+def test_a_stranger_with_our_labels_and_a_container_without_a_bundle_are_left_out_and_told(w: World) -> None:
+    labels = {"deployctl.home": str(w.home), "deployctl.app": "shop", "deployctl.release": "9", "deployctl.version": "v9"}
+    w.engine.add_stranger("liar", image="sha256:" + "c" * 64, labels=labels)
+    lose(w, "backups")
+    said = w.deployctl("ledger", "rebuild", "-o", "json").json
+    assert any("liar carries our labels without our seal" in sentence for sentence in said["lost"])
+    assert said["apps"][0]["releases"] == 2
+
+
+def test_without_the_secret_labels_must_do_and_that_is_told(w: World) -> None:
+    lose(w, "backups", "secret")
+    said = w.deployctl("ledger", "rebuild", "-o", "json").json
+    assert [(a["app"], a["serving"], a["instances"]) for a in said["apps"]] == [("shop", "v2", 2)]
+    assert any("secret is lost" in sentence for sentence in said["lost"])
+
+
+def test_a_container_that_is_gone_and_an_app_that_is_gone_are_told(w: World) -> None:
+    w.add_app("blog", "v1", port=8001)
+    assert w.deployctl("upgrade", "blog", "v1").code == 0
+    assert w.deployctl("ledger", "backup", "before.db").code == 0
+    assert w.deployctl("app", "remove", "blog", "-y").code == 0
+    w.engine.lose(container_name(w.home, next(r for r in w.ledgers[-1].releases(SHOP) if r.number == 1)))
+    assert w.deployctl("ledger", "restore", "before.db").code == 0
+    said = w.deployctl("ledger", "rebuild", "--force", "-o", "json").json
+    assert [a["app"] for a in said["apps"]] == ["shop"]
+    assert any(sentence.startswith("blog: the copy knows it") for sentence in said["lost"])
+    assert any("shop release 1: its container" in sentence for sentence in said["lost"])
+
+
+def test_an_engine_that_is_away_changes_nothing(w: World) -> None:
+    w.engine.away = "Docker does not answer"
+    lose(w)
+    assert w.deployctl("ledger", "rebuild").code == 7
+    assert not w.settings.ledger.exists()
+
+
+def test_what_is_unusable_is_kept_beside(w: World) -> None:
+    lose(w)
+    w.settings.ledger.write_text("notes")
+    said = w.deployctl("ledger", "rebuild", "-o", "json")
+    assert Path(said.json["former"]).read_text() == "notes"
+    assert w.deployctl("status").code == 0
+
+
+# -- the command line ---------------------------------------------------------------------------------------------
+def test_the_ledger_verbs_speak_to_people_and_to_machines(w: World) -> None:
+    assert "as it was written: 2 events" in w.deployctl("ledger", "verify").out
+    assert w.deployctl("ledger", "verify", "-o", "json").json["kind"] == "Verify"
+    assert "1 apps, 2 events, checked" in w.deployctl("ledger", "backup", "copy.db").out
+    assert w.deployctl("ledger", "backup", "copy.db").code == 5
+    assert w.deployctl("ledger", "backup", "--force").code == 2
+    assert w.deployctl("ledger", "restore", "nothing.db").code == 3
+    assert "The former file is kept as" in w.deployctl("ledger", "restore", "copy.db").out
+    assert "lets" not in w.deployctl("ledger").both
+
+
+def test_a_copy_is_made_after_the_answer_and_only_when_traffic_was_moved(w: World) -> None:
+    made = w.settings.state_dir / "backups"
+    assert len(list(made.glob("*.db"))) == 2
+    for words in (("status",), ("hold", "shop", "v1"), ("rollback", "shop"), ("history", "shop")):
+        w.deployctl(*words)
+    assert len(list(made.glob("*.db"))) == 2
+    assert w.deployctl("upgrade", "shop", "v3").code == 0
+    assert len(list(made.glob("*.db"))) == 3
+
+
+def test_a_copy_that_fails_is_a_warning_and_not_a_failed_rollback(w: World) -> None:
+    shutil.rmtree(w.settings.state_dir / "backups")
+    (w.settings.state_dir / "backups").write_text("in the way")
+    said = w.deployctl("rollback", "shop")
+    assert said.code == 0
+    assert "only its copy is missing" in said.err
