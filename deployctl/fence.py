@@ -19,8 +19,9 @@ ENGINE = frozenset({"keep_image", "release_image", "ensure_network", "ensure_net
                     "ensure_named"})
 TRAFFIC = frozenset({"sync", "refresh_previews", "switch", "cut"})
 GUARD = frozenset({"ensure", "ensure_gone"})
-LEDGER = frozenset({"set_wishes", "remove_app", "mark_proven", "mark_failed", "set_hold", "add_instance",
-                    "set_instance", "remove_instance", "finish_step", "close_deployment"})  # others look by themselves
+LEDGER = frozenset({"add_app", "ensure_release", "set_wishes", "remove_app", "mark_proven", "mark_failed", "set_hold",
+                    "add_instance", "set_instance", "remove_instance", "finish_step",
+                    "close_deployment"})  # open_deployment and promote look by themselves
 
 
 def fenced(s: Services, require_lease: Callable[[], None]) -> Services:

@@ -37,6 +37,7 @@ class JournalRows(EventRows):
                   at, token]
         try:
             with self.db.transaction():
+                self._require_token(plan.app, token)
                 before = self.db.one("select * from apps where name = ?", [plan.app])
                 row = self.db.execute(
                     "insert into deployments(app, kind, source, target, phase, plan, actor, note, started_at, token, "
@@ -46,6 +47,12 @@ class JournalRows(EventRows):
             raise LeaseHeld(f"{plan.app} has a deployment that is not finished",
                             remedy=[f"deployctl status {plan.app}", f"deployctl abort {plan.app}"]) from e
         return _deployment(row)
+
+    def _require_token(self, app: AppName, token: int) -> None:
+        """Raise LeaseHeld when somebody has a higher token by now: what this process has seen is no longer so."""
+        lease = self.db.one("select token from leases where app = ?", [app])
+        if lease is not None and lease["token"] > token:
+            raise LeaseHeld(f"the lease on {app} was taken over by another process")
 
     def plan_of(self, deployment: int) -> str:
         """Return the JSON text of the plan that was decided."""

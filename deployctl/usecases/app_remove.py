@@ -7,7 +7,7 @@ from deployctl.domain.plan import Kind
 from deployctl.errors import ConfirmationNeeded
 from deployctl.labels import keep_tag
 from deployctl.ports import Services
-from deployctl.usecases.lease import lease
+from deployctl.usecases.lease import fenced_by, lease
 from deployctl.usecases.observe import require_app
 from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Done
@@ -18,6 +18,7 @@ def remove_app(app: AppName, s: Services, *, wish: Wish = Wish()) -> Done:
     """Remove everything of the app that carries our label. The app's name must be typed first."""
     row = require_app(app, s)
     with lease(app, "remove", s, wish) as token:
+        s = fenced_by(app, token, s)
         recover(app, s, token)
         instances = s.ledger.instances(app)
         if not wish.confirmed:

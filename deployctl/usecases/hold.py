@@ -5,7 +5,7 @@ from __future__ import annotations
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.release import Hold
 from deployctl.ports import Services
-from deployctl.usecases.lease import lease
+from deployctl.usecases.lease import fenced_by, lease
 from deployctl.usecases.observe import observe, require_release, routes
 from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Done
@@ -27,6 +27,7 @@ def unhold(app: AppName, version: Version, s: Services, *, wish: Wish = Wish()) 
 
 def _write(app: AppName, version: Version, s: Services, wish: Wish, mark: Hold | None) -> bool:
     with lease(app, "hold" if mark else "unhold", s, wish) as token:
+        s = fenced_by(app, token, s)
         recover(app, s, token)
         facts = observe(app, s)
         require_revision(facts, wish)

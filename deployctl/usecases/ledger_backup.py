@@ -22,7 +22,7 @@ def backup_ledger(vault: Vault, target: Path) -> Done:
         raise Refused(f"{target} exists already. Nothing was written.", remedy=["choose another name"])
     with closing(vault.open()) as ledger:
         write_copy(ledger.db.raw, target)
-        apps, events = len(ledger.apps()), ledger.count_events()
-    return Done("Backup", "", f"the ledger was copied to {target}: {apps} apps, {events} events, checked",
+        apps, events = ", ".join(app.name for app in ledger.apps()) or "no apps", ledger.count_events()
+    return Done("Backup", "", f"the ledger was copied to {target}: {apps}; {events} events, checked",
                 (f"Back again: deployctl ledger restore {target}",),
                 extra={"file": str(target), "size": target.stat().st_size, "events": events})

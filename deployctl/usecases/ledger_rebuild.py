@@ -167,7 +167,7 @@ def _told(rebuilt: Rebuilt, candidate: Candidate, kept: Path | None) -> Done:
     history = [] if candidate.source else ["Not recovered: the history, who changed what, holds of versions that do not run"]
     former = [f"The former file is kept as {kept}"] if kept else []
     lost = [*history, *(f"Not recovered: {sentence}" for sentence in rebuilt.lost)]
-    return Done("Rebuild", "", f"the ledger is back, {source} from what runs: {len(apps)} apps. Traffic was not touched.",
+    return Done("Rebuild", "", f"the ledger is back, {source} from what runs. Traffic was not touched.",
                 (*apps, *former, *lost), extra={
                     "apps": [asdict(app) for app in rebuilt.apps], "lost": list(rebuilt.lost),
                     "source": str(candidate.source) if candidate.source else None, "former": str(kept) if kept else None})

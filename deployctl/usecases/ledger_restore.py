@@ -16,10 +16,11 @@ def restore_ledger(vault: Vault, source: Path, *, actor: str, force: bool) -> Do
     """
     with vault.from_file(source, force=force) as candidate:
         faults = candidate.ledger.find_faults()
-        apps, events = len(candidate.ledger.apps()), candidate.ledger.count_events()
+        apps = ", ".join(app.name for app in candidate.ledger.apps()) or "no apps"
+        events = candidate.ledger.count_events()
         kept = vault.install(candidate, actor=actor, verb="restore")
     details = [f"The former file is kept as {kept}"] if kept else []
     details += [f"warning: {fault}" for fault in faults[:3]]
-    return Done("Restore", "", f"the ledger is {source} again: {apps} apps, {events} events",
+    return Done("Restore", "", f"the ledger is {source} again: {apps}; {events} events",
                 (*details, "What has changed since that copy: deployctl ledger rebuild --force takes it from what runs."),
                 extra={"file": str(source), "former": str(kept) if kept else None, "events": events})

@@ -40,5 +40,12 @@ def _set_aside(walk: Walk, facts: Facts) -> None:
         return
     if candidate.number in facts.instances:
         s.ledger.set_instance(candidate.app, candidate.number, failed=True)
-    s.ledger.set_hold(candidate.app, candidate.version, candidate.digest,
-                      Hold(s.clock.utc(), s.actor, "its upgrade was overtaken by a rollback"))
+    served = {change.target for change in facts.changes}
+    if not any(_same_build(release, candidate) for number, release in facts.releases.items() if number in served):
+        s.ledger.set_hold(candidate.app, candidate.version, candidate.digest,
+                          Hold(s.clock.utc(), s.actor, "its upgrade was overtaken by a rollback"))
+
+
+def _same_build(one: Release, other: Release) -> bool:
+    """A hold meets every release of a build, the one that served well with another bundle included."""
+    return (one.version, one.digest) == (other.version, other.digest)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.planner import plan_start
 from deployctl.ports import Services
-from deployctl.usecases.lease import lease
+from deployctl.usecases.lease import fenced_by, lease
 from deployctl.usecases.move import walk_plan
 from deployctl.usecases.observe import observe
 from deployctl.usecases.prepare import prepare
@@ -20,6 +20,7 @@ from deployctl.usecases.wish import Wish, require_revision
 def start(app: AppName, version: Version, s: Services, *, wish: Wish = Wish(), image: str | None = None) -> Done:
     """Start the newest proven release of `version`; make the release from the app's file where there is none."""
     with lease(app, "start", s, wish) as token:
+        s = fenced_by(app, token, s)
         recover(app, s, token)
         number = _known(app, version, s)
         if number is None:

@@ -10,7 +10,7 @@ from deployctl.domain.names import AppName, Version
 from deployctl.domain.plan import Kind
 from deployctl.domain.planner import plan_move
 from deployctl.ports import Services
-from deployctl.usecases.lease import lease
+from deployctl.usecases.lease import fenced_by, lease
 from deployctl.usecases.move import move
 from deployctl.usecases.observe import observe
 from deployctl.usecases.prepare import Candidate, prepare
@@ -29,6 +29,7 @@ def upgrade(app: AppName, version: Version, s: Services, *, wish: Wish = Wish(),
     """
     started = s.clock.now()
     with lease(app, "upgrade", s, wish) as token:
+        s = fenced_by(app, token, s)
         recover(app, s, token)
         candidate = prepare(app, version, s, image=image, env=env or {})
         require_revision(_facts(app, s, candidate), wish)

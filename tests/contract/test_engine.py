@@ -477,3 +477,16 @@ def test_what_happens_to_this_homes_containers_is_told_in_order(engine: Engine, 
 def test_nothing_of_the_past_is_told_to_who_does_not_say_since_when(engine: Engine, world: World) -> None:
     started(world)
     assert list(engine.events(since=None, quiet=0.5)) == []
+
+
+def test_what_a_container_was_made_with_is_told_closely_whether_it_runs_or_not(engine: Engine, world: World) -> None:
+    spec = container(world, env=(("COLOUR", "blue"), ("EMPTY", ""), ("QUOTED", 'a "b" = ü')))
+    made = engine.ensure_created(spec)
+    for _ in range(2):
+        seen = engine.find_container(made.id)
+        assert seen is not None
+        assert (seen.published, seen.asked) == (spec.publish, {spec.network: spec.address})
+        assert {name: seen.env[name] for name, _ in spec.bundle.env} == dict(spec.bundle.env)
+        engine.ensure_started(made.id)
+    (listed,) = engine.containers()
+    assert (listed.env, listed.published, listed.asked) == ({}, None, {})

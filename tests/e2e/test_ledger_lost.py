@@ -136,7 +136,7 @@ def test_a_ledger_that_is_deleted_during_an_upgrade_stops_the_upgrade_and_no_vis
     town.write("shop", health={"path": "/nothing-there", "deadline": "20s"}, stop_grace="1s")
     with town.visitors("shop") as shoppers:
         upgrade = town.begin("upgrade", "shop", "v1")
-        while not any("--r4--" in container["Names"][0] and container["State"] == "running" for container in town.containers("shop")):
+        while not any("--r4--" in found["Names"][0] and found["State"] == "running" for found in town.containers("shop")):
             assert upgrade.poll() is None
         delete(town.home)
         ran = town.ended(upgrade)

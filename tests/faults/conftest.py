@@ -1,10 +1,13 @@
-"""Images that the fault tests use, and the book of outcomes that becomes docs/reliability.md."""
+"""Images that the fault tests use, and the book of outcomes: DEPLOYCTL_RELIABILITY names the page that it becomes."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
-from tests.faults.outcomes import Book
+from tests.faults.outcomes import Book, page
 from tests.images import ensure_images
 
 BOOK = Book()
@@ -19,3 +22,9 @@ def images(engine_url: str) -> None:
 @pytest.fixture(scope="session")
 def book() -> Book:
     return BOOK
+
+
+def pytest_sessionfinish() -> None:
+    """Write the page when it was asked for."""
+    if (name := os.environ.get("DEPLOYCTL_RELIABILITY")) and BOOK.outcomes:
+        Path(name).write_text(page(BOOK.outcomes))

@@ -1,7 +1,8 @@
 """One fault at one moment: die, hang or fail before or after the n-th external call, or at a step.
 
 A fault is written `ACT-WHEN:WHAT:WHICH`, so that it can be handed to another process: `die-before:call:17`,
-`die-after:step:3` (the third step is done and remembered), `wait-after:begin:health` (that step's intent is written).
+`die-after:step:3` (the third step is done and remembered), `wait-after:begin:health` (that step's intent is written),
+`wait-before:lease:1` (nothing is written yet).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from deployctl.ports import Services
 from deployctl.testing.fake_clock import FakeClock
 from tests.unit.mortal import ACTS, Died
 
-_WRITTEN = re.compile(r"(count|die|hang|fail|wait)-(before|after):(call|step|begin):([a-z0-9]+)")
+_WRITTEN = re.compile(r"(count|die|hang|fail|wait)-(before|after):(call|step|begin|lease):([a-z0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from deployctl.effects import haproxy_socket
 from deployctl.effects.system_clock import SystemClock
 from deployctl.ledger.connection import Connection, sqlite_errors
 from deployctl.ledger.journal import JournalRows
+from deployctl.ledger.leases import LeaseRows
 from tests.faults.injector import Fault
 
 OFFSET = "FAULT_CLOCK_OFFSET"  # seconds by which this process's wall clock is wrong
@@ -44,6 +45,7 @@ class Run:
     calls: list[str] = field(default_factory=list)
     steps: int = 0
     begun: int = 0
+    leases: int = 0
 
     def around(self, name: str, failure: Callable[[], Exception], act: Callable[[], Any]) -> Any:
         self.calls.append(name)
@@ -55,9 +57,9 @@ class Run:
             self._happen(failure)
         return done
 
-    def moment(self, what: str, number: int, kind: str = "") -> None:
-        """A step was begun, or is done."""
-        if self.fault.is_now("after", what, number, kind):
+    def moment(self, when: str, what: str, number: int, kind: str = "") -> None:
+        """A step was begun, or is done; the lease is about to be taken."""
+        if self.fault.is_now(when, what, number, kind):
             self._happen(lambda: OSError("injected"))
 
     def _happen(self, failure: Callable[[], Exception]) -> None:
@@ -136,6 +138,8 @@ def install(run: Run) -> None:
         setattr(point.owner, point.attribute, _counted(run, point, getattr(point.owner, point.attribute)))
     for method, what in (("begin_step", "begin"), ("finish_step", "step")):
         setattr(JournalRows, method, _noticed(run, what, getattr(JournalRows, method)))
+    for method in ("take_lease",):
+        setattr(LeaseRows, method, _foreseen(run, getattr(LeaseRows, method)))
 
 
 def _counted(run: Run, point: Point, act: Callable[..., Any]) -> Callable[..., Any]:
@@ -156,13 +160,22 @@ def _noticed(run: Run, what: str, act: Callable[..., Any]) -> Callable[..., Any]
         done = act(rows, *args, **more)
         if what == "step":
             run.steps += 1
-            run.moment(what, run.steps)
+            run.moment("after", what, run.steps)
         else:
             run.begun += 1
-            run.moment(what, run.begun, str(args[2].kind))
+            run.moment("after", what, run.begun, str(args[2].kind))
         return done
 
     return noticed
+
+
+def _foreseen(run: Run, act: Callable[..., Any]) -> Callable[..., Any]:
+    def foreseen(*args: Any, **more: Any) -> Any:
+        run.leases += 1
+        run.moment("before", "lease", run.leases)
+        return act(*args, **more)
+
+    return foreseen
 
 
 def set_clock(seconds: float) -> None:

@@ -139,9 +139,8 @@ class SecondEngine:
         self._unmount()
         shutil.rmtree(self.folder / "exec", ignore_errors=True)
         (self.folder / "docker.pid").unlink(missing_ok=True)
-        with self.inside():
-            for link in _bridges():
-                _ip("link", "del", link)
+        for link in _bridges(self.name):
+            _ip("-n", self.name, "link", "del", link)
 
     # -- the end --------------------------------------------------------------------------------------------------------
     def destroy(self) -> None:
@@ -271,8 +270,9 @@ def _environ(name: str, text: str) -> Iterator[None]:
             os.environ[name] = before
 
 
-def _bridges() -> list[str]:
-    shown = subprocess.run(["ip", "-o", "link", "show", "type", "bridge"], check=True, capture_output=True, text=True)
+def _bridges(namespace: str) -> list[str]:
+    words = ["ip", "-n", namespace, "-o", "link", "show", "type", "bridge"]
+    shown = subprocess.run(words, check=True, capture_output=True, text=True)
     return [line.split(": ")[1] for line in shown.stdout.splitlines()]
 
 

@@ -100,10 +100,8 @@ def test_a_bad_image_never_gets_a_visitor(town: Town, book: Book, fault: str) ->
         yield
 
     cell = Cell(fault, "on trial", (1,), "back")
-    if fault == "candidate flaps":
-        town.write(SHOP, keep_stopped=1, health={"path": "/healthz", "rise": 8, "deadline": "6s"})
+    town.write(SHOP, keep_stopped=1, resources={"memory": "64m"}, health={"path": "/healthz", "rise": 9, "deadline": "6s"})
     ended = run_cell(town, book, cell, nothing, words=words)
-    town.write(SHOP, keep_stopped=1, resources={"memory": "64m"})
     assert ended is not None
     if BAD[fault] == "memhog":
         assert "memory" in ended.ran.message

@@ -82,7 +82,7 @@ def test_a_full_disk_of_the_engine_stops_the_upgrade_and_no_visitor(
             with watched(town, SHOP, visitors=(SHOP, BLOG)) as watch:
                 with full(data):
                     ran = town.refused(1, "upgrade", SHOP, "v3")
-                    assert "space" in ran.message
+                    assert "full" in ran.message
                     assert town.active(SHOP) == "v2"
                     assert town.do("rollback", SHOP)["to"] == "v1"
                     assert town.do("undo", SHOP)["to"] == "v2"

@@ -65,7 +65,8 @@ WAYS = {"engine refuses from then on": "refuse", "engine errs from then on (500)
 
 
 @pytest.mark.parametrize("cell", cells(
-    *across("engine refuses from then on", GONE), *across("engine errs from then on (500)", {**GONE, "before the container": ((1,), "back")}),
+    *across("engine refuses from then on", GONE),
+    *across("engine errs from then on (500)", {**GONE, "before the container": ((1,), "back")}),
     *across("engine slow", BACK_SOON)))
 def test_an_engine_that_refuses_or_dawdles_costs_time_and_no_visitor(town: Town, chaos: ChaosSocket, book: Book,
                                                                      cell: Cell) -> None:

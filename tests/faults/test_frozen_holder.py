@@ -33,7 +33,8 @@ def test_who_wakes_up_after_his_lease_changes_nothing(town: Town, book: Book, ph
         pytest.skip("the lease is waited for in the other phase")
     scenes = Scenes(town)
     scenes.ensure_way_back()
-    words = scenes.words("upgrade", f"f{next(MARKS)}")
+    scenes.words("upgrade", "")  # nothing is on hold
+    words = ("upgrade", SHOP, "v3", "--env", f"TRY=f{next(MARKS)}")
     other = ("rollback", SHOP, "--abort", "-y") if how != "outwaited" else ("unhold", SHOP, "v1", "--lock-wait", SILENT)
     with watched(town, SHOP, visitors=(SHOP, BLOG)) as watch:
         with victim(town, Fault("wait", "after", "begin", PHASES[phase]), *words) as holder:

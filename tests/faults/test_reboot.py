@@ -45,7 +45,8 @@ def lose_power(town: Town, engine: SecondEngine) -> None:
 
 @needs_engine
 @pytest.mark.parametrize("phase", MET)
-def test_after_a_reboot_everybody_serves_again_by_one_command(beside: tuple[Town, SecondEngine], book: Book, phase: str) -> None:
+def test_after_a_reboot_everybody_serves_again_by_one_command(beside: tuple[Town, SecondEngine], book: Book,
+                                                              phase: str) -> None:
     town, engine = beside
     scenes = Scenes(town)
     scenes.ensure_way_back()
@@ -56,7 +57,7 @@ def test_after_a_reboot_everybody_serves_again_by_one_command(beside: tuple[Town
         else:
             with victim(town, Fault("wait", "after", "begin", PHASES[phase]), *words) as process:
                 process.wait_there()
-                process.process.kill()
+                process.kill()
                 lose_power(town, engine)
         began = time.monotonic()
         engine.start()

@@ -54,6 +54,12 @@ class Victim:
     def go_on(self) -> None:
         self._record.with_suffix(".go").touch()
 
+    def kill(self) -> None:
+        """SIGKILL, unless it has ended; nothing of it is left to the garbage collector."""
+        self.process.kill()
+        if self.process.stdout is not None and not self.process.stdout.closed:
+            self.process.communicate()
+
     def ended(self, timeout: float = PATIENCE) -> Ended:
         out, err = self.process.communicate(timeout=timeout)
         told: dict[str, Any] = json.loads(self._record.read_text()) if self._record.exists() else {"calls": [], "steps": 0}
@@ -68,9 +74,7 @@ def victim(town: Cli, fault: Fault, *words: str, env: Mapping[str, str] | None =
         try:
             yield started
         finally:
-            if started.process.poll() is None:
-                started.process.kill()
-                started.process.communicate()
+            started.kill()
 
 
 def run_with(town: Cli, fault: Fault, *words: str, timeout: float = PATIENCE,

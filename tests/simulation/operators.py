@@ -70,10 +70,12 @@ def drawn(random: Random, number: int) -> Operator:
     return called(random, number, words, app=app)
 
 
-def called(random: Random, number: int, words: str, *, app: AppName = SHOP) -> Operator:
+def called(random: Random, number: int, words: str, *, app: AppName = SHOP, within: float | None = None) -> Operator:
     """Return the operator who types these words, at a time and with a patience that chance gives him."""
     wish = Wish(confirmed=True, lock_wait=random.choice((0.0, 0.0, 2.0, 60.0)))
     after = 0.0 if number == 0 or random.random() < 0.5 else random.random() * random.choice((0.3, 3.0, 20.0))
+    if within is not None and number:
+        after = random.random() * within
     return Operator(f"{number}:{words}", app, _verb(words, app, wish), after, random.choice(SKEWS))
 
 

@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 from deployctl import actions, runner
 from deployctl.domain import planner
+from deployctl.domain.deployment import begin
 from deployctl.domain.facts import Facts
 from deployctl.domain.plan import Kind, Step, StepKind
 from deployctl.domain.release import Instance, Release
@@ -39,7 +40,7 @@ def effect_before_its_intent() -> Iterator[None]:
     def take(walk: Walk, step: Step, acts: Mapping[StepKind, Act]) -> None:
         s = walk.services
         walk.check()
-        walk.phase = runner.begin(walk.phase, step.kind)
+        walk.phase = begin(walk.phase, step.kind)
         text = acts[step.kind](walk, step)
         s.ledger.begin_step(walk.deployment.id, walk.seq, step, phase=walk.phase, at=s.clock.utc(), durable=True)
         walk.begun.append(step)
@@ -81,7 +82,7 @@ def everybody_gets_the_lease() -> Iterator[None]:
 def forgotten_undo(kind: StepKind) -> Iterator[None]:
     """What a step did is not taken back."""
     left = {other: undo for other, undo in actions.UNDOS.items() if other is not kind}
-    with patch.dict(actions.UNDOS, left, clear=True):  # type: ignore[arg-type]  # a plain dict below its Mapping
+    with patch.dict(actions.UNDOS, left, clear=True):
         yield
 
 

@@ -108,7 +108,8 @@ class World:
                   environ: Mapping[str, str] | None = None) -> Said:
         """Run it. `typed` is what the person types; without it nobody is there to ask."""
         out, err = Screen(tty=tty, encoding=encoding), Screen(tty=tty or typed is not None, encoding=encoding)
-        session = Session(connect=self.connect, connect_over=self.connect_over, out=out, err=err, stdin=Screen(typed or "", tty=typed is not None),
+        session = Session(connect=self.connect, connect_over=self.connect_over, out=out, err=err,
+                          stdin=Screen(typed or "", tty=typed is not None),
                           environ={**self.environ, **(environ or {})}, cwd=self.home, home=str(self.home))
         code = run(argv, session)
         return Said(code, out.getvalue(), err.getvalue())

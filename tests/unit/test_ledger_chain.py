@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +25,7 @@ ROW = {"id": 1, "at": NOW, "app": None, "actor": "mara", "kind": "test", "text":
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[Path]:
+def home(tmp_path: Path) -> Path:
     """Two promotions and a hold: four events."""
     with closing(opened(tmp_path)) as ledger:
         ledger.add_app(App(SHOP, "172.30.0.0/26", "172.30.0.1", "n", "b"), at=NOW)
@@ -38,7 +37,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
             ledger.promote(change, deployment=None, token=token)
             ledger.event("test", f"after {number}", at=NOW, actor="mara", app=SHOP, data={"n": number})
         ledger.give_lease_back(SHOP, token)
-    yield tmp_path
+    return tmp_path
 
 
 def opened(home: Path) -> SqliteLedger:
@@ -133,8 +132,9 @@ def test_each_hash_depends_on_every_field_and_on_the_hash_before() -> None:
 @pytest.fixture
 def former_schema(home: Path) -> Path:
     """The same ledger as a deployctl without the chain had it: with events, without those of promotions."""
-    forge(home, "delete from events where kind = 'promoted'", "update events set id = id / 2", "alter table events drop column hash",
-          "alter table leases drop column beat", "delete from _sqlite_migrations where name = 'm002_chain'",
+    forge(home, "delete from events where kind = 'promoted'", "update events set id = id / 2",
+          "alter table events drop column hash", "alter table leases drop column beat",
+          "delete from _sqlite_migrations where name = 'm002_chain'",
           "pragma user_version = 1")
     with closing(sqlite3.connect(home / "ledger.db")) as db, db:
         for table in ("events", "changes"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -28,13 +28,13 @@ SHOP, BLOG = AppName("shop"), AppName("blog")
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Iterator[Path]:
+def path(tmp_path: Path) -> Path:
     """A home's ledger with one app."""
     home = tmp_path / "home"
     home.mkdir()
     with closing(opened(home / "ledger.db")) as ledger:
         ledger.add_app(App(SHOP, "172.30.0.0/26", "172.30.0.1", "n", "b"), at=NOW)
-    yield home / "ledger.db"
+    return home / "ledger.db"
 
 
 def opened(path: Path) -> SqliteLedger:
@@ -244,7 +244,7 @@ def test_nobody_loses_the_lease_under_his_feet(path: Path, copy: Path) -> None:
     with closing(opened(path)) as ledger:
         token = ledger.take_lease(SHOP, holder="mara", verb="upgrade", at=NOW)
         assert isinstance(token, int)
-        with pytest.raises(LeaseHeld, match="mara .* changes shop right now: upgrade"):
+        with pytest.raises(LeaseHeld, match=r"mara .* changes shop right now: upgrade"):
             restore(path, copy)
         assert apps(path) == ["blog", "shop"]
         ledger.give_lease_back(SHOP, token)

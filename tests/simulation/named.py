@@ -1,0 +1,59 @@
+"""What the simulation has found, by name. Each is a recipe with seeds of its own, so that it goes on to look there.
+
+A name in OPEN is not mended yet: its seeds may break what `says` tells, and nothing else. Mended, it moves to MENDED.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from tests.simulation.faults import Fault, Mischief
+from tests.simulation.simulate import Recipe
+
+F = Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    recipe: Recipe
+    says: str = ""  # how it shows, as a pattern
+    first: int = 0
+    count: int = 200
+
+    @property
+    def seeds(self) -> range:
+        return range(self.first, self.first + self.count)
+
+
+MENDED: dict[str, Named] = {
+    "a switch that HAProxy answers and does not do": Named(
+        Recipe("two", "as usual", ("upgrade v3",), None, (F.DEAF,), rate=0.1)),
+    "a death between the parts of a switch": Named(
+        Recipe("two", "as usual", ("rollback", "upgrade v3"), None, (F.HALF, F.KILL), rate=0.05)),
+    "HAProxy dies while it is told to switch": Named(
+        Recipe("two", "as usual", ("rollback",), None, (F.HALF,), rate=0.1, mischief=(Mischief.PROXY,))),
+}
+
+OPEN: dict[str, Named] = {
+    "a frozen process opens a deployment by a plan that is no longer true": Named(
+        Recipe("two", "as usual", ("upgrade v1", "rollback"), 20.0, (F.FROZEN,), rate=0.02),
+        r"I5: revision \d+ of \w+ came from|I2: revision \d+ of \w+ says that somebody"),
+    "a removal goes on after its lease was taken over": Named(
+        Recipe("two", "as usual", ("remove", "rollback --abort"), None, (F.SLOW,), rate=0.1),
+        r"I1: \d:remove did .* whose lease|I9: .* --abort ended with IndexError"),
+    "a first upgrade is taken back while Docker is away": Named(
+        Recipe("nothing yet", "as usual", ("upgrade v1",), None, (F.REFUSED,), rate=0.03, mischief=(Mischief.ENGINE,)),
+        r"I8: (guard routes|networks)"),
+    "an overtaken upgrade that had switched and has nowhere to go back to": Named(
+        Recipe("nothing yet", "watched", ("upgrade v3", "rollback --abort", "rollback"), 1.5, (F.SLOW,), rate=0.01),
+        r"I2: revision \d+ of \w+ says that somebody"),
+    "whoever overtakes dies between the end of the other and his own move": Named(
+        Recipe("two", "watched", ("upgrade v3", "rollback --abort"), 1.5, (F.KILL,), rate=0.01),
+        r"I2: revision \d+ of \w+ says that somebody"),
+}
+
+
+def is_known(broken: list[str]) -> bool:
+    """Tell whether the first thing that broke is one that is known and not mended yet."""
+    return any(re.match(named.says, broken[0]) for named in OPEN.values())

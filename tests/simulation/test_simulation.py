@@ -1,0 +1,82 @@
+"""No schedule breaks an invariant; a seed is a whole story; and what was planted on purpose is found."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.many import search_many
+from tests.simulation.named import MENDED, OPEN, Named, is_known
+from tests.simulation.planted import PLANTED
+from tests.simulation.simulate import search, simulate
+
+ROOT = Path(__file__).resolve().parents[2]
+SCHEDULES = 1_000_000 if os.environ.get("DEPLOYCTL_SIMULATE_LONG") else 20_000
+SECONDS_TO_FIND = 60.0
+
+
+def test_no_schedule_breaks_an_invariant() -> None:
+    found = search_many(0, SCHEDULES)
+    print(f"{found.schedules} schedules, {found.calls} calls in {found.seconds:.0f} s")
+    unknown = [told for told in found.broken if not is_known(told.broken)]
+    assert not unknown, f"{len(unknown)} of {SCHEDULES}:\n{simulate(unknown[0].seed, telling=True)}"
+    assert found.schedules == SCHEDULES
+
+
+@pytest.mark.parametrize("name", MENDED)
+def test_what_was_mended_stays_mended(name: str) -> None:
+    for told in search(MENDED[name].seeds, MENDED[name].recipe):
+        pytest.fail(f"{simulate(told.seed, MENDED[name].recipe, telling=True)}", pytrace=False)
+
+
+@pytest.mark.parametrize("name", OPEN)
+def test_what_is_open_breaks_only_what_it_says(name: str) -> None:
+    named: Named = OPEN[name]
+    for told in search(named.seeds, named.recipe):
+        assert is_known(told.broken), simulate(told.seed, named.recipe, telling=True)
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_bug_is_found_within_a_minute(name: str) -> None:
+    began, seed = time.monotonic(), 0
+    while time.monotonic() - began < SECONDS_TO_FIND:
+        with PLANTED[name]():
+            told = simulate(seed)
+        if told.broken and not simulate(seed).broken:
+            return
+        seed += 1
+    pytest.fail(f"{seed} schedules did not show it")
+
+
+def test_the_same_seed_tells_the_same_story_in_another_process() -> None:
+    script = ("from tests.simulation.simulate import simulate\n"
+              "for seed in range(40): print(simulate(seed, telling=True))")
+    stories = {_run(script, hash_seed) for hash_seed in ("0", "1", "77")}
+    assert len(stories) == 1
+    assert "take_lease" in stories.pop()
+
+
+def test_telling_a_story_does_not_change_it() -> None:
+    for seed in range(60):
+        quiet, told = simulate(seed), simulate(seed, telling=True)
+        assert (quiet.broken, quiet.calls) == (told.broken, told.calls)
+
+
+def test_a_failing_seed_is_told_with_what_broke() -> None:
+    with PLANTED["a commit swapped with its effect"]():
+        told = next(iter(search(range(1000))))
+        story = str(simulate(told.seed, telling=True))
+    assert story.startswith(f"seed {told.seed}\n")
+    assert "ledger.promote" in story
+    assert f"!! {told.broken[0]}" in story
+
+
+def _run(script: str, hash_seed: str) -> str:
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True,
+                          env={**os.environ, "PYTHONHASHSEED": hash_seed})
+    return done.stdout
