@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from deployctl.domain.deployment import Phase
 from deployctl.domain.facts import Facts
 from deployctl.domain.names import AppName
@@ -12,25 +14,41 @@ from deployctl.usecases.observe import observe
 from deployctl.usecases.recover import rebuilt
 
 
-def overtake(app: AppName, s: Services, token: int) -> tuple[Facts, Release | None]:
-    """Mark the open deployment reverted, and return the facts and the release that must serve again because the
-    traffic had moved already; None when it had not.
+@dataclass(frozen=True, slots=True)
+class Overtaken:
+    """What is under way, and where the traffic was before it; None when nothing is, or when it has not moved."""
 
-    Its holder lives, but its lease is ours: it does nothing more. Nothing of the engine is asked to change, because
-    that may be what it hangs in: its candidate stays behind, marked as failed, for `reconcile` and `prune`.
-    """
+    facts: Facts
+    walk: Walk | None = None
+    back: Release | None = None
+
+
+def look_ahead(app: AppName, s: Services, *, token: int = 0) -> Overtaken:
+    """Return what a rollback would overtake. Nothing is written: it may still be refused."""
     facts, opened = observe(app, s), s.ledger.find_open(app)
     if opened is None:
-        return facts, None
+        return Overtaken(facts)
     walk = rebuilt(opened, facts, s, token)
+    target, source = walk.plan.target, walk.plan.source
+    moved = not walk.promoted and walk.switched and target is not None and facts.serving == target != source
+    return Overtaken(facts, walk, facts.releases.get(source or 0) if moved else None)
+
+
+def overtake(found: Overtaken, s: Services) -> Facts:
+    """End what is under way, and return the facts as they are then.
+
+    Its holder lives, but its lease is ours: it does nothing more. Nothing of the engine is asked to change, because
+    that may be what it hangs in: its candidate stays behind, marked as failed, for the next change or `prune`.
+    """
+    walk = found.walk
+    if walk is None:
+        return found.facts
     if walk.promoted:
         end_reverted(walk, Phase.SUCCEEDED, f"{s.actor} rolled back before it had retired all")
-        return facts, None
-    moved = walk.switched and walk.plan.target is not None and facts.serving == walk.plan.target != walk.plan.source
-    _set_aside(walk, facts)
-    end_reverted(walk, Phase.REVERTED, f"{s.actor} rolled back while it was under way")
-    back = facts.releases.get(walk.plan.source or 0) if moved else None
-    return observe(app, s), back
+    else:
+        _set_aside(walk, found.facts)
+        end_reverted(walk, Phase.REVERTED, f"{s.actor} rolled back while it was under way")
+    return observe(found.facts.app.name, s)
 
 
 def _set_aside(walk: Walk, facts: Facts) -> None:

@@ -13,7 +13,7 @@ from deployctl.ports import Services
 from deployctl.usecases.lease import lease
 from deployctl.usecases.move import holds_of, move
 from deployctl.usecases.observe import no_such_version, observe
-from deployctl.usecases.overtake import overtake
+from deployctl.usecases.overtake import Overtaken, look_ahead, overtake
 from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Moved, Preview
 from deployctl.usecases.wish import Wish, require_revision
@@ -28,19 +28,34 @@ def rollback(app: AppName, s: Services, *, version: Version | None = None, wish:
     ConfirmationNeeded (the target has to boot), NotHealthy.
     """
     started = s.clock.now()
+    if abort:  # what cannot be done disturbs nobody
+        _decide(look_ahead(app, s), version, wish)
     with lease(app, "rollback", s, wish, by_force=abort) as token:
-        facts, back = overtake(app, s, token) if abort else (_settled(app, s, token), None)
-        require_revision(facts, wish)
-        target = back if back and version is None else choose_target(facts, version)
-        if target.number == facts.app.active == facts.serving and target.number in facts.running:
+        found = look_ahead(app, s, token=token) if abort else Overtaken(_settled(app, s, token))
+        target = _decide(found, version, wish)
+        facts = overtake(found, s)
+        if _serves(facts, target):
             return already(facts, target, Kind.ROLLBACK, s, started)
-        require_reachable(facts, target)
-        if not facts.is_warm(target.number) and not wish.confirmed:
-            raise ConfirmationNeeded(_cold_question(facts, target), revision=facts.app.revision)
         plan = plan_move(facts, Kind.ROLLBACK, target)
         if abort:  # what goes may hang in an engine that hangs: the next change retires it
             plan = without_retiring(plan)
         return move(plan, facts, s, token=token, wish=wish, started=started)
+
+
+def _decide(found: Overtaken, version: Version | None, wish: Wish) -> Release:
+    """Return the release that is to serve, or raise why not."""
+    facts = found.facts
+    require_revision(facts, wish)
+    target = found.back if found.back and version is None else choose_target(facts, version)
+    if not _serves(facts, target):
+        require_reachable(facts, target)
+        if not facts.is_warm(target.number) and not wish.confirmed:
+            raise ConfirmationNeeded(_cold_question(facts, target), revision=facts.app.revision)
+    return target
+
+
+def _serves(facts: Facts, target: Release) -> bool:
+    return target.number == facts.app.active == facts.serving and target.number in facts.running
 
 
 def _settled(app: AppName, s: Services, token: int) -> Facts:

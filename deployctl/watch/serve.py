@@ -41,11 +41,20 @@ def watch_until_replaced(s: Services, ledger: Path) -> None:
     try:
         while _stamp(ledger) in {stamp, None}:
             watch.tick(rung)
+            _keep_copy(s)
             if rung := bell.wait(TICK):
                 s.clock.sleep(SETTLE)
                 rung |= bell.wait(0)
     finally:
         ended.set()
+
+
+def _keep_copy(s: Services) -> None:
+    """Copy the ledger when this process has written a promotion; a disk that is full must not end the watch."""
+    try:
+        s.ledger.keep_copy(at=s.clock.utc())
+    except DeployctlError as e:
+        s.report.warn(e.message)
 
 
 def _connect_again(s: Services, connect: Connect) -> Services:

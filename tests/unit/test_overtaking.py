@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deployctl.domain.deployment import Phase
-from deployctl.errors import LeaseHeld
+from deployctl.errors import DeployctlError, LeaseHeld, NothingToGoBackTo
 from deployctl.usecases.prune import prune
 from deployctl.usecases.results import Moved
 from deployctl.usecases.rollback import rollback
@@ -86,3 +86,17 @@ def test_an_upgrade_that_only_retires_has_succeeded_and_is_gone_back_from(w: Wor
     w.traffic.hold_open(SHOP, 1, 3)
     assert overtaken(w, "v2", after=5).target == w.serving == "v1"
     assert w.ledger.deployments(SHOP)[1].phase is Phase.SUCCEEDED
+
+
+def test_what_is_refused_disturbs_nobody(w: World) -> None:
+    w.edit(watch="30s")
+    refused: list[DeployctlError] = []
+
+    def try_it() -> None:
+        with pytest.raises(NothingToGoBackTo) as refusal:
+            rollback(SHOP, w.s, wish=YES, abort=True)
+        refused.append(refusal.value)
+
+    w.clock.after(5, try_it)
+    assert w.upgrade("v1").target == w.serving == "v1"
+    assert len(refused) == 1
