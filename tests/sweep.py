@@ -6,6 +6,7 @@ import os
 import sys
 
 from tests import homes, machine, support
+from tests.faults import second_engine, small_disk
 
 OTHERS_RUN = 3
 
@@ -16,6 +17,8 @@ def main() -> int:
             print("Another test run is going on: nothing is swept.", file=sys.stderr)
             return OTHERS_RUN
         url = support.engine_address()
+        second_engine.destroy_left_behind()
+        small_disk.take_apart_left_behind()
         homes.take_apart_left_behind(url)
         if support.why_no_engine(url) is None:
             sweep(url)

@@ -12,6 +12,7 @@ from deployctl.errors import ProxyUnavailable, SwitchRefused
 from deployctl.ports import Traffic
 from deployctl.testing.fake_traffic import FakeTraffic
 from tests.proxies import BLOG, SHOP, Ledger, Proxy, backend, end, proxy, wait_for
+from tests.simulation.traffic import SimulatedTraffic
 
 
 @dataclass
@@ -22,22 +23,41 @@ class World:
     lose_routes: Callable[[], object]
 
 
-@pytest.fixture(params=["fake", pytest.param("haproxy", marks=pytest.mark.integration)])
+@pytest.fixture(params=["fake", "simulated", pytest.param("haproxy", marks=pytest.mark.integration)])
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
     if request.param == "fake":
         yield _fake_world()
+        return
+    if request.param == "simulated":
+        yield _simulated_world()
         return
     with proxy() as found:
         yield World(found.traffic(), found.ledger, lambda: end(found.home), lambda: _lose_routes(found))
 
 
 def _fake_world() -> World:
+    ledger = _two_apps()
+    fake = FakeTraffic(ledger)
+    return World(fake, ledger, fake.die, lambda: fake.die(losing_the_routes=True))
+
+
+def _simulated_world() -> World:
+    ledger = _two_apps()
+    simulated = SimulatedTraffic(ledger)
+
+    def lose_routes() -> None:
+        simulated.die()
+        simulated.file_routes = None
+
+    return World(simulated, ledger, simulated.die, lose_routes)
+
+
+def _two_apps() -> Ledger:
     ledger = Ledger()
     for app, port in ((SHOP, 8001), (BLOG, 8002)):
         ledger.listen(app, port)
         ledger.add(*(backend(app, number, 9000 + number) for number in (1, 2)))
-    fake = FakeTraffic(ledger)
-    return World(fake, ledger, fake.die, lambda: fake.die(losing_the_routes=True))
+    return ledger
 
 
 def _lose_routes(found: Proxy) -> None:

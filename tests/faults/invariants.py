@@ -1,6 +1,6 @@
 """What holds after any fault and one settling command, asked from Docker, HAProxy, the kernel and the ledger's file.
 
-I1  nobody holds a lease and no deployment is open: never two on one app
+I1  nobody alive holds a lease and no deployment is open: never two on one app
 I2  the ledger's active release is what HAProxy serves, in memory and in its file, and what visitors are answered by
 I3  the containers of this home are those of the ledger, with the ports and addresses that it leased, and no others
 I4  while a healthy version existed no visitor was lost (counted by `Watched`)
@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from deployctl.effects.whole_file import PART
@@ -40,7 +41,8 @@ def require_legal(town: Cli) -> None:
 
 
 def require_nobody_busy(town: Cli) -> None:
-    assert town.rows("select app, holder, verb from leases where holder is not null") == [], "I1: a lease is held"
+    held = town.rows("select app, holder, verb, pid from leases where holder is not null")
+    assert [row for row in held if Path(f"/proc/{row[3]}").exists()] == [], "I1: somebody alive holds a lease"
     assert town.rows("select id, app, phase from deployments where finished_at is null") == [], "I1: one is open"
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 FIRST_LINES = """# Reliability
 
-Written by `bin/test --all` from what the fault tests saw; do not edit. `tests/faults/` holds the injectors, the cells
-and the invariants I1 to I9 (tests/faults/invariants.py) that every cell is held against. Visitors come at a constant
-rate, whether they are answered or not; *lost* counts those who got no valid answer.
+Written by `bin/test --all` from what the fault tests saw; do not edit. Where the fakes stand in, the fault says so.
+`tests/faults/` holds the injectors, the cells, and the invariants I1 to I9 (tests/faults/invariants.py) that every
+cell is held against. Visitors come at a constant rate, whether they are answered or not; *lost* counts those who got
+no valid answer. It may be more than none only where the fault itself left nobody who could have answered.
 """
 
 
@@ -34,9 +35,6 @@ class Book:
     def write(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
 
-    def missing(self, wanted: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
-        return set(wanted) - {(one.fault, one.phase) for one in self.outcomes}
-
 
 def merged(outcomes: Iterable[Outcome]) -> list[tuple[Outcome, int]]:
     """Return one line for each fault, phase and text, with how many cells ended so, sorted by fault."""
@@ -49,11 +47,13 @@ def merged(outcomes: Iterable[Outcome]) -> list[tuple[Outcome, int]]:
     return [lines[key] for key in sorted(lines)]
 
 
-def page(outcomes: Iterable[Outcome]) -> str:
+def page(outcomes: Sequence[Outcome]) -> str:
     """Return the whole page: a table of fault × phase → outcome."""
+    kills = sum(one.fault.startswith("SIGKILL") for one in outcomes)
+    sums = f"{len(outcomes)} cells, {kills} of them real kills; {sum(one.sent for one in outcomes):,} requests.\n"
     rows = ["| fault | phase | outcome | times | requests | lost | invariants |", "|---|---|---|--:|--:|--:|---|"]
     for one, times in merged(outcomes):
         kept = "kept" if one.kept else "**BROKEN**"
         rows.append(f"| {one.fault} | {one.phase} | {one.text} | {times} | {one.sent or ''} | "
                     f"{one.lost if one.sent else ''} | {kept} |")
-    return "\n".join([FIRST_LINES, *rows]) + "\n"
+    return "\n".join([FIRST_LINES, sums, *rows]) + "\n"

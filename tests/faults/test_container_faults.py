@@ -100,7 +100,7 @@ def test_a_bad_image_never_gets_a_visitor(town: Town, book: Book, fault: str) ->
         yield
 
     cell = Cell(fault, "on trial", (1,), "back")
-    town.write(SHOP, keep_stopped=1, resources={"memory": "64m"}, health={"path": "/healthz", "rise": 9, "deadline": "6s"})
+    town.write(SHOP, keep_stopped=1, resources={"memory": "64m"}, health={"path": "/healthz", "rise": 9, "deadline": "3s"})
     ended = run_cell(town, book, cell, nothing, words=words)
     assert ended is not None
     if BAD[fault] == "memhog":

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
+from contextlib import ExitStack
 
 import pytest
 
@@ -15,48 +13,19 @@ from tests.faults.invariants import watched
 from tests.faults.matrix import PHASES, Cell, across, cells, run_cell
 from tests.faults.outcomes import Book, Outcome
 from tests.faults.second_engine import second_engine
+from tests.faults.small_disk import full, small_disk
 from tests.faults.town import BLOG, SHOP, Town, town_of, two_apps
 from tests.images import ensure_images
 
 needs_root = pytest.mark.skipif(not machine.may_route(), reason="a small disk is mounted, which takes root")
 
 
-@contextmanager
-def small_disk(mount_point: Path, image: Path, megabytes: int) -> Iterator[None]:
-    """Mount a file system of that size; it and its loop device are gone afterwards."""
-    with image.open("wb") as file:
-        file.truncate(megabytes * 2**20)
-    subprocess.run(["mkfs.ext4", "-q", "-m", "0", image], check=True)
-    mount_point.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["mount", "-o", "loop", image, mount_point], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", mount_point], check=True)
-
-
-@contextmanager
-def full(folder: Path) -> Iterator[None]:
-    """Fill it to the last kilobyte while inside."""
-    fillers = [folder / f"filler{size}" for size in (2**20, 2**16, 2**10)]
-    try:
-        for filler in fillers:
-            with filler.open("wb", buffering=0) as file, suppress(OSError):
-                while True:
-                    file.write(b"x" * int(filler.name.removeprefix("filler")))
-        yield
-    finally:
-        for filler in fillers:
-            filler.unlink(missing_ok=True)
-
-
 @pytest.fixture(scope="module")
-def town(engine_url: str, images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+def town(engine_url: str, images: None) -> Iterator[Town]:
     """Its state lies on a disk of its own."""
-    image = tmp_path_factory.mktemp("disk") / "image"
     with ExitStack() as stack:
         found = stack.enter_context(town_of(engine_url))
-        stack.enter_context(small_disk(found.home / "state", image, 24))
+        stack.enter_context(small_disk(found.home / "state", megabytes=24))
         found.serving(BLOG, "v3")
         found.serving(SHOP, keep_stopped=1)
         found.do("upgrade", SHOP, "v2")
@@ -73,9 +42,8 @@ def test_a_full_disk_of_the_state_stops_no_visitor(town: Town, book: Book, cell:
 @needs_engine
 def test_a_full_disk_of_the_engine_stops_the_upgrade_and_no_visitor(
         book: Book, tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.mktemp("engine-disk")
-    data = folder / "data"
-    with small_disk(data, folder / "image", 160), second_engine(data=data) as engine, engine.inside():
+    data = tmp_path_factory.mktemp("engine-disk") / "data"
+    with small_disk(data, megabytes=160), second_engine(data=data) as engine, engine.inside():
         ensure_images(*(("web", version) for version in ("v1", "v2", "v3")), base_url=engine.url)
         with two_apps(engine.url) as town:
             make_impatient(town)

@@ -6,7 +6,6 @@ Truncated, deleted and rebuilt ledgers: tests/e2e/test_ledger_lost.py and test_b
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from threading import Timer
@@ -53,10 +52,10 @@ def locked_for_long(town: Town) -> Iterator[None]:
 HARM = {"ledger locked for a moment": locked_for_a_moment, "ledger locked for long": locked_for_long}
 
 
-@pytest.mark.parametrize("cell", cells(
-    *across("ledger locked for a moment", dict.fromkeys(PHASES, ((0,), "forward"))),
-    *across("ledger locked for long", dict.fromkeys(PHASES, ((0, 1, 4, 6, 7), "either")))))
+MOMENTS = across("ledger locked for a moment", dict.fromkeys(PHASES, ((0,), "forward")))
+AGES = across("ledger locked for long", dict.fromkeys(PHASES, ((0, 1, 4, 6, 7), "either")))
+
+
+@pytest.mark.parametrize("cell", [*cells(*MOMENTS), *cells(*AGES, small=0)])
 def test_a_locked_ledger_costs_time_and_no_visitor(town: Town, book: Book, cell: Cell) -> None:
-    began = time.monotonic()
     run_cell(town, book, cell, HARM[cell.fault])
-    assert time.monotonic() - began < 120

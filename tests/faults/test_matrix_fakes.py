@@ -14,6 +14,7 @@ from deployctl.domain.deployment import Phase
 from deployctl.errors import DeployctlError
 from deployctl.usecases.prune import prune
 from tests.faults.injector import Fault, Moment, faulty
+from tests.faults.outcomes import Book, Outcome
 from tests.unit.test_crashes import STORIES, require_history, require_settled, settle
 from tests.unit.world import World, world
 
@@ -44,7 +45,7 @@ def require_honest(w: World, name: str, error: DeployctlError | None) -> None:
 
 @pytest.mark.parametrize(("port", "way"), CELLS)
 @pytest.mark.parametrize("name", STORIES)
-def test_one_call_that_goes_wrong_leaves_a_legal_end(tmp_path: Path, name: str, port: str, way: str) -> None:
+def test_one_call_that_goes_wrong_leaves_a_legal_end(tmp_path: Path, book: Book, name: str, port: str, way: str) -> None:
     number = 0
     while True:
         number += 1
@@ -61,12 +62,13 @@ def test_one_call_that_goes_wrong_leaves_a_legal_end(tmp_path: Path, name: str, 
                 w.use(prune)  # what was told as half-way is typed again, and so is what could not be stopped
             require_legal_end(w, name, f"{port} {way} at act {number}")
         if not moment.over:
+            book.write(Outcome(f"{port} {way} (fakes)", name, f"a legal end after each of {number - 1} calls"))
             return
 
 
 @pytest.mark.parametrize("port", PORTS)
 @pytest.mark.parametrize("name", STORIES)
-def test_what_is_away_from_one_call_on_is_settled_when_it_is_back(tmp_path: Path, name: str, port: str) -> None:
+def test_what_is_away_from_one_call_on_is_settled_when_it_is_back(tmp_path: Path, book: Book, name: str, port: str) -> None:
     number = 0
     while True:
         number += 1
@@ -81,6 +83,7 @@ def test_what_is_away_from_one_call_on_is_settled_when_it_is_back(tmp_path: Path
             settle(w)
             require_legal_end(w, name, f"{port} away from act {number} on")
         if not moment.over:
+            book.write(Outcome(f"{port} away (fakes)", name, f"a legal end from each of {number - 1} calls on"))
             return
 
 

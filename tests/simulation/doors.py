@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Protocol
 
+from deployctl.domain.names import AppName
 from deployctl.ports import Answer
 from tests.simulation.faults import CHANGES, Fault, Weather, error
 from tests.simulation.scheduler import Killed, Process
 from tests.simulation.traffic import SimulatedTraffic
+
+SEEN_OUTSIDE = frozenset({"promote", "remove_app"})  # changes of the ledger that mean something for visitors
 
 
 class Watcher(Protocol):
@@ -19,8 +23,8 @@ class Watcher(Protocol):
     traffic: SimulatedTraffic
 
     def begins(self, process: Process, port: str, name: str, args: tuple[Any, ...]) -> None: ...
-    def before(self) -> None: ...
-    def after(self, process: Process, port: str, name: str, args: tuple[Any, ...]) -> None: ...
+    def served(self) -> dict[AppName, bool]: ...
+    def after(self, process: Process, port: str, name: str, args: tuple[Any, ...], served: dict[AppName, bool]) -> None: ...
     def told(self, port: str, name: str, args: tuple[Any, ...], more: dict[str, Any], result: object) -> str: ...
 
 
@@ -32,56 +36,46 @@ class Door:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._inner, name)
-        if name == "transaction":
-            found = self._transaction(found)
-        elif name == "heartbeat" or not callable(found):
+        if name == "heartbeat" or not callable(found):
             return found
-        else:
-            found = self._call(name, found)
-        setattr(self, name, found)
-        return found
+        way = self._transaction(found) if name == "transaction" else partial(self._call, name, found)
+        setattr(self, name, way)
+        return way
 
-    def _call(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    def _call(self, name: str, method: Callable[..., Any], /, *args: Any, **more: Any) -> Any:
+        process, port = self._process, self._port
+        if process.inside:
+            if process.killed:
+                raise Killed
+            return self._noted(name, args, more, method(*args, **more))
+        process.turn()
+        changes, weather = name in CHANGES[port], self._watcher.weather
+        if changes:
+            self._watcher.begins(process, port, name, args)
+        fault = weather.fault(process.scheduler.random, port, name) if weather.rate else None
+        process.looked, looked = name == "lease_is_ours", process.looked
+        if fault is None:
+            return self._act(name, method, args, more)
+        process.scheduler.tell(process, f"-- {fault} at {port}.{name}")
+        return self._suffer(fault, name, lambda: self._act(name, method, args, more), changes=changes, looked=looked)
+
+    def _act(self, name: str, method: Callable[..., Any], args: tuple[Any, ...], more: dict[str, Any]) -> Any:
         process, watcher, port = self._process, self._watcher, self._port
-        changes = name in CHANGES[port]
+        watched = name in CHANGES[port] if port != "ledger" else name in SEEN_OUTSIDE
+        process.inside = True
+        try:
+            served, calls = watcher.served() if watched else {}, process.scheduler.calls
+            result = method(*args, **more)
+            if watched:  # what others did while it waited is not its doing
+                watcher.after(process, port, name, args, served if process.scheduler.calls == calls else {})
+            return self._noted(name, args, more, result)
+        finally:
+            process.inside = False
 
-        def call(*args: Any, **more: Any) -> Any:
-            if process.inside:
-                if process.killed:
-                    raise Killed
-                return noted(name, args, more, method(*args, **more))
-            process.turn()
-            weather = watcher.weather
-            if changes:
-                watcher.begins(process, port, name, args)
-            fault = weather.fault(process.scheduler.random, port, name) if weather.rate else None
-            process.looked, looked = name == "lease_is_ours", process.looked
-            if fault is not None:
-                return suffer(fault, name, args, more, looked)
-            return act(name, args, more)
-
-        def act(name: str, args: tuple[Any, ...], more: dict[str, Any]) -> Any:
-            process.inside = True
-            try:
-                if not changes:
-                    return noted(name, args, more, method(*args, **more))
-                watcher.before()
-                result = method(*args, **more)
-                watcher.after(process, port, name, args)
-                return noted(name, args, more, result)
-            finally:
-                process.inside = False
-
-        def noted(name: str, args: tuple[Any, ...], more: dict[str, Any], result: Any) -> Any:
-            if process.scheduler.told is not None:
-                process.scheduler.tell(process, watcher.told(port, name, args, more, result))
-            return result
-
-        def suffer(fault: Fault, name: str, args: tuple[Any, ...], more: dict[str, Any], looked: bool) -> Any:
-            process.scheduler.tell(process, f"-- {fault} at {port}.{name}")
-            return self._suffer(fault, name, lambda: act(name, args, more), changes=changes, looked=looked)
-
-        return call
+    def _noted(self, name: str, args: tuple[Any, ...], more: dict[str, Any], result: Any) -> Any:
+        if self._process.scheduler.told is not None:
+            self._process.scheduler.tell(self._process, self._watcher.told(self._port, name, args, more, result))
+        return result
 
     def _suffer(self, fault: Fault, name: str, act: Callable[[], Any], *, changes: bool, looked: bool = False) -> Any:
         process, random = self._process, self._process.scheduler.random

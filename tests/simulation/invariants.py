@@ -53,9 +53,11 @@ def _servers(w: World, routes: dict[AppName, int]) -> Iterator[str]:
 
 
 def is_stuck(w: World, app: AppName) -> bool:
-    """Tell whether the last deployment ended with a person having to look."""
-    last = next(iter(w.reader.deployments(app, limit=1)), None)
-    return last is not None and last.outcome == "stuck"
+    """Tell whether a person has to look since the last deployment that succeeded."""
+    for deployment in w.reader.deployments(app):
+        if deployment.outcome in {"stuck", "succeeded"}:
+            return deployment.outcome == "stuck"
+    return False
 
 
 def i3_nothing_is_orphaned_or_lost(w: World) -> Iterator[str]:
@@ -184,28 +186,24 @@ class AroundChanges:
 
     def __init__(self, w: World, found: Callable[[str], None]) -> None:
         self._w, self._found = w, found
-        self._served: dict[AppName, bool] = {}
         self.half_removed: set[AppName] = set()
 
     def begins(self, process: Process, port: str, name: str, args: tuple[Any, ...]) -> None:
         """I1: whoever begins to change an app holds its lease. An answer may come later than that."""
+        if name == "switch" and process.name.endswith("remove"):
+            self.half_removed.add(args[0])
         app = self._app_of(port, name, args)
         holder = self._w.hearts.holders.get(app) if app else None
         if app and (holder is None or holder[0] is not process):
             who = holder[0].name if holder else "nobody"
             self._found(f"I1: {process.name} did {port}.{name} to {app}, whose lease {who} holds")
 
-    def before(self) -> None:
-        self._served = {app: self._w.is_served(app) for app in APPS}
-
-    def after(self, process: Process, port: str, name: str, args: tuple[Any, ...]) -> None:
-        for app in APPS:
-            if self._served[app] and not self._w.is_served(app) and not self._may_go_dark(app, process):
+    def after(self, process: Process, port: str, name: str, args: tuple[Any, ...], served: dict[AppName, bool]) -> None:
+        for app, was in served.items():
+            if was and not self._w.is_served(app) and not self._may_go_dark(app, process):
                 self._found(f"I4: {port}.{name} of {process.name} left {app} unserved")
         if name == "promote":
             self._promoted(process, args[0])
-        if name == "switch" and process.name.endswith("remove"):
-            self.half_removed.add(args[0])
         if name == "remove_app":
             self.half_removed.discard(args[0])
         if (port, name) == ("traffic", "switch") and args[1] is not None:

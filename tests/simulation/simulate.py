@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from random import Random
 from unittest.mock import patch
 
 from deployctl import runner
 from deployctl.domain.names import AppName
+from deployctl.domain.release import Bundle
 from deployctl.errors import DeployctlError
 from deployctl.usecases.app_remove import remove_app
 from deployctl.usecases.reconcile import reconcile
@@ -18,7 +19,7 @@ from tests.simulation.faults import Fault, Mischief, Weather
 from tests.simulation.operators import Operator, settle
 from tests.simulation.scenes import YES
 from tests.simulation.scheduler import Pace, Process, Scheduler
-from tests.simulation.world import APPS, SHOP, World, app_file
+from tests.simulation.world import APPS, SHOP, World, app_file, short
 
 PACES = (Pace(0.0, 0.7), Pace(0.004, 0.7), Pace(0.004, 0.3), Pace(0.03, 0.5))
 
@@ -62,6 +63,7 @@ class Recipe:
 
 
 CHANCE = Recipe()
+_bundle = lru_cache(maxsize=None)(Bundle.from_canonical)  # frozen, and read from the ledger again and again
 
 
 class Schedule:
@@ -79,7 +81,8 @@ class Schedule:
 
     def run(self) -> Told:
         try:
-            with patch.object(runner, "shielded", self.scheduler.shielded):
+            with (patch.object(runner, "shielded", self.scheduler.shielded),
+                  patch.object(Bundle, "from_canonical", _bundle)):
                 untouched = [app for app in APPS if all(o.app != app for o in self.operators)]
                 before = {app: invariants.of_app(self.world, app) for app in untouched}
                 self._operate()
@@ -110,7 +113,7 @@ class Schedule:
     def _start(self, name: str, run: operators.Verb, *, after: float = 0.0, skew: float = 0.0) -> Process:
         def work(process: Process) -> object:
             try:
-                return run(self.world.services(process))
+                return short(run(self.world.services(process)))
             finally:
                 if process.killed:
                     self.scheduler.tell(process, "is dead")

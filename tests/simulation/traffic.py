@@ -5,7 +5,7 @@ The order is that of effects/haproxy_switch.py: file, worker, read back; on fail
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from deployctl.domain.emergency import FlipNote
@@ -163,9 +163,14 @@ class SimulatedTraffic(Traffic):
         """Name where files, worker and table differ."""
         if self.worker is None:
             return ["HAProxy is not running"]
-        wanted = carried_by(self._table())
-        pairs = (("haproxy.cfg", self.file, wanted), ("the worker", self.worker, wanted))
-        found = [f"{name} carries {seen}, not {due}" for name, seen, due in pairs if seen != due]
+        wanted, found = carried_by(self._table()), list[str]()
+        for name, carried in (("haproxy.cfg", self.file), ("HAProxy", self.worker)):
+            if carried.servers != wanted.servers:
+                found.append(f"{name} carries the servers {_names(carried.servers)}, not {_names(wanted.servers)}")
+            if carried.listens != wanted.listens:
+                found.append(f"{name} has other addresses than the ledger")
+            if carried.previews != wanted.previews:
+                found.append(f"{name} lets header and cookie name {sorted(carried.previews)}, not {sorted(wanted.previews)}")
         return found + ([] if self.file_routes == self.live else [f"route.map says {self.file_routes}, HAProxy {self.live}"])
 
     def notes(self) -> list[FlipNote]:
@@ -192,6 +197,10 @@ class SimulatedTraffic(Traffic):
     def _worker_routes(self) -> dict[AppName, int]:
         self._require_up()
         return self.live
+
+
+def _names(servers: Iterable[Server]) -> list[str]:
+    return sorted(f"{app}.{release}" for app, release in servers)
 
 
 def _moved(routes: dict[AppName, int], app: AppName, to: int | None) -> dict[AppName, int]:

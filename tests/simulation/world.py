@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from random import Random
@@ -52,8 +53,7 @@ class Guardian(Protocol):
     """Looks at the world around every change that a process makes."""
 
     def begins(self, process: Process, port: str, name: str, args: tuple[Any, ...]) -> None: ...
-    def before(self) -> None: ...
-    def after(self, process: Process, port: str, name: str, args: tuple[Any, ...]) -> None: ...
+    def after(self, process: Process, port: str, name: str, args: tuple[Any, ...], served: dict[AppName, bool]) -> None: ...
 
 
 class SimulatedEngine(FakeEngine):
@@ -169,13 +169,12 @@ class World:
         if self.guardian:
             self.guardian.begins(process, port, name, args)
 
-    def before(self) -> None:
-        if self.guardian:
-            self.guardian.before()
+    def served(self) -> dict[AppName, bool]:
+        return {app: self.is_served(app) for app in APPS} if self.guardian else {}
 
-    def after(self, process: Process, port: str, name: str, args: tuple[Any, ...]) -> None:
+    def after(self, process: Process, port: str, name: str, args: tuple[Any, ...], served: dict[AppName, bool]) -> None:
         if self.guardian:
-            self.guardian.after(process, port, name, args)
+            self.guardian.after(process, port, name, args, served)
 
     def told(self, port: str, name: str, args: tuple[Any, ...], more: dict[str, Any], result: object) -> str:
         words = [short(arg) for arg in args] + [f"{key}={short(value)}" for key, value in more.items()]
@@ -207,7 +206,7 @@ def short(value: object) -> str:
     name = next((getattr(value, key) for key in ("sentence", "version", "name", "kind") if hasattr(value, key)), None)
     if name is not None:
         return f"<{name}>"
-    if callable(value):
+    if callable(value) or isinstance(value, Iterator):
         return "…"
     text = str(value)
     return text[:12] if _LONG_ID.fullmatch(text) else text.replace("\n", " ")[:120]
