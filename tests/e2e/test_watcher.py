@@ -142,7 +142,7 @@ def test_the_watcher_mends_by_itself_and_ends_cleanly_when_asked(town: Cli) -> N
                        within=15, what=f"{harm}: {watcher.said}")
         [master] = town.masters()
         os.kill(master, signal.SIGKILL)
-        wait_until(lambda: answers(town), within=5, what="HAProxy")
+        wait_until(lambda: master not in town.masters() != [] and answers(town), within=5, what="another HAProxy")
         apps, masters = town.objects(), town.masters()
         code, seconds = watcher.end()
         assert (code, seconds < 2) == (0, True), watcher.said

@@ -22,7 +22,7 @@ PAIRS = {
     "two upgrades": (("upgrade", SHOP, "v1", "--env", "TRY={0}"), ("upgrade", SHOP, "v2", "--env", "TRY={0}")),
     "an upgrade and a rollback": (("upgrade", SHOP, "v3", "--env", "TRY={0}"), ("rollback", SHOP, "-y")),
     "a rollback and a prune": (("rollback", SHOP, "-y"), ("prune", SHOP, "-y")),
-    "an upgrade and a stop": (("upgrade", SHOP, "v3", "--env", "TRY={0}"), ("stop", SHOP, "v1", "-y")),
+    "an upgrade and a stop": (("upgrade", SHOP, "v3", "--env", "TRY={0}"), ("stop", SHOP, "{1}", "-y")),
 }
 
 
@@ -48,7 +48,8 @@ def test_of_two_at_once_one_wins_and_the_other_is_told(town: Town, book: Book, r
     name = list(PAIRS)[round_ % len(PAIRS)]
     scenes = Scenes(town)
     scenes.words("rollback", "")  # nothing is on hold, and there is a way back
-    pair = [tuple(word.format(next(MARKS)) for word in words) for words in PAIRS[name]]
+    standby = town.app(SHOP)["standby"]["version"]
+    pair = [tuple(word.format(next(MARKS), standby) for word in words) for words in PAIRS[name]]
     revision = town.revision(SHOP)
     with watched(town, SHOP, visitors=(SHOP, BLOG)) as watch:
         ended = race(town, *pair)

@@ -19,7 +19,7 @@ class Named:
     recipe: Recipe
     says: str = ""  # how it shows, as a pattern
     first: int = 0
-    count: int = 200
+    count: int = 300
 
     @property
     def seeds(self) -> range:
@@ -37,15 +37,14 @@ MENDED: dict[str, Named] = {
         Recipe("two", "as usual", ("upgrade v1", "rollback"), 20.0, (F.FROZEN,), rate=0.02)),
     "a removal goes on after its lease was taken over": Named(
         Recipe("two", "as usual", ("remove", "rollback --abort"), None, (F.SLOW,), rate=0.1)),
+    "an overtaken upgrade that had switched and has nowhere to go back to": Named(
+        Recipe("nothing yet", "watched", ("upgrade v3", "rollback --abort", "rollback"), 1.5, (F.SLOW,), rate=0.01)),
 }
 
 OPEN: dict[str, Named] = {
     "a first upgrade is taken back while Docker is away": Named(
         Recipe("nothing yet", "as usual", ("upgrade v1",), None, (F.REFUSED,), rate=0.03, mischief=(Mischief.ENGINE,)),
         r"I8: (guard routes|networks)"),
-    "an overtaken upgrade that had switched and has nowhere to go back to": Named(
-        Recipe("nothing yet", "watched", ("upgrade v3", "rollback --abort", "rollback"), 1.5, (F.SLOW,), rate=0.01),
-        r"I2: revision \d+ of \w+ says that somebody"),
     "whoever overtakes dies between the end of the other and his own move": Named(
         Recipe("two", "watched", ("upgrade v3", "rollback --abort"), 1.5, (F.KILL,), rate=0.01),
         r"I2: revision \d+ of \w+ says that somebody"),
@@ -53,11 +52,11 @@ OPEN: dict[str, Named] = {
         Recipe("two", "as usual", ("upgrade v3", "stop v3"), 2.0, (F.DEAF, F.REFUSED), rate=0.06),
         r"I4: engine.ensure_stopped of \d:stop"),
     "a removal of a container that dies before its image is given back": Named(
-        Recipe("three", "nothing warm", ("upgrade v4",), None, (F.KILL,), rate=0.02),
+        Recipe("three", "nothing warm", ("upgrade v2", "prune"), 0.1, (F.KILL,), rate=0.008),
         r"I8: the image kept as"),
     "a switch back that died after route.map": Named(
-        Recipe("two", "as usual", ("rollback",), None, (F.HALF, F.REFUSED), rate=0.08),
-        r"I2: route.map says"),
+        Recipe("two", "as usual", ("rollback",), None, (F.HALF, F.SIGNAL, F.REFUSED), rate=0.03),
+        r"I2: route.map says", count=1600),
     "a forced takeover while HAProxy's lock is waited for: the stale switch comes last": Named(
         Recipe("two", "as usual", ("upgrade v3", "rollback --abort"), 2.0, (F.SLOW,), rate=0.05, razor=True),
         r"I2: (revision \d+ of \w+ says that somebody|.* promoted)|I1: "),
