@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from deployctl.domain.plan import Kind, Step, StepKind
 from deployctl.domain.release import Change, Hold, Instance, Release
 from deployctl.errors import DeployctlError, EngineRefused, NotFound, NotHealthy, RevertedAfterSwitch, SwitchRefused
+from deployctl.interrupts import shielded
 from deployctl.labels import common_labels, container_labels, container_name, keep_tag
 from deployctl.ports import ContainerSpec, NetworkSpec
 from deployctl.prove import Trial
@@ -189,27 +190,33 @@ def stop_container(walk: Walk, step: Step) -> str:
 
 def remove_container(walk: Walk, step: Step) -> str:
     _remove(walk, step.release)
+    if walk.facts.app.active is None:  # the last container of an app that serves nobody
+        remove_empty_network(walk, step)
     return ""
 
 
 def _remove(walk: Walk, number: int) -> None:
     s, app = walk.services, walk.plan.app
-    instance = s.ledger.find_instance(app, number)
+    instance, tag = s.ledger.find_instance(app, number), keep_tag(s.home, app, number)
     if instance is None:
-        return
-    _forget_container(walk, instance)
-    s.engine.release_image(keep_tag(s.home, app, number))
+        s.engine.release_image(tag)
+    else:
+        _forget_container(walk, instance, tag=tag)
 
 
-def _forget_container(walk: Walk, instance: Instance) -> None:
+def _forget_container(walk: Walk, instance: Instance, *, tag: str | None = None) -> None:
+    """Remove it, and with `tag` keep its image no more."""
     s = walk.services
     if instance.routed:
         s.ledger.set_instance(instance.app, instance.release, routed=False)
         s.traffic.sync()
-    seen = s.engine.find_container(_id(instance))
-    if seen is not None and seen.labels.get("deployctl.home") == str(s.home):
-        s.engine.ensure_removed(seen.id)
-    s.ledger.remove_instance(instance.app, instance.release)
+    with shielded():  # one without the others would look like something that somebody removed or left
+        seen = s.engine.find_container(_id(instance))
+        if seen is not None and seen.labels.get("deployctl.home") == str(s.home):
+            s.engine.ensure_removed(seen.id)
+        s.ledger.remove_instance(instance.app, instance.release)
+        if tag is not None:
+            s.engine.release_image(tag)
 
 
 # -- taking back --------------------------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
 """A holder whose lease was taken over changes nothing more: each change is preceded by a look at the fencing token.
 
 A change of the ledger and its look are one transaction. Before a change of engine or HAProxy the look comes right
-before; what remains is a process that is frozen between the two, and a repeated change is harmless (every `ensure_`
-may be repeated, and HAProxy's lock is taken from a frozen process together with its life).
+before, and before a switch once more inside HAProxy's lock, which may have been waited for. What remains is a process
+that is frozen between the two, and a repeated change is harmless (every `ensure_` may be repeated, and HAProxy's lock
+is taken from a frozen process together with its life).
 """
 
 from __future__ import annotations
@@ -45,10 +46,18 @@ def fenced(s: Services, require_lease: Callable[[], None]) -> Services:
 
         return act
 
+    def inside(switch: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(switch)
+        def act(*args: Any, **more: Any) -> Any:
+            return switch(*args, **{**more, "sure": require_lease})
+
+        return act
+
+    traffic = _Fenced(s.traffic, frozenset({"switch"}), inside)
     return replace(
         s,
         engine=cast(Engine, _Fenced(s.engine, ENGINE, before)),
-        traffic=cast(Traffic, _Fenced(s.traffic, TRAFFIC, before)),
+        traffic=cast(Traffic, _Fenced(traffic, TRAFFIC, before)),
         guard=cast(Guard, _Fenced(s.guard, GUARD, before)),
         ledger=cast(Ledger, _Fenced(ledger, LEDGER, together)),
     )

@@ -203,8 +203,9 @@ class Traffic(Protocol):
         """Let header and cookie reach what the ledger's table allows now; nothing else is touched."""
     def routes(self) -> dict[AppName, int]:
         """Return who serves each app, asked from HAProxy itself."""
-    def switch(self, app: AppName, to: int | None) -> Switched:
+    def switch(self, app: AppName, to: int | None, *, sure: Callable[[], object] = bool) -> Switched:
         """Send the app's traffic to that release (None: to nobody, 503): file first, then one `set map`, then read back.
+        `sure` is called once the proxy lock is held; what it raises leaves everything as it is.
         Raises SwitchRefused with the former route back in place, when HAProxy does not confirm."""
     def counters(self) -> dict[tuple[AppName, int], Counters]: ...
     def in_flight(self, app: AppName, release: int) -> int:

@@ -53,7 +53,11 @@ class Walk:
     def require_lease(self) -> None:
         """Raise LeaseHeld when another process has taken the lease over."""
         if not self.services.ledger.lease_is_ours(self.plan.app, self.token):
-            raise LeaseHeld(f"the lease on {self.plan.app} was taken over by another process; this one does nothing more")
+            raise self.taken_over()
+
+    def taken_over(self) -> LeaseHeld:
+        """Return what a holder says whom another process has passed over."""
+        return LeaseHeld(f"the lease on {self.plan.app} was taken over by another process; this one does nothing more")
 
     def check(self) -> None:
         """Raise when this walk may not go on: its lease was taken over, or a person asked it to stop."""
@@ -211,13 +215,12 @@ def leave(walk: Walk, why: str) -> None:
 
 
 def _passed_over(walk: Walk, cause: BaseException) -> bool:
-    """Tell whether another process has the lease by now. A ledger that was only locked for long does not mean that."""
-    if not isinstance(cause, LeaseHeld):
-        return False
+    """Tell whether another process has the lease by now: whatever failed, failed because of that. A ledger that was
+    only locked for long does not mean it."""
     try:
         return not walk.services.ledger.lease_is_ours(walk.plan.app, walk.token)
-    except DeployctlError:
-        return True  # nobody knows: the open deployment is settled by whoever comes next
+    except DeployctlError:  # nobody knows: after a lost lease whoever comes next settles the open deployment
+        return isinstance(cause, LeaseHeld)
 
 
 def _said(cause: BaseException) -> str:
@@ -233,6 +236,8 @@ def _close(walk: Walk, phase: Phase, *, error: str | None = None, evidence: list
 
 
 def _raise_as_told(walk: Walk, cause: BaseException) -> NoReturn:
+    if not isinstance(cause, LeaseHeld) and isinstance(cause, Exception) and _passed_over(walk, cause):
+        raise walk.taken_over() from cause
     if isinstance(cause, KeyboardInterrupt):
         how = "was interrupted and taken back"
         if walk.promoted:

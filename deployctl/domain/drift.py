@@ -12,7 +12,7 @@ from functools import cached_property
 
 from deployctl.domain.facts import Facts
 from deployctl.domain.names import AppName
-from deployctl.domain.release import Instance, Resources
+from deployctl.domain.release import SET_ASIDE, Instance, Resources
 from deployctl.domain.retention import retire
 
 
@@ -36,6 +36,7 @@ class Kind(StrEnum):
     TRAFFIC = "traffic"  # HAProxy serves another release
     PROXY = "proxy"  # files or state of HAProxy
     IMAGE = "image"  # kept for nothing
+    EMPTY = "empty"  # network and guard route of an app without containers
     INTERRUPTED = "interrupted"
     BUSY = "busy"
     FAILED = "failed"  # the pass itself
@@ -58,6 +59,7 @@ class Mend(StrEnum):
     STOP = "stop it"
     FORGET = "forget it"
     UNTAG = "give the image back"
+    CLEAR = "remove its network and guard route"
     SYNC = "write HAProxy's files and state anew"
     RECOVER = "finish it or take it back"
     FOLLOW = "let the ledger follow"
@@ -149,6 +151,10 @@ def find_drift(sight: Sight) -> list[Drift]:
 def _around(sight: Sight) -> Iterator[Drift]:
     app = sight.facts.app
     if not sight.facts.instances:
+        kept = [word for word, there in (("network", sight.network), ("guard route", sight.guarded)) if there]
+        if kept and app.active is None:
+            yield Drift(Kind.EMPTY, f"{app.name}: its {' and its '.join(kept)} {'are' if kept[1:] else 'is'} kept for no "
+                        "container", Mend.CLEAR, app.name)
         return
     if sight.guarded is False:
         yield Drift(Kind.GUARD, f"{app.name}: the guard route of {app.subnet} is gone", Mend.GUARD, app.name)
@@ -197,6 +203,9 @@ def _state(sight: Sight, n: int, instance: Instance, seen: Seen) -> tuple[Kind, 
     if n in sight.expired:
         return Kind.EXPIRED, f"runs beyond keep_warm = {sight.facts.app.policy.keep_warm}", Mend.STOP
     if n not in sight.needed:
+        release = sight.facts.releases.get(n)
+        if instance.failed and release is not None and release.failure == SET_ASIDE:
+            return (Kind.RUNS, f"runs although {SET_ASIDE}", Mend.STOP) if seen.up else None
         inspected = "runs although it failed: somebody started it", None
         stopped = "runs although nothing needs it: somebody started it", Mend.STOP
         return (Kind.RUNS, *(inspected if instance.failed else stopped)) if seen.up else None

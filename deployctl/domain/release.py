@@ -123,6 +123,9 @@ def _words(value: list[str] | None) -> tuple[str, ...] | None:
     return None if value is None else tuple(value)
 
 
+SET_ASIDE = "its upgrade was overtaken by a rollback"  # the failure of a candidate that nothing is wrong with
+
+
 @dataclass(frozen=True, slots=True)
 class Hold:
     at: str  # ISO 8601, UTC

@@ -19,7 +19,8 @@ def retire(facts: Facts, *, active: int | None, left: int | None, keep_failed: i
     """Decide what retires once `active` serves and `left` has just stopped serving."""
     policy = facts.app.policy
     beside = {n for n, i in facts.instances.items() if i.beside and n in facts.running}
-    order = sorted(facts.instances.keys() - beside - {active},
+    past = {facts.serving} if active == facts.app.active else set()  # serves past the ledger: not ours to stop now
+    order = sorted(facts.instances.keys() - beside - past - {active},
                    key=lambda n: (n == left, facts.last_served(n), n), reverse=True)
     failed = [n for n in order if facts.instances[n].failed]
     sound = [n for n in order if n not in failed]

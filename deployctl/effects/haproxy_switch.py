@@ -54,9 +54,10 @@ class HaproxyTraffic(Traffic):
             yield
 
     # -- switch ---------------------------------------------------------------------------------------------------
-    def switch(self, app: AppName, to: int | None) -> Switched:
+    def switch(self, app: AppName, to: int | None, *, sure: Callable[[], object] = bool) -> Switched:
         """Move the app's traffic. On any failure the former route is put back, in the file and in HAProxy."""
         with self._locked():
+            sure()  # the lock may have been waited for, and others may have decided meanwhile
             if not self._upkeep.looks_up():
                 self._upkeep.ensure_up()
             try:

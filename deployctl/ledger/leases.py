@@ -29,6 +29,9 @@ class LeaseRows:
     def take_lease(self, app: AppName, *, holder: str, verb: str, at: str, by_force: bool = False) -> int | LeaseFacts:
         """Return this process's fencing token, or who holds the lease. A dead or silent holder's lease is free;
         `by_force` takes it from a living one, too, who then finds a higher token and does nothing more."""
+        return self.db.insist(lambda: self._take(app, holder, verb, at, by_force))
+
+    def _take(self, app: AppName, holder: str, verb: str, at: str, by_force: bool) -> int | LeaseFacts:
         with self.db.transaction():
             row = self.db.one("select * from leases where app = ?", [app])
             if row and not by_force and self._is_held(row):

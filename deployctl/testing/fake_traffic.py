@@ -55,8 +55,9 @@ class FakeTraffic(Traffic):
         self._require_up()
         return dict(self._routes or {})
 
-    def switch(self, app: AppName, to: int | None) -> Switched:
+    def switch(self, app: AppName, to: int | None, *, sure: Callable[[], object] = bool) -> Switched:
         """Move it at once. SwitchRefused for a release that is not carried, or when the test said so."""
+        sure()
         self.ensure_up()
         if to is not None:
             self._require_carried((app, to))

@@ -14,7 +14,7 @@ from deployctl.domain.names import AppName
 from deployctl.domain.release import App, Change, Release
 from deployctl.errors import DeployctlError
 from deployctl.ports import Services
-from deployctl.usecases.lease import lease
+from deployctl.usecases.lease import fenced_by, lease
 from deployctl.usecases.observe import routes
 from deployctl.usecases.wish import Wish
 
@@ -48,6 +48,7 @@ def take_over_flips(s: Services) -> None:
 
 
 def _adopt(row: App, serving: int, notes: Sequence[FlipNote], s: Services, token: int) -> str | None:
+    s = fenced_by(row.name, token, s)
     app, release, instance = row.name, s.ledger.find_release(row.name, serving), s.ledger.find_instance(row.name, serving)
     if release is None or instance is None:
         s.report.warn(f"HAProxy sends {app} to release {serving}, of which the ledger has no container. "
@@ -59,11 +60,11 @@ def _adopt(row: App, serving: int, notes: Sequence[FlipNote], s: Services, token
     if not instance.routed:
         s.ledger.set_instance(app, serving, routed=True)
     change = s.ledger.promote(_change(row, serving, note, s), deployment=None, token=token)
-    _sync(s)
+    agree_files(s)
     return _tell(row, release, change, s)
 
 
-def _sync(s: Services) -> None:
+def agree_files(s: Services) -> None:
     """Let HAProxy's files say what HAProxy says. The ledger is right whatever becomes of this."""
     try:
         s.traffic.sync()

@@ -54,10 +54,19 @@ def untag(drift: Drift, sight: Sight, s: Services) -> None:
     s.engine.release_image(_container(drift))
 
 
+def clear(drift: Drift, sight: Sight, s: Services) -> None:
+    app = sight.facts.app
+    s.engine.ensure_network_gone(app.network)
+    if s.bridged:
+        s.guard.ensure_gone(app.subnet)
+
+
 def ensure_guards(s: Services) -> None:
-    """Put every app's guard route in place, before HAProxy may send anything to one of its addresses."""
+    """Put the guard route of every app with containers in place, before HAProxy may send anything to their addresses."""
     for app in s.ledger.apps() if s.bridged else ():
-        s.guard.ensure(app.subnet)
+        with s.ledger.transaction():  # an app that is removed meanwhile gets no route back
+            if s.ledger.instances(app.name):
+                s.guard.ensure(app.subnet)
 
 
 ACTS: Mapping[Mend, Act] = {  # in the order of doing them
@@ -70,6 +79,7 @@ ACTS: Mapping[Mend, Act] = {  # in the order of doing them
     Mend.REMAKE: make_room,  # the plan makes it again
     Mend.REMOVE: remove,
     Mend.UNTAG: untag,
+    Mend.CLEAR: clear,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from deployctl.actions import ACTIONS, UNDOS
@@ -35,22 +36,26 @@ def holds_of(plan: Plan, facts: Facts) -> Holds:
     return Holds()
 
 
-def walk_plan(plan: Plan, facts: Facts, s: Services, *, token: int, wish: Wish, wishes: App | None = None) -> Walk:
-    """Open the deployment and walk its plan to the end. Raises what stopped it, with everything taken back."""
+def walk_plan(plan: Plan, facts: Facts, s: Services, *, token: int, wish: Wish, wishes: App | None = None,
+              beginning: Callable[[], object] = bool) -> Walk:
+    """Open the deployment and walk its plan to the end. Raises what stopped it, with everything taken back.
+    `beginning` is done in the transaction that opens it."""
     s.report.plan(plan)
-    deployment = s.ledger.open_deployment(plan, actor=s.actor, note=wish.note, at=s.clock.utc(), token=token)
+    with s.ledger.transaction():
+        beginning()
+        deployment = s.ledger.open_deployment(plan, actor=s.actor, note=wish.note, at=s.clock.utc(), token=token)
     holds = holds_of(plan, facts)
     walk = Walk(plan, facts, deployment, s, token, wishes=wishes, held=holds.held, lifted=holds.lifted)
     return run(walk, ACTIONS, UNDOS)
 
 
 def move(plan: Plan, facts: Facts, s: Services, *, token: int, wish: Wish, started: float, wishes: App | None = None,
-         before: tuple[StepDone, ...] = (), remarks: tuple[str, ...] = ()) -> Moved:
+         before: tuple[StepDone, ...] = (), remarks: tuple[str, ...] = (), beginning: Callable[[], object] = bool) -> Moved:
     """Walk the plan and return where the traffic is now; `started` is when the use case began, by the clock."""
     for remark in remarks:
         s.report.warn(remark)
     counted = _counters(s)
-    walk = walk_plan(plan, facts, s, token=token, wish=wish, wishes=wishes)
+    walk = walk_plan(plan, facts, s, token=token, wish=wish, wishes=wishes, beginning=beginning)
     assert plan.target is not None  # noqa: S101  a move always has one
     target, source = facts.releases[plan.target], facts.version(plan.source)
     now = s.ledger.find_release(plan.app, plan.target) or target

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from deployctl.domain.deployment import Phase
 from deployctl.domain.facts import Facts
 from deployctl.domain.names import AppName
-from deployctl.domain.release import Hold, Release
+from deployctl.domain.release import SET_ASIDE, Hold, Release
 from deployctl.ports import Services
 from deployctl.runner import Walk, end_reverted
 from deployctl.usecases.observe import observe
@@ -34,21 +35,23 @@ def look_ahead(app: AppName, s: Services, *, token: int = 0) -> Overtaken:
     return Overtaken(facts, walk, facts.releases.get(source or 0) if moved else None)
 
 
-def overtake(found: Overtaken, s: Services) -> Facts:
-    """End what is under way, and return the facts as they are then.
+def overtake(found: Overtaken, s: Services) -> tuple[Facts, Callable[[], None]]:
+    """Set aside what is under way; return the facts as they are then, and the act that ends it.
 
     Its holder lives, but its lease is ours: it does nothing more. Nothing of the engine is asked to change, because
-    that may be what it hangs in: its candidate stays behind, marked as failed, for the next change or `prune`.
+    that may be what it hangs in: its candidate stays behind, marked as failed, for the next change or `reconcile`.
+    The end belongs into the transaction that begins the rollback. Until then whoever recovers finds a deployment that
+    was asked to stop, and takes it back.
     """
     walk = found.walk
     if walk is None:
-        return found.facts
+        return found.facts, lambda: None
     if walk.promoted:
-        end_reverted(walk, Phase.SUCCEEDED, f"{s.actor} rolled back before it had retired all")
-    else:
-        _set_aside(walk, found.facts)
-        end_reverted(walk, Phase.REVERTED, f"{s.actor} rolled back while it was under way")
-    return observe(found.facts.app.name, s)
+        return found.facts, lambda: end_reverted(walk, Phase.SUCCEEDED, f"{s.actor} rolled back before it had retired all")
+    s.ledger.ask_abort(found.facts.app.name, actor=s.actor)
+    _set_aside(walk, found.facts)
+    facts = observe(found.facts.app.name, s)
+    return facts, lambda: end_reverted(walk, Phase.REVERTED, f"{s.actor} rolled back while it was under way")
 
 
 def _set_aside(walk: Walk, facts: Facts) -> None:
@@ -58,10 +61,11 @@ def _set_aside(walk: Walk, facts: Facts) -> None:
         return
     if candidate.number in facts.instances:
         s.ledger.set_instance(candidate.app, candidate.number, failed=True)
+        s.ledger.mark_failed(candidate.app, candidate.number, why=SET_ASIDE)
     served = {change.target for change in facts.changes}
     if not any(_same_build(release, candidate) for number, release in facts.releases.items() if number in served):
         s.ledger.set_hold(candidate.app, candidate.version, candidate.digest,
-                          Hold(s.clock.utc(), s.actor, "its upgrade was overtaken by a rollback"))
+                          Hold(s.clock.utc(), s.actor, SET_ASIDE))
 
 
 def _same_build(one: Release, other: Release) -> bool:

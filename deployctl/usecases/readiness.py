@@ -110,7 +110,9 @@ def _write_turns(app: AppName, found: Sequence[Readiness], s: Services) -> None:
     said = _last_said(app, s)
     releases = {r.number: r for r in s.ledger.releases(app)}
     for one in found:
-        release = releases[one.release]
+        release = releases.get(one.release)
+        if release is None:  # the app was removed meanwhile
+            continue
         if release.hold or not release.proven_at or one.ready == said.get(one.release, True):
             continue
         text = f"{app} can be rolled back to {one.version} again" if one.ready else (

@@ -129,7 +129,7 @@ class _Pass:
             self.lines.append(Mended(self.app, kind, told, way, done=True))
 
     def _rounds(self, token: int, *, actives_only: bool) -> None:
-        for _ in range(ROUNDS):
+        for _ in range(ROUNDS if self.s.ledger.find_app(self.app) else 0):  # an interrupted removal is finished now
             sight, due = self._due(actives_only=actives_only)
             if not due:
                 return

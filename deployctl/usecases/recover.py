@@ -14,9 +14,11 @@ from deployctl.errors import DeployctlError, Interrupted
 from deployctl.ports import Services
 from deployctl.prove import Trial
 from deployctl.runner import Walk, leave, only_retires, retire_rest, revert, take
-from deployctl.usecases.adopt import adopt_drift
+from deployctl.usecases.adopt import adopt_drift, agree_files
+from deployctl.usecases.lease import fenced_by
 from deployctl.usecases.move import holds_of
 from deployctl.usecases.observe import observe
+from deployctl.usecases.take_off import take_off
 
 
 def recover(app: AppName, s: Services, token: int) -> str | None:
@@ -26,9 +28,12 @@ def recover(app: AppName, s: Services, token: int) -> str | None:
     otherwise, but when the traffic has moved only to a source that answers. At last the ledger follows where a person
     moved the traffic past it. Return what was done.
     """
-    opened = s.ledger.find_open(app)
-    if opened is None or not s.ledger.find_app(app):
+    opened, row, s = s.ledger.find_open(app), s.ledger.find_app(app), fenced_by(app, token, s)
+    if opened is None or row is None:
         return adopt_drift(app, s, token)
+    if opened.kind == Kind.REMOVE:
+        take_off(row, opened, s)
+        return _tell(opened, "finished", s)
     walk = rebuilt(opened, observe(app, s), s, token)
     if walk.promoted:
         retire_rest(walk, ACTIONS)
@@ -38,20 +43,27 @@ def recover(app: AppName, s: Services, token: int) -> str | None:
         told = "left: what is still to mend is mended anew"
     elif only_retires(walk.plan):
         told = _retired(walk)
-    elif _moved(walk) and _answers(walk, walk.plan.target) and not (opened.abort_by and _can_go_back(walk)):
-        take(walk, Step(StepKind.PROMOTE, walk.plan.target or 0, "promote what HAProxy serves"), ACTIONS)
+    elif _goes_forward(walk):
+        target = walk.plan.target or 0
+        take(walk, Step(StepKind.SWITCH, target, "let HAProxy and its files say the same"), ACTIONS)
+        take(walk, Step(StepKind.PROMOTE, target, "promote what HAProxy serves"), ACTIONS)
         retire_rest(walk, ACTIONS)
-        told = "finished: HAProxy had switched already"
+        told = "finished: HAProxy had switched already" if _moved(walk) else "finished"
     elif _moved(walk) and not _can_go_back(walk):
         leave(walk, "its process died at the switch, and neither of the two releases answers")
+        agree_files(s)
         told = "left as it is: neither of the two releases answers"
     else:
         revert(walk, UNDOS, Interrupted("the process that ran it died"))
         told = "taken back: its process died before it was done"
-    sentence = f"an interrupted {opened.kind} of {app} was {told}"
-    s.ledger.event("recovered", sentence, at=s.clock.utc(), actor=s.actor, app=app, data={"deployment": opened.id})
+    return "; ".join(filter(None, (_tell(opened, told, s), adopt_drift(app, s, token))))
+
+
+def _tell(opened: Deployment, told: str, s: Services) -> str:
+    sentence = f"an interrupted {opened.kind} of {opened.app} was {told}"
+    s.ledger.event("recovered", sentence, at=s.clock.utc(), actor=s.actor, app=opened.app, data={"deployment": opened.id})
     s.report.warn(sentence)
-    return "; ".join(filter(None, (sentence, adopt_drift(app, s, token))))
+    return sentence
 
 
 def rebuilt(opened: Deployment, facts: Facts, s: Services, token: int) -> Walk:
@@ -81,9 +93,23 @@ def _retired(walk: Walk) -> str:
     return "finished"
 
 
+def _goes_forward(walk: Walk) -> bool:
+    """Tell whether the target answers and has the traffic already, unheld by anybody, or was to get it back."""
+    stopped = walk.deployment.abort_by and _can_go_back(walk)
+    return (_asked_back(walk) or (_moved(walk) and not stopped)) and _answers(walk, walk.plan.target)
+
+
 def _moved(walk: Walk) -> bool:
     """Tell whether the traffic went to the release that was to serve."""
     return walk.switched and walk.facts.serving == walk.plan.target and walk.plan.target is not None
+
+
+def _asked_back(walk: Walk) -> bool:
+    """Tell whether the traffic was to come back to what the ledger calls active: back and forward are the same then.
+    Who has moved it since by an emergency flip is not overruled."""
+    plan, flipped = walk.plan, any(note.app == walk.plan.app for note in walk.services.traffic.notes())
+    moves = plan.kind in {Kind.UPGRADE, Kind.ROLLBACK, Kind.UNDO}
+    return moves and plan.target is not None and plan.source == plan.target != walk.facts.serving and not flipped
 
 
 def _can_go_back(walk: Walk) -> bool:

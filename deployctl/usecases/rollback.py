@@ -33,13 +33,14 @@ def rollback(app: AppName, s: Services, *, version: Version | None = None, wish:
     with lease(app, "rollback", s, wish, by_force=abort) as token:
         found = look_ahead(app, s, token=token) if abort else Overtaken(_settled(app, s, token))
         target = _decide(found, version, wish)
-        facts = overtake(found, s)
+        facts, end_other = overtake(found, s)
         if _serves(facts, target):
+            end_other()
             return already(facts, target, Kind.ROLLBACK, s, started)
         plan = plan_move(facts, Kind.ROLLBACK, target)
         if abort:  # what goes may hang in an engine that hangs: the next change retires it
             plan = without_retiring(plan)
-        return move(plan, facts, s, token=token, wish=wish, started=started)
+        return move(plan, facts, s, token=token, wish=wish, started=started, beginning=end_other)
 
 
 def _decide(found: Overtaken, version: Version | None, wish: Wish) -> Release:

@@ -6,7 +6,7 @@ from deployctl.domain.facts import Facts
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.planner import plan_stop
 from deployctl.domain.release import Release
-from deployctl.errors import ConfirmationNeeded
+from deployctl.errors import AttentionNeeded, ConfirmationNeeded
 from deployctl.ports import Services
 from deployctl.usecases.lease import lease
 from deployctl.usecases.move import walk_plan
@@ -23,6 +23,7 @@ def stop(app: AppName, version: Version, s: Services, *, wish: Wish = Wish()) ->
         facts = observe(app, s)
         require_revision(facts, wish)
         release = _running(facts, version)
+        _require_agreement(facts, release)
         if not _is_up(facts, release.number):
             return Done("Stop", app, f"{app} {version} is not running", changed=False)
         active = release.number == facts.app.active
@@ -34,6 +35,16 @@ def stop(app: AppName, version: Version, s: Services, *, wish: Wish = Wish()) ->
         now = f"{app} serves nobody: visitors get 503" if active else f"{facts.version(facts.app.active)} serves as before"
         return Done("Stop", app, f"{app} {version} is stopped, its container is kept; {now}",
                     (f"Start it again: deployctl start {app} {version}",))
+
+
+def _require_agreement(facts: Facts, release: Release) -> None:
+    """Raise AttentionNeeded when HAProxy sends visitors to what the ledger calls a version without traffic."""
+    if release.number == facts.serving != facts.app.active:
+        app, active = facts.app.name, facts.version(facts.app.active)
+        raise AttentionNeeded(f"HAProxy sends the visitors of {app} to {release.version}, although the ledger says "
+                              f"{active or 'nobody'}. Nothing was done: stopping it would leave them without an answer.",
+                              remedy=[f"deployctl upgrade {app} {release.version} to keep it",
+                                      f"deployctl rollback {app} {active or ''}".rstrip() + " to leave it"])
 
 
 def preview_stop(app: AppName, version: Version, s: Services, *, wish: Wish = Wish()) -> Preview:

@@ -26,21 +26,13 @@ def town(engine_url: str, images: None) -> Iterator[Town]:
 
 
 OVERTAKEN, OUTWAITED = "overtaken by rollback --abort", "outwaited"
-KNOWN = {
-    (OVERTAKEN, "on trial"): "reconcile takes a candidate that was set aside running for a person's doing",
-    (OUTWAITED, "on trial"): "who wakes up tells of a container that is gone, not of the lease",
-}
 
 
 def cells() -> list[object]:
     """Return each phase with each way to be passed over; few of them, unless all are wanted."""
     few = {(OVERTAKEN, "on trial"), (OVERTAKEN, "switched")}
     every = [(how, phase) for how in (OVERTAKEN, OUTWAITED) for phase in PHASES if LONG or (how, phase) in few]
-    return [pytest.param(how, phase, marks=_known(how, phase), id=f"{how}, {phase}") for how, phase in every]
-
-
-def _known(how: str, phase: str) -> list[pytest.MarkDecorator]:
-    return [pytest.mark.xfail(strict=True, reason=KNOWN[how, phase])] if (how, phase) in KNOWN else []
+    return [pytest.param(how, phase, id=f"{how}, {phase}") for how, phase in every]
 
 
 @pytest.mark.parametrize(("how", "phase"), cells())

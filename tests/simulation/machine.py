@@ -103,7 +103,10 @@ class SimulatedLedger(SqliteLedger):
 
     def take_lease(self, app: AppName, *, holder: str, verb: str, at: str, by_force: bool = False) -> int | LeaseFacts:
         self._beat_all()
+        row = self.db.one("select * from leases where app = ?", [app])
+        held = row is not None and row["holder"] is not None and self._lives(row) and not self._silent(row)
         got = super().take_lease(app, holder=holder, verb=verb, at=at, by_force=by_force)
+        assert not (held and isinstance(got, int)) or by_force, f"{holder} took the lease of a living holder"
         if isinstance(got, int):
             self._hearts.holders[app] = (self._process, got)
         return got

@@ -90,11 +90,13 @@ def forgotten_undo(kind: StepKind) -> Iterator[None]:
 def port_freed_early() -> Iterator[None]:
     """Port and address are given away before the container that uses them is gone."""
 
-    def forget(walk: Walk, instance: Instance) -> None:
+    def forget(walk: Walk, instance: Instance, *, tag: str | None = None) -> None:
         s = walk.services
         s.ledger.remove_instance(instance.app, instance.release)
         s.traffic.sync()
         s.engine.ensure_removed(instance.container or instance.name)
+        if tag is not None:
+            s.engine.release_image(tag)
 
     with patch.object(actions, "_forget_container", forget):
         yield

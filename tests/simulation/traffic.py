@@ -96,7 +96,8 @@ class SimulatedTraffic(Traffic):
         self._require_up().previews = previews
 
     # -- switch ---------------------------------------------------------------------------------------------------
-    def switch(self, app: AppName, to: int | None) -> Switched:
+    def switch(self, app: AppName, to: int | None, *, sure: Callable[[], object] = bool) -> Switched:
+        sure()
         self.ensure_up()
         try:
             return self._switch(app, to)

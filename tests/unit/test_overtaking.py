@@ -10,8 +10,10 @@ import pytest
 from deployctl.domain.deployment import Phase
 from deployctl.errors import DeployctlError, LeaseHeld, NothingToGoBackTo
 from deployctl.usecases.prune import prune
+from deployctl.usecases.reconcile import reconcile
 from deployctl.usecases.results import Moved
 from deployctl.usecases.rollback import rollback
+from tests.unit.mortal import Died
 from tests.unit.world import SHOP, YES, World
 
 
@@ -61,6 +63,44 @@ def test_under_watch_it_goes_to_where_the_traffic_was(w: World) -> None:
     assert moved.target == w.serving == "v1"
     assert [r.version for r in w.ledger.releases(SHOP) if r.hold] == ["v2"]
     assert w.ledger.deployments(SHOP)[1].phase is Phase.REVERTED
+
+
+def test_a_candidate_that_still_runs_is_stopped_by_reconcile(w: World) -> None:
+    w.upgraded("v1", "v2")
+    w.sick["v3"] = 503
+    overtaken(w, "v3", after=1)
+    assert "v3" in w.running()
+    assert [(line.mend, line.done) for line in reconcile(w.s).lines] == [("stop it", True)]
+    assert w.running() == {"v1", "v2"}
+
+
+def test_who_dies_before_his_own_rollback_begins_leaves_one_that_goes_back(w: World) -> None:
+    w.edit(watch="30s")
+    w.upgraded("v1")
+    killed: list[str] = []
+
+    def dies() -> None:
+        other = w.open_ledger()
+        s = w.services(actor="jonas (cli)", ledger=other)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(other, "open_deployment", die)
+            with pytest.raises(Died):
+                rollback(SHOP, s, wish=YES, abort=True)
+        killed.append(str(other.find_open(SHOP)))
+        other.close()
+
+    w.clock.after(5, dies)
+    with pytest.raises(LeaseHeld):
+        w.upgrade("v2")
+    assert "None" not in killed
+    assert w.serving == "v2"
+    reconcile(w.s)
+    assert w.serving == w.active == "v1"
+    assert w.ledger.deployments(SHOP)[0].phase is Phase.REVERTED
+
+
+def die(*_: object, **__: object) -> None:
+    raise Died
 
 
 def test_what_the_candidate_left_goes_with_the_next_prune(w: World) -> None:

@@ -301,3 +301,15 @@ def test_what_was_mended_is_written_down(w: World) -> None:
     told = [event["text"] for event in w.ledger.events(SHOP) if event["kind"] == "reconciled"]
     assert told == ["shop: the container of v2, which serves, is gone: somebody removed it: make it again from its image"]
     assert w.active == V2
+
+
+def test_network_and_guard_route_of_an_app_without_containers_go(w: World) -> None:
+    for version in ("v1", "v2"):
+        w.use(stop, Version(version))
+    for instance in w.ledger.instances(SHOP):
+        w.engine.lose(container(w, w.version(instance.release)))
+        w.ledger.remove_instance(SHOP, instance.release)
+    assert [line.kind for line in reconcile(w.s).lines if line.done] == ["empty", "image", "image"]
+    assert (w.engine.networks(), w.guard.routes) == ([], set())
+    assert reconcile(w.s).lines == ()
+    assert w.upgrade("v2").target == w.serving == "v2"

@@ -11,6 +11,7 @@ from deployctl.domain.names import AppName, Version
 from deployctl.domain.plan import Kind, Plan
 from deployctl.domain.serving import find_previous
 from deployctl.errors import (
+    AttentionNeeded,
     ConfirmationNeeded,
     DeployctlError,
     EngineUnavailable,
@@ -128,6 +129,16 @@ def test_stopping_what_serves_asks_first_and_then_serves_nobody(w: World) -> Non
     assert (w.serving, w.active, w.containers()) == (None, None, {"v1": "running", "v2": "stopped"})
     last = w.ledger.changes(SHOP)[0]
     assert (last.kind, last.source, last.target) == ("stop", 2, None)
+
+
+def test_what_haproxy_serves_past_the_ledger_is_not_stopped(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    w.upgraded("v1", "v2")
+    w.traffic.flip(SHOP, 1)
+    monkeypatch.setattr("deployctl.usecases.stop.recover", lambda *_: None)  # as after a deployment that got stuck
+    before = w.everything()
+    with pytest.raises(AttentionNeeded, match="although the ledger says v2"):
+        w.use(stop, V1)
+    assert w.everything() == before
 
 
 def test_stopping_what_does_not_run_does_nothing(w: World) -> None:

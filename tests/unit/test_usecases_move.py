@@ -82,7 +82,7 @@ def test_requests_that_failed_meanwhile_are_counted(w: World, monkeypatch: pytes
     w.upgraded("v1")
     switch = w.traffic.switch
 
-    def switch_and_lose(app: AppName, to: int | None) -> Any:
+    def switch_and_lose(app: AppName, to: int | None, **_: Any) -> Any:
         w.traffic.count(SHOP, 1, Counters(failed=2))
         w.traffic.count(SHOP, 2, Counters(failed=1))
         return switch(app, to)

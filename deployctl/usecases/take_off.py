@@ -1,0 +1,36 @@
+"""Take everything of an app off this server. Each act may be repeated, so whoever comes after a dead process goes on."""
+
+from __future__ import annotations
+
+from deployctl.domain.deployment import Deployment, Phase
+from deployctl.domain.plan import Kind
+from deployctl.domain.release import App
+from deployctl.labels import keep_tag
+from deployctl.ports import Services
+
+
+def take_off(row: App, opened: Deployment, s: Services) -> None:
+    """Remove the app's traffic, containers, images, network and guard route; its history stays in the ledger.
+
+    `opened` is the intent. It ends in one transaction with the app's row, so that nobody takes a half-removed app for
+    one that has to be mended.
+    """
+    app = row.name
+    s.traffic.switch(app, None)
+    for instance in s.ledger.instances(app):
+        s.ledger.set_instance(app, instance.release, routed=False)
+    s.traffic.sync()
+    for seen in s.engine.containers():
+        if seen.labels.get("deployctl.app") == app:
+            s.engine.ensure_removed(seen.id)
+    for release in s.ledger.releases(app):
+        s.engine.release_image(keep_tag(s.home, app, release.number))
+    s.engine.ensure_network_gone(row.network)
+    with s.ledger.transaction():
+        if s.bridged:  # inside, so that nobody who has just read of the app puts the route back
+            s.guard.ensure_gone(row.subnet)
+        s.ledger.close_deployment(opened.id, Phase.SUCCEEDED, at=s.clock.utc())
+        s.ledger.remove_app(app)
+        s.ledger.event(Kind.REMOVE, f"{app} was removed", at=s.clock.utc(), actor=opened.actor, app=app,
+                       data={"note": opened.note})
+    s.traffic.sync()
