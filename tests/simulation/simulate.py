@@ -8,7 +8,7 @@ from functools import lru_cache, partial
 from random import Random
 from unittest.mock import patch
 
-from deployctl import runner
+from deployctl import actions, runner
 from deployctl.domain.names import AppName
 from deployctl.domain.release import Bundle
 from deployctl.errors import DeployctlError
@@ -82,6 +82,7 @@ class Schedule:
     def run(self) -> Told:
         try:
             with (patch.object(runner, "shielded", self.scheduler.shielded),
+                  patch.object(actions, "shielded", self.scheduler.shielded),
                   patch.object(Bundle, "from_canonical", _bundle)):
                 untouched = [app for app in APPS if all(o.app != app for o in self.operators)]
                 before = {app: invariants.of_app(self.world, app) for app in untouched}
