@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import wraps
 from typing import Any, cast
 
+from deployctl.errors import LeaseHeld
 from deployctl.ports import Engine, Guard, Ledger, Services, Traffic
 
 ENGINE = frozenset({"keep_image", "release_image", "ensure_network", "ensure_network_gone", "ensure_created",
@@ -23,6 +24,11 @@ GUARD = frozenset({"ensure", "ensure_gone"})
 LEDGER = frozenset({"add_app", "ensure_release", "set_wishes", "remove_app", "mark_proven", "mark_failed", "set_hold",
                     "add_instance", "set_instance", "remove_instance", "finish_step",
                     "close_deployment"})  # open_deployment and promote look by themselves
+
+
+def taken_over(app: str) -> LeaseHeld:
+    """Return what a holder says whom another process has passed over."""
+    return LeaseHeld(f"the lease on {app} was taken over by another process; this one does nothing more")
 
 
 def fenced(s: Services, require_lease: Callable[[], None]) -> Services:

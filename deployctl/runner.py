@@ -13,7 +13,7 @@ from deployctl.domain.facts import Facts
 from deployctl.domain.plan import Plan, Step, StepKind
 from deployctl.domain.release import App, Policy
 from deployctl.errors import Aborted, AttentionNeeded, DeployctlError, Interrupted, LeaseHeld
-from deployctl.fence import fenced
+from deployctl.fence import fenced, taken_over
 from deployctl.interrupts import shielded
 from deployctl.ports import Services
 
@@ -53,11 +53,7 @@ class Walk:
     def require_lease(self) -> None:
         """Raise LeaseHeld when another process has taken the lease over."""
         if not self.services.ledger.lease_is_ours(self.plan.app, self.token):
-            raise self.taken_over()
-
-    def taken_over(self) -> LeaseHeld:
-        """Return what a holder says whom another process has passed over."""
-        return LeaseHeld(f"the lease on {self.plan.app} was taken over by another process; this one does nothing more")
+            raise taken_over(self.plan.app)
 
     def check(self) -> None:
         """Raise when this walk may not go on: its lease was taken over, or a person asked it to stop."""
@@ -237,7 +233,7 @@ def _close(walk: Walk, phase: Phase, *, error: str | None = None, evidence: list
 
 def _raise_as_told(walk: Walk, cause: BaseException) -> NoReturn:
     if not isinstance(cause, LeaseHeld) and isinstance(cause, Exception) and _passed_over(walk, cause):
-        raise walk.taken_over() from cause
+        raise taken_over(walk.plan.app) from cause
     if isinstance(cause, KeyboardInterrupt):
         how = "was interrupted and taken back"
         if walk.promoted:

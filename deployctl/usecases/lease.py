@@ -9,7 +9,7 @@ from deployctl.domain.deployment import LeaseFacts
 from deployctl.domain.names import AppName
 from deployctl.domain.release import App
 from deployctl.errors import DeployctlError, LeaseHeld
-from deployctl.fence import fenced
+from deployctl.fence import fenced, taken_over
 from deployctl.ports import Services
 from deployctl.usecases.wish import Wish
 
@@ -38,7 +38,7 @@ def fenced_by(app: AppName, token: int, s: Services) -> Services:
     """Return services that change nothing any more once another process has taken the lease over."""
     def require_lease() -> None:
         if not s.ledger.lease_is_ours(app, token):
-            raise LeaseHeld(f"the lease on {app} was taken over by another process; this one does nothing more")
+            raise taken_over(app)
 
     return fenced(s, require_lease)
 

@@ -15,12 +15,11 @@ from deployctl.domain.mending import plan_mending
 from deployctl.domain.names import AppName
 from deployctl.domain.plan import Plan
 from deployctl.errors import DeployctlError, EngineUnavailable, Interrupted, LeaseHeld
-from deployctl.fence import fenced
 from deployctl.ports import Services
 from deployctl.prove import Trial
 from deployctl.runner import Walk, run
 from deployctl.usecases.drift import Look, look_at_home, look_outside, sight_of
-from deployctl.usecases.lease import lease
+from deployctl.usecases.lease import fenced_by, lease
 from deployctl.usecases.mend import ACTS, ensure_guards
 from deployctl.usecases.observe import require_app
 from deployctl.usecases.recover import recover
@@ -157,11 +156,7 @@ class _Pass:
         return sight, acts or due  # one act may make another needless: look again before a plan
 
     def _act(self, acts: Sequence[Drift], sight: Sight, token: int) -> None:
-        def require_lease() -> None:
-            if not self.s.ledger.lease_is_ours(self.app, token):
-                raise LeaseHeld(f"the lease on {self.app} was taken over by another process")
-
-        sure = fenced(self.s, require_lease)
+        sure = fenced_by(self.app, token, self.s)
         for drift in acts:
             if drift.mend is not None:
                 why = _try(lambda act=ACTS[drift.mend], drift=drift: act(drift, sight, sure))  # type: ignore[misc]

@@ -23,7 +23,6 @@ def stop(app: AppName, version: Version, s: Services, *, wish: Wish = Wish()) ->
         facts = observe(app, s)
         require_revision(facts, wish)
         release = _running(facts, version)
-        _require_agreement(facts, release)
         if not _is_up(facts, release.number):
             return Done("Stop", app, f"{app} {version} is not running", changed=False)
         active = release.number == facts.app.active
@@ -58,7 +57,9 @@ def _running(facts: Facts, version: Version) -> Release:
     """Return a running release of that version, one without traffic before the active one; else what it means."""
     up = [n for n in facts.instances if _is_up(facts, n) and facts.version(n) == version]
     named = sorted(up, key=lambda n: (n == facts.app.active, -n))
-    return facts.releases[named[0]] if named else require_release(facts, version)
+    release = facts.releases[named[0]] if named else require_release(facts, version)
+    _require_agreement(facts, release)
+    return release
 
 
 def _is_up(facts: Facts, number: int) -> bool:
