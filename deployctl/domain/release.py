@@ -131,6 +131,7 @@ class Hold:
     at: str  # ISO 8601, UTC
     actor: str
     reason: str
+    revision: int = 0  # the app's when it was made, written by the ledger: orders it among changes where clocks disagree
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,10 @@ from deployctl.effects.haproxy_home import HaproxyHome
 from deployctl.errors import ProxyUnavailable
 
 ANSWER = 3.0  # seconds for one answer
-_NO_WORKER = "Can't find the target PID"
+_NO_WORKER = (
+    "Can't find the target PID",
+    "Can't connect to the target CLI",  # it has just died, and its master has not noticed yet
+)
 
 
 def ask(path: Path, command: str, *, timeout: float) -> str:

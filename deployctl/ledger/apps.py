@@ -106,9 +106,11 @@ class AppRows:
         """Hold (or lift, with None) that version; with a digest only that one. Return how many releases it met."""
         with self.db.transaction():
             return len(self.db.execute(
-                "update releases set hold_at = ?, hold_actor = ?, hold_reason = ? "
+                "update releases set hold_at = ?, hold_actor = ?, hold_reason = ?, "
+                "hold_revision = iif(?, (select revision from apps where name = app), null) "
                 "where app = ? and version = ? and (? is null or digest = ?) returning id",
-                [hold and hold.at, hold and hold.actor, hold and hold.reason, app, version, digest, digest],
+                [hold and hold.at, hold and hold.actor, hold and hold.reason, hold is not None, app, version, digest,
+                 digest],
             ))
 
 
@@ -122,7 +124,8 @@ def app_of(row: sqlite3.Row | Mapping[str, Any]) -> App:
 
 
 def _release(row: sqlite3.Row) -> Release:
-    hold = Hold(row["hold_at"], row["hold_actor"], row["hold_reason"]) if row["hold_at"] else None
+    hold = (Hold(row["hold_at"], row["hold_actor"], row["hold_reason"], row["hold_revision"] or 0)
+            if row["hold_at"] else None)
     return Release(
         id=row["id"], app=row["app"], number=row["number"], version=row["version"],
         bundle=Bundle.from_canonical(row["bundle"]), created_at=row["created_at"], proven_at=row["proven_at"],

@@ -184,16 +184,17 @@ class JournalRows(EventRows):
 
     def _move_hold(self, c: Change) -> None:
         """Hold the version that was left (every release with its digest, but not what serves), lift the one that
-        came back."""
+        came back. The hold counts as made at the revision that was left: whoever undoes this change undoes the hold."""
         same = ("where app = ? and (version, digest) = "
                 "(select version, digest from releases where app = ? and number = ?)")
         if c.lifted is not None:
-            self.db.execute(f"update releases set hold_at = null, hold_actor = null, hold_reason = null {same}",  # noqa: S608
-                            [c.app, c.app, c.lifted])
+            self.db.execute("update releases set hold_at = null, hold_actor = null, hold_reason = null, "  # noqa: S608
+                            f"hold_revision = null {same}", [c.app, c.app, c.lifted])
         if c.held is not None:
             reason = c.note or f"{c.kind} at revision {c.revision}"
-            self.db.execute(f"update releases set hold_at = ?, hold_actor = ?, hold_reason = ? {same} "  # noqa: S608
-                            "and number is not ?", [c.at, c.actor, reason, c.app, c.app, c.held, c.target])
+            self.db.execute("update releases set hold_at = ?, hold_actor = ?, hold_reason = ?, "  # noqa: S608
+                            f"hold_revision = ? {same} and number is not ?",
+                            [c.at, c.actor, reason, c.revision - 1, c.app, c.app, c.held, c.target])
 
 
 _TELLING = """

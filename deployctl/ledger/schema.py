@@ -12,7 +12,7 @@ from sqlite_utils.migrations import Migrations
 
 from deployctl.ledger.chain import PROMOTED, links, promotion
 
-VERSION = 2
+VERSION = 3
 schema = Migrations("deployctl")
 
 
@@ -127,3 +127,11 @@ def _tell_earlier_changes(db: Database) -> None:
         told = promotion(change)
         db.execute("insert into events(at, app, actor, kind, text, data) values (?, ?, ?, ?, ?, ?)",
                    [change["at"], change["app"], change["actor"], PROMOTED, told.text, json.dumps(told.data)])
+
+
+@schema()
+def m003_hold_revision(db: Database) -> None:
+    """Order holds among the changes of traffic by revision; the clock is asked for those made before, once."""
+    db.execute("alter table releases add column hold_revision integer")
+    db.execute("update releases set hold_revision = (select coalesce(max(revision), 0) from changes "
+               "where changes.app = releases.app and changes.at < releases.hold_at) where hold_at is not null")

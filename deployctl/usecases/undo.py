@@ -51,6 +51,6 @@ def before_last_change(facts: Facts) -> Release:
         raise NothingToGoBackTo(f"{facts.app.name} has no change of traffic that could be undone. Nothing was done.",
                                 remedy=[f"deployctl history {facts.app.name}"])
     release = facts.releases[change.source]
-    if release.hold and release.hold.at > change.at:
+    if release.hold and release.hold.revision >= change.revision:
         raise on_hold(release)
     return release

@@ -134,14 +134,20 @@ def former_schema(home: Path) -> Path:
     """The same ledger as a deployctl without the chain had it: with events, without those of promotions."""
     forge(home, "delete from events where kind = 'promoted'", "update events set id = id / 2",
           "alter table events drop column hash", "alter table leases drop column beat",
-          "delete from _sqlite_migrations where name = 'm002_chain'",
+          "alter table releases drop column hold_revision",
+          "delete from _sqlite_migrations where name in ('m002_chain', 'm003_hold_revision')",
           "pragma user_version = 1")
     with closing(sqlite3.connect(home / "ledger.db")) as db, db:
-        for table in ("events", "changes"):
-            for verb in ("update", "delete"):
-                db.execute(f"create trigger {table}_no_{verb} before {verb} on {table} begin select raise(abort, 'no'); end")
+        guard_history(db)
         db.execute("pragma user_version = 1")
     return home
+
+
+def guard_history(db: sqlite3.Connection) -> None:
+    """Give back the triggers that `forge` took away."""
+    for table in ("events", "changes"):
+        for verb in ("update", "delete"):
+            db.execute(f"create trigger {table}_no_{verb} before {verb} on {table} begin select raise(abort, 'no'); end")
 
 
 def test_a_ledger_without_the_chain_gets_one_over_all_that_it_knows_after_a_copy(former_schema: Path) -> None:
@@ -159,6 +165,18 @@ def test_a_ledger_without_the_chain_gets_one_over_all_that_it_knows_after_a_copy
         assert db.execute("pragma user_version").fetchone() == (1,)
         assert db.execute("select count(*) from events").fetchone() == (2,)
     assert (former_schema / "secret").exists()
+
+
+def test_a_hold_of_a_former_ledger_is_ordered_among_the_changes_by_its_time(home: Path) -> None:
+    """Both changes were at the same moment; a hold of that moment was made by one of them."""
+    forge(home, "alter table releases drop column hold_revision",
+          f"update releases set hold_at = '{NOW}', hold_actor = 'mara', hold_reason = 'x' where number = 1",
+          "update releases set hold_at = '2026-01-02T00:00:00.000Z', hold_actor = 'mara', hold_reason = 'y' where number = 2",
+          "delete from _sqlite_migrations where name = 'm003_hold_revision'", "pragma user_version = 2")
+    with closing(sqlite3.connect(home / "ledger.db")) as db, db:
+        guard_history(db)
+    with closing(opened(home)) as ledger:
+        assert {r.number: r.hold.revision for r in ledger.releases(SHOP) if r.hold} == {1: 0, 2: 2}
 
 
 def test_a_link_says_nothing_of_fields_that_are_not_linked() -> None:

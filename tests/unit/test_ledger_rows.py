@@ -292,7 +292,7 @@ def test_a_promotion_writes_active_revision_history_colour_and_holds_together(le
     assert [(c.source, c.target) for c in ledger.changes(SHOP)] == [(two, one), (one, two), (None, one)]
     held = ledger.find_release(SHOP, two)
     assert held is not None
-    assert held.hold == Hold(NOW, "mara (cli)", "cart totals wrong")
+    assert held.hold == Hold(NOW, "mara (cli)", "cart totals wrong", 2)
 
 
 def test_a_promotion_is_all_or_nothing(ledger: SqliteLedger) -> None:

@@ -507,14 +507,25 @@ def test_undo_of_a_stop_asks_and_starts_it_again(w: World) -> None:
     assert (w.serving, w.running()) == ("v1", {"v1"})
 
 
-def test_undo_does_not_go_to_a_version_that_was_put_on_hold_since(w: World) -> None:
+@pytest.mark.parametrize("clock_went", [-3600, 0, 3600], ids=["back", "not", "forth"])
+def test_undo_does_not_go_to_a_version_that_was_put_on_hold_since(w: World, clock_went: float) -> None:
     w.upgraded("v1", "v2")
-    w.clock.sleep(1)
+    w.clock.sleep(clock_went)
     w.use(hold, V1)
     with pytest.raises(OnHold):
         w.undo()
     w.use(unhold, V1)
     assert w.undo().target == "v1"
+
+
+@pytest.mark.parametrize("clock_went", [-3600, 3600], ids=["back", "forth"])
+def test_undo_goes_to_a_version_whose_hold_is_older_than_the_change(w: World, clock_went: float) -> None:
+    w.upgraded("v1", "v2")
+    w.use(hold, V1)
+    w.clock.sleep(clock_went)
+    w.upgraded("v3").rollback()
+    assert (w.serving, w.held()) == ("v2", {"v1", "v3"})
+    assert w.undo().target == "v3"
 
 
 # -- who is allowed to -----------------------------------------------------------------------------------------------
