@@ -189,9 +189,10 @@ def stop_container(walk: Walk, step: Step) -> str:
 
 
 def remove_container(walk: Walk, step: Step) -> str:
-    _remove(walk, step.release)
-    if walk.facts.app.active is None:  # the last container of an app that serves nobody
-        remove_empty_network(walk, step)
+    with shielded():  # nobody comes back for a network that is left when its last container is gone
+        _remove(walk, step.release)
+        if walk.facts.app.active is None:  # the last container of an app that serves nobody
+            remove_empty_network(walk, step)
     return ""
 
 
@@ -223,6 +224,7 @@ def _forget_container(walk: Walk, instance: Instance, *, tag: str | None = None)
 def switch_back(walk: Walk, step: Step) -> None:
     """Switch to the source even if HAProxy says that nothing moved: its files may say otherwise."""
     traffic, source = walk.services.traffic, walk.plan.source
+    _let_proxy_know_again(walk, source)
     try:
         traffic.switch(walk.plan.app, source)
     except SwitchRefused:
@@ -230,18 +232,31 @@ def switch_back(walk: Walk, step: Step) -> None:
             raise
 
 
+def _let_proxy_know_again(walk: Walk, source: int | None) -> None:
+    """An `app remove` that was overtaken may have taken from HAProxy what served."""
+    s, app = walk.services, walk.plan.app
+    instance = s.ledger.find_instance(app, source) if source is not None else None
+    if instance is not None and not instance.routed:
+        s.ledger.set_instance(app, instance.release, routed=True)
+        s.traffic.sync()
+
+
 def forget_route(walk: Walk, step: Step) -> None:
-    """Let HAProxy forget an instance that this walk has started, and restore the app's former address."""
+    """Let HAProxy forget an instance that this walk has started, and restore the app's former address. What served
+    before and was only started again stays: HAProxy still sends the traffic there."""
     s = walk.services
     if walk.wishes is not None:
         s.ledger.set_wishes(walk.facts.app)
-    if any(done.kind is StepKind.START for done in walk.begun):
+    if step.release != walk.plan.source and any(done.kind is StepKind.START for done in walk.begun):
         s.ledger.set_instance(walk.plan.app, step.release, routed=False)
     s.traffic.sync()
 
 
 def stop_again(walk: Walk, step: Step) -> None:
-    """Stop what this walk started. A failed candidate stays, stopped, for inspection; others as they were."""
+    """Stop what this walk started. A failed candidate stays, stopped, for inspection; others as they were. What is
+    the active release anyway runs on."""
+    if step.release == walk.plan.source:
+        return
     s, instance = walk.services, walk.services.ledger.find_instance(walk.plan.app, step.release)
     if instance is None or instance.container is None or s.engine.find_container(instance.container) is None:
         return

@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_open: list[list[int]] = []  # what came in each block that is open now, the innermost last
 
 
 @contextmanager
 def shielded() -> Iterator[list[int]]:
-    """Hold signals back while the block runs; the list names those that came, and the first is raised afterwards.
+    """Hold signals back while the block runs; the list names those that came, and KeyboardInterrupt is raised
+    afterwards: at the end of the outermost block, when one lies in another.
 
     Only the main thread gets signals; elsewhere there is nothing to hold back.
     """
@@ -26,10 +28,14 @@ def shielded() -> Iterator[list[int]]:
         came.append(number)
 
     former = {number: signal.signal(number, remember) for number in SIGNALS}
+    _open.append(came)
     try:
         yield came
     finally:
+        _open.pop()
         for number, handler in former.items():
             signal.signal(number, handler)
-    if came:
+    if came and _open:
+        _open[-1].extend(came)
+    elif came:
         raise KeyboardInterrupt

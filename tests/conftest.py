@@ -23,9 +23,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _hears_hangups() -> None:
-    """Below `nohup` every command that a test starts would ignore SIGHUP."""
+def _hears_signals() -> None:
+    """Below `nohup` every command that a test starts would ignore SIGHUP, and SIGINT in a script's background."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

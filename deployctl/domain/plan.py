@@ -36,6 +36,9 @@ class Kind(StrEnum):
     RECONCILE = "reconcile"
 
 
+MOVES = frozenset({Kind.UPGRADE, Kind.ROLLBACK, Kind.UNDO, Kind.STOP})  # these say who gets the traffic
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     kind: StepKind

@@ -11,6 +11,7 @@ from contextlib import suppress
 from deployctl.domain.deployment import Phase
 from deployctl.domain.emergency import FlipNote
 from deployctl.domain.names import AppName
+from deployctl.domain.plan import MOVES
 from deployctl.domain.release import App, Change, Release
 from deployctl.errors import DeployctlError
 from deployctl.ports import Services
@@ -18,6 +19,7 @@ from deployctl.usecases.lease import fenced_by, lease
 from deployctl.usecases.observe import routes
 from deployctl.usecases.wish import Wish
 
+LOOK_BACK = 50  # deployments
 NOBODY_SAID = "somebody (past deployctl)"
 
 
@@ -29,6 +31,8 @@ def adopt_drift(app: AppName, s: Services, token: int) -> str | None:
     row = s.ledger.find_app(app)
     if row is None or s.ledger.find_open(app) is not None:
         return None
+    if _got_stuck(app, s):
+        agree_files(s)
     notes = [note for note in s.traffic.notes() if note.app == app]
     try:
         serving = routes(s).get(app)
@@ -72,10 +76,21 @@ def agree_files(s: Services) -> None:
         s.report.warn(f"HAProxy's files were not brought up to date: {e.message}")
 
 
-def _is_ours(app: AppName, serving: int, s: Services) -> bool:
-    """Tell whether a deployment of ours got stuck there: a person knows, and the next move settles it."""
+def _got_stuck(app: AppName, s: Services) -> bool:
+    """A switch that died half-way and could not be taken back leaves files that HAProxy would start from wrongly."""
     last = next(iter(s.ledger.deployments(app, limit=1)), None)
-    return last is not None and last.phase is Phase.STUCK and serving in {last.source, last.target}
+    return last is not None and last.phase is Phase.STUCK
+
+
+def _is_ours(app: AppName, serving: int, s: Services) -> bool:
+    """Tell whether a deployment of ours got stuck there and none has moved the traffic since: a person knows, and the
+    next move settles it."""
+    for last in s.ledger.deployments(app, limit=LOOK_BACK):
+        if last.phase is Phase.STUCK:
+            return serving in {last.source, last.target}
+        if last.phase is Phase.SUCCEEDED and last.kind in MOVES:
+            return False
+    return False
 
 
 def _change(row: App, serving: int, note: FlipNote | None, s: Services) -> Change:

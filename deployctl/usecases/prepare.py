@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 
 from deployctl.domain.addresses import overlap
 from deployctl.domain.app_file import AppFile
+from deployctl.domain.facts import Facts
 from deployctl.domain.image_ref import parse_image, require_allowed_registry
 from deployctl.domain.names import AppName, Version, parse_env_name, parse_env_value
 from deployctl.domain.release import App, Bundle, ProbeKind, Release
 from deployctl.domain.subnets import next_subnet
 from deployctl.errors import DeployctlError, Invalid, NotFound
+from deployctl.fence import taken_over
 from deployctl.labels import bridge_name, network_name
 from deployctl.ports import Image, Services
 from deployctl.usecases.results import StepDone
@@ -59,6 +61,14 @@ def prepare(app: AppName, version: Version, s: Services, *, image: str | None = 
     sentence = f"{'pull' if pulled else 'find'} {reference}"
     return Candidate(wanted, release, (StepDone("image", sentence, round(ms, 3), found.digest[7:19]),),
                      tuple(_remarks(found, file, row, wanted)))
+
+
+def written_release(facts: Facts, number: int) -> Release:
+    """Return the release that was just written. Raises LeaseHeld when the app was removed in between."""
+    release = facts.releases.get(number)
+    if release is None:  # only whoever took the lease over can have done that
+        raise taken_over(facts.app.name)
+    return release
 
 
 def _file(app: AppName, s: Services) -> AppFile:

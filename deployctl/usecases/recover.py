@@ -24,9 +24,9 @@ from deployctl.usecases.take_off import take_off
 def recover(app: AppName, s: Services, token: int) -> str | None:
     """Settle the app's open deployment, if there is one: its holder is dead, because the lease is ours.
 
-    Forward when HAProxy already sends the traffic to a target that answers, and nobody asked it to stop; back
-    otherwise, but when the traffic has moved only to a source that answers. At last the ledger follows where a person
-    moved the traffic past it. Return what was done.
+    Forward when HAProxy already sends the traffic to a target that answers, did not fail under it, and nobody asked
+    it to stop; back otherwise, but when the traffic has moved only to a source that answers. At last the ledger
+    follows where a person moved the traffic past it. Return what was done.
     """
     opened, row, s = s.ledger.find_open(app), s.ledger.find_app(app), fenced_by(app, token, s)
     if opened is None or row is None:
@@ -50,9 +50,9 @@ def recover(app: AppName, s: Services, token: int) -> str | None:
         retire_rest(walk, ACTIONS)
         told = "finished: HAProxy had switched already" if _moved(walk) else "finished"
     elif _moved(walk) and not _can_go_back(walk):
-        leave(walk, "its process died at the switch, and neither of the two releases answers")
+        leave(walk, "its process died at the switch, and neither of the two releases is healthy")
         agree_files(s)
-        told = "left as it is: neither of the two releases answers"
+        told = "left as it is: neither of the two releases is healthy"
     else:
         revert(walk, UNDOS, Interrupted("the process that ran it died"))
         told = "taken back: its process died before it was done"
@@ -96,7 +96,15 @@ def _retired(walk: Walk) -> str:
 def _goes_forward(walk: Walk) -> bool:
     """Tell whether the target answers and has the traffic already, unheld by anybody, or was to get it back."""
     stopped = walk.deployment.abort_by and _can_go_back(walk)
-    return (_asked_back(walk) or (_moved(walk) and not stopped)) and _answers(walk, walk.plan.target)
+    wanted = _asked_back(walk) or (_moved(walk) and not stopped)
+    return wanted and not _failed_under_traffic(walk) and _answers(walk, walk.plan.target)
+
+
+def _failed_under_traffic(walk: Walk) -> bool:
+    """Passing the health gate clears what failed before: so a failure after the switch is one of this walk. A later
+    answer does not make up for it."""
+    target = walk.facts.releases.get(walk.plan.target or 0)
+    return walk.switched and target is not None and target.failure is not None
 
 
 def _moved(walk: Walk) -> bool:

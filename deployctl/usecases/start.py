@@ -10,7 +10,7 @@ from deployctl.ports import Services
 from deployctl.usecases.lease import fenced_by, lease
 from deployctl.usecases.move import walk_plan
 from deployctl.usecases.observe import observe
-from deployctl.usecases.prepare import prepare
+from deployctl.usecases.prepare import prepare, written_release
 from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Done, Preview
 from deployctl.usecases.rollback import require_reachable
@@ -30,7 +30,7 @@ def start(app: AppName, version: Version, s: Services, *, wish: Wish = Wish(), i
                 s.report.warn(remark)
         facts = observe(app, s)
         require_revision(facts, wish)
-        release = facts.releases[number]
+        release = written_release(facts, number)
         if facts.is_warm(number):
             return _done(app, release.version, facts.instances[number].host_port, changed=False)
         require_reachable(facts, release)

@@ -13,7 +13,7 @@ from deployctl.ports import Services
 from deployctl.usecases.lease import fenced_by, lease
 from deployctl.usecases.move import move
 from deployctl.usecases.observe import observe
-from deployctl.usecases.prepare import Candidate, prepare
+from deployctl.usecases.prepare import Candidate, prepare, written_release
 from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Moved, Preview
 from deployctl.usecases.rollback import already, on_hold
@@ -36,7 +36,7 @@ def upgrade(app: AppName, version: Version, s: Services, *, wish: Wish = Wish(),
         _require_not_held(candidate, s)
         candidate = candidate.written(s)
         facts = _facts(app, s, candidate)
-        release = facts.releases[candidate.release.number]
+        release = written_release(facts, candidate.release.number)
         if release.number == facts.app.active == facts.serving and facts.is_warm(release.number):
             _apply_wishes(facts, candidate, s)
             return already(facts, release, Kind.UPGRADE, s, started)

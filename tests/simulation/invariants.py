@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from deployctl.domain.names import AppName
+from deployctl.domain.plan import MOVES
 from deployctl.domain.release import Change
 from deployctl.labels import keep_tag
 from tests.simulation.machine import HOME
@@ -53,10 +54,12 @@ def _servers(w: World, routes: dict[AppName, int]) -> Iterator[str]:
 
 
 def is_stuck(w: World, app: AppName) -> bool:
-    """Tell whether a person has to look since the last deployment that succeeded."""
+    """Tell whether a person has to look since the last deployment that moved the traffic and succeeded."""
     for deployment in w.reader.deployments(app):
-        if deployment.outcome in {"stuck", "succeeded"}:
-            return deployment.outcome == "stuck"
+        if deployment.outcome == "stuck":
+            return True
+        if deployment.outcome == "succeeded" and deployment.kind in MOVES:
+            return False
     return False
 
 

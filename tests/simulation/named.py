@@ -44,6 +44,21 @@ NAMED: dict[str, Named] = {
         Recipe("three", "nothing warm", ("upgrade v2", "prune"), 0.1, (F.KILL,), rate=0.008)),
     "a switch back that died after route.map": Named(
         Recipe("two", "as usual", ("rollback",), None, (F.HALF, F.SIGNAL, F.REFUSED), rate=0.03), count=1600),
+    "a release fails under traffic, and whoever takes it back dies": Named(
+        Recipe("two", "watched", ("upgrade v4", "hold v3"), 1.0, (F.KILL,), rate=0.02, mischief=(Mischief.CONTAINER,))),
+    "what serves is started again, and that is taken back": Named(
+        Recipe("two", "as usual", ("upgrade v2", "upgrade v3"), 0.2, (F.SIGNAL, F.REFUSED), rate=0.03,
+               mischief=(Mischief.CONTAINER,))),
+    "a stuck rollback, and a start before anybody looks": Named(
+        Recipe("serving nobody", "nothing warm", ("rollback", "start v3"), 0.5, (F.REFUSED, F.DEAF), rate=0.03)),
+    "a switch dies half-way and cannot be taken back": Named(
+        Recipe("two", "nothing warm", ("undo", "upgrade v8"), 1.0, (F.HALF, F.REFUSED), rate=0.05)),
+    "an overtaken removal has taken from HAProxy what served": Named(
+        Recipe("two", "nothing warm", ("remove", "rollback --abort"), 1.0, (F.SLOW, F.KILL), rate=0.03)),
+    "an app is removed while a frozen upgrade has just written its release": Named(
+        Recipe("two", "as usual", ("upgrade v3", "remove"), 5.0, (F.FROZEN,), rate=0.02)),
+    "Ctrl-C while the last container of an app is pruned": Named(
+        Recipe("nothing yet", "as usual", ("upgrade v7", "prune"), 0.5, (F.SIGNAL,), rate=0.03)),
     "a forced takeover while HAProxy's lock is waited for: the stale switch comes last": Named(
         Recipe("two", "as usual", ("upgrade v3", "rollback --abort"), 2.0, (F.SLOW,), rate=0.05, razor=True)),
 }

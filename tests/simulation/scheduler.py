@@ -178,7 +178,9 @@ class Scheduler:
             yield came
         finally:
             process.shield = outer
-        if came:
+        if came and outer is not None:
+            outer.extend(came)
+        elif came:
             raise KeyboardInterrupt
 
 
