@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from deployctl.domain.drift import Drift, Kind, Mend, Seen, Sight, find_drift, stray
 from deployctl.domain.facts import Facts
 from deployctl.domain.names import AppName
+from deployctl.domain.plan import Kind as DeploymentKind
 from deployctl.domain.release import App, Change, Instance, Release
 from deployctl.errors import DeployctlError, EngineUnavailable
 from deployctl.labels import home_mark, keep_tag, seal
@@ -91,7 +92,18 @@ def _of_no_app(known: Collection[AppName], outside: Outside, s: Services) -> lis
             one_seen = seen_of(one, s, secret)
             serves = outside.routes is None or (served is not None and served == one_seen.release)
             found.append(stray(app or AppName("no app"), one_seen, serves=serves, doubled=False))
-    return found
+    return [*found, *_of_removed_apps(known, outside, s)]
+
+
+def _of_removed_apps(known: Collection[AppName], outside: Outside, s: Services) -> Iterator[Drift]:
+    """Yield the images that are kept for an app that was removed. Those of an app that the ledger never heard of may
+    be of a lost ledger, and `ledger rebuild` needs them."""
+    for tag in outside.tags:
+        app = AppName(tag.removeprefix("deployctl/").partition(":")[0])
+        last = next(iter(s.ledger.events(app, limit=1)), None) if app not in known else None
+        if last is not None and last["kind"] == DeploymentKind.REMOVE:
+            yield Drift(Kind.IMAGE, f"{app} was removed: the image {tag} is kept for no container", Mend.UNTAG, app,
+                        container=tag)
 
 
 def _interrupted(app: App, s: Services) -> list[Drift]:

@@ -78,19 +78,23 @@ def _mend_home(look: Look, s: Services) -> list[Mended]:
         why = _try(lambda: ensure_guards(s)) or _try(s.traffic.sync)
         lines += [replace(_line(drift), done=not why, why=why) for drift in proxy]
     for drift in look.home:
-        if drift.mend is Mend.REMOVE and drift.app is not None and drift.container is not None:
+        if drift.mend in {Mend.REMOVE, Mend.UNTAG} and drift.app is not None and drift.container is not None:
             lines.append(_removed(drift, drift.app, drift.container, s))
         elif drift.mend is None:
             lines.append(_line(drift))
     return _told(lines, s)
 
 
-def _removed(drift: Drift, app: AppName, container: str, s: Services) -> Mended:
-    """Remove a container of an app that the ledger does not know, unless somebody is about to make that app."""
+def _removed(drift: Drift, app: AppName, it: str, s: Services) -> Mended:
+    """Remove a container or an image's tag of an app that the ledger does not know, unless somebody is about to make
+    that app."""
     def remove() -> None:
         with lease(app, "reconcile", s, Wish()):
             if s.ledger.find_app(app) is None:
-                s.engine.ensure_removed(container)
+                if drift.mend is Mend.UNTAG:
+                    s.engine.release_image(it)
+                else:
+                    s.engine.ensure_removed(it)
 
     why = _try(remove)
     return replace(_line(drift), done=not why, why=why)
