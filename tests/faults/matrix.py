@@ -56,7 +56,7 @@ class Cell:
 
 
 def cells(*rows: Cell, small: int = 1) -> Sequence[object]:
-    """Return what pytest takes; of each fault only the first few, unless all are wanted. What is slow has `small=0`."""
+    """Return what pytest takes; of each fault only the first few, unless all are wanted: none, if it has others."""
     taken: dict[str, int] = {}
     chosen = []
     for cell in rows:

@@ -88,6 +88,6 @@ def test_sockets_that_somebody_removed_cost_no_visitor(town: Town, book: Book, c
 
 
 @pytest.mark.parametrize("cell", cells(*across(
-    "HAProxy's master hangs", dict.fromkeys(PHASES, ((0, 1, 4, 7), "either"))), small=0))
+    "HAProxy's master hangs", dict.fromkeys(PHASES, ((0, 1, 4, 7), "either")))))
 def test_a_master_that_hangs_stops_no_visitor(town: Town, book: Book, cell: Cell) -> None:
     run_cell(town, book, cell, harm_of(cell.fault))

@@ -229,9 +229,11 @@ def test_a_command_that_takes_too_long_is_ended(world: DockerWorld) -> None:
     )
     assert done.exit_code == 124
     assert done.output.startswith("began\n")
-    assert "not done within 1 s" in done.output
+    assert done.output.endswith("not done within 1 s, so it was ended")
     assert time.monotonic() - begun < 30
-    assert not any("555" in " ".join(row) for row in world.api.top(seen.id)["Processes"])
+    while any("555" in " ".join(row) for row in world.api.top(seen.id)["Processes"]):
+        assert time.monotonic() - begun < 30, "the command still runs"  # a killed process takes its time to go
+        time.sleep(0.05)
 
 
 def test_a_command_that_prints_without_end_is_cut(world: DockerWorld) -> None:
