@@ -230,6 +230,7 @@ def switch_back(walk: Walk, step: Step) -> None:
     except SwitchRefused:
         if traffic.routes().get(walk.plan.app) != source:
             raise
+        traffic.sync()
 
 
 def _let_proxy_know_again(walk: Walk, source: int | None) -> None:

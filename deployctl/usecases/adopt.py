@@ -1,6 +1,7 @@
 """When HAProxy serves another release than the ledger says, the ledger follows: visitors are never moved by this.
 
-A flip that left a note is taken over as that person's change, any other as drift. Twice changes nothing.
+A flip that left a note is taken over as that person's change, any other as drift. Only when HAProxy serves nobody does
+it follow the ledger. Twice changes nothing.
 """
 
 from __future__ import annotations
@@ -31,13 +32,16 @@ def adopt_drift(app: AppName, s: Services, token: int) -> str | None:
     row = s.ledger.find_app(app)
     if row is None or s.ledger.find_open(app) is not None:
         return None
-    if _got_stuck(app, s):
+    ended = next((last.phase for last in s.ledger.deployments(app, limit=1)), None)
+    if ended is Phase.STUCK:  # half-way, and not taken back: HAProxy would start from its files wrongly
         agree_files(s)
     notes = [note for note in s.traffic.notes() if note.app == app]
     try:
         serving = routes(s).get(app)
     except DeployctlError:  # whoever needs HAProxy says so
         return None
+    if serving is None and row.active is not None and ended is Phase.REVERTED:
+        return _give_back(app, row.active, fenced_by(app, token, s))
     told = None if serving is None or serving == row.active else _adopt(row, serving, notes, s, token)
     if notes and (told or serving == row.active):
         _write_down(app, notes, s)
@@ -49,6 +53,22 @@ def take_over_flips(s: Services) -> None:
     for app in dict.fromkeys(note.app for note in s.traffic.notes()):
         with suppress(DeployctlError), lease(app, "status", s, Wish()) as token:
             adopt_drift(app, s, token)
+
+
+def _give_back(app: AppName, active: int, s: Services) -> str | None:
+    """Send the traffic to the active release again: a stop took it away, and whoever overtook that stop has failed."""
+    instance = s.ledger.find_instance(app, active)
+    if instance is None or not instance.routed:  # then reconcile has more to mend
+        return None
+    try:
+        s.traffic.switch(app, active)
+    except DeployctlError as e:
+        s.report.warn(f"HAProxy sends {app} to nobody, and would not be told otherwise: {e.message}")
+        return None
+    sentence = f"HAProxy sent {app} to nobody; what the ledger calls active has the traffic again"
+    s.ledger.event("recovered", sentence, at=s.clock.utc(), actor=s.actor, app=app, data={"to": active})
+    s.report.warn(sentence)
+    return sentence
 
 
 def _adopt(row: App, serving: int, notes: Sequence[FlipNote], s: Services, token: int) -> str | None:
@@ -74,12 +94,6 @@ def agree_files(s: Services) -> None:
         s.traffic.sync()
     except DeployctlError as e:
         s.report.warn(f"HAProxy's files were not brought up to date: {e.message}")
-
-
-def _got_stuck(app: AppName, s: Services) -> bool:
-    """A switch that died half-way and could not be taken back leaves files that HAProxy would start from wrongly."""
-    last = next(iter(s.ledger.deployments(app, limit=1)), None)
-    return last is not None and last.phase is Phase.STUCK
 
 
 def _is_ours(app: AppName, serving: int, s: Services) -> bool:

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from deployctl.domain.deployment import Phase
 from deployctl.domain.facts import Facts
 from deployctl.domain.names import AppName
+from deployctl.domain.plan import StepKind
 from deployctl.domain.release import SET_ASIDE, Hold, Release
+from deployctl.errors import LeaseHeld
 from deployctl.ports import Services
 from deployctl.runner import Walk, end_reverted
 from deployctl.usecases.observe import observe
 from deployctl.usecases.recover import rebuilt
+
+_ENDS = frozenset({StepKind.STOP, StepKind.PRUNE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,16 @@ class Overtaken:
     facts: Facts
     walk: Walk | None = None
     back: Release | None = None
+
+    def require_staying(self, target: Release) -> None:
+        """Raise LeaseHeld when that release is just being stopped: the engine does it, whoever has the lease by then."""
+        if self.walk is not None and any(
+                step.kind in _ENDS and step.release == target.number and (step.kind, step.release) not in self.walk.settled
+                for step in self.walk.begun):
+            raise LeaseHeld(
+                f"{target.version} is being stopped right now by a {self.walk.plan.kind} of {target.app}: the traffic "
+                "cannot go there before that is done. Nothing was done.",
+                remedy=[f"deployctl rollback {target.app} {target.version} --lock-wait 1m", "or name another version"])
 
 
 def look_ahead(app: AppName, s: Services, *, token: int = 0) -> Overtaken:

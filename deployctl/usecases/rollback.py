@@ -25,7 +25,7 @@ def rollback(app: AppName, s: Services, *, version: Version | None = None, wish:
 
     With `abort` it waits for nobody: a deployment that is under way is ended as reverted. When that one had moved
     the traffic already, going back means to where it was. Raises NothingToGoBackTo, NotFound, OnHold,
-    ConfirmationNeeded (the target has to boot), NotHealthy.
+    ConfirmationNeeded (the target has to boot), NotHealthy; with `abort` LeaseHeld (the target is being stopped).
     """
     started = s.clock.now()
     if abort:  # what cannot be done disturbs nobody
@@ -49,6 +49,7 @@ def _decide(found: Overtaken, version: Version | None, wish: Wish) -> Release:
     require_revision(facts, wish)
     target = found.back if found.back and version is None else choose_target(facts, version)
     if not _serves(facts, target):
+        found.require_staying(target)
         require_reachable(facts, target)
         if not facts.is_warm(target.number) and not wish.confirmed:
             raise ConfirmationNeeded(_cold_question(facts, target), revision=facts.app.revision)

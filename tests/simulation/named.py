@@ -59,6 +59,11 @@ NAMED: dict[str, Named] = {
         Recipe("two", "as usual", ("upgrade v3", "remove"), 5.0, (F.FROZEN,), rate=0.02)),
     "Ctrl-C while the last container of an app is pruned": Named(
         Recipe("nothing yet", "as usual", ("upgrade v7", "prune"), 0.5, (F.SIGNAL,), rate=0.03)),
+    "a switch dies half-way, and its way back is refused where HAProxy has not moved": Named(
+        Recipe("rolled back", "watched", ("undo", "unhold v2"), 0.7, (F.HALF, F.KILL, F.REFUSED), rate=0.05)),
+    "whoever overtakes a stop fails": Named(
+        Recipe("a cold standby", "watched", ("stop v2", "rollback --abort"), 0.5, (F.REFUSED, F.SLOW), rate=0.02,
+               mischief=(Mischief.ENGINE,))),
     "a forced takeover while HAProxy's lock is waited for: the stale switch comes last": Named(
         Recipe("two", "as usual", ("upgrade v3", "rollback --abort"), 2.0, (F.SLOW,), rate=0.05, razor=True)),
 }

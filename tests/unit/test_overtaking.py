@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 from deployctl.domain.deployment import Phase
+from deployctl.domain.names import Version
 from deployctl.errors import DeployctlError, LeaseHeld, NothingToGoBackTo
+from deployctl.ports import ContainerFacts
 from deployctl.usecases.prune import prune
 from deployctl.usecases.reconcile import reconcile
 from deployctl.usecases.results import Moved
 from deployctl.usecases.rollback import rollback
+from deployctl.usecases.stop import stop
 from tests.unit.mortal import Died
 from tests.unit.world import SHOP, YES, World
 
@@ -126,6 +129,23 @@ def test_an_upgrade_that_only_retires_has_succeeded_and_is_gone_back_from(w: Wor
     w.traffic.hold_open(SHOP, 1, 3)
     assert overtaken(w, "v2", after=5).target == w.serving == "v1"
     assert w.ledger.deployments(SHOP)[1].phase is Phase.SUCCEEDED
+
+
+def test_what_is_just_being_stopped_is_nothing_to_go_back_to(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    w.upgraded("v1", "v2")
+    told: list[Moved] = []
+    stop_container = w.engine.ensure_stopped
+
+    def meanwhile(container: str, *, grace: float) -> ContainerFacts:
+        with pytest.raises(LeaseHeld, match="v2 is being stopped right now by a stop of shop"):
+            going_back(w, told)()
+        return stop_container(container, grace=grace)
+
+    monkeypatch.setattr(w.engine, "ensure_stopped", meanwhile)
+    stop(SHOP, Version("v2"), w.s, wish=YES)
+    assert (told, w.serving, w.running()) == ([], None, {"v1"})
+    monkeypatch.undo()
+    assert rollback(SHOP, w.s, wish=YES).target == w.serving == "v2"
 
 
 def test_what_is_refused_disturbs_nobody(w: World) -> None:
