@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from deployctl.domain.deployment import Deployment, Phase, advance, begin
 from deployctl.domain.facts import Facts
-from deployctl.domain.plan import Plan, Step, StepKind
+from deployctl.domain.plan import MOVES, Plan, Step, StepKind
 from deployctl.domain.release import App, Policy
 from deployctl.errors import Aborted, AttentionNeeded, DeployctlError, Interrupted, LeaseHeld
 from deployctl.fence import fenced, taken_over
@@ -189,12 +189,21 @@ def revert(walk: Walk, undos: Mapping[StepKind, Undo], cause: BaseException) -> 
             if step.kind is StepKind.SWITCH:
                 failed = True
                 break  # what gets the traffic stays
+    astray = _found_astray(walk)
     walk.phase = advance(walk.phase, "failed")
     evidence = cause.details if isinstance(cause, DeployctlError) else []
-    _close(walk, advance(walk.phase, "failed" if failed else "reverted"), error=_said(cause), evidence=evidence)
-    if failed:
-        raise AttentionNeeded(f"{cause} And the traffic could not be moved back.",
+    _close(walk, advance(walk.phase, "failed" if failed or astray else "reverted"), error=_said(cause),
+           evidence=evidence)
+    if failed or astray:
+        raise AttentionNeeded(f"{cause} And the traffic {astray or 'could not be moved back'}.",
                               remedy=[f"deployctl status {walk.plan.app}", "deployctl doctor"]) from cause
+
+
+def _found_astray(walk: Walk) -> str:
+    """Tell where the traffic stays when a deployment that this one overtook had moved it, and this one never could."""
+    facts, plan = walk.facts, walk.plan
+    moved = facts.serving not in {None, plan.source} and not walk.switched and not walk.recovering
+    return f"stays on {facts.version(facts.serving)}, where it was moved before" if moved and plan.kind in MOVES else ""
 
 
 def end_reverted(walk: Walk, phase: Phase, why: str) -> None:

@@ -40,7 +40,7 @@ def adopt_drift(app: AppName, s: Services, token: int) -> str | None:
         serving = routes(s).get(app)
     except DeployctlError:  # whoever needs HAProxy says so
         return None
-    if serving is None and row.active is not None and ended is Phase.REVERTED:
+    if serving is None and row.active is not None and ended in {Phase.REVERTED, Phase.STUCK}:
         return _give_back(app, row.active, fenced_by(app, token, s))
     told = None if serving is None or serving == row.active else _adopt(row, serving, notes, s, token)
     if notes and (told or serving == row.active):
@@ -97,14 +97,15 @@ def agree_files(s: Services) -> None:
 
 
 def _is_ours(app: AppName, serving: int, s: Services) -> bool:
-    """Tell whether a deployment of ours got stuck there and none has moved the traffic since: a person knows, and the
+    """Tell whether deployments of ours got stuck there and none has moved the traffic since: a person knows, and the
     next move settles it."""
+    stuck, meant = False, set[int | None]()
     for last in s.ledger.deployments(app, limit=LOOK_BACK):
-        if last.phase is Phase.STUCK:
-            return serving in {last.source, last.target}
         if last.phase is Phase.SUCCEEDED and last.kind in MOVES:
-            return False
-    return False
+            break
+        stuck = stuck or last.phase is Phase.STUCK
+        meant |= {last.source, last.target}
+    return stuck and serving in meant
 
 
 def _change(row: App, serving: int, note: FlipNote | None, s: Services) -> Change:

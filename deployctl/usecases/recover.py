@@ -49,10 +49,11 @@ def recover(app: AppName, s: Services, token: int) -> str | None:
         take(walk, Step(StepKind.PROMOTE, target, "promote what HAProxy serves"), ACTIONS)
         retire_rest(walk, ACTIONS)
         told = "finished: HAProxy had switched already" if _moved(walk) else "finished"
-    elif _moved(walk) and not _can_go_back(walk):
-        leave(walk, "its process died at the switch, and neither of the two releases is healthy")
+    elif (_moved(walk) or _asked_back(walk)) and not _can_go_back(walk):
+        why = "neither of the two releases is healthy" if _moved(walk) else "what is to serve again does not answer"
+        leave(walk, f"its process died at the switch, and {why}")
         agree_files(s)
-        told = "left as it is: neither of the two releases is healthy"
+        told = f"left as it is: {why}"
     else:
         revert(walk, UNDOS, Interrupted("the process that ran it died"))
         told = "taken back: its process died before it was done"

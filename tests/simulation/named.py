@@ -64,6 +64,8 @@ NAMED: dict[str, Named] = {
     "whoever overtakes a stop fails": Named(
         Recipe("a cold standby", "watched", ("stop v2", "rollback --abort"), 0.5, (F.REFUSED, F.SLOW), rate=0.02,
                mischief=(Mischief.ENGINE,))),
+    "whoever overtakes a switch fails before his own": Named(
+        Recipe("rolled back", "as usual", ("undo", "rollback --abort"), 8.0, (F.FROZEN, F.REFUSED), rate=0.03), count=900),
     "a forced takeover while HAProxy's lock is waited for: the stale switch comes last": Named(
         Recipe("two", "as usual", ("upgrade v3", "rollback --abort"), 2.0, (F.SLOW,), rate=0.05, razor=True)),
 }
