@@ -215,9 +215,9 @@ def _forget_container(walk: Walk, instance: Instance, *, tag: str | None = None)
         seen = s.engine.find_container(_id(instance))
         if seen is not None and seen.labels.get("deployctl.home") == str(s.home):
             s.engine.ensure_removed(seen.id)
-        s.ledger.remove_instance(instance.app, instance.release)
         if tag is not None:
             s.engine.release_image(tag)
+        s.ledger.remove_instance(instance.app, instance.release)  # last: whoever comes after a death sees what is left
 
 
 # -- taking back --------------------------------------------------------------------------------------------------------
@@ -266,10 +266,11 @@ def stop_again(walk: Walk, step: Step) -> None:
 
 
 def uncreate(walk: Walk, step: Step) -> None:
-    """Remove what this walk created, unless it failed by itself: then it stays and older failed ones go."""
+    """Remove what this walk created, unless it failed by itself: then it stays and older failed ones go. A process that
+    died at that has left the mark."""
     s, app = walk.services, walk.plan.app
     mine = s.ledger.find_instance(app, step.release)
-    if not walk.keep_failed or mine is None or s.engine.find_container(_id(mine)) is None:
+    if mine is None or not (walk.keep_failed or mine.failed) or s.engine.find_container(_id(mine)) is None:
         _remove(walk, step.release)
         return
     s.ledger.set_instance(app, step.release, failed=True)
