@@ -1,12 +1,12 @@
-"""What each kind of step does to the world, and how it is taken back. Every act may run twice."""
+"""What each kind of step does to the world. Every act may run twice."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from deployctl.domain.plan import Kind, Step, StepKind
 from deployctl.domain.release import Change, Hold, Instance, Release
-from deployctl.errors import DeployctlError, EngineRefused, NotFound, NotHealthy, RevertedAfterSwitch, SwitchRefused
+from deployctl.errors import DeployctlError, EngineRefused, NotFound, NotHealthy, RevertedAfterSwitch
 from deployctl.interrupts import shielded
 from deployctl.labels import common_labels, container_labels, container_name, keep_tag
 from deployctl.ports import ContainerSpec, NetworkSpec
@@ -19,7 +19,7 @@ DRAIN_LOOK = 0.05  # seconds between two counts of open requests
 # -- image, network, container ------------------------------------------------------------------------------------
 def keep_image(walk: Walk, step: Step) -> str:
     """Have the exact image here, pulled by digest when it is gone, and keep it with a tag of ours."""
-    s, release = walk.services, _release(walk, step)
+    s, release = walk.services, release_of(walk, step)
     bundle = release.bundle
     if s.engine.find_image(bundle.digest) is None:
         if bundle.repo_digest is None:
@@ -43,7 +43,7 @@ def ensure_network(walk: Walk, step: Step) -> str:
 
 
 def create_container(walk: Walk, step: Step) -> str:
-    s, release = walk.services, _release(walk, step)
+    s, release = walk.services, release_of(walk, step)
     _clear_left_over(walk, step.release)
     low, high = s.spec.ports
     instance = s.ledger.add_instance(
@@ -67,10 +67,10 @@ def _clear_left_over(walk: Walk, number: int) -> None:
 def start_container(walk: Walk, step: Step) -> str:
     instance = _instance(walk, step)
     try:
-        walk.services.engine.ensure_started(_id(instance))
+        walk.services.engine.ensure_started(container_of(instance))
     except EngineRefused as e:  # it said no to this very container
         walk.keep_failed = True
-        refusal = EngineRefused(f"{_release(walk, step).version} did not start: {e.message}", remedy=e.remedy)
+        refusal = EngineRefused(f"{release_of(walk, step).version} did not start: {e.message}", remedy=e.remedy)
         walk.services.ledger.mark_failed(instance.app, instance.release, why=refusal.message)
         raise refusal from e
     return f"127.0.0.1:{instance.host_port}"
@@ -78,7 +78,7 @@ def start_container(walk: Walk, step: Step) -> str:
 
 def prove_healthy(walk: Walk, step: Step) -> str:
     """Pass the health gate: the whole trial, or one good answer of a release that is warm."""
-    s, release = walk.services, _release(walk, step)
+    s, release = walk.services, release_of(walk, step)
     warm = walk.facts.is_warm(step.release)
     trial = Trial(release, _instance(walk, step), s, walk.check, active=_active(walk), just_seen=warm,
                   engine_away=walk.facts.engine_away is not None)
@@ -98,7 +98,7 @@ def prove_healthy(walk: Walk, step: Step) -> str:
 def let_proxy_know(walk: Walk, step: Step) -> str:
     """Let HAProxy carry the instance, and the app's stable address, still without traffic."""
     s, instance = walk.services, _instance(walk, step)
-    s.engine.set_restart(_id(instance), always=True)
+    s.engine.set_restart(container_of(instance), always=True)
     if walk.wishes is not None:
         s.ledger.set_wishes(walk.wishes)
     s.ledger.set_instance(instance.app, instance.release, routed=True)
@@ -116,7 +116,7 @@ def switch_traffic(walk: Walk, step: Step) -> str:
 
 
 def watch_candidate(walk: Walk, step: Step) -> str:
-    release = _release(walk, step)
+    release = release_of(walk, step)
     trial = Trial(release, _instance(walk, step), walk.services, walk.check, active=_active(walk), restarts=walk.restarts)
     try:
         return trial.watch(walk.policy.watch)
@@ -173,12 +173,12 @@ def drain(walk: Walk, step: Step) -> str:
 
 
 def stop_container(walk: Walk, step: Step) -> str:
-    s, instance, release = walk.services, _instance(walk, step), _release(walk, step)
+    s, instance, release = walk.services, _instance(walk, step), release_of(walk, step)
     s.ledger.set_instance(instance.app, instance.release, routed=False, beside=False)
     s.traffic.sync()
     started = s.clock.now()
     try:
-        s.engine.ensure_stopped(_id(instance), grace=release.bundle.stop_grace)
+        s.engine.ensure_stopped(container_of(instance), grace=release.bundle.stop_grace)
     except DeployctlError:  # it still runs as far as we know: a rollback to it must stay possible
         s.ledger.set_instance(instance.app, instance.release, routed=instance.routed, beside=instance.beside)
         s.traffic.sync()
@@ -190,13 +190,13 @@ def stop_container(walk: Walk, step: Step) -> str:
 
 def remove_container(walk: Walk, step: Step) -> str:
     with shielded():  # nobody comes back for a network that is left when its last container is gone
-        _remove(walk, step.release)
+        remove_release(walk, step.release)
         if walk.facts.app.active is None:  # the last container of an app that serves nobody
             remove_empty_network(walk, step)
     return ""
 
 
-def _remove(walk: Walk, number: int) -> None:
+def remove_release(walk: Walk, number: int) -> None:
     s, app = walk.services, walk.plan.app
     instance, tag = s.ledger.find_instance(app, number), keep_tag(s.home, app, number)
     if instance is None:
@@ -212,77 +212,12 @@ def _forget_container(walk: Walk, instance: Instance, *, tag: str | None = None)
         s.ledger.set_instance(instance.app, instance.release, routed=False)
         s.traffic.sync()
     with shielded():  # one without the others would look like something that somebody removed or left
-        seen = s.engine.find_container(_id(instance))
+        seen = s.engine.find_container(container_of(instance))
         if seen is not None and seen.labels.get("deployctl.home") == str(s.home):
             s.engine.ensure_removed(seen.id)
         if tag is not None:
             s.engine.release_image(tag)
         s.ledger.remove_instance(instance.app, instance.release)  # last: whoever comes after a death sees what is left
-
-
-# -- taking back --------------------------------------------------------------------------------------------------------
-def switch_back(walk: Walk, step: Step) -> None:
-    """Switch to the source even if HAProxy says that nothing moved: its files may say otherwise."""
-    traffic, source = walk.services.traffic, walk.plan.source
-    _let_proxy_know_again(walk, source)
-    try:
-        traffic.switch(walk.plan.app, source)
-    except SwitchRefused:
-        if traffic.routes().get(walk.plan.app) != source:
-            raise
-        traffic.sync()
-
-
-def _let_proxy_know_again(walk: Walk, source: int | None) -> None:
-    """An `app remove` that was overtaken may have taken from HAProxy what served."""
-    s, app = walk.services, walk.plan.app
-    instance = s.ledger.find_instance(app, source) if source is not None else None
-    if instance is not None and not instance.routed:
-        s.ledger.set_instance(app, instance.release, routed=True)
-        s.traffic.sync()
-
-
-def forget_route(walk: Walk, step: Step) -> None:
-    """Let HAProxy forget an instance that this walk has started, and restore the app's former address. What served
-    before and was only started again stays: HAProxy still sends the traffic there."""
-    s = walk.services
-    if walk.wishes is not None:
-        s.ledger.set_wishes(walk.facts.app)
-    if step.release != walk.plan.source and any(done.kind is StepKind.START for done in walk.begun):
-        s.ledger.set_instance(walk.plan.app, step.release, routed=False)
-    s.traffic.sync()
-
-
-def stop_again(walk: Walk, step: Step) -> None:
-    """Stop what this walk started. A failed candidate stays, stopped, for inspection; others as they were. What is
-    the active release anyway runs on."""
-    if step.release == walk.plan.source:
-        return
-    s, instance = walk.services, walk.services.ledger.find_instance(walk.plan.app, step.release)
-    if instance is None or instance.container is None or s.engine.find_container(instance.container) is None:
-        return
-    s.engine.set_restart(instance.container, always=False)
-    s.engine.ensure_stopped(instance.container, grace=_release(walk, step).bundle.stop_grace)
-
-
-def uncreate(walk: Walk, step: Step) -> None:
-    """Remove what this walk created, unless it failed by itself: then it stays and older failed ones go. A process that
-    died at that has left the mark."""
-    s, app = walk.services, walk.plan.app
-    mine = s.ledger.find_instance(app, step.release)
-    if mine is None or not (walk.keep_failed or mine.failed) or s.engine.find_container(_id(mine)) is None:
-        _remove(walk, step.release)
-        return
-    s.ledger.set_instance(app, step.release, failed=True)
-    for instance in s.ledger.instances(app):
-        if instance.failed and instance.release != step.release:
-            _remove(walk, instance.release)
-
-
-def untag(walk: Walk, step: Step) -> None:
-    """Give the image back when no container of the release is left."""
-    if walk.services.ledger.find_instance(walk.plan.app, step.release) is None:
-        walk.services.engine.release_image(keep_tag(walk.services.home, walk.plan.app, step.release))
 
 
 def remove_empty_network(walk: Walk, step: Step) -> None:
@@ -308,18 +243,8 @@ ACTIONS: Mapping[StepKind, Act] = {
     StepKind.PRUNE: remove_container,
 }
 
-UNDOS: Mapping[StepKind, Callable[[Walk, Step], None]] = {
-    StepKind.SWITCH: switch_back,
-    StepKind.ROUTE: forget_route,
-    StepKind.START: stop_again,
-    StepKind.CREATE: uncreate,
-    StepKind.NETWORK: remove_empty_network,
-    StepKind.IMAGE: untag,
-}
-
-
 # -- reading what a step is about -----------------------------------------------------------------------------------------
-def _release(walk: Walk, step: Step) -> Release:
+def release_of(walk: Walk, step: Step) -> Release:
     release = walk.facts.releases.get(step.release)
     if release is None:
         raise NotFound(f"{walk.plan.app} has no release {step.release}")
@@ -333,7 +258,7 @@ def _instance(walk: Walk, step: Step) -> Instance:
     return instance
 
 
-def _id(instance: Instance) -> str:
+def container_of(instance: Instance) -> str:
     return instance.container or instance.name
 
 

@@ -12,7 +12,7 @@ from deployctl.domain.names import AppName
 from deployctl.domain.plan import Kind as DeploymentKind
 from deployctl.domain.release import App, Change, Instance, Release
 from deployctl.errors import DeployctlError, EngineUnavailable
-from deployctl.labels import home_mark, keep_tag, seal
+from deployctl.labels import home_mark, keep_tag, network_name, seal
 from deployctl.ports import ContainerFacts, Services
 from deployctl.usecases.observe import at_home
 
@@ -96,14 +96,23 @@ def _of_no_app(known: Collection[AppName], outside: Outside, s: Services) -> lis
 
 
 def _of_removed_apps(known: Collection[AppName], outside: Outside, s: Services) -> Iterator[Drift]:
-    """Yield the images that are kept for an app that was removed. Those of an app that the ledger never heard of may
-    be of a lost ledger, and `ledger rebuild` needs them."""
+    """Yield the images and networks that are left of an app that was removed. Those of an app that the ledger never
+    heard of may be of a lost ledger, and `ledger rebuild` needs them."""
     for tag in outside.tags:
         app = AppName(tag.removeprefix("deployctl/").partition(":")[0])
-        last = next(iter(s.ledger.events(app, limit=1)), None) if app not in known else None
-        if last is not None and last["kind"] == DeploymentKind.REMOVE:
+        if _was_removed(app, known, s):
             yield Drift(Kind.IMAGE, f"{app} was removed: the image {tag} is kept for no container", Mend.UNTAG, app,
                         container=tag)
+    for name in sorted(outside.networks or ()):
+        app = AppName(name.removeprefix("deployctl-").removesuffix(f"-{home_mark(s.home)}"))
+        if name == network_name(s.home, app) and _was_removed(app, known, s):
+            yield Drift(Kind.EMPTY, f"{app} was removed: its network {name} is used by no container", Mend.CLEAR, app,
+                        container=name)
+
+
+def _was_removed(app: AppName, known: Collection[AppName], s: Services) -> bool:
+    last = next(iter(s.ledger.events(app, limit=1)), None) if app not in known else None
+    return last is not None and last["kind"] == DeploymentKind.REMOVE
 
 
 def _interrupted(app: App, s: Services) -> list[Drift]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from deployctl.actions import ACTIONS, UNDOS
+from deployctl.actions import ACTIONS
 from deployctl.domain.facts import Facts
 from deployctl.domain.plan import Kind, Plan
 from deployctl.domain.release import App
@@ -13,6 +13,7 @@ from deployctl.domain.traffic import Counters
 from deployctl.errors import DeployctlError
 from deployctl.ports import Services
 from deployctl.runner import Walk, run
+from deployctl.undos import UNDOS
 from deployctl.usecases.results import Moved, StepDone
 from deployctl.usecases.wish import Wish
 

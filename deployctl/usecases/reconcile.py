@@ -78,7 +78,7 @@ def _mend_home(look: Look, s: Services) -> list[Mended]:
         why = _try(lambda: ensure_guards(s)) or _try(s.traffic.sync)
         lines += [replace(_line(drift), done=not why, why=why) for drift in proxy]
     for drift in look.home:
-        if drift.mend in {Mend.REMOVE, Mend.UNTAG} and drift.app is not None and drift.container is not None:
+        if drift.mend in {Mend.REMOVE, Mend.UNTAG, Mend.CLEAR} and drift.app is not None and drift.container is not None:
             lines.append(_removed(drift, drift.app, drift.container, s))
         elif drift.mend is None:
             lines.append(_line(drift))
@@ -86,15 +86,15 @@ def _mend_home(look: Look, s: Services) -> list[Mended]:
 
 
 def _removed(drift: Drift, app: AppName, it: str, s: Services) -> Mended:
-    """Remove a container or an image's tag of an app that the ledger does not know, unless somebody is about to make
-    that app."""
+    """Remove a container, a network or an image's tag of an app that the ledger does not know, unless somebody is
+    about to make that app."""
+    gone: dict[Mend | None, Callable[[str], object]] = {
+        Mend.REMOVE: s.engine.ensure_removed, Mend.UNTAG: s.engine.release_image, Mend.CLEAR: s.engine.ensure_network_gone}
+
     def remove() -> None:
         with lease(app, "reconcile", s, Wish()):
             if s.ledger.find_app(app) is None:
-                if drift.mend is Mend.UNTAG:
-                    s.engine.release_image(it)
-                else:
-                    s.engine.ensure_removed(it)
+                gone[drift.mend](it)
 
     why = _try(remove)
     return replace(_line(drift), done=not why, why=why)

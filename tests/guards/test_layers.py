@@ -40,7 +40,8 @@ MAY_IMPORT: dict[str, str] = {
     "fence": "errors ports",
     "runner": "domain errors ports interrupts fence",
     "actions": "domain errors ports interrupts runner prove labels",
-    "usecases": "domain errors ports interrupts fence runner prove labels actions usecases",
+    "undos": "domain errors labels runner actions",
+    "usecases": "domain errors ports interrupts fence runner prove labels actions undos usecases",
     "usecases.ledger_*": "domain errors ports labels bundle_label ledger usecases",  # the file itself is their subject
     "usecases.doctor": "domain errors ports usecases settings",
     "usecases.init": "domain errors ports usecases settings init_file templates_text",

@@ -11,7 +11,7 @@ DEAR = {"asyncio", "docker", "flask", "jinja2", "pydantic", "requests", "rich", 
 CLI_TOO = {"click"}
 # What a warm rollback and `status` load, to the last function.
 WARM_PATH = (
-    "actions", "bootstrap", "cli.main", "labels", "prove", "runner", "settings",
+    "actions", "bootstrap", "cli.main", "labels", "prove", "runner", "settings", "undos",
     "ledger.sqlite_ledger", "effects.docker_engine", "effects.http_prober", "effects.linux_guard",
     "usecases.observe", "usecases.rollback", "usecases.undo",
 )  # fmt: skip

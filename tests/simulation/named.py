@@ -68,6 +68,10 @@ NAMED: dict[str, Named] = {
         Recipe("rolled back", "as usual", ("undo", "rollback --abort"), 8.0, (F.FROZEN, F.REFUSED), rate=0.03), count=900),
     "a death while older failed candidates go": Named(
         Recipe("one beside", "another address", ("upgrade v6", "upgrade v7"), 3.0, (F.KILL,), rate=0.02)),
+    "an app is removed while a frozen upgrade makes its network": Named(
+        Recipe("rolled back", "as usual", ("upgrade v7", "remove"), 0.1, (F.FROZEN,), rate=0.02)),
+    "an overtaken removal leaves nobody to go back to": Named(
+        Recipe("a cold standby", "as usual", ("remove", "rollback --abort"), 3.0, (F.FROZEN, F.REFUSED), rate=0.03)),
     "a forced takeover while HAProxy's lock is waited for: the stale switch comes last": Named(
         Recipe("two", "as usual", ("upgrade v3", "rollback --abort"), 2.0, (F.SLOW,), rate=0.05, razor=True)),
 }

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from deployctl import actions, runner
+from deployctl import actions, runner, undos
 from deployctl.domain import planner
 from deployctl.domain.deployment import begin
 from deployctl.domain.facts import Facts
@@ -81,8 +81,8 @@ def everybody_gets_the_lease() -> Iterator[None]:
 @contextmanager
 def forgotten_undo(kind: StepKind) -> Iterator[None]:
     """What a step did is not taken back."""
-    left = {other: undo for other, undo in actions.UNDOS.items() if other is not kind}
-    with patch.dict(actions.UNDOS, left, clear=True):
+    left = {other: undo for other, undo in undos.UNDOS.items() if other is not kind}
+    with patch.dict(undos.UNDOS, left, clear=True):
         yield
 
 

@@ -13,15 +13,17 @@ from deployctl.domain.plan import Kind
 from deployctl.domain.planner import plan_start
 from deployctl.domain.release import Resources
 from deployctl.errors import EngineUnavailable, NotFound
-from deployctl.labels import seal
+from deployctl.labels import common_labels, seal
+from deployctl.ports import NetworkSpec
 from deployctl.testing.fake_engine import Behaviour
+from deployctl.usecases.app_remove import remove_app
 from deployctl.usecases.observe import observe
 from deployctl.usecases.reconcile import preview_reconcile, reconcile
 from deployctl.usecases.results import Reconciled
 from deployctl.usecases.start import start
 from deployctl.usecases.stop import stop
 from deployctl.usecases.upgrade import upgrade
-from tests.unit.world import SHOP, V1, V2, V3, World, world
+from tests.unit.world import SHOP, V1, V2, V3, YES, World, world
 
 
 @pytest.fixture
@@ -111,6 +113,18 @@ def test_what_serves_is_started_before_anything_else_over_all_apps(w: World) -> 
     assert reconcile(w.s).left == ()
     started = [call.split()[1].rpartition("--r")[0] for call in w.engine.calls[calls:] if call.startswith("start ")]
     assert started == ["other--v2", "shop--v2", "other--v1", "shop--v1"]
+
+
+def test_what_a_frozen_upgrade_made_for_a_removed_app_goes(w: World) -> None:
+    app = w.ledger.find_app(SHOP)
+    assert app is not None
+    remove_app(SHOP, w.s, wish=YES)
+    w.engine.ensure_network(NetworkSpec(app.network, app.bridge, app.subnet, app.gateway, common_labels(w.s, SHOP)))
+    [line] = preview_reconcile(w.s).lines
+    assert (line.kind, line.mend) == ("empty", "remove its network and guard route")
+    assert [line.done for line in reconcile(w.s).lines] == [True]
+    assert app.network not in {network.name for network in w.engine.networks()}
+    assert reconcile(w.s) == Reconciled()
 
 
 def test_a_network_that_is_gone_comes_back_with_all_that_stood_in_it(w: World) -> None:

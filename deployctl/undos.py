@@ -1,0 +1,96 @@
+"""How each step is taken back: what served keeps serving, and only what this walk has made goes. Twice harms nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from deployctl.actions import container_of, release_of, remove_empty_network, remove_release
+from deployctl.domain.plan import Step, StepKind
+from deployctl.errors import NotHealthy, SwitchRefused
+from deployctl.labels import keep_tag
+from deployctl.runner import Walk
+
+
+def switch_back(walk: Walk, step: Step) -> None:
+    """Switch to who served before, even if HAProxy says that nothing moved: its files may say otherwise."""
+    traffic, source = walk.services.traffic, _who_served(walk)
+    _let_proxy_know_again(walk, source)
+    try:
+        traffic.switch(walk.plan.app, source)
+    except SwitchRefused:
+        if traffic.routes().get(walk.plan.app) != source:
+            raise
+        traffic.sync()
+
+
+def _who_served(walk: Walk) -> int | None:
+    """Return who had the traffic before this walk: not the active release, if it overtook somebody who had taken it
+    away. Raises NotHealthy when that one does not even run: what has the traffic now has proven itself."""
+    facts, source = walk.facts, walk.plan.source
+    if walk.recovering or facts.serving == source:
+        return source
+    if facts.serving is None and source is not None and source not in facts.running:
+        raise NotHealthy(f"{facts.version(source)} does not run, so the traffic stays where it is")
+    return facts.serving or source
+
+
+def _let_proxy_know_again(walk: Walk, source: int | None) -> None:
+    """An `app remove` that was overtaken may have taken from HAProxy what served."""
+    s, app = walk.services, walk.plan.app
+    instance = s.ledger.find_instance(app, source) if source is not None else None
+    if instance is not None and not instance.routed:
+        s.ledger.set_instance(app, instance.release, routed=True)
+        s.traffic.sync()
+
+
+def forget_route(walk: Walk, step: Step) -> None:
+    """Let HAProxy forget an instance that this walk has started, and restore the app's former address. What served
+    before and was only started again stays: HAProxy still sends the traffic there."""
+    s = walk.services
+    if walk.wishes is not None:
+        s.ledger.set_wishes(walk.facts.app)
+    if step.release != walk.plan.source and any(done.kind is StepKind.START for done in walk.begun):
+        s.ledger.set_instance(walk.plan.app, step.release, routed=False)
+    s.traffic.sync()
+
+
+def stop_again(walk: Walk, step: Step) -> None:
+    """Stop what this walk started. A failed candidate stays, stopped, for inspection; others as they were. What is
+    the active release anyway runs on."""
+    if step.release == walk.plan.source:
+        return
+    s, instance = walk.services, walk.services.ledger.find_instance(walk.plan.app, step.release)
+    if instance is None or instance.container is None or s.engine.find_container(instance.container) is None:
+        return
+    s.engine.set_restart(instance.container, always=False)
+    s.engine.ensure_stopped(instance.container, grace=release_of(walk, step).bundle.stop_grace)
+
+
+def uncreate(walk: Walk, step: Step) -> None:
+    """Remove what this walk created, unless it failed by itself: then it stays and older failed ones go. A process that
+    died at that has left the mark."""
+    s, app = walk.services, walk.plan.app
+    mine = s.ledger.find_instance(app, step.release)
+    if mine is None or not (walk.keep_failed or mine.failed) or s.engine.find_container(container_of(mine)) is None:
+        remove_release(walk, step.release)
+        return
+    s.ledger.set_instance(app, step.release, failed=True)
+    for instance in s.ledger.instances(app):
+        if instance.failed and instance.release != step.release:
+            remove_release(walk, instance.release)
+
+
+def untag(walk: Walk, step: Step) -> None:
+    """Give the image back when no container of the release is left."""
+    if walk.services.ledger.find_instance(walk.plan.app, step.release) is None:
+        walk.services.engine.release_image(keep_tag(walk.services.home, walk.plan.app, step.release))
+
+
+UNDOS: Mapping[StepKind, Callable[[Walk, Step], None]] = {
+    StepKind.SWITCH: switch_back,
+    StepKind.ROUTE: forget_route,
+    StepKind.START: stop_again,
+    StepKind.CREATE: uncreate,
+    StepKind.NETWORK: remove_empty_network,
+    StepKind.IMAGE: untag,
+}
