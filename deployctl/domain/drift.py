@@ -35,7 +35,7 @@ class Kind(StrEnum):
     ROUTE = "route"  # HAProxy serves nobody
     TRAFFIC = "traffic"  # HAProxy serves another release
     PROXY = "proxy"  # files or state of HAProxy
-    IMAGE = "image"  # kept for nothing
+    IMAGE = "image"  # kept for nothing, or no longer kept
     EMPTY = "empty"  # network and guard route of an app without containers
     INTERRUPTED = "interrupted"
     BUSY = "busy"
@@ -59,6 +59,7 @@ class Mend(StrEnum):
     STOP = "stop it"
     FORGET = "forget it"
     UNTAG = "give the image back"
+    KEEP = "keep its image again"
     CLEAR = "remove its network and guard route"
     SYNC = "write HAProxy's files and state anew"
     RECOVER = "finish it or take it back"
@@ -107,6 +108,7 @@ class Sight:
     guarded: bool | None = None
     bridge: bool | None = None
     tags: tuple[str, ...] = ()  # by which an image is kept that no container needs
+    unkept: tuple[int, ...] = ()  # releases whose image has lost its tag
 
     @cached_property
     def actives(self) -> frozenset[int]:
@@ -265,6 +267,9 @@ def stray(app: AppName, seen: Seen, *, serves: bool, doubled: bool) -> Drift:
 
 
 def _images(sight: Sight) -> Iterator[Drift]:
+    for number in sight.unkept:
+        yield Drift(Kind.IMAGE, f"{sight.facts.app.name}: the image of {_version(sight, number)} has lost the tag that "
+                    "keeps it", Mend.KEEP, sight.facts.app.name, number)
     for tag in sight.tags:
         yield Drift(Kind.IMAGE, f"{sight.facts.app.name}: the image {tag} is kept for no container", Mend.UNTAG,
                     sight.facts.app.name, container=tag)

@@ -24,7 +24,7 @@ class Outside:
     routes: Mapping[AppName, int] | None = None
     containers: Sequence[ContainerFacts] | None = None
     networks: frozenset[str] | None = None
-    tags: Sequence[str] = ()  # that keep images of this home
+    tags: Sequence[str] | None = None  # that keep images of this home; None: not asked
     proxy: str | None = None  # why HAProxy could not be asked
     engine: str | None = None
 
@@ -66,7 +66,7 @@ def look_outside(s: Services, *, tags: bool = True) -> Outside:
         proxy = e.message
     try:
         return Outside(routes, s.engine.containers(), frozenset(n.name for n in s.engine.networks()),
-                       _tags(s) if tags else (), proxy)
+                       _tags(s) if tags else None, proxy)
     except DeployctlError as e:
         return Outside(routes, proxy=proxy, engine=e.message)
 
@@ -98,7 +98,7 @@ def _of_no_app(known: Collection[AppName], outside: Outside, s: Services) -> lis
 def _of_removed_apps(known: Collection[AppName], outside: Outside, s: Services) -> Iterator[Drift]:
     """Yield the images and networks that are left of an app that was removed. Those of an app that the ledger never
     heard of may be of a lost ledger, and `ledger rebuild` needs them."""
-    for tag in outside.tags:
+    for tag in outside.tags or ():
         app = AppName(tag.removeprefix("deployctl/").partition(":")[0])
         if _was_removed(app, known, s):
             yield Drift(Kind.IMAGE, f"{app} was removed: the image {tag} is kept for no container", Mend.UNTAG, app,
@@ -141,7 +141,9 @@ def sight_of(app: App, s: Services, outside: Outside, *, closely: bool) -> Sight
         network=None if outside.networks is None else app.network in outside.networks,
         guarded=s.guard.guarded(app.subnet) if s.bridged else None,
         bridge=s.guard.bridge_up(app.bridge) if s.bridged else None,
-        tags=tuple(tag for tag in outside.tags if tag in idle),  # of a release that is not known: left alone
+        tags=tuple(tag for tag in outside.tags or () if tag in idle),  # of a release that is not known: left alone
+        unkept=() if outside.tags is None else tuple(
+            n for n in sorted(instances.keys() & releases.keys()) if keep_tag(s.home, app.name, n) not in outside.tags),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from deployctl.domain.drift import Drift, Mend, Sight
 from deployctl.errors import NotFound
-from deployctl.labels import common_labels
+from deployctl.labels import common_labels, keep_tag
 from deployctl.ports import NetworkSpec, Services
 
 Act = Callable[[Drift, Sight, Services], None]
@@ -54,6 +54,11 @@ def untag(drift: Drift, sight: Sight, s: Services) -> None:
     s.engine.release_image(_container(drift))
 
 
+def keep(drift: Drift, sight: Sight, s: Services) -> None:
+    number = _number(drift)
+    s.engine.keep_image(sight.facts.releases[number].bundle.digest, keep_tag(s.home, sight.facts.app.name, number))
+
+
 def clear(drift: Drift, sight: Sight, s: Services) -> None:
     app = sight.facts.app
     s.engine.ensure_network_gone(app.network)
@@ -79,6 +84,7 @@ ACTS: Mapping[Mend, Act] = {  # in the order of doing them
     Mend.REMAKE: make_room,  # the plan makes it again
     Mend.REMOVE: remove,
     Mend.UNTAG: untag,
+    Mend.KEEP: keep,
     Mend.CLEAR: clear,
 }
 

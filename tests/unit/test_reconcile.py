@@ -13,7 +13,7 @@ from deployctl.domain.plan import Kind
 from deployctl.domain.planner import plan_start
 from deployctl.domain.release import Resources
 from deployctl.errors import EngineUnavailable, NotFound
-from deployctl.labels import common_labels, seal
+from deployctl.labels import common_labels, keep_tag, seal
 from deployctl.ports import NetworkSpec
 from deployctl.testing.fake_engine import Behaviour
 from deployctl.usecases.app_remove import remove_app
@@ -65,6 +65,7 @@ HARM: dict[str, Callable[[World], object]] = {
     "the id is another": lambda w: w.ledger.set_instance(SHOP, 2, container="f" * 64),
     "HAProxy dies": lambda w: w.traffic.die(),
     "a file of HAProxy is edited": lambda w: w.traffic.edit("haproxy.cfg is not what the ledger says"),
+    "an image loses its tag": lambda w: w.engine.release_image(keep_tag(w.s.home, SHOP, 1)),
     "the route is lost": lambda w: w.traffic.flip(SHOP, None),
 }
 
@@ -274,7 +275,8 @@ def test_what_cannot_be_mended_is_told_with_its_reason_and_keeps_nothing_waiting
 def test_what_could_not_be_made_again_is_not_removed(w: World) -> None:
     w.engine.meddle(container(w, "v2"), addresses={"other": "172.29.9.9"})
     w.engine.images.drop(w.release("v2").digest)
-    [left] = reconcile(w.s).left
+    [untagged, left] = sorted(reconcile(w.s).left, key=lambda line: line.kind != "image")
+    assert "has lost the tag" in untagged.sentence
     assert (left.kind, left.done) == ("moved", False)
     assert "no longer on this server" in left.why
     assert w.engine.find_container(container(w, "v2")) is not None
