@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
-from deployctl.domain.deployment import Phase
+from deployctl.domain.deployment import Deployment, Phase
 from deployctl.domain.emergency import FlipNote
 from deployctl.domain.names import AppName
-from deployctl.domain.plan import MOVES
+from deployctl.domain.plan import MOVES, StepKind
 from deployctl.domain.release import App, Change, Release
 from deployctl.errors import DeployctlError
 from deployctl.ports import Services
@@ -108,7 +108,21 @@ def _is_ours(app: AppName, serving: int, s: Services) -> bool:
     return stuck and serving in meant
 
 
+def _unwritten(app: AppName, serving: int, s: Services) -> Deployment | None:
+    """Return the deployment of ours that sent the traffic there, if it was overtaken or died before that was written."""
+    for last in s.ledger.deployments(app, limit=LOOK_BACK):
+        if last.phase is Phase.SUCCEEDED and last.kind in MOVES:
+            return None
+        if last.target == serving and any(step["kind"] == StepKind.SWITCH for step in s.ledger.steps(last.id)):
+            return last
+    return None
+
+
 def _change(row: App, serving: int, note: FlipNote | None, s: Services) -> Change:
+    ours = _unwritten(row.name, serving, s) if note is None else None
+    if ours is not None:
+        return Change(0, row.name, "drift", row.active, serving, s.clock.utc(), ours.actor,
+                      f"found in HAProxy: a {ours.kind} was overtaken before it was written down")
     if note is None:
         return Change(0, row.name, "drift", row.active, serving, s.clock.utc(), NOBODY_SAID,
                       "found in HAProxy, when it was moved is not known")
