@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from deployctl.domain.deployment import Phase
 from deployctl.domain.facts import Facts
 from deployctl.domain.names import AppName
-from deployctl.domain.plan import StepKind
+from deployctl.domain.plan import Step, StepKind
 from deployctl.domain.release import SET_ASIDE, Hold, Release
 from deployctl.errors import LeaseHeld
 from deployctl.ports import Services
@@ -28,14 +28,21 @@ class Overtaken:
     back: Release | None = None
 
     def require_staying(self, target: Release) -> None:
-        """Raise LeaseHeld when that release is just being stopped: the engine does it, whoever has the lease by then."""
-        if self.walk is not None and any(
-                step.kind in _ENDS and step.release == target.number and (step.kind, step.release) not in self.walk.settled
-                for step in self.walk.begun):
+        """Raise LeaseHeld when that release is just being stopped, or started and perhaps taken back again: the engine
+        does what it was told, whoever has the lease by then."""
+        walk = self.walk
+        steps = [step for step in walk.begun if step.release == target.number] if walk is not None else []
+        if walk is not None and any(_may_stop_it(walk, step) for step in steps):
             raise LeaseHeld(
-                f"{target.version} is being stopped right now by a {self.walk.plan.kind} of {target.app}: the traffic "
-                "cannot go there before that is done. Nothing was done.",
+                f"{target.version} is being started or stopped right now ({target.app} {walk.plan.kind}): the "
+                "traffic cannot go there before that is done. Nothing was done.",
                 remedy=[f"deployctl rollback {target.app} {target.version} --lock-wait 1m", "or name another version"])
+
+
+def _may_stop_it(walk: Walk, step: Step) -> bool:
+    if step.kind is StepKind.START:
+        return not walk.promoted
+    return step.kind in _ENDS and (step.kind, step.release) not in walk.settled
 
 
 def look_ahead(app: AppName, s: Services, *, token: int = 0) -> Overtaken:

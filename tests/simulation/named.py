@@ -74,6 +74,8 @@ NAMED: dict[str, Named] = {
         Recipe("three", "as usual", ("upgrade v4", "upgrade v4"), 16.0, (F.FROZEN, F.SIGNAL), rate=0.03)),
     "whoever overtakes a switch is killed before his own": Named(
         Recipe("serving nobody", "another address", ("rollback v1", "rollback --abort"), 1.5, (F.KILL, F.FROZEN), rate=0.02)),
+    "a way back that stops what somebody else goes back to": Named(
+        Recipe("a cold standby", "watched", ("upgrade v1", "rollback --abort"), 1.0, (F.SIGNAL, F.SLOW), rate=0.02)),
     "an overtaken removal leaves nobody to go back to": Named(
         Recipe("a cold standby", "as usual", ("remove", "rollback --abort"), 3.0, (F.FROZEN, F.REFUSED), rate=0.03)),
     "a forced takeover while HAProxy's lock is waited for: the stale switch comes last": Named(

@@ -137,7 +137,7 @@ def test_what_is_just_being_stopped_is_nothing_to_go_back_to(w: World, monkeypat
     stop_container = w.engine.ensure_stopped
 
     def meanwhile(container: str, *, grace: float) -> ContainerFacts:
-        with pytest.raises(LeaseHeld, match="v2 is being stopped right now by a stop of shop"):
+        with pytest.raises(LeaseHeld, match=r"v2 is being started or stopped right now \(shop stop\)"):
             going_back(w, told)()
         return stop_container(container, grace=grace)
 
@@ -146,6 +146,26 @@ def test_what_is_just_being_stopped_is_nothing_to_go_back_to(w: World, monkeypat
     assert (told, w.serving, w.running()) == ([], None, {"v1"})
     monkeypatch.undo()
     assert rollback(SHOP, w.s, wish=YES).target == w.serving == "v2"
+
+
+def test_what_the_other_is_bringing_up_is_nothing_to_go_back_to(w: World) -> None:
+    w.upgraded("v1", "v2")
+    stop(SHOP, Version("v1"), w.s, wish=YES)
+    w.sick["v1"] = 503
+    told: list[Moved] = []
+    refused: list[str] = []
+
+    def act() -> None:
+        try:
+            going_back(w, told)()
+        except LeaseHeld as e:
+            refused.append(e.message)
+
+    w.clock.after(1, act)
+    with pytest.raises(DeployctlError, match="503"):
+        w.upgrade("v1")
+    assert (told, w.serving) == ([], "v2")
+    assert "v1 is being started or stopped right now" in refused[0]
 
 
 def test_what_is_refused_disturbs_nobody(w: World) -> None:
