@@ -61,7 +61,7 @@ def _clear_left_over(walk: Walk, number: int) -> None:
     """Remove the container of an earlier try that failed: a retry begins with a fresh one on a port of its own."""
     instance = walk.services.ledger.find_instance(walk.plan.app, number)
     if instance is not None and instance.failed:
-        _forget_container(walk, instance)
+        forget_container(walk, instance)
 
 
 def start_container(walk: Walk, step: Step) -> str:
@@ -202,10 +202,10 @@ def remove_release(walk: Walk, number: int) -> None:
     if instance is None:
         s.engine.release_image(tag)
     else:
-        _forget_container(walk, instance, tag=tag)
+        forget_container(walk, instance, tag=tag)
 
 
-def _forget_container(walk: Walk, instance: Instance, *, tag: str | None = None) -> None:
+def forget_container(walk: Walk, instance: Instance, *, tag: str | None = None) -> None:
     """Remove it, and with `tag` keep its image no more."""
     s = walk.services
     if instance.routed:

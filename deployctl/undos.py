@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from deployctl.actions import container_of, release_of, remove_empty_network, remove_release
+from deployctl.actions import container_of, forget_container, release_of, remove_empty_network, remove_release
 from deployctl.domain.plan import Step, StepKind
 from deployctl.errors import NotHealthy, SwitchRefused
 from deployctl.labels import keep_tag
@@ -71,8 +71,10 @@ def uncreate(walk: Walk, step: Step) -> None:
     died at that has left the mark."""
     s, app = walk.services, walk.plan.app
     mine = s.ledger.find_instance(app, step.release)
-    if mine is None or not (walk.keep_failed or mine.failed) or s.engine.find_container(container_of(mine)) is None:
-        remove_release(walk, step.release)
+    if mine is None:
+        return
+    if not (walk.keep_failed or mine.failed) or s.engine.find_container(container_of(mine)) is None:
+        forget_container(walk, mine)  # its image is given back with the step that kept it
         return
     s.ledger.set_instance(app, step.release, failed=True)
     for instance in s.ledger.instances(app):

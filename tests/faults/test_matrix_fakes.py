@@ -81,6 +81,8 @@ def test_what_is_away_from_one_call_on_is_settled_when_it_is_back(tmp_path: Path
             require_honest(w, name, error)
             end_process(w)
             settle(w)
+            if name == "prune":
+                w.use(prune)  # what was told as half-way is typed again
             require_legal_end(w, name, f"{port} away from act {number} on")
         if not moment.over:
             book.write(Outcome(f"{port} away (fakes)", name, f"a legal end from each of {number - 1} calls on"))
