@@ -98,7 +98,7 @@ def port_freed_early() -> Iterator[None]:
         if tag is not None:
             s.engine.release_image(tag)
 
-    with patch.object(actions, "_forget_container", forget):
+    with patch.object(actions, "forget_container", forget):
         yield
 
 
