@@ -20,6 +20,7 @@ from deployctl.domain.plan import Plan, Step
 from deployctl.domain.release import App, Bundle, Change, Hold, Instance, Probe, Release, Resources
 from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import Counters, Switched, TrafficTable
+from deployctl.ports_access import AccessBook
 
 
 # -- the engine -----------------------------------------------------------------------------------------------
@@ -257,7 +258,7 @@ class Reporter(Protocol):
 
 
 # -- the ledger -------------------------------------------------------------------------------------------------
-class Ledger(Protocol):
+class Ledger(AccessBook, Protocol):
     """What is remembered. Errors: LedgerUnusable, LeaseHeld (locked too long); see ledger/ for each promise."""
 
     @property

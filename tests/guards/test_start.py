@@ -7,7 +7,7 @@ import sys
 
 from tests.guards import tree
 
-DEAR = {"asyncio", "docker", "flask", "jinja2", "pydantic", "requests", "rich", "sqlite_utils", "tenacity"}
+DEAR = {"argon2", "asyncio", "docker", "flask", "jinja2", "pydantic", "requests", "rich", "sqlite_utils", "tenacity"}
 CLI_TOO = {"click"}
 # What a warm rollback and `status` load, to the last function.
 WARM_PATH = (

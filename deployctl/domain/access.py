@@ -1,0 +1,173 @@
+"""Who may do what: a role for each app, or for all. What nobody was given is not allowed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from deployctl.domain.grammar import Grammar, match
+from deployctl.domain.names import AppName, parse_app
+from deployctl.errors import Invalid
+
+ALL = "*"  # every app, and what belongs to no app
+
+_PERSON = Grammar(
+    "a user name",
+    r"[a-z0-9](?:[a-z0-9._-]{0,38}[a-z0-9])?",
+    "A user name has 1 to 40 characters: a-z, 0-9, and . _ - inside.",
+)
+_TOKEN = Grammar(
+    "a token name",
+    r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?",
+    "A token name has 1 to 64 characters: a-z, 0-9, and . _ - inside.",
+)
+
+
+class Role(StrEnum):
+    """What one may do with an app: look; move traffic and start or stop versions; all, people and tokens included."""
+
+    VIEWER = "viewer"
+    DEPLOYER = "deployer"
+    ADMIN = "admin"
+
+    def covers(self, asked: Role) -> bool:
+        return _ORDER[self] >= _ORDER[asked]
+
+
+_ORDER = {Role.VIEWER: 0, Role.DEPLOYER: 1, Role.ADMIN: 2}
+SCOPES = {"read": Role.VIEWER, "deploy": Role.DEPLOYER, "admin": Role.ADMIN}
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Somebody who has proven who he is. `roles`: app, or `*` for all, → role. `via` is web or token."""
+
+    name: str
+    roles: Mapping[str, Role]
+    via: str = "web"
+    session: int | None = None
+
+    def may(self, asked: Role, app: AppName | None) -> bool:
+        """Tell whether it may do that to this app, or with None to the whole server."""
+        given = [self.roles[key] for key in (ALL, app) if key is not None and key in self.roles]
+        return any(role.covers(asked) for role in given)
+
+    def sees(self, apps: Iterable[AppName]) -> list[AppName]:
+        """Return those of the apps that it may look at."""
+        return [app for app in apps if self.may(Role.VIEWER, app)]
+
+    @property
+    def actor(self) -> str:
+        """Return the name as the history shows it: `mara (web)`."""
+        return f"{self.name} ({self.via})"
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """`password` is an argon2id hash, None when only a one-time link signs in. Times are ISO 8601, UTC."""
+
+    name: str
+    roles: Mapping[str, Role]
+    password: str | None
+    created_at: str
+    created_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """One session of a browser. `address` and `agent` are of its beginning."""
+
+    id: int
+    user: str
+    created_at: str
+    seen_at: str
+    address: str
+    agent: str
+    ended_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One API token, without its secret. `expires_at` None is never; `revoked_at` None is not revoked."""
+
+    id: int
+    name: str
+    roles: Mapping[str, Role]
+    created_at: str
+    created_by: str
+    expires_at: str | None
+    used_at: str | None = None
+    used_from: str | None = None
+    revoked_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """Refused attempts to sign in with one name, known or not, since the last good one."""
+
+    count: int = 0
+    last_at: str = ""
+
+
+FREE_TRIES = 5
+_FIRST_WAIT, _LONGEST_WAIT = 30.0, 900.0  # seconds
+
+
+def wait_after(tries: int) -> float:
+    """Return how many seconds nobody may try this name again after so many refused attempts."""
+    if tries < FREE_TRIES:
+        return 0.0
+    return min(_FIRST_WAIT * 2.0 ** (tries - FREE_TRIES), _LONGEST_WAIT)
+
+
+# -- words ------------------------------------------------------------------------------------------------------------
+def parse_person(text: str) -> str:
+    """Return the name. Raises Invalid."""
+    return match(text, _PERSON, "the name")[0]
+
+
+def parse_token_name(text: str) -> str:
+    """Return the name. Raises Invalid."""
+    return match(text, _TOKEN, "the name")[0]
+
+
+def parse_role(text: str) -> Role:
+    """Return the role of that name. Raises Invalid."""
+    try:
+        return Role(text)
+    except ValueError:
+        raise Invalid(f"{ascii(text)[:40]} is no role.", remedy=[f"one of {', '.join(Role)}"]) from None
+
+
+def given(role: Role, apps: Iterable[str]) -> dict[str, Role]:
+    """Return that role for these apps, for all when none is named. Raises Invalid for what is no app name."""
+    names: list[str] = [parse_app(app) for app in apps]
+    return dict.fromkeys(names or [ALL], role)
+
+
+def roles_text(roles: Mapping[str, Role]) -> str:
+    """Return the roles as a person reads them: `admin`, or `viewer, deployer of shop`."""
+    return ", ".join(str(role) if app == ALL else f"{role} of {app}" for app, role in sorted(roles.items())) or "none"
+
+
+def roles_json(roles: Mapping[str, Role]) -> str:
+    return json.dumps({app: str(role) for app, role in sorted(roles.items())})
+
+
+def parse_roles(text: str) -> dict[str, Role]:
+    """Return what `roles_json` wrote."""
+    return {str(app): Role(role) for app, role in json.loads(text).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an attempt came from: shown in the audit, never trusted."""
+
+    address: str = "-"
+    agent: str = field(default="")
+
+    @property
+    def data(self) -> dict[str, str]:
+        return {"address": self.address[:64], "agent": self.agent[:200]}

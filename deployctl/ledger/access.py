@@ -1,0 +1,122 @@
+"""People, their sessions, one-time links and tokens. A secret is never written, only its hash."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+
+from deployctl.domain.access import Role, SignIn, Token, Tries, User, parse_roles, roles_json
+from deployctl.ledger.connection import Connection
+
+
+class AccessRows:
+    """Reads and writes the tables `users`, `tries`, `links`, `sign_ins` and `tokens`."""
+
+    db: Connection
+
+    # -- people -----------------------------------------------------------------------------------------------------
+    def users(self) -> list[User]:
+        return [_user(row) for row in self.db.execute("select * from users order by name")]
+
+    def find_user(self, name: str) -> User | None:
+        row = self.db.one("select * from users where name = ?", [name])
+        return _user(row) if row else None
+
+    def add_user(self, user: User) -> bool:
+        return bool(self.db.execute(
+            "insert into users(name, roles, password, created_at, created_by) values (?, ?, ?, ?, ?) "
+            "on conflict do nothing returning name",
+            [user.name, roles_json(user.roles), user.password, user.created_at, user.created_by]))
+
+    def set_roles(self, name: str, roles: Mapping[str, Role]) -> None:
+        self.db.execute("update users set roles = ? where name = ?", [roles_json(roles), name])
+
+    def set_password(self, name: str, hash_: str | None) -> None:
+        self.db.execute("update users set password = ? where name = ?", [hash_, name])
+
+    def remove_user(self, name: str, *, at: str) -> None:
+        with self.db.transaction(durable=True):
+            self.end_sign_ins(name, at=at)
+            self.db.execute("delete from links where user = ?", [name])
+            self.db.execute("delete from users where name = ?", [name])
+
+    def tries(self, name: str) -> Tries:
+        row = self.db.one("select count, last_at from tries where name = ?", [name])
+        return Tries(row["count"], row["last_at"]) if row else Tries()
+
+    def count_try(self, name: str, *, at: str, since: str) -> None:
+        with self.db.transaction():
+            self.db.execute("delete from tries where last_at < ?", [since])
+            self.db.execute("insert into tries(name, count, last_at) values (?, 1, ?) "
+                            "on conflict(name) do update set count = count + 1, last_at = excluded.last_at", [name, at])
+
+    def forget_tries(self, name: str) -> None:
+        self.db.execute("delete from tries where name = ?", [name])
+
+    # -- links and sessions -----------------------------------------------------------------------------------------
+    def add_link(self, hash_: str, user: str, *, at: str, until: str) -> None:
+        with self.db.transaction():
+            self.db.execute("delete from links where expires_at < ?", [at])
+            self.db.insert("links", {"hash": hash_, "user": user, "created_at": at, "expires_at": until})
+
+    def take_link(self, hash_: str, *, at: str) -> str | None:
+        taken = self.db.execute("delete from links where hash = ? returning user, expires_at", [hash_])
+        return next((str(row["user"]) for row in taken if row["expires_at"] > at), None)
+
+    def add_sign_in(self, hash_: str, user: str, *, at: str, address: str, agent: str) -> SignIn:
+        row = self.db.execute(
+            "insert into sign_ins(hash, user, created_at, seen_at, address, agent) values (?, ?, ?, ?, ?, ?) returning *",
+            [hash_, user, at, at, address, agent])[0]
+        return _sign_in(row)
+
+    def find_sign_in(self, hash_: str) -> SignIn | None:
+        row = self.db.one("select * from sign_ins where hash = ?", [hash_])
+        return _sign_in(row) if row else None
+
+    def sign_ins(self, user: str | None = None) -> list[SignIn]:
+        rows = self.db.execute("select * from sign_ins where ended_at is null and (? is null or user = ?) "
+                               "order by id desc", [user, user])
+        return [_sign_in(row) for row in rows]
+
+    def touch_sign_in(self, id_: int, *, at: str) -> None:
+        self.db.execute("update sign_ins set seen_at = ? where id = ?", [at, id_])
+
+    def end_sign_ins(self, user: str, *, at: str, id_: int | None = None, but: int | None = None) -> int:
+        return len(self.db.execute(
+            "update sign_ins set ended_at = ? where user = ? and ended_at is null "
+            "and (? is null or id = ?) and (? is null or id != ?) returning id", [at, user, id_, id_, but, but]))
+
+    # -- tokens -----------------------------------------------------------------------------------------------------
+    def add_token(self, token: Token, hash_: str) -> Token | None:
+        made = self.db.execute(
+            "insert into tokens(name, hash, roles, created_at, created_by, expires_at) values (?, ?, ?, ?, ?, ?) "
+            "on conflict do nothing returning *",
+            [token.name, hash_, roles_json(token.roles), token.created_at, token.created_by, token.expires_at])
+        return _token(made[0]) if made else None
+
+    def tokens(self) -> list[Token]:
+        return [_token(row) for row in self.db.execute("select * from tokens order by id desc")]
+
+    def find_token(self, hash_: str) -> Token | None:
+        row = self.db.one("select * from tokens where hash = ?", [hash_])
+        return _token(row) if row else None
+
+    def touch_token(self, id_: int, *, at: str, address: str) -> None:
+        self.db.execute("update tokens set used_at = ?, used_from = ? where id = ?", [at, address, id_])
+
+    def revoke_token(self, name: str, *, at: str) -> bool:
+        return bool(self.db.execute("update tokens set revoked_at = ? where name = ? and revoked_at is null returning id",
+                                    [at, name]))
+
+
+def _user(row: sqlite3.Row) -> User:
+    return User(row["name"], parse_roles(row["roles"]), row["password"], row["created_at"], row["created_by"])
+
+
+def _sign_in(row: sqlite3.Row) -> SignIn:
+    return SignIn(row["id"], row["user"], row["created_at"], row["seen_at"], row["address"], row["agent"], row["ended_at"])
+
+
+def _token(row: sqlite3.Row) -> Token:
+    return Token(row["id"], row["name"], parse_roles(row["roles"]), row["created_at"], row["created_by"],
+                 row["expires_at"], row["used_at"], row["used_from"], row["revoked_at"])

@@ -1,0 +1,19 @@
+"""Arithmetic of wall times as the ledger writes them: ISO 8601, UTC, to the millisecond, so that text order is time order."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+
+def later(at: str, seconds: float) -> str:
+    """Return the time so many seconds after `at`, before it when negative."""
+    moved = _parsed(at) + timedelta(seconds=seconds)
+    return moved.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def seconds_between(start: str, end: str) -> float:
+    return (_parsed(end) - _parsed(start)).total_seconds()
+
+
+def _parsed(text: str) -> datetime:
+    return datetime.fromisoformat(text)

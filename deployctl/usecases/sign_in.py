@@ -1,0 +1,111 @@
+"""Signing in and out. Whatever was wrong, the answer is the same; every attempt is told in the audit."""
+
+from __future__ import annotations
+
+import secrets
+
+from deployctl.domain.access import Origin, Principal, SignIn, parse_person, wait_after
+from deployctl.errors import DeployctlError, Invalid, NotFound, NotPermitted
+from deployctl.ports import Services
+from deployctl.usecases.moments import later, seconds_between
+from deployctl.usecases.passwords import fits
+from deployctl.usecases.users import digest
+
+IDLE = 12 * 3600.0  # seconds after which a session that nobody used is over
+SEEN_EVERY = 60.0  # seconds between two notes that it was used
+REMEMBERED = 86_400.0  # seconds that refused attempts count
+
+
+class WrongSignIn(NotPermitted):
+    """Name, password or link are not right; it is not said which."""
+
+    code = "wrong_sign_in"
+
+    def __init__(self) -> None:
+        super().__init__("That name and password do not sign anybody in.",
+                         remedy=["deployctl user link NAME   # a link that signs in once"])
+
+
+class TooManyTries(NotPermitted):
+    code = "too_many_tries"
+
+    def __init__(self, retry_after: float) -> None:
+        self.retry_after = retry_after  # seconds
+        super().__init__(f"Too many attempts. Try again in {retry_after:.0f} s.",
+                         remedy=["deployctl user link NAME   # a link that signs in once, at any time"])
+
+
+def sign_in(name: str, password: str, origin: Origin, s: Services) -> str:
+    """Return the secret of a new session. Raises WrongSignIn, TooManyTries."""
+    try:
+        parse_person(name)
+    except Invalid:
+        fits(None, password)
+        raise _refused("somebody", origin, s) from None
+    _require_patience(name, s)
+    user = s.ledger.find_user(name)
+    if not fits(user.password if user else None, password):
+        now = s.clock.utc()
+        s.ledger.count_try(name, at=now, since=later(now, -REMEMBERED))
+        raise _refused(name, origin, s)
+    s.ledger.forget_tries(name)
+    return _begin(name, origin, s, "with a password")
+
+
+def sign_in_by_link(secret: str, origin: Origin, s: Services) -> str:
+    """Return the secret of a new session; the link is used up. Raises WrongSignIn."""
+    name = s.ledger.take_link(digest(secret), at=s.clock.utc())
+    if name is None or s.ledger.find_user(name) is None:
+        raise _refused("somebody", origin, s)
+    return _begin(name, origin, s, "by a one-time link")
+
+
+def find_session(secret: str, s: Services) -> Principal | None:
+    """Return who has this session, None when it is over: ended, idle for 12 hours, or its user is gone."""
+    found, now = s.ledger.find_sign_in(digest(secret)), s.clock.utc()
+    if found is None or found.ended_at or seconds_between(found.seen_at, now) > IDLE:
+        return None
+    user = s.ledger.find_user(found.user)
+    if user is None:
+        return None
+    if seconds_between(found.seen_at, now) > SEEN_EVERY:
+        s.ledger.touch_sign_in(found.id, at=now)
+    return Principal(user.name, user.roles, "web", found.id)
+
+
+def sign_out(who: Principal, s: Services) -> None:
+    s.ledger.end_sign_ins(who.name, at=s.clock.utc(), id_=who.session)
+    s.ledger.event("signed_out", f"{who.name} signed out", at=s.clock.utc(), actor=who.actor)
+
+
+def list_sessions(user: str, s: Services) -> list[SignIn]:
+    """Return the user's sessions that are not over."""
+    now = s.clock.utc()
+    return [one for one in s.ledger.sign_ins(user) if seconds_between(one.seen_at, now) <= IDLE]
+
+
+def end_session(user: str, session: int, s: Services) -> None:
+    """End that session of this user. Raises NotFound."""
+    if not s.ledger.end_sign_ins(user, at=s.clock.utc(), id_=session):
+        raise NotFound(f"{user} has no session {session}.", remedy=[f"deployctl user sessions {user}"])
+    s.ledger.event("session_ended", f"session {session} of {user} was ended", at=s.clock.utc(), actor=s.actor)
+
+
+def _require_patience(name: str, s: Services) -> None:
+    tries = s.ledger.tries(name)
+    left = wait_after(tries.count) - (seconds_between(tries.last_at, s.clock.utc()) if tries.count else 0.0)
+    if left > 0:
+        raise TooManyTries(left)
+
+
+def _begin(name: str, origin: Origin, s: Services, how: str) -> str:
+    secret, now = secrets.token_urlsafe(32), s.clock.utc()
+    s.ledger.add_sign_in(digest(secret), name, at=now, **origin.data)
+    s.ledger.event("signed_in", f"{name} signed in {how}", at=now, actor=f"{name} (web)", data=origin.data)
+    return secret
+
+
+def _refused(name: str, origin: Origin, s: Services) -> DeployctlError:
+    s.ledger.event("sign_in_refused", f"an attempt to sign in as {name} was refused", at=s.clock.utc(),
+                   actor="nobody (web)", data=origin.data)
+    return WrongSignIn()

@@ -1,0 +1,60 @@
+"""API tokens: shown once, kept as a hash, limited in what, where and how long."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from deployctl.domain.access import Principal, Role, Token, parse_token_name, roles_text
+from deployctl.errors import NotFound, Refused
+from deployctl.ports import Services
+from deployctl.usecases.moments import later, seconds_between
+from deployctl.usecases.users import digest
+
+PREFIX = "dctl_"  # so that scanners of repositories know one when they see it
+DAYS = 90.0
+SEEN_EVERY = 60.0  # seconds between two notes that it was used
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    token: Token
+    secret: str  # shown this once
+
+
+def create_token(name: str, roles: Mapping[str, Role], s: Services, *, days: float | None = DAYS) -> Created:
+    """Make a token; `days` None never ends. Raises Invalid, Refused (a token of that name is in use)."""
+    now = s.clock.utc()
+    secret = PREFIX + secrets.token_urlsafe(32)
+    until = None if days is None else later(now, days * 86_400)
+    made = s.ledger.add_token(Token(0, parse_token_name(name), dict(roles), now, s.actor, until), digest(secret))
+    if made is None:
+        raise Refused(f"a token {name} is in use already.", remedy=[f"deployctl token revoke {name}", "or choose another name"])
+    s.ledger.event("token_made", f"the token {name} is {roles_text(roles)}, until {until or 'it is revoked'}", at=now,
+                   actor=s.actor)
+    return Created(made, secret)
+
+
+def list_tokens(s: Services) -> list[Token]:
+    """Return all of them, the newest first, revoked ones too."""
+    return s.ledger.tokens()
+
+
+def revoke_token(name: str, s: Services) -> None:
+    """End it at once. Raises NotFound."""
+    if not s.ledger.revoke_token(name, at=s.clock.utc()):
+        raise NotFound(f'no token "{name[:64]}" is in use here.', remedy=["deployctl token list"])
+    s.ledger.event("token_revoked", f"the token {name} was revoked", at=s.clock.utc(), actor=s.actor)
+
+
+def find_token(secret: str, s: Services, *, address: str) -> Principal | None:
+    """Return what the token stands for, None when it is unknown, revoked or over."""
+    if not secret.startswith(PREFIX):
+        return None
+    found, now = s.ledger.find_token(digest(secret)), s.clock.utc()
+    if found is None or found.revoked_at or (found.expires_at is not None and found.expires_at <= now):
+        return None
+    if found.used_at is None or found.used_from != address or seconds_between(found.used_at, now) > SEEN_EVERY:
+        s.ledger.touch_token(found.id, at=now, address=address[:64])
+    return Principal(found.name, found.roles, "token")

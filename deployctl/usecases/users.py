@@ -1,0 +1,97 @@
+"""People who may sign in: made and changed by the command line first, so that no page is ever open to the first comer."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import replace
+
+from deployctl.domain.access import ALL, Role, User, parse_person, roles_text
+from deployctl.errors import DeployctlError, NotFound, Refused
+from deployctl.ports import Services
+from deployctl.usecases.moments import later
+from deployctl.usecases.observe import did_you_mean
+from deployctl.usecases.passwords import hashed, require_good
+
+LINK_MINUTES = 15
+
+
+def add_user(name: str, roles: Mapping[str, Role], s: Services) -> User:
+    """Make a user who cannot sign in yet: that takes a link or a password. Raises Invalid, Refused (taken)."""
+    user = User(parse_person(name), dict(roles), None, s.clock.utc(), s.actor)
+    if not s.ledger.add_user(user):
+        raise Refused(f"there is a user {name} already.", remedy=[f"deployctl user role {name} ROLE", "deployctl user list"])
+    _tell("user_added", f"{name} may sign in as {roles_text(roles)}", s)
+    return user
+
+
+def list_users(s: Services) -> list[User]:
+    return s.ledger.users()
+
+
+def require_user(name: str, s: Services) -> User:
+    """Return the user of that name. Raises NotFound."""
+    found = s.ledger.find_user(name)
+    if found is None:
+        raise NotFound(f'no user "{name[:40]}" is known here.{did_you_mean(name, [u.name for u in s.ledger.users()])}',
+                       remedy=["deployctl user list", "deployctl user add NAME"])
+    return found
+
+
+def set_role(name: str, role: Role | None, app: str, s: Services) -> User:
+    """Give the role for that app, or for all by `*`; None takes it away. Raises NotFound, Refused (the last admin)."""
+    user = require_user(name, s)
+    roles = {key: was for key, was in user.roles.items() if key != app}
+    if role is not None:
+        roles[app] = role
+    if user.roles.get(ALL) is Role.ADMIN and roles.get(ALL) is not Role.ADMIN:
+        _require_other_admin(name, s)
+    s.ledger.set_roles(name, roles)
+    _tell("user_role", f"{name} is now {roles_text(roles)}", s)
+    return replace(user, roles=roles)
+
+
+def remove_user(name: str, s: Services) -> None:
+    """Forget the user and end all his sessions. Raises NotFound, Refused (the last admin)."""
+    user = require_user(name, s)
+    if user.roles.get(ALL) is Role.ADMIN:
+        _require_other_admin(name, s)
+    s.ledger.remove_user(name, at=s.clock.utc())
+    _tell("user_removed", f"{name} may not sign in any more", s)
+
+
+def set_password(name: str, password: str, s: Services, *, keep: int | None = None) -> None:
+    """Change it and end the user's sessions, except `keep`. Raises NotFound, Invalid."""
+    require_user(name, s)
+    s.ledger.set_password(name, hashed(require_good(password)))
+    s.ledger.end_sign_ins(name, at=s.clock.utc(), but=keep)
+    s.ledger.forget_tries(name)
+    _tell("user_password", f"{name} has a new password", s)
+
+
+def make_link(name: str, s: Services, *, minutes: float = LINK_MINUTES) -> str:
+    """Return the secret of a link that signs this user in once, within so many minutes. Raises NotFound."""
+    require_user(name, s)
+    secret, now = secrets.token_urlsafe(32), s.clock.utc()
+    s.ledger.add_link(digest(secret), name, at=now, until=later(now, minutes * 60))
+    _tell("link_made", f"a link that signs {name} in once, within {minutes:g} minutes", s)
+    return secret
+
+
+def digest(secret: str) -> str:
+    """Return what the ledger keeps of a secret. It is random and long, so a plain hash is enough."""
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
+
+
+def _require_other_admin(name: str, s: Services) -> None:
+    if not any(u.roles.get(ALL) is Role.ADMIN for u in s.ledger.users() if u.name != name):
+        raise Refused(f"{name} is the last admin of this server. Nothing was done.",
+                      remedy=["deployctl user add NAME --role admin"])
+
+
+def _tell(kind: str, sentence: str, s: Services) -> None:
+    try:
+        s.ledger.event(kind, sentence, at=s.clock.utc(), actor=s.actor)
+    except DeployctlError as e:
+        s.report.warn(f"the audit could not be written: {e.message}")
