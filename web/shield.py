@@ -1,0 +1,85 @@
+"""What every request must keep to, and what every answer carries: host, origin, token against forgery, headers."""
+
+from __future__ import annotations
+
+from flask import Flask, Response, current_app, g, request
+from flask_wtf.csrf import CSRFError, CSRFProtect
+
+from deployctl.errors import DeployctlError, NotPermitted
+from deployctl.web.place import Place
+
+POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+          "form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+csrf = CSRFProtect()
+
+
+class Forged(NotPermitted):
+    """A request that a page of ours did not send."""
+
+    code = "forged"
+
+
+class WrongHost(NotPermitted):
+    code = "wrong_host"
+
+
+def require_known_host() -> None:
+    """Raise WrongHost unless the request names a host that is ours."""
+    place: Place = current_app.config["PLACE"]
+    if request.environ.get("HTTP_HOST", "") not in place.hosts:
+        raise WrongHost("This name is not one of this dashboard's.", remedy=["set web.url in config/server.toml"])
+
+
+def require_own_form() -> None:
+    """Raise Forged when something that changes was sent by a page of somebody else. A token in the header is no page."""
+    if request.method in SAFE or g.get("via") == "token":
+        return
+    place: Place = current_app.config["PLACE"]
+    if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin" or \
+            request.headers.get("Origin", place.base) not in place.origins:
+        raise Forged("This request came from another site. Nothing was done.", remedy=["open the page of the dashboard itself"])
+    try:
+        csrf.protect()
+    except CSRFError:
+        raise Forged("The page was too old or not ours. Nothing was done.", remedy=["reload the page and try again"]) from None
+
+
+def add_headers(answer: Response) -> Response:
+    for name, value in HEADERS.items():
+        answer.headers.setdefault(name, value)
+    if request.endpoint != "static":
+        answer.headers.setdefault("Cache-Control", "no-store")
+    place: Place = current_app.config["PLACE"]
+    if place.secure:
+        answer.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+    return answer
+
+
+def put_shield(app: Flask) -> None:
+    app.config.update(WTF_CSRF_CHECK_DEFAULT=False, WTF_CSRF_TIME_LIMIT=None, WTF_CSRF_SSL_STRICT=False)
+    csrf.init_app(app)
+    app.after_request(add_headers)
+
+
+STATUS = {
+    "invalid": 400, "usage": 400, "not_found": 404, "nothing_to_go_back_to": 409, "attention_needed": 409, "refused": 409,
+    "state_changed": 409, "on_hold": 409, "confirmation_needed": 409, "busy": 423, "unreachable": 503,
+    "engine_unavailable": 503, "registry_unavailable": 503, "proxy_unavailable": 502, "ledger_unusable": 503,
+    "not_permitted": 403, "not_signed_in": 401, "wrong_sign_in": 401, "too_many_tries": 429, "forged": 403,
+    "wrong_host": 421, "engine_refused": 502, "switch_refused": 502, "not_healthy": 409, "reverted_after_switch": 409,
+    "aborted": 409, "disk_full": 507, "interrupted": 503,
+}  # fmt: skip
+
+
+def status_of(error: DeployctlError) -> int:
+    """Return the HTTP status that says the same as the error's class."""
+    return STATUS.get(error.code, 500)
