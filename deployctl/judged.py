@@ -19,7 +19,7 @@ from deployctl.config_file import read_text
 from deployctl.config_loader import app_names, load_checked_app, load_server
 from deployctl.domain.app_file import AppFile
 from deployctl.domain.names import AppName
-from deployctl.domain.server import ServerSpec
+from deployctl.domain.server import ServerSpec, WebSpec
 from deployctl.effects.whole_file import write_whole
 from deployctl.errors import DeployctlError, NotFound
 from deployctl.settings import Settings
@@ -79,7 +79,8 @@ def _keep(kept: Path, mark: str, verdict: str) -> None:
 
 
 def _server(raw: dict[str, Any]) -> ServerSpec:
-    return ServerSpec(**{name: _frozen(value) for name, value in raw.items()})
+    web = WebSpec(**{name: _frozen(value) for name, value in raw.get("web", {}).items()})
+    return ServerSpec(**{**{name: _frozen(value) for name, value in raw.items()}, "web": web})
 
 
 def _frozen(value: object) -> Any:

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from deployctl.domain.addresses import parse_listen, parse_network, parse_pool
+from deployctl.domain.addresses import overlap, parse_listen, parse_network, parse_pool, write_address
 from deployctl.domain.fields import Table, by, one_of
 from deployctl.domain.grammar import Grammar, match, refused
 from deployctl.domain.mistakes import parse_table
 from deployctl.domain.names import parse_env_value, parse_host, parse_registry
-from deployctl.domain.quantities import DAY, parse_count, parse_duration, parse_port_range, parse_port_text
-from deployctl.domain.server import ServerSpec
+from deployctl.domain.quantities import DAY, parse_count, parse_duration, parse_flag, parse_port_range, parse_port_text
+from deployctl.domain.server import ServerSpec, WebSpec
 from deployctl.errors import Invalid
 
 DEFAULT = ServerSpec()
@@ -34,6 +34,12 @@ _PROGRAM = Grammar(
     r"(?!.*/\.\.?(?:/|\Z))(?:/[A-Za-z0-9_.+@-]{1,255}){1,32}",
     "A program is given by its whole path, without spaces: /usr/sbin/haproxy.",
 )
+_WEB_URL = Grammar(
+    "an address that people type",
+    r"(?P<scheme>https?)://(?P<host>[a-z0-9.-]+)(?::(?P<port>[0-9]{1,6}))?",
+    'The address of the dashboard has a host and no path: "https://deploy.example.com".',
+)
+_USUAL_PORTS = {"http": 80, "https": 443}
 
 
 # -- values of this file only -----------------------------------------------------------------------------------
@@ -57,6 +63,19 @@ def parse_label(value: object, *, field: str = "label") -> str:
 
 def parse_program(value: object, *, field: str = "binary") -> str:
     return match(value, _PROGRAM, field)[0]
+
+
+def parse_web_url(value: object, *, field: str = "web.url") -> str:
+    """Return scheme, host, and the port where it is not the usual one: just what a browser sends as Host."""
+    found = match(value, _WEB_URL, field, guess=_web_url_guess)
+    host, port = parse_host(found["host"], field=field), parse_port_text(found["port"] or "80", field=field)
+    unusual = found["port"] and port != _USUAL_PORTS[found["scheme"]]
+    return f"{found['scheme']}://{host}{f':{port}' if unusual else ''}"
+
+
+def _web_url_guess(text: str) -> str:
+    scheme, _, rest = text.strip().rpartition("://")
+    return f"{scheme or 'https'}://{rest.partition('/')[0]}".lower()
 
 
 def parse_registries(value: object, *, field: str = "registries") -> tuple[str, ...]:
@@ -101,6 +120,12 @@ class PortsTable(Table):
     range: Annotated[tuple[int, int], by(parse_port_range)] = DEFAULT.ports
 
 
+class WebTable(Table):
+    listen: Annotated[tuple[str, int], by(parse_listen)] = DEFAULT.web.listen
+    url: Annotated[str | None, by(parse_web_url)] = DEFAULT.web.url
+    enabled: Annotated[bool, by(parse_flag)] = DEFAULT.web.enabled
+
+
 class RetentionTable(Table):
     keep_warm: Annotated[int, by(parse_count, high=50)] = DEFAULT.keep_warm
     keep_stopped: Annotated[int, by(parse_count, high=1000)] = DEFAULT.keep_stopped
@@ -116,6 +141,7 @@ class ServerFile(Table):
     network: NetworkTable = NetworkTable()
     ports: PortsTable = PortsTable()
     retention: RetentionTable = RetentionTable()
+    web: WebTable = WebTable()
 
     def spec(self) -> ServerSpec:
         """Return the same values as the plain dataclass that everything else uses."""
@@ -134,12 +160,18 @@ class ServerFile(Table):
             keep_warm=self.retention.keep_warm,
             keep_stopped=self.retention.keep_stopped,
             registries=self.registries,
+            web=WebSpec(self.web.listen, self.web.url, self.web.enabled),
         )
 
 
 def parse_server_spec(raw: Mapping[str, Any], *, where: str) -> ServerSpec:
     """Return the spec, or raise Invalid with every mistake of the table at once."""
     spec = parse_table(ServerFile, raw, where=where).spec()
-    if spec.ports[0] <= spec.http[1] <= spec.ports[1]:
-        raise Invalid(f"{where}: the port of proxy.http lies inside ports.range.", remedy=["Change one of the two."])
+    for key, (_, port) in (("proxy.http", spec.http), *([("web.listen", spec.web.listen)] if spec.web.enabled else [])):
+        if spec.ports[0] <= port <= spec.ports[1]:
+            raise Invalid(f"{where}: the port of {key} lies inside ports.range.", remedy=["Change one of the two."])
+    if spec.web.enabled and overlap(spec.web.listen, spec.http):
+        taken = write_address(*spec.web.listen)
+        raise Invalid(f"{where}: web.listen = {taken} is taken: proxy.http is {write_address(*spec.http)}.",
+                      remedy=["Change one of the two."])
     return spec

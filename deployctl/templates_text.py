@@ -27,6 +27,11 @@ SERVER_TEMPLATE = '''\
 #[ports]
 #range = "20000-27999"             # host ports of instances, for previews and people
 
+#[web]
+#listen = "127.0.0.1:8900"         # where the dashboard and the API of `deployctl serve` are
+#url = "https://deploy.example.com"   # what people type when another proxy in front ends TLS; left out: listen
+#enabled = true                    # false: `deployctl serve` only watches
+
 #[retention]
 #keep_warm = 1                     # standbys that keep running, for each app
 #keep_stopped = 5                  # earlier versions kept stopped, for each app

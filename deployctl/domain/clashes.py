@@ -54,5 +54,8 @@ def _with_server(app: AppName, spec: AppSpec, server: ServerSpec) -> Iterator[Cl
     if overlap(spec.listen, server.http):
         http = write_address(*server.http)
         yield Clash((app,), f"{key} is taken: proxy.http of config/server.toml is {http}, where host names are routed.")
+    if server.web.enabled and overlap(spec.listen, server.web.listen):
+        web = write_address(*server.web.listen)
+        yield Clash((app,), f"{key} is taken: web.listen of config/server.toml is {web}, where the dashboard is.")
     if low <= spec.listen[1] <= high:
         yield Clash((app,), f"{key} is inside ports.range of config/server.toml ({low}-{high}), kept for instances.")

@@ -6,6 +6,22 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
+class WebSpec:
+    """The dashboard and the API of `deployctl serve`."""
+
+    listen: tuple[str, int] = ("127.0.0.1", 8900)
+    url: str | None = None  # what people type when a proxy in front ends TLS or gives it another name
+    enabled: bool = True
+
+    @property
+    def base(self) -> str:
+        """Return the address of the first page, without the last slash: links for people begin with it."""
+        host, port = self.listen
+        shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104  compared
+        return self.url or f"http://{shown}:{port}"
+
+
+@dataclass(frozen=True, slots=True)
 class ServerSpec:
     engine_url: str | None = None  # tcp:// and ssh:// are allowed only here
     engine_timeout: float = 20.0  # seconds for one answer
@@ -21,3 +37,4 @@ class ServerSpec:
     keep_warm: int = 1
     keep_stopped: int = 5
     registries: tuple[str, ...] = field(default=())
+    web: WebSpec = WebSpec()

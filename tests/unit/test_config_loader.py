@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -18,8 +19,9 @@ from deployctl.domain.app import AppSpec
 from deployctl.domain.mistakes import known_keys
 from deployctl.domain.names import AppName
 from deployctl.domain.release import Policy, Probe, Resources
-from deployctl.domain.server import ServerSpec
+from deployctl.domain.server import ServerSpec, WebSpec
 from deployctl.errors import DeployctlError, Invalid, NotFound, NotPermitted
+from deployctl.judged import load_judged_server
 from deployctl.server_file import ServerFile
 from deployctl.settings import Settings
 from deployctl.templates_text import SERVER_TEMPLATE
@@ -200,6 +202,9 @@ def test_an_app_is_checked_against_the_others_and_against_the_server(here: Setti
     assert load_checked_app(here, SHOP, ServerSpec()).port == 8080
     with pytest.raises(Invalid, match=r"ports\.range"):
         load_checked_app(here, SHOP, ServerSpec(ports=(7000, 9000)))
+    with pytest.raises(Invalid, match=r"is taken: web\.listen of config/server\.toml is 127\.0\.0\.1:8000"):
+        load_checked_app(here, SHOP, ServerSpec(web=WebSpec(("127.0.0.1", 8000))))
+    assert load_checked_app(here, SHOP, ServerSpec(web=WebSpec(("127.0.0.1", 8000), enabled=False)))
     write(here, "blog.toml", SMALLEST)
     with pytest.raises(Invalid, match=r"config/blog\.toml"):
         load_checked_app(here, SHOP, ServerSpec())
@@ -241,6 +246,10 @@ def test_every_key_of_the_server_reaches_the_spec(here: Settings) -> None:
         [retention]
         keep_warm = 2
         keep_stopped = 0
+        [web]
+        listen = "0.0.0.0:9000"
+        url = "https://deploy.example.com:443"
+        enabled = false
         """)
     written = load_server(path)
     expected = ServerSpec(
@@ -249,6 +258,7 @@ def test_every_key_of_the_server_reaches_the_spec(here: Settings) -> None:
         http=("0.0.0" + ".0", 80), preview_from=(), client_timeout=30.0, tunnel_timeout=7200.0, pool="10.7.0.0/20",
         reach="loopback", ports=(30000, 30999), keep_warm=2, keep_stopped=0,
         registries=("r.example.com:5000", "10.0.0.5"),
+        web=WebSpec(("0.0.0" + ".0", 9000), "https://deploy.example.com", enabled=False),
     )
     assert written == expected
     untouched = [f.name for f in fields(ServerSpec) if getattr(written, f.name) == getattr(ServerSpec(), f.name)]
@@ -283,6 +293,16 @@ def test_every_key_of_the_server_reaches_the_spec(here: Settings) -> None:
         ("[retention]\nkeep_warn = 1", "Did you mean retention.keep_warm?"),
         ("registries = 'r'", "registries"),
         ("registries = ['http://r.example.com']", "Did you mean r.example.com?"),
+        ("[web]\nlisten = '8900'", "web.listen"),
+        ("[web]\nlisten = 20005", "the port of web.listen lies inside ports.range"),
+        ("[web]\nlisten = '0.0.0.0:8080'", "web.listen = 0.0.0.0:8080 is taken: proxy.http is 127.0.0.1:8080."),
+        ("[web]\nurl = 'https://deploy.example.com/x'", 'web.url = "https://deploy.example.com/x" is not an address'),
+        ("[web]\nurl = 'https://user:pw@deploy.example.com'", "web.url"),
+        ("[web]\nurl = 'ftp://deploy.example.com'", "web.url"),
+        ("[web]\nurl = 'https://deploy..example.com'", "web.url"),
+        ("[web]\nurl = 'https://deploy.example.com:0'", "web.url"),
+        ("[web]\nurl = \"https://a\\r\\nX: y\"", "web.url"),
+        ("[web]\nenabled = 'no'", "web.enabled"),
         ("keep_warm = 1", "Did you mean retention.keep_warm?"),
     ],
 )
@@ -349,7 +369,8 @@ def test_the_examples_switched_off_keys_show_what_holds_without_them(here: Setti
 def test_the_servers_template_switched_on_is_what_holds_without_it(here: Settings) -> None:
     template = load_server(write(here, "server.toml", switched_on(SERVER_TEMPLATE)))
     assert (template.engine_url, template.haproxy_binary) == ("unix:///var/run/docker.sock", "/usr/sbin/haproxy")
-    same = [f.name for f in fields(ServerSpec) if f.name not in {"engine_url", "haproxy_binary"}]
+    assert template.web == WebSpec(url="https://deploy.example.com")
+    same = [f.name for f in fields(ServerSpec) if f.name not in {"engine_url", "haproxy_binary", "web"}]
     assert {name: getattr(template, name) for name in same} == {name: getattr(ServerSpec(), name) for name in same}
 
 
@@ -361,3 +382,35 @@ def test_each_line_of_the_examples_that_has_a_key_tells_what_it_is_for() -> None
 
 def test_the_example_is_toml_that_other_programs_read_too() -> None:
     assert tomllib.loads(EXAMPLE)["env"]["spring.profiles.active"] == "live"
+
+
+def test_a_judged_server_file_is_read_back_as_it_was_judged(here: Settings) -> None:
+    here.ensure_state()
+    write(here, "server.toml", '[web]\nlisten = "0.0.0.0:9000"\nurl = "http://deploy:81"\n[engine.labels]\na = "b"\n')
+    judged = load_judged_server(here)
+    assert judged.web == WebSpec(("0.0.0.0", 9000), "http://deploy:81")
+    assert load_judged_server(here) == judged
+    kept = json.loads((here.state_dir / "server.json").read_text())
+    verdict = json.loads(kept["verdict"])
+    del verdict["web"]  # kept before there was a dashboard
+    (here.state_dir / "server.json").write_text(json.dumps({**kept, "verdict": json.dumps(verdict)}))
+    assert load_judged_server(here).web == WebSpec()
+
+
+@pytest.mark.parametrize(("web", "base"), [
+    (WebSpec(), "http://127.0.0.1:8900"), (WebSpec(("0.0.0.0", 8900)), "http://127.0.0.1:8900"),
+    (WebSpec(("::1", 80)), "http://[::1]:80"), (WebSpec(("::", 80)), "http://[::1]:80"),
+    (WebSpec(url="https://deploy.example.com"), "https://deploy.example.com"),
+])  # fmt: skip
+def test_links_begin_with_what_people_type(web: WebSpec, base: str) -> None:
+    assert web.base == base
+
+
+@pytest.mark.parametrize(("text", "meant"), [
+    ("https://deploy.example.com/", "https://deploy.example.com"), ("Deploy.Example.com", "https://deploy.example.com"),
+    ("http://h:80/x", "http://h:80"),
+])  # fmt: skip
+def test_an_address_with_a_path_gets_a_suggestion(here: Settings, text: str, meant: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        load_server(write(here, "server.toml", f"[web]\nurl = '{text}'"))
+    assert any(f"Did you mean {meant}?" in line for line in [refused.value.message, *refused.value.remedy])
