@@ -13,12 +13,12 @@ from deployctl.errors import Invalid
 
 ALL = "*"  # every app, and what belongs to no app
 
-_PERSON = Grammar(
+PERSON = Grammar(
     "a user name",
     r"[a-z0-9](?:[a-z0-9._-]{0,38}[a-z0-9])?",
     "A user name has 1 to 40 characters: a-z, 0-9, and . _ - inside.",
 )
-_TOKEN = Grammar(
+TOKEN = Grammar(
     "a token name",
     r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?",
     "A token name has 1 to 64 characters: a-z, 0-9, and . _ - inside.",
@@ -125,12 +125,12 @@ def wait_after(tries: int) -> float:
 # -- words ------------------------------------------------------------------------------------------------------------
 def parse_person(text: str) -> str:
     """Return the name. Raises Invalid."""
-    return match(text, _PERSON, "the name")[0]
+    return match(text, PERSON, "the name")[0]
 
 
 def parse_token_name(text: str) -> str:
     """Return the name. Raises Invalid."""
-    return match(text, _TOKEN, "the name")[0]
+    return match(text, TOKEN, "the name")[0]
 
 
 def parse_role(text: str) -> Role:

@@ -20,7 +20,7 @@ _REGISTRY = Grammar(
 _PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
 # What Docker takes for a registry: it has a dot or a port, or is `localhost`.
 _FIRST = r"localhost(?::[0-9]+)?|[a-z0-9-]*\.[a-z0-9.-]*(?::[0-9]+)?|[a-z0-9-]+:[0-9]+"
-_IMAGE = Grammar(
+IMAGE = Grammar(
     "an image reference",
     rf"(?=.{{1,456}}\Z)(?P<name>(?:(?P<first>{_FIRST})/)?{_PART}(?:/{_PART})*)"
     r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?",
@@ -51,12 +51,12 @@ class ImageRef:
 
 def parse_image(text: object, *, field: str = "image") -> ImageRef:
     """Return the parts of a reference that has a name; an id alone is refused."""
-    found = match(text, _IMAGE, field, guess=_without_scheme)
+    found = match(text, IMAGE, field, guess=_without_scheme)
     registry, repository = _split(found["name"], found["first"], field)
     if len(found["name"]) > 255:
-        raise refused(field, text, "has a name of more than 255 characters", _IMAGE.sentence)
+        raise refused(field, text, "has a name of more than 255 characters", IMAGE.sentence)
     if re.fullmatch(r"library/(?:sha256|[0-9a-f]{64})", repository):
-        raise refused(field, text, "is an image id; it has no name", _IMAGE.sentence)
+        raise refused(field, text, "is an image id; it has no name", IMAGE.sentence)
     return ImageRef(registry, repository, found["tag"], found["digest"])
 
 

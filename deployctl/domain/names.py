@@ -24,12 +24,12 @@ Version = NewType("Version", str)
 
 TEXT_LIMIT = 131_071  # bytes; Linux starts no program with a longer argument or variable
 
-_APP = Grammar(
+APP = Grammar(
     "an app name",
     r"(?!.*--)[a-z][a-z0-9-]{0,30}[a-z0-9]",
     "An app name has 2 to 32 characters: a-z, 0-9 and single hyphens inside; it starts with a letter.",
 )
-_VERSION = Grammar(
+VERSION = Grammar(
     "a version",
     r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}",
     "A version has 1 to 128 characters: letters, digits, _ . and -; it does not start with . or -.",
@@ -61,7 +61,7 @@ _SIGNAL = Grammar(
     r"SIG(?:TERM|INT|QUIT|HUP|ABRT|ALRM|KILL|PWR|USR1|USR2|WINCH|RTMIN(?:\+(?:[1-9]|1[0-5]))?)",
     "A stop signal is SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGKILL or SIGRTMIN+1 to +15.",
 )
-_ENV_NAME = Grammar(
+ENV_NAME = Grammar(
     "the name of a variable",
     r"[A-Za-z_][A-Za-z0-9_.-]{0,254}",
     "A variable's name has letters, digits, _ . and -; it starts with a letter or _.",
@@ -70,9 +70,9 @@ _ENV_NAME = Grammar(
 
 # -- apps and versions ------------------------------------------------------------------------------------------
 def parse_app(text: object, *, field: str = "app name") -> AppName:
-    name = match(text, _APP, field, guess=_app_guess)[0]
+    name = match(text, APP, field, guess=_app_guess)[0]
     if name in {"server", "example"}:
-        raise refused(field, name, f"is taken: config/{name}.toml means something else", _APP.sentence)
+        raise refused(field, name, f"is taken: config/{name}.toml means something else", APP.sentence)
     return AppName(name)
 
 
@@ -82,9 +82,9 @@ def _app_guess(text: str) -> str:
 
 
 def parse_version(text: object, *, field: str = "version") -> Version:
-    version = match(text, _VERSION, field)[0]
+    version = match(text, VERSION, field)[0]
     if version in {"hold", "maint"}:
-        raise refused(field, version, "is a word with a meaning of its own", _VERSION.sentence)
+        raise refused(field, version, "is a word with a meaning of its own", VERSION.sentence)
     return Version(version)
 
 
@@ -113,7 +113,7 @@ def parse_signal(text: object, *, field: str = "signal") -> str:
 
 def parse_env_name(text: object, *, field: str = "variable") -> str:
     typed = text.partition("=")[0] + "=" if isinstance(text, str) and "=" in text else text  # the rest may be a secret
-    name = match(typed, _ENV_NAME, field)[0]
+    name = match(typed, ENV_NAME, field)[0]
     if name.startswith("DEPLOYCTL_"):
         raise refused(field, name, "is reserved for deployctl itself", "Choose another name.")
     return name

@@ -1,0 +1,96 @@
+"""Refusals as programs read them: RFC 9457, with the same code, remedy and `serving` as the JSON of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Response, json, request
+from werkzeug.exceptions import HTTPException
+
+from deployctl.errors import ConfirmationNeeded, DeployctlError
+
+MEDIA_TYPE = "application/problem+json"
+AGAIN = "5"  # seconds after which to try again, where nothing better is known
+
+# An error's code → the HTTP status that says the same.
+STATUS = {
+    "invalid": 400, "usage": 400, "not_signed_in": 401, "wrong_sign_in": 401, "not_permitted": 403, "forged": 403,
+    "not_found": 404, "method_not_allowed": 405, "too_large": 413, "unsupported_media_type": 415, "wrong_host": 421,
+    "nothing_to_go_back_to": 409, "attention_needed": 409, "refused": 409, "on_hold": 409, "confirmation_needed": 409,
+    "not_healthy": 409, "reverted_after_switch": 409, "aborted": 409, "failed": 409, "address_taken": 409,
+    "state_changed": 409, "still_running": 409, "outcome_unknown": 409, "shown_once": 409, "key_reused": 422,
+    "busy": 423, "precondition_required": 428, "too_many_tries": 429, "too_many_requests": 429, "internal": 500,
+    "proxy_unavailable": 502, "engine_refused": 502, "switch_refused": 502, "unreachable": 503,
+    "engine_unavailable": 503, "registry_unavailable": 503, "ledger_unusable": 503, "interrupted": 503,
+    "too_many_streams": 503, "disk_full": 507,
+}  # fmt: skip
+_BY_EXIT_CODE = {1: 409, 2: 400, 3: 404, 4: 409, 5: 409, 6: 423, 7: 503, 8: 403, 9: 409, 10: 409, 130: 503}
+_PLAIN = {400: "invalid", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type",
+          429: "too_many_requests"}
+
+
+class PreconditionRequired(DeployctlError):
+    """A page moves traffic only at the revision that it shows."""
+
+    code = "precondition_required"
+
+
+def status_of(error: DeployctlError) -> int:
+    """Return the HTTP status that says the same as the error. A code that is not in the table goes by its exit code."""
+    return STATUS.get(error.code, _BY_EXIT_CODE.get(error.exit_code, 500))
+
+
+def answer_status(error: DeployctlError) -> int:
+    """Return the status of this request's answer: a revision that was sent as a condition of HTTP fails as one."""
+    return 412 if error.code == "state_changed" and "If-Match" in request.headers else status_of(error)
+
+
+def problem_json(error: DeployctlError, status: int) -> dict[str, Any]:
+    """Return the members of the problem; `type` leads to where the code is explained."""
+    return {
+        "type": f"/api/docs#{error.code}", "title": error.code.replace("_", " ").capitalize(), "status": status,
+        "detail": error.message, "code": error.code, "remedy": _remedy(error), "serving": error.serving,
+        "details": list(error.details), "revision": getattr(error, "revision", None),
+    }
+
+
+def problem(error: DeployctlError) -> Response:
+    """Return the error as this request's answer."""
+    status = answer_status(error)
+    return _answer(problem_json(error, status), status, _headers(error, status))
+
+
+def plain_problem(error: HTTPException) -> Response:
+    """Return what Flask itself refused: no such page, a method, a body too large."""
+    status = error.code or 500
+    told = DeployctlError(_sentence(error), code=_PLAIN.get(status, error.name.lower().replace(" ", "_")))
+    headers = {name: text for name, text in error.get_headers(request.environ) if name in {"Allow", "Retry-After"}}
+    return _answer(problem_json(told, status), status, _headers(told, status) | headers)
+
+
+def _sentence(error: HTTPException) -> str:
+    """Return what is to be said; werkzeug's own sentence for a page that is not there speaks of spelling."""
+    sentences = {404: "there is nothing here by that name.", 405: f"{request.method} is not answered here.",
+                 413: "the body is too large.", 429: "too many changes in a minute."}
+    return sentences.get(error.code or 500) or error.description or error.name
+
+
+def _remedy(error: DeployctlError) -> list[str]:
+    if isinstance(error, ConfirmationNeeded):
+        return ['answer yes beforehand: send it again with "sure": true']
+    return list(error.remedy)
+
+
+def _headers(error: DeployctlError, status: int) -> dict[str, str]:
+    """Return when to try again, where trying again makes sense, and how to sign in."""
+    if status == 401:
+        return {"WWW-Authenticate": "Bearer"}
+    after = getattr(error, "retry_after", None)
+    if after is not None:
+        return {"Retry-After": str(max(1, round(after)))}
+    return {"Retry-After": AGAIN} if status in {423, 429, 503} or error.code == "still_running" else {}
+
+
+def _answer(members: Mapping[str, Any], status: int, headers: Mapping[str, str]) -> Response:
+    return Response(json.dumps(members) + "\n", status, headers, content_type=MEDIA_TYPE)
