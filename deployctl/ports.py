@@ -21,6 +21,7 @@ from deployctl.domain.release import App, Bundle, Change, Hold, Instance, Probe,
 from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import Counters, Switched, TrafficTable
 from deployctl.ports_access import AccessBook
+from deployctl.ports_meter import MeterBook
 
 
 # -- the engine -----------------------------------------------------------------------------------------------
@@ -275,7 +276,7 @@ class Ledger(AccessBook, Protocol):
     def set_wishes(self, app: App) -> None: ...
     def remove_app(self, app: AppName) -> None: ...
 
-    def releases(self, app: AppName) -> list[Release]: ...
+    def releases(self, app: AppName, *, limit: int = -1) -> list[Release]: ...
     def find_release(self, app: AppName, number: int) -> Release | None: ...
     def ensure_release(self, app: AppName, version: Version, bundle: Bundle, *, at: str) -> Release: ...
     def mark_proven(self, app: AppName, number: int, *, at: str) -> None: ...
@@ -313,6 +314,11 @@ class Ledger(AccessBook, Protocol):
         """Write a copy of it when traffic was moved through it since the last one. Some milliseconds: not before the
         answer to whoever moved it."""
 
+    def data_version(self) -> int:
+        """Return a number that differs after somebody else has written to the ledger."""
+    def stamps(self) -> Mapping[AppName, str]:
+        """Return for each app a text that differs after its traffic, a deployment, a step or a lease has changed."""
+
     def take_lease(self, app: AppName, *, holder: str, verb: str, at: str,
                    by_force: bool = False) -> int | LeaseFacts: ...
     def heartbeat(self, app: AppName, token: int) -> AbstractContextManager[None]: ...
@@ -339,7 +345,9 @@ class Services:
     bridged: bool
     app_file: Callable[[AppName], AppFile]  # reads and checks config/<app>.toml, clashes included
     app_files: Callable[[], list[AppName]]  # names that have a file
+    meter: MeterBook
 
     def close(self) -> None:
-        """Let go of the ledger; SQLite then tidies up its files."""
+        """Let go of the ledger and the points; SQLite then tidies up their files."""
+        self.meter.close()
         self.ledger.close()

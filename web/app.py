@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-from flask import Flask, Response, g, jsonify, render_template, request
+from flask import Flask, Response, g, render_template, request
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from werkzeug.exceptions import HTTPException
 
 from deployctl.errors import DeployctlError
-from deployctl.ports import Services
-from deployctl.web import identity, pages_app, pages_sign_in, rules, shield
-from deployctl.web.place import Place
-from deployctl.web.pool import Pool
+from deployctl.web import identity, pages_app, pages_sign_in, problems, rules, shield, stream, trail
+from deployctl.web.desk import KEY, Desk
 from deployctl.web.show import put_filters
 
 LARGEST = 64 * 1024  # bytes of a request's body
 TRIES = "5 per minute"  # attempts to sign in from one address
 
 
-def create_app(place: Place, connect: Callable[[], Services]) -> Flask:
-    """Return the application; `connect` makes services for one thread each."""
-    app = Flask("deployctl.web", root_path=str(Path(__file__).parent))
+def create_app(desk: Desk) -> Flask:
+    """Return the application over that desk."""
+    app, place = Flask("deployctl.web", root_path=str(Path(__file__).parent)), desk.place
+    app.extensions[KEY] = desk
     app.config.update(
-        PLACE=place, POOL=Pool(connect), SECRET_KEY=place.key, MAX_CONTENT_LENGTH=LARGEST, MAX_FORM_PARTS=100,
+        SECRET_KEY=place.key, MAX_CONTENT_LENGTH=LARGEST, MAX_FORM_PARTS=100,
         SESSION_COOKIE_NAME="__Host-deployctl" if place.secure else "deployctl", SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Strict", SESSION_COOKIE_SECURE=place.secure, SESSION_COOKIE_PATH="/",
     )
@@ -38,8 +36,8 @@ def create_app(place: Place, connect: Callable[[], Services]) -> Flask:
     shield.put_shield(app)
     put_filters(app)
     limiter = Limiter(get_remote_address, app=app, storage_uri="memory://", strategy="moving-window")
-    app.register_blueprint(pages_sign_in.pages)
-    app.register_blueprint(pages_app.pages)
+    for module in (pages_sign_in, pages_app, stream):
+        app.register_blueprint(module.pages)
     app.view_functions["static"] = rules.needs(rules.EVERYBODY)(app.view_functions["static"])
     for name in ("sign_in.enter", "sign_in.enter_by_link"):
         app.view_functions[name] = cast(Any, limiter.limit(TRIES)(app.view_functions[name]))
@@ -49,42 +47,33 @@ def create_app(place: Place, connect: Callable[[], Services]) -> Flask:
     return app
 
 
-def refuse(error: DeployctlError) -> tuple[str | Response, int]:
+def refuse(error: DeployctlError) -> tuple[str, int] | Response:
     """Answer what a use case refused: a page for people, RFC 9457 for programs."""
+    trail.note_refusal(error)
     status = shield.status_of(error)
     if wants_json():
-        return problem(status, error.message, error.code, error), status
+        return problems.problem(error)
     return render_template("problem.html", error=error, status=status), status
 
 
-def refuse_plainly(error: HTTPException) -> tuple[str | Response, int]:
+def refuse_plainly(error: HTTPException) -> tuple[str, int] | Response:
     """Answer what Flask itself refused: no such page, a method, a body too large."""
     status = error.code or 500
-    code = (error.name or "error").lower().replace(" ", "_")
     if wants_json():
-        return problem(status, error.description or error.name, code), status
+        return problems.plain_problem(error)
     return render_template("problem.html", error=DeployctlError(error.description or error.name), status=status), status
 
 
-def fail(error: Exception) -> tuple[str | Response, int]:
+def fail(error: Exception) -> tuple[str, int] | Response:
     """Answer a mistake of ours with a number that the log has, too, and with nothing else."""
     number = secrets.token_hex(4)
     request.environ["wsgi.errors"].write(f"error {number}: {type(getattr(error, 'original_exception', error)).__name__}\n")
-    told = DeployctlError(f"Something went wrong here (error {number}). What serves visitors goes on.",
+    told = DeployctlError(f"Something went wrong here (error {number}). What serves visitors goes on.", code="internal",
                           remedy=["deployctl status", "look for that number in the log of deployctl serve"])
     if wants_json():
-        return problem(500, told.message, "internal", told), 500
+        return problems.problem(told)
     return render_template("problem.html", error=told, status=500), 500
 
 
 def wants_json() -> bool:
-    return request.path.startswith("/api/") or request.path.endswith(".json") or g.get("via") == "token"
-
-
-def problem(status: int, detail: str, code: str, error: DeployctlError | None = None) -> Response:
-    """Return the error as application/problem+json (RFC 9457)."""
-    answer = jsonify(type="about:blank", title=code.replace("_", " "), status=status, detail=detail, code=code,
-                     remedy=error.remedy if error else [], serving=error.serving if error else None,
-                     details=error.details if error else [])
-    answer.content_type = "application/problem+json"
-    return answer
+    return request.path.startswith("/api/v1") or request.path.endswith(".json") or g.get("via") == "token"

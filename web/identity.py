@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from flask import Flask, Request, current_app, g, request, session
+from collections.abc import Callable
+
+from flask import Flask, Request, g, request, session
 from flask_login import LoginManager, UserMixin
 
 from deployctl.domain.access import Origin, Principal
+from deployctl.ports import Services
 from deployctl.usecases.sign_in import find_session
 from deployctl.usecases.tokens import find_token
-from deployctl.web.pool import Pool
+from deployctl.web.desk import desk
 
 BEARER = "Bearer "
 
@@ -26,8 +29,7 @@ def put_identity(app: Flask) -> None:
 
     @manager.user_loader  # type: ignore[untyped-decorator]
     def load(secret: str) -> Visitor | None:
-        pool: Pool = current_app.config["POOL"]
-        with pool.lend("somebody (web)") as s:
+        with desk().pool.lend("somebody (web)") as s:
             who = find_session(secret, s)
         return None if who is None else Visitor(secret, who)
 
@@ -50,9 +52,17 @@ def _by_token(asked: Request) -> Principal | None:
     header = asked.headers["Authorization"]
     if not header.startswith(BEARER):
         return None
-    pool: Pool = current_app.config["POOL"]
-    with pool.lend("somebody (token)") as s:
+    with desk().pool.lend("somebody (token)") as s:
         return find_token(header.removeprefix(BEARER).strip(), s, address=origin().address)
+
+
+def asker() -> Callable[[Services], Principal | None]:
+    """Return what finds out later who the one that asks now has become: signed out, or with other roles."""
+    if g.via == "token":
+        header, address = request.headers["Authorization"], origin().address
+        return lambda s: find_token(header.removeprefix(BEARER).strip(), s, address=address)
+    secret = str(session["_user_id"])
+    return lambda s: find_session(secret, s)
 
 
 def origin() -> Origin:
@@ -64,8 +74,7 @@ def begin_session(secret: str) -> None:
     from flask_login import login_user
 
     session.clear()
-    pool: Pool = current_app.config["POOL"]
-    with pool.lend("somebody (web)") as s:
+    with desk().pool.lend("somebody (web)") as s:
         who = find_session(secret, s)
     if who is not None:
         login_user(Visitor(secret, who))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, current_app, flash, g, redirect, render_template, request, url_for
+from flask import Blueprint, flash, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from deployctl.domain.access import Role
@@ -14,7 +14,7 @@ from deployctl.usecases.rollback import rollback
 from deployctl.usecases.status import status
 from deployctl.usecases.undo import undo
 from deployctl.usecases.wish import Wish
-from deployctl.web.pool import Pool
+from deployctl.web.desk import desk
 from deployctl.web.rules import SIGNED_IN, asked_app, needs
 
 pages = Blueprint("app", "deployctl.web.pages_app")
@@ -23,8 +23,7 @@ pages = Blueprint("app", "deployctl.web.pages_app")
 @pages.get("/")
 @needs(SIGNED_IN)
 def apps() -> str:
-    pool: Pool = current_app.config["POOL"]
-    with pool.lend(g.who.actor) as s:
+    with desk().pool.lend(g.who.actor) as s:
         view = status(s)
     seen = set(g.who.sees([AppName(one.app) for one in view.apps]))
     return render_template("apps.html", view=view, apps=[one for one in view.apps if one.app in seen])
@@ -33,8 +32,8 @@ def apps() -> str:
 @pages.get("/apps/<app>")
 @needs(Role.VIEWER)
 def one(app: str) -> str:
-    name, pool = _app(), current_app.config["POOL"]
-    with pool.lend(g.who.actor) as s:
+    name = _app()
+    with desk().pool.lend(g.who.actor) as s:
         view, past = status(s, app=name), history(name, s, limit=20)
     return render_template("app.html", view=view, app=view.apps[0], past=past, may=g.who.may(Role.DEPLOYER, name))
 
@@ -43,8 +42,7 @@ def one(app: str) -> str:
 @needs(Role.DEPLOYER)
 def go_back(app: str) -> Response:
     """Roll back by a form: the same use case, refused when the page is not of the revision that serves."""
-    pool: Pool = current_app.config["POOL"]
-    with pool.lend(g.who.actor) as s:
+    with desk().pool.lend(g.who.actor) as s:
         moved = rollback(_app(), s, version=_version(), wish=_wish())
         s.ledger.keep_copy(at=s.clock.utc())
     return _told(moved)
@@ -54,8 +52,7 @@ def go_back(app: str) -> Response:
 @needs(Role.DEPLOYER)
 def go_forth(app: str) -> Response:
     """Reverse the last change, and the hold that it made."""
-    pool: Pool = current_app.config["POOL"]
-    with pool.lend(g.who.actor) as s:
+    with desk().pool.lend(g.who.actor) as s:
         moved = undo(_app(), s, wish=_wish())
         s.ledger.keep_copy(at=s.clock.utc())
     return _told(moved)

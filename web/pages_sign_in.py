@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response
 from deployctl.errors import NotPermitted
 from deployctl.usecases.sign_in import TooManyTries, WrongSignIn, sign_in, sign_in_by_link, sign_out
 from deployctl.web import identity
-from deployctl.web.pool import Pool
+from deployctl.web.desk import desk
 from deployctl.web.rules import EVERYBODY, SIGNED_IN, needs
 from deployctl.web.shield import status_of
 
@@ -25,9 +25,8 @@ def page() -> str | Response:
 @needs(EVERYBODY)
 def enter() -> tuple[str, int] | Response:
     """Sign in by name and password; where to go on is only ever a page of ours."""
-    pool: Pool = current_app.config["POOL"]
     try:
-        with pool.lend("somebody (web)") as s:
+        with desk().pool.lend("somebody (web)") as s:
             secret = sign_in(request.form.get("name", ""), request.form.get("password", ""), identity.origin(), s)
     except (WrongSignIn, TooManyTries) as error:
         return render_template("sign_in.html", error=error, after=after()), status_of(error)
@@ -45,9 +44,8 @@ def start(secret: str) -> str:
 @pages.post("/start/<secret>")
 @needs(EVERYBODY)
 def enter_by_link(secret: str) -> tuple[str, int] | Response:
-    pool: Pool = current_app.config["POOL"]
     try:
-        with pool.lend("somebody (web)") as s:
+        with desk().pool.lend("somebody (web)") as s:
             session = sign_in_by_link(secret, identity.origin(), s)
     except NotPermitted as error:
         return render_template("sign_in.html", error=error, after="/"), status_of(error)
@@ -58,8 +56,7 @@ def enter_by_link(secret: str) -> tuple[str, int] | Response:
 @pages.post("/logout")
 @needs(SIGNED_IN)
 def leave() -> Response:
-    pool: Pool = current_app.config["POOL"]
-    with pool.lend(g.who.actor) as s:
+    with desk().pool.lend(g.who.actor) as s:
         sign_out(g.who, s)
     identity.end_session_here()
     return redirect(url_for("sign_in.page"))

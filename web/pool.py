@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from queue import Empty, LifoQueue
 
-from deployctl.ports import Services
+from deployctl.errors import DeployctlError
+from deployctl.ports import Reporter, Services
 
 IDLE = 8  # services that are kept for the next request
 
@@ -18,26 +20,42 @@ class Pool:
     def __init__(self, connect: Callable[[], Services]) -> None:
         self._connect = connect
         self._idle: LifoQueue[Services] = LifoQueue()
+        self._copier = ThreadPoolExecutor(1, "ledger copy")
+        self._closed = False
 
     @contextmanager
-    def lend(self, actor: str) -> Iterator[Services]:
+    def lend(self, actor: str, report: Reporter | None = None) -> Iterator[Services]:
         """Yield services for one thread. Raises what `connect` raises."""
         try:
             s = self._idle.get_nowait()
         except Empty:
             s = self._connect()
         try:
-            yield replace(s, actor=actor)
+            yield replace(s, actor=actor, report=report or s.report)
+        finally:
+            if s.ledger.promoted and not self._closed:  # nobody who moved traffic waits for the copy of the ledger
+                self._copier.submit(self._copy, s)
+            else:
+                self._give_back(s)
+
+    def _copy(self, s: Services) -> None:
+        try:
+            s.ledger.keep_copy(at=s.clock.utc())
+        except DeployctlError as e:
+            s.report.warn(e.message)
         finally:
             self._give_back(s)
 
     def _give_back(self, s: Services) -> None:
-        if self._idle.qsize() < IDLE:
-            self._idle.put(s)
-        else:
+        if self._closed or self._idle.qsize() >= IDLE:
             s.close()
+        else:
+            self._idle.put(s)
 
     def close(self) -> None:
+        """Close what is idle now and what comes back later."""
+        self._copier.shutdown(wait=True)
+        self._closed = True
         while True:
             try:
                 self._idle.get_nowait().close()

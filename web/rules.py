@@ -36,7 +36,12 @@ def asked_app() -> AppName | None:
     try:
         return None if text is None else parse_app(text)
     except Invalid:
-        raise NotFound("there is no such app here.", remedy=["deployctl app list"]) from None
+        raise no_such_app() from None
+
+
+def no_such_app() -> NotFound:
+    """Return the one answer for an app that is not there and for one that is not there for whoever asks."""
+    return NotFound("there is no such app here.", remedy=["deployctl app list"])
 
 
 def require_allowed() -> None:
@@ -53,7 +58,7 @@ def require_allowed() -> None:
         raise NotSignedIn
     app = asked_app()
     if app is not None and not who.may(Role.VIEWER, app):
-        raise NotFound("there is no such app here.", remedy=["deployctl app list"])
+        raise no_such_app()
     if isinstance(rule, Role) and not who.may(rule, app):
         raise NotPermitted(f"That needs the {rule} role{f' for {app}' if app else ' for the whole server'}. Nothing was done.",
                            remedy=[f"deployctl user role {who.name} {rule}{f' --app {app}' if app else ''}"])

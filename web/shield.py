@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, g, request
 from flask_wtf.csrf import CSRFError, CSRFProtect
 
-from deployctl.errors import DeployctlError, NotPermitted
-from deployctl.web.place import Place
+from deployctl.errors import NotPermitted
+from deployctl.web.desk import desk
+from deployctl.web.problems import status_of as status_of
 
 POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
           "form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
@@ -34,7 +35,7 @@ class WrongHost(NotPermitted):
 
 def require_known_host() -> None:
     """Raise WrongHost unless the request names a host that is ours."""
-    place: Place = current_app.config["PLACE"]
+    place = desk().place
     if request.environ.get("HTTP_HOST", "") not in place.hosts:
         raise WrongHost("This name is not one of this dashboard's.", remedy=["set web.url in config/server.toml"])
 
@@ -43,7 +44,7 @@ def require_own_form() -> None:
     """Raise Forged when something that changes was sent by a page of somebody else. A token in the header is no page."""
     if request.method in SAFE or g.get("via") == "token":
         return
-    place: Place = current_app.config["PLACE"]
+    place = desk().place
     if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin" or \
             request.headers.get("Origin", place.base) not in place.origins:
         raise Forged("This request came from another site. Nothing was done.", remedy=["open the page of the dashboard itself"])
@@ -58,7 +59,7 @@ def add_headers(answer: Response) -> Response:
         answer.headers.setdefault(name, value)
     if request.endpoint != "static":
         answer.headers.setdefault("Cache-Control", "no-store")
-    place: Place = current_app.config["PLACE"]
+    place = desk().place
     if place.secure:
         answer.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
     return answer
@@ -68,18 +69,3 @@ def put_shield(app: Flask) -> None:
     app.config.update(WTF_CSRF_CHECK_DEFAULT=False, WTF_CSRF_TIME_LIMIT=None, WTF_CSRF_SSL_STRICT=False)
     csrf.init_app(app)
     app.after_request(add_headers)
-
-
-STATUS = {
-    "invalid": 400, "usage": 400, "not_found": 404, "nothing_to_go_back_to": 409, "attention_needed": 409, "refused": 409,
-    "state_changed": 409, "on_hold": 409, "confirmation_needed": 409, "busy": 423, "unreachable": 503,
-    "engine_unavailable": 503, "registry_unavailable": 503, "proxy_unavailable": 502, "ledger_unusable": 503,
-    "not_permitted": 403, "not_signed_in": 401, "wrong_sign_in": 401, "too_many_tries": 429, "forged": 403,
-    "wrong_host": 421, "engine_refused": 502, "switch_refused": 502, "not_healthy": 409, "reverted_after_switch": 409,
-    "aborted": 409, "disk_full": 507, "interrupted": 503,
-}  # fmt: skip
-
-
-def status_of(error: DeployctlError) -> int:
-    """Return the HTTP status that says the same as the error's class."""
-    return STATUS.get(error.code, 500)

@@ -1,4 +1,4 @@
-"""The ledger: one object over one connection, put together from its five chapters."""
+"""The ledger: one object over one connection, put together from its chapters."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from deployctl.ledger.instances import InstanceRows
 from deployctl.ledger.journal import JournalRows
 from deployctl.ledger.leases import LeaseRows
 from deployctl.ledger.opening import open_ledger
+from deployctl.ledger.stamps import StampRows
 
 
-class SqliteLedger(AppRows, InstanceRows, JournalRows, LeaseRows, AccessRows):
+class SqliteLedger(AppRows, InstanceRows, JournalRows, LeaseRows, AccessRows, StampRows):
     """Everything deployctl remembers of one home."""
 
     def __init__(self, connection: Connection, machine: Machine | None = None) -> None:

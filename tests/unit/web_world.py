@@ -12,12 +12,30 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from deployctl.domain.access import Role, given
+from deployctl.domain.names import AppName
+from deployctl.domain.traffic import Counters
+from deployctl.ports_meter import Now
 from deployctl.usecases.users import add_user, make_link
 from deployctl.web.app import create_app
+from deployctl.web.desk import build_desk
 from deployctl.web.place import Place
 from tests.unit.world import World, world
 
 HERE = "127.0.0.1:8900"
+
+
+class StillMeter:
+    """A meter that shows what a test sets."""
+
+    def __init__(self) -> None:
+        self.shown: dict[AppName, dict[int, Now]] = {}
+        self.counted: dict[tuple[AppName, int], Counters] = {}
+
+    def latest(self, app: AppName) -> dict[int, Now]:
+        return self.shown.get(app, {})
+
+    def totals(self) -> dict[tuple[AppName, int], Counters]:
+        return self.counted
 
 
 class Browser:
@@ -51,8 +69,10 @@ class Browser:
 
 class Site:
     def __init__(self, w: World) -> None:
-        self.w = w
-        self.app = create_app(Place(("127.0.0.1", 8900), key=b"k" * 32), lambda: w.services(ledger=w.open_ledger()))
+        self.w, self.meter = w, StillMeter()
+        place = Place(("127.0.0.1", 8900), key=b"k" * 32)
+        self.desk = build_desk(place, lambda: w.services(ledger=w.open_ledger()), self.meter)
+        self.app = create_app(self.desk)
 
     def browser(self) -> Browser:
         return Browser(self.app.test_client())
@@ -74,4 +94,4 @@ def site(home: Path, *versions: str) -> Iterator[Site]:
         try:
             yield made
         finally:
-            made.app.config["POOL"].close()
+            made.desk.close()

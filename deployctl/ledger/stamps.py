@@ -1,0 +1,34 @@
+"""Whether something happened, for those who look all the time: cheap questions whose answers differ when it did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from deployctl.domain.names import AppName
+from deployctl.ledger.connection import Connection
+
+_STAMPS = """
+select a.name, a.revision, a.active, l.token, l.holder,
+    (select max(e.id) from events e where e.app = a.name) as event,
+    (select max(d.id) from deployments d where d.app = a.name) as attempt,
+    o.id as open, o.phase, o.abort_by,
+    (select count(*) from steps s where s.deployment = o.id) as begun,
+    (select count(s.finished_at) from steps s where s.deployment = o.id) as ended
+from apps a
+left join leases l on l.app = a.name
+left join deployments o on o.app = a.name and o.finished_at is null
+"""
+
+
+class StampRows:
+    """Reads what changes when an app does."""
+
+    db: Connection
+
+    def data_version(self) -> int:
+        """Return a number that differs after somebody else has written to the ledger."""
+        return int(self.db.execute("pragma data_version")[0][0])
+
+    def stamps(self) -> Mapping[AppName, str]:
+        """Return for each app a text that differs after its traffic, a deployment, a step or a lease has changed."""
+        return {AppName(row["name"]): repr(tuple(row)) for row in self.db.execute(_STAMPS)}

@@ -1,0 +1,121 @@
+"""The last reading of who serves, shared by all who look: a page never waits for an engine that hangs.
+
+A reading older than a moment is taken anew; when that takes too long, the last one is shown with its age.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from threading import Lock
+from typing import Any, Generic, TypeVar, cast
+
+from deployctl.domain.names import AppName
+from deployctl.errors import DeployctlError, NotFound
+from deployctl.ports import Services
+from deployctl.usecases.results import AppView, StatusView
+from deployctl.usecases.status import status
+from deployctl.web.pool import Pool
+
+FRESH = 2.0  # seconds that a reading is as good as a new one
+PATIENCE = 0.8  # seconds that a page waits for a new one while it has an older one to show
+AFTER_CHANGE = 3.0  # seconds likewise when the older one is known to be wrong
+READERS = 4  # threads
+READER = "dashboard (web)"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen(Generic[T]):
+    """A reading. `at` is ISO 8601, UTC; `age` in seconds; `why` tells why there is no newer one."""
+
+    value: T
+    at: str
+    taken: float  # monotonic
+    age: float = 0.0
+    stale: bool = False  # older than it should be
+    why: str = ""
+    wrong: bool = False  # something was changed since
+
+
+class Board:
+    """Reads `status` for whoever asks, once for all who ask at the same time."""
+
+    def __init__(self, pool: Pool, now: Callable[[], float]) -> None:
+        self._pool, self._now = pool, now
+        self._kept: dict[AppName | None, Seen[Any]] = {}
+        self._flights: dict[AppName | None, Future[Seen[Any]]] = {}
+        self._lock, self._threads = Lock(), ThreadPoolExecutor(READERS, "board")
+
+    def home(self, *, within: float = FRESH) -> Seen[StatusView]:
+        """Return all apps, not older than `within` seconds unless stale. Raises what `status` raises."""
+        return cast("Seen[StatusView]", self._read(None, within))
+
+    def app(self, app: AppName, *, within: float = FRESH) -> Seen[AppView]:
+        """Return one app with all that is asked only for one. Raises NotFound, and what `status` raises."""
+        found = self._read(app, within)
+        return replace(found, value=found.value.apps[0])
+
+    def whole(self, app: AppName, *, within: float = FRESH) -> Seen[StatusView]:
+        """Return one app as `status APP` does, with what does not answer."""
+        return cast("Seen[StatusView]", self._read(app, within))
+
+    def forget(self, app: AppName | None = None) -> None:
+        """Know that something was changed, in that app or anywhere: what was read or is being read is wrong."""
+        with self._lock:
+            for key in [k for k in {*self._kept, *self._flights} if app is None or k in {app, None}]:
+                self._flights.pop(key, None)
+                if key in self._kept:
+                    self._kept[key] = replace(self._kept[key], wrong=True)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _read(self, key: AppName | None, within: float) -> Seen[Any]:
+        with self._lock:
+            kept = self._kept.get(key)
+            if kept and not kept.wrong and self._now() - kept.taken <= within:
+                return self._aged(kept)
+            flight = self._flights.get(key) or self._take_off(key)
+        try:
+            return flight.result(None if kept is None else AFTER_CHANGE if kept.wrong else PATIENCE)
+        except TimeoutError:
+            return self._old(cast("Seen[Any]", kept), "Docker or HAProxy takes long to answer.")
+        except NotFound:
+            raise
+        except DeployctlError as e:
+            if kept is None:
+                raise
+            return self._old(kept, e.message)
+
+    def _take_off(self, key: AppName | None) -> Future[Seen[Any]]:
+        flight = self._flights[key] = self._threads.submit(self._look, key)
+        flight.add_done_callback(lambda done: self._land(key, done))
+        return flight
+
+    def _look(self, key: AppName | None) -> Seen[Any]:
+        with self._pool.lend(READER) as s:
+            return Seen(_status(s, key), s.clock.utc(), self._now())
+
+    def _land(self, key: AppName | None, flight: Future[Seen[Any]]) -> None:
+        """Keep the reading, unless something was changed while it was taken."""
+        with self._lock:
+            if self._flights.get(key) is not flight:
+                return
+            del self._flights[key]
+            if flight.cancelled() or isinstance(flight.exception(), NotFound):
+                self._kept.pop(key, None)
+            elif flight.exception() is None:
+                self._kept[key] = flight.result()
+
+    def _aged(self, seen: Seen[Any]) -> Seen[Any]:
+        return replace(seen, age=max(0.0, self._now() - seen.taken))
+
+    def _old(self, seen: Seen[Any], why: str) -> Seen[Any]:
+        return replace(self._aged(seen), stale=True, why=why)
+
+
+def _status(s: Services, app: AppName | None) -> StatusView:
+    return status(s, app=app)

@@ -1,0 +1,52 @@
+"""What all requests of one dashboard share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+from flask import current_app
+
+from deployctl.ports import Services
+from deployctl.ports_meter import MeterNow
+from deployctl.web.board import Board
+from deployctl.web.hub import Hub
+from deployctl.web.jobs import Jobs
+from deployctl.web.place import Place
+from deployctl.web.pool import Pool
+
+KEY = "deployctl"
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """`pool` lends services, `board` knows who serves, `hub` tells who looks, `jobs` do what takes long."""
+
+    place: Place
+    pool: Pool
+    board: Board
+    hub: Hub
+    jobs: Jobs
+    meter: MeterNow
+
+    def close(self) -> None:
+        """End the streams and what is under way, then let go of the ledger."""
+        self.hub.close()
+        self.jobs.close()
+        self.board.close()
+        self.pool.close()
+
+
+def build_desk(place: Place, connect: Callable[[], Services], meter: MeterNow) -> Desk:
+    """Return the desk of one home; `connect` makes services for one thread each."""
+    pool = Pool(connect)
+    board = Board(pool, time.monotonic)
+    hub = Hub(pool, board, meter)
+    return Desk(place, pool, board, hub, Jobs(pool, hub.progressed), meter)
+
+
+def desk() -> Desk:
+    """Return the desk of the application that answers this request."""
+    return cast(Desk, current_app.extensions[KEY])

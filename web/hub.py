@@ -1,0 +1,243 @@
+"""Who looks now, and what they are told: one thread watches ledger, health and counters for all streams together.
+
+While nobody looks it does nothing. A stream that falls behind, or comes back after too long, begins with a snapshot.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from queue import Empty, Full, Queue
+from threading import Event, Lock, Thread
+from typing import Any
+
+from deployctl.domain.access import Principal, Role
+from deployctl.domain.names import AppName
+from deployctl.errors import DeployctlError, NotFound
+from deployctl.ports import Services
+from deployctl.ports_meter import MeterNow
+from deployctl.usecases.results import AppView
+from deployctl.usecases.views import app_json
+from deployctl.web.board import Board
+from deployctl.web.jobs import Job
+from deployctl.web.pool import Pool
+
+MOST = 24  # streams; each keeps a thread of the server, and pages must be answered beside them
+TICK = 0.1  # seconds between two looks at the ledger while somebody looks
+HEALTH = 2.0  # seconds between two looks at the health of the apps that somebody looks at
+OVERVIEW = 5.0  # likewise when all apps are looked at
+METRICS = 1.0
+KEPT = 512  # messages that a stream can miss and still go on where it was
+BEHIND = 128  # messages that wait for a slow stream
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One event of the stream; `app` None is for everybody who may see the server."""
+
+    id: int
+    kind: str  # snapshot, state, progress, metrics, notice
+    app: AppName | None
+    data: Mapping[str, Any]
+
+
+@dataclass(slots=True, eq=False)
+class Stream:
+    """One browser that looks at some apps, or with None at all that it may see."""
+
+    who: Principal
+    apps: frozenset[AppName] | None
+    waiting: Queue[Message] = field(default_factory=lambda: Queue(BEHIND))
+    missed: bool = False  # it must begin anew with a snapshot
+    over: bool = False
+
+    def wants(self, message: Message) -> bool:
+        if message.app is None:
+            return self.who.may(Role.VIEWER, None)
+        return (self.apps is None or message.app in self.apps) and self.who.may(Role.VIEWER, message.app)
+
+    def next(self, seconds: float) -> Message | None:
+        """Return the next message, None when there was none for so long."""
+        try:
+            return self.waiting.get(timeout=seconds)
+        except Empty:
+            return None
+
+    def put(self, message: Message) -> None:
+        try:
+            self.waiting.put_nowait(message)
+        except Full:
+            self.missed = True
+
+
+class TooMany(DeployctlError):
+    """All streams are taken; whoever comes polls."""
+
+    code = "too_many_streams"
+
+
+class Hub:
+    """The open streams and the last messages."""
+
+    def __init__(self, pool: Pool, board: Board, meter: MeterNow) -> None:
+        self._pool, self._board, self._meter = pool, board, meter
+        self._streams: set[Stream] = set()
+        self._past: deque[Message] = deque(maxlen=KEPT)
+        self._number = int(time.time())  # goes on growing over a restart, so that an old id is not taken for ours
+        self._lock, self._someone, self._closed = Lock(), Event(), False
+        self._views: dict[AppName, str] = {}
+        Thread(target=self._watch, name="hub", daemon=True).start()
+
+    # -- streams -------------------------------------------------------------------------------------------------
+    @property
+    def watched(self) -> bool:
+        return bool(self._streams)
+
+    def open(self, who: Principal, apps: frozenset[AppName] | None, *, last: int | None = None) -> Stream:
+        """Return a stream that goes on after message `last` when that is still known. Raises TooMany."""
+        stream = Stream(who, apps)
+        with self._lock:
+            if len(self._streams) >= MOST:
+                raise TooMany("Too many pages are open at the same time. This one asks again every few seconds.")
+            known = last is not None and bool(self._past) and self._past[0].id - 1 <= last <= self._number
+            stream.missed = not known
+            for message in self._past if known else ():
+                if message.id > (last or 0) and stream.wants(message):
+                    stream.put(message)
+            self._streams.add(stream)
+            self._someone.set()
+        return stream
+
+    def leave(self, stream: Stream) -> None:
+        with self._lock:
+            self._streams.discard(stream)
+            if not self._streams:
+                self._someone.clear()
+
+    def snapshot(self, stream: Stream) -> Message:
+        """Return all that the stream's page shows, as it is now."""
+        stream.missed = False
+        number = self._number  # what happens while this is read is told once more
+        views = self._board.home().value.apps if stream.apps is None else self._still_there(stream.apps)
+        seen = [view for view in views if stream.who.may(Role.VIEWER, AppName(view.app))]
+        return Message(number, "snapshot", None, {"apps": [app_json(view) for view in seen]})
+
+    def _still_there(self, apps: Iterable[AppName]) -> list[AppView]:
+        found = []
+        for app in sorted(apps):
+            with suppress(NotFound):
+                found.append(self._board.app(app).value)
+        return found
+
+    # -- what is told --------------------------------------------------------------------------------------------
+    def publish(self, kind: str, app: AppName | None, data: Mapping[str, Any]) -> None:
+        with self._lock:
+            self._number += 1
+            message = Message(self._number, kind, app, data)
+            if kind != "metrics":  # who missed those looks at the next ones
+                self._past.append(message)
+            for stream in self._streams:
+                if stream.wants(message):
+                    stream.put(message)
+
+    def progressed(self, job: Job) -> None:
+        """Tell how far a job is; called in the job's thread."""
+        if job.ended_at:
+            self._board.forget(job.app)
+        if self.watched:
+            self.publish("progress", job.app, progress_json(job))
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            for stream in self._streams:
+                stream.over = True
+            self._someone.set()
+
+    # -- watching ------------------------------------------------------------------------------------------------
+    def _watch(self) -> None:
+        while not self._closed:
+            self._someone.wait()
+            try:
+                with self._pool.lend("dashboard (web)") as s:
+                    self._watch_with(s)
+            except DeployctlError as e:  # the ledger is away or was replaced: the streams bear it
+                self.publish("notice", None, {"text": e.message})
+                time.sleep(METRICS)
+
+    def _watch_with(self, s: Services) -> None:
+        """Look again and again while somebody looks, with one connection of its own."""
+        version, stamps = s.ledger.data_version(), s.ledger.stamps()
+        health_at = metrics_at = time.monotonic()
+        while self.watched and not self._closed:
+            if (newer := s.ledger.data_version()) != version:
+                version, before, stamps = newer, stamps, s.ledger.stamps()
+                self._tell_changed({app for app in {*stamps, *before} if stamps.get(app) != before.get(app)})
+            now = time.monotonic()
+            if now >= health_at:
+                health_at = now + self._look_at_health()
+            if now >= metrics_at:
+                metrics_at = now + METRICS
+                self._tell_metrics(stamps)
+            time.sleep(TICK)
+
+    def _tell_changed(self, apps: set[AppName]) -> None:
+        for app in apps:
+            self._board.forget(app)
+        for app in apps & self._looked_at(apps):
+            self._tell_app(app)
+
+    def _looked_at(self, apps: set[AppName]) -> set[AppName]:
+        with self._lock:
+            all_of_them = any(one.apps is None for one in self._streams)
+            return apps if all_of_them else {app for one in self._streams for app in one.apps or ()}
+
+    def _look_at_health(self) -> float:
+        """Read what the open pages show, tell what differs, and return in how many seconds to look again."""
+        with self._lock:
+            everything = any(stream.apps is None for stream in self._streams)
+        if not everything:
+            for app in self._looked_at(set()):
+                self._tell_app(app)
+            return HEALTH
+        for view in self._board.home(within=OVERVIEW).value.apps:
+            self._tell(view)
+        return OVERVIEW
+
+    def _tell_app(self, app: AppName) -> None:
+        try:
+            self._tell(self._board.app(app).value)
+        except DeployctlError:  # it was removed, or nothing answers: its page asks and is told why
+            self.publish("state", app, {"app": app, "gone": True})
+
+    def _tell(self, view: AppView) -> None:
+        """Publish the app when something differs that is not a mere counter."""
+        seen = _without_counters(view)
+        if self._views.get(AppName(view.app)) != seen:
+            self._views[AppName(view.app)] = seen
+            self.publish("state", AppName(view.app), app_json(view))
+
+    def _tell_metrics(self, apps: Mapping[AppName, str]) -> None:
+        for app in self._looked_at(set(apps)):
+            if latest := self._meter.latest(app):
+                self.publish("metrics", app, {"app": app, "releases": {n: asdict(now) for n, now in latest.items()}})
+
+
+_COUNTERS = frozenset({"requests", "in_flight", "failed_requests", "answers_5xx", "response_ms", "probe_ms"})
+
+
+def _without_counters(view: AppView) -> str:
+    data = app_json(view)
+    for one in (data["active"], data["standby"], *data["instances"]):
+        for name in _COUNTERS if one else ():
+            one.pop(name, None)
+    return repr(data)
+
+
+def progress_json(job: Job) -> dict[str, Any]:
+    return {"app": job.app, "verb": job.verb, "operation": job.id, "deployment": job.deployment, "step": job.step,
+            "detail": job.detail, "done": job.ended_at is not None,
+            "error": job.error.message if job.error else None}

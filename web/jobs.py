@@ -1,0 +1,139 @@
+"""What takes longer than a click: the same use cases, in a thread of this process, their progress told to whoever looks."""
+
+from __future__ import annotations
+
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Event, Lock, Thread
+
+from deployctl.domain.names import AppName
+from deployctl.domain.plan import Plan, Step
+from deployctl.errors import DeployctlError
+from deployctl.ports import Services
+from deployctl.usecases.results import Done, Moved
+from deployctl.web.pool import Pool
+
+KEPT = 200  # jobs that can still be asked about
+LAST_WAIT = 10.0  # seconds that the end of the process waits for what was asked to stop
+
+Act = Callable[[Services], Moved | Done]
+
+
+@dataclass(slots=True)
+class Job:
+    """One verb on its way, or how it ended: with a result or with an error."""
+
+    verb: str
+    app: AppName
+    actor: str
+    started_at: str  # ISO 8601, UTC
+    id: str = field(default_factory=lambda: secrets.token_hex(8))
+    deployment: int | None = None
+    step: str = ""  # sentence of the step that is under way
+    detail: str = ""  # what it says of itself: 2 of 3 good answers
+    result: Moved | Done | None = None
+    error: DeployctlError | None = None
+    ended_at: str | None = None
+    _ended: Event = field(default_factory=Event)
+
+    @property
+    def done(self) -> bool:
+        return self._ended.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Return whether it has ended, after so many seconds at the latest."""
+        return self._ended.wait(seconds)
+
+    def outcome(self) -> Moved | Done:
+        """Return what it came to, once it is done. Raises its error."""
+        if self.error is not None:
+            raise self.error
+        assert self.result is not None  # noqa: S101  done, and no error
+        return self.result
+
+
+class Progress:
+    """The reporter of one job: what a person at a terminal would see is kept in the job and told."""
+
+    def __init__(self, job: Job, told: Callable[[Job], None], s: Callable[[], Services]) -> None:
+        self._job, self._told, self._services = job, told, s
+
+    def plan(self, plan: Plan) -> None:
+        """Say nothing before something is done."""
+
+    def begin(self, step: Step) -> None:
+        if self._job.deployment is None:
+            opened = self._services().ledger.find_open(self._job.app)
+            self._job.deployment = opened.id if opened else None
+        self._job.step, self._job.detail = step.sentence, ""
+        self._told(self._job)
+
+    def detail(self, text: str) -> None:
+        self._job.detail = text[:300]
+        self._told(self._job)
+
+    def end(self, step: Step, *, ms: float, ok: bool, text: str = "") -> None:
+        self._job.step, self._job.detail = "", ""
+        self._told(self._job)
+
+    def warn(self, text: str) -> None:
+        self._job.detail = text[:300]
+        self._told(self._job)
+
+
+class Jobs:
+    """The jobs of this process, the last ones that ended too. `told` hears of each progress, in the job's thread."""
+
+    def __init__(self, pool: Pool, told: Callable[[Job], None]) -> None:
+        self._pool, self._told = pool, told
+        self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._lock = Lock()
+
+    def begin(self, verb: str, app: AppName, actor: str, act: Act) -> Job:
+        """Return at once; the job goes on by itself."""
+        with self._pool.lend(actor) as s:
+            job = Job(verb, app, actor, s.clock.utc())
+        with self._lock:
+            self._jobs[job.id] = job
+            while len(self._jobs) > KEPT:
+                self._jobs.popitem(last=False)
+        Thread(target=self._run, args=(job, act), name=f"{verb} {app}", daemon=True).start()
+        return job
+
+    def find(self, id_: str) -> Job | None:
+        return self._jobs.get(id_)
+
+    def of(self, app: AppName) -> list[Job]:
+        """Return the app's jobs, the last one first."""
+        with self._lock:
+            return [job for job in reversed(self._jobs.values()) if job.app == app]
+
+    def close(self) -> None:
+        """Ask what is under way to stop, and wait a little: before its switch everything is taken back."""
+        with self._lock:
+            under_way = [job for job in self._jobs.values() if not job.done]
+        for job in under_way:
+            with self._pool.lend("the end of deployctl serve (web)") as s:
+                s.ledger.ask_abort(job.app, actor=s.actor)
+        for job in under_way:
+            job.wait(LAST_WAIT)
+
+    def _run(self, job: Job, act: Act) -> None:
+        lent: list[Services] = []
+        try:
+            with self._pool.lend(job.actor, Progress(job, self._told, lambda: lent[0])) as s:
+                lent.append(s)
+                try:
+                    job.result = act(s)
+                finally:
+                    job.ended_at = s.clock.utc()
+        except DeployctlError as e:
+            job.error = e
+        finally:  # whatever else broke is on the process's own log by name and line; who asked must not wait for ever
+            if job.result is None and job.error is None:
+                job.error = DeployctlError(f"something went wrong inside deployctl while it did {job.verb} {job.app}.",
+                                           remedy=[f"deployctl status {job.app}"], code="internal")
+            self._told(job)
+            job._ended.set()

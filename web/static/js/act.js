@@ -1,0 +1,149 @@
+// Sends what a form asks for, shows what became of it, and never pretends: the page changes when the server has answered.
+import {$, $$, el, meta, root} from './dom.js';
+import {freshAt, refreshAll} from './live.js';
+import {ask, close, show} from './ask.js';
+
+const TIME = 3500, OLD = 10000, INERT = 700, UNDO = 30;
+const NOT_SENT = new Set(['csrf_token', 'revision', 'key']);
+const TRUE = new Set(['sure', 'abort']);
+
+document.addEventListener('submit', event => {
+  const form = event.target;
+  if (!form.matches('form[data-act]')) return;
+  event.preventDefault();
+  if (form.dataset.busy) return;
+  const wish = wishOf(form, event.submitter);
+  close();
+  if (root.dataset.conn === 'lost' || (freshAt < Date.now() - OLD && root.dataset.conn !== 'live')) return askOld(wish, form);
+  send(wish, form, event.submitter);
+});
+
+function wishOf(form, submitter) {
+  const fields = new FormData(form);
+  if (submitter?.name) fields.append(submitter.name, submitter.value);
+  const body = {};
+  for (const [name, value] of fields) if (!NOT_SENT.has(name) && value !== '') body[name] = TRUE.has(name) ? true : value;
+  return {verb: form.dataset.act, app: form.dataset.app, revision: fields.get('revision'), body, key: crypto.randomUUID?.() ?? `${Date.now()}${Math.random()}`};
+}
+
+export async function send(wish, form = null, button = null) {
+  const started = performance.now(), focused = button && button === document.activeElement;
+  if (form) form.dataset.busy = '1';
+  const label = button && ($('span', button) ?? button), was = label?.textContent;
+  if (button) {
+    button.disabled = true;
+    setTimeout(() => { if (button.disabled) label.textContent = MOVES.has(wish.verb) ? 'Switching…' : 'Working…'; }, 150);
+  }
+  let answer, told = {};
+  try {
+    const headers = {'Content-Type': 'application/json', 'X-CSRFToken': meta('csrf-token'), 'Idempotency-Key': wish.key};
+    if (wish.revision) headers['If-Match'] = `"${wish.revision}"`;
+    answer = await fetch(`/api/v1/apps/${encodeURIComponent(wish.app)}/${wish.verb}`, {
+      method: 'POST', headers, body: JSON.stringify(wish.body), credentials: 'same-origin', signal: AbortSignal.timeout(TIME)});
+    told = await answer.json();
+  } catch {
+    answer = null;
+  }
+  const ms = performance.now() - started;
+  const fresh = refreshAll().catch(() => {});
+  if (answer?.ok) await fresh;
+  if (form) delete form.dataset.busy;
+  if (button) {
+    button.disabled = false;
+    label.textContent = was;
+  }
+  inert();
+  if (!answer) unknown(wish);
+  else if (answer.ok) succeeded(wish, told, answer.status, ms, focused);
+  else refused(wish, told, answer.status);
+}
+
+const MOVES = new Set(['rollback', 'undo']);
+
+function succeeded(wish, told, status, ms, focused) {
+  if (status === 202) return toast(`${named(wish)} is under way.`, '', {focused});
+  if (!told.to) return toast(told.sentence ?? `${named(wish)}: done.`, '', {focused});
+  if (told.changed === false) return toast(`${told.to} serves already.`, 'Nothing was done.', {focused});
+  const lost = told.failed_requests == null ? '' : told.failed_requests ? `, ${told.failed_requests} requests failed` : ', no request was lost';
+  const undo = MOVES.has(wish.verb) && {verb: 'undo', app: wish.app, revision: String(told.revision), body: {}};
+  toast(`Traffic is on ${told.to}.`, `Took ${(ms / 1000).toFixed(2)} s${lost}.`, {focused, undo});
+}
+
+function refused(wish, told, status) {
+  const text = told.detail ?? told.title ?? `The server answered ${status}.`;
+  if (told.code === 'confirmation_needed') return ask(askUrl(wish)).catch(() => notice(text, told));
+  if (status === 423) return busy(wish, told);
+  if (told.code === 'state_changed') return notice(`${sentence(text)} Your click was not carried out.`, {...told, remedy: []});
+  notice(text, told);
+}
+
+function unknown(wish) {
+  const line = `deployctl status ${wish.app}`;
+  notice('Not confirmed yet: the server did not answer in time. What the page shows now was read again.', {remedy: [line]});
+}
+
+export const askUrl = wish => `/apps/${encodeURIComponent(wish.app)}/ask?${new URLSearchParams({verb: wish.verb, ...(wish.body.to ?? wish.body.version ? {to: wish.body.to ?? wish.body.version} : {})})}`;
+
+function busy(wish, told) {
+  const back = wish.verb === 'rollback' && !wish.body.abort;
+  const go = change => () => { close(); send({...wish, key: crypto.randomUUID?.() ?? String(Math.random()), body: {...wish.body, ...change}}); };
+  show(el('div', {class: 'ask'},
+    el('h2', {id: 'askh'}, `${wish.app} is busy`), el('p', {}, told.detail ?? ''),
+    el('footer', {},
+      el('button', {class: 'btn', type: 'button', click: close, autofocus: true}, 'Cancel'),
+      el('button', {class: 'btn', type: 'button', click: go({})}, 'Try again'),
+      back && el('button', {class: 'btn pri', type: 'button', click: go({abort: true})}, 'Stop it and go back now') || null)));
+}
+
+function askOld(wish, form) {
+  show(el('div', {class: 'ask'},
+    el('h2', {id: 'askh'}, `${named(wish)}, although this page is old?`),
+    el('p', {}, 'The connection to the server was lost. If something was changed meanwhile, nothing will be done.'),
+    el('footer', {},
+      el('button', {class: 'btn', type: 'button', click: close, autofocus: true}, 'Cancel'),
+      el('button', {class: 'btn pri', type: 'button', click: () => { close(); send(wish, form); }}, named(wish)))));
+}
+
+const VERBS = {rollback: 'Roll back', upgrade: 'Deploy', undo: 'Undo', start: 'Start', stop: 'Stop', hold: 'Hold', unhold: 'Lift the hold', abort: 'Stop this deploy', prune: 'Remove what is not kept'};
+const named = wish => `${VERBS[wish.verb] ?? wish.verb}${wish.body.to || wish.body.version ? ` ${wish.verb === 'rollback' ? 'to ' : ''}${wish.body.to ?? wish.body.version}` : ''}`;
+const sentence = text => text.charAt(0).toUpperCase() + text.slice(1);
+
+// A second click must not take back what the first one did.
+function inert() {
+  const buttons = $$('form[data-act] button, a[data-ask]');
+  for (const one of buttons) one.inert = true;
+  setTimeout(() => { for (const one of buttons) one.inert = false; }, INERT);
+}
+
+let ticking = 0;
+export function toast(title, text = '', {focused = false, undo = null} = {}) {
+  const place = $('#toast');
+  clearInterval(ticking);
+  const head = el('h2', {tabindex: '-1'}, title), left = el('span', {class: 'num'}, `${UNDO} s`);
+  const hide = () => { clearInterval(ticking); place.classList.remove('on'); place.replaceChildren(); };
+  place.replaceChildren(el('div', {}, head, el('p', {}, text)));
+  if (undo) place.append(el('button', {type: 'button', id: 'undo', click: event => { const button = event.currentTarget; send({...undo, key: crypto.randomUUID?.() ?? String(Math.random())}, null, button).then(() => button.isConnected && hide()); }}, el('span', {}, 'Undo'), left));
+  place.append(el('button', {type: 'button', class: 'x', 'aria-label': 'Close', click: hide}, '×'));
+  place.classList.add('on');
+  if (focused) head.focus({preventScroll: true});
+  let seconds = UNDO;
+  ticking = setInterval(() => {
+    seconds -= 1;
+    left.textContent = `${seconds} s`;
+    if (seconds <= 0) hide();
+  }, 1000);
+}
+
+// What was refused stays until somebody has read it.
+export function notice(text, {remedy = [], serving = null, details = []} = {}) {
+  const place = $('#notices') ?? $('main');
+  $('.notice.told')?.remove();
+  const serves = serving?.version ? ` ${serving.version} serves ${serving.app ?? ''}.` : '';
+  const box = el('div', {class: 'notice told', role: 'alert', tabindex: '-1'},
+    el('div', {}, el('p', {}, sentence(text) + serves),
+      ...details.slice(0, 8).map(line => el('p', {class: 'mono'}, line)),
+      ...remedy.map(line => el('p', {class: 'mono'}, line))),
+    el('button', {type: 'button', class: 'icon', 'aria-label': 'Dismiss', click: () => box.remove()}, '×'));
+  place.prepend(box);
+  box.focus({preventScroll: false});
+}

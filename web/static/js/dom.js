@@ -1,0 +1,40 @@
+// Small helpers: the page is made by the server, so little is built here, and never from text as HTML.
+export const $ = (selector, root = document) => root.querySelector(selector);
+export const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+export const root = document.documentElement;
+export const meta = name => $(`meta[name="${name}"]`)?.content ?? '';
+
+// Returns an element with attributes and children; strings become text.
+export function el(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === 'function') made.addEventListener(name, value);
+    else if (value !== false && value != null) made.setAttribute(name, value === true ? '' : value);
+  }
+  made.append(...children.filter(child => child != null));
+  return made;
+}
+
+export const clock = (at = new Date()) => at.toLocaleTimeString([], {hour: '2-digit', minute: '2-digit', second: '2-digit'});
+
+// Returns how long ago that was, in the words that the server uses.
+export function ago(text) {
+  const seconds = (Date.now() - Date.parse(text)) / 1000;
+  for (const [size, word] of [[86400, 'day'], [3600, 'hour'], [60, 'min']]) {
+    if (seconds >= size) {
+      const count = Math.floor(seconds / size);
+      return `${count} ${word}${count !== 1 && word !== 'min' ? 's' : ''} ago`;
+    }
+  }
+  return 'just now';
+}
+
+// Fetches a piece of a page. Resolves with null when nobody is signed in any more: then the page is loaded anew.
+export async function piece(url) {
+  const answer = await fetch(url, {headers: {'X-Fragment': '1'}, credentials: 'same-origin'});
+  if (answer.status === 401) {
+    location.reload();
+    return null;
+  }
+  return {ok: answer.ok, status: answer.status, text: await answer.text()};
+}

@@ -1,0 +1,83 @@
+"""`GET /events`: server-sent events for one page. One stream keeps one thread, so there are not too many of them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+
+from flask import Blueprint, Response, g, jsonify, request
+
+from deployctl.domain.access import Principal, Role
+from deployctl.domain.names import AppName, parse_app
+from deployctl.errors import Invalid
+from deployctl.ports import Services
+from deployctl.web import identity
+from deployctl.web.desk import Desk, desk
+from deployctl.web.hub import Message, Stream, TooMany
+from deployctl.web.rules import SIGNED_IN, needs, no_such_app
+
+BEAT = 10.0  # seconds of silence after which a comment finds out whether somebody still listens
+MOST_DIGITS = 18  # of the id of a message
+MOST_APPS = 50  # that one browser looks at
+RETRY = 5  # seconds after which a page that got no stream asks again
+
+pages = Blueprint("stream", __name__)
+
+
+@pages.get("/events")
+@needs(SIGNED_IN)
+def events() -> Response:
+    """Stream what changes, of one app or of all that this person may see."""
+    here, apps = desk(), _asked()
+    last = request.headers.get("Last-Event-ID", "")
+    known = int(last) if last.isascii() and last.isdecimal() and len(last) < MOST_DIGITS else None
+    try:
+        opened = here.hub.open(g.who, apps, last=known)
+    except TooMany as e:
+        answer = jsonify(code=e.code, detail=e.message)
+        answer.status_code, answer.headers["Retry-After"] = 503, str(RETRY)
+        return answer
+    answer = Response(_tell(opened, here, identity.asker()), mimetype="text/event-stream")
+    answer.headers["X-Accel-Buffering"] = "no"  # for an nginx in front
+    answer.call_on_close(lambda: here.hub.leave(opened))
+    return answer
+
+
+def _asked() -> frozenset[AppName] | None:
+    """Return the apps that were named, None when none was. Raises NotFound for one that is not there for this person."""
+    named = request.args.getlist("app")[:MOST_APPS]
+    return frozenset(_app(text) for text in named) if named else None
+
+
+def _app(text: str) -> AppName:
+    try:
+        app = parse_app(text)
+    except Invalid:
+        raise no_such_app() from None
+    if not g.who.may(Role.VIEWER, app):
+        raise no_such_app()
+    desk().board.app(app)
+    return app
+
+
+def _tell(stream: Stream, here: Desk, ask: Callable[[Services], Principal | None]) -> Iterator[str]:
+    """Yield messages until nobody listens, the session has ended, or whoever has it may something else."""
+    yield "retry: 1000\n\n"
+    checked = time.monotonic()
+    while not stream.over:
+        if stream.missed:
+            yield text_of(here.hub.snapshot(stream))
+        message = stream.next(BEAT)
+        yield text_of(message) if message else ": here\n\n"
+        if time.monotonic() - checked >= BEAT:
+            checked = time.monotonic()
+            with here.pool.lend(stream.who.actor) as s:
+                now = ask(s)
+            if now is None or now.roles != stream.who.roles:
+                return
+
+
+def text_of(message: Message) -> str:
+    """Return the message in the wire format of server-sent events."""
+    return f"id: {message.id}\nevent: {message.kind}\ndata: {json.dumps(message.data, default=str)}\n\n"
