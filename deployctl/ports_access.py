@@ -1,14 +1,25 @@
-"""What the ledger remembers of people, their sessions and their tokens. Secrets are kept as hashes only."""
+"""What the ledger remembers of people, their sessions and their tokens, and of what was done. Secrets are hashes only."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Collection, Mapping
+from typing import Any, Protocol
 
-from deployctl.domain.access import Role, SignIn, Token, Tries, User
+from deployctl.domain.access import KeptAnswer, Role, SignIn, Token, Tries, User
+from deployctl.domain.names import AppName
 
 
-class AccessBook(Protocol):
+class AnswerBook(Protocol):
+    """A part of the ledger, with the same errors. A key belongs to one principal, `who`."""
+
+    def begin_answer(self, who: str, key: str, asked: str, *, at: str, since: str) -> KeptAnswer | None:
+        """Return None when nobody used the key after `since`: it is taken now. Else what became of that request."""
+    def finish_answer(self, who: str, key: str, *, status: int, body: str) -> None: ...
+    def forget_answer(self, who: str, key: str) -> None: ...
+    def forget_answers(self, *, before: str) -> None: ...
+
+
+class AccessBook(AnswerBook, Protocol):
     """A part of the ledger, with the same errors. A `hash_` is SHA-256 in hexadecimal."""
 
     def users(self) -> list[User]: ...
@@ -41,3 +52,8 @@ class AccessBook(Protocol):
     def find_token(self, hash_: str) -> Token | None: ...
     def touch_token(self, id_: int, *, at: str, address: str) -> None: ...
     def revoke_token(self, name: str, *, at: str) -> bool: ...
+
+    def find_events(self, *, app: AppName | None = None, among: Collection[AppName] | None = None, who: str | None = None,
+                    what: str | None = None, before: int | None = None, limit: int = 100) -> list[Mapping[str, Any]]:
+        """Return events, the last one first, those before the id `before`. `among`: of these apps only; `who` is a name
+        without the way; `what` is a kind, or the kind of the deployment that was told."""

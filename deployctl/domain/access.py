@@ -111,6 +111,15 @@ class Tries:
     last_at: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """What became of a request with a key. `asked` tells requests apart; without a status it was never answered."""
+
+    asked: str
+    status: int | None
+    body: str | None
+
+
 FREE_TRIES = 5
 _FIRST_WAIT, _LONGEST_WAIT = 30.0, 900.0  # seconds
 

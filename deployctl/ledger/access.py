@@ -6,10 +6,11 @@ import sqlite3
 from collections.abc import Mapping
 
 from deployctl.domain.access import Role, SignIn, Token, Tries, User, parse_roles, roles_json
+from deployctl.ledger.answers import AnswerRows
 from deployctl.ledger.connection import Connection
 
 
-class AccessRows:
+class AccessRows(AnswerRows):
     """Reads and writes the tables `users`, `tries`, `links`, `sign_ins` and `tokens`."""
 
     db: Connection

@@ -1,0 +1,30 @@
+"""Answers that were given to requests with a key: whoever asks the same again gets the same answer, and it is done once."""
+
+from __future__ import annotations
+
+from deployctl.domain.access import KeptAnswer
+from deployctl.ledger.connection import Connection
+
+
+class AnswerRows:
+    """Reads and writes the table `answers`."""
+
+    db: Connection
+
+    def begin_answer(self, who: str, key: str, asked: str, *, at: str, since: str) -> KeptAnswer | None:
+        with self.db.transaction():
+            mine = self.db.execute(
+                "insert into answers(who, key, asked, at) values (?, ?, ?, ?) on conflict(who, key) do update "
+                "set asked = excluded.asked, at = excluded.at, status = null, body = null where answers.at < ? "
+                "returning key", [who, key, asked, at, since])
+            row = None if mine else self.db.one("select * from answers where who = ? and key = ?", [who, key])
+        return None if row is None else KeptAnswer(row["asked"], row["status"], row["body"])
+
+    def finish_answer(self, who: str, key: str, *, status: int, body: str) -> None:
+        self.db.execute("update answers set status = ?, body = ? where who = ? and key = ?", [status, body, who, key])
+
+    def forget_answer(self, who: str, key: str) -> None:
+        self.db.execute("delete from answers where who = ? and key = ?", [who, key])
+
+    def forget_answers(self, *, before: str) -> None:
+        self.db.execute("delete from answers where at < ?", [before])
