@@ -15,6 +15,7 @@ from deployctl.effects.http_prober import SocketProber
 from deployctl.effects.linux_guard import LinuxGuard
 from deployctl.effects.system_clock import SystemClock
 from deployctl.judged import load_judged_app, load_judged_server
+from deployctl.ledger.meter_book import SqliteMeterBook
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Reporter, Services
 from deployctl.settings import Settings
@@ -50,6 +51,7 @@ def _services(settings: Settings, spec: ServerSpec, ledger: SqliteLedger, *, rep
         traffic=HaproxyTraffic(settings.haproxy_dir, spec, lambda: ledger.table(bridged=bridged), clock),
         prober=SocketProber(), guard=LinuxGuard(), ledger=ledger, clock=clock, report=reporter, actor=actor,
         bridged=bridged, app_file=lambda app: load_judged_app(settings, app, spec), app_files=lambda: app_names(settings),
+        meter=SqliteMeterBook(settings.metrics, warn=reporter.warn),
     )
 
 

@@ -46,6 +46,10 @@ class Settings:
         return self.state_dir / "ledger.db"
 
     @property
+    def metrics(self) -> Path:
+        return self.state_dir / "metrics.db"
+
+    @property
     def haproxy_dir(self) -> Path:
         return self.state_dir / "haproxy"
 

@@ -47,6 +47,26 @@ class Counters:
     failed: int = 0  # no valid answer: connection and response errors
     answers_5xx: int = 0  # the app's own
     response_ms: float = 0.0  # mean of the last 1,024
+    answers_2xx: int = 0
+    answers_3xx: int = 0
+    answers_4xx: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What HAProxy counted for one release in one span of time."""
+
+    app: AppName
+    release: int  # number
+    at: int  # when the span ended: unix seconds, a multiple of 10
+    seconds: int  # how long it was: 10, or 60 for what is older than some hours
+    requests: int = 0
+    answers_2xx: int = 0
+    answers_3xx: int = 0
+    answers_4xx: int = 0
+    answers_5xx: int = 0
+    failed: int = 0  # no valid answer
+    response_ms: float | None = None  # mean; None when there were no requests
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from deployctl.testing.fake_clock import FakeClock
 from deployctl.testing.fake_engine import FakeEngine
 from deployctl.testing.fake_guard import FakeGuard
 from deployctl.testing.fake_images import made_up
+from deployctl.testing.fake_meter import FakeMeter
 from deployctl.testing.fake_prober import Asked, FakeProber, Reply
 from deployctl.testing.fake_traffic import FakeTraffic
 from deployctl.usecases.results import Done, Moved
@@ -64,7 +65,7 @@ class Told(Reporter):
 class World:
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.clock, self.guard, self.told = FakeClock(), FakeGuard(), Told()
+        self.clock, self.guard, self.told, self.meter = FakeClock(), FakeGuard(), Told(), FakeMeter()
         self.engine = FakeEngine(str(home), clock=self.clock)
         self.ledger = self.open_ledger()
         self.traffic = FakeTraffic(lambda: self.ledger.table(bridged=True))
@@ -85,6 +86,7 @@ class World:
             home=self.home, spec=ServerSpec(), engine=self.engine, traffic=self.traffic, prober=self.prober,
             guard=self.guard, ledger=ledger or self.ledger, clock=self.clock, report=self.told, actor=actor,
             bridged=True, app_file=self._file, app_files=lambda: list(self.files),
+            meter=self.meter,
         )  # fmt: skip
 
     @property

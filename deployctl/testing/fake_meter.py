@@ -1,0 +1,47 @@
+"""What is measured, in memory: the book and the newest readings in one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from deployctl.domain.names import AppName
+from deployctl.domain.traffic import Counters
+from deployctl.ports_meter import MeterBook, MeterNow, Now, Point
+
+
+class FakeMeter(MeterBook, MeterNow):
+    """`now` and `counted` are what a test says was measured."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[AppName, int, int], Point] = {}
+        self.now: dict[AppName, dict[int, Now]] = {}
+        self.counted: dict[tuple[AppName, int], Counters] = {}
+
+    # -- the book -------------------------------------------------------------------------------------------------
+    def add(self, points: Sequence[Point]) -> None:
+        self.kept |= {(point.app, point.release, point.at): point for point in points}
+
+    def points(self, app: AppName, *, since: float = 0) -> list[Point]:
+        found = (point for point in self.kept.values() if point.app == app and point.at > since)
+        return sorted(found, key=lambda point: (point.at, point.release))
+
+    def busy(self, app: AppName, release: int, *, until: float, seconds: int) -> list[Point]:
+        found, covered = [], 0
+        for point in reversed(self.points(app)):
+            if point.release == release and point.requests and point.at <= until and covered < seconds:
+                found.append(point)
+                covered += point.seconds
+        return found[::-1]
+
+    def forget(self, *, before: float) -> None:
+        self.kept = {key: point for key, point in self.kept.items() if point.at >= before}
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    # -- the newest readings --------------------------------------------------------------------------------------
+    def latest(self, app: AppName) -> Mapping[int, Now]:
+        return self.now.get(app, {})
+
+    def totals(self) -> Mapping[tuple[AppName, int], Counters]:
+        return self.counted
