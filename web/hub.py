@@ -31,7 +31,7 @@ HEALTH = 2.0  # seconds between two looks at the health of the apps that somebod
 OVERVIEW = 5.0  # likewise when all apps are looked at
 METRICS = 1.0
 KEPT = 512  # messages that a stream can miss and still go on where it was
-BEHIND = 128  # messages that wait for a slow stream
+BEHIND = 1024  # messages that wait for a slow stream: some for each app of a large server
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,14 +181,14 @@ class Hub:
                 health_at = now + self._look_at_health()
             if now >= metrics_at:
                 metrics_at = now + METRICS
-                self._tell_metrics(stamps)
+                self._tell_metrics()
             time.sleep(TICK)
 
     def _tell_changed(self, apps: set[AppName]) -> None:
         for app in apps:
             self._board.forget(app)
         for app in apps & self._looked_at(apps):
-            self._tell_app(app)
+            self._tell_app(app, anyway=True)  # a step more or less shows on the page, not in the view
 
     def _looked_at(self, apps: set[AppName]) -> set[AppName]:
         with self._lock:
@@ -207,21 +207,22 @@ class Hub:
             self._tell(view)
         return OVERVIEW
 
-    def _tell_app(self, app: AppName) -> None:
+    def _tell_app(self, app: AppName, *, anyway: bool = False) -> None:
         try:
-            self._tell(self._board.app(app).value)
+            self._tell(self._board.app(app).value, anyway=anyway)
         except DeployctlError:  # it was removed, or nothing answers: its page asks and is told why
             self.publish("state", app, {"app": app, "gone": True})
 
-    def _tell(self, view: AppView) -> None:
-        """Publish the app when something differs that is not a mere counter."""
+    def _tell(self, view: AppView, *, anyway: bool = False) -> None:
+        """Publish the app when something differs that is not a mere counter, or `anyway`."""
         seen = _without_counters(view)
-        if self._views.get(AppName(view.app)) != seen:
+        if anyway or self._views.get(AppName(view.app)) != seen:
             self._views[AppName(view.app)] = seen
             self.publish("state", AppName(view.app), app_json(view))
 
-    def _tell_metrics(self, apps: Mapping[AppName, str]) -> None:
-        for app in self._looked_at(set(apps)):
+    def _tell_metrics(self) -> None:
+        """Tell the counters of the apps that a page shows by themselves: the list of all is read again as a whole."""
+        for app in self._looked_at(set()):
             if latest := self._meter.latest(app):
                 self.publish("metrics", app, {"app": app, "releases": {n: asdict(now) for n, now in latest.items()}})
 
