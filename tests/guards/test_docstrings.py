@@ -44,7 +44,8 @@ def owes_a_promise(node: ast.FunctionDef | ast.ClassDef) -> bool:
 
 @cache
 def promised_by_ports() -> set[str]:
-    ports = [node for node in tree.parsed(tree.ROOT / "deployctl/ports.py").body if isinstance(node, ast.ClassDef)]
+    files = [path for path in FILES if tree.module_name(path).startswith("ports")]
+    ports = [node for path in files for node in tree.parsed(path).body if isinstance(node, ast.ClassDef)]
     return {method.name for port in ports if _is_protocol(port) for method in _methods(port)}
 
 

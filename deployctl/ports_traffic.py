@@ -1,0 +1,57 @@
+"""HAProxy and the host's routes in our words: who serves, what is counted, and whose addresses are guarded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from deployctl.domain.emergency import FlipNote
+from deployctl.domain.names import AppName
+from deployctl.domain.traffic import Counters, Switched
+
+
+class Traffic(Protocol):
+    """HAProxy of this home. Each call takes the home's proxy lock. Errors: ProxyUnavailable, SwitchRefused."""
+
+    def ensure_up(self) -> bool:
+        """Start HAProxy from its files when it is dead, adopt it when it lives. True when it was started."""
+    def sync(self) -> None:
+        """Make HAProxy and its files carry the ledger's table; who serves is never changed.
+        Reloads (without losing a request) only when listen addresses differ. Starts a dead HAProxy."""
+    def refresh_previews(self) -> None:
+        """Let header and cookie reach what the ledger's table allows now; nothing else is touched."""
+    def routes(self) -> dict[AppName, int]:
+        """Return who serves each app, asked from HAProxy itself."""
+    def switch(self, app: AppName, to: int | None, *, sure: Callable[[], object] = bool) -> Switched:
+        """Send the app's traffic to that release (None: to nobody, 503): file first, then one `set map`, then read back.
+        `sure` is called once the proxy lock is held; what it raises leaves everything as it is.
+        Raises SwitchRefused with the former route back in place, when HAProxy does not confirm."""
+    def counters(self) -> dict[tuple[AppName, int], Counters]: ...
+    def in_flight(self, app: AppName, release: int) -> int:
+        """Count open requests and connections of one server, in workers that finish after a reload too."""
+    def cut(self, app: AppName, release: int) -> None:
+        """Close what is still open to one server."""
+    def drift(self) -> list[str]:
+        """Name what a person changed in the files or in HAProxy, one sentence each."""
+    def notes(self) -> list[FlipNote]:
+        """Return the emergency flips that no command has taken into the ledger yet, the first one first."""
+    def forget_notes(self, taken: Sequence[FlipNote]) -> None: ...
+    def pid(self) -> int | None:
+        """Return the master's pid, None when HAProxy is not running."""
+    def stop(self) -> None:
+        """End HAProxy. Only for `demo --stop` and for a home that is being taken apart."""
+
+
+class Guard(Protocol):
+    """Routes that keep our subnets from ever meaning a stranger."""
+
+    def ensure(self, subnet: str) -> None: ...
+    def ensure_gone(self, subnet: str) -> None: ...
+    def guarded(self, subnet: str) -> bool: ...
+    def bridge_up(self, bridge: str) -> bool: ...
+    def routed_subnets(self) -> list[str]:
+        """Return every subnet that this host routes to an interface (not the unreachable ones, not the default)."""
+    def port_taken(self, host: str, port: int) -> bool:
+        """Tell whether somebody listens there."""
+    def listening(self, pid: int) -> list[tuple[str, int]]:
+        """Return (address, port) of TCP listeners in that process's network namespace; empty if not allowed to look."""
