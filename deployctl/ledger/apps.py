@@ -57,9 +57,10 @@ class AppRows:
                 self.db.execute(f"delete from {table} where app = ?", [app])  # noqa: S608  names of our own tables
             self.db.execute("delete from apps where name = ?", [app])
 
-    def releases(self, app: AppName) -> list[Release]:
-        """Return all of them, newest first."""
-        return [_release(r) for r in self.db.execute("select * from releases where app = ? order by number desc", [app])]
+    def releases(self, app: AppName, *, limit: int = -1) -> list[Release]:
+        """Return all of them, or so many, newest first."""
+        rows = self.db.execute("select * from releases where app = ? order by number desc limit ?", [app, limit])
+        return [_release(row) for row in rows]
 
     def find_release(self, app: AppName, number: int) -> Release | None:
         row = self.db.one("select * from releases where app = ? and number = ?", [app, number])

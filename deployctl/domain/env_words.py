@@ -1,0 +1,23 @@
+"""Which variables may be shown to whoever may look at an app: never what is, or could be, a secret.
+
+A guess from name and value, and a careful one: what is hidden by mistake costs a look into a file.
+"""
+
+from __future__ import annotations
+
+import re
+
+HIDDEN = "<hidden>"
+_SECRET_NAME = re.compile(
+    r"SECRET|PASS|PWD|TOKEN|CREDENTIAL|PRIVATE|APIKEY|(?:^|[_.-])(?:KEY|AUTH|CERT|DSN|SALT|PIN|COOKIE|SIGNING|JWT)S?(?:$|[_.-])",
+    re.IGNORECASE)
+_WITH_PASSWORD = re.compile(r"://[^/\s@]*@|\b(?:password|passwd|pwd|secret|token|key)\s*[=:]", re.IGNORECASE)
+_LIKE_A_KEY = re.compile(r"-----BEGIN |(?=[^\s]*[0-9])(?=[^\s]*[A-Za-z])[A-Za-z0-9+/_=-]{24,}")
+_LONGEST = 200  # characters that are shown
+
+
+def shown(name: str, value: str) -> str:
+    """Return the value, or HIDDEN when its name or its form says that it may be a secret."""
+    if _SECRET_NAME.search(name) or _WITH_PASSWORD.search(value) or _LIKE_A_KEY.search(value):
+        return HIDDEN
+    return value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…"

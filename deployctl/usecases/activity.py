@@ -1,0 +1,102 @@
+"""The last things that happened to one app, told in the order of time: moves of traffic, failed attempts, holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deployctl.domain.deployment import Deployment, Phase
+from deployctl.domain.names import AppName
+from deployctl.domain.plan import MOVES, Kind
+from deployctl.domain.release import Change, Release
+from deployctl.ports import Services
+
+MOST = 10
+HOLD_EVENTS = {"held": ("", " was put on hold"), "released": ("Hold of ", " lifted")}
+OTHER_EVENTS = frozenset({"readiness", "recovered", "emergency", "reconcile", "drift"})
+TELLING = 4  # events that are read for each that is told; most tell a change of traffic, which has a line already
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """One line: `before`, the version, `after` make the sentence."""
+
+    at: str
+    kind: str  # upgrade, rollback, undo, stop, failed, stopped, held, released, readiness, …
+    before: str
+    version: str | None
+    after: str
+    by: str
+    note: str = ""
+    more: str = ""  # figures, or why it failed
+    colour: str | None = None  # of the release that serves since
+    revision: int | None = None
+    release: int | None = None
+
+
+def recent(app: AppName, s: Services, *, limit: int = MOST) -> tuple[Deed, ...]:
+    """Return the last deeds, the newest first. Reads the ledger alone, and never more than a few dozen rows of it."""
+    changes = s.ledger.changes(app, limit=limit)
+    attempts = [d for d in s.ledger.deployments(app, limit=limit) if d.phase in {Phase.REVERTED, Phase.STUCK}]
+    events = s.ledger.events(app, limit=limit * TELLING)
+    find = _finder(app, s)
+    deeds = [*(_changed(c, find) for c in changes), *(_failed(d, find) for d in attempts), *_told(events)]
+    return tuple(sorted(deeds, key=lambda deed: (deed.at, deed.revision or 0), reverse=True)[:limit])
+
+
+def _finder(app: AppName, s: Services) -> Callable[[int | None], Release | None]:
+    known: dict[int, Release | None] = {}
+
+    def find(number: int | None) -> Release | None:
+        if number is None:
+            return None
+        if number not in known:
+            known[number] = s.ledger.find_release(app, number)
+        return known[number]
+
+    return find
+
+
+_SENTENCES = {
+    Kind.UPGRADE: ("", " took the traffic"), Kind.ROLLBACK: ("Rolled back to ", ""), Kind.UNDO: ("Undone, back on ", ""),
+    Kind.START: ("", " serves again"), "emergency": ("Flipped to ", " in an emergency"), "drift": ("Found serving: ", ""),
+}  # fmt: skip
+
+
+def _changed(change: Change, find: Callable[[int | None], Release | None]) -> Deed:
+    release = find(change.target)
+    took = f"switched in {change.switch_ms:.0f} ms" if change.switch_ms else ""
+    if change.target is None:
+        left = find(change.source)
+        return Deed(change.at, Kind.STOP, "Taken out of traffic: ", left.version if left else None, "", change.actor,
+                    change.note, took, revision=change.revision, release=change.source)
+    before, after = _SENTENCES.get(change.kind, ("", f" serves ({change.kind})"))
+    return Deed(change.at, change.kind, before, release.version if release else f"release {change.target}", after,
+                change.actor, change.note, took, release.colour if release else None, change.revision, change.target)
+
+
+def _failed(attempt: Deployment, find: Callable[[int | None], Release | None]) -> Deed:
+    release = find(attempt.target)
+    at, version = attempt.finished_at or attempt.started_at, release.version if release else None
+    if attempt.abort_by:
+        return Deed(at, "stopped", "", version, f" stopped by {attempt.abort_by}", attempt.actor, attempt.note,
+                    release=attempt.target)
+    after = f" {attempt.kind} needs a person" if attempt.phase is Phase.STUCK else (
+        " stopped before going live" if attempt.kind in MOVES else f" did not {attempt.kind}")
+    return Deed(at, "failed", "", version, after, attempt.actor, attempt.note, _first_line(attempt.error or ""),
+                release=attempt.target)
+
+
+def _told(events: Sequence[Mapping[str, Any]]) -> Iterator[Deed]:
+    for event in events:
+        if event["kind"] in HOLD_EVENTS:
+            before, after = HOLD_EVENTS[event["kind"]]
+            yield Deed(event["at"], event["kind"], before, str(event["text"]).rpartition(" ")[2], after, event["actor"],
+                       str(event["data"].get("note") or ""))
+        elif event["kind"] in OTHER_EVENTS:
+            yield Deed(event["at"], event["kind"], str(event["text"]), None, "", event["actor"])
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0]

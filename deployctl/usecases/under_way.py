@@ -1,0 +1,143 @@
+"""What is being done to an app right now, step by step, and what the last attempt failed of: read from the ledger alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deployctl.domain.deployment import Deployment, Phase
+from deployctl.domain.names import AppName
+from deployctl.domain.plan import Kind, Plan, Step, StepKind
+from deployctl.ports import Services
+from deployctl.usecases.moments import seconds_between
+
+LOOKED_AT = 5  # closed attempts among which the last failure is looked for
+
+# What people follow: six names for twelve kinds of steps. The promotion takes no time that anybody could see.
+PARTS: Mapping[str, frozenset[StepKind]] = {
+    "Image": frozenset({StepKind.IMAGE}),
+    "Start": frozenset({StepKind.NETWORK, StepKind.CREATE, StepKind.START}),
+    "Health": frozenset({StepKind.HEALTH}),
+    "Switch": frozenset({StepKind.ROUTE, StepKind.SWITCH}),
+    "Watch": frozenset({StepKind.WATCH}),
+    "Retire": frozenset({StepKind.DRAIN, StepKind.STOP, StepKind.PRUNE}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a deployment. `state` is done, now, to_come or failed; `ms` counts what is finished of it."""
+
+    name: str
+    state: str
+    ms: float = 0.0
+    text: str = ""  # what its last finished step found
+    sentence: str = ""  # of the step that is under way, or that comes next
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """A verb that somebody is at. Without a `deployment` it has not begun to change anything, or never will."""
+
+    verb: str
+    by: str
+    since: str
+    seconds: float
+    deployment: int | None = None
+    phase: str | None = None
+    release: int | None = None  # number of the target
+    version: str | None = None
+    image: str = ""
+    digest: str = ""
+    colour: str | None = None  # of the target when it has served before
+    source: str | None = None  # version that served when it began
+    parts: tuple[Part, ...] = ()
+    promoted: bool = False  # past the point of no return
+    stopping: str | None = None  # who asked it to stop
+    interrupted: bool = False  # whoever did it is gone
+
+    @property
+    def brings_up(self) -> bool:
+        """Tell whether a release that does not serve yet is on trial."""
+        return self.verb in {Kind.UPGRADE, Kind.ROLLBACK, Kind.UNDO, Kind.START} and self.release is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The last attempt, when it came to nothing and nothing was changed since."""
+
+    deployment: int
+    verb: str
+    version: str | None
+    release: int | None
+    at: str
+    by: str
+    why: str
+    evidence: tuple[str, ...]
+    switched: bool  # it had the traffic, and gave it back
+    stuck: bool  # a person must look
+
+
+def find_under_way(app: AppName, s: Services) -> UnderWay | None:
+    """Return what is being done, None when nobody is at it. A verb that still looks has a lease and no deployment."""
+    opened, lease = s.ledger.find_open(app), s.ledger.find_lease(app)
+    if opened is None:
+        return None if lease is None else UnderWay(lease.verb, lease.holder, lease.since, _age(lease.since, s))
+    plan = Plan.from_dict(json.loads(s.ledger.plan_of(opened.id)))
+    steps = s.ledger.steps(opened.id)
+    release = s.ledger.find_release(app, opened.target) if opened.target is not None else None
+    source = s.ledger.find_release(app, opened.source) if opened.source is not None else None
+    return UnderWay(
+        opened.kind, opened.actor, opened.started_at, _age(opened.started_at, s), opened.id, str(opened.phase),
+        opened.target, release.version if release else None, release.bundle.image if release else "",
+        release.digest if release else "", release.colour if release else None, source.version if source else None,
+        tuple(parts_of(plan.steps, steps)), promoted=opened.phase is Phase.DRAINING, stopping=opened.abort_by,
+        interrupted=lease is None)
+
+
+def parts_of(planned: Sequence[Step], taken: Sequence[Mapping[str, Any]]) -> list[Part]:
+    """Return the plan's parts in order, with what the ledger's rows `taken` say of them. Pure."""
+    rows = {(row["kind"], row["release"]): row for row in taken}
+    found: list[Part] = []
+    for name, kinds in PARTS.items():
+        mine = [(step, rows.get((step.kind, step.release))) for step in planned if step.kind in kinds]
+        if mine:
+            found.append(_part(name, mine, due=all(part.state == "done" for part in found)))
+    return found
+
+
+def _part(name: str, steps: Sequence[tuple[Step, Mapping[str, Any] | None]], *, due: bool) -> Part:
+    finished = [row for _, row in steps if row and row["finished_at"]]
+    ahead = next((step.sentence for step, row in steps if not row or not row["finished_at"]), "")
+    if any(not row["ok"] for row in finished):
+        state = "failed"
+    elif not ahead:
+        state = "done"
+    else:
+        state = "now" if due or any(row for _, row in steps) else "to_come"
+    return Part(name, state, round(sum(row["ms"] or 0.0 for row in finished), 1),
+                next((row["text"] for row in reversed(finished) if row["text"]), ""), ahead)
+
+
+def find_failure(app: AppName, s: Services) -> Failure | None:
+    """Return the last attempt when it failed, was not stopped by a person, and no traffic was moved since."""
+    last = next((d for d in s.ledger.deployments(app, limit=LOOKED_AT) if d.finished_at), None)
+    if last is None or last.phase not in {Phase.REVERTED, Phase.STUCK} or last.abort_by or not last.error:
+        return None
+    change = next(iter(s.ledger.changes(app, limit=1)), None)
+    if change is not None and change.at > last.started_at:
+        return None
+    return _failure(last, s)
+
+
+def _failure(last: Deployment, s: Services) -> Failure:
+    release = s.ledger.find_release(last.app, last.target) if last.target is not None else None
+    switched = any(row["kind"] == StepKind.SWITCH and row["ok"] for row in s.ledger.steps(last.id))
+    return Failure(last.id, last.kind, release.version if release else None, last.target, last.finished_at or "",
+                   last.actor, last.error or "", last.evidence, switched=switched, stuck=last.phase is Phase.STUCK)
+
+
+def _age(since: str, s: Services) -> float:
+    return max(0.0, seconds_between(since, s.clock.utc()))

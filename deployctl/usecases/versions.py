@@ -1,0 +1,195 @@
+"""Every release of an app as a person chooses among them: what it is, and what can be done with it now, or why not.
+
+`versions` reads the ledger alone, beside a status that was taken before; `find_idle` asks the engine, which may take long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from deployctl.domain.deployment import Deployment
+from deployctl.domain.names import AppName
+from deployctl.domain.plan import Kind
+from deployctl.domain.readiness import How, Readiness, Standing, judge
+from deployctl.domain.release import Change, Hold, Release, Role
+from deployctl.ports import Services
+from deployctl.usecases.readiness import find_readiness
+from deployctl.usecases.results import AppView, InstanceView
+
+MOST = 20  # releases, besides those that have a container
+REMEMBERED = 100  # deployments that are searched for who deployed what
+
+
+class Way(StrEnum):
+    """What can be done with a release now."""
+
+    SERVING = "serving"
+    TRIAL = "trial"
+    BACK = "back"  # a rollback can go to it
+    FORTH = "forth"  # it came after what serves: an upgrade goes to it
+    RETRY = "retry"  # it never went live; another try is an upgrade
+    HELD = "held"  # first the hold must be lifted
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class VersionLine:
+    """One release. `asks`: to go there is slow, far or doubtful, so a person is asked before. `why` says why not, or
+    what is to be known."""
+
+    release: int  # number
+    version: str
+    image: str
+    digest: str
+    role: str
+    state: str  # in words
+    more: str
+    way: Way
+    asks: bool = False
+    why: str = ""
+    colour: str | None = None
+    how: How | None = None
+    seconds: float | None = None
+    hold: Hold | None = None
+    failure: str | None = None
+    deployed_at: str | None = None
+    deployed_by: str = ""
+    note: str = ""
+    siblings: int = 0  # other releases of the same version
+
+
+@dataclass(frozen=True, slots=True)
+class VersionsView:
+    app: str
+    lines: tuple[VersionLine, ...]
+    left_out: bool  # there are more
+
+    def find(self, version: str) -> VersionLine | None:
+        """Return the line that a rollback to that version would mean, else the first one of it."""
+        mine = [line for line in self.lines if line.version == version]
+        fit = (line for line in mine if line.way not in {Way.RETRY, Way.NONE})
+        return next(fit, next(iter(mine), None))
+
+
+def versions(view: AppView, s: Services, *, idle: Iterable[Readiness] = (), limit: int = MOST) -> VersionsView:
+    """Return the app's releases, live and standby first, then the newest; `idle` is what `find_idle` gave."""
+    app = AppName(view.app)
+    found = s.ledger.releases(app, limit=limit + 1)
+    known = {r.number for r in found[:limit]}
+    others = [s.ledger.find_release(app, i.release) for i in view.instances if i.release not in known]
+    releases = [*found[:limit], *(r for r in others if r)]
+    deployed = _last_deployed(s.ledger.deployments(app, limit=REMEMBERED))
+    changes = s.ledger.telling_changes(app)
+    judged = {one.release: one for one in idle} | {i.release: i.readiness for i in view.instances if i.readiness}
+    lines = [_line(r, view, judged.get(r.number), deployed.get(r.number), changes, releases) for r in releases]
+    return VersionsView(view.app, tuple(sorted(lines, key=_order)), left_out=len(found) > limit)
+
+
+def find_idle(app: AppName, s: Services, *, limit: int = MOST) -> list[Readiness]:
+    """Return whether the newest releases without a container can be rolled back to. Asks the engine for each."""
+    with_container = {i.release for i in s.ledger.instances(app)}
+    numbers = [r.number for r in s.ledger.releases(app, limit=limit) if r.number not in with_container]
+    return find_readiness(app, s, among=numbers) if numbers else []
+
+
+def _order(line: VersionLine) -> tuple[int, int]:
+    first = (Role.ACTIVE, Role.CANDIDATE, Role.STANDBY)
+    return (first.index(Role(line.role)) if line.role in first else len(first), -line.release)
+
+
+def _last_deployed(deployments: Sequence[Deployment]) -> Mapping[int, Deployment]:
+    """Return for each release its last upgrade, else whatever brought it up last."""
+    found: dict[int, Deployment] = {}
+    for one in reversed(deployments):
+        if one.target is None or one.kind not in {Kind.UPGRADE, Kind.START, Kind.ROLLBACK, Kind.UNDO}:
+            continue
+        if one.kind == Kind.UPGRADE or one.target not in found:
+            found[one.target] = one
+    return found
+
+
+def _line(release: Release, view: AppView, ready: Readiness | None, deployed: Deployment | None,
+          changes: Sequence[Change], releases: Sequence[Release]) -> VersionLine:
+    one = next((i for i in view.instances if i.release == release.number), None)
+    role = one.role if one else Role.IDLE
+    ready = ready or judge(Standing(release))
+    same = [r for r in releases if r.version == release.version]
+    way, why = _way(release, role, ready, view, changes, same)
+    state, more = _words(release, one, role, ready, way)
+    return VersionLine(
+        release.number, release.version, release.bundle.image, release.digest, role, state, more, way,
+        asks=_asks(release, ready, view, way), why=why, colour=release.colour, how=ready.how, seconds=ready.seconds,
+        hold=release.hold, failure=release.failure, siblings=len(same) - 1,
+        deployed_at=deployed.started_at if deployed else release.created_at,
+        deployed_by=deployed.actor if deployed else "", note=deployed.note if deployed else "")
+
+
+# -- what can be done with it --------------------------------------------------------------------------------------------
+def _way(release: Release, role: str, ready: Readiness, view: AppView, changes: Sequence[Change],
+         same: Sequence[Release]) -> tuple[Way, str]:
+    if role == Role.ACTIVE:
+        return Way.SERVING, ""
+    if role == Role.CANDIDATE:
+        return Way.TRIAL, ""
+    if release.hold:
+        return Way.HELD, f"on hold since {release.hold.at} by {release.hold.actor}: {release.hold.reason}"
+    if not release.proven_at:
+        return Way.RETRY, release.failure or "it was never proven healthy"
+    newest = max(r.number for r in same if r.proven_at)
+    if release.number != newest:
+        return Way.NONE, f"{release.version} means release {newest} by now"
+    if not ready.ready:
+        return Way.NONE, ready.why or "it cannot be rolled back to"
+    return (Way.BACK if _is_behind(release, view, changes) else Way.FORTH), ready.why or ""
+
+
+def _is_behind(release: Release, view: AppView, changes: Sequence[Change]) -> bool:
+    """Tell whether going there is going back: by the serving history, by the number for what never served."""
+    active = view.active.release if view.active else None
+    if active is None or release.version == view.back:
+        return True
+    chain = changes[0].chain if changes else ()
+    behind = chain[: len(chain) - chain[::-1].index(active) - 1] if active in chain else ()
+    return release.number in behind or release.number < active
+
+
+def _asks(release: Release, ready: Readiness, view: AppView, way: Way) -> bool:
+    """One click is for the version that served before, warm and well; everything else is worth a question."""
+    if way is Way.FORTH:
+        return ready.how is not How.WARM
+    return ready.how is not How.WARM or bool(ready.why) or (view.back is not None and release.version != view.back)
+
+
+# -- words ---------------------------------------------------------------------------------------------------------------
+def _words(release: Release, one: InstanceView | None, role: str, ready: Readiness, way: Way) -> tuple[str, str]:
+    colour = f" on {release.colour}" if release.colour else ""
+    if role == Role.ACTIVE:
+        return f"Live{colour}", f"{one.weight if one else 100} % of the traffic"
+    if role == Role.CANDIDATE:
+        return "Getting ready", "No traffic yet"
+    if way is Way.RETRY:
+        return "Never went live", release.failure or "It was never proven healthy"
+    if way is Way.HELD:
+        warm = one is not None and one.warm
+        return "On hold", "Warm" if warm else "Kept" if one else "No container"
+    if role == Role.STANDBY:
+        return f"Standby{colour}", _readily(ready)
+    if one is not None and one.health != "stopped":
+        return "Runs without traffic", _readily(ready)
+    return ("Image removed" if _image_gone(ready) else "Image kept"), _readily(ready)
+
+
+def _image_gone(ready: Readiness) -> bool:
+    return ready.how is How.PULL or (not ready.ready and "no longer on this server" in (ready.why or ""))
+
+
+def _readily(ready: Readiness) -> str:
+    """Return how soon it could take traffic, or why it could not."""
+    if not ready.ready:
+        return (ready.why or "it cannot be rolled back to")[:1].upper() + (ready.why or "")[1:]
+    if ready.how is How.WARM:
+        return "Warm, switches at once"
+    about = "" if ready.seconds is None else f" in about {max(1, round(ready.seconds))} s"
+    return "Pull needed, then it starts" if ready.how is How.PULL else f"Starts{about}" if about else "Has to start first"
