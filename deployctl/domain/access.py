@@ -131,6 +131,12 @@ def wait_after(tries: int) -> float:
     return min(_FIRST_WAIT * 2.0 ** (tries - FREE_TRIES), _LONGEST_WAIT)
 
 
+def actor_parts(actor: str) -> tuple[str, str]:
+    """Return name and way of an actor as the history shows it: `mara (web)` is mara by web; the way may be missing."""
+    name, _, way = actor.rpartition(" (")
+    return (name, way.removesuffix(")")) if name and actor.endswith(")") else (actor, "-")
+
+
 # -- words ------------------------------------------------------------------------------------------------------------
 def parse_person(text: str) -> str:
     """Return the name. Raises Invalid."""

@@ -15,6 +15,7 @@ from typing import Any
 FIELDS = ("id", "at", "app", "actor", "kind", "text", "data")  # as stored; `data` is its JSON text
 START = ""  # what the first event is linked to
 PROMOTED = "promoted"  # the kind of an event that tells a change of traffic
+ENDED = "ended"  # the kind of an event that tells how a deployment ended, where no change of traffic does
 UNTOLD = frozenset({"id", "app", "at", "actor"})  # columns of a change that its event has as columns of its own
 
 Row = Mapping[str, Any]

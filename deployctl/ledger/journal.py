@@ -15,6 +15,7 @@ from deployctl.domain.release import Change, Colour
 from deployctl.domain.serving import chain_after
 from deployctl.errors import LeaseHeld
 from deployctl.ledger.apps import app_of
+from deployctl.ledger.chain import ENDED
 from deployctl.ledger.connection import Connection
 from deployctl.ledger.events import EventRows
 
@@ -86,10 +87,25 @@ class JournalRows(EventRows):
     def close_deployment(self, deployment: int, phase: Phase, *, at: str, error: str | None = None,
                          evidence: Sequence[str] = ()) -> None:
         """Write how it ended, once; `evidence` is the failure bundle: transcript, exit code, last log lines."""
-        self.db.insist(lambda: self.db.execute(
-            "update deployments set phase = ?, outcome = ?, finished_at = ?, error = ?, evidence = ? "
-            "where id = ? and finished_at is null",
+        self.db.insist(lambda: self._close(
             [phase, phase, at, error, json.dumps(list(evidence)), deployment]))
+
+    def _close(self, values: Sequence[Any]) -> None:
+        with self.db.transaction():
+            for row in self.db.execute(
+                    "update deployments set phase = ?, outcome = ?, finished_at = ?, error = ?, evidence = ? "
+                    "where id = ? and finished_at is null returning *", values):
+                self._tell_end(row)
+
+    def _tell_end(self, row: sqlite3.Row) -> None:
+        """Let the events tell what neither a change of traffic nor an event of its own has told."""
+        last = self.db.one("select deployment from changes where app = ? order by revision desc limit 1", [row["app"]])
+        told = row["kind"] == Kind.REMOVE or (last is not None and last["deployment"] == row["id"])
+        if told and row["outcome"] == Phase.SUCCEEDED:
+            return
+        data = {name: row[name] for name in ("kind", "outcome", "source", "target", "note", "error", "abort_by")}
+        self.event(ENDED, _end_of(row), at=row["finished_at"], actor=row["actor"], app=row["app"],
+                   data={**data, "deployment": row["id"]})
 
     def ask_abort(self, app: AppName, *, actor: str) -> bool:
         """Ask the open deployment to stop; False when there is none."""
@@ -205,6 +221,13 @@ select * from changes where app = :app and revision in (
     union select (select max(revision) from changes where app = :app and source = number) from mine
 ) order by revision desc
 """
+
+
+def _end_of(row: sqlite3.Row) -> str:
+    """Return what was to be done and, unless it was, why not."""
+    summary = json.loads(row["plan"])["summary"].removeprefix(f"{row['app']}: ")
+    done = summary if summary.startswith(row["kind"]) else f"{row['kind']}: {summary}"
+    return done if row["outcome"] == Phase.SUCCEEDED else f"{done} was {row['outcome']}: {row['error'] or 'no reason is known'}"
 
 
 def _deployment(row: sqlite3.Row) -> Deployment:

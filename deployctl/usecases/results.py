@@ -204,3 +204,21 @@ class Reconciled:
     @property
     def left(self) -> tuple[Mended, ...]:
         return tuple(line for line in self.lines if not line.done)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditLine:
+    """One thing that was done or tried. `before` and `after` are revisions of the app's traffic."""
+
+    id: int
+    at: str
+    who: str
+    how: str  # cli, web, token, watcher
+    address: str | None  # where it came from, as far as that is known
+    app: str | None  # None: it concerns the whole server
+    what: str  # upgrade, rollback, user_added, refused…
+    sentence: str
+    before: int | None
+    after: int | None
+    note: str
+    result: str  # done, refused, failed

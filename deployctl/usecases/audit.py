@@ -1,0 +1,77 @@
+"""Who did what, from where, and what became of it: the events as a person asks for them, attempts that failed included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from deployctl.domain.access import actor_parts
+from deployctl.domain.deployment import Phase
+from deployctl.domain.names import AppName
+from deployctl.errors import NotFound
+from deployctl.ports import Services
+from deployctl.usecases.observe import did_you_mean
+from deployctl.usecases.results import AuditLine
+
+MOST = 1000  # lines of one answer
+REFUSED = frozenset({"refused", "sign_in_refused"})
+_TOLD_IN_DATA = frozenset({"promoted", "ended"})  # kinds of events that tell of a deployment, whose kind is what was done
+
+Versions = Callable[[str, int | None], str]
+
+
+def audit(s: Services, *, app: AppName | None = None, user: str | None = None, kind: str | None = None, limit: int = 100,
+          before: int | None = None, among: Collection[AppName] | None = None) -> tuple[AuditLine, ...]:
+    """Return what was done and tried, the last first. `before`: only what came before the line of that id; `among`:
+    only what concerns one of these apps. Raises NotFound for an app that was never here."""
+    found = s.ledger.find_events(app=app, among=among, who=user, what=kind, before=before, limit=max(1, min(limit, MOST)))
+    if app is not None and not found:
+        _require_once_known(app, s)
+    versions = _versions(s)
+    return tuple(_line(event, versions) for event in found)
+
+
+def _require_once_known(app: AppName, s: Services) -> None:
+    known = [*(row.name for row in s.ledger.apps()), *s.app_files()]
+    if app not in known and not s.ledger.events(app, limit=1):
+        raise NotFound(f'No app "{app}" was ever here.{did_you_mean(app, known)}', remedy=["deployctl app list"])
+
+
+def _versions(s: Services) -> Versions:
+    """Return what names a release by its version; one that is forgotten keeps its number."""
+    known: dict[tuple[str, int], str] = {}
+
+    def version(app: str, number: int | None) -> str:
+        if number is None:
+            return "nobody"
+        if (app, number) not in known:
+            release = s.ledger.find_release(AppName(app), number)
+            known[app, number] = release.version if release else f"release {number}"
+        return known[app, number]
+
+    return version
+
+
+def _line(event: Mapping[str, Any], versions: Versions) -> AuditLine:
+    data: Mapping[str, Any] = event["data"]
+    who, how = actor_parts(event["actor"])
+    told = event["kind"] in _TOLD_IN_DATA
+    revision = data.get("revision") if event["kind"] == "promoted" else None
+    return AuditLine(
+        id=event["id"], at=event["at"], who=who, how=how, address=data.get("address"), app=event["app"],
+        what=str(data.get("kind", event["kind"])) if told else event["kind"], sentence=_sentence(event, versions),
+        before=None if revision is None else revision - 1, after=revision,
+        note=str(data.get("note") or data.get("reason") or ""), result=_result(event))
+
+
+def _sentence(event: Mapping[str, Any], versions: Versions) -> str:
+    if event["kind"] != "promoted":
+        return str(event["text"])
+    data, app = event["data"], event["app"]
+    return f"{data['kind']}: {versions(app, data['source'])} → {versions(app, data['target'])}"
+
+
+def _result(event: Mapping[str, Any]) -> str:
+    if event["kind"] in REFUSED:
+        return "refused"
+    return "failed" if event["data"].get("outcome", Phase.SUCCEEDED) != Phase.SUCCEEDED else "done"

@@ -1,0 +1,135 @@
+"""The audit tells who did what, from where and what became of it, attempts that failed or were refused included."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from deployctl.domain.access import Origin, Role, actor_parts, given
+from deployctl.domain.names import AppName
+from deployctl.errors import DeployctlError, NotFound
+from deployctl.usecases.audit import audit
+from deployctl.usecases.hold import hold
+from deployctl.usecases.results import AuditLine
+from deployctl.usecases.rollback import rollback
+from deployctl.usecases.sign_in import WrongSignIn, sign_in
+from deployctl.usecases.start import start
+from deployctl.usecases.stop import stop
+from deployctl.usecases.upgrade import upgrade
+from deployctl.usecases.users import add_user
+from deployctl.usecases.wish import Wish
+from tests.unit.world import SHOP, V1, V2, V3, YES, World, world
+
+BLOG = AppName("blog")
+
+
+@pytest.fixture
+def w(tmp_path: Path) -> Iterator[World]:
+    """shop serves v2, v1 stands by."""
+    with world(tmp_path) as made:
+        yield made.upgraded("v1", "v2")
+
+
+def last(w: World, **wanted: object) -> AuditLine:
+    return audit(w.s, **wanted)[0]  # type: ignore[arg-type]  # whatever a test asks for
+
+
+def test_a_move_of_traffic_is_told_with_its_revisions_and_its_reason(w: World) -> None:
+    rollback(SHOP, w.services(actor="jonas (web)"), wish=Wish("checkout 500s"))
+    line = last(w)
+    assert (line.who, line.how, line.app, line.what, line.result) == ("jonas", "web", "shop", "rollback", "done")
+    assert (line.before, line.after, line.note, line.sentence) == (2, 3, "checkout 500s", "rollback: v2 → v1")
+
+
+def test_an_attempt_that_failed_is_told_with_why(w: World) -> None:
+    w.sick["v3"] = 503
+    with pytest.raises(DeployctlError):
+        w.upgrade("v3", note="bigger buttons")
+    line = last(w)
+    assert (line.what, line.result, line.note, line.after) == ("upgrade", "failed", "bigger buttons", None)
+    assert line.sentence.startswith("upgrade: v2 → v3 was reverted: ")
+    assert "503" in line.sentence
+    assert w.ledger.find_faults() == []
+
+
+def test_what_moves_no_traffic_is_told_once_too(w: World) -> None:
+    start(SHOP, V3, w.s)
+    assert (last(w).what, last(w).result, last(w).sentence) == ("start", "done", "start v3 beside, without traffic")
+    stop(SHOP, V3, w.s, wish=YES)
+    assert (last(w).what, last(w).result, last(w).sentence) == ("stop", "done", "stop v3")
+    stop(SHOP, V2, w.s, wish=YES)
+    assert [line.what for line in audit(w.s)][:3] == ["stop", "stop", "start"]
+    assert last(w).sentence == "stop: v2 → nobody"
+
+
+def test_who_stopped_it_is_told_with_the_deployment_that_was_stopped(w: World) -> None:
+    def interfere(_asked: object) -> int:
+        w.ledger.ask_abort(SHOP, actor="jonas (cli)")
+        return 200
+
+    w.prober.script = interfere
+    with pytest.raises(DeployctlError):
+        upgrade(SHOP, V3, w.s)
+    line = last(w, kind="upgrade")
+    assert (line.who, line.result) == ("mara", "failed")
+    assert "jonas (cli)" in line.sentence
+
+
+def test_every_filter_takes_only_what_it_names(w: World) -> None:
+    add_user("jonas", given(Role.VIEWER, []), w.services(actor="root (cli)"))
+    with pytest.raises(WrongSignIn):
+        sign_in("jonas", "wrong wrong wrong", Origin("10.0.0.7", "curl"), w.s)
+    hold(SHOP, V1, w.services(actor="mar (cli)"))
+    rollback(SHOP, w.services(actor="mara (token)"), version=V2, wish=YES)
+    assert {line.who for line in audit(w.s, user="mara")} == {"mara"}
+    assert {line.who for line in audit(w.s, user="mar")} == {"mar"}
+    assert audit(w.s, user="mar%") == audit(w.s, user="m' or 1=1 --") == ()
+    assert [line.what for line in audit(w.s, kind="upgrade")] == ["upgrade", "upgrade"]
+    refused = last(w, kind="sign_in_refused")
+    assert (refused.result, refused.address, refused.who, refused.app) == ("refused", "10.0.0.7", "nobody", None)
+    assert {line.app for line in audit(w.s, app=SHOP)} == {"shop"}
+    assert {line.app for line in audit(w.s, among=[SHOP, BLOG])} == {"shop"}
+    assert audit(w.s, among=[]) == audit(w.s, among=[BLOG]) == ()
+
+
+def test_one_page_follows_another_without_a_gap(w: World) -> None:
+    whole = audit(w.s)
+    assert len(whole) >= 2
+    pages: list[AuditLine] = []
+    before: int | None = None
+    while page := audit(w.s, limit=1, before=before):
+        pages += page
+        before = page[-1].id
+    assert tuple(pages) == whole
+    assert len(audit(w.s, limit=-5)) == 1
+
+
+def test_an_app_that_was_never_here_is_not_found_and_a_removed_one_keeps_its_trail(w: World) -> None:
+    from deployctl.usecases.app_remove import remove_app
+
+    with pytest.raises(NotFound, match="Did you mean shop"):
+        audit(w.s, app=AppName("shpo"))
+    remove_app(SHOP, w.s, wish=YES)
+    w.files.clear()
+    first, *_, oldest = audit(w.s, app=SHOP)
+    assert (first.what, first.result) == ("remove", "done")
+    assert oldest.sentence == "upgrade: nobody → release 1"
+
+
+@pytest.mark.parametrize(("actor", "parts"), [
+    ("mara (cli)", ("mara", "cli")), ("uid 1000 (watcher)", ("uid 1000", "watcher")), ("mara", ("mara", "-")),
+    ("a (b) (web)", ("a (b)", "web")), ("", ("", "-")), (" (web)", (" (web)", "-")),
+])  # fmt: skip
+def test_an_actor_is_a_name_and_a_way(actor: str, parts: tuple[str, str]) -> None:
+    assert actor_parts(actor) == parts
+
+
+def test_the_chain_holds_over_every_kind_of_end(w: World) -> None:
+    w.sick["v3"] = 503
+    for attempt in (partial(w.upgrade, "v3"), partial(start, SHOP, V3, w.s)):
+        with pytest.raises(DeployctlError):
+            attempt()
+    assert w.ledger.find_faults() == []
