@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from threading import Lock
+from threading import RLock
 from typing import Any, Generic, TypeVar, cast
 
 from deployctl.domain.names import AppName
@@ -47,7 +47,8 @@ class Board:
         self._pool, self._now = pool, now
         self._kept: dict[AppName | None, Seen[Any]] = {}
         self._flights: dict[AppName | None, Future[Seen[Any]]] = {}
-        self._lock, self._threads = Lock(), ThreadPoolExecutor(READERS, "board")
+        self._lock = RLock()  # a reading may be done, and land, before the one who sent it off goes on
+        self._threads = ThreadPoolExecutor(READERS, "board")
 
     def home(self, *, within: float = FRESH) -> Seen[StatusView]:
         """Return all apps, not older than `within` seconds unless stale. Raises what `status` raises."""
