@@ -20,7 +20,7 @@ from deployctl.domain.release import App, Bundle, Change, Hold, Instance, Probe,
 from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import TrafficTable
 from deployctl.ports_access import AccessBook
-from deployctl.ports_meter import MeterBook
+from deployctl.ports_meter import MeterBook, UsageReader
 from deployctl.ports_traffic import Guard as Guard
 from deployctl.ports_traffic import Traffic as Traffic
 
@@ -132,7 +132,7 @@ class Executed:
     output: str
 
 
-class Engine(Protocol):
+class Engine(UsageReader, Protocol):
     """Docker, or what behaves like it. Errors: EngineUnavailable (no answer), EngineRefused (it said no)."""
 
     def info(self) -> EngineInfo: ...

@@ -65,7 +65,7 @@ def _handler(instance: Instance) -> type[BaseHTTPRequestHandler]:
             self._remember()
             if self.path == "/wait":
                 instance.let_go.wait(10)
-            self._answer(500 if self.path == "/fail" else 200)
+            self._answer(500 if self.path == "/fail" else int(self.path.partition("/status/")[2] or 200))
 
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))

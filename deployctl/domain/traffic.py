@@ -42,9 +42,9 @@ class TrafficTable:
 class Counters:
     """What HAProxy counted for one server since the worker started."""
 
-    requests: int = 0
+    requests: int = 0  # answered or failed; an early hint counts as an answer
     in_flight: int = 0
-    failed: int = 0  # no valid answer: connection and response errors
+    failed: int = 0  # no valid answer: connection and response errors; HAProxy counts one that broke off twice at times
     answers_5xx: int = 0  # the app's own
     response_ms: float = 0.0  # mean of the last 1,024
     answers_2xx: int = 0

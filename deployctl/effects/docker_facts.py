@@ -9,6 +9,7 @@ from typing import Any
 from deployctl.domain.release import Resources
 from deployctl.effects.docker_words import BRIDGE
 from deployctl.ports import ContainerFacts, EngineInfo, Image, NetworkFacts
+from deployctl.ports_meter import Usage
 
 _HEALTH = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)")
 _LIMITS = {"MemoryLimit": "memory", "SwapLimit": "swap", "CpuCfsQuota": "cpus", "PidsLimit": "pids"}
@@ -78,6 +79,17 @@ def container_summary(listed: Mapping[str, Any]) -> ContainerFacts:
         addresses=_addresses(listed),
         health=health[1] if health else None,
     )
+
+
+def container_usage(counted: Mapping[str, Any], *, of: str) -> Usage | None:
+    """Return None for a container that does not run, or one that is only called alike."""
+    if counted.get("read", _NEVER) == _NEVER or of not in {counted.get("id"), counted.get("name", "").removeprefix("/")}:
+        return None
+    memory = counted.get("memory_stats") or {}
+    used, kinds = memory.get("usage") or 0, memory.get("stats") or {}
+    cache = kinds.get("total_inactive_file", kinds.get("inactive_file", 0))  # cgroup v1, v2: as `docker stats` has it
+    ticks = ((counted.get("cpu_stats") or {}).get("cpu_usage") or {}).get("total_usage") or 0
+    return Usage(ticks / 10**9, used - cache if cache < used else used, memory.get("limit"))
 
 
 def image_facts(inspected: Mapping[str, Any]) -> Image:

@@ -78,12 +78,16 @@ def _counters(row: dict[str, str]) -> Counters:
     def number(column: str) -> int:
         return int(row.get(column) or 0)
 
+    failed = number("econ") + number("eresp") + number("wredis")  # given up on: nobody else may answer instead
     return Counters(
-        requests=number("req_tot"),
+        requests=number("req_tot") + failed,  # HAProxy's own number is of answers
         in_flight=number("scur"),
-        failed=number("econ") + number("eresp") + number("wredis"),  # given up on: nobody else may answer instead
+        failed=failed,
         answers_5xx=number("hrsp_5xx"),
         response_ms=float(number("rtime")),
+        answers_2xx=number("hrsp_2xx"),
+        answers_3xx=number("hrsp_3xx"),
+        answers_4xx=number("hrsp_4xx"),
     )
 
 

@@ -31,6 +31,7 @@ from deployctl.testing.fake_clock import FakeClock
 from deployctl.testing.fake_events import FakeEvents
 from deployctl.testing.fake_images import FakeImages, require_kept
 from deployctl.testing.fake_networks import FakeNetworks
+from deployctl.testing.fake_usage import FakeUsage
 
 HOME = "deployctl.home"
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
@@ -55,7 +56,7 @@ class _Container:
     log: list[LogLine] = field(default_factory=list)
 
 
-class FakeEngine:
+class FakeEngine(FakeUsage):
     """`calls` lists every change that was asked for, in order, as `verb name`."""
 
     def __init__(self, home: str = "/srv/deployctl", *, clock: FakeClock | None = None) -> None:
@@ -68,7 +69,7 @@ class FakeEngine:
         self.told = FakeEvents(home, self.clock)
         self.behaviours: dict[str | tuple[str, ...], Behaviour] = {}  # by image id, or by command
         self.executes: Callable[[ContainerFacts, Sequence[str]], Executed] = lambda container, command: Executed(0, "")
-        self.calls: list[str] = []
+        self.calls, self.usages = list[str](), {}
         self._containers: dict[str, _Container] = {}  # by id
         self._faults: list[tuple[str, DeployctlError, bool]] = []
         self._made = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from deployctl.domain.emergency import FlipNote
 from deployctl.domain.names import AppName
@@ -115,6 +116,7 @@ class FakeTraffic(Traffic):
     def die(self, *, losing_the_routes: bool = False) -> None:
         """End as if it was killed; the files stay, or the route map goes with it."""
         self._up = False
+        self._counters.clear()
         if losing_the_routes:
             self._routes = None
 
@@ -127,6 +129,13 @@ class FakeTraffic(Traffic):
 
     def count(self, app: AppName, release: int, counters: Counters) -> None:
         self._counters[app, release] = counters
+
+    def visit(self, app: AppName, status: int | None) -> None:
+        """Let a visitor ask the app, and whoever serves answer so; None is no valid answer."""
+        server = app, self.routes()[app]
+        was, answers = self._counters.get(server, Counters()), "failed" if status is None else f"answers_{status // 100}xx"
+        more: dict[str, int] = {answers: getattr(was, answers) + 1}
+        self._counters[server] = replace(was, requests=was.requests + 1, response_ms=1.0, **more)
 
     def flip(self, app: AppName, to: int | None, note: FlipNote | None = None) -> None:
         """Let somebody have moved the traffic past us, with or without a note."""

@@ -70,6 +70,7 @@ AWAY: dict[str, Callable[[Engine], object]] = {
     "ensure_named": lambda engine: engine.ensure_named("shop", "store"),
     "kept_tags": lambda engine: engine.kept_tags(),
     "events": lambda engine: list(engine.events(since=None, quiet=1)),
+    "usage": lambda engine: engine.usage("shop"),
 }
 
 
@@ -355,8 +356,9 @@ def test_what_is_no_name_never_reaches_the_engine(world: World, name: str) -> No
     for verb in CHANGES.values():
         with pytest.raises(Invalid):
             verb(world.engine, name)
-    with pytest.raises(Invalid):
-        world.engine.find_container(name)
+    for ask in (world.engine.find_container, world.engine.usage):
+        with pytest.raises(Invalid):
+            ask(name)
 
 
 def test_a_container_is_found_by_full_id_and_exact_name_only(engine: Engine, world: World) -> None:
@@ -405,6 +407,24 @@ def test_restarting_may_be_switched_on_and_off_again(engine: Engine, world: Worl
     seen = engine.find_container(running.id)
     assert seen is not None
     assert seen.running
+
+
+def test_what_a_running_container_takes_is_told_at_once_and_nothing_of_others(engine: Engine, world: World) -> None:
+    running, never = started(world), engine.ensure_created(container(world, number=2))
+    world.wait_ready(running)
+    taken = engine.usage(running.id)
+    assert taken is not None
+    assert 0 < taken.cpu_seconds < 60
+    assert 0 < taken.memory < 128 * 2**20
+    assert taken.memory_limit is not None
+    assert taken.memory_limit >= 128 * 2**20
+    named = engine.usage(running.name)
+    assert named is not None
+    assert named.cpu_seconds >= taken.cpu_seconds
+    for other in (never.id, running.id[:12], f"{world.mark}--absent"):
+        assert engine.usage(other) is None
+    engine.ensure_stopped(running.id, grace=1)
+    assert engine.usage(running.id) is None
 
 
 # -- what people change behind our back -------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from deployctl.domain.names import AppName
 from deployctl.errors import ProxyUnavailable, SwitchRefused
 from deployctl.ports import Traffic
 from deployctl.testing.fake_traffic import FakeTraffic
-from tests.proxies import BLOG, SHOP, Ledger, Proxy, backend, end, proxy, wait_for
+from tests.proxies import BLOG, SHOP, Ledger, Proxy, ask, backend, end, proxy, wait_for
 from tests.simulation.traffic import SimulatedTraffic
 
 
@@ -21,6 +21,7 @@ class World:
     ledger: Ledger
     kill: Callable[[], object]
     lose_routes: Callable[[], object]
+    visit: Callable[[int | None], object] = lambda status: None  # the shop, which answers so; None: no valid answer
 
 
 @pytest.fixture(params=["fake", "simulated", pytest.param("haproxy", marks=pytest.mark.integration)])
@@ -32,13 +33,32 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
         yield _simulated_world()
         return
     with proxy() as found:
-        yield World(found.traffic(), found.ledger, lambda: end(found.home), lambda: _lose_routes(found))
+        yield _real_world(found)
+
+
+@pytest.fixture(params=["fake", pytest.param("haproxy", marks=pytest.mark.integration)])
+def visited(request: pytest.FixtureRequest) -> Iterator[World]:
+    """A world that visitors can come to."""
+    if request.param == "fake":
+        yield _fake_world()
+        return
+    with proxy() as found:
+        yield _real_world(found)
+
+
+def _real_world(found: Proxy) -> World:
+    def visit(status: int | None) -> None:
+        port = found.port(SHOP)
+        answer, _, _ = ask(port, "/drop", method="POST") if status is None else ask(port, f"/status/{status}")
+        assert answer == (status or 502)
+
+    return World(found.traffic(), found.ledger, lambda: end(found.home), lambda: _lose_routes(found), visit)
 
 
 def _fake_world() -> World:
     ledger = _two_apps()
     fake = FakeTraffic(ledger)
-    return World(fake, ledger, fake.die, lambda: fake.die(losing_the_routes=True))
+    return World(fake, ledger, fake.die, lambda: fake.die(losing_the_routes=True), lambda status: fake.visit(SHOP, status))
 
 
 def _simulated_world() -> World:
@@ -153,6 +173,36 @@ def test_it_counts_for_every_server(world: World) -> None:
     counted = world.traffic.counters()
     assert set(counted) == {(app, number) for app in (SHOP, BLOG) for number in (1, 2)}
     assert all(counters.requests == 0 for counters in counted.values())
+
+
+def test_answers_are_counted_by_class_for_who_gave_them(visited: World) -> None:
+    visited.traffic.switch(SHOP, 1)
+    for status in (200, 204, 302, 404, 404, 500, 503, 503):
+        visited.visit(status)
+    counted = visited.traffic.counters()
+    shop = counted[SHOP, 1]
+    assert (shop.answers_2xx, shop.answers_3xx, shop.answers_4xx, shop.answers_5xx) == (2, 1, 2, 3)
+    assert (shop.requests, shop.failed, shop.in_flight) == (8, 0, 0)
+    assert 0 <= shop.response_ms < 1000
+    assert counted[SHOP, 2].requests == counted[BLOG, 1].requests == 0
+
+
+def test_a_request_without_a_valid_answer_is_counted_too(visited: World) -> None:
+    visited.traffic.switch(SHOP, 1)
+    visited.visit(200)
+    visited.visit(None)
+    shop = visited.traffic.counters()[SHOP, 1]
+    assert shop.failed in {1, 2}  # HAProxy counts an answer that breaks off twice
+    assert shop.requests == 1 + shop.failed
+    assert (shop.answers_2xx, shop.answers_5xx) == (1, 0)
+
+
+def test_it_counts_from_zero_after_a_death(visited: World) -> None:
+    visited.traffic.switch(SHOP, 1)
+    visited.visit(200)
+    visited.kill()
+    visited.traffic.ensure_up()
+    assert visited.traffic.counters()[SHOP, 1].requests == 0
 
 
 def test_nothing_is_in_flight_to_a_server_nobody_has_heard_of(world: World) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from deployctl.effects import docker_facts as facts
+from deployctl.ports_meter import Usage
 
 
 def inspected(**state: Any) -> dict[str, Any]:
@@ -127,3 +128,29 @@ def test_an_engine_tells_what_it_can_enforce() -> None:
 def test_an_engine_in_a_virtual_machine_is_not_local() -> None:
     version = {"Version": "28.2.2", "ApiVersion": "1.50", "Arch": "arm64"}
     assert not facts.engine_info({"OperatingSystem": "Docker Desktop"}, version, local=True).local
+
+
+ID = "8f1dc2a69562e5db3f2b2f39dd62916b93c78cfa63ddcecd44e24472a4bb864c"
+COUNTED: dict[str, Any] = {"read": "2026-11-27T22:17:50.5Z", "name": "/shop--r1", "id": ID,
+                           "cpu_stats": {"cpu_usage": {"total_usage": 2_500_000_000}}}
+
+
+def taken(memory: dict[str, Any]) -> Usage | None:
+    return facts.container_usage({**COUNTED, "memory_stats": memory}, of=ID)
+
+
+def test_memory_is_what_the_kernel_could_not_give_back_whatever_the_cgroup() -> None:
+    v1 = {"usage": 9_000, "stats": {"total_inactive_file": 2_000, "inactive_file": 1}, "limit": 128_000}
+    v2 = {"usage": 9_000, "stats": {"inactive_file": 2_000, "file": 5_000}, "limit": 128_000}
+    assert taken(v1) == taken(v2) == Usage(2.5, 7_000, 128_000)
+
+
+def test_what_an_engine_leaves_out_of_its_count_is_zero_or_unknown() -> None:
+    assert taken({}) == Usage(2.5, 0, None)
+    assert taken({"usage": 5, "stats": {"inactive_file": 9}}) == Usage(2.5, 5, None)
+
+
+def test_a_container_that_does_not_run_or_is_only_called_alike_takes_nothing() -> None:
+    assert facts.container_usage({**COUNTED, "read": "0001-01-01T00:00:00Z"}, of=ID) is None
+    assert facts.container_usage(COUNTED, of=ID[:12]) is None
+    assert facts.container_usage(COUNTED, of="shop--r1") is not None
