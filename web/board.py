@@ -5,24 +5,30 @@ A reading older than a moment is taken anew; when that takes too long, the last 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from threading import RLock
 from typing import Any, Generic, TypeVar, cast
 
 from deployctl.domain.names import AppName
+from deployctl.domain.readiness import Readiness
 from deployctl.errors import DeployctlError, NotFound
 from deployctl.ports import Services
 from deployctl.usecases.results import AppView, StatusView
 from deployctl.usecases.status import status
+from deployctl.usecases.versions import find_idle
 from deployctl.web.pool import Pool
 
 FRESH = 2.0  # seconds that a reading is as good as a new one
 PATIENCE = 0.8  # seconds that a page waits for a new one while it has an older one to show
 AFTER_CHANGE = 3.0  # seconds likewise when the older one is known to be wrong
+KEEPS, GLANCE = 30.0, 0.1  # seconds likewise for what is only nice to know: it is good for longer, and nobody waits for it
 READERS = 4  # threads
 READER = "dashboard (web)"
+
+Key = tuple[str, AppName | None]  # what is read, of which app or of all
+STATUS, IDLE = "status", "idle"
 
 T = TypeVar("T")
 
@@ -45,28 +51,35 @@ class Board:
 
     def __init__(self, pool: Pool, now: Callable[[], float]) -> None:
         self._pool, self._now = pool, now
-        self._kept: dict[AppName | None, Seen[Any]] = {}
-        self._flights: dict[AppName | None, Future[Seen[Any]]] = {}
+        self._kept: dict[Key, Seen[Any]] = {}
+        self._flights: dict[Key, Future[Seen[Any]]] = {}
         self._lock = RLock()  # a reading may be done, and land, before the one who sent it off goes on
         self._threads = ThreadPoolExecutor(READERS, "board")
 
     def home(self, *, within: float = FRESH) -> Seen[StatusView]:
         """Return all apps, not older than `within` seconds unless stale. Raises what `status` raises."""
-        return cast("Seen[StatusView]", self._read(None, within))
+        return cast("Seen[StatusView]", self._read((STATUS, None), within))
 
     def app(self, app: AppName, *, within: float = FRESH) -> Seen[AppView]:
         """Return one app with all that is asked only for one. Raises NotFound, and what `status` raises."""
-        found = self._read(app, within)
+        found = self._read((STATUS, app), within)
         return replace(found, value=found.value.apps[0])
 
     def whole(self, app: AppName, *, within: float = FRESH) -> Seen[StatusView]:
         """Return one app as `status APP` does, with what does not answer."""
-        return cast("Seen[StatusView]", self._read(app, within))
+        return cast("Seen[StatusView]", self._read((STATUS, app), within))
+
+    def idle(self, app: AppName) -> Sequence[Readiness]:
+        """Return which releases without a container can be rolled back to, as far as that is known at once."""
+        try:
+            return cast("Seen[Sequence[Readiness]]", self._read((IDLE, app), KEEPS, patience=GLANCE)).value
+        except (TimeoutError, DeployctlError):
+            return ()
 
     def forget(self, app: AppName | None = None) -> None:
         """Know that something was changed, in that app or anywhere: what was read or is being read is wrong."""
         with self._lock:
-            for key in [k for k in {*self._kept, *self._flights} if app is None or k in {app, None}]:
+            for key in [k for k in {*self._kept, *self._flights} if app is None or k[1] in {app, None}]:
                 self._flights.pop(key, None)
                 if key in self._kept:
                     self._kept[key] = replace(self._kept[key], wrong=True)
@@ -74,16 +87,18 @@ class Board:
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _read(self, key: AppName | None, within: float) -> Seen[Any]:
+    def _read(self, key: Key, within: float, *, patience: float | None = None) -> Seen[Any]:
         with self._lock:
             kept = self._kept.get(key)
             if kept and not kept.wrong and self._now() - kept.taken <= within:
                 return self._aged(kept)
             flight = self._flights.get(key) or self._take_off(key)
         try:
-            return flight.result(None if kept is None else AFTER_CHANGE if kept.wrong else PATIENCE)
+            return flight.result(patience or (None if kept is None else AFTER_CHANGE if kept.wrong else PATIENCE))
         except TimeoutError:
-            return self._old(cast("Seen[Any]", kept), "Docker or HAProxy takes long to answer.")
+            if kept is None:
+                raise
+            return self._old(kept, "Docker or HAProxy takes long to answer.")
         except NotFound:
             raise
         except DeployctlError as e:
@@ -91,16 +106,16 @@ class Board:
                 raise
             return self._old(kept, e.message)
 
-    def _take_off(self, key: AppName | None) -> Future[Seen[Any]]:
+    def _take_off(self, key: Key) -> Future[Seen[Any]]:
         flight = self._flights[key] = self._threads.submit(self._look, key)
         flight.add_done_callback(lambda done: self._land(key, done))
         return flight
 
-    def _look(self, key: AppName | None) -> Seen[Any]:
+    def _look(self, key: Key) -> Seen[Any]:
         with self._pool.lend(READER) as s:
-            return Seen(_status(s, key), s.clock.utc(), self._now())
+            return Seen(_LOOKS[key[0]](s, key[1]), s.clock.utc(), self._now())
 
-    def _land(self, key: AppName | None, flight: Future[Seen[Any]]) -> None:
+    def _land(self, key: Key, flight: Future[Seen[Any]]) -> None:
         """Keep the reading, unless something was changed while it was taken."""
         with self._lock:
             if self._flights.get(key) is not flight:
@@ -120,3 +135,9 @@ class Board:
 
 def _status(s: Services, app: AppName | None) -> StatusView:
     return status(s, app=app)
+
+
+_LOOKS: dict[str, Callable[[Services, Any], Any]] = {
+    STATUS: lambda s, app: _status(s, app),
+    IDLE: lambda s, app: find_idle(app, s),
+}
