@@ -3,8 +3,8 @@
 Losing points is always allowed, so nothing here raises. What cannot be written is lost and said once; a file that is
 damaged or not ours is put aside and begun anew. Nothing is made by reading: without the file it is one stat.
 
-It stays small: ten-second points for two hours, then one for each minute, for a day: about 2,000 rows and 110 KB for
-each release that serves (measured, tests/unit/test_meter_book.py), and beside it a write-ahead log of 300 KB at most.
+It stays small: ten-second points for two hours, then one for each minute, for a day: about 2,000 rows and 115 KB for
+each release that serves (tests/unit/test_meter_book.py), and beside it a write-ahead log of less than 1 MB.
 """
 
 from __future__ import annotations
