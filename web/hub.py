@@ -30,6 +30,7 @@ TICK = 0.1  # seconds between two looks at the ledger while somebody looks
 HEALTH = 2.0  # seconds between two looks at the health of the apps that somebody looks at
 OVERVIEW = 5.0  # likewise when all apps are looked at
 METRICS = 1.0
+LAST_LOOK = 2.0  # seconds that the end waits for a look under way
 KEPT = 512  # messages that a stream can miss and still go on where it was
 BEHIND = 1024  # messages that wait for a slow stream: some for each app of a large server
 
@@ -46,31 +47,40 @@ class Message:
 
 @dataclass(slots=True, eq=False)
 class Stream:
-    """One browser that looks at some apps, or with None at all that it may see."""
+    """One browser that looks at some apps, or with None at all that it may see; at those of `closely` each by itself."""
 
     who: Principal
     apps: frozenset[AppName] | None
-    waiting: Queue[Message] = field(default_factory=lambda: Queue(BEHIND))
+    closely: frozenset[AppName]
+    waiting: Queue[Message | None] = field(default_factory=lambda: Queue(BEHIND))  # None wakes it up: it is over
     missed: bool = False  # it must begin anew with a snapshot
     over: bool = False
 
     def wants(self, message: Message) -> bool:
         if message.app is None:
             return self.who.may(Role.VIEWER, None)
+        if message.kind == "metrics" and message.app not in self.closely:
+            return False
         return (self.apps is None or message.app in self.apps) and self.who.may(Role.VIEWER, message.app)
 
     def next(self, seconds: float) -> Message | None:
         """Return the next message, None when there was none for so long."""
         try:
-            return self.waiting.get(timeout=seconds)
+            return self.waiting.get(timeout=seconds) if seconds else self.waiting.get_nowait()
         except Empty:
             return None
 
-    def put(self, message: Message) -> None:
+    def put(self, message: Message | None) -> None:
         try:
             self.waiting.put_nowait(message)
         except Full:
             self.missed = True
+
+    def begin_anew(self) -> None:
+        """Let go of what waits: what is read now is newer."""
+        self.missed = False
+        while self.next(0) is not None:
+            pass
 
 
 class TooMany(DeployctlError):
@@ -89,16 +99,18 @@ class Hub:
         self._number = int(time.time())  # goes on growing over a restart, so that an old id is not taken for ours
         self._lock, self._someone, self._closed = Lock(), Event(), False
         self._views: dict[AppName, str] = {}
-        Thread(target=self._watch, name="hub", daemon=True).start()
+        self._thread = Thread(target=self._watch, name="hub", daemon=True)
+        self._thread.start()
 
     # -- streams -------------------------------------------------------------------------------------------------
     @property
     def watched(self) -> bool:
         return bool(self._streams)
 
-    def open(self, who: Principal, apps: frozenset[AppName] | None, *, last: int | None = None) -> Stream:
+    def open(self, who: Principal, apps: frozenset[AppName] | None, *, closely: frozenset[AppName] = frozenset(),
+             last: int | None = None) -> Stream:
         """Return a stream that goes on after message `last` when that is still known. Raises TooMany."""
-        stream = Stream(who, apps)
+        stream = Stream(who, apps, closely or apps or frozenset())
         with self._lock:
             if len(self._streams) >= MOST:
                 raise TooMany("Too many pages are open at the same time. This one asks again every few seconds.")
@@ -119,7 +131,7 @@ class Hub:
 
     def snapshot(self, stream: Stream) -> Message:
         """Return all that the stream's page shows, as it is now."""
-        stream.missed = False
+        stream.begin_anew()
         number = self._number  # what happens while this is read is told once more
         views = self._board.home().value.apps if stream.apps is None else self._still_there(stream.apps)
         seen = [view for view in views if stream.who.may(Role.VIEWER, AppName(view.app))]
@@ -151,16 +163,21 @@ class Hub:
             self.publish("progress", job.app, progress_json(job))
 
     def close(self) -> None:
+        """End the streams, and the look that is under way, unless an engine keeps that waiting for long."""
         with self._lock:
             self._closed = True
             for stream in self._streams:
                 stream.over = True
+                stream.put(None)
             self._someone.set()
+        self._thread.join(LAST_LOOK)
 
     # -- watching ------------------------------------------------------------------------------------------------
     def _watch(self) -> None:
         while not self._closed:
             self._someone.wait()
+            if self._closed:
+                return
             try:
                 with self._pool.lend("dashboard (web)") as s:
                     self._watch_with(s)
@@ -171,14 +188,18 @@ class Hub:
     def _watch_with(self, s: Services) -> None:
         """Look again and again while somebody looks, with one connection of its own."""
         version, stamps = s.ledger.data_version(), s.ledger.stamps()
-        health_at = metrics_at = time.monotonic()
+        health_at = overview_at = metrics_at = time.monotonic()
         while self.watched and not self._closed:
             if (newer := s.ledger.data_version()) != version:
                 version, before, stamps = newer, stamps, s.ledger.stamps()
                 self._tell_changed({app for app in {*stamps, *before} if stamps.get(app) != before.get(app)})
             now = time.monotonic()
             if now >= health_at:
-                health_at = now + self._look_at_health()
+                health_at = now + HEALTH
+                self._look_at_health()
+            if now >= overview_at:
+                overview_at = now + OVERVIEW
+                self._look_at_all()
             if now >= metrics_at:
                 metrics_at = now + METRICS
                 self._tell_metrics()
@@ -187,25 +208,29 @@ class Hub:
     def _tell_changed(self, apps: set[AppName]) -> None:
         for app in apps:
             self._board.forget(app)
-        for app in apps & self._looked_at(apps):
+        for app in apps if self._all_looked_at() else apps & self._looked_at():
             self._tell_app(app, anyway=True)  # a step more or less shows on the page, not in the view
 
-    def _looked_at(self, apps: set[AppName]) -> set[AppName]:
+    def _looked_at(self) -> set[AppName]:
+        """Return the apps that have a page of their own open somewhere."""
         with self._lock:
-            all_of_them = any(one.apps is None for one in self._streams)
-            return apps if all_of_them else {app for one in self._streams for app in one.apps or ()}
+            return {app for one in self._streams for app in one.closely}
 
-    def _look_at_health(self) -> float:
-        """Read what the open pages show, tell what differs, and return in how many seconds to look again."""
+    def _all_looked_at(self) -> bool:
         with self._lock:
-            everything = any(stream.apps is None for stream in self._streams)
-        if not everything:
-            for app in self._looked_at(set()):
-                self._tell_app(app)
-            return HEALTH
-        for view in self._board.home(within=OVERVIEW).value.apps:
-            self._tell(view)
-        return OVERVIEW
+            return any(one.apps is None for one in self._streams)
+
+    def _look_at_health(self) -> None:
+        for app in self._looked_at():
+            self._tell_app(app)
+
+    def _look_at_all(self) -> None:
+        """Look at what nobody looks at more closely, for the list of all."""
+        if self._all_looked_at():
+            closely = self._looked_at()
+            for view in self._board.home(within=OVERVIEW).value.apps:
+                if view.app not in closely:
+                    self._tell(view)
 
     def _tell_app(self, app: AppName, *, anyway: bool = False) -> None:
         try:
@@ -222,7 +247,7 @@ class Hub:
 
     def _tell_metrics(self) -> None:
         """Tell the counters of the apps that a page shows by themselves: the list of all is read again as a whole."""
-        for app in self._looked_at(set()):
+        for app in self._looked_at():
             if latest := self._meter.latest(app):
                 self.publish("metrics", app, {"app": app, "releases": {n: asdict(now) for n, now in latest.items()}})
 

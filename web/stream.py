@@ -28,12 +28,13 @@ pages = Blueprint("stream", __name__)
 @pages.get("/events")
 @needs(SIGNED_IN)
 def events() -> Response:
-    """Stream what changes, of one app or of all that this person may see."""
-    here, apps = desk(), _asked()
+    """Stream what changes, of the apps that are named, or of all that this person may see: with `all`, or without a name."""
+    here, named = desk(), _named()
+    apps = None if "all" in request.args or not named else named
     last = request.headers.get("Last-Event-ID", "")
     known = int(last) if last.isascii() and last.isdecimal() and len(last) < MOST_DIGITS else None
     try:
-        opened = here.hub.open(g.who, apps, last=known)
+        opened = here.hub.open(g.who, apps, closely=named, last=known)
     except TooMany as e:
         answer = jsonify(code=e.code, detail=e.message)
         answer.status_code, answer.headers["Retry-After"] = 503, str(RETRY)
@@ -44,10 +45,9 @@ def events() -> Response:
     return answer
 
 
-def _asked() -> frozenset[AppName] | None:
-    """Return the apps that were named, None when none was. Raises NotFound for one that is not there for this person."""
-    named = request.args.getlist("app")[:MOST_APPS]
-    return frozenset(_app(text) for text in named) if named else None
+def _named() -> frozenset[AppName]:
+    """Return the apps that were named. Raises NotFound for one that is not there for this person."""
+    return frozenset(_app(text) for text in request.args.getlist("app")[:MOST_APPS])
 
 
 def _app(text: str) -> AppName:

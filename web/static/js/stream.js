@@ -22,7 +22,7 @@ function tune() {
   if (!release) return;
   for (const [tab, one] of wants) if (Date.now() - one.at > 25000) wants.delete(tab);
   const apps = new Set([...wants.values()].map(one => one.app));
-  const next = !apps.size ? '' : apps.has('') ? '/events' : `/events?${[...apps].sort().map(app => `app=${encodeURIComponent(app)}`).join('&')}`;
+  const next = apps.size ? `/events?${[...apps].sort().map(app => app ? `app=${encodeURIComponent(app)}` : 'all=1').join('&')}` : '';
   if (next === url && source?.readyState !== 2) return;
   if (next === url && Date.now() < tryAt) return;
   source?.close();
