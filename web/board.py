@@ -98,13 +98,13 @@ class Board:
         except TimeoutError:
             if kept is None:
                 raise
-            return self._old(kept, "Docker or HAProxy takes long to answer.")
+            return self._stale(kept, "Docker or HAProxy takes long to answer.")
         except NotFound:
             raise
         except DeployctlError as e:
             if kept is None:
                 raise
-            return self._old(kept, e.message)
+            return self._stale(kept, e.message)
 
     def _take_off(self, key: Key) -> Future[Seen[Any]]:
         flight = self._flights[key] = self._threads.submit(self._look, key)
@@ -129,7 +129,7 @@ class Board:
     def _aged(self, seen: Seen[Any]) -> Seen[Any]:
         return replace(seen, age=max(0.0, self._now() - seen.taken))
 
-    def _old(self, seen: Seen[Any], why: str) -> Seen[Any]:
+    def _stale(self, seen: Seen[Any], why: str) -> Seen[Any]:
         return replace(self._aged(seen), stale=True, why=why)
 
 
