@@ -157,7 +157,7 @@ class Hub:
 
     def progressed(self, job: Job) -> None:
         """Tell how far a job is; called in the job's thread."""
-        if job.ended_at:
+        if job.over:
             self._board.forget(job.app)
         if self.watched:
             self.publish("progress", job.app, progress_json(job))
@@ -265,5 +265,5 @@ def _without_counters(view: AppView) -> str:
 
 def progress_json(job: Job) -> dict[str, Any]:
     return {"app": job.app, "verb": job.verb, "operation": job.id, "deployment": job.deployment, "step": job.step,
-            "detail": job.detail, "done": job.ended_at is not None,
+            "detail": job.detail, "done": job.over,
             "error": job.error.message if job.error else None}

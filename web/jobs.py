@@ -42,6 +42,11 @@ class Job:
     def done(self) -> bool:
         return self._ended.is_set()
 
+    @property
+    def over(self) -> bool:
+        """Tell whether it came to something; who waits for `done` goes on once that has been told."""
+        return self.result is not None or self.error is not None
+
     def wait(self, seconds: float) -> bool:
         """Return whether it has ended, after so many seconds at the latest."""
         return self._ended.wait(seconds)

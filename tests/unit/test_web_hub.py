@@ -17,6 +17,7 @@ from deployctl.errors import LedgerUnusable
 from deployctl.ports import Services
 from deployctl.ports_meter import Now
 from deployctl.usecases.app_remove import remove_app
+from deployctl.usecases.results import Done
 from deployctl.web import hub as module
 from deployctl.web.board import Board
 from deployctl.web.hub import Hub, Message, Stream, TooMany
@@ -163,7 +164,7 @@ def test_the_progress_of_a_job_is_told_as_it_goes(tower: Tower) -> None:
 def test_the_end_of_a_job_makes_the_board_read_anew(tower: Tower) -> None:
     stream = tower.open(SHOP)
     was = tower.board.app(SHOP)
-    done = job(ended_at="2026-01-01T00:00:09.000Z")
+    done = job(result=Done("Hold", "shop", "done"))
     tower.hub.progressed(done)
     assert told(stream, "progress").data["done"] is True
     assert tower.board.app(SHOP).taken > was.taken

@@ -1,0 +1,246 @@
+"""Jobs: a refusal is known at once, what takes long goes on and is told, and nothing that breaks leaves anybody waiting."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from flask import g
+
+from deployctl.domain.access import ALL, Principal, Role
+from deployctl.domain.names import AppName, Version
+from deployctl.errors import (
+    Aborted,
+    ConfirmationNeeded,
+    DeployctlError,
+    Invalid,
+    LedgerUnusable,
+    NotHealthy,
+    StateChanged,
+)
+from deployctl.ports import Reporter, Services
+from deployctl.usecases.results import Done, Moved
+from deployctl.usecases.upgrade import upgrade
+from deployctl.usecases.wish import Wish
+from deployctl.web import acts
+from deployctl.web import jobs as module
+from deployctl.web.acts import Words, perform
+from deployctl.web.hub import progress_json
+from deployctl.web.jobs import Job, Jobs
+from deployctl.web.pool import Pool
+from tests.unit.web_world import Site, site
+from tests.unit.world import SHOP, V1, V3, World, world
+
+LONG = 10.0  # seconds
+NOTHING = Done("Hold", "shop", "done")
+
+
+@dataclass
+class Bench:
+    """A home and the jobs over it. `heard` is what was told, as (step, over?)."""
+
+    w: World
+    heard: list[tuple[str, bool]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.pool = Pool(lambda: self.w.services(ledger=self.w.open_ledger()))
+        self.jobs = Jobs(self.pool, lambda job: self.heard.append((job.step, job.over)))
+
+    def begin(self, act: Callable[[Services], Moved | Done], verb: str = "upgrade") -> Job:
+        return self.jobs.begin(verb, SHOP, "mara (web)", act)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """shop serves v2, v1 stands by."""
+    with world(tmp_path) as w:
+        made = Bench(w.upgraded("v1", "v2"))
+        yield made
+        made.pool.close()
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Site]:
+    with site(tmp_path, "v1", "v2") as made:
+        yield made
+
+
+# -- a job ----------------------------------------------------------------------------------------------------------------
+def test_a_job_does_in_a_thread_what_the_command_line_does_in_the_name_of_who_asked(bench: Bench) -> None:
+    job = bench.begin(lambda s: upgrade(SHOP, V3, s, wish=Wish("at last")))
+    assert job.wait(LONG)
+    moved = job.outcome()
+    assert isinstance(moved, Moved)
+    assert (moved.target, bench.w.serving, job.done, job.error) == ("v3", "v3", True, None)
+    newest = bench.w.ledger.changes(SHOP)[0]
+    assert (newest.actor, newest.note) == ("mara (web)", "at last")
+
+
+def test_each_step_is_told_and_the_job_knows_its_deployment(bench: Bench) -> None:
+    job = bench.begin(lambda s: upgrade(SHOP, V3, s))
+    assert job.wait(LONG)
+    steps = [step for step, _over in bench.heard if step]
+    assert any("healthy" in step for step in steps), steps
+    assert len(dict.fromkeys(steps)) > 3
+    assert bench.heard[-1] == ("", True)
+    assert job.deployment is not None
+
+
+def test_a_refusal_is_the_use_cases_own_error(bench: Bench) -> None:
+    bench.w.sick["v3"] = 503
+    job = bench.begin(lambda s: upgrade(SHOP, V3, s))
+    assert job.wait(LONG)
+    assert isinstance(job.error, NotHealthy)
+    with pytest.raises(NotHealthy):
+        job.outcome()
+    assert (bench.w.serving, bench.heard[-1][1]) == ("v2", True)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_mistake_of_ours_ends_the_job_with_a_number_of_words_and_none_of_its_own(bench: Bench) -> None:
+    def broken(_s: Services) -> Done:
+        raise ZeroDivisionError("the secret is 42")
+
+    job = bench.begin(broken)
+    assert job.wait(LONG)
+    assert job.error is not None
+    assert (job.error.code, "42" in job.error.message) == ("internal", False)
+    assert bench.heard[-1] == ("", True)
+
+
+def test_a_ledger_that_goes_away_before_the_job_has_begun_ends_it_and_that_is_told(
+        bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    lend, ends = bench.pool.lend, []
+    monkeypatch.setattr(bench.jobs, "_told", lambda job: ends.append(progress_json(job)["done"]))
+
+    def away(actor: str, report: Reporter | None = None) -> AbstractContextManager[Services]:
+        if report is not None:  # the job's own
+            raise LedgerUnusable("the ledger is no ledger")
+        return lend(actor)
+
+    monkeypatch.setattr(bench.pool, "lend", away)
+    job = bench.begin(lambda _s: NOTHING)
+    assert job.wait(LONG)
+    assert isinstance(job.error, LedgerUnusable)
+    assert ends == [True]
+
+
+def test_jobs_are_found_by_their_number_and_by_their_app_and_the_oldest_are_forgotten(
+        bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "KEPT", 3)
+    made = [bench.begin(lambda _s: NOTHING, "hold") for _ in range(5)]
+    assert all(job.wait(LONG) for job in made)
+    assert [bench.jobs.find(job.id) is not None for job in made] == [False, False, True, True, True]
+    assert bench.jobs.of(SHOP) == made[:1:-1]
+    assert bench.jobs.of(AppName("blog")) == []
+    assert len({job.id for job in made}) == 5
+    assert bench.jobs.find("") is None
+
+
+# -- the end of the process -----------------------------------------------------------------------------------------------
+def test_the_end_of_the_process_stops_an_upgrade_before_its_switch_and_takes_it_back(bench: Bench) -> None:
+    bench.w.edit(health={"deadline": "600s"})
+    bench.w.sick["v3"] = 503
+    slept = bench.w.clock.sleep
+    bench.w.clock.sleep = lambda seconds: (time.sleep(0.01), slept(seconds))[1]  # type: ignore[method-assign, func-returns-value]
+    job = bench.begin(lambda s: upgrade(SHOP, V3, s))
+    end = time.monotonic() + LONG
+    while "healthy" not in job.step:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    bench.jobs.close()
+    assert job.done
+    assert isinstance(job.error, Aborted)
+    assert (bench.w.serving, bench.w.containers().get("v3")) == ("v2", None)
+
+
+def test_the_end_of_the_process_does_not_wait_for_ever(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LAST_WAIT", 0.1)
+    goes_on = threading.Event()
+    job = bench.begin(lambda _s: (goes_on.wait(LONG), NOTHING)[1])
+    began = time.monotonic()
+    bench.jobs.close()
+    assert time.monotonic() - began < 2.0
+    assert not job.done
+    goes_on.set()
+    assert job.wait(LONG)
+
+
+# -- where forms and API meet the verbs -----------------------------------------------------------------------------------
+def asked(shop: Site, verb: str, words: Words = Words(), wish: Wish = Wish()) -> Moved | Done | Job:  # noqa: B008  frozen
+    with shop.app.test_request_context("/"):
+        g.who = Principal("mara", {ALL: Role.ADMIN})
+        return perform(verb, SHOP, words, wish)
+
+
+def test_a_warm_rollback_is_answered_when_it_is_done(shop: Site) -> None:
+    moved = asked(shop, "rollback", Words(V1), Wish(if_revision=2))
+    assert isinstance(moved, Moved)
+    assert (moved.source, moved.target, moved.confirmed, shop.w.serving) == ("v2", "v1", True, "v1")
+    back = asked(shop, "undo", wish=Wish(if_revision=3, confirmed=True))
+    assert isinstance(back, Moved)
+    assert (back.target, back.lifted) == ("v2", ("v2",))
+
+
+def test_a_refusal_comes_at_once_and_not_as_a_job(shop: Site) -> None:
+    with pytest.raises(StateChanged):
+        asked(shop, "rollback", Words(V1), Wish(if_revision=1))
+    with pytest.raises(StateChanged):
+        asked(shop, "upgrade", Words(V3), Wish(if_revision=1))
+    with pytest.raises(ConfirmationNeeded):
+        asked(shop, "stop", Words(Version("v2")))
+    assert shop.w.serving == "v2"
+
+
+@pytest.mark.parametrize("verb", ["upgrade", "start", "stop", "hold", "unhold"])
+def test_a_verb_that_needs_a_version_is_refused_without_one_and_begins_nothing(shop: Site, verb: str) -> None:
+    with pytest.raises(Invalid):
+        asked(shop, verb)
+    assert shop.desk.jobs.of(SHOP) == []
+
+
+def test_what_takes_longer_than_a_glance_goes_on_as_a_job(shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    goes_on = threading.Event()
+
+    def slow(app: AppName, words: Words, wish: Wish, s: Services) -> Moved | Done:
+        assert goes_on.wait(LONG)
+        return upgrade(app, words.the_version, s, wish=wish)
+
+    monkeypatch.setattr(acts, "GLANCE", 0.05)
+    monkeypatch.setitem(acts.ACTS, "upgrade", slow)
+    job = asked(shop, "upgrade", Words(V3))
+    assert isinstance(job, Job)
+    assert (job.verb, job.app, job.actor, job.done, shop.w.serving) == ("upgrade", "shop", "mara (web)", False, "v2")
+    assert shop.desk.jobs.find(job.id) is job
+    goes_on.set()
+    assert job.wait(LONG)
+    assert (job.outcome().app, shop.w.serving) == ("shop", "v3")
+
+
+def test_a_rollback_that_hangs_is_not_waited_for_without_end(shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    goes_on = threading.Event()
+
+    def hangs(_app: AppName, _words: Words, _wish: Wish, _s: Services) -> Moved | Done:
+        goes_on.wait(LONG)
+        raise DeployctlError("it took too long")
+
+    monkeypatch.setattr(acts, "SWITCH", 0.05)
+    monkeypatch.setitem(acts.ACTS, "rollback", hangs)
+    job = asked(shop, "rollback")
+    assert isinstance(job, Job)
+    goes_on.set()
+    assert job.wait(LONG)
+    with pytest.raises(DeployctlError):
+        job.outcome()
+
+
+def test_after_a_job_the_board_shows_what_is_so_now(shop: Site) -> None:
+    before = shop.desk.board.app(SHOP).value
+    asked(shop, "rollback", Words(V1), Wish(if_revision=2))
+    after = shop.desk.board.app(SHOP).value
+    assert [view.active and view.active.version for view in (before, after)] == ["v2", "v1"]
