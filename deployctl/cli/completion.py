@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from click.shell_completion import CompletionItem, ShellComplete, get_completion
 from deployctl.cli.catalogue import CATALOGUE
 from deployctl.cli.names import known_apps
 from deployctl.cli.session import Session
+from deployctl.domain.access import roles_text
 from deployctl.domain.names import AppName
 from deployctl.domain.release import App, Instance, Release
 from deployctl.errors import DeployctlError, Invalid
@@ -114,3 +115,27 @@ def _state(release: Release, app: App, instance: Instance | None) -> str:
     if instance is None:
         return f"{held}image kept"
     return f"{held}standby, warm" if instance.routed else f"{held}stopped"
+
+
+# -- people, tokens and apps alone -----------------------------------------------------------------------------
+def complete_people(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+    return _offered(ctx, incomplete, lambda s: [CompletionItem(u.name, help=roles_text(u.roles)) for u in s.ledger.users()])
+
+
+def complete_tokens(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+    """Return the tokens that can be revoked."""
+    return _offered(ctx, incomplete, lambda s: [CompletionItem(token.name, help=roles_text(token.roles))
+                                                for token in s.ledger.tokens() if not token.revoked_at])
+
+
+def complete_apps(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+    return _offered(ctx, incomplete, lambda s: [CompletionItem(app, help=_address(app, s)) for app in known_apps(s)])
+
+
+def _offered(ctx: click.Context, incomplete: str, find: Callable[[Services], list[CompletionItem]]) -> list[CompletionItem]:
+    session = ctx.ensure_object(Session)
+    with suppress(DeployctlError, OSError):
+        if session.has_ledger():
+            with session.services() as s:
+                return [item for item in find(s) if item.value.startswith(incomplete)]
+    return []

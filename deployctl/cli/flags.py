@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from deployctl.cli.values import reason, seconds
+from deployctl.cli.values import named, reason, seconds
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -65,3 +65,37 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
 
 names_argument = click.argument("given", nargs=-1, type=click.UNPROCESSED, metavar="[APP] [VERSION]",
                                 shell_complete=_complete)
+
+
+# -- people, tokens, and the apps that they may touch ---------------------------------------------------------------
+def _completed_by(function: str) -> Callable[[click.Context, click.Parameter, str], list[Any]]:
+    """Return what offers the words of a function of completion.py, which is imported only when TAB was pressed."""
+
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        from deployctl.cli import completion
+
+        return list(getattr(completion, function)(ctx, incomplete))
+
+    return complete
+
+
+def person_argument(*, known: bool) -> Callable[[F], F]:
+    """Return the word for a user's name; `known`: one that there is, which TAB offers."""
+    return click.argument("name", type=named, metavar="NAME",
+                          shell_complete=_completed_by("complete_people") if known else None)
+
+
+def token_argument(*, known: bool) -> Callable[[F], F]:
+    return click.argument("name", type=named, metavar="NAME",
+                          shell_complete=_completed_by("complete_tokens") if known else None)
+
+
+def app_option(text: str, *, multiple: bool = False) -> Callable[[F], F]:
+    return click.option("--app", "apps" if multiple else "app", type=named, multiple=multiple, metavar="APP", help=text,
+                        shell_complete=_completed_by("complete_apps"))
+
+
+maybe_app_argument = click.argument("app", required=False, type=named, metavar="[APP]",
+                                    shell_complete=_completed_by("complete_apps"))
+person_option = click.option("--user", type=named, metavar="NAME", help="Only what this name did, whatever the way.",
+                             shell_complete=_completed_by("complete_people"))

@@ -23,6 +23,11 @@ TOKEN = Grammar(
     r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?",
     "A token name has 1 to 64 characters: a-z, 0-9, and . _ - inside.",
 )
+_SPAN = Grammar(
+    "how long a token is good for",
+    r"never|(?P<number>[1-9][0-9]{0,3})(?P<unit>d|h)",
+    "Write days, hours or never: 90d, 12h, never.",
+)
 
 
 class Role(StrEnum):
@@ -37,7 +42,7 @@ class Role(StrEnum):
 
 
 _ORDER = {Role.VIEWER: 0, Role.DEPLOYER: 1, Role.ADMIN: 2}
-SCOPES = {"read": Role.VIEWER, "deploy": Role.DEPLOYER, "admin": Role.ADMIN}
+SCOPES: dict[str, Role] = {"read": Role.VIEWER, "deploy": Role.DEPLOYER, "admin": Role.ADMIN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,11 @@ class Token:
     used_from: str | None = None
     revoked_at: str | None = None
 
+    def state(self, now: str) -> str:
+        """Return in_use, expired or revoked."""
+        over = self.expires_at is not None and self.expires_at <= now
+        return "revoked" if self.revoked_at else "expired" if over else "in_use"
+
 
 @dataclass(frozen=True, slots=True)
 class Tries:
@@ -154,6 +164,21 @@ def parse_role(text: str) -> Role:
         return Role(text)
     except ValueError:
         raise Invalid(f"{ascii(text)[:40]} is no role.", remedy=[f"one of {', '.join(Role)}"]) from None
+
+
+def parse_scope(text: str) -> Role:
+    """Return the role that a token of this scope stands for. Raises Invalid."""
+    if text not in SCOPES:
+        raise Invalid(f"{ascii(text)[:40]} is no scope.", remedy=[f"one of {', '.join(SCOPES)}"])
+    return SCOPES[text]
+
+
+def parse_days(text: str) -> float | None:
+    """Return for how many days a token is good, None for ever. Raises Invalid."""
+    found = match(text, _SPAN, "the span")
+    if found[0] == "never":
+        return None
+    return int(found["number"]) / (24 if found["unit"] == "h" else 1)
 
 
 def given(role: Role, apps: Iterable[str]) -> dict[str, Role]:

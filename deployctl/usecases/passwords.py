@@ -14,7 +14,9 @@ SHORTEST, LONGEST = 12, 1024  # characters; NIST SP 800-63B asks for 8 at least,
 
 
 def require_good(password: str) -> str:
-    """Return the password. Raises Invalid when it is too short to be one, or so long that it is an attack."""
+    """Return the password. Raises Invalid when it is too short to be one, so long that it is an attack, or no text."""
+    if not password.isascii() and any("\ud800" <= c <= "\udfff" for c in password):
+        raise Invalid("the password is not UTF-8 text.", remedy=["type it on a UTF-8 terminal"])
     if not SHORTEST <= len(password) <= LONGEST:
         raise Invalid(f"a password has {SHORTEST} to {LONGEST} characters.", remedy=["a few words that nobody would guess"])
     return password
@@ -29,7 +31,7 @@ def fits(hash_: str | None, password: str) -> bool:
     from argon2.exceptions import InvalidHashError, VerificationError
 
     try:
-        return _hasher().verify(hash_ or _nobodys(), password[:LONGEST]) and hash_ is not None
+        return _hasher().verify(hash_ or _nobodys(), password[:LONGEST].encode(errors="replace")) and hash_ is not None
     except (VerificationError, InvalidHashError):
         return False
 

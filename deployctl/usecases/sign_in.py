@@ -9,7 +9,7 @@ from deployctl.errors import DeployctlError, Invalid, NotFound, NotPermitted
 from deployctl.ports import Services
 from deployctl.usecases.moments import later, seconds_between
 from deployctl.usecases.passwords import fits
-from deployctl.usecases.users import digest
+from deployctl.usecases.users import digest, require_user
 
 IDLE = 12 * 3600.0  # seconds after which a session that nobody used is over
 SEEN_EVERY = 60.0  # seconds between two notes that it was used
@@ -78,8 +78,8 @@ def sign_out(who: Principal, s: Services) -> None:
     s.ledger.event("signed_out", f"{who.name} signed out", at=s.clock.utc(), actor=who.actor)
 
 
-def list_sessions(user: str, s: Services) -> list[SignIn]:
-    """Return the user's sessions that are not over."""
+def list_sessions(user: str | None, s: Services) -> list[SignIn]:
+    """Return the user's sessions that are not over, or everybody's."""
     now = s.clock.utc()
     return [one for one in s.ledger.sign_ins(user) if seconds_between(one.seen_at, now) <= IDLE]
 
@@ -89,6 +89,15 @@ def end_session(user: str, session: int, s: Services) -> None:
     if not s.ledger.end_sign_ins(user, at=s.clock.utc(), id_=session):
         raise NotFound(f"{user} has no session {session}.", remedy=[f"deployctl user sessions {user}"])
     s.ledger.event("session_ended", f"session {session} of {user} was ended", at=s.clock.utc(), actor=s.actor)
+
+
+def end_sessions(user: str, s: Services) -> int:
+    """End all of them, and return how many there were. Raises NotFound."""
+    require_user(user, s)
+    ended = s.ledger.end_sign_ins(user, at=s.clock.utc())
+    if ended:
+        s.ledger.event("session_ended", f"all sessions of {user} were ended", at=s.clock.utc(), actor=s.actor)
+    return ended
 
 
 def _require_patience(name: str, s: Services) -> None:

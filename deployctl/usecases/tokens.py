@@ -10,6 +10,7 @@ from deployctl.domain.access import Principal, Role, Token, parse_token_name, ro
 from deployctl.errors import NotFound, Refused
 from deployctl.ports import Services
 from deployctl.usecases.moments import later, seconds_between
+from deployctl.usecases.observe import did_you_mean
 from deployctl.usecases.users import digest
 
 PREFIX = "dctl_"  # so that scanners of repositories know one when they see it
@@ -41,10 +42,20 @@ def list_tokens(s: Services) -> list[Token]:
     return s.ledger.tokens()
 
 
+def require_token(name: str, s: Services) -> Token:
+    """Return the token of that name that is not revoked. Raises NotFound."""
+    in_use = [token for token in s.ledger.tokens() if not token.revoked_at]
+    found = next((token for token in in_use if token.name == name), None)
+    if found is None:
+        raise NotFound(f'no token "{name[:64]}" is in use here.{did_you_mean(name, [token.name for token in in_use])}',
+                       remedy=["deployctl token list"])
+    return found
+
+
 def revoke_token(name: str, s: Services) -> None:
     """End it at once. Raises NotFound."""
-    if not s.ledger.revoke_token(name, at=s.clock.utc()):
-        raise NotFound(f'no token "{name[:64]}" is in use here.', remedy=["deployctl token list"])
+    require_token(name, s)
+    s.ledger.revoke_token(name, at=s.clock.utc())
     s.ledger.event("token_revoked", f"the token {name} was revoked", at=s.clock.utc(), actor=s.actor)
 
 
@@ -53,7 +64,7 @@ def find_token(secret: str, s: Services, *, address: str) -> Principal | None:
     if not secret.startswith(PREFIX):
         return None
     found, now = s.ledger.find_token(digest(secret)), s.clock.utc()
-    if found is None or found.revoked_at or (found.expires_at is not None and found.expires_at <= now):
+    if found is None or found.state(now) != "in_use":
         return None
     if found.used_at is None or found.used_from != address or seconds_between(found.used_at, now) > SEEN_EVERY:
         s.ledger.touch_token(found.id, at=now, address=address[:64])

@@ -79,6 +79,11 @@ def make_link(name: str, s: Services, *, minutes: float = LINK_MINUTES) -> str:
     return secret
 
 
+def link_url(secret: str, s: Services) -> str:
+    """Return what a person opens to be signed in by that link."""
+    return f"{s.spec.web.base}/start/{secret}"
+
+
 def digest(secret: str) -> str:
     """Return what the ledger keeps of a secret. It is random and long, so a plain hash is enough."""
     return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()

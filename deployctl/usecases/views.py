@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from deployctl.domain.access import SignIn, Token, User
 from deployctl.domain.deployment import Deployment
 from deployctl.domain.plan import Step
 from deployctl.domain.readiness import Readiness
@@ -13,6 +14,7 @@ from deployctl.domain.release import Release
 from deployctl.errors import DeployctlError
 from deployctl.usecases.results import (
     AppView,
+    AuditLine,
     DiffView,
     Done,
     Finding,
@@ -129,6 +131,47 @@ def findings_json(findings: Sequence[Finding]) -> Json:
 def reconciled_json(found: Reconciled) -> Json:
     return {"schema": SCHEMA, "kind": "Reconcile", "ok": found.dry_run or not found.left, "changed": found.changed,
             "dry_run": found.dry_run, "lines": [asdict(line) for line in found.lines]}
+
+
+# -- people, tokens, and what they did ----------------------------------------------------------------------------------
+def user_json(user: User, *, sentence: str = "", link: str | None = None, until: str | None = None) -> Json:
+    """Return one user. `link` signs him in once, before `until`; it is told this once."""
+    told = {"link": {"url": link, "expires_at": until}} if link else {}
+    return {"schema": SCHEMA, "kind": "User", "ok": True, **user_fields(user), "sentence": sentence, **told}
+
+
+def user_fields(user: User) -> Json:
+    return {"name": user.name, "roles": dict(user.roles), "password": user.password is not None,
+            "created_at": user.created_at, "created_by": user.created_by}
+
+
+def users_json(users: Sequence[User], sessions: Sequence[SignIn]) -> Json:
+    """Return all of them; `sessions` are those of all that are not over."""
+    return {"schema": SCHEMA, "kind": "Users", "users": [
+        {**user_fields(user), "sessions": sum(one.user == user.name for one in sessions)} for user in users]}
+
+
+def sessions_json(user: str, sessions: Sequence[SignIn]) -> Json:
+    return {"schema": SCHEMA, "kind": "Sessions", "user": user, "sessions": [
+        {name: text for name, text in asdict(one).items() if name not in {"user", "ended_at"}} for one in sessions]}
+
+
+def token_json(token: Token, *, now: str, secret: str | None = None) -> Json:
+    """Return one token. `secret` is told this once, right after it was made."""
+    told = {"secret": secret} if secret else {}
+    return {"schema": SCHEMA, "kind": "Token", "ok": True, **token_fields(token, now=now), **told}
+
+
+def token_fields(token: Token, *, now: str) -> Json:
+    return {**asdict(token), "roles": dict(token.roles), "state": token.state(now)}
+
+
+def tokens_json(tokens: Sequence[Token], *, now: str) -> Json:
+    return {"schema": SCHEMA, "kind": "Tokens", "tokens": [token_fields(token, now=now) for token in tokens]}
+
+
+def audit_json(lines: Sequence[AuditLine]) -> Json:
+    return {"schema": SCHEMA, "kind": "Audit", "entries": [asdict(line) for line in lines]}
 
 
 def error_json(error: DeployctlError) -> Json:

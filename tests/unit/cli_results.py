@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from deployctl.cli.look import Look
+from deployctl.domain.access import Role, SignIn, Token, User
 from deployctl.domain.deployment import Deployment, Phase
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.plan import Kind, Plan, Step, StepKind
@@ -13,6 +14,7 @@ from deployctl.domain.readiness import How, Readiness
 from deployctl.domain.release import Bundle, Change, Colour, Hold, Release
 from deployctl.usecases.results import (
     AppView,
+    AuditLine,
     DiffLine,
     DiffView,
     HistoryLine,
@@ -118,3 +120,25 @@ DIFFERENT = DiffView(SHOP, BEFORE, RELEASE, (
     DiffLine("env", "-", "VAT_RATE", "<hidden>", None),
     DiffLine("mounts", "+", "/data", None, None),
 ))  # fmt: skip
+
+MARA = User("mara", {"*": Role.ADMIN}, "$argon2id$", "2026-11-20T09:00:00.000Z", "root (cli)")
+JONAS = User("jonas", {"*": Role.VIEWER, "shop-api": Role.DEPLOYER}, None, "2026-11-23T14:40:00.000Z", "mara (cli)")
+SESSIONS = (SignIn(12, "mara", "2026-11-23T14:40:00.000Z", "2026-11-23T14:43:58.000Z", "10.0.0.7",
+                   "Mozilla/5.0 (X11; Linux x86_64)\x1b[31m"),
+            SignIn(9, "mara", "2026-11-22T17:05:00.000Z", "2026-11-23T10:44:00.000Z", "127.0.0.1", ""))
+TOKENS = (
+    Token(3, "ci", {"shop-api": Role.DEPLOYER}, "2026-11-20T09:00:00.000Z", "mara (cli)", "2027-02-18T09:00:00.000Z",
+          "2026-11-23T14:42:00.000Z", "10.0.0.9"),
+    Token(2, "grafana", {"*": Role.VIEWER}, "2026-11-20T09:00:00.000Z", "mara (web)", None),
+    Token(1, "ci", {"*": Role.ADMIN}, "2026-01-20T09:00:00.000Z", "mara (cli)", None, None, None, "2026-11-20T08:00:00.000Z"),
+)  # fmt: skip
+AUDIT = (
+    AuditLine(41, "2026-11-23T14:43:58.000Z", "mara", "web", None, "shop-api", "rollback", "rollback: v42 → v41", 118, 119,
+              "checkout 500s\nsee ticket", "done"),
+    AuditLine(40, "2026-11-23T14:41:00.000Z", "ci", "token", None, "shop-api", "upgrade",
+              "upgrade: v42 → v43 was reverted: v43 did not get healthy", None, None, "", "failed"),
+    AuditLine(39, "2026-11-23T14:40:00.000Z", "jonas", "web", "10.0.0.7", "shop-api", "refused",
+              "go back was refused: That needs the deployer role for shop-api.", None, None, "", "refused"),
+    AuditLine(38, "2026-11-22T17:05:00.000Z", "mara", "cli", None, None, "user_added", "jonas may sign in as viewer", None,
+              None, "", "done"),
+)  # fmt: skip

@@ -13,6 +13,15 @@ import pytest
 
 from deployctl.cli.look import Look
 from deployctl.cli.render import done_text, findings_table, findings_text, moved_text, preview_table, preview_text
+from deployctl.cli.render_access import (
+    audit_table,
+    audit_text,
+    sessions_text,
+    tokens_table,
+    tokens_text,
+    users_table,
+    users_text,
+)
 from deployctl.cli.render_error import error_text
 from deployctl.cli.render_release import diff_table, diff_text, history_table, history_text, show_text
 from deployctl.cli.render_status import apps_table, instances_table, status_text
@@ -25,6 +34,7 @@ from deployctl.errors import (
     NotHealthy,
     RevertedAfterSwitch,
 )
+from deployctl.usecases import views
 from deployctl.usecases.results import Done, Finding, StatusView
 from tests.unit import cli_results as r
 
@@ -41,7 +51,11 @@ PAGES: dict[str, Lines] = {
     "status shop-api": lambda look: status_text(r.ONE, look, one=True),
     "history": lambda look: history_text(r.HISTORY, look),
     "rollback": lambda look: moved_text(r.ROLLED_BACK, look),
+    "audit": lambda look: audit_text(r.AUDIT, look),
 }
+NOW = "2026-11-23T14:44:00.000Z"
+USERS = views.users_json([r.JONAS, r.MARA], r.SESSIONS)
+TOKENS = views.tokens_json(r.TOKENS, now=NOW)
 DEPLOYING = {"id": 9, "kind": "upgrade", "phase": "probing", "by": "ci (cli)", "since": "2026-11-23T14:43:39Z",
              "interrupted": False, "to": "v43"}
 SERVING = {"app": "shop-api", "version": "v42", "release": 7, "revision": 118, "address": "127.0.0.1:8000"}
@@ -84,6 +98,13 @@ ONCE: dict[str, Lines] = {
                                           Finding("disk", False, "0.1 GiB free", "docker image prune"),
                                           Finding("drift", False, "route.map was edited", fatal=False)), look),
     "doctor, all well": lambda look: findings_text((Finding("engine", True, "Docker 27.3"),), look),
+    "user list": lambda look: users_text(USERS, look),
+    "user list, nobody": lambda look: users_text(views.users_json([], []), look),
+    "user sessions": lambda look: sessions_text(views.sessions_json("mara", r.SESSIONS), look),
+    "user sessions, none": lambda look: sessions_text(views.sessions_json("jonas", []), look),
+    "token list": lambda look: tokens_text(TOKENS, look),
+    "token list, none": lambda look: tokens_text(views.tokens_json([], now=NOW), look),
+    "audit, nothing there": lambda look: audit_text((), look),
     "error before the switch": told(
         NotHealthy("v43 did not get healthy: GET /healthz gave 503 for 60 s (30 of 30 checks).",
                    remedy=["deployctl logs shop-api v43", "deployctl diff shop-api v42 v43"]),
@@ -124,7 +145,7 @@ def test_no_golden_text_is_left_over() -> None:
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
-@pytest.mark.parametrize("table", ["status", "history"])
+@pytest.mark.parametrize("table", ["status", "history", "audit"])
 def test_tables_never_wrap(table: str, width: int) -> None:
     look = r.tty(width)
     rows = [line for line in PAGES[table](look) if not line.startswith(("!", "  Back"))]
@@ -152,7 +173,8 @@ def test_environment_values_are_not_shown() -> None:
 def test_tsv_has_words_and_no_signs() -> None:
     look = replace(r.PIPE, signs=False)
     tables = [apps_table(r.THREE, look), instances_table(r.TROUBLED, look), history_table(r.HISTORY, look),
-              diff_table(r.DIFFERENT), preview_table(r.PREVIEW), findings_table((Finding("disk", False, "full"),))]
+              diff_table(r.DIFFERENT), preview_table(r.PREVIEW), findings_table((Finding("disk", False, "full"),)),
+              users_table(USERS, look), tokens_table(TOKENS, look), audit_table(r.AUDIT, look)]
     for table in tables:
         lines = tsv(table, look)
         assert {line.count("\t") for line in lines} == {len(table.columns) - 1}

@@ -1,0 +1,68 @@
+"""`deployctl token`: what programs sign in with. A secret is printed once, when it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from deployctl.cli.asking import require_sure
+from deployctl.cli.changing import answer
+from deployctl.cli.flags import app_option, token_argument
+from deployctl.cli.group import Tree, verb
+from deployctl.cli.session import Session
+from deployctl.domain.access import SCOPES, given, parse_days, parse_scope, roles_text
+from deployctl.usecases import views
+from deployctl.usecases.results import Done
+
+token_command = Tree("token")
+
+
+@verb("token create")
+@token_argument(known=False)
+@click.option("--scope", type=click.Choice([*SCOPES]), default="read", show_default=True, help="What it may do.")
+@app_option("Only for this app; may be repeated. Without it: for every app and the server.", multiple=True)
+@click.option("--expires", metavar="SPAN", default="90d", show_default=True, help="Days, hours, or never.")
+@click.pass_obj
+def token_create_command(session: Session, name: str, scope: str, apps: Sequence[str], expires: str) -> int:
+    """Print the secret, with -q nothing else: `token create ci -q > secret`."""
+    from deployctl.cli.times import when
+    from deployctl.usecases.tokens import create_token
+
+    roles, days = given(parse_scope(scope), apps), parse_days(expires)
+    with session.services() as s:
+        made = create_token(name, roles, s, days=days)
+        told = views.token_json(made.token, now=s.clock.utc(), secret=made.secret)
+    until = made.token.expires_at
+    session.answer(lambda: told, lambda look: [made.secret] if look.quiet else [
+        f"{look.good} the token {name} is {roles_text(roles)}, {f'until {when(until, look)}' if until else 'for ever'}",
+        "  Its secret is shown this once:", f"  {made.secret}"])
+    session.note("Use it: Authorization: Bearer SECRET", f"End it: deployctl token revoke {name}")
+    return 0
+
+
+@verb("token list")
+@click.pass_obj
+def token_list_command(session: Session) -> int:
+    from deployctl.cli.render_access import tokens_table, tokens_text
+    from deployctl.usecases.tokens import list_tokens
+
+    with session.services() as s:
+        told = views.tokens_json(list_tokens(s), now=s.clock.utc())
+    session.answer(lambda: told, lambda look: tokens_text(told, look), table=lambda look: tokens_table(told, look),
+                   many="tokens")
+    return 0
+
+
+@verb("token revoke")
+@token_argument(known=True)
+@click.pass_obj
+def token_revoke_command(session: Session, name: str) -> int:
+    from deployctl.usecases.tokens import require_token, revoke_token
+
+    with session.services() as s:
+        require_token(name, s)
+        require_sure(session, f"Whatever uses the token {name} will be refused at once. Revoke it?")
+        revoke_token(name, s)
+    answer(session, Done("Token", "", f"the token {name} is revoked", extra={"name": name}))
+    return 0

@@ -1,0 +1,159 @@
+"""`deployctl user`: who may sign in to the dashboard, and what they may do there. No page ever makes the first one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from deployctl.cli.asking import ask_password, require_sure
+from deployctl.cli.changing import answer
+from deployctl.cli.flags import app_option, person_argument
+from deployctl.cli.group import Tree, verb
+from deployctl.cli.session import Session
+from deployctl.domain.access import ALL, Role, User, given, parse_role, roles_text
+from deployctl.domain.names import parse_app
+from deployctl.usecases import views
+from deployctl.usecases.results import Done
+
+if TYPE_CHECKING:
+    from deployctl.ports import Services
+
+user_command = Tree("user")
+ROLES = [str(role) for role in Role]
+
+
+@verb("user add")
+@person_argument(known=False)
+@click.option("--role", type=click.Choice(ROLES), default=str(Role.VIEWER), show_default=True, help="What the user may do.")
+@app_option("Only for this app; may be repeated. Without it: for every app and the server.", multiple=True)
+@click.pass_obj
+def user_add_command(session: Session, name: str, role: str, apps: Sequence[str]) -> int:
+    from deployctl.usecases.users import add_user
+
+    roles = given(parse_role(role), apps)
+    with session.services() as s:
+        user = add_user(name, roles, s)
+        _tell_link(session, user, f"{name} may sign in as {roles_text(roles)}", s)
+    return 0
+
+
+@verb("user link")
+@person_argument(known=True)
+@click.pass_obj
+def user_link_command(session: Session, name: str) -> int:
+    from deployctl.usecases.users import require_user
+
+    with session.services() as s:
+        _tell_link(session, require_user(name, s), f"here is another link for {name}", s)
+    return 0
+
+
+def _tell_link(session: Session, user: User, sentence: str, s: Services) -> None:
+    """Make a link and print it; with -q nothing else."""
+    from deployctl.usecases.moments import later
+    from deployctl.usecases.users import LINK_MINUTES, link_url, make_link
+
+    until = later(s.clock.utc(), LINK_MINUTES * 60)
+    url = link_url(make_link(user.name, s), s)
+    session.answer(
+        lambda: views.user_json(user, sentence=sentence, link=url, until=until),
+        lambda look: [url] if look.quiet else [
+            f"{look.good} {sentence}", f"  Open within {LINK_MINUTES} min, it signs {user.name} in once:", f"  {url}"])
+    if s.spec.web.enabled and not s.guard.port_taken(*s.spec.web.listen):
+        session.note(f"Nobody answers there yet: deployctl --home {s.home} serve")
+
+
+@verb("user list")
+@click.pass_obj
+def user_list_command(session: Session) -> int:
+    from deployctl.cli.render_access import users_table, users_text
+    from deployctl.usecases.sign_in import list_sessions
+    from deployctl.usecases.users import list_users
+
+    with session.services() as s:
+        users, sessions = list_users(s), list_sessions(None, s)
+    told = views.users_json(users, sessions)
+    session.answer(lambda: told, lambda look: users_text(told, look), table=lambda look: users_table(told, look),
+                   many="users")
+    return 0
+
+
+@verb("user role")
+@person_argument(known=True)
+@click.argument("role", type=click.Choice([*ROLES, "none"]), metavar="ROLE")
+@app_option("For this app only; without it: for every app and the server.")
+@click.pass_obj
+def user_role_command(session: Session, name: str, role: str, app: str | None) -> int:
+    from deployctl.usecases.users import set_role
+
+    with session.services() as s:
+        user = set_role(name, None if role == "none" else parse_role(role), ALL if app is None else parse_app(app), s)
+    _tell(session, user, f"{name} is now {roles_text(user.roles)}")
+    return 0
+
+
+@verb("user password")
+@person_argument(known=True)
+@click.pass_obj
+def user_password_command(session: Session, name: str) -> int:
+    from deployctl.usecases.users import require_user, set_password
+
+    with session.services() as s:
+        user = require_user(name, s)
+        set_password(name, ask_password(session, name), s)
+    _tell(session, user, f"{name} has a new password; the sessions of {name} have ended")
+    return 0
+
+
+@verb("user sessions")
+@person_argument(known=True)
+@click.pass_obj
+def user_sessions_command(session: Session, name: str) -> int:
+    from deployctl.cli.render_access import sessions_table, sessions_text
+    from deployctl.usecases.sign_in import list_sessions
+    from deployctl.usecases.users import require_user
+
+    with session.services() as s:
+        require_user(name, s)
+        told = views.sessions_json(name, list_sessions(name, s))
+    session.answer(lambda: told, lambda look: sessions_text(told, look), table=lambda look: sessions_table(told, look),
+                   many="sessions")
+    return 0
+
+
+@verb("user end")
+@person_argument(known=True)
+@click.argument("number", required=False, type=click.IntRange(1), metavar="[SESSION]")
+@click.pass_obj
+def user_end_command(session: Session, name: str, number: int | None) -> int:
+    from deployctl.usecases.sign_in import end_session, end_sessions
+    from deployctl.usecases.users import require_user
+
+    with session.services() as s:
+        user = require_user(name, s)
+        if number is not None:
+            end_session(name, number, s)
+        ended = 1 if number is not None else end_sessions(name, s)
+    sentence = f"{ended} session{'' if ended == 1 else 's'} of {name} ended" if ended else f"{name} is signed in nowhere"
+    _tell(session, user, sentence, changed=ended > 0)
+    return 0
+
+
+@verb("user remove")
+@person_argument(known=True)
+@click.pass_obj
+def user_remove_command(session: Session, name: str) -> int:
+    from deployctl.usecases.users import remove_user, require_user
+
+    with session.services() as s:
+        user = require_user(name, s)
+        require_sure(session, f"{name} ({roles_text(user.roles)}) will not be able to sign in any more. Remove {name}?")
+        remove_user(name, s)
+    _tell(session, user, f"{name} is removed and signed out everywhere")
+    return 0
+
+
+def _tell(session: Session, user: User, sentence: str, *, changed: bool = True) -> None:
+    answer(session, Done("User", "", sentence, changed=changed, extra=views.user_fields(user)))

@@ -1,0 +1,88 @@
+"""The text of `user list`, `user sessions`, `token list` and `audit`: the same facts as their JSON, as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from deployctl.cli.look import Look
+from deployctl.cli.tables import NONE, Column, Table, lay_out
+from deployctl.cli.times import ago, when
+from deployctl.domain.access import roles_text
+from deployctl.usecases.results import AuditLine
+
+Told = Mapping[str, Any]
+
+
+def users_text(told: Told, look: Look) -> list[str]:
+    if not told["users"]:
+        return ["Nobody may sign in yet. The first: deployctl user add NAME --role admin"]
+    return lay_out(users_table(told, look), look)
+
+
+def users_table(told: Told, look: Look) -> Table:
+    columns = (Column("USER"), Column("ROLES"), Column("SESSIONS", right=True), Column("PASSWORD"), Column("MADE"),
+               Column("BY"))
+    return Table(columns, tuple(
+        (user["name"], roles_text(user["roles"]), str(user["sessions"]), "yes" if user["password"] else "no",
+         when(user["created_at"], look), user["created_by"]) for user in told["users"]))
+
+
+def sessions_text(told: Told, look: Look) -> list[str]:
+    if not told["sessions"]:
+        return [f"{told['user']} is signed in nowhere."]
+    return lay_out(sessions_table(told, look), look)
+
+
+def sessions_table(told: Told, look: Look) -> Table:
+    columns = (Column("SESSION", right=True), Column("BEGAN"), Column("LAST SEEN"), Column("FROM"),
+               Column("BROWSER", elastic=True))
+    return Table(columns, tuple((str(one["id"]), when(one["created_at"], look), ago(one["seen_at"], look), one["address"],
+                                 one["agent"] or NONE) for one in told["sessions"]))
+
+
+def tokens_text(told: Told, look: Look) -> list[str]:
+    if not told["tokens"]:
+        return ["No token was made yet: deployctl token create NAME"]
+    return lay_out(tokens_table(told, look), look)
+
+
+def tokens_table(told: Told, look: Look) -> Table:
+    columns = (Column("TOKEN"), Column("STATE"), Column("ROLES"), Column("UNTIL"), Column("LAST USED"), Column("FROM"),
+               Column("MADE"), Column("BY"))
+    return Table(columns, tuple(
+        (token["name"], token["state"].replace("_", " "), roles_text(token["roles"]), _when(token["expires_at"], look),
+         ago(token["used_at"], look) if token["used_at"] else NONE, token["used_from"] or NONE,
+         when(token["created_at"], look), token["created_by"]) for token in told["tokens"]))
+
+
+def _when(at: str | None, look: Look) -> str:
+    return NONE if at is None else when(at, look)
+
+
+def audit_text(lines: Sequence[AuditLine], look: Look) -> list[str]:
+    return lay_out(audit_table(lines, look), look) if lines else ["Nothing was found."]
+
+
+def audit_table(lines: Sequence[AuditLine], look: Look) -> Table:
+    """Return one row for each line. What people see has the reason behind the sentence and a sign before a failure."""
+    columns = (Column("WHEN"), Column("WHO"), Column("HOW"), Column("APP"), Column("WHAT HAPPENED", elastic=True),
+               Column("KIND", wide=True), Column("RESULT", wide=True), Column("REV", wide=True, right=True),
+               Column("FROM", wide=True), Column("NOTE", wide=True), Column("ID", wide=True, right=True))
+    return Table(columns, tuple(
+        (when(line.at, look), line.who, line.how, line.app or NONE, _happened(line, look), line.what, line.result,
+         str(line.after) if line.after is not None else NONE, line.address or NONE, _first_line(line.note) or NONE,
+         str(line.id)) for line in lines))
+
+
+def _happened(line: AuditLine, look: Look) -> str:
+    sentence = _first_line(line.sentence)
+    if not look.signs:
+        return sentence
+    sign = {"refused": f"{look.warn} ", "failed": f"{look.bad} "}.get(line.result, "")
+    return f"{sign}{sentence}{f' ({_first_line(line.note)})' if line.note and not look.wide else ''}"
+
+
+def _first_line(text: str) -> str:
+    first, *more = text.strip().splitlines() or [""]
+    return f"{first} …" if more else first
