@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,7 +109,7 @@ def test_a_change_typed_elsewhere_is_heard(shop: Site) -> None:
 def test_what_a_button_began_is_heard_as_it_goes(shop: Site) -> None:
     ear = listen(shop.signed_in("mara"))
     ear.until("snapshot")
-    shop.desk.jobs.begin("rollback", SHOP, "mara (web)", lambda s: shop.w.rollback())  # type: ignore[arg-type, return-value]
+    shop.desk.jobs.begin("rollback", SHOP, "mara (web)", lambda s: shop.w.rollback())
     progress = ear.until("progress")
     assert progress.data["verb"] == "rollback"
     while not progress.data["done"]:
@@ -234,7 +234,7 @@ def test_a_stream_ends_within_a_beat_when_its_person_may_not_listen_any_more(sho
     ear = listen(shop.signed_in("mara"))
     ear.until("snapshot")
     s = shop.w.s
-    acts = {
+    acts: dict[str, Callable[[], object]] = {
         "role": lambda: set_role("mara", Role.VIEWER, ALL, s),
         "role_of_an_app": lambda: set_role("mara", Role.VIEWER, "blog", s),
         "session": lambda: end_session("mara", list_sessions("mara", s)[0].id, s),
