@@ -52,9 +52,13 @@ def test_reading_makes_no_file(home: Home) -> None:
 
 
 def test_reading_without_the_file_is_one_stat(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[object] = []
-    stat = os.stat
-    monkeypatch.setattr(meter_book.os, "stat", lambda path: asked.append(path) or stat(path))
+    asked, stat = list[object](), os.stat
+
+    def counted(path: object, **more: object) -> os.stat_result:
+        asked.append(path)
+        return stat(path, **more)  # type: ignore[arg-type]  # whatever it was asked for
+
+    monkeypatch.setattr(os, "stat", counted)
     monkeypatch.setattr(sqlite3, "connect", lambda *words, **more: pytest.fail("nothing is opened"))
     assert home.book.points(SHOP) == []
     assert asked == [home.file]
