@@ -22,6 +22,7 @@ from deployctl.web.place import Place
 from tests.unit.world import World, world
 
 HERE = "127.0.0.1:8900"
+PLACE = Place(("127.0.0.1", 8900), key=b"k" * 32)
 
 
 class StillMeter:
@@ -41,11 +42,19 @@ class StillMeter:
 class Browser:
     """One person's browser: it keeps cookies and fills in the token of the last page it saw."""
 
-    def __init__(self, client: FlaskClient, host: str = HERE) -> None:
-        self.client, self.host, self.page = client, host, ""
+    def __init__(self, client: FlaskClient, host: str = HERE, address: str = "127.0.0.1") -> None:
+        self.client, self.host, self.address, self.page = client, host, address, ""
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return {"HTTP_HOST": self.host, "REMOTE_ADDR": self.address}
 
     def get(self, path: str, **more: Any) -> TestResponse:
-        return self._seen(self.client.get(path, environ_overrides={"HTTP_HOST": self.host}, **more))
+        return self._seen(self.client.get(path, environ_overrides=self.environ, **more))
+
+    def ask(self, method: str, path: str, **more: Any) -> TestResponse:
+        """Send any request; nothing is filled in."""
+        return self._seen(self.client.open(path, method=method, environ_overrides=self.environ, **more))
 
     def post(self, path: str, **form: str) -> TestResponse:
         """Send the form with the hidden fields of the last page, unless others are given."""
@@ -54,8 +63,7 @@ class Browser:
 
     def send(self, path: str, form: dict[str, str], **headers: str) -> TestResponse:
         """Send just that."""
-        told = self.client.post(path, data=form, headers=headers, environ_overrides={"HTTP_HOST": self.host})
-        return self._seen(told)
+        return self.ask("POST", path, data=form, headers=headers)
 
     def field(self, name: str) -> str:
         found = re.search(rf'name="{name}" value="([^"]*)"', self.page)
@@ -68,14 +76,16 @@ class Browser:
 
 
 class Site:
-    def __init__(self, w: World) -> None:
-        self.w, self.meter = w, StillMeter()
-        place = Place(("127.0.0.1", 8900), key=b"k" * 32)
+    """`place` is where it is told to be; each browser comes from an address of its own."""
+
+    def __init__(self, w: World, place: Place = PLACE) -> None:
+        self.w, self.meter, self.browsers = w, StillMeter(), 0
         self.desk = build_desk(place, lambda: w.services(ledger=w.open_ledger()), self.meter)
         self.app = create_app(self.desk)
 
     def browser(self) -> Browser:
-        return Browser(self.app.test_client())
+        self.browsers += 1
+        return Browser(self.app.test_client(), address=f"127.0.{self.browsers // 250}.{self.browsers % 250 + 1}")
 
     def signed_in(self, name: str, role: Role = Role.ADMIN, *apps: str) -> Browser:
         """Return the browser of somebody with that role, signed in by a link."""
@@ -88,9 +98,9 @@ class Site:
 
 
 @contextmanager
-def site(home: Path, *versions: str) -> Iterator[Site]:
+def site(home: Path, *versions: str, place: Place = PLACE) -> Iterator[Site]:
     with world(home) as w:
-        made = Site(w.upgraded(*versions))
+        made = Site(w.upgraded(*versions), place)
         try:
             yield made
         finally:
