@@ -1,0 +1,87 @@
+"""What containers take, every five seconds while somebody looks: CPU, memory, restarts. An engine that hangs keeps
+only this waiting, and its last word is shown for a few seconds more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from deployctl.domain.names import AppName
+from deployctl.domain.release import Instance
+from deployctl.domain.tally import Server
+from deployctl.errors import DeployctlError
+from deployctl.ports import Clock, Services
+from deployctl.ports_meter import Now, Usage
+
+EVERY = 5.0  # seconds
+SOON = 1.5  # seconds to the second reading of all: CPU time is known from two, and the engine samples once a second
+TRUE = 20.0  # seconds that a reading is shown, and compared with
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    at: float  # by the clock that never jumps
+    moment: float  # unix seconds
+    usage: Usage
+    restarts: int
+    cpu_percent: float | None  # of one core; None: there is only one reading
+
+
+class Gauges:
+    """One thread asks, others read what was answered."""
+
+    def __init__(self, watched: Callable[[], bool], looked_at: Callable[[], Collection[AppName] | None]) -> None:
+        self._watched, self._looked_at = watched, looked_at
+        self._read: dict[Server, Gauge] = {}
+        self._due = float("-inf")
+
+    def completed(self, app: AppName, readings: Mapping[int, Now]) -> dict[int, Now]:
+        """Return the readings with what is known of the containers at that time."""
+        found = {number: (now, self._read.get((app, number))) for number, now in readings.items()}
+        return {number: _completed(now, gauge) if gauge and now.at - gauge.moment <= TRUE else now
+                for number, (now, gauge) in found.items()}
+
+    def tick(self, s: Services) -> None:
+        """Ask for each running container when it is time. Every DeployctlError is survived."""
+        if not self._watched() or s.clock.now() < self._due:
+            return
+        try:
+            self._read = self._ask(s)
+        except DeployctlError:  # the ledger, or an engine that is away: what is known grows too old to be shown
+            self._due = s.clock.now() + EVERY
+            return
+        first = any(gauge.cpu_percent is None for gauge in self._read.values())
+        self._due = s.clock.now() + (SOON if first else EVERY)
+
+    def _ask(self, s: Services) -> dict[Server, Gauge]:
+        apps, found = self._looked_at(), dict[Server, Gauge]()
+        for instance in s.ledger.instances():
+            if instance.routed and instance.container and (apps is None or instance.app in apps):
+                gauge = self._gauge(instance, instance.container, s)
+                found |= {(instance.app, instance.release): gauge} if gauge else {}
+        return found
+
+    def _gauge(self, instance: Instance, container: str, s: Services) -> Gauge | None:
+        usage, at = s.engine.usage(container), s.clock.now()
+        facts = s.engine.find_container(container) if usage else None
+        if usage is None or facts is None:
+            return None
+        before = self._read.get((instance.app, instance.release))
+        return Gauge(at, unix(s.clock), usage, facts.restarts, _percent(before, usage, at))
+
+
+def _percent(before: Gauge | None, usage: Usage, at: float) -> float | None:
+    """Return None when there is no fresh reading before, or when the container was started anew since."""
+    if before is None or not 0 < at - before.at <= TRUE or usage.cpu_seconds < before.usage.cpu_seconds:
+        return None
+    return round(100 * (usage.cpu_seconds - before.usage.cpu_seconds) / (at - before.at), 1)
+
+
+def unix(clock: Clock) -> float:
+    return datetime.fromisoformat(clock.utc()).timestamp()
+
+
+def _completed(now: Now, gauge: Gauge) -> Now:
+    return replace(now, cpu_percent=gauge.cpu_percent, memory=gauge.usage.memory, memory_limit=gauge.usage.memory_limit,
+                   restarts=gauge.restarts)

@@ -1,0 +1,147 @@
+"""Measures while `deployctl serve` lives: HAProxy's counters once a second while somebody looks, else every ten.
+
+Every ten seconds a point for each release goes into the book. What does not answer is asked again later; nothing that
+is measured here is needed by anything that moves traffic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from threading import Event, Thread
+
+from deployctl.domain.names import AppName
+from deployctl.domain.tally import Server, Tally, added, counted_between, points_of
+from deployctl.domain.traffic import Counters
+from deployctl.errors import DeployctlError
+from deployctl.ports import Clock, Services
+from deployctl.ports_meter import MeterNow, Now
+from deployctl.watch.gauges import Gauges, unix
+
+SECOND = 1.0
+SPAN = 10  # seconds of a point
+LONGEST = 60  # seconds that a point may cover when readings failed; after more there is a gap
+AWAY = 10.0  # seconds before what did not answer is asked again: the question waits under the proxy's lock
+END = 5.0  # seconds that `stop` waits for a question that is under way
+
+
+class Meter(MeterNow):
+    """Two threads: HAProxy's counters, and what containers take. `connect` makes services for one of them each.
+
+    `watched` tells whether somebody looks, `looked_at` at which apps closely (None: at all); both may be set later.
+    """
+
+    def __init__(self, connect: Callable[[], Services], *, watched: Callable[[], bool] = bool) -> None:
+        self.watched = watched
+        self.looked_at: Callable[[], Collection[AppName] | None] = lambda: None
+        self._connect = connect
+        self._ended, self._threads = Event(), list[Thread]()
+        self._listeners: list[Callable[[], object]] = []
+        self._gauges = Gauges(lambda: self.watched(), lambda: self.looked_at())
+        self._tally: Tally | None = None  # HAProxy's counters at the last reading
+        self._read_at = self._retry_at = float("-inf")  # by the clock that never jumps
+        self._span_began: int | None = None  # unix seconds, a multiple of SPAN
+        self._whole = False  # it was read from its beginning
+        self._span: dict[Server, Counters] = {}
+        self._totals: dict[Server, Counters] = {}
+        self._latest: dict[AppName, dict[int, Now]] = {}
+
+    # -- what others ask ------------------------------------------------------------------------------------------
+    def latest(self, app: AppName) -> Mapping[int, Now]:
+        return self._gauges.completed(app, self._latest.get(app, {}))
+
+    def totals(self) -> Mapping[Server, Counters]:
+        return self._totals
+
+    def listen(self, callback: Callable[[], object]) -> None:
+        """Call that after each reading, in the meter's own thread."""
+        self._listeners.append(callback)
+
+    def start(self) -> None:
+        """Measure until `stop`, in threads that end with the process."""
+        works = {"meter": self.tick, "gauges": self._gauges.tick}
+        self._threads = [Thread(target=self._work, args=[tick], name=name, daemon=True) for name, tick in works.items()]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End both threads; one that waits for an engine that hangs is left to the end of the process."""
+        self._ended.set()
+        for thread in self._threads:
+            thread.join(END)
+
+    def _work(self, tick: Callable[[Services], object]) -> None:
+        while not self._ended.is_set():
+            try:
+                s = self._connect()
+            except DeployctlError:
+                self._ended.wait(AWAY)
+                continue
+            try:
+                while not self._ended.is_set():
+                    with suppress(DeployctlError):  # a ledger that is away for a while
+                        tick(s)
+                    self._ended.wait(_until_next_second(s.clock))
+            finally:
+                s.close()
+
+    # -- reading --------------------------------------------------------------------------------------------------
+    def tick(self, s: Services) -> None:
+        """Read when it is time. Every DeployctlError is survived."""
+        now, moment = s.clock.now(), unix(s.clock)
+        if now < self._retry_at or not self._is_due(now, moment):
+            return
+        try:
+            counters = s.traffic.counters()
+        except DeployctlError:
+            self._retry_at = now + AWAY
+            self._latest = {}
+            return
+        self._take(counters, now, moment)
+        if int(moment) // SPAN * SPAN != self._span_began:
+            self._end_span(int(moment) // SPAN * SPAN, s)
+        for callback in self._listeners:
+            callback()
+
+    def _is_due(self, now: float, moment: float) -> bool:
+        """Two readings make the first rate, so the second one comes soon."""
+        return self.watched() or not self._latest or int(moment) // SPAN * SPAN != self._span_began
+
+    def _take(self, tally: Tally, now: float, moment: float) -> None:
+        before, self._tally, passed = self._tally, tally, now - self._read_at
+        self._read_at = now
+        if before is None or passed <= 0:
+            return
+        counted = counted_between(before, tally)
+        self._span, self._totals = added(self._span, counted), added(self._totals, counted)
+        latest: dict[AppName, dict[int, Now]] = {}
+        for (app, release), one in counted.items():
+            latest.setdefault(app, {})[release] = _now(one, tally[app, release], passed, moment)
+        self._latest = latest
+
+    def _end_span(self, end: int, s: Services) -> None:
+        """Put a point for each release into the book, unless nobody knows how the counts spread over the time."""
+        began, span, whole = self._span_began, self._span, self._whole
+        self._span_began, self._span, self._whole = end, {}, began is not None
+        if began is not None and whole and 0 < end - began <= LONGEST:
+            s.meter.add(points_of(span, at=end, seconds=end - began, serving=_serving(s)))
+
+
+def _now(counted: Counters, counters: Counters, passed: float, at: float) -> Now:
+    return Now(
+        at=at, requests_per_s=round(counted.requests / passed, 2), failed_per_s=round(counted.failed / passed, 2),
+        answers_5xx_per_s=round(counted.answers_5xx / passed, 2),
+        response_ms=counters.response_ms if counters.requests > counters.failed else None,
+    )  # fmt: skip
+
+
+def _serving(s: Services) -> Mapping[AppName, int]:
+    try:
+        return s.traffic.routes()
+    except DeployctlError:
+        return {}
+
+
+def _until_next_second(clock: Clock) -> float:
+    """Return how long to wait so that points end at whole tens of seconds, a moment after."""
+    return SECOND - unix(clock) % SECOND + 0.01
