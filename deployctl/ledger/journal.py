@@ -70,6 +70,10 @@ class JournalRows(EventRows):
         rows = self.db.execute("select * from deployments where app = ? order by id desc limit ?", [app, limit])
         return [_deployment(row) for row in rows]
 
+    def find_deployment(self, deployment: int) -> Deployment | None:
+        row = self.db.one("select * from deployments where id = ?", [deployment])
+        return _deployment(row) if row else None
+
     def begin_step(self, deployment: int, seq: int, step: Step, *, phase: Phase, at: str, durable: bool) -> None:
         with self.db.transaction(durable=durable):
             self.db.execute("update deployments set phase = ? where id = ?", [phase, deployment])

@@ -20,14 +20,28 @@ YEAR_2024 = 1_704_067_200  # a clock before that was never set
 
 def doctor(settings: Settings, build: Callable[[], Services]) -> list[Finding]:
     """Return one finding for each thing that a change needs. Changes nothing but a dead HAProxy, which it starts."""
-    found = [_python(), _clock(), _space(settings)]
+    found = _machine(settings.home)
     try:
         s = build()
     except DeployctlError as e:
         return [*found, Finding("ledger", ok=False, text=e.message, fix=next(iter(e.remedy), None))]
     found.append(Finding("ledger", ok=True, text=f"{settings.ledger}, {len(s.ledger.apps())} apps"))
+    return [*found, *_checked(s)]
+
+
+def findings(s: Services) -> list[Finding]:
+    """Return the same of a home that is open already."""
+    ledger = Finding("ledger", ok=True, text=f"{Settings(s.home).ledger}, {len(s.ledger.apps())} apps")
+    return [*_machine(s.home), ledger, *_checked(s)]
+
+
+def _machine(home: Path) -> list[Finding]:
+    return [_python(), _clock(), _space(home)]
+
+
+def _checked(s: Services) -> list[Finding]:
     checks: tuple[Callable[[Services], Iterator[Finding]], ...] = (_engine, _proxy, _network, _files, _deployments)
-    return [*found, *(finding for check in checks for finding in _safely(check, s))]
+    return [finding for check in checks for finding in _safely(check, s)]
 
 
 def _safely(check: Callable[[Services], Iterator[Finding]], s: Services) -> list[Finding]:
@@ -47,8 +61,8 @@ def _clock() -> Finding:
                    fix="sudo timedatectl set-ntp true")
 
 
-def _space(settings: Settings) -> Finding:
-    folder = next(p for p in (settings.home, *settings.home.parents) if p.exists())
+def _space(home: Path) -> Finding:
+    folder = next(p for p in (home, *home.parents) if p.exists())
     free = shutil.disk_usage(folder).free
     return Finding("disk", ok=free > LITTLE_SPACE, text=f"{free / 2**30:.1f} GiB free at {folder}", fix="docker image prune")
 
