@@ -99,6 +99,7 @@ class AppView:
     back_warm: bool = False
     way_back: Readiness | None = None  # of that version
     drift: tuple[str, ...] = ()  # what contradicts the ledger; more is asked for one app than for each of a list
+    quality: str | None = None  # how its visitors are answered, when that is what makes it degraded
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from deployctl.ports import Answer, ContainerFacts, Services
 from deployctl.usecases.asking import ask_once, may_ask
 from deployctl.usecases.drift import Outside, closer_drift, listed_drift
 from deployctl.usecases.observe import at_home, require_app
+from deployctl.usecases.quality import find_trouble
 from deployctl.usecases.readiness import Around, judge_release, look_around
 from deployctl.usecases.results import AppView, InstanceView, StatusView
 
@@ -135,11 +136,14 @@ def _view(app: App, instances: Sequence[Instance], releases: Mapping[tuple[AppNa
         deployment = {"id": opened.id, "kind": opened.kind, "phase": str(opened.phase), "by": opened.actor,
                       "since": opened.started_at, "interrupted": lease is None,
                       "to": to.version if to else None}
+    state = _state(active, serving, changes=bool(changes), deploying=bool(lease and opened), seen=seen)
+    quality = find_trouble(app.name, active.release, active.version, changes, s) if active and state == "healthy" else None
+    notes = _notes(app, serving, active, views, opened is not None and lease is None)
     return AppView(
         app=app.name, address=app.address, hosts=app.hosts, revision=app.revision,
-        state=_state(active, serving, changes=bool(changes), deploying=bool(lease and opened), seen=seen),
-        active=active, standby=_standby(views, changes, serving), instances=tuple(views), deployment=deployment,
-        notes=tuple(_notes(app, serving, active, views, opened is not None and lease is None)),
+        state="degraded" if quality else state, quality=quality, active=active,
+        standby=_standby(views, changes, serving), instances=tuple(views), deployment=deployment,
+        notes=(*([f"{app.name}: {quality}"] if quality else ()), *notes),
         since=changes[0].at if changes else None, drift=drift,
     )
 

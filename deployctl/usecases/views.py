@@ -41,7 +41,7 @@ def app_json(app: AppView) -> Json:
         "app": app.app, "address": app.address, "hosts": list(app.hosts), "revision": app.revision, "state": app.state,
         "active": instance_json(app.active), "standby": instance_json(app.standby),
         "instances": [instance_json(i) for i in app.instances], "deployment": app.deployment, "since": app.since,
-        "notes": list(app.notes), "drift": list(app.drift),
+        "notes": list(app.notes), "drift": list(app.drift), "quality": app.quality,
         "rollback": {"version": app.back, "warm": app.back_warm, **(readiness_json(app.way_back) or {})} if app.back else None,
     }
 

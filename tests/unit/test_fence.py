@@ -16,7 +16,7 @@ from tests.unit.world import World
 PORTS = [("engine", Engine, fence.ENGINE), ("traffic", Traffic, fence.TRAFFIC), ("guard", Guard, fence.GUARD),
          ("ledger", Ledger, fence.LEDGER)]
 READS = {
-    "engine": {"info", "find_image", "networks", "find_container", "containers", "logs", "execute", "events",
+    "engine": {"info", "find_image", "networks", "find_container", "containers", "logs", "execute", "events", "usage",
                "kept_tags"},
     "traffic": {"routes", "counters", "in_flight", "drift", "pid", "notes"},
     "guard": {"bridge_up", "routed_subnets", "port_taken", "listening", "guarded"},

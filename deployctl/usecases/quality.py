@@ -1,0 +1,36 @@
+"""The quality of who serves, read from the points that were measured. Without points it costs one look at the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from deployctl.domain.names import AppName
+from deployctl.domain.quality import WINDOW, Quality, is_degraded, may_be_degraded, quality_of, quality_sentence
+from deployctl.domain.release import Change
+from deployctl.ports import Services
+
+
+def find_trouble(app: AppName, active: int, version: str, changes: Sequence[Change], s: Services) -> str | None:
+    """Return a sentence when the active release fails far more than who served before. `changes`: the newest first."""
+    quality = quality_of(s.meter.points(app, since=_unix(s.clock.utc()) - WINDOW), active)
+    if not may_be_degraded(quality):
+        return None
+    former = _former(app, active, changes, s)
+    if not is_degraded(quality, former[1] if former else None):
+        return None
+    return quality_sentence((version, quality), former)
+
+
+def _former(app: AppName, active: int, changes: Sequence[Change], s: Services) -> tuple[str, Quality] | None:
+    """Return who served before, and how it answered in the last minutes in which it was asked anything."""
+    change = next((change for change in changes if change.target == active and change.source != active), None)
+    release = s.ledger.find_release(app, change.source) if change and change.source is not None else None
+    if change is None or release is None:
+        return None
+    points = s.meter.busy(app, release.number, until=_unix(change.at), seconds=WINDOW)
+    return release.version, quality_of(points, release.number)
+
+
+def _unix(at: str) -> float:
+    return datetime.fromisoformat(at).timestamp()
