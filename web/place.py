@@ -44,8 +44,8 @@ class Place:
 
     @property
     def origins(self) -> frozenset[str]:
-        """Return every Origin whose forms are ours."""
-        return frozenset({self.base, *(f"http://{host}" for host in self.hosts)})
+        """Return every Origin whose forms are ours. Where TLS is in front, a page without it under that name is not."""
+        return frozenset({self.base, *(f"http://{host}" for host in self.hosts - {urlsplit(self.base).netloc})})
 
 
 def signing_key(state: Path) -> bytes:

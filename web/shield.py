@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from flask import Flask, Response, g, request
 from flask_wtf.csrf import CSRFError, CSRFProtect
 
@@ -20,6 +22,8 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+# Control characters but for tab and the ends of lines, and those that turn the direction of text around.
+ACTING = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 csrf = CSRFProtect()
 
 
@@ -65,7 +69,15 @@ def add_headers(answer: Response) -> Response:
     return answer
 
 
+def visible(value: object) -> object:
+    """Return text with what would act instead of being read as signs: notes, names and logs come from anybody."""
+    if not isinstance(value, str) or hasattr(value, "__html__"):  # made by us, from parts that went through here
+        return value
+    return ACTING.sub(lambda found: chr(0x2400 + ord(found[0])) if found[0] < " " else "\ufffd", value)
+
+
 def put_shield(app: Flask) -> None:
+    app.jinja_env.finalize = visible
     app.config.update(WTF_CSRF_CHECK_DEFAULT=False, WTF_CSRF_TIME_LIMIT=None, WTF_CSRF_SSL_STRICT=False)
     csrf.init_app(app)
     app.after_request(add_headers)
