@@ -133,6 +133,9 @@ class JournalRows(EventRows):
         rows = self.db.execute(_TELLING, {"app": app})
         return [_change(row) for row in rows]
 
+    def switch_times(self) -> list[tuple[AppName, str, float]]:
+        return [(AppName(app), kind, ms) for app, kind, ms in self.db.execute("select app, kind, switch_ms from changes")]
+
     def promote(self, change: Change, *, deployment: int | None, token: int) -> Change:
         """Call the target active: revision, history, its event, colour and holds in one durable transaction.
 
