@@ -50,7 +50,7 @@ def measure(world: World, *, apps: int, seconds: float, rounds: int) -> list[Row
 @contextmanager
 def _watcher(world: World) -> Iterator[int]:
     with Path(os.devnull).open("w") as nowhere:
-        child = subprocess.Popen([*COMMAND, "--home", str(world.settings.home), "-q", "serve"], stdin=subprocess.DEVNULL,
+        child = subprocess.Popen([*COMMAND, "--home", str(world.settings.home), "-q", "serve", "--no-web"], stdin=subprocess.DEVNULL,
                                  stdout=nowhere, stderr=nowhere)
     try:
         yield child.pid

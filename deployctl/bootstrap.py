@@ -70,6 +70,13 @@ def remains(settings: Settings) -> Remains:
     return read_remains(settings.haproxy_dir)
 
 
+def find_port_holder(port: int) -> str | None:
+    """Return who listens there, e.g. "nginx (pid 812)"; None when we may not see it."""
+    from deployctl.effects import port_holder
+
+    return port_holder.find_port_holder(port)
+
+
 def keep_copy(settings: Settings) -> None:
     """Copy the home's ledger to state/backups, after a promotion."""
     from deployctl.ledger.copies import keep_copy_of

@@ -147,6 +147,8 @@ pool = "{pool_of(slot)}"
 range = "{ports[0]}-{ports[-1]}"
 [proxy]
 http = "127.0.0.1:{support.free_port()}"
+[web]
+listen = {support.free_port()}
 """
     )
 

@@ -208,10 +208,10 @@ class Hub:
     def _tell_changed(self, apps: set[AppName]) -> None:
         for app in apps:
             self._board.forget(app)
-        for app in apps if self._all_looked_at() else apps & self._looked_at():
+        for app in apps if self._all_looked_at() else apps & self.looked_at():
             self._tell_app(app, anyway=True)  # a step more or less shows on the page, not in the view
 
-    def _looked_at(self) -> set[AppName]:
+    def looked_at(self) -> set[AppName]:
         """Return the apps that have a page of their own open somewhere."""
         with self._lock:
             return {app for one in self._streams for app in one.closely}
@@ -221,13 +221,13 @@ class Hub:
             return any(one.apps is None for one in self._streams)
 
     def _look_at_health(self) -> None:
-        for app in self._looked_at():
+        for app in self.looked_at():
             self._tell_app(app)
 
     def _look_at_all(self) -> None:
         """Look at what nobody looks at more closely, for the list of all."""
         if self._all_looked_at():
-            closely = self._looked_at()
+            closely = self.looked_at()
             for view in self._board.home(within=OVERVIEW).value.apps:
                 if view.app not in closely:
                     self._tell(view)
@@ -247,7 +247,7 @@ class Hub:
 
     def _tell_metrics(self) -> None:
         """Tell the counters of the apps that a page shows by themselves: the list of all is read again as a whole."""
-        for app in self._looked_at():
+        for app in self.looked_at():
             if latest := self._meter.latest(app):
                 self.publish("metrics", app, {"app": app, "releases": {n: asdict(now) for n, now in latest.items()}})
 

@@ -77,7 +77,7 @@ _ENTRIES = (
     Entry("reconcile", "commands_watch", "Manage", "Bring world and ledger together again; traffic stays where it is.",
           "[APP]", ("reconcile --dry-run", "reconcile shop"), ("status", "doctor")),
     Entry("serve", "commands_watch", "Manage", "Watch this home, mend what drifts, and have the dashboard.",
-          examples=("serve", "serve --home /srv/apps"), see=("install", "user add", "reconcile")),
+          examples=("serve", "serve --home /srv/apps --no-web"), see=("install", "user add", "reconcile")),
     Entry("install", "commands_watch", "Manage", "Write the systemd unit that runs `deployctl serve` at boot.",
           examples=("install", "install --user", "install --print"), see=("serve",)),
     Entry("user", "commands_user", "Manage", "Let people sign in to the dashboard, and say what they may do.", "COMMAND",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,18 +19,29 @@ from deployctl.usecases.results import Done, Reconciled
 
 if TYPE_CHECKING:
     from deployctl.domain.names import AppName
+    from deployctl.domain.server import WebSpec
     from deployctl.ports import Services
 
 
+def _listen(text: str) -> tuple[str, int]:
+    from deployctl.domain.addresses import parse_listen_text
+
+    return parse_listen_text(text, field="--listen")
+
+
 @verb("serve")
+@click.option("--no-web", is_flag=True, help="Only watch: no dashboard, no API.")
+@click.option("--listen", type=_listen, metavar="HOST:PORT", help="Have the dashboard there instead of at web.listen.")
 @click.pass_obj
-def serve_command(session: Session) -> int:
+def serve_command(session: Session, no_web: bool, listen: tuple[str, int] | None) -> int:
     """Watch until a signal comes, which is a good end."""
     from dataclasses import replace
 
+    from deployctl.bootstrap import find_port_holder
     from deployctl.cli.changing import answer
     from deployctl.cli.progress import Lines
     from deployctl.cli.progress_watch import Journal
+    from deployctl.cli.serve import Wiring, beside
     from deployctl.watch.serve import serve
 
     settings = session.settings
@@ -42,9 +54,28 @@ def serve_command(session: Session) -> int:
         session.note(f"serve: watching {apps} app{'s' * (apps != 1)} of {settings.home} (pid {os.getpid()})")
         return replace(s, actor=f"{s.actor.partition(' (')[0]} (watcher)")
 
-    serve(settings, connect)
+    def stand_beside(s: Services) -> AbstractContextManager[None]:
+        web = replace(s.spec.web, listen=listen or s.spec.web.listen)
+        wanted = web.enabled and not no_web
+        for line in _warnings(s, web) if wanted else ():
+            journal.warn(line)
+        return beside(Wiring(settings, web if wanted else None, lambda: session.connect(settings, journal), journal.warn,
+                             session.note, find_port_holder))
+
+    serve(settings, connect, beside=stand_beside)
     answer(session, Done("Serve", "", "the watcher has ended; HAProxy and the apps go on", changed=False))
     return session.stopped_watching()
+
+
+def _warnings(s: Services, web: WebSpec) -> list[str]:
+    """Return what a person should know before anybody looks at the dashboard."""
+    said = []
+    if not s.ledger.users():
+        said.append(f"serve: nobody may sign in yet. The first admin: deployctl --home {s.home} user add NAME --role admin")
+    if web.url is None and web.listen[0] not in {"127.0.0.1", "::1"}:
+        said.append("serve: the dashboard is open to other machines without TLS, and answers only to the address that "
+                    "web.listen has. Put a proxy with TLS in front and set web.url (docs/operations.md)")
+    return said
 
 
 @verb("reconcile")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from deployctl.errors import DeployctlError, Interrupted, LeaseHeld
@@ -18,17 +18,20 @@ SETTLE = 0.3  # seconds after an event: `docker restart` is two of them
 PATIENCE = 2.0  # seconds before a ledger that was replaced and cannot be read is opened again
 
 Connect = Callable[[], Services]
+Beside = Callable[[Services], AbstractContextManager[object]]
 Stamp = tuple[int, int] | None
 
 
-def serve(settings: Settings, connect: Connect) -> None:
-    """Watch until a signal comes. Raises what keeps it from beginning; later errors are said and survived."""
+def serve(settings: Settings, connect: Connect, *, beside: Beside = nullcontext) -> None:
+    """Watch until a signal comes, with what `beside` makes of the services around it. Raises what keeps it from
+    beginning; later errors are said and survived."""
     with only_one(settings.state_dir):
         try:
             s = connect()
-            while True:
-                watch_until_replaced(s, settings.ledger)
-                s = _connect_again(s, connect)
+            with beside(s):
+                while True:
+                    watch_until_replaced(s, settings.ledger)
+                    s = _connect_again(s, connect)
         except (KeyboardInterrupt, Interrupted):
             return
 

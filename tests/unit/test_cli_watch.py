@@ -90,7 +90,7 @@ def test_a_watcher_that_gets_a_signal_ends_with_zero(two: World, monkeypatch: py
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Watch, "tick", interrupted)
-    said = two.deployctl("serve", "-o", "json")
+    said = two.deployctl("serve", "--no-web", "-o", "json")
     assert (said.code, said.json["kind"], said.json["changed"]) == (0, "Serve", False)
     assert f"watching 1 app of {two.home}" in said.err
 

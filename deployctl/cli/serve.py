@@ -1,0 +1,156 @@
+"""What `deployctl serve` has beside the watcher: the meter and the dashboard, in threads that can neither stop nor delay it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from threading import Event, Lock, Thread
+from typing import TYPE_CHECKING
+
+from deployctl.domain.addresses import write_address
+from deployctl.domain.server import WebSpec
+from deployctl.errors import DeployctlError
+from deployctl.ports import Services
+from deployctl.settings import Settings
+from deployctl.watch.meter import Meter
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from deployctl.web.desk import Desk
+    from deployctl.web.server import Server
+
+AGAIN = 10.0  # seconds before a port that was taken is tried again
+LAST_WAIT = 5.0  # seconds that the end waits for the thread
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What stands beside the watcher of one home. `say` writes a line to the journal, from any thread; `note` one that
+    nobody needs who wants to hear of trouble only."""
+
+    settings: Settings
+    web: WebSpec | None  # None: no dashboard
+    connect: Callable[[], Services]
+    say: Callable[[str], None]
+    note: Callable[[str], None]
+    holder: Callable[[int], str | None]  # who listens on a port, as far as we may know
+
+
+@contextmanager
+def beside(wiring: Wiring) -> Iterator[None]:
+    """Measure, and have the dashboard, while the block runs."""
+    meter = Meter(wiring.connect)
+    meter.start()
+    try:
+        with nullcontext() if wiring.web is None else _dashboard(wiring, wiring.web, meter):
+            yield
+    finally:
+        meter.stop()
+
+
+@contextmanager
+def _dashboard(wiring: Wiring, web: WebSpec, meter: Meter) -> Iterator[None]:
+    running = Dashboard(wiring, web, meter)
+    running.start()
+    try:
+        yield
+    finally:
+        running.close()
+
+
+class Dashboard:
+    """One thread that waits for its port and then serves. What keeps it from that is said and tried again."""
+
+    def __init__(self, wiring: Wiring, web: WebSpec, meter: Meter) -> None:
+        self._wiring, self._web, self._meter = wiring, web, meter
+        self._thread = Thread(target=self._run, name="dashboard", daemon=True)
+        self._ended, self._lock = Event(), Lock()
+        self._made: tuple[Desk, Flask] | None = None
+        self._server: Server | None = None
+        self._complaint = ""
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """Take nothing more, end streams, ask jobs to stop, answer what is under way, and let go of the ledger. What is
+        just being put together is not waited for: it ends by itself. May be repeated."""
+        with self._lock:
+            self._ended.set()
+            server, made, self._server, self._made = self._server, self._made, None, None
+        if server is not None:
+            server.stop_accepting()
+        if made is not None:
+            made[0].close()
+        if server is not None:
+            server.finish()
+            self._thread.join(LAST_WAIT)
+
+    # -- in the thread ------------------------------------------------------------------------------------------
+    def _run(self) -> None:
+        from deployctl.web.server import log_to
+
+        unlog = log_to(self._wiring.say)
+        try:
+            while not self._ended.is_set():
+                try:
+                    self._serve()
+                except (OSError, DeployctlError) as e:
+                    self._complain(e)
+                self._ended.wait(AGAIN)
+        finally:
+            unlog()
+
+    def _serve(self) -> None:
+        """Serve until the end. Raises OSError when the port is not to be had."""
+        from deployctl.web.server import Server, open_socket
+
+        app = self._ensure_made()
+        server = Server(app, open_socket(self._web.listen))
+        try:
+            with self._lock:
+                if self._ended.is_set():
+                    return
+                self._server = server
+            self._wiring.note(f"serve: dashboard on {self._web.base}")
+            self._complaint = ""
+            server.run()
+        finally:
+            server.close()
+
+    def _ensure_made(self) -> Flask:
+        """Return the application, made once and closed at the end, whenever that comes."""
+        if self._made is not None:
+            return self._made[1]
+        made = self._make()
+        with self._lock:
+            ended = self._ended.is_set()
+            self._made = None if ended else made
+        if ended:
+            made[0].close()
+        return made[1]
+
+    def _make(self) -> tuple[Desk, Flask]:
+        from deployctl.web.app import create_app
+        from deployctl.web.desk import build_desk
+        from deployctl.web.place import Place, signing_key
+
+        place = Place(self._web.listen, self._web.url, signing_key(self._wiring.settings.state_dir))
+        desk = build_desk(place, self._wiring.connect, self._meter)
+        self._meter.watched = lambda: desk.hub.watched
+        self._meter.looked_at = desk.hub.looked_at
+        return desk, create_app(desk)
+
+    def _complain(self, error: OSError | DeployctlError) -> None:
+        """Say it once, not every ten seconds."""
+        if isinstance(error, DeployctlError):
+            why = " ".join([error.message, *error.remedy[:1]])
+        else:
+            holder = self._wiring.holder(self._web.listen[1])
+            why = f"{error.strerror or error}{f', {holder} listens there' if holder else ''}"
+        if why != self._complaint:
+            self._wiring.say(f"serve: no dashboard on {write_address(*self._web.listen)} yet: {why}. Watching goes on; "
+                             f"tried again every {AGAIN:.0f} s")
+        self._complaint = why
