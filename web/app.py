@@ -12,7 +12,7 @@ from flask_limiter.util import get_remote_address
 from werkzeug.exceptions import HTTPException
 
 from deployctl.errors import DeployctlError
-from deployctl.web import api, health, identity, metrics, pages_app, pages_sign_in, problems, rules, shield, stream, trail
+from deployctl.web import api, identity, pages_app, pages_sign_in, problems, rules, shield, stream, trail
 from deployctl.web.desk import KEY, Desk
 from deployctl.web.show import put_filters
 
@@ -25,7 +25,6 @@ def create_app(desk: Desk) -> Flask:
     app, place = Flask("deployctl.web", root_path=str(Path(__file__).parent)), desk.place
     app.extensions[KEY] = desk
     app.config.update(
-        DEBUG=False,  # whatever FLASK_DEBUG says
         SECRET_KEY=place.key, MAX_CONTENT_LENGTH=LARGEST, MAX_FORM_PARTS=100,
         SESSION_COOKIE_NAME="__Host-deployctl" if place.secure else "deployctl", SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Strict", SESSION_COOKIE_SECURE=place.secure, SESSION_COOKIE_PATH="/",
@@ -37,7 +36,7 @@ def create_app(desk: Desk) -> Flask:
     shield.put_shield(app)
     put_filters(app)
     limiter = Limiter(get_remote_address, app=app, storage_uri="memory://", strategy="moving-window")
-    for module in (pages_sign_in, pages_app, stream, health, metrics):
+    for module in (pages_sign_in, pages_app, stream):
         app.register_blueprint(module.pages)
     api.put_api(app, limiter.shared_limit(api.CHANGES, scope="api", key_func=api.whose))
     app.view_functions["static"] = rules.needs(rules.EVERYBODY)(app.view_functions["static"])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Response, json, request
+from flask import Response, request
 from werkzeug.exceptions import HTTPException
 
 from deployctl.errors import ConfirmationNeeded, DeployctlError

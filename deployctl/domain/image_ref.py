@@ -11,18 +11,18 @@ from deployctl.errors import Invalid
 
 DOCKER_HUB = "docker.io"
 
-_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _REGISTRY = Grammar(
     "a registry",
-    rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*(?::(?P<port>[1-9][0-9]{{0,4}}))?",
+    rf"(?=.{{1,253}}\Z){LABEL}(?:\.{LABEL})*(?::(?P<port>[1-9][0-9]{{0,4}}))?",
     "A registry is a host name or an IPv4 address, with a port if needed: registry.example.com:5000.",
 )
-_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
 # What Docker takes for a registry: it has a dot or a port, or is `localhost`.
-_FIRST = r"localhost(?::[0-9]+)?|[a-z0-9-]*\.[a-z0-9.-]*(?::[0-9]+)?|[a-z0-9-]+:[0-9]+"
+FIRST = r"localhost(?::[0-9]+)?|[a-z0-9-]*\.[a-z0-9.-]*(?::[0-9]+)?|[a-z0-9-]+:[0-9]+"
 IMAGE = Grammar(
     "an image reference",
-    rf"(?=.{{1,456}}\Z)(?P<name>(?:(?P<first>{_FIRST})/)?{_PART}(?:/{_PART})*)"
+    rf"(?=.{{1,456}}\Z)(?P<name>(?:(?P<first>{FIRST})/)?{PART}(?:/{PART})*)"
     r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?",
     "An image reference is [registry/]name[:tag][@sha256:64 hex digits], all but the tag in lower case.",
 )

@@ -42,7 +42,7 @@ def sign_in(name: str, password: str, origin: Origin, s: Services) -> str:
     except Invalid:
         fits(None, password)
         raise _refused("somebody", origin, s) from None
-    _require_patience(name, s)
+    require_patience(name, s)
     user = s.ledger.find_user(name)
     if not fits(user.password if user else None, password):
         now = s.clock.utc()
@@ -100,7 +100,8 @@ def end_sessions(user: str, s: Services) -> int:
     return ended
 
 
-def _require_patience(name: str, s: Services) -> None:
+def require_patience(name: str, s: Services) -> None:
+    """Raise TooManyTries when this name was tried in vain too often a moment ago."""
     tries = s.ledger.tries(name)
     left = wait_after(tries.count) - (seconds_between(tries.last_at, s.clock.utc()) if tries.count else 0.0)
     if left > 0:

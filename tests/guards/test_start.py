@@ -9,7 +9,7 @@ from tests.guards import tree
 
 DEAR = {
     "argon2", "asyncio", "docker", "flask", "flask_limiter", "flask_login", "flask_wtf", "jinja2", "prometheus_client",
-    "pydantic", "requests", "rich", "spectree", "sqlite_utils", "tenacity", "waitress",
+    "pydantic", "requests", "rich", "sqlite_utils", "tenacity", "waitress",
 }  # fmt: skip
 CLI_TOO = {"click"}
 # What a warm rollback and `status` load, to the last function.

@@ -1,0 +1,27 @@
+"""Whoever changes his own password says the one until now: a browser that was left open is not enough."""
+
+from __future__ import annotations
+
+from deployctl.domain.access import Principal
+from deployctl.errors import NotPermitted
+from deployctl.ports import Services
+from deployctl.usecases.moments import later
+from deployctl.usecases.passwords import fits
+from deployctl.usecases.sign_in import REMEMBERED, require_patience
+from deployctl.usecases.users import require_user, set_password
+
+
+def change_own_password(who: Principal, was: str, password: str, s: Services) -> None:
+    """Change it and end the user's other sessions; who never had a password needs none to get one.
+
+    Raises NotPermitted (another password), TooManyTries, Invalid.
+    """
+    user = require_user(who.name, s)
+    if user.password is not None:
+        require_patience(who.name, s)
+        if not fits(user.password, was):
+            now = s.clock.utc()
+            s.ledger.count_try(who.name, at=now, since=later(now, -REMEMBERED))
+            raise NotPermitted(f"That is not the password of {who.name} until now. Nothing was done.",
+                               remedy=[f"deployctl user link {who.name}   # signs in once, when it is forgotten"])
+    set_password(who.name, password, s, keep=who.session)

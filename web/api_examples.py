@@ -1,0 +1,103 @@
+"""One example of each answer, and what each status of a refusal means. A test reads them with the models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from deployctl.usecases.views import SCHEMA
+
+Json = dict[str, Any]
+AT, LATER = "2026-01-01T12:00:00.000Z", "2026-01-01T12:15:00.000Z"
+_DIGEST = "sha256:" + "4f" * 32
+
+
+def _instance(version: str, release: int, **more: Any) -> Json:
+    return {
+        "version": version, "release": release, "role": "active", "port": 20000 + release,
+        "address": f"172.30.0.{release + 1}", "health": "passing", "weight": 100, "container": "c0" * 32, "colour": "green",
+        "digest": _DIGEST, "held": False, "warm": False, "said": "GET /healthz gave 200", "probe_ms": 1.9, "status": "running",
+        "requests": 51234, "in_flight": 3, "failed_requests": 0, "answers_5xx": 1, "response_ms": 12.4, "since": AT,
+        "readiness": None, **more,
+    }  # fmt: skip
+
+
+_READY: Json = {"ready": True, "how": "warm", "why": None, "seconds": 0.0}
+_ACTIVE = _instance("v2", 2)
+_STANDBY = _instance("v1", 1, role="standby", weight=0, colour="blue", warm=True, in_flight=0, since=None, readiness=_READY)
+_DEPLOYMENT: Json = {
+    "id": 7, "kind": "upgrade", "from_release": 1, "to_release": 2, "phase": "succeeded", "by": "ci-shop (token)",
+    "note": "faster search", "started_at": AT, "finished_at": LATER, "error": None, "evidence": [],
+}  # fmt: skip
+_PERSON: Json = {"name": "mara", "roles": {"shop": "deployer"}, "password": False, "created_at": AT, "created_by": "root (cli)"}
+_TOKEN: Json = {
+    "id": 4, "name": "ci-shop", "roles": {"shop": "deployer"}, "created_at": AT, "created_by": "mara (web)",
+    "expires_at": "2026-04-01T12:00:00.000Z", "used_at": None, "used_from": None, "revoked_at": None, "state": "in_use",
+}  # fmt: skip
+
+
+def _of(kind: str, **members: Any) -> Json:
+    return {"schema": SCHEMA, "kind": kind, **members}
+
+
+_MOVED = _of("Rollback", ok=True, app="shop", **{"from": "v2"}, to="v1", revision=119, switch_ms=14.2, total_ms=88.0,
+             confirmed=True, failed_requests=0, changed=True, colour="blue", held=["v2"], lifted=[], standby="v2", warnings=[],
+             steps=[{"kind": "switch", "sentence": "send the traffic of shop to v1", "ms": 14.2, "text": ""}])
+
+EXAMPLES: dict[str, Json] = {
+    "Status": _of("Status", engine=None, proxy=None, apps=[{
+        "app": "shop", "address": "127.0.0.1:8000", "hosts": [], "revision": 118, "state": "healthy", "active": _ACTIVE,
+        "standby": _STANDBY, "instances": [_ACTIVE, _STANDBY], "deployment": None, "since": AT, "notes": [], "drift": [],
+        "quality": None, "rollback": {"version": "v1", "warm": True, **_READY}}]),
+    "History": _of("History", app="shop", changes=[{
+        "revision": 118, "at": AT, "kind": "upgrade", "from": "v1", "to": "v2", "from_release": 1, "to_release": 2,
+        "by": "ci-shop (token)", "switch_ms": 14.2, "note": "faster search"}], attempts=[],
+        releases=[{"version": "v1", "release": 1, "readiness": _READY}]),
+    "Diff": _of("Diff", app="shop", **{"from": {"version": "v1", "release": 1}}, to={"version": "v2", "release": 2},
+                differences=[{"group": "env", "sign": "~", "name": "WORKERS", "before": "2", "after": "4"}]),
+    "Logs": _of("Logs", app="shop", lines=[{"version": "v2", "at": AT, "stream": "stdout", "text": "listening on 8080"}]),
+    "Deployments": _of("Deployments", app="shop", deployments=[_DEPLOYMENT]),
+    "DeploymentShown": _of("Deployment", app="shop", deployment=_DEPLOYMENT, steps=[{
+        "kind": "start", "release": 2, "sentence": "start shop v2 on port 20002", "begun_at": AT, "finished_at": AT,
+        "ok": True, "ms": 310.0, "text": ""}]),
+    "Moved": _MOVED,
+    "Done": _of("Hold", ok=True, app="shop", changed=True, sentence="shop v3 is on hold: it will not be deployed again",
+                details=["Lift it: deployctl unhold shop v3"]),
+    "Operation": _of("Operation", id="9f2c1a7be0d34c55", app="shop", verb="upgrade", by="ci-shop (token)", started_at=AT,
+                     ended_at=None, deployment=7, done=False, step="wait until shop v3 is healthy",
+                     detail="1 of 3 good answers", result=None, error=None),
+    "Doctor": _of("Doctor", ok=True, findings=[{
+        "name": "engine", "ok": True, "text": "Docker 27.3, API 1.47, amd64", "fix": None, "fatal": True}]),
+    "Audit": _of("Audit", entries=[{
+        "id": 311, "at": AT, "who": "mara", "how": "web", "address": "127.0.0.1", "app": "shop", "what": "rollback",
+        "sentence": "rollback: v2 → v1", "before": 118, "after": 119, "note": "the cart page fails", "result": "done"}]),
+    "Users": _of("Users", users=[{**_PERSON, "sessions": 1}]),
+    "User": _of("User", ok=True, **_PERSON, sentence="mara may sign in as deployer of shop",
+                link={"url": "http://127.0.0.1:8900/start/7hQ2", "expires_at": LATER}),
+    "Sessions": _of("Sessions", user="mara", sessions=[{
+        "id": 3, "created_at": AT, "seen_at": LATER, "address": "127.0.0.1", "agent": "Firefox"}]),
+    "Tokens": _of("Tokens", tokens=[_TOKEN]),
+    "Token": _of("Token", ok=True, **_TOKEN, secret="dctl_shown-this-once"),  # noqa: S106  an example
+}
+
+# What each status of a refusal says, for people.
+MEANING = {
+    400: "The request cannot be understood; the path of what is wrong is told.", 401: "Nobody is signed in.",
+    403: "Not allowed to whoever asks, or a page of somebody else sent it.",
+    404: "There is no such thing, or not for whoever asks.", 405: "Not by this method.",
+    409: "Not as things are now; nothing was done unless the text says so.",
+    412: "Somebody moved the traffic since that revision; nothing was done.", 413: "The body is larger than 64 KB.",
+    415: "The body must be JSON.", 421: "This is not the name of the dashboard.",
+    422: "The key was used for another request.", 423: "Somebody else changes this app right now; nothing was done.",
+    428: "A page must say at which revision.", 429: "Too many changes in a minute.",
+    500: "A mistake of ours; the number is in the log.", 502: "HAProxy or Docker said no.",
+    503: "Docker, HAProxy, a registry or the ledger does not answer.", 507: "The disk is full.",
+}  # fmt: skip
+
+
+def problem_example(code: str, status: int) -> Json:
+    """Return a problem with that code."""
+    title = code.replace("_", " ").capitalize()
+    serving = {"app": "shop", "version": "v2", "release": 2, "revision": 118, "address": "127.0.0.1:8000"}
+    return {"type": f"/api/docs#{code}", "title": title, "status": status, "detail": MEANING[status], "code": code,
+            "remedy": ["deployctl status shop"], "serving": serving if status in {409, 412, 423, 502} else None, "details": [],
+            "revision": None}

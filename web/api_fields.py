@@ -1,0 +1,141 @@
+"""The values that requests may hold: each is judged by the parser that judges it on a command line, and tells a schema
+what that parser takes, so that the OpenAPI document can promise it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import WithJsonSchema
+
+from deployctl.domain.access import ALL, PERSON, SCOPES, TOKEN, Role
+from deployctl.domain.fields import by, one_of
+from deployctl.domain.grammar import Grammar, match, refused
+from deployctl.domain.image_ref import FIRST, IMAGE, LABEL, PART
+from deployctl.domain.names import (
+    APP,
+    ENV_NAME,
+    VERSION,
+    AppName,
+    Version,
+    parse_app,
+    parse_env_name,
+    parse_env_value,
+    parse_image,
+    parse_version,
+)
+from deployctl.domain.quantities import parse_amount, parse_duration, parse_flag
+from deployctl.usecases.passwords import LONGEST, SHORTEST
+
+NOTE = Grammar("a note", r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]{0,500}",
+               "A note has at most 500 characters, and no control characters but tabs and line breaks.")
+WORD = Grammar("a word of the audit", r"[a-z][a-z_]{0,39}", "A kind of event has 1 to 40 characters: a-z and _.")
+WHO = Grammar("a name", r"[!-~]{1,64}", "A name of a user or token has 1 to 64 visible ASCII characters.")
+TEXT = Grammar("a text to look for", r"[^\x00-\x1f\x7f]{1,200}",
+               "A text to look for has 1 to 200 characters, and no control characters.")
+PASSWORD = Grammar("a password", rf"[^\x00]{{{SHORTEST},{LONGEST}}}", f"A password has {SHORTEST} to {LONGEST} characters.")
+SPAN = Grammar("a span of time", r"[1-9][0-9]{0,5}(?:s|m|h)", 'A span is a whole number and s, m or h: "90s", "10m", "24h".')
+LONGEST_SPAN = 30 * 86_400.0  # seconds
+LONGEST_IMAGE = 255
+LONGEST_VALUE = 16_384  # characters of one variable
+Schema = dict[str, Any]
+
+
+def ecma(pattern: str) -> str:
+    """Return the pattern, matched whole, as JSON Schema writes it (ECMA 262)."""
+    return f"^(?:{re.sub(r'[(][?]P<[a-z_]+>', '(?:', pattern).replace(chr(92) + 'Z', '$')})$"
+
+
+def text_like(grammar: Grammar, *, but: tuple[str, ...] = (), example: str | None = None) -> Schema:
+    """Return the schema of a text of that grammar; a few words are `but` taken."""
+    schema: Schema = {"type": "string", "pattern": ecma(grammar.pattern), "description": grammar.sentence}
+    if but:
+        schema["not"] = {"enum": list(but)}
+    return schema | ({"examples": [example]} if example else {})
+
+
+def _as(grammar: Grammar) -> Callable[..., str]:
+    def parse(value: object, *, field: str) -> str:
+        return match(value, grammar, field)[0]
+
+    return parse
+
+
+def parse_image_text(value: object, *, field: str) -> str:
+    text = str(parse_image(value, field=field))
+    if len(str(value)) > LONGEST_IMAGE:
+        raise refused(field, value, f"has more than {LONGEST_IMAGE} characters", IMAGE.sentence)
+    return text
+
+
+def parse_variable(value: object, *, field: str) -> str:
+    """Return the value of a variable; the message never shows it."""
+    text = parse_env_value(value, field=field)
+    if len(text) > LONGEST_VALUE:
+        raise refused(field, "***", f"has more than {LONGEST_VALUE:,} characters", "Write it into a file of the app.")
+    return text
+
+
+def parse_span(value: object, *, field: str) -> float:
+    """Return seconds, at most a month."""
+    return parse_duration(match(value, SPAN, field)[0], field=field, low=1.0, high=LONGEST_SPAN)
+
+
+def parse_scope_app(value: object, *, field: str) -> str:
+    return ALL if value == ALL else parse_app(value, field=field)
+
+
+def parse_digits(value: object, *, field: str, low: int, high: int) -> int:
+    """Return the number of a query; digits of other scripts and signs are refused."""
+    text = value if isinstance(value, str) else ""
+    if not re.fullmatch(r"0|[1-9][0-9]{0,15}", text) or not low <= int(text) <= high:
+        raise refused(field, value, f"is not a number from {low} to {high}", f"Write a number from {low} to {high}.")
+    return int(text)
+
+
+def in_query(low: int, high: int) -> Any:
+    """Return the marks of a number in a query, to be put into Annotated."""
+    return by(parse_digits, low=low, high=high), WithJsonSchema({"type": "integer", "minimum": low, "maximum": high})
+
+
+def amount(low: float, high: float) -> Any:
+    """Return the marks of a number in a body."""
+    return by(parse_amount, low=low, high=high), WithJsonSchema({"type": "number", "minimum": low, "maximum": high})
+
+
+_PORT = r"(?:6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})"
+_REGISTRY = rf"localhost(?::{_PORT})?|{LABEL}(?:\.{LABEL})+(?::{_PORT})?|{LABEL}:{_PORT}"
+IMAGE_TEXT = Grammar(  # what parse_image takes, in one pattern
+    IMAGE.what,
+    r"(?=.{1,255}\Z)(?!(?:sha256|[0-9a-f]{64})(?:[:@]|\Z))"
+    rf"(?:(?:{_REGISTRY})/|(?!(?:{FIRST})/)){PART}(?:/{PART})*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?(?:@sha256:[0-9a-f]{{64}})?",
+    IMAGE.sentence,
+)
+
+AppText = Annotated[AppName, by(parse_app), WithJsonSchema(text_like(APP, but=("server", "example"), example="shop"))]
+VersionText = Annotated[Version, by(parse_version), WithJsonSchema(text_like(VERSION, but=("hold", "maint"), example="v2"))]
+ImageText = Annotated[str, by(parse_image_text), WithJsonSchema(text_like(IMAGE_TEXT, example="acme/shop:v2"))]
+VariableName = Annotated[str, by(parse_env_name), WithJsonSchema(
+    {"type": "string", "pattern": ecma(rf"(?!DEPLOYCTL_){ENV_NAME.pattern}")})]
+VariableText = Annotated[str, by(parse_variable), WithJsonSchema(
+    {"type": "string", "maxLength": LONGEST_VALUE, "pattern": r"^[^\u0000]*$"})]
+NoteText = Annotated[str, by(_as(NOTE)), WithJsonSchema(text_like(NOTE, example="the cart page is slow"))]
+PersonText = Annotated[str, by(_as(PERSON)), WithJsonSchema(text_like(PERSON, example="mara"))]
+TokenText = Annotated[str, by(_as(TOKEN)), WithJsonSchema(text_like(TOKEN, example="ci-shop"))]
+ScopeApp = Annotated[str, by(parse_scope_app), WithJsonSchema(
+    {"anyOf": [{"const": ALL}, text_like(APP, but=("server", "example"))], "description": "An app, or * for all."})]
+RoleWord = Annotated[str, one_of(*Role), WithJsonSchema({"type": "string", "enum": list(map(str, Role))})]
+ScopeWord = Annotated[str, one_of(*SCOPES), WithJsonSchema({"type": "string", "enum": list(SCOPES)})]
+Flag = Annotated[bool, by(parse_flag), WithJsonSchema({"type": "boolean"})]
+Span = Annotated[float, by(parse_span), WithJsonSchema(text_like(SPAN, example="10m"))]
+KindText = Annotated[str, by(_as(WORD)), WithJsonSchema(text_like(WORD, example="promoted"))]
+WhoText = Annotated[str, by(_as(WHO)), WithJsonSchema(text_like(WHO, example="mara"))]
+LookFor = Annotated[str, by(_as(TEXT)), WithJsonSchema(text_like(TEXT, example="timeout"))]
+Rows = Annotated[int, *in_query(1, 1000)]
+Lines = Annotated[int, *in_query(0, 10_000)]
+RowId = Annotated[int, *in_query(1, 10**15)]
+LinkMinutes = Annotated[float, *amount(1, 1440)]
+TokenDays = Annotated[float, *amount(1, 3650)]
+PasswordText = Annotated[str, by(_as(PASSWORD)), WithJsonSchema(
+    text_like(PASSWORD) | {"format": "password"})]
