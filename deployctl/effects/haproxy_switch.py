@@ -146,8 +146,8 @@ class HaproxyTraffic(Traffic):
     def counters(self) -> dict[tuple[AppName, int], Counters]:
         """Return what the worker counted for each server, in one pass."""
         with self._locked():
-            counted = answers.parse_stat(self._sockets.worker(wire.show_stat()))
-        named = ((name.rpartition("."), counters) for name, counters in counted.items())
+            reply = self._sockets.worker(wire.show_stat())
+        named = ((name.rpartition("."), counters) for name, counters in answers.parse_stat(reply).items())
         return {(AppName(app), int(number)): counters for (app, _, number), counters in named if number.isdecimal()}
 
     def in_flight(self, app: AppName, release: int) -> int:
