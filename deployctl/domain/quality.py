@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from deployctl.domain.traffic import Point
 
+POINT = 10  # seconds
 WINDOW = 300  # seconds: long enough for a share to mean something, short enough that a person sees it getting better
 LEAST_SHARE = 0.01  # less than 1 of 100 is what many apps always have
 TIMES = 2.0  # as often as before: less is the change of an hour or of a visitor

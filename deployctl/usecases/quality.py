@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import datetime
 
 from deployctl.domain.names import AppName
-from deployctl.domain.quality import WINDOW, Quality, is_degraded, may_be_degraded, quality_of, quality_sentence
+from deployctl.domain.quality import POINT, WINDOW, Quality, is_degraded, may_be_degraded, quality_of, quality_sentence
 from deployctl.domain.release import Change
 from deployctl.ports import Services
 
@@ -28,7 +29,8 @@ def _former(app: AppName, active: int, changes: Sequence[Change], s: Services) -
     release = s.ledger.find_release(app, change.source) if change and change.source is not None else None
     if change is None or release is None:
         return None
-    points = s.meter.busy(app, release.number, until=_unix(change.at), seconds=WINDOW)
+    until = math.ceil(_unix(change.at) / POINT) * POINT  # the point that the switch lies in is the last one
+    points = s.meter.busy(app, release.number, until=until, seconds=WINDOW)
     return release.version, quality_of(points, release.number)
 
 

@@ -131,6 +131,7 @@ def test_who_served_before_is_judged_by_its_last_minutes_with_visitors(w: World)
     answer(w, 1, 300)
     answer(w, 1, 3600, requests=0)
     w.upgrade("v3")
+    w.clock.sleep(10)
     answer(w, 1, 100, failed=100)
     answer(w, 3, 300, answers_5xx=8)
     assert shop(w).quality == "v3 fails 8.0 % of its requests in the last 5 minutes; v1 failed 0.0 %"
