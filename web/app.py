@@ -6,13 +6,13 @@ import secrets
 from pathlib import Path
 from typing import Any, cast
 
-from flask import Flask, Response, g, render_template, request
+from flask import Flask, Response, g, request
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from werkzeug.exceptions import HTTPException
 
 from deployctl.errors import DeployctlError
-from deployctl.web import api, identity, pages_app, pages_sign_in, problems, rules, shield, stream, trail
+from deployctl.web import api, health, identity, metrics, pages, problems, rules, shield, stream, trail
 from deployctl.web.desk import KEY, Desk
 from deployctl.web.show import put_filters
 
@@ -25,6 +25,7 @@ def create_app(desk: Desk) -> Flask:
     app, place = Flask("deployctl.web", root_path=str(Path(__file__).parent)), desk.place
     app.extensions[KEY] = desk
     app.config.update(
+        DEBUG=False,  # whatever FLASK_DEBUG says
         SECRET_KEY=place.key, MAX_CONTENT_LENGTH=LARGEST, MAX_FORM_PARTS=100,
         SESSION_COOKIE_NAME="__Host-deployctl" if place.secure else "deployctl", SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Strict", SESSION_COOKIE_SECURE=place.secure, SESSION_COOKIE_PATH="/",
@@ -36,7 +37,8 @@ def create_app(desk: Desk) -> Flask:
     shield.put_shield(app)
     put_filters(app)
     limiter = Limiter(get_remote_address, app=app, storage_uri="memory://", strategy="moving-window")
-    for module in (pages_sign_in, pages_app, stream):
+    pages.put_pages(app)
+    for module in (stream, health, metrics):
         app.register_blueprint(module.pages)
     api.put_api(app, limiter.shared_limit(api.CHANGES, scope="api", key_func=api.whose))
     app.view_functions["static"] = rules.needs(rules.EVERYBODY)(app.view_functions["static"])
@@ -54,7 +56,7 @@ def refuse(error: DeployctlError) -> tuple[str, int] | Response:
     status = shield.status_of(error)
     if wants_json():
         return problems.problem(error)
-    return render_template("problem.html", error=error, status=status), status
+    return pages.problem_page(error, status)
 
 
 def refuse_plainly(error: HTTPException) -> tuple[str, int] | Response:
@@ -62,7 +64,7 @@ def refuse_plainly(error: HTTPException) -> tuple[str, int] | Response:
     status = error.code or 500
     if wants_json():
         return problems.plain_problem(error)
-    return render_template("problem.html", error=DeployctlError(error.description or error.name), status=status), status
+    return pages.problem_page(DeployctlError(error.description or error.name), status)
 
 
 def fail(error: Exception) -> tuple[str, int] | Response:
@@ -73,7 +75,7 @@ def fail(error: Exception) -> tuple[str, int] | Response:
                           remedy=["deployctl status", "look for that number in the log of deployctl serve"])
     if wants_json():
         return problems.problem(told)
-    return render_template("problem.html", error=told, status=500), 500
+    return pages.problem_page(told, 500)
 
 
 def wants_json() -> bool:

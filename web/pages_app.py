@@ -1,83 +1,75 @@
-"""The pages of apps, and the one button: what they ask for is what the command line asks for."""
+"""The page of one app, its live pieces, and its charts."""
 
 from __future__ import annotations
 
-from flask import Blueprint, flash, g, redirect, render_template, request, url_for
-from werkzeug.wrappers import Response
+from typing import Any
+
+from flask import Blueprint, Response, g, jsonify, render_template, request
 
 from deployctl.domain.access import Role
-from deployctl.domain.names import AppName, Version, parse_version
-from deployctl.errors import Invalid
-from deployctl.usecases.history import history
-from deployctl.usecases.results import Moved
-from deployctl.usecases.rollback import rollback
-from deployctl.usecases.status import status
-from deployctl.usecases.undo import undo
-from deployctl.usecases.wish import Wish
+from deployctl.domain.names import AppName
+from deployctl.usecases.views import app_json
+from deployctl.web.charts import SPANS, draw, seconds
 from deployctl.web.desk import desk
-from deployctl.web.rules import SIGNED_IN, asked_app, needs
+from deployctl.web.look import look_at
+from deployctl.web.rules import asked_app, needs
 
-pages = Blueprint("app", "deployctl.web.pages_app")
-
-
-@pages.get("/")
-@needs(SIGNED_IN)
-def apps() -> str:
-    with desk().pool.lend(g.who.actor) as s:
-        view = status(s)
-    seen = set(g.who.sees([AppName(one.app) for one in view.apps]))
-    return render_template("apps.html", view=view, apps=[one for one in view.apps if one.app in seen])
+pages = Blueprint("app", __name__)
+FIRST = "15m"
+MOVES = 50  # changes of traffic that a chart can mark
 
 
 @pages.get("/apps/<app>")
 @needs(Role.VIEWER)
 def one(app: str) -> str:
-    name = _app()
+    return render_template("app.html", a=look_at(the_app()), **charted(the_app()))
+
+
+@pages.get("/apps/<app>/live")
+@needs(Role.VIEWER)
+def live(app: str) -> str:
+    """Return what changes with the traffic: the same include as the page's."""
+    return render_template("_app.html", a=look_at(the_app()))
+
+
+@pages.get("/apps/<app>/lower")
+@needs(Role.VIEWER)
+def lower(app: str) -> str:
+    """Return versions, activity and the strip, which stand below the charts."""
+    return render_template("_app_lower.html", a=look_at(the_app()))
+
+
+@pages.get("/apps/<app>/charts")
+@needs(Role.VIEWER)
+def charts(app: str) -> str:
+    """Return the three charts of the span that is asked for."""
+    return render_template("_charts.html", app=app, **charted(the_app()))
+
+
+@pages.get("/apps/<app>.json")
+@needs(Role.VIEWER)
+def twin(app: str) -> Response:
+    seen = desk().board.app(the_app())
+    return jsonify({**app_json(seen.value), "schema": "deployctl/v1", "kind": "App", "at": seen.at})
+
+
+def charted(app: AppName) -> dict[str, Any]:
+    """Return the charts as their template needs them: of the last 15 minutes unless another span is asked for."""
+    span = request.args.get("span", "")
+    span = span if span in SPANS else FIRST
     with desk().pool.lend(g.who.actor) as s:
-        view, past = status(s, app=name), history(name, s, limit=20)
-    return render_template("app.html", view=view, app=view.apps[0], past=past, may=g.who.may(Role.DEPLOYER, name))
+        now = seconds(s.clock.utc())
+        since, row, moves = now - SPANS[span].seconds, s.ledger.find_app(app), s.ledger.changes(app, limit=MOVES)
+        points = s.meter.points(app, since=since)
+        numbers = {point.release for point in points}
+        numbers |= {n for move in moves if seconds(move.at) > since for n in (move.source, move.target) if n is not None}
+        releases = [found for n in numbers if (found := s.ledger.find_release(app, n))]
+    return {"charts": draw(points, releases, moves, active=row.active if row else None, now=now, span=span), "span": span,
+            "spans": SPANS}
 
 
-@pages.post("/apps/<app>/rollback")
-@needs(Role.DEPLOYER)
-def go_back(app: str) -> Response:
-    """Roll back by a form: the same use case, refused when the page is not of the revision that serves."""
-    with desk().pool.lend(g.who.actor) as s:
-        moved = rollback(_app(), s, version=_version(), wish=_wish())
-        s.ledger.keep_copy(at=s.clock.utc())
-    return _told(moved)
-
-
-@pages.post("/apps/<app>/undo")
-@needs(Role.DEPLOYER)
-def go_forth(app: str) -> Response:
-    """Reverse the last change, and the hold that it made."""
-    with desk().pool.lend(g.who.actor) as s:
-        moved = undo(_app(), s, wish=_wish())
-        s.ledger.keep_copy(at=s.clock.utc())
-    return _told(moved)
-
-
-def _told(moved: Moved) -> Response:
-    lost = {None: "", 0: ", no request was lost"}.get(moved.failed_requests, f", {moved.failed_requests} requests failed")
-    flash(f"Traffic is on {moved.target}. Took {moved.switch_ms / 1000:.2f} s{lost}." if moved.changed
-          else f"{moved.target} serves already. Nothing was done.")
-    return redirect(url_for("app.one", app=moved.app))
-
-
-def _app() -> AppName:
+def the_app() -> AppName:
+    """Return the app in the path of this request."""
     app = asked_app()
-    assert app is not None  # noqa: S101  every route of this file has one
+    assert app is not None  # noqa: S101  every route that asks has one
     return app
-
-
-def _version() -> Version | None:
-    text = request.form.get("to", "")
-    return parse_version(text) if text else None
-
-
-def _wish() -> Wish:
-    text = request.form.get("revision", "")
-    if not text.isascii() or not text.isdecimal() or len(text) > 12:
-        raise Invalid("The form did not say of which revision the page was. Nothing was done.", remedy=["reload the page"])
-    return Wish(request.form.get("note", "")[:500], if_revision=int(text), confirmed=request.form.get("sure") == "yes")

@@ -18,7 +18,7 @@ pages = Blueprint("sign_in", "deployctl.web.pages_sign_in")
 @pages.get("/login")
 @needs(EVERYBODY)
 def page() -> str | Response:
-    return redirect(url_for("app.apps")) if g.who else render_template("sign_in.html", error=None, after=after())
+    return redirect(url_for("apps.home")) if g.who else render_template("sign_in.html", error=None, after=after())
 
 
 @pages.post("/login")
@@ -50,7 +50,7 @@ def enter_by_link(secret: str) -> tuple[str, int] | Response:
     except NotPermitted as error:
         return render_template("sign_in.html", error=error, after="/"), status_of(error)
     identity.begin_session(session)
-    return redirect(url_for("app.apps"))
+    return redirect(url_for("apps.home"))
 
 
 @pages.post("/logout")

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import platform
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from flask import Flask
 
+from deployctl.domain.access import actor_parts, roles_text
+from deployctl.domain.env_words import shown
+from deployctl.domain.planner import spoken
+from deployctl.usecases.periods import DAYS
 from deployctl.usecases.results import AppView, InstanceView
 
 STATES = {"healthy": "Healthy", "degraded": "Degraded", "down": "Down", "deploying": "Deploying",
           "not_deployed": "Not deployed", "unknown": "Unknown"}
 LOUD = {"degraded": "warn", "down": "bad", "unknown": "warn"}
+SIGNS = {"healthy": "check", "degraded": "warn", "down": "down", "unknown": "ask", "deploying": "up", "busy": "clock"}
+ICONS = {"degraded": "icon-warn.svg", "unknown": "icon-warn.svg", "down": "icon-down.svg"}
+WORST = ("down", "degraded", "unknown")
+RECENT = 86_400  # seconds that a moment is told as how long ago it was
 
 
 def state_word(view: AppView) -> str:
@@ -19,10 +30,16 @@ def state_word(view: AppView) -> str:
     return STATES.get(view.state, view.state.capitalize())
 
 
+def worst(states: list[str]) -> str:
+    """Return the state that matters most: the sign of the browser's tab shows it."""
+    return next((state for state in WORST if state in states), "healthy")
+
+
 def role_word(one: InstanceView) -> str:
-    words = {"active": "Live", "standby": "Standby, no traffic", "candidate": "Getting ready, no traffic yet",
-             "failed": "Failed, kept to be looked at", "idle": "No traffic"}
-    return words.get(one.role, one.role)
+    if one.role == "standby":
+        return "Standby, warm, no traffic" if one.warm else "Standby, no traffic"
+    words = {"active": "Live", "candidate": "Getting ready, no traffic yet", "failed": "Failed, kept to be looked at"}
+    return words.get(one.role, "Running, no traffic" if one.health != "stopped" else "Stopped")
 
 
 def health_word(one: InstanceView) -> str:
@@ -31,11 +48,32 @@ def health_word(one: InstanceView) -> str:
     return f"{word} · {one.probe_ms:.0f} ms" if one.probe_ms is not None and one.health == "passing" else word
 
 
-def ago(text: str | None, now: datetime | None = None) -> str:
+# -- moments ------------------------------------------------------------------------------------------------------------
+def _age(text: str) -> float:
+    return (datetime.now(UTC) - datetime.fromisoformat(text)).total_seconds()
+
+
+def is_recent(text: str) -> bool:
+    return _age(text) < RECENT
+
+
+def when(text: str | None) -> str:
+    """Return how long ago that was, or the day and the clock of this server when it is longer."""
+    if not text:
+        return "–"
+    if is_recent(text):
+        return ago(text)
+    at, today = datetime.fromisoformat(text).astimezone(), datetime.now().astimezone()
+    if at.date() == (today - timedelta(days=1)).date():
+        return f"Yesterday, {at:%H:%M}"
+    return f"{at.day} {at:%b}, {at:%H:%M}" if at.year == today.year else f"{at.day} {at:%b} {at.year}"
+
+
+def ago(text: str | None) -> str:
     """Return how long ago that was, in words."""
     if not text:
         return "–"
-    seconds = ((now or datetime.now(UTC)) - datetime.fromisoformat(text)).total_seconds()
+    seconds = _age(text)
     for size, word in ((86_400, "day"), (3600, "hour"), (60, "min")):
         if seconds >= size:
             count = int(seconds // size)
@@ -43,7 +81,90 @@ def ago(text: str | None, now: datetime | None = None) -> str:
     return "just now"
 
 
+def lasting(text: str | None) -> str:
+    """Return how long it is so by now: 12 min, 3 days."""
+    word = ago(text)
+    return "a moment" if word == "just now" else word.removesuffix(" ago")
+
+
+def clock(text: str) -> str:
+    return f"{datetime.fromisoformat(text).astimezone():%H:%M:%S}"
+
+
+def fine_clock(text: str) -> str:
+    at = datetime.fromisoformat(text).astimezone()
+    return f"{at:%H:%M:%S}.{at.microsecond // 1000:03d}"
+
+
+def took(ms: float) -> str:
+    """Return a span with the unit that fits: 131 ms, 18.4 s, 2 min 5 s."""
+    if ms < 999.5:
+        return f"{ms:.0f} ms"
+    if ms < 59_950:
+        return f"{ms / 1000:.1f} s"
+    minutes, seconds = divmod(round(ms / 1000), 60)
+    return f"{minutes} min {seconds} s"
+
+
+def minutes(seconds: float) -> str:
+    """Return it as a stopwatch does: 0:14."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+# -- figures and names --------------------------------------------------------------------------------------------------
+def rate(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.1f}".removesuffix(".0")
+
+
+def memory(used: int, limit: int | None) -> str:
+    return f"{used / 2**20:.0f} / {limit / 2**20:.0f} MB" if limit else f"{used / 2**20:.0f} MB"
+
+
+def short_digest(digest: str) -> str:
+    return digest.removeprefix("sha256:")[:8]
+
+
+def short_image(image: str) -> str:
+    """Return name and tag without the registry and the folders before it."""
+    return image.rpartition("/")[2]
+
+
+def by(actor: str) -> str:
+    """Return who did it and how, as one would say it."""
+    name, way = actor_parts(actor)
+    ways = {"cli": "from the CLI", "web": "dashboard", "token": "API token", "-": ""}
+    return ", ".join(part for part in (name, ways.get(way, way)) if part)
+
+
+def sentence(text: str) -> str:
+    """Return it with a capital at its start: errors begin small, because a terminal puts a sign before them."""
+    return text[:1].upper() + text[1:]
+
+
+def lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def day_marks() -> list[tuple[str, float]]:
+    """Return the midnights of the last seven days, each with its place in percent; the month is told once."""
+    now = datetime.now().astimezone()
+    first = now - timedelta(days=DAYS)
+    days = [(first + timedelta(days=n + 1)).replace(hour=0, minute=0, second=0, microsecond=0) for n in range(int(DAYS))]
+    marks: list[tuple[str, float]] = []
+    for n, day in enumerate(days):
+        left = 100 * (day - first).total_seconds() / (DAYS * 86_400)
+        if 2 < left < 96:
+            marks.append((f"{day.day} {day:%b}" if n == 0 or day.day == 1 or not marks else str(day.day), round(left, 2)))
+    return [*marks, ("now", 100.0)]
+
+
+FILTERS: tuple[Callable[..., Any], ...] = (
+    state_word, role_word, health_word, when, is_recent, ago, lasting, clock, fine_clock, took, minutes, rate, memory,
+    short_digest, short_image, by, sentence, lower_first, spoken, roles_text)
+
+
 def put_filters(app: Flask) -> None:
-    for name, show in (("state_word", state_word), ("role_word", role_word), ("health_word", health_word), ("ago", ago)):
-        app.jinja_env.filters[name] = show
-    app.jinja_env.globals["LOUD"] = LOUD
+    for show in FILTERS:
+        app.jinja_env.filters[show.__name__] = show
+    app.jinja_env.globals.update(LOUD=LOUD, SIGNS=SIGNS, ICONS=ICONS, worst=worst, env_shown=shown, day_marks=day_marks,
+                                host_name=platform.node() or "this server")

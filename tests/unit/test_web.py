@@ -30,12 +30,12 @@ def test_the_button_rolls_back_and_undo_comes_back_without_the_hold(shop: Site) 
     mara = shop.signed_in("mara")
     page = mara.get("/apps/shop").text
     assert "Roll back to v1" in page
-    assert mara.post("/apps/shop/rollback", to="v1").status_code == 302
+    assert mara.post("/apps/shop/rollback", to="v1").status_code == 303
     assert (shop.w.serving, shop.w.held()) == ("v1", {"v2"})
     page = mara.get("/apps/shop").text
     assert "Traffic is on v1. Took " in page
     assert "mara (web)" in page
-    assert mara.post("/apps/shop/undo", sure="yes").status_code == 302
+    assert mara.post("/apps/shop/undo", sure="yes").status_code == 303
     assert (shop.w.serving, shop.w.held()) == ("v2", set())
 
 
@@ -45,7 +45,7 @@ def test_a_stale_page_moves_nothing_and_says_who_was_faster(shop: Site) -> None:
     jonas.post("/apps/shop/rollback", to="v1")
     late = mara.post("/apps/shop/rollback", to="v1")
     assert late.status_code == 409
-    assert "moved by jonas (web) to v1" in late.text
+    assert "jonas (web) moved it to v1. Your click was not carried out." in late.text
     assert [c.kind for c in shop.w.ledger.changes(shop.w.ledger.apps()[0].name)].count("rollback") == 1
 
 
@@ -67,7 +67,8 @@ def test_nobody_sees_anything_without_signing_in_and_the_pages_to_do_so_are_the_
             continue
         path = rule.rule.replace("<app>", "shop")
         assert stranger.get(path).status_code in {401, 405}, path
-    assert open_ones == {"static", "sign_in.page", "sign_in.enter", "sign_in.start", "sign_in.enter_by_link"}
+    assert open_ones == {"static", "sign_in.page", "sign_in.enter", "sign_in.start", "sign_in.enter_by_link",
+                         "health.healthz"}
 
 
 def test_every_route_has_a_rule(shop: Site) -> None:
@@ -149,7 +150,7 @@ def test_an_app_of_others_is_not_there(shop: Site) -> None:
 def test_a_token_needs_no_form_but_the_right_role(shop: Site) -> None:
     may, may_not = (create_token(name, given(role, ["shop"]), shop.w.s).secret
                     for name, role in (("deploy", Role.DEPLOYER), ("look", Role.VIEWER)))
-    for secret, code in (("dctl_wrong", 401), (may_not, 403), (may, 302)):
+    for secret, code in (("dctl_wrong", 401), (may_not, 403), (may, 303)):
         told = shop.browser().send("/apps/shop/rollback", {"to": "v1", "revision": "2"}, Authorization=f"Bearer {secret}")
         assert told.status_code == code
     assert shop.w.serving == "v1"
@@ -167,7 +168,7 @@ def test_what_another_site_sends_is_refused(shop: Site) -> None:
     for form, headers in attempts:
         assert mara.send("/apps/shop/rollback", form, **headers).status_code == 403
     assert shop.w.serving == "v2"
-    assert mara.send("/apps/shop/rollback", good, Origin="http://127.0.0.1:8900").status_code == 302
+    assert mara.send("/apps/shop/rollback", good, Origin="http://127.0.0.1:8900").status_code == 303
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "127.0.0.1:8901", "", "127.0.0.1:8900, evil"])
@@ -227,7 +228,7 @@ def test_what_broke_inside_is_told_by_a_number_only(shop: Site, monkeypatch: pyt
         raise RuntimeError("the secret is 42")
 
     mara = shop.signed_in("mara")
-    monkeypatch.setattr("deployctl.web.pages_app.status", broken)
+    monkeypatch.setattr("deployctl.web.pages_apps._mine", broken)
     told = mara.get("/")
     assert told.status_code == 500
     assert "error " in told.text

@@ -1,0 +1,108 @@
+"""Lines of an app's log for a page: filtered here, bounded in number and in the time that anybody waits for an engine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from time import monotonic
+
+from deployctl.domain.names import AppName, Version
+from deployctl.domain.pattern import Pattern
+from deployctl.errors import Invalid
+from deployctl.ports import LogLine, Services
+from deployctl.usecases.logs import logs
+from deployctl.usecases.moments import seconds_between
+from deployctl.web.soon import WAIT, soon
+
+MATCHING = 1.0  # seconds that lines are matched with a pattern; what is left then is left out
+MOST = 2000  # lines of a page
+MOST_SAVED = 20_000
+LOOKED_AT = 10_000  # lines that are searched when there is a filter
+SPANS = {"10m": 600.0, "1h": 3600.0, "24h": 86_400.0}
+
+_LEVELS = tuple((level, re.compile(rf"\b(?:{words})\b")) for level, words in (
+    ("error", "ERROR|FATAL|CRITICAL|PANIC|SEVERE|EMERG|Traceback|[A-Z][A-Za-z]*(?:Error|Exception)"),
+    ("warn", "WARN|WARNING"), ("info", "INFO|NOTICE"), ("debug", "DEBUG|TRACE")))
+_SMALL = re.compile(r"^\W*(?:\S+\s+){0,3}?\W?(error|fatal|critical|panic|warn|warning|info|notice|debug|trace)\b", re.I)
+_MEANS = {"fatal": "error", "critical": "error", "panic": "error", "warning": "warn", "notice": "info", "trace": "debug"}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the address says of the lines that are wanted. `after`: only what came later than that."""
+
+    q: str = ""
+    version: Version | None = None
+    since: str = ""
+    n: int = 200
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    at: str
+    version: str
+    level: str  # error, warn, info, debug, or the stream where the line does not say
+    text: str
+
+
+def read(app: AppName, asked: Asked, actor: str) -> list[Line]:
+    """Return the last lines, the oldest first. Raises EngineUnavailable when the engine does not answer in time."""
+    fits, end = filter_of(asked.q), monotonic() + WAIT + MATCHING
+    found = soon(lambda s: _fetch(app, asked, s), actor, what="the log")
+    return [Line(line.at, version, level_of(line), line.text) for version, line in _fitting(found, fits, end)][-asked.n :]
+
+
+def _fetch(app: AppName, asked: Asked, s: Services) -> list[tuple[str, LogLine]]:
+    since = SPANS.get(asked.since)
+    if asked.after:
+        since = max(1.0, seconds_between(asked.after, s.clock.utc()) + 2.0)
+    tail = LOOKED_AT if asked.q or asked.after else asked.n
+    found = logs(app, asked.version, s, tail=tail, since=since)
+    return [pair for pair in found if pair[1].at > asked.after][-LOOKED_AT:]
+
+
+def _fitting(found: Iterable[tuple[str, LogLine]], fits: Callable[[str], bool], end: float) -> Iterable[tuple[str, LogLine]]:
+    for pair in found:
+        if fits(pair[1].text):
+            yield pair
+        if monotonic() > end:
+            return
+
+
+def filter_of(q: str) -> Callable[[str], bool]:
+    """Return what a filter means: a text, upper or lower case alike, or a pattern between slashes. Raises Invalid."""
+    if len(q) > 2 and q.startswith("/") and q.endswith("/"):
+        return Pattern(q[1:-1], ignore_case=False).found_in
+    if len(q) > 3 and q.startswith("/") and q.endswith("/i"):
+        return Pattern(q[1:-2], ignore_case=True).found_in
+    wanted = q.casefold()
+    return lambda text: wanted in text.casefold()
+
+
+def level_of(line: LogLine) -> str:
+    """Return the level that the line tells of itself, else the stream it came by."""
+    head = line.text[:400]
+    if small := _SMALL.search(head[:120]):
+        return _MEANS.get(small[1].lower(), small[1].lower())
+    return next((level for level, pattern in _LEVELS if pattern.search(head)), "err" if line.stream == "stderr" else "out")
+
+
+def asked_of(args: dict[str, str], parse: Callable[[str], Version]) -> Asked:
+    """Return what the query asks for. Raises Invalid."""
+    number = args.get("n", "")
+    if number and not (number.isascii() and number.isdecimal() and 0 < int(number[:6]) <= MOST):
+        raise Invalid(f"n is a number of lines from 1 to {MOST}.")
+    if args.get("since") and args["since"] not in SPANS:
+        raise Invalid(f"since is one of {', '.join(SPANS)}.")
+    return Asked(args.get("q", "")[:200], parse(args["version"]) if args.get("version") else None, args.get("since", ""),
+                 int(number) if number else 200, _moment(args.get("after", "")))
+
+
+def _moment(text: str) -> str:
+    try:
+        return text if text and datetime.fromisoformat(text).tzinfo else ""
+    except ValueError:
+        return ""

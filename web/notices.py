@@ -1,0 +1,116 @@
+"""What a person must know before anything else on an app's page: why it is not fine, each in one sentence. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from deployctl.usecases.results import AppView, StatusView
+from deployctl.usecases.under_way import Failure, UnderWay
+
+LONG = 10.0  # seconds after which a reading is called old
+MOVING = frozenset({"upgrade", "rollback", "undo", "start"})  # shown as a row of their own
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """`level` is info, warn or bad; `lines` is evidence, `command` what to type; `failure` brings its own buttons."""
+
+    level: str
+    title: str
+    text: str = ""
+    lines: tuple[str, ...] = ()
+    command: str = ""
+    failure: Failure | None = None
+
+
+def notices_of(whole: StatusView, view: AppView, *, under: UnderWay | None, failure: Failure | None, at: str, age: float,
+               stale: str) -> list[Notice]:
+    """Return the notices, what harms visitors first; `stale` says why there is no newer reading, `at` is its clock."""
+    harm = [*_harm(view), *_away(whole, view)]
+    if stale and age > LONG:
+        harm.insert(0, Notice("warn", f"This was so at {at}.", f"{stale} HAProxy keeps serving as last set."))
+    found = [*harm, *_others(view, {one.title for one in harm})]
+    if failure is not None and under is None:
+        found.append(_failed(failure, view))
+    if under is not None:
+        found += _under_way(under, view)
+    return found
+
+
+def _harm(view: AppView) -> Iterator[Notice]:
+    """Yield what the status says of an app that is not well."""
+    if view.state not in {"degraded", "down"}:
+        return
+    level = "bad" if view.state == "down" else "warn"
+    notes = [_plain(note, view) for note in view.notes if _is_of_serving(note, view)]
+    text = " ".join(notes)
+    if view.active is None:
+        yield Notice(level, f"{view.app} serves nobody: visitors get 503.", text)
+    elif view.active.health != "passing":
+        said = view.active.said or "is not running"
+        yield Notice(level, f"{view.active.version} {_says(said)}.", "" if said in text else text)
+    elif notes:
+        yield Notice(level, notes[0], " ".join(notes[1:]))
+
+
+def _says(said: str) -> str:
+    return said if said.startswith("is ") else f"does not pass its probe: {said}"
+
+
+def _is_of_serving(note: str, view: AppView) -> bool:
+    version = view.active.version if view.active else ""
+    return bool(version) and _plain(note, view).startswith(f"{version} ") and "is on hold (" not in note
+
+
+def _away(whole: StatusView, view: AppView) -> Iterator[Notice]:
+    if whole.proxy:
+        yield Notice("warn", "HAProxy cannot be asked.", f"{whole.proxy} Who serves is shown as the ledger has it.")
+    if whole.engine:
+        yield Notice("warn", "Docker does not answer.",
+                     f"{whole.engine} What runs keeps serving; a warm version can still be switched to.",
+                     command="sudo systemctl start docker")
+
+
+def _others(view: AppView, told: set[str]) -> Iterator[Notice]:
+    """Yield the other notes and the drift. Holds are shown as chips, and what serves was told above."""
+    for note in view.notes:
+        plain = _plain(note, view)
+        if "is on hold (" in note or _is_of_serving(note, view) or ("serves nobody" in note and view.active is None):
+            continue
+        if plain not in told:
+            yield Notice("warn", _capital(plain) + "." * (not plain.endswith(".")))
+    drift = tuple(_capital(_plain(one, view)) for one in view.drift if one not in view.notes)
+    if drift:
+        more = f"{len(drift)} things are" if len(drift) > 1 else "Something is"
+        yield Notice("warn", f"{more} not as the ledger has it.", lines=drift, command=f"deployctl reconcile {view.app}")
+
+
+def _failed(failure: Failure, view: AppView) -> Notice:
+    version, serves = failure.version or "The last attempt", view.active.version if view.active else None
+    now = f"{serves} serves, nothing changed." if serves else "Nothing changed."
+    if failure.stuck:
+        return Notice("bad", f"The last {failure.verb} was left half-way: a person must look.", failure.why,
+                      failure.evidence, f"deployctl status {view.app}", failure)
+    if failure.switched:
+        return Notice("warn", f"Went back from {version} by itself.", f"{failure.why} {serves or 'Nobody'} serves.",
+                      failure.evidence, failure=failure)
+    verb = "get healthy" if failure.verb in MOVING else "work"
+    return Notice("warn", f"{version} did not {verb}. {now}", failure.why, failure.evidence, failure=failure)
+
+
+def _under_way(under: UnderWay, view: AppView) -> Iterator[Notice]:
+    if under.interrupted:
+        yield Notice("warn", f"The {under.verb} by {under.by} was interrupted.",
+                     "The next change finishes it or takes it back.", command=f"deployctl abort {view.app}")
+    elif under.verb not in MOVING:
+        yield Notice("info", f"{under.by} is at {view.app}: {under.verb}.",
+                     "Until that has ended, other changes are refused; a rollback can overtake it.")
+
+
+def _plain(note: str, view: AppView) -> str:
+    return note.removeprefix(f"{view.app}: ")
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,113 @@
+"""Who did what: the audit as a page, as a table for a spreadsheet, and as lines for a program."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, fields
+from typing import Any
+
+from flask import Blueprint, Response, g, jsonify, render_template, request
+
+from deployctl.domain.access import Principal, Role
+from deployctl.domain.names import AppName, parse_app
+from deployctl.errors import Invalid, NotFound
+from deployctl.usecases.audit import MOST, audit
+from deployctl.usecases.results import AuditLine
+from deployctl.web.desk import desk
+from deployctl.web.rules import SIGNED_IN, needs
+
+pages = Blueprint("activity", __name__)
+ROWS = 100
+SAVED = 20_000  # lines of a file
+KINDS = ("upgrade", "rollback", "undo", "start", "stop", "prune", "held", "released", "readiness", "reconcile", "recovered",
+         "signed_in", "sign_in_refused", "refused", "user_added", "user_role", "user_removed", "token_made", "token_revoked")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # what a spreadsheet would take for a formula
+
+
+@pages.get("/activity")
+@needs(SIGNED_IN)
+def page() -> str:
+    lines = _lines(ROWS + 1)
+    apps = sorted(_visible())
+    kept = {key: value for key, value in request.args.items() if key in {"app", "user", "kind"} and value}
+    return render_template("activity.html", lines=lines[:ROWS], older=lines[ROWS - 1].id if len(lines) > ROWS else None,
+                           args=kept, apps=apps, kinds=KINDS)
+
+
+@pages.get("/activity.json")
+@needs(SIGNED_IN)
+def twin() -> Response:
+    return jsonify(schema="deployctl/v1", kind="Audit", lines=[asdict(line) for line in _lines(ROWS)])
+
+
+@pages.get("/activity.csv")
+@needs(SIGNED_IN)
+def table() -> Response:
+    answer = Response(_rows(_all()), mimetype="text/csv")
+    answer.headers["Content-Disposition"] = 'attachment; filename="activity.csv"'
+    return answer
+
+
+@pages.get("/activity.jsonl")
+@needs(SIGNED_IN)
+def lines_file() -> Response:
+    answer = Response((json.dumps(asdict(line)) + "\n" for line in _all()), mimetype="application/jsonl")
+    answer.headers["Content-Disposition"] = 'attachment; filename="activity.jsonl"'
+    return answer
+
+
+def safe_cell(value: Any) -> str:
+    """Return the cell as text that no spreadsheet takes for a formula."""
+    text = "" if value is None else str(value)
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def _rows(lines: list[AuditLine]) -> Iterator[str]:
+    names = [field.name for field in fields(AuditLine)]
+    for row in (names, *([safe_cell(getattr(line, name)) for name in names] for line in lines)):
+        out = io.StringIO()
+        csv.writer(out, quoting=csv.QUOTE_ALL).writerow(row)
+        yield out.getvalue()
+
+
+def _all() -> list[AuditLine]:
+    """Return every line that fits, page by page, up to a bound."""
+    found = _lines(MOST)
+    while found and len(found) < SAVED and len(found) % MOST == 0:
+        more = _lines(MOST, before=found[-1].id)
+        if not more:
+            break
+        found += more
+    return found
+
+
+def _lines(limit: int, *, before: int | None = None) -> list[AuditLine]:
+    """Return what this person may see of what the query asks for: an admin everything, others what their apps did."""
+    app, user, kind = (request.args.get(key, "").strip()[:64] or None for key in ("app", "user", "kind"))
+    among = None if g.who.may(Role.ADMIN, None) else _visible()
+    asked = _app(app)
+    if asked is not None and among is not None and asked not in among:
+        raise NotFound("there is no such app here.", remedy=["deployctl app list"])
+    with desk().pool.lend(g.who.actor) as s:
+        return list(audit(s, app=asked, user=user, kind=kind, limit=limit, before=before or _before(), among=among))
+
+
+def _app(text: str | None) -> AppName | None:
+    try:
+        return parse_app(text) if text else None
+    except Invalid:
+        raise NotFound("there is no such app here.", remedy=["deployctl app list"]) from None
+
+
+def _visible() -> list[AppName]:
+    who: Principal = g.who
+    with desk().pool.lend(who.actor) as s:
+        return who.sees([row.name for row in s.ledger.apps()])
+
+
+def _before() -> int | None:
+    text = request.args.get("before", "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else None

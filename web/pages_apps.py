@@ -1,0 +1,70 @@
+"""The first page: every app that one may see, what serves it, and whether it is fine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Blueprint, Response, g, jsonify, render_template
+
+from deployctl.domain.access import Role
+from deployctl.domain.names import AppName
+from deployctl.ports_meter import Now
+from deployctl.usecases.results import AppView, StatusView
+from deployctl.usecases.views import status_json
+from deployctl.web.desk import desk
+from deployctl.web.rules import SIGNED_IN, needs
+
+pages = Blueprint("apps", __name__)
+LONG = 10.0  # seconds after which a reading is called old
+WITHIN = 5.0  # seconds that the table may be behind: with many apps a reading takes a while, and an open page hears of changes
+
+
+@pages.get("/")
+@needs(SIGNED_IN)
+def home() -> str:
+    return render_template("apps.html", **_seen())
+
+
+@pages.get("/live")
+@needs(SIGNED_IN)
+def live() -> str:
+    """Return the inside of the table's region alone."""
+    return render_template("_apps.html", **_seen())
+
+
+@pages.get("/apps.json")
+@needs(SIGNED_IN)
+def twin() -> Response:
+    seen = desk().board.home(within=WITHIN)
+    view = seen.value
+    return jsonify({**status_json(StatusView(_mine(view), view.engine, view.proxy, view.notes)), "at": seen.at})
+
+
+def _seen() -> dict[str, Any]:
+    seen = desk().board.home(within=WITHIN)
+    apps = _mine(seen.value)
+    return {"seen": seen, "view": seen.value, "apps": apps, "stale": seen.stale and seen.age > LONG,
+            "files": _files(seen.value), "figures": {app.app: _figures(app) for app in apps},
+            "admin": g.who.may(Role.ADMIN, None)}
+
+
+def _files(view: StatusView) -> list[AppName]:
+    """Return the apps that have a file and nothing more, as far as this person may deploy them."""
+    known = {one.app for one in view.apps}
+    with desk().pool.lend(g.who.actor) as s:
+        return [app for app in s.app_files() if app not in known and g.who.may(Role.DEPLOYER, app)]
+
+
+def _mine(view: StatusView) -> tuple[AppView, ...]:
+    mine = set(g.who.sees([AppName(one.app) for one in view.apps]))
+    return tuple(one for one in view.apps if one.app in mine)
+
+
+def _figures(app: AppView) -> Mapping[str, float] | None:
+    """Return requests a second and the share of 5xx, in percent; None when nobody has measured."""
+    now: Now | None = desk().meter.latest(AppName(app.app)).get(app.active.release) if app.active else None
+    if now is None:
+        return None
+    bad = now.failed_per_s + now.answers_5xx_per_s
+    return {"rate": now.requests_per_s, "bad": 100 * bad / now.requests_per_s if now.requests_per_s else 0.0}

@@ -1,0 +1,77 @@
+"""What the containers of an app print: a page whose whole question is in its address, its tail, and the file of it."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, g, jsonify, render_template, request
+
+from deployctl.domain.access import Role
+from deployctl.domain.names import AppName, parse_version
+from deployctl.errors import DeployctlError, EngineUnavailable, NotFound
+from deployctl.web.desk import desk
+from deployctl.web.log_book import MOST_SAVED, SPANS, Asked, Line, asked_of, read
+from deployctl.web.pages_app import the_app
+from deployctl.web.rules import needs
+
+pages = Blueprint("logs", __name__)
+TAIL = 12  # lines on the page of an app
+
+
+@pages.get("/apps/<app>/logs")
+@needs(Role.VIEWER)
+def page(app: str) -> str:
+    """Show the lines; a filter that is no pattern, or an engine that is away, is told on the page itself."""
+    name, view = the_app(), desk().board.app(the_app()).value
+    lines, wrong, asked = list[Line](), "", Asked()
+    try:
+        asked = asked_of(request.args, parse_version)
+        lines = read(name, asked, g.who.actor)
+    except NotFound as e:
+        if asked.version is not None and asked.version not in {i.version for i in view.instances}:
+            raise
+        wrong = e.message
+    except DeployctlError as e:
+        wrong = e.message
+    asked_for = {key: value for key, value in request.args.items() if key in {"q", "version", "since", "n"} and value}
+    return render_template("logs.html", view=view, lines=lines, asked=asked, args=asked_for, wrong=wrong, spans=list(SPANS),
+                           colours=_colours(name))
+
+
+@pages.get("/apps/<app>/logs/more")
+@needs(Role.VIEWER)
+def more(app: str) -> str:
+    """Return only the lines that came after the last one that the page has."""
+    lines = read(the_app(), asked_of(request.args, parse_version), g.who.actor)
+    return render_template("_log_lines.html", lines=lines, colours=_colours(the_app()))
+
+
+@pages.get("/apps/<app>/logs/tail")
+@needs(Role.VIEWER)
+def tail(app: str) -> str:
+    try:
+        lines, wrong = read(the_app(), Asked(n=TAIL), g.who.actor), ""
+    except (NotFound, EngineUnavailable) as e:
+        lines, wrong = [], e.message
+    return render_template("_log_tail.html", lines=lines, wrong=wrong, colours=_colours(the_app()))
+
+
+@pages.get("/apps/<app>/logs.json")
+@needs(Role.VIEWER)
+def twin(app: str) -> Response:
+    lines = read(the_app(), asked_of(request.args, parse_version), g.who.actor)
+    return jsonify(schema="deployctl/v1", kind="Logs", app=app, lines=[
+        {"at": line.at, "version": line.version, "level": line.level, "text": line.text} for line in lines])
+
+
+@pages.get("/apps/<app>/logs.txt")
+@needs(Role.VIEWER)
+def save(app: str) -> Response:
+    """Give the lines as a file of plain text."""
+    asked = asked_of(request.args, parse_version)
+    lines = read(the_app(), Asked(asked.q, asked.version, asked.since, MOST_SAVED), g.who.actor)
+    answer = Response("".join(f"{line.at} {line.version} {line.text}\n" for line in lines), mimetype="text/plain")
+    answer.headers["Content-Disposition"] = f'attachment; filename="{app}.log"'
+    return answer
+
+
+def _colours(app: AppName) -> dict[str, str]:
+    return {one.version: (one.colour or "")[:1] for one in desk().board.app(app).value.instances}

@@ -1,0 +1,96 @@
+"""People and tokens, for admins of the whole server. What is secret is shown in the answer to its making, and never again."""
+
+from __future__ import annotations
+
+from flask import Blueprint, flash, g, redirect, request, url_for
+from werkzeug.wrappers import Response
+
+from deployctl.domain.access import ALL, SCOPES, Role, given, parse_role
+from deployctl.domain.names import parse_app
+from deployctl.errors import Invalid
+from deployctl.usecases.tokens import DAYS, create_token, revoke_token
+from deployctl.usecases.users import LINK_MINUTES, add_user, make_link, remove_user, set_role
+from deployctl.web.desk import desk
+from deployctl.web.pages_settings import shown
+from deployctl.web.rules import needs
+
+pages = Blueprint("people", __name__)
+ADMIN = needs(Role.ADMIN)
+LONGEST = 3650.0  # days
+
+
+@pages.post("/settings/users")
+@ADMIN
+def add() -> str:
+    """Make a user and the link that signs him in once."""
+    name = request.form.get("name", "").strip()
+    with desk().pool.lend(g.who.actor) as s:
+        add_user(name, given(parse_role(request.form.get("role", "")), _apps()), s)
+        link = make_link(name, s)
+    return shown(link=_link(link), name=name, minutes=LINK_MINUTES)
+
+
+@pages.post("/settings/users/<name>/link")
+@ADMIN
+def link(name: str) -> str:
+    with desk().pool.lend(g.who.actor) as s:
+        secret = make_link(name, s)
+    return shown(link=_link(secret), name=name, minutes=LINK_MINUTES)
+
+
+@pages.post("/settings/users/<name>/role")
+@ADMIN
+def role(name: str) -> Response:
+    """Give a role for one app or for all; an empty one takes it away."""
+    text, app = request.form.get("role", ""), request.form.get("app", "").strip() or ALL
+    with desk().pool.lend(g.who.actor) as s:
+        set_role(name, parse_role(text) if text else None, app if app == ALL else parse_app(app), s)
+    flash(f"The roles of {name} were changed.", "good")
+    return redirect(url_for("settings.page"), 303)
+
+
+@pages.post("/settings/users/<name>/remove")
+@ADMIN
+def remove(name: str) -> Response:
+    with desk().pool.lend(g.who.actor) as s:
+        remove_user(name, s)
+    flash(f"{name} may not sign in any more.", "good")
+    return redirect(url_for("settings.page"), 303)
+
+
+@pages.post("/settings/tokens")
+@ADMIN
+def create() -> str:
+    """Make a token and show it this once."""
+    scope = request.form.get("scope", "")
+    if scope not in SCOPES:
+        raise Invalid(f"A scope is one of {', '.join(SCOPES)}.")
+    with desk().pool.lend(g.who.actor) as s:
+        made = create_token(request.form.get("name", "").strip(), given(SCOPES[scope], _apps()), s, days=_days())
+    return shown(token=made.secret, name=made.token.name)
+
+
+@pages.post("/settings/tokens/<name>/revoke")
+@ADMIN
+def revoke(name: str) -> Response:
+    with desk().pool.lend(g.who.actor) as s:
+        revoke_token(name, s)
+    flash(f"The token {name} was revoked.", "good")
+    return redirect(url_for("settings.page"), 303)
+
+
+def _apps() -> list[str]:
+    return [app for text in request.form.getlist("apps") for app in text.replace(",", " ").split()]
+
+
+def _days() -> float | None:
+    text = request.form.get("days", "").strip()
+    if not text:
+        return DAYS
+    if not (text.isascii() and text.isdecimal() and len(text) < 6 and float(text) <= LONGEST):
+        raise Invalid(f"Days are a number from 0 to {LONGEST:.0f}; 0 is for ever.")
+    return float(text) or None
+
+
+def _link(secret: str) -> str:
+    return f"{desk().place.base}{url_for('sign_in.start', secret=secret)}"

@@ -1,0 +1,106 @@
+"""What belongs to oneself: password, sessions, appearance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, flash, g, jsonify, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as Answer
+
+from deployctl.domain.access import Role, roles_text
+from deployctl.errors import Invalid, NotFound
+from deployctl.usecases.passwords import fits
+from deployctl.usecases.sign_in import end_session, list_sessions
+from deployctl.usecases.tokens import list_tokens
+from deployctl.usecases.users import list_users, require_user, set_password
+from deployctl.web.desk import desk
+from deployctl.web.pages_sign_in import after
+from deployctl.web.rules import SIGNED_IN, needs
+
+pages = Blueprint("settings", __name__)
+YEAR = 365 * 86_400
+CHOICES = {"theme": ("auto", "light", "dark"), "keys": ("on", "off")}
+
+
+@pages.get("/settings")
+@needs(SIGNED_IN)
+def page() -> str:
+    return shown()
+
+
+@pages.get("/settings.json")
+@needs(SIGNED_IN)
+def twin() -> Response:
+    """Return what the page shows; no hash and no secret is ever among it."""
+    with desk().pool.lend(g.who.actor) as s:
+        told: dict[str, Any] = {"schema": "deployctl/v1", "kind": "Settings", "name": g.who.name, "roles": dict(g.who.roles),
+                                "sessions": [_session(one) for one in _sessions(s)]}
+        if g.who.may(Role.ADMIN, None):
+            told["users"] = [{"name": u.name, "roles": dict(u.roles), "has_password": u.password is not None}
+                             for u in list_users(s)]
+            told["tokens"] = [{"name": t.name, "roles": dict(t.roles), "expires_at": t.expires_at, "used_at": t.used_at,
+                               "revoked_at": t.revoked_at} for t in list_tokens(s)]
+    return jsonify(told)
+
+
+@pages.post("/settings/password")
+@needs(SIGNED_IN)
+def password() -> Answer:
+    """Change one's own password; whoever has one must say it. Other sessions end, this one goes on."""
+    _require_person()
+    with desk().pool.lend(g.who.actor) as s:
+        user = require_user(g.who.name, s)
+        if user.password and not fits(user.password, request.form.get("was", "")):
+            raise Invalid("That is not your password until now. Nothing was changed.", code="wrong_password")
+        if request.form.get("password", "") != request.form.get("again", ""):
+            raise Invalid("The two do not agree. Nothing was changed.")
+        set_password(g.who.name, request.form.get("password", ""), s, keep=g.who.session)
+    flash("Your password was changed. Your other sessions have ended.", "good")
+    return redirect(url_for("settings.page"), 303)
+
+
+@pages.post("/settings/sessions/<session>/end")
+@needs(SIGNED_IN)
+def end(session: str) -> Answer:
+    _require_person()
+    number = int(session) if session.isascii() and session.isdecimal() and len(session) < 16 else 0
+    with desk().pool.lend(g.who.actor) as s:
+        end_session(g.who.name, number, s)
+    flash("That session has ended.", "good")
+    return redirect(url_for("settings.page"), 303)
+
+
+@pages.post("/settings/appearance")
+@needs(SIGNED_IN)
+def appearance() -> Answer:
+    """Keep theme and single keys in cookies of this browser: the first byte of a page has the right colours."""
+    answer = redirect(after() if "next" in request.form else url_for("settings.page"), 303)
+    for name, choices in CHOICES.items():
+        if (value := request.form.get(name)) in choices:
+            answer.set_cookie(name, value, max_age=YEAR, samesite="Lax", httponly=True, secure=desk().place.secure)
+    return answer
+
+
+def shown(**secret: Any) -> str:
+    """Return the page; `secret` is what is shown this once: a token or a link."""
+    with desk().pool.lend(g.who.actor) as s:
+        admin = g.who.may(Role.ADMIN, None)
+        user = s.ledger.find_user(g.who.name) if g.who.via == "web" else None
+        return render_template(
+            "settings.html", user=user, sessions=_sessions(s), mine=g.who.session, admin=admin, roles=list(Role),
+            users=list_users(s) if admin else [], tokens=list_tokens(s)[:100] if admin else [], roles_text=roles_text,
+            apps=sorted({row.name for row in s.ledger.apps()} | set(s.app_files())) if admin else [], secret=secret)
+
+
+def _sessions(s: Any) -> list[Any]:
+    return list_sessions(g.who.name, s) if g.who.via == "web" else []
+
+
+def _session(one: Any) -> dict[str, Any]:
+    return {"id": one.id, "created_at": one.created_at, "seen_at": one.seen_at, "address": one.address, "agent": one.agent,
+            "this": one.id == g.who.session}
+
+
+def _require_person() -> None:
+    if g.who.via != "web":
+        raise NotFound("A token has no password and no sessions.")

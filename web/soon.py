@@ -1,0 +1,34 @@
+"""Asking an engine that may hang: a page waits a few seconds, and a few threads are all that it can ever hold up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from deployctl.errors import EngineUnavailable
+from deployctl.ports import Services
+from deployctl.web.desk import desk
+
+WAIT = 4.0  # seconds
+THREADS = 4
+_THREADS = ThreadPoolExecutor(THREADS, "page")
+
+T = TypeVar("T")
+
+
+def soon(act: Callable[[Services], T], actor: str, *, what: str) -> T:
+    """Return what `act` returns. Raises EngineUnavailable when that takes too long, and what it raises."""
+    pool = desk().pool
+
+    def work() -> T:
+        with pool.lend(actor) as s:
+            return act(s)
+
+    flight = _THREADS.submit(work)
+    try:
+        return flight.result(WAIT)
+    except TimeoutError:
+        flight.cancel()
+        raise EngineUnavailable(f"Docker takes long: {what} cannot be told now. What runs keeps serving.",
+                                remedy=["deployctl doctor"]) from None

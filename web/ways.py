@@ -1,0 +1,73 @@
+"""What a button of one release says and does: always named by its target, and a question first where the risk is real."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deployctl.domain.plan import MOVES
+from deployctl.domain.readiness import How
+from deployctl.domain.release import Change
+from deployctl.usecases.results import AppView
+from deployctl.usecases.under_way import UnderWay
+from deployctl.usecases.versions import VersionLine, VersionsView, Way
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """One button. `look` is go (loud), calm or faint; `asks` leads to the question instead of acting."""
+
+    verb: str
+    version: str
+    label: str
+    hint: str
+    look: str
+    asks: bool = False
+    abort: bool = False  # ends what is under way
+
+
+def way_of(line: VersionLine, view: AppView, under: UnderWay | None, last: Change | None) -> Go | None:
+    """Return the button that moves the traffic to that release, None when there is none; `last` is the last change."""
+    if line.way is Way.BACK:
+        return _back(line, view, under)
+    if under is not None:
+        return None
+    if line.way is Way.FORTH:
+        hint = "Under a second, can be undone" if line.how is How.WARM else "It has to start first"
+        return Go("upgrade", line.version, f"Send traffic to {line.version}", hint, "faint", asks=line.asks)
+    if line.way is Way.HELD and last is not None and _left(last) == line.release:
+        hint = f"Undoes the {last.kind} and lifts the hold"
+        return Go("undo", line.version, f"Send traffic to {line.version}", hint, "faint")
+    return None
+
+
+def _left(last: Change) -> int | None:
+    """Return the release that the last change left, when it can be undone."""
+    return last.source if last.kind in MOVES and last.target is not None else None
+
+
+def _back(line: VersionLine, view: AppView, under: UnderWay | None) -> Go:
+    word = "Abort and roll back" if under is not None and not under.promoted else "Roll back"
+    look = "go" if view.state in {"degraded", "down"} else "calm"
+    return Go("rollback", line.version, f"{word} to {line.version}", _hint(line, under), look, asks=line.asks,
+              abort=under is not None)
+
+
+def _hint(line: VersionLine, under: UnderWay | None) -> str:
+    if under is not None:
+        return f"Ends the {under.verb}{f' of {under.version}' if under.version else ''} by {under.by}"
+    if line.how is How.WARM:
+        return "Under a second, can be undone"
+    if line.how is How.PULL:
+        return "Its image is pulled first"
+    return f"Starts in about {max(1, round(line.seconds))} s" if line.seconds is not None else "It has to start first"
+
+
+def best_way(view: AppView, found: VersionsView) -> VersionLine | None:
+    """Return the release that a rollback without a name would go to."""
+    return found.find(view.back) if view.back else None
+
+
+def warm_way(view: AppView, found: VersionsView) -> VersionLine | None:
+    """Return a release that can take the traffic at once, the standby first."""
+    ready = [line for line in found.lines if line.way is Way.BACK and line.how is How.WARM]
+    return next((line for line in ready if line.version == view.back), next(iter(ready), None))
