@@ -1,14 +1,20 @@
-"""`deployctl demo`: real containers, real visitors, one broken version, and the way back. Ends by telling the count."""
+"""`deployctl demo`: real containers, real visitors, one broken version, and the way back by one click.
+
+Ends with the count of requests and a link to the dashboard. What it leaves running is named, and ends with `--stop`.
+"""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
+from contextlib import closing
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import TextIO
 
-from deployctl.demo import stage
+from deployctl.demo import background, stage
 from deployctl.demo.visitor_count import Count
 from deployctl.demo.visitors import Visitors
 from deployctl.errors import DeployctlError
@@ -16,6 +22,9 @@ from deployctl.settings import Settings
 
 RATE = 100.0  # visitors a second
 LOOK = 3.0  # seconds that each state is left to the visitors
+STAY, STAY_RATE = 900, 10  # seconds and visitors a second of those that stay
+SEEN = 40.0  # seconds within which the failures are measured
+ADMIN = "demo"
 
 
 class Demo:
@@ -39,23 +48,53 @@ class Demo:
                   f"Stop and remove everything: {self._command('demo', '--stop')}")
         if stage.running_home(self.settings.home):
             stage.take_apart(self.settings)
-        port = self._set_up()
+        try:
+            return self._run()
+        except BaseException:
+            background.end_all(self.settings.home)
+            raise
+
+    def _run(self) -> int:
+        web, port = self._set_up()
+        self._open_dashboard(web)
         with Visitors(f"http://127.0.0.1:{port}/", RATE) as visitors:
             self._done(f"visitors: {RATE:.0f} requests a second, counted from outside")
             time.sleep(LOOK)
             self._story()
+            self._wait_measured()
+        self._let_some_stay(port)
         return self._tell(visitors.count, port=port)
 
-    def _set_up(self) -> int:
+    def _set_up(self) -> tuple[int, int]:
         info = stage.engine(self.settings).info()
-        port = stage.write_files(self.settings)
-        self._done(f"Docker {info.version}, address 127.0.0.1:{port} is free")
+        web, port = stage.write_files(self.settings)
+        usual = "" if web == stage.FIRST_PORT else f" ({stage.FIRST_PORT} is taken)"
+        self._done(f"Docker {info.version}; on 127.0.0.1 port {web} for the dashboard{usual} and {port} for the app are free")
         started = time.monotonic()
         stage.load_versions(self.settings)
         self._done(f"images v1, v2, v3 assembled from this Python and loaded, no registry: "
                    f"{time.monotonic() - started:.1f} s")
         self._deployctl("upgrade", stage.APP_NAME, "v1", "-m", "the first one")
-        return port
+        return web, port
+
+    def _open_dashboard(self, port: int) -> None:
+        """Let `deployctl serve` run on its own until `--stop`."""
+        background.start("serve", self._program("serve"), self.settings.home)
+        until = time.monotonic() + SEEN
+        while not _answers(port):
+            if time.monotonic() > until or not background.runs("serve", self.settings.home):
+                raise DeployctlError("the dashboard did not start", remedy=[f"tail {self.settings.home}/serve.log"])
+            time.sleep(0.1)
+        self._say("")
+        self._done(f"dashboard: deployctl serve runs in the background, on http://127.0.0.1:{port}")
+
+    def _let_some_stay(self, port: int) -> None:
+        command = [sys.executable, "-I", "-m", "deployctl.demo.visitors", f"http://127.0.0.1:{port}/",
+                   "--rate", str(STAY_RATE), "--seconds", str(STAY)]
+        background.start("visitors", command, self.settings.home)
+        self._say("")
+        self._done(f"{STAY_RATE} visitors a second stay for {STAY // 60} min, so that there is something to see; "
+                   "they go to 127.0.0.1 only")
 
     def _story(self) -> None:
         self._deployctl("upgrade", stage.APP_NAME, "v2", "-m", "new look")
@@ -68,30 +107,52 @@ class Demo:
         time.sleep(LOOK)
         self._deployctl("history", stage.APP_NAME)
 
+    def _wait_measured(self) -> None:
+        """Leave the visitors there until `status` has counted enough failures to call it degraded."""
+        until = time.monotonic() + SEEN
+        while time.monotonic() < until:
+            told = json.loads(self._ask("-o", "json", "status", stage.APP_NAME))
+            if told["apps"][0]["state"] == "degraded":
+                break
+            time.sleep(1)
+        self._deployctl("status", stage.APP_NAME)
+
     def _deployctl(self, *words: str) -> None:
         """Run the command in a process of its own, shown as it would be typed."""
         self._say(f"\n$ deployctl {' '.join(_quoted(word) for word in words)}")
-        done = subprocess.run([sys.executable, "-I", "-m", "deployctl", "--home", str(self.settings.home), "-q", *words],
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-        for line in (done.stdout + done.stderr).rstrip().splitlines():
+        for line in self._ask("-q", *words).rstrip().splitlines():
             self._say(f"  {line}")
+
+    def _ask(self, *words: str) -> str:
+        """Return what the command answers. Raises DeployctlError with all that it said when it fails."""
+        done = subprocess.run(self._program(*words), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise DeployctlError(f"deployctl {words[0]} ended with {done.returncode}",
-                                 remedy=[self._command("doctor"), self._command("demo", "--stop")])
+            error = DeployctlError(f"deployctl {' '.join(words)} ended with {done.returncode}",
+                                   remedy=[self._command("doctor"), self._command("demo", "--stop")])
+            error.details = [done.stdout + done.stderr]
+            raise error
+        return done.stdout + done.stderr
+
+    def _program(self, *words: str) -> list[str]:
+        return [sys.executable, "-I", "-m", "deployctl", "--home", str(self.settings.home), *words]
 
     def _tell(self, count: Count, *, port: int) -> int:
         app = stage.APP_NAME
         served = ", ".join(f"{version} answered {n:,}" for version, n in sorted(count.by_version.items()))
+        link = self._ask("-q", "user", "add", ADMIN, "--role", "admin").strip()
         self._say(f"""
-Now v2, the broken one, serves http://127.0.0.1:{port}/ again. It is yours:
-  {self._command('rollback', app)}
-  {self._command('upgrade', app, 'v3')}    (the bug is mended there)
-  {self._command('status', app)}
-Everything is removed by: {self._command('demo', '--stop')}
-Your own app: deployctl init myapp --image IMAGE:TAG, then deployctl upgrade myapp TAG
-
 One upgrade, one rollback, one undo under {RATE:.0f} requests a second. {served}; {count.app_5xx:,} more were v2's own errors.
-Counted from outside: {count.sent:,} requests, {count.lost:,} lost""")
+Counted from outside: {count.sent:,} requests, {count.lost:,} lost
+
+The mended version:      {self._command('upgrade', app, 'v3')}
+Another link:            {self._command('user', 'link', ADMIN)}
+Remove everything:       {self._command('demo', '--stop')}
+Your own app:            deployctl init myapp --image IMAGE:TAG, then deployctl upgrade myapp TAG
+
+Now v2, the broken one, serves http://127.0.0.1:{port}/ again: 1 request in 12 fails. Fix it with one click:
+
+  Dashboard   {link}   (signs you in once, within 15 min)
+  Terminal    {self._command('rollback', app)}""")
         return 1 if count.lost else 0
 
     def _command(self, *words: str) -> str:
@@ -107,6 +168,15 @@ Counted from outside: {count.sent:,} requests, {count.lost:,} lost""")
     def _say(self, text: str) -> None:
         self.out.write(text + "\n")
         self.out.flush()
+
+
+def _answers(port: int) -> bool:
+    with closing(HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
+        try:
+            connection.request("GET", "/healthz")
+            return connection.getresponse().status == 200
+        except (OSError, HTTPException):
+            return False
 
 
 def _quoted(word: str) -> str:

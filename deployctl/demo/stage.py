@@ -7,6 +7,7 @@ import shutil
 import socket
 from pathlib import Path
 
+from deployctl.demo import background
 from deployctl.demo.load_image import kept_tags, load_images, unload_images
 from deployctl.demo.webapp_image import webapp_image
 from deployctl.domain.server import ServerSpec
@@ -26,7 +27,9 @@ FIRST_PORT, LAST_PORT = 8900, 8999
 SERVER = """\
 # The demo's own server file; everything it makes carries this label.
 [engine]
-labels = { "deployctl.demo" = "1" }
+labels = {{ "deployctl.demo" = "1" }}
+[web]
+listen = {port}
 """
 APP_FILE = """\
 image = "{image}"
@@ -53,27 +56,28 @@ def load_versions(settings: Settings) -> list[str]:
     return load_images(engine(settings).address, *images)
 
 
-def write_files(settings: Settings) -> int:
-    """Write the demo's server and app file, and return the free port that its stable address got."""
-    port = _free_port()
+def write_files(settings: Settings) -> tuple[int, int]:
+    """Write the demo's server and app file, and return the free ports that dashboard and stable address got."""
+    web, app = _free_ports()
     settings.config_dir.mkdir(parents=True, exist_ok=True)
-    settings.server_file.write_text(SERVER)
-    settings.app_file(APP_NAME).write_text(APP_FILE.format(image=IMAGE, port=port))
-    return port
+    settings.server_file.write_text(SERVER.format(port=web))
+    settings.app_file(APP_NAME).write_text(APP_FILE.format(image=IMAGE, port=app))
+    return web, app
 
 
-def _free_port() -> int:
+def _free_ports() -> tuple[int, int]:
+    """Return the first two of the demo's own range, else any two."""
     guard = LinuxGuard()
-    for port in range(FIRST_PORT, LAST_PORT + 1):
-        if not guard.port_taken("127.0.0.1", port):
-            return port
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    usual = [port for port in range(FIRST_PORT, LAST_PORT + 1) if not guard.port_taken("127.0.0.1", port)][:2]
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        web, app = [*usual, *(int(probe.getsockname()[1]) for probe in (one, other))][:2]
+    return web, app
 
 
 def take_apart(settings: Settings) -> list[str]:
     """Remove every container, network, route, image and process of the demo, and its home. Return what was removed."""
-    removed = _engine_objects(settings)
+    removed = [f"process {name}" for name in background.end_all(settings.home)]  # first: a watcher would mend the rest
+    removed += _engine_objects(settings)
     traffic = HaproxyTraffic(settings.haproxy_dir, ServerSpec(), TrafficTable, SystemClock())
     if settings.haproxy_dir.is_dir() and traffic.pid() is not None:
         traffic.stop()

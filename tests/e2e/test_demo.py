@@ -1,4 +1,7 @@
-"""The demo runs anywhere, loses nobody, can be run again over itself, and leaves nothing when it is stopped."""
+"""The demo runs anywhere, loses nobody, can be run again over itself, and leaves nothing when it is stopped.
+
+What it leaves while it is there is the broken version under visitors, and a link that signs in once.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
 from pathlib import Path
 
 import docker
@@ -58,6 +63,10 @@ class Demo:
     def processes(self) -> list[int]:
         return processes(str(self.home / "state/haproxy/haproxy.cfg"))
 
+    def background(self) -> dict[str, int]:
+        """Return the pids of what it left running, by name."""
+        return {note.stem: json.loads(note.read_text())["pid"] for note in self.home.glob("*.process")}
+
 
 @pytest.fixture(scope="module")
 def demo(engine_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
@@ -70,6 +79,13 @@ def demo(engine_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             found.run("demo", "--stop")
 
 
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def short_folders() -> set[str]:
     return {str(path) for path in Path("/run").glob("deployctl-*") if path.is_dir()}
 
@@ -80,10 +96,14 @@ def test_the_demo_runs_twice_and_is_gone_afterwards(demo: Demo) -> None:
     require_a_good_first_run(demo)
     require_a_good_second_run(demo)
     (subnet,) = demo.subnets()
+    left = demo.background()
+    assert set(left) == {"serve", "visitors"}
+    assert all(alive(pid) for pid in left.values())
     stopped = demo.run("demo", "--stop")
     assert (stopped.code, "The demo is gone" in stopped.out) == (0, True), stopped
     assert [demo.containers(), demo.networks(), demo.tags(), demo.processes()] == [[], [], [], []]
     assert not demo.home.exists()
+    assert not any(alive(pid) for pid in left.values())
     assert short_folders() <= folders
     assert subnet not in machine.unreachable()
     again = demo.run("demo", "--stop")
@@ -93,9 +113,8 @@ def test_the_demo_runs_twice_and_is_gone_afterwards(demo: Demo) -> None:
 def require_a_good_first_run(demo: Demo) -> None:
     ran = demo.run("demo", closed=True)
     assert (ran.code, ran.err) == (0, ""), ran
-    last = ran.out.rstrip().splitlines()[-1]
-    counted = re.search(r"([\d,]+) requests, (\d+) lost$", last)
-    assert counted, last
+    counted = re.search(r"^Counted from outside: ([\d,]+) requests, (\d+) lost$", ran.out, re.MULTILINE)
+    assert counted, ran
     assert int(counted[1].replace(",", "")) > 500
     assert counted[2] == "0"
     for typed in ("$ deployctl upgrade demo v1", "$ deployctl upgrade demo v2", "$ deployctl rollback demo",
@@ -103,14 +122,38 @@ def require_a_good_first_run(demo: Demo) -> None:
         assert typed in ran.out.replace(str(PROGRAM), "deployctl"), typed
     assert len(demo.containers()) == 2
     assert len(demo.networks()) == 1
+    *_, dashboard, terminal = ran.out.rstrip().splitlines()
+    assert terminal.startswith("  Terminal    ")
+    assert terminal.endswith(" rollback demo")
+    require_a_link_that_signs_in_once(dashboard)
+    assert json.loads(demo.run("--home", str(demo.home), "-o", "json", "status").out)["apps"][0]["state"] == "degraded"
+
+
+def require_a_link_that_signs_in_once(line: str) -> None:
+    """Do what a browser does: open it, press the button, and try the same again."""
+    found = re.fullmatch(r"  Dashboard   http://127\.0\.0\.1:(\d+)(/start/[\w-]{43})   \(signs you in once, .*\)", line)
+    assert found, line
+    statuses = []
+    for _ in range(2):
+        with closing(HTTPConnection("127.0.0.1", int(found[1]), timeout=10)) as browser:
+            browser.request("GET", found[2])
+            page = browser.getresponse()
+            token = re.search(r'name="csrf_token" value="([^"]+)"', page.read().decode())
+            assert token
+            cookie = str(page.getheader("Set-Cookie")).partition(";")[0]
+            browser.request("POST", found[2], f"csrf_token={token[1]}",
+                            {"Cookie": cookie, "Content-Type": "application/x-www-form-urlencoded"})
+            statuses.append(browser.getresponse().status)
+    assert statuses == [302, 401]
 
 
 def require_a_good_second_run(demo: Demo) -> None:
     """Over the first one, as JSON: the story goes to stderr. The commands that it names work."""
-    first = demo.containers()
+    first, left = demo.containers(), demo.background()
     ran = demo.run("-o", "json", "demo")
     assert (ran.code, ran.told["ok"]) == (0, True), ran
-    assert ran.err.rstrip().endswith(" 0 lost")
+    assert " requests, 0 lost\n" in ran.err
+    assert not any(alive(pid) for pid in left.values()), "those of the first demo ended with it"
     assert set(demo.containers()).isdisjoint(first)
     assert len(demo.containers()) == 2
     assert len(list(demo.processes())) == 2  # master and worker

@@ -1,0 +1,77 @@
+"""What the demo leaves running: each process is noted in the demo's folder, and only a process that is noted is ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+
+NOTE = ".process"  # the end of a note's name
+PATIENCE = 15.0  # seconds before one that was asked to end is killed
+_children: list[subprocess.Popen[bytes]] = []  # of this very process: to be reaped when they end before it
+
+
+def start(name: str, command: list[str], home: Path) -> None:
+    """Start it in a session of its own, with a log in `home`, and note it there."""
+    with (home / f"{name}.log").open("wb") as log:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
+                                   start_new_session=True)
+    _children.append(process)
+    (home / f"{name}{NOTE}").write_text(json.dumps({"pid": process.pid, "mark": _mark(process.pid)}))
+
+
+def end_all(home: Path) -> list[str]:
+    """End every process that is noted in `home`, and return their names."""
+    ended = [note.stem for note in sorted(home.glob(f"*{NOTE}")) if _end(note)]
+    _children[:] = [child for child in _children if child.poll() is None]
+    return ended
+
+
+def runs(name: str, home: Path) -> bool:
+    return _noted(home / f"{name}{NOTE}") is not None
+
+
+def _end(note: Path) -> bool:
+    pid = _noted(note)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        until = time.monotonic() + PATIENCE
+        if pid is not None and _noted(note) is not None:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+        while _noted(note) is not None and time.monotonic() < until:
+            time.sleep(0.05)
+    note.unlink()
+    return pid is not None
+
+
+def _noted(note: Path) -> int | None:
+    """Return the pid while that very process lives: a number that was given to another one since is not ours."""
+    try:
+        told = json.loads(note.read_text())
+        pid, mark = int(told["pid"]), str(told["mark"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return pid if pid > 1 and mark and mark == _mark(pid) else None
+
+
+def _mark(pid: int) -> str:
+    """Return when that process began and in which boot, empty when it is gone: no other process has ever the same."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return _mark_by_ps(pid)
+    fields = stat.rpartition(")")[2].split()
+    return "" if fields[0] == "Z" else f"{boot} {fields[19]}"
+
+
+def _mark_by_ps(pid: int) -> str:
+    """Return the same where there is no /proc."""
+    if Path("/proc/self/stat").exists():
+        return ""
+    told = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return told.stdout.strip()
