@@ -55,6 +55,8 @@ class MeterBook(Protocol):
         """Return the newest points with requests that ended by `until` and make up about so many seconds, oldest first."""
     def forget(self, *, before: float) -> None:
         """Drop what ended before that moment."""
+    def forget_app(self, app: AppName) -> None:
+        """Drop all of that app: the next one of its name numbers its releases from 1 again."""
     def close(self) -> None: ...
 
 

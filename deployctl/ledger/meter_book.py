@@ -92,6 +92,10 @@ class SqliteMeterBook(MeterBook):
         if self._path.exists():
             self._try(lambda db: db.execute("delete from points where at < ?", [before]))
 
+    def forget_app(self, app: AppName) -> None:
+        if self._path.exists():
+            self._try(lambda db: db.execute("delete from points where app = ?", [app]))
+
     def _write(self, db: sqlite3.Connection, points: Sequence[Point]) -> None:
         marks = ", ".join("?" * len(_COLUMNS.split(",")))
         db.executemany(f"insert or replace into points({_COLUMNS}) values ({marks})", map(astuple, points))  # noqa: S608

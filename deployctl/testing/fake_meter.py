@@ -36,6 +36,9 @@ class FakeMeter(MeterBook, MeterNow):
     def forget(self, *, before: float) -> None:
         self.kept = {key: point for key, point in self.kept.items() if point.at >= before}
 
+    def forget_app(self, app: AppName) -> None:
+        self.kept = {key: point for key, point in self.kept.items() if point.app != app}
+
     def close(self) -> None:
         """Nothing is open."""
 

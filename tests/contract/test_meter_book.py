@@ -73,6 +73,13 @@ def test_what_is_forgotten_is_gone(book: MeterBook) -> None:
     assert book.points(SHOP) == [point(1010)]
 
 
+def test_an_app_that_is_forgotten_leaves_the_others(book: MeterBook) -> None:
+    book.forget_app(SHOP)
+    book.add([point(1000), point(1010), point(1000, app=BLOG)])
+    book.forget_app(SHOP)
+    assert (book.points(SHOP), book.points(BLOG)) == ([], [point(1000, app=BLOG)])
+
+
 def test_it_goes_on_after_it_was_closed(book: MeterBook) -> None:
     book.add([point(1000)])
     book.close()

@@ -48,6 +48,7 @@ def test_reading_makes_no_file(home: Home) -> None:
     home.book.points(SHOP)
     home.book.busy(SHOP, 1, until=NOW, seconds=300)
     home.book.forget(before=NOW)
+    home.book.forget_app(SHOP)
     assert files(home) == set()
 
 

@@ -14,6 +14,7 @@ from deployctl.domain.names import AppName
 from deployctl.domain.quality import WINDOW, Quality, is_degraded, may_be_degraded, quality_of, quality_sentence
 from deployctl.ledger.meter_book import SqliteMeterBook
 from deployctl.ports_meter import Point
+from deployctl.usecases.app_remove import remove_app
 from deployctl.usecases.quality import find_trouble
 from deployctl.usecases.results import AppView
 from deployctl.usecases.status import status
@@ -144,6 +145,15 @@ def test_the_first_version_of_all_is_judged_by_itself(tmp_path: Path) -> None:
         assert shop(w).state == "healthy"
         answer(w, 1, 200, answers_5xx=8)
         assert shop(w).quality == "v1 fails 6.7 % of its requests in the last 5 minutes"
+
+
+def test_an_app_that_comes_again_is_not_judged_by_the_one_that_was_removed(tmp_path: Path) -> None:
+    with world(tmp_path) as w:
+        w.upgrade("v1")
+        answer(w, 1, 100, failed=50)
+        w.use(remove_app)
+        w.upgrade("v1")
+        assert shop(w).state == "healthy"
 
 
 def test_a_worse_state_is_not_made_better(w: World) -> None:
