@@ -29,8 +29,7 @@ from deployctl.web.api_fields import (
     Span,
     TokenDays,
     TokenText,
-    VariableName,
-    VariableText,
+    Variables,
     VersionText,
     WhoText,
 )
@@ -58,7 +57,7 @@ class UpgradeBody(Noted):
     model_config = _example(version="v3", note="faster search")
     version: VersionText
     image: ImageText | None = Field(None, description="Image to run instead of the file's.")
-    env: dict[VariableName, VariableText] = Field({}, description="Variables on top of the file's [env].")
+    env: Variables = Field({}, description="Variables on top of the file's [env].")
 
 
 class RollbackBody(Noted):

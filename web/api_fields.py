@@ -35,8 +35,9 @@ WHO = Grammar("a name", r"[!-~]{1,64}", "A name of a user or token has 1 to 64 v
 TEXT = Grammar("a text to look for", r"[^\x00-\x1f\x7f]{1,200}",
                "A text to look for has 1 to 200 characters, and no control characters.")
 PASSWORD = Grammar("a password", rf"[^\x00]{{{SHORTEST},{LONGEST}}}", f"A password has {SHORTEST} to {LONGEST} characters.")
-SPAN = Grammar("a span of time", r"[1-9][0-9]{0,5}(?:s|m|h)", 'A span is a whole number and s, m or h: "90s", "10m", "24h".')
-LONGEST_SPAN = 30 * 86_400.0  # seconds
+SPAN = Grammar("a span of time", r"[1-9][0-9]{0,4}(?:s|m)|[1-9][0-9]{0,2}h",
+               'A span is a whole number and s, m or h: "90s", "10m", "24h".')
+LONGEST_SPAN = 1e5 * 60  # seconds; the grammar has no longer one
 LONGEST_IMAGE = 255
 LONGEST_VALUE = 16_384  # characters of one variable
 Schema = dict[str, Any]
@@ -78,7 +79,7 @@ def parse_variable(value: object, *, field: str) -> str:
 
 
 def parse_span(value: object, *, field: str) -> float:
-    """Return seconds, at most a month."""
+    """Return seconds."""
     return parse_duration(match(value, SPAN, field)[0], field=field, low=1.0, high=LONGEST_SPAN)
 
 
@@ -116,10 +117,12 @@ IMAGE_TEXT = Grammar(  # what parse_image takes, in one pattern
 AppText = Annotated[AppName, by(parse_app), WithJsonSchema(text_like(APP, but=("server", "example"), example="shop"))]
 VersionText = Annotated[Version, by(parse_version), WithJsonSchema(text_like(VERSION, but=("hold", "maint"), example="v2"))]
 ImageText = Annotated[str, by(parse_image_text), WithJsonSchema(text_like(IMAGE_TEXT, example="acme/shop:v2"))]
-VariableName = Annotated[str, by(parse_env_name), WithJsonSchema(
-    {"type": "string", "pattern": ecma(rf"(?!DEPLOYCTL_){ENV_NAME.pattern}")})]
-VariableText = Annotated[str, by(parse_variable), WithJsonSchema(
-    {"type": "string", "maxLength": LONGEST_VALUE, "pattern": r"^[^\u0000]*$"})]
+Variables = Annotated[
+    dict[Annotated[str, by(parse_env_name)], Annotated[str, by(parse_variable)]],
+    WithJsonSchema({
+        "type": "object", "additionalProperties": False, "examples": [{"LOG_LEVEL": "debug"}],
+        "patternProperties": {ecma(rf"(?!DEPLOYCTL_){ENV_NAME.pattern}"): {
+            "type": "string", "maxLength": LONGEST_VALUE, "pattern": r"^[^\u0000]*$"}}})]
 NoteText = Annotated[str, by(_as(NOTE)), WithJsonSchema(text_like(NOTE, example="the cart page is slow"))]
 PersonText = Annotated[str, by(_as(PERSON)), WithJsonSchema(text_like(PERSON, example="mara"))]
 TokenText = Annotated[str, by(_as(TOKEN)), WithJsonSchema(text_like(TOKEN, example="ci-shop"))]

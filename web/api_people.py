@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, g
 
 from deployctl.domain.access import SCOPES, Principal, Role, given, parse_role, roles_text
-from deployctl.errors import Invalid, NotFound, NotPermitted
+from deployctl.errors import NotFound, NotPermitted
 from deployctl.ports import Services
 from deployctl.usecases import views
 from deployctl.usecases.moments import later
@@ -153,7 +153,7 @@ def token_revoke(token: str) -> Json:
       more="As `deployctl user sessions NAME -o json`: your own, or as an admin of the server anybody's.")
 def sessions(query: SessionsQuery) -> Json:
     if query.user is None and g.who.via != "web":
-        raise Invalid("query.user is missing: a token has no sessions of its own.")
+        raise NotPermitted("A token has no sessions of its own.", remedy=["name a user: ?user=NAME"])
     name = query.user or g.who.name
     _require_own_or_admin(name)
     with desk().pool.lend(g.who.actor) as s:

@@ -16,6 +16,7 @@ from deployctl.domain.names import AppName, Version
 from deployctl.domain.plan import Plan, Step
 from deployctl.domain.release import Instance, Release
 from deployctl.domain.server import ServerSpec
+from deployctl.errors import NotFound
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Answer, Image, Reporter, Services
 from deployctl.testing.fake_clock import FakeClock
@@ -108,6 +109,8 @@ class World:
         self.files[SHOP].update(keys)
 
     def _file(self, app: AppName) -> AppFile:
+        if app not in self.files:
+            raise NotFound(f"config/{app}.toml does not exist.")
         return parse_app_spec(self.files[app], where=f"config/{app}.toml").judged(ServerSpec())
 
     def _answer(self, asked: Asked) -> Reply:
