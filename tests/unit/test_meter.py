@@ -352,3 +352,15 @@ def test_it_begins_when_the_home_can_be_opened_and_survives_its_ledger(w: World,
     meter.stop()
     assert not any(thread.is_alive() for thread in meter._threads)
     assert set(meter.latest(SHOP)) == {1, 2}
+
+
+def test_moving_traffic_needs_nothing_that_is_measured(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Untouchable:
+        def __getattr__(self, name: str) -> object:
+            pytest.fail(f"the meter was asked for {name}")
+
+    monkeypatch.setattr(w, "meter", Untouchable())
+    w.rollback()
+    w.undo()
+    w.upgrade("v3")
+    assert w.serving == "v3"
