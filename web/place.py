@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from deployctl.domain.server import WebSpec
 from deployctl.errors import NotPermitted
 
 KEY_BYTES = 32
@@ -30,9 +31,7 @@ class Place:
     @property
     def base(self) -> str:
         """Return the address of the first page, without the last slash."""
-        host, port = self.listen
-        shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else f"[{host}]" if ":" in host else host  # noqa: S104  compared
-        return (self.url or f"http://{shown}:{port}").rstrip("/")
+        return WebSpec(self.listen, self.url).base
 
     @property
     def hosts(self) -> frozenset[str]:
