@@ -1,6 +1,6 @@
 // Sends what a form asks for, shows what became of it, and never pretends: the page changes when the server has answered.
 import {$, $$, el, meta, root} from './dom.js';
-import {freshAt, refreshAll} from './live.js';
+import {freshAt, refresh, refreshAll} from './live.js';
 import {ask, close, show} from './ask.js';
 
 const TIME = 3500, OLD = 10000, INERT = 700, UNDO = 30;
@@ -47,6 +47,7 @@ export async function send(wish, form = null, button = null) {
   const ms = performance.now() - started;
   const fresh = refreshAll().catch(() => {});
   if (answer?.ok) await fresh;
+  for (const region of $$('[data-refresh]')) refresh(region).catch(() => {});  // charts and logs are of who serves now
   if (form) delete form.dataset.busy;
   if (button) {
     button.disabled = false;
