@@ -22,6 +22,8 @@ class AnswerBook(Protocol):
 class AccessBook(AnswerBook, Protocol):
     """A part of the ledger, with the same errors. A `hash_` is SHA-256 in hexadecimal."""
 
+    origin: tuple[str, str] | None  # an actor and the address that he asks from: told with each event of his
+
     def users(self) -> list[User]: ...
     def find_user(self, name: str) -> User | None: ...
     def add_user(self, user: User) -> bool:

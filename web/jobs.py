@@ -13,7 +13,7 @@ from deployctl.domain.plan import Plan, Step
 from deployctl.errors import DeployctlError
 from deployctl.ports import Services
 from deployctl.usecases.results import Done, Moved
-from deployctl.web.pool import Pool
+from deployctl.web.pool import Pool, find_address
 
 KEPT = 200  # jobs that can still be asked about
 LAST_WAIT = 10.0  # seconds that the end of the process waits for what was asked to stop
@@ -29,6 +29,7 @@ class Job:
     app: AppName
     actor: str
     started_at: str  # ISO 8601, UTC
+    address: str | None = None  # of whoever asked
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     deployment: int | None = None
     step: str = ""  # sentence of the step that is under way
@@ -99,7 +100,7 @@ class Jobs:
     def begin(self, verb: str, app: AppName, actor: str, act: Act) -> Job:
         """Return at once; the job goes on by itself."""
         with self._pool.lend(actor) as s:
-            job = Job(verb, app, actor, s.clock.utc())
+            job = Job(verb, app, actor, s.clock.utc(), address=find_address())
         with self._lock:
             self._jobs[job.id] = job
             while len(self._jobs) > KEPT:
@@ -128,7 +129,7 @@ class Jobs:
     def _run(self, job: Job, act: Act) -> None:
         lent: list[Services] = []
         try:
-            with self._pool.lend(job.actor, Progress(job, self._told, lambda: lent[0])) as s:
+            with self._pool.lend(job.actor, Progress(job, self._told, lambda: lent[0]), address=job.address) as s:
                 lent.append(s)
                 try:
                     job.result = act(s)

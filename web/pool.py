@@ -8,10 +8,17 @@ from contextlib import contextmanager
 from dataclasses import replace
 from queue import Empty, LifoQueue
 
+from flask import has_request_context, request
+
 from deployctl.errors import DeployctlError
 from deployctl.ports import Reporter, Services
 
 IDLE = 8  # services that are kept for the next request
+
+
+def find_address() -> str | None:
+    """Return where the request under way comes from, None outside of one."""
+    return request.remote_addr if has_request_context() else None
 
 
 class Pool:
@@ -24,12 +31,15 @@ class Pool:
         self._closed = False
 
     @contextmanager
-    def lend(self, actor: str, report: Reporter | None = None) -> Iterator[Services]:
-        """Yield services for one thread. Raises what `connect` raises."""
+    def lend(self, actor: str, report: Reporter | None = None, *, address: str | None = None) -> Iterator[Services]:
+        """Yield services for one thread; what the actor does is told as done from that address, or from where the
+        request under way comes. Raises what `connect` raises."""
         try:
             s = self._idle.get_nowait()
         except Empty:
             s = self._connect()
+        asked_from = address or find_address()
+        s.ledger.origin = (actor, asked_from) if asked_from else None
         try:
             yield replace(s, actor=actor, report=report or s.report)
         finally:

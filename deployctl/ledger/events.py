@@ -16,14 +16,18 @@ class EventRows:
     """Reads and writes the table `events`."""
 
     db: Connection
+    origin: tuple[str, str] | None = None
 
     def event(self, kind: str, text: str, *, at: str, actor: str, app: AppName | None = None,
               data: Mapping[str, Any] | None = None) -> None:
         with self.db.transaction():  # nobody else may append between the look at the last one and the link to it
             last = self.db.one("select id, hash from events order by id desc limit 1")
             row = {"id": last["id"] + 1 if last else 1, "at": at, "app": app, "actor": actor, "kind": kind,
-                   "text": text, "data": json.dumps(data or {})}
+                   "text": text, "data": json.dumps({**self._whence(actor), **(data or {})})}
             self.db.insert("events", {**row, "hash": link(last["hash"] if last else START, row)})
+
+    def _whence(self, actor: str) -> dict[str, str]:
+        return {"address": self.origin[1][:64]} if self.origin and self.origin[0] == actor else {}
 
     def tell_promotion(self, change: sqlite3.Row) -> None:
         """Let the chain cover the traffic history; the caller's transaction wrote the change."""

@@ -21,6 +21,7 @@ from deployctl.usecases.stop import stop
 from deployctl.usecases.upgrade import upgrade
 from deployctl.usecases.users import add_user
 from deployctl.usecases.wish import Wish
+from tests.unit.web_world import site
 from tests.unit.world import SHOP, V1, V2, V3, YES, World, world
 
 BLOG = AppName("blog")
@@ -133,3 +134,22 @@ def test_the_chain_holds_over_every_kind_of_end(w: World) -> None:
         with pytest.raises(DeployctlError):
             attempt()
     assert w.ledger.find_faults() == []
+
+
+def test_what_an_actor_does_is_told_with_the_address_that_he_asks_from(w: World) -> None:
+    w.ledger.origin = ("jonas (web)", "10.0.0.7")
+    rollback(SHOP, w.services(actor="jonas (web)"), wish=YES)
+    hold(SHOP, V1, w.services(actor="mara (cli)"))
+    held, moved = audit(w.s, limit=2)
+    assert (moved.who, moved.address) == ("jonas", "10.0.0.7")
+    assert (held.who, held.address) == ("mara", None), "it is not his"
+    assert w.ledger.find_faults() == []
+
+
+def test_what_is_done_by_a_page_is_told_with_the_address_of_the_browser(tmp_path: Path) -> None:
+    with site(tmp_path, "v1", "v2") as here:
+        browser = here.signed_in("mara")
+        browser.get("/apps/shop")
+        assert browser.post("/apps/shop/rollback", to="v1").status_code in {302, 303}
+        line = audit(here.w.s, kind="rollback")[0]
+        assert (line.who, line.how, line.address) == ("mara", "web", browser.address)

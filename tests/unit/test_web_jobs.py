@@ -118,7 +118,7 @@ def test_a_ledger_that_goes_away_before_the_job_has_begun_ends_it_and_that_is_to
     lend, ends = bench.pool.lend, []
     monkeypatch.setattr(bench.jobs, "_told", lambda job: ends.append(progress_json(job)["done"]))
 
-    def away(actor: str, report: Reporter | None = None) -> AbstractContextManager[Services]:
+    def away(actor: str, report: Reporter | None = None, **_more: object) -> AbstractContextManager[Services]:
         if report is not None:  # the job's own
             raise LedgerUnusable("the ledger is no ledger")
         return lend(actor)
