@@ -1,0 +1,150 @@
+"""`deployctl serve` as a process: what HTTP asks is done as the command line does it, and one signal ends all of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+import tomllib
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from http.client import HTTPConnection
+from typing import Any
+
+import pytest
+
+from tests.e2e.cli import Cli, command, home_of_a_person, wait_until
+from tests.images import ensure_images
+
+SLOW = {"path": "/healthz", "rise": 1, "deadline": "60s"}  # long enough to be asked to stop in the midst of it
+
+
+class Serving:
+    """One `deployctl serve`. `said` is what it wrote; `ask` goes to its API with a token."""
+
+    def __init__(self, cli: Cli) -> None:
+        self.cli, self.log = cli, cli.home / "serve.log"
+        self.port = int(tomllib.loads((cli.home / "config/server.toml").read_text())["web"]["listen"])
+        self.token = ""
+        with self.log.open("w") as out:
+            self.process = subprocess.Popen(command(cli.home, "serve"), stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def ask(self, method: str, path: str, body: dict[str, Any] | None = None, *, token: str | None = None) -> tuple[int, Any]:
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=20)) as connection:
+            headers = {"Authorization": f"Bearer {token or self.token}", "Content-Type": "application/json"}
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            answer = connection.getresponse()
+            text = answer.read().decode()
+            return answer.status, json.loads(text) if "json" in str(answer.getheader("Content-Type")) else text
+
+    def end(self) -> tuple[int, float]:
+        began = time.monotonic()
+        self.process.terminate()
+        return self.process.wait(timeout=30), time.monotonic() - began
+
+
+@contextmanager
+def serving(cli: Cli) -> Iterator[Serving]:
+    made = Serving(cli)
+    try:
+        wait_until(lambda: "dashboard on" in made.said, what=made.said)
+        made.token = cli.do("token", "create", f"t{time.time_ns()}", "--scope", "admin")["secret"]
+        yield made
+    finally:
+        with suppress(ProcessLookupError):
+            made.process.kill()
+        made.process.wait(timeout=10)
+
+
+@pytest.fixture(scope="module")
+def town(engine_url: str, images: None) -> Iterator[Cli]:
+    """shop serves v2, v1 is its warm standby."""
+    ensure_images(("neverhealthy", "v3"), base_url=engine_url)
+    with home_of_a_person(engine_url) as found:
+        found.serving("shop")
+        found.do("upgrade", "shop", "v2")
+        yield found
+
+
+def test_a_rollback_by_the_api_is_the_rollback_and_loses_nobody(town: Cli) -> None:
+    with serving(town) as web, town.visitors("shop") as visitors:
+        status, told = web.ask("POST", "/api/v1/apps/shop/rollback", {})
+        assert (status, told["to"], told["kind"]) == (200, "v1", "Rollback")
+        assert town.active("shop") == "v1"
+        status, told = web.ask("POST", "/api/v1/apps/shop/undo", {})
+        assert (status, told["to"]) == (200, "v2")
+        entry = town.do("audit", "shop", "-n", "1")["entries"][0]
+        assert (entry["how"], entry["address"], entry["what"]) == ("token", "127.0.0.1", "undo")
+        code, seconds = web.end()
+        assert (code, seconds < 3) == (0, True), web.said
+    assert visitors.count.lost == 0
+
+
+def test_the_end_asks_what_is_under_way_to_stop_and_it_is_taken_back(town: Cli) -> None:
+    town.write("shop", health=SLOW)
+    before = town.app("shop")["active"]["version"]
+    with serving(town) as web, town.visitors("shop") as visitors:
+        status, _ = web.ask("POST", "/api/v1/apps/shop/upgrade", {"version": "v3", "image": "dctl-test/neverhealthy:v3"})
+        assert status == 202
+        wait_until(lambda: town.rows("select phase from deployments where finished_at is null") == [("probing",)], what="it")
+        code, seconds = web.end()
+        assert (code, seconds < 12) == (0, True), web.said
+    assert visitors.count.lost == 0
+    assert town.rows("select id from deployments where finished_at is null") == []
+    assert town.active("shop") == before
+    entry = town.do("audit", "shop", "-n", "1")["entries"][0]
+    assert (entry["what"], entry["result"]) == ("upgrade", "failed")
+    town.write("shop")
+
+
+def test_a_backup_that_is_put_back_counts_at_the_next_request(town: Cli) -> None:
+    with serving(town) as web:
+        copy = town.home / "before.db"
+        town.do("ledger", "backup", str(copy))
+        late = town.do("token", "create", "late")["secret"]
+        assert web.ask("GET", "/api/v1/apps", token=late)[0] == 200
+        town.do("ledger", "restore", str(copy))
+        assert web.ask("GET", "/api/v1/apps")[0] == 200
+        assert web.ask("GET", "/api/v1/apps", token=late)[0] == 401
+        assert web.ask("GET", "/healthz") == (200, "ok\n")
+        wait_until(lambda: web.said.count("serve: watching") == 2, what="the watcher follows, too")
+
+
+def test_a_port_that_another_home_has_is_named_and_taken_once_it_is_free(town: Cli, engine_url: str) -> None:
+    with serving(town) as first, home_of_a_person(engine_url) as other:
+        file = other.home / "config/server.toml"
+        file.write_text(re.sub(r"(?m)^listen = \d+$", f"listen = {first.port}", file.read_text()))
+        second = Serving(other)
+        try:
+            wait_until(lambda: "no dashboard on" in second.said, what="it says so")
+            assert f"(pid {first.process.pid}) listens there" in second.said
+            assert "watching" in second.said
+            first.end()
+            wait_until(lambda: "dashboard on http" in second.said, within=15, what="it is tried again")
+            code, seconds = second.end()
+            assert (code, seconds < 3) == (0, True), second.said
+        finally:
+            with suppress(ProcessLookupError):
+                second.process.kill()
+
+
+def test_a_haproxy_that_died_is_well_again_before_long(town: Cli) -> None:
+    with serving(town) as web:
+        assert web.ask("GET", "/healthz") == (200, "ok\n")
+        [master] = town.masters()
+        os.kill(master, signal.SIGKILL)
+        seen = set[str]()
+
+        def well_again() -> bool:
+            seen.add(web.ask("GET", "/healthz")[1])
+            return town.masters() not in ([], [master]) and web.ask("GET", "/healthz") == (200, "ok\n")
+
+        wait_until(well_again, within=10, what="another HAProxy")
+        assert seen <= {"ok\n", "proxy\n"}
