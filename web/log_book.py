@@ -10,13 +10,15 @@ from time import monotonic
 
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.pattern import Pattern
-from deployctl.errors import Invalid
+from deployctl.errors import DeployctlError, Invalid
 from deployctl.ports import LogLine, Services
 from deployctl.usecases.logs import logs
 from deployctl.usecases.moments import seconds_between
+from deployctl.web.show import clock
 from deployctl.web.soon import WAIT, soon
 
 MATCHING = 1.0  # seconds that lines are matched with a pattern; what is left then is left out
+GLANCE = 0.3  # seconds that a page waits for what is only nice to know
 MOST = 2000  # lines of a page
 MOST_SAVED = 20_000
 LOOKED_AT = 10_000  # lines that are searched when there is a filter
@@ -53,6 +55,16 @@ def read(app: AppName, asked: Asked, actor: str) -> list[Line]:
     fits, end = filter_of(asked.q), monotonic() + WAIT + MATCHING
     found = soon(lambda s: _fetch(app, asked, s), actor, what="the log")
     return [Line(line.at, version, level_of(line), line.text) for version, line in _fitting(found, fits, end)][-asked.n :]
+
+
+def last_line(app: AppName, version: str, actor: str) -> str:
+    """Return what that version printed last, nothing where that cannot be had at once."""
+    try:
+        asked = Asked(version=Version(version), n=1)
+        found = soon(lambda s: _fetch(app, asked, s), actor, what="the log", wait=GLANCE)
+    except DeployctlError:
+        return ""
+    return f"{clock(found[-1][1].at)} {found[-1][1].text}"[:400] if found else ""
 
 
 def _fetch(app: AppName, asked: Asked, s: Services) -> list[tuple[str, LogLine]]:

@@ -22,6 +22,7 @@ from deployctl.usecases.versions import VersionLine, VersionsView, versions
 from deployctl.web.board import Seen
 from deployctl.web.desk import desk
 from deployctl.web.jobs import Job
+from deployctl.web.log_book import last_line
 from deployctl.web.notices import Notice, notices_of
 from deployctl.web.show import clock
 from deployctl.web.ways import Go, warm_way, way_of
@@ -56,6 +57,7 @@ class Look:
     under: UnderWay | None
     candidate: InstanceView | None
     job: Job | None
+    tail: str  # what the candidate printed last
     notices: tuple[Notice, ...]
     holds: tuple[tuple[str, Hold], ...]
     total: float | None  # requests a second
@@ -101,6 +103,7 @@ def _look(app: App, seen: Seen[StatusView], view: AppView, found: VersionsView, 
         app, view, seen, g.who.may(Role.DEPLOYER, app.name), found, ways, _rows(view, found, ways, dict(now)),
         warm_way(view, found), found.find(view.back) if view.back else None, under,
         next((i for i in view.instances if under and i.release == under.release and i.role != Part.ACTIVE), None), job,
+        last_line(app.name, under.version, g.who.actor) if under and under.version and not under.promoted else "",
         tuple(notices_of(seen.value, view, under=under, failure=failure, at=clock(seen.at), age=seen.age, stale=seen.why)),
         tuple({line.version: line.hold for line in found.lines if line.hold}.items()),
         sum(one.requests_per_s for one in now.values()) if now else None, active.bundle if active else None, deeds,
@@ -111,10 +114,15 @@ def _look(app: App, seen: Seen[StatusView], view: AppView, found: VersionsView, 
 def _rows(view: AppView, found: VersionsView, ways: dict[int, Go], now: dict[int, Now]) -> tuple[Row, ...]:
     """Return what runs: live, then the standby, then what was started beside. What is on trial has a row of its own."""
     order = (Part.ACTIVE, Part.STANDBY, Part.IDLE)
-    running = [i for i in view.instances if i.role in order and (i.health != "stopped" or i.role == Part.ACTIVE)]
+    running = [i for i in view.instances if i.role in order and (i.role == Part.ACTIVE or runs(i))]
     lines = {line.release: line for line in found.lines}
     ranked = sorted(running, key=lambda i: (order.index(Part(i.role)), i.version != view.back, -i.release))
     return tuple(Row(i, lines.get(i.release), ways.get(i.release), now.get(i.release)) for i in ranked)
+
+
+def runs(one: InstanceView) -> bool:
+    """Tell whether it runs as far as is known: it was asked, or the engine says so."""
+    return one.health in {"passing", "failing"} or (one.health == "unknown" and bool(one.status))
 
 
 def dismiss(app: AppName, deployment: int) -> None:

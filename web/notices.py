@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from deployctl.usecases.results import AppView, StatusView
 from deployctl.usecases.under_way import Failure, UnderWay
+from deployctl.web.show import sentence
 
 LONG = 10.0  # seconds after which a reading is called old
 MOVING = frozenset({"upgrade", "rollback", "undo", "start"})  # shown as a row of their own
@@ -51,7 +52,8 @@ def _harm(view: AppView) -> Iterator[Notice]:
         said = view.active.said or "is not running"
         yield Notice(level, f"{view.active.version} {_says(said)}.", "" if said in text else text)
     elif notes:
-        yield Notice(level, notes[0], " ".join(notes[1:]))
+        first, _, rest = notes[0].partition("; ")
+        yield Notice(level, f"{first};" if rest else f"{first.rstrip('.')}.", " ".join([*([rest] if rest else []), *notes[1:]]))
 
 
 def _says(said: str) -> str:
@@ -65,10 +67,9 @@ def _is_of_serving(note: str, view: AppView) -> bool:
 
 def _away(whole: StatusView, view: AppView) -> Iterator[Notice]:
     if whole.proxy:
-        yield Notice("warn", "HAProxy cannot be asked.", f"{whole.proxy} Who serves is shown as the ledger has it.")
+        yield Notice("warn", _stopped(whole.proxy), "Who serves is shown as the ledger has it.")
     if whole.engine:
-        yield Notice("warn", "Docker does not answer.",
-                     f"{whole.engine} What runs keeps serving; a warm version can still be switched to.",
+        yield Notice("warn", _stopped(whole.engine), "What runs keeps serving; a warm version can still be switched to.",
                      command="sudo systemctl start docker")
 
 
@@ -79,8 +80,8 @@ def _others(view: AppView, told: set[str]) -> Iterator[Notice]:
         if "is on hold (" in note or _is_of_serving(note, view) or ("serves nobody" in note and view.active is None):
             continue
         if plain not in told:
-            yield Notice("warn", _capital(plain) + "." * (not plain.endswith(".")))
-    drift = tuple(_capital(_plain(one, view)) for one in view.drift if one not in view.notes)
+            yield Notice("warn", sentence(plain) + "." * (not plain.endswith(".")))
+    drift = tuple(sentence(_plain(one, view)) for one in view.drift if one not in view.notes)
     if drift:
         more = f"{len(drift)} things are" if len(drift) > 1 else "Something is"
         yield Notice("warn", f"{more} not as the ledger has it.", lines=drift, command=f"deployctl reconcile {view.app}")
@@ -88,15 +89,17 @@ def _others(view: AppView, told: set[str]) -> Iterator[Notice]:
 
 def _failed(failure: Failure, view: AppView) -> Notice:
     version, serves = failure.version or "The last attempt", view.active.version if view.active else None
+    why = failure.why.removeprefix(f"{version} failed under traffic: ").removeprefix(f"{version} did not get healthy: ")
+    why = sentence(why)
     now = f"{serves} serves, nothing changed." if serves else "Nothing changed."
     if failure.stuck:
-        return Notice("bad", f"The last {failure.verb} was left half-way: a person must look.", failure.why,
+        return Notice("bad", f"The last {failure.verb} was left half-way: a person must look.", why,
                       failure.evidence, f"deployctl status {view.app}", failure)
     if failure.switched:
-        return Notice("warn", f"Went back from {version} by itself.", f"{failure.why} {serves or 'Nobody'} serves.",
+        return Notice("warn", f"Went back from {version} by itself.", f"{why} {serves or 'Nobody'} serves.",
                       failure.evidence, failure=failure)
     verb = "get healthy" if failure.verb in MOVING else "work"
-    return Notice("warn", f"{version} did not {verb}. {now}", failure.why, failure.evidence, failure=failure)
+    return Notice("warn", f"{version} did not {verb}. {now}", why, failure.evidence, failure=failure)
 
 
 def _under_way(under: UnderWay, view: AppView) -> Iterator[Notice]:
@@ -108,9 +111,11 @@ def _under_way(under: UnderWay, view: AppView) -> Iterator[Notice]:
                      "Until that has ended, other changes are refused; a rollback can overtake it.")
 
 
+def _stopped(text: str) -> str:
+    return text if text.endswith((".", ".)")) else f"{text}."
+
+
 def _plain(note: str, view: AppView) -> str:
     return note.removeprefix(f"{view.app}: ")
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -41,7 +41,7 @@ for _verb in ACTS:
     pages.add_url_rule(f"/apps/<app>/{_verb}", _verb, _form(_verb), methods=["POST"])
 
 
-@pages.post("/apps/<app>/dismiss")
+@pages.post("/apps/<app>/dismiss", endpoint="dismiss")
 @needs(Role.VIEWER)
 def dismiss_failure(app: str) -> Response:
     """Remember, for this browser, that the failure of a deployment was read."""

@@ -108,7 +108,9 @@ def _time(line: VersionLine, live: str | None) -> Fact:
         return Fact("clock", "Under a second.", f"{line.version} is warm: it runs and takes traffic at once.")
     if line.how is How.PULL:
         return Fact("clock", "Its image is pulled first.", f"That takes as long as the registry needs.{keeps}", warns=True)
-    about = f"About {max(1, round(line.seconds))} seconds." if line.seconds is not None else "It has to start first."
+    seconds = max(1, round(line.seconds or 0))
+    soon = f"About {seconds} seconds." if seconds > 1 else "About a second."
+    about = "It has to start first." if line.seconds is None else soon
     return Fact("clock", about, f"{line.version} is not running;{keeps.removesuffix('.')}." if keeps
                 else f"{line.version} is not running.")
 

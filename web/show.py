@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flask import Flask
+from flask import Flask, has_request_context, request
 
 from deployctl.domain.access import actor_parts, roles_text
 from deployctl.domain.env_words import shown
@@ -129,6 +129,12 @@ def short_image(image: str) -> str:
     return image.rpartition("/")[2]
 
 
+def tag_beside(image: str, version: str) -> str:
+    """Return the image's tag with a dot after it, nothing when that is the version's own name."""
+    tag = short_image(image).partition("@")[0].rpartition(":")[2]
+    return "" if tag == version else f"{tag} · "
+
+
 def by(actor: str) -> str:
     """Return who did it and how, as one would say it."""
     name, way = actor_parts(actor)
@@ -136,9 +142,21 @@ def by(actor: str) -> str:
     return ", ".join(part for part in (name, ways.get(way, way)) if part)
 
 
+def browser(agent: str) -> str:
+    """Return the browser and the system that an agent's line names, as far as they are known."""
+    names = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
+    systems = (("Android", "Android"), ("iPhone", "iOS"), ("iPad", "iPadOS"), ("Windows", "Windows"), ("Mac OS", "macOS"),
+               ("Linux", "Linux"))
+    name, system = (next((word for mark, word in known if mark in agent), "") for known in (names, systems))
+    return " on ".join(part for part in (name, system) if part) or agent[:60] or "unknown"
+
+
 def sentence(text: str) -> str:
-    """Return it with a capital at its start: errors begin small, because a terminal puts a sign before them."""
-    return text[:1].upper() + text[1:]
+    """Return it with a capital at its start: errors begin small, because a terminal puts a sign before them. The names
+    of versions and of the app that is asked for stay as they are."""
+    first = text.partition(" ")[0].rstrip(":,;")
+    app = (request.view_args or {}).get("app") if has_request_context() else None
+    return text[:1].upper() + text[1:] if first.isalpha() and first != app else text
 
 
 def lower_first(text: str) -> str:
@@ -160,7 +178,7 @@ def day_marks() -> list[tuple[str, float]]:
 
 FILTERS: tuple[Callable[..., Any], ...] = (
     state_word, role_word, health_word, when, is_recent, ago, lasting, clock, fine_clock, took, minutes, rate, memory,
-    short_digest, short_image, by, sentence, lower_first, spoken, roles_text)
+    short_digest, short_image, tag_beside, by, browser, sentence, lower_first, spoken, roles_text)
 
 
 def put_filters(app: Flask) -> None:

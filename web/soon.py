@@ -17,7 +17,7 @@ _THREADS = ThreadPoolExecutor(THREADS, "page")
 T = TypeVar("T")
 
 
-def soon(act: Callable[[Services], T], actor: str, *, what: str) -> T:
+def soon(act: Callable[[Services], T], actor: str, *, what: str, wait: float = WAIT) -> T:
     """Return what `act` returns. Raises EngineUnavailable when that takes too long, and what it raises."""
     pool = desk().pool
 
@@ -27,7 +27,7 @@ def soon(act: Callable[[Services], T], actor: str, *, what: str) -> T:
 
     flight = _THREADS.submit(work)
     try:
-        return flight.result(WAIT)
+        return flight.result(wait)
     except TimeoutError:
         flight.cancel()
         raise EngineUnavailable(f"Docker takes long: {what} cannot be told now. What runs keeps serving.",

@@ -12,7 +12,7 @@ from deployctl.domain.plan import MOVES, Kind
 from deployctl.domain.release import Change, Release
 from deployctl.ports import Services
 
-MOST = 10
+MOST = 7
 HOLD_EVENTS = {"held": ("", " was put on hold"), "released": ("Hold of ", " lifted")}
 OTHER_EVENTS = frozenset({"readiness", "recovered", "emergency", "reconcile", "drift"})
 TELLING = 4  # events that are read for each that is told; most tell a change of traffic, which has a line already

@@ -176,7 +176,7 @@ def _words(release: Release, one: InstanceView | None, role: str, ready: Readine
         return "On hold", "Warm" if warm else "Kept" if one else "No container"
     if role == Role.STANDBY:
         return f"Standby{colour}", _readily(ready)
-    if one is not None and one.health != "stopped":
+    if one is not None and (one.health in {"passing", "failing"} or one.status == "running"):
         return "Runs without traffic", _readily(ready)
     return ("Image removed" if _image_gone(ready) else "Image kept"), _readily(ready)
 
