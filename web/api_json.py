@@ -31,7 +31,7 @@ class _Object(dict[str, Any]):
 def read_object(asked: Request) -> dict[str, Any]:
     """Return the body's object, an empty one for no body. Raises NotJson, Invalid."""
     data = asked.get_data()
-    if not data:
+    if not data and not asked.form and not asked.files:  # a form was read already, by the check of its token
         return {}
     if asked.mimetype != JSON or asked.mimetype_params.get("charset", "utf-8").lower() != "utf-8":
         raise NotJson(f"The body must be {JSON} in UTF-8. Nothing was done.", remedy=[f"send the header Content-Type: {JSON}"])
