@@ -78,6 +78,13 @@ def parse_variable(value: object, *, field: str) -> str:
     return text
 
 
+def parse_password(value: object, *, field: str) -> str:
+    """Return a password; the message never shows it."""
+    if not isinstance(value, str) or not re.fullmatch(PASSWORD.pattern, value):
+        raise refused(field, "***", "is not a password", PASSWORD.sentence)
+    return value
+
+
 def parse_span(value: object, *, field: str) -> float:
     """Return seconds."""
     return parse_duration(match(value, SPAN, field)[0], field=field, low=1.0, high=LONGEST_SPAN)
@@ -140,5 +147,4 @@ Lines = Annotated[int, *in_query(0, 10_000)]
 RowId = Annotated[int, *in_query(1, 10**15)]
 LinkMinutes = Annotated[float, *amount(1, 1440)]
 TokenDays = Annotated[float, *amount(1, 3650)]
-PasswordText = Annotated[str, by(_as(PASSWORD)), WithJsonSchema(
-    text_like(PASSWORD) | {"format": "password"})]
+PasswordText = Annotated[str, by(parse_password), WithJsonSchema(text_like(PASSWORD) | {"format": "password"})]
