@@ -1,11 +1,12 @@
 """The last reading of who serves, shared by all who look: a page never waits for an engine that hangs.
 
-A reading older than a moment is taken anew; when that takes too long, the last one is shown with its age.
+A reading older than a moment, or than the ledger's last word of that app, is taken anew; when that takes too long, the last
+one is shown with its age.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from threading import RLock
@@ -44,6 +45,7 @@ class Seen(Generic[T]):
     stale: bool = False  # older than it should be
     why: str = ""
     wrong: bool = False  # something was changed since
+    stamp: Hashable = None  # what the ledger said before it was read
 
 
 class Board:
@@ -52,7 +54,7 @@ class Board:
     def __init__(self, pool: Pool, now: Callable[[], float]) -> None:
         self._pool, self._now = pool, now
         self._kept: dict[Key, Seen[Any]] = {}
-        self._flights: dict[Key, Future[Seen[Any]]] = {}
+        self._flights: dict[Key, tuple[Hashable, Future[Seen[Any]]]] = {}
         self._lock = RLock()  # a reading may be done, and land, before the one who sent it off goes on
         self._threads = ThreadPoolExecutor(READERS, "board")
 
@@ -88,11 +90,16 @@ class Board:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _read(self, key: Key, within: float, *, patience: float | None = None) -> Seen[Any]:
+        stamp = self._stamp(key)
         with self._lock:
             kept = self._kept.get(key)
+            if kept and not kept.wrong and stamp not in {None, kept.stamp}:
+                kept = self._kept[key] = replace(kept, wrong=True)
             if kept and not kept.wrong and self._now() - kept.taken <= within:
                 return self._aged(kept)
-            flight = self._flights.get(key) or self._take_off(key)
+            began, flight = self._flights.get(key) or self._take_off(key, stamp)
+            if stamp not in {None, began}:  # it was sent off before the change
+                began, flight = self._take_off(key, stamp)
         try:
             return flight.result(patience or (None if kept is None else AFTER_CHANGE if kept.wrong else PATIENCE))
         except TimeoutError:
@@ -106,19 +113,29 @@ class Board:
                 raise
             return self._stale(kept, e.message)
 
-    def _take_off(self, key: Key) -> Future[Seen[Any]]:
-        flight = self._flights[key] = self._threads.submit(self._look, key)
-        flight.add_done_callback(lambda done: self._land(key, done))
-        return flight
+    def _stamp(self, key: Key) -> Hashable:
+        """Return what differs after the app, or any, was changed by whatever process; None when that is not known."""
+        try:
+            with self._pool.lend(READER) as s:
+                stamps = s.ledger.stamps()
+        except DeployctlError:
+            return None
+        return frozenset(stamps.items()) if key[1] is None else stamps.get(key[1], "")
 
-    def _look(self, key: Key) -> Seen[Any]:
+    def _take_off(self, key: Key, stamp: Hashable) -> tuple[Hashable, Future[Seen[Any]]]:
+        flight = self._threads.submit(self._look, key, stamp)
+        self._flights[key] = stamp, flight
+        flight.add_done_callback(lambda done: self._land(key, done))
+        return stamp, flight
+
+    def _look(self, key: Key, stamp: Hashable) -> Seen[Any]:
         with self._pool.lend(READER) as s:
-            return Seen(_LOOKS[key[0]](s, key[1]), s.clock.utc(), self._now())
+            return Seen(_LOOKS[key[0]](s, key[1]), s.clock.utc(), self._now(), stamp=stamp)
 
     def _land(self, key: Key, flight: Future[Seen[Any]]) -> None:
         """Keep the reading, unless something was changed while it was taken."""
         with self._lock:
-            if self._flights.get(key) is not flight:
+            if self._flights.get(key, (None, None))[1] is not flight:
                 return
             del self._flights[key]
             if flight.cancelled() or isinstance(flight.exception(), NotFound):

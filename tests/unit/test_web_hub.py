@@ -203,7 +203,7 @@ def test_a_page_hears_only_of_the_apps_that_it_shows(tower: Tower) -> None:
     stream = tower.open(BLOG)
     tower.hub.publish("state", SHOP, {})
     tower.hub.publish("state", BLOG, {})
-    assert [message.app for message in all_that_waits(stream)] == ["blog"]
+    assert {message.app for message in all_that_waits(stream)} == {"blog"}
 
 
 # -- where it goes on ---------------------------------------------------------------------------------------------------
