@@ -11,14 +11,14 @@ import pytest
 
 from tests import homes, machine, support
 
-OUTSIDE = ("integration", "e2e")
+OUTSIDE = {"integration": "integration", "e2e": "e2e", "web": "browser"}  # folder → mark
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test below integration/ or e2e/ bears that mark without saying so."""
+    """A test below integration/, e2e/ or web/ bears its mark without saying so."""
     for item in items:
-        for mark in OUTSIDE:
-            if f"/tests/{mark}/" in item.path.as_posix():
+        for folder, mark in OUTSIDE.items():
+            if f"/tests/{folder}/" in item.path.as_posix():
                 item.add_marker(mark)
 
 
@@ -31,7 +31,7 @@ def _hears_signals() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _guarded_machine(request: pytest.FixtureRequest) -> Iterator[None]:
-    outside = any(item.get_closest_marker(mark) for item in request.session.items for mark in OUTSIDE)
+    outside = any(item.get_closest_marker(mark) for item in request.session.items for mark in OUTSIDE.values())
     with machine.presence(guard=outside):
         yield
 
