@@ -13,7 +13,7 @@ from deployctl.web.problems import PreconditionRequired
 
 IF_MATCH = r'"[0-9]{1,12}"|[0-9]{1,12}|\*'
 LONGEST_WAIT = 60  # seconds
-WAITERS = 3  # requests that may wait at the same time: each keeps a thread of the server
+WAITERS = 8  # requests that may wait at the same time: each keeps a thread of the server
 
 waiting = BoundedSemaphore(WAITERS)
 
