@@ -50,8 +50,8 @@ def measure(world: World, *, apps: int, seconds: float, rounds: int) -> list[Row
 @contextmanager
 def _watcher(world: World) -> Iterator[int]:
     with Path(os.devnull).open("w") as nowhere:
-        child = subprocess.Popen([*COMMAND, "--home", str(world.settings.home), "-q", "serve", "--no-web"], stdin=subprocess.DEVNULL,
-                                 stdout=nowhere, stderr=nowhere)
+        child = subprocess.Popen([*COMMAND, "--home", str(world.settings.home), "-q", "serve", "--no-web"],
+                                 stdin=subprocess.DEVNULL, stdout=nowhere, stderr=nowhere)
     try:
         yield child.pid
     finally:
