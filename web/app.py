@@ -11,7 +11,7 @@ from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from werkzeug.exceptions import HTTPException
 
-from deployctl.errors import DeployctlError
+from deployctl.errors import DeployctlError, Unreachable
 from deployctl.web import api, health, identity, metrics, pages, problems, rules, shield, stream, trail
 from deployctl.web.desk import KEY, Desk
 from deployctl.web.show import put_filters
@@ -53,10 +53,19 @@ def create_app(desk: Desk) -> Flask:
 def refuse(error: DeployctlError) -> tuple[str, int] | Response:
     """Answer what a use case refused: a page for people, RFC 9457 for programs."""
     trail.note_refusal(error)
+    error = for_strangers(error)
     status = shield.status_of(error)
     if wants_json():
         return problems.problem(error)
     return pages.problem_page(error, status)
+
+
+def for_strangers(error: DeployctlError) -> DeployctlError:
+    """Return what somebody who has not signed in may read of it: not where files lie, nor what runs here."""
+    if g.get("who") is not None or not isinstance(error, Unreachable):
+        return error
+    return DeployctlError("The dashboard cannot answer now. What serves visitors goes on.", code=error.code,
+                          remedy=["deployctl doctor"])
 
 
 def refuse_plainly(error: HTTPException) -> tuple[str, int] | Response:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deployctl.domain.access import Role, given
-from deployctl.errors import NotPermitted
+from deployctl.errors import LedgerUnusable, NotPermitted
 from deployctl.usecases.tokens import create_token
 from deployctl.usecases.users import add_user, make_link, set_password
 from deployctl.web.place import Place, signing_key
@@ -248,3 +248,16 @@ def test_the_key_is_made_once_for_us_alone_and_a_weak_one_is_refused(tmp_path: P
     path.write_bytes(b"short")
     with pytest.raises(NotPermitted):
         signing_key(tmp_path)
+
+
+def test_who_has_not_signed_in_is_not_told_where_files_lie(shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_words: object, **_more: object) -> None:
+        raise LedgerUnusable("/srv/deploy/state/ledger.db is not a ledger that can be trusted")
+
+    stranger = shop.browser()
+    stranger.get("/login")
+    monkeypatch.setattr("deployctl.web.pages_sign_in.sign_in", broken)
+    told = stranger.post("/login", name="mara", password=PHRASE)
+    assert told.status_code == 503
+    assert "/srv" not in told.text
+    assert "What serves visitors goes on." in told.text
