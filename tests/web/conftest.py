@@ -108,7 +108,7 @@ def put_back(cli: Cli) -> None:
             _versions(cli, "number in (select release from instances where app = 'shop' and routed)") == {"v1", "v2"}:
         return
     for version in ("v1", "v2"):
-        cli.do("upgrade", "shop", version)
+        cli.do("upgrade", "shop", version, "--lock-wait", "20s")  # the watcher may be mending
 
 
 def _versions(cli: Cli, such: str) -> set[str]:

@@ -26,7 +26,9 @@ function wishOf(form, submitter) {
   return {verb: form.dataset.act, app: form.dataset.app, revision: fields.get('revision'), body, key: crypto.randomUUID?.() ?? `${Date.now()}${Math.random()}`};
 }
 
+let turns = 0;
 export async function send(wish, form = null, button = null) {
+  const turn = ++turns;  // what was asked for later may be answered first: its toast stays
   const started = performance.now(), focused = button && button === document.activeElement;
   if (form) form.dataset.busy = '1';
   const label = button && ($('span', button) ?? button), was = label?.textContent;
@@ -55,8 +57,8 @@ export async function send(wish, form = null, button = null) {
   }
   inert();
   if (!answer) unknown(wish);
-  else if (answer.ok) succeeded(wish, told, answer.status, ms, focused);
-  else refused(wish, told, answer.status);
+  else if (answer.ok && turn === turns) succeeded(wish, told, answer.status, ms, focused);
+  else if (!answer.ok) refused(wish, told, answer.status);
 }
 
 const MOVES = new Set(['rollback', 'undo']);

@@ -30,8 +30,8 @@ export function ago(text) {
 }
 
 // Fetches a piece of a page. Resolves with null when nobody is signed in any more: then the page is loaded anew.
-export async function piece(url) {
-  const answer = await fetch(url, {headers: {'X-Fragment': '1'}, credentials: 'same-origin'});
+export async function piece(url, headers = {'X-Fragment': '1'}) {
+  const answer = await fetch(url, {headers, credentials: 'same-origin'});
   if (answer.status === 401) {
     location.reload();
     return null;

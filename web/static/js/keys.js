@@ -88,4 +88,6 @@ document.addEventListener('click', event => {
   const copy = event.target.closest('[data-copy]');
   if (copy) navigator.clipboard?.writeText(copy.dataset.copy).then(() => { copy.textContent = 'Copied'; });
 });
-for (const hidden of $$('[data-needs-js]')) hidden.hidden = false;
+const useful = () => { for (const hidden of $$('[data-needs-js]')) hidden.hidden = false; };
+document.addEventListener('swapped', useful);
+useful();

@@ -6,7 +6,17 @@ const again = new Set();    // elements for which something changed meanwhile
 export let freshAt = Date.now();
 
 export function refreshAll() {
-  return Promise.all($$('[data-live]').map(refresh));
+  const regions = $$('[data-live]');
+  return regions.length ? Promise.all(regions.map(refresh)) : renew();
+}
+
+// A page without live pieces is asked for as a whole, once something was done on it.
+async function renew() {
+  const got = await piece(location.href, {});
+  const main = got?.ok && new DOMParser().parseFromString(got.text, 'text/html').querySelector('main');
+  if (!main) return;
+  $('main').replaceChildren(...main.childNodes);
+  document.dispatchEvent(new CustomEvent('swapped', {detail: $('main')}));
 }
 
 // Resolves when the piece shows what is so now. A change during a fetch means one more fetch.
