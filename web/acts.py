@@ -13,6 +13,7 @@ from deployctl.ports import Services
 from deployctl.usecases.abort import abort
 from deployctl.usecases.hold import hold, unhold
 from deployctl.usecases.prune import prune
+from deployctl.usecases.remark import remark
 from deployctl.usecases.results import Done, Moved
 from deployctl.usecases.rollback import rollback
 from deployctl.usecases.start import start
@@ -56,6 +57,7 @@ ACTS: dict[str, Act] = {
     "unhold": lambda app, w, wish, s: unhold(app, w.the_version, s, wish=wish),
     "abort": lambda app, w, wish, s: abort(app, s, wish=wish),
     "prune": lambda app, w, wish, s: prune(app, s, wish=wish),
+    "remark": lambda app, w, wish, s: remark(app, s, wish=wish),
 }
 _AT_ONCE = frozenset({"rollback", "undo", "hold", "unhold"})
 

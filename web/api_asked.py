@@ -98,6 +98,13 @@ class PruneBody(Noted):
     sure: Flag = Field(False, description="Answers yes: without it nothing is removed.")
 
 
+class RemarkBody(Table):
+    """Why the traffic was moved."""
+
+    model_config = _example(note="checkout answered 500")
+    note: NoteText = Field(description="Why; shown beside the change.", min_length=1)
+
+
 class UserBody(Table):
     """Somebody who may sign in, once he has a link or a password."""
 

@@ -16,6 +16,7 @@ from deployctl.web.api_asked import (
     HoldBody,
     Nothing,
     PruneBody,
+    RemarkBody,
     RollbackBody,
     StartBody,
     StopBody,
@@ -101,6 +102,14 @@ def unhold(app: AppName, body: HoldBody, revision: int | None) -> Told:
       more="Never what serves, stays warm, or can be rolled back to next.")
 def prune(app: AppName, body: PruneBody, revision: int | None) -> Told:
     return _do("prune", app, Words(), _wish(body, revision))
+
+
+@move.post("/apps/<app>/remark")
+@DEPLOYER
+@documented("Tell afterwards why the traffic was moved", answers.Done, body=RemarkBody, at_revision=True, job=True,
+      more="The reason is put beside the last change; `If-Match` names the one that is meant.")
+def remark(app: AppName, body: RemarkBody, revision: int | None) -> Told:
+    return _do("remark", app, Words(), _wish(body, revision))
 
 
 def _wish(body: Any, revision: int | None) -> Wish:

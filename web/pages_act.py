@@ -22,7 +22,7 @@ from deployctl.web.rules import needs
 from deployctl.web.show import ago, sentence
 
 pages = Blueprint("act", __name__)
-AT_REVISION = frozenset({"upgrade", "rollback", "undo", "start", "stop", "hold", "unhold", "prune"})
+AT_REVISION = frozenset({"upgrade", "rollback", "undo", "start", "stop", "hold", "unhold", "prune", "remark"})
 WAITING = 300.0  # seconds that whoever chose to wait stands in line
 Answer = Response | tuple[str, int]
 

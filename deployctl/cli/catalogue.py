@@ -53,6 +53,8 @@ _ENTRIES = (
           ('hold shop v42 -m "cart totals wrong"', "hold v42"), ("unhold",)),
     Entry("unhold", "commands_change", "Change", "Let a version that is on hold be deployed again.", "[APP] VERSION",
           ("unhold shop v42", "unhold v42"), ("hold", "upgrade")),
+    Entry("remark", "commands_change", "Change", "Tell afterwards why the traffic was moved.", "[APP]",
+          ('remark shop -m "checkout 500s"', 'remark -m "not the release" --if-revision 119'), ("history", "rollback")),
     Entry("abort", "commands_change", "Change", "Stop the deployment under way; what served keeps serving.", "[APP]",
           ("abort shop", 'abort shop -m "wrong image"'), ("status", "history")),
     Entry("prune", "commands_change", "Change", "Remove the containers that retention does not keep.", "[APP]",

@@ -129,6 +129,19 @@ def unhold_command(session: Session, /, given: Sequence[str], **flags: Any) -> i
     return change(session, Words.check(given, least=1, most=1, verb="unhold"), act, **flags)
 
 
+@verb("remark")
+@names_argument
+@change_options(dry_run=False)
+@click.pass_obj
+def remark_command(session: Session, /, given: Sequence[str], **flags: Any) -> int:
+    from deployctl.usecases.remark import remark
+
+    def act(a: Asked) -> Done:
+        return remark(a.app, a.services, wish=a.wish)
+
+    return change(session, Words.check(given, least=0, most=0, verb="remark"), act, **flags)
+
+
 @verb("abort")
 @names_argument
 @change_options(dry_run=False)

@@ -11,6 +11,7 @@ from deployctl.domain.names import AppName
 from deployctl.domain.plan import MOVES, Kind
 from deployctl.domain.release import Change, Release
 from deployctl.ports import Services
+from deployctl.usecases.remark import remarks, with_remark
 
 MOST = 7
 HOLD_EVENTS = {"held": ("", " was put on hold"), "released": ("Hold of ", " lifted")}
@@ -37,7 +38,8 @@ class Deed:
 
 def recent(app: AppName, s: Services, *, limit: int = MOST) -> tuple[Deed, ...]:
     """Return the last deeds, the newest first. Reads the ledger alone, and never more than a few dozen rows of it."""
-    changes = s.ledger.changes(app, limit=limit)
+    told = remarks(app, s)
+    changes = [with_remark(change, told) for change in s.ledger.changes(app, limit=limit)]
     attempts = [d for d in s.ledger.deployments(app, limit=limit) if d.phase in {Phase.REVERTED, Phase.STUCK}]
     events = s.ledger.events(app, limit=limit * TELLING)
     find = _finder(app, s)

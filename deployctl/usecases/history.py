@@ -10,6 +10,7 @@ from deployctl.domain.readiness import Readiness
 from deployctl.ports import Services
 from deployctl.usecases.observe import require_app
 from deployctl.usecases.readiness import find_readiness
+from deployctl.usecases.remark import remarks, with_remark
 from deployctl.usecases.results import HistoryLine, HistoryView
 
 MOST = 20  # releases that are looked at, the newest of those that served
@@ -20,9 +21,9 @@ def history(app: AppName, s: Services, *, limit: int = 50) -> HistoryView:
     if not s.ledger.changes(app, limit=1):
         require_app(app, s)  # one that was removed keeps its history
     versions = {r.number: str(r.version) for r in s.ledger.releases(app)}
-    lines = tuple(
-        HistoryLine(c, _name(c.source, versions), _name(c.target, versions)) for c in s.ledger.changes(app, limit=limit)
-    )
+    told = remarks(app, s)
+    lines = tuple(HistoryLine(with_remark(c, told), _name(c.source, versions), _name(c.target, versions))
+                  for c in s.ledger.changes(app, limit=limit))
     attempts = tuple(d for d in s.ledger.deployments(app, limit=limit) if d.phase is not Phase.SUCCEEDED)
     return HistoryView(app, lines, attempts, versions, _readiness(app, lines, s))
 

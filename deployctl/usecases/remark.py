@@ -2,23 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from deployctl.domain.names import AppName
-from deployctl.errors import Invalid, NotFound
+from deployctl.domain.release import Change
+from deployctl.errors import Invalid, NotFound, StateChanged
 from deployctl.ports import Services
 from deployctl.usecases.observe import require_app
 from deployctl.usecases.results import Done
+from deployctl.usecases.wish import Wish
 
 KIND = "remark"
 LONGEST = 500  # characters
+MOST = 200  # remarks of one app that are looked at, the newest
 
 
-def remark(app: AppName, revision: int, text: str, s: Services) -> Done:
-    """Put a reason beside the change of that revision; the history itself is never edited. Raises NotFound, Invalid."""
+def remark(app: AppName, s: Services, *, wish: Wish) -> Done:
+    """Put the reason `wish.note` beside the app's last change of traffic, which stays as it was written.
+
+    Raises Invalid (no reason, or one too long), NotFound (nothing was ever moved), StateChanged.
+    """
     require_app(app, s)
-    reason = text.strip().encode(errors="backslashreplace").decode()
+    reason = wish.note.strip()
     if not reason or len(reason) > LONGEST:
-        raise Invalid(f"A reason has 1 to {LONGEST} characters.")
-    if not any(change.revision == revision for change in s.ledger.changes(app)):
-        raise NotFound(f"{app} has no revision {revision}.", remedy=[f"deployctl history {app}"])
-    s.ledger.event(KIND, reason, at=s.clock.utc(), actor=s.actor, app=app, data={"revision": revision, "note": reason})
-    return Done("Remark", app, f"the reason of revision {revision} is noted")
+        raise Invalid(f"A reason has 1 to {LONGEST} characters.", remedy=[f'deployctl remark {app} -m "checkout 500s"'])
+    last = next(iter(s.ledger.changes(app, limit=1)), None)
+    if last is None:
+        raise NotFound(f"the traffic of {app} was never moved: there is nothing to remark on.",
+                       remedy=[f"deployctl history {app}"])
+    if wish.if_revision not in {None, last.revision}:
+        raise StateChanged(f"the last change of {app} is revision {last.revision}, not {wish.if_revision}. Nothing was noted.",
+                           remedy=[f"deployctl history {app}"])
+    s.ledger.event(KIND, f"{app} revision {last.revision}", at=s.clock.utc(), actor=s.actor, app=app,
+                   data={"of": last.revision, "note": reason})
+    return Done("Remark", app, f"the reason is noted beside revision {last.revision} of {app}")
+
+
+def remarks(app: AppName, s: Services) -> Mapping[int, str]:
+    """Return the newest remark on each revision that has one."""
+    found = s.ledger.find_events(app=app, what=KIND, limit=MOST)
+    return {int(event["data"]["of"]): str(event["data"]["note"]) for event in reversed(found)}
+
+
+def with_remark(change: Change, told: Mapping[int, str]) -> Change:
+    """Return the change as people read it: with what was said when it was made, and what was said since."""
+    later = told.get(change.revision)
+    return replace(change, note="; ".join(filter(None, (change.note, later)))) if later else change
