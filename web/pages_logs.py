@@ -26,7 +26,7 @@ def page(app: str) -> str:
         asked = asked_of(request.args, parse_version)
         lines = read(name, asked, g.who.actor)
     except NotFound as e:
-        if asked.version is not None and asked.version not in {i.version for i in view.instances}:
+        if not _was_there(name, asked):
             raise
         wrong = e.message
     except DeployctlError as e:
@@ -71,6 +71,12 @@ def save(app: str) -> Response:
     answer = Response("".join(f"{line.at} {line.version} {line.text}\n" for line in lines), mimetype="text/plain")
     answer.headers["Content-Disposition"] = f'attachment; filename="{app}.log"'
     return answer
+
+
+def _was_there(app: AppName, asked: Asked) -> bool:
+    """Tell whether the version was ever deployed here: its container may be gone, and the log with it."""
+    with desk().pool.lend(g.who.actor) as s:
+        return asked.version is None or any(one.version == asked.version for one in s.ledger.releases(app))
 
 
 def _colours(app: AppName) -> dict[str, str]:
