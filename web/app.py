@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from pathlib import Path
 from typing import Any, cast
@@ -11,12 +12,14 @@ from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from werkzeug.exceptions import HTTPException
 
-from deployctl.errors import DeployctlError, Unreachable
+from deployctl.domain.access import Role
+from deployctl.errors import DeployctlError, NotFound, Unreachable
 from deployctl.web import api, health, identity, metrics, pages, problems, rules, shield, stream, trail
 from deployctl.web.desk import KEY, Desk
 from deployctl.web.show import put_filters
 
 LARGEST = 64 * 1024  # bytes of a request's body
+GUESS = re.compile(r" Did you mean \S+\?")
 TRIES = "5 per minute"  # attempts to sign in from one address
 
 
@@ -53,19 +56,22 @@ def create_app(desk: Desk) -> Flask:
 def refuse(error: DeployctlError) -> tuple[str, int] | Response:
     """Answer what a use case refused: a page for people, RFC 9457 for programs."""
     trail.note_refusal(error)
-    error = for_strangers(error)
+    error = as_may_be_read(error)
     status = shield.status_of(error)
     if wants_json():
         return problems.problem(error)
     return pages.problem_page(error, status)
 
 
-def for_strangers(error: DeployctlError) -> DeployctlError:
-    """Return what somebody who has not signed in may read of it: not where files lie, nor what runs here."""
-    if g.get("who") is not None or not isinstance(error, Unreachable):
-        return error
-    return DeployctlError("The dashboard cannot answer now. What serves visitors goes on.", code=error.code,
-                          remedy=["deployctl doctor"])
+def as_may_be_read(error: DeployctlError) -> DeployctlError:
+    """Return what whoever asks may read of it: a stranger not where files lie, nobody what apps of others are called."""
+    who = g.get("who")
+    if who is None and isinstance(error, Unreachable):
+        return DeployctlError("The dashboard cannot answer now. What serves visitors goes on.", code=error.code,
+                              remedy=["deployctl doctor"])
+    if isinstance(error, NotFound) and (who is None or not who.may(Role.VIEWER, None)):
+        error.message = GUESS.sub("", error.message)
+    return error
 
 
 def refuse_plainly(error: HTTPException) -> tuple[str, int] | Response:
