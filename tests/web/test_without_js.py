@@ -38,7 +38,8 @@ def test_a_stale_page_moves_nothing_and_says_who_was_faster(shop: Cli, visit: Vi
     expect(page.locator("main")).to_contain_text("Your click was not carried out.")
     expect(page.locator("main")).to_contain_text("moved it to v1")
     expect_serves(page, "v1")
-    assert shop.rows("select count(*) from changes where kind = 'rollback' and revision >= ?", str(shop.revision("shop"))) == [(1,)]
+    newest = shop.rows("select kind, actor from changes order by revision desc limit 2")
+    assert [kind for kind, _actor in newest] != ["rollback", "rollback"], newest
 
 
 def test_a_version_is_deployed_and_the_page_follows_by_itself(shop: Cli, visit: Visit) -> None:
@@ -114,7 +115,7 @@ def test_every_page_is_whole_and_every_link_leads_somewhere(shop: Cli, visit: Vi
         assert answer.status == 200, path
         assert page.locator("h1").count() == 1, path
         found = page.locator("a[href]").evaluate_all("all => all.map(one => one.getAttribute('href'))")
-        left += [link for link in found if link.startswith("/") and not re.search(r"\.(txt|csv|jsonl|json)\b|since=|a=|b=", link)]
+        left += [link for link in found if link.startswith("/") and not re.search(r"\.(txt|csv|jsonl?)\b|since=|a=|b=", link)]
     assert {"/", "/apps/shop", "/activity", "/server", "/settings", "/apps/shop/logs"} <= seen, seen
 
 
