@@ -230,6 +230,8 @@ class Ledger(AccessBook, Protocol):
     def remove_app(self, app: AppName) -> None: ...
 
     def releases(self, app: AppName, *, limit: int = -1) -> list[Release]: ...
+    def kept_releases(self, app: AppName | None = None) -> list[Release]:
+        """Return every release that has a container, of that app or of all, in one reading."""
     def find_release(self, app: AppName, number: int) -> Release | None: ...
     def ensure_release(self, app: AppName, version: Version, bundle: Bundle, *, at: str) -> Release: ...
     def mark_proven(self, app: AppName, number: int, *, at: str) -> None: ...
@@ -272,7 +274,7 @@ class Ledger(AccessBook, Protocol):
 
     def data_version(self) -> int:
         """Return a number that differs after somebody else has written to the ledger."""
-    def stamps(self) -> Mapping[AppName, str]:
+    def stamps(self, app: AppName | None = None) -> Mapping[AppName, str]:
         """Return for each app a text that differs after its traffic, a deployment, a step or a lease has changed."""
 
     def take_lease(self, app: AppName, *, holder: str, verb: str, at: str,

@@ -7,7 +7,7 @@ one is shown with its age.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from threading import RLock
 from typing import Any, Generic, TypeVar, cast
@@ -26,6 +26,7 @@ PATIENCE = 0.8  # seconds that a page waits for a new one while it has an older 
 AFTER_CHANGE = 3.0  # seconds likewise when the older one is known to be wrong
 KEEPS, GLANCE = 30.0, 0.1  # seconds likewise for what is only nice to know: it is good for longer, and nobody waits for it
 READERS = 4  # threads
+LAST_WAIT = 1.0  # seconds that the end waits for readings under way
 READER = "dashboard (web)"
 
 Key = tuple[str, AppName | None]  # what is read, of which app or of all
@@ -55,16 +56,20 @@ class Board:
         self._pool, self._now = pool, now
         self._kept: dict[Key, Seen[Any]] = {}
         self._flights: dict[Key, tuple[Hashable, Future[Seen[Any]]]] = {}
+        self._under_way: set[Future[Seen[Any]]] = set()  # those that were forgotten, too
         self._lock = RLock()  # a reading may be done, and land, before the one who sent it off goes on
         self._threads = ThreadPoolExecutor(READERS, "board")
 
-    def home(self, *, within: float = FRESH) -> Seen[StatusView]:
-        """Return all apps, not older than `within` seconds unless stale. Raises what `status` raises."""
-        return cast("Seen[StatusView]", self._read((STATUS, None), within))
+    def home(self, *, within: float = FRESH, patience: float | None = None) -> Seen[StatusView]:
+        """Return all apps, not older than `within` seconds unless stale. With `patience` nobody waits longer than that
+        for a new reading while there is one at all. Raises what `status` raises."""
+        key = (STATUS, None)
+        return cast("Seen[StatusView]", self._read(key, within, patience=patience if key in self._kept else None))
 
-    def app(self, app: AppName, *, within: float = FRESH) -> Seen[AppView]:
-        """Return one app with all that is asked only for one. Raises NotFound, and what `status` raises."""
-        found = self._read((STATUS, app), within)
+    def app(self, app: AppName, *, within: float = FRESH, patience: float | None = None) -> Seen[AppView]:
+        """Return one app with all that is asked only for one. Raises NotFound, what `status` raises, and TimeoutError
+        when there is none within `patience` seconds."""
+        found = self._read((STATUS, app), within, patience=patience)
         return replace(found, value=found.value.apps[0])
 
     def whole(self, app: AppName, *, within: float = FRESH) -> Seen[StatusView]:
@@ -87,7 +92,11 @@ class Board:
                     self._kept[key] = replace(self._kept[key], wrong=True)
 
     def close(self) -> None:
+        """Begin no reading any more, and give those under way a moment: what they read from is closed next."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        with self._lock:
+            under_way = set(self._under_way)
+        wait(under_way, LAST_WAIT)
 
     def _read(self, key: Key, within: float, *, patience: float | None = None) -> Seen[Any]:
         stamp = self._stamp(key)
@@ -117,13 +126,15 @@ class Board:
         """Return what differs after the app, or any, was changed by whatever process; None when that is not known."""
         try:
             with self._pool.lend(READER) as s:
-                stamps = s.ledger.stamps()
+                stamps = s.ledger.stamps(key[1])
         except DeployctlError:
             return None
         return frozenset(stamps.items()) if key[1] is None else stamps.get(key[1], "")
 
     def _take_off(self, key: Key, stamp: Hashable) -> tuple[Hashable, Future[Seen[Any]]]:
         flight = self._threads.submit(self._look, key, stamp)
+        self._under_way.add(flight)
+        flight.add_done_callback(self._under_way.discard)
         self._flights[key] = stamp, flight
         flight.add_done_callback(lambda done: self._land(key, done))
         return stamp, flight

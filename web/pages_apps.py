@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, Response, g, jsonify, render_template
 
 from deployctl.domain.access import Role
 from deployctl.domain.names import AppName
+from deployctl.errors import DeployctlError
 from deployctl.ports_meter import Now
 from deployctl.usecases.results import AppView, StatusView
 from deployctl.usecases.views import status_json
+from deployctl.web.board import Seen
 from deployctl.web.desk import desk
 from deployctl.web.rules import SIGNED_IN, needs
 
 pages = Blueprint("apps", __name__)
 LONG = 10.0  # seconds after which a reading is called old
-WITHIN = 5.0  # seconds that the table may be behind: with many apps a reading takes a while, and an open page hears of changes
+WITHIN, GLANCE = 2.0, 0.05  # seconds that a reading is as good as a new one, and that a new one of all apps is waited for
+MOMENT = 0.5  # seconds that one app is waited for
+AFRESH = 8  # apps that have changed since, and are read by themselves
 
 
 @pages.get("/")
@@ -36,13 +42,39 @@ def live() -> str:
 @pages.get("/apps.json")
 @needs(SIGNED_IN)
 def twin() -> Response:
-    seen = desk().board.home(within=WITHIN)
+    seen = _home()
     view = seen.value
     return jsonify({**status_json(StatusView(_mine(view), view.engine, view.proxy, view.notes)), "at": seen.at})
 
 
+def _home() -> Seen[StatusView]:
+    """Return the last reading of all apps. A new one of many apps takes long, so what has changed since then, by the
+    ledger's word, is read by itself."""
+    seen = desk().board.home(within=WITHIN, patience=GLANCE)
+    known = {AppName(view.app): view for view in seen.value.apps}
+    with desk().pool.lend(g.who.actor) as s:
+        rows = s.ledger.apps()
+        busy = {opened.app for opened in s.ledger.open_deployments()}
+    behind = [row.name for row in rows if (view := known.get(row.name)) is None or view.revision != row.revision
+              or (row.name in busy) is (view.deployment is None)]
+    views = {**known, **_afresh(behind)}
+    return replace(seen, value=replace(seen.value, apps=tuple(views[row.name] for row in rows if row.name in views)))
+
+
+def _afresh(apps: Sequence[AppName]) -> dict[AppName, AppView]:
+    """Return some of them as they are now; where nothing answers soon the last reading has to do, for all of them."""
+    found: dict[AppName, AppView] = {}
+    with suppress(TimeoutError, DeployctlError):
+        for app in apps[:AFRESH]:
+            seen = desk().board.app(app, patience=MOMENT)
+            found[app] = seen.value
+            if seen.stale:
+                break
+    return found
+
+
 def _seen() -> dict[str, Any]:
-    seen = desk().board.home(within=WITHIN)
+    seen = _home()
     apps = _mine(seen.value)
     return {"seen": seen, "view": seen.value, "apps": apps, "stale": seen.stale and seen.age > LONG,
             "files": _files(seen.value), "figures": {app.app: _figures(app) for app in apps},

@@ -62,6 +62,11 @@ class AppRows:
         rows = self.db.execute("select * from releases where app = ? order by number desc limit ?", [app, limit])
         return [_release(row) for row in rows]
 
+    def kept_releases(self, app: AppName | None = None) -> list[Release]:
+        mine = "" if app is None else "where i.app = ? "
+        sql = f"select r.* from instances i join releases r on r.app = i.app and r.number = i.release {mine}"  # noqa: S608
+        return [_release(row) for row in self.db.execute(sql, [] if app is None else [app])]
+
     def find_release(self, app: AppName, number: int) -> Release | None:
         row = self.db.one("select * from releases where app = ? and number = ?", [app, number])
         return _release(row) if row else None

@@ -12,7 +12,7 @@ from sqlite_utils.migrations import Migrations
 
 from deployctl.ledger.chain import PROMOTED, links, promotion
 
-VERSION = 4
+VERSION = 5
 schema = Migrations("deployctl")
 
 
@@ -158,3 +158,9 @@ def m004_access(db: Database) -> None:
     db.table("answers").create(
         {"who": str, "key": str, "asked": str, "at": str, "status": int, "body": str}, pk=("who", "key"),
         not_null={"asked", "at"})
+
+
+@schema()
+def m005_attempts(db: Database) -> None:
+    """Let the attempts of one app be found without a look at those of all others: pages ask for them all the time."""
+    db.table("deployments").create_index(["app"])

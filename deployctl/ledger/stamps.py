@@ -29,6 +29,8 @@ class StampRows:
         """Return a number that differs after somebody else has written to the ledger."""
         return int(self.db.execute("pragma data_version")[0][0])
 
-    def stamps(self) -> Mapping[AppName, str]:
-        """Return for each app a text that differs after its traffic, a deployment, a step or a lease has changed."""
-        return {AppName(row["name"]): repr(tuple(row)) for row in self.db.execute(_STAMPS)}
+    def stamps(self, app: AppName | None = None) -> Mapping[AppName, str]:
+        """Return for each app, or for that one, a text that differs after its traffic, a deployment, a step or a lease
+        has changed."""
+        rows = self.db.execute(_STAMPS) if app is None else self.db.execute(f"{_STAMPS} where a.name = ?", [app])
+        return {AppName(row["name"]): repr(tuple(row)) for row in rows}

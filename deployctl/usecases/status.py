@@ -41,14 +41,18 @@ def status(s: Services, *, app: AppName | None = None) -> StatusView:
     if not apps:
         return StatusView((), engine=None, proxy=None)  # a home without apps needs neither Docker nor HAProxy
     seen = _look(s)
-    instances = [i for a in apps for i in s.ledger.instances(a.name)]
-    releases = {(i.app, i.release): s.ledger.find_release(i.app, i.release) for i in instances}
+    kept = {(r.app, r.number): r for r in s.ledger.kept_releases(app)}
+    instances = s.ledger.instances(app)
+    releases = {(i.app, i.release): kept.get((i.app, i.release)) for i in instances}
     answers = _ask_all(instances, releases, seen, s)
-    views = tuple(_view(a, [i for i in instances if i.app == a.name], releases, seen, answers, s) for a in apps)
+    own: dict[AppName, list[Instance]] = {a.name: [] for a in apps}
+    for instance in instances:
+        own.setdefault(instance.app, []).append(instance)
+    views = tuple(_view(a, own[a.name], releases, seen, answers, s) for a in apps)
     if app:
         views = tuple(replace(v, drift=closer_drift(apps[0], s)) for v in views)
     around = look_around(app, s, seen.containers, seen.engine) if app else Around(seen.containers, seen.engine)
-    views = tuple(_with_readiness(v, a, instances, releases, answers, around, s) for v, a in zip(views, apps, strict=True))
+    views = tuple(_with_readiness(v, a, own[a.name], releases, answers, around, s) for v, a in zip(views, apps, strict=True))
     views = tuple(_with_way_back(v, around, s) if app or v.state in {"degraded", "down"} else v for v in views)
     return StatusView(views, engine=seen.engine, proxy=seen.proxy)
 
@@ -58,7 +62,7 @@ def _with_readiness(view: AppView, app: App, instances: Sequence[Instance],
                     around: Around, s: Services) -> AppView:
     """Return the view with what a rollback would meet, for each release that neither serves nor is on trial."""
     found = {i.release: judge_release(r, i, answers.get((app.name, i.release)), app, around, s)
-             for i in instances if i.app == app.name and (r := releases[i.app, i.release])}
+             for i in instances if (r := releases[i.app, i.release])}
     busy = {v.release for v in view.instances if v.role in {Role.ACTIVE, Role.CANDIDATE}}
     ready = {v.release: replace(v, readiness=None if v.release in busy else found.get(v.release)) for v in view.instances}
     return replace(view, instances=tuple(ready.values()), standby=ready[view.standby.release] if view.standby else None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import re
 import threading
@@ -106,7 +107,7 @@ def check_form(page: str, path: str) -> None:
     if page.startswith("<!doctype"):
         assert seen.headings.count("h1") == 1, path
         levels = [int(one[1]) for one in seen.headings]
-        assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False)), (path, seen.headings)
+        assert all(after <= before + 1 for before, after in itertools.pairwise(levels)), (path, seen.headings)
 
 
 # -- form -----------------------------------------------------------------------------------------------------------------
