@@ -14,7 +14,8 @@ from deployctl.errors import Invalid
 from deployctl.ports import Services
 from deployctl.web import identity
 from deployctl.web.desk import Desk, desk
-from deployctl.web.hub import Message, Stream, TooMany
+from deployctl.web.hub import TooMany
+from deployctl.web.messages import Message, Stream
 from deployctl.web.rules import SIGNED_IN, needs, no_such_app
 
 BEAT = 10.0  # seconds of silence after which a comment finds out whether somebody still listens

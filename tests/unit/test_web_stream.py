@@ -18,7 +18,7 @@ from deployctl.ports_meter import Now
 from deployctl.usecases.sign_in import end_session, list_sessions
 from deployctl.usecases.tokens import create_token, revoke_token
 from deployctl.usecases.users import remove_user, set_password, set_role
-from deployctl.web import hub, stream
+from deployctl.web import hub, messages, stream
 from tests.unit.web_world import Browser, Site, site
 from tests.unit.world import SHOP
 
@@ -171,7 +171,7 @@ def test_who_comes_back_with_nonsense_or_too_late_begins_anew(shop: Site, last: 
 def test_a_reader_who_fell_behind_begins_anew(shop: Site) -> None:
     ear = listen(shop.signed_in("mara"))
     ear.until("snapshot")
-    for number in range(hub.BEHIND + 20):
+    for number in range(messages.BEHIND + 20):
         shop.desk.hub.publish("notice", SHOP, {"n": number})
     kinds = []
     while (heard := ear.next()) is not None and heard.kind != "snapshot":

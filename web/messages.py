@@ -1,0 +1,61 @@
+"""What a stream carries, and how much of it waits for one that is slow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from queue import Empty, Full, Queue
+from typing import Any
+
+from deployctl.domain.access import Principal, Role
+from deployctl.domain.names import AppName
+
+BEHIND = 1024  # messages that wait for a slow stream: some for each app of a large server
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One event of the stream; `app` None is for everybody who may see the server."""
+
+    id: int
+    kind: str  # snapshot, state, progress, metrics, notice
+    app: AppName | None
+    data: Mapping[str, Any]
+
+
+@dataclass(slots=True, eq=False)
+class Stream:
+    """One browser that looks at some apps, or with None at all that it may see; at those of `closely` each by itself."""
+
+    who: Principal
+    apps: frozenset[AppName] | None
+    closely: frozenset[AppName]
+    waiting: Queue[Message | None] = field(default_factory=lambda: Queue(BEHIND))  # None wakes it up: it is over
+    missed: bool = False  # it must begin anew with a snapshot
+    over: bool = False
+
+    def wants(self, message: Message) -> bool:
+        if message.app is None:
+            return self.who.may(Role.VIEWER, None)
+        if message.kind == "metrics" and message.app not in self.closely:
+            return False
+        return (self.apps is None or message.app in self.apps) and self.who.may(Role.VIEWER, message.app)
+
+    def next(self, seconds: float) -> Message | None:
+        """Return the next message, None when there was none for so long."""
+        try:
+            return self.waiting.get(timeout=seconds) if seconds else self.waiting.get_nowait()
+        except Empty:
+            return None
+
+    def put(self, message: Message | None) -> None:
+        try:
+            self.waiting.put_nowait(message)
+        except Full:
+            self.missed = True
+
+    def begin_anew(self) -> None:
+        """Let go of what waits: what is read now is newer."""
+        self.missed = False
+        while self.next(0) is not None:
+            pass
