@@ -18,7 +18,7 @@ from deployctl.ports_meter import Now
 from deployctl.usecases.sign_in import end_session, list_sessions
 from deployctl.usecases.tokens import create_token, revoke_token
 from deployctl.usecases.users import remove_user, set_password, set_role
-from deployctl.web import hub, messages, stream
+from deployctl.web import lookout, messages, stream
 from tests.unit.web_world import Browser, Site, site
 from tests.unit.world import SHOP
 
@@ -74,8 +74,8 @@ class Ear:
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """shop serves v2, v1 stands by."""
-    monkeypatch.setattr(hub, "TICK", 0.01)
-    monkeypatch.setattr(hub, "METRICS", 0.05)
+    monkeypatch.setattr(lookout, "TICK", 0.01)
+    monkeypatch.setattr(lookout, "METRICS", 0.05)
     monkeypatch.setattr(stream, "BEAT", BEAT)
     with site(tmp_path, "v1", "v2") as made:
         yield made
