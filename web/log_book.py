@@ -14,8 +14,8 @@ from deployctl.errors import DeployctlError, Invalid
 from deployctl.ports import LogLine, Services
 from deployctl.usecases.logs import logs
 from deployctl.usecases.moments import seconds_between
-from deployctl.web.show import clock
 from deployctl.web.soon import WAIT, soon
+from deployctl.web.times import clock
 
 MATCHING = 1.0  # seconds that lines are matched with a pattern; what is left then is left out
 GLANCE = 0.3  # seconds that a page waits for what is only nice to know

@@ -24,7 +24,7 @@ from deployctl.web.desk import desk
 from deployctl.web.jobs import Job
 from deployctl.web.log_book import last_line
 from deployctl.web.notices import Notice, notices_of
-from deployctl.web.show import clock
+from deployctl.web.times import clock
 from deployctl.web.ways import Go, warm_way, way_of
 
 DISMISSED = "dismissed"  # in the session: app → deployment whose failure was read

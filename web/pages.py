@@ -12,6 +12,7 @@ from deployctl.web import (
     pages_app,
     pages_apps,
     pages_ask,
+    pages_compare,
     pages_logs,
     pages_people,
     pages_server,
@@ -22,8 +23,8 @@ from deployctl.web import (
 from deployctl.web.desk import desk
 from deployctl.web.rules import asked_app
 
-MODULES = (pages_sign_in, pages_apps, pages_app, pages_act, pages_ask, pages_logs, pages_version, pages_activity, pages_server,
-           pages_settings, pages_people)
+MODULES = (pages_sign_in, pages_apps, pages_app, pages_act, pages_ask, pages_logs, pages_version, pages_compare,
+           pages_activity, pages_server, pages_settings, pages_people)
 
 
 def put_pages(app: Flask) -> None:

@@ -19,7 +19,8 @@ from deployctl.web.jobs import Job
 from deployctl.web.look import dismiss, look_at
 from deployctl.web.pages_app import charted, the_app
 from deployctl.web.rules import needs
-from deployctl.web.show import ago, sentence
+from deployctl.web.show import sentence
+from deployctl.web.times import ago
 
 pages = Blueprint("act", __name__)
 AT_REVISION = frozenset({"upgrade", "rollback", "undo", "start", "stop", "hold", "unhold", "prune", "remark"})

@@ -11,7 +11,8 @@ from deployctl.usecases.diff import compare
 from deployctl.usecases.results import AppView
 from deployctl.usecases.under_way import UnderWay
 from deployctl.usecases.versions import VersionLine, Way
-from deployctl.web.show import by, sentence, when
+from deployctl.web.show import by, sentence
+from deployctl.web.times import when
 
 NUMBERS = ("", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten")
 

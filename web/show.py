@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flask import Flask, has_request_context, request
@@ -12,8 +11,8 @@ from flask import Flask, has_request_context, request
 from deployctl.domain.access import actor_parts, roles_text
 from deployctl.domain.env_words import shown
 from deployctl.domain.planner import spoken
-from deployctl.usecases.periods import DAYS
 from deployctl.usecases.results import AppView, InstanceView
+from deployctl.web.times import ago, clock, day_marks, fine_clock, is_recent, lasting, minutes, took, when
 
 STATES = {"healthy": "Healthy", "degraded": "Degraded", "down": "Down", "deploying": "Deploying",
           "not_deployed": "Not deployed", "unknown": "Unknown"}
@@ -21,7 +20,6 @@ LOUD = {"degraded": "warn", "down": "bad", "unknown": "warn"}
 SIGNS = {"healthy": "check", "degraded": "warn", "down": "down", "unknown": "ask", "deploying": "up", "busy": "clock"}
 ICONS = {"degraded": "icon-warn.svg", "unknown": "icon-warn.svg", "down": "icon-down.svg"}
 WORST = ("down", "degraded", "unknown")
-RECENT = 86_400  # seconds that a moment is told as how long ago it was
 
 
 def state_word(view: AppView) -> str:
@@ -46,69 +44,6 @@ def health_word(one: InstanceView) -> str:
     words = {"passing": "Passing", "failing": "Failing", "stopped": "Stopped", "unknown": "Unknown"}
     word = words.get(one.health, one.health)
     return f"{word} · {one.probe_ms:.0f} ms" if one.probe_ms is not None and one.health == "passing" else word
-
-
-# -- moments ------------------------------------------------------------------------------------------------------------
-def _age(text: str) -> float:
-    return (datetime.now(UTC) - datetime.fromisoformat(text)).total_seconds()
-
-
-def is_recent(text: str) -> bool:
-    return _age(text) < RECENT
-
-
-def when(text: str | None) -> str:
-    """Return how long ago that was, or the day and the clock of this server when it is longer."""
-    if not text:
-        return "–"
-    if is_recent(text):
-        return ago(text)
-    at, today = datetime.fromisoformat(text).astimezone(), datetime.now().astimezone()
-    if at.date() == (today - timedelta(days=1)).date():
-        return f"Yesterday, {at:%H:%M}"
-    return f"{at.day} {at:%b}, {at:%H:%M}" if at.year == today.year else f"{at.day} {at:%b} {at.year}"
-
-
-def ago(text: str | None) -> str:
-    """Return how long ago that was, in words."""
-    if not text:
-        return "–"
-    seconds = _age(text)
-    for size, word in ((86_400, "day"), (3600, "hour"), (60, "min")):
-        if seconds >= size:
-            count = int(seconds // size)
-            return f"{count} {word}{'s' if count != 1 and word != 'min' else ''} ago"
-    return "just now"
-
-
-def lasting(text: str | None) -> str:
-    """Return how long it is so by now: 12 min, 3 days."""
-    word = ago(text)
-    return "a moment" if word == "just now" else word.removesuffix(" ago")
-
-
-def clock(text: str) -> str:
-    return f"{datetime.fromisoformat(text).astimezone():%H:%M:%S}"
-
-
-def fine_clock(text: str) -> str:
-    at = datetime.fromisoformat(text).astimezone()
-    return f"{at:%H:%M:%S}.{at.microsecond // 1000:03d}"
-
-
-def took(ms: float) -> str:
-    """Return a span with the unit that fits: 131 ms, 18.4 s, 2 min 5 s."""
-    if ms < 999.5:
-        return f"{ms:.0f} ms"
-    if ms < 59_950:
-        return f"{ms / 1000:.1f} s"
-    minutes, seconds = divmod(round(ms / 1000), 60)
-    return f"{minutes} min {seconds} s"
-
-
-def minutes(seconds: float) -> str:
-    """Return it as a stopwatch does: 0:14."""
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
 # -- figures and names --------------------------------------------------------------------------------------------------
@@ -161,19 +96,6 @@ def sentence(text: str) -> str:
 
 def lower_first(text: str) -> str:
     return text[:1].lower() + text[1:]
-
-
-def day_marks() -> list[tuple[str, float]]:
-    """Return the midnights of the last seven days, each with its place in percent; the month is told once."""
-    now = datetime.now().astimezone()
-    first = now - timedelta(days=DAYS)
-    days = [(first + timedelta(days=n + 1)).replace(hour=0, minute=0, second=0, microsecond=0) for n in range(int(DAYS))]
-    marks: list[tuple[str, float]] = []
-    for n, day in enumerate(days):
-        left = 100 * (day - first).total_seconds() / (DAYS * 86_400)
-        if 2 < left < 96:
-            marks.append((f"{day.day} {day:%b}" if n == 0 or day.day == 1 or not marks else str(day.day), round(left, 2)))
-    return [*marks, ("now", 100.0)]
 
 
 FILTERS: tuple[Callable[..., Any], ...] = (

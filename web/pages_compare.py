@@ -1,0 +1,68 @@
+"""How two versions of an app differ. Nothing here asks the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from flask import Blueprint, Response, g, jsonify, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as Answer
+
+from deployctl.domain.access import Role
+from deployctl.domain.names import AppName, Version, parse_version
+from deployctl.domain.release import Release
+from deployctl.errors import NotFound
+from deployctl.ports import Services
+from deployctl.usecases.diff import compare as differences
+from deployctl.usecases.results import DiffLine
+from deployctl.web.desk import desk
+from deployctl.web.hidden import hidden_lines
+from deployctl.web.pages_app import the_app
+from deployctl.web.pages_version import MOST, find_release
+from deployctl.web.rules import needs
+
+pages = Blueprint("compare", __name__)
+
+
+@pages.get("/apps/<app>/compare")
+@needs(Role.VIEWER)
+def page(app: str) -> str | Answer:
+    """Show what differs from a to b; without names, from what serves back to what a rollback would bring."""
+    name, view = the_app(), desk().board.app(the_app()).value
+    with desk().pool.lend(g.who.actor) as s:
+        known = list(dict.fromkeys(r.version for r in s.ledger.releases(name, limit=MOST)))
+        if not request.args.get("a") and len(known) > 1:
+            after = view.active.version if view.active else known[0]
+            before = view.back or next(version for version in known if version != after)
+            return redirect(url_for("compare.page", app=app, a=before, b=after))
+        pair = _pair(name, s) if len(known) > 1 else None
+    lines = hidden_lines(differences(pair[0].bundle, pair[1].bundle)) if pair else []
+    return render_template("compare.html", view=view, known=known, pair=pair, groups=_grouped(lines))
+
+
+@pages.get("/apps/<app>/compare.json")
+@needs(Role.VIEWER)
+def twin(app: str) -> Response:
+    with desk().pool.lend(g.who.actor) as s:
+        before, after = _pair(the_app(), s)
+    lines = hidden_lines(differences(before.bundle, after.bundle))
+    return jsonify({"schema": "deployctl/v1", "kind": "Diff", "app": app,
+                    "from": {"version": before.version, "release": before.number},
+                    "to": {"version": after.version, "release": after.number},
+                    "differences": [asdict(line) for line in lines]})
+
+
+def _pair(app: AppName, s: Services) -> tuple[Release, Release]:
+    found = [find_release(app, _named(request.args.get(key, "")), s)[0] for key in ("a", "b")]
+    return found[0], found[1]
+
+
+def _named(text: str) -> Version:
+    if not text:
+        raise NotFound("Two versions are needed to compare.")
+    return parse_version(text)
+
+
+def _grouped(lines: Sequence[DiffLine]) -> list[tuple[str, list[DiffLine]]]:
+    groups = ("image", "env", "limits", "command", "health", "ports", "stop")
+    return [(group, [line for line in lines if line.group == group]) for group in groups]
