@@ -9,7 +9,7 @@ from flask import g, session
 
 from deployctl.domain.access import Role
 from deployctl.domain.names import AppName
-from deployctl.domain.release import App, Bundle, Hold
+from deployctl.domain.release import App, Bundle, Change, Hold
 from deployctl.domain.release import Role as Part
 from deployctl.ports import Services
 from deployctl.ports_meter import Now
@@ -25,7 +25,7 @@ from deployctl.web.jobs import Job
 from deployctl.web.log_book import last_line
 from deployctl.web.notices import Notice, notices_of
 from deployctl.web.times import clock
-from deployctl.web.ways import Go, warm_way, way_of
+from deployctl.web.ways import Go, held_since, warm_way, way_of
 
 DISMISSED = "dismissed"  # in the session: app → deployment whose failure was read
 KEPT = 20  # apps of which that is remembered
@@ -98,7 +98,7 @@ def _look(app: App, seen: Seen[StatusView], view: AppView, found: VersionsView, 
     now = desk().meter.latest(app.name)
     job = next((job for job in desk().jobs.of(app.name) if not job.done), None)
     active = s.ledger.find_release(app.name, view.active.release) if view.active else None
-    undoable = last is not None and last.source is not None and last.target is not None and under is None
+    undoable = under is None and last is not None and last.target is not None and _can_be_undone(last, found)
     return Look(
         app, view, seen, g.who.may(Role.DEPLOYER, app.name), found, ways, _rows(view, found, ways, dict(now)),
         warm_way(view, found), found.find(view.back) if view.back else None, under,
@@ -109,6 +109,12 @@ def _look(app: App, seen: Seen[StatusView], view: AppView, found: VersionsView, 
         sum(one.requests_per_s for one in now.values()) if now else None, active.bundle if active else None, deeds,
         find_periods(app.name, s),
         next((d for d in deeds if undoable and last and d.revision == last.revision), None))
+
+
+def _can_be_undone(last: Change, found: VersionsView) -> bool:
+    """Tell whether the release that the change left is here and nobody has put it on hold since."""
+    left = next((line for line in found.lines if line.release == last.source), None)
+    return left is not None and not held_since(left.hold, last)
 
 
 def _rows(view: AppView, found: VersionsView, ways: dict[int, Go], now: dict[int, Now]) -> tuple[Row, ...]:

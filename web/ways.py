@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from deployctl.domain.plan import MOVES
 from deployctl.domain.readiness import How
-from deployctl.domain.release import Change
+from deployctl.domain.release import Change, Hold
 from deployctl.usecases.results import AppView
 from deployctl.usecases.under_way import UnderWay
 from deployctl.usecases.versions import VersionLine, VersionsView, Way
@@ -34,10 +34,15 @@ def way_of(line: VersionLine, view: AppView, under: UnderWay | None, last: Chang
     if line.way is Way.FORTH:
         hint = "Under a second, can be undone" if line.how is How.WARM else "It has to start first"
         return Go("upgrade", line.version, f"Send traffic to {line.version}", hint, "faint", asks=line.asks)
-    if line.way is Way.HELD and last is not None and _left(last) == line.release:
+    if line.way is Way.HELD and last is not None and _left(last) == line.release and not held_since(line.hold, last):
         hint = f"Undoes the {last.kind} and lifts the hold"
         return Go("undo", line.version, f"Send traffic to {line.version}", hint, "faint")
     return None
+
+
+def held_since(hold: Hold | None, last: Change) -> bool:
+    """Tell whether a person has put it on hold after that change: then its undo is refused."""
+    return hold is not None and hold.revision >= last.revision
 
 
 def _left(last: Change) -> int | None:

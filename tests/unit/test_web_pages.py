@@ -275,6 +275,15 @@ def test_on_hold_is_a_chip_with_lift_and_the_way_forth_is_quiet(shop: Site, mara
     assert '<div class="roll faint">' in page
 
 
+def test_what_a_person_has_held_since_is_not_offered_to_be_undone(shop: Site, mara: Browser) -> None:
+    shop.w.use(hold, Version("v1"), note="loses orders")
+    told = fresh(shop, mara)
+    assert "v1 on hold" in told
+    assert "Undo" not in told
+    assert "Send traffic to v1" not in told
+    assert "Nothing to go back to" in told
+
+
 def test_a_viewer_reads_why_instead_of_pressing_what_is_dead(shop: Site) -> None:
     page = shop.signed_in("jonas", Role.VIEWER).get("/apps/shop").text
     assert "Needs the deployer role" in text_of(page)
