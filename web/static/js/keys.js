@@ -45,12 +45,14 @@ async function palette() {
   const field = el('input', {class: 'field wide', type: 'search', role: 'combobox', 'aria-expanded': 'true', 'aria-controls': 'found', 'aria-label': 'Find an app, a version, an action', placeholder: 'App, version or action', autofocus: true, autocomplete: 'off'});
   show(el('div', {class: 'ask palette'}, el('h2', {id: 'askh', class: 'sr'}, 'Find'), field, list));
   const pages = [['Apps', '/'], ['Activity', '/activity'], ['Server', '/server'], ['Settings', '/settings']].map(([text, href]) => ({text, href}));
-  let items = pages, at = 0;
+  let items = pages, at = 0, chosen = null;
+  const go = item => item.ask ? ask(item.href).catch(() => location.assign(item.href)) : location.assign(item.href);
   const draw = () => {
     const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
     const found = items.filter(item => words.every(word => item.text.toLowerCase().includes(word))).slice(0, 12);
     at = Math.max(0, Math.min(at, found.length - 1));
-    list.replaceChildren(...found.map((item, n) => el('li', {role: 'option', id: `found-${n}`, 'aria-selected': String(n === at)}, el('a', {href: item.href, tabindex: '-1', 'data-ask': Boolean(item.ask)}, item.text))));
+    list.replaceChildren(...found.map((item, n) => el('li', {role: 'option', id: `found-${n}`, 'aria-selected': String(n === at), click: () => go(item)}, item.text)));
+    chosen = found[at];
     field.setAttribute('aria-activedescendant', found.length ? `found-${at}` : '');
   };
   field.addEventListener('input', () => { at = 0; draw(); });
@@ -62,7 +64,7 @@ async function palette() {
       draw();
     } else if (event.key === 'Enter') {
       event.preventDefault();
-      $('[aria-selected=true] a', list)?.click();
+      if (chosen) go(chosen);
     }
   });
   draw();
