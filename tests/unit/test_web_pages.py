@@ -10,6 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import pytest
 
 from deployctl.domain.access import Role
 from deployctl.domain.names import AppName, Version
+from deployctl.domain.plan import Kind, Plan, Step, StepKind
 from deployctl.errors import DeployctlError, NotHealthy, ProxyUnavailable
 from deployctl.ports import LogLine
 from deployctl.ports_meter import Now
@@ -325,6 +327,32 @@ def test_figures_of_the_meter_are_shown_and_nothing_is_made_up_without_them(shop
     table = text_of(mara.get("/").text)
     assert "214 / s" in table
     assert "2.1 %" in table
+
+
+def test_a_reading_that_is_old_says_so_and_its_figures_are_grey(shop: Site, mara: Browser,
+                                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = shop.desk.board.whole(SHOP)
+    late = replace(whole, stale=True, age=14.0, why="Docker or HAProxy takes long to answer.")
+    monkeypatch.setattr(type(shop.desk.board), "whole", lambda *_words, **_more: late)
+    page = mara.get("/apps/shop").text
+    assert "This was so at" in text_of(page)
+    assert "HAProxy keeps serving as last set." in text_of(page)
+    assert "stage stale" in page
+
+
+def test_who_is_at_it_with_another_verb_is_named_and_what_was_interrupted_is_told(shop: Site, mara: Browser) -> None:
+    token = shop.w.ledger.take_lease(SHOP, holder="jonas (cli)", verb="prune", at=shop.w.clock.utc())
+    told = fresh(shop, mara)
+    assert "Busy" in told
+    assert "jonas (cli) is at shop: prune." in told
+    assert "Abort and roll back to v1" in told
+    assert isinstance(token, int)
+    plan = Plan(SHOP, Kind.UPGRADE, 2, 1, (Step(StepKind.HEALTH, 1, "prove v1"),), "shop: v2 → v1")
+    shop.w.ledger.open_deployment(plan, actor="jonas (cli)", note="", at=shop.w.clock.utc(), token=token)
+    shop.w.ledger.give_lease_back(SHOP, token)
+    told = fresh(shop, mara)
+    assert "The upgrade by jonas (cli) was interrupted." in told
+    assert "deployctl abort shop" in told
 
 
 # -- under way ------------------------------------------------------------------------------------------------------------
