@@ -216,8 +216,8 @@ def test_the_dashboard_answers_until_its_end_and_gives_the_port_back(here: Besid
     here.dashboard.close()
     with pytest.raises(ConnectionRefusedError):
         here.ask()
-    left = {thread.name for thread in threading.enumerate()} & {"dashboard", "hub", "waitress-0", "waitress-47"}
-    assert (left, {"dashboard", "hub", "waitress-47"} <= threads) == (set(), True)
+    left = {thread.name for thread in threading.enumerate()} & {"dashboard", "lookout", "waitress-0", "waitress-47"}
+    assert (left, {"dashboard", "lookout", "waitress-47"} <= threads) == (set(), True)
 
 
 def test_a_port_that_is_taken_is_named_with_its_holder_once_and_tried_again(
