@@ -308,4 +308,4 @@ def test_closing_ends_the_streams_at_once_and_the_thread_that_watches(tower: Tow
     waiting.join(SOON)
     assert stream.over
     assert not waiting.is_alive()
-    assert [thread for thread in threading.enumerate() if thread.name == "hub"] == []
+    assert [thread for thread in threading.enumerate() if thread.name == "lookout"] == []
