@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 from tests.guards import tree
@@ -48,3 +49,11 @@ def test_what_people_run_is_executable() -> None:
 
 def _is_executable(path: Path) -> bool:
     return bool(path.stat().st_mode & 0o100) and path.read_text().startswith("#!")
+
+
+def test_every_file_of_the_pages_is_packed() -> None:
+    """What a wheel leaves out is missed only where it was installed from one."""
+    settings = tomllib.loads((tree.ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    packed = {path for pattern in settings["package-data"]["deployctl.web"] for path in (tree.ROOT / "web").glob(pattern)}
+    needed = {path for folder in ("static", "templates") for path in (tree.ROOT / "web" / folder).rglob("*") if path.is_file()}
+    assert needed - packed == set()
