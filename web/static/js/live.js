@@ -111,6 +111,15 @@ setInterval(() => {
   }
 }, 5000);
 
+// How long something is under way already, in the words that the server uses.
+setInterval(() => {
+  for (const place of $$('[data-running]')) {
+    place.since ??= performance.now() - 1000 * place.dataset.running;
+    const seconds = Math.floor((performance.now() - place.since) / 1000);
+    place.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
+  }
+}, 1000);
+
 setInterval(() => {
   if (document.hidden) return;
   const now = Date.now();
