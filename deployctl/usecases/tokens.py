@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from deployctl.domain.access import Principal, Role, Token, parse_token_name, roles_text
-from deployctl.errors import NotFound, Refused
+from deployctl.errors import DeployctlError, NotFound, Refused
 from deployctl.ports import Services
 from deployctl.usecases.moments import later, seconds_between
 from deployctl.usecases.observe import did_you_mean
@@ -67,5 +68,6 @@ def find_token(secret: str, s: Services, *, address: str) -> Principal | None:
     if found is None or found.state(now) != "in_use":
         return None
     if found.used_at is None or found.used_from != address or seconds_between(found.used_at, now) > SEEN_EVERY:
-        s.ledger.touch_token(found.id, at=now, address=address[:64])
+        with suppress(DeployctlError):  # a full disk must not keep a program from going back
+            s.ledger.touch_token(found.id, at=now, address=address[:64])
     return Principal(found.name, found.roles, "token")

@@ -1,0 +1,55 @@
+"""The dashboard when the ground gives way: a full disk, a ledger that is gone, a clock that jumps; and who tries too much."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from argon2 import PasswordHasher
+
+from deployctl.domain.access import Role, given
+from deployctl.errors import DeployctlError
+from deployctl.ledger.sqlite_ledger import SqliteLedger
+from deployctl.usecases import passwords
+from deployctl.usecases.tokens import create_token
+from tests.unit.web_world import Site, site
+
+PHRASE = "correct horse battery"
+FULL = DeployctlError("no space left for the ledger /srv/deploy/state/ledger.db.", code="disk_full")
+
+
+@pytest.fixture(autouse=True)
+def _cheap_hash(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Passwords are hashed as always, but in a millisecond."""
+    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    passwords._nobodys.cache_clear()
+    monkeypatch.setattr(passwords, "_hasher", lambda: cheap)
+    yield
+    passwords._nobodys.cache_clear()
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Site]:
+    """shop serves v2, v1 stands by."""
+    with site(tmp_path, "v1", "v2") as made:
+        yield made
+
+
+def raises(error: DeployctlError) -> Callable[..., None]:
+    def broken(*_words: object, **_more: object) -> None:
+        raise error
+
+    return broken
+
+
+# -- a full disk, a ledger that is gone -----------------------------------------------------------------------------------
+def test_on_a_full_disk_nobody_who_is_signed_in_is_kept_from_going_back(shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    mara, ci = shop.signed_in("mara"), create_token("ci", given(Role.DEPLOYER, []), shop.w.s).secret
+    shop.w.clock.sleep(3600)
+    for note in ("touch_sign_in", "touch_token"):
+        monkeypatch.setattr(SqliteLedger, note, raises(FULL))
+    assert mara.get("/apps/shop").status_code == 200
+    assert mara.post("/apps/shop/rollback", to="v1").status_code == 303
+    assert shop.w.serving == "v1"
+    assert shop.browser().get("/api/v1/apps/shop", headers={"Authorization": f"Bearer {ci}"}).status_code == 200
