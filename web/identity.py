@@ -24,7 +24,7 @@ class Visitor(UserMixin):  # type: ignore[misc]  # Flask-Login has no types
 
 
 def put_identity(app: Flask) -> None:
-    manager = LoginManager(app)
+    manager = LoginManager(app, add_context_processor=False)  # it asks again, for the very page that says what is wrong
     manager.session_protection = None  # bound to the address, it would sign people out on a train
 
     @manager.user_loader  # type: ignore[untyped-decorator]

@@ -9,7 +9,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from deployctl.domain.access import Role, given
-from deployctl.errors import DeployctlError
+from deployctl.errors import DeployctlError, LedgerUnusable
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.usecases import passwords
 from deployctl.usecases.tokens import create_token
@@ -53,3 +53,11 @@ def test_on_a_full_disk_nobody_who_is_signed_in_is_kept_from_going_back(shop: Si
     assert mara.post("/apps/shop/rollback", to="v1").status_code == 303
     assert shop.w.serving == "v1"
     assert shop.browser().get("/api/v1/apps/shop", headers={"Authorization": f"Bearer {ci}"}).status_code == 200
+
+
+def test_a_ledger_that_is_gone_is_told_and_not_asked_again_for_that(shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    mara = shop.signed_in("mara")
+    monkeypatch.setattr(SqliteLedger, "find_sign_in", raises(LedgerUnusable("/srv/deploy/state/ledger.db is gone")))
+    told = mara.get("/apps/shop")
+    assert (told.status_code, "/srv" in told.text) == (503, False)
+    assert "What serves visitors goes on." in told.text
