@@ -13,7 +13,7 @@ from flask_limiter.util import get_remote_address
 from werkzeug.exceptions import HTTPException
 
 from deployctl.domain.access import Role
-from deployctl.errors import DeployctlError, NotFound, Unreachable
+from deployctl.errors import DeployctlError, NotFound
 from deployctl.web import api, health, identity, metrics, pages, problems, rules, shield, stream, trail
 from deployctl.web.desk import KEY, Desk
 from deployctl.web.show import put_filters
@@ -21,6 +21,8 @@ from deployctl.web.show import put_filters
 LARGEST = 64 * 1024  # bytes of a request's body
 GUESS = re.compile(r" Did you mean \S+\?")
 TRIES = "5 per minute"  # attempts to sign in from one address
+# Refusals whose words a stranger may read. All others may name files of this server.
+FOR_STRANGERS = frozenset({"not_signed_in", "forged", "wrong_host", "not_found", "invalid", "wrong_sign_in", "too_many_tries"})
 
 
 def create_app(desk: Desk) -> Flask:
@@ -66,7 +68,7 @@ def refuse(error: DeployctlError) -> tuple[str, int] | Response:
 def as_may_be_read(error: DeployctlError) -> DeployctlError:
     """Return what whoever asks may read of it: a stranger not where files lie, nobody what apps of others are called."""
     who = g.get("who")
-    if who is None and isinstance(error, Unreachable):
+    if who is None and error.code not in FOR_STRANGERS:
         return DeployctlError("The dashboard cannot answer now. What serves visitors goes on.", code=error.code,
                               remedy=["deployctl doctor"])
     if isinstance(error, NotFound) and (who is None or not who.may(Role.VIEWER, None)):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from flask import Blueprint, current_app, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from deployctl.errors import NotPermitted
 from deployctl.usecases.sign_in import TooManyTries, WrongSignIn, sign_in, sign_in_by_link, sign_out
 from deployctl.web import identity
 from deployctl.web.desk import desk
@@ -47,7 +46,7 @@ def enter_by_link(secret: str) -> tuple[str, int] | Response:
     try:
         with desk().pool.lend("somebody (web)") as s:
             session = sign_in_by_link(secret, identity.origin(), s)
-    except NotPermitted as error:
+    except WrongSignIn as error:
         return render_template("sign_in.html", error=error, after="/"), status_of(error)
     identity.begin_session(session)
     return redirect(url_for("apps.home"))

@@ -9,7 +9,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from deployctl.domain.access import Role, given
-from deployctl.errors import DeployctlError, LedgerUnusable
+from deployctl.errors import DeployctlError, LeaseHeld, LedgerUnusable, NotPermitted
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.usecases import passwords
 from deployctl.usecases.tokens import create_token
@@ -61,3 +61,19 @@ def test_a_ledger_that_is_gone_is_told_and_not_asked_again_for_that(shop: Site, 
     told = mara.get("/apps/shop")
     assert (told.status_code, "/srv" in told.text) == (503, False)
     assert "What serves visitors goes on." in told.text
+
+
+@pytest.mark.parametrize("error", [
+    FULL, LeaseHeld("the ledger /srv/deploy/state/ledger.db was locked by another process for 5 s."),
+    NotPermitted("the ledger /srv/deploy/state/ledger.db cannot be written (readonly).")], ids=lambda error: error.code)
+def test_a_stranger_is_not_told_where_files_lie_whatever_goes_wrong(
+        shop: Site, monkeypatch: pytest.MonkeyPatch, error: DeployctlError) -> None:
+    stranger = shop.browser()
+    stranger.get("/login")
+    monkeypatch.setattr(SqliteLedger, "event", raises(error))
+    monkeypatch.setattr(SqliteLedger, "take_link", raises(error))
+    for path in ("/login", "/start/no-link"):
+        told = stranger.post(path, name="mara", password=PHRASE)
+        assert told.status_code in {403, 423, 507}
+        assert "/srv" not in told.text
+        assert "What serves visitors goes on." in told.text
