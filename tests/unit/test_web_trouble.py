@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from argon2 import PasswordHasher
 
-from deployctl.domain.access import Role, given
+from deployctl.domain.access import ALL, Role, given
 from deployctl.errors import DeployctlError, LeaseHeld, LedgerUnusable, NotPermitted
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.usecases import passwords
 from deployctl.usecases.tokens import create_token
+from deployctl.usecases.users import add_user, set_password
 from tests.unit.web_world import Site, site
 
 PHRASE = "correct horse battery"
@@ -77,3 +78,15 @@ def test_a_stranger_is_not_told_where_files_lie_whatever_goes_wrong(
         assert told.status_code in {403, 423, 507}
         assert "/srv" not in told.text
         assert "What serves visitors goes on." in told.text
+
+
+# -- who tries too much ---------------------------------------------------------------------------------------------------
+def test_a_token_that_is_none_is_no_way_around_the_check_of_the_form_that_signs_in(shop: Site) -> None:
+    add_user("jonas", {ALL: Role.VIEWER}, shop.w.s)
+    set_password("jonas", PHRASE, shop.w.s)
+    browser = shop.browser()
+    for more in ({}, {"Origin": "https://evil.example"}):
+        told = browser.send("/login", {"name": "jonas", "password": PHRASE}, Authorization="Basic eDp5", **more)
+        assert told.status_code == 403
+        assert "Set-Cookie" not in told.headers or "_user_id" not in told.headers["Set-Cookie"]
+    assert browser.get("/").status_code == 401
