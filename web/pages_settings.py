@@ -9,10 +9,10 @@ from werkzeug.wrappers import Response as Answer
 
 from deployctl.domain.access import Role, roles_text
 from deployctl.errors import Invalid, NotFound
-from deployctl.usecases.passwords import fits
+from deployctl.usecases.own_password import change_own_password
 from deployctl.usecases.sign_in import end_session, list_sessions
 from deployctl.usecases.tokens import list_tokens
-from deployctl.usecases.users import list_users, require_user, set_password
+from deployctl.usecases.users import list_users
 from deployctl.web.desk import desk
 from deployctl.web.pages_sign_in import after
 from deployctl.web.rules import SIGNED_IN, needs
@@ -48,13 +48,10 @@ def twin() -> Response:
 def password() -> Answer:
     """Change one's own password; whoever has one must say it. Other sessions end, this one goes on."""
     _require_person()
+    if request.form.get("password", "") != request.form.get("again", ""):
+        raise Invalid("The two do not agree. Nothing was changed.")
     with desk().pool.lend(g.who.actor) as s:
-        user = require_user(g.who.name, s)
-        if user.password and not fits(user.password, request.form.get("was", "")):
-            raise Invalid("That is not your password until now. Nothing was changed.", code="wrong_password")
-        if request.form.get("password", "") != request.form.get("again", ""):
-            raise Invalid("The two do not agree. Nothing was changed.")
-        set_password(g.who.name, request.form.get("password", ""), s, keep=g.who.session)
+        change_own_password(g.who, request.form.get("was", ""), request.form.get("password", ""), s)
     flash("Your password was changed. Your other sessions have ended.", "good")
     return redirect(url_for("settings.page"), 303)
 

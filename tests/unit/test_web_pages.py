@@ -634,7 +634,7 @@ def test_a_password_is_set_once_known_it_must_be_said_and_other_sessions_end(sho
     assert mara.get("/").status_code == 200
     assert other.get("/").status_code == 401
     mara.get("/settings")
-    assert mara.post("/settings/password", was="wrong", password=phrase + "2", again=phrase + "2").status_code == 400
+    assert mara.post("/settings/password", was="wrong", password=phrase + "2", again=phrase + "2").status_code == 403
     assert mara.post("/settings/password", was=phrase, password=phrase + "2", again=phrase + "2").status_code == 303
 
 

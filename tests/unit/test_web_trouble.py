@@ -90,3 +90,12 @@ def test_a_token_that_is_none_is_no_way_around_the_check_of_the_form_that_signs_
         assert told.status_code == 403
         assert "Set-Cookie" not in told.headers or "_user_id" not in told.headers["Set-Cookie"]
     assert browser.get("/").status_code == 401
+
+
+def test_who_found_a_browser_open_cannot_try_passwords_on_the_settings_page_for_long(shop: Site) -> None:
+    mara = shop.signed_in("mara")
+    set_password("mara", PHRASE, shop.w.s, keep=1)
+    mara.get("/settings")
+    tried = [mara.post("/settings/password", was=f"wrong {n}", password=PHRASE + "2", again=PHRASE + "2").status_code
+             for n in range(7)]
+    assert tried == [403] * 5 + [429] * 2
