@@ -105,7 +105,7 @@ def level_of(line: LogLine) -> str:
 def asked_of(args: dict[str, str], parse: Callable[[str], Version]) -> Asked:
     """Return what the query asks for. Raises Invalid."""
     number = args.get("n", "")
-    if number and not (number.isascii() and number.isdecimal() and 0 < int(number[:6]) <= MOST):
+    if number and not (number.isascii() and number.isdecimal() and len(number) <= 4 and 0 < int(number) <= MOST):
         raise Invalid(f"n is a number of lines from 1 to {MOST}.")
     if args.get("since") and args["since"] not in SPANS:
         raise Invalid(f"since is one of {', '.join(SPANS)}.")

@@ -9,7 +9,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from deployctl.domain.access import ALL, Role, given
-from deployctl.errors import DeployctlError, LeaseHeld, LedgerUnusable, NotPermitted
+from deployctl.errors import DeployctlError, Invalid, LeaseHeld, LedgerUnusable, NotPermitted
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.usecases import passwords
 from deployctl.usecases.tokens import create_token
@@ -99,3 +99,9 @@ def test_who_found_a_browser_open_cannot_try_passwords_on_the_settings_page_for_
     tried = [mara.post("/settings/password", was=f"wrong {n}", password=PHRASE + "2", again=PHRASE + "2").status_code
              for n in range(7)]
     assert tried == [403] * 5 + [429] * 2
+
+
+@pytest.mark.parametrize("number", ["0000011000000", "000001" + "9" * 5000, "2001", "0", "-1", "1e3"])
+def test_a_number_of_lines_is_bounded_however_it_is_written(shop: Site, number: str) -> None:
+    told = shop.signed_in("mara").get(f"/apps/shop/logs.json?n={number}")
+    assert (told.status_code, told.json["code"]) == (400, Invalid.code)  # type: ignore[index]
