@@ -41,32 +41,36 @@ def require_user(name: str, s: Services) -> User:
 
 def set_role(name: str, role: Role | None, app: str, s: Services) -> User:
     """Give the role for that app, or for all by `*`; None takes it away. Raises NotFound, Refused (the last admin)."""
-    user = require_user(name, s)
-    roles = {key: was for key, was in user.roles.items() if key != app}
-    if role is not None:
-        roles[app] = role
-    if user.roles.get(ALL) is Role.ADMIN and roles.get(ALL) is not Role.ADMIN:
-        _require_other_admin(name, s)
-    s.ledger.set_roles(name, roles)
+    with s.ledger.transaction(durable=True):  # what another admin takes away at the same time must not come back
+        user = require_user(name, s)
+        roles = {key: was for key, was in user.roles.items() if key != app}
+        if role is not None:
+            roles[app] = role
+        if user.roles.get(ALL) is Role.ADMIN and roles.get(ALL) is not Role.ADMIN:
+            _require_other_admin(name, s)
+        s.ledger.set_roles(name, roles)
     _tell("user_role", f"{name} is now {roles_text(roles)}", s)
     return replace(user, roles=roles)
 
 
 def remove_user(name: str, s: Services) -> None:
     """Forget the user and end all his sessions. Raises NotFound, Refused (the last admin)."""
-    user = require_user(name, s)
-    if user.roles.get(ALL) is Role.ADMIN:
-        _require_other_admin(name, s)
-    s.ledger.remove_user(name, at=s.clock.utc())
+    with s.ledger.transaction(durable=True):
+        user = require_user(name, s)
+        if user.roles.get(ALL) is Role.ADMIN:
+            _require_other_admin(name, s)
+        s.ledger.remove_user(name, at=s.clock.utc())
     _tell("user_removed", f"{name} may not sign in any more", s)
 
 
 def set_password(name: str, password: str, s: Services, *, keep: int | None = None) -> None:
     """Change it and end the user's sessions, except `keep`. Raises NotFound, Invalid."""
     require_user(name, s)
-    s.ledger.set_password(name, hashed(require_good(password)))
-    s.ledger.end_sign_ins(name, at=s.clock.utc(), but=keep)
-    s.ledger.forget_tries(name)
+    hash_ = hashed(require_good(password))
+    with s.ledger.transaction(durable=True):
+        s.ledger.set_password(name, hash_)
+        s.ledger.end_sign_ins(name, at=s.clock.utc(), but=keep)
+        s.ledger.forget_tries(name)
     _tell("user_password", f"{name} has a new password", s)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,9 +14,10 @@ from argon2 import PasswordHasher
 from deployctl.domain.access import ALL, Role, given
 from deployctl.errors import DeployctlError, Invalid, LeaseHeld, LedgerUnusable, NotPermitted
 from deployctl.ledger.sqlite_ledger import SqliteLedger
+from deployctl.ports import Services
 from deployctl.usecases import passwords
 from deployctl.usecases.tokens import create_token
-from deployctl.usecases.users import add_user, set_password
+from deployctl.usecases.users import add_user, remove_user, require_user, set_password, set_role
 from tests.unit.web_world import Site, site
 
 PHRASE = "correct horse battery"
@@ -42,6 +46,28 @@ def raises(error: DeployctlError) -> Callable[..., None]:
         raise error
 
     return broken
+
+
+def slowly(monkeypatch: pytest.MonkeyPatch, read: str) -> None:
+    """Let that reading of the ledger take so long that others come between it and what is done by it."""
+    quick = getattr(SqliteLedger, read)
+
+    def slow(*words: object, **more: object) -> object:
+        found = quick(*words, **more)
+        time.sleep(0.1)
+        return found
+
+    monkeypatch.setattr(SqliteLedger, read, slow)
+
+
+def at_once(shop: Site, *acts: Callable[[Services], object]) -> None:
+    """Do these at the same time, each over its own connection; what is refused is refused."""
+    def do(act: Callable[[Services], object]) -> None:
+        with suppress(DeployctlError), shop.desk.pool.lend("somebody (cli)") as s:
+            act(s)
+
+    with ThreadPoolExecutor(len(acts)) as pool:
+        list(pool.map(do, acts))
 
 
 # -- a full disk, a ledger that is gone -----------------------------------------------------------------------------------
@@ -105,3 +131,18 @@ def test_who_found_a_browser_open_cannot_try_passwords_on_the_settings_page_for_
 def test_a_number_of_lines_is_bounded_however_it_is_written(shop: Site, number: str) -> None:
     told = shop.signed_in("mara").get(f"/apps/shop/logs.json?n={number}")
     assert (told.status_code, told.json["code"]) == (400, Invalid.code)  # type: ignore[index]
+
+# -- two at the same time -------------------------------------------------------------------------------------------------
+def test_what_two_admins_change_of_one_user_at_the_same_time_is_both_kept(shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_user("jonas", {"shop": Role.DEPLOYER, "blog": Role.DEPLOYER}, shop.w.s)
+    slowly(monkeypatch, "find_user")
+    at_once(shop, lambda s: set_role("jonas", None, "shop", s), lambda s: set_role("jonas", Role.ADMIN, "blog", s))
+    assert require_user("jonas", shop.w.s).roles == {"blog": Role.ADMIN}
+
+
+def test_two_admins_who_remove_each_other_leave_one(shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("mara", "jonas"):
+        add_user(name, {ALL: Role.ADMIN}, shop.w.s)
+    slowly(monkeypatch, "users")
+    at_once(shop, lambda s: remove_user("mara", s), lambda s: set_role("jonas", Role.VIEWER, ALL, s))
+    assert [u.name for u in shop.w.ledger.users() if u.roles.get(ALL) is Role.ADMIN] in [["mara"], ["jonas"]]
