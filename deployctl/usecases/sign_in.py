@@ -45,12 +45,14 @@ def sign_in(name: str, password: str, origin: Origin, s: Services) -> str:
         raise _refused("somebody", origin, s) from None
     require_patience(name, s)
     user = s.ledger.find_user(name)
-    if not fits(user.password if user else None, password):
-        now = s.clock.utc()
-        s.ledger.count_try(name, at=now, since=later(now, -REMEMBERED))
-        raise _refused(name, origin, s)
-    s.ledger.forget_tries(name)
-    return _begin(name, origin, s, "with a password")
+    if fits(user.password if user else None, password):
+        with s.ledger.transaction():
+            if s.ledger.find_user(name) == user:  # nothing was taken from him while it was checked
+                s.ledger.forget_tries(name)
+                return _begin(name, origin, s, "with a password")
+    now = s.clock.utc()
+    s.ledger.count_try(name, at=now, since=later(now, -REMEMBERED))
+    raise _refused(name, origin, s)
 
 
 def sign_in_by_link(secret: str, origin: Origin, s: Services) -> str:
@@ -64,12 +66,12 @@ def sign_in_by_link(secret: str, origin: Origin, s: Services) -> str:
 def find_session(secret: str, s: Services) -> Principal | None:
     """Return who has this session, None when it is over: ended, idle for 12 hours, or its user is gone."""
     found, now = s.ledger.find_sign_in(digest(secret)), s.clock.utc()
-    if found is None or found.ended_at or seconds_between(found.seen_at, now) > IDLE:
+    if found is None or found.ended_at or _unseen(found, now) > IDLE:
         return None
     user = s.ledger.find_user(found.user)
     if user is None:
         return None
-    if seconds_between(found.seen_at, now) > SEEN_EVERY:
+    if _unseen(found, now) > SEEN_EVERY:
         with suppress(DeployctlError):  # whoever has to go back on a full disk is not kept out for a note
             s.ledger.touch_sign_in(found.id, at=now)
     return Principal(user.name, user.roles, "web", found.id)
@@ -83,7 +85,7 @@ def sign_out(who: Principal, s: Services) -> None:
 def list_sessions(user: str | None, s: Services) -> list[SignIn]:
     """Return the user's sessions that are not over, or everybody's."""
     now = s.clock.utc()
-    return [one for one in s.ledger.sign_ins(user) if seconds_between(one.seen_at, now) <= IDLE]
+    return [one for one in s.ledger.sign_ins(user) if _unseen(one, now) <= IDLE]
 
 
 def end_session(user: str, session: int, s: Services) -> None:
@@ -105,9 +107,16 @@ def end_sessions(user: str, s: Services) -> int:
 def require_patience(name: str, s: Services) -> None:
     """Raise TooManyTries when this name was tried in vain too often a moment ago."""
     tries = s.ledger.tries(name)
-    left = wait_after(tries.count) - (seconds_between(tries.last_at, s.clock.utc()) if tries.count else 0.0)
-    if left > 0:
+    wait = wait_after(tries.count)
+    left = wait - (seconds_between(tries.last_at, s.clock.utc()) if tries.count else 0.0)
+    if 0 < left <= wait:  # more is left only when the clock was set back since
         raise TooManyTries(left)
+
+
+def _unseen(one: SignIn, now: str) -> float:
+    """Return for how many seconds nobody used it. What was seen in a time that is yet to come counts as long ago: the
+    clock was set back, and a session must not live until that time comes again."""
+    return abs(seconds_between(one.seen_at, now))
 
 
 def _begin(name: str, origin: Origin, s: Services, how: str) -> str:

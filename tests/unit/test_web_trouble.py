@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 from argon2 import PasswordHasher
 
-from deployctl.domain.access import ALL, Role, given
+from deployctl.domain.access import ALL, Origin, Role, given
 from deployctl.errors import DeployctlError, Invalid, LeaseHeld, LedgerUnusable, NotPermitted
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Services
 from deployctl.usecases import passwords
+from deployctl.usecases.moments import later
+from deployctl.usecases.sign_in import TooManyTries, WrongSignIn, sign_in
 from deployctl.usecases.tokens import create_token
 from deployctl.usecases.users import add_user, remove_user, require_user, set_password, set_role
 from tests.unit.web_world import Site, site
@@ -146,3 +148,45 @@ def test_two_admins_who_remove_each_other_leave_one(shop: Site, monkeypatch: pyt
     slowly(monkeypatch, "users")
     at_once(shop, lambda s: remove_user("mara", s), lambda s: set_role("jonas", Role.VIEWER, ALL, s))
     assert [u.name for u in shop.w.ledger.users() if u.roles.get(ALL) is Role.ADMIN] in [["mara"], ["jonas"]]
+
+
+@pytest.mark.parametrize("taken", [lambda s: set_password("mara", PHRASE + "2", s), lambda s: remove_user("mara", s)],
+                         ids=["password", "user"])
+def test_a_password_that_is_taken_away_while_it_is_checked_signs_nobody_in(
+        shop: Site, monkeypatch: pytest.MonkeyPatch, taken: Callable[[Services], None]) -> None:
+    for name in ("mara", "jonas"):
+        add_user(name, {ALL: Role.ADMIN}, shop.w.s)
+    set_password("mara", PHRASE, shop.w.s)
+
+    def checked(hash_: str | None, password: str) -> bool:
+        found = passwords.fits(hash_, password)
+        taken(shop.w.s)
+        return found
+
+    monkeypatch.setattr("deployctl.usecases.sign_in.fits", checked)
+    with pytest.raises(WrongSignIn):
+        sign_in("mara", PHRASE, Origin(), shop.w.s)
+    assert shop.w.ledger.sign_ins("mara") == []
+
+
+# -- a clock that jumps ---------------------------------------------------------------------------------------------------
+def test_a_clock_that_is_set_back_by_a_year_locks_nobody_out_and_keeps_no_session_alive(
+        shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    mara, back = shop.signed_in("mara"), 365 * 86_400.0
+    set_password("mara", PHRASE, shop.w.s, keep=1)
+    for _ in range(5):
+        with pytest.raises(WrongSignIn):
+            sign_in("mara", "another password", Origin(), shop.w.s)
+    with pytest.raises(TooManyTries):
+        sign_in("mara", PHRASE, Origin(), shop.w.s)
+    utc = shop.w.clock.utc
+    monkeypatch.setattr(shop.w.clock, "utc", lambda: later(utc(), -back))
+    assert mara.get("/apps/shop").status_code == 401
+    assert sign_in("mara", PHRASE, Origin(), shop.w.s)
+
+
+def test_a_clock_that_is_set_back_by_an_hour_signs_nobody_out(shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    mara, utc = shop.signed_in("mara"), shop.w.clock.utc
+    monkeypatch.setattr(shop.w.clock, "utc", lambda: later(utc(), -3600.0))
+    assert mara.get("/apps/shop").status_code == 200
+    assert shop.w.ledger.sign_ins("mara")[0].seen_at <= shop.w.clock.utc()
