@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import BoundedSemaphore
+
 from flask import Blueprint, current_app, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
@@ -12,6 +14,9 @@ from deployctl.web.rules import EVERYBODY, SIGNED_IN, needs
 from deployctl.web.shield import status_of
 
 pages = Blueprint("sign_in", "deployctl.web.pages_sign_in")
+CHECKED = 4  # passwords at the same time: each takes a thread, 64 MB and a core, whatever address a stranger has
+
+checking = BoundedSemaphore(CHECKED)
 
 
 @pages.get("/login")
@@ -24,11 +29,15 @@ def page() -> str | Response:
 @needs(EVERYBODY)
 def enter() -> tuple[str, int] | Response:
     """Sign in by name and password; where to go on is only ever a page of ours."""
+    if not checking.acquire(blocking=False):
+        raise TooManyTries(1.0)
     try:
         with desk().pool.lend("somebody (web)") as s:
             secret = sign_in(request.form.get("name", ""), request.form.get("password", ""), identity.origin(), s)
     except (WrongSignIn, TooManyTries) as error:
         return render_template("sign_in.html", error=error, after=after()), status_of(error)
+    finally:
+        checking.release()
     identity.begin_session(secret)
     return redirect(after())
 

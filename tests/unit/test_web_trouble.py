@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -167,6 +168,27 @@ def test_a_password_that_is_taken_away_while_it_is_checked_signs_nobody_in(
     with pytest.raises(WrongSignIn):
         sign_in("mara", PHRASE, Origin(), shop.w.s)
     assert shop.w.ledger.sign_ins("mara") == []
+
+
+def test_strangers_with_many_addresses_keep_four_threads_busy_and_no_more(shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    goes_on, begun = threading.Event(), threading.Semaphore(0)
+
+    def checked(*_words: object) -> bool:
+        begun.release()
+        goes_on.wait(10)
+        return False
+
+    monkeypatch.setattr("deployctl.usecases.sign_in.fits", checked)
+    strangers = [shop.browser() for _ in range(6)]
+    for one in strangers:
+        one.get("/login")
+    with ThreadPoolExecutor(4) as pool:
+        tried = [pool.submit(one.post, "/login", name="mara", password=PHRASE) for one in strangers[:4]]
+        assert all(begun.acquire(timeout=10) for _ in tried)
+        assert [one.post("/login", name="mara", password=PHRASE).status_code for one in strangers[4:]] == [429, 429]
+        goes_on.set()
+        assert [one.result(10).status_code for one in tried] == [401] * 4
+    assert strangers[5].post("/login", name="mara", password=PHRASE).status_code == 401
 
 
 # -- a clock that jumps ---------------------------------------------------------------------------------------------------
