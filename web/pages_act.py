@@ -25,6 +25,7 @@ from deployctl.web.times import ago
 pages = Blueprint("act", __name__)
 AT_REVISION = frozenset({"upgrade", "rollback", "undo", "start", "stop", "hold", "unhold", "prune", "remark"})
 WAITING = 300.0  # seconds that whoever chose to wait stands in line
+LINE = 5  # jobs of one app that are under way or wait: each has a thread
 Answer = Response | tuple[str, int]
 
 
@@ -125,7 +126,13 @@ def _wish(verb: str) -> Wish:
     if verb in AT_REVISION and not known:
         raise Invalid("The form did not say of which revision the page was. Nothing was done.", remedy=["reload the page"])
     return Wish(request.form.get("note", "")[:500], if_revision=int(text) if known and verb in AT_REVISION else None,
-                confirmed=request.form.get("sure") == "yes", lock_wait=WAITING if request.form.get("wait") == "yes" else 0.0)
+                confirmed=request.form.get("sure") == "yes", lock_wait=_patience())
+
+
+def _patience() -> float:
+    """Return how long to wait for whoever is at the app: a person may stand in line, while that is short."""
+    line = [job for job in desk().jobs.of(the_app()) if not job.done]
+    return WAITING if request.form.get("wait") == "yes" and len(line) < LINE else 0.0
 
 
 def _again() -> dict[str, str]:

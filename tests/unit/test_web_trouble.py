@@ -13,14 +13,19 @@ import pytest
 from argon2 import PasswordHasher
 
 from deployctl.domain.access import ALL, Origin, Role, given
+from deployctl.domain.names import AppName
 from deployctl.errors import DeployctlError, Invalid, LeaseHeld, LedgerUnusable, NotPermitted
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Services
 from deployctl.usecases import passwords
 from deployctl.usecases.moments import later
+from deployctl.usecases.results import Done
 from deployctl.usecases.sign_in import TooManyTries, WrongSignIn, sign_in
 from deployctl.usecases.tokens import create_token
 from deployctl.usecases.users import add_user, remove_user, require_user, set_password, set_role
+from deployctl.usecases.wish import Wish
+from deployctl.web.acts import ACTS, Words
+from deployctl.web.pages_act import WAITING
 from tests.unit.web_world import Site, site
 
 PHRASE = "correct horse battery"
@@ -189,6 +194,24 @@ def test_strangers_with_many_addresses_keep_four_threads_busy_and_no_more(shop: 
         goes_on.set()
         assert [one.result(10).status_code for one in tried] == [401] * 4
     assert strangers[5].post("/login", name="mara", password=PHRASE).status_code == 401
+
+
+def test_a_person_may_stand_in_line_while_the_line_is_short(shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    mara, goes_on = shop.signed_in("mara"), threading.Event()
+    monkeypatch.setattr("deployctl.web.pages_act.LINE", 2)
+    waits: list[float] = []
+
+    def stand(_app: AppName, _words: Words, wish: Wish, _s: Services) -> Done:
+        waits.append(wish.lock_wait)
+        goes_on.wait(10)
+        return Done("Abort", "shop", "done")
+
+    monkeypatch.setitem(ACTS, "abort", stand)
+    mara.get("/apps/shop")
+    for _ in range(3):
+        assert mara.post("/apps/shop/abort", wait="yes").status_code == 303
+    goes_on.set()
+    assert waits == [WAITING, WAITING, 0.0]
 
 
 # -- a clock that jumps ---------------------------------------------------------------------------------------------------
