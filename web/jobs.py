@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections import OrderedDict
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 
@@ -15,7 +16,7 @@ from deployctl.ports import Services
 from deployctl.usecases.results import Done, Moved
 from deployctl.web.pool import Pool, find_address
 
-KEPT = 200  # jobs that can still be asked about
+KEPT = 200  # jobs that can still be asked about, beside those under way
 LAST_WAIT = 10.0  # seconds that the end of the process waits for what was asked to stop
 
 Act = Callable[[Services], Moved | Done]
@@ -94,7 +95,7 @@ class Jobs:
 
     def __init__(self, pool: Pool, told: Callable[[Job], None]) -> None:
         self._pool, self._told = pool, told
-        self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._jobs: dict[str, Job] = {}  # the oldest first
         self._lock = Lock()
 
     def begin(self, verb: str, app: AppName, actor: str, act: Act) -> Job:
@@ -103,8 +104,9 @@ class Jobs:
             job = Job(verb, app, actor, s.clock.utc(), address=find_address())
         with self._lock:
             self._jobs[job.id] = job
-            while len(self._jobs) > KEPT:
-                self._jobs.popitem(last=False)
+            over = [one.id for one in self._jobs.values() if one.done]
+            for id_ in over[:max(0, len(self._jobs) - KEPT)]:  # never one that is under way
+                del self._jobs[id_]
         Thread(target=self._run, args=(job, act), name=f"{verb} {app}", daemon=True).start()
         return job
 
@@ -120,11 +122,12 @@ class Jobs:
         """Ask what is under way to stop, and wait a little: before its switch everything is taken back."""
         with self._lock:
             under_way = [job for job in self._jobs.values() if not job.done]
-        for job in under_way:
-            with self._pool.lend("the end of deployctl serve (web)") as s:
+        for job in under_way:  # a ledger that is away, or full, keeps nobody from ending
+            with suppress(DeployctlError), self._pool.lend("the end of deployctl serve (web)") as s:
                 s.ledger.ask_abort(job.app, actor=s.actor)
+        end = time.monotonic() + LAST_WAIT
         for job in under_way:
-            job.wait(LAST_WAIT)
+            job.wait(max(0.0, end - time.monotonic()))
 
     def _run(self, job: Job, act: Act) -> None:
         lent: list[Services] = []

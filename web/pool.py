@@ -43,10 +43,16 @@ class Pool:
         try:
             yield replace(s, actor=actor, report=report or s.report)
         finally:
-            if s.ledger.promoted and not self._closed:  # nobody who moved traffic waits for the copy of the ledger
-                self._copier.submit(self._copy, s)
-            else:
+            if not (s.ledger.promoted and self._copy_later(s)):
                 self._give_back(s)
+
+    def _copy_later(self, s: Services) -> bool:
+        """Copy the ledger beside: nobody who moved traffic waits for that. At the end there is no later, tell so."""
+        try:
+            self._copier.submit(self._copy, s)
+        except RuntimeError:
+            return False
+        return True
 
     def _copy(self, s: Services) -> None:
         try:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from flask import g
@@ -23,6 +24,7 @@ from deployctl.errors import (
     NotHealthy,
     StateChanged,
 )
+from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Reporter, Services
 from deployctl.usecases.results import Done, Moved
 from deployctl.usecases.upgrade import upgrade
@@ -169,6 +171,57 @@ def test_the_end_of_the_process_does_not_wait_for_ever(bench: Bench, monkeypatch
     assert not job.done
     goes_on.set()
     assert job.wait(LONG)
+
+
+def test_a_job_that_is_under_way_is_never_forgotten(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "KEPT", 3)
+    goes_on = threading.Event()
+    first = bench.begin(lambda _s: (goes_on.wait(LONG), NOTHING)[1])
+    later = [bench.begin(lambda _s: NOTHING, "hold") for _ in range(5)]
+    assert all(job.wait(LONG) for job in later)
+    bench.begin(lambda _s: NOTHING, "hold").wait(LONG)
+    assert bench.jobs.find(first.id) is first
+    assert first in bench.jobs.of(SHOP)
+    goes_on.set()
+    assert first.wait(LONG)
+
+
+def test_a_ledger_that_cannot_be_written_keeps_nobody_from_ending(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LAST_WAIT", 0.2)
+    goes_on = threading.Event()
+    jobs = [bench.begin(lambda _s: (goes_on.wait(LONG), NOTHING)[1]) for _ in range(5)]
+
+    def full(*_words: object, **_more: object) -> None:
+        raise DeployctlError("no space left", code="disk_full")
+
+    monkeypatch.setattr(SqliteLedger, "ask_abort", full)
+    began = time.monotonic()
+    bench.jobs.close()
+    assert time.monotonic() - began < 0.8  # for all of them together
+    goes_on.set()
+    assert all(job.wait(LONG) for job in jobs)
+
+
+def test_who_moves_traffic_while_the_process_ends_is_told_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    copying, goes_on = threading.Event(), threading.Event()
+
+    def copy(*_words: object, **_more: object) -> None:
+        copying.set()
+        goes_on.wait(LONG)
+
+    monkeypatch.setattr(SqliteLedger, "keep_copy", copy)
+    with bench.pool.lend("mara (web)") as s:
+        cast(Any, s.ledger).promoted = True
+    assert copying.wait(LONG)
+    end = threading.Thread(target=bench.pool.close)
+    end.start()
+    while not bench.pool._copier._shutdown:
+        time.sleep(0.01)
+    with bench.pool.lend("mara (web)") as s:  # raised RuntimeError: nothing can be copied later any more
+        cast(Any, s.ledger).promoted = True
+    goes_on.set()
+    end.join(LONG)
+    assert not end.is_alive()
 
 
 # -- where forms and API meet the verbs -----------------------------------------------------------------------------------
