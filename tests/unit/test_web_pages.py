@@ -275,6 +275,17 @@ def test_on_hold_is_a_chip_with_lift_and_the_way_forth_is_quiet(shop: Site, mara
     for words in ("v2 on hold", "checkout 500s", "Lift", "Send traffic to v2", "Undoes the rollback and lifts the hold"):
         assert words in told, words
     assert '<div class="roll faint">' in page
+    assert "Nothing to go back to" not in told
+
+
+def test_after_a_rollback_a_cold_version_has_a_row_only_while_what_serves_is_bad(tmp_path: Path) -> None:
+    with site(tmp_path, "v1", "v2", "v3") as made:
+        browser = made.signed_in("mara")
+        made.w.rollback()
+        assert "Nothing to go back to" not in fresh(made, browser)
+        assert 'data-key="r"' in browser.get("/apps/shop").text.partition('id="lower"')[2]
+        made.w.sick["v2"] = "connection refused"
+        assert "Nothing to go back to at once" in fresh(made, browser)
 
 
 def test_what_a_person_has_held_since_is_not_offered_to_be_undone(shop: Site, mara: Browser) -> None:
