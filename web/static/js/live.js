@@ -51,7 +51,10 @@ export function refresh(region) {
 function swap(region, html) {
   if (region.dataset.was === html) return;
   const focused = region.contains(document.activeElement) ? pathTo(document.activeElement) : null;
-  if (focused && document.activeElement.matches('input:not([type=hidden]), textarea, select')) return;
+  if (focused && document.activeElement.matches('input:not([type=hidden]), textarea, select')) {
+    document.activeElement.onblur ??= () => setTimeout(() => refresh(region).catch(() => {}));
+    return;
+  }
   const open = $$('details[open][id]', region).map(one => one.id);
   const template = document.createElement('template');
   template.innerHTML = html;
