@@ -3,13 +3,13 @@ import {$, $$, el, meta, root} from './dom.js';
 import {freshAt, refresh, refreshAll} from './live.js';
 import {ask, close, show} from './ask.js';
 
-const TIME = 3500, OLD = 10000, INERT = 700, UNDO = 30;
+const TIME = 3500, OLD = 10000, INERT = 700, UNDO = 30, AGAIN = 1000;
 const NOT_SENT = new Set(['csrf_token', 'revision', 'key']);
 const TRUE = new Set(['sure', 'abort']);
 
 document.addEventListener('submit', event => {
   const form = event.target;
-  if (!form.matches('form[data-act]')) return;
+  if (!form.matches('form[data-act]') || form.closest('.page')) return;  // a question on a page of its own goes on to the app's
   event.preventDefault();
   if (form.dataset.busy) return;
   const wish = wishOf(form, event.submitter);
@@ -61,10 +61,29 @@ export async function send(wish, form = null, button = null) {
   else if (!answer.ok) refused(wish, told, answer.status);
 }
 
+// What takes longer is asked about until it has ended: the toast must not go on saying that it is under way.
+async function follow(wish, id, turn) {
+  for (let told = null; !told?.done;) {
+    await new Promise(done => setTimeout(done, AGAIN));
+    const answer = await fetch(`/api/v1/operations/${id}`, {credentials: 'same-origin'}).catch(() => null);
+    if (answer && !answer.ok) return;
+    told = await answer?.json();
+    if (!told?.done) continue;
+    await refreshAll().catch(() => {});
+    if (told.error && !told.deployment) refused(wish, told.error, told.error.status);  // else the page tells it already
+    if (turn !== turns) return;
+    if (told.result) succeeded(wish, told.result, 200, told.result.total_ms, false);
+    else hide();
+  }
+}
+
 const MOVES = new Set(['rollback', 'undo']);
 
 function succeeded(wish, told, status, ms, focused) {
-  if (status === 202) return toast(`${named(wish)} is under way.`, '', {focused});
+  if (status === 202) {
+    follow(wish, told.id, turns).catch(() => {});
+    return toast(`${named(wish)} is under way.`, '', {focused});
+  }
   if (!told.to) return toast(told.sentence ?? `${named(wish)}: done.`, '', {focused});
   if (told.changed === false) return toast(`${told.to} serves already.`, 'Nothing was done.', {focused});
   const lost = told.failed_requests == null ? '' : told.failed_requests ? `, ${told.failed_requests} requests failed` : ', no request was lost';
@@ -109,7 +128,7 @@ function askOld(wish, form) {
 
 const VERBS = {rollback: 'Roll back', upgrade: 'Deploy', undo: 'Undo', start: 'Start', stop: 'Stop', hold: 'Hold', unhold: 'Lift the hold', abort: 'Stop this deploy', prune: 'Remove what is not kept'};
 const named = wish => `${VERBS[wish.verb] ?? wish.verb}${wish.body.to || wish.body.version ? ` ${wish.verb === 'rollback' ? 'to ' : ''}${wish.body.to ?? wish.body.version}` : ''}`;
-const sentence = text => text.charAt(0).toUpperCase() + text.slice(1);
+const sentence = text => /^\p{L}+[ ,:;]/u.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text;  // names stay as they are
 
 // A second click must not take back what the first one did.
 function inert() {
@@ -118,12 +137,23 @@ function inert() {
   setTimeout(() => { for (const one of buttons) one.inert = false; }, INERT);
 }
 
-let ticking = 0;
+let ticking = 0, offered = null;
+function hide() {
+  clearInterval(ticking);
+  $('#toast').classList.remove('on');
+  $('#toast').replaceChildren();
+}
+
+// What somebody else has changed since cannot be undone from here.
+document.addEventListener('told', ({detail: {kind, data}}) => {
+  if (kind === 'state' && data.app === offered?.app && data.revision > offered.revision) hide();
+});
+
 export function toast(title, text = '', {focused = false, undo = null} = {}) {
   const place = $('#toast');
   clearInterval(ticking);
+  offered = undo;
   const head = el('h2', {tabindex: '-1'}, title), left = el('span', {class: 'num'}, `${UNDO} s`);
-  const hide = () => { clearInterval(ticking); place.classList.remove('on'); place.replaceChildren(); };
   place.replaceChildren(el('div', {}, head, el('p', {}, text)));
   if (undo) place.append(el('button', {type: 'button', id: 'undo', click: event => { const button = event.currentTarget; send({...undo, key: crypto.randomUUID?.() ?? String(Math.random())}, null, button).then(() => button.isConnected && hide()); }}, el('span', {}, 'Undo'), left));
   place.append(el('button', {type: 'button', class: 'x', 'aria-label': 'Close', click: hide}, '×'));
@@ -141,12 +171,12 @@ export function toast(title, text = '', {focused = false, undo = null} = {}) {
 export function notice(text, {remedy = [], serving = null, details = []} = {}) {
   const place = $('#notices') ?? $('main');
   $('.notice.told')?.remove();
-  const serves = serving?.version ? ` ${serving.version} serves ${serving.app ?? ''}.` : '';
+  const serves = serving?.version ? ` ${serving.version} serves ${serving.app ?? ''}.` : '', end = /[.!?…]$/.test(text) ? '' : '.';
   const box = el('div', {class: 'notice told', role: 'alert', tabindex: '-1'},
-    el('div', {}, el('p', {}, sentence(text) + serves),
+    el('div', {}, el('p', {}, sentence(text) + end + serves),
       ...details.slice(0, 8).map(line => el('p', {class: 'mono'}, line)),
       ...remedy.map(line => el('p', {class: 'mono'}, line))),
     el('button', {type: 'button', class: 'icon', 'aria-label': 'Dismiss', click: () => box.remove()}, '×'));
   place.prepend(box);
-  box.focus({preventScroll: false});
+  if (!document.activeElement?.matches('input, textarea, select')) box.focus({preventScroll: false});
 }
