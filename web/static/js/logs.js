@@ -13,11 +13,11 @@ if (list) {
     follow?.setAttribute('aria-pressed', String(following));
     if (follow) follow.textContent = following ? 'Following' : 'Follow';
     if (!more) return;
-    more.hidden = !unread;
-    if (Date.now() - saidAt > SAID || !unread) {
+    if (unread && (more.hidden || Date.now() - saidAt > SAID)) {
       saidAt = Date.now();
-      count.textContent = `${unread} new lines`;
+      count.textContent = unread === 1 ? '1 new line' : `${unread} new lines`;
     }
+    more.hidden = !unread;
   };
   list.addEventListener('scroll', () => { following = bottom(); if (following) unread = 0; mark(); });
   follow?.addEventListener('click', () => { following = !following; if (following) toEnd(); mark(); });
