@@ -50,7 +50,10 @@ class Known:
 @needs(SIGNED_IN)
 def metrics() -> Response:
     """Answer in the form that the one who asks understands."""
-    encode, mimetype = choose_encoder(request.headers.get("Accept", ""))
+    try:
+        encode, mimetype = choose_encoder(request.headers.get("Accept", ""))
+    except (TypeError, ValueError):  # a version that is none
+        encode, mimetype = choose_encoder("")
     registry = CollectorRegistry()
     registry.register(_Told(list(families(_look()))))
     return Response(encode(registry), content_type=mimetype)

@@ -12,7 +12,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from deployctl import __version__
-from deployctl.domain.access import Role
+from deployctl.domain.access import ALL, Role
 from deployctl.domain.names import AppName
 from deployctl.domain.traffic import Counters
 from deployctl.usecases.tokens import create_token
@@ -154,6 +154,11 @@ def test_the_open_form_is_spoken_to_who_asks_for_it(shop: Site) -> None:
     text = scrape(shop, {"*": Role.VIEWER}, Accept="application/openmetrics-text; version=1.0.0")
     assert text.endswith("# EOF\n")
     assert "deployctl_serving" in {family.name for family in parse_openmetrics(text)}  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize("asked", ["text/plain;version=x", "application/openmetrics-text; version=a.b.c", ";;;", "*/*;q=zz"])
+def test_who_asks_for_a_form_that_is_none_is_answered_in_the_plain_one(shop: Site, asked: str) -> None:
+    assert scrape(shop, {ALL: Role.VIEWER}, Accept=asked).startswith("# HELP")
 
 
 def test_all_that_a_label_may_hold_is_escaped(shop: Site) -> None:
