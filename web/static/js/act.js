@@ -94,6 +94,7 @@ function succeeded(wish, told, status, ms, focused) {
 function refused(wish, told, status) {
   const text = told.detail ?? told.title ?? `The server answered ${status}.`;
   if (told.code === 'confirmation_needed') return ask(askUrl(wish)).catch(() => notice(text, told));
+  if (told.code === 'aborted') return;  // by a later click, or by somebody else: the page tells it
   if (status === 423) return busy(wish, told);
   if (told.code === 'state_changed') return notice(`${sentence(text)} Your click was not carried out.`, {...told, remedy: []});
   notice(text, told);
