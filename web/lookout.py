@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -32,6 +33,7 @@ class Lookout:
     def __init__(self, hub: Hub, pool: Pool, board: Board, meter: MeterNow) -> None:
         self._hub, self._pool, self._board, self._meter = hub, pool, board, meter
         self._views: dict[AppName, str] = {}
+        self._stamps: Mapping[AppName, str] | None = None  # the ledger's word of each app when it was looked at last
         self._thread = Thread(target=self._run, name="lookout", daemon=True)
         self._thread.start()
 
@@ -53,12 +55,13 @@ class Lookout:
 
     def _watch(self, s: Services) -> None:
         """Look again and again while somebody looks, with one connection of its own."""
-        version, stamps = s.ledger.data_version(), s.ledger.stamps()
+        version = s.ledger.data_version()
+        self._compare(s)
         health_at = overview_at = metrics_at = time.monotonic()
         while self._hub.watched and not self._hub.closed:
             if (newer := s.ledger.data_version()) != version:
-                version, before, stamps = newer, stamps, s.ledger.stamps()
-                self._tell_changed({app for app in {*stamps, *before} if stamps.get(app) != before.get(app)})
+                version = newer
+                self._compare(s)
             now = time.monotonic()
             if now >= health_at:
                 health_at = now + HEALTH
@@ -70,6 +73,14 @@ class Lookout:
                 metrics_at = now + METRICS
                 self._tell_metrics()
             time.sleep(TICK)
+
+    def _compare(self, s: Services) -> None:
+        """Tell what differs since the last time, although nobody looked for a while: who comes back goes on after the
+        last message that he heard."""
+        before, now = self._stamps, s.ledger.stamps()
+        self._stamps = now
+        if before is not None:
+            self._tell_changed({app for app in {*now, *before} if now.get(app) != before.get(app)})
 
     def _tell_changed(self, apps: set[AppName]) -> None:
         for app in apps:

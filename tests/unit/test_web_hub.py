@@ -17,7 +17,9 @@ from deployctl.errors import LedgerUnusable
 from deployctl.ports import Services
 from deployctl.ports_meter import Now
 from deployctl.usecases.app_remove import remove_app
+from deployctl.usecases.remark import remark
 from deployctl.usecases.results import Done
+from deployctl.usecases.wish import Wish
 from deployctl.web import hub as module
 from deployctl.web import lookout, messages
 from deployctl.web.board import Board
@@ -220,6 +222,21 @@ def test_who_comes_back_goes_on_after_the_last_message_he_heard(tower: Tower) ->
     assert not back.missed
     missed = [message.data["n"] for message in all_that_waits(back) if message.kind == "progress"]
     assert missed == [3, 4, 5]
+
+
+def test_who_comes_back_hears_of_what_was_changed_while_nobody_looked(tower: Tower) -> None:
+    """A reason that was noted, or a deployment that failed, changes nothing of who serves and how well."""
+    stream = tower.open(SHOP)
+    told(stream, "state")
+    time.sleep(0.2)
+    tower.hub.publish("progress", SHOP, {})
+    heard = all_that_waits(stream)[-1].id
+    tower.hub.leave(stream)
+    time.sleep(0.2)
+    remark(SHOP, tower.w.services(ledger=tower.w.open_ledger()), wish=Wish("checkout 500s"))
+    back = tower.hub.open(MARA, frozenset({SHOP}), last=heard)
+    assert not back.missed
+    assert told(back, "state", within=1.0).app == "shop"
 
 
 @pytest.mark.parametrize("last", [0, 1, 10**12])
