@@ -111,14 +111,19 @@ class Hub:
         if self.watched:
             self.publish("progress", job.app, progress_json(job))
 
-    def close(self) -> None:
-        """End the streams, and the look that is under way, unless an engine keeps that waiting for long."""
+    def break_off(self) -> None:
+        """End the streams; who comes back begins anew."""
         with self._lock:
-            self.closed = True
+            self._past.clear()
             for stream in self._streams:
                 stream.over = True
                 stream.put(None)
-            self.someone.set()
+
+    def close(self) -> None:
+        """End the streams, and the look that is under way, unless an engine keeps that waiting for long."""
+        self.closed = True
+        self.break_off()
+        self.someone.set()
         self._lookout.join()
 
 

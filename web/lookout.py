@@ -34,6 +34,9 @@ class Lookout:
         self._hub, self._pool, self._board, self._meter = hub, pool, board, meter
         self._views: dict[AppName, str] = {}
         self._stamps: Mapping[AppName, str] | None = None  # the ledger's word of each app when it was looked at last
+        self._begin()
+
+    def _begin(self) -> None:
         self._thread = Thread(target=self._run, name="lookout", daemon=True)
         self._thread.start()
 
@@ -42,6 +45,14 @@ class Lookout:
         self._thread.join(LAST_LOOK)
 
     def _run(self) -> None:
+        try:
+            self._look_on()
+        finally:
+            if not self._hub.closed:  # a mistake of ours: no page may look live while nobody watches for it
+                self._hub.break_off()
+                self._begin()
+
+    def _look_on(self) -> None:
         while not self._hub.closed:
             self._hub.someone.wait()
             if self._hub.closed:

@@ -316,6 +316,32 @@ def test_a_ledger_that_is_away_is_told_and_the_streams_go_on_when_it_is_back(tow
     told(stream, "state", serves("v1", 3))
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_mistake_of_ours_ends_the_streams_and_not_the_watching(tower: Tower, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page whose stream stays open and silent would say that it is live, and show what was."""
+    stream, whole = tower.open(SHOP), tower.board.app
+    told(stream, "state")
+
+    def broken(_app: AppName) -> None:
+        monkeypatch.setattr(tower.board, "app", whole)
+        raise KeyError("shop")
+
+    monkeypatch.setattr(tower.board, "app", broken)
+    tower.hub.publish("progress", SHOP, {})
+    last = told(stream, "progress").id
+    tower.w.rollback()
+    end = time.monotonic() + SOON
+    while not stream.over and time.monotonic() < end:
+        stream.next(0.1)
+    assert stream.over
+    tower.hub.leave(stream)
+    back = tower.hub.open(MARA, frozenset({SHOP}), last=last)
+    assert back.missed  # what was told is not all that happened
+    tower.hub.snapshot(back)
+    tower.w.undo()
+    told(back, "state", serves("v2", 4))
+
+
 def test_closing_ends_the_streams_at_once_and_the_thread_that_watches(tower: Tower) -> None:
     stream = tower.open(SHOP)
     all_that_waits(stream)
