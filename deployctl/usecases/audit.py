@@ -16,6 +16,8 @@ from deployctl.usecases.results import AuditLine
 MOST = 1000  # lines of one answer
 REFUSED = frozenset({"refused", "sign_in_refused"})
 _TOLD_IN_DATA = frozenset({"promoted", "ended"})  # kinds of events that tell of a deployment, whose kind is what was done
+# what the text of an event that is only a name stands in
+_NAMES_ONLY = {"held": ("", " was put on hold"), "released": ("the hold of ", " was lifted"), "remark": ("the reason of ", "")}
 
 Versions = Callable[[str, int | None], str]
 
@@ -65,10 +67,11 @@ def _line(event: Mapping[str, Any], versions: Versions) -> AuditLine:
 
 
 def _sentence(event: Mapping[str, Any], versions: Versions) -> str:
-    if event["kind"] != "promoted":
-        return str(event["text"])
-    data, app = event["data"], event["app"]
-    return f"{data['kind']}: {versions(app, data['source'])} → {versions(app, data['target'])}"
+    data, app, text = event["data"], event["app"], str(event["text"])
+    if event["kind"] == "promoted":
+        return f"{data['kind']}: {versions(app, data['source'])} → {versions(app, data['target'])}"
+    before, after = _NAMES_ONLY.get(event["kind"], ("", ""))
+    return f"{before}{text.removeprefix(f'{app} ') if before or after else text}{after}"
 
 
 def _result(event: Mapping[str, Any]) -> str:

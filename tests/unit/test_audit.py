@@ -12,7 +12,8 @@ from deployctl.domain.access import Origin, Role, actor_parts, given
 from deployctl.domain.names import AppName
 from deployctl.errors import DeployctlError, NotFound
 from deployctl.usecases.audit import audit
-from deployctl.usecases.hold import hold
+from deployctl.usecases.hold import hold, unhold
+from deployctl.usecases.remark import remark
 from deployctl.usecases.results import AuditLine
 from deployctl.usecases.rollback import rollback
 from deployctl.usecases.sign_in import WrongSignIn, sign_in
@@ -43,6 +44,15 @@ def test_a_move_of_traffic_is_told_with_its_revisions_and_its_reason(w: World) -
     line = last(w)
     assert (line.who, line.how, line.app, line.what, line.result) == ("jonas", "web", "shop", "rollback", "done")
     assert (line.before, line.after, line.note, line.sentence) == (2, 3, "checkout 500s", "rollback: v2 → v1")
+
+
+def test_a_hold_and_a_reason_told_later_are_sentences(w: World) -> None:
+    hold(SHOP, V1, w.s, wish=Wish("loses orders"))
+    assert (last(w).sentence, last(w).note) == ("v1 was put on hold", "loses orders")
+    unhold(SHOP, V1, w.s)
+    assert last(w).sentence == "the hold of v1 was lifted"
+    remark(SHOP, w.s, wish=Wish("new checkout"))
+    assert (last(w).sentence, last(w).note) == ("the reason of revision 2", "new checkout")
 
 
 def test_an_attempt_that_failed_is_told_with_why(w: World) -> None:
