@@ -115,6 +115,7 @@ class Hub:
         """End the streams; who comes back begins anew."""
         with self._lock:
             self._past.clear()
+            self._number += 1  # so that nobody has heard the message before the next one
             for stream in self._streams:
                 stream.over = True
                 stream.put(None)

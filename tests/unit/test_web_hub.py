@@ -326,9 +326,9 @@ def test_a_mistake_of_ours_ends_the_streams_and_not_the_watching(tower: Tower, m
         monkeypatch.setattr(tower.board, "app", whole)
         raise KeyError("shop")
 
-    monkeypatch.setattr(tower.board, "app", broken)
     tower.hub.publish("progress", SHOP, {})
     last = told(stream, "progress").id
+    monkeypatch.setattr(tower.board, "app", broken)
     tower.w.rollback()
     end = time.monotonic() + SOON
     while not stream.over and time.monotonic() < end:
