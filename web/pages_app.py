@@ -17,6 +17,7 @@ from deployctl.web.rules import asked_app, needs
 pages = Blueprint("app", __name__)
 FIRST = "15m"
 MOVES = 50  # changes of traffic that a chart can mark
+MANY = 2**31  # no release has a number like that
 
 
 @pages.get("/apps/<app>")
@@ -42,8 +43,9 @@ def lower(app: str) -> str:
 @pages.get("/apps/<app>/charts")
 @needs(Role.VIEWER)
 def charts(app: str) -> str:
-    """Return the three charts of the span that is asked for."""
-    return render_template("_charts.html", app=app, **charted(the_app()))
+    """Return the three charts of the span, and of the release, that is asked for."""
+    number = request.args.get("release", type=int)
+    return render_template("_charts.html", app=app, **charted(the_app(), only=number if number and number < MANY else None))
 
 
 @pages.get("/apps/<app>.json")
@@ -53,19 +55,21 @@ def twin(app: str) -> Response:
     return jsonify({**app_json(seen.value), "schema": "deployctl/v1", "kind": "App", "at": seen.at})
 
 
-def charted(app: AppName) -> dict[str, Any]:
-    """Return the charts as their template needs them: of the last 15 minutes unless another span is asked for."""
+def charted(app: AppName, *, only: int | None = None) -> dict[str, Any]:
+    """Return the charts as their template needs them: of the last 15 minutes unless another span is asked for; with
+    `only`, of that release alone."""
     span = request.args.get("span", "")
     span = span if span in SPANS else FIRST
     with desk().pool.lend(g.who.actor) as s:
         now = seconds(s.clock.utc())
         since, row, moves = now - SPANS[span].seconds, s.ledger.find_app(app), s.ledger.changes(app, limit=MOVES)
-        points = s.meter.points(app, since=since)
-        numbers = {point.release for point in points}
+        points = [p for p in s.meter.points(app, since=since) if only in {None, p.release}]
+        moves = [move for move in moves if only in {None, move.source, move.target}]
+        numbers = {point.release for point in points} | ({only} if only else set())
         numbers |= {n for move in moves if seconds(move.at) > since for n in (move.source, move.target) if n is not None}
         releases = [found for n in numbers if (found := s.ledger.find_release(app, n))]
-    return {"charts": draw(points, releases, moves, active=row.active if row else None, now=now, span=span), "span": span,
-            "spans": SPANS}
+    return {"charts": draw(points, releases, moves, active=only or (row.active if row else None), now=now, span=span),
+            "span": span, "spans": SPANS, "only": next((one for one in releases if one.number == only), None)}
 
 
 def the_app() -> AppName:

@@ -47,8 +47,10 @@ def more(app: str) -> str:
 @pages.get("/apps/<app>/logs/tail")
 @needs(Role.VIEWER)
 def tail(app: str) -> str:
+    """Return the newest lines of all versions, or of the one that is asked for."""
     try:
-        lines, wrong = read(the_app(), Asked(n=TAIL), g.who.actor), ""
+        asked = asked_of(request.args, parse_version)
+        lines, wrong = read(the_app(), Asked(version=asked.version, n=TAIL), g.who.actor), ""
     except (NotFound, EngineUnavailable) as e:
         lines, wrong = [], e.message
     return render_template("_log_tail.html", lines=lines, wrong=wrong, colours=_colours(the_app()))

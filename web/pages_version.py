@@ -14,7 +14,7 @@ from deployctl.usecases.views import deployment_json, instance_json
 from deployctl.web.desk import desk
 from deployctl.web.hidden import hidden_json, shown_env
 from deployctl.web.look import look_at
-from deployctl.web.pages_app import the_app
+from deployctl.web.pages_app import charted, the_app
 from deployctl.web.rules import needs
 
 pages = Blueprint("version", __name__)
@@ -32,7 +32,8 @@ def page(app: str, version: str) -> str:
     line = next((one for one in look.versions.lines if one.release == release.number), None)
     return render_template("version.html", a=look, release=release, bundle=release.bundle, same=same, last=last, line=line,
                            go=look.ways.get(release.number), env=shown_env(release.bundle),
-                           one=next((i for i in look.view.instances if i.release == release.number), None))
+                           one=next((i for i in look.view.instances if i.release == release.number), None),
+                           **charted(name, only=release.number))
 
 
 @pages.get("/apps/<app>/versions/<version>.json")

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from deployctl.domain.names import AppName, Version
 from deployctl.domain.plan import Kind, Plan, Step, StepKind
 from deployctl.errors import DeployctlError, NotHealthy, ProxyUnavailable
 from deployctl.ports import LogLine
-from deployctl.ports_meter import Now
+from deployctl.ports_meter import Now, Point
 from deployctl.usecases.hold import hold
 from deployctl.usecases.start import start
 from deployctl.usecases.stop import stop
@@ -620,6 +621,22 @@ def test_a_version_page_tells_what_it_runs_with_and_how_its_deployment_went(shop
         assert words in told, words
     assert "Roll back to v1" in text_of(mara.get("/apps/shop/versions/v1").text)
     assert mara.get("/apps/shop/versions/v3?release=abc").status_code == 200
+
+
+def test_a_version_page_has_the_charts_and_the_log_of_that_version_alone(shop: Site, mara: Browser) -> None:
+    now = datetime.fromisoformat(shop.w.clock.utc()).timestamp()
+    shop.w.meter.add([Point(SHOP, release, int(now) - 5, 10, requests=10 * release) for release in (1, 2)])
+    for path in ("/apps/shop/versions/v1", "/apps/shop/charts?release=1"):
+        page = mara.get(path).text
+        assert re.search(r"<b>1.0 <small>/ s", page), path
+        assert "2.0" not in text_of(page), path
+        assert 'href="/apps/shop/versions/v1?release=1&amp;span=1h"' in page, path
+    assert 'data-refresh="/apps/shop/logs/tail?version=v1"' in mara.get("/apps/shop/versions/v1").text
+    for one in shop.w.ledger.instances(SHOP):
+        shop.w.engine._require(one.container or "").log.append(LogLine(shop.w.clock.utc(), "stdout", f"{one.release} says"))
+    assert "1 says" in (tail := mara.get("/apps/shop/logs/tail?version=v1").text)
+    assert "2 says" not in tail
+    assert mara.get("/apps/shop/charts?release=99999999999999999999").status_code == 200
 
 
 def test_the_comparison_without_names_is_what_a_rollback_would_bring(shop: Site, mara: Browser) -> None:
