@@ -12,7 +12,7 @@ from deployctl.domain.access import actor_parts, roles_text
 from deployctl.domain.env_words import shown
 from deployctl.domain.planner import spoken
 from deployctl.usecases.results import AppView, InstanceView
-from deployctl.web.times import ago, clock, day_marks, fine_clock, is_recent, lasting, minutes, took, when
+from deployctl.web.times import ago, clock, day_marks, exact, fine_clock, is_recent, lasting, minutes, took, when
 
 STATES = {"healthy": "Healthy", "degraded": "Degraded", "down": "Down", "deploying": "Deploying",
           "not_deployed": "Not deployed", "unknown": "Unknown"}
@@ -99,7 +99,7 @@ def lower_first(text: str) -> str:
 
 
 FILTERS: tuple[Callable[..., Any], ...] = (
-    state_word, role_word, health_word, when, is_recent, ago, lasting, clock, fine_clock, took, minutes, rate, memory,
+    state_word, role_word, health_word, when, is_recent, ago, lasting, exact, clock, fine_clock, took, minutes, rate, memory,
     short_digest, short_image, tag_beside, by, browser, sentence, lower_first, spoken, roles_text)
 
 

@@ -47,6 +47,12 @@ def lasting(text: str | None) -> str:
     return "a moment" if word == "just now" else word.removesuffix(" ago")
 
 
+def exact(text: str) -> str:
+    """Return the clock of this server to the second, with the day unless that is today."""
+    at = datetime.fromisoformat(text).astimezone()
+    return f"{at:%H:%M:%S}" if at.date() == datetime.now().astimezone().date() else f"{at.day} {at:%b}, {at:%H:%M:%S}"
+
+
 def clock(text: str) -> str:
     return f"{datetime.fromisoformat(text).astimezone():%H:%M:%S}"
 
