@@ -215,8 +215,10 @@ def _mark(change: Change, x: float, left: float, right: float, frame: _Frame) ->
 def _newest(measure: Measure, frame: _Frame) -> tuple[str, str, bool]:
     """Return the value now, what who served before had, and whether that was better by far."""
     served = frame.points.get(frame.active or 0, ())
-    value = measure.of(Sum.of(p for p in served if p.at > frame.end - NEWEST))
     moved = next((seconds(c.at) for c in reversed(frame.changes) if c.target == frame.active), None)
+    newest = [p for p in served if p.at > frame.end - NEWEST]
+    alone = [p for p in newest if moved is None or p.at - p.seconds >= moved]  # not the point in which it took over
+    value = measure.of(Sum.of(alone or newest))
     former = frame.tag(frame.before)
     if moved is None or former is None:
         return measure.words(value), "", False

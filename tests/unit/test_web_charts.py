@@ -166,6 +166,12 @@ def failing(begin: int, end: int, release: int, failed: int, ms: float) -> list[
     return steady(begin, end, release, requests=1000, answers_5xx=failed // 2, failed=failed - failed // 2, response_ms=ms)
 
 
+def test_right_after_a_switch_the_point_in_which_it_fell_does_not_halve_the_number() -> None:
+    half = point(NOW - 20, requests=30)  # it took over 3 s before that point ended
+    assert requests([half], change(23)).value == "3.0"
+    assert requests([half, point(NOW - 10), point(NOW)], change(23)).value == "10"
+
+
 def test_the_number_is_of_the_newest_minute_and_compared_with_who_served_before() -> None:
     told = charts([*failing(900, 720, 1, 1, 118), *failing(720, 60, 2, 5, 170), *failing(60, 0, 2, 21, 174)], change(720))
     assert [(c.value, c.unit, c.delta, c.worse) for c in told] == [
