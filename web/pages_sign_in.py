@@ -46,7 +46,7 @@ def enter() -> tuple[str, int] | Response:
 @needs(EVERYBODY)
 def start(secret: str) -> str:
     """Show the button that uses the link up: a mail scanner that only looks at it must not."""
-    return render_template("start.html", secret=secret)
+    return render_template("start.html", secret=secret, after=after())
 
 
 @pages.post("/start/<secret>")
@@ -56,9 +56,9 @@ def enter_by_link(secret: str) -> tuple[str, int] | Response:
         with desk().pool.lend("somebody (web)") as s:
             session = sign_in_by_link(secret, identity.origin(), s)
     except WrongSignIn as error:
-        return render_template("sign_in.html", error=error, after="/"), status_of(error)
+        return render_template("sign_in.html", error=error, after=after()), status_of(error)
     identity.begin_session(session)
-    return redirect(url_for("apps.home"))
+    return redirect(after())
 
 
 @pages.post("/logout")

@@ -151,7 +151,7 @@ Your own app:            deployctl init myapp --image IMAGE:TAG, then deployctl 
 
 Now v2, the broken one, serves http://127.0.0.1:{port}/ again: 1 request in 12 fails. Fix it with one click:
 
-  Dashboard   {link}   (signs you in once, within 15 min)
+  Dashboard   {link}?next=/apps/{app}   (signs you in once, within 15 min)
   Terminal    {self._command('rollback', app)}""")
         return 1 if count.lost else 0
 

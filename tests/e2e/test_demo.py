@@ -131,7 +131,8 @@ def require_a_good_first_run(demo: Demo) -> None:
 
 def require_a_link_that_signs_in_once(line: str) -> None:
     """Do what a browser does: open it, press the button, and try the same again."""
-    found = re.fullmatch(r"  Dashboard   http://127\.0\.0\.1:(\d+)(/start/[\w-]{43})   \(signs you in once, .*\)", line)
+    link = r"http://127\.0\.0\.1:(\d+)(/start/[\w-]{43}\?next=/apps/demo)"
+    found = re.fullmatch(rf"  Dashboard   {link}   \(signs you in once, .*\)", line)
     assert found, line
     statuses = []
     for _ in range(2):
