@@ -192,7 +192,7 @@ def audit_lines(query: AuditQuery) -> Json:
 
 
 @look.get("/server")
-@needs(Role.ADMIN)
+@needs(Role.VIEWER)
 @documented("Is this server fit, and what mends it", people.Doctor, more="As `deployctl doctor -o json`.")
 def server() -> Json:
     with desk().pool.lend(g.who.actor) as s:

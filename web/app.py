@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 
 from deployctl.domain.access import Role
 from deployctl.errors import DeployctlError, NotFound
-from deployctl.web import api, health, identity, metrics, pages, problems, rules, shield, stream, trail
+from deployctl.web import api, crowd, health, identity, metrics, pages, problems, rules, shield, stream, trail
 from deployctl.web.desk import KEY, Desk
 from deployctl.web.show import put_filters
 
@@ -39,6 +39,7 @@ def create_app(desk: Desk) -> Flask:
     identity.put_identity(app)
     for check in (shield.require_known_host, identity.identify, shield.require_own_form, rules.require_allowed):
         app.before_request(check)
+    crowd.put_crowd(app)
     shield.put_shield(app)
     put_filters(app)
     limiter = Limiter(get_remote_address, app=app, storage_uri="memory://", strategy="moving-window")

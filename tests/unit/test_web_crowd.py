@@ -1,0 +1,53 @@
+"""Nobody can take all threads of the dashboard by looking, and going back is never counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Barrier, Event, Thread
+
+import pytest
+
+from deployctl.domain.access import Role
+from deployctl.web import crowd
+from tests.unit.web_world import Site, site
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Site]:
+    with site(tmp_path, "v1", "v2") as made:
+        yield made
+
+
+def test_more_looks_of_one_person_than_that_are_refused_and_others_and_the_way_back_are_not(
+        shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    go, all_in = Event(), Barrier(crowd.MOST + 1, timeout=20)
+    mara, jonas = shop.signed_in("mara"), shop.signed_in("jonas", Role.VIEWER)
+    again = [shop.signed_in("mara") for _ in range(crowd.MOST)]
+    mara.get("/apps/shop")
+
+    def slow() -> str:
+        all_in.wait()
+        assert go.wait(20)
+        return "slow"
+
+    from deployctl.web.rules import SIGNED_IN, needs
+
+    shop.app._got_first_request = False
+    shop.app.add_url_rule("/slow", "slow", needs(SIGNED_IN)(slow))
+    codes: list[int] = []
+    threads = [Thread(target=lambda one=one: codes.append(one.get("/slow").status_code)) for one in again]
+    for thread in threads:
+        thread.start()
+    all_in.wait()
+    try:
+        told = mara.get("/apps/shop")
+        assert (told.status_code, "Ask again in a moment" in told.text) == (429, True)
+        assert jonas.get("/apps/shop").status_code == 200
+        assert mara.post("/apps/shop/rollback", to="v1").status_code == 303
+    finally:
+        go.set()
+        for thread in threads:
+            thread.join(20)
+    assert codes == [200] * crowd.MOST
+    assert mara.get("/apps/shop").status_code == 200
