@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import overtaking, proxy, rollback, starts, switches, watcher
+from bench import dashboard, overtaking, proxy, rollback, starts, switches, watcher
 from bench.table import Row, markdown
 from bench.world import World, world
 from deployctl import __version__
@@ -29,6 +29,8 @@ PARTS: dict[str, tuple[str, Callable[[World, bool], list[Row]]]] = {
         w, rounds=2 if short else 7, seconds=1 if short else 4)),
     "watcher": ("The watcher", lambda w, short: watcher.measure(
         w, apps=3 if short else 20, seconds=10 if short else 30, rounds=2 if short else 5)),
+    "dashboard": ("The dashboard", lambda w, short: dashboard.measure(
+        w, clicks=5 if short else 20, looks=8 if short else 40, apps=20 if short else 200, seconds=5 if short else 20)),
 }
 
 

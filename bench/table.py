@@ -10,7 +10,7 @@ from statistics import median
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure. `limit` is held against `judged` (median, p99, max or min): at least it where `floor`, else at most."""
+    """One figure. `limit` is held against `judged` (median, p95, p99, max or min): at least it where `floor`, else at most."""
 
     name: str
     unit: str
@@ -24,8 +24,8 @@ class Row:
     def kept(self) -> bool | None:
         if self.limit is None:
             return None
-        value = {"median": median(self.values), "p99": p99(self.values), "max": max(self.values),
-                 "min": min(self.values)}[self.judged]
+        value = {"median": median(self.values), "p95": rank(self.values, 0.95), "p99": p99(self.values),
+                 "max": max(self.values), "min": min(self.values)}[self.judged]
         return value >= self.limit if self.floor else value <= self.limit
 
     def cells(self) -> list[str]:
@@ -36,9 +36,13 @@ class Row:
 
 
 def p99(values: Sequence[float]) -> float:
-    """Return the nearest-rank 99th percentile."""
+    return rank(values, 0.99)
+
+
+def rank(values: Sequence[float], share: float) -> float:
+    """Return the nearest-rank percentile."""
     ordered = sorted(values)
-    return ordered[max(0, math.ceil(0.99 * len(ordered)) - 1)]
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 def markdown(title: str, rows: Sequence[Row]) -> str:

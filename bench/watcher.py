@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import closing, suppress
 from http.client import HTTPConnection, HTTPException
-from pathlib import Path
 
 import docker
 
+from bench.served import cpu_share, resident_mb, serving
 from bench.table import Row
-from bench.world import COMMAND, World
+from bench.world import World
 from deployctl.demo import stage
 from deployctl.domain.names import AppName, Version
 from deployctl.usecases.upgrade import upgrade
 
 FIRST = AppName("watched-0")
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def measure(world: World, *, apps: int, seconds: float, rounds: int) -> list[Row]:
@@ -30,13 +28,13 @@ def measure(world: World, *, apps: int, seconds: float, rounds: int) -> list[Row
         name = AppName(f"watched-{i}")
         ports[name] = world.add_app(name)
         upgrade(name, Version("v1"), s)
-    with _watcher(world) as pid:
+    with serving(world, "--no-web") as pid:
         time.sleep(5)  # its first look is over
-        share, resident = _idle(pid, seconds), _resident_mb(pid)
+        share, resident = cpu_share(pid, seconds), resident_mb(pid)
         killed = [_recovery(ports[FIRST], lambda: _kill_active(world)) for _ in range(rounds)]
         removed = [_recovery(ports[FIRST], lambda: _kill_active(world, remove=True)) for _ in range(rounds)]
         dead = [_recovery(ports[FIRST], lambda: _kill_haproxy(world)) for _ in range(rounds)]
-        after = _resident_mb(pid)
+        after = resident_mb(pid)
     return [
         Row(f"share of a core, idle with {apps} apps over {seconds:g} s", "%", [share], "< 1", "max", 1),
         Row("resident memory, idle", "MB", [resident], "< 100", "max", 100),
@@ -45,39 +43,6 @@ def measure(world: World, *, apps: int, seconds: float, rounds: int) -> list[Row
         Row("active container removed: until it serves again", "s", removed, "< 5", "max", 5),
         Row("HAProxy killed: until it serves again", "s", dead, "< 5", "max", 5),
     ]
-
-
-@contextmanager
-def _watcher(world: World) -> Iterator[int]:
-    with Path(os.devnull).open("w") as nowhere:
-        child = subprocess.Popen([*COMMAND, "--home", str(world.settings.home), "-q", "serve", "--no-web"],
-                                 stdin=subprocess.DEVNULL, stdout=nowhere, stderr=nowhere)
-    try:
-        yield child.pid
-    finally:
-        child.terminate()
-        try:
-            child.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
-
-
-def _idle(pid: int, seconds: float) -> float:
-    """Return the percentage of one core that the process used meanwhile."""
-    before = _cpu_seconds(pid)
-    time.sleep(seconds)
-    return 100 * (_cpu_seconds(pid) - before) / seconds
-
-
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
-
-
-def _resident_mb(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024
 
 
 def _recovery(port: int, harm: Callable[[], None]) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +14,7 @@ from deployctl.domain.app import parse_app_spec
 from deployctl.domain.app_file import AppFile
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.plan import Plan, Step
-from deployctl.domain.release import Instance, Release
+from deployctl.domain.release import Release
 from deployctl.domain.server import ServerSpec
 from deployctl.errors import NotFound
 from deployctl.ledger.sqlite_ledger import SqliteLedger
@@ -35,6 +35,8 @@ from deployctl.usecases.wish import Wish
 SHOP = AppName("shop")
 V1, V2, V3, V4 = (Version(f"v{n}") for n in range(1, 5))
 YES = Wish(confirmed=True)
+_AT = """select coalesce(i.container, i.name), r.version from instances i
+join releases r on r.app = i.app and r.number = i.release where i.address = ?"""
 
 
 class Told(Reporter):
@@ -114,17 +116,16 @@ class World:
         return parse_app_spec(self.files[app], where=f"config/{app}.toml").judged(ServerSpec())
 
     def _answer(self, asked: Asked) -> Reply:
-        for instance in self.ledger.instances():
-            release = self.ledger.find_release(instance.app, instance.release)
-            if instance.address == asked.address and release is not None:
-                return self._health(instance, release)
-        return "connection refused"
+        """Answer as the container at that address; asked from many threads at once, so with a connection of its own."""
+        with closing(sqlite3.connect(f"{(self.home / 'ledger.db').as_uri()}?mode=ro", uri=True)) as db:
+            found = db.execute(_AT, [asked.address]).fetchone()
+        return "connection refused" if found is None else self._health(*found)
 
-    def _health(self, instance: Instance, release: Release) -> Reply:
-        seen = None if self.engine.away else self.engine.find_container(instance.container or instance.name)
+    def _health(self, container: str, version: str) -> Reply:
+        seen = None if self.engine.away else self.engine.find_container(container)
         if self.engine.away is None and not (seen and seen.running):
             return Answer(ok=False, sentence="connection refused")
-        return self.sick.get(release.version, 200)
+        return self.sick.get(version, 200)
 
     # -- what people type -------------------------------------------------------------------------------------------
     def upgrade(self, version: str, *, env: Mapping[str, str] | None = None, **wish: Any) -> Moved:
