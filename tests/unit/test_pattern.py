@@ -10,8 +10,8 @@ import pytest
 from deployctl.domain.pattern import Pattern
 from deployctl.errors import Invalid
 
-PATTERNS = ["a", "a.c", "a|b", "(ab)+c", "a*b", "a?b", "[a-c]x", "[^a-c]", r"\d{2,3}", r"\w+ \w+", "^ab", "ab$", "^$", "(?:a|bc){2}",
-            "a{2,}", r"\[x\]", "x*", "(a|b)*c$", "[]a]", "a.*?b", r"\s", "(^a|b$)", "[a-]", r"[\d.]+"]
+PATTERNS = ["a", "a.c", "a|b", "(ab)+c", "a*b", "a?b", "[a-c]x", "[^a-c]", r"\d{2,3}", r"\w+ \w+", "^ab", "ab$", "^$",
+            "(?:a|bc){2}", "a{2,}", r"\[x\]", "x*", "(a|b)*c$", "[]a]", "a.*?b", r"\s", "(^a|b$)", "[a-]", r"[\d.]+"]
 TEXTS = ["", "a", "b", "abc", "aabbcc", "ab ab", "xyz", "12", "123 4", "aXc", "[x]", "bcbc", "ab\n", "-", "]", "1.5", "cab"]
 
 
