@@ -405,9 +405,9 @@ class Held:
 def held(shop: Site) -> Iterator[Held]:
     health = shop.w._health
 
-    def answer(instance: Any, release: Any) -> Any:
-        said = shop.w.sick.get(release.version)
-        return said() if callable(said) else health(instance, release)
+    def answer(container: str, version: str) -> Any:
+        said = shop.w.sick.get(version)
+        return said() if callable(said) else health(container, version)
 
     shop.w._health = answer  # type: ignore[method-assign]
     with Held(shop, "v3") as made:
