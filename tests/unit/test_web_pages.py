@@ -689,7 +689,7 @@ def test_theme_and_keys_are_in_the_first_byte_of_the_page(shop: Site, mara: Brow
 
 
 def test_an_admin_adds_people_and_tokens_and_secrets_are_shown_once(shop: Site, mara: Browser) -> None:
-    mara.get("/settings")
+    assert "<option selected>admin</option>" in mara.get("/settings").text, "what somebody is already is chosen"
     made = mara.post("/settings/users", name="jonas", role="deployer", apps="shop")
     link = re.search(r"http://127.0.0.1:8900(/start/[\w-]+)", made.text)
     assert link
