@@ -21,6 +21,7 @@ from deployctl.usecases.under_way import UnderWay, find_failure, find_under_way
 from deployctl.usecases.versions import VersionLine, VersionsView, versions
 from deployctl.web.board import Seen
 from deployctl.web.desk import desk
+from deployctl.web.first_steps import Try, first_steps
 from deployctl.web.jobs import Job
 from deployctl.web.log_book import last_line
 from deployctl.web.notices import Notice, notices_of
@@ -65,6 +66,7 @@ class Look:
     deeds: tuple[Deed, ...] = ()
     periods: tuple[Period, ...] = ()
     undo: Deed | None = None  # the last change, while it can be undone
+    first_steps: tuple[Try, ...] = ()  # of a demo
     more: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -108,7 +110,7 @@ def _look(app: App, seen: Seen[StatusView], view: AppView, found: VersionsView, 
         tuple({line.version: line.hold for line in found.lines if line.hold}.items()),
         sum(one.requests_per_s for one in now.values()) if now else None, active.bundle if active else None, deeds,
         find_periods(app.name, s),
-        next((d for d in deeds if undoable and last and d.revision == last.revision), None))
+        next((d for d in deeds if undoable and last and d.revision == last.revision), None), first_steps(app.name, s))
 
 
 def _can_be_undone(last: Change, found: VersionsView) -> bool:

@@ -67,7 +67,7 @@ class Told(Reporter):
 
 class World:
     def __init__(self, home: Path) -> None:
-        self.home = home
+        self.home, self.spec = home, ServerSpec()
         self.clock, self.guard, self.told, self.meter = FakeClock(), FakeGuard(), Told(), FakeMeter()
         self.engine = FakeEngine(str(home), clock=self.clock)
         self.ledger = self.open_ledger()
@@ -86,7 +86,7 @@ class World:
 
     def services(self, *, actor: str = "mara (cli)", ledger: SqliteLedger | None = None) -> Services:
         return Services(
-            home=self.home, spec=ServerSpec(), engine=self.engine, traffic=self.traffic, prober=self.prober,
+            home=self.home, spec=self.spec, engine=self.engine, traffic=self.traffic, prober=self.prober,
             guard=self.guard, ledger=ledger or self.ledger, clock=self.clock, report=self.told, actor=actor,
             bridged=True, app_file=self._file, app_files=lambda: list(self.files),
             meter=self.meter,

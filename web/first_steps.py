@@ -1,0 +1,48 @@
+"""The card of the demo: what a newcomer can try, with a tick for what was done. Other homes have none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from deployctl.domain.names import AppName, Version
+from deployctl.domain.plan import Kind
+from deployctl.domain.release import Change
+from deployctl.ports import Services
+
+DEMO = "deployctl.demo"  # the label that a demo's server.toml puts on everything
+MENDED = Version("v3")  # the version of the demo in which the bug is mended
+LOOKED_AT = 50  # changes, the newest
+WEB, CLI = "(web)", "(cli)"  # how an actor came in
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One line of the card. `deploy` is a version that its button deploys, `command` what can be typed instead."""
+
+    text: str
+    done: bool
+    command: str = ""
+    deploy: str = ""
+
+
+def first_steps(app: AppName, s: Services) -> tuple[Try, ...]:
+    """Return what there is to try in a demo; nothing anywhere else."""
+    if DEMO not in dict(s.spec.labels):
+        return ()
+    changes = s.ledger.changes(app, limit=LOOKED_AT)
+    mended = {r.number for r in s.ledger.releases(app) if r.version == MENDED}
+    return tries(app, changes, mended={c.target for c in changes} & mended != set())
+
+
+def tries(app: AppName, changes: Sequence[Change], *, mended: bool) -> tuple[Try, ...]:
+    """Return the four lines; `changes` with the last one first."""
+    clicked = [change for change in changes if change.actor.endswith(WEB)]
+    first = clicked[-1].revision if clicked else None
+    typed = first is not None and any(c.actor.endswith(CLI) and c.revision > first for c in changes)
+    return (
+        Try("Go back from the page", any(change.kind == Kind.ROLLBACK for change in clicked)),
+        Try("Undo it, as fast", any(change.kind == Kind.UNDO for change in clicked)),
+        Try(f"Deploy {MENDED}, where the bug is mended", mended, deploy="" if mended else MENDED),
+        Try("Do the same from a terminal", typed, command=f"deployctl rollback {app}"),
+    )
