@@ -101,7 +101,7 @@ def test_during_a_deploy_one_click_goes_back_at_once_and_ends_it(shop: Cli, visi
     took = time.monotonic() - began
     expect_toast(page, "Traffic is on v1.")
     assert shop.active("shop") == "v1"
-    assert took < 10.0, took  # a wait for the deploy's end would be longer. The click of a test takes a while itself; bench/dashboard.py measures it
+    assert took < 4.5, took  # the deploy gives up by itself after five; how long it takes is for bench/dashboard.py
     expect(page.locator("ol.stepper")).to_have_count(0, timeout=SOON)
 
 
