@@ -21,6 +21,7 @@ from deployctl.web.api_fields import (
     NoteText,
     PasswordText,
     PersonText,
+    ReasonText,
     RoleWord,
     RowId,
     Rows,
@@ -102,7 +103,7 @@ class RemarkBody(Table):
     """Why the traffic was moved."""
 
     model_config = _example(note="checkout answered 500")
-    note: NoteText = Field(description="Why; shown beside the change.", min_length=1)
+    note: ReasonText = Field(description="Why; shown beside the change.")
 
 
 class UserBody(Table):

@@ -22,7 +22,7 @@ function wishOf(form, submitter) {
   const fields = new FormData(form);
   if (submitter?.name) fields.append(submitter.name, submitter.value);
   const body = {};
-  for (const [name, value] of fields) if (!NOT_SENT.has(name) && value !== '') body[name] = TRUE.has(name) ? true : value;
+  for (const [name, value] of fields) if (!NOT_SENT.has(name) && value.trim()) body[name] = TRUE.has(name) ? true : value.trim();
   return {verb: form.dataset.act, app: form.dataset.app, revision: fields.get('revision'), body, key: crypto.randomUUID?.() ?? `${Date.now()}${Math.random()}`};
 }
 
