@@ -36,17 +36,17 @@ PARTS: dict[str, tuple[str, Callable[[World, bool], list[Row]]]] = {
 
 def main() -> int:
     asked = _arguments()
-    tables, kept = [], True
+    tables, kept = {}, True
     for name in asked.parts or PARTS:
         title, measure = PARTS[name]
         with world() as w:
             rows = measure(w, asked.short)
-        tables.append(markdown(title, rows))
-        sys.stdout.write(tables[-1] + "\n")
+        tables[title] = f"{markdown(title, rows)}\n{_machine()}.\n"
+        sys.stdout.write(tables[title] + "\n")
         sys.stdout.flush()
         kept = kept and all(row.kept is not False for row in rows)
     if asked.write:
-        PAGE.write_text(_page(tables))
+        PAGE.write_text(_page(_written() | tables))
     return 0 if kept else 1
 
 
@@ -58,16 +58,25 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _page(tables: list[str]) -> str:
-    engine = stage.engine_version()
-    machine = (f"deployctl {__version__}, Python {platform.python_version()}, Docker {engine}, "
-               f"Linux {platform.release()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d', time.gmtime())}")
+def _machine() -> str:
+    return (f"*deployctl {__version__}, Python {platform.python_version()}, Docker {stage.engine_version()}, "
+            f"Linux {platform.release()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d', time.gmtime())}*")
+
+
+def _written() -> dict[str, str]:
+    """Return the tables that the page has, by title: those that were not measured now stay."""
+    sections = PAGE.read_text().split("\n### ")[1:]
+    return {section.partition("\n")[0]: f"### {section.strip()}\n" for section in sections}
+
+
+def _page(tables: dict[str, str]) -> str:
     return "\n".join([
         "# Benchmarks", "",
-        "Real output of one run, on a small shared machine: trust the ratios. Do it again with", "",
-        "```", "bin/setup --dev && .venv/bin/python -m bench --write", "```", "", machine + ".", "",
+        "Real output on a small shared machine: trust the ratios. Each table tells of which run it is. Do it again with", "",
+        "```", "bin/setup --dev && .venv/bin/python -m bench --write", "```", "",
         "*Lost* is every request without a valid HTTP answer, or with a 5xx that the app did not write, counted by an "
-        "open-loop client: a request is due when it is due, whatever became of the others.", "", *tables])
+        "open-loop client: a request is due when it is due, whatever became of the others.", "",
+        *(tables[title] for title, _ in PARTS.values() if title in tables)])
 
 
 if __name__ == "__main__":
