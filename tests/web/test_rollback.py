@@ -112,9 +112,9 @@ def hold_back(page: Page) -> None:
 
 def test_the_command_line_and_the_page_at_once_make_one_switch(shop: Cli, visit: Visit) -> None:
     page, before = visit("/apps/shop", allowed={409, 412, 423}), len(changes(shop))
-    typed = shop.begin("rollback", "shop", "--if-revision", str(shop.revision("shop")))
-    button(page, "Roll back to v1").click()
-    ran = shop.ended(typed)
+    revision = str(shop.revision("shop"))
+    page.evaluate("setTimeout(() => document.querySelector('button.go')?.click(), 250)")  # about when the command gets there
+    ran = shop.run("rollback", "shop", "--if-revision", revision)
     assert ran.code in {0, 5, 6}, ran
     expect_serves(page, "v1")
     assert changes(shop)[: len(changes(shop)) - before] == ["rollback"]
