@@ -21,6 +21,7 @@ from playwright.sync_api import (
     Response,
     ViewportSize,
 )
+from playwright.sync_api import Error as PlaywrightError
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")  # the same as in bin/setup
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -31,6 +32,8 @@ JUDGED_ELSEWHERE = (
     "Failed to load resource",  # by its status
     "Form submission canceled because the form is not connected",  # a click on what was just replaced: it must do nothing
 )
+# Chromium drops what it is just loading when an interface of the machine comes or goes, as each container's does.
+NETWORK_CHANGED = "net::ERR_NETWORK_CHANGED"
 GIVEN_UP = ("net::ERR_ABORTED", "NS_BINDING_ABORTED")  # by the page itself, because it goes elsewhere
 
 
@@ -56,6 +59,7 @@ class Watched:
     home: str
     allowed: set[int] = field(default_factory=set)
     broken: bool = False
+    shaken: bool = False  # see NETWORK_CHANGED
     complaints: list[str] = field(default_factory=list)
 
     def watch(self, context: BrowserContext) -> None:
@@ -74,12 +78,27 @@ class Watched:
             self.complaints.append(f"a request to somebody else: {request.url}")
 
     def _failed(self, request: Request) -> None:
-        if not self.broken and request.failure not in GIVEN_UP:
+        self.shaken = self.shaken or request.failure == NETWORK_CHANGED
+        if not self.broken and request.failure not in {NETWORK_CHANGED, *GIVEN_UP}:
             self.complaints.append(f"{request.method} {urlsplit(request.url).path} failed: {request.failure}")
 
     def _response(self, answer: Response) -> None:
         if answer.status >= 400 and answer.status not in self.allowed:
             self.complaints.append(f"{answer.request.method} {urlsplit(answer.url).path}: {answer.status}")
+
+    def go(self, page: Page, path: str) -> None:
+        """Open that page; once more when Chromium dropped a part of it because the machine's network changed."""
+        for _ in range(3):
+            self.shaken = False
+            try:
+                page.goto(path)
+                page.wait_for_load_state("load")
+            except PlaywrightError as e:
+                if NETWORK_CHANGED not in e.message:
+                    raise
+                continue
+            if not self.shaken:
+                return
 
     def require_nothing(self) -> None:
         found = [line for line in self.complaints if not (self.broken and re.search("ERR_|ECONN", line))]

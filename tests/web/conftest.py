@@ -80,7 +80,7 @@ def visit(chromium: Browser, served: Served, signed_in: Callable[[str], StorageS
             if who is not None:
                 context.add_cookies(signed_in(who)["cookies"])  # type: ignore[arg-type]  # what one gives, the other takes
             page = context.new_page()
-            page.goto(path)
+            watched.go(page, path)
             return page
 
         yield go

@@ -72,6 +72,26 @@ def test_a_nervous_finger_meets_a_button_that_does_nothing_for_a_moment(shop: Cl
     assert changes(shop)[: len(changes(shop)) - before] == ["rollback"]
 
 
+def test_a_connection_that_breaks_after_it_was_done_is_not_a_second_switch(shop: Cli, visit: Visit) -> None:
+    page, before, sent = visit("/apps/shop", broken=True), len(changes(shop)), []
+
+    def lose_the_answer(route: Route) -> None:
+        sent.append(route.request.headers["idempotency-key"])
+        if len(sent) == 1:
+            assert route.fetch().status == 200
+            route.abort("connectionreset")
+        else:
+            route.continue_()
+
+    page.route("**/api/v1/apps/shop/rollback", lose_the_answer)
+    button(page, "Roll back to v1").click()
+    expect_toast(page, "Traffic is on v1.")
+    expect_serves(page, "v1")
+    assert len(sent) == 2
+    assert len(set(sent)) == 1
+    assert changes(shop)[: len(changes(shop)) - before] == ["rollback"]
+
+
 def test_of_two_tabs_that_are_clicked_together_one_moves_the_traffic_and_the_other_is_told(shop: Cli, visit: Visit) -> None:
     first, before = visit("/apps/shop", allowed={409, 412, 423}), len(changes(shop))
     second = first.context.new_page()

@@ -36,15 +36,19 @@ export async function send(wish, form = null, button = null) {
     button.disabled = true;
     setTimeout(() => { if (button.disabled) label.textContent = MOVES.has(wish.verb) ? 'Switching…' : 'Working…'; }, 150);
   }
-  let answer, told = {};
-  try {
-    const headers = {'Content-Type': 'application/json', 'X-CSRFToken': meta('csrf-token'), 'Idempotency-Key': wish.key};
-    if (wish.revision) headers['If-Match'] = `"${wish.revision}"`;
-    answer = await fetch(`/api/v1/apps/${encodeURIComponent(wish.app)}/${wish.verb}`, {
-      method: 'POST', headers, body: JSON.stringify(wish.body), credentials: 'same-origin', signal: AbortSignal.timeout(TIME)});
-    told = await answer.json();
-  } catch {
-    answer = null;
+  let answer = null, told = {};
+  const headers = {'Content-Type': 'application/json', 'X-CSRFToken': meta('csrf-token'), 'Idempotency-Key': wish.key};
+  if (wish.revision) headers['If-Match'] = `"${wish.revision}"`;
+  const signal = AbortSignal.timeout(TIME);
+  for (let tries = 3; tries && !answer && !signal.aborted; tries--) {  // a connection may break on the way back: by its key it is done once
+    try {
+      answer = await fetch(`/api/v1/apps/${encodeURIComponent(wish.app)}/${wish.verb}`, {
+        method: 'POST', headers, body: JSON.stringify(wish.body), credentials: 'same-origin', signal});
+      told = await answer.json();
+    } catch {
+      answer = null;
+      await new Promise(done => setTimeout(done, 250));
+    }
   }
   const ms = performance.now() - started;
   const fresh = refreshAll().catch(() => {});
