@@ -16,6 +16,8 @@ from tests.web import chromium as system
 from tests.web.chromium import Watched, new_context
 from tests.web.served import ADMIN, Served, served_home
 
+PATIENT = ("--lock-wait", "20s")  # the watcher may be mending what the test before has left
+
 
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
@@ -103,12 +105,12 @@ def shop(served: Served, _shop_once: None) -> Cli:
 def put_back(cli: Cli) -> None:
     """Do no more than is needed: the ledger itself is asked first, a command takes its time."""
     for version in _versions(cli, "hold_at is not null"):
-        cli.do("unhold", "shop", version)
+        cli.do("unhold", "shop", version, *PATIENT)
     if _versions(cli, "number = (select active from apps where name = 'shop')") == {"v2"} and \
             _versions(cli, "number in (select release from instances where app = 'shop' and routed)") == {"v1", "v2"}:
         return
     for version in ("v1", "v2"):
-        cli.do("upgrade", "shop", version, "--lock-wait", "20s")  # the watcher may be mending
+        cli.do("upgrade", "shop", version, *PATIENT)
 
 
 def _versions(cli: Cli, such: str) -> set[str]:

@@ -16,6 +16,7 @@ from tests.web.pages import expect_live
 from tests.web.served import ADMIN, VIEWER, Served
 
 PHRASE = "correct horse battery"
+LIGHT, DARK = "rgb(244, 245, 247)", "rgb(11, 13, 17)"
 
 
 @pytest.fixture(scope="module")
@@ -137,13 +138,13 @@ def test_a_viewer_sees_nothing_of_people_or_tokens(served: Served, visit: Visit)
 def test_the_theme_follows_the_system_until_somebody_chooses_and_never_flashes(served: Served, visit: Visit) -> None:
     page = visit("/", dark=True)
     assert page.locator("html").get_attribute("data-theme") == "auto"
-    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    expect(page.locator("body")).to_have_css("background-color", DARK)
     page.get_by_label(re.compile("^Theme:")).click()
     expect(page.locator("html")).to_have_attribute("data-theme", "light")
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != dark
+    expect(page.locator("body")).to_have_css("background-color", LIGHT)
     page.get_by_label(re.compile("^Theme:")).click()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == dark
+    expect(page.locator("body")).to_have_css("background-color", DARK)
 
 
 def test_what_was_done_and_refused_stands_in_the_activity(served: Served, visit: Visit) -> None:
