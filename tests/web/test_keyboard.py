@@ -77,6 +77,8 @@ def test_the_focus_stays_in_the_dialog_and_escape_gives_it_back(shop: Cli, visit
     for _ in range(12):
         page.keyboard.press("Tab")
         assert in_dialog(page) or page.evaluate("document.activeElement === document.body")  # the browser's own bar is next
+    again = page.locator("#live").evaluate("region => { region.innerHTML = region.innerHTML; return region.id; }")
+    assert again == "live"  # made anew behind the dialog, as any change does
     page.keyboard.press("Escape")
     expect(dialog(page)).to_be_hidden()
     expect(page.get_by_role("link", name="Deploy a version")).to_be_focused()

@@ -1,5 +1,5 @@
 // The one dialog: it shows a piece made by the server, or one of the few that this side makes itself.
-import {$, piece} from './dom.js';
+import {$, pathTo, piece} from './dom.js';
 
 const dialog = () => $('#ask');
 
@@ -7,7 +7,14 @@ export function show(content) {
   const box = dialog();
   if (!box) return;
   box.replaceChildren(content);
-  if (!box.open) box.showModal();
+  if (!box.open) {
+    const opener = document.activeElement, path = opener && pathTo(opener);
+    box.addEventListener('close', () => {
+      // The page was made anew behind the dialog: what opened it is another element now.
+      if (path && !opener.isConnected) $(path)?.focus({preventScroll: true});
+    }, {once: true});
+    box.showModal();
+  }
   ($('[autofocus]', box) ?? $('[data-close], button, input', box))?.focus();
 }
 

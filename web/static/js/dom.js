@@ -38,3 +38,13 @@ export async function piece(url, headers = {'X-Fragment': '1'}) {
   }
   return {ok: answer.ok, status: answer.status, text: await answer.text()};
 }
+
+// Returns a selector that finds the element again after its piece of the page was made anew, null when there is none.
+export function pathTo(element) {
+  if (element.id) return `#${CSS.escape(element.id)}`;
+  if (element.dataset.key) return `[data-key="${element.dataset.key}"]`;
+  const form = element.closest('form[data-act]');
+  const to = form && ($('[name=to], [name=version]', form)?.value ?? '');
+  if (form) return `form[data-act="${form.dataset.act}"]${to ? `:has([value="${CSS.escape(to)}"])` : ''} button`;
+  return element.matches('a[href]') ? `a[href="${CSS.escape(element.getAttribute('href'))}"]` : null;
+}

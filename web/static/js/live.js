@@ -1,5 +1,5 @@
 // Keeps the server's own pieces fresh: each is asked for again when something changed, and swapped as a whole.
-import {$, $$, ago, piece} from './dom.js';
+import {$, $$, ago, pathTo, piece} from './dom.js';
 
 const pending = new Map();  // element → promise of the refresh under way
 const again = new Set();    // elements for which something changed meanwhile
@@ -66,15 +66,6 @@ function swap(region, html) {
   if (head) document.title = head.dataset.title;
   if (head?.dataset.icon) $('link[rel=icon]').href = head.dataset.icon;
   document.dispatchEvent(new CustomEvent('swapped', {detail: region}));
-}
-
-function pathTo(element) {
-  if (element.id) return `#${CSS.escape(element.id)}`;
-  if (element.dataset.key) return `[data-key="${element.dataset.key}"]`;
-  const form = element.closest('form[data-act]');
-  const to = form && ($('[name=to], [name=version]', form)?.value ?? '');
-  if (form) return `form[data-act="${form.dataset.act}"]${to ? `:has([value="${CSS.escape(to)}"])` : ''} button`;
-  return element.matches('a[href]') ? `a[href="${CSS.escape(element.getAttribute('href'))}"]` : null;
 }
 
 // Numbers that change each second are written in place: no fetch, no swap.
