@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from playwright.sync_api import Page, Route, expect
 
 from tests.e2e.cli import Cli
@@ -206,3 +208,27 @@ def test_on_a_phone_the_button_is_in_the_first_screen_and_as_wide_as_it(shop: Cl
     found.tap()
     expect_serves(page, "v1")
     expect_toast(page, "Traffic is on v1.")
+
+
+def test_the_reason_is_told_after_the_traffic_was_moved(shop: Cli, visit: Visit) -> None:
+    page = visit("/apps/shop")
+    button(page, "Roll back to v1").click()
+    expect_toast(page, "Traffic is on v1.")
+    page.locator("#lower").get_by_text("Why?").click()
+    page.get_by_label("Why was the traffic moved?").fill("checkout gives 500s")
+    page.keyboard.press("Enter")
+    expect(page.locator("#lower")).to_contain_text("checkout gives 500s")
+    assert "checkout gives 500s" in shop.text("history", "shop").out
+
+
+def test_the_toast_leaves_after_half_a_minute_and_the_activity_keeps_the_undo(shop: Cli, visit: Visit) -> None:
+    page = visit("/apps/shop")
+    page.clock.install()
+    button(page, "Roll back to v1").click()
+    page.clock.run_for(1000)
+    expect_toast(page, "Traffic is on v1.", "Undo")
+    page.clock.run_for(31_000)
+    expect(toast(page)).to_be_hidden()
+    page.locator("#lower").get_by_role("button", name=re.compile("^Undo")).click()
+    page.clock.run_for(1000)
+    expect_serves(page, "v2")
