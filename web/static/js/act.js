@@ -29,7 +29,7 @@ function wishOf(form, submitter) {
 let turns = 0;
 export async function send(wish, form = null, button = null) {
   const turn = ++turns;  // what was asked for later may be answered first: its toast stays
-  const started = performance.now(), focused = button && button === document.activeElement;
+  const started = performance.now(), focused = Boolean(button && (button === document.activeElement || form?.contains(document.activeElement)));
   if (form) form.dataset.busy = '1';
   const label = button && ($('span', button) ?? button), was = label?.textContent;
   if (button) {
@@ -51,6 +51,7 @@ export async function send(wish, form = null, button = null) {
     }
   }
   const ms = performance.now() - started;
+  if (answer?.ok && form?.contains(document.activeElement)) document.activeElement.blur();  // what was typed has been sent
   const fresh = refreshAll().catch(() => {});
   if (answer?.ok) await fresh;
   for (const region of $$('[data-refresh]')) refresh(region).catch(() => {});  // charts and logs are of who serves now
@@ -70,7 +71,7 @@ async function follow(wish, id, turn) {
   for (let told = null; !told?.done;) {
     await new Promise(done => setTimeout(done, AGAIN));
     const answer = await fetch(`/api/v1/operations/${id}`, {credentials: 'same-origin'}).catch(() => null);
-    if (answer && !answer.ok) return;
+    if (answer && !answer.ok) return turn === turns ? hide() : undefined;  // the server was started anew: the page tells the rest
     told = await answer?.json();
     if (!told?.done) continue;
     await refreshAll().catch(() => {});
