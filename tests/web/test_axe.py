@@ -184,9 +184,9 @@ def test_a_toast_a_refusal_and_a_page_that_hears_nothing(chromium: Browser, tmp_
             found = complaints(page, "a toast")
             expect_serves(page, "v1")
         with visitor(chromium, site, allowed=frozenset({409, 412})) as page:
-            page.goto("/apps/shop")
             page.route("**/apps/shop/live", lambda route: route.abort("aborted"))
             page.route("**/events*", lambda route: route.abort("aborted"))
+            page.goto("/apps/shop")
             site.w.undo()
             button(page, "Send traffic to v2").click()
             expect(told(page)).to_be_visible()

@@ -130,6 +130,7 @@ def hold_back(page: Page) -> None:
     page.route("**/events*", lambda route: route.abort("aborted"))
     page.route("**/live", maybe)
     page.route("**/lower", maybe)
+    page.reload()  # so that nothing is on its way any more
 
 
 def test_the_command_line_and_the_page_at_once_make_one_switch(shop: Cli, visit: Visit) -> None:
