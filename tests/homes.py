@@ -60,6 +60,7 @@ def take_apart_left_behind(url: str | None) -> None:
 
 def take_apart(home: Path, pool: str, url: str | None) -> None:
     """End and remove everything that belongs to that home, and nothing else."""
+    end_watcher(home)
     end_haproxy(home)
     if url is not None and support.why_no_engine(url) is None:
         with support.engine(url) as api:
@@ -70,10 +71,19 @@ def take_apart(home: Path, pool: str, url: str | None) -> None:
     shutil.rmtree(home, ignore_errors=True)
 
 
+def end_watcher(home: Path) -> None:
+    """End the `deployctl serve` of that home, which a killed test run has left."""
+    _end(home, home / "state/watcher.lock")
+
+
 def end_haproxy(home: Path) -> None:
     """End the HAProxy whose pid file lies in that home, when its command line names that home."""
+    _end(home, home / "state/haproxy/haproxy.pid")
+
+
+def _end(home: Path, pid_file: Path) -> None:
     with suppress(OSError, ValueError):
-        pid = int((home / "state/haproxy/haproxy.pid").read_text())
+        pid = int(pid_file.read_text())
         for number in (signal.SIGTERM, signal.SIGKILL):
             if _is_of(home, pid):
                 os.kill(pid, number)
@@ -82,7 +92,8 @@ def end_haproxy(home: Path) -> None:
 
 def _is_of(home: Path, pid: int) -> bool:
     try:
-        return f"{home}/" in Path(f"/proc/{pid}/cmdline").read_text()  # empty for a zombie
+        words = Path(f"/proc/{pid}/cmdline").read_text()  # empty for a zombie
+        return f"{home}/" in words or f"--home\0{home}\0" in words
     except OSError:
         return False
 
