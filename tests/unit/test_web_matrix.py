@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,8 +176,13 @@ def test_an_app_of_others_is_answered_as_one_that_is_not_there(real: Doors, rout
     for method in sorted(route.methods - {"OPTIONS"}):
         theirs, nothing = (real.ask(ELSEWHERE, method, route.path(app=app)) for app in ("shop", "nothing"))
         assert theirs.status_code == nothing.status_code == 404, method
-        assert theirs.text.replace("shop", "nothing") == nothing.text, method
+        assert _plain(theirs).replace("shop", "nothing") == _plain(nothing), method
         assert {*theirs.headers.keys()} == {*nothing.headers.keys()}, method
+
+
+def _plain(told: TestResponse) -> str:
+    """Return the text without the tokens against forgery: they carry the second in which they were made."""
+    return re.sub(r'(content|value)="[\w.-]{60,}"', "", told.text)
 
 
 @pytest.mark.parametrize("route", [route for route in ROUTES if route.of_an_app], ids=str)
