@@ -124,6 +124,7 @@ class WebTable(Table):
     listen: Annotated[tuple[str, int], by(parse_listen)] = DEFAULT.web.listen
     url: Annotated[str | None, by(parse_web_url)] = DEFAULT.web.url
     enabled: Annotated[bool, by(parse_flag)] = DEFAULT.web.enabled
+    proxies: Annotated[tuple[str, ...], by(parse_networks)] = DEFAULT.web.proxies
 
 
 class RetentionTable(Table):
@@ -160,7 +161,7 @@ class ServerFile(Table):
             keep_warm=self.retention.keep_warm,
             keep_stopped=self.retention.keep_stopped,
             registries=self.registries,
-            web=WebSpec(self.web.listen, self.web.url, self.web.enabled),
+            web=WebSpec(self.web.listen, self.web.url, self.web.enabled, self.web.proxies),
         )
 
 

@@ -30,6 +30,7 @@ SERVER_TEMPLATE = '''\
 #[web]
 #listen = "127.0.0.1:8900"         # where the dashboard and the API of `deployctl serve` are
 #url = "https://deploy.example.com"   # what people type when another proxy in front ends TLS; left out: listen
+#proxies = []                      # who in front is believed about addresses: ["127.0.0.1/32"]; [] is nobody
 #enabled = true                    # false: `deployctl serve` only watches
 
 #[retention]

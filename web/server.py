@@ -1,6 +1,6 @@
 """The web server of `deployctl serve`: waitress in one thread beside the watcher, with a limit on everything a stranger sends.
 
-Headers of proxies are never believed. Its end lets requests that were begun be answered, for a moment.
+Its end lets requests that were begun be answered, for a moment.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import logging
 import resource
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from waitress.server import create_server
 from waitress.wasyncore import dispatcher
 
 from deployctl.web.app import LARGEST
+from deployctl.web.forwarded import Forwarded
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -58,14 +59,15 @@ def _room() -> int:
 class Server:
     """One server over a listening socket. `run` in a thread of its own; the others may be called from any."""
 
-    def __init__(self, app: WSGIApplication, sock: socket.socket) -> None:
+    def __init__(self, app: WSGIApplication, sock: socket.socket, proxies: Sequence[str] = ()) -> None:
         self._map: dict[int, Any] = {}
         self._lock, self._waited, self._closed = Lock(), False, False
         self._server: Any = create_server(
-            app, map=self._map, sockets=[sock], threads=THREADS, backlog=BACKLOG, connection_limit=_room(),
+            Forwarded(app, proxies), map=self._map, sockets=[sock], threads=THREADS, backlog=BACKLOG, connection_limit=_room(),
             max_request_body_size=LARGEST, max_request_header_size=LARGEST_HEAD, channel_timeout=SILENCE,
             cleanup_interval=10, channel_request_lookahead=1,  # so that it is seen when a browser goes away
-            clear_untrusted_proxy_headers=True, ident=None, expose_tracebacks=False, log_socket_errors=False,
+            clear_untrusted_proxy_headers=False,  # Forwarded does, and waitress knows one proxy only
+            ident=None, expose_tracebacks=False, log_socket_errors=False,
             asyncore_use_poll=True)  # select knows no file above 1024
 
     def run(self) -> None:

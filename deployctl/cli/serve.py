@@ -108,7 +108,7 @@ class Dashboard:
         from deployctl.web.server import Server, open_socket
 
         app = self._ensure_made()
-        server = Server(app, open_socket(self._web.listen))
+        server = Server(app, open_socket(self._web.listen), self._web.proxies)
         try:
             with self._lock:
                 if self._ended.is_set():

@@ -12,6 +12,7 @@ class WebSpec:
     listen: tuple[str, int] = ("127.0.0.1", 8900)
     url: str | None = None  # what people type when a proxy in front ends TLS or gives it another name
     enabled: bool = True
+    proxies: tuple[str, ...] = ()  # networks whose X-Forwarded-For is believed
 
     @property
     def base(self) -> str:

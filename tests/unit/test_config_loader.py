@@ -250,6 +250,7 @@ def test_every_key_of_the_server_reaches_the_spec(here: Settings) -> None:
         listen = "0.0.0.0:9000"
         url = "https://deploy.example.com:443"
         enabled = false
+        proxies = ["127.0.0.1", "fd00::/8"]
         """)
     written = load_server(path)
     expected = ServerSpec(
@@ -258,7 +259,7 @@ def test_every_key_of_the_server_reaches_the_spec(here: Settings) -> None:
         http=("0.0.0" + ".0", 80), preview_from=(), client_timeout=30.0, tunnel_timeout=7200.0, pool="10.7.0.0/20",
         reach="loopback", ports=(30000, 30999), keep_warm=2, keep_stopped=0,
         registries=("r.example.com:5000", "10.0.0.5"),
-        web=WebSpec(("0.0.0" + ".0", 9000), "https://deploy.example.com", enabled=False),
+        web=WebSpec(("0.0.0" + ".0", 9000), "https://deploy.example.com", enabled=False, proxies=("127.0.0.1/32", "fd00::/8")),
     )
     assert written == expected
     untouched = [f.name for f in fields(ServerSpec) if getattr(written, f.name) == getattr(ServerSpec(), f.name)]
@@ -303,6 +304,8 @@ def test_every_key_of_the_server_reaches_the_spec(here: Settings) -> None:
         ("[web]\nurl = 'https://deploy.example.com:0'", "web.url"),
         ("[web]\nurl = \"https://a\\r\\nX: y\"", "web.url"),
         ("[web]\nenabled = 'no'", "web.enabled"),
+        ("[web]\nproxies = '127.0.0.1'", 'Write a list: ["127.0.0.0/8", "::1/128"].'),
+        ("[web]\nproxies = ['nginx']", 'web.proxies = "nginx" is not a network'),
         ("keep_warm = 1", "Did you mean retention.keep_warm?"),
     ],
 )
@@ -386,9 +389,10 @@ def test_the_example_is_toml_that_other_programs_read_too() -> None:
 
 def test_a_judged_server_file_is_read_back_as_it_was_judged(here: Settings) -> None:
     here.ensure_state()
-    write(here, "server.toml", '[web]\nlisten = "0.0.0.0:9000"\nurl = "http://deploy:81"\n[engine.labels]\na = "b"\n')
+    web = '[web]\nlisten = "0.0.0.0:9000"\nurl = "http://deploy:81"\nproxies = ["10.0.0.0/8"]\n'
+    write(here, "server.toml", f'{web}[engine.labels]\na = "b"\n')
     judged = load_judged_server(here)
-    assert judged.web == WebSpec(("0.0.0.0", 9000), "http://deploy:81")
+    assert judged.web == WebSpec(("0.0.0.0", 9000), "http://deploy:81", proxies=("10.0.0.0/8",))
     assert load_judged_server(here) == judged
     kept = json.loads((here.state_dir / "server.json").read_text())
     verdict = json.loads(kept["verdict"])

@@ -40,9 +40,9 @@ Start = Callable[[str, list[tuple[str, str]]], object]
 
 # -- the server itself -------------------------------------------------------------------------------------------------
 @contextmanager
-def serving(app: Any) -> Iterator[tuple[int, Server]]:
+def serving(app: Any, proxies: tuple[str, ...] = ()) -> Iterator[tuple[int, Server]]:
     sock = open_socket(("127.0.0.1", 0))
-    port, server = sock.getsockname()[1], Server(app, sock)
+    port, server = sock.getsockname()[1], Server(app, sock, proxies)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
@@ -68,13 +68,19 @@ def ask(port: int, path: str = "/", **more: Any) -> tuple[HTTPResponse, str]:
         return answer, answer.read().decode()
 
 
-def test_what_a_proxy_claims_is_not_believed() -> None:
-    claims = {"X-Forwarded-For": "10.9.9.9", "X-Forwarded-Proto": "https", "Forwarded": "for=10.9.9.9;proto=https",
-              "X-Forwarded-Host": "evil.example.com"}
-    with serving(echo) as (port, _):
-        _, told = ask(port, headers=claims)
-    assert "127.0.0.1" in told
-    assert not re.search("10.9.9.9|https|evil", told)
+CLAIMS = {"X-Forwarded-For": "10.9.9.9", "X-Forwarded-Proto": "https", "Forwarded": "for=10.9.9.9;proto=https",
+          "X-Forwarded-Host": "evil.example.com", "X_Forwarded_For": "10.9.9.8"}
+
+
+@pytest.mark.parametrize(("proxies", "address"), [
+    ((), "127.0.0.1"), (("10.0.0.0/8",), "127.0.0.1"), (("127.0.0.0/8",), "10.9.9.9"),
+])  # fmt: skip
+def test_of_what_a_proxy_claims_the_address_is_believed_where_it_is_ours(proxies: tuple[str, ...], address: str) -> None:
+    with serving(echo, proxies) as (port, _):
+        _, told = ask(port, headers=CLAIMS)
+    assert f"'REMOTE_ADDR': '{address}'" in told
+    assert "10.9.9.9" not in told.replace(f"'REMOTE_ADDR': '{address}'", "")
+    assert not re.search("https|evil", told)
 
 
 @pytest.mark.parametrize(("more", "status"), [

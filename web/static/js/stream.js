@@ -7,9 +7,9 @@ const me = crypto.randomUUID?.() ?? String(Math.random());
 const mine = $('[data-live][data-app]')?.dataset.app ?? ($('[data-live]') ? '' : null);  // '' looks at all apps, null at none
 const channel = 'BroadcastChannel' in window ? new BroadcastChannel('deployctl') : null;
 const wants = new Map();  // tab → {app, at}
-const POLL = 5000, QUIET = 15000, HIDDEN = 60000, GREY = 10000;
+const POLL = 5000, QUIET = 15000, HIDDEN = 60000, GREY = 10000, FIRST = 2000, LAST = 30000;
 
-let source = null, url = '', heardAt = 0, tryAt = 0, release = null, away = false;
+let source = null, url = '', heardAt = 0, tryAt = 0, pause = FIRST, release = null, away = false;
 
 function want() {
   if (mine === null || away) return;
@@ -36,8 +36,15 @@ function tune() {
       channel?.postMessage({told});
     });
   }
-  source.onopen = () => { heardAt = Date.now(); channel?.postMessage({alive: true}); };
-  source.onerror = () => { tryAt = Date.now() + 30000; };
+  source.onopen = () => {
+    [heardAt, pause] = [Date.now(), FIRST];
+    channel?.postMessage({alive: true});
+  };
+  source.onerror = () => {  // a stream that broke off the browser opens again; one that was refused it leaves to us
+    if (source?.readyState !== 2) return;
+    tryAt = Date.now() + pause;
+    pause = Math.min(2 * pause, LAST);
+  };
 }
 
 function hear({kind, data}) {
