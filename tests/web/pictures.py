@@ -1,8 +1,10 @@
-"""The pictures of docs/: real pages of a real home with visitors, ten minutes of them. DEPLOYCTL_PICTURES=1 takes them anew."""
+"""The pictures of docs/: real pages of a real home with visitors, ten minutes of them.
+
+Only who names this file takes them anew: `bin/test tests/web/pictures.py`.
+"""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,8 +28,6 @@ VERSIONS = {"v39": "", "v40": "", "v41": "", "v42": "1/24"}  # version → defec
 RATE = 60.0  # visitors a second
 QUIET, TROUBLE = 420, 150  # seconds that the charts show of the one before, and of the one with the bug
 HEIGHTS = {"light": 1330, "dark": 1330, "mobile": 1500}  # of the others: a screen
-
-pytestmark = pytest.mark.skipif(not os.environ.get("DEPLOYCTL_PICTURES"), reason="DEPLOYCTL_PICTURES=1 takes pictures")
 
 
 @pytest.fixture(scope="module")
