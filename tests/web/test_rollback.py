@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import APIResponse, Page, Route, expect
 
 from tests.e2e.cli import Cli
 from tests.web.conftest import Visit
@@ -71,6 +71,22 @@ def test_a_nervous_finger_meets_a_button_that_does_nothing_for_a_moment(shop: Cl
         page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     expect_toast(page, "Traffic is on v1.")
     page.wait_for_timeout(500)
+    assert changes(shop)[: len(changes(shop)) - before] == ["rollback"]
+
+
+def test_a_click_before_the_first_was_answered_is_no_second_switch(shop: Cli, visit: Visit) -> None:
+    """The page hears of the switch first, and has a fresh button where the first one was."""
+    page, before = visit("/apps/shop"), len(changes(shop))
+    expect_live(page)
+    held: list[tuple[Route, APIResponse]] = []
+    page.route("**/api/v1/apps/shop/*", lambda route: held.append((route, route.fetch())))
+    button(page, "Roll back to v1").click()
+    expect_serves(page, "v1")
+    button(page, "Send traffic to v2").click()
+    page.wait_for_timeout(300)
+    [(route, answer)] = held
+    route.fulfill(response=answer)
+    expect_toast(page, "Traffic is on v1.")
     assert changes(shop)[: len(changes(shop)) - before] == ["rollback"]
 
 

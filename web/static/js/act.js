@@ -13,6 +13,7 @@ document.addEventListener('submit', event => {
   event.preventDefault();
   if (form.dataset.busy) return;
   const wish = wishOf(form, event.submitter);
+  if (repeats(wish)) return;
   close();
   if (root.dataset.conn === 'lost' || (freshAt < Date.now() - OLD && root.dataset.conn !== 'live')) return askOld(wish, form);
   send(wish, form, event.submitter);
@@ -26,8 +27,22 @@ function wishOf(form, submitter) {
   return {verb: form.dataset.act, app: form.dataset.app, revision: fields.get('revision'), body, key: crypto.randomUUID?.() ?? `${Date.now()}${Math.random()}`};
 }
 
-let turns = 0;
+// The page may show what was done before the answer to the click has come, with a fresh button where the finger still is.
+const unanswered = new Set();
+const repeats = wish => [...unanswered].some(one => one.app === wish.app && (MOVES.has(one.verb) ? MOVES.has(wish.verb)
+  : one.verb === wish.verb && JSON.stringify(one.body) === JSON.stringify(wish.body)));
+
 export async function send(wish, form = null, button = null) {
+  unanswered.add(wish);
+  try {
+    await sendNow(wish, form, button);
+  } finally {
+    unanswered.delete(wish);
+  }
+}
+
+let turns = 0;
+async function sendNow(wish, form, button) {
   const turn = ++turns;  // what was asked for later may be answered first: its toast stays
   const started = performance.now(), focused = Boolean(button && (button === document.activeElement || form?.contains(document.activeElement)));
   if (form) form.dataset.busy = '1';
