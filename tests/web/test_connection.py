@@ -60,7 +60,7 @@ def test_a_page_whose_stream_was_refused_hears_again_soon(served: Served, shop: 
     """As by a proxy in front of a dashboard that is just started anew."""
     page = visit("/apps/shop", broken=True, allowed={502})
     expect_live(page)
-    page.context.route("**/events*", lambda route: route.fulfill(status=502), times=2)
+    page.context.route("**/events*", lambda route: route.fulfill(status=502), times=1)
     served.kill()
     served.start()
     connection_words(page, "Asking every 5 s", 20_000)
