@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from threading import Event, Lock
 from typing import Any
@@ -48,10 +48,14 @@ class Hub:
         return bool(self._streams)
 
     def open(self, who: Principal, apps: frozenset[AppName] | None, *, closely: frozenset[AppName] = frozenset(),
-             last: int | None = None) -> Stream:
-        """Return a stream that goes on after message `last` when that is still known. Raises TooMany."""
-        stream = Stream(who, apps, closely or apps or frozenset())
+             last: int | None = None, gone: Callable[[], bool] = bool) -> Stream:
+        """Return a stream that goes on after message `last` when that is still known. Raises TooMany.
+
+        `gone` tells that its browser has hung up, which is found out otherwise only when something is sent."""
+        stream = Stream(who, apps, closely or apps or frozenset(), gone)
         with self._lock:
+            if len(self._streams) >= MOST:
+                self._let_go()
             if len(self._streams) >= MOST:
                 raise TooMany("Too many pages are open at the same time. This one asks again every few seconds.")
             known = last is not None and bool(self._past) and self._past[0].id - 1 <= last <= self._number
@@ -62,6 +66,13 @@ class Hub:
             self._streams.add(stream)
             self.someone.set()
         return stream
+
+    def _let_go(self) -> None:
+        """End the streams that nobody hears any more: somebody else wants their place."""
+        for stream in [one for one in self._streams if one.gone()]:
+            self._streams.discard(stream)
+            stream.over = True
+            stream.put(None)
 
     def leave(self, stream: Stream) -> None:
         with self._lock:

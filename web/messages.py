@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from queue import Empty, Full, Queue
 from typing import Any
@@ -30,6 +30,7 @@ class Stream:
     who: Principal
     apps: frozenset[AppName] | None
     closely: frozenset[AppName]
+    gone: Callable[[], bool] = bool
     waiting: Queue[Message | None] = field(default_factory=lambda: Queue(BEHIND))  # None wakes it up: it is over
     missed: bool = False  # it must begin anew with a snapshot
     over: bool = False

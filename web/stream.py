@@ -35,7 +35,8 @@ def events() -> Response:
     last = request.headers.get("Last-Event-ID", "")
     known = int(last) if last.isascii() and last.isdecimal() and len(last) < MOST_DIGITS else None
     try:
-        opened = here.hub.open(g.who, apps, closely=named, last=known)
+        opened = here.hub.open(g.who, apps, closely=named, last=known,
+                               gone=request.environ.get("waitress.client_disconnected", bool))
     except TooMany as e:
         answer = jsonify(code=e.code, detail=e.message)
         answer.status_code, answer.headers["Retry-After"] = 503, str(RETRY)

@@ -31,7 +31,8 @@ from tests import homes, support
 PROGRAM = Path(sys.executable).with_name("deployctl")
 PATIENCE = 90.0  # seconds for one command
 RATE = 50.0  # visitors a second
-QUICK = {"health": {"path": "/healthz", "rise": 1, "deadline": "5s"}, "stop_grace": "3s", "drain": "5s"}
+HEALTH = {"path": "/healthz", "rise": 1, "deadline": "5s"}
+QUICK = {"health": HEALTH, "stop_grace": "3s", "drain": "5s"}
 
 Table = Mapping[str, Any]
 

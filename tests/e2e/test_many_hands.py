@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.cli import Cli, wait_until
+from tests.e2e.cli import HEALTH, Cli, wait_until
 
 LONG = os.environ.get("DEPLOYCTL_LONG") == "1"
 SWITCHES = 200 if LONG else 60  # of each app
 NEWCOMERS = 8 if LONG else 3  # apps that come meanwhile; each has an address of its own, so HAProxy reloads
 APPS = ("shop", "blog")
 RATE = 100.0
+UNHURRIED = {**HEALTH, "deadline": "60s"}  # both cores are busy with the others' commands
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def switch(town: Cli, app: str, times: int) -> list[dict[str, Any]]:
 
 
 def add_apps(town: Cli, names: Sequence[str]) -> list[dict[str, Any]]:
-    return [town.do("upgrade", name, "v3") for name in names if town.write(name)]
+    return [town.do("upgrade", name, "v3") for name in names if town.write(name, health=UNHURRIED)]
 
 
 def test_two_apps_switch_while_others_come_and_nobody_is_lost(town: Cli) -> None:

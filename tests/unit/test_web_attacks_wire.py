@@ -184,6 +184,19 @@ def test_72_beside_24_streams_and_a_thousand_who_want_one_a_rollback_takes_less_
         assert "event: state" in streams[0].until(f'"revision": {shop.w.ledger.apps()[0].revision}')
 
 
+def test_who_comes_after_24_pages_were_closed_gets_a_stream_at_once(shop: Site, secret: str) -> None:
+    ask = f"GET /events?app=shop HTTP/1.1\r\nHost: {host(shop)}\r\nAuthorization: Bearer {secret}\r\n\r\n"
+    with ExitStack() as stack:
+        for _ in range(STREAMS):
+            wire = stack.enter_context(closing(Wire(shop)))
+            wire.send(ask)
+            wire.until("event: snapshot")
+    time.sleep(0.3)  # what was closed is seen by the server, but not yet missed by the streams
+    with closing(Wire(shop)) as late:
+        late.send(ask)
+        assert status(late.until("event: snapshot")) == 200
+
+
 def test_72_beside_a_thousand_who_say_nothing_a_rollback_takes_less_than_a_second(shop: Site, secret: str) -> None:
     allow_many_files()
     with ExitStack() as stack:

@@ -288,6 +288,17 @@ def test_the_25th_stream_is_refused_until_one_of_the_others_goes(tower: Tower) -
         tower.hub.open(MARA, None)
 
 
+def test_a_stream_whose_browser_has_hung_up_makes_room_for_the_next_one(tower: Tower) -> None:
+    gone = tower.hub.open(MARA, None, gone=lambda: True)
+    there = [tower.hub.open(MARA, None) for _ in range(module.MOST - 1)]
+    assert not gone.over, "it is not asked before its place is wanted"
+    tower.hub.open(MARA, None)
+    assert gone.over
+    assert [stream for stream in there if stream.over] == []
+    with pytest.raises(TooMany):
+        tower.hub.open(MARA, None)
+
+
 def test_while_nobody_looks_nothing_is_read(tower: Tower) -> None:
     time.sleep(0.3)
     assert tower.lent == []

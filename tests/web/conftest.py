@@ -98,6 +98,7 @@ def _shop_once(served: Served) -> None:
 @pytest.fixture
 def shop(served: Served, _shop_once: None) -> Cli:
     """shop serves v2, v1 stands by warm, nothing is on hold. Returns the command line of its home."""
+    served.cli.write("shop")
     put_back(served.cli)
     return served.cli
 

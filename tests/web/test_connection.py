@@ -11,7 +11,7 @@ from statistics import median
 
 from playwright.sync_api import Page, expect
 
-from tests.e2e.cli import Cli, wait_until
+from tests.e2e.cli import HEALTH, Cli, wait_until
 from tests.web.conftest import Visit
 from tests.web.pages import SOON, button, dialog, expect_live, expect_pill, expect_serves, expect_toast
 from tests.web.served import Served
@@ -69,6 +69,7 @@ def test_a_page_whose_stream_was_refused_hears_again_soon(served: Served, shop: 
 
 def test_a_killed_dashboard_is_told_and_recovers_with_what_is_so(served: Served, shop: Cli, visit: Visit) -> None:
     """Its death takes no request, and what it had begun is finished or taken back by the next one."""
+    shop.write("shop", health={**HEALTH, "deadline": "120s"})  # it is still under way when the dashboard is killed
     page = visit("/apps/shop", broken=True, allowed={404})  # an operation goes with its process
     expect_live(page)
     with shop.visitors("shop", 50) as visitors:
