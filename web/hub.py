@@ -71,8 +71,7 @@ class Hub:
         """End the streams that nobody hears any more: somebody else wants their place."""
         for stream in [one for one in self._streams if one.gone()]:
             self._streams.discard(stream)
-            stream.over = True
-            stream.put(None)
+            stream.end()
 
     def leave(self, stream: Stream) -> None:
         with self._lock:
@@ -128,8 +127,7 @@ class Hub:
             self._past.clear()
             self._number += 1  # so that nobody has heard the message before the next one
             for stream in self._streams:
-                stream.over = True
-                stream.put(None)
+                stream.end()
 
     def close(self) -> None:
         """End the streams, and the look that is under way, unless an engine keeps that waiting for long."""

@@ -55,6 +55,11 @@ class Stream:
         except Full:
             self.missed = True
 
+    def end(self) -> None:
+        """Let whoever sends it stop, now if it waits."""
+        self.over = True
+        self.put(None)
+
     def begin_anew(self) -> None:
         """Let go of what waits: what is read now is newer."""
         self.missed = False
