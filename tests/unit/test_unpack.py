@@ -23,7 +23,8 @@ def test_a_stanza_names_the_mirror_and_its_keys(tmp_path: Path) -> None:
 
 
 def test_a_line_names_the_mirror(tmp_path: Path) -> None:
-    text = "# deb http://no.test/debian sid main\ndeb [arch=amd64 signed-by=/k.gpg] http://mirror.test/debian/ sid main contrib\n"
+    text = ("# deb http://no.test/debian sid main\n"
+            "deb [arch=amd64 signed-by=/k.gpg] http://mirror.test/debian/ sid main contrib\n")
     assert find_mirror(written(tmp_path, "sources.list", text)) == Mirror("http://mirror.test/debian/", "/k.gpg")
 
 
