@@ -1,0 +1,110 @@
+"""A home with running containers of 0.1.0 goes on under this build: nothing restarts, and every way back is still there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e import former
+from tests.e2e.cli import Cli, home_of_a_person
+
+MADE_ANEW = {"Hostname"}  # of Config: unique for each container since 0.2.0
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("former")
+    if why := former.unpack(folder):
+        pytest.skip(why)
+    return folder
+
+
+@pytest.fixture
+def town(engine_url: str, images: None, build: Path) -> Iterator[Cli]:
+    """shop of 0.1.0: v3 serves after v1 and v2, v2 is warm and v1 stopped."""
+    with home_of_a_person(engine_url) as found:
+        found.write("shop", env={"MODE": "former"}, user="10001:10001", resources={"memory": "96m", "pids": 64})
+        for version in ("v1", "v2", "v3"):
+            former.do(build, found.home, "upgrade", "shop", version)
+        yield found
+
+
+def running(town: Cli) -> dict[str, tuple[str, str]]:
+    """Return when each container was started, and how it is, by its id."""
+    seen = (town.api.inspect_container(container["Id"]) for container in town.containers())
+    return {one["Id"]: (one["State"]["StartedAt"], one["State"]["Status"]) for one in seen}
+
+
+def made_of(container: dict[str, Any]) -> dict[str, Any]:
+    """Return what the container runs with, but for what 0.2.0 does otherwise on purpose."""
+    config = {key: value for key, value in container["Config"].items() if key not in MADE_ANEW}
+    config["Env"] = sorted(config["Env"])
+    labels = {key: value for key, value in config.pop("Labels").items() if key not in {"deployctl.operation", "deployctl.seal"}}
+    apart = {"RestartPolicy", "NetworkMode", "PortBindings"}  # the port is leased again
+    host = {key: value for key, value in container["HostConfig"].items() if key not in apart}
+    return {"image": container["Image"], "config": config, "host": host,
+            "labels": {key: value for key, value in labels.items() if key.startswith("deployctl.")}}
+
+
+def test_looking_at_it_finds_nothing_wrong_and_changes_nothing(town: Cli) -> None:
+    before = running(town)
+    app = town.app("shop")
+    assert (app["state"], app["active"]["version"], app["standby"]["version"]) == ("healthy", "v3", "v2")
+    assert town.do("reconcile", "shop")["ok"] is True
+    assert running(town) == before
+
+
+def test_an_upgrade_to_what_serves_does_nothing(town: Cli) -> None:
+    before, revision = running(town), town.revision("shop")
+    foreseen = town.run("upgrade", "shop", "v3", "--dry-run", "--exit-code")
+    assert foreseen.code == 0, foreseen
+    assert town.do("upgrade", "shop", "v3")["ok"] is True
+    assert (running(town), town.revision("shop")) == (before, revision)
+
+
+def test_a_rollback_goes_to_the_warm_container_of_before(town: Cli) -> None:
+    before = running(town)
+    with town.visitors("shop") as seen:
+        town.do("rollback", "shop", "-m", "v3 is slow")
+        assert town.active("shop") == "v2"
+        town.do("undo", "shop")
+    assert town.active("shop") == "v3"
+    assert seen.count.lost == 0, seen.count
+    after = running(town)
+    assert {one: after[one] for one in before} == before
+
+
+def test_a_release_whose_container_is_gone_is_made_again_as_it_was(town: Cli) -> None:
+    first = town.inspect("shop", "v2")
+    town.api.remove_container(first["Id"], force=True)
+    town.do("rollback", "shop", "v2", "-y")
+    assert town.active("shop") == "v2"
+    again = town.inspect("shop", "v2")
+    assert again["Id"] != first["Id"]
+    assert made_of(again) == made_of(first)
+
+
+def test_a_stopped_release_boots_again_in_its_own_container(town: Cli) -> None:
+    first = town.inspect("shop", "v1")
+    town.do("rollback", "shop", "v1", "-y")
+    assert town.active("shop") == "v1"
+    assert town.inspect("shop", "v1")["Id"] == first["Id"]
+
+
+def test_a_lost_ledger_is_rebuilt_with_every_container(town: Cli) -> None:
+    before = running(town)
+    digests = {i["version"]: i["digest"] for i in town.app("shop")["instances"]}
+    for path in (town.home / "state").glob("ledger*"):
+        path.unlink()
+    for path in sorted((town.home / "state/backups").rglob("*")):
+        path.unlink()
+    town.do("ledger", "rebuild", "--force")
+    app = town.app("shop")
+    assert {i["version"]: i["digest"] for i in app["instances"]} == digests
+    assert app["active"]["version"] == "v3"
+    assert running(town) == before
+    town.do("rollback", "shop")
+    assert town.active("shop") == "v2"
