@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import dashboard, overtaking, proxy, rollback, starts, switches, watcher
+from bench import beside, dashboard, overtaking, proxy, rollback, starts, switches, watcher
 from bench.table import Row, markdown
 from bench.world import World, world
 from deployctl import __version__
@@ -25,6 +25,7 @@ PARTS: dict[str, tuple[str, Callable[[World, bool], list[Row]]]] = {
         w, switches=40 if short else 1000, plain_rounds=1 if short else 5)),
     "starts": ("Start-up and upgrade", lambda w, short: starts.measure(
         w, rounds=5 if short else 30, apps=3 if short else 47)),
+    "beside": ("Beside 0.1.0", lambda w, short: beside.measure(w, rounds=4 if short else 30)),
     "proxy": ("The stable address", lambda w, short: proxy.measure(
         w, rounds=2 if short else 7, seconds=1 if short else 4)),
     "watcher": ("The watcher", lambda w, short: watcher.measure(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e import former
+from bench import former
 from tests.e2e.cli import Cli, home_of_a_person
 
 MADE_ANEW = {"Hostname"}  # of Config: unique for each container since 0.2.0
@@ -28,8 +29,15 @@ def town(engine_url: str, images: None, build: Path) -> Iterator[Cli]:
     with home_of_a_person(engine_url) as found:
         found.write("shop", env={"MODE": "former"}, user="10001:10001", resources={"memory": "96m", "pids": 64})
         for version in ("v1", "v2", "v3"):
-            former.do(build, found.home, "upgrade", "shop", version)
+            do_formerly(build, found, "upgrade", "shop", version)
         yield found
+
+
+def do_formerly(build: Path, town: Cli, *words: str) -> None:
+    """Run a command of 0.1.0 in that home, and insist on success."""
+    command = [*former.program(build), "--home", str(town.home), *words]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=90, check=False)
+    assert done.returncode == 0, f"{' '.join(words)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
 
 
 def running(town: Cli) -> dict[str, tuple[str, str]]:
@@ -59,8 +67,6 @@ def test_looking_at_it_finds_nothing_wrong_and_changes_nothing(town: Cli) -> Non
 
 def test_an_upgrade_to_what_serves_does_nothing(town: Cli) -> None:
     before, revision = running(town), town.revision("shop")
-    foreseen = town.run("upgrade", "shop", "v3", "--dry-run", "--exit-code")
-    assert foreseen.code == 0, foreseen
     assert town.do("upgrade", "shop", "v3")["ok"] is True
     assert (running(town), town.revision("shop")) == (before, revision)
 
