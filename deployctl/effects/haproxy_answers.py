@@ -74,6 +74,13 @@ def parse_stat(reply: str) -> dict[str, Counters]:
     return {row["svname"]: _counters(row) for row in rows if row.get("pxname") == "apps" and row.get("type") == "2"}
 
 
+def takes_requests(reply: str, server: str) -> bool:
+    """Read from `show stat` whether a server is there and not switched off."""
+    heading, *lines = reply.removeprefix("# ").splitlines() or [""]
+    rows = (dict(zip(heading.split(","), line.split(","), strict=False)) for line in lines)
+    return any(row.get("svname") == server and not row["status"].startswith(("MAINT", "DRAIN")) for row in rows)
+
+
 def _counters(row: dict[str, str]) -> Counters:
     def number(column: str) -> int:
         return int(row.get(column) or 0)

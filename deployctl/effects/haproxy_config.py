@@ -18,6 +18,7 @@ from deployctl.errors import Invalid
 
 BY_HOST = "-"  # the bind where Host names decide; no app can be called so
 NOBODY = 65534
+_BIND = re.compile(r"^  bind \[?([0-9a-fA-F.:]+?)\]?:(\d+)(?: v6only)? name (\S+)$", re.MULTILINE)
 _SERVER = re.compile(r"^  server (\S+) (\S+) (.*)$", re.MULTILINE)
 
 
@@ -84,9 +85,9 @@ def _frontend(table: TrafficTable, spec: ServerSpec) -> list[str]:
 
 
 def _binds(table: TrafficTable, spec: ServerSpec) -> list[str]:
-    wanted = {wire.require_app(app): wire.endpoint(*listen) for app, listen in sorted(table.listens.items())}
+    wanted = {wire.require_app(app): wire.bind_words(*listen) for app, listen in sorted(table.listens.items())}
     if table.hosts:
-        wanted[BY_HOST] = wire.endpoint(*spec.http)
+        wanted[BY_HOST] = wire.bind_words(*spec.http)
     if twice := {where for where in wanted.values() if list(wanted.values()).count(where) > 1}:
         raise Invalid(f"more than one app would listen on {', '.join(sorted(twice))}")
     return [f"  bind {where} name {name}" for name, where in wanted.items()]
@@ -183,6 +184,11 @@ def token_of(config: str) -> str | None:
 
 def head_of(config: str) -> str:
     return config[: config.index("\n  server ") + 1] if "\n  server " in config else config
+
+
+def binds_of(config: str) -> dict[str, tuple[str, int]]:
+    """Return where it listens for visitors, by app, or by BY_HOST for where Host names decide."""
+    return {found[3]: (found[1], int(found[2])) for found in _BIND.finditer(config)}
 
 
 def servers_of(config: str) -> dict[str, tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from deployctl.domain.traffic import TrafficTable
@@ -24,6 +24,7 @@ class Facts:
     on_disk: Mapping[str, Map | None]
     running: Mapping[str, Map]
     servers: Mapping[str, answers.Server]
+    deaf: Sequence[str] = ()  # addresses of haproxy.cfg where nobody listens
 
 
 def find_drift(table: TrafficTable, facts: Facts) -> list[str]:
@@ -37,6 +38,8 @@ def _config(facts: Facts) -> Iterator[str]:
         yield "haproxy.cfg is not what the ledger says: it was edited, or never brought up to date"
     elif config.token_of(facts.written) != facts.running_token:
         yield "HAProxy runs another configuration than haproxy.cfg: a reload is due"
+    else:
+        yield from (f"HAProxy does not listen on {where}: a reload is due" for where in facts.deaf)
 
 
 def _maps(table: TrafficTable, facts: Facts) -> Iterator[str]:

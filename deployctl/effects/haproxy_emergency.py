@@ -96,10 +96,10 @@ class HaproxyEmergency:
     def _require_servable(self, server: str, *, running: bool) -> None:
         """Raise when HAProxy has no such server, or when nothing answers where it is."""
         text = self.files.configuration()
-        has = self.runtime.ensure_ready(server) if running else config.find_server(text, server) is not None
+        line = config.find_server(text, server)
+        has = self.runtime.ensure_ready(server, line.id if line else wire.ALL_SERVERS) if running else line is not None
         if not has:
             raise SwitchRefused(f"HAProxy has no server {server}. Nothing was done.")
-        line = config.find_server(text, server)
         if line is None:
             return
         address, _, port = config.servers_of(text)[server][0].rpartition(":")

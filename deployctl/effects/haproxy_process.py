@@ -12,6 +12,7 @@ from pathlib import Path
 
 from deployctl.domain.server import ServerSpec
 from deployctl.effects import haproxy_answers as answers
+from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.haproxy_home import HaproxyHome
 from deployctl.effects.haproxy_master import find_master, members, send
@@ -22,6 +23,7 @@ from deployctl.ports import Clock
 
 PATIENCE = 10.0  # seconds for a start, a reload, an end
 RELOADED = 30.0  # seconds for the answer to a reload: a refused one takes two
+OPENING = 1.0  # seconds for its ports after a reload
 _TICK = 0.01
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "TZ", "TMPDIR")  # the rest of the environment may hold secrets
 
@@ -137,6 +139,7 @@ class HaproxyProcess:
             if said.startswith("Success=0") or self._has_failed(before) or self._clock.now() >= deadline:
                 raise _refused("HAProxy refused the configuration and goes on with the former one", said)
             self._clock.sleep(_TICK)
+        self._ensure_listening()
 
     def _has_failed(self, before: answers.Processes | None) -> bool:
         after = self.find_processes()
@@ -146,6 +149,39 @@ class HaproxyProcess:
         """Make the master bind its socket again; that is a reload, so the files must be right before."""
         send(master, signal.SIGUSR2)
         self._wait_until_up()
+        self._ensure_listening()
+
+    def _ensure_listening(self) -> None:
+        """Ports that a reload shut although HAProxy tells of success are opened by the next one, or it is told."""
+        if not self._still_deaf():
+            return
+        self._sockets.master(wire.RELOAD, timeout=RELOADED)
+        self._wait_until_up()
+        if deaf := self._still_deaf():
+            raise ProxyUnavailable(f"HAProxy runs but does not listen on {', '.join(deaf)}", remedy=["deployctl doctor"])
+
+    def _still_deaf(self) -> list[str]:
+        """Return what stays shut for a moment: a HAProxy that reloads without an answer may not be so far yet."""
+        deadline = self._clock.now() + OPENING
+        while (deaf := self.deaf()) and self._clock.now() < deadline:
+            self._clock.sleep(_TICK)
+        return deaf
+
+    def deaf(self) -> list[str]:
+        """Return the addresses of haproxy.cfg where nobody listens by the kernel's word, so that the check is no visitor.
+
+        Empty as well where HAProxy does not run, or the kernel may not be asked.
+        """
+        from deployctl.effects.proc_net import find_listeners  # not needed by a rollback
+
+        master = find_master(self._home)
+        heard = None if master is None else find_listeners(master)
+        if heard is None:
+            return []
+        file = self._home.config
+        text = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
+        wanted = config.binds_of(text).values()
+        return [wire.endpoint(*where) for where in wanted if where not in heard]
 
 
 def _refused(what: str, said: str) -> ProxyUnavailable:

@@ -10,7 +10,6 @@ from deployctl.domain.remains import Remains
 from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire
 
-_BIND = re.compile(r"^  bind \[?([0-9a-fA-F.:]+?)\]?:(\d+) name (\S+)$", re.MULTILINE)
 _ID = re.compile(r"id (\d+) ")
 
 
@@ -18,11 +17,10 @@ def read_remains(folder: Path) -> Remains:
     """Read what lies in state/haproxy. A file that is missing or unreadable tells nothing."""
     known, routes = _map(folder, wire.KNOWN), _map(folder, wire.ROUTE)
     text = _text(folder / "haproxy.cfg")
-    binds = {found[3]: (found[1], int(found[2])) for found in _BIND.finditer(text)}
     return Remains(
         routes={AppName(app): int(first) for app, value in routes.items() if (first := value.split(":")[0]).isdecimal()},
         servers=_servers(text),
-        listens={AppName(app): listen for app, listen in binds.items() if app != config.BY_HOST},
+        listens={AppName(app): listen for app, listen in config.binds_of(text).items() if app != config.BY_HOST},
         hosts={host: AppName(app) for host, app in _map(folder, wire.HOST).items()},
         held=frozenset((AppName(key.partition(".")[0]), int(number)) for key, value in known.items()
                        for number, _, held in [value.partition(":")] if held and number.isdecimal()),

@@ -59,9 +59,10 @@ class HaproxyRuntime:
     def servers(self) -> dict[str, answers.Server]:
         return answers.parse_servers(self._ask(wire.SHOW_SERVERS))
 
-    def ensure_ready(self, server: str) -> bool:
-        """Let a server take requests; False when HAProxy has no such server."""
-        return not self._ask(wire.set_ready(server)).strip()
+    def ensure_ready(self, server: str, server_id: int) -> bool:
+        """Let a server take requests and read that back; False when HAProxy has no such server, or keeps it off."""
+        said = self._ask(wire.set_ready(server)).strip()
+        return not said and answers.takes_requests(self._ask(wire.show_stat(server_id)), server)
 
     def ensure_servers(self, wanted: Mapping[str, Backend]) -> None:
         """Add what lacks, correct what differs, read back. SwitchRefused names what HAProxy did not take."""

@@ -119,7 +119,7 @@ class HaproxyTraffic(Traffic):
 
     def _is_ready(self, server: str) -> bool:
         written = config.find_server(self._files.configuration(), server)
-        return written is not None and self._runtime.ensure_ready(server)
+        return written is not None and self._runtime.ensure_ready(server, written.id)
 
     # -- up, in sync ----------------------------------------------------------------------------------------------
     def ensure_up(self) -> bool:
@@ -191,6 +191,7 @@ class HaproxyTraffic(Traffic):
             on_disk={name: self._files.find_map(name) for name in names},
             running={name: self._runtime.entries(name) for name in names},
             servers=self._runtime.servers(),
+            deaf=self._process.deaf(),
         )
 
     def notes(self) -> list[FlipNote]:

@@ -91,12 +91,15 @@ class HaproxyUpkeep:
         self._runtime.fill_map(wire.KNOWN, entries)
 
     def _reload_if_due(self, table: TrafficTable) -> ProxyUnavailable | None:
-        """Write the files; reload when HAProxy was started with another head. Return why it refused, if it did."""
+        """Write the files; reload when HAProxy was started with another head, or has a port shut.
+
+        Returns why it refused, if it did.
+        """
         former = self._files.configuration()
         self._files.write(table)
         wanted = self._files.configuration()
         token = config.token_of(wanted) or ""
-        if self._process.find_token() == token:
+        if self._process.find_token() == token and not self._process.deaf():
             return None
         try:
             self._process.reload(token)

@@ -68,6 +68,15 @@ def endpoint(address: str, port: int) -> str:
     return f"{f'[{host}]' if ':' in host else host}:{require_number(port, most=65535)}"
 
 
+def bind_words(address: str, port: int) -> str:
+    """Return what a bind says of its place.
+
+    At a reload HAProxy finds the inherited socket of one IPv6 address only with v6only; without, it stops listening
+    on every address, and says that it succeeded. `[::]` stays open to IPv4.
+    """
+    return endpoint(address, port) + (" v6only" if ":" in address and require_address(address) != "::" else "")
+
+
 def server_words(backend: Backend) -> str:
     """Return what follows the server's name. Weight 0: it is chosen by its name, never by load balancing."""
     words = f"{endpoint(backend.address, backend.port)} id {require_number(backend.server_id)} weight 0"

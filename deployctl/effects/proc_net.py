@@ -17,6 +17,12 @@ def routes() -> Iterator[tuple[int, str, IPv4Network]]:
         yield int(columns[3], 16), columns[6], IPv4Network((int(destination), int(mask).bit_count()))
 
 
+def find_listeners(pid: int) -> set[tuple[str, int]] | None:
+    """Return where that process's network namespace listens; None when we may not look."""
+    folder = Path("/proc", str(pid), "net")
+    return set(listeners(folder)) if read(folder / "tcp") else None
+
+
 def listeners(folder: Path) -> Iterator[tuple[str, int]]:
     for line in [*read(folder / "tcp").splitlines()[1:], *read(folder / "tcp6").splitlines()[1:]]:
         columns = line.split()

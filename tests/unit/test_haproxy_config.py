@@ -45,7 +45,23 @@ def render(table: TrafficTable = TABLE, spec: ServerSpec | None = None, mark: st
 
 def test_each_address_has_a_bind_that_names_its_app() -> None:
     assert "  bind 127.0.0.1:8000 name shop\n" in render()
-    assert "  bind [::1]:8001 name blog\n" in render()
+    assert "  bind [::1]:8001 v6only name blog\n" in render()
+
+
+def test_v6only_stands_on_each_single_ipv6_address_and_on_no_other() -> None:
+    listens = {AppName(f"a{n}"): (address, 8000 + n) for n, address in enumerate(["::", "fd00::1", "0.0.0.0", "::1"])}
+    text = render(replace(TABLE, listens=listens), ServerSpec(http=("fe80::1", 80)))
+    assert [line for line in text.splitlines() if line.startswith("  bind ")] == [
+        "  bind [::]:8000 name a0", "  bind [fd00::1]:8001 v6only name a1", "  bind 0.0.0.0:8002 name a2",
+        "  bind [::1]:8003 v6only name a3", "  bind [fe80::1]:80 v6only name -",
+    ]  # fmt: skip
+
+
+def test_where_it_listens_is_read_back_from_its_text() -> None:
+    listens = {**TABLE.listens, AppName("all"): ("::", 8002)}
+    spec = ServerSpec(http=("fe80::1", 80))
+    found = config.binds_of(render(replace(TABLE, listens=listens), spec))
+    assert sorted(found.items()) == sorted([*listens.items(), ("-", ("fe80::1", 80))])
 
 
 def test_the_address_for_hosts_is_there_only_when_some_app_has_a_host() -> None:

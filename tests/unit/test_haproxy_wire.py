@@ -169,3 +169,11 @@ def test_the_reason_of_a_refusal_is_found_in_what_haproxy_printed() -> None:
     [reason] = answers.parse_reasons(said)
     assert reason == "frontend pub: cannot bind socket (Address already in use) for [127.0.0.1:28109]"
     assert answers.find_port(reason) == 28109
+
+
+@pytest.mark.parametrize(("status", "takes"), [("no check", True), ("UP", True), ("MAINT", False), ("DRAIN", False)])
+def test_a_server_that_is_switched_off_takes_no_requests_whatever_was_answered(status: str, takes: bool) -> None:
+    reply = f"# pxname,svname,scur,status\napps,shop.1,0,{status}\napps,shop.2,0,no check\n\n"
+    assert answers.takes_requests(reply, "shop.1") is takes
+    assert not answers.takes_requests(reply, "shop.3")
+    assert not answers.takes_requests("", "shop.1")
