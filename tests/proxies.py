@@ -25,6 +25,7 @@ from deployctl.effects.system_clock import SystemClock
 from tests.support import free_port
 
 SHOP, BLOG = AppName("shop"), AppName("blog")
+BINARY = "DEPLOYCTL_TEST_HAPROXY"  # the program to test with; unset it is the bundled one
 
 
 class _Server(ThreadingHTTPServer):
@@ -190,7 +191,9 @@ def proxy(folder: Path | None = None, spec: ServerSpec | None = None) -> Iterato
     for app in (SHOP, BLOG):
         ledger.listen(app, free_port())
         ledger.add(*(backend(app, number, instances[f"{app}.{number}"].port) for number in (1, 2)))
-    found = Proxy(made / (folder or "haproxy"), spec or ServerSpec(http=("127.0.0.1", free_port())), ledger, instances)
+    asked = spec or ServerSpec(http=("127.0.0.1", free_port()))
+    spec = replace(asked, haproxy_binary=asked.haproxy_binary or os.environ.get(BINARY))
+    found = Proxy(made / (folder or "haproxy"), spec, ledger, instances)
     try:
         yield found
     finally:

@@ -70,7 +70,6 @@ def _defaults(spec: ServerSpec) -> list[str]:
         "  timeout http-keep-alive 30s",
         "  retries 3",
         "  option redispatch",
-        "  option idle-close-on-response",
         "  retry-on conn-failure",
     ]
 
@@ -108,6 +107,7 @@ _NO_PREVIEW = "  acl preview always_false"
 # txn.app says whose request it is, txn.release which of its releases answers. A version that was asked for counts
 # only if known.map has exactly <app>.<version>: an app has no dot, so no text from outside reaches another app.
 _RULES = r"""
+  option idle-close-on-response
   option forwardfor
   http-request disable-l7-retry unless METH_GET
   acl by_host so_name -m str -- -
