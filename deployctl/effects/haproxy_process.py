@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Collection
 from pathlib import Path
 
 from deployctl.domain.server import ServerSpec
@@ -62,10 +63,15 @@ class HaproxyProcess:
             self._clock.sleep(_TICK)
         return True
 
-    def _takes_traffic(self) -> bool:
-        """For a moment after its death the master still counts on a worker: so the worker is asked, too."""
+    def _takes_traffic(self, *, but: Collection[int] = ()) -> bool:
+        """Tell whether a worker takes traffic, other than those that a reload is to replace.
+
+        For a moment after its death the master still counts on a worker: so the worker is asked, too.
+        """
         found = self.find_processes()
-        return found is not None and found.worker is not None and self._worker_answers()
+        if found is None or found.worker is None or (found.worker in but and not found.failed):
+            return False
+        return self._worker_answers()
 
     def _worker_answers(self) -> bool:
         try:
@@ -100,9 +106,9 @@ class HaproxyProcess:
         words = [find_binary(self._spec)[0], "-W", "-D", "-S", f"{home.master},mode,600"]
         return [*words, "-p", str(home.pid), "-C", str(home.folder), "-f", str(home.config)]
 
-    def _wait_until_up(self) -> None:
+    def _wait_until_up(self, *, but: Collection[int] = ()) -> None:
         deadline = self._clock.now() + PATIENCE
-        while not self._takes_traffic():
+        while not self._takes_traffic(but=but):
             if self._clock.now() >= deadline:
                 raise ProxyUnavailable("HAProxy was started but does not answer", remedy=[f"cat {self._home.log}"])
             self._clock.sleep(_TICK)
@@ -132,10 +138,10 @@ class HaproxyProcess:
 
         ProxyUnavailable tells why HAProxy refused; then the former worker goes on as before.
         """
-        before = self.find_processes()
+        before, former = self.find_processes(), members(self._home)
         said = self._sockets.master(wire.RELOAD, timeout=RELOADED)
         deadline = self._clock.now() + PATIENCE
-        while self.find_token() != token or not self._takes_traffic():
+        while self.find_token() != token or not self._takes_traffic(but=former):
             if said.startswith("Success=0") or self._has_failed(before) or self._clock.now() >= deadline:
                 raise _refused("HAProxy refused the configuration and goes on with the former one", said)
             self._clock.sleep(_TICK)
@@ -147,16 +153,18 @@ class HaproxyProcess:
 
     def revive_master_socket(self, master: int) -> None:
         """Make the master bind its socket again; that is a reload, so the files must be right before."""
+        former = members(self._home)  # the master may answer, and hand on to its worker, before another one is there
         send(master, signal.SIGUSR2)
-        self._wait_until_up()
+        self._wait_until_up(but=former)
         self._ensure_listening()
 
     def _ensure_listening(self) -> None:
         """Ports that a reload shut although HAProxy tells of success are opened by the next one, or it is told."""
         if not self._still_deaf():
             return
+        former = members(self._home)
         self._sockets.master(wire.RELOAD, timeout=RELOADED)
-        self._wait_until_up()
+        self._wait_until_up(but=former)
         if deaf := self._still_deaf():
             raise ProxyUnavailable(f"HAProxy runs but does not listen on {', '.join(deaf)}", remedy=["deployctl doctor"])
 

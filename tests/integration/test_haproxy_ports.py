@@ -10,11 +10,13 @@ import pytest
 from deployctl.domain.server import ServerSpec
 from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire
+from deployctl.effects import proc_net
+from deployctl.effects.haproxy_master import members
 from deployctl.effects.haproxy_process import HaproxyProcess
 from deployctl.effects.haproxy_socket import HaproxySockets
 from deployctl.effects.system_clock import SystemClock
 from deployctl.errors import ProxyUnavailable
-from tests.proxies import BLOG, SHOP, HurriedClock, Proxy, ask, proxy
+from tests.proxies import BLOG, SHOP, Proxy, ask, proxy, wait_for
 from tests.support import free_port
 
 RELOADS = 4  # the fault showed at every other one
@@ -33,8 +35,11 @@ def process(world: Proxy) -> HaproxyProcess:
 
 
 def reload(world: Proxy) -> None:
-    """Reload and look for the ports as they are then, without another try."""
+    """Let another worker take over, without a look at the ports."""
+    former = set(members(world.home))
     HaproxySockets(world.home).master(wire.RELOAD, timeout=30)
+    wait_for(lambda: (found := process(world).find_processes()) and found.worker not in {None, *former})
+    wait_for(lambda: process(world).find_token() is not None)
 
 
 @pytest.mark.parametrize("address", ["::1", "::", "127.0.0.1", "0.0.0.0"])
@@ -98,19 +103,13 @@ def _reload_until_deaf(world: Proxy) -> None:
     raise AssertionError("this HAProxy does not have the fault")
 
 
-def test_ports_that_stay_shut_are_told(world: Proxy) -> None:
-    shut = f"  bind 127.0.0.1:{free_port()} name ghost\n"
-    text = world.home.config.read_text(encoding="utf-8")
-    token = config.token_of(text) or ""
-
-    class Sockets(HaproxySockets):
-        """HAProxy loads what it had, and the file claims a bind more."""
-
-        def master(self, command: str, *, timeout: float = 3.0) -> str:
-            world.home.config.write_text(text, encoding="utf-8")
-            said = super().master(command, timeout=timeout)
-            world.home.config.write_text(text + shut, encoding="utf-8")
-            return said
-
+def test_ports_that_stay_shut_are_told(world: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = config.token_of(world.home.config.read_text(encoding="utf-8")) or ""
+    monkeypatch.setattr(proc_net, "find_listeners", lambda pid: set[tuple[str, int]]())
     with pytest.raises(ProxyUnavailable, match="does not listen on 127"):
-        HaproxyProcess(world.home, world.spec, Sockets(world.home), HurriedClock()).reload(token)
+        process(world).reload(token)
+
+
+def test_where_the_kernel_may_not_be_asked_nothing_is_claimed(world: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proc_net, "find_listeners", lambda pid: None)
+    assert process(world).deaf() == []

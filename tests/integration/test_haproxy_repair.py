@@ -20,7 +20,7 @@ from deployctl.effects.haproxy_process import find_binary
 from deployctl.effects.haproxy_socket import HaproxySockets
 from deployctl.effects.haproxy_switch import HaproxyTraffic
 from deployctl.errors import NotPermitted, ProxyUnavailable
-from tests.proxies import BLOG, SHOP, HurriedClock, Instance, Proxy, backend, end, proxy, wait_for
+from tests.proxies import BINARY, BLOG, SHOP, HurriedClock, Instance, Proxy, backend, end, proxy, wait_for
 from tests.support import free_port
 
 
@@ -242,7 +242,7 @@ def test_a_pipe_behind_the_command_that_starts_it_ends() -> None:
 
 
 def test_the_worker_is_not_root_when_the_bundled_haproxy_can_do_without() -> None:
-    if os.geteuid() != 0 or not find_binary(ServerSpec())[1]:
+    if os.geteuid() != 0 or not find_binary(ServerSpec(haproxy_binary=os.environ.get(BINARY)))[1]:
         pytest.skip("only root has something to give up, and only the bundled HAProxy is sure to be able to")
     with proxy() as world:
         world.traffic().ensure_up()

@@ -8,8 +8,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from http.client import RemoteDisconnected
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,14 @@ def test_open_requests_count_through_a_reload_until_they_end(world: Proxy) -> No
     wait_for(lambda: traffic.in_flight(SHOP, 1) == 0)
 
 
+def has_ended(waiting: Future[tuple[int, str]]) -> bool:
+    """Tell whether HAProxy cut the request: 2.8 still says so, 3.0 only hangs up."""
+    try:
+        return waiting.result()[0] in {502, 503}
+    except RemoteDisconnected:
+        return True
+
+
 def test_cutting_ends_what_is_open_in_every_worker(world: Proxy) -> None:
     traffic = world.traffic()
     with ThreadPoolExecutor(1) as pool:
@@ -178,7 +187,7 @@ def test_cutting_ends_what_is_open_in_every_worker(world: Proxy) -> None:
         wait_for(lambda: traffic.in_flight(SHOP, 1) == 1)
         reload_often(world.folder, replace(world.spec, client_timeout=9.0), world.ledger.table, times=1)
         traffic.cut(SHOP, 1)
-        assert waiting.result()[0] in {502, 503}
+        assert has_ended(waiting)
     wait_for(lambda: traffic.in_flight(SHOP, 1) == 0)
 
 
