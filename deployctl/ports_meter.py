@@ -64,6 +64,6 @@ class MeterNow(Protocol):
     """What was measured last. Empty while nothing has been read."""
 
     def latest(self, app: AppName) -> Mapping[int, Now]:
-        """Return the newest reading of each release that HAProxy carries, by its number."""
+        """Return the newest reading of each release that was counted, by its number."""
     def totals(self) -> Mapping[tuple[AppName, int], Counters]:
-        """Return what was counted since this process began to read: a number never goes down."""
+        """Return what was counted of each release so far, over restarts of HAProxy and of us: a number never goes down."""

@@ -26,7 +26,9 @@ class Traffic(Protocol):
         """Send the app's traffic to that release (None: to nobody, 503): file first, then one `set map`, then read back.
         `sure` is called once the proxy lock is held; what it raises leaves everything as it is.
         Raises SwitchRefused with the former route back in place, when HAProxy does not confirm."""
-    def counters(self) -> dict[tuple[AppName, int], Counters]: ...
+    def counters(self) -> dict[tuple[AppName, int], Counters]:
+        """Return what was counted of each release that is carried or was ever asked, since it was first asked: over
+        reloads, restarts and crashes. Only what HAProxy counted just before it died is lost."""
     def in_flight(self, app: AppName, release: int) -> int:
         """Count open requests and connections of one server, in workers that finish after a reload too."""
     def cut(self, app: AppName, release: int) -> None:

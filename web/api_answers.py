@@ -8,11 +8,15 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from deployctl.domain.readiness import How
 from deployctl.domain.release import Bundle, Colour, Hold, Role
+from deployctl.domain.traffic import Precision
 from deployctl.usecases.results import DiffLine, StepDone
 from deployctl.web.api_fields import AppText, VersionText
 
 At = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-01-01T12:00:00.000Z"]})]
 Part = Annotated[Role, WithJsonSchema({"type": "string", "enum": [str(one) for one in Role]})]
+FailedPrecision = Annotated[Precision, WithJsonSchema({
+    "type": "string", "enum": [str(one) for one in Precision],
+    "description": "at_most: HAProxy before 2.8, visitors who hung up may be among failed_requests."})]
 Ms = Annotated[float, Field(ge=0, description="Milliseconds.")]
 
 
@@ -68,6 +72,7 @@ class Instance(Answer):
     requests: int
     in_flight: int
     failed_requests: int
+    failed_precision: FailedPrecision
     answers_5xx: int
     response_ms: float
     since: At | None
@@ -241,6 +246,7 @@ class Moved(Document):
     total_ms: Ms
     confirmed: bool = Field(description="HAProxy said itself that it was done.")
     failed_requests: int | None = Field(description="By HAProxy's own count; null when it could not be asked.")
+    failed_precision: FailedPrecision
     changed: bool
     colour: Colour | None
     held: list[str]

@@ -16,8 +16,8 @@ def _instance(version: str, release: int, **more: Any) -> Json:
         "version": version, "release": release, "role": "active", "port": 20000 + release,
         "address": f"172.30.0.{release + 1}", "health": "passing", "weight": 100, "container": "c0" * 32, "colour": "green",
         "digest": _DIGEST, "held": False, "warm": False, "said": "GET /healthz gave 200", "probe_ms": 1.9, "status": "running",
-        "requests": 51234, "in_flight": 3, "failed_requests": 0, "answers_5xx": 1, "response_ms": 12.4, "since": AT,
-        "readiness": None, **more,
+        "requests": 51234, "in_flight": 3, "failed_requests": 0, "failed_precision": "exact", "answers_5xx": 1,
+        "response_ms": 12.4, "since": AT, "readiness": None, **more,
     }  # fmt: skip
 
 
@@ -40,8 +40,9 @@ def _of(kind: str, **members: Any) -> Json:
 
 
 _MOVED = _of("Rollback", ok=True, app="shop", **{"from": "v2"}, to="v1", revision=119, switch_ms=14.2, total_ms=88.0,
-             confirmed=True, failed_requests=0, changed=True, colour="blue", held=["v2"], lifted=[], standby="v2", warnings=[],
-             steps=[{"kind": "switch", "sentence": "send the traffic of shop to v1", "ms": 14.2, "text": ""}])
+             confirmed=True, failed_requests=0, failed_precision="exact", changed=True, colour="blue", held=["v2"], lifted=[],
+             standby="v2", warnings=[], steps=[
+                 {"kind": "switch", "sentence": "send the traffic of shop to v1", "ms": 14.2, "text": ""}])
 
 EXAMPLES: dict[str, Json] = {
     "Status": _of("Status", engine=None, proxy=None, apps=[{

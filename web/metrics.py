@@ -1,7 +1,7 @@
 """What a monitor asks for: /metrics in the text form of Prometheus, made anew for each request from what is known.
 
-Shows only the apps that the one who asks may see. Counts of requests are since this process began to read HAProxy, and
-never go down while it lives; counts of switches are of the whole history.
+Shows only the apps that the one who asks may see. Counts of requests are since a release was first asked, over restarts
+of HAProxy and of this process; counts of switches are of the whole history.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response
 
 from deployctl.domain.access import Role
 from deployctl.domain.names import AppName, Version, parse_version
+from deployctl.domain.traffic import Precision
 from deployctl.errors import ConfirmationNeeded, Invalid, LeaseHeld, StateChanged
 from deployctl.usecases.results import Done, Moved
 from deployctl.usecases.wish import Wish
@@ -88,7 +89,9 @@ def _told(verb: str, app: AppName, outcome: Moved | Done | Job) -> Response:
 def _moved(moved: Moved) -> str:
     if not moved.changed:
         return f"{moved.target} serves already. Nothing was done."
-    lost = {None: "", 0: ", no request was lost"}.get(moved.failed_requests, f", {moved.failed_requests} requests failed")
+    at_most = "at most " if moved.failed_precision is Precision.AT_MOST else ""
+    lost = {None: "", 0: ", no request was lost"}.get(
+        moved.failed_requests, f", {at_most}{moved.failed_requests} requests failed")
     return f"Traffic is on {moved.target}. Took {moved.switch_ms / 1000:.2f} s{lost}."
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from deployctl.cli.look import Look
 from deployctl.cli.tables import Column, Table
 from deployctl.cli.times import took
+from deployctl.domain.traffic import Precision
 from deployctl.usecases.results import Done, Finding, Moved, Preview
 
 
@@ -40,7 +41,8 @@ def _ready_ms(moved: Moved) -> float:
 def _failed(moved: Moved) -> str:
     if moved.failed_requests is None:
         return "failed requests were not counted"
-    return f"{moved.failed_requests} request{'' if moved.failed_requests == 1 else 's'} failed"
+    at_most = "at most " if moved.failed_requests and moved.failed_precision is Precision.AT_MOST else ""
+    return f"{at_most}{moved.failed_requests} request{'' if moved.failed_requests == 1 else 's'} failed"
 
 
 def _holds(moved: Moved) -> list[str]:

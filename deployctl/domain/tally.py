@@ -1,28 +1,35 @@
-"""Readings of HAProxy's counters → what happened between them. A counter that became smaller is a new worker's."""
+"""Readings of HAProxy's counters → what happened between them, and totals that outlive the workers who counted.
+
+A worker begins at zero. What it counted last stays when it is gone; a counter that became smaller is a new worker's.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import reduce
 
 from deployctl.domain.names import AppName
-from deployctl.domain.traffic import Counters, Point
+from deployctl.domain.traffic import Counters, Point, Precision, Recent
 
 Server = tuple[AppName, int]  # app and release number
 Tally = Mapping[Server, Counters]
 
-_COUNTS = ("requests", "failed", "answers_2xx", "answers_3xx", "answers_4xx", "answers_5xx")
+COUNTS = ("requests", "failed", "answers_2xx", "answers_3xx", "answers_4xx", "answers_5xx")  # these only grow
+
+KEPT = 50  # releases of an app: more than anybody keeps containers of
 
 
+# -- what happened between two readings ---------------------------------------------------------------------------
 def counted_between(before: Tally, after: Tally) -> dict[Server, Counters]:
     """Return what each server counted since; all of it for one that was not there, or whose worker is another one."""
     return {server: _since(before.get(server, Counters()), counters) for server, counters in after.items()}
 
 
 def _since(before: Counters, after: Counters) -> Counters:
-    if any(getattr(after, name) < getattr(before, name) for name in _COUNTS):
+    if any(getattr(after, name) < getattr(before, name) for name in COUNTS):
         return after
-    counts = {name: getattr(after, name) - getattr(before, name) for name in _COUNTS}
-    return Counters(**counts, in_flight=after.in_flight, response_ms=after.response_ms)
+    return replace(after, **{name: getattr(after, name) - getattr(before, name) for name in COUNTS})
 
 
 def added(total: Tally, more: Tally) -> dict[Server, Counters]:
@@ -30,11 +37,20 @@ def added(total: Tally, more: Tally) -> dict[Server, Counters]:
     return {**total, **{server: _sum(total.get(server, Counters()), counters) for server, counters in more.items()}}
 
 
+def together(all_of: Iterable[Counters]) -> Counters:
+    """Return the counts of several releases as one."""
+    return reduce(_sum, all_of, Counters())
+
+
 def _sum(one: Counters, other: Counters) -> Counters:
-    counts = {name: getattr(one, name) + getattr(other, name) for name in _COUNTS}
+    counts = {name: getattr(one, name) + getattr(other, name) for name in COUNTS}
     first, second = one.requests - one.failed, other.requests - other.failed
     ms = (one.response_ms * first + other.response_ms * second) / (first + second) if first + second > 0 else 0.0
-    return Counters(**counts, in_flight=other.in_flight, response_ms=ms)
+    return replace(other, **counts, response_ms=ms, precision=_less_precise(one, other))
+
+
+def _less_precise(one: Counters, other: Counters) -> Precision:
+    return Precision.AT_MOST if Precision.AT_MOST in {one.precision, other.precision} else Precision.EXACT
 
 
 def points_of(tally: Tally, *, at: int, seconds: int, serving: Mapping[AppName, int]) -> list[Point]:
@@ -44,3 +60,72 @@ def points_of(tally: Tally, *, at: int, seconds: int, serving: Mapping[AppName, 
               one.failed, round(one.response_ms, 1) if one.requests > one.failed else None)
         for (app, release), one in sorted(tally.items()) if one.requests or serving.get(app) == release
     ]  # fmt: skip
+
+
+# -- totals that outlive a worker ---------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """`past`: of workers that are gone. `living`: what each other one counted when it was read last."""
+
+    past: Tally = field(default_factory=dict)
+    living: Mapping[str, Tally] = field(default_factory=dict)  # by a name that no other worker ever gets
+
+    def sum(self) -> dict[Server, Counters]:
+        total = dict(self.past)
+        for tally in self.living.values():
+            total = _together(total, tally)
+        return total
+
+    def without(self, gone: Collection[Server]) -> Totals:
+        """Return the totals of all other releases."""
+        kept = {worker: _but(tally, gone) for worker, tally in self.living.items()}
+        return Totals(_but(self.past, gone), kept)
+
+
+def _together(one: Tally, other: Tally) -> dict[Server, Counters]:
+    """Return what two workers counted at the same time."""
+    found = added(one, other)
+    for server in one.keys() & other.keys():
+        first, second = one[server], other[server]
+        found[server] = replace(
+            found[server], in_flight=first.in_flight + second.in_flight,
+            recent=Recent(first.recent.answered + second.recent.answered, first.recent.failed + second.recent.failed),
+        )  # fmt: skip
+    return found
+
+
+def _but(tally: Tally, gone: Collection[Server]) -> dict[Server, Counters]:
+    return {server: counters for server, counters in tally.items() if server not in gone}
+
+
+def outdated(servers: Collection[Server], apps: Collection[str]) -> set[Server]:
+    """Return those of apps that are gone, and of each other app those before its newest ones."""
+    numbers = {app: sorted(number for other, number in servers if other == app) for app, _ in servers}
+    return {(app, number) for app, number in servers if app not in apps or number not in numbers[app][-KEPT:]}
+
+
+def carried_on(known: Totals, read: Mapping[str, Tally], *, alive: Collection[str]) -> Totals:
+    """Return the totals after a reading of workers. One that is alive and could not be read keeps what it had; of one
+    that is gone stays what it had counted when it was read last."""
+    past, living = dict(known.past), dict(read)
+    for worker, former in known.living.items():
+        if worker not in alive:
+            past = added(past, {server: _at_rest(counters) for server, counters in former.items()})
+        elif worker not in read:
+            living[worker] = former
+        else:
+            past, living[worker] = _grown(past, former, read[worker])
+    return Totals(past, living)
+
+
+def _at_rest(counters: Counters) -> Counters:
+    return replace(counters, in_flight=0, recent=Recent())
+
+
+def _grown(past: dict[Server, Counters], former: Tally, now: Tally) -> tuple[dict[Server, Counters], Tally]:
+    """Return both with nothing lost: a row that began anew goes on from what it had, and no failure is taken back
+    that was only a guess."""
+    kept = {s: _at_rest(one) for s, one in former.items() if now.get(s, Counters()).requests < one.requests}
+    held = {s: replace(one, failed=max(one.failed, former[s].failed)) if s in former and s not in kept else one
+            for s, one in now.items()}
+    return added(past, kept), held

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from deployctl.domain.names import AppName, Version
 
@@ -38,18 +39,35 @@ class TrafficTable:
     actives: Mapping[AppName, int] = field(default_factory=dict)  # used only to rebuild a lost route map
 
 
+class Precision(StrEnum):
+    """How true the number of failed requests is."""
+
+    EXACT = "exact"
+    AT_MOST = "at_most"  # by HAProxy before 2.8: visitors who hung up before their answer are among them
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """How the requests of the last minute ended, by HAProxy's own clock: rates, so about as many."""
+
+    answered: int = 0  # by the app, whatever the status
+    failed: int = 0  # HAProxy answered 5xx itself
+
+
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What HAProxy counted for one server since the worker started."""
+    """What HAProxy counted for one release since it was first asked: over reloads and restarts, in all workers."""
 
-    requests: int = 0  # answered or failed; an early hint counts as an answer
+    requests: int = 0  # asked; those in flight among them
     in_flight: int = 0
-    failed: int = 0  # no valid answer: connection and response errors; HAProxy counts one that broke off twice at times
+    failed: int = 0  # HAProxy answered 5xx itself: there was no valid answer. One that broke off in its body counts as answered
     answers_5xx: int = 0  # the app's own
     response_ms: float = 0.0  # mean of the last 1,024
     answers_2xx: int = 0
     answers_3xx: int = 0
     answers_4xx: int = 0
+    precision: Precision = Precision.EXACT  # of `failed`
+    recent: Recent = Recent()
 
 
 @dataclass(frozen=True, slots=True)

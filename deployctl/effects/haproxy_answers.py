@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from deployctl.domain.traffic import Counters
 from deployctl.errors import SwitchRefused
 
 
@@ -66,12 +65,21 @@ def parse_entry(reply: str) -> str | None:
     return found[1] if found else None
 
 
-def parse_stat(reply: str) -> dict[str, Counters]:
-    """Read `show stat`: what was counted, by server."""
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """What is told of a server beside the tally: by one worker, since it carries the server."""
+
+    in_flight: int
+    response_ms: float  # mean of the last 1,024
+
+
+def parse_stat(reply: str) -> dict[str, Stat]:
+    """Read `show stat` by server."""
     import csv  # not needed by a rollback
 
     rows = csv.DictReader(reply.removeprefix("# ").splitlines())
-    return {row["svname"]: _counters(row) for row in rows if row.get("pxname") == "apps" and row.get("type") == "2"}
+    return {row["svname"]: Stat(int(row.get("scur") or 0), float(row.get("rtime") or 0))
+            for row in rows if row.get("pxname") == "apps" and row.get("type") == "2"}
 
 
 def takes_requests(reply: str, server: str) -> bool:
@@ -79,23 +87,6 @@ def takes_requests(reply: str, server: str) -> bool:
     heading, *lines = reply.removeprefix("# ").splitlines() or [""]
     rows = (dict(zip(heading.split(","), line.split(","), strict=False)) for line in lines)
     return any(row.get("svname") == server and not row["status"].startswith(("MAINT", "DRAIN")) for row in rows)
-
-
-def _counters(row: dict[str, str]) -> Counters:
-    def number(column: str) -> int:
-        return int(row.get(column) or 0)
-
-    failed = number("econ") + number("eresp") + number("wredis")  # given up on: nobody else may answer instead
-    return Counters(
-        requests=number("req_tot") + failed,  # HAProxy's own number is of answers
-        in_flight=number("scur"),
-        failed=failed,
-        answers_5xx=number("hrsp_5xx"),
-        response_ms=float(number("rtime")),
-        answers_2xx=number("hrsp_2xx"),
-        answers_3xx=number("hrsp_3xx"),
-        answers_4xx=number("hrsp_4xx"),
-    )
 
 
 def parse_processes(reply: str) -> Processes:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import Backend, TrafficTable
+from deployctl.effects import haproxy_tally as tally
 from deployctl.effects import haproxy_wire as wire
 from deployctl.errors import Invalid
 
@@ -29,10 +30,13 @@ class Machine:
     socket: str  # of the worker
     threads: int
     drop_root: bool  # the worker gives up root and keeps only what binding to a bridge may need
+    version: tuple[int, int] = (2, 8)  # of HAProxy
 
 
 def render(table: TrafficTable, spec: ServerSpec, machine: Machine, token: str) -> str:
-    head = [*_global(spec, machine, wire.require_name(token)), *_defaults(spec), *_frontend(table, spec), _BACKEND]
+    version = machine.version
+    head = [*_global(spec, machine, wire.require_name(token)), *_defaults(spec), *_frontend(table, spec), tally.rules(version),
+            _WHO, tally.section(version), _BACKEND]
     return "\n".join(head) + "\n" + "".join(f"{_server(backend)}\n" for backend in _ordered(table))
 
 
@@ -142,8 +146,9 @@ _RULES = r"""
   acl routed var(txn.release) -m found
   http-request return status 503 content-type text/plain hdr Retry-After 5 string "No release serves.\n" unless routed
   http-request set-var(txn.server) var(txn.app),concat(.,txn.release)
-  http-response set-header X-Deployctl-Version %[var(txn.server),map_str(version.map)]
-  default_backend apps""".lstrip("\n")
+  http-response set-header X-Deployctl-Version %[var(txn.server),map_str(version.map)]""".lstrip("\n")
+
+_WHO = "  default_backend apps"
 
 _BACKEND = """backend apps
   balance roundrobin

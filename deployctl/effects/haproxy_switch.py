@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from deployctl.domain.emergency import FlipNote
@@ -31,6 +32,7 @@ from deployctl.effects.haproxy_notes import forget_notes, read_notes
 from deployctl.effects.haproxy_process import HaproxyProcess
 from deployctl.effects.haproxy_runtime import HaproxyRuntime
 from deployctl.effects.haproxy_socket import HaproxySockets
+from deployctl.effects.haproxy_totals import HaproxyTotals
 from deployctl.effects.haproxy_upkeep import HaproxyUpkeep
 from deployctl.errors import DeployctlError, ProxyUnavailable, SwitchRefused
 from deployctl.ports import Clock, Traffic
@@ -46,7 +48,8 @@ class HaproxyTraffic(Traffic):
         self._process = HaproxyProcess(self._home, spec, self._sockets, clock)
         self._runtime = HaproxyRuntime(self._sockets.worker, clock)
         self._files = HaproxyFiles(self._home, spec)
-        self._upkeep = HaproxyUpkeep(self._home, self._process, self._runtime, self._files, table)
+        self._totals = HaproxyTotals(self._home, self._sockets, self._process.find_processes)
+        self._upkeep = HaproxyUpkeep(self._home, self._process, self._runtime, self._files, self._totals, table)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -144,11 +147,15 @@ class HaproxyTraffic(Traffic):
         return {AppName(app): number for app, number in releases(found)}
 
     def counters(self) -> dict[tuple[AppName, int], Counters]:
-        """Return what the worker counted for each server, in one pass."""
+        """Return what was counted of each release that is carried or ever was asked."""
         with self._locked():
-            reply = self._sockets.worker(wire.show_stat())
-        named = ((name.rpartition("."), counters) for name, counters in answers.parse_stat(reply).items())
-        return {(AppName(app), int(number)): counters for (app, _, number), counters in named if number.isdecimal()}
+            stats = answers.parse_stat(self._sockets.worker(wire.show_stat()))
+            counted = self._totals.read()
+        for name, stat in stats.items():
+            app, _, number = name.rpartition(".")
+            server = AppName(app), int(number)
+            counted[server] = replace(counted.get(server, Counters()), response_ms=stat.response_ms)
+        return counted
 
     def in_flight(self, app: AppName, release: int) -> int:
         """Count what is open to one server, in all workers: one that finishes after a reload counts on its own."""
@@ -157,8 +164,8 @@ class HaproxyTraffic(Traffic):
             line = config.find_server(self._files.configuration(), server)
             show = wire.show_stat() if line is None else wire.show_stat(line.id)
             replies = [self._sockets.worker(show), *(self._sockets.leaving(pid, show) for pid in self._leaving())]
-        counted = [answers.parse_stat(reply).get(server, Counters()) for reply in replies]
-        return sum(counters.in_flight for counters in counted)
+        counted = [answers.parse_stat(reply).get(server) for reply in replies]
+        return sum(stat.in_flight for stat in counted if stat is not None)
 
     def _leaving(self) -> tuple[int, ...]:
         found = self._process.find_processes()

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from deployctl.domain.traffic import TrafficTable
 from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire
-from deployctl.effects.haproxy_files import HaproxyFiles, kept_routes, remembered_routes, routed_servers
+from deployctl.effects.haproxy_files import HaproxyFiles, kept_routes, known_apps, remembered_routes, routed_servers
 from deployctl.effects.haproxy_home import HaproxyHome
 from deployctl.effects.haproxy_master import ensure_pid_file, find_master
 from deployctl.effects.haproxy_process import HaproxyProcess
 from deployctl.effects.haproxy_runtime import HaproxyRuntime
+from deployctl.effects.haproxy_totals import HaproxyTotals
 from deployctl.errors import ProxyUnavailable, SwitchRefused
 
 
@@ -23,9 +24,10 @@ class HaproxyUpkeep:
 
     def __init__(
         self, home: HaproxyHome, process: HaproxyProcess, runtime: HaproxyRuntime, files: HaproxyFiles,
-        table: Callable[[], TrafficTable],
+        totals: HaproxyTotals, table: Callable[[], TrafficTable],
     ) -> None:  # fmt: skip
         self._home, self._process, self._runtime, self._files, self._table = home, process, runtime, files, table
+        self._totals = totals
 
     def looks_up(self) -> bool:
         """Tell whether everything that belongs to a living HAProxy is there; whether it answers is not asked."""
@@ -81,6 +83,7 @@ class HaproxyUpkeep:
         self._files.write_routes(routes)
         refused = self._reload_if_due(table)
         self._apply(table, routes)
+        self._totals.forget_others(known_apps(table))
         if refused is not None:
             raise refused
 
@@ -101,6 +104,7 @@ class HaproxyUpkeep:
         token = config.token_of(wanted) or ""
         if self._process.find_token() == token and not self._process.deaf():
             return None
+        self._totals.keep()
         try:
             self._process.reload(token)
         except ProxyUnavailable as e:

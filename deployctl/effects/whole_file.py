@@ -10,19 +10,22 @@ PART = ".part"  # what a killed writer leaves behind ends so
 _FRESH = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Replace the file in one moment: same folder, flushed to disk, renamed. OSError leaves the former one in place."""
+def write_whole(path: Path, text: str, *, durable: bool = True) -> None:
+    """Replace the file in one moment: same folder, flushed to disk, renamed. OSError leaves the former one in place.
+    Not durable, nobody waits for the disk, and a power cut may leave the file empty."""
     part = path.with_name(f".{path.name}.{os.getpid()}.{get_ident()}{PART}")  # two writers never share one
     try:
         with os.fdopen(os.open(part, _FRESH, 0o600), "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    _flush_folder(path.parent)
+    if durable:
+        _flush_folder(path.parent)
 
 
 def _flush_folder(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from deployctl.domain.emergency import FlipNote
 from deployctl.domain.names import AppName
@@ -51,6 +52,7 @@ class FakeTraffic(Traffic):
         apps = {*table.listens, *table.hosts.values(), *table.actives, *(b.app for b in table.backends)}
         self._routes = {app: release for app, release in routes.items() if app in apps}
         self._servers = {(backend.app, backend.release) for backend in table.backends}
+        self._counters = {server: counted for server, counted in self._counters.items() if server[0] in apps}
 
     def routes(self) -> dict[AppName, int]:
         self._require_up()
@@ -83,7 +85,7 @@ class FakeTraffic(Traffic):
 
     def counters(self) -> dict[Server, Counters]:
         self._require_up()
-        return {server: self._counters.get(server, Counters()) for server in self._servers}
+        return {server: Counters() for server in self._servers} | self._counters
 
     def in_flight(self, app: AppName, release: int) -> int:
         self._require_up()
@@ -116,7 +118,6 @@ class FakeTraffic(Traffic):
     def die(self, *, losing_the_routes: bool = False) -> None:
         """End as if it was killed; the files stay, or the route map goes with it."""
         self._up = False
-        self._counters.clear()
         if losing_the_routes:
             self._routes = None
 
@@ -134,8 +135,10 @@ class FakeTraffic(Traffic):
         """Let a visitor ask the app, and whoever serves answer so; None is no valid answer."""
         server = app, self.routes()[app]
         was, answers = self._counters.get(server, Counters()), "failed" if status is None else f"answers_{status // 100}xx"
-        more: dict[str, int] = {answers: getattr(was, answers) + 1}
-        self._counters[server] = replace(was, requests=was.requests + 1, response_ms=1.0, **more)
+        ended = "failed" if status is None else "answered"
+        recent = replace(was.recent, **{ended: getattr(was.recent, ended) + 1})
+        more: dict[str, Any] = {answers: getattr(was, answers) + 1}
+        self._counters[server] = replace(was, requests=was.requests + 1, response_ms=1.0, recent=recent, **more)
 
     def flip(self, app: AppName, to: int | None, note: FlipNote | None = None) -> None:
         """Let somebody have moved the traffic past us, with or without a note."""

@@ -9,6 +9,7 @@ from deployctl.actions import ACTIONS
 from deployctl.domain.facts import Facts
 from deployctl.domain.plan import Kind, Plan
 from deployctl.domain.release import App
+from deployctl.domain.tally import Tally, counted_between, together
 from deployctl.domain.traffic import Counters
 from deployctl.errors import DeployctlError
 from deployctl.ports import Services
@@ -57,13 +58,14 @@ def move(plan: Plan, facts: Facts, s: Services, *, token: int, wish: Wish, start
         s.report.warn(remark)
     counted = _counters(s)
     walk = walk_plan(plan, facts, s, token=token, wish=wish, wishes=wishes, beginning=beginning)
+    lost = _counted(counted, _counters(s), plan)
     assert plan.target is not None  # noqa: S101  a move always has one
     target, source = facts.releases[plan.target], facts.version(plan.source)
     now = s.ledger.find_release(plan.app, plan.target) or target
     return Moved(
         kind=plan.kind.capitalize(), app=plan.app, source=source, target=target.version, revision=walk.revision,
         switch_ms=round(walk.switch_ms, 3), total_ms=round((s.clock.now() - started) * 1000, 3), confirmed=walk.switched,
-        failed_requests=_failed(counted, _counters(s), plan),
+        failed_requests=None if lost is None else lost.failed, failed_precision=(lost or Counters()).precision,
         steps=(*before, *(StepDone(step.kind, step.sentence, round(ms, 3), text) for step, ms, text in walk.done)),
         colour=now.colour, warnings=(*remarks, *walk.warnings),
         held=_versions(facts, walk.held), lifted=_versions(facts, walk.lifted),
@@ -80,18 +82,16 @@ def _versions(facts: Facts, number: int | None) -> tuple[str, ...]:
     return (version,) if version else ()
 
 
-def _counters(s: Services) -> dict[tuple[str, int], Counters] | None:
+def _counters(s: Services) -> Tally | None:
     try:
-        return {(str(app), number): c for (app, number), c in s.traffic.counters().items()}
+        return s.traffic.counters()
     except DeployctlError:
         return None
 
 
-def _failed(before: dict[tuple[str, int], Counters] | None, after: dict[tuple[str, int], Counters] | None,
-            plan: Plan) -> int | None:
-    """Return how many requests to the two releases got no valid answer meanwhile, by HAProxy's own count; None when
-    it could not be asked."""
+def _counted(before: Tally | None, after: Tally | None, plan: Plan) -> Counters | None:
+    """Return what HAProxy counted meanwhile of the two releases together; None when it could not be asked."""
     if before is None or after is None:
         return None
-    both = [(str(plan.app), n) for n in {plan.source, plan.target} if n is not None]
-    return sum(max(0, after.get(r, Counters()).failed - before.get(r, Counters()).failed) for r in both)
+    both = {(plan.app, number) for number in (plan.source, plan.target)}
+    return together(one for server, one in counted_between(before, after).items() if server in both)

@@ -10,6 +10,7 @@ from deployctl.domain.deployment import Deployment
 from deployctl.domain.plan import Plan
 from deployctl.domain.readiness import Readiness
 from deployctl.domain.release import Change, Release
+from deployctl.domain.traffic import Precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Moved:
     total_ms: float
     confirmed: bool
     failed_requests: int | None  # None: HAProxy could not be asked
+    failed_precision: Precision = Precision.EXACT
     steps: tuple[StepDone, ...] = ()
     changed: bool = True
     colour: str | None = None
@@ -74,6 +76,7 @@ class InstanceView:
     requests: int = 0
     in_flight: int = 0
     failed_requests: int = 0
+    failed_precision: Precision = Precision.EXACT
     answers_5xx: int = 0
     response_ms: float = 0.0
     since: str | None = None  # when it last began to serve

@@ -177,6 +177,7 @@ def _instance_view(instance: Instance, release: Release, role: Role, container: 
         warm=role is Role.STANDBY and health == "passing", said=answer.sentence if answer else "",
         probe_ms=round(answer.ms, 1) if answer else None, status=container.status if container else "",
         requests=counted.requests, in_flight=counted.in_flight, failed_requests=counted.failed,
+        failed_precision=counted.precision,
         answers_5xx=counted.answers_5xx, response_ms=counted.response_ms, since=since.get(release.number),
     )
 

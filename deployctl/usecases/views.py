@@ -58,7 +58,8 @@ def moved_json(moved: Moved) -> Json:
     return {
         "schema": SCHEMA, "kind": moved.kind, "ok": True, "app": moved.app, "from": moved.source, "to": moved.target,
         "revision": moved.revision, "switch_ms": moved.switch_ms, "total_ms": moved.total_ms,
-        "confirmed": moved.confirmed, "failed_requests": moved.failed_requests, "changed": moved.changed,
+        "confirmed": moved.confirmed, "failed_requests": moved.failed_requests,
+        "failed_precision": moved.failed_precision, "changed": moved.changed,
         "colour": moved.colour, "held": list(moved.held), "lifted": list(moved.lifted), "standby": moved.standby,
         "warnings": list(moved.warnings), "steps": [asdict(step) for step in moved.steps],
     }

@@ -43,7 +43,6 @@ class Meter(MeterNow):
         self._span_began: int | None = None  # unix seconds, a multiple of SPAN
         self._whole = False  # it was read from its beginning
         self._span: dict[Server, Counters] = {}
-        self._totals: dict[Server, Counters] = {}
         self._latest: dict[AppName, dict[int, Now]] = {}
 
     # -- what others ask ------------------------------------------------------------------------------------------
@@ -51,7 +50,7 @@ class Meter(MeterNow):
         return self._gauges.completed(app, self._latest.get(app, {}))
 
     def totals(self) -> Mapping[Server, Counters]:
-        return self._totals
+        return self._tally or {}
 
     def listen(self, callback: Callable[[], object]) -> None:
         """Call that after each reading, in the meter's own thread."""
@@ -113,7 +112,7 @@ class Meter(MeterNow):
         if before is None or passed <= 0:
             return
         counted = counted_between(before, tally)
-        self._span, self._totals = added(self._span, counted), added(self._totals, counted)
+        self._span = added(self._span, counted)
         latest: dict[AppName, dict[int, Now]] = {}
         for (app, release), one in counted.items():
             latest.setdefault(app, {})[release] = _now(one, tally[app, release], passed, moment)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployctl.domain.names import AppName, Version
-from deployctl.domain.traffic import Backend, Counters
+from deployctl.domain.traffic import Backend
 from deployctl.effects import haproxy_answers as answers
 from deployctl.effects import haproxy_wire as wire
 from deployctl.errors import Invalid, SwitchRefused
@@ -126,13 +126,11 @@ def test_prose_is_an_error_and_is_shown(parse: Callable[[str], object], prose: s
         parse(prose)
 
 
-def test_counters_are_read_by_the_heading_and_only_of_servers() -> None:
+def test_stat_is_read_by_the_heading_and_only_of_servers() -> None:
     reply = (
-        "# pxname,svname,scur,econ,eresp,wredis,hrsp_2xx,hrsp_3xx,hrsp_4xx,hrsp_5xx,req_tot,rtime,type\n"
-        "apps,shop.7,2,1,3,5,30,10,6,4,50,12,2\n"
-        "apps,BACKEND,9,9,9,9,9,9,9,9,9,9,1\nother,shop.7,9,9,9,9,9,9,9,9,9,9,2\n"
+        "# pxname,svname,scur,eresp,rtime,type\napps,shop.7,2,1,12,2\napps,BACKEND,9,9,9,1\nother,shop.7,9,9,9,2\n"
     )
-    assert answers.parse_stat(reply) == {"shop.7": Counters(59, 2, 9, 4, 12.0, 30, 10, 6)}
+    assert answers.parse_stat(reply) == {"shop.7": answers.Stat(in_flight=2, response_ms=12.0)}
 
 
 PROCESSES = """#<PID>          <type>          <reloads>       <uptime>        <version>

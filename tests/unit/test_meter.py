@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 
@@ -49,7 +50,7 @@ def pass_time(w: World, meter: Meter, seconds: int) -> None:
         meter.tick(w.s)
 
 
-def counters(**counts: int) -> Counters:
+def counters(**counts: Any) -> Counters:
     return Counters(**{"requests": 0, **counts})
 
 
@@ -110,7 +111,7 @@ def test_what_was_counted_before_it_began_is_in_no_point(w: World, meter: Meter)
     serve_requests(w, 2, requests=1000, answers_2xx=1000)
     pass_time(w, meter, 30)
     assert sum(p.requests for p in w.meter.points(SHOP)) == 0
-    assert meter.totals()[SHOP, 2].requests == 0
+    assert meter.totals()[SHOP, 2].requests == 1000
 
 
 def test_a_span_that_was_not_read_from_its_beginning_is_left_out(w: World, meter: Meter) -> None:

@@ -106,7 +106,8 @@ function succeeded(wish, told, status, ms, focused) {
   }
   if (!told.to) return toast(told.sentence ?? `${named(wish)}: done.`, '', {focused});
   if (told.changed === false) return toast(`${told.to} serves already.`, 'Nothing was done.', {focused});
-  const lost = told.failed_requests == null ? '' : told.failed_requests ? `, ${told.failed_requests} requests failed` : ', no request was lost';
+  const most = told.failed_precision === 'at_most' ? 'at most ' : '';
+  const lost = told.failed_requests == null ? '' : told.failed_requests ? `, ${most}${told.failed_requests} requests failed` : ', no request was lost';
   const undo = MOVES.has(wish.verb) && {verb: 'undo', app: wish.app, revision: String(told.revision), body: {}};
   toast(`Traffic is on ${told.to}.`, `Took ${(ms / 1000).toFixed(2)} s${lost}.`, {focused, undo});
 }

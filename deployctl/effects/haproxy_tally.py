@@ -1,0 +1,83 @@
+"""The tally: what HAProxy counts of each release, in one stick table of its worker. Only text: rules, command, answer.
+
+A column is a number that only grows. Whoever wants to know more adds a column at the end, with its rule.
+HAProxy's own counters are of no use for it: `eresp` counts one unanswered request twice, and an upload that got its
+answer early as a failure.
+"""
+
+from __future__ import annotations
+
+import re
+
+from deployctl.domain.traffic import Counters, Precision, Recent
+
+TABLE = "tally"
+RECENT = 60  # seconds that the rates are of
+OWN_COUNTED = (2, 8)  # since then the answers that HAProxy writes itself can be counted
+
+_ASKED, _ANSWERED, _FAILED, _2XX, _3XX, _4XX, _5XX = range(7)
+_RATED = 3  # of the first columns the last minute is known, too
+_KEY = 64  # characters of <app>.<release>
+_SIZE = 10_000  # releases; one takes about 400 bytes, once somebody asked it
+
+SHOW = f"show table {TABLE}"
+
+
+def rules(version: tuple[int, int]) -> str:
+    """Return the rules of the frontend; txn.server names the release. Those of answers stand last among their kind:
+    an answer that another rule turns into an error of HAProxy's own is no answer of the app."""
+    return "\n".join([
+        f"  http-request track-sc0 var(txn.server) table {TABLE}",
+        f"  http-request sc-inc-gpc({_ASKED},0)",
+        *(f"  http-response sc-inc-gpc({column},0) if {{ status {first}:{first + 99} }}"
+          for column, first in ((_2XX, 200), (_3XX, 300), (_4XX, 400), (_5XX, 500))),
+        f"  http-response sc-inc-gpc({_ANSWERED},0)",
+        *(_own_failures() if version >= OWN_COUNTED else ()),
+    ])  # fmt: skip
+
+
+def _own_failures() -> list[str]:
+    return [
+        "  http-response set-var(txn.answered) bool(true)",
+        f"  http-after-response sc-inc-gpc({_FAILED},0) if {{ status ge 500 }} !{{ var(txn.answered) -m found }}",
+    ]
+
+
+def section(version: tuple[int, int]) -> str:
+    """Return the table's own section. Where HAProxy's own answers cannot be counted it counts failures its way, which
+    leaves out refused connections, for the last minute."""
+    columns = f"gpc({_5XX + 1}),gpc_rate({_RATED},{RECENT}s),conn_cur"
+    own = "" if version >= OWN_COUNTED else f",http_fail_rate({RECENT}s)"
+    return f"backend {TABLE}\n  stick-table type string len {_KEY} size {_SIZE} store {columns}{own}"
+
+
+def forget(server: str) -> str:
+    """Return the command that drops a release. `server` is a name that HAProxy may be given."""
+    return f"clear table {TABLE} key {server}"
+
+
+# -- the answer ---------------------------------------------------------------------------------------------------
+_ROW = re.compile(r"^0x\w+: key=(\S+) (.*)$", re.MULTILINE)
+_COLUMN = re.compile(r"(\w+)(?:\(\d+\))?=(\d+)")
+
+
+def parse_table(reply: str) -> dict[str, Counters]:
+    """Read `show table` by server; nothing from a worker that has no tally yet."""
+    return {found[1]: _counters({name: int(value) for name, value in _COLUMN.findall(found[2])})
+            for found in _ROW.finditer(reply)}
+
+
+def _counters(row: dict[str, int]) -> Counters:
+    def count(column: int) -> int:
+        return row.get(f"gpc{column}", 0)
+
+    exact = "http_fail_rate" not in row
+    asked, answered, in_flight = count(_ASKED), count(_ANSWERED), row.get("conn_cur", 0)
+    return Counters(
+        requests=asked, in_flight=in_flight,
+        failed=count(_FAILED) if exact else max(0, asked - answered - in_flight),
+        answers_2xx=count(_2XX), answers_3xx=count(_3XX), answers_4xx=count(_4XX), answers_5xx=count(_5XX),
+        precision=Precision.EXACT if exact else Precision.AT_MOST,
+        recent=Recent(answered=row.get(f"gpc{_ANSWERED}_rate", 0),
+                      failed=row.get(f"gpc{_FAILED}_rate" if exact else "http_fail_rate", 0)),
+    )  # fmt: skip

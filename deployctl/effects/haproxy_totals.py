@@ -1,0 +1,165 @@
+"""What was counted of each release, over reloads, restarts and crashes of HAProxy: the tally of each living worker,
+and in tally.json what those had counted that are gone.
+
+A worker that only finishes what it holds is read for as long as it lives. Lost is what one counted after it was read
+last: the reading before a reload leaves that to the requests that were just open. The file is never needed: without it
+the totals begin anew.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from typing import Any
+
+from deployctl.domain.names import AppName
+from deployctl.domain.tally import COUNTS, Server, Tally, Totals, carried_on, outdated
+from deployctl.domain.traffic import Counters, Precision
+from deployctl.effects import haproxy_tally as tally
+from deployctl.effects import haproxy_wire as wire
+from deployctl.effects.haproxy_answers import Processes
+from deployctl.effects.haproxy_home import HaproxyHome
+from deployctl.effects.haproxy_master import find_birth
+from deployctl.effects.haproxy_socket import HaproxySockets
+from deployctl.effects.whole_file import write_whole
+from deployctl.errors import ProxyUnavailable
+
+KEEP = 10.0  # seconds after which new counts are written down: so much a crash of HAProxy takes with it
+_VERSION = 1
+
+
+class HaproxyTotals:
+    """The totals of one home. The caller holds the lock."""
+
+    def __init__(self, home: HaproxyHome, sockets: HaproxySockets, processes: Callable[[], Processes | None]) -> None:
+        self._file, self._sockets, self._processes = home.folder / "tally.json", sockets, processes
+        self._known = Totals()
+        self._mark: tuple[int, int] | None = None  # which file they were read from, or written to
+
+    def read(self) -> dict[Server, Counters]:
+        """Return what was counted of every release that was ever asked. Raises ProxyUnavailable when HAProxy is away."""
+        known = self._recall()
+        totals = self._look(known)
+        if totals.living.keys() != known.living.keys() or self._is_old():
+            self._keep(totals)
+        self._known = totals
+        return totals.sum()
+
+    def keep(self) -> None:
+        """Write down what the workers have counted, because one is about to go. Needs nobody to answer."""
+        with suppress(ProxyUnavailable):
+            self._keep(self._look(self._recall()))
+
+    def forget_others(self, apps: Collection[str]) -> None:
+        """Drop what belongs to no app of these, because the next one of its name numbers its releases from 1 again, and
+        releases that are long gone."""
+        with suppress(ProxyUnavailable):
+            totals = self._look(self._recall())
+            gone = outdated(totals.sum().keys(), apps)
+            for app, number in gone:
+                self._tell_all(tally.forget(wire.server_name(app, number)))
+            if gone:
+                self._keep(totals.without(gone))
+
+    # -- the workers ----------------------------------------------------------------------------------------------
+    def _look(self, known: Totals) -> Totals:
+        pids = self._pids()
+        read = {name: found for name, pid in pids.items() if (found := self._ask(pid)) is not None}
+        return carried_on(known, read, alive={*pids, *(name for name in known.living if _is_alive(name))})
+
+    def _pids(self) -> dict[str, int | None]:
+        """Return the workers by a name that none of them shares with an earlier one; None: who takes traffic."""
+        found = self._processes()
+        if found is None or found.worker is None:
+            raise ProxyUnavailable("HAProxy's master does not answer", remedy=["deployctl doctor"])
+        return {_name(found.worker): None, **{_name(pid): pid for pid in found.leaving}}
+
+    def _ask(self, pid: int | None) -> Tally | None:
+        """Read one worker; of one that leaves None when it does not answer any more."""
+        if pid is None:
+            return _by_release(tally.parse_table(self._sockets.worker(tally.SHOW)))
+        with suppress(ProxyUnavailable):
+            if reply := self._sockets.leaving(pid, tally.SHOW):
+                return _by_release(tally.parse_table(reply))
+        return None
+
+    def _tell_all(self, command: str) -> None:
+        for pid in self._pids().values():
+            self._sockets.worker(command) if pid is None else self._sockets.leaving(pid, command)
+
+    # -- the file -------------------------------------------------------------------------------------------------
+    def _recall(self) -> Totals:
+        """Return what is known: by the file when another process has written it, else what was read last."""
+        mark = self._stat()
+        if mark != self._mark:
+            self._known, self._mark = _parsed(self._text()), mark
+        return self._known
+
+    def _keep(self, totals: Totals) -> None:
+        """What cannot be written is lost with its worker, and stops nothing."""
+        with suppress(OSError):
+            write_whole(self._file, _text(totals), durable=False)
+        self._known, self._mark = totals, self._stat()
+
+    def _is_old(self) -> bool:
+        return self._mark is None or abs(time.time_ns() - self._mark[1]) >= KEEP * 1e9
+
+    def _stat(self) -> tuple[int, int] | None:
+        try:
+            found = self._file.stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns
+
+    def _text(self) -> str:
+        try:
+            return self._file.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+
+
+def _name(pid: int) -> str:
+    """Name a process for good: its number is given away again."""
+    return f"{pid}.{find_birth(pid) or 0}"
+
+
+def _is_alive(name: str) -> bool:
+    pid = name.partition(".")[0]
+    return pid.isdecimal() and _name(int(pid)) == name and find_birth(int(pid)) is not None
+
+
+def _by_release(found: Mapping[str, Counters]) -> dict[Server, Counters]:
+    named = ((name.rpartition("."), counters) for name, counters in found.items())
+    return {(AppName(app), int(number)): counters for (app, _, number), counters in named if number.isdecimal()}
+
+
+# -- the file's text: numbers in the order of COUNTS ----------------------------------------------------------------
+def _text(totals: Totals) -> str:
+    return json.dumps({"version": _VERSION, "counts": COUNTS, "past": _rows(totals.past),
+                       "workers": {name: _rows(found) for name, found in totals.living.items()}})
+
+
+def _rows(found: Tally) -> dict[str, list[Any]]:
+    return {f"{app}.{number}": [*(getattr(one, name) for name in COUNTS), one.precision]
+            for (app, number), one in sorted(found.items())}
+
+
+def _parsed(text: str) -> Totals:
+    """Read the file; what is no file of ours holds nothing. Columns that it does not know yet are zero."""
+    try:
+        raw = json.loads(text)
+        names = [str(name) for name in raw["counts"]]
+        return Totals(_tally(raw["past"], names), {str(w): _tally(rows, names) for w, rows in raw["workers"].items()})
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return Totals()
+
+
+def _tally(rows: Mapping[str, list[Any]], names: list[str]) -> dict[Server, Counters]:
+    return _by_release({server: _counters(dict(zip(names, row, strict=False)), row[-1]) for server, row in rows.items()})
+
+
+def _counters(row: Mapping[str, Any], precision: str) -> Counters:
+    counts: dict[str, Any] = {name: int(row.get(name, 0)) for name in COUNTS}
+    return Counters(**counts, precision=Precision(precision))
