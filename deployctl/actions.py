@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 from deployctl.domain.plan import Kind, Step, StepKind
 from deployctl.domain.release import Change, Hold, Instance, Release
+from deployctl.domain.same_image import is_made_of
 from deployctl.errors import DeployctlError, EngineRefused, NotFound, NotHealthy, RevertedAfterSwitch
 from deployctl.interrupts import shielded
-from deployctl.labels import common_labels, container_labels, container_name, keep_tag
+from deployctl.labels import common_labels, container_labels, container_name, keep_tag, seal
 from deployctl.ports import ContainerSpec, NetworkSpec
 from deployctl.prove import Trial
 from deployctl.runner import Act, Walk
@@ -49,6 +50,7 @@ def create_container(walk: Walk, step: Step) -> str:
     instance = s.ledger.add_instance(
         release.app, release.number, container_name(s.home, release), ports=range(low, high + 1),
         taken=lambda port: s.guard.port_taken("127.0.0.1", port))
+    _clear_other_image(walk, release, instance)
     seen = s.engine.ensure_created(ContainerSpec(
         name=instance.name, bundle=release.bundle, network=walk.facts.app.network, address=instance.address,
         publish=instance.host_port, hostname=release.app,
@@ -62,6 +64,16 @@ def _clear_left_over(walk: Walk, number: int) -> None:
     instance = walk.services.ledger.find_instance(walk.plan.app, number)
     if instance is not None and instance.failed:
         forget_container(walk, instance)
+
+
+def _clear_other_image(walk: Walk, release: Release, instance: Instance) -> None:
+    """Remove what another tool made again in its place, of another image, with our labels and seal copied."""
+    s = walk.services
+    there = s.engine.find_container(instance.name)
+    if there is None or is_made_of(there.image, release.bundle):
+        return
+    if there.labels.get("deployctl.seal") == seal(s.ledger.secret, s.home, release.app, release.number):
+        s.engine.ensure_removed(there.id)
 
 
 def start_container(walk: Walk, step: Step) -> str:
@@ -110,9 +122,18 @@ def let_proxy_know(walk: Walk, step: Step) -> str:
 
 def switch_traffic(walk: Walk, step: Step) -> str:
     target = walk.plan.target if walk.plan.kind is Kind.STOP else step.release
+    _require_own_image(walk, target)
     switched = walk.services.traffic.switch(walk.plan.app, target)
     walk.switched, walk.switch_ms = True, switched.ms
     return f"confirmed by HAProxy in {switched.ms:.1f} ms"
+
+
+def _require_own_image(walk: Walk, target: int | None) -> None:
+    """Raise NotHealthy when the list of containers has shown another image in its place, and this walk made no other."""
+    made = any(step.kind is StepKind.CREATE and step.release == target for step in walk.begun)
+    if target in walk.facts.other_image and not made:
+        raise NotHealthy(f"the container of {walk.facts.version(target)} is made of another image than its release: "
+                         "somebody made it again", remedy=[f"deployctl reconcile {walk.plan.app}"])
 
 
 def watch_candidate(walk: Walk, step: Step) -> str:

@@ -9,6 +9,7 @@ from deployctl.domain.diagnosis import Evidence, diagnose
 from deployctl.domain.health import Health, Transcript
 from deployctl.domain.planner import spoken
 from deployctl.domain.release import App, Instance, Probe, ProbeKind, Release
+from deployctl.domain.same_image import is_made_of, short
 from deployctl.errors import DeployctlError, EngineUnavailable, NotHealthy
 from deployctl.ports import Answer, ContainerFacts, Services
 
@@ -116,6 +117,7 @@ class Trial:
         self.seen = seen
         if not seen.running or seen.restarts > self.restarts:
             raise self.failure()
+        require_own_image(self.release, seen)
         require_own_address(self.instance, seen)
 
     def _answer(self) -> Answer:
@@ -187,6 +189,14 @@ def ask_from_outside(s: Services, release: Release, instance: Instance, app: App
     address, port = (instance.address, release.bundle.port) if s.bridged else ("127.0.0.1", instance.host_port)
     return s.prober.ask(probe, address, port, host=probe.host or release.app,
                         bridge=app.bridge if app and s.bridged else None)
+
+
+def require_own_image(release: Release, seen: ContainerFacts) -> None:
+    """Raise NotHealthy unless the container is made of the image that was proven."""
+    if not is_made_of(seen.image, release.bundle):
+        raise NotHealthy(f"container {seen.name} is made of the image {short(seen.image)} and not of that of "
+                         f"{release.version}, {short(release.digest)}: somebody made it again",
+                         remedy=[f"deployctl reconcile {release.app}"])
 
 
 def require_own_address(instance: Instance, seen: ContainerFacts) -> None:

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from deployctl.domain.readiness import How
+from deployctl.domain.drift import Kind as DriftKind
+from deployctl.domain.readiness import Code, How
 from deployctl.domain.release import Bundle, Colour, Hold, Role
 from deployctl.domain.traffic import Precision
 from deployctl.usecases.results import DiffLine, StepDone
@@ -32,11 +33,13 @@ class Document(Answer):
 
 # -- apps ---------------------------------------------------------------------------------------------------------------
 class Ready(Answer):
-    """Whether it can be rolled back to: `how` says what that takes, `why` what hinders, or is to be known first."""
+    """Whether it can be rolled back to: `how` says what that takes, `why` what hinders, or is to be known first, and
+    `code` the same for programs."""
 
     ready: bool
     how: How | None
     why: str | None
+    code: Code | None
     seconds: float | None
 
 
@@ -48,6 +51,7 @@ class Back(Answer):
     ready: bool
     how: How | None
     why: str | None
+    code: Code | None
     seconds: float | None
 
 
@@ -91,6 +95,14 @@ class UnderWay(Answer):
     to: str | None
 
 
+class Drift(Answer):
+    """One contradiction between the ledger and what runs."""
+
+    code: DriftKind
+    release: int | None
+    sentence: str
+
+
 class App(Answer):
     app: AppText
     address: str | None
@@ -104,6 +116,7 @@ class App(Answer):
     since: At | None
     notes: list[str]
     drift: list[str]
+    drifts: list[Drift] = Field(description="The same with codes.")
     quality: str | None
     rollback: Back | None
 
@@ -249,6 +262,7 @@ class Moved(Document):
     failed_precision: FailedPrecision
     changed: bool
     colour: Colour | None
+    image_checked: bool = Field(description="false: Docker was away, so the image of what serves goes by the last look.")
     held: list[str]
     lifted: list[str]
     standby: str | None

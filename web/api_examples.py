@@ -21,7 +21,7 @@ def _instance(version: str, release: int, **more: Any) -> Json:
     }  # fmt: skip
 
 
-_READY: Json = {"ready": True, "how": "warm", "why": None, "seconds": 0.0}
+_READY: Json = {"ready": True, "how": "warm", "why": None, "code": None, "seconds": 0.0}
 _ACTIVE = _instance("v2", 2)
 _STANDBY = _instance("v1", 1, role="standby", weight=0, colour="blue", warm=True, in_flight=0, since=None, readiness=_READY)
 _DEPLOYMENT: Json = {
@@ -41,14 +41,14 @@ def _of(kind: str, **members: Any) -> Json:
 
 _MOVED = _of("Rollback", ok=True, app="shop", **{"from": "v2"}, to="v1", revision=119, switch_ms=14.2, total_ms=88.0,
              confirmed=True, failed_requests=0, failed_precision="exact", changed=True, colour="blue", held=["v2"], lifted=[],
-             standby="v2", warnings=[], steps=[
+             standby="v2", image_checked=True, warnings=[], steps=[
                  {"kind": "switch", "sentence": "send the traffic of shop to v1", "ms": 14.2, "text": ""}])
 
 EXAMPLES: dict[str, Json] = {
     "Status": _of("Status", engine=None, proxy=None, apps=[{
         "app": "shop", "address": "127.0.0.1:8000", "hosts": [], "revision": 118, "state": "healthy", "active": _ACTIVE,
         "standby": _STANDBY, "instances": [_ACTIVE, _STANDBY], "deployment": None, "since": AT, "notes": [], "drift": [],
-        "quality": None, "rollback": {"version": "v1", "warm": True, **_READY}}]),
+        "drifts": [], "quality": None, "rollback": {"version": "v1", "warm": True, **_READY}}]),
     "History": _of("History", app="shop", changes=[{
         "revision": 118, "at": AT, "kind": "upgrade", "from": "v1", "to": "v2", "from_release": 1, "to_release": 2,
         "by": "ci-shop (token)", "switch_ms": 14.2, "note": "faster search"}], attempts=[],

@@ -31,6 +31,7 @@ def emergency_flip_command(session: Session, /, app: str, version: str, force: b
     done = Done("EmergencyFlip", flipped.app, _sentence(flipped), _details(flipped),
                 changed=flipped.source_release != flipped.release,
                 extra={"from": flipped.source, "to": flipped.version, "release": flipped.release, "confirmed": True,
+                       "image_checked": False,
                        "switch_ms": flipped.ms, "started": flipped.started, "warnings": list(flipped.warnings)})
     session.answer(lambda: views.done_json(done), lambda look: _text(done, flipped, look))
     return 0
@@ -43,7 +44,8 @@ def _sentence(flipped: Flipped) -> str:
 
 def _details(flipped: Flipped) -> tuple[str, ...]:
     started = ("HAProxy was not running and was started from its files",) if flipped.started else ()
-    return (*started, f"The ledger takes it over with the next command. Look: deployctl status {flipped.app}")
+    return (*started, f"That its container runs the image of {flipped.version} was not checked: that needs Docker",
+            f"The ledger takes it over with the next command. Look: deployctl status {flipped.app}")
 
 
 def _text(done: Done, flipped: Flipped, look: Look) -> list[str]:

@@ -14,6 +14,7 @@ from deployctl.domain.facts import Facts
 from deployctl.domain.names import AppName
 from deployctl.domain.release import SET_ASIDE, Instance, Resources
 from deployctl.domain.retention import retire
+from deployctl.domain.same_image import is_made_of, short
 
 
 class Kind(StrEnum):
@@ -22,6 +23,7 @@ class Kind(StrEnum):
     PAUSED = "paused"
     MOVED = "moved"  # runs at another address
     REPLACED = "replaced"  # one of ours that bears its name; the ledger knows another id
+    OTHER_IMAGE = "other_image"  # somebody made it again, of an image that is not its release's
     RENAMED = "renamed"
     LIMITS = "limits"
     RESTARTS = "restarts"  # Docker was told not to restart it
@@ -130,13 +132,14 @@ class Sight:
         return (frozenset(retire(well, active=facts.app.active, left=None).stop) & routed) - self.actives
 
     def find(self, number: int) -> Seen | None:
-        """Return the container of that release: the one with its id, else one of ours that bears its name."""
-        instance, release = self.facts.instances.get(number), self.facts.releases.get(number)
+        """Return the container of that release, whatever it is made of: the one with its id, else one of ours that
+        bears its name."""
+        instance = self.facts.instances.get(number)
         if instance is None:
             return None
         by_id = next((c for c in self.seen or () if c.id == instance.container), None)
         twins = (c for c in self.seen or () if c.sealed and c.release == number and c.name == instance.name)
-        return by_id or next((c for c in twins if release is None or c.image == release.digest), None)
+        return by_id or next(twins, None)
 
 
 def find_drift(sight: Sight) -> list[Drift]:
@@ -190,6 +193,11 @@ def _instance(sight: Sight, n: int) -> Iterator[Drift]:
     if instance is None or seen is None:
         forgotten = instance is not None and instance.failed and n not in sight.needed
         yield drift(Kind.REMOVED, "is gone: somebody removed it", Mend.FORGET if forgotten else Mend.CREATE)
+        return
+    release = sight.facts.releases.get(n)
+    if release is not None and not is_made_of(seen.image, release.bundle):
+        yield drift(Kind.OTHER_IMAGE, f"is made of another image than its release, {short(seen.image)} instead of "
+                    f"{short(release.digest)}: somebody made it again", Mend.REMAKE)
         return
     if seen.id != instance.container:
         yield drift(Kind.REPLACED, f"is another one than the ledger knows: {seen.id[:12]}", Mend.ADOPT)

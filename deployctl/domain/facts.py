@@ -18,6 +18,7 @@ class Facts:
     instances: Mapping[int, Instance] = field(default_factory=dict)
     running: frozenset[int] = frozenset()  # container of ours runs at its own address
     present: frozenset[int] = frozenset()  # container of ours exists, running or not
+    other_image: frozenset[int] = frozenset()  # its container is made of another image: neither running nor present
     changes: tuple[Change, ...] = ()  # what tells of the history, the last one first (Ledger.telling_changes)
     serving: int | None = None  # HAProxy's own word
     engine_away: str | None = None  # why the engine could not be asked; then the ledger's word stands in

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from deployctl.domain.release import Instance, ProbeKind, Release
+from deployctl.domain.same_image import short
 
 
 class How(StrEnum):
@@ -16,13 +17,39 @@ class How(StrEnum):
     PULL = "pull"  # fetch its image from the registry first, then boot
 
 
+class Code(StrEnum):
+    """Why a release cannot be rolled back to, or what is to be known although it can."""
+
+    NEVER_PROVEN = "never_proven"
+    ON_HOLD = "on_hold"
+    NO_ANSWER = "no_answer"  # it runs and does not pass its probe
+    RECONNECTED = "reconnected"  # its container has another address than its own
+    ENGINE_AWAY = "engine_away"
+    IMAGE_GONE = "image_gone"  # and no registry is known to have it
+    PORT_TAKEN = "port_taken"
+    NETWORK_GONE = "network_gone"
+    # it can be rolled back to
+    OTHER_IMAGE = "other_image"  # its container is made of another image, and is made again
+    PULL_NEEDED = "pull_needed"
+    FAILED_LAST = "failed_last"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A code for programs, its sentence for people."""
+
+    code: Code
+    sentence: str
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """What is known of one release that does not serve. None: was not asked."""
 
     release: Release
     instance: Instance | None = None
-    present: bool = False  # its container exists
+    present: bool = False  # a container of its own image exists
+    other_image: bool = False  # its container is made of another image: somebody made it again
     running: bool = False
     at_home: bool = True  # the running container has its own address
     answered: bool | None = None
@@ -44,17 +71,19 @@ class Readiness:
     how: How | None = None
     why: str | None = None
     seconds: float | None = None  # until it could take traffic; None: not known
+    code: Code | None = None  # of why
 
 
 def judge(standing: Standing) -> Readiness:
     """Return whether a rollback to it would work now, as far as that was looked at."""
     release = standing.release
     how = _how(standing)
-    why = _forbidden(release) or _hindered(standing, how)
-    if why:
-        return Readiness(release.number, release.version, ready=False, how=None, why=why)
+    if hindrance := _forbidden(release) or _hindered(standing, how):
+        return Readiness(release.number, release.version, ready=False, why=hindrance.sentence, code=hindrance.code)
     seconds = {How.WARM: 0.0, How.BOOT: standing.boot_seconds}.get(how)
-    return Readiness(release.number, release.version, ready=True, how=how, why=_remark(standing, how), seconds=seconds)
+    remark = _remark(standing, how)
+    return Readiness(release.number, release.version, ready=True, how=how, seconds=seconds,
+                     why=remark.sentence if remark else None, code=remark.code if remark else None)
 
 
 def _how(standing: Standing) -> How:
@@ -72,39 +101,39 @@ def _needs_image(standing: Standing) -> bool:
     return not standing.present or bool(standing.instance and standing.instance.failed)
 
 
-def _forbidden(release: Release) -> str | None:
+def _forbidden(release: Release) -> Reason | None:
     """Return why a rollback would refuse it whatever the state of its container."""
     if not release.proven_at:
-        return "it was never proven healthy"
+        return Reason(Code.NEVER_PROVEN, "it was never proven healthy")
     if release.hold:
-        return f"it is on hold since {release.hold.at} by {release.hold.actor}: {release.hold.reason}"
+        return Reason(Code.ON_HOLD, f"it is on hold since {release.hold.at} by {release.hold.actor}: {release.hold.reason}")
     return None
 
 
-def _hindered(standing: Standing, how: How) -> str | None:
+def _hindered(standing: Standing, how: How) -> Reason | None:
     if how is How.WARM:
         return _does_not_answer(standing)
     if standing.engine_away:
-        return f"it is not running and would have to be started. {standing.engine_away}"
+        return Reason(Code.ENGINE_AWAY, f"it is not running and would have to be started. {standing.engine_away}")
     if standing.running:
         return None if standing.at_home else _elsewhere(standing)
     if how is How.PULL and standing.release.bundle.repo_digest is None:
-        return (f"its image ({standing.release.digest[7:19]}) is no longer on this server, and no registry is known to "
-                "have it")
+        return Reason(Code.IMAGE_GONE, f"its image ({short(standing.release.digest)}) is no longer on this server, and no "
+                      "registry is known to have it")
     if standing.port_taken and standing.instance is not None and not standing.instance.failed:
-        return f"another program listens on its port 127.0.0.1:{standing.instance.host_port}"
+        return Reason(Code.PORT_TAKEN, f"another program listens on its port 127.0.0.1:{standing.instance.host_port}")
     if standing.present and standing.network is False:
-        return "its network was removed: its container cannot start"
+        return Reason(Code.NETWORK_GONE, "its network was removed: its container cannot start")
     return None
 
 
-def _does_not_answer(standing: Standing) -> str | None:
+def _does_not_answer(standing: Standing) -> Reason | None:
     if not standing.at_home:
         return _elsewhere(standing)
     if standing.answered is None and standing.engine_away and _asks_inside(standing.release):
-        return f"its probe needs Docker. {standing.engine_away}"
+        return Reason(Code.ENGINE_AWAY, f"its probe needs Docker. {standing.engine_away}")
     if standing.answered is False:
-        return f"it runs and does not pass its probe: {standing.said}"
+        return Reason(Code.NO_ANSWER, f"it runs and does not pass its probe: {standing.said}")
     return None
 
 
@@ -112,15 +141,17 @@ def _asks_inside(release: Release) -> bool:
     return release.bundle.probe.kind in {ProbeKind.EXEC, ProbeKind.DOCKER}
 
 
-def _elsewhere(standing: Standing) -> str:
+def _elsewhere(standing: Standing) -> Reason:
     own = standing.instance.address if standing.instance else "its own address"
-    return f"its container is not at {own}: somebody re-connected it"
+    return Reason(Code.RECONNECTED, f"its container is not at {own}: somebody re-connected it")
 
 
-def _remark(standing: Standing, how: How) -> str | None:
+def _remark(standing: Standing, how: How) -> Reason | None:
     """Return what is to be known although it can be rolled back to."""
+    if standing.other_image:
+        return Reason(Code.OTHER_IMAGE, "somebody made its container again of another image: it is made anew from its own")
     if how is How.PULL:
-        return "its image was removed and must be pulled"
+        return Reason(Code.PULL_NEEDED, "its image was removed and must be pulled")
     if standing.release.failure:
-        return f"it failed when it was last tried: {standing.release.failure}"
+        return Reason(Code.FAILED_LAST, f"it failed when it was last tried: {standing.release.failure}")
     return None

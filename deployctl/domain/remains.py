@@ -46,7 +46,7 @@ class Relic:
     version: Version
     bundle: Bundle
     name: str
-    container: str
+    container: str | None  # full id; None: what bears its name is made of another image
     address: str
     port: int
     operation: int  # deployment that made it

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from hashlib import sha256
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from deployctl.domain.release import Resources
 from deployctl.errors import (
     DeployctlError,
     EngineRefused,
     EngineUnavailable,
-    Invalid,
     NotFound,
     NotPermitted,
 )
@@ -28,13 +25,11 @@ from deployctl.ports import (
     NetworkSpec,
 )
 from deployctl.testing.fake_clock import FakeClock
-from deployctl.testing.fake_events import FakeEvents
+from deployctl.testing.fake_hands import FakeContainer, FakeHands
 from deployctl.testing.fake_images import FakeImages, require_kept
 from deployctl.testing.fake_networks import FakeNetworks
-from deployctl.testing.fake_usage import FakeUsage
 
 HOME = "deployctl.home"
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,59 +44,21 @@ class Behaviour:
     health: str | None = None  # of its own HEALTHCHECK
 
 
-@dataclass
-class _Container:
-    facts: ContainerFacts
-    spec: ContainerSpec | None  # None: a stranger's
-    log: list[LogLine] = field(default_factory=list)
-
-
-class FakeEngine(FakeUsage):
+class FakeEngine(FakeHands):
     """`calls` lists every change that was asked for, in order, as `verb name`."""
 
     def __init__(self, home: str = "/srv/deployctl", *, clock: FakeClock | None = None) -> None:
-        self.home = home
-        self.clock = clock or FakeClock()
+        super().__init__(home, clock or FakeClock())
         self.engine_info = EngineInfo("20.10.24", "1.41", "amd64", rootless=False, local=True, security=("seccomp",))
         self.away: str | None = None  # why nothing answers
         self.images = FakeImages()
         self.networks_here = FakeNetworks()
-        self.told = FakeEvents(home, self.clock)
         self.behaviours: dict[str | tuple[str, ...], Behaviour] = {}  # by image id, or by command
         self.executes: Callable[[ContainerFacts, Sequence[str]], Executed] = lambda container, command: Executed(0, "")
         self.calls, self.usages = list[str](), {}
-        self._containers: dict[str, _Container] = {}  # by id
         self._faults: list[tuple[str, DeployctlError, bool]] = []
-        self._made = 0
 
     # -- the script -----------------------------------------------------------------------------------------------
-    def add_stranger(self, name: str, *, image: str, labels: Mapping[str, str] | None = None) -> ContainerFacts:
-        """Let somebody else run a container here."""
-        facts = ContainerFacts(self._new_id(), name, image, running=True, status="running", labels=labels or {})
-        self._containers[facts.id] = _Container(facts, None)
-        return facts
-
-    def die(self, container: str, *, exit_code: int = 1, oom: bool = False) -> None:
-        """Let a running container end by itself."""
-        self._end(self._require(container), exit_code=exit_code, oom=oom)
-
-    def pause(self, container: str) -> None:
-        """Let a person freeze it."""
-        found = self._require(container)
-        found.facts = replace(found.facts, running=False, status="paused")
-        self.told.tell("pause", found.facts)
-
-    def meddle(self, container: str, **fields: object) -> None:
-        """Let a person change its name, its limits, its restarts or its addresses."""
-        found = self._require(container)
-        found.facts = replace(found.facts, **fields)  # type: ignore[arg-type]  # fields of ContainerFacts, by name
-        self.told.tell("rename" if "name" in fields else "update", found.facts)
-
-    def lose(self, container: str) -> None:
-        """Let a person remove it, running or not."""
-        gone = self._containers.pop(self._require(container).facts.id)
-        self.told.tell("destroy", gone.facts)
-
     def fail_next(self, verb: str, error: DeployctlError, *, after: bool = False) -> None:
         """Let the next change of that verb (create, start, …) fail; with `after` it is done and the answer is lost."""
         self._faults.append((verb, error, after))
@@ -190,7 +147,7 @@ class FakeEngine(FakeUsage):
         self._finish("create")
         return made.facts
 
-    def _create(self, spec: ContainerSpec) -> _Container:
+    def _create(self, spec: ContainerSpec) -> FakeContainer:
         labels = {**spec.labels, "deployctl.managed": "1", HOME: self.home}
         digest = spec.bundle.digest
         image = self.images.find(digest)
@@ -198,11 +155,11 @@ class FakeEngine(FakeUsage):
                                limits=spec.bundle.resources, always=False,
                                env={**dict(image.env if image else ()), **dict(spec.bundle.env)},
                                published=spec.publish, asked={spec.network: spec.address})
-        self._containers[facts.id] = _Container(facts, spec)
+        self._containers[facts.id] = FakeContainer(facts, spec)
         self.told.tell("create", facts)
         return self._containers[facts.id]
 
-    def _adopt(self, spec: ContainerSpec) -> _Container | None:
+    def _adopt(self, spec: ContainerSpec) -> FakeContainer | None:
         there = self._find(spec.name)
         if there is None:
             return None
@@ -223,7 +180,7 @@ class FakeEngine(FakeUsage):
         self._finish("start")
         return found.facts
 
-    def _start(self, found: _Container) -> None:
+    def _start(self, found: FakeContainer) -> None:
         spec = _spec_of(found)
         behaviour = self._behaviour(spec)
         self._require_startable(found, behaviour)
@@ -237,7 +194,7 @@ class FakeEngine(FakeUsage):
         if behaviour.exits is not None:
             self._end(found, exit_code=behaviour.exits, oom=behaviour.oom)
 
-    def _require_startable(self, found: _Container, behaviour: Behaviour) -> None:
+    def _require_startable(self, found: FakeContainer, behaviour: Behaviour) -> None:
         spec, name = _spec_of(found), found.facts.name
         if behaviour.refused is not None:
             found.facts = replace(found.facts, error=behaviour.refused, exit_code=127)
@@ -311,39 +268,18 @@ class FakeEngine(FakeUsage):
         if self.away is not None:
             raise EngineUnavailable(f"Docker does not answer ({self.away})", remedy=["sudo systemctl start docker"])
 
-    def _find(self, container: str) -> _Container | None:
-        if not _NAME.fullmatch(container):
-            raise Invalid(f"{container!r} is no container id or name")
-        return next((c for c in self._containers.values() if container in {c.facts.id, c.facts.name}), None)
-
-    def _require(self, container: str) -> _Container:
-        found = self._find(container)
-        if found is None:
-            raise NotFound(f"there is no container {container}")
-        return found
-
-    def _require_ours(self, container: str) -> _Container:
+    def _require_ours(self, container: str) -> FakeContainer:
         found = self._require(container)
         if found.facts.labels.get(HOME) != self.home:
             raise NotPermitted(f"container {container} is not ours")
         return found
 
-    def _end(self, found: _Container, *, exit_code: int, oom: bool = False) -> None:
-        found.facts = replace(
-            found.facts, running=False, status="exited", exit_code=exit_code, oom_killed=oom, pid=0, addresses={}
-        )
-        self.told.tell("die", found.facts)
-
     def _behaviour(self, spec: ContainerSpec) -> Behaviour:
         by_command = self.behaviours.get(spec.bundle.command or ())
         return by_command or self.behaviours.get(spec.bundle.digest, Behaviour())
 
-    def _new_id(self) -> str:
-        self._made += 1
-        return sha256(f"{self.home} {self._made}".encode()).hexdigest()
 
-
-def _spec_of(container: _Container) -> ContainerSpec:
+def _spec_of(container: FakeContainer) -> ContainerSpec:
     if container.spec is None:
         raise NotPermitted(f"container {container.facts.name} is not ours")
     return container.spec

@@ -13,11 +13,11 @@ from deployctl.domain.deployment import Deployment, Phase
 from deployctl.domain.emergency import FlipNote
 from deployctl.domain.names import AppName
 from deployctl.domain.plan import MOVES, StepKind
-from deployctl.domain.release import App, Change, Release
+from deployctl.domain.release import App, Change, Instance, Release
 from deployctl.errors import DeployctlError
 from deployctl.ports import Services
 from deployctl.usecases.lease import fenced_by, lease
-from deployctl.usecases.observe import routes
+from deployctl.usecases.observe import look_at_containers, routes
 from deployctl.usecases.wish import Wish
 
 LOOK_BACK = 50  # deployments
@@ -58,7 +58,7 @@ def take_over_flips(s: Services) -> None:
 def _give_back(app: AppName, active: int, s: Services) -> str | None:
     """Send the traffic to the active release again: a stop took it away, and whoever overtook that stop has failed."""
     instance = s.ledger.find_instance(app, active)
-    if instance is None or not instance.routed:  # then reconcile has more to mend
+    if instance is None or not instance.routed or _has_other_image(instance, s):  # then reconcile has more to mend
         return None
     try:
         s.traffic.switch(app, active)
@@ -69,6 +69,12 @@ def _give_back(app: AppName, active: int, s: Services) -> str | None:
     s.ledger.event("recovered", sentence, at=s.clock.utc(), actor=s.actor, app=app, data={"to": active})
     s.report.warn(sentence)
     return sentence
+
+
+def _has_other_image(instance: Instance, s: Services) -> bool:
+    release = s.ledger.find_release(instance.app, instance.release)
+    there, _ = look_at_containers({instance.release: instance}, {release.number: release} if release else {}, s)
+    return instance.release in there.other_image
 
 
 def _adopt(row: App, serving: int, notes: Sequence[FlipNote], s: Services, token: int) -> str | None:

@@ -14,7 +14,7 @@ from deployctl.domain.release import App, Change, Instance, Release
 from deployctl.errors import DeployctlError, EngineUnavailable
 from deployctl.labels import home_mark, keep_tag, network_name, seal
 from deployctl.ports import ContainerFacts, Services
-from deployctl.usecases.observe import at_home
+from deployctl.usecases.observe import Containers
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +149,9 @@ def sight_of(app: App, s: Services, outside: Outside, *, closely: bool) -> Sight
 
 def facts_of(app: App, instances: Mapping[int, Instance], releases: Mapping[int, Release], outside: Outside) -> Facts:
     """Return the facts of one app as far as they were read already, without its history."""
-    by_id = {c.id: c for c in outside.containers or ()}
-    by_name = {c.name: c for c in outside.containers or ()}
-    found = {n: by_id.get(i.container) if i.container else by_name.get(i.name) for n, i in instances.items()}
+    there = Containers(outside.containers or ()).judge(instances, releases)
     return Facts(
-        app, releases, instances,
-        running=frozenset(n for n, c in found.items() if c and c.running and at_home(instances[n], c)),
-        present=frozenset(n for n, c in found.items() if c),
+        app, releases, instances, running=there.running, present=there.present, other_image=there.other_image,
         serving=app.active if outside.routes is None else outside.routes.get(app.name), engine_away=outside.engine,
     )
 
@@ -171,7 +167,7 @@ def seen_of(one: ContainerFacts, s: Services, secret: bytes) -> Seen:
 
 # -- for the status ------------------------------------------------------------------------------------------------
 def listed_drift(app: App, instances: Sequence[Instance], releases: Mapping[tuple[AppName, int], Release | None],
-                 changes: Sequence[Change], outside: Outside, s: Services) -> tuple[str, ...]:
+                 changes: Sequence[Change], outside: Outside, s: Services) -> tuple[Drift, ...]:
     """Return what the list of containers tells of one app: no further question is asked for it."""
     if outside.containers is None:
         return ()
@@ -180,10 +176,10 @@ def listed_drift(app: App, instances: Sequence[Instance], releases: Mapping[tupl
     facts = replace(facts_of(app, mine, known, outside), changes=tuple(changes))
     secret = s.ledger.secret
     seen = tuple(seen_of(c, s, secret) for c in outside.containers if c.labels.get("deployctl.app") == app.name)
-    return _sentences(find_drift(Sight(facts, seen, proxy=outside.routes is not None)))
+    return _worth_telling(find_drift(Sight(facts, seen, proxy=outside.routes is not None)))
 
 
-def closer_drift(app: App, s: Services) -> tuple[str, ...]:
+def closer_drift(app: App, s: Services) -> tuple[Drift, ...]:
     """Return all that contradicts the ledger about one app and HAProxy; nothing while somebody changes the app."""
     if s.ledger.find_lease(app.name) is not None:
         return ()
@@ -191,9 +187,9 @@ def closer_drift(app: App, s: Services) -> tuple[str, ...]:
         found = find_drift(sight_of(app, s, look_outside(s), closely=True))
     except EngineUnavailable:
         found = []
-    return _sentences([*found, *_proxy(s)])
+    return _worth_telling([*found, *_proxy(s)])
 
 
-def _sentences(drifts: Sequence[Drift]) -> tuple[str, ...]:
+def _worth_telling(drifts: Sequence[Drift]) -> tuple[Drift, ...]:
     """Return what contradicts; a standby that waits for its end is work, and nobody's doing."""
-    return tuple(drift.sentence for drift in drifts if drift.kind is not Kind.EXPIRED)
+    return tuple(drift for drift in drifts if drift.kind is not Kind.EXPIRED)

@@ -14,6 +14,7 @@ from pathlib import Path
 from deployctl.bundle_label import is_exact, read_bundle
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.remains import AppBack, Ground, Rebuilt, Relic, Remains
+from deployctl.domain.same_image import is_made_of, short
 from deployctl.errors import DeployctlError, Invalid, Refused
 from deployctl.labels import home_mark, seal
 from deployctl.ledger.copies import copies
@@ -117,7 +118,12 @@ def _relic(one: ContainerFacts, grounds: dict[AppName, Ground], s: Services, los
     if sealed and not is_exact(s.ledger.secret, ground.app, labels, bundle):
         lost.append(f"{one.name}: its bundle is not the one that it was made from; it was left out")
         return None
-    return Relic(ground.app, int(number), Version(labels.get("deployctl.version", "")), bundle, one.name, one.id, address,
+    own = is_made_of(one.image, bundle)
+    if not own:
+        lost.append(f"{one.name}: it is made of another image ({short(one.image)}) than its release "
+                    f"({short(bundle.digest)}) and was not taken for it; deployctl reconcile {ground.app} makes it anew")
+    return Relic(ground.app, int(number), Version(labels.get("deployctl.version", "")), bundle, one.name,
+                 one.id if own else None, address,
                  one.published, int(operation) if operation.isdecimal() else 0)
 
 

@@ -54,6 +54,8 @@ def walk_plan(plan: Plan, facts: Facts, s: Services, *, token: int, wish: Wish, 
 def move(plan: Plan, facts: Facts, s: Services, *, token: int, wish: Wish, started: float, wishes: App | None = None,
          before: tuple[StepDone, ...] = (), remarks: tuple[str, ...] = (), beginning: Callable[[], object] = bool) -> Moved:
     """Walk the plan and return where the traffic is now; `started` is when the use case began, by the clock."""
+    checked = facts.engine_away is None
+    remarks = (*remarks, *(() if checked else _unchecked(plan, facts)))
     for remark in remarks:
         s.report.warn(remark)
     counted = _counters(s)
@@ -69,8 +71,13 @@ def move(plan: Plan, facts: Facts, s: Services, *, token: int, wish: Wish, start
         steps=(*before, *(StepDone(step.kind, step.sentence, round(ms, 3), text) for step, ms, text in walk.done)),
         colour=now.colour, warnings=(*remarks, *walk.warnings),
         held=_versions(facts, walk.held), lifted=_versions(facts, walk.lifted),
-        standby=source if plan.source in facts.running and not _stops(plan) else None,
+        standby=source if plan.source in facts.running and not _stops(plan) else None, image_checked=checked,
     )
+
+
+def _unchecked(plan: Plan, facts: Facts) -> tuple[str, ...]:
+    return (f"Docker does not answer: that {facts.version(plan.target)} runs the image of its release was not checked now, "
+            "it goes by the last look",)
 
 
 def _stops(plan: Plan) -> bool:

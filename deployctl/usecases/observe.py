@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 
 from deployctl.domain.facts import Facts
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.release import App, Instance, Release
+from deployctl.domain.same_image import is_made_of
 from deployctl.errors import EngineUnavailable, NotFound, ProxyUnavailable
 from deployctl.ports import ContainerFacts, Services
 
@@ -16,13 +18,15 @@ def observe(app: AppName, s: Services) -> Facts:
     """Return the facts of one app. Raises NotFound when the ledger does not know it."""
     row = require_app(app, s)
     instances = {i.release: i for i in s.ledger.instances(app)}
-    present, running, away = look_at_containers(instances, s)
+    releases = {r.number: r for r in s.ledger.releases(app)}
+    there, away = look_at_containers(instances, releases, s)
     return Facts(
         app=row,
-        releases={r.number: r for r in s.ledger.releases(app)},
+        releases=releases,
         instances=instances,
-        running=running,
-        present=present,
+        running=there.running,
+        present=there.present,
+        other_image=there.other_image,
         changes=tuple(s.ledger.telling_changes(app)),
         serving=routes(s).get(app),
         engine_away=away,
@@ -38,23 +42,50 @@ def routes(s: Services) -> Mapping[AppName, int]:
         return s.traffic.routes()
 
 
-def look_at_containers(
-    instances: dict[int, Instance], s: Services
-) -> tuple[frozenset[int], frozenset[int], str | None]:
-    """Return which instances exist and which run at their own address. With the engine away HAProxy's servers
-    stand in: what was routed was running when it was last seen."""
+@dataclass(frozen=True, slots=True)
+class There:
+    """Which releases have a container: one of their own image exists, runs at its own address, or is of another image."""
+
+    present: frozenset[int] = frozenset()
+    running: frozenset[int] = frozenset()
+    other_image: frozenset[int] = frozenset()
+
+
+class Containers:
+    """The engine's list of this home's containers, to be asked for the one of an instance."""
+
+    def __init__(self, listed: Iterable[ContainerFacts]) -> None:
+        self.by_id = {c.id: c for c in listed}
+        self.by_name = {c.name: c for c in self.by_id.values()}
+
+    def find(self, instance: Instance, release: Release | None) -> ContainerFacts | None:
+        """Return the container that the ledger means, if it is made of its release's image."""
+        found = self.by_id.get(instance.container) if instance.container else self.by_name.get(instance.name)
+        return None if found is None or (release and not is_made_of(found.image, release.bundle)) else found
+
+    def find_other(self, instance: Instance, release: Release | None) -> ContainerFacts | None:
+        """Return what stands in the place of that container and is made of another image: somebody made it again."""
+        found = self.by_id.get(instance.container or "") or self.by_name.get(instance.name)
+        return found if found and release and not is_made_of(found.image, release.bundle) else None
+
+    def judge(self, instances: Mapping[int, Instance], releases: Mapping[int, Release]) -> There:
+        found = {n: self.find(i, releases.get(n)) for n, i in instances.items()}
+        return There(
+            frozenset(n for n, c in found.items() if c),
+            frozenset(n for n, c in found.items() if c and c.running and at_home(instances[n], c)),
+            frozenset(n for n, i in instances.items() if self.find_other(i, releases.get(n))),
+        )
+
+
+def look_at_containers(instances: Mapping[int, Instance], releases: Mapping[int, Release],
+                       s: Services) -> tuple[There, str | None]:
+    """Return which releases have which container, and why the engine could not be asked. Then HAProxy's servers stand
+    in: what was routed ran, and was made of its own image, when it was last seen."""
     try:
-        seen = {c.id: c for c in s.engine.containers()}
+        return Containers(s.engine.containers()).judge(instances, releases), None
     except EngineUnavailable as e:
         known = frozenset(n for n, i in instances.items() if i.container)
-        return known, frozenset(n for n in known if instances[n].routed), e.message
-    names = {c.name: c for c in seen.values()}
-    found = {n: seen.get(i.container) if i.container else names.get(i.name) for n, i in instances.items()}
-    return (
-        frozenset(n for n, c in found.items() if c),
-        frozenset(n for n, c in found.items() if c and c.running and at_home(instances[n], c)),
-        None,
-    )
+        return There(known, frozenset(n for n in known if instances[n].routed)), e.message
 
 
 def require_engine(facts: Facts) -> None:

@@ -18,7 +18,7 @@ from deployctl.domain.serving import find_previous
 from deployctl.errors import DeployctlError
 from deployctl.ports import Answer, ContainerFacts, Services
 from deployctl.usecases.asking import ask_once, may_ask
-from deployctl.usecases.observe import at_home, require_app
+from deployctl.usecases.observe import Containers, at_home, require_app
 
 BOOT = frozenset({StepKind.START, StepKind.HEALTH})
 REMEMBERED = 200  # events that are searched for what was last said of a release
@@ -26,29 +26,30 @@ REMEMBERED = 200  # events that are searched for what was last said of a release
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What was read of the engine for all releases of an app. `containers` by id; None: it was away, and why."""
+    """What was read of the engine for all releases of an app. No `containers`: it was away, and why."""
 
-    containers: Mapping[str, ContainerFacts] | None
+    containers: Containers | None
     engine: str | None = None
     networks: frozenset[str] | None = None  # None: not asked
     boots: Mapping[int, float] = field(default_factory=dict)  # release → seconds
     closely: bool = False
 
-    def find(self, instance: Instance | None) -> ContainerFacts | None:
+    def find(self, instance: Instance | None, release: Release) -> ContainerFacts | None:
+        return None if instance is None or self.containers is None else self.containers.find(instance, release)
+
+    def has_other(self, instance: Instance | None, release: Release) -> bool:
         if instance is None or self.containers is None:
-            return None
-        if instance.container:
-            return self.containers.get(instance.container)
-        return next((c for c in self.containers.values() if c.name == instance.name), None)
+            return False
+        return self.containers.find_other(instance, release) is not None
 
 
-def look_around(app: AppName, s: Services, containers: Mapping[str, ContainerFacts] | None = None,
+def look_around(app: AppName, s: Services, containers: Containers | None = None,
                 engine: str | None = None) -> Around:
     """Look closely; `containers` or why there are none may be known already."""
     networks = None
     try:
         if engine is None:
-            containers = {c.id: c for c in s.engine.containers()} if containers is None else containers
+            containers = containers or Containers(s.engine.containers())
             networks = frozenset(network.name for network in s.engine.networks())
     except DeployctlError as e:
         containers, engine = None, e.message
@@ -58,17 +59,17 @@ def look_around(app: AppName, s: Services, containers: Mapping[str, ContainerFac
 def judge_release(release: Release, instance: Instance | None, answer: Answer | None, app: App, around: Around,
                   s: Services) -> Readiness:
     """Return whether that release, which does not serve, can be rolled back to."""
-    seen = around.find(instance)
+    seen, other = around.find(instance, release), around.has_other(instance, release)
     away = around.containers is None
     present = seen is not None if not away else instance is not None
     running = seen.running if seen else away and instance is not None and instance.routed
     return judge(Standing(
-        release, instance, present=present, running=running,
+        release, instance, present=present, running=running, other_image=other,
         at_home=seen is None or not seen.running or instance is None or at_home(instance, seen),
         answered=answer.ok if answer else None, said=answer.sentence if answer else "",
         image=_has_image(release, s) if around.closely and not present and not away else None,
         network=None if around.networks is None else app.network in around.networks,
-        port_taken=not away and _is_off(seen) and _port_taken(instance, s),
+        port_taken=not away and not other and _is_off(seen) and _port_taken(instance, s),
         engine_away=around.engine, boot_seconds=around.boots.get(release.number),
     ))
 
@@ -144,7 +145,7 @@ def _serving(row: App, s: Services) -> int | None:
 def _ask(release: Release, instance: Instance | None, app: App, around: Around, s: Services, *,
          times: int) -> Answer | None:
     """Ask what should take traffic at once; None when there is nothing to ask."""
-    seen = around.find(instance)
+    seen = around.find(instance, release)
     if instance is None or not instance.routed or not may_ask(release, seen, engine=around.containers is not None):
         return None
     answer = ask_once(release, instance, app, seen, s)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deployctl.domain.deployment import Deployment
+from deployctl.domain.drift import Drift
 from deployctl.domain.plan import Plan
 from deployctl.domain.readiness import Readiness
 from deployctl.domain.release import Change, Release
@@ -42,6 +43,7 @@ class Moved:
     lifted: tuple[str, ...] = ()
     standby: str | None = None  # version that stays warm
     warnings: tuple[str, ...] = ()
+    image_checked: bool = True  # False: the engine was away, the image of what serves now goes by the last look
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +103,13 @@ class AppView:
     back: str | None = None  # version that `rollback` would go to; asked only for one app, or one in trouble
     back_warm: bool = False
     way_back: Readiness | None = None  # of that version
-    drift: tuple[str, ...] = ()  # what contradicts the ledger; more is asked for one app than for each of a list
+    drifts: tuple[Drift, ...] = ()  # what contradicts the ledger; more is asked for one app than for each of a list
     quality: str | None = None  # how its visitors are answered, when that is what makes it degraded
+
+    @property
+    def drift(self) -> tuple[str, ...]:
+        """Return what contradicts the ledger, as people read it."""
+        return tuple(one.sentence for one in self.drifts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,9 @@ def require_reachable(facts: Facts, target: Release) -> None:
 
 
 def _cold_question(facts: Facts, target: Release) -> str:
-    what = "was removed and has to be made again from its image" if target.number not in facts.present else "is not running"
+    what = "is not running" if target.number in facts.present else "was removed and has to be made again from its image"
+    if target.number in facts.other_image:
+        what = "has a container that somebody made again of another image, and has to be made anew from its own"
     active = facts.version(facts.app.active)
     keeps = f"{active} keeps serving until {target.version} is healthy. " if active else ""
     return f"{target.version} {what}: it must boot first, so this is not instant. {keeps}Go back to {target.version}?"
@@ -127,4 +129,4 @@ def already(facts: Facts, target: Release, kind: Kind, s: Services, started: flo
     return Moved(
         kind=kind.capitalize(), app=facts.app.name, source=target.version, target=target.version,
         revision=facts.app.revision, switch_ms=0.0, total_ms=round((s.clock.now() - started) * 1000, 3), confirmed=True,
-        failed_requests=0, changed=False, colour=target.colour)
+        failed_requests=0, changed=False, colour=target.colour, image_checked=facts.engine_away is None)

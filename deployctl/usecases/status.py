@@ -10,13 +10,14 @@ from deployctl.domain.facts import Facts
 from deployctl.domain.names import AppName
 from deployctl.domain.readiness import How
 from deployctl.domain.release import App, Change, Instance, Release, Role
+from deployctl.domain.same_image import short
 from deployctl.domain.serving import find_previous
 from deployctl.domain.traffic import Counters
 from deployctl.errors import DeployctlError
 from deployctl.ports import Answer, ContainerFacts, Services
 from deployctl.usecases.asking import ask_once, may_ask
 from deployctl.usecases.drift import Outside, closer_drift, listed_drift
-from deployctl.usecases.observe import at_home, require_app
+from deployctl.usecases.observe import Containers, at_home, require_app
 from deployctl.usecases.quality import find_trouble
 from deployctl.usecases.readiness import Around, judge_release, look_around
 from deployctl.usecases.results import AppView, InstanceView, StatusView
@@ -30,9 +31,15 @@ class _Seen:
 
     routes: Mapping[AppName, int] | None
     counters: Mapping[tuple[AppName, int], Counters]
-    containers: Mapping[str, ContainerFacts] | None
+    containers: Containers | None
     proxy: str | None
     engine: str | None
+
+    def find(self, instance: Instance, release: Release) -> ContainerFacts | None:
+        return self.containers.find(instance, release) if self.containers else None
+
+    def find_other(self, instance: Instance, release: Release) -> ContainerFacts | None:
+        return self.containers.find_other(instance, release) if self.containers else None
 
 
 def status(s: Services, *, app: AppName | None = None) -> StatusView:
@@ -50,7 +57,7 @@ def status(s: Services, *, app: AppName | None = None) -> StatusView:
         own.setdefault(instance.app, []).append(instance)
     views = tuple(_view(a, own[a.name], releases, seen, answers, s) for a in apps)
     if app:
-        views = tuple(replace(v, drift=closer_drift(apps[0], s)) for v in views)
+        views = tuple(replace(v, drifts=closer_drift(apps[0], s)) for v in views)
     around = look_around(app, s, seen.containers, seen.engine) if app else Around(seen.containers, seen.engine)
     views = tuple(_with_readiness(v, a, own[a.name], releases, answers, around, s) for v, a in zip(views, apps, strict=True))
     views = tuple(_with_way_back(v, around, s) if app or v.state in {"degraded", "down"} else v for v in views)
@@ -84,7 +91,7 @@ def _with_way_back(view: AppView, around: Around, s: Services) -> AppView:
 def _look(s: Services) -> _Seen:
     routes: Mapping[AppName, int] | None = None
     counters: Mapping[tuple[AppName, int], Counters] = {}
-    containers: Mapping[str, ContainerFacts] | None = None
+    containers: Containers | None = None
     proxy = engine = None
     try:
         s.traffic.ensure_up()  # files and sockets that somebody removed come back, too
@@ -92,7 +99,7 @@ def _look(s: Services) -> _Seen:
     except DeployctlError as e:
         proxy = e.message
     try:
-        containers = {c.id: c for c in s.engine.containers()}
+        containers = Containers(s.engine.containers())
     except DeployctlError as e:
         engine = e.message
     return _Seen(routes, counters, containers, proxy, engine)
@@ -105,7 +112,7 @@ def _ask_all(instances: Sequence[Instance], releases: Mapping[tuple[AppName, int
     apps = {a.name: a for a in s.ledger.apps()}
     for instance in instances:
         release = releases[instance.app, instance.release]
-        container = (seen.containers or {}).get(instance.container or "")
+        container = seen.find(instance, release) if release else None
         if release and instance.routed and may_ask(release, container, engine=seen.containers is not None):
             jobs[instance.app, instance.release] = (release, instance, apps[instance.app], container)
     if not jobs:
@@ -128,12 +135,12 @@ def _view(app: App, instances: Sequence[Instance], releases: Mapping[tuple[AppNa
         release = releases[instance.app, instance.release]
         if release is None:
             continue
-        container = (seen.containers or {}).get(instance.container or "")
+        container = seen.find(instance, release)
         role = _role(instance, release, container, serving, candidate, served, engine=seen.containers is not None)
         views.append(_instance_view(instance, release, role, container, seen, answers, serving, since))
     active = next((v for v in views if v.release == serving), None)
     deployment = None
-    containers = None if seen.containers is None else tuple(seen.containers.values())
+    containers = None if seen.containers is None else tuple(seen.containers.by_id.values())
     drift = () if lease else listed_drift(app, instances, releases, changes, Outside(seen.routes, containers), s)
     if opened:
         to = None if opened.target is None else s.ledger.find_release(app.name, opened.target)
@@ -148,7 +155,7 @@ def _view(app: App, instances: Sequence[Instance], releases: Mapping[tuple[AppNa
         state="degraded" if quality else state, quality=quality, active=active,
         standby=_standby(views, changes, serving), instances=tuple(views), deployment=deployment,
         notes=(*([f"{app.name}: {quality}"] if quality else ()), *notes),
-        since=changes[0].at if changes else None, drift=drift,
+        since=changes[0].at if changes else None, drifts=drift,
     )
 
 
@@ -174,12 +181,18 @@ def _instance_view(instance: Instance, release: Release, role: Role, container: 
         version=release.version, release=release.number, role=role, port=instance.host_port, address=instance.address,
         health=health, weight=100 if release.number == serving else 0, container=instance.container,
         colour=release.colour, digest=release.digest, held=release.hold is not None,
-        warm=role is Role.STANDBY and health == "passing", said=answer.sentence if answer else "",
+        warm=role is Role.STANDBY and health == "passing", said=answer.sentence if answer else _said(instance, release, seen),
         probe_ms=round(answer.ms, 1) if answer else None, status=container.status if container else "",
         requests=counted.requests, in_flight=counted.in_flight, failed_requests=counted.failed,
         failed_precision=counted.precision,
         answers_5xx=counted.answers_5xx, response_ms=counted.response_ms, since=since.get(release.number),
     )
+
+
+def _said(instance: Instance, release: Release, seen: _Seen) -> str:
+    """Return why nothing was asked, when what could be asked is not its container."""
+    other = seen.find_other(instance, release)
+    return f"has no container of its own image: {short(other.image)} is in its place" if other else ""
 
 
 def _health(answer: Answer | None, container: ContainerFacts | None, *, engine: bool, instance: Instance) -> str:

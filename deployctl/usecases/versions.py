@@ -12,7 +12,7 @@ from enum import StrEnum
 from deployctl.domain.deployment import Deployment
 from deployctl.domain.names import AppName
 from deployctl.domain.plan import Kind
-from deployctl.domain.readiness import How, Readiness, Standing, judge
+from deployctl.domain.readiness import Code, How, Readiness, Standing, judge
 from deployctl.domain.release import Change, Hold, Release, Role
 from deployctl.ports import Services
 from deployctl.usecases.readiness import find_readiness
@@ -182,7 +182,7 @@ def _words(release: Release, one: InstanceView | None, role: str, ready: Readine
 
 
 def _image_gone(ready: Readiness) -> bool:
-    return ready.how is How.PULL or (not ready.ready and "no longer on this server" in (ready.why or ""))
+    return ready.how is How.PULL or ready.code is Code.IMAGE_GONE
 
 
 def _readily(ready: Readiness) -> str:

@@ -42,6 +42,7 @@ def app_json(app: AppView) -> Json:
         "active": instance_json(app.active), "standby": instance_json(app.standby),
         "instances": [instance_json(i) for i in app.instances], "deployment": app.deployment, "since": app.since,
         "notes": list(app.notes), "drift": list(app.drift), "quality": app.quality,
+        "drifts": [{"code": one.kind, "release": one.release, "sentence": one.sentence} for one in app.drifts],
         "rollback": {"version": app.back, "warm": app.back_warm, **(readiness_json(app.way_back) or {})} if app.back else None,
     }
 
@@ -51,7 +52,8 @@ def instance_json(view: InstanceView | None) -> Json | None:
 
 
 def readiness_json(one: Readiness | None) -> Json | None:
-    return None if one is None else {"ready": one.ready, "how": one.how, "why": one.why, "seconds": one.seconds}
+    return None if one is None else {
+        "ready": one.ready, "how": one.how, "why": one.why, "code": one.code, "seconds": one.seconds}
 
 
 def moved_json(moved: Moved) -> Json:
@@ -60,7 +62,8 @@ def moved_json(moved: Moved) -> Json:
         "revision": moved.revision, "switch_ms": moved.switch_ms, "total_ms": moved.total_ms,
         "confirmed": moved.confirmed, "failed_requests": moved.failed_requests,
         "failed_precision": moved.failed_precision, "changed": moved.changed,
-        "colour": moved.colour, "held": list(moved.held), "lifted": list(moved.lifted), "standby": moved.standby,
+        "colour": moved.colour, "image_checked": moved.image_checked,
+        "held": list(moved.held), "lifted": list(moved.lifted), "standby": moved.standby,
         "warnings": list(moved.warnings), "steps": [asdict(step) for step in moved.steps],
     }
 

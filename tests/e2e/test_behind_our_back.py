@@ -47,6 +47,32 @@ def test_from_an_active_container_that_is_gone_the_way_back_is_as_quick_as_ever(
     assert told["total_ms"] < 2000
 
 
+def made_again(town: Cli, app: str, version: str, *, image: str) -> None:
+    """Do what Watchtower does: the same name, labels and address, another image."""
+    was = town.inspect(app, version)
+    town.api.remove_container(was["Id"], force=True)
+    ((network, had),) = was["NetworkSettings"]["Networks"].items()
+    body = {**was["Config"], "Image": image, "HostConfig": was["HostConfig"],
+            "NetworkingConfig": {"EndpointsConfig": {network: {"IPAMConfig": had["IPAMConfig"]}}}}
+    made = town.api.create_container_from_config(body, was["Name"].removeprefix("/"))
+    town.api.start(made["Id"])
+
+
+def test_what_another_tool_made_again_of_another_image_gets_no_traffic_and_is_made_anew(town: Cli) -> None:
+    two_versions(town, "again")
+    own = {version: town.inspect("again", version)["Image"] for version in ("v1", "v2")}
+    made_again(town, "again", "v2", image=own["v1"])
+    [drift] = town.app("again")["drifts"]
+    assert (drift["code"], drift["release"]) == ("other_image", 2)
+    town.do("ledger", "rebuild", "--force")
+    town.do("reconcile", "again")
+    assert (town.get("again").version, town.inspect("again", "v2")["Image"]) == ("v2", own["v2"])
+    made_again(town, "again", "v1", image=own["v2"])
+    town.refused(5, "rollback", "again")
+    town.do("rollback", "again", "-y")
+    assert (town.get("again").version, town.inspect("again", "v1")["Image"]) == ("v1", own["v1"])
+
+
 def test_a_standby_that_got_another_address_gets_no_traffic(town: Cli) -> None:
     two_versions(town, "moved")
     container = town.inspect("moved", "v1")

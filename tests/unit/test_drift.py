@@ -50,6 +50,8 @@ TABLE = [
     (seen(2, limits=None, always=None), None),
     (seen(2, always=False), (Kind.RESTARTS, Mend.RESTART)),
     (seen(2, id="another"), (Kind.REPLACED, Mend.ADOPT)),
+    (seen(2, image="sha256:" + "b" * 64), (Kind.OTHER_IMAGE, Mend.REMAKE)),
+    (seen(2, image="sha256:" + "b" * 64, id="another", status="exited"), (Kind.OTHER_IMAGE, Mend.REMAKE)),
 ]
 
 

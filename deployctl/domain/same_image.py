@@ -1,0 +1,15 @@
+"""Is a container made of the image that its release names? Asked wherever traffic may go to it, and answered here alone."""
+
+from __future__ import annotations
+
+from deployctl.domain.release import Bundle
+
+
+def is_made_of(image: str, bundle: Bundle) -> bool:
+    """Tell whether a container whose image id the engine tells as `image` runs the image of that bundle."""
+    return image == bundle.digest
+
+
+def short(image: str) -> str:
+    """Return the 12 characters of an image id by which people tell one from another."""
+    return image.removeprefix("sha256:")[:12]

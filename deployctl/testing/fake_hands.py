@@ -1,0 +1,91 @@
+"""What people and other tools do to the containers of a fake engine, past deployctl."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+
+from deployctl.errors import Invalid, NotFound
+from deployctl.ports import ContainerFacts, ContainerSpec, LogLine
+from deployctl.testing.fake_clock import FakeClock
+from deployctl.testing.fake_events import FakeEvents
+from deployctl.testing.fake_usage import FakeUsage
+
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+
+
+@dataclass
+class FakeContainer:
+    facts: ContainerFacts
+    spec: ContainerSpec | None  # None: a stranger's
+    log: list[LogLine] = field(default_factory=list)
+
+
+class FakeHands(FakeUsage):
+    """The containers of a fake engine, and every way to meddle with them."""
+
+    def __init__(self, home: str, clock: FakeClock) -> None:
+        self.home, self.clock = home, clock
+        self.told = FakeEvents(home, clock)
+        self._containers: dict[str, FakeContainer] = {}  # by id
+        self._made = 0
+
+    def add_stranger(self, name: str, *, image: str, labels: Mapping[str, str] | None = None) -> ContainerFacts:
+        """Let somebody else run a container here."""
+        facts = ContainerFacts(self._new_id(), name, image, running=True, status="running", labels=labels or {})
+        self._containers[facts.id] = FakeContainer(facts, None)
+        return facts
+
+    def die(self, container: str, *, exit_code: int = 1, oom: bool = False) -> None:
+        """Let a running container end by itself."""
+        self._end(self._require(container), exit_code=exit_code, oom=oom)
+
+    def pause(self, container: str) -> None:
+        """Let a person freeze it."""
+        found = self._require(container)
+        found.facts = replace(found.facts, running=False, status="paused")
+        self.told.tell("pause", found.facts)
+
+    def meddle(self, container: str, **fields: object) -> None:
+        """Let a person change its name, its limits, its restarts or its addresses."""
+        found = self._require(container)
+        found.facts = replace(found.facts, **fields)  # type: ignore[arg-type]  # fields of ContainerFacts, by name
+        self.told.tell("rename" if "name" in fields else "update", found.facts)
+
+    def lose(self, container: str) -> None:
+        """Let a person remove it, running or not."""
+        gone = self._containers.pop(self._require(container).facts.id)
+        self.told.tell("destroy", gone.facts)
+
+    def remake(self, container: str, *, image: str, **fields: object) -> ContainerFacts:
+        """Let another tool make it again, of another image: name, labels and addresses are copied, the id is not."""
+        gone = self._require(container)
+        self.lose(container)
+        made = replace(gone.facts, id=self._new_id(), image=image, **fields)  # type: ignore[arg-type]  # as in meddle
+        self._containers[made.id] = FakeContainer(made, gone.spec)
+        self.told.tell("create", made)
+        return made
+
+    # -- shared ----------------------------------------------------------------------------------------------------
+    def _find(self, container: str) -> FakeContainer | None:
+        if not _NAME.fullmatch(container):
+            raise Invalid(f"{container!r} is no container id or name")
+        return next((c for c in self._containers.values() if container in {c.facts.id, c.facts.name}), None)
+
+    def _require(self, container: str) -> FakeContainer:
+        found = self._find(container)
+        if found is None:
+            raise NotFound(f"there is no container {container}")
+        return found
+
+    def _end(self, found: FakeContainer, *, exit_code: int, oom: bool = False) -> None:
+        found.facts = replace(
+            found.facts, running=False, status="exited", exit_code=exit_code, oom_killed=oom, pid=0, addresses={}
+        )
+        self.told.tell("die", found.facts)
+
+    def _new_id(self) -> str:
+        self._made += 1
+        return sha256(f"{self.home} {self._made}".encode()).hexdigest()
