@@ -9,7 +9,7 @@ from deployctl.domain.release import Change, Hold, Instance, Release
 from deployctl.domain.same_image import is_made_of
 from deployctl.errors import DeployctlError, EngineRefused, NotFound, NotHealthy, RevertedAfterSwitch
 from deployctl.interrupts import shielded
-from deployctl.labels import common_labels, container_labels, container_name, keep_tag, seal
+from deployctl.labels import common_labels, container_labels, container_name, host_name, keep_tag, seal
 from deployctl.ports import ContainerSpec, NetworkSpec
 from deployctl.prove import Trial
 from deployctl.runner import Act, Walk
@@ -53,7 +53,7 @@ def create_container(walk: Walk, step: Step) -> str:
     _clear_other_image(walk, release, instance)
     seen = s.engine.ensure_created(ContainerSpec(
         name=instance.name, bundle=release.bundle, network=walk.facts.app.network, address=instance.address,
-        publish=instance.host_port, hostname=release.app,
+        publish=instance.host_port, hostname=host_name(release),
         labels=container_labels(s, release, operation=walk.deployment.id)))
     s.ledger.set_instance(release.app, release.number, container=seen.id)
     return f"container {instance.name} on 127.0.0.1:{instance.host_port}"

@@ -30,6 +30,11 @@ def container_name(home: Path, release: Release) -> str:
     return f"{release.app}--{release.version}--r{release.number}--{home_mark(home)}"
 
 
+def host_name(release: Release) -> str:
+    """Return the container's own name in its network. A bare app name would be that of all its versions at once."""
+    return f"{release.app}-r{release.number}"
+
+
 def keep_tag(home: Path, app: AppName, number: int) -> str:
     """Return the tag of ours that keeps a release's image from being cleaned away."""
     return f"deployctl/{app}:r{number}-{home_mark(home)}"

@@ -16,7 +16,7 @@ from deployctl.domain.app_file import AppFile
 from deployctl.domain.deployment import Deployment, LeaseFacts, Phase
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.plan import Plan, Step
-from deployctl.domain.release import App, Bundle, Change, Hold, Instance, Probe, Release, Resources
+from deployctl.domain.release import App, Bundle, Change, Hold, Instance, Probe, Release, Resources, Restart
 from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import TrafficTable
 from deployctl.ports_access import AccessBook
@@ -103,7 +103,8 @@ class ContainerFacts:
     health: str | None = None  # of the image's HEALTHCHECK: starting, healthy, unhealthy
     health_output: str = ""
     limits: Resources | None = None  # None where the engine cannot enforce one of them
-    always: bool | None = None  # restarted by the engine after a crash and a reboot
+    restart: Restart | None = None
+    hostname: str = ""  # also its name on its networks
     env: Mapping[str, str] = field(default_factory=dict)  # the image's own, too
     published: int | None = None  # port on the host
     asked: Mapping[str, str] = field(default_factory=dict)  # network name → address that it was made with
@@ -154,11 +155,12 @@ class Engine(UsageReader, Protocol):
         """Create it, or adopt the one that carries the same name and the same labels of ours."""
     def ensure_started(self, container: str) -> ContainerFacts: ...
     def ensure_stopped(self, container: str, *, grace: float) -> ContainerFacts:
-        """Stop with the container's stop signal, kill after `grace` seconds. Absent is not fine: NotFound."""
+        """Stop with the container's stop signal, kill after `grace` seconds, and never restart it. Absent is not fine:
+        NotFound."""
     def ensure_removed(self, container: str) -> None:
         """Remove a stopped or running container and its anonymous volumes. Absent is fine."""
     def set_restart(self, container: str, *, always: bool) -> None:
-        """Let the engine restart it after a crash and a reboot (`unless-stopped`), or never."""
+        """Let the engine restart it after a crash of either and a reboot (Restart.ALWAYS), or never; it runs on."""
     def set_limits(self, container: str, limits: Resources) -> None:
         """Give it these limits, while it runs too."""
     def ensure_named(self, container: str, name: str) -> None:
@@ -167,7 +169,8 @@ class Engine(UsageReader, Protocol):
         """Return one container by full id or by exact name, with every field filled."""
     def containers(self) -> list[ContainerFacts]:
         """Return all that carry this home's label, stopped ones too; only cheap fields are filled
-        (not exit_code, oom_killed, error, pid, restarts, started_at, limits, always, env, published, asked)."""
+        (not exit_code, oom_killed, error, pid, restarts, started_at, limits, restart, hostname, env, published,
+        asked)."""
     def events(self, *, since: int | None, quiet: float) -> Iterator[EngineEvent]:
         """Yield what happens to containers of this home: all after `since`, an event's `at`; None is from now on.
         Ends when nothing has happened for `quiet` seconds."""

@@ -62,7 +62,6 @@ def stop_again(walk: Walk, step: Step) -> None:
     s, instance = walk.services, walk.services.ledger.find_instance(walk.plan.app, step.release)
     if instance is None or instance.container is None or s.engine.find_container(instance.container) is None:
         return
-    s.engine.set_restart(instance.container, always=False)
     s.engine.ensure_stopped(instance.container, grace=release_of(walk, step).bundle.stop_grace)
 
 

@@ -12,7 +12,7 @@ from functools import cached_property
 
 from deployctl.domain.facts import Facts
 from deployctl.domain.names import AppName
-from deployctl.domain.release import SET_ASIDE, Instance, Resources
+from deployctl.domain.release import SET_ASIDE, Instance, Resources, Restart
 from deployctl.domain.retention import retire
 from deployctl.domain.same_image import is_made_of, short
 
@@ -27,6 +27,7 @@ class Kind(StrEnum):
     RENAMED = "renamed"
     LIMITS = "limits"
     RESTARTS = "restarts"  # Docker was told not to restart it
+    FORMER_RESTART = "former_restart"  # `unless-stopped`, as 0.1.0 asked for
     RUNS = "runs"  # although nothing needs it to
     EXPIRED = "expired"  # a standby beyond keep_warm
     UNKNOWN = "unknown"  # made here; the ledger knows nothing of it
@@ -92,7 +93,7 @@ class Seen:
     release: int | None = None  # by its label
     sealed: bool = True  # the label is ours, and no image's
     limits: Resources | None = None
-    always: bool | None = None
+    restart: Restart | None = None
 
     @property
     def up(self) -> bool:
@@ -241,8 +242,10 @@ def _closer(sight: Sight, n: int, seen: Seen) -> Iterator[tuple[Kind, str, Mend 
     release = sight.facts.releases.get(n)
     if release and seen.limits is not None and seen.limits != release.bundle.resources:
         yield Kind.LIMITS, f"has other limits than its release: {_limits(seen.limits, release.bundle.resources)}", Mend.LIMIT
-    if seen.always is False and seen.up:
+    if seen.restart is Restart.NEVER and seen.up:
         yield Kind.RESTARTS, "is not restarted by Docker after a crash", Mend.RESTART
+    if seen.restart is Restart.UNLESS_STOPPED and seen.up:
+        yield Kind.FORMER_RESTART, "would not come back after a crash of Docker itself", Mend.RESTART
 
 
 def _limits(has: Resources, should: Resources) -> str:

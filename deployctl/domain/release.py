@@ -35,6 +35,14 @@ class ProbeKind(StrEnum):
     DOCKER = "docker"
 
 
+class Restart(StrEnum):
+    """When the engine starts a container again by itself, in Docker's words."""
+
+    NEVER = "no"
+    ALWAYS = "always"  # after a crash of its own or of the engine, and after a reboot
+    UNLESS_STOPPED = "unless-stopped"  # not after a crash of the engine: it counts that as stopped by a person
+
+
 @dataclass(frozen=True, slots=True)
 class Probe:
     """How health is asked. Times are seconds; rise and fall count answers in a row."""

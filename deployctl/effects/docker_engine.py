@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from deployctl.domain.release import Resources
+from deployctl.domain.release import Resources, Restart
 from deployctl.domain.server import ServerSpec
 from deployctl.effects import docker_facts as facts
 from deployctl.effects import docker_names as names
@@ -199,6 +199,8 @@ class DockerEngine:
         def stop(api: APIClient, found: ContainerFacts) -> None:
             if found.status == "paused":
                 api.unpause(found.id)  # a frozen process hears no stop signal
+            if found.restart is not Restart.NEVER:  # else it would come back with the next start of the engine
+                _restart(api, found, Restart.NEVER)
             api.stop(found.id, timeout=math.ceil(grace))
 
         return self._change("stop", container, stop)
@@ -213,8 +215,8 @@ class DockerEngine:
             self._docker.change(f"remove {container}", remove)
 
     def set_restart(self, container: str, *, always: bool) -> None:
-        policy: Any = words.restart_policy(always=always)
-        self._change("update", container, lambda api, found: api.update_container(found.id, restart_policy=policy))
+        restart = Restart.ALWAYS if always else Restart.NEVER
+        self._change("update", container, lambda api, found: _restart(api, found, restart))
 
     def set_limits(self, container: str, limits: Resources) -> None:
         asked = words.limits_request(limits)
@@ -294,6 +296,11 @@ class DockerEngine:
     def _require_ours(self, what: str, labels: Mapping[str, str]) -> None:
         if labels.get(words.HOME) != self._home:
             raise NotPermitted(f"{what} is not ours: it carries no label {words.HOME}={self._home}")
+
+
+def _restart(api: APIClient, found: ContainerFacts, restart: Restart) -> None:
+    policy: Any = words.restart_policy(restart)  # docker-py's types know no literal dict
+    api.update_container(found.id, restart_policy=policy)
 
 
 def _kept(tag: str) -> tuple[str, str]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from deployctl.domain.release import Resources
+from deployctl.domain.release import Resources, Restart
 from deployctl.effects.docker_words import BRIDGE
 from deployctl.ports import ContainerFacts, EngineInfo, Image, NetworkFacts
 from deployctl.ports_meter import Usage
@@ -37,7 +37,8 @@ def container_facts(inspected: Mapping[str, Any]) -> ContainerFacts:
         health=_known_health(health.get("Status")),
         health_output=((health.get("Log") or [{}])[-1].get("Output") or ""),
         limits=_limits(inspected.get("HostConfig") or {}),
-        always=_always(inspected.get("HostConfig") or {}),
+        restart=_restart(inspected.get("HostConfig") or {}),
+        hostname=config.get("Hostname") or "",
         env=dict(_pair(entry) for entry in config.get("Env") or ()),
         published=_published(inspected.get("HostConfig") or {}),
         asked=_asked(inspected),
@@ -61,9 +62,12 @@ def _limits(host: Mapping[str, Any]) -> Resources | None:
     return Resources(memory, cpus / 10**9, pids) if memory and cpus and pids else None
 
 
-def _always(host: Mapping[str, Any]) -> bool | None:
+def _restart(host: Mapping[str, Any]) -> Restart | None:
+    """Return None where the engine tells no policy; one that gives up by itself (`on-failure`) counts as none."""
     policy = (host.get("RestartPolicy") or {}).get("Name")
-    return None if policy is None else policy in {"always", "unless-stopped"}
+    if policy is None:
+        return None
+    return Restart(policy) if policy in set(Restart) else Restart.NEVER
 
 
 def container_summary(listed: Mapping[str, Any]) -> ContainerFacts:

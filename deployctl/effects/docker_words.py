@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from deployctl.domain.release import ProbeKind, Resources
+from deployctl.domain.release import ProbeKind, Resources, Restart
 from deployctl.effects.docker_names import require_digest
 from deployctl.errors import Invalid
 from deployctl.ports import ContainerSpec, NetworkSpec
@@ -45,7 +45,7 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
     return {
         "NetworkMode": spec.network,
         "PortBindings": {f"{bundle.port}/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(spec.publish)}]},
-        "RestartPolicy": restart_policy(always=False),
+        "RestartPolicy": restart_policy(Restart.NEVER),
         "Init": bundle.init,
         "SecurityOpt": ["no-new-privileges"],
         "LogConfig": {
@@ -67,8 +67,8 @@ def limits_request(limits: Resources) -> dict[str, int]:
     }
 
 
-def restart_policy(*, always: bool) -> dict[str, str]:
-    return {"Name": "unless-stopped" if always else "no"}
+def restart_policy(restart: Restart) -> dict[str, str]:
+    return {"Name": restart}
 
 
 def all_labels(asked: Mapping[str, str], *, home: str, server: Mapping[str, str]) -> dict[str, str]:

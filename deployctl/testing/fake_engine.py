@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from deployctl.domain.release import Resources
+from deployctl.domain.release import Resources, Restart
 from deployctl.errors import (
     DeployctlError,
     EngineRefused,
@@ -64,7 +64,7 @@ class FakeEngine(FakeHands):
         self._faults.append((verb, error, after))
 
     def restarts_always(self, container: str) -> bool:
-        return bool(self._require(container).facts.always)
+        return self._require(container).facts.restart is Restart.ALWAYS
 
     # -- reads ----------------------------------------------------------------------------------------------------
     def info(self) -> EngineInfo:
@@ -84,7 +84,7 @@ class FakeEngine(FakeHands):
         self._require_here()
         ours = (c.facts for c in self._containers.values() if c.facts.labels.get(HOME) == self.home)
         return [replace(f, exit_code=None, oom_killed=False, error="", pid=0, restarts=0, started_at="", limits=None,
-                        always=None, env={}, published=None, asked={}) for f in ours]
+                        restart=None, hostname="", env={}, published=None, asked={}) for f in ours]
 
     def events(self, *, since: int | None, quiet: float) -> Iterator[EngineEvent]:
         self._require_here()
@@ -152,7 +152,7 @@ class FakeEngine(FakeHands):
         digest = spec.bundle.digest
         image = self.images.find(digest)
         facts = ContainerFacts(self._new_id(), spec.name, digest, running=False, status="created", labels=labels,
-                               limits=spec.bundle.resources, always=False,
+                               limits=spec.bundle.resources, restart=Restart.NEVER, hostname=spec.hostname,
                                env={**dict(image.env if image else ()), **dict(spec.bundle.env)},
                                published=spec.publish, asked={spec.network: spec.address})
         self._containers[facts.id] = FakeContainer(facts, spec)
@@ -208,6 +208,7 @@ class FakeEngine(FakeHands):
     def ensure_stopped(self, container: str, *, grace: float) -> ContainerFacts:
         self._begin("stop", container)
         found = self._require_ours(container)
+        found.facts = replace(found.facts, restart=Restart.NEVER)
         if found.facts.running or found.facts.status == "paused":
             deaf = self._behaviour(_spec_of(found)).deaf
             self.clock.sleep(grace if deaf else 0)
@@ -223,7 +224,7 @@ class FakeEngine(FakeHands):
         self._finish("remove")
 
     def set_restart(self, container: str, *, always: bool) -> None:
-        self._update("restart", container, always=always)
+        self._update("restart", container, restart=Restart.ALWAYS if always else Restart.NEVER)
 
     def set_limits(self, container: str, limits: Resources) -> None:
         self._update("limit", container, limits=limits)

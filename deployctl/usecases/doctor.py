@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from deployctl.domain.release import Restart
 from deployctl.domain.subnets import next_subnet
 from deployctl.errors import DeployctlError
 from deployctl.ports import Services
@@ -79,10 +80,22 @@ def _engine(s: Services) -> Iterator[Finding]:
         yield Finding("image space", ok=free > LITTLE_SPACE, text=f"{free / 2**30:.1f} GiB free at {root}",
                       fix="docker image prune")
     ours = {i.container for i in s.ledger.instances()} | {i.name for i in s.ledger.instances()}
+    yield from _former(s)
     strangers = [c.name for c in s.engine.containers() if not {c.id, c.name} & ours]
     if strangers:
         text = f"carry this home's label but are not in the ledger: {', '.join(strangers)}"
         yield Finding("strangers", ok=False, fatal=False, text=text)
+
+
+def _former(s: Services) -> Iterator[Finding]:
+    """Yield what 0.1.0 made otherwise than today, and runs on as it is."""
+    found = [(i, c) for i in s.ledger.instances() if (c := s.engine.find_container(i.container or i.name))]
+    if crash := [c.name for _, c in found if c.running and c.restart is Restart.UNLESS_STOPPED]:
+        yield Finding("restarts", ok=False, fatal=False, fix="deployctl reconcile",
+                      text=f"would not come back after a crash of Docker itself, as 0.1.0 made them: {', '.join(crash)}")
+    if named := [c.name for i, c in found if c.hostname == i.app]:
+        yield Finding("host names", ok=True, fatal=False, text="made by 0.1.0, so the app's name leads to any of its versions "
+                      f"in its network; each upgrade makes one with a name of its own: {', '.join(named)}")
 
 
 def _proxy(s: Services) -> Iterator[Finding]:

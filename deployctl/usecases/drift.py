@@ -162,7 +162,7 @@ def seen_of(one: ContainerFacts, s: Services, secret: bytes) -> Seen:
     release = int(number) if number.isdecimal() else None
     mark = None if release is None else seal(secret, s.home, one.labels.get("deployctl.app", ""), release)
     return Seen(one.id, one.name, one.image, one.status, tuple(one.addresses.values()), release,
-                mark is not None and one.labels.get("deployctl.seal") == mark, one.limits, one.always)
+                mark is not None and one.labels.get("deployctl.seal") == mark, one.limits, one.restart)
 
 
 # -- for the status ------------------------------------------------------------------------------------------------
@@ -191,5 +191,5 @@ def closer_drift(app: App, s: Services) -> tuple[Drift, ...]:
 
 
 def _worth_telling(drifts: Sequence[Drift]) -> tuple[Drift, ...]:
-    """Return what contradicts; a standby that waits for its end is work, and nobody's doing."""
-    return tuple(drift for drift in drifts if drift.kind is not Kind.EXPIRED)
+    """Return what contradicts; a standby that waits for its end, or what 0.1.0 made otherwise, is nobody's doing."""
+    return tuple(drift for drift in drifts if drift.kind not in {Kind.EXPIRED, Kind.FORMER_RESTART})

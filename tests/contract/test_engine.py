@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from deployctl.domain.release import Resources
+from deployctl.domain.release import Resources, Restart
 from deployctl.errors import (
     DeployctlError,
     EngineRefused,
@@ -444,11 +444,12 @@ def test_limits_are_told_closely_and_can_be_given_back_while_it_runs(engine: Eng
 
 def test_whether_the_engine_restarts_it_is_told_closely(engine: Engine, world: World) -> None:
     running = started(world)
-    assert running.always is False
+    assert running.restart is Restart.NEVER
     engine.set_restart(running.id, always=True)
     seen = engine.find_container(running.id)
     assert seen is not None
-    assert seen.always is True
+    assert seen.restart is Restart.ALWAYS
+    assert engine.ensure_stopped(running.id, grace=1).restart is Restart.NEVER, "else the engine's next start would start it"
 
 
 def test_a_container_gets_its_name_back_unless_another_one_has_it(engine: Engine, world: World) -> None:

@@ -61,8 +61,28 @@ def test_looking_at_it_finds_nothing_wrong_and_changes_nothing(town: Cli) -> Non
     before = running(town)
     app = town.app("shop")
     assert (app["state"], app["active"]["version"], app["standby"]["version"]) == ("healthy", "v3", "v2")
+    assert app["drift"] == []
+    assert "restarts" in {one["name"] for one in town.do("doctor")["findings"]}
     assert town.do("reconcile", "shop")["ok"] is True
     assert running(town) == before
+
+
+def test_reconcile_gives_what_runs_the_policy_that_outlives_a_crash_of_the_engine_without_a_restart(town: Cli) -> None:
+    before = running(town)
+    assert {restart_of(town, version) for version in ("v2", "v3")} == {"unless-stopped"}
+    town.do("reconcile")
+    assert {restart_of(town, version) for version in ("v2", "v3")} == {"always"}
+    assert running(town) == before
+    assert "restarts" not in {one["name"] for one in town.do("doctor")["findings"]}
+
+
+def restart_of(town: Cli, version: str) -> str:
+    return str(town.inspect("shop", version)["HostConfig"]["RestartPolicy"]["Name"])
+
+
+def test_what_is_stopped_from_now_on_stays_so_after_a_restart_of_the_engine(town: Cli) -> None:
+    town.do("stop", "shop", "v2")
+    assert (restart_of(town, "v2"), restart_of(town, "v3")) == ("no", "unless-stopped")
 
 
 def test_an_upgrade_to_what_serves_does_nothing(town: Cli) -> None:

@@ -1,4 +1,5 @@
-"""An engine that takes its containers along is restarted: nobody else could serve, and all serve again when it is back."""
+"""An engine that takes its containers along is restarted or killed: nobody else could serve, and all serve again when it
+is back. No watcher is there to help."""
 
 from __future__ import annotations
 
@@ -8,13 +9,18 @@ from contextlib import contextmanager
 import pytest
 
 from tests.e2e.cli import wait_until
-from tests.faults.beside import needs_engine, restarted, town_beside
+from tests.faults.beside import Engineered, killed, needs_engine, restarted, town_beside
 from tests.faults.matrix import IDLE, Cell, across, cells, run_cell
 from tests.faults.outcomes import Book
 from tests.faults.second_engine import SecondEngine
 from tests.faults.town import BLOG, SHOP, Town
 
 HONEST = (0, 1, 4, 7, 9)
+MET = dict.fromkeys(("on trial", "before the switch", "switched", "promoted", IDLE), (HONEST, "either"))
+HARM: dict[str, Engineered] = {
+    "engine restarted, without live-restore": restarted,
+    "engine killed and started, without live-restore": killed,
+}
 
 
 @pytest.fixture(scope="module")
@@ -24,16 +30,16 @@ def fleeting() -> Iterator[tuple[Town, SecondEngine]]:
 
 
 @needs_engine
-@pytest.mark.parametrize("cell", cells(*across(
-    "engine restarted, without live-restore",
-    dict.fromkeys(("on trial", "before the switch", "switched", "promoted", IDLE), (HONEST, "either")), may_lose=True)))
+@pytest.mark.parametrize("cell", cells(
+    *across("engine restarted, without live-restore", MET, may_lose=True),
+    *across("engine killed and started, without live-restore", {IDLE: MET[IDLE], **MET}, may_lose=True)))
 def test_containers_that_ended_with_their_engine_come_back_with_it(fleeting: tuple[Town, SecondEngine], book: Book,
                                                                    cell: Cell) -> None:
     town, engine = fleeting
 
     @contextmanager
     def harm(town: Town) -> Iterator[None]:
-        with restarted(engine, town):
+        with HARM[cell.fault](engine, town):
             yield
         for app in (SHOP, BLOG):
             await_answer(town, app)

@@ -12,6 +12,7 @@ from contextlib import suppress
 import pytest
 
 from tests import machine
+from tests.e2e.cli import wait_until
 from tests.faults.beside import needs_engine, town_beside
 from tests.faults.injector import Fault
 from tests.faults.invariants import watched
@@ -41,6 +42,17 @@ def lose_power(town: Town, engine: SecondEngine) -> None:
         (town.home / "state/haproxy" / name).unlink(missing_ok=True)
     for subnet in machine.unreachable():  # routes do not outlive a boot; these are the namespace's own
         subprocess.run(["ip", "route", "del", "unreachable", subnet, "metric", str(machine.METRIC)], check=True)
+
+
+@needs_engine
+def test_after_a_reboot_the_containers_are_back_before_anybody_types_anything(beside: tuple[Town, SecondEngine]) -> None:
+    town, engine = beside
+    lose_power(town, engine)
+    engine.start()
+    wait_until(lambda: {town.inspect(*one)["State"]["Status"] for one in ((SHOP, "v1"), (SHOP, "v2"), (BLOG, "v3"))}
+               == {"running"}, what="containers that come back by themselves")
+    town.do("status")  # any verb starts HAProxy
+    assert {town.get(app).status for app in (SHOP, BLOG)} == {200}
 
 
 @needs_engine

@@ -72,14 +72,14 @@ class SimulatedEngine(FakeEngine):
     def crash(self, container: str) -> bool:
         """Let it die by itself; True when it will be restarted."""
         self.die(container, exit_code=1)
-        if self._containers[container].facts.always:
+        if self.restarts_always(container):
             self.restarting.add(container)
         return container in self.restarting
 
     def restart(self, container: str) -> None:
         """Let Docker restart it, if it still wants to. Raises EngineRefused when its port or address was given away."""
         found = self._containers.get(container)
-        if container in self.restarting and found is not None and found.facts.always and not found.facts.running:
+        if container in self.restarting and found is not None and self.restarts_always(container) and not found.facts.running:
             self._start(found)
             found.facts = replace(found.facts, restarts=found.facts.restarts + 1)
         self.restarting.discard(container)

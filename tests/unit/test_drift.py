@@ -9,12 +9,13 @@ import pytest
 from deployctl.domain.drift import Drift, Kind, Mend, Seen, Sight, find_drift
 from deployctl.domain.mending import plan_mending
 from deployctl.domain.plan import StepKind
-from deployctl.domain.release import Policy, Resources
+from deployctl.domain.release import Policy, Resources, Restart
 from tests.unit.facts import BUNDLE, SHOP, Past
 
 
 def seen(n: int, **other: object) -> Seen:
-    made = Seen(f"id{n}", f"shop--v{n}", BUNDLE.digest, "running", (f"172.30.0.{n + 1}",), n, True, BUNDLE.resources, True)
+    made = Seen(f"id{n}", f"shop--v{n}", BUNDLE.digest, "running", (f"172.30.0.{n + 1}",), n, True, BUNDLE.resources,
+                Restart.ALWAYS)
     return replace(made, **other)  # type: ignore[arg-type]  # fields of Seen, by name
 
 
@@ -47,8 +48,9 @@ TABLE = [
     (seen(2, addresses=()), (Kind.MOVED, Mend.REMAKE)),
     (seen(2, name="shop-renamed"), (Kind.RENAMED, Mend.RENAME)),
     (seen(2, limits=Resources(memory=2**20)), (Kind.LIMITS, Mend.LIMIT)),
-    (seen(2, limits=None, always=None), None),
-    (seen(2, always=False), (Kind.RESTARTS, Mend.RESTART)),
+    (seen(2, limits=None, restart=None), None),
+    (seen(2, restart=Restart.NEVER), (Kind.RESTARTS, Mend.RESTART)),
+    (seen(2, restart=Restart.UNLESS_STOPPED), (Kind.FORMER_RESTART, Mend.RESTART)),
     (seen(2, id="another"), (Kind.REPLACED, Mend.ADOPT)),
     (seen(2, image="sha256:" + "b" * 64), (Kind.OTHER_IMAGE, Mend.REMAKE)),
     (seen(2, image="sha256:" + "b" * 64, id="another", status="exited"), (Kind.OTHER_IMAGE, Mend.REMAKE)),

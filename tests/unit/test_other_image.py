@@ -157,7 +157,12 @@ def test_no_further_question_is_asked_on_the_warm_way(w: World) -> None:
     asked: list[str] = []
     w._health = lambda container, version: 200  # type: ignore[method-assign]  # which looks at the engine, too
     ask = w.engine.find_container
-    w.engine.find_container = lambda container: (asked.append(container), ask(container))[1]  # type: ignore[method-assign]
+
+    def find(container: str) -> ContainerFacts | None:
+        asked.append(container)
+        return ask(container)
+
+    w.engine.find_container = find  # type: ignore[method-assign]
     w.rollback(confirmed=False)
     assert asked == []
 

@@ -11,7 +11,7 @@ import pytest
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.plan import Kind
 from deployctl.domain.planner import plan_start
-from deployctl.domain.release import Resources
+from deployctl.domain.release import Resources, Restart
 from deployctl.errors import EngineUnavailable, NotFound
 from deployctl.labels import common_labels, keep_tag, seal
 from deployctl.ports import NetworkSpec
@@ -58,7 +58,7 @@ HARM: dict[str, Callable[[World], object]] = {
     "the active one is paused": lambda w: w.engine.pause(container(w, "v2")),
     "the active one is renamed": lambda w: w.engine.meddle(container(w, "v2"), name="mine"),
     "the active one is limited": lambda w: w.engine.meddle(container(w, "v2"), limits=Resources(memory=2**20)),
-    "the active one is not restarted": lambda w: w.engine.meddle(container(w, "v2"), always=False),
+    "the active one is not restarted": lambda w: w.engine.meddle(container(w, "v2"), restart=Restart.NEVER),
     "the active one moves": lambda w: w.engine.meddle(container(w, "v2"), addresses={"other": "172.29.9.9"}),
     "the guard route goes": lambda w: w.guard.routes.clear(),
     "the id is lost": lambda w: w.ledger.set_instance(SHOP, 2, container=None),

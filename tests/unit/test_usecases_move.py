@@ -362,6 +362,18 @@ def test_a_rollback_to_one_whose_image_is_gone_too_fails_before_any_change(w: Wo
     assert w.everything() == before
 
 
+def test_each_container_has_a_host_name_of_its_own(w: World) -> None:
+    w.upgraded("v1", "v2")
+    found = [w.engine.find_container(c.id) for c in w.engine.containers()]
+    assert {c.hostname for c in found if c} == {"shop-r1", "shop-r2"}, "the app's name would lead to all of them at once"
+
+
+def test_what_retires_is_not_started_again_by_the_engine(w: World) -> None:
+    w.upgraded("v1", "v2", "v3")
+    always = {c.labels["deployctl.version"]: w.engine.restarts_always(c.id) for c in w.engine.containers()}
+    assert always == {"v1": False, "v2": True, "v3": True}
+
+
 def test_a_rollback_with_the_engine_away_works_when_the_target_is_warm(w: World) -> None:
     w.upgraded("v1", "v2")
     w.engine.away = "it was stopped"

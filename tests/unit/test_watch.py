@@ -10,6 +10,7 @@ import pytest
 
 from deployctl.domain.names import AppName
 from deployctl.domain.planner import plan_start
+from deployctl.domain.release import Restart
 from deployctl.errors import DeployctlError, LedgerUnusable, ProxyUnavailable
 from deployctl.settings import Settings
 from deployctl.testing.fake_engine import Behaviour
@@ -75,7 +76,7 @@ def test_without_a_ring_it_looks_from_time_to_time(w: World, watch: Watch) -> No
 
 def test_what_only_a_close_look_tells_is_seen_when_it_rings_or_after_a_while(w: World, watch: Watch) -> None:
     for seconds, rung in ((0.0, {"shop"}), (0.0, {EVERY}), (CLOSE + WHOLE, set[str]())):
-        w.engine.meddle(container(w, "v2"), always=False)
+        w.engine.meddle(container(w, "v2"), restart=Restart.NEVER)
         watch.tick(rung)
         pass_time(w, watch, seconds)
         assert w.engine.restarts_always(container(w, "v2")), rung
