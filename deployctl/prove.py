@@ -6,10 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from deployctl.domain.diagnosis import Evidence, diagnose
-from deployctl.domain.health import Health, Transcript
+from deployctl.domain.health import Health, HealthReason, Transcript
 from deployctl.domain.planner import spoken
+from deployctl.domain.quality import answers_nobody
 from deployctl.domain.release import App, Instance, Probe, ProbeKind, Release
 from deployctl.domain.same_image import is_made_of, short
+from deployctl.domain.tally import lately
+from deployctl.domain.traffic import Counters
 from deployctl.errors import DeployctlError, EngineUnavailable, NotHealthy
 from deployctl.ports import Answer, ContainerFacts, Services
 
@@ -35,6 +38,7 @@ class Trial:
     asked: int = 0
     good: int = 0
     last_bad: str = ""
+    unanswered: int = 0  # requests of visitors, when none of them got an answer
     proven: bool = False
     seen: ContainerFacts | None = None
     restarts: int | None = None  # what counts as none: as many as there were at the first look
@@ -77,18 +81,35 @@ class Trial:
     def watch(self, seconds: float) -> str:
         """Keep probing under traffic; `fall` bad answers in a row or an exit raise NotHealthy."""
         clock, health = self.services.clock, Health(rise=1, fall=self.probe.fall)
-        due, self.proven = clock.now(), True
+        due, self.proven, before = clock.now(), True, self._counted()
         self.started = due
         while clock.now() - self.started < seconds:
             if clock.now() >= due:
                 health, due = health.seen(ok=self.ask().ok), due + min(self.probe.interval, 1.0)
+                self._require_answers(before)
             else:
                 self._look()  # an exit is seen at once: until then visitors are refused
             if health.failing:
                 raise self.failure()
             self.check()
             clock.sleep(TRIAL_INTERVAL)
+        self._require_answers(before)
         return f"{self.transcript.total} probes in {seconds:g} s"
+
+    def _counted(self) -> Counters | None:
+        """Return what HAProxy counted of it; None when it cannot be asked: then only the probe has a word."""
+        try:
+            return self.services.traffic.counters().get((self.release.app, self.release.number), Counters())
+        except DeployctlError:
+            return None
+
+    def _require_answers(self, before: Counters | None) -> None:
+        """Raise NotHealthy when visitors get nothing, however well it answers its probe."""
+        now = self._counted()
+        if before is None or now is None or not answers_nobody(recent := lately(before, now)):
+            return
+        self.unanswered = recent.failed
+        raise self.failure()
 
     def ask(self) -> Answer:
         """Ask once; an exit, a restart or an address that is not its own ends the trial at once."""
@@ -148,6 +169,8 @@ class Trial:
         if found.likely:
             error.message = f"{found.headline}. Likely: {found.likely}."
             error.args = (error.message,)
+        if self.unanswered:
+            error.code = HealthReason.NONE_ANSWERED
         if self.active and found.likely and f"{self.active.version} had " in found.likely:
             error.remedy.append(f"deployctl diff {app} {self.active.version} {version}")
         if evidence.logs:
@@ -167,6 +190,7 @@ class Trial:
             health_output=seen.health_output if seen else "",
             listening=tuple(self.services.guard.listening(seen.pid)) if seen and seen.pid else (),
             logs=tuple(last_lines(self.services, self.instance)),
+            unanswered=self.unanswered,
             active_version=self.active.version if self.active else None,
             active_env=frozenset(name for name, _ in self.active.bundle.env) if self.active else frozenset(),
         )

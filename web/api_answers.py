@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from deployctl.domain.drift import Kind as DriftKind
+from deployctl.domain.health import HealthReason
 from deployctl.domain.readiness import Code, How
 from deployctl.domain.release import Bundle, Colour, Hold, Role
 from deployctl.domain.traffic import Precision
@@ -15,6 +16,9 @@ from deployctl.web.api_fields import AppText, VersionText
 
 At = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-01-01T12:00:00.000Z"]})]
 Part = Annotated[Role, WithJsonSchema({"type": "string", "enum": [str(one) for one in Role]})]
+WhyNotPassing = Annotated[HealthReason, WithJsonSchema({
+    "type": "string", "enum": [str(one) for one in HealthReason],
+    "description": "none_answered: its probe is fine, and of at least ten requests of the last minute none was answered."})]
 FailedPrecision = Annotated[Precision, WithJsonSchema({
     "type": "string", "enum": [str(one) for one in Precision],
     "description": "at_most: HAProxy before 2.8, visitors who hung up may be among failed_requests."})]
@@ -64,6 +68,7 @@ class Instance(Answer):
     port: int = Field(description="On 127.0.0.1.")
     address: str
     health: Literal["passing", "failing", "stopped", "unknown"]
+    health_reason: WhyNotPassing | None
     weight: int = Field(ge=0, le=100, description="Percent of the requests.")
     container: str | None
     colour: Colour | None

@@ -42,6 +42,7 @@ class Evidence:
     health_output: str = ""
     listening: tuple[tuple[str, int], ...] = ()  # inside the container
     logs: tuple[str, ...] = ()
+    unanswered: int = 0  # requests of visitors that got no answer of the app, and none got one
     active_version: str | None = None
     active_env: frozenset[str] = frozenset()
 
@@ -60,6 +61,9 @@ def diagnose(e: Evidence) -> Diagnosis:
                          'it needs more: raise memory in [resources], or let the app use less')
     if not e.running or e.restarted:
         return Diagnosis(_ended(e), _missing_env(e) or _why_it_ended(e))
+    if e.unanswered:
+        return Diagnosis(f"{e.version} passes its probe, but none of {e.unanswered} requests of visitors got an answer "
+                         "through HAProxy", "its answers are not valid HTTP/1.1")
     return Diagnosis(_never_healthy(e), _missing_env(e) or _why_unhealthy(e))
 
 

@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import ClassVar, Self
+
+
+class HealthReason(StrEnum):
+    """Why an instance is not passing."""
+
+    WRONG_ANSWER = "wrong_answer"  # it answers, and not as its probe wants
+    NO_ANSWER = "no_answer"  # its probe fails otherwise
+    NONE_ANSWERED = "none_answered"  # the probe is fine, and of at least ten requests of the last minute none was answered
+    RECONNECTED = "reconnected"  # its container has another address than its own
+    OTHER_IMAGE = "other_image"  # what stands in its place is made of another image
+    NOT_RUNNING = "not_running"
 
 
 @dataclass(frozen=True, slots=True)

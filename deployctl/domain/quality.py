@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from deployctl.domain.traffic import Point
+from deployctl.domain.traffic import Point, Recent
 
 POINT = 10  # seconds
 WINDOW = 300  # seconds: long enough for a share to mean something, short enough that a person sees it getting better
@@ -17,6 +17,7 @@ TIMES = 2.0  # as often as before: less is the change of an hour or of a visitor
 ALONE = 0.05  # when nobody served before, 1 of 20 is too much for anybody
 LEAST_REQUESTS = 20  # with fewer, one visitor decides
 LEAST_FAILURES = 3  # one or two happen
+LEAST_UNANSWERED = 10  # of a minute, and none answered beside them: that is no bad moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,11 @@ class Quality:
 def quality_of(points: Iterable[Point], release: int) -> Quality:
     own = [point for point in points if point.release == release]
     return Quality(sum(p.requests for p in own), sum(p.answers_5xx + p.failed for p in own))
+
+
+def answers_nobody(recent: Recent) -> bool:
+    """Tell whether visitors get nothing, whatever the probe says: it asks the instance and not the way they come."""
+    return recent.answered == 0 and recent.failed >= LEAST_UNANSWERED
 
 
 def may_be_degraded(active: Quality) -> bool:

@@ -23,6 +23,7 @@ class Code(StrEnum):
     NEVER_PROVEN = "never_proven"
     ON_HOLD = "on_hold"
     NO_ANSWER = "no_answer"  # it runs and does not pass its probe
+    NONE_ANSWERED = "none_answered"  # it passes its probe, and no visitor of the last minute got an answer
     RECONNECTED = "reconnected"  # its container has another address than its own
     ENGINE_AWAY = "engine_away"
     IMAGE_GONE = "image_gone"  # and no registry is known to have it
@@ -57,6 +58,7 @@ class Standing:
     image: bool | None = None  # the exact image is on this server
     network: bool | None = None  # the app's network is there
     port_taken: bool | None = None  # somebody else listens on the port that its container publishes
+    unanswered: int = 0  # requests of the last minute, when there were enough and none got an answer
     engine_away: str | None = None
     boot_seconds: float | None = None  # start and health at its last deployment
 
@@ -134,6 +136,9 @@ def _does_not_answer(standing: Standing) -> Reason | None:
         return Reason(Code.ENGINE_AWAY, f"its probe needs Docker. {standing.engine_away}")
     if standing.answered is False:
         return Reason(Code.NO_ANSWER, f"it runs and does not pass its probe: {standing.said}")
+    if standing.unanswered:
+        return Reason(Code.NONE_ANSWERED, f"none of {standing.unanswered} requests to it in the last minute got an answer "
+                      "through HAProxy")
     return None
 
 

@@ -15,7 +15,7 @@ from deployctl.domain.traffic import Counters, Point, Precision, Recent
 Server = tuple[AppName, int]  # app and release number
 Tally = Mapping[Server, Counters]
 
-COUNTS = ("requests", "failed", "answers_2xx", "answers_3xx", "answers_4xx", "answers_5xx")  # these only grow
+COUNTS = ("requests", "failed", "answers_2xx", "answers_3xx", "answers_4xx", "answers_5xx", "answered")  # only grow
 
 KEPT = 50  # releases of an app: more than anybody keeps containers of
 
@@ -30,6 +30,12 @@ def _since(before: Counters, after: Counters) -> Counters:
     if any(getattr(after, name) < getattr(before, name) for name in COUNTS):
         return after
     return replace(after, **{name: getattr(after, name) - getattr(before, name) for name in COUNTS})
+
+
+def lately(before: Counters, now: Counters) -> Recent:
+    """Return how requests ended in the last minute, or since that reading when it is younger."""
+    since = _since(before, now)
+    return Recent(min(since.answered, now.recent.answered), min(since.failed, now.recent.failed))
 
 
 def added(total: Tally, more: Tally) -> dict[Server, Counters]:

@@ -66,6 +66,7 @@ class Counters:
     answers_2xx: int = 0
     answers_3xx: int = 0
     answers_4xx: int = 0
+    answered: int = 0  # by the app, whatever the status: upgraded connections have none of these classes
     precision: Precision = Precision.EXACT  # of `failed`
     recent: Recent = Recent()
 

@@ -77,6 +77,7 @@ def _counters(row: dict[str, int]) -> Counters:
         requests=asked, in_flight=in_flight,
         failed=count(_FAILED) if exact else max(0, asked - answered - in_flight),
         answers_2xx=count(_2XX), answers_3xx=count(_3XX), answers_4xx=count(_4XX), answers_5xx=count(_5XX),
+        answered=answered,
         precision=Precision.EXACT if exact else Precision.AT_MOST,
         recent=Recent(answered=row.get(f"gpc{_ANSWERED}_rate", 0),
                       failed=row.get(f"gpc{_FAILED}_rate" if exact else "http_fail_rate", 0)),

@@ -137,7 +137,7 @@ class FakeTraffic(Traffic):
         was, answers = self._counters.get(server, Counters()), "failed" if status is None else f"answers_{status // 100}xx"
         ended = "failed" if status is None else "answered"
         recent = replace(was.recent, **{ended: getattr(was.recent, ended) + 1})
-        more: dict[str, Any] = {answers: getattr(was, answers) + 1}
+        more: dict[str, Any] = {answers: getattr(was, answers) + 1, "answered": was.answered + (status is not None)}
         self._counters[server] = replace(was, requests=was.requests + 1, response_ms=1.0, recent=recent, **more)
 
     def flip(self, app: AppName, to: int | None, note: FlipNote | None = None) -> None:

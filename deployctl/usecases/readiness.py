@@ -7,14 +7,17 @@ it looks closely: images, network, and how long the release took to boot.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from deployctl.domain.facts import Facts
 from deployctl.domain.names import AppName
 from deployctl.domain.plan import StepKind
+from deployctl.domain.quality import answers_nobody
 from deployctl.domain.readiness import Readiness, Standing, judge
 from deployctl.domain.release import App, Instance, Release
 from deployctl.domain.serving import find_previous
+from deployctl.domain.tally import Tally
+from deployctl.domain.traffic import Counters
 from deployctl.errors import DeployctlError
 from deployctl.ports import Answer, ContainerFacts, Services
 from deployctl.usecases.asking import ask_once, may_ask
@@ -33,6 +36,7 @@ class Around:
     networks: frozenset[str] | None = None  # None: not asked
     boots: Mapping[int, float] = field(default_factory=dict)  # release → seconds
     closely: bool = False
+    counters: Tally = field(default_factory=dict)
 
     def find(self, instance: Instance | None, release: Release) -> ContainerFacts | None:
         return None if instance is None or self.containers is None else self.containers.find(instance, release)
@@ -43,17 +47,30 @@ class Around:
         return self.containers.find_other(instance, release) is not None
 
 
-def look_around(app: AppName, s: Services, containers: Containers | None = None,
-                engine: str | None = None) -> Around:
-    """Look closely; `containers` or why there are none may be known already."""
-    networks = None
+def look_around(app: AppName, s: Services) -> Around:
+    """Look closely at one app."""
     try:
-        if engine is None:
-            containers = containers or Containers(s.engine.containers())
-            networks = frozenset(network.name for network in s.engine.networks())
+        return look_closely(Around(Containers(s.engine.containers()), counters=_counters(s)), app, s)
     except DeployctlError as e:
-        containers, engine = None, e.message
-    return Around(containers, engine, networks, _boots(app, s), closely=True)
+        return look_closely(Around(None, e.message, counters=_counters(s)), app, s)
+
+
+def look_closely(around: Around, app: AppName, s: Services) -> Around:
+    """Return what was read with the app's network and boots beside it."""
+    around = replace(around, boots=_boots(app, s), closely=True)
+    if around.containers is None:
+        return around
+    try:
+        return replace(around, networks=frozenset(network.name for network in s.engine.networks()))
+    except DeployctlError as e:
+        return replace(around, containers=None, engine=e.message)
+
+
+def _counters(s: Services) -> Tally:
+    try:
+        return s.traffic.counters()
+    except DeployctlError:
+        return {}
 
 
 def judge_release(release: Release, instance: Instance | None, answer: Answer | None, app: App, around: Around,
@@ -70,8 +87,14 @@ def judge_release(release: Release, instance: Instance | None, answer: Answer | 
         image=_has_image(release, s) if around.closely and not present and not away else None,
         network=None if around.networks is None else app.network in around.networks,
         port_taken=not away and not other and _is_off(seen) and _port_taken(instance, s),
-        engine_away=around.engine, boot_seconds=around.boots.get(release.number),
+        unanswered=_unanswered(release, around), engine_away=around.engine, boot_seconds=around.boots.get(release.number),
     ))
+
+
+def _unanswered(release: Release, around: Around) -> int:
+    """Return how many requests of the last minute got no answer; 0 when one did, or when there were few."""
+    recent = around.counters.get((release.app, release.number), Counters()).recent
+    return recent.failed if answers_nobody(recent) else 0
 
 
 def find_readiness(app: AppName, s: Services, *, but: Iterable[int] = (), among: Iterable[int] | None = None,

@@ -8,6 +8,7 @@ from typing import Any
 
 from deployctl.domain.deployment import Deployment
 from deployctl.domain.drift import Drift
+from deployctl.domain.health import HealthReason
 from deployctl.domain.plan import Plan
 from deployctl.domain.readiness import Readiness
 from deployctl.domain.release import Change, Release
@@ -72,6 +73,7 @@ class InstanceView:
     digest: str
     held: bool = False
     warm: bool = False
+    health_reason: HealthReason | None = None  # why it is failing or stopped
     said: str = ""  # the last probe's sentence
     probe_ms: float | None = None
     status: str = ""  # the engine's word: running, exited…

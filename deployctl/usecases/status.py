@@ -7,7 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from deployctl.domain.facts import Facts
+from deployctl.domain.health import HealthReason
 from deployctl.domain.names import AppName
+from deployctl.domain.quality import answers_nobody
 from deployctl.domain.readiness import How
 from deployctl.domain.release import App, Change, Instance, Release, Role
 from deployctl.domain.same_image import short
@@ -19,7 +21,7 @@ from deployctl.usecases.asking import ask_once, may_ask
 from deployctl.usecases.drift import Outside, closer_drift, listed_drift
 from deployctl.usecases.observe import Containers, at_home, require_app
 from deployctl.usecases.quality import find_trouble
-from deployctl.usecases.readiness import Around, judge_release, look_around
+from deployctl.usecases.readiness import Around, judge_release, look_closely
 from deployctl.usecases.results import AppView, InstanceView, StatusView
 
 PROBERS = 8  # threads; more only wait for each other's turn
@@ -58,7 +60,8 @@ def status(s: Services, *, app: AppName | None = None) -> StatusView:
     views = tuple(_view(a, own[a.name], releases, seen, answers, s) for a in apps)
     if app:
         views = tuple(replace(v, drifts=closer_drift(apps[0], s)) for v in views)
-    around = look_around(app, s, seen.containers, seen.engine) if app else Around(seen.containers, seen.engine)
+    around = Around(seen.containers, seen.engine, counters=seen.counters)
+    around = look_closely(around, app, s) if app else around
     views = tuple(_with_readiness(v, a, own[a.name], releases, answers, around, s) for v, a in zip(views, apps, strict=True))
     views = tuple(_with_way_back(v, around, s) if app or v.state in {"degraded", "down"} else v for v in views)
     return StatusView(views, engine=seen.engine, proxy=seen.proxy)
@@ -176,12 +179,16 @@ def _instance_view(instance: Instance, release: Release, role: Role, container: 
                    since: Mapping[int | None, str]) -> InstanceView:
     counted = seen.counters.get((instance.app, instance.release), Counters())
     answer = answers.get((instance.app, instance.release))
-    health = _health(answer, container, engine=seen.containers is not None, instance=instance)
+    reason = _reason(answer, instance, release, container, seen)
+    if reason is None and answers_nobody(counted.recent):
+        reason = HealthReason.NONE_ANSWERED
+    health = _health(reason, answer, instance)
     return InstanceView(
         version=release.version, release=release.number, role=role, port=instance.host_port, address=instance.address,
         health=health, weight=100 if release.number == serving else 0, container=instance.container,
         colour=release.colour, digest=release.digest, held=release.hold is not None,
-        warm=role is Role.STANDBY and health == "passing", said=answer.sentence if answer else _said(instance, release, seen),
+        warm=role is Role.STANDBY and health == "passing", health_reason=reason,
+        said=_said(answer, counted, reason) or _in_its_place(instance, release, seen),
         probe_ms=round(answer.ms, 1) if answer else None, status=container.status if container else "",
         requests=counted.requests, in_flight=counted.in_flight, failed_requests=counted.failed,
         failed_precision=counted.precision,
@@ -189,20 +196,40 @@ def _instance_view(instance: Instance, release: Release, role: Role, container: 
     )
 
 
-def _said(instance: Instance, release: Release, seen: _Seen) -> str:
+def _in_its_place(instance: Instance, release: Release, seen: _Seen) -> str:
     """Return why nothing was asked, when what could be asked is not its container."""
     other = seen.find_other(instance, release)
     return f"has no container of its own image: {short(other.image)} is in its place" if other else ""
 
 
-def _health(answer: Answer | None, container: ContainerFacts | None, *, engine: bool, instance: Instance) -> str:
+def _reason(answer: Answer | None, instance: Instance, release: Release, container: ContainerFacts | None,
+            seen: _Seen) -> HealthReason | None:
+    """Return what its probe and its container have against it."""
     if answer is not None:
-        return "passing" if answer.ok and (container is None or at_home(instance, container)) else "failing"
-    if not engine:
-        return "unknown"
-    if container is None:
+        if container is not None and not at_home(instance, container):
+            return HealthReason.RECONNECTED
+        if answer.ok:
+            return None
+        return HealthReason.NO_ANSWER if answer.status is None else HealthReason.WRONG_ANSWER
+    if seen.containers is None or (container and container.running):  # an engine that is away says nothing
+        return None
+    return HealthReason.OTHER_IMAGE if seen.find_other(instance, release) else HealthReason.NOT_RUNNING
+
+
+def _health(reason: HealthReason | None, answer: Answer | None, instance: Instance) -> str:
+    if reason in {HealthReason.NOT_RUNNING, HealthReason.OTHER_IMAGE}:
         return "failing" if instance.routed else "stopped"
-    return "unknown" if container.running else "failing" if instance.routed else "stopped"
+    if reason is not None:
+        return "failing"
+    return "unknown" if answer is None else "passing"
+
+
+def _said(answer: Answer | None, counted: Counters, reason: HealthReason | None) -> str:
+    said = answer.sentence if answer else ""
+    if reason is not HealthReason.NONE_ANSWERED:
+        return said
+    none = f"none of {counted.recent.failed} requests in the last minute got an answer through HAProxy"
+    return f"{said}, but {none}" if said else none
 
 
 def _state(active: InstanceView | None, serving: int | None, *, changes: bool, deploying: bool, seen: _Seen) -> str:
@@ -218,7 +245,7 @@ def _state(active: InstanceView | None, serving: int | None, *, changes: bool, d
         return "unknown"
     if active.health == "passing":
         return "healthy"
-    return "degraded" if " gave " in active.said else "down"
+    return "degraded" if active.health_reason is HealthReason.WRONG_ANSWER else "down"
 
 
 def _standby(views: Sequence[InstanceView], changes: Sequence[Change], serving: int | None) -> InstanceView | None:

@@ -39,6 +39,12 @@ def answers(w: World, *said: Any) -> None:
     w.prober.script = lambda asked: left.pop(0) if len(left) > 1 else left[0]
 
 
+def visit(w: World, *answers: int | None) -> None:
+    """Let visitors come, and HAProxy have an answer of the app for each, or none."""
+    for answer in answers:
+        w.traffic.visit(SHOP, answer)
+
+
 def edit_container(w: World, monkeypatch: pytest.MonkeyPatch, **fields: Any) -> None:
     find = w.engine.find_container
 
@@ -202,6 +208,37 @@ def test_a_watch_sees_an_exit_before_the_next_probe(w: World) -> None:
     with pytest.raises(NotHealthy, match="exited"):
         trial(w, interval=1.0).watch(60)
     assert w.clock.now() - begun < 3.6
+
+
+def test_a_watch_ends_when_no_visitor_gets_an_answer_though_the_probe_does(w: World) -> None:
+    w.clock.after(3.1, lambda: visit(w, *[None] * 10))
+    begun = w.clock.now()
+    with pytest.raises(NotHealthy, match="passes its probe, but none of 10 requests of visitors") as told:
+        trial(w, interval=1.0).watch(60)
+    assert told.value.code == "none_answered"
+    assert w.clock.now() - begun < 5
+
+
+def test_a_watch_looks_once_more_at_its_end(w: World) -> None:
+    w.clock.after(0.15, lambda: visit(w, *[None] * 10))
+    with pytest.raises(NotHealthy):
+        trial(w, interval=1.0).watch(0.2)
+
+
+@pytest.mark.parametrize("answers", [(None,) * 9, (*(None,) * 50, 500), (404, *(None,) * 50)])
+def test_one_answer_or_few_visitors_are_enough_to_go_on(w: World, answers: tuple[int | None, ...]) -> None:
+    w.clock.after(1, lambda: visit(w, *answers))
+    trial(w, interval=1.0).watch(5)
+
+
+def test_what_failed_before_the_watch_is_not_its_fault(w: World) -> None:
+    visit(w, *[None] * 50)
+    trial(w, interval=1.0).watch(5)
+
+
+def test_a_watch_goes_on_when_haproxy_cannot_be_asked(w: World) -> None:
+    w.clock.after(1, w.traffic.die)
+    trial(w, interval=1.0).watch(5)
 
 
 # -- from inside --------------------------------------------------------------------------------------------------

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from deployctl.domain.names import AppName, Version
-from deployctl.domain.readiness import How, Readiness, Standing, judge
+from deployctl.domain.readiness import Code, How, Readiness, Standing, judge
 from deployctl.domain.release import Bundle, Hold, Instance, Probe, ProbeKind, Release
+from deployctl.domain.traffic import Counters, Recent
 from deployctl.errors import DeployctlError
 from deployctl.testing.fake_prober import Reply
 from deployctl.usecases import views
@@ -70,6 +71,7 @@ def test_what_can_be_rolled_back_to_says_how_and_how_long(standing: Standing, ho
     (replace(WARM, release=release(proven_at=None)), "never proven healthy"),
     (replace(WARM, release=HELD), "on hold since 2026-02-02T00:00:00Z by mara (cli): totals wrong"),
     (replace(WARM, answered=False, said="GET / gave 500"), "does not pass its probe: GET / gave 500"),
+    (replace(WARM, unanswered=12), "none of 12 requests to it in the last minute got an answer"),
     (replace(WARM, at_home=False), "not at 172.30.0.2: somebody re-connected it"),
     (replace(WARM, release=INSIDE, answered=None, engine_away=AWAY), "its probe needs Docker. Docker does not answer."),
     (replace(STOPPED, engine_away=AWAY), "would have to be started. Docker does not answer."),
@@ -95,6 +97,16 @@ def test_what_must_be_pulled_or_failed_last_says_so_although_it_is_ready() -> No
 def w(tmp_path: Path) -> Iterator[World]:
     with world(tmp_path) as made:
         yield made.upgraded("v1", "v2", "v3")
+
+
+def test_one_that_answered_no_visitor_of_the_last_minute_is_not_ready(w: World) -> None:
+    w.traffic.count(SHOP, 2, Counters(requests=10, failed=10, recent=Recent(0, 10)))
+    w.traffic.count(SHOP, 1, Counters(requests=10, failed=10, recent=Recent(0, 10)))
+    found = told(w)
+    assert (found["v2"].ready, found["v2"].code) == (False, Code.NONE_ANSWERED)
+    assert found["v1"].ready, "it boots anew"
+    w.traffic.die()
+    assert told(w)["v2"].ready, "without HAProxy only the probe has a word"
 
 
 def told(w: World) -> dict[str, Readiness]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from deployctl.domain.names import AppName
-from deployctl.domain.tally import KEPT, Tally, Totals, carried_on, outdated, together
+from deployctl.domain.tally import KEPT, Tally, Totals, carried_on, lately, outdated, together
 from deployctl.domain.traffic import Counters, Precision, Recent
 from deployctl.effects import haproxy_tally as tally
 
@@ -66,6 +67,13 @@ def test_a_sum_is_as_precise_as_its_least_precise_part() -> None:
     assert (both.failed, both.precision) == (3, Precision.AT_MOST)
 
 
+def test_the_last_minute_is_cut_where_somebody_began_to_look() -> None:
+    before = Counters(requests=40, failed=12, answered=3, recent=Recent(0, 12))
+    now = Counters(requests=45, failed=14, answered=6, recent=Recent(3, 14))
+    assert lately(before, now) == Recent(answered=3, failed=2)
+    assert lately(Counters(), replace(now, recent=Recent(0, 1))) == Recent(answered=0, failed=1)
+
+
 # -- the table ----------------------------------------------------------------------------------------------------
 ROW = ("# table: tally, type: string, size:10000, used:2\n"
        "0x7f37: key=shop.1 use=0 exp=0 shard=0 conn_cur=2 gpc0=40 gpc1=33 gpc2=5 gpc3=20 gpc4=6 gpc5=4 gpc6=3"
@@ -76,7 +84,7 @@ ROW = ("# table: tally, type: string, size:10000, used:2\n"
 def test_each_row_is_a_release() -> None:
     found = tally.parse_table(ROW)
     assert found["shop.1"] == Counters(
-        requests=40, in_flight=2, failed=5, answers_2xx=20, answers_3xx=6, answers_4xx=4, answers_5xx=3,
+        requests=40, in_flight=2, failed=5, answers_2xx=20, answers_3xx=6, answers_4xx=4, answers_5xx=3, answered=33,
         recent=Recent(answered=7, failed=2))  # fmt: skip
     assert found["blog.12"] == Counters(requests=1)
 

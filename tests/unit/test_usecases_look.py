@@ -12,7 +12,7 @@ import pytest
 
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.plan import Kind, Plan
-from deployctl.domain.traffic import Counters
+from deployctl.domain.traffic import Counters, Recent
 from deployctl.errors import DeployctlError, Invalid, LedgerUnusable, NotFound, NotHealthy
 from deployctl.ports import LogLine, Services
 from deployctl.settings import Settings
@@ -106,6 +106,36 @@ def test_what_serves_is_asked_afresh(w: World, says: Any, state: str) -> None:
     view = shop(w)
     assert view.state == state
     assert bool(view.notes) == (state != "healthy")
+
+
+@pytest.mark.parametrize(
+    ("recent", "state", "reason"),
+    [(Recent(0, 10), "down", "none_answered"), (Recent(0, 9), "healthy", None), (Recent(1, 500), "healthy", None)])
+def test_one_that_answers_its_probe_and_no_visitor_is_not_passing(
+    w: World, recent: Recent, state: str, reason: str | None
+) -> None:
+    w.upgraded("v1")
+    w.traffic.count(SHOP, 1, Counters(requests=600, failed=600, recent=recent))
+    view = shop(w)
+    assert view.active is not None
+    assert (view.state, view.active.health_reason) == (state, reason)
+    assert (view.active.health == "passing") == (state == "healthy")
+    assert any("none of 10 requests in the last minute" in note for note in view.notes) == (state == "down")
+
+
+def test_a_standby_that_answered_no_visitor_is_not_warm(w: World) -> None:
+    w.upgraded("v1", "v2")
+    w.traffic.count(SHOP, 1, Counters(requests=12, failed=12, recent=Recent(0, 12)))
+    standby = shop(w).standby
+    assert standby is not None
+    assert (standby.warm, standby.health, standby.health_reason) == (False, "failing", "none_answered")
+
+
+def test_a_probe_that_fails_tells_whether_there_was_an_answer(w: World) -> None:
+    w.upgraded("v1", "v2", "v3")
+    w.sick |= {"v2": 503, "v3": "connection refused"}
+    assert {i.version: i.health_reason for i in shop(w).instances} == {
+        "v1": "not_running", "v2": "wrong_answer", "v3": "no_answer"}
 
 
 def test_one_that_died_while_serving_is_down(w: World) -> None:
