@@ -18,6 +18,7 @@ from deployctl import __version__
 from deployctl.config_file import read_text
 from deployctl.config_loader import app_names, load_checked_app, load_server
 from deployctl.domain.app_file import AppFile
+from deployctl.domain.image_source import PullPolicy
 from deployctl.domain.names import AppName
 from deployctl.domain.server import ServerSpec, WebSpec
 from deployctl.effects.whole_file import write_whole
@@ -80,7 +81,8 @@ def _keep(kept: Path, mark: str, verdict: str) -> None:
 
 def _server(raw: dict[str, Any]) -> ServerSpec:
     web = WebSpec(**{name: _frozen(value) for name, value in raw.get("web", {}).items()})
-    return ServerSpec(**{**{name: _frozen(value) for name, value in raw.items()}, "web": web})
+    pull = PullPolicy(raw.get("pull", ServerSpec().pull))
+    return ServerSpec(**{**{name: _frozen(value) for name, value in raw.items()}, "web": web, "pull": pull})
 
 
 def _frozen(value: object) -> Any:

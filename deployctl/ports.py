@@ -44,7 +44,8 @@ class Image:
     os: str
     size: int  # bytes
     tags: tuple[str, ...] = ()
-    repo_digests: tuple[str, ...] = ()
+    repo_digests: tuple[str, ...] = ()  # name@sha256:…; alone no proof of a registry: domain/image_source.py
+    origins: tuple[str, ...] | None = None  # repositories that it was pulled from; None: the engine does not tell
     ports: tuple[int, ...] = ()  # EXPOSE, TCP only
     healthcheck: tuple[str, ...] | None = None
     entrypoint: tuple[str, ...] = ()
@@ -141,6 +142,9 @@ class Engine(UsageReader, Protocol):
         """Return the local image, by name or digest (sha256:…); None when there is none."""
     def pull_image(self, reference: str, *, progress: Callable[[str], None]) -> Image:
         """Pull and return it. Raises NotFound (no such image) or RegistryUnavailable."""
+    def registry_digest(self, reference: str, *, within: float) -> str:
+        """Return the digest (sha256:…, of a manifest or an index) that the registry has under that name; nothing is
+        pulled. Raises NotFound, or RegistryUnavailable: it is away, lets us not in, or takes longer (seconds)."""
     def keep_image(self, digest: str, tag: str) -> None:
         """Tag the image with a name of ours so that clean-up by others cannot take it away."""
     def release_image(self, tag: str) -> None:

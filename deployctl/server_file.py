@@ -10,6 +10,7 @@ from pydantic import Field
 from deployctl.domain.addresses import overlap, parse_listen, parse_network, parse_pool, write_address
 from deployctl.domain.fields import Table, by, one_of
 from deployctl.domain.grammar import Grammar, match, refused
+from deployctl.domain.image_source import PullPolicy
 from deployctl.domain.mistakes import parse_table
 from deployctl.domain.names import parse_env_value, parse_host, parse_registry
 from deployctl.domain.quantities import DAY, parse_count, parse_duration, parse_flag, parse_port_range, parse_port_text
@@ -136,6 +137,7 @@ class ServerFile(Table):
     """The whole of config/server.toml."""
 
     registries: Annotated[tuple[str, ...], by(parse_registries)] = DEFAULT.registries
+    pull: Annotated[str, one_of(*PullPolicy)] = DEFAULT.pull
     engine: EngineTable = EngineTable()
     haproxy: HaproxyTable = HaproxyTable()
     proxy: ProxyTable = ProxyTable()
@@ -161,6 +163,7 @@ class ServerFile(Table):
             keep_warm=self.retention.keep_warm,
             keep_stopped=self.retention.keep_stopped,
             registries=self.registries,
+            pull=PullPolicy(self.pull),
             web=WebSpec(self.web.listen, self.web.url, self.web.enabled, self.web.proxies),
         )
 

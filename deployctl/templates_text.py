@@ -5,6 +5,7 @@ SERVER_TEMPLATE = '''\
 # Take the # away to change one; its [table] must be switched on, too.
 
 #registries = []                   # where images may come from besides Docker Hub and the apps' own registries
+#pull = "newer"                    # ask the registry whether a tag has moved: "newer", "always", "missing", "never"
 
 #[engine]
 #url = "unix:///var/run/docker.sock"   # also "tcp://host:2375" or "ssh://user@host"; left out: DOCKER_HOST or this

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from flask import g
 
+from deployctl.domain.image_source import PullPolicy
 from deployctl.domain.names import AppName, Version
 from deployctl.errors import Invalid
 from deployctl.ports import Services
@@ -36,6 +37,7 @@ class Words:
     image: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     abort: bool = False
+    pull: PullPolicy | None = None  # None: what the app's file says
 
     @property
     def the_version(self) -> Version:
@@ -48,10 +50,11 @@ class Words:
 Act = Callable[[AppName, Words, Wish, Services], Moved | Done]
 
 ACTS: dict[str, Act] = {
-    "upgrade": lambda app, w, wish, s: upgrade(app, w.the_version, s, wish=wish, image=w.image, env=w.env),
+    "upgrade": lambda app, w, wish, s: upgrade(app, w.the_version, s, wish=wish, image=w.image, env=w.env,
+                                               pull=w.pull),
     "rollback": lambda app, w, wish, s: rollback(app, s, version=w.version, wish=wish, abort=w.abort),
     "undo": lambda app, w, wish, s: undo(app, s, wish=wish),
-    "start": lambda app, w, wish, s: start(app, w.the_version, s, wish=wish, image=w.image),
+    "start": lambda app, w, wish, s: start(app, w.the_version, s, wish=wish, image=w.image, pull=w.pull),
     "stop": lambda app, w, wish, s: stop(app, w.the_version, s, wish=wish),
     "hold": lambda app, w, wish, s: hold(app, w.the_version, s, wish=wish),
     "unhold": lambda app, w, wish, s: unhold(app, w.the_version, s, wish=wish),

@@ -251,6 +251,17 @@ class DeploymentShown(Document):
 
 
 # -- changes ------------------------------------------------------------------------------------------------------------
+class ImageNews(Answer):
+    """What a registry said of the image. Digests are the registry's own."""
+
+    code: Literal["tag_moved", "to_pull", "unverified", "only_here"]
+    reference: str
+    from_digest: str | None = Field(description="Under which this server had it; null: it was never pulled.")
+    to_digest: str | None
+    why: str | None = Field(description="Why the registry could not tell.")
+    message: str
+
+
 class Moved(Document):
     """Where the traffic is now, and what it took. `changed` is false when all was so already."""
 
@@ -273,6 +284,7 @@ class Moved(Document):
     standby: str | None
     warnings: list[str]
     steps: list[StepDone]
+    image: ImageNews | None
 
 
 class Done(Document):

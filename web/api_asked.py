@@ -21,6 +21,7 @@ from deployctl.web.api_fields import (
     NoteText,
     PasswordText,
     PersonText,
+    PullWord,
     ReasonText,
     RoleWord,
     RowId,
@@ -37,6 +38,8 @@ from deployctl.web.api_fields import (
 
 SURE = "Answers yes to the question that would be asked: the version has to boot first, or visitors would get 503."
 NOTE = "Why; kept in the history."
+PULL = ("Whether the registry is asked if the tag has moved: newer goes on without its answer, always does not, missing "
+        "asks only for what is not on this server, never asks nobody. Left out: what the app's file says.")
 
 
 def _example(**members: Any) -> ConfigDict:
@@ -59,6 +62,7 @@ class UpgradeBody(Noted):
     version: VersionText
     image: ImageText | None = Field(None, description="Image to run instead of the file's.")
     env: Variables = Field({}, description="Variables on top of the file's [env].")
+    pull: PullWord | None = Field(None, description=PULL)
 
 
 class RollbackBody(Noted):
@@ -81,6 +85,7 @@ class StartBody(Noted):
     model_config = _example(version="v1")
     version: VersionText
     image: ImageText | None = Field(None, description="Image to run instead of the file's.")
+    pull: PullWord | None = Field(None, description=PULL)
 
 
 class StopBody(Noted):

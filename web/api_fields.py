@@ -13,6 +13,7 @@ from deployctl.domain.access import ALL, PERSON, SCOPES, TOKEN, Role
 from deployctl.domain.fields import by, one_of
 from deployctl.domain.grammar import Grammar, match, refused
 from deployctl.domain.image_ref import FIRST, IMAGE, LABEL, PART
+from deployctl.domain.image_source import PullPolicy
 from deployctl.domain.names import (
     APP,
     ENV_NAME,
@@ -140,6 +141,7 @@ TokenText = Annotated[str, by(_as(TOKEN)), WithJsonSchema(text_like(TOKEN, examp
 ScopeApp = Annotated[str, by(parse_scope_app), WithJsonSchema(
     {"anyOf": [{"const": ALL}, text_like(APP, but=("server", "example"))], "description": "An app, or * for all."})]
 RoleWord = Annotated[str, one_of(*Role), WithJsonSchema({"type": "string", "enum": list(map(str, Role))})]
+PullWord = Annotated[str, one_of(*PullPolicy), WithJsonSchema({"type": "string", "enum": list(map(str, PullPolicy))})]
 ScopeWord = Annotated[str, one_of(*SCOPES), WithJsonSchema({"type": "string", "enum": list(SCOPES)})]
 Flag = Annotated[bool, by(parse_flag), WithJsonSchema({"type": "boolean"})]
 Span = Annotated[float, by(parse_span), WithJsonSchema(text_like(SPAN, example="10m"))]

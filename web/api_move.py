@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint
 
 from deployctl.domain.access import Role
+from deployctl.domain.image_source import PullPolicy
 from deployctl.domain.names import AppName
 from deployctl.usecases.results import Done, Moved
 from deployctl.usecases.wish import Wish
@@ -38,7 +39,7 @@ DEPLOYER = needs(Role.DEPLOYER)
 @documented("Make a version serve", answers.Moved, body=UpgradeBody, moves=True, at_revision=True, job=True,
       more="Boots it beside the active one, proves it, and moves the traffic. Before the switch every failure changes nothing.")
 def upgrade(app: AppName, body: UpgradeBody, revision: int | None) -> Told:
-    return _do("upgrade", app, Words(body.version, body.image, body.env), _wish(body, revision))
+    return _do("upgrade", app, Words(body.version, body.image, body.env, pull=_pull(body.pull)), _wish(body, revision))
 
 
 @move.post("/apps/<app>/rollback")
@@ -71,7 +72,7 @@ def abort(app: AppName, body: Nothing) -> Told:
 @documented("Run a version beside the one that serves, without traffic", answers.Done, body=StartBody, at_revision=True,
             job=True)
 def start(app: AppName, body: StartBody, revision: int | None) -> Told:
-    return _do("start", app, Words(body.version, body.image), _wish(body, revision))
+    return _do("start", app, Words(body.version, body.image, pull=_pull(body.pull)), _wish(body, revision))
 
 
 @move.post("/apps/<app>/stop")
@@ -114,6 +115,10 @@ def remark(app: AppName, body: RemarkBody, revision: int | None) -> Told:
 
 def _wish(body: Any, revision: int | None) -> Wish:
     return Wish(body.note, if_revision=revision, confirmed=getattr(body, "sure", False))
+
+
+def _pull(word: str | None) -> PullPolicy | None:
+    return PullPolicy(word) if word else None
 
 
 def _do(verb: str, app: AppName, words: Words, wish: Wish) -> Told:

@@ -8,6 +8,8 @@ from flask import Blueprint, flash, g, redirect, render_template, request, url_f
 from werkzeug.wrappers import Response
 
 from deployctl.domain.access import Role
+from deployctl.domain.grammar import shown
+from deployctl.domain.image_source import ImageNews, PullPolicy, image_sentence
 from deployctl.domain.names import AppName, Version, parse_version
 from deployctl.domain.traffic import Precision
 from deployctl.errors import ConfirmationNeeded, Invalid, LeaseHeld, StateChanged
@@ -79,14 +81,22 @@ def _told(verb: str, app: AppName, outcome: Moved | Done | Job) -> Response:
     if isinstance(outcome, Job):
         flash(f"{sentence(verb)}{f' of {_named()}' if _named() else ''} is under way.", "good")
     elif isinstance(outcome, Done):
-        flash(f"{sentence(outcome.sentence)}.", "good")
+        flash(f"{sentence(outcome.sentence)}.{_news(outcome.image)}", "good")
     else:
         flash(_moved(outcome), f"moved {app} {outcome.revision}" if outcome.changed and verb != "upgrade" else "good")
     known = not isinstance(outcome, Job) or _in_ledger(app)
     return redirect(url_for("app.one", app=app) if known else url_for("apps.home"), 303)
 
 
+def _news(news: ImageNews | None) -> str:
+    return f" {image_sentence(news)}." if news else ""
+
+
 def _moved(moved: Moved) -> str:
+    return f"{_switched(moved)}{_news(moved.image)}"
+
+
+def _switched(moved: Moved) -> str:
     if not moved.changed:
         return f"{moved.target} serves already. Nothing was done."
     at_most = "at most " if moved.failed_precision is Precision.AT_MOST else ""
@@ -120,7 +130,15 @@ def _named() -> str:
 
 def _words() -> Words:
     version: Version | None = parse_version(_named().strip()) if _named() else None
-    return Words(version, request.form.get("image", "").strip() or None, abort=request.form.get("abort") == "yes")
+    return Words(version, request.form.get("image", "").strip() or None, abort=request.form.get("abort") == "yes",
+                 pull=_pull(request.form.get("pull", "")))
+
+
+def _pull(word: str) -> PullPolicy | None:
+    """Return the policy that was chosen; an empty word leaves it to the app's file."""
+    if word and word not in {*PullPolicy}:
+        raise Invalid(f"{shown(word)} is none of {', '.join(PullPolicy)}. Nothing was done.", code="usage")
+    return PullPolicy(word) if word else None
 
 
 def _wish(verb: str) -> Wish:
@@ -140,5 +158,5 @@ def _patience() -> float:
 
 def _again() -> dict[str, str]:
     """Return the fields of this form, to be sent once more by a person who was told that somebody else is at it."""
-    kept = ("revision", "to", "version", "image", "note", "sure")
+    kept = ("revision", "to", "version", "image", "pull", "note", "sure")
     return {name: request.form[name] for name in kept if request.form.get(name)}

@@ -8,11 +8,12 @@ from typing import Any
 import click
 
 from deployctl.cli.changing import Asked, change
-from deployctl.cli.flags import change_options, env_option, names_argument
+from deployctl.cli.flags import change_options, env_option, names_argument, pull_option
 from deployctl.cli.group import verb
 from deployctl.cli.names import Words
 from deployctl.cli.session import Session
 from deployctl.cli.values import named
+from deployctl.domain.image_source import PullPolicy
 from deployctl.usecases.results import Done, Moved, Preview
 
 IMAGE = click.option("--image", type=named, metavar="REF", help="Image to run instead of the file's.")
@@ -22,17 +23,18 @@ IMAGE = click.option("--image", type=named, metavar="REF", help="Image to run in
 @names_argument
 @IMAGE
 @env_option
+@pull_option
 @change_options()
 @click.pass_obj
 def upgrade_command(session: Session, /, given: Sequence[str], image: str | None, env: dict[str, str],
-                    **flags: Any) -> int:
+                    pull: PullPolicy | None, **flags: Any) -> int:
     from deployctl.usecases.upgrade import preview_upgrade, upgrade
 
     def act(a: Asked) -> Moved:
-        return upgrade(a.app, a.version, a.services, wish=a.wish, image=image, env=env)
+        return upgrade(a.app, a.version, a.services, wish=a.wish, image=image, env=env, pull=pull)
 
     def foresee(a: Asked) -> Preview:
-        return preview_upgrade(a.app, a.version, a.services, wish=a.wish, image=image, env=env)
+        return preview_upgrade(a.app, a.version, a.services, wish=a.wish, image=image, env=env, pull=pull)
 
     return change(session, Words.check(given, least=1, most=1, verb="upgrade"), act, foresee, **flags)
 
@@ -73,16 +75,18 @@ def undo_command(session: Session, /, given: Sequence[str], **flags: Any) -> int
 @verb("start")
 @names_argument
 @IMAGE
+@pull_option
 @change_options()
 @click.pass_obj
-def start_command(session: Session, /, given: Sequence[str], image: str | None, **flags: Any) -> int:
+def start_command(session: Session, /, given: Sequence[str], image: str | None, pull: PullPolicy | None,
+                  **flags: Any) -> int:
     from deployctl.usecases.start import preview_start, start
 
     def act(a: Asked) -> Done:
-        return start(a.app, a.version, a.services, wish=a.wish, image=image)
+        return start(a.app, a.version, a.services, wish=a.wish, image=image, pull=pull)
 
     def foresee(a: Asked) -> Preview:
-        return preview_start(a.app, a.version, a.services, wish=a.wish, image=image)
+        return preview_start(a.app, a.version, a.services, wish=a.wish, image=image, pull=pull)
 
     return change(session, Words.check(given, least=1, most=1, verb="start"), act, foresee, **flags)
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from deployctl.cli.values import named, reason, seconds
+from deployctl.domain.image_source import PullPolicy
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,6 +56,15 @@ def _env(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> d
 
 env_option = click.option("--env", multiple=True, callback=_env, metavar="NAME=VALUE",
                           help="Variable on top of the file's [env]; may be repeated.")
+
+
+def _policy(ctx: click.Context, param: click.Parameter, value: str | None) -> PullPolicy | None:
+    return None if value is None else PullPolicy(value)
+
+
+pull_option = click.option("--pull", type=click.Choice([str(one) for one in PullPolicy]), callback=_policy,
+                           help="Ask the registry whether the tag has moved: newer (the default: goes on without an "
+                                "answer), always, missing (only for what is not here) or never.")
 
 
 def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:

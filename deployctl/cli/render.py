@@ -8,6 +8,7 @@ from deployctl.cli.look import Look
 from deployctl.cli.tables import Column, Table
 from deployctl.cli.times import took
 from deployctl.domain.traffic import Precision
+from deployctl.domain.image_source import ImageCode, ImageNews, image_sentence
 from deployctl.usecases.results import Done, Finding, Moved, Preview
 
 
@@ -15,11 +16,21 @@ from deployctl.usecases.results import Done, Finding, Moved, Preview
 def moved_text(moved: Moved, look: Look) -> list[str]:
     """Return where the traffic is now, what it took, and the way back."""
     if not moved.changed:
-        return [f"{look.good} {moved.target} already serves {moved.app}. Nothing to do."]
+        return [f"{look.good} {moved.target} already serves {moved.app}. Nothing to do.", *_image(moved.image, look)]
     lines = [f"{look.good if moved.confirmed else look.warn} {_headline(moved)}"]
     if not look.quiet:
         lines += [f"  {line}" for line in (*_holds(moved), _next(moved)) if line]
+    lines += _image(moved.image, look)
     return lines + [f"{look.warn} {warning}" for warning in moved.warnings]
+
+
+def _image(news: ImageNews | None, look: Look) -> list[str]:
+    """Return what a registry said; that one could not be asked is a warning, which --quiet leaves standing."""
+    if news is None:
+        return []
+    if news.code in {ImageCode.TAG_MOVED, ImageCode.TO_PULL}:
+        return [f"  {image_sentence(news)}"]
+    return [f"{look.warn} {image_sentence(news)}"]
 
 
 def _headline(moved: Moved) -> str:
@@ -64,7 +75,7 @@ def _next(moved: Moved) -> str | None:
 def done_text(done: Done, look: Look) -> list[str]:
     """Return the one sentence and, unless quiet, its details."""
     details = [] if look.quiet else [line for text in done.details for line in text.splitlines()]
-    return [f"{look.good} {done.sentence}", *(f"  {line}" for line in details)]
+    return [f"{look.good} {done.sentence}", *_image(done.image, look), *(f"  {line}" for line in details)]
 
 
 # -- dry run ---------------------------------------------------------------------------------------------------
@@ -72,11 +83,11 @@ def preview_text(preview: Preview, look: Look) -> list[str]:
     """Return the plan, numbered, and what it would bring back."""
     plan = preview.plan
     if not plan.steps:
-        return [f"{plan.summary}. Nothing to do.", *_warned(preview.warnings, look)]
+        return [f"{plan.summary}. Nothing to do.", *_image(preview.image, look), *_warned(preview.warnings, look)]
     how = " (warm: nothing has to boot)" if plan.warm else ""
     lines = [f"Would do {plan.summary}{how}"]
     lines += [f"  {n:>2}. {step.kind.capitalize():<8} {step.sentence}" for n, step in enumerate(plan.steps, 1)]
-    return [*lines, *preview.restores, *_warned(preview.warnings, look), "Nothing was done."]
+    return [*lines, *_image(preview.image, look), *preview.restores, *_warned(preview.warnings, look), "Nothing was done."]
 
 
 def preview_table(preview: Preview) -> Table:

@@ -14,6 +14,7 @@ from deployctl.domain.addresses import parse_listen
 from deployctl.domain.app_file import AppFile
 from deployctl.domain.app_rules import contradictions, image_name, one_or_list, parse_body, parse_statuses
 from deployctl.domain.fields import Table, Wrong, by, one_of
+from deployctl.domain.image_source import PullPolicy
 from deployctl.domain.names import (
     Version,
     env_warnings,
@@ -97,6 +98,7 @@ class AppSpec(Table):
     watch: Annotated[float, by(parse_duration)] = POLICY.watch
     keep_warm: Annotated[int | None, by(parse_count, high=50)] = None
     keep_stopped: Annotated[int | None, by(parse_count, high=1000)] = None
+    pull: Annotated[str | None, one_of(*PullPolicy)] = None
     health: HealthSpec = HealthSpec()
     resources: ResourceSpec = ResourceSpec()
     log: LogSpec = LogSpec()
@@ -122,7 +124,8 @@ class AppSpec(Table):
 
     def judged(self, server: ServerSpec) -> AppFile:
         """Return it as plain data, which can be kept and read back without this module."""
-        return AppFile(self.image, self.listen, self.hosts, self.policy(server), self.bundle("", ""), tuple(self.warnings()))
+        return AppFile(self.image, self.listen, self.hosts, self.policy(server), self.bundle("", ""), tuple(self.warnings()),
+                       PullPolicy(self.pull or server.pull))
 
     def bundle(self, image: str, digest: str, repo_digest: str | None = None) -> Bundle:
         """Return everything that a container of this release is made from."""

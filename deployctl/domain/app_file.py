@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import Self
 
+from deployctl.domain.image_source import PullPolicy
 from deployctl.domain.names import Version
 from deployctl.domain.release import Bundle, Policy
 
@@ -20,6 +21,7 @@ class AppFile:
     policy: Policy
     template: Bundle
     warnings: tuple[str, ...] = field(default=())
+    pull: PullPolicy = PullPolicy.NEWER
 
     def reference(self, version: Version) -> str:
         """Return the image that `upgrade APP VERSION` means when no other is named."""
@@ -38,5 +40,5 @@ class AppFile:
         return cls(
             image=raw["image"], listen=tuple(raw["listen"]) if raw["listen"] else None, hosts=tuple(raw["hosts"]),
             policy=Policy(**raw["policy"]), template=Bundle.from_canonical(raw["template"]),
-            warnings=tuple(raw["warnings"]),
+            warnings=tuple(raw["warnings"]), pull=PullPolicy(raw["pull"]),
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from deployctl.domain.image_source import PullPolicy
+
 
 @dataclass(frozen=True, slots=True)
 class WebSpec:
@@ -38,4 +40,5 @@ class ServerSpec:
     keep_warm: int = 1
     keep_stopped: int = 5
     registries: tuple[str, ...] = field(default=())
+    pull: PullPolicy = PullPolicy.NEWER  # of apps whose file does not say
     web: WebSpec = WebSpec()

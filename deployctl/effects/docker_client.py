@@ -19,6 +19,8 @@ from deployctl.errors import EngineUnavailable
 if TYPE_CHECKING:
     from docker import APIClient
 
+    from deployctl.effects.docker_login import Login
+
 T = TypeVar("T")
 FIRST_PAUSE = 0.2  # seconds
 MORE_TRIES = 3
@@ -78,19 +80,30 @@ class DockerClient:
 
     def _connect(self, version: str) -> APIClient:
         from docker import APIClient
-        from docker.utils import kwargs_from_env
+        from docker.utils import config, kwargs_from_env
 
+        config.find_config_file = _no_file
         # certificates count only for an engine behind tcp, and there the usual variables name them
         where: dict[str, Any] = {"base_url": self.address}
         if not self.local:
             where |= kwargs_from_env(environment={**self._environ, "DOCKER_HOST": self.address})
         return APIClient(version=version, timeout=math.ceil(self.timeout), **where)
 
+    def login(self, registry: str) -> Login:
+        from deployctl.effects.docker_login import find_login
+
+        return find_login(registry, self._environ)
+
     def close(self) -> None:
         """Close what docker-py keeps open; it is opened again when it is needed."""
         if self._api is not None:
             self._api.close()
             self._api = None
+
+
+def _no_file(config_path: object = None) -> None:
+    """Keep docker-py away from the user's config.json: a damaged one would end in Python's own words, and in no client
+    at all. Logins are read by docker_login."""
 
 
 def _may_pass(error: BaseException) -> bool:

@@ -106,14 +106,19 @@ class DockerEngine:
     def pull_image(self, reference: str, *, progress: Callable[[str], None]) -> Image:
         from deployctl.effects.docker_pull import pull
 
-        ref = names.parse_reference(reference)
-        if isinstance(ref, str):
-            raise Invalid(f"{ref} is an image id: only a name can be pulled")
-        pull(self._docker.sdk(), ref, progress=progress, address=self.address)
+        ref = names.require_name(reference)
+        pull(self._docker.sdk(), ref, progress=progress, address=self.address, login=self._docker.login(ref.registry))
         raw = self._find_image(reference, within=self._docker.timeout)
         if raw is None:
             raise NotFound(f"{reference} was pulled, and is gone again")
         return facts.image_facts(raw)
+
+    def registry_digest(self, reference: str, *, within: float) -> str:
+        from deployctl.effects.docker_pull import find_digest
+
+        ref = names.require_name(reference)
+        login = self._docker.login(ref.registry)
+        return find_digest(self._docker.reader, ref, within=within, address=self.address, login=login)
 
     def keep_image(self, digest: str, tag: str) -> None:
         names.require_digest(digest)

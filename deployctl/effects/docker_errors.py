@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from deployctl.effects.docker_sentences import clear
 from deployctl.errors import (
@@ -19,6 +20,9 @@ from deployctl.errors import (
     NotPermitted,
     RegistryUnavailable,
 )
+
+if TYPE_CHECKING:
+    from deployctl.effects.docker_login import Login
 
 _GONE_FOR_A_MOMENT = re.compile(
     r"is already in progress|shutting down|containerd is not running|containerd\.sock|context canceled|grpc: the "
@@ -87,8 +91,20 @@ def from_answer(status: int, said: str, *, doing: str, address: str) -> Deployct
     return (EngineConflict if _TAKEN.search(said) else EngineRefused)(f"{doing}: {clear(said)}")
 
 
-def pull_failure(reference: str, registry: str, said: str, *, address: str) -> DeployctlError:
-    """Return what a failed pull means: no such image, a registry that does not let us in, or one that is away."""
+def pull_failure(reference: str, registry: str, said: str, *, address: str, login: Login | None = None) -> DeployctlError:
+    """Return what a failed pull means: no such image, a registry that does not let us in, or one that is away.
+
+    Where a login could have helped and there was a problem with it, that is what the person must know.
+    """
+    failure = _pull_failure(reference, registry, said, address=address)
+    problem = login.problem if login else None
+    if problem is None or isinstance(failure, EngineUnavailable):
+        return failure
+    return type(failure)(f"{failure.message}. It was asked without a login: {problem.sentence}",
+                         remedy=[*problem.remedy, *failure.remedy], code=problem.code)
+
+
+def _pull_failure(reference: str, registry: str, said: str, *, address: str) -> DeployctlError:
     if "no space left on device" in said:
         return from_answer(500, said, doing=f"pull {reference}", address=address)
     if _GONE_FOR_A_MOMENT.search(said):

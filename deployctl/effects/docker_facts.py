@@ -106,6 +106,7 @@ def image_facts(inspected: Mapping[str, Any]) -> Image:
         size=inspected.get("Size") or 0,
         tags=tuple(inspected.get("RepoTags") or ()),
         repo_digests=tuple(inspected.get("RepoDigests") or ()),
+        origins=_origins(inspected),
         ports=_tcp_ports(config.get("ExposedPorts") or {}),
         healthcheck=None if test in {(), ("NONE",)} else test,
         entrypoint=tuple(config.get("Entrypoint") or ()),
@@ -113,6 +114,14 @@ def image_facts(inspected: Mapping[str, Any]) -> Image:
         volumes=tuple(sorted(config.get("Volumes") or ())),
         env=tuple(_pair(entry) for entry in config.get("Env") or ()),
     )
+
+
+def _origins(inspected: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Return the repositories of `Identity`, which Docker tells from API 1.53 on (29.2), of what was pulled."""
+    if "Identity" not in inspected:
+        return None
+    pulls = (inspected["Identity"] or {}).get("Pull") or ()
+    return tuple(pull["Repository"] for pull in pulls if pull.get("Repository"))
 
 
 def network_facts(raw: Mapping[str, Any]) -> NetworkFacts:

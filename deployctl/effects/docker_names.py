@@ -40,6 +40,14 @@ def parse_reference(text: str) -> ImageRef | str:
     return ref if ref.digest else ImageRef(ref.registry, ref.repository, ref.tag or "latest")
 
 
+def require_name(text: str) -> ImageRef:
+    """Return the parsed name: an id is nothing that a registry could be asked for."""
+    ref = parse_reference(text)
+    if isinstance(ref, str):
+        raise Invalid(f"{ref} is an image id: only a name can be pulled")
+    return ref
+
+
 def docker_name(ref: ImageRef | str) -> str:
     """Return what the engine is asked for; a digest says more than the tag before it."""
     return f"{ref.name}@{ref.digest}" if isinstance(ref, ImageRef) and ref.digest else str(ref)

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from deployctl.domain.image_ref import ImageRef
 from deployctl.effects.docker_errors import EngineSilent, pull_failure, translated, unavailable
-from deployctl.errors import RegistryUnavailable
+from deployctl.effects.docker_login import Login
+from deployctl.effects.docker_names import docker_name, require_digest
+from deployctl.effects.docker_reader import Reader, quoted
+from deployctl.errors import Invalid, RegistryUnavailable
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -48,31 +51,47 @@ class PullProgress:
         return f"{done} of {len(self._layers)} layers" + (f", {size / 10**6:.0f} MB" if size else "")
 
 
-def pull(api: APIClient, ref: ImageRef, *, progress: Callable[[str], None], address: str) -> None:
+def pull(api: APIClient, ref: ImageRef, *, progress: Callable[[str], None], address: str, login: Login) -> None:
     """Pull it. Raises NotFound, RegistryUnavailable or EngineUnavailable."""
     try:
         with translated(f"pull {ref}", address):
-            _walk(_events(api, ref, address), ref, progress, address)
+            _walk(_events(api, ref, address, login), ref, progress, address, login)
     except EngineSilent as e:
         raise RegistryUnavailable(
             f"{ref.registry} sent nothing for {SILENCE:.0f} s", remedy=[f"docker pull {ref}"]
         ) from e
 
 
-def _events(api: APIClient, ref: ImageRef, address: str) -> Iterator[dict[str, Any]]:
-    # docker-py's own pull() waits without a time-out
-    from docker.auth import get_config_header, resolve_repository_name
+def find_digest(reader: Reader, ref: ImageRef, *, within: float, address: str, login: Login) -> str:
+    """Return the digest (sha256:…) that the registry has under that name, by the engine's own question: its mirrors and
+    certificates count. Raises as `pull`, and RegistryUnavailable when there is no answer `within` seconds."""
+    try:
+        status, body = reader.ask(f"/distribution/{quoted(docker_name(ref))}/json", timeout=within, headers=_header(login))
+    except EngineSilent as e:
+        raise RegistryUnavailable(f"{ref.registry} gave no answer within {within:g} s") from e
+    if status != 200:
+        raise pull_failure(str(ref), ref.registry, _message(body), address=address, login=login)
+    try:
+        return require_digest(str(json.loads(body)["Descriptor"]["digest"]))
+    except (ValueError, KeyError, TypeError, Invalid) as e:
+        raise RegistryUnavailable(f"{ref.registry} told no digest of {ref}") from e
 
-    login = get_config_header(api, resolve_repository_name(ref.name)[0])
+
+def _header(login: Login) -> dict[str, str]:
+    return {"X-Registry-Auth": login.header} if login.header else {}
+
+
+def _events(api: APIClient, ref: ImageRef, address: str, login: Login) -> Iterator[dict[str, Any]]:
+    # docker-py's own pull() waits without a time-out
     with api.post(
         f"{api.base_url}/v{api.api_version}/images/create",
         params={"fromImage": ref.name, "tag": ref.digest or ref.tag or "latest"},
-        headers={"X-Registry-Auth": login} if login else {},
+        headers=_header(login),
         stream=True,
         timeout=SILENCE,
     ) as answer:
         if answer.status_code != 200:
-            raise pull_failure(str(ref), ref.registry, _message(answer.text), address=address)
+            raise pull_failure(str(ref), ref.registry, _message(answer.text), address=address, login=login)
         yield from (_event(line, address) for line in answer.iter_lines() if line)
 
 
@@ -91,11 +110,12 @@ def _message(body: str) -> str:
         return body
 
 
-def _walk(events: Iterator[dict[str, Any]], ref: ImageRef, progress: Callable[[str], None], address: str) -> None:
+def _walk(events: Iterator[dict[str, Any]], ref: ImageRef, progress: Callable[[str], None], address: str,
+          login: Login) -> None:
     seen, ends_at = PullProgress(), time.monotonic() + TOTAL
     for event in events:
         if failure := event.get("error"):
-            raise pull_failure(str(ref), ref.registry, str(failure), address=address)
+            raise pull_failure(str(ref), ref.registry, str(failure), address=address, login=login)
         if line := seen.see(event):
             progress(line)
         if time.monotonic() > ends_at:

@@ -26,6 +26,9 @@ class Reader(Protocol):
     def get(self, path: str, *, timeout: float) -> Any:
         """Return the decoded JSON, or None when there is no such thing (404)."""
 
+    def ask(self, path: str, *, timeout: float, headers: Mapping[str, str]) -> tuple[int, str]:
+        """Return status and body, whatever they are: for questions whose refusals mean something of their own."""
+
     def stream(self, path: str, *, timeout: float, quiet: float | None = None) -> Iterator[bytes]:
         """Yield the body as it comes, without end if the engine wants; `timeout` is for its beginning.
         A pause longer than `quiet` seconds raises EngineSilent."""
@@ -62,6 +65,10 @@ class SocketReader:
             raise _refusal(status, said, path, self._address)
         return said
 
+    def ask(self, path: str, *, timeout: float, headers: Mapping[str, str]) -> tuple[int, str]:
+        with self._asked(path, timeout=timeout, headers=headers) as (status, pieces):
+            return status, b"".join(pieces).decode(errors="replace")
+
     def stream(self, path: str, *, timeout: float, quiet: float | None = None) -> Iterator[bytes]:
         with self._asked(path, timeout=timeout, endless=True, quiet=quiet) as (status, pieces):
             if status != 200:
@@ -69,14 +76,16 @@ class SocketReader:
             yield from pieces
 
     @contextmanager
-    def _asked(self, path: str, *, timeout: float, endless: bool = False,
-               quiet: float | None = None) -> Iterator[tuple[int, Iterator[bytes]]]:
+    def _asked(self, path: str, *, timeout: float, endless: bool = False, quiet: float | None = None,
+               headers: Mapping[str, str] | None = None) -> Iterator[tuple[int, Iterator[bytes]]]:
+        lines = [f"GET {path} HTTP/1.1", "Host: docker", "Connection: close",
+                 *(f"{name}: {text}" for name, text in (headers or {}).items())]
         deadline = time.monotonic() + timeout
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
                 sock.settimeout(timeout)
                 sock.connect(self._path)
-                sock.sendall(f"GET {path} HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n".encode("ascii"))
+                sock.sendall("".join(f"{line}\r\n" for line in [*lines, ""]).encode("ascii"))
                 wire = Wire(sock, deadline=deadline)
                 head = read_head(wire)
                 if endless:
@@ -105,6 +114,12 @@ class SdkReader:
         if answer.status_code != 200:
             raise _refusal(answer.status_code, said, path, self._address)
         return said
+
+    def ask(self, path: str, *, timeout: float, headers: Mapping[str, str]) -> tuple[int, str]:
+        api = self._client()
+        with translated("read", self._address):
+            answer = api.get(f"{api.base_url}{path}", timeout=timeout, headers=dict(headers))
+            return answer.status_code, answer.text
 
     def stream(self, path: str, *, timeout: float, quiet: float | None = None) -> Iterator[bytes]:
         api = self._client()

@@ -102,6 +102,10 @@ class FakeEngine(FakeHands):
         self._require_here()
         return self.images.find(reference)
 
+    def registry_digest(self, reference: str, *, within: float) -> str:
+        self._require_here()
+        return self.images.registry_digest(reference)
+
     def pull_image(self, reference: str, *, progress: Callable[[str], None]) -> Image:
         self._begin("pull", reference)
         image = self.images.pull(reference)

@@ -12,24 +12,33 @@ from deployctl.ports import Image
 
 
 class FakeImages:
-    """`registry` holds what can be pulled, by full name; `registry_away` says why nothing can."""
+    """`registry` holds what can be pulled, by full name; `registry_away` says why nothing can. `asked` lists the names
+    that a registry was asked for a digest of. As with Docker's classic store, repo digests come with a pull alone."""
 
     def __init__(self) -> None:
         self.registry: dict[str, Image] = {}
+        self.asked: list[str] = []
         self.registry_away: str | None = None
         self._here: dict[str, Image] = {}
 
     def add(self, *tags: str, image: Image | None = None) -> Image:
         """Put an image on this server under these names; without one, a plain one is made up."""
         image = image or made_up(*tags)
-        self._here.setdefault(image.digest, image)
+        there = self._here.setdefault(image.digest, image)
+        digests = tuple(dict.fromkeys((*there.repo_digests, *image.repo_digests)))
+        self._here[image.digest] = replace(there, repo_digests=digests)
         for tag in tags:
             self._tag(image.digest, full_name(tag))
         return self._here[image.digest]
 
-    def publish(self, reference: str, image: Image) -> None:
-        """Let it be pulled by that name."""
-        self.registry[full_name(reference)] = image
+    def publish(self, reference: str, image: Image) -> str:
+        """Let it be pulled by that name, and by the digest that is returned: sha256:…."""
+        name = parse_image(reference).name
+        known = [text.partition("@")[2] for text in image.repo_digests if text.startswith(f"{name}@")]
+        digest = known[0] if known else f"sha256:{sha256(f'manifest of {image.digest}'.encode()).hexdigest()}"
+        image = image if known else replace(image, repo_digests=(*image.repo_digests, f"{name}@{digest}"))
+        self.registry[full_name(reference)] = self.registry[f"{name}@{digest}"] = image
+        return digest
 
     def drop(self, digest: str) -> None:
         """Let a person have removed it."""
@@ -42,13 +51,21 @@ class FakeImages:
         return next((image for image in self._here.values() if wanted in {*image.tags, *image.repo_digests}), None)
 
     def pull(self, reference: str) -> Image:
+        wanted, image = full_name(reference), self._published(reference)
+        return self.add(*([] if "@" in wanted else [wanted]), image=image)
+
+    def registry_digest(self, reference: str) -> str:
+        self.asked.append(full_name(reference))
+        name, image = parse_image(reference).name, self._published(reference)
+        return next(text.partition("@")[2] for text in image.repo_digests if text.startswith(f"{name}@"))
+
+    def _published(self, reference: str) -> Image:
         wanted = full_name(reference)
         if self.registry_away is not None:
             raise RegistryUnavailable(self.registry_away)
         if wanted not in self.registry:
             raise NotFound(f"the registry has no {wanted}")
-        image = self.registry[wanted]
-        return self.add(*([] if "@" in wanted else [wanted]), image=image)
+        return self.registry[wanted]
 
     def keep(self, digest: str, tag: str) -> None:
         if digest not in self._here:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from deployctl.domain.addresses import overlap
 from deployctl.domain.app_file import AppFile
 from deployctl.domain.facts import Facts
-from deployctl.domain.image_ref import parse_image, require_allowed_registry
+from deployctl.domain.image_ref import ImageRef, parse_image, require_allowed_registry
+from deployctl.domain.image_source import ImageNews, PullPolicy
 from deployctl.domain.names import AppName, Version, parse_env_name, parse_env_value
 from deployctl.domain.release import App, Bundle, ProbeKind, Release
 from deployctl.domain.subnets import next_subnet
@@ -17,6 +18,7 @@ from deployctl.errors import DeployctlError, Invalid, NotFound
 from deployctl.fence import taken_over
 from deployctl.labels import bridge_name, network_name
 from deployctl.ports import Image, Services
+from deployctl.usecases.find_image import FoundImage, ImageQuestion, find_image
 from deployctl.usecases.results import StepDone
 
 
@@ -28,6 +30,7 @@ class Candidate:
     release: Release  # the number it would get, while the ledger does not know it
     steps: tuple[StepDone, ...] = ()
     remarks: tuple[str, ...] = ()
+    news: ImageNews | None = None
 
     def wishes(self, app: App) -> App:
         """Return the app with what its file asks for beyond one release."""
@@ -40,9 +43,10 @@ class Candidate:
         return replace(self, release=release)
 
 
-def prepare(app: AppName, version: Version, s: Services, *, image: str | None = None,
-            env: Mapping[str, str] | None = None, pull: bool = True) -> Candidate:
-    """Return the checked candidate. Pulls the image when it is not here (`pull`), which harms nothing.
+def prepare(app: AppName, version: Version, s: Services, *, image: str | None = None, env: Mapping[str, str] | None = None,
+            pull: PullPolicy | None = None, dry_run: bool = False) -> Candidate:
+    """Return the checked candidate. Pulls the image where that is needed, which harms nothing; never in a dry run.
+    `image`, `env` and `pull` go before what the app's file says.
 
     Raises Invalid, NotFound, RegistryUnavailable, EngineUnavailable or a plain failure with its reason.
     """
@@ -52,15 +56,18 @@ def prepare(app: AppName, version: Version, s: Services, *, image: str | None = 
     wanted = replace(row or _new_app(app, s), listen=file.listen, hosts=file.hosts, policy=file.policy)
     _require_free_listen(row, wanted, s)
     started = s.clock.now()
-    found, pulled = _image(reference, s, pull=pull)
+    releases = s.ledger.releases(app)
+    pulled_before = frozenset(r.digest for r in releases if r.bundle.repo_digest)
+    found = find_image(ImageQuestion(reference, pull or file.pull, pulled_before, dry_run), s)
     ms = (s.clock.now() - started) * 1000
-    _require_fit(found, reference, app, file, s)
-    bundle = _bundle(file, reference, found, env or {})
-    known = next((r for r in s.ledger.releases(app) if r.version == version and r.bundle.hash() == bundle.hash()), None)
+    if found.image is not None:
+        _require_fit(found.image, str(reference), app, file, s)
+    bundle = _bundle(file, str(reference), found, env or {})
+    known = next((r for r in releases if r.version == version and r.bundle.hash() == bundle.hash()), None)
     release = known or Release(0, app, _next_number(app, s), version, bundle, s.clock.utc())
-    sentence = f"{'pull' if pulled else 'find'} {reference}"
+    sentence = f"{'pull' if found.pulled else 'find'} {reference}"
     return Candidate(wanted, release, (StepDone("image", sentence, round(ms, 3), found.digest[7:19]),),
-                     tuple(_remarks(found, file, row, wanted)))
+                     tuple(_remarks(found.image, file, row, wanted)), found.news)
 
 
 def written_release(facts: Facts, number: int) -> Release:
@@ -81,29 +88,17 @@ def _file(app: AppName, s: Services) -> AppFile:
                        remedy=["put the file back", f"deployctl init {app} --image IMAGE:TAG"]) from e
 
 
-def _reference(file: AppFile, version: Version, image: str | None, s: Services) -> str:
+def _reference(file: AppFile, version: Version, image: str | None, s: Services) -> ImageRef:
     reference = parse_image(image or file.reference(version))
     require_allowed_registry(reference, file.image, s.spec.registries)
-    return str(reference)
+    return reference
 
 
-def _bundle(file: AppFile, reference: str, image: Image, env: Mapping[str, str]) -> Bundle:
+def _bundle(file: AppFile, reference: str, found: FoundImage, env: Mapping[str, str]) -> Bundle:
     """Return the bundle of the file, with the variables that were given on the command line on top."""
-    bundle = file.bundle(reference, image.digest, next(iter(image.repo_digests), None))
+    bundle = file.bundle(reference, found.digest, found.repo_digest)
     given = {parse_env_name(name): parse_env_value(value) for name, value in env.items()}
     return replace(bundle, env=tuple(sorted({**dict(bundle.env), **given}.items())))
-
-
-def _image(reference: str, s: Services, *, pull: bool) -> tuple[Image, bool]:
-    """Return the image, local first, and whether it was pulled."""
-    found = s.engine.find_image(reference)
-    if found is not None:
-        return found, False
-    if not pull:
-        raise NotFound(f"the image {reference} is not on this server yet; it would be pulled",
-                       remedy=["run it without --dry-run"])
-    s.report.detail(f"pulling {reference}")
-    return s.engine.pull_image(reference, progress=s.report.detail), True
 
 
 def _require_fit(image: Image, reference: str, app: AppName, file: AppFile, s: Services) -> None:
@@ -120,9 +115,10 @@ def _require_fit(image: Image, reference: str, app: AppName, file: AppFile, s: S
                       remedy=['use health.kind = "http" with a path, or "tcp"'])
 
 
-def _remarks(image: Image, file: AppFile, row: App | None, wanted: App) -> list[str]:
-    remarks = [f"The image declares a volume at {path}: each version gets its own empty one." for path in image.volumes]
-    if image.ports and file.template.port not in image.ports:
+def _remarks(image: Image | None, file: AppFile, row: App | None, wanted: App) -> list[str]:
+    remarks = [f"The image declares a volume at {path}: each version gets its own empty one."
+               for path in (image.volumes if image else ())]
+    if image and image.ports and file.template.port not in image.ports:
         remarks.append(f"The image exposes {', '.join(map(str, image.ports))}; the app file says port = {file.template.port}.")
     if row and row.address and row.address != wanted.address:
         remarks.append(f"The stable address changes from {row.address} to {wanted.address}: nobody is served on the "

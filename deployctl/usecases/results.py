@@ -9,6 +9,7 @@ from typing import Any
 from deployctl.domain.deployment import Deployment
 from deployctl.domain.drift import Drift
 from deployctl.domain.health import HealthReason
+from deployctl.domain.image_source import ImageNews
 from deployctl.domain.plan import Plan
 from deployctl.domain.readiness import Readiness
 from deployctl.domain.release import Change, Release
@@ -45,6 +46,7 @@ class Moved:
     standby: str | None = None  # version that stays warm
     warnings: tuple[str, ...] = ()
     image_checked: bool = True  # False: the engine was away, the image of what serves now goes by the last look
+    image: ImageNews | None = None  # what its registry said, where that is to be known
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Done:
     details: tuple[str, ...] = ()
     changed: bool = True
     extra: Mapping[str, Any] = field(default_factory=dict)  # further JSON fields
+    image: ImageNews | None = None  # of `start`
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +189,7 @@ class Preview:
     plan: Plan
     restores: tuple[str, ...] = ()  # what comes back with the target, and what does not
     warnings: tuple[str, ...] = ()
-
-
+    image: ImageNews | None = None
 
 
 @dataclass(frozen=True, slots=True)

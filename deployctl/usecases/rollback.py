@@ -5,7 +5,7 @@ from __future__ import annotations
 from deployctl.domain.facts import Facts
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.plan import Kind
-from deployctl.domain.planner import plan_move, without_retiring
+from deployctl.domain.planner import plan_move, plan_nothing, without_retiring
 from deployctl.domain.release import Release
 from deployctl.domain.serving import find_previous, why_nothing
 from deployctl.errors import ConfirmationNeeded, EngineUnavailable, NotFound, NothingToGoBackTo, OnHold
@@ -70,6 +70,9 @@ def preview_rollback(app: AppName, s: Services, *, version: Version | None = Non
     facts = observe(app, s)
     require_revision(facts, wish)
     target = choose_target(facts, version)
+    if _serves(facts, target):
+        return Preview(plan_nothing(facts, Kind.ROLLBACK, target, f"{target.version} already serves {app}"))
+    require_reachable(facts, target)
     plan = plan_move(facts, Kind.ROLLBACK, target)
     restores = [f"Env, limits and command of {target.version} come back as they were.",
                 "Not rolled back: databases, files in volumes."]

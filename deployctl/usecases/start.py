@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from deployctl.domain.image_source import ImageCode, ImageNews, PullPolicy
 from deployctl.domain.names import AppName, Version
-from deployctl.domain.planner import plan_start
+from deployctl.domain.plan import Kind
+from deployctl.domain.planner import plan_nothing, plan_start
+from deployctl.domain.release import Release
+from deployctl.errors import DeployctlError
 from deployctl.ports import Services
+from deployctl.usecases.find_image import find_news
 from deployctl.usecases.lease import fenced_by, lease
 from deployctl.usecases.move import walk_plan
 from deployctl.usecases.observe import observe
@@ -17,56 +22,73 @@ from deployctl.usecases.rollback import require_reachable
 from deployctl.usecases.wish import Wish, require_revision
 
 
-def start(app: AppName, version: Version, s: Services, *, wish: Wish = Wish(), image: str | None = None) -> Done:
-    """Start the newest proven release of `version`; make the release from the app's file where there is none."""
+def start(app: AppName, version: Version, s: Services, *, wish: Wish = Wish(), image: str | None = None,
+          pull: PullPolicy | None = None) -> Done:
+    """Start the newest proven release of `version`; make the release from the app's file where there is none, where
+    `image` names another one, or where a registry has another build under its tag by now."""
     with lease(app, "start", s, wish) as token:
         s = fenced_by(app, token, s)
         recover(app, s, token)
-        number = _known(app, version, s)
+        known, news = _known(app, version, s, image=image, pull=pull)
+        number = known.number if known else None
         if number is None:
-            candidate = prepare(app, version, s, image=image).written(s)
-            number = candidate.release.number
+            candidate = prepare(app, version, s, image=image, pull=pull).written(s)
+            number, news = candidate.release.number, candidate.news
             for remark in candidate.remarks:
                 s.report.warn(remark)
         facts = observe(app, s)
         require_revision(facts, wish)
         release = written_release(facts, number)
         if facts.is_warm(number):
-            return _done(app, release.version, facts.instances[number].host_port, changed=False)
+            return _done(app, release.version, facts.instances[number].host_port, news, changed=False)
         require_reachable(facts, release)
         plan = plan_start(facts, release)
         walk_plan(plan, facts, s, token=token, wish=wish)  # the app's address is an upgrade's to change
         if number not in {facts.app.active, facts.serving}:
             s.ledger.set_instance(app, number, beside=True, failed=False)
         instance = s.ledger.find_instance(app, number)
-        return _done(app, release.version, instance.host_port if instance else 0, changed=True)
+        return _done(app, release.version, instance.host_port if instance else 0, news, changed=True)
 
 
-def preview_start(app: AppName, version: Version, s: Services, *, wish: Wish = Wish(),
-                  image: str | None = None) -> Preview:
+def preview_start(app: AppName, version: Version, s: Services, *, wish: Wish = Wish(), image: str | None = None,
+                  pull: PullPolicy | None = None) -> Preview:
     """Return the plan that `start` would walk now, and change nothing."""
-    number = _known(app, version, s)
-    if number is not None:
-        facts = observe(app, s)
-        require_revision(facts, wish)
-        return Preview(plan_start(facts, facts.releases[number]))
-    candidate = prepare(app, version, s, image=image, pull=False)
+    release, news = _known(app, version, s, image=image, pull=pull)
+    remarks: tuple[str, ...] = ()
+    if release is None:
+        candidate = prepare(app, version, s, image=image, pull=pull, dry_run=True)
+        release, news, remarks = candidate.release, candidate.news, candidate.remarks
     facts = observe(app, s)
-    facts = replace(facts, releases={**facts.releases, candidate.release.number: candidate.release})
+    facts = replace(facts, releases={**facts.releases, release.number: release})
     require_revision(facts, wish)
-    return Preview(plan_start(facts, candidate.release), warnings=candidate.remarks)
+    warm = facts.is_warm(release.number)
+    plan = plan_nothing(facts, Kind.START, release, f"{app} {version} runs already") if warm else plan_start(facts, release)
+    return Preview(plan, warnings=remarks, image=news)
 
 
-def _known(app: AppName, version: Version, s: Services) -> int | None:
-    if s.ledger.find_app(app) is None:
-        return None
+def _known(app: AppName, version: Version, s: Services, *, image: str | None,
+           pull: PullPolicy | None) -> tuple[Release | None, ImageNews | None]:
+    """Return the release that is meant without a look at the app's file, and what its registry said."""
+    if image is not None or s.ledger.find_app(app) is None:
+        return None, None
     found = observe(app, s).newest_proven(version)
-    return found.number if found else None
+    if found is None:
+        return None, None
+    news = find_news(found.bundle, pull or _policy(app, s), s)
+    return (None if news and news.code is ImageCode.TAG_MOVED else found), news
 
 
-def _done(app: AppName, version: Version, port: int, *, changed: bool) -> Done:
+def _policy(app: AppName, s: Services) -> PullPolicy:
+    """Return what the app's file says; a start of what ran before must work without one."""
+    try:
+        return s.app_file(app).pull
+    except DeployctlError:
+        return s.spec.pull
+
+
+def _done(app: AppName, version: Version, port: int, news: ImageNews | None, *, changed: bool) -> Done:
     what = "runs" if changed else "runs already"
     return Done("Start", app, f"{app} {version} {what} on 127.0.0.1:{port}, without traffic",
                 (f"Through the stable address: send the header X-Deployctl-Version: {version}",
                  f"Give it the traffic: deployctl upgrade {app} {version}"), changed=changed,
-                extra={"version": version, "port": port})
+                extra={"version": version, "port": port}, image=news)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from deployctl.domain.facts import Facts
 from deployctl.domain.names import AppName, Version
-from deployctl.domain.planner import plan_stop
+from deployctl.domain.plan import Kind
+from deployctl.domain.planner import plan_nothing, plan_stop
 from deployctl.domain.release import Release
 from deployctl.errors import AttentionNeeded, ConfirmationNeeded
 from deployctl.ports import Services
@@ -50,7 +51,10 @@ def preview_stop(app: AppName, version: Version, s: Services, *, wish: Wish = Wi
     """Return the plan that `stop` would walk now, and change nothing."""
     facts = observe(app, s)
     require_revision(facts, wish)
-    return Preview(plan_stop(facts, _running(facts, version)))
+    release = _running(facts, version)
+    if not _is_up(facts, release.number):
+        return Preview(plan_nothing(facts, Kind.STOP, release, f"{app} {version} is not running"))
+    return Preview(plan_stop(facts, release))
 
 
 def _running(facts: Facts, version: Version) -> Release:

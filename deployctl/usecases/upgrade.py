@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from deployctl.domain.facts import Facts
+from deployctl.domain.image_source import PullPolicy
 from deployctl.domain.names import AppName, Version
-from deployctl.domain.plan import Kind
-from deployctl.domain.planner import plan_move
+from deployctl.domain.plan import Kind, Plan, Step, StepKind
+from deployctl.domain.planner import plan_move, plan_nothing
+from deployctl.domain.release import Release
 from deployctl.ports import Services
 from deployctl.usecases.lease import fenced_by, lease
 from deployctl.usecases.move import move
@@ -21,8 +23,9 @@ from deployctl.usecases.wish import Wish, require_revision
 
 
 def upgrade(app: AppName, version: Version, s: Services, *, wish: Wish = Wish(), image: str | None = None,
-            env: Mapping[str, str] | None = None) -> Moved:
+            env: Mapping[str, str] | None = None, pull: PullPolicy | None = None) -> Moved:
     """Make `version` serve, by the app's file as it is now. Before the switch every failure changes nothing.
+    `image`, `env` and `pull` go before what the file says.
 
     Raises Invalid (file, name), NotFound (image), OnHold, StateChanged, LeaseHeld, NotHealthy,
     RevertedAfterSwitch, Unreachable.
@@ -31,34 +34,49 @@ def upgrade(app: AppName, version: Version, s: Services, *, wish: Wish = Wish(),
     with lease(app, "upgrade", s, wish) as token:
         s = fenced_by(app, token, s)
         recover(app, s, token)
-        candidate = prepare(app, version, s, image=image, env=env or {})
+        candidate = prepare(app, version, s, image=image, env=env, pull=pull)
         require_revision(_facts(app, s, candidate), wish)
         _require_not_held(candidate, s)
         candidate = candidate.written(s)
         facts = _facts(app, s, candidate)
         release = written_release(facts, candidate.release.number)
-        if release.number == facts.app.active == facts.serving and facts.is_warm(release.number):
+        if _serves(facts, release):
             _apply_wishes(facts, candidate, s)
-            return already(facts, release, Kind.UPGRADE, s, started)
+            return replace(already(facts, release, Kind.UPGRADE, s, started), image=candidate.news)
         plan = plan_move(replace(facts, app=candidate.wishes(facts.app)), Kind.UPGRADE, release)
-        return move(plan, facts, s, token=token, wish=wish, started=started, before=candidate.steps,
-                    wishes=candidate.wishes(facts.app), remarks=candidate.remarks)
+        moved = move(plan, facts, s, token=token, wish=wish, started=started, before=candidate.steps,
+                     wishes=candidate.wishes(facts.app), remarks=candidate.remarks)
+        return replace(moved, image=candidate.news)
 
 
 def preview_upgrade(app: AppName, version: Version, s: Services, *, wish: Wish = Wish(), image: str | None = None,
-                    env: Mapping[str, str] | None = None) -> Preview:
+                    env: Mapping[str, str] | None = None, pull: PullPolicy | None = None) -> Preview:
     """Return the plan that `upgrade` would walk now, and change nothing: not even an image is pulled."""
-    candidate = prepare(app, version, s, image=image, env=env or {}, pull=False)
+    candidate = prepare(app, version, s, image=image, env=env, pull=pull, dry_run=True)
     facts = _facts(app, s, candidate)
     require_revision(facts, wish)
     _require_not_held(candidate, s)
-    facts = replace(facts, releases={**facts.releases, candidate.release.number: candidate.release},
-                    app=candidate.wishes(facts.app))
-    return Preview(plan_move(facts, Kind.UPGRADE, candidate.release), warnings=candidate.remarks)
+    return Preview(_plan(facts, candidate), warnings=candidate.remarks, image=candidate.news)
 
 
 def _facts(app: AppName, s: Services, candidate: Candidate) -> Facts:
     return observe(app, s) if s.ledger.find_app(app) else Facts(app=candidate.app)
+
+
+def _serves(facts: Facts, release: Release) -> bool:
+    """Tell whether it serves already: the very release, bundle and all."""
+    return release.number == facts.app.active == facts.serving and facts.is_warm(release.number)
+
+
+def _plan(facts: Facts, candidate: Candidate) -> Plan:
+    release = candidate.release
+    if not _serves(facts, release):
+        facts = replace(facts, releases={**facts.releases, release.number: release}, app=candidate.wishes(facts.app))
+        return plan_move(facts, Kind.UPGRADE, release)
+    plan = plan_nothing(facts, Kind.UPGRADE, release, f"{release.version} already serves {facts.app.name}")
+    if candidate.wishes(facts.app) == facts.app:
+        return plan
+    return replace(plan, steps=(Step(StepKind.ROUTE, release.number, f"take over what config/{facts.app.name}.toml says now"),))
 
 
 def _require_not_held(candidate: Candidate, s: Services) -> None:

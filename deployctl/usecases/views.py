@@ -8,6 +8,7 @@ from typing import Any
 
 from deployctl.domain.access import SignIn, Token, User
 from deployctl.domain.deployment import Deployment
+from deployctl.domain.image_source import ImageNews, image_sentence
 from deployctl.domain.plan import Step
 from deployctl.domain.readiness import Readiness
 from deployctl.domain.release import Release
@@ -65,12 +66,21 @@ def moved_json(moved: Moved) -> Json:
         "colour": moved.colour, "image_checked": moved.image_checked,
         "held": list(moved.held), "lifted": list(moved.lifted), "standby": moved.standby,
         "warnings": list(moved.warnings), "steps": [asdict(step) for step in moved.steps],
+        "image": image_json(moved.image),
     }
+
+
+def image_json(news: ImageNews | None) -> Json | None:
+    """Return what a registry said of the image: `code` is tag_moved, to_pull, unverified or only_here."""
+    return None if news is None else {
+        "code": news.code, "reference": news.reference, "from_digest": news.before, "to_digest": news.after,
+        "why": news.why or None, "message": image_sentence(news)}
 
 
 def done_json(done: Done) -> Json:
     return {"schema": SCHEMA, "kind": done.kind, "ok": True, "app": done.app, "changed": done.changed,
-            "sentence": done.sentence, "details": list(done.details), **done.extra}
+            "sentence": done.sentence, "details": list(done.details), **done.extra,
+            **({"image": image_json(done.image)} if done.image else {})}
 
 
 def history_json(view: HistoryView) -> Json:
@@ -120,7 +130,7 @@ def preview_json(view: Preview) -> Json:
     return {"schema": SCHEMA, "kind": "Plan", "app": plan.app, "plan": plan.kind, "from_release": plan.source,
             "to_release": plan.target, "warm": plan.warm, "summary": plan.summary,
             "steps": [_step_json(step) for step in plan.steps], "restores": list(view.restores),
-            "warnings": list(view.warnings)}
+            "warnings": list(view.warnings), "image": image_json(view.image)}
 
 
 def _step_json(step: Step) -> Json:

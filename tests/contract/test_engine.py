@@ -147,10 +147,28 @@ def test_pulling_what_the_registry_does_not_have_is_not_found(world: World) -> N
         world.engine.pull_image(f"{world.registry}/acme/{world.mark}:v9", progress=print)
 
 
+def test_what_a_registry_has_under_a_tag_is_told_without_a_pull(world: World) -> None:
+    reference = f"{world.registry}/acme/{world.mark}:v2"
+    digest = world.publish(reference)
+    there = world.engine.registry_digest(reference, within=10)
+    assert world.engine.find_image(digest) is None
+    pulled = world.engine.pull_image(reference, progress=lambda line: None)
+    assert f"{world.registry}/acme/{world.mark}@{there}" in pulled.repo_digests
+    assert world.engine.registry_digest(f"{world.registry}/acme/{world.mark}@{there}", within=10) == there
+
+
+def test_what_a_registry_does_not_have_is_not_found_without_a_pull(world: World) -> None:
+    world.publish(f"{world.registry}/acme/{world.mark}:v2")
+    with pytest.raises(NotFound):
+        world.engine.registry_digest(f"{world.registry}/acme/{world.mark}:v9", within=10)
+
+
 def test_a_registry_that_is_away_is_called_unavailable(world: World) -> None:
     world.shut_registry()
     with pytest.raises(RegistryUnavailable):
         world.engine.pull_image(f"{world.registry}/acme/{world.mark}:v2", progress=print)
+    with pytest.raises(RegistryUnavailable):
+        world.engine.registry_digest(f"{world.registry}/acme/{world.mark}:v2", within=10)
 
 
 # -- networks ---------------------------------------------------------------------------------------------------------

@@ -170,6 +170,8 @@ def test_a_registry_that_refuses_is_unavailable_and_says_why(world: DockerWorld,
         world.engine.pull_image(f"{world.registry}/acme/{world.mark}:v1", progress=lambda line: None)
     assert world.registry in caught.value.message
     assert caught.value.remedy[0].startswith("docker login" if status == 401 else "docker pull")
+    with pytest.raises(RegistryUnavailable):
+        world.engine.registry_digest(f"{world.registry}/acme/{world.mark}:v1", within=10)
 
 
 def test_an_image_that_is_denied_may_not_exist_or_need_a_login(world: DockerWorld) -> None:
@@ -184,6 +186,12 @@ def test_a_registry_that_says_nothing_is_given_up(world: DockerWorld, monkeypatc
     world.stub.answer = lambda path: time.sleep(8) or (404, "", b"")  # type: ignore[method-assign, func-returns-value]
     with pytest.raises(RegistryUnavailable, match="sent nothing"):
         world.engine.pull_image(f"{world.registry}/acme/{world.mark}:v1", progress=lambda line: None)
+
+
+def test_a_registry_that_is_slow_to_tell_a_digest_is_given_up_in_time(world: DockerWorld) -> None:
+    world.stub.answer = lambda path: time.sleep(8) or (404, "", b"")  # type: ignore[method-assign, func-returns-value]
+    with pytest.raises(RegistryUnavailable, match="no answer within 1 s"):
+        world.engine.registry_digest(f"{world.registry}/acme/{world.mark}:v1", within=1.0)
 
 
 # -- output -----------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import pytest
 
 from deployctl.config_loader import app_names, load_all_apps, load_app, load_checked_app, load_server
 from deployctl.domain.app import AppSpec
+from deployctl.domain.image_source import PullPolicy
 from deployctl.domain.mistakes import known_keys
 from deployctl.domain.names import AppName
 from deployctl.domain.release import Policy, Probe, Resources
@@ -227,6 +228,7 @@ def test_a_server_that_says_nothing_has_every_default_and_costs_no_pydantic(here
 def test_every_key_of_the_server_reaches_the_spec(here: Settings) -> None:
     path = write(here, "server.toml", """
         registries = ["r.example.com:5000", "10.0.0.5"]
+        pull = "always"
         [engine]
         url = "ssh://deploy@host.example.com:22"
         timeout = "5s"
@@ -258,7 +260,7 @@ def test_every_key_of_the_server_reaches_the_spec(here: Settings) -> None:
         labels=(("deployctl.demo", "1"), ("team.name", "shop")), haproxy_binary="/usr/sbin/haproxy",
         http=("0.0.0" + ".0", 80), preview_from=(), client_timeout=30.0, tunnel_timeout=7200.0, pool="10.7.0.0/20",
         reach="loopback", ports=(30000, 30999), keep_warm=2, keep_stopped=0,
-        registries=("r.example.com:5000", "10.0.0.5"),
+        registries=("r.example.com:5000", "10.0.0.5"), pull=PullPolicy.ALWAYS,
         web=WebSpec(("0.0.0" + ".0", 9000), "https://deploy.example.com", enabled=False, proxies=("127.0.0.1/32", "fd00::/8")),
     )
     assert written == expected

@@ -1,0 +1,191 @@
+"""The login for a registry, from Docker's own config.json and its credential helpers.
+
+Read here and not by docker-py: a helper that is missing makes that print a Python warning and refuse every pull, of
+public images too. Here it only means no login, and is told where the registry then refuses.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from deployctl.domain.image_ref import DOCKER_HUB
+
+HUB_KEY = "https://index.docker.io/v1/"  # what `docker login` writes for Docker Hub
+HELPER = "docker-credential-"
+HELPER_TIME = 10.0  # seconds
+_HELPER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_UNKNOWN = "credentials not found"  # the helper works and has none
+_TOKEN = "<token>"  # noqa: S105  a helper's user name for an identity token
+
+
+class LoginFault(StrEnum):
+    FILE = "docker_config_unreadable"
+    CONTENT = "docker_config_invalid"
+    HELPER_MISSING = "credential_helper_missing"
+    HELPER_FAILED = "credential_helper_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class LoginProblem:
+    """Why there is no login although one was meant. `said`: the helper's or the system's own words."""
+
+    code: LoginFault
+    file: Path
+    registry: str
+    helper: str = ""  # docker-credential-desktop
+    said: str = ""
+
+    @property
+    def sentence(self) -> str:
+        match self.code:
+            case LoginFault.FILE:
+                return f"{self.file} cannot be read ({self.said})"
+            case LoginFault.CONTENT:
+                return f"{self.file} is no valid configuration of Docker ({self.said})"
+            case LoginFault.HELPER_MISSING:
+                return f"{self.file} names the credential helper {self.helper}, which is not installed"
+            case LoginFault.HELPER_FAILED:
+                return f"the credential helper {self.helper}, which {self.file} names, failed ({self.said})"
+
+    @property
+    def remedy(self) -> list[str]:
+        """Return the ways out, the least first."""
+        if not self.helper:
+            return [f"mend {self.file}, or move it away and log in again: docker login {self.registry}"]
+        install = [f"install {self.helper}"] if self.code is LoginFault.HELPER_MISSING else []
+        return [*install, f"or take it out of credsStore and credHelpers in {self.file}, then docker login {self.registry}"]
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """`header` is the value of X-Registry-Auth; None: no login."""
+
+    header: str | None = None
+    problem: LoginProblem | None = None
+
+
+def find_login(registry: str, environ: Mapping[str, str]) -> Login:
+    """Return the login for that registry, as ImageRef names it. Never raises: without one, public images still come."""
+    file = config_path(environ)
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return Login()
+    except OSError as e:
+        return Login(problem=LoginProblem(LoginFault.FILE, file, registry, said=e.strerror or "no answer"))
+    except ValueError:
+        return Login(problem=LoginProblem(LoginFault.CONTENT, file, registry, said="it is not JSON"))
+    if not isinstance(config, dict):
+        return Login(problem=LoginProblem(LoginFault.CONTENT, file, registry, said="it is no JSON object"))
+    return _from_config(config, file, registry, environ)
+
+
+def config_path(environ: Mapping[str, str]) -> Path:
+    folder = environ.get("DOCKER_CONFIG")
+    return Path(folder) / "config.json" if folder else Path(environ.get("HOME") or "~").expanduser() / ".docker/config.json"
+
+
+def _from_config(config: Mapping[str, Any], file: Path, registry: str, environ: Mapping[str, str]) -> Login:
+    """Ask the helper first, as Docker does; what stands in the file counts where that has nothing."""
+    helper, problem = _helper_of(config, registry), None
+    if helper is not None:
+        asked = _ask(helper, file, registry, environ)
+        if asked.header is not None:
+            return asked
+        problem = asked.problem
+    try:
+        header = _written(_table(config, "auths"), registry)
+    except (ValueError, binascii.Error):
+        return Login(problem=LoginProblem(LoginFault.CONTENT, file, registry, said=f"its login for {registry} is damaged"))
+    return Login(header) if header else Login(problem=problem)
+
+
+def _table(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    table = config.get(key)
+    return table if isinstance(table, dict) else {}
+
+
+def _keys(registry: str) -> tuple[str, ...]:
+    return (HUB_KEY, DOCKER_HUB, f"index.{DOCKER_HUB}") if registry == DOCKER_HUB else (registry,)
+
+
+def _helper_of(config: Mapping[str, Any], registry: str) -> str | None:
+    own = _table(config, "credHelpers")
+    name = next((own[key] for key in _keys(registry) if own.get(key)), config.get("credsStore"))
+    return name if isinstance(name, str) and name else None
+
+
+# -- logins that stand in the file ------------------------------------------------------------------------------------
+def _written(auths: Mapping[str, Any], registry: str) -> str | None:
+    """Return the header of the login in `auths`, whose keys may be whole URLs. Raises ValueError when it is damaged."""
+    keys = {re.sub(r"^https?://", "", key).partition("/")[0] for key in _keys(registry)}
+    for key, entry in auths.items():
+        if re.sub(r"^https?://", "", key).partition("/")[0] in keys and isinstance(entry, dict) and entry:
+            return _header_of(entry, registry)
+    return None
+
+
+def _header_of(entry: Mapping[str, Any], registry: str) -> str | None:
+    if token := entry.get("identitytoken"):
+        return _header({"identitytoken": token})
+    user, password = entry.get("username"), entry.get("password")
+    if packed := entry.get("auth"):
+        user, colon, password = base64.b64decode(str(packed), validate=True).decode().partition(":")
+        if not colon:
+            raise ValueError("no password")
+    return _header({"username": user, "password": password, "serveraddress": registry}) if user else None
+
+
+def _header(login: Mapping[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(login).encode()).decode()
+
+
+# -- credential helpers -------------------------------------------------------------------------------------------------
+def _ask(name: str, file: Path, registry: str, environ: Mapping[str, str]) -> Login:
+    """Run the helper. Its name comes from a file: it is a word, and no path."""
+    helper = HELPER + name
+    program = shutil.which(helper, path=environ.get("PATH")) if _HELPER_NAME.fullmatch(name) else None
+    if program is None:
+        return Login(problem=LoginProblem(LoginFault.HELPER_MISSING, file, registry, helper))
+
+    def failed(said: str) -> Login:
+        return Login(problem=LoginProblem(LoginFault.HELPER_FAILED, file, registry, helper, said))
+
+    try:
+        done = subprocess.run([program, "get"], input=_keys(registry)[0].encode(), capture_output=True,
+                              env=dict(environ), timeout=HELPER_TIME, check=False)
+    except subprocess.TimeoutExpired:
+        return failed(f"no answer in {HELPER_TIME:g} s")
+    except OSError as e:
+        return failed(e.strerror or type(e).__name__)
+    said = (done.stdout or done.stderr).decode(errors="replace").strip()
+    if done.returncode:
+        return Login() if _UNKNOWN in said else failed(_one_line(said) or f"exit code {done.returncode}")
+    told = _told(done.stdout)
+    return failed("its answer is no login") if told is None else Login(told or None)
+
+
+def _told(answer: bytes) -> str | None:
+    """Return the header of what a helper answered; empty when it has no login, None when it is no answer."""
+    try:
+        told = json.loads(answer)
+        user, secret = told["Username"], told["Secret"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    if not user and not secret:
+        return ""
+    return _header({"identitytoken": secret} if user == _TOKEN else {"username": user, "password": secret})
+
+
+def _one_line(said: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in (said.splitlines() or [""])[-1])[:200]

@@ -1,0 +1,138 @@
+"""The image that a reference means now: what is here, or what its registry has by now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from deployctl.domain.image_ref import ImageRef, parse_image
+from deployctl.domain.image_source import (
+    ImageCode,
+    ImageNews,
+    PullPolicy,
+    asks_registry,
+    own_digests,
+    pulled_digests,
+)
+from deployctl.domain.release import Bundle
+from deployctl.errors import DeployctlError, NotFound, RegistryUnavailable
+from deployctl.ports import Image, Services
+
+PATIENCE = 3.0  # seconds for a registry to say what it has under a tag
+
+
+@dataclass(frozen=True, slots=True)
+class FoundImage:
+    """`image` is None when it is not on this server, which only a dry run leaves so; `digest` is the registry's then."""
+
+    image: Image | None
+    digest: str  # of the image: its id
+    repo_digest: str | None = None  # name@sha256:…, how to pull it again; None: no registry is known to have it
+    pulled: bool = False
+    news: ImageNews | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageQuestion:
+    """`remembered`: ids of images that the ledger knows to be pulled. `dry_run` asks and pulls nothing."""
+
+    ref: ImageRef
+    policy: PullPolicy
+    remembered: frozenset[str] = frozenset()
+    dry_run: bool = False
+
+    @property
+    def tag(self) -> str:
+        """Return the name that is asked for, with the tag that Docker adds."""
+        return str(self.ref if self.ref.digest else ImageRef(self.ref.registry, self.ref.repository, self.ref.tag or "latest"))
+
+    def pulled_digests(self, image: Image) -> tuple[str, ...]:
+        return pulled_digests(self.ref, image.digest, image.repo_digests, origins=image.origins,
+                              remembered=image.digest in self.remembered)
+
+    def by_digest(self, digest: str) -> str:
+        return f"{self.ref.name}@{digest}"
+
+
+def find_image(asked: ImageQuestion, s: Services) -> FoundImage:
+    """Return the image that is meant, pulled where that is needed and allowed.
+
+    Raises NotFound, RegistryUnavailable (`always`, or it is not here) or EngineUnavailable.
+    """
+    here = s.engine.find_image(str(asked.ref))
+    if here is None:
+        return _absent(asked, s)
+    known = asked.pulled_digests(here)
+    if not asks_registry(asked.policy, asked.ref, pulled=bool(known)):
+        alone = asked.policy is PullPolicy.ALWAYS and not asked.ref.digest
+        return _local(asked, here, news=ImageNews(ImageCode.ONLY_HERE, asked.tag) if alone else None)
+    try:
+        there = s.engine.registry_digest(asked.tag, within=PATIENCE)
+    except (NotFound, RegistryUnavailable) as e:
+        return _local(asked, here, news=_unverified(asked, e))
+    if there in own_digests(asked.ref, here.repo_digests):
+        return FoundImage(here, here.digest, asked.by_digest(there))
+    return _moved(asked, here, ImageNews(ImageCode.TAG_MOVED, asked.tag, next(iter(known), None), there), s)
+
+
+def find_news(bundle: Bundle, policy: PullPolicy, s: Services) -> ImageNews | None:
+    """Return whether the tag of a release has moved since it was pulled; None: it has not, or nobody is to be asked.
+
+    Raises NotFound, RegistryUnavailable (both only by `always`) or EngineUnavailable.
+    """
+    asked = ImageQuestion(parse_image(bundle.image), policy)
+    known = own_digests(asked.ref, [bundle.repo_digest or ""])
+    if not known or not asks_registry(policy, asked.ref, pulled=True):
+        return None
+    try:
+        there = s.engine.registry_digest(asked.tag, within=PATIENCE)
+    except (NotFound, RegistryUnavailable) as e:
+        return _unverified(asked, e)
+    here = s.engine.find_image(bundle.digest)
+    same = there in {*known, *own_digests(asked.ref, here.repo_digests if here else ())}
+    return None if same else ImageNews(ImageCode.TAG_MOVED, asked.tag, known[0], there)
+
+
+def _unverified(asked: ImageQuestion, why: DeployctlError) -> ImageNews:
+    if asked.policy is PullPolicy.ALWAYS:
+        raise why
+    return ImageNews(ImageCode.UNVERIFIED, asked.tag, why=why.message)
+
+
+def _local(asked: ImageQuestion, here: Image, *, news: ImageNews | None = None) -> FoundImage:
+    known = asked.pulled_digests(here)
+    return FoundImage(here, here.digest, asked.by_digest(known[0]) if known else None, news=news)
+
+
+def _absent(asked: ImageQuestion, s: Services) -> FoundImage:
+    if asked.policy is PullPolicy.NEVER:
+        raise NotFound(f"the image {asked.ref} is not on this server, and pull is never",
+                       remedy=[f"docker pull {asked.ref}", "or give --pull missing"])
+    if not asked.dry_run:
+        return _pulled(asked, s)
+    there = s.engine.registry_digest(asked.tag, within=PATIENCE)
+    return _foreseen(asked, ImageNews(ImageCode.TO_PULL, asked.tag, after=there), s)
+
+
+def _moved(asked: ImageQuestion, here: Image, news: ImageNews, s: Services) -> FoundImage:
+    """Pull what the tag means now. It may turn out to be the same image, which was only never pulled from there."""
+    if asked.dry_run:
+        return _foreseen(asked, news, s)
+    found = _pulled(asked, s, told=news.after)
+    same = found.digest == here.digest and news.before is None
+    return found if same else replace(found, news=news)
+
+
+def _pulled(asked: ImageQuestion, s: Services, *, told: str | None = None) -> FoundImage:
+    """Pull it. `told` is the digest that the registry has just named: an image may have several of one repository."""
+    s.report.detail(f"pulling {asked.ref}")
+    image = s.engine.pull_image(str(asked.ref), progress=s.report.detail)
+    own = own_digests(asked.ref, image.repo_digests)
+    there = next((digest for digest in (asked.ref.digest, told, *own) if digest in own), None)
+    return FoundImage(image, image.digest, asked.by_digest(there) if there else None, pulled=True)
+
+
+def _foreseen(asked: ImageQuestion, news: ImageNews, s: Services) -> FoundImage:
+    """Return what would be pulled. The image may be here already, under its digest alone or under another tag."""
+    assert news.after is not None  # noqa: S101  a registry has just told it
+    image = s.engine.find_image(asked.by_digest(news.after))
+    return FoundImage(image, image.digest if image else news.after, asked.by_digest(news.after), pulled=True, news=news)
