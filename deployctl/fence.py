@@ -18,7 +18,7 @@ from deployctl.ports import Engine, Guard, Ledger, Services, Traffic
 
 ENGINE = frozenset({"keep_image", "release_image", "ensure_network", "ensure_network_gone", "ensure_created",
                     "ensure_started", "ensure_stopped", "ensure_removed", "set_restart", "set_limits",
-                    "ensure_named"})
+                    "ensure_named", "ensure_connected"})
 TRAFFIC = frozenset({"sync", "refresh_previews", "switch", "cut"})
 GUARD = frozenset({"ensure", "ensure_gone"})
 LEDGER = frozenset({"add_app", "ensure_release", "set_wishes", "remove_app", "mark_proven", "mark_failed", "set_hold",

@@ -69,6 +69,7 @@ class NetworkFacts:
     subnets: tuple[str, ...]
     labels: Mapping[str, str]
     bridge: str | None = None
+    internal: bool = False  # without a way out
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,7 @@ class ContainerFacts:
     env: Mapping[str, str] = field(default_factory=dict)  # the image's own, too
     published: int | None = None  # port on the host
     asked: Mapping[str, str] = field(default_factory=dict)  # network name → address that it was made with
+    networks: tuple[str, ...] = ()  # names of all that it is connected to, sorted
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,10 @@ class Engine(UsageReader, Protocol):
         """Create it if absent. Raises EngineRefused when one of that name has another subnet or is not ours."""
     def ensure_network_gone(self, name: str) -> None: ...
     def ensure_created(self, spec: ContainerSpec) -> ContainerFacts:
-        """Create it, or adopt the one that carries the same name and the same labels of ours."""
+        """Create it, or adopt the one that carries the same name and the same labels of ours, and let it join the
+        networks of its bundle. Raises NotFound when one of them is not there; what was made then stays."""
+    def ensure_connected(self, container: str, network: str) -> None:
+        """Let it join that network, whose addresses the engine chooses. Raises NotFound when there is none."""
     def ensure_started(self, container: str) -> ContainerFacts: ...
     def ensure_stopped(self, container: str, *, grace: float) -> ContainerFacts:
         """Stop with the container's stop signal, kill after `grace` seconds, and never restart it. Absent is not fine:

@@ -84,6 +84,7 @@ def _facts(view: ReleaseView, look: Look) -> list[tuple[str, str | None]]:
         ("command", " ".join((*(bundle.entrypoint or ()), *(bundle.command or ()))) or None),
         ("user", bundle.user),
         ("port", f"{bundle.port} inside"),
+        ("networks", ", ".join(bundle.networks) or None),
         ("health", health_words(bundle)),
         ("limits", limit_words(bundle)),
         ("env", ", ".join(name for name, _ in bundle.env) or "none"),

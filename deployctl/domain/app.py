@@ -12,7 +12,14 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from deployctl.domain.addresses import parse_listen
 from deployctl.domain.app_file import AppFile
-from deployctl.domain.app_rules import contradictions, image_name, one_or_list, parse_body, parse_statuses
+from deployctl.domain.app_rules import (
+    contradictions,
+    image_name,
+    joined_networks,
+    one_or_list,
+    parse_body,
+    parse_statuses,
+)
 from deployctl.domain.fields import Table, Wrong, by, one_of
 from deployctl.domain.image_source import PullPolicy
 from deployctl.domain.names import (
@@ -26,6 +33,7 @@ from deployctl.domain.names import (
     parse_signal,
     parse_user,
     parse_words,
+    parse_words_or_none,
 )
 from deployctl.domain.quantities import (
     DAY,
@@ -88,12 +96,13 @@ class AppSpec(Table):
     listen: Annotated[tuple[str, int] | None, by(parse_listen)] = None
     hosts: Annotated[tuple[HostName, ...], BeforeValidator(one_or_list)] = Field((), alias="host")
     entrypoint: Words = None
-    command: Words = None
+    command: Annotated[tuple[str, ...] | None, by(parse_words_or_none)] = None
     user: Annotated[str | None, by(parse_user)] = None
     working_dir: Annotated[str | None, by(parse_directory)] = None
     stop_signal: Annotated[str | None, by(parse_signal)] = None
     stop_grace: Annotated[float, by(parse_duration, high=HOUR)] = 10.0
     init: Annotated[bool, by(parse_flag)] = False
+    networks: Annotated[tuple[str, ...], by(joined_networks)] = ()
     drain: Annotated[float, by(parse_duration)] = POLICY.drain
     watch: Annotated[float, by(parse_duration)] = POLICY.watch
     keep_warm: Annotated[int | None, by(parse_count, high=50)] = None
@@ -142,6 +151,7 @@ class AppSpec(Table):
             stop_signal=self.stop_signal,
             stop_grace=self.stop_grace,
             init=self.init,
+            networks=self.networks,
             resources=Resources(**dict(self.resources)),
             log=LogCap(**dict(self.log)),
             probe=self.health.probe(),

@@ -7,10 +7,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from deployctl.domain.fields import Wrong
-from deployctl.domain.grammar import refused, shown
+from deployctl.domain.grammar import Grammar, match, refused, shown
 from deployctl.domain.names import parse_image
 
 _STATUS = 'Write 200, "200-399" or a list of those; statuses are 100 to 599.'
+_NETWORK = Grammar(
+    "a Docker network",
+    r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}",
+    "A network has letters, digits, _, . and -, as `docker network ls` shows it.",
+)
+_NOT_JOINED = frozenset({"host", "none", "bridge", "default"})  # they would undo the isolation, or are Docker's own
 _ONLY_HTTP = ("path", "host", "status", "body")
 
 
@@ -53,6 +59,19 @@ def parse_body(value: object, *, field: str) -> str:
     if not isinstance(value, str) or not 1 <= len(value) <= 1000 or not value.isprintable():
         raise refused(field, value, "is not a text to look for", "Write 1 to 1,000 visible characters on one line.")
     return value
+
+
+def joined_networks(value: object, *, field: str) -> tuple[str, ...]:
+    """Return the Docker networks of others that an app joins, none of them twice."""
+    if not isinstance(value, list | tuple):
+        raise refused(field, value, "is not a list", 'Write a list: ["backend"].')
+    names = tuple(match(one, _NETWORK, field)[0] for one in value)
+    for name in names:
+        if name in _NOT_JOINED:
+            raise refused(field, name, "is no network that an app may join", "Name one that `docker network create` made.")
+    if len(set(names)) < len(names):
+        raise refused(field, value, "names a network twice", "Leave one of them out.")
+    return names
 
 
 # -- keys together ----------------------------------------------------------------------------------------------

@@ -33,6 +33,8 @@ class Kind(StrEnum):
     UNKNOWN = "unknown"  # made here; the ledger knows nothing of it
     STRANGER = "stranger"  # bears our labels without our seal
     NETWORK = "network"
+    DISCONNECTED = "disconnected"  # from a network of others that its release joins
+    CONNECTED = "connected"  # by hand, to a network that its release does not name
     GUARD = "guard"
     BRIDGE = "bridge"
     ROUTE = "route"  # HAProxy serves nobody
@@ -59,6 +61,7 @@ class Mend(StrEnum):
     CREATE = "make it again from its image"
     START = "start it"
     SWITCH = "give it the traffic again"
+    CONNECT = "connect it again"
     STOP = "stop it"
     FORGET = "forget it"
     UNTAG = "give the image back"
@@ -94,6 +97,7 @@ class Seen:
     sealed: bool = True  # the label is ours, and no image's
     limits: Resources | None = None
     restart: Restart | None = None
+    networks: frozenset[str] | None = None  # names of those that it is connected to
 
     @property
     def up(self) -> bool:
@@ -108,6 +112,7 @@ class Sight:
     seen: tuple[Seen, ...] | None = None  # containers with the app's label
     proxy: bool = False  # HAProxy could be asked who serves
     network: bool | None = None
+    networks: frozenset[str] | None = None  # names of all that are on this server
     guarded: bool | None = None
     bridge: bool | None = None
     tags: tuple[str, ...] = ()  # by which an image is kept that no container needs
@@ -208,6 +213,8 @@ def _instance(sight: Sight, n: int) -> Iterator[Drift]:
         yield drift(*state)
     if n in sight.needed:
         yield from (drift(*one) for one in _closer(sight, n, seen))
+    if not instance.failed:
+        yield from (drift(*one) for one in _joined(sight, n, seen))
 
 
 def _state(sight: Sight, n: int, instance: Instance, seen: Seen) -> tuple[Kind, str, Mend | None] | None:
@@ -246,6 +253,24 @@ def _closer(sight: Sight, n: int, seen: Seen) -> Iterator[tuple[Kind, str, Mend 
         yield Kind.RESTARTS, "is not restarted by Docker after a crash", Mend.RESTART
     if seen.restart is Restart.UNLESS_STOPPED and seen.up:
         yield Kind.FORMER_RESTART, "would not come back after a crash of Docker itself", Mend.RESTART
+
+
+def _joined(sight: Sight, n: int, seen: Seen) -> Iterator[tuple[Kind, str, Mend | None]]:
+    """Compare the networks of others that it is connected to with those that its release joins."""
+    release, app = sight.facts.releases.get(n), sight.facts.app
+    if release is None or seen.networks is None:
+        return
+    wanted = release.bundle.networks
+    for name in wanted:
+        if sight.networks is not None and name not in sight.networks:
+            yield Kind.DISCONNECTED, f"needs the network {name}, which is gone (docker network create {name})", None
+        elif name not in seen.networks:
+            yield Kind.DISCONNECTED, f"is no longer connected to the network {name}", Mend.CONNECT
+    more = sorted(seen.networks - {app.network, *wanted})
+    if more and seen.up:
+        line = ", ".join(f'"{name}"' for name in (*wanted, *more))
+        yield Kind.CONNECTED, (f"was connected to {', '.join(more)} by hand, which the next upgrade drops: to keep it, add "
+                               f"networks = [{line}] to config/{app.name}.toml"), None
 
 
 def _limits(has: Resources, should: Resources) -> str:

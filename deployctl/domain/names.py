@@ -155,6 +155,11 @@ def parse_words(words: object, *, field: str = "command") -> tuple[str, ...]:
     return tuple(words)
 
 
+def parse_words_or_none(words: object, *, field: str = "command") -> tuple[str, ...]:
+    """Return an argument list; an empty one means no words at all."""
+    return () if words == [] else parse_words(words, field=field)
+
+
 def _as_list(words: str) -> str:
     plain = re.fullmatch(r"[A-Za-z0-9_./:=@,+% -]{1,200}", words) and words.strip()
     return json.dumps(words.split()) if plain else 'a list: ["serve", "--port", "8080"]'

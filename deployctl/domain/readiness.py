@@ -29,6 +29,7 @@ class Code(StrEnum):
     IMAGE_GONE = "image_gone"  # and no registry is known to have it
     PORT_TAKEN = "port_taken"
     NETWORK_GONE = "network_gone"
+    NETWORK_MISSING = "network_missing"  # one of others that its bundle names
     # it can be rolled back to
     OTHER_IMAGE = "other_image"  # its container is made of another image, and is made again
     PULL_NEEDED = "pull_needed"
@@ -57,6 +58,7 @@ class Standing:
     said: str = ""  # the probe's sentence
     image: bool | None = None  # the exact image is on this server
     network: bool | None = None  # the app's network is there
+    networks_missing: tuple[str, ...] = ()  # of those of others that its bundle names
     port_taken: bool | None = None  # somebody else listens on the port that its container publishes
     unanswered: int = 0  # requests of the last minute, when there were enough and none got an answer
     engine_away: str | None = None
@@ -113,6 +115,9 @@ def _forbidden(release: Release) -> Reason | None:
 
 
 def _hindered(standing: Standing, how: How) -> Reason | None:
+    if standing.networks_missing:
+        names = ", ".join(standing.networks_missing)
+        return Reason(Code.NETWORK_MISSING, f"it joins the network {names}, which is not on this server")
     if how is How.WARM:
         return _does_not_answer(standing)
     if standing.engine_away:

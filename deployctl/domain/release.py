@@ -74,6 +74,9 @@ class LogCap:
     max_file: int = 3
 
 
+LATER_KEYS = frozenset({"networks"})  # of a bundle
+
+
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """Everything a container of this release is made from. Two equal bundles make equal containers."""
@@ -93,17 +96,23 @@ class Bundle:
     log: LogCap = field(default_factory=LogCap)
     probe: Probe = field(default_factory=Probe)
     repo_digest: str | None = None  # name@sha256:…, when a registry gave the image: how to pull it again
+    networks: tuple[str, ...] = ()  # Docker networks of others that it joins beside its own
 
     def canonical(self) -> str:
-        """Return the one JSON text of this bundle: sorted keys, no spaces."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        """Return the one JSON text of this bundle: sorted keys, no spaces. Keys that came after 0.1.0 stand in it only
+        when they are set, so that a release made before keeps its text and its hash."""
+        return json.dumps(self._told(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    def _told(self) -> dict[str, Any]:
+        told = asdict(self)
+        return {name: value for name, value in told.items() if value or name not in LATER_KEYS}
 
     def hash(self) -> str:
         """Return 64 hex characters that two bundles share only when they would run alike.
 
         Where an image can be pulled from is not part of how it runs, nor is the name it was asked by.
         """
-        same_run = asdict(self)
+        same_run = self._told()
         del same_run["repo_digest"], same_run["image"]
         return sha256(json.dumps(same_run, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
@@ -123,6 +132,7 @@ class Bundle:
                 "resources": Resources(**raw["resources"]),
                 "log": LogCap(**raw["log"]),
                 "probe": Probe(**probe),
+                "networks": tuple(raw.get("networks", ())),
             }
         )
 

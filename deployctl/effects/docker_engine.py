@@ -169,7 +169,10 @@ class DockerEngine:
     def ensure_created(self, spec: ContainerSpec) -> ContainerFacts:
         def create(api: APIClient) -> ContainerFacts:
             there = self._find(spec.name, within=self._docker.timeout)
-            return self._create(api, spec) if there is None else self._adopt(spec, there)
+            made = self._create(api, spec) if there is None else self._adopt(spec, there)
+            for network in spec.bundle.networks:  # one endpoint at a time: engines before API 1.44 take no more
+                self._connect(api, made, network)
+            return self._require(made.id)
 
         return self._docker.change(f"create {spec.name}", create)
 
@@ -190,6 +193,19 @@ class DockerEngine:
                 remedy=[f"docker inspect {spec.name}"],
             )
         return there
+
+    def ensure_connected(self, container: str, network: str) -> None:
+        self._change("connect", container, lambda api, found: self._connect(api, found, network))
+
+    def _connect(self, api: APIClient, found: ContainerFacts, name: str) -> None:
+        if name in found.networks:
+            return
+        network = self._find_network(name)
+        if network is None:
+            raise NotFound(f"the network {name} is not on this server", remedy=[f"docker network create {name}"])
+        if network.get("Labels", {}).get(words.MANAGED):
+            raise NotPermitted(f"the network {name} belongs to an app of deployctl: no other one joins it")
+        api.connect_container_to_network(found.id, network["Id"])
 
     def ensure_started(self, container: str) -> ContainerFacts:
         def start(api: APIClient, found: ContainerFacts) -> None:

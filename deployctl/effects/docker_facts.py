@@ -42,6 +42,7 @@ def container_facts(inspected: Mapping[str, Any]) -> ContainerFacts:
         env=dict(_pair(entry) for entry in config.get("Env") or ()),
         published=_published(inspected.get("HostConfig") or {}),
         asked=_asked(inspected),
+        networks=_networks(inspected),
     )
 
 
@@ -81,6 +82,7 @@ def container_summary(listed: Mapping[str, Any]) -> ContainerFacts:
         status=listed["State"],
         labels=listed.get("Labels") or {},
         addresses=_addresses(listed),
+        networks=_networks(listed),
         health=health[1] if health else None,
     )
 
@@ -131,6 +133,7 @@ def network_facts(raw: Mapping[str, Any]) -> NetworkFacts:
         name=raw["Name"],
         subnets=tuple(one["Subnet"] for one in addresses if one.get("Subnet")),
         labels=raw.get("Labels") or {},
+        internal=bool(raw.get("Internal")),
         bridge=bridge or (f"br-{raw['Id'][:12]}" if raw.get("Driver") == "bridge" else None),
     )
 
@@ -151,6 +154,10 @@ def engine_info(info: Mapping[str, Any], version: Mapping[str, Any], *, local: b
 def _addresses(raw: Mapping[str, Any]) -> dict[str, str]:
     networks = (raw.get("NetworkSettings") or {}).get("Networks") or {}
     return {name: facts["IPAddress"] for name, facts in networks.items() if facts and facts.get("IPAddress")}
+
+
+def _networks(raw: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(sorted((raw.get("NetworkSettings") or {}).get("Networks") or ()))
 
 
 def _exit_code(state: Mapping[str, Any]) -> int | None:

@@ -148,6 +148,8 @@ class FakeEngine(FakeHands):
         if self.images.find(spec.bundle.digest) is None:
             raise NotFound(f"the image of {spec.name}, {spec.bundle.digest}, is not on this server")
         made = self._adopt(spec) or self._create(spec)
+        for network in spec.bundle.networks:
+            self._connect(made, network)
         self._finish("create")
         return made.facts
 
@@ -158,7 +160,7 @@ class FakeEngine(FakeHands):
         facts = ContainerFacts(self._new_id(), spec.name, digest, running=False, status="created", labels=labels,
                                limits=spec.bundle.resources, restart=Restart.NEVER, hostname=spec.hostname,
                                env={**dict(image.env if image else ()), **dict(spec.bundle.env)},
-                               published=spec.publish, asked={spec.network: spec.address})
+                               published=spec.publish, asked={spec.network: spec.address}, networks=(spec.network,))
         self._containers[facts.id] = FakeContainer(facts, spec)
         self.told.tell("create", facts)
         return self._containers[facts.id]
@@ -172,6 +174,15 @@ class FakeEngine(FakeHands):
         if not same or there.facts.image != spec.bundle.digest:
             raise EngineRefused(f"a container named {spec.name} exists already and is not the one that is wanted")
         return there
+
+    def ensure_connected(self, container: str, network: str) -> None:
+        self._begin("connect", container)
+        self._connect(self._require_ours(container), network)
+        self._finish("connect")
+
+    def _connect(self, found: FakeContainer, name: str) -> None:
+        self.networks_here.require_joinable(name)
+        found.facts = replace(found.facts, networks=tuple(sorted({*found.facts.networks, name})))
 
     def ensure_started(self, container: str) -> ContainerFacts:
         self._begin("start", container)

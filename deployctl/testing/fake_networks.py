@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Set
 from ipaddress import ip_network
 
-from deployctl.errors import EngineRefused, NotPermitted
+from deployctl.errors import EngineRefused, NotFound, NotPermitted
 from deployctl.ports import NetworkFacts, NetworkSpec
 
 HOME = "deployctl.home"
@@ -35,6 +35,12 @@ class FakeNetworks:
         if name in used:
             raise EngineRefused(f"remove network {name}: it has active endpoints")
         del self.facts[name]
+
+    def require_joinable(self, name: str) -> None:
+        if name not in self.facts:
+            raise NotFound(f"the network {name} is not on this server", remedy=[f"docker network create {name}"])
+        if self.facts[name].labels.get("deployctl.managed"):
+            raise NotPermitted(f"the network {name} belongs to an app of deployctl: no other one joins it")
 
     def _require_free(self, spec: NetworkSpec) -> None:
         taken = (ip_network(subnet) for network in self.facts.values() for subnet in network.subnets)

@@ -55,6 +55,7 @@ _GROUPS: Mapping[str, Callable[[Bundle], Mapping[str, object]]] = {
     "limits": lambda b: asdict(b.resources) | {f"log {name}": value for name, value in asdict(b.log).items()},
     "command": lambda b: {"command": b.command, "entrypoint": b.entrypoint, "user": b.user,
                           "working_dir": b.working_dir, "init": b.init},
+    "networks": lambda b: dict.fromkeys(b.networks, "joined"),
     "ports": lambda b: {"port": b.port},
     "health": lambda b: asdict(b.probe),
     "stop": lambda b: {"stop_signal": b.stop_signal, "stop_grace": b.stop_grace},

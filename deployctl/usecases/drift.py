@@ -139,6 +139,7 @@ def sight_of(app: App, s: Services, outside: Outside, *, closely: bool) -> Sight
         facts, seen=None if outside.containers is None else tuple(map(partial(seen_of, s=s, secret=s.ledger.secret), mine)),
         proxy=outside.routes is not None,
         network=None if outside.networks is None else app.network in outside.networks,
+        networks=outside.networks,
         guarded=s.guard.guarded(app.subnet) if s.bridged else None,
         bridge=s.guard.bridge_up(app.bridge) if s.bridged else None,
         tags=tuple(tag for tag in outside.tags or () if tag in idle),  # of a release that is not known: left alone
@@ -162,7 +163,8 @@ def seen_of(one: ContainerFacts, s: Services, secret: bytes) -> Seen:
     release = int(number) if number.isdecimal() else None
     mark = None if release is None else seal(secret, s.home, one.labels.get("deployctl.app", ""), release)
     return Seen(one.id, one.name, one.image, one.status, tuple(one.addresses.values()), release,
-                mark is not None and one.labels.get("deployctl.seal") == mark, one.limits, one.restart)
+                mark is not None and one.labels.get("deployctl.seal") == mark, one.limits, one.restart,
+                frozenset(one.networks) if one.networks else None)
 
 
 # -- for the status ------------------------------------------------------------------------------------------------

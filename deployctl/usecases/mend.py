@@ -37,6 +37,15 @@ def let_restart(drift: Drift, sight: Sight, s: Services) -> None:
     s.engine.set_restart(_container(drift), always=True)
 
 
+def connect(drift: Drift, sight: Sight, s: Services) -> None:
+    """Let it join again what its release names and it has lost."""
+    seen = sight.find(_number(drift))
+    there = (seen and seen.networks) or frozenset()
+    for name in sight.facts.releases[_number(drift)].bundle.networks:
+        if name not in there:
+            s.engine.ensure_connected(_container(drift), name)
+
+
 def make_room(drift: Drift, sight: Sight, s: Services) -> None:
     """Remove what is to be made again, once it is sure that it can be."""
     bundle = sight.facts.releases[_number(drift)].bundle
@@ -81,6 +90,7 @@ ACTS: Mapping[Mend, Act] = {  # in the order of doing them
     Mend.RENAME: rename,
     Mend.LIMIT: give_limits_back,
     Mend.RESTART: let_restart,
+    Mend.CONNECT: connect,
     Mend.REMAKE: make_room,  # the plan makes it again
     Mend.REMOVE: remove,
     Mend.UNTAG: untag,

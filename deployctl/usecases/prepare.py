@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from deployctl.domain.addresses import overlap
 from deployctl.domain.app_file import AppFile
+from deployctl.domain.argv import Argv, complete, gains_command, runs_nothing
 from deployctl.domain.facts import Facts
 from deployctl.domain.image_ref import ImageRef, parse_image, require_allowed_registry
 from deployctl.domain.image_source import ImageNews, PullPolicy
@@ -19,6 +21,7 @@ from deployctl.fence import taken_over
 from deployctl.labels import bridge_name, network_name
 from deployctl.ports import Image, Services
 from deployctl.usecases.find_image import FoundImage, ImageQuestion, find_image
+from deployctl.usecases.joined import require_networks
 from deployctl.usecases.results import StepDone
 
 
@@ -55,6 +58,7 @@ def prepare(app: AppName, version: Version, s: Services, *, image: str | None = 
     row = s.ledger.find_app(app)
     wanted = replace(row or _new_app(app, s), listen=file.listen, hosts=file.hosts, policy=file.policy)
     _require_free_listen(row, wanted, s)
+    crossing = require_networks(file.template.networks, wanted, s)
     started = s.clock.now()
     releases = s.ledger.releases(app)
     pulled_before = frozenset(r.digest for r in releases if r.bundle.repo_digest)
@@ -66,8 +70,8 @@ def prepare(app: AppName, version: Version, s: Services, *, image: str | None = 
     known = next((r for r in releases if r.version == version and r.bundle.hash() == bundle.hash()), None)
     release = known or Release(0, app, _next_number(app, s), version, bundle, s.clock.utc())
     sentence = f"{'pull' if found.pulled else 'find'} {reference}"
-    return Candidate(wanted, release, (StepDone("image", sentence, round(ms, 3), found.digest[7:19]),),
-                     tuple(_remarks(found.image, file, row, wanted)), found.news)
+    remarks = (*crossing, *_remarks(found.image, file, row, wanted), *_command_remarks(found.image, file, row, releases))
+    return Candidate(wanted, release, (StepDone("image", sentence, round(ms, 3), found.digest[7:19]),), remarks, found.news)
 
 
 def written_release(facts: Facts, number: int) -> Release:
@@ -97,8 +101,15 @@ def _reference(file: AppFile, version: Version, image: str | None, s: Services) 
 def _bundle(file: AppFile, reference: str, found: FoundImage, env: Mapping[str, str]) -> Bundle:
     """Return the bundle of the file, with the variables that were given on the command line on top."""
     bundle = file.bundle(reference, found.digest, found.repo_digest)
+    if found.image is not None:
+        argv = complete(_argv(file.template), _argv(found.image))
+        bundle = replace(bundle, entrypoint=argv.entrypoint, command=argv.command)
     given = {parse_env_name(name): parse_env_value(value) for name, value in env.items()}
     return replace(bundle, env=tuple(sorted({**dict(bundle.env), **given}.items())))
+
+
+def _argv(source: Bundle | Image) -> Argv:
+    return Argv(source.entrypoint, source.command)
 
 
 def _require_fit(image: Image, reference: str, app: AppName, file: AppFile, s: Services) -> None:
@@ -107,8 +118,8 @@ def _require_fit(image: Image, reference: str, app: AppName, file: AppFile, s: S
     if image.architecture and here and image.architecture != here:
         raise DeployctlError(f"the image {reference} is made for {image.architecture}, this server is {here}. "
                              "Nothing was done.", remedy=[f"build {reference} for {here}"])
-    if not (image.entrypoint or image.command or file.template.command or file.template.entrypoint):
-        raise Invalid(f"the image {reference} has no command and config/{app}.toml gives none",
+    if runs_nothing(_argv(file.template), _argv(image)):
+        raise Invalid(f"the image {reference} has no command that config/{app}.toml leaves to it, and the file gives none",
                       remedy=['add command = ["/path/to/program"] to the app file'])
     if file.template.probe.kind is ProbeKind.DOCKER and not image.healthcheck:
         raise Invalid(f'config/{app}.toml: health.kind = "docker", but the image {reference} has no HEALTHCHECK',
@@ -124,6 +135,15 @@ def _remarks(image: Image | None, file: AppFile, row: App | None, wanted: App) -
         remarks.append(f"The stable address changes from {row.address} to {wanted.address}: nobody is served on the "
                        "former one any more, and a rollback does not bring it back.")
     return remarks + list(file.warnings)
+
+
+def _command_remarks(image: Image | None, file: AppFile, row: App | None, releases: Sequence[Release]) -> list[str]:
+    """Say that the image's CMD counts beside an entrypoint, to whom it did not count before."""
+    active = next((r for r in releases if row and r.number == row.active), None)
+    if image is None or active is None or not gains_command(_argv(file.template), _argv(image), _argv(active.bundle)):
+        return []
+    return [f"The app file gives an entrypoint and no command: the image's CMD {json.dumps(image.command)} is passed to it "
+            f"now, which release {active.number} runs without. To keep what runs, add the line: command = []"]
 
 
 def _require_free_listen(row: App | None, wanted: App, s: Services) -> None:

@@ -86,6 +86,8 @@ def judge_release(release: Release, instance: Instance | None, answer: Answer | 
         answered=answer.ok if answer else None, said=answer.sentence if answer else "",
         image=_has_image(release, s) if around.closely and not present and not away else None,
         network=None if around.networks is None else app.network in around.networks,
+        networks_missing=() if around.networks is None else tuple(
+            name for name in release.bundle.networks if name not in around.networks),
         port_taken=not away and not other and _is_off(seen) and _port_taken(instance, s),
         unanswered=_unanswered(release, around), engine_away=around.engine, boot_seconds=around.boots.get(release.number),
     ))

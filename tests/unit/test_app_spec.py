@@ -54,6 +54,7 @@ def test_every_value_of_the_file_reaches_the_bundle() -> None:
         stop_signal = "SIGQUIT"
         stop_grace = "3s"
         init = true
+        networks = ["backend", "db.net"]
         [health]
         path = "/up"
         host = "shop.test"
@@ -80,7 +81,7 @@ def test_every_value_of_the_file_reaches_the_bundle() -> None:
     assert full.bundle("x/shop:v1", DIGEST, f"x/shop@{DIGEST}") == Bundle(
         image="x/shop:v1", digest=DIGEST, repo_digest=f"x/shop@{DIGEST}", port=81, entrypoint=("/start",),
         command=("serve", "a b", ""), user="1:2", working_dir="/app", env=(("A", "1\nB=3"), ("B", "2")),
-        stop_signal="SIGQUIT", stop_grace=3.0, init=True,
+        stop_signal="SIGQUIT", stop_grace=3.0, init=True, networks=("backend", "db.net"),
         resources=Resources(memory=64 * 2**20, cpus=0.5, pids=64), log=LogCap(max_size=2**20, max_file=2),
         probe=Probe(path="/up", host="shop.test", status=((204, 204), (300, 302)), body="ok", interval=1.0,
                     timeout=0.5, rise=1, fall=2, start_grace=4.0, deadline=300.0),
@@ -190,6 +191,10 @@ BAD = {
     "working_dir": ['"app"', '"/app/../etc"'],
     "stop_signal": ["15", '"SIGSTOP"', '"TERM"'],
     "entrypoint": ['"/start"', "[]", '[""]', "[1]"],
+    "command": ['"serve"', '[""]', "[1]"],
+    "networks": ['"backend"', '["host"]', '["none"]', '["bridge"]', '["default"]', '["container:db"]', '["a", "a"]', '[""]',
+                 "[1]", '["-a"]', '["../a"]'],
+    "pull": ['"sometimes"', "true", '""'],
 }
 
 
