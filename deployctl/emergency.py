@@ -13,11 +13,12 @@ from deployctl.errors import DeployctlError
 from deployctl.settings import Settings
 
 
-def flip(settings: Settings, app: AppName, version: Version, *, actor: str, note: str, force: bool) -> Flipped:
-    """Send the app's traffic to that version by HAProxy's socket and files."""
+def flip(settings: Settings, app: AppName, version: Version, *, release: int | None = None, actor: str, note: str,
+         force: bool) -> Flipped:
+    """Send the app's traffic to that version, or to the one release of it that is named, by HAProxy's socket and files."""
     home = HaproxyHome(settings.haproxy_dir)
     hands = HaproxyEmergency(home, lambda: _spec(settings), SystemClock(), SocketProber(), force=force)
-    return hands.flip(app, version, actor=actor, note=note)
+    return hands.flip(app, version, release=release, actor=actor, note=note)
 
 
 def _spec(settings: Settings) -> ServerSpec:

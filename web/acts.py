@@ -34,6 +34,7 @@ class Words:
     """What was asked along with the verb. `version` is the one to go to; `abort` overtakes what is under way."""
 
     version: Version | None = None
+    release: int | None = None  # a rollback to that very one
     image: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     abort: bool = False
@@ -52,7 +53,7 @@ Act = Callable[[AppName, Words, Wish, Services], Moved | Done]
 ACTS: dict[str, Act] = {
     "upgrade": lambda app, w, wish, s: upgrade(app, w.the_version, s, wish=wish, image=w.image, env=w.env,
                                                pull=w.pull),
-    "rollback": lambda app, w, wish, s: rollback(app, s, version=w.version, wish=wish, abort=w.abort),
+    "rollback": lambda app, w, wish, s: rollback(app, s, version=w.version, release=w.release, wish=wish, abort=w.abort),
     "undo": lambda app, w, wish, s: undo(app, s, wish=wish),
     "start": lambda app, w, wish, s: start(app, w.the_version, s, wish=wish, image=w.image, pull=w.pull),
     "stop": lambda app, w, wish, s: stop(app, w.the_version, s, wish=wish),

@@ -51,7 +51,10 @@ class Back(Answer):
     """What a rollback without a version means."""
 
     version: VersionText
+    release: int
+    name: str = Field(description="What names it on the command line: the version, or VERSION@RELEASE where it has several.")
     warm: bool
+    brings_back: list[str] = Field(description="What would be otherwise: image, names of variables and settings.")
     ready: bool
     how: How | None
     why: str | None
@@ -270,6 +273,8 @@ class Moved(Document):
     app: AppText
     from_: str | None = Field(alias="from")
     to: str
+    from_release: int | None
+    to_release: int | None
     revision: int
     switch_ms: Ms
     total_ms: Ms

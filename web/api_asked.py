@@ -23,6 +23,7 @@ from deployctl.web.api_fields import (
     PersonText,
     PullWord,
     ReasonText,
+    ReleaseNumber,
     RoleWord,
     RowId,
     Rows,
@@ -70,6 +71,8 @@ class RollbackBody(Noted):
 
     model_config = _example(to="v2", note="the cart page fails")
     to: VersionText | None = Field(None, description="Left out: the version that served well before.")
+    release: ReleaseNumber | None = Field(None, description="Exactly that release, where a version has several; of `to`, when "
+                                          "that is named too.")
     sure: Flag = Field(False, description=SURE)
     abort: Flag = Field(False, description="Wait for nobody: end what is under way, and go back now.")
 

@@ -40,7 +40,8 @@ def _of(kind: str, **members: Any) -> Json:
     return {"schema": SCHEMA, "kind": kind, **members}
 
 
-_MOVED = _of("Rollback", ok=True, app="shop", **{"from": "v2"}, to="v1", revision=119, switch_ms=14.2, total_ms=88.0,
+_MOVED = _of("Rollback", ok=True, app="shop", **{"from": "v2"}, to="v1", from_release=2, to_release=1, revision=119,
+             switch_ms=14.2, total_ms=88.0,
              confirmed=True, failed_requests=0, failed_precision="exact", changed=True, colour="blue", held=["v2"], lifted=[],
              standby="v2", image_checked=True, warnings=[], steps=[
                  {"kind": "switch", "sentence": "send the traffic of shop to v1", "ms": 14.2, "text": ""}], image=None)
@@ -49,7 +50,9 @@ EXAMPLES: dict[str, Json] = {
     "Status": _of("Status", engine=None, proxy=None, apps=[{
         "app": "shop", "address": "127.0.0.1:8000", "hosts": [], "revision": 118, "state": "healthy", "active": _ACTIVE,
         "standby": _STANDBY, "instances": [_ACTIVE, _STANDBY], "deployment": None, "since": AT, "notes": [], "drift": [],
-        "drifts": [], "quality": None, "rollback": {"version": "v1", "warm": True, **_READY}}]),
+        "drifts": [], "quality": None, "rollback": {
+            "version": "v1", "release": 1, "name": "v1", "warm": True, **_READY,
+            "brings_back": ["image acme/shop:v1 (1f2e3d4c5b6a)"]}}]),
     "History": _of("History", app="shop", changes=[{
         "revision": 118, "at": AT, "kind": "upgrade", "from": "v1", "to": "v2", "from_release": 1, "to_release": 2,
         "by": "ci-shop (token)", "switch_ms": 14.2, "note": "faster search"}], attempts=[],

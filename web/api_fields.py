@@ -26,7 +26,7 @@ from deployctl.domain.names import (
     parse_image,
     parse_version,
 )
-from deployctl.domain.quantities import parse_amount, parse_duration, parse_flag
+from deployctl.domain.quantities import parse_amount, parse_count, parse_duration, parse_flag
 from deployctl.usecases.passwords import LONGEST, SHORTEST
 
 NOTE = Grammar("a note", r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]{0,500}",
@@ -42,6 +42,7 @@ PASSWORD = Grammar("a password", rf"[^\x00]{{{SHORTEST},{LONGEST}}}", f"A passwo
 SPAN = Grammar("a span of time", r"[1-9][0-9]{0,4}(?:s|m)|[1-9][0-9]{0,2}h",
                'A span is a whole number and s, m or h: "90s", "10m", "24h".')
 LONGEST_SPAN = 1e5 * 60  # seconds; the grammar has no longer one
+LAST_RELEASE = 999_999_999
 LONGEST_IMAGE = 255
 LONGEST_VALUE = 16_384  # characters of one variable
 Schema = dict[str, Any]
@@ -111,6 +112,11 @@ def in_query(low: int, high: int) -> Any:
     return by(parse_digits, low=low, high=high), WithJsonSchema({"type": "integer", "minimum": low, "maximum": high})
 
 
+def parse_whole(value: object, *, field: str, low: int, high: int) -> int:
+    """Return a whole number of a body; JSON knows no difference between 5 and 5.0."""
+    return parse_count(int(value) if isinstance(value, float) and value.is_integer() else value, field=field, low=low, high=high)
+
+
 def amount(low: float, high: float) -> Any:
     """Return the marks of a number in a body."""
     return by(parse_amount, low=low, high=high), WithJsonSchema({"type": "number", "minimum": low, "maximum": high})
@@ -149,6 +155,8 @@ KindText = Annotated[str, by(_as(WORD)), WithJsonSchema(text_like(WORD, example=
 WhoText = Annotated[str, by(_as(WHO)), WithJsonSchema(text_like(WHO, example="mara"))]
 LookFor = Annotated[str, by(_as(TEXT)), WithJsonSchema(text_like(TEXT, example="timeout"))]
 Rows = Annotated[int, *in_query(1, 1000)]
+ReleaseNumber = Annotated[int, by(parse_whole, low=1, high=LAST_RELEASE),
+                          WithJsonSchema({"type": "integer", "minimum": 1, "maximum": LAST_RELEASE, "examples": [5]})]
 Lines = Annotated[int, *in_query(0, 10_000)]
 RowId = Annotated[int, *in_query(1, 10**15)]
 LinkMinutes = Annotated[float, *amount(1, 1440)]

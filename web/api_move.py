@@ -39,7 +39,7 @@ DEPLOYER = needs(Role.DEPLOYER)
 @documented("Make a version serve", answers.Moved, body=UpgradeBody, moves=True, at_revision=True, job=True,
       more="Boots it beside the active one, proves it, and moves the traffic. Before the switch every failure changes nothing.")
 def upgrade(app: AppName, body: UpgradeBody, revision: int | None) -> Told:
-    return _do("upgrade", app, Words(body.version, body.image, body.env, pull=_pull(body.pull)), _wish(body, revision))
+    return _do("upgrade", app, Words(body.version, image=body.image, env=body.env, pull=_pull(body.pull)), _wish(body, revision))
 
 
 @move.post("/apps/<app>/rollback")
@@ -48,7 +48,7 @@ def upgrade(app: AppName, body: UpgradeBody, revision: int | None) -> Told:
       unlimited=True, more="To a warm version that is done when it is answered, in well under a second. The version that is "
                            "left is put on hold: it will not be deployed again by accident.")
 def rollback(app: AppName, body: RollbackBody, revision: int | None) -> Told:
-    return _do("rollback", app, Words(body.to, abort=body.abort), _wish(body, revision))
+    return _do("rollback", app, Words(body.to, body.release, abort=body.abort), _wish(body, revision))
 
 
 @move.post("/apps/<app>/undo")
@@ -72,7 +72,7 @@ def abort(app: AppName, body: Nothing) -> Told:
 @documented("Run a version beside the one that serves, without traffic", answers.Done, body=StartBody, at_revision=True,
             job=True)
 def start(app: AppName, body: StartBody, revision: int | None) -> Told:
-    return _do("start", app, Words(body.version, body.image, pull=_pull(body.pull)), _wish(body, revision))
+    return _do("start", app, Words(body.version, image=body.image, pull=_pull(body.pull)), _wish(body, revision))
 
 
 @move.post("/apps/<app>/stop")

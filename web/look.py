@@ -103,7 +103,7 @@ def _look(app: App, seen: Seen[StatusView], view: AppView, found: VersionsView, 
     undoable = under is None and last is not None and last.target is not None and _can_be_undone(last, found)
     return Look(
         app, view, seen, g.who.may(Role.DEPLOYER, app.name), found, ways, _rows(view, found, ways, dict(now)),
-        warm_way(view, found), found.find(view.back) if view.back else None, under,
+        warm_way(view, found), found.at(view.back_release), under,
         next((i for i in view.instances if under and i.release == under.release and i.role != Part.ACTIVE), None), job,
         last_line(app.name, under.version, g.who.actor) if under and under.version and not under.promoted else "",
         tuple(notices_of(seen.value, view, under=under, failure=failure, at=clock(seen.at), age=seen.age, stale=seen.why)),
@@ -124,7 +124,7 @@ def _rows(view: AppView, found: VersionsView, ways: dict[int, Go], now: dict[int
     order = (Part.ACTIVE, Part.STANDBY, Part.IDLE)
     running = [i for i in view.instances if i.role in order and (i.role == Part.ACTIVE or runs(i))]
     lines = {line.release: line for line in found.lines}
-    ranked = sorted(running, key=lambda i: (order.index(Part(i.role)), i.version != view.back, -i.release))
+    ranked = sorted(running, key=lambda i: (order.index(Part(i.role)), i.release != view.back_release, -i.release))
     return tuple(Row(i, lines.get(i.release), ways.get(i.release), now.get(i.release)) for i in ranked)
 
 

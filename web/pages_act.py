@@ -63,7 +63,8 @@ def _act(verb: str, app: AppName) -> Answer:
     except ConfirmationNeeded:
         if g.via == "token":
             raise
-        return redirect(url_for("ask.ask", app=app, verb=verb, to=_named() or None), 303)
+        return redirect(url_for("ask.ask", app=app, verb=verb, to=_named() or None,
+                                release=_number(request.form.get("release", ""))), 303)
     except StateChanged as error:
         if g.via == "token":
             raise
@@ -98,11 +99,11 @@ def _moved(moved: Moved) -> str:
 
 def _switched(moved: Moved) -> str:
     if not moved.changed:
-        return f"{moved.target} serves already. Nothing was done."
+        return f"{moved.names[1]} serves already. Nothing was done."
     at_most = "at most " if moved.failed_precision is Precision.AT_MOST else ""
     lost = {None: "", 0: ", no request was lost"}.get(
         moved.failed_requests, f", {at_most}{moved.failed_requests} requests failed")
-    return f"Traffic is on {moved.target}. Took {moved.switch_ms / 1000:.2f} s{lost}."
+    return f"Traffic is on {moved.names[1]}. Took {moved.switch_ms / 1000:.2f} s{lost}."
 
 
 def _outrun(app: AppName) -> Answer:
@@ -130,8 +131,13 @@ def _named() -> str:
 
 def _words() -> Words:
     version: Version | None = parse_version(_named().strip()) if _named() else None
-    return Words(version, request.form.get("image", "").strip() or None, abort=request.form.get("abort") == "yes",
+    release = _number(request.form.get("release", ""))
+    return Words(version, release, request.form.get("image", "").strip() or None, abort=request.form.get("abort") == "yes",
                  pull=_pull(request.form.get("pull", "")))
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 9 else None
 
 
 def _pull(word: str) -> PullPolicy | None:
@@ -158,5 +164,5 @@ def _patience() -> float:
 
 def _again() -> dict[str, str]:
     """Return the fields of this form, to be sent once more by a person who was told that somebody else is at it."""
-    kept = ("revision", "to", "version", "image", "pull", "note", "sure")
+    kept = ("revision", "to", "release", "version", "image", "pull", "note", "sure")
     return {name: request.form[name] for name in kept if request.form.get(name)}

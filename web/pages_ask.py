@@ -75,7 +75,9 @@ def _move(verb: str, look: Look) -> Question:
             if line is None:
                 raise NothingToGoBackTo(f"{app} has no change of traffic that could be undone.")
         else:
-            line = _line(look, to or view.back or "")
+            number = request.args.get("release", type=int)
+            line = look.versions.at(number or view.back_release) if number or not to else None
+            line = line or _line(look, to)
         live = next((one for one in look.versions.lines if view.active and one.release == view.active.release), None)
         active = s.ledger.find_release(app, live.release) if live else None
         return ask_to_move(verb, Known(view, line, live, active, s.ledger.find_release(app, line.release), changes,

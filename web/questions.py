@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from deployctl.domain.readiness import How
 from deployctl.domain.release import Change, Release
-from deployctl.usecases.diff import compare
+from deployctl.usecases.diff import changed_settings
 from deployctl.usecases.results import AppView
 from deployctl.usecases.under_way import UnderWay
 from deployctl.usecases.versions import VersionLine, Way
@@ -58,28 +58,28 @@ class Known:
 
 def ask_to_move(verb: str, known: Known) -> Question:
     """Return the question of a rollback, an undo, or an upgrade to a version that is here."""
-    line, to = known.line, known.line.version
+    line, to = known.line, known.line.name
     cold, abort = line.how is not How.WARM, verb == "rollback" and known.under is not None
     does = {"rollback": "roll back", "undo": "undo"}.get(verb, "send the traffic")
     title = {"rollback": f"Roll back to {to}?", "undo": f"Undo, back to {to}?"}.get(verb, f"Send the traffic to {to}?")
     yes = f"{'Pull and start' if line.how is How.PULL else 'Start'} {to} and {does}" if cold else sentence(
         f"{does} to {to}" if verb == "rollback" else does)
     better = known.warm if verb == "rollback" and known.warm and known.warm.release != line.release else None
+    yes = f"Abort, then {yes[0].lower()}{yes[1:]}" if abort else yes
     return Question(
-        verb, title, tuple(_facts(verb, known)), f"Abort, then {yes[0].lower()}{yes[1:]}" if abort else yes, to, known.live,
-        line, better, abort, _why_not(verb, line))
+        verb, title, tuple(_facts(verb, known)), yes, line.version, known.live, line, better, abort, _why_not(verb, line))
 
 
 def _why_not(verb: str, line: VersionLine) -> str:
     if line.way is Way.SERVING:
-        return f"{line.version} serves already."
+        return f"{line.name} serves already."
     if verb == "rollback" and line.way in {Way.HELD, Way.RETRY, Way.NONE}:
-        return f"{line.version} cannot be rolled back to: {line.why}."
+        return f"{line.name} cannot be rolled back to: {line.why}."
     return ""
 
 
 def _facts(verb: str, known: Known) -> Iterator[Fact]:
-    line, to, live = known.line, known.line.version, known.live.version if known.live else None
+    line, to, live = known.line, known.line.name, known.live.name if known.live else None
     yield _time(line, live)
     if known.under is not None:
         under = known.under
@@ -127,9 +127,7 @@ def _steps_back(known: Known) -> int:
 def _differing(known: Known) -> Fact | None:
     if known.active is None or known.target is None:
         return None
-    lines = compare(known.active.bundle, known.target.bundle)
-    names = [line.name if line.group == "env" else line.group for line in lines if line.group != "image"]
-    found = tuple(dict.fromkeys(names))
+    found = changed_settings(known.active.bundle, known.target.bundle)
     if not found:
         return Fact("list", "Same settings:", "variables, limits and command do not differ.")
     return Fact("list", "Different settings:", names=found[:8] + (("…",) if len(found) > 8 else ()))

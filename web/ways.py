@@ -18,6 +18,7 @@ class Go:
 
     verb: str
     version: str
+    release: int  # number; a rollback goes to that very one
     label: str
     hint: str
     look: str
@@ -33,10 +34,10 @@ def way_of(line: VersionLine, view: AppView, under: UnderWay | None, last: Chang
         return None
     if line.way is Way.FORTH:
         hint = "Under a second, can be undone" if line.how is How.WARM else "It has to start first"
-        return Go("upgrade", line.version, f"Send traffic to {line.version}", hint, "faint", asks=line.asks)
+        return Go("upgrade", line.version, line.release, f"Send traffic to {line.version}", hint, "faint", asks=line.asks)
     if line.way is Way.HELD and last is not None and _left(last) == line.release and not held_since(line.hold, last):
         hint = f"Undoes the {last.kind} and lifts the hold"
-        return Go("undo", line.version, f"Send traffic to {line.version}", hint, "faint")
+        return Go("undo", line.version, line.release, f"Send traffic to {line.name}", hint, "faint")
     return None
 
 
@@ -53,13 +54,25 @@ def _left(last: Change) -> int | None:
 def _back(line: VersionLine, view: AppView, under: UnderWay | None) -> Go:
     word = "Abort and roll back" if under is not None and not under.promoted else "Roll back"
     look = "go" if view.state in {"degraded", "down"} else "calm"
-    return Go("rollback", line.version, f"{word} to {line.version}", _hint(line, under), look, asks=line.asks,
+    return Go("rollback", line.version, line.release, f"{word} to {line.name}", _hint(line, view, under), look, asks=line.asks,
               abort=under is not None)
 
 
-def _hint(line: VersionLine, under: UnderWay | None) -> str:
+def _hint(line: VersionLine, view: AppView, under: UnderWay | None) -> str:
     if under is not None:
         return f"Ends the {under.verb}{f' of {under.version}' if under.version else ''} by {under.by}"
+    return _time(line) + _brings(line, view)
+
+
+def _brings(line: VersionLine, view: AppView) -> str:
+    """Say what comes back where the version does not: another configuration of what serves."""
+    if line.release != view.back_release or view.active is None or view.active.version != line.version:
+        return ""
+    some = view.brings_back[:3]
+    return f". Brings back {', '.join(some)}{' …' if len(view.brings_back) > len(some) else ''}" if some else ""
+
+
+def _time(line: VersionLine) -> str:
     if line.how is How.WARM:
         return "Under a second, can be undone"
     if line.how is How.PULL:
@@ -67,12 +80,7 @@ def _hint(line: VersionLine, under: UnderWay | None) -> str:
     return f"Starts in about {max(1, round(line.seconds))} s" if line.seconds is not None else "It has to start first"
 
 
-def best_way(view: AppView, found: VersionsView) -> VersionLine | None:
-    """Return the release that a rollback without a name would go to."""
-    return found.find(view.back) if view.back else None
-
-
 def warm_way(view: AppView, found: VersionsView) -> VersionLine | None:
-    """Return a release that can take the traffic at once, the standby first."""
+    """Return a release that can take the traffic at once: what `rollback` would choose, else another one."""
     ready = [line for line in found.lines if line.way is Way.BACK and line.how is How.WARM]
-    return next((line for line in ready if line.version == view.back), next(iter(ready), None))
+    return next((line for line in ready if line.release == view.back_release), next(iter(ready), None))

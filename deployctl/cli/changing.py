@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from deployctl.cli.names import Words
 from deployctl.cli.render import done_text, moved_text, preview_table, preview_text
 from deployctl.cli.session import Session
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.names import AppName, ReleaseName, Version
 from deployctl.errors import ConfirmationNeeded, Invalid
 from deployctl.usecases import views
 from deployctl.usecases.results import Done, Moved, Preview
@@ -26,17 +26,22 @@ class Asked:
     """What one changing verb was asked: app, versions, wishes and the services to do it with."""
 
     app: AppName
-    versions: list[Version]
+    names: list[ReleaseName]
     wish: Wish
     services: Services
 
     @property
     def version(self) -> Version:
-        return self.versions[0]
+        return self.names[0].version
 
     @property
     def maybe_version(self) -> Version | None:
-        return next(iter(self.versions), None)
+        return self.names[0].version if self.names else None
+
+    @property
+    def release(self) -> int | None:
+        """Return the number of the release that was named, None where the version alone was."""
+        return self.names[0].release if self.names else None
 
 
 def change(session: Session, words: Words, act: Callable[[Asked], Moved | Done],

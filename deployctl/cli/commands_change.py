@@ -48,12 +48,12 @@ def rollback_command(session: Session, /, given: Sequence[str], abort: bool, **f
     from deployctl.usecases.rollback import preview_rollback, rollback
 
     def act(a: Asked) -> Moved:
-        return rollback(a.app, a.services, version=a.maybe_version, wish=a.wish, abort=abort)
+        return rollback(a.app, a.services, version=a.maybe_version, release=a.release, wish=a.wish, abort=abort)
 
     def foresee(a: Asked) -> Preview:
-        return preview_rollback(a.app, a.services, version=a.maybe_version, wish=a.wish)
+        return preview_rollback(a.app, a.services, version=a.maybe_version, release=a.release, wish=a.wish)
 
-    return change(session, Words.check(given, least=0, most=1, verb="rollback"), act, foresee, **flags)
+    return change(session, Words.check(given, least=0, most=1, verb="rollback", releases=True), act, foresee, **flags)
 
 
 @verb("undo")
@@ -83,12 +83,12 @@ def start_command(session: Session, /, given: Sequence[str], image: str | None, 
     from deployctl.usecases.start import preview_start, start
 
     def act(a: Asked) -> Done:
-        return start(a.app, a.version, a.services, wish=a.wish, image=image, pull=pull)
+        return start(a.app, a.version, a.services, release=a.release, wish=a.wish, image=image, pull=pull)
 
     def foresee(a: Asked) -> Preview:
-        return preview_start(a.app, a.version, a.services, wish=a.wish, image=image, pull=pull)
+        return preview_start(a.app, a.version, a.services, release=a.release, wish=a.wish, image=image, pull=pull)
 
-    return change(session, Words.check(given, least=1, most=1, verb="start"), act, foresee, **flags)
+    return change(session, Words.check(given, least=1, most=1, verb="start", releases=True), act, foresee, **flags)
 
 
 @verb("stop")
@@ -99,12 +99,12 @@ def stop_command(session: Session, /, given: Sequence[str], **flags: Any) -> int
     from deployctl.usecases.stop import preview_stop, stop
 
     def act(a: Asked) -> Done:
-        return stop(a.app, a.version, a.services, wish=a.wish)
+        return stop(a.app, a.version, a.services, release=a.release, wish=a.wish)
 
     def foresee(a: Asked) -> Preview:
-        return preview_stop(a.app, a.version, a.services, wish=a.wish)
+        return preview_stop(a.app, a.version, a.services, release=a.release, wish=a.wish)
 
-    return change(session, Words.check(given, least=1, most=1, verb="stop"), act, foresee, **flags)
+    return change(session, Words.check(given, least=1, most=1, verb="stop", releases=True), act, foresee, **flags)
 
 
 @verb("hold")

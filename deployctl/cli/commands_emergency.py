@@ -11,7 +11,7 @@ from deployctl.cli.session import Session
 from deployctl.cli.times import took
 from deployctl.cli.values import reason
 from deployctl.domain.emergency import Flipped
-from deployctl.domain.names import parse_app, parse_version
+from deployctl.domain.names import parse_app, parse_release_name
 from deployctl.emergency import flip
 from deployctl.usecases import views
 from deployctl.usecases.results import Done
@@ -26,8 +26,9 @@ emergency_command = Tree("emergency")
 @click.option("-m", "--message", "note", type=reason, metavar="TEXT", help="Why; kept in the history.")
 @click.pass_obj
 def emergency_flip_command(session: Session, /, app: str, version: str, force: bool, note: str | None) -> int:
-    flipped = flip(session.settings, parse_app(app), parse_version(version), actor=who("emergency"), note=note or "",
-                   force=force)
+    named = parse_release_name(version)
+    flipped = flip(session.settings, parse_app(app), named.version, release=named.release, actor=who("emergency"),
+                   note=note or "", force=force)
     done = Done("EmergencyFlip", flipped.app, _sentence(flipped), _details(flipped),
                 changed=flipped.source_release != flipped.release,
                 extra={"from": flipped.source, "to": flipped.version, "release": flipped.release, "confirmed": True,

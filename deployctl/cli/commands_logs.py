@@ -34,12 +34,13 @@ def logs_command(session: Session, /, given: Sequence[str], follow: bool, since:
                  grep: str | None) -> int:
     from deployctl.usecases.logs import logs
 
-    words = Words.check(given, least=0, most=1, verb="logs")
+    words = Words.check(given, least=0, most=1, verb="logs", releases=True)
     session.require_many("--follow", asked=follow)
     try:
         with session.services() as s:
-            app, versions = words.resolve(s, session)
-            lines = logs(app, next(iter(versions), None), s, tail=tail, since=since, follow=follow, grep=grep)
+            app, names = words.resolve(s, session)
+            version, release = (names[0].version, names[0].release) if names else (None, None)
+            lines = logs(app, version, s, release=release, tail=tail, since=since, follow=follow, grep=grep)
             _print_lines(session, app, lines)
     except KeyboardInterrupt:
         if not follow:

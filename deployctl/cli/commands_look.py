@@ -88,10 +88,10 @@ def show_command(session: Session, /, given: Sequence[str]) -> int:
     from deployctl.cli.render_release import show_text
     from deployctl.usecases.show import show
 
-    words = Words.check(given, least=1, most=1, verb="show")
+    words = Words.check(given, least=1, most=1, verb="show", releases=True)
     with session.services() as s:
-        app, versions = words.resolve(s, session)
-        view = show(app, versions[0], s)
+        app, (named, *_) = words.resolve(s, session)
+        view = show(app, named.version, s, release=named.release)
     session.answer(lambda: views.show_json(view), lambda look: show_text(view, look))
     return 0
 
@@ -104,10 +104,11 @@ def diff_command(session: Session, /, given: Sequence[str], exit_code: bool) -> 
     from deployctl.cli.render_release import diff_table, diff_text
     from deployctl.usecases.diff import diff
 
-    words = Words.check(given, least=1, most=2, verb="diff")
+    words = Words.check(given, least=1, most=2, verb="diff", releases=True)
     with session.services() as s:
-        app, versions = words.resolve(s, session)
-        view = diff(app, versions[0], versions[1] if len(versions) > 1 else None, s)
+        app, (before, *more) = words.resolve(s, session)
+        after, number = (more[0].version, more[0].release) if more else (None, None)
+        view = diff(app, before.version, after, s, before_release=before.release, after_release=number)
     session.answer(lambda: views.diff_json(view), lambda look: diff_text(view, look),
                    table=lambda _look: diff_table(view), many="differences")
     return 10 if exit_code and view.lines else 0

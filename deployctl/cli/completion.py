@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import FrameType
@@ -15,7 +16,7 @@ from deployctl.cli.catalogue import CATALOGUE
 from deployctl.cli.names import known_apps
 from deployctl.cli.session import Session
 from deployctl.domain.access import roles_text
-from deployctl.domain.names import AppName
+from deployctl.domain.names import AppName, ReleaseName
 from deployctl.domain.release import App, Instance, Release
 from deployctl.errors import DeployctlError, Invalid
 
@@ -69,12 +70,12 @@ def complete_names(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
     given: Sequence[str] = [word for word in ctx.params.get("given") or () if word]
     takes = CATALOGUE[" ".join(ctx.command_path.split()[1:])].takes
     with suppress(DeployctlError, OSError):
-        items = _items(session, given, versions=takes.count("VERSION"))
+        items = _items(session, given, versions=takes.count("VERSION"), releases="@RELEASE" in takes)
         return [item for item in items if item.value.startswith(incomplete) and item.value not in given]
     return []
 
 
-def _items(session: Session, given: Sequence[str], *, versions: int) -> list[CompletionItem]:
+def _items(session: Session, given: Sequence[str], *, versions: int, releases: bool) -> list[CompletionItem]:
     if not session.has_ledger():
         from deployctl.config_loader import app_names
 
@@ -85,7 +86,7 @@ def _items(session: Session, given: Sequence[str], *, versions: int) -> list[Com
         apps = [CompletionItem(app, help=_address(app, s)) for app in known] if not given else []
         of = named or (known if len(known) == 1 else [])
         more = versions and len(given) <= versions - (0 if named else 1)
-        return apps + ([item for app in of for item in version_items(app, s)] if more else [])
+        return apps + ([item for app in of for item in version_items(app, s, releases=releases)] if more else [])
 
 
 def _address(app: AppName, s: Services) -> str:
@@ -93,17 +94,22 @@ def _address(app: AppName, s: Services) -> str:
     return (row.address if row else None) or "not deployed"
 
 
-def version_items(app: AppName, s: Services) -> list[CompletionItem]:
-    """Return each version once, the newest first, with what it is now."""
+def version_items(app: AppName, s: Services, *, releases: bool = False) -> list[CompletionItem]:
+    """Return each version once, the newest first, with what it is now; with `releases` also each release of those that
+    have several."""
     row = s.ledger.find_app(app)
     if row is None:
         return []
     instances = {i.release: i for i in s.ledger.instances(app)}
+    known = sorted(s.ledger.releases(app), key=lambda r: r.number, reverse=True)
     newest: dict[str, Release] = {}
-    for release in sorted(s.ledger.releases(app), key=lambda r: r.number, reverse=True):
+    for release in known:
         newest.setdefault(release.version, release)
-    return [CompletionItem(version, help=_state(release, row, instances.get(release.number)))
-            for version, release in newest.items()]
+    named = [*newest.items()]
+    if releases:
+        counted = Counter(release.version for release in known)
+        named += [(str(ReleaseName(r.version, r.number)), r) for r in known if counted[r.version] > 1]
+    return [CompletionItem(name, help=_state(release, row, instances.get(release.number))) for name, release in named]
 
 
 def _state(release: Release, app: App, instance: Instance | None) -> str:

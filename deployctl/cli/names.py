@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deployctl.cli.session import Session
-from deployctl.domain.names import AppName, Version, parse_app, parse_version
+from deployctl.domain.names import AppName, ReleaseName, parse_app, parse_release_name
 from deployctl.errors import Invalid, NotFound
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class Words:
     verb: str
 
     @classmethod
-    def check(cls, given: Sequence[str], *, least: int, most: int, verb: str) -> Words:
+    def check(cls, given: Sequence[str], *, least: int, most: int, verb: str, releases: bool = False) -> Words:
         """Refuse what no home could accept, before anything outside is asked."""
         if len(given) > most + 1:
             raise _usage(verb, f"Too many words: {verb} takes an app" + (f" and {most} version(s)." if most else "."))
@@ -33,20 +33,21 @@ class Words:
         if len(given) == most + 1:
             parse_app(given[0])
         for text in given[1:] if len(given) == most + 1 else given:
-            parse_version(text)
+            if parse_release_name(text).release is not None and not releases:
+                raise _usage(verb, f"{verb} takes a version and not one release of it: leave out what begins with @.")
         return cls(tuple(given), least, most, verb)
 
-    def resolve(self, s: Services, session: Session) -> tuple[AppName, list[Version]]:
+    def resolve(self, s: Services, session: Session) -> tuple[AppName, list[ReleaseName]]:
         """Return the app and the versions. A choice that was made for the person is said on stderr."""
         known = known_apps(s)
         if self._names_app(known):
-            return self._app(known), [parse_version(text) for text in self.given[1:]]
+            return self._app(known), [parse_release_name(text) for text in self.given[1:]]
         if self.given and self.given[0] in known:
             raise _usage(self.verb, f"{self.verb} {self.given[0]} needs a version, too.")
         app = self._only(known)
         self._refuse_typo(app, s)
         session.note(f"{self.verb}: {app} (the only app)")
-        return app, [parse_version(text) for text in self.given]
+        return app, [parse_release_name(text) for text in self.given]
 
     def _names_app(self, known: Sequence[str]) -> bool:
         """Tell whether the first word is the app: by the count where that decides, else by its name."""

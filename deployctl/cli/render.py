@@ -16,7 +16,8 @@ from deployctl.usecases.results import Done, Finding, Moved, Preview
 def moved_text(moved: Moved, look: Look) -> list[str]:
     """Return where the traffic is now, what it took, and the way back."""
     if not moved.changed:
-        return [f"{look.good} {moved.target} already serves {moved.app}. Nothing to do.", *_image(moved.image, look)]
+        return [f"{look.good} {moved.target} already serves {moved.app}. Nothing to do.", *_image(moved.image, look),
+                *(f"  {line}" for line in moved.hints if not look.quiet)]
     lines = [f"{look.good if moved.confirmed else look.warn} {_headline(moved)}"]
     if not look.quiet:
         lines += [f"  {line}" for line in (*_holds(moved), _next(moved)) if line]
@@ -38,9 +39,9 @@ def _headline(moved: Moved) -> str:
     confirmed = "confirmed by HAProxy" if moved.confirmed else "HAProxy did not confirm it"
     if moved.kind == "Upgrade":
         sure = "" if moved.confirmed else f", {confirmed}"
-        return (f"{moved.target} serves 100 % of {moved.app}. Ready in {took(_ready_ms(moved))}, "
+        return (f"{moved.names[1]} serves 100 % of {moved.app}. Ready in {took(_ready_ms(moved))}, "
                 f"switched in {took(moved.switch_ms)}{sure}, {_failed(moved)} during the switch.")
-    return (f"{moved.app} is back on {moved.target}{colour}. Switched in {took(moved.switch_ms)}, {confirmed}, "
+    return (f"{moved.app} is back on {moved.names[1]}{colour}. Switched in {took(moved.switch_ms)}, {confirmed}, "
             f"{_failed(moved)}. Revision {moved.revision}.")
 
 
@@ -57,8 +58,9 @@ def _failed(moved: Moved) -> str:
 
 
 def _holds(moved: Moved) -> list[str]:
-    held = [f"{v} is on hold: it will not be deployed again until deployctl unhold {moved.app} {v}. "
-            "Newer versions are fine." for v in moved.held]
+    left = moved.names[0]
+    held = [f"{left if v == moved.source else v} is on hold: it will not be deployed again until "
+            f"deployctl unhold {moved.app} {v}. Newer versions are fine." for v in moved.held]
     return held + [f"{v} is no longer on hold." for v in moved.lifted]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from deployctl.cli.look import Look
@@ -35,12 +36,14 @@ def _about(one: Readiness) -> str:
 
 def ready_table(some: Sequence[Readiness]) -> Table:
     columns = Column("BACK TO"), Column("HOW"), Column("REMARK", elastic=True)
-    return Table(columns, tuple((one.version, ready_cell(one), one.why or "") for one in some))
+    several = Counter(one.version for one in some)
+    names = [f"{one.version}@{one.release}" if several[one.version] > 1 else one.version for one in some]
+    return Table(columns, tuple((name, ready_cell(one), one.why or "") for name, one in zip(names, some, strict=True)))
 
 
-def ready_line(one: Readiness, app: str, look: Look) -> str:
-    """Return one line of a list: the version, its readiness, and what to type."""
+def ready_line(one: Readiness, app: str, look: Look, *, name: str | None = None) -> str:
+    """Return one line of a list: the version, its readiness, and what to type; `name` where its version is not enough."""
     sign = look.good if one.ready else look.bad
     remark = f" ({one.why})" if one.ready and one.why else ""
-    command = f"   deployctl rollback {app} {one.version}" if one.ready else ""
-    return f"{sign} {one.version}: {ready_words(one)}{remark}{command}"
+    command = f"   deployctl rollback {app} {name or one.version}" if one.ready else ""
+    return f"{sign} {name or one.version}: {ready_words(one)}{remark}{command}"

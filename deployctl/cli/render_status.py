@@ -31,7 +31,8 @@ def _notes(app: AppView, look: Look) -> list[str]:
     if drift and not look.quiet:
         lines.append(f"  Mend: deployctl reconcile {app.app}")
     if app.state in {"degraded", "down"} and app.back and not look.quiet:
-        lines.append(f"  Back to {app.back}{_meaning(app)}: deployctl rollback {app.app}")
+        lines.append(f"  Back to {app.way_back_name}{_meaning(app)}: deployctl rollback {app.app}")
+        lines += _brings(app)
     return lines
 
 
@@ -46,21 +47,32 @@ def _way_back(app: AppView, look: Look) -> list[str]:
     if look.quiet or app.state in {"degraded", "down"}:
         return []
     if app.back and app.back_warm:
-        return ["", f"Roll back to {app.back} (under a second): deployctl rollback {app.app}"]
+        return ["", f"Roll back to {app.way_back_name} (under a second): deployctl rollback {app.app}", *_brings(app)]
     if app.back and app.way_back:
-        return ["", *_slow_way_back(app.back, app.way_back, app, look)]
+        return ["", *_slow_way_back(app.way_back_name, app.way_back, app, look)]
     if app.standby and app.standby.warm and app.standby.held:
         return ["", f"{app.standby.version} is warm and on hold. The last change is taken back by: deployctl undo {app.app}"]
     return []
 
 
+def _brings(app: AppView) -> list[str]:
+    """Return what comes back with the rollback target, by name."""
+    return [f"  Brings back {', '.join(app.brings_back)}"] if app.brings_back else []
+
+
 def _slow_way_back(back: str, ready: Readiness, app: AppView, look: Look) -> list[str]:
     """Return what `rollback` would meet; when it could not work, which other version could be gone back to."""
     if ready.ready:
-        return [f"Roll back to {back} ({ready_words(ready)}): deployctl rollback {app.app}"]
+        return [f"Roll back to {back} ({ready_words(ready)}): deployctl rollback {app.app}", *_brings(app)]
     lines = [f"{look.warn} Rollback would go to {back}, but {ready.why}"]
-    others = [one.readiness for one in app.instances if one.readiness and one.readiness.ready]
-    return lines + [f"  {ready_line(other, app.app, look)}" for other in others[:1]]
+    others = [(one.readiness, _name(one, app)) for one in app.instances if one.readiness and one.readiness.ready]
+    return lines + [f"  {ready_line(ready, app.app, look, name=name)}" for ready, name in others[:1]]
+
+
+def _name(one: InstanceView, app: AppView) -> str:
+    """Return what names that instance among those of the app."""
+    several = sum(other.version == one.version for other in app.instances) > 1
+    return f"{one.version}@{one.release}" if several else one.version
 
 
 # -- all apps --------------------------------------------------------------------------------------------------
@@ -147,14 +159,14 @@ def instances_table(app: AppView, look: Look) -> Table:
         Column("INSIDE", wide=True), Column("DIGEST", wide=True), Column("CONTAINER", wide=True),
         Column("SAID", wide=True, elastic=True),
     )  # fmt: skip
-    return Table(columns, tuple(_instance_row(one, look) for one in app.instances))
+    return Table(columns, tuple(_instance_row(one, _name(one, app), look) for one in app.instances))
 
 
-def _instance_row(one: InstanceView, look: Look) -> tuple[str, ...]:
+def _instance_row(one: InstanceView, name: str, look: Look) -> tuple[str, ...]:
     role = "live" if one.role == "active" else one.role
     return (
         one.colour or NONE,
-        one.version,
+        name,
         f"{role}, on hold" if one.held else role,
         f"{one.weight} %",
         _health(one, look),

@@ -44,12 +44,18 @@ class Flipped:
     warnings: tuple[str, ...]
 
 
-def find_flippable(app: AppName, version: Version, *, known: Mapping[str, str], versions: Mapping[str, str]) -> Flippable:
-    """Return the release that the version means: `known` leads to the newest proven one, `versions` names all.
+def find_flippable(app: AppName, version: Version, *, known: Mapping[str, str], versions: Mapping[str, str],
+                   release: int | None = None) -> Flippable:
+    """Return the release that the version means: `known` leads to the newest proven one, `versions` names all, and
+    `release` is the number of one that was named.
 
     Raises NotFound with every version of the app that the maps have.
     """
     number, _, held = known.get(f"{app}.{version}", "").partition(":")
+    if release is not None:
+        if _numbered(app, versions).get(release) != version:
+            raise _unknown(app, Version(f"{version}@{release}"), known, versions)
+        return Flippable(release, held == "held" and number == str(release))
     if number.isdecimal():
         return Flippable(int(number), held == "held")
     named = [release for release, text in _numbered(app, versions).items() if text == version]

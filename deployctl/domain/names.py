@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import NewType
 
 from deployctl.domain.grammar import Grammar, match, refused
@@ -86,6 +87,25 @@ def parse_version(text: object, *, field: str = "version") -> Version:
     if version in {"hold", "maint"}:
         raise refused(field, version, "is a word with a meaning of its own", VERSION.sentence)
     return Version(version)
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseName:
+    """What a person typed: a version, or with `release` (its number) exactly one release of it: `v1.2.0@5`."""
+
+    version: Version
+    release: int | None = None
+
+    def __str__(self) -> str:
+        return self.version if self.release is None else f"{self.version}@{self.release}"
+
+
+def parse_release_name(text: object, *, field: str = "version") -> ReleaseName:
+    """Return what VERSION[@RELEASE] names. Raises Invalid. No version has an @ in it, so the two cannot be confused."""
+    version, at, number = text.partition("@") if isinstance(text, str) else (text, "", "")
+    if at and not re.fullmatch(r"[1-9][0-9]{0,8}", str(number)):
+        raise refused(field, text, "names no release after its @", "Write VERSION@NUMBER, as in v1.2.0@5.")
+    return ReleaseName(parse_version(version, field=field), int(number) if at else None)
 
 
 # -- how the world reaches an app -------------------------------------------------------------------------------

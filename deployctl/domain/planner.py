@@ -39,9 +39,9 @@ def bring_up(facts: Facts, target: Release, kind: Kind) -> list[Step]:
 
 
 def _switch(facts: Facts, kind: Kind, target: Release) -> list[Step]:
-    n, source = target.number, facts.version(facts.app.active)
+    n, (source, name) = target.number, _names(facts, target)
     whence = f" from {source}" if source else ""
-    steps = [Step(StepKind.SWITCH, n, f"switch the traffic of {facts.app.name}{whence} to {target.version}")]
+    steps = [Step(StepKind.SWITCH, n, f"switch the traffic of {facts.app.name}{whence} to {name}")]
     if kind is Kind.UPGRADE and facts.app.policy.watch:
         steps.append(Step(StepKind.WATCH, n, f"watch {target.version} for {facts.app.policy.watch:g} s under traffic"))
     return [*steps, Step(StepKind.PROMOTE, n, f"{target.version} is the active release")]
@@ -115,8 +115,15 @@ def spoken(probe: Probe) -> str:
 
 
 def _summary(facts: Facts, kind: Kind, target: Release) -> str:
-    source = facts.version(facts.app.active)
-    name = facts.app.name
+    name, (source, to) = facts.app.name, _names(facts, target)
     if kind is Kind.UPGRADE:
-        return f"{name}: {source} → {target.version}" if source else f"{name}: first version {target.version}"
-    return f"{name}: {kind} {source or 'nothing'} → {target.version}"
+        return f"{name}: {source} → {to}" if source else f"{name}: first version {to}"
+    return f"{name}: {kind} {source or 'nothing'} → {to}"
+
+
+def _names(facts: Facts, target: Release) -> tuple[str | None, str]:
+    """Return what serves and what is to serve; two releases of one version by their numbers."""
+    source = facts.version(facts.app.active)
+    if source != target.version or facts.app.active == target.number:
+        return source, target.version
+    return f"{source}@{facts.app.active}", f"{target.version}@{target.number}"

@@ -7,9 +7,10 @@ twice never comes forward again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from deployctl.domain.facts import Facts
+from deployctl.domain.names import ReleaseName, Version
 from deployctl.domain.release import Change, Release
 
 LONGEST = 100  # more than anybody goes back; keeps a line of history short
@@ -41,6 +42,28 @@ def find_previous(facts: Facts) -> Release | None:
     known = (facts.releases.get(number) for number in _behind(facts))
     fit = [release for release in known if release and release.proven_at and not release.hold]
     return next((release for release in fit if not release.failure), next(iter(fit), None))
+
+
+def find_meant(facts: Facts, version: Version) -> Release | None:
+    """Return the release that a rollback to `version` means, None when none of it was ever proven.
+
+    What serves, if it is of that version; else the one that served last before it; else the newest proven one. A release
+    on hold is only meant when there is no other: the configuration that was rolled back from does not come back by its
+    version's name.
+    """
+    active = facts.releases.get(facts.app.active or 0)
+    if active is not None and active.version == version and active.proven_at:
+        return active
+    behind = _behind(facts)
+    known = [r for r in facts.releases.values() if r.version == version and r.proven_at]
+    return min(known, default=None, key=lambda r: (
+        r.hold is not None, behind.index(r.number) if r.number in behind else len(behind), -r.number))
+
+
+def release_name(release: Release, releases: Iterable[Release]) -> str:
+    """Return what names that release and no other: its version, with `@number` where several of it can serve."""
+    same = (r for r in releases if r.version == release.version and r.number != release.number)
+    return str(ReleaseName(release.version, release.number if any(r.proven_at for r in same) else None))
 
 
 def _behind(facts: Facts) -> list[int]:

@@ -50,8 +50,8 @@ class HaproxyEmergency:
         self.runtime = HaproxyRuntime(self.sockets.worker, self.clock)
         self.files = HaproxyFiles(self.home, ServerSpec())
 
-    def flip(self, app: AppName, version: Version, *, actor: str, note: str) -> Flipped:
-        """Send the app's traffic to that version.
+    def flip(self, app: AppName, version: Version, *, release: int | None = None, actor: str, note: str) -> Flipped:
+        """Send the app's traffic to that version, or to the one release of it that is named.
 
         Raises NotFound, SwitchRefused (HAProxy has no such server), Refused (nothing answers there) or
         ProxyUnavailable (locked by another process, or neither running nor to be started).
@@ -63,7 +63,8 @@ class HaproxyEmergency:
             self._lock(stack, f"deployctl emergency flip {app} {version} --force")
             running = self._running()
             versions = self._map(wire.VERSION, running=running)
-            found = find_flippable(app, version, known=self._map(wire.KNOWN, running=running), versions=versions)
+            found = find_flippable(app, version, known=self._map(wire.KNOWN, running=running), versions=versions,
+                                   release=release)
             self._require_servable(wire.server_name(app, found.number), running=running)
             if found.held:
                 self.warnings.append(f"{version} is on hold; it gets the traffic all the same")

@@ -13,12 +13,14 @@ from deployctl.usecases.observe import observe, require_release
 from deployctl.usecases.results import DiffLine, DiffView
 
 
-def diff(app: AppName, before: Version, after: Version | None, s: Services) -> DiffView:
-    """Return the differences from `before` to `after`, which is the active release when it is None."""
+def diff(app: AppName, before: Version, after: Version | None, s: Services, *, before_release: int | None = None,
+         after_release: int | None = None) -> DiffView:
+    """Return the differences from `before` to `after`, which is the active release when it is None. A number names one
+    release of that version."""
     facts = observe(app, s)
-    left = require_release(facts, before)
+    left = require_release(facts, before, before_release)
     if after is not None:
-        right = require_release(facts, after)
+        right = require_release(facts, after, after_release)
     elif facts.app.active is not None and facts.app.active in facts.releases:
         right = facts.releases[facts.app.active]
     else:
@@ -37,6 +39,20 @@ def compare(before: Bundle, after: Bundle) -> list[DiffLine]:
     for group, pick in _GROUPS.items():
         lines += _tables(group, pick(before), pick(after))
     return lines
+
+
+def changed_names(before: Bundle, after: Bundle) -> tuple[str, ...]:
+    """Return what differs, by name alone: the image that `after` has, then the settings. No value is in it."""
+    image = (f"image {after.image} ({after.digest[7:19]})",) if before.digest != after.digest else ()
+    return (*image, *changed_settings(before, after))
+
+
+def changed_settings(before: Bundle, after: Bundle) -> tuple[str, ...]:
+    """Return the names of variables and settings that differ; those of a group with several have its name before them."""
+    lines = [line for line in compare(before, after) if line.group != "image"]
+    return tuple(dict.fromkeys(
+        line.name if line.group in {"env", "command", "stop"} or line.name == line.group else f"{line.group} {line.name}"
+        for line in lines))
 
 
 def _tables(group: str, before: Mapping[str, object], after: Mapping[str, object]) -> list[DiffLine]:

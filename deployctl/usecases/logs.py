@@ -10,15 +10,15 @@ from deployctl.ports import LogLine, Services
 from deployctl.usecases.observe import observe, require_engine, require_release
 
 
-def logs(app: AppName, version: Version | None, s: Services, *, tail: int = 100, since: float | None = None,
-         follow: bool = False, grep: str | None = None) -> Iterator[tuple[str, LogLine]]:
+def logs(app: AppName, version: Version | None, s: Services, *, release: int | None = None, tail: int = 100,
+         since: float | None = None, follow: bool = False, grep: str | None = None) -> Iterator[tuple[str, LogLine]]:
     """Yield lines in order of time: of one version, or of the active and the standby ones. `since`: seconds ago.
 
     Following needs one version: the active one unless another is named. Raises NotFound when nothing ever ran.
     """
     facts = observe(app, s)
     if version is not None:
-        numbers = [require_release(facts, version).number]
+        numbers = [require_release(facts, version, release).number]
     elif follow:
         numbers = [facts.app.active] if facts.app.active is not None else []
     else:

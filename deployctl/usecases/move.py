@@ -66,6 +66,7 @@ def move(plan: Plan, facts: Facts, s: Services, *, token: int, wish: Wish, start
     now = s.ledger.find_release(plan.app, plan.target) or target
     return Moved(
         kind=plan.kind.capitalize(), app=plan.app, source=source, target=target.version, revision=walk.revision,
+        source_release=plan.source, target_release=plan.target,
         switch_ms=round(walk.switch_ms, 3), total_ms=round((s.clock.now() - started) * 1000, 3), confirmed=walk.switched,
         failed_requests=None if lost is None else lost.failed, failed_precision=(lost or Counters()).precision,
         steps=(*before, *(StepDone(step.kind, step.sentence, round(ms, 3), text) for step, ms, text in walk.done)),

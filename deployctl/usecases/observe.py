@@ -108,12 +108,26 @@ def require_app(app: AppName, s: Services) -> App:
     return row
 
 
-def require_release(facts: Facts, version: Version) -> Release:
-    """Return what a version means: its newest proven release, or its newest one when none was ever proven."""
+def require_release(facts: Facts, version: Version, number: int | None = None) -> Release:
+    """Return what a version means: its newest proven release, or its newest one when none was ever proven. With `number`
+    that very release. Raises NotFound."""
+    if number is not None:
+        return require_numbered(facts, version, number)
     named = [r for r in facts.releases.values() if r.version == version]
     if not named:
         raise no_such_version(facts.app.name, version, [r.version for r in facts.releases.values()])
     return facts.newest_proven(version) or max(named, key=lambda r: r.number)
+
+
+def require_numbered(facts: Facts, version: Version | None, number: int) -> Release:
+    """Return the release of that number. Raises NotFound when there is none, or when it is of another version."""
+    app, found = facts.app.name, facts.releases.get(number)
+    if found is None or version not in {None, found.version}:
+        what = f"release {number} of {app} is {found.version}" if found else f"{app} has no release {number}"
+        same = sorted(n for n, r in facts.releases.items() if r.version == version)
+        known = f"; {version} has {', '.join(f'{version}@{n}' for n in same)}" if same else ""
+        raise NotFound(f"{what}{known}.", remedy=[f"deployctl history {app}"])
+    return found
 
 
 def no_such_version(app: AppName, version: str, known: Sequence[str]) -> NotFound:

@@ -38,6 +38,8 @@ class Moved:
     confirmed: bool
     failed_requests: int | None  # None: HAProxy could not be asked
     failed_precision: Precision = Precision.EXACT
+    source_release: int | None = None  # numbers
+    target_release: int | None = None
     steps: tuple[StepDone, ...] = ()
     changed: bool = True
     colour: str | None = None
@@ -47,6 +49,14 @@ class Moved:
     warnings: tuple[str, ...] = ()
     image_checked: bool = True  # False: the engine was away, the image of what serves now goes by the last look
     image: ImageNews | None = None  # what its registry said, where that is to be known
+    hints: tuple[str, ...] = ()  # what may have been meant, when nothing was done
+
+    @property
+    def names(self) -> tuple[str | None, str]:
+        """Return what served before and what serves now; releases of one version by their numbers."""
+        if self.source != self.target or self.source_release == self.target_release:
+            return self.source, self.target
+        return f"{self.source}@{self.source_release}", f"{self.target}@{self.target_release}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +116,9 @@ class AppView:
     since: str | None = None
     hosts: tuple[str, ...] = ()
     back: str | None = None  # version that `rollback` would go to; asked only for one app, or one in trouble
+    back_release: int | None = None  # its number
+    back_name: str | None = None  # what names that release alone: its version, or VERSION@RELEASE
+    brings_back: tuple[str, ...] = ()  # what would be otherwise with it: image, names of variables and settings
     back_warm: bool = False
     way_back: Readiness | None = None  # of that version
     drifts: tuple[Drift, ...] = ()  # what contradicts the ledger; more is asked for one app than for each of a list
@@ -115,6 +128,11 @@ class AppView:
     def drift(self) -> tuple[str, ...]:
         """Return what contradicts the ledger, as people read it."""
         return tuple(one.sentence for one in self.drifts)
+
+    @property
+    def way_back_name(self) -> str:
+        """Return what names the rollback target, empty when there is none."""
+        return self.back_name or self.back or ""
 
 
 @dataclass(frozen=True, slots=True)

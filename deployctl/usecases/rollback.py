@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from deployctl.domain.facts import Facts
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.plan import Kind
 from deployctl.domain.planner import plan_move, plan_nothing, without_retiring
 from deployctl.domain.release import Release
-from deployctl.domain.serving import find_previous, why_nothing
+from deployctl.domain.serving import find_meant, find_previous, release_name, why_nothing
 from deployctl.errors import ConfirmationNeeded, EngineUnavailable, NotFound, NothingToGoBackTo, OnHold
 from deployctl.ports import Services
+from deployctl.usecases.diff import changed_names
 from deployctl.usecases.lease import lease
 from deployctl.usecases.move import holds_of, move
-from deployctl.usecases.observe import no_such_version, observe
+from deployctl.usecases.observe import no_such_version, observe, require_numbered
 from deployctl.usecases.overtake import Overtaken, look_ahead, overtake
 from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Moved, Preview
 from deployctl.usecases.wish import Wish, require_revision
 
 
-def rollback(app: AppName, s: Services, *, version: Version | None = None, wish: Wish = Wish(),
-             abort: bool = False) -> Moved:
-    """Send the traffic to the release that served well before, or to the newest proven one of `version`.
+def rollback(app: AppName, s: Services, *, version: Version | None = None, release: int | None = None,
+             wish: Wish = Wish(), abort: bool = False) -> Moved:
+    """Send the traffic to the release that `choose_target` gives: every surface that offers a rollback names that one.
 
     With `abort` it waits for nobody: a deployment that is under way is ended as reverted. When that one had moved
     the traffic already, going back means to where it was. Raises NothingToGoBackTo, NotFound, OnHold,
@@ -29,25 +32,27 @@ def rollback(app: AppName, s: Services, *, version: Version | None = None, wish:
     """
     started = s.clock.now()
     if abort:  # what cannot be done disturbs nobody
-        _decide(look_ahead(app, s), version, wish)
+        _decide(look_ahead(app, s), version, release, wish)
     with lease(app, "rollback", s, wish, by_force=abort) as token:
         found = look_ahead(app, s, token=token) if abort else Overtaken(_settled(app, s, token))
-        target = _decide(found, version, wish)
+        target = _decide(found, version, release, wish)
         facts, end_other = overtake(found, s)
         if _serves(facts, target):
             end_other()
-            return already(facts, target, Kind.ROLLBACK, s, started)
+            done = already(facts, target, Kind.ROLLBACK, s, started)
+            return replace(done, hints=_same_version_before(facts, version, release))
         plan = plan_move(facts, Kind.ROLLBACK, target)
         if abort:  # what goes may hang in an engine that hangs: the next change retires it
             plan = without_retiring(plan)
         return move(plan, facts, s, token=token, wish=wish, started=started, beginning=end_other)
 
 
-def _decide(found: Overtaken, version: Version | None, wish: Wish) -> Release:
+def _decide(found: Overtaken, version: Version | None, release: int | None, wish: Wish) -> Release:
     """Return the release that is to serve, or raise why not."""
     facts = found.facts
     require_revision(facts, wish)
-    target = found.back if found.back and version is None else choose_target(facts, version)
+    unnamed = version is None and release is None
+    target = found.back if found.back and unnamed else choose_target(facts, version, release)
     if not _serves(facts, target):
         found.require_staying(target)
         require_reachable(facts, target)
@@ -60,40 +65,74 @@ def _serves(facts: Facts, target: Release) -> bool:
     return target.number == facts.app.active == facts.serving and target.number in facts.running
 
 
+def _same_version_before(facts: Facts, version: Version | None, release: int | None) -> tuple[str, ...]:
+    """Return how to get the configuration that the version ran with before, when the version alone was named."""
+    before = find_previous(facts)
+    if version is None or release is not None or before is None or before.version != version:
+        return ()
+    app, name = facts.app.name, release_name(before, facts.releases.values())
+    return (f"Its configuration before this one is {name}: deployctl rollback {app} {name}",)
+
+
 def _settled(app: AppName, s: Services, token: int) -> Facts:
     recover(app, s, token)
     return observe(app, s)
 
 
-def preview_rollback(app: AppName, s: Services, *, version: Version | None = None, wish: Wish = Wish()) -> Preview:
+def preview_rollback(app: AppName, s: Services, *, version: Version | None = None, release: int | None = None,
+                     wish: Wish = Wish()) -> Preview:
     """Return the plan that `rollback` would walk now, and change nothing."""
     facts = observe(app, s)
     require_revision(facts, wish)
-    target = choose_target(facts, version)
+    target = choose_target(facts, version, release)
     if _serves(facts, target):
         return Preview(plan_nothing(facts, Kind.ROLLBACK, target, f"{target.version} already serves {app}"))
     require_reachable(facts, target)
     plan = plan_move(facts, Kind.ROLLBACK, target)
-    restores = [f"Env, limits and command of {target.version} come back as they were.",
-                "Not rolled back: databases, files in volumes."]
+    restores = [brings_back_text(facts, target), "Not rolled back: databases, files in volumes."]
     if held := facts.version(holds_of(plan, facts).held):
         restores.insert(0, f"Would put {held} on hold.")
     return Preview(plan, tuple(restores))
 
 
-def choose_target(facts: Facts, version: Version | None) -> Release:
-    """Return the release to go back to. Raises NothingToGoBackTo, NotFound or OnHold with the reason."""
+def brings_back_text(facts: Facts, target: Release) -> str:
+    """Return in one sentence what serves again with `target` that does not serve now."""
+    name, active = release_name(target, facts.releases.values()), facts.releases.get(facts.app.active or 0)
+    if active is None:
+        return f"Env, limits and command of {name} come back as they were."
+    names = changed_names(active.bundle, target.bundle)
+    return f"Brings back of {name}: {', '.join(names)}." if names else f"{name} runs with the same image and settings."
+
+
+def choose_target(facts: Facts, version: Version | None = None, release: int | None = None) -> Release:
+    """Return the release that a rollback goes to: the one answer for command line, page, keys and API.
+
+    By number (`release`) that very one; by version what `find_meant` says; with neither the one that served well before
+    the active one. Raises NothingToGoBackTo, NotFound or OnHold with the reason.
+    """
+    if release is not None:
+        return _allowed(facts, require_numbered(facts, version, release))
     if version is None:
         return _before_this(facts)
-    release = facts.newest_proven(version)
-    if release is None:
+    meant = find_meant(facts, version)
+    if meant is None:
         if any(r.version == version for r in facts.releases.values()):
-            raise NotFound(f"{facts.app.name} {version} was never proven healthy: there is nothing to go back to",
-                           remedy=[f"deployctl upgrade {facts.app.name} {version}"])
+            raise _never_proven(facts, version)
         raise no_such_version(facts.app.name, version, [r.version for r in facts.releases.values()])
-    if release.hold and release.number != facts.app.active:
-        raise on_hold(release)
-    return release
+    return _allowed(facts, meant)
+
+
+def _allowed(facts: Facts, target: Release) -> Release:
+    if not target.proven_at:
+        raise _never_proven(facts, target.version)
+    if target.hold and target.number != facts.app.active:
+        raise on_hold(target)
+    return target
+
+
+def _never_proven(facts: Facts, version: Version) -> NotFound:
+    return NotFound(f"{facts.app.name} {version} was never proven healthy: there is nothing to go back to",
+                    remedy=[f"deployctl upgrade {facts.app.name} {version}"])
 
 
 def _before_this(facts: Facts) -> Release:
@@ -119,17 +158,19 @@ def require_reachable(facts: Facts, target: Release) -> None:
 
 
 def _cold_question(facts: Facts, target: Release) -> str:
+    name = release_name(target, facts.releases.values())
     what = "is not running" if target.number in facts.present else "was removed and has to be made again from its image"
     if target.number in facts.other_image:
         what = "has a container that somebody made again of another image, and has to be made anew from its own"
-    active = facts.version(facts.app.active)
-    keeps = f"{active} keeps serving until {target.version} is healthy. " if active else ""
-    return f"{target.version} {what}: it must boot first, so this is not instant. {keeps}Go back to {target.version}?"
+    active = facts.releases.get(facts.app.active or 0)
+    keeps = f"{release_name(active, facts.releases.values())} keeps serving until {name} is healthy. " if active else ""
+    return f"{name} {what}: it must boot first, so this is not instant. {keeps}Go back to {name}?"
 
 
 def already(facts: Facts, target: Release, kind: Kind, s: Services, started: float) -> Moved:
     """Return the answer to a wish that is fulfilled: nothing was done and all is so."""
     return Moved(
         kind=kind.capitalize(), app=facts.app.name, source=target.version, target=target.version,
+        source_release=target.number, target_release=target.number,
         revision=facts.app.revision, switch_ms=0.0, total_ms=round((s.clock.now() - started) * 1000, 3), confirmed=True,
         failed_requests=0, changed=False, colour=target.colour, image_checked=facts.engine_away is None)

@@ -14,7 +14,7 @@ from deployctl.ports import Services
 from deployctl.usecases.find_image import find_news
 from deployctl.usecases.lease import fenced_by, lease
 from deployctl.usecases.move import walk_plan
-from deployctl.usecases.observe import observe
+from deployctl.usecases.observe import observe, require_numbered
 from deployctl.usecases.prepare import prepare, written_release
 from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Done, Preview
@@ -22,14 +22,14 @@ from deployctl.usecases.rollback import require_reachable
 from deployctl.usecases.wish import Wish, require_revision
 
 
-def start(app: AppName, version: Version, s: Services, *, wish: Wish = Wish(), image: str | None = None,
-          pull: PullPolicy | None = None) -> Done:
-    """Start the newest proven release of `version`; make the release from the app's file where there is none, where
-    `image` names another one, or where a registry has another build under its tag by now."""
+def start(app: AppName, version: Version, s: Services, *, release: int | None = None, wish: Wish = Wish(),
+          image: str | None = None, pull: PullPolicy | None = None) -> Done:
+    """Start the newest proven release of `version`, or the one of that number; make it from the app's file where there is
+    none, where `image` names another one, or where a registry has another build under its tag by now."""
     with lease(app, "start", s, wish) as token:
         s = fenced_by(app, token, s)
         recover(app, s, token)
-        known, news = _known(app, version, s, image=image, pull=pull)
+        known, news = _known(app, version, s, release=release, image=image, pull=pull)
         number = known.number if known else None
         if number is None:
             candidate = prepare(app, version, s, image=image, pull=pull).written(s)
@@ -38,37 +38,39 @@ def start(app: AppName, version: Version, s: Services, *, wish: Wish = Wish(), i
                 s.report.warn(remark)
         facts = observe(app, s)
         require_revision(facts, wish)
-        release = written_release(facts, number)
+        target = written_release(facts, number)
         if facts.is_warm(number):
-            return _done(app, release.version, facts.instances[number].host_port, news, changed=False)
-        require_reachable(facts, release)
-        plan = plan_start(facts, release)
+            return _done(app, target.version, facts.instances[number].host_port, news, changed=False)
+        require_reachable(facts, target)
+        plan = plan_start(facts, target)
         walk_plan(plan, facts, s, token=token, wish=wish)  # the app's address is an upgrade's to change
         if number not in {facts.app.active, facts.serving}:
             s.ledger.set_instance(app, number, beside=True, failed=False)
         instance = s.ledger.find_instance(app, number)
-        return _done(app, release.version, instance.host_port if instance else 0, news, changed=True)
+        return _done(app, target.version, instance.host_port if instance else 0, news, changed=True)
 
 
-def preview_start(app: AppName, version: Version, s: Services, *, wish: Wish = Wish(), image: str | None = None,
-                  pull: PullPolicy | None = None) -> Preview:
+def preview_start(app: AppName, version: Version, s: Services, *, release: int | None = None, wish: Wish = Wish(),
+                  image: str | None = None, pull: PullPolicy | None = None) -> Preview:
     """Return the plan that `start` would walk now, and change nothing."""
-    release, news = _known(app, version, s, image=image, pull=pull)
+    target, news = _known(app, version, s, release=release, image=image, pull=pull)
     remarks: tuple[str, ...] = ()
-    if release is None:
+    if target is None:
         candidate = prepare(app, version, s, image=image, pull=pull, dry_run=True)
-        release, news, remarks = candidate.release, candidate.news, candidate.remarks
+        target, news, remarks = candidate.release, candidate.news, candidate.remarks
     facts = observe(app, s)
-    facts = replace(facts, releases={**facts.releases, release.number: release})
+    facts = replace(facts, releases={**facts.releases, target.number: target})
     require_revision(facts, wish)
-    warm = facts.is_warm(release.number)
-    plan = plan_nothing(facts, Kind.START, release, f"{app} {version} runs already") if warm else plan_start(facts, release)
+    warm = facts.is_warm(target.number)
+    plan = plan_nothing(facts, Kind.START, target, f"{app} {version} runs already") if warm else plan_start(facts, target)
     return Preview(plan, warnings=remarks, image=news)
 
 
-def _known(app: AppName, version: Version, s: Services, *, image: str | None,
+def _known(app: AppName, version: Version, s: Services, *, release: int | None, image: str | None,
            pull: PullPolicy | None) -> tuple[Release | None, ImageNews | None]:
     """Return the release that is meant without a look at the app's file, and what its registry said."""
+    if release is not None:
+        return require_numbered(observe(app, s), version, release), None
     if image is not None or s.ledger.find_app(app) is None:
         return None, None
     found = observe(app, s).newest_proven(version)

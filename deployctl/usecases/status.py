@@ -13,11 +13,12 @@ from deployctl.domain.quality import answers_nobody
 from deployctl.domain.readiness import How
 from deployctl.domain.release import App, Change, Instance, Release, Role
 from deployctl.domain.same_image import short
-from deployctl.domain.serving import find_previous
+from deployctl.domain.serving import find_previous, release_name
 from deployctl.domain.traffic import Counters
 from deployctl.errors import DeployctlError
 from deployctl.ports import Answer, ContainerFacts, Services
 from deployctl.usecases.asking import ask_once, may_ask
+from deployctl.usecases.diff import changed_names
 from deployctl.usecases.drift import Outside, closer_drift, listed_drift
 from deployctl.usecases.observe import Containers, at_home, require_app
 from deployctl.usecases.quality import find_trouble
@@ -88,7 +89,11 @@ def _with_way_back(view: AppView, around: Around, s: Services) -> AppView:
         return view
     ready = next((v.readiness for v in view.instances if v.release == back.number), None)
     ready = ready or judge_release(back, None, None, app, around, s)
-    return replace(view, back=back.version, back_warm=ready.how is How.WARM, way_back=ready)
+    active = releases.get(serving or 0)
+    return replace(
+        view, back=back.version, back_release=back.number, back_name=release_name(back, releases.values()),
+        brings_back=changed_names(active.bundle, back.bundle) if active else (),
+        back_warm=ready.how is How.WARM, way_back=ready)
 
 
 def _look(s: Services) -> _Seen:

@@ -17,21 +17,21 @@ from deployctl.usecases.results import Done, Preview
 from deployctl.usecases.wish import Wish, require_revision
 
 
-def stop(app: AppName, version: Version, s: Services, *, wish: Wish = Wish()) -> Done:
+def stop(app: AppName, version: Version, s: Services, *, release: int | None = None, wish: Wish = Wish()) -> Done:
     """Take it out of HAProxy, drain it, stop it. The active one asks first: afterwards the app serves nobody."""
     with lease(app, "stop", s, wish) as token:
         recover(app, s, token)
         facts = observe(app, s)
         require_revision(facts, wish)
-        release = _running(facts, version)
-        if not _is_up(facts, release.number):
+        one = _running(facts, version, release)
+        if not _is_up(facts, one.number):
             return Done("Stop", app, f"{app} {version} is not running", changed=False)
-        active = release.number == facts.app.active
+        active = one.number == facts.app.active
         if active and not wish.confirmed:
             raise ConfirmationNeeded(f"{version} serves all traffic of {app}: afterwards visitors get 503. Stop it?",
                                      revision=facts.app.revision)
         require_engine(facts)
-        walk_plan(plan_stop(facts, release), facts, s, token=token, wish=wish)
+        walk_plan(plan_stop(facts, one), facts, s, token=token, wish=wish)
         now = f"{app} serves nobody: visitors get 503" if active else f"{facts.version(facts.app.active)} serves as before"
         return Done("Stop", app, f"{app} {version} is stopped, its container is kept; {now}",
                     (f"Start it again: deployctl start {app} {version}",))
@@ -47,21 +47,23 @@ def _require_agreement(facts: Facts, release: Release) -> None:
                                       f"deployctl rollback {app} {active or ''}".rstrip() + " to leave it"])
 
 
-def preview_stop(app: AppName, version: Version, s: Services, *, wish: Wish = Wish()) -> Preview:
+def preview_stop(app: AppName, version: Version, s: Services, *, release: int | None = None,
+                 wish: Wish = Wish()) -> Preview:
     """Return the plan that `stop` would walk now, and change nothing."""
     facts = observe(app, s)
     require_revision(facts, wish)
-    release = _running(facts, version)
-    if not _is_up(facts, release.number):
-        return Preview(plan_nothing(facts, Kind.STOP, release, f"{app} {version} is not running"))
-    return Preview(plan_stop(facts, release))
+    one = _running(facts, version, release)
+    if not _is_up(facts, one.number):
+        return Preview(plan_nothing(facts, Kind.STOP, one, f"{app} {version} is not running"))
+    return Preview(plan_stop(facts, one))
 
 
-def _running(facts: Facts, version: Version) -> Release:
-    """Return a running release of that version, one without traffic before the active one; else what it means."""
+def _running(facts: Facts, version: Version, number: int | None) -> Release:
+    """Return a running release of that version, one without traffic before the active one; else what it means. With
+    `number` that very one."""
     up = [n for n in facts.instances if _is_up(facts, n) and facts.version(n) == version]
     named = sorted(up, key=lambda n: (n == facts.app.active, -n))
-    release = facts.releases[named[0]] if named else require_release(facts, version)
+    release = facts.releases[named[0]] if named and number is None else require_release(facts, version, number)
     _require_agreement(facts, release)
     return release
 

@@ -6,15 +6,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from deployctl.domain.deployment import Deployment
+from deployctl.domain.facts import Facts
 from deployctl.domain.names import AppName
 from deployctl.domain.plan import Kind
 from deployctl.domain.readiness import Code, How, Readiness, Standing, judge
 from deployctl.domain.release import Change, Hold, Release, Role
+from deployctl.domain.serving import find_meant, release_name
 from deployctl.ports import Services
+from deployctl.usecases.observe import require_app
 from deployctl.usecases.readiness import find_readiness
 from deployctl.usecases.results import AppView, InstanceView
 
@@ -41,6 +44,7 @@ class VersionLine:
 
     release: int  # number
     version: str
+    name: str  # what names this release alone: its version, or VERSION@RELEASE
     image: str
     digest: str
     role: str
@@ -65,12 +69,14 @@ class VersionsView:
     app: str
     lines: tuple[VersionLine, ...]
     left_out: bool  # there are more
+    meant: Mapping[str, int] = field(default_factory=dict)  # version → the release that a rollback to it means
 
     def find(self, version: str) -> VersionLine | None:
         """Return the line that a rollback to that version would mean, else the first one of it."""
-        mine = [line for line in self.lines if line.version == version]
-        fit = (line for line in mine if line.way not in {Way.RETRY, Way.NONE})
-        return next(fit, next(iter(mine), None))
+        return self.at(self.meant.get(version)) or next((line for line in self.lines if line.version == version), None)
+
+    def at(self, release: int | None) -> VersionLine | None:
+        return next((line for line in self.lines if line.release == release), None)
 
 
 def versions(view: AppView, s: Services, *, idle: Iterable[Readiness] = (), limit: int = MOST) -> VersionsView:
@@ -84,7 +90,17 @@ def versions(view: AppView, s: Services, *, idle: Iterable[Readiness] = (), limi
     changes = s.ledger.telling_changes(app)
     judged = {one.release: one for one in idle} | {i.release: i.readiness for i in view.instances if i.readiness}
     lines = [_line(r, view, judged.get(r.number), deployed.get(r.number), changes, releases) for r in releases]
-    return VersionsView(view.app, tuple(sorted(lines, key=_order)), left_out=len(found) > limit)
+    return VersionsView(view.app, tuple(sorted(lines, key=_order)), left_out=len(found) > limit,
+                        meant=_meant(view, releases, changes, s))
+
+
+def _meant(view: AppView, releases: Sequence[Release], changes: Sequence[Change], s: Services) -> Mapping[str, int]:
+    """Return which release a rollback to each version means, by the very function that decides it."""
+    serving = view.active.release if view.active else None
+    facts = Facts(replace(require_app(AppName(view.app), s), active=serving), {r.number: r for r in releases},
+                  changes=tuple(changes))
+    found = ((r.version, find_meant(facts, r.version)) for r in releases)
+    return {version: meant.number for version, meant in found if meant}
 
 
 def find_idle(app: AppName, s: Services, *, limit: int = MOST) -> list[Readiness]:
@@ -119,7 +135,8 @@ def _line(release: Release, view: AppView, ready: Readiness | None, deployed: De
     way, why = _way(release, role, ready, view, changes, same)
     state, more = _words(release, one, role, ready, way)
     return VersionLine(
-        release.number, release.version, release.bundle.image, release.digest, role, state, more, way,
+        release.number, release.version, release_name(release, releases), release.bundle.image, release.digest, role,
+        state, more, way,
         asks=_asks(release, ready, view, way), why=why, colour=release.colour, how=ready.how, seconds=ready.seconds,
         hold=release.hold, failure=release.failure, siblings=len(same) - 1,
         deployed_at=deployed.started_at if deployed else release.created_at,
@@ -137,18 +154,20 @@ def _way(release: Release, role: str, ready: Readiness, view: AppView, changes: 
         return Way.HELD, f"on hold since {release.hold.at} by {release.hold.actor}: {release.hold.reason}"
     if not release.proven_at:
         return Way.RETRY, release.failure or "it was never proven healthy"
-    newest = max(r.number for r in same if r.proven_at)
-    if release.number != newest:
-        return Way.NONE, f"{release.version} means release {newest} by now"
     if not ready.ready:
         return Way.NONE, ready.why or "it cannot be rolled back to"
-    return (Way.BACK if _is_behind(release, view, changes) else Way.FORTH), ready.why or ""
+    if _is_behind(release, view, changes):
+        return Way.BACK, ready.why or ""
+    newest = max(r.number for r in same if r.proven_at)
+    if release.number != newest:  # an upgrade is to a version, by the app's file: it does not lead to this one
+        return Way.NONE, f"{release.version} means release {newest} by now"
+    return Way.FORTH, ready.why or ""
 
 
 def _is_behind(release: Release, view: AppView, changes: Sequence[Change]) -> bool:
     """Tell whether going there is going back: by the serving history, by the number for what never served."""
     active = view.active.release if view.active else None
-    if active is None or release.version == view.back:
+    if active is None or release.number == view.back_release:
         return True
     chain = changes[0].chain if changes else ()
     behind = chain[: len(chain) - chain[::-1].index(active) - 1] if active in chain else ()
@@ -159,7 +178,8 @@ def _asks(release: Release, ready: Readiness, view: AppView, way: Way) -> bool:
     """One click is for the version that served before, warm and well; everything else is worth a question."""
     if way is Way.FORTH:
         return ready.how is not How.WARM
-    return ready.how is not How.WARM or bool(ready.why) or (view.back is not None and release.version != view.back)
+    return ready.how is not How.WARM or bool(ready.why) or (
+        view.back is not None and release.number != view.back_release)
 
 
 # -- words ---------------------------------------------------------------------------------------------------------------

@@ -44,8 +44,15 @@ def app_json(app: AppView) -> Json:
         "instances": [instance_json(i) for i in app.instances], "deployment": app.deployment, "since": app.since,
         "notes": list(app.notes), "drift": list(app.drift), "quality": app.quality,
         "drifts": [{"code": one.kind, "release": one.release, "sentence": one.sentence} for one in app.drifts],
-        "rollback": {"version": app.back, "warm": app.back_warm, **(readiness_json(app.way_back) or {})} if app.back else None,
+        "rollback": _way_back_json(app),
     }
+
+
+def _way_back_json(app: AppView) -> Json | None:
+    if app.back is None:
+        return None
+    return {"version": app.back, "release": app.back_release, "name": app.back_name, "warm": app.back_warm,
+            "brings_back": list(app.brings_back), **(readiness_json(app.way_back) or {})}
 
 
 def instance_json(view: InstanceView | None) -> Json | None:
@@ -60,6 +67,7 @@ def readiness_json(one: Readiness | None) -> Json | None:
 def moved_json(moved: Moved) -> Json:
     return {
         "schema": SCHEMA, "kind": moved.kind, "ok": True, "app": moved.app, "from": moved.source, "to": moved.target,
+        "from_release": moved.source_release, "to_release": moved.target_release,
         "revision": moved.revision, "switch_ms": moved.switch_ms, "total_ms": moved.total_ms,
         "confirmed": moved.confirmed, "failed_requests": moved.failed_requests,
         "failed_precision": moved.failed_precision, "changed": moved.changed,

@@ -27,6 +27,13 @@ def test_a_version_means_its_newest_proven_release_and_tells_a_hold() -> None:
     assert [find("v1"), find("v2"), find("v2.1")] == [(4, False), (5, True), (7, False)]
 
 
+def test_one_release_of_a_version_can_be_named() -> None:
+    found = find_flippable(SHOP, Version("v1"), known=KNOWN, versions=VERSIONS, release=3)
+    assert (found.number, found.held) == (3, False)
+    with pytest.raises(NotFound, match="no running shop v1@5"):
+        find_flippable(SHOP, Version("v1"), known=KNOWN, versions=VERSIONS, release=5)
+
+
 def test_where_one_map_is_lost_the_other_one_leads_to_the_newest_release() -> None:
     assert find("v1", known={}) == (4, False)
     assert find("v3") == (6, False)

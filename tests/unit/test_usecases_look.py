@@ -317,7 +317,8 @@ def test_every_result_can_be_written_as_json(w: World) -> None:
     for found in results:
         assert json.loads(json.dumps(found))["schema"] == "deployctl/v1"
     assert results[0] | {"steps": []} == {
-        "schema": "deployctl/v1", "kind": "Rollback", "ok": True, "app": "shop", "from": "v2", "to": "v1", "revision": 3,
+        "schema": "deployctl/v1", "kind": "Rollback", "ok": True, "app": "shop", "from": "v2", "to": "v1",
+        "from_release": 2, "to_release": 1, "revision": 3,
         "switch_ms": 0.1, "total_ms": results[0]["total_ms"], "confirmed": True, "failed_requests": 0,
             "failed_precision": "exact", "changed": True,
         "image_checked": True, "colour": "blue", "held": ["v2"], "lifted": [], "standby": "v2", "warnings": [], "steps": [],

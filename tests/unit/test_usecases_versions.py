@@ -89,8 +89,7 @@ def test_of_a_version_with_several_releases_the_name_means_one(w: World) -> None
     w.upgrade("v1")
     view = status(w.s, app=SHOP).apps[0]
     mine = [line for line in versions(view, w.s).lines if line.version == "v1"]
-    assert [(line.release, line.way) for line in mine] == [(3, Way.SERVING), (1, Way.NONE)]
-    assert mine[1].why == "v1 means release 3 by now"
+    assert [(line.release, line.name, line.way) for line in mine] == [(3, "v1@3", Way.SERVING), (1, "v1@1", Way.BACK)]
     assert mine[1].siblings == 1
 
 

@@ -24,7 +24,7 @@ from deployctl.domain.plan import Kind, Plan, Step, StepKind
 from deployctl.errors import DeployctlError, NotHealthy, ProxyUnavailable
 from deployctl.ports import LogLine
 from deployctl.ports_meter import Now, Point
-from deployctl.usecases.hold import hold
+from deployctl.usecases.hold import hold, unhold
 from deployctl.usecases.start import start
 from deployctl.usecases.stop import stop
 from deployctl.usecases.upgrade import upgrade
@@ -32,7 +32,7 @@ from deployctl.usecases.wish import Wish
 from deployctl.web.log_book import level_of
 from deployctl.web.pages_activity import safe_cell
 from tests.unit.web_world import Browser, Site, site
-from tests.unit.world import SHOP
+from tests.unit.world import SHOP, V2
 
 XSS = '<script>alert("x")</script>\'"><img src=x onerror=alert(1)>'
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
@@ -476,6 +476,37 @@ def test_deploy_roll_back_undo_hold_lift_start_and_stop_by_plain_forms(shop: Sit
     assert "v2" not in shop.w.running()
     followed(mara, mara.post("/apps/shop/start", version="v2"))
     assert "v2" in shop.w.running()
+
+
+def test_two_releases_of_one_version_are_told_apart_on_the_page_and_gone_back_to_by_number(shop: Site, mara: Browser) -> None:
+    shop.w.upgrade("v2", env={"MODE": "sale"})
+    page = mara.get("/apps/shop").text
+    words = text_of(page)
+    assert "Roll back to v2@2" in words
+    assert "Brings back MODE" in words
+    assert "Same from a terminal: deployctl rollback shop v2@2" in words
+    assert page.count('data-key="r"') == 1
+    assert "Roll back to v2@2?" in text_of(mara.get("/apps/shop/ask?verb=rollback").text)
+    mara.get("/apps/shop")
+    assert mara.post("/apps/shop/rollback", to="v2", release="2").status_code == 303
+    assert shop.w.traffic.routes() == {SHOP: 2}
+    assert "Traffic is on v2@2." in text_of(mara.get("/apps/shop").text)
+
+
+@pytest.mark.parametrize("lifted", [False, True])
+def test_button_key_and_terminal_name_the_same_release_whatever_holds_were_lifted(
+    shop: Site, mara: Browser, lifted: bool
+) -> None:
+    shop.w.rollback()
+    shop.w.upgrade("v3")
+    if lifted:
+        shop.w.use(unhold, V2)
+    page = mara.get("/apps/shop").text
+    assert "deployctl rollback shop v1" in text_of(page)
+    keyed = re.findall(r'data-key="r"[^>]*>.*?</(?:a|button)>', page, re.S)
+    assert keyed
+    assert all("Roll back to v1" in text_of(one) for one in keyed)
+    assert "Roll back to v1?" in text_of(mara.get("/apps/shop/ask?verb=rollback").text)
 
 
 def test_what_must_be_asked_first_is_asked_on_a_page_and_then_done(shop: Site, mara: Browser) -> None:

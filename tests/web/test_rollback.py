@@ -41,6 +41,20 @@ def test_one_click_goes_back_and_the_page_says_so(shop: Cli, visit: Visit) -> No
     expect(page.locator(".chips")).to_contain_text("mara")
 
 
+def test_a_changed_configuration_goes_back_to_the_release_before_by_button_and_by_key(shop: Cli, visit: Visit) -> None:
+    shop.do("upgrade", "shop", "v2", "--env", "MODE=sale", "-y")
+    before = shop.app("shop")["rollback"]
+    page = visit("/apps/shop")
+    page.keyboard.press("r")
+    expect(dialog(page)).to_contain_text(f"Roll back to {before['name']}?")
+    expect(dialog(page)).to_contain_text("MODE")
+    page.keyboard.press("Escape")
+    expect(page.locator(".foot")).to_contain_text(f"deployctl rollback shop {before['name']}")
+    button(page, f"Roll back to {before['name']}").click()
+    expect_toast(page, f"Traffic is on {before['name']}.")
+    assert shop.app("shop")["active"]["release"] == before["release"]
+
+
 def test_undo_brings_the_version_back_and_lifts_the_hold_that_was_made(shop: Cli, visit: Visit) -> None:
     page = visit("/apps/shop")
     button(page, "Roll back to v1").click()

@@ -5,7 +5,7 @@ import {ask, close, show} from './ask.js';
 
 const TIME = 3500, OLD = 10000, INERT = 700, UNDO = 30, AGAIN = 1000;
 const NOT_SENT = new Set(['csrf_token', 'revision', 'key']);
-const TRUE = new Set(['sure', 'abort']);
+const TRUE = new Set(['sure', 'abort']), NUMBERS = new Set(['release']);
 
 document.addEventListener('submit', event => {
   const form = event.target;
@@ -23,7 +23,7 @@ function wishOf(form, submitter) {
   const fields = new FormData(form);
   if (submitter?.name) fields.append(submitter.name, submitter.value);
   const body = {};
-  for (const [name, value] of fields) if (!NOT_SENT.has(name) && value.trim()) body[name] = TRUE.has(name) ? true : value.trim();
+  for (const [name, value] of fields) if (!NOT_SENT.has(name) && value.trim()) body[name] = TRUE.has(name) ? true : NUMBERS.has(name) ? Number(value) : value.trim();
   return {verb: form.dataset.act, app: form.dataset.app, revision: fields.get('revision'), body, key: crypto.randomUUID?.() ?? `${Date.now()}${Math.random()}`};
 }
 
@@ -105,12 +105,16 @@ function succeeded(wish, told, status, ms, focused) {
     return toast(`${named(wish)} is under way.`, '', {focused});
   }
   if (!told.to) return toast(told.sentence ?? `${named(wish)}: done.`, '', {focused});
-  if (told.changed === false) return toast(`${told.to} serves already.`, 'Nothing was done.', {focused});
+  const to = serves(told);
+  if (told.changed === false) return toast(`${to} serves already.`, 'Nothing was done.', {focused});
   const most = told.failed_precision === 'at_most' ? 'at most ' : '';
   const lost = told.failed_requests == null ? '' : told.failed_requests ? `, ${most}${told.failed_requests} requests failed` : ', no request was lost';
   const undo = MOVES.has(wish.verb) && {verb: 'undo', app: wish.app, revision: String(told.revision), body: {}};
-  toast(`Traffic is on ${told.to}.`, `Took ${(ms / 1000).toFixed(2)} s${lost}.`, {focused, undo});
+  toast(`Traffic is on ${to}.`, `Took ${(ms / 1000).toFixed(2)} s${lost}.`, {focused, undo});
 }
+
+// Releases of one version are told apart by their numbers.
+const serves = told => told.from === told.to && told.from_release !== told.to_release ? `${told.to}@${told.to_release}` : told.to;
 
 function refused(wish, told, status) {
   const text = told.detail ?? told.title ?? `The server answered ${status}.`;
@@ -126,7 +130,8 @@ function unknown(wish) {
   notice('Not confirmed yet: the server did not answer in time. What the page shows now was read again.', {remedy: [line]});
 }
 
-export const askUrl = wish => `/apps/${encodeURIComponent(wish.app)}/ask?${new URLSearchParams({verb: wish.verb, ...(wish.body.to ?? wish.body.version ? {to: wish.body.to ?? wish.body.version} : {})})}`;
+export const askUrl = wish => `/apps/${encodeURIComponent(wish.app)}/ask?${new URLSearchParams({verb: wish.verb, ...(wish.body.to ?? wish.body.version ? {to: wish.body.to ?? wish.body.version} : {}),
+  ...(wish.body.release && {release: wish.body.release})})}`;
 
 function busy(wish, told) {
   const back = wish.verb === 'rollback' && !wish.body.abort;

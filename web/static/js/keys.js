@@ -28,8 +28,8 @@ function press(event, key) {
   event.preventDefault();
   const form = target.closest('form[data-act]');
   if (form) {
-    const to = $('[name=to], [name=version]', form)?.value;
-    ask(`/apps/${encodeURIComponent(form.dataset.app)}/ask?${new URLSearchParams({verb: form.dataset.act, ...(to && {to})})}`).catch(() => {});
+    const to = $('[name=to], [name=version]', form)?.value, release = $('[name=release]', form)?.value;
+    ask(`/apps/${encodeURIComponent(form.dataset.app)}/ask?${new URLSearchParams({verb: form.dataset.act, ...(to && {to}), ...(release && {release})})}`).catch(() => {});
   } else if (target.matches('input')) target.focus();
   else target.click();
 }
@@ -77,11 +77,13 @@ async function palette() {
 
 function actions(one) {
   const base = `/apps/${encodeURIComponent(one.app)}`;
-  const go = version => ({text: `Roll back ${one.app} to ${version}`, href: `${base}/ask?${new URLSearchParams({verb: 'rollback', to: version})}`, ask: true});
+  const several = new Set(one.instances.map(each => each.version).filter((version, n, all) => all.indexOf(version) !== n));
+  const name = each => several.has(each.version) ? `${each.version}@${each.release}` : each.version;
+  const go = each => ({text: `Roll back ${one.app} to ${name(each)}`, href: `${base}/ask?${new URLSearchParams({verb: 'rollback', to: each.version, release: each.release})}`, ask: true});
   const others = one.instances.filter(each => each.role !== 'active' && each.readiness?.ready);
   return [{text: one.app, href: base}, {text: `Deploy a version of ${one.app}`, href: `${base}/deploy`, ask: true}, {text: `Logs of ${one.app}`, href: `${base}/logs`},
-    ...new Map(others.map(each => [each.version, go(each.version)])).values(),
-    ...one.instances.map(each => ({text: `${one.app} ${each.version}`, href: `${base}/versions/${encodeURIComponent(each.version)}`}))];
+    ...others.map(go),
+    ...one.instances.map(each => ({text: `${one.app} ${name(each)}`, href: `${base}/versions/${encodeURIComponent(each.version)}?release=${each.release}`}))];
 }
 
 document.addEventListener('click', event => {
