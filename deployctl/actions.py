@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from deployctl.domain.plan import Kind, Step, StepKind
 from deployctl.domain.release import Change, Hold, Instance, Release
@@ -10,10 +11,11 @@ from deployctl.domain.same_image import is_made_of
 from deployctl.errors import DeployctlError, EngineRefused, NotFound, NotHealthy, RevertedAfterSwitch
 from deployctl.interrupts import shielded
 from deployctl.labels import common_labels, container_labels, container_name, host_name, keep_tag, seal
-from deployctl.ports import ContainerSpec, NetworkSpec
+from deployctl.ports import ContainerSpec, NetworkSpec, Services
 from deployctl.prove import Trial
 from deployctl.runner import Act, Walk
 
+KEPT_LINES = 10_000  # of a log whose container is removed, as far as they have room
 DRAIN_LOOK = 0.05  # seconds between two counts of open requests
 
 
@@ -235,10 +237,18 @@ def forget_container(walk: Walk, instance: Instance, *, tag: str | None = None) 
     with shielded():  # one without the others would look like something that somebody removed or left
         seen = s.engine.find_container(container_of(instance))
         if seen is not None and seen.labels.get("deployctl.home") == str(s.home):
+            keep_log(instance, seen.id, s)
             s.engine.ensure_removed(seen.id)
         if tag is not None:
             s.engine.release_image(tag)
         s.ledger.remove_instance(instance.app, instance.release)  # last: whoever comes after a death sees what is left
+
+
+def keep_log(instance: Instance, container: str, s: Services) -> None:
+    """Keep the end of its log: why a version was bad is asked when its container is long gone. A log that cannot be read
+    keeps no container."""
+    with suppress(DeployctlError):
+        s.kept_logs.keep(instance.app, instance.release, list(s.engine.logs(container, tail=KEPT_LINES)))
 
 
 def remove_empty_network(walk: Walk, step: Step) -> None:

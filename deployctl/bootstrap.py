@@ -12,6 +12,7 @@ from deployctl.domain.server import ServerSpec
 from deployctl.effects.docker_engine import DockerEngine
 from deployctl.effects.haproxy_switch import HaproxyTraffic
 from deployctl.effects.http_prober import SocketProber
+from deployctl.effects.kept_logs import LogFiles
 from deployctl.effects.linux_guard import LinuxGuard
 from deployctl.effects.system_clock import SystemClock
 from deployctl.judged import load_judged_app, load_judged_server
@@ -51,7 +52,7 @@ def _services(settings: Settings, spec: ServerSpec, ledger: SqliteLedger, *, rep
         traffic=HaproxyTraffic(settings.haproxy_dir, spec, lambda: ledger.table(bridged=bridged), clock),
         prober=SocketProber(), guard=LinuxGuard(), ledger=ledger, clock=clock, report=reporter, actor=actor,
         bridged=bridged, app_file=lambda app: load_judged_app(settings, app, spec), app_files=lambda: app_names(settings),
-        meter=SqliteMeterBook(settings.metrics, warn=reporter.warn),
+        meter=SqliteMeterBook(settings.metrics, warn=reporter.warn), kept_logs=LogFiles(settings.kept_logs),
     )
 
 

@@ -20,6 +20,8 @@ from deployctl.domain.release import App, Bundle, Change, Hold, Instance, Probe,
 from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import TrafficTable
 from deployctl.ports_access import AccessBook
+from deployctl.ports_logs import KeptLogs as KeptLogs
+from deployctl.ports_logs import LogLine as LogLine
 from deployctl.ports_meter import MeterBook, UsageReader
 from deployctl.ports_traffic import Guard as Guard
 from deployctl.ports_traffic import Traffic as Traffic
@@ -124,13 +126,6 @@ class EngineEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class LogLine:
-    at: str  # ISO 8601, UTC
-    stream: str  # stdout or stderr
-    text: str  # control characters made visible, at most 8,192 characters
-
-
-@dataclass(frozen=True, slots=True)
 class Executed:
     exit_code: int
     output: str
@@ -184,7 +179,9 @@ class Engine(UsageReader, Protocol):
         """Yield what happens to containers of this home: all after `since`, an event's `at`; None is from now on.
         Ends when nothing has happened for `quiet` seconds."""
     def logs(self, container: str, *, tail: int | None = None, since: float | None = None,
-             follow: bool = False) -> Iterator[LogLine]: ...
+             follow: bool = False) -> Iterator[LogLine]:
+        """Yield lines, the oldest first: the last `tail` of those that were written at `since`, Unix time, or later.
+        With `follow` it ends when the container does."""
     def execute(self, container: str, command: Sequence[str], *, timeout: float) -> Executed: ...
 
 
@@ -316,6 +313,7 @@ class Services:
     app_file: Callable[[AppName], AppFile]  # reads and checks config/<app>.toml, clashes included
     app_files: Callable[[], list[AppName]]  # names that have a file
     meter: MeterBook
+    kept_logs: KeptLogs  # of containers that are gone
 
     def close(self) -> None:
         """Let go of the ledger and the points; SQLite then tidies up their files."""

@@ -46,6 +46,10 @@ class Settings:
         return self.state_dir / "ledger.db"
 
     @property
+    def kept_logs(self) -> Path:
+        return self.state_dir / "logs"
+
+    @property
     def metrics(self) -> Path:
         return self.state_dir / "metrics.db"
 

@@ -218,6 +218,7 @@ class Diff(Document):
 
 class Line(Answer):
     version: str
+    release: int
     at: str
     stream: Literal["stdout", "stderr"]
     text: str

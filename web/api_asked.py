@@ -161,8 +161,9 @@ class DiffQuery(Table):
 
 
 class LogsQuery(Table):
-    version: VersionText | None = Field(None, description="Left out: what serves, and what runs beside it.")
-    tail: Lines = Field(100, description="How many lines of each version.")
+    version: VersionText | None = Field(None, description="Left out: all that have a container, stopped and failed ones too.")
+    release: RowId | None = Field(None, description="Only that release. The end of the log of one without a container is kept.")
+    tail: Lines = Field(100, description="How many lines of each release.")
     since: Span | None = Field(None, description="Only what was written in the last span.")
     grep: LookFor | None = Field(None, description="Only lines with this text.")
 

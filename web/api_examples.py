@@ -59,7 +59,8 @@ EXAMPLES: dict[str, Json] = {
         releases=[{"version": "v1", "release": 1, "readiness": _READY}]),
     "Diff": _of("Diff", app="shop", **{"from": {"version": "v1", "release": 1}}, to={"version": "v2", "release": 2},
                 differences=[{"group": "env", "sign": "~", "name": "WORKERS", "before": "2", "after": "4"}]),
-    "Logs": _of("Logs", app="shop", lines=[{"version": "v2", "at": AT, "stream": "stdout", "text": "listening on 8080"}]),
+    "Logs": _of("Logs", app="shop", lines=[{
+        "version": "v2", "release": 2, "at": AT, "stream": "stdout", "text": "listening on 8080"}]),
     "Deployments": _of("Deployments", app="shop", deployments=[_DEPLOYMENT]),
     "DeploymentShown": _of("Deployment", app="shop", deployment=_DEPLOYMENT, steps=[{
         "kind": "start", "release": 2, "sentence": "start shop v2 on port 20002", "begun_at": AT, "finished_at": AT,

@@ -114,7 +114,8 @@ def in_query(low: int, high: int) -> Any:
 
 def parse_whole(value: object, *, field: str, low: int, high: int) -> int:
     """Return a whole number of a body; JSON knows no difference between 5 and 5.0."""
-    return parse_count(int(value) if isinstance(value, float) and value.is_integer() else value, field=field, low=low, high=high)
+    whole = int(value) if isinstance(value, float) and value.is_integer() else value
+    return parse_count(whole, field=field, low=low, high=high)
 
 
 def amount(low: float, high: float) -> Any:

@@ -116,9 +116,8 @@ def _careful_line(line: DiffLine) -> DiffLine:
 @documented("What the containers print", answers.Logs, query=LogsQuery, more="As `deployctl logs APP -o json`.")
 def app_logs(app: AppName, query: LogsQuery) -> Json:
     with desk().pool.lend(g.who.actor) as s:
-        lines = list(logs(app, query.version, s, tail=query.tail, since=query.since, grep=query.grep))
-    return {"schema": views.SCHEMA, "kind": "Logs", "app": app, "lines": [
-        {"version": version, "at": line.at, "stream": line.stream, "text": line.text} for version, line in lines]}
+        lines = list(logs(app, query.version, s, release=query.release, tail=query.tail, since=query.since, grep=query.grep))
+    return {"schema": views.SCHEMA, "kind": "Logs", "app": app, "lines": [views.printed_json(one) for one in lines]}
 
 
 # -- deployments and operations -----------------------------------------------------------------------------------------

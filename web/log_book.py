@@ -12,7 +12,7 @@ from deployctl.domain.names import AppName, Version
 from deployctl.domain.pattern import Pattern
 from deployctl.errors import DeployctlError, Invalid
 from deployctl.ports import LogLine, Services
-from deployctl.usecases.logs import logs
+from deployctl.usecases.logs import Printed, logs
 from deployctl.usecases.moments import seconds_between
 from deployctl.web.soon import WAIT, soon
 from deployctl.web.times import clock
@@ -46,6 +46,8 @@ class Asked:
 class Line:
     at: str
     version: str
+    release: int
+    name: str  # the version, or VERSION@RELEASE where it has several
     level: str  # error, warn, info, debug, or the stream where the line does not say
     text: str
 
@@ -54,7 +56,8 @@ def read(app: AppName, asked: Asked, actor: str) -> list[Line]:
     """Return the last lines, the oldest first. Raises EngineUnavailable when the engine does not answer in time."""
     fits, end = filter_of(asked.q), monotonic() + WAIT + MATCHING
     found = soon(lambda s: _fetch(app, asked, s), actor, what="the log")
-    return [Line(line.at, version, level_of(line), line.text) for version, line in _fitting(found, fits, end)][-asked.n :]
+    return [Line(one.line.at, one.version, one.release, one.name, level_of(one.line), one.line.text)
+            for one in _fitting(found, fits, end)][-asked.n :]
 
 
 def last_line(app: AppName, version: str, actor: str) -> str:
@@ -64,22 +67,22 @@ def last_line(app: AppName, version: str, actor: str) -> str:
         found = soon(lambda s: _fetch(app, asked, s), actor, what="the log", wait=GLANCE)
     except DeployctlError:
         return ""
-    return f"{clock(found[-1][1].at)} {found[-1][1].text}"[:400] if found else ""
+    return f"{clock(found[-1].line.at)} {found[-1].line.text}"[:400] if found else ""
 
 
-def _fetch(app: AppName, asked: Asked, s: Services) -> list[tuple[str, LogLine]]:
+def _fetch(app: AppName, asked: Asked, s: Services) -> list[Printed]:
     since = SPANS.get(asked.since)
     if asked.after:
         since = max(1.0, seconds_between(asked.after, s.clock.utc()) + 2.0)
     tail = LOOKED_AT if asked.q or asked.after else asked.n
     found = logs(app, asked.version, s, tail=tail, since=since)
-    return [pair for pair in found if pair[1].at > asked.after][-LOOKED_AT:]
+    return [one for one in found if one.line.at > asked.after][-LOOKED_AT:]
 
 
-def _fitting(found: Iterable[tuple[str, LogLine]], fits: Callable[[str], bool], end: float) -> Iterable[tuple[str, LogLine]]:
-    for pair in found:
-        if fits(pair[1].text):
-            yield pair
+def _fitting(found: Iterable[Printed], fits: Callable[[str], bool], end: float) -> Iterable[Printed]:
+    for one in found:
+        if fits(one.line.text):
+            yield one
         if monotonic() > end:
             return
 

@@ -33,7 +33,7 @@ def page(app: str) -> str:
         wrong = e.message
     asked_for = {key: value for key, value in request.args.items() if key in {"q", "version", "since", "n"} and value}
     return render_template("logs.html", view=view, lines=lines, asked=asked, args=asked_for, wrong=wrong, spans=list(SPANS),
-                           colours=_colours(name))
+                           colours=_colours(name), versions=_versions(name))
 
 
 @pages.get("/apps/<app>/logs/more")
@@ -61,7 +61,8 @@ def tail(app: str) -> str:
 def twin(app: str) -> Response:
     lines = read(the_app(), asked_of(request.args, parse_version), g.who.actor)
     return jsonify(schema="deployctl/v1", kind="Logs", app=app, lines=[
-        {"at": line.at, "version": line.version, "level": line.level, "text": line.text} for line in lines])
+        {"at": line.at, "version": line.version, "release": line.release, "level": line.level, "text": line.text}
+        for line in lines])
 
 
 @pages.get("/apps/<app>/logs.txt")
@@ -70,7 +71,7 @@ def save(app: str) -> Response:
     """Give the lines as a file of plain text."""
     asked = asked_of(request.args, parse_version)
     lines = read(the_app(), Asked(asked.q, asked.version, asked.since, MOST_SAVED), g.who.actor)
-    answer = Response("".join(f"{line.at} {line.version} {line.text}\n" for line in lines), mimetype="text/plain")
+    answer = Response("".join(f"{line.at} {line.name} {line.text}\n" for line in lines), mimetype="text/plain")
     answer.headers["Content-Disposition"] = f'attachment; filename="{app}.log"'
     return answer
 
@@ -79,6 +80,14 @@ def _was_there(app: AppName, asked: Asked) -> bool:
     """Tell whether the version was ever deployed here: its container may be gone, and the log with it."""
     with desk().pool.lend(g.who.actor) as s:
         return asked.version is None or any(one.version == asked.version for one in s.ledger.releases(app))
+
+
+def _versions(app: AppName) -> list[str]:
+    """Return the versions that have lines to show: those with a container, then those whose log outlived it."""
+    here = [one.version for one in desk().board.app(app).value.instances]
+    with desk().pool.lend(g.who.actor) as s:
+        kept = [s.ledger.find_release(app, number) for number in reversed(s.kept_logs.releases(app))]
+    return list(dict.fromkeys([*here, *(one.version for one in kept if one)]))
 
 
 def _colours(app: AppName) -> dict[str, str]:

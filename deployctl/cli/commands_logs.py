@@ -1,4 +1,4 @@
-"""`deployctl logs`: lines as they come, each with its version; their text was made harmless where it was read."""
+"""`deployctl logs`: lines as they come, each with its release; their text was made harmless where it was read."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from deployctl.cli.times import iso
 from deployctl.cli.values import filled, seconds
 from deployctl.domain.names import AppName
 from deployctl.usecases import views
+from deployctl.usecases.views import printed_json
 
 if TYPE_CHECKING:
-    from deployctl.ports import LogLine
+    from deployctl.usecases.logs import Printed
 
 
 @verb("logs")
 @names_argument
-@click.option("-f", "--follow", is_flag=True, help="Go on printing until Ctrl-C.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on, over every switch, until Ctrl-C.")
 @click.option("--since", type=seconds, metavar="SPAN", help="Only what was written in the last SPAN, as in 10m.")
 @click.option("-n", "--tail", type=click.IntRange(0, 1_000_000), default=100, show_default=True,
-              help="How many lines of each version.")
+              help="How many lines of each release.")
 @click.option("--grep", type=filled, metavar="TEXT", help="Only lines with this text.")
 @click.pass_obj
 def logs_command(session: Session, /, given: Sequence[str], follow: bool, since: float | None, tail: int,
@@ -49,27 +50,24 @@ def logs_command(session: Session, /, given: Sequence[str], follow: bool, since:
     return 0
 
 
-def _print_lines(session: Session, app: AppName, lines: Iterator[tuple[str, LogLine]]) -> None:
+def _print_lines(session: Session, app: AppName, lines: Iterator[Printed]) -> None:
     """Write each line as it comes: followed logs are read live. In json all of them are one object."""
     look = session.look(session.out)
     if session.output == "json":
-        found = [_line_json(version, line) for version, line in lines]
+        found = [printed_json(one) for one in lines]
         session.write(json_line({"schema": views.SCHEMA, "kind": "Logs", "app": app, "lines": found}, look))
         return
-    for version, line in lines:
+    for one in lines:
+        line = one.line
         if session.output == "jsonl":
-            session.write(json_line(_line_json(version, line), look))
+            session.write(json_line(printed_json(one), look))
         elif session.output == "tsv":
-            session.write("\t".join(map(look.say, (version, line.at, line.stream, line.text))) + "\n")
+            session.write("\t".join(map(look.say, (one.name, line.at, line.stream, line.text))) + "\n")
         else:
-            session.write(f"{look.say(version):<8} {_clock(line.at, look)} {look.say(line.text)}\n")
+            session.write(f"{look.say(one.name):<8} {_clock(line.at, look)} {look.say(line.text)}\n")
         if session.gone:
             return
 
 
 def _clock(at: str, look: Look) -> str:
     return at[11:19] if look.relative and len(at) >= 19 else iso(at)
-
-
-def _line_json(version: str, line: LogLine) -> dict[str, str]:
-    return {"version": version, "at": line.at, "stream": line.stream, "text": line.text}

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from deployctl.domain.facts import Facts
 from deployctl.domain.serving import find_previous
 
+KEEP_SPENT = 1  # the last one, to be looked at; of those before it the log is kept
+
 
 @dataclass(frozen=True, slots=True)
 class Retirement:
@@ -27,10 +29,20 @@ def retire(facts: Facts, *, active: int | None, left: int | None, keep_failed: i
     warm = [n for n in sound if facts.is_warm(n)][: policy.keep_warm]
     cold = [n for n in sound if n not in warm]
     up = facts.running | {n for n in order if facts.instances[n].routed}  # one that restarts is not running, nor gone
+    spent = [n for n in cold if _is_spent(facts, n)]
+    good = [n for n in cold if n not in spent]
     stop = [n for n in order if n in up and n not in warm]
     wanted = {left, _goes_back_to(facts, active)}
-    surplus = [n for n in (*cold[policy.keep_stopped :], *failed[keep_failed:]) if n not in wanted]
+    beyond = (*good[policy.keep_stopped :], *spent[min(KEEP_SPENT, policy.keep_stopped) :], *failed[keep_failed:])
+    surplus = [n for n in beyond if n not in wanted]
     return Retirement(tuple(stop), tuple(surplus), tuple(warm))
+
+
+def _is_spent(facts: Facts, number: int) -> bool:
+    """Tell whether nobody can go back to it: a try that was rolled back, or never became healthy. Those have no claim to
+    the places of the versions that served well."""
+    release = facts.releases.get(number)
+    return release is None or release.hold is not None or release.proven_at is None
 
 
 def _goes_back_to(facts: Facts, active: int | None) -> int | None:

@@ -100,7 +100,8 @@ class DockerEngine:
         query["tail"] = "all" if tail is None else str(tail)
         query["since"] = "0" if since is None else f"{since:.9f}"
         path = with_query(f"/containers/{found.id}/logs", query)
-        yield from log_lines(self._docker.reader.stream(path, timeout=self._docker.timeout))
+        quiet = None if follow else self._docker.timeout
+        yield from log_lines(self._docker.reader.stream(path, timeout=self._docker.timeout, quiet=quiet))
 
     # -- images ---------------------------------------------------------------------------------------------------
     def pull_image(self, reference: str, *, progress: Callable[[str], None]) -> Image:

@@ -8,6 +8,11 @@ from datetime import UTC, datetime, timedelta
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
+def unix(at: str) -> float:
+    """Return Unix time, in seconds, of a stamp in ISO 8601."""
+    return datetime.fromisoformat(at).timestamp()
+
+
 class FakeClock:
     def __init__(self, now: float = 1000.0) -> None:
         self._now = now

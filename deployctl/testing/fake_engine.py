@@ -24,7 +24,7 @@ from deployctl.ports import (
     NetworkFacts,
     NetworkSpec,
 )
-from deployctl.testing.fake_clock import FakeClock
+from deployctl.testing.fake_clock import FakeClock, unix
 from deployctl.testing.fake_hands import FakeContainer, FakeHands
 from deployctl.testing.fake_images import FakeImages, require_kept
 from deployctl.testing.fake_networks import FakeNetworks
@@ -94,7 +94,7 @@ class FakeEngine(FakeHands):
         self, container: str, *, tail: int | None = None, since: float | None = None, follow: bool = False
     ) -> Iterator[LogLine]:
         self._require_here()
-        log = self._require(container).log
+        log = [line for line in self._require(container).log if since is None or unix(line.at) >= since]
         yield from log[max(0, len(log) - tail) :] if tail is not None else log
 
     # -- images ---------------------------------------------------------------------------------------------------

@@ -1,41 +1,94 @@
-"""What the containers of an app print, each line with its version."""
+"""What the containers of an app print, each line with its release: of those that run, that are stopped or failed and kept,
+and the end of the log of those that are gone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
+from deployctl.domain.facts import Facts
 from deployctl.domain.names import AppName, Version
+from deployctl.domain.release import Release
+from deployctl.domain.serving import release_name
 from deployctl.errors import Invalid, NotFound
 from deployctl.ports import LogLine, Services
-from deployctl.usecases.observe import observe, require_engine, require_release
+from deployctl.usecases.moments import later, unix
+from deployctl.usecases.observe import no_such_version, observe, require_engine, require_numbered
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """One line of a log. `name` is the version, or VERSION@RELEASE where it has several releases."""
+
+    release: int
+    version: str
+    name: str
+    line: LogLine
 
 
 def logs(app: AppName, version: Version | None, s: Services, *, release: int | None = None, tail: int = 100,
-         since: float | None = None, follow: bool = False, grep: str | None = None) -> Iterator[tuple[str, LogLine]]:
-    """Yield lines in order of time: of one version, or of the active and the standby ones. `since`: seconds ago.
+         since: float | None = None, follow: bool = False, grep: str | None = None) -> Iterator[Printed]:
+    """Yield lines in order of time: of one version, or of all that have a container, running or not.
 
-    Following needs one version: the active one unless another is named. Raises NotFound when nothing ever ran.
+    `tail` is how many of each release, `since` how many seconds back. With `follow` it goes on with what is written from
+    now on; where no version is named it goes along with the app over every switch. Raises NotFound when there is no log,
+    EngineUnavailable.
     """
-    facts = observe(app, s)
-    if version is not None:
-        numbers = [require_release(facts, version, release).number]
-    elif follow:
-        numbers = [facts.app.active] if facts.app.active is not None else []
-    else:
-        active = {facts.app.active} if facts.app.active is not None else set()
-        numbers = sorted(facts.running | active) or sorted(facts.instances)
-    named = {n: facts.instances[n] for n in numbers if n in facts.instances}
-    if not named:
-        raise NotFound(f"{app} {version or ''}".strip() + " has no container, so there are no logs",
-                       remedy=[f"deployctl history {app}"])
-    require_engine(facts)
     if tail < 0:
         raise Invalid("-n must be 0 or more")
-    streams = (
-        ((str(facts.version(n)), line)
-         for line in s.engine.logs(i.container or i.name, tail=tail, since=since, follow=follow))
-        for n, i in named.items()
-    )
-    lines = (pair for stream in streams for pair in stream)
-    ordered = lines if follow else iter(sorted(lines, key=lambda pair: pair[1].at))
-    return (pair for pair in ordered if grep is None or grep in pair[1].text)
+    facts = observe(app, s)
+    named = version is not None or release is not None
+    wanted = _named(facts, version, release, s) if named else _of_the_app(facts, follow=follow)
+    if not wanted:
+        raise NotFound(f"{app} {version or ''}".strip() + " has no container, and no log of it is kept",
+                       remedy=[f"deployctl history {app}"])
+    if any(one.number in facts.instances for one in wanted):
+        require_engine(facts)
+    begun = s.clock.utc()
+    found = list(_written(facts, wanted, s, tail=tail, since=since))
+    lines: Iterable[Printed] = sorted(found, key=lambda one: one.line.at)
+    if follow:
+        from deployctl.usecases.logs_follow import Following
+
+        lines = Following(app, s, begun, named=version, release=release).after(lines)
+    return (one for one in lines if grep is None or grep in one.line.text)
+
+
+def _of_the_app(facts: Facts, *, follow: bool) -> list[Release]:
+    """Return what has a container; to go along with the app, what runs is enough as long as anything does."""
+    active = {facts.app.active} & facts.instances.keys() if facts.app.active is not None else set()
+    running = (facts.running & facts.instances.keys()) | active
+    return [facts.releases[n] for n in sorted(running if follow and running else facts.instances) if n in facts.releases]
+
+
+def _named(facts: Facts, version: Version | None, number: int | None, s: Services) -> list[Release]:
+    """Return the releases of that version that have a container or a log that was kept; or the one of that number."""
+    app = facts.app.name
+    if number is not None:
+        same = [require_numbered(facts, version, number)]
+    else:
+        same = [r for r in facts.releases.values() if r.version == version]
+        if not same:
+            raise no_such_version(app, str(version), [r.version for r in facts.releases.values()])
+    kept = {*s.kept_logs.releases(app), *facts.instances}
+    return [r for r in same if r.number in kept]
+
+
+def _written(facts: Facts, wanted: Iterable[Release], s: Services, *, tail: int, since: float | None) -> Iterator[Printed]:
+    """Yield what was written until now."""
+    start = None if since is None else later(s.clock.utc(), -since)
+    for release in wanted:
+        name = release_name(release, facts.releases.values())
+        for line in _lines(facts, release.number, s, tail=tail, start=start):
+            yield Printed(release.number, release.version, name, line)
+
+
+def _lines(facts: Facts, number: int, s: Services, *, tail: int, start: str | None) -> Iterable[LogLine]:
+    """Return the last `tail` lines of a release since `start`: of its container, and before that of those it had."""
+    instance = facts.instances.get(number)
+    present = instance is not None and number in facts.present
+    kept = [line for line in s.kept_logs.find(facts.app.name, number) if start is None or line.at >= start]
+    now = list(s.engine.logs(instance.container or instance.name, tail=tail, since=None if start is None else unix(start))) if (
+        instance is not None and present) else []
+    both = [*kept, *now]
+    return both[max(0, len(both) - tail):]

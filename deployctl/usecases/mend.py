@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from deployctl.actions import keep_log
 from deployctl.domain.drift import Drift, Mend, Sight
 from deployctl.errors import NotFound
 from deployctl.labels import common_labels, keep_tag
@@ -52,6 +53,8 @@ def make_room(drift: Drift, sight: Sight, s: Services) -> None:
     if bundle.repo_digest is None and s.engine.find_image(bundle.digest) is None:
         raise NotFound(f"its image {bundle.digest[7:19]} is no longer on this server: it stays as it is",
                        remedy=[f"build or load {bundle.image} again"])
+    if (instance := sight.facts.instances.get(_number(drift))) is not None:
+        keep_log(instance, _container(drift), s)
     remove(drift, sight, s)
 
 

@@ -15,5 +15,10 @@ def seconds_between(start: str, end: str) -> float:
     return (_parsed(end) - _parsed(start)).total_seconds()
 
 
+def unix(at: str) -> float:
+    """Return Unix time in seconds; a stamp of the engine has nine digits of them."""
+    return _parsed(at).timestamp()
+
+
 def _parsed(text: str) -> datetime:
     return datetime.fromisoformat(text)

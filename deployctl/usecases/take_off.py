@@ -34,4 +34,5 @@ def take_off(row: App, opened: Deployment, s: Services) -> None:
         s.ledger.event(Kind.REMOVE, f"{app} was removed", at=s.clock.utc(), actor=opened.actor, app=app,
                        data={"note": opened.note})
     s.meter.forget_app(app)
+    s.kept_logs.forget(app)
     s.traffic.sync()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployctl.domain.access import SignIn, Token, User
 from deployctl.domain.deployment import Deployment
@@ -27,6 +27,9 @@ from deployctl.usecases.results import (
     ReleaseView,
     StatusView,
 )
+
+if TYPE_CHECKING:
+    from deployctl.usecases.logs import Printed
 
 SCHEMA = "deployctl/v1"
 Json = dict[str, Any]
@@ -124,6 +127,10 @@ def release_json(release: Release) -> Json:
             "colour": release.colour, "created_at": release.created_at, "proven_at": release.proven_at,
             "failure": release.failure, "hold": asdict(release.hold) if release.hold else None,
             "bundle": asdict(release.bundle), "bundle_hash": release.bundle.hash()}
+
+
+def printed_json(one: Printed) -> Json:
+    return {"version": one.version, "release": one.release, "at": one.line.at, "stream": one.line.stream, "text": one.line.text}
 
 
 def diff_json(view: DiffView) -> Json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
@@ -403,6 +404,16 @@ def test_only_the_last_lines_are_logged_when_asked(engine: Engine, world: World)
     [line] = engine.logs(seen.id, tail=1)
     assert line.stream in {"stdout", "stderr"}
     assert line.at.endswith("Z")
+
+
+def test_lines_are_logged_from_a_moment_on_when_asked(engine: Engine, world: World) -> None:
+    seen = _ended(engine, started(world, "exitone"))
+    [line] = engine.logs(seen.id)
+    at = datetime.fromisoformat(line.at).timestamp()
+    assert list(engine.logs(seen.id, since=at - 60)) == [line]
+    assert list(engine.logs(seen.id, since=at + 1)) == [], "the moment is Unix time, and not so many seconds ago"
+    assert list(engine.logs(seen.id, since=60.0)) == [line]
+    assert list(engine.logs(seen.id, since=at + 1, tail=5)) == []
 
 
 @pytest.mark.parametrize("code", [0, 7])

@@ -19,6 +19,7 @@ from deployctl.testing.fake_clock import FakeClock
 from deployctl.testing.fake_engine import Behaviour, FakeEngine
 from deployctl.testing.fake_guard import FakeGuard
 from deployctl.testing.fake_images import made_up
+from deployctl.testing.fake_logs import FakeKeptLogs
 from deployctl.testing.fake_meter import FakeMeter
 from deployctl.testing.fake_prober import Asked, FakeProber, Reply
 from deployctl.testing.silent_reporter import SilentReporter
@@ -136,7 +137,7 @@ class World:
             traffic=cast(Traffic, Door(process, self, "traffic", self.traffic)),
             prober=cast(Prober, Door(process, self, "prober", self.prober)),
             guard=cast(Guard, Door(process, self, "guard", self.guard)),
-            ledger=cast(Ledger, Door(process, self, "ledger", ledger)), meter=FakeMeter(),
+            ledger=cast(Ledger, Door(process, self, "ledger", ledger)), meter=FakeMeter(), kept_logs=FakeKeptLogs(),
         )
 
     # -- what visitors get ------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from deployctl.settings import Settings
 from deployctl.testing.fake_clock import FakeClock
 from deployctl.testing.fake_engine import FakeEngine
 from deployctl.testing.fake_guard import FakeGuard
+from deployctl.testing.fake_logs import FakeKeptLogs
 from deployctl.testing.fake_meter import FakeMeter
 from deployctl.testing.fake_prober import FakeProber
 from deployctl.testing.fake_traffic import FakeTraffic
@@ -73,6 +74,7 @@ class World:
         self.clock = FakeClock()
         self.engine = FakeEngine(str(self.home), clock=self.clock)
         self.guard, self.prober, self.meter = FakeGuard(), FakeProber(), FakeMeter()
+        self.kept_logs = FakeKeptLogs()
         self.ledgers: list[SqliteLedger] = []
         self.traffic = FakeTraffic(lambda: self.ledgers[-1].table(bridged=True))
 
@@ -103,7 +105,7 @@ class World:
             home=settings.home, spec=spec, engine=self.engine, traffic=self.traffic, prober=self.prober,
             guard=self.guard, ledger=ledger, clock=self.clock, report=reporter, actor="mara (cli)", bridged=True,
             app_file=lambda app: load_judged_app(settings, app, spec), app_files=lambda: app_names(settings),
-            meter=self.meter,
+            meter=self.meter, kept_logs=self.kept_logs,
         )  # fmt: skip
 
     def deployctl(self, *argv: str, tty: bool = False, typed: str | None = None, encoding: str = "utf-8",

@@ -120,3 +120,13 @@ def test_clean_up_never_takes_what_serves_what_is_warm_or_where_a_rollback_goes(
     assert not {past.active, *going.warm} & set(going.stop)
     assert not {n for n in beside & runs if n not in removed} & {*going.stop, *going.prune}
     assert len(going.warm) <= keep_warm
+
+
+def test_tries_that_were_rolled_back_take_no_place_of_versions_that_served_well() -> None:
+    past = Past(6, Policy(keep_warm=1, keep_stopped=2)).upgrade(1, 2, 3)
+    for number in (4, 5, 6):
+        past.upgrade(number).rollback(3).hold(number)
+    past.stopped = {1, 2, 4, 5}
+    going = retired(past, active=3, left=6)
+    assert going.warm == (6,)
+    assert going.prune == (4,), "5 is the last of them that is stopped; 1 and 2 can be gone back to"

@@ -14,7 +14,7 @@ from deployctl.domain.names import AppName, Version
 from deployctl.domain.plan import Kind, Plan
 from deployctl.domain.traffic import Counters, Recent
 from deployctl.errors import DeployctlError, Invalid, LedgerUnusable, NotFound, NotHealthy
-from deployctl.ports import LogLine, Services
+from deployctl.ports import Services
 from deployctl.settings import Settings
 from deployctl.testing.fake_engine import Behaviour
 from deployctl.usecases import views
@@ -339,25 +339,10 @@ def chatty(w: World) -> None:
 
 def test_logs_of_all_that_run_come_in_order_of_time_each_with_its_version(w: World) -> None:
     chatty(w)
-    lines = [(version, line.text) for version, line in logs(SHOP, None, w.s)]
+    lines = [(one.name, one.line.text) for one in logs(SHOP, None, w.s)]
     assert lines == [("v1", "hello from v1"), ("v1", "ready"), ("v2", "hello from v2"), ("v2", "ready")]
-    assert [version for version, _ in logs(SHOP, V1, w.s)] == ["v1", "v1"]
-    assert [line.text for _, line in logs(SHOP, None, w.s, grep="hello")] == ["hello from v1", "hello from v2"]
-
-
-def test_following_without_a_version_follows_what_serves(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    chatty(w)
-    followed: list[tuple[str, bool]] = []
-
-    def stream(container: str, *, tail: int | None, since: float | None, follow: bool) -> Iterator[LogLine]:
-        followed.append((container, follow))
-        return iter([LogLine(w.clock.utc(), "stdout", "a line")])
-
-    monkeypatch.setattr(w.engine, "logs", stream)
-    assert [version for version, _ in logs(SHOP, None, w.s, follow=True)] == ["v2"]
-    instance = w.ledger.find_instance(SHOP, 2)
-    assert instance is not None
-    assert followed == [(instance.container, True)]
+    assert [one.version for one in logs(SHOP, V1, w.s)] == ["v1", "v1"]
+    assert [one.line.text for one in logs(SHOP, None, w.s, grep="hello")] == ["hello from v1", "hello from v2"]
 
 
 def test_logs_of_what_never_ran_are_not_found_and_a_negative_tail_is_wrong(w: World) -> None:

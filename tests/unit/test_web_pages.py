@@ -594,6 +594,24 @@ def test_logs_are_filtered_here_by_text_or_pattern_and_escaped(shop: Site, mara:
     assert more.count("<li") == 1
 
 
+def test_spans_of_the_log_page_leave_out_what_is_older_and_kept_logs_have_a_tab(shop: Site, mara: Browser) -> None:
+    container = next(i.container for i in shop.w.ledger.instances(SHOP) if i.release == 2)
+    shop.w.clock.sleep(7200)
+    log = shop.w.engine._require(container or "").log
+    log += [LogLine(f"2026-01-01T0{at}.000Z", "stdout", text) for at, text in (("0:00:01", "two hours"), ("1:58:00", "minutes"))]
+    for span, there in (("10m", {"minutes"}), ("1h", {"minutes"}), ("24h", {"minutes", "two hours"})):
+        told = mara.get(f"/apps/shop/logs?since={span}").text
+        assert {text for text in ("minutes", "two hours") if f"<span>{text}</span>" in told} == there, span
+    shop.w.kept_logs.keep(SHOP, 1, [LogLine("2026-01-01T00:00:00.000Z", "stderr", "kept")])
+    instance = shop.w.ledger.find_instance(SHOP, 1)
+    shop.w.engine.ensure_removed(instance.container or "" if instance else "")
+    shop.w.ledger.remove_instance(SHOP, 1)
+    shop.desk.board.forget(SHOP)
+    told = mara.get("/apps/shop/logs?version=v1").text
+    assert ">v1</a>" in told
+    assert "<span>kept</span>" in told
+
+
 @pytest.mark.parametrize(("text", "level"), [
     ("2026 ERROR boom", "error"), ("KeyError: 'x'", "error"), ("warn: slow", "warn"), ("info GET /", "info"), ("plain", "out"),
     ("level=debug x", "out"), ("[Error] x", "error"), ("terror at sea", "out")])

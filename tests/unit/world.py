@@ -23,6 +23,7 @@ from deployctl.testing.fake_clock import FakeClock
 from deployctl.testing.fake_engine import FakeEngine
 from deployctl.testing.fake_guard import FakeGuard
 from deployctl.testing.fake_images import made_up
+from deployctl.testing.fake_logs import FakeKeptLogs
 from deployctl.testing.fake_meter import FakeMeter
 from deployctl.testing.fake_prober import Asked, FakeProber, Reply
 from deployctl.testing.fake_traffic import FakeTraffic
@@ -69,6 +70,7 @@ class World:
     def __init__(self, home: Path) -> None:
         self.home, self.spec = home, ServerSpec()
         self.clock, self.guard, self.told, self.meter = FakeClock(), FakeGuard(), Told(), FakeMeter()
+        self.kept_logs = FakeKeptLogs()
         self.engine = FakeEngine(str(home), clock=self.clock)
         self.ledger = self.open_ledger()
         self.traffic = FakeTraffic(lambda: self.ledger.table(bridged=True))
@@ -89,7 +91,7 @@ class World:
             home=self.home, spec=self.spec, engine=self.engine, traffic=self.traffic, prober=self.prober,
             guard=self.guard, ledger=ledger or self.ledger, clock=self.clock, report=self.told, actor=actor,
             bridged=True, app_file=self._file, app_files=lambda: list(self.files),
-            meter=self.meter,
+            meter=self.meter, kept_logs=self.kept_logs,
         )  # fmt: skip
 
     @property

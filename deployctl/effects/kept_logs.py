@@ -1,0 +1,82 @@
+"""The ends of logs as files, `state/logs/APP/RELEASE.log`: one line each, `TIME STREAM TEXT`, its owner's only.
+
+An app may have printed secrets, so nobody else may read them. They are bounded in size and number, and whatever goes
+wrong with them (a full disk) keeps nothing else from being done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import rmtree
+
+from deployctl.domain.names import AppName
+from deployctl.effects.whole_file import write_whole
+from deployctl.ports import LogLine
+
+LARGEST = 1024 * 1024  # characters of one release; what is older goes
+MOST = 10  # releases of one app; the newest numbers stay
+_STREAMS = frozenset({"stdout", "stderr"})
+
+
+@dataclass(frozen=True, slots=True)
+class LogFiles:
+    """`folder` is made when something is kept for the first time."""
+
+    folder: Path
+
+    def keep(self, app: AppName, release: int, lines: Iterable[LogLine]) -> None:
+        with suppress(OSError):
+            kept = _end_of([*self.find(app, release), *lines])
+            if kept:
+                self.folder.mkdir(mode=0o700, exist_ok=True)
+                self._of(app).mkdir(mode=0o700, exist_ok=True)
+                write_whole(self._file(app, release), "".join(kept))
+                self._clear(app)
+
+    def find(self, app: AppName, release: int) -> Sequence[LogLine]:
+        with suppress(OSError):
+            return list(_read(self._file(app, release).read_text(encoding="utf-8", errors="replace")))
+        return []
+
+    def releases(self, app: AppName) -> Sequence[int]:
+        with suppress(OSError):
+            return sorted(int(path.stem) for path in self._of(app).glob("*.log") if path.stem.isdecimal())
+        return []
+
+    def forget(self, app: AppName) -> None:
+        rmtree(self._of(app), ignore_errors=True)
+
+    def _of(self, app: AppName) -> Path:
+        return self.folder / app
+
+    def _file(self, app: AppName, release: int) -> Path:
+        return self._of(app) / f"{release}.log"
+
+    def _clear(self, app: AppName) -> None:
+        for number in self.releases(app)[:-MOST]:
+            self._file(app, number).unlink(missing_ok=True)
+
+
+def _end_of(lines: Sequence[LogLine]) -> list[str]:
+    """Return the last lines as they are written, as many as have room."""
+    kept: list[str] = []
+    room = LARGEST
+    for line in reversed(lines):
+        text = f"{line.at} {line.stream} {line.text}\n"
+        room -= len(text)
+        if room < 0:
+            break
+        kept.append(text)
+    return kept[::-1]
+
+
+def _read(text: str) -> Iterator[LogLine]:
+    """Yield the lines; what somebody has put between them is left out. Their texts have no line break in them."""
+    for line in text.split("\n"):
+        at, _, rest = line.partition(" ")
+        stream, _, said = rest.partition(" ")
+        if at and stream in _STREAMS:
+            yield LogLine(at, stream, said)

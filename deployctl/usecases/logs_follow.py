@@ -1,0 +1,122 @@
+"""Lines as they are written, of an app and not of a container: what comes up is joined, what ends is left.
+
+Each container is read by a thread of its own; the engine is asked at times which there are. So a switch, a crash and a
+restart are followed without a gap.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+
+from deployctl.domain.names import AppName, Version
+from deployctl.domain.serving import release_name
+from deployctl.errors import DeployctlError
+from deployctl.ports import ContainerFacts, LogLine, Services
+from deployctl.usecases.logs import Printed
+from deployctl.usecases.moments import unix
+
+LOOK = 0.5  # seconds between two looks at which containers run
+PATIENCE = 10.0  # seconds that nothing may run before following ends: a crashed app is restarted within them
+
+_Key = tuple[str, str]  # container, when it was started
+
+
+@dataclass
+class Following:
+    """`named` and `release` keep it to one version, or to one release."""
+
+    app: AppName
+    s: Services
+    begun: str  # when the lines before were read, or a moment earlier
+    named: Version | None = None
+    release: int | None = None
+    _lines: SimpleQueue[tuple[_Key, ContainerFacts, LogLine | None]] = field(default_factory=SimpleQueue)
+    _open: set[_Key] = field(default_factory=set)
+    _known: set[_Key] = field(default_factory=set)
+    _before: dict[_Key, str] = field(default_factory=dict)  # time of the last line that was told when it was joined
+    _last: dict[int, str] = field(default_factory=dict)  # release → time of the last line of it that was told
+    _names: dict[int, str] = field(default_factory=dict)
+
+    def after(self, before: Iterable[Printed]) -> Iterator[Printed]:
+        """Yield the lines `before`, then those that come; until nothing of it has run for a while."""
+        for one in before:
+            self._last[one.release] = one.line.at
+            yield one
+        idle = 0.0
+        while idle <= PATIENCE:
+            self._join()
+            if not self._open and self._lines.empty():
+                self.s.clock.sleep(LOOK)
+                idle += LOOK
+                continue
+            idle = 0.0
+            yield from self._come()
+
+    def _come(self) -> Iterator[Printed]:
+        """Yield what is there, or comes within a moment."""
+        end = self.s.clock.now() + LOOK
+        try:
+            while True:
+                key, seen, line = self._lines.get(timeout=LOOK)
+                if line is None:
+                    self._open.discard(key)
+                elif line.at > self._before[key]:
+                    self._last[_number(seen)] = line.at
+                    yield self._told(seen, line)
+                if self.s.clock.now() >= end or (not self._open and self._lines.empty()):
+                    return
+        except Empty:
+            return
+
+    def _told(self, seen: ContainerFacts, line: LogLine) -> Printed:
+        return Printed(_number(seen), seen.labels.get("deployctl.version", ""), self._names[_number(seen)], line)
+
+    # -- which containers -----------------------------------------------------------------------------------------------
+    def _join(self) -> None:
+        """Read along with every container that runs and is not read yet. An engine that is away is asked again later."""
+        try:
+            for seen in self.s.engine.containers():
+                if seen.running and self._meant(seen) and not any(seen.id == of for of, _ in self._open):
+                    self._read_along(seen)
+        except DeployctlError:
+            return
+
+    def _meant(self, seen: ContainerFacts) -> bool:
+        labels = seen.labels
+        return (labels.get("deployctl.app") == self.app and labels.get("deployctl.release", "").isdecimal()
+                and self.named in {None, labels.get("deployctl.version")} and self.release in {None, _number(seen)})
+
+    def _read_along(self, seen: ContainerFacts) -> None:
+        whole = self.s.engine.find_container(seen.id)
+        key = (seen.id, whole.started_at if whole else "")
+        if whole is None or key in self._known:
+            return
+        self._known.add(key)
+        self._open.add(key)
+        self._name(_number(seen))
+        self._before[key] = last = self._last.get(_number(seen), "")
+        since = last or (self.begun if whole.started_at < self.begun else None)
+        threading.Thread(target=self._read, args=(key, seen, since), daemon=True, name=f"logs {seen.name}").start()
+
+    def _name(self, number: int) -> None:
+        if number not in self._names:
+            releases = {r.number: r for r in self.s.ledger.releases(self.app)}
+            one = releases.get(number)
+            self._names[number] = release_name(one, releases.values()) if one else f"release {number}"
+
+    def _read(self, key: _Key, seen: ContainerFacts, since: str | None) -> None:
+        """Put its lines into the queue until it ends, in a thread of its own."""
+        try:
+            for line in self.s.engine.logs(seen.id, since=None if since is None else unix(since), follow=True):
+                self._lines.put((key, seen, line))
+        except DeployctlError:
+            pass  # it is looked for again, and read on from the last line
+        finally:
+            self._lines.put((key, seen, None))
+
+
+def _number(seen: ContainerFacts) -> int:
+    return int(seen.labels["deployctl.release"])

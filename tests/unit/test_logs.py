@@ -1,0 +1,191 @@
+"""Logs of an app: of all that is kept, since when it was asked, over a switch, and longer than containers live."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deployctl.effects import kept_logs
+from deployctl.effects.kept_logs import LogFiles
+from deployctl.errors import DeployctlError, EngineUnavailable, NotFound
+from deployctl.ports import LogLine
+from deployctl.testing.fake_engine import Behaviour
+from deployctl.usecases.app_remove import remove_app
+from deployctl.usecases.logs import Printed, logs
+from deployctl.usecases.prune import prune
+from deployctl.usecases.stop import stop
+from tests.unit.world import SHOP, V1, V2, V3, World, world
+
+
+@pytest.fixture
+def w(tmp_path: Path) -> Iterator[World]:
+    """Each version says hello once it is started."""
+    with world(tmp_path) as made:
+        for number in range(1, 10):
+            image = made.engine.images.find(f"acme/shop:v{number}")
+            assert image is not None
+            made.engine.behaviours[image.digest] = Behaviour(prints=(f"hello from v{number}",))
+        yield made
+
+
+def said(found: Iterator[Printed]) -> list[str]:
+    return [f"{one.name}: {one.line.text}" for one in found]
+
+
+def failed(w: World, version: str, **more: dict[str, str]) -> None:
+    w.sick[version] = 503
+    with pytest.raises(DeployctlError):
+        w.upgrade(version, **more)
+
+
+# -- of what, and since when ------------------------------------------------------------------------------------------
+def test_stopped_and_failed_versions_are_told_too(w: World) -> None:
+    w.upgraded("v1", "v2")
+    w.use(stop, V1)
+    w.clock.sleep(1)
+    failed(w, "v3")
+    assert said(logs(SHOP, None, w.s)) == ["v1: hello from v1", "v2: hello from v2", "v3: hello from v3"]
+    assert said(logs(SHOP, V3, w.s)) == ["v3: hello from v3"]
+
+
+def test_since_is_so_many_seconds_back_from_now(w: World) -> None:
+    w.upgraded("v1")
+    w.clock.sleep(3600)
+    w.upgraded("v2")
+    assert said(logs(SHOP, None, w.s, since=600)) == ["v2: hello from v2"]
+    assert said(logs(SHOP, V1, w.s, since=600)) == []
+    assert len(said(logs(SHOP, None, w.s, since=7200))) == 2
+
+
+def test_releases_of_one_version_are_told_apart(w: World) -> None:
+    w.upgraded("v1")
+    w.clock.sleep(1)
+    w.upgrade("v1", env={"A": "1"})
+    assert said(logs(SHOP, V1, w.s)) == ["v1@1: hello from v1", "v1@2: hello from v1"]
+    assert said(logs(SHOP, V1, w.s, release=1)) == ["v1@1: hello from v1"]
+    with pytest.raises(NotFound, match="shop has no release 7"):
+        logs(SHOP, V1, w.s, release=7)
+
+
+def test_the_tail_is_of_each_release(w: World) -> None:
+    w.upgraded("v1", "v2")
+    assert said(logs(SHOP, None, w.s, tail=0)) == []
+    assert len(said(logs(SHOP, None, w.s, tail=1))) == 2
+
+
+# -- after the container ----------------------------------------------------------------------------------------------
+def test_the_log_of_a_version_on_hold_outlives_its_container(w: World) -> None:
+    w.edit(keep_stopped=0, keep_warm=0)
+    w.upgraded("v1", "v2")
+    w.rollback()
+    w.upgraded("v3")
+    w.use(prune)
+    failed(w, "v4")
+    w.sick.clear()
+    w.upgraded("v5", "v6")
+    assert w.ledger.find_instance(SHOP, 2) is None
+    assert w.held() == {"v2"}
+    assert said(logs(SHOP, V2, w.s)) == ["v2: hello from v2"]
+    assert said(logs(SHOP, V2, w.s, since=1e6)) == ["v2: hello from v2"]
+
+
+def test_a_kept_log_is_told_while_the_engine_is_away(w: World) -> None:
+    w.kept_logs.keep(SHOP, 1, [LogLine("2026-01-01T00:00:00.000Z", "stderr", "fatal")])
+    w.upgraded("v1", "v2")
+    w.ledger.remove_instance(SHOP, 1)
+    w.engine.away = "connection refused"
+    assert said(logs(SHOP, V1, w.s)) == ["v1: fatal"]
+    with pytest.raises(EngineUnavailable):
+        logs(SHOP, V2, w.s)
+
+
+def test_what_has_neither_container_nor_log_says_so(w: World) -> None:
+    w.upgraded("v1", "v2")
+    w.ledger.remove_instance(SHOP, 1)
+    with pytest.raises(NotFound, match="no log of it is kept"):
+        logs(SHOP, V1, w.s)
+    with pytest.raises(NotFound, match='no version "v3"'):
+        logs(SHOP, V3, w.s)
+
+
+def test_a_retry_keeps_what_the_failed_one_said(w: World) -> None:
+    w.upgraded("v1")
+    failed(w, "v2")
+    w.sick.clear()
+    w.clock.sleep(1)
+    w.upgrade("v2")
+    assert said(logs(SHOP, V2, w.s)) == ["v2: hello from v2", "v2: hello from v2"]
+
+
+def test_an_app_that_is_removed_takes_its_logs_along(w: World) -> None:
+    w.upgraded("v1")
+    failed(w, "v2")
+    failed(w, "v3")
+    assert w.kept_logs.releases(SHOP) == [2]
+    w.use(remove_app)
+    assert w.kept_logs.releases(SHOP) == []
+
+
+# -- following --------------------------------------------------------------------------------------------------------
+def test_following_an_app_goes_along_over_a_switch_and_a_restart(w: World) -> None:
+    w.upgraded("v1")
+    found = logs(SHOP, None, w.s, follow=True)
+    assert next(found).line.text == "hello from v1"
+    w.clock.sleep(1)
+    w.upgraded("v2")
+    assert next(found).name == "v2"
+    w.clock.sleep(1)
+    w.upgraded("v3")
+    assert next(found).name == "v3"
+    assert list(found) == [], "ends when nothing is left to wait for"
+
+
+def test_following_one_version_leaves_the_others_alone(w: World) -> None:
+    w.upgraded("v1", "v2")
+    found = logs(SHOP, V1, w.s, follow=True)
+    assert next(found).name == "v1"
+    w.upgraded("v3")
+    assert list(found) == []
+
+
+def test_a_line_is_told_once(w: World) -> None:
+    w.upgraded("v1")
+    assert said(logs(SHOP, None, w.s, follow=True)) == ["v1: hello from v1"]
+
+
+# -- as files ---------------------------------------------------------------------------------------------------------
+def line(number: int, text: str = "x") -> LogLine:
+    return LogLine(f"2026-01-01T00:00:00.{number:03d}Z", "stdout", text)
+
+
+def test_what_is_kept_comes_back_and_is_its_owners_only(tmp_path: Path) -> None:
+    files = LogFiles(tmp_path / "logs")
+    some = [line(1, "a  b "), LogLine("2026-01-01T00:00:01.000Z", "stderr", "")]
+    files.keep(SHOP, 3, some)
+    files.keep(SHOP, 3, [line(2)])
+    assert files.find(SHOP, 3) == [*some, line(2)]
+    assert files.releases(SHOP) == [3]
+    path = tmp_path / "logs" / "shop" / "3.log"
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    files.forget(SHOP)
+    assert (files.find(SHOP, 3), files.releases(SHOP)) == ([], [])
+
+
+def test_kept_logs_are_bounded_in_size_and_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_logs, "LARGEST", 200)
+    monkeypatch.setattr(kept_logs, "MOST", 2)
+    files = LogFiles(tmp_path / "logs")
+    files.keep(SHOP, 1, [line(n, "y" * 50) for n in range(5)])
+    assert files.find(SHOP, 1) == [line(3, "y" * 50), line(4, "y" * 50)]
+    for number in (2, 3):
+        files.keep(SHOP, number, [line(number)])
+    assert files.releases(SHOP) == [2, 3]
+
+
+def test_a_folder_that_cannot_be_written_hinders_nothing(tmp_path: Path) -> None:
+    (tmp_path / "logs").write_text("in the way")
+    files = LogFiles(tmp_path / "logs")
+    files.keep(SHOP, 1, [line(1)])
+    assert files.find(SHOP, 1) == []
