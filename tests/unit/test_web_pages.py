@@ -598,7 +598,8 @@ def test_spans_of_the_log_page_leave_out_what_is_older_and_kept_logs_have_a_tab(
     container = next(i.container for i in shop.w.ledger.instances(SHOP) if i.release == 2)
     shop.w.clock.sleep(7200)
     log = shop.w.engine._require(container or "").log
-    log += [LogLine(f"2026-01-01T0{at}.000Z", "stdout", text) for at, text in (("0:00:01", "two hours"), ("1:58:00", "minutes"))]
+    lines = (("0:00:01", "two hours"), ("1:58:00", "minutes"))
+    log += [LogLine(f"2026-01-01T0{at}.000Z", "stdout", text) for at, text in lines]
     for span, there in (("10m", {"minutes"}), ("1h", {"minutes"}), ("24h", {"minutes", "two hours"})):
         told = mara.get(f"/apps/shop/logs?since={span}").text
         assert {text for text in ("minutes", "two hours") if f"<span>{text}</span>" in told} == there, span
