@@ -9,16 +9,16 @@ from deployctl.domain.names import AppName, Version
 from deployctl.domain.plan import Kind
 from deployctl.domain.planner import plan_move, plan_nothing, without_retiring
 from deployctl.domain.release import Release
-from deployctl.domain.serving import find_meant, find_previous, release_name, why_nothing
-from deployctl.errors import ConfirmationNeeded, EngineUnavailable, NotFound, NothingToGoBackTo, OnHold
+from deployctl.domain.serving import find_previous, release_name
+from deployctl.errors import ConfirmationNeeded, EngineUnavailable
 from deployctl.ports import Services
-from deployctl.usecases.diff import changed_names
 from deployctl.usecases.lease import lease
 from deployctl.usecases.move import holds_of, move
-from deployctl.usecases.observe import no_such_version, observe, require_numbered
+from deployctl.usecases.observe import observe
 from deployctl.usecases.overtake import Overtaken, look_ahead, overtake
 from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Moved, Preview
+from deployctl.usecases.rollback_target import brings_back_text, choose_target
 from deployctl.usecases.wish import Wish, require_revision
 
 
@@ -93,61 +93,6 @@ def preview_rollback(app: AppName, s: Services, *, version: Version | None = Non
     if held := facts.version(holds_of(plan, facts).held):
         restores.insert(0, f"Would put {held} on hold.")
     return Preview(plan, tuple(restores))
-
-
-def brings_back_text(facts: Facts, target: Release) -> str:
-    """Return in one sentence what serves again with `target` that does not serve now."""
-    name, active = release_name(target, facts.releases.values()), facts.releases.get(facts.app.active or 0)
-    if active is None:
-        return f"Env, limits and command of {name} come back as they were."
-    names = changed_names(active.bundle, target.bundle)
-    return f"Brings back of {name}: {', '.join(names)}." if names else f"{name} runs with the same image and settings."
-
-
-def choose_target(facts: Facts, version: Version | None = None, release: int | None = None) -> Release:
-    """Return the release that a rollback goes to: the one answer for command line, page, keys and API.
-
-    By number (`release`) that very one; by version what `find_meant` says; with neither the one that served well before
-    the active one. Raises NothingToGoBackTo, NotFound or OnHold with the reason.
-    """
-    if release is not None:
-        return _allowed(facts, require_numbered(facts, version, release))
-    if version is None:
-        return _before_this(facts)
-    meant = find_meant(facts, version)
-    if meant is None:
-        if any(r.version == version for r in facts.releases.values()):
-            raise _never_proven(facts, version)
-        raise no_such_version(facts.app.name, version, [r.version for r in facts.releases.values()])
-    return _allowed(facts, meant)
-
-
-def _allowed(facts: Facts, target: Release) -> Release:
-    if not target.proven_at:
-        raise _never_proven(facts, target.version)
-    if target.hold and target.number != facts.app.active:
-        raise on_hold(target)
-    return target
-
-
-def _never_proven(facts: Facts, version: Version) -> NotFound:
-    return NotFound(f"{facts.app.name} {version} was never proven healthy: there is nothing to go back to",
-                    remedy=[f"deployctl upgrade {facts.app.name} {version}"])
-
-
-def _before_this(facts: Facts) -> Release:
-    found = find_previous(facts)
-    if found is None:
-        raise NothingToGoBackTo(f"{facts.app.name} has nothing to roll back to: {why_nothing(facts)}. Nothing was done.",
-                                remedy=[f"deployctl history {facts.app.name}"])
-    return found
-
-
-def on_hold(release: Release) -> OnHold:
-    hold = release.hold
-    assert hold is not None  # noqa: S101  callers ask first
-    return OnHold(f"{release.app} {release.version} is on hold since {hold.at} by {hold.actor}: {hold.reason}",
-                  remedy=[f"deployctl unhold {release.app} {release.version}", "or choose another version"])
 
 
 def require_reachable(facts: Facts, target: Release) -> None:

@@ -6,24 +6,21 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from deployctl.domain.facts import Facts
 from deployctl.domain.health import HealthReason
 from deployctl.domain.names import AppName
 from deployctl.domain.quality import answers_nobody
-from deployctl.domain.readiness import How
 from deployctl.domain.release import App, Change, Instance, Release, Role
 from deployctl.domain.same_image import short
-from deployctl.domain.serving import find_previous, release_name
 from deployctl.domain.traffic import Counters
 from deployctl.errors import DeployctlError
 from deployctl.ports import Answer, ContainerFacts, Services
 from deployctl.usecases.asking import ask_once, may_ask
-from deployctl.usecases.diff import changed_names
 from deployctl.usecases.drift import Outside, closer_drift, listed_drift
 from deployctl.usecases.observe import Containers, at_home, require_app
 from deployctl.usecases.quality import find_trouble
 from deployctl.usecases.readiness import Around, judge_release, look_closely
 from deployctl.usecases.results import AppView, InstanceView, StatusView
+from deployctl.usecases.way_back import with_way_back
 
 PROBERS = 8  # threads; more only wait for each other's turn
 
@@ -64,7 +61,7 @@ def status(s: Services, *, app: AppName | None = None) -> StatusView:
     around = Around(seen.containers, seen.engine, counters=seen.counters)
     around = look_closely(around, app, s) if app else around
     views = tuple(_with_readiness(v, a, own[a.name], releases, answers, around, s) for v, a in zip(views, apps, strict=True))
-    views = tuple(_with_way_back(v, around, s) if app or v.state in {"degraded", "down"} else v for v in views)
+    views = tuple(with_way_back(v, around, s) if app or v.state in {"degraded", "down"} else v for v in views)
     return StatusView(views, engine=seen.engine, proxy=seen.proxy)
 
 
@@ -77,23 +74,6 @@ def _with_readiness(view: AppView, app: App, instances: Sequence[Instance],
     busy = {v.release for v in view.instances if v.role in {Role.ACTIVE, Role.CANDIDATE}}
     ready = {v.release: replace(v, readiness=None if v.release in busy else found.get(v.release)) for v in view.instances}
     return replace(view, instances=tuple(ready.values()), standby=ready[view.standby.release] if view.standby else None)
-
-
-def _with_way_back(view: AppView, around: Around, s: Services) -> AppView:
-    """Return the view with the version that `rollback` would choose; for every app of a list that would be dear."""
-    app = require_app(AppName(view.app), s)
-    releases = {r.number: r for r in s.ledger.releases(app.name)}
-    serving = view.active.release if view.active else app.active  # the next change goes on from what HAProxy serves
-    back = find_previous(Facts(replace(app, active=serving), releases, changes=tuple(s.ledger.telling_changes(app.name))))
-    if back is None:
-        return view
-    ready = next((v.readiness for v in view.instances if v.release == back.number), None)
-    ready = ready or judge_release(back, None, None, app, around, s)
-    active = releases.get(serving or 0)
-    return replace(
-        view, back=back.version, back_release=back.number, back_name=release_name(back, releases.values()),
-        brings_back=changed_names(active.bundle, back.bundle) if active else (),
-        back_warm=ready.how is How.WARM, way_back=ready)
 
 
 def _look(s: Services) -> _Seen:

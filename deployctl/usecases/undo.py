@@ -14,7 +14,8 @@ from deployctl.usecases.move import holds_of, move
 from deployctl.usecases.observe import observe
 from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Moved, Preview
-from deployctl.usecases.rollback import on_hold, require_reachable
+from deployctl.usecases.rollback import require_reachable
+from deployctl.usecases.rollback_target import on_hold
 from deployctl.usecases.wish import Wish, require_revision
 
 

@@ -18,7 +18,8 @@ from deployctl.usecases.observe import observe
 from deployctl.usecases.prepare import Candidate, prepare, written_release
 from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Moved, Preview
-from deployctl.usecases.rollback import already, on_hold
+from deployctl.usecases.rollback import already
+from deployctl.usecases.rollback_target import on_hold
 from deployctl.usecases.wish import Wish, require_revision
 
 

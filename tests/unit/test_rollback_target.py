@@ -15,7 +15,8 @@ from deployctl.usecases import views
 from deployctl.usecases.hold import unhold
 from deployctl.usecases.observe import observe
 from deployctl.usecases.results import AppView, Moved
-from deployctl.usecases.rollback import choose_target, preview_rollback, rollback
+from deployctl.usecases.rollback import preview_rollback, rollback
+from deployctl.usecases.rollback_target import choose_target
 from deployctl.usecases.show import show
 from deployctl.usecases.start import start
 from deployctl.usecases.status import status

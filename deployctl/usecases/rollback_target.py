@@ -1,0 +1,66 @@
+"""Which release a rollback goes to, and what it brings back: decided here for command line, page, keys and API alike."""
+
+from __future__ import annotations
+
+from deployctl.domain.facts import Facts
+from deployctl.domain.names import Version
+from deployctl.domain.release import Release
+from deployctl.domain.serving import find_meant, find_previous, release_name, why_nothing
+from deployctl.errors import NotFound, NothingToGoBackTo, OnHold
+from deployctl.usecases.diff import changed_names
+from deployctl.usecases.observe import no_such_version, require_numbered
+
+
+def brings_back_text(facts: Facts, target: Release) -> str:
+    """Return in one sentence what serves again with `target` that does not serve now."""
+    name, active = release_name(target, facts.releases.values()), facts.releases.get(facts.app.active or 0)
+    if active is None:
+        return f"Env, limits and command of {name} come back as they were."
+    names = changed_names(active.bundle, target.bundle)
+    return f"Brings back of {name}: {', '.join(names)}." if names else f"{name} runs with the same image and settings."
+
+
+def choose_target(facts: Facts, version: Version | None = None, release: int | None = None) -> Release:
+    """Return the release that a rollback goes to: the one answer for command line, page, keys and API.
+
+    By number (`release`) that very one; by version what `find_meant` says; with neither the one that served well before
+    the active one. Raises NothingToGoBackTo, NotFound or OnHold with the reason.
+    """
+    if release is not None:
+        return _allowed(facts, require_numbered(facts, version, release))
+    if version is None:
+        return _before_this(facts)
+    meant = find_meant(facts, version)
+    if meant is None:
+        if any(r.version == version for r in facts.releases.values()):
+            raise _never_proven(facts, version)
+        raise no_such_version(facts.app.name, version, [r.version for r in facts.releases.values()])
+    return _allowed(facts, meant)
+
+
+def _allowed(facts: Facts, target: Release) -> Release:
+    if not target.proven_at:
+        raise _never_proven(facts, target.version)
+    if target.hold and target.number != facts.app.active:
+        raise on_hold(target)
+    return target
+
+
+def _never_proven(facts: Facts, version: Version) -> NotFound:
+    return NotFound(f"{facts.app.name} {version} was never proven healthy: there is nothing to go back to",
+                    remedy=[f"deployctl upgrade {facts.app.name} {version}"])
+
+
+def _before_this(facts: Facts) -> Release:
+    found = find_previous(facts)
+    if found is None:
+        raise NothingToGoBackTo(f"{facts.app.name} has nothing to roll back to: {why_nothing(facts)}. Nothing was done.",
+                                remedy=[f"deployctl history {facts.app.name}"])
+    return found
+
+
+def on_hold(release: Release) -> OnHold:
+    hold = release.hold
+    assert hold is not None  # noqa: S101  callers ask first
+    return OnHold(f"{release.app} {release.version} is on hold since {hold.at} by {hold.actor}: {hold.reason}",
+                  remedy=[f"deployctl unhold {release.app} {release.version}", "or choose another version"])

@@ -1,0 +1,32 @@
+"""What a rollback without a version would do now, as `status` tells it: to which release, how soon, and what comes back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from deployctl.domain.facts import Facts
+from deployctl.domain.names import AppName
+from deployctl.domain.readiness import How
+from deployctl.domain.serving import find_previous, release_name
+from deployctl.ports import Services
+from deployctl.usecases.diff import changed_names
+from deployctl.usecases.observe import require_app
+from deployctl.usecases.readiness import Around, judge_release
+from deployctl.usecases.results import AppView
+
+
+def with_way_back(view: AppView, around: Around, s: Services) -> AppView:
+    """Return the view with the version that `rollback` would choose; for every app of a list that would be dear."""
+    app = require_app(AppName(view.app), s)
+    releases = {r.number: r for r in s.ledger.releases(app.name)}
+    serving = view.active.release if view.active else app.active  # the next change goes on from what HAProxy serves
+    back = find_previous(Facts(replace(app, active=serving), releases, changes=tuple(s.ledger.telling_changes(app.name))))
+    if back is None:
+        return view
+    ready = next((v.readiness for v in view.instances if v.release == back.number), None)
+    ready = ready or judge_release(back, None, None, app, around, s)
+    active = releases.get(serving or 0)
+    return replace(
+        view, back=back.version, back_release=back.number, back_name=release_name(back, releases.values()),
+        brings_back=changed_names(active.bundle, back.bundle) if active else (),
+        back_warm=ready.how is How.WARM, way_back=ready)
