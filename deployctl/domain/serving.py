@@ -45,12 +45,8 @@ def find_previous(facts: Facts) -> Release | None:
 
 
 def find_meant(facts: Facts, version: Version) -> Release | None:
-    """Return the release that a rollback to `version` means, None when none of it was ever proven.
-
-    What serves, if it is of that version; else the one that served last before it; else the newest proven one. A release
-    on hold is only meant when there is no other: the configuration that was rolled back from does not come back by its
-    version's name.
-    """
+    """Return the release that a rollback to `version` means: what serves, if it is of it; else the one that served last
+    before; else the newest. One on hold, a configuration that was rolled back from, only when there is no other."""
     active = facts.releases.get(facts.app.active or 0)
     if active is not None and active.version == version and active.proven_at:
         return active
