@@ -39,7 +39,8 @@ DEPLOYER = needs(Role.DEPLOYER)
 @documented("Make a version serve", answers.Moved, body=UpgradeBody, moves=True, at_revision=True, job=True,
       more="Boots it beside the active one, proves it, and moves the traffic. Before the switch every failure changes nothing.")
 def upgrade(app: AppName, body: UpgradeBody, revision: int | None) -> Told:
-    return _do("upgrade", app, Words(body.version, image=body.image, env=body.env, pull=_pull(body.pull)), _wish(body, revision))
+    words = Words(body.version, image=body.image, env=body.env, pull=_pull(body.pull))
+    return _do("upgrade", app, words, _wish(body, revision))
 
 
 @move.post("/apps/<app>/rollback")
