@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from deployctl.domain.addresses import overlap, parse_listen, parse_network, parse_pool, write_address
+from deployctl.domain.addresses import listed, overlap, parse_listen, parse_networks, parse_pool, write_address
 from deployctl.domain.fields import Table, by, one_of
 from deployctl.domain.grammar import Grammar, match, refused
 from deployctl.domain.image_source import PullPolicy
@@ -80,18 +80,7 @@ def _web_url_guess(text: str) -> str:
 
 
 def parse_registries(value: object, *, field: str = "registries") -> tuple[str, ...]:
-    return tuple(parse_registry(one, field=field) for one in _listed(value, field, '["registry.example.com"]'))
-
-
-def parse_networks(value: object, *, field: str = "networks") -> tuple[str, ...]:
-    """Return the networks of a list; an empty list means nobody."""
-    return tuple(parse_network(one, field=field) for one in _listed(value, field, '["127.0.0.0/8", "::1/128"]'))
-
-
-def _listed(value: object, field: str, sample: str) -> list[object]:
-    if not isinstance(value, list):
-        raise refused(field, value, "is not a list", f"Write a list: {sample}.")
-    return value
+    return tuple(parse_registry(one, field=field) for one in listed(value, field, '["registry.example.com"]'))
 
 
 # -- the tables -------------------------------------------------------------------------------------------------
@@ -108,6 +97,8 @@ class HaproxyTable(Table):
 class ProxyTable(Table):
     http: Annotated[tuple[str, int], by(parse_listen)] = DEFAULT.http
     preview_from: Annotated[tuple[str, ...], by(parse_networks)] = DEFAULT.preview_from
+    trusted_proxies: Annotated[tuple[str, ...], by(parse_networks)] = DEFAULT.trusted_proxies
+    proxy_protocol: Annotated[bool, by(parse_flag)] = DEFAULT.proxy_protocol
     timeout: Annotated[float, by(parse_duration, low=1)] = DEFAULT.client_timeout
     tunnel: Annotated[float, by(parse_duration, low=1, high=7 * DAY)] = DEFAULT.tunnel_timeout
 
@@ -155,6 +146,8 @@ class ServerFile(Table):
             haproxy_binary=self.haproxy.binary,
             http=self.proxy.http,
             preview_from=self.proxy.preview_from,
+            trusted_proxies=self.proxy.trusted_proxies,
+            proxy_protocol=self.proxy.proxy_protocol,
             client_timeout=self.proxy.timeout,
             tunnel_timeout=self.proxy.tunnel,
             pool=self.network.pool,
@@ -174,6 +167,9 @@ def parse_server_spec(raw: Mapping[str, Any], *, where: str) -> ServerSpec:
     for key, (_, port) in (("proxy.http", spec.http), *([("web.listen", spec.web.listen)] if spec.web.enabled else [])):
         if spec.ports[0] <= port <= spec.ports[1]:
             raise Invalid(f"{where}: the port of {key} lies inside ports.range.", remedy=["Change one of the two."])
+    if spec.proxy_protocol and not spec.trusted_proxies:
+        raise Invalid(f"{where}: proxy.proxy_protocol = true, and proxy.trusted_proxies does not say from whom.",
+                      remedy=['Write trusted_proxies = ["10.0.0.0/8"] in [proxy], with the networks of the proxies in front.'])
     if spec.web.enabled and overlap(spec.web.listen, spec.http):
         taken = write_address(*spec.web.listen)
         raise Invalid(f"{where}: web.listen = {taken} is taken: proxy.http is {write_address(*spec.http)}.",

@@ -18,6 +18,8 @@ SERVER_TEMPLATE = '''\
 #[proxy]
 #http = "127.0.0.1:8080"           # where apps with a host name are served
 #preview_from = ["127.0.0.0/8", "::1/128"]   # who may ask for a version by header or cookie; [] is nobody
+#trusted_proxies = []              # proxies in front whose X-Forwarded-… reach the apps: ["127.0.0.0/8", "::1/128"]
+#proxy_protocol = false            # true: `http` expects the PROXY protocol from trusted_proxies
 #timeout = "60s"                   # a silent client or app is cut off after that
 #tunnel = "1h"                     # the same for websockets
 

@@ -41,6 +41,7 @@ class Instance:
     def __init__(self, name: str, port: int = 0) -> None:
         self.name = name
         self.seen: list[tuple[str, str, dict[str, str]]] = []
+        self.lines: list[list[tuple[str, str]]] = []  # the headers of each request, as they came
         self.let_go = threading.Event()
         self._server = _Server(("127.0.0.1", port), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -77,6 +78,7 @@ def _handler(instance: Instance) -> type[BaseHTTPRequestHandler]:
                 self._answer(200)
 
         def _remember(self) -> None:
+            instance.lines.append(self.headers.items())
             instance.seen.append((self.command, self.path, dict(self.headers.items())))
 
         def _answer(self, status: int) -> None:

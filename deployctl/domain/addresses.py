@@ -65,6 +65,18 @@ def parse_network(value: object, *, field: str = "network") -> str:
     return str(network)
 
 
+def parse_networks(value: object, *, field: str = "networks") -> tuple[str, ...]:
+    """Return the networks of a list; an empty list means nobody."""
+    return tuple(parse_network(one, field=field) for one in listed(value, field, '["127.0.0.0/8", "::1/128"]'))
+
+
+def listed(value: object, field: str, sample: str) -> list[object]:
+    """Return the list; anything else is refused with the sample."""
+    if not isinstance(value, list):
+        raise refused(field, value, "is not a list", f"Write a list: {sample}.")
+    return value
+
+
 def parse_pool(value: object, *, field: str = "pool") -> str:
     """Return the network that apps' bridges are cut from."""
     from ipaddress import IPv4Network

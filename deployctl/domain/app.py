@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from deployctl.domain.addresses import parse_listen
+from deployctl.domain.addresses import parse_listen, parse_networks
 from deployctl.domain.app_file import AppFile
 from deployctl.domain.app_rules import (
     contradictions,
@@ -46,6 +46,7 @@ from deployctl.domain.quantities import (
 )
 from deployctl.domain.release import Bundle, LogCap, Policy, Probe, ProbeKind, Resources
 from deployctl.domain.server import ServerSpec
+from deployctl.domain.trust import ProxyTrust
 from deployctl.errors import Invalid
 
 HOUR = DAY / 24
@@ -95,6 +96,8 @@ class AppSpec(Table):
     port: Annotated[int, by(parse_port)] = Field(examples=["port = 8080"])
     listen: Annotated[tuple[str, int] | None, by(parse_listen)] = None
     hosts: Annotated[tuple[HostName, ...], BeforeValidator(one_or_list)] = Field((), alias="host")
+    trusted_proxies: Annotated[tuple[str, ...] | None, by(parse_networks)] = None
+    proxy_protocol: Annotated[bool, by(parse_flag)] = False
     entrypoint: Words = None
     command: Annotated[tuple[str, ...] | None, by(parse_words_or_none)] = None
     user: Annotated[str | None, by(parse_user)] = None
@@ -131,10 +134,13 @@ class AppSpec(Table):
             keep_stopped=server.keep_stopped if self.keep_stopped is None else self.keep_stopped,
         )
 
+    def trust(self) -> ProxyTrust:
+        return ProxyTrust(self.trusted_proxies, self.proxy_protocol)
+
     def judged(self, server: ServerSpec) -> AppFile:
         """Return it as plain data, which can be kept and read back without this module."""
         return AppFile(self.image, self.listen, self.hosts, self.policy(server), self.bundle("", ""), tuple(self.warnings()),
-                       PullPolicy(self.pull or server.pull))
+                       PullPolicy(self.pull or server.pull), self.trust())
 
     def bundle(self, image: str, digest: str, repo_digest: str | None = None) -> Bundle:
         """Return everything that a container of this release is made from."""

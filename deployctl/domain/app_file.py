@@ -9,6 +9,7 @@ from typing import Self
 from deployctl.domain.image_source import PullPolicy
 from deployctl.domain.names import Version
 from deployctl.domain.release import Bundle, Policy
+from deployctl.domain.trust import ProxyTrust
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class AppFile:
     template: Bundle
     warnings: tuple[str, ...] = field(default=())
     pull: PullPolicy = PullPolicy.NEWER
+    trust: ProxyTrust = field(default_factory=ProxyTrust)
 
     def reference(self, version: Version) -> str:
         """Return the image that `upgrade APP VERSION` means when no other is named."""
@@ -32,7 +34,7 @@ class AppFile:
         return replace(self.template, image=image, digest=digest, repo_digest=repo_digest)
 
     def to_json(self) -> str:
-        return json.dumps({**asdict(self), "template": self.template.canonical()})
+        return json.dumps({**asdict(self), "template": self.template.canonical(), "trust": self.trust.to_json()})
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -41,4 +43,5 @@ class AppFile:
             image=raw["image"], listen=tuple(raw["listen"]) if raw["listen"] else None, hosts=tuple(raw["hosts"]),
             policy=Policy(**raw["policy"]), template=Bundle.from_canonical(raw["template"]),
             warnings=tuple(raw["warnings"]), pull=PullPolicy(raw["pull"]),
+            trust=ProxyTrust.from_json(raw["trust"]),
         )

@@ -79,6 +79,12 @@ def contradictions(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Say what is wrong and what to do, for each group of keys that do not go together. Wrong values are no concern."""
     if "listen" not in raw and "host" not in raw:
         yield "listen is missing: without listen or host nobody can reach the app.", "Write listen = 8000."
+    if raw.get("proxy_protocol") is True and "listen" not in raw:
+        yield ("proxy_protocol is about the app's own listen, and there is none: host names are served on proxy.http.",
+               "Write proxy_protocol = true in [proxy] of config/server.toml instead.")
+    if raw.get("proxy_protocol") is True and raw.get("trusted_proxies") in ([], ()):
+        yield ("proxy_protocol = true, and trusted_proxies = [] trusts nobody to speak it.",
+               'Write trusted_proxies = ["10.0.0.0/8"], with the networks of the proxies in front.')
     health = raw.get("health", {})
     if isinstance(health, Mapping):
         yield from _health_contradictions(health, health.get("kind", "http"))

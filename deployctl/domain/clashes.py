@@ -57,5 +57,8 @@ def _with_server(app: AppName, spec: AppSpec, server: ServerSpec) -> Iterator[Cl
     if server.web.enabled and overlap(spec.listen, server.web.listen):
         web = write_address(*server.web.listen)
         yield Clash((app,), f"{key} is taken: web.listen of config/server.toml is {web}, where the dashboard is.")
+    if spec.proxy_protocol and spec.trusted_proxies is None and not server.trusted_proxies:
+        yield Clash((app,), f"config/{app}.toml: proxy_protocol = true, and trusted_proxies does not say from whom: "
+                            'write trusted_proxies = ["10.0.0.0/8"], with the networks of the proxies in front.')
     if low <= spec.listen[1] <= high:
         yield Clash((app,), f"{key} is inside ports.range of config/server.toml ({low}-{high}), kept for instances.")

@@ -7,12 +7,16 @@ importing pydantic would cost it 50 ms (docs/adr/0002-start-time.md).
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from hashlib import sha256
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from deployctl.domain.names import AppName, Version
+from deployctl.domain.trust import ProxyTrust
+
+if TYPE_CHECKING:
+    from deployctl.domain.app_file import AppFile
 
 
 class Colour(StrEnum):
@@ -209,6 +213,11 @@ class App:
     listen: tuple[str, int] | None = None  # the stable address
     hosts: tuple[str, ...] = ()  # names routed on the shared HTTP address
     policy: Policy = field(default_factory=Policy)
+    trust: ProxyTrust = field(default_factory=ProxyTrust)
+
+    def wishing(self, like: AppFile | App) -> App:
+        """Return it with what a file, or the app at another time, says beyond one release."""
+        return replace(self, listen=like.listen, hosts=like.hosts, policy=like.policy, trust=like.trust)
 
     @property
     def address(self) -> str | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.release import App, Bundle
+from deployctl.domain.trust import ProxyTrust
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class Remains:
     listens: Mapping[AppName, tuple[str, int]] = field(default_factory=dict)
     hosts: Mapping[str, AppName] = field(default_factory=dict)
     held: frozenset[tuple[AppName, int]] = frozenset()
+    trust: Mapping[AppName, ProxyTrust] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,8 @@ class Ground:
         """Return the app as it can be told from its network and from HAProxy's files."""
         hosts = tuple(sorted(host for host, app in remains.hosts.items() if app == self.app))
         return App(self.app, self.subnet, self.gateway, self.network, self.bridge,
-                   listen=remains.listens.get(self.app), hosts=hosts)
+                   listen=remains.listens.get(self.app), hosts=hosts,
+                   trust=remains.trust.get(self.app, ProxyTrust()))
 
 
 @dataclass(frozen=True, slots=True)

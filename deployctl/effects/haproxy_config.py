@@ -15,9 +15,9 @@ from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import Backend, TrafficTable
 from deployctl.effects import haproxy_tally as tally
 from deployctl.effects import haproxy_wire as wire
+from deployctl.effects.haproxy_trust import BY_HOST, connection_lines, header_lines
 from deployctl.errors import Invalid
 
-BY_HOST = "-"  # the bind where Host names decide; no app can be called so
 NOBODY = 65534
 _BIND = re.compile(r"^  bind \[?([0-9a-fA-F.:]+?)\]?:(\d+)(?: v6only)? name (\S+)$", re.MULTILINE)
 _SERVER = re.compile(r"^  server (\S+) (\S+) (.*)$", re.MULTILINE)
@@ -84,7 +84,8 @@ def _ms(seconds: float) -> str:
 
 def _frontend(table: TrafficTable, spec: ServerSpec) -> list[str]:
     binds = _binds(table, spec)
-    return ["frontend pub", *binds, *_preview(spec), _RULES]
+    rules = [*_preview(spec), *connection_lines(table, spec), _RULES, *header_lines(table)]
+    return ["frontend pub", *binds, *rules]
 
 
 def _binds(table: TrafficTable, spec: ServerSpec) -> list[str]:
@@ -112,7 +113,6 @@ _NO_PREVIEW = "  acl preview always_false"
 # only if known.map has exactly <app>.<version>: an app has no dot, so no text from outside reaches another app.
 _RULES = r"""
   option idle-close-on-response
-  option forwardfor
   http-request disable-l7-retry unless METH_GET
   acl by_host so_name -m str -- -
   http-request set-var(txn.app) so_name unless by_host

@@ -15,7 +15,7 @@ from deployctl.effects.haproxy_process import find_binary, find_version
 from deployctl.effects.whole_file import PART, write_whole
 
 THREADS = 4  # more cost memory and do not make one server's load faster
-_MAPS = (wire.ROUTE, wire.KNOWN, wire.VERSION, wire.HOST)
+_MAPS = (wire.ROUTE, wire.KNOWN, wire.VERSION, wire.HOST, wire.FRONT)
 
 
 class HaproxyFiles:
@@ -44,6 +44,7 @@ class HaproxyFiles:
         """Let the files carry the table, routes excepted. True when anything differed."""
         self._sweep()
         texts = {self._path(name): config.map_text(entries) for name, entries in config.maps(table).items()}
+        texts[self._path(wire.FRONT)] = ""  # a worker begins without, and fills its own
         texts[self._home.config] = self.expected(table)
         differed = [_write(path, text) for path, text in texts.items()]
         return any(differed)

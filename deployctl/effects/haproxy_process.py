@@ -194,6 +194,12 @@ class HaproxyProcess:
         wanted = config.binds_of(text).values()
         return [wire.endpoint(*where) for where in wanted if where not in heard]
 
+    def find_front(self) -> str | None:
+        """Return the program that has the usual port of a web server here, e.g. "nginx (pid 812)", unless it is ours."""
+        ours = set(members(self._home))
+        holders = (find_port_holder(port, but=ours) for port in (443, 80))
+        return next((holder for holder in holders if holder), None)
+
 
 def _refused(what: str, said: str) -> ProxyUnavailable:
     reasons = answers.parse_reasons(said) or [said.strip() or "it gave no reason"]

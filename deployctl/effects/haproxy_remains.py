@@ -9,6 +9,7 @@ from deployctl.domain.names import AppName
 from deployctl.domain.remains import Remains
 from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire
+from deployctl.effects.haproxy_trust import BY_HOST, trust_of
 
 _ID = re.compile(r"id (\d+) ")
 
@@ -20,8 +21,9 @@ def read_remains(folder: Path) -> Remains:
     return Remains(
         routes={AppName(app): int(first) for app, value in routes.items() if (first := value.split(":")[0]).isdecimal()},
         servers=_servers(text),
-        listens={AppName(app): listen for app, listen in config.binds_of(text).items() if app != config.BY_HOST},
+        listens={AppName(app): listen for app, listen in config.binds_of(text).items() if app != BY_HOST},
         hosts={host: AppName(app) for host, app in _map(folder, wire.HOST).items()},
+        trust=trust_of(text),
         held=frozenset((AppName(key.partition(".")[0]), int(number)) for key, value in known.items()
                        for number, _, held in [value.partition(":")] if held and number.isdecimal()),
     )

@@ -201,6 +201,15 @@ class HaproxyTraffic(Traffic):
             deaf=self._process.deaf(),
         )
 
+    def dropped_fronts(self) -> dict[AppName, str | None]:
+        try:
+            with self._locked():
+                found = self._runtime.entries(wire.FRONT)
+        except (ProxyUnavailable, SwitchRefused):  # dead, or started before it could notice
+            return {}
+        front = self._process.find_front() if found else None
+        return {AppName(app): front for app in sorted(found)}
+
     def notes(self) -> list[FlipNote]:
         return read_notes(self._home)
 

@@ -13,6 +13,7 @@ from deployctl.domain.traffic import Backend
 from deployctl.errors import Invalid
 
 ROUTE, KNOWN, VERSION, HOST = "route.map", "known.map", "version.map", "host.map"
+FRONT = "front.map"  # filled by HAProxy itself: apps that untrusted proxies on this machine speak for, with the address
 FIRST_WORKER = "@1 "  # the master hands such a command to the worker that takes traffic
 ALL_SERVERS = -1
 

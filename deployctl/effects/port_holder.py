@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 _LISTEN = "0A"
 
 
-def find_port_holder(port: int, proc: Path = Path("/proc")) -> str | None:
-    """Return e.g. "nginx (pid 812)"; None when nobody listens there or we may not see who."""
+def find_port_holder(port: int, proc: Path = Path("/proc"), *, but: Collection[int] = ()) -> str | None:
+    """Return e.g. "nginx (pid 812)"; None when nobody else listens there or we may not see who."""
     sockets = {f"socket:[{inode}]" for name in ("tcp", "tcp6") for inode in _listeners(proc / "net" / name, port)}
     for process in proc.glob("[0-9]*") if sockets else ():
-        if sockets & _open_files(process):
+        if int(process.name) not in but and sockets & _open_files(process):
             return f"{_read(process / 'comm').strip()} (pid {process.name})"
     return None
 

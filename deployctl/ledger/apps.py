@@ -10,6 +10,7 @@ from typing import Any
 
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.release import App, Bundle, Colour, Hold, Policy, Release
+from deployctl.domain.trust import ProxyTrust
 from deployctl.ledger.connection import Connection
 
 
@@ -46,8 +47,8 @@ class AppRows:
     def _write_wishes(self, app: App) -> None:
         host, port = app.listen or (None, None)
         self.db.execute(
-            "update apps set listen_host = ?, listen_port = ?, hosts = ?, policy = ? where name = ?",
-            [host, port, json.dumps(app.hosts), json.dumps(asdict(app.policy)), app.name],
+            "update apps set listen_host = ?, listen_port = ?, hosts = ?, policy = ?, trust = ? where name = ?",
+            [host, port, json.dumps(app.hosts), json.dumps(asdict(app.policy)), app.trust.to_json(), app.name],
         )
 
     def remove_app(self, app: AppName) -> None:
@@ -126,6 +127,7 @@ def app_of(row: sqlite3.Row | Mapping[str, Any]) -> App:
         name=row["name"], subnet=row["subnet"], gateway=row["gateway"], network=row["network"], bridge=row["bridge"],
         revision=row["revision"], active=row["active"], listen=listen, hosts=tuple(json.loads(row["hosts"])),
         policy=Policy(**json.loads(row["policy"] or "{}")),
+        trust=ProxyTrust.from_json(row["trust"] if "trust" in row.keys() else None),  # noqa: SIM118  sqlite3.Row; noted by 0.1.0
     )
 
 

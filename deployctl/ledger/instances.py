@@ -10,6 +10,7 @@ from ipaddress import ip_network
 from deployctl.domain.names import AppName
 from deployctl.domain.release import Instance
 from deployctl.domain.traffic import Backend, TrafficTable
+from deployctl.domain.trust import ProxyTrust
 from deployctl.errors import Refused
 from deployctl.ledger.connection import Connection
 
@@ -98,6 +99,7 @@ class InstanceRows:
             listens={r["name"]: (r["listen_host"], r["listen_port"]) for r in apps if r["listen_port"]},
             hosts={host: r["name"] for r in apps for host in json.loads(r["hosts"])},
             backends=tuple(_backend(row, bridged, newest) for row in rows),
+            trust={r["name"]: ProxyTrust.from_json(r["trust"]) for r in apps if r["trust"]},
             actives={r["name"]: r["active"] for r in apps if r["active"] is not None},
         )
 

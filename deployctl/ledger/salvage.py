@@ -25,7 +25,7 @@ class Salvage:
             if found is None:
                 self.ledger.add_app(told, at=self.at)
             elif told.listen or told.hosts:
-                self.ledger.set_wishes(replace(found, listen=told.listen, hosts=told.hosts))
+                self.ledger.set_wishes(replace(found, listen=told.listen, hosts=told.hosts, trust=told.trust))
         except sqlite3.IntegrityError as e:
             self.lost.append(f"{ground.app}: its network {ground.network} or its address belongs to another app ({e})")
 

@@ -12,7 +12,7 @@ from sqlite_utils.migrations import Migrations
 
 from deployctl.ledger.chain import PROMOTED, links, promotion
 
-VERSION = 5
+VERSION = 6
 schema = Migrations("deployctl")
 
 
@@ -164,3 +164,9 @@ def m004_access(db: Database) -> None:
 def m005_attempts(db: Database) -> None:
     """Let the attempts of one app be found without a look at those of all others: pages ask for them all the time."""
     db.table("deployments").create_index(["app"])
+
+
+@schema()
+def m006_trust(db: Database) -> None:
+    """Remember which proxies in front of an app its file trusts; NULL is what 0.1.0 knew: nothing was said."""
+    db.execute("alter table apps add column trust text")

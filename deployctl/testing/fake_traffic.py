@@ -28,6 +28,7 @@ class FakeTraffic(Traffic):
         self._edits: list[str] = []
         self._refusal: str | None = None
         self._notes: list[FlipNote] = []
+        self.fronts: dict[AppName, str | None] = {}
         self.switches: list[tuple[AppName, Switched]] = []  # in the order they were confirmed
 
     # -- the port -------------------------------------------------------------------------------------------------
@@ -97,6 +98,9 @@ class FakeTraffic(Traffic):
 
     def drift(self) -> list[str]:
         return list(self._edits) if self._up else ["HAProxy is not running"]
+
+    def dropped_fronts(self) -> dict[AppName, str | None]:
+        return dict(self.fronts)
 
     def notes(self) -> list[FlipNote]:
         return list(self._notes)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from deployctl.domain.release import Restart
 from deployctl.domain.subnets import next_subnet
+from deployctl.domain.trust import dropped_text, trust_line
 from deployctl.errors import DeployctlError
 from deployctl.ports import Services
 from deployctl.settings import Settings
@@ -41,7 +42,7 @@ def _machine(home: Path) -> list[Finding]:
 
 
 def _checked(s: Services) -> list[Finding]:
-    checks: tuple[Callable[[Services], Iterator[Finding]], ...] = (_engine, _proxy, _network, _files, _deployments)
+    checks: tuple[Callable[[Services], Iterator[Finding]], ...] = (_engine, _proxy, _fronts, _network, _files, _deployments)
     return [finding for check in checks for finding in _safely(check, s)]
 
 
@@ -103,6 +104,11 @@ def _proxy(s: Services) -> Iterator[Finding]:
     yield Finding("HAProxy", ok=True, text=f"pid {s.traffic.pid()}" + (", was dead and is started again" if started else ""))
     for sentence in s.traffic.drift():
         yield Finding("drift", ok=False, text=sentence, fix="the next change writes it anew", fatal=False)
+
+
+def _fronts(s: Services) -> Iterator[Finding]:
+    for app, front in s.traffic.dropped_fronts().items():
+        yield Finding("forwarded headers", ok=False, fatal=False, text=dropped_text(app, front), fix=trust_line(app))
 
 
 def _network(s: Services) -> Iterator[Finding]:

@@ -37,7 +37,7 @@ class Candidate:
 
     def wishes(self, app: App) -> App:
         """Return the app with what its file asks for beyond one release."""
-        return replace(app, listen=self.app.listen, hosts=self.app.hosts, policy=self.app.policy)
+        return app.wishing(self.app)
 
     def written(self, s: Services) -> Candidate:
         """Write app and release to the ledger, where they are not there yet."""
@@ -56,7 +56,7 @@ def prepare(app: AppName, version: Version, s: Services, *, image: str | None = 
     file = _file(app, s)
     reference = _reference(file, version, image, s)
     row = s.ledger.find_app(app)
-    wanted = replace(row or _new_app(app, s), listen=file.listen, hosts=file.hosts, policy=file.policy)
+    wanted = (row or _new_app(app, s)).wishing(file)
     _require_free_listen(row, wanted, s)
     crossing = require_networks(file.template.networks, wanted, s)
     started = s.clock.now()

@@ -78,7 +78,7 @@ def rebuilt(opened: Deployment, facts: Facts, s: Services, token: int) -> Walk:
     by_hand = facts.serving == plan.target != plan.source
     settled = frozenset((StepKind(row["kind"]), row["release"]) for row in rows if row["ok"])
     was = opened.before or facts.app
-    before = replace(facts.app, listen=was.listen, hosts=was.hosts, policy=was.policy)
+    before = facts.app.wishing(was)
     holds = holds_of(plan, facts)
     return Walk(plan, replace(facts, app=before), opened, s, token, wishes=facts.app, held=holds.held,
                 lifted=holds.lifted, begun=begun, settled=settled, seq=len(rows), phase=opened.phase,

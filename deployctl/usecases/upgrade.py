@@ -11,6 +11,7 @@ from deployctl.domain.names import AppName, Version
 from deployctl.domain.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.planner import plan_move, plan_nothing
 from deployctl.domain.release import Release
+from deployctl.domain.trust import dropped_text, trust_line
 from deployctl.ports import Services
 from deployctl.usecases.lease import fenced_by, lease
 from deployctl.usecases.move import move
@@ -43,11 +44,11 @@ def upgrade(app: AppName, version: Version, s: Services, *, wish: Wish = Wish(),
         release = written_release(facts, candidate.release.number)
         if _serves(facts, release):
             _apply_wishes(facts, candidate, s)
-            return replace(already(facts, release, Kind.UPGRADE, s, started), image=candidate.news)
+            return _told(already(facts, release, Kind.UPGRADE, s, started), candidate, s)
         plan = plan_move(replace(facts, app=candidate.wishes(facts.app)), Kind.UPGRADE, release)
         moved = move(plan, facts, s, token=token, wish=wish, started=started, before=candidate.steps,
                      wishes=candidate.wishes(facts.app), remarks=candidate.remarks)
-        return replace(moved, image=candidate.news)
+        return _told(moved, candidate, s)
 
 
 def preview_upgrade(app: AppName, version: Version, s: Services, *, wish: Wish = Wish(), image: str | None = None,
@@ -58,6 +59,16 @@ def preview_upgrade(app: AppName, version: Version, s: Services, *, wish: Wish =
     require_revision(facts, wish)
     _require_not_held(candidate, s)
     return Preview(_plan(facts, candidate), warnings=candidate.remarks, image=candidate.news)
+
+
+def _told(moved: Moved, candidate: Candidate, s: Services) -> Moved:
+    """Return it with the image's news, and a warning of a proxy in front whose word about visitors reaches no app."""
+    moved, fronts = replace(moved, image=candidate.news), s.traffic.dropped_fronts()
+    if AppName(moved.app) not in fronts:
+        return moved
+    warning = f"{dropped_text(moved.app, fronts[AppName(moved.app)])}. If it may be believed, {trust_line(moved.app)}."
+    s.report.warn(warning)
+    return replace(moved, warnings=(*moved.warnings, warning))
 
 
 def _facts(app: AppName, s: Services, candidate: Candidate) -> Facts:

@@ -174,6 +174,9 @@ class SimulatedTraffic(Traffic):
                 found.append(f"{name} lets header and cookie name {sorted(carried.previews)}, not {sorted(wanted.previews)}")
         return found + ([] if self.file_routes == self.live else [f"route.map says {self.file_routes}, HAProxy {self.live}"])
 
+    def dropped_fronts(self) -> dict[AppName, str | None]:
+        return {}
+
     def notes(self) -> list[FlipNote]:
         return []
 

@@ -10,6 +10,7 @@ import pytest
 
 from deployctl import errors
 from deployctl.cli.catalogue import ALIASES
+from deployctl.domain.names import AppName
 from deployctl.testing.fake_engine import Behaviour
 from tests.unit.cli_world import World, shop
 
@@ -187,6 +188,15 @@ def test_logs_have_a_column_for_the_version(home: World) -> None:
 def test_what_has_no_end_is_no_single_object(two: World) -> None:
     assert two.deployctl("logs", "-f", "-o", "json").code == 2
     assert two.deployctl("status", "-w", "-o", "json").json["error"]["code"] == "usage"
+
+
+def test_a_front_that_is_not_believed_is_named_with_the_line_to_add(two: World) -> None:
+    two.traffic.fronts = {AppName("shop"): "nginx (pid 812)"}
+    for said in (two.deployctl("doctor"), two.deployctl("upgrade", "shop", "v2")):
+        told = " ".join((said.out + said.err).split())
+        assert said.code == 0
+        assert "nginx (pid 812) on this machine sends X-Forwarded-For to shop" in told
+        assert 'trusted_proxies = ["127.0.0.0/8", "::1/128"] to config/shop.toml' in told
 
 
 def test_doctor_exits_with_1_when_something_must_be_mended(two: World) -> None:

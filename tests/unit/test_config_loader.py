@@ -21,6 +21,7 @@ from deployctl.domain.mistakes import known_keys
 from deployctl.domain.names import AppName
 from deployctl.domain.release import Policy, Probe, Resources
 from deployctl.domain.server import ServerSpec, WebSpec
+from deployctl.domain.trust import ProxyTrust
 from deployctl.errors import DeployctlError, Invalid, NotFound, NotPermitted
 from deployctl.judged import load_judged_server
 from deployctl.server_file import ServerFile
@@ -211,6 +212,22 @@ def test_an_app_is_checked_against_the_others_and_against_the_server(here: Setti
         load_checked_app(here, SHOP, ServerSpec())
 
 
+def test_the_proxy_protocol_needs_somebody_to_speak_it(here: Settings) -> None:
+    write(here, "shop.toml", SMALLEST + "proxy_protocol = true\n")
+    with pytest.raises(Invalid, match="does not say from whom"):
+        load_checked_app(here, SHOP, ServerSpec())
+    trusting = ServerSpec(trusted_proxies=("10.0.0.0/8",))
+    assert load_checked_app(here, SHOP, trusting).judged(trusting).trust == ProxyTrust(None, proxy_protocol=True)
+    write(here, "shop.toml", SMALLEST + "proxy_protocol = true\ntrusted_proxies = []\n")
+    with pytest.raises(Invalid, match="trusts nobody"):
+        load_checked_app(here, SHOP, trusting)
+    write(here, "shop.toml", SMALLEST.replace("listen = 8000", 'host = "a.example"') + "proxy_protocol = true\n")
+    with pytest.raises(Invalid, match=r"proxy\.http"):
+        load_checked_app(here, SHOP, trusting)
+    with pytest.raises(Invalid, match="does not say from whom"):
+        load_server(write(here, "server.toml", "[proxy]\nproxy_protocol = true\n"))
+
+
 # -- the server -------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("text", [None, "", "# nothing\n\n  # here\n", SERVER_TEMPLATE])
 def test_a_server_that_says_nothing_has_every_default_and_costs_no_pydantic(here: Settings, text: str | None) -> None:
@@ -238,6 +255,8 @@ def test_every_key_of_the_server_reaches_the_spec(here: Settings) -> None:
         [proxy]
         http = "0.0.0.0:80"
         preview_from = []
+        trusted_proxies = ["10.0.0.0/8"]
+        proxy_protocol = true
         timeout = "30s"
         tunnel = "2h"
         [network]
@@ -258,7 +277,8 @@ def test_every_key_of_the_server_reaches_the_spec(here: Settings) -> None:
     expected = ServerSpec(
         engine_url="ssh://deploy@host.example.com:22", engine_timeout=5.0,
         labels=(("deployctl.demo", "1"), ("team.name", "shop")), haproxy_binary="/usr/sbin/haproxy",
-        http=("0.0.0" + ".0", 80), preview_from=(), client_timeout=30.0, tunnel_timeout=7200.0, pool="10.7.0.0/20",
+        http=("0.0.0" + ".0", 80), preview_from=(), trusted_proxies=("10.0.0.0/8",), proxy_protocol=True,
+        client_timeout=30.0, tunnel_timeout=7200.0, pool="10.7.0.0/20",
         reach="loopback", ports=(30000, 30999), keep_warm=2, keep_stopped=0,
         registries=("r.example.com:5000", "10.0.0.5"), pull=PullPolicy.ALWAYS,
         web=WebSpec(("0.0.0" + ".0", 9000), "https://deploy.example.com", enabled=False, proxies=("127.0.0.1/32", "fd00::/8")),

@@ -9,7 +9,9 @@ import pytest
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import Backend, TrafficTable
+from deployctl.domain.trust import ProxyTrust
 from deployctl.effects import haproxy_config as config
+from deployctl.effects.haproxy_trust import trust_of
 from deployctl.errors import Invalid
 
 SHOP, BLOG = AppName("shop"), AppName("blog")
@@ -182,3 +184,37 @@ def test_a_table_without_anything_can_be_written() -> None:
     text = render(TrafficTable())
     assert config.head_of(text) == text
     assert config.servers_of(text) == {}
+
+
+# -- whom an app believes -----------------------------------------------------------------------------------------
+TRUST = {SHOP: ProxyTrust(("10.0.0.0/8", "fd00::/8"), proxy_protocol=True), BLOG: ProxyTrust(()),
+         AppName("wiki"): ProxyTrust(proxy_protocol=True)}  # fmt: skip
+
+
+def test_whom_an_app_trusts_is_read_back_from_its_text() -> None:
+    text = render(replace(TABLE, trust=TRUST), ServerSpec(trusted_proxies=("127.0.0.0/8",), proxy_protocol=True))
+    assert trust_of(text) == TRUST
+    assert trust_of(render()) == {}
+
+
+def test_the_proxy_protocol_is_expected_of_the_trusted_and_of_nobody_else() -> None:
+    text = render(replace(TABLE, trust=TRUST), ServerSpec(trusted_proxies=("127.0.0.0/8",), proxy_protocol=True))
+    expected = [line.partition("layer4 ")[2] for line in text.splitlines() if "expect-proxy" in line]
+    assert expected == ["if { so_name -m str -- - } front.-", "if { so_name -m str -- shop } front.shop",
+                        "if { so_name -m str -- wiki } front.-"]  # fmt: skip
+    assert "expect-proxy" not in render()
+
+
+@pytest.mark.parametrize("text", ["10.0.0.0/33", "all", "127.0.0.1 }\n  bind *:1", ""])
+def test_a_trusted_network_that_is_none_is_refused(text: str) -> None:
+    for table, trusted in ((TABLE, (text,)), (replace(TABLE, trust={SHOP: ProxyTrust((text,))}), ())):
+        with pytest.raises(Invalid):
+            render(table, ServerSpec(trusted_proxies=trusted))
+
+
+def test_the_headers_of_nobody_are_believed_by_default() -> None:
+    assert "  acl front.- always_false\n" in render()
+
+
+def test_another_trust_needs_a_reload() -> None:
+    assert config.needs_reload(render(), render(replace(TABLE, trust={SHOP: ProxyTrust(("10.0.0.0/8",))})))

@@ -19,6 +19,7 @@ from deployctl.domain.release import Bundle, LogCap, Probe, ProbeKind, Resources
 from deployctl.domain.remains import Remains
 from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import Backend, TrafficTable
+from deployctl.domain.trust import ProxyTrust
 from deployctl.effects import haproxy_config as config
 from deployctl.effects.haproxy_remains import read_remains
 from deployctl.errors import Invalid
@@ -74,13 +75,15 @@ def test_a_label_that_is_no_bundle_is_refused(text: str | None) -> None:
 # -- HAProxy's files ----------------------------------------------------------------------------------------------
 def test_haproxys_files_tell_all_that_they_were_written_for(tmp_path: Path) -> None:
     machine = config.Machine("/s/haproxy.sock", threads=2, drop_root=False)
-    (tmp_path / "haproxy.cfg").write_text(config.render(TABLE, ServerSpec(), machine, "token"))
+    trust = {SHOP: ProxyTrust(("10.0.0.0/8",), proxy_protocol=True)}
+    table = replace(TABLE, trust=trust)
+    (tmp_path / "haproxy.cfg").write_text(config.render(table, ServerSpec(), machine, "token"))
     for name, entries in config.maps(TABLE).items():
         (tmp_path / name).write_text(config.map_text(entries))
     (tmp_path / "route.map").write_text("blog 3:4:25\nshop 7\nnonsense\n")
     assert read_remains(tmp_path) == Remains(
         routes={BLOG: 3, SHOP: 7}, servers={(SHOP, 6): 11, (SHOP, 7): 12}, listens=dict(TABLE.listens),
-        hosts=dict(TABLE.hosts), held=frozenset({(SHOP, 6)}))
+        hosts=dict(TABLE.hosts), held=frozenset({(SHOP, 6)}), trust=trust)
 
 
 def test_missing_and_odd_files_tell_nothing(tmp_path: Path) -> None:

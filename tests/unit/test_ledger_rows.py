@@ -19,6 +19,7 @@ from deployctl.domain.deployment import LeaseFacts, Phase
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.release import App, Bundle, Change, Colour, Hold, Policy
+from deployctl.domain.trust import ProxyTrust
 from deployctl.errors import LeaseHeld, Refused
 from deployctl.ledger import leases
 from deployctl.ledger.holder import process_start
@@ -205,9 +206,13 @@ def test_subnet_bridge_and_stable_address_belong_to_one_app(ledger: SqliteLedger
 
 
 def test_wishes_come_back_as_they_were_written(ledger: SqliteLedger) -> None:
-    wished = replace(app(), listen=("::1", 8000), hosts=("a.example", "b.example"), policy=Policy(1.5, 2.5, 3, 4))
+    wished = replace(app(), listen=("::1", 8000), hosts=("a.example", "b.example"), policy=Policy(1.5, 2.5, 3, 4),
+                     trust=ProxyTrust(("10.0.0.0/8",), proxy_protocol=True))
     ledger.set_wishes(wished)
     assert ledger.find_app(SHOP) == wished
+    assert ledger.table(bridged=True).trust == {SHOP: wished.trust}
+    ledger.set_wishes(replace(wished, trust=ProxyTrust()))
+    assert ledger.table(bridged=True).trust == {}
 
 
 def test_the_same_version_and_bundle_is_the_same_release(ledger: SqliteLedger) -> None:
