@@ -74,10 +74,10 @@ class Stat:
 
 
 def parse_stat(reply: str) -> dict[str, Stat]:
-    """Read `show stat` by server."""
+    """Read `show stat` by server; what was answered before it is passed over."""
     import csv  # not needed by a rollback
 
-    rows = csv.DictReader(reply.removeprefix("# ").splitlines())
+    rows = csv.DictReader(reply[reply.find("# pxname") + 2 :].splitlines())
     return {row["svname"]: Stat(int(row.get("scur") or 0), float(row.get("rtime") or 0))
             for row in rows if row.get("pxname") == "apps" and row.get("type") == "2"}
 

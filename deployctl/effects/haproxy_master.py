@@ -41,6 +41,14 @@ def send(pid: int, number: signal.Signals) -> None:
         raise NotPermitted(f"HAProxy (pid {pid}) belongs to another user", remedy=[f"ps -fp {pid}"]) from e
 
 
+def find_children(pid: int) -> list[int]:
+    """Return the processes that a process of one thread has started; none where the kernel does not tell."""
+    try:
+        return [int(child) for child in Path("/proc", str(pid), "task", str(pid), "children").read_text("ascii").split()]
+    except (OSError, ValueError):
+        return []
+
+
 def find_birth(pid: int) -> int | None:
     """Return when that process began, in ticks since the boot; None when there is none of that number."""
     try:

@@ -41,12 +41,12 @@ class HaproxySockets:
     def __init__(self, home: HaproxyHome) -> None:
         self._home = home
 
-    def worker(self, command: str) -> str:
-        """Ask the worker that takes traffic."""
+    def worker(self, *commands: str) -> str:
+        """Ask the worker that takes traffic. Several commands are one question, and their answers follow each other."""
         try:
-            return ask(self._home.worker, command, timeout=ANSWER)
+            return ask(self._home.worker, ";".join(commands), timeout=ANSWER)
         except (FileNotFoundError, ConnectionError):
-            reply = self.master(wire.FIRST_WORKER + command)
+            reply = self.master(";".join(wire.FIRST_WORKER + command for command in commands))
         except OSError as e:  # it may have got the command: never send that twice
             raise _silent(self._home.worker, e) from e
         if reply.startswith(_NO_WORKER):

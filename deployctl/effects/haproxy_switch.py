@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from deployctl.domain.emergency import FlipNote
@@ -149,13 +148,7 @@ class HaproxyTraffic(Traffic):
     def counters(self) -> dict[tuple[AppName, int], Counters]:
         """Return what was counted of each release that is carried or ever was asked."""
         with self._locked():
-            stats = answers.parse_stat(self._sockets.worker(wire.show_stat()))
-            counted = self._totals.read()
-        for name, stat in stats.items():
-            app, _, number = name.rpartition(".")
-            server = AppName(app), int(number)
-            counted[server] = replace(counted.get(server, Counters()), response_ms=stat.response_ms)
-        return counted
+            return self._totals.read()
 
     def in_flight(self, app: AppName, release: int) -> int:
         """Count what is open to one server, in all workers: one that finishes after a reload counts on its own."""

@@ -12,6 +12,7 @@ import json
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from deployctl.domain.names import AppName
@@ -19,9 +20,9 @@ from deployctl.domain.tally import COUNTS, Server, Tally, Totals, carried_on, ou
 from deployctl.domain.traffic import Counters, Precision
 from deployctl.effects import haproxy_tally as tally
 from deployctl.effects import haproxy_wire as wire
-from deployctl.effects.haproxy_answers import Processes
+from deployctl.effects.haproxy_answers import Processes, Stat, parse_stat
 from deployctl.effects.haproxy_home import HaproxyHome
-from deployctl.effects.haproxy_master import find_birth
+from deployctl.effects.haproxy_master import find_birth, find_children, find_master
 from deployctl.effects.haproxy_socket import HaproxySockets
 from deployctl.effects.whole_file import write_whole
 from deployctl.errors import ProxyUnavailable
@@ -34,18 +35,19 @@ class HaproxyTotals:
     """The totals of one home. The caller holds the lock."""
 
     def __init__(self, home: HaproxyHome, sockets: HaproxySockets, processes: Callable[[], Processes | None]) -> None:
-        self._file, self._sockets, self._processes = home.folder / "tally.json", sockets, processes
+        self._home, self._sockets, self._processes = home, sockets, processes
+        self._file = home.folder / "tally.json"
         self._known = Totals()
         self._mark: tuple[int, int] | None = None  # which file they were read from, or written to
 
     def read(self) -> dict[Server, Counters]:
-        """Return what was counted of every release that was ever asked. Raises ProxyUnavailable when HAProxy is away."""
-        known = self._recall()
-        totals = self._look(known)
+        """Return what was counted of every release that is carried or ever was asked. Raises ProxyUnavailable."""
+        known, reply = self._recall(), self._sockets.worker(tally.SHOW, wire.show_stat())
+        totals = self._carry_on(known, reply)
         if totals.living.keys() != known.living.keys() or self._is_old():
             self._keep(totals)
         self._known = totals
-        return totals.sum()
+        return _with_stats(totals.sum(), parse_stat(reply))
 
     def keep(self) -> None:
         """Write down what the workers have counted, because one is about to go. Needs nobody to answer."""
@@ -65,24 +67,32 @@ class HaproxyTotals:
 
     # -- the workers ----------------------------------------------------------------------------------------------
     def _look(self, known: Totals) -> Totals:
+        return self._carry_on(known, self._sockets.worker(tally.SHOW))
+
+    def _carry_on(self, known: Totals, reply: str) -> Totals:
+        """Return the totals with what the worker that takes traffic has said, and what those say that only finish."""
         pids = self._pids()
-        read = {name: found for name, pid in pids.items() if (found := self._ask(pid)) is not None}
-        return carried_on(known, read, alive={*pids, *(name for name in known.living if _is_alive(name))})
+        read = {name: found for name, pid in pids.items() if (found := self._ask(pid, reply)) is not None}
+        return carried_on(known, read, alive={*pids, *(name for name in known.living.keys() - pids.keys() if _is_alive(name))})
 
     def _pids(self) -> dict[str, int | None]:
-        """Return the workers by a name that none of them shares with an earlier one; None: who takes traffic."""
+        """Return the workers by a name that none of them shares with an earlier one; None: who takes traffic.
+
+        The master is asked only when there are several: mostly there is one, and an answer takes it out of its sleep.
+        """
+        master = find_master(self._home)
+        if master is not None and len(alone := find_children(master)) == 1:
+            return {_name(alone[0]): None}
         found = self._processes()
         if found is None or found.worker is None:
             raise ProxyUnavailable("HAProxy's master does not answer", remedy=["deployctl doctor"])
         return {_name(found.worker): None, **{_name(pid): pid for pid in found.leaving}}
 
-    def _ask(self, pid: int | None) -> Tally | None:
+    def _ask(self, pid: int | None, reply: str) -> Tally | None:
         """Read one worker; of one that leaves None when it does not answer any more."""
-        if pid is None:
-            return _by_release(tally.parse_table(self._sockets.worker(tally.SHOW)))
         with suppress(ProxyUnavailable):
-            if reply := self._sockets.leaving(pid, tally.SHOW):
-                return _by_release(tally.parse_table(reply))
+            reply = reply if pid is None else self._sockets.leaving(pid, tally.SHOW)
+            return _by_release(tally.parse_table(reply)) if reply else None
         return None
 
     def _tell_all(self, command: str) -> None:
@@ -118,6 +128,14 @@ class HaproxyTotals:
             return self._file.read_text(encoding="utf-8", errors="replace")
         except OSError:
             return ""
+
+
+def _with_stats(counted: dict[Server, Counters], stats: Mapping[str, Stat]) -> dict[Server, Counters]:
+    for name, stat in stats.items():
+        app, _, number = name.rpartition(".")
+        server = AppName(app), int(number)
+        counted[server] = replace(counted.get(server, Counters()), response_ms=stat.response_ms)
+    return counted
 
 
 def _name(pid: int) -> str:
