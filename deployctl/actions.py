@@ -10,7 +10,15 @@ from deployctl.domain.release import Change, Hold, Instance, Release
 from deployctl.domain.same_image import is_made_of
 from deployctl.errors import DeployctlError, EngineRefused, NotFound, NotHealthy, RevertedAfterSwitch
 from deployctl.interrupts import shielded
-from deployctl.labels import common_labels, container_labels, container_name, host_name, keep_tag, seal
+from deployctl.labels import (
+    common_labels,
+    container_labels,
+    container_name,
+    host_name,
+    is_sealed,
+    keep_tag,
+    release_images,
+)
 from deployctl.ports import ContainerSpec, NetworkSpec, Services
 from deployctl.prove import Trial
 from deployctl.runner import Act, Walk
@@ -29,7 +37,7 @@ def keep_image(walk: Walk, step: Step) -> str:
             raise NotFound(f"the image of {release.version} ({bundle.digest[7:19]}) is no longer on this server, and no "
                            "registry is known to have it", remedy=[f"build or load {bundle.image} again"])
         s.engine.pull_image(bundle.repo_digest, progress=s.report.detail)
-    s.engine.keep_image(bundle.digest, keep_tag(s.home, release.app, release.number))
+    s.engine.keep_image(bundle.digest, keep_tag(s.ledger.identity, release.app, release.number))
     return f"{bundle.image}  {bundle.digest[7:19]}"
 
 
@@ -50,7 +58,7 @@ def create_container(walk: Walk, step: Step) -> str:
     _clear_left_over(walk, step.release)
     low, high = s.spec.ports
     instance = s.ledger.add_instance(
-        release.app, release.number, container_name(s.home, release), ports=range(low, high + 1),
+        release.app, release.number, container_name(s.ledger.identity, release), ports=range(low, high + 1),
         taken=lambda port: s.guard.port_taken("127.0.0.1", port))
     _clear_other_image(walk, release, instance)
     seen = s.engine.ensure_created(ContainerSpec(
@@ -74,7 +82,8 @@ def _clear_other_image(walk: Walk, release: Release, instance: Instance) -> None
     there = s.engine.find_container(instance.name)
     if there is None or is_made_of(there.image, release.bundle):
         return
-    if there.labels.get("deployctl.seal") == seal(s.ledger.secret, s.home, release.app, release.number):
+    labels = {**there.labels, "deployctl.app": release.app, "deployctl.release": str(release.number)}
+    if is_sealed(s.ledger.identity, labels):
         s.engine.ensure_removed(there.id)
 
 
@@ -221,26 +230,26 @@ def remove_container(walk: Walk, step: Step) -> str:
 
 def remove_release(walk: Walk, number: int) -> None:
     s, app = walk.services, walk.plan.app
-    instance, tag = s.ledger.find_instance(app, number), keep_tag(s.home, app, number)
+    instance = s.ledger.find_instance(app, number)
     if instance is None:
-        s.engine.release_image(tag)
+        release_images(s, app, number)
     else:
-        forget_container(walk, instance, tag=tag)
+        forget_container(walk, instance, image_too=True)
 
 
-def forget_container(walk: Walk, instance: Instance, *, tag: str | None = None) -> None:
-    """Remove it, and with `tag` keep its image no more."""
+def forget_container(walk: Walk, instance: Instance, *, image_too: bool = False) -> None:
+    """Remove it, and with `image_too` keep its image no more."""
     s = walk.services
     if instance.routed:
         s.ledger.set_instance(instance.app, instance.release, routed=False)
         s.traffic.sync()
     with shielded():  # one without the others would look like something that somebody removed or left
         seen = s.engine.find_container(container_of(instance))
-        if seen is not None and seen.labels.get("deployctl.home") == str(s.home):
+        if seen is not None and s.ledger.identity.owns(seen.labels):
             keep_log(instance, seen.id, s)
             s.engine.ensure_removed(seen.id)
-        if tag is not None:
-            s.engine.release_image(tag)
+        if image_too:
+            release_images(s, instance.app, instance.release)
         s.ledger.remove_instance(instance.app, instance.release)  # last: whoever comes after a death sees what is left
 
 

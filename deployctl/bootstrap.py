@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployctl.config_loader import app_names
+from deployctl.domain.home import HomeIdentity
 from deployctl.domain.remains import Remains
 from deployctl.domain.server import ServerSpec
 from deployctl.effects.docker_engine import DockerEngine
@@ -45,23 +47,49 @@ def services_over(ledger: SqliteLedger, settings: Settings, *, reporter: Reporte
 
 def _services(settings: Settings, spec: ServerSpec, ledger: SqliteLedger, *, reporter: Reporter, actor: str) -> Services:
     clock = SystemClock()
-    engine = DockerEngine(str(settings.home), spec, os.environ, read_timeout=READ_TIMEOUT)
+    home = ledger.identity
+    engine = DockerEngine(home, spec, os.environ, read_timeout=READ_TIMEOUT, known=lambda: ledger.engine)
     bridged = reaches_bridges(spec, engine.address)
     return Services(
         home=settings.home, spec=spec, engine=engine,
-        traffic=HaproxyTraffic(settings.haproxy_dir, spec, lambda: ledger.table(bridged=bridged), clock),
+        traffic=HaproxyTraffic(settings.haproxy_dir, spec, lambda: ledger.table(bridged=bridged), clock,
+                               earlier=[Settings(Path(place)).haproxy_dir for place in home.earlier]),
         prober=SocketProber(), guard=LinuxGuard(), ledger=ledger, clock=clock, report=reporter, actor=actor,
         bridged=bridged, app_file=lambda app: load_judged_app(settings, app, spec), app_files=lambda: app_names(settings),
         meter=SqliteMeterBook(settings.metrics, warn=reporter.warn), kept_logs=LogFiles(settings.kept_logs),
     )
 
 
-def vault(settings: Settings) -> Vault:
-    """Return the home's ledger as a file, sound or not."""
+def has_ledger(settings: Settings) -> bool:
+    """Tell whether the home has a ledger, or had one that is lost."""
+    from deployctl.ledger.opening import had_one
+
+    return settings.ledger.exists() or had_one(settings.ledger)
+
+
+def blank_ledger(settings: Settings) -> SqliteLedger:
+    """Return a ledger in memory for looking at a place where there is no home: nothing is made on disk."""
+    from deployctl.ledger.blank import blank_ledger
+
+    return blank_ledger(settings.ledger, settings.home, now=SystemClock().utc())
+
+
+def vault(settings: Settings, *, make: bool) -> Vault:
+    """Return the home's ledger as a file, sound or not. `make`: its folder is made where there is none."""
     from deployctl.ledger.vault import Vault
 
-    settings.ensure_state()
+    if make or has_ledger(settings):
+        settings.ensure_state()
     return Vault(settings.ledger, settings.home, now=SystemClock().utc())
+
+
+def find_identity(settings: Settings) -> HomeIdentity:
+    """Return who the home is by what lies beside its ledger; by its path alone where nothing does."""
+    from deployctl.ledger.identity import find_keys
+
+    keys = find_keys(settings.ledger)
+    return HomeIdentity(str(settings.home), *(() if keys is None else (keys.id or "", bytes.fromhex(keys.secret), (),
+                                                                        keys.marked_by)))
 
 
 def remains(settings: Settings) -> Remains:

@@ -8,10 +8,12 @@ DeployctlError               1  failed; what served before still serves
 ├── Refused                  5  allowed another time or with another flag
 │   ├── StateChanged         5  somebody moved the traffic first
 │   ├── OnHold               5  the version was rolled back and is held
+│   ├── CopiedHome           5  the home lies at two places, and this is the copy
 │   └── ConfirmationNeeded   5  a question that nobody was there to answer
 ├── LeaseHeld                6  somebody else changes this app right now
 ├── Unreachable              7  Docker, a registry, HAProxy or the ledger does not answer
 │   ├── EngineUnavailable    7
+│   │   └── AnotherEngine    7  not the one that this home's containers run on
 │   ├── RegistryUnavailable  7
 │   ├── ProxyUnavailable     7
 │   └── LedgerUnusable       7
@@ -77,6 +79,10 @@ class OnHold(Refused):
     code = "on_hold"
 
 
+class CopiedHome(Refused):
+    code = "copied_home"
+
+
 class ConfirmationNeeded(Refused):
     """A question that must be answered first. `type_name`: the app's name must be typed, y is not enough."""
 
@@ -101,6 +107,12 @@ class Unreachable(DeployctlError):
 
 class EngineUnavailable(Unreachable):
     code = "engine_unavailable"
+
+
+class AnotherEngine(EngineUnavailable):
+    """Another engine answers than the one that has this home's containers: nothing that it lacks is gone."""
+
+    code = "another_engine"
 
 
 class RegistryUnavailable(Unreachable):

@@ -76,7 +76,8 @@ def _find(kept: Path, mark: str) -> str | None:
 
 
 def _keep(kept: Path, mark: str, verdict: str) -> None:
-    write_whole(kept, json.dumps({"of": mark, "verdict": verdict}))
+    if kept.parent.is_dir():  # a home that has no state yet gets none by being looked at
+        write_whole(kept, json.dumps({"of": mark, "verdict": verdict}))
 
 
 def _server(raw: dict[str, Any]) -> ServerSpec:

@@ -1,32 +1,58 @@
-"""The labels and names of everything that we make in Docker. Ownership is a label, never a name that is parsed."""
+"""The labels and names of everything that we make in Docker. Ownership is a label, never a name that is parsed.
+
+Names and seals are made from the home's id, so that they outlive a move of its folder. Homes of before had none: what
+they made then was named and sealed by their path, and goes on to be known by it.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from pathlib import Path
+from collections.abc import Mapping
 
 from deployctl.bundle_label import bundle_labels
+from deployctl.domain.home import HomeIdentity
 from deployctl.domain.names import AppName
 from deployctl.domain.release import Release
 from deployctl.ports import Services
 
-
-def home_mark(home: Path) -> str:
-    """Return 6 hex characters that tell two homes on one engine apart."""
-    return hashlib.sha256(str(home).encode()).hexdigest()[:6]
+MARK = 6  # characters: enough to tell the homes of one engine apart
 
 
-def network_name(home: Path, app: AppName) -> str:
-    return f"deployctl-{app}-{home_mark(home)}"
+def home_mark(home: HomeIdentity) -> str:
+    """Return the characters that tell two homes on one engine apart."""
+    return home.id[:MARK]
 
 
-def bridge_name(home: Path, app: AppName) -> str:
+def home_marks(home: HomeIdentity) -> tuple[str, ...]:
+    """Return every mark that names of this home may end with: that of today, and that of before it had an id."""
+    before = () if home.marked_by is None else (hashlib.sha256(home.marked_by.encode()).hexdigest()[:MARK],)
+    return (*filter(None, [home_mark(home)]), *before)
+
+
+def network_name(home: HomeIdentity, app: AppName) -> str:
+    return _network(app, home_mark(home))
+
+
+def app_of_network(home: HomeIdentity, name: str) -> AppName | None:
+    """Return whose network of ours has that name; None when it is no name of ours."""
+    for mark in home_marks(home):
+        app = AppName(name.removeprefix("deployctl-").removesuffix(f"-{mark}"))
+        if name == _network(app, mark):
+            return app
+    return None
+
+
+def _network(app: AppName, mark: str) -> str:
+    return f"deployctl-{app}-{mark}"
+
+
+def bridge_name(home: HomeIdentity, app: AppName) -> str:
     """Return the host interface's name: at most 15 characters, the kernel's limit."""
-    return "dc-" + hashlib.sha256(f"{home}\0{app}".encode()).hexdigest()[:10]
+    return "dc-" + hashlib.sha256(f"{home.id}\0{app}".encode()).hexdigest()[:10]
 
 
-def container_name(home: Path, release: Release) -> str:
+def container_name(home: HomeIdentity, release: Release) -> str:
     return f"{release.app}--{release.version}--r{release.number}--{home_mark(home)}"
 
 
@@ -35,27 +61,58 @@ def host_name(release: Release) -> str:
     return f"{release.app}-r{release.number}"
 
 
-def keep_tag(home: Path, app: AppName, number: int) -> str:
+# -- images -------------------------------------------------------------------------------------------------------
+def keep_tag(home: HomeIdentity, app: AppName, number: int) -> str:
     """Return the tag of ours that keeps a release's image from being cleaned away."""
-    return f"deployctl/{app}:r{number}-{home_mark(home)}"
+    return keep_tags(home, app, number)[0]
 
 
+def keep_tags(home: HomeIdentity, app: AppName, number: int) -> tuple[str, ...]:
+    """Return every tag that may keep it: an image that was kept before the home had an id goes on with that one."""
+    return tuple(f"deployctl/{app}:r{number}-{mark}" for mark in home_marks(home))
+
+
+def kept_name(home: HomeIdentity, tag: str) -> str | None:
+    """Return the tag without its mark, `deployctl/shop:r7`; None when another home keeps that image."""
+    name, _, mark = tag.rpartition("-")
+    return name if mark in home_marks(home) else None
+
+
+def release_images(s: Services, app: AppName, number: int) -> None:
+    """Keep the image of that release no more, by whichever tag it was kept."""
+    for tag in keep_tags(s.ledger.identity, app, number):
+        s.engine.release_image(tag)
+
+
+# -- labels -------------------------------------------------------------------------------------------------------
 def common_labels(s: Services, app: AppName) -> dict[str, str]:
-    return {**dict(s.spec.labels), "deployctl.managed": "1", "deployctl.home": str(s.home), "deployctl.app": app}
+    return {**dict(s.spec.labels), "deployctl.managed": "1", **s.ledger.identity.labels, "deployctl.app": app}
 
 
 def container_labels(s: Services, release: Release, *, operation: int) -> dict[str, str]:
     """Return every label of a container; the seal is a keyed hash, so that no image can claim to be ours."""
+    home = s.ledger.identity
     return {
         **common_labels(s, release.app),
         "deployctl.version": release.version,
         "deployctl.release": str(release.number),
         "deployctl.operation": str(operation),
-        "deployctl.seal": seal(s.ledger.secret, s.home, release.app, release.number),
-        **bundle_labels(s.ledger.secret, release.app, release.bundle),
+        "deployctl.seal": seal(home, release.app, release.number),
+        **bundle_labels(home.secret, release.app, release.bundle),
     }
 
 
-def seal(secret: bytes, home: Path, app: str, number: int) -> str:
+def seal(home: HomeIdentity, app: str, number: int) -> str:
     """Return the keyed hash that only this home can give to a container of that release."""
-    return hmac.new(secret, f"{home}\0{app}\0{number}".encode(), "sha256").hexdigest()
+    return _seal(home.secret, home.id, app, number)
+
+
+def is_sealed(home: HomeIdentity, labels: Mapping[str, str]) -> bool:
+    """Tell whether these labels bear this home's seal, that of today or that of before it had an id."""
+    app, number, found = (labels.get(f"deployctl.{key}", "") for key in ("app", "release", "seal"))
+    makers = (home.id,) if home.marked_by is None else (home.id, home.marked_by)
+    return number.isdecimal() and any(found == _seal(home.secret, maker, app, int(number)) for maker in makers)
+
+
+def _seal(secret: bytes, maker: str, app: str, number: int) -> str:
+    return hmac.new(secret, f"{maker}\0{app}\0{number}".encode(), "sha256").hexdigest()

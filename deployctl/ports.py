@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from deployctl.domain.app_file import AppFile
 from deployctl.domain.deployment import Deployment, LeaseFacts, Phase
+from deployctl.domain.home import HomeFacts, HomeIdentity
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.plan import Plan, Step
 from deployctl.domain.release import App, Bundle, Change, Hold, Instance, Probe, Release, Resources, Restart
@@ -37,6 +38,7 @@ class EngineInfo:
     local: bool  # a Unix socket on this host: container addresses may be reachable
     security: tuple[str, ...] = ()  # what the engine can enforce: seccomp, apparmor, userns…
     root_dir: str = "/var/lib/docker"
+    id: str = ""  # tells one engine from another; Podman invents one for each answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +174,11 @@ class Engine(UsageReader, Protocol):
     def find_container(self, container: str) -> ContainerFacts | None:
         """Return one container by full id or by exact name, with every field filled."""
     def containers(self) -> list[ContainerFacts]:
-        """Return all that carry this home's label, stopped ones too; only cheap fields are filled
+        """Return all of this home, stopped ones too; only cheap fields are filled
         (not exit_code, oom_killed, error, pid, restarts, started_at, limits, restart, hostname, env, published,
-        asked)."""
+        asked). Raises AnotherEngine when there are none because this is not the engine that they are on."""
+    def homes(self) -> list[HomeFacts]:
+        """Return every home that has containers here, by their labels."""
     def events(self, *, since: int | None, quiet: float) -> Iterator[EngineEvent]:
         """Yield what happens to containers of this home: all after `since`, an event's `at`; None is from now on.
         Ends when nothing has happened for `quiet` seconds."""
@@ -225,7 +229,11 @@ class Ledger(AccessBook, Protocol):
     """What is remembered. Errors: LedgerUnusable, LeaseHeld (locked too long); see ledger/ for each promise."""
 
     @property
-    def secret(self) -> bytes: ...
+    def identity(self) -> HomeIdentity: ...
+    @property
+    def engine(self) -> str | None:
+        """Return the id of the engine that this home's containers were last seen on; None while there are none."""
+    def set_engine(self, engine: str) -> None: ...
     @property
     def promoted(self) -> bool:
         """Tell whether traffic was moved through this object since its last copy."""

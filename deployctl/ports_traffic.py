@@ -7,7 +7,7 @@ from typing import Protocol
 
 from deployctl.domain.emergency import FlipNote
 from deployctl.domain.names import AppName
-from deployctl.domain.traffic import Counters, Switched
+from deployctl.domain.traffic import Counters, StrayProxy, Switched
 
 
 class Traffic(Protocol):
@@ -43,6 +43,8 @@ class Traffic(Protocol):
     def forget_notes(self, taken: Sequence[FlipNote]) -> None: ...
     def pid(self) -> int | None:
         """Return the master's pid, None when HAProxy is not running."""
+    def strays(self) -> list[StrayProxy]:
+        """Return every HAProxy that deployctl started on this machine and whose files are gone, but this home's own."""
     def stop(self) -> None:
         """End HAProxy. Only for `demo --stop` and for a home that is being taken apart."""
 

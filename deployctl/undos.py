@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from deployctl.actions import container_of, forget_container, release_of, remove_empty_network, remove_release
 from deployctl.domain.plan import Step, StepKind
 from deployctl.errors import NotHealthy, SwitchRefused
-from deployctl.labels import keep_tag
+from deployctl.labels import release_images
 from deployctl.runner import Walk
 
 
@@ -84,7 +84,7 @@ def uncreate(walk: Walk, step: Step) -> None:
 def untag(walk: Walk, step: Step) -> None:
     """Give the image back when no container of the release is left."""
     if walk.services.ledger.find_instance(walk.plan.app, step.release) is None:
-        walk.services.engine.release_image(keep_tag(walk.services.home, walk.plan.app, step.release))
+        release_images(walk.services, walk.plan.app, step.release)
 
 
 UNDOS: Mapping[StepKind, Callable[[Walk, Step], None]] = {

@@ -20,7 +20,6 @@ from typing import IO
 
 import docker
 
-from deployctl.labels import home_mark
 from tests import machine, support
 
 SLOTS = 16
@@ -166,5 +165,5 @@ listen = {support.free_port()}
 
 def _remove_keep_tags(api: docker.APIClient, home: Path) -> None:
     for tag in support.image_tags(api):
-        if tag.startswith("deployctl/") and tag.endswith(f"-{home_mark(home)}"):
+        if tag.startswith("deployctl/") and tag.endswith(f"-{support.home_mark(home)}"):
             support.remove_image(api, tag)

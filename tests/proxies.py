@@ -196,6 +196,7 @@ def proxy(folder: Path | None = None, spec: ServerSpec | None = None) -> Iterato
     asked = spec or ServerSpec(http=("127.0.0.1", free_port()))
     spec = replace(asked, haproxy_binary=asked.haproxy_binary or os.environ.get(BINARY))
     found = Proxy(made / (folder or "haproxy"), spec, ledger, instances)
+    found.folder.parent.mkdir(parents=True, exist_ok=True)  # the state folder is there before HAProxy's
     try:
         yield found
     finally:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from deployctl.ports import Services
 
 T = TypeVar("T")
+BEGIN = {"upgrade", "start"}  # what may be the first thing that a home hears
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def change(session: Session, words: Words, act: Callable[[Asked], Moved | Done],
     if exit_code and not dry_run:
         raise Invalid("--exit-code goes with --dry-run.", remedy=[f"deployctl {words.verb} -h"], code="usage")
     wish = Wish(note or "", if_revision, lock_wait or 0.0, confirmed=session.yes)
-    with session.services() as s:
+    with session.services(make=words.verb in BEGIN and session.settings.config_dir.is_dir()) as s:
         asked = Asked(*words.resolve(s, session), wish, s)
         if dry_run and foresee is not None:
             preview = foresee(asked)

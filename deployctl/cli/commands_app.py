@@ -31,7 +31,8 @@ def app_list_command(session: Session) -> int:
         rows = tuple((app, _address(app, s)) for app in known_apps(s))
     table = Table((Column("APP"), Column("ADDRESS")), rows)
     told = Done("Apps", "", f"{len(rows)} apps", extra={"apps": [{"app": a, "address": where} for a, where in rows]})
-    session.answer(lambda: views.done_json(told), lambda look: lay_out(table, look) if rows else ["No apps yet."],
+    none = [f"No apps yet in {session.place}."]
+    session.answer(lambda: views.done_json(told), lambda look: lay_out(table, look) if rows else none,
                    table=lambda _look: table, many="apps")
     return 0
 

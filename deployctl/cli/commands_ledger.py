@@ -55,7 +55,7 @@ def ledger_backup_command(session: Session, file: str) -> int:
 def ledger_restore_command(session: Session, file: str, force: bool) -> int:
     from deployctl.usecases.ledger_restore import restore_ledger
 
-    answer(session, restore_ledger(_vault(session), _path(session, file), actor=who("cli"), force=force))
+    answer(session, restore_ledger(_vault(session, make=True), _path(session, file), actor=who("cli"), force=force))
     return 0
 
 
@@ -68,18 +68,18 @@ def ledger_rebuild_command(session: Session, force: bool) -> int:
 
     progress = session.progress()
     try:
-        done = rebuild_ledger(_vault(session), remains(session.settings), session.connect_over(session.settings, progress),
-                              force=force)
+        build = session.connect_over(session.settings, progress)
+        done = rebuild_ledger(_vault(session, make=True), remains(session.settings), build, force=force)
     finally:
         progress.close()
     answer(session, done)
     return 0
 
 
-def _vault(session: Session) -> Vault:
+def _vault(session: Session, *, make: bool = False) -> Vault:
     from deployctl.bootstrap import vault
 
-    return vault(session.settings)
+    return vault(session.settings, make=make)
 
 
 def _path(session: Session, file: str) -> Path:

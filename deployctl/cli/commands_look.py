@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -48,7 +49,8 @@ def show_status(session: Session, s: Services, app: AppName | None, *, clear: bo
     if clear:
         session.write("\x1b[H\x1b[2J")
     session.answer(
-        lambda: views.status_json(view), lambda look: status_text(view, look, one=app is not None),
+        lambda: {**views.status_json(view), **({} if view.apps else {"other_homes": [asdict(home) for home in view.others]})},
+        lambda look: status_text(view, look, one=app is not None, home=str(s.home)),
         table=lambda look: instances_table(view.apps[0], look) if app else apps_table(view, look), many="apps")
 
 

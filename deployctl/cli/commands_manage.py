@@ -34,7 +34,9 @@ def first_words(session: Session) -> int:
         with session.services() as s:
             show_status(session, s, None)
     else:
+        place = session.place = str(session.settings.home)
         session.answer(lambda: views.status_json(StatusView((), None, None)), lambda _look: [*FIRST_STEPS])
+        session.note(f"There is no home of deployctl in {place} yet.")
     return 0
 
 
@@ -72,7 +74,7 @@ def doctor_command(session: Session) -> int:
 
     progress = session.progress()
     try:
-        findings = doctor(session.settings, lambda: session.connect(session.settings, progress))
+        findings = doctor(session.settings, lambda: session.open(session.settings, progress), exists=session.has_ledger())
     finally:
         progress.close()
     session.answer(lambda: views.findings_json(findings), lambda look: findings_text(findings, look),
@@ -102,7 +104,7 @@ def init_command(session: Session, app: str | None, image: str | None, port: int
     name = parse_app(app if app is not None else parse_image(image).name.rpartition("/")[2])
     if app is None:
         session.note(f"init: the app is called {name}, after its image")
-    with session.services() as s:
+    with session.services(make=True) as s:
         wish = InitWish(image, port, health, listen, host, force)
         done = init(name, wish, session.settings, engine=s.engine, guard=s.guard, taken=_taken_ports(s, name))
     answer(session, done)

@@ -30,7 +30,7 @@ def token_create_command(session: Session, name: str, scope: str, apps: Sequence
     from deployctl.usecases.tokens import create_token
 
     roles, days = given(parse_scope(scope), apps), parse_days(expires)
-    with session.services() as s:
+    with session.services(make=True) as s:
         made = create_token(name, roles, s, days=days)
         told = views.token_json(made.token, now=s.clock.utc(), secret=made.secret)
     until = made.token.expires_at

@@ -33,7 +33,7 @@ def user_add_command(session: Session, name: str, role: str, apps: Sequence[str]
     from deployctl.usecases.users import add_user
 
     roles = given(parse_role(role), apps)
-    with session.services() as s:
+    with session.services(make=True) as s:
         user = add_user(name, roles, s)
         _tell_link(session, user, f"{name} may sign in as {roles_text(roles)}", s)
     return 0

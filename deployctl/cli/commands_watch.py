@@ -84,13 +84,17 @@ def _warnings(s: Services, web: WebSpec) -> list[str]:
 @click.option("--exit-code", is_flag=True, help="With --dry-run: exit 10 when something is to be mended.")
 @click.pass_obj
 def reconcile_command(session: Session, app: str | None, dry_run: bool, exit_code: bool) -> int:
+    from deployctl.cli.changing import confirmed
     from deployctl.cli.render_watch import reconciled_table, reconciled_text
     from deployctl.usecases.reconcile import preview_reconcile, reconcile
+    from deployctl.usecases.take_engine import take_engine
 
     if exit_code and not dry_run:
         raise Invalid("--exit-code goes with --dry-run.", remedy=["deployctl reconcile -h"], code="usage")
     with session.services() as s:
         name = _app(session, s, app)
+        if not dry_run:
+            confirmed(session, lambda sure, _revision: take_engine(s, confirmed=sure))
         found = preview_reconcile(s, app=name) if dry_run else reconcile(s, app=name)
     session.answer(lambda: views.reconciled_json(found), lambda look: reconciled_text(found, look),
                    table=lambda _look: reconciled_table(found), many="lines")

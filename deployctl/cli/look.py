@@ -88,6 +88,7 @@ def _width(stream: TextIO, environ: Mapping[str, str]) -> int | None:
 
 # -- colour: which slot, and trouble; the word or sign is always there, too ---------------------------------------
 _STYLES = (
+    (re.compile(r"(^)(home /.* (?:·|-) engine .*)$"), "2"),
     (re.compile(r"(^ *|  )(✗|FAIL)(?= )"), "31"),
     (re.compile(r"(^ *|  )(!|warn)(?= )"), "33"),
     (re.compile(r"(^ *|  |\()(blue)(?=\)|  | *$)"), "34"),

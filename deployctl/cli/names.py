@@ -44,7 +44,7 @@ class Words:
             return self._app(known), [parse_release_name(text) for text in self.given[1:]]
         if self.given and self.given[0] in known:
             raise _usage(self.verb, f"{self.verb} {self.given[0]} needs a version, too.")
-        app = self._only(known)
+        app = self._only(known, s.home)
         self._refuse_typo(app, s)
         session.note(f"{self.verb}: {app} (the only app)")
         return app, [parse_release_name(text) for text in self.given]
@@ -65,9 +65,9 @@ class Words:
             raise NotFound(f'No app "{app}". Did you mean {near}?', remedy=["deployctl app list"])
         return app
 
-    def _only(self, known: Sequence[AppName]) -> AppName:
+    def _only(self, known: Sequence[AppName], home: object) -> AppName:
         if not known:
-            raise NotFound("There is no app yet.", remedy=["deployctl init", "deployctl demo"])
+            raise NotFound(f"There is no app yet in the home {home}.", remedy=["deployctl init", "deployctl demo"])
         if len(known) > 1:
             raise _usage(self.verb, f"Which app? There are {', '.join(known[:10])}{' …' if len(known) > 10 else ''}.")
         return known[0]

@@ -113,7 +113,9 @@ def findings_text(findings: Sequence[Finding], look: Look) -> list[str]:
         if found.fix and not found.ok:
             lines.append(f"    Fix: {found.fix}")
     bad = sum(1 for found in findings if not found.ok and found.fatal)
-    return [*lines, "", f"{bad} of {len(findings)} checks need something." if bad else "All is well."]
+    warned = sum(1 for found in findings if not found.ok and not found.fatal)
+    well = f"Nothing is broken; {warned} of {len(findings)} checks warn." if warned else "All is well."
+    return [*lines, "", f"{bad} of {len(findings)} checks need something." if bad else well]
 
 
 def _sign(found: Finding, look: Look) -> str:

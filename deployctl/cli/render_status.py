@@ -10,13 +10,20 @@ from deployctl.domain.readiness import Readiness
 from deployctl.usecases.results import AppView, InstanceView, StatusView
 
 
-def status_text(view: StatusView, look: Look, *, one: bool) -> list[str]:
+def status_text(view: StatusView, look: Look, *, one: bool, home: str = "this home") -> list[str]:
     """Return the table of all apps, or the page of the one that was asked for."""
     if not view.apps:
-        return ["No apps yet.", *_troubles(view, look), "  First one: deployctl init    Try it: deployctl demo"]
+        return [*_no_apps(view, look, home), "  First one: deployctl init    Try it: deployctl demo"]
     lines = _page(view.apps[0], look) if one and len(view.apps) == 1 else lay_out(apps_table(view, look), look)
     troubles = _troubles(view, look) + [line for app in view.apps for line in _notes(app, look)]
     return lines + (["", *troubles] if troubles else []) + (_way_back(view.apps[0], look) if one else [])
+
+
+def _no_apps(view: StatusView, look: Look, home: str) -> list[str]:
+    """Return where was looked in vain, and where else on this engine somebody may have meant."""
+    others = [f"  Another home on this engine: {other.path}, {other.containers} containers    "
+              f"Look: deployctl --home {other.path} status" for other in view.others]
+    return [f"No apps yet in {home}.", *_troubles(view, look), *others]
 
 
 def _troubles(view: StatusView, look: Look) -> list[str]:

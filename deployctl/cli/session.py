@@ -59,6 +59,7 @@ class Session:
     yes: bool = False
     timeout: float | None = None
     home: str | None = None
+    place: str | None = None  # the home that the answer speaks of, once it was opened
     gone: bool = False  # nobody reads stdout any more
     timed_out: bool = False
     promoted: bool = False  # traffic was moved: the ledger is copied once the answer is out
@@ -70,21 +71,47 @@ class Session:
 
         return Settings(find_home(self.home, self.environ, self.cwd))
 
+    @property
+    def named(self) -> bool:
+        """Tell whether the person said which home is meant, and it was not found by looking around."""
+        return self.home is not None or "DEPLOYCTL_HOME" in self.environ
+
     def has_ledger(self) -> bool:
-        return self.settings.ledger.exists()
+        from deployctl.bootstrap import has_ledger
+
+        return has_ledger(self.settings)
+
+    def open(self, settings: Settings, reporter: Reporter, *, make: bool = False) -> Services:
+        """Return the services of the home. Where there is no home, only what may begin one (`make`) makes it: all others
+        see an empty one, and leave nothing behind."""
+        if make or self.has_ledger():
+            return self.connect(settings, reporter)
+        from deployctl.bootstrap import blank_ledger
+
+        return self.connect_over(settings, reporter)(blank_ledger(settings))
 
     @contextmanager
-    def services(self) -> Iterator[Services]:
+    def services(self, *, make: bool = False) -> Iterator[Services]:
         """Yield the services of this home; the progress lines end with the block."""
-        progress = self.progress()
+        progress, there = self.progress(), make or self.has_ledger()
         try:
-            with closing(self.connect(self.settings, progress)) as s:
+            with closing(self.open(self.settings, progress, make=make)) as s:
+                self._tell_place(s, there=there)
                 try:
                     yield s
                 finally:
                     self.promoted = self.promoted or s.ledger.promoted
         finally:
             progress.close()
+
+    def _tell_place(self, s: Services, *, there: bool) -> None:
+        """Say on a terminal which home and engine are spoken of, unless the person has just said it; and everywhere when
+        there is no home."""
+        self.place = str(s.home)
+        if not there and not self.machine:
+            self.note(f"Nothing was deployed from the home {s.home} yet.")
+        elif self.err.isatty() and (self.verbose or not self.named):
+            self.note(" · ".join([f"home {s.home}", *filter(None, [f"engine {getattr(s.engine, 'address', '')}"])]))
 
     def keep_copy(self) -> None:
         """Copy the ledger after a promotion. Called when the answer is out: a rollback must not wait for it."""
@@ -129,6 +156,8 @@ class Session:
         look = self.look(self.out)
         if self.machine:
             told = as_json()
+            if self.place is not None and self.output == "json":
+                told = {**told, "home": self.place}
             for item in told[many] if many and self.output == "jsonl" else [told]:
                 self.write(json_line(item, look))
         elif self.output == "tsv":

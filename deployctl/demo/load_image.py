@@ -78,10 +78,3 @@ def unload_images(base_url: str, *tags: str) -> list[str]:
                 continue
             gone.append(tag)
     return gone
-
-
-def kept_tags(base_url: str, mark: str) -> list[str]:
-    """Return the tags by which the home of that mark keeps its releases' images."""
-    with _errors("list images"), closing(_client(base_url, 60)) as client:
-        found = [tag for image in client.images("deployctl/*") for tag in image["RepoTags"] or ()]
-    return sorted(tag for tag in found if tag.endswith(f"-{mark}"))

@@ -7,8 +7,9 @@ import shutil
 import socket
 from pathlib import Path
 
+from deployctl.bootstrap import find_identity
 from deployctl.demo import background
-from deployctl.demo.load_image import kept_tags, load_images, unload_images
+from deployctl.demo.load_image import load_images, unload_images
 from deployctl.demo.webapp_image import webapp_image
 from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import TrafficTable
@@ -17,7 +18,7 @@ from deployctl.effects.haproxy_switch import HaproxyTraffic
 from deployctl.effects.linux_guard import LinuxGuard
 from deployctl.effects.system_clock import SystemClock
 from deployctl.errors import DeployctlError, EngineUnavailable
-from deployctl.labels import home_mark
+from deployctl.labels import kept_name
 from deployctl.settings import Settings
 
 APP_NAME = "demo"
@@ -43,7 +44,7 @@ memory = "128m"
 
 
 def engine(settings: Settings) -> DockerEngine:
-    return DockerEngine(str(settings.home), ServerSpec(), os.environ)
+    return DockerEngine(find_identity(settings), ServerSpec(), os.environ)
 
 
 def load_versions(settings: Settings) -> list[str]:
@@ -89,18 +90,18 @@ def take_apart(settings: Settings) -> list[str]:
 
 
 def _engine_objects(settings: Settings) -> list[str]:
-    docker, guard, removed = engine(settings), LinuxGuard(), []
+    home, docker, guard, removed = find_identity(settings), engine(settings), LinuxGuard(), []
     try:
         for seen in docker.containers():
             docker.ensure_removed(seen.id)
             removed.append(f"container {seen.name}")
         for network in docker.networks():
-            if network.labels.get("deployctl.home") == str(settings.home):
+            if home.owns(network.labels):
                 docker.ensure_network_gone(network.name)
                 for subnet in network.subnets:
                     _unguard(guard, subnet)
                 removed.append(f"network {network.name}")
-        kept = kept_tags(docker.address, home_mark(settings.home))
+        kept = [tag for tag in docker.kept_tags() if kept_name(home, tag)]
         removed += unload_images(docker.address, *(f"{IMAGE}:{version}" for version in VERSIONS), *kept)
     except EngineUnavailable as e:
         raise DeployctlError(f"the demo's containers could not be removed: {e.message}", remedy=e.remedy) from e

@@ -91,6 +91,14 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class StrayProxy:
+    """A HAProxy that a home started from a place that is gone."""
+
+    pid: int
+    config: str
+
+
+@dataclass(frozen=True, slots=True)
 class Switched:
     """A confirmed switch. Milliseconds from the write of the map file to HAProxy's own word."""
 

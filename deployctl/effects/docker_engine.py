@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from deployctl.domain.home import PATH_LABEL, HomeFacts, HomeIdentity, count_homes
 from deployctl.domain.release import Resources, Restart
 from deployctl.domain.server import ServerSpec
 from deployctl.effects import docker_facts as facts
@@ -15,6 +16,7 @@ from deployctl.effects import docker_names as names
 from deployctl.effects import docker_words as words
 from deployctl.effects.docker_client import DockerClient
 from deployctl.effects.docker_errors import from_answer
+from deployctl.effects.docker_known import require_known
 from deployctl.effects.docker_reader import quoted, with_query
 from deployctl.errors import EngineRefused, Invalid, NotFound, NotPermitted
 from deployctl.ports import (
@@ -37,19 +39,23 @@ KEPT = "deployctl/"  # image tags of ours start so
 
 
 class DockerEngine:
-    """`read_timeout` is for questions that a rollback asks; everything else may take ServerSpec.engine_timeout."""
+    """`known` tells the id of the engine that the home's containers are on.
+
+    `read_timeout` is for questions that a rollback asks; everything else may take ServerSpec.engine_timeout."""
 
     def __init__(
         self,
-        home: str,
+        home: HomeIdentity | str,
         spec: ServerSpec,
         environ: Mapping[str, str],
         *,
         read_timeout: float = 3.0,
+        known: Callable[[], str | None] = lambda: None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._docker = DockerClient(spec, environ, sleep=sleep)
-        self._home = home
+        self._home = HomeIdentity(home) if isinstance(home, str) else home
+        self._known = known
         self._server_labels = dict(spec.labels)
         self._soon, self._at_ease = read_timeout, spec.engine_timeout
 
@@ -75,8 +81,18 @@ class DockerEngine:
         return self._find(container, within=self._soon)
 
     def containers(self) -> list[ContainerFacts]:
-        query = {"all": "1", "filters": {"label": [f"{words.HOME}={self._home}"]}}
-        return [facts.container_summary(raw) for raw in self._read(with_query("/containers/json", query))]
+        ours = [one for one in map(facts.container_summary, self._managed()) if self._home.owns(one.labels)]
+        if not ours:
+            require_known(self._known(), lambda: str(self._read("/info").get("ID") or ""), self.address)
+        return ours
+
+    def homes(self) -> list[HomeFacts]:
+        return count_homes(raw.get("Labels") or {} for raw in self._managed())
+
+    def _managed(self) -> list[Mapping[str, Any]]:
+        listed: list[Mapping[str, Any]] = self._read(with_query("/containers/json", {
+            "all": "1", "filters": {"label": [f"{words.MANAGED}=1"]}}))
+        return listed
 
     def usage(self, container: str) -> Usage | None:
         """Some milliseconds; a second when it was asked a moment ago, and two of an engine before API 1.41."""
@@ -151,7 +167,7 @@ class DockerEngine:
 
     def _require_same(self, spec: NetworkSpec, found: Mapping[str, Any]) -> None:
         there, remedy = facts.network_facts(found), [f"docker network inspect {spec.name}"]
-        if there.labels.get(words.HOME) != self._home:
+        if not self._home.owns(there.labels):
             raise EngineRefused(f"a network {spec.name} exists already and is not ours", remedy=remedy)
         if (there.subnets, there.bridge) != ((spec.subnet,), spec.bridge):
             other = f"{', '.join(there.subnets) or 'no subnet'} on {there.bridge}"
@@ -186,7 +202,7 @@ class DockerEngine:
         return self._require(str(create_from(request, spec.name)["Id"]))
 
     def _adopt(self, spec: ContainerSpec, there: ContainerFacts) -> ContainerFacts:
-        wanted = {**spec.labels, words.HOME: self._home}
+        wanted = {**spec.labels, **self._home.labels}
         if there.image != spec.bundle.digest or any(there.labels.get(key) != text for key, text in wanted.items()):
             raise EngineRefused(
                 f"a container named {spec.name} exists already and is not the one that is wanted: "
@@ -316,8 +332,8 @@ class DockerEngine:
         return words.all_labels(asked, home=self._home, server=self._server_labels)
 
     def _require_ours(self, what: str, labels: Mapping[str, str]) -> None:
-        if labels.get(words.HOME) != self._home:
-            raise NotPermitted(f"{what} is not ours: it carries no label {words.HOME}={self._home}")
+        if not self._home.owns(labels):
+            raise NotPermitted(f"{what} is not ours: it carries no label {PATH_LABEL}={self._home.path}")
 
 
 def _restart(api: APIClient, found: ContainerFacts, restart: Restart) -> None:

@@ -148,6 +148,7 @@ def engine_info(info: Mapping[str, Any], version: Mapping[str, Any], *, local: b
         local=local and info.get("OperatingSystem") != "Docker Desktop",  # its containers live in another machine
         security=(*options, *(word for key, word in _LIMITS.items() if info.get(key))),
         root_dir=info.get("DockerRootDir") or "",
+        id=info.get("ID") or "",
     )
 
 

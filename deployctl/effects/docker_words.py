@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from deployctl.domain.home import HomeIdentity
 from deployctl.domain.release import ProbeKind, Resources, Restart
 from deployctl.effects.docker_names import require_digest
 from deployctl.errors import Invalid
 from deployctl.ports import ContainerSpec, NetworkSpec
 
 OURS = "deployctl."  # every label of ours starts so
-HOME = "deployctl.home"
 APP = "deployctl.app"
 MANAGED = "deployctl.managed"
 BRIDGE = "com.docker.network.bridge.name"
@@ -78,9 +78,9 @@ def restart_policy(restart: Restart) -> dict[str, str]:
     return {"Name": restart}
 
 
-def all_labels(asked: Mapping[str, str], *, home: str, server: Mapping[str, str]) -> dict[str, str]:
+def all_labels(asked: Mapping[str, str], *, home: HomeIdentity, server: Mapping[str, str]) -> dict[str, str]:
     """Return what everything of this home carries; nobody's wish makes it another home's."""
-    return {**server, **asked, MANAGED: "1", HOME: home}
+    return {**server, **asked, MANAGED: "1", **home.labels}
 
 
 def silenced(image: Mapping[str, Any]) -> dict[str, str]:

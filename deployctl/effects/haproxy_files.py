@@ -31,6 +31,14 @@ class HaproxyFiles:
     def complete(self) -> bool:
         return self._home.config.exists() and all(self._path(name).exists() for name in _MAPS)
 
+    def token(self) -> str:
+        """Return which configuration lies on disk; nothing when it is none of ours."""
+        return config.token_of(self.configuration()) or ""
+
+    def are_from_here(self) -> bool:
+        """Tell whether they were written where the home lies now."""
+        return f" stats socket {self._home.worker} " in self.configuration()
+
     def configuration(self) -> str:
         """Return haproxy.cfg as it lies on disk; nothing when it is missing."""
         return _read(self._home.config) or ""

@@ -22,18 +22,20 @@ from deployctl.ports import Clock
 LONGEST = 90  # of a socket's path; HAProxy adds to it while it binds
 FROZEN = 0.2  # seconds before the lock's holder is looked at
 PATIENCE = 30.0  # seconds for another process of ours: a refused reload alone takes two
+CONFIG = "haproxy.cfg"
 _PLAIN = re.compile(r"/[A-Za-z0-9_./-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class HaproxyHome:
-    """The paths of one home. `folder` is absolute."""
+    """The paths of one home. `folder` is absolute; `earlier` are the folders where it lay before the home was moved."""
 
     folder: Path
+    earlier: tuple[Path, ...] = ()
 
     @property
     def config(self) -> Path:
-        return self.folder / "haproxy.cfg"
+        return self.folder / CONFIG
 
     @property
     def pid(self) -> Path:
@@ -68,8 +70,9 @@ class HaproxyHome:
         return self.folder.stat().st_uid if self.folder.exists() else os.geteuid()
 
     def ensure_folders(self) -> None:
-        """Make the folders for this user alone. Raises NotPermitted where somebody else was first."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Make the folders for this user alone, in a home that has its state. Raises NotPermitted where somebody else
+        was first."""
+        self.folder.mkdir(mode=0o700, exist_ok=True)
         if self.sockets != self.folder:
             _ensure_ours(self.sockets)
 
@@ -80,8 +83,24 @@ class HaproxyHome:
                 self.sockets.rmdir()
 
     def named_in(self, command: list[str]) -> bool:
-        """Tell whether that command line is the one of this home's HAProxy."""
-        return ["-f", str(self.config)] in [command[i : i + 2] for i in range(len(command))]
+        """Tell whether that command line is the one of this home's HAProxy, started here or at an earlier place."""
+        config = config_in(command)
+        return config is not None and (self.leads_here(config) or config in [str(at / CONFIG) for at in self.earlier])
+
+    def leads_here(self, config: str) -> bool:
+        """Tell whether that path means this home's configuration, by a link that a move has left behind too."""
+        if config == str(self.config):
+            return True
+        return config.endswith(f"/{CONFIG}") and os.path.realpath(config) == os.path.realpath(self.config)
+
+    def former_workers(self) -> list[Path]:
+        """Return where a worker that was started at an earlier place may still answer: its socket moved along, or did not."""
+        return [self.worker, self.folder / self.worker.name, *(HaproxyHome(at).worker for at in self.earlier)]
+
+
+def config_in(command: list[str]) -> str | None:
+    """Return the configuration that a command line starts HAProxy from; None when it is no such command."""
+    return next((command[i + 1] for i, word in enumerate(command[:-1]) if word == "-f"), None)
 
 
 def _ensure_ours(folder: Path) -> None:

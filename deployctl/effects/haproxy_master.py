@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
-from deployctl.effects.haproxy_home import HaproxyHome
+from deployctl.domain.traffic import StrayProxy
+from deployctl.effects.haproxy_home import CONFIG, HaproxyHome, config_in
 from deployctl.errors import NotPermitted
+
+PLACE = f"/state/haproxy/{CONFIG}"  # where every home has it
 
 
 def members(home: HaproxyHome) -> list[int]:
     """Return the pids of master and workers, those included that only finish what they hold."""
-    pids = (int(entry.name) for entry in Path("/proc").glob("[0-9]*"))
-    return [pid for pid in pids if _is_member(home, pid)]
+    return [pid for pid in processes() if _is_member(home, pid)]
+
+
+def processes() -> Iterator[int]:
+    return (int(entry.name) for entry in Path("/proc").glob("[0-9]*"))
 
 
 def find_master(home: HaproxyHome) -> int | None:
@@ -22,6 +29,35 @@ def find_master(home: HaproxyHome) -> int | None:
     if named is not None and _is_master(home, named):
         return named
     return next((pid for pid in members(home) if _is_master(home, pid)), None)
+
+
+def workers_of(home: HaproxyHome, master: int) -> list[int]:
+    return [pid for pid in members(home) if _parent(pid) == master]
+
+
+def find_stranded(home: HaproxyHome) -> int | None:
+    """Return the master that was started where the home no longer lies: it serves, and can never be reloaded."""
+    master = find_master(home) if home.earlier else None
+    config = None if master is None else config_in(_command(master))
+    return None if config is None or home.leads_here(config) else master
+
+
+def find_strays(home: HaproxyHome) -> list[StrayProxy]:
+    """Return the masters that were started as ours are, from a configuration that is gone now; `home`'s own excepted."""
+    found = ((pid, config_in(_command(pid))) for pid in processes() if not _is_member(home, pid))
+    gone = {pid: config for pid, config in found if config and config.endswith(PLACE) and _is_gone(pid, config)}
+    return [StrayProxy(pid, config) for pid, config in sorted(gone.items()) if _parent(pid) not in gone]
+
+
+def _is_gone(pid: int, config: str) -> bool:
+    """Tell whether that process would miss the file: it may have a root of its own, in a container."""
+    try:
+        Path(f"/proc/{pid}/root{config}").stat()
+    except FileNotFoundError:
+        return Path("/proc", str(pid)).exists()
+    except OSError:  # not ours to look at
+        return False
+    return False
 
 
 def ensure_pid_file(home: HaproxyHome) -> None:
@@ -70,11 +106,14 @@ def _is_master(home: HaproxyHome, pid: int) -> bool:
 
 
 def _is_member(home: HaproxyHome, pid: int) -> bool:
+    return home.named_in(_command(pid))
+
+
+def _command(pid: int) -> list[str]:
     try:
-        command = os.fsdecode(Path("/proc", str(pid), "cmdline").read_bytes())  # empty for a zombie
+        return os.fsdecode(Path("/proc", str(pid), "cmdline").read_bytes()).split("\0")  # empty for a zombie
     except OSError:
-        return False
-    return home.named_in(command.split("\0"))
+        return []
 
 
 def _parent(pid: int) -> int:

@@ -18,8 +18,8 @@ from deployctl.effects import haproxy_answers as answers
 from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.haproxy_home import HaproxyHome
-from deployctl.effects.haproxy_master import find_master, members, send
-from deployctl.effects.haproxy_socket import HaproxySockets
+from deployctl.effects.haproxy_master import find_master, members, send, workers_of
+from deployctl.effects.haproxy_socket import HaproxySockets, is_answered
 from deployctl.effects.port_holder import find_port_holder
 from deployctl.errors import ProxyUnavailable
 from deployctl.ports import Clock
@@ -85,19 +85,35 @@ class HaproxyProcess:
     # -- start and end --------------------------------------------------------------------------------------------
     def start(self) -> None:
         """Start it from its files and wait until it takes traffic. ProxyUnavailable tells HAProxy's own reason."""
-        if self._launch():
-            said = self._home.log.read_text(encoding="utf-8", errors="replace")
-            raise _refused("HAProxy did not start", said)
+        self._require_launched(self.words())
         self._wait_until_up()
 
-    def _launch(self) -> int:
+    def relieve(self, master: int, token: str) -> None:
+        """Start one from the files here that takes over from that one, which runs from files that are gone. It hands its
+        listening sockets over where it can be asked for them, and finishes what it holds."""
+        worker = next((path for path in self._home.former_workers() if is_answered(path)), None)
+        over = [] if worker is None else ["-x", str(worker)]
+        self._require_launched([*self.words(), *over, "-sf", *map(str, [master, *workers_of(self._home, master)])])
+        deadline = self._clock.now() + PATIENCE
+        while self.find_token() != token or not self._takes_traffic():
+            if self._clock.now() >= deadline:
+                raise ProxyUnavailable("HAProxy was started where its home lies now, but does not take over",
+                                       remedy=[f"cat {self._home.log}"])
+            self._clock.sleep(_TICK)
+
+    def _require_launched(self, words: list[str]) -> None:
+        if self._launch(words):
+            said = self._home.log.read_text(encoding="utf-8", errors="replace")
+            raise _refused("HAProxy did not start", said)
+
+    def _launch(self, words: list[str]) -> int:
         """Start the process that puts HAProxy into the background; return its exit code. It inherits nothing of us."""
         from subprocess import DEVNULL, STDOUT, TimeoutExpired, run  # not needed by a rollback
 
         with self._home.log.open("w", encoding="utf-8") as log:
             try:
                 return run(
-                    self.words(), stdin=DEVNULL, stdout=log, stderr=STDOUT, cwd="/", env=_environment(),
+                    words, stdin=DEVNULL, stdout=log, stderr=STDOUT, cwd="/", env=_environment(),
                     start_new_session=True, timeout=PATIENCE, check=False,
                 ).returncode  # fmt: skip
             except TimeoutExpired as e:

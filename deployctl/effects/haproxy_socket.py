@@ -35,6 +35,14 @@ def ask(path: Path, command: str, *, timeout: float) -> str:
     return b"".join(parts).decode("utf-8", "replace")
 
 
+def is_answered(path: Path) -> bool:
+    """Tell whether a HAProxy answers on that socket."""
+    try:
+        return bool(ask(path, wire.SHOW_VERSION, timeout=ANSWER).strip())
+    except OSError:
+        return False
+
+
 class HaproxySockets:
     """What HAProxy answers, or ProxyUnavailable."""
 

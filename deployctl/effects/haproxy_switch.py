@@ -14,7 +14,7 @@ from pathlib import Path
 from deployctl.domain.emergency import FlipNote
 from deployctl.domain.names import AppName
 from deployctl.domain.server import ServerSpec
-from deployctl.domain.traffic import Counters, Switched, TrafficTable
+from deployctl.domain.traffic import Counters, StrayProxy, Switched, TrafficTable
 from deployctl.effects import haproxy_answers as answers
 from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire
@@ -26,7 +26,7 @@ from deployctl.effects.haproxy_files import (
     releases,
 )
 from deployctl.effects.haproxy_home import HaproxyHome, proxy_lock
-from deployctl.effects.haproxy_master import find_master
+from deployctl.effects.haproxy_master import find_master, find_strays
 from deployctl.effects.haproxy_notes import forget_notes, read_notes
 from deployctl.effects.haproxy_process import HaproxyProcess
 from deployctl.effects.haproxy_runtime import HaproxyRuntime
@@ -40,8 +40,10 @@ from deployctl.ports import Clock, Traffic
 class HaproxyTraffic(Traffic):
     """HAProxy of one home. Public methods take the lock; the others expect it."""
 
-    def __init__(self, folder: Path, spec: ServerSpec, table: Callable[[], TrafficTable], clock: Clock) -> None:
-        self._home = HaproxyHome(folder.absolute())
+    def __init__(self, folder: Path, spec: ServerSpec, table: Callable[[], TrafficTable], clock: Clock, *,
+                 earlier: Sequence[Path] = ()) -> None:
+        """`earlier` are the folders where the home's HAProxy may still run from: it was moved."""
+        self._home = HaproxyHome(folder.absolute(), tuple(earlier))
         self._table, self._clock = table, clock
         self._sockets = HaproxySockets(self._home)
         self._process = HaproxyProcess(self._home, spec, self._sockets, clock)
@@ -212,6 +214,9 @@ class HaproxyTraffic(Traffic):
 
     def pid(self) -> int | None:
         return find_master(self._home)
+
+    def strays(self) -> list[StrayProxy]:
+        return find_strays(self._home)
 
     def stop(self) -> None:
         """End HAProxy; all its files but the sockets and the pid stay."""

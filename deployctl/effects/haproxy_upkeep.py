@@ -12,7 +12,7 @@ from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.haproxy_files import HaproxyFiles, kept_routes, known_apps, remembered_routes, routed_servers
 from deployctl.effects.haproxy_home import HaproxyHome
-from deployctl.effects.haproxy_master import ensure_pid_file, find_master
+from deployctl.effects.haproxy_master import ensure_pid_file, find_master, find_stranded
 from deployctl.effects.haproxy_process import HaproxyProcess
 from deployctl.effects.haproxy_runtime import HaproxyRuntime
 from deployctl.effects.haproxy_totals import HaproxyTotals
@@ -35,12 +35,17 @@ class HaproxyUpkeep:
 
     def ensure_up(self) -> bool:
         """Return True when it had to be started."""
+        if (stranded := find_stranded(self._home)) is not None:
+            self._write_all()
+            self._process.relieve(stranded, self._files.token())
         self._revive_master_socket()
         if not self._process.alive():
             self._start()
             return True
         if not self._files.complete():
             self._write_all()
+        elif self._home.earlier and not self._files.are_from_here():  # a link led HAProxy here: it follows by a reload
+            self.sync()
         ensure_pid_file(self._home)
         return False
 

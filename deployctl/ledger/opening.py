@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from deployctl.ledger.connection import SCHEMA_VERSION, Connection, gone, sqlite_errors, unusable
+from deployctl.ledger.identity import (
+    find_keys,
+    go_on_with_id,
+    keep_keys,
+    keys_for,
+    keys_of,
+    require_gone,
+    require_only_one,
+    take_over,
+)
 from deployctl.ledger.reserve import ensure_reserve
 
 
@@ -46,12 +55,27 @@ def had_one(path: Path) -> bool:
 
 
 def check(connection: Connection, home: Path, *, now: str) -> None:
-    """Raise LedgerUnusable unless it is this home's sound ledger; bring an earlier schema up to date, after a copy."""
+    """Raise LedgerUnusable unless it is this home's sound ledger; bring an earlier schema up to date, after a copy.
+
+    A home that was moved goes on: its ledger learns the new place. Raises CopiedHome when it is at two places.
+    """
     version, theirs, _ = require_sound(connection)
-    if theirs != str(home):
-        raise unusable(connection.path, f"it belongs to the home {theirs}, not to {home}")
+    moved = theirs != str(home)
+    if moved:
+        _require_moved_here(connection, theirs, home)
     if version < SCHEMA_VERSION:
         _bring_up(connection, now=now)
+    if moved:
+        take_over(connection, home, host=socket.gethostname(), now=now)
+    require_only_one(connection, home)
+
+
+def _require_moved_here(connection: Connection, theirs: str, home: Path) -> None:
+    """Raise unless the ledger came here with its home: the keys beside it are its own, and the former place is left."""
+    keys, beside = keys_of(connection), find_keys(connection.path)
+    if beside is None or not beside.match(keys):
+        raise unusable(connection.path, f"it belongs to the home {theirs}, not to {home}")
+    require_gone((theirs,), home, keys)
 
 
 def require_sound(connection: Connection) -> tuple[int, str, str]:
@@ -80,7 +104,7 @@ def _bring_up(connection: Connection, *, now: str) -> None:
         if connection.execute("pragma user_version")[0][0] < SCHEMA_VERSION:
             keep_copy(connection.raw, connection.path, Reason.MIGRATION, at=now)
             migrate(connection)
-            keep_secret(connection)
+            keep_keys(connection)
 
 
 def _create(path: Path, home: Path, *, now: str) -> None:
@@ -90,7 +114,7 @@ def _create(path: Path, home: Path, *, now: str) -> None:
             return
         part = path.with_name("ledger.new")
         connection = make(part, home, now=now)
-        keep_secret(connection)
+        keep_keys(connection)
         connection.execute("pragma journal_mode = wal")
         connection.close()
         part.rename(path)
@@ -103,34 +127,16 @@ def make(path: Path, home: Path, *, now: str) -> Connection:
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     connection = Connection(path)
     migrate(connection)
-    secret = find_secret(path) or secrets.token_hex(32)
-    connection.execute(
-        "insert into identity(id, product, home, host, secret, created_at) values (1, 'deployctl', ?, ?, ?, ?)",
-        [str(home), socket.gethostname(), secret, now],
-    )
+    make_identity(connection, home, now=now)
     return connection
 
 
-def keep_secret(connection: Connection) -> None:
-    """Write the home's secret beside the ledger: labels that it sealed must be told from others when that is lost."""
-    secret = connection.execute("select secret from identity where id = 1")[0][0]
-    part = connection.path.with_name("secret.new")
-    with os.fdopen(os.open(part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_NOFOLLOW, 0o600), "w") as file:
-        file.write(f"{secret}\n")
-    part.replace(_secret_file(connection.path))
-
-
-def find_secret(path: Path) -> str | None:
-    """Return what keep_secret wrote, None when that is missing or no secret."""
-    try:
-        text = _secret_file(path).read_text().strip()
-        return text if len(bytes.fromhex(text)) == 32 else None
-    except (OSError, ValueError):
-        return None
-
-
-def _secret_file(path: Path) -> Path:
-    return path.with_name("secret")
+def make_identity(connection: Connection, home: Path, *, now: str) -> None:
+    """Say in a ledger that remembers nothing yet whose it is."""
+    keys = keys_for(connection.path, home)
+    connection.insert("identity", {
+        "id": 1, "product": "deployctl", "home": str(home), "host": socket.gethostname(), "secret": keys.secret,
+        "home_id": keys.id, "marked_by": keys.marked_by, "created_at": now})
 
 
 @contextmanager
@@ -147,5 +153,8 @@ def migrate(connection: Connection) -> None:
     from deployctl.ledger.schema import VERSION, schema
 
     with sqlite_errors(connection.path):
+        had_id = "home_id" in connection.utils["identity"].columns_dict
         schema.apply(connection.utils)
+    if not had_id:
+        go_on_with_id(connection)
     connection.execute(f"pragma user_version = {VERSION:d}")

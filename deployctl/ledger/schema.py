@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import json
+import secrets
 
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 from deployctl.ledger.chain import PROMOTED, links, promotion
 
-VERSION = 6
+VERSION = 7
 schema = Migrations("deployctl")
 
 
@@ -170,3 +171,12 @@ def m005_attempts(db: Database) -> None:
 def m006_trust(db: Database) -> None:
     """Remember which proxies in front of an app its file trusts; NULL is what 0.1.0 knew: nothing was said."""
     db.execute("alter table apps add column trust text")
+
+
+@schema()
+def m007_home_id(db: Database) -> None:
+    """Give the home an id that outlives a move of its folder; what it made before goes on by the path it was made from."""
+    for column in ("home_id", "marked_by", "engine"):  # engine: the id of the Docker engine that its containers run on
+        db.execute(f"alter table identity add column {column} text")
+    db.execute("update identity set home_id = ?, marked_by = home", [secrets.token_hex(8)])
+    db.table("earlier_homes").create({"path": str, "left_at": str}, pk="path", not_null={"left_at"})

@@ -5,10 +5,12 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from deployctl.domain.home import HomeIdentity
 from deployctl.ledger.access import AccessRows
 from deployctl.ledger.apps import AppRows
 from deployctl.ledger.connection import Connection
 from deployctl.ledger.holder import Machine, ThisMachine
+from deployctl.ledger.identity import identity_of
 from deployctl.ledger.instances import InstanceRows
 from deployctl.ledger.journal import JournalRows
 from deployctl.ledger.leases import LeaseRows
@@ -28,9 +30,23 @@ class SqliteLedger(AppRows, InstanceRows, JournalRows, LeaseRows, AccessRows, St
         return cls(open_ledger(path, home, now=now))
 
     @property
-    def secret(self) -> bytes:
-        """Return this home's secret, made with the ledger: seals labels against images that lie."""
-        return bytes.fromhex(self.db.execute("select secret from identity where id = 1")[0][0])
+    def identity(self) -> HomeIdentity:
+        """Return who this home is: id and secret were made with the ledger, and seal labels against images that lie."""
+        return identity_of(self.db)
+
+    def set_home_id(self, home_id: str) -> None:
+        """Go on with an id that the home had before its ledger and what lay beside it were lost."""
+        self.db.execute("update identity set home_id = ? where id = 1", [home_id])
+
+    @property
+    def engine(self) -> str | None:
+        """Return the id of the engine that this home's containers were last seen on; None while there are none."""
+        found = self.db.one("select engine from identity where id = 1 and exists (select 1 from instances)")
+        return found["engine"] if found else None
+
+    def set_engine(self, engine: str) -> None:
+        """Remember on which engine the home's containers are."""
+        self.db.execute("update identity set engine = ? where id = 1 and engine is not ?", [engine, engine])
 
     def transaction(self, *, durable: bool = False) -> AbstractContextManager[None]:
         return self.db.transaction(durable=durable)

@@ -15,7 +15,8 @@ from deployctl.domain.deployment import Phase, advance
 from deployctl.errors import DeployctlError, LeaseHeld, LedgerUnusable, NotFound, Refused
 from deployctl.ledger import copies
 from deployctl.ledger.connection import SCHEMA_VERSION, Connection
-from deployctl.ledger.opening import creation_lock, find_secret, had_one, keep_secret, make, migrate, require_sound
+from deployctl.ledger.identity import become_another, find_keys, keep_keys, keys_of, lives, take_over
+from deployctl.ledger.opening import creation_lock, had_one, make, migrate, require_sound
 from deployctl.ledger.reserve import ensure_reserve
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 
@@ -106,7 +107,7 @@ class Vault:
                 connection.close()
 
     def knows_secret(self) -> bool:
-        return find_secret(self.path) is not None
+        return find_keys(self.path) is not None
 
     @contextmanager
     def _part(self) -> Iterator[Path]:
@@ -152,12 +153,18 @@ class Vault:
                 _copy_private(Path(f"{source}{end}"), Path(f"{part}{end}"))
 
     def _require_ours(self, connection: Connection, source: Path, *, force: bool) -> None:
+        """Let the copy be this home's. With `force` it may be another home's: then it takes that one's place, or becomes a
+        home of its own where that one still lives."""
         _, home, host = require_sound(connection)
-        here = socket.gethostname()
-        if not force and (home, host) != (str(self.home), here):
+        here, keys, beside = socket.gethostname(), keys_of(connection), find_keys(self.path)
+        ours = host == here and (home == str(self.home) or (beside is not None and beside.match(keys)))
+        if not force and not ours:
             raise Refused(f"{source} is the ledger of {home} on {host}, and this is {self.home} on {here}. Its apps need "
                           "not be here. Nothing was done.", remedy=[f"deployctl ledger restore {source} --force"])
-        connection.execute("update identity set home = ?, host = ? where id = 1", [str(self.home), here])
+        if not ours and lives(Path(home), self.home, keys):
+            become_another(connection, self.home, host=here)
+        else:
+            take_over(connection, self.home, host=here, now=self.now)
 
     # -- putting it in place --------------------------------------------------------------------------------------
     def install(self, candidate: Candidate, *, actor: str, verb: str) -> Path | None:
@@ -179,7 +186,7 @@ class Vault:
 
     def _put(self, connection: Connection, verb: str) -> Path | None:
         with copies.file_errors(self.path), creation_lock(self.path):
-            keep_secret(connection)
+            keep_keys(connection)
             connection.execute("pragma journal_mode = wal")
             connection.close()
             copies.flush(connection.path)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from deployctl.domain.home import HomeFacts, HomeIdentity, count_homes
 from deployctl.domain.release import Resources, Restart
 from deployctl.errors import (
-    DeployctlError,
+    AnotherEngine,
     EngineRefused,
     EngineUnavailable,
     NotFound,
@@ -28,8 +29,7 @@ from deployctl.testing.fake_clock import FakeClock, unix
 from deployctl.testing.fake_hands import FakeContainer, FakeHands
 from deployctl.testing.fake_images import FakeImages, require_kept
 from deployctl.testing.fake_networks import FakeNetworks
-
-HOME = "deployctl.home"
+from deployctl.testing.fake_script import FakeScript
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +44,22 @@ class Behaviour:
     health: str | None = None  # of its own HEALTHCHECK
 
 
-class FakeEngine(FakeHands):
+class FakeEngine(FakeHands, FakeScript):
     """`calls` lists every change that was asked for, in order, as `verb name`."""
 
-    def __init__(self, home: str = "/srv/deployctl", *, clock: FakeClock | None = None) -> None:
-        super().__init__(home, clock or FakeClock())
-        self.engine_info = EngineInfo("20.10.24", "1.41", "amd64", rootless=False, local=True, security=("seccomp",))
+    def __init__(self, home: str | HomeIdentity = "/srv/deployctl", *, clock: FakeClock | None = None) -> None:
+        super().__init__(HomeIdentity(home) if isinstance(home, str) else home, clock or FakeClock())
+        self.known: Callable[[], str | None] = lambda: None  # the engine that the home's containers are on
+        self.engine_info = EngineInfo("20.10.24", "1.41", "amd64", rootless=False, local=True, security=("seccomp",), id="FAKE")
         self.away: str | None = None  # why nothing answers
         self.images = FakeImages()
         self.networks_here = FakeNetworks()
         self.behaviours: dict[str | tuple[str, ...], Behaviour] = {}  # by image id, or by command
         self.executes: Callable[[ContainerFacts, Sequence[str]], Executed] = lambda container, command: Executed(0, "")
         self.calls, self.usages = list[str](), {}
-        self._faults: list[tuple[str, DeployctlError, bool]] = []
+        self._faults = []
 
     # -- the script -----------------------------------------------------------------------------------------------
-    def fail_next(self, verb: str, error: DeployctlError, *, after: bool = False) -> None:
-        """Let the next change of that verb (create, start, …) fail; with `after` it is done and the answer is lost."""
-        self._faults.append((verb, error, after))
 
     def restarts_always(self, container: str) -> bool:
         return self._require(container).facts.restart is Restart.ALWAYS
@@ -82,9 +80,15 @@ class FakeEngine(FakeHands):
 
     def containers(self) -> list[ContainerFacts]:
         self._require_here()
-        ours = (c.facts for c in self._containers.values() if c.facts.labels.get(HOME) == self.home)
+        ours = [c.facts for c in self._containers.values() if self.home.owns(c.facts.labels)]
+        if not ours and self.known() not in {None, self.engine_info.id}:
+            raise AnotherEngine("the engine is another one than the one that this home's containers run on")
         return [replace(f, exit_code=None, oom_killed=False, error="", pid=0, restarts=0, started_at="", limits=None,
                         restart=None, hostname="", env={}, published=None, asked={}) for f in ours]
+
+    def homes(self) -> list[HomeFacts]:
+        self._require_here()
+        return count_homes(c.facts.labels for c in self._containers.values())
 
     def events(self, *, since: int | None, quiet: float) -> Iterator[EngineEvent]:
         self._require_here()
@@ -154,7 +158,7 @@ class FakeEngine(FakeHands):
         return made.facts
 
     def _create(self, spec: ContainerSpec) -> FakeContainer:
-        labels = {**spec.labels, "deployctl.managed": "1", HOME: self.home}
+        labels = {**spec.labels, "deployctl.managed": "1", **self.home.labels}
         digest = spec.bundle.digest
         image = self.images.find(digest)
         facts = ContainerFacts(self._new_id(), spec.name, digest, running=False, status="created", labels=labels,
@@ -169,7 +173,7 @@ class FakeEngine(FakeHands):
         there = self._find(spec.name)
         if there is None:
             return None
-        wanted = {**spec.labels, HOME: self.home}
+        wanted = {**spec.labels, **self.home.labels}
         same = all(there.facts.labels.get(key) == text for key, text in wanted.items())
         if not same or there.facts.image != spec.bundle.digest:
             raise EngineRefused(f"a container named {spec.name} exists already and is not the one that is wanted")
@@ -274,19 +278,13 @@ class FakeEngine(FakeHands):
     def _finish(self, verb: str) -> None:
         self._fail(verb, after=True)
 
-    def _fail(self, verb: str, *, after: bool) -> None:
-        for fault in self._faults:
-            if fault[0] == verb and fault[2] is after:
-                self._faults.remove(fault)
-                raise fault[1]
-
     def _require_here(self) -> None:
         if self.away is not None:
             raise EngineUnavailable(f"Docker does not answer ({self.away})", remedy=["sudo systemctl start docker"])
 
     def _require_ours(self, container: str) -> FakeContainer:
         found = self._require(container)
-        if found.facts.labels.get(HOME) != self.home:
+        if not self.home.owns(found.facts.labels):
             raise NotPermitted(f"container {container} is not ours")
         return found
 

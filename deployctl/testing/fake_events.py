@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
+from deployctl.domain.home import HomeIdentity
 from deployctl.ports import ContainerFacts, EngineEvent
 from deployctl.testing.fake_clock import FakeClock
 
-APP, HOME = "deployctl.app", "deployctl.home"
+APP = "deployctl.app"
 
 
 class FakeEvents:
-    def __init__(self, home: str, clock: FakeClock) -> None:
+    def __init__(self, home: Callable[[], HomeIdentity], clock: FakeClock) -> None:
         self._home, self._clock = home, clock
         self._told: list[EngineEvent] = []
 
     def tell(self, action: str, container: ContainerFacts) -> None:
         """Remember it, if the container is of this home; no two events have the same time."""
-        if container.labels.get(HOME) == self._home:
+        if self._home().owns(container.labels):
             now = int(datetime.fromisoformat(self._clock.utc()).timestamp() * 10**9)
             at = max(now, self._told[-1].at + 1 if self._told else 0)
             self._told.append(EngineEvent(at, action, container.id, container.labels.get(APP, "")))

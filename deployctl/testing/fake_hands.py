@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
+from deployctl.domain.home import HomeIdentity
 from deployctl.errors import Invalid, NotFound
 from deployctl.ports import ContainerFacts, ContainerSpec, LogLine
 from deployctl.testing.fake_clock import FakeClock
@@ -26,9 +27,9 @@ class FakeContainer:
 class FakeHands(FakeUsage):
     """The containers of a fake engine, and every way to meddle with them."""
 
-    def __init__(self, home: str, clock: FakeClock) -> None:
-        self.home, self.clock = home, clock
-        self.told = FakeEvents(home, clock)
+    def __init__(self, home: HomeIdentity, clock: FakeClock) -> None:
+        self.home, self.clock = home, clock  # a test may let the home have moved
+        self.told = FakeEvents(lambda: self.home, clock)
         self._containers: dict[str, FakeContainer] = {}  # by id
         self._made = 0
 
@@ -88,4 +89,4 @@ class FakeHands(FakeUsage):
 
     def _new_id(self) -> str:
         self._made += 1
-        return sha256(f"{self.home} {self._made}".encode()).hexdigest()
+        return sha256(f"{self.home.path} {self._made}".encode()).hexdigest()

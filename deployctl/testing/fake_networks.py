@@ -5,32 +5,31 @@ from __future__ import annotations
 from collections.abc import Set
 from ipaddress import ip_network
 
+from deployctl.domain.home import HomeIdentity
 from deployctl.errors import EngineRefused, NotFound, NotPermitted
 from deployctl.ports import NetworkFacts, NetworkSpec
-
-HOME = "deployctl.home"
 
 
 class FakeNetworks:
     def __init__(self) -> None:
         self.facts: dict[str, NetworkFacts] = {}
 
-    def ensure(self, spec: NetworkSpec, *, home: str) -> None:
+    def ensure(self, spec: NetworkSpec, *, home: HomeIdentity) -> None:
         there = self.facts.get(spec.name)
         if there is None:
             self._require_free(spec)
-            labels = {**spec.labels, "deployctl.managed": "1", HOME: home}
+            labels = {**spec.labels, "deployctl.managed": "1", **home.labels}
             self.facts[spec.name] = NetworkFacts(spec.name, (spec.subnet,), labels, spec.bridge)
-        elif there.labels.get(HOME) != home:
+        elif not home.owns(there.labels):
             raise EngineRefused(f"a network {spec.name} exists already and is not ours")
         elif (there.subnets, there.bridge) != ((spec.subnet,), spec.bridge):
             raise EngineRefused(f"network {spec.name} has {there.subnets}, not {spec.subnet}")
 
-    def ensure_gone(self, name: str, *, home: str, used: Set[str]) -> None:
+    def ensure_gone(self, name: str, *, home: HomeIdentity, used: Set[str]) -> None:
         there = self.facts.get(name)
         if there is None:
             return
-        if there.labels.get(HOME) != home:
+        if not home.owns(there.labels):
             raise NotPermitted(f"network {name} is not ours")
         if name in used:
             raise EngineRefused(f"remove network {name}: it has active endpoints")

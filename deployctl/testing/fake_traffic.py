@@ -8,7 +8,7 @@ from typing import Any
 
 from deployctl.domain.emergency import FlipNote
 from deployctl.domain.names import AppName
-from deployctl.domain.traffic import Counters, Switched, TrafficTable
+from deployctl.domain.traffic import Counters, StrayProxy, Switched, TrafficTable
 from deployctl.errors import ProxyUnavailable, SwitchRefused
 from deployctl.ports import Traffic
 
@@ -29,6 +29,7 @@ class FakeTraffic(Traffic):
         self._refusal: str | None = None
         self._notes: list[FlipNote] = []
         self.fronts: dict[AppName, str | None] = {}
+        self.strays_here: list[StrayProxy] = []
         self.switches: list[tuple[AppName, Switched]] = []  # in the order they were confirmed
 
     # -- the port -------------------------------------------------------------------------------------------------
@@ -110,6 +111,9 @@ class FakeTraffic(Traffic):
 
     def pid(self) -> int | None:
         return 4242 if self._up else None
+
+    def strays(self) -> list[StrayProxy]:
+        return list(self.strays_here)
 
     def stop(self) -> None:
         self._up = False

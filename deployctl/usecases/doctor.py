@@ -15,38 +15,58 @@ from deployctl.errors import DeployctlError
 from deployctl.ports import Services
 from deployctl.settings import Settings
 from deployctl.usecases.results import Finding
+from deployctl.usecases.status import other_homes
 
 LITTLE_SPACE = 2**30  # bytes; below it an image of usual size does not fit
 YEAR_2024 = 1_704_067_200  # a clock before that was never set
 
 
-def doctor(settings: Settings, build: Callable[[], Services]) -> list[Finding]:
-    """Return one finding for each thing that a change needs. Changes nothing but a dead HAProxy, which it starts."""
+def doctor(settings: Settings, build: Callable[[], Services], *, exists: bool = True) -> list[Finding]:
+    """Return one finding for each thing that a change needs. Changes nothing but a dead HAProxy, which it starts, and
+    where no home `exists` it makes none."""
     found = _machine(settings.home)
     try:
         s = build()
     except DeployctlError as e:
         return [*found, Finding("ledger", ok=False, text=e.message, fix=next(iter(e.remedy), None))]
-    found.append(Finding("ledger", ok=True, text=f"{settings.ledger}, {len(s.ledger.apps())} apps"))
-    return [*found, *_checked(s)]
+    if not exists:
+        return [*found, *_no_home(s), *_checked(s, but=(_proxy, _fronts))]
+    return [*found, _ledger(s), *_checked(s)]
 
 
 def findings(s: Services) -> list[Finding]:
     """Return the same of a home that is open already."""
-    ledger = Finding("ledger", ok=True, text=f"{Settings(s.home).ledger}, {len(s.ledger.apps())} apps")
-    return [*_machine(s.home), ledger, *_checked(s)]
+    return [*_machine(s.home), _ledger(s), *_checked(s)]
+
+
+def _ledger(s: Services) -> Finding:
+    return Finding("ledger", ok=True, text=f"{Settings(s.home).ledger}, {len(s.ledger.apps())} apps")
+
+
+def _no_home(s: Services) -> Iterator[Finding]:
+    """Yield what is known of a place without a ledger; whoever starts no HAProxy there may find one that runs."""
+    pid = s.traffic.pid()
+    if pid is not None:
+        yield Finding("HAProxy", ok=False, fix="deployctl ledger rebuild",
+                      text=f"pid {pid} serves for this home, whose ledger and files are gone")
+    others = "".join(f"; {home.path} has {home.containers} containers on this engine" for home in other_homes(s))
+    yield Finding("home", ok=not others, fatal=False, text=f"there is none in {s.home} yet{others}",
+                   fix="deployctl --home DIR doctor")
 
 
 def _machine(home: Path) -> list[Finding]:
     return [_python(), _clock(), _space(home)]
 
 
-def _checked(s: Services) -> list[Finding]:
-    checks: tuple[Callable[[Services], Iterator[Finding]], ...] = (_engine, _proxy, _fronts, _network, _files, _deployments)
-    return [finding for check in checks for finding in _safely(check, s)]
+Check = Callable[[Services], Iterator[Finding]]
 
 
-def _safely(check: Callable[[Services], Iterator[Finding]], s: Services) -> list[Finding]:
+def _checked(s: Services, *, but: tuple[Check, ...] = ()) -> list[Finding]:
+    checks: tuple[Check, ...] = (_engine, _proxy, _fronts, _strays, _network, _files, _deployments)
+    return [finding for check in checks if check not in but for finding in _safely(check, s)]
+
+
+def _safely(check: Check, s: Services) -> list[Finding]:
     try:
         return list(check(s))
     except DeployctlError as e:
@@ -82,7 +102,10 @@ def _engine(s: Services) -> Iterator[Finding]:
                       fix="docker image prune")
     ours = {i.container for i in s.ledger.instances()} | {i.name for i in s.ledger.instances()}
     yield from _former(s)
-    strangers = [c.name for c in s.engine.containers() if not {c.id, c.name} & ours]
+    here = s.engine.containers()
+    if here and info.id:
+        s.ledger.set_engine(info.id)
+    strangers = [c.name for c in here if not {c.id, c.name} & ours]
     if strangers:
         text = f"carry this home's label but are not in the ledger: {', '.join(strangers)}"
         yield Finding("strangers", ok=False, fatal=False, text=text)
@@ -109,6 +132,14 @@ def _proxy(s: Services) -> Iterator[Finding]:
 def _fronts(s: Services) -> Iterator[Finding]:
     for app, front in s.traffic.dropped_fronts().items():
         yield Finding("forwarded headers", ok=False, fatal=False, text=dropped_text(app, front), fix=trust_line(app))
+
+
+def _strays(s: Services) -> Iterator[Finding]:
+    """Yield each HAProxy of ours whose home is gone from where it was started: it serves, and nobody looks after it."""
+    for stray in s.traffic.strays():
+        yield Finding("HAProxy", ok=False, fix=f"kill -USR1 {stray.pid}   # once nobody needs it",
+                      text=f"another one (pid {stray.pid}) serves from {stray.config}, which is no longer there: no home can "
+                           "change what it does")
 
 
 def _network(s: Services) -> Iterator[Finding]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 from deployctl.domain.drift import Drift, Kind, Mend, Seen, Sight, find_drift, stray
 from deployctl.domain.facts import Facts
+from deployctl.domain.home import HomeIdentity
 from deployctl.domain.names import AppName
 from deployctl.domain.plan import Kind as DeploymentKind
 from deployctl.domain.release import App, Change, Instance, Release
 from deployctl.errors import DeployctlError, EngineUnavailable
-from deployctl.labels import home_mark, keep_tag, network_name, seal
+from deployctl.labels import app_of_network, is_sealed, keep_tags, kept_name
 from deployctl.ports import ContainerFacts, Services
 from deployctl.usecases.observe import Containers
 
@@ -72,7 +72,8 @@ def look_outside(s: Services, *, tags: bool = True) -> Outside:
 
 
 def _tags(s: Services) -> list[str]:
-    return [tag for tag in s.engine.kept_tags() if tag.endswith(f"-{home_mark(s.home)}")]
+    home = s.ledger.identity
+    return [tag for tag in s.engine.kept_tags() if kept_name(home, tag)]
 
 
 def _proxy(s: Services) -> list[Drift]:
@@ -84,12 +85,12 @@ def _proxy(s: Services) -> list[Drift]:
 
 def _of_no_app(known: Collection[AppName], outside: Outside, s: Services) -> list[Drift]:
     """Return the containers of this home whose app the ledger does not know."""
-    secret, found = s.ledger.secret, []
+    home, found = s.ledger.identity, []
     for one in outside.containers or ():
         app = AppName(one.labels.get("deployctl.app", ""))
         if app not in known:
             served = None if outside.routes is None else outside.routes.get(app)
-            one_seen = seen_of(one, s, secret)
+            one_seen = seen_of(one, home)
             serves = outside.routes is None or (served is not None and served == one_seen.release)
             found.append(stray(app or AppName("no app"), one_seen, serves=serves, doubled=False))
     return [*found, *_of_removed_apps(known, outside, s)]
@@ -98,15 +99,16 @@ def _of_no_app(known: Collection[AppName], outside: Outside, s: Services) -> lis
 def _of_removed_apps(known: Collection[AppName], outside: Outside, s: Services) -> Iterator[Drift]:
     """Yield the images and networks that are left of an app that was removed. Those of an app that the ledger never
     heard of may be of a lost ledger, and `ledger rebuild` needs them."""
+    home = s.ledger.identity
     for tag in outside.tags or ():
         app = AppName(tag.removeprefix("deployctl/").partition(":")[0])
         if _was_removed(app, known, s):
             yield Drift(Kind.IMAGE, f"{app} was removed: the image {tag} is kept for no container", Mend.UNTAG, app,
                         container=tag)
     for name in sorted(outside.networks or ()):
-        app = AppName(name.removeprefix("deployctl-").removesuffix(f"-{home_mark(s.home)}"))
-        if name == network_name(s.home, app) and _was_removed(app, known, s):
-            yield Drift(Kind.EMPTY, f"{app} was removed: its network {name} is used by no container", Mend.CLEAR, app,
+        removed = app_of_network(home, name)
+        if removed is not None and _was_removed(removed, known, s):
+            yield Drift(Kind.EMPTY, f"{removed} was removed: its network {name} is used by no container", Mend.CLEAR, removed,
                         container=name)
 
 
@@ -134,9 +136,10 @@ def sight_of(app: App, s: Services, outside: Outside, *, closely: bool) -> Sight
     if closely:
         mine = [s.engine.find_container(c.id) or c for c in mine]
     used = {int(n) for c in mine if (n := c.labels.get("deployctl.release", "")).isdecimal()} | instances.keys()
-    idle = {keep_tag(s.home, app.name, number) for number in releases.keys() - used}
+    home = s.ledger.identity
+    idle = {tag for number in releases.keys() - used for tag in keep_tags(home, app.name, number)}
     return Sight(
-        facts, seen=None if outside.containers is None else tuple(map(partial(seen_of, s=s, secret=s.ledger.secret), mine)),
+        facts, seen=None if outside.containers is None else tuple(seen_of(one, home) for one in mine),
         proxy=outside.routes is not None,
         network=None if outside.networks is None else app.network in outside.networks,
         networks=outside.networks,
@@ -144,7 +147,8 @@ def sight_of(app: App, s: Services, outside: Outside, *, closely: bool) -> Sight
         bridge=s.guard.bridge_up(app.bridge) if s.bridged else None,
         tags=tuple(tag for tag in outside.tags or () if tag in idle),  # of a release that is not known: left alone
         unkept=() if outside.tags is None else tuple(
-            n for n in sorted(instances.keys() & releases.keys()) if keep_tag(s.home, app.name, n) not in outside.tags),
+            n for n in sorted(instances.keys() & releases.keys())
+            if not set(outside.tags) & set(keep_tags(home, app.name, n))),
     )
 
 
@@ -157,13 +161,12 @@ def facts_of(app: App, instances: Mapping[int, Instance], releases: Mapping[int,
     )
 
 
-def seen_of(one: ContainerFacts, s: Services, secret: bytes) -> Seen:
+def seen_of(one: ContainerFacts, home: HomeIdentity) -> Seen:
     """Return a container in the words of the domain; whether its labels are ours is told by its seal."""
     number = one.labels.get("deployctl.release", "")
     release = int(number) if number.isdecimal() else None
-    mark = None if release is None else seal(secret, s.home, one.labels.get("deployctl.app", ""), release)
     return Seen(one.id, one.name, one.image, one.status, tuple(one.addresses.values()), release,
-                mark is not None and one.labels.get("deployctl.seal") == mark, one.limits, one.restart,
+                is_sealed(home, one.labels), one.limits, one.restart,
                 frozenset(one.networks) if one.networks else None)
 
 
@@ -176,8 +179,8 @@ def listed_drift(app: App, instances: Sequence[Instance], releases: Mapping[tupl
     mine = {i.release: i for i in instances}
     known = {r.number: r for n in mine if (r := releases.get((app.name, n))) is not None}
     facts = replace(facts_of(app, mine, known, outside), changes=tuple(changes))
-    secret = s.ledger.secret
-    seen = tuple(seen_of(c, s, secret) for c in outside.containers if c.labels.get("deployctl.app") == app.name)
+    home = s.ledger.identity
+    seen = tuple(seen_of(c, home) for c in outside.containers if c.labels.get("deployctl.app") == app.name)
     return _worth_telling(find_drift(Sight(facts, seen, proxy=outside.routes is not None)))
 
 

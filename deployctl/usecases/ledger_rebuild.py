@@ -15,8 +15,8 @@ from deployctl.bundle_label import is_exact, read_bundle
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.remains import AppBack, Ground, Rebuilt, Relic, Remains
 from deployctl.domain.same_image import is_made_of, short
-from deployctl.errors import DeployctlError, Invalid, Refused
-from deployctl.labels import home_mark, seal
+from deployctl.errors import DeployctlError, Invalid, NotFound, Refused
+from deployctl.labels import is_sealed, kept_name
 from deployctl.ledger.copies import copies
 from deployctl.ledger.salvage import Salvage
 from deployctl.ledger.sqlite_ledger import SqliteLedger
@@ -38,10 +38,30 @@ def rebuild_ledger(vault: Vault, remains: Remains, build: Build, *, force: bool)
                           remedy=["deployctl ledger verify", "deployctl ledger rebuild --force"])
     knew = vault.knows_secret()
     with _base(vault, sound=sound is not None) as candidate:
+        sealed = knew or candidate.source is not None
         s = build(candidate.ledger)
-        rebuilt = rebuild(candidate, remains, s, sealed=knew or candidate.source is not None)
+        if not sealed and (id_ := _told_id(s)):
+            candidate.ledger.set_home_id(id_)
+            s = build(candidate.ledger)
+        rebuilt = rebuild(candidate, remains, s, sealed=sealed)
+        if not rebuilt.apps:
+            raise _nothing(vault, s)
         kept = vault.install(candidate, actor=s.actor, verb="rebuild")
     return _told(rebuilt, candidate, kept)
+
+
+def _told_id(s: Services) -> str | None:
+    """Return the id that the containers of this place agree on, once nothing else tells it any more."""
+    told = {home.id for home in s.engine.homes() if home.path == str(s.home)}
+    return told.pop() if len(told) == 1 else None
+
+
+def _nothing(vault: Vault, s: Services) -> NotFound:
+    state = vault.path.parent
+    return NotFound(f"nothing of the home {s.home} was found: no copy of its ledger with an app, and no network or container "
+                    "of it on this engine. Nothing was done.",
+                    remedy=["deployctl doctor   # is it the right home, and the right engine?",
+                            f"mv {state} {state}.before   # to begin with an empty one"])
 
 
 def _base(vault: Vault, *, sound: bool) -> AbstractContextManager[Candidate]:
@@ -78,10 +98,10 @@ def rebuild(candidate: Candidate, remains: Remains, s: Services, *, sealed: bool
 
 # -- what is left -------------------------------------------------------------------------------------------------
 def _grounds(s: Services) -> dict[AppName, Ground]:
-    found = {}
+    home, found = s.ledger.identity, {}
     for network in s.engine.networks():
         app = AppName(network.labels.get("deployctl.app", ""))
-        if network.labels.get("deployctl.home") == str(s.home) and app and network.subnets and network.bridge:
+        if home.owns(network.labels) and app and network.subnets and network.bridge:
             gateway = str(next(ip_network(network.subnets[0], strict=False).hosts()))
             found[app] = Ground(app, network.name, network.bridge, network.subnets[0], gateway)
     return found
@@ -89,11 +109,9 @@ def _grounds(s: Services) -> dict[AppName, Ground]:
 
 def _containers(s: Services, lost: list[str], *, sealed: bool) -> list[ContainerFacts]:
     """Return the home's containers with every field; one without our seal is somebody else's who used our labels."""
-    found = []
+    home, found = s.ledger.identity, []
     for listed in s.engine.containers():
-        number = listed.labels.get("deployctl.release", "")
-        mark = seal(s.ledger.secret, s.home, listed.labels.get("deployctl.app", ""), int(number) if number.isdecimal() else 0)
-        if sealed and listed.labels.get("deployctl.seal") != mark:
+        if sealed and not is_sealed(home, listed.labels):
             lost.append(f"{listed.name} carries our labels without our seal: it was left out")
         elif one := s.engine.find_container(listed.id):
             found.append(one)
@@ -115,7 +133,7 @@ def _relic(one: ContainerFacts, grounds: dict[AppName, Ground], s: Services, los
     except Invalid as e:
         lost.append(f"{one.name}: {e.message}; it was left out")
         return None
-    if sealed and not is_exact(s.ledger.secret, ground.app, labels, bundle):
+    if sealed and not is_exact(s.ledger.identity.secret, ground.app, labels, bundle):
         lost.append(f"{one.name}: its bundle is not the one that it was made from; it was left out")
         return None
     own = is_made_of(one.image, bundle)
@@ -160,7 +178,8 @@ def _serve(app: AppName, routes: dict[AppName, int], relics: Sequence[Relic], sa
 
 def _tell_tags(s: Services, ledger: SqliteLedger, lost: list[str]) -> None:
     known = {f"deployctl/{app.name}:r{release.number}" for app in ledger.apps() for release in ledger.releases(app.name)}
-    mine = [tag.removesuffix(f"-{home_mark(s.home)}") for tag in s.engine.kept_tags() if tag.endswith(f"-{home_mark(s.home)}")]
+    home = s.ledger.identity
+    mine = {name for tag in s.engine.kept_tags() if (name := kept_name(home, tag))}
     lost += [f"{tag.removeprefix('deployctl/').replace(':r', ' release ')}: only its image is left, not how it was run"
              for tag in sorted(mine) if tag not in known]
 

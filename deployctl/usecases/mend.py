@@ -68,7 +68,7 @@ def untag(drift: Drift, sight: Sight, s: Services) -> None:
 
 def keep(drift: Drift, sight: Sight, s: Services) -> None:
     number = _number(drift)
-    s.engine.keep_image(sight.facts.releases[number].bundle.digest, keep_tag(s.home, sight.facts.app.name, number))
+    s.engine.keep_image(sight.facts.releases[number].bundle.digest, keep_tag(s.ledger.identity, sight.facts.app.name, number))
 
 
 def clear(drift: Drift, sight: Sight, s: Services) -> None:

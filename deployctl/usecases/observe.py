@@ -103,7 +103,7 @@ def require_app(app: AppName, s: Services) -> App:
     row = s.ledger.find_app(app)
     if row is None:
         known = [a.name for a in s.ledger.apps()]
-        raise NotFound(f'no app "{app}" is known here.{did_you_mean(app, known)}',
+        raise NotFound(f'no app "{app}" is known here.{did_you_mean(app, known)} The home is {s.home}.',
                        remedy=["deployctl status", f"deployctl upgrade {app} VERSION"])
     return row
 

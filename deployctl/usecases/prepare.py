@@ -19,7 +19,7 @@ from deployctl.domain.subnets import next_subnet
 from deployctl.errors import DeployctlError, Invalid, NotFound
 from deployctl.fence import taken_over
 from deployctl.labels import bridge_name, network_name
-from deployctl.ports import Image, Services
+from deployctl.ports import EngineInfo, Image, Services
 from deployctl.usecases.find_image import FoundImage, ImageQuestion, find_image
 from deployctl.usecases.joined import require_networks
 from deployctl.usecases.results import StepDone
@@ -34,6 +34,7 @@ class Candidate:
     steps: tuple[StepDone, ...] = ()
     remarks: tuple[str, ...] = ()
     news: ImageNews | None = None
+    engine: str = ""  # the id of the one that would run it
 
     def wishes(self, app: App) -> App:
         """Return the app with what its file asks for beyond one release."""
@@ -42,6 +43,8 @@ class Candidate:
     def written(self, s: Services) -> Candidate:
         """Write app and release to the ledger, where they are not there yet."""
         app = s.ledger.find_app(self.app.name) or _add(self.app, s)
+        if s.ledger.engine is None and self.engine:  # the first container tells which engine is the home's
+            s.ledger.set_engine(self.engine)
         release = s.ledger.ensure_release(app.name, self.release.version, self.release.bundle, at=s.clock.utc())
         return replace(self, release=release)
 
@@ -58,20 +61,21 @@ def prepare(app: AppName, version: Version, s: Services, *, image: str | None = 
     row = s.ledger.find_app(app)
     wanted = (row or _new_app(app, s)).wishing(file)
     _require_free_listen(row, wanted, s)
+    s.engine.containers()  # raises AnotherEngine: a release there would be apart from all others
     crossing = require_networks(file.template.networks, wanted, s)
     started = s.clock.now()
     releases = s.ledger.releases(app)
     pulled_before = frozenset(r.digest for r in releases if r.bundle.repo_digest)
     found = find_image(ImageQuestion(reference, pull or file.pull, pulled_before, dry_run), s)
     ms = (s.clock.now() - started) * 1000
-    if found.image is not None:
-        _require_fit(found.image, str(reference), app, file, s)
+    engine = "" if found.image is None else _require_fit(found.image, str(reference), app, file, s).id
     bundle = _bundle(file, str(reference), found, env or {})
     known = next((r for r in releases if r.version == version and r.bundle.hash() == bundle.hash()), None)
     release = known or Release(0, app, _next_number(app, s), version, bundle, s.clock.utc())
     sentence = f"{'pull' if found.pulled else 'find'} {reference}"
     remarks = (*crossing, *_remarks(found.image, file, row, wanted), *_command_remarks(found.image, file, row, releases))
-    return Candidate(wanted, release, (StepDone("image", sentence, round(ms, 3), found.digest[7:19]),), remarks, found.news)
+    return Candidate(wanted, release, (StepDone("image", sentence, round(ms, 3), found.digest[7:19]),), remarks, found.news,
+                     engine)
 
 
 def written_release(facts: Facts, number: int) -> Release:
@@ -112,9 +116,10 @@ def _argv(source: Bundle | Image) -> Argv:
     return Argv(source.entrypoint, source.command)
 
 
-def _require_fit(image: Image, reference: str, app: AppName, file: AppFile, s: Services) -> None:
-    """Raise when this image can never run here as asked: said before anything is started."""
-    here = s.engine.info().architecture
+def _require_fit(image: Image, reference: str, app: AppName, file: AppFile, s: Services) -> EngineInfo:
+    """Return the engine. Raise when this image can never run on it as asked: said before anything is started."""
+    engine = s.engine.info()
+    here = engine.architecture
     if image.architecture and here and image.architecture != here:
         raise DeployctlError(f"the image {reference} is made for {image.architecture}, this server is {here}. "
                              "Nothing was done.", remedy=[f"build {reference} for {here}"])
@@ -124,6 +129,7 @@ def _require_fit(image: Image, reference: str, app: AppName, file: AppFile, s: S
     if file.template.probe.kind is ProbeKind.DOCKER and not image.healthcheck:
         raise Invalid(f'config/{app}.toml: health.kind = "docker", but the image {reference} has no HEALTHCHECK',
                       remedy=['use health.kind = "http" with a path, or "tcp"'])
+    return engine
 
 
 def _remarks(image: Image | None, file: AppFile, row: App | None, wanted: App) -> list[str]:
@@ -176,7 +182,8 @@ def _new_app(app: AppName, s: Services) -> App:
     taken += s.guard.routed_subnets() if s.bridged else []
     taken += [known.subnet for known in s.ledger.apps()]
     subnet, gateway = next_subnet(s.spec.pool, taken)
-    return App(app, subnet, gateway, network_name(s.home, app), bridge_name(s.home, app))
+    home = s.ledger.identity
+    return App(app, subnet, gateway, network_name(home, app), bridge_name(home, app))
 
 
 def _add(app: App, s: Services) -> App:

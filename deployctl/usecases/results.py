@@ -9,6 +9,7 @@ from typing import Any
 from deployctl.domain.deployment import Deployment
 from deployctl.domain.drift import Drift
 from deployctl.domain.health import HealthReason
+from deployctl.domain.home import HomeFacts
 from deployctl.domain.image_source import ImageNews
 from deployctl.domain.plan import Plan
 from deployctl.domain.readiness import Readiness
@@ -141,6 +142,7 @@ class StatusView:
     engine: str | None  # None: answers; else why not
     proxy: str | None  # likewise
     notes: tuple[str, ...] = ()
+    others: tuple[HomeFacts, ...] = ()  # other homes on the engine, looked for when this one has no app
 
 
 @dataclass(frozen=True, slots=True)

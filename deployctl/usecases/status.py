@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from deployctl.domain.health import HealthReason
+from deployctl.domain.home import HomeFacts
 from deployctl.domain.names import AppName
 from deployctl.domain.quality import answers_nobody
 from deployctl.domain.release import App, Change, Instance, Release, Role
@@ -46,7 +47,7 @@ def status(s: Services, *, app: AppName | None = None) -> StatusView:
     """Return all apps, or one. Starts a dead HAProxy and restores its files: a repair, never a change of traffic."""
     apps = [require_app(app, s)] if app else s.ledger.apps()
     if not apps:
-        return StatusView((), engine=None, proxy=None)  # a home without apps needs neither Docker nor HAProxy
+        return StatusView((), engine=None, proxy=None, others=other_homes(s))  # without apps nobody needs HAProxy
     seen = _look(s)
     kept = {(r.app, r.number): r for r in s.ledger.kept_releases(app)}
     instances = s.ledger.instances(app)
@@ -63,6 +64,16 @@ def status(s: Services, *, app: AppName | None = None) -> StatusView:
     views = tuple(_with_readiness(v, a, own[a.name], releases, answers, around, s) for v, a in zip(views, apps, strict=True))
     views = tuple(with_way_back(v, around, s) if app or v.state in {"degraded", "down"} else v for v in views)
     return StatusView(views, engine=seen.engine, proxy=seen.proxy)
+
+
+def other_homes(s: Services) -> tuple[HomeFacts, ...]:
+    """Return the homes beside this one that have containers on its engine; none when that does not answer."""
+    try:
+        found = s.engine.homes()
+    except DeployctlError:
+        return ()
+    mine = s.ledger.identity
+    return tuple(home for home in found if home.path not in mine.places and home.id != mine.id)
 
 
 def _with_readiness(view: AppView, app: App, instances: Sequence[Instance],

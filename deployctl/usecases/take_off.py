@@ -5,7 +5,7 @@ from __future__ import annotations
 from deployctl.domain.deployment import Deployment, Phase
 from deployctl.domain.plan import Kind
 from deployctl.domain.release import App
-from deployctl.labels import keep_tag
+from deployctl.labels import release_images
 from deployctl.ports import Services
 
 
@@ -24,7 +24,7 @@ def take_off(row: App, opened: Deployment, s: Services) -> None:
         if seen.labels.get("deployctl.app") == app:
             s.engine.ensure_removed(seen.id)
     for release in s.ledger.releases(app):
-        s.engine.release_image(keep_tag(s.home, app, release.number))
+        release_images(s, app, release.number)
     s.engine.ensure_network_gone(row.network)
     with s.ledger.transaction():
         if s.bridged:  # inside, so that nobody who has just read of the app puts the route back

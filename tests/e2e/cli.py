@@ -25,7 +25,6 @@ from typing import Any
 import docker
 
 from deployctl.demo.visitors import Visitors
-from deployctl.labels import home_mark
 from tests import homes, support
 
 PROGRAM = Path(sys.executable).with_name("deployctl")
@@ -222,7 +221,7 @@ class Cli:
     def objects(self) -> list[Any]:
         """Return everything of this home in Docker, and how it is."""
         return [sorted((c["Id"], c["State"]) for c in self.containers()), sorted(n["Id"] for n in self.networks()),
-                sorted(tag for tag in support.image_tags(self.api) if tag.endswith(home_mark(self.home)))]
+                sorted(tag for tag in support.image_tags(self.api) if tag.endswith(support.home_mark(self.home)))]
 
 
 @contextmanager

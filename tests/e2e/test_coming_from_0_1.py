@@ -12,6 +12,7 @@ import pytest
 from bench import former
 from tests.e2e.cli import Cli, home_of_a_person
 
+LABELS_ANEW = {"deployctl.operation", "deployctl.seal", "deployctl.home-id"}
 MADE_ANEW = {"Hostname"}  # of Config: unique for each container since 0.2.0
 
 
@@ -50,7 +51,7 @@ def made_of(container: dict[str, Any]) -> dict[str, Any]:
     """Return what the container runs with, but for what 0.2.0 does otherwise on purpose."""
     config = {key: value for key, value in container["Config"].items() if key not in MADE_ANEW}
     config["Env"] = sorted(config["Env"])
-    labels = {key: value for key, value in config.pop("Labels").items() if key not in {"deployctl.operation", "deployctl.seal"}}
+    labels = {key: value for key, value in config.pop("Labels").items() if key not in LABELS_ANEW}
     apart = {"RestartPolicy", "NetworkMode", "PortBindings"}  # the port is leased again
     host = {key: value for key, value in container["HostConfig"].items() if key not in apart}
     return {"image": container["Image"], "config": config, "host": host,

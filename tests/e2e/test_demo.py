@@ -18,7 +18,6 @@ from pathlib import Path
 import docker
 import pytest
 
-from deployctl.labels import home_mark
 from tests import machine, support
 from tests.e2e.cli import PROGRAM, Ran, processes
 
@@ -58,7 +57,7 @@ class Demo:
         return [pool["Subnet"] for network in networks for pool in network["IPAM"]["Config"]]
 
     def tags(self) -> list[str]:
-        return [tag for tag in support.image_tags(self.api) if tag.endswith(f"-{home_mark(self.home)}")]
+        return [tag for tag in support.image_tags(self.api) if tag.endswith(f"-{support.home_mark(self.home)}")]
 
     def processes(self) -> list[int]:
         return processes(str(self.home / "state/haproxy/haproxy.cfg"))

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from deployctl.effects.whole_file import PART
-from deployctl.labels import home_mark
 from tests import machine, support
 from tests.e2e.cli import Cli
 from tests.faults.town import Town
@@ -86,8 +85,8 @@ def require_nothing_left_over(town: Cli) -> None:
     assert [p.name for p in town.home.rglob(f"*{PART}")] == [], "I8: a half-written file"
     assert [p.name for p in town.home.rglob("ledger.new*")] == [], "I8: a half-made ledger"
     rows = town.rows("select app, release from instances")
-    tags = {tag for tag in support.image_tags(town.api) if tag.endswith(f"-{home_mark(town.home)}")}
-    assert tags == {f"deployctl/{app}:r{number}-{home_mark(town.home)}" for app, number in rows}, "I8: keep tags"
+    tags = {tag for tag in support.image_tags(town.api) if tag.endswith(f"-{support.home_mark(town.home)}")}
+    assert tags == {f"deployctl/{app}:r{number}-{support.home_mark(town.home)}" for app, number in rows}, "I8: keep tags"
     apps = {app for app, _ in rows}
     networks = {n["Labels"]["deployctl.app"]: n for n in town.networks()}
     assert networks.keys() == apps, "I8: networks"

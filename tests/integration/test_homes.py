@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import subprocess
 import sys
@@ -16,7 +17,6 @@ from secrets import token_hex
 import docker
 import pytest
 
-from deployctl.labels import home_mark
 from tests import homes, machine, support
 
 
@@ -57,19 +57,20 @@ def pool(home: Path) -> str:
 
 def litter(api: docker.APIClient, home: Path, image: str) -> None:
     """Make what a deployment makes: network, container, keep tag and guard route."""
+    (home / "state/secret").write_text(f"{'0' * 64}\n{hashlib.sha256(str(home).encode()).hexdigest()[:16]}\n")
     labels = {"deployctl.managed": "1", "deployctl.home": str(home)}
     subnet = pool(home).replace("/20", "/26")
     ipam = docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet=subnet)])
     api.create_network(f"dctl-test-{home.name}", labels=labels, ipam=ipam)
     api.create_container(image, command="never-started", labels=labels, name=f"dctl-test-{home.name}")
-    api.tag(image, "deployctl/shop", tag=f"r1-{home_mark(home)}")
+    api.tag(image, "deployctl/shop", tag=f"r1-{support.home_mark(home)}")
     if machine.may_route():
         machine.add_guard(subnet)
 
 
 def leftovers(api: docker.APIClient, home: Path) -> list[str]:
     wanted = {"label": f"deployctl.home={home}"}
-    tags = [tag for tag in support.image_tags(api) if tag.endswith(home_mark(home))]
+    tags = [tag for tag in support.image_tags(api) if tag.endswith(support.home_mark(home))]
     objects = [*api.containers(all=True, filters=wanted), *api.networks(filters=wanted)]
     return [str(found["Id"]) for found in objects] + tags
 

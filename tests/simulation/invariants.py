@@ -11,7 +11,6 @@ from deployctl.domain.plan import MOVES
 from deployctl.domain.release import Change
 from deployctl.labels import keep_tag
 from deployctl.usecases.adopt import NOBODY_SAID
-from tests.simulation.machine import HOME
 from tests.simulation.scheduler import Process
 from tests.simulation.world import APPS, World
 
@@ -120,7 +119,7 @@ def i2_haproxy_carries_the_table(w: World) -> Iterator[str]:
 def i8_nothing_is_left_over(w: World) -> Iterator[str]:
     """Tags keep the images of instances, and only those; a network and its guard are there for instances only."""
     instances = w.reader.instances()
-    due = {keep_tag(HOME, i.app, i.release) for i in instances}
+    due = {keep_tag(w.reader.identity, i.app, i.release) for i in instances}
     kept = set(w.engine.images.kept_tags())
     yield from (f"the image kept as {tag} is left over" for tag in sorted(kept - due))
     yield from (f"the image {tag} is not kept" for tag in sorted(due - kept))

@@ -29,7 +29,8 @@ def blank_ledger() -> bytes:
     """Return the pages of a ledger that remembers nothing; its secret is always the same."""
     with TemporaryDirectory() as folder:
         ledger = SqliteLedger.open(Path(folder) / "ledger.db", Path(folder), now="2026-01-01T00:00:00.000Z")
-        ledger.db.execute("update identity set home = ?, host = 'simulated', secret = ?", [str(HOME), "5e" * 32])
+        ledger.db.execute("update identity set home = ?, host = 'simulated', secret = ?, home_id = ?",
+                          [str(HOME), "5e" * 32, "1d" * 8])
         ledger.db.execute("pragma journal_mode = delete")
         pages = ledger.db.raw.serialize()
         ledger.close()

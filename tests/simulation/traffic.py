@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from deployctl.domain.emergency import FlipNote
 from deployctl.domain.names import AppName
-from deployctl.domain.traffic import Backend, Counters, Switched, TrafficTable
+from deployctl.domain.traffic import Backend, Counters, StrayProxy, Switched, TrafficTable
 from deployctl.errors import DeployctlError, ProxyUnavailable, SwitchRefused
 from deployctl.ports import Traffic
 
@@ -185,6 +185,9 @@ class SimulatedTraffic(Traffic):
 
     def pid(self) -> int | None:
         return None if self.worker is None else 4242
+
+    def strays(self) -> list[StrayProxy]:
+        return []
 
     def stop(self) -> None:
         self.die()

@@ -11,6 +11,7 @@ from typing import Any, Protocol, cast
 
 from deployctl.domain.app import parse_app_spec
 from deployctl.domain.app_file import AppFile
+from deployctl.domain.home import HomeIdentity
 from deployctl.domain.names import AppName
 from deployctl.domain.server import ServerSpec
 from deployctl.errors import EngineRefused
@@ -61,7 +62,7 @@ class Guardian(Protocol):
 class SimulatedEngine(FakeEngine):
     """Docker as it is between a container's death and its restart, too."""
 
-    def __init__(self, home: str, *, clock: FakeClock) -> None:
+    def __init__(self, home: str | HomeIdentity, *, clock: FakeClock) -> None:
         super().__init__(home, clock=clock)
         self.restarting: set[str] = set()
 

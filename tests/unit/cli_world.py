@@ -97,6 +97,8 @@ class World:
         return self.services_over(ledger, settings, reporter)
 
     def connect_over(self, settings: Settings, reporter: Reporter) -> Callable[[SqliteLedger], Services]:
+        if self.fails is not None:
+            raise self.fails
         return lambda ledger: self.services_over(ledger, settings, reporter)
 
     def services_over(self, ledger: SqliteLedger, settings: Settings, reporter: Reporter) -> Services:

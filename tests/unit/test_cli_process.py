@@ -83,14 +83,14 @@ def test_an_answer_that_cannot_be_written_is_an_error() -> None:
 
 def test_closed_streams_are_never_reused_for_files(tmp_path: Path) -> None:
     """With 0, 1 and 2 closed a file opened later would get their numbers."""
-    done = deployctl("app", "list", home=tmp_path, capture_output=False, stdin=None,
+    done = deployctl("user", "add", "mara", home=tmp_path, capture_output=False, stdin=None,
                      preexec_fn=lambda: os.closerange(0, 3))
     assert done.returncode == 0
     assert (tmp_path / "state" / "ledger.db").read_bytes().startswith(b"SQLite format 3\0")
 
 
 def test_what_is_made_is_ours_alone(tmp_path: Path) -> None:
-    assert deployctl("app", "list", home=tmp_path).returncode == 0
+    assert deployctl("user", "add", "mara", home=tmp_path).returncode == 0
     for path in (tmp_path / "state").iterdir():
         assert path.stat().st_mode & 0o077 == 0, path
 
@@ -116,7 +116,7 @@ from deployctl.cli.main import main
 def connect(settings, reporter):
     os.kill(os.getpid(), {int(number)})
     return (_ for _ in ()).throw(SystemExit(0))
-sys.exit(main(["status", "--home", "/nonexistent"], connect=connect))
+sys.exit(main(["user", "add", "mara", "--home", "/nonexistent"], connect=connect))
 """
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
 
@@ -127,7 +127,7 @@ import sys
 from deployctl.cli.main import main
 def connect(settings, reporter):
     raise ZeroDivisionError("oh")
-sys.exit(main(["status", "--home", "/nonexistent", "--json"], connect=connect))
+sys.exit(main(["user", "add", "mara", "--home", "/nonexistent", "--json"], connect=connect))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1

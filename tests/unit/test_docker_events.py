@@ -6,12 +6,15 @@ import json
 
 import pytest
 
+from deployctl.domain.home import HomeIdentity
 from deployctl.effects.docker_events import parse_events, question
 from deployctl.ports import EngineEvent
 
+HOME = HomeIdentity("/srv/deployctl", "5e" * 8)
+
 
 def line(at: int, action: str = "start", **attributes: str) -> bytes:
-    actor = {"ID": "c" * 64, "Attributes": {"deployctl.app": "shop", **attributes}}
+    actor = {"ID": "c" * 64, "Attributes": {"deployctl.app": "shop", "deployctl.home": HOME.path, **attributes}}
     return json.dumps({"Type": "container", "Action": action, "Actor": actor, "timeNano": at}).encode() + b"\n"
 
 
@@ -22,23 +25,29 @@ TOLD = [EngineEvent(10, "start", "c" * 64, "shop"), EngineEvent(20, "die", "c" *
 @pytest.mark.parametrize("size", [1, 7, 64, 10_000])
 def test_events_are_whole_however_their_bytes_were_cut(size: int) -> None:
     pieces = [WHOLE[at : at + size] for at in range(0, len(WHOLE), size)]
-    assert list(parse_events(pieces, since=0)) == TOLD
+    assert list(parse_events(pieces, HOME, since=0)) == TOLD
 
 
 def test_a_torn_end_is_no_event() -> None:
-    assert list(parse_events([WHOLE[:-1]], since=0)) == TOLD[:1]
+    assert list(parse_events([WHOLE[:-1]], HOME, since=0)) == TOLD[:1]
 
 
 def test_what_was_told_before_is_not_told_again() -> None:
-    assert list(parse_events([WHOLE], since=10)) == TOLD[1:]
+    assert list(parse_events([WHOLE], HOME, since=10)) == TOLD[1:]
 
 
 @pytest.mark.parametrize("odd", [b"no JSON", b"[]", b"7", b"{}", b'{"Actor": 1}', b'{"Actor": {"ID": "x"}}', b"\xff", b""])
 def test_what_is_no_event_is_passed_over(odd: bytes) -> None:
-    assert list(parse_events([line(10), odd + b"\n", line(20, "die")], since=0)) == TOLD
+    assert list(parse_events([line(10), odd + b"\n", line(20, "die")], HOME, since=0)) == TOLD
+
+
+def test_only_events_of_this_home_are_told() -> None:
+    others = line(10, **{"deployctl.home": "/srv/other"}) + line(15, **{"deployctl.home-id": "0f" * 8})
+    mine = line(20, "die", **{"deployctl.home": "/srv/former", "deployctl.home-id": HOME.id})
+    assert list(parse_events([others + mine], HOME, since=0)) == TOLD[1:]
 
 
 def test_the_time_of_the_last_event_is_asked_for_to_the_nanosecond() -> None:
-    asked = question("/srv/deployctl", since=1_700_000_000_000_000_007)
+    asked = question(since=1_700_000_000_000_000_007)
     assert asked.endswith("since=1700000000.000000007")
-    assert "since" not in question("/srv/deployctl", since=None)
+    assert "since" not in question(since=None)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from deployctl.domain.home import HomeIdentity
 from deployctl.domain.release import Bundle, LogCap, Probe, ProbeKind, Resources
 from deployctl.effects import docker_words as words
 from deployctl.errors import Invalid
@@ -87,9 +88,11 @@ def test_a_container_is_made_of_an_image_id_and_nothing_else(digest: str) -> Non
 
 def test_labels_name_this_home_whatever_was_asked() -> None:
     labels = words.all_labels(
-        {"deployctl.home": "/other", "deployctl.app": "shop"}, home="/srv", server={"team": "a", "deployctl.app": "x"}
+        {"deployctl.home": "/other", "deployctl.app": "shop"}, home=HomeIdentity("/srv", "5e" * 8),
+        server={"team": "a", "deployctl.app": "x"}
     )
-    assert labels == {"team": "a", "deployctl.app": "shop", "deployctl.managed": "1", "deployctl.home": "/srv"}
+    assert labels == {"team": "a", "deployctl.app": "shop", "deployctl.managed": "1", "deployctl.home": "/srv",
+                      "deployctl.home-id": "5e" * 8}
 
 
 def test_labels_of_ours_in_an_image_are_silenced_and_others_left_alone() -> None:

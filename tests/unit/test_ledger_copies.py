@@ -168,13 +168,13 @@ def test_a_restore_leaves_no_candidate_behind_and_does_not_touch_the_copy(path: 
 @pytest.mark.parametrize("lost", ["ledger.db", "ledger.db ledger.id secret"])
 def test_a_lost_ledger_is_restored_and_its_secret_with_it(path: Path, copy: Path, lost: str) -> None:
     with closing(opened(path)) as ledger:
-        secret = ledger.secret
+        secret = ledger.identity.secret
     for name in lost.split():
         path.with_name(name).unlink()
     assert restore(path, copy)["former"] is None
     with closing(opened(path)) as ledger:
-        assert ledger.secret == secret
-    assert path.with_name("secret").read_text().strip() == secret.hex()
+        assert ledger.identity.secret == secret
+    assert path.with_name("secret").read_text().splitlines()[0] == secret.hex()
 
 
 def test_a_copy_made_by_hand_with_its_log_beside_is_whole(path: Path, tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_a_copy_made_by_hand_with_its_log_beside_is_whole(path: Path, tmp_path: 
 
 
 def another_home(copy: Path) -> None:
-    forge(copy, "update identity set home = '/srv/other'")
+    forge(copy, f"update identity set home = '/srv/other', secret = '{'0f' * 32}', home_id = '{'0f' * 8}'")
 
 
 def another_host(copy: Path) -> None:

@@ -198,7 +198,7 @@ def test_each_home_has_a_secret_of_its_own_that_stays(path: Path) -> None:
     other = path.parent / "other" / "ledger.db"
     other.parent.mkdir()
     ledgers = [opened(path), opened(path), opened(other)]
-    first, again, elsewhere = (ledger.secret for ledger in ledgers)
+    first, again, elsewhere = (ledger.identity.secret for ledger in ledgers)
     assert first == again != elsewhere
     assert len(first) == 32
     for ledger in ledgers:
@@ -209,7 +209,7 @@ def _open_and_tell(path: Path, start: threading.Barrier, told: mp.SimpleQueue[by
     start.wait(30)
     try:
         ledger = opened(path)
-        told.put(ledger.secret)
+        told.put(ledger.identity.secret)
     except BaseException as e:
         told.put(repr(e))
         raise

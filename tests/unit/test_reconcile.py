@@ -65,7 +65,7 @@ HARM: dict[str, Callable[[World], object]] = {
     "the id is another": lambda w: w.ledger.set_instance(SHOP, 2, container="f" * 64),
     "HAProxy dies": lambda w: w.traffic.die(),
     "a file of HAProxy is edited": lambda w: w.traffic.edit("haproxy.cfg is not what the ledger says"),
-    "an image loses its tag": lambda w: w.engine.release_image(keep_tag(w.s.home, SHOP, 1)),
+    "an image loses its tag": lambda w: w.engine.release_image(keep_tag(w.ledger.identity, SHOP, 1)),
     "the route is lost": lambda w: w.traffic.flip(SHOP, None),
 }
 
@@ -190,7 +190,7 @@ def test_a_container_of_ours_that_the_ledger_does_not_know_goes_only_when_that_i
     w: World, app: str, release: int, *, goes: bool
 ) -> None:
     labels = {"deployctl.home": str(w.home), "deployctl.app": app, "deployctl.release": str(release),
-              "deployctl.seal": seal(w.ledger.secret, w.home, app, release)}
+              "deployctl.seal": seal(w.ledger.identity, app, release)}
     stray = w.engine.add_stranger("stray", image="sha256:" + "0" * 64, labels=labels)
     first = reconcile(w.s)
     assert [line.kind for line in first.lines] == ["unknown"]

@@ -73,6 +73,7 @@ class World:
         self.kept_logs = FakeKeptLogs()
         self.engine = FakeEngine(str(home), clock=self.clock)
         self.ledger = self.open_ledger()
+        self.engine.known = lambda: self.ledger.engine
         self.traffic = FakeTraffic(lambda: self.ledger.table(bridged=True))
         self.traffic.ensure_up()
         self.prober = FakeProber(self._answer)

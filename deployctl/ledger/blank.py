@@ -1,0 +1,34 @@
+"""A ledger of no home: it remembers nothing and lies nowhere, for looking at a place where there is no home."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+from deployctl.ledger.connection import Connection, T
+from deployctl.ledger.opening import make_identity, migrate
+from deployctl.ledger.sqlite_ledger import SqliteLedger
+
+
+class MemoryConnection(Connection):
+    """The real connection over memory: no file is made, and none can be put in its place."""
+
+    def _connect(self) -> None:
+        self._file, self._durable, self._utils = self._look(), None, None
+        self.raw = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        self.raw.row_factory = sqlite3.Row
+
+    def _look(self) -> tuple[int, int]:
+        return 0, 0
+
+    def insist(self, write: Callable[[], T]) -> T:
+        return write()
+
+
+def blank_ledger(path: Path, home: Path, *, now: str) -> SqliteLedger:
+    """Return an empty ledger in memory, for a home whose ledger would lie at that path."""
+    connection = MemoryConnection(path)
+    migrate(connection)
+    make_identity(connection, home, now=now)
+    return SqliteLedger(connection)
