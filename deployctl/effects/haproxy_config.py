@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from deployctl import __version__
 from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import Backend, TrafficTable
 from deployctl.effects import haproxy_tally as tally
@@ -18,6 +19,7 @@ from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.haproxy_trust import BY_HOST, connection_lines, header_lines
 from deployctl.errors import Invalid
 
+_WRITTEN_BY = "# Written by deployctl"
 NOBODY = 65534
 _BIND = re.compile(r"^  bind \[?([0-9a-fA-F.:]+?)\]?:(\d+)(?: v6only)? name (\S+)$", re.MULTILINE)
 _SERVER = re.compile(r"^  server (\S+) (\S+) (.*)$", re.MULTILINE)
@@ -50,7 +52,7 @@ def _server(backend: Backend) -> str:
 
 def _global(spec: ServerSpec, machine: Machine, token: str) -> list[str]:
     return [
-        "# Written by deployctl from its ledger. A change by hand is reported as drift and written over.",
+        f"{_WRITTEN_BY} {__version__} from its ledger. A change by hand is reported as drift and written over.",
         "global",
         f"  description {token}",
         f"  stats socket {machine.socket} mode 600 level admin expose-fd listeners",
@@ -185,6 +187,11 @@ def read_map(text: str) -> dict[str, str]:
 def token_of(config: str) -> str | None:
     found = re.search(r"^  description ([A-Za-z0-9_.-]+)$", config, re.MULTILINE)
     return found[1] if found else None
+
+
+def of_another_build(config: str) -> bool:
+    """Tell whether another version of deployctl wrote it, whose text may differ with nothing wrong."""
+    return config.startswith(_WRITTEN_BY) and not config.startswith(f"{_WRITTEN_BY} {__version__} ")
 
 
 def head_of(config: str) -> str:

@@ -12,6 +12,7 @@ from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.haproxy_runtime import needs_correction
 
 Map = Mapping[str, str]
+OTHER_BUILD = "haproxy.cfg was written by another version of deployctl: the next change, or reconcile, writes it anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ def find_drift(table: TrafficTable, facts: Facts) -> list[str]:
 def _config(facts: Facts) -> Iterator[str]:
     if not facts.written:
         yield "haproxy.cfg is missing"
+    elif config.of_another_build(facts.written):
+        yield OTHER_BUILD
     elif facts.written != facts.expected:
         yield "haproxy.cfg is not what the ledger says: it was edited, or never brought up to date"
     elif config.token_of(facts.written) != facts.running_token:

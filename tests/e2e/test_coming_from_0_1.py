@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bench import former
+from deployctl.effects.haproxy_drift import OTHER_BUILD
 from tests.e2e.cli import Cli, home_of_a_person
 
 LABELS_ANEW = {"deployctl.operation", "deployctl.seal", "deployctl.home-id"}
@@ -62,7 +63,7 @@ def test_looking_at_it_finds_nothing_wrong_and_changes_nothing(town: Cli) -> Non
     before = running(town)
     app = town.app("shop")
     assert (app["state"], app["active"]["version"], app["standby"]["version"]) == ("healthy", "v3", "v2")
-    assert app["drift"] == []
+    assert app["drift"] == [OTHER_BUILD]
     assert "restarts" in {one["name"] for one in town.do("doctor")["findings"]}
     assert town.do("reconcile", "shop")["ok"] is True
     assert running(town) == before
@@ -88,6 +89,8 @@ def test_what_is_stopped_from_now_on_stays_so_after_a_restart_of_the_engine(town
 
 def test_an_upgrade_to_what_serves_does_nothing(town: Cli) -> None:
     before, revision = running(town), town.revision("shop")
+    foreseen = town.run("upgrade", "shop", "v3", "--dry-run", "--exit-code")
+    assert foreseen.code == 0, foreseen
     assert town.do("upgrade", "shop", "v3")["ok"] is True
     assert (running(town), town.revision("shop")) == (before, revision)
 
