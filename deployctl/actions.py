@@ -9,6 +9,7 @@ from deployctl.domain.plan import Kind, Step, StepKind
 from deployctl.domain.release import Change, Hold, Instance, Release
 from deployctl.domain.same_image import is_made_of
 from deployctl.errors import DeployctlError, EngineRefused, NotFound, NotHealthy, RevertedAfterSwitch
+from deployctl.gate import ask_through_proxy
 from deployctl.interrupts import shielded
 from deployctl.labels import (
     common_labels,
@@ -112,9 +113,14 @@ def prove_healthy(walk: Walk, step: Step) -> str:
         s.ledger.mark_failed(release.app, release.number, why=e.message)
         raise
     walk.restarts = trial.restarts
-    if not release.proven_at or release.failure:
-        s.ledger.mark_proven(release.app, release.number, at=s.clock.utc())
+    if not walk.will(StepKind.GATE, step.release):
+        _mark_proven(walk, release)
     return text
+
+
+def _mark_proven(walk: Walk, release: Release) -> None:
+    if not release.proven_at or release.failure:
+        walk.services.ledger.mark_proven(release.app, release.number, at=walk.services.clock.utc())
 
 
 # -- traffic --------------------------------------------------------------------------------------------------------
@@ -129,6 +135,20 @@ def let_proxy_know(walk: Walk, step: Step) -> str:
         s.ledger.set_instance(instance.app, instance.release, beside=True)
     s.traffic.sync()
     return walk.wishes.address or "" if walk.wishes else ""
+
+
+def pass_gate(walk: Walk, step: Step) -> str:
+    """Ask the way visitors come. Only who passes is proven, and only then header and cookie lead to it."""
+    release = release_of(walk, step)
+    try:
+        text = ask_through_proxy(release, walk.wishes or walk.facts.app, walk.services, walk.check)
+    except NotHealthy as e:
+        walk.keep_failed = True
+        walk.services.ledger.mark_failed(release.app, release.number, why=e.message)
+        raise
+    _mark_proven(walk, release)
+    walk.services.traffic.refresh_previews()
+    return text
 
 
 def switch_traffic(walk: Walk, step: Step) -> str:
@@ -275,6 +295,7 @@ ACTIONS: Mapping[StepKind, Act] = {
     StepKind.START: start_container,
     StepKind.HEALTH: prove_healthy,
     StepKind.ROUTE: let_proxy_know,
+    StepKind.GATE: pass_gate,
     StepKind.SWITCH: switch_traffic,
     StepKind.WATCH: watch_candidate,
     StepKind.PROMOTE: promote,

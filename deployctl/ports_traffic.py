@@ -6,7 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from deployctl.domain.emergency import FlipNote
+from deployctl.domain.gate import GateAnswer
 from deployctl.domain.names import AppName
+from deployctl.domain.refusal import Refusal
+from deployctl.domain.release import Probe
 from deployctl.domain.traffic import Counters, StrayProxy, Switched
 
 
@@ -26,6 +29,11 @@ class Traffic(Protocol):
         """Send the app's traffic to that release (None: to nobody, 503): file first, then one `set map`, then read back.
         `sure` is called once the proxy lock is held; what it raises leaves everything as it is.
         Raises SwitchRefused with the former route back in place, when HAProxy does not confirm."""
+    def ask(self, app: AppName, release: int, probe: Probe) -> GateAnswer:
+        """Ask that release once by HTTP, the way that visitors come, whoever serves; no visitor can do the same. Holds no
+        lock, ends within probe.timeout. Starts a dead HAProxy."""
+    def refusals(self) -> list[Refusal]:
+        """Return what HAProxy lately answered itself, the oldest first; what a reload ended is among it."""
     def counters(self) -> dict[tuple[AppName, int], Counters]:
         """Return what was counted of each release that is carried or was ever asked, since it was first asked: over
         reloads, restarts and crashes. Only what HAProxy counted just before it died is lost."""

@@ -61,6 +61,10 @@ class Walk:
         if not (self.promoted or self.recovering) and (who := self.services.ledger.abort_asked(self.deployment.id)):
             raise Aborted(f"{who} asked to stop this {self.plan.kind}")
 
+    def will(self, kind: StepKind, release: int) -> bool:
+        """Tell whether the plan has such a step for that release."""
+        return any((step.kind, step.release) == (kind, release) for step in self.plan.steps)
+
     @property
     def policy(self) -> Policy:
         """Return the app's policy as this deployment wants it."""

@@ -12,6 +12,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from threading import Thread, Timer
@@ -140,6 +141,34 @@ def _take_memory() -> None:
         time.sleep(0.01)
 
 
+def twice() -> None:
+    """Answer with a header that only a proxy takes offence at."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    _raw(head + b"3\r\nv2\n\r\n0\r\n\r\n")
+
+
+def mail() -> None:
+    """Speak first, and not HTTP."""
+    _raw(b"220 mail ESMTP\r\n", first=True)
+
+
+def h2c() -> None:
+    """Speak HTTP/2 without its upgrade: hang up on everybody who begins in HTTP/1.1."""
+    _raw(bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]), to=b"PRI")
+
+
+def _raw(answer: bytes, *, to: bytes = b"", first: bool = False) -> None:
+    """Say that to whoever begins so, before anything was heard or after it."""
+    with socket.create_server(("0.0.0.0", int(os.environ.get("PORT", "8080")))) as server:
+        while True:
+            sock, _ = server.accept()
+            with sock, suppress(OSError):
+                sock.settimeout(1)
+                if first or sock.recv(65536).startswith(to):
+                    sock.sendall(answer)
+                    sock.recv(65536)
+
+
 def volume() -> None:
     with STARTS.open("a") as starts:
         starts.write("started\n")
@@ -162,7 +191,8 @@ BEHAVIOURS: dict[str, Callable[[], None]] = {
     "flaky": serve(Flaky),
     "redirect": serve(Redirect),
     "laggy": serve(Laggy),
-    **{each.__name__: each for each in (slowstart, exitone, exitzero, needsenv, noterm, memhog, volume, ask)},
+    **{each.__name__: each for each in (slowstart, exitone, exitzero, needsenv, noterm, memhog, twice, mail, h2c, volume,
+                                       ask)},
 }
 
 if __name__ == "__main__":

@@ -57,6 +57,10 @@ RECIPES: dict[str, Recipe] = {
     "redirect": Recipe("redirect"),  # /healthz leads to https
     "wrongport": Recipe(env={"PORT": "9090"}),  # and exposes 8080
     "loopback": Recipe(env={"HOST": "127.0.0.1"}),  # inside the container: nobody outside can reach it
+    # healthy, and not for visitors: HAProxy hands none of it on
+    "twice": Recipe("twice"),  # an answer with two Transfer-Encoding headers
+    "mail": Recipe("mail"),
+    "h2c": Recipe("h2c"),
     # do not start, or do not stay
     "exitone": Recipe("exitone"),  # a message, then exit 3
     "exitzero": Recipe("exitzero"),

@@ -168,6 +168,12 @@ class LogsQuery(Table):
     grep: LookFor | None = Field(None, description="Only lines with this text.")
 
 
+class RefusalsQuery(Table):
+    tail: Lines = Field(100, description="How many lines.")
+    since: Span | None = Field(None, description="Only what happened in the last span.")
+    grep: LookFor | None = Field(None, description="Only lines with this text.")
+
+
 class AuditQuery(Table):
     app: AppText | None = None
     user: WhoText | None = Field(None, description="A user or a token.")

@@ -61,6 +61,10 @@ EXAMPLES: dict[str, Json] = {
                 differences=[{"group": "env", "sign": "~", "name": "WORKERS", "before": "2", "after": "4"}]),
     "Logs": _of("Logs", app="shop", lines=[{
         "version": "v2", "release": 2, "at": AT, "stream": "stdout", "text": "listening on 8080"}]),
+    "Refusals": _of("Refusals", app="shop", lines=[{
+        "at": AT, "app": "shop", "release": None, "status": 400, "cause": "bad_request", "client": "192.0.2.7:41822",
+        "method": "", "host": "", "path": "", "detail": "HAProxy stopped at byte 6 of “GET /k\\xC3\\xBCche”",
+        "gate": False, "text": "400 bad_request  a request that could not be read: not a valid HTTP/1.1 request"}]),
     "Deployments": _of("Deployments", app="shop", deployments=[_DEPLOYMENT]),
     "DeploymentShown": _of("Deployment", app="shop", deployment=_DEPLOYMENT, steps=[{
         "kind": "start", "release": 2, "sentence": "start shop v2 on port 20002", "begun_at": AT, "finished_at": AT,

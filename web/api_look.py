@@ -23,11 +23,13 @@ from deployctl.usecases.doctor import findings
 from deployctl.usecases.history import history
 from deployctl.usecases.logs import logs
 from deployctl.usecases.observe import require_app
+from deployctl.usecases.refusals import refusal_json, refusals
 from deployctl.usecases.results import DiffLine, Done, Moved, StatusView
 from deployctl.usecases.show import show
 from deployctl.web import api_answers as answers
 from deployctl.web import api_answers_people as people
-from deployctl.web.api_asked import AuditQuery, DiffQuery, LogsQuery, RowsQuery
+from deployctl.web import api_answers_proxy as proxy
+from deployctl.web.api_asked import AuditQuery, DiffQuery, LogsQuery, RefusalsQuery, RowsQuery
 from deployctl.web.api_call import Json, Told, documented
 from deployctl.web.api_openapi import document
 from deployctl.web.board import Seen
@@ -118,6 +120,16 @@ def app_logs(app: AppName, query: LogsQuery) -> Json:
     with desk().pool.lend(g.who.actor) as s:
         lines = list(logs(app, query.version, s, release=query.release, tail=query.tail, since=query.since, grep=query.grep))
     return {"schema": views.SCHEMA, "kind": "Logs", "app": app, "lines": [views.printed_json(one) for one in lines]}
+
+
+@look.get("/apps/<app>/refusals")
+@needs(Role.VIEWER)
+@documented("What HAProxy answered itself instead of the app, and why", proxy.Refusals, query=RefusalsQuery,
+            more="Its own 4xx and 5xx, the oldest first. As `deployctl logs APP --proxy -o json`.")
+def app_refusals(app: AppName, query: RefusalsQuery) -> Json:
+    with desk().pool.lend(g.who.actor) as s:
+        found = refusals(app, s, tail=query.tail, since=query.since, grep=query.grep)
+    return {"schema": views.SCHEMA, "kind": "Refusals", "app": app, "lines": [refusal_json(one) for one in found]}
 
 
 # -- deployments and operations -----------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from deployctl import __version__
 from deployctl.domain.access import PERSON, TOKEN, Role
 from deployctl.domain.fields import Table
 from deployctl.domain.names import APP, VERSION
-from deployctl.web import api_answers, api_answers_people, api_asked, api_examples, problems
+from deployctl.web import api_answers, api_answers_people, api_answers_proxy, api_asked, api_examples, problems
 from deployctl.web.api_call import MOST_DIGITS, Call, calls_of
 from deployctl.web.api_fields import ecma, text_like
 from deployctl.web.api_head import IF_MATCH, LONGEST_WAIT
@@ -194,7 +194,7 @@ def _problem_answer(status: int) -> Json:
 
 def _answers() -> Json:
     """Return the schemas of what answers hold, and of what those are made of."""
-    every = {**vars(api_answers), **vars(api_answers_people)}.values()
+    every = {**vars(api_answers), **vars(api_answers_people), **vars(api_answers_proxy)}.values()
     mine = [one for one in every if isinstance(one, type) and issubclass(one, api_answers.Answer)]
     _, made = models_json_schema([(one, "serialization") for one in mine], ref_template=REF)
     return dict(made["$defs"])

@@ -15,6 +15,7 @@ from deployctl.web import (
     pages_compare,
     pages_logs,
     pages_people,
+    pages_refusals,
     pages_server,
     pages_settings,
     pages_sign_in,
@@ -23,8 +24,8 @@ from deployctl.web import (
 from deployctl.web.desk import desk
 from deployctl.web.rules import asked_app
 
-MODULES = (pages_sign_in, pages_apps, pages_app, pages_act, pages_ask, pages_logs, pages_version, pages_compare,
-           pages_activity, pages_server, pages_settings, pages_people)
+MODULES = (pages_sign_in, pages_apps, pages_app, pages_act, pages_ask, pages_logs, pages_refusals, pages_version,
+           pages_compare, pages_activity, pages_server, pages_settings, pages_people)
 
 
 def put_pages(app: Flask) -> None:

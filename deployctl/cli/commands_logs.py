@@ -16,6 +16,7 @@ from deployctl.cli.session import Session
 from deployctl.cli.times import iso
 from deployctl.cli.values import filled, seconds
 from deployctl.domain.names import AppName
+from deployctl.errors import Invalid
 from deployctl.usecases import views
 from deployctl.usecases.views import printed_json
 
@@ -30,12 +31,15 @@ if TYPE_CHECKING:
 @click.option("-n", "--tail", type=click.IntRange(0, 1_000_000), default=100, show_default=True,
               help="How many lines of each release.")
 @click.option("--grep", type=filled, metavar="TEXT", help="Only lines with this text.")
+@click.option("--proxy", is_flag=True, help="What HAProxy refused or answered itself, and why.")
 @click.pass_obj
 def logs_command(session: Session, /, given: Sequence[str], follow: bool, since: float | None, tail: int,
-                 grep: str | None) -> int:
+                 grep: str | None, proxy: bool) -> int:
     from deployctl.usecases.logs import logs
 
-    words = Words.check(given, least=0, most=1, verb="logs", releases=True)
+    words = Words.check(given, least=0, most=0 if proxy else 1, verb="logs", releases=True)
+    if proxy:
+        return _proxy_logs(session, words, follow=follow, since=since, tail=tail, grep=grep)
     session.require_many("--follow", asked=follow)
     try:
         with session.services() as s:
@@ -47,6 +51,18 @@ def logs_command(session: Session, /, given: Sequence[str], follow: bool, since:
         if not follow:
             raise
         return session.stopped_watching()
+    return 0
+
+
+def _proxy_logs(session: Session, words: Words, *, follow: bool, since: float | None, tail: int, grep: str | None) -> int:
+    from deployctl.cli.render_refusals import print_refusals
+    from deployctl.usecases.refusals import refusals
+
+    if follow:
+        raise Invalid("--proxy prints what is known so far: -f does not go with it.", code="usage")
+    with session.services() as s:
+        app, _ = words.resolve(s, session)
+        print_refusals(session, app, refusals(app, s, tail=tail, since=since, grep=grep))
     return 0
 
 

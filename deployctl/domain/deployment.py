@@ -42,6 +42,7 @@ NEXT: dict[Phase, dict[str, Phase]] = {
 BEGINS: dict[StepKind, tuple[str, ...]] = {
     StepKind.HEALTH: ("started",),
     StepKind.ROUTE: ("started", "ready"),
+    StepKind.GATE: ("started", "ready"),
     StepKind.SWITCH: ("started", "ready"),
     StepKind.WATCH: ("started", "ready", "shifted"),
     StepKind.PROMOTE: ("started", "ready", "shifted"),

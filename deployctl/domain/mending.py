@@ -32,5 +32,5 @@ def _bring_up(sight: Sight, n: int) -> list[Step]:
     if release is None:
         return []
     run = n in sight.needed - sight.expired
-    left_out = {StepKind.HEALTH} if run else {StepKind.HEALTH, StepKind.START, StepKind.ROUTE}
+    left_out = {StepKind.HEALTH, StepKind.GATE} | (set() if run else {StepKind.START, StepKind.ROUTE})
     return [step for step in bring_up(sight.facts, release, Kind.RECONCILE) if step.kind not in left_out]

@@ -17,6 +17,7 @@ class StepKind(StrEnum):
     START = "start"
     HEALTH = "health"  # prove it from outside
     ROUTE = "route"  # HAProxy learns the server and the stable address
+    GATE = "gate"  # ask it once more, through HAProxy as visitors do
     SWITCH = "switch"  # the one atomic move
     WATCH = "watch"  # probes go on under traffic; a failure goes back
     PROMOTE = "promote"  # the ledger calls it active: the point of no return

@@ -35,6 +35,7 @@ def bring_up(facts: Facts, target: Release, kind: Kind) -> list[Step]:
     steps.append(Step(StepKind.HEALTH, n, f"prove {v} healthy: {spoken(target.bundle.probe)}"))
     if kind in {Kind.UPGRADE, Kind.START} or not facts.is_warm(n):
         steps.append(Step(StepKind.ROUTE, n, f"let HAProxy know {v}"))
+        steps.append(Step(StepKind.GATE, n, f"ask {v} through HAProxy, as visitors do"))
     return steps
 
 

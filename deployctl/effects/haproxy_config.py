@@ -14,13 +14,16 @@ from dataclasses import dataclass
 from deployctl import __version__
 from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import Backend, TrafficTable
+from deployctl.effects import haproxy_gate as gate
 from deployctl.effects import haproxy_tally as tally
+from deployctl.effects import haproxy_trace as trace
 from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.haproxy_trust import BY_HOST, connection_lines, header_lines
 from deployctl.errors import Invalid
 
 _WRITTEN_BY = "# Written by deployctl"
 NOBODY = 65534
+BUFFER = 40960  # bytes of a head with 32 KiB of cookies; HAProxy's own 16 KiB refuse them. Taken only while in use
 _BIND = re.compile(r"^  bind \[?([0-9a-fA-F.:]+?)\]?:(\d+)(?: v6only)? name (\S+)$", re.MULTILINE)
 _SERVER = re.compile(r"^  server (\S+) (\S+) (.*)$", re.MULTILINE)
 
@@ -30,15 +33,16 @@ class Machine:
     """What the configuration must know of where it runs."""
 
     socket: str  # of the worker
+    gates: str  # where the private bind lies, but for the token's end
     threads: int
     drop_root: bool  # the worker gives up root and keeps only what binding to a bridge may need
     version: tuple[int, int] = (2, 8)  # of HAProxy
 
 
 def render(table: TrafficTable, spec: ServerSpec, machine: Machine, token: str) -> str:
-    version = machine.version
-    head = [*_global(spec, machine, wire.require_name(token)), *_defaults(spec), *_frontend(table, spec), tally.rules(version),
-            _WHO, tally.section(version), _BACKEND]
+    version, private = machine.version, f"{machine.gates}{wire.require_name(token)[-8:]}"
+    head = [*_global(spec, machine, token), *_defaults(spec), *_frontend(table, spec, private), gate.ANSWER,
+            tally.rules(version), trace.SILENCE, _WHO, tally.section(version), _BACKEND]
     return "\n".join(head) + "\n" + "".join(f"{_server(backend)}\n" for backend in _ordered(table))
 
 
@@ -60,7 +64,9 @@ def _global(spec: ServerSpec, machine: Machine, token: str) -> list[str]:
         "  noreuseport",
         f"  nbthread {machine.threads}",
         "  fd-hard-limit 100000",
+        f"  tune.bufsize {BUFFER}",
         *([f"  uid {NOBODY}", f"  gid {NOBODY}", "  setcap cap_net_raw"] if machine.drop_root else []),
+        trace.RING,
     ]
 
 
@@ -84,10 +90,10 @@ def _ms(seconds: float) -> str:
     return f"{wire.require_number(round(seconds * 1000))}ms"
 
 
-def _frontend(table: TrafficTable, spec: ServerSpec) -> list[str]:
-    binds = _binds(table, spec)
-    rules = [*_preview(spec), *connection_lines(table, spec), _RULES, *header_lines(table)]
-    return ["frontend pub", *binds, *rules]
+def _frontend(table: TrafficTable, spec: ServerSpec, private: str) -> list[str]:
+    binds = [*_binds(table, spec), gate.bind(private)]
+    rules = [*_preview(spec), *connection_lines(table, spec), _WHOSE, gate.APP, _WHICH, gate.RELEASE, _ANSWERED]
+    return ["frontend pub", *binds, trace.LOG, *rules, *header_lines(table)]
 
 
 def _binds(table: TrafficTable, spec: ServerSpec) -> list[str]:
@@ -113,13 +119,16 @@ _NO_PREVIEW = "  acl preview always_false"
 
 # txn.app says whose request it is, txn.release which of its releases answers. A version that was asked for counts
 # only if known.map has exactly <app>.<version>: an app has no dot, so no text from outside reaches another app.
-_RULES = r"""
+_WHOSE = r"""
   option idle-close-on-response
   http-request disable-l7-retry unless METH_GET
   acl by_host so_name -m str -- -
   http-request set-var(txn.app) so_name unless by_host
-  http-request set-var(txn.app) req.hdr(host),host_only,lower,map_str(host.map) if by_host
+  http-request set-var(txn.app) req.hdr(host),host_only,lower,rtrim(.),map_str(host.map) if by_host""".lstrip("\n")
+
+_WHICH = r"""
   acl somebody var(txn.app) -m found
+  http-request set-var(txn.asked) req.hdr(host),bytes(0,100),url_enc unless somebody
   http-request return status 404 content-type text/plain string "Nothing has this name here.\n" unless somebody
   http-request set-var(txn.route) var(txn.app),map_str(route.map)
   http-request set-var(txn.release) var(txn.route),field(1,:)
@@ -144,7 +153,9 @@ _RULES = r"""
   http-request replace-header Cookie '^(.*); *dctl_v *=[^;]*(.*)$' '\1\2' if crumbs !baked
   http-request replace-header Cookie '^ *dctl_v *=[^;]*;? *(.*)$' '\1' if crumbs !baked
   http-request del-header Cookie if crumbs !baked
-  http-request del-header Cookie if { req.fhdr(Cookie) -m len 0 }
+  http-request del-header Cookie if { req.fhdr(Cookie) -m len 0 }""".lstrip("\n")
+
+_ANSWERED = r"""
   acl routed var(txn.release) -m found
   http-request return status 503 content-type text/plain hdr Retry-After 5 string "No release serves.\n" unless routed
   http-request set-var(txn.server) var(txn.app),concat(.,txn.release)

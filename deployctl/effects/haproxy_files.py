@@ -43,6 +43,10 @@ class HaproxyFiles:
         """Return haproxy.cfg as it lies on disk; nothing when it is missing."""
         return _read(self._home.config) or ""
 
+    def gate(self) -> Path:
+        """Return where the private bind of that configuration lies."""
+        return self._home.gate(config.token_of(self.configuration()) or "")
+
     def find_map(self, name: str) -> dict[str, str] | None:
         """Return a map as it lies on disk; None when it is missing."""
         text = _read(self._path(name))
@@ -75,10 +79,14 @@ class HaproxyFiles:
             return kept
         return config.render(table, self._spec, machine, _fresh_token())
 
+    def write_afresh(self, table: TrafficTable) -> None:
+        """Give the configuration another token: HAProxy then has to reload, and its private bind gets another path."""
+        _write(self._home.config, config.render(table, self._spec, self._machine(), _fresh_token()))
+
     def _machine(self) -> config.Machine:
         drop_root = os.geteuid() == 0 and find_binary(self._spec)[1]
         threads = min(THREADS, os.cpu_count() or 1)
-        return config.Machine(str(self._home.worker), threads, drop_root, find_version(self._spec))
+        return config.Machine(str(self._home.worker), self._home.gates, threads, drop_root, find_version(self._spec))
 
     def _path(self, name: str) -> Path:
         return self._home.folder / name

@@ -54,6 +54,27 @@ class HaproxyHome:
         return self.sockets / "master.sock"
 
     @property
+    def refused(self) -> Path:
+        """What workers that are gone answered themselves."""
+        return self.folder / "refused.log"
+
+    @property
+    def gates(self) -> str:
+        """Where each private bind lies, but for the end of its name."""
+        return str(self.sockets / "gate.")
+
+    def gate(self, token: str) -> Path:
+        """Return the private bind of the configuration with that token: one that was deleted never comes back, but the
+        next configuration has another."""
+        return Path(f"{self.gates}{token[-8:]}")
+
+    def sweep_gates(self, *, but: str | None = None) -> None:
+        """Take away the private binds of other configurations than the one with that token."""
+        for path in self.sockets.glob("gate.*"):
+            if but is None or path != self.gate(but):
+                path.unlink(missing_ok=True)
+
+    @property
     def sockets(self) -> Path:
         longest = str(self.folder / "haproxy.sock")
         fits = _PLAIN.fullmatch(longest) and len(longest) <= LONGEST

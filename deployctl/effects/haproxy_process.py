@@ -20,6 +20,7 @@ from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.haproxy_home import HaproxyHome
 from deployctl.effects.haproxy_master import find_master, members, send, workers_of
 from deployctl.effects.haproxy_socket import HaproxySockets, is_answered
+from deployctl.effects.haproxy_trace import HaproxyTrace
 from deployctl.effects.port_holder import find_port_holder
 from deployctl.errors import ProxyUnavailable
 from deployctl.ports import Clock
@@ -37,6 +38,7 @@ class HaproxyProcess:
 
     def __init__(self, home: HaproxyHome, spec: ServerSpec, sockets: HaproxySockets, clock: Clock) -> None:
         self._home, self._spec, self._sockets, self._clock = home, spec, sockets, clock
+        self._trace = HaproxyTrace(home, sockets)  # saved before its worker goes
 
     def find_processes(self) -> answers.Processes | None:
         """Return master and workers, as the master tells them; None when it does not answer."""
@@ -134,6 +136,7 @@ class HaproxyProcess:
 
     def stop(self) -> None:
         """End master and workers, whatever they still hold, and take away what they leave behind."""
+        self._trace.save()
         for number in (signal.SIGTERM, signal.SIGKILL):
             for pid in members(self._home):
                 send(pid, number)
@@ -141,6 +144,7 @@ class HaproxyProcess:
                 break
         for leftover in (self._home.pid, self._home.worker, self._home.master):
             leftover.unlink(missing_ok=True)
+        self._home.sweep_gates()
         self._home.remove_short_folder()
 
     def _wait_until_gone(self) -> bool:
@@ -157,6 +161,7 @@ class HaproxyProcess:
 
         ProxyUnavailable tells why HAProxy refused; then the former worker goes on as before.
         """
+        self._trace.save()
         before, former = self.find_processes(), members(self._home)
         said = self._sockets.master(wire.RELOAD, timeout=RELOADED)
         deadline = self._clock.now() + PATIENCE
@@ -165,6 +170,7 @@ class HaproxyProcess:
                 raise _refused("HAProxy refused the configuration and goes on with the former one", said)
             self._clock.sleep(_TICK)
         self._ensure_listening()
+        self._home.sweep_gates(but=token)
 
     def _has_failed(self, before: answers.Processes | None) -> bool:
         after = self.find_processes()
@@ -172,6 +178,7 @@ class HaproxyProcess:
 
     def revive_master_socket(self, master: int) -> None:
         """Make the master bind its socket again; that is a reload, so the files must be right before."""
+        self._trace.save()
         former = members(self._home)  # the master may answer, and hand on to its worker, before another one is there
         send(master, signal.SIGUSR2)
         self._wait_until_up(but=former)

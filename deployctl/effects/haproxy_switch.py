@@ -12,7 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from deployctl.domain.emergency import FlipNote
+from deployctl.domain.gate import GateAnswer
 from deployctl.domain.names import AppName
+from deployctl.domain.refusal import Refusal
+from deployctl.domain.release import Probe
 from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import Counters, StrayProxy, Switched, TrafficTable
 from deployctl.effects import haproxy_answers as answers
@@ -25,6 +28,7 @@ from deployctl.effects.haproxy_files import (
     first_release,
     releases,
 )
+from deployctl.effects.haproxy_gate import HaproxyGate
 from deployctl.effects.haproxy_home import HaproxyHome, proxy_lock
 from deployctl.effects.haproxy_master import find_master, find_strays
 from deployctl.effects.haproxy_notes import forget_notes, read_notes
@@ -32,6 +36,7 @@ from deployctl.effects.haproxy_process import HaproxyProcess
 from deployctl.effects.haproxy_runtime import HaproxyRuntime
 from deployctl.effects.haproxy_socket import HaproxySockets
 from deployctl.effects.haproxy_totals import HaproxyTotals
+from deployctl.effects.haproxy_trace import HaproxyTrace
 from deployctl.effects.haproxy_upkeep import HaproxyUpkeep
 from deployctl.errors import DeployctlError, ProxyUnavailable, SwitchRefused
 from deployctl.ports import Clock, Traffic
@@ -46,6 +51,8 @@ class HaproxyTraffic(Traffic):
         self._home = HaproxyHome(folder.absolute(), tuple(earlier))
         self._table, self._clock = table, clock
         self._sockets = HaproxySockets(self._home)
+        self._trace = HaproxyTrace(self._home, self._sockets)
+        self._gate = HaproxyGate(self._trace, self._locked)
         self._process = HaproxyProcess(self._home, spec, self._sockets, clock)
         self._runtime = HaproxyRuntime(self._sockets.worker, clock)
         self._files = HaproxyFiles(self._home, spec)
@@ -124,6 +131,24 @@ class HaproxyTraffic(Traffic):
     def _is_ready(self, server: str) -> bool:
         written = config.find_server(self._files.configuration(), server)
         return written is not None and self._runtime.ensure_ready(server, written.id)
+
+    # -- the gate ---------------------------------------------------------------------------------------------------
+    def ask(self, app: AppName, release: int, probe: Probe) -> GateAnswer:
+        """Ask by the private bind, without the lock: an answer may take long, and nothing is changed."""
+        try:
+            return self._gate.ask(self._files.gate(), app, release, probe)
+        except (FileNotFoundError, ConnectionRefusedError):
+            with self._locked():
+                self._upkeep.open_gate()
+        try:
+            return self._gate.ask(self._files.gate(), app, release, probe)
+        except OSError as e:
+            raise ProxyUnavailable(f"HAProxy cannot be asked on {self._files.gate()}: {e.strerror or e}",
+                                   remedy=["deployctl doctor"]) from e
+
+    def refusals(self) -> list[Refusal]:
+        with self._locked():
+            return self._trace.read()
 
     # -- up, in sync ----------------------------------------------------------------------------------------------
     def ensure_up(self) -> bool:

@@ -27,7 +27,7 @@ def rules(version: tuple[int, int]) -> str:
     """Return the rules of the frontend; txn.server names the release. Those of answers stand last among their kind:
     an answer that another rule turns into an error of HAProxy's own is no answer of the app."""
     return "\n".join([
-        f"  http-request track-sc0 var(txn.server) table {TABLE}",
+        f"  http-request track-sc0 var(txn.server) table {TABLE} unless gate",  # no visitor
         f"  http-request sc-inc-gpc({_ASKED},0)",
         *(f"  http-response sc-inc-gpc({column},0) if {{ status {first}:{first + 99} }}"
           for column, first in ((_2XX, 200), (_3XX, 300), (_4XX, 400), (_5XX, 500))),

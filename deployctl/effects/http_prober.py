@@ -6,20 +6,16 @@ This runs inside every rollback: imports stay light, and probe.timeout covers th
 from __future__ import annotations
 
 import errno
-import re
 import socket
 import time
 from dataclasses import replace
 
 from deployctl.domain.release import Probe, ProbeKind
-from deployctl.effects.http_wire import Closed, Head, NotHttp, Wire, read_body, read_head, remaining
+from deployctl.effects.http_question import askable, judge, put
+from deployctl.effects.http_wire import Closed, NotHttp, remaining
 from deployctl.ports import Answer
 
-BODY = 64 * 2**10  # bytes of an answer that are searched for probe.body
 GREETING = 0.05  # seconds in which a published port without a listener behind it hangs up
-
-_PATH = re.compile(r"/[!-~]*")
-_HOST = re.compile(r"[!-~]+")
 
 
 class SocketProber:
@@ -36,13 +32,13 @@ class SocketProber:
 def _ask(probe: Probe, to: tuple[str, int], *, host: str, bridge: str | None) -> Answer:
     if probe.kind not in {ProbeKind.HTTP, ProbeKind.TCP}:
         return Answer(False, f"a probe of kind {probe.kind} cannot be asked from outside")
-    if probe.kind is ProbeKind.HTTP and not (_PATH.fullmatch(probe.path) and _HOST.fullmatch(host)):
+    if probe.kind is ProbeKind.HTTP and not askable(probe, host):
         return Answer(False, "the path or the host of this probe holds characters that HTTP does not allow")
     deadline = time.monotonic() + probe.timeout
     with _connect(to, deadline=deadline, bridge=bridge) as sock:
         if probe.kind is ProbeKind.TCP:
             return _accepted(sock, to[1], direct=bridge is not None, deadline=deadline)
-        return _http(sock, probe, host=host, deadline=deadline)
+        return judge(*put(sock, probe, host=host, deadline=deadline), probe)
 
 
 def _connect(to: tuple[str, int], *, deadline: float, bridge: str | None) -> socket.socket:
@@ -80,41 +76,6 @@ def _hung_up(sock: socket.socket, *, within: float) -> bool:
         return not sock.recv(1)
     except TimeoutError:
         return False
-
-
-def _http(sock: socket.socket, probe: Probe, *, host: str, deadline: float) -> Answer:
-    request = f"GET {probe.path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: deployctl\r\nAccept: */*\r\n"
-    sock.settimeout(remaining(deadline))
-    sock.sendall(f"{request}Connection: close\r\n\r\n".encode("ascii"))
-    wire = Wire(sock, deadline=deadline)
-    head = read_head(wire)
-    answer = _judge(head, probe)
-    if answer.ok and probe.body is not None and not _body_has(probe.body.encode(), wire, head):
-        return replace(answer, ok=False, sentence=f"{answer.sentence} without the text {probe.body!r}")
-    return answer
-
-
-def _judge(head: Head, probe: Probe) -> Answer:
-    location = head.headers.get("location") if 300 <= head.status < 400 else None
-    shown = None if location is None else _visible(location)
-    gave = f"gave {head.status}" if shown is None else f"was redirected ({head.status}) to {shown}"
-    accepted = any(low <= head.status <= high for low, high in probe.status)
-    return Answer(accepted, f"GET {probe.path} {gave}", status=head.status, location=shown)
-
-
-def _visible(text: str) -> str:
-    return "".join(c if " " <= c <= "~" else ascii(c)[1:-1] for c in text)[:200]
-
-
-def _body_has(wanted: bytes, wire: Wire, head: Head) -> bool:
-    seen = b""
-    for piece in read_body(wire, head):
-        seen += piece
-        if wanted in seen[:BODY]:
-            return True
-        if len(seen) >= BODY:
-            break
-    return wanted in seen[:BODY]
 
 
 def _why_not(error: Exception, probe: Probe, *, address: str, bridge: str | None) -> str:

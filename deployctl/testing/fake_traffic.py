@@ -7,7 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from deployctl.domain.emergency import FlipNote
+from deployctl.domain.gate import GateAnswer
 from deployctl.domain.names import AppName
+from deployctl.domain.refusal import Cause, Refusal
+from deployctl.domain.release import Probe
 from deployctl.domain.traffic import Counters, StrayProxy, Switched, TrafficTable
 from deployctl.errors import ProxyUnavailable, SwitchRefused
 from deployctl.ports import Traffic
@@ -30,6 +33,8 @@ class FakeTraffic(Traffic):
         self._notes: list[FlipNote] = []
         self.fronts: dict[AppName, str | None] = {}
         self.strays_here: list[StrayProxy] = []
+        self._unfit: dict[Server, GateAnswer] = {}
+        self._refusals: list[Refusal] = []
         self.switches: list[tuple[AppName, Switched]] = []  # in the order they were confirmed
 
     # -- the port -------------------------------------------------------------------------------------------------
@@ -85,6 +90,16 @@ class FakeTraffic(Traffic):
         if why is not None:
             raise SwitchRefused(why)
 
+    def ask(self, app: AppName, release: int, probe: Probe) -> GateAnswer:
+        self.ensure_up()
+        said = f"GET {probe.path} gave"
+        if (app, release) not in self._servers:
+            return GateAnswer(f"{said} HAProxy's own 503", Cause.UNREACHABLE, 503)
+        return self._unfit.get((app, release)) or GateAnswer(f"{said} 200", status=200, ms=0.1)
+
+    def refusals(self) -> list[Refusal]:
+        return list(self._refusals)
+
     def counters(self) -> dict[Server, Counters]:
         self._require_up()
         return {server: Counters() for server in self._servers} | self._counters
@@ -132,6 +147,16 @@ class FakeTraffic(Traffic):
     def refuse_once(self, why: str) -> None:
         """Let the next switch fail like one that HAProxy does not confirm."""
         self._refusal = why
+
+    def spoil(self, app: AppName, release: int, cause: Cause | None, *, status: int = 502, detail: str = "") -> None:
+        """Let what that release answers never reach visitors, for that cause; None: let it reach them again."""
+        self._unfit.pop((app, release), None)
+        if cause is not None:
+            self._unfit[app, release] = GateAnswer(f"GET / gave HAProxy's own {status}", cause, status, detail)
+
+    def refuse_visitor(self, refusal: Refusal) -> None:
+        """Let HAProxy have answered a visitor itself."""
+        self._refusals.append(refusal)
 
     def hold_open(self, app: AppName, release: int, requests: int) -> None:
         self._open[app, release] = requests

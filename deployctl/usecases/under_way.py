@@ -20,7 +20,7 @@ PARTS: Mapping[str, frozenset[StepKind]] = {
     "Image": frozenset({StepKind.IMAGE}),
     "Start": frozenset({StepKind.NETWORK, StepKind.CREATE, StepKind.START}),
     "Health": frozenset({StepKind.HEALTH}),
-    "Switch": frozenset({StepKind.ROUTE, StepKind.SWITCH}),
+    "Switch": frozenset({StepKind.ROUTE, StepKind.GATE, StepKind.SWITCH}),
     "Watch": frozenset({StepKind.WATCH}),
     "Retire": frozenset({StepKind.DRAIN, StepKind.STOP, StepKind.PRUNE}),
 }

@@ -8,12 +8,16 @@ from dataclasses import dataclass, replace
 import pytest
 
 from deployctl.domain.names import AppName
+from deployctl.domain.refusal import Cause
+from deployctl.domain.release import Probe
 from deployctl.domain.traffic import Precision, Recent
 from deployctl.errors import ProxyUnavailable, SwitchRefused
 from deployctl.ports import Traffic
 from deployctl.testing.fake_traffic import FakeTraffic
 from tests.proxies import BLOG, SHOP, Ledger, Proxy, ask, backend, end, proxy, wait_for
 from tests.simulation.traffic import SimulatedTraffic
+
+PROBE = Probe(host="shop.example.com", timeout=10)
 
 
 @dataclass
@@ -161,6 +165,19 @@ def test_a_switch_repairs_a_death_first(world: World) -> None:
     world.traffic.switch(SHOP, 1)
     world.kill()
     assert world.traffic.switch(SHOP, 2).was == 1
+
+
+def test_a_release_is_asked_whoever_serves_and_that_changes_nothing(world: World) -> None:
+    assert world.traffic.ask(SHOP, 2, PROBE).ok, "a dead one is started first"
+    world.traffic.switch(SHOP, 1)
+    assert world.traffic.ask(SHOP, 2, PROBE).ok
+    assert world.traffic.routes() == {SHOP: 1}
+
+
+def test_a_release_that_is_not_carried_is_named_unreachable(world: World) -> None:
+    world.traffic.switch(SHOP, 1)
+    answer = world.traffic.ask(SHOP, 7, PROBE)
+    assert (answer.ok, answer.cause, answer.status) == (False, Cause.UNREACHABLE, 503)
 
 
 @pytest.mark.parametrize("ask", ["routes", "counters"])

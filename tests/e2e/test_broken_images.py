@@ -41,6 +41,10 @@ CASES = [
     Case("redirect", ("was redirected (302)", "sent on to https://", "health.path"), health={"status": 200}),
     Case("badentry", ("bad-badentry did not start", "the program /no/such/program does not exist in the image")),
     Case("wrongarch", ("is made for", "this server is"), starts=False),
+    Case("twice", ("does not answer through HAProxy", "502", "header Transfer-Encoding")),
+    Case("mail", ("does not answer through HAProxy", "220 mail ESMTP", "Only apps that speak HTTP/1.1"),
+         health={"kind": "tcp"}),
+    Case("h2c", ("does not answer through HAProxy", "Only apps that speak HTTP/1.1"), health={"kind": "tcp"}),
     Case("dockersick", ("HEALTHCHECK", "503"), health={"kind": "docker", "deadline": "15s"}),
 ]
 
@@ -54,7 +58,7 @@ def shop(cli: Cli, engine_url: str) -> Cli:
 
 
 def try_broken(shop: Cli, case: Case) -> Ran:
-    path = {} if case.health.get("kind") == "docker" else {"path": "/healthz"}
+    path = {} if case.health.get("kind") in {"docker", "tcp"} else {"path": "/healthz"}
     shop.write("shop", health={**path, "deadline": "2s", **case.health}, **case.keys)
     return shop.text("upgrade", "shop", f"bad-{case.image}", "--image", f"dctl-test/{case.image}:v1")
 

@@ -41,9 +41,10 @@ MAY_IMPORT: dict[str, str] = {
     "init_file": "domain errors ports settings config_file templates_text",
     "templates_text": "",
     "prove": "domain errors ports",
+    "gate": "domain errors ports",
     "fence": "errors ports",
     "runner": "domain errors ports interrupts fence",
-    "actions": "domain errors ports interrupts runner prove labels",
+    "actions": "domain errors ports interrupts runner prove gate labels",
     "undos": "domain errors labels runner actions",
     "usecases": "domain errors ports interrupts fence runner prove labels actions undos usecases",
     "usecases.ledger_*": "domain errors ports labels bundle_label ledger usecases",  # the file itself is their subject

@@ -9,7 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from deployctl.domain.emergency import FlipNote
+from deployctl.domain.gate import GateAnswer
 from deployctl.domain.names import AppName
+from deployctl.domain.refusal import Cause, Refusal
+from deployctl.domain.release import Probe
 from deployctl.domain.traffic import Backend, Counters, StrayProxy, Switched, TrafficTable
 from deployctl.errors import DeployctlError, ProxyUnavailable, SwitchRefused
 from deployctl.ports import Traffic
@@ -146,6 +149,17 @@ class SimulatedTraffic(Traffic):
     # -- what HAProxy says ----------------------------------------------------------------------------------------
     def routes(self) -> dict[AppName, int]:
         return dict(self._worker_routes())
+
+    def ask(self, app: AppName, release: int, probe: Probe) -> GateAnswer:
+        self.ensure_up()
+        self.step("the gate is asked")
+        if (app, release) not in self._require_up().servers:
+            return GateAnswer("HAProxy's own 503", Cause.UNREACHABLE, 503)
+        return GateAnswer(f"GET {probe.path} gave 200", status=200)
+
+    def refusals(self) -> list[Refusal]:
+        self._require_up()
+        return []
 
     def counters(self) -> dict[Server, Counters]:
         return {server: Counters() for server in self._require_up().servers}

@@ -74,7 +74,7 @@ def test_a_label_that_is_no_bundle_is_refused(text: str | None) -> None:
 
 # -- HAProxy's files ----------------------------------------------------------------------------------------------
 def test_haproxys_files_tell_all_that_they_were_written_for(tmp_path: Path) -> None:
-    machine = config.Machine("/s/haproxy.sock", threads=2, drop_root=False)
+    machine = config.Machine("/s/haproxy.sock", "/s/gate.", threads=2, drop_root=False)
     trust = {SHOP: ProxyTrust(("10.0.0.0/8",), proxy_protocol=True)}
     table = replace(TABLE, trust=trust)
     (tmp_path / "haproxy.cfg").write_text(config.render(table, ServerSpec(), machine, "token"))
@@ -150,7 +150,7 @@ def with_haproxys_files(w: World) -> None:
     with ledger_of(w) as ledger:
         table = ledger.table(bridged=True)
     folder = w.settings.haproxy_dir
-    machine = config.Machine("/s/haproxy.sock", threads=2, drop_root=False)
+    machine = config.Machine("/s/haproxy.sock", "/s/gate.", threads=2, drop_root=False)
     (folder / "haproxy.cfg").write_text(config.render(table, ServerSpec(), machine, "token"))
     for name, entries in config.maps(table).items():
         (folder / name).write_text(config.map_text(entries))

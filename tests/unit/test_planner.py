@@ -13,7 +13,7 @@ from deployctl.domain.release import Policy, Probe, ProbeKind
 from tests.unit.facts import Past
 
 S = StepKind
-BOOT = [S.IMAGE, S.NETWORK, S.CREATE, S.START, S.HEALTH, S.ROUTE]
+BOOT = [S.IMAGE, S.NETWORK, S.CREATE, S.START, S.HEALTH, S.ROUTE, S.GATE]
 
 
 def kinds(plan: Plan, release: int | None = None) -> list[StepKind]:
@@ -62,7 +62,7 @@ def test_a_rollback_to_a_warm_release_boots_nothing() -> None:
 def test_a_rollback_to_a_stopped_one_starts_it_and_to_a_removed_one_makes_it_again(kind: Kind) -> None:
     past = Past(2).upgrade(1, 2)
     past.stopped = {1}
-    assert kinds(move(past, kind, 1)) == [S.START, S.HEALTH, S.ROUTE, S.SWITCH, S.PROMOTE]
+    assert kinds(move(past, kind, 1)) == [S.START, S.HEALTH, S.ROUTE, S.GATE, S.SWITCH, S.PROMOTE]
     past.removed = {1}
     assert kinds(move(past, kind, 1)) == [*BOOT, S.SWITCH, S.PROMOTE]
     assert not move(past, kind, 1).warm
@@ -70,11 +70,11 @@ def test_a_rollback_to_a_stopped_one_starts_it_and_to_a_removed_one_makes_it_aga
 
 def test_one_that_runs_but_was_never_proven_has_to_pass_the_whole_trial_and_be_routed() -> None:
     past = Past(2).upgrade(1).edit(2, proven_at=None)
-    assert kinds(move(past, Kind.UPGRADE, 2)) == [S.HEALTH, S.ROUTE, S.SWITCH, S.PROMOTE]
+    assert kinds(move(past, Kind.UPGRADE, 2)) == [S.HEALTH, S.ROUTE, S.GATE, S.SWITCH, S.PROMOTE]
 
 
 def test_an_upgrade_to_a_warm_release_still_renews_its_address_at_haproxy() -> None:
-    assert kinds(move(Past(2).upgrade(1, 2), Kind.UPGRADE, 1)) == [S.HEALTH, S.ROUTE, S.SWITCH, S.PROMOTE]
+    assert kinds(move(Past(2).upgrade(1, 2), Kind.UPGRADE, 1)) == [S.HEALTH, S.ROUTE, S.GATE, S.SWITCH, S.PROMOTE]
 
 
 def test_a_retry_of_a_failed_one_gets_a_fresh_container() -> None:

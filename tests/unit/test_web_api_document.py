@@ -16,7 +16,7 @@ from deployctl.domain.access import Role
 from deployctl.domain.grammar import Grammar
 from deployctl.domain.names import APP, VERSION, parse_app, parse_version
 from deployctl.errors import Invalid
-from deployctl.web import api_answers, api_answers_people, api_asked, api_fields, problems
+from deployctl.web import api_answers, api_answers_people, api_answers_proxy, api_asked, api_fields, problems
 from deployctl.web.api_examples import EXAMPLES, MEANING
 from tests.unit.api_world import Json, Program, problem
 from tests.unit.web_world import Site, site
@@ -70,7 +70,7 @@ def test_every_reference_leads_somewhere(document: Json) -> None:
 
 
 def test_examples_of_answers_are_as_the_models_say() -> None:
-    models = {**vars(api_answers), **vars(api_answers_people)}
+    models = {**vars(api_answers), **vars(api_answers_people), **vars(api_answers_proxy)}
     for name, example in EXAMPLES.items():
         models[name].model_validate(example)
 

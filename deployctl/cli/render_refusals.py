@@ -1,0 +1,34 @@
+"""`deployctl logs --proxy`: what HAProxy answered itself, a line each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from deployctl.cli.forms import json_line
+from deployctl.cli.look import Look
+from deployctl.cli.session import Session
+from deployctl.cli.times import iso
+from deployctl.domain.names import AppName
+from deployctl.domain.refusal import Refusal
+from deployctl.usecases import views
+from deployctl.usecases.refusals import refusal_json
+
+
+def print_refusals(session: Session, app: AppName, found: Sequence[Refusal]) -> None:
+    look = session.look(session.out)
+    if session.output == "json":
+        lines = [refusal_json(one) for one in found]
+        session.write(json_line({"schema": views.SCHEMA, "kind": "Refusals", "app": app, "lines": lines}, look))
+        return
+    for one in found:
+        session.write(_line(session, one, look))
+    if not found and session.output in {"table", "wide"}:
+        session.note(f"HAProxy has refused nothing of {app} lately; every answer came from the app itself.")
+
+
+def _line(session: Session, one: Refusal, look: Look) -> str:
+    if session.output == "jsonl":
+        return json_line(refusal_json(one), look)
+    if session.output == "tsv":
+        return "\t".join(map(look.say, (one.at, str(one.status), one.cause, one.client, one.sentence))) + "\n"
+    return f"{one.at[11:19] if look.relative else iso(one.at)} {look.say(one.sentence)}\n"

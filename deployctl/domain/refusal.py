@@ -1,0 +1,92 @@
+"""What HAProxy answered itself instead of an app, and why: its own 4xx and 5xx as values.
+
+A cause is read from the status and the two letters by which HAProxy tells how a request ended (`%ts` of its manual):
+who ended it (C client, S server, P HAProxy itself, L a rule, lower case: a time-out), and when (R request, C connect,
+H head of the answer).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from deployctl.domain.names import AppName
+
+
+class Cause(StrEnum):
+    """Why visitors got HAProxy's own answer, or would get it."""
+
+    BAD_REQUEST = "bad_request"  # what came is no valid HTTP/1.1 request
+    SLOW_REQUEST = "slow_request"  # its head did not arrive in time
+    UNKNOWN_HOST = "unknown_host"  # no app has that name
+    NO_RELEASE = "no_release"  # the app has none that serves
+    DENIED = "denied"  # by a rule
+    UNREACHABLE = "unreachable"  # nothing accepts connections where the release should be
+    NO_ANSWER = "no_answer"  # the app closed the connection without a word
+    TIMEOUT = "timeout"  # the app did not answer in time
+    NOT_HTTP = "not_http"  # the app answered, and not in HTTP/1.1
+    INVALID_ANSWER = "invalid_answer"  # HTTP that HAProxy refuses to hand on
+    NOT_ACCEPTED = "not_accepted"  # a good answer, but none that the probe accepts; only the gate says so
+    OTHER = "other"
+
+
+MEANING: Mapping[Cause, str] = {
+    Cause.BAD_REQUEST: "not a valid HTTP/1.1 request",
+    Cause.SLOW_REQUEST: "the request did not arrive in time",
+    Cause.UNKNOWN_HOST: "no app has this host name",
+    Cause.NO_RELEASE: "no release serves",
+    Cause.DENIED: "a rule denies it",
+    Cause.UNREACHABLE: "the app accepts no connection",
+    Cause.NO_ANSWER: "the app closed the connection without an answer",
+    Cause.TIMEOUT: "the app gave no answer in time",
+    Cause.NOT_HTTP: "the app does not answer in HTTP/1.1",
+    Cause.INVALID_ANSWER: "the app's answer is not valid HTTP",
+    Cause.NOT_ACCEPTED: "the probe does not accept the answer",
+    Cause.OTHER: "HAProxy could not answer otherwise",
+}
+
+_USUALLY: Mapping[Cause, str] = {
+    Cause.BAD_REQUEST: "often a raw character outside ASCII in its address, or a head that is too long",
+}
+
+_BY_ENDING: Mapping[tuple[int, str], Cause] = {
+    (400, "PR"): Cause.BAD_REQUEST, (408, "cR"): Cause.SLOW_REQUEST, (404, "LR"): Cause.UNKNOWN_HOST,
+    (503, "LR"): Cause.NO_RELEASE, (502, "PH"): Cause.INVALID_ANSWER, (502, "SH"): Cause.NO_ANSWER,
+    (504, "sH"): Cause.TIMEOUT, (504, "sC"): Cause.UNREACHABLE, (503, "sC"): Cause.UNREACHABLE,
+    (503, "SC"): Cause.UNREACHABLE,
+}  # fmt: skip
+_BY_STATUS: Mapping[int, Cause] = {
+    400: Cause.BAD_REQUEST, 403: Cause.DENIED, 408: Cause.SLOW_REQUEST, 502: Cause.NO_ANSWER, 503: Cause.UNREACHABLE,
+    504: Cause.TIMEOUT,
+}  # fmt: skip
+
+
+def cause_of(status: int, ending: str = "") -> Cause:
+    """Return why HAProxy gave that status itself; without its two letters it is the usual cause of the status."""
+    return _BY_ENDING.get((status, ending[:2])) or _BY_STATUS.get(status, Cause.OTHER)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One answer of HAProxy's own."""
+
+    at: str  # ISO 8601, UTC, to the millisecond
+    app: AppName | None  # None: the shared address, and no app's host name could be read
+    release: int | None  # number; None when no release was asked
+    status: int
+    cause: Cause
+    client: str  # address and port of whoever asked
+    method: str = ""  # empty when no request could be read
+    path: str = ""  # without its query, which may hold secrets
+    host: str = ""  # only of an unknown one
+    detail: str = ""  # what HAProxy stopped at; known of the last refused request only
+    gate: bool = False  # asked by deployctl on behalf of an upgrade, not by a visitor
+
+    @property
+    def sentence(self) -> str:
+        """Return it as people read it."""
+        asked = " ".join(filter(None, (self.method, self.host + self.path))) or "a request that could not be read"
+        detail = self.detail or _USUALLY.get(self.cause)
+        why = MEANING[self.cause] + (f": {detail}" if detail else "")
+        return f"{self.status} {self.cause}  {asked}: {why}  (from {'the upgrade itself' if self.gate else self.client})"

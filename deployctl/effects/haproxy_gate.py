@@ -1,0 +1,108 @@
+"""The gate: one request to a candidate the way that visitors come, by a bind of HAProxy that only its owner can reach.
+
+The bind is a Unix socket in a folder that is ours alone. It leads into the visitors' own frontend, and there it alone
+may name the release that answers. An answer that an app wrote gets a mark on its way; one of HAProxy's own has none,
+and then the trace tells why.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from deployctl.domain.gate import GateAnswer
+from deployctl.domain.names import AppName
+from deployctl.domain.refusal import Cause, cause_of
+from deployctl.domain.release import Probe
+from deployctl.effects import haproxy_wire as wire
+from deployctl.effects.haproxy_trace import GATE, HaproxyTrace
+from deployctl.effects.http_question import BODY, askable, judge, put
+from deployctl.effects.http_wire import Closed, Head, NotHttp, Wire, read_body
+
+MARK = "X-Deployctl-Gate"
+BODY_TIME = 0.2  # seconds that are given to a body: an endless one is fine, one that breaks off is not
+TRACED = 0.5  # seconds for HAProxy to write down why it answered itself
+_TICK = 0.005
+
+# A visitor's header of that name decides nothing and goes no further.
+APP = f"""  acl gate so_name -m str -- {GATE}
+  http-request set-var(txn.app) req.fhdr({MARK}),field(1,.) if gate"""
+RELEASE = f"""  http-request set-var(txn.release) req.fhdr({MARK}),field(2,.) if gate
+  http-request del-header {MARK}"""
+ANSWER = f"  http-response set-header {MARK} app if gate"
+
+
+def bind(path: str) -> str:
+    """Return the private bind. It takes the PROXY protocol, so that a request looks like a visitor's from loopback."""
+    return f"  bind unix@{path} mode 600 accept-proxy name {GATE}"
+
+
+@dataclass(frozen=True, slots=True)
+class HaproxyGate:
+    """Asks by the private bind. `locked` holds the proxy lock."""
+
+    trace: HaproxyTrace
+    locked: Callable[[], AbstractContextManager[None]]
+
+    def ask(self, path: Path, app: AppName, release: int, probe: Probe) -> GateAnswer:
+        """Ask that release once, by HTTP whatever the probe is, within probe.timeout. Raises FileNotFoundError or
+        ConnectionRefusedError when the bind is not there."""
+        began, host = time.monotonic(), probe.host or app
+        port = int.from_bytes(os.urandom(2), "big") or 1  # of nobody: it tells this request from others in the trace
+        if not askable(probe, host):
+            return GateAnswer("path or host of this probe holds characters that HTTP does not allow", Cause.NOT_ACCEPTED)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+            sock.settimeout(probe.timeout)
+            sock.connect(str(path))
+            try:
+                sock.sendall(f"PROXY TCP4 127.0.0.1 127.0.0.1 {port} 80\r\n".encode("ascii"))
+                head, body = put(sock, probe, host=host, deadline=began + probe.timeout,
+                                 more={MARK: wire.server_name(app, release)})
+                answer = self._judge(head, body, probe, f"127.0.0.1:{port}")
+            except TimeoutError:
+                answer = GateAnswer(f"no answer within {probe.timeout:g} s", Cause.TIMEOUT)
+            except (OSError, NotHttp, Closed) as e:
+                answer = GateAnswer(f"HAProxy broke off: {e or type(e).__name__}", Cause.OTHER)
+        return replace(answer, ms=(time.monotonic() - began) * 1000)
+
+    def _judge(self, head: Head, body: Wire, probe: Probe, client: str) -> GateAnswer:
+        if MARK.lower() not in head.headers:
+            return self._refused(head, probe, client)
+        answer = judge(head, body, probe)
+        if not answer.ok:
+            return GateAnswer(answer.sentence, Cause.NOT_ACCEPTED, head.status)
+        if probe.body is None and _breaks_off(head, body):
+            return GateAnswer(f"{answer.sentence} and broke off", Cause.INVALID_ANSWER, head.status, "its body broke off")
+        return GateAnswer(answer.sentence, status=head.status)
+
+    def _refused(self, head: Head, probe: Probe, client: str) -> GateAnswer:
+        end = time.monotonic() + TRACED
+        while (found := self.trace.find(client)) is None and time.monotonic() < end:
+            time.sleep(_TICK)
+        said = f"GET {probe.path} gave HAProxy's own {head.status}"
+        if found is None:
+            return GateAnswer(said, cause_of(head.status), head.status)
+        if found.cause is Cause.INVALID_ANSWER:
+            with self.locked():
+                found = self.trace.with_detail(found)
+        return GateAnswer(said, found.cause, head.status, found.detail)
+
+
+def _breaks_off(head: Head, body: Wire) -> bool:
+    seen, end = 0, time.monotonic() + BODY_TIME
+    body.wait_for_ever(quiet=BODY_TIME)
+    try:
+        for piece in read_body(body, head):
+            seen += len(piece)
+            if seen >= BODY or time.monotonic() >= end:
+                return False
+    except TimeoutError:
+        return False
+    except (OSError, NotHttp, Closed):
+        return True
+    return False

@@ -1,0 +1,32 @@
+"""The gate before the switch: a candidate answers through HAProxy, as visitors ask, or visitors never meet it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from deployctl.domain.gate import failed_sentence, question_of
+from deployctl.domain.health import Health
+from deployctl.domain.refusal import Cause
+from deployctl.domain.release import App, Release
+from deployctl.errors import NotHealthy
+from deployctl.ports import Services
+
+PAUSE = 0.1  # seconds between two questions
+
+
+def ask_through_proxy(release: Release, app: App, s: Services, check: Callable[[], None]) -> str:
+    """Return how the release answers where visitors come from. `fall` bad answers in a row raise NotHealthy, whose code
+    is `gate_` and the cause; an answer that did not come in time counts for all of them."""
+    probe = question_of(release.bundle.probe, app)
+    health = Health(rise=1, fall=probe.fall)
+    while True:
+        answer = s.traffic.ask(app.name, release.number, probe)
+        health = health.seen(ok=answer.ok)
+        if answer.ok:
+            return f"{answer.said} in {answer.ms:.0f} ms"
+        if health.failing or answer.cause is Cause.TIMEOUT:
+            raise NotHealthy(failed_sentence(release.version, answer), code=f"gate_{answer.cause}", remedy=[
+                f"deployctl logs {app.name} {release.version}", f"deployctl logs {app.name} --proxy"])
+        s.report.detail(answer.said)
+        check()
+        s.clock.sleep(PAUSE)

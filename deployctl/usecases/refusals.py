@@ -1,0 +1,30 @@
+"""What HAProxy answered itself to visitors of an app: its own 4xx and 5xx, each with its cause."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from deployctl.domain.names import AppName
+from deployctl.domain.refusal import Refusal
+from deployctl.ports import Services
+from deployctl.usecases.moments import later
+from deployctl.usecases.observe import require_app
+
+
+def refusals(app: AppName, s: Services, *, tail: int = 100, since: float | None = None,
+             grep: str | None = None) -> list[Refusal]:
+    """Return the last `tail` of them, the oldest first. `since`: seconds ago.
+
+    An app with host names gets those of nobody too: on the address that all hosts share, a request that could not be
+    read has no host, and an unknown host may be a name that is missing in the app's file.
+    """
+    owners = {app, None} if require_app(app, s).hosts else {app}
+    earliest = "" if since is None else later(s.clock.utc(), -since)
+    found = [one for one in s.traffic.refusals() if one.app in owners and one.at >= earliest]
+    return [one for one in found if grep is None or grep in one.sentence][-tail:] if tail else []
+
+
+def refusal_json(one: Refusal) -> dict[str, Any]:
+    return {"at": one.at, "app": one.app, "release": one.release, "status": one.status, "cause": str(one.cause),
+            "client": one.client, "method": one.method, "host": one.host, "path": one.path, "detail": one.detail,
+            "gate": one.gate, "text": one.sentence}

@@ -1,0 +1,42 @@
+"""What HAProxy answered itself to visitors of an app, beside the log of the app."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, g, jsonify, render_template
+
+from deployctl.domain.access import Role
+from deployctl.domain.names import AppName
+from deployctl.domain.refusal import Refusal
+from deployctl.errors import DeployctlError
+from deployctl.usecases.refusals import refusal_json, refusals
+from deployctl.web.desk import desk
+from deployctl.web.pages_app import the_app
+from deployctl.web.rules import needs
+
+pages = Blueprint("refusals", __name__)
+SHOWN = 200  # lines of a page
+
+
+@pages.get("/apps/<app>/logs/proxy")
+@needs(Role.VIEWER)
+def page(app: str) -> str:
+    """Show them, the last one first; a HAProxy that does not answer is told on the page itself."""
+    name, view = the_app(), desk().board.app(the_app()).value
+    found, wrong = list[Refusal](), ""
+    try:
+        found = _read(name)
+    except DeployctlError as e:
+        wrong = e.message
+    return render_template("refusals.html", view=view, found=found[::-1], wrong=wrong)
+
+
+@pages.get("/apps/<app>/logs/proxy.json")
+@needs(Role.VIEWER)
+def twin(app: str) -> Response:
+    lines = [refusal_json(one) for one in _read(the_app())]
+    return jsonify(schema="deployctl/v1", kind="Refusals", app=app, lines=lines)
+
+
+def _read(app: AppName) -> list[Refusal]:
+    with desk().pool.lend(g.who.actor) as s:
+        return refusals(app, s, tail=SHOWN)
