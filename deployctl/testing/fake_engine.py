@@ -187,6 +187,8 @@ class FakeEngine(FakeHands, FakeScript):
     def _connect(self, found: FakeContainer, name: str) -> None:
         self.networks_here.require_joinable(name)
         found.facts = replace(found.facts, networks=tuple(sorted({*found.facts.networks, name})))
+        if found.facts.running:
+            found.facts = replace(found.facts, addresses=_addresses(found, _spec_of(found)))
 
     def ensure_started(self, container: str) -> ContainerFacts:
         self._begin("start", container)
@@ -205,7 +207,7 @@ class FakeEngine(FakeHands, FakeScript):
         self._require_startable(found, behaviour)
         found.facts = replace(
             found.facts, running=True, status="running", exit_code=None, oom_killed=False, error="",
-            pid=10_000 + self._made, started_at=self.clock.utc(), addresses={spec.network: spec.address},
+            pid=10_000 + self._made, started_at=self.clock.utc(), addresses=_addresses(found, spec),
             health=behaviour.health,
         )  # fmt: skip
         self.told.tell("start", found.facts)
@@ -297,3 +299,8 @@ def _spec_of(container: FakeContainer) -> ContainerSpec:
     if container.spec is None:
         raise NotPermitted(f"container {container.facts.name} is not ours")
     return container.spec
+
+
+def _addresses(found: FakeContainer, spec: ContainerSpec) -> dict[str, str]:
+    """Return its own address, and some address in each network of others that it joined."""
+    return {spec.network: spec.address} | {name: "10.9.0.9" for name in found.facts.networks if name != spec.network}

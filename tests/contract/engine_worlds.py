@@ -54,6 +54,9 @@ class World(Protocol):
         """Run somebody else's container and return its id."""
 
     def strange_network(self, spec: NetworkSpec) -> None: ...
+    def backend(self) -> str:
+        """Make a network as people make one, and return its name; it sorts before ours."""
+
     def publish(self, reference: str) -> str:
         """Let an image be pulled by that name, and return its id."""
 
@@ -87,6 +90,11 @@ class FakeWorld:
 
     def strange_network(self, spec: NetworkSpec) -> None:
         self.fake.networks_here.facts[spec.name] = NetworkFacts(spec.name, (spec.subnet,), spec.labels, spec.bridge)
+
+    def backend(self) -> str:
+        name = f"a-{self.mark}"
+        self.fake.networks_here.facts[name] = NetworkFacts(name, ("10.9.0.0/24",), {})
+        return name
 
     def publish(self, reference: str) -> str:
         image = self.fake.images.add(f"dctl-test/{self.mark}-published:v1")
@@ -138,6 +146,11 @@ class DockerWorld:
         pool = docker.types.IPAMPool(subnet=spec.subnet, gateway=spec.gateway)
         ipam = docker.types.IPAMConfig(pool_configs=[pool])
         self.api.create_network(spec.name, ipam=ipam, labels={"deployctl.mark": self.mark, **spec.labels})
+
+    def backend(self) -> str:
+        name = f"a-{self.mark}"
+        self.api.create_network(name, labels={"deployctl.mark": self.mark})
+        return name
 
     def publish(self, reference: str) -> str:
         self.published.append(reference)

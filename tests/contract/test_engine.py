@@ -198,6 +198,37 @@ def test_a_strangers_network_is_never_ours(world: World) -> None:
     assert spec.name in {facts.name for facts in world.engine.networks()}
 
 
+def test_a_container_joins_the_networks_of_its_bundle_and_keeps_its_own_address(engine: Engine, world: World) -> None:
+    backend, own = world.backend(), network(world).name
+    spec = container(world, networks=(backend,))
+    made = engine.ensure_created(spec)
+    assert made.networks == tuple(sorted((backend, own)))
+    running = engine.ensure_started(made.id)
+    assert running.addresses[own] == spec.address
+    assert backend in running.addresses
+    [listed] = engine.containers()
+    assert listed.networks == made.networks
+    assert engine.ensure_created(spec).id == made.id
+    assert engine.ensure_stopped(made.id, grace=1).networks == made.networks
+
+
+def test_a_network_that_is_not_there_cannot_be_joined(engine: Engine, world: World) -> None:
+    with pytest.raises(NotFound, match="network"):
+        engine.ensure_created(container(world, networks=(f"{world.mark}-nowhere",)))
+
+
+def test_a_running_container_is_connected_once_and_only_to_strangers_networks(engine: Engine, world: World) -> None:
+    seen, backend = started(world), world.backend()
+    engine.ensure_connected(seen.id, backend)
+    engine.ensure_connected(seen.id, backend)
+    found = engine.find_container(seen.id)
+    assert found is not None
+    assert found.networks == tuple(sorted((backend, network(world).name)))
+    world.strange_network(replace(network(world), name=f"{world.mark}-two", subnet="10.213.7.0/26", gateway="10.213.7.1"))
+    with pytest.raises(NotPermitted):
+        engine.ensure_connected(seen.id, f"{world.mark}-two")
+
+
 def test_a_subnet_that_another_network_has_is_refused(engine: Engine, world: World) -> None:
     other = replace(network(world), name=f"{world.mark}-other", bridge=f"du-{world.mark[-8:]}")
     with pytest.raises(EngineRefused, match="another Docker network has this subnet already"):
