@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from deployctl.domain.app_file import AppFile
 from deployctl.domain.deployment import Deployment, LeaseFacts, Phase
 from deployctl.domain.home import HomeFacts, HomeIdentity
+from deployctl.domain.healthcheck import HealthcheckTimes
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.plan import Plan, Step
 from deployctl.domain.release import App, Bundle, Change, Hold, Instance, Probe, Release, Resources, Restart
@@ -52,6 +53,7 @@ class Image:
     origins: tuple[str, ...] | None = None  # repositories that it was pulled from; None: the engine does not tell
     ports: tuple[int, ...] = ()  # EXPOSE, TCP only
     healthcheck: tuple[str, ...] | None = None
+    healthcheck_times: HealthcheckTimes | None = None
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
@@ -108,6 +110,7 @@ class ContainerFacts:
     started_at: str = ""
     health: str | None = None  # of the image's HEALTHCHECK: starting, healthy, unhealthy
     health_output: str = ""
+    healthcheck_times: HealthcheckTimes | None = None
     limits: Resources | None = None  # None where the engine cannot enforce one of them
     restart: Restart | None = None
     hostname: str = ""  # also its name on its networks
@@ -199,6 +202,7 @@ class Answer:
     ms: float = 0.0
     status: int | None = None
     location: str | None = None  # of a redirect
+    exit_code: int | None = None  # of a command inside
 
 
 class Prober(Protocol):

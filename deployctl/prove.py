@@ -158,7 +158,8 @@ class Trial:
             self.instance.container or self.instance.name, self.probe.command or (), timeout=self.probe.timeout)
         ms = (self.services.clock.now() - started) * 1000
         said = done.output.strip().splitlines()[-1:] or ["no output"]
-        return Answer(done.exit_code == 0, f"{spoken(self.probe)} ended with {done.exit_code}: {said[0][:120]}", ms)
+        return Answer(done.exit_code == 0, f"{spoken(self.probe)} ended with {done.exit_code}: {said[0][:120]}", ms,
+                      exit_code=done.exit_code)
 
     def failure(self) -> NotHealthy:
         """Return the error with everything that a person needs: cause, transcript, exit, last lines."""
@@ -187,7 +188,8 @@ class Trial:
             seconds=self.services.clock.now() - self.started,
             running=bool(seen and seen.running), exit_code=seen.exit_code if seen else None,
             oom_killed=bool(seen and seen.oom_killed), restarted=bool(seen and seen.restarts > (self.restarts or 0)),
-            health_output=seen.health_output if seen else "",
+            health_output=seen.health_output if seen else "", healthcheck_times=seen.healthcheck_times if seen else None,
+            probe_exit=self.last.exit_code if self.last else None,
             listening=tuple(self.services.guard.listening(seen.pid)) if seen and seen.pid else (),
             logs=tuple(last_lines(self.services, self.instance)),
             unanswered=self.unanswered,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from deployctl.domain.healthcheck import HealthcheckTimes
 from deployctl.domain.planner import spoken
 from deployctl.domain.release import Bundle, ProbeKind
 
@@ -15,6 +16,9 @@ MISSING = (
     re.compile(r"(?:[Mm]issing|[Rr]equire[sd]?|[Uu]ndefined|[Uu]nset)[a-z ]*(?:variable|env)[a-z ]*:? "
                r"['\"`]?([A-Z][A-Z0-9_]{2,})"),
 )
+SETUID = re.compile(  # sudo, su of busybox and shadow, doas, fusermount, newuidmap
+    r"no new privileges|effective uid is not 0|must be (?:suid|setuid)|not installed setuid|must be run setuid|"
+    r"(?:setuid|setgid|set[ug]roups?|initgroups)\b.*operation not permitted", re.IGNORECASE)
 LAST_WORDS = re.compile(r"\s*((?:[\w.$]*(?:Error|Exception)|panic|[Ff]atal(?: error)?|FATAL): .*\S)")
 SIGNALS = {129: "SIGHUP", 130: "SIGINT", 132: "illegal instruction", 134: "SIGABRT", 135: "SIGBUS",
            136: "floating point exception", 137: "SIGKILL", 139: "segmentation fault", 141: "SIGPIPE", 143: "SIGTERM"}
@@ -40,6 +44,8 @@ class Evidence:
     oom_killed: bool = False
     restarted: bool = False
     health_output: str = ""
+    healthcheck_times: HealthcheckTimes | None = None
+    probe_exit: int | None = None  # of the probe's command inside the container, the last time
     listening: tuple[tuple[str, int], ...] = ()  # inside the container
     logs: tuple[str, ...] = ()
     unanswered: int = 0  # requests of visitors that got no answer of the app, and none got one
@@ -60,11 +66,11 @@ def diagnose(e: Evidence) -> Diagnosis:
         return Diagnosis(f"{e.version} ran out of memory at its limit of {size} (exit code {e.exit_code})",
                          'it needs more: raise memory in [resources], or let the app use less')
     if not e.running or e.restarted:
-        return Diagnosis(_ended(e), _missing_env(e) or _why_it_ended(e))
+        return Diagnosis(_ended(e), _missing_env(e) or _needs_setuid(e) or _why_it_ended(e))
     if e.unanswered:
         return Diagnosis(f"{e.version} passes its probe, but none of {e.unanswered} requests of visitors got an answer "
                          "through HAProxy", "its answers are not valid HTTP/1.1")
-    return Diagnosis(_never_healthy(e), _missing_env(e) or _why_unhealthy(e))
+    return Diagnosis(_never_healthy(e), _missing_env(e) or _needs_setuid(e) or _why_unhealthy(e))
 
 
 def _ended(e: Evidence) -> str:
@@ -109,12 +115,30 @@ def _missing_env(e: Evidence) -> str | None:
     return None
 
 
+def _needs_setuid(e: Evidence) -> str | None:
+    """Tell of a program that wants another user's rights, which no container of ours ever gains."""
+    line = next((line for line in reversed(e.logs) if SETUID.search(line)), None)
+    return line and (f'its log says "{line.strip()[:160]}": setuid programs (sudo, su) gain no rights here, because deployctl '
+                     "sets no-new-privileges. Let the image run as that user, or set user in the app file")
+
+
 def _why_unhealthy(e: Evidence) -> str | None:
-    if e.bundle.probe.kind is ProbeKind.DOCKER and e.health_output:
-        return f"the image's HEALTHCHECK said: {' '.join(e.health_output.split())[:200]}"
-    if e.bundle.probe.kind is ProbeKind.EXEC:
-        return None
+    match e.bundle.probe.kind:
+        case ProbeKind.DOCKER:
+            return _healthcheck(e)
+        case ProbeKind.EXEC:
+            return f"the image has no program {e.bundle.probe.command[0]} that may be run: set health.command" \
+                if e.probe_exit in {126, 127} and e.bundle.probe.command else None
     return _wrong_listener(e) or _wrong_answer(e)
+
+
+def _healthcheck(e: Evidence) -> str | None:
+    """Return what the image's own check said, and how seldom the engine asks it."""
+    times = e.healthcheck_times
+    pace = f"it runs every {times.interval:g} s and may take {times.timeout:g} s" if times else ""
+    if e.health_output:
+        return f"the image's HEALTHCHECK said: {' '.join(e.health_output.split())[:200]}" + (f" ({pace})" if pace else "")
+    return pace and f"the image's HEALTHCHECK has given no result yet, {pace}: raise health.deadline"
 
 
 def _wrong_listener(e: Evidence) -> str | None:

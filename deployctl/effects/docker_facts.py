@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from deployctl.domain.healthcheck import HealthcheckTimes
 from deployctl.domain.release import Resources, Restart
 from deployctl.effects.docker_words import BRIDGE
 from deployctl.ports import ContainerFacts, EngineInfo, Image, NetworkFacts
@@ -13,6 +14,7 @@ from deployctl.ports_meter import Usage
 
 _HEALTH = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)")
 _LIMITS = {"MemoryLimit": "memory", "SwapLimit": "swap", "CpuCfsQuota": "cpus", "PidsLimit": "pids"}
+_TIMES = {"interval": "Interval", "timeout": "Timeout", "start_period": "StartPeriod", "start_interval": "StartInterval"}
 _NEVER = "0001-01-01T00:00:00Z"
 
 
@@ -35,6 +37,7 @@ def container_facts(inspected: Mapping[str, Any]) -> ContainerFacts:
         restarts=inspected.get("RestartCount") or 0,
         started_at="" if state.get("StartedAt") in {None, _NEVER} else state["StartedAt"],
         health=_known_health(health.get("Status")),
+        healthcheck_times=_times(config.get("Healthcheck")),
         health_output=((health.get("Log") or [{}])[-1].get("Output") or ""),
         limits=_limits(inspected.get("HostConfig") or {}),
         restart=_restart(inspected.get("HostConfig") or {}),
@@ -111,11 +114,20 @@ def image_facts(inspected: Mapping[str, Any]) -> Image:
         origins=_origins(inspected),
         ports=_tcp_ports(config.get("ExposedPorts") or {}),
         healthcheck=None if test in {(), ("NONE",)} else test,
+        healthcheck_times=_times(config.get("Healthcheck")),
         entrypoint=tuple(config.get("Entrypoint") or ()),
         command=tuple(config.get("Cmd") or ()),
         volumes=tuple(sorted(config.get("Volumes") or ())),
         env=tuple(_pair(entry) for entry in config.get("Env") or ()),
     )
+
+
+def _times(check: Mapping[str, Any] | None) -> HealthcheckTimes | None:
+    """Return the times of a HEALTHCHECK, which the engine tells in nanoseconds; 0 and absent mean its defaults."""
+    if not check or tuple(check.get("Test") or ()) in {(), ("NONE",)}:
+        return None
+    told = {name: check.get(key) for name, key in _TIMES.items()}
+    return HealthcheckTimes(**{name: value / 10**9 for name, value in told.items() if value})
 
 
 def _origins(inspected: Mapping[str, Any]) -> tuple[str, ...] | None:

@@ -18,6 +18,8 @@ _SENTENCES = (
     (re.compile(r'(?:exec: |stat )"?([^":]+)"?: (?:stat [^:]*: )?no such file or directory'),
      "the program {} does not exist in the image"),
     (re.compile(r'exec: "?([^":]*)"?: permission denied'), "the program {} may not be executed"),
+    (re.compile(r'exec: "?([^":]*)"?: operation not permitted|exec "?(/[^": ]+)"?: operation not permitted'),
+     "the program {} wants rights of its own (setuid or file capabilities), and no-new-privileges gives it none"),
     (re.compile(r"Bind for (\S+) failed: port is already allocated"), "port {} is already taken by another container"),
     (re.compile(r"listen tcp[46]? (\S+): bind: address already in use"), "port {} is already taken by another program"),
     (re.compile(r"^Address already in use$"), "another container has the address that this one should get"),

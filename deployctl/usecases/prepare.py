@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,10 +12,11 @@ from deployctl.domain.addresses import overlap
 from deployctl.domain.app_file import AppFile
 from deployctl.domain.argv import Argv, complete, gains_command, runs_nothing
 from deployctl.domain.facts import Facts
+from deployctl.domain.healthcheck import HealthcheckTimes
 from deployctl.domain.image_ref import ImageRef, parse_image, require_allowed_registry
 from deployctl.domain.image_source import ImageNews, PullPolicy
 from deployctl.domain.names import AppName, Version, parse_env_name, parse_env_value
-from deployctl.domain.release import App, Bundle, ProbeKind, Release
+from deployctl.domain.release import App, Bundle, Probe, ProbeKind, Release
 from deployctl.domain.subnets import next_subnet
 from deployctl.errors import DeployctlError, Invalid, NotFound
 from deployctl.fence import taken_over
@@ -130,6 +132,18 @@ def _require_fit(image: Image, reference: str, app: AppName, file: AppFile, s: S
         raise Invalid(f'config/{app}.toml: health.kind = "docker", but the image {reference} has no HEALTHCHECK',
                       remedy=['use health.kind = "http" with a path, or "tcp"'])
     return engine
+    if file.template.probe.kind is ProbeKind.DOCKER:
+        _require_in_time(image.healthcheck_times or HealthcheckTimes(), file.template.probe, reference, app, s)
+
+
+def _require_in_time(times: HealthcheckTimes, probe: Probe, reference: str, app: AppName, s: Services) -> None:
+    """Raise when the image's first HEALTHCHECK comes after the deadline: waiting for it could not succeed."""
+    first, within = times.first_after(s.engine.info().api), probe.start_grace + probe.deadline
+    if first >= within:
+        raise Invalid(f"the HEALTHCHECK of {reference} runs for the first time {first:g} s after the start, and "
+                      f"config/{app}.toml wants it healthy within {within:g} s (health.start_grace and health.deadline)",
+                      remedy=[f'set health.deadline = "{math.ceil(first + times.timeout)}s"',
+                              'or use health.kind = "http" with a path, or "tcp"'], code="healthcheck_too_slow")
 
 
 def _remarks(image: Image | None, file: AppFile, row: App | None, wanted: App) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from deployctl.domain.diagnosis import Evidence, diagnose
+from deployctl.domain.healthcheck import HealthcheckTimes
 from deployctl.domain.release import Bundle, Probe, ProbeKind, Resources
 
 BUNDLE = Bundle("acme/shop:v2", "sha256:" + "a" * 64, 8080, probe=Probe(path="/healthz"),
@@ -185,3 +186,44 @@ def test_the_images_own_check_is_quoted_on_one_line() -> None:
 def test_a_command_probe_claims_nothing_about_listeners() -> None:
     bundle = replace(BUNDLE, probe=Probe(kind=ProbeKind.EXEC, command=("check",)))
     assert diagnose(replace(REFUSED, bundle=bundle, listening=(("127.0.0.1", 8080),))).likely is None
+
+
+# -- waits that cannot succeed --------------------------------------------------------------------------------------
+@pytest.mark.parametrize("line", [
+    "sudo: effective uid is not 0, is /usr/bin/sudo on a file system with the 'nosuid' option set?",
+    'sudo: The "no new privileges" flag is set, which prevents sudo from running as root.',
+    "su: must be suid to work properly", "doas: not installed setuid",
+    "su: cannot set groups: setgroups: Operation not permitted",
+])
+@pytest.mark.parametrize("evidence", [ENDED, REFUSED])
+def test_a_setuid_program_is_named_as_what_cannot_work_here(evidence: Evidence, line: str) -> None:
+    found = likely(replace(evidence, logs=("starting", line, "giving up")))
+    assert line[:60] in found
+    assert "no-new-privileges" in found
+
+
+def test_a_log_that_only_speaks_of_permission_claims_nothing_of_setuid() -> None:
+    assert likely(replace(ENDED, logs=("open /data: operation not permitted",))) == ""
+
+
+def test_a_healthcheck_without_a_result_is_told_with_its_numbers() -> None:
+    bundle = replace(BUNDLE, probe=Probe(kind=ProbeKind.DOCKER))
+    waiting = replace(REFUSED, bundle=bundle, healthcheck_times=HealthcheckTimes(interval=40.0, timeout=25.0))
+    assert "runs every 40 s and may take 25 s: raise health.deadline" in likely(waiting)
+    assert "said: bad gateway (it runs every 40 s" in likely(replace(waiting, health_output="bad\ngateway"))
+
+
+@pytest.mark.parametrize("code", [126, 127])
+def test_a_probes_command_that_is_not_in_the_image_is_named(code: int) -> None:
+    bundle = replace(BUNDLE, probe=Probe(kind=ProbeKind.EXEC, command=("/check", "-q")))
+    assert "no program /check" in likely(replace(REFUSED, bundle=bundle, probe_exit=code))
+    assert likely(replace(REFUSED, bundle=bundle, probe_exit=1)) == ""
+
+
+@pytest.mark.parametrize(("times", "api", "first"), [
+    (HealthcheckTimes(), "1.41", 30.0), (HealthcheckTimes(), "1.53", 30.0), (HealthcheckTimes(start_period=60.0), "1.41", 30.0),
+    (HealthcheckTimes(start_period=60.0), "1.44", 5.0), (HealthcheckTimes(interval=2.0, start_period=60.0), "1.44", 2.0),
+    (HealthcheckTimes(start_period=60.0, start_interval=1.0), "1.100", 1.0),
+])
+def test_the_first_healthcheck_comes_when_the_engine_asks_it(times: HealthcheckTimes, api: str, first: float) -> None:
+    assert times.first_after(api) == first

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from deployctl.domain.healthcheck import HealthcheckTimes
 from deployctl.effects import docker_facts as facts
 from deployctl.ports_meter import Usage
 
@@ -154,3 +155,18 @@ def test_a_container_that_does_not_run_or_is_only_called_alike_takes_nothing() -
     assert facts.container_usage({**COUNTED, "read": "0001-01-01T00:00:00Z"}, of=ID) is None
     assert facts.container_usage(COUNTED, of=ID[:12]) is None
     assert facts.container_usage(COUNTED, of="shop--r1") is not None
+
+
+def test_the_times_of_a_healthcheck_are_told_and_what_is_left_out_is_dockers_default() -> None:
+    check = {"Test": ["CMD", "/check"], "Interval": 2 * 10**9, "StartPeriod": 10**10, "Retries": 3, "Timeout": 0}
+    image = facts.image_facts({"Id": "1", "Config": {"Healthcheck": check}})
+    assert image.healthcheck_times == HealthcheckTimes(interval=2.0, start_period=10.0)
+    assert facts.image_facts({"Id": "1", "Config": {"Healthcheck": {"Test": ["NONE"]}}}).healthcheck_times is None
+
+
+@pytest.mark.parametrize(("more", "origins"), [
+    ({}, None), ({"Identity": {"Pull": [{"Repository": "127.0.0.1/acme/shop"}]}}, ("127.0.0.1/acme/shop",)),
+    ({"Identity": {}}, ()), ({"Identity": None}, ()),
+])
+def test_where_an_image_was_pulled_from_is_told_where_the_engine_tells_it(more: dict[str, Any], origins: object) -> None:
+    assert facts.image_facts({"Id": "1", "Config": {}, **more}).origins == origins
