@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 from deployctl.domain.app_file import AppFile
 from deployctl.domain.deployment import Deployment, LeaseFacts, Phase
-from deployctl.domain.home import HomeFacts, HomeIdentity
 from deployctl.domain.healthcheck import HealthcheckTimes
+from deployctl.domain.home import HomeFacts, HomeIdentity
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.plan import Plan, Step
 from deployctl.domain.release import App, Bundle, Change, Hold, Instance, Probe, Release, Resources, Restart

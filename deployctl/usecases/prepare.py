@@ -131,14 +131,14 @@ def _require_fit(image: Image, reference: str, app: AppName, file: AppFile, s: S
     if file.template.probe.kind is ProbeKind.DOCKER and not image.healthcheck:
         raise Invalid(f'config/{app}.toml: health.kind = "docker", but the image {reference} has no HEALTHCHECK',
                       remedy=['use health.kind = "http" with a path, or "tcp"'])
-    return engine
     if file.template.probe.kind is ProbeKind.DOCKER:
-        _require_in_time(image.healthcheck_times or HealthcheckTimes(), file.template.probe, reference, app, s)
+        _require_in_time(image.healthcheck_times or HealthcheckTimes(), file.template.probe, reference, app, engine)
+    return engine
 
 
-def _require_in_time(times: HealthcheckTimes, probe: Probe, reference: str, app: AppName, s: Services) -> None:
+def _require_in_time(times: HealthcheckTimes, probe: Probe, reference: str, app: AppName, engine: EngineInfo) -> None:
     """Raise when the image's first HEALTHCHECK comes after the deadline: waiting for it could not succeed."""
-    first, within = times.first_after(s.engine.info().api), probe.start_grace + probe.deadline
+    first, within = times.first_after(engine.api), probe.start_grace + probe.deadline
     if first >= within:
         raise Invalid(f"the HEALTHCHECK of {reference} runs for the first time {first:g} s after the start, and "
                       f"config/{app}.toml wants it healthy within {within:g} s (health.start_grace and health.deadline)",
