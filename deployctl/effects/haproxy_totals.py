@@ -1,17 +1,17 @@
 """What was counted of each release, over reloads, restarts and crashes of HAProxy: the tally of each living worker,
 and in tally.json what those had counted that are gone.
 
-A worker that only finishes what it holds is read for as long as it lives. Lost is what one counted after it was read
-last: the reading before a reload leaves that to the requests that were just open. The file is never needed: without it
-the totals begin anew.
+A worker is read until another has relieved it (haproxy_handover.py), and the requests that it then still holds for as
+long as it lives. Lost is what one counted after it was read last. The file is never needed: without it the totals begin
+anew.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from deployctl.domain.traffic import Counters, Precision
 from deployctl.effects import haproxy_tally as tally
 from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.haproxy_answers import Processes, Stat, parse_stat
+from deployctl.effects.haproxy_handover import read_to_the_last
 from deployctl.effects.haproxy_home import HaproxyHome
 from deployctl.effects.haproxy_master import find_birth, find_children, find_master
 from deployctl.effects.haproxy_socket import HaproxySockets
@@ -49,10 +50,23 @@ class HaproxyTotals:
         self._known = totals
         return _with_stats(totals.sum(), parse_stat(reply))
 
-    def keep(self) -> None:
-        """Write down what the workers have counted, because one is about to go. Needs nobody to answer."""
+    @contextmanager
+    def handing_over(self) -> Iterator[None]:
+        """Let a reload in the block lose no count: write down what the worker has counted until it is relieved. Needs
+        nobody to answer."""
+        worker = self._serving()
+        with read_to_the_last(self._home.worker, lambda talk: _by_release(tally.parse_table(talk.ask(tally.SHOW)))) as found:
+            yield
+        totals = self._recall()
+        for reading in found if worker else ():
+            totals = carried_on(totals, {**totals.living, worker: reading}, alive={*totals.living, worker})
+        self._keep(totals)
+
+    def _serving(self) -> str:
+        """Return the name of the worker that takes traffic; empty when nobody knows."""
         with suppress(ProxyUnavailable):
-            self._keep(self._look(self._recall()))
+            return next((name for name, pid in self._pids().items() if pid is None), "")
+        return ""
 
     def forget_others(self, apps: Collection[str]) -> None:
         """Drop what belongs to no app of these, because the next one of its name numbers its releases from 1 again, and

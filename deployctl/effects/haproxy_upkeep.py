@@ -119,9 +119,9 @@ class HaproxyUpkeep:
         token = config.token_of(wanted) or ""
         if self._process.find_token() == token and not self._process.deaf():
             return None
-        self._totals.keep()
         try:
-            self._process.reload(token)
+            with self._totals.handing_over():
+                self._process.reload(token)
         except ProxyUnavailable as e:
             if former:  # a restart must come up without what HAProxy does not want
                 self._files.write_configuration(config.keep_head(former, wanted))

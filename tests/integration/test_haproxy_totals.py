@@ -136,6 +136,27 @@ def test_ten_reloads_for_another_app_lose_no_count(world: Proxy) -> None:
     assert (shop.requests, shop.answers_2xx, shop.answers_5xx, shop.failed) == (20, 10, 10, 0)
 
 
+def test_reloads_amid_visitors_lose_next_to_no_count(world: Proxy) -> None:
+    traffic, over, got = world.traffic(), threading.Event(), [0, 0, 0]
+    traffic.switch(SHOP, 1)
+
+    def visit(who: int) -> None:
+        while not over.wait(0.002):
+            got[who] += world.ask()[0] == 200
+
+    visitors = [threading.Thread(target=visit, args=(who,)) for who in range(3)]
+    for one in visitors:
+        one.start()
+    for reloads in range(4):
+        enough = 30 * (reloads + 1)
+        wait_for(lambda enough=enough: sum(got) >= enough)  # type: ignore[misc]
+        _reload_for_blog(world, traffic)
+    over.set()
+    for one in visitors:
+        one.join()
+    assert 0.95 * sum(got) <= counted(traffic).answered <= sum(got)
+
+
 def test_another_process_goes_on_from_what_the_first_one_has_read(world: Proxy) -> None:
     first, second = world.traffic(), world.traffic()
     first.switch(SHOP, 1)
