@@ -33,13 +33,23 @@ def keep_image(walk: Walk, step: Step) -> str:
     """Have the exact image here, pulled by digest when it is gone, and keep it with a tag of ours."""
     s, release = walk.services, release_of(walk, step)
     bundle = release.bundle
-    if s.engine.find_image(bundle.digest) is None:
-        if bundle.repo_digest is None:
-            raise NotFound(f"the image of {release.version} ({bundle.digest[7:19]}) is no longer on this server, and no "
-                           "registry is known to have it", remedy=[f"build or load {bundle.image} again"])
-        s.engine.pull_image(bundle.repo_digest, progress=s.report.detail)
+    ensure_image(release, s)
     s.engine.keep_image(bundle.digest, keep_tag(s.ledger.identity, release.app, release.number))
     return f"{bundle.image}  {bundle.digest[7:19]}"
+
+
+def ensure_image(release: Release, s: Services) -> None:
+    """Have the exact image here, pulled when it is gone. Raises NotFound or RegistryUnavailable."""
+    bundle = release.bundle
+    gone = f"the image of {release.version} ({bundle.digest[7:19]}) is no longer on this server"
+    if s.engine.find_image(bundle.digest) is not None:
+        return
+    if bundle.repo_digest is None:
+        raise NotFound(f"{gone}, and no registry is known to have it", remedy=[f"build or load {bundle.image} again"])
+    pulled = s.engine.pull_image(bundle.repo_digest, progress=s.report.detail)
+    if pulled.digest != bundle.digest:  # another image store names the same content otherwise
+        raise NotFound(f"{gone}: the engine knows what {bundle.repo_digest} gives as {pulled.digest[7:19]}",
+                       remedy=[f"deployctl upgrade {release.app} {release.version}"])
 
 
 def ensure_network(walk: Walk, step: Step) -> str:
@@ -48,9 +58,6 @@ def ensure_network(walk: Walk, step: Step) -> str:
     if s.bridged:
         s.guard.ensure(app.subnet)
     s.engine.ensure_network(NetworkSpec(app.network, app.bridge, app.subnet, app.gateway, common_labels(s, app.name)))
-    if s.bridged and not s.guard.bridge_up(app.bridge):
-        raise DeployctlError(f"the engine made the network {app.network}, but its bridge {app.bridge} is not on this host",
-                             remedy=['set reach = "loopback" under [network] in config/server.toml'])
     return app.subnet
 
 
@@ -97,7 +104,16 @@ def start_container(walk: Walk, step: Step) -> str:
         refusal = EngineRefused(f"{release_of(walk, step).version} did not start: {e.message}", remedy=e.remedy)
         walk.services.ledger.mark_failed(instance.app, instance.release, why=refusal.message)
         raise refusal from e
+    _require_bridge(walk)
     return f"127.0.0.1:{instance.host_port}"
+
+
+def _require_bridge(walk: Walk) -> None:
+    """Raise when a container runs and its bridge is on another host. Podman makes it with the first container."""
+    s, app = walk.services, walk.facts.app
+    if s.bridged and not s.guard.bridge_up(app.bridge):
+        raise DeployctlError(f"the engine made the network {app.network}, but its bridge {app.bridge} is not on this host",
+                             remedy=['set reach = "loopback" under [network] in config/server.toml'])
 
 
 def prove_healthy(walk: Walk, step: Step) -> str:

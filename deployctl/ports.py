@@ -22,6 +22,9 @@ from deployctl.domain.release import App, Bundle, Change, Hold, Instance, Probe,
 from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import TrafficTable
 from deployctl.ports_access import AccessBook
+from deployctl.ports_engine import EngineInfo as EngineInfo
+from deployctl.ports_engine import Image as Image
+from deployctl.ports_engine import Lack as Lack
 from deployctl.ports_logs import KeptLogs as KeptLogs
 from deployctl.ports_logs import LogLine as LogLine
 from deployctl.ports_meter import MeterBook, UsageReader
@@ -30,36 +33,6 @@ from deployctl.ports_traffic import Traffic as Traffic
 
 
 # -- the engine -----------------------------------------------------------------------------------------------
-@dataclass(frozen=True, slots=True)
-class EngineInfo:
-    version: str  # 20.10.24
-    api: str  # 1.41
-    architecture: str  # amd64, as images name it
-    rootless: bool
-    local: bool  # a Unix socket on this host: container addresses may be reachable
-    security: tuple[str, ...] = ()  # what the engine can enforce: seccomp, apparmor, userns…
-    root_dir: str = "/var/lib/docker"
-    id: str = ""  # tells one engine from another; Podman invents one for each answer
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    digest: str  # image id, sha256:<64 hex>
-    architecture: str
-    os: str
-    size: int  # bytes
-    tags: tuple[str, ...] = ()
-    repo_digests: tuple[str, ...] = ()  # name@sha256:…; alone no proof of a registry: domain/image_source.py
-    origins: tuple[str, ...] | None = None  # repositories that it was pulled from; None: the engine does not tell
-    ports: tuple[int, ...] = ()  # EXPOSE, TCP only
-    healthcheck: tuple[str, ...] | None = None
-    healthcheck_times: HealthcheckTimes | None = None
-    entrypoint: tuple[str, ...] = ()
-    command: tuple[str, ...] = ()
-    volumes: tuple[str, ...] = ()
-    env: tuple[tuple[str, str], ...] = ()
-
-
 @dataclass(frozen=True, slots=True)
 class NetworkSpec:
     name: str
@@ -125,7 +98,7 @@ class EngineEvent:
     """Something that happened to a container of this home."""
 
     at: int  # nanoseconds since 1970, by the engine's clock
-    action: str  # create, start, die, destroy, rename, update, pause, unpause
+    action: str  # create, start, die, destroy, rename, update, pause, unpause, disconnect (from a network, while it runs)
     container: str  # full id
     app: str  # of its label; empty when it has none
 
@@ -140,6 +113,8 @@ class Engine(UsageReader, Protocol):
     """Docker, or what behaves like it. Errors: EngineUnavailable (no answer), EngineRefused (it said no)."""
 
     def info(self) -> EngineInfo: ...
+    def require_store(self) -> None:
+        """Raise EngineUnavailable when images cannot be asked for although the engine answers."""
     def find_image(self, reference: str) -> Image | None:
         """Return the local image, by name or digest (sha256:…); None when there is none."""
     def pull_image(self, reference: str, *, progress: Callable[[str], None]) -> Image:
@@ -257,6 +232,10 @@ class Ledger(AccessBook, Protocol):
     def ensure_release(self, app: AppName, version: Version, bundle: Bundle, *, at: str) -> Release: ...
     def mark_proven(self, app: AppName, number: int, *, at: str) -> None: ...
     def mark_failed(self, app: AppName, number: int, *, why: str) -> None: ...
+    def note_pull(self, repo_digest: str, *, at: str) -> None:
+        """Remember that a registry gave us that image by name@sha256:…."""
+    def pulls(self) -> frozenset[str]:
+        """Return every name@sha256:… that a registry gave us."""
     def set_hold(self, app: AppName, version: Version, digest: str | None, hold: Hold | None) -> int: ...
 
     def instances(self, app: AppName | None = None) -> list[Instance]: ...

@@ -67,6 +67,11 @@ def remove_labelled(api: docker.APIClient, label: str) -> None:
         _remove(api.remove_network, network["Id"])
 
 
+def has_containerd_store(api: docker.APIClient) -> bool:
+    """Tell whether images lie in containerd's store: their ids and repository digests are other ones then."""
+    return any("io.containerd.snapshotter" in value for _, value in api.info().get("DriverStatus") or ())
+
+
 def image_tags(api: docker.APIClient) -> list[str]:
     return [tag for image in api.images() for tag in image["RepoTags"] or ()]
 

@@ -64,6 +64,9 @@ def host_architecture() -> str:
     return _ARCHITECTURES.get(platform.machine(), platform.machine())
 
 
+_RUNTIME = ("Entrypoint", "Cmd", "Env", "ExposedPorts", "Labels", "Healthcheck", "StopSignal", "User", "Volumes", "WorkingDir")
+
+
 @dataclass(frozen=True)
 class Image:
     """An image to be: its layers from the lowest to the uppermost, and what a Dockerfile would say beside them."""
@@ -98,8 +101,14 @@ class Image:
     def id(self) -> str:
         return f"sha256:{sha256(self.config).hexdigest()}"
 
+    def is_told_by(self, inspected: Mapping[str, Any]) -> bool:
+        """Tell whether that is this very image. Its id says it to Docker's own image store only: containerd's has others."""
+        has, layers = inspected.get("Config") or {}, [layer.diff_id for layer in self.layers]
+        return (inspected["Architecture"], inspected["RootFS"]["Layers"]) == (self.architecture, layers) and all(
+            (has.get(key) or None) == (self._runtime().get(key) or None) for key in _RUNTIME)
+
     def _runtime(self) -> dict[str, Any]:
-        wishes: dict[str, Any] = {
+        wishes: dict[str, Any] = {  # the keys of _RUNTIME
             "Entrypoint": list(self.entrypoint),
             "Cmd": list(self.command),
             "Env": [f"{name}={value}" for name, value in sorted(self.env.items())],

@@ -29,7 +29,7 @@ def _holds(client: Any, image: Image) -> bool:
     from docker.errors import ImageNotFound
 
     try:
-        return all(client.inspect_image(tag)["Id"] == image.id for tag in image.tags)
+        return all(image.is_told_by(client.inspect_image(tag)) for tag in image.tags)
     except ImageNotFound:
         return False
 

@@ -67,12 +67,17 @@ def _without_scheme(text: str) -> str:
 def _split(name: str, first: str | None, field: str) -> tuple[str, str]:
     """Return registry and repository; a name without a registry is one of Docker Hub."""
     if first is None:
-        return DOCKER_HUB, name if "/" in name else f"library/{name}"
+        return DOCKER_HUB, as_on_hub(name)
     repository = name.removeprefix(f"{first}/")
     registry = parse_registry(first, field=field)
     if registry not in {DOCKER_HUB, f"index.{DOCKER_HUB}"}:
         return registry, repository
-    return DOCKER_HUB, repository if "/" in repository else f"library/{repository}"
+    return DOCKER_HUB, as_on_hub(repository)
+
+
+def as_on_hub(name: str) -> str:
+    """Return the repository that a name without a registry means: Docker Hub's own ones are written short."""
+    return name if "/" in name else f"library/{name}"
 
 
 def parse_registry(text: object, *, field: str = "registry") -> str:

@@ -10,6 +10,7 @@ from deployctl.domain.image_ref import DOCKER_HUB, ImageRef, parse_image
 from deployctl.errors import Invalid
 
 LOCAL = "localhost"  # Podman's name for what was built here
+KEPT = "deployctl/"  # image tags of ours start so; no registry has them
 
 
 class PullPolicy(StrEnum):
@@ -41,25 +42,40 @@ class ImageNews:
 
 def own_digests(ref: ImageRef, repo_digests: Iterable[str]) -> tuple[str, ...]:
     """Return the digests (sha256:…) of those names that lie in the reference's own repository."""
+    if ref.name.startswith(KEPT):
+        return ()
     found = (text.partition("@") for text in repo_digests)
     return tuple(digest for name, _, digest in found if digest and _repository(name) == (ref.registry, ref.repository))
 
 
 def pulled_digests(ref: ImageRef, image_id: str, repo_digests: Iterable[str], *, origins: Collection[str] | None,
-                   remembered: bool) -> tuple[str, ...]:
+                   remembered: Collection[str], of_tags: bool = False) -> tuple[str, ...]:
     """Return the digests by which a registry is known to have the image in the reference's own repository.
 
     With Docker's classic store only a pull or a push gives an image such digests. The containerd store, where an
     image's id is the digest itself, makes one of every tag: there the engine's own word counts (`origins`: the
-    repositories that it was pulled from; None before Docker 29.2), else that we pulled it ourselves (`remembered`).
+    repositories that it was pulled from; None before Docker 29.2), else that we pulled it ourselves (`remembered`: the
+    digests of that). Podman makes one of every tag, too, and has other ids (`of_tags`).
     """
     own = own_digests(ref, repo_digests)
-    if image_id not in own:
+    if image_id not in own and not of_tags:
         return own
     if origins is None:
-        return own if remembered else ()
+        return tuple(digest for digest in own if digest in remembered)
     mine = {(ref.registry, ref.repository), (ref.registry.partition(":")[0], ref.repository)}  # Docker 29 leaves ports out
     return own if any(_repository(name) in mine for name in origins) else ()
+
+
+def is_doubtful(repo_digest: str | None, digest: str) -> bool:
+    """Tell whether a source that was written down before sources had to be proven may be none.
+
+    With containerd's store the image's id is its digest in every repository: tags of ours and names without a registry
+    of images that were built here were taken for sources, too.
+    """
+    if repo_digest is None:
+        return False
+    ref = parse_image(repo_digest)
+    return ref.name.startswith(KEPT) or (ref.registry == DOCKER_HUB and ref.digest == digest)
 
 
 def asks_registry(policy: PullPolicy, ref: ImageRef, *, pulled: bool) -> bool:

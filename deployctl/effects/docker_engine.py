@@ -6,19 +6,24 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deployctl.domain.home import PATH_LABEL, HomeFacts, HomeIdentity, count_homes
+from deployctl.domain.home import HomeFacts, HomeIdentity, count_homes
+from deployctl.domain.image_source import KEPT
 from deployctl.domain.release import Resources, Restart
 from deployctl.domain.server import ServerSpec
 from deployctl.effects import docker_facts as facts
 from deployctl.effects import docker_names as names
 from deployctl.effects import docker_words as words
+from deployctl.effects import podman
 from deployctl.effects.docker_client import DockerClient
-from deployctl.effects.docker_errors import from_answer
+from deployctl.effects.docker_errors import from_answer, store_silent
 from deployctl.effects.docker_known import require_known
+from deployctl.effects.docker_networks import DockerNetworks, require_ours
 from deployctl.effects.docker_reader import quoted, with_query
-from deployctl.errors import EngineRefused, Invalid, NotFound, NotPermitted
+from deployctl.errors import EngineRefused, EngineUnavailable, Invalid, NotFound, NotPermitted
 from deployctl.ports import (
     ContainerFacts,
     ContainerSpec,
@@ -34,8 +39,6 @@ from deployctl.ports_meter import Usage
 
 if TYPE_CHECKING:
     from docker import APIClient
-
-KEPT = "deployctl/"  # image tags of ours start so
 
 
 class DockerEngine:
@@ -58,6 +61,7 @@ class DockerEngine:
         self._known = known
         self._server_labels = dict(spec.labels)
         self._soon, self._at_ease = read_timeout, spec.engine_timeout
+        self._networks = DockerNetworks(self._docker, self._home, podman=lambda: self._is_podman)
 
     @property
     def address(self) -> str:
@@ -68,14 +72,28 @@ class DockerEngine:
 
     # -- reads ----------------------------------------------------------------------------------------------------
     def info(self) -> EngineInfo:
-        return facts.engine_info(self._read_at_ease("/info"), self._read_at_ease("/version"), local=self._docker.local)
+        info, version = self._read_at_ease("/info"), self._read_at_ease("/version")
+        timers = not self._docker.local or Path("/run/systemd/system").is_dir()
+        return facts.engine_info(info, version, local=self._docker.local, timers=timers)
+
+    def require_store(self) -> None:
+        try:
+            self._read(with_query("/images/json", {"filters": {"reference": [f"{KEPT}none"]}}))
+        except EngineUnavailable as e:
+            raise store_silent(self.address) from e
 
     def find_image(self, reference: str) -> Image | None:
         raw = self._find_image(reference, within=self._at_ease)
-        return None if raw is None else facts.image_facts(raw)
+        return None if raw is None else self._image(raw)
 
-    def networks(self) -> list[NetworkFacts]:
-        return [facts.network_facts(raw) for raw in self._read_at_ease("/networks")]
+    def _image(self, raw: Mapping[str, Any]) -> Image:
+        if not self._is_podman:
+            return facts.image_facts(raw)
+        return facts.image_facts(podman.with_healthcheck(raw, self._read_at_ease), podman=True)
+
+    @cached_property
+    def _is_podman(self) -> bool:
+        return podman.is_podman(self._read_at_ease("/version"))
 
     def find_container(self, container: str) -> ContainerFacts | None:
         return self._find(container, within=self._soon)
@@ -97,13 +115,20 @@ class DockerEngine:
     def usage(self, container: str) -> Usage | None:
         """Some milliseconds; a second when it was asked a moment ago, and two of an engine before API 1.41."""
         query = {"stream": "false", "one-shot": "true"}
-        raw = self._read_at_ease(with_query(f"/containers/{quoted(names.require_container(container))}/stats", query))
-        return None if raw is None else facts.container_usage(raw, of=container)
+        id_ = container if names.is_id(container) else self._id_of(container)
+        raw = None if id_ is None else self._read_at_ease(with_query(f"/containers/{id_}/stats", query))
+        return None if id_ is None or raw is None else facts.container_usage(raw, of=id_)
+
+    def _id_of(self, name: str) -> str | None:
+        """Not every engine says of whom its figures are: they are asked for by full id."""
+        found = self._find(name, within=self._at_ease)
+        return None if found is None else found.id
 
     def events(self, *, since: int | None, quiet: float) -> Iterator[EngineEvent]:
         from deployctl.effects.docker_events import events
 
-        return events(self._docker.reader, self._home, since=since, quiet=quiet, timeout=self._docker.timeout)
+        find = partial(self._find, within=self._docker.timeout)
+        return events(self._docker.reader, self._home, find, since=since, quiet=quiet, timeout=self._docker.timeout)
 
     def logs(
         self, container: str, *, tail: int | None = None, since: float | None = None, follow: bool = False
@@ -128,7 +153,7 @@ class DockerEngine:
         raw = self._find_image(reference, within=self._docker.timeout)
         if raw is None:
             raise NotFound(f"{reference} was pulled, and is gone again")
-        return facts.image_facts(raw)
+        return self._image(raw)
 
     def registry_digest(self, reference: str, *, within: float) -> str:
         from deployctl.effects.docker_pull import find_digest
@@ -144,7 +169,8 @@ class DockerEngine:
 
     def kept_tags(self) -> list[str]:
         images = self._read_at_ease(with_query("/images/json", {"filters": {"reference": [f"{KEPT}*"]}}))
-        return sorted(tag for image in images for tag in image.get("RepoTags") or () if tag.startswith(KEPT))
+        tags = (names.short(tag) for image in images for tag in image.get("RepoTags") or ())
+        return sorted(tag for tag in tags if tag.startswith(KEPT))
 
     def release_image(self, tag: str) -> None:
         _kept(tag)
@@ -152,35 +178,14 @@ class DockerEngine:
             self._docker.change(f"release {tag}", lambda api: api.remove_image(tag))
 
     # -- networks -------------------------------------------------------------------------------------------------
+    def networks(self) -> list[NetworkFacts]:
+        return self._networks.all()
+
     def ensure_network(self, spec: NetworkSpec) -> None:
-        options, ipam = words.network_options(spec)
-        more: dict[str, Any] = {"options": options, "ipam": ipam, "labels": self._labels(spec.labels)}
-
-        def create(api: APIClient) -> None:
-            found = self._find_network(spec.name)
-            if found is None:
-                api.create_network(spec.name, "bridge", check_duplicate=True, **more)
-            else:
-                self._require_same(spec, found)
-
-        self._docker.change(f"create network {spec.name}", create)
-
-    def _require_same(self, spec: NetworkSpec, found: Mapping[str, Any]) -> None:
-        there, remedy = facts.network_facts(found), [f"docker network inspect {spec.name}"]
-        if not self._home.owns(there.labels):
-            raise EngineRefused(f"a network {spec.name} exists already and is not ours", remedy=remedy)
-        if (there.subnets, there.bridge) != ((spec.subnet,), spec.bridge):
-            other = f"{', '.join(there.subnets) or 'no subnet'} on {there.bridge}"
-            raise EngineRefused(f"network {spec.name} has {other}, not {spec.subnet} on {spec.bridge}", remedy=remedy)
+        self._networks.ensure(spec, self._labels(spec.labels))
 
     def ensure_network_gone(self, name: str) -> None:
-        def remove(api: APIClient) -> None:
-            if (found := self._find_network(name)) is not None:
-                self._require_ours(f"network {name}", found.get("Labels") or {})
-                api.remove_network(found["Id"])
-
-        with suppress(NotFound):  # somebody was faster
-            self._docker.change(f"remove network {name}", remove)
+        self._networks.ensure_gone(name)
 
     # -- containers -----------------------------------------------------------------------------------------------
     def ensure_created(self, spec: ContainerSpec) -> ContainerFacts:
@@ -217,7 +222,7 @@ class DockerEngine:
     def _connect(self, api: APIClient, found: ContainerFacts, name: str) -> None:
         if name in found.networks:
             return
-        network = self._find_network(name)
+        network = self._networks.find(name)
         if network is None:
             raise NotFound(f"the network {name} is not on this server", remedy=[f"docker network create {name}"])
         if network.get("Labels", {}).get(words.MANAGED):
@@ -257,10 +262,10 @@ class DockerEngine:
         self._change("update", container, lambda api, found: _restart(api, found, restart))
 
     def set_limits(self, container: str, limits: Resources) -> None:
-        asked = words.limits_request(limits)
-
         def update(api: APIClient, found: ContainerFacts) -> None:
-            answer = api.post(f"{api.base_url}/containers/{found.id}/update", json=asked, timeout=self._docker.timeout)
+            asked = words.update_request(limits, found.restart)
+            wanted = podman.limits_in_quota(asked) if self._is_podman else asked
+            answer = api.post(f"{api.base_url}/containers/{found.id}/update", json=wanted, timeout=self._docker.timeout)
             if answer.status_code != 200:  # docker-py's own call knows neither NanoCpus nor PidsLimit
                 raise from_answer(answer.status_code, answer.text, doing=f"limit {found.name}", address=self.address)
 
@@ -312,11 +317,6 @@ class DockerEngine:
             raise NotFound(f"there is no container {container}")
         return found
 
-    def _find_network(self, name: str) -> dict[str, Any] | None:
-        path = with_query("/networks", {"filters": {"name": [names.require_container(name)]}})
-        listed = self._docker.reader.get(path, timeout=self._docker.timeout)
-        return next((raw for raw in listed if raw["Name"] == name), None)  # Docker finds parts of names too
-
     def _change(self, verb: str, container: str, act: Callable[[APIClient, ContainerFacts], object]) -> ContainerFacts:
         """Change one container of ours and return what it is then."""
 
@@ -332,8 +332,7 @@ class DockerEngine:
         return words.all_labels(asked, home=self._home, server=self._server_labels)
 
     def _require_ours(self, what: str, labels: Mapping[str, str]) -> None:
-        if not self._home.owns(labels):
-            raise NotPermitted(f"{what} is not ours: it carries no label {PATH_LABEL}={self._home.path}")
+        require_ours(what, labels, self._home)
 
 
 def _restart(api: APIClient, found: ContainerFacts, restart: Restart) -> None:

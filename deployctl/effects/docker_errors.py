@@ -28,15 +28,21 @@ _GONE_FOR_A_MOMENT = re.compile(
     r"is already in progress|shutting down|containerd is not running|containerd\.sock|context canceled|grpc: the "
     r"connection|Cannot connect to the Docker daemon|transport is closing"
 )
-_TAKEN = re.compile(r"^Conflict\. The (?:container )?name|network with name \S+ already exists|Pool overlaps")
-_NO_SUCH = re.compile(r"^No such (?:image|container|exec instance)|^reference does not exist", re.IGNORECASE)
-_NO_ACCESS = re.compile(
-    r"unauthorized|no basic auth credentials|authentication required|incorrect username or password|"
-    r"denied: (?!requested access)|\b401\b|\b403\b",
+_TAKEN = re.compile(
+    r"^Conflict\. The (?:container )?name|container name \S+ is already in use|network with name \S+ already exists|"
+    r"network name \S+ already used|Pool overlaps|subnet \S+ is already used"
+)
+_NO_SUCH = re.compile(
+    r"^No such (?:image|container|exec instance)|^reference does not exist|image not known$|: no such container$",
     re.IGNORECASE,
 )
+_NO_LOGIN = re.compile(
+    r"unauthorized|no basic auth credentials|authentication required|incorrect username or password|\b401\b", re.IGNORECASE
+)
+_DENIED = re.compile(r"pull access denied|\bdenied$|HEAD request to \S+/manifests/\S+: 403 Forbidden")
+_NO_ACCESS = re.compile(r"denied: (?!requested access)|\b403\b", re.IGNORECASE)
 _NO_IMAGE = re.compile(
-    r"manifest unknown|manifest for .* not found|name unknown|repository .* not found|does not exist|not found: |"
+    r"manifest unknown|manifest for .* not found|name unknown|repository .* not found|does not exist|not found(?:: |$)|"
     r"no matching manifest|name invalid",
     re.IGNORECASE,
 )
@@ -56,6 +62,14 @@ def unavailable(address: str, reason: str, *, silent: bool = False) -> EngineUna
         "Running apps keep serving; HAProxy does not need Docker to switch.",
         remedy=["sudo systemctl start docker", "deployctl doctor"],
     )
+
+
+def store_silent(address: str) -> EngineUnavailable:
+    """Return what it means that an engine answers, but nothing about its images."""
+    return EngineUnavailable(
+        f"Docker answers on {address}, but not about its images: containerd, which keeps them, is dead or hangs. "
+        "Running apps keep serving.", remedy=["systemctl status containerd docker", "sudo systemctl restart containerd"],
+        code="image_store_silent")
 
 
 def from_os_error(error: OSError, address: str) -> DeployctlError:
@@ -88,6 +102,8 @@ def from_answer(status: int, said: str, *, doing: str, address: str) -> Deployct
         return NotPermitted(f"{doing}: {clear(said)}")
     if "no space left on device" in said:
         return EngineRefused(f"{doing}: {clear(said)}", remedy=["docker system df", "deployctl prune"])
+    if "IPv4 forwarding is disabled" in said:
+        return EngineRefused(f"{doing}: {clear(said)}", remedy=["sudo sysctl net.ipv4.ip_forward=1"], code="forwarding_off")
     return (EngineConflict if _TAKEN.search(said) else EngineRefused)(f"{doing}: {clear(said)}")
 
 
@@ -112,14 +128,17 @@ def _pull_failure(reference: str, registry: str, said: str, *, address: str) -> 
     if "no matching manifest" in said:
         other = f"{reference} exists, but not for the kind of processor that this server has"
         return NotFound(other, remedy=[f"docker manifest inspect {reference}"])
-    if "pull access denied" in said:
+    no_access = RegistryUnavailable(
+        f"{registry} does not let us pull {reference}: {clear(said)}", remedy=[_login(registry)]
+    )
+    if _NO_LOGIN.search(said):  # first: containerd says in the same breath that access was denied
+        return no_access
+    if _DENIED.search(said):
         return NotFound(
             f"{registry} has no {reference}, or does not show it without a login", remedy=[_login(registry)]
         )
     if _NO_ACCESS.search(said):
-        return RegistryUnavailable(
-            f"{registry} does not let us pull {reference}: {clear(said)}", remedy=[_login(registry)]
-        )
+        return no_access
     if _NO_IMAGE.search(said):
         return NotFound(f"{registry} has no {reference}", remedy=["Look at the name and the version"])
     return RegistryUnavailable(f"{reference} cannot be pulled: {clear(said)}", remedy=[f"docker pull {reference}"])

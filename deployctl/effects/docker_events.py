@@ -1,53 +1,83 @@
-"""Docker's stream of events as ours. Its silence has an end: one that hears nothing asks again from the last event on."""
+"""Docker's stream of events as ours. Its silence has an end: one that hears nothing asks again from the last event on.
+
+Events of networks carry no label of ours, only the container: so all are heard, and those of others are dropped here.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from deployctl.domain.home import HomeIdentity
 from deployctl.effects.docker_errors import EngineSilent
 from deployctl.effects.docker_reader import Reader, with_query
-from deployctl.effects.docker_words import APP, MANAGED
-from deployctl.ports import EngineEvent
+from deployctl.effects.docker_words import APP
+from deployctl.ports import ContainerFacts, EngineEvent
 
 ACTIONS = ("create", "destroy", "die", "pause", "rename", "start", "unpause", "update")
+PODMANS = {"remove": "destroy", "died": "die"}
+DISCONNECT = "disconnect"
 SECOND = 10**9
 
+Find = Callable[[str], ContainerFacts | None]
 
-def events(reader: Reader, home: HomeIdentity, *, since: int | None, quiet: float, timeout: float) -> Iterator[EngineEvent]:
-    """Yield what happens to that home's containers. Raises EngineUnavailable when the stream is cut."""
+
+def events(reader: Reader, home: HomeIdentity, find: Find, *, since: int | None, quiet: float,
+           timeout: float) -> Iterator[EngineEvent]:
+    """Yield what happens to that home's containers; `find` tells a container by id or name.
+
+    Raises EngineUnavailable when the stream is cut.
+    """
     pieces = reader.stream(question(since=since), timeout=timeout, quiet=quiet)
     try:
-        yield from parse_events(pieces, home, since=since or 0)
+        yield from parse_events(pieces, home, find, since=since or 0)
     except EngineSilent:
         return
 
 
 def question(*, since: int | None) -> str:
-    filters = {"type": ["container"], "label": [f"{MANAGED}=1"], "event": list(ACTIONS)}
+    filters = {"type": ["container", "network"], "event": [*ACTIONS, *PODMANS, DISCONNECT]}
     query: dict[str, object] = {"filters": filters}
     if since is not None:
         query["since"] = f"{since // SECOND}.{since % SECOND:09d}"
     return with_query("/events", query)
 
 
-def parse_events(pieces: Iterable[bytes], home: HomeIdentity, *, since: int) -> Iterator[EngineEvent]:
+def parse_events(pieces: Iterable[bytes], home: HomeIdentity, find: Find, *, since: int) -> Iterator[EngineEvent]:
     """Yield each event of that home after `since`; they come one JSON object a line, however the bytes were cut."""
     kept = b""
     for piece in pieces:
         *lines, kept = (kept + piece).split(b"\n")
-        found = (_event(line, home) for line in lines if line.strip())
-        yield from (event for event in found if event is not None and event.at > since)
+        found = (_event(line, home, find, since=since) for line in lines if line.strip())
+        yield from (event for event in found if event is not None)
 
 
-def _event(line: bytes, home: HomeIdentity) -> EngineEvent | None:
-    """Return None for another home's and for what is no event: a later engine may say more than we know."""
+def _event(line: bytes, home: HomeIdentity, find: Find, *, since: int) -> EngineEvent | None:
+    """Return None for what is no event of that home: a later engine may say more than we know."""
     try:
         raw = json.loads(line)
-        actor = raw["Actor"]
-        labels = actor.get("Attributes") or {}
-        event = EngineEvent(int(raw["timeNano"]), str(raw["Action"]), str(actor["ID"]), str(labels.get(APP, "")))
-        return event if home.owns(labels) else None
+        at, action, actor = int(raw["timeNano"]), str(raw["Action"]), raw["Actor"]
+        named, attributes = str(actor["ID"]), dict(actor.get("Attributes") or {})
+        of_network = raw.get("Type") == "network"
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
+    if at <= since:
+        return None
+    if of_network:
+        return _cut_off(at, str(attributes.get("container") or named), home, find)  # Docker, Podman
+    if not home.owns(attributes):
+        return None
+    return EngineEvent(at, PODMANS.get(action, action), named, _app(attributes))
+
+
+def _cut_off(at: int, container: str, home: HomeIdentity, find: Find) -> EngineEvent | None:
+    """Return the event of a container that lost its network while it runs: with its end each one loses it."""
+    seen = find(container)
+    if seen is None or not seen.running or not home.owns(seen.labels):
+        return None
+    return EngineEvent(at, DISCONNECT, seen.id, _app(seen.labels))
+
+
+def _app(labels: Mapping[str, Any]) -> str:
+    return str(labels.get(APP, ""))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 OUTPUT = 64 * 2**10  # bytes that are kept
 TIMED_OUT = 124  # what timeout(1) says
+_OF_THE_ENGINE = ("OCI runtime", "Error: runc:", "Error: crun:", "Error: OCI runtime")  # Docker, Podman
 _SETTLE = 1.0  # seconds for the engine to write down an end that it already streamed
 
 
@@ -65,7 +66,7 @@ def execute(api: APIClient, container: str, command: Sequence[str], *, timeout: 
     if reading.failure is not None:
         raise reading.failure
     printed = visible_lines(bytes(reading.output))
-    return Executed(_exit_code(api, exec_id, address), clear(printed) if printed.startswith("OCI runtime") else printed)
+    return Executed(_exit_code(api, exec_id, address), clear(printed) if printed.startswith(_OF_THE_ENGINE) else printed)
 
 
 def _exit_code(api: APIClient, exec_id: str, address: str) -> int:

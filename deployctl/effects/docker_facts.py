@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from deployctl.domain.healthcheck import HealthcheckTimes
 from deployctl.domain.release import Resources, Restart
-from deployctl.effects.docker_words import BRIDGE
-from deployctl.ports import ContainerFacts, EngineInfo, Image, NetworkFacts
+from deployctl.effects.docker_names import short
+from deployctl.effects.docker_words import ADDRESS, BRIDGE
+from deployctl.effects.podman import cannot_update, is_podman
+from deployctl.ports import ContainerFacts, EngineInfo, Image, Lack, NetworkFacts
 from deployctl.ports_meter import Usage
 
 _HEALTH = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)")
@@ -27,7 +29,7 @@ def container_facts(inspected: Mapping[str, Any]) -> ContainerFacts:
         name=inspected["Name"].removeprefix("/"),
         image=inspected["Image"],
         running=state["Status"] == "running",  # a paused one answers nobody
-        status=state["Status"],
+        status=_status(state["Status"]),
         labels=config.get("Labels") or {},
         addresses=_addresses(inspected),
         exit_code=_exit_code(state),
@@ -49,6 +51,11 @@ def container_facts(inspected: Mapping[str, Any]) -> ContainerFacts:
     )
 
 
+def _status(told: str) -> str:
+    """Return Docker's word: Podman has more of them for a container that does not run yet, or not any more."""
+    return {"stopped": "exited", "initialized": "created", "configured": "created"}.get(told, told)
+
+
 def _published(host: Mapping[str, Any]) -> int | None:
     ports = [bound["HostPort"] for entry in (host.get("PortBindings") or {}).values() for bound in entry or ()]
     return int(ports[0]) if len(ports) == 1 and ports[0].isdecimal() else None
@@ -57,7 +64,9 @@ def _published(host: Mapping[str, Any]) -> int | None:
 def _asked(inspected: Mapping[str, Any]) -> dict[str, str]:
     networks = (inspected.get("NetworkSettings") or {}).get("Networks") or {}
     told = ((name, ((facts or {}).get("IPAMConfig") or {}).get("IPv4Address")) for name, facts in networks.items())
-    return {name: address for name, address in told if address}
+    asked = {name: address for name, address in told if address}
+    noted = (inspected["Config"].get("Labels") or {}).get(ADDRESS)
+    return asked or ({next(iter(networks)): noted} if noted and networks else {})
 
 
 def _limits(host: Mapping[str, Any]) -> Resources | None:
@@ -82,7 +91,7 @@ def container_summary(listed: Mapping[str, Any]) -> ContainerFacts:
         name=(listed.get("Names") or [""])[0].removeprefix("/"),
         image=listed["ImageID"],
         running=listed["State"] == "running",
-        status=listed["State"],
+        status=_status(listed["State"]),
         labels=listed.get("Labels") or {},
         addresses=_addresses(listed),
         networks=_networks(listed),
@@ -91,8 +100,11 @@ def container_summary(listed: Mapping[str, Any]) -> ContainerFacts:
 
 
 def container_usage(counted: Mapping[str, Any], *, of: str) -> Usage | None:
-    """Return None for a container that does not run, or one that is only called alike."""
-    if counted.get("read", _NEVER) == _NEVER or of not in {counted.get("id"), counted.get("name", "").removeprefix("/")}:
+    """Return None for a container that does not run, or when it is of another than that full id.
+
+    Docker 24 to 28 name nobody in an answer to `one-shot`.
+    """
+    if counted.get("read", _NEVER) == _NEVER or counted.get("id") not in {of, None, ""}:
         return None
     memory = counted.get("memory_stats") or {}
     used, kinds = memory.get("usage") or 0, memory.get("stats") or {}
@@ -101,17 +113,20 @@ def container_usage(counted: Mapping[str, Any], *, of: str) -> Usage | None:
     return Usage(ticks / 10**9, used - cache if cache < used else used, memory.get("limit"))
 
 
-def image_facts(inspected: Mapping[str, Any]) -> Image:
+def image_facts(inspected: Mapping[str, Any], *, podman: bool = False) -> Image:
+    """Return an image as the engine tells it; Podman writes names in full."""
     config = inspected.get("Config") or {}
+    spelt = short if podman else str
     test = tuple((config.get("Healthcheck") or {}).get("Test") or ())
     return Image(
         digest=inspected["Id"],
         architecture=inspected.get("Architecture") or "",
         os=inspected.get("Os") or "",
         size=inspected.get("Size") or 0,
-        tags=tuple(inspected.get("RepoTags") or ()),
-        repo_digests=tuple(inspected.get("RepoDigests") or ()),
+        tags=tuple(map(spelt, inspected.get("RepoTags") or ())),
+        repo_digests=tuple(map(spelt, inspected.get("RepoDigests") or ())),
         origins=_origins(inspected),
+        digests_of_tags=podman,
         ports=_tcp_ports(config.get("ExposedPorts") or {}),
         healthcheck=None if test in {(), ("NONE",)} else test,
         healthcheck_times=_times(config.get("Healthcheck")),
@@ -150,7 +165,8 @@ def network_facts(raw: Mapping[str, Any]) -> NetworkFacts:
     )
 
 
-def engine_info(info: Mapping[str, Any], version: Mapping[str, Any], *, local: bool) -> EngineInfo:
+def engine_info(info: Mapping[str, Any], version: Mapping[str, Any], *, local: bool, timers: bool = True) -> EngineInfo:
+    """Return what it is and can do. `timers`: systemd runs there, by whose timers Podman runs health checks."""
     options = [option.removeprefix("name=").partition(",")[0] for option in info.get("SecurityOptions") or ()]
     return EngineInfo(
         version=version["Version"],
@@ -161,7 +177,28 @@ def engine_info(info: Mapping[str, Any], version: Mapping[str, Any], *, local: b
         security=(*options, *(word for key, word in _LIMITS.items() if info.get(key))),
         root_dir=info.get("DockerRootDir") or "",
         id=info.get("ID") or "",
+        product="Podman" if is_podman(version) else "Docker",
+        store=_store(info, version),
+        containerd=(info.get("Containerd") or {}).get("Address") or "" if _is_containerds(info) else "",
+        forwarding=info.get("IPv4Forwarding"),
+        lacks=tuple(_lacks(version, timers=timers)),
     )
+
+
+def _is_containerds(info: Mapping[str, Any]) -> bool:
+    return any("io.containerd.snapshotter" in value for _, value in info.get("DriverStatus") or ())
+
+
+def _store(info: Mapping[str, Any], version: Mapping[str, Any]) -> str:
+    whose = "podman " if is_podman(version) else "containerd " if _is_containerds(info) else ""
+    return f"{whose}{info['Driver']}" if info.get("Driver") else ""
+
+
+def _lacks(version: Mapping[str, Any], *, timers: bool) -> Iterator[Lack]:
+    if cannot_update(version):
+        yield Lack.UPDATE
+    if is_podman(version) and not timers:
+        yield Lack.HEALTHCHECKS
 
 
 def _addresses(raw: Mapping[str, Any]) -> dict[str, str]:
@@ -174,7 +211,7 @@ def _networks(raw: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _exit_code(state: Mapping[str, Any]) -> int | None:
-    ended = state["Status"] in {"exited", "dead", "restarting"} or bool(state.get("Error"))
+    ended = _status(state["Status"]) in {"exited", "dead", "restarting"} or bool(state.get("Error"))
     return state.get("ExitCode") if ended else None
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from deployctl.domain.grammar import shown
-from deployctl.domain.image_ref import ImageRef, parse_image
+from deployctl.domain.image_ref import DOCKER_HUB, ImageRef, as_on_hub, parse_image
 from deployctl.errors import Invalid
 
+PODMANS_OWN = "localhost"  # registry of what was built or loaded by a short name
 _ID = re.compile(r"[0-9a-f]{64}")
 _CONTAINER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -21,9 +23,14 @@ def require_container(text: str) -> str:
     return text
 
 
+def is_id(container: str) -> bool:
+    """Tell whether it is a full id: Docker takes a name or a beginning of an id for many a container."""
+    return _ID.fullmatch(container) is not None
+
+
 def spoken(container: str) -> str:
     """Return the name, or the part of the id that people know from `docker ps`."""
-    return container[:12] if _ID.fullmatch(container) else container
+    return container[:12] if is_id(container) else container
 
 
 def require_digest(text: str) -> str:
@@ -53,7 +60,24 @@ def docker_name(ref: ImageRef | str) -> str:
     return f"{ref.name}@{ref.digest}" if isinstance(ref, ImageRef) and ref.digest else str(ref)
 
 
+def short(name: str) -> str:
+    """Return an image's name as Docker writes it: Podman writes registries that go without saying, too."""
+    return str(_unsaid(parse_image(name)))
+
+
 def carries(image: Mapping[str, Any], ref: ImageRef | str) -> bool:
     """Tell whether the image that the engine found really has this name, and not an id that starts so."""
-    names = [image["Id"], *(image.get("RepoTags") or ()), *(image.get("RepoDigests") or ())]
-    return docker_name(ref) in names
+    if isinstance(ref, str):
+        return bool(image["Id"] == ref)
+    wanted = replace(ref, tag=None) if ref.digest else ref
+    names = [*(image.get("RepoTags") or ()), *(image.get("RepoDigests") or ())]
+    return any(_same(wanted, parse_image(name)) for name in names)
+
+
+def _same(asked: ImageRef, told: ImageRef) -> bool:
+    return asked in {told, _unsaid(told)}
+
+
+def _unsaid(told: ImageRef) -> ImageRef:
+    """Return what a name without a registry means: Podman writes `localhost/` before it."""
+    return replace(told, registry=DOCKER_HUB, repository=as_on_hub(told.repository)) if told.registry == PODMANS_OWN else told

@@ -15,6 +15,7 @@ from deployctl.ports import ContainerSpec, NetworkSpec
 OURS = "deployctl."  # every label of ours starts so
 APP = "deployctl.app"
 MANAGED = "deployctl.managed"
+ADDRESS = "deployctl.address"  # as it was asked for: a stopped container of Podman tells none
 BRIDGE = "com.docker.network.bridge.name"
 
 
@@ -32,7 +33,7 @@ def container_request(spec: ContainerSpec, labels: Mapping[str, str]) -> dict[st
         "StopSignal": bundle.stop_signal,
         "StopTimeout": math.ceil(bundle.stop_grace),
         "ExposedPorts": {f"{bundle.port}/tcp": {}},
-        "Labels": dict(labels),
+        "Labels": {**labels, ADDRESS: spec.address},
         "Healthcheck": None if bundle.probe.kind is ProbeKind.DOCKER else {"Test": ["NONE"]},
         "HostConfig": _host_config(spec),
         "NetworkingConfig": {"EndpointsConfig": {spec.network: _endpoint(spec)}},
@@ -72,6 +73,11 @@ def limits_request(limits: Resources) -> dict[str, int]:
         "NanoCpus": round(limits.cpus * 10**9),
         "PidsLimit": limits.pids,
     }
+
+
+def update_request(limits: Resources, restart: Restart | None) -> dict[str, Any]:
+    """Return the body of an update: one that does not name the restarts takes them away from Podman's containers."""
+    return limits_request(limits) | ({} if restart is None else {"RestartPolicy": restart_policy(restart)})
 
 
 def restart_policy(restart: Restart) -> dict[str, str]:

@@ -15,7 +15,7 @@ from deployctl.ledger.connection import Connection
 
 
 class AppRows:
-    """Reads and writes the tables `apps` and `releases`."""
+    """Reads and writes the tables `apps`, `releases` and `pulls`."""
 
     db: Connection
 
@@ -96,6 +96,12 @@ class AppRows:
             "app": app, "number": number, "version": version, "digest": bundle.digest, "bundle": bundle.canonical(),
             "bundle_hash": bundle.hash(), "created_at": at})
         return self.db.execute("select * from releases where app = ? and number = ?", [app, number])[0]
+
+    def note_pull(self, repo_digest: str, *, at: str) -> None:
+        self.db.execute("insert or ignore into pulls(repo_digest, at) values (?, ?)", [repo_digest, at])
+
+    def pulls(self) -> frozenset[str]:
+        return frozenset(row["repo_digest"] for row in self.db.execute("select repo_digest from pulls"))
 
     def mark_proven(self, app: AppName, number: int, *, at: str) -> None:
         self.db.execute(

@@ -6,8 +6,9 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import replace
 
+from deployctl.domain.image_source import is_doubtful
 from deployctl.domain.names import AppName
-from deployctl.domain.release import Change
+from deployctl.domain.release import Bundle, Change
 from deployctl.domain.remains import Ground, Relic, Remains
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 
@@ -49,7 +50,7 @@ class Salvage:
                 self.lost.append(f"{relic.app} release {relic.number}: the copy has another release of that number "
                                  f"({found.version}); the container {relic.name} was left out")
             return same
-        bundle, proven = relic.bundle, self._is_routed(relic)
+        bundle, proven = _with_sure_source(relic.bundle), self._is_routed(relic)
         self.ledger.db.insert("releases", {
             "id": self._free_id(relic), "app": relic.app, "number": relic.number, "version": relic.version,
             "digest": bundle.digest, "bundle": bundle.canonical(), "bundle_hash": bundle.hash(), "created_at": self.at,
@@ -92,3 +93,8 @@ class Salvage:
         if (relic.app, relic.number) not in self.remains.held:
             return {}
         return {"hold_at": self.at, "hold_actor": self.actor, "hold_reason": "was on hold when the ledger was lost"}
+
+
+def _with_sure_source(bundle: Bundle) -> Bundle:
+    """Return it without a source that may be none: which version of us wrote it to the container is not known."""
+    return replace(bundle, repo_digest=None) if is_doubtful(bundle.repo_digest, bundle.digest) else bundle

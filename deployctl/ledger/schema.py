@@ -11,9 +11,10 @@ import secrets
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
+from deployctl.domain.image_source import is_doubtful
 from deployctl.ledger.chain import PROMOTED, links, promotion
 
-VERSION = 7
+VERSION = 8
 schema = Migrations("deployctl")
 
 
@@ -180,3 +181,14 @@ def m007_home_id(db: Database) -> None:
         db.execute(f"alter table identity add column {column} text")
     db.execute("update identity set home_id = ?, marked_by = home", [secrets.token_hex(8)])
     db.table("earlier_homes").create({"path": str, "left_at": str}, pk="path", not_null={"left_at"})
+
+
+@schema()
+def m008_image_sources(db: Database) -> None:
+    """Remember what a registry gave us, and forget sources that may be none: a tag of ours was taken for one."""
+    db.table("pulls").create({"repo_digest": str, "at": str}, pk="repo_digest", not_null={"at"})
+    for row in list(db.query("select id, bundle from releases")):
+        bundle = json.loads(row["bundle"])
+        if is_doubtful(bundle["repo_digest"], bundle["digest"]):
+            text = json.dumps({**bundle, "repo_digest": None}, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+            db.execute("update releases set bundle = ? where id = ?", [text, row["id"]])

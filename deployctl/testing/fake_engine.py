@@ -69,6 +69,9 @@ class FakeEngine(FakeHands, FakeScript):
         self._require_here()
         return self.engine_info
 
+    def require_store(self) -> None:
+        self._require_here()
+
     def networks(self) -> list[NetworkFacts]:
         self._require_here()
         return list(self.networks_here.facts.values())

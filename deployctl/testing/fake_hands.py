@@ -53,7 +53,8 @@ class FakeHands(FakeUsage):
         """Let a person change its name, its limits, its restarts or its addresses."""
         found = self._require(container)
         found.facts = replace(found.facts, **fields)  # type: ignore[arg-type]  # fields of ContainerFacts, by name
-        self.told.tell("rename" if "name" in fields else "update", found.facts)
+        cut_off = fields.get("addresses") == {}
+        self.told.tell("rename" if "name" in fields else "disconnect" if cut_off else "update", found.facts)
 
     def lose(self, container: str) -> None:
         """Let a person remove it, running or not."""

@@ -8,16 +8,16 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from deployctl.domain.release import Restart
 from deployctl.domain.subnets import next_subnet
 from deployctl.domain.trust import dropped_text, trust_line
 from deployctl.errors import DeployctlError
 from deployctl.ports import Services
 from deployctl.settings import Settings
+from deployctl.usecases.doctor_containers import containers
+from deployctl.usecases.doctor_engine import LITTLE_SPACE, engine
 from deployctl.usecases.results import Finding
 from deployctl.usecases.status import other_homes
 
-LITTLE_SPACE = 2**30  # bytes; below it an image of usual size does not fit
 YEAR_2024 = 1_704_067_200  # a clock before that was never set
 
 
@@ -62,7 +62,7 @@ Check = Callable[[Services], Iterator[Finding]]
 
 
 def _checked(s: Services, *, but: tuple[Check, ...] = ()) -> list[Finding]:
-    checks: tuple[Check, ...] = (_engine, _proxy, _fronts, _strays, _network, _files, _deployments)
+    checks: tuple[Check, ...] = (engine, containers, _proxy, _fronts, _strays, _network, _files, _deployments)
     return [finding for check in checks if check not in but for finding in _safely(check, s)]
 
 
@@ -87,39 +87,6 @@ def _space(home: Path) -> Finding:
     folder = next(p for p in (home, *home.parents) if p.exists())
     free = shutil.disk_usage(folder).free
     return Finding("disk", ok=free > LITTLE_SPACE, text=f"{free / 2**30:.1f} GiB free at {folder}", fix="docker image prune")
-
-
-def _engine(s: Services) -> Iterator[Finding]:
-    info = s.engine.info()
-    where = getattr(s.engine, "address", "")
-    yield Finding("engine", ok=True, text=f"Docker {info.version}, API {info.api}, {info.architecture} {where}".strip())
-    if where.startswith(("tcp://", "ssh://")):
-        yield Finding("engine url", ok=True, text=f"remote engine {where}, from config/server.toml", fatal=False)
-    root = Path(info.root_dir)
-    if info.local and root.exists():
-        free = shutil.disk_usage(root).free
-        yield Finding("image space", ok=free > LITTLE_SPACE, text=f"{free / 2**30:.1f} GiB free at {root}",
-                      fix="docker image prune")
-    ours = {i.container for i in s.ledger.instances()} | {i.name for i in s.ledger.instances()}
-    yield from _former(s)
-    here = s.engine.containers()
-    if here and info.id:
-        s.ledger.set_engine(info.id)
-    strangers = [c.name for c in here if not {c.id, c.name} & ours]
-    if strangers:
-        text = f"carry this home's label but are not in the ledger: {', '.join(strangers)}"
-        yield Finding("strangers", ok=False, fatal=False, text=text)
-
-
-def _former(s: Services) -> Iterator[Finding]:
-    """Yield what 0.1.0 made otherwise than today, and runs on as it is."""
-    found = [(i, c) for i in s.ledger.instances() if (c := s.engine.find_container(i.container or i.name))]
-    if crash := [c.name for _, c in found if c.running and c.restart is Restart.UNLESS_STOPPED]:
-        yield Finding("restarts", ok=False, fatal=False, fix="deployctl reconcile",
-                      text=f"would not come back after a crash of Docker itself, as 0.1.0 made them: {', '.join(crash)}")
-    if named := [c.name for i, c in found if c.hostname == i.app]:
-        yield Finding("host names", ok=True, fatal=False, text="made by 0.1.0, so the app's name leads to any of its versions "
-                      f"in its network; each upgrade makes one with a name of its own: {', '.join(named)}")
 
 
 def _proxy(s: Services) -> Iterator[Finding]:

@@ -33,7 +33,7 @@ class FoundImage:
 
 @dataclass(frozen=True, slots=True)
 class ImageQuestion:
-    """`remembered`: ids of images that the ledger knows to be pulled. `dry_run` asks and pulls nothing."""
+    """`remembered`: digests that this home has pulled from that repository. `dry_run` asks and pulls nothing."""
 
     ref: ImageRef
     policy: PullPolicy
@@ -47,7 +47,7 @@ class ImageQuestion:
 
     def pulled_digests(self, image: Image) -> tuple[str, ...]:
         return pulled_digests(self.ref, image.digest, image.repo_digests, origins=image.origins,
-                              remembered=image.digest in self.remembered)
+                              remembered=self.remembered, of_tags=image.digests_of_tags)
 
     def by_digest(self, digest: str) -> str:
         return f"{self.ref.name}@{digest}"
@@ -127,6 +127,8 @@ def _pulled(asked: ImageQuestion, s: Services, *, told: str | None = None) -> Fo
     s.report.detail(f"pulling {asked.ref}")
     image = s.engine.pull_image(str(asked.ref), progress=s.report.detail)
     own = own_digests(asked.ref, image.repo_digests)
+    for digest in own:
+        s.ledger.note_pull(asked.by_digest(digest), at=s.clock.utc())  # not every engine can tell it later
     there = next((digest for digest in (asked.ref.digest, told, *own) if digest in own), None)
     return FoundImage(image, image.digest, asked.by_digest(there) if there else None, pulled=True)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from deployctl.actions import keep_log
+from deployctl.actions import ensure_image, keep_log
 from deployctl.domain.drift import Drift, Mend, Sight
-from deployctl.errors import NotFound
+from deployctl.errors import NotFound, RegistryUnavailable
 from deployctl.labels import common_labels, keep_tag
 from deployctl.ports import NetworkSpec, Services
 
@@ -48,11 +48,12 @@ def connect(drift: Drift, sight: Sight, s: Services) -> None:
 
 
 def make_room(drift: Drift, sight: Sight, s: Services) -> None:
-    """Remove what is to be made again, once it is sure that it can be."""
-    bundle = sight.facts.releases[_number(drift)].bundle
-    if bundle.repo_digest is None and s.engine.find_image(bundle.digest) is None:
-        raise NotFound(f"its image {bundle.digest[7:19]} is no longer on this server: it stays as it is",
-                       remedy=[f"build or load {bundle.image} again"])
+    """Remove what is to be made again, once the image that it is made from is here."""
+    try:
+        ensure_image(sight.facts.releases[_number(drift)], s)
+    except (NotFound, RegistryUnavailable) as e:
+        e.message = f"{e.message}. The container stays as it is"
+        raise
     if (instance := sight.facts.instances.get(_number(drift))) is not None:
         keep_log(instance, _container(drift), s)
     remove(drift, sight, s)

@@ -14,7 +14,7 @@ from deployctl.domain.argv import Argv, complete, gains_command, runs_nothing
 from deployctl.domain.facts import Facts
 from deployctl.domain.healthcheck import HealthcheckTimes
 from deployctl.domain.image_ref import ImageRef, parse_image, require_allowed_registry
-from deployctl.domain.image_source import ImageNews, PullPolicy
+from deployctl.domain.image_source import ImageNews, PullPolicy, own_digests
 from deployctl.domain.names import AppName, Version, parse_env_name, parse_env_value
 from deployctl.domain.release import App, Bundle, Probe, ProbeKind, Release
 from deployctl.domain.subnets import next_subnet
@@ -22,6 +22,7 @@ from deployctl.errors import DeployctlError, Invalid, NotFound
 from deployctl.fence import taken_over
 from deployctl.labels import bridge_name, network_name
 from deployctl.ports import EngineInfo, Image, Services
+from deployctl.usecases.able import require_able
 from deployctl.usecases.find_image import FoundImage, ImageQuestion, find_image
 from deployctl.usecases.joined import require_networks
 from deployctl.usecases.results import StepDone
@@ -64,20 +65,24 @@ def prepare(app: AppName, version: Version, s: Services, *, image: str | None = 
     wanted = (row or _new_app(app, s)).wishing(file)
     _require_free_listen(row, wanted, s)
     s.engine.containers()  # raises AnotherEngine: a release there would be apart from all others
+    engine = s.engine.info()
+    require_able(engine, file.template.probe.kind)
     crossing = require_networks(file.template.networks, wanted, s)
     started = s.clock.now()
     releases = s.ledger.releases(app)
-    pulled_before = frozenset(r.digest for r in releases if r.bundle.repo_digest)
-    found = find_image(ImageQuestion(reference, pull or file.pull, pulled_before, dry_run), s)
+    pulled_before = [*s.ledger.pulls(), *(r.bundle.repo_digest or "" for r in releases)]
+    remembered = frozenset(own_digests(reference, pulled_before))
+    found = find_image(ImageQuestion(reference, pull or file.pull, remembered, dry_run), s)
     ms = (s.clock.now() - started) * 1000
-    engine = "" if found.image is None else _require_fit(found.image, str(reference), app, file, s).id
+    if found.image is not None:
+        _require_fit(found.image, str(reference), app, file, engine)
     bundle = _bundle(file, str(reference), found, env or {})
     known = next((r for r in releases if r.version == version and r.bundle.hash() == bundle.hash()), None)
     release = known or Release(0, app, _next_number(app, s), version, bundle, s.clock.utc())
     sentence = f"{'pull' if found.pulled else 'find'} {reference}"
     remarks = (*crossing, *_remarks(found.image, file, row, wanted), *_command_remarks(found.image, file, row, releases))
     return Candidate(wanted, release, (StepDone("image", sentence, round(ms, 3), found.digest[7:19]),), remarks, found.news,
-                     engine)
+                     engine.id)
 
 
 def written_release(facts: Facts, number: int) -> Release:
@@ -118,9 +123,8 @@ def _argv(source: Bundle | Image) -> Argv:
     return Argv(source.entrypoint, source.command)
 
 
-def _require_fit(image: Image, reference: str, app: AppName, file: AppFile, s: Services) -> EngineInfo:
-    """Return the engine. Raise when this image can never run on it as asked: said before anything is started."""
-    engine = s.engine.info()
+def _require_fit(image: Image, reference: str, app: AppName, file: AppFile, engine: EngineInfo) -> None:
+    """Raise when this image can never run here as asked: said before anything is started."""
     here = engine.architecture
     if image.architecture and here and image.architecture != here:
         raise DeployctlError(f"the image {reference} is made for {image.architecture}, this server is {here}. "
@@ -133,7 +137,6 @@ def _require_fit(image: Image, reference: str, app: AppName, file: AppFile, s: S
                       remedy=['use health.kind = "http" with a path, or "tcp"'])
     if file.template.probe.kind is ProbeKind.DOCKER:
         _require_in_time(image.healthcheck_times or HealthcheckTimes(), file.template.probe, reference, app, engine)
-    return engine
 
 
 def _require_in_time(times: HealthcheckTimes, probe: Probe, reference: str, app: AppName, engine: EngineInfo) -> None:

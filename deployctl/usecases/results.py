@@ -200,6 +200,7 @@ class Finding:
     text: str
     fix: str | None = None
     fatal: bool = True  # False: worth knowing, nothing to fix now
+    code: str | None = None  # what programs go by: image_store_silent, forwarding_off, container_update…
 
 
 @dataclass(frozen=True, slots=True)

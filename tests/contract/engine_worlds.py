@@ -57,6 +57,9 @@ class World(Protocol):
     def backend(self) -> str:
         """Make a network as people make one, and return its name; it sorts before ours."""
 
+    def cut_off(self, seen: ContainerFacts) -> None:
+        """Take a running container off its network."""
+
     def publish(self, reference: str) -> str:
         """Let an image be pulled by that name, and return its id."""
 
@@ -96,6 +99,9 @@ class FakeWorld:
         self.fake.networks_here.facts[name] = NetworkFacts(name, ("10.9.0.0/24",), {})
         return name
 
+    def cut_off(self, seen: ContainerFacts) -> None:
+        self.fake.meddle(seen.id, addresses={})
+
     def publish(self, reference: str) -> str:
         image = self.fake.images.add(f"dctl-test/{self.mark}-published:v1")
         self.fake.images.drop(image.digest)
@@ -122,6 +128,7 @@ class DockerWorld:
         self.engine: Engine
         self.docker = self.engine = DockerEngine(self.home, self.spec, {}, sleep=lambda seconds: None)
         self.published: list[str] = []
+        self.by_manifest = support.has_containerd_store(api)  # then the id of an image is its manifest's digest
 
     def image(self, name: str) -> str:
         inspect: Any = self.api.inspect_image  # has no types
@@ -152,9 +159,14 @@ class DockerWorld:
         self.api.create_network(name, labels={"deployctl.mark": self.mark})
         return name
 
+    def cut_off(self, seen: ContainerFacts) -> None:
+        self.api.disconnect_container_from_network(seen.id, network(self).name)
+
     def publish(self, reference: str) -> str:
         self.published.append(reference)
-        return self.stub.publish(reference.removeprefix(f"{self.registry}/"))
+        name = reference.removeprefix(f"{self.registry}/")
+        config = self.stub.publish(name)
+        return self.stub.digest(name) if self.by_manifest else config
 
     def shut_registry(self) -> None:
         self.stub.close()

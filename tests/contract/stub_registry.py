@@ -77,6 +77,8 @@ class StubRegistry:
         registry = self
 
         class Handler(BaseHTTPRequestHandler):
+            default_request_version = "HTTP/1.0"  # a TLS hello is answered with a status line: then containerd asks plainly
+
             def do_GET(self) -> None:
                 status, kind, body = registry.answer(self.path)
                 self.send_response(status)

@@ -151,12 +151,10 @@ def test_every_image_of_the_catalogue_is_loaded_and_all_share_the_same_layers(ap
     assert len(layers) == 1
 
 
-def test_an_image_that_the_engine_holds_is_not_sent_again(api: Any) -> None:
-    """Loading again would move the tag back; asking must be enough, so the id stays and nothing is tagged twice."""
-    tag = ensure_image("web", "v1")
-    first = api.inspect_image(tag)
-    assert ensure_image("web", "v1") == tag
-    assert api.inspect_image(tag)["Metadata"] == first["Metadata"]  # when it was last tagged
+def test_an_image_that_the_engine_holds_is_not_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    tags = ensure_images(("web", "v1"), ("dockerhealth", "v1"), ("volume", "v1"), ("nonroot", "v1"))
+    monkeypatch.delattr(load_image, "image_tar")
+    assert ensure_images(("web", "v1"), ("dockerhealth", "v1"), ("volume", "v1"), ("nonroot", "v1")) == tags
 
 
 def test_a_tag_that_was_moved_is_moved_back(api: Any) -> None:
@@ -169,11 +167,13 @@ def test_a_tag_that_was_moved_is_moved_back(api: Any) -> None:
     api.remove_image(tag)
 
 
-def test_the_engine_computes_the_image_id_that_was_foretold(api: Any) -> None:
-    assert api.inspect_image(ensure_image("web", "v2"))["Id"] == images.image("web", "v2").id
+def test_the_engine_tells_the_very_image_that_was_made(api: Any) -> None:
+    told, made = api.inspect_image(ensure_image("web", "v2")), images.image("web", "v2")
+    assert made.is_told_by(told)
+    assert support.has_containerd_store(api) or told["Id"] == made.id
 
 
-def test_a_layer_travels_once_and_never_to_an_engine_that_has_it(
+def test_a_layer_travels_once_to_an_engine_that_knows_it_again(
     api: Any, engine_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[bool] = []
@@ -187,7 +187,8 @@ def test_a_layer_travels_once_and_never_to_an_engine_that_has_it(
     first, second = (Image((layer,), (f"dctl-test/layer:{uuid4().hex[:8]}",), env={"N": n}) for n in "12")
     load_images(engine_url, first)
     load_images(engine_url, second)
-    assert sent == [False, True, False]
+    again = [True] if support.has_containerd_store(api) else []  # that one knows layers by another digest than the archive
+    assert sent == [False, True, False, *again]
     for image in (first, second):
         assert api.inspect_image(image.tags[0])["RootFS"]["Layers"] == [layer.diff_id]
         api.remove_image(image.tags[0])

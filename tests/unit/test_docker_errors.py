@@ -46,6 +46,27 @@ SENTENCES = [
         "Error starting userland proxy: listen tcp4 127.0.0.1:20001: bind: address already in use",
         "port 127.0.0.1:20001 is already taken by another program",
     ),
+    ("failed to set up container networking: driver failed programming external connectivity on endpoint shop "
+     "(0123456789abcdef): failed to bind host port for 127.0.0.1:21998:172.31.42.2:8080/tcp: address already in use",
+     "port 127.0.0.1:21998 is already taken by another program"),  # 28.5
+    ("failed to bind host port 127.0.0.1:21998/tcp: address already in use",
+     "port 127.0.0.1:21998 is already taken by another program"),  # 29.7
+    ("failed to set up container networking: Address already in use",
+     "another container has the address that this one should get"),
+    ("invalid pool request: Pool overlaps with other one on this address space",
+     "another Docker network has this subnet already"),
+    ("IPv4 forwarding is disabled: check your host's firewalling and set sysctl net.ipv4.ip_forward=1, or disable this check",
+     "this host forwards no IPv4 packets, so no container could be reached"),  # 29.7 with nftables
+    # Podman 5.4
+    ("subnet 172.29.77.0/27 is already used on the host or by another config", "another network has this subnet already"),
+    ("IPAM error: requested ip address 172.27.0.2 is already allocated to container ID ab",
+     "another container has the address that this one should get"),
+    ("can only create exec sessions on running containers: container state improper", "the container is not running"),
+    ("updating container config table with new configuration for container ab: UNIQUE constraint failed: "
+     "ContainerConfig.Name", "another container has that name"),
+    ('Error: runc: exec failed: unable to start container process: exec: "/no/such": stat /no/such: no such file or '
+     "directory: OCI runtime attempted to invoke a command that was not found",
+     "the program /no/such does not exist in the image"),
     ("Address already in use", "another container has the address that this one should get"),
     ("unable to find user nobody2: no matching entries in passwd file", "the image knows no user nobody2"),
     ("Pool overlaps with other one on this address space", "another Docker network has this subnet already"),
@@ -63,6 +84,11 @@ ANSWERS: list[tuple[int, str, type[DeployctlError]]] = [
     (404, "No such image: shop:v1", NotFound),
     (404, "No such container: shop", NotFound),
     (404, "network deployctl-shop not found", EngineRefused),
+    (404, "failed to find image sha256:0: docker.io/library/sha256:0: image not known", NotFound),
+    (404, 'no container with name or ID "nope" found: no such container', NotFound),
+    (500, "subnet 172.29.77.0/27 is already used on the host or by another config", EngineConflict),
+    (409, "network name capnet already used: network already exists", EngineConflict),
+    (500, 'creating container storage: the container name "shop" is already in use by ab. You have to remove', EngineConflict),
     (409, 'Conflict. The container name "/shop" is already in use by container "ab"', EngineConflict),
     (409, "network with name shop already exists", EngineConflict),
     (409, "removal of container shop is already in progress", EngineUnavailable),
@@ -91,6 +117,16 @@ def test_a_refusal_is_something_that_a_caller_can_act_on(status: int, said: str,
 PULLS: list[tuple[str, type[DeployctlError]]] = [
     ("manifest for x/y:v9 not found: manifest unknown: manifest unknown", NotFound),
     ("pull access denied for y, repository does not exist or may require 'docker login': denied: x", NotFound),
+    ('failed to resolve reference "r.example.com/y:v9": r.example.com/y:v9: not found', NotFound),
+    ('failed to resolve reference "r.example.com/y:v1": pull access denied, repository does not exist or may require '
+     "authorization: authorization failed: no basic auth credentials", RegistryUnavailable),
+    ('failed to resolve reference "docker.io/library/y:v1": pull access denied, repository does not exist or may require '
+     "authorization: server message: insufficient_scope: authorization failed", NotFound),
+    ('unknown: failed to resolve reference "r.example.com/y:v1": unexpected status from HEAD request to '
+     "https://r.example.com/v2/y/manifests/v1: 403 Forbidden", NotFound),
+    ('failed to resolve reference "r.example.com/y:v1": error from registry: denied', NotFound),
+    ('unknown: failed to resolve reference "r.example.com/y:v1": unexpected status from HEAD request to '
+     "https://r.example.com/v2/y/manifests/v1: 429 Too Many Requests", RegistryUnavailable),
     ("no matching manifest for linux/amd64 in the manifest list entries", NotFound),
     ("Head https://r.example.com/v2/y/manifests/v1: no basic auth credentials", RegistryUnavailable),
     ("Get https://r.example.com/v2/: unauthorized: authentication required", RegistryUnavailable),
@@ -112,6 +148,11 @@ def test_a_failed_pull_tells_an_absent_image_from_an_absent_registry(said: str, 
     error = pull_failure("r.example.com/y:v1", "r.example.com", said, address=UNIX)
     assert type(error) is kind
     assert error.remedy
+
+
+def test_a_host_that_forwards_nothing_is_told_with_the_command_that_lets_it() -> None:
+    error = from_answer(400, "IPv4 forwarding is disabled: check your host's firewalling", doing="create x", address=UNIX)
+    assert (error.code, error.remedy) == ("forwarding_off", ["sudo sysctl net.ipv4.ip_forward=1"])
 
 
 def test_a_missing_login_says_where_to_log_in() -> None:

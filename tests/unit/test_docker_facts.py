@@ -153,8 +153,12 @@ def test_what_an_engine_leaves_out_of_its_count_is_zero_or_unknown() -> None:
 
 def test_a_container_that_does_not_run_or_is_only_called_alike_takes_nothing() -> None:
     assert facts.container_usage({**COUNTED, "read": "0001-01-01T00:00:00Z"}, of=ID) is None
-    assert facts.container_usage(COUNTED, of=ID[:12]) is None
-    assert facts.container_usage(COUNTED, of="shop--r1") is not None
+    assert facts.container_usage(COUNTED, of="0" * 64) is None
+
+
+@pytest.mark.parametrize("unnamed", [{"id": None, "name": None}, {"id": "", "name": ""}])
+def test_docker_24_to_28_do_not_say_of_whom_a_single_count_is(unnamed: dict[str, Any]) -> None:
+    assert facts.container_usage({**COUNTED, **unnamed}, of=ID) == Usage(2.5, 0, None)
 
 
 def test_the_times_of_a_healthcheck_are_told_and_what_is_left_out_is_dockers_default() -> None:

@@ -54,4 +54,8 @@ def test_an_image_counts_only_if_it_bears_the_name_that_was_asked_for() -> None:
         assert names.carries(image, names.parse_reference(reference))
     for reference in ("deadbe", "deadbe:v2", f"acme/other@{DIGEST}", f"sha256:{'0' * 64}"):
         assert not names.carries(image, names.parse_reference(reference))
+    podmans = {"Id": DIGEST, "RepoTags": ["localhost/img-tiny-web:v1", "docker.io/library/nginx:latest"]}
+    for reference in ("img-tiny-web:v1", "localhost/img-tiny-web:v1", "nginx"):
+        assert names.carries(podmans, names.parse_reference(reference))
+    assert not names.carries(podmans, names.parse_reference("registry.test/img-tiny-web:v1"))
     assert not names.carries({"Id": DIGEST, "RepoTags": None}, names.parse_reference("shop:v1"))

@@ -41,7 +41,7 @@ def test_a_container_is_asked_for_exactly_as_its_bundle_says() -> None:
         "StopSignal": "SIGINT",
         "StopTimeout": 8,
         "ExposedPorts": {"8080/tcp": {}},
-        "Labels": {"deployctl.app": "shop"},
+        "Labels": {"deployctl.app": "shop", "deployctl.address": "172.30.0.11"},
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": {
             "NetworkMode": "deployctl-shop",

@@ -17,7 +17,7 @@ PORTS = [("engine", Engine, fence.ENGINE), ("traffic", Traffic, fence.TRAFFIC), 
          ("ledger", Ledger, fence.LEDGER)]
 READS = {
     "engine": {"info", "find_image", "networks", "find_container", "containers", "logs", "execute", "events", "usage",
-               "kept_tags", "registry_digest", "homes"},
+               "kept_tags", "registry_digest", "homes", "require_store"},
     "traffic": {"routes", "counters", "in_flight", "drift", "pid", "notes", "strays"},
     "guard": {"bridge_up", "routed_subnets", "port_taken", "listening", "guarded"},
 }

@@ -11,6 +11,7 @@ from deployctl.domain.image_source import (
     PullPolicy,
     asks_registry,
     image_sentence,
+    is_doubtful,
     own_digests,
     pulled_digests,
 )
@@ -43,14 +44,15 @@ def test_whether_an_image_was_pulled_is_told_alike_for_both_stores(
     image_id: str, origins: tuple[str, ...] | None, remembered: bool, known: bool,
 ) -> None:
     ref = parse_image("acme/shop:v1")
-    found = pulled_digests(ref, image_id, [f"acme/shop@{A}", f"deployctl/shop@{A}"], origins=origins, remembered=remembered)
+    found = pulled_digests(ref, image_id, [f"acme/shop@{A}", f"deployctl/shop@{A}"], origins=origins,
+                           remembered={A} if remembered else set())
     assert found == ((A,) if known else ())
 
 
 def test_docker_29_tells_the_repository_without_the_registrys_port() -> None:
     ref = parse_image(f"{SHOP}:main")
     names = [f"{SHOP}@{A}"]
-    assert pulled_digests(ref, A, names, origins=("registry.example.com/acme/shop",), remembered=False) == (A,)
+    assert pulled_digests(ref, A, names, origins=("registry.example.com/acme/shop",), remembered=()) == (A,)
 
 
 @pytest.mark.parametrize(("policy", "reference", "pulled", "asks"), [
@@ -78,3 +80,22 @@ def test_who_is_asked(policy: str, reference: str, pulled: bool, asks: bool) -> 
 ])
 def test_what_is_told(news: ImageNews, text: str) -> None:
     assert text in image_sentence(news)
+
+
+def test_podman_makes_a_digest_of_every_tag_too() -> None:
+    ref, names = parse_image("registry.test/acme/shop:v1"), [f"registry.test/acme/shop@{A}"]
+    assert pulled_digests(ref, ID, names, origins=None, remembered=(), of_tags=True) == ()
+    assert pulled_digests(ref, ID, names, origins=None, remembered=(A,), of_tags=True) == (A,)
+
+
+def test_our_own_tag_is_never_a_source() -> None:
+    assert own_digests(parse_image("deployctl/shop:r1"), [f"deployctl/shop@{A}"]) == ()
+
+
+@pytest.mark.parametrize(
+    ("repo_digest", "doubtful"),
+    [(None, False), (f"deployctl/shop@{A}", True), (f"img-tiny@{A}", True), (f"acme/shop@{A}", True),
+     (f"acme/shop@{B}", False), (f"registry.test/shop@{A}", False)],
+)  # fmt: skip
+def test_a_source_of_before_may_be_a_tag_of_ours_or_a_name_of_this_server(repo_digest: str | None, doubtful: bool) -> None:
+    assert is_doubtful(repo_digest, A) is doubtful

@@ -197,3 +197,16 @@ def test_a_damaged_page_is_refused_before_anything_is_walked(home: Path) -> None
     with pytest.raises(LedgerUnusable) as told:
         verify_ledger(Vault(home / "ledger.db", home, now=NOW))
     assert "deployctl ledger rebuild" in told.value.remedy
+
+
+@pytest.mark.parametrize(("name", "kept"), [("deployctl/shop", False), ("img-tiny", False), ("registry.test/shop", True)])
+def test_a_source_that_was_only_a_name_of_this_server_is_forgotten(home: Path, name: str, kept: bool) -> None:
+    forge(home, f"update releases set bundle = json_set(bundle, '$.repo_digest', '{name}@' || digest)", "drop table pulls",
+          "delete from _sqlite_migrations where name = 'm008_image_sources'", "pragma user_version = 7")
+    with closing(sqlite3.connect(home / "ledger.db")) as db, db:
+        guard_history(db)
+    with closing(opened(home)) as ledger:
+        for release in ledger.releases(SHOP):
+            assert release.bundle.repo_digest == (f"{name}@{release.digest}" if kept else None)
+            assert release.bundle.canonical() == ledger.db.execute(
+                "select bundle from releases where number = ?", [release.number])[0][0]

@@ -23,7 +23,7 @@ from deployctl.usecases.results import Reconciled
 from deployctl.usecases.start import start
 from deployctl.usecases.stop import stop
 from deployctl.usecases.upgrade import upgrade
-from tests.unit.world import SHOP, V1, V2, V3, YES, World, world
+from tests.unit.world import SHOP, V1, V2, V3, YES, World, runnable, world
 
 
 @pytest.fixture
@@ -280,6 +280,22 @@ def test_what_could_not_be_made_again_is_not_removed(w: World) -> None:
     assert (left.kind, left.done) == ("moved", False)
     assert "no longer on this server" in left.why
     assert w.engine.find_container(container(w, "v2")) is not None
+
+
+@pytest.mark.parametrize("pullable", [True, False])
+def test_what_is_made_again_has_its_image_here_before_it_is_removed(w: World, pullable: bool) -> None:
+    image = replace(runnable("acme/shop:v77"), repo_digests=("acme/shop@sha256:" + "d" * 64,))
+    w.engine.images.publish("acme/shop:v77", image)
+    w.upgraded("v77")
+    w.engine.images.publish(image.repo_digests[0], image)
+    w.engine.meddle(container(w, "v77"), addresses={"other": "172.29.9.9"})
+    w.engine.images.drop(image.digest)
+    w.engine.images.registry_away = None if pullable else "connection refused"
+    before = container(w, "v77")
+    left = reconcile(w.s).left
+    assert (w.engine.find_container(before) is None) is pullable
+    if not pullable:
+        assert any("connection refused. The container stays as it is" in line.why for line in left)
 
 
 def test_what_was_started_and_does_not_answer_is_not_called_mended(w: World) -> None:

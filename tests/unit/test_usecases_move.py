@@ -198,6 +198,29 @@ def test_an_image_that_is_not_here_is_pulled_and_its_source_remembered(w: World)
     assert w.release("v77").bundle.repo_digest == "acme/shop@sha256:" + "d" * 64
 
 
+def in_containerds_store(w: World, reference: str) -> Image:
+    """Return an image as containerd's store tells one: a repository digest of each tag, whoever has it."""
+    plain = runnable("from containerd")
+    names = ("acme/shop", "deployctl/shop")
+    image = replace(plain, repo_digests=tuple(f"{name}@{plain.digest}" for name in names))
+    w.engine.images.publish(reference, image)
+    return image
+
+
+def test_what_was_pulled_is_still_known_to_be_pullable_when_it_is_found_here(w: World) -> None:
+    image = in_containerds_store(w, "acme/shop:v77")
+    w.upgrade("v77")
+    w.edit(env={"A": "1"})
+    w.upgrade("v77")
+    assert {r.bundle.repo_digest for r in w.ledger.releases(SHOP)} == {f"acme/shop@{image.digest}"}
+
+
+def test_an_image_of_this_server_alone_has_no_source_whatever_containerds_store_says(w: World) -> None:
+    w.engine.images.add("acme/shop:v77", image=in_containerds_store(w, "acme/shop:v78"))
+    w.upgrade("v77")
+    assert w.release("v77").bundle.repo_digest is None
+
+
 def test_an_image_that_nobody_has_changes_nothing(w: World) -> None:
     w.upgraded("v1")
     before = w.everything()

@@ -1,0 +1,76 @@
+"""Networks of an engine: read as facts, made and removed where they are this home's. `podman` tells which engine it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from deployctl.domain.home import PATH_LABEL, HomeIdentity
+from deployctl.effects import docker_facts as facts
+from deployctl.effects import docker_words as words
+from deployctl.effects.docker_client import DockerClient
+from deployctl.effects.docker_names import require_container
+from deployctl.effects.docker_reader import with_query
+from deployctl.effects.podman import with_bridges
+from deployctl.errors import EngineRefused, NotFound, NotPermitted
+from deployctl.ports import NetworkFacts, NetworkSpec
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+
+class DockerNetworks:
+    def __init__(self, client: DockerClient, home: HomeIdentity, *, podman: Callable[[], bool]) -> None:
+        self._docker, self._home, self._podman = client, home, podman
+
+    def all(self) -> list[NetworkFacts]:
+        return [facts.network_facts(raw) for raw in self._complete(self._get("/networks"))]
+
+    def find(self, name: str) -> dict[str, Any] | None:
+        """Return what the engine tells of the network of exactly that name: Docker finds parts of names, too."""
+        listed = self._get(with_query("/networks", {"filters": {"name": [require_container(name)]}}))
+        found = [raw for raw in listed if raw["Name"] == name]
+        return next(iter(self._complete(found)), None) if found else None
+
+    def ensure(self, spec: NetworkSpec, labels: Mapping[str, str]) -> None:
+        options, ipam = words.network_options(spec)
+        more: dict[str, Any] = {"options": options, "ipam": ipam, "labels": dict(labels)}
+
+        def create(api: APIClient) -> None:
+            found = self.find(spec.name)
+            if found is None:
+                api.create_network(spec.name, "bridge", check_duplicate=True, **more)
+            else:
+                self._require_same(spec, found)
+
+        self._docker.change(f"create network {spec.name}", create)
+
+    def _require_same(self, spec: NetworkSpec, found: Mapping[str, Any]) -> None:
+        there, remedy = facts.network_facts(found), [f"docker network inspect {spec.name}"]
+        if not self._home.owns(there.labels):
+            raise EngineRefused(f"a network {spec.name} exists already and is not ours", remedy=remedy)
+        if (there.subnets, there.bridge) != ((spec.subnet,), spec.bridge):
+            other = f"{', '.join(there.subnets) or 'no subnet'} on {there.bridge}"
+            raise EngineRefused(f"network {spec.name} has {other}, not {spec.subnet} on {spec.bridge}", remedy=remedy)
+
+    def ensure_gone(self, name: str) -> None:
+        def remove(api: APIClient) -> None:
+            if (found := self.find(name)) is not None:
+                require_ours(f"network {name}", found.get("Labels") or {}, self._home)
+                # asked for by its id, Podman removes a network that containers are in
+                api.remove_network(name if self._podman() else found["Id"])
+
+        with suppress(NotFound):  # somebody was faster
+            self._docker.change(f"remove network {name}", remove)
+
+    def _get(self, path: str) -> Any:
+        return self._docker.reader.get(path, timeout=self._docker.timeout)
+
+    def _complete(self, listed: list[Any]) -> list[Any]:
+        return with_bridges(listed, self._get) if self._podman() else listed
+
+
+def require_ours(what: str, labels: Mapping[str, str], home: HomeIdentity) -> None:
+    if not home.owns(labels):
+        raise NotPermitted(f"{what} is not ours: it carries no label {PATH_LABEL}={home.path}")

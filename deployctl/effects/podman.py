@@ -1,0 +1,44 @@
+"""Podman speaks Docker's API and leaves a few things out; its own API (libpod) tells them. From 5.0 on: 4.x has no update."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from deployctl.effects.docker_reader import quoted
+from deployctl.effects.docker_words import BRIDGE
+
+LIBPOD = "/v4.0.0/libpod"
+FIRST_WITH_UPDATE = 5  # POST /containers/{id}/update is not there before
+
+Get = Callable[[str], Any]
+
+
+def is_podman(version: Mapping[str, Any]) -> bool:
+    """Tell whether the engine that answered /version so is Podman."""
+    return any(part.get("Name") == "Podman Engine" for part in version.get("Components") or ())
+
+
+def cannot_update(version: Mapping[str, Any]) -> bool:
+    major = re.match(r"[0-9]+", version.get("Version") or "")
+    return is_podman(version) and major is not None and int(major[0]) < FIRST_WITH_UPDATE
+
+
+def with_healthcheck(image: Mapping[str, Any], get: Get) -> dict[str, Any]:
+    """Return the inspected image with the HEALTHCHECK that only Podman's own API tells."""
+    told = get(f"{LIBPOD}/images/{quoted(image['Id'])}/json") or {}
+    return {**image, "Config": {**(image.get("Config") or {}), "Healthcheck": told.get("Healthcheck")}}
+
+
+def with_bridges(networks: Sequence[Mapping[str, Any]], get: Get) -> list[dict[str, Any]]:
+    """Return the networks with the names of their bridges, as Docker would tell them."""
+    told = {network["name"]: network.get("network_interface") for network in get(f"{LIBPOD}/networks/json") or ()}
+    return [{**raw, "Options": {**(raw.get("Options") or {}), BRIDGE: told.get(raw["Name"])}} for raw in networks]
+
+
+def limits_in_quota(limits: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the same limits as a quota of time: after an update of NanoCpus Podman goes on telling the former number."""
+    period = 100_000  # microseconds, the kernel's own default
+    rest = {key: value for key, value in limits.items() if key != "NanoCpus"}
+    return {**rest, "CpuPeriod": period, "CpuQuota": limits["NanoCpus"] * period // 10**9}

@@ -1,0 +1,18 @@
+"""What an engine that answers like Docker may not be able to do: said before anything is made."""
+
+from __future__ import annotations
+
+from deployctl.domain.release import ProbeKind
+from deployctl.errors import EngineRefused, Invalid
+from deployctl.ports import EngineInfo, Lack
+
+
+def require_able(engine: EngineInfo, probe: ProbeKind) -> None:
+    """Raise when this engine cannot do what a release with such a probe needs."""
+    if Lack.UPDATE in engine.lacks:
+        raise EngineRefused(f"{engine.product} {engine.version} cannot change a container that exists, which deployctl "
+                            "needs. Nothing was done.", remedy=["use Podman 5 or later, or Docker"], code=Lack.UPDATE)
+    if probe is ProbeKind.DOCKER and Lack.HEALTHCHECKS in engine.lacks:
+        raise Invalid(f'health.kind = "docker" needs an engine that runs health checks: {engine.product} does so by timers '
+                      "of systemd, which does not run here. Nothing was done.", code=Lack.HEALTHCHECKS,
+                      remedy=['use health.kind = "http" with a path, "tcp" or "exec"'])

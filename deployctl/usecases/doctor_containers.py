@@ -1,0 +1,36 @@
+"""Are the containers as this version makes them, and does the ledger know them all?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from deployctl.domain.release import Restart
+from deployctl.ports import Services
+from deployctl.usecases.results import Finding
+
+
+def containers(s: Services) -> Iterator[Finding]:
+    yield from _former(s)
+    yield from _strangers(s)
+
+
+def _former(s: Services) -> Iterator[Finding]:
+    """Yield what 0.1.0 made otherwise than today, and runs on as it is."""
+    found = [(i, c) for i in s.ledger.instances() if (c := s.engine.find_container(i.container or i.name))]
+    if crash := [c.name for _, c in found if c.running and c.restart is Restart.UNLESS_STOPPED]:
+        yield Finding("restarts", ok=False, fatal=False, fix="deployctl reconcile",
+                      text=f"would not come back after a crash of Docker itself, as 0.1.0 made them: {', '.join(crash)}")
+    if named := [c.name for i, c in found if c.hostname == i.app]:
+        yield Finding("host names", ok=True, fatal=False, text="made by 0.1.0, so the app's name leads to any of its versions "
+                      f"in its network; each upgrade makes one with a name of its own: {', '.join(named)}")
+
+
+def _strangers(s: Services) -> Iterator[Finding]:
+    ours = {i.container for i in s.ledger.instances()} | {i.name for i in s.ledger.instances()}
+    here, info = s.engine.containers(), s.engine.info()
+    if here and info.id:
+        s.ledger.set_engine(info.id)
+    strangers = [c.name for c in here if not {c.id, c.name} & ours]
+    if strangers:
+        text = f"carry this home's label but are not in the ledger: {', '.join(strangers)}"
+        yield Finding("strangers", ok=False, fatal=False, text=text)

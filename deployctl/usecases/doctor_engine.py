@@ -1,0 +1,73 @@
+"""Is the engine fit? What it is, what it cannot do, and whether there is room where its images really lie."""
+
+from __future__ import annotations
+
+import shutil
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+from deployctl.errors import DeployctlError
+from deployctl.ports import EngineInfo, Lack, Services
+from deployctl.usecases.results import Finding
+
+LITTLE_SPACE = 2**30  # bytes; below it an image of usual size does not fit
+OWN_SOCKET = "/run/containerd/containerd.sock"  # of containerd as a service; one that Docker started has another
+CONTAINERD_FILE = Path("/etc/containerd/config.toml")
+CONTAINERD_ROOT = "/var/lib/containerd"
+FORWARD = "sudo sysctl net.ipv4.ip_forward=1"
+
+
+def engine(s: Services) -> Iterator[Finding]:
+    info = s.engine.info()
+    where = getattr(s.engine, "address", "")
+    text = f"{info.product} {info.version}, API {info.api}, {info.architecture} {where}".strip()
+    yield Finding("engine", ok=True, text=text)
+    if where.startswith(("tcp://", "ssh://")):
+        yield Finding("engine url", ok=True, text=f"remote engine {where}, from config/server.toml", fatal=False)
+    yield from _lacks(info)
+    yield _store(s)
+    if info.local:
+        yield from (_space(root) for root in image_folders(info) if root.exists())
+    if info.local and info.forwarding is False:
+        yield Finding("forwarding", ok=False, code="forwarding_off", fix=FORWARD,
+                      text="this host forwards no IPv4 packets: no container can be reached")
+
+
+def _lacks(info: EngineInfo) -> Iterator[Finding]:
+    name = f"{info.product} {info.version}"
+    if Lack.UPDATE in info.lacks:
+        yield Finding("engine", ok=False, code=Lack.UPDATE, fix="use Podman 5 or later, or Docker",
+                      text=f"{name} cannot change a container that exists: nothing can be deployed with it")
+    if Lack.HEALTHCHECKS in info.lacks:
+        yield Finding("engine", ok=True, code=Lack.HEALTHCHECKS, fatal=False,
+                      text=f'{name} runs no health checks without systemd: health.kind = "docker" is refused')
+
+
+def _store(s: Services) -> Finding:
+    """Ask something that only the image store can answer: with containerd dead or hanging all else is fine."""
+    try:
+        s.engine.require_store()
+    except DeployctlError as e:
+        return Finding("image store", ok=False, text=e.message, fix=next(iter(e.remedy), None), code=e.code)
+    return Finding("image store", ok=True, text="answers")
+
+
+def image_folders(info: EngineInfo) -> list[Path]:
+    """Return where images and containers lie: with containerd as a service the images are in a folder of its own."""
+    own = [containerd_root(CONTAINERD_FILE)] if info.containerd.replace("/var/run/", "/run/") == OWN_SOCKET else []
+    return [*own, Path(info.root_dir)]
+
+
+def containerd_root(file: Path) -> Path:
+    """Return the folder that containerd's own file names, its usual one when it names none or cannot be read."""
+    try:
+        return Path(tomllib.loads(file.read_text()).get("root") or CONTAINERD_ROOT)
+    except (OSError, ValueError):
+        return Path(CONTAINERD_ROOT)
+
+
+def _space(root: Path) -> Finding:
+    free = shutil.disk_usage(root).free
+    return Finding("image space", ok=free > LITTLE_SPACE, text=f"{free / 2**30:.1f} GiB free at {root}",
+                   fix="docker image prune")
