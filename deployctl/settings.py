@@ -69,6 +69,9 @@ def _ensure_private(folder: Path) -> None:
         folder.mkdir(mode=0o700)
     try:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except PermissionError:
+        _require_ours(folder, folder.lstat())
+        raise
     except OSError as error:
         raise NotPermitted(f"{folder} is a link or no folder.", remedy=[f"ls -ld {folder}"]) from error
     try:
@@ -82,13 +85,27 @@ def _require_ours(folder: Path, found: os.stat_result) -> None:
     if found.st_uid != os.geteuid():
         raise NotPermitted(
             f"{folder} belongs to another user (uid {found.st_uid}).",
-            remedy=[f"chown -R {os.geteuid()} {folder}   # when you know what lies in it"],
+            remedy=[f"ls -ld {folder}", f"{as_user(found.st_uid)} deployctl status"],
         )
     if found.st_mode & stat.S_IWOTH:
         raise NotPermitted(
             f"Everybody may write to {folder}; what lies in it cannot be trusted.",
             remedy=[f"ls -la {folder}", f"chmod 700 {folder}"],
         )
+
+
+def as_user(uid: int) -> str:
+    """Return what is typed before a command to run it as that user."""
+    return "sudo" if uid == 0 else "sudo -u " + (user_name(uid) or f"'#{uid}'")
+
+
+def user_name(uid: int) -> str | None:
+    import pwd  # seldom needed
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return None
 
 
 # -- finding the home -------------------------------------------------------------------------------------------

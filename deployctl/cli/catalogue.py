@@ -16,6 +16,7 @@ class Entry:
     takes: str = ""
     examples: tuple[str, ...] = ()
     see: tuple[str, ...] = ()
+    enters: bool = True  # works in a home, and so as its owner; False: opens none, or has its own way of choosing one
 
     @property
     def attribute(self) -> str:
@@ -26,18 +27,18 @@ SECTIONS = ("Start", "Change", "Look", "Manage")
 
 _ENTRIES = (
     Entry("demo", "commands_manage", "Start", "Try it: two versions, visitors, one of them broken, on 127.0.0.1 only.",
-          examples=("demo", "demo --stop"), see=("rollback", "init")),
+          examples=("demo", "demo --stop"), see=("rollback", "init"), enters=False),
     Entry("init", "commands_manage", "Start", "Write config/APP.toml for an app of your own.", "[APP]",
           ("init shop --image registry.example.com/acme/shop --port 8080 --health /healthz", "init --image acme/shop"),
           ("upgrade", "doctor")),
     Entry("doctor", "commands_manage", "Start", "Check Docker, HAProxy, ledger, ports and disk; name a fix for each.",
           examples=("doctor", "doctor -o json"), see=("status",)),
     Entry("completion", "commands_help", "Start", "Print the completion script of a shell.", "SHELL",
-          ('source <(deployctl completion bash)', "completion fish")),
+          ('source <(deployctl completion bash)', "completion fish"), enters=False),
     Entry("version", "commands_help", "Start", "Print the version of deployctl.",
-          examples=("version", "version -o json")),
+          examples=("version", "version -o json"), enters=False),
     Entry("help", "commands_help", "Start", "Explain a command; the same as COMMAND -h.", "[COMMAND]",
-          ("help rollback", "help app remove")),
+          ("help rollback", "help app remove"), enters=False),
     Entry("upgrade", "commands_change", "Change", "Start a version beside the active one, prove it, move the traffic.",
           "[APP] VERSION", ("upgrade shop v42", 'upgrade shop v42 -m "new checkout flow" --env WORKERS=6'),
           ("status", "rollback", "logs")),
@@ -83,7 +84,7 @@ _ENTRIES = (
     Entry("serve", "commands_watch", "Manage", "Watch this home, mend what drifts, and have the dashboard.",
           examples=("serve", "serve --home /srv/apps --no-web"), see=("install", "user add", "reconcile")),
     Entry("install", "commands_watch", "Manage", "Write the systemd unit that runs `deployctl serve` at boot.",
-          examples=("install", "install --user", "install --print"), see=("serve",)),
+          examples=("install", "install --user", "install --print"), see=("serve",), enters=False),
     Entry("user", "commands_user", "Manage", "Let people sign in to the dashboard, and say what they may do.", "COMMAND",
           ("user add mara --role admin", "user link mara"), ("serve", "token")),
     Entry("user add", "commands_user", "", "Make a user and print a link that signs in once, within 15 minutes.", "NAME",

@@ -28,6 +28,7 @@ FIRST_STEPS = (
 
 def first_words(session: Session) -> int:
     """Answer `deployctl` alone: the status where there is a ledger, else three first steps."""
+    session.enter()
     if session.has_ledger():
         from deployctl.cli.commands_look import show_status
 
@@ -45,9 +46,13 @@ def first_words(session: Session) -> int:
 @click.pass_obj
 def demo_command(session: Session, stop: bool) -> int:
     from deployctl.demo.run import run_demo
+    from deployctl.owners import enter
+    from deployctl.settings import Settings
 
+    folder = _demo_folder(session)
+    enter(Settings(folder), session.environ)
     out = session.err if session.machine else session.out
-    code = run_demo(_demo_folder(session), stop=stop, out=out)
+    code = run_demo(folder, stop=stop, out=out)
     if session.machine and code == 0:
         done = Done("Demo", "demo", "the demo is gone" if stop else "the demo runs")
         session.answer(lambda: views.done_json(done), lambda _look: [])

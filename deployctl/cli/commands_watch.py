@@ -116,6 +116,14 @@ def _code(found: Reconciled, *, exit_code: bool) -> int:
     return 6 if all(line.kind == "busy" for line in found.left) else 4
 
 
+def _owner_name(session: Session) -> str | None:
+    """Return the name of the home's owner, None when that is root. The unit runs as that user, and only its file is root's."""
+    from deployctl.owners import owner_of, require_named
+
+    owner = owner_of(session.settings, session.environ)
+    return None if owner == 0 else require_named(owner, session.settings).pw_name
+
+
 @verb("install")
 @click.option("--user", "user", is_flag=True, help="For this user's own systemd; the rule when you are not root.")
 @click.option("--system", "system", is_flag=True, help="For the whole machine; the rule when you are root.")
@@ -129,7 +137,9 @@ def install_command(session: Session, user: bool, system: bool, only_print: bool
 
     if user and system:
         raise Invalid("--user and --system exclude each other.", remedy=["deployctl install -h"], code="usage")
-    wish = InstallWish(user or (not system and os.geteuid() != 0), None if folder is None else (session.cwd / Path(folder)))
+    to_user = user or (not system and os.geteuid() != 0)
+    wish = InstallWish(to_user, None if folder is None else (session.cwd / Path(folder)),
+                       run_as=None if to_user else _owner_name(session))
     if only_print:
         tell(session, "Install", "unit", unit_text(session.settings.home, wish, session.environ))
     else:

@@ -22,6 +22,11 @@ class Verb(click.Command):
         super().__init__(name, add_help_option=False, **more)
         self.params += global_options()
 
+    def invoke(self, ctx: click.Context) -> Any:
+        if _entry_of(ctx).enters:
+            ctx.ensure_object(Session).enter()
+        return super().invoke(ctx)
+
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         takes = _entry_of(ctx).takes
         return [takes, "[FLAGS]"] if takes else ["[FLAGS]"]

@@ -59,6 +59,7 @@ class Session:
     yes: bool = False
     timeout: float | None = None
     home: str | None = None
+    found: Settings | None = None  # the home, once it was entered
     place: str | None = None  # the home that the answer speaks of, once it was opened
     gone: bool = False  # nobody reads stdout any more
     timed_out: bool = False
@@ -67,9 +68,20 @@ class Session:
     # -- where and with what --------------------------------------------------------------------------------------
     @property
     def settings(self) -> Settings:
+        if self.found is not None:
+            return self.found
         from deployctl.settings import Settings, find_home
 
         return Settings(find_home(self.home, self.environ, self.cwd))
+
+    def enter(self) -> None:
+        """Become the owner of the home before anything of it is opened, where root was asked. The home stays the one that
+        was found: who looks for it afterwards may find another."""
+        from deployctl.owners import enter
+
+        settings = self.settings
+        enter(settings, self.environ)
+        self.found = settings
 
     @property
     def named(self) -> bool:
@@ -93,6 +105,8 @@ class Session:
     @contextmanager
     def services(self, *, make: bool = False) -> Iterator[Services]:
         """Yield the services of this home; the progress lines end with the block."""
+        if self.found is None:
+            self.enter()
         progress, there = self.progress(), make or self.has_ledger()
         try:
             with closing(self.open(self.settings, progress, make=make)) as s:

@@ -25,10 +25,36 @@ def processes() -> Iterator[int]:
 
 def find_master(home: HaproxyHome) -> int | None:
     """Return the master's pid, by the pid file or else by looking through all processes."""
-    named = _named(home)
-    if named is not None and _is_master(home, named):
+    named = named_master(home)
+    if named is not None:
         return named
     return next((pid for pid in members(home) if _is_master(home, pid)), None)
+
+
+def named_master(home: HaproxyHome) -> int | None:
+    """Return the master's pid by the pid file alone, None when that names none."""
+    named = _named(home)
+    return named if named is not None and _is_master(home, named) else None
+
+
+def uid_of(pid: int) -> int | None:
+    """Return as whom a process runs, None when it has ended. A folder's owner in /proc may be root for other reasons."""
+    try:
+        status = Path("/proc", str(pid), "status").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    return int(next(line for line in status.splitlines() if line.startswith("Uid:")).split()[2])
+
+
+def require_reader(home: HaproxyHome) -> None:
+    """Raise NotPermitted when HAProxy runs as somebody who could not read what this process writes for it: it would end at
+    its next reload."""
+    master = find_master(home)
+    uid = None if master is None else uid_of(master)
+    if uid is not None and uid not in {0, os.geteuid()}:
+        raise NotPermitted(f"HAProxy (pid {master}) runs as uid {uid} and could not read files of uid {os.geteuid()}: it was "
+                           "left as it is, and goes on",
+                           remedy=[f"ls -ld {home.folder}", f"sudo chown -R {uid} {home.folder.parent}"])
 
 
 def workers_of(home: HaproxyHome, master: int) -> list[int]:

@@ -12,7 +12,7 @@ from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.haproxy_files import HaproxyFiles, kept_routes, known_apps, remembered_routes, routed_servers
 from deployctl.effects.haproxy_home import HaproxyHome
-from deployctl.effects.haproxy_master import ensure_pid_file, find_master, find_stranded
+from deployctl.effects.haproxy_master import ensure_pid_file, find_master, find_stranded, require_reader
 from deployctl.effects.haproxy_process import HaproxyProcess
 from deployctl.effects.haproxy_runtime import HaproxyRuntime
 from deployctl.effects.haproxy_totals import HaproxyTotals
@@ -70,6 +70,7 @@ class HaproxyUpkeep:
 
     def _write_all(self) -> bool:
         """Write every file. True when anything differed."""
+        require_reader(self._home)
         table = self._table()
         differed = self._files.write_routes(kept_routes(self._known_routes(table), table))
         return self._files.write(table) or differed
@@ -83,6 +84,7 @@ class HaproxyUpkeep:
 
     def sync(self) -> None:
         """Bring files and worker to the table. Raises what HAProxy refused, after doing all that it allows."""
+        require_reader(self._home)
         table = self._table()
         routes = kept_routes(self._known_routes(table), table)
         self._files.write_routes(routes)

@@ -27,11 +27,13 @@ RestrictSUIDSGID=yes
 
 @dataclass(frozen=True, slots=True)
 class InstallWish:
-    """`folder` is where units lie; None is the usual one of that manager."""
+    """`folder` is where units lie; None is the usual one of that manager. `run_as` owns the home; None is whose manager
+    it is."""
 
     user: bool
     folder: Path | None = None
     python: str = sys.executable
+    run_as: str | None = None
 
 
 def unit_text(home: Path, wish: InstallWish, environ: Mapping[str, str]) -> str:
@@ -39,6 +41,7 @@ def unit_text(home: Path, wish: InstallWish, environ: Mapping[str, str]) -> str:
     command = " ".join(_word(word) for word in (wish.python, "-I", "-m", "deployctl", "--home", str(home), "serve"))
     engine = environ.get("DOCKER_HOST", "")
     named = f"Environment={_word(f'DOCKER_HOST={engine}')}\n" if engine.startswith("unix://") else ""
+    owner = "" if wish.user or wish.run_as is None else f"User={_word(wish.run_as)}\n"
     fences = "" if wish.user else f"{FENCES}ReadWritePaths={_word(str(home))}\n"
     return f"""\
 [Unit]
@@ -50,7 +53,7 @@ StartLimitIntervalSec=0
 [Service]
 Type=exec
 ExecStart={command}
-{named}Restart=always
+{owner}{named}Restart=always
 RestartSec=2
 # HAProxy carries the traffic and outlives its starter
 KillMode=process

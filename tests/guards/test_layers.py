@@ -36,6 +36,7 @@ MAY_IMPORT: dict[str, str] = {
     "labels": "domain ports bundle_label",
     "bundle_label": "domain errors",
     "settings": "domain errors",
+    "owners": "errors settings effects",
     "config_file": "domain errors settings",
     "config_loader": "domain errors settings config_file server_file pydantic",
     "server_file": "domain errors settings config_file pydantic",
@@ -61,7 +62,7 @@ MAY_IMPORT: dict[str, str] = {
     "judged": "domain errors settings config_* effects",
     "bootstrap": "domain errors ports settings config_* judged server_file labels usecases effects ledger ray_haproxy",
     "emergency": "domain errors settings judged effects",
-    "cli": "domain errors ports settings interrupts actor emergency config_* *_file bootstrap usecases watch cli demo "
+    "cli": "domain errors ports settings owners interrupts actor emergency config_* *_file bootstrap usecases watch cli demo "
            "click rich",
     "cli.serve": "domain errors ports settings watch web flask",  # the one way from the command line to the web
     "demo": "domain errors ports settings labels bootstrap usecases effects cli demo docker requests",
