@@ -16,6 +16,7 @@ from deployctl.domain.names import AppName
 from deployctl.domain.release import Release
 from deployctl.ports import Services
 
+FIRST = "0--"
 MARK = 6  # characters: enough to tell the homes of one engine apart
 
 
@@ -34,11 +35,16 @@ def network_name(home: HomeIdentity, app: AppName) -> str:
     return _network(app, home_mark(home))
 
 
+def first_network_name(home: HomeIdentity, app: AppName) -> str:
+    """Return a name that sorts before what people call their networks: before Docker 28 that decides the way out."""
+    return FIRST + network_name(home, app)
+
+
 def app_of_network(home: HomeIdentity, name: str) -> AppName | None:
     """Return whose network of ours has that name; None when it is no name of ours."""
     for mark in home_marks(home):
-        app = AppName(name.removeprefix("deployctl-").removesuffix(f"-{mark}"))
-        if name == _network(app, mark):
+        app = AppName(name.removeprefix(FIRST).removeprefix("deployctl-").removesuffix(f"-{mark}"))
+        if name.removeprefix(FIRST) == _network(app, mark):
             return app
     return None
 

@@ -84,7 +84,9 @@ def _others(view: AppView, told: set[str]) -> Iterator[Notice]:
     drift = tuple(sentence(_plain(one, view)) for one in view.drift if one not in view.notes)
     if drift:
         more = f"{len(drift)} things are" if len(drift) > 1 else "Something is"
-        yield Notice("warn", f"{more} not as the ledger has it.", lines=drift, command=f"deployctl reconcile {view.app}")
+        mended = any(one.mend for one in view.drifts)
+        yield Notice("warn", f"{more} not as the ledger has it.", lines=drift,
+                     command=f"deployctl reconcile {view.app}" if mended else "")
 
 
 def _failed(failure: Failure, view: AppView) -> Notice:

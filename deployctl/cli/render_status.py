@@ -33,9 +33,9 @@ def _troubles(view: StatusView, look: Look) -> list[str]:
 
 
 def _notes(app: AppView, look: Look) -> list[str]:
-    drift = [sentence for sentence in app.drift if sentence not in app.notes]
-    lines = [f"{look.warn} {note}" for note in (*app.notes, *drift)]
-    if drift and not look.quiet:
+    drift = [one for one in app.drifts if one.sentence not in app.notes]
+    lines = [f"{look.warn} {note}" for note in (*app.notes, *(one.sentence for one in drift))]
+    if any(one.mend for one in drift) and not look.quiet:
         lines.append(f"  Mend: deployctl reconcile {app.app}")
     if app.state in {"degraded", "down"} and app.back and not look.quiet:
         lines.append(f"  Back to {app.way_back_name}{_meaning(app)}: deployctl rollback {app.app}")

@@ -4,40 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deployctl.domain.release import App
+from deployctl.domain.names import AppName
+from deployctl.domain.release import App, Bundle
 from deployctl.errors import Invalid, NotFound
-from deployctl.ports import NetworkFacts, Services
+from deployctl.ports import ContainerFacts, NetworkFacts, Services
 
 BY_PRIORITY = (1, 48)  # the API from which on the engine is told which network is the way out (Docker 28)
 
 
-def require_networks(names: Sequence[str], app: App, s: Services) -> list[str]:
-    """Return what is to be known of them. Raises NotFound for one that is not there, Invalid for one of deployctl's."""
-    if not names:
-        return []
-    here = {network.name: network for network in s.engine.networks()}
-    for name in names:
-        _require(name, app, here)
-    return _crossing([here[name] for name in names], app, s)
+def require_networks(names: Sequence[str], app: AppName, s: Services) -> list[NetworkFacts]:
+    """Return those networks. Raises NotFound for one that is not there, Invalid for one of deployctl's."""
+    here = {network.name: network for network in s.engine.networks()} if names else {}
+    return [_require(name, app, here.get(name)) for name in names]
 
 
-def _require(name: str, app: App, here: dict[str, NetworkFacts]) -> None:
-    if name not in here:
-        raise NotFound(f"the network {name}, which config/{app.name}.toml names, is not on this server. Nothing was done.",
-                       remedy=[f"docker network create {name}", f"or take it out of networks in config/{app.name}.toml"],
+def _require(name: str, app: AppName, found: NetworkFacts | None) -> NetworkFacts:
+    if found is None:
+        raise NotFound(f"the network {name}, which config/{app}.toml names, is not on this server. Nothing was done.",
+                       remedy=[f"docker network create {name}", f"or take it out of networks in config/{app}.toml"],
                        code="network_missing")
-    if here[name].labels.get("deployctl.managed"):
-        raise Invalid(f"the network {name}, which config/{app.name}.toml names, belongs to an app of deployctl: no other "
+    if found.labels.get("deployctl.managed"):
+        raise Invalid(f"the network {name}, which config/{app}.toml names, belongs to an app of deployctl: no other "
                       "one joins it", remedy=["make one for both: docker network create backend"])
+    return found
 
 
-def _crossing(joined: Sequence[NetworkFacts], app: App, s: Services) -> list[str]:
-    """Say where an engine before Docker 28 would send what the app sends out: by the network whose name comes first."""
+def leading(joined: Sequence[NetworkFacts], app: App, s: Services) -> list[str]:
+    """Return the networks that would be the way out instead of the app's own, and carry its published port. Before
+    Docker 28 that is the one whose name comes first."""
     first = sorted(network.name for network in joined if not network.internal and network.name < app.network)
-    if not first or _api(s.engine.info().api) >= BY_PRIORITY:
+    return first if first and _api(s.engine.info().api) < BY_PRIORITY else []
+
+
+def other_way_out(joined: Sequence[NetworkFacts], app: App, s: Services) -> list[str]:
+    """Return what is to be known where the app's own network, whose name stays, is not the way out."""
+    return [f"Docker before 28 chooses the way out by name: what {app.name} sends to other hosts leaves by {name}, and "
+            f"not by its own network {app.network}. Visitors still come by its own." for name in leading(joined, app, s)[:1]]
+
+
+def dropped(names: Sequence[str], row: App | None, active: Bundle | None, containers: Sequence[ContainerFacts],
+            s: Services) -> list[str]:
+    """Return what is to be known where somebody connected the active release to networks that the file does not name."""
+    instance = s.ledger.find_instance(row.name, row.active) if row and row.active is not None else None
+    seen = next((c for c in containers if instance and c.id == instance.container), None)
+    if seen is None or row is None or active is None:
         return []
-    return [f"Docker before 28 chooses the way out by name: what {app.name} sends to other hosts leaves by {first[0]}, and "
-            f"not by its own network {app.network}. Visitors still come by its own."]
+    more = sorted({*seen.networks} - {row.network, *active.networks, *names})
+    line = ", ".join(f'"{name}"' for name in (*names, *more))
+    return [f"The version that serves was connected to {', '.join(more)} by hand; this one is not. To keep it, add "
+            f"networks = [{line}] to config/{row.name}.toml"] if more else []
 
 
 def _api(text: str) -> tuple[int, ...]:

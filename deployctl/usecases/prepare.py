@@ -20,11 +20,11 @@ from deployctl.domain.release import App, Bundle, Probe, ProbeKind, Release
 from deployctl.domain.subnets import next_subnet
 from deployctl.errors import DeployctlError, Invalid, NotFound
 from deployctl.fence import taken_over
-from deployctl.labels import bridge_name, network_name
-from deployctl.ports import EngineInfo, Image, Services
+from deployctl.labels import bridge_name, first_network_name, network_name
+from deployctl.ports import EngineInfo, Image, NetworkFacts, Services
 from deployctl.usecases.able import require_able
 from deployctl.usecases.find_image import FoundImage, ImageQuestion, find_image
-from deployctl.usecases.joined import require_networks
+from deployctl.usecases.joined import dropped, leading, other_way_out, require_networks
 from deployctl.usecases.results import StepDone
 
 
@@ -62,12 +62,12 @@ def prepare(app: AppName, version: Version, s: Services, *, image: str | None = 
     file = _file(app, s)
     reference = _reference(file, version, image, s)
     row = s.ledger.find_app(app)
-    wanted = (row or _new_app(app, s)).wishing(file)
+    joined = require_networks(file.template.networks, app, s)
+    wanted = (row or _new_app(app, s, joined)).wishing(file)
     _require_free_listen(row, wanted, s)
-    s.engine.containers()  # raises AnotherEngine: a release there would be apart from all others
+    containers = s.engine.containers()  # raises AnotherEngine: a release there would be apart from all others
     engine = s.engine.info()
     require_able(engine, file.template.probe.kind)
-    crossing = require_networks(file.template.networks, wanted, s)
     started = s.clock.now()
     releases = s.ledger.releases(app)
     pulled_before = [*s.ledger.pulls(), *(r.bundle.repo_digest or "" for r in releases)]
@@ -80,7 +80,9 @@ def prepare(app: AppName, version: Version, s: Services, *, image: str | None = 
     known = next((r for r in releases if r.version == version and r.bundle.hash() == bundle.hash()), None)
     release = known or Release(0, app, _next_number(app, s), version, bundle, s.clock.utc())
     sentence = f"{'pull' if found.pulled else 'find'} {reference}"
-    remarks = (*crossing, *_remarks(found.image, file, row, wanted), *_command_remarks(found.image, file, row, releases))
+    active = next((r.bundle for r in releases if row and r.number == row.active), None)
+    remarks = (*other_way_out(joined, wanted, s), *dropped(file.template.networks, row, active, containers, s),
+               *_remarks(found.image, file, row, wanted), *_command_remarks(found.image, file, active))
     return Candidate(wanted, release, (StepDone("image", sentence, round(ms, 3), found.digest[7:19]),), remarks, found.news,
                      engine.id)
 
@@ -160,13 +162,12 @@ def _remarks(image: Image | None, file: AppFile, row: App | None, wanted: App) -
     return remarks + list(file.warnings)
 
 
-def _command_remarks(image: Image | None, file: AppFile, row: App | None, releases: Sequence[Release]) -> list[str]:
+def _command_remarks(image: Image | None, file: AppFile, active: Bundle | None) -> list[str]:
     """Say that the image's CMD counts beside an entrypoint, to whom it did not count before."""
-    active = next((r for r in releases if row and r.number == row.active), None)
-    if image is None or active is None or not gains_command(_argv(file.template), _argv(image), _argv(active.bundle)):
+    if image is None or active is None or not gains_command(_argv(file.template), _argv(image), _argv(active)):
         return []
     return [f"The app file gives an entrypoint and no command: the image's CMD {json.dumps(image.command)} is passed to it "
-            f"now, which release {active.number} runs without. To keep what runs, add the line: command = []"]
+            f"now, which the release that serves runs without. To keep what runs, add the line: command = []"]
 
 
 def _require_free_listen(row: App | None, wanted: App, s: Services) -> None:
@@ -194,13 +195,14 @@ def _require_not_claimed(wanted: App, other: App) -> None:
                               f"or upgrade {other.name} first, once its file has given it up"])
 
 
-def _new_app(app: AppName, s: Services) -> App:
+def _new_app(app: AppName, s: Services, joined: Sequence[NetworkFacts] = ()) -> App:
     taken = [subnet for network in s.engine.networks() for subnet in network.subnets]
     taken += s.guard.routed_subnets() if s.bridged else []
     taken += [known.subnet for known in s.ledger.apps()]
     subnet, gateway = next_subnet(s.spec.pool, taken)
     home = s.ledger.identity
-    return App(app, subnet, gateway, network_name(home, app), bridge_name(home, app))
+    made = App(app, subnet, gateway, network_name(home, app), bridge_name(home, app))
+    return replace(made, network=first_network_name(home, app)) if leading(joined, made, s) else made
 
 
 def _add(app: App, s: Services) -> App:
@@ -209,7 +211,7 @@ def _add(app: App, s: Services) -> App:
         try:
             return s.ledger.add_app(replace(app, listen=None, hosts=()), at=s.clock.utc())
         except sqlite3.IntegrityError:
-            app = _new_app(app.name, s)
+            app = replace(_new_app(app.name, s), network=app.network)
     raise DeployctlError(f"no subnet could be leased for {app.name}: other processes were always faster",
                          remedy=["try again"])
 

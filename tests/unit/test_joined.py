@@ -10,6 +10,7 @@ import pytest
 
 from deployctl.domain.readiness import Code
 from deployctl.errors import Invalid, NotFound
+from deployctl.labels import app_of_network
 from deployctl.ports import NetworkFacts
 from deployctl.usecases.diff import diff
 from deployctl.usecases.readiness import find_readiness
@@ -101,16 +102,36 @@ def test_what_was_connected_by_hand_is_told_and_left(w: World) -> None:
     assert any('networks = ["warehouse"] to config/shop.toml' in line for line in app.drift)
     reconcile(w.s)
     assert networks(w, "v1") == ("warehouse",)
+    assert any('networks = ["warehouse"]' in line for line in w.upgrade("v2").warnings), "no version loses it without a word"
+    assert not any("by hand" in line for line in w.upgrade("v3").warnings)
 
 
-@pytest.mark.parametrize(("name", "api", "internal", "told"), [
-    ("cache", "1.41", False, True), ("warehouse", "1.41", False, False), ("cache", "1.48", False, False),
-    ("cache", "1.41", True, False),
-])
-def test_where_an_engine_before_28_sends_what_goes_out_is_told(
-    w: World, name: str, api: str, internal: bool, told: bool,
+DOCKER_27, DOCKER_28 = "1.47", "1.48"
+CASES = [("cache", DOCKER_27, False, True), ("warehouse", DOCKER_27, False, False), ("cache", DOCKER_28, False, False),
+         ("cache", DOCKER_27, True, False)]
+
+
+@pytest.mark.parametrize(("name", "api", "internal", "first"), CASES)
+def test_before_docker_28_a_network_of_ours_gets_a_name_that_comes_first(
+    w: World, name: str, api: str, internal: bool, first: bool,
 ) -> None:
     here(w, name, internal=internal)
     w.engine.engine_info = replace(w.engine.engine_info, api=api)
     w.edit(networks=[name])
-    assert any("leaves by cache" in line for line in preview_upgrade(SHOP, V1, w.s).warnings) is told
+    assert not any("leaves by" in line for line in w.upgrade("v1").warnings)
+    app = w.ledger.find_app(SHOP)
+    assert app is not None
+    assert app.network.startswith("0--deployctl-shop-") is first
+    assert (app.network < name) is (first or name == "warehouse")
+    assert app_of_network(w.ledger.identity, app.network) == SHOP
+
+
+@pytest.mark.parametrize(("name", "api", "internal", "told"), CASES)
+def test_where_an_app_that_has_its_network_already_sends_what_goes_out_is_told(
+    w: World, name: str, api: str, internal: bool, told: bool,
+) -> None:
+    w.upgraded("v1")
+    here(w, name, internal=internal)
+    w.engine.engine_info = replace(w.engine.engine_info, api=api)
+    w.edit(networks=[name])
+    assert any("leaves by cache" in line for line in preview_upgrade(SHOP, V2, w.s).warnings) is told
