@@ -172,6 +172,7 @@ class Trial:
             error.args = (error.message,)
         if self.unanswered:
             error.code = HealthReason.NONE_ANSWERED
+            error.remedy = [f"deployctl logs {app} --proxy", *error.remedy]
         if self.active and found.likely and f"{self.active.version} had " in found.likely:
             error.remedy.append(f"deployctl diff {app} {self.active.version} {version}")
         if evidence.logs:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from deployctl.domain.health import HealthReason
 from deployctl.usecases.results import AppView, StatusView
 from deployctl.usecases.under_way import Failure, UnderWay
 from deployctl.web.show import sentence
@@ -50,14 +51,19 @@ def _harm(view: AppView) -> Iterator[Notice]:
         yield Notice(level, f"{view.app} serves nobody: visitors get 503.", text)
     elif view.active.health != "passing":
         said = view.active.said or "is not running"
-        yield Notice(level, f"{view.active.version} {_says(said)}.", "" if said in text else text)
+        before = _BEFORE.get(view.active.health_reason, "")
+        yield Notice(level, f"{view.active.version} {before}{said}.", "" if said in text else text)
     elif notes:
         first, _, rest = notes[0].partition("; ")
         yield Notice(level, f"{first};" if rest else f"{first.rstrip('.')}.", " ".join([*([rest] if rest else []), *notes[1:]]))
 
 
-def _says(said: str) -> str:
-    return said if said.startswith("is ") else f"does not pass its probe: {said}"
+_BEFORE: Mapping[HealthReason | None, str] = {
+    HealthReason.WRONG_ANSWER: "does not pass its probe: ",
+    HealthReason.NO_ANSWER: "does not pass its probe: ",
+    HealthReason.NONE_ANSWERED: "answers no visitor: ",
+    HealthReason.RECONNECTED: "is not at its own address: ",
+}
 
 
 def _is_of_serving(note: str, view: AppView) -> bool:

@@ -216,6 +216,7 @@ def test_a_watch_ends_when_no_visitor_gets_an_answer_though_the_probe_does(w: Wo
     with pytest.raises(NotHealthy, match="passes its probe, but none of 10 requests of visitors") as told:
         trial(w, interval=1.0).watch(60)
     assert told.value.code == "none_answered"
+    assert told.value.remedy[0] == "deployctl logs shop --proxy"
     assert w.clock.now() - begun < 5
 
 

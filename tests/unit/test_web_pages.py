@@ -21,6 +21,7 @@ import pytest
 from deployctl.domain.access import Role
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.plan import Kind, Plan, Step, StepKind
+from deployctl.domain.traffic import Counters, Recent
 from deployctl.errors import DeployctlError, NotHealthy, ProxyUnavailable
 from deployctl.ports import LogLine
 from deployctl.ports_meter import Now, Point
@@ -180,6 +181,13 @@ def test_healthy_has_no_notice_and_a_calm_button_that_names_its_target(shop: Sit
     assert '<div class="roll calm">' in page
     assert "<title>shop · deployctl</title>" in page
     assert 'icon.svg" type' in page
+
+
+def test_a_release_that_answers_no_visitor_is_down_on_its_page_too(shop: Site, mara: Browser) -> None:
+    shop.w.traffic.count(SHOP, 2, Counters(requests=12, failed=12, recent=Recent(0, 12)))
+    shop.desk.board.forget()
+    told = text_of(mara.get("/apps/shop").text)
+    assert "v2 answers no visitor: GET / gave 200, but none of 12 requests in the last minute" in told
 
 
 def test_degraded_says_why_and_the_button_is_filled(shop: Site, mara: Browser) -> None:
