@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from deployctl.domain.emergency import FlipNote
+from deployctl.domain.endurance import Frail
 from deployctl.domain.gate import GateAnswer
 from deployctl.domain.names import AppName
 from deployctl.domain.refusal import Refusal
@@ -49,6 +50,8 @@ class Traffic(Protocol):
     def notes(self) -> list[FlipNote]:
         """Return the emergency flips that no command has taken into the ledger yet, the first one first."""
     def forget_notes(self, taken: Sequence[FlipNote]) -> None: ...
+    def frailties(self) -> tuple[Frail, ...]:
+        """Return what may end HAProxy although nobody asked for that; nothing when it is not running."""
     def pid(self) -> int | None:
         """Return the master's pid, None when HAProxy is not running."""
     def strays(self) -> list[StrayProxy]:

@@ -20,7 +20,9 @@ from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import Backend, TrafficTable
 from deployctl.effects.haproxy_home import HaproxyHome
 from deployctl.effects.haproxy_master import members
+from deployctl.effects.haproxy_process import group_name
 from deployctl.effects.haproxy_switch import HaproxyTraffic
+from deployctl.effects.outlive import HERE
 from deployctl.effects.system_clock import SystemClock
 from tests.support import free_port
 
@@ -215,6 +217,7 @@ def end(home: HaproxyHome) -> None:
         wait_for(lambda: not members(home), seconds=5, fail=False)
     if home.folder.exists() and home.sockets != home.folder:
         shutil.rmtree(home.sockets, ignore_errors=True)
+    HERE.forget(group_name(home))
 
 
 def wait_for(holds: Callable[[], object], *, seconds: float = 10, fail: bool = True) -> None:

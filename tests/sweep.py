@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from deployctl.effects.outlive import HERE
 from tests import homes, machine, support
 from tests.faults import second_engine, small_disk
 
@@ -20,6 +21,7 @@ def main() -> int:
         second_engine.destroy_left_behind()
         small_disk.take_apart_left_behind()
         homes.take_apart_left_behind(url)
+        HERE.forget("haproxy-*")
         if support.why_no_engine(url) is None:
             sweep(url)
     return 0

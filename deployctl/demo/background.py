@@ -10,24 +10,36 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from deployctl.effects.outlive import HERE
+
 NOTE = ".process"  # the end of a note's name
 PATIENCE = 15.0  # seconds before one that was asked to end is killed
 _children: list[subprocess.Popen[bytes]] = []  # of this very process: to be reaped when they end before it
 
 
 def start(name: str, command: list[str], home: Path) -> None:
-    """Start it in a session of its own, with a log in `home`, and note it there."""
+    """Start it where it outlives this login, with a log in `home`, and note it there."""
     with (home / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
-                                   start_new_session=True)
+        process = subprocess.Popen(_lasting(command, f"demo-{name}"), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                   cwd="/", start_new_session=True)
+    HERE.settle([process.pid], f"demo-{name}")
     _children.append(process)
     (home / f"{name}{NOTE}").write_text(json.dumps({"pid": process.pid, "mark": _mark(process.pid)}))
+
+
+def _lasting(command: list[str], name: str) -> list[str]:
+    """Return the command in a unit of its own where systemd gives one."""
+    trial = HERE.wrapped(["true"], name, os.environ)
+    if trial is None or subprocess.run(trial, capture_output=True, check=False, timeout=PATIENCE).returncode:
+        return command
+    return HERE.wrapped(command, name, os.environ) or command
 
 
 def end_all(home: Path) -> list[str]:
     """End every process that is noted in `home`, and return their names."""
     ended = [note.stem for note in sorted(home.glob(f"*{NOTE}")) if _end(note)]
     _children[:] = [child for child in _children if child.poll() is None]
+    HERE.forget("demo-*")
     return ended
 
 

@@ -13,6 +13,7 @@ from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 
+from deployctl.domain.endurance import Frail
 from deployctl.domain.server import ServerSpec
 from deployctl.effects import haproxy_answers as answers
 from deployctl.effects import haproxy_config as config
@@ -21,6 +22,7 @@ from deployctl.effects.haproxy_home import HaproxyHome
 from deployctl.effects.haproxy_master import find_master, members, send, workers_of
 from deployctl.effects.haproxy_socket import HaproxySockets, is_answered
 from deployctl.effects.haproxy_trace import HaproxyTrace
+from deployctl.effects.outlive import HERE, Machine, bus_environment, raise_open_files
 from deployctl.effects.port_holder import find_port_holder
 from deployctl.errors import ProxyUnavailable
 from deployctl.ports import Clock
@@ -36,8 +38,9 @@ _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "TZ", "TMPDIR")  # the rest of the envi
 class HaproxyProcess:
     """The processes of one home's HAProxy. Nothing here takes the lock: the caller holds it."""
 
-    def __init__(self, home: HaproxyHome, spec: ServerSpec, sockets: HaproxySockets, clock: Clock) -> None:
-        self._home, self._spec, self._sockets, self._clock = home, spec, sockets, clock
+    def __init__(self, home: HaproxyHome, spec: ServerSpec, sockets: HaproxySockets, clock: Clock,
+                 machine: Machine = HERE) -> None:
+        self._home, self._spec, self._sockets, self._clock, self._machine = home, spec, sockets, clock, machine
         self._trace = HaproxyTrace(home, sockets)  # saved before its worker goes
 
     def find_processes(self) -> answers.Processes | None:
@@ -109,13 +112,32 @@ class HaproxyProcess:
             raise _refused("HAProxy did not start", said)
 
     def _launch(self, words: list[str]) -> int:
-        """Start the process that puts HAProxy into the background; return its exit code. It inherits nothing of us."""
+        """Start it where it outlives us; return the exit code. Where systemd refuses a unit it is started all the same."""
+        raise_open_files()
+        unit = self._machine.wrapped(words, group_name(self._home), os.environ)
+        code = 1 if unit is None else self._run(unit, {**_environment(), **bus_environment(os.environ)})
+        code = code and self._run(words, _environment())
+        if code == 0:
+            self.settle()
+        return code
+
+    def settle(self) -> None:
+        """Move it out of the control group of whoever started it, where that is possible and not done."""
+        self._machine.settle(members(self._home), group_name(self._home))
+
+    def frailties(self) -> tuple[Frail, ...]:
+        """Return what may end it although nobody asked for that."""
+        master = find_master(self._home)
+        return () if master is None else self._machine.find_frailties(master)
+
+    def _run(self, words: list[str], environment: dict[str, str]) -> int:
+        """Run the command that puts HAProxy into the background; return its exit code. It inherits nothing of us."""
         from subprocess import DEVNULL, STDOUT, TimeoutExpired, run  # not needed by a rollback
 
         with self._home.log.open("w", encoding="utf-8") as log:
             try:
                 return run(
-                    words, stdin=DEVNULL, stdout=log, stderr=STDOUT, cwd="/", env=_environment(),
+                    words, stdin=DEVNULL, stdout=log, stderr=STDOUT, cwd="/", env=environment,
                     start_new_session=True, timeout=PATIENCE, check=False,
                 ).returncode  # fmt: skip
             except TimeoutExpired as e:
@@ -146,6 +168,7 @@ class HaproxyProcess:
             leftover.unlink(missing_ok=True)
         self._home.sweep_gates()
         self._home.remove_short_folder()
+        self._machine.forget(group_name(self._home))
 
     def _wait_until_gone(self) -> bool:
         deadline = self._clock.now() + PATIENCE
@@ -222,6 +245,13 @@ class HaproxyProcess:
         ours = set(members(self._home))
         holders = (find_port_holder(port, but=ours) for port in (443, 80))
         return next((holder for holder in holders if holder), None)
+
+
+def group_name(home: HaproxyHome) -> str:
+    """Return how its unit, or its control group, is called after `deployctl-`."""
+    from hashlib import sha256  # seldom needed, and dear to import
+
+    return f"haproxy-{sha256(os.fsencode(home.folder)).hexdigest()[:12]}"
 
 
 def _refused(what: str, said: str) -> ProxyUnavailable:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from deployctl.domain.emergency import FlipNote
+from deployctl.domain.endurance import Frail
 from deployctl.domain.gate import GateAnswer
 from deployctl.domain.names import AppName
 from deployctl.domain.refusal import Refusal
@@ -239,6 +240,9 @@ class HaproxyTraffic(Traffic):
 
     def pid(self) -> int | None:
         return find_master(self._home)
+
+    def frailties(self) -> tuple[Frail, ...]:
+        return self._process.frailties()
 
     def strays(self) -> list[StrayProxy]:
         return find_strays(self._home)

@@ -47,6 +47,7 @@ class HaproxyUpkeep:
         elif self._home.earlier and not self._files.are_from_here():  # a link led HAProxy here: it follows by a reload
             self.sync()
         ensure_pid_file(self._home)
+        self._process.settle()  # one that was started before we did so
         return False
 
     def _revive_master_socket(self) -> None:

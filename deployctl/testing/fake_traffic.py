@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from deployctl.domain.emergency import FlipNote
+from deployctl.domain.endurance import Frail
 from deployctl.domain.gate import GateAnswer
 from deployctl.domain.names import AppName
 from deployctl.domain.refusal import Cause, Refusal
@@ -31,6 +32,7 @@ class FakeTraffic(Traffic):
         self._edits: list[str] = []
         self._refusal: str | None = None
         self._notes: list[FlipNote] = []
+        self.frail: tuple[Frail, ...] = ()
         self.fronts: dict[AppName, str | None] = {}
         self.strays_here: list[StrayProxy] = []
         self._unfit: dict[Server, GateAnswer] = {}
@@ -123,6 +125,9 @@ class FakeTraffic(Traffic):
 
     def forget_notes(self, taken: Sequence[FlipNote]) -> None:
         self._notes = [note for note in self._notes if note not in taken]
+
+    def frailties(self) -> tuple[Frail, ...]:
+        return self.frail
 
     def pid(self) -> int | None:
         return 4242 if self._up else None

@@ -92,6 +92,8 @@ def _space(home: Path) -> Finding:
 def _proxy(s: Services) -> Iterator[Finding]:
     started = s.traffic.ensure_up()
     yield Finding("HAProxy", ok=True, text=f"pid {s.traffic.pid()}" + (", was dead and is started again" if started else ""))
+    for frail in s.traffic.frailties():
+        yield Finding(f"HAProxy's {frail.code}", ok=False, fatal=False, text=frail.text, fix=frail.remedy)
     for sentence in s.traffic.drift():
         yield Finding("drift", ok=False, text=sentence, fix="the next change writes it anew", fatal=False)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from deployctl.domain.facts import Facts
@@ -62,13 +62,20 @@ def preview_upgrade(app: AppName, version: Version, s: Services, *, wish: Wish =
 
 
 def _told(moved: Moved, candidate: Candidate, s: Services) -> Moved:
-    """Return it with the image's news, and a warning of a proxy in front whose word about visitors reaches no app."""
-    moved, fronts = replace(moved, image=candidate.news), s.traffic.dropped_fronts()
-    if AppName(moved.app) not in fronts:
-        return moved
-    warning = f"{dropped_text(moved.app, fronts[AppName(moved.app)])}. If it may be believed, {trust_line(moved.app)}."
-    s.report.warn(warning)
-    return replace(moved, warnings=(*moved.warnings, warning))
+    """Return it with the image's news, and with warnings of what is around the app: told each time until it is mended."""
+    warnings = list(_surroundings(AppName(moved.app), s))
+    for warning in warnings:
+        s.report.warn(warning)
+    return replace(moved, image=candidate.news, warnings=(*moved.warnings, *warnings))
+
+
+def _surroundings(app: AppName, s: Services) -> Iterator[str]:
+    """Yield what may end HAProxy, and a proxy in front whose word about visitors does not reach the app."""
+    for frail in s.traffic.frailties():
+        yield f"{frail.text}. Mend: {frail.remedy}"
+    fronts = s.traffic.dropped_fronts()
+    if app in fronts:
+        yield f"{dropped_text(app, fronts[app])}. If it may be believed, {trust_line(app)}."
 
 
 def _facts(app: AppName, s: Services, candidate: Candidate) -> Facts:

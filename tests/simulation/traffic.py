@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from deployctl.domain.emergency import FlipNote
+from deployctl.domain.endurance import Frail
 from deployctl.domain.gate import GateAnswer
 from deployctl.domain.names import AppName
 from deployctl.domain.refusal import Cause, Refusal
@@ -196,6 +197,9 @@ class SimulatedTraffic(Traffic):
 
     def forget_notes(self, taken: Sequence[FlipNote]) -> None:
         """Nobody leaves notes here."""
+
+    def frailties(self) -> tuple[Frail, ...]:
+        return ()
 
     def pid(self) -> int | None:
         return None if self.worker is None else 4242

@@ -1,0 +1,163 @@
+"""Lets what we leave running outlive whoever started it: a login, a CI job, the watcher's unit.
+
+Their control group is killed as a whole when they end. Where systemd is, it gives the process a unit of its own (a
+scope: the same process with the same output, in another group). Elsewhere the process is moved into a group of its own
+in every hierarchy that may be written. Where neither can be had, `find_frailties` says so.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from deployctl.domain.endurance import FEW_FILES, Frail, Frailty
+
+OURS = "deployctl-"  # how the name of a unit or a group of ours begins
+OPEN_FILES = 100_000  # as many as haproxy.cfg allows it
+_KILLING = ("", "name=systemd")  # hierarchies that an init system ends services by: v2, and its own of v1
+_FOR_USERS = ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")  # how a user's own systemd is found
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where to look; a test has places of its own."""
+
+    booted: Path = Path("/run/systemd/system")  # is there where systemd is in charge
+    proc: Path = Path("/proc")
+    lingering: Path = Path("/var/lib/systemd/linger")
+
+    # -- starting -------------------------------------------------------------------------------------------------
+    def wrapped(self, words: list[str], name: str, environ: Mapping[str, str]) -> list[str] | None:
+        """Return the command that starts it in a unit of its own; None where systemd cannot be asked."""
+        if not self.booted.is_dir():
+            return None
+        import shutil  # not needed by a rollback
+
+        program = shutil.which("systemd-run", path=environ.get("PATH"))
+        if program is None:
+            return None
+        user = [] if os.geteuid() == 0 else ["--user"]
+        return [program, *user, "--scope", "--quiet", "--collect", f"--unit={OURS}{name}-{os.urandom(3).hex()}", "--", *words]
+
+    def settle(self, pids: Collection[int], name: str) -> None:
+        """Move processes that systemd does not look after into a group of their own. What cannot be moved stays."""
+        if self.booted.is_dir() or not pids:
+            return
+        groups = self._mortal_groups(next(iter(pids)))
+        for hierarchy, mount in self._mounts() if groups else ():
+            if hierarchy in groups and not _is_ours(groups[hierarchy]):
+                with suppress(OSError):
+                    _move(pids, mount / f"{OURS}{name}")
+
+    def _mortal_groups(self, pid: int) -> dict[str, str]:
+        """Return the groups of that process that may end before the machine does: neither the root nor the one of init."""
+        first = self._groups(1)
+        return {name: group for name, group in self._groups(pid).items() if group not in {"/", first.get(name)}}
+
+    def forget(self, name: str) -> None:
+        """Take the groups of that name (a pattern) away again, where nobody is in them."""
+        for group in (group for _, mount in self._mounts() for group in mount.glob(f"{OURS}{name}")):
+            with suppress(OSError):
+                group.rmdir()
+
+    # -- looking --------------------------------------------------------------------------------------------------
+    def find_frailties(self, pid: int) -> tuple[Frail, ...]:
+        """Return what may end that process, or keep visitors from it; empty too where it may not be looked at."""
+        return tuple(found for found in (self._group_of(pid), self._files_of(pid)) if found)
+
+    def _group_of(self, pid: int) -> Frail | None:
+        groups = self._mortal_groups(pid)
+        for group in (groups[hierarchy] for hierarchy in _KILLING if hierarchy in groups):
+            if not _is_ours(group):
+                return Frail(Frailty.GROUP, group)
+            if (user := _user_of(group)) is not None and not (self.lingering / user).exists():
+                return Frail(Frailty.LOGIN, user)
+        return None
+
+    def _files_of(self, pid: int) -> Frail | None:
+        rows = (line.split() for line in _lines(self.proc / str(pid) / "limits") if line.startswith("Max open files"))
+        hard = next((row[4] for row in rows), "")
+        return Frail(Frailty.FILES, hard) if hard.isdecimal() and int(hard) < FEW_FILES else None
+
+    def _groups(self, pid: int) -> dict[str, str]:
+        """Return the group of that process by hierarchy: the controllers of v1, "" for v2."""
+        rows = (line.split(":", 2) for line in _lines(self.proc / str(pid) / "cgroup"))
+        return {row[1]: row[2] for row in rows if len(row) == 3}
+
+    def _mounts(self) -> Iterator[tuple[str, Path]]:
+        """Yield each hierarchy as `_groups` names it, and where its root is mounted."""
+        known, seen = self._groups(os.getpid()), set[str]()
+        for line in _lines(self.proc / "self/mountinfo"):
+            left, _, right = line.partition(" - ")
+            root, where = left.split()[3:5]
+            kind, _, options = right.split(" ", 2) if right.count(" ") >= 2 else ("", "", "")
+            name = _hierarchy(kind, options.split(","), known)
+            if name is not None and root == "/" and name not in seen:
+                seen.add(name)
+                yield name, Path(where)
+
+
+HERE = Machine()
+
+
+def _hierarchy(kind: str, options: list[str], known: Collection[str]) -> str | None:
+    if kind == "cgroup2":
+        return ""
+    return next((name for name in known if name and set(name.split(",")) <= set(options)), None) if kind == "cgroup" else None
+
+
+def _move(pids: Collection[int], group: Path) -> None:
+    group.mkdir(exist_ok=True)
+    for name in ("cpuset.cpus", "cpuset.mems"):  # v1 takes no process while these are empty
+        if (group / name).exists() and not (group / name).read_text().strip():
+            (group / name).write_text((group.parent / name).read_text())
+    for pid in pids:
+        (group / "cgroup.procs").write_text(str(pid))
+
+
+def _is_ours(group: str) -> bool:
+    """The watcher's unit counts, too: it ends only its own process (KillMode=process)."""
+    last = group.rpartition("/")[2]
+    return last.startswith(OURS) or last == "deployctl.service"
+
+
+def _user_of(group: str) -> str | None:
+    """Return whose own systemd has that group, `…/user@1000.service/…`; None where it is the machine's."""
+    import pwd
+
+    uid = group.partition("/user@")[2].partition(".service")[0]
+    if not uid.isdecimal():
+        return None
+    try:
+        return pwd.getpwuid(int(uid)).pw_name
+    except KeyError:
+        return uid
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+
+
+def raise_open_files() -> None:
+    """Let this process, and what it starts, open as many files as it may: a login often has few."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if resource.RLIM_INFINITY in {soft, hard} or soft >= OPEN_FILES:
+        return
+    for most in (max(hard, OPEN_FILES), hard):  # more than the hard limit is for root
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, OPEN_FILES), most))
+            return
+
+
+def bus_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what systemd-run needs to find the systemd of a user."""
+    found = {name: environ[name] for name in _FOR_USERS if name in environ}
+    usual = Path(f"/run/user/{os.geteuid()}")
+    return found if "XDG_RUNTIME_DIR" in found or not usual.is_dir() else {**found, "XDG_RUNTIME_DIR": str(usual)}

@@ -1,0 +1,105 @@
+"""HAProxy serves on when everything that stood in the control group of its starter was killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from deployctl.effects.haproxy_master import find_master, members
+from deployctl.effects.haproxy_process import HaproxyProcess, group_name
+from deployctl.effects.haproxy_socket import HaproxySockets
+from deployctl.effects.outlive import Machine
+from deployctl.effects.system_clock import SystemClock
+from tests.proxies import SHOP, Proxy, ask, proxy, wait_for
+
+HIERARCHIES = [Path("/sys/fs/cgroup", name) for name in ("systemd", "freezer", "unified", "")]
+IN_A_GROUP = """
+import os, sys
+from pathlib import Path
+Path(sys.argv[1], "cgroup.procs").write_text(str(os.getpid()))
+from deployctl.domain.server import ServerSpec
+from deployctl.domain.traffic import TrafficTable
+from deployctl.effects.haproxy_switch import HaproxyTraffic
+from deployctl.effects.system_clock import SystemClock
+HaproxyTraffic(Path(sys.argv[2]), ServerSpec(haproxy_binary=sys.argv[3] or None), TrafficTable, SystemClock()).ensure_up()
+"""
+
+
+@pytest.fixture
+def job() -> Iterator[Path]:
+    """A control group as a CI job or a login has one."""
+    if Path("/run/systemd/system").exists():
+        pytest.skip("systemd is in charge of control groups here")
+    for hierarchy in HIERARCHIES:
+        group = hierarchy / f"job-{uuid.uuid4().hex[:8]}.service"
+        with suppress(OSError):
+            group.mkdir()
+            if (group / "cgroup.procs").exists():
+                break
+            group.rmdir()
+    else:
+        pytest.skip("no control group can be made here")
+    yield group
+    kill_all(group)
+    wait_for(lambda: not (group / "cgroup.procs").read_text())
+    group.rmdir()
+
+
+def kill_all(group: Path) -> None:
+    for pid in (group / "cgroup.procs").read_text().split():
+        with suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
+
+
+def start_in(group: Path, world: Proxy) -> None:
+    words = [sys.executable, "-c", IN_A_GROUP, str(group), str(world.folder), world.spec.haproxy_binary or ""]
+    subprocess.run(words, check=True, timeout=60)
+
+
+def test_visitors_are_served_after_the_group_of_the_starter_was_killed(job: Path) -> None:
+    with proxy() as world:
+        world.traffic().switch(SHOP, 1)
+        world.traffic().stop()
+        start_in(job, world)
+        master = find_master(world.home)
+        assert world.traffic().frailties() == ()
+        kill_all(job)
+        wait_for(lambda: not (job / "cgroup.procs").read_text())
+        assert ask(world.port(SHOP))[:2] == (200, "shop.1")
+        assert find_master(world.home) == master
+
+
+def test_one_that_an_earlier_command_left_in_a_group_is_moved_by_the_next(job: Path) -> None:
+    with proxy() as world:
+        world.traffic().switch(SHOP, 1)
+        for pid in members(world.home):
+            (job / "cgroup.procs").write_text(str(pid))
+        assert [frail.subject for frail in world.traffic().frailties()] in ([f"/{job.name}"], [])  # freezer ends nobody
+        world.traffic().ensure_up()
+        assert not (job / "cgroup.procs").read_text()
+        world.traffic().stop()
+        assert not list(job.parent.glob(f"deployctl-{group_name(world.home)}")), "an empty group was left behind"
+
+
+def test_a_systemd_that_refuses_a_unit_keeps_nobody_from_being_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No bus, no rights: HAProxy is started all the same."""
+    refusing = tmp_path / "systemd-run"
+    refusing.write_text(f'#!/bin/sh\necho "$@" >{tmp_path}/asked\necho "Failed to connect to bus" >&2\nexit 1\n')
+    refusing.chmod(0o755)
+    with proxy() as world:
+        world.traffic().switch(SHOP, 1)
+        world.traffic().stop()
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+        HaproxyProcess(world.home, world.spec, HaproxySockets(world.home), SystemClock(), Machine(booted=tmp_path)).start()
+        assert (tmp_path / "asked").read_text().split()[-2:] == ["-f", str(world.home.config)]
+        assert world.ask(SHOP) == (200, "shop.1")
