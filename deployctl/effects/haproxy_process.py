@@ -92,6 +92,7 @@ class HaproxyProcess:
         """Start it from its files and wait until it takes traffic. ProxyUnavailable tells HAProxy's own reason."""
         self._require_launched(self.words())
         self._wait_until_up()
+        self.settle()  # not before its master has made its worker
 
     def relieve(self, master: int, token: str) -> None:
         """Start one from the files here that takes over from that one, which runs from files that are gone. It hands its
@@ -116,10 +117,7 @@ class HaproxyProcess:
         raise_open_files()
         unit = self._machine.wrapped(words, group_name(self._home), os.environ)
         code = 1 if unit is None else self._run(unit, {**_environment(), **bus_environment(os.environ)})
-        code = code and self._run(words, _environment())
-        if code == 0:
-            self.settle()
-        return code
+        return code and self._run(words, _environment())
 
     def settle(self) -> None:
         """Move it out of the control group of whoever started it, where that is possible and not done."""

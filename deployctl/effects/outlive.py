@@ -45,13 +45,13 @@ class Machine:
 
     def settle(self, pids: Collection[int], name: str) -> None:
         """Move processes that systemd does not look after into a group of their own. What cannot be moved stays."""
-        if self.booted.is_dir() or not pids:
+        if self.booted.is_dir():
             return
-        groups = self._mortal_groups(next(iter(pids)))
+        groups = {pid: found for pid in pids if (found := self._mortal_groups(pid))}
         for hierarchy, mount in self._mounts() if groups else ():
-            if hierarchy in groups and not _is_ours(groups[hierarchy]):
-                with suppress(OSError):
-                    _move(pids, mount / f"{OURS}{name}")
+            for pid in (pid for pid, found in groups.items() if not _is_ours(found.get(hierarchy, OURS))):
+                with suppress(OSError):  # not ours to write, or the process has ended
+                    _move(pid, mount / f"{OURS}{name}")
 
     def _mortal_groups(self, pid: int) -> dict[str, str]:
         """Return the groups of that process that may end before the machine does: neither the root nor the one of init."""
@@ -110,13 +110,12 @@ def _hierarchy(kind: str, options: list[str], known: Collection[str]) -> str | N
     return next((name for name in known if name and set(name.split(",")) <= set(options)), None) if kind == "cgroup" else None
 
 
-def _move(pids: Collection[int], group: Path) -> None:
+def _move(pid: int, group: Path) -> None:
     group.mkdir(exist_ok=True)
     for name in ("cpuset.cpus", "cpuset.mems"):  # v1 takes no process while these are empty
         if (group / name).exists() and not (group / name).read_text().strip():
             (group / name).write_text((group.parent / name).read_text())
-    for pid in pids:
-        (group / "cgroup.procs").write_text(str(pid))
+    (group / "cgroup.procs").write_text(str(pid))
 
 
 def _is_ours(group: str) -> bool:

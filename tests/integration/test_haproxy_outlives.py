@@ -26,10 +26,12 @@ import os, sys
 from pathlib import Path
 Path(sys.argv[1], "cgroup.procs").write_text(str(os.getpid()))
 from deployctl.domain.server import ServerSpec
-from deployctl.domain.traffic import TrafficTable
-from deployctl.effects.haproxy_switch import HaproxyTraffic
+from deployctl.effects.haproxy_home import HaproxyHome
+from deployctl.effects.haproxy_process import HaproxyProcess
+from deployctl.effects.haproxy_socket import HaproxySockets
 from deployctl.effects.system_clock import SystemClock
-HaproxyTraffic(Path(sys.argv[2]), ServerSpec(haproxy_binary=sys.argv[3] or None), TrafficTable, SystemClock()).ensure_up()
+home = HaproxyHome(Path(sys.argv[2]))
+HaproxyProcess(home, ServerSpec(haproxy_binary=sys.argv[3] or None), HaproxySockets(home), SystemClock()).start()
 """
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from deployctl import errors
 from deployctl.cli.catalogue import ALIASES
+from deployctl.domain.endurance import Frail, Frailty
 from deployctl.domain.names import AppName
 from deployctl.testing.fake_engine import Behaviour
 from tests.unit.cli_world import World, shop
@@ -231,3 +232,13 @@ def test_init_asks_only_for_the_image(home: World) -> None:
     said = home.deployctl("init", "web", "--port", "80", typed="acme/web\n")
     assert said.code == 0
     assert said.err.startswith("Image, for example")
+
+
+def test_what_haproxy_would_end_with_is_told_by_doctor_and_by_upgrade(two: World) -> None:
+    two.traffic.frail = (Frail(Frailty.GROUP, "/ci/job.service"), Frail(Frailty.FILES, "1024"))
+    for said in (two.deployctl("doctor"), two.deployctl("upgrade", "shop", "v2")):
+        told = " ".join((said.out + said.err).split())
+        assert said.code == 0
+        assert "control group /ci/job.service" in told
+        assert "deployctl install" in told
+        assert "may open 1024 files" in told

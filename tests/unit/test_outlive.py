@@ -96,6 +96,8 @@ def test_it_moves_to_a_group_of_its_own_in_each_hierarchy(machine: Machine, tmp_
     found = hierarchies(machine, tmp_path)
     job = V1.format("/ci/job", "/ci/job") + "\n" + V2.format("/")
     tell(machine, 7, job)
+    (machine.proc / "8").mkdir()
+    tell(machine, 8, job)
     tell(machine, os.getpid(), job)
     machine.settle([7, 8], "haproxy-abc")
     moved = {name: (folder / "deployctl-haproxy-abc/cgroup.procs") for name, folder in found.items()}
@@ -167,3 +169,17 @@ def test_a_small_limit_of_open_files_is_told(machine: Machine, hard: str, told: 
 
 def test_a_process_that_is_gone_is_no_worry(machine: Machine) -> None:
     assert machine.find_frailties(4242) == ()
+
+
+LIMITED = """
+import resource
+from deployctl.effects.outlive import raise_open_files
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, 2048))
+raise_open_files()
+print(*resource.getrlimit(resource.RLIMIT_NOFILE))
+"""
+
+
+def test_a_small_login_gives_haproxy_as_many_files_as_it_may() -> None:
+    done = subprocess.run([sys.executable, "-c", LIMITED], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() in {"100000 100000", "2048 2048"}, "the first needs root"
