@@ -55,7 +55,9 @@ def _services(settings: Settings, spec: ServerSpec, ledger: SqliteLedger, *, rep
         traffic=HaproxyTraffic(settings.haproxy_dir, spec, lambda: ledger.table(bridged=bridged), clock,
                                earlier=[Settings(Path(place)).haproxy_dir for place in home.earlier]),
         prober=SocketProber(), guard=LinuxGuard(), ledger=ledger, clock=clock, report=reporter, actor=actor,
-        bridged=bridged, app_file=lambda app: load_judged_app(settings, app, spec), app_files=lambda: app_names(settings),
+        bridged=bridged,
+        app_file=lambda app: load_judged_app(settings, app, spec, now=lambda: ledger.find_app(app)),
+        app_files=lambda: app_names(settings),
         meter=SqliteMeterBook(settings.metrics, warn=reporter.warn), kept_logs=LogFiles(settings.kept_logs),
     )
 

@@ -14,6 +14,7 @@ from deployctl.settings import Settings
 
 if TYPE_CHECKING:
     from deployctl.domain.app import AppSpec
+    from deployctl.domain.release import App
 
 
 # -- apps -------------------------------------------------------------------------------------------------------
@@ -66,14 +67,28 @@ def load_all_apps(
     return specs
 
 
-def load_checked_app(settings: Settings, app: AppName, server: ServerSpec) -> AppSpec:
-    """Return the app's spec, once no other app's file and nothing of the server claims the same address or name."""
+def load_checked_app(settings: Settings, app: AppName, server: ServerSpec, *, now: App | None = None) -> AppSpec:
+    """Return the app's spec, once no other app's file and nothing of the server claims the same address or name. An app
+    that keeps what it has `now` is not hindered by the file of a newcomer: that one is refused."""
+    spec = load_app(settings, app)
+    keeps = now is not None and (spec.listen, spec.hosts) == (now.listen, now.hosts)
+    _require_unclaimed(settings, app, spec, server, keeps=keeps)
+    return spec
+
+
+def require_unclaimed(settings: Settings, app: AppName, text: str, server: ServerSpec) -> None:
+    """Raise Invalid when a file of that text for that app would claim what another file or the server has."""
+    from deployctl.domain.app import parse_app_spec
+
+    path = settings.app_file(app)
+    _require_unclaimed(settings, app, parse_app_spec(parse_toml(text, path), where=where(path)), server)
+
+
+def _require_unclaimed(settings: Settings, app: AppName, spec: AppSpec, server: ServerSpec, *, keeps: bool = False) -> None:
     from deployctl.domain.clashes import require_no_clashes
 
-    spec = load_app(settings, app)
-    others = load_all_apps(settings, skipped=lambda error: None)  # a wrong file claims nothing yet
+    others = {} if keeps else load_all_apps(settings, skipped=lambda error: None)  # a wrong file claims nothing yet
     require_no_clashes({**others, app: spec}, server, app=app)
-    return spec
 
 
 # -- the server -------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ this version of deployctl.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +20,7 @@ from deployctl.config_loader import app_names, load_checked_app, load_server
 from deployctl.domain.app_file import AppFile
 from deployctl.domain.image_source import PullPolicy
 from deployctl.domain.names import AppName
+from deployctl.domain.release import App
 from deployctl.domain.server import ServerSpec, WebSpec
 from deployctl.effects.whole_file import write_whole
 from deployctl.errors import DeployctlError, NotFound
@@ -40,8 +41,10 @@ def load_judged_server(settings: Settings) -> ServerSpec:
     return spec
 
 
-def load_judged_app(settings: Settings, app: AppName, server: ServerSpec) -> AppFile:
-    """Return what config/<app>.toml says, checked against the server and all other apps' files.
+def load_judged_app(settings: Settings, app: AppName, server: ServerSpec, *,
+                    now: Callable[[], App | None] = lambda: None) -> AppFile:
+    """Return what config/<app>.toml says, checked against the server and all other apps' files. `now` gives the app as it
+    is deployed: what it has already, no other app's file takes away.
 
     Raises NotFound, or Invalid with every mistake.
     """
@@ -49,7 +52,7 @@ def load_judged_app(settings: Settings, app: AppName, server: ServerSpec) -> App
     mark = _mark([repr(server), *_texts(settings)])
     if settings.app_file(app).is_file() and (known := _find(kept, mark)) is not None:
         return AppFile.from_json(known)
-    judged = load_checked_app(settings, app, server).judged(server)
+    judged = load_checked_app(settings, app, server, now=now()).judged(server)
     _keep(kept, mark, judged.to_json())
     return judged
 

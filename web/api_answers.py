@@ -11,7 +11,7 @@ from deployctl.domain.health import HealthReason
 from deployctl.domain.readiness import Code, How
 from deployctl.domain.release import Bundle, Colour, Hold, Role
 from deployctl.domain.traffic import Precision
-from deployctl.usecases.results import DiffLine, StepDone
+from deployctl.usecases.results import ConfigCode, DiffLine, StepDone
 from deployctl.web.api_fields import AppText, VersionText
 
 At = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-01-01T12:00:00.000Z"]})]
@@ -111,6 +111,14 @@ class Drift(Answer):
     sentence: str
 
 
+class Config(Answer):
+    """How the app's file stands to what was deployed last."""
+
+    code: ConfigCode
+    why: str | None
+    differences: list[DiffLine] = Field(description="Values that may be secrets are hidden.")
+
+
 class App(Answer):
     app: AppText
     address: str | None
@@ -127,6 +135,7 @@ class App(Answer):
     drifts: list[Drift] = Field(description="The same with codes.")
     quality: str | None
     rollback: Back | None
+    config: Config | None = Field(description="null: not looked at, in a list of apps.")
 
 
 class Status(Document):

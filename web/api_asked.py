@@ -64,6 +64,7 @@ class UpgradeBody(Noted):
     image: ImageText | None = Field(None, description="Image to run instead of the file's.")
     env: Variables = Field({}, description="Variables on top of the file's [env].")
     pull: PullWord | None = Field(None, description=PULL)
+    sure: Flag = Field(False, description="Answers yes to the question before the app leaves an address.")
 
 
 class RollbackBody(Noted):

@@ -52,7 +52,9 @@ EXAMPLES: dict[str, Json] = {
         "standby": _STANDBY, "instances": [_ACTIVE, _STANDBY], "deployment": None, "since": AT, "notes": [], "drift": [],
         "drifts": [], "quality": None, "rollback": {
             "version": "v1", "release": 1, "name": "v1", "warm": True, **_READY,
-            "brings_back": ["image acme/shop:v1 (1f2e3d4c5b6a)"]}}]),
+            "brings_back": ["image acme/shop:v1 (1f2e3d4c5b6a)"]},
+        "config": {"code": "changed_not_deployed", "why": None, "differences": [
+            {"group": "env", "sign": "~", "name": "WORKERS", "before": "2", "after": "4"}]}}]),
     "History": _of("History", app="shop", changes=[{
         "revision": 118, "at": AT, "kind": "upgrade", "from": "v1", "to": "v2", "from_release": 1, "to_release": 2,
         "by": "ci-shop (token)", "switch_ms": 14.2, "note": "faster search"}], attempts=[],

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from deployctl.domain.health import HealthReason
-from deployctl.usecases.results import AppView, StatusView
+from deployctl.usecases.results import AppView, ConfigCode, StatusView
 from deployctl.usecases.under_way import Failure, UnderWay
 from deployctl.web.show import sentence
 
@@ -32,7 +32,7 @@ def notices_of(whole: StatusView, view: AppView, *, under: UnderWay | None, fail
     harm = [*_harm(view), *_away(whole, view)]
     if stale and age > LONG:
         harm.insert(0, Notice("warn", f"This was so at {at}.", f"{stale} HAProxy keeps serving as last set."))
-    found = [*harm, *_others(view, {one.title for one in harm})]
+    found = [*harm, *_others(view, {one.title for one in harm}), *_config(view)]
     if failure is not None and under is None:
         found.append(_failed(failure, view))
     if under is not None:
@@ -93,6 +93,17 @@ def _others(view: AppView, told: set[str]) -> Iterator[Notice]:
         mended = any(one.mend for one in view.drifts)
         yield Notice("warn", f"{more} not as the ledger has it.", lines=drift,
                      command=f"deployctl reconcile {view.app}" if mended else "")
+
+
+def _config(view: AppView) -> Iterator[Notice]:
+    """Yield what its file says that is not deployed."""
+    state, version = view.config, view.active.version if view.active else "VERSION"
+    if state is not None and state.code is ConfigCode.WRONG:
+        yield Notice("info", "Config cannot be deployed as it is.", sentence(state.why), command=f"config/{view.app}.toml")
+    if state is not None and state.code is ConfigCode.CHANGED:
+        lines = tuple(f"{one.group}: {one.name} {one.before or '–'} → {one.after or '–'}" for one in state.lines)
+        text = f"config/{view.app}.toml was edited since it was deployed last."
+        yield Notice("info", "Config changed, not deployed.", text, lines, command=f"deployctl upgrade {view.app} {version}")
 
 
 def _failed(failure: Failure, view: AppView) -> Notice:

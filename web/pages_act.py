@@ -60,9 +60,11 @@ def _act(verb: str, app: AppName) -> Answer:
     """Do it and go on to the app's page. What was refused is told with what serves now, and with what can be done."""
     try:
         return _told(verb, app, perform(verb, app, _words(), _wish(verb)))
-    except ConfirmationNeeded:
+    except ConfirmationNeeded as question:
         if g.via == "token":
             raise
+        if verb == "upgrade":  # of a version that may not be here yet: the form itself is asked for once more
+            return render_template("sure.html", app=app, verb=verb, question=question, form=_again()), 409
         return redirect(url_for("ask.ask", app=app, verb=verb, to=_named() or None,
                                 release=_number(request.form.get("release", ""))), 303)
     except StateChanged as error:

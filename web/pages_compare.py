@@ -14,9 +14,9 @@ from deployctl.domain.release import Release
 from deployctl.errors import NotFound
 from deployctl.ports import Services
 from deployctl.usecases.diff import compare as differences
+from deployctl.usecases.diff import hidden_lines
 from deployctl.usecases.results import DiffLine
 from deployctl.web.desk import desk
-from deployctl.web.hidden import hidden_lines
 from deployctl.web.pages_app import the_app
 from deployctl.web.pages_version import MOST, find_release
 from deployctl.web.rules import needs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from deployctl.usecases.results import Done, StatusView
 if TYPE_CHECKING:
     from deployctl.domain.names import AppName
     from deployctl.ports import Services
+    from deployctl.usecases.init import InitWish
 
 FIRST_STEPS = (
     "deployctl demo     try it: two versions, visitors, one of them broken; only on 127.0.0.1",
@@ -99,6 +101,7 @@ def doctor_command(session: Session) -> int:
 def init_command(session: Session, app: str | None, image: str | None, port: int | None, health: str | None,
                  listen: str | None, host: str | None, force: bool) -> int:
     from deployctl.cli.changing import answer
+    from deployctl.config_loader import require_unclaimed
     from deployctl.domain.names import parse_app, parse_image
     from deployctl.usecases.init import InitWish, init
 
@@ -110,10 +113,25 @@ def init_command(session: Session, app: str | None, image: str | None, port: int
     if app is None:
         session.note(f"init: the app is called {name}, after its image")
     with session.services(make=True) as s:
-        wish = InitWish(image, port, health, listen, host, force)
-        done = init(name, wish, session.settings, engine=s.engine, guard=s.guard, taken=_taken_ports(s, name))
+        wish = _with_pull(session, InitWish(image, port, health, listen, host, force), s)
+        done = init(name, wish, session.settings, engine=s.engine, guard=s.guard, taken=_taken_ports(s, name),
+                    apps=s.ledger.apps(), check=lambda text: require_unclaimed(session.settings, name, text, s.spec))
     answer(session, done)
     return 0
+
+
+def _with_pull(session: Session, wish: InitWish, s: Services) -> InitWish:
+    """Offer to pull an image that is not here: it says which port it listens on, and how its health is asked."""
+    from deployctl.usecases.init import needs_image
+
+    if not (session.yes or session.may_ask):
+        return wish
+    with suppress(DeployctlError):  # an engine that is away is told by who needs it
+        if needs_image(wish, s.engine):
+            question = f"{wish.image} is not on this server. Pull it, to read its port and health check? [y/N]"
+            if session.yes or session.ask(question).lower() in {"y", "yes"}:
+                return replace(wish, pull=session.note)
+    return wish
 
 
 def _taken_ports(s: Services, but: AppName) -> frozenset[int]:

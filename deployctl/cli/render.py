@@ -9,7 +9,7 @@ from deployctl.cli.tables import Column, Table
 from deployctl.cli.times import took
 from deployctl.domain.image_source import ImageCode, ImageNews, image_sentence
 from deployctl.domain.traffic import Precision
-from deployctl.usecases.results import Done, Finding, Moved, Preview
+from deployctl.usecases.results import DiffLine, Done, Finding, Moved, Preview
 
 
 # -- upgrade, rollback, undo -----------------------------------------------------------------------------------
@@ -89,7 +89,21 @@ def preview_text(preview: Preview, look: Look) -> list[str]:
     how = " (warm: nothing has to boot)" if plan.warm else ""
     lines = [f"Would do {plan.summary}{how}"]
     lines += [f"  {n:>2}. {step.kind.capitalize():<8} {step.sentence}" for n, step in enumerate(plan.steps, 1)]
+    lines += [f"  changes {difference(line)}" for line in preview.changes]
     return [*lines, *_image(preview.image, look), *preview.restores, *_warned(preview.warnings, look), "Nothing was done."]
+
+
+def difference(line: DiffLine) -> str:
+    """Return one difference in a line: `env: ~ MODE a → b`."""
+    return f"{line.group}: {difference_words(line)}"
+
+
+def difference_words(line: DiffLine) -> str:
+    if line.sign == "~":
+        name = [] if line.name == line.group else [line.name]
+        return " ".join(["~", *name, f"{line.before} → {line.after}"])
+    value = line.after if line.sign == "+" else line.before
+    return f"{line.sign} {line.name}" + (f"={value}" if value is not None else "")
 
 
 def preview_table(preview: Preview) -> Table:

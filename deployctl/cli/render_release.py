@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from deployctl.cli.look import Look
+from deployctl.cli.render import difference_words
 from deployctl.cli.render_ready import ready_table, ready_words
 from deployctl.cli.render_status import short_digest
 from deployctl.cli.tables import NONE, Column, Table, lay_out
@@ -10,7 +11,7 @@ from deployctl.cli.times import span, took, when
 from deployctl.domain.deployment import Deployment, Phase
 from deployctl.domain.planner import spoken
 from deployctl.domain.release import Bundle
-from deployctl.usecases.results import DiffLine, DiffView, HistoryLine, HistoryView, ReleaseView
+from deployctl.usecases.results import DiffView, HistoryLine, HistoryView, ReleaseView
 
 GROUPS = ("image", "env", "limits", "command", "health", "ports")
 
@@ -134,7 +135,7 @@ def diff_text(view: DiffView, look: Look) -> list[str]:
     lines, same = [f"{view.app}: {_named(view)}"], []
     for group in groups:
         found = [line for line in view.lines if line.group == group]
-        lines += [f"{group if n == 0 else '':<{broad}}  {_difference(line)}" for n, line in enumerate(found)]
+        lines += [f"{group if n == 0 else '':<{broad}}  {difference_words(line)}" for n, line in enumerate(found)]
         same += [] if found else [group]
     if same:
         lines.append(f"same: {', '.join(same)}")
@@ -146,14 +147,6 @@ def _named(view: DiffView) -> str:
     if before.version == after.version:
         return f"{before.version} (release {before.number}) → {after.version} (release {after.number})"
     return f"{before.version} → {after.version}"
-
-
-def _difference(line: DiffLine) -> str:
-    if line.sign == "~":
-        name = [] if line.name == line.group else [line.name]
-        return " ".join(["~", *name, f"{line.before} → {line.after}"])
-    value = line.after if line.sign == "+" else line.before
-    return f"{line.sign} {line.name}" + (f"={value}" if value is not None else "")
 
 
 def diff_table(view: DiffView) -> Table:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from deployctl.cli.look import Look
+from deployctl.cli.render import difference
 from deployctl.cli.render_ready import ready_cell, ready_line, ready_words
 from deployctl.cli.tables import NONE, Column, Table, lay_out
 from deployctl.cli.times import ago, took
 from deployctl.domain.readiness import Readiness
-from deployctl.usecases.results import AppView, InstanceView, StatusView
+from deployctl.usecases.results import AppView, ConfigCode, InstanceView, StatusView
 
 
 def status_text(view: StatusView, look: Look, *, one: bool, home: str = "this home") -> list[str]:
@@ -37,10 +38,24 @@ def _notes(app: AppView, look: Look) -> list[str]:
     lines = [f"{look.warn} {note}" for note in (*app.notes, *(one.sentence for one in drift))]
     if any(one.mend for one in drift) and not look.quiet:
         lines.append(f"  Mend: deployctl reconcile {app.app}")
+    lines += _config(app, look)
     if app.state in {"degraded", "down"} and app.back and not look.quiet:
         lines.append(f"  Back to {app.way_back_name}{_meaning(app)}: deployctl rollback {app.app}")
         lines += _brings(app)
     return lines
+
+
+def _config(app: AppView, look: Look) -> list[str]:
+    """Return what its file says that is not deployed."""
+    state = app.config
+    if state is None or state.code not in {ConfigCode.CHANGED, ConfigCode.WRONG}:
+        return []
+    if state.code is ConfigCode.WRONG:
+        return [f"{look.warn} config/{app.app}.toml cannot be deployed as it is: {state.why}"]
+    version = app.active.version if app.active else "VERSION"
+    told = [f"{look.warn} config/{app.app}.toml was changed and is not deployed:"]
+    told += [f"    {difference(line)}" for line in state.lines]
+    return told + ([] if look.quiet else [f"  Deploy it: deployctl upgrade {app.app} {version}"])
 
 
 def _meaning(app: AppView) -> str:

@@ -105,3 +105,8 @@ def overlap(one: tuple[str, int], other: tuple[str, int]) -> bool:
     same_family = (":" in one[0]) == (":" in other[0])
     any_of_its_family = any(ip_address(host).is_unspecified for host in (one[0], other[0]))
     return one == other or "::" in (one[0], other[0]) or (same_family and any_of_its_family)
+
+
+def covers(one: tuple[str, int], other: tuple[str, int]) -> bool:
+    """Tell whether whoever was reached at `other` is reached by a socket that listens on `one`, too."""
+    return one == other or (overlap(one, other) and one[0] in {"::", "0.0.0.0"} and other[0] != "::")  # noqa: S104

@@ -33,6 +33,19 @@ class AppFile:
         """Return everything that a container of this release is made from."""
         return replace(self.template, image=image, digest=digest, repo_digest=repo_digest)
 
+    @property
+    def file(self) -> str:
+        """Return what it says of the app and what runs, as the ledger remembers it once it is deployed."""
+        return json.dumps({"image": self.image, "listen": self.listen, "hosts": self.hosts, "policy": asdict(self.policy),
+                           "template": self.template.canonical(), "trust": self.trust.to_json()}, sort_keys=True)
+
+    @classmethod
+    def from_deployed(cls, text: str) -> Self:
+        raw = json.loads(text)
+        return cls(raw["image"], tuple(raw["listen"]) if raw["listen"] else None, tuple(raw["hosts"]),
+                   Policy(**raw["policy"]), Bundle.from_canonical(raw["template"]),
+                   trust=ProxyTrust.from_json(raw["trust"]))
+
     def to_json(self) -> str:
         return json.dumps({**asdict(self), "template": self.template.canonical(), "trust": self.trust.to_json()})
 

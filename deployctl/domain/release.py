@@ -214,10 +214,11 @@ class App:
     hosts: tuple[str, ...] = ()  # names routed on the shared HTTP address
     policy: Policy = field(default_factory=Policy)
     trust: ProxyTrust = field(default_factory=ProxyTrust)
+    file: str | None = None  # what its file said when it was last deployed (AppFile.file); None: not known
 
     def wishing(self, like: AppFile | App) -> App:
         """Return it with what a file, or the app at another time, says beyond one release."""
-        return replace(self, listen=like.listen, hosts=like.hosts, policy=like.policy, trust=like.trust)
+        return replace(self, listen=like.listen, hosts=like.hosts, policy=like.policy, trust=like.trust, file=like.file)
 
     @property
     def address(self) -> str | None:

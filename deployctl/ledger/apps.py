@@ -40,15 +40,15 @@ class AppRows:
         return found
 
     def set_wishes(self, app: App) -> None:
-        """Write what the app's file asks for beyond one release: addresses and policy."""
+        """Write what the app's file asks for beyond one release, addresses and policy, and what it said."""
         with self.db.transaction():
             self._write_wishes(app)
 
     def _write_wishes(self, app: App) -> None:
         host, port = app.listen or (None, None)
         self.db.execute(
-            "update apps set listen_host = ?, listen_port = ?, hosts = ?, policy = ?, trust = ? where name = ?",
-            [host, port, json.dumps(app.hosts), json.dumps(asdict(app.policy)), app.trust.to_json(), app.name],
+            "update apps set listen_host = ?, listen_port = ?, hosts = ?, policy = ?, trust = ?, file = ? where name = ?",
+            [host, port, json.dumps(app.hosts), json.dumps(asdict(app.policy)), app.trust.to_json(), app.file, app.name],
         )
 
     def remove_app(self, app: AppName) -> None:
@@ -134,6 +134,7 @@ def app_of(row: sqlite3.Row | Mapping[str, Any]) -> App:
         revision=row["revision"], active=row["active"], listen=listen, hosts=tuple(json.loads(row["hosts"])),
         policy=Policy(**json.loads(row["policy"] or "{}")),
         trust=ProxyTrust.from_json(row["trust"] if "trust" in row.keys() else None),  # noqa: SIM118  sqlite3.Row; noted by 0.1.0
+        file=row["file"] if "file" in row.keys() else None,  # noqa: SIM118  kept rows of before have none
     )
 
 

@@ -14,7 +14,7 @@ from sqlite_utils.migrations import Migrations
 from deployctl.domain.image_source import is_doubtful
 from deployctl.ledger.chain import PROMOTED, links, promotion
 
-VERSION = 8
+VERSION = 9
 schema = Migrations("deployctl")
 
 
@@ -192,3 +192,9 @@ def m008_image_sources(db: Database) -> None:
         if is_doubtful(bundle["repo_digest"], bundle["digest"]):
             text = json.dumps({**bundle, "repo_digest": None}, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
             db.execute("update releases set bundle = ? where id = ?", [text, row["id"]])
+
+
+@schema()
+def m009_deployed_file(db: Database) -> None:
+    """Remember what an app's file said when it was last deployed; of those deployed before it is not known."""
+    db.execute("alter table apps add column file text")

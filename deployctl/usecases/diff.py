@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 
+from deployctl.domain.env_words import HIDDEN, shown
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.release import Bundle
 from deployctl.errors import NotFound
@@ -35,9 +36,9 @@ def compare(before: Bundle, after: Bundle) -> list[DiffLine]:
     if (before.image, before.digest) != (after.image, after.digest):
         lines.append(DiffLine("image", "~", "image", f"{before.image} {before.digest[7:19]}",
                               f"{after.image} {after.digest[7:19]}"))
-    lines += _tables("env", dict(before.env), dict(after.env))
+    lines += tables("env", dict(before.env), dict(after.env))
     for group, pick in _GROUPS.items():
-        lines += _tables(group, pick(before), pick(after))
+        lines += tables(group, pick(before), pick(after))
     return lines
 
 
@@ -55,7 +56,8 @@ def changed_settings(before: Bundle, after: Bundle) -> tuple[str, ...]:
         for line in lines))
 
 
-def _tables(group: str, before: Mapping[str, object], after: Mapping[str, object]) -> list[DiffLine]:
+def tables(group: str, before: Mapping[str, object], after: Mapping[str, object]) -> list[DiffLine]:
+    """Return one line for each name whose value differs, or that only one of them has."""
     lines = []
     for name in sorted(before.keys() | after.keys()):
         if name not in before:
@@ -76,3 +78,19 @@ _GROUPS: Mapping[str, Callable[[Bundle], Mapping[str, object]]] = {
     "health": lambda b: asdict(b.probe),
     "stop": lambda b: {"stop_signal": b.stop_signal, "stop_grace": b.stop_grace},
 }
+
+
+def hidden_lines(lines: Sequence[DiffLine]) -> list[DiffLine]:
+    """Return the differences; of a variable that may be a secret only that it differs."""
+    return [_hidden(line) if line.group == "env" else line for line in lines]
+
+
+def _hidden(line: DiffLine) -> DiffLine:
+    values = [value for value in (line.before, line.after) if value is not None]
+    if all(shown(line.name, value) != HIDDEN for value in values):
+        return replace(line, before=_short(line.before), after=_short(line.after))
+    return replace(line, before=None if line.before is None else HIDDEN, after=None if line.after is None else HIDDEN)
+
+
+def _short(value: str | None) -> str | None:
+    return None if value is None else shown("", value)

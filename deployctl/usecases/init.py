@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from deployctl.domain.addresses import parse_listen_text
+from deployctl.domain.addresses import overlap, parse_listen_text
 from deployctl.domain.image_ref import parse_image
 from deployctl.domain.names import AppName, parse_host, parse_path
 from deployctl.domain.quantities import parse_port
+from deployctl.domain.release import App
 from deployctl.errors import DeployctlError, Invalid, Refused
 from deployctl.init_file import app_file_text, find_health_path, find_port
 from deployctl.ports import Engine, Guard, Image
@@ -28,18 +30,23 @@ class InitWish:
     listen: str | None = None
     host: str | None = None
     force: bool = False
+    pull: Callable[[str], None] | None = None  # tells the progress: the image may be pulled when it is not here
 
 
 def init(app: AppName, wish: InitWish, settings: Settings, *, engine: Engine, guard: Guard,
-         taken: frozenset[int]) -> Done:
-    """Write config/<app>.toml, and config/server.toml where there is none. `taken`: ports that other apps ask for.
+         taken: frozenset[int], apps: Sequence[App] = (), check: Callable[[str], None] = lambda text: None) -> Done:
+    """Write config/<app>.toml, and config/server.toml where there is none. `taken`: ports that other apps ask for; `apps`:
+    those that are deployed; `check` raises when a file of that text clashes with another one.
 
-    Raises Refused when the file is there already, Invalid when the image does not say its port and nobody else does.
+    Raises Refused when the file is there already or its address is taken, Invalid when the image does not say its port and
+    nobody else does. A file that would stand in the way of another app is never written.
     """
     path = settings.app_file(app)
     if path.exists() and not wish.force:
         raise Refused(f"{path} is there already; nothing was written", remedy=[f"edit {path}", "or give --force"])
+    _require_free(app, wish, guard, apps)
     text = _text(app, wish, engine, guard, taken)
+    check(text)
     settings.config_dir.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     if not settings.server_file.exists():
@@ -49,8 +56,25 @@ def init(app: AppName, wish: InitWish, settings: Settings, *, engine: Engine, gu
                 extra={"path": str(path)})
 
 
+def _require_free(app: AppName, wish: InitWish, guard: Guard, apps: Sequence[App]) -> None:
+    """Raise Refused when somebody has the address or the name that a person asked for."""
+    listen = parse_listen_text(wish.listen, field="--listen") if wish.listen else None
+    own = any(one.name == app and one.listen == listen for one in apps)
+    for other in apps:
+        shared = listen and other.listen and overlap(listen, other.listen)
+        if other.name != app and (shared or wish.host in other.hosts):
+            raise _taken(wish.listen if shared else wish.host, f"belongs to the app {other.name}")
+    if listen and not own and guard.port_taken(*listen):
+        raise _taken(wish.listen, "is taken by another program")
+
+
+def _taken(what: str | None, why: str) -> Refused:
+    return Refused(f"{what} {why}; nothing was written", code="address_taken",
+                   remedy=["leave --listen out: a free port is chosen", "deployctl app list"])
+
+
 def _text(app: AppName, wish: InitWish, engine: Engine, guard: Guard, taken: frozenset[int]) -> str:
-    reference, image = parse_image(wish.image), _look(wish.image, engine)
+    reference, image = parse_image(wish.image), _look(wish, engine)
     port = parse_port(wish.port, field="--port") if wish.port is not None else _exposed(image, wish)
     health = parse_path(wish.health) if wish.health else image and find_health_path(image, port=port)
     listen: tuple[str, int] | None = parse_listen_text(wish.listen, field="--listen") if wish.listen else None
@@ -60,11 +84,17 @@ def _text(app: AppName, wish: InitWish, engine: Engine, guard: Guard, taken: fro
                          health_path=health or None, healthcheck=bool(image and image.healthcheck))
 
 
-def _look(reference: str, engine: Engine) -> Image | None:
+def needs_image(wish: InitWish, engine: Engine) -> bool:
+    """Tell whether the image would have to say what nobody said, and is not on this server."""
+    return wish.port is None and engine.find_image(wish.image) is None
+
+
+def _look(wish: InitWish, engine: Engine) -> Image | None:
     try:
-        return engine.find_image(reference)
+        found = engine.find_image(wish.image)
     except DeployctlError:
         return None  # no engine: what the person gave must do
+    return engine.pull_image(wish.image, progress=wish.pull) if found is None and wish.pull else found
 
 
 def _exposed(image: Image | None, wish: InitWish) -> int:
@@ -74,7 +104,8 @@ def _exposed(image: Image | None, wish: InitWish) -> int:
     why = "is not on this server" if image is None else "does not say which port it listens on"
     if image and image.ports:
         why = "exposes " + ", ".join(map(str, image.ports))
-    raise Invalid(f"the image {wish.image} {why}", remedy=["give --port 8080, the port inside the container"])
+    pull = [f"docker pull {wish.image}"] if image is None else []
+    raise Invalid(f"the image {wish.image} {why}", remedy=["give --port 8080, the port inside the container", *pull])
 
 
 def _free_port(guard: Guard, taken: frozenset[int]) -> int:

@@ -23,6 +23,7 @@ from deployctl.fence import taken_over
 from deployctl.labels import bridge_name, first_network_name, network_name
 from deployctl.ports import EngineInfo, Image, NetworkFacts, Services
 from deployctl.usecases.able import require_able
+from deployctl.usecases.app_address import closing_text
 from deployctl.usecases.find_image import FoundImage, ImageQuestion, find_image
 from deployctl.usecases.joined import dropped, leading, other_way_out, require_networks
 from deployctl.usecases.results import StepDone
@@ -156,9 +157,8 @@ def _remarks(image: Image | None, file: AppFile, row: App | None, wanted: App) -
                for path in (image.volumes if image else ())]
     if image and image.ports and file.template.port not in image.ports:
         remarks.append(f"The image exposes {', '.join(map(str, image.ports))}; the app file says port = {file.template.port}.")
-    if row and row.address and row.address != wanted.address:
-        remarks.append(f"The stable address changes from {row.address} to {wanted.address}: nobody is served on the "
-                       "former one any more, and a rollback does not bring it back.")
+    if row and (text := closing_text(row, wanted)):
+        remarks.append(text)
     return remarks + list(file.warnings)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from deployctl.domain.deployment import Deployment
@@ -124,6 +125,7 @@ class AppView:
     way_back: Readiness | None = None  # of that version
     drifts: tuple[Drift, ...] = ()  # what contradicts the ledger; more is asked for one app than for each of a list
     quality: str | None = None  # how its visitors are answered, when that is what makes it degraded
+    config: ConfigState | None = None  # how its file stands to what was deployed; asked only for one app
 
     @property
     def drift(self) -> tuple[str, ...]:
@@ -183,6 +185,26 @@ class DiffLine:
     after: str | None
 
 
+class ConfigCode(StrEnum):
+    DEPLOYED = "deployed"  # the file is as it was deployed
+    CHANGED = "changed_not_deployed"
+    WRONG = "wrong"  # it cannot be deployed as it is
+    UNKNOWN = "unknown"  # no file, nothing deployed, or deployed before this was remembered
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigState:
+    """`lines` is what the file says otherwise, values that may be secrets hidden; `why` is what is wrong with it."""
+
+    code: ConfigCode
+    lines: tuple[DiffLine, ...] = ()
+    why: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(line.name for line in self.lines))
+
+
 @dataclass(frozen=True, slots=True)
 class DiffView:
     app: str
@@ -209,6 +231,7 @@ class Preview:
 
     plan: Plan
     restores: tuple[str, ...] = ()  # what comes back with the target, and what does not
+    changes: tuple[DiffLine, ...] = ()  # from what serves now, values that may be secrets hidden
     warnings: tuple[str, ...] = ()
     image: ImageNews | None = None
 

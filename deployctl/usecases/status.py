@@ -16,6 +16,7 @@ from deployctl.domain.traffic import Counters
 from deployctl.errors import DeployctlError
 from deployctl.ports import Answer, ContainerFacts, Services
 from deployctl.usecases.asking import ask_once, may_ask
+from deployctl.usecases.config_state import config_state
 from deployctl.usecases.drift import Outside, closer_drift, listed_drift
 from deployctl.usecases.observe import Containers, at_home, require_app
 from deployctl.usecases.quality import find_trouble
@@ -59,6 +60,8 @@ def status(s: Services, *, app: AppName | None = None) -> StatusView:
     views = tuple(_view(a, own[a.name], releases, seen, answers, s) for a in apps)
     if app:
         views = tuple(replace(v, drifts=closer_drift(apps[0], s)) for v in views)
+    if len(apps) == 1:
+        views = tuple(replace(v, config=config_state(apps[0], s)) for v in views)
     around = Around(seen.containers, seen.engine, counters=seen.counters)
     around = look_closely(around, app, s) if app else around
     views = tuple(_with_readiness(v, a, own[a.name], releases, answers, around, s) for v, a in zip(views, apps, strict=True))

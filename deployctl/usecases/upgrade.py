@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from deployctl.domain.facts import Facts
@@ -12,13 +13,17 @@ from deployctl.domain.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.planner import plan_move, plan_nothing
 from deployctl.domain.release import Release
 from deployctl.domain.trust import dropped_text, trust_line
+from deployctl.errors import NotFound
 from deployctl.ports import Services
+from deployctl.usecases.app_address import require_address_wanted
+from deployctl.usecases.config_state import app_differences
+from deployctl.usecases.diff import compare, hidden_lines
 from deployctl.usecases.lease import fenced_by, lease
 from deployctl.usecases.move import move
 from deployctl.usecases.observe import observe
 from deployctl.usecases.prepare import Candidate, prepare, written_release
 from deployctl.usecases.recover import recover
-from deployctl.usecases.results import Moved, Preview
+from deployctl.usecases.results import DiffLine, Moved, Preview
 from deployctl.usecases.rollback import already
 from deployctl.usecases.rollback_target import on_hold
 from deployctl.usecases.wish import Wish, require_revision
@@ -30,12 +35,13 @@ def upgrade(app: AppName, version: Version, s: Services, *, wish: Wish = Wish(),
     `image`, `env` and `pull` go before what the file says.
 
     Raises Invalid (file, name), NotFound (image), OnHold, StateChanged, LeaseHeld, NotHealthy,
-    RevertedAfterSwitch, Unreachable.
+    RevertedAfterSwitch, Unreachable, ConfirmationNeeded (the file takes the app off an address).
     """
     started = s.clock.now()
     with lease(app, "upgrade", s, wish) as token:
         s = fenced_by(app, token, s)
         recover(app, s, token)
+        _require_address_wanted(app, s, wish)
         candidate = prepare(app, version, s, image=image, env=env, pull=pull)
         require_revision(_facts(app, s, candidate), wish)
         _require_not_held(candidate, s)
@@ -58,7 +64,24 @@ def preview_upgrade(app: AppName, version: Version, s: Services, *, wish: Wish =
     facts = _facts(app, s, candidate)
     require_revision(facts, wish)
     _require_not_held(candidate, s)
-    return Preview(_plan(facts, candidate), warnings=candidate.remarks, image=candidate.news)
+    return Preview(_plan(facts, candidate), warnings=candidate.remarks, image=candidate.news,
+                   changes=tuple(hidden_lines(_changes(facts, candidate))))
+
+
+def _changes(facts: Facts, candidate: Candidate) -> list[DiffLine]:
+    """Return what would differ from what serves now; nothing where nothing serves."""
+    active = facts.releases.get(facts.app.active or 0)
+    if active is None:
+        return []
+    return [*compare(active.bundle, candidate.release.bundle), *app_differences(facts.app, candidate.wishes(facts.app))]
+
+
+def _require_address_wanted(app: AppName, s: Services, wish: Wish) -> None:
+    """Ask before anything is pulled. A file that is missing or wrong is told by whoever prepares."""
+    now = s.ledger.find_app(app)
+    if now is not None and not wish.confirmed:
+        with suppress(NotFound):
+            require_address_wanted(now, now.wishing(s.app_file(app)), s, wish)
 
 
 def _told(moved: Moved, candidate: Candidate, s: Services) -> Moved:
@@ -93,7 +116,7 @@ def _plan(facts: Facts, candidate: Candidate) -> Plan:
         facts = replace(facts, releases={**facts.releases, release.number: release}, app=candidate.wishes(facts.app))
         return plan_move(facts, Kind.UPGRADE, release)
     plan = plan_nothing(facts, Kind.UPGRADE, release, f"{release.version} already serves {facts.app.name}")
-    if candidate.wishes(facts.app) == facts.app:
+    if not app_differences(facts.app, candidate.wishes(facts.app)):
         return plan
     return replace(plan, steps=(Step(StepKind.ROUTE, release.number, f"take over what config/{facts.app.name}.toml says now"),))
 
@@ -115,4 +138,5 @@ def _apply_wishes(facts: Facts, candidate: Candidate, s: Services) -> None:
     wished = candidate.wishes(facts.app)
     if wished != facts.app:
         s.ledger.set_wishes(wished)
+    if app_differences(facts.app, wished):
         s.traffic.sync()

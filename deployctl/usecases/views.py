@@ -16,6 +16,7 @@ from deployctl.errors import DeployctlError
 from deployctl.usecases.results import (
     AppView,
     AuditLine,
+    ConfigState,
     DiffView,
     Done,
     Finding,
@@ -47,8 +48,13 @@ def app_json(app: AppView) -> Json:
         "instances": [instance_json(i) for i in app.instances], "deployment": app.deployment, "since": app.since,
         "notes": list(app.notes), "drift": list(app.drift), "quality": app.quality,
         "drifts": [{"code": one.kind, "release": one.release, "sentence": one.sentence} for one in app.drifts],
-        "rollback": _way_back_json(app),
+        "rollback": _way_back_json(app), "config": _config_json(app.config),
     }
+
+
+def _config_json(state: ConfigState | None) -> Json | None:
+    return None if state is None else {
+        "code": state.code, "why": state.why or None, "differences": [asdict(line) for line in state.lines]}
 
 
 def _way_back_json(app: AppView) -> Json | None:
@@ -144,7 +150,8 @@ def preview_json(view: Preview) -> Json:
     plan = view.plan
     return {"schema": SCHEMA, "kind": "Plan", "app": plan.app, "plan": plan.kind, "from_release": plan.source,
             "to_release": plan.target, "warm": plan.warm, "summary": plan.summary,
-            "steps": [_step_json(step) for step in plan.steps], "restores": list(view.restores),
+            "steps": [_step_json(step) for step in plan.steps], "changes": [asdict(line) for line in view.changes],
+            "restores": list(view.restores),
             "warnings": list(view.warnings), "image": image_json(view.image)}
 
 

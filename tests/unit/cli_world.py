@@ -106,7 +106,8 @@ class World:
         return Services(
             home=settings.home, spec=spec, engine=self.engine, traffic=self.traffic, prober=self.prober,
             guard=self.guard, ledger=ledger, clock=self.clock, report=reporter, actor="mara (cli)", bridged=True,
-            app_file=lambda app: load_judged_app(settings, app, spec), app_files=lambda: app_names(settings),
+            app_file=lambda app: load_judged_app(settings, app, spec, now=lambda: ledger.find_app(app)),
+            app_files=lambda: app_names(settings),
             meter=self.meter, kept_logs=self.kept_logs,
         )  # fmt: skip
 

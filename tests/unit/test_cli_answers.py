@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -225,6 +226,43 @@ def test_init_writes_a_file_that_upgrade_takes(home: World) -> None:
     assert home.deployctl("init", "web", "--image", "acme/web:v1", "--port", "80").code == 5
     assert home.deployctl("init", "web", "--image", "acme/web:v1", "--port", "80", "--force").code == 0
     assert home.deployctl("status").code == 0
+
+
+@pytest.mark.parametrize("flags", [["--listen", "8000"], ["--listen", "0.0.0.0:8000"]])
+def test_init_refuses_an_address_that_is_taken_and_writes_nothing(home: World, flags: list[str]) -> None:
+    home.engine.images.add("acme/web:v1")
+    said = home.deployctl("init", "web", "--image", "acme/web:v1", "--port", "80", *flags)
+    assert said.code in {2, 5}
+    assert "shop" in said.err
+    assert not (home.settings.config_dir / "web.toml").exists()
+
+
+def test_init_refuses_a_port_where_another_program_listens(home: World) -> None:
+    home.guard.taken.add(("127.0.0.1", 8055))
+    said = home.deployctl("init", "web", "--image", "acme/web:v1", "--port", "80", "--listen", "8055")
+    assert said.code == 5
+    assert "taken by another program; nothing was written" in said.err
+
+
+def test_a_file_that_claims_what_another_app_serves_at_hinders_only_itself(two: World) -> None:
+    text = (two.settings.config_dir / "shop.toml").read_text()
+    (two.settings.config_dir / "blog.toml").write_text(text)
+    assert two.deployctl("upgrade", "shop", "v3").code == 0
+    said = two.deployctl("upgrade", "blog", "v1")
+    assert said.code == 2
+    assert "is taken" in said.err
+
+
+@pytest.mark.parametrize(("typed", "flags", "code"), [("y\n", [], 0), ("n\n", [], 2), (None, ["-y"], 0), (None, [], 2)])
+def test_init_offers_to_pull_an_image_that_is_not_here(home: World, typed: str | None, flags: list[str], code: int) -> None:
+    here = home.engine.images.add("acme/web:v1")
+    home.engine.images.drop(here.digest)
+    home.engine.images.publish("acme/web:v1", replace(here, tags=(), ports=(8080,)))
+    said = home.deployctl("init", "web", "--image", "acme/web:v1", *flags, typed=typed)
+    assert said.code == code
+    assert (home.settings.config_dir / "web.toml").exists() is (code == 0)
+    if typed:
+        assert "acme/web:v1 is not on this server. Pull it" in said.err
 
 
 def test_init_asks_only_for_the_image(home: World) -> None:

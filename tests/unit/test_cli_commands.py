@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -74,7 +75,7 @@ def test_every_example_is_a_command_line_that_is_understood(home: World, name: s
     entry = CATALOGUE[name]
     assert entry.examples
     for example in entry.examples:
-        words = shlex.split(example.removeprefix("source <(deployctl ").rstrip(")"))
+        words = shlex.split(example.partition(" > ")[0])
         assert " ".join(words).startswith(name)
         assert home.deployctl(*words, "-h").code == 0
     assert all(word in CATALOGUE for word in entry.see)
@@ -316,11 +317,15 @@ def test_a_limit_inside_the_few_protected_steps_waits_for_their_end(home: World)
 def test_following_logs_ends_well_with_ctrl_c(two: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def lines(*_container: str, **_wish: object) -> Iterator[LogLine]:
         yield LogLine("2026-11-23T14:00:00Z", "stdout", "hello")
+
+    def pressed(*_anything: object, **_more: object) -> NoReturn:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(two.engine, "logs", lines)
+    monkeypatch.setattr(two.clock, "sleep", pressed)
     said = two.deployctl("logs", "shop", "-f")
-    assert (said.code, said.out) == (0, "v2       2026-11-23T14:00:00Z hello\n")
+    assert (said.code, said.out) == (0, "".join(f"{v}       2026-11-23T14:00:00Z hello\n" for v in ("v1", "v2")))
+    monkeypatch.setattr(two.engine, "logs", pressed)
     assert two.deployctl("logs", "shop").code == 130
 
 

@@ -117,7 +117,7 @@ def ledger_of(w: World) -> Iterator[SqliteLedger]:
 
 def rows(w: World) -> object:
     with ledger_of(w) as ledger:
-        apps = [replace(app, revision=0) for app in ledger.apps()]
+        apps = [replace(app, revision=0, file=None) for app in ledger.apps()]
         return apps, [(r.number, r.bundle) for r in ledger.releases(SHOP)], ledger.instances(SHOP)
 
 

@@ -21,6 +21,7 @@ from deployctl.errors import (
     Invalid,
     LeaseHeld,
     NotFound,
+    NotHealthy,
     NothingToGoBackTo,
     OnHold,
     RegistryUnavailable,
@@ -137,7 +138,7 @@ def test_a_rebuilt_image_under_the_same_name_is_a_release_of_its_own(w: World) -
 def test_a_changed_address_of_what_serves_already_is_taken_over(w: World) -> None:
     w.upgraded("v1")
     w.edit(listen=9000, keep_warm=3)
-    assert not w.upgrade("v1").changed
+    assert not w.upgrade("v1", confirmed=True).changed
     app = w.ledger.find_app(SHOP)
     assert app is not None
     assert (app.address, app.policy.keep_warm, app.revision) == ("127.0.0.1:9000", 3, 1)
@@ -148,8 +149,8 @@ def test_a_failed_upgrade_leaves_address_and_policy_as_they_were(w: World) -> No
     before = w.ledger.find_app(SHOP)
     w.edit(listen=9000, keep_warm=3)
     w.sick["v2"] = 503
-    with pytest.raises(DeployctlError):
-        w.upgrade("v2")
+    with pytest.raises(NotHealthy):
+        w.upgrade("v2", confirmed=True)
     assert w.ledger.find_app(SHOP) == before
 
 
@@ -630,7 +631,7 @@ def test_a_dry_run_shows_the_very_steps_that_are_walked(w: World) -> None:
     for version in (V1, V2, V3, V4):
         same_plan(w, lambda v=version: preview_upgrade(SHOP, v, w.s), lambda v=version: w.upgrade(v))
     w.edit(keep_warm=0, keep_stopped=0, watch="0s", listen=9000)
-    same_plan(w, lambda: preview_upgrade(SHOP, Version("v5"), w.s), lambda: w.upgrade("v5"))
+    same_plan(w, lambda: preview_upgrade(SHOP, Version("v5"), w.s), lambda: w.upgrade("v5", confirmed=True))
     same_plan(w, lambda: preview_rollback(SHOP, w.s), w.rollback)
     same_plan(w, lambda: preview_undo(SHOP, w.s), w.undo)
     same_plan(w, lambda: preview_rollback(SHOP, w.s, version=V1), lambda: w.rollback("v1"))

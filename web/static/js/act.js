@@ -118,7 +118,9 @@ const serves = told => told.from === told.to && told.from_release !== told.to_re
 
 function refused(wish, told, status) {
   const text = told.detail ?? told.title ?? `The server answered ${status}.`;
+  if (told.code === 'confirmation_needed' && wish.verb === 'upgrade') return sure(wish, text);
   if (told.code === 'confirmation_needed') return ask(askUrl(wish)).catch(() => notice(text, told));
+  if (status === 401) return location.assign(`/login?${new URLSearchParams({next: location.pathname + location.search, undone: 'yes'})}`);
   if (told.code === 'aborted') return;  // by a later click, or by somebody else: the page tells it
   if (status === 423) return busy(wish, told);
   if (told.code === 'state_changed') return notice(`${sentence(text)} Your click was not carried out.`, {...told, remedy: []});
@@ -142,6 +144,16 @@ function busy(wish, told) {
       el('button', {class: 'btn', type: 'button', click: close, autofocus: true}, 'Cancel'),
       el('button', {class: 'btn', type: 'button', click: go({})}, 'Try again'),
       back && el('button', {class: 'btn pri', type: 'button', click: go({abort: true})}, 'Stop it and go back now') || null)));
+}
+
+// What was typed into the form is sent once more, with the yes.
+function sure(wish, text) {
+  const go = () => { close(); send({...wish, key: crypto.randomUUID?.() ?? String(Math.random()), body: {...wish.body, sure: true}}); };
+  show(el('div', {class: 'ask'},
+    el('h2', {id: 'askh'}, `${named(wish)}?`), el('p', {}, text),
+    el('footer', {},
+      el('button', {class: 'btn', type: 'button', click: close, autofocus: true}, 'Cancel'),
+      el('button', {class: 'btn pri', type: 'button', click: go}, named(wish)))));
 }
 
 function askOld(wish, form) {

@@ -1,0 +1,33 @@
+"""The question before an app leaves an address: whoever comes there afterwards is answered by nobody."""
+
+from __future__ import annotations
+
+from deployctl.domain.addresses import covers, write_address
+from deployctl.domain.release import App
+from deployctl.errors import ConfirmationNeeded
+from deployctl.ports import Services
+from deployctl.usecases.wish import Wish
+
+
+def closing(now: App, wanted: App) -> tuple[str, ...]:
+    """Return the addresses and host names that the app has `now` and no longer has once it is as `wanted`."""
+    stays = now.listen is None or (wanted.listen is not None and covers(wanted.listen, now.listen))
+    listen = () if stays or now.listen is None else (write_address(*now.listen),)
+    return (*listen, *(host for host in now.hosts if host not in wanted.hosts))
+
+
+def closing_text(now: App, wanted: App) -> str | None:
+    """Return in one sentence what an upgrade would close, None when nothing."""
+    closed = closing(now, wanted)
+    if not closed or now.active is None:
+        return None
+    instead = wanted.address or "no address"
+    return (f"{now.name} moves to {instead}: {' and '.join(closed)} {'closes' if len(closed) == 1 else 'close'}, and nobody "
+            "is served there any more. A rollback does not bring that back.")
+
+
+def require_address_wanted(now: App | None, wanted: App, s: Services, wish: Wish) -> None:
+    """Raise ConfirmationNeeded when the app would leave an address that serves, and nobody has said yes to it."""
+    text = closing_text(now, wanted) if now else None
+    if text and now and not wish.confirmed:
+        raise ConfirmationNeeded(f"{text} Go on?", revision=now.revision)

@@ -1,0 +1,53 @@
+"""Whether an app's file is what was deployed last: an edit that nobody has deployed waits for the next upgrade, whoever
+makes that."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from deployctl.domain.addresses import write_address
+from deployctl.domain.app_file import AppFile
+from deployctl.domain.release import App
+from deployctl.errors import Invalid, NotFound
+from deployctl.ports import Services
+from deployctl.usecases.diff import compare, hidden_lines, tables
+from deployctl.usecases.results import ConfigCode, ConfigState, DiffLine
+
+
+def config_state(app: App, s: Services) -> ConfigState:
+    """Return how the app's file stands to what was deployed last."""
+    if app.file is None or app.active is None:
+        return ConfigState(ConfigCode.UNKNOWN)
+    try:
+        file = s.app_file(app.name)
+    except NotFound:
+        return ConfigState(ConfigCode.UNKNOWN)
+    except Invalid as e:
+        return ConfigState(ConfigCode.WRONG, why=e.message)
+    if file.file == app.file:
+        return ConfigState(ConfigCode.DEPLOYED)
+    lines = _differences(AppFile.from_deployed(app.file), file)
+    return ConfigState(ConfigCode.CHANGED if lines else ConfigCode.DEPLOYED, tuple(hidden_lines(lines)))
+
+
+def app_differences(now: App, wanted: App) -> list[DiffLine]:
+    """Return what differs in address and policy, which are the app's and not a release's."""
+    return [*tables("address", _addresses(now.listen, now.hosts), _addresses(wanted.listen, wanted.hosts)),
+            *_beyond(now, wanted)]
+
+
+def _differences(before: AppFile, after: AppFile) -> list[DiffLine]:
+    image = tables("image", {"image": before.image}, {"image": after.image})
+    return [*image, *compare(before.template, after.template),
+            *tables("address", _addresses(before.listen, before.hosts), _addresses(after.listen, after.hosts)),
+            *_beyond(before, after)]
+
+
+def _beyond(before: App | AppFile, after: App | AppFile) -> list[DiffLine]:
+    return [*tables("policy", asdict(before.policy), asdict(after.policy)),
+            *tables("proxy", asdict(before.trust), asdict(after.trust))]
+
+
+def _addresses(listen: tuple[str, int] | None, hosts: tuple[str, ...]) -> dict[str, object]:
+    found: dict[str, object] = {"listen": write_address(*listen)} if listen else {}
+    return found | ({"host": ", ".join(hosts)} if hosts else {})
