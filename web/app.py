@@ -22,7 +22,8 @@ LARGEST = 64 * 1024  # bytes of a request's body
 GUESS = re.compile(r" Did you mean \S+\?")
 TRIES = "5 per minute"  # attempts to sign in from one address
 # Refusals whose words a stranger may read. All others may name files of this server.
-FOR_STRANGERS = frozenset({"not_signed_in", "forged", "wrong_host", "not_found", "invalid", "wrong_sign_in", "too_many_tries"})
+FOR_STRANGERS = frozenset({"not_signed_in", "forged", "wrong_host", "not_found", "invalid", "wrong_sign_in", "wrong_link",
+                           "too_many_tries"})
 
 
 def create_app(desk: Desk) -> Flask:

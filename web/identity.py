@@ -9,7 +9,7 @@ from flask_login import LoginManager, UserMixin
 
 from deployctl.domain.access import Origin, Principal
 from deployctl.ports import Services
-from deployctl.usecases.sign_in import find_session
+from deployctl.usecases.sign_in import IDLE, Over, find_session, why_over
 from deployctl.usecases.tokens import find_token
 from deployctl.web.desk import desk
 
@@ -36,7 +36,7 @@ def put_identity(app: Flask) -> None:
 
 def identify() -> None:
     """Put the principal of this request in `g.who`, None for nobody. A token that was sent is never passed over."""
-    g.who, g.via = None, "web"
+    g.who, g.via, g.over = None, "web", None
     if request.endpoint in {"static", "health.healthz"}:  # which need nobody, and no ledger
         return
     if "Authorization" in request.headers:
@@ -45,7 +45,9 @@ def identify() -> None:
         return
     from flask_login import current_user
 
-    g.who = current_user.who if "_user_id" in session and current_user.is_authenticated else None
+    known = "_user_id" in session
+    g.who = current_user.who if known and current_user.is_authenticated else None
+    g.over = str(session["_user_id"]) if known and g.who is None else None  # the secret of a session that is over
 
 
 def _by_token(asked: Request) -> Principal | None:
@@ -63,6 +65,22 @@ def asker() -> Callable[[Services], Principal | None]:
         return lambda s: find_token(header.removeprefix(BEARER).strip(), s, address=address)
     secret = str(session["_user_id"])
     return lambda s: find_session(secret, s)
+
+
+OVER = {
+    Over.ENDED: "Your session was ended: by signing out, by a new password, or by somebody who may.",
+    Over.IDLE: f"Your session has ended: it was not used for {IDLE / 3600:g} hours.",
+    Over.GONE: "Your session has ended: this dashboard does not know it any more.",
+}
+
+
+def why_over_text() -> str:
+    """Say why the session that this browser had is over; empty when it had none."""
+    if not g.get("over"):
+        return ""
+    with desk().pool.lend("somebody (web)") as s:
+        why = why_over(g.over, s)
+    return OVER[why] if why else ""
 
 
 def origin() -> Origin:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from threading import BoundedSemaphore
 
-from flask import Blueprint, current_app, g, redirect, render_template, request, url_for
+from flask import Blueprint, current_app, g, redirect, render_template, request, session, url_for
 from werkzeug.wrappers import Response
 
-from deployctl.usecases.sign_in import TooManyTries, WrongSignIn, sign_in, sign_in_by_link, sign_out
+from deployctl.usecases.sign_in import TooManyTries, WrongLink, WrongSignIn, sign_in, sign_in_by_link, sign_out
 from deployctl.web import identity
 from deployctl.web.desk import desk
 from deployctl.web.rules import EVERYBODY, SIGNED_IN, needs
@@ -16,13 +16,18 @@ from deployctl.web.shield import status_of
 pages = Blueprint("sign_in", "deployctl.web.pages_sign_in")
 CHECKED = 4  # passwords at the same time: each takes a thread, 64 MB and a core, whatever address a stranger has
 
+NEXT = "next"  # in the session: where somebody was, for whoever signs in by a link that knows nothing of it
+
 checking = BoundedSemaphore(CHECKED)
 
 
 @pages.get("/login")
 @needs(EVERYBODY)
 def page() -> str | Response:
-    return redirect(url_for("apps.home")) if g.who else render_template("sign_in.html", error=None, after=after())
+    if g.who:
+        return redirect(after())
+    undone = "What you clicked was not done." if request.args.get("undone") else ""
+    return render_template("sign_in.html", error=None, after=after(), reason=f"{identity.why_over_text()} {undone}".strip())
 
 
 @pages.post("/login")
@@ -38,8 +43,9 @@ def enter() -> tuple[str, int] | Response:
         return render_template("sign_in.html", error=error, after=after()), status_of(error)
     finally:
         checking.release()
+    onward = after()
     identity.begin_session(secret)
-    return redirect(after())
+    return redirect(onward)
 
 
 @pages.get("/start/<secret>")
@@ -54,11 +60,12 @@ def start(secret: str) -> str:
 def enter_by_link(secret: str) -> tuple[str, int] | Response:
     try:
         with desk().pool.lend("somebody (web)") as s:
-            session = sign_in_by_link(secret, identity.origin(), s)
-    except WrongSignIn as error:
+            secret_of = sign_in_by_link(secret, identity.origin(), s)
+    except WrongLink as error:
         return render_template("sign_in.html", error=error, after=after()), status_of(error)
-    identity.begin_session(session)
-    return redirect(after())
+    onward = after()  # kept in the session that ends here
+    identity.begin_session(secret_of)
+    return redirect(onward)
 
 
 @pages.post("/logout")
@@ -74,7 +81,7 @@ def after() -> str:
     """Return where to go on after signing in: a path that this application routes itself, never another site."""
     from werkzeug.exceptions import HTTPException
 
-    asked = request.values.get("next", "/")
+    asked = request.values.get("next") or str(session.get(NEXT, "/"))
     if not asked.startswith("/") or asked.startswith("//") or "\\" in asked or not asked.isprintable():
         return "/"
     try:
@@ -82,3 +89,12 @@ def after() -> str:
     except HTTPException:
         return "/"
     return asked
+
+
+def where_one_was() -> str:
+    """Return the page on which whoever is not signed in wanted something: itself, or the one whose form was sent."""
+    if request.method == "GET":
+        return request.full_path if request.query_string else request.path
+    base = desk().place.base
+    came = request.headers.get("Referer", "")
+    return came.removeprefix(base) if came.startswith(f"{base}/") else "/"

@@ -10,6 +10,7 @@ from flask import Flask, abort, current_app, g, request
 from deployctl.domain.access import Principal, Role
 from deployctl.domain.names import AppName, parse_app
 from deployctl.errors import Invalid, NotFound, NotPermitted
+from deployctl.web import identity
 
 F = TypeVar("F", bound=Callable[..., Any])
 EVERYBODY = "everybody"  # the page to sign in, styles, /healthz
@@ -68,4 +69,6 @@ class NotSignedIn(NotPermitted):
     code = "not_signed_in"
 
     def __init__(self) -> None:
-        super().__init__("Sign in first.", remedy=["deployctl user link NAME"])
+        why = identity.why_over_text()
+        done = "" if request.method == "GET" else " Nothing was done."
+        super().__init__(f"{why or 'Sign in first.'}{done if why else ''}", remedy=["deployctl user link NAME"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -101,16 +101,18 @@ def show_command(session: Session, /, given: Sequence[str]) -> int:
 @verb("diff")
 @names_argument
 @click.option("--exit-code", is_flag=True, help="Exit 10 when there is a difference.")
+@click.option("--show-secrets", is_flag=True, help="Print values, too, that may be secrets.")
 @click.pass_obj
-def diff_command(session: Session, /, given: Sequence[str], exit_code: bool) -> int:
+def diff_command(session: Session, /, given: Sequence[str], exit_code: bool, show_secrets: bool) -> int:
     from deployctl.cli.render_release import diff_table, diff_text
-    from deployctl.usecases.diff import diff
+    from deployctl.usecases.diff import diff, hidden_lines
 
     words = Words.check(given, least=1, most=2, verb="diff", releases=True)
     with session.services() as s:
         app, (before, *more) = words.resolve(s, session)
         after, number = (more[0].version, more[0].release) if more else (None, None)
         view = diff(app, before.version, after, s, before_release=before.release, after_release=number)
-    session.answer(lambda: views.diff_json(view), lambda look: diff_text(view, look),
-                   table=lambda _look: diff_table(view), many="differences")
+    shown = view if show_secrets else replace(view, lines=tuple(hidden_lines(view.lines)))
+    session.answer(lambda: views.diff_json(shown), lambda look: diff_text(shown, look),
+                   table=lambda _look: diff_table(shown), many="differences")
     return 10 if exit_code and view.lines else 0

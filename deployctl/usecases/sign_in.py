@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 from contextlib import suppress
+from enum import StrEnum
 
 from deployctl.domain.access import Origin, Principal, SignIn, parse_person, wait_after
 from deployctl.errors import DeployctlError, Invalid, NotFound, NotPermitted
 from deployctl.ports import Services
 from deployctl.usecases.moments import later, seconds_between
 from deployctl.usecases.passwords import fits
-from deployctl.usecases.users import digest, require_user
+from deployctl.usecases.users import LINK_MINUTES, digest, require_user
 
 IDLE = 12 * 3600.0  # seconds after which a session that nobody used is over
 SEEN_EVERY = 60.0  # seconds between two notes that it was used
@@ -25,6 +26,24 @@ class WrongSignIn(NotPermitted):
     def __init__(self) -> None:
         super().__init__("That name and password do not sign anybody in.",
                          remedy=["deployctl user link NAME   # a link that signs in once"])
+
+
+class WrongLink(NotPermitted):
+    """A one-time link that signs nobody in: whether there ever was such a one is not said."""
+
+    code = "wrong_link"
+
+    def __init__(self) -> None:
+        super().__init__(f"This link was used already or has expired. It signs in once, within {LINK_MINUTES:g} minutes.",
+                         remedy=["deployctl user link NAME   # another one"])
+
+
+class Over(StrEnum):
+    """Why a session is over."""
+
+    ENDED = "ended"  # signed out, or ended by somebody
+    IDLE = "idle"
+    GONE = "gone"  # its user was removed, or the ledger knows no such session
 
 
 class TooManyTries(NotPermitted):
@@ -56,10 +75,11 @@ def sign_in(name: str, password: str, origin: Origin, s: Services) -> str:
 
 
 def sign_in_by_link(secret: str, origin: Origin, s: Services) -> str:
-    """Return the secret of a new session; the link is used up. Raises WrongSignIn."""
+    """Return the secret of a new session; the link is used up. Raises WrongLink."""
     name = s.ledger.take_link(digest(secret), at=s.clock.utc())
     if name is None or s.ledger.find_user(name) is None:
-        raise _refused("somebody", origin, s)
+        _note_refusal("somebody", origin, s)
+        raise WrongLink
     return _begin(name, origin, s, "by a one-time link")
 
 
@@ -75,6 +95,16 @@ def find_session(secret: str, s: Services) -> Principal | None:
         with suppress(DeployctlError):  # whoever has to go back on a full disk is not kept out for a note
             s.ledger.touch_sign_in(found.id, at=now)
     return Principal(user.name, user.roles, "web", found.id)
+
+
+def why_over(secret: str, s: Services) -> Over | None:
+    """Return why whoever has this secret is not signed in by it, None when he is."""
+    if find_session(secret, s) is not None:
+        return None
+    found = s.ledger.find_sign_in(digest(secret))
+    if found is None or s.ledger.find_user(found.user) is None:
+        return Over.GONE
+    return Over.ENDED if found.ended_at else Over.IDLE
 
 
 def sign_out(who: Principal, s: Services) -> None:
@@ -127,6 +157,10 @@ def _begin(name: str, origin: Origin, s: Services, how: str) -> str:
 
 
 def _refused(name: str, origin: Origin, s: Services) -> DeployctlError:
+    _note_refusal(name, origin, s)
+    return WrongSignIn()
+
+
+def _note_refusal(name: str, origin: Origin, s: Services) -> None:
     s.ledger.event("sign_in_refused", f"an attempt to sign in as {name} was refused", at=s.clock.utc(),
                    actor="nobody (web)", data=origin.data)
-    return WrongSignIn()

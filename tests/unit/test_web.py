@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from html import unescape
 from pathlib import Path
 
 import pytest
 
 from deployctl.domain.access import Role, given
 from deployctl.errors import LedgerUnusable, NotPermitted
+from deployctl.usecases.sign_in import end_sessions
 from deployctl.usecases.tokens import create_token
-from deployctl.usecases.users import add_user, make_link, set_password
+from deployctl.usecases.users import add_user, make_link, remove_user, set_password
 from deployctl.web.place import Place, signing_key
 from deployctl.web.rules import EVERYBODY, rule_of
-from tests.unit.web_world import Site, site
+from tests.unit.web_world import HERE, Site, site
 
 PHRASE = "correct horse battery"
 
@@ -112,6 +114,59 @@ def test_looking_at_a_link_does_not_use_it_up_and_using_it_does(shop: Site) -> N
     assert "/apps/shop" in first.get(f"/start/{link}?next=/apps/shop").text
     assert first.post(f"/start/{link}", next="/apps/shop").location == "/apps/shop"
     assert second.post(f"/start/{link}").status_code == 401
+
+
+def test_a_link_that_was_used_or_has_expired_says_so_and_how_to_get_another(shop: Site) -> None:
+    add_user("mara", given(Role.ADMIN, []), shop.w.s)
+    used, browser = make_link("mara", shop.w.s), shop.browser()
+    browser.get(f"/start/{used}")
+    browser.post(f"/start/{used}")
+    late = make_link("mara", shop.w.s)
+    shop.w.clock.sleep(16 * 60)
+    for link in (used, late, "never-was-one"):
+        again = shop.browser()
+        again.get(f"/start/{link}")
+        told = again.post(f"/start/{link}")
+        assert told.status_code == 401
+        assert "This link was used already or has expired. It signs in once, within 15 minutes." in told.text
+        assert "deployctl user link NAME" in told.text
+        assert "name and password" not in told.text
+
+
+@pytest.mark.parametrize(("end", "why"), [
+    (lambda shop: end_sessions("mara", shop.w.s), "Your session was ended"),
+    (lambda shop: shop.w.clock.sleep(13 * 3600), "it was not used for 12 hours"),
+    (lambda shop: remove_user("mara", shop.w.s), "does not know it any more"),
+])  # fmt: skip
+def test_a_session_that_is_over_says_why_and_leads_back_to_where_one_was(
+    shop: Site, end: Callable[[Site], object], why: str
+) -> None:
+    add_user("jo", given(Role.ADMIN, []), shop.w.s)
+    mara = shop.signed_in("mara")
+    end(shop)
+    told = mara.get("/apps/shop/logs?q=error&since=1h")
+    assert told.status_code == 401
+    assert why in told.text
+    assert "next=/apps/shop/logs?q%3Derror%26since%3D1h" in unescape(told.text)
+    page = mara.get("/login?next=/apps/shop/logs?q%3Derror%26since%3D1h&undone=yes")
+    assert why in page.text
+    assert "What you clicked was not done." in page.text
+    add_user("mara", given(Role.ADMIN, []), shop.w.s) if shop.w.ledger.find_user("mara") is None else None
+    link = make_link("mara", shop.w.s)
+    mara.get(f"/start/{link}")  # printed in a terminal: it knows nothing of the page
+    assert mara.post(f"/start/{link}", next="").location == "/apps/shop/logs?q=error&since=1h"
+
+
+def test_a_form_that_met_the_end_of_the_session_says_that_nothing_was_done(shop: Site) -> None:
+    mara = shop.signed_in("mara")
+    mara.get("/apps/shop")
+    form = {"csrf_token": mara.field("csrf_token"), "revision": "2", "to": "v1"}
+    end_sessions("mara", shop.w.s)
+    told = mara.send("/apps/shop/rollback", form, Referer=f"http://{HERE}/apps/shop?span=1h")
+    assert told.status_code == 401
+    assert "Nothing was done." in told.text
+    assert "next=/apps/shop?span%3D1h" in unescape(told.text)
+    assert "Your session" not in shop.browser().get("/apps/shop").text
 
 
 def test_a_cookie_from_before_the_signing_in_and_one_from_after_the_signing_out_open_nothing(shop: Site) -> None:
