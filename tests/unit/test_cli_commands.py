@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import signal
 import threading
@@ -17,6 +18,7 @@ from deployctl.cli.session import Session
 from deployctl.cli.signals import clear_limit, limit
 from deployctl.interrupts import shielded
 from deployctl.ports import LogLine
+from deployctl.testing.fake_images import made_up
 from tests.unit.cli_world import Said, World, shop, world
 
 VERBS = list(CATALOGUE)
@@ -347,3 +349,53 @@ def interrupted_later(home: World, *, tty: bool) -> Said:
         timer.cancel()
     assert said.code == 0
     return said
+
+
+# -- what a registry says ---------------------------------------------------------------------------------------
+MAIN = "acme/shop:main"
+
+
+@pytest.fixture
+def moved(home: World) -> World:
+    """main serves, and its registry has another build by now."""
+    home.engine.images.publish(MAIN, made_up("A"))
+    assert home.deployctl("upgrade", "shop", "main").code == 0
+    home.engine.images.publish(MAIN, made_up("B"))
+    return home
+
+
+def test_a_tag_that_moved_is_told_by_dry_run_and_upgrade_alike(moved: World) -> None:
+    shown = moved.deployctl("upgrade", "shop", "main", "--dry-run", "--exit-code")
+    said = moved.deployctl("upgrade", "shop", "main")
+    [line] = [line.strip() for line in said.out.splitlines() if "main moved" in line]
+    assert re.fullmatch(r"main moved: [0-9a-f]{12} → [0-9a-f]{12}", line)
+    assert (shown.code, said.code) == (10, 0)
+    assert line in shown.out
+    again = moved.deployctl("upgrade", "shop", "main", "--dry-run", "--exit-code")
+    assert (again.code, again.out) == (0, "main already serves shop. Nothing to do.\n")
+
+
+def test_a_tag_that_moved_is_told_in_json_with_both_digests(moved: World) -> None:
+    told = moved.deployctl("upgrade", "shop", "main", "-o", "json").json["image"]
+    assert (told["code"], told["reference"]) == ("tag_moved", MAIN)
+    assert all(told[name].startswith("sha256:") for name in ("from_digest", "to_digest"))
+
+
+def test_a_registry_that_is_away_is_told_and_stops_only_always(moved: World) -> None:
+    moved.engine.images.registry_away = "the registry is away"
+    said = moved.deployctl("upgrade", "shop", "main")
+    assert (said.code, "the image on this server is used: the registry is away" in said.both) == (0, True)
+    refused = moved.deployctl("upgrade", "shop", "main", "--pull", "always", "-o", "json")
+    assert (refused.code, refused.json["error"]["code"]) == (7, "registry_unavailable")
+    asked = len(moved.engine.images.asked)
+    assert moved.deployctl("upgrade", "shop", "main", "--pull", "never").code == 0
+    assert len(moved.engine.images.asked) == asked
+
+
+def test_start_takes_the_same_word(moved: World) -> None:
+    assert "runs already" in moved.deployctl("start", "shop", "main", "--pull", "missing").out
+    assert "main moved" in moved.deployctl("start", "shop", "main").out
+
+
+def test_another_word_of_pull_is_a_mistake(home: World) -> None:
+    assert home.deployctl("upgrade", "shop", "v1", "--pull", "sometimes").code == 2

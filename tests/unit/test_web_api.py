@@ -25,7 +25,7 @@ from deployctl.web.api import CHANGES
 from deployctl.web.jobs import Job
 from tests.unit.api_world import Json, Program, problem, script, slow
 from tests.unit.web_world import HERE, Site, site
-from tests.unit.world import SHOP, V1, V2, world
+from tests.unit.world import SHOP, V1, V2, runnable, world
 
 
 @pytest.fixture
@@ -377,3 +377,18 @@ def test_a_rollback_goes_to_the_release_that_is_named(shop: Site, ci: Program) -
     told = ci.post("apps/shop/rollback", {"release": back["release"]}).get_json()
     assert (told["from_release"], told["to_release"]) == (3, 2)
     assert ci.post("apps/shop/rollback", {"to": "v1", "release": 2}).status_code == 404
+
+
+# -- what a registry says -----------------------------------------------------------------------------------------------
+def test_a_request_may_carry_when_the_registry_is_asked(shop: Site, ci: Program) -> None:
+    images = shop.w.engine.images
+    images.publish("acme/shop:main", runnable("A"))
+    told = ci.post("apps/shop/upgrade", {"version": "main"}, wait=10).get_json()
+    assert told["image"] is None
+    images.publish("acme/shop:main", runnable("B"))
+    assert not ci.post("apps/shop/upgrade", {"version": "main", "pull": "missing"}, wait=10).get_json()["changed"]
+    told = ci.post("apps/shop/start", {"version": "main", "pull": "newer"}, wait=10).get_json()
+    assert told["image"]["code"] == "tag_moved"
+    images.registry_away = "the registry is away"
+    problem(ci.post("apps/shop/upgrade", {"version": "main", "pull": "always"}, wait=10), 503, "registry_unavailable")
+    problem(ci.post("apps/shop/upgrade", {"version": "main", "pull": "often"}), 400, "invalid")
