@@ -38,12 +38,15 @@ class StubRegistry:
     def publish(self, name: str, *, architecture: str | None = None) -> str:
         """Offer an image as `name:tag`, and return the id that it will have."""
         layer = file_layer({"/name": name.encode()})
-        image = Image((layer,), (name,), command=("/name",), architecture=architecture or host_architecture())
-        packed = gzip.compress(layer.tar, mtime=0)
+        return self.offer(name, Image((layer,), (name,), command=("/name",), architecture=architecture or host_architecture()))
+
+    def offer(self, name: str, image: Image) -> str:
+        """Offer that image as `name:tag`, and return its id."""
+        packed = [gzip.compress(layer.tar, compresslevel=1, mtime=0) for layer in image.layers]
         manifest = {
             "schemaVersion": 2, "mediaType": MANIFEST,
             "config": self._blob(image.config, "application/vnd.docker.container.image.v1+json"),
-            "layers": [self._blob(packed, "application/vnd.docker.image.rootfs.diff.tar.gzip")],
+            "layers": [self._blob(one, "application/vnd.docker.image.rootfs.diff.tar.gzip") for one in packed],
         }  # fmt: skip
         self._offer(name, json.dumps(manifest).encode())
         return image.id
