@@ -136,6 +136,20 @@ def test_ten_reloads_for_another_app_lose_no_count(world: Proxy) -> None:
     assert (shop.requests, shop.answers_2xx, shop.answers_5xx, shop.failed) == (20, 10, 10, 0)
 
 
+def test_a_version_that_was_left_for_its_errors_still_says_so(world: Proxy) -> None:
+    traffic = world.traffic()
+    traffic.switch(SHOP, 2)
+    for number in range(25):
+        world.ask(path="/fail" if number % 8 == 0 and number else "/")
+    traffic.switch(SHOP, 1)
+    world.ask()
+    _reload_for_blog(world, traffic)
+    traffic.stop()
+    traffic.ensure_up()
+    left = world.traffic().counters()[SHOP, 2]
+    assert (left.requests, left.answers_5xx, left.failed) == (25, 3, 0), "12 %"
+
+
 def test_reloads_amid_visitors_lose_next_to_no_count(world: Proxy) -> None:
     traffic, over, got = world.traffic(), threading.Event(), [0, 0, 0]
     traffic.switch(SHOP, 1)
