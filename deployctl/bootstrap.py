@@ -12,6 +12,7 @@ from deployctl.domain.home import HomeIdentity
 from deployctl.domain.remains import Remains
 from deployctl.domain.server import ServerSpec
 from deployctl.effects.docker_engine import DockerEngine
+from deployctl.effects.docker_known import Belonging
 from deployctl.effects.haproxy_switch import HaproxyTraffic
 from deployctl.effects.http_prober import SocketProber
 from deployctl.effects.kept_logs import LogFiles
@@ -48,7 +49,8 @@ def services_over(ledger: SqliteLedger, settings: Settings, *, reporter: Reporte
 def _services(settings: Settings, spec: ServerSpec, ledger: SqliteLedger, *, reporter: Reporter, actor: str) -> Services:
     clock = SystemClock()
     home = ledger.identity
-    engine = DockerEngine(home, spec, os.environ, read_timeout=READ_TIMEOUT, known=lambda: ledger.engine)
+    engine = DockerEngine(home, spec, os.environ, read_timeout=READ_TIMEOUT, belonging=Belonging(
+        home, lambda: ledger.engine, ledger.require_gone))
     bridged = reaches_bridges(spec, engine.address)
     return Services(
         home=settings.home, spec=spec, engine=engine,

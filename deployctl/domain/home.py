@@ -33,6 +33,11 @@ class HomeIdentity:
             return marked == self.id
         return labels.get(PATH_LABEL) in self.places
 
+    def elsewhere(self, labels: Mapping[str, str]) -> str | None:
+        """Return the place where a copy of this home made what carries these labels; None when it was made here."""
+        place = labels.get(PATH_LABEL)
+        return place if self.id and labels.get(ID_LABEL) == self.id and place not in self.places else None
+
     @property
     def places(self) -> tuple[str, ...]:
         """Return where the home lies or lay."""

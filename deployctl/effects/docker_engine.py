@@ -20,7 +20,7 @@ from deployctl.effects import docker_words as words
 from deployctl.effects import podman
 from deployctl.effects.docker_client import DockerClient
 from deployctl.effects.docker_errors import from_answer, store_silent
-from deployctl.effects.docker_known import require_known
+from deployctl.effects.docker_known import Belonging
 from deployctl.effects.docker_networks import DockerNetworks, require_ours
 from deployctl.effects.docker_reader import quoted, with_query
 from deployctl.errors import EngineRefused, EngineUnavailable, Invalid, NotFound, NotPermitted
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 class DockerEngine:
-    """`known` tells the id of the engine that the home's containers are on.
+    """`belonging` tells more of the home than its path does.
 
     `read_timeout` is for questions that a rollback asks; everything else may take ServerSpec.engine_timeout."""
 
@@ -53,12 +53,12 @@ class DockerEngine:
         environ: Mapping[str, str],
         *,
         read_timeout: float = 3.0,
-        known: Callable[[], str | None] = lambda: None,
+        belonging: Belonging | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._docker = DockerClient(spec, environ, sleep=sleep)
         self._home = HomeIdentity(home) if isinstance(home, str) else home
-        self._known = known
+        self._belonging = belonging or Belonging(self._home)
         self._server_labels = dict(spec.labels)
         self._soon, self._at_ease = read_timeout, spec.engine_timeout
         self._networks = DockerNetworks(self._docker, self._home, podman=lambda: self._is_podman)
@@ -99,10 +99,8 @@ class DockerEngine:
         return self._find(container, within=self._soon)
 
     def containers(self) -> list[ContainerFacts]:
-        ours = [one for one in map(facts.container_summary, self._managed()) if self._home.owns(one.labels)]
-        if not ours:
-            require_known(self._known(), lambda: str(self._read("/info").get("ID") or ""), self.address)
-        return ours
+        found = [facts.container_summary(raw) for raw in self._managed()]
+        return self._belonging.ours(found, lambda: str(self._read("/info").get("ID") or ""), self.address)
 
     def homes(self) -> list[HomeFacts]:
         return count_homes(raw.get("Labels") or {} for raw in self._managed())

@@ -1,13 +1,34 @@
-"""Is this the engine that a home's containers were last seen on?"""
+"""Which of an engine's containers are a home's, and whether the home may go by them: on this engine, and alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
+from deployctl.domain.home import HomeIdentity
 from deployctl.errors import AnotherEngine
+from deployctl.ports import ContainerFacts
 
 
-def require_known(known: str | None, ask: Callable[[], str], address: str) -> None:
+@dataclass(frozen=True, slots=True)
+class Belonging:
+    """`known` tells the id of the engine that the home's containers are on. `require_gone` raises CopiedHome when a copy of
+    the home still lies at one of these places."""
+
+    home: HomeIdentity
+    known: Callable[[], str | None] = lambda: None
+    require_gone: Callable[[Iterable[str]], None] = lambda places: None
+
+    def ours(self, found: Sequence[ContainerFacts], ask: Callable[[], str], address: str) -> list[ContainerFacts]:
+        """Return those of the home. `ask` is for the engine's id. Raises AnotherEngine or CopiedHome."""
+        self.require_gone({place for one in found if (place := self.home.elsewhere(one.labels))})
+        ours = [one for one in found if self.home.owns(one.labels)]
+        if not ours:
+            _require_known(self.known(), ask, address)
+        return ours
+
+
+def _require_known(known: str | None, ask: Callable[[], str], address: str) -> None:
     """Raise AnotherEngine when the engine's id is another one than `known`. Engines that invent one for each answer, as
     Podman does, have none to go by."""
     if known is None:

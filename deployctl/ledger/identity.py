@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -112,13 +113,13 @@ def require_only_one(connection: Connection, home: Path) -> None:
     require_gone(_earlier(connection), home, keys_of(connection))
 
 
-def require_gone(places: tuple[str, ...], home: Path, keys: Keys) -> None:
+def require_gone(places: Iterable[str], home: Path, keys: Keys) -> None:
     for place in places:
         if lives(Path(place), home, keys):
             raise CopiedHome(
-                f"{home} is a copy of the home {place}, which is still there: both would change the same containers. "
+                f"the home {home} lies at {place}, too: one is a copy of the other, and both would change the same containers. "
                 f"Nothing was done. {TRAFFIC_GOES_ON}",
-                remedy=[f"deployctl --home {place} status   # go on with the one that was copied",
+                remedy=[f"deployctl --home {place} status   # go on with that one",
                         f"mv {place}/state {place}/state.before   # or let {home} take its place",
                         f"mv {home}/state {home}/state.copy   # or make {home} a home of its own"])
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from deployctl.errors import Refused
 from deployctl.ledger.connection import SCHEMA_VERSION, Connection, gone, sqlite_errors, unusable
 from deployctl.ledger.identity import (
     find_keys,
@@ -75,6 +76,8 @@ def _require_moved_here(connection: Connection, theirs: str, home: Path) -> None
     keys, beside = keys_of(connection), find_keys(connection.path)
     if beside is None or not beside.match(keys):
         raise unusable(connection.path, f"it belongs to the home {theirs}, not to {home}")
+    if (now_at := home.resolve()) != home:  # a process that began before the move, which a link leads here
+        raise Refused(f"the home {home} lies at {now_at} now. Nothing was done.", remedy=[f"deployctl --home {now_at} status"])
     require_gone((theirs,), home, keys)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from deployctl.ledger.access import AccessRows
 from deployctl.ledger.apps import AppRows
 from deployctl.ledger.connection import Connection
 from deployctl.ledger.holder import Machine, ThisMachine
-from deployctl.ledger.identity import identity_of
+from deployctl.ledger.identity import identity_of, keys_of, require_gone
 from deployctl.ledger.instances import InstanceRows
 from deployctl.ledger.journal import JournalRows
 from deployctl.ledger.leases import LeaseRows
@@ -33,6 +34,10 @@ class SqliteLedger(AppRows, InstanceRows, JournalRows, LeaseRows, AccessRows, St
     def identity(self) -> HomeIdentity:
         """Return who this home is: id and secret were made with the ledger, and seal labels against images that lie."""
         return identity_of(self.db)
+
+    def require_gone(self, places: Iterable[str]) -> None:
+        """Raise CopiedHome when this home lies at one of these places, too."""
+        require_gone(places, Path(self.identity.path), keys_of(self.db))
 
     def set_home_id(self, home_id: str) -> None:
         """Go on with an id that the home had before its ledger and what lay beside it were lost."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
-from deployctl.errors import DeployctlError, Interrupted, LeaseHeld
+from deployctl.errors import DeployctlError, Interrupted, LeaseHeld, Refused
 from deployctl.ports import Services
 from deployctl.settings import Settings
 from deployctl.watch.bell import Bell, start_following
@@ -43,6 +43,7 @@ def watch_until_replaced(s: Services, ledger: Path) -> None:
     rung = frozenset[str]()
     try:
         while _stamp(ledger) in {stamp, None}:
+            _require_here(s)
             watch.tick(rung)
             _keep_copy(s)
             if rung := bell.wait(TICK):
@@ -50,6 +51,18 @@ def watch_until_replaced(s: Services, ledger: Path) -> None:
                 rung |= bell.wait(0)
     finally:
         ended.set()
+
+
+def _require_here(s: Services) -> None:
+    """Raise when the home was moved, and is led here by a link only: whoever goes on by the former name would undo what
+    commands do at the place where it lies now."""
+    try:
+        place = s.ledger.identity.path
+    except DeployctlError:  # the watch says it
+        return
+    if place != str(s.home):
+        raise Refused(f"the home {s.home} lies at {place} now: the watcher ends, and has to be started there.",
+                      remedy=[f"deployctl --home {place} serve", f"sudo deployctl --home {place} install"])
 
 
 def _keep_copy(s: Services) -> None:

@@ -98,8 +98,10 @@ def test_the_copy_takes_the_place_of_a_home_that_is_put_aside(town: tuple[Cli, P
     aside = cli.home.with_name(f"{cli.home.name}-aside")
     cli.home.rename(aside)
     assert run_program(place, "-o", "json", "rollback", "shop").told["to"] == "v1"
+    assert run_program(place, "-o", "json", "upgrade", "shop", "v3").told["ok"]
     aside.rename(cli.home)
     assert run_program(place, "-o", "json", "status").told["error"]["code"] == "copied_home"
+    assert cli.refused(5, "rollback", "shop").told["error"]["code"] == "copied_home"  # the copy's container tells
     shutil.rmtree(cli.home)
 
 
