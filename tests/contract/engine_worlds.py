@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import docker
 from docker.errors import NotFound as DockerNotFound
 
+from deployctl.domain.home import HomeIdentity
 from deployctl.domain.release import Bundle, Probe, Resources
 from deployctl.domain.server import ServerSpec
 from deployctl.effects.docker_engine import DockerEngine
@@ -64,6 +65,8 @@ class World(Protocol):
         """Let an image be pulled by that name, and return its id."""
 
     def shut_registry(self) -> None: ...
+    def moved(self) -> Engine:
+        """Return the engine as the home has it after it was moved to another folder."""
     def away(self) -> Engine:
         """Return an engine that does not answer."""
 
@@ -110,6 +113,10 @@ class FakeWorld:
 
     def shut_registry(self) -> None:
         self.fake.images.registry_away = "connection refused"
+
+    def moved(self) -> Engine:
+        self.fake.home = HomeIdentity(f"{self.home}-moved", "5e" * 8, earlier=(self.home,))
+        return self.fake
 
     def away(self) -> Engine:
         engine = FakeEngine(self.home)
@@ -170,6 +177,12 @@ class DockerWorld:
 
     def shut_registry(self) -> None:
         self.stub.close()
+
+    def moved(self) -> Engine:
+        self.docker.close()
+        home = HomeIdentity(f"{self.home}-moved", "5e" * 8, earlier=(self.home,))
+        self.engine = self.docker = DockerEngine(home, self.spec, {}, sleep=lambda seconds: None)
+        return self.engine
 
     def away(self) -> Engine:
         nowhere = ServerSpec(engine_url="unix:///nonexistent/docker.sock")

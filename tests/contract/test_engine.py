@@ -418,6 +418,22 @@ def test_a_container_is_found_by_full_id_and_exact_name_only(engine: Engine, wor
     assert engine.find_container(made.name[:-1]) is None
 
 
+def test_what_a_home_made_before_it_moved_is_still_its_own(engine: Engine, world: World) -> None:
+    before = started(world)
+    moved = world.moved()
+    assert [seen.id for seen in moved.containers()] == [before.id]
+    assert {home.path: home.containers for home in moved.homes()}[world.home] == 1
+    moved.ensure_network(network(world))
+    after = container(world, number=2)
+    labels = {**after.labels, "deployctl.home": f"{world.home}-moved", "deployctl.home-id": "5e" * 8}
+    made = moved.ensure_created(replace(after, labels=labels))
+    assert {seen.id for seen in moved.containers()} == {before.id, made.id}
+    assert moved.ensure_stopped(before.id, grace=1).status == "exited"
+    for seen in (before, made):
+        moved.ensure_removed(seen.id)
+    assert moved.containers() == []
+
+
 def test_only_this_homes_containers_are_listed_stopped_ones_too(engine: Engine, world: World) -> None:
     running, ended = started(world), engine.ensure_created(container(world, number=2))
     world.stranger(f"{world.mark}-stranger", **{"deployctl.home": "/srv/another"})
