@@ -38,11 +38,11 @@ from tests.unit.world import SHOP, V2
 XSS = '<script>alert("x")</script>\'"><img src=x onerror=alert(1)>'
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 PAGES = ["/", "/live", "/apps/shop", "/apps/shop/live", "/apps/shop/lower", "/apps/shop/charts", "/apps/shop/charts?span=24h",
-         "/apps/shop/logs", "/apps/shop/logs/tail", "/apps/shop/versions/v1", "/apps/shop/versions/v2",
+         "/apps/shop/logs", "/apps/shop/logs/tail", "/apps/shop/logs/proxy", "/apps/shop/versions/v1", "/apps/shop/versions/v2",
          "/apps/shop/compare?a=v1&b=v2", "/apps/shop/ask?to=v1", "/apps/shop/ask?verb=stop&to=v2",
          "/apps/shop/ask?verb=prune", "/apps/shop/deploy", "/apps/shop/deploy?verb=start&to=v1", "/activity",
          "/activity?app=shop&user=mara&kind=upgrade", "/server", "/settings", "/apps/nothing"]
-TWINS = ["/apps.json", "/apps/shop.json", "/apps/shop/logs.json", "/apps/shop/versions/v1.json",
+TWINS = ["/apps.json", "/apps/shop.json", "/apps/shop/logs.json", "/apps/shop/logs/proxy.json", "/apps/shop/versions/v1.json",
          "/apps/shop/compare.json?a=v1&b=v2", "/activity.json", "/server.json", "/settings.json"]
 
 
