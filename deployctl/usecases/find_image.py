@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from deployctl.domain.image_ref import ImageRef, parse_image
@@ -15,7 +16,7 @@ from deployctl.domain.image_source import (
 )
 from deployctl.domain.release import Bundle
 from deployctl.errors import DeployctlError, NotFound, RegistryUnavailable
-from deployctl.ports import Image, Services
+from deployctl.ports import Engine, Image, Services
 
 PATIENCE = 3.0  # seconds for a registry to say what it has under a tag
 
@@ -29,6 +30,7 @@ class FoundImage:
     repo_digest: str | None = None  # name@sha256:…, how to pull it again; None: no registry is known to have it
     pulled: bool = False
     news: ImageNews | None = None
+    like: Image | None = None  # in a dry run: what is here under that tag, and most likely resembles it
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +85,23 @@ def find_news(bundle: Bundle, policy: PullPolicy, s: Services) -> ImageNews | No
     known = own_digests(asked.ref, [bundle.repo_digest or ""])
     if not known or not asks_registry(policy, asked.ref, pulled=True):
         return None
+    return _compared(asked, known, s.engine.find_image(bundle.digest), s.engine)
+
+
+def find_news_of(here: Image, reference: ImageRef, engine: Engine) -> ImageNews | None:
+    """Return whether the tag of an image that is here has moved, or why that is not known; None as above."""
+    asked = ImageQuestion(reference, PullPolicy.NEWER)
+    known = asked.pulled_digests(here)
+    return _compared(asked, known, here, engine) if asks_registry(asked.policy, reference, pulled=bool(known)) else None
+
+
+def _compared(asked: ImageQuestion, known: Sequence[str], here: Image | None, engine: Engine) -> ImageNews | None:
     try:
-        there = s.engine.registry_digest(asked.tag, within=PATIENCE)
+        there = engine.registry_digest(asked.tag, within=PATIENCE)
     except (NotFound, RegistryUnavailable) as e:
         return _unverified(asked, e)
-    here = s.engine.find_image(bundle.digest)
     same = there in {*known, *own_digests(asked.ref, here.repo_digests if here else ())}
-    return None if same else ImageNews(ImageCode.TAG_MOVED, asked.tag, known[0], there)
+    return None if same else ImageNews(ImageCode.TAG_MOVED, asked.tag, next(iter(known), None), there)
 
 
 def _unverified(asked: ImageQuestion, why: DeployctlError) -> ImageNews:
@@ -116,7 +128,7 @@ def _absent(asked: ImageQuestion, s: Services) -> FoundImage:
 def _moved(asked: ImageQuestion, here: Image, news: ImageNews, s: Services) -> FoundImage:
     """Pull what the tag means now. It may turn out to be the same image, which was only never pulled from there."""
     if asked.dry_run:
-        return _foreseen(asked, news, s)
+        return replace(_foreseen(asked, news, s), like=here)
     found = _pulled(asked, s, told=news.after)
     same = found.digest == here.digest and news.before is None
     return found if same else replace(found, news=news)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from deployctl.domain.addresses import overlap, parse_listen_text
 from deployctl.domain.image_ref import parse_image
+from deployctl.domain.image_source import ImageNews
 from deployctl.domain.names import AppName, parse_host, parse_path
 from deployctl.domain.quantities import parse_port
 from deployctl.domain.release import App
@@ -15,6 +16,7 @@ from deployctl.init_file import app_file_text, find_health_path, find_port
 from deployctl.ports import Engine, Guard, Image
 from deployctl.settings import Settings
 from deployctl.templates_text import SERVER_TEMPLATE
+from deployctl.usecases.find_image import find_news_of
 from deployctl.usecases.results import Done
 
 FIRST_LISTEN, LAST_LISTEN = 8000, 8999
@@ -45,7 +47,8 @@ def init(app: AppName, wish: InitWish, settings: Settings, *, engine: Engine, gu
     if path.exists() and not wish.force:
         raise Refused(f"{path} is there already; nothing was written", remedy=[f"edit {path}", "or give --force"])
     _require_free(app, wish, guard, apps)
-    text = _text(app, wish, engine, guard, taken)
+    image = _look(wish, engine)
+    text = _text(app, wish, image, guard, taken)
     check(text)
     settings.config_dir.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
@@ -53,7 +56,7 @@ def init(app: AppName, wish: InitWish, settings: Settings, *, engine: Engine, gu
         settings.server_file.write_text(SERVER_TEMPLATE)
     version = parse_image(wish.image).tag or "VERSION"
     return Done("Init", app, f"{path} is written", (text, f"Next: deployctl upgrade {app} {version}"),
-                extra={"path": str(path)})
+                extra={"path": str(path)}, image=_news(wish, image, engine))
 
 
 def _require_free(app: AppName, wish: InitWish, guard: Guard, apps: Sequence[App]) -> None:
@@ -73,8 +76,8 @@ def _taken(what: str | None, why: str) -> Refused:
                    remedy=["leave --listen out: a free port is chosen", "deployctl app list"])
 
 
-def _text(app: AppName, wish: InitWish, engine: Engine, guard: Guard, taken: frozenset[int]) -> str:
-    reference, image = parse_image(wish.image), _look(wish, engine)
+def _text(app: AppName, wish: InitWish, image: Image | None, guard: Guard, taken: frozenset[int]) -> str:
+    reference = parse_image(wish.image)
     port = parse_port(wish.port, field="--port") if wish.port is not None else _exposed(image, wish)
     health = parse_path(wish.health) if wish.health else image and find_health_path(image, port=port)
     listen: tuple[str, int] | None = parse_listen_text(wish.listen, field="--listen") if wish.listen else None
@@ -95,6 +98,14 @@ def _look(wish: InitWish, engine: Engine) -> Image | None:
     except DeployctlError:
         return None  # no engine: what the person gave must do
     return engine.pull_image(wish.image, progress=wish.pull) if found is None and wish.pull else found
+
+
+def _news(wish: InitWish, image: Image | None, engine: Engine) -> ImageNews | None:
+    """Return that the tag means another image by now than the one that was read here."""
+    try:
+        return find_news_of(image, parse_image(wish.image), engine) if image else None
+    except DeployctlError:
+        return None
 
 
 def _exposed(image: Image | None, wish: InitWish) -> int:

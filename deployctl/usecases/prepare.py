@@ -115,8 +115,8 @@ def _reference(file: AppFile, version: Version, image: str | None, s: Services) 
 def _bundle(file: AppFile, reference: str, found: FoundImage, env: Mapping[str, str]) -> Bundle:
     """Return the bundle of the file, with the variables that were given on the command line on top."""
     bundle = file.bundle(reference, found.digest, found.repo_digest)
-    if found.image is not None:
-        argv = complete(_argv(file.template), _argv(found.image))
+    if image := found.image or found.like:
+        argv = complete(_argv(file.template), _argv(image))
         bundle = replace(bundle, entrypoint=argv.entrypoint, command=argv.command)
     given = {parse_env_name(name): parse_env_value(value) for name, value in env.items()}
     return replace(bundle, env=tuple(sorted({**dict(bundle.env), **given}.items())))

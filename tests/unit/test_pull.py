@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from deployctl.domain.image_source import ImageCode, ImageNews, PullPolicy
-from deployctl.domain.names import Version
+from deployctl.domain.names import AppName, Version
 from deployctl.errors import EngineUnavailable, NotFound, RegistryUnavailable
+from deployctl.settings import Settings
 from deployctl.usecases.diff import diff
+from deployctl.usecases.init import InitWish, init
 from deployctl.usecases.rollback import preview_rollback
 from deployctl.usecases.show import show
 from deployctl.usecases.start import preview_start, start
@@ -202,6 +204,31 @@ def test_a_start_with_an_image_runs_that_image(w: World) -> None:
     w.engine.images.add("acme/shop:hotfix", image=runnable("hotfix"))
     start(SHOP, V1, w.s, image="acme/shop:hotfix")
     assert w.release("v1").digest == runnable("hotfix").digest
+
+
+def test_the_dry_run_of_a_moved_tag_keeps_the_command_beside_an_entrypoint(w: World) -> None:
+    publish(w, "A")
+    w.edit(entrypoint=["/wrap"])
+    w.upgrade("main")
+    publish(w, "B")
+    assert [line.name for line in preview_upgrade(SHOP, MAIN, w.s).changes if line.group == "command"] == []
+
+
+def test_init_tells_that_the_tag_means_another_image_than_the_one_it_read(w: World) -> None:
+    publish(w, "A")
+    w.upgrade("main")
+    again = publish(w, "B")
+
+    def written(image: str) -> ImageNews | None:
+        wish = InitWish(image, force=True)
+        return init(AppName("blog"), wish, Settings(w.home), engine=w.engine, guard=w.guard, taken=frozenset()).image
+
+    news = written(REF)
+    assert news is not None
+    assert (news.code, news.after) == (ImageCode.TAG_MOVED, again)
+    w.engine.images.asked.clear()
+    assert written("acme/shop:v1") is None
+    assert w.engine.images.asked == []
 
 
 def test_verbs_that_only_read_never_ask(w: World) -> None:
