@@ -73,7 +73,7 @@ def create_container(walk: Walk, step: Step) -> str:
         name=instance.name, bundle=release.bundle, network=walk.facts.app.network, address=instance.address,
         publish=instance.host_port, hostname=host_name(release),
         labels=container_labels(s, release, operation=walk.deployment.id)))
-    s.ledger.set_instance(release.app, release.number, container=seen.id)
+    s.ledger.set_instance(release.app, release.number, container=seen.id, store=s.engine.info().store or None)
     return f"container {instance.name} on 127.0.0.1:{instance.host_port}"
 
 
@@ -247,6 +247,8 @@ def stop_container(walk: Walk, step: Step) -> str:
     started = s.clock.now()
     try:
         s.engine.ensure_stopped(container_of(instance), grace=release.bundle.stop_grace)
+    except NotFound:  # nothing runs that could be stopped
+        return "its container is gone"
     except DeployctlError:  # it still runs as far as we know: a rollback to it must stay possible
         s.ledger.set_instance(instance.app, instance.release, routed=instance.routed, beside=instance.beside)
         s.traffic.sync()

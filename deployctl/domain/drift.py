@@ -11,6 +11,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from deployctl.domain.facts import Facts
+from deployctl.domain.image_store import find_hidden, switched_text
 from deployctl.domain.names import AppName
 from deployctl.domain.release import SET_ASIDE, Instance, Resources, Restart
 from deployctl.domain.retention import retire
@@ -42,6 +43,7 @@ class Kind(StrEnum):
     PROXY = "proxy"  # files or state of HAProxy
     IMAGE = "image"  # kept for nothing, or no longer kept
     EMPTY = "empty"  # network and guard route of an app without containers
+    STORE = "image_store"  # the engine uses another one, and hides what was made
     INTERRUPTED = "interrupted"
     BUSY = "busy"
     FAILED = "failed"  # the pass itself
@@ -117,6 +119,7 @@ class Sight:
     bridge: bool | None = None
     tags: tuple[str, ...] = ()  # by which an image is kept that no container needs
     unkept: tuple[int, ...] = ()  # releases whose image has lost its tag
+    store: str | None = None  # that the engine uses
 
     @cached_property
     def actives(self) -> frozenset[int]:
@@ -152,10 +155,20 @@ def find_drift(sight: Sight) -> list[Drift]:
     """Return every contradiction of one app: what serves first, then the rest by its number."""
     found = [*_around(sight), *_traffic(sight)]
     if sight.seen is not None:
-        numbers = sorted(sight.facts.instances.keys() | sight.actives, key=lambda n: (n not in sight.actives, n))
+        hidden = find_hidden(sight.facts.instances, {n for n in sight.facts.instances if sight.find(n)}, sight.store)
+        found += _hidden(sight, hidden)
+        numbers = sorted((sight.facts.instances.keys() | sight.actives) - hidden, key=lambda n: (n not in sight.actives, n))
         found += [drift for n in numbers for drift in _instance(sight, n)]
-        found += [*_strays(sight), *_images(sight)]
+        found += [*_strays(sight), *(drift for drift in _images(sight) if drift.release not in hidden)]
     return found
+
+
+def _hidden(sight: Sight, hidden: frozenset[int]) -> Iterator[Drift]:
+    facts = sight.facts
+    if hidden:
+        before = facts.instances[min(hidden)].store or ""
+        said = switched_text(facts.app.name, facts.version(facts.app.active), before=before, now=sight.store or "")
+        yield Drift(Kind.STORE, said, app=facts.app.name)
 
 
 # -- around the containers -----------------------------------------------------------------------------------------

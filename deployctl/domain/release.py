@@ -189,6 +189,7 @@ class Instance:
     routed: bool = False  # HAProxy carries it
     beside: bool = False  # started by `start`, outside keep_warm
     failed: bool = False  # kept for inspection
+    store: str | None = None  # of the engine that it was made in; None: made before that was remembered
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from deployctl.domain.trust import ProxyTrust
 from deployctl.errors import Refused
 from deployctl.ledger.connection import Connection
 
-FLAGS = frozenset({"container", "routed", "beside", "failed"})
+FLAGS = frozenset({"container", "routed", "beside", "failed", "store"})
 
 
 class InstanceRows:
@@ -74,7 +74,7 @@ class InstanceRows:
                       remedy=[f"deployctl prune {app}"])
 
     def set_instance(self, app: AppName, release: int, **flags: str | bool | None) -> None:
-        """Write some of: container, routed, beside, failed."""
+        """Write some of: container, routed, beside, failed, store."""
         if not flags.keys() <= FLAGS:
             raise ValueError(f"unknown columns {sorted(flags.keys() - FLAGS)}")
         columns = ", ".join(f"{name} = ?" for name in flags)
@@ -130,6 +130,7 @@ def _instance(row: sqlite3.Row) -> Instance:
     return Instance(
         app=row["app"], release=row["release"], name=row["name"], address=row["address"], host_port=row["host_port"],
         container=row["container"], routed=bool(row["routed"]), beside=bool(row["beside"]), failed=bool(row["failed"]),
+        store=row["store"],
     )
 
 

@@ -14,7 +14,7 @@ from sqlite_utils.migrations import Migrations
 from deployctl.domain.image_source import is_doubtful
 from deployctl.ledger.chain import PROMOTED, links, promotion
 
-VERSION = 9
+VERSION = 10
 schema = Migrations("deployctl")
 
 
@@ -198,3 +198,9 @@ def m008_image_sources(db: Database) -> None:
 def m009_deployed_file(db: Database) -> None:
     """Remember what an app's file said when it was last deployed; of those deployed before it is not known."""
     db.execute("alter table apps add column file text")
+
+
+@schema()
+def m010_image_store(db: Database) -> None:
+    """Remember in which image store of the engine each container was made: another one hides it."""
+    db.execute("alter table instances add column store text")

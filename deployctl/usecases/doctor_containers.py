@@ -4,14 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from deployctl.domain.image_store import SWITCHED, find_hidden, switched_text
 from deployctl.domain.release import Restart
 from deployctl.ports import Services
+from deployctl.usecases.drift import store_now
 from deployctl.usecases.results import Finding
 
 
 def containers(s: Services) -> Iterator[Finding]:
+    yield from _hidden(s)
     yield from _former(s)
     yield from _strangers(s)
+
+
+def _hidden(s: Services) -> Iterator[Finding]:
+    """Yield the apps whose containers lie in another image store than the one that the engine uses now."""
+    here = s.engine.containers()
+    store = store_now(s, here)
+    for app in s.ledger.apps() if store else ():
+        instances = {i.release: i for i in s.ledger.instances(app.name)}
+        seen = {n for n, i in instances.items() if i.container in {c.id for c in here}}
+        if hidden := find_hidden(instances, seen, store):
+            active = s.ledger.find_release(app.name, app.active) if app.active else None
+            said = switched_text(app.name, active.version if active else None,
+                                 before=instances[min(hidden)].store or "", now=store or "")
+            yield Finding("image store", ok=False, code=SWITCHED, text=said)
 
 
 def _former(s: Services) -> Iterator[Finding]:

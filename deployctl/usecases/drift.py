@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from deployctl.domain.drift import Drift, Kind, Mend, Seen, Sight, find_drift, stray
@@ -27,6 +27,7 @@ class Outside:
     tags: Sequence[str] | None = None  # that keep images of this home; None: not asked
     proxy: str | None = None  # why HAProxy could not be asked
     engine: str | None = None
+    store: str | None = None  # of the engine; asked only when a container is not to be seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,13 @@ def look_at_home(s: Services, *, closely: Collection[AppName] | None = None, tag
     return Look(drifts, [*(_proxy(s) if apps else ()), *_of_no_app({app.name for app in apps}, outside, s)], outside)
 
 
+def store_now(s: Services, containers: Iterable[ContainerFacts]) -> str | None:
+    """Return the engine's store when a container that was made in a known one is missing; else nobody needs to know."""
+    seen = {c.id for c in containers}
+    missing = any(i.store and i.container not in seen for i in s.ledger.instances())
+    return s.engine.info().store if missing else None
+
+
 def look_outside(s: Services, *, tags: bool = True) -> Outside:
     """Read engine and HAProxy once for all apps."""
     routes: Mapping[AppName, int] | None = None
@@ -65,8 +73,9 @@ def look_outside(s: Services, *, tags: bool = True) -> Outside:
     except DeployctlError as e:
         proxy = e.message
     try:
-        return Outside(routes, s.engine.containers(), frozenset(n.name for n in s.engine.networks()),
-                       _tags(s) if tags else None, proxy)
+        containers = s.engine.containers()
+        return Outside(routes, containers, frozenset(n.name for n in s.engine.networks()),
+                       _tags(s) if tags else None, proxy, store=store_now(s, containers))
     except DeployctlError as e:
         return Outside(routes, proxy=proxy, engine=e.message)
 
@@ -146,6 +155,7 @@ def sight_of(app: App, s: Services, outside: Outside, *, closely: bool) -> Sight
         guarded=s.guard.guarded(app.subnet) if s.bridged else None,
         bridge=s.guard.bridge_up(app.bridge) if s.bridged else None,
         tags=tuple(tag for tag in outside.tags or () if tag in idle),  # of a release that is not known: left alone
+        store=outside.store,
         unkept=() if outside.tags is None else tuple(
             n for n in sorted(instances.keys() & releases.keys())
             if not set(outside.tags) & set(keep_tags(home, app.name, n))),
@@ -181,7 +191,8 @@ def listed_drift(app: App, instances: Sequence[Instance], releases: Mapping[tupl
     facts = replace(facts_of(app, mine, known, outside), changes=tuple(changes))
     home = s.ledger.identity
     seen = tuple(seen_of(c, home) for c in outside.containers if c.labels.get("deployctl.app") == app.name)
-    return _worth_telling(find_drift(Sight(facts, seen, proxy=outside.routes is not None)))
+    store = store_now(s, outside.containers)
+    return _worth_telling(find_drift(Sight(facts, seen, proxy=outside.routes is not None, store=store)))
 
 
 def closer_drift(app: App, s: Services) -> tuple[Drift, ...]:
