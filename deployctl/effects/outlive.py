@@ -33,15 +33,21 @@ class Machine:
     # -- starting -------------------------------------------------------------------------------------------------
     def wrapped(self, words: list[str], name: str, environ: Mapping[str, str]) -> list[str] | None:
         """Return the command that starts it in a unit of its own; None where systemd cannot be asked."""
-        if not self.booted.is_dir():
+        root = os.geteuid() == 0
+        if not self.booted.is_dir() or (not root and self._is_watched()):
             return None
         import shutil  # not needed by a rollback
 
         program = shutil.which("systemd-run", path=environ.get("PATH"))
         if program is None:
             return None
-        user = [] if os.geteuid() == 0 else ["--user"]
+        user = [] if root else ["--user"]
         return [program, *user, "--scope", "--quiet", "--collect", f"--unit={OURS}{name}-{os.urandom(3).hex()}", "--", *words]
+
+    def _is_watched(self) -> bool:
+        """Tell whether this is the watcher's unit, which lasts longer than anything of a user's own systemd."""
+        groups = self._groups(os.getpid())
+        return any(_is_ours(groups.get(hierarchy, "/")) for hierarchy in _KILLING)
 
     def settle(self, pids: Collection[int], name: str) -> None:
         """Move processes that systemd does not look after into a group of their own. What cannot be moved stays."""

@@ -92,7 +92,8 @@ def install(home: Path, wish: InstallWish, environ: Mapping[str, str]) -> Done:
     if found != text:
         _write(path, text)
     control = "systemctl --user" if wish.user else "systemctl"
-    more = [f"{control} daemon-reload", f"{control} enable --now deployctl", *_complaints(path, user=wish.user)]
+    more = [f"{control} daemon-reload", f"{control} enable --now deployctl", *(_linger() if wish.user else []),
+            *_complaints(path, user=wish.user)]
     said = "is written" if found != text else "is as it should be already"
     return Done("Install", "", f"{path} {said}", tuple(more), changed=found != text, extra={"path": str(path)})
 
@@ -120,6 +121,17 @@ def _write(path: Path, text: str) -> None:
     except PermissionError as e:
         raise NotPermitted(f"{path} cannot be written: {e.strerror}",
                            remedy=["sudo deployctl install", "deployctl install --user"]) from e
+
+
+def _linger(lingering: Path = Path("/var/lib/systemd/linger")) -> list[str]:
+    """Return what keeps a user's own systemd running without a login; until then the watcher, and HAProxy, end with it."""
+    import pwd
+
+    try:
+        user = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        user = str(os.geteuid())
+    return [] if (lingering / user).exists() else [f"sudo loginctl enable-linger {user}"]
 
 
 def _complaints(path: Path, *, user: bool) -> list[str]:

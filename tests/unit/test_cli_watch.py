@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -14,7 +16,7 @@ import pytest
 from deployctl.domain.names import AppName
 from deployctl.errors import DeployctlError, Refused
 from deployctl.ledger.sqlite_ledger import SqliteLedger
-from deployctl.usecases.install import InstallWish, install, unit_text
+from deployctl.usecases.install import InstallWish, _linger, install, unit_text
 from deployctl.watch.watch import Watch
 from tests.unit.cli_world import World, shop, world
 
@@ -140,6 +142,16 @@ def test_systemd_has_nothing_against_the_unit(tmp_path: Path, scope: str) -> Non
     done = subprocess.run(["systemd-analyze", *user, "verify", str(unit)], capture_output=True, text=True, timeout=60,
                           check=False, env={"XDG_RUNTIME_DIR": str(tmp_path), "PATH": "/usr/bin:/bin"})
     assert [line for line in done.stderr.splitlines() if "deployctl.service" in line] == []
+
+
+def test_a_users_unit_names_the_linger_that_it_needs(tmp_path: Path) -> None:
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    line = f"sudo loginctl enable-linger {user}"
+    assert line in install(tmp_path, InstallWish(user=True, folder=tmp_path / "units"), {}).details
+    assert line not in install(tmp_path, InstallWish(user=False, folder=tmp_path / "others"), {}).details
+    assert _linger(tmp_path) == [line]
+    (tmp_path / user).touch()
+    assert _linger(tmp_path) == []
 
 
 def test_installing_twice_changes_nothing_and_never_takes_another_homes_unit(tmp_path: Path) -> None:

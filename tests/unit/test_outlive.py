@@ -69,6 +69,20 @@ def test_without_systemd_or_its_program_no_unit_is_asked_for(machine: Machine, t
     assert machine.wrapped(["x"], "haproxy-abc", {"PATH": str(tmp_path)}) is None
 
 
+def test_in_the_watchers_unit_a_user_asks_for_no_other(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.booted.mkdir()
+    stand_in(tmp_path)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    tell(machine, os.getpid(), V2.format("/system.slice/deployctl.service"))
+    assert machine.wrapped(["x"], "haproxy-abc", {"PATH": str(tmp_path)}) is None
+    tell(machine, os.getpid(), V2.format("/user.slice/user-1000.slice/session-3.scope"))
+    command = machine.wrapped(["x"], "haproxy-abc", {"PATH": str(tmp_path)})
+    assert command is not None
+    assert "--user" in command
+
+
 def test_the_systemd_of_a_user_is_found_by_the_environment() -> None:
     told = {"XDG_RUNTIME_DIR": "/run/user/7", "DBUS_SESSION_BUS_ADDRESS": "unix:path=/x", "TOKEN": "secret"}
     assert bus_environment(told) == {name: told[name] for name in ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")}
