@@ -12,6 +12,7 @@ from deployctl.domain.names import AppName
 from deployctl.domain.refusal import Refusal
 from deployctl.domain.release import Probe
 from deployctl.domain.traffic import Counters, StrayProxy, Switched
+from deployctl.domain.trust import DroppedFront
 
 
 class Traffic(Protocol):
@@ -44,9 +45,9 @@ class Traffic(Protocol):
         """Close what is still open to one server."""
     def drift(self) -> list[str]:
         """Name what a person changed in the files or in HAProxy, one sentence each."""
-    def dropped_fronts(self) -> dict[AppName, str | None]:
+    def dropped_fronts(self) -> dict[AppName, DroppedFront]:
         """Return the apps that some proxy on this machine speaks for without being trusted: its forwarded headers are
-        dropped. With its name where it can be told. Known since the last reload; empty while nobody can tell."""
+        dropped. What was seen is known since the last reload; empty while nobody can tell."""
     def notes(self) -> list[FlipNote]:
         """Return the emergency flips that no command has taken into the ledger yet, the first one first."""
     def forget_notes(self, taken: Sequence[FlipNote]) -> None: ...

@@ -27,12 +27,20 @@ class ProxyTrust:
         return cls(None if networks is None else tuple(networks), bool(raw.get("proxy_protocol", False)))
 
 
-def dropped_text(app: str, front: str | None) -> str:
-    """Say that a proxy on this machine is not believed; `front` is its name where it can be told."""
-    return (f"{front or 'a proxy'} on this machine sends X-Forwarded-For to {app}, and it is dropped: {app} takes every "
-            "visitor for 127.0.0.1, and TLS that ends in front for plain http")
+@dataclass(frozen=True, slots=True)
+class DroppedFront:
+    """A proxy on this machine whose word about an app's visitors is dropped, because nobody said that it is trusted."""
 
+    program: str | None  # "nginx (pid 812)", where it can be told
+    seen: bool = True  # False: it is only here, and may have spoken for the app when everybody was still believed
 
-def trust_line(app: str) -> str:
-    """Return what to write, and where, so that a proxy on this machine is believed."""
-    return f"add trusted_proxies = {json.dumps(LOOPBACK)} to config/{app}.toml, above its tables, and upgrade {app}"
+    def text(self, app: str) -> str:
+        harm = f"{app} takes every visitor for 127.0.0.1, and TLS that ends in front for plain http"
+        if self.seen:
+            return f"{self.program or 'a proxy'} on this machine sends X-Forwarded-For to {app}, and it is dropped: {harm}"
+        return f"{self.program} on this machine may stand in front of {app}. If so, its X-Forwarded-… are dropped now: {harm}"
+
+    def remedy(self, app: str) -> str:
+        """Return what to write, and where."""
+        line = f"add trusted_proxies = {json.dumps(LOOPBACK)} to config/{app}.toml, above its tables, and upgrade {app}"
+        return line if self.seen else f"{line}; trusted_proxies = [] if nothing stands in front"

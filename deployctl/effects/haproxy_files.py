@@ -6,10 +6,13 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from deployctl.domain.names import AppName
 from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import TrafficTable
+from deployctl.domain.trust import DroppedFront
 from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire
+from deployctl.effects.haproxy_fronts import presumed_fronts, read_fronts
 from deployctl.effects.haproxy_home import HaproxyHome
 from deployctl.effects.haproxy_process import find_binary, find_version
 from deployctl.effects.whole_file import PART, write_whole
@@ -56,10 +59,16 @@ class HaproxyFiles:
         """Let the files carry the table, routes excepted. True when anything differed."""
         self._sweep()
         texts = {self._path(name): config.map_text(entries) for name, entries in config.maps(table).items()}
-        texts[self._path(wire.FRONT)] = ""  # a worker begins without, and fills its own
+        if not self._path(wire.FRONT).exists():
+            presumed = presumed_fronts(table, self._spec, self.configuration(), self._home)
+            texts[self._path(wire.FRONT)] = config.map_text(presumed)
         texts[self._home.config] = self.expected(table)
         differed = [_write(path, text) for path, text in texts.items()]
         return any(differed)
+
+    def dropped_fronts(self, found: Mapping[str, str], table: TrafficTable) -> dict[AppName, DroppedFront]:
+        """Read what the running map of fronts says."""
+        return read_fronts(found, table, self._spec, self._home)
 
     def write_configuration(self, text: str) -> bool:
         return _write(self._home.config, text)

@@ -238,12 +238,6 @@ class HaproxyProcess:
         wanted = config.binds_of(text).values()
         return [wire.endpoint(*where) for where in wanted if where not in heard]
 
-    def find_front(self) -> str | None:
-        """Return the program that has the usual port of a web server here, e.g. "nginx (pid 812)", unless it is ours."""
-        ours = set(members(self._home))
-        holders = (find_port_holder(port, but=ours) for port in (443, 80))
-        return next((holder for holder in holders if holder), None)
-
 
 def group_name(home: HaproxyHome) -> str:
     """Return how its unit, or its control group, is called after `deployctl-`."""

@@ -19,6 +19,7 @@ from deployctl.domain.refusal import Refusal
 from deployctl.domain.release import Probe
 from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import Counters, StrayProxy, Switched, TrafficTable
+from deployctl.domain.trust import DroppedFront
 from deployctl.effects import haproxy_answers as answers
 from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire
@@ -222,14 +223,13 @@ class HaproxyTraffic(Traffic):
             deaf=self._process.deaf(),
         )
 
-    def dropped_fronts(self) -> dict[AppName, str | None]:
+    def dropped_fronts(self) -> dict[AppName, DroppedFront]:
         try:
             with self._locked():
                 found = self._runtime.entries(wire.FRONT)
         except (ProxyUnavailable, SwitchRefused):  # dead, or started before it could notice
             return {}
-        front = self._process.find_front() if found else None
-        return {AppName(app): front for app in sorted(found)}
+        return self._files.dropped_fronts(found, self._table()) if found else {}
 
     def notes(self) -> list[FlipNote]:
         return read_notes(self._home)

@@ -18,6 +18,12 @@ def find_port_holder(port: int, proc: Path = Path("/proc"), *, but: Collection[i
     return None
 
 
+def find_web_server(*, but: Collection[int]) -> str | None:
+    """Return the program, other than those pids, that has the usual port of a web server here."""
+    holders = (find_port_holder(port, but=but) for port in (443, 80))
+    return next((holder for holder in holders if holder), None)
+
+
 def _listeners(table: Path, port: int) -> Iterator[str]:
     for line in _read(table).splitlines()[1:]:
         columns = line.split()

@@ -13,6 +13,7 @@ from deployctl.domain.names import AppName
 from deployctl.domain.refusal import Cause, Refusal
 from deployctl.domain.release import Probe
 from deployctl.domain.traffic import Counters, StrayProxy, Switched, TrafficTable
+from deployctl.domain.trust import DroppedFront
 from deployctl.errors import ProxyUnavailable, SwitchRefused
 from deployctl.ports import Traffic
 
@@ -33,7 +34,7 @@ class FakeTraffic(Traffic):
         self._refusal: str | None = None
         self._notes: list[FlipNote] = []
         self.frail: tuple[Frail, ...] = ()
-        self.fronts: dict[AppName, str | None] = {}
+        self.fronts: dict[AppName, DroppedFront] = {}
         self.strays_here: list[StrayProxy] = []
         self._unfit: dict[Server, GateAnswer] = {}
         self._refusals: list[Refusal] = []
@@ -117,7 +118,7 @@ class FakeTraffic(Traffic):
     def drift(self) -> list[str]:
         return list(self._edits) if self._up else ["HAProxy is not running"]
 
-    def dropped_fronts(self) -> dict[AppName, str | None]:
+    def dropped_fronts(self) -> dict[AppName, DroppedFront]:
         return dict(self.fronts)
 
     def notes(self) -> list[FlipNote]:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from deployctl.domain.subnets import next_subnet
-from deployctl.domain.trust import dropped_text, trust_line
 from deployctl.errors import DeployctlError
 from deployctl.ports import Services
 from deployctl.settings import Settings
@@ -100,7 +99,7 @@ def _proxy(s: Services) -> Iterator[Finding]:
 
 def _fronts(s: Services) -> Iterator[Finding]:
     for app, front in s.traffic.dropped_fronts().items():
-        yield Finding("forwarded headers", ok=False, fatal=False, text=dropped_text(app, front), fix=trust_line(app))
+        yield Finding("forwarded headers", ok=False, fatal=False, text=front.text(app), fix=front.remedy(app))
 
 
 def _strays(s: Services) -> Iterator[Finding]:

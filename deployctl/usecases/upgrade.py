@@ -12,7 +12,6 @@ from deployctl.domain.names import AppName, Version
 from deployctl.domain.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.planner import plan_move, plan_nothing
 from deployctl.domain.release import Release
-from deployctl.domain.trust import dropped_text, trust_line
 from deployctl.errors import NotFound
 from deployctl.ports import Services
 from deployctl.usecases.app_address import require_address_wanted
@@ -98,7 +97,7 @@ def _surroundings(app: AppName, s: Services) -> Iterator[str]:
         yield f"{frail.text}. Mend: {frail.remedy}"
     fronts = s.traffic.dropped_fronts()
     if app in fronts:
-        yield f"{dropped_text(app, fronts[app])}. If it may be believed, {trust_line(app)}."
+        yield f"{fronts[app].text(app)}. To have it believed, {fronts[app].remedy(app)}."
 
 
 def _facts(app: AppName, s: Services, candidate: Candidate) -> Facts:

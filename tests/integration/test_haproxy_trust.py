@@ -11,7 +11,8 @@ import pytest
 
 from deployctl.domain.names import AppName
 from deployctl.domain.server import ServerSpec
-from deployctl.domain.trust import LOOPBACK, ProxyTrust
+from deployctl.domain.trust import LOOPBACK, DroppedFront, ProxyTrust
+from deployctl.effects import haproxy_fronts
 from tests.proxies import BLOG, SHOP, Proxy, ask, proxy, wait_for
 from tests.support import free_port
 
@@ -181,6 +182,23 @@ def test_a_front_on_this_machine_whose_headers_are_dropped_is_noticed() -> None:
         assert traffic.dropped_fronts() == {}
         ask(made.port(AppName("blog")), headers={"X-Forwarded-For": "1.2.3.4"})
         wait_for(lambda: set(traffic.dropped_fronts()) == {BLOG})
+
+
+def test_what_stood_in_front_of_0_1_0_is_presumed_until_somebody_says_whom_to_believe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(haproxy_fronts, "find_web_server", lambda *, but: "nginx (pid 812)")
+    with world() as made:
+        traffic = made.traffic()
+        assert traffic.dropped_fronts() == {}, "nothing stood here before"
+        (made.folder / "front.map").unlink()
+        text = made.home.config.read_text(encoding="utf-8")
+        made.home.config.write_text("".join(line for line in text.splitlines(keepends=True) if "front" not in line))
+        traffic.sync()
+        assert set(traffic.dropped_fronts().values()) == {DroppedFront("nginx (pid 812)", seen=False)}
+        ask(made.port(SHOP), headers={"X-Forwarded-For": "1.2.3.4"})
+        assert traffic.dropped_fronts()[SHOP] == DroppedFront("nginx (pid 812)")
+        made.ledger.table = replace(made.ledger.table, trust={SHOP: ProxyTrust(LOOPBACK), BLOG: ProxyTrust(())})
+        traffic.sync()
+        assert traffic.dropped_fronts() == {}
 
 
 def test_a_haproxy_that_cannot_notice_has_noticed_nothing() -> None:

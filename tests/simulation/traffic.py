@@ -15,6 +15,7 @@ from deployctl.domain.names import AppName
 from deployctl.domain.refusal import Cause, Refusal
 from deployctl.domain.release import Probe
 from deployctl.domain.traffic import Backend, Counters, StrayProxy, Switched, TrafficTable
+from deployctl.domain.trust import DroppedFront
 from deployctl.errors import DeployctlError, ProxyUnavailable, SwitchRefused
 from deployctl.ports import Traffic
 
@@ -189,7 +190,7 @@ class SimulatedTraffic(Traffic):
                 found.append(f"{name} lets header and cookie name {sorted(carried.previews)}, not {sorted(wanted.previews)}")
         return found + ([] if self.file_routes == self.live else [f"route.map says {self.file_routes}, HAProxy {self.live}"])
 
-    def dropped_fronts(self) -> dict[AppName, str | None]:
+    def dropped_fronts(self) -> dict[AppName, DroppedFront]:
         return {}
 
     def notes(self) -> list[FlipNote]:

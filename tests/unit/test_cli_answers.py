@@ -13,6 +13,7 @@ from deployctl import errors
 from deployctl.cli.catalogue import ALIASES
 from deployctl.domain.endurance import Frail, Frailty
 from deployctl.domain.names import AppName
+from deployctl.domain.trust import DroppedFront
 from deployctl.testing.fake_engine import Behaviour
 from tests.unit.cli_world import World, shop
 
@@ -193,7 +194,7 @@ def test_what_has_no_end_is_no_single_object(two: World) -> None:
 
 
 def test_a_front_that_is_not_believed_is_named_with_the_line_to_add(two: World) -> None:
-    two.traffic.fronts = {AppName("shop"): "nginx (pid 812)"}
+    two.traffic.fronts = {AppName("shop"): DroppedFront("nginx (pid 812)")}
     for said in (two.deployctl("doctor"), two.deployctl("upgrade", "shop", "v2")):
         told = " ".join((said.out + said.err).split())
         assert said.code == 0

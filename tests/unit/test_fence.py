@@ -18,7 +18,7 @@ PORTS = [("engine", Engine, fence.ENGINE), ("traffic", Traffic, fence.TRAFFIC), 
 READS = {
     "engine": {"info", "find_image", "networks", "find_container", "containers", "logs", "execute", "events", "usage",
                "kept_tags", "registry_digest", "homes", "require_store"},
-    "traffic": {"routes", "counters", "in_flight", "drift", "pid", "notes", "strays", "dropped_fronts",
+    "traffic": {"routes", "counters", "in_flight", "drift", "pid", "notes", "strays", "dropped_fronts", "frailties",
                 "ask", "refusals"},
     "guard": {"bridge_up", "routed_subnets", "port_taken", "listening", "guarded"},
 }

@@ -1,0 +1,49 @@
+"""The map of fronts: apps that a proxy on this machine speaks for, and is not believed.
+
+HAProxy itself writes an app into it (key: the app) when it drops a word. What 0.1.0 still passed on cannot be known, so
+when its configuration is followed by ours, apps that can be asked from here are presumed (key: `<app>.presumed`) to stand
+behind the web server that this machine has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from deployctl.domain.names import AppName
+from deployctl.domain.server import ServerSpec
+from deployctl.domain.traffic import TrafficTable
+from deployctl.domain.trust import DroppedFront
+from deployctl.effects import haproxy_wire as wire
+from deployctl.effects.haproxy_home import HaproxyHome
+from deployctl.effects.haproxy_master import members
+from deployctl.effects.port_holder import find_web_server
+
+_PRESUMED = ".presumed"
+_FROM_HERE = ("127.", "::1", "0.0.0.0", "::")  # noqa: S104  compared
+
+
+def presumed_fronts(table: TrafficTable, spec: ServerSpec, former: str, home: HaproxyHome) -> dict[str, str]:
+    """Return the map to begin with; `former` is the configuration that lies there."""
+    if not former or wire.FRONT in former or find_web_server(but=set(members(home))) is None:
+        return {}
+    by_host = set(table.hosts.values()) if spec.http[0].startswith(_FROM_HERE) else set()
+    apps = {app for app, (address, _) in table.listens.items() if address.startswith(_FROM_HERE)} | by_host
+    return {f"{app}{_PRESUMED}": "1" for app in sorted(apps)}
+
+
+def read_fronts(found: Mapping[str, str], table: TrafficTable, spec: ServerSpec,
+                home: HaproxyHome) -> dict[AppName, DroppedFront]:
+    """Return what HAProxy's map says; a presumption ends once somebody said whom to believe, if only nobody."""
+    apps = sorted({key.removesuffix(_PRESUMED) for key in found})
+    seen = {app: app in found for app in apps}
+    program = find_web_server(but=set(members(home)))
+    return {
+        AppName(app): DroppedFront(program, seen[app])
+        for app in apps
+        if seen[app] or (program and not _is_said(AppName(app), table, spec))
+    }
+
+
+def _is_said(app: AppName, table: TrafficTable, spec: ServerSpec) -> bool:
+    own = table.trust.get(app)
+    return bool(spec.trusted_proxies) or (own is not None and own.networks is not None)
