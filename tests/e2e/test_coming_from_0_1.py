@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bench import former
+from deployctl.demo.python_layer import ENTRYPOINT
 from deployctl.effects.haproxy_drift import OTHER_BUILD
 from tests.e2e.cli import Cli, home_of_a_person
 
@@ -138,3 +139,17 @@ def test_a_lost_ledger_is_rebuilt_with_every_container(town: Cli) -> None:
     assert running(town) == before
     town.do("rollback", "shop")
     assert town.active("shop") == "v2"
+
+
+def test_an_entrypoint_without_a_command_is_told_with_the_line_that_keeps_what_runs(town: Cli, build: Path) -> None:
+    entry: dict[str, Any] = {"entrypoint": [*ENTRYPOINT, "/app/image_app.py", "graceful"]}
+    town.write("shop", **entry)
+    do_formerly(build, town, "upgrade", "shop", "v1")
+    before, digests = running(town), town.rows("select bundle_hash from releases where app = 'shop'")
+    foreseen = town.run("upgrade", "shop", "v1", "--dry-run", "--exit-code")
+    assert foreseen.code == 10, foreseen
+    assert any("command = []" in line for line in foreseen.told["warnings"])
+    town.write("shop", **entry, command=[])
+    assert town.run("upgrade", "shop", "v1", "--dry-run", "--exit-code").code == 0
+    assert town.do("upgrade", "shop", "v1")["changed"] is False
+    assert (running(town), town.rows("select bundle_hash from releases where app = 'shop'")) == (before, digests)
