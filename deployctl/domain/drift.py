@@ -99,7 +99,7 @@ class Seen:
     sealed: bool = True  # the label is ours, and no image's
     limits: Resources | None = None
     restart: Restart | None = None
-    networks: frozenset[str] | None = None  # names of those that it is connected to
+    networks: frozenset[str] | None = None  # names of those of others that it is connected to
 
     @property
     def up(self) -> bool:
@@ -279,7 +279,7 @@ def _joined(sight: Sight, n: int, seen: Seen) -> Iterator[tuple[Kind, str, Mend 
             yield Kind.DISCONNECTED, f"needs the network {name}, which is gone (docker network create {name})", None
         elif name not in seen.networks:
             yield Kind.DISCONNECTED, f"is no longer connected to the network {name}", Mend.CONNECT
-    more = sorted(seen.networks - {app.network, *wanted})
+    more = sorted(seen.networks - {*wanted})
     if more and seen.up:
         line = ", ".join(f'"{name}"' for name in (*wanted, *more))
         yield Kind.CONNECTED, (f"was connected to {', '.join(more)} by hand, which the next upgrade drops: to keep it, add "

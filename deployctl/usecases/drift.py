@@ -175,9 +175,10 @@ def seen_of(one: ContainerFacts, home: HomeIdentity) -> Seen:
     """Return a container in the words of the domain; whether its labels are ours is told by its seal."""
     number = one.labels.get("deployctl.release", "")
     release = int(number) if number.isdecimal() else None
+    others = frozenset(name for name in one.networks if app_of_network(home, name) is None)  # none of ours
     return Seen(one.id, one.name, one.image, one.status, tuple(one.addresses.values()), release,
                 is_sealed(home, one.labels), one.limits, one.restart,
-                frozenset(one.networks) if one.networks else None)
+                others if one.networks else None)
 
 
 # -- for the status ------------------------------------------------------------------------------------------------

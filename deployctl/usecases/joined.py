@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from deployctl.domain.names import AppName
 from deployctl.domain.release import App, Bundle
 from deployctl.errors import Invalid, NotFound
+from deployctl.labels import app_of_network
 from deployctl.ports import ContainerFacts, NetworkFacts, Services
 
 BY_PRIORITY = (1, 48)  # the API from which on the engine is told which network is the way out (Docker 28)
@@ -49,7 +50,8 @@ def dropped(names: Sequence[str], row: App | None, active: Bundle | None, contai
     seen = next((c for c in containers if instance and c.id == instance.container), None)
     if seen is None or row is None or active is None:
         return []
-    more = sorted({*seen.networks} - {row.network, *active.networks, *names})
+    mine = {name for name in seen.networks if app_of_network(s.ledger.identity, name)}
+    more = sorted({*seen.networks} - {*mine, *active.networks, *names})
     line = ", ".join(f'"{name}"' for name in (*names, *more))
     return [f"The version that serves was connected to {', '.join(more)} by hand; this one is not. To keep it, add "
             f"networks = [{line}] to config/{row.name}.toml"] if more else []

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -186,6 +187,41 @@ def test_a_registry_that_says_nothing_is_given_up(world: DockerWorld, monkeypatc
     world.stub.answer = lambda path: time.sleep(8) or (404, "", b"")  # type: ignore[method-assign, func-returns-value]
     with pytest.raises(RegistryUnavailable, match="sent nothing"):
         world.engine.pull_image(f"{world.registry}/acme/{world.mark}:v1", progress=lambda line: None)
+
+
+BROKEN = ["{ not json", "[1]", '{"auths": [1]}', '{"auths": {"x": {"auth": "%%%"}}}', '{"credsStore": "desktop"}',
+          '{"credHelpers": {"other.example.com": "ecr-login"}}', '{"HttpHeaders": 1, "proxies": 2}']
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("config", BROKEN)
+def test_a_damaged_config_of_docker_stops_no_public_pull(
+    world: DockerWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str,
+) -> None:
+    (tmp_path / "config.json").write_text(config)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    engine = DockerEngine(world.home, world.spec, {"DOCKER_CONFIG": str(tmp_path)})
+    reference = f"{world.registry}/acme/{world.mark}:v1"
+    digest = world.publish(reference)
+    assert engine.pull_image(reference, progress=lambda line: None).digest == digest
+    assert engine.registry_digest(reference, within=10)
+    engine.close()
+
+
+def test_a_registry_that_wants_a_login_names_the_helper_that_is_missing_and_the_file(
+    world: DockerWorld, tmp_path: Path,
+) -> None:
+    (tmp_path / "config.json").write_text('{"credsStore": "desktop"}')
+    engine = DockerEngine(world.home, world.spec, {"DOCKER_CONFIG": str(tmp_path)})
+    world.stub.refusal = 401, "UNAUTHORIZED"
+    for ask in (lambda name: engine.pull_image(name, progress=print), lambda name: engine.registry_digest(name, within=10)):
+        with pytest.raises(RegistryUnavailable) as caught:
+            ask(f"{world.registry}/acme/{world.mark}:v1")
+        assert "docker-credential-desktop" in caught.value.message
+        assert str(tmp_path / "config.json") in caught.value.message
+        assert caught.value.code == "credential_helper_missing"
+        assert any("config.json" in line for line in caught.value.remedy)
+    engine.close()
 
 
 def test_a_registry_that_is_slow_to_tell_a_digest_is_given_up_in_time(world: DockerWorld) -> None:
