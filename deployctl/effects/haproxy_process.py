@@ -106,6 +106,7 @@ class HaproxyProcess:
                 raise ProxyUnavailable("HAProxy was started where its home lies now, but does not take over",
                                        remedy=[f"cat {self._home.log}"])
             self._clock.sleep(_TICK)
+        self.settle()
 
     def _require_launched(self, words: list[str]) -> None:
         if self._launch(words):
