@@ -30,6 +30,7 @@ class EngineInfo:
     containerd: str = ""  # socket of containerd, where the store is its own
     forwarding: bool | None = None  # the kernel forwards IPv4 packets; None: not told
     lacks: tuple[Lack, ...] = ()  # what this engine cannot do
+    other_context: str | None = None  # where the `docker` command looks, when that is another engine
 
 
 @dataclass(frozen=True, slots=True)

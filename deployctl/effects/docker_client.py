@@ -35,7 +35,7 @@ class DockerClient:
         self.address = engine_address(spec, environ)
         self.timeout = spec.engine_timeout
         self.local = socket_path(self.address) is not None
-        self._environ = dict(environ)
+        self.environ = dict(environ)
         self.sleep = sleep
         self._api: APIClient | None = None
         path = socket_path(self.address)
@@ -86,13 +86,13 @@ class DockerClient:
         # certificates count only for an engine behind tcp, and there the usual variables name them
         where: dict[str, Any] = {"base_url": self.address}
         if not self.local:
-            where |= kwargs_from_env(environment={**self._environ, "DOCKER_HOST": self.address})
+            where |= kwargs_from_env(environment={**self.environ, "DOCKER_HOST": self.address})
         return APIClient(version=version, timeout=math.ceil(self.timeout), **where)
 
     def login(self, registry: str) -> Login:
         from deployctl.effects.docker_login import find_login
 
-        return find_login(registry, self._environ)
+        return find_login(registry, self.environ)
 
     def close(self) -> None:
         """Close what docker-py keeps open; it is opened again when it is needed."""

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from deployctl.effects import docker_names as names
 from deployctl.effects import docker_words as words
 from deployctl.effects import podman
 from deployctl.effects.docker_client import DockerClient
+from deployctl.effects.docker_context import find_other_context
 from deployctl.effects.docker_errors import from_answer, store_silent
 from deployctl.effects.docker_known import Belonging
 from deployctl.effects.docker_networks import DockerNetworks, require_ours
@@ -74,7 +76,8 @@ class DockerEngine:
     def info(self) -> EngineInfo:
         info, version = self._read_at_ease("/info"), self._read_at_ease("/version")
         timers = not self._docker.local or Path("/run/systemd/system").is_dir()
-        return facts.engine_info(info, version, local=self._docker.local, timers=timers)
+        found = facts.engine_info(info, version, local=self._docker.local, timers=timers)
+        return replace(found, other_context=find_other_context(self._docker.environ, self.address))
 
     def require_store(self) -> None:
         try:

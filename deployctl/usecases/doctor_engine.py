@@ -25,6 +25,9 @@ def engine(s: Services) -> Iterator[Finding]:
     yield Finding("engine", ok=True, text=text)
     if where.startswith(("tcp://", "ssh://")):
         yield Finding("engine url", ok=True, text=f"remote engine {where}, from config/server.toml", fatal=False)
+    if info.other_context:
+        yield Finding("docker context", ok=False, fatal=False, code="other_context", fix="docker context use default",
+                      text=f"the docker command looks at another engine ({info.other_context}): it shows nothing of this home")
     yield from _lacks(info)
     yield _store(s)
     if info.local:

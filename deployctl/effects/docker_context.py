@@ -1,0 +1,33 @@
+"""Which engine the `docker` command looks at, as its own files say: a person may see there what deployctl does not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+DEFAULT = "default"
+
+
+def find_other_context(environ: Mapping[str, str], address: str) -> str | None:
+    """Return the context of the `docker` command and its engine when that is another one than `address`, else None.
+    DOCKER_HOST overrides every context, and files that cannot be read name none."""
+    folder = Path(environ.get("DOCKER_CONFIG") or Path(environ.get("HOME") or "/", ".docker"))
+    name = environ.get("DOCKER_CONTEXT") or _read(folder / "config.json").get("currentContext") or DEFAULT
+    if environ.get("DOCKER_HOST") or not isinstance(name, str) or name == DEFAULT:
+        return None
+    mark = hashlib.sha256(name.encode()).hexdigest()
+    endpoints = _read(folder / "contexts" / "meta" / mark / "meta.json").get("Endpoints")
+    docker = endpoints.get("docker") if isinstance(endpoints, dict) else None
+    host = docker.get("Host") if isinstance(docker, dict) else None
+    return f"{name}, {host or 'an engine of its own'}" if host != address else None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
