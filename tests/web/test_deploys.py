@@ -8,6 +8,7 @@ import time
 from playwright.sync_api import Page, expect
 
 from tests.e2e.cli import Cli
+from tests.support import free_port
 from tests.web.conftest import Visit
 from tests.web.pages import (
     SOON,
@@ -175,3 +176,23 @@ def test_stopping_what_serves_asks_first_with_cancel_in_focus_and_the_page_says_
     expect_pill(page, "Down")
     expect(page).to_have_title("! shop down · deployctl")
     assert shop.route("shop") is None
+
+
+def test_a_deploy_that_takes_the_app_off_its_address_asks_first_and_keeps_what_was_typed(shop: Cli, visit: Visit) -> None:
+    page = visit("/apps/shop", allowed={409})
+    shop.write("shop", listen=free_port())
+    deploy(page, "v3", note="moved")
+    expect(dialog(page)).to_contain_text("closes, and nobody is served there any more")
+    dialog(page).get_by_role("button", name="Cancel").click()
+    assert shop.active("shop") == "v2"
+    shop.write("shop")
+
+
+def test_an_edited_file_that_is_not_deployed_is_told_on_the_page(shop: Cli, visit: Visit) -> None:
+    shop.do("upgrade", "shop", "v2")  # from now on it is known what the file said
+    shop.write("shop", env={"MODE": "sale", "API_TOKEN": "hunter2"})
+    page = visit("/apps/shop")
+    expect(page.locator("main")).to_contain_text("Config changed, not deployed.", timeout=10_000)
+    expect(page.locator("main")).to_contain_text("env: MODE – → sale")
+    expect(page.locator("main")).not_to_contain_text("hunter2")
+    shop.write("shop")
