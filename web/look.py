@@ -60,7 +60,7 @@ class Look:
     job: Job | None
     tail: str  # what the candidate printed last
     notices: tuple[Notice, ...]
-    holds: tuple[tuple[str, Hold], ...]
+    holds: tuple[tuple[VersionLine, Hold], ...]
     total: float | None  # requests a second
     bundle: Bundle | None  # of the active release
     deeds: tuple[Deed, ...] = ()
@@ -107,7 +107,7 @@ def _look(app: App, seen: Seen[StatusView], view: AppView, found: VersionsView, 
         next((i for i in view.instances if under and i.release == under.release and i.role != Part.ACTIVE), None), job,
         last_line(app.name, under.version, g.who.actor) if under and under.version and not under.promoted else "",
         tuple(notices_of(seen.value, view, under=under, failure=failure, at=clock(seen.at), age=seen.age, stale=seen.why)),
-        tuple({line.version: line.hold for line in found.lines if line.hold}.items()),
+        tuple({line.version: (line, line.hold) for line in found.lines if line.hold}.values()),
         sum(one.requests_per_s for one in now.values()) if now else None, active.bundle if active else None, deeds,
         find_periods(app.name, s),
         next((d for d in deeds if undoable and last and d.revision == last.revision), None), first_steps(app.name, s))

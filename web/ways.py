@@ -69,7 +69,7 @@ def _brings(line: VersionLine, view: AppView) -> str:
     if line.release != view.back_release or view.active is None or view.active.version != line.version:
         return ""
     some = view.brings_back[:3]
-    return f". Brings back {', '.join(some)}{' …' if len(view.brings_back) > len(some) else ''}" if some else ""
+    return f". Brings back: {', '.join(some)}{' …' if len(view.brings_back) > len(some) else ''}" if some else ""
 
 
 def _time(line: VersionLine) -> str:

@@ -37,7 +37,7 @@ def history_table(view: HistoryView, look: Look) -> Table:
 
 def _change_row(line: HistoryLine, look: Look) -> tuple[str, ...]:
     change = line.change
-    return (str(change.revision), when(change.at, look), _what(change.kind, line.source, line.target), change.actor,
+    return (str(change.revision), when(change.at, look), _what(change.kind, *_names(line)), change.actor,
             took(change.switch_ms), _first_line(change.note))
 
 
@@ -46,6 +46,14 @@ def _attempt_row(attempt: Deployment, view: HistoryView, look: Look) -> tuple[st
     how = f"{look.bad} {attempt.phase}" if attempt.finished_at else f"→ {attempt.phase}"
     return (NONE, when(attempt.started_at, look), f"{_what(attempt.kind, before, after)}  {how}", attempt.actor,
             span(attempt.started_at, attempt.finished_at) or NONE, _first_line(attempt.error or attempt.note))
+
+
+def _names(line: HistoryLine) -> tuple[str | None, str | None]:
+    """Return what served and what serves since; two releases of one version by their numbers."""
+    change = line.change
+    if line.source != line.target or change.source == change.target:
+        return line.source, line.target
+    return f"{line.source}@{change.source}", f"{line.target}@{change.target}"
 
 
 def _what(kind: str, before: str | None, after: str | None) -> str:

@@ -73,13 +73,14 @@ def _way_back(app: AppView, look: Look) -> list[str]:
     if app.back and app.way_back:
         return ["", *_slow_way_back(app.way_back_name, app.way_back, app, look)]
     if app.standby and app.standby.warm and app.standby.held:
-        return ["", f"{app.standby.version} is warm and on hold. The last change is taken back by: deployctl undo {app.app}"]
+        name = _name(app.standby, app)
+        return ["", f"{name} is warm and on hold. The last change is taken back by: deployctl undo {app.app}"]
     return []
 
 
 def _brings(app: AppView) -> list[str]:
     """Return what comes back with the rollback target, by name."""
-    return [f"  Brings back {', '.join(app.brings_back)}"] if app.brings_back else []
+    return [f"  Brings back: {', '.join(app.brings_back)}"] if app.brings_back else []
 
 
 def _slow_way_back(back: str, ready: Readiness, app: AppView, look: Look) -> list[str]:

@@ -43,17 +43,25 @@ def compare(before: Bundle, after: Bundle) -> list[DiffLine]:
 
 
 def changed_names(before: Bundle, after: Bundle) -> tuple[str, ...]:
-    """Return what differs, by name alone: the image that `after` has, then the settings. No value is in it."""
-    image = (f"image {after.image} ({after.digest[7:19]})",) if before.digest != after.digest else ()
-    return (*image, *changed_settings(before, after))
+    """Return what `after` has otherwise, by name alone: its image, then settings, then `without NAME`. No value is in it."""
+    image = [f"image {after.image} ({after.digest[7:19]})"] if before.digest != after.digest else []
+    lines = _settings(before, after)
+    gone = [f"without {_name(line)}" for line in lines if line.sign == "-"]
+    return tuple(dict.fromkeys([*image, *(_name(line) for line in lines if line.sign != "-"), *gone]))
 
 
 def changed_settings(before: Bundle, after: Bundle) -> tuple[str, ...]:
     """Return the names of variables and settings that differ; those of a group with several have its name before them."""
-    lines = [line for line in compare(before, after) if line.group != "image"]
-    return tuple(dict.fromkeys(
-        line.name if line.group in {"env", "command", "stop"} or line.name == line.group else f"{line.group} {line.name}"
-        for line in lines))
+    return tuple(dict.fromkeys(map(_name, _settings(before, after))))
+
+
+def _settings(before: Bundle, after: Bundle) -> list[DiffLine]:
+    return [line for line in compare(before, after) if line.group != "image"]
+
+
+def _name(line: DiffLine) -> str:
+    alone = line.group in {"env", "command", "stop"} or line.name == line.group
+    return line.name if alone else f"{line.group} {line.name}"
 
 
 def tables(group: str, before: Mapping[str, object], after: Mapping[str, object]) -> list[DiffLine]:

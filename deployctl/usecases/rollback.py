@@ -90,8 +90,8 @@ def preview_rollback(app: AppName, s: Services, *, version: Version | None = Non
     require_reachable(facts, target)
     plan = plan_move(facts, Kind.ROLLBACK, target)
     restores = [brings_back_text(facts, target), "Not rolled back: databases, files in volumes."]
-    if held := facts.version(holds_of(plan, facts).held):
-        restores.insert(0, f"Would put {held} on hold.")
+    if held := facts.releases.get(holds_of(plan, facts).held or 0):
+        restores.insert(0, f"Would put {release_name(held, facts.releases.values())} on hold.")
     return Preview(plan, tuple(restores))
 
 

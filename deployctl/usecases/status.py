@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from deployctl.domain.health import HealthReason
 from deployctl.domain.home import HomeFacts
-from deployctl.domain.names import AppName
+from deployctl.domain.names import AppName, ReleaseName, Version
 from deployctl.domain.quality import answers_nobody
 from deployctl.domain.release import App, Change, Instance, Release, Role
 from deployctl.domain.same_image import short
@@ -267,8 +267,10 @@ def _notes(app: App, serving: int | None, active: InstanceView | None, views: Se
                      "the next change settles it")
     if active and active.health != "passing":
         notes.append(f"{app.name}: {active.version} {active.said or 'is not running'}")
-    held = dict.fromkeys(v.version for v in views if v.held)
-    notes += [f"{app.name}: {version} is on hold (deployctl unhold {app.name} {version})" for version in held]
+    held = {v.version: v.release for v in views if v.held}
+    free = {v.version for v in views if not v.held}
+    notes += [f"{app.name}: {ReleaseName(Version(version), number if version in free else None)} is on hold "
+              f"(deployctl unhold {app.name} {version})" for version, number in held.items()]
     if interrupted:
         notes.append(f"{app.name}: a deployment was interrupted; the next change finishes it or takes it back")
     return notes

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from deployctl.cli.render import moved_text
+from deployctl.cli.render_release import history_table
 from deployctl.domain.names import ReleaseName, Version, parse_release_name
 from deployctl.errors import Invalid, NotFound, OnHold
 from deployctl.usecases import views
+from deployctl.usecases.history import history
 from deployctl.usecases.hold import unhold
 from deployctl.usecases.observe import observe
 from deployctl.usecases.results import AppView, Moved
@@ -25,6 +28,7 @@ from deployctl.usecases.versions import VersionsView, Way, versions
 from deployctl.usecases.wish import Wish
 from deployctl.web.ways import way_of
 from tests.unit.cli_results import tty
+from tests.unit.web_world import Site
 from tests.unit.world import SHOP, V1, V2, World, world
 
 YES = Wish(confirmed=True)
@@ -124,16 +128,16 @@ def test_what_comes_back_is_said_by_name_and_never_by_value(w: World) -> None:
     w.upgraded("v1")
     w.upgrade("v1", env={"DB_PASSWORD": "hunter2"})
     view, found = seen(w)
-    assert view.brings_back == ("DB_PASSWORD",)
+    assert view.brings_back == ("without DB_PASSWORD",)
     told = views.status_json(status(w.s, app=SHOP))["apps"][0]["rollback"]
-    assert (told["version"], told["release"], told["name"], told["brings_back"]) == ("v1", 1, "v1@1", ["DB_PASSWORD"])
+    assert (told["version"], told["release"], told["name"], told["brings_back"]) == ("v1", 1, "v1@1", ["without DB_PASSWORD"])
     line = found.at(1)
     assert line is not None
     go = way_of(line, view, None, None)
     assert go is not None
-    assert go.hint == "Under a second, can be undone. Brings back DB_PASSWORD"
+    assert go.hint == "Under a second, can be undone. Brings back: without DB_PASSWORD"
     preview = preview_rollback(SHOP, w.s)
-    assert preview.restores[1] == "Brings back of v1@1: DB_PASSWORD."
+    assert preview.restores[1] == "Brings back of v1@1: without DB_PASSWORD."
     assert "v1@2 to v1@1" in next(step.sentence for step in preview.plan.steps if step.kind == "switch")
     assert "hunter2" not in json.dumps([told, go.hint, views.preview_json(preview)])
 
@@ -144,6 +148,18 @@ def test_each_release_of_a_version_has_a_way_of_its_own(changed: World) -> None:
     _, found = seen(changed)
     assert {line.release: (line.way, line.asks) for line in found.lines} == {
         3: (Way.SERVING, True), 1: (Way.BACK, False), 2: (Way.BACK, True)}
+
+
+def test_what_is_on_hold_is_named_beside_another_release_of_the_version_that_serves(changed: World) -> None:
+    view, _ = seen(changed)
+    assert view.notes == ("shop: v1@2 is on hold (deployctl unhold shop v1)",)
+    rows = history_table(history(SHOP, changed.s), tty(120)).rows
+    assert [row[2] for row in rows] == ["rollback  v1@2 → v1@1", "upgrade   v1@1 → v1@2", "upgrade   v1"]
+    shop = Site(changed)
+    try:
+        assert "v1@2 on hold" in " ".join(re.sub("<[^>]*>", "", shop.signed_in("mara").get("/apps/shop").text).split())
+    finally:
+        shop.desk.close()
 
 
 # -- names ------------------------------------------------------------------------------------------------------------

@@ -491,7 +491,7 @@ def test_two_releases_of_one_version_are_told_apart_on_the_page_and_gone_back_to
     page = mara.get("/apps/shop").text
     words = text_of(page)
     assert "Roll back to v2@2" in words
-    assert "Brings back MODE" in words
+    assert "Brings back: without MODE" in words
     assert "Same from a terminal: deployctl rollback shop v2@2" in words
     assert page.count('data-key="r"') == 1
     assert "Roll back to v2@2?" in text_of(mara.get("/apps/shop/ask?verb=rollback").text)
