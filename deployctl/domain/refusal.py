@@ -57,8 +57,8 @@ _BY_ENDING: Mapping[tuple[int, str], Cause] = {
     (503, "SC"): Cause.UNREACHABLE,
 }  # fmt: skip
 _BY_STATUS: Mapping[int, Cause] = {
-    400: Cause.BAD_REQUEST, 403: Cause.DENIED, 408: Cause.SLOW_REQUEST, 502: Cause.NO_ANSWER, 503: Cause.UNREACHABLE,
-    504: Cause.TIMEOUT,
+    400: Cause.BAD_REQUEST, 414: Cause.BAD_REQUEST, 431: Cause.BAD_REQUEST, 403: Cause.DENIED, 408: Cause.SLOW_REQUEST,
+    502: Cause.NO_ANSWER, 503: Cause.UNREACHABLE, 504: Cause.TIMEOUT,
 }  # fmt: skip
 
 

@@ -20,12 +20,13 @@ from deployctl.domain.names import AppName
 from deployctl.domain.refusal import Cause, cause_of
 from deployctl.domain.release import Probe
 from deployctl.effects import haproxy_wire as wire
-from deployctl.effects.haproxy_trace import GATE, HaproxyTrace
+from deployctl.effects.haproxy_trace import GATE, HEADERS, HaproxyTrace
 from deployctl.effects.http_question import BODY, askable, judge, put
 from deployctl.effects.http_wire import Closed, Head, NotHttp, Wire, read_body
 
 MARK = "X-Deployctl-Gate"
 BODY_TIME = 0.2  # seconds that are given to a body: an endless one is fine, one that breaks off is not
+ADDED = 8  # headers that HAProxy may add to as many as it takes from an app
 TRACED = 0.5  # seconds for HAProxy to write down why it answered itself
 _TICK = 0.005
 
@@ -62,7 +63,7 @@ class HaproxyGate:
             try:
                 sock.sendall(f"PROXY TCP4 127.0.0.1 127.0.0.1 {port} 80\r\n".encode("ascii"))
                 head, body = put(sock, probe, host=host, deadline=began + probe.timeout,
-                                 more={MARK: wire.server_name(app, release)})
+                                 more={MARK: wire.server_name(app, release)}, most=HEADERS + ADDED)
                 answer = self._judge(head, body, probe, f"127.0.0.1:{port}")
             except TimeoutError:
                 answer = GateAnswer(f"no answer within {probe.timeout:g} s", Cause.TIMEOUT)

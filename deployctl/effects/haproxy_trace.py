@@ -25,7 +25,7 @@ from deployctl.errors import ProxyUnavailable
 
 GATE = "-gate"  # the private bind's name; no app can be called so
 MOST = 1000  # lines that are kept over reloads
-HEADERS = 101  # HAProxy refuses what has more
+HEADERS = 100  # HAProxy refuses what has more
 _LINE = 512  # bytes of one line
 _SIZE = 131072  # bytes of the ring
 
@@ -152,7 +152,7 @@ class Capture:
         before = [text for offset, text in self.lines if offset <= self.position]
         if self.of == "request" and self.position >= self.length:
             return "its head is longer than HAProxy's buffer"
-        if len(before) > HEADERS:
+        if len(before) > HEADERS + 1:  # the first line is none
             return f"it has more than {HEADERS} headers"
         if self.of == "response" and not self.speaks_http:
             return f"it began with {self.first!r}" if self.first else ""

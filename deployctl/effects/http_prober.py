@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from deployctl.domain.release import Probe, ProbeKind
 from deployctl.effects.http_question import askable, judge, put
-from deployctl.effects.http_wire import Closed, NotHttp, remaining
+from deployctl.effects.http_wire import HEADERS, Closed, NotHttp, TooManyHeaders, remaining
 from deployctl.ports import Answer
 
 GREETING = 0.05  # seconds in which a published port without a listener behind it hangs up
@@ -86,6 +86,8 @@ def _why_not(error: Exception, probe: Probe, *, address: str, bridge: str | None
             return "connection refused"
         case Closed() | ConnectionResetError() | BrokenPipeError():
             return "closed the connection without an answer"
+        case TooManyHeaders():
+            return f"answered with more than {HEADERS} headers"
         case NotHttp():
             return "answered something that is not HTTP"
         case OSError(errno=errno.ENODEV):

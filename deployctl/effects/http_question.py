@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from deployctl.domain.release import Probe
-from deployctl.effects.http_wire import Head, Wire, read_body, read_head, remaining
+from deployctl.effects.http_wire import HEADERS, Head, Wire, read_body, read_head, remaining
 from deployctl.ports import Answer
 
 BODY = 64 * 2**10  # bytes of an answer that are searched for probe.body
@@ -23,15 +23,15 @@ def askable(probe: Probe, host: str) -> bool:
 
 
 def put(sock: socket.socket, probe: Probe, *, host: str, deadline: float,
-        more: Mapping[str, str] | None = None) -> tuple[Head, Wire]:
-    """Ask, with `more` headers; return the head of the answer and what its body is read from. `deadline`: monotonic
-    seconds. Raises OSError, NotHttp or Closed."""
+        more: Mapping[str, str] | None = None, most: int = HEADERS) -> tuple[Head, Wire]:
+    """Ask, with `more` headers; return the head of the answer, of at most `most` headers, and what its body is read from.
+    `deadline`: monotonic seconds. Raises OSError, NotHttp or Closed."""
     headers = {"Host": host, "User-Agent": "deployctl", "Accept": "*/*", **(more or {}), "Connection": "close"}
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     sock.settimeout(remaining(deadline))
     sock.sendall(f"GET {probe.path} HTTP/1.1\r\n{lines}\r\n".encode("ascii"))
     wire = Wire(sock, deadline=deadline)
-    return read_head(wire), wire
+    return read_head(wire, most=most), wire
 
 
 def judge(head: Head, wire: Wire, probe: Probe) -> Answer:

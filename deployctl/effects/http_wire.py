@@ -25,6 +25,10 @@ class NotHttp(Exception):
     """What came is no HTTP/1.x answer."""
 
 
+class TooManyHeaders(NotHttp):
+    """It is one, and has more headers than HAProxy takes."""
+
+
 class Closed(Exception):
     """The other side closed the connection before its answer was complete."""
 
@@ -82,26 +86,26 @@ def remaining(deadline: float | None) -> float | None:
     return left
 
 
-def read_head(wire: Wire) -> Head:
+def read_head(wire: Wire, *, most: int = HEADERS) -> Head:
     """Return status and headers of the final answer; interim ones (1xx) are passed over."""
     while True:
         match = _STATUS.fullmatch(wire.line())
         if match is None:
             raise NotHttp("no status line")
-        head = Head(int(match[1]), _read_headers(wire))
+        head = Head(int(match[1]), _read_headers(wire, most))
         if head.status >= 200:
             return head
 
 
-def _read_headers(wire: Wire) -> dict[str, str]:
+def _read_headers(wire: Wire, most: int) -> dict[str, str]:
     headers: dict[str, str] = {}
-    for _ in range(HEADERS + 1):
+    for _ in range(most + 1):
         line = wire.line()
         if not line:
             return headers
         if match := _HEADER.fullmatch(line):
             headers[match[1].decode("ascii").lower()] = match[2].decode("latin-1")
-    raise NotHttp("too many headers")
+    raise TooManyHeaders
 
 
 def read_body(wire: Wire, head: Head) -> Iterator[bytes]:

@@ -61,7 +61,7 @@ def test_a_candidate_is_asked_as_a_visitor_would_whoever_serves(world: Proxy) ->
      "HAProxy stopped in the header Transfer-Encoding"),
     (b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabc", Cause.INVALID_ANSWER,
      "HAProxy stopped in the header Content-Length"),
-    (b"".join(b"X-%d: 1\r\n" % n for n in range(110)) + b"\r\n", Cause.INVALID_ANSWER, "it has more than 101 headers"),
+    (b"".join(b"X-%d: 1\r\n" % n for n in range(110)) + b"\r\n", Cause.INVALID_ANSWER, "it has more than 100 headers"),
     (b"A b: 1\r\n\r\n", Cause.INVALID_ANSWER, "HAProxy stopped in the header A b"),
 ])  # fmt: skip
 def test_an_answer_that_haproxy_refuses_is_named_whatever_the_probe_is(
@@ -88,6 +88,12 @@ def test_the_probes_own_rules_judge_what_the_app_wrote(world: Proxy) -> None:
 @pytest.mark.parametrize("status", [200, 302, 404, 500, 502, 503, 504])
 def test_without_rules_any_answer_of_the_app_itself_will_do(world: Proxy, status: int) -> None:
     assert asked(world, ANY, http(status)).ok
+
+
+@pytest.mark.parametrize("count", [90, 99])
+def test_an_answer_with_as_many_headers_as_haproxy_takes_will_do(world: Proxy, count: int) -> None:
+    headers = b"".join(b"X-%d: 1\r\n" % n for n in range(count))
+    assert asked(world, ANY, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n" + headers + b"\r\n").ok
 
 
 def test_a_body_that_breaks_off_is_none_and_one_without_an_end_is_fine(world: Proxy) -> None:

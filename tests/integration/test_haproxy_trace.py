@@ -52,15 +52,16 @@ def test_what_the_app_answered_leaves_no_trace(world: Proxy) -> None:
     (request("/küche?key=secret"), r"HAProxy stopped at byte 6 of “GET /k\xC3\xBCche”"),
     (request("/?q=kü&key=secret"), "HAProxy stopped at byte 9 in the query of “GET /”"),
     (request(more=f"Cookie: a={'x' * 45000}\r\n"), "its head is longer than HAProxy's buffer"),
-    (request(more="".join(f"X-{n}: 1\r\n" for n in range(110))), "it has more than 101 headers"),
+    (request(more="".join(f"X-{n}: 1\r\n" for n in range(110))), "it has more than 100 headers"),
     (request(more="Secret Header: secret\r\n"), "HAProxy stopped in the header Secret Header"),
 ])  # fmt: skip
 def test_a_request_that_is_refused_is_told_with_where_haproxy_stopped_and_no_value(
     world: Proxy, data: bytes, detail: str
 ) -> None:
-    assert b" 400 " in send(world.port(SHOP), data)
+    status = int(send(world.port(SHOP), data).split()[1])
+    assert status in {400, 431}, "HAProxy 3.2 tells a head that is too long apart"
     [one] = refusals(world)
-    assert (one.app, one.status, one.cause, one.detail, one.gate) == (SHOP, 400, Cause.BAD_REQUEST, detail, False)
+    assert (one.app, one.status, one.cause, one.detail, one.gate) == (SHOP, status, Cause.BAD_REQUEST, detail, False)
     assert one.client.startswith("127.0.0.1:")
     assert "secret" not in one.sentence
 

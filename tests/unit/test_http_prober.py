@@ -33,7 +33,7 @@ SAID: list[tuple[Sequence[Piece], str]] = [
     ([b"HTTP/2.0 200 OK\r\n\r\n"], "answered something that is not HTTP"),
     ([b"HTTP/1.1 2000 OK\r\n\r\n"], "answered something that is not HTTP"),
     ([b"x" * 200_000], "answered something that is not HTTP"),
-    ([b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 101 + b"\r\n"], "answered something that is not HTTP"),
+    ([b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 101 + b"\r\n"], "answered with more than 100 headers"),
     ([5.0], "no answer within 0.4 s"),
 ]
 

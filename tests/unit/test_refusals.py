@@ -69,7 +69,7 @@ def test_no_text_from_outside_breaks_the_reader(text: str) -> None:
     (400, "PR", Cause.BAD_REQUEST), (408, "cR", Cause.SLOW_REQUEST), (404, "LR", Cause.UNKNOWN_HOST),
     (503, "LR", Cause.NO_RELEASE), (503, "SC", Cause.UNREACHABLE), (502, "SH", Cause.NO_ANSWER),
     (502, "PH", Cause.INVALID_ANSWER), (504, "sH", Cause.TIMEOUT), (403, "PR", Cause.DENIED), (500, "PR", Cause.OTHER),
-    (502, "", Cause.NO_ANSWER),
+    (502, "", Cause.NO_ANSWER), (431, "PR", Cause.BAD_REQUEST), (414, "PR", Cause.BAD_REQUEST),
 ])  # fmt: skip
 def test_a_status_and_how_it_ended_have_one_cause(status: int, ending: str, cause: Cause) -> None:
     assert cause_of(status, ending) is cause
