@@ -70,9 +70,13 @@ def load_all_apps(
 def load_checked_app(settings: Settings, app: AppName, server: ServerSpec, *, now: App | None = None) -> AppSpec:
     """Return the app's spec, once no other app's file and nothing of the server claims the same address or name. An app
     that keeps what it has `now` is not hindered by the file of a newcomer: that one is refused."""
+    from deployctl.domain.retention import require_room
+
     spec = load_app(settings, app)
     keeps = now is not None and (spec.listen, spec.hosts) == (now.listen, now.hosts)
     _require_unclaimed(settings, app, spec, server, keeps=keeps)
+    policy = spec.policy(server)
+    require_room(keep_warm=policy.keep_warm, keep_stopped=policy.keep_stopped, where=f"config/{app}.toml")
     return spec
 
 

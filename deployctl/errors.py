@@ -71,6 +71,12 @@ class Refused(DeployctlError):
     code = "refused"
 
 
+class NetworkFull(Refused):
+    """Every address of the network is leased: another network would do."""
+
+    code = "network_full"
+
+
 class StateChanged(Refused):
     code = "state_changed"
 
@@ -149,6 +155,18 @@ class Interrupted(DeployctlError):
 
 class EngineRefused(DeployctlError):
     code = "engine_refused"
+
+
+class NetworkTaken(EngineRefused):
+    """Somebody else has the network's subnet, name or bridge by now: another one would do."""
+
+    code = "network_taken"
+
+
+class PlaceTaken(EngineRefused):
+    """The container's port, address or network is gone or somebody else's: it would start at another place."""
+
+    code = "place_taken"
 
 
 class SwitchRefused(DeployctlError):

@@ -22,7 +22,7 @@ ENGINE = frozenset({"keep_image", "release_image", "ensure_network", "ensure_net
 TRAFFIC = frozenset({"sync", "refresh_previews", "switch", "cut"})
 GUARD = frozenset({"ensure", "ensure_gone"})
 LEDGER = frozenset({"add_app", "ensure_release", "set_wishes", "remove_app", "mark_proven", "mark_failed", "set_hold",
-                    "add_instance", "set_instance", "remove_instance", "finish_step",
+                    "add_instance", "set_instance", "remove_instance", "add_network", "remove_network", "finish_step",
                     "close_deployment"})  # open_deployment and promote look by themselves
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 
 from deployctl.bundle_label import bundle_labels
@@ -31,31 +32,33 @@ def home_marks(home: HomeIdentity) -> tuple[str, ...]:
     return (*filter(None, [home_mark(home)]), *before)
 
 
-def network_name(home: HomeIdentity, app: AppName) -> str:
-    return _network(app, home_mark(home))
+def network_name(home: HomeIdentity, app: AppName, number: int = 1) -> str:
+    """Return the name of the app's first network, or of another that came after it."""
+    return f"deployctl-{app}-{home_mark(home)}" + (f"-{number}" if number > 1 else "")
 
 
-def first_network_name(home: HomeIdentity, app: AppName) -> str:
-    """Return a name that sorts before what people call their networks: before Docker 28 that decides the way out."""
-    return FIRST + network_name(home, app)
+def leading_name(name: str) -> str:
+    """Return a network's name that sorts before what people call theirs: before Docker 28 that decides the way out."""
+    return FIRST + name
+
+
+def named_like(former: str, name: str) -> str:
+    """Return the name for a network that comes after that one."""
+    return leading_name(name) if former.startswith(FIRST) else name
 
 
 def app_of_network(home: HomeIdentity, name: str) -> AppName | None:
     """Return whose network of ours has that name; None when it is no name of ours."""
     for mark in home_marks(home):
-        app = AppName(name.removeprefix(FIRST).removeprefix("deployctl-").removesuffix(f"-{mark}"))
-        if name.removeprefix(FIRST) == _network(app, mark):
-            return app
+        if found := re.fullmatch(rf"(?:{FIRST})?deployctl-(.+)-{mark}(?:-[0-9]+)?", name):
+            return AppName(found[1])
     return None
 
 
-def _network(app: AppName, mark: str) -> str:
-    return f"deployctl-{app}-{mark}"
-
-
-def bridge_name(home: HomeIdentity, app: AppName) -> str:
+def bridge_name(home: HomeIdentity, app: AppName, number: int = 1) -> str:
     """Return the host interface's name: at most 15 characters, the kernel's limit."""
-    return "dc-" + hashlib.sha256(f"{home.id}\0{app}".encode()).hexdigest()[:10]
+    which = f"\0{number}" if number > 1 else ""
+    return "dc-" + hashlib.sha256(f"{home.id}\0{app}{which}".encode()).hexdigest()[:10]
 
 
 def container_name(home: HomeIdentity, release: Release) -> str:

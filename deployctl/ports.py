@@ -17,6 +17,7 @@ from deployctl.domain.deployment import Deployment, LeaseFacts, Phase
 from deployctl.domain.healthcheck import HealthcheckTimes
 from deployctl.domain.home import HomeFacts, HomeIdentity
 from deployctl.domain.names import AppName, Version
+from deployctl.domain.networks import Network
 from deployctl.domain.plan import Plan, Step
 from deployctl.domain.release import App, Bundle, Change, Hold, Instance, Probe, Release, Resources, Restart
 from deployctl.domain.server import ServerSpec
@@ -40,6 +41,7 @@ class NetworkSpec:
     subnet: str
     gateway: str
     labels: Mapping[str, str]
+    engines_own: str | None = None  # part of the subnet from which the engine picks by itself; None: all of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class NetworkFacts:
     labels: Mapping[str, str]
     bridge: str | None = None
     internal: bool = False  # without a way out
+    engines_own: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +133,16 @@ class Engine(UsageReader, Protocol):
         """Return every tag by which images are kept, those of other homes too."""
     def networks(self) -> list[NetworkFacts]: ...
     def ensure_network(self, spec: NetworkSpec) -> None:
-        """Create it if absent. Raises EngineRefused when one of that name has another subnet or is not ours."""
+        """Create it if absent. Raises NetworkTaken when its subnet or bridge is somebody else's, or one of that name has
+        another subnet or is not ours."""
     def ensure_network_gone(self, name: str) -> None: ...
     def ensure_created(self, spec: ContainerSpec) -> ContainerFacts:
         """Create it, or adopt the one that carries the same name and the same labels of ours, and let it join the
         networks of its bundle. Raises NotFound when one of them is not there; what was made then stays."""
     def ensure_connected(self, container: str, network: str) -> None:
         """Let it join that network, whose addresses the engine chooses. Raises NotFound when there is none."""
-    def ensure_started(self, container: str) -> ContainerFacts: ...
+    def ensure_started(self, container: str) -> ContainerFacts:
+        """Raises PlaceTaken when its port or address is somebody else's by now, or its network is gone."""
     def ensure_stopped(self, container: str, *, grace: float) -> ContainerFacts:
         """Stop with the container's stop signal, kill after `grace` seconds, and never restart it. Absent is not fine:
         NotFound."""
@@ -222,6 +227,10 @@ class Ledger(AccessBook, Protocol):
     def apps(self) -> list[App]: ...
     def find_app(self, app: AppName) -> App | None: ...
     def add_app(self, app: App, *, at: str) -> App: ...
+    def networks(self, app: AppName | None = None) -> list[Network]:
+        """Return what was made for that app or for all: those too in which nothing is made any more."""
+    def add_network(self, app: AppName, network: Network) -> None: ...
+    def remove_network(self, network: str) -> None: ...
     def set_wishes(self, app: App) -> None: ...
     def remove_app(self, app: AppName) -> None: ...
 

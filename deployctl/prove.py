@@ -215,7 +215,7 @@ def ask_from_outside(s: Services, release: Release, instance: Instance, app: App
     probe, app = release.bundle.probe, app or s.ledger.find_app(release.app)
     address, port = (instance.address, release.bundle.port) if s.bridged else ("127.0.0.1", instance.host_port)
     return s.prober.ask(probe, address, port, host=probe.host or release.app,
-                        bridge=app.bridge if app and s.bridged else None)
+                        bridge=app.network_of(instance).bridge if app and s.bridged else None)
 
 
 def require_own_image(release: Release, seen: ContainerFacts) -> None:

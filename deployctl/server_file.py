@@ -14,6 +14,7 @@ from deployctl.domain.image_source import PullPolicy
 from deployctl.domain.mistakes import parse_table
 from deployctl.domain.names import parse_env_value, parse_host, parse_registry
 from deployctl.domain.quantities import DAY, parse_count, parse_duration, parse_flag, parse_port_range, parse_port_text
+from deployctl.domain.retention import require_room
 from deployctl.domain.server import ServerSpec, WebSpec
 from deployctl.errors import Invalid
 
@@ -164,6 +165,7 @@ class ServerFile(Table):
 def parse_server_spec(raw: Mapping[str, Any], *, where: str) -> ServerSpec:
     """Return the spec, or raise Invalid with every mistake of the table at once."""
     spec = parse_table(ServerFile, raw, where=where).spec()
+    require_room(keep_warm=spec.keep_warm, keep_stopped=spec.keep_stopped, where=where)
     for key, (_, port) in (("proxy.http", spec.http), *([("web.listen", spec.web.listen)] if spec.web.enabled else [])):
         if spec.ports[0] <= port <= spec.ports[1]:
             raise Invalid(f"{where}: the port of {key} lies inside ports.range.", remedy=["Change one of the two."])

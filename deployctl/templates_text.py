@@ -24,7 +24,7 @@ SERVER_TEMPLATE = '''\
 #tunnel = "1h"                     # the same for websockets
 
 #[network]
-#pool = "172.30.0.0/16"            # private, /16 to /24; cut into one small network for each app
+#pool = "172.28.0.0/14"            # private, /12 to /24; cut into a /24 for each app
 #reach = "auto"                    # "bridge": by container address, "loopback": by published port
 
 #[ports]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from deployctl.actions import container_of, forget_container, release_of, remove_empty_network, remove_release
+from deployctl.containers import container_of, forget_container, release_of, remove_empty_network, remove_release
 from deployctl.domain.plan import Step, StepKind
 from deployctl.errors import NotHealthy, SwitchRefused
 from deployctl.labels import release_images

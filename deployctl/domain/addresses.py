@@ -10,7 +10,7 @@ from deployctl.domain.grammar import refused
 from deployctl.domain.quantities import parse_port, parse_port_text
 
 _LISTEN = 'A listen address is a port (8000) or an address and a port: "0.0.0.0:8000", "[::1]:8000".'
-_POOL = 'The pool is a private IPv4 network of /16 to /24: "172.30.0.0/16".'
+_POOL = 'The pool is a private IPv4 network of /12 to /24: "172.28.0.0/14".'
 _PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 T = TypeVar("T")
 
@@ -84,7 +84,7 @@ def parse_pool(value: object, *, field: str = "pool") -> str:
     pool = _or_none(lambda: IPv4Network(parse_network(value, field=field)))
     if pool is None or not any(pool.subnet_of(IPv4Network(private)) for private in _PRIVATE):
         raise refused(field, value, "is not a private IPv4 network", _POOL)
-    if not 16 <= pool.prefixlen <= 24:
+    if not 12 <= pool.prefixlen <= 24:
         raise refused(field, value, "is too wide or too narrow", _POOL)
     return str(pool)
 

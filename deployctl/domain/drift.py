@@ -7,71 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from functools import cached_property
 
+from deployctl.domain.drift_kinds import Kind as Kind
+from deployctl.domain.drift_kinds import Mend as Mend
 from deployctl.domain.facts import Facts
 from deployctl.domain.image_store import find_hidden, switched_text
 from deployctl.domain.names import AppName
+from deployctl.domain.networks import Network
 from deployctl.domain.release import SET_ASIDE, Instance, Resources, Restart
 from deployctl.domain.retention import retire
 from deployctl.domain.same_image import is_made_of, short
-
-
-class Kind(StrEnum):
-    REMOVED = "removed"
-    STOPPED = "stopped"
-    PAUSED = "paused"
-    MOVED = "moved"  # runs at another address
-    REPLACED = "replaced"  # one of ours that bears its name; the ledger knows another id
-    OTHER_IMAGE = "other_image"  # somebody made it again, of an image that is not its release's
-    RENAMED = "renamed"
-    LIMITS = "limits"
-    RESTARTS = "restarts"  # Docker was told not to restart it
-    FORMER_RESTART = "former_restart"  # `unless-stopped`, as 0.1.0 asked for
-    RUNS = "runs"  # although nothing needs it to
-    EXPIRED = "expired"  # a standby beyond keep_warm
-    UNKNOWN = "unknown"  # made here; the ledger knows nothing of it
-    STRANGER = "stranger"  # bears our labels without our seal
-    NETWORK = "network"
-    DISCONNECTED = "disconnected"  # from a network of others that its release joins
-    CONNECTED = "connected"  # by hand, to a network that its release does not name
-    GUARD = "guard"
-    BRIDGE = "bridge"
-    ROUTE = "route"  # HAProxy serves nobody
-    TRAFFIC = "traffic"  # HAProxy serves another release
-    PROXY = "proxy"  # files or state of HAProxy
-    IMAGE = "image"  # kept for nothing, or no longer kept
-    EMPTY = "empty"  # network and guard route of an app without containers
-    STORE = "image_store"  # the engine uses another one, and hides what was made
-    INTERRUPTED = "interrupted"
-    BUSY = "busy"
-    FAILED = "failed"  # the pass itself
-
-
-class Mend(StrEnum):
-    """What brings world and ledger together again, as it is told to people."""
-
-    GUARD = "put its guard route back"
-    NETWORK = "make its network again"
-    ADOPT = "take it for the one that is meant"
-    RENAME = "give it its name back"
-    LIMIT = "give it its limits back"
-    RESTART = "let Docker restart it again"
-    REMOVE = "remove it"
-    REMAKE = "remove it and make it again"
-    CREATE = "make it again from its image"
-    START = "start it"
-    SWITCH = "give it the traffic again"
-    CONNECT = "connect it again"
-    STOP = "stop it"
-    FORGET = "forget it"
-    UNTAG = "give the image back"
-    KEEP = "keep its image again"
-    CLEAR = "remove its network and guard route"
-    SYNC = "write HAProxy's files and state anew"
-    RECOVER = "finish it or take it back"
-    FOLLOW = "let the ledger follow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +29,7 @@ class Drift:
     mend: Mend | None = None
     app: AppName | None = None  # None: of the whole home
     release: int | None = None  # number
-    container: str | None = None  # full id, or the tag of an image
+    container: str | None = None  # full id, or the name of a network, or the tag of an image
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +52,16 @@ class Seen:
         return self.status in {"running", "paused", "restarting"}
 
 
+@dataclass(frozen=True, slots=True)
+class NetworkSeen:
+    """One network of the app. None is what was not asked, or could not be."""
+
+    network: Network
+    there: bool | None = None
+    guarded: bool | None = None
+    up: bool | None = None  # its bridge
+
+
 @dataclass(frozen=True)
 class Sight:
     """One reading of an app's world. None is what was not asked, or could not be."""
@@ -113,10 +69,8 @@ class Sight:
     facts: Facts
     seen: tuple[Seen, ...] | None = None  # containers with the app's label
     proxy: bool = False  # HAProxy could be asked who serves
-    network: bool | None = None
     networks: frozenset[str] | None = None  # names of all that are on this server
-    guarded: bool | None = None
-    bridge: bool | None = None
+    grounds: tuple[NetworkSeen, ...] = ()  # every network that the ledger knows of the app
     tags: tuple[str, ...] = ()  # by which an image is kept that no container needs
     unkept: tuple[int, ...] = ()  # releases whose image has lost its tag
     store: str | None = None  # that the engine uses
@@ -139,6 +93,16 @@ class Sight:
             return frozenset()
         well = replace(facts, running=facts.running | routed)  # one that has ended is no reason to keep another
         return (frozenset(retire(well, active=facts.app.active, left=None).stop) & routed) - self.actives
+
+    @cached_property
+    def used(self) -> frozenset[str]:
+        """Return the names of the networks that containers were made in."""
+        return frozenset(self.facts.app.network_of(i).name for i in self.facts.instances.values())
+
+    def lacks_network(self, number: int) -> bool:
+        """Tell whether that release's container stands in a network that is no more."""
+        name = self.facts.app.network_of(self.facts.instances.get(number)).name
+        return any(one.network.name == name and one.there is False for one in self.grounds)
 
     def find(self, number: int) -> Seen | None:
         """Return the container of that release, whatever it is made of: the one with its id, else one of ours that
@@ -174,19 +138,32 @@ def _hidden(sight: Sight, hidden: frozenset[int]) -> Iterator[Drift]:
 # -- around the containers -----------------------------------------------------------------------------------------
 def _around(sight: Sight) -> Iterator[Drift]:
     app = sight.facts.app
-    if not sight.facts.instances:
-        kept = [word for word, there in (("network", sight.network), ("guard route", sight.guarded)) if there]
-        if kept and app.active is None:
-            yield Drift(Kind.EMPTY, f"{app.name}: its {' and its '.join(kept)} {'are' if kept[1:] else 'is'} kept for no "
-                        "container", Mend.CLEAR, app.name)
-        return
-    if sight.guarded is False:
-        yield Drift(Kind.GUARD, f"{app.name}: the guard route of {app.subnet} is gone", Mend.GUARD, app.name)
-    if sight.network is False:
-        yield Drift(Kind.NETWORK, f"{app.name}: its network {app.network} is gone", Mend.NETWORK, app.name)
-    elif sight.bridge is False and sight.actives & sight.facts.running:
-        yield Drift(Kind.BRIDGE, f"{app.name}: its bridge {app.bridge} is gone or down, visitors get 503 "
-                    "(sudo systemctl restart docker)", app=app.name)
+    for one in sight.grounds:
+        if one.network.name in sight.used:
+            yield from _network(sight, one)
+        elif (app.active is None and not sight.used) or one.network.name != app.network:
+            yield from _empty(app.name, one)
+
+
+def _empty(app: AppName, one: NetworkSeen) -> Iterator[Drift]:
+    kept = [word for word, there in (("network", one.there), ("guard route", one.guarded)) if there]
+    if kept:
+        yield Drift(Kind.EMPTY, f"{app}: its {' and its '.join(kept)} {'are' if kept[1:] else 'is'} kept for no container",
+                    Mend.CLEAR, app, container=one.network.name)
+
+
+def _network(sight: Sight, one: NetworkSeen) -> Iterator[Drift]:
+    app, network = sight.facts.app, one.network
+    if one.guarded is False:
+        yield Drift(Kind.GUARD, f"{app.name}: the guard route of {network.subnet} is gone", Mend.GUARD, app.name,
+                    container=network.name)
+    serves = {app.network_of(sight.facts.instances.get(n)).name for n in sight.actives & sight.facts.running}
+    if one.there is False:
+        yield Drift(Kind.NETWORK, f"{app.name}: its network {network.name} is gone", Mend.NETWORK, app.name,
+                    container=network.name)
+    elif one.up is False and network.name in serves:
+        yield Drift(Kind.BRIDGE, f"{app.name}: its bridge {network.bridge} is gone or down, visitors get 503 "
+                    "(sudo systemctl restart docker)", app=app.name, container=network.name)
 
 
 def _traffic(sight: Sight) -> Iterator[Drift]:
@@ -247,7 +224,7 @@ def _state(sight: Sight, n: int, instance: Instance, seen: Seen) -> tuple[Kind, 
             return Kind.PAUSED, "is paused", Mend.START
         case "restarting":  # Docker is at it
             return None
-    lost = seen.status == "dead" or sight.network is False  # it would start in a network that is no more
+    lost = seen.status == "dead" or sight.lacks_network(n)  # it would start in a network that is no more
     return Kind.STOPPED, f"does not run: Docker says {seen.status}", Mend.REMAKE if lost else Mend.START
 
 

@@ -27,11 +27,12 @@ class Code(StrEnum):
     RECONNECTED = "reconnected"  # its container has another address than its own
     ENGINE_AWAY = "engine_away"
     IMAGE_GONE = "image_gone"  # and no registry is known to have it
+    # it can be rolled back to, and its container is made again for it
     PORT_TAKEN = "port_taken"
     NETWORK_GONE = "network_gone"
     NETWORK_MISSING = "network_missing"  # one of others that its bundle names
+    OTHER_IMAGE = "other_image"  # it is made of another image
     # it can be rolled back to
-    OTHER_IMAGE = "other_image"  # its container is made of another image, and is made again
     PULL_NEEDED = "pull_needed"
     FAILED_LAST = "failed_last"
 
@@ -101,8 +102,13 @@ def _is_warm(standing: Standing) -> bool:
 
 
 def _needs_image(standing: Standing) -> bool:
-    """Tell whether its container has to be made: an existing one keeps what it was made from."""
-    return not standing.present or bool(standing.instance and standing.instance.failed)
+    """Tell whether its container has to be made: an existing one keeps what it was made from, and starts where it was."""
+    return not standing.present or bool(standing.instance and standing.instance.failed) or has_lost_its_place(standing)
+
+
+def has_lost_its_place(standing: Standing) -> bool:
+    """Tell whether it would have to start with another port or in another network."""
+    return not standing.running and (bool(standing.port_taken) or standing.network is False)
 
 
 def _forbidden(release: Release) -> Reason | None:
@@ -127,10 +133,6 @@ def _hindered(standing: Standing, how: How) -> Reason | None:
     if how is How.PULL and standing.release.bundle.repo_digest is None:
         return Reason(Code.IMAGE_GONE, f"its image ({short(standing.release.digest)}) is no longer on this server, and no "
                       "registry is known to have it")
-    if standing.port_taken and standing.instance is not None and not standing.instance.failed:
-        return Reason(Code.PORT_TAKEN, f"another program listens on its port 127.0.0.1:{standing.instance.host_port}")
-    if standing.present and standing.network is False:
-        return Reason(Code.NETWORK_GONE, "its network was removed: its container cannot start")
     return None
 
 
@@ -160,6 +162,11 @@ def _remark(standing: Standing, how: How) -> Reason | None:
     """Return what is to be known although it can be rolled back to."""
     if standing.other_image:
         return Reason(Code.OTHER_IMAGE, "somebody made its container again of another image: it is made anew from its own")
+    if standing.port_taken and standing.instance is not None and not standing.instance.failed:
+        return Reason(Code.PORT_TAKEN, f"another program listens on its port 127.0.0.1:{standing.instance.host_port}: it is "
+                      "made anew with another one")
+    if standing.present and standing.network is False:
+        return Reason(Code.NETWORK_GONE, "its network was removed: it is made anew in one that is there")
     if how is How.PULL:
         return Reason(Code.PULL_NEEDED, "its image was removed and must be pulled")
     if standing.release.failure:

@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Self
 
 from deployctl.domain.names import AppName, Version
+from deployctl.domain.networks import Network
 from deployctl.domain.trust import ProxyTrust
 
 if TYPE_CHECKING:
@@ -190,6 +191,7 @@ class Instance:
     beside: bool = False  # started by `start`, outside keep_warm
     failed: bool = False  # kept for inspection
     store: str | None = None  # of the engine that it was made in; None: made before that was remembered
+    network: Network | None = None  # that it was made in; None: the app's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +206,10 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class App:
+    """One app as it is deployed. Its address is what people read, its network where the next container goes."""
+
     name: AppName
-    subnet: str  # a /26 of the pool
+    subnet: str  # of the pool; this and the next three are those of the network for what comes
     gateway: str
     network: str  # Docker's name of it
     bridge: str  # the host's interface, at most 15 characters
@@ -216,10 +220,23 @@ class App:
     policy: Policy = field(default_factory=Policy)
     trust: ProxyTrust = field(default_factory=ProxyTrust)
     file: str | None = None  # what its file said when it was last deployed (AppFile.file); None: not known
+    engines_own: str | None = None
 
     def wishing(self, like: AppFile | App) -> App:
         """Return it with what a file, or the app at another time, says beyond one release."""
         return replace(self, listen=like.listen, hosts=like.hosts, policy=like.policy, trust=like.trust, file=like.file)
+
+    @property
+    def own_network(self) -> Network:
+        return Network(self.network, self.bridge, self.subnet, self.gateway, self.engines_own)
+
+    def moved_to(self, network: Network) -> App:
+        """Return the app whose next containers stand in that network."""
+        return replace(self, network=network.name, bridge=network.bridge, subnet=network.subnet, gateway=network.gateway,
+                       engines_own=network.engines_own)
+
+    def network_of(self, instance: Instance | None) -> Network:
+        return instance.network if instance and instance.network else self.own_network
 
     @property
     def address(self) -> str | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from deployctl.domain.names import AppName, Version
+from deployctl.domain.networks import Network
 from deployctl.domain.release import App, Bundle
 from deployctl.domain.trust import ProxyTrust
 
@@ -24,20 +25,21 @@ class Remains:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """An app's network."""
+    """An app's networks, the first one first."""
 
     app: AppName
-    network: str
-    bridge: str
-    subnet: str
-    gateway: str
+    networks: tuple[Network, ...]
+
+    def find(self, names: Collection[str]) -> Network | None:
+        """Return the one of those names that is the app's."""
+        return next((network for network in self.networks if network.name in names), None)
 
     def rebuilt(self, remains: Remains) -> App:
-        """Return the app as it can be told from its network and from HAProxy's files."""
+        """Return the app as it can be told from its networks and from HAProxy's files: what comes goes to the last one."""
         hosts = tuple(sorted(host for host, app in remains.hosts.items() if app == self.app))
-        return App(self.app, self.subnet, self.gateway, self.network, self.bridge,
-                   listen=remains.listens.get(self.app), hosts=hosts,
-                   trust=remains.trust.get(self.app, ProxyTrust()))
+        own = self.networks[-1]
+        return App(self.app, own.subnet, own.gateway, own.name, own.bridge, listen=remains.listens.get(self.app), hosts=hosts,
+                   engines_own=own.engines_own, trust=remains.trust.get(self.app, ProxyTrust()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Relic:
     bundle: Bundle
     name: str
     container: str | None  # full id; None: what bears its name is made of another image
+    network: str
     address: str
     port: int
     operation: int  # deployment that made it

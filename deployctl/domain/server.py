@@ -36,7 +36,7 @@ class ServerSpec:
     proxy_protocol: bool = False  # `http` expects the PROXY protocol from trusted_proxies
     client_timeout: float = 60.0  # seconds of silence
     tunnel_timeout: float = 3600.0  # seconds a websocket may be silent
-    pool: str = "172.30.0.0/16"  # cut into one /26 per app
+    pool: str = "172.28.0.0/14"  # cut into one /24 for each app: 1,024 of them
     reach: str = "auto"  # auto, bridge (container addresses) or loopback (published ports)
     ports: tuple[int, int] = (20000, 27999)  # host ports of instances, inclusive
     keep_warm: int = 1

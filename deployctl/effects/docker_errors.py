@@ -18,6 +18,7 @@ from deployctl.errors import (
     Invalid,
     NotFound,
     NotPermitted,
+    PlaceTaken,
     RegistryUnavailable,
 )
 
@@ -30,7 +31,10 @@ _GONE_FOR_A_MOMENT = re.compile(
 )
 _TAKEN = re.compile(
     r"^Conflict\. The (?:container )?name|container name \S+ is already in use|network with name \S+ already exists|"
-    r"network name \S+ already used|Pool overlaps|subnet \S+ is already used"
+    r"network name \S+ already used|Pool overlaps|subnet \S+ is already used|networks have same bridge name"
+)
+_PLACE = re.compile(
+    r"port is already allocated|bind: address already in use|Address already in use$|^network \S+ not found",
 )
 _NO_SUCH = re.compile(
     r"^No such (?:image|container|exec instance)|^reference does not exist|image not known$|: no such container$",
@@ -104,7 +108,8 @@ def from_answer(status: int, said: str, *, doing: str, address: str) -> Deployct
         return EngineRefused(f"{doing}: {clear(said)}", remedy=["docker system df", "deployctl prune"])
     if "IPv4 forwarding is disabled" in said:
         return EngineRefused(f"{doing}: {clear(said)}", remedy=["sudo sysctl net.ipv4.ip_forward=1"], code="forwarding_off")
-    return (EngineConflict if _TAKEN.search(said) else EngineRefused)(f"{doing}: {clear(said)}")
+    kind = EngineConflict if _TAKEN.search(said) else PlaceTaken if _PLACE.search(said) else EngineRefused
+    return kind(f"{doing}: {clear(said)}")
 
 
 def pull_failure(reference: str, registry: str, said: str, *, address: str, login: Login | None = None) -> DeployctlError:

@@ -161,6 +161,7 @@ def network_facts(raw: Mapping[str, Any]) -> NetworkFacts:
         subnets=tuple(one["Subnet"] for one in addresses if one.get("Subnet")),
         labels=raw.get("Labels") or {},
         internal=bool(raw.get("Internal")),
+        engines_own=next((one["IPRange"] for one in addresses if one.get("IPRange")), None),
         bridge=bridge or (f"br-{raw['Id'][:12]}" if raw.get("Driver") == "bridge" else None),
     )
 

@@ -10,10 +10,11 @@ from deployctl.domain.home import PATH_LABEL, HomeIdentity
 from deployctl.effects import docker_facts as facts
 from deployctl.effects import docker_words as words
 from deployctl.effects.docker_client import DockerClient
+from deployctl.effects.docker_errors import EngineConflict
 from deployctl.effects.docker_names import require_container
 from deployctl.effects.docker_reader import with_query
 from deployctl.effects.podman import with_bridges
-from deployctl.errors import EngineRefused, NotFound, NotPermitted
+from deployctl.errors import NetworkTaken, NotFound, NotPermitted
 from deployctl.ports import NetworkFacts, NetworkSpec
 
 if TYPE_CHECKING:
@@ -44,15 +45,18 @@ class DockerNetworks:
             else:
                 self._require_same(spec, found)
 
-        self._docker.change(f"create network {spec.name}", create)
+        try:
+            self._docker.change(f"create network {spec.name}", create)
+        except EngineConflict as e:
+            raise NetworkTaken(e.message, remedy=e.remedy) from e
 
     def _require_same(self, spec: NetworkSpec, found: Mapping[str, Any]) -> None:
         there, remedy = facts.network_facts(found), [f"docker network inspect {spec.name}"]
         if not self._home.owns(there.labels):
-            raise EngineRefused(f"a network {spec.name} exists already and is not ours", remedy=remedy)
+            raise NetworkTaken(f"a network {spec.name} exists already and is not ours", remedy=remedy)
         if (there.subnets, there.bridge) != ((spec.subnet,), spec.bridge):
             other = f"{', '.join(there.subnets) or 'no subnet'} on {there.bridge}"
-            raise EngineRefused(f"network {spec.name} has {other}, not {spec.subnet} on {spec.bridge}", remedy=remedy)
+            raise NetworkTaken(f"network {spec.name} has {other}, not {spec.subnet} on {spec.bridge}", remedy=remedy)
 
     def ensure_gone(self, name: str) -> None:
         def remove(api: APIClient) -> None:

@@ -96,7 +96,10 @@ def silenced(image: Mapping[str, Any]) -> dict[str, str]:
 
 def network_options(spec: NetworkSpec) -> tuple[dict[str, str], dict[str, Any]]:
     """Return the bridge's options and its addresses."""
-    return {BRIDGE: spec.bridge}, {"Driver": "default", "Config": [{"Subnet": spec.subnet, "Gateway": spec.gateway}]}
+    addresses = {"Subnet": spec.subnet, "Gateway": spec.gateway}
+    if spec.engines_own:
+        addresses["IPRange"] = spec.engines_own
+    return {BRIDGE: spec.bridge}, {"Driver": "default", "Config": [addresses]}
 
 
 def _list(words: tuple[str, ...] | None) -> list[str] | None:

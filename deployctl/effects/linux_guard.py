@@ -43,6 +43,9 @@ class LinuxGuard:
             return False
         return bool(int(read(Path("/sys/class/net", bridge, "flags")) or "0", 16) & 0x1)  # IFF_UP
 
+    def has_interface(self, name: str) -> bool:
+        return bool(_INTERFACE.fullmatch(name)) and Path("/sys/class/net", name).exists()
+
     def routed_subnets(self) -> list[str]:
         """Return every IPv4 subnet of the main table that leads to an interface, the default route left out."""
         led = (route for flags, _, route in routes() if flags & _UP and not flags & _REJECT)

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from deployctl.domain.names import AppName, Version
+from deployctl.domain.networks import Network
 from deployctl.domain.release import App, Bundle, Colour, Hold, Policy, Release
 from deployctl.domain.trust import ProxyTrust
 from deployctl.ledger.connection import Connection
@@ -33,11 +34,32 @@ class AppRows:
             last = self.db.one("select max(revision) from changes where app = ?", [app.name])
             self.db.insert("apps", {
                 "name": app.name, "subnet": app.subnet, "gateway": app.gateway, "network": app.network,
-                "bridge": app.bridge, "revision": (last and last[0]) or 0, "created_at": at})
+                "bridge": app.bridge, "engines_own": app.engines_own, "revision": (last and last[0]) or 0, "created_at": at})
+            self._insert_network(app.name, app.own_network)
             self._write_wishes(app)
         found = self.find_app(app.name)
         assert found is not None  # noqa: S101  inserted in this transaction
         return found
+
+    def networks(self, app: AppName | None = None) -> list[Network]:
+        mine, words = ("", []) if app is None else ("where app = ? ", [app])
+        return [network_of(row) for row in self.db.execute(f"select * from networks {mine}order by name", words)]  # noqa: S608
+
+    def add_network(self, app: AppName, network: Network) -> None:
+        """Remember one more, as the one for what comes. Raises sqlite3.IntegrityError when another app has its subnet."""
+        with self.db.transaction():
+            self._insert_network(app, network)
+            self.db.execute(
+                "update apps set network = ?, subnet = ?, gateway = ?, bridge = ?, engines_own = ?, next_address = 0 "
+                "where name = ?",
+                [network.name, network.subnet, network.gateway, network.bridge, network.engines_own, app])
+
+    def _insert_network(self, app: AppName, network: Network) -> None:
+        self.db.insert("networks", {"app": app, **asdict(network)})
+
+    def remove_network(self, network: str) -> None:
+        """Forget one in which nothing stands and nothing is made any more."""
+        self.db.execute("delete from networks where name = ?", [network])
 
     def set_wishes(self, app: App) -> None:
         """Write what the app's file asks for beyond one release, addresses and policy, and what it said."""
@@ -54,7 +76,7 @@ class AppRows:
     def remove_app(self, app: AppName) -> None:
         """Forget the app and its releases; what it served stays in the history."""
         with self.db.transaction(durable=True):
-            for table in ("instances", "port_leases", "address_leases", "releases"):
+            for table in ("instances", "port_leases", "address_leases", "networks", "releases"):
                 self.db.execute(f"delete from {table} where app = ?", [app])  # noqa: S608  names of our own tables
             self.db.execute("delete from apps where name = ?", [app])
 
@@ -135,7 +157,12 @@ def app_of(row: sqlite3.Row | Mapping[str, Any]) -> App:
         policy=Policy(**json.loads(row["policy"] or "{}")),
         trust=ProxyTrust.from_json(row["trust"] if "trust" in row.keys() else None),  # noqa: SIM118  sqlite3.Row; noted by 0.1.0
         file=row["file"] if "file" in row.keys() else None,  # noqa: SIM118  kept rows of before have none
+        engines_own=row["engines_own"] if "engines_own" in row.keys() else None,  # noqa: SIM118  likewise
     )
+
+
+def network_of(row: sqlite3.Row | Mapping[str, Any]) -> Network:
+    return Network(row["name"], row["bridge"], row["subnet"], row["gateway"], row["engines_own"])
 
 
 def _release(row: sqlite3.Row) -> Release:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable
-from ipaddress import ip_network
 
 from deployctl.domain.names import AppName
+from deployctl.domain.networks import Network
 from deployctl.domain.release import Instance
 from deployctl.domain.traffic import Backend, TrafficTable
 from deployctl.domain.trust import ProxyTrust
-from deployctl.errors import Refused
+from deployctl.errors import NetworkFull, Refused
+from deployctl.ledger.apps import network_of
 from deployctl.ledger.connection import Connection
 
 FLAGS = frozenset({"container", "routed", "beside", "failed", "store"})
@@ -23,12 +24,12 @@ class InstanceRows:
     db: Connection
 
     def instances(self, app: AppName | None = None) -> list[Instance]:
-        mine = "" if app is None else "where app = ? "  # one statement for both would look at every row
-        sql = f"select * from instances {mine}order by app, release desc"  # noqa: S608  our own words
+        mine = "" if app is None else "where i.app = ? "  # one statement for both would look at every row
+        sql = f"{_INSTANCES} {mine}order by i.app, i.release desc"
         return [_instance(row) for row in self.db.execute(sql, [] if app is None else [app])]
 
     def find_instance(self, app: AppName, release: int) -> Instance | None:
-        row = self.db.one("select * from instances where app = ? and release = ?", [app, release])
+        row = self.db.one(f"{_INSTANCES} where i.app = ? and i.release = ?", [app, release])
         return _instance(row) if row else None
 
     def add_instance(
@@ -36,17 +37,25 @@ class InstanceRows:
     ) -> Instance:
         """Lease a host port and an address and write the row, or return the one that is there.
 
-        `taken` says that somebody outside of the ledger holds a port. Raises Refused when nothing is free.
+        `taken` says that somebody outside of the ledger holds a port. The address is one of the app's own network. Raises
+        NetworkFull when none is free there, Refused when no port is.
         """
         with self.db.transaction():
             found = self.find_instance(app, release)
             if found:
                 return found
+            network, index = self._own_network(app)
             port = self._lease_port(app, release, ports, taken)
-            address = self._lease_address(app, release)
-            self.db.insert("instances", {
-                "app": app, "release": release, "name": name, "address": address, "host_port": port})
-        return Instance(app, release, name, address, port)
+            address = self._lease_address(app, release, network, index)
+            self.db.insert("instances", {"app": app, "release": release, "name": name, "address": address,
+                                         "host_port": port, "network": network.name})
+        return Instance(app, release, name, address, port, network=network)
+
+    def _own_network(self, app: AppName) -> tuple[Network, int]:
+        """Return the network for what comes, and which of its addresses is next in turn."""
+        row = self.db.execute("select n.*, a.next_address from apps a join networks n on n.name = a.network where a.name = ?",
+                              [app])[0]
+        return network_of(row), row["next_address"]
 
     def _lease_port(self, app: AppName, release: int, ports: range, taken: Callable[[int], bool]) -> int:
         leased = {row[0] for row in self.db.execute(
@@ -58,20 +67,19 @@ class InstanceRows:
         raise Refused(f"no host port is free in {ports.start}–{ports.stop - 1}",
                       remedy=[f"deployctl prune {app}", "widen [ports] range in config/server.toml"])
 
-    def _lease_address(self, app: AppName, release: int) -> str:
+    def _lease_address(self, app: AppName, release: int, network: Network, first: int) -> str:
         """Take the next address in turn, so that one that was just freed is the last to be used again."""
-        row = self.db.execute("select subnet, next_address from apps where name = ?", [app])[0]
-        hosts = list(ip_network(row["subnet"]).hosts())[1:]  # the first is the bridge itself
+        hosts = network.addresses()
         leased = {r[0] for r in self.db.execute("select address from address_leases where app = ?", [app])}
         for step in range(len(hosts)):
-            index = (row["next_address"] + step) % len(hosts)
-            if str(hosts[index]) not in leased:
+            index = (first + step) % len(hosts)
+            if hosts[index] not in leased:
                 self.db.execute("update apps set next_address = ? where name = ?", [index + 1, app])
                 self.db.execute("insert into address_leases(address, app, release) values (?, ?, ?)",
-                                [str(hosts[index]), app, release])
-                return str(hosts[index])
-        raise Refused(f"{app} has no free address left in {row['subnet']}: {len(hosts)} versions lie side by side",
-                      remedy=[f"deployctl prune {app}"])
+                                [hosts[index], app, release])
+                return hosts[index]
+        raise NetworkFull(f"{app} has no free address left in {network.subnet}: {len(hosts)} versions lie side by side",
+                          remedy=[f"deployctl prune {app}"])
 
     def set_instance(self, app: AppName, release: int, **flags: str | bool | None) -> None:
         """Write some of: container, routed, beside, failed, store."""
@@ -104,12 +112,15 @@ class InstanceRows:
         )
 
 
+_INSTANCES = """select i.*, n.bridge, n.subnet, n.gateway, n.engines_own from instances i
+left join networks n on n.name = i.network"""
 _BACKENDS = """
-select i.app, r.number, r.version, r.id, i.address, i.host_port, r.proven_at, r.hold_at, a.bridge, a.gateway,
+select i.app, r.number, r.version, r.id, i.address, i.host_port, r.proven_at, r.hold_at,
+       n.bridge, n.gateway,
        json_extract(r.bundle, '$.port') as port
 from instances i
 join releases r on r.app = i.app and r.number = i.release
-join apps a on a.name = i.app
+left join networks n on n.name = i.network
 where i.routed order by i.app, r.number
 """
 
@@ -131,6 +142,7 @@ def _instance(row: sqlite3.Row) -> Instance:
         app=row["app"], release=row["release"], name=row["name"], address=row["address"], host_port=row["host_port"],
         container=row["container"], routed=bool(row["routed"]), beside=bool(row["beside"]), failed=bool(row["failed"]),
         store=row["store"],
+        network=network_of({**dict(row), "name": row["network"]}) if row["bridge"] else None,
     )
 
 

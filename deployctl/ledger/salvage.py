@@ -4,7 +4,7 @@ but for containers that are gone."""
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from deployctl.domain.image_source import is_doubtful
 from deployctl.domain.names import AppName
@@ -27,8 +27,15 @@ class Salvage:
                 self.ledger.add_app(told, at=self.at)
             elif told.listen or told.hosts:
                 self.ledger.set_wishes(replace(found, listen=told.listen, hosts=told.hosts, trust=told.trust))
+            self._put_networks(ground)
         except sqlite3.IntegrityError as e:
-            self.lost.append(f"{ground.app}: its network {ground.network} or its address belongs to another app ({e})")
+            self.lost.append(f"{ground.app}: its network {told.network} or its address belongs to another app ({e})")
+
+    def _put_networks(self, ground: Ground) -> None:
+        known = {network.name for network in self.ledger.networks(ground.app)}
+        for network in ground.networks:
+            if network.name not in known:
+                self.ledger.db.insert("networks", {"app": ground.app, **asdict(network)})
 
     def drop_gone(self, apps: set[AppName], containers: set[str]) -> None:
         """Forget what the copy knows and the engine does not have any more."""
@@ -63,7 +70,8 @@ class Salvage:
         self.ledger.remove_instance(app, number)
         db = self.ledger.db
         db.insert("instances", {"app": app, "release": number, "name": relic.name, "container": relic.container,
-                                "address": relic.address, "host_port": relic.port, "routed": self._is_routed(relic)})
+                                "address": relic.address, "host_port": relic.port, "network": relic.network,
+                                "routed": self._is_routed(relic)})
         db.insert("port_leases", {"port": relic.port, "app": app, "release": number})
         db.insert("address_leases", {"address": relic.address, "app": app, "release": number})
 

@@ -14,7 +14,7 @@ from sqlite_utils.migrations import Migrations
 from deployctl.domain.image_source import is_doubtful
 from deployctl.ledger.chain import PROMOTED, links, promotion
 
-VERSION = 10
+VERSION = 11
 schema = Migrations("deployctl")
 
 
@@ -204,3 +204,17 @@ def m009_deployed_file(db: Database) -> None:
 def m010_image_store(db: Database) -> None:
     """Remember in which image store of the engine each container was made: another one hides it."""
     db.execute("alter table instances add column store text")
+
+
+@schema()
+def m011_networks(db: Database) -> None:
+    """Remember the network of each container: what comes may go to another one than what runs."""
+    db.table("networks").create({"name": str, "app": str, "subnet": str, "gateway": str, "bridge": str, "engines_own": str},
+                                pk="name", not_null={"app", "subnet", "gateway", "bridge"})
+    db.table("networks").create_index(["subnet"], unique=True)
+    db.table("networks").create_index(["bridge"], unique=True)
+    db.execute("insert into networks(name, app, subnet, gateway, bridge) "
+               "select network, name, subnet, gateway, bridge from apps")
+    db.execute("alter table apps add column engines_own text")
+    db.execute("alter table instances add column network text")
+    db.execute("update instances set network = (select network from apps where apps.name = instances.app)")

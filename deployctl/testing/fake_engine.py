@@ -13,6 +13,7 @@ from deployctl.errors import (
     EngineUnavailable,
     NotFound,
     NotPermitted,
+    PlaceTaken,
 )
 from deployctl.ports import (
     ContainerFacts,
@@ -223,11 +224,13 @@ class FakeEngine(FakeHands, FakeScript):
         if behaviour.refused is not None:
             found.facts = replace(found.facts, error=behaviour.refused, exit_code=127)
             raise EngineRefused(f"start {name}: {behaviour.refused}")
+        if spec.network not in self.networks_here.facts:
+            raise PlaceTaken(f"start {name}: network {spec.network} not found")
         others = [c.spec for c in self._containers.values() if c.spec and c.facts.running]
         if any(other.publish == spec.publish for other in others):
-            raise EngineRefused(f"start {name}: port 127.0.0.1:{spec.publish} is already taken by another container")
+            raise PlaceTaken(f"start {name}: port 127.0.0.1:{spec.publish} is already taken by another container")
         if any((other.network, other.address) == (spec.network, spec.address) for other in others):
-            raise EngineRefused(f"start {name}: another container has the address that this one should get")
+            raise PlaceTaken(f"start {name}: another container has the address that this one should get")
 
     def ensure_stopped(self, container: str, *, grace: float) -> ContainerFacts:
         self._begin("stop", container)

@@ -12,6 +12,7 @@ class FakeGuard:
         self.permitted = True  # False: not root
         self.routes: set[str] = set()
         self.down: set[str] = set()  # bridges that vanished; all others are up
+        self.interfaces: set[str] = set()  # of somebody else
         self.subnets: list[str] = []
         self.taken: set[tuple[str, int]] = set()
         self.listeners: dict[int, list[tuple[str, int]]] = {}
@@ -33,6 +34,9 @@ class FakeGuard:
 
     def bridge_up(self, bridge: str) -> bool:
         return bridge not in self.down
+
+    def has_interface(self, name: str) -> bool:
+        return name in self.interfaces
 
     def routed_subnets(self) -> list[str]:
         return list(self.subnets)

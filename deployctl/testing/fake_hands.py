@@ -63,10 +63,10 @@ class FakeHands(FakeUsage):
 
     def remake(self, container: str, *, image: str, **fields: object) -> ContainerFacts:
         """Let another tool make it again, of another image: name, labels and addresses are copied, the id is not."""
-        gone = self._require(container)
-        self.lose(container)
+        gone = self._containers.pop(self._require(container).facts.id)
         made = replace(gone.facts, id=self._new_id(), image=image, **fields)  # type: ignore[arg-type]  # as in meddle
         self._containers[made.id] = FakeContainer(made, gone.spec)
+        self.told.tell("destroy", gone.facts)
         self.told.tell("create", made)
         return made
 

@@ -6,7 +6,7 @@ from collections.abc import Set
 from ipaddress import ip_network
 
 from deployctl.domain.home import HomeIdentity
-from deployctl.errors import EngineRefused, NotFound, NotPermitted
+from deployctl.errors import EngineRefused, NetworkTaken, NotFound, NotPermitted
 from deployctl.ports import NetworkFacts, NetworkSpec
 
 
@@ -19,11 +19,11 @@ class FakeNetworks:
         if there is None:
             self._require_free(spec)
             labels = {**spec.labels, "deployctl.managed": "1", **home.labels}
-            self.facts[spec.name] = NetworkFacts(spec.name, (spec.subnet,), labels, spec.bridge)
+            self.facts[spec.name] = NetworkFacts(spec.name, (spec.subnet,), labels, spec.bridge, engines_own=spec.engines_own)
         elif not home.owns(there.labels):
-            raise EngineRefused(f"a network {spec.name} exists already and is not ours")
+            raise NetworkTaken(f"a network {spec.name} exists already and is not ours")
         elif (there.subnets, there.bridge) != ((spec.subnet,), spec.bridge):
-            raise EngineRefused(f"network {spec.name} has {there.subnets}, not {spec.subnet}")
+            raise NetworkTaken(f"network {spec.name} has {there.subnets}, not {spec.subnet}")
 
     def ensure_gone(self, name: str, *, home: HomeIdentity, used: Set[str]) -> None:
         there = self.facts.get(name)
@@ -42,6 +42,8 @@ class FakeNetworks:
             raise NotPermitted(f"the network {name} belongs to an app of deployctl: no other one joins it")
 
     def _require_free(self, spec: NetworkSpec) -> None:
+        if any(network.bridge == spec.bridge for network in self.facts.values()):
+            raise NetworkTaken(f"create network {spec.name}: another Docker network has this bridge already")
         taken = (ip_network(subnet) for network in self.facts.values() for subnet in network.subnets)
         if any(ip_network(spec.subnet).overlaps(other) for other in taken):
-            raise EngineRefused(f"create network {spec.name}: another Docker network has this subnet already")
+            raise NetworkTaken(f"create network {spec.name}: another Docker network has this subnet already")

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from deployctl.domain.subnets import next_subnet
+from deployctl.domain.networks import cut
 from deployctl.errors import DeployctlError
 from deployctl.ports import Services
 from deployctl.settings import Settings
@@ -115,14 +115,13 @@ def _network(s: Services) -> Iterator[Finding]:
         yield Finding("reach", ok=True, fatal=False,
                       text="containers are reached by published ports (about half as fast): not root, or a remote engine")
         return
-    ours = [app.subnet for app in s.ledger.apps()]
-    taken = [n for n in s.guard.routed_subnets() if n not in ours]
-    subnet, _ = next_subnet(s.spec.pool, [*taken, *ours])
+    subnet, *_ = cut(s.spec.pool, [*s.guard.routed_subnets(), *(network.subnet for network in s.ledger.networks())])
     yield Finding("network pool", ok=True, text=f"{s.spec.pool}, next free {subnet}")
     for app in s.ledger.apps():
-        if s.ledger.instances(app.name) and not s.guard.bridge_up(app.bridge):
-            yield Finding("bridge", ok=False, text=f"{app.bridge} of {app.name} is missing or down: its visitors get 503",
-                          fix="sudo systemctl restart docker")
+        for bridge in sorted({app.network_of(i).bridge for i in s.ledger.instances(app.name)}):
+            if not s.guard.bridge_up(bridge):
+                yield Finding("bridge", ok=False, text=f"{bridge} of {app.name} is missing or down: its visitors get 503",
+                              fix="sudo systemctl restart docker")
 
 
 def _files(s: Services) -> Iterator[Finding]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from deployctl.domain.drift import Drift, Kind, Mend, Seen, Sight, find_drift, stray
+from deployctl.domain.drift import Drift, Kind, Mend, NetworkSeen, Seen, Sight, find_drift, stray
 from deployctl.domain.facts import Facts
 from deployctl.domain.home import HomeIdentity
 from deployctl.domain.names import AppName
+from deployctl.domain.networks import Network
 from deployctl.domain.plan import Kind as DeploymentKind
 from deployctl.domain.release import App, Change, Instance, Release
 from deployctl.errors import DeployctlError, EngineUnavailable
@@ -150,16 +151,21 @@ def sight_of(app: App, s: Services, outside: Outside, *, closely: bool) -> Sight
     return Sight(
         facts, seen=None if outside.containers is None else tuple(seen_of(one, home) for one in mine),
         proxy=outside.routes is not None,
-        network=None if outside.networks is None else app.network in outside.networks,
         networks=outside.networks,
-        guarded=s.guard.guarded(app.subnet) if s.bridged else None,
-        bridge=s.guard.bridge_up(app.bridge) if s.bridged else None,
+        grounds=tuple(_network_seen(one, outside, s) for one in s.ledger.networks(app.name)),
         tags=tuple(tag for tag in outside.tags or () if tag in idle),  # of a release that is not known: left alone
         store=outside.store,
         unkept=() if outside.tags is None else tuple(
             n for n in sorted(instances.keys() & releases.keys())
             if not set(outside.tags) & set(keep_tags(home, app.name, n))),
     )
+
+
+def _network_seen(network: Network, outside: Outside, s: Services) -> NetworkSeen:
+    return NetworkSeen(
+        network, there=None if outside.networks is None else network.name in outside.networks,
+        guarded=s.guard.guarded(network.subnet) if s.bridged else None,
+        up=s.guard.bridge_up(network.bridge) if s.bridged else None)
 
 
 def facts_of(app: App, instances: Mapping[int, Instance], releases: Mapping[int, Release], outside: Outside) -> Facts:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from deployctl.bundle_label import is_exact, read_bundle
 from deployctl.domain.names import AppName, Version
+from deployctl.domain.networks import Network
 from deployctl.domain.remains import AppBack, Ground, Rebuilt, Relic, Remains
 from deployctl.domain.same_image import is_made_of, short
 from deployctl.errors import DeployctlError, Invalid, NotFound, Refused
@@ -98,12 +99,14 @@ def rebuild(candidate: Candidate, remains: Remains, s: Services, *, sealed: bool
 
 # -- what is left -------------------------------------------------------------------------------------------------
 def _grounds(s: Services) -> dict[AppName, Ground]:
-    home, found = s.ledger.identity, {}
-    for network in s.engine.networks():
+    home = s.ledger.identity
+    found: dict[AppName, Ground] = {}
+    for network in sorted(s.engine.networks(), key=lambda one: (len(one.name), one.name)):  # the first has no number
         app = AppName(network.labels.get("deployctl.app", ""))
         if home.owns(network.labels) and app and network.subnets and network.bridge:
             gateway = str(next(ip_network(network.subnets[0], strict=False).hosts()))
-            found[app] = Ground(app, network.name, network.bridge, network.subnets[0], gateway)
+            mine = Network(network.name, network.bridge, network.subnets[0], gateway, network.engines_own)
+            found[app] = Ground(app, (*(found[app].networks if app in found else ()), mine))
     return found
 
 
@@ -123,9 +126,10 @@ def _containers(s: Services, lost: list[str], *, sealed: bool) -> list[Container
 def _relic(one: ContainerFacts, grounds: dict[AppName, Ground], s: Services, lost: list[str], *, sealed: bool) -> Relic | None:
     """Return what a container tells of its release, None with the reason in `lost` when that is not enough."""
     labels, ground = one.labels, grounds.get(AppName(one.labels.get("deployctl.app", "")))
-    address = ground and (one.asked.get(ground.network) or one.addresses.get(ground.network))
+    network = ground.find({*one.asked, *one.addresses}) if ground else None
+    address = network and (one.asked.get(network.name) or one.addresses.get(network.name))
     number, operation = labels.get("deployctl.release", ""), labels.get("deployctl.operation", "")
-    if ground is None or not address or one.published is None or not number.isdecimal():
+    if ground is None or network is None or not address or one.published is None or not number.isdecimal():
         lost.append(f"{one.name}: it has no network of ours, no address or no port; it was left out")
         return None
     try:
@@ -141,7 +145,7 @@ def _relic(one: ContainerFacts, grounds: dict[AppName, Ground], s: Services, los
         lost.append(f"{one.name}: it is made of another image ({short(one.image)}) than its release "
                     f"({short(bundle.digest)}) and was not taken for it; deployctl reconcile {ground.app} makes it anew")
     return Relic(ground.app, int(number), Version(labels.get("deployctl.version", "")), bundle, one.name,
-                 one.id if own else None, address,
+                 one.id if own else None, network.name, address,
                  one.published, int(operation) if operation.isdecimal() else 0)
 
 

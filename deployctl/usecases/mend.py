@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
-from deployctl.actions import ensure_image, keep_log
+from deployctl import places
+from deployctl.containers import ensure_image, keep_log
 from deployctl.domain.drift import Drift, Mend, Sight
-from deployctl.errors import NotFound, RegistryUnavailable
-from deployctl.labels import common_labels, keep_tag
-from deployctl.ports import NetworkSpec, Services
+from deployctl.domain.networks import Network
+from deployctl.errors import NetworkTaken, NotFound, RegistryUnavailable
+from deployctl.labels import keep_tag
+from deployctl.ports import Services
 
 Act = Callable[[Drift, Sight, Services], None]
 
 
 def ensure_guard(drift: Drift, sight: Sight, s: Services) -> None:
-    s.guard.ensure(sight.facts.app.subnet)
+    s.guard.ensure(_network(drift, sight).subnet)
 
 
 def ensure_network(drift: Drift, sight: Sight, s: Services) -> None:
-    app = sight.facts.app
-    s.engine.ensure_network(NetworkSpec(app.network, app.bridge, app.subnet, app.gateway, common_labels(s, app.name)))
+    """Make it again. Where its subnet is somebody else's by now, what stood in it is removed: the plan makes that again,
+    in another one."""
+    app, network = sight.facts.app, _network(drift, sight)
+    try:
+        places.make(s, app.name, network)
+    except NetworkTaken:
+        for number, instance in sight.facts.instances.items():
+            if app.network_of(instance) == network and (seen := sight.find(number)):
+                make_room(replace(drift, release=number, container=seen.id), sight, s)
 
 
 def adopt(drift: Drift, sight: Sight, s: Services) -> None:
@@ -73,18 +83,15 @@ def keep(drift: Drift, sight: Sight, s: Services) -> None:
 
 
 def clear(drift: Drift, sight: Sight, s: Services) -> None:
-    app = sight.facts.app
-    s.engine.ensure_network_gone(app.network)
-    if s.bridged:
-        s.guard.ensure_gone(app.subnet)
+    places.clear_unused(s, sight.facts.app.name)
 
 
 def ensure_guards(s: Services) -> None:
     """Put the guard route of every app with containers in place, before HAProxy may send anything to their addresses."""
     for app in s.ledger.apps() if s.bridged else ():
         with s.ledger.transaction():  # an app that is removed meanwhile gets no route back
-            if s.ledger.instances(app.name):
-                s.guard.ensure(app.subnet)
+            for subnet in {app.network_of(i).subnet for i in s.ledger.instances(app.name)}:
+                s.guard.ensure(subnet)
 
 
 ACTS: Mapping[Mend, Act] = {  # in the order of doing them
@@ -107,6 +114,13 @@ def _number(drift: Drift) -> int:
     if drift.release is None:
         raise NotFound(f"no release is named by: {drift.sentence}")
     return drift.release
+
+
+def _network(drift: Drift, sight: Sight) -> Network:
+    found = next((one.network for one in sight.grounds if one.network.name == drift.container), None)
+    if found is None:
+        raise NotFound(f"no network is named by: {drift.sentence}")
+    return found
 
 
 def _container(drift: Drift) -> str:

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from deployctl import places
 from deployctl.domain.addresses import overlap
 from deployctl.domain.app_file import AppFile
 from deployctl.domain.argv import Argv, complete, gains_command, runs_nothing
@@ -17,10 +18,9 @@ from deployctl.domain.image_ref import ImageRef, parse_image, require_allowed_re
 from deployctl.domain.image_source import ImageNews, PullPolicy, own_digests
 from deployctl.domain.names import AppName, Version, parse_env_name, parse_env_value
 from deployctl.domain.release import App, Bundle, Probe, ProbeKind, Release
-from deployctl.domain.subnets import next_subnet
 from deployctl.errors import DeployctlError, Invalid, NotFound
 from deployctl.fence import taken_over
-from deployctl.labels import bridge_name, first_network_name, network_name
+from deployctl.labels import leading_name, named_like
 from deployctl.ports import EngineInfo, Image, NetworkFacts, Services
 from deployctl.usecases.able import require_able
 from deployctl.usecases.app_address import closing_text
@@ -196,13 +196,9 @@ def _require_not_claimed(wanted: App, other: App) -> None:
 
 
 def _new_app(app: AppName, s: Services, joined: Sequence[NetworkFacts] = ()) -> App:
-    taken = [subnet for network in s.engine.networks() for subnet in network.subnets]
-    taken += s.guard.routed_subnets() if s.bridged else []
-    taken += [known.subnet for known in s.ledger.apps()]
-    subnet, gateway = next_subnet(s.spec.pool, taken)
-    home = s.ledger.identity
-    made = App(app, subnet, gateway, network_name(home, app), bridge_name(home, app))
-    return replace(made, network=first_network_name(home, app)) if leading(joined, made, s) else made
+    one = places.first(s, app)
+    made = App(app, one.subnet, one.gateway, one.name, one.bridge, engines_own=one.engines_own)
+    return replace(made, network=leading_name(made.network)) if leading(joined, made, s) else made
 
 
 def _add(app: App, s: Services) -> App:
@@ -211,7 +207,8 @@ def _add(app: App, s: Services) -> App:
         try:
             return s.ledger.add_app(replace(app, listen=None, hosts=()), at=s.clock.utc())
         except sqlite3.IntegrityError:
-            app = replace(_new_app(app.name, s), network=app.network)
+            another = _new_app(app.name, s)
+            app = replace(another, network=named_like(app.network, another.network))
     raise DeployctlError(f"no subnet could be leased for {app.name}: other processes were always faster",
                          remedy=["try again"])
 

@@ -13,7 +13,7 @@ from deployctl.domain.facts import Facts
 from deployctl.domain.names import AppName
 from deployctl.domain.plan import StepKind
 from deployctl.domain.quality import answers_nobody
-from deployctl.domain.readiness import Readiness, Standing, judge
+from deployctl.domain.readiness import Readiness, Standing, has_lost_its_place, judge
 from deployctl.domain.release import App, Instance, Release
 from deployctl.domain.serving import find_previous
 from deployctl.domain.tally import Tally
@@ -80,17 +80,18 @@ def judge_release(release: Release, instance: Instance | None, answer: Answer | 
     away = around.containers is None
     present = seen is not None if not away else instance is not None
     running = seen.running if seen else away and instance is not None and instance.routed
-    return judge(Standing(
+    standing = Standing(
         release, instance, present=present, running=running, other_image=other,
         at_home=seen is None or not seen.running or instance is None or at_home(instance, seen),
         answered=answer.ok if answer else None, said=answer.sentence if answer else "",
-        image=_has_image(release, s) if around.closely and not present and not away else None,
-        network=None if around.networks is None else app.network in around.networks,
+        network=None if around.networks is None else app.network_of(instance).name in around.networks,
         networks_missing=() if around.networks is None else tuple(
             name for name in release.bundle.networks if name not in around.networks),
         port_taken=not away and not other and _is_off(seen) and _port_taken(instance, s),
         unanswered=_unanswered(release, around), engine_away=around.engine, boot_seconds=around.boots.get(release.number),
-    ))
+    )
+    asks = around.closely and not away and (not present or has_lost_its_place(standing))
+    return judge(replace(standing, image=_has_image(release, s)) if asks else standing)
 
 
 def _unanswered(release: Release, around: Around) -> int:

@@ -25,10 +25,13 @@ def take_off(row: App, opened: Deployment, s: Services) -> None:
             s.engine.ensure_removed(seen.id)
     for release in s.ledger.releases(app):
         release_images(s, app, release.number)
-    s.engine.ensure_network_gone(row.network)
+    networks = s.ledger.networks(app)
+    for network in networks:
+        s.engine.ensure_network_gone(network.name)
     with s.ledger.transaction():
         if s.bridged:  # inside, so that nobody who has just read of the app puts the route back
-            s.guard.ensure_gone(row.subnet)
+            for network in networks:
+                s.guard.ensure_gone(network.subnet)
         s.ledger.close_deployment(opened.id, Phase.SUCCEEDED, at=s.clock.utc())
         s.ledger.remove_app(app)
         s.ledger.event(Kind.REMOVE, f"{app} was removed", at=s.clock.utc(), actor=opened.actor, app=app,

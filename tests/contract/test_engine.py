@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
+from ipaddress import ip_address, ip_network
 
 import pytest
 
@@ -14,8 +15,10 @@ from deployctl.errors import (
     EngineRefused,
     EngineUnavailable,
     Invalid,
+    NetworkTaken,
     NotFound,
     NotPermitted,
+    PlaceTaken,
     RegistryUnavailable,
 )
 from deployctl.ports import ContainerFacts, Engine
@@ -184,14 +187,14 @@ def test_a_network_may_be_asked_for_twice_and_is_listed_as_asked(world: World) -
 
 def test_a_network_of_ours_with_another_subnet_is_refused(engine: Engine, world: World) -> None:
     smaller = str(next(world.subnet.subnets(new_prefix=28)))
-    with pytest.raises(EngineRefused, match="not"):
+    with pytest.raises(NetworkTaken, match="not"):
         engine.ensure_network(replace(network(world), subnet=smaller))
 
 
 def test_a_strangers_network_is_never_ours(world: World) -> None:
     spec = replace(network(world), labels={})
     world.strange_network(spec)
-    with pytest.raises(EngineRefused, match="not ours"):
+    with pytest.raises(NetworkTaken, match="not ours"):
         world.engine.ensure_network(network(world))
     with pytest.raises(NotPermitted):
         world.engine.ensure_network_gone(spec.name)
@@ -231,8 +234,29 @@ def test_a_running_container_is_connected_once_and_only_to_strangers_networks(en
 
 def test_a_subnet_that_another_network_has_is_refused(engine: Engine, world: World) -> None:
     other = replace(network(world), name=f"{world.mark}-other", bridge=f"du-{world.mark[-8:]}")
-    with pytest.raises(EngineRefused, match=r"another (Docker )?network has this subnet"):
+    with pytest.raises(NetworkTaken, match=r"another (Docker )?network has this subnet"):
         engine.ensure_network(other)
+
+
+def test_a_bridge_that_another_network_has_is_refused(engine: Engine, world: World) -> None:
+    apart = str(ip_network(f"{world.subnet[0]}/16", strict=False).broadcast_address - 255)
+    other = replace(network(world), name=f"{world.mark}-other", subnet=f"{apart}/28", gateway=str(ip_address(apart) + 1))
+    with pytest.raises(NetworkTaken):
+        engine.ensure_network(other)
+
+
+def test_what_the_engine_picks_by_itself_is_told_of_a_network(world: World) -> None:
+    own = str(list(world.subnet.subnets(new_prefix=28))[-1])
+    world.engine.ensure_network(replace(network(world), engines_own=own))
+    [found] = [facts for facts in world.engine.networks() if facts.name == network(world).name]
+    assert found.engines_own == own
+
+
+def test_a_container_whose_network_is_gone_would_start_at_another_place(engine: Engine, world: World) -> None:
+    made = engine.ensure_created(container(world))
+    engine.ensure_network_gone(network(world).name)
+    with pytest.raises(PlaceTaken):
+        engine.ensure_started(made.id)
 
 
 def test_a_network_goes_once_and_may_be_asked_to_go_again(engine: Engine, world: World) -> None:
@@ -337,7 +361,7 @@ def test_a_port_that_another_container_has_is_refused_by_number(engine: Engine, 
     engine.ensure_started(engine.ensure_created(first).id)
     second = replace(container(world, number=2), publish=first.publish)
     made = engine.ensure_created(second)
-    with pytest.raises(EngineRefused, match=f"port 127.0.0.1:{first.publish} is already taken"):
+    with pytest.raises(PlaceTaken, match=f"port 127.0.0.1:{first.publish} is already taken"):
         engine.ensure_started(made.id)
 
 
@@ -345,7 +369,7 @@ def test_an_address_that_another_container_has_is_refused(engine: Engine, world:
     first = container(world)
     engine.ensure_started(engine.ensure_created(first).id)
     made = engine.ensure_created(replace(container(world, number=2), address=first.address))
-    with pytest.raises(EngineRefused, match="another container has the address"):
+    with pytest.raises(PlaceTaken, match="another container has the address"):
         engine.ensure_started(made.id)
 
 

@@ -38,7 +38,7 @@ def back(cli: Cli, app: str) -> dict[str, Any]:
 
 def test_a_warm_standby_is_ready_at_once_and_a_stopped_one_after_its_boot(town: tuple[Cli, str]) -> None:
     cli, app = town
-    assert back(cli, app) == {"ready": True, "how": "warm", "why": None, "seconds": 0.0}
+    assert back(cli, app) == {"ready": True, "how": "warm", "why": None, "code": None, "seconds": 0.0}
     cli.do("stop", app, "v1")
     found = back(cli, app)
     assert (found["ready"], found["how"], found["why"]) == (True, "boot", None)
@@ -69,15 +69,16 @@ def test_a_paused_standby_is_told_to_boot_and_does(town: tuple[Cli, str]) -> Non
     assert cli.do("rollback", app, "-y")["to"] == cli.get(app).version == "v1"
 
 
-def test_a_port_that_a_stranger_took_is_told_and_refused(town: tuple[Cli, str]) -> None:
+def test_a_port_that_a_stranger_took_is_told_and_left_for_another_one(town: tuple[Cli, str]) -> None:
     cli, app = town
     port = next(one["port"] for one in cli.app(app)["instances"] if one["version"] == "v1")
     cli.do("stop", app, "v1")
     with socket.create_server(("127.0.0.1", port)):
-        assert f"another program listens on its port 127.0.0.1:{port}" in back(cli, app)["why"]
-        cli.refused(1, "rollback", app, "-y")
-        assert cli.active(app) == "v2"
-    assert back(cli, app)["ready"] is True
+        found = back(cli, app)
+        assert (found["ready"], found["code"]) == (True, "port_taken")
+        assert f"another program listens on its port 127.0.0.1:{port}" in found["why"]
+        cli.do("rollback", app, "-y")
+        assert cli.get(app).version == "v1"
 
 
 def test_a_container_that_was_removed_boots_and_one_without_its_image_does_not(town: tuple[Cli, str], engine_url: str) -> None:
@@ -99,12 +100,14 @@ def test_a_container_that_was_removed_boots_and_one_without_its_image_does_not(t
     assert cli.active(app) == "v2"
 
 
-def test_a_network_that_was_removed_is_told(town: tuple[Cli, str]) -> None:
+def test_a_network_that_was_removed_is_told_and_made_again(town: tuple[Cli, str]) -> None:
     cli, app = town
     for version in ("v1", "v2"):
         cli.do("stop", app, version, "-y")
     network = next(one for one in cli.networks() if one["Labels"]["deployctl.app"] == app)
     cli.api.remove_network(network["Id"])
-    why = cli.do("show", app, "v1")["readiness"]["why"]
-    assert "its network was removed" in why
-    cli.refused(1, "rollback", app, "v1", "-y")
+    ready = cli.do("show", app, "v1")["readiness"]
+    assert (ready["ready"], ready["code"]) == (True, "network_gone")
+    assert "its network was removed" in ready["why"]
+    cli.do("rollback", app, "v1", "-y")
+    assert cli.get(app).version == "v1"

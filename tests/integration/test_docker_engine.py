@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,20 @@ def test_anonymous_volumes_go_with_their_container(world: DockerWorld) -> None:
     [volume] = [mount["Name"] for mount in world.api.inspect_container(seen.id)["Mounts"]]
     world.engine.ensure_removed(seen.id)
     assert volume not in {one["Name"] for one in world.api.volumes()["Volumes"] or ()}
+
+
+def test_what_the_engine_picks_lies_in_its_own_part_and_what_we_lease_outside(world: DockerWorld) -> None:
+    own = list(world.subnet.subnets(new_prefix=28))[-1]
+    spec = network(world)
+    world.engine.ensure_network_gone(spec.name)
+    world.engine.ensure_network(replace(spec, engines_own=str(own)))
+    leased = started(world, container(world))
+    assert ip_address(leased.addresses[spec.name]) not in own
+    made = world.api.create_container(world.image("web"), labels={"deployctl.mark": world.mark},
+                                      host_config=world.api.create_host_config(network_mode=spec.name))
+    world.api.start(made["Id"])
+    picked = world.api.inspect_container(made["Id"])["NetworkSettings"]["Networks"][spec.name]["IPAddress"]
+    assert ip_address(picked) in own
 
 
 def test_the_restart_policy_is_what_was_asked_last(world: DockerWorld) -> None:

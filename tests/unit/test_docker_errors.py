@@ -18,6 +18,7 @@ from deployctl.errors import (
     EngineUnavailable,
     NotFound,
     NotPermitted,
+    PlaceTaken,
     RegistryUnavailable,
 )
 
@@ -83,7 +84,7 @@ def test_the_noise_of_runtimes_is_cut_to_one_plain_sentence(said: str, sentence:
 ANSWERS: list[tuple[int, str, type[DeployctlError]]] = [
     (404, "No such image: shop:v1", NotFound),
     (404, "No such container: shop", NotFound),
-    (404, "network deployctl-shop not found", EngineRefused),
+    (404, "network deployctl-shop not found", PlaceTaken),
     (404, "failed to find image sha256:0: docker.io/library/sha256:0: image not known", NotFound),
     (404, 'no container with name or ID "nope" found: no such container', NotFound),
     (500, "subnet 172.29.77.0/27 is already used on the host or by another config", EngineConflict),
@@ -97,7 +98,9 @@ ANSWERS: list[tuple[int, str, type[DeployctlError]]] = [
     (403, "network shop has active endpoints", EngineRefused),
     (403, "authorization denied by plugin x: no", NotPermitted),
     (400, f'{RUNC}exec: "nope": executable file not found in $PATH: unknown', EngineRefused),
-    (500, "driver failed: port is already allocated", EngineRefused),
+    (500, "driver failed: port is already allocated", PlaceTaken),
+    (500, "failed to set up container networking: Address already in use", PlaceTaken),
+    (403, "cannot create network ab (dc-1): conflicts with network cd (dc-1): networks have same bridge name", EngineConflict),
     (500, "write /x: no space left on device", EngineRefused),
     (
         500,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from deployctl.domain.drift import Drift, Kind, Mend, Seen, Sight, find_drift
+from deployctl.domain.drift import Drift, Kind, Mend, NetworkSeen, Seen, Sight, find_drift
 from deployctl.domain.mending import plan_mending
 from deployctl.domain.plan import StepKind
 from deployctl.domain.release import Policy, Resources, Restart
@@ -19,8 +19,10 @@ def seen(n: int, **other: object) -> Seen:
     return replace(made, **other)  # type: ignore[arg-type]  # fields of Seen, by name
 
 
-def sight(past: Past, *containers: Seen, **other: object) -> Sight:
-    made = Sight(past.facts, containers, proxy=True, network=True, guarded=True, bridge=True)
+def sight(past: Past, *containers: Seen, there: bool = True, guarded: bool = True, up: bool = True,
+          **other: object) -> Sight:
+    networks = (NetworkSeen(past.facts.app.own_network, there, guarded, up),)
+    made = Sight(past.facts, containers, proxy=True, grounds=networks)
     return replace(made, **other)  # type: ignore[arg-type]  # as above
 
 
@@ -135,13 +137,13 @@ def test_what_the_ledger_does_not_know_goes_only_when_it_is_ours_and_needed_by_n
 def test_what_lies_around_the_containers_is_named(two: Past) -> None:
     both = seen(1), seen(2)
     assert told(find_drift(sight(two, *both, guarded=False))) == [(Kind.GUARD, Mend.GUARD, None)]
-    assert told(find_drift(sight(two, *both, network=False))) == [(Kind.NETWORK, Mend.NETWORK, None)]
-    assert told(find_drift(sight(two, *both, bridge=False))) == [(Kind.BRIDGE, None, None)]
+    assert told(find_drift(sight(two, *both, there=False))) == [(Kind.NETWORK, Mend.NETWORK, None)]
+    assert told(find_drift(sight(two, *both, up=False))) == [(Kind.BRIDGE, None, None)]
     assert told(find_drift(sight(two, *both, tags=("deployctl/shop:r7-abcdef",)))) == [(Kind.IMAGE, Mend.UNTAG, None)]
 
 
 def test_what_stood_in_a_network_that_is_gone_is_made_again(two: Past) -> None:
-    found = find_drift(sight(two, seen(1), seen(2, status="exited", addresses=()), network=False))
+    found = find_drift(sight(two, seen(1), seen(2, status="exited", addresses=()), there=False))
     assert (Kind.STOPPED, Mend.REMAKE, 2) in told(found)
 
 
@@ -150,7 +152,7 @@ def test_an_engine_that_is_away_makes_no_container_drift(two: Past) -> None:
 
 
 def test_every_sentence_names_the_app(two: Past) -> None:
-    found = find_drift(sight(two, guarded=False, network=False, tags=("t",), facts=replace(two.facts, serving=None)))
+    found = find_drift(sight(two, guarded=False, there=False, tags=("t",), facts=replace(two.facts, serving=None)))
     assert len(found) > 4
     assert all(str(SHOP) in drift.sentence for drift in found)
 

@@ -77,13 +77,23 @@ def test_what_can_be_rolled_back_to_says_how_and_how_long(standing: Standing, ho
     (replace(STOPPED, engine_away=AWAY), "would have to be started. Docker does not answer."),
     (replace(STOPPED, running=True, at_home=False), "somebody re-connected it"),
     (replace(STOPPED, present=False, image=False), "image (4be07d524be0) is no longer on this server"),
-    (replace(STOPPED, port_taken=True), "another program listens on its port 127.0.0.1:20001"),
-    (replace(STOPPED, network=False), "its network was removed"),
+    (replace(STOPPED, port_taken=True, image=False), "image (4be07d524be0) is no longer on this server"),
 ])
 def test_what_cannot_be_rolled_back_to_says_why(standing: Standing, why: str) -> None:
     found = judge(standing)
     assert (found.ready, found.how, found.seconds) == (False, None, None)
     assert why in (found.why or "")
+
+
+@pytest.mark.parametrize(("standing", "code"), [
+    (replace(STOPPED, port_taken=True, image=True), Code.PORT_TAKEN),
+    (replace(STOPPED, network=False, image=True), Code.NETWORK_GONE),
+    (replace(STOPPED, present=False, other_image=True, image=True), Code.OTHER_IMAGE),
+])
+def test_what_is_made_anew_on_the_way_can_be_rolled_back_to_and_says_so(standing: Standing, code: Code) -> None:
+    found = judge(standing)
+    assert (found.ready, found.how, found.code) == (True, How.BOOT, code)
+    assert found.why
 
 
 def test_what_must_be_pulled_or_failed_last_says_so_although_it_is_ready() -> None:

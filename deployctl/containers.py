@@ -1,0 +1,218 @@
+"""How a container comes to be, starts and goes, with its image, its network and its leases. Every act may run twice."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from deployctl import places
+from deployctl.domain.plan import Step
+from deployctl.domain.release import App, Instance, Release
+from deployctl.domain.same_image import is_made_of
+from deployctl.errors import DeployctlError, EngineRefused, NetworkFull, NetworkTaken, NotFound, PlaceTaken
+from deployctl.fence import taken_over
+from deployctl.interrupts import shielded
+from deployctl.labels import container_labels, container_name, host_name, is_sealed, keep_tag, release_images
+from deployctl.ports import ContainerSpec, Services
+from deployctl.runner import Walk
+
+KEPT_LINES = 10_000  # of a log whose container is removed, as far as they have room
+
+
+def keep_image(walk: Walk, step: Step) -> str:
+    """Have the exact image here, pulled by digest when it is gone, and keep it with a tag of ours."""
+    s, release = walk.services, release_of(walk, step)
+    bundle = release.bundle
+    ensure_image(release, s)
+    s.engine.keep_image(bundle.digest, keep_tag(s.ledger.identity, release.app, release.number))
+    return f"{bundle.image}  {bundle.digest[7:19]}"
+
+
+def ensure_image(release: Release, s: Services) -> None:
+    """Have the exact image here, pulled when it is gone. Raises NotFound or RegistryUnavailable."""
+    bundle = release.bundle
+    gone = f"the image of {release.version} ({bundle.digest[7:19]}) is no longer on this server"
+    if s.engine.find_image(bundle.digest) is not None:
+        return
+    if bundle.repo_digest is None:
+        raise NotFound(f"{gone}, and no registry is known to have it", remedy=[f"build or load {bundle.image} again"])
+    pulled = s.engine.pull_image(bundle.repo_digest, progress=s.report.detail)
+    if pulled.digest != bundle.digest:  # another image store names the same content otherwise
+        raise NotFound(f"{gone}: the engine knows what {bundle.repo_digest} gives as {pulled.digest[7:19]}",
+                       remedy=[f"deployctl upgrade {release.app} {release.version}"])
+
+
+def ensure_network(walk: Walk, step: Step) -> str:
+    """Make the network of the container that is made next: that which it has an address of already, else the app's own."""
+    s, app = walk.services, _app(walk)
+    instance = s.ledger.find_instance(app.name, step.release)
+    if instance is not None and not instance.failed:
+        try:
+            network = app.network_of(instance)
+            places.make(s, app.name, network)
+        except NetworkTaken:  # its address goes with it
+            forget_container(walk, instance)
+        else:
+            return network.subnet
+    return places.own_network(s, app).subnet
+
+
+def create_container(walk: Walk, step: Step) -> str:
+    s, release = walk.services, release_of(walk, step)
+    _clear_left_over(walk, step.release)
+    instance = _lease_place(walk, release)
+    _clear_other_image(walk, release, instance)
+    seen = s.engine.ensure_created(ContainerSpec(
+        name=instance.name, bundle=release.bundle, network=_app(walk).network_of(instance).name, address=instance.address,
+        publish=instance.host_port, hostname=host_name(release),
+        labels=container_labels(s, release, operation=walk.deployment.id)))
+    s.ledger.set_instance(release.app, release.number, container=seen.id, store=s.engine.info().store or None)
+    return f"container {instance.name} on 127.0.0.1:{instance.host_port}"
+
+
+def _lease_place(walk: Walk, release: Release) -> Instance:
+    """Lease a port and an address, in another network where the app's own is full."""
+    s, (low, high) = walk.services, walk.services.spec.ports
+
+    def lease() -> Instance:
+        return s.ledger.add_instance(
+            release.app, release.number, container_name(s.ledger.identity, release), ports=range(low, high + 1),
+            taken=lambda port: s.guard.port_taken("127.0.0.1", port))
+
+    try:
+        return lease()
+    except NetworkFull as e:
+        app = places.own_network(s, places.move_on(s, _app(walk)))
+        walk.warn(f"{e.message}: what comes goes to {app.subnet} ({app.network})")
+        return lease()
+
+
+def _clear_left_over(walk: Walk, number: int) -> None:
+    """Remove the container of an earlier try that failed: a retry begins with a fresh one on a port of its own."""
+    instance = walk.services.ledger.find_instance(walk.plan.app, number)
+    if instance is not None and instance.failed:
+        forget_container(walk, instance)
+
+
+def _clear_other_image(walk: Walk, release: Release, instance: Instance) -> None:
+    """Remove what another tool made again in its place, of another image, with our labels and seal copied."""
+    s = walk.services
+    there = s.engine.find_container(instance.name)
+    if there is None or is_made_of(there.image, release.bundle):
+        return
+    labels = {**there.labels, "deployctl.app": release.app, "deployctl.release": str(release.number)}
+    if is_sealed(s.ledger.identity, labels):
+        s.engine.ensure_removed(there.id)
+
+
+def start_container(walk: Walk, step: Step) -> str:
+    instance = instance_of(walk, step)
+    try:
+        instance = _start_somewhere(walk, step, instance)
+    except EngineRefused as e:  # it said no to this very container
+        walk.keep_failed = True
+        refusal = EngineRefused(f"{release_of(walk, step).version} did not start: {e.message}", remedy=e.remedy)
+        walk.services.ledger.mark_failed(instance.app, instance.release, why=refusal.message)
+        raise refusal from e
+    _require_bridge(walk, instance)
+    return f"127.0.0.1:{instance.host_port}"
+
+
+def _require_bridge(walk: Walk, instance: Instance) -> None:
+    """Raise when a container runs and its bridge is on another host. Podman makes it with the first container."""
+    s, network = walk.services, _app(walk).network_of(instance)
+    if s.bridged and not s.guard.bridge_up(network.bridge):
+        raise DeployctlError(f"the engine made the network {network.name}, but its bridge {network.bridge} is not on this host",
+                             remedy=['set reach = "loopback" under [network] in config/server.toml'])
+
+
+def _start_somewhere(walk: Walk, step: Step, instance: Instance) -> Instance:
+    """Start it, made anew at another place where somebody took its port, its address or its network meanwhile."""
+    engine = walk.services.engine
+    for _ in range(places.TRIES):
+        try:
+            engine.ensure_started(container_of(instance))
+            return instance
+        except PlaceTaken as e:
+            if _lacks_joined(walk, step):
+                raise
+            walk.warn(f"{e.message}: it is made anew at another place")
+            keep_image(walk, step)  # else nothing would be left of it
+            forget_container(walk, instance)
+            ensure_network(walk, step)
+            create_container(walk, step)
+            instance = instance_of(walk, step)
+    engine.ensure_started(container_of(instance))
+    return instance
+
+
+def _lacks_joined(walk: Walk, step: Step) -> bool:
+    """Tell whether a network of others is gone that its release joins: another place would not help."""
+    there = {network.name for network in walk.services.engine.networks()}
+    return not set(release_of(walk, step).bundle.networks) <= there
+
+
+# -- going -------------------------------------------------------------------------------------------------------------
+def remove_release(walk: Walk, number: int) -> None:
+    s, app = walk.services, walk.plan.app
+    instance = s.ledger.find_instance(app, number)
+    if instance is None:
+        release_images(s, app, number)
+    else:
+        forget_container(walk, instance, image_too=True)
+
+
+def forget_container(walk: Walk, instance: Instance, *, image_too: bool = False) -> None:
+    """Remove it, and with `image_too` keep its image no more."""
+    s = walk.services
+    if instance.routed:
+        s.ledger.set_instance(instance.app, instance.release, routed=False)
+        s.traffic.sync()
+    with shielded():  # one without the others would look like something that somebody removed or left
+        seen = s.engine.find_container(container_of(instance))
+        if seen is not None and s.ledger.identity.owns(seen.labels):
+            keep_log(instance, seen.id, s)
+            s.engine.ensure_removed(seen.id)
+        if image_too:
+            release_images(s, instance.app, instance.release)
+        s.ledger.remove_instance(instance.app, instance.release)  # last: whoever comes after a death sees what is left
+        if instance.network and instance.network != _app(walk).own_network:
+            places.clear_unused(s, instance.app)
+
+
+def keep_log(instance: Instance, container: str, s: Services) -> None:
+    """Keep the end of its log: why a version was bad is asked when its container is long gone. A log that cannot be read
+    keeps no container."""
+    with suppress(DeployctlError):
+        s.kept_logs.keep(instance.app, instance.release, list(s.engine.logs(container, tail=KEPT_LINES)))
+
+
+def remove_empty_network(walk: Walk, step: Step) -> None:
+    if not walk.services.ledger.instances(walk.plan.app):
+        places.clear_unused(walk.services, walk.plan.app)
+
+
+# -- reading what a step is about ---------------------------------------------------------------------------------------
+def release_of(walk: Walk, step: Step) -> Release:
+    release = walk.facts.releases.get(step.release)
+    if release is None:
+        raise NotFound(f"{walk.plan.app} has no release {step.release}")
+    return release
+
+
+def _app(walk: Walk) -> App:
+    """Return the app as it is now: its own network may have changed on the way."""
+    app = walk.services.ledger.find_app(walk.plan.app)
+    if app is None:  # only whoever took the lease over can have done that
+        raise taken_over(walk.plan.app)
+    return app
+
+
+def instance_of(walk: Walk, step: Step) -> Instance:
+    instance = walk.services.ledger.find_instance(walk.plan.app, step.release)
+    if instance is None:
+        raise NotFound(f"release {step.release} of {walk.plan.app} has no container")
+    return instance
+
+
+def container_of(instance: Instance) -> str:
+    return instance.container or instance.name

@@ -1,0 +1,59 @@
+"""An app's network, and how the pool is cut into them: a /24 each, or less where the pool has no room for that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Network, ip_network
+
+from deployctl.errors import Refused
+
+PREFIXES = (24, 25, 26)  # the first that is free; a narrow pool of before has no /24 to give
+ENGINES_OWN = 28  # the last so many bits of a network are for the engine's own picks
+ADDRESSES = 238  # that a /24 has for containers: 256 less network, gateway and the engine's own 16
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A bridge network of an app. What comes goes to the app's own one; what runs stays in the one that it was made in."""
+
+    name: str  # Docker's
+    bridge: str  # the host's interface, at most 15 characters
+    subnet: str
+    gateway: str  # its first address
+    engines_own: str | None = None  # from which the engine picks by itself; None: from all, as 0.1.0 made it
+
+    def addresses(self) -> list[str]:
+        """Return what may be leased to containers, in order."""
+        own = IPv4Network(self.engines_own) if self.engines_own else None
+        return [str(one) for one in IPv4Network(self.subnet).hosts()
+                if str(one) != self.gateway and not (own and one in own)]
+
+
+def cut(pool: str, taken: Iterable[str]) -> tuple[str, str, str]:
+    """Return the first subnet of the pool that overlaps nothing taken, its gateway, and the engine's own part of it.
+
+    Raises Refused when the pool is used up or belongs to somebody's network.
+    """
+    whole, others = IPv4Network(pool), _ipv4(taken)
+    for prefix in (max(prefix, whole.prefixlen) for prefix in PREFIXES):
+        near = [other for other in others if other.overlaps(whole)]
+        for subnet in whole.subnets(new_prefix=prefix):
+            if not any(subnet.overlaps(other) for other in near):
+                own = list(subnet.subnets(new_prefix=ENGINES_OWN))[-1]
+                return str(subnet), str(subnet[1]), str(own)
+    raise Refused(f"no subnet is free in the pool {pool}: this host routes or uses all of it",
+                  remedy=['set another pool in config/server.toml: [network] pool = "10.88.0.0/14"'])
+
+
+def find_taken(network: Network, *, subnets: Iterable[str], routes: Iterable[str]) -> str | None:
+    """Return what has got the network's subnet by now: another network that overlaps it, or a route into it. A wider route
+    is in nobody's way, because the more exact one wins."""
+    mine = IPv4Network(network.subnet)
+    there = next((other for other in _ipv4(subnets) if other.overlaps(mine)), None)
+    return str(there or next((route for route in _ipv4(routes) if route.subnet_of(mine)), None) or "") or None
+
+
+def _ipv4(subnets: Iterable[str]) -> list[IPv4Network]:
+    read = (ip_network(one, strict=False) for one in subnets)  # Docker keeps host bits that a person gave
+    return [network for network in read if isinstance(network, IPv4Network)]

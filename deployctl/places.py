@@ -1,0 +1,111 @@
+"""Where the containers of an app stand: networks that are made, left for another one, and taken apart when they are empty.
+
+A subnet, name or bridge that somebody else took meanwhile, and a network that is full, block nothing: what comes goes to
+another network, what runs stays where it is.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from itertools import count, islice
+
+from deployctl.domain.names import AppName
+from deployctl.domain.networks import Network, cut, find_taken
+from deployctl.domain.release import App
+from deployctl.errors import DeployctlError, NetworkTaken, NotPermitted
+from deployctl.labels import bridge_name, common_labels, named_like, network_name
+from deployctl.ports import NetworkFacts, NetworkSpec, Services
+
+TRIES = 8  # others who make networks at the same moment were always faster
+
+
+def own_network(s: Services, app: App) -> App:
+    """Make the network for what comes, another one where the app's own is somebody else's by now, and return the app."""
+    for _ in range(TRIES):
+        try:
+            make(s, app.name, app.own_network)
+            return app
+        except NetworkTaken as e:
+            left, app = app, move_on(s, app)
+            s.report.warn(f"{e.message}: what comes goes to {app.subnet} ({app.network}), what runs stays where it is")
+            clear_unused(s, left.name)
+    raise DeployctlError(f"no network could be made for {app.name}: other processes were always faster", remedy=["try again"])
+
+
+def make(s: Services, app: AppName, network: Network) -> None:
+    """Make it where it is not there; its guard route comes first, so that its addresses can never mean a stranger.
+
+    Raises NetworkTaken when its subnet, name or bridge is somebody else's by now.
+    """
+    there = s.engine.networks()
+    if all(one.name != network.name for one in there):
+        _require_free(s, network, there)
+    if s.bridged:
+        s.guard.ensure(network.subnet)
+    s.engine.ensure_network(NetworkSpec(network.name, network.bridge, network.subnet, network.gateway,
+                                        common_labels(s, app), network.engines_own))
+
+
+def _require_free(s: Services, network: Network, there: Iterable[NetworkFacts]) -> None:
+    routes = s.guard.routed_subnets() if s.bridged else []
+    taken = find_taken(network, subnets=(subnet for one in there for subnet in one.subnets), routes=routes)
+    if taken:
+        raise NetworkTaken(f"the subnet {network.subnet} of {network.name} is somebody else's by now ({taken})",
+                           remedy=["docker network ls", "ip route"])
+    if s.bridged and s.guard.has_interface(network.bridge):
+        raise NetworkTaken(f"an interface {network.bridge} is there already, and the network {network.name} is not",
+                           remedy=[f"ip link show {network.bridge}"])
+
+
+def move_on(s: Services, app: App) -> App:
+    """Choose another network for what comes and write it down; when another process took the subnet, choose again."""
+    for free in islice(_free(s, app.name), TRIES):
+        network = replace(free, name=named_like(app.network, free.name))
+        try:
+            s.ledger.add_network(app.name, network)
+        except sqlite3.IntegrityError:
+            continue
+        return app.moved_to(network)
+    raise DeployctlError(f"no subnet could be leased for {app.name}: other processes were always faster", remedy=["try again"])
+
+
+def first(s: Services, app: AppName) -> Network:
+    """Return a network that is free now, for an app that has none yet."""
+    return next(_free(s, app))
+
+
+def _free(s: Services, app: AppName) -> Iterator[Network]:
+    """Yield networks that are free now, looking anew each time."""
+    for number in count(1):
+        there, known = s.engine.networks(), s.ledger.networks()
+        home = s.ledger.identity
+        name, bridge = network_name(home, app, number), bridge_name(home, app, number)
+        named = {text for one in there for text in (one.name, one.bridge)} | {
+            text for one in known for text in (one.name, one.bridge)}
+        if named & {name, bridge} or (s.bridged and s.guard.has_interface(bridge)):
+            continue
+        taken = [subnet for one in there for subnet in one.subnets] + [one.subnet for one in known]
+        yield Network(name, bridge, *cut(s.spec.pool, taken + (s.guard.routed_subnets() if s.bridged else [])))
+
+
+def clear_unused(s: Services, app: AppName) -> None:
+    """Take apart each network of the app that no container stands in. The one for what comes stays while others stand."""
+    row = s.ledger.find_app(app)
+    used = {row.network_of(i).name for i in s.ledger.instances(app)} if row else set()
+    for network in s.ledger.networks(app) if row else ():
+        own = row is not None and network.name == row.network
+        if network.name not in used and not (own and used):
+            take_apart(s, network)
+            if not own:
+                s.ledger.remove_network(network.name)
+
+
+def take_apart(s: Services, network: Network) -> None:
+    """Remove network and guard route. One of that name that is somebody else's stays."""
+    with suppress(NotPermitted):
+        s.engine.ensure_network_gone(network.name)
+    if s.bridged:
+        s.guard.ensure_gone(network.subnet)
