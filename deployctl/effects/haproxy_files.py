@@ -18,7 +18,7 @@ from deployctl.effects.haproxy_process import find_binary, find_version
 from deployctl.effects.whole_file import PART, write_whole
 
 THREADS = 4  # more cost memory and do not make one server's load faster
-_MAPS = (wire.ROUTE, wire.KNOWN, wire.VERSION, wire.HOST, wire.FRONT)
+_MAPS = (wire.ROUTE, wire.KNOWN, wire.VERSION, wire.HOST)
 
 
 class HaproxyFiles:
@@ -32,7 +32,9 @@ class HaproxyFiles:
         return self.complete() and config.token_of(self.configuration()) is not None and bool(self.find_map(wire.ROUTE))
 
     def complete(self) -> bool:
-        return self._home.config.exists() and all(self._path(name).exists() for name in _MAPS)
+        text = self.configuration()
+        needed = (*_MAPS, wire.FRONT) if wire.FRONT in text else _MAPS  # 0.1.0 had none of fronts
+        return bool(text) and all(self._path(name).exists() for name in needed)
 
     def token(self) -> str:
         """Return which configuration lies on disk; nothing when it is none of ours."""
