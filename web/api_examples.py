@@ -78,7 +78,7 @@ EXAMPLES: dict[str, Json] = {
                      ended_at=None, deployment=7, done=False, step="wait until shop v3 is healthy",
                      detail="1 of 3 good answers", result=None, error=None),
     "Doctor": _of("Doctor", ok=True, findings=[{
-        "name": "engine", "ok": True, "text": "Docker 27.3, API 1.47, amd64", "fix": None, "fatal": True}]),
+        "name": "engine", "ok": True, "text": "Docker 27.3, API 1.47, amd64", "fix": None, "fatal": True, "code": None}]),
     "Audit": _of("Audit", entries=[{
         "id": 311, "at": AT, "who": "mara", "how": "web", "address": "127.0.0.1", "app": "shop", "what": "rollback",
         "sentence": "rollback: v2 → v1", "before": 118, "after": 119, "note": "the cart page fails", "result": "done"}]),
