@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from deployctl.domain.image_store import SWITCHED
+
 
 class Kind(StrEnum):
     REMOVED = "removed"
@@ -30,7 +32,7 @@ class Kind(StrEnum):
     PROXY = "proxy"  # files or state of HAProxy
     IMAGE = "image"  # kept for nothing, or no longer kept
     EMPTY = "empty"  # network and guard route of an app without containers
-    STORE = "image_store"  # the engine uses another one, and hides what was made
+    STORE = SWITCHED  # the engine uses another one, and hides what was made
     INTERRUPTED = "interrupted"
     BUSY = "busy"
     FAILED = "failed"  # the pass itself
