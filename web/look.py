@@ -70,6 +70,12 @@ class Look:
     more: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def live_name(self) -> str | None:
+        """Return what names the release that serves, None when none does."""
+        line = self.versions.at(self.view.active.release) if self.view.active else None
+        return line.name if line else None
+
+    @property
     def stale(self) -> bool:
         return self.seen.stale and self.seen.age > 10
 

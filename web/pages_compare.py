@@ -9,8 +9,9 @@ from flask import Blueprint, Response, g, jsonify, redirect, render_template, re
 from werkzeug.wrappers import Response as Answer
 
 from deployctl.domain.access import Role
-from deployctl.domain.names import AppName, Version, parse_version
+from deployctl.domain.names import AppName, ReleaseName, parse_release_name
 from deployctl.domain.release import Release
+from deployctl.domain.serving import release_name
 from deployctl.errors import NotFound
 from deployctl.ports import Services
 from deployctl.usecases.diff import compare as differences
@@ -30,14 +31,19 @@ def page(app: str) -> str | Answer:
     """Show what differs from a to b; without names, from what serves back to what a rollback would bring."""
     name, view = the_app(), desk().board.app(the_app()).value
     with desk().pool.lend(g.who.actor) as s:
-        known = list(dict.fromkeys(r.version for r in s.ledger.releases(name, limit=MOST)))
-        if not request.args.get("a") and len(known) > 1:
-            after = view.active.version if view.active else known[0]
-            before = view.back or next(version for version in known if version != after)
+        releases = s.ledger.releases(name, limit=MOST)
+        known = list(dict.fromkeys(release_name(r, releases) for r in releases))
+        if not (request.args.get("a") and request.args.get("b")) and len(known) > 1:
+            active = next((r for r in releases if view.active and r.number == view.active.release), releases[0])
+            after = release_name(active, releases)
+            other = view.way_back_name or next(name for name in known if name != after)
+            before = request.args.get("a") or other
+            before = other if before == after else before
             return redirect(url_for("compare.page", app=app, a=before, b=after))
         pair = _pair(name, s) if len(known) > 1 else None
     lines = hidden_lines(differences(pair[0].bundle, pair[1].bundle)) if pair else []
-    return render_template("compare.html", view=view, known=known, pair=pair, groups=_grouped(lines))
+    names = [release_name(one, releases) for one in pair] if pair else []
+    return render_template("compare.html", view=view, known=known, names=names, groups=_grouped(lines))
 
 
 @pages.get("/apps/<app>/compare.json")
@@ -53,14 +59,15 @@ def twin(app: str) -> Response:
 
 
 def _pair(app: AppName, s: Services) -> tuple[Release, Release]:
-    found = [find_release(app, _named(request.args.get(key, "")), s)[0] for key in ("a", "b")]
+    named = [_named(request.args.get(key, "")) for key in ("a", "b")]
+    found = [find_release(app, one.version, s, number=one.release)[0] for one in named]
     return found[0], found[1]
 
 
-def _named(text: str) -> Version:
+def _named(text: str) -> ReleaseName:
     if not text:
         raise NotFound("Two versions are needed to compare.")
-    return parse_version(text)
+    return parse_release_name(text)
 
 
 def _grouped(lines: Sequence[DiffLine]) -> list[tuple[str, list[DiffLine]]]:

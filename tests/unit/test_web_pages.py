@@ -494,6 +494,11 @@ def test_two_releases_of_one_version_are_told_apart_on_the_page_and_gone_back_to
     assert "Brings back: without MODE" in words
     assert "Same from a terminal: deployctl rollback shop v2@2" in words
     assert page.count('data-key="r"') == 1
+    compared = mara.get("/apps/shop/compare", follow_redirects=True).text
+    assert "v2@2 → v2@3" in text_of(compared)
+    assert "deployctl diff shop v2@2 v2@3" in text_of(compared)
+    assert "MODE" in compared
+    assert "v2@2 → v2@3" in text_of(mara.get("/apps/shop/compare?a=v2@3", follow_redirects=True).text)
     assert "Roll back to v2@2?" in text_of(mara.get("/apps/shop/ask?verb=rollback").text)
     mara.get("/apps/shop")
     assert mara.post("/apps/shop/rollback", to="v2", release="2").status_code == 303
