@@ -11,6 +11,7 @@ from deployctl.domain.same_image import is_made_of
 from deployctl.errors import DeployctlError, EngineRefused, NetworkFull, NetworkTaken, NotFound, PlaceTaken
 from deployctl.fence import taken_over
 from deployctl.interrupts import shielded
+from deployctl.joining import join_networks
 from deployctl.labels import container_labels, container_name, host_name, is_sealed, keep_tag, release_images
 from deployctl.ports import ContainerSpec, Services
 from deployctl.runner import Walk
@@ -106,6 +107,7 @@ def _clear_other_image(walk: Walk, release: Release, instance: Instance) -> None
 
 def start_container(walk: Walk, step: Step) -> str:
     instance = instance_of(walk, step)
+    join_networks(walk.services.engine, release_of(walk, step), container_of(instance))
     try:
         instance = _start_somewhere(walk, step, instance)
     except EngineRefused as e:  # it said no to this very container

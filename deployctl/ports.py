@@ -94,6 +94,7 @@ class ContainerFacts:
     published: int | None = None  # port on the host
     asked: Mapping[str, str] = field(default_factory=dict)  # network name → address that it was made with
     networks: tuple[str, ...] = ()  # names of all that it is connected to, sorted
+    network_ids: Mapping[str, str] = field(default_factory=dict)  # name → id of the very network; empty until it starts
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,8 @@ class Engine(UsageReader, Protocol):
         """Create it, or adopt the one that carries the same name and the same labels of ours, and let it join the
         networks of its bundle. Raises NotFound when one of them is not there; what was made then stays."""
     def ensure_connected(self, container: str, network: str) -> None:
-        """Let it join that network, whose addresses the engine chooses. Raises NotFound when there is none."""
+        """Let it join that network, whose addresses the engine chooses; also one that was made again under its name.
+        Raises NotFound when there is none."""
     def ensure_started(self, container: str) -> ContainerFacts:
         """Raises PlaceTaken when its port or address is somebody else's by now, or its network is gone."""
     def ensure_stopped(self, container: str, *, grace: float) -> ContainerFacts:

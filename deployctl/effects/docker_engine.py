@@ -160,8 +160,7 @@ class DockerEngine:
         from deployctl.effects.docker_pull import find_digest
 
         ref = names.require_name(reference)
-        login = self._docker.login(ref.registry)
-        return find_digest(self._docker.reader, ref, within=within, address=self.address, login=login)
+        return find_digest(self._docker.reader, ref, within=within, address=self.address, login=self._docker.login(ref.registry))
 
     def keep_image(self, digest: str, tag: str) -> None:
         names.require_digest(digest)
@@ -221,13 +220,15 @@ class DockerEngine:
         self._change("connect", container, lambda api, found: self._connect(api, found, network))
 
     def _connect(self, api: APIClient, found: ContainerFacts, name: str) -> None:
-        if name in found.networks:
-            return
         network = self._networks.find(name)
         if network is None:
             raise NotFound(f"the network {name} is not on this server", remedy=[f"docker network create {name}"])
-        if network.get("Labels", {}).get(words.MANAGED):
+        if (network.get("Labels") or {}).get(words.MANAGED):
             raise NotPermitted(f"the network {name} belongs to an app of deployctl: no other one joins it")
+        if name in found.networks:
+            if found.network_ids.get(name, "") in {"", network["Id"]}:
+                return
+            api.disconnect_container_from_network(found.id, name, force=True)  # one of that name that is gone
         api.connect_container_to_network(found.id, network["Id"])
 
     def ensure_started(self, container: str) -> ContainerFacts:

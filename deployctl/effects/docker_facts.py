@@ -48,6 +48,7 @@ def container_facts(inspected: Mapping[str, Any]) -> ContainerFacts:
         published=_published(inspected.get("HostConfig") or {}),
         asked=_asked(inspected),
         networks=_networks(inspected),
+        network_ids=_network_ids(inspected),
     )
 
 
@@ -209,6 +210,11 @@ def _addresses(raw: Mapping[str, Any]) -> dict[str, str]:
 
 def _networks(raw: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(sorted((raw.get("NetworkSettings") or {}).get("Networks") or ()))
+
+
+def _network_ids(inspected: Mapping[str, Any]) -> dict[str, str]:
+    networks = (inspected.get("NetworkSettings") or {}).get("Networks") or {}
+    return {name: (facts or {}).get("NetworkID") or "" for name, facts in networks.items()}
 
 
 def _exit_code(state: Mapping[str, Any]) -> int | None:

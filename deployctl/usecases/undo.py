@@ -39,7 +39,9 @@ def preview_undo(app: AppName, s: Services, *, wish: Wish = Wish()) -> Preview:
     """Return the plan that `undo` would walk now, and change nothing."""
     facts = observe(app, s)
     require_revision(facts, wish)
-    plan = plan_move(facts, Kind.UNDO, before_last_change(facts))
+    target = before_last_change(facts)
+    require_reachable(facts, target)
+    plan = plan_move(facts, Kind.UNDO, target)
     lifted = facts.version(holds_of(plan, facts).lifted)
     return Preview(plan, (f"Would lift the hold of {lifted}.",) if lifted else ())
 

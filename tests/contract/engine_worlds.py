@@ -58,6 +58,7 @@ class World(Protocol):
     def backend(self) -> str:
         """Make a network as people make one, and return its name; it sorts before ours."""
 
+    def remove_backend(self) -> None: ...
     def cut_off(self, seen: ContainerFacts) -> None:
         """Take a running container off its network."""
 
@@ -101,6 +102,9 @@ class FakeWorld:
         name = f"a-{self.mark}"
         self.fake.networks_here.facts[name] = NetworkFacts(name, ("10.9.0.0/24",), {})
         return name
+
+    def remove_backend(self) -> None:
+        del self.fake.networks_here.facts[f"a-{self.mark}"]
 
     def cut_off(self, seen: ContainerFacts) -> None:
         self.fake.meddle(seen.id, addresses={})
@@ -165,6 +169,9 @@ class DockerWorld:
         name = f"a-{self.mark}"
         self.api.create_network(name, labels={"deployctl.mark": self.mark})
         return name
+
+    def remove_backend(self) -> None:
+        self.api.remove_network(f"a-{self.mark}")
 
     def cut_off(self, seen: ContainerFacts) -> None:
         self.api.disconnect_container_from_network(seen.id, network(self).name)

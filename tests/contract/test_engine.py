@@ -215,6 +215,18 @@ def test_a_container_joins_the_networks_of_its_bundle_and_keeps_its_own_address(
     assert engine.ensure_stopped(made.id, grace=1).networks == made.networks
 
 
+def test_a_stopped_container_joins_a_network_that_was_made_again_under_its_name(engine: Engine, world: World) -> None:
+    backend = world.backend()
+    made = engine.ensure_started(engine.ensure_created(container(world, networks=(backend,))).id)
+    engine.ensure_stopped(made.id, grace=1)
+    world.remove_backend()
+    with pytest.raises(NotFound, match="network"):
+        engine.ensure_connected(made.id, backend)
+    world.backend()
+    engine.ensure_connected(made.id, backend)
+    assert backend in engine.ensure_started(made.id).addresses
+
+
 def test_a_network_that_is_not_there_cannot_be_joined(engine: Engine, world: World) -> None:
     with pytest.raises(NotFound, match="network"):
         engine.ensure_created(container(world, networks=(f"{world.mark}-nowhere",)))

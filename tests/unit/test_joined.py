@@ -84,6 +84,21 @@ def test_a_release_whose_network_is_gone_is_not_ready(w: World) -> None:
     assert "warehouse" in (ready.why or "")
 
 
+def test_a_rollback_to_a_release_whose_network_is_gone_names_it_and_changes_nothing(w: World) -> None:
+    w.edit(networks=["warehouse"])
+    w.upgraded("v1")
+    w.edit(networks=[], keep_warm=0)
+    w.upgraded("v2")
+    gone = w.engine.networks_here.facts.pop("warehouse")
+    with pytest.raises(NotFound, match="v1 cannot be started: the network warehouse") as refused:
+        w.rollback("v1")
+    assert refused.value.code == "network_missing"
+    assert (w.serving, w.active) == ("v2", "v2")
+    w.engine.networks_here.facts["warehouse"] = gone
+    w.rollback("v1")
+    assert (w.serving, networks(w, "v1")) == ("v1", ("warehouse",))
+
+
 def test_reconcile_joins_a_lost_network_again(w: World) -> None:
     w.edit(networks=["warehouse"])
     w.upgraded("v1")

@@ -1,0 +1,16 @@
+"""Before a container starts: the networks of others that its release names may have been made again since it ran."""
+
+from __future__ import annotations
+
+from deployctl.domain.release import Release
+from deployctl.errors import NotFound
+from deployctl.ports import Engine
+
+
+def join_networks(engine: Engine, release: Release, container: str) -> None:
+    """Have the container in all of them. Raises NotFound for one that is not there."""
+    try:
+        for name in release.bundle.networks:
+            engine.ensure_connected(container, name)
+    except NotFound as e:
+        raise NotFound(f"{release.version} cannot be started: {e.message}", remedy=e.remedy, code="network_missing") from e
