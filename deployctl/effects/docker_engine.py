@@ -159,8 +159,8 @@ class DockerEngine:
     def registry_digest(self, reference: str, *, within: float) -> str:
         from deployctl.effects.docker_pull import find_digest
 
-        ref = names.require_name(reference)
-        return find_digest(self._docker.reader, ref, within=within, address=self.address, login=self._docker.login(ref.registry))
+        ref, docker = names.require_name(reference), self._docker
+        return find_digest(docker.reader, ref, within=within, address=self.address, login=docker.login(ref.registry))
 
     def keep_image(self, digest: str, tag: str) -> None:
         names.require_digest(digest)
