@@ -96,7 +96,7 @@ def test_a_failure_at_any_step_before_the_promotion_takes_everything_back(
     before = world_but_releases(w)
     during(kind, fails(error("it broke")), after=after)
     with pytest.raises(Interrupted if error is KeyboardInterrupt else error) as raised:
-        w.upgrade("v2")
+        w.upgrade("v2", confirmed=True)
     assert world_but_releases(w) == before
     assert phase(w) is Phase.REVERTED
     assert w.ledger.find_lease(SHOP) is None
