@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from shutil import rmtree
 
 from deployctl.domain.names import AppName
 from deployctl.effects.whole_file import write_whole
@@ -47,6 +46,8 @@ class LogFiles:
         return []
 
     def forget(self, app: AppName) -> None:
+        from shutil import rmtree  # dear to import, and only for an app that is removed
+
         rmtree(self._of(app), ignore_errors=True)
 
     def _of(self, app: AppName) -> Path:

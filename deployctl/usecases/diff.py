@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 
-from deployctl.domain.env_words import HIDDEN, shown
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.release import Bundle
 from deployctl.errors import NotFound
@@ -94,6 +93,8 @@ def hidden_lines(lines: Sequence[DiffLine]) -> list[DiffLine]:
 
 
 def _hidden(line: DiffLine) -> DiffLine:
+    from deployctl.domain.env_words import HIDDEN, shown  # its patterns are not for the way of a rollback
+
     values = [value for value in (line.before, line.after) if value is not None]
     if all(shown(line.name, value) != HIDDEN for value in values):
         return replace(line, before=_short(line.before), after=_short(line.after))
@@ -101,4 +102,6 @@ def _hidden(line: DiffLine) -> DiffLine:
 
 
 def _short(value: str | None) -> str | None:
+    from deployctl.domain.env_words import shown
+
     return None if value is None else shown("", value)
