@@ -15,6 +15,7 @@ from deployctl.usecases import passwords
 from deployctl.usecases.sign_in import (
     IDLE,
     TooManyTries,
+    WrongLink,
     WrongSignIn,
     end_session,
     find_session,
@@ -131,11 +132,11 @@ def test_a_link_signs_in_at_any_time_but_once_and_soon(w: World) -> None:
             sign_in("mara", "wrong wrong wrong", HERE, w.s)
     link = make_link("mara", w.s)
     assert find_session(sign_in_by_link(link, HERE, w.s), w.s), "the wait is not for links"
-    with pytest.raises(WrongSignIn):
+    with pytest.raises(WrongLink):
         sign_in_by_link(link, HERE, w.s)
     late = make_link("mara", w.s, minutes=1)
     w.clock.sleep(61)
-    with pytest.raises(WrongSignIn):
+    with pytest.raises(WrongLink):
         sign_in_by_link(late, HERE, w.s)
 
 
@@ -196,7 +197,7 @@ def test_a_password_too_short_or_too_long_is_refused_and_the_former_one_stays(w:
 def test_what_is_no_secret_opens_nothing(w: World, secret: str) -> None:
     assert find_session(secret, w.s) is None
     assert find_token(secret, w.s, address="-") is None
-    with pytest.raises(WrongSignIn):
+    with pytest.raises(WrongLink):
         sign_in_by_link(secret, HERE, w.s)
 
 
@@ -220,7 +221,7 @@ def test_whoever_is_removed_is_out_at_once(w: World) -> None:
     assert find_session(secret, w.s) is None
     add_user("jonas", ADMIN, w.s)
     assert find_session(secret, w.s) is None, "another jonas does not get the session of the former"
-    with pytest.raises(WrongSignIn):
+    with pytest.raises(WrongLink):
         sign_in_by_link(link, HERE, w.s)
 
 

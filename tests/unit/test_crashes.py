@@ -65,7 +65,7 @@ def much(w: World) -> None:
 STORIES = {
     "first upgrade": Story(lambda w: None, partial(upgrade, SHOP, V1), (None, "v1")),
     "upgrade": Story(lambda w: w.upgraded("v1", "v2"), partial(upgrade, SHOP, V3), ("v2", "v3")),
-    "upgrade that moves the address": Story(moved, partial(upgrade, SHOP, V2), ("v1", "v2")),
+    "upgrade that moves the address": Story(moved, partial(upgrade, SHOP, V2, wish=YES), ("v1", "v2")),
     "upgrade to a bad one": Story(bad_candidate, partial(upgrade, SHOP, V2), ("v1",)),
     "warm rollback": Story(lambda w: w.upgraded("v1", "v2"), partial(rollback, SHOP), ("v2", "v1")),
     "cold rollback": Story(cold, partial(rollback, SHOP, wish=YES), ("v2", "v1")),

@@ -89,11 +89,11 @@ def test_what_is_not_there_is_none(path: str) -> None:
         assert engine.find_container("shop") is None
 
 
-def test_only_this_homes_containers_are_asked_for(path: str) -> None:
+def test_only_containers_of_ours_are_asked_for(path: str) -> None:
     with engine_that(path, EMPTY) as (engine, server):
         assert engine.containers() == []
         assert server.requests[0].startswith(
-            b"GET /containers/json?all=1&filters=%7B%22label%22:%20%5B%22deployctl.home%3D/srv%22%5D%7D HTTP/1.1\r\n"
+            b"GET /containers/json?all=1&filters=%7B%22label%22:%20%5B%22deployctl.managed%3D1%22%5D%7D HTTP/1.1\r\n"
         )
 
 

@@ -291,7 +291,7 @@ def test_every_error_of_ours_has_a_status_that_fits() -> None:
     codes = {one.code: status_of(one("x")) for one in kinds}
     assert {code for code, found in codes.items() if found >= 500} == {
         "unreachable", "engine_unavailable", "registry_unavailable", "proxy_unavailable", "ledger_unusable", "interrupted",
-        "engine_refused", "switch_refused"}
+        "engine_refused", "switch_refused", "another_engine"}
     assert (status_of(EngineUnavailable("x", code="another_word")), status_of(DeployctlError("x", code="bug"))) == (503, 409)
 
 
