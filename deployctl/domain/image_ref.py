@@ -98,4 +98,5 @@ def require_allowed_registry(ref: ImageRef, app_image: str, extra: Iterable[str]
         raise Invalid(
             f"image {shown(str(ref))} comes from a registry that this server does not allow.",
             remedy=[f'Allow it in config/server.toml: registries = ["{ref.registry}"]'],
+            code="registry_not_allowed",
         )
