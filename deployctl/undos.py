@@ -45,9 +45,10 @@ def _let_proxy_know_again(walk: Walk, source: int | None) -> None:
 
 def forget_route(walk: Walk, step: Step) -> None:
     """Let HAProxy forget an instance that this walk has started, and restore the app's former address. What served
-    before and was only started again stays: HAProxy still sends the traffic there."""
+    before and was only started again stays: HAProxy still sends the traffic there. An app whose first version is kept
+    for inspection keeps its first address, too: visitors get 503 there, and the next try needs no reload."""
     s = walk.services
-    if walk.wishes is not None:
+    if walk.wishes is not None and not (walk.keep_failed and walk.facts.app.address is None):
         s.ledger.set_wishes(walk.facts.app)
     if step.release != walk.plan.source and any(done.kind is StepKind.START for done in walk.begun):
         s.ledger.set_instance(walk.plan.app, step.release, routed=False)

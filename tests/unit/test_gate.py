@@ -95,6 +95,19 @@ def test_a_candidate_whose_answers_do_not_reach_visitors_changes_nothing(w: Worl
     assert w.ledger.deployments(SHOP)[0].outcome == "reverted"
 
 
+def test_a_first_version_that_is_refused_stays_for_a_look_and_the_address_stays_the_apps(tmp_path: Path) -> None:
+    with world(tmp_path) as w:
+        spoil(w, release=1)
+        with pytest.raises(NotHealthy):
+            w.upgrade("v1")
+        table = w.ledger.table(bridged=True)
+        assert (table.listens, table.backends, w.traffic.routes()) == ({SHOP: ("127.0.0.1", 8000)}, (), {})
+        w.edit(listen=9000)  # nobody is served there: nothing to ask
+        with pytest.raises(NotHealthy):
+            w.upgrade("v1")
+        assert w.ledger.table(bridged=True).listens == {SHOP: ("127.0.0.1", 8000)}
+
+
 def test_it_is_proven_only_by_the_gate(w: World) -> None:
     seen: list[str | None] = []
     real = w.traffic.ask
