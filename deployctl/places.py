@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import count, islice
 
+from deployctl.domain.home import PATH_LABEL
 from deployctl.domain.names import AppName
 from deployctl.domain.networks import Network, cut, find_taken
 from deployctl.domain.release import App
@@ -104,8 +105,13 @@ def clear_unused(s: Services, app: AppName) -> None:
 
 
 def take_apart(s: Services, network: Network) -> None:
-    """Remove network and guard route. One of that name that is somebody else's stays."""
+    """Remove network and guard route. One of that name that is somebody else's stays, and so does another home's guard."""
     with suppress(NotPermitted):
         s.engine.ensure_network_gone(network.name)
-    if s.bridged:
+    if s.bridged and not _guards_another(s, network):
         s.guard.ensure_gone(network.subnet)
+
+
+def _guards_another(s: Services, network: Network) -> bool:
+    """Tell whether another home has a network of the very subnet: the route is its guard too."""
+    return any(PATH_LABEL in one.labels and network.subnet in one.subnets for one in s.engine.networks())

@@ -73,5 +73,7 @@ class Guard(Protocol):
         """Return every subnet that this host routes to an interface (not the unreachable ones, not the default)."""
     def port_taken(self, host: str, port: int) -> bool:
         """Tell whether somebody listens there."""
+    def has_address(self, host: str) -> bool:
+        """Tell whether something of this host may listen at that IP address, one for all included."""
     def listening(self, pid: int) -> list[tuple[str, int]]:
         """Return (address, port) of TCP listeners in that process's network namespace; empty if not allowed to look."""

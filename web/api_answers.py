@@ -172,7 +172,7 @@ class Moved(Document):
     confirmed: bool = Field(description="HAProxy said itself that it was done.")
     failed_requests: int | None = Field(description="By HAProxy's own count; null when it could not be asked.")
     failed_precision: FailedPrecision
-    changed: bool
+    changed: bool = Field(description="false: the traffic was there already.")
     colour: Colour | None
     image_checked: bool = Field(description="false: Docker was away, so the image of what serves goes by the last look.")
     held: list[str]
@@ -181,6 +181,7 @@ class Moved(Document):
     warnings: list[str]
     steps: list[StepDone]
     image: ImageNews | None
+    taken_over: list[DiffLine] = Field(description="The app's settings that its file changed, where the release served.")
 
 
 class Done(Document):

@@ -44,7 +44,8 @@ _MOVED = _of("Rollback", ok=True, app="shop", **{"from": "v2"}, to="v1", from_re
              switch_ms=14.2, total_ms=88.0,
              confirmed=True, failed_requests=0, failed_precision="exact", changed=True, colour="blue", held=["v2"], lifted=[],
              standby="v2", image_checked=True, warnings=[], steps=[
-                 {"kind": "switch", "sentence": "send the traffic of shop to v1", "ms": 14.2, "text": ""}], image=None)
+                 {"kind": "switch", "sentence": "send the traffic of shop to v1", "ms": 14.2, "text": ""}], image=None,
+             taken_over=[])
 
 EXAMPLES: dict[str, Json] = {
     "Status": _of("Status", engine=None, proxy=None, apps=[{

@@ -15,6 +15,10 @@ from deployctl.usecases.results import DiffLine, Done, Finding, Moved, Preview
 # -- upgrade, rollback, undo -----------------------------------------------------------------------------------
 def moved_text(moved: Moved, look: Look) -> list[str]:
     """Return where the traffic is now, what it took, and the way back."""
+    if moved.taken_over:
+        return [f"{look.good} {moved.target} already serves {moved.app}. Taken over from config/{moved.app}.toml:",
+                *(f"  {difference(line)}" for line in moved.taken_over), *_image(moved.image, look),
+                *(f"{look.warn} {warning}" for warning in moved.warnings)]
     if not moved.changed:
         return [f"{look.good} {moved.target} already serves {moved.app}. Nothing to do.", *_image(moved.image, look),
                 *(f"  {line}" for line in moved.hints if not look.quiet)]

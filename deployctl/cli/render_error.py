@@ -13,7 +13,7 @@ _LABELS = {
     "status": "Look", "history": "Look", "logs": "Look", "show": "Look", "diff": "Look", "doctor": "Check",
     "rollback": "Back", "undo": "Back", "abort": "Stop it", "unhold": "Lift it", "init": "Make it",
 }  # fmt: skip
-_PROGRAM = re.compile(r"(sudo|docker|ls|df|ss|chmod|chown|unset|newgrp|pip|ldd|ip|systemctl) ")
+_PROGRAM = re.compile(r"(sudo|docker|ls|df|ss|chmod|chown|unset|newgrp|pip|ldd|ip|systemctl|mv) ")
 
 
 def error_text(error: DeployctlError, look: Look) -> list[str]:

@@ -120,6 +120,6 @@ def parse_reasons(said: str) -> list[str]:
 
 
 def find_port(reason: str) -> int | None:
-    """Return the port that HAProxy could not bind, if that was the reason."""
-    found = re.search(r"cannot bind socket .*:(\d+)\]", reason)
+    """Return the port that HAProxy could not bind because somebody has it, if that was the reason."""
+    found = re.search(r"cannot bind socket \(Address already in use\).*:(\d+)\]", reason)
     return int(found[1]) if found else None

@@ -152,6 +152,8 @@ class Capture:
         before = [text for offset, text in self.lines if offset <= self.position]
         if self.of == "request" and self.position >= self.length:
             return "its head is longer than HAProxy's buffer"
+        if self.speaks_http and _END_OF_HEAD in before[:-1]:
+            return "HAProxy stopped in its body"
         if len(before) > HEADERS + 1:  # the first line is none
             return f"it has more than {HEADERS} headers"
         if self.of == "response" and not self.speaks_http:
@@ -163,6 +165,7 @@ class Capture:
         return f"HAProxy stopped at byte {self.position}" + (" in the query of " if inside else " of ") + f"“{path}”"
 
 
+_END_OF_HEAD = r"\r\n"  # an empty line, as HAProxy writes it down
 _CAPTURED = re.compile(r"^\[.*\] (?:frontend|backend) .*: invalid (request|response)$", re.MULTILINE)
 _DUMPED = re.compile(r"^  (\d{5,}) ( |\+) ?(.*)$", re.MULTILINE)
 

@@ -64,6 +64,16 @@ class LinuxGuard:
                 return e.errno == errno.EADDRINUSE  # an address that is not of this host is nobody's
         return False
 
+    def has_address(self, host: str) -> bool:
+        """Tell whether something of this host may listen at that address, as the kernel is set now."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            with socket.socket(family, socket.SOCK_STREAM) as sock:
+                sock.bind((host, 0))
+        except OSError as e:
+            return e.errno not in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+        return True
+
     def listening(self, pid: int) -> list[tuple[str, int]]:
         """Return (address, port) of TCP listeners in that process's network; empty if we may not look."""
         return list(listeners(Path("/proc", str(pid), "net")))

@@ -15,6 +15,7 @@ class FakeGuard:
         self.interfaces: set[str] = set()  # of somebody else
         self.subnets: list[str] = []
         self.taken: set[tuple[str, int]] = set()
+        self.elsewhere: set[str] = set()  # addresses of no interface here
         self.listeners: dict[int, list[tuple[str, int]]] = {}
 
     def ensure(self, subnet: str) -> None:
@@ -44,6 +45,9 @@ class FakeGuard:
     def port_taken(self, host: str, port: int) -> bool:
         everywhere = {("0.0.0.0", port), ("::", port)}  # noqa: S104 - compared, never bound
         return bool(self.taken & {(host, port), *everywhere})
+
+    def has_address(self, host: str) -> bool:
+        return host not in self.elsewhere
 
     def listening(self, pid: int) -> list[tuple[str, int]]:
         return list(self.listeners.get(pid, ()))

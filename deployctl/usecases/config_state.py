@@ -8,6 +8,7 @@ from dataclasses import asdict
 from deployctl.domain.addresses import write_address
 from deployctl.domain.app_file import AppFile
 from deployctl.domain.release import App
+from deployctl.domain.trust import ProxyTrust
 from deployctl.errors import Invalid, NotFound
 from deployctl.ports import Services
 from deployctl.usecases.diff import compare, hidden_lines, tables
@@ -45,7 +46,12 @@ def _differences(before: AppFile, after: AppFile) -> list[DiffLine]:
 
 def _beyond(before: App | AppFile, after: App | AppFile) -> list[DiffLine]:
     return [*tables("policy", asdict(before.policy), asdict(after.policy)),
-            *tables("proxy", asdict(before.trust), asdict(after.trust))]
+            *tables("proxy", _trust(before.trust), _trust(after.trust))]
+
+
+def _trust(trust: ProxyTrust) -> dict[str, object]:
+    """Return it by the names that the file has."""
+    return {"trusted_proxies": trust.networks, "proxy_protocol": trust.proxy_protocol}
 
 
 def _addresses(listen: tuple[str, int] | None, hosts: tuple[str, ...]) -> dict[str, object]:

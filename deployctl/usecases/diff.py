@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 
@@ -68,12 +69,21 @@ def tables(group: str, before: Mapping[str, object], after: Mapping[str, object]
     lines = []
     for name in sorted(before.keys() | after.keys()):
         if name not in before:
-            lines.append(DiffLine(group, "+", name, None, str(after[name])))
+            lines.append(DiffLine(group, "+", name, None, _written(after[name])))
         elif name not in after:
-            lines.append(DiffLine(group, "-", name, str(before[name]), None))
+            lines.append(DiffLine(group, "-", name, _written(before[name]), None))
         elif before[name] != after[name]:
-            lines.append(DiffLine(group, "~", name, str(before[name]), str(after[name])))
+            lines.append(DiffLine(group, "~", name, _written(before[name]), _written(after[name])))
     return lines
+
+
+def _written(value: object) -> str:
+    """Return a value as a file would have it; lists of words keep their borders."""
+    if value is None:
+        return "not set"
+    if isinstance(value, bool | list | tuple):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)
 
 
 _GROUPS: Mapping[str, Callable[[Bundle], Mapping[str, object]]] = {

@@ -39,7 +39,8 @@ def findings(s: Services) -> list[Finding]:
 
 
 def _ledger(s: Services) -> Finding:
-    return Finding("ledger", ok=True, text=f"{Settings(s.home).ledger}, {len(s.ledger.apps())} apps")
+    apps = len(s.ledger.apps())
+    return Finding("ledger", ok=True, text=f"{Settings(s.home).ledger}, {apps} app{'' if apps == 1 else 's'}")
 
 
 def _no_home(s: Services) -> Iterator[Finding]:

@@ -67,6 +67,8 @@ def _require_free(app: AppName, wish: InitWish, guard: Guard, apps: Sequence[App
         shared = listen and other.listen and overlap(listen, other.listen)
         if other.name != app and (shared or wish.host in other.hosts):
             raise _taken(wish.listen if shared else wish.host, f"belongs to the app {other.name}")
+    if listen and not guard.has_address(listen[0]):
+        raise _taken(wish.listen, "is no address of this server")
     if listen and not own and guard.port_taken(*listen):
         raise _taken(wish.listen, "is taken by another program")
 

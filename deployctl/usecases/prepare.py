@@ -178,6 +178,10 @@ def _require_free_listen(row: App | None, wanted: App, s: Services) -> None:
     if wanted.listen is None or (row and row.listen == wanted.listen):
         return
     host, port = wanted.listen
+    if not s.guard.has_address(host):
+        raise DeployctlError(f"no interface of this server has the address {host}. Nothing was done.",
+                             code="address_elsewhere",
+                             remedy=["ip -brief address", f"choose another listen in config/{wanted.name}.toml"])
     if s.guard.port_taken(host, port):
         raise DeployctlError(f"the address {wanted.address} is taken by another program. Nothing was done.",
                              code="address_taken",

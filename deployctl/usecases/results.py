@@ -28,7 +28,7 @@ class StepDone:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Upgrade, rollback and undo: where the traffic is now, and what it took. `changed` is False when all was so."""
+    """Upgrade, rollback and undo: where the traffic is now, and what it took. `changed` is False when that was so already."""
 
     kind: str  # Upgrade, Rollback, Undo
     app: str
@@ -52,6 +52,7 @@ class Moved:
     image_checked: bool = True  # False: the engine was away, the image of what serves now goes by the last look
     image: ImageNews | None = None  # what its registry said, where that is to be known
     hints: tuple[str, ...] = ()  # what may have been meant, when nothing was done
+    taken_over: tuple[DiffLine, ...] = ()  # settings of the app, where its release served already
 
     @property
     def names(self) -> tuple[str | None, str]:

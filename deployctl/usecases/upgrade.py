@@ -12,7 +12,7 @@ from deployctl.domain.names import AppName, Version
 from deployctl.domain.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.planner import plan_move, plan_nothing
 from deployctl.domain.release import Release
-from deployctl.errors import NotFound
+from deployctl.errors import NotFound, ProxyUnavailable
 from deployctl.ports import Services
 from deployctl.usecases.app_address import require_address_wanted
 from deployctl.usecases.config_state import app_differences
@@ -48,8 +48,9 @@ def upgrade(app: AppName, version: Version, s: Services, *, wish: Wish = Wish(),
         facts = _facts(app, s, candidate)
         release = written_release(facts, candidate.release.number)
         if _serves(facts, release):
-            _apply_wishes(facts, candidate, s)
-            return _told(already(facts, release, Kind.UPGRADE, s, started), candidate, s)
+            taken = _apply_wishes(facts, candidate, s)
+            same = already(facts, release, Kind.UPGRADE, s, started)
+            return _told(replace(same, taken_over=taken), candidate, s)
         plan = plan_move(replace(facts, app=candidate.wishes(facts.app)), Kind.UPGRADE, release)
         moved = move(plan, facts, s, token=token, wish=wish, started=started, before=candidate.steps,
                      wishes=candidate.wishes(facts.app), remarks=candidate.remarks)
@@ -132,10 +133,18 @@ def _require_not_held(candidate: Candidate, s: Services) -> None:
         raise on_hold(held[0])
 
 
-def _apply_wishes(facts: Facts, candidate: Candidate, s: Services) -> None:
-    """Take over a changed address or policy of the app although its release is what serves already."""
+def _apply_wishes(facts: Facts, candidate: Candidate, s: Services) -> tuple[DiffLine, ...]:
+    """Take over a changed address or policy of the app although its release is what serves already; return what differs."""
     wished = candidate.wishes(facts.app)
     if wished != facts.app:
         s.ledger.set_wishes(wished)
-    if app_differences(facts.app, wished):
-        s.traffic.sync()
+    lines = app_differences(facts.app, wished)
+    try:
+        if lines:
+            s.traffic.sync()
+    except ProxyUnavailable:  # what HAProxy refuses would be in the way of every app's next change
+        s.ledger.set_wishes(facts.app)
+        with suppress(ProxyUnavailable):
+            s.traffic.sync()
+        raise
+    return tuple(lines)

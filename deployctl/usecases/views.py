@@ -83,7 +83,7 @@ def moved_json(moved: Moved) -> Json:
         "colour": moved.colour, "image_checked": moved.image_checked,
         "held": list(moved.held), "lifted": list(moved.lifted), "standby": moved.standby,
         "warnings": list(moved.warnings), "steps": [asdict(step) for step in moved.steps],
-        "image": image_json(moved.image),
+        "image": image_json(moved.image), "taken_over": [asdict(line) for line in moved.taken_over],
     }
 
 

@@ -41,5 +41,12 @@ def test_a_port_is_taken_while_somebody_listens(guard: Guard) -> None:
         assert guard.port_taken("127.0.0.1", port)
 
 
+def test_an_address_is_this_hosts_or_another_ones(guard: Guard) -> None:
+    if isinstance(guard, FakeGuard):
+        guard.elsewhere.add("192.0.2.1")
+    assert all(map(guard.has_address, ("127.0.0.1", "0.0.0.0")))
+    assert not guard.has_address("192.0.2.1")
+
+
 def test_nobody_listens_in_a_process_that_is_not_there(guard: Guard) -> None:
     assert guard.listening(2**22 + os.getpid()) == []

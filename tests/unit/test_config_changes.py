@@ -186,3 +186,16 @@ def test_the_page_asks_with_the_form_and_goes_on_after_a_yes(tmp_path: Path) -> 
         assert shop.w.active == "v2"
         answer = upgrade(SHOP, V2, shop.w.s, wish=Wish())
         assert not answer.changed
+
+
+def test_words_of_a_command_are_shown_as_the_file_has_them(w: World) -> None:
+    w.edit(entrypoint=["/bin/sh", "-c"], command=["echo a"])
+    shown = preview_text(preview_upgrade(SHOP, V1, w.s), tty(100))
+    assert '  changes command: ~ not set → ["echo a"]' in shown
+    assert '  changes command: ~ entrypoint not set → ["/bin/sh", "-c"]' in shown
+
+
+def test_the_proxies_that_are_trusted_are_shown_by_the_name_of_their_key(w: World) -> None:
+    w.edit(trusted_proxies=["10.0.0.0/8"])
+    shown = preview_text(preview_upgrade(SHOP, V1, w.s), tty(100))
+    assert '  changes proxy: ~ trusted_proxies not set → ["10.0.0.0/8"]' in shown

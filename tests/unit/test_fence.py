@@ -20,7 +20,7 @@ READS = {
                "kept_tags", "registry_digest", "homes", "require_store"},
     "traffic": {"routes", "counters", "in_flight", "drift", "pid", "notes", "strays", "dropped_fronts", "frailties",
                 "ask", "refusals"},
-    "guard": {"bridge_up", "has_interface", "routed_subnets", "port_taken", "listening", "guarded"},
+    "guard": {"bridge_up", "has_interface", "routed_subnets", "port_taken", "has_address", "listening", "guarded"},
 }
 UNFENCED = {
     "engine": {"pull_image"},  # an image more on the server harms nobody, and a pull may take minutes

@@ -167,6 +167,7 @@ def test_the_reason_of_a_refusal_is_found_in_what_haproxy_printed() -> None:
     [reason] = answers.parse_reasons(said)
     assert reason == "frontend pub: cannot bind socket (Address already in use) for [127.0.0.1:28109]"
     assert answers.find_port(reason) == 28109
+    assert answers.find_port(reason.replace("Address already in use", "Cannot assign requested address")) is None
 
 
 @pytest.mark.parametrize(("status", "takes"), [("no check", True), ("UP", True), ("MAINT", False), ("DRAIN", False)])

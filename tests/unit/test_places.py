@@ -195,6 +195,17 @@ def test_a_subnet_that_somebody_took_does_not_block_the_next_version(w: World) -
     assert networks(w)["v3"] == network_name(w.ledger.identity, SHOP, 2)
 
 
+def test_the_guard_of_a_subnet_stays_when_another_home_has_it(w: World) -> None:
+    w.upgraded("v1")
+    subnet = own(w).subnet
+    lose_network(w, own(w).network)
+    w.engine.networks_here.facts["theirs"] = NetworkFacts("theirs", (subnet,), {"deployctl.home": "/srv/other"}, "br-theirs")
+    w.upgrade("v2")
+    w.upgrade("v3")
+    assert own(w).subnet != subnet
+    assert w.guard.guarded(subnet)
+
+
 def test_reconcile_makes_what_stood_in_it_anew_in_another_network(w: World) -> None:
     w.upgraded("v1", "v2")
     subnet, former = own(w).subnet, own(w).network

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from deployctl.domain.names import AppName
 from deployctl.domain.refusal import MEANING, Cause, Refusal, cause_of
-from deployctl.effects.haproxy_trace import parse_line
+from deployctl.effects.haproxy_trace import Capture, parse_line
 from deployctl.errors import NotFound
 from deployctl.usecases.refusals import refusal_json, refusals
 from tests.unit.world import SHOP, World, world
@@ -109,3 +109,13 @@ def test_an_app_that_nobody_knows_has_none(w: World) -> None:
 def test_programs_get_the_code_beside_the_text() -> None:
     told = json.loads(json.dumps(refusal_json(refused())))
     assert (told["cause"], told["status"], told["gate"]) == ("bad_request", 400, False)
+
+
+# -- where HAProxy stopped --------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("position", "said"), [
+    (19, "HAProxy stopped in the header X A"),
+    (30, "HAProxy stopped in its body"),
+])  # fmt: skip
+def test_what_stands_below_the_head_is_no_header(position: int, said: str) -> None:
+    lines = ((0, r"HTTP/1.1 200 OK\r\n"), (17, r"X A: b\r\n"), (25, r"\r\n"), (27, r"ZZ\r\n"))
+    assert Capture("response", "shop.2", "::1:4711", position, lines, 40).detail == said

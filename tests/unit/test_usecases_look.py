@@ -322,7 +322,7 @@ def test_every_result_can_be_written_as_json(w: World) -> None:
         "switch_ms": 0.1, "total_ms": results[0]["total_ms"], "confirmed": True, "failed_requests": 0,
             "failed_precision": "exact", "changed": True,
         "image_checked": True, "colour": "blue", "held": ["v2"], "lifted": [], "standby": "v2", "warnings": [], "steps": [],
-        "image": None}
+        "image": None, "taken_over": []}
     assert [step["kind"] for step in results[0]["steps"]] == ["health", "switch", "promote"]
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from deployctl.cli.render import moved_text
 from deployctl.domain.healthcheck import HealthcheckTimes
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.traffic import Counters
@@ -24,6 +25,7 @@ from deployctl.errors import (
     NotHealthy,
     NothingToGoBackTo,
     OnHold,
+    ProxyUnavailable,
     RegistryUnavailable,
     StateChanged,
 )
@@ -35,7 +37,9 @@ from deployctl.usecases.start import start
 from deployctl.usecases.stop import stop
 from deployctl.usecases.undo import preview_undo, undo
 from deployctl.usecases.upgrade import preview_upgrade, upgrade
+from deployctl.usecases.views import moved_json
 from deployctl.usecases.wish import Wish
+from tests.unit.cli_results import tty
 from tests.unit.world import SHOP, V1, V2, V3, V4, World, runnable, world
 
 
@@ -138,10 +142,44 @@ def test_a_rebuilt_image_under_the_same_name_is_a_release_of_its_own(w: World) -
 def test_a_changed_address_of_what_serves_already_is_taken_over(w: World) -> None:
     w.upgraded("v1")
     w.edit(listen=9000, keep_warm=3)
-    assert not w.upgrade("v1", confirmed=True).changed
+    moved = w.upgrade("v1", confirmed=True)
+    assert not moved.changed
+    assert moved_text(moved, tty(100)) == [
+        "✓ v1 already serves shop. Taken over from config/shop.toml:",
+        "  address: ~ listen 127.0.0.1:8000 → 127.0.0.1:9000", "  policy: ~ keep_warm 1 → 3"]
+    assert [line["after"] for line in moved_json(moved)["taken_over"]] == ["127.0.0.1:9000", "3"]
     app = w.ledger.find_app(SHOP)
     assert app is not None
     assert (app.address, app.policy.keep_warm, app.revision) == ("127.0.0.1:9000", 3, 1)
+
+
+def test_an_address_that_haproxy_refuses_is_not_kept_where_it_would_block_every_change(
+    w: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    w.upgraded("v1")
+    before = w.ledger.find_app(SHOP)
+    w.edit(listen=9000, keep_warm=3)
+
+    def refuse() -> None:
+        raise ProxyUnavailable("cannot bind")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(w.traffic, "sync", refuse)
+        with pytest.raises(ProxyUnavailable, match="cannot bind"):
+            w.upgrade("v1", confirmed=True)
+    assert w.ledger.find_app(SHOP) == before
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_an_address_of_another_machine_is_refused_before_anything_is_done(w: World, version: str) -> None:
+    w.upgraded("v1")
+    w.guard.elsewhere.add("192.0.2.1")
+    w.edit(listen="192.0.2.1:9000")
+    before = w.everything()
+    with pytest.raises(DeployctlError, match="no interface of this server has the address") as refused:
+        w.upgrade(version, confirmed=True)
+    assert refused.value.code == "address_elsewhere"
+    assert w.everything() == before
 
 
 def test_a_failed_upgrade_leaves_address_and_policy_as_they_were(w: World) -> None:
