@@ -167,7 +167,9 @@ def parse_words(words: object, *, field: str = "command") -> tuple[str, ...]:
     """Return an argument list as it is, word for word: no shell will read it."""
     if isinstance(words, str):
         raise refused(field, words, "is one text, and no shell splits it", f"Write {_as_list(words)}.")
-    if not isinstance(words, list | tuple) or not words or words[0] == "":
+    if isinstance(words, list | tuple) and (not words or words[0] == ""):
+        raise refused(field, words, "names no program", 'Write a list, ["serve", "--port", "8080"], or leave it out.')
+    if not isinstance(words, list | tuple):
         raise refused(field, words, "is not a list of words", 'Write a list: ["serve", "--port", "8080"].')
     for word in words:
         if why := _unfit_text(word):

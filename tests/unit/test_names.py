@@ -215,6 +215,12 @@ def test_a_command_in_one_text_is_refused_with_the_list_to_write() -> None:
 TOO_LONG = ["a" * 140_000]
 
 
+@pytest.mark.parametrize("words", [[], [""]])
+def test_a_list_without_a_program_is_told_as_that(words: list[str]) -> None:
+    with pytest.raises(Invalid, match="names no program"):
+        names.parse_words(words, field="entrypoint")
+
+
 @pytest.mark.parametrize("words", [[], [""], ["a", 1], ["a", "b\0"], ["a", "\udcff"], {"a": "b"}, None, TOO_LONG])
 def test_words_that_no_program_could_be_given_are_refused(words: object) -> None:
     with pytest.raises(Invalid):
