@@ -73,7 +73,8 @@ def _next(moved: Moved) -> str | None:
         return f"Look: deployctl status {moved.app}"
     if moved.kind != "Upgrade":
         return f"Undo: deployctl undo {moved.app}"
-    warm = f"{moved.standby} stays warm. " if moved.standby else ""
+    standby = moved.names[0] if moved.standby == moved.source else moved.standby
+    warm = f"{standby} stays warm. " if standby else ""
     return f"{warm}Back: deployctl rollback {moved.app}"
 
 

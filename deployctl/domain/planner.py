@@ -9,6 +9,7 @@ from deployctl.domain.facts import Facts
 from deployctl.domain.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.release import Probe, ProbeKind, Release
 from deployctl.domain.retention import Retirement, retire
+from deployctl.domain.serving import release_name
 
 
 def plan_move(facts: Facts, kind: Kind, target: Release) -> Plan:
@@ -56,8 +57,9 @@ def retiring(facts: Facts, *, stop: Sequence[int], prune: Sequence[int]) -> list
     """Return the steps that stop some releases and remove the containers of others."""
     steps = []
     for n in stop:
-        steps.append(Step(StepKind.DRAIN, n, f"let {facts.version(n)} finish its open requests"))
-        steps.append(Step(StepKind.STOP, n, f"stop {facts.version(n)}, its container is kept"))
+        name = release_name(facts.releases[n], facts.releases.values()) if n in facts.releases else facts.version(n)
+        steps.append(Step(StepKind.DRAIN, n, f"let {name} finish its open requests"))
+        steps.append(Step(StepKind.STOP, n, f"stop {name}, its container is kept"))
     steps += [Step(StepKind.PRUNE, n, f"remove the container of {facts.version(n)} (release {n})") for n in prune]
     return steps
 

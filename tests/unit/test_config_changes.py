@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from deployctl.cli.render import preview_text
+from deployctl.cli.render import moved_text, preview_text
 from deployctl.cli.render_status import status_text
 from deployctl.domain.addresses import covers
 from deployctl.domain.app_file import AppFile
@@ -199,3 +199,12 @@ def test_the_proxies_that_are_trusted_are_shown_by_the_name_of_their_key(w: Worl
     w.edit(trusted_proxies=["10.0.0.0/8"])
     shown = preview_text(preview_upgrade(SHOP, V1, w.s), tty(100))
     assert '  changes proxy: ~ trusted_proxies not set → ["10.0.0.0/8"]' in shown
+
+
+def test_two_releases_of_one_version_are_told_apart_where_one_stays_warm_and_one_ends(w: World) -> None:
+    w.edit(env={"MODE": "b"})
+    second = upgrade(SHOP, V1, w.s)
+    assert "  v1@1 stays warm. Back: deployctl rollback shop" in moved_text(second, tty(100))
+    w.edit(env={"MODE": "c"})
+    shown = preview_text(preview_upgrade(SHOP, V1, w.s), tty(100))
+    assert any(line.endswith("stop v1@1, its container is kept") for line in shown)
