@@ -260,6 +260,9 @@ def run_program(home: Path, *words: str, env: Mapping[str, str] | None = None, t
 
 
 def ledger_of(home: Path, *, but: tuple[str, ...] = ()) -> dict[str, list[tuple[Any, ...]]]:
+    """Return the rows of every table; none where no ledger was made yet, and then none is made by looking."""
+    if not (home / "state/ledger.db").exists():
+        return {}
     with closing(sqlite3.connect(home / "state/ledger.db")) as db:
         names = [row[0] for row in db.execute("select name from sqlite_master where type = 'table' order by name")]
         return {name: db.execute(f'select * from "{name}"').fetchall() for name in names if name not in but}

@@ -152,12 +152,13 @@ def test_a_changed_address_comes_with_the_upgrade_and_goes_with_its_failure(town
     two_versions(town, "mover")
     former, town.ports["mover"] = town.ports["mover"], free_port()
     town.write("mover", watch="6s")
-    town.refused(9, "upgrade", "mover", "v3", "--image", "dctl-test/crash:v1")
+    town.refused(5, "upgrade", "mover", "v3", "--image", "dctl-test/crash:v1")
+    town.refused(9, "upgrade", "mover", "v3", "--image", "dctl-test/crash:v1", "-y")
     assert town.get("mover", port=former).version == "v2"
     with pytest.raises(ConnectionRefusedError):
         town.get("mover")
     town.write("mover")
-    town.do("upgrade", "mover", "v1")
+    town.do("upgrade", "mover", "v1", "-y")
     assert town.get("mover").version == "v1"
     with pytest.raises(ConnectionRefusedError):
         town.get("mover", port=former)

@@ -58,7 +58,7 @@ def made_of(cli: Cli, app: str, version: str) -> dict[str, Any]:
     raw = cli.inspect(app, version)
     config, host = dict(raw["Config"]), dict(raw["HostConfig"])
     config["Env"] = sorted(config["Env"])
-    passing = {"deployctl.operation", "deployctl.seal"}
+    passing = {"deployctl.operation", "deployctl.seal", "deployctl.address"}
     config["Labels"] = {name: text for name, text in config["Labels"].items() if name not in passing}
     host["PortBindings"] = {inside: [where["HostIp"] for where in outside]
                             for inside, outside in host["PortBindings"].items()}
@@ -143,7 +143,7 @@ def test_the_file_becomes_exactly_the_container_that_it_describes(cli: Cli) -> N
     assert host["LogConfig"] == {"Type": "json-file", "Config": {"max-size": str(1 << 20), "max-file": "2"}}
     assert (host["Init"], host["Privileged"], host["CapAdd"], host["Binds"]) == (True, False, None, None)
     assert host["SecurityOpt"] == ["no-new-privileges"]
-    assert host["RestartPolicy"]["Name"] == "unless-stopped"
+    assert host["RestartPolicy"]["Name"] == "always"
     assert [where["HostIp"] for where in cli.inspect("exact", "v1")["HostConfig"]["PortBindings"]["8080/tcp"]] == ["127.0.0.1"]
 
 

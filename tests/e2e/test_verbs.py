@@ -280,7 +280,7 @@ def test_a_dry_run_of_an_app_that_is_not_deployed_makes_nothing(shop: Cli) -> No
     plan = shop.do("upgrade", "planned", "v1", "-n")
     assert [step["kind"] for step in plan["steps"]][:4] == ["image", "network", "create", "start"]
     assert (shop.ledger(but=()), shop.objects(), shop.files()) == before
-    shop.refused(3, "upgrade", "planned", "v99", "-n")
+    shop.refused(3, "upgrade", "planned", "v99", "-n", "--pull", "never")
 
 
 # -- apps come and go -----------------------------------------------------------------------------------------------------
@@ -350,7 +350,7 @@ def support_stranger(other: Cli) -> str:
 
 def test_an_image_is_never_found_by_the_beginning_of_its_id(shop: Cli) -> None:
     digest = shop.inspect("shop", "v2")["Image"].removeprefix("sha256:")
-    ran = shop.refused(3, "upgrade", "shop", "v9", "--image", digest[:12], "--dry-run")
+    ran = shop.refused(3, "upgrade", "shop", "v9", "--image", digest[:12], "--dry-run", "--pull", "never")
     assert "is not on this server" in ran.message
 
 
