@@ -7,15 +7,18 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from deployctl import actions, runner, undos
+from deployctl import containers, runner, undos
 from deployctl.domain import planner
 from deployctl.domain.deployment import begin
 from deployctl.domain.facts import Facts
 from deployctl.domain.plan import Kind, Step, StepKind
 from deployctl.domain.release import Instance, Release
+from deployctl.labels import release_images
 from deployctl.ledger.leases import LeaseRows
 from deployctl.runner import Act, Walk
 from deployctl.usecases import recover
+from tests.simulation.faults import Fault
+from tests.simulation.simulate import CHANCE, Recipe
 from tests.simulation.traffic import SimulatedTraffic
 
 Plant = Callable[[], Any]  # a context manager
@@ -90,17 +93,23 @@ def forgotten_undo(kind: StepKind) -> Iterator[None]:
 def port_freed_early() -> Iterator[None]:
     """Port and address are given away before the container that uses them is gone."""
 
-    def forget(walk: Walk, instance: Instance, *, tag: str | None = None) -> None:
+    def forget(walk: Walk, instance: Instance, *, image_too: bool = False) -> None:
         s = walk.services
         s.ledger.remove_instance(instance.app, instance.release)
         s.traffic.sync()
         s.engine.ensure_removed(instance.container or instance.name)
-        if tag is not None:
-            s.engine.release_image(tag)
+        if image_too:
+            release_images(s, instance.app, instance.release)
 
-    with patch.object(actions, "forget_container", forget):
+    with patch.object(containers, "forget_container", forget), patch.object(undos, "forget_container", forget):
         yield
 
+
+# Where chance alone seldom looks: the bug shows only when who takes a refused switch back is killed at that.
+WHERE: dict[str, Recipe] = {
+    "a recovery that believes the journal": Recipe(
+        "serving nobody", "as usual", ("upgrade v3", "rollback"), 3.0, (Fault.REFUSED, Fault.KILL), rate=0.03),
+}
 
 PLANTED: dict[str, Plant] = {
     "a commit swapped with its effect": commit_before_its_effect,
@@ -113,3 +122,8 @@ PLANTED: dict[str, Plant] = {
     "a forgotten undo of the container": lambda: forgotten_undo(StepKind.CREATE),
     "a port freed early": port_freed_early,
 }
+
+
+def recipe_of(name: str) -> Recipe:
+    """Return where that bug is looked for: anywhere, unless it has a place of its own."""
+    return WHERE.get(name, CHANCE)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.simulation.many import search_many
 from tests.simulation.named import NAMED
-from tests.simulation.planted import PLANTED
+from tests.simulation.planted import PLANTED, recipe_of
 from tests.simulation.simulate import search, simulate
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,8 +38,8 @@ def test_a_planted_bug_is_found_within_a_minute(name: str) -> None:
     began, seed = time.monotonic(), 0
     while time.monotonic() - began < SECONDS_TO_FIND:
         with PLANTED[name]():
-            told = simulate(seed)
-        if told.broken and not simulate(seed).broken:
+            told = simulate(seed, recipe_of(name))
+        if told.broken and not simulate(seed, recipe_of(name)).broken:
             return
         seed += 1
     pytest.fail(f"{seed} schedules did not show it")
