@@ -6,7 +6,7 @@ import pytest
 
 from deployctl.domain.release import Bundle
 from deployctl.errors import EngineUnavailable
-from deployctl.ports import ContainerFacts, ContainerSpec
+from deployctl.ports import ContainerFacts, ContainerSpec, NetworkSpec
 from deployctl.testing.fake_clock import FakeClock
 from deployctl.testing.fake_engine import Behaviour, FakeEngine
 
@@ -17,6 +17,7 @@ def spec(engine: FakeEngine, number: int = 1) -> ContainerSpec:
 
 
 def started(engine: FakeEngine) -> ContainerFacts:
+    engine.ensure_network(NetworkSpec("net", "dc-net", "172.29.0.0/24", "172.29.0.254", {}))
     return engine.ensure_started(engine.ensure_created(spec(engine)).id)
 
 
@@ -24,7 +25,7 @@ def test_every_change_is_listed_by_name_in_order() -> None:
     engine = FakeEngine()
     seen = started(engine)
     engine.ensure_stopped(seen.id, grace=1)
-    assert engine.calls == ["create shop--r1", "start shop--r1", "stop shop--r1"]
+    assert engine.calls == ["network net", "create shop--r1", "start shop--r1", "stop shop--r1"]
 
 
 def test_a_change_can_fail_before_it_is_done_or_lose_its_answer_after() -> None:
