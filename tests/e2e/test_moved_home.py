@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from time import sleep
 
 import pytest
 
@@ -71,10 +72,12 @@ def test_a_moved_home_goes_on_with_all_that_it_made(town: tuple[Cli, Path], move
 def test_visitors_lose_nothing_while_haproxy_follows_its_home(town: tuple[Cli, Path]) -> None:
     cli, place = town
     with cli.visitors("shop") as visitors:
+        sleep(0.5)  # some come before it moves
         leave_nothing(cli.home, place)
         assert run_program(place, "-o", "json", "status").code == 0
         assert run_program(place, "-o", "json", "rollback", "shop").code == 0
         assert cli.get("shop").version == "v1"
+        sleep(0.5)  # and some afterwards
     assert visitors.count.lost == 0
     assert {"v1", "v2"} <= set(visitors.count.by_version)
     wait_until(lambda: not processes(str(cli.home / "state/haproxy/haproxy.cfg")), what="the former HAProxy's end")
