@@ -173,7 +173,7 @@ class Trial:
         if self.unanswered:
             error.code = HealthReason.NONE_ANSWERED
             error.remedy = [f"deployctl logs {app} --proxy", *error.remedy]
-        if self.active and found.likely and f"{self.active.version} had " in found.likely:
+        if self.active and found.lost_env:
             error.remedy.append(f"deployctl diff {app} {self.active.version} {version}")
         if evidence.logs:
             error.details += [f"Last lines of {version}:", *(f"  {line}" for line in evidence.logs[-10:])]

@@ -57,6 +57,7 @@ class Evidence:
 class Diagnosis:
     headline: str
     likely: str | None = None
+    lost_env: bool = False  # the likely cause is a variable that what serves had: a comparison shows it
 
 
 def diagnose(e: Evidence) -> Diagnosis:
@@ -66,11 +67,20 @@ def diagnose(e: Evidence) -> Diagnosis:
         return Diagnosis(f"{e.version} ran out of memory at its limit of {size} (exit code {e.exit_code})",
                          'it needs more: raise memory in [resources], or let the app use less')
     if not e.running or e.restarted:
-        return Diagnosis(_ended(e), _missing_env(e) or _needs_setuid(e) or _why_it_ended(e))
+        return _told(_ended(e), e, _needs_setuid(e) or _why_it_ended(e))
     if e.unanswered:
         return Diagnosis(f"{e.version} passes its probe, but none of {e.unanswered} requests of visitors got an answer "
                          "through HAProxy", "its answers are not valid HTTP/1.1")
-    return Diagnosis(_never_healthy(e), _missing_env(e) or _needs_setuid(e) or _why_unhealthy(e))
+    return _told(_never_healthy(e), e, _needs_setuid(e) or _why_unhealthy(e))
+
+
+def _told(headline: str, e: Evidence, otherwise: str | None) -> Diagnosis:
+    name = _find_missing_env(e)
+    if name is None:
+        return Diagnosis(headline, otherwise)
+    if name in e.active_env:
+        return Diagnosis(headline, f"{e.active_version} had {name}, {e.version} has not", lost_env=True)
+    return Diagnosis(headline, f"{name} is not set: add it to [env]")
 
 
 def _ended(e: Evidence) -> str:
@@ -103,15 +113,13 @@ def _never_healthy(e: Evidence) -> str:
     return f"{subject}: {sentence} for {e.seconds:.0f} s ({count} of {e.asked} checks)"
 
 
-def _missing_env(e: Evidence) -> str | None:
+def _find_missing_env(e: Evidence) -> str | None:
+    """Return the variable that the last lines of the log miss."""
     given = dict(e.bundle.env)
     for line in reversed(e.logs):
         for pattern in MISSING:
             if (found := pattern.search(line)) and found[1] not in given:
-                name = found[1]
-                if name in e.active_env:
-                    return f"{e.active_version} had {name}, {e.version} has not"
-                return f"{name} is not set: add it to [env]"
+                return str(found[1])
     return None
 
 

@@ -227,3 +227,12 @@ def test_a_probes_command_that_is_not_in_the_image_is_named(code: int) -> None:
 ])
 def test_the_first_healthcheck_comes_when_the_engine_asks_it(times: HealthcheckTimes, api: str, first: float) -> None:
     assert times.first_after(api) == first
+
+
+@pytest.mark.parametrize("had", [True, False])
+def test_a_variable_is_lost_only_if_what_serves_had_it(*, had: bool) -> None:
+    evidence = replace(ENDED, logs=("KeyError: 'DATABASE_URL'",), active_version="v1",
+                       active_env=frozenset({"DATABASE_URL"} if had else ()))
+    found = diagnose(evidence)
+    assert "DATABASE_URL" in (found.likely or "")
+    assert found.lost_env is had
