@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import beside, dashboard, overtaking, proxy, rollback, starts, switches, tally, watcher
+from bench import beside, dashboard, growth, overtaking, proxy, rollback, starts, switches, tally, watcher
 from bench.table import Row, markdown
 from bench.world import World, world
 from deployctl import __version__
@@ -26,6 +26,7 @@ PARTS: dict[str, tuple[str, Callable[[World, bool], list[Row]]]] = {
     "starts": ("Start-up and upgrade", lambda w, short: starts.measure(
         w, rounds=5 if short else 30, apps=3 if short else 47)),
     "beside": ("Beside 0.1.0", lambda w, short: beside.measure(w, rounds=4 if short else 30)),
+    "growth": ("What grows", lambda _, short: growth.measure(short)),
     "proxy": ("The stable address", lambda w, short: proxy.measure(
         w, rounds=2 if short else 7, seconds=1 if short else 4)),
     "tally": ("What counting costs", lambda w, short: tally.measure(

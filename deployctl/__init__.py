@@ -1,3 +1,3 @@
 """deployctl: blue/green deployment and instant rollback for plain Docker servers."""
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
