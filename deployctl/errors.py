@@ -28,7 +28,8 @@ EngineRefused and SwitchRefused are plain failures: the other side understood an
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from copy import copy
+from typing import Any, Self
 
 
 class DeployctlError(Exception):
@@ -45,6 +46,13 @@ class DeployctlError(Exception):
         self.details: list[str] = []  # evidence worth printing: last log lines, probe transcript
         if code is not None:
             self.code = code
+
+    def untraced(self) -> Self:
+        """Return another error that says the same. Who keeps an error that was raised keeps all frames that it went
+        through, and whatever they held: keep this one, and raise yet another."""
+        same = copy(self)  # neither traceback nor cause
+        same.remedy, same.details = list(self.remedy), list(self.details)
+        return same
 
 
 class Invalid(DeployctlError):

@@ -12,12 +12,17 @@ from threading import Event, Lock, Thread
 from deployctl.domain.names import AppName
 from deployctl.domain.plan import Plan, Step
 from deployctl.errors import DeployctlError
+from deployctl.memory import Bounded
 from deployctl.ports import Services
 from deployctl.usecases.results import Done, Moved
 from deployctl.web.pool import Pool, find_address
 
 KEPT = 200  # jobs that can still be asked about, beside those under way
+ROOM = 4 * 2**20  # bytes that they may take
+UNDER_WAY = 64  # jobs at the same time: what does not answer keeps each one a thread
 LAST_WAIT = 10.0  # seconds that the end of the process waits for what was asked to stop
+
+BACK = frozenset({"rollback", "undo", "abort"})  # what is always begun
 
 Act = Callable[[Services], Moved | Done]
 
@@ -36,7 +41,7 @@ class Job:
     step: str = ""  # sentence of the step that is under way
     detail: str = ""  # what it says of itself: 2 of 3 good answers
     result: Moved | Done | None = None
-    error: DeployctlError | None = None
+    error: DeployctlError | None = None  # never the one that was raised: it would keep all that was read for it
     ended_at: str | None = None
     _ended: Event = field(default_factory=Event)
 
@@ -56,9 +61,15 @@ class Job:
     def outcome(self) -> Moved | Done:
         """Return what it came to, once it is done. Raises its error."""
         if self.error is not None:
-            raise self.error
+            raise self.error.untraced()
         assert self.result is not None  # noqa: S101  done, and no error
         return self.result
+
+
+class TooManyJobs(DeployctlError):
+    """So many are under way that no other one is begun."""
+
+    code = "too_many_requests"
 
 
 class Progress:
@@ -93,35 +104,41 @@ class Progress:
 class Jobs:
     """The jobs of this process, the last ones that ended too. `told` hears of each progress, in the job's thread."""
 
-    def __init__(self, pool: Pool, told: Callable[[Job], None]) -> None:
+    def __init__(self, pool: Pool, told: Callable[[Job], None], *, kept: int = KEPT) -> None:
         self._pool, self._told = pool, told
-        self._jobs: dict[str, Job] = {}  # the oldest first
+        self._under_way: dict[str, Job] = {}
+        self._ended: Bounded[str, Job] = Bounded(ROOM, entries=kept)
         self._lock = Lock()
 
+    @property
+    def bytes(self) -> int:
+        return self._ended.bytes
+
     def begin(self, verb: str, app: AppName, actor: str, act: Act) -> Job:
-        """Return at once; the job goes on by itself."""
+        """Return at once; the job goes on by itself. Raises TooManyJobs, for what takes traffic back never."""
         with self._pool.lend(actor) as s:
             job = Job(verb, app, actor, s.clock.utc(), address=find_address())
         with self._lock:
-            self._jobs[job.id] = job
-            over = [one.id for one in self._jobs.values() if one.done]
-            for id_ in over[:max(0, len(self._jobs) - KEPT)]:  # never one that is under way
-                del self._jobs[id_]
+            if len(self._under_way) >= UNDER_WAY and verb not in BACK:
+                raise TooManyJobs(f"{UNDER_WAY} operations are under way already. Nothing was done.",
+                                  remedy=["deployctl status", "ask again in a moment"])
+            self._under_way[job.id] = job
         Thread(target=self._run, args=(job, act), name=f"{verb} {app}", daemon=True).start()
         return job
 
     def find(self, id_: str) -> Job | None:
-        return self._jobs.get(id_)
-
-    def of(self, app: AppName) -> list[Job]:
-        """Return the app's jobs, the last one first."""
         with self._lock:
-            return [job for job in reversed(self._jobs.values()) if job.app == app]
+            return self._under_way.get(id_) or self._ended.find(id_)
+
+    def under_way(self, app: AppName) -> list[Job]:
+        """Return what is being done to the app, the last one first."""
+        with self._lock:
+            return [job for job in reversed(self._under_way.values()) if job.app == app]
 
     def close(self) -> None:
         """Ask what is under way to stop, and wait a little: before its switch everything is taken back."""
         with self._lock:
-            under_way = [job for job in self._jobs.values() if not job.done]
+            under_way = [*self._under_way.values()]
         for job in under_way:  # a ledger that is away, or full, keeps nobody from ending
             with suppress(DeployctlError), self._pool.lend("the end of deployctl serve (web)") as s:
                 s.ledger.ask_abort(job.app, actor=s.actor)
@@ -139,10 +156,13 @@ class Jobs:
                 finally:
                     job.ended_at = s.clock.utc()
         except DeployctlError as e:
-            job.error = e
+            job.error = e.untraced()
         finally:  # whatever else broke is on the process's own log by name and line; who asked must not wait for ever
             if job.result is None and job.error is None:
                 job.error = DeployctlError(f"something went wrong inside deployctl while it did {job.verb} {job.app}.",
                                            remedy=[f"deployctl status {job.app}"], code="internal")
             self._told(job)
+            with self._lock:
+                del self._under_way[job.id]
+                self._ended.put(job.id, job)
             job._ended.set()

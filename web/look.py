@@ -104,7 +104,7 @@ def _look(app: App, seen: Seen[StatusView], view: AppView, found: VersionsView, 
         failure = None
     ways = {line.release: go for line in found.lines if (go := way_of(line, view, under, last))}
     now = desk().meter.latest(app.name)
-    job = next((job for job in desk().jobs.of(app.name) if not job.done), None)
+    job = next(iter(desk().jobs.under_way(app.name)), None)
     active = s.ledger.find_release(app.name, view.active.release) if view.active else None
     undoable = under is None and last is not None and last.target is not None and _can_be_undone(last, found)
     return Look(

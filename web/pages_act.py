@@ -160,7 +160,7 @@ def _wish(verb: str) -> Wish:
 
 def _patience() -> float:
     """Return how long to wait for whoever is at the app: a person may stand in line, while that is short."""
-    line = [job for job in desk().jobs.of(the_app()) if not job.done]
+    line = desk().jobs.under_way(the_app())
     return WAITING if request.form.get("wait") == "yes" and len(line) < LINE else 0.0
 
 

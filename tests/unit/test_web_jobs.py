@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -33,7 +35,7 @@ from deployctl.web import acts
 from deployctl.web import jobs as module
 from deployctl.web.acts import Words, perform
 from deployctl.web.hub import progress_json
-from deployctl.web.jobs import Job, Jobs
+from deployctl.web.jobs import Job, Jobs, TooManyJobs
 from deployctl.web.pool import Pool
 from tests.unit.web_world import Site, site
 from tests.unit.world import SHOP, V1, V3, World, world
@@ -132,16 +134,84 @@ def test_a_ledger_that_goes_away_before_the_job_has_begun_ends_it_and_that_is_to
     assert ends == [True]
 
 
-def test_jobs_are_found_by_their_number_and_by_their_app_and_the_oldest_are_forgotten(
-        bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "KEPT", 3)
+def test_jobs_are_found_by_their_number_and_the_oldest_are_forgotten(bench: Bench) -> None:
+    bench.jobs = Jobs(bench.pool, lambda _job: None, kept=3)
     made = [bench.begin(lambda _s: NOTHING, "hold") for _ in range(5)]
     assert all(job.wait(LONG) for job in made)
     assert [bench.jobs.find(job.id) is not None for job in made] == [False, False, True, True, True]
-    assert bench.jobs.of(SHOP) == made[:1:-1]
-    assert bench.jobs.of(AppName("blog")) == []
+    assert bench.jobs.under_way(SHOP) == []
     assert len({job.id for job in made}) == 5
     assert bench.jobs.find("") is None
+
+
+def refused(_s: Services) -> Done:
+    """Be refused with as much in reach of the error as a rollback has read."""
+    read = [bytes(2**20)]
+    try:
+        raise ValueError(f"{len(read)} MB are in this frame")
+    except ValueError as e:
+        raise StateChanged("somebody moved the traffic first", remedy=["look"]) from e
+
+
+def test_an_error_that_is_kept_holds_nothing_of_where_it_was_raised(bench: Bench) -> None:
+    """Each refused rollback kept all releases of its ledger in memory: 200 of them, 900 MB."""
+    job = bench.begin(refused)
+    assert job.wait(LONG)
+    assert job.error is not None
+    assert (job.error.__traceback__, job.error.__cause__, job.error.__context__) == (None, None, None)
+    assert (job.error.message, job.error.remedy, job.error.code, type(job.error)) == (
+        "somebody moved the traffic first", ["look"], "state_changed", StateChanged)
+
+
+def test_whoever_asks_for_the_outcome_gets_an_error_of_their_own(bench: Bench) -> None:
+    job = bench.begin(refused)
+    assert job.wait(LONG)
+    raised = []
+    for _ in range(2):
+        with pytest.raises(StateChanged) as caught:
+            job.outcome()
+        caught.value.details.append("what one answer adds")
+        raised.append(caught.value)
+    assert raised[0] is not raised[1]
+    assert job.error is not None
+    assert (job.error.__traceback__, job.error.details) == (None, [])
+
+
+def test_250_refused_jobs_take_no_more_room_than_what_is_shown_of_them(bench: Bench) -> None:
+    gc.collect()
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    assert all(bench.begin(refused).wait(LONG) for _ in range(250))
+    gc.collect()
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert grown < 5 * 2**20
+
+
+def test_what_ended_is_forgotten_when_it_takes_too_much_room(bench: Bench) -> None:
+    def wordy(_s: Services) -> Done:
+        error = DeployctlError("not healthy")
+        error.details = [f"{number} {'x' * 8000}" for number in range(100)]
+        raise error
+
+    made = [bench.begin(wordy) for _ in range(20)]
+    assert all(job.wait(LONG) for job in made)
+    kept = [bench.jobs.find(job.id) for job in made]
+    assert kept[0] is None
+    assert kept[-1] is made[-1]
+    assert 0 < bench.jobs.bytes <= module.ROOM
+
+
+def test_only_so_many_are_under_way_and_what_goes_back_is_begun_beside_them(bench: Bench) -> None:
+    goes_on = threading.Event()
+    hung = [bench.begin(lambda _s: (goes_on.wait(LONG), NOTHING)[1]) for _ in range(module.UNDER_WAY)]
+    with pytest.raises(TooManyJobs):
+        bench.begin(lambda _s: NOTHING)
+    back = bench.begin(lambda _s: NOTHING, "rollback")
+    assert back.wait(LONG)
+    goes_on.set()
+    assert all(job.wait(LONG) for job in hung)
+    assert bench.begin(lambda _s: NOTHING).wait(LONG)
 
 
 # -- the end of the process -----------------------------------------------------------------------------------------------
@@ -173,15 +243,16 @@ def test_the_end_of_the_process_does_not_wait_for_ever(bench: Bench, monkeypatch
     assert job.wait(LONG)
 
 
-def test_a_job_that_is_under_way_is_never_forgotten(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "KEPT", 3)
+def test_a_job_that_is_under_way_is_never_forgotten(bench: Bench) -> None:
+    bench.jobs = Jobs(bench.pool, lambda _job: None, kept=3)
     goes_on = threading.Event()
     first = bench.begin(lambda _s: (goes_on.wait(LONG), NOTHING)[1])
     later = [bench.begin(lambda _s: NOTHING, "hold") for _ in range(5)]
     assert all(job.wait(LONG) for job in later)
     bench.begin(lambda _s: NOTHING, "hold").wait(LONG)
     assert bench.jobs.find(first.id) is first
-    assert first in bench.jobs.of(SHOP)
+    assert bench.jobs.under_way(SHOP) == [first]
+    assert bench.jobs.under_way(AppName("blog")) == []
     goes_on.set()
     assert first.wait(LONG)
 
@@ -250,11 +321,32 @@ def test_a_refusal_comes_at_once_and_not_as_a_job(shop: Site) -> None:
     assert shop.w.serving == "v2"
 
 
+def test_refused_rollbacks_with_600_releases_in_the_ledger_leave_nothing_behind(shop: Site) -> None:
+    """250 took 850 MB: each refusal kept the frames that it came through, and so every release of the ledger."""
+    [newest, *_] = shop.w.ledger.releases(SHOP)
+    for number in range(600):
+        shop.w.ledger.ensure_release(SHOP, Version(f"past-{number}"), newest.bundle, at=shop.w.clock.utc())
+
+    def refusals(count: int) -> None:
+        for _ in range(count):
+            with pytest.raises(StateChanged):
+                asked(shop, "rollback", Words(V1), Wish(if_revision=1))
+        gc.collect()
+
+    refusals(5)  # what is made once
+    tracemalloc.start()
+    try:
+        refusals(40)
+        assert tracemalloc.get_traced_memory()[0] < 4 * 2**20  # 130 MB when errors were kept as they were raised
+    finally:
+        tracemalloc.stop()
+
+
 @pytest.mark.parametrize("verb", ["upgrade", "start", "stop", "hold", "unhold"])
 def test_a_verb_that_needs_a_version_is_refused_without_one_and_begins_nothing(shop: Site, verb: str) -> None:
     with pytest.raises(Invalid):
         asked(shop, verb)
-    assert shop.desk.jobs.of(SHOP) == []
+    assert shop.desk.jobs.under_way(SHOP) == []
 
 
 def test_what_takes_longer_than_a_glance_goes_on_as_a_job(shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:

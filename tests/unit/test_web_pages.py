@@ -470,7 +470,7 @@ def followed(browser: Browser, answer: Any) -> str:
 def test_deploy_roll_back_undo_hold_lift_start_and_stop_by_plain_forms(shop: Site, mara: Browser) -> None:
     mara.get("/apps/shop/deploy")
     assert "v3" in followed(mara, mara.post("/apps/shop/upgrade", version="v3", note="third"))
-    for job in shop.desk.jobs.of(SHOP):
+    for job in shop.desk.jobs.under_way(SHOP):
         assert job.wait(10)
     assert shop.w.serving == "v3"
     mara.get("/apps/shop")
@@ -535,7 +535,7 @@ def test_what_must_be_asked_first_is_asked_on_a_page_and_then_done(shop: Site, m
         assert words in re.sub(r"\s+([.,])", r"\1", page), words
     assert shop.w.serving == "v4"
     followed(mara, mara.post("/apps/shop/rollback", to="v1", sure="yes", note="all of it"))
-    for job in shop.desk.jobs.of(SHOP):
+    for job in shop.desk.jobs.under_way(SHOP):
         assert job.wait(10)
     assert shop.w.serving == "v1"
     assert shop.w.ledger.changes(SHOP, limit=1)[0].note == "all of it"

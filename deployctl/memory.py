@@ -1,0 +1,109 @@
+"""What a process that lives for months keeps in memory: every store has a bound in bytes, and tells how much is in it.
+
+Sizes are estimates that cost little: of a long list a few entries are looked at, and what two values share counts once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Generic, TypeVar
+
+MANY = 32  # entries of a list or dict that are looked at; the others are taken to be like them
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+def size_of(value: object) -> int:
+    """Return about how many bytes a value takes with all that hangs on it."""
+    return _size(value, set())
+
+
+def _size(value: object, seen: set[int]) -> int:
+    if value is None or callable(value) or isinstance(value, Enum) or id(value) in seen:  # everybody's, or nobody's data
+        return 0
+    seen.add(id(value))
+    own = sys.getsizeof(value)
+    if isinstance(value, str | bytes | int | float):
+        return own
+    if isinstance(value, Mapping):
+        return own + _of_many([*value.items()], lambda pair: _size(pair[0], seen) + _size(pair[1], seen))
+    if isinstance(value, Sequence | Set) or hasattr(value, "popleft"):
+        return own + _of_many([*value], lambda one: _size(one, seen))  # type: ignore[misc]
+    return own + sum(_size(one, seen) for one in _fields(value))
+
+
+def _of_many(entries: list[Any], size: Callable[[Any], int]) -> int:
+    looked_at = entries if len(entries) <= MANY else entries[:: len(entries) // MANY]
+    return sum(map(size, looked_at)) * len(entries) // len(looked_at) if entries else 0
+
+
+def _fields(value: object) -> Iterator[object]:
+    yield from getattr(value, "__dict__", {}).values()
+    for kind in type(value).__mro__:
+        slots = getattr(kind, "__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            yield getattr(value, name, None)
+
+
+class Bounded(Generic[K, V]):
+    """The values that were put or asked for last, as many as have room. One that is too large by itself stays until the
+    next one comes. Whoever shares it between threads locks it."""
+
+    def __init__(self, most: int, *, entries: int = sys.maxsize) -> None:
+        self.most, self._entries = most, entries  # bytes
+        self.bytes = 0
+        self._kept: dict[K, tuple[V, int]] = {}  # the one that goes next first
+
+    def put(self, key: K, value: V) -> None:
+        self.drop(key)
+        self._kept[key] = value, size_of(value)
+        self.bytes += self._kept[key][1]
+        while len(self._kept) > 1 and (self.bytes > self.most or len(self._kept) > self._entries):
+            self.drop(next(iter(self._kept)))
+
+    def find(self, key: K) -> V | None:
+        if key not in self._kept:
+            return None
+        self._kept[key] = kept = self._kept.pop(key)
+        return kept[0]
+
+    def drop(self, key: K) -> None:
+        if key in self._kept:
+            self.bytes -= self._kept.pop(key)[1]
+
+    def __contains__(self, key: K) -> bool:
+        return key in self._kept
+
+    def __iter__(self) -> Iterator[K]:
+        return iter([*self._kept])
+
+    def values(self) -> list[V]:
+        """Return them, the one that goes next first."""
+        return [value for value, _ in [*self._kept.values()]]
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """One store as the Server page shows it: what it is for, how many bytes it may take, and how many it does."""
+
+    name: str
+    most: int
+    measure: Callable[[], int]
+
+
+@dataclass(slots=True)
+class Memory:
+    """All stores of the process, each told of by whoever has it."""
+
+    _stores: dict[str, Store] = field(default_factory=dict)
+
+    def tell(self, name: str, most: int, measure: Callable[[], int]) -> None:
+        """Show this store from now on; one of the same name is replaced."""
+        self._stores[name] = Store(name, most, measure)
+
+    def stores(self) -> list[Store]:
+        return [*self._stores.values()]
