@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from threading import BoundedSemaphore
 
 from flask import g, request
@@ -10,6 +11,7 @@ from flask import g, request
 from deployctl.errors import Invalid
 from deployctl.web.jobs import Job
 from deployctl.web.problems import PreconditionRequired
+from deployctl.web.rights import LOOK
 
 IF_MATCH = r'"[0-9]{1,12}"|[0-9]{1,12}|\*'
 LONGEST_WAIT = 60  # seconds
@@ -32,12 +34,16 @@ def asked_revision(*, required: bool) -> int | None:
 
 
 def wait_for(job: Job) -> bool:
-    """Wait for the job as long as Prefer says, if there is room to wait, and return whether it has ended."""
+    """Wait for the job as long as Prefer says, if there is room to wait, and return whether it has ended.
+    Nobody waits on once their right has ended: what they began can be asked for by whoever may."""
     seconds = asked_wait()
     if job.done or seconds == 0 or not waiting.acquire(blocking=False):
         return job.done
     try:
-        return job.wait(seconds)
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and not job.wait(min(LOOK, left)) and g.right.holds():
+            pass
+        return job.done
     finally:
         waiting.release()
 

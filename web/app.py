@@ -7,7 +7,7 @@ import secrets
 from pathlib import Path
 from typing import Any, cast
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, g, make_response, request
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from werkzeug.exceptions import HTTPException
@@ -42,6 +42,7 @@ def create_app(desk: Desk) -> Flask:
         app.before_request(check)
     crowd.put_crowd(app)
     shield.put_shield(app)
+    app.after_request(hold_back)
     put_filters(app)
     limiter = Limiter(get_remote_address, app=app, storage_uri="memory://", strategy="moving-window")
     pages.put_pages(app)
@@ -65,6 +66,19 @@ def refuse(error: DeployctlError) -> tuple[str, int] | Response:
     if wants_json():
         return problems.problem(error)
     return pages.problem_page(error, status)
+
+
+def hold_back(answer: Response) -> Response:
+    """Return the answer to a look, unless whoever looks may it no more by the time that it is ready. What changes
+    something answers what it did."""
+    if request.method not in shield.SAFE:
+        return answer
+    try:
+        rules.require_still_allowed()
+    except DeployctlError as ended:
+        answer.close()
+        return make_response(refuse(ended))
+    return answer
 
 
 def as_may_be_read(error: DeployctlError) -> DeployctlError:

@@ -12,6 +12,7 @@ from deployctl.ports import Services
 from deployctl.usecases.sign_in import IDLE, Over, find_session, why_over
 from deployctl.usecases.tokens import find_token
 from deployctl.web.desk import desk
+from deployctl.web.rights import Right
 
 BEARER = "Bearer "
 
@@ -35,14 +36,21 @@ def put_identity(app: Flask) -> None:
 
 
 def identify() -> None:
-    """Put the principal of this request in `g.who`, None for nobody. A token that was sent is never passed over."""
-    g.who, g.via, g.over = None, "web", None
+    """Put the principal of this request in `g.who`, None for nobody, and in `g.right` by what right. A token that was sent
+    is never passed over."""
+    g.who, g.via, g.over, g.right = None, "web", None, None
     if request.endpoint in {"static", "health.healthz"}:  # which need nobody, and no ledger
         return
     if "Authorization" in request.headers:
         g.via = "token"
         g.who = _by_token(request)
-        return
+    else:
+        _identify_browser()
+    if g.who is not None:
+        g.right = Right(g.who, _asker(), desk().pool)
+
+
+def _identify_browser() -> None:
     from flask_login import current_user
 
     known = "_user_id" in session
@@ -58,7 +66,7 @@ def _by_token(asked: Request) -> Principal | None:
         return find_token(header.removeprefix(BEARER).strip(), s, address=origin().address)
 
 
-def asker() -> Callable[[Services], Principal | None]:
+def _asker() -> Callable[[Services], Principal | None]:
     """Return what finds out later who the one that asks now has become: signed out, or with other roles."""
     if g.via == "token":
         header, address = request.headers["Authorization"], origin().address

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from flask import Flask, abort, current_app, g, request
+from flask import Flask, abort, current_app, g, request, session
 
 from deployctl.domain.access import Principal, Role
 from deployctl.domain.names import AppName, parse_app
 from deployctl.errors import Invalid, NotFound, NotPermitted
 from deployctl.web import identity
+from deployctl.web.rights import Right
 
 F = TypeVar("F", bound=Callable[..., Any])
 EVERYBODY = "everybody"  # the page to sign in, styles, /healthz
@@ -63,6 +64,24 @@ def require_allowed() -> None:
     if isinstance(rule, Role) and not who.may(rule, app):
         raise NotPermitted(f"That needs the {rule} role{f' for {app}' if app else ' for the whole server'}. Nothing was done.",
                            remedy=[f"deployctl user role {who.name} {rule}{f' --app {app}' if app else ''}"])
+
+
+def require_still_allowed() -> None:
+    """Raise NotSignedIn or RightsChanged when the right by which this request is answered ended meanwhile."""
+    right: Right | None = g.get("right")
+    if right is None or right.holds():
+        return
+    g.who = right.present()  # what the refusal shows is for whom they are now
+    if g.who is None:
+        g.over = session.get("_user_id")
+        raise NotSignedIn
+    raise RightsChanged("Your roles were changed while this was read. Ask again.")
+
+
+class RightsChanged(NotPermitted):
+    """Whoever asked may something else by now than when they asked."""
+
+    code = "rights_changed"
 
 
 class NotSignedIn(NotPermitted):

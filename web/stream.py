@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from flask import Blueprint, Response, g, jsonify, request
 
-from deployctl.domain.access import Principal, Role
+from deployctl.domain.access import Role
 from deployctl.domain.names import AppName, parse_app
 from deployctl.errors import Invalid
-from deployctl.ports import Services
-from deployctl.web import identity
-from deployctl.web.desk import Desk, desk
-from deployctl.web.hub import TooMany
+from deployctl.web.desk import desk
+from deployctl.web.hub import Hub, TooMany
 from deployctl.web.messages import Message, Stream
+from deployctl.web.rights import LOOK, Right
 from deployctl.web.rules import SIGNED_IN, needs, no_such_app
 
 BEAT = 10.0  # seconds of silence after which a comment finds out whether somebody still listens
@@ -41,7 +40,7 @@ def events() -> Response:
         answer = jsonify(code=e.code, detail=e.message)
         answer.status_code, answer.headers["Retry-After"] = 503, str(RETRY)
         return answer
-    answer = Response(_tell(opened, here, identity.asker()), mimetype="text/event-stream")
+    answer = Response(_tell(opened, here.hub, g.right), mimetype="text/event-stream")
     answer.headers["X-Accel-Buffering"] = "no"  # for an nginx in front
     answer.call_on_close(lambda: here.hub.leave(opened))
     return answer
@@ -63,21 +62,18 @@ def _app(text: str) -> AppName:
     return app
 
 
-def _tell(stream: Stream, here: Desk, ask: Callable[[Services], Principal | None]) -> Iterator[str]:
-    """Yield messages until nobody listens, the session has ended, or whoever has it may something else."""
+def _tell(stream: Stream, hub: Hub, right: Right) -> Iterator[str]:
+    """Yield messages until nobody listens, the session has ended, or whoever has it may something else: what they may
+    now, their browser asks for anew. Nothing that was read after that is told."""
     yield "retry: 1000\n\n"
-    checked = time.monotonic()
+    told_at = time.monotonic()
     while not stream.over:
-        if stream.missed:
-            yield text_of(here.hub.snapshot(stream))
-        message = stream.next(BEAT)
-        yield text_of(message) if message else ": here\n\n"
-        if time.monotonic() - checked >= BEAT:
-            checked = time.monotonic()
-            with here.pool.lend(stream.who.actor) as s:
-                now = ask(s)
-            if now is None or now.roles != stream.who.roles:
-                return
+        message = hub.snapshot(stream) if stream.missed else stream.next(min(LOOK, BEAT))
+        if not right.holds():
+            return
+        if message or time.monotonic() - told_at >= BEAT:
+            yield text_of(message) if message else ": here\n\n"
+            told_at = time.monotonic()
 
 
 def text_of(message: Message) -> str:

@@ -38,7 +38,7 @@ class AccessRows(AnswerRows):
     def remove_user(self, name: str, *, at: str) -> None:
         with self.db.transaction(durable=True):
             self.end_sign_ins(name, at=at)
-            self.db.execute("delete from links where user = ?", [name])
+            self.forget_links(name)
             self.db.execute("delete from users where name = ?", [name])
 
     def tries(self, name: str) -> Tries:
@@ -59,6 +59,9 @@ class AccessRows(AnswerRows):
         with self.db.transaction():
             self.db.execute("delete from links where expires_at < ?", [at])
             self.db.insert("links", {"hash": hash_, "user": user, "created_at": at, "expires_at": until})
+
+    def forget_links(self, user: str) -> None:
+        self.db.execute("delete from links where user = ?", [user])
 
     def take_link(self, hash_: str, *, at: str) -> str | None:
         taken = self.db.execute("delete from links where hash = ? returning user, expires_at", [hash_])

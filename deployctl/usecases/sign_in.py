@@ -76,11 +76,12 @@ def sign_in(name: str, password: str, origin: Origin, s: Services) -> str:
 
 def sign_in_by_link(secret: str, origin: Origin, s: Services) -> str:
     """Return the secret of a new session; the link is used up. Raises WrongLink."""
-    name = s.ledger.take_link(digest(secret), at=s.clock.utc())
-    if name is None or s.ledger.find_user(name) is None:
-        _note_refusal("somebody", origin, s)
-        raise WrongLink
-    return _begin(name, origin, s, "by a one-time link")
+    with s.ledger.transaction():  # no end of all sessions comes between the link and the session that it makes
+        name = s.ledger.take_link(digest(secret), at=s.clock.utc())
+        if name is not None and s.ledger.find_user(name) is not None:
+            return _begin(name, origin, s, "by a one-time link")
+    _note_refusal("somebody", origin, s)
+    raise WrongLink
 
 
 def find_session(secret: str, s: Services) -> Principal | None:
@@ -126,9 +127,11 @@ def end_session(user: str, session: int, s: Services) -> None:
 
 
 def end_sessions(user: str, s: Services) -> int:
-    """End all of them, and return how many there were. Raises NotFound."""
+    """End all of them and void the user's one-time links. Return how many sessions there were. Raises NotFound."""
     require_user(user, s)
-    ended = s.ledger.end_sign_ins(user, at=s.clock.utc())
+    with s.ledger.transaction(durable=True):
+        ended = s.ledger.end_sign_ins(user, at=s.clock.utc())
+        s.ledger.forget_links(user)
     if ended:
         s.ledger.event("session_ended", f"all sessions of {user} were ended", at=s.clock.utc(), actor=s.actor)
     return ended

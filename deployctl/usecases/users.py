@@ -40,7 +40,8 @@ def require_user(name: str, s: Services) -> User:
 
 
 def set_role(name: str, role: Role | None, app: str, s: Services) -> User:
-    """Give the role for that app, or for all by `*`; None takes it away. Raises NotFound, Refused (the last admin)."""
+    """Give the role for that app, or for all by `*`; None takes it away. One-time links that the user was sent are void:
+    they were made for other roles. Raises NotFound, Refused (the last admin)."""
     with s.ledger.transaction(durable=True):  # what another admin takes away at the same time must not come back
         user = require_user(name, s)
         roles = {key: was for key, was in user.roles.items() if key != app}
@@ -49,6 +50,7 @@ def set_role(name: str, role: Role | None, app: str, s: Services) -> User:
         if user.roles.get(ALL) is Role.ADMIN and roles.get(ALL) is not Role.ADMIN:
             _require_other_admin(name, s)
         s.ledger.set_roles(name, roles)
+        s.ledger.forget_links(name)
     _tell("user_role", f"{name} is now {roles_text(roles)}", s)
     return replace(user, roles=roles)
 
@@ -64,12 +66,13 @@ def remove_user(name: str, s: Services) -> None:
 
 
 def set_password(name: str, password: str, s: Services, *, keep: int | None = None) -> None:
-    """Change it and end the user's sessions, except `keep`. Raises NotFound, Invalid."""
+    """Change it, end the user's sessions except `keep`, and void all links. Raises NotFound, Invalid."""
     require_user(name, s)
     hash_ = hashed(require_good(password))
     with s.ledger.transaction(durable=True):
         s.ledger.set_password(name, hash_)
         s.ledger.end_sign_ins(name, at=s.clock.utc(), but=keep)
+        s.ledger.forget_links(name)
         s.ledger.forget_tries(name)
     _tell("user_password", f"{name} has a new password", s)
 
