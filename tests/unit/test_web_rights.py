@@ -120,7 +120,7 @@ def test_nobody_waits_for_the_end_of_a_change_with_a_right_that_has_ended(
         threading.Timer(0.3, revoke_token, ("ci", other)).start()
         answer = ci.post("apps/shop/upgrade", {"version": "v3"}, wait=15)  # longer would be answered by the upgrade's end
         assert answer.status_code == 202
-        assert not shop.desk.jobs.of(SHOP)[0].done, "the wait ended before the upgrade did"
+        assert shop.desk.jobs.under_way(SHOP), "the wait ended before the upgrade did"
         assert ci.get(answer.headers["Location"]).status_code == 401
 
 
