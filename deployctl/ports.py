@@ -283,6 +283,10 @@ class Ledger(AccessBook, Protocol):
         """Write a copy of it when traffic was moved through it since the last one. Some milliseconds: not before the
         answer to whoever moved it."""
 
+    def damages(self) -> list[str]:
+        """Return what SQLite finds wrong with the file, every page and index of it."""
+    def find_faults(self) -> list[str]:
+        """Return one sentence for each row of the history that is not as it was written. Reads all of it."""
     def data_version(self) -> int:
         """Return a number that differs after somebody else has written to the ledger."""
     def stamps(self, app: AppName | None = None) -> Mapping[AppName, str]:

@@ -1,4 +1,5 @@
-"""What `deployctl serve` has beside the watcher: the meter and the dashboard, in threads that can neither stop nor delay it."""
+"""What `deployctl serve` has beside the watcher, in threads that can neither stop nor delay it: the meter, the daily look at
+the ledger, and the dashboard."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING
 
+from deployctl.cli.daily_check import DailyCheck, verify_command
 from deployctl.domain.addresses import write_address
 from deployctl.domain.server import WebSpec
 from deployctl.errors import DeployctlError
@@ -40,13 +42,15 @@ class Wiring:
 
 @contextmanager
 def beside(wiring: Wiring) -> Iterator[None]:
-    """Measure, and have the dashboard, while the block runs."""
-    meter = Meter(wiring.connect)
+    """Measure, check the ledger daily, and have the dashboard, while the block runs."""
+    meter, check = Meter(wiring.connect), DailyCheck(verify_command(wiring.settings.home), wiring.say)
     meter.start()
+    check.start()
     try:
         with nullcontext() if wiring.web is None else _dashboard(wiring, wiring.web, meter):
             yield
     finally:
+        check.stop()
         meter.stop()
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from deployctl.errors import DeployctlError, LeaseHeld, LedgerUnusable, NotPermitted
+from deployctl.ledger import checked
 from deployctl.ledger.reserve import disk_is_full, free_reserve
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Connection:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.check: Callable[[Connection], None] = lambda _connection: None
+        self.at_close: Callable[[], None] = lambda: None
         self.on_reserve = False  # the disk is full: only what must be is written
         self._connect()
 
@@ -80,6 +82,11 @@ class Connection:
             self._follow()
         with sqlite_errors(self.path):
             return self.raw.execute(sql, values).fetchall()
+
+    def stream(self, sql: str) -> Iterator[sqlite3.Row]:
+        """Yield the rows one by one, inside a snapshot: of what may be too much to have at once."""
+        with sqlite_errors(self.path):
+            yield from self.raw.execute(sql)
 
     def one(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Row | None:
         return next(iter(self.execute(sql, values)), None)
@@ -140,6 +147,7 @@ class Connection:
 
     def close(self) -> None:
         self.raw.close()
+        self.at_close()
 
 
 @contextmanager
@@ -176,7 +184,9 @@ def gone(path: Path) -> LedgerUnusable:
 
 
 def unusable(path: Path, why: str, *, remedy: Sequence[str] | None = None) -> LedgerUnusable:
-    """Return the refusal of a file, with the two ways to get a ledger back unless another remedy is the better one."""
+    """Return the refusal of a file, with the two ways to get a ledger back unless another remedy is the better one. Whoever
+    opens it next looks at every page."""
+    checked.forget(path)
     if remedy is None:
         from deployctl.ledger.copies import copies
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from deployctl.domain.names import AppName
+from deployctl.ledger import checked
 from deployctl.ledger.chain import ENDED, PROMOTED, START, find_faults, link, promotion
 from deployctl.ledger.connection import Connection
 
@@ -58,7 +59,10 @@ class EventRows:
     def damages(self) -> list[str]:
         """Return what SQLite finds wrong with the file, every page and index of it."""
         found = [row[0] for row in self.db.execute("pragma integrity_check(20)")]
-        return [] if found == ["ok"] else [f"SQLite: {text}" for text in found]
+        if found == ["ok"]:
+            return []
+        checked.forget(self.db.path)
+        return [f"SQLite: {text}" for text in found]
 
     def find_faults(self) -> list[str]:
         """Return one sentence for each row of the history that is not as it was written."""
@@ -67,7 +71,7 @@ class EventRows:
                                {row["name"]: row["active"] for row in self.db.execute("select name, active from apps")})
 
     def _rows(self, table: str, order: str) -> Iterator[Mapping[str, Any]]:
-        return (dict(row) for row in self.db.execute(f"select * from {table} order by {order}"))  # noqa: S608  ours
+        return map(dict, self.db.stream(f"select * from {table} order by {order}"))  # noqa: S608  ours
 
 
 # Three hundred thousand events are searched in a tenth of a second, so no index but that on `app` is kept for it. An actor

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from deployctl.errors import Refused
+from deployctl.ledger import checked
 from deployctl.ledger.connection import SCHEMA_VERSION, Connection, gone, sqlite_errors, unusable
 from deployctl.ledger.identity import (
     find_keys,
@@ -27,6 +28,8 @@ from deployctl.ledger.reserve import ensure_reserve
 def open_ledger(path: Path, home: Path, *, now: str) -> Connection:
     """Return a checked, migrated connection; make the file when this home never had one.
 
+    Header, schema and identity are looked at each time, every page only after an unclean end: see checked.py.
+
     Raises LedgerUnusable for an empty, foreign, corrupt or newer file, and for a missing file where
     a ledger once was (its marker is still there): never taken for "no apps yet".
     """
@@ -37,15 +40,28 @@ def open_ledger(path: Path, home: Path, *, now: str) -> Connection:
         _create(path, home, now=now)
     if path.is_symlink() or path.stat().st_size == 0:
         raise unusable(path, "it is a link" if path.is_symlink() else "it is empty (0 bytes)")
+    as_left = checked.is_as_left(path)  # before a connection is there: it would be in use then
     connection = Connection(path)
     connection.on_reserve = full
-    connection.check = lambda reopened: check(reopened, home, now=now)
     try:
-        connection.check(connection)
+        if not as_left:
+            require_whole(connection)
+        check(connection, home, now=now)
     except BaseException:
         connection.close()
         raise
+    if not as_left:
+        checked.note_whole(path)
+    connection.check = lambda another: _check_another(another, home, now=now)
+    connection.at_close = lambda: checked.note_left(path)
     return connection
+
+
+def _check_another(connection: Connection, home: Path, *, now: str) -> None:
+    """Raise LedgerUnusable unless the file that was put in the place of ours is a sound ledger of this home."""
+    require_whole(connection)
+    check(connection, home, now=now)
+    checked.note_whole(connection.path)
 
 
 def had_one(path: Path) -> bool:
@@ -56,11 +72,11 @@ def had_one(path: Path) -> bool:
 
 
 def check(connection: Connection, home: Path, *, now: str) -> None:
-    """Raise LedgerUnusable unless it is this home's sound ledger; bring an earlier schema up to date, after a copy.
+    """Raise LedgerUnusable unless it is this home's ledger; bring an earlier schema up to date, after a copy.
 
     A home that was moved goes on: its ledger learns the new place. Raises CopiedHome when it is at two places.
     """
-    version, theirs, _ = require_sound(connection)
+    version, theirs, _ = require_ledger(connection)
     moved = theirs != str(home)
     if moved:
         _require_moved_here(connection, theirs, home)
@@ -83,10 +99,20 @@ def _require_moved_here(connection: Connection, theirs: str, home: Path) -> None
 
 def require_sound(connection: Connection) -> tuple[int, str, str]:
     """Return its schema, its home and its host. Raises LedgerUnusable when it is damaged, newer or no ledger at all."""
-    path = connection.path
+    require_whole(connection)
+    return require_ledger(connection)
+
+
+def require_whole(connection: Connection) -> None:
+    """Raise LedgerUnusable when SQLite finds a page of it damaged. Takes longer the more it remembers."""
     found = connection.one("pragma quick_check(1)")
     if found is None or found[0] != "ok":
-        raise unusable(path, f"SQLite finds it damaged ({found[0] if found else 'no answer'})")
+        raise unusable(connection.path, f"SQLite finds it damaged ({found[0] if found else 'no answer'})")
+
+
+def require_ledger(connection: Connection) -> tuple[int, str, str]:
+    """Return its schema, its home and its host. Raises LedgerUnusable when it is newer or no ledger at all."""
+    path = connection.path
     if not connection.one("select 1 from sqlite_master where name = 'identity'"):
         raise unusable(path, "its tables are not ours")
     version = connection.execute("pragma user_version")[0][0]

@@ -30,7 +30,7 @@ def doctor(settings: Settings, build: Callable[[], Services], *, exists: bool = 
         return [*found, Finding("ledger", ok=False, text=e.message, fix=next(iter(e.remedy), None))]
     if not exists:
         return [*found, *_no_home(s), *_checked(s, but=(_proxy, _fronts))]
-    return [*found, _ledger(s), *_checked(s)]
+    return [*found, _whole_ledger(s), *_checked(s)]
 
 
 def findings(s: Services) -> list[Finding]:
@@ -41,6 +41,15 @@ def findings(s: Services) -> list[Finding]:
 def _ledger(s: Services) -> Finding:
     apps = len(s.ledger.apps())
     return Finding("ledger", ok=True, text=f"{Settings(s.home).ledger}, {apps} app{'' if apps == 1 else 's'}")
+
+
+def _whole_ledger(s: Services) -> Finding:
+    """Look at every page and every link of the chain: what nobody reads may be damaged, too."""
+    try:
+        faults = [*s.ledger.damages(), *s.ledger.find_faults()]
+    except DeployctlError as e:
+        return Finding("ledger", ok=False, text=e.message, fix=next(iter(e.remedy), None))
+    return Finding("ledger", ok=False, text=faults[0], fix="deployctl ledger verify") if faults else _ledger(s)
 
 
 def _no_home(s: Services) -> Iterator[Finding]:

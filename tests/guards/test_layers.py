@@ -68,7 +68,7 @@ MAY_IMPORT: dict[str, str] = {
     "emergency": "domain errors settings judged effects",
     "cli": "domain errors ports memory settings owners interrupts actor emergency config_* *_file bootstrap usecases watch cli "
            "demo click rich",
-    "cli.serve": "domain errors ports memory settings watch web flask",  # the one way from the command line to the web
+    "cli.serve": "domain errors ports memory settings watch web flask cli",  # the one way from the command line to the web
     "demo": "domain errors ports settings labels bootstrap usecases effects cli demo docker requests",
     "web": "domain errors ports ports_meter memory usecases web flask flask_limiter flask_login flask_wtf werkzeug",
     "web.api*": "domain errors ports ports_meter memory usecases web flask werkzeug pydantic",

@@ -1,0 +1,66 @@
+"""Looks at the whole ledger once a day while `deployctl serve` lives: opening it reads little, and damage must not wait.
+
+`deployctl ledger verify` does it in a process of its own, so that what it takes of memory and time is nobody else's.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Event, Thread
+
+FIRST = 600.0  # seconds after the start: a start is busy enough
+DAY = 86_400.0
+END = 5.0  # seconds that `stop` waits
+
+
+def verify_command(home: Path) -> list[str]:
+    return [sys.executable, "-I", "-m", "deployctl", "--home", str(home), "-o", "json", "ledger", "verify"]
+
+
+class DailyCheck:
+    """One thread that runs the command and says what it finds wrong; a ledger that is well is not spoken of."""
+
+    def __init__(self, command: Sequence[str], say: Callable[[str], None], *, first: float = FIRST) -> None:
+        self._command, self._say, self._first = command, say, first
+        self._ended = Event()
+        self._thread = Thread(target=self._run, name="daily check", daemon=True)
+        self._child: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._ended.set()
+        if (child := self._child) is not None:
+            child.terminate()
+        self._thread.join(END)
+
+    def _run(self) -> None:
+        wait = self._first
+        while not self._ended.wait(wait):
+            self._look()
+            wait = DAY
+
+    def _look(self) -> None:
+        try:
+            with subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.DEVNULL, text=True) as self._child:
+                told, _ = self._child.communicate()
+        except OSError as e:
+            self._say(f"serve: the daily look at the ledger could not begin: {e.strerror or e}")
+            return
+        if self._child.returncode and not self._ended.is_set():
+            self._say(f"serve: the daily look at the ledger: {_error_of(told)}")
+
+
+def _error_of(told: str) -> str:
+    """Return what the command's JSON answer says went wrong, with what to type next."""
+    try:
+        error = json.loads(told)["error"]
+        return " ".join([error["message"], *error["remedy"][:1]])
+    except (ValueError, KeyError, TypeError):
+        return "it came to no end. Type: deployctl ledger verify"
