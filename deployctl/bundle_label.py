@@ -2,7 +2,8 @@
 
 The values of env stay out of it: labels are shown by `docker ps`, told in engine events and exported by monitoring;
 env is not. Only the names are kept, the values are read from the container itself. The mark is a keyed hash over the
-whole bundle, values included: it proves that what was put together again is exactly what was taken apart.
+whole bundle, values included, and over the capabilities that the release drops: it proves that what was put together
+again is exactly what was taken apart.
 """
 
 from __future__ import annotations
@@ -12,15 +13,22 @@ import json
 from collections.abc import Mapping
 
 from deployctl.domain.names import AppName
-from deployctl.domain.release import Bundle
+from deployctl.domain.release import Bundle, Release
 from deployctl.errors import Invalid
 
 BUNDLE = "deployctl.bundle"
 MARK = "deployctl.bundle-mark"
+CAP_DROP = "deployctl.cap-drop"  # names with commas between them
 
 
-def bundle_labels(secret: bytes, app: AppName, bundle: Bundle) -> dict[str, str]:
-    return {BUNDLE: _packed(bundle), MARK: _mark(secret, app, bundle)}
+def bundle_labels(secret: bytes, release: Release) -> dict[str, str]:
+    drop = {CAP_DROP: ",".join(release.cap_drop)} if release.cap_drop else {}
+    return {BUNDLE: _packed(release.bundle), MARK: _mark(secret, release.app, release.bundle, release.cap_drop), **drop}
+
+
+def read_cap_drop(labels: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the capabilities that the release drops; none where it was made before any were."""
+    return tuple(filter(None, labels.get(CAP_DROP, "").split(",")))
 
 
 def read_bundle(labels: Mapping[str, str], env: Mapping[str, str]) -> Bundle:
@@ -38,8 +46,8 @@ def read_bundle(labels: Mapping[str, str], env: Mapping[str, str]) -> Bundle:
 
 
 def is_exact(secret: bytes, app: AppName, labels: Mapping[str, str], bundle: Bundle) -> bool:
-    """Tell whether it is the very bundle that the container was made from."""
-    return hmac.compare_digest(labels.get(MARK, ""), _mark(secret, app, bundle))
+    """Tell whether it is the very bundle that the container was made from, and dropped what its label says."""
+    return hmac.compare_digest(labels.get(MARK, ""), _mark(secret, app, bundle, read_cap_drop(labels)))
 
 
 def _packed(bundle: Bundle) -> str:
@@ -51,5 +59,6 @@ def _packed(bundle: Bundle) -> str:
     return b64encode(zlib.compress(json.dumps(raw, sort_keys=True, separators=(",", ":")).encode())).decode()
 
 
-def _mark(secret: bytes, app: AppName, bundle: Bundle) -> str:
-    return hmac.new(secret, f"{app}\0{bundle.canonical()}".encode(), "sha256").hexdigest()
+def _mark(secret: bytes, app: AppName, bundle: Bundle, cap_drop: tuple[str, ...]) -> str:
+    told = "\0".join([app, bundle.canonical(), *cap_drop])
+    return hmac.new(secret, told.encode(), "sha256").hexdigest()

@@ -65,7 +65,7 @@ def create_container(walk: Walk, step: Step) -> str:
     seen = s.engine.ensure_created(ContainerSpec(
         name=instance.name, bundle=release.bundle, network=_app(walk).network_of(instance).name, address=instance.address,
         publish=instance.host_port, hostname=host_name(release),
-        labels=container_labels(s, release, operation=walk.deployment.id)))
+        labels=container_labels(s, release, operation=walk.deployment.id), cap_drop=release.cap_drop))
     s.ledger.set_instance(release.app, release.number, container=seen.id, store=s.engine.info().store or None)
     return f"container {instance.name} on 127.0.0.1:{instance.host_port}"
 

@@ -107,7 +107,7 @@ def container_labels(s: Services, release: Release, *, operation: int) -> dict[s
         "deployctl.release": str(release.number),
         "deployctl.operation": str(operation),
         "deployctl.seal": seal(home, release.app, release.number),
-        **bundle_labels(home.secret, release.app, release.bundle),
+        **bundle_labels(home.secret, release),
     }
 
 

@@ -65,6 +65,7 @@ class ContainerSpec:
     publish: int
     hostname: str
     labels: Mapping[str, str]
+    cap_drop: tuple[str, ...] = ()  # capabilities that it is made without
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,8 @@ class ContainerFacts:
     asked: Mapping[str, str] = field(default_factory=dict)  # network name → address that it was made with
     networks: tuple[str, ...] = ()  # names of all that it is connected to, sorted
     network_ids: Mapping[str, str] = field(default_factory=dict)  # name → id of the very network; empty until it starts
+    macs: Mapping[str, str] = field(default_factory=dict)  # network name → MAC address there; empty when stopped
+    cap_drop: tuple[str, ...] | None = None  # capabilities that it was made without, sorted; None: not asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +164,7 @@ class Engine(UsageReader, Protocol):
     def containers(self) -> list[ContainerFacts]:
         """Return all of this home, stopped ones too; only cheap fields are filled
         (not exit_code, oom_killed, error, pid, restarts, started_at, limits, restart, hostname, env, published,
-        asked). Raises AnotherEngine when there are none because this is not the engine that they are on."""
+        asked, cap_drop). Raises AnotherEngine when there are none because this is not the engine that they are on."""
     def homes(self) -> list[HomeFacts]:
         """Return every home that has containers here, by their labels."""
     def events(self, *, since: int | None, quiet: float) -> Iterator[EngineEvent]:

@@ -86,6 +86,7 @@ class Shown(Document):
     hold: Hold | None
     bundle: Bundle
     bundle_hash: str
+    cap_drop: list[str] = Field(description="Linux capabilities that its containers are made without.")
     role: Part
     instance: Instance | None
     last_deployment: Deployment | None

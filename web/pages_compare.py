@@ -14,8 +14,7 @@ from deployctl.domain.release import Release
 from deployctl.domain.serving import release_name
 from deployctl.errors import NotFound
 from deployctl.ports import Services
-from deployctl.usecases.diff import compare as differences
-from deployctl.usecases.diff import hidden_lines
+from deployctl.usecases.diff import compare_releases, hidden_lines
 from deployctl.usecases.results import DiffLine
 from deployctl.web.desk import desk
 from deployctl.web.pages_app import the_app
@@ -41,7 +40,7 @@ def page(app: str) -> str | Answer:
             before = other if before == after else before
             return redirect(url_for("compare.page", app=app, a=before, b=after))
         pair = _pair(name, s) if len(known) > 1 else None
-    lines = hidden_lines(differences(pair[0].bundle, pair[1].bundle)) if pair else []
+    lines = hidden_lines(compare_releases(*pair)) if pair else []
     names = [release_name(one, releases) for one in pair] if pair else []
     return render_template("compare.html", view=view, known=known, names=names, groups=_grouped(lines))
 
@@ -51,7 +50,7 @@ def page(app: str) -> str | Answer:
 def twin(app: str) -> Response:
     with desk().pool.lend(g.who.actor) as s:
         before, after = _pair(the_app(), s)
-    lines = hidden_lines(differences(before.bundle, after.bundle))
+    lines = hidden_lines(compare_releases(before, after))
     return jsonify({"schema": "deployctl/v1", "kind": "Diff", "app": app,
                     "from": {"version": before.version, "release": before.number},
                     "to": {"version": after.version, "release": after.number},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, g, jsonify, render_template, request
 
 from deployctl.domain.access import Role
+from deployctl.domain.capabilities import given_back, kept_text
 from deployctl.domain.deployment import Deployment
 from deployctl.domain.names import AppName
 from deployctl.domain.release import Release
@@ -32,6 +33,8 @@ def page(app: str, version: str) -> str:
     line = next((one for one in look.versions.lines if one.release == release.number), None)
     return render_template("version.html", a=look, release=release, bundle=release.bundle, same=same, last=last, line=line,
                            go=look.ways.get(release.number), env=shown_env(release.bundle),
+                           given_back=list(given_back(release.bundle.cap_add)),
+                           kept=kept_text(release.cap_drop, release.bundle.cap_add),
                            one=next((i for i in look.view.instances if i.release == release.number), None),
                            **charted(name, only=release.number))
 

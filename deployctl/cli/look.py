@@ -91,6 +91,7 @@ _STYLES = (
     (re.compile(r"(^)(home /.* (?:·|-) engine .*)$"), "2"),
     (re.compile(r"(^ *|  )(✗|FAIL)(?= )"), "31"),
     (re.compile(r"(^ *|  )(!|warn)(?= )"), "33"),
+    (re.compile(r"(^.*)(cap_add gives [A-Z_]+ back: .*)$"), "31"),
     (re.compile(r"(^ *|  |\()(blue)(?=\)|  | *$)"), "34"),
     (re.compile(r"(^ *|  |\()(green)(?=\)|  | *$)"), "36"),
 )

@@ -8,6 +8,7 @@ from deployctl.cli.render_ready import ready_table, ready_words
 from deployctl.cli.render_status import short_digest
 from deployctl.cli.tables import NONE, Column, Table, lay_out
 from deployctl.cli.times import span, took, when
+from deployctl.domain.capabilities import given_back, kept_text
 from deployctl.domain.deployment import Deployment, Phase
 from deployctl.domain.planner import spoken
 from deployctl.domain.release import Bundle
@@ -94,6 +95,8 @@ def _facts(view: ReleaseView, look: Look) -> list[tuple[str, str | None]]:
         ("user", bundle.user),
         ("port", f"{bundle.port} inside"),
         ("networks", ", ".join(bundle.networks) or None),
+        *(("caps", sentence) for sentence in given_back(bundle.cap_add)),
+        ("caps", kept_text(release.cap_drop, bundle.cap_add)),
         ("health", health_words(bundle)),
         ("limits", limit_words(bundle)),
         ("env", ", ".join(name for name, _ in bundle.env) or "none"),

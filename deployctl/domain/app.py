@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from deployctl.domain.addresses import parse_listen, parse_networks
 from deployctl.domain.app_file import AppFile
 from deployctl.domain.app_rules import (
+    added_capabilities,
     contradictions,
     image_name,
     joined_networks,
@@ -20,6 +21,7 @@ from deployctl.domain.app_rules import (
     parse_body,
     parse_statuses,
 )
+from deployctl.domain.capabilities import given_back
 from deployctl.domain.fields import Table, Wrong, by, one_of
 from deployctl.domain.image_source import PullPolicy
 from deployctl.domain.names import (
@@ -106,6 +108,7 @@ class AppSpec(Table):
     stop_grace: Annotated[float, by(parse_duration, high=HOUR)] = 10.0
     init: Annotated[bool, by(parse_flag)] = False
     networks: Annotated[tuple[str, ...], by(joined_networks)] = ()
+    cap_add: Annotated[tuple[str, ...], by(added_capabilities)] = ()
     drain: Annotated[float, by(parse_duration)] = POLICY.drain
     watch: Annotated[float, by(parse_duration)] = POLICY.watch
     keep_warm: Annotated[int | None, by(parse_count, high=50)] = None
@@ -158,6 +161,7 @@ class AppSpec(Table):
             stop_grace=self.stop_grace,
             init=self.init,
             networks=self.networks,
+            cap_add=self.cap_add,
             resources=Resources(**dict(self.resources)),
             log=LogCap(**dict(self.log)),
             probe=self.health.probe(),
@@ -170,7 +174,7 @@ class AppSpec(Table):
             f"env.{name} is a variable, because it stands below [env]. A setting belongs above the first [table]."
             for name in sorted(self.env.keys() & settings)
         ]
-        return env_warnings(self.env) + misplaced
+        return [*given_back(self.cap_add), *env_warnings(self.env), *misplaced]
 
 
 def parse_app_spec(raw: Mapping[str, Any], *, where: str) -> AppSpec:

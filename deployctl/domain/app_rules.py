@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from deployctl.domain.capabilities import GIVES_UP
 from deployctl.domain.fields import Wrong
 from deployctl.domain.grammar import Grammar, match, refused, shown
 from deployctl.domain.names import parse_image
@@ -72,6 +73,19 @@ def joined_networks(value: object, *, field: str) -> tuple[str, ...]:
     if len(set(names)) < len(names):
         raise refused(field, value, "names a network twice", "Leave one of them out.")
     return names
+
+
+
+def added_capabilities(value: object, *, field: str) -> tuple[str, ...]:
+    """Return the capabilities that a container keeps, sorted; only what is taken away can be asked back."""
+    if not isinstance(value, list | tuple):
+        raise refused(field, value, "is not a list", 'Write a list: ["NET_RAW"].')
+    for name in value:
+        if name not in tuple(GIVES_UP):  # a file may say anything, a list too
+            raise refused(field, name, "is no capability that an app may have", f"It may have: {', '.join(GIVES_UP)}.")
+    if len(set(value)) < len(value):
+        raise refused(field, value, "names a capability twice", "Leave one of them out.")
+    return tuple(sorted(value))
 
 
 # -- keys together ----------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ Who serves is never decided here: HAProxy's word stands, and only a route that i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -45,6 +45,7 @@ class Seen:
     sealed: bool = True  # the label is ours, and no image's
     limits: Resources | None = None
     restart: Restart | None = None
+    cap_drop: tuple[str, ...] | None = None  # capabilities that it was made without
     networks: frozenset[str] | None = None  # names of those of others that it is connected to
 
     @property
@@ -239,10 +240,18 @@ def _closer(sight: Sight, n: int, seen: Seen) -> Iterator[tuple[Kind, str, Mend 
     release = sight.facts.releases.get(n)
     if release and seen.limits is not None and seen.limits != release.bundle.resources:
         yield Kind.LIMITS, f"has other limits than its release: {_limits(seen.limits, release.bundle.resources)}", Mend.LIMIT
+    if release and seen.cap_drop is not None and (more := _more(release.cap_drop, seen.cap_drop)):
+        yield (Kind.CAPABILITIES, f"has {', '.join(more)}, which its release drops: somebody made it again",
+               None if n in sight.actives else Mend.REMAKE)
     if seen.restart is Restart.NEVER and seen.up:
         yield Kind.RESTARTS, "is not restarted by Docker after a crash", Mend.RESTART
     if seen.restart is Restart.UNLESS_STOPPED and seen.up:
         yield Kind.FORMER_RESTART, "would not come back after a crash of Docker itself", Mend.RESTART
+
+
+def _more(wanted: Collection[str], dropped: Collection[str]) -> list[str]:
+    """Return the capabilities that a container has although its release drops them."""
+    return [] if "ALL" in dropped else [name for name in wanted if name not in dropped]
 
 
 def _joined(sight: Sight, n: int, seen: Seen) -> Iterator[tuple[Kind, str, Mend | None]]:

@@ -16,6 +16,7 @@ class Kind(StrEnum):
     OTHER_IMAGE = "other_image"  # somebody made it again, of an image that is not its release's
     RENAMED = "renamed"
     LIMITS = "limits"
+    CAPABILITIES = "capabilities"  # more of them than its release has
     RESTARTS = "restarts"  # Docker was told not to restart it
     FORMER_RESTART = "former_restart"  # `unless-stopped`, as 0.1.0 asked for
     RUNS = "runs"  # although nothing needs it to

@@ -79,7 +79,7 @@ class LogCap:
     max_file: int = 3
 
 
-LATER_KEYS = frozenset({"networks"})  # of a bundle
+LATER_KEYS = frozenset({"networks", "cap_add"})  # of a bundle
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +102,7 @@ class Bundle:
     probe: Probe = field(default_factory=Probe)
     repo_digest: str | None = None  # name@sha256:…, when a registry gave the image: how to pull it again
     networks: tuple[str, ...] = ()  # Docker networks of others that it joins beside its own
+    cap_add: tuple[str, ...] = ()  # capabilities that it keeps of those which deployctl drops; sorted
 
     def canonical(self) -> str:
         """Return the one JSON text of this bundle: sorted keys, no spaces. Keys that came after 0.1.0 stand in it only
@@ -138,6 +139,7 @@ class Bundle:
                 "log": LogCap(**raw["log"]),
                 "probe": Probe(**probe),
                 "networks": tuple(raw.get("networks", ())),
+                "cap_add": tuple(raw.get("cap_add", ())),
             }
         )
 
@@ -171,6 +173,8 @@ class Release:
     colour: Colour | None = None  # None until promoted
     hold: Hold | None = None
     failure: str | None = None  # why its last deployment failed, in one line
+    cap_drop: tuple[str, ...] = ()  # capabilities that its containers are made without; sorted. Outside the bundle, because
+    # a release that was made before they were dropped keeps its hash and what it has
 
     @property
     def digest(self) -> str:

@@ -56,6 +56,7 @@ class Relic:
     address: str
     port: int
     operation: int  # deployment that made it
+    cap_drop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

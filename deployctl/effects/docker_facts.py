@@ -31,7 +31,7 @@ def container_facts(inspected: Mapping[str, Any]) -> ContainerFacts:
         running=state["Status"] == "running",  # a paused one answers nobody
         status=_status(state["Status"]),
         labels=config.get("Labels") or {},
-        addresses=_addresses(inspected),
+        addresses=_of_each_network(inspected, "IPAddress"),
         exit_code=_exit_code(state),
         oom_killed=bool(state.get("OOMKilled")),
         error=state.get("Error") or "",
@@ -49,6 +49,8 @@ def container_facts(inspected: Mapping[str, Any]) -> ContainerFacts:
         asked=_asked(inspected),
         networks=_networks(inspected),
         network_ids=_network_ids(inspected),
+        macs=_of_each_network(inspected, "MacAddress"),
+        cap_drop=_cap_drop(inspected.get("HostConfig") or {}),
     )
 
 
@@ -84,6 +86,11 @@ def _restart(host: Mapping[str, Any]) -> Restart | None:
     return Restart(policy) if policy in set(Restart) else Restart.NEVER
 
 
+def _cap_drop(host: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return them as files have them: engines tell them with and without CAP_ in front."""
+    return tuple(sorted(name.upper().removeprefix("CAP_") for name in host.get("CapDrop") or ()))
+
+
 def container_summary(listed: Mapping[str, Any]) -> ContainerFacts:
     """Return the cheap fields, from the one answer that lists all."""
     health = _HEALTH.search(listed.get("Status") or "")
@@ -94,8 +101,9 @@ def container_summary(listed: Mapping[str, Any]) -> ContainerFacts:
         running=listed["State"] == "running",
         status=_status(listed["State"]),
         labels=listed.get("Labels") or {},
-        addresses=_addresses(listed),
+        addresses=_of_each_network(listed, "IPAddress"),
         networks=_networks(listed),
+        macs=_of_each_network(listed, "MacAddress"),
         health=health[1] if health else None,
     )
 
@@ -203,9 +211,9 @@ def _lacks(version: Mapping[str, Any], *, timers: bool) -> Iterator[Lack]:
         yield Lack.HEALTHCHECKS
 
 
-def _addresses(raw: Mapping[str, Any]) -> dict[str, str]:
+def _of_each_network(raw: Mapping[str, Any], key: str) -> dict[str, str]:
     networks = (raw.get("NetworkSettings") or {}).get("Networks") or {}
-    return {name: facts["IPAddress"] for name, facts in networks.items() if facts and facts.get("IPAddress")}
+    return {name: facts[key] for name, facts in networks.items() if facts and facts.get(key)}
 
 
 def _networks(raw: Mapping[str, Any]) -> tuple[str, ...]:

@@ -56,6 +56,8 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
         "RestartPolicy": restart_policy(Restart.NEVER),
         "Init": bundle.init,
         "SecurityOpt": ["no-new-privileges"],
+        **({"CapDrop": list(spec.cap_drop)} if spec.cap_drop else {}),
+        **({"CapAdd": list(bundle.cap_add)} if bundle.cap_add else {}),  # Podman gives less than Docker by itself
         "LogConfig": {
             "Type": "json-file",
             "Config": {"max-size": str(bundle.log.max_size), "max-file": str(bundle.log.max_file)},

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from deployctl.domain.capabilities import to_drop
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.networks import Network
 from deployctl.domain.release import App, Bundle, Colour, Hold, Policy, Release
@@ -95,15 +96,16 @@ class AppRows:
         return _release(row) if row else None
 
     def ensure_release(self, app: AppName, version: Version, bundle: Bundle, *, at: str) -> Release:
-        """Return the release of that version and bundle, a new one with the next number when there is none.
+        """Return the release of that version and bundle which drops what one made now drops, a new one with the next number
+        when there is none.
 
         Raises DeployctlError when the disk is full: nothing may be begun then.
         """
         self.db.require_room()
         with self.db.transaction():
             row = self.db.one(
-                "select * from releases where app = ? and version = ? and bundle_hash = ?",
-                [app, version, bundle.hash()],
+                "select * from releases where app = ? and version = ? and bundle_hash = ? and cap_drop = ?",
+                [app, version, bundle.hash(), json.dumps(to_drop(bundle.cap_add))],
             )
             if row is None:
                 row = self._add_release(app, version, bundle, at=at)
@@ -116,7 +118,7 @@ class AppRows:
         )[0][0]
         self.db.insert("releases", {
             "app": app, "number": number, "version": version, "digest": bundle.digest, "bundle": bundle.canonical(),
-            "bundle_hash": bundle.hash(), "created_at": at})
+            "bundle_hash": bundle.hash(), "created_at": at, "cap_drop": json.dumps(to_drop(bundle.cap_add))})
         return self.db.execute("select * from releases where app = ? and number = ?", [app, number])[0]
 
     def note_pull(self, repo_digest: str, *, at: str) -> None:
@@ -172,4 +174,5 @@ def _release(row: sqlite3.Row) -> Release:
         id=row["id"], app=row["app"], number=row["number"], version=row["version"],
         bundle=Bundle.from_canonical(row["bundle"]), created_at=row["created_at"], proven_at=row["proven_at"],
         colour=Colour(row["colour"]) if row["colour"] else None, hold=hold, failure=row["failure"],
+        cap_drop=tuple(json.loads(row["cap_drop"])),
     )

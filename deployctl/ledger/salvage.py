@@ -3,6 +3,7 @@ but for containers that are gone."""
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from dataclasses import asdict, replace
 
@@ -52,7 +53,7 @@ class Salvage:
         """Add the release under its number and HAProxy's id of it; False when the copy has another of that number."""
         found = self.ledger.find_release(relic.app, relic.number)
         if found is not None:
-            same = (found.version, found.bundle.hash()) == (relic.version, relic.bundle.hash())
+            same = (found.version, found.bundle.hash(), found.cap_drop) == (relic.version, relic.bundle.hash(), relic.cap_drop)
             if not same:
                 self.lost.append(f"{relic.app} release {relic.number}: the copy has another release of that number "
                                  f"({found.version}); the container {relic.name} was left out")
@@ -61,7 +62,7 @@ class Salvage:
         self.ledger.db.insert("releases", {
             "id": self._free_id(relic), "app": relic.app, "number": relic.number, "version": relic.version,
             "digest": bundle.digest, "bundle": bundle.canonical(), "bundle_hash": bundle.hash(), "created_at": self.at,
-            "proven_at": self.at if proven else None, **self._hold(relic)})
+            "proven_at": self.at if proven else None, "cap_drop": json.dumps(relic.cap_drop), **self._hold(relic)})
         return True
 
     def put_instance(self, relic: Relic) -> None:

@@ -14,7 +14,7 @@ from sqlite_utils.migrations import Migrations
 from deployctl.domain.image_source import is_doubtful
 from deployctl.ledger.chain import PROMOTED, links, promotion
 
-VERSION = 11
+VERSION = 12
 schema = Migrations("deployctl")
 
 
@@ -218,3 +218,12 @@ def m011_networks(db: Database) -> None:
     db.execute("alter table apps add column engines_own text")
     db.execute("alter table instances add column network text")
     db.execute("update instances set network = (select network from apps where apps.name = instances.app)")
+
+
+@schema()
+def m012_cap_drop(db: Database) -> None:
+    """Remember which capabilities the containers of a release are made without. A release made before has all that Docker
+    gives, and keeps them; one made now of the same version and bundle is another one."""
+    db.execute("alter table releases add column cap_drop text not null default '[]'")
+    db.execute("drop index idx_releases_app_version_bundle_hash")
+    db.table("releases").create_index(["app", "version", "bundle_hash", "cap_drop"], unique=True)

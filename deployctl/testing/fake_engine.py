@@ -88,7 +88,7 @@ class FakeEngine(FakeHands, FakeScript):
         if not ours and self.known() not in {None, self.engine_info.id}:
             raise AnotherEngine("the engine is another one than the one that this home's containers run on")
         return [replace(f, exit_code=None, oom_killed=False, error="", pid=0, restarts=0, started_at="", limits=None,
-                        restart=None, hostname="", env={}, published=None, asked={}) for f in ours]
+                        restart=None, hostname="", env={}, published=None, asked={}, cap_drop=None) for f in ours]
 
     def homes(self) -> list[HomeFacts]:
         self._require_here()
@@ -168,7 +168,8 @@ class FakeEngine(FakeHands, FakeScript):
         facts = ContainerFacts(self._new_id(), spec.name, digest, running=False, status="created", labels=labels,
                                limits=spec.bundle.resources, restart=Restart.NEVER, hostname=spec.hostname,
                                env={**dict(image.env if image else ()), **dict(spec.bundle.env)},
-                               published=spec.publish, asked={spec.network: spec.address}, networks=(spec.network,))
+                               published=spec.publish, asked={spec.network: spec.address}, networks=(spec.network,),
+                               cap_drop=spec.cap_drop)
         self._containers[facts.id] = FakeContainer(facts, spec)
         self.told.tell("create", facts)
         return self._containers[facts.id]

@@ -6,8 +6,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 
+from deployctl.domain.capabilities import to_drop
 from deployctl.domain.names import AppName, Version
-from deployctl.domain.release import Bundle
+from deployctl.domain.release import Bundle, Release
 from deployctl.errors import NotFound
 from deployctl.ports import Services
 from deployctl.usecases.observe import observe, require_release
@@ -27,7 +28,7 @@ def diff(app: AppName, before: Version, after: Version | None, s: Services, *, b
     else:
         raise NotFound(f"{app} has no active release to compare {before} with",
                        remedy=[f"deployctl diff {app} {before} VERSION"])
-    return DiffView(app, left, right, tuple(compare(left.bundle, right.bundle)))
+    return DiffView(app, left, right, tuple(compare_releases(left, right)))
 
 
 def compare(before: Bundle, after: Bundle) -> list[DiffLine]:
@@ -40,6 +41,16 @@ def compare(before: Bundle, after: Bundle) -> list[DiffLine]:
     for group, pick in _GROUPS.items():
         lines += tables(group, pick(before), pick(after))
     return lines
+
+
+def compare_releases(before: Release, after: Release) -> list[DiffLine]:
+    """Return the differences of what their containers are made of: the bundles, and capabilities that nobody asked back."""
+    return [*compare(before.bundle, after.bundle), *tables("capabilities", _unasked(before), _unasked(after))]
+
+
+def _unasked(release: Release) -> dict[str, object]:
+    return dict.fromkeys((name for name in to_drop(release.bundle.cap_add) if name not in release.cap_drop),
+                         "as Docker gives it")
 
 
 def changed_names(before: Bundle, after: Bundle) -> tuple[str, ...]:
@@ -91,6 +102,7 @@ _GROUPS: Mapping[str, Callable[[Bundle], Mapping[str, object]]] = {
     "command": lambda b: {"command": b.command, "entrypoint": b.entrypoint, "user": b.user,
                           "working_dir": b.working_dir, "init": b.init},
     "networks": lambda b: dict.fromkeys(b.networks, "joined"),
+    "cap_add": lambda b: dict.fromkeys(b.cap_add, "given back"),
     "ports": lambda b: {"port": b.port},
     "health": lambda b: asdict(b.probe),
     "stop": lambda b: {"stop_signal": b.stop_signal, "stop_grace": b.stop_grace},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from deployctl.domain.capabilities import kept_text
 from deployctl.domain.image_store import SWITCHED, find_hidden, switched_text
 from deployctl.domain.release import Restart
 from deployctl.ports import Services
@@ -14,6 +15,7 @@ from deployctl.usecases.results import Finding
 def containers(s: Services) -> Iterator[Finding]:
     yield from _hidden(s)
     yield from _former(s)
+    yield from _all_capabilities(s)
     yield from _strangers(s)
 
 
@@ -40,6 +42,19 @@ def _former(s: Services) -> Iterator[Finding]:
     if named := [c.name for i, c in found if c.hostname == i.app]:
         yield Finding("host names", ok=True, fatal=False, text="made by 0.1.0, so the app's name leads to any of its versions "
                       f"in its network; each upgrade makes one with a name of its own: {', '.join(named)}")
+
+
+def _all_capabilities(s: Services) -> Iterator[Finding]:
+    """Yield the apps that keep releases with more capabilities than one made now would have."""
+    for app in s.ledger.apps():
+        found = [r for r in s.ledger.kept_releases(app.name) if kept_text(r.cap_drop, r.bundle.cap_add)]
+        if found:
+            active = next((r.version for r in found if r.number == app.active), None)
+            named = ", ".join(sorted(f"{r.version}@{r.number}" for r in found))
+            yield Finding("capabilities", ok=False, fatal=False, code="capabilities_kept",
+                          fix=f"deployctl upgrade {app.name} {active}" if active else f"deployctl prune {app.name}",
+                          text=f"{app.name} keeps releases with all that Docker gives, NET_RAW too, so code of one can answer "
+                               f"with the address of another: {named}")
 
 
 def _strangers(s: Services) -> Iterator[Finding]:

@@ -183,7 +183,7 @@ def seen_of(one: ContainerFacts, home: HomeIdentity) -> Seen:
     release = int(number) if number.isdecimal() else None
     others = frozenset(name for name in one.networks if app_of_network(home, name) is None)  # none of ours
     return Seen(one.id, one.name, one.image, one.status, tuple(one.addresses.values()), release,
-                is_sealed(home, one.labels), one.limits, one.restart,
+                is_sealed(home, one.labels), one.limits, one.restart, one.cap_drop,
                 others if one.networks else None)
 
 

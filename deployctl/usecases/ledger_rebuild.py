@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from ipaddress import ip_network
 from pathlib import Path
 
-from deployctl.bundle_label import is_exact, read_bundle
+from deployctl.bundle_label import is_exact, read_bundle, read_cap_drop
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.networks import Network
 from deployctl.domain.remains import AppBack, Ground, Rebuilt, Relic, Remains
@@ -146,7 +146,7 @@ def _relic(one: ContainerFacts, grounds: dict[AppName, Ground], s: Services, los
                     f"({short(bundle.digest)}) and was not taken for it; deployctl reconcile {ground.app} makes it anew")
     return Relic(ground.app, int(number), Version(labels.get("deployctl.version", "")), bundle, one.name,
                  one.id if own else None, network.name, address,
-                 one.published, int(operation) if operation.isdecimal() else 0)
+                 one.published, int(operation) if operation.isdecimal() else 0, read_cap_drop(labels))
 
 
 def _routes(s: Services, remains: Remains, lost: list[str]) -> dict[AppName, int]:

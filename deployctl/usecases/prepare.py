@@ -12,6 +12,7 @@ from deployctl import places
 from deployctl.domain.addresses import overlap
 from deployctl.domain.app_file import AppFile
 from deployctl.domain.argv import Argv, complete, gains_command, runs_nothing
+from deployctl.domain.capabilities import to_drop
 from deployctl.domain.facts import Facts
 from deployctl.domain.healthcheck import HealthcheckTimes
 from deployctl.domain.image_ref import ImageRef, parse_image, require_allowed_registry
@@ -78,8 +79,10 @@ def prepare(app: AppName, version: Version, s: Services, *, image: str | None = 
     if found.image is not None:
         _require_fit(found.image, str(reference), app, file, engine)
     bundle = _bundle(file, str(reference), found, env or {})
-    known = next((r for r in releases if r.version == version and r.bundle.hash() == bundle.hash()), None)
-    release = known or Release(0, app, _next_number(app, s), version, bundle, s.clock.utc())
+    cap_drop = to_drop(bundle.cap_add)
+    wanted_run = (version, bundle.hash(), cap_drop)
+    known = next((r for r in releases if (r.version, r.bundle.hash(), r.cap_drop) == wanted_run), None)
+    release = known or Release(0, app, _next_number(app, s), version, bundle, s.clock.utc(), cap_drop=cap_drop)
     sentence = f"{'pull' if found.pulled else 'find'} {reference}"
     active = next((r.bundle for r in releases if row and r.number == row.active), None)
     remarks = (*other_way_out(joined, wanted, s), *dropped(file.template.networks, row, active, containers, s),

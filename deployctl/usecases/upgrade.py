@@ -16,7 +16,7 @@ from deployctl.errors import NotFound, ProxyUnavailable
 from deployctl.ports import Services
 from deployctl.usecases.app_address import require_address_wanted
 from deployctl.usecases.config_state import app_differences
-from deployctl.usecases.diff import compare, hidden_lines
+from deployctl.usecases.diff import compare_releases, hidden_lines
 from deployctl.usecases.lease import fenced_by, lease
 from deployctl.usecases.move import move
 from deployctl.usecases.observe import observe
@@ -73,7 +73,7 @@ def _changes(facts: Facts, candidate: Candidate) -> list[DiffLine]:
     active = facts.releases.get(facts.app.active or 0)
     if active is None:
         return []
-    return [*compare(active.bundle, candidate.release.bundle), *app_differences(facts.app, candidate.wishes(facts.app))]
+    return [*compare_releases(active, candidate.release), *app_differences(facts.app, candidate.wishes(facts.app))]
 
 
 def _require_address_wanted(app: AppName, s: Services, wish: Wish) -> None:

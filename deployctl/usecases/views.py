@@ -132,7 +132,7 @@ def release_json(release: Release) -> Json:
     return {"version": release.version, "release": release.number, "digest": release.digest,
             "colour": release.colour, "created_at": release.created_at, "proven_at": release.proven_at,
             "failure": release.failure, "hold": asdict(release.hold) if release.hold else None,
-            "bundle": asdict(release.bundle), "bundle_hash": release.bundle.hash()}
+            "bundle": asdict(release.bundle), "bundle_hash": release.bundle.hash(), "cap_drop": list(release.cap_drop)}
 
 
 def printed_json(one: Printed) -> Json:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from deployctl.cli.look import Look
 from deployctl.domain.access import Role, SignIn, Token, User
+from deployctl.domain.capabilities import given_back, to_drop
 from deployctl.domain.deployment import Deployment, Phase
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.plan import Kind, Plan, Step, StepKind
@@ -105,13 +106,17 @@ HISTORY = HistoryView(
 BUNDLE = Bundle(image="registry.example.com/acme/shop-api:v42", digest=V42.digest, port=8080,
                 env=(("DATABASE_URL", "postgres://secret"), ("MODE", "shop")))
 RELEASE = Release(42, SHOP, 7, Version("v42"), BUNDLE, "2026-11-23T14:30:00Z", proven_at="2026-11-23T14:31:50Z",
-                  colour=Colour.BLUE, hold=Hold("2026-11-23T14:43:58Z", "mara (cli)", "checkout 500s"))
+                  cap_drop=to_drop(()), colour=Colour.BLUE, hold=Hold("2026-11-23T14:43:58Z", "mara (cli)", "checkout 500s"))
 BEFORE = replace(RELEASE, number=6, version=Version("v41"), hold=None)
 FAILED = replace(HISTORY.attempts[0], evidence=("Last lines of v43:\n  boom",))
 SHOWN = ReleaseView(SHOP, RELEASE, "active", V42, FAILED, (3,))
 SLOW = replace(TROUBLED, state="healthy", notes=(), standby=None, back="v39", back_warm=False, way_back=BOOTS,
                active=replace(V42, health="passing"), instances=(replace(V42, health="passing"), V40))
 CUT_OFF = replace(SLOW, back="v37", way_back=GONE, instances=(replace(V42, health="passing"), V41, V40))
+FORMER_SHOWN = replace(SHOWN, release=replace(RELEASE, cap_drop=()))
+RAW = replace(RELEASE, bundle=replace(BUNDLE, cap_add=("NET_RAW",)), cap_drop=to_drop(("NET_RAW",)))
+RAW_SHOWN = replace(SHOWN, release=RAW)
+RAW_PREVIEW = replace(PREVIEW, warnings=tuple(given_back(("NET_RAW",))))
 STANDBY_SHOWN = replace(SHOWN, role="idle", readiness=BOOTS, instance=None)
 DIFFERENT = DiffView(SHOP, BEFORE, RELEASE, (
     DiffLine("image", "~", "image", "shop-api:v41 4be07d52", "shop-api:v42 9f3c1a7e"),

@@ -52,6 +52,7 @@ PAGES: dict[str, Lines] = {
     "history": lambda look: history_text(r.HISTORY, look),
     "rollback": lambda look: moved_text(r.ROLLED_BACK, look),
     "audit": lambda look: audit_text(r.AUDIT, look),
+    "upgrade --dry-run, with NET_RAW": lambda look: preview_text(r.RAW_PREVIEW, look),
 }
 NOW = "2026-11-23T14:44:00.000Z"
 USERS = views.users_json([r.JONAS, r.MARA], r.SESSIONS)
@@ -91,6 +92,8 @@ ONCE: dict[str, Lines] = {
     "show, bare": lambda look: show_text(
         replace(r.SHOWN, release=replace(r.RELEASE, hold=None, proven_at=None, colour=None), role="idle", instance=None,
                 last=None, siblings=()), look),
+    "show, with all that Docker gives": lambda look: show_text(r.FORMER_SHOWN, look),
+    "show, with NET_RAW": lambda look: show_text(r.RAW_SHOWN, look),
     "diff": lambda look: diff_text(r.DIFFERENT, look),
     "diff, the same": lambda look: diff_text(replace(r.DIFFERENT, after=r.BEFORE, lines=()), look),
     "stop": lambda look: done_text(Done("Stop", "shop-api", "v40 is stopped", ("Again:\ndeployctl start",)), look),

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.bundle_label import BUNDLE, MARK, bundle_labels, is_exact, read_bundle
+from deployctl.bundle_label import BUNDLE, CAP_DROP, MARK, bundle_labels, is_exact, read_bundle, read_cap_drop
 from deployctl.domain.names import AppName, Version
-from deployctl.domain.release import Bundle, LogCap, Probe, ProbeKind, Resources
+from deployctl.domain.release import Bundle, LogCap, Probe, ProbeKind, Release, Resources
 from deployctl.domain.remains import Remains
 from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import Backend, TrafficTable
@@ -27,6 +27,7 @@ from deployctl.ledger.sqlite_ledger import SqliteLedger
 from tests.unit.cli_world import World, shop
 
 SHOP, BLOG = AppName("shop"), AppName("blog")
+AT = "2026-01-01T12:00:00.000Z"
 SECRET = b"s" * 32
 FULL = Bundle(
     "acme/shop:v1", "sha256:" + "a" * 64, 8080, ("run",), ("serve", "--quick"), "10001:10001", "/srv",
@@ -39,25 +40,42 @@ TABLE = TrafficTable(
               Backend(SHOP, 7, Version("v7"), 12, "172.30.0.7", 80, "dc-1", preview=True, gateway="172.30.0.1")))
 
 
+def made(bundle: Bundle, *, cap_drop: tuple[str, ...] = ()) -> Release:
+    return Release(1, SHOP, 1, Version("v1"), bundle, AT, cap_drop=cap_drop)
+
+
 # -- labels -------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("bundle", [FULL, Bundle("a", "sha256:" + "a" * 64, 80)], ids=["full", "plain"])
 def test_a_bundle_comes_back_from_labels_and_env_exactly(bundle: Bundle) -> None:
-    labels = bundle_labels(SECRET, SHOP, bundle)
+    labels = bundle_labels(SECRET, made(bundle))
     back = read_bundle(labels, {**dict(bundle.env), "PATH": "/bin", "OF_THE_IMAGE": "x"})
     assert back == bundle
     assert back.canonical() == bundle.canonical()
     assert is_exact(SECRET, SHOP, labels, back)
 
 
+def test_what_a_release_drops_comes_back_from_the_label_and_cannot_be_changed_there() -> None:
+    labels = bundle_labels(SECRET, made(FULL, cap_drop=("MKNOD", "NET_RAW")))
+    assert read_cap_drop(labels) == ("MKNOD", "NET_RAW")
+    assert is_exact(SECRET, SHOP, labels, FULL)
+    assert not is_exact(SECRET, SHOP, {**labels, CAP_DROP: "MKNOD"}, FULL)
+    assert not is_exact(SECRET, SHOP, {key: text for key, text in labels.items() if key != CAP_DROP}, FULL)
+
+
+def test_labels_of_a_release_that_drops_nothing_are_those_of_before() -> None:
+    assert bundle_labels(SECRET, made(FULL)).keys() == {BUNDLE, MARK}
+    assert read_cap_drop(bundle_labels(SECRET, made(FULL))) == ()
+
+
 def test_no_value_of_env_stands_in_a_label() -> None:
-    labels = bundle_labels(SECRET, SHOP, FULL)
+    labels = bundle_labels(SECRET, made(FULL))
     plain = json.loads(zlib.decompress(b64decode(labels[BUNDLE])))
     assert plain["env"] == ["EMPTY", "PASSWORD", "QUOTED"]
     assert "quite secret" not in json.dumps(plain)
 
 
 def test_a_bundle_that_was_tampered_with_is_not_exact() -> None:
-    labels = bundle_labels(SECRET, SHOP, FULL)
+    labels = bundle_labels(SECRET, made(FULL))
     other = read_bundle(labels, {**dict(FULL.env), "PASSWORD": "another"})
     assert not is_exact(SECRET, SHOP, labels, other)
     assert not is_exact(b"t" * 32, SHOP, labels, FULL)

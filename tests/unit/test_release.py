@@ -29,7 +29,7 @@ BUNDLES = st.builds(
     stop_grace=SECONDS, init=st.booleans(), probe=PROBES, repo_digest=MAYBE,
     resources=st.builds(Resources, memory=st.integers(0), cpus=SECONDS, pids=st.integers(0)),
     log=st.builds(LogCap, max_size=st.integers(0), max_file=st.integers(0)),
-    networks=st.lists(TEXT, max_size=3).map(tuple),
+    networks=st.lists(TEXT, max_size=3).map(tuple), cap_add=st.lists(TEXT, max_size=3).map(tuple),
 )  # fmt: skip
 PLAIN = Bundle("acme/shop:v1", "sha256:" + "a" * 64, 8080, env=(("MODE", "shop"),))
 
@@ -37,7 +37,7 @@ OTHER: dict[str, Any] = {
     "digest": "sha256:" + "b" * 64, "port": 8081, "entrypoint": ("/bin/app",), "command": ("serve",), "user": "10001",
     "working_dir": "/srv", "env": (("MODE", "sale"),), "stop_signal": "SIGQUIT", "stop_grace": 11.0, "init": True,
     "resources": Resources(memory=2**20), "log": LogCap(max_file=9), "probe": Probe(rise=9),
-    "networks": ("backend",),
+    "networks": ("backend",), "cap_add": ("NET_RAW",),
 }  # fmt: skip
 NAMING: dict[str, Any] = {"image": "mirror/shop:v1", "repo_digest": "acme/shop@sha256:" + "c" * 64}
 
