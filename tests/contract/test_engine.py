@@ -292,6 +292,15 @@ def test_a_created_container_is_as_asked_and_does_not_run(engine: Engine, world:
     assert made.exit_code is None
 
 
+def test_a_container_is_made_without_what_it_drops_and_with_what_its_bundle_adds(engine: Engine, world: World) -> None:
+    engine.ensure_network(network(world))
+    spec = replace(container(world, cap_add=("NET_RAW",)), cap_drop=("MKNOD", "SETFCAP"))
+    assert engine.ensure_created(spec).cap_drop == ("MKNOD", "SETFCAP")
+    seen = engine.find_container(spec.name)
+    assert seen is not None
+    assert seen.cap_drop == ("MKNOD", "SETFCAP")
+
+
 def test_creating_twice_gives_the_same_container(engine: Engine, world: World) -> None:
     spec = container(world)
     assert engine.ensure_created(spec).id == engine.ensure_created(spec).id
