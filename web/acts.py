@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from flask import g
 
+from deployctl.domain.access import Role
 from deployctl.domain.image_source import PullPolicy
 from deployctl.domain.names import AppName, Version
 from deployctl.errors import Invalid
@@ -36,6 +37,7 @@ class Words:
     version: Version | None = None
     release: int | None = None  # a rollback to that very one
     image: str | None = None
+    any_image: bool = False  # not only what the app's file names: for admins of the server, which `perform` finds out
     env: Mapping[str, str] = field(default_factory=dict)
     abort: bool = False
     pull: PullPolicy | None = None  # None: what the app's file says
@@ -52,10 +54,11 @@ Act = Callable[[AppName, Words, Wish, Services], Moved | Done]
 
 ACTS: dict[str, Act] = {
     "upgrade": lambda app, w, wish, s: upgrade(app, w.the_version, s, wish=wish, image=w.image, env=w.env,
-                                               pull=w.pull),
+                                               pull=w.pull, any_image=w.any_image),
     "rollback": lambda app, w, wish, s: rollback(app, s, version=w.version, release=w.release, wish=wish, abort=w.abort),
     "undo": lambda app, w, wish, s: undo(app, s, wish=wish),
-    "start": lambda app, w, wish, s: start(app, w.the_version, s, wish=wish, image=w.image, pull=w.pull),
+    "start": lambda app, w, wish, s: start(app, w.the_version, s, wish=wish, image=w.image, pull=w.pull,
+                                           any_image=w.any_image),
     "stop": lambda app, w, wish, s: stop(app, w.the_version, s, wish=wish),
     "hold": lambda app, w, wish, s: hold(app, w.the_version, s, wish=wish),
     "unhold": lambda app, w, wish, s: unhold(app, w.the_version, s, wish=wish),
@@ -73,5 +76,6 @@ def perform(verb: str, app: AppName, words: Words, wish: Wish) -> Moved | Done |
     """
     if verb in {"upgrade", "start", "stop", "hold", "unhold"}:
         words.the_version  # noqa: B018  before a thread is begun for nothing
+    words = replace(words, any_image=g.who.may(Role.ADMIN, None))
     job = desk().jobs.begin(verb, app, g.who.actor, lambda s: ACTS[verb](app, words, wish, s))
     return job.outcome() if job.wait(SWITCH if verb in _AT_ONCE else GLANCE) else job

@@ -42,6 +42,9 @@ NOTE = "Why; kept in the history."
 PULL = ("Whether the registry is asked if the tag has moved: newer goes on without its answer, always does not, missing "
         "asks only for what is not on this server, never asks nobody. Left out: what the app's file says.")
 
+IMAGE = ("Image to run instead of the file's `image`: of its repository, or of one that `images` in the file lists; any other "
+         "one needs an admin of the server.")
+
 
 def _example(**members: Any) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": [members]})
@@ -61,7 +64,7 @@ class UpgradeBody(Noted):
 
     model_config = _example(version="v3", note="faster search")
     version: VersionText
-    image: ImageText | None = Field(None, description="Image to run instead of the file's.")
+    image: ImageText | None = Field(None, description=IMAGE)
     env: Variables = Field({}, description="Variables on top of the file's [env].")
     pull: PullWord | None = Field(None, description=PULL)
     sure: Flag = Field(False, description="Answers yes to the question before the app leaves an address.")
@@ -88,7 +91,7 @@ class StartBody(Noted):
 
     model_config = _example(version="v1")
     version: VersionText
-    image: ImageText | None = Field(None, description="Image to run instead of the file's.")
+    image: ImageText | None = Field(None, description=IMAGE)
     pull: PullWord | None = Field(None, description=PULL)
 
 

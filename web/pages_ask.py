@@ -46,7 +46,8 @@ def deploy(app: str) -> str:
         known = list(dict.fromkeys(r.version for r in s.ledger.releases(name, limit=KNOWN)))
     to = request.args.get("to", "")
     return _shown("_deploy.html", "deploy.html", app=name, revision=row.revision if row else 0, verb=verb, known=known,
-                  title=DEPLOYS[verb], to=parse_version(to) if to else "", under=look_at(name).under if row else None)
+                  title=DEPLOYS[verb], to=parse_version(to) if to else "", under=look_at(name).under if row else None,
+                  any_image=g.who.may(Role.ADMIN, None))
 
 
 def _shown(piece: str, page: str, **more: object) -> str:

@@ -16,6 +16,7 @@ from deployctl.domain.app_rules import (
     added_capabilities,
     contradictions,
     image_name,
+    image_names,
     joined_networks,
     one_or_list,
     parse_body,
@@ -95,6 +96,7 @@ class AppSpec(Table):
     """The whole of config/<app>.toml."""
 
     image: Annotated[str, by(image_name)] = Field(examples=['image = "registry.example.com/acme/shop"'])
+    images: Annotated[tuple[str, ...], by(image_names)] = ()
     port: Annotated[int, by(parse_port)] = Field(examples=["port = 8080"])
     listen: Annotated[tuple[str, int] | None, by(parse_listen)] = None
     hosts: Annotated[tuple[HostName, ...], BeforeValidator(one_or_list)] = Field((), alias="host")
@@ -143,7 +145,7 @@ class AppSpec(Table):
     def judged(self, server: ServerSpec) -> AppFile:
         """Return it as plain data, which can be kept and read back without this module."""
         return AppFile(self.image, self.listen, self.hosts, self.policy(server), self.bundle("", ""), tuple(self.warnings()),
-                       PullPolicy(self.pull or server.pull), self.trust())
+                       PullPolicy(self.pull or server.pull), self.trust(), self.images)
 
     def bundle(self, image: str, digest: str, repo_digest: str | None = None) -> Bundle:
         """Return everything that a container of this release is made from."""

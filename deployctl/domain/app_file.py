@@ -24,6 +24,12 @@ class AppFile:
     warnings: tuple[str, ...] = field(default=())
     pull: PullPolicy = PullPolicy.NEWER
     trust: ProxyTrust = field(default_factory=ProxyTrust)
+    others: tuple[str, ...] = ()  # images, without tags, that may be deployed in place of `image`
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Return the images that this app runs, without tags, its own first."""
+        return (self.image, *self.others)
 
     def reference(self, version: Version) -> str:
         """Return the image that `upgrade APP VERSION` means when no other is named."""
@@ -56,5 +62,5 @@ class AppFile:
             image=raw["image"], listen=tuple(raw["listen"]) if raw["listen"] else None, hosts=tuple(raw["hosts"]),
             policy=Policy(**raw["policy"]), template=Bundle.from_canonical(raw["template"]),
             warnings=tuple(raw["warnings"]), pull=PullPolicy(raw["pull"]),
-            trust=ProxyTrust.from_json(raw["trust"]),
+            trust=ProxyTrust.from_json(raw["trust"]), others=tuple(raw["others"]),
         )

@@ -30,6 +30,16 @@ def image_name(value: object, *, field: str) -> str:
     return ref.name
 
 
+def image_names(value: object, *, field: str) -> tuple[str, ...]:
+    """Return the images that may be deployed in place of the app's own, without tags, none of them twice."""
+    if not isinstance(value, list | tuple):
+        raise refused(field, value, "is not a list", 'Write a list: ["registry.example.com/acme/shop-debug"].')
+    names = tuple(image_name(one, field=field) for one in value)
+    if len(set(names)) < len(names):
+        raise refused(field, value, "names an image twice", "Leave one of them out.")
+    return names
+
+
 def one_or_list(value: object) -> object:
     """Return a list of host names, none of them twice, from one name or a list."""
     names = [value] if isinstance(value, str) else value

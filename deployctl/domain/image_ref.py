@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from deployctl.domain.grammar import Grammar, match, refused, shown
-from deployctl.errors import Invalid
+from deployctl.errors import Invalid, NotPermitted
 
 DOCKER_HUB = "docker.io"
 
@@ -87,16 +87,27 @@ def parse_registry(text: object, *, field: str = "registry") -> str:
     return found[0]
 
 
-def allowed_registry(ref: ImageRef, app_image: str, extra: Iterable[str]) -> bool:
-    """Tell whether the reference stays with Docker Hub, the registry of the app's own file, or a listed one."""
-    return ref.registry in {DOCKER_HUB, parse_image(app_image).registry, *extra}
+def allowed_registry(ref: ImageRef, app_images: Iterable[str], extra: Iterable[str]) -> bool:
+    """Tell whether the reference stays with Docker Hub, a registry of the app's own file, or a listed one."""
+    return ref.registry in {DOCKER_HUB, *(parse_image(image).registry for image in app_images), *extra}
 
 
-def require_allowed_registry(ref: ImageRef, app_image: str, extra: Iterable[str]) -> None:
+def require_allowed_registry(ref: ImageRef, app_images: Iterable[str], extra: Iterable[str]) -> None:
     """Raise before any connection: an image reference must not make this server call an address of its choice."""
-    if not allowed_registry(ref, app_image, extra):
+    if not allowed_registry(ref, app_images, extra):
         raise Invalid(
             f"image {shown(str(ref))} comes from a registry that this server does not allow.",
             remedy=[f'Allow it in config/server.toml: registries = ["{ref.registry}"]'],
             code="registry_not_allowed",
         )
+
+
+def require_own_repository(ref: ImageRef, app_images: Iterable[str], app: str) -> None:
+    """Raise unless the image lies in a repository that the app's file names: whoever may deploy one app must not run the
+    image of another with the variables of this one. Tag and digest are free; `acme/shop` is `docker.io/acme/shop`."""
+    if (ref.registry, ref.repository) not in {(own.registry, own.repository) for own in map(parse_image, app_images)}:
+        raise NotPermitted(
+            f"{app} runs no image of {shown(ref.name)}: config/{app}.toml does not name it. Nothing was done.",
+            remedy=[f'list it in config/{app}.toml: images = ["{ref.name}"]',
+                    f"or on the server: deployctl upgrade {app} VERSION --image {ref}"],
+            code="image_not_allowed")

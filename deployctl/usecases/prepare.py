@@ -15,7 +15,7 @@ from deployctl.domain.argv import Argv, complete, gains_command, runs_nothing
 from deployctl.domain.capabilities import to_drop
 from deployctl.domain.facts import Facts
 from deployctl.domain.healthcheck import HealthcheckTimes
-from deployctl.domain.image_ref import ImageRef, parse_image, require_allowed_registry
+from deployctl.domain.image_ref import parse_image, require_allowed_registry, require_own_repository
 from deployctl.domain.image_source import ImageNews, PullPolicy, own_digests
 from deployctl.domain.names import AppName, Version, parse_env_name, parse_env_value
 from deployctl.domain.release import App, Bundle, Probe, ProbeKind, Release
@@ -55,14 +55,17 @@ class Candidate:
 
 
 def prepare(app: AppName, version: Version, s: Services, *, image: str | None = None, env: Mapping[str, str] | None = None,
-            pull: PullPolicy | None = None, dry_run: bool = False) -> Candidate:
+            pull: PullPolicy | None = None, dry_run: bool = False, any_image: bool = True) -> Candidate:
     """Return the checked candidate. Pulls the image where that is needed, which harms nothing; never in a dry run.
-    `image`, `env` and `pull` go before what the app's file says.
+    `image`, `env` and `pull` go before what the app's file says; without `any_image` only for what the file names.
 
-    Raises Invalid, NotFound, RegistryUnavailable, EngineUnavailable or a plain failure with its reason.
+    Raises Invalid, NotPermitted, NotFound, RegistryUnavailable, EngineUnavailable or a plain failure with its reason.
     """
     file = _file(app, s)
-    reference = _reference(file, version, image, s)
+    reference = parse_image(image or file.reference(version))
+    if not any_image:
+        require_own_repository(reference, file.images, app)
+    require_allowed_registry(reference, file.images, s.spec.registries)
     row = s.ledger.find_app(app)
     joined = require_networks(file.template.networks, app, s)
     wanted = (row or _new_app(app, s, joined)).wishing(file)
@@ -107,12 +110,6 @@ def _file(app: AppName, s: Services) -> AppFile:
             raise
         raise NotFound(f"config/{app}.toml is missing, so there is nothing to deploy {app} from",
                        remedy=["put the file back", f"deployctl init {app} --image IMAGE:TAG"]) from e
-
-
-def _reference(file: AppFile, version: Version, image: str | None, s: Services) -> ImageRef:
-    reference = parse_image(image or file.reference(version))
-    require_allowed_registry(reference, file.image, s.spec.registries)
-    return reference
 
 
 def _bundle(file: AppFile, reference: str, found: FoundImage, env: Mapping[str, str]) -> Bundle:

@@ -23,16 +23,17 @@ from deployctl.usecases.wish import Wish, require_revision
 
 
 def start(app: AppName, version: Version, s: Services, *, release: int | None = None, wish: Wish = Wish(),
-          image: str | None = None, pull: PullPolicy | None = None) -> Done:
+          image: str | None = None, pull: PullPolicy | None = None, any_image: bool = True) -> Done:
     """Start the newest proven release of `version`, or the one of that number; make it from the app's file where there is
-    none, where `image` names another one, or where a registry has another build under its tag by now."""
+    none, where `image` names another one, or where a registry has another build under its tag by now. Without `any_image`
+    the image is one that the file names."""
     with lease(app, "start", s, wish) as token:
         s = fenced_by(app, token, s)
         recover(app, s, token)
         known, news = _known(app, version, s, release=release, image=image, pull=pull)
         number = known.number if known else None
         if number is None:
-            candidate = prepare(app, version, s, image=image, pull=pull).written(s)
+            candidate = prepare(app, version, s, image=image, pull=pull, any_image=any_image).written(s)
             number, news = candidate.release.number, candidate.news
             for remark in candidate.remarks:
                 s.report.warn(remark)

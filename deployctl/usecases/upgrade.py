@@ -29,11 +29,11 @@ from deployctl.usecases.wish import Wish, require_revision
 
 
 def upgrade(app: AppName, version: Version, s: Services, *, wish: Wish = Wish(), image: str | None = None,
-            env: Mapping[str, str] | None = None, pull: PullPolicy | None = None) -> Moved:
+            env: Mapping[str, str] | None = None, pull: PullPolicy | None = None, any_image: bool = True) -> Moved:
     """Make `version` serve, by the app's file as it is now. Before the switch every failure changes nothing.
-    `image`, `env` and `pull` go before what the file says.
+    `image`, `env` and `pull` go before what the file says; without `any_image` the image is one that the file names.
 
-    Raises Invalid (file, name), NotFound (image), OnHold, StateChanged, LeaseHeld, NotHealthy,
+    Raises Invalid (file, name), NotPermitted (image), NotFound (image), OnHold, StateChanged, LeaseHeld, NotHealthy,
     RevertedAfterSwitch, Unreachable, ConfirmationNeeded (the file takes the app off an address).
     """
     started = s.clock.now()
@@ -41,7 +41,7 @@ def upgrade(app: AppName, version: Version, s: Services, *, wish: Wish = Wish(),
         s = fenced_by(app, token, s)
         recover(app, s, token)
         _require_address_wanted(app, s, wish)
-        candidate = prepare(app, version, s, image=image, env=env, pull=pull)
+        candidate = prepare(app, version, s, image=image, env=env, pull=pull, any_image=any_image)
         require_revision(_facts(app, s, candidate), wish)
         _require_not_held(candidate, s)
         candidate = candidate.written(s)

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from deployctl.domain.addresses import overlap
 from deployctl.domain.app import AppSpec, parse_app_spec
+from deployctl.domain.app_file import AppFile
 from deployctl.domain.clashes import clashes, require_no_clashes
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.release import Bundle, LogCap, Policy, Probe, ProbeKind, Resources
@@ -99,6 +100,13 @@ def test_a_bundle_field_that_no_key_of_the_file_sets_is_known_here() -> None:
     from_elsewhere = {"digest", "repo_digest", "probe"}
     keys = set(AppSpec.model_fields) | {"health"}
     assert {field.name for field in fields(Bundle)} - from_elsewhere <= keys
+
+
+def test_the_images_that_a_deployer_may_name_are_kept_with_the_verdict() -> None:
+    judged = spec('images = ["docker.io/acme/shop-debug", "r.example.com:5000/x"]').judged(ServerSpec())
+    assert judged.images == ("acme/shop", "acme/shop-debug", "r.example.com:5000/x")
+    assert AppFile.from_json(judged.to_json()) == judged
+    assert judged.file == spec().judged(ServerSpec()).file, "nothing has to be deployed for it"
 
 
 def test_the_image_of_a_version_is_the_files_image_with_that_tag() -> None:
@@ -195,6 +203,7 @@ BAD = {
     "networks": ['"backend"', '["host"]', '["none"]', '["bridge"]', '["default"]', '["container:db"]', '["a", "a"]', '[""]',
                  "[1]", '["-a"]', '["../a"]'],
     "pull": ['"sometimes"', "true", '""'],
+    "images": ['"acme/x"', '["acme/x:v1"]', '["acme/x", "docker.io/acme/x"]', "[1]", '[""]', f'["acme/x@{DIGEST}"]', '["*"]'],
 }
 
 

@@ -289,7 +289,7 @@ def test_what_is_no_plain_reference_is_refused(text: str) -> None:
 
 
 def test_only_listed_registries_are_allowed_besides_docker_hub_and_the_apps_own() -> None:
-    own, extra = "r.example.com/acme/shop", ("10.0.0.5:80",)
+    own, extra = ("r.example.com/acme/shop",), ("10.0.0.5:80",)
     for text in ("r.example.com/other:1", "nginx:1", "acme/x", "10.0.0.5:80/x"):
         assert names.allowed_registry(names.parse_image(text), own, extra), text
     for text in ("10.0.0.5/x", "169.254.169.254/x", "r.example.com:5000/x", "localhost:5000/x"):
@@ -298,5 +298,5 @@ def test_only_listed_registries_are_allowed_besides_docker_hub_and_the_apps_own(
 
 def test_a_registry_that_is_not_allowed_is_refused_with_the_line_that_would_allow_it() -> None:
     with pytest.raises(Invalid) as refused:
-        names.require_allowed_registry(names.parse_image("169.254.169.254/x"), "acme/shop", ())
+        names.require_allowed_registry(names.parse_image("169.254.169.254/x"), ("acme/shop",), ())
     assert refused.value.remedy == ['Allow it in config/server.toml: registries = ["169.254.169.254"]']
