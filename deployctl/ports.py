@@ -281,7 +281,8 @@ class Ledger(AccessBook, Protocol):
     def promote(self, change: Change, *, deployment: int | None, token: int) -> Change: ...
     def event(self, kind: str, text: str, *, at: str, actor: str, app: AppName | None = None,
               data: Mapping[str, Any] | None = None) -> None: ...
-    def events(self, app: AppName | None = None, *, limit: int = 100) -> list[Mapping[str, Any]]: ...
+    def events(self, app: AppName | None = None, *, limit: int = 100) -> list[Mapping[str, Any]]:
+        """Return what was told last, the last one first: of that app only what happened to it, not what was refused."""
     def keep_copy(self, *, at: str) -> None:
         """Write a copy of it when traffic was moved through it since the last one. Some milliseconds: not before the
         answer to whoever moved it."""

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from deployctl.domain.access import KeptAnswer, Role, SignIn, Token, Tries, User
 from deployctl.domain.names import AppName
+from deployctl.domain.refused import RefusedChange
 
 
 class AnswerBook(Protocol):
@@ -57,6 +58,10 @@ class AccessBook(AnswerBook, Protocol):
     def touch_token(self, id_: int, *, at: str, address: str) -> None: ...
     def revoke_token(self, name: str, *, at: str) -> bool: ...
 
+    def note_refusal(self, one: RefusedChange) -> None:
+        """Count it in the line of its person, route and minute; the line is told once the minute is over."""
+    def tell_refusals(self, *, at: str) -> None:
+        """Write the lines of minutes that are over at that time among the events."""
     def find_events(self, *, app: AppName | None = None, among: Collection[AppName] | None = None, who: str | None = None,
                     what: str | None = None, before: int | None = None, limit: int = 100) -> list[Mapping[str, Any]]:
         """Return events, the last one first, those before the id `before`. `among`: of these apps only; `who` is a name

@@ -143,8 +143,7 @@ def _answered(act: Act) -> Response:
     try:
         return act()
     except DeployctlError as error:
-        trail.note_refusal(error)
-        return problem(error)
+        return problem(trail.note_refusal(error))
 
 
 def _end(who: str, key: str, answer: Response | None, *, secret: bool) -> None:

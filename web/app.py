@@ -41,6 +41,7 @@ def create_app(desk: Desk) -> Flask:
     for check in (shield.require_known_host, identity.identify, shield.require_own_form, rules.require_allowed):
         app.before_request(check)
     crowd.put_crowd(app)
+    trail.put_trail(app)
     shield.put_shield(app)
     app.after_request(hold_back)
     put_filters(app)
@@ -58,14 +59,13 @@ def create_app(desk: Desk) -> Flask:
     return app
 
 
-def refuse(error: DeployctlError) -> tuple[str, int] | Response:
+def refuse(error: DeployctlError) -> tuple[str, int, dict[str, str]] | Response:
     """Answer what a use case refused: a page for people, RFC 9457 for programs."""
-    trail.note_refusal(error)
-    error = as_may_be_read(error)
+    error = as_may_be_read(trail.note_refusal(error))
     status = shield.status_of(error)
     if wants_json():
         return problems.problem(error)
-    return pages.problem_page(error, status)
+    return *pages.problem_page(error, status), problems.when_again(error, status)
 
 
 def hold_back(answer: Response) -> Response:

@@ -88,6 +88,11 @@ def _headers(error: DeployctlError, status: int) -> dict[str, str]:
     """Return when to try again, where trying again makes sense, and how to sign in."""
     if status == 401:
         return {"WWW-Authenticate": "Bearer"}
+    return when_again(error, status)
+
+
+def when_again(error: DeployctlError, status: int) -> dict[str, str]:
+    """Return the header that says when to try again, where trying again makes sense."""
     after = getattr(error, "retry_after", None)
     if after is not None:
         return {"Retry-After": str(max(1, round(after)))}

@@ -2,31 +2,77 @@
 
 from __future__ import annotations
 
-from flask import g, request
+import time
+from collections import deque
+from threading import Lock
+
+from flask import Flask, current_app, g, request
 
 from deployctl.domain.names import AppName
+from deployctl.domain.refused import MOST, REFUSED, RefusedChange
 from deployctl.errors import DeployctlError, Invalid
 from deployctl.web import identity
 from deployctl.web.desk import desk
+from deployctl.web.problems import status_of
 from deployctl.web.rules import asked_app
 from deployctl.web.shield import SAFE
 
-KIND = "refused"
+# Statuses that say: not you. Whoever may do it always hears why it is not done: at night one goes back and must know.
+NOT_ALLOWED = frozenset({401, 403, 404, 421})
+MINUTE = 60.0  # seconds
+NAME = "deployctl.refusals"
 
 
-def note_refusal(error: DeployctlError) -> None:
-    """Write into the audit that somebody who is known was refused a change. Strangers are not written down here:
-    they could fill the disk; their attempts to sign in are counted and told elsewhere."""
+class TooManyRefusals(DeployctlError):
+    code = "too_many_requests"
+
+    def __init__(self, retry_after: float) -> None:
+        self.retry_after = retry_after  # seconds
+        super().__init__(f"More than {MOST} of your changes were refused within a minute. Nothing was done. What you may do is "
+                         f"done as before; ask for others again in {max(1.0, retry_after):.0f} s.",
+                         remedy=["deployctl user list   # what your role is"])
+
+
+class Refusals:
+    """When each person's changes were refused lately: as many times as may be, for as many people as there are."""
+
+    def __init__(self) -> None:
+        self._times: dict[str, deque[float]] = {}
+        self._lock = Lock()
+
+    def count(self, person: str, now: float) -> float:
+        """Count one at that second and return 0, or return for how many seconds that person has had enough."""
+        with self._lock:
+            times = self._times.setdefault(person, deque(maxlen=MOST))
+            if len(times) == MOST and now - times[0] < MINUTE:
+                return MINUTE - (now - times[0])
+            times.append(now)
+            return 0.0
+
+
+def put_trail(app: Flask) -> None:
+    """Let this application count refused changes by the person, whichever session or token they come with."""
+    app.extensions[NAME] = Refusals()
+
+
+def note_refusal(error: DeployctlError) -> DeployctlError:
+    """Count in the audit that somebody who is known was refused a change, and return the error to answer with: another
+    one for whoever was refused too often. Strangers are not written down here: they could fill the disk; their attempts
+    to sign in are counted and told elsewhere."""
     who = g.get("who")
     if who is None or request.method in SAFE:
-        return
-    data = {**identity.origin().data, "code": error.code, "route": request.endpoint or "-"}
+        return error
     try:
         with desk().pool.lend(who.actor) as s:
-            s.ledger.event(KIND, f"{_verb()} was refused: {error.message}"[:500], at=s.clock.utc(), actor=who.actor,
-                           app=_app(), data=data)
+            s.ledger.note_refusal(RefusedChange(
+                REFUSED, who.actor, request.endpoint or "-", f"{_verb()} was refused: {error.message}", s.clock.utc(), _app(),
+                {**identity.origin().data, "code": error.code, "route": request.endpoint or "-"}))
     except DeployctlError as e:  # the refusal itself must be answered, whatever the ledger says
         error.details.append(f"the audit could not be written: {e.message}")
+    if status_of(error) not in NOT_ALLOWED:
+        return error
+    wait = current_app.extensions[NAME].count(who.person, time.monotonic())
+    return TooManyRefusals(wait) if wait else error
 
 
 def _verb() -> str:

@@ -53,6 +53,11 @@ class Principal:
     roles: Mapping[str, Role]
     via: str = "web"
     session: int | None = None
+    maker: str = ""  # of a token: who made it, and answers for it
+
+    @property
+    def person(self) -> str:
+        return self.maker or self.name
 
     def may(self, asked: Role, app: AppName | None) -> bool:
         """Tell whether it may do that to this app, or with None to the whole server."""

@@ -9,6 +9,8 @@ from deployctl.domain.access import Role, SignIn, Token, Tries, User, parse_role
 from deployctl.ledger.answers import AnswerRows
 from deployctl.ledger.connection import Connection
 
+STRANGE_NAMES = 1000  # that are no user's, whose refused attempts are counted
+
 
 class AccessRows(AnswerRows):
     """Reads and writes the tables `users`, `tries`, `links`, `sign_ins` and `tokens`."""
@@ -50,6 +52,8 @@ class AccessRows(AnswerRows):
             self.db.execute("delete from tries where last_at < ?", [since])
             self.db.execute("insert into tries(name, count, last_at) values (?, 1, ?) "
                             "on conflict(name) do update set count = count + 1, last_at = excluded.last_at", [name, at])
+            self.db.execute("delete from tries where name not in (select name from users) and name not in (select name from "
+                            "tries where name not in (select name from users) order by last_at desc limit ?)", [STRANGE_NAMES])
 
     def forget_tries(self, name: str) -> None:
         self.db.execute("delete from tries where name = ?", [name])

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from deployctl.domain.names import AppName
+from deployctl.domain.refused import REFUSED
 from deployctl.ledger import checked
 from deployctl.ledger.chain import ENDED, PROMOTED, START, find_faults, link, promotion
 from deployctl.ledger.connection import Connection
@@ -36,17 +37,19 @@ class EventRows:
         self.event(PROMOTED, told.text, at=change["at"], actor=change["actor"], app=change["app"], data=told.data)
 
     def events(self, app: AppName | None = None, *, limit: int = 100) -> list[Mapping[str, Any]]:
-        mine = "" if app is None else "where app = ? "  # one statement for both would look at every row
+        mine = "" if app is None else "where app = ? and kind != ? "  # one statement for both would look at every row
         rows = self.db.execute(f"select * from events {mine}order by id desc limit ?",  # noqa: S608  our own words
-                               [limit] if app is None else [app, limit])
+                               [limit] if app is None else [app, REFUSED, limit])
         return [{**dict(row), "data": json.loads(row["data"])} for row in rows]
 
     def find_events(self, *, app: AppName | None = None, among: Collection[AppName] | None = None, who: str | None = None,
                     what: str | None = None, before: int | None = None, limit: int = 100) -> list[Mapping[str, Any]]:
-        rows = self.db.execute(_FOUND, {
-            "app": app, "who": who, "since": f"{who} (", "until": f"{who} )", "what": what, "before": before, "limit": limit,
-            "among": None if among is None else json.dumps(sorted(among))})
-        return [{**dict(row), "data": json.loads(row["data"])} for row in rows]
+        asked = {"app": app, "who": who, "since": f"{who} (", "until": f"{who} )", "what": what, "before": before,
+                 "limit": limit, "among": None if among is None else json.dumps(sorted(among))}
+        with self.db.snapshot():
+            running = [] if before is not None else self.db.execute(_RUNNING, asked)
+            rows = [*running, *self.db.execute(_FOUND, asked)]
+        return [{**dict(row), "data": json.loads(row["data"])} for row in rows[:limit]]
 
     def count_events(self) -> int:
         return int(self.db.execute("select count(*) from events")[0][0])
@@ -76,12 +79,16 @@ class EventRows:
 
 # Three hundred thousand events are searched in a tenth of a second, so no index but that on `app` is kept for it. An actor
 # is a name and, behind it, the way in brackets; two kinds are told apart by what lies in their data.
-_FOUND = f"""
-select * from events where (:before is null or id < :before)
-and (:app is null or app = :app)
+_FITS = f"""
+(:app is null or app = :app)
 and (:among is null or app in (select value from json_each(:among)))
 and (:who is null or actor = :who or (actor >= :since and actor < :until))
 and (:what is null or kind = :what
      or (kind in ('{PROMOTED}', '{ENDED}') and json_extract(data, '$.kind') = :what))
-order by id desc limit :limit
+"""  # noqa: S608  words of our own
+_FOUND = f"select * from events where (:before is null or id < :before) and {_FITS} order by id desc limit :limit"  # noqa: S608
+# Refused changes of the minute that runs have the ids that they get, if nothing else is told before.
+_RUNNING = f"""
+select (select coalesce(max(id), 0) from events) + row_number() over (order by at, rowid) as id,
+    at, app, actor, kind, text, data from refusals where {_FITS} order by id desc limit :limit
 """  # noqa: S608  words of our own

@@ -12,9 +12,10 @@ from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 from deployctl.domain.image_source import is_doubtful
+from deployctl.domain.refused import KINDS
 from deployctl.ledger.chain import PROMOTED, links, promotion
 
-VERSION = 12
+VERSION = 13
 schema = Migrations("deployctl")
 
 
@@ -227,3 +228,15 @@ def m012_cap_drop(db: Database) -> None:
     db.execute("alter table releases add column cap_drop text not null default '[]'")
     db.execute("drop index idx_releases_app_version_bundle_hash")
     db.table("releases").create_index(["app", "version", "bundle_hash", "cap_drop"], unique=True)
+
+
+@schema()
+def m013_refusals(db: Database) -> None:
+    """Count refused changes by the minute before they are told; of all events these alone may ever be folded away."""
+    db.table("refusals").create(
+        {"minute": str, "actor": str, "route": str, "kind": str, "text": str, "at": str, "app": str, "data": str},
+        pk=("minute", "actor", "route"), not_null={"kind", "text", "at", "data"})
+    kinds = ", ".join(f"'{kind}'" for kind in KINDS)
+    db.execute("drop trigger events_no_delete")
+    db.execute(f"create trigger events_no_delete before delete on events when old.kind not in ({kinds}) "
+               "begin select raise(abort, 'events is only ever added to'); end")

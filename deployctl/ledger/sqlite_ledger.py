@@ -16,10 +16,11 @@ from deployctl.ledger.instances import InstanceRows
 from deployctl.ledger.journal import JournalRows
 from deployctl.ledger.leases import LeaseRows
 from deployctl.ledger.opening import open_ledger
+from deployctl.ledger.refusals import RefusalRows
 from deployctl.ledger.stamps import StampRows
 
 
-class SqliteLedger(AppRows, InstanceRows, JournalRows, LeaseRows, AccessRows, StampRows):
+class SqliteLedger(AppRows, InstanceRows, JournalRows, RefusalRows, LeaseRows, AccessRows, StampRows):
     """Everything deployctl remembers of one home."""
 
     def __init__(self, connection: Connection, machine: Machine | None = None) -> None:

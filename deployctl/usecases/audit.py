@@ -8,13 +8,13 @@ from typing import Any
 from deployctl.domain.access import actor_parts
 from deployctl.domain.deployment import Phase
 from deployctl.domain.names import AppName
+from deployctl.domain.refused import KINDS as REFUSED
 from deployctl.errors import NotFound
 from deployctl.ports import Services
 from deployctl.usecases.observe import did_you_mean
 from deployctl.usecases.results import AuditLine
 
 MOST = 1000  # lines of one answer
-REFUSED = frozenset({"refused", "sign_in_refused"})
 _TOLD_IN_DATA = frozenset({"promoted", "ended"})  # kinds of events that tell of a deployment, whose kind is what was done
 # what the text of an event that is only a name stands in
 _NAMES_ONLY = {"held": ("", " was put on hold"), "released": ("the hold of ", " was lifted"), "remark": ("the reason of ", "")}
@@ -63,7 +63,7 @@ def _line(event: Mapping[str, Any], versions: Versions) -> AuditLine:
         id=event["id"], at=event["at"], who=who, how=how, address=data.get("address"), app=event["app"],
         what=str(data.get("kind", event["kind"])) if told else event["kind"], sentence=_sentence(event, versions),
         before=None if revision is None else revision - 1, after=revision,
-        note=str(data.get("note") or data.get("reason") or ""), result=_result(event))
+        note=str(data.get("note") or data.get("reason") or ""), result=_result(event), count=int(data.get("count", 1)))
 
 
 def _sentence(event: Mapping[str, Any], versions: Versions) -> str:
@@ -71,7 +71,14 @@ def _sentence(event: Mapping[str, Any], versions: Versions) -> str:
     if event["kind"] == "promoted":
         return f"{data['kind']}: {versions(app, data['source'])} → {versions(app, data['target'])}"
     before, after = _NAMES_ONLY.get(event["kind"], ("", ""))
-    return f"{before}{text.removeprefix(f'{app} ') if before or after else text}{after}"
+    return f"{before}{text.removeprefix(f'{app} ') if before or after else text}{after}{_how_often(data)}"
+
+
+def _how_often(data: Mapping[str, Any]) -> str:
+    """Return what the line of refused attempts says of their number and of the names that were tried."""
+    count, names = int(data.get("count", 1)), data.get("names", ())
+    told = [*([f"{count} times"] if count > 1 else []), *([f"as {', '.join(names)}"] if names else [])]
+    return f" ({'; '.join(told)})" if told else ""
 
 
 def _result(event: Mapping[str, Any]) -> str:

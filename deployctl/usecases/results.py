@@ -282,3 +282,4 @@ class AuditLine:
     after: int | None
     note: str
     result: str  # done, refused, failed
+    count: int = 1  # of attempts that one line tells: refused ones of a minute

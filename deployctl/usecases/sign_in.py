@@ -7,6 +7,7 @@ from contextlib import suppress
 from enum import StrEnum
 
 from deployctl.domain.access import Origin, Principal, SignIn, parse_person, wait_after
+from deployctl.domain.refused import SIGN_IN_REFUSED, RefusedChange
 from deployctl.errors import DeployctlError, Invalid, NotFound, NotPermitted
 from deployctl.ports import Services
 from deployctl.usecases.moments import later, seconds_between
@@ -165,5 +166,9 @@ def _refused(name: str, origin: Origin, s: Services) -> DeployctlError:
 
 
 def _note_refusal(name: str, origin: Origin, s: Services) -> None:
-    s.ledger.event("sign_in_refused", f"an attempt to sign in as {name} was refused", at=s.clock.utc(),
-                   actor="nobody (web)", data=origin.data)
+    """Count it: for each user that there is, and for all names that strangers make up together."""
+    known = s.ledger.find_user(name) is not None
+    s.ledger.note_refusal(RefusedChange(
+        SIGN_IN_REFUSED, "nobody (web)", f"sign in as {name}" if known else "sign in",
+        f"an attempt to sign in as {name if known else 'somebody'} was refused", s.clock.utc(),
+        data={**origin.data, **({} if known or name == "somebody" else {"name": name})}))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from deployctl.domain.access import Principal, Role, Token, parse_token_name, roles_text
+from deployctl.domain.access import Principal, Role, Token, actor_parts, parse_token_name, roles_text
 from deployctl.errors import DeployctlError, NotFound, Refused
 from deployctl.ports import Services
 from deployctl.usecases.moments import later, seconds_between
@@ -70,4 +70,4 @@ def find_token(secret: str, s: Services, *, address: str) -> Principal | None:
     if found.used_at is None or found.used_from != address or seconds_between(found.used_at, now) > SEEN_EVERY:
         with suppress(DeployctlError):  # a full disk must not keep a program from going back
             s.ledger.touch_token(found.id, at=now, address=address[:64])
-    return Principal(found.name, found.roles, "token")
+    return Principal(found.name, found.roles, "token", maker=actor_parts(found.created_by)[0])

@@ -24,6 +24,7 @@ TICK = 2.0  # seconds between two cheap looks
 WHOLE = 30.0  # seconds between two whole looks without a reason
 CLOSE = 300.0  # seconds between two looks that ask for each container
 READY = 60.0  # seconds between two questions whether there is still a way back
+BOOKS = 60.0  # seconds between two looks after the ledger's own books
 
 
 @dataclass(slots=True)
@@ -34,6 +35,7 @@ class Watch:
     whole_at: float = float("-inf")
     close_at: float = float("-inf")
     ready_at: float = float("-inf")
+    books_at: float = float("-inf")
     again: set[str] = field(default_factory=set)  # apps that were busy when there was a reason to look
     complaints: dict[str | None, str] = field(default_factory=dict)  # said once, not every two seconds
 
@@ -48,6 +50,7 @@ class Watch:
         try:
             self._look_after_apps({*rung, *self.again})
             self._look_after_ways_back()
+            self._keep_books()
         except Interrupted:
             raise
         except DeployctlError as e:  # the ledger, or an engine that went away in the midst of it
@@ -94,6 +97,12 @@ class Watch:
         for app in self.s.ledger.apps():
             if self.s.ledger.find_lease(app.name) is None:
                 check_readiness(app.name, self.s)
+
+    def _keep_books(self) -> None:
+        """Let the events tell of refused changes once their minute is over."""
+        if self.s.clock.now() >= self.books_at:
+            self.books_at = self.s.clock.now() + BOOKS
+            self.s.ledger.tell_refusals(at=self.s.clock.utc())
 
     def _interrupted(self) -> set[str]:
         """Return the apps with a deployment whose process died."""

@@ -44,7 +44,7 @@ def w(tmp_path: Path) -> Iterator[World]:
 
 
 def audit(w: World) -> list[str]:
-    return [event["kind"] for event in w.ledger.events(limit=1000)]
+    return [event["kind"] for event in w.ledger.find_events(limit=1000)]
 
 
 # -- roles --------------------------------------------------------------------------------------------------------------

@@ -130,7 +130,7 @@ def test_a_refusal_is_kept_as_it_was(shop: Site, ci: Program) -> None:
 def test_a_refusal_is_written_into_the_audit_once(shop: Site, ci: Program) -> None:
     for _ in range(3):
         ci.post(BACK, TO_V1, key="a", at=1)
-    assert [one["kind"] for one in shop.w.ledger.events(SHOP)].count("refused") == 1
+    assert [one["data"]["count"] for one in shop.w.ledger.find_events(what="refused")] == [1]
 
 
 def test_what_could_not_be_done_just_then_may_be_sent_again(shop: Site, ci: Program) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from werkzeug.test import TestResponse
 from deployctl.domain.access import ALL, SCOPES, Role, given
 from deployctl.usecases.tokens import create_token
 from deployctl.usecases.users import add_user, make_link
+from deployctl.web import trail
 from deployctl.web.rules import EVERYBODY, RULE, SIGNED_IN
 from tests.unit.web_routes import CHANGING, METHODS, QUERY, SAMPLES, Route, all_routes, ledger_dump
 from tests.unit.web_world import Browser, Site, site
@@ -91,6 +91,8 @@ class Doors:
     def ask(self, asker: Asker, method: str, path: str, *, forged: dict[str, str] | None = None) -> TestResponse:
         """Send it as a page of ours would, or as a program with its token; `forged` changes headers, "" leaves one out."""
         browser = self.browser(asker)
+        self.site.app.extensions[trail.NAME] = trail.Refusals()  # how many are too many is not the question here,
+        self.site.w.ledger.tell_refusals(at="the next minute")  # nor what the others of a minute were
         headers = {"Authorization": f"Bearer {self._secrets[asker.name]}"} if asker.token else {
             "X-CSRFToken": self._secrets[asker.name], "Origin": f"http://{browser.host}", "Sec-Fetch-Site": "same-origin"}
         headers = {name: text for name, text in {**headers, **(forged or {})}.items() if text}
@@ -272,16 +274,15 @@ def _link(real: Doors) -> str:
 
 def state(real: Doors) -> dict[str, object]:
     """Return all that a change could touch, but for the events that tell of attempts."""
+    telling = {"events", "refusals", "sqlite_sequence"}
     return {**real.site.w.everything(), "ledger": {
-        table: rows for table, rows in ledger_dump(real.site.w.home).items() if table not in {"events", "sqlite_sequence"}}}
+        table: rows for table, rows in ledger_dump(real.site.w.home).items() if table not in telling}}
 
 
 def newest_refusal(real: Doors) -> dict[str, Any]:
-    newest = ledger_dump(real.site.w.home)["events"][-1]
-    columns = [row[1] for row in real.site.w.ledger.db.execute("pragma table_info(events)")]
-    row = dict(zip(columns, newest, strict=True))
+    row = real.site.w.ledger.find_events(limit=1)[0]
     assert row["kind"] == "refused", row
-    data = json.loads(row["data"])
+    data = row["data"]
     return {"actor": row["actor"], "code": data["code"], "route": data["route"], "app": row["app"]}
 
 

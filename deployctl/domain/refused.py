@@ -1,0 +1,52 @@
+"""Changes that were refused, as the audit tells them: one line for each person, route and minute, with a count.
+
+Whoever may do nothing must not be able to fill the ledger by trying.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from deployctl.domain.names import AppName
+
+REFUSED, SIGN_IN_REFUSED = "refused", "sign_in_refused"
+KINDS = (REFUSED, SIGN_IN_REFUSED)  # of events: these alone may ever be folded away
+LONGEST = 240  # characters of a text
+NAMED = 5  # names, addresses or apps that a line names
+MOST = 30  # wrong requests of one person in a minute; what comes after them is answered with 429
+_GATHERED = {"address": "addresses", "name": "names"}  # what differs from try to try → where the line keeps the first ones
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedChange:
+    """One refused attempt, or all of a minute: then `at` is the last one's time and `data["count"]` how many there were.
+
+    `route`: what was tried, a word of ours; what a stranger typed stands in `data` only.
+    """
+
+    kind: str
+    actor: str
+    route: str
+    text: str
+    at: str  # ISO 8601, UTC
+    app: AppName | None = None  # None: the whole server, or several
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def minute(self) -> str:
+        return self.at[:16]
+
+
+def gathered(line: RefusedChange | None, one: RefusedChange) -> RefusedChange:
+    """Return the minute's line with one more attempt. It stays short, whatever is tried."""
+    known = {} if line is None else dict(line.data)
+    data = {**one.data, **known, "count": known.get("count", 0) + 1}
+    for single, many in _GATHERED.items():
+        value = one.data.get(single)
+        if value is not None and value not in (seen := data.get(many, [])) and len(seen) < NAMED:
+            data[many] = [*seen, value]
+    first = line or one
+    return RefusedChange(one.kind, one.actor, one.route, first.text[:LONGEST], one.at,
+                         one.app if line is None or line.app == one.app else None, data)
