@@ -13,6 +13,7 @@ from deployctl.domain.remains import Remains
 from deployctl.domain.server import ServerSpec
 from deployctl.effects.docker_engine import DockerEngine
 from deployctl.effects.docker_known import Belonging
+from deployctl.effects.file_trust import require_program as require_program
 from deployctl.effects.haproxy_switch import HaproxyTraffic
 from deployctl.effects.http_prober import SocketProber
 from deployctl.effects.kept_logs import LogFiles

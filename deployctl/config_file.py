@@ -1,4 +1,5 @@
-"""Opens a config file with care: no link, no device, no giant, UTF-8 only. Errors name the place, never the content."""
+"""Opens a config file with care: no link, no device, no giant, nothing that others may write, UTF-8 only. Errors name the
+place, never the content."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from deployctl.effects.file_trust import require_believed
 from deployctl.errors import DeployctlError, Invalid, NotFound, NotPermitted
 
 LIMIT = 1_000_000  # bytes
@@ -26,7 +28,7 @@ def where(path: Path) -> str:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a config file. Raises NotFound when there is none."""
+    """Return the text of a config file. Raises NotFound when there is none, Untrusted when others may write to it."""
     data = _read(path)
     if len(data) > LIMIT:
         raise Invalid(f"{where(path)} is larger than 1 MB.", remedy=["A config file has a few kilobytes."])
@@ -48,6 +50,7 @@ def _read(path: Path) -> bytes:
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise Invalid(f"{where(path)} is not a file.", remedy=[f"ls -l {path}"])
+        require_believed(path, handle)
         with os.fdopen(handle, "rb", closefd=False) as file:
             return file.read(LIMIT + 1)
     finally:

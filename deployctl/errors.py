@@ -18,6 +18,7 @@ DeployctlError               1  failed; what served before still serves
 │   ├── ProxyUnavailable     7
 │   └── LedgerUnusable       7
 ├── NotPermitted             8  the operating system or a rule forbids it
+│   └── Untrusted            8  others may write to a file or program that we would go by
 ├── RevertedAfterSwitch      9  the candidate failed under traffic; traffic went back
 ├── Differences             10  asked for with --exit-code
 └── Interrupted            130  Ctrl-C
@@ -144,6 +145,12 @@ class LedgerUnusable(Unreachable):
 class NotPermitted(DeployctlError):
     exit_code = 8
     code = "not_permitted"
+
+
+class Untrusted(NotPermitted):
+    """Others may write to a file that names what we do, or to a program that we would start."""
+
+    code = "untrusted"
 
 
 class RevertedAfterSwitch(DeployctlError):

@@ -8,8 +8,9 @@ this version of deployctl.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -21,19 +22,24 @@ from deployctl.domain.app_file import AppFile
 from deployctl.domain.image_source import PullPolicy
 from deployctl.domain.names import AppName
 from deployctl.domain.release import App
-from deployctl.domain.server import ServerSpec, WebSpec
+from deployctl.domain.server import FormerSpec, ServerSpec, WebSpec
 from deployctl.effects.whole_file import write_whole
-from deployctl.errors import DeployctlError, NotFound
+from deployctl.errors import DeployctlError, NotFound, Untrusted
+from deployctl.home_files import require_believed_home
 from deployctl.settings import Settings
 
 
 def load_judged_server(settings: Settings) -> ServerSpec:
-    """Return what config/server.toml says. Raises Invalid with every mistake."""
+    """Return what config/server.toml says; where others may write to it, what it said when it was believed last. Raises
+    Invalid with every mistake."""
     kept = settings.state_dir / "server.json"
     try:
+        require_believed_home(settings, os.environ)
         mark = _mark([read_text(settings.server_file)])
     except NotFound:
         return ServerSpec()
+    except Untrusted:
+        return _believed_last(kept)
     if (known := _find(kept, mark)) is not None:
         return _server(json.loads(known))
     spec = load_server(settings.server_file)
@@ -46,8 +52,9 @@ def load_judged_app(settings: Settings, app: AppName, server: ServerSpec, *,
     """Return what config/<app>.toml says, checked against the server and all other apps' files. `now` gives the app as it
     is deployed: what it has already, no other app's file takes away.
 
-    Raises NotFound, or Invalid with every mistake.
+    Raises NotFound, Invalid with every mistake, or Untrusted: others may write to the home or the file.
     """
+    require_believed_home(settings, os.environ)
     kept = settings.state_dir / f"app-{app}.json"
     mark = _mark([repr(server), *_texts(settings)])
     if settings.app_file(app).is_file() and (known := _find(kept, mark)) is not None:
@@ -68,6 +75,15 @@ def _texts(settings: Settings) -> Iterable[str]:
 
 def _mark(texts: Iterable[str]) -> str:
     return sha256("\0\0".join([__version__, *texts]).encode()).hexdigest()
+
+
+def _believed_last(kept: Path) -> FormerSpec:
+    """Return what was judged last, whatever the file says by now; every default where that is not known."""
+    try:
+        last = _server(json.loads(json.loads(kept.read_text())["verdict"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        last = ServerSpec()
+    return FormerSpec(**{one.name: getattr(last, one.name) for one in fields(last)})
 
 
 def _find(kept: Path, mark: str) -> str | None:

@@ -1,7 +1,7 @@
 """Where this home is and what lies where in it. No file is read here.
 
 A home found by walking up from the working folder must belong to us: a stranger's /tmp/config/server.toml
-would choose the programs that we run. A home that was named is trusted.
+would choose the programs that we run. Who else may write to a home, home_files.py judges, also of one that was named.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from deployctl.domain.permissions import trusted_uids
 from deployctl.errors import Invalid, NotPermitted
 
 
@@ -143,9 +144,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _require_known_owner(home: Path, marker: Path, environ: Mapping[str, str]) -> None:
-    known = {0, os.geteuid()}
-    if os.geteuid() == 0 and environ.get("SUDO_UID", "").isdecimal():
-        known.add(int(environ["SUDO_UID"]))
+    known = trusted_uids(os.geteuid(), environ)
     for path in (home, marker.parent, marker):
         owner = path.lstat().st_uid
         if owner not in known:

@@ -16,6 +16,7 @@ class Entry:
     takes: str = ""
     examples: tuple[str, ...] = ()
     see: tuple[str, ...] = ()
+    goes_on: bool = False  # looks or goes back: also, with a warning, where others may write to the home's files
     enters: bool = True  # works in a home, and so as its owner; False: opens none, or has its own way of choosing one
 
     @property
@@ -45,9 +46,9 @@ _ENTRIES = (
           ("status", "rollback", "logs")),
     Entry("rollback", "commands_change", "Change", "Move the traffic back to the version that served well before.",
           "[APP] [VERSION[@RELEASE]]", ("rollback shop", 'rollback shop v41 -m "checkout 500s"', "rollback shop v41@7"),
-          ("undo", "unhold", "status")),
+          ("undo", "unhold", "status"), goes_on=True),
     Entry("undo", "commands_change", "Change", "Reverse the last change of traffic and the hold it made.", "[APP]",
-          ("undo shop", "undo shop --dry-run"), ("history",)),
+          ("undo shop", "undo shop --dry-run"), ("history",), goes_on=True),
     Entry("start", "commands_change", "Change", "Run a version without traffic, beside the others.", "[APP] VERSION[@RELEASE]",
           ("start shop v40", "start shop v43 --image acme/shop:rc1"), ("upgrade", "stop")),
     Entry("stop", "commands_change", "Change", "Stop a version; its container is kept.", "[APP] VERSION[@RELEASE]",
@@ -63,23 +64,25 @@ _ENTRIES = (
     Entry("prune", "commands_change", "Change", "Remove the containers that retention does not keep.", "[APP]",
           ("prune shop --dry-run", "prune shop"), ("status",)),
     Entry("status", "commands_look", "Look", "Show who serves, how healthy it is and what stands by.", "[APP]",
-          ("status", "status shop --watch"), ("history", "logs", "doctor")),
+          ("status", "status shop --watch"), ("history", "logs", "doctor"), goes_on=True),
     Entry("history", "commands_look", "Look", "List every change of traffic: when, what, by whom and why.", "[APP]",
-          ("history shop", "history shop -n 5 -o json"), ("show", "diff", "undo")),
+          ("history shop", "history shop -n 5 -o json"), ("show", "diff", "undo"), goes_on=True),
     Entry("show", "commands_look", "Look", "Show one version: image, bundle, health and its last deployment.",
-          "[APP] VERSION[@RELEASE]", ("show shop v42", "show v42 -o json"), ("diff", "logs")),
+          "[APP] VERSION[@RELEASE]", ("show shop v42", "show v42 -o json"), ("diff", "logs"), goes_on=True),
     Entry("diff", "commands_look", "Look", "Compare two versions; the second is the active one unless named.",
-          "[APP] VERSION[@RELEASE] [VERSION[@RELEASE]]", ("diff shop v41", "diff shop v41 v42 --exit-code"), ("show",)),
+          "[APP] VERSION[@RELEASE] [VERSION[@RELEASE]]", ("diff shop v41", "diff shop v41 v42 --exit-code"), ("show",),
+          goes_on=True),
     Entry("logs", "commands_logs", "Look", "Print what the versions wrote, with a column for the version.",
           "[APP] [VERSION[@RELEASE]]", ("logs shop --since 10m", "logs shop v42 -f --grep error", "logs shop --proxy"),
-          ("status", "show")),
+          ("status", "show"), goes_on=True),
     Entry("audit", "commands_audit", "Look", "List who did what, from where, and what was refused or failed.", "[APP]",
-          ("audit", "audit shop --user mara -n 20", "audit --kind sign_in_refused -o jsonl"), ("history", "user list")),
+          ("audit", "audit shop --user mara -n 20", "audit --kind sign_in_refused -o jsonl"), ("history", "user list"),
+          goes_on=True),
     Entry("emergency", "commands_emergency", "Manage", "Move traffic when ledger, Docker or locks do not answer.",
           "COMMAND", ("emergency flip shop v41",), ("status", "doctor")),
     Entry("emergency flip", "commands_emergency", "", "Move the traffic with nothing but HAProxy's socket and files.",
           "APP VERSION[@RELEASE]", ("emergency flip shop v41", 'emergency flip shop v41 --force -m "ledger is corrupt"'),
-          ("status", "undo", "doctor")),
+          ("status", "undo", "doctor"), goes_on=True),
     Entry("reconcile", "commands_watch", "Manage", "Bring world and ledger together again; traffic stays where it is.",
           "[APP]", ("reconcile --dry-run", "reconcile shop"), ("status", "doctor")),
     Entry("serve", "commands_watch", "Manage", "Watch this home, mend what drifts, and have the dashboard.",

@@ -30,7 +30,7 @@ FIRST_STEPS = (
 
 def first_words(session: Session) -> int:
     """Answer `deployctl` alone: the status where there is a ledger, else three first steps."""
-    session.enter()
+    session.enter(goes_on=True)
     if session.has_ledger():
         from deployctl.cli.commands_look import show_status
 

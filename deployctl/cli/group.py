@@ -23,8 +23,9 @@ class Verb(click.Command):
         self.params += global_options()
 
     def invoke(self, ctx: click.Context) -> Any:
-        if _entry_of(ctx).enters:
-            ctx.ensure_object(Session).enter()
+        entry = _entry_of(ctx)
+        if entry.enters:
+            ctx.ensure_object(Session).enter(goes_on=entry.goes_on)
         return super().invoke(ctx)
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:

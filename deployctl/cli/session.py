@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from deployctl.cli.forms import json_line, tsv_lines
 from deployctl.cli.look import Look, look_of
-from deployctl.errors import DeployctlError, Invalid
+from deployctl.errors import DeployctlError, Invalid, Untrusted
 
 if TYPE_CHECKING:
     from deployctl.cli.progress import Progress
@@ -63,6 +63,7 @@ class Session:
     place: str | None = None  # the home that the answer speaks of, once it was opened
     gone: bool = False  # nobody reads stdout any more
     timed_out: bool = False
+    warnings: list[str] = field(default_factory=list)  # of the home itself; in the answer, too
     promoted: bool = False  # traffic was moved: the ledger is copied once the answer is out
 
     # -- where and with what --------------------------------------------------------------------------------------
@@ -74,14 +75,27 @@ class Session:
 
         return Settings(find_home(self.home, self.environ, self.cwd))
 
-    def enter(self) -> None:
+    def enter(self, *, goes_on: bool = False) -> None:
         """Become the owner of the home before anything of it is opened, where root was asked. The home stays the one that
-        was found: who looks for it afterwards may find another."""
+        was found: who looks for it afterwards may find another. Raises Untrusted where others may write to its files;
+        with `goes_on` that is a warning."""
+        from deployctl.home_files import find_home_faults, refusal
         from deployctl.owners import enter
 
         settings = self.settings
         enter(settings, self.environ)
+        if faults := find_home_faults(settings, self.environ, apps=True):
+            error = refusal(faults)
+            if not goes_on:
+                raise error
+            self.warn(error)
         self.found = settings
+
+    def warn(self, error: DeployctlError) -> None:
+        """Tell on stderr and in the answer what does not keep a person from looking or going back."""
+        look = self.look(self.err)
+        self.warnings.append(error.message)
+        self.complain([f"{look.warn} {error.message}", *(f"  {line}" for line in error.remedy)])
 
     @property
     def named(self) -> bool:
@@ -111,6 +125,7 @@ class Session:
         try:
             with closing(self.open(self.settings, progress, make=make)) as s:
                 self._tell_place(s, there=there)
+                self._warn_of_programs(s)
                 try:
                     yield s
                 finally:
@@ -126,6 +141,16 @@ class Session:
             self.note(f"Nothing was deployed from the home {s.home} yet.")
         elif self.err.isatty() and (self.verbose or not self.named):
             self.note(" · ".join([f"home {s.home}", *filter(None, [f"engine {getattr(s.engine, 'address', '')}"])]))
+
+    def _warn_of_programs(self, s: Services) -> None:
+        """Warn of what will not be started: whoever only looks or goes back may not need it."""
+        if s.spec.haproxy_binary is not None and s.spec.file_trusted:
+            from deployctl.bootstrap import require_program
+
+            try:
+                require_program(s.spec.haproxy_binary)
+            except Untrusted as error:
+                self.warn(error)
 
     def keep_copy(self) -> None:
         """Copy the ledger after a promotion. Called when the answer is out: a rollback must not wait for it."""
@@ -172,6 +197,8 @@ class Session:
             told = as_json()
             if self.place is not None and self.output == "json":
                 told = {**told, "home": self.place}
+            if self.warnings and self.output == "json":
+                told = {**told, "warnings": [*told.get("warnings", []), *self.warnings]}
             for item in told[many] if many and self.output == "jsonl" else [told]:
                 self.write(json_line(item, look))
         elif self.output == "tsv":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from deployctl.domain.image_source import PullPolicy
 
@@ -26,6 +27,7 @@ class WebSpec:
 
 @dataclass(frozen=True, slots=True)
 class ServerSpec:
+    file_trusted: ClassVar[bool] = True
     engine_url: str | None = None  # tcp:// and ssh:// are allowed only here
     engine_timeout: float = 20.0  # seconds for one answer
     labels: tuple[tuple[str, str], ...] = ()  # put on everything we create
@@ -44,3 +46,10 @@ class ServerSpec:
     registries: tuple[str, ...] = field(default=())
     pull: PullPolicy = PullPolicy.NEWER  # of apps whose file does not say
     web: WebSpec = WebSpec()
+
+
+@dataclass(frozen=True, slots=True)
+class FormerSpec(ServerSpec):
+    """What server.toml said before others could write to it. No program that it names is started."""
+
+    file_trusted: ClassVar[bool] = False

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from deployctl.domain.image_ref import DOCKER_HUB
+from deployctl.effects.file_trust import find_program, require_file, require_program
+from deployctl.errors import Untrusted
 
 HUB_KEY = "https://index.docker.io/v1/"  # what `docker login` writes for Docker Hub
 HELPER = "docker-credential-"
@@ -33,17 +35,20 @@ class LoginFault(StrEnum):
     CONTENT = "docker_config_invalid"
     HELPER_MISSING = "credential_helper_missing"
     HELPER_FAILED = "credential_helper_failed"
+    HELPER_UNTRUSTED = "credential_helper_untrusted"
 
 
 @dataclass(frozen=True, slots=True)
 class LoginProblem:
-    """Why there is no login although one was meant. `said`: the helper's or the system's own words."""
+    """Why there is no login although one was meant. `said`: the helper's or the system's own words, or ours of who may
+    change the helper; `fixes` are what to type then."""
 
     code: LoginFault
     file: Path
     registry: str
     helper: str = ""  # docker-credential-desktop
     said: str = ""
+    fixes: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -56,6 +61,8 @@ class LoginProblem:
                 return f"{self.file} names the credential helper {self.helper}, which is not installed"
             case LoginFault.HELPER_FAILED:
                 return f"the credential helper {self.helper}, which {self.file} names, failed ({self.said})"
+            case LoginFault.HELPER_UNTRUSTED:
+                return f"the credential helper {self.helper}, which {self.file} names, was not started: {self.said}"
 
     @property
     def remedy(self) -> list[str]:
@@ -63,7 +70,8 @@ class LoginProblem:
         if not self.helper:
             return [f"mend {self.file}, or move it away and log in again: docker login {self.registry}"]
         install = [f"install {self.helper}"] if self.code is LoginFault.HELPER_MISSING else []
-        return [*install, f"or take it out of credsStore and credHelpers in {self.file}, then docker login {self.registry}"]
+        otherwise = f"or take it out of credsStore and credHelpers in {self.file}, then docker login {self.registry}"
+        return [*self.fixes, *install, otherwise]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +160,16 @@ def _header(login: Mapping[str, Any]) -> str:
 
 # -- credential helpers -------------------------------------------------------------------------------------------------
 def _ask(name: str, file: Path, registry: str, environ: Mapping[str, str]) -> Login:
-    """Run the helper. Its name comes from a file: it is a word, and no path."""
+    """Run the helper. Its name comes from a file: it is a word, and no path, and that file is no stranger's."""
     helper = HELPER + name
     program = shutil.which(helper, path=environ.get("PATH")) if _HELPER_NAME.fullmatch(name) else None
     if program is None:
         return Login(problem=LoginProblem(LoginFault.HELPER_MISSING, file, registry, helper))
+    try:
+        require_file(file)
+        program = require_program(find_program(helper, environ.get("PATH")) or program)
+    except Untrusted as e:
+        return Login(problem=LoginProblem(LoginFault.HELPER_UNTRUSTED, file, registry, helper, e.message, tuple(e.remedy)))
 
     def failed(said: str) -> Login:
         return Login(problem=LoginProblem(LoginFault.HELPER_FAILED, file, registry, helper, said))

@@ -89,6 +89,12 @@ def takes_requests(reply: str, server: str) -> bool:
     return any(row.get("svname") == server and not row["status"].startswith(("MAINT", "DRAIN")) for row in rows)
 
 
+def parse_version(reply: str) -> tuple[int, int] | None:
+    """Read major and minor version from `haproxy -v` or from `show info`."""
+    found = re.search(r"version:? (\d+)\.(\d+)", reply, re.IGNORECASE)
+    return (int(found[1]), int(found[2])) if found else None
+
+
 def parse_processes(reply: str) -> Processes:
     """Read `show proc` of the master."""
     present, _, past = reply.partition("# old workers")

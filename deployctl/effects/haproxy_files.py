@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from deployctl.domain.names import AppName
@@ -12,10 +13,13 @@ from deployctl.domain.traffic import TrafficTable
 from deployctl.domain.trust import DroppedFront
 from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire
+from deployctl.effects.haproxy_answers import parse_version
 from deployctl.effects.haproxy_fronts import presumed_fronts, read_fronts
 from deployctl.effects.haproxy_home import HaproxyHome
 from deployctl.effects.haproxy_process import find_binary, find_version
+from deployctl.effects.haproxy_socket import HaproxySockets
 from deployctl.effects.whole_file import PART, write_whole
+from deployctl.errors import ProxyUnavailable, Untrusted
 
 THREADS = 4  # more cost memory and do not make one server's load faster
 _MAPS = (wire.ROUTE, wire.KNOWN, wire.VERSION, wire.HOST)
@@ -97,7 +101,19 @@ class HaproxyFiles:
     def _machine(self) -> config.Machine:
         drop_root = os.geteuid() == 0 and find_binary(self._spec)[1]
         threads = min(THREADS, os.cpu_count() or 1)
-        return config.Machine(str(self._home.worker), self._home.gates, threads, drop_root, find_version(self._spec))
+        return config.Machine(str(self._home.worker), self._home.gates, threads, drop_root, self._version())
+
+    def _version(self) -> tuple[int, int]:
+        """Return HAProxy's version. A program that must not be started is not asked for it: the one that runs is."""
+        try:
+            return find_version(self._spec)
+        except Untrusted:
+            found = None
+            with suppress(ProxyUnavailable):
+                found = parse_version(HaproxySockets(self._home).worker(wire.SHOW_INFO))
+            if found is None:
+                raise
+            return found
 
     def _path(self, name: str) -> Path:
         return self._home.folder / name

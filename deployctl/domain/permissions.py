@@ -1,0 +1,75 @@
+"""Who may write to a file, and whether what it says is believed: only where nobody can have written it but root and us."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+ROOT = 0
+
+
+class FaultCode(StrEnum):
+    OWNER = "belongs_to_another"
+    WRITABLE = "writable_by_others"
+
+
+@dataclass(frozen=True, slots=True)
+class PathFacts:
+    """One file, folder or link. `owner` and `writers` are uids, `mode` is the system's st_mode; `writers` are whom the
+    mode's group bits, which stand for an access list too, let write."""
+
+    path: str
+    owner: int
+    mode: int
+    writers: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a path is not believed. `who` are the uids that may write there, empty: everybody. `remedy` is what to type."""
+
+    code: FaultCode
+    path: str
+    who: tuple[int, ...]
+    remedy: str
+
+    def sentence(self, name: Callable[[int], str]) -> str:
+        """Return it with the users' names."""
+        who = ", ".join(map(name, self.who)) or "everybody"
+        return f"{self.path} belongs to {who}" if self.code is FaultCode.OWNER else f"{self.path} may be written by {who}"
+
+
+def trusted_uids(me: int, environ: Mapping[str, str]) -> tuple[int, ...]:
+    """Return whose files are believed: who runs first, then root, and whoever let root run by `sudo`."""
+    sudo = environ.get("SUDO_UID", "")
+    return (me, *([int(sudo)] if me == ROOT and sudo.isdecimal() else []), *([] if me == ROOT else [ROOT]))
+
+
+def find_fault(found: PathFacts, trusted: Sequence[int], *, owned: bool = True) -> Fault | None:
+    """Return why it is not believed; None where nobody but the trusted uids may write, of which the first is who runs.
+    `owned`: one of them has to own it, too."""
+    sudo = "" if trusted[0] in {ROOT, found.owner} else "sudo "
+    if owned and found.owner not in trusted:
+        return Fault(FaultCode.OWNER, found.path, (found.owner,), f"{sudo}chown {trusted[0]} {found.path}")
+    who = _others(found, trusted)
+    if who is None:
+        return None
+    bits = "go" if found.mode & stat.S_IWGRP else "o"
+    return Fault(FaultCode.WRITABLE, found.path, who, f"{sudo}chmod {bits}-w {found.path}")
+
+
+def _others(found: PathFacts, trusted: Sequence[int]) -> tuple[int, ...] | None:
+    """Return who else may write there: uids, empty for everybody; None for nobody. A link's mode says nothing."""
+    if stat.S_ISLNK(found.mode) or _is_shared_safely(found):
+        return None
+    if found.mode & stat.S_IWOTH:
+        return ()
+    others = tuple(uid for uid in found.writers if uid not in trusted and uid != found.owner)
+    return others if found.mode & stat.S_IWGRP and others else None
+
+
+def _is_shared_safely(found: PathFacts) -> bool:
+    """Tell whether everybody may add to that folder, but nobody take away or replace what is another's: /tmp."""
+    return stat.S_ISDIR(found.mode) and bool(found.mode & stat.S_ISVTX) and found.owner == ROOT

@@ -1,0 +1,74 @@
+"""Programs and files that others may write to are refused: what stands in them would be done with our rights."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from deployctl.domain.permissions import Fault, find_fault, trusted_uids
+from deployctl.effects.path_facts import facts_of, walk
+from deployctl.errors import Untrusted
+
+GOES_ON = "Nothing was done, and what serves goes on."
+_TOLD = 3  # faults in one message
+
+
+def require_believed(path: Path, handle: int) -> None:
+    """Raise Untrusted when others may write to that file, which is open: another one may have its name by now."""
+    found = facts_of(str(path), os.fstat(handle), handle)
+    if fault := find_fault(found, trusted_uids(os.geteuid(), os.environ)):
+        raise untrusted([fault], f"what it says is not believed. {GOES_ON}")
+
+
+def find_faults(path: Path, *, trusted: Sequence[int]) -> list[Fault]:
+    """Return every fault of a file or a program, and of each folder and link that leads to it: who may change one of these
+    may put another in its place. Raises OSError where it is missing."""
+    return [fault for found in walk(path) if (fault := find_fault(found, trusted))]
+
+
+def require_file(path: Path) -> None:
+    """Raise Untrusted unless only root and we may change that file, and what leads to it."""
+    if faults := find_faults(path, trusted=trusted_uids(os.geteuid(), os.environ)):
+        raise untrusted(faults, f"what {path.name} says is not believed")
+
+
+def require_program(program: str) -> str:
+    """Return it. Raises Untrusted unless only root and we may change it. One that is missing is not judged: it cannot run."""
+    if faults := _faults_of_program(program):
+        raise untrusted(faults, f"{program} is not started")
+    return program
+
+
+def find_program(name: str, path: str | None) -> str | None:
+    """Return the first program of that name in PATH which only root and we may change. Entries of PATH that begin nowhere
+    are passed over: the folder that we stand in may be anybody's."""
+    places = [place for place in (path or os.defpath).split(os.pathsep) if place.startswith("/")]
+    found = (shutil.which(name, path=place) for place in places)
+    return next((program for program in found if program and not _faults_of_program(program)), None)
+
+
+def _faults_of_program(program: str) -> list[Fault]:
+    """Whoever typed `sudo` may be allowed deployctl alone: programs of theirs are none of root's."""
+    try:
+        return find_faults(Path(program), trusted=trusted_uids(os.geteuid(), {}))
+    except OSError:
+        return []
+
+
+def untrusted(faults: Sequence[Fault], therefore: str) -> Untrusted:
+    """Return the refusal, with a remedy for each fault."""
+    told = "; ".join(fault.sentence(_name) for fault in faults[:_TOLD])
+    more = f"; and {len(faults) - _TOLD} more" if len(faults) > _TOLD else ""
+    return Untrusted(f"{told}{more}: {therefore}", remedy=[*dict.fromkeys(fault.remedy for fault in faults)],
+                     code=faults[0].code)
+
+
+def _name(uid: int) -> str:
+    import pwd  # seldom needed
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"

@@ -1,0 +1,65 @@
+"""What a home's files say is believed only where nobody but root and us can have written it, as ssh and sudo do: they name
+programs that we run, the engine, and what is deployed.
+
+A home that was named is judged like one that was found: whoever names it does not look at its modes.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from deployctl.domain.permissions import Fault, PathFacts, find_fault, trusted_uids
+from deployctl.effects.file_trust import GOES_ON, untrusted
+from deployctl.effects.path_facts import facts_of, read_facts, walk
+from deployctl.errors import Untrusted
+from deployctl.settings import Settings
+
+NOT_BELIEVED = f"what the files of this home say is not believed. {GOES_ON}"
+
+
+def find_home_faults(settings: Settings, environ: Mapping[str, str], *, apps: bool = False) -> list[Fault]:
+    """Return why the home is not believed: the home, config/, server.toml and the ledger, with `apps` each app's file too.
+    Of the folders above it only that nobody else can put another home in its place. What is missing has no fault."""
+    trusted = trusted_uids(os.geteuid(), environ)
+    named = (settings.home, settings.config_dir, settings.server_file, settings.ledger)
+    own = [*(found for path in named for found in _present(path)), *(_app_files(settings.config_dir) if apps else ())]
+    above = [fault for found in _way(settings.home) if (fault := find_fault(found, trusted, owned=False))]
+    return [*above, *(fault for found in own if (fault := find_fault(found, trusted)))]
+
+
+def require_believed_home(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Raise Untrusted with what to type."""
+    if faults := find_home_faults(settings, environ):
+        raise refusal(faults)
+
+
+def refusal(faults: list[Fault]) -> Untrusted:
+    return untrusted(faults, NOT_BELIEVED)
+
+
+def _way(home: Path) -> list[PathFacts]:
+    """Return the folders above the home; none where it is not there yet."""
+    try:
+        return list(walk(home))[:-1]
+    except OSError:
+        return []
+
+
+def _present(path: Path) -> Iterator[PathFacts]:
+    """Yield the path, and what it leads to where it is a link."""
+    with suppress(OSError):
+        found = read_facts(path)
+        yield found
+        if stat.S_ISLNK(found.mode):
+            yield facts_of(str(path.resolve()), path.stat(), path)
+
+
+def _app_files(folder: Path) -> Iterator[PathFacts]:
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith(".toml") and entry.name != "server.toml":
+                yield facts_of(entry.path, entry.stat(follow_symlinks=False), entry.path)
