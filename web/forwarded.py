@@ -37,7 +37,7 @@ def find_asker(address: str, hops: str, proxies: Sequence[Network]) -> str:
     asks may have made up what stands before. Nonsense ends the way at the proxy that handed it on."""
     seen = address
     for hop in (address, *reversed(hops.rsplit(",", MOST_HOPS)[-MOST_HOPS:])):
-        at = _address(hop)
+        at = parse_address(hop)
         if at is None:
             break
         seen = str(at)
@@ -46,7 +46,7 @@ def find_asker(address: str, hops: str, proxies: Sequence[Network]) -> str:
     return seen
 
 
-def _address(text: str) -> IPv4Address | IPv6Address | None:
+def parse_address(text: str) -> IPv4Address | IPv6Address | None:
     """Return it; an IPv4 address in IPv6's clothes is the IPv4 address."""
     try:
         found = ip_address(text.strip())

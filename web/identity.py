@@ -11,6 +11,7 @@ from deployctl.domain.access import Origin, Principal
 from deployctl.ports import Services
 from deployctl.usecases.sign_in import IDLE, Over, find_session, why_over
 from deployctl.usecases.tokens import find_token
+from deployctl.web.admission import CONNECTION
 from deployctl.web.desk import desk
 from deployctl.web.rights import Right
 
@@ -48,6 +49,8 @@ def identify() -> None:
         _identify_browser()
     if g.who is not None:
         g.right = Right(g.who, _asker(), desk().pool)
+    if CONNECTION in request.environ:  # it is theirs now, not a stranger's: whoever comes later does not take its place
+        request.environ[CONNECTION].recognize(g.who.actor if g.who else None)
 
 
 def _identify_browser() -> None:

@@ -8,26 +8,32 @@ from __future__ import annotations
 import logging
 import resource
 import socket
+import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from ipaddress import ip_network
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from waitress.server import create_server
+from waitress.adjustments import Adjustments
 from waitress.wasyncore import dispatcher
 
+from deployctl.web.admission import Admission, Limits
 from deployctl.web.app import LARGEST
+from deployctl.web.connection import Listener
 from deployctl.web.forwarded import Forwarded
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
 THREADS = 48  # half of them may carry a stream each (hub.MOST), and pages are answered beside them
-BACKLOG = 128
-CONNECTIONS = 2000  # open at a time; more wait in the backlog. A thousand who say nothing must not keep a rollback waiting
+BACKLOG = 1024  # that wait to be taken, as far as the kernel lets them
+FILES_EACH = 2  # a connection's own, and one that is being sent or that keeps what a slow reader has not read
 OTHER_FILES = 512  # that this process may want open besides
 LARGEST_HEAD = 32 * 1024  # bytes of request line and headers
-SILENCE = 60  # seconds after which a connection that asks for nothing is closed
+UNREAD = 1024 * 1024  # bytes of one answer that wait in memory for a slow reader; whoever writes it waits then, too
+USUAL = Limits()
 LAST_ANSWERS = 2.0  # seconds that the end waits for requests under way
 
 
@@ -46,29 +52,33 @@ def open_socket(listen: tuple[str, int]) -> socket.socket:
     return sock
 
 
-def _room() -> int:
-    """Let this process open as many files as it may and needs, and return how many of them connections may be."""
+def _room(wanted: int) -> int:
+    """Let this process open as many files as so many connections need, or as it may; return how many connections that is."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = CONNECTIONS + OTHER_FILES
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    files = FILES_EACH * wanted + OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < files:
+        soft = files if hard == resource.RLIM_INFINITY else min(files, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return CONNECTIONS if soft == resource.RLIM_INFINITY else max(64, min(CONNECTIONS, soft - OTHER_FILES))
+    return wanted if soft == resource.RLIM_INFINITY else min(wanted, max(64, (soft - OTHER_FILES) // FILES_EACH))
 
 
 class Server:
     """One server over a listening socket. `run` in a thread of its own; the others may be called from any."""
 
-    def __init__(self, app: WSGIApplication, sock: socket.socket, proxies: Sequence[str] = ()) -> None:
-        self._map: dict[int, Any] = {}
+    def __init__(self, app: WSGIApplication, sock: socket.socket, proxies: Sequence[str] = (), limits: Limits = USUAL) -> None:
         self._lock, self._waited, self._closed = Lock(), False, False
-        self._server: Any = create_server(
-            Forwarded(app, proxies), map=self._map, sockets=[sock], threads=THREADS, backlog=BACKLOG, connection_limit=_room(),
-            max_request_body_size=LARGEST, max_request_header_size=LARGEST_HEAD, channel_timeout=SILENCE,
-            cleanup_interval=10, channel_request_lookahead=1,  # so that it is seen when a browser goes away
+        room = _room(limits.connections)
+        self.admission = Admission(replace(limits, connections=room, reserve=min(limits.reserve, room // 4)),
+                                   tuple(map(ip_network, proxies)))
+        self._server: Any = Listener(Forwarded(app, proxies), sock, Adjustments(
+            sockets=[sock], threads=THREADS, backlog=BACKLOG,
+            connection_limit=sys.maxsize,  # the admission counts; waitress would let all newcomers wait
+            max_request_body_size=LARGEST, max_request_header_size=LARGEST_HEAD, outbuf_high_watermark=UNREAD,
+            cleanup_interval=1, channel_request_lookahead=1,  # so that it is seen when a browser goes away
             clear_untrusted_proxy_headers=False,  # Forwarded does, and waitress knows one proxy only
             ident=None, expose_tracebacks=False, log_socket_errors=False,
-            asyncore_use_poll=True)  # select knows no file above 1024
+            asyncore_use_poll=True), self.admission)  # select knows no file above 1024
+        self._map = self._server.map
 
     def run(self) -> None:
         """Answer until `finish`."""

@@ -74,7 +74,7 @@ MAY_IMPORT: dict[str, str] = {
     "web": "domain errors ports ports_meter memory usecases web flask flask_limiter flask_login flask_wtf werkzeug",
     "web.api*": "domain errors ports ports_meter memory usecases web flask werkzeug pydantic",
     "web.metrics": "domain errors ports ports_meter memory usecases web flask prometheus_client",
-    "web.server": "domain errors ports memory usecases web waitress",
+    **dict.fromkeys(("web.server", "web.connection", "web.strict_head"), "domain errors ports memory usecases web waitress"),
 }
 LIBRARIES = {
     "argon2", "click", "docker", "flask", "flask_limiter", "flask_login", "flask_wtf", "prometheus_client", "pydantic",
