@@ -11,7 +11,7 @@ from deployctl.usecases import views
 from deployctl.usecases.moments import later
 from deployctl.usecases.own_password import change_own_password
 from deployctl.usecases.results import Done
-from deployctl.usecases.sign_in import end_session, end_sessions, list_sessions
+from deployctl.usecases.sign_in import end_session, end_sessions, list_sessions, require_recent
 from deployctl.usecases.tokens import create_token, list_tokens, revoke_token
 from deployctl.usecases.users import (
     add_user,
@@ -31,7 +31,7 @@ from deployctl.web.desk import desk
 from deployctl.web.rules import SIGNED_IN, needs
 
 people = Blueprint("api_people", __name__, url_prefix="/api/v1")
-ADMIN = needs(Role.ADMIN)
+ADMIN, CHANGE = needs(Role.ADMIN), needs(Role.ADMIN, recent=True)
 
 
 # -- users --------------------------------------------------------------------------------------------------------------
@@ -44,7 +44,7 @@ def users() -> Json:
 
 
 @people.post("/users")
-@ADMIN
+@CHANGE
 @documented("Let somebody sign in", told.User, body=UserBody, secret=True,
       more="Answers with a link that signs in once, and is shown only now.")
 def user_add(body: UserBody) -> Json:
@@ -54,7 +54,7 @@ def user_add(body: UserBody) -> Json:
 
 
 @people.post("/users/<user>/link")
-@ADMIN
+@CHANGE
 @documented("Make another link that signs a user in once", told.User, body=LinkBody, secret=True, more="It is shown only now.")
 def user_link(user: str, body: LinkBody) -> Json:
     with desk().pool.lend(g.who.actor) as s:
@@ -69,7 +69,7 @@ def _with_link(name: str, sentence: str, s: Services, **minutes: float) -> Json:
 
 
 @people.post("/users/<user>/role")
-@ADMIN
+@CHANGE
 @documented("Say what a user may do", answers.Done, body=RoleBody)
 def user_role(user: str, body: RoleBody) -> Json:
     role = None if body.role is None else parse_role(body.role)
@@ -88,6 +88,7 @@ def user_password(user: str, body: PasswordBody) -> Json:
             change_own_password(g.who, body.was or "", body.password, s)
         else:
             _require_admin()
+            require_recent(g.who, s)
             require_user(user, s)
             set_password(user, body.password, s)
         return _told(user, f"{user} has a new password; other sessions of {user} have ended", s)
@@ -106,7 +107,7 @@ def user_end(user: str) -> Json:
 
 
 @people.delete("/users/<user>")
-@ADMIN
+@CHANGE
 @documented("Let somebody sign in no more", answers.Done, more="His sessions end at once.")
 def user_remove(user: str) -> Json:
     with desk().pool.lend(g.who.actor) as s:
@@ -129,7 +130,7 @@ def tokens() -> Json:
 
 
 @people.post("/tokens")
-@ADMIN
+@CHANGE
 @documented("Make a token for a program", told.Token, body=TokenBody, secret=True, more="Its secret is shown only now.")
 def token_create(body: TokenBody) -> Json:
     with desk().pool.lend(g.who.actor) as s:
@@ -138,7 +139,7 @@ def token_create(body: TokenBody) -> Json:
 
 
 @people.delete("/tokens/<token>")
-@ADMIN
+@CHANGE
 @documented("Revoke a token at once", answers.Done)
 def token_revoke(token: str) -> Json:
     with desk().pool.lend(g.who.actor) as s:

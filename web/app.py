@@ -13,8 +13,10 @@ from flask_limiter.util import get_remote_address
 from werkzeug.exceptions import HTTPException
 
 from deployctl.domain.access import Role
+from deployctl.domain.cookies import session_cookie
 from deployctl.errors import DeployctlError, NotFound
-from deployctl.web import api, crowd, health, identity, metrics, pages, problems, rules, shield, stream, trail
+from deployctl.usecases.sign_in import SignInAgain
+from deployctl.web import api, crowd, health, identity, metrics, pages, problems, recent, rules, shield, stream, trail
 from deployctl.web.desk import KEY, Desk
 from deployctl.web.show import put_filters
 
@@ -33,12 +35,13 @@ def create_app(desk: Desk) -> Flask:
     app.config.update(
         DEBUG=False,  # whatever FLASK_DEBUG says
         SECRET_KEY=place.key, MAX_CONTENT_LENGTH=LARGEST, MAX_FORM_PARTS=100,
-        SESSION_COOKIE_NAME="__Host-deployctl" if place.secure else "deployctl", SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_NAME=session_cookie(place.home_id, secure=place.secure), SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Strict", SESSION_COOKIE_SECURE=place.secure, SESSION_COOKIE_PATH="/",
     )
     app.url_map.strict_slashes = False
     identity.put_identity(app)
-    for check in (shield.require_known_host, identity.identify, shield.require_own_form, rules.require_allowed):
+    for check in (shield.require_known_host, identity.identify, shield.require_own_form, rules.require_allowed,
+                  recent.require_recent_sign_in):
         app.before_request(check)
     crowd.put_crowd(app)
     trail.put_trail(app)
@@ -65,6 +68,8 @@ def refuse(error: DeployctlError) -> tuple[str, int, dict[str, str]] | Response:
     status = shield.status_of(error)
     if wants_json():
         return problems.problem(error)
+    if isinstance(error, SignInAgain):
+        return recent.page(error), status, {}
     return *pages.problem_page(error, status), problems.when_again(error, status)
 
 

@@ -109,6 +109,14 @@ def begin_session(secret: str) -> None:
         login_user(Visitor(secret, who))
 
 
+def renew_session(secret: str) -> None:
+    """Go on under another session of the same person. The token against forgery stays: other pages of this browser carry it."""
+    token = session.get("csrf_token")
+    begin_session(secret)
+    session["csrf_token"] = token
+    identify()
+
+
 def end_session_here() -> None:
     from flask_login import logout_user
 

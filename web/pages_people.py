@@ -15,12 +15,12 @@ from deployctl.web.pages_settings import shown
 from deployctl.web.rules import needs
 
 pages = Blueprint("people", __name__)
-ADMIN = needs(Role.ADMIN)
+CHANGE = needs(Role.ADMIN, recent=True)
 LONGEST = 3650.0  # days
 
 
 @pages.post("/settings/users")
-@ADMIN
+@CHANGE
 def add() -> str:
     """Make a user and the link that signs him in once."""
     name = request.form.get("name", "").strip()
@@ -31,7 +31,7 @@ def add() -> str:
 
 
 @pages.post("/settings/users/<name>/link")
-@ADMIN
+@CHANGE
 def link(name: str) -> str:
     with desk().pool.lend(g.who.actor) as s:
         secret = make_link(name, s)
@@ -39,7 +39,7 @@ def link(name: str) -> str:
 
 
 @pages.post("/settings/users/<name>/role")
-@ADMIN
+@CHANGE
 def role(name: str) -> Response:
     """Give a role for one app or for all; an empty one takes it away."""
     text, app = request.form.get("role", ""), request.form.get("app", "").strip() or ALL
@@ -50,7 +50,7 @@ def role(name: str) -> Response:
 
 
 @pages.post("/settings/users/<name>/remove")
-@ADMIN
+@CHANGE
 def remove(name: str) -> Response:
     with desk().pool.lend(g.who.actor) as s:
         remove_user(name, s)
@@ -59,7 +59,7 @@ def remove(name: str) -> Response:
 
 
 @pages.post("/settings/tokens")
-@ADMIN
+@CHANGE
 def create() -> str:
     """Make a token and show it this once."""
     scope = request.form.get("scope", "")
@@ -71,7 +71,7 @@ def create() -> str:
 
 
 @pages.post("/settings/tokens/<name>/revoke")
-@ADMIN
+@CHANGE
 def revoke(name: str) -> Response:
     with desk().pool.lend(g.who.actor) as s:
         revoke_token(name, s)

@@ -8,6 +8,7 @@ from flask import Blueprint, Response, flash, g, jsonify, redirect, render_templ
 from werkzeug.wrappers import Response as Answer
 
 from deployctl.domain.access import Role, roles_text
+from deployctl.domain.cookies import KEYS, THEME, choice_cookie
 from deployctl.errors import Invalid, NotFound
 from deployctl.usecases.own_password import change_own_password
 from deployctl.usecases.sign_in import end_session, list_sessions
@@ -19,7 +20,7 @@ from deployctl.web.rules import SIGNED_IN, needs
 
 pages = Blueprint("settings", __name__)
 YEAR = 365 * 86_400
-CHOICES = {"theme": ("auto", "light", "dark"), "keys": ("on", "off")}
+CHOICES = {THEME: ("auto", "light", "dark"), KEYS: ("on", "off")}
 
 
 @pages.get("/settings")
@@ -74,7 +75,8 @@ def appearance() -> Answer:
     answer = redirect(after() if "next" in request.form else url_for("settings.page"), 303)
     for name, choices in CHOICES.items():
         if (value := request.form.get(name)) in choices:
-            answer.set_cookie(name, value, max_age=YEAR, samesite="Lax", httponly=True, secure=desk().place.secure)
+            answer.set_cookie(choice_cookie(desk().place.home_id, name), value, max_age=YEAR, samesite="Lax", httponly=True,
+                              secure=desk().place.secure)
     return answer
 
 

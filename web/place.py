@@ -18,11 +18,13 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """`listen` is host and port; `url` is what people type when something in front ends TLS or has another name."""
+    """`listen` is host and port; `url` is what people type when something in front ends TLS or has another name. The cookies
+    carry `home_id`: they know no port, and two homes may have their dashboards under one name."""
 
     listen: tuple[str, int]
     url: str | None = None
     key: bytes = b""
+    home_id: str = ""
 
     @property
     def secure(self) -> bool:

@@ -17,7 +17,8 @@ AGAIN = "5"  # seconds after which to try again, where nothing better is known
 # An error's code → the HTTP status that says the same.
 STATUS = {
     "invalid": 400, "usage": 400, "not_signed_in": 401, "wrong_sign_in": 401, "wrong_link": 401,
-    "not_permitted": 403, "registry_not_allowed": 403, "image_not_allowed": 403, "forged": 403, "rights_changed": 403,
+    "not_permitted": 403, "sign_in_again": 403, "registry_not_allowed": 403, "image_not_allowed": 403, "forged": 403,
+    "rights_changed": 403,
     "not_found": 404, "method_not_allowed": 405, "too_large": 413, "unsupported_media_type": 415, "wrong_host": 421,
     "nothing_to_go_back_to": 409, "attention_needed": 409, "refused": 409, "on_hold": 409, "confirmation_needed": 409,
     "not_healthy": 409, "reverted_after_switch": 409, "aborted": 409, "failed": 409, "address_taken": 409,

@@ -16,13 +16,15 @@ from deployctl.web.rights import Right
 F = TypeVar("F", bound=Callable[..., Any])
 EVERYBODY = "everybody"  # the page to sign in, styles, /healthz
 SIGNED_IN = "signed in"  # shows only what that person may see
-RULE = "deployctl_rule"
+RULE, RECENT = "deployctl_rule", "deployctl_recent"
 
 
-def needs(rule: Role | str) -> Callable[[F], F]:
-    """Say who may call the view: a role (for the app in its path, else for the whole server) or one of the two words."""
+def needs(rule: Role | str, *, recent: bool = False) -> Callable[[F], F]:
+    """Say who may call the view: a role (for the app in its path, else for the whole server) or one of the two words. What
+    lets others in, or more of them, needs a `recent` sign-in too (web/recent.py)."""
     def mark(view: F) -> F:
         setattr(view, RULE, rule)
+        setattr(view, RECENT, recent)
         return view
 
     return mark

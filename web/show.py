@@ -9,9 +9,11 @@ from typing import Any
 from flask import Flask, has_request_context, request
 
 from deployctl.domain.access import actor_parts, roles_text
+from deployctl.domain.cookies import choice_cookie
 from deployctl.domain.env_words import shown
 from deployctl.domain.planner import spoken
 from deployctl.usecases.results import AppView, InstanceView
+from deployctl.web.desk import desk
 from deployctl.web.times import ago, clock, day_marks, exact, fine_clock, is_recent, lasting, minutes, took, when
 
 STATES = {"healthy": "Healthy", "degraded": "Degraded", "down": "Down", "deploying": "Deploying",
@@ -103,8 +105,13 @@ FILTERS: tuple[Callable[..., Any], ...] = (
     short_digest, short_image, tag_beside, by, browser, sentence, lower_first, spoken, roles_text)
 
 
+def choice(name: str, otherwise: str | None = None) -> str | None:
+    """Return how this browser has chosen the dashboard to look."""
+    return request.cookies.get(choice_cookie(desk().place.home_id, name), otherwise)
+
+
 def put_filters(app: Flask) -> None:
     for show in FILTERS:
         app.jinja_env.filters[show.__name__] = show
-    app.jinja_env.globals.update(LOUD=LOUD, SIGNS=SIGNS, ICONS=ICONS, worst=worst, env_shown=shown, day_marks=day_marks,
-                                host_name=platform.node() or "this server")
+    app.jinja_env.globals.update(choice=choice, LOUD=LOUD, SIGNS=SIGNS, ICONS=ICONS, worst=worst, env_shown=shown,
+                                day_marks=day_marks, host_name=platform.node() or "this server")

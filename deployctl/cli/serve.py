@@ -38,6 +38,7 @@ class Wiring:
     say: Callable[[str], None]
     note: Callable[[str], None]
     holder: Callable[[int], str | None]  # who listens on a port, as far as we may know
+    home_id: str = ""
 
 
 @contextmanager
@@ -141,7 +142,7 @@ class Dashboard:
         from deployctl.web.desk import build_desk
         from deployctl.web.place import Place, signing_key
 
-        place = Place(self._web.listen, self._web.url, signing_key(self._wiring.settings.state_dir))
+        place = Place(self._web.listen, self._web.url, signing_key(self._wiring.settings.state_dir), self._wiring.home_id)
         desk = build_desk(place, self._wiring.connect, self._meter)
         self._meter.watched = lambda: desk.hub.watched
         self._meter.looked_at = desk.hub.looked_at

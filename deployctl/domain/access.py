@@ -47,12 +47,14 @@ SCOPES: dict[str, Role] = {"read": Role.VIEWER, "deploy": Role.DEPLOYER, "admin"
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Somebody who has proven who he is. `roles`: app, or `*` for all, → role. `via` is web or token."""
+    """Somebody who has proven who he is. `roles`: app, or `*` for all, → role. `via` is web or token; a session of the web
+    has an id and began with signing in, ISO 8601, UTC."""
 
     name: str
     roles: Mapping[str, Role]
     via: str = "web"
     session: int | None = None
+    signed_in_at: str | None = None
     maker: str = ""  # of a token: who made it, and answers for it
 
     @property

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from deployctl import __version__
 from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import Backend, TrafficTable
+from deployctl.effects import haproxy_cookies as cookies
 from deployctl.effects import haproxy_gate as gate
 from deployctl.effects import haproxy_tally as tally
 from deployctl.effects import haproxy_trace as trace
@@ -42,7 +43,8 @@ class Machine:
 def render(table: TrafficTable, spec: ServerSpec, machine: Machine, token: str) -> str:
     version, private = machine.version, f"{machine.gates}{wire.require_name(token)[-8:]}"
     head = [*_global(spec, machine, token), *_defaults(spec), *_frontend(table, spec, private), gate.ANSWER,
-            tally.rules(version), trace.SILENCE, _WHO, tally.section(version), _BACKEND]
+            tally.rules(version), trace.SILENCE, _WHO, tally.section(version), _BACKEND,
+            cookies.rules(dashboard=spec.web.enabled)]
     return "\n".join(head) + "\n" + "".join(f"{_server(backend)}\n" for backend in _ordered(table))
 
 
@@ -148,12 +150,7 @@ _WHICH = r"""
   http-request set-var(txn.baked) var(txn.jar),map_str(known.map) if { var(txn.jar) -m found }
   http-request unset-var(txn.baked) if { var(txn.baked),field(2,:) -m found }
   acl baked var(txn.baked) -m found
-  http-request set-var(txn.release) var(txn.baked) if baked
-  acl crumbs req.cook(dctl_v) -m found
-  http-request replace-header Cookie '^(.*); *dctl_v *=[^;]*(.*)$' '\1\2' if crumbs !baked
-  http-request replace-header Cookie '^ *dctl_v *=[^;]*;? *(.*)$' '\1' if crumbs !baked
-  http-request del-header Cookie if crumbs !baked
-  http-request del-header Cookie if { req.fhdr(Cookie) -m len 0 }""".lstrip("\n")
+  http-request set-var(txn.release) var(txn.baked) if baked""".lstrip("\n")
 
 _ANSWERED = r"""
   acl routed var(txn.release) -m found
@@ -229,7 +226,8 @@ class Line:
 
 def find_server(config: str, name: str) -> Line | None:
     """Return the line of one server; None when the configuration does not have it."""
-    found = re.search(rf"^  server {re.escape(name)} \S+ id (\d+) (.*)$", config, re.MULTILINE)
+    begins = config.find(f"\n  server {name} ")  # a switch waits for it, and the head is long
+    found = re.compile(r"  server \S+ \S+ id (\d+) (.*)").match(config, begins + 1) if begins >= 0 else None
     if found is None:
         return None
     words = found[2].split()

@@ -15,7 +15,7 @@ from deployctl.domain.image_source import is_doubtful
 from deployctl.domain.refused import KINDS
 from deployctl.ledger.chain import PROMOTED, links, promotion
 
-VERSION = 13
+VERSION = 14
 schema = Migrations("deployctl")
 
 
@@ -240,3 +240,9 @@ def m013_refusals(db: Database) -> None:
     db.execute("drop trigger events_no_delete")
     db.execute(f"create trigger events_no_delete before delete on events when old.kind not in ({kinds}) "
                "begin select raise(abort, 'events is only ever added to'); end")
+
+
+@schema()
+def m014_sessions_anew(db: Database) -> None:
+    """End the sessions of builds whose cookie went to the apps: whoever has kept one is nobody with it."""
+    db.execute("update sign_ins set ended_at = seen_at where ended_at is null")

@@ -13,6 +13,7 @@ from deployctl.errors import DeployctlError
 from deployctl.ports import Services
 from deployctl.settings import Settings
 from deployctl.usecases.doctor_containers import containers
+from deployctl.usecases.doctor_dashboard import dashboard
 from deployctl.usecases.doctor_engine import LITTLE_SPACE, engine
 from deployctl.usecases.results import Finding
 from deployctl.usecases.status import other_homes
@@ -71,7 +72,7 @@ Check = Callable[[Services], Iterator[Finding]]
 
 
 def _checked(s: Services, *, but: tuple[Check, ...] = ()) -> list[Finding]:
-    checks: tuple[Check, ...] = (engine, containers, _proxy, _fronts, _strays, _network, _files, _deployments)
+    checks: tuple[Check, ...] = (engine, containers, _proxy, _fronts, _strays, _network, _files, _deployments, dashboard)
     return [finding for check in checks if check not in but for finding in _safely(check, s)]
 
 

@@ -7,17 +7,19 @@ from deployctl.errors import NotPermitted
 from deployctl.ports import Services
 from deployctl.usecases.moments import later
 from deployctl.usecases.passwords import fits
-from deployctl.usecases.sign_in import REMEMBERED, require_patience
+from deployctl.usecases.sign_in import REMEMBERED, require_patience, require_recent
 from deployctl.usecases.users import require_user, set_password
 
 
 def change_own_password(who: Principal, was: str, password: str, s: Services) -> None:
-    """Change it and end the user's other sessions; who never had a password needs none to get one.
+    """Change it and end the user's other sessions; who never had a password needs none to get one, but a recent sign-in.
 
-    Raises NotPermitted (another password), TooManyTries, Invalid.
+    Raises NotPermitted (another password), SignInAgain, TooManyTries, Invalid.
     """
     user = require_user(who.name, s)
-    if user.password is not None:
+    if user.password is None:
+        require_recent(who, s)
+    else:
         require_patience(who.name, s)
         if not fits(user.password, was):
             now = s.clock.utc()

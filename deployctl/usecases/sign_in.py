@@ -12,10 +12,11 @@ from deployctl.errors import DeployctlError, Invalid, NotFound, NotPermitted
 from deployctl.ports import Services
 from deployctl.usecases.moments import later, seconds_between
 from deployctl.usecases.passwords import fits
-from deployctl.usecases.users import LINK_MINUTES, digest, require_user
+from deployctl.usecases.users import LINK_MINUTES, LINK_PATH, digest, require_user
 
 IDLE = 12 * 3600.0  # seconds after which a session that nobody used is over
 SEEN_EVERY = 60.0  # seconds between two notes that it was used
+RECENT = 600.0  # seconds after signing in for which a session may change who else gets in
 REMEMBERED = 86_400.0  # seconds that refused attempts count
 
 
@@ -37,6 +38,16 @@ class WrongLink(NotPermitted):
     def __init__(self) -> None:
         super().__init__(f"This link was used already or has expired. It signs in once, within {LINK_MINUTES:g} minutes.",
                          remedy=["deployctl user link NAME   # another one"])
+
+
+class SignInAgain(NotPermitted):
+    """What a cookie alone must not be enough for. Signing in again makes another session, and ends the one that asked."""
+
+    code = "sign_in_again"
+
+    def __init__(self, name: str, why: str = "") -> None:
+        super().__init__(f"{why or f'That needs a sign-in of the last {RECENT / 60:g} minutes.'} Nothing was done.",
+                         remedy=["sign in again, at /login", f"deployctl user link {name}   # without a password"])
 
 
 class Over(StrEnum):
@@ -75,14 +86,29 @@ def sign_in(name: str, password: str, origin: Origin, s: Services) -> str:
     raise _refused(name, origin, s)
 
 
-def sign_in_by_link(secret: str, origin: Origin, s: Services) -> str:
-    """Return the secret of a new session; the link is used up. Raises WrongLink."""
+def sign_in_by_link(secret: str, origin: Origin, s: Services, *, only: str | None = None) -> str:
+    """Return the secret of a new session, of `only` where a user is named; the link is used up. Raises WrongLink."""
     with s.ledger.transaction():  # no end of all sessions comes between the link and the session that it makes
         name = s.ledger.take_link(digest(secret), at=s.clock.utc())
-        if name is not None and s.ledger.find_user(name) is not None:
+        if name is not None and name == (only or name) and s.ledger.find_user(name) is not None:
             return _begin(name, origin, s, "by a one-time link")
     _note_refusal("somebody", origin, s)
     raise WrongLink
+
+
+def sign_in_again(who: Principal, proof: str, origin: Origin, s: Services) -> str:
+    """Return the secret of a session that takes the place of the one that `who` has. `proof` is the person's password or one
+    of their one-time links, whole. Raises WrongSignIn, WrongLink, TooManyTries."""
+    _, is_link, link = proof.strip().rpartition(LINK_PATH)
+    secret = sign_in_by_link(link, origin, s, only=who.name) if is_link else sign_in(who.name, proof, origin, s)
+    s.ledger.end_sign_ins(who.name, at=s.clock.utc(), id_=who.session)
+    return secret
+
+
+def require_recent(who: Principal, s: Services) -> None:
+    """Raise SignInAgain for a session that began too long ago, or in a time that is yet to come. A token has none."""
+    if who.signed_in_at is not None and abs(seconds_between(who.signed_in_at, s.clock.utc())) > RECENT:
+        raise SignInAgain(who.name)
 
 
 def find_session(secret: str, s: Services) -> Principal | None:
@@ -96,7 +122,7 @@ def find_session(secret: str, s: Services) -> Principal | None:
     if _unseen(found, now) > SEEN_EVERY:
         with suppress(DeployctlError):  # whoever has to go back on a full disk is not kept out for a note
             s.ledger.touch_sign_in(found.id, at=now)
-    return Principal(user.name, user.roles, "web", found.id)
+    return Principal(user.name, user.roles, "web", found.id, found.created_at)
 
 
 def why_over(secret: str, s: Services) -> Over | None:

@@ -15,6 +15,7 @@ from deployctl.usecases.observe import did_you_mean
 from deployctl.usecases.passwords import hashed, require_good
 
 LINK_MINUTES = 15
+LINK_PATH = "/start/"  # of the dashboard, before the secret
 
 
 def add_user(name: str, roles: Mapping[str, Role], s: Services) -> User:
@@ -88,7 +89,7 @@ def make_link(name: str, s: Services, *, minutes: float = LINK_MINUTES) -> str:
 
 def link_url(secret: str, s: Services) -> str:
     """Return what a person opens to be signed in by that link."""
-    return f"{s.spec.web.base}/start/{secret}"
+    return f"{s.spec.web.base}{LINK_PATH}{secret}"
 
 
 def digest(secret: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from time import process_time
 
@@ -14,6 +16,7 @@ from deployctl.errors import DeployctlError, Invalid, NotFound, Refused
 from deployctl.usecases import passwords
 from deployctl.usecases.sign_in import (
     IDLE,
+    Over,
     TooManyTries,
     WrongLink,
     WrongSignIn,
@@ -23,6 +26,7 @@ from deployctl.usecases.sign_in import (
     sign_in,
     sign_in_by_link,
     sign_out,
+    why_over,
 )
 from deployctl.usecases.tokens import create_token, find_token, list_tokens, revoke_token
 from deployctl.usecases.users import add_user, list_users, make_link, remove_user, set_password, set_role
@@ -309,3 +313,15 @@ def test_refused_attempts_are_forgotten_after_a_day(w: World) -> None:
             sign_in(f"nobody{attempt}", "wrong wrong wrong", HERE, w.s)
         w.clock.sleep(6 * 3600)
     assert w.ledger.db.one("select count(*) from tries")[0] <= 5  # type: ignore[index]  # there is one row
+
+
+def test_sessions_of_builds_whose_cookie_went_to_the_apps_are_over(w: World) -> None:
+    secret = sign_in_by_link(make_link("mara", w.s), HERE, w.s)
+    w.ledger.close()
+    with closing(sqlite3.connect(w.home / "ledger.db")) as db, db:
+        db.execute("delete from _sqlite_migrations where name like '%sessions_anew'")
+        db.execute("pragma user_version = 13")
+    w.ledger = w.open_ledger()
+    assert find_session(secret, w.s) is None
+    assert why_over(secret, w.s) is Over.ENDED
+    assert find_session(sign_in_by_link(make_link("mara", w.s), HERE, w.s), w.s), "and signing in goes on"

@@ -15,7 +15,7 @@ from deployctl.usecases.tokens import create_token
 from deployctl.usecases.users import add_user, make_link, remove_user, set_password
 from deployctl.web.place import Place, signing_key
 from deployctl.web.rules import EVERYBODY, rule_of
-from tests.unit.web_world import HERE, Site, site
+from tests.unit.web_world import HERE, PLACE, Site, site
 
 PHRASE = "correct horse battery"
 
@@ -171,12 +171,12 @@ def test_a_form_that_met_the_end_of_the_session_says_that_nothing_was_done(shop:
 
 def test_a_cookie_from_before_the_signing_in_and_one_from_after_the_signing_out_open_nothing(shop: Site) -> None:
     mara = shop.signed_in("mara")
-    kept = mara.client.get_cookie("deployctl", domain="127.0.0.1")
+    kept = mara.client.get_cookie(mara.session_name, domain="127.0.0.1")
     mara.get("/")
     assert mara.post("/logout").status_code == 302
     assert mara.get("/").status_code == 401
     assert kept is not None
-    mara.client.set_cookie("deployctl", kept.value, domain="127.0.0.1")
+    mara.client.set_cookie(mara.session_name, kept.value, domain="127.0.0.1")
     assert mara.get("/").status_code == 401
 
 
@@ -272,7 +272,7 @@ def test_no_page_has_a_style_or_a_script_of_its_own(shop: Site) -> None:
 def test_under_tls_the_cookie_is_bound_to_this_host(tmp_path: Path) -> None:
     with site(tmp_path, "v1") as made:
         config = made.app.config
-        assert (config["SESSION_COOKIE_NAME"], config["SESSION_COOKIE_SECURE"]) == ("deployctl", False)
+        assert (config["SESSION_COOKIE_NAME"], config["SESSION_COOKIE_SECURE"]) == (f"deployctl_{PLACE.home_id}", False)
     place = Place(("127.0.0.1", 8900), "https://deploy.example.com", b"k" * 32)
     assert place.secure
     assert "deploy.example.com" in place.hosts

@@ -72,15 +72,15 @@ def rollbacks(shop: Site) -> int:
     return [change.kind for change in shop.w.ledger.changes(SHOP)].count("rollback")
 
 
-def cookie(browser: Browser, name: str = "deployctl") -> str:
-    found = browser.client.get_cookie(name, domain=browser.host.rpartition(":")[0] or browser.host)
+def cookie(browser: Browser) -> str:
+    found = browser.client.get_cookie(browser.session_name, domain=browser.host.rpartition(":")[0] or browser.host)
     assert found is not None
     return found.value
 
 
 def with_cookie(shop: Site, value: str) -> Browser:
     thief = shop.browser()
-    thief.client.set_cookie("deployctl", value, domain="127.0.0.1")
+    thief.client.set_cookie(thief.session_name, value, domain="127.0.0.1")
     return thief
 
 
@@ -115,7 +115,7 @@ def test_54_json_that_a_plain_form_can_send_does_nothing(shop: Site, mara: Brows
 
 
 def test_55_behind_a_proxy_that_ends_tls_forms_of_the_configured_address_work_and_no_others(tmp_path: Path) -> None:
-    place = Place(("127.0.0.1", 8900), "https://deploy.example.com", b"k" * 32)
+    place = Place(("127.0.0.1", 8900), "https://deploy.example.com", b"k" * 32, "0123456789abcdef")
     with site(tmp_path, "v1", "v2", place=place) as made:
         mara = made.browser()
         mara.host = "deploy.example.com"
@@ -127,7 +127,7 @@ def test_55_behind_a_proxy_that_ends_tls_forms_of_the_configured_address_work_an
         done = mara.send("/login", form, **outside)
         assert (done.status_code, done.location) == (302, "/")
         kept = done.headers["Set-Cookie"]
-        assert kept.startswith("__Host-deployctl=")
+        assert kept.startswith(f"__Host-deployctl_{place.home_id}=")
         assert all(word in kept for word in ("Secure", "HttpOnly", "SameSite=Strict", "Path=/"))
         page = mara.get("/apps/shop")
         assert "max-age=" in page.headers["Strict-Transport-Security"]
@@ -176,7 +176,7 @@ def test_58_a_cookie_that_was_planted_before_the_signing_in_is_worth_nothing_aft
     thief.get("/login")
     planted = cookie(thief)
     victim = with_password(shop)
-    victim.client.set_cookie("deployctl", planted, domain="127.0.0.1")
+    victim.client.set_cookie(victim.session_name, planted, domain="127.0.0.1")
     victim.get("/login")
     assert victim.post("/login", name="mara", password=PHRASE).status_code == 302
     assert cookie(victim) != planted
@@ -408,7 +408,7 @@ def test_65_the_same_click_sent_twice_is_done_once_and_answered_twice(shop: Site
 
     def send(_n: int) -> tuple[int, Any]:
         client = shop.app.test_client()
-        client.set_cookie("deployctl", cookie(mara), domain="127.0.0.1")
+        client.set_cookie(mara.session_name, cookie(mara), domain="127.0.0.1")
         together.wait(10)
         told = client.post("/api/v1/apps/shop/rollback", json={"to": "v1"}, headers=headers, environ_overrides=mara.environ)
         return told.status_code, told.get_json()

@@ -767,7 +767,7 @@ def test_an_admin_adds_people_and_tokens_and_secrets_are_shown_once(shop: Site, 
     secret = re.search(r"dctl_[\w-]+", token.text)
     assert secret
     assert secret[0] not in mara.get("/settings").text
-    assert secret[0] not in str(mara.client.get_cookie("deployctl", domain="127.0.0.1"))
+    assert secret[0] not in str(mara.client.get_cookie(mara.session_name, domain="127.0.0.1"))
     assert shop.browser().get("/apps.json", headers={"Authorization": f"Bearer {secret[0]}"}).status_code == 200
     assert mara.post("/settings/tokens/ci/revoke").status_code == 303
     assert shop.browser().get("/apps.json", headers={"Authorization": f"Bearer {secret[0]}"}).status_code == 401

@@ -22,7 +22,7 @@ from deployctl.web.place import Place
 from tests.unit.world import World, world
 
 HERE = "127.0.0.1:8900"
-PLACE = Place(("127.0.0.1", 8900), key=b"k" * 32)
+PLACE = Place(("127.0.0.1", 8900), key=b"k" * 32, home_id="0123456789abcdef")
 
 
 class StillMeter:
@@ -44,6 +44,11 @@ class Browser:
 
     def __init__(self, client: FlaskClient, host: str = HERE, address: str = "127.0.0.1") -> None:
         self.client, self.host, self.address, self.page = client, host, address, ""
+
+    @property
+    def session_name(self) -> str:
+        """Return the name of the cookie that signs it in."""
+        return str(self.client.application.config["SESSION_COOKIE_NAME"])
 
     @property
     def environ(self) -> dict[str, str]:
