@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 from deployctl.domain.access import KeptAnswer, Role, SignIn, Token, Tries, User
+from deployctl.domain.folding import Folded
 from deployctl.domain.names import AppName
 from deployctl.domain.refused import RefusedChange
 
@@ -62,6 +63,11 @@ class AccessBook(AnswerBook, Protocol):
         """Count it in the line of its person, route and minute; the line is told once the minute is over."""
     def tell_refusals(self, *, at: str) -> None:
         """Write the lines of minutes that are over at that time among the events."""
+    def fold_refusals(self, *, before: str, at: str, actor: str) -> Folded:
+        """Fold the next lines of refused changes that were told before that time, or are more than are kept, into a
+        checkpoint. Empty when nothing is left to fold."""
+    def fold_plans(self, *, before: str, at: str, actor: str) -> Folded:
+        """Fold the plans of the next deployments that were closed before that time."""
     def find_events(self, *, app: AppName | None = None, among: Collection[AppName] | None = None, who: str | None = None,
                     what: str | None = None, before: int | None = None, limit: int = 100) -> list[Mapping[str, Any]]:
         """Return events, the last one first, those before the id `before`. `among`: of these apps only; `who` is a name

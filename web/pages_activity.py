@@ -23,7 +23,8 @@ pages = Blueprint("activity", __name__)
 ROWS = 100
 SAVED = 20_000  # lines of a file
 KINDS = ("upgrade", "rollback", "undo", "start", "stop", "prune", "held", "released", "readiness", "reconcile", "recovered",
-         "signed_in", "sign_in_refused", "refused", "user_added", "user_role", "user_removed", "token_made", "token_revoked")
+         "signed_in", "sign_in_refused", "refused", "user_added", "user_role", "user_removed", "token_made", "token_revoked",
+         "checkpoint")
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # what a spreadsheet would take for a formula
 
 

@@ -49,11 +49,13 @@ def promotion(change: Row) -> Told:
 
 
 # -- what is wrong ------------------------------------------------------------------------------------------------
-def find_faults(events: Iterable[Row], changes: Iterable[Row], actives: Mapping[str, int | None]) -> list[str]:
-    """Return one sentence for each row that is missing or not as it was written; `actives` says who serves now."""
+def find_faults(events: Iterable[Row], changes: Iterable[Row], gaps: Mapping[int, tuple[int, str]],
+                actives: Mapping[str, int | None]) -> list[str]:
+    """Return one sentence for each row that is missing or not as it was written. `gaps`: first id of events that were
+    folded away → the last one's id and hash; `actives` says who serves now."""
     told: dict[tuple[str, int], Row] = {}
     faults = []
-    for event, fault in _walked(events):
+    for event, fault in _walked(events, gaps):
         faults += [fault] if fault else []
         if event["kind"] == PROMOTED:
             data = _data(event)
@@ -61,10 +63,13 @@ def find_faults(events: Iterable[Row], changes: Iterable[Row], actives: Mapping[
     return [*faults, *_untrue(told, changes, dict(actives))]
 
 
-def _walked(events: Iterable[Row]) -> Iterator[tuple[Row, str | None]]:
+def _walked(events: Iterable[Row], gaps: Mapping[int, tuple[int, str]]) -> Iterator[tuple[Row, str | None]]:
     """Yield each event with what is wrong with it; the walk goes on from the hash that it carries."""
     former, expected = START, 1
     for event in events:
+        while event["id"] > expected and expected in gaps:
+            last, former = gaps[expected]
+            expected = last + 1
         yield event, _fault(event, former, expected)
         former, expected = event["hash"], event["id"] + 1
 

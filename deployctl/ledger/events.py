@@ -11,6 +11,7 @@ from deployctl.domain.names import AppName
 from deployctl.domain.refused import REFUSED
 from deployctl.ledger import checked
 from deployctl.ledger.chain import ENDED, PROMOTED, START, find_faults, link, promotion
+from deployctl.ledger.checkpoint import CHECKPOINT, Checkpoints
 from deployctl.ledger.connection import Connection
 
 
@@ -70,8 +71,14 @@ class EventRows:
     def find_faults(self) -> list[str]:
         """Return one sentence for each row of the history that is not as it was written."""
         with self.db.snapshot():  # a promotion between the two reads would look like a fault
-            return find_faults(self._rows("events", "id"), self._rows("changes", "id"),
-                               {row["name"]: row["active"] for row in self.db.execute("select name, active from apps")})
+            folded = self.checkpoints()
+            faults = find_faults(self._rows("events", "id"), self._rows("changes", "id"), folded.gaps,
+                                 {row["name"]: row["active"] for row in self.db.execute("select name, active from apps")})
+            plans = self.db.stream("select id, plan = '' as folded from deployments order by id")
+            return [*faults, *folded.find_faults(map(dict, plans))]
+
+    def checkpoints(self) -> Checkpoints:
+        return Checkpoints(map(dict, self.db.execute("select id, data from events where kind = ?", [CHECKPOINT])))
 
     def _rows(self, table: str, order: str) -> Iterator[Mapping[str, Any]]:
         return map(dict, self.db.stream(f"select * from {table} order by {order}"))  # noqa: S608  ours

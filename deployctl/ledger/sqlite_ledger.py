@@ -10,6 +10,7 @@ from deployctl.domain.home import HomeIdentity
 from deployctl.ledger.access import AccessRows
 from deployctl.ledger.apps import AppRows
 from deployctl.ledger.connection import Connection
+from deployctl.ledger.fold import FoldRows
 from deployctl.ledger.holder import Machine, ThisMachine
 from deployctl.ledger.identity import identity_of, keys_of, require_gone
 from deployctl.ledger.instances import InstanceRows
@@ -20,7 +21,7 @@ from deployctl.ledger.refusals import RefusalRows
 from deployctl.ledger.stamps import StampRows
 
 
-class SqliteLedger(AppRows, InstanceRows, JournalRows, RefusalRows, LeaseRows, AccessRows, StampRows):
+class SqliteLedger(AppRows, InstanceRows, JournalRows, RefusalRows, FoldRows, LeaseRows, AccessRows, StampRows):
     """Everything deployctl remembers of one home."""
 
     def __init__(self, connection: Connection, machine: Machine | None = None) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployctl.domain.deployment import Phase, advance
+from deployctl.domain.refused import KINDS
 from deployctl.errors import DeployctlError, LeaseHeld, LedgerUnusable, NotFound, Refused
 from deployctl.ledger import copies
 from deployctl.ledger.connection import SCHEMA_VERSION, Connection
@@ -208,10 +209,12 @@ class Vault:
 
 
 def _last_event(copy: Path) -> tuple[int, str] | None:
-    """Return id and hash of the copy's last event; None when it is unreadable, which is not the ledger's fault."""
+    """Return id and hash of the copy's last event, but for those that may have been folded away since; None when it is
+    unreadable, which is not the ledger's fault."""
     try:
         with closing(sqlite3.connect(f"{copy.as_uri()}?mode=ro&immutable=1", uri=True)) as db:
-            found: tuple[int, str] | None = db.execute("select id, hash from events order by id desc limit 1").fetchone()
+            found: tuple[int, str] | None = db.execute(
+                "select id, hash from events where kind not in (?, ?) order by id desc limit 1", KINDS).fetchone()
             return found
     except sqlite3.Error:
         return None

@@ -13,6 +13,7 @@ from deployctl.domain.names import AppName
 from deployctl.errors import DeployctlError, Interrupted
 from deployctl.ports import Services
 from deployctl.usecases.drift import look_at_home
+from deployctl.usecases.fold import fold
 from deployctl.usecases.mend import ensure_guards
 from deployctl.usecases.readiness import check_readiness
 from deployctl.usecases.reconcile import mend
@@ -25,6 +26,7 @@ WHOLE = 30.0  # seconds between two whole looks without a reason
 CLOSE = 300.0  # seconds between two looks that ask for each container
 READY = 60.0  # seconds between two questions whether there is still a way back
 BOOKS = 60.0  # seconds between two looks after the ledger's own books
+FOLD = 3600.0  # seconds between two looks for what is to fold; what is due by its age is so at midnight, once a day
 
 
 @dataclass(slots=True)
@@ -36,6 +38,7 @@ class Watch:
     close_at: float = float("-inf")
     ready_at: float = float("-inf")
     books_at: float = float("-inf")
+    fold_at: float = float("-inf")
     again: set[str] = field(default_factory=set)  # apps that were busy when there was a reason to look
     complaints: dict[str | None, str] = field(default_factory=dict)  # said once, not every two seconds
 
@@ -99,10 +102,14 @@ class Watch:
                 check_readiness(app.name, self.s)
 
     def _keep_books(self) -> None:
-        """Let the events tell of refused changes once their minute is over."""
-        if self.s.clock.now() >= self.books_at:
-            self.books_at = self.s.clock.now() + BOOKS
+        """Let the events tell of refused changes once their minute is over, and fold what is due."""
+        now = self.s.clock.now()
+        if now >= self.books_at:
+            self.books_at = now + BOOKS
             self.s.ledger.tell_refusals(at=self.s.clock.utc())
+        if now >= self.fold_at:
+            self.fold_at = now + FOLD
+            fold(self.s)
 
     def _interrupted(self) -> set[str]:
         """Return the apps with a deployment whose process died."""

@@ -1,0 +1,39 @@
+"""What of the past is folded into checkpoints: what nobody decides from any more, and what would grow without an end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DAY = 86_400.0  # seconds
+PLANS_AFTER = 90 * DAY  # since a deployment was closed; its plan, and the app as it was before it, serve only to recover it
+REFUSALS_AFTER = 30 * DAY
+REFUSALS_KEPT = 2000  # lines of refused changes, the newest
+REFUSALS_SLACK = 500  # lines above that before some are folded: a checkpoint takes room, too
+BATCH = 1000  # rows that one checkpoint replaces: whoever goes back meanwhile waits for no more than these
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What was folded, or would be. `bytes`: of the rows, about."""
+
+    refusals: int = 0  # lines
+    plans: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: Folded) -> Folded:
+        return Folded(self.refusals + other.refusals, self.plans + other.plans, self.bytes + other.bytes)
+
+    def __bool__(self) -> bool:
+        return bool(self.refusals or self.plans)
+
+    @property
+    def sentence(self) -> str:
+        """Return what was folded, in words."""
+        parts = [f"{self.refusals} lines of refused changes"] if self.refusals else []
+        parts += [f"the plans of {self.plans} deployments"] if self.plans else []
+        return " and ".join(parts) or "nothing"
+
+
+def midnight(at: str) -> str:
+    """Return the beginning of that day: what is due changes once a day, so that there is one checkpoint a day at most."""
+    return at[:10]

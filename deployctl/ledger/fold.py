@@ -1,0 +1,82 @@
+"""Rows that nobody needs any more are taken away, a batch at a time, and a checkpoint takes their place in the same moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from deployctl.domain.folding import BATCH, REFUSALS_KEPT, REFUSALS_SLACK, Folded
+from deployctl.domain.refused import KINDS
+from deployctl.ledger.chain import START, link
+from deployctl.ledger.checkpoint import CHECKPOINT, of_plans, of_refusals
+from deployctl.ledger.events import EventRows
+
+Row = Mapping[str, Any]
+_KINDS = ", ".join(f"'{kind}'" for kind in KINDS)
+
+
+class FoldRows(EventRows):
+    """Takes rows away from the tables `events` and `deployments`."""
+
+    def fold_refusals(self, *, before: str, at: str, actor: str) -> Folded:
+        """Fold the next lines of refused changes that were told before that time, or are more than are kept. What is not
+        as it was written stays where it is: a checkpoint must never hide it."""
+        with self.db.transaction():
+            rows = [row for run in self._runs(self._due_refusals(before, limit=BATCH)) for row in run]
+            if rows:
+                text, data = of_refusals(rows)
+                self.event(CHECKPOINT, text, at=at, actor=actor, data=data)
+                self._forget("delete from events where id", rows)
+        return _refusals(rows)
+
+    def fold_plans(self, *, before: str, at: str, actor: str) -> Folded:
+        """Fold the plans of the next deployments that were closed before that time, and the apps as they were before."""
+        with self.db.transaction():
+            rows = self._due_plans(before, limit=BATCH)
+            if rows:
+                text, data = of_plans(rows)
+                self.event(CHECKPOINT, text, at=at, actor=actor, data=data)
+                self._forget("update deployments set plan = '', before = null where id", rows)
+        return _plans(rows)
+
+    def foldable(self, *, refusals_before: str, plans_before: str) -> Folded:
+        """Return all that would be folded."""
+        with self.db.snapshot():
+            return _refusals(self._due_refusals(refusals_before, limit=-1)) + _plans(self._due_plans(plans_before, limit=-1))
+
+    def _forget(self, words: str, rows: Sequence[Row]) -> None:
+        self.db.execute(f"{words} in ({', '.join(str(int(row['id'])) for row in rows)})")
+
+    def _due_plans(self, before: str, *, limit: int) -> list[Row]:
+        return [dict(row) for row in self.db.execute(
+            "select id, plan, before from deployments where finished_at < ? and plan != '' order by id limit ?",
+            [before, limit])]
+
+    def _due_refusals(self, before: str, *, limit: int) -> list[Row]:
+        newest = f"select id from events where kind in ({_KINDS}) order by id desc limit 1 offset ?"  # noqa: S608  ours
+        crowded = self.db.one(newest, [REFUSALS_KEPT + REFUSALS_SLACK]) and self.db.one(newest, [REFUSALS_KEPT])
+        rows = self.db.execute(f"select * from events where kind in ({_KINDS}) and (at < ? or id <= ?) "  # noqa: S608  ours
+                               "order by id limit ?", [before, crowded["id"] if crowded else 0, limit])
+        return [dict(row) for row in rows]
+
+    def _runs(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
+        """Yield the events that follow one another, as far as they are as they were written."""
+        folded = self.checkpoints() if rows else None
+        for _, group in groupby(enumerate(rows), lambda pair: pair[1]["id"] - pair[0]):
+            run = [row for _, row in group]
+            before = self.db.one("select hash from events where id = ?", [run[0]["id"] - 1])
+            former = before["hash"] if before else (folded.former(run[0]["id"]) if folded else None) or START
+            for row in run:
+                if row["hash"] != (former := link(former, row)):
+                    break
+            else:
+                yield run
+
+
+def _refusals(rows: Sequence[Row]) -> Folded:
+    return Folded(refusals=len(rows), bytes=sum(len(row["text"]) + len(row["data"]) for row in rows))
+
+
+def _plans(rows: Sequence[Row]) -> Folded:
+    return Folded(plans=len(rows), bytes=sum(len(row["plan"]) + len(row["before"] or "") for row in rows))

@@ -1,0 +1,32 @@
+"""Fold what is long past: the ledger then is as long as what is decided from and looked at, and still verifies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from deployctl.domain.folding import PLANS_AFTER, REFUSALS_AFTER, Folded, midnight
+from deployctl.ports import Services
+from deployctl.usecases.moments import later
+
+
+def fold(s: Services) -> Folded:
+    """Fold all that is due, a batch at a time: whoever goes back meanwhile waits for one of them. Twice changes nothing."""
+    now = s.clock.utc()
+    return (_all(lambda: s.ledger.fold_refusals(before=refusals_due(now), at=now, actor=s.actor))
+            + _all(lambda: s.ledger.fold_plans(before=plans_due(now), at=now, actor=s.actor)))
+
+
+def refusals_due(now: str) -> str:
+    """Return the time before which refused changes are folded."""
+    return midnight(later(now, -REFUSALS_AFTER))
+
+
+def plans_due(now: str) -> str:
+    return midnight(later(now, -PLANS_AFTER))
+
+
+def _all(next_batch: Callable[[], Folded]) -> Folded:
+    done = Folded()
+    while batch := next_batch():
+        done += batch
+    return done
