@@ -185,7 +185,7 @@ def keep_log(instance: Instance, container: str, s: Services) -> None:
     """Keep the end of its log: why a version was bad is asked when its container is long gone. A log that cannot be read
     keeps no container."""
     with suppress(DeployctlError):
-        s.kept_logs.keep(instance.app, instance.release, list(s.engine.logs(container, tail=KEPT_LINES)))
+        s.kept_logs.keep(instance.app, instance.release, s.engine.logs(container, tail=KEPT_LINES))
 
 
 def remove_empty_network(walk: Walk, step: Step) -> None:

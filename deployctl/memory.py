@@ -6,7 +6,8 @@ Sizes are estimates that cost little: of a long list a few entries are looked at
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence, Set
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Generic, TypeVar
@@ -47,6 +48,17 @@ def _fields(value: object) -> Iterator[object]:
         slots = getattr(kind, "__slots__", ())
         for name in (slots,) if isinstance(slots, str) else slots:
             yield getattr(value, name, None)
+
+
+def last_of(entries: Iterable[V], size: Callable[[V], int], *, room: int, most: int | None = None) -> deque[V]:
+    """Return the last entries, as many as have room by what `size` says of each; no more of them is ever held."""
+    kept, taken = deque[V](), 0
+    for one in entries:
+        kept.append(one)
+        taken += size(one)
+        while kept and (taken > room or len(kept) > (most or len(kept))):
+            taken -= size(kept.popleft())
+    return kept
 
 
 class Bounded(Generic[K, V]):

@@ -171,9 +171,9 @@ class Engine(UsageReader, Protocol):
         """Yield what happens to containers of this home: all after `since`, an event's `at`; None is from now on.
         Ends when nothing has happened for `quiet` seconds."""
     def logs(self, container: str, *, tail: int | None = None, since: float | None = None,
-             follow: bool = False) -> Iterator[LogLine]:
+             follow: bool = False, left: Callable[[], bool] | None = None) -> Iterator[LogLine]:
         """Yield lines, the oldest first: the last `tail` of those that were written at `since`, Unix time, or later.
-        With `follow` it ends when the container does."""
+        With `follow` it ends when the container does. It ends, too, soon after its reader has `left`."""
     def execute(self, container: str, command: Sequence[str], *, timeout: float) -> Executed: ...
 
 

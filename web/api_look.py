@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -34,6 +34,7 @@ from deployctl.web.api_call import Json, Told, documented
 from deployctl.web.api_openapi import document
 from deployctl.web.board import Seen
 from deployctl.web.desk import desk
+from deployctl.web.downloads import send
 from deployctl.web.jobs import Job
 from deployctl.web.problems import problem_json, status_of
 from deployctl.web.rules import SIGNED_IN, needs, no_such_app
@@ -116,10 +117,13 @@ def _careful_line(line: DiffLine) -> DiffLine:
 @look.get("/apps/<app>/logs")
 @needs(Role.VIEWER)
 @documented("What the containers print", answers.Logs, query=LogsQuery, more="As `deployctl logs APP -o json`.")
-def app_logs(app: AppName, query: LogsQuery) -> Json:
-    with desk().pool.lend(g.who.actor) as s:
-        lines = list(logs(app, query.version, s, release=query.release, tail=query.tail, since=query.since, grep=query.grep))
-    return {"schema": views.SCHEMA, "kind": "Logs", "app": app, "lines": [views.printed_json(one) for one in lines]}
+def app_logs(app: AppName, query: LogsQuery) -> Response:
+    def written(s: Services, left: Callable[[], bool]) -> Iterator[str]:
+        found = logs(app, query.version, s, release=query.release, tail=query.tail, since=query.since, grep=query.grep,
+                     left=left)
+        return views.json_pieces({"schema": views.SCHEMA, "kind": "Logs", "app": app}, "lines", map(views.printed_json, found))
+
+    return send(written, what="the log", mimetype="application/json")
 
 
 @look.get("/apps/<app>/refusals")

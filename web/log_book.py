@@ -1,16 +1,19 @@
-"""Lines of an app's log for a page: filtered here, bounded in number and in the time that anybody waits for an engine."""
+"""Lines of an app's log, filtered while they are read. For a page they are bounded in number, in length and in the time
+that anybody waits for an engine."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 from time import monotonic
 
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.pattern import Pattern
 from deployctl.errors import DeployctlError, Invalid
+from deployctl.memory import last_of
 from deployctl.ports import LogLine, Services
 from deployctl.usecases.logs import Printed, logs
 from deployctl.usecases.moments import seconds_between
@@ -20,7 +23,7 @@ from deployctl.web.times import clock
 MATCHING = 1.0  # seconds that lines are matched with a pattern; what is left then is left out
 GLANCE = 0.3  # seconds that a page waits for what is only nice to know
 MOST = 2000  # lines of a page
-MOST_SAVED = 20_000
+ROOM = 2 * 2**20  # characters of a page's lines
 LOOKED_AT = 10_000  # lines that are searched when there is a filter
 SPANS = {"10m": 600.0, "1h": 3600.0, "24h": 86_400.0}
 
@@ -54,36 +57,50 @@ class Line:
 
 def read(app: AppName, asked: Asked, actor: str) -> list[Line]:
     """Return the last lines, the oldest first. Raises EngineUnavailable when the engine does not answer in time."""
-    fits, end = filter_of(asked.q), monotonic() + WAIT + MATCHING
-    found = soon(lambda s: _fetch(app, asked, s), actor, what="the log")
+    fits, until = filter_of(asked.q), monotonic() + WAIT + 1.0  # who waits for it has left by then
+
+    def fetch(s: Services) -> Iterable[Printed]:
+        fitting = _fitting(_written(app, asked, s, lambda: monotonic() > until), fits, within=MATCHING)
+        return last_of(fitting, lambda one: len(one.line.text), room=ROOM, most=asked.n)
+
     return [Line(one.line.at, one.version, one.release, one.name, level_of(one.line), one.line.text)
-            for one in _fitting(found, fits, end)][-asked.n :]
+            for one in soon(fetch, actor, what="the log")]
+
+
+def save(app: AppName, asked: Asked, s: Services, left: Callable[[], bool]) -> Iterator[str]:
+    """Yield all lines that fit, as text, until their reader has `left`. Raises what `logs` raises."""
+    found = logs(app, asked.version, s, tail=None, since=SPANS.get(asked.since), left=left)
+    return (f"{one.line.at} {one.name} {one.line.text}\n" for one in _fitting(found, filter_of(asked.q)))
 
 
 def last_line(app: AppName, version: str, actor: str) -> str:
     """Return what that version printed last, nothing where that cannot be had at once."""
     try:
         asked = Asked(version=Version(version), n=1)
-        found = soon(lambda s: _fetch(app, asked, s), actor, what="the log", wait=GLANCE)
+        found = soon(lambda s: [*_written(app, asked, s)], actor, what="the log", wait=GLANCE)
     except DeployctlError:
         return ""
     return f"{clock(found[-1].line.at)} {found[-1].line.text}"[:400] if found else ""
 
 
-def _fetch(app: AppName, asked: Asked, s: Services) -> list[Printed]:
+def _written(app: AppName, asked: Asked, s: Services, left: Callable[[], bool] = bool) -> Iterator[Printed]:
     since = SPANS.get(asked.since)
     if asked.after:
         since = max(1.0, seconds_between(asked.after, s.clock.utc()) + 2.0)
     tail = LOOKED_AT if asked.q or asked.after else asked.n
-    found = logs(app, asked.version, s, tail=tail, since=since)
-    return [one for one in found if one.line.at > asked.after][-LOOKED_AT:]
+    return (one for one in logs(app, asked.version, s, tail=tail, since=since, left=left) if one.line.at > asked.after)
 
 
-def _fitting(found: Iterable[Printed], fits: Callable[[str], bool], end: float) -> Iterable[Printed]:
+def _fitting(found: Iterable[Printed], fits: Callable[[str], bool], *, within: float = inf) -> Iterator[Printed]:
+    """Yield what fits, until matching alone has taken so many seconds."""
+    spent = 0.0
     for one in found:
-        if fits(one.line.text):
+        began = monotonic()
+        fit = fits(one.line.text)
+        spent += monotonic() - began
+        if fit:
             yield one
-        if monotonic() > end:
+        if spent > within:
             return
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, fields
+from functools import partial
+from itertools import chain, islice
 from typing import Any
 
 from flask import Blueprint, Response, g, jsonify, render_template, request
@@ -14,9 +16,11 @@ from flask import Blueprint, Response, g, jsonify, render_template, request
 from deployctl.domain.access import Principal, Role
 from deployctl.domain.names import AppName, parse_app
 from deployctl.errors import Invalid, NotFound
+from deployctl.ports import Services
 from deployctl.usecases.audit import MOST, audit
 from deployctl.usecases.results import AuditLine
 from deployctl.web.desk import desk
+from deployctl.web.downloads import send
 from deployctl.web.rules import SIGNED_IN, needs
 
 pages = Blueprint("activity", __name__)
@@ -25,6 +29,7 @@ SAVED = 20_000  # lines of a file
 KINDS = ("upgrade", "rollback", "undo", "start", "stop", "prune", "held", "released", "readiness", "reconcile", "recovered",
          "signed_in", "sign_in_refused", "refused", "user_added", "user_role", "user_removed", "token_made", "token_revoked",
          "checkpoint")
+Ask = Callable[..., Sequence[AuditLine]]
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # what a spreadsheet would take for a formula
 
 
@@ -47,17 +52,14 @@ def twin() -> Response:
 @pages.get("/activity.csv")
 @needs(SIGNED_IN)
 def table() -> Response:
-    answer = Response(_rows(_all()), mimetype="text/csv")
-    answer.headers["Content-Disposition"] = 'attachment; filename="activity.csv"'
-    return answer
+    return _file(_rows, mimetype="text/csv", name="activity.csv")
 
 
 @pages.get("/activity.jsonl")
 @needs(SIGNED_IN)
 def lines_file() -> Response:
-    answer = Response((json.dumps(asdict(line)) + "\n" for line in _all()), mimetype="application/jsonl")
-    answer.headers["Content-Disposition"] = 'attachment; filename="activity.jsonl"'
-    return answer
+    return _file(lambda lines: (json.dumps(asdict(line)) + "\n" for line in lines), mimetype="application/jsonl",
+                 name="activity.jsonl")
 
 
 def safe_cell(value: Any) -> str:
@@ -66,34 +68,42 @@ def safe_cell(value: Any) -> str:
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
-def _rows(lines: list[AuditLine]) -> Iterator[str]:
+def _rows(lines: Iterable[AuditLine]) -> Iterator[str]:
     names = [field.name for field in fields(AuditLine)]
-    for row in (names, *([safe_cell(getattr(line, name)) for name in names] for line in lines)):
+    for row in chain([names], ([safe_cell(getattr(line, name)) for name in names] for line in lines)):
         out = io.StringIO()
         csv.writer(out, quoting=csv.QUOTE_ALL).writerow(row)
         yield out.getvalue()
 
 
-def _all() -> list[AuditLine]:
-    """Return every line that fits, page by page, up to a bound."""
-    found = _lines(MOST)
-    while found and len(found) < SAVED and len(found) % MOST == 0:
-        more = _lines(MOST, before=found[-1].id)
-        if not more:
-            break
-        found += more
-    return found
+def _file(write: Callable[[Iterable[AuditLine]], Iterator[str]], *, mimetype: str, name: str) -> Response:
+    """Answer with every line that fits, up to a bound."""
+    ask, before = _asked(), _before()
+    return send(lambda s, left: write(islice(_all(ask, before, s, left), SAVED)), what="the activity", mimetype=mimetype,
+                name=name)
 
 
-def _lines(limit: int, *, before: int | None = None) -> list[AuditLine]:
-    """Return what this person may see of what the query asks for: an admin everything, others what their apps did."""
+def _all(ask: Ask, before: int | None, s: Services, left: Callable[[], bool]) -> Iterator[AuditLine]:
+    """Yield page by page, the last one first."""
+    while not left() and (lines := ask(s, limit=MOST, before=before)):
+        yield from lines
+        before = lines[-1].id
+
+
+def _lines(limit: int) -> Sequence[AuditLine]:
+    ask = _asked()
+    with desk().pool.lend(g.who.actor) as s:
+        return ask(s, limit=limit, before=_before())
+
+
+def _asked() -> Ask:
+    """Return what finds the lines of this query that this person may see: an admin everything, others what their apps did."""
     app, user, kind = (request.args.get(key, "").strip()[:64] or None for key in ("app", "user", "kind"))
     among = None if g.who.may(Role.ADMIN, None) else _visible()
     asked = _app(app)
     if asked is not None and among is not None and asked not in among:
         raise NotFound("there is no such app here.", remedy=["deployctl app list"])
-    with desk().pool.lend(g.who.actor) as s:
-        return list(audit(s, app=asked, user=user, kind=kind, limit=limit, before=before or _before(), among=among))
+    return partial(audit, app=asked, user=user, kind=kind, among=among)
 
 
 def _app(text: str | None) -> AppName | None:

@@ -7,8 +7,10 @@ from flask import Blueprint, Response, g, jsonify, render_template, request
 from deployctl.domain.access import Role
 from deployctl.domain.names import AppName, parse_version
 from deployctl.errors import DeployctlError, EngineUnavailable, NotFound
+from deployctl.web import log_book
 from deployctl.web.desk import desk
-from deployctl.web.log_book import MOST_SAVED, SPANS, Asked, Line, asked_of, read
+from deployctl.web.downloads import send
+from deployctl.web.log_book import SPANS, Asked, Line, asked_of, read
 from deployctl.web.pages_app import the_app
 from deployctl.web.rules import needs
 
@@ -68,12 +70,10 @@ def twin(app: str) -> Response:
 @pages.get("/apps/<app>/logs.txt")
 @needs(Role.VIEWER)
 def save(app: str) -> Response:
-    """Give the lines as a file of plain text."""
-    asked = asked_of(request.args, parse_version)
-    lines = read(the_app(), Asked(asked.q, asked.version, asked.since, MOST_SAVED), g.who.actor)
-    answer = Response("".join(f"{line.at} {line.name} {line.text}\n" for line in lines), mimetype="text/plain")
-    answer.headers["Content-Disposition"] = f'attachment; filename="{app}.log"'
-    return answer
+    """Give all lines as a file of plain text."""
+    asked, name = asked_of(request.args, parse_version), the_app()
+    log_book.filter_of(asked.q)  # a pattern that is none is told at once
+    return send(lambda s, left: log_book.save(name, asked, s, left), what="the log", mimetype="text/plain", name=f"{app}.log")
 
 
 def _was_there(app: AppName, asked: Asked) -> bool:

@@ -45,7 +45,8 @@ def logs_command(session: Session, /, given: Sequence[str], follow: bool, since:
         with session.services() as s:
             app, names = words.resolve(s, session)
             version, release = (names[0].version, names[0].release) if names else (None, None)
-            lines = logs(app, version, s, release=release, tail=tail, since=since, follow=follow, grep=grep)
+            lines = logs(app, version, s, release=release, tail=tail, since=since, follow=follow, grep=grep,
+                         left=session.is_left)
             _print_lines(session, app, lines)
     except KeyboardInterrupt:
         if not follow:
@@ -70,19 +71,23 @@ def _print_lines(session: Session, app: AppName, lines: Iterator[Printed]) -> No
     """Write each line as it comes: followed logs are read live. In json all of them are one object."""
     look = session.look(session.out)
     if session.output == "json":
-        found = [printed_json(one) for one in lines]
-        session.write(json_line({"schema": views.SCHEMA, "kind": "Logs", "app": app, "lines": found}, look))
-        return
-    for one in lines:
-        line = one.line
-        if session.output == "jsonl":
-            session.write(json_line(printed_json(one), look))
-        elif session.output == "tsv":
-            session.write("\t".join(map(look.say, (one.name, line.at, line.stream, line.text))) + "\n")
-        else:
-            session.write(f"{look.say(one.name):<8} {_clock(line.at, look)} {look.say(line.text)}\n")
+        head = {"schema": views.SCHEMA, "kind": "Logs", "app": app}
+        texts = views.json_pieces(head, "lines", map(printed_json, lines), lambda told: json_line(told, look)[:-1])
+    else:
+        texts = (_written(one, session.output, look) for one in lines)
+    for text in texts:
+        session.write(text)
         if session.gone:
             return
+
+
+def _written(one: Printed, output: str, look: Look) -> str:
+    line = one.line
+    if output == "jsonl":
+        return json_line(printed_json(one), look)
+    if output == "tsv":
+        return "\t".join(map(look.say, (one.name, line.at, line.stream, line.text))) + "\n"
+    return f"{look.say(one.name):<8} {_clock(line.at, look)} {look.say(line.text)}\n"
 
 
 def _clock(at: str, look: Look) -> str:

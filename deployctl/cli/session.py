@@ -222,6 +222,11 @@ class Session:
             _point_to_nowhere(self.out)
             raise DeployctlError(f"the answer could not be written: {e.strerror}", code="output") from e
 
+    def is_left(self) -> bool:
+        """Tell whether nobody reads stdout any more, also while there is nothing to write to it."""
+        self.gone = self.gone or _hung_up(self.out)
+        return self.gone
+
     def note(self, *lines: str) -> None:
         """Write hints to stderr, unless quiet."""
         if not self.quiet:
@@ -255,6 +260,16 @@ class Session:
         self.err.write(look.finish(question.splitlines()).rstrip("\n") + " ")
         self.err.flush()
         return self.stdin.readline().strip()
+
+
+def _hung_up(stream: TextIO) -> bool:
+    import select
+
+    with suppress(OSError, ValueError):  # it is no file
+        looked = select.poll()
+        looked.register(stream.fileno(), 0)
+        return any(events & (select.POLLERR | select.POLLHUP) for _, events in looked.poll(0))
+    return False
 
 
 def _point_to_nowhere(stream: TextIO) -> None:

@@ -132,9 +132,11 @@ class DockerEngine:
         return events(self._docker.reader, self._home, find, since=since, quiet=quiet, timeout=self._docker.timeout)
 
     def logs(
-        self, container: str, *, tail: int | None = None, since: float | None = None, follow: bool = False
+        self, container: str, *, tail: int | None = None, since: float | None = None, follow: bool = False,
+        left: Callable[[], bool] | None = None,
     ) -> Iterator[LogLine]:
-        """Yield lines, oldest first; `since` is Unix time. With `follow` it ends when the container does."""
+        """Yield lines, oldest first; `since` is Unix time. It ends when its reader has `left`, with `follow` else when the
+        container does."""
         from deployctl.effects.docker_streams import log_lines
 
         found = self._require(container)
@@ -143,7 +145,7 @@ class DockerEngine:
         query["since"] = "0" if since is None else f"{since:.9f}"
         path = with_query(f"/containers/{found.id}/logs", query)
         quiet = None if follow else self._docker.timeout
-        yield from log_lines(self._docker.reader.stream(path, timeout=self._docker.timeout, quiet=quiet))
+        yield from log_lines(self._docker.reader.stream(path, timeout=self._docker.timeout, quiet=quiet, left=left))
 
     # -- images ---------------------------------------------------------------------------------------------------
     def pull_image(self, reference: str, *, progress: Callable[[str], None]) -> Image:

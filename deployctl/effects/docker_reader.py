@@ -10,11 +10,12 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Protocol
 
 from deployctl.effects.docker_errors import from_answer, from_os_error, translated, unavailable
-from deployctl.effects.http_wire import Closed, NotHttp, Wire, read_body, read_head
+from deployctl.effects.http_wire import Closed, Left, NotHttp, Wire, read_body, read_head
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -29,9 +30,10 @@ class Reader(Protocol):
     def ask(self, path: str, *, timeout: float, headers: Mapping[str, str]) -> tuple[int, str]:
         """Return status and body, whatever they are: for questions whose refusals mean something of their own."""
 
-    def stream(self, path: str, *, timeout: float, quiet: float | None = None) -> Iterator[bytes]:
+    def stream(self, path: str, *, timeout: float, quiet: float | None = None,
+               left: Callable[[], bool] | None = None) -> Iterator[bytes]:
         """Yield the body as it comes, without end if the engine wants; `timeout` is for its beginning.
-        A pause longer than `quiet` seconds raises EngineSilent."""
+        A pause longer than `quiet` seconds raises EngineSilent. It ends soon after its reader has `left`."""
 
 
 def quoted(text: str) -> str:
@@ -69,14 +71,17 @@ class SocketReader:
         with self._asked(path, timeout=timeout, headers=headers) as (status, pieces):
             return status, b"".join(pieces).decode(errors="replace")
 
-    def stream(self, path: str, *, timeout: float, quiet: float | None = None) -> Iterator[bytes]:
-        with self._asked(path, timeout=timeout, endless=True, quiet=quiet) as (status, pieces):
+    def stream(self, path: str, *, timeout: float, quiet: float | None = None,
+               left: Callable[[], bool] | None = None) -> Iterator[bytes]:
+        with self._asked(path, timeout=timeout, endless=True, quiet=quiet, left=left) as (status, pieces):
             if status != 200:
                 raise _refusal(status, _json_or_text(b"".join(pieces)), path, self._address)
-            yield from pieces
+            with suppress(Left):
+                yield from pieces
 
     @contextmanager
     def _asked(self, path: str, *, timeout: float, endless: bool = False, quiet: float | None = None,
+               left: Callable[[], bool] | None = None,
                headers: Mapping[str, str] | None = None) -> Iterator[tuple[int, Iterator[bytes]]]:
         lines = [f"GET {path} HTTP/1.1", "Host: docker", "Connection: close",
                  *(f"{name}: {text}" for name, text in (headers or {}).items())]
@@ -89,7 +94,7 @@ class SocketReader:
                 wire = Wire(sock, deadline=deadline)
                 head = read_head(wire)
                 if endless:
-                    wire.wait_for_ever(quiet=quiet)
+                    wire.wait_for_ever(quiet=quiet, left=left)
                 yield head.status, read_body(wire, head)
         except (NotHttp, Closed) as e:
             raise unavailable(self._address, "it closed the connection or answered no HTTP") from e
@@ -121,13 +126,14 @@ class SdkReader:
             answer = api.get(f"{api.base_url}{path}", timeout=timeout, headers=dict(headers))
             return answer.status_code, answer.text
 
-    def stream(self, path: str, *, timeout: float, quiet: float | None = None) -> Iterator[bytes]:
+    def stream(self, path: str, *, timeout: float, quiet: float | None = None,
+               left: Callable[[], bool] | None = None) -> Iterator[bytes]:
         api = self._client()
         asked: dict[str, Any] = {"timeout": (timeout, quiet), "stream": True}
         with translated("read", self._address), api.get(f"{api.base_url}{path}", **asked) as got:
             if got.status_code != 200:
                 raise _refusal(got.status_code, _json_or_text(got.content), path, self._address)
-            yield from got.iter_content(chunk_size=None)
+            yield from takewhile(lambda _piece: left is None or not left(), got.iter_content(chunk_size=None))
 
 
 def _json_or_text(body: bytes) -> Any:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 LINE = 64 * 2**10  # bytes: a longer line, or more than 100 headers, is no answer
 HEADERS = 100
 PIECE = 64 * 2**10
+MOMENT = 0.5  # seconds within which a read that waits hears that nobody wants it any more
 
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-9][0-9][0-9])(?: .*)?")
 _HEADER = re.compile(rb"([!-9;-~]+):[ \t]*(.*?)[ \t]*", re.DOTALL)
@@ -33,6 +34,10 @@ class Closed(Exception):
     """The other side closed the connection before its answer was complete."""
 
 
+class Left(Exception):
+    """Whoever wanted the answer does not want it any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
     status: int
@@ -46,11 +51,13 @@ class Wire:
         self._sock = sock
         self._deadline = deadline
         self._quiet: float | None = None
+        self._left: Callable[[], bool] | None = None
         self._kept = b""
 
-    def wait_for_ever(self, *, quiet: float | None = None) -> None:
-        """Know no deadline any more; a pause longer than `quiet` seconds raises TimeoutError."""
-        self._deadline, self._quiet = None, quiet
+    def wait_for_ever(self, *, quiet: float | None = None, left: Callable[[], bool] | None = None) -> None:
+        """Know no deadline any more; a pause longer than `quiet` seconds raises TimeoutError, and a reader who has `left`
+        raises Left soon after."""
+        self._deadline, self._quiet, self._left = None, quiet, left
 
     def line(self) -> bytes:
         """Return the next line without its end. Raises Closed when there is none, NotHttp when it is endless."""
@@ -69,11 +76,24 @@ class Wire:
         return taken
 
     def _receive_more(self) -> None:
-        self._sock.settimeout(self._quiet if self._deadline is None else remaining(self._deadline))
-        data = self._sock.recv(PIECE)
+        until = self._deadline if self._quiet is None else time.monotonic() + self._quiet
+        data = self._receive(until) if self._left is None else self._receive_unless(self._left, until)
         if not data:
             raise Closed
         self._kept += data
+
+    def _receive(self, until: float | None) -> bytes:
+        self._sock.settimeout(remaining(until))
+        return self._sock.recv(PIECE)
+
+    def _receive_unless(self, left: Callable[[], bool], until: float | None) -> bytes:
+        while not left():
+            soon = time.monotonic() + MOMENT
+            try:
+                return self._receive(soon if until is None else min(soon, until))
+            except TimeoutError:
+                remaining(until)
+        raise Left
 
 
 def remaining(deadline: float | None) -> float | None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from deployctl.domain.names import AppName
 from deployctl.effects.whole_file import write_whole
+from deployctl.memory import last_of
 from deployctl.ports import LogLine
 
 LARGEST = 1024 * 1024  # characters of one release; what is older goes
@@ -28,7 +30,7 @@ class LogFiles:
 
     def keep(self, app: AppName, release: int, lines: Iterable[LogLine]) -> None:
         with suppress(OSError):
-            kept = _end_of([*self.find(app, release), *lines])
+            kept = _end_of(chain(self.find(app, release), lines))
             if kept:
                 self.folder.mkdir(mode=0o700, exist_ok=True)
                 self._of(app).mkdir(mode=0o700, exist_ok=True)
@@ -61,17 +63,9 @@ class LogFiles:
             self._file(app, number).unlink(missing_ok=True)
 
 
-def _end_of(lines: Sequence[LogLine]) -> list[str]:
+def _end_of(lines: Iterable[LogLine]) -> Sequence[str]:
     """Return the last lines as they are written, as many as have room."""
-    kept: list[str] = []
-    room = LARGEST
-    for line in reversed(lines):
-        text = f"{line.at} {line.stream} {line.text}\n"
-        room -= len(text)
-        if room < 0:
-            break
-        kept.append(text)
-    return kept[::-1]
+    return last_of((f"{line.at} {line.stream} {line.text}\n" for line in lines), len, room=LARGEST)
 
 
 def _read(text: str) -> Iterator[LogLine]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from deployctl.domain.home import HomeFacts, HomeIdentity, count_homes
 from deployctl.domain.release import Resources, Restart
@@ -99,11 +100,13 @@ class FakeEngine(FakeHands, FakeScript):
         yield from self.told.after(since)
 
     def logs(
-        self, container: str, *, tail: int | None = None, since: float | None = None, follow: bool = False
+        self, container: str, *, tail: int | None = None, since: float | None = None, follow: bool = False,
+        left: Callable[[], bool] | None = None,
     ) -> Iterator[LogLine]:
         self._require_here()
         log = [line for line in self._require(container).log if since is None or unix(line.at) >= since]
-        yield from log[max(0, len(log) - tail) :] if tail is not None else log
+        last = log[max(0, len(log) - tail) :] if tail is not None else log
+        yield from takewhile(lambda _line: left is None or not left(), last)
 
     # -- images ---------------------------------------------------------------------------------------------------
     def find_image(self, reference: str) -> Image | None:

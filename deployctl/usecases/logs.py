@@ -3,8 +3,9 @@ and the end of the log of those that are gone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from heapq import merge
 
 from deployctl.domain.facts import Facts
 from deployctl.domain.names import AppName, Version
@@ -26,15 +27,17 @@ class Printed:
     line: LogLine
 
 
-def logs(app: AppName, version: Version | None, s: Services, *, release: int | None = None, tail: int = 100,
-         since: float | None = None, follow: bool = False, grep: str | None = None) -> Iterator[Printed]:
-    """Yield lines in order of time: of one version, or of all that have a container, running or not.
+def logs(app: AppName, version: Version | None, s: Services, *, release: int | None = None, tail: int | None = 100,
+         since: float | None = None, follow: bool = False, grep: str | None = None,
+         left: Callable[[], bool] = bool) -> Iterator[Printed]:
+    """Yield lines in order of time: of one version, or of all that have a container, running or not. They are read as they
+    are taken, and no longer once their reader has `left`.
 
-    `tail` is how many of each release, `since` how many seconds back. With `follow` it goes on with what is written from
-    now on; where no version is named it goes along with the app over every switch. Raises NotFound when there is no log,
-    EngineUnavailable.
+    `tail` is how many of each release (None: all), `since` how many seconds back. With `follow` it goes on with what is
+    written from now on; where no version is named it goes along with the app over every switch. Raises NotFound when there
+    is no log, EngineUnavailable.
     """
-    if tail < 0:
+    if tail is not None and tail < 0:
         raise Invalid("-n must be 0 or more")
     facts = observe(app, s)
     named = version is not None or release is not None
@@ -45,12 +48,13 @@ def logs(app: AppName, version: Version | None, s: Services, *, release: int | N
     if any(one.number in facts.instances for one in wanted):
         require_engine(facts)
     begun = s.clock.utc()
-    found = list(_written(facts, wanted, s, tail=tail, since=since))
-    lines: Iterable[Printed] = sorted(found, key=lambda one: one.line.at)
+    start = None if since is None else later(begun, -since)
+    written = [_written(facts, one, s, tail=tail, start=start, left=left) for one in wanted]
+    lines: Iterable[Printed] = merge(*written, key=lambda one: one.line.at)
     if follow:
         from deployctl.usecases.logs_follow import Following
 
-        lines = Following(app, s, begun, named=version, release=release).after(lines)
+        lines = Following(app, s, begun, named=version, release=release, left=left).after(lines)
     return (one for one in lines if grep is None or grep in one.line.text)
 
 
@@ -74,21 +78,26 @@ def _named(facts: Facts, version: Version | None, number: int | None, s: Service
     return [r for r in same if r.number in kept]
 
 
-def _written(facts: Facts, wanted: Iterable[Release], s: Services, *, tail: int, since: float | None) -> Iterator[Printed]:
-    """Yield what was written until now."""
-    start = None if since is None else later(s.clock.utc(), -since)
-    for release in wanted:
-        name = release_name(release, facts.releases.values())
-        for line in _lines(facts, release.number, s, tail=tail, start=start):
-            yield Printed(release.number, release.version, name, line)
+def _written(facts: Facts, release: Release, s: Services, *, tail: int | None, start: str | None,
+             left: Callable[[], bool]) -> Iterator[Printed]:
+    """Yield what a release has written until now."""
+    name = release_name(release, facts.releases.values())
+    for line in _lines(facts, release.number, s, tail=tail, start=start, left=left):
+        yield Printed(release.number, release.version, name, line)
 
 
-def _lines(facts: Facts, number: int, s: Services, *, tail: int, start: str | None) -> Iterable[LogLine]:
-    """Return the last `tail` lines of a release since `start`: of its container, and before that of those it had."""
-    instance = facts.instances.get(number)
-    present = instance is not None and number in facts.present
+def _lines(facts: Facts, number: int, s: Services, *, tail: int | None, start: str | None,
+           left: Callable[[], bool]) -> Iterator[LogLine]:
+    """Yield the last `tail` lines of a release since `start`: of its container, and before that of those it had."""
+    def of_container() -> Iterator[LogLine]:
+        instance = facts.instances.get(number)
+        if instance is None or number not in facts.present:
+            return iter(())
+        since = None if start is None else unix(start)
+        return s.engine.logs(instance.container or instance.name, tail=tail, since=since, left=left)
+
     kept = [line for line in s.kept_logs.find(facts.app.name, number) if start is None or line.at >= start]
-    now = list(s.engine.logs(instance.container or instance.name, tail=tail, since=None if start is None else unix(start))) if (
-        instance is not None and present) else []
-    both = [*kept, *now]
-    return both[max(0, len(both) - tail):]
+    if kept and tail is not None:  # counted first, for a log may be too long to be held
+        kept = kept[len(kept) - max(0, min(len(kept), tail - sum(1 for _ in of_container()))):]
+    yield from kept
+    yield from of_container()

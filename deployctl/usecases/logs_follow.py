@@ -7,18 +7,20 @@ restart are followed without a gap.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
 
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.serving import release_name
 from deployctl.errors import DeployctlError
 from deployctl.ports import ContainerFacts, LogLine, Services
+from deployctl.usecases.handover import Handover, Left
 from deployctl.usecases.logs import Printed
 from deployctl.usecases.moments import unix
 
 LOOK = 0.5  # seconds between two looks at which containers run
+AHEAD = 1000  # lines that are read ahead of whoever reads them from us
 PATIENCE = 10.0  # seconds that nothing may run before following ends: a crashed app is restarted within them
 
 _Key = tuple[str, str]  # container, when it was started
@@ -33,7 +35,8 @@ class Following:
     begun: str  # when the lines before were read, or a moment earlier
     named: Version | None = None
     release: int | None = None
-    _lines: SimpleQueue[tuple[_Key, ContainerFacts, LogLine | None]] = field(default_factory=SimpleQueue)
+    left: Callable[[], bool] = bool  # whoever reads has gone
+    _lines: Handover[tuple[_Key, ContainerFacts, LogLine | None]] = field(default_factory=lambda: Handover(AHEAD))
     _open: set[_Key] = field(default_factory=set)
     _known: set[_Key] = field(default_factory=set)
     _before: dict[_Key, str] = field(default_factory=dict)  # time of the last line that was told when it was joined
@@ -45,10 +48,16 @@ class Following:
         for one in before:
             self._last[one.release] = one.line.at
             yield one
+        try:
+            yield from self._those_that_come()
+        finally:
+            self._lines.leave()
+
+    def _those_that_come(self) -> Iterator[Printed]:
         idle = 0.0
-        while idle <= PATIENCE:
+        while idle <= PATIENCE and not self.left():
             self._join()
-            if not self._open and self._lines.empty():
+            if not self._open and self._lines.empty:
                 self.s.clock.sleep(LOOK)
                 idle += LOOK
                 continue
@@ -60,15 +69,16 @@ class Following:
         end = self.s.clock.now() + LOOK
         try:
             while True:
-                key, seen, line = self._lines.get(timeout=LOOK)
+                key, seen, line = self._lines.take(LOOK)
                 if line is None:
                     self._open.discard(key)
+                    del self._before[key]
                 elif line.at > self._before[key]:
                     self._last[_number(seen)] = line.at
                     yield self._told(seen, line)
-                if self.s.clock.now() >= end or (not self._open and self._lines.empty()):
+                if self.s.clock.now() >= end or (not self._open and self._lines.empty):
                     return
-        except Empty:
+        except TimeoutError:
             return
 
     def _told(self, seen: ContainerFacts, line: LogLine) -> Printed:
@@ -78,7 +88,9 @@ class Following:
     def _join(self) -> None:
         """Read along with every container that runs and is not read yet. An engine that is away is asked again later."""
         try:
-            for seen in self.s.engine.containers():
+            listed = self.s.engine.containers()
+            self._known &= {key for key in self._known if any(seen.id == key[0] for seen in listed)}
+            for seen in listed:
                 if seen.running and self._meant(seen) and not any(seen.id == of for of, _ in self._open):
                     self._read_along(seen)
         except DeployctlError:
@@ -109,12 +121,11 @@ class Following:
 
     def _read(self, key: _Key, seen: ContainerFacts, since: str | None) -> None:
         """Put its lines into the queue until it ends, in a thread of its own."""
-        try:
-            for line in self.s.engine.logs(seen.id, since=None if since is None else unix(since), follow=True):
-                self._lines.put((key, seen, line))
-        except DeployctlError:
-            pass  # it is looked for again, and read on from the last line
-        finally:
+        with suppress(Left):
+            with suppress(DeployctlError):  # it is looked for again, and read on from the last line
+                for line in self.s.engine.logs(seen.id, since=None if since is None else unix(since), follow=True,
+                                               left=self._lines.has_left):
+                    self._lines.put((key, seen, line))
             self._lines.put((key, seen, None))
 
 

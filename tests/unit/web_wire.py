@@ -11,15 +11,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from deployctl.web.place import Place
-from deployctl.web.server import Server, open_socket
+from deployctl.web.server import USUAL, Limits, Server, open_socket
 from tests.unit.web_world import Site
 from tests.unit.world import world
 
 
 @contextmanager
-def serving(made: Site, sock: socket.socket) -> Iterator[None]:
+def serving(made: Site, sock: socket.socket, limits: Limits = USUAL) -> Iterator[None]:
     """Answer on that socket what the site answers."""
-    server = Server(made.app, sock)
+    server = Server(made.app, sock, limits=limits)
     thread = threading.Thread(target=server.run, name="server", daemon=True)
     thread.start()
     try:
@@ -33,13 +33,13 @@ def serving(made: Site, sock: socket.socket) -> Iterator[None]:
 
 
 @contextmanager
-def served_site(home: Path, *versions: str) -> Iterator[Site]:
+def served_site(home: Path, *versions: str, limits: Limits = USUAL) -> Iterator[Site]:
     """Yield a site that is served where it says it is: `site.desk.place.base`."""
     sock = open_socket(("127.0.0.1", 0))
     place = Place(("127.0.0.1", sock.getsockname()[1]), key=b"k" * 32)
     with world(home) as w:
         made = Site(w.upgraded(*versions), place)
-        with serving(made, sock):
+        with serving(made, sock, limits):
             yield made
 
 
