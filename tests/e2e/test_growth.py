@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from http.client import HTTPConnection
 
 from bench.served import resident_mb
@@ -12,7 +12,8 @@ from deployctl.demo.python_layer import ENTRYPOINT
 from tests.e2e.cli import Cli, command
 from tests.e2e.test_serve import Serving, serving
 
-FULL = 30 * 10**6  # bytes: as much of a log as the engine keeps of one container
+FULL = 40 * 10**6  # bytes that are printed: more than the engine keeps of one container
+WHOLE = 16 * 10**6  # of what it keeps at least, in three files one of which has just been begun
 FILL = f"""
 import os
 line = b'y' * 149 + b'\\n'
@@ -61,9 +62,9 @@ def test_a_full_log_is_printed_whole_in_little_memory(cli: Cli) -> None:
         got, peak = 0, 0.0
         while piece := printing.stdout.read(2**20):
             got += len(piece)
-            if printing.poll() is None:
+            with suppress(StopIteration):  # it has just ended
                 peak = max(peak, resident_mb(printing.pid))
-        assert got > FULL
+        assert got > WHOLE
         assert peak < 80
 
 
@@ -78,7 +79,7 @@ def test_pages_and_download_of_a_full_log_leave_serve_as_small_as_before(cli: Cl
         for _ in range(2):
             status, size = fetched(web, "/apps/shop/logs.txt")
             assert status == 200
-            assert size > FULL
+            assert size > WHOLE
             for page in ("?n=2000", "?q=y&n=2000", "?q=/y%2B/", ".json?n=2000", "/tail"):
                 assert fetched(web, f"/apps/shop/logs{page}")[0] == 200
             assert fetched(web, "/api/v1/apps/shop/logs?tail=10000")[0] == 200
