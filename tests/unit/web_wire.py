@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from deployctl.web.admission import Limits
 from deployctl.web.place import Place
-from deployctl.web.server import USUAL, Limits, Server, open_socket
+from deployctl.web.server import USUAL, Server, open_socket
 from tests.unit.web_world import Site
 from tests.unit.world import world
 
