@@ -137,13 +137,9 @@ class DockerEngine:
     ) -> Iterator[LogLine]:
         """Yield lines, oldest first; `since` is Unix time. It ends when its reader has `left`, with `follow` else when the
         container does."""
-        from deployctl.effects.docker_streams import log_lines
+        from deployctl.effects.docker_streams import log_lines, log_query
 
-        found = self._require(container)
-        query = {"stdout": "1", "stderr": "1", "timestamps": "1", "follow": "1" if follow else "0"}
-        query["tail"] = "all" if tail is None else str(tail)
-        query["since"] = "0" if since is None else f"{since:.9f}"
-        path = with_query(f"/containers/{found.id}/logs", query)
+        path = with_query(f"/containers/{self._require(container).id}/logs", log_query(tail, since, follow=follow))
         quiet = None if follow else self._docker.timeout
         yield from log_lines(self._docker.reader.stream(path, timeout=self._docker.timeout, quiet=quiet, left=left))
 

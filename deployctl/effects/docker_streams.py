@@ -29,6 +29,12 @@ def frames(pieces: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
             del kept[:end]
 
 
+def log_query(tail: int | None, since: float | None, *, follow: bool) -> dict[str, str]:
+    """Return the question for the last `tail` lines (None: all) since that moment, Unix time."""
+    return {"stdout": "1", "stderr": "1", "timestamps": "1", "follow": "1" if follow else "0",
+            "tail": "all" if tail is None else str(tail), "since": "0" if since is None else f"{since:.9f}"}
+
+
 def log_lines(pieces: Iterable[bytes]) -> Iterator[LogLine]:
     """Yield lines of logs with timestamps. Docker cuts long lines into several frames, each stamped anew."""
     open_lines: dict[str, tuple[str, bytes]] = {}
