@@ -20,6 +20,7 @@ from deployctl.domain.release import Change, Hold, Release
 from deployctl.errors import DeployctlError, NotFound, NotHealthy, RevertedAfterSwitch
 from deployctl.gate import ask_through_proxy
 from deployctl.interrupts import shielded
+from deployctl.pins import try_to_pin, try_to_settle, try_to_unpin
 from deployctl.prove import Trial
 from deployctl.runner import Act, Walk
 
@@ -59,6 +60,7 @@ def let_proxy_know(walk: Walk, step: Step) -> str:
     s.ledger.set_instance(instance.app, instance.release, routed=True)
     if walk.plan.kind is Kind.START and step.release != walk.facts.app.active:
         s.ledger.set_instance(instance.app, instance.release, beside=True)
+    try_to_settle(s, walk.facts.app, instance, container_of(instance))  # before anybody comes
     s.traffic.sync()
     return walk.wishes.address or "" if walk.wishes else ""
 
@@ -80,6 +82,8 @@ def pass_gate(walk: Walk, step: Step) -> str:
 def switch_traffic(walk: Walk, step: Step) -> str:
     target = walk.plan.target if walk.plan.kind is Kind.STOP else step.release
     _require_own_image(walk, target)
+    if target in walk.facts.own_mac and walk.services.bridged:  # a restart of the host has forgotten it
+        try_to_pin(walk.services, walk.facts.app, walk.facts.instances[target])
     switched = walk.services.traffic.switch(walk.plan.app, target)
     walk.switched, walk.switch_ms = True, switched.ms
     return f"confirmed by HAProxy in {switched.ms:.1f} ms"
@@ -163,6 +167,7 @@ def stop_container(walk: Walk, step: Step) -> str:
         s.ledger.set_instance(instance.app, instance.release, routed=instance.routed, beside=instance.beside)
         s.traffic.sync()
         raise
+    try_to_unpin(s, walk.facts.app, instance)
     if s.clock.now() - started >= release.bundle.stop_grace:
         walk.warn(f"{release.version} did not end within stop_grace ({release.bundle.stop_grace:g} s) and was killed")
     return ""

@@ -13,6 +13,7 @@ from deployctl.fence import taken_over
 from deployctl.interrupts import shielded
 from deployctl.joining import join_networks
 from deployctl.labels import container_labels, container_name, host_name, is_sealed, keep_tag, release_images
+from deployctl.pins import try_to_unpin
 from deployctl.ports import ContainerSpec, Services
 from deployctl.runner import Walk
 
@@ -176,6 +177,7 @@ def forget_container(walk: Walk, instance: Instance, *, image_too: bool = False)
             s.engine.ensure_removed(seen.id)
         if image_too:
             release_images(s, instance.app, instance.release)
+        try_to_unpin(s, _app(walk), instance)
         s.ledger.remove_instance(instance.app, instance.release)  # last: whoever comes after a death sees what is left
         if instance.network and instance.network != _app(walk).own_network:
             places.clear_unused(s, instance.app)

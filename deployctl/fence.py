@@ -20,7 +20,7 @@ ENGINE = frozenset({"keep_image", "release_image", "ensure_network", "ensure_net
                     "ensure_started", "ensure_stopped", "ensure_removed", "set_restart", "set_limits",
                     "ensure_named", "ensure_connected"})
 TRAFFIC = frozenset({"sync", "refresh_previews", "switch", "cut"})
-GUARD = frozenset({"ensure", "ensure_gone"})
+GUARD = frozenset({"ensure", "ensure_gone", "pin", "unpin"})
 LEDGER = frozenset({"add_app", "ensure_release", "set_wishes", "remove_app", "mark_proven", "mark_failed", "set_hold",
                     "add_instance", "set_instance", "remove_instance", "add_network", "remove_network", "finish_step",
                     "close_deployment"})  # open_deployment and promote look by themselves

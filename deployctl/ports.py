@@ -30,6 +30,7 @@ from deployctl.ports_logs import KeptLogs as KeptLogs
 from deployctl.ports_logs import LogLine as LogLine
 from deployctl.ports_meter import MeterBook, UsageReader
 from deployctl.ports_traffic import Guard as Guard
+from deployctl.ports_traffic import Neighbour as Neighbour
 from deployctl.ports_traffic import Traffic as Traffic
 
 

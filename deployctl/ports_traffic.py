@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
 from typing import Protocol
 
 from deployctl.domain.emergency import FlipNote
@@ -61,12 +62,31 @@ class Traffic(Protocol):
         """End HAProxy. Only for `demo --stop` and for a home that is being taken apart."""
 
 
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """Which MAC this host sends to for an address. `pinned`: whoever else says that it is theirs is not believed."""
+
+    mac: str
+    pinned: bool
+
+
 class Guard(Protocol):
-    """Routes that keep our subnets from ever meaning a stranger."""
+    """Routes that keep our subnets from ever meaning a stranger, and pins that keep an address from meaning a neighbour."""
 
     def ensure(self, subnet: str) -> None: ...
     def ensure_gone(self, subnet: str) -> None: ...
     def guarded(self, subnet: str) -> bool: ...
+    def may_pin(self) -> bool:
+        """Tell whether this process may pin addresses at all."""
+    def neighbours(self) -> Mapping[tuple[str, str], Neighbour]:
+        """Return what this host believes now, by bridge and address; also to who may change nothing."""
+    def pin(self, bridge: str, address: str, mac: str, *, pid: int = 0) -> None:
+        """Send what is for that address to that MAC and, with the `pid` of a container's process, that MAC to its port of
+        the bridge, whoever else claims either. Raises NotPermitted, or DeployctlError when there is no such bridge or port."""
+    def unpin(self, bridge: str, address: str) -> None:
+        """Believe again who answers. Absent is fine. The port is free once its container is gone."""
+    def held(self, bridge: str) -> Set[str]:
+        """Return the MACs whose port of that bridge nobody else can take."""
     def bridge_up(self, bridge: str) -> bool: ...
     def has_interface(self, name: str) -> bool: ...
     def routed_subnets(self) -> list[str]:

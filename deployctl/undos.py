@@ -8,6 +8,7 @@ from deployctl.containers import container_of, forget_container, release_of, rem
 from deployctl.domain.plan import Step, StepKind
 from deployctl.errors import NotHealthy, SwitchRefused
 from deployctl.labels import release_images
+from deployctl.pins import try_to_unpin
 from deployctl.runner import Walk
 
 
@@ -52,6 +53,8 @@ def forget_route(walk: Walk, step: Step) -> None:
         s.ledger.set_wishes(walk.facts.app)
     if step.release != walk.plan.source and any(done.kind is StepKind.START for done in walk.begun):
         s.ledger.set_instance(walk.plan.app, step.release, routed=False)
+        if (instance := s.ledger.find_instance(walk.plan.app, step.release)) is not None:
+            try_to_unpin(s, walk.facts.app, instance)
     s.traffic.sync()
 
 

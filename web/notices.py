@@ -63,6 +63,7 @@ _BEFORE: Mapping[HealthReason | None, str] = {
     HealthReason.NO_ANSWER: "does not pass its probe: ",
     HealthReason.NONE_ANSWERED: "answers no visitor: ",
     HealthReason.RECONNECTED: "is not at its own address: ",
+    HealthReason.ANSWERED_BY_ANOTHER: "is not what visitors reach: ",
 }
 
 

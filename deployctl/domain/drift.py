@@ -72,6 +72,8 @@ class Sight:
     proxy: bool = False  # HAProxy could be asked who serves
     networks: frozenset[str] | None = None  # names of all that are on this server
     grounds: tuple[NetworkSeen, ...] = ()  # every network that the ledger knows of the app
+    loose: frozenset[int] = frozenset()  # releases that HAProxy carries and whose address is not pinned to them
+    misled: frozenset[int] = frozenset()  # whose address is pinned to a MAC that they do not have
     tags: tuple[str, ...] = ()  # by which an image is kept that no container needs
     unkept: tuple[int, ...] = ()  # releases whose image has lost its tag
     store: str | None = None  # that the engine uses
@@ -243,6 +245,10 @@ def _closer(sight: Sight, n: int, seen: Seen) -> Iterator[tuple[Kind, str, Mend 
     if release and seen.cap_drop is not None and (more := _more(release.cap_drop, seen.cap_drop)):
         yield (Kind.CAPABILITIES, f"has {', '.join(more)}, which its release drops: somebody made it again",
                None if n in sight.actives else Mend.REMAKE)
+    if n in sight.loose:
+        yield Kind.PIN, "has an address that another one on its network could answer for: it is not pinned to it", Mend.PIN
+    if n in sight.misled:
+        yield Kind.PIN, "is not reached: its address is pinned to another MAC than it has", Mend.UNPIN
     if seen.restart is Restart.NEVER and seen.up:
         yield Kind.RESTARTS, "is not restarted by Docker after a crash", Mend.RESTART
     if seen.restart is Restart.UNLESS_STOPPED and seen.up:

@@ -28,6 +28,7 @@ class Kind(StrEnum):
     CONNECTED = "connected"  # by hand, to a network that its release does not name
     GUARD = "guard"
     BRIDGE = "bridge"
+    PIN = "pin"  # its address is not pinned to it, or to a MAC that it does not have
     ROUTE = "route"  # HAProxy serves nobody
     TRAFFIC = "traffic"  # HAProxy serves another release
     PROXY = "proxy"  # files or state of HAProxy
@@ -43,6 +44,8 @@ class Mend(StrEnum):
     """What brings world and ledger together again, as it is told to people."""
 
     GUARD = "put its guard route back"
+    PIN = "pin its address to it"
+    UNPIN = "take the pin of its address away"
     NETWORK = "make its network again"
     ADOPT = "take it for the one that is meant"
     RENAME = "give it its name back"

@@ -19,6 +19,7 @@ class Facts:
     running: frozenset[int] = frozenset()  # container of ours runs at its own address
     present: frozenset[int] = frozenset()  # container of ours exists, running or not
     other_image: frozenset[int] = frozenset()  # its container is made of another image: neither running nor present
+    own_mac: frozenset[int] = frozenset()  # runs with the MAC that it was made with: its address may be pinned
     changes: tuple[Change, ...] = ()  # what tells of the history, the last one first (Ledger.telling_changes)
     serving: int | None = None  # HAProxy's own word
     engine_away: str | None = None  # why the engine could not be asked; then the ledger's word stands in

@@ -14,6 +14,7 @@ class HealthReason(StrEnum):
     NO_ANSWER = "no_answer"  # its probe fails otherwise
     NONE_ANSWERED = "none_answered"  # the probe is fine, and of at least ten requests of the last minute none was answered
     RECONNECTED = "reconnected"  # its container has another address than its own
+    ANSWERED_BY_ANOTHER = "answered_by_another"  # this host sends what is for its address to another MAC than its own
     OTHER_IMAGE = "other_image"  # what stands in its place is made of another image
     NOT_RUNNING = "not_running"
 

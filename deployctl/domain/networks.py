@@ -30,6 +30,12 @@ class Network:
                 if str(one) != self.gateway and not (own and one in own)]
 
 
+def mac_of(address: str) -> str:
+    """Return the MAC that a container with that IPv4 address is made with: locally administered, ours by its first two
+    bytes, which no engine picks."""
+    return ":".join(("0a", "dc", *(f"{int(part):02x}" for part in address.split("."))))
+
+
 def cut(pool: str, taken: Iterable[str]) -> tuple[str, str, str]:
     """Return the first subnet of the pool that overlaps nothing taken, its gateway, and the engine's own part of it.
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from deployctl.domain.home import HomeIdentity
+from deployctl.domain.networks import mac_of
 from deployctl.domain.release import ProbeKind, Resources, Restart
 from deployctl.effects.docker_names import require_digest
 from deployctl.errors import Invalid
@@ -35,6 +36,7 @@ def container_request(spec: ContainerSpec, labels: Mapping[str, str]) -> dict[st
         "ExposedPorts": {f"{bundle.port}/tcp": {}},
         "Labels": {**labels, ADDRESS: spec.address},
         "Healthcheck": None if bundle.probe.kind is ProbeKind.DOCKER else {"Test": ["NONE"]},
+        "MacAddress": mac_of(spec.address),  # before API 1.44; since then the endpoint's counts
         "HostConfig": _host_config(spec),
         "NetworkingConfig": {"EndpointsConfig": {spec.network: _endpoint(spec)}},
     }
@@ -45,7 +47,7 @@ def _endpoint(spec: ContainerSpec) -> dict[str, Any]:
     """Return how it joins its own network. Among several Docker 28 lets that with the highest priority be the way out
     and carry the published port; engines before it ignore the word, and go by the networks' names."""
     first = {"GwPriority": 1} if spec.bundle.networks else {}
-    return {"IPAMConfig": {"IPv4Address": spec.address}, **first}
+    return {"IPAMConfig": {"IPv4Address": spec.address}, "MacAddress": mac_of(spec.address), **first}
 
 
 def _host_config(spec: ContainerSpec) -> dict[str, Any]:

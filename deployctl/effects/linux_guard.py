@@ -1,7 +1,7 @@
-"""Routes that keep our subnets from ever meaning a stranger, and what this host's network says of itself.
+"""Routes that keep our subnets from ever meaning a stranger, pins of their addresses, and what this host says of its network.
 
 A guard route loses against a living bridge by its metric; when the bridge is gone, the packets go nowhere.
-Everything is read from /proc and /sys; only the two commands that change a route start a process.
+Everything is read from /proc and /sys; only the two commands that change a route start a process, pins do not.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import subprocess
 from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
 from pathlib import Path
 
+from deployctl.effects import linux_neighbours as tables
 from deployctl.effects.file_trust import find_program
 from deployctl.effects.proc_net import listeners, read, routes
 from deployctl.errors import DeployctlError, Invalid, NotPermitted
+from deployctl.ports import Neighbour
 
 METRIC = "4278198272"  # above every metric that people and daemons give
 _UP, _REJECT = 0x1, 0x200  # RTF_UP, RTF_REJECT
@@ -38,6 +40,23 @@ class LinuxGuard:
 
     def guarded(self, subnet: str) -> bool:
         return str(_parse(subnet)) in _guarded()
+
+    def may_pin(self) -> bool:
+        return tables.may_fix()
+
+    def neighbours(self) -> dict[tuple[str, str], Neighbour]:
+        return tables.neighbours()
+
+    def pin(self, bridge: str, address: str, mac: str, *, pid: int = 0) -> None:
+        tables.fix(bridge, address, mac)
+        if pid:
+            tables.fix_port(bridge, mac, pid)
+
+    def unpin(self, bridge: str, address: str) -> None:
+        tables.loosen(bridge, address)
+
+    def held(self, bridge: str) -> set[str]:
+        return tables.fixed_ports(bridge) if self.has_interface(bridge) else set()
 
     def bridge_up(self, bridge: str) -> bool:
         if not _INTERFACE.fullmatch(bridge):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from deployctl.domain.home import HomeFacts, HomeIdentity, count_homes
+from deployctl.domain.networks import mac_of
 from deployctl.domain.release import Resources, Restart
 from deployctl.errors import (
     AnotherEngine,
@@ -216,6 +217,7 @@ class FakeEngine(FakeHands, FakeScript):
         found.facts = replace(
             found.facts, running=True, status="running", exit_code=None, oom_killed=False, error="",
             pid=10_000 + self._made, started_at=self.clock.utc(), addresses=_addresses(found, spec),
+            macs={spec.network: mac_of(spec.address)},
             health=behaviour.health,
         )  # fmt: skip
         self.told.tell("start", found.facts)

@@ -1,10 +1,11 @@
-"""A host network in memory: guard routes, bridges, ports and listeners, all to be set by a test."""
+"""A host network in memory: guard routes, pins, bridges, ports and listeners, all to be set by a test."""
 
 from __future__ import annotations
 
 from ipaddress import IPv4Network
 
 from deployctl.errors import Invalid, NotPermitted
+from deployctl.ports import Neighbour
 
 
 class FakeGuard:
@@ -16,6 +17,8 @@ class FakeGuard:
         self.subnets: list[str] = []
         self.taken: set[tuple[str, int]] = set()
         self.elsewhere: set[str] = set()  # addresses of no interface here
+        self.believed: dict[tuple[str, str], Neighbour] = {}  # by bridge and address
+        self.ports: dict[str, set[str]] = {}  # bridge → MACs whose port is held
         self.listeners: dict[int, list[tuple[str, int]]] = {}
 
     def ensure(self, subnet: str) -> None:
@@ -32,6 +35,29 @@ class FakeGuard:
 
     def guarded(self, subnet: str) -> bool:
         return _parse(subnet) in self.routes
+
+    def may_pin(self) -> bool:
+        return self.permitted
+
+    def neighbours(self) -> dict[tuple[str, str], Neighbour]:
+        return dict(self.believed)
+
+    def pin(self, bridge: str, address: str, mac: str, *, pid: int = 0) -> None:
+        self._require_permission()
+        self.believed[bridge, address] = Neighbour(mac, pinned=True)
+        if pid:
+            self.ports.setdefault(bridge, set()).add(mac)
+
+    def unpin(self, bridge: str, address: str) -> None:
+        if (bridge, address) in self.believed:
+            self._require_permission()
+            del self.believed[bridge, address]
+
+    def held(self, bridge: str) -> set[str]:
+        return set(self.ports.get(bridge, ()))
+
+    def pinned(self) -> set[str]:
+        return {address for (_, address), believed in self.believed.items() if believed.pinned}
 
     def bridge_up(self, bridge: str) -> bool:
         return bridge not in self.down

@@ -84,7 +84,7 @@ class FakeHands(FakeUsage):
 
     def _end(self, found: FakeContainer, *, exit_code: int, oom: bool = False) -> None:
         found.facts = replace(
-            found.facts, running=False, status="exited", exit_code=exit_code, oom_killed=oom, pid=0, addresses={}
+            found.facts, running=False, status="exited", exit_code=exit_code, oom_killed=oom, pid=0, addresses={}, macs={}
         )
         self.told.tell("die", found.facts)
 

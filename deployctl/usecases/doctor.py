@@ -124,10 +124,15 @@ def _strays(s: Services) -> Iterator[Finding]:
 def _network(s: Services) -> Iterator[Finding]:
     if not s.bridged:
         yield Finding("reach", ok=True, fatal=False,
-                      text="containers are reached by published ports (about half as fast): not root, or a remote engine")
+                      text="containers are reached by published ports (about half as fast) and their addresses are not "
+                           "pinned: not root, or a remote engine")
         return
     subnet, *_ = cut(s.spec.pool, [*s.guard.routed_subnets(), *(network.subnet for network in s.ledger.networks())])
     yield Finding("network pool", ok=True, text=f"{s.spec.pool}, next free {subnet}")
+    if not s.guard.may_pin():
+        yield Finding("addresses", ok=False, fatal=False, code="not_pinned",
+                      text="are not pinned to their containers, which takes CAP_NET_ADMIN: whoever has NET_RAW on an app's "
+                           "network can answer for what serves")
     for app in s.ledger.apps():
         for bridge in sorted({app.network_of(i).bridge for i in s.ledger.instances(app.name)}):
             if not s.guard.bridge_up(bridge):

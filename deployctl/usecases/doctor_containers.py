@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from deployctl.domain.capabilities import kept_text
 from deployctl.domain.image_store import SWITCHED, find_hidden, switched_text
 from deployctl.domain.release import Restart
+from deployctl.pins import find_astray
 from deployctl.ports import Services
 from deployctl.usecases.drift import store_now
 from deployctl.usecases.results import Finding
@@ -39,6 +40,10 @@ def _former(s: Services) -> Iterator[Finding]:
     if crash := [c.name for _, c in found if c.running and c.restart is Restart.UNLESS_STOPPED]:
         yield Finding("restarts", ok=False, fatal=False, fix="deployctl reconcile",
                       text=f"would not come back after a crash of Docker itself, as 0.1.0 made them: {', '.join(crash)}")
+    apps = {app.name: app for app in s.ledger.apps()}
+    if loose := [c.name for i, c in found if any(find_astray(s, apps[i.app], {i.release: i}, [c]))]:
+        yield Finding("addresses", ok=False, fatal=False, code="not_pinned", fix="deployctl reconcile",
+                      text=f"are not pinned to their containers, so that another one could answer there: {', '.join(loose)}")
     if named := [c.name for i, c in found if c.hostname == i.app]:
         yield Finding("host names", ok=True, fatal=False, text="made by 0.1.0, so the app's name leads to any of its versions "
                       f"in its network; each upgrade makes one with a name of its own: {', '.join(named)}")

@@ -14,6 +14,7 @@ from deployctl.domain.plan import Kind as DeploymentKind
 from deployctl.domain.release import App, Change, Instance, Release
 from deployctl.errors import DeployctlError, EngineUnavailable
 from deployctl.labels import app_of_network, is_sealed, keep_tags, kept_name
+from deployctl.pins import find_astray
 from deployctl.ports import ContainerFacts, Services
 from deployctl.usecases.observe import Containers
 
@@ -146,6 +147,7 @@ def sight_of(app: App, s: Services, outside: Outside, *, closely: bool) -> Sight
     if closely:
         mine = [s.engine.find_container(c.id) or c for c in mine]
     used = {int(n) for c in mine if (n := c.labels.get("deployctl.release", "")).isdecimal()} | instances.keys()
+    loose, misled = find_astray(s, app, instances, mine) if closely else (frozenset[int](), frozenset[int]())
     home = s.ledger.identity
     idle = {tag for number in releases.keys() - used for tag in keep_tags(home, app.name, number)}
     return Sight(
@@ -154,7 +156,7 @@ def sight_of(app: App, s: Services, outside: Outside, *, closely: bool) -> Sight
         networks=outside.networks,
         grounds=tuple(_network_seen(one, outside, s) for one in s.ledger.networks(app.name)),
         tags=tuple(tag for tag in outside.tags or () if tag in idle),  # of a release that is not known: left alone
-        store=outside.store,
+        store=outside.store, loose=loose, misled=misled,
         unkept=() if outside.tags is None else tuple(
             n for n in sorted(instances.keys() & releases.keys())
             if not set(outside.tags) & set(keep_tags(home, app.name, n))),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from deployctl import places
+from deployctl import pins, places
 from deployctl.containers import ensure_image, keep_log
 from deployctl.domain.drift import Drift, Mend, Sight
 from deployctl.domain.networks import Network
@@ -57,6 +57,13 @@ def connect(drift: Drift, sight: Sight, s: Services) -> None:
             s.engine.ensure_connected(_container(drift), name)
 
 
+def pin(drift: Drift, sight: Sight, s: Services) -> None:
+    """Let its address be pinned exactly when it has the MAC that it was made with."""
+    seen = s.engine.find_container(_container(drift))
+    if seen is not None:
+        pins.settle(s, sight.facts.app, sight.facts.instances[_number(drift)], seen)
+
+
 def make_room(drift: Drift, sight: Sight, s: Services) -> None:
     """Remove what is to be made again, once the image that it is made from is here."""
     try:
@@ -102,6 +109,8 @@ ACTS: Mapping[Mend, Act] = {  # in the order of doing them
     Mend.LIMIT: give_limits_back,
     Mend.RESTART: let_restart,
     Mend.CONNECT: connect,
+    Mend.PIN: pin,
+    Mend.UNPIN: pin,
     Mend.REMAKE: make_room,  # the plan makes it again
     Mend.REMOVE: remove,
     Mend.UNTAG: untag,

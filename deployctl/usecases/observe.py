@@ -8,6 +8,7 @@ from difflib import get_close_matches
 
 from deployctl.domain.facts import Facts
 from deployctl.domain.names import AppName, Version
+from deployctl.domain.networks import mac_of
 from deployctl.domain.release import App, Instance, Release
 from deployctl.domain.same_image import is_made_of
 from deployctl.errors import EngineUnavailable, NotFound, ProxyUnavailable
@@ -27,6 +28,7 @@ def observe(app: AppName, s: Services) -> Facts:
         running=there.running,
         present=there.present,
         other_image=there.other_image,
+        own_mac=there.own_mac,
         changes=tuple(s.ledger.telling_changes(app)),
         serving=routes(s).get(app),
         engine_away=away,
@@ -44,11 +46,13 @@ def routes(s: Services) -> Mapping[AppName, int]:
 
 @dataclass(frozen=True, slots=True)
 class There:
-    """Which releases have a container: one of their own image exists, runs at its own address, or is of another image."""
+    """Which releases have a container: one of their own image exists, runs at its own address, is of another image, or has
+    the MAC that it was made with."""
 
     present: frozenset[int] = frozenset()
     running: frozenset[int] = frozenset()
     other_image: frozenset[int] = frozenset()
+    own_mac: frozenset[int] = frozenset()
 
 
 class Containers:
@@ -74,6 +78,7 @@ class Containers:
             frozenset(n for n, c in found.items() if c),
             frozenset(n for n, c in found.items() if c and c.running and at_home(instances[n], c)),
             frozenset(n for n, i in instances.items() if self.find_other(i, releases.get(n))),
+            frozenset(n for n, c in found.items() if c and mac_of(instances[n].address) in c.macs.values()),
         )
 
 

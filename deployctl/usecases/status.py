@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from deployctl.domain.health import HealthReason
 from deployctl.domain.home import HomeFacts
@@ -36,6 +36,7 @@ class _Seen:
     containers: Containers | None
     proxy: str | None
     engine: str | None
+    believed: Mapping[str, str] = field(default_factory=dict)  # address → MAC that this host sends to, after the probes
 
     def find(self, instance: Instance, release: Release) -> ContainerFacts | None:
         return self.containers.find(instance, release) if self.containers else None
@@ -54,6 +55,7 @@ def status(s: Services, *, app: AppName | None = None) -> StatusView:
     instances = s.ledger.instances(app)
     releases = {(i.app, i.release): kept.get((i.app, i.release)) for i in instances}
     answers = _ask_all(instances, releases, seen, s)
+    seen = replace(seen, believed={address: one.mac for (_, address), one in s.guard.neighbours().items()})
     own: dict[AppName, list[Instance]] = {a.name: [] for a in apps}
     for instance in instances:
         own.setdefault(instance.app, []).append(instance)
@@ -187,7 +189,7 @@ def _instance_view(instance: Instance, release: Release, role: Role, container: 
         health=health, weight=100 if release.number == serving else 0, container=instance.container,
         colour=release.colour, digest=release.digest, held=release.hold is not None,
         warm=role is Role.STANDBY and health == "passing", health_reason=reason,
-        said=_said(answer, counted, reason) or _in_its_place(instance, release, seen),
+        said=_said(answer, counted, reason, _other_mac(instance, container, seen)) or _in_its_place(instance, release, seen),
         probe_ms=round(answer.ms, 1) if answer else None, status=container.status if container else "",
         requests=counted.requests, in_flight=counted.in_flight, failed_requests=counted.failed,
         failed_precision=counted.precision,
@@ -208,11 +210,20 @@ def _reason(answer: Answer | None, instance: Instance, release: Release, contain
         if container is not None and not at_home(instance, container):
             return HealthReason.RECONNECTED
         if answer.ok:
-            return None
+            return HealthReason.ANSWERED_BY_ANOTHER if _other_mac(instance, container, seen) else None
         return HealthReason.NO_ANSWER if answer.status is None else HealthReason.WRONG_ANSWER
     if seen.containers is None or (container and container.running):  # an engine that is away says nothing
         return None
     return HealthReason.OTHER_IMAGE if seen.find_other(instance, release) else HealthReason.NOT_RUNNING
+
+
+def _other_mac(instance: Instance, container: ContainerFacts | None, seen: _Seen) -> str | None:
+    """Return the MAC that answers for the address, when it is not its container's."""
+    macs = container.macs if container else {}
+    own = next((macs.get(name) for name, address in (container.addresses if container else {}).items()
+                if address == instance.address), None)
+    believed = seen.believed.get(instance.address)
+    return believed if own and believed and own != believed else None
 
 
 def _health(reason: HealthReason | None, answer: Answer | None, instance: Instance) -> str:
@@ -223,8 +234,10 @@ def _health(reason: HealthReason | None, answer: Answer | None, instance: Instan
     return "unknown" if answer is None else "passing"
 
 
-def _said(answer: Answer | None, counted: Counters, reason: HealthReason | None) -> str:
+def _said(answer: Answer | None, counted: Counters, reason: HealthReason | None, other_mac: str | None) -> str:
     said = answer.sentence if answer else ""
+    if reason is HealthReason.ANSWERED_BY_ANOTHER:
+        return f"{said}, but what answers at its address is another one on its network ({other_mac})"
     if reason is not HealthReason.NONE_ANSWERED:
         return said
     none = f"none of {counted.recent.failed} requests in the last minute got an answer through HAProxy"

@@ -6,6 +6,7 @@ from deployctl.domain.deployment import Deployment, Phase
 from deployctl.domain.plan import Kind
 from deployctl.domain.release import App
 from deployctl.labels import release_images
+from deployctl.pins import try_to_unpin
 from deployctl.ports import Services
 
 
@@ -19,6 +20,7 @@ def take_off(row: App, opened: Deployment, s: Services) -> None:
     s.traffic.switch(app, None)
     for instance in s.ledger.instances(app):
         s.ledger.set_instance(app, instance.release, routed=False)
+        try_to_unpin(s, row, instance)
     s.traffic.sync()
     for seen in s.engine.containers():
         if seen.labels.get("deployctl.app") == app:

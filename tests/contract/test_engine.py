@@ -9,6 +9,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
+from deployctl.domain.networks import mac_of
 from deployctl.domain.release import Resources, Restart
 from deployctl.errors import (
     DeployctlError,
@@ -299,6 +300,16 @@ def test_a_container_is_made_without_what_it_drops_and_with_what_its_bundle_adds
     seen = engine.find_container(spec.name)
     assert seen is not None
     assert seen.cap_drop == ("MKNOD", "SETFCAP")
+
+
+def test_a_container_runs_with_the_mac_of_its_address_over_every_restart(engine: Engine, world: World) -> None:
+    engine.ensure_network(network(world))
+    running, spec = started(world), container(world)
+    assert running.macs[spec.network] == mac_of(spec.address)
+    (listed,) = [c for c in engine.containers() if c.id == running.id]
+    assert listed.macs == running.macs
+    assert engine.ensure_stopped(running.id, grace=1).macs == {}
+    assert engine.ensure_started(running.id).macs[spec.network] == mac_of(spec.address)
 
 
 def test_creating_twice_gives_the_same_container(engine: Engine, world: World) -> None:

@@ -48,5 +48,11 @@ def test_an_address_is_this_hosts_or_another_ones(guard: Guard) -> None:
     assert not guard.has_address("192.0.2.1")
 
 
+def test_an_address_that_nobody_pinned_may_be_unpinned(guard: Guard) -> None:
+    guard.unpin("dc-nowhere", "172.29.255.193")
+    assert ("dc-nowhere", "172.29.255.193") not in guard.neighbours()
+    assert guard.held("dc-nowhere") == set()
+
+
 def test_nobody_listens_in_a_process_that_is_not_there(guard: Guard) -> None:
     assert guard.listening(2**22 + os.getpid()) == []

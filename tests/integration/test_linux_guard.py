@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from deployctl.effects.linux_guard import LinuxGuard
-from deployctl.errors import Invalid, NotPermitted
+from deployctl.errors import DeployctlError, Invalid, NotPermitted
+from deployctl.ports import Neighbour
 from tests import machine, support
 from tests.contract.engine_worlds import container, docker_world, free_subnet, network
 
@@ -175,3 +176,45 @@ def test_listeners_inside_a_container_are_seen_from_outside(engine_url: str) -> 
 
 def test_a_process_that_is_not_there_listens_to_nothing() -> None:
     assert LinuxGuard().listening(2**22 + 1) == []
+
+
+@needs_root
+def test_a_pinned_address_is_believed_to_be_where_it_was_pinned_until_it_is_unpinned(engine_url: str) -> None:
+    with docker_world(engine_url) as world:
+        guard, spec, net = LinuxGuard(), container(world), network(world)
+        world.engine.ensure_network(net)
+        running = world.engine.ensure_started(world.engine.ensure_created(spec).id)
+        mac = running.macs[spec.network]
+        assert guard.may_pin()
+        for _ in range(2):
+            guard.pin(net.bridge, spec.address, mac, pid=running.pid)
+        assert guard.neighbours()[net.bridge, spec.address] == Neighbour(mac, pinned=True)
+        assert guard.held(net.bridge) == {mac}
+        guard.pin(net.bridge, spec.address, mac)
+        assert guard.held(net.bridge) == {mac}, "a pin without a process leaves the port held"
+        for _ in range(2):
+            guard.unpin(net.bridge, spec.address)
+        assert not any(seen.pinned for (bridge, _), seen in guard.neighbours().items() if bridge == net.bridge)
+        with pytest.raises(DeployctlError, match="no port"):
+            guard.pin(net.bridge, spec.address, mac, pid=os.getpid())
+        world.engine.ensure_stopped(running.id, grace=1)
+        assert guard.held(net.bridge) == set()
+
+
+@needs_root
+def test_a_bridge_that_is_not_there_cannot_be_pinned_to() -> None:
+    with pytest.raises(DeployctlError, match="no interface dc-nowhere"):
+        LinuxGuard().pin("dc-nowhere", "172.29.255.193", "0a:dc:00:00:00:01")
+
+
+@needs_root
+def test_a_process_without_the_right_is_refused_and_told_so(engine_url: str) -> None:
+    with docker_world(engine_url) as world:
+        net = network(world)
+        world.engine.ensure_network(net)
+        code = ("import os; from deployctl.effects.linux_guard import LinuxGuard as G\n"
+                "from deployctl.errors import NotPermitted\nos.setuid(65534)\nassert not G().may_pin()\n"
+                f"try: G().pin({net.bridge!r}, {str(world.subnet[11])!r}, '0a:dc:00:00:00:01')\n"
+                "except NotPermitted as e: print(e.message)")
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert "needs root" in done.stdout, done

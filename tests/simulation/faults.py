@@ -44,7 +44,7 @@ CHANGES: dict[str, frozenset[str]] = {
         "pull_image", "keep_image", "release_image", "ensure_network", "ensure_network_gone", "ensure_created",
         "ensure_started", "ensure_stopped", "ensure_removed", "set_restart", "set_limits", "ensure_named"}),
     "traffic": frozenset({"sync", "switch", "refresh_previews", "cut", "ensure_up"}),
-    "guard": frozenset({"ensure", "ensure_gone"}),
+    "guard": frozenset({"ensure", "ensure_gone", "pin", "unpin"}),
     "prober": frozenset(),
     "ledger": frozenset({
         "transaction", "add_app", "set_wishes", "remove_app", "ensure_release", "mark_proven", "mark_failed", "set_hold",

@@ -258,6 +258,8 @@ def engine_copy(engine: SimulatedEngine, clock: FakeClock) -> SimulatedEngine:
 def guard_copy(guard: FakeGuard) -> FakeGuard:
     other = FakeGuard()
     other.routes = set(guard.routes)
+    other.believed = dict(guard.believed)
+    other.ports = {bridge: set(macs) for bridge, macs in guard.ports.items()}
     return other
 
 

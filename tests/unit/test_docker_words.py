@@ -43,6 +43,7 @@ def test_a_container_is_asked_for_exactly_as_its_bundle_says() -> None:
         "ExposedPorts": {"8080/tcp": {}},
         "Labels": {"deployctl.app": "shop", "deployctl.address": "172.30.0.11"},
         "Healthcheck": {"Test": ["NONE"]},
+        "MacAddress": "0a:dc:ac:1e:00:0b",
         "HostConfig": {
             "NetworkMode": "deployctl-shop",
             "PortBindings": {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "20001"}]},
@@ -55,7 +56,8 @@ def test_a_container_is_asked_for_exactly_as_its_bundle_says() -> None:
             "NanoCpus": 250_000_000,
             "PidsLimit": 32,
         },
-        "NetworkingConfig": {"EndpointsConfig": {"deployctl-shop": {"IPAMConfig": {"IPv4Address": "172.30.0.11"}}}},
+        "NetworkingConfig": {"EndpointsConfig": {"deployctl-shop": {
+            "IPAMConfig": {"IPv4Address": "172.30.0.11"}, "MacAddress": "0a:dc:ac:1e:00:0b"}}},
     }
 
 

@@ -20,7 +20,8 @@ READS = {
                "kept_tags", "registry_digest", "homes", "require_store"},
     "traffic": {"routes", "counters", "in_flight", "drift", "pid", "notes", "strays", "dropped_fronts", "frailties",
                 "ask", "refusals"},
-    "guard": {"bridge_up", "has_interface", "routed_subnets", "port_taken", "has_address", "listening", "guarded"},
+    "guard": {"bridge_up", "has_interface", "routed_subnets", "port_taken", "has_address", "listening", "guarded",
+              "may_pin", "neighbours", "held"},
 }
 UNFENCED = {
     "engine": {"pull_image"},  # an image more on the server harms nobody, and a pull may take minutes

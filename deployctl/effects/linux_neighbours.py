@@ -1,0 +1,159 @@
+"""Which MAC this host sends to for an address, and by which port of a bridge: the kernel's neighbour and forwarding tables.
+
+Both believe whoever spoke last. An entry that is fixed is believed instead, whatever somebody on the same bridge says. It is
+read from /proc and written by rtnetlink (man 7 rtnetlink): some ten microseconds, where a process would take milliseconds.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from deployctl.effects.proc_net import read
+from deployctl.errors import DeployctlError, NotPermitted
+from deployctl.ports import Neighbour
+
+_ERROR, _DONE = 2, 3  # types of messages
+_NEW_LINK, _GET_LINK, _NEW_NEIGHBOUR, _DELETE_NEIGHBOUR, _GET_NEIGHBOUR, _GET_NAMESPACE_ID = 16, 18, 28, 29, 30, 90
+_REQUEST, _ACK, _REPLACE, _CREATE, _DUMP = 0x1, 0x4, 0x100, 0x400, 0x300  # flags of messages
+_BRIDGE = 7  # AF_BRIDGE
+_REACHABLE, _NOARP, _PERMANENT = 0x02, 0x40, 0x80  # states of a neighbour; NOARP is "static" for a bridge
+_OF_MASTER, _STICKY = 0x04, 0x40  # flags of a neighbour; STICKY since Linux 4.20: speaking from another port moves nothing
+_DESTINATION, _MAC = 1, 2  # attributes of a neighbour
+_LINK_MASTER, _LINK_NAMESPACE_ID = 10, 37  # attributes of a link
+_NAMESPACE_ID, _NAMESPACE_PID = 1, 2  # attributes of a namespace
+_ARP_PERMANENT = 0x04  # ATF_PERM
+_NET_ADMIN = 12  # its bit among the capabilities
+_HEADER, _ATTRIBUTE = struct.Struct("=IHHII"), struct.Struct("=HH")  # nlmsghdr, rtattr
+_NEIGHBOUR, _LINK, _NAMESPACE = struct.Struct("=BxxxiHBB"), struct.Struct("=BxHiII"), struct.Struct("=Bxxx")  # ndmsg, ifinfomsg
+_PATIENCE = 2.0  # seconds; the kernel answers at once
+
+Message = tuple[int, bytes]  # type and body
+
+
+def may_fix() -> bool:
+    """Tell whether this process may write the tables."""
+    line = next((line for line in read(Path("/proc/self/status")).splitlines() if line.startswith("CapEff:")), "CapEff: 0")
+    return bool(int(line.split()[1], 16) >> _NET_ADMIN & 1)
+
+
+def neighbours() -> dict[tuple[str, str], Neighbour]:
+    """Return what this host believes now, by interface and address; what it is just asking about is left out."""
+    columns = [line.split() for line in read(Path("/proc/net/arp")).splitlines()[1:]]
+    return {(bridge, address): Neighbour(mac, bool(int(flags, 16) & _ARP_PERMANENT))
+            for address, _, flags, mac, _, bridge in columns if int(flags, 16)}
+
+
+def fix(bridge: str, address: str, mac: str) -> None:
+    """Send what is for that address to that MAC, whoever else says that it is theirs. May be repeated."""
+    body = _NEIGHBOUR.pack(socket.AF_INET, _index(bridge), _PERMANENT, 0, 0)
+    _change(_NEW_NEIGHBOUR, _REPLACE | _CREATE, body + _attribute(_DESTINATION, IPv4Address(address).packed)
+            + _attribute(_MAC, _packed(mac)), f"pin {address} to {mac}")
+
+
+def loosen(bridge: str, address: str) -> None:
+    """Believe again who answers for that address. Absent is fine, as is a bridge that is gone."""
+    if (bridge, address) in neighbours():
+        body = _NEIGHBOUR.pack(socket.AF_INET, _index(bridge), 0, 0, 0)
+        _change(_DELETE_NEIGHBOUR, 0, body + _attribute(_DESTINATION, IPv4Address(address).packed), f"unpin {address}",
+                fine=errno.ENOENT)
+
+
+def fix_port(bridge: str, mac: str, pid: int) -> None:
+    """Send what is for that MAC to the bridge's port of that process, whoever else sends with it. May be repeated."""
+    port = _find_port(bridge, pid)
+    if port is None:
+        raise DeployctlError(f"process {pid} has no port of {bridge}")
+    body = _NEIGHBOUR.pack(_BRIDGE, port, _NOARP | _REACHABLE, _OF_MASTER | _STICKY, 0)
+    _change(_NEW_NEIGHBOUR, _REPLACE | _CREATE, body + _attribute(_MAC, _packed(mac)), f"hold {mac} at its port of {bridge}")
+
+
+def fixed_ports(bridge: str) -> set[str]:
+    """Return the MACs that the bridge sends to a port which nobody else can take by speaking."""
+    asked = _LINK.pack(_BRIDGE, 0, 0, 0, 0) + _attribute(_LINK_MASTER, struct.pack("=i", _index(bridge)))
+    found = set()
+    for kind, body in _ask(_GET_NEIGHBOUR, _DUMP, asked):
+        state = _NEIGHBOUR.unpack_from(body)[2]
+        mac = _attributes(body[_NEIGHBOUR.size:]).get(_MAC)
+        if kind == _NEW_NEIGHBOUR and mac and state & _NOARP and not state & _PERMANENT:
+            found.add(mac.hex(":"))
+    return found
+
+
+def _find_port(bridge: str, pid: int) -> int | None:
+    """Return the index of the bridge's port whose other end is in that process's network."""
+    asked = _LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + _attribute(_LINK_MASTER, struct.pack("=i", _index(bridge)))
+    ports = [(body, _attributes(body[_LINK.size:])) for kind, body in _ask(_GET_LINK, _DUMP, asked) if kind == _NEW_LINK]
+    about = _NAMESPACE.pack(socket.AF_UNSPEC) + _attribute(_NAMESPACE_PID, struct.pack("=I", pid))
+    answers = [_attributes(body[_NAMESPACE.size:]) for _, body in _ask(_GET_NAMESPACE_ID, 0, about)]
+    mine = answers[0].get(_NAMESPACE_ID) if answers else None
+    return next((_LINK.unpack_from(body)[2] for body, told in ports if mine and told.get(_LINK_NAMESPACE_ID) == mine), None)
+
+
+# -- messages -----------------------------------------------------------------------------------------------------
+def _change(kind: int, flags: int, body: bytes, doing: str, *, fine: int = 0) -> None:
+    try:
+        for _ in _ask(kind, flags | _ACK, body):
+            pass
+    except OSError as e:
+        if e.errno in {errno.EPERM, errno.EACCES}:
+            raise NotPermitted(f"cannot {doing}: that needs root") from e
+        if e.errno != fine:
+            raise DeployctlError(f"cannot {doing}: {e.strerror}") from e
+
+
+def _ask(kind: int, flags: int, body: bytes) -> Iterator[Message]:
+    """Yield the kernel's answers. Raises OSError with its reason."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as kernel:
+        kernel.settimeout(_PATIENCE)
+        kernel.send(_HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | flags, 1, 0) + body)
+        while True:
+            for got, answer in _messages(kernel.recv(1 << 17)):
+                if got == _ERROR and (code := struct.unpack_from("=i", answer)[0]):
+                    raise OSError(-code, os.strerror(-code))
+                if got in {_ERROR, _DONE}:
+                    return
+                yield got, answer
+            if not flags & (_DUMP | _ACK):
+                return
+
+
+def _messages(data: bytes) -> Iterator[Message]:
+    while len(data) >= _HEADER.size:
+        length, kind, *_ = _HEADER.unpack_from(data)
+        yield kind, data[_HEADER.size:length]
+        data = data[_aligned(length):]
+
+
+def _attribute(kind: int, value: bytes) -> bytes:
+    text = _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value
+    return text.ljust(_aligned(len(text)), b"\0")
+
+
+def _attributes(data: bytes) -> dict[int, bytes]:
+    found = {}
+    while len(data) >= _ATTRIBUTE.size:
+        length, kind = _ATTRIBUTE.unpack_from(data)
+        found[kind] = data[_ATTRIBUTE.size:length]
+        data = data[max(_aligned(length), _ATTRIBUTE.size):]
+    return found
+
+
+def _aligned(length: int) -> int:
+    return (length + 3) & ~3
+
+
+def _packed(mac: str) -> bytes:
+    return bytes.fromhex(mac.replace(":", ""))
+
+
+def _index(interface: str) -> int:
+    try:
+        return socket.if_nametoindex(interface)
+    except OSError as e:
+        raise DeployctlError(f"there is no interface {interface} on this host") from e

@@ -1,0 +1,79 @@
+"""An address that HAProxy may send visitors to means one container alone, whoever else on its network claims it.
+
+The MAC is set when the container is made and made from its address, so it stays the same over every restart; this host sends
+what is for the address to that MAC and to the container's own port of the bridge. A container whose MAC the engine chose is
+never pinned: it may come back with another one while nobody of us is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from deployctl.domain.networks import mac_of
+from deployctl.domain.release import App, Instance
+from deployctl.errors import DeployctlError, Interrupted, LeaseHeld
+from deployctl.ports import ContainerFacts, Services
+
+
+def has_own_mac(app: App, instance: Instance, seen: ContainerFacts) -> bool:
+    """Tell whether it runs with the MAC that was set when it was made."""
+    return seen.macs.get(app.network_of(instance).name) == mac_of(instance.address)
+
+
+def settle(s: Services, app: App, instance: Instance, seen: ContainerFacts) -> None:
+    """Pin the address to that container, or take the pin away where it has another MAC. Raises NotPermitted, or
+    DeployctlError when its bridge is not on this host."""
+    bridge = app.network_of(instance).bridge
+    if has_own_mac(app, instance, seen):
+        s.guard.pin(bridge, instance.address, mac_of(instance.address), pid=seen.pid)
+    else:
+        s.guard.unpin(bridge, instance.address)
+
+
+def try_to_settle(s: Services, app: App, instance: Instance, container: str) -> None:
+    """Do it as far as it can be done: `doctor` and `reconcile` tell what is not pinned, and no visitor waits for it."""
+    seen = s.engine.find_container(container) if s.bridged else None
+    if seen is not None:
+        _try(lambda: settle(s, app, instance, seen))
+
+
+def try_to_pin(s: Services, app: App, instance: Instance) -> None:
+    """Pin one whose MAC is known to be its own, without a question to the engine: some ten microseconds."""
+    bridge = app.network_of(instance).bridge
+    _try(lambda: s.guard.pin(bridge, instance.address, mac_of(instance.address)))
+
+
+def try_to_unpin(s: Services, app: App, instance: Instance) -> None:
+    if s.bridged:
+        _try(lambda: s.guard.unpin(app.network_of(instance).bridge, instance.address))
+
+
+def _try(act: Callable[[], object]) -> None:
+    try:
+        act()
+    except (Interrupted, LeaseHeld):
+        raise
+    except DeployctlError:
+        pass
+
+
+def find_astray(s: Services, app: App, instances: Mapping[int, Instance], seen: Iterable[ContainerFacts],
+                ) -> tuple[frozenset[int], frozenset[int]]:
+    """Return the releases that HAProxy carries and whose address is not pinned, and those where it is pinned to a MAC that
+    they do not have. Empty where this process may pin nothing."""
+    here = {c.id: c for c in seen if c.running}
+    carried = [(n, i, c) for n, i in instances.items() if i.routed and (c := here.get(i.container or "")) and c.macs]
+    if not (s.bridged and carried and s.guard.may_pin()):
+        return frozenset(), frozenset()
+    told = s.guard.neighbours()
+    held = {bridge: s.guard.held(bridge) for bridge in {app.network_of(i).bridge for _, i, _ in carried}}
+    loose, misled = set[int](), set[int]()
+    for number, instance, container in carried:
+        bridge, mac = app.network_of(instance).bridge, mac_of(instance.address)
+        known = told.get((bridge, instance.address))
+        pinned = known is not None and known.pinned
+        if not has_own_mac(app, instance, container):
+            misled |= {number} if pinned else set()
+        elif known is None or (known.mac, pinned, mac in held[bridge]) != (mac, True, True):
+            loose.add(number)
+    return frozenset(loose), frozenset(misled)
