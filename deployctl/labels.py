@@ -87,6 +87,12 @@ def kept_name(home: HomeIdentity, tag: str) -> str | None:
     return name if mark in home_marks(home) else None
 
 
+def kept_number(home: HomeIdentity, app: AppName, tag: str) -> int | None:
+    """Return the number of the app's release whose image that tag keeps; None when it keeps none of it."""
+    number = (kept_name(home, tag) or "").removeprefix(f"deployctl/{app}:r")
+    return int(number) if number.isdecimal() else None
+
+
 def release_images(s: Services, app: AppName, number: int) -> None:
     """Keep the image of that release no more, by whichever tag it was kept."""
     for tag in keep_tags(s.ledger.identity, app, number):

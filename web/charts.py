@@ -121,7 +121,10 @@ class _Frame:
 def charts_of(app: AppName, s: Services, *, active: int | None, now: float, span: str = "15m") -> tuple[Chart, Chart, Chart]:
     """Return the three charts of one app from its points, its releases and its changes. See `draw`."""
     points = s.meter.points(app, since=now - SPANS[span].seconds)
-    return draw(points, s.ledger.releases(app), s.ledger.changes(app, limit=CHANGES), active=active, now=now, span=span)
+    changes = s.ledger.changes(app, limit=CHANGES)
+    told = {point.release for point in points} | {n for one in changes for n in (one.source, one.target) if n is not None}
+    releases = (s.ledger.find_release(app, number) for number in told)
+    return draw(points, filter(None, releases), changes, active=active, now=now, span=span)
 
 
 def draw(points: Iterable[Point], releases: Iterable[Release], changes: Iterable[Change], *, active: int | None,

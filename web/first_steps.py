@@ -31,7 +31,7 @@ def first_steps(app: AppName, s: Services) -> tuple[Try, ...]:
     if DEMO not in dict(s.spec.labels):
         return ()
     changes = s.ledger.changes(app, limit=LOOKED_AT)
-    mended = {r.number for r in s.ledger.releases(app) if r.version == MENDED}
+    mended = {*s.ledger.releases_of(app, MENDED, limit=LOOKED_AT)}
     return tries(app, changes, mended={c.target for c in changes} & mended != set())
 
 

@@ -43,7 +43,7 @@ def deploy(app: str) -> str:
         row = s.ledger.find_app(name)
         if row is None and name not in s.app_files():
             raise NotFound("there is no such app here.", remedy=[f"deployctl init {name} --image IMAGE --port PORT"])
-        known = list(dict.fromkeys(r.version for r in s.ledger.releases(name, limit=KNOWN)))
+        known = s.ledger.versions(name, limit=KNOWN)
     to = request.args.get("to", "")
     return _shown("_deploy.html", "deploy.html", app=name, revision=row.revision if row else 0, verb=verb, known=known,
                   title=DEPLOYS[verb], to=parse_version(to) if to else "", under=look_at(name).under if row else None,
@@ -69,7 +69,7 @@ def _question(verb: str, look: Look) -> Question:
 def _move(verb: str, look: Look) -> Question:
     app, view, to = look.app.name, look.view, request.args.get("to", "")
     with desk().pool.lend(g.who.actor) as s:
-        changes = s.ledger.telling_changes(app)
+        changes = s.ledger.changes(app, limit=1)
         if verb == "undo":
             left = changes[0].source if changes else None
             line = next((one for one in look.versions.lines if one.release == left), None)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 VARIABLE = "_DEPLOYCTL_COMPLETE"
 LIMIT = 0.2  # seconds; a shell that waits is worse than one that offers nothing
+OFFERED = 100  # releases, the newest, besides those that can be gone back to
 SHELLS = ("bash", "zsh", "fish")
 
 
@@ -101,7 +102,8 @@ def version_items(app: AppName, s: Services, *, releases: bool = False) -> list[
     if row is None:
         return []
     instances = {i.release: i for i in s.ledger.instances(app)}
-    known = sorted(s.ledger.releases(app), key=lambda r: r.number, reverse=True)
+    found = {r.number: r for r in (*s.ledger.releases(app, limit=OFFERED), *s.ledger.releases_within_reach(app))}
+    known = sorted(found.values(), key=lambda r: r.number, reverse=True)
     newest: dict[str, Release] = {}
     for release in known:
         newest.setdefault(release.version, release)

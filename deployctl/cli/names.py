@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deployctl.cli.session import Session
-from deployctl.domain.names import AppName, ReleaseName, parse_app, parse_release_name
+from deployctl.domain.names import AppName, ReleaseName, Version, parse_app, parse_release_name
 from deployctl.errors import Invalid, NotFound
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Words:
         if self.most == 0 or self.verb in {"upgrade", "start"} or not self.given:
             return
         word = self.given[0]
-        if nearest(word, [app]) and word not in {r.version for r in s.ledger.releases(app)}:
+        if nearest(word, [app]) and not s.ledger.releases_of(app, Version(word), limit=1):
             raise NotFound(f'No app and no version "{word}". Did you mean {app}?', remedy=[f"deployctl history {app}"])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -84,16 +84,55 @@ class AppRows:
     def releases(self, app: AppName, *, limit: int = -1) -> list[Release]:
         """Return all of them, or so many, newest first."""
         rows = self.db.execute("select * from releases where app = ? order by number desc limit ?", [app, limit])
-        return [_release(row) for row in rows]
+        return [release_of(row) for row in rows]
 
     def kept_releases(self, app: AppName | None = None) -> list[Release]:
         mine = "" if app is None else "where i.app = ? "
         sql = f"select r.* from instances i join releases r on r.app = i.app and r.number = i.release {mine}"  # noqa: S608
-        return [_release(row) for row in self.db.execute(sql, [] if app is None else [app])]
+        return [release_of(row) for row in self.db.execute(sql, [] if app is None else [app])]
+
+    def releases_of(self, app: AppName, version: Version, *, limit: int = -1) -> list[int]:
+        """Return the numbers of the releases of that version, the newest first."""
+        return [row[0] for row in self.db.execute(
+            "select number from releases where app = ? and version = ? order by number desc limit ?", [app, version, limit])]
+
+    def versions(self, app: AppName, *, limit: int) -> list[str]:
+        """Return the versions of the newest so many releases, each once."""
+        return list(dict.fromkeys(row[0] for row in self.db.execute(
+            "select version from releases where app = ? order by number desc limit ?", [app, limit])))
+
+    def names_of(self, app: AppName, numbers: Iterable[int]) -> dict[int, str]:
+        """Return the versions of those releases; one that is not known is left out."""
+        return {row["number"]: row["version"] for row in self.db.execute(
+            "select number, version from releases where app = ? and number in (select value from json_each(?))",
+            [app, json.dumps([*numbers])])}
+
+    def builds(self, app: AppName, version: Version, digest: str) -> list[Release]:
+        """Return the releases of that version that have that very image, the newest first."""
+        return [release_of(row) for row in self.db.execute(
+            "select * from releases where app = ? and version = ? and digest = ? order by number desc", [app, version, digest])]
+
+    def has_served(self, app: AppName, version: Version, digest: str) -> bool:
+        """Tell whether that build ever served, with whatever bundle."""
+        return bool(self.db.execute(
+            "select 1 from releases r where app = ? and version = ? and digest = ? and exists "
+            "(select 1 from changes where app = r.app and target = r.number) limit 1", [app, version, digest]))
+
+    def find_built(self, app: AppName, version: Version, bundle: Bundle) -> Release | None:
+        """Return the release of that version and bundle which drops what one made now drops."""
+        row = self.db.one("select * from releases where app = ? and version = ? and bundle_hash = ? and cap_drop = ?",
+                          [app, version, bundle.hash(), json.dumps(to_drop(bundle.cap_add))])
+        return release_of(row) if row else None
+
+    def next_number(self, app: AppName) -> int:
+        """Return the number that the app's next release gets: those of an app of that name before are not given again."""
+        return int(self.db.execute(
+            "select 1 + max(coalesce((select max(number) from releases where app = :app), 0), "
+            "coalesce((select max(target) from changes where app = :app), 0))", {"app": app})[0][0])
 
     def find_release(self, app: AppName, number: int) -> Release | None:
         row = self.db.one("select * from releases where app = ? and number = ?", [app, number])
-        return _release(row) if row else None
+        return release_of(row) if row else None
 
     def ensure_release(self, app: AppName, version: Version, bundle: Bundle, *, at: str) -> Release:
         """Return the release of that version and bundle which drops what one made now drops, a new one with the next number
@@ -103,29 +142,21 @@ class AppRows:
         """
         self.db.require_room()
         with self.db.transaction():
-            row = self.db.one(
-                "select * from releases where app = ? and version = ? and bundle_hash = ? and cap_drop = ?",
-                [app, version, bundle.hash(), json.dumps(to_drop(bundle.cap_add))],
-            )
-            if row is None:
-                row = self._add_release(app, version, bundle, at=at)
-            return _release(row)
+            return self.find_built(app, version, bundle) or self._add_release(app, version, bundle, at=at)
 
-    def _add_release(self, app: AppName, version: Version, bundle: Bundle, *, at: str) -> sqlite3.Row:
-        number = self.db.execute(
-            "select 1 + max(coalesce((select max(number) from releases where app = :app), 0), "
-            "coalesce((select max(target) from changes where app = :app), 0))", {"app": app}
-        )[0][0]
+    def _add_release(self, app: AppName, version: Version, bundle: Bundle, *, at: str) -> Release:
+        number = self.next_number(app)
         self.db.insert("releases", {
             "app": app, "number": number, "version": version, "digest": bundle.digest, "bundle": bundle.canonical(),
             "bundle_hash": bundle.hash(), "created_at": at, "cap_drop": json.dumps(to_drop(bundle.cap_add))})
-        return self.db.execute("select * from releases where app = ? and number = ?", [app, number])[0]
+        return release_of(self.db.execute("select * from releases where app = ? and number = ?", [app, number])[0])
 
     def note_pull(self, repo_digest: str, *, at: str) -> None:
         self.db.execute("insert or ignore into pulls(repo_digest, at) values (?, ?)", [repo_digest, at])
 
-    def pulls(self) -> frozenset[str]:
-        return frozenset(row["repo_digest"] for row in self.db.execute("select repo_digest from pulls"))
+    def sources(self, app: AppName, digest: str) -> list[str]:
+        """Return every name@sha256:… with that digest that a registry gave us, or that a release of the app was made of."""
+        return [row[0] for row in self.db.execute(_SOURCES, {"app": app, "digest": digest})]
 
     def mark_proven(self, app: AppName, number: int, *, at: str) -> None:
         self.db.execute(
@@ -136,19 +167,27 @@ class AppRows:
     def mark_failed(self, app: AppName, number: int, *, why: str) -> None:
         """Remember why; the proof of a release that never served is void then."""
         self.db.execute(
-            "update releases set failure = ?, proven_at = iif(number in (select target from changes where app = ?), "
-            "proven_at, null) where app = ? and number = ?", [why, app, app, number])
+            "update releases set failure = ?, proven_at = iif(exists (select 1 from changes where app = releases.app "
+            "and target = number), proven_at, null) where app = ? and number = ?", [why, app, number])
 
     def set_hold(self, app: AppName, version: Version, digest: str | None, hold: Hold | None) -> int:
-        """Hold (or lift, with None) that version; with a digest only that one. Return how many releases it met."""
+        """Hold (or lift, with None) that version; with a digest only that one. Return how many releases were not so before."""
+        mine = {"app": app, "version": version, "digest": digest, "held": hold is not None, "at": hold and hold.at,
+                "actor": hold and hold.actor, "reason": hold and hold.reason}
         with self.db.transaction():
-            return len(self.db.execute(
-                "update releases set hold_at = ?, hold_actor = ?, hold_reason = ?, "
-                "hold_revision = iif(?, (select revision from apps where name = app), null) "
-                "where app = ? and version = ? and (? is null or digest = ?) returning id",
-                [hold and hold.at, hold and hold.actor, hold and hold.reason, hold is not None, app, version, digest,
-                 digest],
-            ))
+            changed = self.db.execute(f"select count(*) from releases {_MEANT} and (hold_at is null) = :held", mine)  # noqa: S608
+            self.db.execute(
+                "update releases set hold_at = :at, hold_actor = :actor, hold_reason = :reason, "  # noqa: S608  our own words
+                f"hold_revision = iif(:held, (select revision from apps where name = :app), null) {_MEANT}", mine)
+        return int(changed[0][0])
+
+
+_MEANT = "where app = :app and version = :version and (:digest is null or digest = :digest)"
+_SOURCES = """
+select repo_digest from pulls where substr(repo_digest, instr(repo_digest, '@') + 1) = :digest
+union select json_extract(bundle, '$.repo_digest') from releases where app = :app
+and substr(json_extract(bundle, '$.repo_digest'), instr(json_extract(bundle, '$.repo_digest'), '@') + 1) = :digest
+"""  # by expressions that have an index
 
 
 def app_of(row: sqlite3.Row | Mapping[str, Any]) -> App:
@@ -167,7 +206,7 @@ def network_of(row: sqlite3.Row | Mapping[str, Any]) -> Network:
     return Network(row["name"], row["bridge"], row["subnet"], row["gateway"], row["engines_own"])
 
 
-def _release(row: sqlite3.Row) -> Release:
+def release_of(row: sqlite3.Row) -> Release:
     hold = (Hold(row["hold_at"], row["hold_actor"], row["hold_reason"], row["hold_revision"] or 0)
             if row["hold_at"] else None)
     return Release(

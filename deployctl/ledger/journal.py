@@ -70,6 +70,11 @@ class JournalRows(EventRows):
         rows = self.db.execute("select * from deployments where app = ? order by id desc limit ?", [app, limit])
         return [_deployment(row) for row in rows]
 
+    def last_deployment(self, app: AppName, target: int) -> Deployment | None:
+        """Return the last one that was to let that release serve, or run."""
+        row = self.db.one("select * from deployments where app = ? and target = ? order by id desc limit 1", [app, target])
+        return _deployment(row) if row else None
+
     def find_deployment(self, deployment: int) -> Deployment | None:
         row = self.db.one("select * from deployments where id = ?", [deployment])
         return _deployment(row) if row else None
@@ -125,13 +130,7 @@ class JournalRows(EventRows):
     def changes(self, app: AppName, *, limit: int = -1) -> list[Change]:
         """Return the app's serving history, the last change first."""
         rows = self.db.execute("select * from changes where app = ? order by revision desc limit ?", [app, limit])
-        return [_change(row) for row in rows]
-
-    def telling_changes(self, app: AppName) -> list[Change]:
-        """Return what decisions need of the history, the last change first: for each release when it last came
-        and when it last went. As long as the list of releases, however long the history."""
-        rows = self.db.execute(_TELLING, {"app": app})
-        return [_change(row) for row in rows]
+        return [change_of(row) for row in rows]
 
     def switch_times(self) -> list[tuple[AppName, str, float]]:
         return [(AppName(app), kind, ms) for app, kind, ms in self.db.execute("select app, kind, switch_ms from changes")]
@@ -183,7 +182,7 @@ class JournalRows(EventRows):
         """Return the two last changes, and the last one to the same release."""
         came = self.db.execute("select * from changes where app = ? and target = ? order by revision desc limit 1",
                                [change.app, change.target])
-        return [*self.changes(change.app, limit=2), *(_change(row) for row in came)]
+        return [*self.changes(change.app, limit=2), *(change_of(row) for row in came)]
 
     def _insert_change(self, c: Change, deployment: int | None) -> None:
         self.tell_promotion(self.db.execute(
@@ -220,16 +219,6 @@ class JournalRows(EventRows):
                             [c.at, c.actor, reason, c.revision - 1, c.app, c.app, c.held, c.target])
 
 
-_TELLING = """
-with mine as (select number from releases where app = :app)
-select * from changes where app = :app and revision in (
-    select max(revision) from changes where app = :app
-    union select (select max(revision) from changes where app = :app and target = number) from mine
-    union select (select max(revision) from changes where app = :app and source = number) from mine
-) order by revision desc
-"""
-
-
 def _end_of(row: sqlite3.Row) -> str:
     """Return what was to be done and, unless it was, why not."""
     summary = json.loads(row["plan"])["summary"].removeprefix(f"{row['app']}: ")
@@ -247,6 +236,6 @@ def _deployment(row: sqlite3.Row) -> Deployment:
     )
 
 
-def _change(row: sqlite3.Row) -> Change:
+def change_of(row: sqlite3.Row) -> Change:
     fields = {key: row[key] for key in row.keys() if key not in {"id", "deployment", "chain"}}  # noqa: SIM118
     return Change(**fields, chain=tuple(json.loads(row["chain"] or "[]")))

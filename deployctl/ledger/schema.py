@@ -15,7 +15,7 @@ from deployctl.domain.image_source import is_doubtful
 from deployctl.domain.refused import KINDS
 from deployctl.ledger.chain import PROMOTED, links, promotion
 
-VERSION = 14
+VERSION = 15
 schema = Migrations("deployctl")
 
 
@@ -74,7 +74,7 @@ def _history(db: Database) -> None:
         pk="id", not_null={"app", "revision", "kind", "at", "actor"},
     )
     db.table("changes").create_index(["app", "revision"], unique=True)
-    db.table("changes").create_index(["app", "target", "revision"])  # Ledger.telling_changes reads by these
+    db.table("changes").create_index(["app", "target", "revision"])  # ReachRows reads by these
     db.table("changes").create_index(["app", "source", "revision"])
     db.table("events").create(
         {"id": int, "at": str, "app": str, "actor": str, "kind": str, "text": str, "data": str}, pk="id",
@@ -246,3 +246,18 @@ def m013_refusals(db: Database) -> None:
 def m014_sessions_anew(db: Database) -> None:
     """End the sessions of builds whose cookie went to the apps: whoever has kept one is nobody with it."""
     db.execute("update sign_ins set ended_at = seen_at where ended_at is null")
+
+
+@schema()
+def m015_within_reach(db: Database) -> None:
+    """Let what a version means be found by index, however many releases there are."""
+    db.table("releases").create_index(["app", "version", "number"])
+    db.execute("create index proven_releases on releases(app, version, number) where proven_at is not null")
+    db.execute("create index good_releases on releases(app, version, number) where proven_at is not null and hold_at is null")
+    db.table("releases").create_index(["app", "version", "digest"])
+    source = "json_extract(bundle, '$.repo_digest')"
+    db.execute(f"create index release_sources on releases(app, substr({source}, instr({source}, '@') + 1))")
+    db.table("events").create_index(["kind", "app"])
+    db.table("deployments").create_index(["app", "target"])
+    db.execute("create index living_sign_ins on sign_ins(user) where ended_at is null")
+    db.execute("create index pull_sources on pulls(substr(repo_digest, instr(repo_digest, '@') + 1))")

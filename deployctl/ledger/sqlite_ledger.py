@@ -19,9 +19,10 @@ from deployctl.ledger.leases import LeaseRows
 from deployctl.ledger.opening import open_ledger
 from deployctl.ledger.refusals import RefusalRows
 from deployctl.ledger.stamps import StampRows
+from deployctl.ledger.within_reach import ReachRows
 
 
-class SqliteLedger(AppRows, InstanceRows, JournalRows, RefusalRows, FoldRows, LeaseRows, AccessRows, StampRows):
+class SqliteLedger(AppRows, InstanceRows, JournalRows, RefusalRows, FoldRows, LeaseRows, AccessRows, StampRows, ReachRows):
     """Everything deployctl remembers of one home."""
 
     def __init__(self, connection: Connection, machine: Machine | None = None) -> None:

@@ -19,7 +19,7 @@ def diff(app: AppName, before: Version, after: Version | None, s: Services, *, b
          after_release: int | None = None) -> DiffView:
     """Return the differences from `before` to `after`, which is the active release when it is None. A number names one
     release of that version."""
-    facts = observe(app, s)
+    facts = observe(app, s, before, after, before_release, after_release)
     left = require_release(facts, before, before_release)
     if after is not None:
         right = require_release(facts, after, after_release)

@@ -13,10 +13,10 @@ from deployctl.domain.networks import Network
 from deployctl.domain.plan import Kind as DeploymentKind
 from deployctl.domain.release import App, Change, Instance, Release
 from deployctl.errors import DeployctlError, EngineUnavailable
-from deployctl.labels import app_of_network, is_sealed, keep_tags, kept_name
+from deployctl.labels import app_of_network, is_sealed, keep_tags, kept_name, kept_number
 from deployctl.pins import find_astray
 from deployctl.ports import ContainerFacts, Services
-from deployctl.usecases.observe import Containers
+from deployctl.usecases.observe import Containers, remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,22 +140,24 @@ def _interrupted(app: App, s: Services) -> list[Drift]:
 # -- one app -------------------------------------------------------------------------------------------------------
 def sight_of(app: App, s: Services, outside: Outside, *, closely: bool) -> Sight:
     """Return one app's world from what was read for all; `closely` asks the engine for each of its containers."""
-    instances = {i.release: i for i in s.ledger.instances(app.name)}
-    releases = {r.number: r for r in s.ledger.releases(app.name)}
-    facts = replace(facts_of(app, instances, releases, outside), changes=tuple(s.ledger.telling_changes(app.name)))
+    known = remembered(app, s)
+    instances, releases = known.instances, known.releases
+    facts = replace(facts_of(app, instances, releases, outside), changes=known.changes)
     mine = [c for c in outside.containers or () if c.labels.get("deployctl.app") == app.name]
     if closely:
         mine = [s.engine.find_container(c.id) or c for c in mine]
     used = {int(n) for c in mine if (n := c.labels.get("deployctl.release", "")).isdecimal()} | instances.keys()
     loose, misled = find_astray(s, app, instances, mine) if closely else (frozenset[int](), frozenset[int]())
     home = s.ledger.identity
-    idle = {tag for number in releases.keys() - used for tag in keep_tags(home, app.name, number)}
+    idle = {tag: number for tag in outside.tags or ()
+            if (number := kept_number(home, app.name, tag)) is not None and number not in used}
+    of_ours = s.ledger.names_of(app.name, idle.values()) if idle else {}
     return Sight(
         facts, seen=None if outside.containers is None else tuple(seen_of(one, home) for one in mine),
         proxy=outside.routes is not None,
         networks=outside.networks,
         grounds=tuple(_network_seen(one, outside, s) for one in s.ledger.networks(app.name)),
-        tags=tuple(tag for tag in outside.tags or () if tag in idle),  # of a release that is not known: left alone
+        tags=tuple(tag for tag, number in idle.items() if number in of_ours),  # of one that is not known: left alone
         store=outside.store, loose=loose, misled=misled,
         unkept=() if outside.tags is None else tuple(
             n for n in sorted(instances.keys() & releases.keys())

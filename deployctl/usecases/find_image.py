@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from deployctl.domain.image_ref import ImageRef, parse_image
@@ -35,11 +35,12 @@ class FoundImage:
 
 @dataclass(frozen=True, slots=True)
 class ImageQuestion:
-    """`remembered`: digests that this home has pulled from that repository. `dry_run` asks and pulls nothing."""
+    """`sources` returns by which names (name@sha256:…) the home knows a digest to come from a registry. `dry_run` asks and
+    pulls nothing."""
 
     ref: ImageRef
     policy: PullPolicy
-    remembered: frozenset[str] = frozenset()
+    sources: Callable[[str], Iterable[str]] = lambda _digest: ()
     dry_run: bool = False
 
     @property
@@ -48,8 +49,9 @@ class ImageQuestion:
         return str(self.ref if self.ref.digest else ImageRef(self.ref.registry, self.ref.repository, self.ref.tag or "latest"))
 
     def pulled_digests(self, image: Image) -> tuple[str, ...]:
+        names = [name for digest in own_digests(self.ref, image.repo_digests) for name in self.sources(digest)]
         return pulled_digests(self.ref, image.digest, image.repo_digests, origins=image.origins,
-                              remembered=self.remembered, of_tags=image.digests_of_tags)
+                              remembered=own_digests(self.ref, names), of_tags=image.digests_of_tags)
 
     def by_digest(self, digest: str) -> str:
         return f"{self.ref.name}@{digest}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from deployctl.domain.deployment import Phase
 from deployctl.domain.names import AppName
@@ -20,11 +20,12 @@ def history(app: AppName, s: Services, *, limit: int = 50) -> HistoryView:
     """Return the last changes of traffic and the last attempts that did not succeed, newest first."""
     if not s.ledger.changes(app, limit=1):
         require_app(app, s)  # one that was removed keeps its history
-    versions = {r.number: str(r.version) for r in s.ledger.releases(app)}
-    told = remarks(app, s)
-    lines = tuple(HistoryLine(with_remark(c, told), _name(c.source, versions), _name(c.target, versions))
-                  for c in s.ledger.changes(app, limit=limit))
+    changes = s.ledger.changes(app, limit=limit)
     attempts = tuple(d for d in s.ledger.deployments(app, limit=limit) if d.phase is not Phase.SUCCEEDED)
+    moves = [(one.source, one.target) for one in changes] + [(one.source, one.target) for one in attempts]
+    versions = dict(s.ledger.names_of(app, {n for move in moves for n in move if n is not None}))
+    told = remarks(app, s)
+    lines = tuple(HistoryLine(with_remark(c, told), _name(c.source, versions), _name(c.target, versions)) for c in changes)
     return HistoryView(app, lines, attempts, versions, _readiness(app, lines, s))
 
 
@@ -36,6 +37,6 @@ def _readiness(app: AppName, lines: Sequence[HistoryLine], s: Services) -> tuple
     return tuple(find_readiness(app, s, among=sorted(told)[-MOST:]))
 
 
-def _name(number: int | None, versions: dict[int, str]) -> str | None:
+def _name(number: int | None, versions: Mapping[int, str]) -> str | None:
     """Return the version; a release that was forgotten with its app keeps its number."""
     return None if number is None else versions.get(number, f"release {number}")

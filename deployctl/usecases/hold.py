@@ -29,11 +29,10 @@ def _write(app: AppName, version: Version, s: Services, wish: Wish, mark: Hold |
     with lease(app, "hold" if mark else "unhold", s, wish) as token:
         s = fenced_by(app, token, s)
         recover(app, s, token)
-        facts = observe(app, s)
+        facts = observe(app, s, version)
         require_revision(facts, wish)
         require_release(facts, version)
-        changed = any((r.hold is None) != (mark is None) for r in facts.releases.values() if r.version == version)
-        s.ledger.set_hold(app, version, None, mark)
+        changed = s.ledger.set_hold(app, version, None, mark) > 0
         s.ledger.event("held" if mark else "released", f"{app} {version}", at=s.clock.utc(), actor=s.actor, app=app,
                        data={"note": wish.note})
         routes(s)

@@ -39,7 +39,7 @@ def logs(app: AppName, version: Version | None, s: Services, *, release: int | N
     """
     if tail is not None and tail < 0:
         raise Invalid("-n must be 0 or more")
-    facts = observe(app, s)
+    facts = observe(app, s, version, release, *s.kept_logs.releases(app))
     named = version is not None or release is not None
     wanted = _named(facts, version, release, s) if named else _of_the_app(facts, follow=follow)
     if not wanted:

@@ -115,9 +115,9 @@ class Following:
 
     def _name(self, number: int) -> None:
         if number not in self._names:
-            releases = {r.number: r for r in self.s.ledger.releases(self.app)}
-            one = releases.get(number)
-            self._names[number] = release_name(one, releases.values()) if one else f"release {number}"
+            known = {r.number: r for r in self.s.ledger.releases_within_reach(self.app, [number])}
+            one = known.get(number)
+            self._names[number] = release_name(one, known.values()) if one else f"release {number}"
 
     def _read(self, key: _Key, seen: ContainerFacts, since: str | None) -> None:
         """Put its lines into the queue until it ends, in a thread of its own."""

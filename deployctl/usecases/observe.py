@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from deployctl.domain.facts import Facts
@@ -14,25 +14,24 @@ from deployctl.domain.same_image import is_made_of
 from deployctl.errors import EngineUnavailable, NotFound, ProxyUnavailable
 from deployctl.ports import ContainerFacts, Services
 
+Named = Version | int | None  # a version, or the number of a release, that somebody asks for
 
-def observe(app: AppName, s: Services) -> Facts:
-    """Return the facts of one app. Raises NotFound when the ledger does not know it."""
-    row = require_app(app, s)
-    instances = {i.release: i for i in s.ledger.instances(app)}
-    releases = {r.number: r for r in s.ledger.releases(app)}
-    there, away = look_at_containers(instances, releases, s)
+
+def observe(app: AppName, s: Services, *named: Named) -> Facts:
+    """Return the facts of one app; what is `named` is among them, if there is such a release, however long ago it was.
+    Raises NotFound when the ledger does not know the app."""
+    facts = remembered(require_app(app, s), s, *named)
+    there, away = look_at_containers(facts.instances, facts.releases, s)
+    return replace(facts, running=there.running, present=there.present, other_image=there.other_image,
+                   own_mac=there.own_mac, serving=routes(s).get(app), engine_away=away)
+
+
+def remembered(row: App, s: Services, *named: Named) -> Facts:
+    """Return what the ledger alone knows of an app."""
+    app = row.name
     return Facts(
-        app=row,
-        releases=releases,
-        instances=instances,
-        running=there.running,
-        present=there.present,
-        other_image=there.other_image,
-        own_mac=there.own_mac,
-        changes=tuple(s.ledger.telling_changes(app)),
-        serving=routes(s).get(app),
-        engine_away=away,
-    )
+        app=row, releases={r.number: r for r in s.ledger.releases_within_reach(app, named)},
+        instances={i.release: i for i in s.ledger.instances(app)}, changes=tuple(s.ledger.telling_changes(app)))
 
 
 def routes(s: Services) -> Mapping[AppName, int]:

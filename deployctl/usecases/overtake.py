@@ -13,7 +13,7 @@ from deployctl.domain.release import SET_ASIDE, Hold, Release
 from deployctl.errors import LeaseHeld
 from deployctl.ports import Services
 from deployctl.runner import Walk, end_reverted
-from deployctl.usecases.observe import observe
+from deployctl.usecases.observe import Named, observe
 from deployctl.usecases.recover import rebuilt
 
 _ENDS = frozenset({StepKind.STOP, StepKind.PRUNE})
@@ -45,9 +45,9 @@ def _may_stop_it(walk: Walk, step: Step) -> bool:
     return step.kind in _ENDS and (step.kind, step.release) not in walk.settled
 
 
-def look_ahead(app: AppName, s: Services, *, token: int = 0) -> Overtaken:
+def look_ahead(app: AppName, s: Services, *named: Named, token: int = 0) -> Overtaken:
     """Return what a rollback would overtake. Nothing is written: it may still be refused."""
-    facts, opened = observe(app, s), s.ledger.find_open(app)
+    facts, opened = observe(app, s, *named), s.ledger.find_open(app)
     if opened is None:
         return Overtaken(facts)
     walk = rebuilt(opened, facts, s, token)
@@ -56,8 +56,8 @@ def look_ahead(app: AppName, s: Services, *, token: int = 0) -> Overtaken:
     return Overtaken(facts, walk, facts.releases.get(source or 0) if moved else None)
 
 
-def overtake(found: Overtaken, s: Services) -> tuple[Facts, Callable[[], None]]:
-    """Set aside what is under way; return the facts as they are then, and the act that ends it.
+def overtake(found: Overtaken, s: Services, target: int) -> tuple[Facts, Callable[[], None]]:
+    """Set aside what is under way; return the facts as they are then, `target` among them, and the act that ends it.
 
     Its holder lives, but its lease is ours: it does nothing more. Nothing of the engine is asked to change, because
     that may be what it hangs in: its candidate stays behind, marked as failed, for the next change or `reconcile`.
@@ -71,7 +71,7 @@ def overtake(found: Overtaken, s: Services) -> tuple[Facts, Callable[[], None]]:
         return found.facts, lambda: end_reverted(walk, Phase.SUCCEEDED, f"{s.actor} rolled back before it had retired all")
     s.ledger.ask_abort(found.facts.app.name, actor=s.actor)
     _set_aside(walk, found.facts)
-    facts = observe(found.facts.app.name, s)
+    facts = observe(found.facts.app.name, s, target)
     return facts, lambda: end_reverted(walk, Phase.REVERTED, f"{s.actor} rolled back while it was under way")
 
 
@@ -83,12 +83,6 @@ def _set_aside(walk: Walk, facts: Facts) -> None:
     if candidate.number in facts.instances:
         s.ledger.set_instance(candidate.app, candidate.number, failed=True)
         s.ledger.mark_failed(candidate.app, candidate.number, why=SET_ASIDE)
-    served = {change.target for change in facts.changes}
-    if not any(_same_build(release, candidate) for number, release in facts.releases.items() if number in served):
+    if not s.ledger.has_served(candidate.app, candidate.version, candidate.digest):
         s.ledger.set_hold(candidate.app, candidate.version, candidate.digest,
                           Hold(s.clock.utc(), s.actor, SET_ASIDE))
-
-
-def _same_build(one: Release, other: Release) -> bool:
-    """A hold meets every release of a build, the one that served well with another bundle included."""
-    return (one.version, one.digest) == (other.version, other.digest)

@@ -7,6 +7,7 @@ import math
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from deployctl import places
 from deployctl.domain.addresses import overlap
@@ -16,7 +17,7 @@ from deployctl.domain.capabilities import to_drop
 from deployctl.domain.facts import Facts
 from deployctl.domain.healthcheck import HealthcheckTimes
 from deployctl.domain.image_ref import parse_image, require_allowed_registry, require_own_repository
-from deployctl.domain.image_source import ImageNews, PullPolicy, own_digests
+from deployctl.domain.image_source import ImageNews, PullPolicy
 from deployctl.domain.names import AppName, Version, parse_env_name, parse_env_value
 from deployctl.domain.release import App, Bundle, Probe, ProbeKind, Release
 from deployctl.errors import DeployctlError, Invalid, NotFound
@@ -74,20 +75,16 @@ def prepare(app: AppName, version: Version, s: Services, *, image: str | None = 
     engine = s.engine.info()
     require_able(engine, file.template.probe.kind)
     started = s.clock.now()
-    releases = s.ledger.releases(app)
-    pulled_before = [*s.ledger.pulls(), *(r.bundle.repo_digest or "" for r in releases)]
-    remembered = frozenset(own_digests(reference, pulled_before))
-    found = find_image(ImageQuestion(reference, pull or file.pull, remembered, dry_run), s)
+    found = find_image(ImageQuestion(reference, pull or file.pull, partial(s.ledger.sources, app), dry_run), s)
     ms = (s.clock.now() - started) * 1000
     if found.image is not None:
         _require_fit(found.image, str(reference), app, file, engine)
     bundle = _bundle(file, str(reference), found, env or {})
-    cap_drop = to_drop(bundle.cap_add)
-    wanted_run = (version, bundle.hash(), cap_drop)
-    known = next((r for r in releases if (r.version, r.bundle.hash(), r.cap_drop) == wanted_run), None)
-    release = known or Release(0, app, _next_number(app, s), version, bundle, s.clock.utc(), cap_drop=cap_drop)
+    release = s.ledger.find_built(app, version, bundle) or Release(
+        0, app, s.ledger.next_number(app), version, bundle, s.clock.utc(), cap_drop=to_drop(bundle.cap_add))
     sentence = f"{'pull' if found.pulled else 'find'} {reference}"
-    active = next((r.bundle for r in releases if row and r.number == row.active), None)
+    serves = s.ledger.find_release(app, row.active) if row and row.active is not None else None
+    active = serves.bundle if serves else None
     remarks = (*other_way_out(joined, wanted, s), *dropped(file.template.networks, row, active, containers, s),
                *_remarks(found.image, file, row, wanted), *_command_remarks(found.image, file, active))
     return Candidate(wanted, release, (StepDone("image", sentence, round(ms, 3), found.digest[7:19]),), remarks, found.news,
@@ -215,9 +212,3 @@ def _add(app: App, s: Services) -> App:
             app = replace(another, network=named_like(app.network, another.network))
     raise DeployctlError(f"no subnet could be leased for {app.name}: other processes were always faster",
                          remedy=["try again"])
-
-
-def _next_number(app: AppName, s: Services) -> int:
-    known = [r.number for r in s.ledger.releases(app)]
-    served = [c.target or 0 for c in s.ledger.changes(app)]
-    return max([*known, *served], default=0) + 1

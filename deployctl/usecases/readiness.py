@@ -21,7 +21,7 @@ from deployctl.domain.traffic import Counters
 from deployctl.errors import DeployctlError
 from deployctl.ports import Answer, ContainerFacts, Services
 from deployctl.usecases.asking import ask_once, may_ask
-from deployctl.usecases.observe import Containers, at_home, require_app
+from deployctl.usecases.observe import Containers, at_home, remembered, require_app
 
 BOOT = frozenset({StepKind.START, StepKind.HEALTH})
 REMEMBERED = 200  # events that are searched for what was last said of a release
@@ -107,9 +107,10 @@ def find_readiness(app: AppName, s: Services, *, but: Iterable[int] = (), among:
     `among` names releases instead, `times` is how often one that gives a bad answer is asked.
     """
     row, around = require_app(app, s), around or look_around(app, s)
-    instances = {i.release: i for i in s.ledger.instances(app)}
-    releases = {r.number: r for r in s.ledger.releases(app)}
-    wanted = set(_kept(row, releases, instances, s) if among is None else among) - {*but, _serving(row, s)}
+    named = [] if among is None else [*among]
+    facts = remembered(row, s, *named)
+    instances, releases = facts.instances, facts.releases
+    wanted = set(_kept(facts) if among is None else named) - {*but, _serving(row, s)}
     found = []
     for number in sorted(wanted & releases.keys(), reverse=True):
         release, instance = releases[number], instances.get(number)
@@ -135,9 +136,8 @@ def check_readiness(app: AppName, s: Services) -> list[Readiness]:
 def _write_turns(app: AppName, found: Sequence[Readiness], s: Services) -> None:
     """A release that a person put on hold, or that never was healthy, has not turned bad."""
     said = _last_said(app, s)
-    releases = {r.number: r for r in s.ledger.releases(app)}
     for one in found:
-        release = releases.get(one.release)
+        release = s.ledger.find_release(app, one.release)
         if release is None:  # the app was removed meanwhile
             continue
         if release.hold or not release.proven_at or one.ready == said.get(one.release, True):
@@ -150,15 +150,15 @@ def _write_turns(app: AppName, found: Sequence[Readiness], s: Services) -> None:
 
 def _last_said(app: AppName, s: Services) -> dict[int, bool]:
     """Return what the ledger says of each release; what it never spoke of was fine."""
-    told = [event["data"] for event in s.ledger.events(app, limit=REMEMBERED) if event["kind"] == "readiness"]
+    told = [event["data"] for event in s.ledger.events(app, kind="readiness", limit=REMEMBERED)]
     return {data["release"]: data["ready"] for data in reversed(told)}
 
 
 # -- facts ----------------------------------------------------------------------------------------------------------
-def _kept(row: App, releases: Mapping[int, Release], instances: Mapping[int, Instance], s: Services) -> set[int]:
+def _kept(facts: Facts) -> set[int]:
     """Return the releases that have a container, and the one that `rollback` would choose."""
-    back = find_previous(Facts(row, releases, changes=tuple(s.ledger.telling_changes(row.name))))
-    return {*instances, *({back.number} if back else ())}
+    back = find_previous(facts)
+    return {*facts.instances, *({back.number} if back else ())}
 
 
 def _serving(row: App, s: Services) -> int | None:

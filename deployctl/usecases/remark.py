@@ -41,7 +41,7 @@ def remark(app: AppName, s: Services, *, wish: Wish) -> Done:
 
 def remarks(app: AppName, s: Services) -> Mapping[int, str]:
     """Return the newest remark on each revision that has one."""
-    found = s.ledger.find_events(app=app, what=KIND, limit=MOST)
+    found = s.ledger.events(app, kind=KIND, limit=MOST)
     return {int(event["data"]["of"]): str(event["data"]["note"]) for event in reversed(found)}
 
 

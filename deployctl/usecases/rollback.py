@@ -14,7 +14,7 @@ from deployctl.errors import ConfirmationNeeded, EngineUnavailable
 from deployctl.ports import Services
 from deployctl.usecases.lease import lease
 from deployctl.usecases.move import holds_of, move
-from deployctl.usecases.observe import observe
+from deployctl.usecases.observe import Named, observe
 from deployctl.usecases.overtake import Overtaken, look_ahead, overtake
 from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Moved, Preview
@@ -32,11 +32,12 @@ def rollback(app: AppName, s: Services, *, version: Version | None = None, relea
     """
     started = s.clock.now()
     if abort:  # what cannot be done disturbs nobody
-        _decide(look_ahead(app, s), version, release, wish)
+        _decide(look_ahead(app, s, version, release), version, release, wish)
     with lease(app, "rollback", s, wish, by_force=abort) as token:
-        found = look_ahead(app, s, token=token) if abort else Overtaken(_settled(app, s, token))
+        found = (look_ahead(app, s, version, release, token=token) if abort
+                 else Overtaken(_settled(app, s, token, version, release)))
         target = _decide(found, version, release, wish)
-        facts, end_other = overtake(found, s)
+        facts, end_other = overtake(found, s, target.number)
         if _serves(facts, target):
             end_other()
             done = already(facts, target, Kind.ROLLBACK, s, started)
@@ -74,15 +75,15 @@ def _same_version_before(facts: Facts, version: Version | None, release: int | N
     return (f"Its configuration before this one is {name}: deployctl rollback {app} {name}",)
 
 
-def _settled(app: AppName, s: Services, token: int) -> Facts:
+def _settled(app: AppName, s: Services, token: int, *named: Named) -> Facts:
     recover(app, s, token)
-    return observe(app, s)
+    return observe(app, s, *named)
 
 
 def preview_rollback(app: AppName, s: Services, *, version: Version | None = None, release: int | None = None,
                      wish: Wish = Wish()) -> Preview:
     """Return the plan that `rollback` would walk now, and change nothing."""
-    facts = observe(app, s)
+    facts = observe(app, s, version, release)
     require_revision(facts, wish)
     target = choose_target(facts, version, release)
     if _serves(facts, target):

@@ -37,7 +37,7 @@ def start(app: AppName, version: Version, s: Services, *, release: int | None = 
             number, news = candidate.release.number, candidate.news
             for remark in candidate.remarks:
                 s.report.warn(remark)
-        facts = observe(app, s)
+        facts = observe(app, s, number)
         require_revision(facts, wish)
         target = written_release(facts, number)
         if facts.is_warm(number):
@@ -59,7 +59,7 @@ def preview_start(app: AppName, version: Version, s: Services, *, release: int |
     if target is None:
         candidate = prepare(app, version, s, image=image, pull=pull, dry_run=True)
         target, news, remarks = candidate.release, candidate.news, candidate.remarks
-    facts = observe(app, s)
+    facts = observe(app, s, target.version)
     facts = replace(facts, releases={**facts.releases, target.number: target})
     require_revision(facts, wish)
     warm = facts.is_warm(target.number)
@@ -71,10 +71,10 @@ def _known(app: AppName, version: Version, s: Services, *, release: int | None, 
            pull: PullPolicy | None) -> tuple[Release | None, ImageNews | None]:
     """Return the release that is meant without a look at the app's file, and what its registry said."""
     if release is not None:
-        return require_numbered(observe(app, s), version, release), None
+        return require_numbered(observe(app, s, version, release), version, release), None
     if image is not None or s.ledger.find_app(app) is None:
         return None, None
-    found = observe(app, s).newest_proven(version)
+    found = observe(app, s, version).newest_proven(version)
     if found is None:
         return None, None
     news = find_news(found.bundle, pull or _policy(app, s), s)

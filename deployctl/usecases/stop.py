@@ -21,7 +21,7 @@ def stop(app: AppName, version: Version, s: Services, *, release: int | None = N
     """Take it out of HAProxy, drain it, stop it. The active one asks first: afterwards the app serves nobody."""
     with lease(app, "stop", s, wish) as token:
         recover(app, s, token)
-        facts = observe(app, s)
+        facts = observe(app, s, version, release)
         require_revision(facts, wish)
         one = _running(facts, version, release)
         if not _is_up(facts, one.number):
@@ -50,7 +50,7 @@ def _require_agreement(facts: Facts, release: Release) -> None:
 def preview_stop(app: AppName, version: Version, s: Services, *, release: int | None = None,
                  wish: Wish = Wish()) -> Preview:
     """Return the plan that `stop` would walk now, and change nothing."""
-    facts = observe(app, s)
+    facts = observe(app, s, version, release)
     require_revision(facts, wish)
     one = _running(facts, version, release)
     if not _is_up(facts, one.number):

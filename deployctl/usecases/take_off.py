@@ -5,7 +5,7 @@ from __future__ import annotations
 from deployctl.domain.deployment import Deployment, Phase
 from deployctl.domain.plan import Kind
 from deployctl.domain.release import App
-from deployctl.labels import release_images
+from deployctl.labels import kept_number
 from deployctl.pins import try_to_unpin
 from deployctl.ports import Services
 
@@ -25,8 +25,9 @@ def take_off(row: App, opened: Deployment, s: Services) -> None:
     for seen in s.engine.containers():
         if seen.labels.get("deployctl.app") == app:
             s.engine.ensure_removed(seen.id)
-    for release in s.ledger.releases(app):
-        release_images(s, app, release.number)
+    for tag in s.engine.kept_tags():
+        if kept_number(s.ledger.identity, app, tag) is not None:
+            s.engine.release_image(tag)
     networks = s.ledger.networks(app)
     for network in networks:
         s.engine.ensure_network_gone(network.name)

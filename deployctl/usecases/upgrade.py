@@ -102,7 +102,8 @@ def _surroundings(app: AppName, s: Services) -> Iterator[str]:
 
 
 def _facts(app: AppName, s: Services, candidate: Candidate) -> Facts:
-    return observe(app, s) if s.ledger.find_app(app) else Facts(app=candidate.app)
+    release = candidate.release
+    return observe(app, s, release.number, release.version) if s.ledger.find_app(app) else Facts(app=candidate.app)
 
 
 def _serves(facts: Facts, release: Release) -> bool:
@@ -127,7 +128,7 @@ def _require_not_held(candidate: Candidate, s: Services) -> None:
     Another digest under the name may deploy; so may another bundle of an image that served well with one.
     """
     mine = candidate.release
-    same = [r for r in s.ledger.releases(mine.app) if (r.version, r.digest) == (mine.version, mine.digest)]
+    same = s.ledger.builds(mine.app, mine.version, mine.digest)
     held = [r for r in same if r.hold]
     if held and (len(held) == len(same) or mine.number in {r.number for r in held}):
         raise on_hold(held[0])

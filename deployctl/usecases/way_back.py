@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from deployctl.domain.facts import Facts
 from deployctl.domain.names import AppName
 from deployctl.domain.readiness import How
 from deployctl.domain.serving import find_previous, release_name
 from deployctl.ports import Services
 from deployctl.usecases.diff import changed_names
-from deployctl.usecases.observe import require_app
+from deployctl.usecases.observe import remembered, require_app
 from deployctl.usecases.readiness import Around, judge_release
 from deployctl.usecases.results import AppView
 
@@ -18,9 +17,9 @@ from deployctl.usecases.results import AppView
 def with_way_back(view: AppView, around: Around, s: Services) -> AppView:
     """Return the view with the version that `rollback` would choose; for every app of a list that would be dear."""
     app = require_app(AppName(view.app), s)
-    releases = {r.number: r for r in s.ledger.releases(app.name)}
     serving = view.active.release if view.active else app.active  # the next change goes on from what HAProxy serves
-    back = find_previous(Facts(replace(app, active=serving), releases, changes=tuple(s.ledger.telling_changes(app.name))))
+    facts = remembered(replace(app, active=serving), s)
+    back, releases = find_previous(facts), facts.releases
     if back is None:
         return view
     ready = next((v.readiness for v in view.instances if v.release == back.number), None)

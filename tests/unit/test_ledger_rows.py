@@ -380,6 +380,7 @@ def test_a_promotion_ends_being_beside_and_being_failed(ledger: SqliteLedger) ->
 def test_what_decisions_read_of_a_long_history_is_short_and_ends_with_the_last_change(ledger: SqliteLedger) -> None:
     numbers = [release(ledger, n) for n in (1, 2, 3)]
     for number in numbers:
+        place(ledger, number)
         promote(ledger, number)
     for turn in range(50):
         promote(ledger, numbers[turn % 2], "rollback")

@@ -1,0 +1,77 @@
+"""What decisions need of the past: as long as what is kept, however many releases and changes there ever were.
+
+Within reach is what has a container, what is active, being changed or was changed last, and what can be gone back to
+from there. Of each of their versions come the releases that could be meant by its name, or be taken for another one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+
+from deployctl.domain.names import AppName
+from deployctl.domain.release import Change, Release
+from deployctl.ledger.apps import release_of
+from deployctl.ledger.connection import Connection
+from deployctl.ledger.journal import change_of
+
+
+class ReachRows:
+    """Reads the tables `releases` and `changes` by what is kept."""
+
+    db: Connection
+
+    def releases_within_reach(self, app: AppName, named: Collection[str | int | None] = ()) -> list[Release]:
+        """Return them, the newest first; `named` are versions and release numbers that are asked for beside them."""
+        return [release_of(row) for row in self.db.execute(_RELEASES, {
+            "app": app, "numbers": json.dumps([one for one in named if isinstance(one, int)]),
+            "versions": json.dumps([one for one in named if isinstance(one, str)])})]
+
+    def telling_changes(self, app: AppName) -> list[Change]:
+        """Return what decisions need of the history, the last change first: that one, and for each release that is kept
+        when it last came and when it last went."""
+        return [change_of(row) for row in self.db.execute(_CHANGES, {"app": app})]
+
+
+_KEPT = """
+opened as (select * from deployments where app = :app and finished_at is null),
+kept(number) as (
+    select release from instances where app = :app
+    union select active from apps where name = :app
+    union select source from opened union select target from opened
+    union select steps.release from opened join steps on steps.deployment = opened.id
+)"""
+_CHANGES = f"""
+with {_KEPT}
+select * from changes where app = :app and revision in (
+    select max(revision) from changes where app = :app
+    union select (select max(revision) from changes where app = :app and target = number) from kept
+    union select (select max(revision) from changes where app = :app and source = number) from kept
+) order by revision desc
+"""  # noqa: S608  words of our own
+# By a version its newest proven release is meant, one on hold only where there is no other, an unproven one where none
+# was proven; the second proven one tells whether the version alone names a release.
+_RELEASES = f"""
+with {_KEPT},
+last as (select * from changes where app = :app order by revision desc limit 1),
+near(number) as (
+    select number from kept
+    union select source from last union select target from last union select held from last union select lifted from last
+    union select value from last, json_each(last.chain)
+    union select value from json_each(:numbers)
+),
+near_version(name) as (
+    select version from near cross join releases on app = :app and releases.number = near.number
+    union select value from json_each(:versions)
+)
+select * from releases where app = :app and number in (
+    select number from near
+    union select (select max(number) from releases where app = :app and version = name) from near_version
+    union select (select max(number) from releases where app = :app and version = name and proven_at is not null
+                  and hold_at is null) from near_version
+    union select (select number from releases where app = :app and version = name and proven_at is not null
+                  order by number desc limit 1) from near_version
+    union select (select number from releases where app = :app and version = name and proven_at is not null
+                  order by number desc limit 1 offset 1) from near_version
+) order by number desc
+"""  # noqa: S608  words of our own
