@@ -118,6 +118,9 @@ class WebTable(Table):
     url: Annotated[str | None, by(parse_web_url)] = DEFAULT.web.url
     enabled: Annotated[bool, by(parse_flag)] = DEFAULT.web.enabled
     proxies: Annotated[tuple[str, ...], by(parse_networks)] = DEFAULT.web.proxies
+    connections: Annotated[int, by(parse_count, low=8, high=1000)] = DEFAULT.web.connections
+    head_timeout: Annotated[float, by(parse_duration, low=1, high=60)] = DEFAULT.web.head_timeout
+    streams: Annotated[int, by(parse_count, low=1, high=24)] = DEFAULT.web.streams
 
 
 class RetentionTable(Table):
@@ -158,7 +161,8 @@ class ServerFile(Table):
             keep_stopped=self.retention.keep_stopped,
             registries=self.registries,
             pull=PullPolicy(self.pull),
-            web=WebSpec(self.web.listen, self.web.url, self.web.enabled, self.web.proxies),
+            web=WebSpec(self.web.listen, self.web.url, self.web.enabled, self.web.proxies, self.web.connections,
+                        self.web.head_timeout, self.web.streams),
         )
 
 

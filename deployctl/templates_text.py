@@ -35,6 +35,9 @@ SERVER_TEMPLATE = '''\
 #url = "https://deploy.example.com"   # what people type when another proxy in front ends TLS; left out: listen
 #proxies = []                      # who in front is believed about addresses: ["127.0.0.1/32"]; [] is nobody
 #enabled = true                    # false: `deployctl serve` only watches
+#connections = 64                  # open ones of one address (IPv6: /64), one visitor behind `proxies`, one person
+#head_timeout = "10s"              # in which a request must have begun in full
+#streams = 6                       # live pages of one session or token
 
 #[retention]
 #keep_warm = 1                     # standbys that keep running, for each app

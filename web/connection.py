@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
-from waitress.task import WSGITask
+from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import BadRequest, Error
 
 from deployctl.web.admission import CONNECTION, Admission, Refusal, Seat
@@ -47,10 +47,21 @@ class Task(WSGITask):
         self.channel.admission.rest(self.channel.seat)
 
 
+class NoRequest(ErrorTask):
+    """The answer to what could not be read as a request."""
+
+    channel: Connection
+
+    def execute(self) -> None:
+        if isinstance(self.request.error, BadRequest):
+            self.channel.admission.refuse(Refusal.AMBIGUOUS)
+        super().execute()
+
+
 class Connection(HTTPChannel):
     """A connection that has a seat. What is not said otherwise happens in the server's loop."""
 
-    task_class = Task
+    task_class, error_task_class = Task, NoRequest
 
     def __init__(self, server: Listener, sock: socket.socket, address: tuple[Any, ...], seat: Seat) -> None:
         self.admission, self.seat = server.admission, seat
@@ -67,6 +78,11 @@ class Connection(HTTPChannel):
     def recognize(self, person: str | None) -> None:
         """Note who is signed in with the request under way, None for nobody; called in the thread that answers it."""
         self.admission.recognize(self.seat, person)
+
+    def counts(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Return how many connections are open, by who, and how many were turned away since the start, by why."""
+        refused = self.admission.refused
+        return self.admission.open_now(), {str(why): refused[why] for why in Refusal}
 
     def look(self, now: float) -> None:
         """Close it when what it is at takes too long."""
@@ -101,8 +117,6 @@ class Connection(HTTPChannel):
         """Return what refuses the request whose head was just read."""
         self._asked = True
         if request.error is not None:
-            if isinstance(request.error, BadRequest):
-                self.admission.refuse(Refusal.AMBIGUOUS)
             return None
         named = {f"HTTP_{name}" for name in request.headers}
         hops = str(request.headers.get(HOPS.removeprefix("HTTP_"), ""))

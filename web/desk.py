@@ -12,7 +12,7 @@ from flask import current_app
 from deployctl.ports import Services
 from deployctl.ports_meter import MeterNow
 from deployctl.web.board import Board
-from deployctl.web.hub import Hub
+from deployctl.web.hub import EACH, Hub
 from deployctl.web.jobs import Jobs
 from deployctl.web.place import Place
 from deployctl.web.pool import Pool
@@ -39,11 +39,11 @@ class Desk:
         self.pool.close()
 
 
-def build_desk(place: Place, connect: Callable[[], Services], meter: MeterNow) -> Desk:
-    """Return the desk of one home; `connect` makes services for one thread each."""
+def build_desk(place: Place, connect: Callable[[], Services], meter: MeterNow, streams: int = EACH) -> Desk:
+    """Return the desk of one home; `connect` makes services for one thread each. `streams`: of one session or token."""
     pool = Pool(connect)
     board = Board(pool, time.monotonic)
-    hub = Hub(pool, board, meter)
+    hub = Hub(pool, board, meter, streams)
     return Desk(place, pool, board, hub, Jobs(pool, hub.progressed), meter)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from threading import Event, Lock
@@ -11,7 +11,7 @@ from typing import Any
 
 from deployctl.domain.access import Principal, Role
 from deployctl.domain.names import AppName
-from deployctl.errors import DeployctlError, NotFound
+from deployctl.errors import NotFound
 from deployctl.ports_meter import MeterNow
 from deployctl.usecases.results import AppView
 from deployctl.usecases.views import app_json
@@ -22,24 +22,20 @@ from deployctl.web.messages import Message, Stream
 from deployctl.web.pool import Pool
 
 MOST = 24  # streams; each keeps a thread of the server, and pages must be answered beside them
+EACH = 6  # of one session or token: a browser needs one for all its tabs
 KEPT = 512  # messages that a stream can miss and still go on where it was
-
-
-class TooMany(DeployctlError):
-    """All streams are taken; whoever comes polls."""
-
-    code = "too_many_streams"
 
 
 class Hub:
     """The open streams and the last messages. `someone` is set while somebody looks."""
 
-    def __init__(self, pool: Pool, board: Board, meter: MeterNow) -> None:
-        self._board = board
-        self._streams: set[Stream] = set()
+    def __init__(self, pool: Pool, board: Board, meter: MeterNow, each: int = EACH) -> None:
+        self._board, self._each = board, each
+        self._streams: dict[Stream, None] = {}  # the oldest first
         self._past: deque[Message] = deque(maxlen=KEPT)
         self._number = int(time.time())  # goes on growing over a restart, so that an old id is not taken for ours
         self._lock, self.someone, self.closed = Lock(), Event(), False
+        self.displaced = 0  # streams that ended for another one's sake
         self._lookout = Lookout(self, pool, board, meter)
 
     # -- streams -------------------------------------------------------------------------------------------------
@@ -49,33 +45,46 @@ class Hub:
 
     def open(self, who: Principal, apps: frozenset[AppName] | None, *, closely: frozenset[AppName] = frozenset(),
              last: int | None = None, gone: Callable[[], bool] = bool) -> Stream:
-        """Return a stream that goes on after message `last` when that is still known. Raises TooMany.
+        """Return a stream that goes on after message `last` when that is still known. Where all are taken it takes the
+        place of the oldest one of this session, or of whoever has most.
 
         `gone` tells that its browser has hung up, which is found out otherwise only when something is sent."""
         stream = Stream(who, apps, closely or apps or frozenset(), gone)
         with self._lock:
-            if len(self._streams) >= MOST:
-                self._let_go()
-            if len(self._streams) >= MOST:
-                raise TooMany("Too many pages are open at the same time. This one asks again every few seconds.")
+            self._make_room(who)
             known = last is not None and bool(self._past) and self._past[0].id - 1 <= last <= self._number
             stream.missed = not known
             for message in self._past if known else ():
                 if message.id > (last or 0) and stream.wants(message):
                     stream.put(message)
-            self._streams.add(stream)
+            self._streams[stream] = None
             self.someone.set()
         return stream
 
-    def _let_go(self) -> None:
-        """End the streams that nobody hears any more: somebody else wants their place."""
+    def _make_room(self, who: Principal) -> None:
+        """End the streams that nobody hears any more where the place is wanted; if that is not enough, one that is heard."""
+        own = [one for one in self._streams if _session(one.who) == _session(who)]
+        if len(own) < self._each and len(self._streams) < MOST:
+            return
         for stream in [one for one in self._streams if one.gone()]:
-            self._streams.discard(stream)
+            del self._streams[stream]
             stream.end()
+        own = [one for one in own if not one.over]
+        if len(own) >= self._each:
+            self._displace(own[0])
+        elif len(self._streams) >= MOST:
+            most = Counter(one.who.actor for one in self._streams).most_common(1)[0][0]
+            self._displace(next(one for one in self._streams if one.who.actor == most))
+
+    def _displace(self, stream: Stream) -> None:
+        self.displaced += 1
+        del self._streams[stream]
+        stream.displaced = True
+        stream.end()
 
     def leave(self, stream: Stream) -> None:
         with self._lock:
-            self._streams.discard(stream)
+            self._streams.pop(stream, None)
             if not self._streams:
                 self.someone.clear()
 
@@ -135,6 +144,11 @@ class Hub:
         self.break_off()
         self.someone.set()
         self._lookout.join()
+
+
+def _session(who: Principal) -> tuple[str, int | None]:
+    """Return what tells one session of a person, or one token, from the others."""
+    return who.actor, who.session
 
 
 def progress_json(job: Job) -> dict[str, Any]:

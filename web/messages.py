@@ -34,6 +34,7 @@ class Stream:
     waiting: Queue[Message | None] = field(default_factory=lambda: Queue(BEHIND))  # None wakes it up: it is over
     missed: bool = False  # it must begin anew with a snapshot
     over: bool = False
+    displaced: bool = False  # it is over because another one took its place
 
     def wants(self, message: Message) -> bool:
         if message.app is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from flask import Blueprint, Response, g, request
 from prometheus_client import CollectorRegistry
@@ -24,6 +25,7 @@ from deployctl.ports import Services
 from deployctl.usecases.results import AppView, InstanceView, StatusView
 from deployctl.web.board import Seen
 from deployctl.web.desk import desk
+from deployctl.web.pages_server import connections
 from deployctl.web.rules import SIGNED_IN, needs
 
 pages = Blueprint("metrics", "deployctl.web.metrics")
@@ -44,6 +46,7 @@ class Known:
     switches: tuple[tuple[AppName, str, float], ...]  # app, kind, milliseconds
     requests: Mapping[tuple[AppName, str], Counters]  # by app and version
     server: bool
+    connections: Mapping[str, Any] | None = None  # as the Server page has them; only for who may see that
 
 
 @pages.get("/metrics")
@@ -74,7 +77,8 @@ def _look() -> Known:
         switches = tuple(one for one in s.ledger.switch_times() if one[0] in mine)
         requests = _by_version({k: c for k, c in desk().meter.totals().items() if k[0] in mine}, s)
     apps = tuple(view for view in seen.value.apps if view.app in mine)
-    return Known(seen, apps, switches, requests, server=g.who.may(Role.VIEWER, None))
+    server = g.who.may(Role.VIEWER, None)
+    return Known(seen, apps, switches, requests, server=server, connections=connections() if server else None)
 
 
 def _by_version(totals: Mapping[tuple[AppName, int], Counters], s: Services) -> dict[tuple[AppName, str], Counters]:
@@ -110,6 +114,16 @@ def families(known: Known) -> Iterator[Metric]:
     if known.server:
         answers: Series = {("docker",): known.seen.value.engine is None, ("haproxy",): known.seen.value.proxy is None}
         yield _gauge("deployctl_up", "1 for a part of the server that answers.", ("part",), answers)
+    if known.connections is not None:
+        yield from _of_connections(known.connections)
+
+
+def _of_connections(told: Mapping[str, Any]) -> Iterator[Metric]:
+    yield _gauge("deployctl_dashboard_connections", "Open connections to the dashboard.", ("of",),
+                 {(whose,): count for whose, count in told["open"].items()})
+    ended = {**told["refused"], "stream_displaced": told["streams_displaced"]}
+    yield _counter("deployctl_dashboard_turned_away", "Connections that the dashboard refused or closed.", ("why",),
+                   {(why,): count for why, count in ended.items()})
 
 
 def _of_switches(switches: Iterable[tuple[AppName, str, float]]) -> Iterator[Metric]:

@@ -6,7 +6,7 @@ import os
 from dataclasses import asdict
 from typing import Any
 
-from flask import Blueprint, Response, g, jsonify, render_template
+from flask import Blueprint, Response, g, jsonify, render_template, request
 
 from deployctl import __version__
 from deployctl.domain.access import Role
@@ -14,17 +14,23 @@ from deployctl.errors import DeployctlError
 from deployctl.ports import Services
 from deployctl.usecases.doctor import findings
 from deployctl.usecases.results import Finding
+from deployctl.web.admission import CONNECTION, Refusal
 from deployctl.web.desk import desk
 from deployctl.web.rules import needs
 from deployctl.web.soon import soon
 
 pages = Blueprint("server", __name__)
+WORDS = {
+    Refusal.ADDRESS: "too many of one address", Refusal.VISITOR: "too many of one visitor", Refusal.FULL: "no room",
+    Refusal.DISPLACED: "made room for a newcomer", Refusal.SLOW_REQUEST: "a request that did not end",
+    Refusal.SLOW_READER: "an answer that nobody read", Refusal.AMBIGUOUS: "no plain HTTP request",
+}
 
 
 @pages.get("/server")
 @needs(Role.VIEWER)
 def page() -> str:
-    return render_template("server.html", **_read())
+    return render_template("server.html", **_read(), refusals=WORDS)
 
 
 @pages.get("/server.json")
@@ -43,7 +49,15 @@ def _read() -> dict[str, Any]:
         wrong = e.message
     with desk().pool.lend(g.who.actor) as s:
         facts = _facts(s)
-    return {"findings": found, "wrong": wrong, "facts": facts, "version": __version__}
+    return {"findings": found, "wrong": wrong, "facts": facts, "version": __version__, "connections": connections()}
+
+
+def connections() -> dict[str, Any] | None:
+    """Return how many connections are open and were turned away since the start; None where no server of ours serves."""
+    if (connection := request.environ.get(CONNECTION)) is None:
+        return None
+    opened, refused = connection.counts()
+    return {"open": opened, "refused": refused, "streams_displaced": desk().hub.displaced}
 
 
 def _facts(s: Services) -> dict[str, Any]:

@@ -26,7 +26,7 @@ STATUS = {
     "busy": 423, "precondition_required": 428, "too_many_tries": 429, "too_many_requests": 429, "internal": 500,
     "proxy_unavailable": 502, "engine_refused": 502, "switch_refused": 502, "unreachable": 503,
     "engine_unavailable": 503, "registry_unavailable": 503, "ledger_unusable": 503, "interrupted": 503,
-    "too_many_streams": 503, "disk_full": 507,
+    "disk_full": 507,
 }  # fmt: skip
 _BY_EXIT_CODE = {1: 409, 2: 400, 3: 404, 4: 409, 5: 409, 6: 423, 7: 503, 8: 403, 9: 409, 10: 409, 130: 503}
 _PLAIN = {400: "invalid", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type",

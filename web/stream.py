@@ -6,13 +6,13 @@ import json
 import time
 from collections.abc import Iterator
 
-from flask import Blueprint, Response, g, jsonify, request
+from flask import Blueprint, Response, g, request
 
 from deployctl.domain.access import Role
 from deployctl.domain.names import AppName, parse_app
 from deployctl.errors import Invalid
 from deployctl.web.desk import desk
-from deployctl.web.hub import Hub, TooMany
+from deployctl.web.hub import Hub
 from deployctl.web.messages import Message, Stream
 from deployctl.web.rights import LOOK, Right
 from deployctl.web.rules import SIGNED_IN, needs, no_such_app
@@ -20,7 +20,7 @@ from deployctl.web.rules import SIGNED_IN, needs, no_such_app
 BEAT = 10.0  # seconds of silence after which a comment finds out whether somebody still listens
 MOST_DIGITS = 18  # of the id of a message
 MOST_APPS = 50  # that one browser looks at
-RETRY = 5  # seconds after which a page that got no stream asks again
+RETRY = 5000  # milliseconds after which a browser comes back whose stream made room; its page asks by itself until then
 
 pages = Blueprint("stream", __name__)
 
@@ -33,13 +33,8 @@ def events() -> Response:
     apps = None if "all" in request.args or not named else named
     last = request.headers.get("Last-Event-ID", "")
     known = int(last) if last.isascii() and last.isdecimal() and len(last) < MOST_DIGITS else None
-    try:
-        opened = here.hub.open(g.who, apps, closely=named, last=known,
-                               gone=request.environ.get("waitress.client_disconnected", bool))
-    except TooMany as e:
-        answer = jsonify(code=e.code, detail=e.message)
-        answer.status_code, answer.headers["Retry-After"] = 503, str(RETRY)
-        return answer
+    opened = here.hub.open(g.who, apps, closely=named, last=known,
+                           gone=request.environ.get("waitress.client_disconnected", bool))
     answer = Response(_tell(opened, here.hub, g.right), mimetype="text/event-stream")
     answer.headers["X-Accel-Buffering"] = "no"  # for an nginx in front
     answer.call_on_close(lambda: here.hub.leave(opened))
@@ -74,6 +69,8 @@ def _tell(stream: Stream, hub: Hub, right: Right) -> Iterator[str]:
         if message or time.monotonic() - told_at >= BEAT:
             yield text_of(message) if message else ": here\n\n"
             told_at = time.monotonic()
+    if stream.displaced:
+        yield f"retry: {RETRY}\n\n"
 
 
 def text_of(message: Message) -> str:

@@ -110,10 +110,11 @@ class Dashboard:
 
     def _serve(self) -> None:
         """Serve until the end. Raises OSError when the port is not to be had."""
+        from deployctl.web.admission import Limits
         from deployctl.web.server import Server, open_socket
 
-        app = self._ensure_made()
-        server = Server(app, open_socket(self._web.listen), self._web.proxies)
+        app, web = self._ensure_made(), self._web
+        server = Server(app, open_socket(web.listen), web.proxies, Limits(each=web.connections, head=web.head_timeout))
         try:
             with self._lock:
                 if self._ended.is_set():
@@ -143,7 +144,7 @@ class Dashboard:
         from deployctl.web.place import Place, signing_key
 
         place = Place(self._web.listen, self._web.url, signing_key(self._wiring.settings.state_dir), self._wiring.home_id)
-        desk = build_desk(place, self._wiring.connect, self._meter)
+        desk = build_desk(place, self._wiring.connect, self._meter, self._web.streams)
         self._meter.watched = lambda: desk.hub.watched
         self._meter.looked_at = desk.hub.looked_at
         return desk, create_app(desk)

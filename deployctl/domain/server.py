@@ -16,6 +16,9 @@ class WebSpec:
     url: str | None = None  # what people type when a proxy in front ends TLS or gives it another name
     enabled: bool = True
     proxies: tuple[str, ...] = ()  # networks whose X-Forwarded-For is believed
+    connections: int = 64  # of one address, of one visitor behind a proxy, of one person
+    head_timeout: float = 10.0  # seconds in which the head of a request is here
+    streams: int = 6  # pages that one session or token may follow live
 
     @property
     def base(self) -> str:

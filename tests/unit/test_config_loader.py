@@ -272,6 +272,9 @@ def test_every_key_of_the_server_reaches_the_spec(here: Settings) -> None:
         url = "https://deploy.example.com:443"
         enabled = false
         proxies = ["127.0.0.1", "fd00::/8"]
+        connections = 200
+        head_timeout = "5s"
+        streams = 2
         """)
     written = load_server(path)
     expected = ServerSpec(
@@ -281,7 +284,8 @@ def test_every_key_of_the_server_reaches_the_spec(here: Settings) -> None:
         client_timeout=30.0, tunnel_timeout=7200.0, pool="10.7.0.0/20",
         reach="loopback", ports=(30000, 30999), keep_warm=2, keep_stopped=0,
         registries=("r.example.com:5000", "10.0.0.5"), pull=PullPolicy.ALWAYS,
-        web=WebSpec(("0.0.0" + ".0", 9000), "https://deploy.example.com", enabled=False, proxies=("127.0.0.1/32", "fd00::/8")),
+        web=WebSpec(("0.0.0" + ".0", 9000), "https://deploy.example.com", enabled=False, proxies=("127.0.0.1/32", "fd00::/8"),
+                    connections=200, head_timeout=5.0, streams=2),
     )
     assert written == expected
     untouched = [f.name for f in fields(ServerSpec) if getattr(written, f.name) == getattr(ServerSpec(), f.name)]
@@ -327,6 +331,9 @@ def test_every_key_of_the_server_reaches_the_spec(here: Settings) -> None:
         ("[web]\nurl = \"https://a\\r\\nX: y\"", "web.url"),
         ("[web]\nenabled = 'no'", "web.enabled"),
         ("[web]\nproxies = '127.0.0.1'", 'Write a list: ["127.0.0.0/8", "::1/128"].'),
+        ("[web]\nconnections = 0", "web.connections = 0 is outside 8 to 1000"),
+        ("[web]\nhead_timeout = '5m'", "web.head_timeout"),
+        ("[web]\nstreams = 0", "web.streams = 0 is outside 1 to 24"),
         ("[web]\nproxies = ['nginx']", 'web.proxies = "nginx" is not a network'),
         ("keep_warm = 1", "Did you mean retention.keep_warm?"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import subprocess
@@ -193,6 +194,36 @@ def test_who_is_signed_in_keeps_the_connection_that_they_have(tmp_path: Path) ->
             assert "HTTP/1.1 200" in wire.until('"kind"')
             for _ in range(200):
                 stack.enter_context(closing(Wire(shop)))
+
+
+def test_what_was_turned_away_is_told_on_the_server_page_and_in_metrics(tmp_path: Path) -> None:
+    with served_site(tmp_path, "v1", "v2") as shop, ExitStack() as stack:
+        secrets = {name: create_token(name, roles, shop.w.s).secret
+                   for name, roles in (("all", given(Role.VIEWER, [])), ("one", given(Role.VIEWER, ["shop"])))}
+        host = shop.desk.place.base.removeprefix("http://")
+        for _ in range(100):
+            stack.enter_context(closing(Wire(shop)))
+        with closing(Wire(shop)) as noise:
+            noise.send("noise")
+            assert " 400 " in noise.read()
+
+        def told(path: str, name: str) -> str:
+            with closing(Wire(shop)) as wire:
+                wire.send(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {secrets[name]}\r\n"
+                          "Connection: close\r\n\r\n")
+                return wire.read()
+
+        counted = json.loads(told("/server.json", "all").partition("\r\n\r\n")[2])["connections"]
+        assert counted["open"]["signed_in"] == 1
+        assert counted["refused"] | {"displaced": 0} == {
+            "displaced": 0, "too_many_of_one_address": 0, "too_many_of_one_visitor": 0, "no_room": 0, "slow_request": 0,
+            "slow_reader": 0, "ambiguous_request": 1}
+        assert counted["refused"]["displaced"] >= 36
+        assert "made room for a newcomer" in told("/server", "all")
+        metrics = told("/metrics", "all")
+        assert 'deployctl_dashboard_turned_away_total{why="ambiguous_request"} 1.0' in metrics
+        assert 'deployctl_dashboard_connections{of="signed_in"} 1.0' in metrics
+        assert "deployctl_dashboard" not in told("/metrics", "one"), "who sees one app does not see the server"
 
 
 @pytest.mark.parametrize(("hard", "room"), [(1024, 256), (4096, 1792), (8192, 2000)])

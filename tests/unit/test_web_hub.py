@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from deployctl.usecases.wish import Wish
 from deployctl.web import hub as module
 from deployctl.web import lookout, messages
 from deployctl.web.board import Board
-from deployctl.web.hub import Hub, TooMany
+from deployctl.web.hub import Hub
 from deployctl.web.jobs import Job
 from deployctl.web.messages import Message, Stream
 from deployctl.web.pool import Pool
@@ -276,27 +276,38 @@ def test_a_slow_reader_begins_anew_and_is_not_told_old_states_after_the_fresh_on
 
 
 # -- how many -----------------------------------------------------------------------------------------------------------
-def test_the_25th_stream_is_refused_until_one_of_the_others_goes(tower: Tower) -> None:
-    streams = [tower.hub.open(MARA, None) for _ in range(module.MOST)]
-    assert len(streams) == 24
-    with pytest.raises(TooMany):
-        tower.hub.open(MARA, None)
-    tower.hub.leave(streams[7])
-    tower.hub.leave(streams[7])
-    tower.hub.open(MARA, None)
-    with pytest.raises(TooMany):
-        tower.hub.open(MARA, None)
+def over(streams: Iterable[Stream]) -> list[bool]:
+    return [stream.over for stream in streams]
+
+
+def test_one_session_has_a_few_streams_and_the_newest_ones_stay(tower: Tower) -> None:
+    other = tower.hub.open(replace(MARA, session=8), None)
+    streams = [tower.hub.open(MARA, None) for _ in range(module.EACH + 2)]
+    assert over(streams) == [True, True] + [False] * module.EACH
+    assert (other.over, streams[0].displaced, tower.hub.displaced) == (False, True, 2)
+    tower.hub.leave(streams[5])
+    tower.hub.leave(streams[5])
+    assert not tower.hub.open(MARA, None).over
+    assert over(streams) == [True, True] + [False] * module.EACH, "there was room"
+
+
+def test_where_all_are_taken_a_newcomer_takes_the_oldest_one_of_whoever_has_most(tower: Tower) -> None:
+    jonas = [tower.hub.open(replace(MARA, name="jonas"), None) for _ in range(2)]
+    greedy = [tower.hub.open(replace(MARA, name="greedy", session=number), None) for number in range(module.MOST - 2)]
+    assert not any(over(greedy)), "24 are open, each in a session of its own"
+    mine = [tower.hub.open(MARA, None) for _ in range(3)]
+    assert over(greedy) == [True] * 3 + [False] * (module.MOST - 5)
+    assert over(jonas + mine) == [False] * 5
 
 
 def test_a_stream_whose_browser_has_hung_up_makes_room_for_the_next_one(tower: Tower) -> None:
-    gone = tower.hub.open(MARA, None, gone=lambda: True)
-    there = [tower.hub.open(MARA, None) for _ in range(module.MOST - 1)]
+    people = [replace(MARA, name=f"p{number}") for number in range(module.MOST)]
+    there = [tower.hub.open(who, None) for who in people[1:]]
+    gone = tower.hub.open(people[0], None, gone=lambda: True)
     assert not gone.over, "it is not asked before its place is wanted"
     tower.hub.open(MARA, None)
     assert gone.over
-    assert [stream for stream in there if stream.over] == []
-    with pytest.raises(TooMany):
-        tower.hub.open(MARA, None)
+    assert not any(over(there))
 
 
 def test_while_nobody_looks_nothing_is_read(tower: Tower) -> None:

@@ -186,9 +186,9 @@ def test_a_browser_that_goes_away_frees_its_thread_at_once() -> None:
 class Beside:
     """A dashboard over a home in memory, on a real port."""
 
-    def __init__(self, home: Path, w: World) -> None:
+    def __init__(self, home: Path, w: World, **limits: Any) -> None:
         self.w, self.port, self.said = w, free_port(), list[str]()
-        web = WebSpec(("127.0.0.1", self.port))
+        web = WebSpec(("127.0.0.1", self.port), **limits)
         wiring = Wiring(Settings(home), web, lambda: w.services(ledger=w.open_ledger()), self.said.append,
                         self.said.append, lambda _port: "nginx (pid 812)")
         wiring.settings.ensure_state()
@@ -224,6 +224,19 @@ def test_the_dashboard_answers_until_its_end_and_gives_the_port_back(here: Besid
         here.ask()
     left = {thread.name for thread in threading.enumerate()} & {"dashboard", "lookout", "waitress-0", "waitress-47"}
     assert (left, {"dashboard", "lookout", "waitress-47"} <= threads) == (set(), True)
+
+
+def test_the_limits_are_those_of_the_servers_file(tmp_path: Path) -> None:
+    with world(tmp_path) as w:
+        made = Beside(tmp_path, w, connections=9, head_timeout=3.0, streams=2)
+        made.dashboard.start()
+        made.wait("serve: dashboard on")
+        server, pages = made.dashboard._server, made.dashboard._made
+        made.dashboard.close()
+    assert server is not None
+    assert pages is not None
+    limits = server.admission.limits
+    assert (limits.each, limits.head, pages[0].hub._each) == (9, 3.0, 2)
 
 
 def test_a_port_that_is_taken_is_named_with_its_holder_once_and_tried_again(
