@@ -53,7 +53,7 @@ class NoRequest(ErrorTask):
     channel: Connection
 
     def execute(self) -> None:
-        if isinstance(self.request.error, BadRequest):
+        if isinstance(cast(Any, self.request).error, BadRequest):
             self.channel.admission.refuse(Refusal.AMBIGUOUS)
         super().execute()
 
