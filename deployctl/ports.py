@@ -288,8 +288,10 @@ class Ledger(AccessBook, Protocol):
     def changes(self, app: AppName, *, limit: int = -1) -> list[Change]: ...
     def telling_changes(self, app: AppName) -> list[Change]:
         """Return the last change, and of each release that is kept those by which it last came and went."""
-    def switch_times(self) -> list[tuple[AppName, str, float]]:
-        """Return app, kind and milliseconds of every change of traffic."""
+    def switch_times(self, *, after: int = 0) -> list[tuple[int, AppName, str, float]]:
+        """Return id, app, kind and milliseconds of every change of traffic after that id."""
+    def file(self) -> tuple[int, int]:
+        """Return which file the ledger is: another one begins its ids anew."""
     def promote(self, change: Change, *, deployment: int | None, token: int) -> Change: ...
     def event(self, kind: str, text: str, *, at: str, actor: str, app: AppName | None = None,
               data: Mapping[str, Any] | None = None) -> None: ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from flask import current_app
@@ -16,13 +16,15 @@ from deployctl.web.hub import EACH, Hub
 from deployctl.web.jobs import Jobs
 from deployctl.web.place import Place
 from deployctl.web.pool import Pool
+from deployctl.web.switch_totals import SwitchTotals
 
 KEY = "deployctl"
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """`pool` lends services, `board` knows who serves, `hub` tells who looks, `jobs` do what takes long."""
+    """`pool` lends services, `board` knows who serves, `hub` tells who looks, `jobs` do what takes long,
+    `switches` are counted over the whole history."""
 
     place: Place
     pool: Pool
@@ -30,6 +32,7 @@ class Desk:
     hub: Hub
     jobs: Jobs
     meter: MeterNow
+    switches: SwitchTotals = field(default_factory=SwitchTotals)
 
     def close(self) -> None:
         """End the streams and what is under way, then let go of the ledger."""

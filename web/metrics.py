@@ -6,7 +6,6 @@ of HAProxy and of this process; counts of switches are of the whole history.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,11 +26,11 @@ from deployctl.web.board import Seen
 from deployctl.web.desk import desk
 from deployctl.web.pages_server import connections
 from deployctl.web.rules import SIGNED_IN, needs
+from deployctl.web.switch_totals import BOUNDS, Switches
 
 pages = Blueprint("metrics", "deployctl.web.metrics")
 
 STATES = ("healthy", "degraded", "down", "deploying", "not_deployed", "unknown")
-BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds that a switch took
 CLASSES = ("2xx", "3xx", "4xx", "5xx")
 
 Series = Mapping[tuple[str, ...], float]
@@ -43,7 +42,7 @@ class Known:
 
     seen: Seen[StatusView]
     apps: tuple[AppView, ...]
-    switches: tuple[tuple[AppName, str, float], ...]  # app, kind, milliseconds
+    switches: Switches
     requests: Mapping[tuple[AppName, str], Counters]  # by app and version
     server: bool
     connections: Mapping[str, Any] | None = None  # as the Server page has them; only for who may see that
@@ -74,7 +73,7 @@ def _look() -> Known:
     seen = desk().board.home()
     mine = set(g.who.sees([AppName(view.app) for view in seen.value.apps]))
     with desk().pool.lend(g.who.actor) as s:
-        switches = tuple(one for one in s.ledger.switch_times() if one[0] in mine)
+        switches = desk().switches.read(s, mine)
         requests = _by_version({k: c for k, c in desk().meter.totals().items() if k[0] in mine}, s)
     apps = tuple(view for view in seen.value.apps if view.app in mine)
     server = g.who.may(Role.VIEWER, None)
@@ -126,18 +125,13 @@ def _of_connections(told: Mapping[str, Any]) -> Iterator[Metric]:
                    {(why,): count for why, count in ended.items()})
 
 
-def _of_switches(switches: Iterable[tuple[AppName, str, float]]) -> Iterator[Metric]:
-    counts: dict[tuple[str, ...], float] = defaultdict(float)
-    times: dict[AppName, list[float]] = defaultdict(list)
-    for app, kind, ms in switches:
-        counts[app, kind] += 1
-        if ms > 0:  # a change that somebody made past us took us no time
-            times[app].append(ms / 1000)
-    yield _counter("deployctl_switches", "Changes of traffic.", ("app", "kind"), counts)
+def _of_switches(switches: Switches) -> Iterator[Metric]:
+    yield _counter("deployctl_switches", "Changes of traffic.", ("app", "kind"),
+                   {(app, kind): count for (app, kind), count in switches.counts.items()})
     told = HistogramMetricFamily("deployctl_switch_seconds", "How long HAProxy took to confirm a switch.", labels=("app",))
-    for one, found in times.items():
-        buckets = [(str(bound), float(sum(time <= bound for time in found))) for bound in BOUNDS]
-        told.add_metric([one], [*buckets, ("+Inf", float(len(found)))], sum_value=sum(found))
+    for app, times in switches.times.items():
+        buckets = [(str(bound), float(count)) for bound, count in zip(BOUNDS, times.within, strict=True)]
+        told.add_metric([app], [*buckets, ("+Inf", float(times.count))], sum_value=times.seconds)
     yield told
 
 

@@ -62,6 +62,11 @@ class Connection:
             raise gone(self.path) from None
         return found.st_dev, found.st_ino
 
+    def file(self) -> tuple[int, int]:
+        """Return which file is open, by device and inode."""
+        self._follow()
+        return self._file
+
     def _follow(self) -> None:
         if self._look() != self._file:
             self.raw.close()

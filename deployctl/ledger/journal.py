@@ -132,8 +132,9 @@ class JournalRows(EventRows):
         rows = self.db.execute("select * from changes where app = ? order by revision desc limit ?", [app, limit])
         return [change_of(row) for row in rows]
 
-    def switch_times(self) -> list[tuple[AppName, str, float]]:
-        return [(AppName(app), kind, ms) for app, kind, ms in self.db.execute("select app, kind, switch_ms from changes")]
+    def switch_times(self, *, after: int = 0) -> list[tuple[int, AppName, str, float]]:
+        return [(number, AppName(app), kind, ms) for number, app, kind, ms in self.db.execute(
+            "select id, app, kind, switch_ms from changes where id > ? order by id", [after])]
 
     def promote(self, change: Change, *, deployment: int | None, token: int) -> Change:
         """Call the target active: revision, history, its event, colour and holds in one durable transaction.

@@ -42,6 +42,9 @@ class SqliteLedger(AppRows, InstanceRows, JournalRows, RefusalRows, FoldRows, Le
         """Raise CopiedHome when this home lies at one of these places, too."""
         require_gone(places, Path(self.identity.path), keys_of(self.db))
 
+    def file(self) -> tuple[int, int]:
+        return self.db.file()
+
     def set_home_id(self, home_id: str) -> None:
         """Go on with an id that the home had before its ledger and what lay beside it were lost."""
         self.db.execute("update identity set home_id = ? where id = 1", [home_id])

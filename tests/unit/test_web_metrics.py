@@ -19,6 +19,7 @@ from deployctl.usecases.tokens import create_token
 from deployctl.usecases.upgrade import upgrade
 from deployctl.usecases.wish import Wish
 from deployctl.web.metrics import Known, _Told, families
+from deployctl.web.switch_totals import Switches
 from tests.unit.web_world import Site, site
 from tests.unit.world import SHOP, V1
 
@@ -36,7 +37,7 @@ def shop(tmp_path: Path) -> Iterator[Site]:
 
 
 def scrape(made: Site, roles: dict[str, Role], **headers: str) -> str:
-    secret = create_token("prometheus", roles, made.w.s).secret
+    secret = create_token(f"prometheus-{len(made.w.ledger.tokens())}", roles, made.w.s).secret
     answer = made.browser().get("/metrics", headers={"Authorization": f"Bearer {secret}", **headers})
     assert answer.status_code == 200
     return answer.text
@@ -78,6 +79,34 @@ def test_switches_are_counted_by_kind_over_the_whole_history(shop: Site) -> None
     assert found[key("deployctl_switches_total", app="shop", kind="upgrade")] == 2
     assert found[key("deployctl_switches_total", app="shop", kind="rollback")] == 1
     assert found[key("deployctl_switches_total", app="shop", kind="undo")] == 1
+
+
+def test_a_scrape_reads_what_was_moved_since_the_one_before(shop: Site) -> None:
+    told(shop)
+    shop.w.ledger.db.execute("drop trigger changes_no_delete")
+    shop.w.ledger.db.execute("delete from changes")  # what was read is not read again
+    shop.w.ledger.db.execute("insert into changes(id, app, revision, kind, at, actor, switch_ms) "
+                             "values (1000, 'shop', 9, 'rollback', '2026-01-01T00:00:00.000Z', 'mara', 20.0)")
+    found = told(shop)
+    assert found[key("deployctl_switches_total", app="shop", kind="upgrade")] == 2
+    assert found[key("deployctl_switches_total", app="shop", kind="rollback")] == 1
+    assert found[key("deployctl_switch_seconds_bucket", app="shop", le="0.01")] == 2
+    assert found[key("deployctl_switch_seconds_bucket", app="shop", le="0.025")] == 3
+
+
+def test_a_ledger_that_was_put_in_its_place_is_counted_anew(shop: Site) -> None:
+    path = shop.w.ledger.db.path
+    shop.w.ledger.db.execute("pragma wal_checkpoint(truncate)")
+    before = path.read_bytes()
+    shop.w.rollback()
+    assert told(shop)[key("deployctl_switches_total", app="shop", kind="rollback")] == 1
+    for end in ("-wal", "-shm"):
+        path.with_name(path.name + end).unlink()
+    path.with_name("copy").write_bytes(before)
+    path.with_name("copy").rename(path)
+    found = told(shop)
+    assert found[key("deployctl_switches_total", app="shop", kind="upgrade")] == 2
+    assert key("deployctl_switches_total", app="shop", kind="rollback") not in found
 
 
 def test_how_long_switches_took_is_a_histogram(shop: Site) -> None:
@@ -168,7 +197,7 @@ def test_all_that_a_label_may_hold_is_escaped(shop: Site) -> None:
     view = seen.value.apps[0]
     views = (replace(view, instances=tuple(replace(one, version=odd) for one in view.instances)),)
     registry = CollectorRegistry()
-    known = Known(seen, views, ((SHOP, odd, 5.0),), {(SHOP, odd): Counters(failed=1)}, server=True)
+    known = Known(seen, views, Switches({(SHOP, odd): 1}, {}), {(SHOP, odd): Counters(failed=1)}, server=True)
     registry.register(_Told(list(families(known))))
     found = read(generate_latest(registry).decode())
     assert found[key("deployctl_requests_total", app="shop", version=odd, class_="failed")] == 1
