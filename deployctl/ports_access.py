@@ -58,6 +58,10 @@ class AccessBook(AnswerBook, Protocol):
     def find_token(self, hash_: str) -> Token | None: ...
     def touch_token(self, id_: int, *, at: str, address: str) -> None: ...
     def revoke_token(self, name: str, *, at: str) -> bool: ...
+    def revoke_tokens_of(self, owner: str, *, at: str) -> list[str]:
+        """End all that the owner has, and return their names."""
+    def hand_over_tokens(self, owner: str, heir: str) -> list[str]:
+        """Let them end with the heir's rights instead, and return their names."""
 
     def note_refusal(self, one: RefusedChange) -> None:
         """Count it in the line of its person, route and minute; the line is told once the minute is over."""

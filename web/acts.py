@@ -10,7 +10,7 @@ from flask import g
 from deployctl.domain.access import Role
 from deployctl.domain.image_source import PullPolicy
 from deployctl.domain.names import AppName, Version
-from deployctl.errors import Invalid
+from deployctl.errors import Invalid, NotPermitted
 from deployctl.ports import Services
 from deployctl.usecases.abort import abort
 from deployctl.usecases.hold import hold, unhold
@@ -25,6 +25,7 @@ from deployctl.usecases.upgrade import upgrade
 from deployctl.usecases.wish import Wish
 from deployctl.web.desk import desk
 from deployctl.web.jobs import Job
+from deployctl.web.rights import Right
 
 GLANCE = 0.7  # seconds within which a refusal is known
 SWITCH = 3.0  # seconds within which a move to a warm version is confirmed, or something is wrong
@@ -76,6 +77,16 @@ def perform(verb: str, app: AppName, words: Words, wish: Wish) -> Moved | Done |
     """
     if verb in {"upgrade", "start", "stop", "hold", "unhold"}:
         words.the_version  # noqa: B018  before a thread is begun for nothing
+    wish = replace(wish, still_may=_still_may(g.right, app))
     words = replace(words, any_image=g.who.may(Role.ADMIN, None))
     job = desk().jobs.begin(verb, app, g.who.actor, lambda s: ACTS[verb](app, words, wish, s))
     return job.outcome() if job.wait(SWITCH if verb in _AT_ONCE else GLANCE) else job
+
+
+def _still_may(right: Right, app: AppName) -> Callable[[Services], None]:
+    def require(s: Services) -> None:
+        now = right.ask(s)
+        if now is None or not now.may(Role.DEPLOYER, app):
+            raise NotPermitted(f"{right.who.name} may not change {app} any more. Nothing was changed.", code="rights_changed")
+
+    return require

@@ -78,6 +78,7 @@ class TokenListed(Answer):
     used_at: At | None
     used_from: str | None
     revoked_at: At | None
+    owner: str | None = Field(description="The user with whose admin rights it ends; null: made on the command line.")
     state: Literal["in_use", "expired", "revoked"]
 
 

@@ -42,6 +42,7 @@ NOTE = "Why; kept in the history."
 PULL = ("Whether the registry is asked if the tag has moved: newer goes on without its answer, always does not, missing "
         "asks only for what is not on this server, never asks nobody. Left out: what the app's file says.")
 
+HEIR = "The admin of the server to whom the user's tokens belong from then on. Left out: they end."
 IMAGE = ("Image to run instead of the file's `image`: of its repository, or of one that `images` in the file lists; any other "
          "one needs an admin of the server.")
 
@@ -131,6 +132,7 @@ class RoleBody(Table):
     model_config = _example(role="admin", app="shop")
     role: RoleWord | None = Field(description="null takes it away.")
     app: ScopeApp = ALL
+    hand_over: PersonText | None = Field(None, description=HEIR)
 
 
 class LinkBody(Table):
@@ -184,6 +186,10 @@ class AuditQuery(Table):
     kind: KindText | None = None
     limit: Rows = 100
     before: RowId | None = Field(None, description="Only entries before the one with this id: the next page.")
+
+
+class RemoveQuery(Table):
+    hand_over: PersonText | None = Field(None, description=HEIR)
 
 
 class SessionsQuery(Table):

@@ -31,7 +31,7 @@ _DEPLOYMENT: Json = {
 }  # fmt: skip
 _PERSON: Json = {"name": "mara", "roles": {"shop": "deployer"}, "password": False, "created_at": AT, "created_by": "root (cli)"}
 _TOKEN: Json = {
-    "id": 4, "name": "ci-shop", "roles": {"shop": "deployer"}, "created_at": AT, "created_by": "mara (web)",
+    "id": 4, "name": "ci-shop", "roles": {"shop": "deployer"}, "created_at": AT, "created_by": "mara (web)", "owner": "mara",
     "expires_at": "2026-04-01T12:00:00.000Z", "used_at": None, "used_from": None, "revoked_at": None, "state": "in_use",
 }  # fmt: skip
 

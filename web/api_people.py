@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, g
 
-from deployctl.domain.access import SCOPES, Principal, Role, given, parse_role, roles_text
+from deployctl.domain.access import SCOPES, Principal, Role, User, WentAlong, given, parse_role, roles_text
 from deployctl.errors import NotFound, NotPermitted
 from deployctl.ports import Services
 from deployctl.usecases import views
@@ -12,7 +12,7 @@ from deployctl.usecases.moments import later
 from deployctl.usecases.own_password import change_own_password
 from deployctl.usecases.results import Done
 from deployctl.usecases.sign_in import end_session, end_sessions, list_sessions, require_recent
-from deployctl.usecases.tokens import create_token, list_tokens, revoke_token
+from deployctl.usecases.tokens import create_token, go_on, list_tokens, made_with, revoke_token
 from deployctl.usecases.users import (
     add_user,
     link_url,
@@ -25,13 +25,15 @@ from deployctl.usecases.users import (
 )
 from deployctl.web import api_answers as answers
 from deployctl.web import api_answers_people as told
-from deployctl.web.api_asked import LinkBody, PasswordBody, RoleBody, SessionsQuery, TokenBody, UserBody
+from deployctl.web.api_asked import LinkBody, PasswordBody, RemoveQuery, RoleBody, SessionsQuery, TokenBody, UserBody
 from deployctl.web.api_call import Json, documented
 from deployctl.web.desk import desk
 from deployctl.web.rules import SIGNED_IN, needs
 
 people = Blueprint("api_people", __name__, url_prefix="/api/v1")
 ADMIN, CHANGE = needs(Role.ADMIN), needs(Role.ADMIN, recent=True)
+ALONG = ("The tokens of who is no admin of the server after that end, unless `hand_over` names another one; what they began "
+         "in apps that they may not change any more is asked to stop.")
 
 
 # -- users --------------------------------------------------------------------------------------------------------------
@@ -70,12 +72,12 @@ def _with_link(name: str, sentence: str, s: Services, **minutes: float) -> Json:
 
 @people.post("/users/<user>/role")
 @CHANGE
-@documented("Say what a user may do", answers.Done, body=RoleBody)
+@documented("Say what a user may do", answers.Done, body=RoleBody, more=ALONG)
 def user_role(user: str, body: RoleBody) -> Json:
     role = None if body.role is None else parse_role(body.role)
     with desk().pool.lend(g.who.actor) as s:
-        changed = set_role(user, role, body.app, s)
-        return _told(user, f"{user} is now {roles_text(changed.roles)}", s)
+        changed, went = set_role(user, role, body.app, s, hand_over=body.hand_over)
+        return _told(user, f"{user} is now {roles_text(changed.roles)}", s, went=went)
 
 
 @people.post("/users/<user>/password")
@@ -108,16 +110,21 @@ def user_end(user: str) -> Json:
 
 @people.delete("/users/<user>")
 @CHANGE
-@documented("Let somebody sign in no more", answers.Done, more="His sessions end at once.")
-def user_remove(user: str) -> Json:
+@documented("Let somebody sign in no more", answers.Done, query=RemoveQuery, more=f"Their sessions end at once. {ALONG}")
+def user_remove(user: str, query: RemoveQuery) -> Json:
     with desk().pool.lend(g.who.actor) as s:
-        gone = _told(user, f"{user} is removed and signed out everywhere", s)
-        remove_user(user, s)
-    return gone
+        gone = require_user(user, s)
+        went = remove_user(user, s, hand_over=query.hand_over)
+    return _done(gone, f"{user} is removed and signed out everywhere", went=went)
 
 
-def _told(name: str, sentence: str, s: Services, *, changed: bool = True) -> Json:
-    return views.done_json(Done("User", "", sentence, changed=changed, extra=views.user_fields(require_user(name, s))))
+def _told(name: str, sentence: str, s: Services, *, changed: bool = True, went: WentAlong | None = None) -> Json:
+    return _done(require_user(name, s), sentence, changed=changed, went=went)
+
+
+def _done(user: User, sentence: str, *, changed: bool = True, went: WentAlong | None = None) -> Json:
+    return views.done_json(Done("User", "", sentence, went.lines if went else (), changed=changed,
+                                extra={**views.user_fields(user), **(went.fields if went else {})}))
 
 
 # -- tokens -------------------------------------------------------------------------------------------------------------
@@ -134,7 +141,7 @@ def tokens() -> Json:
 @documented("Make a token for a program", told.Token, body=TokenBody, secret=True, more="Its secret is shown only now.")
 def token_create(body: TokenBody) -> Json:
     with desk().pool.lend(g.who.actor) as s:
-        made = create_token(body.name, given(SCOPES[body.scope], body.apps), s, days=body.days)
+        made = create_token(body.name, given(SCOPES[body.scope], body.apps), s, days=body.days, owner=g.who.owner)
         return views.token_json(made.token, now=s.clock.utc(), secret=made.secret)
 
 
@@ -143,8 +150,9 @@ def token_create(body: TokenBody) -> Json:
 @documented("Revoke a token at once", answers.Done)
 def token_revoke(token: str) -> Json:
     with desk().pool.lend(g.who.actor) as s:
-        revoke_token(token, s)
-    return views.done_json(Done("Token", "", f"the token {token} is revoked", extra={"name": token}))
+        went, others = revoke_token(token, s), made_with(token, s)
+    return views.done_json(Done("Token", "", f"the token {token} is revoked", (*went.lines, *go_on(others)),
+                                extra={"name": token, "made_with_it": others, "changes_stopped": list(went.stopped)}))
 
 
 # -- sessions -----------------------------------------------------------------------------------------------------------

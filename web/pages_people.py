@@ -5,10 +5,10 @@ from __future__ import annotations
 from flask import Blueprint, flash, g, redirect, request, url_for
 from werkzeug.wrappers import Response
 
-from deployctl.domain.access import ALL, SCOPES, Role, given, parse_role
+from deployctl.domain.access import ALL, SCOPES, Role, given, parse_person, parse_role
 from deployctl.domain.names import parse_app
 from deployctl.errors import Invalid
-from deployctl.usecases.tokens import DAYS, create_token, revoke_token
+from deployctl.usecases.tokens import DAYS, create_token, go_on, made_with, revoke_token
 from deployctl.usecases.users import LINK_MINUTES, add_user, make_link, remove_user, set_role
 from deployctl.web.desk import desk
 from deployctl.web.pages_settings import shown
@@ -43,9 +43,10 @@ def link(name: str) -> str:
 def role(name: str) -> Response:
     """Give a role for one app or for all; an empty one takes it away."""
     text, app = request.form.get("role", ""), request.form.get("app", "").strip() or ALL
+    wanted, of = parse_role(text) if text else None, app if app == ALL else parse_app(app)
     with desk().pool.lend(g.who.actor) as s:
-        set_role(name, parse_role(text) if text else None, app if app == ALL else parse_app(app), s)
-    flash(f"The roles of {name} were changed.", "good")
+        _, went = set_role(name, wanted, of, s, hand_over=_heir())
+    flash(_said(f"The roles of {name} were changed", *went.lines), "good")
     return redirect(url_for("settings.page"), 303)
 
 
@@ -53,8 +54,8 @@ def role(name: str) -> Response:
 @CHANGE
 def remove(name: str) -> Response:
     with desk().pool.lend(g.who.actor) as s:
-        remove_user(name, s)
-    flash(f"{name} may not sign in any more.", "good")
+        went = remove_user(name, s, hand_over=_heir())
+    flash(_said(f"{name} may not sign in any more", *went.lines), "good")
     return redirect(url_for("settings.page"), 303)
 
 
@@ -66,7 +67,8 @@ def create() -> str:
     if scope not in SCOPES:
         raise Invalid(f"A scope is one of {', '.join(SCOPES)}.")
     with desk().pool.lend(g.who.actor) as s:
-        made = create_token(request.form.get("name", "").strip(), given(SCOPES[scope], _apps()), s, days=_days())
+        made = create_token(request.form.get("name", "").strip(), given(SCOPES[scope], _apps()), s, days=_days(),
+                            owner=g.who.owner)
     return shown(token=made.secret, name=made.token.name)
 
 
@@ -74,9 +76,19 @@ def create() -> str:
 @CHANGE
 def revoke(name: str) -> Response:
     with desk().pool.lend(g.who.actor) as s:
-        revoke_token(name, s)
-    flash(f"The token {name} was revoked.", "good")
+        went, others = revoke_token(name, s), made_with(name, s)
+    flash(_said(f"The token {name} was revoked", *went.lines, *go_on(others)), "good")
     return redirect(url_for("settings.page"), 303)
+
+
+def _heir() -> str | None:
+    """Return who takes over the user's tokens; the form's first choice is nobody: they end."""
+    text = request.form.get("hand_over", "").strip()
+    return parse_person(text) if text else None
+
+
+def _said(*clauses: str) -> str:
+    return " ".join(f"{clause[0].upper()}{clause[1:]}." for clause in clauses)
 
 
 def _apps() -> list[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, Response, flash, g, jsonify, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as Answer
 
-from deployctl.domain.access import Role, roles_text
+from deployctl.domain.access import Role, Token, roles_text, rules_server
 from deployctl.domain.cookies import KEYS, THEME, choice_cookie
 from deployctl.errors import Invalid, NotFound
 from deployctl.usecases.own_password import change_own_password
@@ -85,14 +86,22 @@ def shown(**secret: Any) -> str:
     with desk().pool.lend(g.who.actor) as s:
         admin = g.who.may(Role.ADMIN, None)
         user = s.ledger.find_user(g.who.name) if g.who.via == "web" else None
+        users, tokens = (list_users(s), list_tokens(s)) if admin else ([], [])
         return render_template(
             "settings.html", user=user, sessions=_sessions(s), mine=g.who.session, admin=admin, roles=list(Role),
-            users=list_users(s) if admin else [], tokens=list_tokens(s)[:100] if admin else [], roles_text=roles_text,
+            users=users, tokens=tokens[:100], roles_text=roles_text,
+            owned={one.name: names for one in users if (names := _owned(one.name, tokens, s.clock.utc()))},
+            admins=[one.name for one in users if rules_server(one.roles)],
             apps=sorted({row.name for row in s.ledger.apps()} | set(s.app_files())) if admin else [], secret=secret)
 
 
 def _sessions(s: Any) -> list[Any]:
     return list_sessions(g.who.name, s) if g.who.via == "web" else []
+
+
+def _owned(user: str, tokens: Sequence[Token], now: str) -> list[str]:
+    """Return the names of the tokens in use that end with that user's admin role."""
+    return [one.name for one in tokens if one.owner == user and one.state(now) == "in_use"]
 
 
 def _session(one: Any) -> dict[str, Any]:

@@ -58,11 +58,12 @@ def token_list_command(session: Session) -> int:
 @token_argument(known=True)
 @click.pass_obj
 def token_revoke_command(session: Session, name: str) -> int:
-    from deployctl.usecases.tokens import require_token, revoke_token
+    from deployctl.usecases.tokens import go_on, made_with, require_token, revoke_token
 
     with session.services() as s:
         require_token(name, s)
         require_sure(session, f"Whatever uses the token {name} will be refused at once. Revoke it?")
-        revoke_token(name, s)
-    answer(session, Done("Token", "", f"the token {name} is revoked", extra={"name": name}))
+        went, others = revoke_token(name, s), made_with(name, s)
+    answer(session, Done("Token", "", f"the token {name} is revoked", (*went.lines, *go_on(others)),
+                         extra={"name": name, "made_with_it": others, "changes_stopped": list(went.stopped)}))
     return 0

@@ -9,10 +9,10 @@ import click
 
 from deployctl.cli.asking import ask_password, require_sure
 from deployctl.cli.changing import answer
-from deployctl.cli.flags import app_option, person_argument
+from deployctl.cli.flags import app_option, hand_over_option, person_argument
 from deployctl.cli.group import Tree, verb
 from deployctl.cli.session import Session
-from deployctl.domain.access import ALL, Role, User, given, parse_role, roles_text
+from deployctl.domain.access import ALL, Role, User, WentAlong, given, parse_role, roles_text, rules_server
 from deployctl.domain.names import parse_app
 from deployctl.usecases import views
 from deployctl.usecases.results import Done
@@ -84,13 +84,17 @@ def user_list_command(session: Session) -> int:
 @person_argument(known=True)
 @click.argument("role", type=click.Choice([*ROLES, "none"]), metavar="ROLE")
 @app_option("For this app only; without it: for every app and the server.")
+@hand_over_option
 @click.pass_obj
-def user_role_command(session: Session, name: str, role: str, app: str | None) -> int:
-    from deployctl.usecases.users import set_role
+def user_role_command(session: Session, name: str, role: str, app: str | None, heir: str | None) -> int:
+    from deployctl.usecases.users import require_user, roles_after, set_role
 
+    wanted, of = None if role == "none" else parse_role(role), ALL if app is None else parse_app(app)
     with session.services() as s:
-        user = set_role(name, None if role == "none" else parse_role(role), ALL if app is None else parse_app(app), s)
-    _tell(session, user, f"{name} is now {roles_text(user.roles)}")
+        if not rules_server(roles_after(require_user(name, s), wanted, of)):
+            heir = heir or _ask_heir(session, name, s)
+        user, went = set_role(name, wanted, of, s, hand_over=heir)
+    _tell(session, user, f"{name} is now {roles_text(user.roles)}", went=went)
     return 0
 
 
@@ -143,17 +147,31 @@ def user_end_command(session: Session, name: str, number: int | None) -> int:
 
 @verb("user remove")
 @person_argument(known=True)
+@hand_over_option
 @click.pass_obj
-def user_remove_command(session: Session, name: str) -> int:
+def user_remove_command(session: Session, name: str, heir: str | None) -> int:
     from deployctl.usecases.users import remove_user, require_user
 
     with session.services() as s:
         user = require_user(name, s)
         require_sure(session, f"{name} ({roles_text(user.roles)}) will not be able to sign in any more. Remove {name}?")
-        remove_user(name, s)
-    _tell(session, user, f"{name} is removed and signed out everywhere")
+        went = remove_user(name, s, hand_over=heir or _ask_heir(session, name, s))
+    _tell(session, user, f"{name} is removed and signed out everywhere", went=went)
     return 0
 
 
-def _tell(session: Session, user: User, sentence: str, *, changed: bool = True) -> None:
-    answer(session, Done("User", "", sentence, changed=changed, extra=views.user_fields(user)))
+def _ask_heir(session: Session, name: str, s: Services) -> str | None:
+    """Return which admin takes over the tokens of that user. Unanswered, without a terminal or with --yes: None, they end."""
+    from deployctl.usecases.rights_end import tokens_of
+
+    tokens = tokens_of(name, s)
+    if not tokens or session.yes or not session.may_ask:
+        return None
+    listed = "\n".join(f"  {one.name} ({roles_text(one.roles)}), last used {one.used_at or 'never'}" for one in tokens)
+    return session.ask(f"These tokens end with the rights of {name}:\n{listed}\n"
+                       "Name of the admin who takes them over, or Enter to end them:") or None
+
+
+def _tell(session: Session, user: User, sentence: str, *, changed: bool = True, went: WentAlong | None = None) -> None:
+    answer(session, Done("User", "", sentence, went.lines if went else (), changed=changed,
+                         extra={**views.user_fields(user), **(went.fields if went else {})}))

@@ -107,5 +107,8 @@ def app_option(text: str, *, multiple: bool = False) -> Callable[[F], F]:
 
 maybe_app_argument = click.argument("app", required=False, type=named, metavar="[APP]",
                                     shell_complete=_completed_by("complete_apps"))
+hand_over_option = click.option("--hand-over", "heir", type=named, metavar="NAME",
+                                help="The admin who takes over the user's tokens. Without it they end; a terminal is asked.",
+                                shell_complete=_completed_by("complete_people"))
 person_option = click.option("--user", type=named, metavar="NAME", help="Only what this name did, whatever the way.",
                              shell_complete=_completed_by("complete_people"))

@@ -49,11 +49,11 @@ def tokens_text(told: Told, look: Look) -> list[str]:
 
 def tokens_table(told: Told, look: Look) -> Table:
     columns = (Column("TOKEN"), Column("STATE"), Column("ROLES"), Column("UNTIL"), Column("LAST USED"), Column("FROM"),
-               Column("MADE"), Column("BY"))
+               Column("MADE"), Column("BY"), Column("ENDS WITH"))
     return Table(columns, tuple(
         (token["name"], token["state"].replace("_", " "), roles_text(token["roles"]), _when(token["expires_at"], look),
          ago(token["used_at"], look) if token["used_at"] else NONE, token["used_from"] or NONE,
-         when(token["created_at"], look), token["created_by"]) for token in told["tokens"]))
+         when(token["created_at"], look), token["created_by"], token["owner"] or NONE) for token in told["tokens"]))
 
 
 def _when(at: str | None, look: Look) -> str:

@@ -48,13 +48,15 @@ SCOPES: dict[str, Role] = {"read": Role.VIEWER, "deploy": Role.DEPLOYER, "admin"
 @dataclass(frozen=True, slots=True)
 class Principal:
     """Somebody who has proven who he is. `roles`: app, or `*` for all, → role. `via` is web or token; a session of the web
-    has an id and began with signing in, ISO 8601, UTC."""
+    has an id and began with signing in, ISO 8601, UTC. `owner` is the user with whose rights what it makes ends, None for
+    nobody's: a token that was made on the command line."""
 
     name: str
     roles: Mapping[str, Role]
     via: str = "web"
     session: int | None = None
     signed_in_at: str | None = None
+    owner: str | None = None
     maker: str = ""  # of a token: who made it, and answers for it
 
     @property
@@ -102,7 +104,8 @@ class SignIn:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One API token, without its secret. `expires_at` None is never; `revoked_at` None is not revoked."""
+    """One API token, without its secret. `expires_at` None is never; `revoked_at` None is not revoked. It ends when `owner`
+    is removed or no admin any more; None is nobody: made on the command line, it belongs to the server."""
 
     id: int
     name: str
@@ -113,11 +116,40 @@ class Token:
     used_at: str | None = None
     used_from: str | None = None
     revoked_at: str | None = None
+    owner: str | None = None
 
     def state(self, now: str) -> str:
         """Return in_use, expired or revoked."""
         over = self.expires_at is not None and self.expires_at <= now
         return "revoked" if self.revoked_at else "expired" if over else "in_use"
+
+
+@dataclass(frozen=True, slots=True)
+class WentAlong:
+    """What a right that ended took along: tokens by name, which ended or have another owner now, and changes that were
+    asked to stop, as `upgrade of shop`."""
+
+    ended: tuple[str, ...] = ()
+    handed_over: tuple[str, ...] = ()
+    heir: str | None = None
+    stopped: tuple[str, ...] = ()
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Return it as people read it."""
+        said = []
+        if self.ended:
+            said.append(f"tokens that ended: {', '.join(self.ended)}")
+        if self.handed_over:
+            said.append(f"tokens that belong to {self.heir} now: {', '.join(self.handed_over)}")
+        said += [f"the {one} was asked to stop: before its switch everything is taken back" for one in self.stopped]
+        return tuple(said)
+
+    @property
+    def fields(self) -> dict[str, object]:
+        """Return it as programs read it."""
+        return {"tokens_ended": list(self.ended), "tokens_handed_over": list(self.handed_over),
+                "changes_stopped": list(self.stopped)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +184,11 @@ def actor_parts(actor: str) -> tuple[str, str]:
     """Return name and way of an actor as the history shows it: `mara (web)` is mara by web; the way may be missing."""
     name, _, way = actor.rpartition(" (")
     return (name, way.removesuffix(")")) if name and actor.endswith(")") else (actor, "-")
+
+
+def rules_server(roles: Mapping[str, Role]) -> bool:
+    """Tell whether these roles are an admin's of the whole server, who makes people and tokens."""
+    return roles.get(ALL) is Role.ADMIN
 
 
 # -- words ------------------------------------------------------------------------------------------------------------

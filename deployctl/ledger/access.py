@@ -97,9 +97,9 @@ class AccessRows(AnswerRows):
     # -- tokens -----------------------------------------------------------------------------------------------------
     def add_token(self, token: Token, hash_: str) -> Token | None:
         made = self.db.execute(
-            "insert into tokens(name, hash, roles, created_at, created_by, expires_at) values (?, ?, ?, ?, ?, ?) "
+            "insert into tokens(name, hash, roles, created_at, created_by, expires_at, owner) values (?, ?, ?, ?, ?, ?, ?) "
             "on conflict do nothing returning *",
-            [token.name, hash_, roles_json(token.roles), token.created_at, token.created_by, token.expires_at])
+            [token.name, hash_, roles_json(token.roles), token.created_at, token.created_by, token.expires_at, token.owner])
         return _token(made[0]) if made else None
 
     def tokens(self) -> list[Token]:
@@ -116,6 +116,14 @@ class AccessRows(AnswerRows):
         return bool(self.db.execute("update tokens set revoked_at = ? where name = ? and revoked_at is null returning id",
                                     [at, name]))
 
+    def revoke_tokens_of(self, owner: str, *, at: str) -> list[str]:
+        return sorted(str(row["name"]) for row in self.db.execute(
+            "update tokens set revoked_at = ? where owner = ? and revoked_at is null returning name", [at, owner]))
+
+    def hand_over_tokens(self, owner: str, heir: str) -> list[str]:
+        return sorted(str(row["name"]) for row in self.db.execute(
+            "update tokens set owner = ? where owner = ? and revoked_at is null returning name", [heir, owner]))
+
 
 def _user(row: sqlite3.Row) -> User:
     return User(row["name"], parse_roles(row["roles"]), row["password"], row["created_at"], row["created_by"])
@@ -127,4 +135,4 @@ def _sign_in(row: sqlite3.Row) -> SignIn:
 
 def _token(row: sqlite3.Row) -> Token:
     return Token(row["id"], row["name"], parse_roles(row["roles"]), row["created_at"], row["created_by"],
-                 row["expires_at"], row["used_at"], row["used_from"], row["revoked_at"])
+                 row["expires_at"], row["used_at"], row["used_from"], row["revoked_at"], row["owner"])

@@ -11,11 +11,12 @@ import secrets
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
+from deployctl.domain.access import actor_parts
 from deployctl.domain.image_source import is_doubtful
 from deployctl.domain.refused import KINDS
 from deployctl.ledger.chain import PROMOTED, links, promotion
 
-VERSION = 15
+VERSION = 16
 schema = Migrations("deployctl")
 
 
@@ -261,3 +262,15 @@ def m015_within_reach(db: Database) -> None:
     db.table("deployments").create_index(["app", "target"])
     db.execute("create index living_sign_ins on sign_ins(user) where ended_at is null")
     db.execute("create index pull_sources on pulls(substr(repo_digest, instr(repo_digest, '@') + 1))")
+
+
+@schema()
+def m016_token_owner(db: Database) -> None:
+    """Remember with whose rights a token ends: with those of the user who made it, also by another token. What was made on
+    the command line is nobody's, and so is what such a token made."""
+    db.execute("alter table tokens add column owner text")
+    owners: dict[str, str | None] = {}  # of the last token of each name so far
+    for row in list(db.query("select id, name, created_by from tokens order by id")):
+        maker, way = actor_parts(row["created_by"])
+        owners[row["name"]] = maker if way == "web" else owners.get(maker) if way == "token" else None
+        db.execute("update tokens set owner = ? where id = ?", [owners[row["name"]], row["id"]])

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from deployctl.domain.access import roles_text, rules_server
 from deployctl.domain.networks import cut
 from deployctl.errors import DeployctlError
 from deployctl.ports import Services
@@ -72,7 +73,8 @@ Check = Callable[[Services], Iterator[Finding]]
 
 
 def _checked(s: Services, *, but: tuple[Check, ...] = ()) -> list[Finding]:
-    checks: tuple[Check, ...] = (engine, containers, _proxy, _fronts, _strays, _network, _files, _deployments, dashboard)
+    checks: tuple[Check, ...] = (engine, containers, _proxy, _fronts, _strays, _network, _files, _deployments, dashboard,
+                                 _tokens)
     return [finding for check in checks if check not in but for finding in _safely(check, s)]
 
 
@@ -138,6 +140,16 @@ def _network(s: Services) -> Iterator[Finding]:
             if not s.guard.bridge_up(bridge):
                 yield Finding("bridge", ok=False, text=f"{bridge} of {app.name} is missing or down: its visitors get 503",
                               fix="sudo systemctl restart docker")
+
+
+def _tokens(s: Services) -> Iterator[Finding]:
+    """Yield tokens that are older than the rule by which they would have ended with whoever made them."""
+    admins, now = {user.name for user in s.ledger.users() if rules_server(user.roles)}, s.clock.utc()
+    for one in s.ledger.tokens():
+        if one.owner is not None and one.owner not in admins and one.state(now) == "in_use":
+            yield Finding("token", ok=False, fatal=False, fix=f"deployctl token revoke {one.name}",
+                          text=f"{one.name} ({roles_text(one.roles)}) still counts, and {one.owner}, who made it, is no admin "
+                               "any more")
 
 
 def _files(s: Services) -> Iterator[Finding]:

@@ -46,6 +46,7 @@ def fenced_by(app: AppName, token: int, s: Services) -> Services:
 def _take(app: AppName, verb: str, s: Services, wish: Wish, *, by_force: bool) -> int:
     end = s.clock.now() + wish.lock_wait
     while True:
+        wish.still_may(s)
         got = s.ledger.take_lease(app, holder=s.actor, verb=verb, at=s.clock.utc(), by_force=by_force)
         if isinstance(got, int):
             return got

@@ -44,6 +44,7 @@ def walk_plan(plan: Plan, facts: Facts, s: Services, *, token: int, wish: Wish, 
     `beginning` is done in the transaction that opens it."""
     s.report.plan(plan)
     with s.ledger.transaction():
+        wish.still_may(s)  # a right that ends after this finds the deployment, and has it stopped
         beginning()
         deployment = s.ledger.open_deployment(plan, actor=s.actor, note=wish.note, at=s.clock.utc(), token=token)
     holds = holds_of(plan, facts)

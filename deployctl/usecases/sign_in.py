@@ -122,7 +122,7 @@ def find_session(secret: str, s: Services) -> Principal | None:
     if _unseen(found, now) > SEEN_EVERY:
         with suppress(DeployctlError):  # whoever has to go back on a full disk is not kept out for a note
             s.ledger.touch_sign_in(found.id, at=now)
-    return Principal(user.name, user.roles, "web", found.id, found.created_at)
+    return Principal(user.name, user.roles, "web", found.id, found.created_at, owner=user.name)
 
 
 def why_over(secret: str, s: Services) -> Over | None:

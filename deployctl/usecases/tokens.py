@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from deployctl.domain.access import Principal, Role, Token, actor_parts, parse_token_name, roles_text
-from deployctl.errors import DeployctlError, NotFound, Refused
+from deployctl.domain.access import (
+    Principal,
+    Role,
+    Token,
+    WentAlong,
+    actor_parts,
+    parse_token_name,
+    roles_text,
+    rules_server,
+)
+from deployctl.errors import DeployctlError, NotFound, NotPermitted, Refused
 from deployctl.ports import Services
 from deployctl.usecases.moments import later, seconds_between
 from deployctl.usecases.observe import did_you_mean
+from deployctl.usecases.rights_end import stop_changes_of_tokens
 from deployctl.usecases.users import digest
 
 PREFIX = "dctl_"  # so that scanners of repositories know one when they see it
@@ -25,12 +35,18 @@ class Created:
     secret: str  # shown this once
 
 
-def create_token(name: str, roles: Mapping[str, Role], s: Services, *, days: float | None = DAYS) -> Created:
-    """Make a token; `days` None never ends. Raises Invalid, Refused (a token of that name is in use)."""
+def create_token(name: str, roles: Mapping[str, Role], s: Services, *, days: float | None = DAYS,
+                 owner: str | None = None) -> Created:
+    """Make a token; `days` None never ends. It ends with the admin rights of `owner`; None makes it the server's own.
+
+    Raises Invalid, NotPermitted (the owner is no admin any more), Refused (a token of that name is in use)."""
     now = s.clock.utc()
     secret = PREFIX + secrets.token_urlsafe(32)
     until = None if days is None else later(now, days * 86_400)
-    made = s.ledger.add_token(Token(0, parse_token_name(name), dict(roles), now, s.actor, until), digest(secret))
+    token = Token(0, parse_token_name(name), dict(roles), now, s.actor, until, owner=owner)
+    with s.ledger.transaction():  # the owner's rights do not end between the look at them and the token
+        _require_owner(owner, s)
+        made = s.ledger.add_token(token, digest(secret))
     if made is None:
         raise Refused(f"a token {name} is in use already.", remedy=[f"deployctl token revoke {name}", "or choose another name"])
     s.ledger.event("token_made", f"the token {name} is {roles_text(roles)}, until {until or 'it is revoked'}", at=now,
@@ -53,11 +69,31 @@ def require_token(name: str, s: Services) -> Token:
     return found
 
 
-def revoke_token(name: str, s: Services) -> None:
-    """End it at once. Raises NotFound."""
+def revoke_token(name: str, s: Services) -> WentAlong:
+    """End it at once, and ask what it has under way to stop. Raises NotFound."""
     require_token(name, s)
-    s.ledger.revoke_token(name, at=s.clock.utc())
+    with s.ledger.transaction():
+        s.ledger.revoke_token(name, at=s.clock.utc())
+        stopped = stop_changes_of_tokens([name], s)
     s.ledger.event("token_revoked", f"the token {name} was revoked", at=s.clock.utc(), actor=s.actor)
+    return WentAlong(stopped=tuple(stopped))
+
+
+def made_with(name: str, s: Services) -> list[str]:
+    """Return the tokens in use that the token of that name has made: they go on when it is revoked."""
+    now = s.clock.utc()
+    return [one.name for one in s.ledger.tokens() if one.created_by == f"{name} (token)" and one.state(now) == "in_use"]
+
+
+def go_on(others: Sequence[str]) -> tuple[str, ...]:
+    """Return the line that names tokens which a revoked one has made, if there are any."""
+    return (f"made with it and still in use: {', '.join(others)}",) if others else ()
+
+
+def _require_owner(owner: str | None, s: Services) -> None:
+    user = None if owner is None else s.ledger.find_user(owner)
+    if owner is not None and (user is None or not rules_server(user.roles)):
+        raise NotPermitted(f"{owner} is no admin of this server any more. Nothing was done.", code="rights_changed")
 
 
 def find_token(secret: str, s: Services, *, address: str) -> Principal | None:
@@ -70,4 +106,4 @@ def find_token(secret: str, s: Services, *, address: str) -> Principal | None:
     if found.used_at is None or found.used_from != address or seconds_between(found.used_at, now) > SEEN_EVERY:
         with suppress(DeployctlError):  # a full disk must not keep a program from going back
             s.ledger.touch_token(found.id, at=now, address=address[:64])
-    return Principal(found.name, found.roles, "token", maker=actor_parts(found.created_by)[0])
+    return Principal(found.name, found.roles, "token", owner=found.owner, maker=actor_parts(found.created_by)[0])

@@ -7,12 +7,21 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 
-from deployctl.domain.access import ALL, Role, User, parse_person, roles_text
+from deployctl.domain.access import (
+    Principal,
+    Role,
+    User,
+    WentAlong,
+    parse_person,
+    roles_text,
+    rules_server,
+)
 from deployctl.errors import DeployctlError, NotFound, Refused
 from deployctl.ports import Services
 from deployctl.usecases.moments import later
 from deployctl.usecases.observe import did_you_mean
 from deployctl.usecases.passwords import hashed, require_good
+from deployctl.usecases.rights_end import end_with
 
 LINK_MINUTES = 15
 LINK_PATH = "/start/"  # of the dashboard, before the secret
@@ -40,30 +49,43 @@ def require_user(name: str, s: Services) -> User:
     return found
 
 
-def set_role(name: str, role: Role | None, app: str, s: Services) -> User:
+def set_role(name: str, role: Role | None, app: str, s: Services, *, hand_over: str | None = None) -> tuple[User, WentAlong]:
     """Give the role for that app, or for all by `*`; None takes it away. One-time links that the user was sent are void:
-    they were made for other roles. Raises NotFound, Refused (the last admin)."""
+    they were made for other roles. Whoever is no admin of the server after that has no tokens: they are handed over to that
+    admin, or end. Raises NotFound, Refused (the last admin, no heir)."""
     with s.ledger.transaction(durable=True):  # what another admin takes away at the same time must not come back
         user = require_user(name, s)
-        roles = {key: was for key, was in user.roles.items() if key != app}
-        if role is not None:
-            roles[app] = role
-        if user.roles.get(ALL) is Role.ADMIN and roles.get(ALL) is not Role.ADMIN:
+        roles = roles_after(user, role, app)
+        if rules_server(user.roles) and not rules_server(roles):
             _require_other_admin(name, s)
         s.ledger.set_roles(name, roles)
         s.ledger.forget_links(name)
+        after = Principal(name, roles)
+        went = end_with(name, lambda one: after.may(Role.DEPLOYER, one), s, heir=hand_over, keeps_tokens=rules_server(roles))
     _tell("user_role", f"{name} is now {roles_text(roles)}", s)
-    return replace(user, roles=roles)
+    _tell_tokens(went, name, s)
+    return replace(user, roles=roles), went
 
 
-def remove_user(name: str, s: Services) -> None:
-    """Forget the user and end all his sessions. Raises NotFound, Refused (the last admin)."""
+def roles_after(user: User, role: Role | None, app: str) -> dict[str, Role]:
+    """Return what the user may do once that role is given, or with None taken away."""
+    roles = {key: was for key, was in user.roles.items() if key != app}
+    return roles if role is None else {**roles, app: role}
+
+
+def remove_user(name: str, s: Services, *, hand_over: str | None = None) -> WentAlong:
+    """Forget the user and end all sessions; the tokens are handed over to that admin, or end.
+
+    Raises NotFound, Refused (the last admin, no heir)."""
     with s.ledger.transaction(durable=True):
         user = require_user(name, s)
-        if user.roles.get(ALL) is Role.ADMIN:
+        if rules_server(user.roles):
             _require_other_admin(name, s)
         s.ledger.remove_user(name, at=s.clock.utc())
+        went = end_with(name, lambda _app: False, s, heir=hand_over)
     _tell("user_removed", f"{name} may not sign in any more", s)
+    _tell_tokens(went, name, s)
+    return went
 
 
 def set_password(name: str, password: str, s: Services, *, keep: int | None = None) -> None:
@@ -98,9 +120,16 @@ def digest(secret: str) -> str:
 
 
 def _require_other_admin(name: str, s: Services) -> None:
-    if not any(u.roles.get(ALL) is Role.ADMIN for u in s.ledger.users() if u.name != name):
+    if not any(rules_server(u.roles) for u in s.ledger.users() if u.name != name):
         raise Refused(f"{name} is the last admin of this server. Nothing was done.",
                       remedy=["deployctl user add NAME --role admin"])
+
+
+def _tell_tokens(went: WentAlong, user: str, s: Services) -> None:
+    for name in went.ended:
+        _tell("token_revoked", f"the token {name} ended with the rights of {user}", s)
+    for name in went.handed_over:
+        _tell("token_handed_over", f"the token {name} of {user} belongs to {went.heir} now", s)
 
 
 def _tell(kind: str, sentence: str, s: Services) -> None:

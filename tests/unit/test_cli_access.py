@@ -19,7 +19,7 @@ from deployctl.errors import Invalid
 from deployctl.ports import Services
 from deployctl.testing.silent_reporter import SilentReporter
 from deployctl.usecases.sign_in import find_session, sign_in, sign_in_by_link
-from deployctl.usecases.tokens import find_token
+from deployctl.usecases.tokens import create_token, find_token
 from tests.unit.cli_world import World, shop, world
 
 HERE = Origin("127.0.0.1", "a browser")
@@ -293,3 +293,52 @@ def test_tab_in_a_home_without_a_ledger_makes_none(tmp_path: Path, monkeypatch: 
         said = bare.deployctl(environ={"_DEPLOYCTL_COMPLETE": "fish_complete"})
         assert (said.code, said.both.strip(), bare.connected) == (0, "", 0)
     assert list(tmp_path.iterdir()) == []
+
+
+# -- tokens that end with their person ----------------------------------------------------------------------------------
+@pytest.fixture
+def tokens(mara: World) -> World:
+    """jonas is an admin, too, and has the tokens ci and look."""
+    mara.deployctl("user", "add", "jonas", "--role", "admin")
+    s = services(mara)
+    for name in ("ci", "look"):
+        create_token(name, {"*": Role.VIEWER}, s, owner="jonas")
+    return mara
+
+
+def owners(home: World) -> dict[str, str | None]:
+    listed = home.deployctl("token", "list", "--json").json["tokens"]
+    return {one["name"]: one["owner"] for one in listed if one["state"] == "in_use"}
+
+
+def test_a_terminal_is_told_of_the_tokens_and_asked_for_who_takes_them_over(tokens: World) -> None:
+    asked = tokens.deployctl("user", "remove", "jonas", typed="y\nmara\n")
+    assert "These tokens end with the rights of jonas:" in asked.err
+    assert "ci (viewer), last used never" in asked.err
+    assert "tokens that belong to mara now: ci, look" in asked.out
+    assert owners(tokens) == {"ci": "mara", "look": "mara"}
+
+
+def test_an_empty_answer_ends_them_and_a_wrong_one_does_nothing(tokens: World) -> None:
+    assert tokens.deployctl("user", "role", "jonas", "viewer", typed="nobody\n").code == 5
+    assert owners(tokens) == {"ci": "jonas", "look": "jonas"}
+    assert "tokens that ended: ci, look" in tokens.deployctl("user", "role", "jonas", "viewer", typed="\n").out
+    assert owners(tokens) == {}
+
+
+@pytest.mark.parametrize("words", [("remove", "jonas", "--yes"), ("role", "jonas", "none"), ("role", "jonas", "deployer")])
+def test_unanswered_they_end(tokens: World, words: tuple[str, ...]) -> None:
+    told = tokens.deployctl("user", *words, "-o", "json").json
+    assert (told["tokens_ended"], owners(tokens)) == (["ci", "look"], {})
+
+
+@pytest.mark.parametrize("words", [("remove", "jonas", "--yes"), ("role", "jonas", "viewer")])
+def test_the_flag_hands_them_over(tokens: World, words: tuple[str, ...]) -> None:
+    assert tokens.deployctl("user", *words, "--hand-over", "nobody").code == 5
+    told = tokens.deployctl("user", *words, "--hand-over", "mara", "-o", "json").json
+    assert (told["tokens_handed_over"], owners(tokens)) == (["ci", "look"], {"ci": "mara", "look": "mara"})
+
+
+def test_nothing_is_asked_where_nothing_ends(tokens: World) -> None:
+    assert tokens.deployctl("user", "role", "jonas", "viewer", "--app", "shop", typed="").err == ""
+    assert owners(tokens) == {"ci": "jonas", "look": "jonas"}

@@ -37,6 +37,7 @@ from deployctl.web.acts import Words, perform
 from deployctl.web.hub import progress_json
 from deployctl.web.jobs import Job, Jobs, TooManyJobs
 from deployctl.web.pool import Pool
+from deployctl.web.rights import Right
 from tests.unit.web_world import Site, site
 from tests.unit.world import SHOP, V1, V3, World, world
 
@@ -298,7 +299,8 @@ def test_who_moves_traffic_while_the_process_ends_is_told_so(bench: Bench, monke
 # -- where forms and API meet the verbs -----------------------------------------------------------------------------------
 def asked(shop: Site, verb: str, words: Words = Words(), wish: Wish = Wish()) -> Moved | Done | Job:  # noqa: B008  frozen
     with shop.app.test_request_context("/"):
-        g.who = Principal("mara", {ALL: Role.ADMIN})
+        mara = g.who = Principal("mara", {ALL: Role.ADMIN})
+        g.right = Right(mara, lambda _s: mara, shop.desk.pool)
         return perform(verb, SHOP, words, wish)
 
 

@@ -1,0 +1,50 @@
+"""What goes along with a right that ends: the tokens that stand on it, and the changes that were begun by it.
+
+All of it is in the transaction that ends the right, so that no other process finds one without the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from deployctl.domain.access import Token, WentAlong, rules_server
+from deployctl.domain.names import AppName
+from deployctl.errors import Refused
+from deployctl.ports import Services
+
+
+def tokens_of(owner: str, s: Services) -> list[Token]:
+    """Return the tokens in use that end when that user is removed or no admin any more."""
+    now = s.clock.utc()
+    return [token for token in s.ledger.tokens() if token.owner == owner and token.state(now) == "in_use"]
+
+
+def end_with(user: str, may: Callable[[AppName], bool], s: Services, *, heir: str | None = None,
+             keeps_tokens: bool = False) -> WentAlong:
+    """End the user's tokens, or hand them over to the heir, and ask changes to stop that were begun by what ended: by the
+    user in an app that they `may` not change any more, or by a token. Raises Refused (the heir is no admin)."""
+    ended, handed = [], []
+    if not keeps_tokens and heir is not None:
+        _require_heir(user, heir, s)
+        handed = s.ledger.hand_over_tokens(user, heir)
+    elif not keeps_tokens:
+        ended = s.ledger.revoke_tokens_of(user, at=s.clock.utc())
+    stopped = [*stop_changes(f"{user} (web)", may, s), *stop_changes_of_tokens(ended, s)]
+    return WentAlong(tuple(ended), tuple(handed), heir, tuple(stopped))
+
+
+def stop_changes_of_tokens(names: Collection[str], s: Services) -> list[str]:
+    return [one for name in names for one in stop_changes(f"{name} (token)", lambda _app: False, s)]
+
+
+def stop_changes(actor: str, may: Callable[[AppName], bool], s: Services) -> list[str]:
+    """Ask what that actor has under way to stop, but in apps that they may change; return it as `upgrade of shop`."""
+    return [f"{one.kind} of {one.app}" for one in s.ledger.open_deployments()
+            if one.actor == actor and not may(one.app) and s.ledger.ask_abort(one.app, actor=s.actor)]
+
+
+def _require_heir(user: str, heir: str, s: Services) -> None:
+    found = s.ledger.find_user(heir)
+    if found is None or heir == user or not rules_server(found.roles):
+        raise Refused(f"{heir} is no other admin of this server, and takes over no tokens. Nothing was done.",
+                      remedy=["deployctl user list", "name an admin of the whole server, or nobody: then the tokens end"])
