@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from deployctl.actor import who
-from deployctl.cli.changing import answer
+from deployctl.cli.changing import answer, confirmed
 from deployctl.cli.group import Tree, verb
 from deployctl.cli.session import Session
 from deployctl.cli.values import named
@@ -50,17 +50,19 @@ def ledger_backup_command(session: Session, file: str) -> int:
 
 @verb("ledger restore")
 @FILE
-@click.option("--force", is_flag=True, help="Take a copy of another home or another host.")
+@click.option("--force", is_flag=True, help="Take a copy of another home or host, or one that cannot be checked.")
 @click.pass_obj
 def ledger_restore_command(session: Session, file: str, force: bool) -> int:
     from deployctl.usecases.ledger_restore import restore_ledger
 
-    answer(session, restore_ledger(_vault(session, make=True), _path(session, file), actor=who("cli"), force=force))
+    vault = _vault(session, make=True)
+    answer(session, confirmed(session, lambda sure, _revision: restore_ledger(
+        vault, _path(session, file), actor=who("cli"), force=force, sure=sure)))
     return 0
 
 
 @verb("ledger rebuild")
-@click.option("--force", is_flag=True, help="Bring a sound ledger up to date with what runs, too.")
+@click.option("--force", is_flag=True, help="Bring a sound ledger up to date, too; take a copy that cannot be checked.")
 @click.pass_obj
 def ledger_rebuild_command(session: Session, force: bool) -> int:
     from deployctl.bootstrap import remains

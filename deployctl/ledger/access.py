@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 
-from deployctl.domain.access import Role, SignIn, Token, Tries, User, parse_roles, roles_json
+from deployctl.domain.access import Role, SignIn, Token, Tries, User, parse_roles, roles_json, roles_text
 from deployctl.ledger.answers import AnswerRows
 from deployctl.ledger.connection import Connection
 
@@ -123,6 +123,29 @@ class AccessRows(AnswerRows):
     def hand_over_tokens(self, owner: str, heir: str) -> list[str]:
         return sorted(str(row["name"]) for row in self.db.execute(
             "update tokens set owner = ? where owner = ? and revoked_at is null returning name", [heir, owner]))
+
+
+    # -- all of them ------------------------------------------------------------------------------------------------
+    def grants(self, *, at: str) -> dict[tuple[str, ...], str]:
+        """Return whoever may do something then, people and tokens: by all that makes the right, with a sentence for it."""
+        found: dict[tuple[str, ...], str] = {}
+        for row in self.db.execute("select * from users order by name"):
+            if parse_roles(row["roles"]):
+                found["user", row["name"], row["roles"], row["password"] or ""] = f"user {row['name']} ({_roles(row)})"
+        for row in self.db.execute("select * from tokens order by name"):
+            if _token(row).state(at) == "in_use":
+                found["token", row["hash"], row["roles"], row["expires_at"] or ""] = f"token {row['name']} ({_roles(row)})"
+        return found
+
+    def end_access(self, *, at: str) -> None:
+        """End every session and forget every link: those of a copy may have been ended since."""
+        with self.db.transaction():
+            self.db.execute("delete from links")
+            self.db.execute("update sign_ins set ended_at = ? where ended_at is null", [at])
+
+
+def _roles(row: sqlite3.Row) -> str:
+    return roles_text(parse_roles(row["roles"]))
 
 
 def _user(row: sqlite3.Row) -> User:

@@ -1,4 +1,4 @@
-"""Copies of the ledger: each is one whole, checked file, for its owner alone, and appears in one moment.
+"""Copies of the ledger: each is one whole, checked file with a sum, for its owner alone, and appears in one moment.
 
 SQLite's own online backup makes them, so neither a reader nor a writer waits. They are numbered, because a wall
 clock may be set back; the name tells the time for people.
@@ -17,6 +17,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from deployctl.errors import DeployctlError, LedgerUnusable
+from deployctl.ledger.copy_sum import CopyCheck, check_sum, put_sum
+from deployctl.ledger.identity import ensure_copy_key, find_copy_key
 
 KEPT = 10  # of each reason
 PART = ".part"  # what a killed writer leaves behind ends so
@@ -67,18 +69,28 @@ def keep_copy_of(ledger: Path, *, at: str) -> Path:
         return keep_copy(source, ledger, Reason.PROMOTION, at=at)
 
 
+def check_copy(copy: Path, ledger: Path) -> CopyCheck:
+    """Tell whether a copy is as it was made, by the key that lies beside the ledger. One that is no database is not."""
+    try:
+        return check_sum(copy, find_copy_key(ledger))
+    except (sqlite3.Error, OSError):
+        return CopyCheck.WRONG_SUM
+
+
 def stamp(at: str) -> str:
     """Return that time as it can stand in the name of a file: 20260101T000000Z."""
     return re.sub(r"[-:]|\.\d+", "", at)
 
 
 def write_copy(source: sqlite3.Connection, target: Path) -> None:
-    """Write the whole ledger there, replacing what has that name. A failure leaves that as it was."""
+    """Write the whole ledger there with its sum, replacing what has that name. A failure leaves that as it was."""
     part = target.with_name(f".{target.name}.{os.getpid()}{PART}")
     with file_errors(target):
         os.close(os.open(part, FRESH, 0o600))
         try:
             _fill(source, part)
+            put_sum(part, ensure_copy_key(source))
+            flush(part)
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)
@@ -94,7 +106,6 @@ def _fill(source: sqlite3.Connection, part: Path) -> None:
         if found[0] != "ok":
             raise LedgerUnusable(f"the copy is damaged, so the ledger may be ({found[0]})",
                                  remedy=["deployctl ledger verify"])
-    flush(part)
 
 
 def flush(path: Path) -> None:

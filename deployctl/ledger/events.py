@@ -13,6 +13,7 @@ from deployctl.ledger import checked
 from deployctl.ledger.chain import ENDED, PROMOTED, START, find_faults, link, promotion
 from deployctl.ledger.checkpoint import CHECKPOINT, Checkpoints
 from deployctl.ledger.connection import Connection
+from deployctl.ledger.copy_sum import CopyCheck
 
 
 class EventRows:
@@ -67,12 +68,21 @@ class EventRows:
         return str(last["hash"]) if last else START
 
     def damages(self) -> list[str]:
-        """Return what SQLite finds wrong with the file, every page and index of it."""
+        """Return what SQLite finds wrong with the file, every page and index of it, or what of its schema is none of ours."""
+        from deployctl.ledger.own_schema import find_strange  # makes a ledger in memory, which nobody else needs
+
         found = [row[0] for row in self.db.execute("pragma integrity_check(20)")]
         if found == ["ok"]:
-            return []
+            return find_strange(self.db)
         checked.forget(self.db.path)
         return [f"SQLite: {text}" for text in found]
+
+    def unchecked_since(self) -> Mapping[str, Any] | None:
+        """Return the event of the last time that this ledger was put back from a copy, if that copy could not be checked."""
+        put_back = self.db.one("select * from events where kind in ('restore', 'rebuild') "
+                               "and json_extract(data, '$.copy') is not null order by id desc limit 1")
+        unchecked = put_back is not None and json.loads(put_back["data"])["copy"] != CopyCheck.GOOD
+        return dict(put_back) if put_back is not None and unchecked else None
 
     def find_faults(self) -> list[str]:
         """Return one sentence for each row of the history that is not as it was written."""

@@ -9,20 +9,24 @@ from __future__ import annotations
 
 import os
 import secrets
+import sqlite3
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deployctl.domain.home import HomeIdentity
 from deployctl.errors import CopiedHome
-from deployctl.ledger.connection import TRAFFIC_GOES_ON, Connection
+from deployctl.ledger.connection import TRAFFIC_GOES_ON, Connection, sqlite_errors
 
 ID_BYTES = 8
+_COPIES = "copies "  # begins the line of `state/secret` with the key of the copies' sums
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """What lies in `state/secret`, a line each. `id` is None where it was written before homes had one."""
+    """What lies in `state/secret`, a line each, before the key of the copies. `id` is None where it was written before
+    homes had one."""
 
     secret: str  # 64 hex characters
     id: str | None = None
@@ -34,22 +38,46 @@ class Keys:
 
 # -- beside the ledger ----------------------------------------------------------------------------------------------
 def keep_keys(connection: Connection) -> None:
-    """Write secret and id beside the ledger: what they marked must be told from others when the ledger is lost."""
-    keys = keys_of(connection)
-    part = connection.path.with_name("secret.new")
+    """Write secret and id beside the ledger: what they marked must be told from others when the ledger is lost. The key of
+    the copies stays the one that is there."""
+    _write_keys(connection.path, keys_of(connection), find_copy_key(connection.path) or secrets.token_bytes(32))
+
+
+def _write_keys(ledger: Path, keys: Keys, copy_key: bytes) -> None:
+    part = ledger.with_name("secret.new")
     with os.fdopen(os.open(part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_NOFOLLOW, 0o600), "w") as file:
-        file.write("".join(f"{line}\n" for line in (keys.secret, keys.id, keys.marked_by) if line))
-    part.replace(_secret_file(connection.path))
+        lines = (keys.secret, keys.id or "", keys.marked_by or "", f"{_COPIES}{copy_key.hex()}")
+        file.write("".join(f"{line}\n" for line in lines))
+    part.replace(_secret_file(ledger))
 
 
 def find_keys(ledger: Path) -> Keys | None:
     """Return what keep_keys wrote, None when that is missing or nothing of ours."""
     try:
-        lines = _secret_file(ledger).read_text().splitlines()
-        known = lines and len(bytes.fromhex(lines[0])) == 32 and all(bytes.fromhex(id_) for id_ in lines[1:2])
+        lines = [line for line in _secret_file(ledger).read_text().splitlines() if not line.startswith(_COPIES)]
+        known = lines and len(bytes.fromhex(lines[0])) == 32 and all(bytes.fromhex(id_) or not id_ for id_ in lines[1:2])
     except (OSError, ValueError):
         return None
-    return Keys(*lines[:3]) if known else None
+    return Keys(lines[0], *(line or None for line in lines[1:3])) if known else None
+
+
+def find_copy_key(ledger: Path) -> bytes | None:
+    """Return the key of the sums that copies carry; None where there is none. It is in no ledger, and so in no copy."""
+    with suppress(OSError, ValueError):
+        lines = _secret_file(ledger).read_text().splitlines()
+        return next((bytes.fromhex(line.removeprefix(_COPIES)) for line in lines if line.startswith(_COPIES)), None)
+    return None
+
+
+def ensure_copy_key(db: sqlite3.Connection) -> bytes:
+    """Return the key of the copies of that ledger, made where the home has none yet."""
+    ledger = Path(db.execute("pragma database_list").fetchone()[2])
+    known = find_copy_key(ledger)
+    if known is not None:
+        return known
+    made = secrets.token_bytes(32)
+    _write_keys(ledger, find_keys(ledger) or _keys_in(db), made)
+    return made
 
 
 def _secret_file(ledger: Path) -> Path:
@@ -67,9 +95,14 @@ def keys_for(ledger: Path, home: Path) -> Keys:
 # -- in the ledger --------------------------------------------------------------------------------------------------
 def keys_of(connection: Connection) -> Keys:
     """Return the ledger's own; one that is not brought up to date yet may have no id."""
-    row = connection.execute("select * from identity where id = 1")[0]
-    later = {key: row[key] for key in ("home_id", "marked_by") if key in row.keys()}  # noqa: SIM118  a Row has no `in`
-    return Keys(row["secret"], later.get("home_id"), later.get("marked_by"))
+    with sqlite_errors(connection.path):
+        return _keys_in(connection.raw)
+
+
+def _keys_in(db: sqlite3.Connection) -> Keys:
+    found = db.execute("select * from identity where id = 1")
+    row = dict(zip((column[0] for column in found.description), found.fetchone(), strict=True))
+    return Keys(row["secret"], row.get("home_id"), row.get("marked_by"))
 
 
 def identity_of(connection: Connection) -> HomeIdentity:

@@ -115,14 +115,20 @@ def require_ledger(connection: Connection) -> tuple[int, str, str]:
     path = connection.path
     if not connection.one("select 1 from sqlite_master where name = 'identity'"):
         raise unusable(path, "its tables are not ours")
-    version = connection.execute("pragma user_version")[0][0]
-    if version > SCHEMA_VERSION:
-        raise unusable(path, f"it was written by a newer deployctl (schema {version}, this one knows {SCHEMA_VERSION})",
-                       remedy=["install that newer deployctl again", "deployctl version"])
+    version = require_known_version(connection)
     me = connection.one("select product, home, host from identity where id = 1")
     if me is None or me["product"] != "deployctl":
         raise unusable(path, "it has no identity row of deployctl")
     return version, me["home"], me["host"]
+
+
+def require_known_version(connection: Connection) -> int:
+    """Return its schema. Raises LedgerUnusable when a newer deployctl wrote it."""
+    version: int = connection.execute("pragma user_version")[0][0]
+    if version > SCHEMA_VERSION:
+        raise unusable(connection.path, f"it was written by a newer deployctl (schema {version}, this one knows "
+                       f"{SCHEMA_VERSION})", remedy=["install that newer deployctl again", "deployctl version"])
+    return version
 
 
 def _bring_up(connection: Connection, *, now: str) -> None:

@@ -15,9 +15,11 @@ from deployctl.domain.deployment import Phase, advance
 from deployctl.domain.refused import KINDS
 from deployctl.errors import DeployctlError, LeaseHeld, LedgerUnusable, NotFound, Refused
 from deployctl.ledger import copies
-from deployctl.ledger.connection import SCHEMA_VERSION, Connection
+from deployctl.ledger.connection import SCHEMA_VERSION, Connection, sqlite_errors, unusable
+from deployctl.ledger.copy_sum import SENTENCES, CopyCheck, drop_sum
 from deployctl.ledger.identity import become_another, find_keys, keep_keys, keys_of, lives, take_over
-from deployctl.ledger.opening import creation_lock, had_one, make, migrate, require_sound
+from deployctl.ledger.opening import creation_lock, had_one, make, migrate, require_known_version, require_ledger
+from deployctl.ledger.own_schema import find_strange
 from deployctl.ledger.reserve import ensure_reserve
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 
@@ -29,10 +31,12 @@ _BESIDE = ("", "-wal", "-shm")
 
 @dataclass(slots=True)
 class Candidate:
-    """A ledger in a file of its own, which is about to become the home's. `source` is what it was made from."""
+    """A ledger in a file of its own, which is about to become the home's. `source` is what it was made from, and `check`
+    tells whether that is as it was made."""
 
     ledger: SqliteLedger
     source: Path | None
+    check: CopyCheck = CopyCheck.GOOD
 
 
 class Vault:
@@ -57,13 +61,13 @@ class Vault:
             raise NotFound(f"the home {self.home} has no ledger yet.", remedy=["deployctl init", "deployctl demo"])
         return SqliteLedger.open(self.path, self.home, now=self.now)
 
-    def is_good(self, source: Path) -> bool:
-        """Tell whether a candidate can be made from that file."""
+    def judge(self, source: Path) -> CopyCheck | None:
+        """Tell what is known of a copy from which a candidate can be made; None when none can."""
         try:
-            with self.from_file(source, force=False):
-                return True
+            with self.from_file(source, force=True) as candidate:
+                return candidate.check
         except DeployctlError:
-            return False
+            return None
 
     def cut_off(self, ledger: SqliteLedger) -> list[str]:
         """Say so when the newest copy knows an event that the ledger does not: its end was cut off, or all written anew."""
@@ -87,13 +91,16 @@ class Vault:
     def from_file(self, source: Path, *, force: bool) -> Iterator[Candidate]:
         """Yield a checked and migrated candidate made from a copy; that file itself is never touched.
 
-        Raises NotFound, LedgerUnusable (no sound ledger, or a newer one) or Refused (another home's or host's).
+        Raises NotFound, LedgerUnusable (no sound ledger, one with a schema that is not ours, or a newer one) or, without
+        `force`, Refused (another home's or host's, or its sum does not tell that it is as it was made).
         """
         with self._part() as part:
-            connection = self._read(source, part)
+            connection, found = self._read(source, part)
             try:
                 self._require_ours(connection, source, force=force)
-                yield Candidate(SqliteLedger(connection), source)
+                if found is not CopyCheck.GOOD and not force:
+                    raise _unchecked(source, found)
+                yield Candidate(SqliteLedger(connection), source, found)
             finally:
                 connection.close()
 
@@ -126,14 +133,16 @@ class Vault:
         finally:
             os.close(handle)
 
-    def _read(self, source: Path, part: Path) -> Connection:
+    def _read(self, source: Path, part: Path) -> tuple[Connection, CopyCheck]:
         if not source.is_file():
             raise NotFound(f"there is no file {source}.", remedy=[f"ls -l {copies.folder_of(self.path)}"])
         self._take(source, part)
         connection = Connection(part)
         try:
-            if require_sound(connection)[0] < SCHEMA_VERSION:
+            found = self._unpack(connection)
+            if require_ledger(connection)[0] < SCHEMA_VERSION:
                 migrate(connection)
+                _require_own_schema(connection)
         except LedgerUnusable as e:
             connection.close()
             others = [f"deployctl ledger restore {copy.path}" for copy in copies.copies(self.path) if copy.path != source]
@@ -142,7 +151,20 @@ class Vault:
         except DeployctlError:
             connection.close()
             raise
-        return connection
+        return connection, found
+
+    def _unpack(self, connection: Connection) -> CopyCheck:
+        """Make one file of what was taken, tell what its sum says, and take that out. Nothing is read by its tables before
+        they are known to be ours. Raises LedgerUnusable."""
+        connection.execute("pragma journal_mode = delete")  # what lay in a log beside it counts for the sum, too
+        found = copies.check_copy(connection.path, self.path)
+        with sqlite_errors(connection.path):
+            drop_sum(connection.raw)
+        _require_own_schema(connection)
+        damage = connection.execute("pragma integrity_check(1)")[0][0]
+        if damage != "ok":
+            raise unusable(connection.path, f"SQLite finds it damaged ({damage})")
+        return found
 
     def _take(self, source: Path, part: Path) -> None:
         if source == self.path:  # it is in use
@@ -156,7 +178,7 @@ class Vault:
     def _require_ours(self, connection: Connection, source: Path, *, force: bool) -> None:
         """Let the copy be this home's. With `force` it may be another home's: then it takes that one's place, or becomes a
         home of its own where that one still lives."""
-        _, home, host = require_sound(connection)
+        _, home, host = require_ledger(connection)
         here, keys, beside = socket.gethostname(), keys_of(connection), find_keys(self.path)
         ours = host == here and (home == str(self.home) or (beside is not None and beside.match(keys)))
         if not force and not ours:
@@ -178,11 +200,13 @@ class Vault:
             if former is not None:
                 self.require_unheld(former)
             settle(candidate.ledger, tokens=_tokens(former), verb=verb, at=self.now)
+            if candidate.source not in {None, self.path}:
+                candidate.ledger.end_access(at=self.now)
         finally:
             if former is not None:
                 former.close()
         text = f"the ledger was put back from {candidate.source}" if candidate.source else "the ledger was made anew"
-        candidate.ledger.event(verb, text, at=self.now, actor=actor)
+        candidate.ledger.event(verb, text, at=self.now, actor=actor, data={"copy": candidate.check})
         return self._put(candidate.ledger.db, verb)
 
     def _put(self, connection: Connection, verb: str) -> Path | None:
@@ -206,6 +230,21 @@ class Vault:
         for end in there:
             Path(f"{self.path}{end}").rename(f"{kept}{end}")
         return kept if "" in there else None
+
+
+def _require_own_schema(connection: Connection) -> None:
+    """Raise LedgerUnusable when it is newer, or has a table, an index, a trigger or a view that no version of us makes."""
+    if not connection.one("select 1 from sqlite_master where name = 'identity'"):
+        raise unusable(connection.path, "its tables are not ours")
+    require_known_version(connection)
+    if strange := find_strange(connection):
+        raise unusable(connection.path, strange[0])
+
+
+def _unchecked(source: Path, found: CopyCheck) -> Refused:
+    return Refused(f"{source} cannot be checked: {SENTENCES[found]}. Whether its history, people, roles and tokens are as they "
+                   "were is not known. Nothing was done.", remedy=[f"deployctl ledger restore {source} --force"],
+                   code="unchecked_copy")
 
 
 def _last_event(copy: Path) -> tuple[int, str] | None:

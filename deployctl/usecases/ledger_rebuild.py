@@ -19,6 +19,7 @@ from deployctl.domain.same_image import is_made_of, short
 from deployctl.errors import DeployctlError, Invalid, NotFound, Refused
 from deployctl.labels import is_sealed, kept_name
 from deployctl.ledger.copies import copies
+from deployctl.ledger.copy_sum import SENTENCES, CopyCheck
 from deployctl.ledger.salvage import Salvage
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ledger.vault import Candidate, Vault
@@ -38,7 +39,7 @@ def rebuild_ledger(vault: Vault, remains: Remains, build: Build, *, force: bool)
             raise Refused(f"the ledger {vault.path} is sound: there is nothing to rebuild. Nothing was done.",
                           remedy=["deployctl ledger verify", "deployctl ledger rebuild --force"])
     knew = vault.knows_secret()
-    with _base(vault, sound=sound is not None) as candidate:
+    with _base(vault, sound=sound is not None, force=force) as candidate:
         sealed = knew or candidate.source is not None
         s = build(candidate.ledger)
         if not sealed and (id_ := _told_id(s)):
@@ -65,12 +66,26 @@ def _nothing(vault: Vault, s: Services) -> NotFound:
                             f"mv {state} {state}.before   # to begin with an empty one"])
 
 
-def _base(vault: Vault, *, sound: bool) -> AbstractContextManager[Candidate]:
-    """Return what to begin with: the ledger itself when it is sound, else its newest good copy, else nothing."""
-    for source in [vault.path] if sound else [copy.path for copy in copies(vault.path)]:
-        if vault.is_good(source):
-            return vault.from_file(source, force=False)
-    return vault.fresh()
+def _base(vault: Vault, *, sound: bool, force: bool) -> AbstractContextManager[Candidate]:
+    """Return what to begin with: the ledger itself when it is sound, else its newest copy that is as it was made, else
+    nothing. Where there are only copies that cannot be checked, `force` takes the newest; else Refused is raised."""
+    if sound:
+        return vault.from_file(vault.path, force=False)
+    checks = {copy.path: check for copy in copies(vault.path) if (check := vault.judge(copy.path))}
+    good = next((path for path, check in checks.items() if check is CopyCheck.GOOD), None)
+    if good is not None:
+        return vault.from_file(good, force=False)
+    if checks and not force:
+        raise _unchecked(*next(iter(checks.items())), vault)
+    return vault.from_file(next(iter(checks)), force=True) if checks else vault.fresh()
+
+
+def _unchecked(copy: Path, check: CopyCheck, vault: Vault) -> Refused:
+    folder = vault.path.with_name("backups")
+    return Refused(f"the newest copy {copy} cannot be checked: {SENTENCES[check]}. Nothing was done.",
+                   remedy=["deployctl ledger rebuild --force   # begins with it all the same",
+                           f"mv {folder} {folder}.before   # to begin without: history, people and tokens are lost then"],
+                   code="unchecked_copy")
 
 
 def rebuild(candidate: Candidate, remains: Remains, s: Services, *, sealed: bool) -> Rebuilt:

@@ -2,25 +2,61 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
-from deployctl.ledger.vault import Vault
+from deployctl.errors import ConfirmationNeeded
+from deployctl.ledger.copy_sum import SENTENCES, CopyCheck
+from deployctl.ledger.vault import Candidate, Vault
 from deployctl.usecases.results import Done
 
+TOLD = 20  # people and tokens in one question
 
-def restore_ledger(vault: Vault, source: Path, *, actor: str, force: bool) -> Done:
-    """Check the copy, keep what lies in its place beside, and let it be the ledger.
 
-    Raises NotFound, LedgerUnusable (the copy is damaged or newer), Refused (another home's or host's; `force` takes
-    it) and LeaseHeld (a living process changes an app now).
+def restore_ledger(vault: Vault, source: Path, *, actor: str, force: bool, sure: bool = False) -> Done:
+    """Check the copy, keep what lies in its place beside, and let it be the ledger. Who is signed in signs in again.
+
+    Raises NotFound, LedgerUnusable (the copy is damaged, newer or not ours by its schema), Refused (another home's or
+    host's, or not to be checked by its sum; `force` takes it), ConfirmationNeeded (it brings rights back) and LeaseHeld
+    (a living process changes an app now).
     """
     with vault.from_file(source, force=force) as candidate:
+        brought = _brought_back(vault, candidate)
+        if brought and not sure:
+            raise ConfirmationNeeded(_question(brought, candidate))
         faults = candidate.ledger.find_faults()
         apps = ", ".join(app.name for app in candidate.ledger.apps()) or "no apps"
         events = candidate.ledger.count_events()
         kept = vault.install(candidate, actor=actor, verb="restore")
     details = [f"The former file is kept as {kept}"] if kept else []
-    details += [f"warning: {fault}" for fault in faults[:3]]
+    details += [f"warning: {fault}" for fault in [*_doubts(candidate), *faults[:3]]]
+    details += [f"Back with it: {', '.join(brought[:TOLD])}"] if brought else []
     return Done("Restore", "", f"the ledger is {source} again: {apps}; {events} events",
-                (*details, "What has changed since that copy: deployctl ledger rebuild --force takes it from what runs."),
-                extra={"file": str(source), "former": str(kept) if kept else None, "events": events})
+                (*details, "Everybody signs in again.",
+                 "What has changed since that copy: deployctl ledger rebuild --force takes it from what runs."),
+                extra={"file": str(source), "former": str(kept) if kept else None, "events": events,
+                       "check": candidate.check, "brought_back": brought})
+
+
+def _brought_back(vault: Vault, candidate: Candidate) -> list[str]:
+    """Return the people and tokens whose rights the present ledger does not have, or not so."""
+    brought = candidate.ledger.grants(at=vault.now)
+    present = vault.find_usable()
+    if present is None:
+        return [*brought.values()]
+    with closing(present):
+        known = present.grants(at=vault.now)
+    return [sentence for grant, sentence in brought.items() if grant not in known]
+
+
+def _question(brought: list[str], candidate: Candidate) -> str:
+    more = f", and {len(brought) - TOLD} more" if len(brought) > TOLD else ""
+    doubts = "".join(f" {doubt[0].upper()}{doubt[1:]}." for doubt in _doubts(candidate))
+    return (f"{candidate.source} gives rights that the present ledger does not, or not with this password: "
+            f"{', '.join(brought[:TOLD])}{more}.{doubts} Put it back with them?")
+
+
+def _doubts(candidate: Candidate) -> list[str]:
+    if candidate.check is CopyCheck.GOOD:
+        return []
+    return [f"the copy cannot be checked: {SENTENCES[candidate.check]}"]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing
+from pathlib import Path
+from typing import Any
 
 from deployctl.errors import AttentionNeeded
-from deployctl.ledger.copies import copies
+from deployctl.ledger.copies import check_copy, copies
+from deployctl.ledger.copy_sum import SENTENCES, CopyCheck
 from deployctl.ledger.vault import Vault as Vault
 from deployctl.usecases.results import Done
 
@@ -13,17 +17,34 @@ FIRST = 20  # faults that are told; a break further up says little that the firs
 
 
 def verify_ledger(vault: Vault) -> Done:
-    """Walk the whole history. Raises LedgerUnusable, or AttentionNeeded with one line for each row that broke."""
+    """Walk the whole history and every copy. Raises LedgerUnusable, or AttentionNeeded with one line for each row that broke
+    and each copy that was changed."""
+    checks = {copy.path: check_copy(copy.path, vault.path) for copy in copies(vault.path)}
     with closing(vault.open()) as ledger:
-        faults = [*ledger.damages(), *ledger.find_faults(), *vault.cut_off(ledger)]
-        events, head = ledger.count_events(), ledger.head()
-    known = copies(vault.path)
+        faults = [*ledger.find_faults(), *vault.cut_off(ledger), *ledger.damages(), *_changed(checks)]
+        events, head, put_back = ledger.count_events(), ledger.head(), ledger.unchecked_since()
     if faults:
-        raise _broken(faults, [str(copy.path) for copy in known])
-    newest = f"newest copy: {known[0].path}" if known else "no copy yet: the first one follows the next promotion"
-    return Done("Verify", "", f"the ledger is as it was written: {events} events, every change of traffic among them",
-                (f"{vault.path}, chain {head[:12]}", newest), changed=False,
-                extra={"events": events, "head": head, "copies": [str(copy.path) for copy in known]})
+        raise _broken(faults, [str(path) for path, check in checks.items() if check is not CopyCheck.WRONG_SUM])
+    newest = f"newest copy: {next(iter(checks))}" if checks else "no copy yet: the first one follows the next promotion"
+    unchecked = [f"{path}: {SENTENCES[check]}" for path, check in checks.items() if check is not CopyCheck.GOOD]
+    return Done("Verify", "", _sentence(events, put_back),
+                (f"{vault.path}, chain {head[:12]}", newest, *unchecked), changed=False,
+                extra={"events": events, "head": head, "copies": [str(path) for path in checks],
+                       "copy_checks": {str(path): check for path, check in checks.items()}, "checked": put_back is None})
+
+
+def _sentence(events: int, put_back: Mapping[str, Any] | None) -> str:
+    """The chain covers what happened. People, roles and tokens are no events: of a copy only its sum tells whether they are
+    as they were."""
+    well = f"the ledger is as it was written: {events} events, every change of traffic among them"
+    if put_back is None:
+        return well
+    return (f"{well}. But on {put_back['at']} {put_back['actor']} put back a copy that could not be checked: whether people, "
+            "roles and tokens were as they had been is not known (deployctl user list, deployctl token list)")
+
+
+def _changed(checks: Mapping[Path, CopyCheck]) -> list[str]:
+    return [f"{path}: {SENTENCES[check]}" for path, check in checks.items() if check is CopyCheck.WRONG_SUM]
 
 
 def _broken(faults: list[str], known: list[str]) -> AttentionNeeded:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import shutil
+import socket
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -12,12 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlite_utils import Database
 
 from deployctl import labels
 from deployctl.domain.home import HomeIdentity
 from deployctl.domain.names import AppName
 from deployctl.errors import CopiedHome, LedgerUnusable, Refused
-from deployctl.ledger.connection import SCHEMA_VERSION
+from deployctl.ledger.schema import schema
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ledger.vault import Vault
 from deployctl.settings import Settings
@@ -42,16 +44,14 @@ def make(home: Path) -> HomeIdentity:
 
 def make_former(home: Path) -> str:
     """Make a home as 0.1.0 left it; return its secret."""
-    make(home)
-    with closing(sqlite3.connect(home / "state/ledger.db")) as db:
-        db.execute("pragma journal_mode = delete")
-        for statement in ("drop table earlier_homes", *(f"alter table identity drop column {name}"
-                                                        for name in ("home_id", "marked_by", "engine"))):
-            db.execute(statement)
-        db.execute("delete from _sqlite_migrations where name like '%home_id'")
-        db.execute(f"pragma user_version = {SCHEMA_VERSION - 1}")
-        db.commit()
-        secret = str(db.execute("select secret from identity").fetchone()[0])
+    settings, secret = Settings(home), "5e" * 32
+    settings.ensure_state()
+    with closing(sqlite3.connect(settings.ledger, isolation_level=None)) as db:
+        schema.apply(Database(db, execute_plugins=False), stop_before="m007_home_id")
+        db.execute("insert into identity(id, product, home, host, secret, created_at) values (1, 'deployctl', ?, ?, ?, ?)",
+                   [str(home), socket.gethostname(), secret, NOW])
+        db.execute("pragma user_version = 6")
+    (home / "state/ledger.id").write_text(f"{NOW}\n")
     (home / "state/secret").write_text(f"{secret}\n")
     return secret
 
@@ -105,7 +105,9 @@ def test_a_home_of_before_gets_an_id_and_keeps_the_mark_of_its_path(tmp_path: Pa
     secret = make_former(tmp_path)
     found = make(tmp_path)
     assert (found.secret.hex(), found.marked_by, found.earlier) == (secret, str(tmp_path), ())
-    assert beside(tmp_path) == [secret, found.id, str(tmp_path)]
+    *keys, copies = beside(tmp_path)
+    assert keys == [secret, found.id, str(tmp_path)]
+    assert copies.startswith("copies ")  # the key of their sums
     assert make(tmp_path) == found
 
 
@@ -124,7 +126,7 @@ def test_a_copy_from_before_the_id_goes_on_with_the_id_that_the_home_has(tmp_pat
     for name in lost.split():
         (tmp_path / "state" / name).unlink()
     vault = Vault(tmp_path / "state/ledger.db", tmp_path, now=NOW)
-    with vault.from_file(tmp_path / "copy.db", force=False) as candidate:
+    with vault.from_file(tmp_path / "copy.db", force=True) as candidate:  # it has no sum yet
         vault.install(candidate, actor="test", verb="restore")
     assert (make(tmp_path).id == known.id) is (lost == "ledger.db")
     assert make(tmp_path).marked_by == str(tmp_path)

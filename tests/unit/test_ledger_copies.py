@@ -171,7 +171,10 @@ def test_a_lost_ledger_is_restored_and_its_secret_with_it(path: Path, copy: Path
         secret = ledger.identity.secret
     for name in lost.split():
         path.with_name(name).unlink()
-    assert restore(path, copy)["former"] is None
+    if "secret" in lost.split():
+        with pytest.raises(Refused, match="another key"):
+            restore(path, copy)
+    assert restore(path, copy, force="secret" in lost.split())["former"] is None
     with closing(opened(path)) as ledger:
         assert ledger.identity.secret == secret
     assert path.with_name("secret").read_text().splitlines()[0] == secret.hex()
@@ -184,7 +187,9 @@ def test_a_copy_made_by_hand_with_its_log_beside_is_whole(path: Path, tmp_path: 
             (tmp_path / f"by-hand.db{end}").write_bytes(Path(f"{path}{end}").read_bytes())
     with closing(opened(path)) as ledger:
         ledger.remove_app(BLOG)
-    restore(path, tmp_path / "by-hand.db")
+    with pytest.raises(Refused, match="carries no sum"):
+        restore(path, tmp_path / "by-hand.db")
+    restore(path, tmp_path / "by-hand.db", force=True)
     assert apps(path) == ["blog", "shop"]
 
 

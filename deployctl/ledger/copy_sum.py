@@ -1,0 +1,80 @@
+"""The sum that a copy of the ledger carries: over every byte of it, people, roles and tokens among them.
+
+Its key lies in `state/secret` and in no ledger: who may read a copy, and write it, cannot make a sum that fits. The sum
+stands in the copy itself, in a table of its own, so that a copy stays one file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import mmap
+import secrets
+import sqlite3
+from contextlib import closing
+from enum import StrEnum
+from pathlib import Path
+
+TABLE = "copy_sum"
+_EMPTY = b"0" * 64
+
+
+class CopyCheck(StrEnum):
+    GOOD = "good"
+    NO_SUM = "no_sum"  # made before copies had one, or by hand
+    OTHER_KEY = "other_key"  # made by another home, or the key is lost
+    WRONG_SUM = "wrong_sum"
+
+
+SENTENCES = {
+    CopyCheck.NO_SUM: "it carries no sum: it was made before copies had one, or not by deployctl",
+    CopyCheck.OTHER_KEY: "its sum was made with another key than the one in state/secret here",
+    CopyCheck.WRONG_SUM: "it is not as it was made: its sum does not fit",
+}
+
+
+def put_sum(copy: Path, key: bytes) -> None:
+    """Let the copy, a ledger in one file that nobody has open, carry its sum."""
+    mark = secrets.token_hex(32)  # of the length that the sum has; its place is found by it
+    with closing(sqlite3.connect(copy, isolation_level=None)) as db:
+        db.execute(f"create table {TABLE} (key text not null, sum text not null)")
+        db.execute(f"insert into {TABLE} values (?, ?)", [name_of(key), mark])  # noqa: S608  our own word
+    with copy.open("r+b") as file, mmap.mmap(file.fileno(), 0) as pages:
+        at = pages.find(mark.encode())
+        pages[at:at + len(mark)] = _sum(pages, at, key).encode()
+
+
+def check_sum(copy: Path, key: bytes | None) -> CopyCheck:
+    """Tell whether the file, with nothing beside it, is as it was made. Raises sqlite3.Error where it is no database."""
+    with closing(sqlite3.connect(f"{copy.as_uri()}?mode=ro", uri=True)) as db:
+        db.execute("pragma trusted_schema = off")
+        if not db.execute("select 1 from sqlite_master where type = 'table' and name = ?", [TABLE]).fetchone():
+            return CopyCheck.NO_SUM
+        row = db.execute(f"select key, sum from {TABLE}").fetchone()  # noqa: S608  our own word
+    made_with, told = map(str, row or ("", ""))
+    if key is None or made_with != name_of(key):
+        return CopyCheck.OTHER_KEY
+    with copy.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as pages:
+        at = pages.find(told.encode()) if len(told) == len(_EMPTY) else -1
+        good = at >= 0 and hmac.compare_digest(_sum(pages, at, key), told)
+    return CopyCheck.GOOD if good else CopyCheck.WRONG_SUM
+
+
+def drop_sum(db: sqlite3.Connection) -> None:
+    """Take the sum out of what is to be a ledger again."""
+    if db.execute("select 1 from sqlite_master where type = 'table' and name = ?", [TABLE]).fetchone():
+        db.execute(f"drop table {TABLE}")
+
+
+def _sum(pages: mmap.mmap, at: int, key: bytes) -> str:
+    """Return the sum of all pages, the place of the sum itself taken as empty."""
+    made = hmac.new(key, digestmod=hashlib.sha256)
+    with memoryview(pages) as view:
+        for part in (view[:at], _EMPTY, view[at + len(_EMPTY):]):
+            made.update(part)
+    return made.hexdigest()
+
+
+def name_of(key: bytes) -> str:
+    """Return what tells keys apart and gives none away."""
+    return hashlib.sha256(b"name of the key\0" + key).hexdigest()[:16]

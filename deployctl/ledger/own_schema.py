@@ -1,0 +1,75 @@
+"""Is the schema of a ledger exactly what the migrations up to its version make?
+
+A trigger or a view that is none of ours acts on whatever we write or read: a file that has one is no ledger, however well
+the rest of it fits. Texts are compared word by word, so that only spaces and needless quotes may differ.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections import Counter
+from contextlib import closing
+
+from deployctl.ledger.connection import Connection
+
+_WORD = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|[A-Za-z_][A-Za-z0-9_]*|[0-9.]+|\s+|.""", re.S)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+Entry = tuple[str, str, str, tuple[str, ...]]  # type, name, table, the words of its statement
+
+
+def find_strange(connection: Connection) -> list[str]:
+    """Return one sentence for each table, index, trigger or view that is missing or none of ours."""
+    names = migration_names()
+    version = connection.execute("pragma user_version")[0][0]
+    if not 0 < version <= len(names):
+        return [f"schema {version} is none that this deployctl knows"]
+    wanted, found = Counter(_entries_at(version)), Counter(_entries(connection.raw))
+    strange = [f"the {kind} {name} of {table} is none of ours, or not as it was made"
+               for kind, name, table, _ in (found - wanted)]
+    known = {entry[:2] for entry in found}
+    strange += [f"the {kind} {name} is missing" for kind, name, *_ in (wanted - found) if (kind, name) not in known]
+    return strange or _otherwise_migrated(connection, names[:version])
+
+
+def _otherwise_migrated(connection: Connection, names: list[str]) -> list[str]:
+    """Tell when other migrations are noted than those that made it: the missing ones would be applied once more."""
+    noted = [row[0] for row in connection.execute("select name from _sqlite_migrations order by name")]
+    return [] if noted == sorted(names) else ["its list of migrations is not as it was written"]
+
+
+def migration_names() -> list[str]:
+    """Return the migrations in their order."""
+    from sqlite_utils import Database
+
+    from deployctl.ledger.schema import schema
+
+    with closing(sqlite3.connect(":memory:")) as empty:
+        return [one.name for one in schema.pending(Database(empty, execute_plugins=False))]
+
+
+def _entries_at(version: int) -> list[Entry]:
+    """Return what a ledger of that version has, made here and now."""
+    from sqlite_utils import Database
+
+    from deployctl.ledger.schema import schema
+
+    with closing(sqlite3.connect(":memory:")) as made:
+        schema.apply(Database(made, execute_plugins=False), stop_before=migration_names()[version:version + 1])
+        return _entries(made)
+
+
+def _entries(db: sqlite3.Connection) -> list[Entry]:
+    rows = db.execute("select type, name, tbl_name, sql from sqlite_master")
+    return [(kind, name, table, words(sql or "")) for kind, name, table, sql in rows]
+
+
+def words(sql: str) -> tuple[str, ...]:
+    """Return the statement word by word: names as they are without quotes, nothing of what lies between."""
+    return tuple(_plain(word) for word in _WORD.findall(sql) if not word.isspace())
+
+
+def _plain(word: str) -> str:
+    bare = word[1:-1] if word[0] in '"[`' else word
+    return bare.lower() if _NAME.fullmatch(bare) else word
