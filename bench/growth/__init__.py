@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from bench.growth import events, releases
 from bench.table import Row
 
-PIECES: tuple[Callable[[bool], list[Row]], ...] = ()
+PIECES: tuple[Callable[[bool], list[Row]], ...] = (releases.measure, events.measure)
 
 
 def measure(short: bool) -> list[Row]:
