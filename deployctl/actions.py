@@ -17,6 +17,7 @@ from deployctl.containers import (
 )
 from deployctl.domain.plan import Kind, Step, StepKind
 from deployctl.domain.release import Change, Hold, Release
+from deployctl.domain.traffic import closed_text
 from deployctl.errors import DeployctlError, NotFound, NotHealthy, RevertedAfterSwitch
 from deployctl.gate import ask_through_proxy
 from deployctl.interrupts import shielded
@@ -61,7 +62,8 @@ def let_proxy_know(walk: Walk, step: Step) -> str:
     if walk.plan.kind is Kind.START and step.release != walk.facts.app.active:
         s.ledger.set_instance(instance.app, instance.release, beside=True)
     try_to_settle(s, walk.facts.app, instance, container_of(instance))  # before anybody comes
-    s.traffic.sync()
+    if closed := s.traffic.sync():
+        walk.warn(closed_text(closed))
     return walk.wishes.address or "" if walk.wishes else ""
 
 

@@ -21,9 +21,10 @@ class Traffic(Protocol):
 
     def ensure_up(self) -> bool:
         """Start HAProxy from its files when it is dead, adopt it when it lives. True when it was started."""
-    def sync(self) -> None:
-        """Make HAProxy and its files carry the ledger's table; who serves is never changed.
-        Reloads (without losing a request) only when listen addresses differ. Starts a dead HAProxy."""
+    def sync(self) -> int:
+        """Make HAProxy and its files carry the ledger's table; who serves is never changed. Starts a dead HAProxy.
+        Reloads (without losing a request) only when listen addresses differ, once for all of them. Returns how many
+        connections that closed: a reload ends the worker that has gone on for them through the three before."""
     def refresh_previews(self) -> None:
         """Let header and cookie reach what the ledger's table allows now; nothing else is touched."""
     def routes(self) -> dict[AppName, int]:

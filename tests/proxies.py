@@ -68,7 +68,7 @@ def _handler(instance: Instance) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             self._remember()
             if self.path == "/wait":
-                instance.let_go.wait(10)
+                instance.let_go.wait(60)
             self._answer(500 if self.path == "/fail" else int(self.path.partition("/status/")[2] or 200))
 
         def do_POST(self) -> None:

@@ -85,6 +85,7 @@ class Instance(Answer):
     in_flight: int
     failed_requests: int
     failed_precision: FailedPrecision
+    closed_connections: int = Field(description="Long connections that reloads of HAProxy closed.")
     answers_5xx: int
     response_ms: float
     since: At | None

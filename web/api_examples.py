@@ -17,7 +17,8 @@ def _instance(version: str, release: int, **more: Any) -> Json:
         "address": f"172.30.0.{release + 1}", "health": "passing", "health_reason": None, "weight": 100,
         "container": "c0" * 32, "colour": "green", "digest": _DIGEST,
         "held": False, "warm": False, "said": "GET /healthz gave 200", "probe_ms": 1.9, "status": "running",
-        "requests": 51234, "in_flight": 3, "failed_requests": 0, "failed_precision": "exact", "answers_5xx": 1,
+        "requests": 51234, "in_flight": 3, "failed_requests": 0, "failed_precision": "exact",
+        "closed_connections": 0, "answers_5xx": 1,
         "response_ms": 12.4, "since": AT, "readiness": None, **more,
     }  # fmt: skip
 

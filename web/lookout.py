@@ -131,7 +131,8 @@ class Lookout:
                 self._hub.publish("metrics", app, {"app": app, "releases": {n: asdict(now) for n, now in latest.items()}})
 
 
-_COUNTERS = frozenset({"requests", "in_flight", "failed_requests", "answers_5xx", "response_ms", "probe_ms"})
+_COUNTERS = frozenset({"requests", "in_flight", "failed_requests", "closed_connections", "answers_5xx", "response_ms",
+                       "probe_ms"})
 
 
 def _without_counters(view: AppView) -> str:

@@ -90,7 +90,7 @@ def _by_version(totals: Mapping[tuple[AppName, int], Counters], s: Services) -> 
 
 
 def _together(one: Counters, other: Counters) -> Counters:
-    return Counters(failed=one.failed + other.failed, **{
+    return Counters(failed=one.failed + other.failed, closed=one.closed + other.closed, **{
         name: getattr(one, name) + getattr(other, name) for name in (f"answers_{kind}" for kind in CLASSES)})
 
 
@@ -99,6 +99,8 @@ def families(known: Known) -> Iterator[Metric]:
     yield from _of_switches(known.switches)
     yield _counter("deployctl_requests", "Requests to a version by class of the answer; failed: no valid one.",
                    ("app", "version", "class"), _answered(known.requests))
+    yield _counter("deployctl_closed_connections", "Long connections to a version that reloads of HAProxy closed.",
+                   ("app", "version"), {key: counted.closed for key, counted in known.requests.items()})
     yield _gauge("deployctl_serving", "1 for the version that gets the traffic.", ("app", "version"),
                  _of_versions(known.apps, _serves))
     yield _gauge("deployctl_ready", "1 for a version that can be rolled back to.", ("app", "version"),

@@ -198,7 +198,7 @@ def _instance_row(one: InstanceView, name: str, look: Look) -> tuple[str, ...]:
         ago(one.since, look) if one.since else NONE,
         failing(one),
         str(one.requests),
-        str(one.in_flight),
+        str(one.in_flight) + (f", {one.closed_connections} closed" if one.closed_connections else ""),
         took(one.response_ms) if one.requests else NONE,
         str(one.release),
         one.address,

@@ -15,7 +15,8 @@ from deployctl.domain.traffic import Counters, Point, Precision, Recent
 Server = tuple[AppName, int]  # app and release number
 Tally = Mapping[Server, Counters]
 
-COUNTS = ("requests", "failed", "answers_2xx", "answers_3xx", "answers_4xx", "answers_5xx", "answered")  # only grow
+COUNTS = ("requests", "failed", "answers_2xx", "answers_3xx", "answers_4xx", "answers_5xx", "answered",
+          "closed")  # only grow
 
 KEPT = 50  # releases of an app: more than anybody keeps containers of
 
@@ -81,6 +82,10 @@ class Totals:
         for tally in self.living.values():
             total = _together(total, tally)
         return total
+
+    def with_closed(self, closed: Mapping[Server, int]) -> Totals:
+        """Return the totals with connections that were closed together with their worker."""
+        return replace(self, past=added(self.past, {server: Counters(closed=count) for server, count in closed.items()}))
 
     def without(self, gone: Collection[Server]) -> Totals:
         """Return the totals of all other releases."""

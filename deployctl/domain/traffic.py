@@ -69,8 +69,15 @@ class Counters:
     answers_3xx: int = 0
     answers_4xx: int = 0
     answered: int = 0  # by the app, whatever the status: upgraded connections have none of these classes
+    closed: int = 0  # connections that HAProxy closed with a worker that had outlived too many reloads
     precision: Precision = Precision.EXACT  # of `failed`
     recent: Recent = Recent()
+
+
+def closed_text(connections: int) -> str:
+    """Say what a reload has ended."""
+    return (f"HAProxy's reload closed {connections} long connection{'s' * (connections != 1)}: their worker had gone on for "
+            "them through the reloads before")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from deployctl.errors import SwitchRefused
 
@@ -27,6 +28,7 @@ class Processes:
     worker: int | None
     leaving: tuple[int, ...]
     failed: int  # reloads in a row that were refused
+    outlived: Mapping[int, int] = field(default_factory=dict)  # how many reloads each worker has seen
 
 
 def parse_servers(reply: str) -> dict[str, Server]:
@@ -100,7 +102,9 @@ def parse_processes(reply: str) -> Processes:
     present, _, past = reply.partition("# old workers")
     masters, workers = _rows(present, "master"), _rows(present, "worker")
     failed = re.search(r"\[failed: (\d+)\]", reply)
+    counted = [line.split() for line in reply.splitlines() if line.split()[1:2] == ["worker"]]
     return Processes(
+        outlived={int(row[0]): int(row[2]) for row in counted},
         master=masters[0] if masters else None,
         worker=workers[0] if workers else None,
         leaving=(*workers[1:], *_rows(past, "worker")),

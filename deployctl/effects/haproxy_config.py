@@ -63,6 +63,7 @@ def _global(spec: ServerSpec, machine: Machine, token: str) -> list[str]:
         f"  description {token}",
         f"  stats socket {machine.socket} mode 600 level admin expose-fd listeners",
         f"  hard-stop-after {_ms(spec.tunnel_timeout)}",
+        f"  mworker-max-reloads {wire.MOST_LEAVING}",
         "  noreuseport",
         f"  nbthread {machine.threads}",
         "  fd-hard-limit 100000",

@@ -158,11 +158,11 @@ class HaproxyTraffic(Traffic):
         with self._locked():
             return self._upkeep.ensure_up()
 
-    def sync(self) -> None:
+    def sync(self) -> int:
         """Make HAProxy and its files carry the ledger's table; whose turn it is to serve stays as it is."""
         with self._locked():
             self._upkeep.ensure_up()
-            self._upkeep.sync()
+            return self._upkeep.sync()
 
     def refresh_previews(self) -> None:
         with self._locked():

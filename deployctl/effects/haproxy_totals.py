@@ -24,10 +24,11 @@ from deployctl.effects.haproxy_answers import Processes, Stat, parse_stat
 from deployctl.effects.haproxy_handover import read_to_the_last
 from deployctl.effects.haproxy_home import HaproxyHome
 from deployctl.effects.haproxy_master import find_birth, find_children, find_master
-from deployctl.effects.haproxy_socket import HaproxySockets
+from deployctl.effects.haproxy_socket import HaproxySockets, Talk
 from deployctl.effects.whole_file import write_whole
 from deployctl.errors import ProxyUnavailable
 
+ENDING = 1.0  # seconds that a worker has to go when a reload ends it
 KEEP = 10.0  # seconds after which new counts are written down: so much a crash of HAProxy takes with it
 _VERSION = 1
 
@@ -51,16 +52,29 @@ class HaproxyTotals:
         return _with_stats(totals.sum(), parse_stat(reply))
 
     @contextmanager
-    def handing_over(self) -> Iterator[None]:
-        """Let a reload in the block lose no count: write down what the worker has counted until it is relieved. Needs
-        nobody to answer."""
-        worker = self._serving()
-        with read_to_the_last(self._home.worker, lambda talk: _by_release(tally.parse_table(talk.ask(tally.SHOW)))) as found:
-            yield
-        totals = self._recall()
-        for reading in found if worker else ():
-            totals = carried_on(totals, {**totals.living, worker: reading}, alive={*totals.living, worker})
-        self._keep(totals)
+    def handing_over(self) -> Iterator[dict[Server, int]]:
+        """Let a reload in the block lose no count: write down what the worker has counted until it is relieved, and in the
+        dict, once the block is over, the connections that the reload closed. Needs nobody to answer."""
+        worker, overdue, closed = self._serving(), self._overdue(), dict[Server, int]()
+        try:
+            with read_to_the_last(self._home.worker, _counted) as found:
+                yield closed
+            totals = self._recall()
+            for reading in found if worker else ():
+                totals = carried_on(totals, {**totals.living, worker: reading}, alive={*totals.living, worker})
+            self._keep(totals)
+        finally:
+            closed |= _ended(overdue)  # by a reload that was refused, too
+            if closed:
+                self._keep(self._recall().with_closed(closed))
+
+    def _overdue(self) -> dict[str, dict[Server, int]]:
+        """Return the open connections of each worker that the next reload ends."""
+        with suppress(ProxyUnavailable):
+            found = self._processes()
+            late = [pid for pid in found.leaving if found.outlived[pid] >= wire.MOST_LEAVING] if found else []
+            return {_name(pid): _open(parse_stat(self._sockets.leaving(pid, wire.show_stat()))) for pid in late}
+        return {}
 
     def _serving(self) -> str:
         """Return the name of the worker that takes traffic; empty when nobody knows."""
@@ -144,17 +158,40 @@ class HaproxyTotals:
             return ""
 
 
+def _counted(talk: Talk) -> dict[Server, Counters]:
+    return _by_release(tally.parse_table(talk.ask(tally.SHOW)))
+
+
 def _with_stats(counted: dict[Server, Counters], stats: Mapping[str, Stat]) -> dict[Server, Counters]:
     for name, stat in stats.items():
-        app, _, number = name.rpartition(".")
-        server = AppName(app), int(number)
+        server = _server(name)
         counted[server] = replace(counted.get(server, Counters()), response_ms=stat.response_ms)
     return counted
+
+
+def _server(name: str) -> Server:
+    app, _, number = name.rpartition(".")
+    return AppName(app), int(number)
 
 
 def _name(pid: int) -> str:
     """Name a process for good: its number is given away again."""
     return f"{pid}.{find_birth(pid) or 0}"
+
+
+def _open(stats: Mapping[str, Stat]) -> dict[Server, int]:
+    return {_server(name): stat.in_flight for name, stat in stats.items() if stat.in_flight}
+
+
+def _ended(overdue: Mapping[str, Mapping[Server, int]]) -> dict[Server, int]:
+    """Return what was open to each release in those of the workers that are gone, after a moment to go."""
+    until, closed = time.monotonic() + ENDING, dict[Server, int]()
+    for worker, held in overdue.items():
+        while (alive := _is_alive(worker)) and time.monotonic() < until:
+            time.sleep(0.01)
+        for server, connections in held.items() if not alive else ():
+            closed[server] = closed.get(server, 0) + connections
+    return closed
 
 
 def _is_alive(name: str) -> bool:

@@ -83,17 +83,19 @@ class HaproxyUpkeep:
         except (ProxyUnavailable, SwitchRefused):  # dead, or started by a person from another configuration
             return self._files.find_map(wire.ROUTE) or remembered_routes(table)
 
-    def sync(self) -> None:
-        """Bring files and worker to the table. Raises what HAProxy refused, after doing all that it allows."""
+    def sync(self) -> int:
+        """Bring files and worker to the table; return how many connections a reload has closed for that. Raises what HAProxy
+        refused, after doing all that it allows."""
         require_reader(self._home)
         table = self._table()
         routes = kept_routes(self._known_routes(table), table)
         self._files.write_routes(routes)
-        refused = self._reload_if_due(table)
+        closed, refused = self._reload_if_due(table)
         self._apply(table, routes)
         self._totals.forget_others(known_apps(table))
         if refused is not None:
             raise refused
+        return closed
 
     def open_gate(self) -> None:
         """Let HAProxy have its private bind, one that somebody deleted too: it comes back only at another path."""
@@ -102,7 +104,7 @@ class HaproxyUpkeep:
         if not self._files.gate().exists():
             table = self._table()
             self._files.write_afresh(table)
-            if (refused := self._reload_if_due(table)) is not None:
+            if (refused := self._reload_if_due(table)[1]) is not None:
                 raise refused
 
     def refresh_previews(self) -> None:
@@ -111,25 +113,26 @@ class HaproxyUpkeep:
         self._files.write_map(wire.KNOWN, entries)
         self._runtime.fill_map(wire.KNOWN, entries)
 
-    def _reload_if_due(self, table: TrafficTable) -> ProxyUnavailable | None:
+    def _reload_if_due(self, table: TrafficTable) -> tuple[int, ProxyUnavailable | None]:
         """Write the files; reload when HAProxy was started with another head, or has a port shut.
 
-        Returns why it refused, if it did.
+        Returns how many connections that closed, and why HAProxy refused, if it did.
         """
         former = self._files.configuration()
         self._files.write(table)
         wanted = self._files.configuration()
         token = config.token_of(wanted) or ""
         if self._process.find_token() == token and not self._process.deaf():
-            return None
+            return 0, None
+        refused = None
         try:
-            with self._totals.handing_over():
+            with self._totals.handing_over() as closed:
                 self._process.reload(token)
         except ProxyUnavailable as e:
             if former:  # a restart must come up without what HAProxy does not want
                 self._files.write_configuration(config.keep_head(former, wanted))
-            return e
-        return None
+            refused = e
+        return sum(closed.values()), refused
 
     def _apply(self, table: TrafficTable, routes: dict[str, str]) -> None:
         """Tell the worker what the files say. First what may be needed, last what is needed no more."""

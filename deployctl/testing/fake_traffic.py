@@ -30,6 +30,7 @@ class FakeTraffic(Traffic):
         self._servers: set[Server] = set()
         self._counters: dict[Server, Counters] = {}
         self._open: dict[Server, int] = {}
+        self._closing = 0
         self._edits: list[str] = []
         self._refusal: str | None = None
         self._notes: list[FlipNote] = []
@@ -49,10 +50,12 @@ class FakeTraffic(Traffic):
         self._up = True
         return True
 
-    def sync(self) -> None:
+    def sync(self) -> int:
         self.ensure_up()
         self._carry(self._table())
         self._edits.clear()
+        closed, self._closing = self._closing, 0
+        return closed
 
     def refresh_previews(self) -> None:
         self._require_up()
@@ -163,6 +166,10 @@ class FakeTraffic(Traffic):
     def refuse_visitor(self, refusal: Refusal) -> None:
         """Let HAProxy have answered a visitor itself."""
         self._refusals.append(refusal)
+
+    def close_with_next_reload(self, connections: int) -> None:
+        """Let the next sync reload, and end a worker with that many connections."""
+        self._closing = connections
 
     def hold_open(self, app: AppName, release: int, requests: int) -> None:
         self._open[app, release] = requests

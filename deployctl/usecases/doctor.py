@@ -103,7 +103,9 @@ def _space(home: Path) -> Finding:
 
 def _proxy(s: Services) -> Iterator[Finding]:
     started = s.traffic.ensure_up()
-    yield Finding("HAProxy", ok=True, text=f"pid {s.traffic.pid()}" + (", was dead and is started again" if started else ""))
+    closed = sum(counted.closed for counted in s.traffic.counters().values())
+    yield Finding("HAProxy", ok=True, text=f"pid {s.traffic.pid()}" + (", was dead and is started again" if started else "")
+                  + (f"; its reloads have closed {closed} long connections (deployctl status)" if closed else ""))
     for frail in s.traffic.frailties():
         yield Finding(f"HAProxy's {frail.code}", ok=False, fatal=False, text=frail.text, fix=frail.remedy)
     for sentence in s.traffic.drift():

@@ -97,6 +97,7 @@ class InstanceView:
     in_flight: int = 0
     failed_requests: int = 0
     failed_precision: Precision = Precision.EXACT
+    closed_connections: int = 0  # by reloads
     answers_5xx: int = 0
     response_ms: float = 0.0
     since: str | None = None  # when it last began to serve

@@ -192,7 +192,7 @@ def _instance_view(instance: Instance, release: Release, role: Role, container: 
         said=_said(answer, counted, reason, _other_mac(instance, container, seen)) or _in_its_place(instance, release, seen),
         probe_ms=round(answer.ms, 1) if answer else None, status=container.status if container else "",
         requests=counted.requests, in_flight=counted.in_flight, failed_requests=counted.failed,
-        failed_precision=counted.precision,
+        failed_precision=counted.precision, closed_connections=counted.closed,
         answers_5xx=counted.answers_5xx, response_ms=counted.response_ms, since=since.get(release.number),
     )
 

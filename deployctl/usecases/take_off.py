@@ -5,6 +5,7 @@ from __future__ import annotations
 from deployctl.domain.deployment import Deployment, Phase
 from deployctl.domain.plan import Kind
 from deployctl.domain.release import App
+from deployctl.domain.traffic import closed_text
 from deployctl.labels import kept_number
 from deployctl.pins import try_to_unpin
 from deployctl.ports import Services
@@ -41,4 +42,5 @@ def take_off(row: App, opened: Deployment, s: Services) -> None:
                        data={"note": opened.note})
     s.meter.forget_app(app)
     s.kept_logs.forget(app)
-    s.traffic.sync()
+    if closed := s.traffic.sync():
+        s.report.warn(closed_text(closed))

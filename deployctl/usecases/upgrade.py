@@ -12,6 +12,7 @@ from deployctl.domain.names import AppName, Version
 from deployctl.domain.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.planner import plan_move, plan_nothing
 from deployctl.domain.release import Release
+from deployctl.domain.traffic import closed_text
 from deployctl.errors import NotFound, ProxyUnavailable
 from deployctl.ports import Services
 from deployctl.usecases.app_address import require_address_wanted
@@ -141,8 +142,8 @@ def _apply_wishes(facts: Facts, candidate: Candidate, s: Services) -> tuple[Diff
         s.ledger.set_wishes(wished)
     lines = app_differences(facts.app, wished)
     try:
-        if lines:
-            s.traffic.sync()
+        if lines and (closed := s.traffic.sync()):
+            s.report.warn(closed_text(closed))
     except ProxyUnavailable:  # what HAProxy refuses would be in the way of every app's next change
         s.ledger.set_wishes(facts.app)
         with suppress(ProxyUnavailable):

@@ -76,9 +76,10 @@ class SimulatedTraffic(Traffic):
         self.worker, self.live = self.file.copy(), dict(self.file_routes)
         return True
 
-    def sync(self) -> None:
+    def sync(self) -> int:
         self.ensure_up()
         self._sync()
+        return 0
 
     def _sync(self) -> None:
         table = self._table()

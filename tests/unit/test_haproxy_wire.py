@@ -144,8 +144,11 @@ PROCESSES = """#<PID>          <type>          <reloads>       <uptime>        <
 """
 
 
+OUTLIVED = {12781: 0, 12700: 1, 12600: 2}  # reloads that each worker has seen
+
+
 def test_the_worker_that_takes_traffic_is_told_from_those_that_leave() -> None:
-    assert answers.parse_processes(PROCESSES) == answers.Processes(12780, 12781, (12700, 12600), failed=1)
+    assert answers.parse_processes(PROCESSES) == answers.Processes(12780, 12781, (12700, 12600), 1, OUTLIVED)
 
 
 def test_an_empty_answer_of_the_master_names_nobody() -> None:
