@@ -51,7 +51,6 @@ class Connection:
                                        isolation_level=None, check_same_thread=False)
             self.raw.row_factory = sqlite3.Row
             self.raw.execute("pragma foreign_keys = on")
-            self.raw.execute("pragma trusted_schema = off")  # what a schema names runs nothing but what is harmless
         self._durable: bool | None = None  # what the connection was told last
         self._utils: Database | None = None
 

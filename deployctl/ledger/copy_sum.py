@@ -16,6 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 
 TABLE = "copy_sum"
+_STATEMENT = f"CREATE TABLE {TABLE} (key text not null, sum text not null)"
 _EMPTY = b"0" * 64
 
 
@@ -37,7 +38,7 @@ def put_sum(copy: Path, key: bytes) -> None:
     """Let the copy, a ledger in one file that nobody has open, carry its sum."""
     mark = secrets.token_hex(32)  # of the length that the sum has; its place is found by it
     with closing(sqlite3.connect(copy, isolation_level=None)) as db:
-        db.execute(f"create table {TABLE} (key text not null, sum text not null)")
+        db.execute(_STATEMENT)
         db.execute(f"insert into {TABLE} values (?, ?)", [name_of(key), mark])  # noqa: S608  our own word
     with copy.open("r+b") as file, mmap.mmap(file.fileno(), 0) as pages:
         at = pages.find(mark.encode())
@@ -47,8 +48,8 @@ def put_sum(copy: Path, key: bytes) -> None:
 def check_sum(copy: Path, key: bytes | None) -> CopyCheck:
     """Tell whether the file, with nothing beside it, is as it was made. Raises sqlite3.Error where it is no database."""
     with closing(sqlite3.connect(f"{copy.as_uri()}?mode=ro", uri=True)) as db:
-        db.execute("pragma trusted_schema = off")
-        if not db.execute("select 1 from sqlite_master where type = 'table' and name = ?", [TABLE]).fetchone():
+        made = db.execute("select sql from sqlite_master where type = 'table' and name = ?", [TABLE]).fetchone()
+        if made is None or made[0] != _STATEMENT:  # one that computes something is none of ours
             return CopyCheck.NO_SUM
         row = db.execute(f"select key, sum from {TABLE}").fetchone()  # noqa: S608  our own word
     made_with, told = map(str, row or ("", ""))
