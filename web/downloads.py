@@ -1,7 +1,7 @@
 """Answers that may be long are made while they are sent: never more than a few pieces of one are held.
 
 What is read for one is read in a thread of its own, which ends with its reader: when that has all, hangs up, stalls (the
-server closes the connection then) or takes too long.
+server closes the connection then), takes too long or may read it no more. What is broken off has no end that looks like one.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from deployctl.ports import Services
 from deployctl.usecases.handover import Handover, Left
 from deployctl.web.desk import desk
 from deployctl.web.pool import Pool
+from deployctl.web.rights import Right
+from deployctl.web.rules import RightsChanged
 from deployctl.web.soon import WAIT
 
 PIECE = 32 * 1024  # characters
@@ -62,7 +64,7 @@ def send(read: Read, *, what: str, mimetype: str, name: str = "") -> Response:
     """Return an answer of all that `read` yields; with `name` it is saved as a file. Raises what `read` raises before its
     first piece, EngineUnavailable when that takes long, and TooManyDownloads."""
     end = cast(Downloads, current_app.extensions.setdefault(NAME, Downloads())).begin(g.who.actor)
-    reading = _Reading(desk().pool, g.who.actor, read, what)
+    reading = _Reading(desk().pool, g.right, read, what)
 
     def leave() -> None:
         reading.leave()
@@ -90,8 +92,8 @@ def _until_left(pieces: Iterable[str], leave: Callable[[], None]) -> Iterator[st
 class _Reading:
     """One thread that reads, a few pieces ahead of whoever takes them."""
 
-    def __init__(self, pool: Pool, actor: str, read: Read, what: str) -> None:
-        self._pool, self._actor, self._read, self._what = pool, actor, read, what
+    def __init__(self, pool: Pool, right: Right, read: Read, what: str) -> None:
+        self._pool, self._right, self._read, self._what = pool, right, read, what
         self._until = monotonic() + LONGEST
         self._pieces: Handover[str | DeployctlError | None] = Handover(AHEAD)  # an error or None is the end
         Thread(target=self._run, name=f"download of {what}", daemon=True).start()
@@ -109,21 +111,28 @@ class _Reading:
 
     def rest(self) -> Iterator[str]:
         while (piece := self.next(max(0.0, self._until - monotonic()))) is not None:
+            if not self._right.holds():
+                raise self._why_over()
             yield piece
 
     def leave(self) -> None:
         self._pieces.leave()
 
     def _is_over(self) -> bool:
-        return self._pieces.has_left() or monotonic() > self._until
+        return self._pieces.has_left() or monotonic() > self._until or not self._right.holds()
+
+    def _why_over(self) -> DeployctlError:
+        if not self._right.holds():
+            return RightsChanged(f"Your rights ended while {self._what} was read.")
+        return _too_slow(self._what)
 
     def _run(self) -> None:
         end: DeployctlError | None = DeployctlError("something went wrong inside deployctl.", code="internal")
         try:
-            with suppress(Left), self._pool.lend(self._actor) as s:
+            with suppress(Left), self._pool.lend(self._right.who.actor) as s:
                 for piece in _pieces_of(self._read(s, self._is_over)):
                     self._pieces.put(piece)
-                end = _too_slow(self._what) if self._is_over() else None
+                end = self._why_over() if self._is_over() else None
         except DeployctlError as e:
             end = e.untraced()
         finally:

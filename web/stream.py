@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 from flask import Blueprint, Response, g, request
 
 from deployctl.domain.access import Role
 from deployctl.domain.names import AppName, parse_app
-from deployctl.errors import Invalid
+from deployctl.errors import DeployctlError, Invalid
 from deployctl.web.desk import desk
 from deployctl.web.hub import Hub
 from deployctl.web.messages import Message, Stream
@@ -61,6 +62,13 @@ def _tell(stream: Stream, hub: Hub, right: Right) -> Iterator[str]:
     """Yield messages until nobody listens, the session has ended, or whoever has it may something else: what they may
     now, their browser asks for anew. Nothing that was read after that is told."""
     yield "retry: 1000\n\n"
+    with suppress(DeployctlError):  # a ledger that cannot be asked does not say who may hear what
+        yield from _messages(stream, hub, right)
+    if stream.displaced:
+        yield f"retry: {RETRY}\n\n"
+
+
+def _messages(stream: Stream, hub: Hub, right: Right) -> Iterator[str]:
     told_at = time.monotonic()
     while not stream.over:
         message = hub.snapshot(stream) if stream.missed else stream.next(min(LOOK, BEAT))
@@ -69,8 +77,6 @@ def _tell(stream: Stream, hub: Hub, right: Right) -> Iterator[str]:
         if message or time.monotonic() - told_at >= BEAT:
             yield text_of(message) if message else ": here\n\n"
             told_at = time.monotonic()
-    if stream.displaced:
-        yield f"retry: {RETRY}\n\n"
 
 
 def text_of(message: Message) -> str:

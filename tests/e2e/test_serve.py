@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 
@@ -115,6 +116,41 @@ def test_a_backup_that_is_put_back_counts_at_the_next_request(town: Cli) -> None
         assert web.ask("GET", "/api/v1/apps", token=late)[0] == 401
         assert web.ask("GET", "/healthz") == (200, "ok\n")
         wait_until(lambda: web.said.count("serve: watching") == 2, what="the watcher follows, too")
+
+
+ENDINGS = {"token": ("token", "revoke", "listen", "--yes"), "role": ("user", "role", "mara", "viewer"),
+           "session": ("user", "end", "mara"), "user": ("user", "remove", "mara", "--yes")}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_what_a_command_ends_is_over_in_the_process_that_serves(town: Cli, ending: str) -> None:
+    for name in ("mara", "root"):
+        town.run("user", "add", name, "--role", "admin")
+    town.do("user", "role", "mara", "admin")
+    with serving(town) as web, closing(HTTPConnection("127.0.0.1", web.port, timeout=5)) as stream:
+        secret = town.do("token", "create", "listen", "--scope", "read")["secret"] if ending == "token" else ""
+        cookie = "" if secret else signed_in(web, town.do("user", "link", "mara")["link"]["url"])
+        left = "" if secret else town.do("user", "link", "mara")["link"]["url"]
+        stream.request("GET", "/events", headers={"Authorization": f"Bearer {secret}"} if secret else {"Cookie": cookie})
+        answer = stream.getresponse()
+        assert answer.readline() == b"retry: 1000\n"
+        town.do(*ENDINGS[ending])
+        answer.read()  # raises TimeoutError while it is open and silent
+        assert not left or signed_in(web, left) == "", "a link of before signs nobody in"
+
+
+def signed_in(web: Serving, link: str) -> str:
+    """Press the button behind a one-time link, and return the cookie of the session, nothing when there is none."""
+    with closing(HTTPConnection("127.0.0.1", web.port, timeout=20)) as browser:
+        browser.request("GET", urlsplit(link).path)
+        page = browser.getresponse()
+        form = re.search(r'name="csrf_token" value="([^"]+)"', page.read().decode())
+        assert form
+        browser.request("POST", urlsplit(link).path, urlencode({"csrf_token": form[1]}), {
+            "Cookie": str(page.getheader("Set-Cookie")).partition(";")[0], "Content-Type": "application/x-www-form-urlencoded"})
+        answer = browser.getresponse()
+        answer.read()
+        return str(answer.getheader("Set-Cookie")).partition(";")[0] if answer.status == 302 else ""
 
 
 def test_a_port_that_another_home_has_is_named_and_taken_once_it_is_free(town: Cli, engine_url: str) -> None:

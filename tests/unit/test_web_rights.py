@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from http.client import IncompleteRead
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from deployctl.usecases.sign_in import end_sessions
 from deployctl.usecases.tokens import create_token, revoke_token
 from deployctl.usecases.users import make_link, remove_user, set_password, set_role
 from tests.unit.api_world import Program, slow
+from tests.unit.test_web_downloads import Chatty, Reader, made_chatty
 from tests.unit.test_web_stream import Ear
 from tests.unit.web_wire import Wire, served_site
 from tests.unit.web_world import Site, site
@@ -111,6 +113,19 @@ def test_a_page_that_took_long_to_read_is_not_shown_to_who_may_not_see_it_any_mo
     answer = mara.get("/apps/shop")
     assert (answer.status_code, "serves" in answer.text) == (403, False)
     assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_a_download_breaks_off_and_does_not_look_whole(tmp_path: Path) -> None:
+    with served_site(tmp_path, "v1") as made:
+        reader = Reader(made)
+        chatty = made_chatty(made, Chatty(1_000))
+        chatty.then = chatty.hang  # the rest comes when the reader is gone, or never
+        _, answer = reader.ask("/apps/shop/logs.txt")
+        answer.read(100)
+        revoke_token("ci", made.w.services(ledger=made.w.open_ledger()))
+        with pytest.raises(IncompleteRead):
+            answer.read()
+        assert chatty.ended.wait(LONG), "and nobody reads on for it"
 
 
 def test_nobody_waits_for_the_end_of_a_change_with_a_right_that_has_ended(
