@@ -112,10 +112,10 @@ def find_port_holder(port: int) -> str | None:
 
 
 def keep_copy(settings: Settings) -> None:
-    """Copy the home's ledger to state/backups, after a promotion."""
-    from deployctl.ledger.copies import keep_copy_of
+    """Copy the home's ledger to state/backups when that is due."""
+    from deployctl.ledger.copies import keep_due_copy_of
 
-    keep_copy_of(settings.ledger, at=SystemClock().utc())
+    keep_due_copy_of(settings.ledger, at=SystemClock().utc())
 
 
 def reaches_bridges(spec: ServerSpec, engine_address: str) -> bool:

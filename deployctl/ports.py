@@ -226,7 +226,7 @@ class Ledger(AccessBook, Protocol):
     def set_engine(self, engine: str) -> None: ...
     @property
     def promoted(self) -> bool:
-        """Tell whether traffic was moved through this object since its last copy."""
+        """Tell whether traffic was moved through this object."""
     def transaction(self, *, durable: bool = False) -> AbstractContextManager[None]: ...
     def close(self) -> None: ...
 
@@ -298,8 +298,8 @@ class Ledger(AccessBook, Protocol):
     def events(self, app: AppName | None = None, *, kind: str | None = None, limit: int = 100) -> list[Mapping[str, Any]]:
         """Return what was told last, the last one first: of that app only what happened to it, not what was refused."""
     def keep_copy(self, *, at: str) -> None:
-        """Write a copy of it when traffic was moved through it since the last one. Some milliseconds: not before the
-        answer to whoever moved it."""
+        """Write a copy of it when traffic was moved since the last one, which is a minute old. It takes longer the
+        longer the past is: the watcher does it, and a command after its answer where none runs."""
 
     def damages(self) -> list[str]:
         """Return what SQLite finds wrong with the file, every page and index of it."""

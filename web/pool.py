@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from queue import Empty, LifoQueue
 
 from flask import has_request_context, request
 
-from deployctl.errors import DeployctlError
 from deployctl.ports import Reporter, Services
 
 IDLE = 8  # services that are kept for the next request
@@ -27,7 +25,6 @@ class Pool:
     def __init__(self, connect: Callable[[], Services]) -> None:
         self._connect = connect
         self._idle: LifoQueue[Services] = LifoQueue()
-        self._copier = ThreadPoolExecutor(1, "ledger copy")
         self._closed = False
 
     @contextmanager
@@ -43,23 +40,6 @@ class Pool:
         try:
             yield replace(s, actor=actor, report=report or s.report)
         finally:
-            if not (s.ledger.promoted and self._copy_later(s)):
-                self._give_back(s)
-
-    def _copy_later(self, s: Services) -> bool:
-        """Copy the ledger beside: nobody who moved traffic waits for that. At the end there is no later, tell so."""
-        try:
-            self._copier.submit(self._copy, s)
-        except RuntimeError:
-            return False
-        return True
-
-    def _copy(self, s: Services) -> None:
-        try:
-            s.ledger.keep_copy(at=s.clock.utc())
-        except DeployctlError as e:
-            s.report.warn(e.message)
-        finally:
             self._give_back(s)
 
     def _give_back(self, s: Services) -> None:
@@ -70,7 +50,6 @@ class Pool:
 
     def close(self) -> None:
         """Close what is idle now and what comes back later."""
-        self._copier.shutdown(wait=True)
         self._closed = True
         while True:
             try:

@@ -153,13 +153,16 @@ class Session:
                 self.warn(error)
 
     def keep_copy(self) -> None:
-        """Copy the ledger after a promotion. Called when the answer is out: a rollback must not wait for it."""
+        """Copy the ledger after a promotion, when that is due and no watcher does it. Called when the answer is out: a
+        rollback must not wait for it."""
         if not self.promoted:
             return
         from deployctl.bootstrap import keep_copy
+        from deployctl.watch.lock import is_watched
 
         try:
-            keep_copy(self.settings)
+            if not is_watched(self.settings.state_dir):
+                keep_copy(self.settings)
         except DeployctlError as error:
             self.note(f"warning: {error.message}", "The traffic was moved and the ledger knows it; only its copy is missing.")
         except KeyboardInterrupt:  # all that was asked for is done

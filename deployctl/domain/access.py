@@ -57,11 +57,11 @@ class Principal:
     session: int | None = None
     signed_in_at: str | None = None
     owner: str | None = None
-    maker: str = ""  # of a token: who made it, and answers for it
 
     @property
     def person(self) -> str:
-        return self.maker or self.name
+        """Return who answers for it: of a token its owner."""
+        return self.owner or self.name
 
     def may(self, asked: Role, app: AppName | None) -> bool:
         """Tell whether it may do that to this app, or with None to the whole server."""

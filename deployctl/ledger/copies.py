@@ -13,14 +13,16 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
+from math import inf
 from pathlib import Path
 
+from deployctl.domain.backups import EVERY, superfluous
 from deployctl.errors import DeployctlError, LedgerUnusable
 from deployctl.ledger.copy_sum import CopyCheck, check_sum, put_sum
 from deployctl.ledger.identity import ensure_copy_key, find_copy_key
 
-KEPT = 10  # of each reason
 PART = ".part"  # what a killed writer leaves behind ends so
 _NAME = re.compile(r"ledger-(\d{6,})-([0-9TZ]+)-(promotion|migration)\.db")
 FRESH = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -36,6 +38,15 @@ class Copy:
     path: Path
     number: int
     reason: Reason
+    stamp: str  # when, as it stands in its name
+
+    def age(self, at: str) -> float:
+        """Return how many seconds before that time it was made; a time that is yet to come is as far away."""
+        try:
+            made = datetime.strptime(self.stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        except ValueError:  # somebody gave it another name
+            return inf
+        return abs((datetime.fromisoformat(at) - made).total_seconds())
 
 
 def folder_of(ledger: Path) -> Path:
@@ -45,12 +56,13 @@ def folder_of(ledger: Path) -> Path:
 def copies(ledger: Path) -> list[Copy]:
     """Return the automatic copies, the newest first."""
     named = [(path, _NAME.fullmatch(path.name)) for path in folder_of(ledger).glob("ledger-*.db")]
-    found = [Copy(path, int(name[1]), Reason(name[3])) for path, name in named if name]
+    found = [Copy(path, int(name[1]), Reason(name[3]), name[2]) for path, name in named if name]
     return sorted(found, key=lambda copy: copy.number, reverse=True)
 
 
 def keep_copy(source: sqlite3.Connection, ledger: Path, reason: Reason, *, at: str) -> Path:
-    """Write the next copy and let the oldest of that reason go. Raises DeployctlError; then no copy is lost."""
+    """Write the next copy and let go what is superfluous, but for the last one before the file changed its form. Raises
+    DeployctlError; then no copy is lost."""
     with _one_at_a_time(ledger) as folder:
         for leftover in folder.glob(f".*{PART}"):
             leftover.unlink(missing_ok=True)
@@ -58,15 +70,34 @@ def keep_copy(source: sqlite3.Connection, ledger: Path, reason: Reason, *, at: s
         number = 1 + max((copy.number for copy in known), default=0)
         path = folder / f"ledger-{number:06d}-{stamp(at)}-{reason}.db"
         write_copy(source, path)
-        for copy in [copy for copy in known if copy.reason is reason][KEPT - 1 :]:
-            copy.path.unlink(missing_ok=True)
+        _let_go(copies(ledger), at=at)
         return path
 
 
+def _let_go(known: list[Copy], *, at: str) -> None:
+    before_migration = next((copy for copy in known if copy.reason is Reason.MIGRATION), None)
+    for index in superfluous([copy.age(at) for copy in known]):
+        if known[index] is not before_migration:
+            known[index].path.unlink(missing_ok=True)
+
+
 def keep_copy_of(ledger: Path, *, at: str) -> Path:
-    """Write the copy that follows a promotion, over a connection of its own: for a process that has answered."""
-    with file_errors(ledger), closing(sqlite3.connect(f"{ledger.as_uri()}?mode=rw", uri=True)) as source:
+    """Write a copy over a connection of its own."""
+    with _over_its_own(ledger) as source:
         return keep_copy(source, ledger, Reason.PROMOTION, at=at)
+
+
+def keep_due_copy_of(ledger: Path, *, at: str) -> None:
+    """Write a copy over a connection of its own, when that is due: for a process that has answered."""
+    with _over_its_own(ledger) as source:
+        if is_due(source, ledger, at=at):
+            keep_copy(source, ledger, Reason.PROMOTION, at=at)
+
+
+@contextmanager
+def _over_its_own(ledger: Path) -> Iterator[sqlite3.Connection]:
+    with file_errors(ledger), closing(sqlite3.connect(f"{ledger.as_uri()}?mode=rw", uri=True)) as source:
+        yield source
 
 
 def check_copy(copy: Path, ledger: Path) -> CopyCheck:
@@ -75,6 +106,28 @@ def check_copy(copy: Path, ledger: Path) -> CopyCheck:
         return check_sum(copy, find_copy_key(ledger))
     except (sqlite3.Error, OSError):
         return CopyCheck.WRONG_SUM
+
+
+def is_due(source: sqlite3.Connection, ledger: Path, *, at: str) -> bool:
+    """Tell whether traffic was moved since the newest copy, and that is a minute old."""
+    newest = next(iter(copies(ledger)), None)
+    if newest is not None and newest.age(at) < EVERY:
+        return False
+    last = _last_change(source)
+    return last > 0 and (newest is None or last != _last_change_in(newest.path))
+
+
+def _last_change(db: sqlite3.Connection) -> int:
+    return int(db.execute("select coalesce(max(id), 0) from changes").fetchone()[0])
+
+
+def _last_change_in(copy: Path) -> int:
+    """Return the last change of traffic that the copy knows, -1 when it cannot be read."""
+    try:
+        with closing(sqlite3.connect(f"{copy.as_uri()}?mode=ro&immutable=1", uri=True)) as db:
+            return _last_change(db)
+    except sqlite3.Error:
+        return -1
 
 
 def stamp(at: str) -> str:

@@ -26,7 +26,7 @@ class JournalRows(EventRows):
     """Reads and writes the tables `deployments`, `steps` and `changes`."""
 
     db: Connection
-    promoted = False  # through this very object, since its last copy
+    promoted = False  # through this very object
 
     # -- deployments and steps
     def open_deployment(self, plan: Plan, *, actor: str, note: str, at: str, token: int) -> Deployment:

@@ -63,12 +63,11 @@ class SqliteLedger(AppRows, InstanceRows, JournalRows, RefusalRows, FoldRows, Le
         return self.db.transaction(durable=durable)
 
     def keep_copy(self, *, at: str) -> None:
-        """Copy the ledger to state/backups when traffic was moved through it since the last copy."""
-        if self.promoted:
-            from deployctl.ledger.copies import Reason, keep_copy
+        """Copy the ledger to state/backups when traffic was moved since the last copy, which is a minute old."""
+        from deployctl.ledger.copies import Reason, is_due, keep_copy
 
+        if is_due(self.db.raw, self.db.path, at=at):
             keep_copy(self.db.raw, self.db.path, Reason.PROMOTION, at=at)
-            self.promoted = False
 
     def close(self) -> None:
         self.db.close()

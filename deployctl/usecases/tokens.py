@@ -12,7 +12,6 @@ from deployctl.domain.access import (
     Role,
     Token,
     WentAlong,
-    actor_parts,
     parse_token_name,
     roles_text,
     rules_server,
@@ -106,4 +105,4 @@ def find_token(secret: str, s: Services, *, address: str) -> Principal | None:
     if found.used_at is None or found.used_from != address or seconds_between(found.used_at, now) > SEEN_EVERY:
         with suppress(DeployctlError):  # a full disk must not keep a program from going back
             s.ledger.touch_token(found.id, at=now, address=address[:64])
-    return Principal(found.name, found.roles, "token", owner=found.owner, maker=actor_parts(found.created_by)[0])
+    return Principal(found.name, found.roles, "token", owner=found.owner)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from deployctl.errors import DeployctlError, Interrupted, LeaseHeld, Refused
+from deployctl.errors import DeployctlError, Interrupted, Refused
 from deployctl.ports import Services
 from deployctl.settings import Settings
 from deployctl.watch.bell import Bell, start_following
+from deployctl.watch.lock import only_one
 from deployctl.watch.watch import TICK, Watch
 
 SETTLE = 0.3  # seconds after an event: `docker restart` is two of them
@@ -45,7 +44,6 @@ def watch_until_replaced(s: Services, ledger: Path) -> None:
         while _stamp(ledger) in {stamp, None}:
             _require_here(s)
             watch.tick(rung)
-            _keep_copy(s)
             if rung := bell.wait(TICK):
                 s.clock.sleep(SETTLE)
                 rung |= bell.wait(0)
@@ -65,14 +63,6 @@ def _require_here(s: Services) -> None:
                       remedy=[f"deployctl --home {place} serve", f"sudo deployctl --home {place} install"])
 
 
-def _keep_copy(s: Services) -> None:
-    """Copy the ledger when this process has written a promotion; a disk that is full must not end the watch."""
-    try:
-        s.ledger.keep_copy(at=s.clock.utc())
-    except DeployctlError as e:
-        s.report.warn(e.message)
-
-
 def _connect_again(s: Services, connect: Connect) -> Services:
     while True:
         try:
@@ -88,21 +78,3 @@ def _stamp(path: Path) -> Stamp:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-@contextmanager
-def only_one(folder: Path) -> Iterator[None]:
-    """Hold the home's place of a watcher. Raises LeaseHeld when another process has it."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = os.open(folder / "watcher.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(handle, 20, 0).decode("ascii", "replace").strip()
-            raise LeaseHeld(f"a watcher of this home runs already (pid {holder})",
-                            remedy=[f"ps -fp {holder}", "systemctl status deployctl"]) from None
-        os.pwrite(handle, f"{os.getpid():<20}".encode(), 0)
-        yield
-    finally:
-        os.close(handle)

@@ -26,6 +26,7 @@ WHOLE = 30.0  # seconds between two whole looks without a reason
 CLOSE = 300.0  # seconds between two looks that ask for each container
 READY = 60.0  # seconds between two questions whether there is still a way back
 BOOKS = 60.0  # seconds between two looks after the ledger's own books
+LEDGER = "ledger.db"  # no app has such a name
 FOLD = 3600.0  # seconds between two looks for what is to fold; what is due by its age is so at midnight, once a day
 
 
@@ -53,11 +54,14 @@ class Watch:
         try:
             self._look_after_apps({*rung, *self.again})
             self._look_after_ways_back()
-            self._keep_books()
         except Interrupted:
             raise
         except DeployctlError as e:  # the ledger, or an engine that went away in the midst of it
             self._complain("", e.message)
+        try:
+            self._keep_books()
+        except DeployctlError as e:  # no room for a copy
+            self._complain(LEDGER, e.message)
 
     def _look_after_proxy(self) -> None:
         """Let a dead HAProxy live again, and let another process of it carry what the one before did."""
@@ -102,11 +106,13 @@ class Watch:
                 check_readiness(app.name, self.s)
 
     def _keep_books(self) -> None:
-        """Let the events tell of refused changes once their minute is over, and fold what is due."""
+        """Let the events tell of refused changes once their minute is over, copy the ledger after moves, fold what is due."""
         now = self.s.clock.now()
         if now >= self.books_at:
             self.books_at = now + BOOKS
             self.s.ledger.tell_refusals(at=self.s.clock.utc())
+            self.s.ledger.keep_copy(at=self.s.clock.utc())
+            self.complaints.pop(LEDGER, None)
         if now >= self.fold_at:
             self.fold_at = now + FOLD
             fold(self.s)

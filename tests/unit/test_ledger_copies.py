@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from deployctl.domain.backups import AGES, DAY, EVERY, HOUR, NEWEST, superfluous
 from deployctl.domain.deployment import Phase
 from deployctl.domain.names import AppName
 from deployctl.domain.plan import Kind, Plan
-from deployctl.domain.release import App
+from deployctl.domain.release import App, Change
 from deployctl.errors import DeployctlError, LeaseHeld, LedgerUnusable, NotFound, Refused
 from deployctl.ledger import schema
-from deployctl.ledger.copies import KEPT, Reason, copies, keep_copy, keep_copy_of, write_copy
+from deployctl.ledger.copies import Reason, copies, is_due, keep_copy, keep_copy_of, write_copy
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ledger.vault import TOKENS_LOST, Vault
 from deployctl.usecases.ledger_backup import backup_ledger
@@ -83,11 +84,60 @@ def test_a_copy_is_made_while_somebody_writes_and_has_only_what_was_committed(pa
         assert db.execute("select count(*) from events").fetchone() == (0,)
 
 
-def test_only_so_many_copies_are_kept_and_the_oldest_go(path: Path) -> None:
+def test_the_three_newest_copies_are_kept_the_oldest_of_an_hour_and_the_one_before_the_last_migration(path: Path) -> None:
     with closing(opened(path)) as ledger:
-        first = keep_copy(ledger.db.raw, path, Reason.MIGRATION, at=NOW)
-        made = [keep_copy(ledger.db.raw, path, Reason.PROMOTION, at=NOW) for _ in range(KEPT + 3)]
-    assert [copy.path for copy in copies(path)] == [*reversed(made[-KEPT:]), first]
+        first = keep_copy(ledger.db.raw, path, Reason.MIGRATION, at="2025-12-31T23:30:00.000Z")
+        second = keep_copy(ledger.db.raw, path, Reason.MIGRATION, at="2025-12-31T23:40:00.000Z")
+        made = [keep_copy(ledger.db.raw, path, Reason.PROMOTION, at=NOW) for _ in range(10)]
+    assert [copy.path for copy in copies(path)] == [*reversed(made[-NEWEST:]), second, first]
+
+
+def kept_over(days: float, every: float) -> list[float]:
+    """Return how old the copies are at the end, when one is made so often, in seconds."""
+    ages: list[float] = []
+    for _ in range(int(days * DAY / every)):
+        ages = [0.0, *(age + every for age in ages)]
+        gone = superfluous(ages)
+        ages = [age for index, age in enumerate(ages) if index not in gone]
+        assert len(ages) <= NEWEST + len(AGES) + 1
+    return ages
+
+
+@pytest.mark.parametrize("every", [EVERY, HOUR / 2, 5 * HOUR, DAY, 3 * DAY])
+def test_however_often_copies_are_made_some_are_old_and_there_are_few(every: float) -> None:
+    ages = kept_over(120, every)
+    assert ages[:NEWEST] == [0.0, every, 2 * every]
+    for young, old in zip((DAY, 7 * DAY), (7 * DAY, 30 * DAY), strict=True):
+        assert any(young <= age < old for age in ages), ages
+    assert [age for age in ages if age >= 30 * DAY], "one from before the month"
+    assert max(ages) < 60 * DAY, "and none that nobody would go back to"
+
+
+def moved(ledger: SqliteLedger, at: str) -> None:
+    ledger.take_over(Change(0, SHOP, "rebuild", None, len(ledger.changes(SHOP)) + 1, at, "mara"), chain=[])
+
+
+def test_a_copy_is_due_after_a_move_and_not_after_each(path: Path) -> None:
+    with closing(opened(path)) as ledger:
+        ledger.keep_copy(at=NOW)
+        assert copies(path) == [], "nothing was moved"
+        moved(ledger, NOW)
+        for second in range(0, 600, 5):
+            at = f"2026-01-01T00:{second // 60:02}:{second % 60:02}.000Z"
+            ledger.keep_copy(at=at)
+            if second < 150:
+                moved(ledger, at)
+    made = [copy.stamp[9:15] for copy in reversed(copies(path))]
+    assert made == ["000000", "000100", "000200", "000300"], "the last moves are in a last one, and then none is due"
+
+
+def test_a_copy_of_a_time_that_is_yet_to_come_stands_in_nobodys_way(path: Path) -> None:
+    with closing(opened(path)) as ledger:
+        moved(ledger, NOW)
+        keep_copy(ledger.db.raw, path, Reason.PROMOTION, at="2030-01-01T00:00:00.000Z")
+        assert not is_due(ledger.db.raw, path, at=NOW)
+        moved(ledger, NOW)
+        assert is_due(ledger.db.raw, path, at=NOW)
 
 
 def test_the_newest_copy_is_the_last_one_even_when_the_clock_was_set_back(path: Path) -> None:

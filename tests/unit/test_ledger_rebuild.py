@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,9 @@ from deployctl.domain.trust import ProxyTrust
 from deployctl.effects import haproxy_config as config
 from deployctl.effects.haproxy_remains import read_remains
 from deployctl.errors import Invalid
+from deployctl.ledger.copies import keep_copy_of
 from deployctl.ledger.sqlite_ledger import SqliteLedger
+from deployctl.watch.lock import only_one
 from tests.unit.cli_world import World, shop
 
 SHOP, BLOG = AppName("shop"), AppName("blog")
@@ -187,6 +191,7 @@ def test_a_sound_ledger_is_not_rebuilt_unless_forced(w: World) -> None:
 
 
 def test_who_serves_is_what_haproxy_says_and_not_what_an_older_copy_says(w: World) -> None:
+    keep_copy_of(w.settings.ledger, at=AT)
     w.traffic.switch(SHOP, 1)
     lose(w)
     assert w.deployctl("ledger", "rebuild", "-o", "json").json["apps"][0]["serving"] == "v1"
@@ -255,12 +260,25 @@ def test_the_ledger_verbs_speak_to_people_and_to_machines(w: World) -> None:
 
 def test_a_copy_is_made_after_the_answer_and_only_when_traffic_was_moved(w: World) -> None:
     made = w.settings.state_dir / "backups"
-    assert len(list(made.glob("*.db"))) == 2
+    assert len(list(made.glob("*.db"))) == 1
     for words in (("status",), ("hold", "shop", "v1"), ("rollback", "shop"), ("history", "shop")):
         w.deployctl(*words)
+    assert len(list(made.glob("*.db"))) == 1, "not after each move"
+    make_older(made, minutes=2)
+    w.deployctl("status")
+    assert len(list(made.glob("*.db"))) == 1
+    with only_one(w.settings.state_dir):
+        assert w.deployctl("upgrade", "shop", "v3").code == 0
+    assert len(list(made.glob("*.db"))) == 1, "the watcher does it"
+    assert w.deployctl("upgrade", "shop", "v4").code == 0
     assert len(list(made.glob("*.db"))) == 2
-    assert w.deployctl("upgrade", "shop", "v3").code == 0
-    assert len(list(made.glob("*.db"))) == 3
+
+
+def make_older(folder: Path, *, minutes: int) -> None:
+    """Let the copies be of a time so long ago."""
+    at = (datetime.now(UTC) - timedelta(minutes=minutes)).strftime("%Y%m%dT%H%M%SZ")
+    for copy in folder.glob("*.db"):
+        copy.rename(copy.with_name(re.sub(r"-[0-9]+T[0-9]+Z-", f"-{at}-", copy.name)))
 
 
 def test_a_copy_that_fails_is_a_warning_and_not_a_failed_rollback(w: World) -> None:

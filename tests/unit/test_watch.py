@@ -8,18 +8,22 @@ from threading import Event, Thread
 
 import pytest
 
+from deployctl.domain import backups
 from deployctl.domain.names import AppName
 from deployctl.domain.planner import plan_start
 from deployctl.domain.release import Restart
 from deployctl.errors import DeployctlError, LedgerUnusable, ProxyUnavailable
+from deployctl.ledger.copies import copies
+from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.settings import Settings
 from deployctl.testing.fake_engine import Behaviour
 from deployctl.usecases.observe import observe
 from deployctl.watch import bell as bells
 from deployctl.watch.bell import EVERY, Bell, follow
+from deployctl.watch.lock import is_watched, only_one
 from deployctl.watch.patience import FIRST, LONGEST, Patience
-from deployctl.watch.serve import only_one, serve
-from deployctl.watch.watch import CLOSE, TICK, WHOLE, Watch
+from deployctl.watch.serve import serve
+from deployctl.watch.watch import BOOKS, CLOSE, TICK, WHOLE, Watch
 from tests.unit.world import SHOP, World, world
 
 
@@ -234,10 +238,38 @@ def test_events_ring_and_a_stream_that_was_cut_rings_for_every_app(w: World, mon
 
 # -- the process ---------------------------------------------------------------------------------------------------
 def test_a_second_watcher_of_a_home_is_refused(tmp_path: Path) -> None:
-    with only_one(tmp_path), pytest.raises(DeployctlError, match="runs already"), only_one(tmp_path):
-        pass
+    assert not is_watched(tmp_path)
+    with only_one(tmp_path):
+        assert is_watched(tmp_path)
+        with pytest.raises(DeployctlError, match="runs already"), only_one(tmp_path):
+            pass
+    assert not is_watched(tmp_path)
     with only_one(tmp_path):
         pass
+
+
+def test_the_watcher_copies_the_ledger_after_moves_of_others(w: World) -> None:
+    watch = Watch(w.s)
+    watch.tick(set())
+    made = len(copies(w.home / "ledger.db"))
+    w.rollback()
+    w.clock.sleep(backups.EVERY)
+    for _ in range(3):
+        w.clock.sleep(BOOKS)
+        watch.tick(set())
+    assert len(copies(w.home / "ledger.db")) == made + 1
+
+
+def test_a_copy_that_fails_is_said_once_and_ends_no_watch(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_words: object, **_more: object) -> None:
+        raise DeployctlError("no room for a copy")
+
+    monkeypatch.setattr(SqliteLedger, "keep_copy", full)
+    watch = Watch(w.s)
+    for _ in range(3):
+        watch.tick(set())
+        w.clock.sleep(BOOKS)
+    assert w.told.warnings.count("no room for a copy") == 1
 
 
 def test_a_signal_is_a_good_end(w: World, monkeypatch: pytest.MonkeyPatch) -> None:

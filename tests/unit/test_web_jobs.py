@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
 from flask import g
@@ -272,28 +271,6 @@ def test_a_ledger_that_cannot_be_written_keeps_nobody_from_ending(bench: Bench, 
     assert time.monotonic() - began < 0.8  # for all of them together
     goes_on.set()
     assert all(job.wait(LONG) for job in jobs)
-
-
-def test_who_moves_traffic_while_the_process_ends_is_told_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    copying, goes_on = threading.Event(), threading.Event()
-
-    def copy(*_words: object, **_more: object) -> None:
-        copying.set()
-        goes_on.wait(LONG)
-
-    monkeypatch.setattr(SqliteLedger, "keep_copy", copy)
-    with bench.pool.lend("mara (web)") as s:
-        cast(Any, s.ledger).promoted = True
-    assert copying.wait(LONG)
-    end = threading.Thread(target=bench.pool.close)
-    end.start()
-    while not bench.pool._copier._shutdown:
-        time.sleep(0.01)
-    with bench.pool.lend("mara (web)") as s:  # raised RuntimeError: nothing can be copied later any more
-        cast(Any, s.ledger).promoted = True
-    goes_on.set()
-    end.join(LONG)
-    assert not end.is_alive()
 
 
 # -- where forms and API meet the verbs -----------------------------------------------------------------------------------
