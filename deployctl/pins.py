@@ -1,8 +1,9 @@
 """An address that HAProxy may send visitors to means one container alone, whoever else on its network claims it.
 
 The MAC is set when the container is made and made from its address, so it stays the same over every restart; this host sends
-what is for the address to that MAC and to the container's own port of the bridge. A container whose MAC the engine chose is
-never pinned: it may come back with another one while nobody of us is there.
+what is for the address to that MAC and to the container's own port of the bridge, and the container what is for this host to
+the bridge's. A container whose MAC the engine chose is never pinned: it may come back with another one while nobody of us is
+there.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ def has_own_mac(app: App, instance: Instance, seen: ContainerFacts) -> bool:
 def settle(s: Services, app: App, instance: Instance, seen: ContainerFacts) -> None:
     """Pin the address to that container, or take the pin away where it has another MAC. Raises NotPermitted, or
     DeployctlError when its bridge is not on this host."""
-    bridge = app.network_of(instance).bridge
+    network = app.network_of(instance)
     if has_own_mac(app, instance, seen):
-        s.guard.pin(bridge, instance.address, mac_of(instance.address), pid=seen.pid)
+        s.guard.pin(network.bridge, instance.address, mac_of(instance.address), pid=seen.pid, gateway=network.gateway)
     else:
-        s.guard.unpin(bridge, instance.address)
+        s.guard.unpin(network.bridge, instance.address)
 
 
 def try_to_settle(s: Services, app: App, instance: Instance, container: str) -> None:

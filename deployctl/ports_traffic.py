@@ -81,9 +81,10 @@ class Guard(Protocol):
         """Tell whether this process may pin addresses at all."""
     def neighbours(self) -> Mapping[tuple[str, str], Neighbour]:
         """Return what this host believes now, by bridge and address; also to who may change nothing."""
-    def pin(self, bridge: str, address: str, mac: str, *, pid: int = 0) -> None:
+    def pin(self, bridge: str, address: str, mac: str, *, pid: int = 0, gateway: str = "") -> None:
         """Send what is for that address to that MAC and, with the `pid` of a container's process, that MAC to its port of
-        the bridge, whoever else claims either. Raises NotPermitted, or DeployctlError when there is no such bridge or port."""
+        the bridge, and let that container send what is for the gateway, which is this host, to this host: whoever else claims
+        any of these. Raises NotPermitted, or DeployctlError when there is no such bridge or port."""
     def unpin(self, bridge: str, address: str) -> None:
         """Believe again who answers. Absent is fine. The port is free once its container is gone."""
     def held(self, bridge: str) -> Set[str]:

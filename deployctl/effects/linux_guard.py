@@ -47,10 +47,12 @@ class LinuxGuard:
     def neighbours(self) -> dict[tuple[str, str], Neighbour]:
         return tables.neighbours()
 
-    def pin(self, bridge: str, address: str, mac: str, *, pid: int = 0) -> None:
+    def pin(self, bridge: str, address: str, mac: str, *, pid: int = 0, gateway: str = "") -> None:
         tables.fix(bridge, address, mac)
         if pid:
             tables.fix_port(bridge, mac, pid)
+        if pid and gateway:
+            tables.fix_host(bridge, gateway, mac, pid)
 
     def unpin(self, bridge: str, address: str) -> None:
         tables.loosen(bridge, address)

@@ -11,6 +11,8 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -25,8 +27,10 @@ _BRIDGE = 7  # AF_BRIDGE
 _REACHABLE, _NOARP, _PERMANENT = 0x02, 0x40, 0x80  # states of a neighbour; NOARP is "static" for a bridge
 _OF_MASTER, _STICKY = 0x04, 0x40  # flags of a neighbour; STICKY since Linux 4.20: speaking from another port moves nothing
 _DESTINATION, _MAC = 1, 2  # attributes of a neighbour
-_LINK_MASTER, _LINK_NAMESPACE_ID = 10, 37  # attributes of a link
+_LINK_MAC, _LINK_MASTER, _LINK_NAMESPACE_ID = 1, 10, 37  # attributes of a link
 _NAMESPACE_ID, _NAMESPACE_PID = 1, 2  # attributes of a namespace
+_NEW_NETWORK = 0x40000000  # CLONE_NEWNET
+_SET = "3"  # NET_ADDR_SET: the MAC was given, and is not that of a port
 _ARP_PERMANENT = 0x04  # ATF_PERM
 _NET_ADMIN = 12  # its bit among the capabilities
 _HEADER, _ATTRIBUTE = struct.Struct("=IHHII"), struct.Struct("=HH")  # nlmsghdr, rtattr
@@ -73,6 +77,42 @@ def fix_port(bridge: str, mac: str, pid: int) -> None:
     _change(_NEW_NEIGHBOUR, _REPLACE | _CREATE, body + _attribute(_MAC, _packed(mac)), f"hold {mac} at its port of {bridge}")
 
 
+def fix_host(bridge: str, gateway: str, mac: str, pid: int) -> None:
+    """Let the network of that process, in which it has that MAC, send what is for this host to the bridge's MAC, whoever else
+    says that the gateway is theirs. May be repeated. Nothing is done where the bridge takes its MAC from its ports: it
+    would be another one with the next container."""
+    if read(Path("/sys/class/net", bridge, "addr_assign_type")).strip() != _SET:
+        return
+    with _inside(pid) as kernel:
+        links = ((body, _attributes(body[_LINK.size:])) for kind, body in
+                 _ask(_GET_LINK, _DUMP, _LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0), kernel) if kind == _NEW_LINK)
+        mine = next((_LINK.unpack_from(body)[2] for body, told in links if told.get(_LINK_MAC) == _packed(mac)), None)
+        if mine is None:
+            raise DeployctlError(f"process {pid} has no interface with the MAC {mac}")
+        body = _NEIGHBOUR.pack(socket.AF_INET, mine, _PERMANENT, 0, 0) + _attribute(_DESTINATION, IPv4Address(gateway).packed)
+        host = read(Path("/sys/class/net", bridge, "address")).strip()
+        _change(_NEW_NEIGHBOUR, _REPLACE | _CREATE, body + _attribute(_MAC, _packed(host)),
+                f"pin {gateway} to {host} for process {pid}", kernel=kernel)
+
+
+def _inside(pid: int) -> socket.socket:
+    """Return a line to the kernel in that process's network. Only a thread that ends right away goes there."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_enter, pid).result()
+
+
+def _enter(pid: int) -> socket.socket:
+    import ctypes  # slow to load, and no rollback comes here
+
+    try:
+        with Path(f"/proc/{pid}/ns/net").open("rb") as network:
+            if ctypes.CDLL(None, use_errno=True).setns(network.fileno(), _NEW_NETWORK):
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        return _open()
+    except OSError as e:
+        raise NotPermitted(f"cannot enter the network of process {pid}: {e.strerror}") from e
+
+
 def fixed_ports(bridge: str) -> set[str]:
     """Return the MACs that the bridge sends to a port which nobody else can take by speaking."""
     asked = _LINK.pack(_BRIDGE, 0, 0, 0, 0) + _attribute(_LINK_MASTER, struct.pack("=i", _index(bridge)))
@@ -96,9 +136,9 @@ def _find_port(bridge: str, pid: int) -> int | None:
 
 
 # -- messages -----------------------------------------------------------------------------------------------------
-def _change(kind: int, flags: int, body: bytes, doing: str, *, fine: int = 0) -> None:
+def _change(kind: int, flags: int, body: bytes, doing: str, *, fine: int = 0, kernel: socket.socket | None = None) -> None:
     try:
-        for _ in _ask(kind, flags | _ACK, body):
+        for _ in _ask(kind, flags | _ACK, body, kernel):
             pass
     except OSError as e:
         if e.errno in {errno.EPERM, errno.EACCES}:
@@ -107,10 +147,15 @@ def _change(kind: int, flags: int, body: bytes, doing: str, *, fine: int = 0) ->
             raise DeployctlError(f"cannot {doing}: {e.strerror}") from e
 
 
-def _ask(kind: int, flags: int, body: bytes) -> Iterator[Message]:
-    """Yield the kernel's answers. Raises OSError with its reason."""
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as kernel:
-        kernel.settimeout(_PATIENCE)
+def _open() -> socket.socket:
+    kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+    kernel.settimeout(_PATIENCE)
+    return kernel
+
+
+def _ask(kind: int, flags: int, body: bytes, line: socket.socket | None = None) -> Iterator[Message]:
+    """Yield the kernel's answers, in our own network or by that line. Raises OSError with its reason."""
+    with nullcontext(line) if line else _open() as kernel:
         kernel.send(_HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | flags, 1, 0) + body)
         while True:
             for got, answer in _messages(kernel.recv(1 << 17)):

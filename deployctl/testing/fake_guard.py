@@ -42,7 +42,7 @@ class FakeGuard:
     def neighbours(self) -> dict[tuple[str, str], Neighbour]:
         return dict(self.believed)
 
-    def pin(self, bridge: str, address: str, mac: str, *, pid: int = 0) -> None:
+    def pin(self, bridge: str, address: str, mac: str, *, pid: int = 0, gateway: str = "") -> None:
         self._require_permission()
         self.believed[bridge, address] = Neighbour(mac, pinned=True)
         if pid:

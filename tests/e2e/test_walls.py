@@ -87,7 +87,7 @@ def shop(cli: Cli) -> Cli:
     return cli
 
 
-@pytest.mark.parametrize("way", ["arp", "mac"])
+@pytest.mark.parametrize("way", ["arp", "mac", "host"])
 def test_a_version_without_traffic_cannot_even_try(shop: Cli, way: str) -> None:
     tried = attack(shop, "shop", way, at="v2", by=one(shop, "shop", "v1")["container"])
     assert "PermissionError" in tried.refused
@@ -108,7 +108,7 @@ def test_the_kernel_knows_what_a_container_cannot_have(shop: Cli) -> None:
     assert shop.do("show", "shop", "v2")["cap_drop"] == ALL
 
 
-@pytest.mark.parametrize("way", ["arp", "mac"])
+@pytest.mark.parametrize("way", ["arp", "mac", "host"])
 def test_a_strangers_container_on_the_apps_network_takes_nothing(shop: Cli, way: str) -> None:
     (network,) = [n for n in shop.networks() if n["Labels"]["deployctl.app"] == "shop"]
     config = shop.api.create_host_config(network_mode=network["Name"])
@@ -131,7 +131,7 @@ def raw(cli: Cli) -> Cli:
     return cli
 
 
-@pytest.mark.parametrize("way", ["arp", "mac"])
+@pytest.mark.parametrize("way", ["arp", "mac", "host"])
 def test_with_net_raw_an_idle_version_takes_no_visitor_of_the_one_that_serves(raw: Cli, way: str) -> None:
     tried = attack(raw, "raw", way, at="v2", by=one(raw, "raw", "v1")["container"])
     assert (tried.refused, tried.sent > 10) == ("", True)
@@ -139,7 +139,7 @@ def test_with_net_raw_an_idle_version_takes_no_visitor_of_the_one_that_serves(ra
     assert raw.app("raw")["state"] == "healthy"
 
 
-@pytest.mark.parametrize("way", ["arp", "mac"])
+@pytest.mark.parametrize("way", ["arp", "mac", "host"])
 def test_so_it_is_after_a_rollback_to_the_other(raw: Cli, way: str) -> None:
     raw.do("rollback", "raw")
     try:

@@ -190,6 +190,10 @@ def test_a_pinned_address_is_believed_to_be_where_it_was_pinned_until_it_is_unpi
             guard.pin(net.bridge, spec.address, mac, pid=running.pid)
         assert guard.neighbours()[net.bridge, spec.address] == Neighbour(mac, pinned=True)
         assert guard.held(net.bridge) == {mac}
+        guard.pin(net.bridge, spec.address, mac, pid=running.pid, gateway=net.gateway)
+        inside = Path(f"/proc/{running.pid}/net/arp").read_text().splitlines()
+        host = Path(f"/sys/class/net/{net.bridge}/address").read_text().strip()
+        assert [line.split()[2:4] for line in inside if line.startswith(f"{net.gateway} ")] == [["0x6", host]], "0x6: for good"
         guard.pin(net.bridge, spec.address, mac)
         assert guard.held(net.bridge) == {mac}, "a pin without a process leaves the port held"
         for _ in range(2):
