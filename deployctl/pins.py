@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterable, Mapping
 from deployctl.domain.networks import mac_of
 from deployctl.domain.release import App, Instance
 from deployctl.errors import DeployctlError, Interrupted, LeaseHeld
-from deployctl.ports import ContainerFacts, Services
+from deployctl.ports import ContainerFacts, Neighbour, Services
+
+Believed = Mapping[tuple[str, str], Neighbour]  # what Guard.neighbours tells
 
 
 def has_own_mac(app: App, instance: Instance, seen: ContainerFacts) -> bool:
@@ -58,20 +60,24 @@ def _try(act: Callable[[], object]) -> None:
         pass
 
 
+def read_believed(s: Services) -> Believed | None:
+    """Return what this host believes, None where this process may pin nothing. One reading serves for all apps."""
+    return s.guard.neighbours() if s.bridged and s.guard.may_pin() else None
+
+
 def find_astray(s: Services, app: App, instances: Mapping[int, Instance], seen: Iterable[ContainerFacts],
-                ) -> tuple[frozenset[int], frozenset[int]]:
+                believed: Believed | None) -> tuple[frozenset[int], frozenset[int]]:
     """Return the releases that HAProxy carries and whose address is not pinned, and those where it is pinned to a MAC that
-    they do not have. Empty where this process may pin nothing."""
+    they do not have."""
     here = {c.id: c for c in seen if c.running}
     carried = [(n, i, c) for n, i in instances.items() if i.routed and (c := here.get(i.container or "")) and c.macs]
-    if not (s.bridged and carried and s.guard.may_pin()):
+    if believed is None or not carried:
         return frozenset(), frozenset()
-    told = s.guard.neighbours()
     held = {bridge: s.guard.held(bridge) for bridge in {app.network_of(i).bridge for _, i, _ in carried}}
     loose, misled = set[int](), set[int]()
     for number, instance, container in carried:
         bridge, mac = app.network_of(instance).bridge, mac_of(instance.address)
-        known = told.get((bridge, instance.address))
+        known = believed.get((bridge, instance.address))
         pinned = known is not None and known.pinned
         if not has_own_mac(app, instance, container):
             misled |= {number} if pinned else set()

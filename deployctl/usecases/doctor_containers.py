@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from deployctl.domain.capabilities import kept_text
 from deployctl.domain.image_store import SWITCHED, find_hidden, switched_text
 from deployctl.domain.release import Restart
-from deployctl.pins import find_astray
+from deployctl.pins import find_astray, read_believed
 from deployctl.ports import Services
 from deployctl.usecases.drift import store_now
 from deployctl.usecases.results import Finding
@@ -41,7 +41,8 @@ def _former(s: Services) -> Iterator[Finding]:
         yield Finding("restarts", ok=False, fatal=False, fix="deployctl reconcile",
                       text=f"would not come back after a crash of Docker itself, as 0.1.0 made them: {', '.join(crash)}")
     apps = {app.name: app for app in s.ledger.apps()}
-    if loose := [c.name for i, c in found if any(find_astray(s, apps[i.app], {i.release: i}, [c]))]:
+    believed = read_believed(s)
+    if loose := [c.name for i, c in found if any(find_astray(s, apps[i.app], {i.release: i}, [c], believed))]:
         yield Finding("addresses", ok=False, fatal=False, code="not_pinned", fix="deployctl reconcile",
                       text=f"are not pinned to their containers, so that another one could answer there: {', '.join(loose)}")
     if named := [c.name for i, c in found if c.hostname == i.app]:

@@ -14,7 +14,7 @@ from deployctl.domain.plan import Kind as DeploymentKind
 from deployctl.domain.release import App, Change, Instance, Release
 from deployctl.errors import DeployctlError, EngineUnavailable
 from deployctl.labels import app_of_network, is_sealed, keep_tags, kept_name, kept_number
-from deployctl.pins import find_astray
+from deployctl.pins import Believed, find_astray, read_believed
 from deployctl.ports import ContainerFacts, Services
 from deployctl.usecases.observe import Containers, remembered
 
@@ -30,6 +30,7 @@ class Outside:
     proxy: str | None = None  # why HAProxy could not be asked
     engine: str | None = None
     store: str | None = None  # of the engine; asked only when a container is not to be seen
+    believed: Believed | None = None  # which MAC each address is at; None where nothing can be pinned
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def look_outside(s: Services, *, tags: bool = True) -> Outside:
     try:
         containers = s.engine.containers()
         return Outside(routes, containers, frozenset(n.name for n in s.engine.networks()),
-                       _tags(s) if tags else None, proxy, store=store_now(s, containers))
+                       _tags(s) if tags else None, proxy, store=store_now(s, containers), believed=read_believed(s))
     except DeployctlError as e:
         return Outside(routes, proxy=proxy, engine=e.message)
 
@@ -147,7 +148,7 @@ def sight_of(app: App, s: Services, outside: Outside, *, closely: bool) -> Sight
     if closely:
         mine = [s.engine.find_container(c.id) or c for c in mine]
     used = {int(n) for c in mine if (n := c.labels.get("deployctl.release", "")).isdecimal()} | instances.keys()
-    loose, misled = find_astray(s, app, instances, mine) if closely else (frozenset[int](), frozenset[int]())
+    loose, misled = find_astray(s, app, instances, mine if closely else (), outside.believed)
     home = s.ledger.identity
     idle = {tag: number for tag in outside.tags or ()
             if (number := kept_number(home, app.name, tag)) is not None and number not in used}

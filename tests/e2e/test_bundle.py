@@ -58,6 +58,7 @@ def made_of(cli: Cli, app: str, version: str) -> dict[str, Any]:
     raw = cli.inspect(app, version)
     config, host = dict(raw["Config"]), dict(raw["HostConfig"])
     config["Env"] = sorted(config["Env"])
+    config.pop("MacAddress")  # made from its address
     passing = {"deployctl.operation", "deployctl.seal", "deployctl.address"}
     config["Labels"] = {name: text for name, text in config["Labels"].items() if name not in passing}
     host["PortBindings"] = {inside: [where["HostIp"] for where in outside]

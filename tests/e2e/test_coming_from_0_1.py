@@ -15,7 +15,7 @@ from deployctl.effects.haproxy_drift import OTHER_BUILD
 from tests.e2e.cli import Cli, home_of_a_person
 
 LABELS_ANEW = {"deployctl.operation", "deployctl.seal", "deployctl.home-id", "deployctl.address"}
-MADE_ANEW = {"Hostname"}  # of Config: unique for each container since 0.2.0
+MADE_ANEW = {"Hostname", "MacAddress"}  # of Config: unique for each container since 0.2.0, set since 0.3.0
 
 
 @pytest.fixture(scope="module")
