@@ -11,7 +11,6 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -97,12 +96,14 @@ def fix_host(bridge: str, gateway: str, mac: str, pid: int) -> None:
 
 def _inside(pid: int) -> socket.socket:
     """Return a line to the kernel in that process's network. Only a thread that ends right away goes there."""
+    from concurrent.futures import ThreadPoolExecutor  # as ctypes below: slow to load, and no rollback comes here
+
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(_enter, pid).result()
 
 
 def _enter(pid: int) -> socket.socket:
-    import ctypes  # slow to load, and no rollback comes here
+    import ctypes
 
     try:
         with Path(f"/proc/{pid}/ns/net").open("rb") as network:
