@@ -258,8 +258,8 @@ class Ledger(AccessBook, Protocol):
     def mark_failed(self, app: AppName, number: int, *, why: str) -> None: ...
     def note_pull(self, repo_digest: str, *, at: str) -> None:
         """Remember that a registry gave us that image by name@sha256:…."""
-    def sources(self, app: AppName, digest: str) -> list[str]:
-        """Return every name@sha256:… with that digest that a registry gave us, or that a release of the app was made of."""
+    def sources(self, digest: str) -> list[str]:
+        """Return every name@sha256:… with that digest that a registry gave us."""
     def set_hold(self, app: AppName, version: Version, digest: str | None, hold: Hold | None) -> int: ...
 
     def instances(self, app: AppName | None = None) -> list[Instance]: ...

@@ -149,14 +149,17 @@ class AppRows:
         self.db.insert("releases", {
             "app": app, "number": number, "version": version, "digest": bundle.digest, "bundle": bundle.canonical(),
             "bundle_hash": bundle.hash(), "created_at": at, "cap_drop": json.dumps(to_drop(bundle.cap_add))})
+        if bundle.repo_digest is not None:
+            self.note_pull(bundle.repo_digest, at=at)
         return release_of(self.db.execute("select * from releases where app = ? and number = ?", [app, number])[0])
 
     def note_pull(self, repo_digest: str, *, at: str) -> None:
         self.db.execute("insert or ignore into pulls(repo_digest, at) values (?, ?)", [repo_digest, at])
 
-    def sources(self, app: AppName, digest: str) -> list[str]:
-        """Return every name@sha256:… with that digest that a registry gave us, or that a release of the app was made of."""
-        return [row[0] for row in self.db.execute(_SOURCES, {"app": app, "digest": digest})]
+    def sources(self, digest: str) -> list[str]:
+        """Return every name@sha256:… with that digest that a registry gave us, by the expression that has an index."""
+        return [row[0] for row in self.db.execute(
+            "select repo_digest from pulls where substr(repo_digest, instr(repo_digest, '@') + 1) = ?", [digest])]
 
     def mark_proven(self, app: AppName, number: int, *, at: str) -> None:
         self.db.execute(
@@ -183,13 +186,6 @@ class AppRows:
 
 
 _MEANT = "where app = :app and version = :version and (:digest is null or digest = :digest)"
-_SOURCES = """
-select repo_digest from pulls where substr(repo_digest, instr(repo_digest, '@') + 1) = :digest
-union select json_extract(bundle, '$.repo_digest') from releases where app = :app
-and substr(json_extract(bundle, '$.repo_digest'), instr(json_extract(bundle, '$.repo_digest'), '@') + 1) = :digest
-"""  # by expressions that have an index
-
-
 def app_of(row: sqlite3.Row | Mapping[str, Any]) -> App:
     listen = (row["listen_host"], row["listen_port"]) if row["listen_port"] else None
     return App(

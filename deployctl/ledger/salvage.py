@@ -63,6 +63,8 @@ class Salvage:
             "id": self._free_id(relic), "app": relic.app, "number": relic.number, "version": relic.version,
             "digest": bundle.digest, "bundle": bundle.canonical(), "bundle_hash": bundle.hash(), "created_at": self.at,
             "proven_at": self.at if proven else None, "cap_drop": json.dumps(relic.cap_drop), **self._hold(relic)})
+        if bundle.repo_digest is not None:
+            self.ledger.note_pull(bundle.repo_digest, at=self.at)
         return True
 
     def put_instance(self, relic: Relic) -> None:

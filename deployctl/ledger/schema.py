@@ -256,11 +256,12 @@ def m015_within_reach(db: Database) -> None:
     db.execute("create index proven_releases on releases(app, version, number) where proven_at is not null")
     db.execute("create index good_releases on releases(app, version, number) where proven_at is not null and hold_at is null")
     db.table("releases").create_index(["app", "version", "digest"])
-    source = "json_extract(bundle, '$.repo_digest')"
-    db.execute(f"create index release_sources on releases(app, substr({source}, instr({source}, '@') + 1))")
     db.table("events").create_index(["kind", "app"])
     db.table("deployments").create_index(["app", "target"])
     db.execute("create index living_sign_ins on sign_ins(user) where ended_at is null")
+    source = "json_extract(bundle, '$.repo_digest')"
+    db.execute(f"insert or ignore into pulls(repo_digest, at) select {source}, created_at from releases "  # noqa: S608  ours
+               f"where {source} is not null")
     db.execute("create index pull_sources on pulls(substr(repo_digest, instr(repo_digest, '@') + 1))")
 
 

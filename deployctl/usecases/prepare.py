@@ -7,7 +7,6 @@ import math
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 from deployctl import places
 from deployctl.domain.addresses import overlap
@@ -75,7 +74,7 @@ def prepare(app: AppName, version: Version, s: Services, *, image: str | None = 
     engine = s.engine.info()
     require_able(engine, file.template.probe.kind)
     started = s.clock.now()
-    found = find_image(ImageQuestion(reference, pull or file.pull, partial(s.ledger.sources, app), dry_run), s)
+    found = find_image(ImageQuestion(reference, pull or file.pull, s.ledger.sources, dry_run), s)
     ms = (s.clock.now() - started) * 1000
     if found.image is not None:
         _require_fit(found.image, str(reference), app, file, engine)
