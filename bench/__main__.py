@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import beside, dashboard, growth, overtaking, proxy, rollback, starts, switches, tally, watcher
+from bench import beside, cookies, dashboard, growth, overtaking, proxy, rollback, starts, switches, tally, watcher
 from bench.table import Row, markdown
 from bench.world import World, world
 from deployctl import __version__
@@ -31,6 +31,8 @@ PARTS: dict[str, tuple[str, Callable[[World, bool], list[Row]]]] = {
         w, rounds=2 if short else 7, seconds=1 if short else 4)),
     "tally": ("What counting costs", lambda w, short: tally.measure(
         rounds=20 if short else 300, requests=500)),
+    "cookies": ("What keeping our cookies from apps costs", lambda w, short: cookies.measure(
+        rounds=10 if short else 150, requests=500)),
     "watcher": ("The watcher", lambda w, short: watcher.measure(
         w, apps=3 if short else 20, seconds=10 if short else 30, rounds=2 if short else 5)),
     "dashboard": ("The dashboard", lambda w, short: dashboard.measure(

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.growth import events, releases
+from bench.growth import events, releases, reloads
 from bench.table import Row
 
-PIECES: tuple[Callable[[bool], list[Row]], ...] = (releases.measure, events.measure)
+PIECES: tuple[Callable[[bool], list[Row]], ...] = (releases.measure, events.measure, reloads.measure)
 
 
 def measure(short: bool) -> list[Row]:
