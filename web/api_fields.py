@@ -26,14 +26,10 @@ from deployctl.domain.names import (
     parse_image,
     parse_version,
 )
+from deployctl.domain.notes import NOTE, REASON, parse_note, parse_reason
 from deployctl.domain.quantities import parse_amount, parse_count, parse_duration, parse_flag
 from deployctl.usecases.passwords import LONGEST, SHORTEST
 
-NOTE = Grammar("a note", r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]{0,500}",
-               "A note has at most 500 characters, and no control characters but tabs and line breaks.")
-REASON = Grammar("a reason", r"[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
-                             r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]{0,499}",
-                 "A reason has 1 to 500 characters and begins with none that is blank.")
 WORD = Grammar("a word of the audit", r"[a-z][a-z_]{0,39}", "A kind of event has 1 to 40 characters: a-z and _.")
 WHO = Grammar("a name", r"[!-~]{1,64}", "A name of a user or token has 1 to 64 visible ASCII characters.")
 TEXT = Grammar("a text to look for", r"[^\x00-\x1f\x7f]{1,200}",
@@ -141,8 +137,8 @@ Variables = Annotated[
         "type": "object", "additionalProperties": False, "examples": [{"LOG_LEVEL": "debug"}],
         "patternProperties": {ecma(rf"(?!DEPLOYCTL_){ENV_NAME.pattern}"): {
             "type": "string", "maxLength": LONGEST_VALUE, "pattern": r"^[^\u0000]*$"}}})]
-ReasonText = Annotated[str, by(_as(REASON)), WithJsonSchema(text_like(REASON, example="checkout answered 500"))]
-NoteText = Annotated[str, by(_as(NOTE)), WithJsonSchema(text_like(NOTE, example="the cart page is slow"))]
+ReasonText = Annotated[str, by(parse_reason), WithJsonSchema(text_like(REASON, example="checkout answered 500"))]
+NoteText = Annotated[str, by(parse_note), WithJsonSchema(text_like(NOTE, example="the cart page is slow"))]
 PersonText = Annotated[str, by(_as(PERSON)), WithJsonSchema(text_like(PERSON, example="mara"))]
 TokenText = Annotated[str, by(_as(TOKEN)), WithJsonSchema(text_like(TOKEN, example="ci-shop"))]
 ScopeApp = Annotated[str, by(parse_scope_app), WithJsonSchema(

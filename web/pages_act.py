@@ -154,7 +154,7 @@ def _wish(verb: str) -> Wish:
     known = text.isascii() and text.isdecimal() and len(text) <= 12
     if verb in AT_REVISION and not known:
         raise Invalid("The form did not say of which revision the page was. Nothing was done.", remedy=["reload the page"])
-    return Wish(request.form.get("note", "")[:500], if_revision=int(text) if known and verb in AT_REVISION else None,
+    return Wish(request.form.get("note", ""), if_revision=int(text) if known and verb in AT_REVISION else None,
                 confirmed=request.form.get("sure") == "yes", lock_wait=_patience())
 
 

@@ -15,6 +15,7 @@ from flask import Blueprint, Response, g, jsonify, render_template, request
 
 from deployctl.domain.access import Principal, Role
 from deployctl.domain.names import AppName, parse_app
+from deployctl.domain.plain_text import visible
 from deployctl.errors import Invalid, NotFound
 from deployctl.ports import Services
 from deployctl.usecases.audit import MOST, audit
@@ -30,7 +31,7 @@ KINDS = ("upgrade", "rollback", "undo", "start", "stop", "prune", "held", "relea
          "signed_in", "sign_in_refused", "refused", "user_added", "user_role", "user_removed", "token_made", "token_revoked",
          "token_handed_over", "checkpoint")
 Ask = Callable[..., Sequence[AuditLine]]
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # what a spreadsheet would take for a formula
+FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n")  # what a spreadsheet would take for a formula
 
 
 @pages.get("/activity")
@@ -63,8 +64,8 @@ def lines_file() -> Response:
 
 
 def safe_cell(value: Any) -> str:
-    """Return the cell as text that no spreadsheet takes for a formula."""
-    text = "" if value is None else str(value)
+    """Return the cell as text that no spreadsheet takes for a formula, and that steers no terminal."""
+    text = "" if value is None else visible(str(value))
     return f"'{text}" if text.startswith(FORMULA) else text
 
 

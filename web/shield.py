@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from flask import Flask, Response, current_app, g, request
 from flask_wtf.csrf import CSRFError, CSRFProtect
 
+from deployctl.domain.plain_text import ACTING
 from deployctl.errors import NotPermitted
 from deployctl.web.desk import desk
 from deployctl.web.problems import status_of as status_of
@@ -23,8 +22,6 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-# Control characters but for tab and the ends of lines, and those that turn the direction of text around.
-ACTING = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 csrf = CSRFProtect()
 
 

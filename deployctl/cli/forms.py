@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from deployctl.cli.look import Look
+from deployctl.domain.plain_text import inert_json
 
 if TYPE_CHECKING:
     from deployctl.cli.tables import Table
@@ -15,10 +16,9 @@ FORMATS = ("table", "wide", "json", "jsonl", "tsv")
 
 
 def json_line(told: Mapping[str, Any], look: Look) -> str:
-    """Return one JSON text in one line; plain ASCII where the stream or the text is not clean UTF-8."""
-    text = json.dumps(told, ensure_ascii=False)
-    clean = look.utf8 and not any("\ud800" <= c <= "\udfff" for c in ("" if text.isascii() else text))
-    return (text if clean else json.dumps(told)) + "\n"
+    """Return one JSON text in one line, in plain ASCII where the stream is not UTF-8. What would act on a terminal is
+    escaped in either."""
+    return inert_json(json.dumps(told, ensure_ascii=not look.utf8)) + "\n"
 
 
 def tsv_lines(as_json: Callable[[], Mapping[str, Any]], table: Callable[[Look], Table] | None,

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TextIO
 
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+from deployctl.domain.plain_text import visible_line
+
 _ASCII = str.maketrans({
     "→": "->", "…": "...", "“": '"', "”": '"', "‘": "'", "’": "'", "–": "-", "—": "-", "−": "-", "·": "-",
     "×": "x", "✓": "ok", "✗": "FAIL",
@@ -50,7 +51,7 @@ class Look:
 
     def say(self, text: str) -> str:
         """Return one line that the stream can carry, control characters made visible."""
-        text = _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
+        text = visible_line(text)
         return text if self.utf8 else text.translate(_ASCII).encode("ascii", "backslashreplace").decode()
 
     def finish(self, lines: list[str]) -> str:

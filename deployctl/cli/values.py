@@ -13,8 +13,10 @@ def filled(text: str) -> str:
 
 
 def reason(text: str) -> str:
-    """Return a note that every file and stream can hold: bytes that were no UTF-8 are written visibly."""
-    return filled(text).encode(errors="backslashreplace").decode()
+    """Return a note that every file and stream can hold: bytes that were no UTF-8 are written visibly. Raises Invalid."""
+    from deployctl.domain.notes import parse_note
+
+    return filled(parse_note(text.encode(errors="backslashreplace").decode(), field="-m"))
 
 
 def named(text: str) -> str:

@@ -6,12 +6,13 @@ import re
 import struct
 from collections.abc import Iterable, Iterator
 
+from deployctl.domain.plain_text import CONTROL, DIRECTION, HALVES
 from deployctl.ports import LogLine
 
 CUT = 8192  # characters of one line
 _HEADER = struct.Struct(">BxxxL")
 _STREAMS = {1: "stdout", 2: "stderr"}
-_UNSAFE = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNSAFE = re.compile(f"[{CONTROL}{DIRECTION}{HALVES}\n\r\u2028\u2029]")
 _KEPT = CUT * 4  # bytes of one line that are kept while it is still growing
 
 

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from deployctl.domain.names import AppName
+from deployctl.domain.notes import parse_reason
 from deployctl.domain.release import Change
-from deployctl.errors import Invalid, NotFound, StateChanged
+from deployctl.errors import NotFound, StateChanged
 from deployctl.ports import Services
 from deployctl.usecases.observe import require_app
 from deployctl.usecases.results import Done
 from deployctl.usecases.wish import Wish
 
 KIND = "remark"
-LONGEST = 500  # characters
 MOST = 200  # remarks of one app that are looked at, the newest
 
 
@@ -24,9 +24,7 @@ def remark(app: AppName, s: Services, *, wish: Wish) -> Done:
     Raises Invalid (no reason, or one too long), NotFound (nothing was ever moved), StateChanged.
     """
     require_app(app, s)
-    reason = wish.note.strip()
-    if not reason or len(reason) > LONGEST:
-        raise Invalid(f"A reason has 1 to {LONGEST} characters.", remedy=[f'deployctl remark {app} -m "checkout 500s"'])
+    reason = parse_reason(wish.note.strip(), field="note")
     last = next(iter(s.ledger.changes(app, limit=1)), None)
     if last is None:
         raise NotFound(f"the traffic of {app} was never moved: there is nothing to remark on.",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from deployctl.domain.facts import Facts
+from deployctl.domain.notes import parse_note
 from deployctl.errors import StateChanged
 from deployctl.ports import Services
 
@@ -16,13 +17,17 @@ def _always(_s: Services) -> None: ...
 @dataclass(frozen=True, slots=True)
 class Wish:
     """`if_revision` refuses when the traffic changed meanwhile; `lock_wait` is in seconds. `still_may` raises once whoever
-    asked may it no more, which may be so after standing in line or after a long pull; a command's right does not end."""
+    asked may it no more, which may be so after standing in line or after a long pull; a command's right does not end.
+    Raises Invalid for what is no note."""
 
     note: str = ""
     if_revision: int | None = None
     lock_wait: float = 0.0
     confirmed: bool = False
     still_may: Callable[[Services], None] = _always
+
+    def __post_init__(self) -> None:
+        parse_note(self.note, field="note")
 
 
 def require_revision(facts: Facts, wish: Wish) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,9 @@ from deployctl.domain.endurance import Frail, Frailty
 from deployctl.domain.names import AppName
 from deployctl.domain.trust import DroppedFront
 from deployctl.testing.fake_engine import Behaviour
+from deployctl.usecases.rollback import rollback
 from tests.unit.cli_world import World, shop
+from tests.unit.world import Told, wish_of_before
 
 
 @pytest.fixture
@@ -155,8 +158,26 @@ def test_json_of_undecodable_text_is_still_json(two: World) -> None:
     assert said.json["hold"]["reason"].endswith("ü")
 
 
+def note_of_before(two: World, note: str) -> None:
+    """Go back with a note that nobody judged."""
+    rollback(AppName("shop"), two.connect(two.settings, Told()), version=None, wish=wish_of_before(note))
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl", "tsv"])
+def test_nothing_in_a_note_acts_on_the_terminal_of_whoever_reads_json_and_nothing_is_lost(two: World, form: str) -> None:
+    note = "".join(chr(code) for code in (*range(1, 32), *range(0x7F, 0xA0), 0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F),
+                                          *range(0x2066, 0x206A))) + "é → \U0001f600"
+    note_of_before(two, note)
+    for words in (["history"], ["audit"], ["status"], ["show"]):
+        said = two.deployctl(*words, "-o", form, tty=True, environ={"COLUMNS": "80"}).out
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]", said), words
+    told = two.deployctl("history", "-o", "json", tty=True)
+    assert told.json["changes"][0]["note"] == note
+    assert "é → \U0001f600" in told.out, "what only is read stays readable"
+
+
 def test_nothing_in_a_note_reaches_the_terminal_raw(two: World) -> None:
-    two.deployctl("rollback", "-m", "\x1b]0;owned\x07 \u202e done")
+    note_of_before(two, "\x1b]0;owned\x07 \u202e done")
     assert two.deployctl("history", tty=True, environ={"COLUMNS": "200"}).out.count("\x1b") == 4  # bold headers
     assert "\\x1b]0;owned\\x07" in two.deployctl("history").out
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from deployctl.domain.notes import LONGEST
 from deployctl.errors import Invalid, NotFound, StateChanged
 from deployctl.usecases.activity import recent
 from deployctl.usecases.history import history
-from deployctl.usecases.remark import LONGEST, remark
+from deployctl.usecases.remark import remark
 from deployctl.usecases.wish import Wish
 from tests.unit.web_world import site
 from tests.unit.world import SHOP, World, world
@@ -46,7 +47,7 @@ def test_a_remark_on_another_change_than_the_last_an_empty_one_and_a_long_one_ar
     with pytest.raises(StateChanged):
         remark(SHOP, w.s, wish=Wish("why", if_revision=1))
     for text in ("", "  \n", "x" * (LONGEST + 1)):
-        with pytest.raises(Invalid):
+        with pytest.raises(Invalid, match=r"is not a (?:note|reason)"):
             remark(SHOP, w.s, wish=Wish(text))
     assert [line.change.note for line in history(SHOP, w.s).lines] == ["", ""]
 

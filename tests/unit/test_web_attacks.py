@@ -29,13 +29,13 @@ from deployctl.errors import NotPermitted
 from deployctl.ports import LogLine
 from deployctl.usecases import passwords
 from deployctl.usecases.hold import hold
+from deployctl.usecases.rollback import rollback
 from deployctl.usecases.tokens import create_token
 from deployctl.usecases.users import add_user, set_password
-from deployctl.usecases.wish import Wish
 from deployctl.web.place import Place, signing_key
 from tests.unit.web_routes import QUERY, all_routes
 from tests.unit.web_world import PLACE, Browser, Site, site
-from tests.unit.world import SHOP, V1
+from tests.unit.world import SHOP, V1, wish_of_before
 
 PHRASE = "correct horse battery"
 TAG = "<img src=x onerror=alert(1)>"
@@ -283,9 +283,9 @@ def test_61_the_page_to_sign_in_does_not_carry_a_foreign_address_on(shop: Site) 
 def poison(shop: Site, text: str) -> None:
     """Put the text wherever somebody outside has a say in what a page shows; log lines come as the engine gives them."""
     w = shop.w
-    w.upgrade("v3", env={"GREETING": text.replace("\x00", "")[:1000]}, note=text[:500])
-    w.rollback(note=text[:500])
-    hold(SHOP, V1, w.s, wish=Wish(text[:500], confirmed=True))
+    w.upgrade("v3", env={"GREETING": text.replace("\x00", "")[:1000]})
+    rollback(SHOP, w.s, version=None, wish=wish_of_before(text[:500], confirmed=True))
+    hold(SHOP, V1, w.s, wish=wish_of_before(text[:500], confirmed=True))
     for container in w.engine.containers():
         w.engine._require(container.id).log.append(LogLine(w.clock.utc(), "stdout", visible(text.encode())))
     w.sick["v2"] = 503

@@ -647,11 +647,16 @@ def test_the_audit_is_filtered_paged_and_saved_safely(shop: Site, mara: Browser)
         assert mara.get(f"/activity?before={bad}").status_code == 200
 
 
-@pytest.mark.parametrize("value", ["=1", "+1", "-1", "@x", "\tx", "\rx", "\nx", "=cmd|' /C calc'!A0"])
+@pytest.mark.parametrize("value", ["=1", "+1", "-1", "@x", "＝1", "＠x", "\tx", "\rx", "\nx", "=cmd|' /C calc'!A0"])
 def test_no_cell_is_taken_for_a_formula(value: str) -> None:
     assert safe_cell(value).startswith("'")
-    assert safe_cell("plain") == "plain"
+    assert safe_cell("plain é\nand more") == "plain é\nand more"
     assert safe_cell(None) == ""
+
+
+def test_a_cell_steers_no_terminal_and_turns_no_text_around() -> None:
+    assert safe_cell("a\x1b[2J\x9b2J\x7f\u202e\u2066\u061c\u200fb") == (
+        r"a\x1b[2J\x9b2J\x7f\u202e\u2066\u061c\u200fb")
 
 
 def test_who_may_see_one_app_sees_no_other_in_the_audit(shop: Site) -> None:

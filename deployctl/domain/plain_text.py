@@ -1,0 +1,32 @@
+"""Characters that act where text is shown instead of being read: they steer a terminal, end a line or turn its direction."""
+
+from __future__ import annotations
+
+import re
+
+# As parts of a character class. Control characters are C0 but for tab and the ends of lines, DEL, and C1.
+CONTROL = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
+DIRECTION = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+LINE_ENDS = r"\t\n\r\u2028\u2029"
+HALVES = r"\ud800-\udfff"  # of characters: no UTF-8 holds them
+ACTING = re.compile(f"[{CONTROL}{DIRECTION}{HALVES}]")
+ACTING_IN_A_LINE = re.compile(f"[{CONTROL}{DIRECTION}{LINE_ENDS}{HALVES}]")
+
+
+def visible(text: str) -> str:
+    """Return the text of several lines, what would act written as an escape."""
+    return ACTING.sub(_escape, text)
+
+
+def visible_line(text: str) -> str:
+    """Return the text as one line, what would act written as an escape."""
+    return ACTING_IN_A_LINE.sub(_escape, text)
+
+
+def inert_json(text: str) -> str:
+    r"""Return the JSON text with what would act as \u escapes: whoever parses it gets the same values."""
+    return ACTING_IN_A_LINE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    return ascii(found[0])[1:-1]
