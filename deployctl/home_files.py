@@ -27,7 +27,9 @@ def find_home_faults(settings: Settings, environ: Mapping[str, str], *, apps: bo
     trusted = trusted_uids(os.geteuid(), environ)
     named = (settings.home, settings.config_dir, settings.server_file, settings.ledger)
     own = [*(found for path in named for found in _present(path)), *(_app_files(settings.config_dir) if apps else ())]
-    above = [fault for found in _way(settings.home) if (fault := find_fault(found, trusted, owned=False))]
+    ways = {found.path: found for path in (settings.home, settings.config_dir) for found in _way(path)}
+    above = [fault for found in ways.values() if found.path != str(settings.home)
+             and (fault := find_fault(found, trusted, owned=False))]
     return [*above, *(fault for found in own if (fault := find_fault(found, trusted)))]
 
 
@@ -37,14 +39,25 @@ def require_believed_home(settings: Settings, environ: Mapping[str, str]) -> Non
         raise refusal(faults)
 
 
+def require_own_state(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Raise Untrusted where others may write to state/: HAProxy is started from what lies there, and nobody is told by
+    whom. Not even looking goes on; ensure_state would close it, and what was put there would be ours."""
+    trusted = trusted_uids(os.geteuid(), environ)
+    found = [facts for folder in (settings.state_dir, settings.haproxy_dir) for facts in _present(folder)]
+    if faults := [fault for facts in found if (fault := find_fault(facts, trusted, owned=False))]:
+        error = untrusted(faults, f"what lies in it cannot be trusted. {GOES_ON}")
+        error.remedy.insert(0, f"ls -la {settings.state_dir}")
+        raise error
+
+
 def refusal(faults: list[Fault]) -> Untrusted:
     return untrusted(faults, NOT_BELIEVED)
 
 
-def _way(home: Path) -> list[PathFacts]:
-    """Return the folders above the home; none where it is not there yet."""
+def _way(path: Path) -> list[PathFacts]:
+    """Return the folders on the way to it; none where it is not there yet."""
     try:
-        return list(walk(home))[:-1]
+        return list(walk(path))[:-1]
     except OSError:
         return []
 

@@ -48,11 +48,13 @@ def first_words(session: Session) -> int:
 @click.pass_obj
 def demo_command(session: Session, stop: bool) -> int:
     from deployctl.demo.run import run_demo
+    from deployctl.home_files import require_believed_home
     from deployctl.owners import enter
     from deployctl.settings import Settings
 
     folder = _demo_folder(session)
     enter(Settings(folder), session.environ)
+    require_believed_home(Settings(folder), session.environ)
     out = session.err if session.machine else session.out
     code = run_demo(folder, stop=stop, out=out)
     if session.machine and code == 0:

@@ -79,11 +79,12 @@ class Session:
         """Become the owner of the home before anything of it is opened, where root was asked. The home stays the one that
         was found: who looks for it afterwards may find another. Raises Untrusted where others may write to its files;
         with `goes_on` that is a warning."""
-        from deployctl.home_files import find_home_faults, refusal
+        from deployctl.home_files import find_home_faults, refusal, require_own_state
         from deployctl.owners import enter
 
         settings = self.settings
         enter(settings, self.environ)
+        require_own_state(settings, self.environ)
         if faults := find_home_faults(settings, self.environ, apps=True):
             error = refusal(faults)
             if not goes_on:

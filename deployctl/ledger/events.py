@@ -78,11 +78,11 @@ class EventRows:
         return [f"SQLite: {text}" for text in found]
 
     def unchecked_since(self) -> Mapping[str, Any] | None:
-        """Return the event of the last time that this ledger was put back from a copy, if that copy could not be checked."""
+        """Return the event of the last time that this ledger was put back from a copy that could not be checked: copies that
+        were made of it since carry a good sum, and what was not checked all the same."""
         put_back = self.db.one("select * from events where kind in ('restore', 'rebuild') "
-                               "and json_extract(data, '$.copy') is not null order by id desc limit 1")
-        unchecked = put_back is not None and json.loads(put_back["data"])["copy"] != CopyCheck.GOOD
-        return dict(put_back) if put_back is not None and unchecked else None
+                               "and json_extract(data, '$.copy') != ? order by id desc limit 1", [CopyCheck.GOOD])
+        return dict(put_back) if put_back else None
 
     def find_faults(self) -> list[str]:
         """Return one sentence for each row of the history that is not as it was written."""

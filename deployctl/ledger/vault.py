@@ -97,9 +97,7 @@ class Vault:
         with self._part() as part:
             connection, found = self._read(source, part)
             try:
-                self._require_ours(connection, source, force=force)
-                if found is not CopyCheck.GOOD and not force:
-                    raise _unchecked(source, found)
+                self._require_ours(connection, source, found, force=force)
                 yield Candidate(SqliteLedger(connection), source, found)
             finally:
                 connection.close()
@@ -176,15 +174,19 @@ class Vault:
             for end in ("", "-wal"):  # a copy made by hand may have part of its rows there
                 _copy_private(Path(f"{source}{end}"), Path(f"{part}{end}"))
 
-    def _require_ours(self, connection: Connection, source: Path, *, force: bool) -> None:
-        """Let the copy be this home's. With `force` it may be another home's: then it takes that one's place, or becomes a
-        home of its own where that one still lives."""
+    def _require_ours(self, connection: Connection, source: Path, found: CopyCheck, *, force: bool) -> None:
+        """Let the copy be this home's, and as it was made. With `force` it may be another home's: then it takes that one's
+        place, or becomes a home of its own where that one still lives."""
         _, home, host = require_ledger(connection)
         here, keys, beside = socket.gethostname(), keys_of(connection), find_keys(self.path)
         ours = host == here and (home == str(self.home) or (beside is not None and beside.match(keys)))
         if not force and not ours:
             raise Refused(f"{source} is the ledger of {home} on {host}, and this is {self.home} on {here}. Its apps need "
-                          "not be here. Nothing was done.", remedy=[f"deployctl ledger restore {source} --force"])
+                          f"not be here.{_doubts(found)} Nothing was done.",
+                          remedy=[f"deployctl ledger restore {source} --force"])
+        if not force and found is not CopyCheck.GOOD:
+            raise Refused(f"{source} cannot be taken as it is.{_doubts(found)} Nothing was done.",
+                          remedy=[f"deployctl ledger restore {source} --force"], code="unchecked_copy")
         if not ours and lives(Path(home), self.home, keys):
             become_another(connection, self.home, host=here)
         else:
@@ -242,10 +244,11 @@ def _require_own_schema(connection: Connection) -> None:
         raise unusable(connection.path, strange[0])
 
 
-def _unchecked(source: Path, found: CopyCheck) -> Refused:
-    return Refused(f"{source} cannot be checked: {SENTENCES[found]}. Whether its history, people, roles and tokens are as they "
-                   "were is not known. Nothing was done.", remedy=[f"deployctl ledger restore {source} --force"],
-                   code="unchecked_copy")
+def _doubts(found: CopyCheck) -> str:
+    """Return what cannot be checked, as a sentence that follows another."""
+    if found is CopyCheck.GOOD:
+        return ""
+    return f" Whether its history, people, roles and tokens are as they were cannot be told: {SENTENCES[found]}."
 
 
 def _last_event(copy: Path) -> tuple[int, str] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from deployctl.errors import ConfirmationNeeded
+from deployctl.errors import ConfirmationNeeded, LedgerUnusable
 from deployctl.ledger.copy_sum import SENTENCES, CopyCheck
 from deployctl.ledger.vault import Candidate, Vault
 from deployctl.usecases.results import Done
@@ -40,7 +40,11 @@ def restore_ledger(vault: Vault, source: Path, *, actor: str, force: bool, sure:
 
 def _brought_back(vault: Vault, candidate: Candidate) -> list[str]:
     """Return the people and tokens whose rights the present ledger does not have, or not so."""
-    brought = candidate.ledger.grants(at=vault.now)
+    try:
+        brought = candidate.ledger.grants(at=vault.now)
+    except (ValueError, TypeError, AttributeError) as e:  # only where nothing tells that the rows are ours
+        raise LedgerUnusable(f"the people and tokens of {candidate.source} cannot be read ({e}). Nothing was done.",
+                             remedy=["deployctl ledger rebuild"]) from e
     present = vault.find_usable()
     if present is None:
         return [*brought.values()]

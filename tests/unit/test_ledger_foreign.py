@@ -131,9 +131,24 @@ def test_a_copy_without_a_sum_is_named_as_that_and_needs_force(path: Path, copy:
     assert "could not be checked" in seen.sentence
 
 
+def test_what_was_not_checked_once_stays_so_in_good_copies_of_it(path: Path, copy: Path, tmp_path: Path) -> None:
+    forge(copy, "drop table copy_sum")
+    restore(path, copy, force=True)
+    backup_ledger(vault(path), tmp_path / "later.db")
+    restore(path, tmp_path / "later.db")
+    assert verify_ledger(vault(path)).extra["checked"] is False
+
+
+@pytest.mark.parametrize("roles", ["[]", "x", "{\"*\": \"king\"}", "1"])
+def test_people_who_cannot_be_read_are_told_as_that(path: Path, copy: Path, roles: str) -> None:
+    forge(copy, f"update users set roles = '{roles}'")
+    with pytest.raises(LedgerUnusable, match="cannot be read"):
+        restore(path, copy, force=True)
+
+
 def test_on_a_machine_without_the_secret_it_is_said_what_cannot_be_checked(path: Path, copy: Path, tmp_path: Path) -> None:
     path.with_name("secret").unlink()
-    with pytest.raises(Refused, match=r"another key .* people, roles and tokens"):
+    with pytest.raises(Refused, match=r"people, roles and tokens .* another key"):
         restore(path, copy)
     assert restore(path, copy, force=True).extra["check"] == "other_key"
     assert find_copy_key(path) is not None, "the home has a key again"

@@ -224,6 +224,25 @@ def test_a_config_folder_behind_a_link_is_judged_where_it_lies(home: Settings) -
     assert find_home_faults(home, {}) != []
 
 
+@needs_root
+def test_a_config_folder_behind_a_link_has_no_folder_above_it_that_others_may_write(home: Settings) -> None:
+    elsewhere = home.home.with_name("elsewhere")
+    elsewhere.mkdir()
+    home.config_dir.rename(elsewhere / "config")
+    home.config_dir.symlink_to(elsewhere / "config")
+    assert find_home_faults(home, {}) == []
+    elsewhere.chmod(0o777)
+    assert [fault.path for fault in find_home_faults(home, {})] == [str(elsewhere)]
+
+
+def test_in_a_state_folder_that_others_may_write_not_even_looking_goes_on(tmp_path: Path) -> None:
+    with shop(tmp_path, "v1") as world:
+        world.settings.state_dir.chmod(0o702)
+        said = world.deployctl("status", "-o", "json")
+        assert (said.code, said.json["error"]["code"]) == (8, "writable_by_others")
+        assert f"chmod o-w {tmp_path.resolve()}/state" in said.json["error"]["remedy"]
+
+
 def test_a_folder_of_roots_where_each_keeps_what_is_theirs_may_hold_homes(home: Settings) -> None:
     home.home.parent.chmod(0o1777)
     assert [fault.remedy for fault in find_home_faults(home, {})] == (
