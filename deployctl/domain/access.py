@@ -75,7 +75,7 @@ class Principal:
     @property
     def actor(self) -> str:
         """Return the name as the history shows it: `mara (web)`."""
-        return f"{self.name} ({self.via})"
+        return actor_of(self.name, self.via)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +178,11 @@ def wait_after(tries: int) -> float:
     if tries < FREE_TRIES:
         return 0.0
     return min(_FIRST_WAIT * 2.0 ** (tries - FREE_TRIES), _LONGEST_WAIT)
+
+
+def actor_of(name: str, via: str) -> str:
+    """Return who acts as history and ledger name them: `mara (web)`, `ci (token)`."""
+    return f"{name} ({via})"
 
 
 def actor_parts(actor: str) -> tuple[str, str]:

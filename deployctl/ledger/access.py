@@ -40,7 +40,7 @@ class AccessRows(AnswerRows):
     def remove_user(self, name: str, *, at: str) -> None:
         with self.db.transaction(durable=True):
             self.end_sign_ins(name, at=at)
-            self.forget_links(name)
+            self.forget_links(of=name)
             self.db.execute("delete from users where name = ?", [name])
 
     def tries(self, name: str) -> Tries:
@@ -59,13 +59,14 @@ class AccessRows(AnswerRows):
         self.db.execute("delete from tries where name = ?", [name])
 
     # -- links and sessions -----------------------------------------------------------------------------------------
-    def add_link(self, hash_: str, user: str, *, at: str, until: str) -> None:
+    def add_link(self, hash_: str, user: str, *, at: str, until: str, maker: str) -> None:
         with self.db.transaction():
             self.db.execute("delete from links where expires_at < ?", [at])
-            self.db.insert("links", {"hash": hash_, "user": user, "created_at": at, "expires_at": until})
+            self.db.insert("links", {"hash": hash_, "user": user, "created_at": at, "expires_at": until,
+                                     "maker": maker})
 
-    def forget_links(self, user: str) -> None:
-        self.db.execute("delete from links where user = ?", [user])
+    def forget_links(self, *, of: str = "", by: str = "") -> None:
+        self.db.execute("delete from links where user = ? or maker = ?", [of, by])
 
     def take_link(self, hash_: str, *, at: str) -> str | None:
         taken = self.db.execute("delete from links where hash = ? returning user, expires_at", [hash_])

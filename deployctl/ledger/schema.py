@@ -16,7 +16,7 @@ from deployctl.domain.image_source import is_doubtful
 from deployctl.domain.refused import KINDS
 from deployctl.ledger.chain import PROMOTED, links, promotion
 
-VERSION = 16
+VERSION = 17
 schema = Migrations("deployctl")
 
 
@@ -275,3 +275,9 @@ def m016_token_owner(db: Database) -> None:
         maker, way = actor_parts(row["created_by"])
         owners[row["name"]] = maker if way == "web" else owners.get(maker) if way == "token" else None
         db.execute("update tokens set owner = ? where id = ?", [owners[row["name"]], row["id"]])
+
+
+@schema()
+def m017_link_maker(db: Database) -> None:
+    """Remember who made a one-time link: it ends with their rights, too. Those on their way are for a quarter of an hour."""
+    db.execute("alter table links add column maker text")

@@ -1,13 +1,14 @@
-"""What goes along with a right that ends: the tokens that stand on it, and the changes that were begun by it.
+"""What goes along with a right that ends: tokens that stand on it, one-time links that were made and changes that were begun
+by it.
 
 All of it is in the transaction that ends the right, so that no other process finds one without the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
-from deployctl.domain.access import Token, WentAlong, rules_server
+from deployctl.domain.access import Token, WentAlong, actor_of, rules_server
 from deployctl.domain.names import AppName
 from deployctl.errors import Refused
 from deployctl.ports import Services
@@ -29,12 +30,17 @@ def end_with(user: str, may: Callable[[AppName], bool], s: Services, *, heir: st
         handed = s.ledger.hand_over_tokens(user, heir)
     elif not keeps_tokens:
         ended = s.ledger.revoke_tokens_of(user, at=s.clock.utc())
-    stopped = [*stop_changes(f"{user} (web)", may, s), *stop_changes_of_tokens(ended, s)]
+    if not keeps_tokens:
+        s.ledger.forget_links(by=actor_of(user, "web"))
+    stopped = [*stop_changes(actor_of(user, "web"), may, s), *(one for name in ended for one in end_with_token(name, s))]
     return WentAlong(tuple(ended), tuple(handed), heir, tuple(stopped))
 
 
-def stop_changes_of_tokens(names: Collection[str], s: Services) -> list[str]:
-    return [one for name in names for one in stop_changes(f"{name} (token)", lambda _app: False, s)]
+def end_with_token(name: str, s: Services) -> list[str]:
+    """Void the links that the token made, and ask its changes to stop, which are returned."""
+    actor = actor_of(name, "token")
+    s.ledger.forget_links(by=actor)
+    return stop_changes(actor, lambda _app: False, s)
 
 
 def stop_changes(actor: str, may: Callable[[AppName], bool], s: Services) -> list[str]:

@@ -6,7 +6,7 @@ import secrets
 from contextlib import suppress
 from enum import StrEnum
 
-from deployctl.domain.access import Origin, Principal, SignIn, parse_person, wait_after
+from deployctl.domain.access import Origin, Principal, SignIn, actor_of, parse_person, wait_after
 from deployctl.domain.refused import SIGN_IN_REFUSED, RefusedChange
 from deployctl.errors import DeployctlError, Invalid, NotFound, NotPermitted
 from deployctl.ports import Services
@@ -154,11 +154,13 @@ def end_session(user: str, session: int, s: Services) -> None:
 
 
 def end_sessions(user: str, s: Services) -> int:
-    """End all of them and void the user's one-time links. Return how many sessions there were. Raises NotFound."""
+    """End all of them and void one-time links for the user and by the user. Return how many sessions there were.
+
+    Raises NotFound."""
     require_user(user, s)
     with s.ledger.transaction(durable=True):
         ended = s.ledger.end_sign_ins(user, at=s.clock.utc())
-        s.ledger.forget_links(user)
+        s.ledger.forget_links(of=user, by=actor_of(user, "web"))
     if ended:
         s.ledger.event("session_ended", f"all sessions of {user} were ended", at=s.clock.utc(), actor=s.actor)
     return ended

@@ -12,6 +12,7 @@ from deployctl.domain.access import (
     Role,
     Token,
     WentAlong,
+    actor_of,
     parse_token_name,
     roles_text,
     rules_server,
@@ -20,7 +21,7 @@ from deployctl.errors import DeployctlError, NotFound, NotPermitted, Refused
 from deployctl.ports import Services
 from deployctl.usecases.moments import later, seconds_between
 from deployctl.usecases.observe import did_you_mean
-from deployctl.usecases.rights_end import stop_changes_of_tokens
+from deployctl.usecases.rights_end import end_with_token
 from deployctl.usecases.users import digest
 
 PREFIX = "dctl_"  # so that scanners of repositories know one when they see it
@@ -73,7 +74,7 @@ def revoke_token(name: str, s: Services) -> WentAlong:
     require_token(name, s)
     with s.ledger.transaction():
         s.ledger.revoke_token(name, at=s.clock.utc())
-        stopped = stop_changes_of_tokens([name], s)
+        stopped = end_with_token(name, s)
     s.ledger.event("token_revoked", f"the token {name} was revoked", at=s.clock.utc(), actor=s.actor)
     return WentAlong(stopped=tuple(stopped))
 
@@ -81,7 +82,7 @@ def revoke_token(name: str, s: Services) -> WentAlong:
 def made_with(name: str, s: Services) -> list[str]:
     """Return the tokens in use that the token of that name has made: they go on when it is revoked."""
     now = s.clock.utc()
-    return [one.name for one in s.ledger.tokens() if one.created_by == f"{name} (token)" and one.state(now) == "in_use"]
+    return [one.name for one in s.ledger.tokens() if one.created_by == actor_of(name, "token") and one.state(now) == "in_use"]
 
 
 def go_on(others: Sequence[str]) -> tuple[str, ...]:

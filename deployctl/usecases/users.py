@@ -12,6 +12,7 @@ from deployctl.domain.access import (
     Role,
     User,
     WentAlong,
+    actor_of,
     parse_person,
     roles_text,
     rules_server,
@@ -59,7 +60,7 @@ def set_role(name: str, role: Role | None, app: str, s: Services, *, hand_over: 
         if rules_server(user.roles) and not rules_server(roles):
             _require_other_admin(name, s)
         s.ledger.set_roles(name, roles)
-        s.ledger.forget_links(name)
+        s.ledger.forget_links(of=name)
         after = Principal(name, roles)
         went = end_with(name, lambda one: after.may(Role.DEPLOYER, one), s, heir=hand_over, keeps_tokens=rules_server(roles))
     _tell("user_role", f"{name} is now {roles_text(roles)}", s)
@@ -89,13 +90,15 @@ def remove_user(name: str, s: Services, *, hand_over: str | None = None) -> Went
 
 
 def set_password(name: str, password: str, s: Services, *, keep: int | None = None) -> None:
-    """Change it, end the user's sessions except `keep`, and void all links. Raises NotFound, Invalid."""
+    """Change it, end the user's sessions except `keep`, and void one-time links for the user and by the user.
+
+    Raises NotFound, Invalid."""
     require_user(name, s)
     hash_ = hashed(require_good(password))
     with s.ledger.transaction(durable=True):
         s.ledger.set_password(name, hash_)
         s.ledger.end_sign_ins(name, at=s.clock.utc(), but=keep)
-        s.ledger.forget_links(name)
+        s.ledger.forget_links(of=name, by=actor_of(name, "web"))
         s.ledger.forget_tries(name)
     _tell("user_password", f"{name} has a new password", s)
 
@@ -104,7 +107,7 @@ def make_link(name: str, s: Services, *, minutes: float = LINK_MINUTES) -> str:
     """Return the secret of a link that signs this user in once, within so many minutes. Raises NotFound."""
     require_user(name, s)
     secret, now = secrets.token_urlsafe(32), s.clock.utc()
-    s.ledger.add_link(digest(secret), name, at=now, until=later(now, minutes * 60))
+    s.ledger.add_link(digest(secret), name, at=now, until=later(now, minutes * 60), maker=s.actor)
     _tell("link_made", f"a link that signs {name} in once, within {minutes:g} minutes", s)
     return secret
 

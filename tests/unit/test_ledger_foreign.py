@@ -299,7 +299,7 @@ def test_a_token_with_another_secret_or_role_is_another_token(path: Path, tmp_pa
 def test_sessions_and_links_of_a_copy_are_over(path: Path, tmp_path: Path) -> None:
     with closing(opened(path)) as ledger:
         ledger.add_sign_in("session", "mara", at=NOW, address="-", agent="-")
-        ledger.add_link("link", "mara", at=NOW, until="2999-01-01T00:00:00.000Z")
+        ledger.add_link("link", "mara", at=NOW, until="2999-01-01T00:00:00.000Z", maker="root (cli)")
     backup_ledger(vault(path), tmp_path / "with.db")
     restore(path, tmp_path / "with.db")
     with closing(opened(path)) as ledger:

@@ -166,3 +166,27 @@ def test_a_link_that_was_made_after_signs_in(shop: Site, other: Services) -> Non
     browser = shop.browser()
     browser.get(f"/start/{link}")
     assert browser.post(f"/start/{link}").status_code == 302
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_link_for_somebody_else_ends_with_the_rights_of_who_made_it(shop: Site, other: Services, ending: str) -> None:
+    shop.signed_in("mara")
+    shop.signed_in("jonas")
+    link = make_link("jonas", shop.w.services(actor="mara (web)"), minutes=1440)
+    ENDINGS[ending](other)
+    browser = shop.browser()
+    browser.get(f"/start/{link}")
+    assert browser.post(f"/start/{link}").status_code == 401
+
+
+@pytest.mark.parametrize("owner", [None, "mara"])
+def test_a_link_that_a_token_made_ends_with_the_token(shop: Site, other: Services, owner: str | None) -> None:
+    shop.signed_in("mara")
+    shop.signed_in("jonas")
+    secret = create_token("ci", given(Role.ADMIN, []), shop.w.s, owner=owner).secret
+    link = shop.browser().ask("POST", "/api/v1/users/jonas/link", json={"minutes": 1440},
+                              headers={"Authorization": f"Bearer {secret}"}).get_json()["link"]["url"].rpartition("/")[2]
+    remove_user("mara", other) if owner else revoke_token("ci", other)
+    browser = shop.browser()
+    browser.get(f"/start/{link}")
+    assert browser.post(f"/start/{link}").status_code == 401

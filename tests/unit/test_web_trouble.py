@@ -105,7 +105,7 @@ def test_a_stranger_is_not_told_where_files_lie_whatever_goes_wrong(
         shop: Site, monkeypatch: pytest.MonkeyPatch, error: DeployctlError) -> None:
     stranger = shop.browser()
     stranger.get("/login")
-    monkeypatch.setattr(SqliteLedger, "event", raises(error))
+    monkeypatch.setattr(SqliteLedger, "note_refusal", raises(error))
     monkeypatch.setattr(SqliteLedger, "take_link", raises(error))
     for path in ("/login", "/start/no-link"):
         told = stranger.post(path, name="mara", password=PHRASE)
