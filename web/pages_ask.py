@@ -5,8 +5,10 @@ from __future__ import annotations
 from flask import Blueprint, g, render_template, request
 
 from deployctl.domain.access import Role
-from deployctl.domain.names import parse_version
-from deployctl.errors import Invalid, NotFound, NothingToGoBackTo
+from deployctl.domain.capabilities import given_back
+from deployctl.domain.names import AppName, parse_version
+from deployctl.errors import DeployctlError, Invalid, NotFound, NothingToGoBackTo
+from deployctl.ports import Services
 from deployctl.usecases.observe import no_such_version
 from deployctl.usecases.prune import preview_prune
 from deployctl.usecases.versions import VersionLine
@@ -43,11 +45,19 @@ def deploy(app: str) -> str:
         row = s.ledger.find_app(name)
         if row is None and name not in s.app_files():
             raise NotFound("there is no such app here.", remedy=[f"deployctl init {name} --image IMAGE --port PORT"])
-        known = s.ledger.versions(name, limit=KNOWN)
+        known, given = s.ledger.versions(name, limit=KNOWN), _given_back(name, s)
     to = request.args.get("to", "")
     return _shown("_deploy.html", "deploy.html", app=name, revision=row.revision if row else 0, verb=verb, known=known,
                   title=DEPLOYS[verb], to=parse_version(to) if to else "", under=look_at(name).under if row else None,
-                  any_image=g.who.may(Role.ADMIN, None))
+                  any_image=g.who.may(Role.ADMIN, None), given_back=given)
+
+
+def _given_back(app: AppName, s: Services) -> list[str]:
+    """Return what the app's file gives up; a file that is wrong is told by the deployment."""
+    try:
+        return list(given_back(s.app_file(app).template.cap_add))
+    except DeployctlError:
+        return []
 
 
 def _shown(piece: str, page: str, **more: object) -> str:

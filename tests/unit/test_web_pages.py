@@ -190,6 +190,17 @@ def test_a_release_that_answers_no_visitor_is_down_on_its_page_too(shop: Site, m
     assert "v2 answers no visitor: GET / gave 200, but none of 12 requests in the last minute" in told
 
 
+def test_a_capability_that_the_file_asks_back_is_told_in_red_before_and_after_it_is_deployed(shop: Site, mara: Browser) -> None:
+    shop.w.edit(cap_add=["NET_RAW"])
+    red = '"bad">cap_add gives NET_RAW back: its code can send and answer with the address of another version'
+    assert red in mara.get("/apps/shop/deploy").text
+    assert "cap_add" not in mara.get("/apps/shop/versions/v2").text
+    shop.w.upgrade("v3")
+    assert red in mara.get("/apps/shop/versions/v3").text
+    shop.w.ledger.db.execute("update releases set cap_drop = '[]' where number = 1")
+    assert '"bad">as Docker gives them, AUDIT_WRITE, MKNOD, NET_RAW, SETFCAP too' in mara.get("/apps/shop/versions/v1").text
+
+
 def test_degraded_says_why_and_the_button_is_filled(shop: Site, mara: Browser) -> None:
     shop.w.sick["v2"] = 503
     shop.desk.board.forget()
