@@ -19,6 +19,7 @@ from deployctl.effects.linux_guard import LinuxGuard
 from tests import machine
 from tests.attacker import CODE
 from tests.e2e.cli import Cli, home_of_a_person, wait_until
+from tests.e2e.test_watcher import watching
 from tests.faults.second_engine import second_engine, why_not
 from tests.images import ensure_images
 
@@ -183,6 +184,15 @@ def test_a_container_that_crashes_comes_back_to_its_address_and_reconcile_holds_
     assert [line["kind"] for line in done["lines"] if line["done"]] == ["pin"]
     assert held(cli, "crashing", "v1")
     assert cli.do("reconcile", "crashing")["lines"] == []
+
+
+def test_a_watcher_holds_the_port_of_what_crashed_without_a_command(cli: Cli) -> None:
+    cli.serving("watched")
+    with watching(cli):
+        before = cli.inspect("watched", "v1")
+        subprocess.run(["kill", "-KILL", str(before["State"]["Pid"])], check=True)
+        wait_until(lambda: cli.inspect("watched", "v1")["State"]["StartedAt"] != before["State"]["StartedAt"], what="a new start")
+        wait_until(lambda: held(cli, "watched", "v1"), within=60, what="a held port")
 
 
 def test_a_host_that_has_forgotten_it_is_told_by_the_doctor_and_mended(cli: Cli) -> None:
