@@ -173,11 +173,16 @@ def test_only_what_haproxy_carries_is_pinned(cli: Cli) -> None:
     assert not {*addresses.values()} & {address for _, address in LinuxGuard().neighbours()}
 
 
+def crash(cli: Cli, app: str) -> None:
+    """Let its v1 crash, and the engine start it again."""
+    before = cli.inspect(app, "v1")["State"]
+    subprocess.run(["kill", "-KILL", str(before["Pid"])], check=True)
+    wait_until(lambda: cli.inspect(app, "v1")["State"]["StartedAt"] != before["StartedAt"], what="a new start")
+
+
 def test_a_container_that_crashes_comes_back_to_its_address_and_reconcile_holds_its_port_again(cli: Cli) -> None:
     cli.serving("crashing")
-    before = cli.inspect("crashing", "v1")
-    subprocess.run(["kill", "-KILL", str(before["State"]["Pid"])], check=True)
-    wait_until(lambda: cli.inspect("crashing", "v1")["State"]["StartedAt"] != before["State"]["StartedAt"], what="a new start")
+    crash(cli, "crashing")
     wait_until(lambda: cli.get("crashing").version == "v1", what="an answer without a command")
     assert not held(cli, "crashing", "v1"), "its former port is gone"
     done = cli.do("reconcile", "crashing")
@@ -189,9 +194,7 @@ def test_a_container_that_crashes_comes_back_to_its_address_and_reconcile_holds_
 def test_a_watcher_holds_the_port_of_what_crashed_without_a_command(cli: Cli) -> None:
     cli.serving("watched")
     with watching(cli):
-        before = cli.inspect("watched", "v1")
-        subprocess.run(["kill", "-KILL", str(before["State"]["Pid"])], check=True)
-        wait_until(lambda: cli.inspect("watched", "v1")["State"]["StartedAt"] != before["State"]["StartedAt"], what="a new start")
+        crash(cli, "watched")
         wait_until(lambda: held(cli, "watched", "v1"), within=60, what="a held port")
 
 
