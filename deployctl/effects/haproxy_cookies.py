@@ -23,8 +23,8 @@ def rules(*, dashboard: bool) -> str:
 
 def _sent(names: str, words: str) -> list[str]:
     """Take every pair of ours out of what is sent, wherever it stands and however often."""
-    pair = f"{names} *=[^;]*"
-    others = f'regsub("; *{pair}","",g),regsub("^ *{pair};? *","")'
+    pair, blank = f"{names}[[:blank:]]*=[^;]*", "[[:blank:]]*"
+    others = f'regsub(";{blank}{pair}","",g),regsub("^{blank}{pair};?{blank}","")'
     return [
         f"  http-request allow unless {{ req.fhdr(cookie) -m sub {words} }}",  # nothing of the rest, as for most
         *(f"  http-request set-var(txn.cookie{n}) 'req.fhdr(cookie,{n}),{others}'" for n in _numbers(SENT_LINES)),
