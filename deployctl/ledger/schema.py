@@ -258,6 +258,7 @@ def m015_within_reach(db: Database) -> None:
     db.table("releases").create_index(["app", "version", "digest"])
     db.table("events").create_index(["kind", "app"])
     db.table("deployments").create_index(["app", "target"])
+    db.execute("create index plans_kept on deployments(finished_at) where plan != ''")
     db.execute("create index living_sign_ins on sign_ins(user) where ended_at is null")
     source = "json_extract(bundle, '$.repo_digest')"
     db.execute(f"insert or ignore into pulls(repo_digest, at) select {source}, created_at from releases "  # noqa: S608  ours

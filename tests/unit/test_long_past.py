@@ -3,6 +3,7 @@ what was deployed long ago when somebody names it."""
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +15,15 @@ from types import FrameType
 import pytest
 
 from bench.growth.past import lengthen
+from deployctl.domain.access import Role
+from deployctl.ports import Services
+from deployctl.usecases.tokens import create_token
+from deployctl.watch.watch import Watch
+from deployctl.web.app import create_app
+from deployctl.web.desk import build_desk
 from tests.unit.cli_world import Said, World, shop
+from tests.unit.web_world import PLACE, Browser, StillMeter
+from tests.unit.world import world
 
 WORK = [["rollback", "shop"], ["undo", "shop"], ["status", "shop"], ["status"], ["upgrade", "shop", "v3", "--dry-run"],
         ["history"], ["show", "shop", "v1"], ["diff", "shop", "v1", "v2"], ["hold", "shop", "v1"], ["unhold", "shop", "v1"],
@@ -125,3 +134,47 @@ def rows(home: World, sql: str, *values: object) -> list[tuple[int]]:
         found = db.execute(sql, values).fetchall()
     db.close()
     return found
+
+
+# -- what SQLite does for it ----------------------------------------------------------------------------------------
+GROWS = "releases|changes|events|deployments|steps|sign_ins|tokens|pulls"
+SHORT = ("one_open_deployment_per_app", "living_sign_ins", "one_token_in_use_per_name")
+PAGES = ["/", "/live", "/activity", "/activity.json", "/server", "/settings", "/metrics", "/apps/shop", "/apps/shop/lower",
+         "/apps/shop/live", "/apps/shop/charts", "/apps/shop/ask?verb=rollback", "/apps/shop/deploy", "/apps/shop/logs",
+         "/apps/shop/versions/v1", "/apps/shop/compare?a=v1&b=v2", "/api/v1/apps", "/api/v1/apps/shop", "/api/v1/tokens",
+         "/api/v1/apps/shop/deployments", "/api/v1/apps/shop/history", "/api/v1/apps/shop/refusals", "/api/v1/users",
+         "/api/v1/apps/shop/versions/v1", "/api/v1/audit", "/api/v1/audit?app=shop"]  # fmt: skip
+
+
+def test_neither_a_page_nor_the_watcher_reads_a_table_that_grows_from_end_to_end(tmp_path: Path) -> None:
+    with world(tmp_path) as w:
+        w.upgraded("v1", "v2")
+        w.ledger.db.execute("pragma wal_checkpoint(truncate)")
+        lengthen(w.ledger.db.path, "shop", releases=120, events=400)
+        seen: set[str] = set()
+
+        def connect() -> Services:
+            ledger = w.open_ledger()
+            ledger.db.raw.set_trace_callback(seen.add)
+            return w.services(ledger=ledger)
+
+        desk = build_desk(PLACE, connect, StillMeter())
+        browser = Browser(create_app(desk).test_client())
+        secret = create_token("p", {"*": Role.ADMIN}, w.s).secret
+        for page in PAGES:
+            assert browser.get(page, headers={"Authorization": f"Bearer {secret}"}).status_code == 200, page
+        watched = connect()
+        Watch(watched).tick(set())
+        desk.close()
+        watched.close()
+        assert [line for text in seen for line in whole_readings(text, w.ledger.db.raw)] == []
+
+
+def whole_readings(text: str, db: sqlite3.Connection) -> list[str]:
+    """Return what of a statement reads such a table whole; in the order of ids and up to a limit it does not, and an index
+    that has only some of the rows is short."""
+    if not text.startswith(("select", "with", "update", "delete")) or "order by id desc limit" in text:
+        return []
+    plan = [row[3] for row in db.execute(f"explain query plan {text}")]
+    return [f"{line}: {text}" for line in plan if re.match(rf"SCAN ({GROWS})\b", line) and not line.endswith(SHORT)]
+
