@@ -50,8 +50,8 @@ class FoldRows(EventRows):
 
     def _due_plans(self, before: str, *, limit: int) -> list[Row]:
         return [dict(row) for row in self.db.execute(
-            "select id, plan, before from deployments where finished_at < ? and plan != '' order by id limit ?",
-            [before, limit])]
+            "select id, plan, before from deployments indexed by plans_kept where finished_at < ? and plan != '' "
+            "order by id limit ?", [before, limit])]
 
     def _due_refusals(self, before: str, *, limit: int) -> list[Row]:
         newest = f"select id from events where kind in ({_KINDS}) order by id desc limit 1 offset ?"  # noqa: S608  ours
