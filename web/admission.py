@@ -42,6 +42,7 @@ class Refusal(StrEnum):
     DISPLACED = "displaced"
     SLOW_REQUEST = "slow_request"
     SLOW_READER = "slow_reader"
+    PIPELINED = "too_many_at_once"
     AMBIGUOUS = "ambiguous_request"
 
 
@@ -75,7 +76,7 @@ class Admission:
 
     def enter(self, peer: str) -> Seat | None:
         """Return a seat for who just came from there, None when there is none for them."""
-        own = _whose(peer)
+        own = whose(peer)
         seat, leaves = Seat(peer, visitor=own), None
         with self._lock:
             if not self._is_proxy(peer) and len(self._strangers.get(own, ())) >= self.limits.each:
@@ -101,7 +102,7 @@ class Admission:
     def admits(self, seat: Seat, hops: str, *, forwarded: bool) -> bool:
         """Tell whether a request may be answered now that its head is read. `hops` is its X-Forwarded-For; `forwarded`:
         somebody claims to have handed it on, so that loopback is not where it comes from."""
-        visitor = _whose(find_asker(seat.peer, hops, self.proxies))
+        visitor = whose(find_asker(seat.peer, hops, self.proxies))
         with self._lock:
             if seat.reserved and forwarded:
                 self.refused[Refusal.FULL] += 1
@@ -125,7 +126,7 @@ class Admission:
         """Let the connection of a proxy, which may carry somebody else's request next, count for the proxy again."""
         if self._is_proxy(seat.peer):
             with self._lock:
-                self._move(seat, _whose(seat.peer), None)
+                self._move(seat, whose(seat.peer), None)
 
     def leave(self, seat: Seat) -> None:
         """Take the seat back. May be repeated."""
@@ -204,7 +205,7 @@ def _oldest_idle(seats: dict[Seat, None]) -> Seat | None:
     return next((seat for seat in seats if not seat.busy()), None)
 
 
-def _whose(address: str) -> str:
+def whose(address: str) -> str:
     """Return what one stranger is known by: an IPv4 address, the /64 of an IPv6 address."""
     at = parse_address(address)
     return f"{IPv6Address(int(at) >> 64 << 64)}/64" if isinstance(at, IPv6Address) else str(at or address)

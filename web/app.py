@@ -9,7 +9,6 @@ from typing import Any, cast
 
 from flask import Flask, Response, g, make_response, request
 from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
 from werkzeug.exceptions import HTTPException
 
 from deployctl.domain.access import Role
@@ -17,6 +16,7 @@ from deployctl.domain.cookies import session_cookie
 from deployctl.errors import DeployctlError, NotFound
 from deployctl.usecases.sign_in import SignInAgain
 from deployctl.web import api, crowd, health, identity, metrics, pages, problems, recent, rules, shield, stream, trail
+from deployctl.web.admission import whose
 from deployctl.web.desk import KEY, Desk
 from deployctl.web.show import put_filters
 
@@ -48,7 +48,7 @@ def create_app(desk: Desk) -> Flask:
     shield.put_shield(app)
     app.after_request(hold_back)
     put_filters(app)
-    limiter = Limiter(get_remote_address, app=app, storage_uri="memory://", strategy="moving-window")
+    limiter = Limiter(_whose, app=app, storage_uri="memory://", strategy="moving-window")
     pages.put_pages(app)
     for module in (stream, health, metrics):
         app.register_blueprint(module.pages)
@@ -60,6 +60,11 @@ def create_app(desk: Desk) -> Flask:
     app.register_error_handler(HTTPException, refuse_plainly)
     app.register_error_handler(500, fail)
     return app
+
+
+def _whose() -> str:
+    """Return what a stranger is known by: with a /64 of IPv6 there would be no end of addresses to try from."""
+    return whose(request.remote_addr or "")
 
 
 def refuse(error: DeployctlError) -> tuple[str, int, dict[str, str]] | Response:

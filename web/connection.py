@@ -23,6 +23,7 @@ LEAST_READ = 32 * 1024  # bytes that a reader takes within Limits.stall, or all 
 AT_ONCE = 64  # connections that are taken before others are looked at again
 UNANSWERED = 30_000  # milliseconds after which a peer that acknowledges nothing is gone
 OPTIONS = ((socket.TCP_NODELAY, 1), *(((socket.TCP_USER_TIMEOUT, UNANSWERED),) if hasattr(socket, "TCP_USER_TIMEOUT") else ()))
+PIPELINED = 4  # requests of one connection that wait at a time; whoever sends more is no browser
 BREATH = 0.05  # seconds before the next try where no file can be had
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
@@ -40,6 +41,7 @@ class Task(WSGITask):
     def get_environment(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environment()
         environ[CONNECTION] = self.channel
+        del environ["wsgi.file_wrapper"]  # which keeps a file open for as long as nobody reads what was asked for
         return environ
 
     def finish(self) -> None:
@@ -118,6 +120,10 @@ class Connection(HTTPChannel):
         self._asked = True
         if request.error is not None:
             return None
+        if len(self.requests) >= PIPELINED:
+            if len(self.requests) == PIPELINED:  # what comes after that is neither answered nor counted
+                self.admission.refuse(Refusal.PIPELINED)
+            return TooManyRequests("Too many requests of this connection wait already")
         named = {f"HTTP_{name}" for name in request.headers}
         hops = str(request.headers.get(HOPS.removeprefix("HTTP_"), ""))
         if self.admission.admits(self.seat, hops, forwarded=not named.isdisjoint(CLAIMS)):

@@ -23,6 +23,7 @@ pages = Blueprint("server", __name__)
 WORDS = {
     Refusal.ADDRESS: "too many of one address", Refusal.VISITOR: "too many of one visitor", Refusal.FULL: "no room",
     Refusal.DISPLACED: "made room for a newcomer", Refusal.SLOW_REQUEST: "a request that did not end",
+    Refusal.PIPELINED: "too many requests at once on one connection",
     Refusal.SLOW_READER: "an answer that nobody read", Refusal.AMBIGUOUS: "no plain HTTP request",
 }
 

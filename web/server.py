@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 THREADS = 48  # half of them may carry a stream each (hub.MOST), and pages are answered beside them
 BACKLOG = 1024  # that wait to be taken, as far as the kernel lets them
-FILES_EACH = 2  # a connection's own, and one that is being sent or that keeps what a slow reader has not read
+FILES_EACH = 2  # a connection's own, and one that keeps what a slow reader has not read
 OTHER_FILES = 512  # that this process may want open besides
 LARGEST_HEAD = 32 * 1024  # bytes of request line and headers
 UNREAD = 1024 * 1024  # bytes of one answer that wait in memory for a slow reader; whoever writes it waits then, too
@@ -147,6 +147,7 @@ def log_to(say: Callable[[str], None]) -> Callable[[], None]:
     for logger in loggers:
         logger.addHandler(handler)
         logger.propagate = False
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # else whoever asks much fills the journal
 
     def take_back() -> None:
         for logger in loggers:

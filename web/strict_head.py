@@ -47,7 +47,10 @@ class StrictParser(HTTPRequestParser):
 
     def parse_header(self, header_plus: bytes) -> None:
         _require_plain(header_plus)
-        super().parse_header(header_plus)
+        try:
+            super().parse_header(header_plus)
+        except ValueError as e:  # a length of thousands of digits, an address that is none
+            raise ParsingError("This is no HTTP request") from e
         if self.version not in {"1.0", "1.1"}:
             raise ParsingError("Only HTTP/1.0 and HTTP/1.1 are spoken here")
         if self.version == "1.0" and "TRANSFER_ENCODING" in self.headers:

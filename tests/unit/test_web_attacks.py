@@ -560,6 +560,12 @@ def test_71_who_tries_many_names_from_one_address_is_not_heard_after_the_fifth(s
     browser.get("/login")
     codes = [browser.post("/login", name=f"name{n}", password="wrong wrong wrong").status_code for n in range(8)]
     assert codes == [401] * 5 + [429] * 3
+    roaming, codes = shop.browser(), []
+    for number in range(8):
+        roaming.address = f"2001:db8::{number:x}:1"  # one stranger has a whole /64
+        roaming.get("/login")
+        codes.append(roaming.post("/login", name=f"other{number}", password="wrong wrong wrong").status_code)
+    assert codes == [401] * 5 + [429] * 3
     links = shop.browser()
     links.get("/start/x")
     assert [links.post(f"/start/guess{n}").status_code for n in range(8)] == [401] * 5 + [429] * 3

@@ -19,7 +19,7 @@ import pytest
 from deployctl.domain.access import Role, given
 from deployctl.usecases.tokens import create_token
 from deployctl.web.admission import Limits, Refusal
-from deployctl.web.server import LARGEST_HEAD, USUAL, Server, open_socket
+from deployctl.web.server import LARGEST_HEAD, USUAL, Server, log_to, open_socket
 from tests.unit.web_wire import Wire, allow_many_files, served_site
 
 Start = Callable[[str, list[tuple[str, str]]], object]
@@ -217,7 +217,7 @@ def test_what_was_turned_away_is_told_on_the_server_page_and_in_metrics(tmp_path
         assert counted["open"]["signed_in"] == 1
         assert counted["refused"] | {"displaced": 0} == {
             "displaced": 0, "too_many_of_one_address": 0, "too_many_of_one_visitor": 0, "no_room": 0, "slow_request": 0,
-            "slow_reader": 0, "ambiguous_request": 1}
+            "slow_reader": 0, "too_many_at_once": 0, "ambiguous_request": 1}
         assert counted["refused"]["displaced"] >= 36
         assert "made room for a newcomer" in told("/server", "all")
         metrics = told("/metrics", "all")
@@ -317,6 +317,46 @@ def test_who_reads_slowly_but_reads_gets_all() -> None:
 
 
 # -- what two servers could read in two ways ------------------------------------------------------------------------------
+def test_who_asks_without_reading_holds_neither_threads_nor_files(tmp_path: Path) -> None:
+    with served_site(tmp_path, "v1", "v2") as shop, ExitStack() as stack:
+        host = shop.desk.place.base.removeprefix("http://")
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        for _ in range(60):
+            wire = stack.enter_context(closing(Wire(shop)))
+            wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            wire.send(f"GET /static/deployctl.css HTTP/1.1\r\nHost: {host}\r\n\r\n" * 60)
+        with closing(Wire(shop)) as other:
+            other.send(f"GET /login HTTP/1.1\r\nHost: {host}\r\n\r\n")
+            assert "200 OK" in other.until("csrf_token")
+        assert len(list(Path("/proc/self/fd").iterdir())) - before <= 2 * 60 + 10, "both ends of each connection, no more"
+
+
+def test_who_sends_a_hundred_requests_at_once_is_answered_a_few() -> None:
+    with serving(hello) as server, closing(connect(server)) as sock:
+        sock.sendall(100 * GET)
+        told = b""
+        while part := sock.recv(65536):
+            told += part
+    assert 4 <= told.count(b"HTTP/1.1 200") <= 100
+    assert told.count(b"HTTP/1.1 429") <= 1
+    assert server.admission.refused[Refusal.PIPELINED] == told.count(b"HTTP/1.1 429") == 1
+
+
+def test_strangers_do_not_fill_the_journal() -> None:
+    said: list[str] = []
+    unlog = log_to(said.append)
+    try:
+        with serving(hello) as server, ExitStack() as stack:
+            for sock in crowd(stack, server, "127.0.0.9", each=60):
+                sock.sendall(2 * GET)
+            for text in (b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01", GET[:-2] + b"\xff: \r\n\r\n"):
+                ask(server, request=text)
+            assert ask(server).startswith(b"HTTP/1.1 200")
+    finally:
+        unlog()
+    assert said == []
+
+
 FIVE = b"hello"
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -328,6 +368,8 @@ SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
     POST + b"Content-Length: 5, 5\r\n\r\n" + FIVE,
     POST + b"Content-Length: 5,\r\n\r\n" + FIVE,
     POST + b"Content-Length:\r\n\r\n" + FIVE,
+    POST + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n",
+    b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n",
     POST + b"Content-Length: +5\r\n\r\n" + FIVE,
     POST + b"Content-Length: 5 5\r\n\r\n" + FIVE,
     POST + b"Content-Length: 0x5\r\n\r\n" + FIVE,
