@@ -23,6 +23,8 @@ MOST_DIGITS = 18  # of the id of a message
 MOST_APPS = 50  # that one browser looks at
 RETRY = 5000  # milliseconds after which a browser comes back whose stream made room; its page asks by itself until then
 
+ANEW = "id: \n\n"  # lets the browser forget the last message: what it shows by then may be more than it may see now
+
 pages = Blueprint("stream", __name__)
 
 
@@ -73,6 +75,7 @@ def _messages(stream: Stream, hub: Hub, right: Right) -> Iterator[str]:
     while not stream.over:
         message = hub.snapshot(stream) if stream.missed else stream.next(min(LOOK, BEAT))
         if not right.holds():
+            yield ANEW
             return
         if message or time.monotonic() - told_at >= BEAT:
             yield text_of(message) if message else ": here\n\n"

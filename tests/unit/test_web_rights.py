@@ -60,6 +60,16 @@ def test_a_stream_ends_long_before_its_next_heartbeat(shop: Site, other: Service
     ear.close()
 
 
+def test_whoever_comes_back_with_another_role_begins_anew(shop: Site, other: Services) -> None:
+    """A browser sends the last id that it heard; what came before it was told by other rights."""
+    ear = Ear(shop.signed_in("mara").get("/events", buffered=False))
+    ear.until("snapshot")
+    set_role("mara", Role.VIEWER, ALL, other)
+    left = b"".join(piece if isinstance(piece, bytes) else piece.encode() for piece in ear.pieces)
+    assert left.endswith(b"id: \n\n")
+    ear.close()
+
+
 def test_a_stream_that_always_has_something_to_tell_ends_as_soon(shop: Site, other: Services) -> None:
     shop.meter.shown[SHOP] = {2: Now(at=1.0, requests_per_s=214.0)}
     secret = create_token("look", given(Role.VIEWER, []), shop.w.s).secret

@@ -44,6 +44,7 @@ function tune() {
     if (source?.readyState !== 2) return;
     tryAt = Date.now() + pause;
     pause = Math.min(2 * pause, LAST);
+    refreshAll().catch(() => {});  // whoever is signed out sees it now, and not with the next question
   };
 }
 
