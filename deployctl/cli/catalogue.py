@@ -134,6 +134,8 @@ _ENTRIES = (
           ("ledger verify", "ledger rebuild")),
     Entry("ledger rebuild", "commands_ledger", "", "Make a lost ledger anew from copies, labels and HAProxy's maps.",
           examples=("ledger rebuild", "ledger rebuild --force"), see=("status", "ledger verify")),
+    Entry("ledger compact", "commands_ledger", "", "Fold what is long past, and give the room back to the disk.",
+          examples=("ledger compact --dry-run", "ledger compact"), see=("ledger verify",)),
 )  # fmt: skip
 
 CATALOGUE = {entry.name: entry for entry in _ENTRIES}

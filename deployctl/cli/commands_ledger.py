@@ -78,6 +78,16 @@ def ledger_rebuild_command(session: Session, force: bool) -> int:
     return 0
 
 
+@verb("ledger compact")
+@click.option("--dry-run", is_flag=True, help="Say how much it would give back, and change nothing.")
+@click.pass_obj
+def ledger_compact_command(session: Session, dry_run: bool) -> int:
+    from deployctl.usecases.ledger_compact import compact_ledger
+
+    answer(session, compact_ledger(_vault(session), actor=who("cli"), dry_run=dry_run))
+    return 0
+
+
 def _vault(session: Session, *, make: bool = False) -> Vault:
     from deployctl.bootstrap import vault
 

@@ -184,6 +184,11 @@ def no_space(path: Path) -> DeployctlError:
                           remedy=[f"df -h {path.parent}", "docker image prune"], code=FULL)
 
 
+def no_room(path: Path, place: Path, size: int) -> DeployctlError:
+    return DeployctlError(f"to write the ledger {path} anew needs {size / 1e6:.1f} MB free in {place}. Nothing was done. "
+                          f"{TRAFFIC_GOES_ON}", remedy=[f"df -h {place}", "docker image prune"], code=FULL)
+
+
 def gone(path: Path) -> LedgerUnusable:
     return unusable(path, "the file is gone, but this home had a ledger")
 

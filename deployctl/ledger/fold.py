@@ -75,7 +75,7 @@ class FoldRows(EventRows):
 
 
 def _refusals(rows: Sequence[Row]) -> Folded:
-    return Folded(refusals=len(rows), bytes=sum(len(row["text"]) + len(row["data"]) for row in rows))
+    return Folded(refusals=len(rows), bytes=sum(len(str(value)) for row in rows for value in row.values()))
 
 
 def _plans(rows: Sequence[Row]) -> Folded:

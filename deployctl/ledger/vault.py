@@ -26,6 +26,7 @@ from deployctl.ledger.sqlite_ledger import SqliteLedger
 # A process that still holds a token of the lost ledger must never be taken for the next holder, and the ledger that
 # is put in its place may lag behind by some.
 TOKENS_LOST = 1000
+CANDIDATE = "ledger.candidate"
 _BESIDE = ("", "-wal", "-shm")
 
 
@@ -118,16 +119,23 @@ class Vault:
     @contextmanager
     def _part(self) -> Iterator[Path]:
         """Yield the name of the one candidate that there may be; what a dead process left of another goes."""
-        part = self.path.with_name("ledger.candidate")
-        with copies.file_errors(part):
-            handle = os.open(f"{part}.lock", os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            _lock(handle)
+        part = self.path.with_name(CANDIDATE)
+        with self.alone():
             _remove(part)
             try:
                 yield part
             finally:
                 _remove(part)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Be the only process that replaces the file or writes it anew. Raises LeaseHeld."""
+        lock = self.path.with_name(f"{CANDIDATE}.lock")
+        with copies.file_errors(lock):
+            handle = os.open(lock, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            _lock(handle)
+            yield
         finally:
             os.close(handle)
 
@@ -287,7 +295,7 @@ def _lock(handle: int) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise LeaseHeld("another process restores or rebuilds the ledger right now. Nothing was done.",
+        raise LeaseHeld("another process restores, rebuilds or compacts the ledger right now. Nothing was done.",
                         remedy=["deployctl ledger verify"]) from None
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from deployctl.domain.folding import PLANS_AFTER, REFUSALS_AFTER, Folded, midnight
-from deployctl.ports import Services
+from deployctl.ports import Ledger, Services
 from deployctl.usecases.moments import later
 
 
 def fold(s: Services) -> Folded:
+    return fold_ledger(s.ledger, at=s.clock.utc(), actor=s.actor)
+
+
+def fold_ledger(ledger: Ledger, *, at: str, actor: str) -> Folded:
     """Fold all that is due, a batch at a time: whoever goes back meanwhile waits for one of them. Twice changes nothing."""
-    now = s.clock.utc()
-    return (_all(lambda: s.ledger.fold_refusals(before=refusals_due(now), at=now, actor=s.actor))
-            + _all(lambda: s.ledger.fold_plans(before=plans_due(now), at=now, actor=s.actor)))
+    return (_all(lambda: ledger.fold_refusals(before=refusals_due(at), at=at, actor=actor))
+            + _all(lambda: ledger.fold_plans(before=plans_due(at), at=at, actor=actor)))
 
 
 def refusals_due(now: str) -> str:

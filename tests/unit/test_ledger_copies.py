@@ -334,7 +334,7 @@ def test_what_was_under_way_when_the_copy_was_made_is_not_taken_for_open(path: P
 
 
 def test_two_restores_at_once_are_one_after_the_other(path: Path, copy: Path) -> None:
-    with (vault(path).from_file(copy, force=False), pytest.raises(LeaseHeld, match="restores or rebuilds"),
+    with (vault(path).from_file(copy, force=False), pytest.raises(LeaseHeld, match="restores, rebuilds or"),
           vault(path).from_file(copy, force=False)):
         pytest.fail("two candidates")
 

@@ -1,0 +1,43 @@
+"""Make the ledger as small as what it holds: fold what is long past, and give the room back to the disk."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from deployctl.domain.folding import Folded
+from deployctl.ledger.compact import compact, every_lease, held, size_of
+from deployctl.ledger.copies import copies
+from deployctl.ledger.vault import Vault
+from deployctl.usecases.fold import fold_ledger, plans_due, refusals_due
+from deployctl.usecases.results import Done
+
+
+def compact_ledger(vault: Vault, *, actor: str, dry_run: bool) -> Done:
+    """Raises LeaseHeld (a living process changes an app, or restores the ledger), DeployctlError (disk_full). Whatever ends
+    it, the ledger is whole. Nothing is changed in a dry run."""
+    with closing(vault.open()) as ledger:
+        before = size_of(vault.path)
+        if dry_run:
+            due = ledger.foldable(refusals_before=refusals_due(vault.now), plans_before=plans_due(vault.now))
+            after = max(0, held(ledger) - due.bytes)
+            return _told(vault, f"would fold {due.sentence}; the ledger takes {_size(before)}, {_size(after)} or so then", due,
+                         before, after, changed=False)
+        with vault.alone(), every_lease(ledger, holder=actor, at=vault.now):
+            folded = fold_ledger(ledger, at=vault.now, actor=actor)
+            compact(ledger)
+        after = size_of(vault.path)
+    return _told(vault, f"the ledger takes {_size(after)}, {_size(before)} before; folded: {folded.sentence}", folded,
+                 before, after, changed=after < before or bool(folded))
+
+
+def _told(vault: Vault, sentence: str, folded: Folded, before: int, after: int, *, changed: bool) -> Done:
+    sizes = [copy.path.stat().st_size for copy in copies(vault.path)]
+    return Done("Compact", "", sentence, (
+        f"{vault.path}: {before} → {after} bytes", f"{len(sizes)} copies take {_size(sum(sizes))}, and go by their age"),
+        changed=changed, extra={
+            "bytes_before": before, "bytes_after": after, "folded_refusals": folded.refusals, "folded_plans": folded.plans,
+            "copies": len(sizes), "copies_bytes": sum(sizes)})
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.0f} kB"

@@ -1,0 +1,144 @@
+"""`ledger compact` gives room back, keeps every event that counts, and leaves a whole ledger whenever it is killed."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from deployctl.domain.folding import PLANS_AFTER
+from deployctl.errors import DeployctlError, LeaseHeld
+from deployctl.ledger.compact import size_of
+from deployctl.ledger.sqlite_ledger import SqliteLedger
+from deployctl.ledger.vault import Vault
+from deployctl.usecases.ledger_compact import compact_ledger
+from deployctl.usecases.ledger_verify import verify_ledger
+from tests.unit.world import SHOP, World, world
+
+FAR = PLANS_AFTER + 2 * 86_400.0
+COMPACT = """
+import sys
+from pathlib import Path
+from deployctl.ledger.vault import Vault
+from deployctl.usecases.ledger_compact import compact_ledger
+compact_ledger(Vault(Path(sys.argv[1]), Path(sys.argv[1]).parent, now=sys.argv[2]), actor="x (cli)", dry_run=False)
+"""
+
+
+@pytest.fixture
+def w(tmp_path: Path) -> Iterator[World]:
+    """A home with a past of some megabytes: refused changes and plans of long ago."""
+    with world(tmp_path) as made:
+        made.upgraded("v1", "v2")
+        with made.ledger.transaction():
+            for _ in range(3000):
+                made.ledger.event("refused", "x" * 400, at=made.clock.utc(), actor="reader (web)", data={"agent": "y" * 200})
+                made.ledger.db.execute(
+                    "insert into deployments(app, kind, phase, plan, actor, started_at, token, finished_at, before) values "
+                    "('shop', 'upgrade', 'succeeded', (select plan from deployments where id = 2), 'x', ?, 1, ?, "
+                    "(select before from deployments where id = 2))", [made.clock.utc(), made.clock.utc()])
+        made.clock.sleep(FAR)
+        yield made
+
+
+def vault(w: World) -> Vault:
+    return Vault(w.home / "ledger.db", w.home, now=w.clock.utc())
+
+
+def compacted(w: World, *, dry_run: bool = False) -> dict[str, Any]:
+    return dict(compact_ledger(vault(w), actor="mara (cli)", dry_run=dry_run).extra)
+
+
+def test_what_is_long_past_goes_and_its_room_comes_back(w: World) -> None:
+    told = compacted(w)
+    assert (told["folded_refusals"], told["folded_plans"]) == (3000, 3002)
+    assert told["bytes_before"] > 8e6
+    assert told["bytes_after"] == size_of(w.home / "ledger.db") < 1.5e6
+    verify_ledger(vault(w))
+    assert w.undo().target == "v1"
+    assert w.upgrade("v3").target == "v3"
+
+
+def test_a_dry_run_says_about_how_much_and_changes_nothing(w: World) -> None:
+    events = w.ledger.count_events()
+    foreseen = compacted(w, dry_run=True)
+    assert (foreseen["folded_refusals"], foreseen["folded_plans"]) == (3000, 3002)
+    assert w.ledger.count_events() == events
+    assert size_of(w.home / "ledger.db") == foreseen["bytes_before"]
+    after = compacted(w)["bytes_after"]
+    assert abs(foreseen["bytes_after"] - after) < 0.25 * foreseen["bytes_before"]
+
+
+def test_nothing_to_do_is_told_as_that(w: World) -> None:
+    compacted(w)
+    done = compact_ledger(vault(w), actor="mara (cli)", dry_run=False)
+    assert (done.changed, done.extra["folded_plans"]) == (False, 0)
+
+
+def test_while_somebody_changes_an_app_it_waits_for_another_time_and_nobody_changes_one_meanwhile(
+    w: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = w.ledger.take_lease(SHOP, holder="jonas", verb="upgrade", at=w.clock.utc())
+    assert isinstance(token, int)
+    with pytest.raises(LeaseHeld, match=r"jonas .* changes shop right now"):
+        compacted(w)
+    w.ledger.give_lease_back(SHOP, token)
+    refused: list[DeployctlError] = []
+
+    def meanwhile(_ledger: SqliteLedger) -> None:
+        for act in (w.rollback, lambda: compacted(w)):
+            with pytest.raises(LeaseHeld) as told:
+                act()
+            refused.append(told.value)
+
+    monkeypatch.setattr("deployctl.usecases.ledger_compact.compact", meanwhile)
+    compacted(w)
+    assert "ledger compact" in refused[0].message
+    assert "compacts the ledger right now" in refused[1].message
+    monkeypatch.undo()
+    assert w.rollback().target == "v1"
+
+
+def test_without_room_it_says_how_much_it_needs_and_where(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deployctl.ledger.compact.os.statvfs", lambda _place: SimpleNamespace(f_bavail=500, f_frsize=4096,
+                                                                                              f_bfree=500, f_blocks=10**6))
+    with pytest.raises(DeployctlError, match=r"needs \d+\.\d MB free in") as told:
+        compacted(w)
+    assert told.value.code == "disk_full"
+    monkeypatch.undo()
+    assert w.ledger.find_faults() == []
+    assert w.rollback().target == "v1", "its leases were given back"
+
+
+@pytest.mark.parametrize("part", [0.0, 0.2, 0.4, 0.6, 0.8, 0.95])
+def test_whenever_it_is_killed_the_ledger_is_whole_and_nobody_has_to_wait(w: World, part: float) -> None:
+    path = w.home / "ledger.db"
+    words = [sys.executable, "-c", COMPACT, str(path), w.clock.utc()]
+    process = subprocess.Popen(words, cwd=Path(__file__).parents[2])
+    while process.poll() is None and w.ledger.find_lease(SHOP) is None:  # it has begun
+        time.sleep(0.001)
+    time.sleep(part * 0.15)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    with closing(SqliteLedger.open(path, w.home, now=w.clock.utc())) as ledger:
+        assert [*ledger.damages(), *ledger.find_faults()] == []
+    assert w.rollback().target == "v1"
+    compacted(w)
+    verify_ledger(vault(w))
+    assert path.stat().st_size < 1.5e6
+
+
+def test_who_has_it_open_goes_on_with_the_same_file(w: World) -> None:
+    with closing(SqliteLedger.open(w.home / "ledger.db", w.home, now=w.clock.utc())) as watcher:
+        before = watcher.db.file()
+        compacted(w)
+        assert watcher.db.file() == before
+        assert watcher.find_app(SHOP) is not None
