@@ -26,7 +26,9 @@ def find_home_faults(settings: Settings, environ: Mapping[str, str], *, apps: bo
     Of the folders above it only that nobody else can put another home in its place. What is missing has no fault."""
     trusted = trusted_uids(os.geteuid(), environ)
     named = (settings.home, settings.config_dir, settings.server_file, settings.ledger)
-    own = [*(found for path in named for found in _present(path)), *(_app_files(settings.config_dir) if apps else ())]
+    own = [found for path in named for found in _present(path)]
+    if apps:
+        own += _app_files(settings.config_dir, trusted[0])
     ways = {found.path: found for path in (settings.home, settings.config_dir) for found in _way(path)}
     above = [fault for found in ways.values() if found.path != str(settings.home)
              and (fault := find_fault(found, trusted, owned=False))]
@@ -71,8 +73,12 @@ def _present(path: Path) -> Iterator[PathFacts]:
             yield facts_of(str(path.resolve()), path.stat(), path)
 
 
-def _app_files(folder: Path) -> Iterator[PathFacts]:
+def _app_files(folder: Path, me: int) -> Iterator[PathFacts]:
+    """Yield the facts of each app's file that is not ours alone to write: there may be a thousand."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.endswith(".toml") and entry.name != "server.toml":
-                yield facts_of(entry.path, entry.stat(follow_symlinks=False), entry.path)
+            if not entry.name.endswith(".toml") or entry.name == "server.toml":
+                continue
+            found = entry.stat(follow_symlinks=False)
+            if found.st_uid != me or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                yield facts_of(entry.path, found, entry.path)

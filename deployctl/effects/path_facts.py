@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,6 +62,8 @@ def _writers(gid: int, acl: bytes) -> tuple[int, ...]:
 def parse_acl(acl: bytes, gid: int) -> tuple[set[int], set[int]]:
     """Return the users and the groups that an access list lets write: version 2 of the kernel, the owner left out. `gid` is
     the file's own group."""
+    import struct  # seldom needed
+
     entries = list(struct.iter_unpack("<HHI", acl[4:]))
     mask = next((rights for tag, rights, _ in entries if tag == _MASK), _WRITE)
     may = [(tag, id_) for tag, rights, id_ in entries if rights & mask & _WRITE]
