@@ -24,7 +24,7 @@ class Outside:
     """What was read of engine and HAProxy for every app at once; None where it could not be had."""
 
     routes: Mapping[AppName, int] | None = None
-    containers: Sequence[ContainerFacts] | None = None
+    containers: Containers | None = None
     networks: frozenset[str] | None = None
     tags: Sequence[str] | None = None  # that keep images of this home; None: not asked
     proxy: str | None = None  # why HAProxy could not be asked
@@ -76,7 +76,7 @@ def look_outside(s: Services, *, tags: bool = True) -> Outside:
     except DeployctlError as e:
         proxy = e.message
     try:
-        containers = s.engine.containers()
+        containers = Containers(s.engine.containers())
         return Outside(routes, containers, frozenset(n.name for n in s.engine.networks()),
                        _tags(s) if tags else None, proxy, store=store_now(s, containers), believed=read_believed(s))
     except DeployctlError as e:
@@ -144,7 +144,7 @@ def sight_of(app: App, s: Services, outside: Outside, *, closely: bool) -> Sight
     known = remembered(app, s)
     instances, releases = known.instances, known.releases
     facts = replace(facts_of(app, instances, releases, outside), changes=known.changes)
-    mine = [c for c in outside.containers or () if c.labels.get("deployctl.app") == app.name]
+    mine = [] if outside.containers is None else [*outside.containers.of(app.name)]
     if closely:
         mine = [s.engine.find_container(c.id) or c for c in mine]
     used = {int(n) for c in mine if (n := c.labels.get("deployctl.release", "")).isdecimal()} | instances.keys()
@@ -175,7 +175,7 @@ def _network_seen(network: Network, outside: Outside, s: Services) -> NetworkSee
 
 def facts_of(app: App, instances: Mapping[int, Instance], releases: Mapping[int, Release], outside: Outside) -> Facts:
     """Return the facts of one app as far as they were read already, without its history."""
-    there = Containers(outside.containers or ()).judge(instances, releases)
+    there = (outside.containers or Containers(())).judge(instances, releases)
     return Facts(
         app, releases, instances, running=there.running, present=there.present, other_image=there.other_image,
         serving=app.active if outside.routes is None else outside.routes.get(app.name), engine_away=outside.engine,
@@ -202,9 +202,8 @@ def listed_drift(app: App, instances: Sequence[Instance], releases: Mapping[tupl
     known = {r.number: r for n in mine if (r := releases.get((app.name, n))) is not None}
     facts = replace(facts_of(app, mine, known, outside), changes=tuple(changes))
     home = s.ledger.identity
-    seen = tuple(seen_of(c, home) for c in outside.containers if c.labels.get("deployctl.app") == app.name)
-    store = store_now(s, outside.containers)
-    return _worth_telling(find_drift(Sight(facts, seen, proxy=outside.routes is not None, store=store)))
+    seen = tuple(seen_of(c, home) for c in outside.containers.of(app.name))
+    return _worth_telling(find_drift(Sight(facts, seen, proxy=outside.routes is not None, store=outside.store)))
 
 
 def closer_drift(app: App, s: Services) -> tuple[Drift, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
@@ -60,6 +60,16 @@ class Containers:
     def __init__(self, listed: Iterable[ContainerFacts]) -> None:
         self.by_id = {c.id: c for c in listed}
         self.by_name = {c.name: c for c in self.by_id.values()}
+        self._of: dict[str, list[ContainerFacts]] = {}
+        for one in self.by_id.values():
+            self._of.setdefault(one.labels.get("deployctl.app", ""), []).append(one)
+
+    def __iter__(self) -> Iterator[ContainerFacts]:
+        return iter(self.by_id.values())
+
+    def of(self, app: AppName) -> Sequence[ContainerFacts]:
+        """Return those that bear the app's label."""
+        return self._of.get(app, ())
 
     def find(self, instance: Instance, release: Release | None) -> ContainerFacts | None:
         """Return the container that the ledger means, if it is made of its release's image."""

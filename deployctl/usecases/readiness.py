@@ -29,7 +29,7 @@ REMEMBERED = 200  # events that are searched for what was last said of a release
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What was read of the engine for all releases of an app. No `containers`: it was away, and why."""
+    """What was read of engine and HAProxy, for one app or for all. No `containers`: the engine was away, and why."""
 
     containers: Containers | None
     engine: str | None = None
@@ -37,6 +37,7 @@ class Around:
     boots: Mapping[int, float] = field(default_factory=dict)  # release → seconds
     closely: bool = False
     counters: Tally = field(default_factory=dict)
+    routes: Mapping[AppName, int] | None = None  # None: not asked, or HAProxy did not answer
 
     def find(self, instance: Instance | None, release: Release) -> ContainerFacts | None:
         return None if instance is None or self.containers is None else self.containers.find(instance, release)
@@ -49,15 +50,24 @@ class Around:
 
 def look_around(app: AppName, s: Services) -> Around:
     """Look closely at one app."""
+    return replace(look_at_all(s), boots=_boots(app, s))
+
+
+def look_at_all(s: Services) -> Around:
+    """Read once what a close look at each app needs, but for how long releases took to boot."""
+    proxy = Around(None, counters=_counters(s), routes=_routes(s), closely=True)
     try:
-        return look_closely(Around(Containers(s.engine.containers()), counters=_counters(s)), app, s)
+        return _with_networks(replace(proxy, containers=Containers(s.engine.containers())), s)
     except DeployctlError as e:
-        return look_closely(Around(None, e.message, counters=_counters(s)), app, s)
+        return replace(proxy, engine=e.message)
 
 
 def look_closely(around: Around, app: AppName, s: Services) -> Around:
-    """Return what was read with the app's network and boots beside it."""
-    around = replace(around, boots=_boots(app, s), closely=True)
+    """Return what was read with the networks and the app's boots beside it."""
+    return _with_networks(replace(around, boots=_boots(app, s), closely=True), s)
+
+
+def _with_networks(around: Around, s: Services) -> Around:
     if around.containers is None:
         return around
     try:
@@ -110,7 +120,9 @@ def find_readiness(app: AppName, s: Services, *, but: Iterable[int] = (), among:
     named = [] if among is None else [*among]
     facts = remembered(row, s, *named)
     instances, releases = facts.instances, facts.releases
-    wanted = set(_kept(facts) if among is None else named) - {*but, _serving(row, s)}
+    routes = around.routes if around.routes is not None else _routes(s)
+    serving = row.active if routes is None else routes.get(app)
+    wanted = set(_kept(facts) if among is None else named) - {*but, serving}
     found = []
     for number in sorted(wanted & releases.keys(), reverse=True):
         release, instance = releases[number], instances.get(number)
@@ -119,29 +131,35 @@ def find_readiness(app: AppName, s: Services, *, but: Iterable[int] = (), among:
     return found
 
 
-def check_readiness(app: AppName, s: Services) -> list[Readiness]:
+def check_readiness(app: AppName, s: Services, *, around: Around | None = None) -> list[Readiness]:
     """Return the readiness of every kept release, and write an event for each that has turned since the last one.
 
-    While somebody changes the app, or the engine is away, nothing is written: that is not the release's fault.
+    `around` was read for all apps a while ago: what seems to have turned by it is looked at closely first. While somebody
+    changes the app, or the engine is away, nothing is written: that is not the release's fault.
     """
-    opened, around = s.ledger.find_open(app), look_around(app, s)
+    opened, seen = s.ledger.find_open(app), around or look_around(app, s)
     on_trial = [opened.target] if opened and opened.target is not None else []
-    found = find_readiness(app, s, but=on_trial, around=around, times=2)
-    if opened is None and around.engine is None and s.ledger.find_lease(app) is None:
-        _write_turns(app, found, s)
+    found = find_readiness(app, s, but=on_trial, around=seen, times=2)
+    if opened is None and seen.engine is None and s.ledger.find_lease(app) is None:
+        turned = _turned(app, found, s)
+        if turned and around is not None:
+            return check_readiness(app, s)
+        _write_turns(app, turned, s)
     return found
 
 
 # -- turns ----------------------------------------------------------------------------------------------------------
-def _write_turns(app: AppName, found: Sequence[Readiness], s: Services) -> None:
-    """A release that a person put on hold, or that never was healthy, has not turned bad."""
-    said = _last_said(app, s)
-    for one in found:
-        release = s.ledger.find_release(app, one.release)
-        if release is None:  # the app was removed meanwhile
-            continue
-        if release.hold or not release.proven_at or one.ready == said.get(one.release, True):
-            continue
+def _turned(app: AppName, found: Sequence[Readiness], s: Services) -> list[Readiness]:
+    """Return what is otherwise than the ledger says. A release that a person put on hold, or that never was healthy, has
+    not turned bad."""
+    said = _last_said(app, s) if found else {}
+    differs = [one for one in found if one.ready != said.get(one.release, True)]
+    releases = {one.release: s.ledger.find_release(app, one.release) for one in differs}  # None: the app is removed by now
+    return [one for one in differs if (r := releases[one.release]) is not None and r.proven_at and not r.hold]
+
+
+def _write_turns(app: AppName, turned: Sequence[Readiness], s: Services) -> None:
+    for one in turned:
         text = f"{app} can be rolled back to {one.version} again" if one.ready else (
             f"{app} cannot be rolled back to {one.version}: {one.why}")
         s.ledger.event("readiness", text, at=s.clock.utc(), actor=s.actor, app=app,
@@ -161,11 +179,11 @@ def _kept(facts: Facts) -> set[int]:
     return {*facts.instances, *({back.number} if back else ())}
 
 
-def _serving(row: App, s: Services) -> int | None:
+def _routes(s: Services) -> Mapping[AppName, int] | None:
     try:
-        return s.traffic.routes().get(row.name)
+        return s.traffic.routes()
     except DeployctlError:
-        return row.active
+        return None
 
 
 def _ask(release: Release, instance: Instance | None, app: App, around: Around, s: Services, *,

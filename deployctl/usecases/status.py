@@ -17,7 +17,7 @@ from deployctl.errors import DeployctlError
 from deployctl.ports import Answer, ContainerFacts, Services
 from deployctl.usecases.asking import ask_once, may_ask
 from deployctl.usecases.config_state import config_state
-from deployctl.usecases.drift import Outside, closer_drift, listed_drift
+from deployctl.usecases.drift import Outside, closer_drift, listed_drift, store_now
 from deployctl.usecases.observe import Containers, at_home, require_app
 from deployctl.usecases.quality import find_trouble
 from deployctl.usecases.readiness import Around, judge_release, look_closely
@@ -36,6 +36,7 @@ class _Seen:
     containers: Containers | None
     proxy: str | None
     engine: str | None
+    store: str | None = None  # the engine's; asked only when a container is not to be seen
     believed: Mapping[str, str] = field(default_factory=dict)  # address → MAC that this host sends to, after the probes
 
     def find(self, instance: Instance, release: Release) -> ContainerFacts | None:
@@ -96,7 +97,7 @@ def _look(s: Services) -> _Seen:
     routes: Mapping[AppName, int] | None = None
     counters: Mapping[tuple[AppName, int], Counters] = {}
     containers: Containers | None = None
-    proxy = engine = None
+    proxy = engine = store = None
     try:
         s.traffic.ensure_up()  # files and sockets that somebody removed come back, too
         routes, counters = s.traffic.routes(), s.traffic.counters()
@@ -104,9 +105,10 @@ def _look(s: Services) -> _Seen:
         proxy = e.message
     try:
         containers = Containers(s.engine.containers())
+        store = store_now(s, containers)
     except DeployctlError as e:
         engine = e.message
-    return _Seen(routes, counters, containers, proxy, engine)
+    return _Seen(routes, counters, containers, proxy, engine, store)
 
 
 def _ask_all(instances: Sequence[Instance], releases: Mapping[tuple[AppName, int], Release | None], seen: _Seen,
@@ -144,8 +146,8 @@ def _view(app: App, instances: Sequence[Instance], releases: Mapping[tuple[AppNa
         views.append(_instance_view(instance, release, role, container, seen, answers, serving, since))
     active = next((v for v in views if v.release == serving), None)
     deployment = None
-    containers = None if seen.containers is None else tuple(seen.containers.by_id.values())
-    drift = () if lease else listed_drift(app, instances, releases, changes, Outside(seen.routes, containers), s)
+    outside = Outside(seen.routes, seen.containers, store=seen.store)
+    drift = () if lease else listed_drift(app, instances, releases, changes, outside, s)
     if opened:
         to = None if opened.target is None else s.ledger.find_release(app.name, opened.target)
         deployment = {"id": opened.id, "kind": opened.kind, "phase": str(opened.phase), "by": opened.actor,

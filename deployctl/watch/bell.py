@@ -14,6 +14,8 @@ RETRY = 1.0  # seconds before an engine that is away is asked again
 
 
 class Bell:
+    """Remembers for whom it was rung until somebody waits."""
+
     def __init__(self) -> None:
         self._rung: set[str] = set()
         self._lock, self._any = Lock(), Event()
@@ -23,6 +25,9 @@ class Bell:
         with self._lock:
             self._rung.add(app)
             self._any.set()
+
+    def is_rung(self) -> bool:
+        return self._any.is_set()
 
     def wait(self, seconds: float) -> frozenset[str]:
         """Return for whom it was rung since the last time, after so many seconds at the latest."""

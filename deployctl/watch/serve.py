@@ -37,7 +37,8 @@ def serve(settings: Settings, connect: Connect, *, beside: Beside = nullcontext)
 
 def watch_until_replaced(s: Services, ledger: Path) -> None:
     """Watch as long as the ledger is the file that was opened: a backup that was put back is another one."""
-    bell, watch, stamp = Bell(), Watch(s), _stamp(ledger)
+    bell, stamp = Bell(), _stamp(ledger)
+    watch = Watch(s, is_rung=bell.is_rung)
     ended = start_following(s.engine, bell, now=s.clock.utc())
     rung = frozenset[str]()
     try:

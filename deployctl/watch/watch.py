@@ -5,7 +5,7 @@ It holds a lease only while it mends, leaves apps alone that somebody changes, a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from deployctl.domain.drift import Kind
@@ -15,7 +15,7 @@ from deployctl.ports import Services
 from deployctl.usecases.drift import look_at_home
 from deployctl.usecases.fold import fold
 from deployctl.usecases.mend import ensure_guards
-from deployctl.usecases.readiness import check_readiness
+from deployctl.usecases.readiness import Around, check_readiness, look_at_all
 from deployctl.usecases.reconcile import mend
 from deployctl.usecases.results import Mended
 from deployctl.watch.bell import EVERY
@@ -33,6 +33,7 @@ FOLD = 3600.0  # seconds between two looks for what is to fold; what is due by i
 @dataclass(slots=True)
 class Watch:
     s: Services
+    is_rung: Callable[[], bool] = bool  # something has happened since this tick began: what can wait is left for the next
     patience: Patience = field(default_factory=Patience)
     master: int | None = None  # pid of the HAProxy that carries the ledger's table
     whole_at: float = float("-inf")
@@ -40,6 +41,8 @@ class Watch:
     ready_at: float = float("-inf")
     books_at: float = float("-inf")
     fold_at: float = float("-inf")
+    unchecked: list[AppName] = field(default_factory=list)  # apps whose ways back are still to be looked at in this round
+    around: Around | None = None  # what was read for all of them
     again: set[str] = field(default_factory=set)  # apps that were busy when there was a reason to look
     complaints: dict[str | None, str] = field(default_factory=dict)  # said once, not every two seconds
 
@@ -97,13 +100,18 @@ class Watch:
         self.close_at = now + (0.0 if away else CLOSE) if everything else self.close_at
 
     def _look_after_ways_back(self) -> None:
-        """Let the ledger know of every version that can no longer be rolled back to, or can again."""
-        if self.s.clock.now() < self.ready_at:
-            return
-        self.ready_at = self.s.clock.now() + READY
-        for app in self.s.ledger.apps():
-            if self.s.ledger.find_lease(app.name) is None:
-                check_readiness(app.name, self.s)
+        """Let the ledger know of every version that can no longer be rolled back to, or can again: engine and HAProxy are
+        read once for all apps of a round."""
+        if self.s.clock.now() >= self.ready_at and not self.unchecked:
+            self.ready_at = self.s.clock.now() + READY
+            self.unchecked = [app.name for app in self.s.ledger.apps()][::-1]
+            self.around = look_at_all(self.s) if self.unchecked else None
+        while self.unchecked and not self.is_rung():
+            app = self.unchecked.pop()
+            if self._known(app) and self.s.ledger.find_lease(app) is None:
+                check_readiness(app, self.s, around=self.around)
+        if not self.unchecked:
+            self.around = None
 
     def _keep_books(self) -> None:
         """Let the events tell of refused changes once their minute is over, copy the ledger after moves, fold what is due."""

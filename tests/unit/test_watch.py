@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event, Thread
 
 import pytest
 
 from deployctl.domain import backups
-from deployctl.domain.names import AppName
+from deployctl.domain.names import AppName, Version
 from deployctl.domain.planner import plan_start
 from deployctl.domain.release import Restart
 from deployctl.errors import DeployctlError, LedgerUnusable, ProxyUnavailable
@@ -18,12 +19,15 @@ from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.settings import Settings
 from deployctl.testing.fake_engine import Behaviour
 from deployctl.usecases.observe import observe
+from deployctl.usecases.readiness import check_readiness, look_at_all
+from deployctl.usecases.reconcile import reconcile
+from deployctl.usecases.upgrade import upgrade
 from deployctl.watch import bell as bells
 from deployctl.watch.bell import EVERY, Bell, follow
 from deployctl.watch.lock import is_watched, only_one
 from deployctl.watch.patience import FIRST, LONGEST, Patience
 from deployctl.watch.serve import serve
-from deployctl.watch.watch import BOOKS, CLOSE, TICK, WHOLE, Watch
+from deployctl.watch.watch import BOOKS, CLOSE, READY, TICK, WHOLE, Watch
 from tests.unit.world import SHOP, World, world
 
 
@@ -47,6 +51,27 @@ def watch(w: World) -> Watch:
 
 def container(w: World, version: str) -> str:
     return str(next(i.container for i in w.ledger.instances(SHOP) if i.release == w.release(version).number))
+
+
+def container_of(w: World, app: AppName, release: int) -> str:
+    instance = w.ledger.find_instance(app, release)
+    assert instance is not None
+    return str(instance.container)
+
+
+def counted(w: World, watch: Watch) -> Counter[str]:
+    """Count what is asked of engine and HAProxy from now on."""
+    asked = Counter[str]()
+    for outside, names in ((w.engine, ("containers", "networks")), (w.traffic, ("routes", "counters"))):
+        for name in names:
+            plain = getattr(outside, name)
+
+            def ask(*words: object, _name: str = name, _plain: Callable[..., object] = plain) -> object:
+                asked[_name] += 1
+                return _plain(*words)
+
+            setattr(outside, name, ask)
+    return asked
 
 
 def pass_time(w: World, watch: Watch, seconds: float) -> None:
@@ -84,6 +109,52 @@ def test_what_only_a_close_look_tells_is_seen_when_it_rings_or_after_a_while(w: 
         watch.tick(rung)
         pass_time(w, watch, seconds)
         assert w.engine.restarts_always(container(w, "v2")), rung
+
+
+def blogs(w: World, count: int) -> list[AppName]:
+    """Let so many other apps have an active version and a warm standby."""
+    names = [AppName(f"blog-{number}") for number in range(count)]
+    for name in names:
+        w.add_file(name)
+        for version in ("v1", "v2"):
+            upgrade(name, Version(version), w.s)
+    return names
+
+
+def test_a_round_reads_engine_and_proxy_once_however_many_apps_there_are(w: World, watch: Watch) -> None:
+    """Each minute all containers and networks were read once for each app."""
+    blogs(w, 8)
+    watch.tick({EVERY})
+    read = counted(w, watch)
+    pass_time(w, watch, READY + TICK)
+    assert read["containers"] == read["networks"] <= 1 + (READY + TICK) // WHOLE + 1
+    assert read["routes"] <= 2 + (READY + TICK) // WHOLE + 1
+
+
+def test_what_seems_to_have_turned_by_a_reading_of_the_round_is_looked_at_closely_first(w: World, watch: Watch) -> None:
+    [first, *_] = blogs(w, 3)
+    w.clock.sleep(READY)
+    around = look_at_all(watch.s)
+    w.engine.ensure_removed(container_of(w, first, 1))
+    stale = look_at_all(watch.s)  # read while somebody had removed it, who has made it again since
+    reconcile(w.s)
+    assert check_readiness(first, w.s, around=stale)[0].ready
+    assert [e for e in w.ledger.events(first) if e["kind"] == "readiness"] == []
+    w.engine.ensure_removed(container_of(w, first, 1))
+    w.engine.images.drop(w.ledger.releases(first)[-1].digest)
+    check_readiness(first, w.s, around=around)  # by which it is still there: only its probe tells
+    assert len([e for e in w.ledger.events(first) if e["kind"] == "readiness"]) == 1
+
+
+def test_a_round_is_broken_off_for_what_happens_meanwhile_and_goes_on_afterwards(w: World) -> None:
+    names = blogs(w, 5)
+    rings = iter([False, False, True])
+    watch = Watch(w.services(actor="mara (watcher)"), is_rung=lambda: next(rings, False))
+    watch.tick(set())
+    assert len(watch.unchecked) == len(names) + 1 - 2
+    w.engine.die(container(w, "v2"))
+    watch.tick({"shop"})
+    assert (w.running() >= {"v1", "v2"}, watch.unchecked, watch.around) == (True, [], None)
 
 
 def test_a_dead_haproxy_lives_again_after_one_tick_and_serves_the_same(w: World, watch: Watch) -> None:

@@ -1,0 +1,60 @@
+"""Fill a home with apps, each serving one version, over an engine in memory: run with the packages of either build.
+
+Words: the home, how many apps. It prints what the engine has, for `stand_in.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from deployctl.bootstrap import services
+from deployctl.domain.names import AppName, Version
+from deployctl.ports import Image
+from deployctl.settings import Settings
+from deployctl.testing.fake_clock import FakeClock
+from deployctl.testing.fake_engine import FakeEngine
+from deployctl.testing.fake_guard import FakeGuard
+from deployctl.testing.fake_images import made_up
+from deployctl.testing.fake_prober import FakeProber
+from deployctl.testing.fake_traffic import FakeTraffic
+from deployctl.testing.silent_reporter import SilentReporter
+from deployctl.usecases.upgrade import upgrade
+
+FIRST_PORT = 21_000
+SERVER = '[network]\nreach = "loopback"\n[ports]\nrange = "30000-39999"\n'
+
+
+def fill(home: Path, apps: int) -> dict[str, Any]:
+    settings = Settings(home)
+    settings.config_dir.mkdir(exist_ok=True)
+    settings.server_file.write_text(SERVER)
+    real = services(settings, reporter=SilentReporter(), actor="bench")
+    engine: Any = FakeEngine(getattr(real.ledger, "identity", str(home)), clock=FakeClock())  # 0.1.0 knew a home by its path
+    traffic = FakeTraffic(lambda: real.ledger.table(bridged=False))
+    traffic.ensure_up()
+    s = replace(real, engine=engine, traffic=traffic, prober=FakeProber(), guard=FakeGuard())
+    files = {}
+    for number in range(apps):
+        name = AppName(f"app-{number}")
+        file = settings.app_file(name)
+        file.write_text(f'image = "acme/{name}"\nport = 8080\nlisten = {FIRST_PORT + number}\n')
+        files[file] = file.read_text()
+        plain = made_up(f"acme/{name}:v1")
+        engine.images.add(f"acme/{name}:v1", image=Image(plain.digest, plain.architecture, plain.os, plain.size,
+                                                         command=("serve",), ports=(8080,)))
+        upgrade(name, Version("v1"), s)
+        file.unlink()  # each one is judged with all others: that is not what is measured here
+    for file, text in files.items():
+        file.write_text(text)
+    tags = {tag.partition(":")[0]: tag for tag in engine.kept_tags()}
+    return {"containers": [{**asdict(one), "tags": [tags[f"deployctl/{one.labels['deployctl.app']}"]]}
+                           for one in map(engine.find_container, [c.id for c in engine.containers()])],
+            "networks": [asdict(one) for one in engine.networks()]}
+
+
+if __name__ == "__main__":
+    print(json.dumps(fill(Path(sys.argv[1]), int(sys.argv[2])), default=str))
