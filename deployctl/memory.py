@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Generic, TypeVar
 
@@ -65,14 +65,14 @@ class Bounded(Generic[K, V]):
     """The values that were put or asked for last, as many as have room. One that is too large by itself stays until the
     next one comes. Whoever shares it between threads locks it."""
 
-    def __init__(self, most: int, *, entries: int = sys.maxsize) -> None:
-        self.most, self._entries = most, entries  # bytes
+    def __init__(self, most: int, *, entries: int = sys.maxsize, size: Callable[[V], int] = size_of) -> None:
+        self.most, self._entries, self._size = most, entries, size  # bytes
         self.bytes = 0
         self._kept: dict[K, tuple[V, int]] = {}  # the one that goes next first
 
     def put(self, key: K, value: V) -> None:
         self.drop(key)
-        self._kept[key] = value, size_of(value)
+        self._kept[key] = value, self._size(value)
         self.bytes += self._kept[key][1]
         while len(self._kept) > 1 and (self.bytes > self.most or len(self._kept) > self._entries):
             self.drop(next(iter(self._kept)))
@@ -93,6 +93,9 @@ class Bounded(Generic[K, V]):
     def __iter__(self) -> Iterator[K]:
         return iter([*self._kept])
 
+    def clear(self) -> None:
+        self._kept, self.bytes = {}, 0
+
     def values(self) -> list[V]:
         """Return them, the one that goes next first."""
         return [value for value, _ in [*self._kept.values()]]
@@ -100,22 +103,8 @@ class Bounded(Generic[K, V]):
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """One store as the Server page shows it: what it is for, how many bytes it may take, and how many it does."""
+    """One store as the Server page shows it: what is in it, how many bytes it may take, and how many it does."""
 
     name: str
     most: int
-    measure: Callable[[], int]
-
-
-@dataclass(slots=True)
-class Memory:
-    """All stores of the process, each told of by whoever has it."""
-
-    _stores: dict[str, Store] = field(default_factory=dict)
-
-    def tell(self, name: str, most: int, measure: Callable[[], int]) -> None:
-        """Show this store from now on; one of the same name is replaced."""
-        self._stores[name] = Store(name, most, measure)
-
-    def stores(self) -> list[Store]:
-        return [*self._stores.values()]
+    bytes: int

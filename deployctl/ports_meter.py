@@ -60,9 +60,16 @@ class MeterBook(Protocol):
     def close(self) -> None: ...
 
 
+MOST = 20_000  # releases that are measured at the same time
+ROOM = MOST * 2048  # bytes that what was read of them last may take
+
+
 class MeterNow(Protocol):
     """What was measured last. Empty while nothing has been read."""
 
+    @property
+    def bytes(self) -> int:
+        """Return what that takes in memory."""
     def latest(self, app: AppName) -> Mapping[int, Now]:
         """Return the newest reading of each release that was counted, by its number."""
     def totals(self) -> Mapping[tuple[AppName, int], Counters]:

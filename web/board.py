@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar, cast
 from deployctl.domain.names import AppName
 from deployctl.domain.readiness import Readiness
 from deployctl.errors import DeployctlError, NotFound
+from deployctl.memory import Bounded
 from deployctl.ports import Services
 from deployctl.usecases.results import AppView, StatusView
 from deployctl.usecases.status import status
@@ -25,6 +26,7 @@ FRESH = 2.0  # seconds that a reading is as good as a new one
 PATIENCE = 0.8  # seconds that a page waits for a new one while it has an older one to show
 AFTER_CHANGE = 3.0  # seconds likewise when the older one is known to be wrong
 KEEPS, GLANCE = 30.0, 0.1  # seconds likewise for what is only nice to know: it is good for longer, and nobody waits for it
+ROOM = 32 * 2**20  # bytes of readings that are kept
 READERS = 4  # threads
 LAST_WAIT = 1.0  # seconds that the end waits for readings under way
 READER = "dashboard (web)"
@@ -54,7 +56,7 @@ class Board:
 
     def __init__(self, pool: Pool, now: Callable[[], float]) -> None:
         self._pool, self._now = pool, now
-        self._kept: dict[Key, Seen[Any]] = {}
+        self._kept: Bounded[Key, Seen[Any]] = Bounded(ROOM)
         self._flights: dict[Key, tuple[Hashable, Future[Seen[Any]]]] = {}
         self._under_way: set[Future[Seen[Any]]] = set()  # those that were forgotten, too
         self._lock = RLock()  # a reading may be done, and land, before the one who sent it off goes on
@@ -88,8 +90,12 @@ class Board:
         with self._lock:
             for key in [k for k in {*self._kept, *self._flights} if app is None or k[1] in {app, None}]:
                 self._flights.pop(key, None)
-                if key in self._kept:
-                    self._kept[key] = replace(self._kept[key], wrong=True)
+                if (kept := self._kept.find(key)) is not None:
+                    self._kept.put(key, replace(kept, wrong=True))
+
+    @property
+    def bytes(self) -> int:
+        return self._kept.bytes
 
     def close(self) -> None:
         """Begin no reading any more, and give those under way a moment: what they read from is closed next."""
@@ -101,9 +107,10 @@ class Board:
     def _read(self, key: Key, within: float, *, patience: float | None = None) -> Seen[Any]:
         stamp = self._stamp(key)
         with self._lock:
-            kept = self._kept.get(key)
+            kept = self._kept.find(key)
             if kept and not kept.wrong and stamp not in {None, kept.stamp}:
-                kept = self._kept[key] = replace(kept, wrong=True)
+                kept = replace(kept, wrong=True)
+                self._kept.put(key, kept)
             if kept and not kept.wrong and self._now() - kept.taken <= within:
                 return self._aged(kept)
             began, flight = self._flights.get(key) or self._take_off(key, stamp)
@@ -150,9 +157,9 @@ class Board:
                 return
             del self._flights[key]
             if flight.cancelled() or isinstance(flight.exception(), NotFound):
-                self._kept.pop(key, None)
+                self._kept.drop(key)
             elif flight.exception() is None:
-                self._kept[key] = flight.result()
+                self._kept.put(key, flight.result())
 
     def _aged(self, seen: Seen[Any]) -> Seen[Any]:
         return replace(seen, age=max(0.0, self._now() - seen.taken))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from threading import Event, Lock
@@ -12,6 +12,7 @@ from typing import Any
 from deployctl.domain.access import Principal, Role
 from deployctl.domain.names import AppName
 from deployctl.errors import NotFound
+from deployctl.memory import Bounded, size_of
 from deployctl.ports_meter import MeterNow
 from deployctl.usecases.results import AppView
 from deployctl.usecases.views import app_json
@@ -24,6 +25,7 @@ from deployctl.web.pool import Pool
 MOST = 24  # streams; each keeps a thread of the server, and pages must be answered beside them
 EACH = 6  # of one session or token: a browser needs one for all its tabs
 KEPT = 512  # messages that a stream can miss and still go on where it was
+ROOM = 4 * 2**20  # bytes that they may take
 
 
 class Hub:
@@ -32,7 +34,7 @@ class Hub:
     def __init__(self, pool: Pool, board: Board, meter: MeterNow, each: int = EACH) -> None:
         self._board, self._each = board, each
         self._streams: dict[Stream, None] = {}  # the oldest first
-        self._past: deque[Message] = deque(maxlen=KEPT)
+        self._past: Bounded[int, Message] = Bounded(ROOM, entries=KEPT, size=lambda message: message.size)
         self._number = int(time.time())  # goes on growing over a restart, so that an old id is not taken for ours
         self._lock, self.someone, self.closed = Lock(), Event(), False
         self.displaced = 0  # streams that ended for another one's sake
@@ -52,9 +54,10 @@ class Hub:
         stream = Stream(who, apps, closely or apps or frozenset(), gone)
         with self._lock:
             self._make_room(who)
-            known = last is not None and bool(self._past) and self._past[0].id - 1 <= last <= self._number
+            past = self._past.values()
+            known = last is not None and bool(past) and past[0].id - 1 <= last <= self._number
             stream.missed = not known
-            for message in self._past if known else ():
+            for message in past if known else ():
                 if message.id > (last or 0) and stream.wants(message):
                     stream.put(message)
             self._streams[stream] = None
@@ -103,6 +106,17 @@ class Hub:
                 found.append(self._board.app(app).value)
         return found
 
+    @property
+    def bytes(self) -> int:
+        """Return what the last messages take that a page can miss."""
+        return self._past.bytes
+
+    @property
+    def bytes_waiting(self) -> int:
+        """Return what waits for slow pages; a message that waits for several counts for each."""
+        with self._lock:
+            return sum(stream.bytes for stream in self._streams)
+
     def looked_at(self) -> set[AppName]:
         """Return the apps that have a page of their own open somewhere."""
         with self._lock:
@@ -116,9 +130,9 @@ class Hub:
     def publish(self, kind: str, app: AppName | None, data: Mapping[str, Any]) -> None:
         with self._lock:
             self._number += 1
-            message = Message(self._number, kind, app, data)
+            message = Message(self._number, kind, app, data, size_of(data))
             if kind != "metrics":  # who missed those looks at the next ones
-                self._past.append(message)
+                self._past.put(message.id, message)
             for stream in self._streams:
                 if stream.wants(message):
                     stream.put(message)

@@ -32,7 +32,7 @@ class Lookout:
 
     def __init__(self, hub: Hub, pool: Pool, board: Board, meter: MeterNow) -> None:
         self._hub, self._pool, self._board, self._meter = hub, pool, board, meter
-        self._views: dict[AppName, str] = {}
+        self._views: dict[AppName, int] = {}  # what of each app was told last, as a hash
         self._stamps: Mapping[AppName, str] | None = None  # the ledger's word of each app when it was looked at last
         self._begin()
 
@@ -89,6 +89,7 @@ class Lookout:
         """Tell what differs since the last time, although nobody looked for a while: who comes back goes on after the
         last message that he heard."""
         before, now = self._stamps, s.ledger.stamps()
+        self._views = {app: seen for app, seen in self._views.items() if app in now}
         self._stamps = now
         if before is not None:
             self._tell_changed({app for app in {*now, *before} if now.get(app) != before.get(app)})
@@ -135,9 +136,9 @@ _COUNTERS = frozenset({"requests", "in_flight", "failed_requests", "closed_conne
                        "probe_ms"})
 
 
-def _without_counters(view: AppView) -> str:
+def _without_counters(view: AppView) -> int:
     data = app_json(view)
     for one in (data["active"], data["standby"], *data["instances"]):
         for name in _COUNTERS if one else ():
             one.pop(name, None)
-    return repr(data)
+    return hash(repr(data))

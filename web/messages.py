@@ -10,6 +10,7 @@ from typing import Any
 from deployctl.domain.access import Principal, Role
 from deployctl.domain.names import AppName
 
+ROOM = 2**20  # bytes of messages that wait for a slow stream
 BEHIND = 1024  # messages that wait for a slow stream: some for each app of a large server
 
 
@@ -21,6 +22,7 @@ class Message:
     kind: str  # snapshot, state, progress, metrics, notice
     app: AppName | None
     data: Mapping[str, Any]
+    size: int = 0  # bytes that it takes while it waits
 
 
 @dataclass(slots=True, eq=False)
@@ -50,7 +52,14 @@ class Stream:
         except Empty:
             return None
 
+    @property
+    def bytes(self) -> int:
+        return sum(message.size for message in [*self.waiting.queue] if message is not None)
+
     def put(self, message: Message | None) -> None:
+        if message is not None and self.bytes + message.size > ROOM and not self.waiting.empty():
+            self.missed = True
+            return
         try:
             self.waiting.put_nowait(message)
         except Full:

@@ -18,6 +18,7 @@ from deployctl.web.admission import CONNECTION, Refusal
 from deployctl.web.desk import desk
 from deployctl.web.rules import needs
 from deployctl.web.soon import soon
+from deployctl.web.stores import stores
 
 pages = Blueprint("server", __name__)
 WORDS = {
@@ -50,7 +51,8 @@ def _read() -> dict[str, Any]:
         wrong = e.message
     with desk().pool.lend(g.who.actor) as s:
         facts = _facts(s)
-    return {"findings": found, "wrong": wrong, "facts": facts, "version": __version__, "connections": connections()}
+    return {"findings": found, "wrong": wrong, "facts": facts, "version": __version__, "connections": connections(),
+            "memory": [asdict(one) for one in stores(desk())]}
 
 
 def connections() -> dict[str, Any] | None:

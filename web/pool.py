@@ -12,6 +12,7 @@ from flask import has_request_context, request
 from deployctl.ports import Reporter, Services
 
 IDLE = 8  # services that are kept for the next request
+CACHE = 2 * 2**20  # bytes of the ledger that SQLite keeps for each at most, by its own default
 
 
 def find_address() -> str | None:
@@ -41,6 +42,11 @@ class Pool:
             yield replace(s, actor=actor, report=report or s.report)
         finally:
             self._give_back(s)
+
+    @property
+    def bytes(self) -> int:
+        """Return what idle connections take at most."""
+        return self._idle.qsize() * CACHE
 
     def _give_back(self, s: Services) -> None:
         if self._closed or self._idle.qsize() >= IDLE:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from threading import BoundedSemaphore
+from time import monotonic
 from typing import TypeVar
 
 from deployctl.errors import EngineUnavailable
@@ -12,23 +14,26 @@ from deployctl.web.desk import desk
 
 WAIT = 4.0  # seconds
 THREADS = 4
-_THREADS = ThreadPoolExecutor(THREADS, "page")
+_THREADS, _free = ThreadPoolExecutor(THREADS, "page"), BoundedSemaphore(THREADS)
 
 T = TypeVar("T")
 
 
 def soon(act: Callable[[Services], T], actor: str, *, what: str, wait: float = WAIT) -> T:
     """Return what `act` returns. Raises EngineUnavailable when that takes too long, and what it raises."""
-    pool = desk().pool
+    pool, until = desk().pool, monotonic() + wait
 
     def work() -> T:
-        with pool.lend(actor) as s:
-            return act(s)
+        try:
+            with pool.lend(actor) as s:
+                return act(s)
+        finally:
+            _free.release()
 
-    flight = _THREADS.submit(work)
     try:
-        return flight.result(wait)
+        if not _free.acquire(timeout=wait):  # nothing queues behind an engine that hangs
+            raise TimeoutError
+        return _THREADS.submit(work).result(max(0.0, until - monotonic()))
     except TimeoutError:
-        flight.cancel()
         raise EngineUnavailable(f"Docker takes long: {what} cannot be told now. What runs keeps serving.",
                                 remedy=["deployctl doctor"]) from None

@@ -17,6 +17,8 @@ class FakeMeter(MeterBook, MeterNow):
         self.now: dict[AppName, dict[int, Now]] = {}
         self.counted: dict[tuple[AppName, int], Counters] = {}
 
+    bytes = 0
+
     # -- the book -------------------------------------------------------------------------------------------------
     def add(self, points: Sequence[Point]) -> None:
         self.kept |= {(point.app, point.release, point.at): point for point in points}

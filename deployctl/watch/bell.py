@@ -9,6 +9,7 @@ from deployctl.errors import DeployctlError
 from deployctl.ports import Engine
 
 EVERY = "*"  # something happened, and nobody knows to whom
+MOST = 1000  # apps that it remembers by name; of more it is as if it had rung for all
 QUIET = 60.0  # seconds of silence after which the stream of events is asked for anew: it may be dead
 RETRY = 1.0  # seconds before an engine that is away is asked again
 
@@ -23,7 +24,7 @@ class Bell:
     def ring(self, app: str) -> None:
         """Wake whoever waits. May be called from any thread."""
         with self._lock:
-            self._rung.add(app)
+            self._rung = self._rung | {app} if len(self._rung) < MOST else {EVERY}
             self._any.set()
 
     def is_rung(self) -> bool:

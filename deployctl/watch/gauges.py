@@ -11,6 +11,7 @@ from deployctl.domain.names import AppName
 from deployctl.domain.release import Instance
 from deployctl.domain.tally import Server
 from deployctl.errors import DeployctlError
+from deployctl.memory import size_of
 from deployctl.ports import Clock, Services
 from deployctl.ports_meter import Now, Usage
 
@@ -35,6 +36,10 @@ class Gauges:
         self._watched, self._looked_at = watched, looked_at
         self._read: dict[Server, Gauge] = {}
         self._due = float("-inf")
+
+    @property
+    def bytes(self) -> int:
+        return size_of(self._read)
 
     def completed(self, app: AppName, readings: Mapping[int, Now]) -> dict[int, Now]:
         """Return the readings with what is known of the containers at that time."""

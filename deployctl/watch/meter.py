@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from itertools import islice
 from threading import Event, Thread
 
 from deployctl.domain.names import AppName
 from deployctl.domain.tally import Server, Tally, added, counted_between, points_of
 from deployctl.domain.traffic import Counters
 from deployctl.errors import DeployctlError
+from deployctl.memory import size_of
 from deployctl.ports import Clock, Services
-from deployctl.ports_meter import MeterNow, Now
+from deployctl.ports_meter import MOST, MeterNow, Now
 from deployctl.watch.gauges import Gauges, unix
 
 SECOND = 1.0
@@ -51,6 +53,11 @@ class Meter(MeterNow):
 
     def totals(self) -> Mapping[Server, Counters]:
         return self._tally or {}
+
+    @property
+    def bytes(self) -> int:
+        """Return what the last readings of HAProxy and containers take: as long as what they are of is there."""
+        return size_of((self._tally, self._span, self._latest)) + self._gauges.bytes
 
     def listen(self, callback: Callable[[], object]) -> None:
         """Call that after each reading, in the meter's own thread."""
@@ -107,6 +114,7 @@ class Meter(MeterNow):
         return self.watched() or not self._latest or int(moment) // SPAN * SPAN != self._span_began
 
     def _take(self, tally: Tally, now: float, moment: float) -> None:
+        tally = dict(islice(tally.items(), MOST))
         before, self._tally, passed = self._tally, tally, now - self._read_at
         self._read_at = now
         if before is None or passed <= 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Container, Hashable
 from dataclasses import dataclass, field
 
 FIRST = 5.0  # seconds
@@ -22,6 +22,10 @@ class Patience:
         """Double the pause."""
         pause = min(self._until[key][1] * 2, LONGEST) if key in self._until else FIRST
         self._until[key] = (now + pause, pause)
+
+    def keep(self, keys: Container[Hashable]) -> None:
+        """Forget all others."""
+        self._until = {key: until for key, until in self._until.items() if key in keys}
 
     def well(self, key: Hashable) -> None:
         self._until.pop(key, None)

@@ -95,9 +95,16 @@ class Watch:
         self._judge(lines)
         self.again = {app for app in rung if app != EVERY and AppName(app) not in look.drifts and self._known(app)}
         self.again |= {line.app for line in lines if line.kind == Kind.BUSY and line.app}
+        self._forget_what_is_gone()
         now = self.s.clock.now()
         self.whole_at = now + (TICK if away else WHOLE)
         self.close_at = now + (0.0 if away else CLOSE) if everything else self.close_at
+
+    def _forget_what_is_gone(self) -> None:
+        """Keep nothing of apps that were removed: a watcher lives for months."""
+        there: set[str | None] = {None, "", LEDGER, *(app.name for app in self.s.ledger.apps())}
+        self.patience.keep(there)
+        self.complaints = {app: why for app, why in self.complaints.items() if app in there}
 
     def _look_after_ways_back(self) -> None:
         """Let the ledger know of every version that can no longer be rolled back to, or can again: engine and HAProxy are

@@ -9,7 +9,7 @@ from enum import Enum
 import pytest
 
 from deployctl.errors import DeployctlError
-from deployctl.memory import Bounded, Memory, size_of
+from deployctl.memory import Bounded, last_of, size_of
 
 KB = 1024
 
@@ -97,8 +97,17 @@ def test_a_value_that_takes_the_place_of_another_counts_alone() -> None:
     assert [*kept] == ["1", "2"]
 
 
-def test_a_store_is_told_once() -> None:
-    memory = Memory()
-    for size in (1, 2):
-        memory.tell("jobs", 4 * KB, lambda size=size: size)  # type: ignore[misc]
-    assert [(one.name, one.most, one.measure()) for one in memory.stores()] == [("jobs", 4 * KB, 2)]
+def test_the_last_entries_stay_as_many_as_have_room() -> None:
+    assert [*last_of("abcdef", len, room=3)] == ["d", "e", "f"]
+    assert [*last_of(["aaaa", "b", "cc"], len, room=3)] == ["b", "cc"]
+    assert [*last_of("abc", len, room=100, most=2)] == ["b", "c"]
+    assert [*last_of(["too long"], len, room=3)] == []
+
+
+def test_a_store_may_know_sizes_of_its_own_and_be_emptied() -> None:
+    kept: Bounded[int, str] = Bounded(10, size=len)
+    for number in range(4):
+        kept.put(number, "four")
+    assert ([*kept], kept.bytes) == ([2, 3], 8)
+    kept.clear()
+    assert ([*kept], kept.bytes) == ([], 0)

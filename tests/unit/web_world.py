@@ -32,6 +32,10 @@ class StillMeter:
         self.shown: dict[AppName, dict[int, Now]] = {}
         self.counted: dict[tuple[AppName, int], Counters] = {}
 
+    @property
+    def bytes(self) -> int:
+        return 0
+
     def latest(self, app: AppName) -> dict[int, Now]:
         return self.shown.get(app, {})
 

@@ -1,0 +1,167 @@
+"""What `serve` keeps in memory has a bound in bytes, which is kept and told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployctl.domain.access import ALL, Principal, Role
+from deployctl.domain.names import AppName
+from deployctl.domain.traffic import Counters
+from deployctl.errors import EngineUnavailable
+from deployctl.memory import Bounded
+from deployctl.ports import Services
+from deployctl.watch.bell import EVERY, MOST, Bell
+from deployctl.watch.patience import Patience
+from deployctl.watch.watch import WHOLE, Watch
+from deployctl.web import hub, messages, soon
+from deployctl.web.board import Seen
+from deployctl.web.messages import Message
+from deployctl.web.stores import stores
+from tests.unit.web_world import Site, site
+from tests.unit.world import SHOP, World, world
+
+KB = 1024
+LONG = 10.0  # seconds
+ANYBODY = Principal("mara", {ALL: Role.ADMIN})
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Site]:
+    with site(tmp_path, "v1", "v2") as made:
+        yield made
+
+
+def told(text: str) -> dict[str, Any]:
+    """Return what a message about one app may hold."""
+    return {"app": "shop", "instances": [{"said": f"{text}{number}"} for number in range(20)]}
+
+
+# -- the Server page ------------------------------------------------------------------------------------------------------
+def test_the_server_page_tells_of_each_store_what_it_takes_and_its_bound(shop: Site) -> None:
+    mara = shop.signed_in("mara")
+    mara.get("/")
+    mara.get("/apps/shop")
+    memory = {one["name"]: one for one in mara.get("/server.json").get_json()["memory"]}
+    assert memory["readings of apps"]["bytes"] > 1000
+    assert all(0 <= one["bytes"] <= one["most"] for one in memory.values()), memory
+    page = mara.get("/server").text
+    assert all(f"{name[0].upper()}{name[1:]}" in page for name in memory)
+
+
+def test_what_is_told_is_what_the_desk_has(shop: Site) -> None:
+    shop.desk.hub.publish("state", SHOP, told("x" * KB))
+    found = {one.name: one.bytes for one in stores(shop.desk)}
+    assert found["events that a page may have missed"] > 20 * KB
+
+
+# -- the bounds -----------------------------------------------------------------------------------------------------------
+def test_the_last_messages_are_as_many_as_have_room(shop: Site) -> None:
+    for number in range(300):
+        shop.desk.hub.publish("state", SHOP, told(f"{number}" + "x" * 2 * KB))
+    assert hub.ROOM / 2 < shop.desk.hub.bytes <= hub.ROOM
+    again = shop.desk.hub.open(ANYBODY, None, last=shop.desk.hub._number - 5)
+    assert (again.missed, again.waiting.qsize()) == (False, 5)
+    assert shop.desk.hub.open(ANYBODY, None, last=shop.desk.hub._number - 290).missed
+
+
+def test_a_slow_page_holds_no_more_than_its_room_and_begins_anew(shop: Site) -> None:
+    slow = shop.desk.hub.open(ANYBODY, None)
+    slow.begin_anew()
+    for number in range(200):
+        shop.desk.hub.publish("state", SHOP, told(f"{number}" + "x" * KB))
+    assert slow.missed
+    assert 0 < slow.bytes <= messages.ROOM
+    assert shop.desk.hub.bytes_waiting == slow.bytes
+
+
+def test_a_message_that_is_larger_than_the_room_is_heard_by_who_waits_for_nothing_else() -> None:
+    stream = messages.Stream(ANYBODY, None, frozenset())
+    stream.put(Message(1, "state", SHOP, {}, 2 * messages.ROOM))
+    assert (stream.missed, stream.waiting.qsize()) == (False, 1)
+
+
+def test_readings_are_kept_as_many_as_have_room(shop: Site) -> None:
+    board = shop.desk.board
+    board._kept = Bounded(300 * KB)
+    for number in range(20):
+        key = ("status", AppName(f"app-{number}"))
+        board._kept.put(key, Seen([f"{number}", "x" * 50 * KB], "", 0.0))
+    assert board.bytes <= 300 * KB
+    assert board.app(SHOP).value.app == "shop"
+
+
+def test_nothing_of_apps_that_are_gone_stays_with_whoever_looks(shop: Site) -> None:
+    lookout = shop.desk.hub._lookout
+    lookout._views[AppName("gone")] = 1
+    with shop.desk.pool.lend("x") as s:
+        lookout._compare(s)
+    assert AppName("gone") not in lookout._views
+
+
+def test_no_question_queues_behind_an_engine_that_hangs(shop: Site) -> None:
+    goes_on, begun = threading.Event(), threading.Semaphore(0)
+
+    def hang(_s: Services) -> None:
+        begun.release()
+        goes_on.wait(LONG)
+
+    def ask(act: Callable[[Services], None], wait: float) -> None:
+        with shop.app.test_request_context("/"), pytest.raises(EngineUnavailable):
+            soon.soon(act, "mara", what="the log", wait=wait)
+
+    for _ in range(soon.THREADS + 3):
+        ask(hang, 0.05)
+    assert soon._THREADS._work_queue.qsize() == 0
+    goes_on.set()
+    assert all(begun.acquire(timeout=LONG) for _ in range(soon.THREADS))
+    assert not begun.acquire(blocking=False), "what nobody waited for any more was done all the same"
+    with shop.app.test_request_context("/"):
+        assert soon.soon(lambda s: len(s.ledger.apps()), "mara", what="the apps", wait=LONG) == 1
+
+
+def test_the_meter_measures_no_more_releases_than_it_has_room_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from deployctl.watch import meter as module
+
+    monkeypatch.setattr(module, "MOST", 3)
+    with world(tmp_path) as w:
+        made = module.Meter(lambda: w.s)
+        for second in range(2):
+            made._take({(SHOP, number): Counters(requests=second) for number in range(10)}, float(second), float(second))
+        assert len(made.totals()) == len(made.latest(SHOP)) == 3
+        assert 0 < made.bytes < 10 * KB
+
+
+# -- the watcher ----------------------------------------------------------------------------------------------------------
+def test_the_watcher_forgets_apps_that_are_gone(tmp_path: Path) -> None:
+    with world(tmp_path) as plain:
+        w: World = plain.upgraded("v1")
+        watch = Watch(w.s)
+        watch.tick(set())
+        for app in ("gone", "shop", None):
+            watch._failed(app, "no")
+        w.clock.sleep(WHOLE)
+        watch.tick(set())
+        assert "gone" not in watch.complaints
+        assert {*watch.patience._until} == {"shop", None}
+
+
+def test_patience_keeps_what_it_is_told_to() -> None:
+    patience = Patience()
+    for key in ("a", "b", None):
+        patience.failed(key, 0.0)
+    patience.keep({"a", None})
+    assert [patience.waits(key, 1.0) for key in ("a", "b", None)] == [True, False, True]
+
+
+def test_a_bell_that_is_rung_for_too_many_has_rung_for_all() -> None:
+    bell = Bell()
+    for number in range(MOST + 5):
+        bell.ring(f"app-{number}")
+    assert EVERY in bell.wait(0)
+    bell.ring("shop")
+    assert bell.wait(0) == {"shop"}
