@@ -23,11 +23,19 @@ from deployctl.watch.patience import Patience
 
 TICK = 2.0  # seconds between two cheap looks
 WHOLE = 30.0  # seconds between two whole looks without a reason
+SHARE = 0.005  # of the time, that looks of one kind without a reason take at most,
+SELDOM = 10  # as long as they are no more seldom than this many times what is usual
 CLOSE = 300.0  # seconds between two looks that ask for each container
 READY = 60.0  # seconds between two questions whether there is still a way back
 BOOKS = 60.0  # seconds between two looks after the ledger's own books
 LEDGER = "ledger.db"  # no app has such a name
 FOLD = 3600.0  # seconds between two looks for what is to fold; what is due by its age is so at midnight, once a day
+
+
+def pause_after(took: float, *, least: float) -> float:
+    """Return the seconds until the next look of its kind: of many apps it takes longer, and is taken less often. What
+    happens meanwhile is an event, and looked at at once."""
+    return max(least, min(took / SHARE, least * SELDOM))
 
 
 @dataclass(slots=True)
@@ -86,6 +94,7 @@ class Watch:
         if not (everything or rung or now >= self.whole_at):
             return
         look = look_at_home(self.s, closely=None if everything else {AppName(app) for app in rung}, tags=everything)
+        took = self.s.clock.now() - now
         away = look.outside.engine is not None
         if away:
             self._complain("", look.outside.engine or "")
@@ -97,8 +106,8 @@ class Watch:
         self.again |= {line.app for line in lines if line.kind == Kind.BUSY and line.app}
         self._forget_what_is_gone()
         now = self.s.clock.now()
-        self.whole_at = now + (TICK if away else WHOLE)
-        self.close_at = now + (0.0 if away else CLOSE) if everything else self.close_at
+        self.whole_at = now + (TICK if away else pause_after(took, least=WHOLE))
+        self.close_at = now + (0.0 if away else pause_after(took, least=CLOSE)) if everything else self.close_at
 
     def _forget_what_is_gone(self) -> None:
         """Keep nothing of apps that were removed: a watcher lives for months."""
@@ -109,16 +118,17 @@ class Watch:
     def _look_after_ways_back(self) -> None:
         """Let the ledger know of every version that can no longer be rolled back to, or can again: engine and HAProxy are
         read once for all apps of a round."""
-        if self.s.clock.now() >= self.ready_at and not self.unchecked:
-            self.ready_at = self.s.clock.now() + READY
+        began = self.s.clock.now()
+        if began >= self.ready_at and not self.unchecked:
             self.unchecked = [app.name for app in self.s.ledger.apps()][::-1]
             self.around = look_at_all(self.s) if self.unchecked else None
         while self.unchecked and not self.is_rung():
             app = self.unchecked.pop()
             if self._known(app) and self.s.ledger.find_lease(app) is None:
                 check_readiness(app, self.s, around=self.around)
-        if not self.unchecked:
-            self.around = None
+        if self.around is not None and not self.unchecked:
+            self.around, now = None, self.s.clock.now()
+            self.ready_at = now + pause_after(now - began, least=READY)
 
     def _keep_books(self) -> None:
         """Let the events tell of refused changes once their minute is over, copy the ledger after moves, fold what is due."""

@@ -16,6 +16,7 @@ from deployctl.domain.release import Restart
 from deployctl.errors import DeployctlError, LedgerUnusable, ProxyUnavailable
 from deployctl.ledger.copies import copies
 from deployctl.ledger.sqlite_ledger import SqliteLedger
+from deployctl.ports import ContainerFacts
 from deployctl.settings import Settings
 from deployctl.testing.fake_engine import Behaviour
 from deployctl.usecases.observe import observe
@@ -27,7 +28,7 @@ from deployctl.watch.bell import EVERY, Bell, follow
 from deployctl.watch.lock import is_watched, only_one
 from deployctl.watch.patience import FIRST, LONGEST, Patience
 from deployctl.watch.serve import serve
-from deployctl.watch.watch import BOOKS, CLOSE, READY, TICK, WHOLE, Watch
+from deployctl.watch.watch import BOOKS, CLOSE, READY, SHARE, TICK, WHOLE, Watch, pause_after
 from tests.unit.world import SHOP, World, world
 
 
@@ -129,6 +130,29 @@ def test_a_round_reads_engine_and_proxy_once_however_many_apps_there_are(w: Worl
     pass_time(w, watch, READY + TICK)
     assert read["containers"] == read["networks"] <= 1 + (READY + TICK) // WHOLE + 1
     assert read["routes"] <= 2 + (READY + TICK) // WHOLE + 1
+
+
+def test_looks_that_take_long_are_taken_less_often_and_what_happens_is_seen_at_once(w: World, watch: Watch) -> None:
+    look = w.engine.containers
+
+    def slowly() -> list[ContainerFacts]:
+        w.clock.sleep(1.0)
+        return look()
+
+    w.engine.containers = slowly  # type: ignore[method-assign]
+    pass_time(w, watch, 2 * READY)
+    before = w.clock.now()
+    read = counted(w, watch)
+    pass_time(w, watch, CLOSE)
+    assert read["containers"] <= 2 * (w.clock.now() - before) * SHARE + 3
+    w.engine.die(container(w, "v2"))
+    watch.tick({"shop"})
+    assert w.running() == {"v1", "v2"}
+
+
+@pytest.mark.parametrize(("took", "seconds"), [(0.0, 30.0), (0.1, 30.0), (0.5, 100.0), (60.0, 300.0)])
+def test_the_pause_after_a_look_grows_with_what_it_took_to_a_bound(took: float, seconds: float) -> None:
+    assert pause_after(took, least=30.0) == seconds
 
 
 def test_what_seems_to_have_turned_by_a_reading_of_the_round_is_looked_at_closely_first(w: World, watch: Watch) -> None:
