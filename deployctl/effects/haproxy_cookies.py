@@ -18,7 +18,8 @@ def rules(*, dashboard: bool) -> str:
     names = f"({DASHBOARD}|{PREVIEW})" if dashboard else PREVIEW
     words = f"deployctl_ {PREVIEW}" if dashboard else PREVIEW
     token = [f"  http-request del-header Authorization if {{ req.fhdr(authorization) -m reg -i '^bearer +{TOKEN} *$' }}"]
-    return "\n".join([*(token if dashboard else []), *_sent(names, words), *_set(names)])
+    return "\n".join(["  # No cookie and no token of ours goes to an app.", *(token if dashboard else []), *_sent(names, words),
+                      "  # No cookie of ours comes from one. All other cookies pass as they are.", *_set(names)])
 
 
 def _sent(names: str, words: str) -> list[str]:

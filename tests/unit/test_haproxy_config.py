@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import secrets
 from dataclasses import replace
 
 import pytest
 
+from deployctl.domain import cookies
 from deployctl.domain.names import AppName, Version
-from deployctl.domain.server import ServerSpec
+from deployctl.domain.server import ServerSpec, WebSpec
 from deployctl.domain.traffic import Backend, TrafficTable
 from deployctl.domain.trust import ProxyTrust
 from deployctl.effects import haproxy_config as config
 from deployctl.effects.haproxy_trust import trust_of
 from deployctl.errors import Invalid
+from deployctl.usecases.tokens import PREFIX
 
 SHOP, BLOG = AppName("shop"), AppName("blog")
 MACHINE = config.Machine("/s/haproxy.sock", "/s/gate.", threads=2, drop_root=False)
@@ -218,3 +222,35 @@ def test_the_headers_of_nobody_are_believed_by_default() -> None:
 
 def test_another_trust_needs_a_reload() -> None:
     assert config.needs_reload(render(), render(replace(TABLE, trust={SHOP: ProxyTrust(("10.0.0.0/8",))})))
+
+
+# -- cookies ------------------------------------------------------------------------------------------------------
+def of_apps(text: str) -> list[str]:
+    """Return the rules of the apps' backend."""
+    return text.partition("\nbackend apps\n")[2].partition("\n  server ")[0].splitlines()
+
+
+def test_cookies_of_the_dashboard_are_looked_for_only_where_there_is_one() -> None:
+    without = of_apps(render(spec=ServerSpec(web=WebSpec(enabled=False))))
+    assert [line for line in without if "deployctl_" in line or "Authorization" in line] == []
+    assert any("dctl_v" in line for line in without), "what names a version does not need a dashboard"
+    assert any("deployctl_[0-9a-f]{16}" in line for line in of_apps(render()))
+
+
+def test_whoever_carries_none_of_ours_costs_two_rules() -> None:
+    """The first rule of each kind ends all others for them."""
+    for kind in ("http-request", "http-response"):
+        rules = [line for line in of_apps(render()) if line.startswith(f"  {kind} ") and "Authorization" not in line]
+        assert rules[0].startswith(f"  {kind} allow unless {{ ")
+        assert len(rules) > 10
+
+
+def test_names_are_told_apart_from_an_apps_own() -> None:
+    ours = re.compile(cookies.DASHBOARD)
+    made = [cookies.session_cookie("0123456789abcdef", secure=secure) for secure in (False, True)]
+    made += [cookies.choice_cookie("0123456789abcdef", choice) for choice in (cookies.THEME, cookies.KEYS)]
+    assert [name for name in made if not ours.fullmatch(name)] == []
+    assert made[:2] == ["deployctl_0123456789abcdef", "__Host-deployctl_0123456789abcdef"]
+    for name in ("deployctl", "deployctl_", "theme", "deployctl_shop", "deployctl_0123456789ABCDEF", f"{made[0]}0"):
+        assert not ours.fullmatch(name)
+    assert re.fullmatch(cookies.TOKEN, PREFIX + secrets.token_urlsafe(32)), "a token as it is made"
