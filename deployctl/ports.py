@@ -98,7 +98,7 @@ class ContainerFacts:
     networks: tuple[str, ...] = ()  # names of all that it is connected to, sorted
     network_ids: Mapping[str, str] = field(default_factory=dict)  # name → id of the very network; empty until it starts
     macs: Mapping[str, str] = field(default_factory=dict)  # network name → MAC address there; empty when stopped
-    cap_drop: tuple[str, ...] | None = None  # capabilities that it was made without, sorted; None: not asked
+    cap_drop: tuple[str, ...] | None = None  # capabilities that it was made without, sorted; None: not asked, not told
 
 
 @dataclass(frozen=True, slots=True)

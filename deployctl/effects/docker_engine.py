@@ -99,7 +99,8 @@ class DockerEngine:
         return podman.is_podman(self._read_at_ease("/version"))
 
     def find_container(self, container: str) -> ContainerFacts | None:
-        return self._find(container, within=self._soon)
+        found = self._find(container, within=self._soon)
+        return podman.without_cap_drop(found) if found and self._is_podman else found
 
     def containers(self) -> list[ContainerFacts]:
         found = [facts.container_summary(raw) for raw in self._managed()]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from deployctl.effects.docker_reader import quoted
 from deployctl.effects.docker_words import BRIDGE
+from deployctl.ports import ContainerFacts
 
 LIBPOD = "/v4.0.0/libpod"
 FIRST_WITH_UPDATE = 5  # POST /containers/{id}/update is not there before
@@ -35,6 +37,11 @@ def with_bridges(networks: Sequence[Mapping[str, Any]], get: Get) -> list[dict[s
     """Return the networks with the names of their bridges, as Docker would tell them."""
     told = {network["name"]: network.get("network_interface") for network in get(f"{LIBPOD}/networks/json") or ()}
     return [{**raw, "Options": {**(raw.get("Options") or {}), BRIDGE: told.get(raw["Name"])}} for raw in networks]
+
+
+def without_cap_drop(container: ContainerFacts) -> ContainerFacts:
+    """Return it without what it drops: of that Podman tells only what it would give by itself."""
+    return replace(container, cap_drop=None)
 
 
 def limits_in_quota(limits: Mapping[str, Any]) -> dict[str, Any]:
