@@ -150,7 +150,8 @@ def _require_known_owner(home: Path, marker: Path, environ: Mapping[str, str]) -
         if owner not in known:
             raise NotPermitted(
                 f"{home} looks like a home of deployctl, but {path} belongs to another user (uid {owner}).",
-                remedy=[f"If you trust it: deployctl --home {home}", "Else work from another folder."],
+                remedy=[f"{as_user(owner)} deployctl --home {home} status   # as its owner",
+                        "or work from another folder"],
             )
 
 

@@ -25,7 +25,7 @@ def find_strange(connection: Connection) -> list[str]:
     version = connection.execute("pragma user_version")[0][0]
     if not 0 < version <= len(names):
         return [f"schema {version} is none that this deployctl knows"]
-    wanted, found = Counter(_entries_at(version)), Counter(_entries(connection.raw))
+    wanted, found = Counter(entries_at(version)), Counter(_entries(connection.raw))
     strange = [f"the {kind} {name} of {table} is none of ours, or not as it was made"
                for kind, name, table, _ in (found - wanted)]
     known = {entry[:2] for entry in found}
@@ -49,7 +49,7 @@ def migration_names() -> list[str]:
         return [one.name for one in schema.pending(Database(empty, execute_plugins=False))]
 
 
-def _entries_at(version: int) -> list[Entry]:
+def entries_at(version: int) -> list[Entry]:
     """Return what a ledger of that version has, made here and now."""
     from sqlite_utils import Database
 
