@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 from deployctl.errors import DeployctlError, Interrupted, Refused
@@ -24,15 +24,16 @@ Stamp = tuple[int, int] | None
 def serve(settings: Settings, connect: Connect, *, beside: Beside = nullcontext) -> None:
     """Watch until a signal comes, with what `beside` makes of the services around it. Raises what keeps it from
     beginning; later errors are said and survived."""
-    with only_one(settings.state_dir):
+    with only_one(settings.state_dir), suppress(KeyboardInterrupt, Interrupted):
+        s = connect()
         try:
-            s = connect()
             with beside(s):
                 while True:
                     watch_until_replaced(s, settings.ledger)
+                    s.close()
                     s = _connect_again(s, connect)
-        except (KeyboardInterrupt, Interrupted):
-            return
+        finally:
+            s.close()  # an end without this would count as unclean
 
 
 def watch_until_replaced(s: Services, ledger: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from deployctl.domain.release import Restart
 from deployctl.errors import DeployctlError, LedgerUnusable, ProxyUnavailable
 from deployctl.ledger.copies import copies
 from deployctl.ledger.sqlite_ledger import SqliteLedger
-from deployctl.ports import ContainerFacts
+from deployctl.ports import ContainerFacts, Services
 from deployctl.settings import Settings
 from deployctl.testing.fake_engine import Behaviour
 from deployctl.usecases.observe import observe
@@ -372,12 +373,15 @@ def test_a_signal_is_a_good_end(w: World, monkeypatch: pytest.MonkeyPatch) -> No
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Watch, "tick", interrupted)
-    serve(Settings(w.home), lambda: w.s)
+    ledger = w.open_ledger()
+    serve(Settings(w.home), lambda: w.services(ledger=ledger))
     assert w.serving == "v2"
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):  # what is left open counts as an unclean end
+        ledger.head()
 
 
 def test_a_ledger_that_is_replaced_is_opened_again(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings, ticks, connected = Settings(w.home), [], []
+    settings, ticks, connected = Settings(w.home), [], list[SqliteLedger]()
     settings.ensure_state()
     settings.ledger.write_bytes(b"one")
 
@@ -391,6 +395,14 @@ def test_a_ledger_that_is_replaced_is_opened_again(w: World, monkeypatch: pytest
 
     monkeypatch.setattr(Watch, "tick", tick)
     monkeypatch.setattr(Bell, "wait", lambda bell, seconds: frozenset())
-    serve(settings, lambda: connected.append(1) or w.s)  # type: ignore[func-returns-value]
+
+    def connect() -> Services:
+        connected.append(w.open_ledger())
+        return w.services(ledger=connected[-1])
+
+    serve(settings, connect)
     assert len(connected) == 2
+    for ledger in connected:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            ledger.head()
     assert AppName("shop") == SHOP
