@@ -12,10 +12,11 @@ from typing import Any, cast
 
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
-from waitress.task import ErrorTask, WSGITask
+from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import BadRequest, Error
 
 from deployctl.web.admission import CONNECTION, Admission, Refusal, Seat
+from deployctl.web.fair_queue import FairQueue
 from deployctl.web.forwarded import CLAIMS, HOPS
 from deployctl.web.strict_head import StrictParser
 
@@ -165,7 +166,10 @@ class Listener(TcpWSGIServer):
     def __init__(self, app: Any, sock: socket.socket, adj: Any, admission: Admission) -> None:
         self.admission = admission
         self.map: dict[int, Any] = {}
-        super().__init__(app, self.map, True, sock, adj=adj, bind_socket=False,
+        dispatcher: Any = ThreadedTaskDispatcher()
+        dispatcher.queue = FairQueue()
+        dispatcher.set_thread_count(adj.threads)
+        super().__init__(app, self.map, True, sock, dispatcher=dispatcher, adj=adj, bind_socket=False,
                          sockinfo=(sock.family, sock.type, sock.proto, sock.getsockname()))
 
     def in_loop(self, act: Callable[[], None]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from ipaddress import ip_network
 
 import pytest
 
 from deployctl.web.admission import Admission, Limits, Refusal, Seat
+from deployctl.web.fair_queue import FairQueue
 
 FEW = Limits(connections=10, reserve=2, each=4)
 PROXY = "10.0.0.1"
@@ -122,6 +124,38 @@ def test_a_claim_of_a_stranger_gives_them_no_second_address() -> None:
     for number, seat in enumerate(seated(here, "192.0.2.1", 4, busy=True)):
         here.admits(seat, f"203.0.113.{number}", forwarded=True)
     assert here.enter("192.0.2.1") is None
+
+
+@dataclass
+class Waits:
+    name: str
+    seat: Seat
+
+
+def in_turn(*waiting: tuple[str, str | None, int]) -> list[str]:
+    """Return in which order they are answered: (address, person, how many requests) each, in the order that they came."""
+    queue = FairQueue()
+    for address, person, count in waiting:
+        for number in range(count):
+            queue.append(Waits(f"{person or address}:{number}", Seat(address, visitor=address, person=person)))
+    order = []
+    while queue:
+        order.append(queue.popleft())
+    assert len(queue) == 0
+    return [one.name for one in order if isinstance(one, Waits)]
+
+
+def test_requests_are_answered_in_turn_by_whose_they_are() -> None:
+    assert in_turn(("a", None, 3), ("b", None, 2), ("c", None, 1)) == ["a:0", "b:0", "c:0", "a:1", "b:1", "a:2"]
+    assert in_turn(("a", None, 4)) == ["a:0", "a:1", "a:2", "a:3"]
+
+
+def test_people_and_strangers_are_answered_alternately() -> None:
+    strangers = [(f"s{number}", None, 5) for number in range(100)]
+    order = in_turn(*strangers, ("x", "mara", 2), ("x", "jonas", 1))
+    assert [name for name in order[:6] if name[0] != "s"] == ["mara:0", "jonas:0", "mara:1"]
+    order = in_turn(("x", "greedy", 50), ("s", None, 1))
+    assert order.index("s:0") <= 1, "who is signed in keeps no stranger from signing in"
 
 
 def test_seats_come_back() -> None:

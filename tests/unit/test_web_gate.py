@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
@@ -194,6 +195,22 @@ def test_who_is_signed_in_keeps_the_connection_that_they_have(tmp_path: Path) ->
             assert "HTTP/1.1 200" in wire.until('"kind"')
             for _ in range(200):
                 stack.enter_context(closing(Wire(shop)))
+
+
+def test_who_asks_for_much_at_once_is_answered_in_turn_with_the_others() -> None:
+    allow_many_files()
+    answered = Counter[str]()
+
+    def slow(environ: dict[str, Any], start: Start) -> list[bytes]:
+        answered[environ["REMOTE_ADDR"]] += 1
+        time.sleep(0.25)
+        return hello(environ, start)
+
+    with serving(slow) as server, ExitStack() as stack:
+        for sock in crowd(stack, server, *(f"127.0.1.{number}" for number in range(1, 31)), each=50):
+            sock.sendall(GET)
+        assert ask(server).startswith(b"HTTP/1.1 200")
+        assert answered.total() < 750, "1,500 came before"
 
 
 def test_what_was_turned_away_is_told_on_the_server_page_and_in_metrics(tmp_path: Path) -> None:
