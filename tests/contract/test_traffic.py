@@ -284,3 +284,7 @@ def test_stopping_twice_is_fine_and_it_can_be_started_again(world: World) -> Non
     wait_for(lambda: world.traffic.pid() is None)
     assert world.traffic.ensure_up()
     assert world.traffic.routes() == {SHOP: 1}
+
+
+def test_a_sync_that_ends_no_worker_closes_nothing(world: World) -> None:
+    assert [world.traffic.sync() for _ in range(2)] == [0, 0]
