@@ -116,6 +116,7 @@ def start_container(walk: Walk, step: Step) -> str:
         refusal = EngineRefused(f"{release_of(walk, step).version} did not start: {e.message}", remedy=e.remedy)
         walk.services.ledger.mark_failed(instance.app, instance.release, why=refusal.message)
         raise refusal from e
+    try_to_unpin(walk.services, _app(walk), instance)  # one of before may have had another MAC at this address
     _require_bridge(walk, instance)
     return f"127.0.0.1:{instance.host_port}"
 

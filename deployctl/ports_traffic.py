@@ -86,7 +86,8 @@ class Guard(Protocol):
         the bridge, and let that container send what is for the gateway, which is this host, to this host: whoever else claims
         any of these. Raises NotPermitted, or DeployctlError when there is no such bridge or port."""
     def unpin(self, bridge: str, address: str) -> None:
-        """Believe again who answers. Absent is fine. The port is free once its container is gone."""
+        """Forget what is believed, pinned or not, and believe again who answers. Absent is fine. The port is free once its
+        container is gone."""
     def held(self, bridge: str) -> Set[str]:
         """Return the MACs whose port of that bridge nobody else can take."""
     def bridge_up(self, bridge: str) -> bool: ...

@@ -88,7 +88,10 @@ def test_what_is_stopped_from_now_on_stays_so_after_a_restart_of_the_engine(town
     assert (restart_of(town, "v2"), restart_of(town, "v3")) == ("no", "unless-stopped")
 
 
-def test_an_upgrade_to_what_serves_does_nothing(town: Cli) -> None:
+def test_an_upgrade_to_what_serves_makes_a_release_with_fewer_capabilities_and_then_does_nothing(town: Cli) -> None:
+    changes = town.run("upgrade", "shop", "v3", "--dry-run", "--exit-code").told["changes"]
+    assert {(line["group"], line["sign"], line["before"]) for line in changes} == {("capabilities", "-", "as Docker gives it")}
+    assert town.do("upgrade", "shop", "v3")["changed"] is True
     before, revision = running(town), town.revision("shop")
     foreseen = town.run("upgrade", "shop", "v3", "--dry-run", "--exit-code")
     assert foreseen.code == 0, foreseen
@@ -150,6 +153,6 @@ def test_an_entrypoint_without_a_command_is_told_with_the_line_that_keeps_what_r
     assert foreseen.code == 10, foreseen
     assert any("command = []" in line for line in foreseen.told["warnings"])
     town.write("shop", **entry, command=[])
-    assert town.run("upgrade", "shop", "v1", "--dry-run", "--exit-code").code == 0
-    assert town.do("upgrade", "shop", "v1")["changed"] is False
+    kept = town.run("upgrade", "shop", "v1", "--dry-run", "--exit-code").told["changes"]
+    assert {line["group"] for line in kept} == {"capabilities"}, "its command is what runs"
     assert (running(town), town.rows("select bundle_hash from releases where app = 'shop'")) == (before, digests)

@@ -97,6 +97,15 @@ def test_a_rollback_pins_what_the_host_has_forgotten(w: World) -> None:
     assert w.guard.pinned() == {address(w, "v1")}
 
 
+def test_what_was_believed_of_an_address_is_forgotten_when_its_container_starts(w: World) -> None:
+    v1 = address(w, "v1")
+    w.engine.lose(name(w, "v1"))
+    w.guard.believed[bridge(w), v1] = Neighbour(FOREIGN, pinned=False)
+    w.guard.pin = _refuses  # type: ignore[method-assign]  # so that only what is forgotten is seen
+    w.rollback("v1")
+    assert v1 not in {at for _, at in w.guard.neighbours()}
+
+
 def test_a_rollback_goes_on_where_nothing_can_be_pinned(w: World) -> None:
     w.guard.believed.clear()
     w.guard.permitted = False
