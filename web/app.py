@@ -15,7 +15,21 @@ from deployctl.domain.access import Role
 from deployctl.domain.cookies import session_cookie
 from deployctl.errors import DeployctlError, NotFound
 from deployctl.usecases.sign_in import SignInAgain
-from deployctl.web import api, crowd, health, identity, metrics, pages, problems, recent, rules, shield, stream, trail
+from deployctl.web import (
+    api,
+    bounded_limits,
+    crowd,
+    health,
+    identity,
+    metrics,
+    pages,
+    problems,
+    recent,
+    rules,
+    shield,
+    stream,
+    trail,
+)
 from deployctl.web.admission import whose
 from deployctl.web.desk import KEY, Desk
 from deployctl.web.show import put_filters
@@ -48,7 +62,7 @@ def create_app(desk: Desk) -> Flask:
     shield.put_shield(app)
     app.after_request(hold_back)
     put_filters(app)
-    limiter = Limiter(_whose, app=app, storage_uri="memory://", strategy="moving-window")
+    limiter = Limiter(_whose, app=app, storage_uri=f"{bounded_limits.SCHEME}://", strategy="moving-window")
     pages.put_pages(app)
     for module in (stream, health, metrics):
         app.register_blueprint(module.pages)

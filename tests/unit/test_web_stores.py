@@ -18,8 +18,9 @@ from deployctl.ports import Services
 from deployctl.watch.bell import EVERY, MOST, Bell
 from deployctl.watch.patience import Patience
 from deployctl.watch.watch import WHOLE, Watch
-from deployctl.web import hub, messages, soon
+from deployctl.web import bounded_limits, hub, messages, soon
 from deployctl.web.board import Seen
+from deployctl.web.bounded_limits import SCHEME, BoundedStorage
 from deployctl.web.messages import Message
 from deployctl.web.stores import stores
 from tests.unit.web_world import Site, site
@@ -165,3 +166,18 @@ def test_a_bell_that_is_rung_for_too_many_has_rung_for_all() -> None:
     assert EVERY in bell.wait(0)
     bell.ring("shop")
     assert bell.wait(0) == {"shop"}
+
+
+# -- what was tried lately ------------------------------------------------------------------------------------------------
+def test_tries_from_ever_new_addresses_take_no_more_room_and_each_one_is_limited() -> None:
+    """A name of each address that ever tried to sign in was kept for ever."""
+    storage = BoundedStorage(f"{SCHEME}://")
+    for number in range(3 * bounded_limits.MOST):
+        assert storage.acquire_entry(f"address {number}", 5, 60)
+        assert len(storage.events) <= bounded_limits.MOST
+    assert [storage.acquire_entry("mara", 5, 60) for _ in range(7)] == [True] * 5 + [False] * 2
+
+
+def test_the_dashboard_counts_tries_in_what_is_bounded(shop: Site) -> None:
+    [limiter, *_] = shop.app.extensions["limiter"]
+    assert isinstance(limiter.storage, BoundedStorage)
