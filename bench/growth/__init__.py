@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.growth import apps, events, refused, releases, reloads
+from bench.growth import apps, events, kept, refused, releases, reloads
 from bench.table import Row
 
-PIECES: tuple[Callable[[bool], list[Row]], ...] = (releases.measure, events.measure, apps.measure, refused.measure,
-                                                    reloads.measure)
+PIECES: tuple[Callable[[bool], list[Row]], ...] = (releases.measure, events.measure, kept.measure, apps.measure,
+                                                    refused.measure, reloads.measure)
 
 
 def measure(short: bool) -> list[Row]:

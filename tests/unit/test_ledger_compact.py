@@ -19,6 +19,7 @@ from deployctl.errors import DeployctlError, LeaseHeld
 from deployctl.ledger.compact import size_of
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ledger.vault import Vault
+from deployctl.usecases.fold import fold
 from deployctl.usecases.ledger_compact import compact_ledger
 from deployctl.usecases.ledger_verify import verify_ledger
 from tests.unit.world import SHOP, World, world
@@ -134,6 +135,14 @@ def test_whenever_it_is_killed_the_ledger_is_whole_and_nobody_has_to_wait(w: Wor
     compacted(w)
     verify_ledger(vault(w))
     assert path.stat().st_size < 1.5e6
+
+
+def test_without_compact_too_what_was_folded_gives_its_room_to_what_comes_next(w: World) -> None:
+    pages = w.ledger.db.execute("pragma page_count")[0][0]
+    fold(w.s)
+    assert w.ledger.db.execute("pragma freelist_count")[0][0] > 0.7 * pages
+    w.rollback()
+    assert w.ledger.db.execute("pragma page_count")[0][0] <= pages + 1
 
 
 def test_who_has_it_open_goes_on_with_the_same_file(w: World) -> None:
