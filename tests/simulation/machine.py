@@ -129,6 +129,9 @@ class SimulatedLedger(SqliteLedger):
         finally:
             self._hearts.beating.pop((app, token), None)
 
+    def keep_copy(self, *, at: str) -> None:
+        """Pages in memory have no folder for copies."""
+
     def _beat_all(self) -> None:
         for app, token, at in self._hearts.last_beats():
             self.db.execute("update leases set beat = ? where app = ? and token = ? and holder is not null", [at, app, token])
