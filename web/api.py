@@ -11,7 +11,7 @@ from deployctl.web import api_docs, api_look, api_move, api_people
 from deployctl.web.api_call import calls_of
 from deployctl.web.shield import SAFE
 
-CHANGES = "60 per minute"  # of one principal; going back and stopping what goes wrong are not counted
+CHANGES = "60 per minute"  # of one principal, by calls and forms; going back and stopping what goes wrong are not counted
 
 
 def put_api(app: Flask, limited: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:

@@ -28,6 +28,7 @@ from deployctl.web import api_answers_people as told
 from deployctl.web.api_asked import LinkBody, PasswordBody, RemoveQuery, RoleBody, SessionsQuery, TokenBody, UserBody
 from deployctl.web.api_call import Json, documented
 from deployctl.web.desk import desk
+from deployctl.web.recent import count_own_password
 from deployctl.web.rules import SIGNED_IN, needs
 
 people = Blueprint("api_people", __name__, url_prefix="/api/v1")
@@ -87,6 +88,7 @@ def user_role(user: str, body: RoleBody) -> Json:
 def user_password(user: str, body: PasswordBody) -> Json:
     with desk().pool.lend(g.who.actor) as s:
         if is_own(user):
+            count_own_password()
             change_own_password(g.who, body.was or "", body.password, s)
         else:
             _require_admin()

@@ -23,6 +23,7 @@ from deployctl.web import (
     identity,
     metrics,
     pages,
+    pages_act,
     problems,
     recent,
     rules,
@@ -54,9 +55,9 @@ def create_app(desk: Desk) -> Flask:
     )
     app.url_map.strict_slashes = False
     identity.put_identity(app)
-    for check in (shield.require_known_host, identity.identify, shield.require_own_form, rules.require_allowed,
-                  recent.require_recent_sign_in):
+    for check in (shield.require_known_host, identity.identify, shield.require_own_form, rules.require_allowed):
         app.before_request(check)
+    recent.put_recent(app)
     crowd.put_crowd(app)
     trail.put_trail(app)
     shield.put_shield(app)
@@ -66,7 +67,10 @@ def create_app(desk: Desk) -> Flask:
     pages.put_pages(app)
     for module in (stream, health, metrics):
         app.register_blueprint(module.pages)
-    api.put_api(app, limiter.shared_limit(api.CHANGES, scope="api", key_func=api.whose))
+    changes = limiter.shared_limit(api.CHANGES, scope="api", key_func=api.whose)
+    api.put_api(app, changes)
+    for name in pages_act.LIMITED:
+        app.view_functions[name] = cast(Any, changes(app.view_functions[name]))
     app.view_functions["static"] = rules.needs(rules.EVERYBODY)(app.view_functions["static"])
     for name in ("sign_in.enter", "sign_in.enter_by_link"):
         app.view_functions[name] = cast(Any, limiter.limit(TRIES)(app.view_functions[name]))

@@ -17,6 +17,7 @@ from deployctl.usecases.tokens import list_tokens
 from deployctl.usecases.users import list_users
 from deployctl.web.desk import desk
 from deployctl.web.pages_sign_in import after
+from deployctl.web.recent import count_own_password
 from deployctl.web.rules import SIGNED_IN, needs
 
 pages = Blueprint("settings", __name__)
@@ -52,6 +53,7 @@ def password() -> Answer:
     _require_person()
     if request.form.get("password", "") != request.form.get("again", ""):
         raise Invalid("The two do not agree. Nothing was changed.")
+    count_own_password()
     with desk().pool.lend(g.who.actor) as s:
         change_own_password(g.who, request.form.get("was", ""), request.form.get("password", ""), s)
     flash("Your password was changed. Your other sessions have ended.", "good")

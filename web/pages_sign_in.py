@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from threading import BoundedSemaphore
-
 from flask import Blueprint, current_app, g, redirect, render_template, request, session, url_for
 from werkzeug.wrappers import Response
 
-from deployctl.usecases.sign_in import TooManyTries, WrongLink, WrongSignIn, sign_in, sign_in_by_link, sign_out
+from deployctl.usecases.passwords import TooManyTries
+from deployctl.usecases.sign_in import WrongLink, WrongSignIn, sign_in, sign_in_by_link, sign_out
 from deployctl.web import identity
 from deployctl.web.desk import desk
 from deployctl.web.rules import EVERYBODY, SIGNED_IN, needs
 from deployctl.web.shield import status_of
 
 pages = Blueprint("sign_in", "deployctl.web.pages_sign_in")
-CHECKED = 4  # passwords at the same time: each takes a thread, 64 MB and a core, whatever address a stranger has
-
 NEXT = "next"  # in the session: where somebody was, for whoever signs in by a link that knows nothing of it
-
-checking = BoundedSemaphore(CHECKED)
 
 
 @pages.get("/login")
@@ -34,15 +29,11 @@ def page() -> str | Response:
 @needs(EVERYBODY)
 def enter() -> tuple[str, int] | Response:
     """Sign in by name and password; where to go on is only ever a page of ours."""
-    if not checking.acquire(blocking=False):
-        raise TooManyTries(1.0)
     try:
         with desk().pool.lend("somebody (web)") as s:
             secret = sign_in(request.form.get("name", ""), request.form.get("password", ""), identity.origin(), s)
     except (WrongSignIn, TooManyTries) as error:
         return render_template("sign_in.html", error=error, after=after()), status_of(error)
-    finally:
-        checking.release()
     onward = after()
     identity.begin_session(secret)
     return redirect(onward)

@@ -6,18 +6,35 @@ as it was.
 
 from __future__ import annotations
 
-from flask import current_app, g, render_template, request
+import time
+
+from flask import Flask, current_app, g, render_template, request
 
 from deployctl.errors import NotPermitted
-from deployctl.usecases.sign_in import SignInAgain, TooManyTries, WrongLink, WrongSignIn, require_recent, sign_in_again
+from deployctl.usecases.passwords import TooManyTries
+from deployctl.usecases.sign_in import SignInAgain, WrongLink, WrongSignIn, require_recent, sign_in_again
 from deployctl.web import identity
+from deployctl.web.by_minute import ByMinute
 from deployctl.web.desk import desk
-from deployctl.web.pages_sign_in import checking
 from deployctl.web.rules import RECENT
 from deployctl.web.shield import SAFE
 
 PROOF = "sign_in_again"  # the field
 OWN_FIELDS = frozenset({PROOF, "csrf_token"})
+MOST = 5  # times in a minute that one person says or changes their password: each is told in the audit, for ever
+NAME = "deployctl.own_passwords"
+
+
+def put_recent(app: Flask) -> None:
+    """Let this application count how often each person says or changes their own password."""
+    app.extensions[NAME] = ByMinute(MOST)
+    app.before_request(require_recent_sign_in)
+
+
+def count_own_password() -> None:
+    """Count it for whoever asks. Raises TooManyTries."""
+    if wait := current_app.extensions[NAME].count(g.who.person, time.monotonic()):
+        raise TooManyTries(max(1.0, wait))
 
 
 def require_recent_sign_in() -> None:
@@ -34,15 +51,12 @@ def require_recent_sign_in() -> None:
 
 def _renew(proof: str) -> None:
     """Put a session of now in the place of the one that asks. Raises SignInAgain, which says why not."""
-    if not checking.acquire(blocking=False):
-        raise SignInAgain(g.who.name, str(TooManyTries(1.0)))
     try:
+        count_own_password()
         with desk().pool.lend(g.who.actor) as s:
             secret = sign_in_again(g.who, proof, identity.origin(), s)
     except (WrongSignIn, WrongLink, TooManyTries) as error:
         raise SignInAgain(g.who.name, _why(error)) from error
-    finally:
-        checking.release()
     identity.renew_session(secret)
 
 

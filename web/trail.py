@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from threading import Lock
 
 from flask import Flask, current_app, g, request
 
@@ -12,6 +10,7 @@ from deployctl.domain.names import AppName
 from deployctl.domain.refused import MOST, REFUSED, RefusedChange
 from deployctl.errors import DeployctlError, Invalid
 from deployctl.web import identity
+from deployctl.web.by_minute import ByMinute
 from deployctl.web.desk import desk
 from deployctl.web.problems import status_of
 from deployctl.web.rules import asked_app
@@ -19,7 +18,6 @@ from deployctl.web.shield import SAFE
 
 # Statuses that say: not you. Whoever may do it always hears why it is not done: at night one goes back and must know.
 NOT_ALLOWED = frozenset({401, 403, 404, 421})
-MINUTE = 60.0  # seconds
 NAME = "deployctl.refusals"
 
 
@@ -33,26 +31,9 @@ class TooManyRefusals(DeployctlError):
                          remedy=["deployctl user list   # what your role is"])
 
 
-class Refusals:
-    """When each person's changes were refused lately: as many times as may be, for as many people as there are."""
-
-    def __init__(self) -> None:
-        self._times: dict[str, deque[float]] = {}
-        self._lock = Lock()
-
-    def count(self, person: str, now: float) -> float:
-        """Count one at that second and return 0, or return for how many seconds that person has had enough."""
-        with self._lock:
-            times = self._times.setdefault(person, deque(maxlen=MOST))
-            if len(times) == MOST and now - times[0] < MINUTE:
-                return MINUTE - (now - times[0])
-            times.append(now)
-            return 0.0
-
-
 def put_trail(app: Flask) -> None:
     """Let this application count refused changes by the person, whichever session or token they come with."""
-    app.extensions[NAME] = Refusals()
+    app.extensions[NAME] = ByMinute(MOST)
 
 
 def note_refusal(error: DeployctlError) -> DeployctlError:

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from threading import BoundedSemaphore
 from typing import TYPE_CHECKING
 
-from deployctl.errors import Invalid
+from deployctl.errors import Invalid, NotPermitted
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
 SHORTEST, LONGEST = 12, 1024  # characters; NIST SP 800-63B asks for 8 at least, and for room for phrases
+AT_ONCE = 4  # passwords that this process checks or hashes at the same time: each takes a thread, 64 MiB and a core
+RETRY_AFTER = 1.0  # seconds, where that many are at it
+
+_room = BoundedSemaphore(AT_ONCE)
+
+
+class TooManyTries(NotPermitted):
+    code = "too_many_tries"
+
+    def __init__(self, retry_after: float) -> None:
+        self.retry_after = retry_after  # seconds
+        super().__init__(f"Too many attempts. Try again in {retry_after:.0f} s.",
+                         remedy=["deployctl user link NAME   # a link that signs in once, at any time"])
 
 
 def require_good(password: str) -> str:
@@ -23,17 +39,34 @@ def require_good(password: str) -> str:
 
 
 def hashed(password: str) -> str:
-    return _hasher().hash(password)
+    """Return its hash. Raises TooManyTries."""
+    with _one_of_few():
+        return _hasher().hash(password)
 
 
 def fits(hash_: str | None, password: str) -> bool:
-    """Tell whether it is the password of that hash. It takes as long when there is none: nobody learns which names exist."""
+    """Tell whether it is the password of that hash. It takes as long when there is none: nobody learns which names exist.
+
+    Raises TooManyTries."""
     from argon2.exceptions import InvalidHashError, VerificationError
 
+    known = hash_ or _nobodys()
     try:
-        return _hasher().verify(hash_ or _nobodys(), password[:LONGEST].encode(errors="replace")) and hash_ is not None
+        with _one_of_few():
+            return _hasher().verify(known, password[:LONGEST].encode(errors="replace")) and hash_ is not None
     except (VerificationError, InvalidHashError):
         return False
+
+
+@contextmanager
+def _one_of_few() -> Iterator[None]:
+    """Raise TooManyTries rather than wait: whoever comes by whichever page, call or form, nobody else's thread is kept."""
+    if not _room.acquire(blocking=False):
+        raise TooManyTries(RETRY_AFTER)
+    try:
+        yield
+    finally:
+        _room.release()
 
 
 @cache

@@ -11,7 +11,7 @@ from deployctl.domain.refused import SIGN_IN_REFUSED, RefusedChange
 from deployctl.errors import DeployctlError, Invalid, NotFound, NotPermitted
 from deployctl.ports import Services
 from deployctl.usecases.moments import later, seconds_between
-from deployctl.usecases.passwords import fits
+from deployctl.usecases.passwords import TooManyTries, fits
 from deployctl.usecases.users import LINK_MINUTES, LINK_PATH, digest, require_user
 
 IDLE = 12 * 3600.0  # seconds after which a session that nobody used is over
@@ -56,15 +56,6 @@ class Over(StrEnum):
     ENDED = "ended"  # signed out, or ended by somebody
     IDLE = "idle"
     GONE = "gone"  # its user was removed, or the ledger knows no such session
-
-
-class TooManyTries(NotPermitted):
-    code = "too_many_tries"
-
-    def __init__(self, retry_after: float) -> None:
-        self.retry_after = retry_after  # seconds
-        super().__init__(f"Too many attempts. Try again in {retry_after:.0f} s.",
-                         remedy=["deployctl user link NAME   # a link that signs in once, at any time"])
 
 
 def sign_in(name: str, password: str, origin: Origin, s: Services) -> str:

@@ -14,10 +14,10 @@ from deployctl.domain.access import Origin, Principal, Role, given, parse_person
 from deployctl.domain.names import AppName
 from deployctl.errors import DeployctlError, Invalid, NotFound, Refused
 from deployctl.usecases import passwords
+from deployctl.usecases.passwords import TooManyTries
 from deployctl.usecases.sign_in import (
     IDLE,
     Over,
-    TooManyTries,
     WrongLink,
     WrongSignIn,
     end_session,

@@ -20,6 +20,7 @@ from deployctl.usecases.sign_in import WrongSignIn, sign_in
 from deployctl.usecases.tokens import create_token
 from deployctl.usecases.users import add_user
 from deployctl.watch.watch import Watch
+from deployctl.web.by_minute import MINUTE, ByMinute
 from tests.unit.api_world import Program, problem
 from tests.unit.web_world import Browser, Site, site
 from tests.unit.world import SHOP, V1, YES
@@ -149,9 +150,7 @@ def test_whoever_was_refused_too_often_still_does_what_they_may_and_hears_why_it
 
 
 def test_the_limit_ends_after_a_minute(shop: Site) -> None:
-    from deployctl.web.trail import MINUTE, Refusals
-
-    refusals = Refusals()
+    refusals = ByMinute(MOST)
     assert [refusals.count("x", float(n)) for n in range(MOST)] == [0.0] * MOST
     assert refusals.count("x", 30.0) == MINUTE - 30.0
     assert refusals.count("x", MINUTE) == 0.0

@@ -19,8 +19,9 @@ from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Services
 from deployctl.usecases import passwords
 from deployctl.usecases.moments import later
+from deployctl.usecases.passwords import TooManyTries
 from deployctl.usecases.results import Done
-from deployctl.usecases.sign_in import TooManyTries, WrongSignIn, sign_in
+from deployctl.usecases.sign_in import WrongSignIn, sign_in
 from deployctl.usecases.tokens import create_token
 from deployctl.usecases.users import add_user, remove_user, require_user, set_password, set_role
 from deployctl.usecases.wish import Wish
