@@ -80,12 +80,14 @@ def _demo_folder(session: Session) -> Path:
 def doctor_command(session: Session) -> int:
     from deployctl.cli.render import findings_table, findings_text
     from deployctl.usecases.doctor import doctor
+    from deployctl.watch.lock import check_watcher
 
     progress = session.progress()
     try:
         findings = doctor(session.settings, lambda: session.open(session.settings, progress), exists=session.has_ledger())
     finally:
         progress.close()
+    findings += check_watcher(session.settings.state_dir)
     session.answer(lambda: views.findings_json(findings), lambda look: findings_text(findings, look),
                    table=lambda _look: findings_table(findings), many="findings")
     return 1 if any(not found.ok and found.fatal for found in findings) else 0

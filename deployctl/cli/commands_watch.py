@@ -98,6 +98,7 @@ def reconcile_command(session: Session, app: str | None, dry_run: bool, exit_cod
         found = preview_reconcile(s, app=name) if dry_run else reconcile(s, app=name)
     session.answer(lambda: views.reconciled_json(found), lambda look: reconciled_text(found, look),
                    table=lambda _look: reconciled_table(found), many="lines")
+    session.warn_of_watcher()
     return _code(found, exit_code=exit_code)
 
 

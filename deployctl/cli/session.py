@@ -159,15 +159,23 @@ class Session:
         if not self.promoted:
             return
         from deployctl.bootstrap import keep_copy
-        from deployctl.watch.lock import is_watched
 
         try:
-            if not is_watched(self.settings.state_dir):
+            if not self.warn_of_watcher():
                 keep_copy(self.settings)
         except DeployctlError as error:
             self.note(f"warning: {error.message}", "The traffic was moved and the ledger knows it; only its copy is missing.")
         except KeyboardInterrupt:  # all that was asked for is done
             return
+
+    def warn_of_watcher(self) -> bool:
+        """Tell whether a watcher of the home runs, and warn of one that undoes what this version does."""
+        from deployctl.watch.lock import find_watcher
+
+        watcher = find_watcher(self.settings.state_dir)
+        if watcher is not None and watcher.is_of_another_version:
+            self.note(f"warning: {watcher.text}", f"  Fix: {watcher.remedy}")
+        return watcher is not None
 
     def progress(self) -> Progress:
         from deployctl.cli.progress import Lines, Quiet

@@ -109,7 +109,7 @@ def _proxy(s: Services) -> Iterator[Finding]:
     for frail in s.traffic.frailties():
         yield Finding(f"HAProxy's {frail.code}", ok=False, fatal=False, text=frail.text, fix=frail.remedy)
     for sentence in s.traffic.drift():
-        yield Finding("drift", ok=False, text=sentence, fix="the next change writes it anew", fatal=False)
+        yield Finding("drift", ok=False, text=sentence, fix="deployctl reconcile", fatal=False)
 
 
 def _fronts(s: Services) -> Iterator[Finding]:

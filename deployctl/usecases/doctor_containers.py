@@ -51,16 +51,18 @@ def _former(s: Services) -> Iterator[Finding]:
 
 
 def _all_capabilities(s: Services) -> Iterator[Finding]:
-    """Yield the apps that keep releases with more capabilities than one made now would have."""
+    """Yield the apps that keep releases with more capabilities than one made now would have. Once what serves has no more,
+    there is nothing to do: it is pinned, and the others leave as retention says."""
     for app in s.ledger.apps():
         found = [r for r in s.ledger.kept_releases(app.name) if kept_text(r.cap_drop, r.bundle.cap_add)]
         if found:
             active = next((r.version for r in found if r.number == app.active), None)
             named = ", ".join(sorted(f"{r.version}@{r.number}" for r in found))
-            yield Finding("capabilities", ok=False, fatal=False, code="capabilities_kept",
-                          fix=f"deployctl upgrade {app.name} {active}" if active else f"deployctl prune {app.name}",
-                          text=f"{app.name} keeps releases with all that Docker gives, NET_RAW too, so code of one can answer "
-                               f"with the address of another: {named}")
+            then = ("so code of one can answer with the address of another" if active
+                    else "to go back to; what serves has not, and later upgrades take their place")
+            yield Finding("capabilities", ok=active is None, fatal=False, code="capabilities_kept",
+                          fix=f"deployctl upgrade {app.name} {active}" if active else None,
+                          text=f"{app.name} keeps releases with all that Docker gives, NET_RAW too, {then}: {named}")
 
 
 def _strangers(s: Services) -> Iterator[Finding]:

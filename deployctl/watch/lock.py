@@ -1,4 +1,4 @@
-"""One watcher for each home: it holds a lock, and whoever wants to know whether one runs looks for that."""
+"""One watcher for each home: it holds a lock, and whoever wants to know whether one runs, of which version, looks there."""
 
 from __future__ import annotations
 
@@ -6,12 +6,39 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
+from deployctl import __version__
 from deployctl.errors import LeaseHeld
+from deployctl.usecases.results import Finding
 
 NAME = "watcher.lock"
+FIELD = 20  # bytes of the pid, then of the version: builds before 0.3.0 write and read the pid alone
 LOCKS = Path("/proc/locks")  # proc_locks(5)
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """The `serve` that runs. `version` is None before 0.3.0."""
+
+    pid: int
+    version: str | None
+
+    @property
+    def is_of_another_version(self) -> bool:
+        """Tell whether it would go on writing HAProxy's configuration, and answering, as another version does."""
+        return self.version != __version__
+
+    @property
+    def text(self) -> str:
+        version = self.version or "of before 0.3.0"
+        return (f"serve (pid {self.pid}) still runs deployctl {version}, not {__version__}: it writes haproxy.cfg as that "
+                "version does, over what this one wrote, and its dashboard may fail")
+
+    @property
+    def remedy(self) -> str:
+        return f"kill {self.pid}   # systemd starts it again; without systemd: deployctl serve"
 
 
 @contextmanager
@@ -23,19 +50,31 @@ def only_one(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(handle, 20, 0).decode("ascii", "replace").strip()
+            holder = os.pread(handle, FIELD, 0).decode("ascii", "replace").strip()
             raise LeaseHeld(f"a watcher of this home runs already (pid {holder})",
                             remedy=[f"ps -fp {holder}", "systemctl status deployctl"]) from None
-        os.pwrite(handle, f"{os.getpid():<20}".encode(), 0)
+        os.pwrite(handle, f"{os.getpid():<{FIELD}}{__version__:<{FIELD}}".encode(), 0)
         yield
     finally:
         os.close(handle)
 
 
-def is_watched(folder: Path) -> bool:
-    """Tell whether a watcher of the home runs, without a lock of our own, on which one that just begins would fail. Where
+def find_watcher(folder: Path) -> Watcher | None:
+    """Return the watcher of the home that runs, without a lock of our own, on which one that just begins would fail. Where
     the kernel does not tell it, it is taken for none."""
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         number = (folder / NAME).stat().st_ino
-        return any(" FLOCK " in line and f":{number} " in line for line in LOCKS.read_text().splitlines())
-    return False
+        if any(" FLOCK " in line and f":{number} " in line for line in LOCKS.read_text().splitlines()):
+            text = (folder / NAME).read_text("ascii")
+            return Watcher(int(text[:FIELD]), text[FIELD:].strip() or None)
+    return None
+
+
+def check_watcher(folder: Path) -> list[Finding]:
+    """Return what `doctor` says of the watcher that runs, if one does."""
+    watcher = find_watcher(folder)
+    if watcher is None:
+        return []
+    if watcher.is_of_another_version:
+        return [Finding("serve", ok=False, code="another_version", text=watcher.text, fix=watcher.remedy)]
+    return [Finding("serve", ok=True, text=f"pid {watcher.pid}")]

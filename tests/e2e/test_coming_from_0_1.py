@@ -12,7 +12,8 @@ import pytest
 from bench import former
 from deployctl.demo.python_layer import ENTRYPOINT
 from deployctl.effects.haproxy_drift import OTHER_BUILD
-from tests.e2e.cli import Cli, home_of_a_person
+from tests import support
+from tests.e2e.cli import Cli, home_of_a_person, wait_until
 
 LABELS_ANEW = {"deployctl.operation", "deployctl.seal", "deployctl.home-id", "deployctl.address"}
 MADE_ANEW = {"Hostname", "MacAddress"}  # of Config: unique for each container since 0.2.0, set since 0.3.0
@@ -68,6 +69,28 @@ def test_looking_at_it_finds_nothing_wrong_and_changes_nothing(town: Cli) -> Non
     assert "restarts" in {one["name"] for one in town.do("doctor")["findings"]}
     assert town.do("reconcile", "shop")["ok"] is True
     assert running(town) == before
+
+
+def test_a_serve_of_before_is_told_until_it_is_started_again(town: Cli, build: Path) -> None:
+    """It writes haproxy.cfg as 0.1.0 does, over what each change of this build has written."""
+    (town.home / "config/server.toml").write_text(f'[web]\nlisten = "127.0.0.1:{support.free_port()}"\n')
+    log = town.home / "serve.log"
+    with log.open("w") as out, subprocess.Popen([*former.program(build), "--home", str(town.home), "serve"],
+                                                stdin=subprocess.DEVNULL, stdout=out, stderr=out) as serve:
+        try:
+            wait_until(lambda: "serve: watching" in log.read_text(), what="serve of 0.1.0 watches")
+            ran = town.run("doctor")
+            assert ran.code == 1, ran
+            (found,) = (one for one in ran.told["findings"] if one["code"] == "another_version")
+            assert found["fix"].startswith(f"kill {serve.pid} ")
+            for words in (["rollback", "shop"], ["reconcile"]):
+                assert f"kill {serve.pid} " in town.text(*words).err
+        finally:
+            serve.terminate()
+    assert f"kill {serve.pid} " not in town.text("reconcile").err
+    findings = town.run("doctor").told["findings"]
+    assert "another_version" not in {one["code"] for one in findings}
+    assert "drift" not in {one["name"] for one in findings}
 
 
 def test_reconcile_gives_what_runs_the_policy_that_outlives_a_crash_of_the_engine_without_a_restart(town: Cli) -> None:

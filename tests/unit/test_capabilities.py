@@ -154,7 +154,10 @@ def test_the_doctor_lists_the_apps_that_keep_such_releases(w: World) -> None:
     w.upgrade("v2")
     (found,) = (one for one in containers(w.s) if one.code == "capabilities_kept")
     assert found.text.endswith("v2@2") or found.text.endswith("v1@1, v2@2")
-    assert found.fix == "deployctl prune shop"
+    assert (found.ok, found.fix) == (True, None), "prune removes none of what can be gone back to"
+    w.rollback()
+    (found,) = (one for one in containers(w.s) if one.code == "capabilities_kept")
+    assert (found.ok, found.fix) == (False, "deployctl upgrade shop v2")
 
 
 def test_what_a_release_may_have_is_not_told_as_kept() -> None:

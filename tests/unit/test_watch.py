@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from threading import Event, Thread
 
 import pytest
 
+from deployctl import __version__
 from deployctl.domain import backups
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.planner import plan_start
@@ -26,7 +28,7 @@ from deployctl.usecases.reconcile import reconcile
 from deployctl.usecases.upgrade import upgrade
 from deployctl.watch import bell as bells
 from deployctl.watch.bell import EVERY, Bell, follow
-from deployctl.watch.lock import is_watched, only_one
+from deployctl.watch.lock import NAME, Watcher, check_watcher, find_watcher, only_one
 from deployctl.watch.patience import FIRST, LONGEST, Patience
 from deployctl.watch.serve import serve
 from deployctl.watch.watch import BOOKS, CLOSE, READY, SHARE, TICK, WHOLE, Watch, pause_after
@@ -334,14 +336,29 @@ def test_events_ring_and_a_stream_that_was_cut_rings_for_every_app(w: World, mon
 
 # -- the process ---------------------------------------------------------------------------------------------------
 def test_a_second_watcher_of_a_home_is_refused(tmp_path: Path) -> None:
-    assert not is_watched(tmp_path)
+    assert find_watcher(tmp_path) is None
     with only_one(tmp_path):
-        assert is_watched(tmp_path)
+        assert find_watcher(tmp_path) == Watcher(os.getpid(), __version__)
         with pytest.raises(DeployctlError, match="runs already"), only_one(tmp_path):
             pass
-    assert not is_watched(tmp_path)
+    assert find_watcher(tmp_path) is None
     with only_one(tmp_path):
         pass
+
+
+@pytest.mark.parametrize(("written", "version"), [(f"{41:<20}", None), (f"{41:<20}{'0.9.0':<20}", "0.9.0")])
+def test_a_watcher_that_was_started_before_the_update_is_told_with_what_ends_it(tmp_path: Path, written: str,
+                                                                                version: str | None) -> None:
+    assert check_watcher(tmp_path) == []
+    with only_one(tmp_path):
+        (fine,) = check_watcher(tmp_path)
+        assert fine.ok
+        (tmp_path / NAME).write_text(written)  # 0.1.0 and 0.2.0 write their pid alone
+        assert find_watcher(tmp_path) == Watcher(41, version)
+        (found,) = check_watcher(tmp_path)
+    assert (found.ok, found.fatal, found.code) == (False, True, "another_version")
+    assert found.fix is not None
+    assert found.fix.startswith("kill 41 ")
 
 
 def test_the_watcher_copies_the_ledger_after_moves_of_others(w: World) -> None:
