@@ -17,7 +17,8 @@ def rules(*, dashboard: bool) -> str:
     """Return the rules of the apps' backend; what only a dashboard gives is looked for where there is one."""
     names = f"({DASHBOARD}|{PREVIEW})" if dashboard else PREVIEW
     words = f"deployctl_ {PREVIEW}" if dashboard else PREVIEW
-    token = [f"  http-request del-header Authorization if {{ req.fhdr(authorization) -m reg -i '^bearer +{TOKEN} *$' }}"]
+    bearer = f"'^bearer[[:blank:]]+{TOKEN}[[:blank:]]*$'"
+    token = [f"  http-request del-header Authorization if {{ req.fhdr(authorization) -m reg -i {bearer} }}"]
     return "\n".join(["  # No cookie and no token of ours goes to an app.", *(token if dashboard else []), *_sent(names, words),
                       "  # No cookie of ours comes from one. All other cookies pass as they are.", *_set(names)])
 

@@ -13,6 +13,7 @@ from deployctl.usecases.results import Finding
 
 EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104  compared
 LOOPBACK = frozenset({"127.0.0.1", "::1"})
+OF_VERSIONS = frozenset({"127.0.0.1", "localhost"})  # what people type before the port of a version
 
 
 def dashboard(s: Services) -> Iterator[Finding]:
@@ -30,11 +31,12 @@ def dashboard(s: Services) -> Iterator[Finding]:
 def sharing(
     web: WebSpec, listens: Mapping[AppName, tuple[str, int]], hosts: Mapping[AppName, tuple[str, ...]]
 ) -> list[AppName]:
-    """Return the apps that a browser asks under the dashboard's own host name. Under TLS its cookies go to no port without."""
+    """Return the apps that a browser asks under the dashboard's own host name. Under TLS its cookies go to no port without.
+    `hosts` has every app: whatever it listens on, each of its versions has a port of its own on 127.0.0.1."""
     url = urlsplit(web.base)
-    bare = url.scheme == "http"
-    by_port = {app for app, (address, _) in listens.items() if bare and _leads_to(address, url.hostname or "")}
-    by_name = {app for app, names in hosts.items() if url.hostname in names}
+    bare, host = url.scheme == "http", url.hostname or ""
+    by_port = {app for app, (address, _) in listens.items() if bare and _leads_to(address, host)}
+    by_name = {app for app, names in hosts.items() if host in names or (bare and host in OF_VERSIONS)}
     return sorted(by_port | by_name)
 
 
@@ -46,7 +48,7 @@ def _leads_to(address: str, host: str) -> bool:
 def _text(web: WebSpec, apps: list[AppName]) -> str:
     named = ", ".join(apps[:3]) + (f" and {len(apps) - 3} more" if len(apps) > 3 else "")
     return (f"{web.base} shares its host name with {named}: a browser sends them the dashboard's cookies, which HAProxy drops. "
-            "What is asked without HAProxy gets them")
+            "What is asked without HAProxy gets them, as at a version's own port on 127.0.0.1")
 
 
 def _fix(web: WebSpec) -> str:

@@ -117,7 +117,7 @@ def test_the_way_of_the_gate_and_of_a_version_that_was_asked_for_are_the_same(sh
 
 @pytest.mark.parametrize(("sent", "passes"), [
     (f"Bearer {TOKEN}", False), (f"bearer  {TOKEN}", False), ("Bearer of-the-app", True), ("Basic ZGN0bF8=", True),
-    (f"Bearer {TOKEN}y", True),
+    (f"Bearer {TOKEN}y", True), (f"Bearer \t{TOKEN}", False),
 ])  # fmt: skip
 def test_a_token_of_ours_that_was_sent_to_the_wrong_port_is_dropped(shop: Shop, sent: str, *, passes: bool) -> None:
     shop.ask(f"Authorization: {sent}".encode())

@@ -21,10 +21,13 @@ SHOP = AppName("shop")
 @pytest.mark.parametrize(("web", "address", "hosts", "shared"), [
     (WebSpec(), "127.0.0.1", (), True),
     (WebSpec(), "0.0.0.0", (), True),
-    (WebSpec(), "10.0.0.5", (), False),
-    (WebSpec(), None, ("shop.example.com",), False),
+    (WebSpec(), "10.0.0.5", (), True),
+    (WebSpec(), None, ("shop.example.com",), True),
+    (WebSpec(listen=("10.0.0.4", 8900)), "10.0.0.5", (), False),
+    (WebSpec(listen=("10.0.0.4", 8900)), None, ("shop.example.com",), False),
     (WebSpec(url="http://localhost:8900"), "127.0.0.1", (), True),
     (WebSpec(url="http://deployctl.localhost:8900"), "127.0.0.1", (), False),
+    (WebSpec(url="http://localhost:8900"), None, ("shop.example.com",), True),
     (WebSpec(url="http://deployctl.localhost:8900"), "0.0.0.0", (), False),
     (WebSpec(url="http://box.example.com:8900"), "0.0.0.0", (), True),
     (WebSpec(url="http://box.example.com"), None, ("box.example.com",), True),
@@ -44,7 +47,8 @@ def test_it_is_told_once_somebody_may_sign_in_and_not_without_a_dashboard(tmp_pa
         add_user("mara", given(Role.ADMIN, []), w.s)
         [found] = dashboard(w.s)
         assert (found.ok, found.fatal, found.code) == (False, False, "shared_host_name")
-        assert "shop" in found.text
+        assert "with shop:" in found.text
+        assert "a version's own port on 127.0.0.1" in found.text
         assert found.fix == 'url = "http://deployctl.localhost:8900" in [web] of config/server.toml'
         assert [*dashboard(replace(w.s, spec=ServerSpec(web=WebSpec(enabled=False))))] == []
 
