@@ -7,7 +7,7 @@ from dataclasses import dataclass
 DAY = 86_400.0  # seconds
 PLANS_AFTER = 90 * DAY  # since a deployment was closed; its plan, and the app as it was before it, serve only to recover it
 REFUSALS_AFTER = 30 * DAY
-REFUSALS_KEPT = 2000  # lines of refused changes, the newest
+REFUSALS_KEPT = 2000  # lines of refused changes: the newest of each person
 REFUSALS_SLACK = 500  # lines above that before some are folded: a checkpoint takes room, too
 BATCH = 1000  # rows that one checkpoint replaces: whoever goes back meanwhile waits for no more than these
 

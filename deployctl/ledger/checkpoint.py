@@ -59,6 +59,7 @@ class Checkpoints:
 
     def __init__(self, events: Iterable[Row]) -> None:
         self.gaps: dict[int, tuple[int, str]] = {}  # first id → last id and its hash
+        self._ends: dict[int, str] = {}  # last id → its hash
         self.plans: set[int] = set()  # deployments
         for event in events:
             try:
@@ -72,10 +73,11 @@ class Checkpoints:
                 self.plans.update(range(first, last + 1))
             elif first <= last < number:
                 self.gaps[first] = last, str(hash_[0])
+                self._ends[last] = str(hash_[0])
 
     def former(self, number: int) -> str | None:
         """Return the hash of the event before that number, when that is folded away."""
-        return next((hash_ for last, hash_ in self.gaps.values() if last == number - 1), None)
+        return self._ends.get(number - 1)
 
     def find_faults(self, deployments: Iterable[Row]) -> Iterator[str]:
         """Yield what these deployments (id, folded) say otherwise."""

@@ -15,6 +15,11 @@ from deployctl.ledger.events import EventRows
 Row = Mapping[str, Any]
 _KINDS = ", ".join(f"'{kind}'" for kind in KINDS)
 
+# The newest lines of each person, as many of everybody as there is room for: a limit of -1 is none.
+_FAIR = f"""
+select id from (select id, row_number() over (partition by actor order by id desc) as nth from events where kind in ({_KINDS}))
+order by nth, id desc limit ?"""  # noqa: S608  ours
+
 
 class FoldRows(EventRows):
     """Takes rows away from the tables `events` and `deployments`."""
@@ -61,10 +66,12 @@ class FoldRows(EventRows):
             "order by id limit ?", [before, limit])]
 
     def _due_refusals(self, before: str, *, limit: int) -> list[Row]:
-        newest = f"select id from events where kind in ({_KINDS}) order by id desc limit 1 offset ?"  # noqa: S608  ours
-        crowded = self.db.one(newest, [REFUSALS_KEPT + REFUSALS_SLACK]) and self.db.one(newest, [REFUSALS_KEPT])
-        rows = self.db.execute(f"select * from events where kind in ({_KINDS}) and (at < ? or id <= ?) "  # noqa: S608  ours
-                               "order by id limit ?", [before, crowded["id"] if crowded else 0, limit])
+        """Return the lines that are too old, and what is more than is kept: the oldest of whoever has most, so that nobody
+        pushes out what others tried."""
+        lines = self.db.one(f"select count(*) as number from events where kind in ({_KINDS})")  # noqa: S608  ours
+        kept = REFUSALS_KEPT if lines and lines["number"] > REFUSALS_KEPT + REFUSALS_SLACK else -1
+        rows = self.db.execute(f"select * from events where kind in ({_KINDS}) and (at < ? or id not in ({_FAIR})) "  # noqa: S608  ours
+                               "order by id limit ?", [before, kept, limit])
         return [dict(row) for row in rows]
 
     def _runs(self, rows: Sequence[Row]) -> Iterator[list[Row]]:

@@ -128,6 +128,26 @@ def test_there_are_never_many_more_refusals_than_are_kept_however_young(w: World
     assert w.ledger.find_faults() == []
 
 
+def test_nobody_pushes_out_what_others_tried(w: World) -> None:
+    """mara was tried at night; a reader then makes as many lines as they can, while somebody else is refused now and then."""
+    with w.ledger.transaction():
+        for n in range(3):
+            w.clock.sleep(60)
+            w.ledger.event("sign_in_refused", "an attempt to sign in as mara was refused", at=w.clock.utc(),
+                           actor="nobody (web)", data={"count": 30 + n})
+        for _ in range(20):
+            refuse(w, REFUSALS_KEPT // 10)
+            w.ledger.event("refused", "undo was refused", at=w.clock.utc(), actor="jonas (web)", data={"count": 1})
+    assert fold(w.s).refusals
+    assert rows(w, "select count(*) from events where kind = 'sign_in_refused'") == [3]
+    assert rows(w, "select count(*) from events where actor = 'jonas (web)' and kind = 'refused'") == [20]
+    assert len(rows(w, "select id from events where kind in ('refused', 'sign_in_refused')")) <= REFUSALS_KEPT + REFUSALS_SLACK
+    refuse(w, REFUSALS_SLACK + REFUSALS_KEPT)
+    assert fold(w.s).refusals
+    assert rows(w, "select count(*) from events where kind = 'sign_in_refused'") == [3]
+    assert w.ledger.find_faults() == []
+
+
 def test_a_long_past_is_folded_in_batches(w: World) -> None:
     with w.ledger.transaction():
         refuse(w, 2 * BATCH)
