@@ -19,7 +19,7 @@ from deployctl.effects.http_prober import SocketProber
 from deployctl.effects.kept_logs import LogFiles
 from deployctl.effects.linux_guard import LinuxGuard
 from deployctl.effects.system_clock import SystemClock
-from deployctl.judged import load_judged_app, load_judged_server
+from deployctl.judged import load_judged_app, load_judged_apps, load_judged_server
 from deployctl.ledger.meter_book import SqliteMeterBook
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Reporter, Services
@@ -61,6 +61,7 @@ def _services(settings: Settings, spec: ServerSpec, ledger: SqliteLedger, *, rep
         bridged=bridged,
         app_file=lambda app: load_judged_app(settings, app, spec, now=lambda: ledger.find_app(app)),
         app_files=lambda: app_names(settings),
+        judge_files=lambda: load_judged_apps(settings, spec, now=ledger.find_app),
         meter=SqliteMeterBook(settings.metrics, warn=reporter.warn), kept_logs=LogFiles(settings.kept_logs),
     )
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from deployctl.config_file import parse_toml, read_text, where
 from deployctl.domain.names import AppName, parse_app
@@ -15,6 +15,9 @@ from deployctl.settings import Settings
 if TYPE_CHECKING:
     from deployctl.domain.app import AppSpec
     from deployctl.domain.release import App
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 # -- apps -------------------------------------------------------------------------------------------------------
@@ -28,6 +31,46 @@ def load_app(settings: Settings, app: AppName) -> AppSpec:
     except NotFound:
         raise _no_such_app(settings, app) from None
     return parse_app_spec(parse_toml(text, path), where=where(path))
+
+
+def read_apps(settings: Settings) -> dict[AppName, str | DeployctlError]:
+    """Return the text of every app's file, or why it cannot be read."""
+    return {app: _or_error(read_text, settings.app_file(app)) for app in app_names(settings)}
+
+
+def check_apps(settings: Settings, texts: Mapping[AppName, str | DeployctlError], server: ServerSpec, *,
+               now: Callable[[AppName], App | None]) -> dict[AppName, AppSpec | DeployctlError]:
+    """Return of each of these files what `load_checked_app` returns or raises, all of them parsed once."""
+    from deployctl.domain.app import parse_app_spec
+    from deployctl.domain.clashes import Clash, clashes, require_none
+
+    def parsed(app: AppName) -> AppSpec:
+        text, path = texts[app], settings.app_file(app)
+        if isinstance(text, DeployctlError):
+            raise text
+        return parse_app_spec(parse_toml(text, path), where=where(path))
+
+    def checked(app: AppName) -> AppSpec:
+        spec = specs[app]
+        alone = _keeps(spec, now(app))
+        require_none([clash for clash in claimed.get(app, ()) if not alone or clash.apps == (app,)])
+        _require_room(app, spec, server)
+        return spec
+
+    found = {app: _or_error(parsed, app) for app in texts}
+    specs = {app: spec for app, spec in found.items() if not isinstance(spec, DeployctlError)}
+    claimed: dict[AppName, list[Clash]] = {}
+    for clash in clashes(specs, server):
+        for app in clash.apps:
+            claimed.setdefault(app, []).append(clash)
+    return {**found, **{app: _or_error(checked, app) for app in specs}}
+
+
+def _or_error(read: Callable[[K], V], of: K) -> V | DeployctlError:
+    try:
+        return read(of)
+    except DeployctlError as error:
+        return error
 
 
 def _no_such_app(settings: Settings, app: AppName) -> NotFound:
@@ -70,14 +113,22 @@ def load_all_apps(
 def load_checked_app(settings: Settings, app: AppName, server: ServerSpec, *, now: App | None = None) -> AppSpec:
     """Return the app's spec, once no other app's file and nothing of the server claims the same address or name. An app
     that keeps what it has `now` is not hindered by the file of a newcomer: that one is refused."""
+    spec = load_app(settings, app)
+    _require_unclaimed(settings, app, spec, server, keeps=_keeps(spec, now))
+    _require_room(app, spec, server)
+    return spec
+
+
+def _keeps(spec: AppSpec, now: App | None) -> bool:
+    """Tell whether the file says the address that the app has already."""
+    return now is not None and (spec.listen, spec.hosts) == (now.listen, now.hosts)
+
+
+def _require_room(app: AppName, spec: AppSpec, server: ServerSpec) -> None:
     from deployctl.domain.retention import require_room
 
-    spec = load_app(settings, app)
-    keeps = now is not None and (spec.listen, spec.hosts) == (now.listen, now.hosts)
-    _require_unclaimed(settings, app, spec, server, keeps=keeps)
     policy = spec.policy(server)
     require_room(keep_warm=policy.keep_warm, keep_stopped=policy.keep_stopped, where=f"config/{app}.toml")
-    return spec
 
 
 def require_unclaimed(settings: Settings, app: AppName, text: str, server: ServerSpec) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, fields
 from hashlib import sha256
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 
 from deployctl import __version__
 from deployctl.config_file import read_text
-from deployctl.config_loader import app_names, load_checked_app, load_server
+from deployctl.config_loader import check_apps, load_checked_app, load_server, read_apps
 from deployctl.domain.app_file import AppFile
 from deployctl.domain.image_source import PullPolicy
 from deployctl.domain.names import AppName
@@ -43,7 +43,7 @@ def load_judged_server(settings: Settings) -> ServerSpec:
     if (known := _find(kept, mark)) is not None:
         return _server(json.loads(known))
     spec = load_server(settings.server_file)
-    _keep(kept, mark, json.dumps(asdict(spec)))
+    _keep(kept, mark, json.dumps(asdict(spec)), durable=True)
     return spec
 
 
@@ -55,22 +55,45 @@ def load_judged_app(settings: Settings, app: AppName, server: ServerSpec, *,
     Raises NotFound, Invalid with every mistake, or Untrusted: others may write to the home or the file.
     """
     require_believed_home(settings, os.environ)
-    kept = settings.state_dir / f"app-{app}.json"
-    mark = _mark([repr(server), *_texts(settings)])
-    if settings.app_file(app).is_file() and (known := _find(kept, mark)) is not None:
+    mark = _mark_of(read_apps(settings), server)
+    if settings.app_file(app).is_file() and (known := _find(_kept(settings, app), mark)) is not None:
         return AppFile.from_json(known)
     judged = load_checked_app(settings, app, server, now=now()).judged(server)
-    _keep(kept, mark, judged.to_json())
+    _keep(_kept(settings, app), mark, judged.to_json())
     return judged
 
 
-def _texts(settings: Settings) -> Iterable[str]:
-    """Yield every app's name and text, because a clash is a matter of two files; an unreadable one is its error."""
-    for app in app_names(settings):
-        try:
-            yield f"{app}\0{read_text(settings.app_file(app))}"
-        except DeployctlError as e:
-            yield f"{app}\0{e.message}"
+def load_judged_apps(settings: Settings, server: ServerSpec, *,
+                     now: Callable[[AppName], App | None]) -> dict[AppName, AppFile | DeployctlError]:
+    """Return of every app's file what `load_judged_app` returns or raises. Each is read once for all of them: with a
+    thousand apps, one by one is a million readings."""
+    texts = read_apps(settings)
+    try:
+        require_believed_home(settings, os.environ)
+    except Untrusted as e:
+        return dict.fromkeys(texts, e)
+    mark = _mark_of(texts, server)
+    found: dict[AppName, AppFile | DeployctlError] = {
+        app: AppFile.from_json(known) for app in texts if (known := _find(_kept(settings, app), mark)) is not None}
+    if len(found) == len(texts):
+        return found
+    for app, spec in check_apps(settings, texts, server, now=now).items():
+        if isinstance(spec, DeployctlError):
+            found[app] = spec
+        elif app not in found:
+            found[app] = judged = spec.judged(server)
+            _keep(_kept(settings, app), mark, judged.to_json())
+    return found
+
+
+def _kept(settings: Settings, app: AppName) -> Path:
+    return settings.state_dir / f"app-{app}.json"
+
+
+def _mark_of(texts: Mapping[AppName, str | DeployctlError], server: ServerSpec) -> str:
+    """Every app's name and text are in it, because a clash is a matter of two files; an unreadable one is its error."""
+    told = (f"{app}\0{text.message if isinstance(text, DeployctlError) else text}" for app, text in texts.items())
+    return _mark([repr(server), *told])
 
 
 def _mark(texts: Iterable[str]) -> str:
@@ -94,9 +117,10 @@ def _find(kept: Path, mark: str) -> str | None:
     return str(found["verdict"]) if isinstance(found, dict) and found.get("of") == mark else None
 
 
-def _keep(kept: Path, mark: str, verdict: str) -> None:
+def _keep(kept: Path, mark: str, verdict: str, *, durable: bool = False) -> None:
+    """A verdict that a power cut takes is judged anew. What was believed last is not to be had again."""
     if kept.parent.is_dir():  # a home that has no state yet gets none by being looked at
-        write_whole(kept, json.dumps({"of": mark, "verdict": verdict}))
+        write_whole(kept, json.dumps({"of": mark, "verdict": verdict}), durable=durable)
 
 
 def _server(raw: dict[str, Any]) -> ServerSpec:

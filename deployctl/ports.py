@@ -22,6 +22,7 @@ from deployctl.domain.plan import Plan, Step
 from deployctl.domain.release import App, Bundle, Change, Hold, Instance, Probe, Release, Resources, Restart
 from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import TrafficTable
+from deployctl.errors import DeployctlError
 from deployctl.ports_access import AccessBook
 from deployctl.ports_engine import EngineInfo as EngineInfo
 from deployctl.ports_engine import Image as Image
@@ -336,6 +337,7 @@ class Services:
     bridged: bool
     app_file: Callable[[AppName], AppFile]  # reads and checks config/<app>.toml, clashes included
     app_files: Callable[[], list[AppName]]  # names that have a file
+    judge_files: Callable[[], Mapping[AppName, AppFile | DeployctlError]]  # all at once; what app_file returns or raises
     meter: MeterBook
     kept_logs: KeptLogs  # of containers that are gone
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -76,7 +76,8 @@ class Guard(Protocol):
 
     def ensure(self, subnet: str) -> None: ...
     def ensure_gone(self, subnet: str) -> None: ...
-    def guarded(self, subnet: str) -> bool: ...
+    def guarded(self, subnets: Iterable[str]) -> Set[str]:
+        """Return those that have a guard route, by one reading of the host's routes."""
     def may_pin(self) -> bool:
         """Tell whether this process may pin addresses at all."""
     def neighbours(self) -> Mapping[tuple[str, str], Neighbour]:

@@ -140,9 +140,6 @@ def _with_pull(session: Session, wish: InitWish, s: Services) -> InitWish:
 
 def _taken_ports(s: Services, but: AppName) -> frozenset[int]:
     """Return the ports that other apps' files ask for. A file with mistakes asks for none."""
-    ports = {app.listen[1] for app in s.ledger.apps() if app.listen and app.name != but}
-    for other in s.app_files():
-        with suppress(DeployctlError):
-            spec = s.app_file(other)
-            ports |= {spec.listen[1]} if spec.listen and other != but else set()
-    return frozenset(ports)
+    files = {app: file for app, file in s.judge_files().items() if not isinstance(file, DeployctlError)}
+    listens = [(app.name, app.listen) for app in s.ledger.apps()] + [(app, file.listen) for app, file in files.items()]
+    return frozenset(listen[1] for app, listen in listens if listen and app != but)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -23,14 +23,27 @@ class Clash:
 
 def clashes(specs: Specs, server: ServerSpec) -> list[Clash]:
     """Return every clash, those between apps first."""
-    named = sorted(specs.items())
-    between = [clash for (a, one), (b, other) in combinations(named, 2) for clash in _between(a, one, b, other)]
-    return between + [clash for app, spec in named for clash in _with_server(app, spec, server)]
+    between = [clash for a, b in _pairs(specs) for clash in _between(a, specs[a], b, specs[b])]
+    return between + [clash for app, spec in sorted(specs.items()) for clash in _with_server(app, spec, server)]
+
+
+def _pairs(specs: Specs) -> list[tuple[AppName, AppName]]:
+    """Return the apps that have a port or a host name in common, two by two: with a thousand apps there are few."""
+    claiming: dict[int | str, list[AppName]] = {}
+    for app, spec in sorted(specs.items()):
+        claims: set[int | str] = {*spec.hosts, *([spec.listen[1]] if spec.listen else [])}
+        for claim in claims:
+            claiming.setdefault(claim, []).append(app)
+    return sorted({pair for apps in claiming.values() for pair in combinations(apps, 2)})
 
 
 def require_no_clashes(specs: Specs, server: ServerSpec, *, app: AppName | None = None) -> None:
     """Raise Invalid with every clash, or only with those of one app."""
-    found = [clash for clash in clashes(specs, server) if app is None or app in clash.apps]
+    require_none([clash for clash in clashes(specs, server) if app is None or app in clash.apps])
+
+
+def require_none(found: Sequence[Clash]) -> None:
+    """Raise Invalid with those clashes, if there are any."""
     if found:
         more = f" There are {len(found)} clashes." if len(found) > 1 else ""
         error = Invalid(found[0].sentence + more, remedy=["Change one of the two files."])

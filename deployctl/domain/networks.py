@@ -41,15 +41,24 @@ def cut(pool: str, taken: Iterable[str]) -> tuple[str, str, str]:
 
     Raises Refused when the pool is used up or belongs to somebody's network.
     """
-    whole, others = IPv4Network(pool), _ipv4(taken)
+    whole = IPv4Network(pool)
+    ranges = sorted((int(other[0]), int(other[-1])) for other in _ipv4(taken) if other.overlaps(whole))
     for prefix in (max(prefix, whole.prefixlen) for prefix in PREFIXES):
-        near = [other for other in others if other.overlaps(whole)]
-        for subnet in whole.subnets(new_prefix=prefix):
-            if not any(subnet.overlaps(other) for other in near):
-                own = list(subnet.subnets(new_prefix=ENGINES_OWN))[-1]
-                return str(subnet), str(subnet[1]), str(own)
+        if (subnet := _first_between(ranges, whole, prefix)) is not None:
+            own = list(subnet.subnets(new_prefix=ENGINES_OWN))[-1]
+            return str(subnet), str(subnet[1]), str(own)
     raise Refused(f"no subnet is free in the pool {pool}: this host routes or uses all of it",
                   remedy=['set another pool in config/server.toml: [network] pool = "10.88.0.0/14"'])
+
+
+def _first_between(ranges: Iterable[tuple[int, int]], whole: IPv4Network, prefix: int) -> IPv4Network | None:
+    """Return the first subnet of that length outside of all ranges, which are in order: one walk, however many there are."""
+    size, start = 1 << whole.max_prefixlen - prefix, int(whole[0])
+    for low, high in ranges:
+        if low >= start + size:
+            break
+        start = max(start, (high // size + 1) * size)
+    return IPv4Network((start, prefix)) if start <= int(whole[-1]) else None
 
 
 def find_taken(network: Network, *, subnets: Iterable[str], routes: Iterable[str]) -> str | None:

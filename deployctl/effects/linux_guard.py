@@ -11,6 +11,7 @@ import os
 import re
 import socket
 import subprocess
+from collections.abc import Iterable
 from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
 from pathlib import Path
 
@@ -38,8 +39,9 @@ class LinuxGuard:
         if str(network) in _guarded():
             _ip("del", str(network))
 
-    def guarded(self, subnet: str) -> bool:
-        return str(_parse(subnet)) in _guarded()
+    def guarded(self, subnets: Iterable[str]) -> set[str]:
+        found = _guarded()
+        return {subnet for subnet in subnets if str(_parse(subnet)) in found}
 
     def may_pin(self) -> bool:
         return tables.may_fix()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from ipaddress import IPv4Network
 
 from deployctl.errors import Invalid, NotPermitted
@@ -33,8 +34,8 @@ class FakeGuard:
             self._require_permission()
             self.routes.remove(network)
 
-    def guarded(self, subnet: str) -> bool:
-        return _parse(subnet) in self.routes
+    def guarded(self, subnets: Iterable[str]) -> set[str]:
+        return {subnet for subnet in subnets if _parse(subnet) in self.routes}
 
     def may_pin(self) -> bool:
         return self.permitted

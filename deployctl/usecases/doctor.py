@@ -137,11 +137,11 @@ def _network(s: Services) -> Iterator[Finding]:
         yield Finding("addresses", ok=False, fatal=False, code="not_pinned",
                       text="are not pinned to their containers, which takes CAP_NET_ADMIN: whoever has NET_RAW on an app's "
                            "network can answer for what serves")
-    for app in s.ledger.apps():
-        for bridge in sorted({app.network_of(i).bridge for i in s.ledger.instances(app.name)}):
-            if not s.guard.bridge_up(bridge):
-                yield Finding("bridge", ok=False, text=f"{bridge} of {app.name} is missing or down: its visitors get 503",
-                              fix="sudo systemctl restart docker")
+    apps = {app.name: app for app in s.ledger.apps()}
+    for app, bridge in sorted({(i.app, apps[i.app].network_of(i).bridge) for i in s.ledger.instances()}):
+        if not s.guard.bridge_up(bridge):
+            yield Finding("bridge", ok=False, text=f"{bridge} of {app} is missing or down: its visitors get 503",
+                          fix="sudo systemctl restart docker")
 
 
 def _tokens(s: Services) -> Iterator[Finding]:
@@ -155,11 +155,9 @@ def _tokens(s: Services) -> Iterator[Finding]:
 
 
 def _files(s: Services) -> Iterator[Finding]:
-    for app in s.app_files():
-        try:
-            s.app_file(app)
-        except DeployctlError as e:
-            yield Finding(f"config/{app}.toml", ok=False, text=e.message, fix=next(iter(e.remedy), None))
+    for app, found in sorted(s.judge_files().items()):
+        if isinstance(found, DeployctlError):
+            yield Finding(f"config/{app}.toml", ok=False, text=found.message, fix=next(iter(found.remedy), None))
         else:
             yield Finding(f"config/{app}.toml", ok=True, text="understood")
 

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from deployctl.domain.capabilities import kept_text
 from deployctl.domain.image_store import SWITCHED, find_hidden, switched_text
 from deployctl.domain.release import Restart
 from deployctl.pins import find_astray, read_believed
-from deployctl.ports import Services
+from deployctl.ports import ContainerFacts, Services
 from deployctl.usecases.drift import store_now
 from deployctl.usecases.results import Finding
 
 
 def containers(s: Services) -> Iterator[Finding]:
-    yield from _hidden(s)
+    here = s.engine.containers()
+    yield from _hidden(here, s)
     yield from _former(s)
     yield from _all_capabilities(s)
-    yield from _strangers(s)
+    yield from _strangers(here, s)
 
 
-def _hidden(s: Services) -> Iterator[Finding]:
+def _hidden(here: Sequence[ContainerFacts], s: Services) -> Iterator[Finding]:
     """Yield the apps whose containers lie in another image store than the one that the engine uses now."""
-    here = s.engine.containers()
     store = store_now(s, here)
     for app in s.ledger.apps() if store else ():
         instances = {i.release: i for i in s.ledger.instances(app.name)}
@@ -53,9 +53,9 @@ def _former(s: Services) -> Iterator[Finding]:
 def _all_capabilities(s: Services) -> Iterator[Finding]:
     """Yield the apps that keep releases with more capabilities than one made now would have. Once what serves has no more,
     there is nothing to do: it is pinned, and the others leave as retention says."""
-    for app in s.ledger.apps():
-        found = [r for r in s.ledger.kept_releases(app.name) if kept_text(r.cap_drop, r.bundle.cap_add)]
-        if found:
+    kept = [r for r in s.ledger.kept_releases() if kept_text(r.cap_drop, r.bundle.cap_add)]
+    for app in s.ledger.apps() if kept else ():
+        if found := [r for r in kept if r.app == app.name]:
             active = next((r.version for r in found if r.number == app.active), None)
             named = ", ".join(sorted(f"{r.version}@{r.number}" for r in found))
             then = ("so code of one can answer with the address of another" if active
@@ -65,11 +65,10 @@ def _all_capabilities(s: Services) -> Iterator[Finding]:
                           text=f"{app.name} keeps releases with all that Docker gives, NET_RAW too, {then}: {named}")
 
 
-def _strangers(s: Services) -> Iterator[Finding]:
-    ours = {i.container for i in s.ledger.instances()} | {i.name for i in s.ledger.instances()}
-    here, info = s.engine.containers(), s.engine.info()
-    if here and info.id:
-        s.ledger.set_engine(info.id)
+def _strangers(here: Sequence[ContainerFacts], s: Services) -> Iterator[Finding]:
+    ours = {known for i in s.ledger.instances() for known in (i.container, i.name)}
+    if here and (engine := s.engine.info().id):
+        s.ledger.set_engine(engine)
     strangers = [c.name for c in here if not {c.id, c.name} & ours]
     if strangers:
         text = f"carry this home's label but are not in the ledger: {', '.join(strangers)}"

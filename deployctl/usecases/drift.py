@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from deployctl.domain.drift import Drift, Kind, Mend, NetworkSeen, Seen, Sight, find_drift, stray
@@ -30,6 +30,7 @@ class Outside:
     proxy: str | None = None  # why HAProxy could not be asked
     engine: str | None = None
     store: str | None = None  # of the engine; asked only when a container is not to be seen
+    guarded: Set[str] | None = None  # subnets of the ledger with a guard route; None where none is needed
     believed: Believed | None = None  # which MAC each address is at; None where nothing can be pinned
 
 
@@ -71,6 +72,7 @@ def look_outside(s: Services, *, tags: bool = True) -> Outside:
     """Read engine and HAProxy once for all apps."""
     routes: Mapping[AppName, int] | None = None
     proxy = None
+    guarded = s.guard.guarded(network.subnet for network in s.ledger.networks()) if s.bridged else None
     try:
         routes = s.traffic.routes()
     except DeployctlError as e:
@@ -78,9 +80,10 @@ def look_outside(s: Services, *, tags: bool = True) -> Outside:
     try:
         containers = Containers(s.engine.containers())
         return Outside(routes, containers, frozenset(n.name for n in s.engine.networks()),
-                       _tags(s) if tags else None, proxy, store=store_now(s, containers), believed=read_believed(s))
+                       _tags(s) if tags else None, proxy, store=store_now(s, containers), guarded=guarded,
+                       believed=read_believed(s))
     except DeployctlError as e:
-        return Outside(routes, proxy=proxy, engine=e.message)
+        return Outside(routes, proxy=proxy, engine=e.message, guarded=guarded)
 
 
 def _tags(s: Services) -> list[str]:
@@ -169,7 +172,7 @@ def sight_of(app: App, s: Services, outside: Outside, *, closely: bool) -> Sight
 def _network_seen(network: Network, outside: Outside, s: Services) -> NetworkSeen:
     return NetworkSeen(
         network, there=None if outside.networks is None else network.name in outside.networks,
-        guarded=s.guard.guarded(network.subnet) if s.bridged else None,
+        guarded=None if outside.guarded is None else network.subnet in outside.guarded,
         up=s.guard.bridge_up(network.bridge) if s.bridged else None)
 
 

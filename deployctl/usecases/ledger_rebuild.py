@@ -12,6 +12,7 @@ from ipaddress import ip_network
 from pathlib import Path
 
 from deployctl.bundle_label import is_exact, read_bundle, read_cap_drop
+from deployctl.domain.app_file import AppFile
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.networks import Network
 from deployctl.domain.remains import AppBack, Ground, Rebuilt, Relic, Remains
@@ -97,11 +98,12 @@ def rebuild(candidate: Candidate, remains: Remains, s: Services, *, sealed: bool
     salvage = Salvage(ledger, replace(remains, routes=routes), at=s.clock.utc(), actor=s.actor, lost=lost)
     with ledger.transaction():
         salvage.drop_gone({*grounds, *(relic.app for relic in relics), *routes}, {relic.name for relic in relics})
+        known = {app.name for app in ledger.apps()}
         for ground in grounds.values():
-            known = ledger.find_app(ground.app) is not None
             salvage.put_app(ground)
-            if not known:
-                _take_policy(ground.app, s, salvage.lost)
+        files = s.judge_files() if grounds.keys() - known else {}
+        for app in (ground.app for ground in grounds.values() if ground.app not in known):
+            _take_policy(app, files.get(app), s, salvage.lost)
         for relic in sorted(relics, key=lambda relic: (relic.app, relic.number)):
             if ledger.find_app(relic.app) and salvage.put_release(relic):
                 salvage.put_instance(relic)
@@ -173,11 +175,13 @@ def _routes(s: Services, remains: Remains, lost: list[str]) -> dict[AppName, int
         return dict(remains.routes)
 
 
-def _take_policy(app: AppName, s: Services, lost: list[str]) -> None:
+def _take_policy(app: AppName, file: AppFile | DeployctlError | None, s: Services, lost: list[str]) -> None:
     row = s.ledger.find_app(app)
     try:
+        if isinstance(file, DeployctlError):
+            raise file
         if row is not None:
-            s.ledger.set_wishes(replace(row, policy=s.app_file(app).policy))
+            s.ledger.set_wishes(replace(row, policy=(file or s.app_file(app)).policy))  # who has none is told so
     except DeployctlError as e:
         lost.append(f"{app}: how it drains and how many versions are kept is as by default, until its next upgrade "
                     f"({e.message.splitlines()[0]})")

@@ -30,7 +30,7 @@ def test_taking_away_a_guard_that_is_not_there_is_fine(guard: Guard) -> None:
 
 
 def test_a_subnet_that_nobody_guards_is_not_guarded(guard: Guard) -> None:
-    assert not guard.guarded("172.29.255.192/26")
+    assert not guard.guarded(["172.29.255.192/26"])
 
 
 def test_a_port_is_taken_while_somebody_listens(guard: Guard) -> None:

@@ -39,11 +39,11 @@ def test_a_guarded_subnet_is_unreachable_until_the_guard_goes(subnet: str) -> No
     guard.ensure(subnet)
     guard.ensure(subnet)
     assert subnet in machine.unreachable()
-    assert guard.guarded(subnet)
+    assert guard.guarded([subnet])
     assert subnet not in guard.routed_subnets()
     guard.ensure_gone(subnet)
     guard.ensure_gone(subnet)
-    assert not guard.guarded(subnet)
+    assert not guard.guarded([subnet])
     assert subnet not in machine.unreachable()
 
 

@@ -134,6 +134,7 @@ class World:
         return Services(
             home=HOME, spec=SPEC, clock=ProcessClock(process), report=SilentReporter(), actor=process.name,
             bridged=True, app_file=self.files.__getitem__, app_files=lambda: list(self.files),
+            judge_files=lambda: self.files,
             engine=cast(Engine, Door(process, self, "engine", self.engine)),
             traffic=cast(Traffic, Door(process, self, "traffic", self.traffic)),
             prober=cast(Prober, Door(process, self, "prober", self.prober)),

@@ -15,7 +15,7 @@ from deployctl.cli.session import Session
 from deployctl.config_loader import app_names
 from deployctl.domain.names import AppName
 from deployctl.domain.server import ServerSpec
-from deployctl.judged import load_judged_app
+from deployctl.judged import load_judged_app, load_judged_apps
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Reporter, Services
 from deployctl.settings import Settings
@@ -108,6 +108,7 @@ class World:
             guard=self.guard, ledger=ledger, clock=self.clock, report=reporter, actor="mara (cli)", bridged=True,
             app_file=lambda app: load_judged_app(settings, app, spec, now=lambda: ledger.find_app(app)),
             app_files=lambda: app_names(settings),
+            judge_files=lambda: load_judged_apps(settings, spec, now=ledger.find_app),
             meter=self.meter, kept_logs=self.kept_logs,
         )  # fmt: skip
 

@@ -203,7 +203,7 @@ def test_the_guard_of_a_subnet_stays_when_another_home_has_it(w: World) -> None:
     w.upgrade("v2")
     w.upgrade("v3")
     assert own(w).subnet != subnet
-    assert w.guard.guarded(subnet)
+    assert w.guard.guarded([subnet])
 
 
 def test_reconcile_makes_what_stood_in_it_anew_in_another_network(w: World) -> None:

@@ -92,6 +92,7 @@ class World:
             home=self.home, spec=self.spec, engine=self.engine, traffic=self.traffic, prober=self.prober,
             guard=self.guard, ledger=ledger or self.ledger, clock=self.clock, report=self.told, actor=actor,
             bridged=True, app_file=self._file, app_files=lambda: list(self.files),
+            judge_files=lambda: {app: self._file(app) for app in self.files},
             meter=self.meter, kept_logs=self.kept_logs,
         )  # fmt: skip
 
