@@ -19,6 +19,14 @@ def members(home: HaproxyHome) -> list[int]:
     return [pid for pid in processes() if _is_member(home, pid)]
 
 
+def find_family(home: HaproxyHome) -> list[int]:
+    """Return the same of a master that its pid file names, by whom it has started: what another master of this home still
+    finishes is not among them. All processes are looked through only where the kernel does not tell."""
+    master = named_master(home)
+    children = [] if master is None else [pid for pid in find_children(master) if _is_member(home, pid)]
+    return members(home) if master is None or not children else [master, *children]
+
+
 def processes() -> Iterator[int]:
     return (int(entry.name) for entry in Path("/proc").glob("[0-9]*"))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import cache
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.file_trust import require_program
 from deployctl.effects.haproxy_home import HaproxyHome
-from deployctl.effects.haproxy_master import find_master, members, send, workers_of
+from deployctl.effects.haproxy_master import find_family, find_master, members, send, workers_of
 from deployctl.effects.haproxy_socket import HaproxySockets, is_answered
 from deployctl.effects.haproxy_trace import HaproxyTrace
 from deployctl.effects.outlive import HERE, Machine, bus_environment, raise_open_files
@@ -92,7 +92,7 @@ class HaproxyProcess:
         """Start it from its files and wait until it takes traffic. ProxyUnavailable tells HAProxy's own reason."""
         self._require_launched(self.words())
         self._wait_until_up()
-        self.settle()  # not before its master has made its worker
+        self._settle(members)  # not before its master has made its worker
 
     def relieve(self, master: int, token: str) -> None:
         """Start one from the files here that takes over from that one, which runs from files that are gone. It hands its
@@ -106,7 +106,7 @@ class HaproxyProcess:
                 raise ProxyUnavailable("HAProxy was started where its home lies now, but does not take over",
                                        remedy=[f"cat {self._home.log}"])
             self._clock.sleep(_TICK)
-        self.settle()
+        self._settle(members)
 
     def _require_launched(self, words: list[str]) -> None:
         if self._launch(words):
@@ -121,8 +121,13 @@ class HaproxyProcess:
         return code and self._run(words, _environment())
 
     def settle(self) -> None:
-        """Move it out of the control group of whoever started it, where that is possible and not done."""
-        self._machine.settle(members(self._home), group_name(self._home))
+        """Move it out of the control group of whoever started it, where that is possible and not done. Every command that
+        finds HAProxy alive comes here: it looks at no process but its own."""
+        self._settle(find_family)
+
+    def _settle(self, find: Callable[[HaproxyHome], Collection[int]]) -> None:
+        if self._machine.moves:
+            self._machine.settle(find(self._home), group_name(self._home))
 
     def frailties(self) -> tuple[Frail, ...]:
         """Return what may end it although nobody asked for that."""

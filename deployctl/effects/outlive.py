@@ -49,9 +49,14 @@ class Machine:
         groups = self._groups(os.getpid())
         return any(_is_ours(groups.get(hierarchy, "/")) for hierarchy in _KILLING)
 
+    @property
+    def moves(self) -> bool:
+        """Tell whether processes are moved here: where systemd is, it looks after them."""
+        return not self.booted.is_dir()
+
     def settle(self, pids: Collection[int], name: str) -> None:
         """Move processes that systemd does not look after into a group of their own. What cannot be moved stays."""
-        if self.booted.is_dir():
+        if not self.moves:
             return
         groups = {pid: found for pid in pids if (found := self._mortal_groups(pid))}
         for hierarchy, mount in self._mounts() if groups else ():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import uuid
@@ -13,12 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.effects.haproxy_master import find_master, members
+from deployctl.effects.haproxy_master import find_family, find_master, members
 from deployctl.effects.haproxy_process import HaproxyProcess, group_name
 from deployctl.effects.haproxy_socket import HaproxySockets
 from deployctl.effects.outlive import Machine
 from deployctl.effects.system_clock import SystemClock
-from tests.proxies import SHOP, Proxy, ask, proxy, wait_for
+from tests.counting import calls
+from tests.proxies import BLOG, SHOP, Proxy, ask, proxy, wait_for
+from tests.support import free_port
 
 HIERARCHIES = [Path("/sys/fs/cgroup", name) for name in ("systemd", "freezer", "unified", "")]
 IN_A_GROUP = """
@@ -89,6 +92,42 @@ def test_one_that_an_earlier_command_left_in_a_group_is_moved_by_the_next(job: P
         assert not (job / "cgroup.procs").read_text()
         world.traffic().stop()
         assert not list(job.parent.glob(f"deployctl-{group_name(world.home)}")), "an empty group was left behind"
+
+
+def test_one_that_only_finishes_what_it_holds_is_moved_too(job: Path) -> None:
+    with proxy() as world:
+        traffic = world.traffic()
+        traffic.switch(SHOP, 1)
+        with socket.create_connection(("127.0.0.1", world.port(SHOP)), 10) as held:
+            held.sendall(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+            wait_for(lambda: traffic.in_flight(SHOP, 1))
+            world.ledger.listen(BLOG, free_port())
+            traffic.sync()
+            leaving = members(world.home)
+            assert len(leaving) == 3, "master, worker, and the one before"
+            for pid in leaving:
+                (job / "cgroup.procs").write_text(str(pid))
+            traffic.ensure_up()
+            assert not (job / "cgroup.procs").read_text()
+
+
+def test_a_living_haproxy_is_looked_after_without_a_look_at_anybody_elses_process() -> None:
+    """It is on the way of every `status`, and of each rollback whose HAProxy looks dead."""
+    with proxy() as world:
+        traffic = world.traffic()
+        traffic.switch(SHOP, 1)
+        found = calls(traffic.ensure_up, "haproxy_master.processes", "haproxy_master._command")
+        assert found["haproxy_master.processes"] == 0
+        assert found["haproxy_master._command"] <= 8, "master, worker and the master's parent, for two questions"
+
+
+def test_its_processes_are_found_without_its_pid_file_too() -> None:
+    with proxy() as world:
+        world.traffic().switch(SHOP, 1)
+        everybody = sorted(members(world.home))
+        assert sorted(find_family(world.home)) == everybody
+        world.home.pid.unlink()
+        assert sorted(find_family(world.home)) == everybody
 
 
 def test_a_systemd_that_refuses_a_unit_keeps_nobody_from_being_served(

@@ -53,6 +53,12 @@ def test_where_systemd_is_it_gets_a_unit_of_its_own(machine: Machine, tmp_path: 
     assert asked[len(user) + 4 :] == ["--", *words]
 
 
+def test_where_systemd_is_nothing_is_moved_so_nobody_is_looked_for(machine: Machine) -> None:
+    assert machine.moves
+    machine.booted.mkdir()
+    assert not machine.moves
+
+
 def test_each_start_is_another_unit_because_the_former_one_may_still_finish_requests(machine: Machine, tmp_path: Path) -> None:
     machine.booted.mkdir()
     stand_in(tmp_path)
