@@ -61,7 +61,7 @@ def _renew(proof: str) -> None:
 
 
 def _why(error: NotPermitted) -> str:
-    return "That is not your password." if isinstance(error, WrongSignIn) else error.message
+    return "That is neither your password nor a one-time link." if isinstance(error, WrongSignIn) else error.message
 
 
 def page(error: SignInAgain) -> str:

@@ -154,10 +154,19 @@ def user_remove_command(session: Session, name: str, heir: str | None) -> int:
 
     with session.services() as s:
         user = require_user(name, s)
-        require_sure(session, f"{name} ({roles_text(user.roles)}) will not be able to sign in any more. Remove {name}?")
+        require_sure(session, f"{name} ({roles_text(user.roles)}) will not be able to sign in any more"
+                              f"{'' if heir else _ending(name, s)}. Remove {name}?")
         went = remove_user(name, s, hand_over=heir or _ask_heir(session, name, s))
     _tell(session, user, f"{name} is removed and signed out everywhere", went=went)
     return 0
+
+
+def _ending(name: str, s: Services) -> str:
+    """Return what a question about that user says of the tokens that would end: whoever answers with --yes is asked no more."""
+    from deployctl.usecases.rights_end import tokens_of
+
+    tokens = ", ".join(sorted(one.name for one in tokens_of(name, s)))
+    return f"; these tokens end too, unless --hand-over names another admin: {tokens}" if tokens else ""
 
 
 def _ask_heir(session: Session, name: str, s: Services) -> str | None:

@@ -326,6 +326,14 @@ def test_an_empty_answer_ends_them_and_a_wrong_one_does_nothing(tokens: World) -
     assert owners(tokens) == {}
 
 
+def test_the_question_names_the_tokens_also_where_nobody_can_be_asked_for_an_heir(tokens: World) -> None:
+    refused = tokens.deployctl("user", "remove", "jonas", "--no-input")
+    assert refused.code == 5
+    assert "these tokens end too, unless --hand-over names another admin: ci, look." in refused.err
+    assert "tokens" not in tokens.deployctl("user", "remove", "jonas", "--no-input", "--hand-over", "mara").err
+    assert owners(tokens) == {"ci": "jonas", "look": "jonas"}
+
+
 @pytest.mark.parametrize("words", [("remove", "jonas", "--yes"), ("role", "jonas", "none"), ("role", "jonas", "deployer")])
 def test_unanswered_they_end(tokens: World, words: tuple[str, ...]) -> None:
     told = tokens.deployctl("user", *words, "-o", "json").json

@@ -124,6 +124,8 @@ def test_who_has_no_password_goes_on_by_a_link_of_their_own(shop: Site) -> None:
     lena, jonas = later(shop, shop.signed_in("lena")), make_link("jonas", shop.w.s)
     told = lena.post("/settings/tokens", name="one", scope="read")
     assert "deployctl user link lena" in told.text
+    typed = lena.post("/settings/tokens", name="one", scope="read", sign_in_again="no link at all")
+    assert "neither your password nor a one-time link" in typed.text
     wrong = lena.post("/settings/tokens", name="one", scope="read", sign_in_again=f"http://127.0.0.1:8900/start/{jonas}")
     assert wrong.status_code == 403, "a link of somebody else is no proof"
     link = make_link("lena", shop.w.s)
