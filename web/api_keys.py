@@ -29,7 +29,9 @@ HEADER, REPLAY = "Idempotency-Key", "Idempotent-Replay"
 KEY = r"[!-~](?:[ -~]{0,126}[!-~])?"
 KEPT = 86_400.0  # seconds
 PATIENCE = 10.0  # seconds that the second waits for the first
-CLEARED_EVERY = 900.0  # seconds
+MOST = 5000  # of one person: going back is not limited by the minute, and each key takes a row
+CLEARED_EVERY = 900.0  # seconds,
+CLEARED_AFTER = 500  # or requests with a key
 TRY_AGAIN = frozenset({423, 429})
 CARRIED = ("Content-Type", "Location", "ETag")
 NAME = "deployctl.keys"
@@ -60,6 +62,7 @@ class Keys:
     running: dict[tuple[str, str], tuple[str, Event]] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
     cleared: float = -CLEARED_EVERY
+    since: int = 0  # requests with a key since then
 
     def begin(self, who: str, key: str, asked: str) -> Event | None:
         """Return None when the key is ours now, else what to wait for. Raises KeyReused."""
@@ -79,8 +82,10 @@ class Keys:
     def is_due(self) -> bool:
         """Tell, once in a while, whether to clear away what is too old."""
         with self.lock:
-            due = time.monotonic() - self.cleared >= CLEARED_EVERY
-            self.cleared = time.monotonic() if due else self.cleared
+            self.since += 1
+            due = self.since >= CLEARED_AFTER or time.monotonic() - self.cleared >= CLEARED_EVERY
+            if due:
+                self.cleared, self.since = time.monotonic(), 0
         return due
 
 
@@ -135,7 +140,7 @@ def _begin(who: str, key: str, asked: str) -> KeptAnswer | None:
         now = s.clock.utc()
         since = later(now, -KEPT)
         if _keys().is_due():
-            s.ledger.forget_answers(before=since)
+            s.ledger.forget_answers(before=since, most=MOST)
         return s.ledger.begin_answer(who, key, asked, at=now, since=since)
 
 

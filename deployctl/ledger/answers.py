@@ -26,5 +26,8 @@ class AnswerRows:
     def forget_answer(self, who: str, key: str) -> None:
         self.db.execute("delete from answers where who = ? and key = ?", [who, key])
 
-    def forget_answers(self, *, before: str) -> None:
-        self.db.execute("delete from answers where at < ?", [before])
+    def forget_answers(self, *, before: str, most: int) -> None:
+        """Forget those of before that time, and of each person all but the newest so many."""
+        self.db.execute("delete from answers where at < ? or rowid in (select id from (select rowid as id, row_number() "
+                        "over (partition by who order by at desc, rowid desc) as nth from answers) where nth > ?)",
+                        [before, most])

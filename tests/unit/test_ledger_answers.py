@@ -59,7 +59,7 @@ def test_a_key_is_free_again_after_its_time_and_what_it_answered_is_gone(ledger:
 def test_answers_from_before_are_cleared_away(ledger: SqliteLedger) -> None:
     begin(ledger)
     begin(ledger, "k2", at=LATER)
-    ledger.forget_answers(before=LATER)
+    ledger.forget_answers(before=LATER, most=10)
     assert (begin(ledger), begin(ledger, "k2")) == (None, KeptAnswer("a", None, None))
 
 

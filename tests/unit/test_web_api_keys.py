@@ -222,3 +222,16 @@ def test_the_role_is_asked_for_before_an_answer_is_shown_again(shop: Site) -> No
     assert deployer.post(BACK, TO_V1, key="a").status_code == 200
     shop.w.ledger.revoke_token("d", at=shop.w.clock.utc())
     problem(deployer.post(BACK, TO_V1, key="a"), 401, "not_signed_in")
+
+
+def test_whoever_takes_another_key_each_time_fills_nothing(shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Going back is not limited by the minute, and what was in vain is kept, too."""
+    monkeypatch.setattr(api_keys, "MOST", 20)
+    monkeypatch.setattr(api_keys, "CLEARED_AFTER", 10)
+    ci, other = Program(shop, "ci", Role.DEPLOYER, "shop"), Program(shop, "cd", Role.DEPLOYER, "shop")
+    assert other.post(BACK, {}, key="mine", at=1).status_code == 412
+    for number in range(60):
+        assert ci.post(BACK, {}, key=f"k{number}", at=1).status_code == 412
+    assert shop.w.ledger.db.execute("select count(*) from answers")[0][0] <= 20 + 10 + 1
+    assert ci.post(BACK, {}, key="k59", at=1).headers["Idempotent-Replay"] == "true"
+    assert other.post(BACK, {}, key="mine", at=1).headers["Idempotent-Replay"] == "true"
