@@ -48,6 +48,8 @@ class AccessBook(AnswerBook, Protocol):
     def find_sign_in(self, hash_: str) -> SignIn | None: ...
     def sign_ins(self, user: str | None = None) -> list[SignIn]:
         """Return the open ones, the newest first."""
+    def nth_sign_in(self, user: str, nth: int) -> str | None:
+        """Return when the user signed in for the last time but so many, 1 for the last; None when there are fewer."""
     def touch_sign_in(self, id_: int, *, at: str) -> None: ...
     def end_sign_ins(self, user: str, *, at: str, id_: int | None = None, but: int | None = None) -> int:
         """End that one, or all of the user's except `but`. Return how many were open."""
@@ -71,8 +73,10 @@ class AccessBook(AnswerBook, Protocol):
     def fold_refusals(self, *, before: str, at: str, actor: str) -> Folded:
         """Fold the next lines of refused changes that were told before that time, or are more than are kept, into a
         checkpoint. Empty when nothing is left to fold."""
+    def fold_repeated(self, *, at: str, actor: str) -> Folded:
+        """Fold the next lines of what one actor has done more often than is kept into a checkpoint."""
     def fold_plans(self, *, before: str, at: str, actor: str) -> Folded:
-        """Fold the plans of the next deployments that were closed before that time."""
+        """Fold the plans of the next deployments that were closed before that time, or are more than are kept."""
     def find_events(self, *, app: AppName | None = None, among: Collection[AppName] | None = None, who: str | None = None,
                     what: str | None = None, before: int | None = None, limit: int = 100) -> list[Mapping[str, Any]]:
         """Return events, the last one first, those before the id `before`. `among`: of these apps only; `who` is a name

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from flask import Flask, Response, g, make_response, request
-from flask_limiter import Limiter
+from flask_limiter import Limiter, RateLimitExceeded
 from werkzeug.exceptions import HTTPException
 
 from deployctl.domain.access import Role
@@ -18,12 +18,12 @@ from deployctl.usecases.sign_in import SignInAgain
 from deployctl.web import (
     api,
     bounded_limits,
+    change_limits,
     crowd,
     health,
     identity,
     metrics,
     pages,
-    pages_act,
     problems,
     recent,
     rules,
@@ -32,6 +32,7 @@ from deployctl.web import (
     trail,
 )
 from deployctl.web.admission import whose
+from deployctl.web.change_limits import TooManyChanges
 from deployctl.web.desk import KEY, Desk
 from deployctl.web.show import put_filters
 
@@ -40,7 +41,7 @@ GUESS = re.compile(r" Did you mean \S+\?")
 TRIES = "5 per minute"  # attempts to sign in from one address
 # Refusals whose words a stranger may read. All others may name files of this server.
 FOR_STRANGERS = frozenset({"not_signed_in", "forged", "wrong_host", "not_found", "invalid", "wrong_sign_in", "wrong_link",
-                           "too_many_tries"})
+                           "too_many_tries", "too_many_requests"})
 
 
 def create_app(desk: Desk) -> Flask:
@@ -55,11 +56,10 @@ def create_app(desk: Desk) -> Flask:
     )
     app.url_map.strict_slashes = False
     identity.put_identity(app)
-    for check in (shield.require_known_host, identity.identify, shield.require_own_form, rules.require_allowed):
+    for check in (shield.require_known_host, identity.identify, shield.require_own_form, rules.require_allowed,
+                  recent.require_recent_sign_in):
         app.before_request(check)
-    recent.put_recent(app)
     crowd.put_crowd(app)
-    trail.put_trail(app)
     shield.put_shield(app)
     app.after_request(hold_back)
     put_filters(app)
@@ -67,14 +67,13 @@ def create_app(desk: Desk) -> Flask:
     pages.put_pages(app)
     for module in (stream, health, metrics):
         app.register_blueprint(module.pages)
-    changes = limiter.shared_limit(api.CHANGES, scope="api", key_func=api.whose)
-    api.put_api(app, changes)
-    for name in pages_act.LIMITED:
-        app.view_functions[name] = cast(Any, changes(app.view_functions[name]))
+    api.put_api(app)
     app.view_functions["static"] = rules.needs(rules.EVERYBODY)(app.view_functions["static"])
+    change_limits.put_change_limits(app, limiter)
     for name in ("sign_in.enter", "sign_in.enter_by_link"):
         app.view_functions[name] = cast(Any, limiter.limit(TRIES)(app.view_functions[name]))
     app.register_error_handler(DeployctlError, refuse)
+    app.register_error_handler(RateLimitExceeded, lambda _error: refuse(TooManyChanges(change_limits.seconds_left())))
     app.register_error_handler(HTTPException, refuse_plainly)
     app.register_error_handler(500, fail)
     return app

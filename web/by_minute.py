@@ -5,22 +5,35 @@ from __future__ import annotations
 from collections import deque
 from threading import Lock
 
+from deployctl.memory import Bounded
+
 MINUTE = 60.0  # seconds
+ROOM = 2**20  # bytes
 
 
 class ByMinute:
-    """At most so many times a minute for each person: as many people as there are."""
+    """At most so many times a minute for each person; where there is no room for more, the one of longest ago is forgotten."""
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._times: dict[str, deque[float]] = {}
+        self._times = Bounded[str, deque[float]](ROOM)
         self._lock = Lock()
+
+    @property
+    def bytes(self) -> int:
+        return self._times.bytes
+
+    def clear(self) -> None:
+        with self._lock:
+            self._times.clear()
 
     def count(self, person: str, now: float) -> float:
         """Count one at that second and return 0, or return for how many seconds that person has had enough."""
         with self._lock:
-            times = self._times.setdefault(person, deque(maxlen=self._most))
+            times = self._times.find(person)
+            times = deque(maxlen=self._most) if times is None else times
             if len(times) == self._most and now - times[0] < MINUTE:
                 return MINUTE - (now - times[0])
             times.append(now)
+            self._times.put(person, times)
             return 0.0

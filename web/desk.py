@@ -9,9 +9,11 @@ from typing import cast
 
 from flask import current_app
 
+from deployctl.domain import refused
 from deployctl.ports import Services
 from deployctl.ports_meter import MeterNow
 from deployctl.web.board import Board
+from deployctl.web.by_minute import ByMinute
 from deployctl.web.hub import EACH, Hub
 from deployctl.web.jobs import Jobs
 from deployctl.web.place import Place
@@ -19,12 +21,14 @@ from deployctl.web.pool import Pool
 from deployctl.web.switch_totals import SwitchTotals
 
 KEY = "deployctl"
+OWN_PASSWORDS = 5  # times in a minute that one person says or changes their password: each is told in the audit
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
     """`pool` lends services, `board` knows who serves, `hub` tells who looks, `jobs` do what takes long,
-    `switches` are counted over the whole history."""
+    `switches` are counted over the whole history, `refusals`
+    and how often each person says or changes their `own_passwords` over a minute."""
 
     place: Place
     pool: Pool
@@ -33,6 +37,8 @@ class Desk:
     jobs: Jobs
     meter: MeterNow
     switches: SwitchTotals = field(default_factory=SwitchTotals)
+    refusals: ByMinute = field(default_factory=lambda: ByMinute(refused.MOST))
+    own_passwords: ByMinute = field(default_factory=lambda: ByMinute(OWN_PASSWORDS))
 
     def close(self) -> None:
         """End the streams and what is under way, then let go of the ledger."""

@@ -18,7 +18,7 @@ from deployctl.usecases.wish import Wish
 from deployctl.web import trail
 from deployctl.web.acts import ACTS, Words, perform
 from deployctl.web.desk import desk
-from deployctl.web.jobs import BACK, Job
+from deployctl.web.jobs import Job
 from deployctl.web.look import dismiss, look_at
 from deployctl.web.pages_app import charted, the_app
 from deployctl.web.rules import needs
@@ -29,7 +29,6 @@ pages = Blueprint("act", __name__)
 AT_REVISION = frozenset({"upgrade", "rollback", "undo", "start", "stop", "hold", "unhold", "prune", "remark"})
 WAITING = 300.0  # seconds that whoever chose to wait stands in line
 LINE = 5  # jobs of one app that are under way or wait: each has a thread
-LIMITED = frozenset(f"act.{verb}" for verb in ACTS if verb not in BACK)  # as the same calls of the API are
 Answer = Response | tuple[str, int]
 
 

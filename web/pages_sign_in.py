@@ -9,10 +9,12 @@ from deployctl.usecases.passwords import TooManyTries
 from deployctl.usecases.sign_in import WrongLink, WrongSignIn, sign_in, sign_in_by_link, sign_out
 from deployctl.web import identity
 from deployctl.web.desk import desk
+from deployctl.web.problems import when_again
 from deployctl.web.rules import EVERYBODY, SIGNED_IN, needs
 from deployctl.web.shield import status_of
 
 pages = Blueprint("sign_in", "deployctl.web.pages_sign_in")
+Refused = tuple[str, int, dict[str, str]]
 NEXT = "next"  # in the session: where somebody was, for whoever signs in by a link that knows nothing of it
 
 
@@ -27,13 +29,14 @@ def page() -> str | Response:
 
 @pages.post("/login")
 @needs(EVERYBODY)
-def enter() -> tuple[str, int] | Response:
+def enter() -> Refused | Response:
     """Sign in by name and password; where to go on is only ever a page of ours."""
     try:
         with desk().pool.lend("somebody (web)") as s:
             secret = sign_in(request.form.get("name", ""), request.form.get("password", ""), identity.origin(), s)
     except (WrongSignIn, TooManyTries) as error:
-        return render_template("sign_in.html", error=error, after=after()), status_of(error)
+        status = status_of(error)
+        return render_template("sign_in.html", error=error, after=after()), status, when_again(error, status)
     onward = after()
     identity.begin_session(secret)
     return redirect(onward)

@@ -8,32 +8,23 @@ from __future__ import annotations
 
 import time
 
-from flask import Flask, current_app, g, render_template, request
+from flask import current_app, g, render_template, request
 
 from deployctl.errors import NotPermitted
 from deployctl.usecases.passwords import TooManyTries
 from deployctl.usecases.sign_in import SignInAgain, WrongLink, WrongSignIn, require_recent, sign_in_again
 from deployctl.web import identity
-from deployctl.web.by_minute import ByMinute
 from deployctl.web.desk import desk
 from deployctl.web.rules import RECENT
 from deployctl.web.shield import SAFE
 
 PROOF = "sign_in_again"  # the field
 OWN_FIELDS = frozenset({PROOF, "csrf_token"})
-MOST = 5  # times in a minute that one person says or changes their password: each is told in the audit, for ever
-NAME = "deployctl.own_passwords"
-
-
-def put_recent(app: Flask) -> None:
-    """Let this application count how often each person says or changes their own password."""
-    app.extensions[NAME] = ByMinute(MOST)
-    app.before_request(require_recent_sign_in)
 
 
 def count_own_password() -> None:
     """Count it for whoever asks. Raises TooManyTries."""
-    if wait := current_app.extensions[NAME].count(g.who.person, time.monotonic()):
+    if wait := desk().own_passwords.count(g.who.person, time.monotonic()):
         raise TooManyTries(max(1.0, wait))
 
 

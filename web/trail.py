@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 
-from flask import Flask, current_app, g, request
+from flask import g, request
 
 from deployctl.domain.names import AppName
 from deployctl.domain.refused import MOST, REFUSED, RefusedChange
 from deployctl.errors import DeployctlError, Invalid
 from deployctl.web import identity
-from deployctl.web.by_minute import ByMinute
 from deployctl.web.desk import desk
 from deployctl.web.problems import status_of
 from deployctl.web.rules import asked_app
@@ -18,7 +17,6 @@ from deployctl.web.shield import SAFE
 
 # Statuses that say: not you. Whoever may do it always hears why it is not done: at night one goes back and must know.
 NOT_ALLOWED = frozenset({401, 403, 404, 421})
-NAME = "deployctl.refusals"
 
 
 class TooManyRefusals(DeployctlError):
@@ -29,11 +27,6 @@ class TooManyRefusals(DeployctlError):
         super().__init__(f"More than {MOST} of your changes were refused within a minute. Nothing was done. What you may do is "
                          f"done as before; ask for others again in {max(1.0, retry_after):.0f} s.",
                          remedy=["deployctl user list   # what your role is"])
-
-
-def put_trail(app: Flask) -> None:
-    """Let this application count refused changes by the person, whichever session or token they come with."""
-    app.extensions[NAME] = ByMinute(MOST)
 
 
 def note_refusal(error: DeployctlError) -> DeployctlError:
@@ -52,7 +45,7 @@ def note_refusal(error: DeployctlError) -> DeployctlError:
         error.details.append(f"the audit could not be written: {e.message}")
     if status_of(error) not in NOT_ALLOWED:
         return error
-    wait = current_app.extensions[NAME].count(who.person, time.monotonic())
+    wait = desk().refusals.count(who.person, time.monotonic())
     return TooManyRefusals(wait) if wait else error
 
 

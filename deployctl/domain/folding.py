@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from deployctl.domain.refused import KINDS
+
 DAY = 86_400.0  # seconds
 PLANS_AFTER = 90 * DAY  # since a deployment was closed; its plan, and the app as it was before it, serve only to recover it
 REFUSALS_AFTER = 30 * DAY
 REFUSALS_KEPT = 2000  # lines of refused changes: the newest of each person
 REFUSALS_SLACK = 500  # lines above that before some are folded: a checkpoint takes room, too
+PLANS_KEPT, PLANS_SLACK = 2000, 500  # of closed deployments, the newest
+# What a person can do as often as they like and what moves no traffic: of each kind the newest lines of each actor stay.
+REPEATED = ("signed_in", "signed_out", "session_ended", "user_password", "held", "released", "remark")
+REPEATED_KEPT, REPEATED_SLACK = 500, 100
+FOLDABLE = (*KINDS, *REPEATED)  # kinds of events: these alone may ever be taken away
 BATCH = 1000  # rows that one checkpoint replaces: whoever goes back meanwhile waits for no more than these
 
 
@@ -17,21 +24,24 @@ class Folded:
     """What was folded, or would be. `bytes`: of the rows, about."""
 
     refusals: int = 0  # lines
+    repeated: int = 0  # lines
     plans: int = 0
     bytes: int = 0
 
     def __add__(self, other: Folded) -> Folded:
-        return Folded(self.refusals + other.refusals, self.plans + other.plans, self.bytes + other.bytes)
+        return Folded(self.refusals + other.refusals, self.repeated + other.repeated, self.plans + other.plans,
+                      self.bytes + other.bytes)
 
     def __bool__(self) -> bool:
-        return bool(self.refusals or self.plans)
+        return bool(self.refusals or self.repeated or self.plans)
 
     @property
     def sentence(self) -> str:
         """Return what was folded, in words."""
         parts = [f"{self.refusals} lines of refused changes"] if self.refusals else []
+        parts += [f"{self.repeated} lines of what people did often"] if self.repeated else []
         parts += [f"the plans of {self.plans} deployments"] if self.plans else []
-        return " and ".join(parts) or "nothing"
+        return ", ".join(parts) or "nothing"
 
 
 def midnight(at: str) -> str:

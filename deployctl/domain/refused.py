@@ -12,7 +12,7 @@ from typing import Any
 from deployctl.domain.names import AppName
 
 REFUSED, SIGN_IN_REFUSED = "refused", "sign_in_refused"
-KINDS = (REFUSED, SIGN_IN_REFUSED)  # of events: these alone may ever be folded away
+KINDS = (REFUSED, SIGN_IN_REFUSED)  # of events
 LONGEST = 240  # characters of a text
 NAMED = 5  # names, addresses or apps that a line names
 MOST = 30  # wrong requests of one person in a minute; what comes after them is answered with 429

@@ -9,6 +9,7 @@ from deployctl.domain.access import Role, SignIn, Token, Tries, User, parse_role
 from deployctl.ledger.answers import AnswerRows
 from deployctl.ledger.connection import Connection
 
+SIGN_INS_KEPT = 200  # of each user, the newest: who signs in once more ends the oldest, if it still lives
 STRANGE_NAMES = 1000  # that are no user's, whose refused attempts are counted
 
 
@@ -78,6 +79,8 @@ class AccessRows(AnswerRows):
         return next((str(row["user"]) for row in taken if row["expires_at"] > at), None)
 
     def add_sign_in(self, hash_: str, user: str, *, at: str, address: str, agent: str) -> SignIn:
+        self.db.execute("delete from sign_ins where user = ? and id <= (select id from sign_ins "
+                        "where user = ? order by id desc limit 1 offset ?)", [user, user, SIGN_INS_KEPT - 1])
         row = self.db.execute(
             "insert into sign_ins(hash, user, created_at, seen_at, address, agent) values (?, ?, ?, ?, ?, ?) returning *",
             [hash_, user, at, at, address, agent])[0]
@@ -92,6 +95,10 @@ class AccessRows(AnswerRows):
         rows = self.db.execute("select * from sign_ins indexed by living_sign_ins where ended_at is null "  # noqa: S608  ours
                                f"{mine}order by id desc", [] if user is None else [user])
         return [_sign_in(row) for row in rows]
+
+    def nth_sign_in(self, user: str, nth: int) -> str | None:
+        row = self.db.one("select created_at from sign_ins where user = ? order by id desc limit 1 offset ?", [user, nth - 1])
+        return str(row["created_at"]) if row else None
 
     def touch_sign_in(self, id_: int, *, at: str) -> None:
         self.db.execute("update sign_ins set seen_at = ? where id = ?", [at, id_])

@@ -26,10 +26,26 @@ def of_refusals(rows: Sequence[Row]) -> tuple[str, dict[str, Any]]:
     who = Counter[str]()
     for row in rows:
         who[row["actor"]] += json.loads(row["data"]).get("count", 1)
-    attempts, first, last = sum(who.values()), rows[0]["at"], rows[-1]["at"]
-    return f"{len(rows)} lines of refused changes, {attempts} attempts from {first} to {last}, were folded into this one", {
-        "of": EVENTS, "rows": len(rows), "spans": [[*ids, hash_] for ids, hash_ in _spans(rows)], "attempts": attempts,
-        "by": dict(who.most_common(PEOPLE)), "sha256": _digest(row["hash"] for row in rows)}
+    attempts = sum(who.values())
+    return (f"{len(rows)} lines of refused changes, {attempts} attempts from {_span(rows)}, were folded into this one",
+            {**_of_events(rows, who), "attempts": attempts})
+
+
+def of_repeated(rows: Sequence[Row]) -> tuple[str, dict[str, Any]]:
+    """Return text and data of the checkpoint for these events, which are in the order of their ids."""
+    kinds = Counter(row["kind"] for row in rows)
+    said = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in kinds.most_common())
+    return (f"{len(rows)} lines of what people did often from {_span(rows)} were folded into this one: {said}",
+            {**_of_events(rows, Counter(row["actor"] for row in rows)), "kinds": dict(kinds)})
+
+
+def _of_events(rows: Sequence[Row], who: Counter[str]) -> dict[str, Any]:
+    return {"of": EVENTS, "rows": len(rows), "spans": [[*ids, hash_] for ids, hash_ in _spans(rows)],
+            "by": dict(who.most_common(PEOPLE)), "sha256": _digest(row["hash"] for row in rows)}
+
+
+def _span(rows: Sequence[Row]) -> str:
+    return f"{rows[0]['at']} to {rows[-1]['at']}"
 
 
 def of_plans(rows: Sequence[Row]) -> tuple[str, dict[str, Any]]:

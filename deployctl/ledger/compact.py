@@ -1,24 +1,24 @@
 """Gives the room of rows that are gone back to the disk.
 
 SQLite writes the whole file anew in one transaction (VACUUM): whoever ends this process at any moment leaves the ledger as it
-was before or as it is after. Meanwhile nobody else can write; so no app may be changed, and each app's lease is ours.
+was before or as it is after. Meanwhile others read, and whoever writes waits: for less than SQLite lets them wait, so nobody is
+refused. What takes longer is given up.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sqlite3
+import time
 from pathlib import Path
 
-from deployctl.domain.deployment import LeaseFacts
-from deployctl.domain.names import AppName
-from deployctl.errors import LeaseHeld
-from deployctl.ledger.connection import no_room
+from deployctl.errors import DeployctlError
+from deployctl.ledger.connection import BUSY_SECONDS, no_room, sqlite_errors
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 
 MARGIN = 2**20  # bytes that stay free beside
-VERB = "ledger compact"
+BUILDING = 0.4 * BUSY_SECONDS  # seconds for the new file; SQLite then copies it back, which takes less and cannot be given up
+STEPS = 10_000  # of SQLite's machine between two looks at the time
 _BESIDE = ("", "-wal")
 _TEMPORARY = ("SQLITE_TMPDIR", "TMPDIR")  # where SQLite builds the file first, https://sqlite.org/tempfiles.html
 _USUAL = ("/var/tmp", "/usr/tmp", "/tmp", ".")  # noqa: S108  its own list
@@ -36,28 +36,30 @@ def held(ledger: SqliteLedger) -> int:
 
 
 def compact(ledger: SqliteLedger) -> None:
-    """Write the file anew, without what holds nothing. Raises DeployctlError (disk_full): then nothing was changed."""
+    """Write the file anew, without what holds nothing. Raises DeployctlError (disk_full, takes_too_long): then it is as it
+    was."""
     _require_room(ledger)
-    ledger.db.execute("vacuum")
+    end = time.monotonic() + BUILDING
+    ledger.db.raw.set_progress_handler(lambda: time.monotonic() > end, STEPS)
+    try:
+        with sqlite_errors(ledger.db.path):
+            _vacuum(ledger)
+    finally:
+        ledger.db.raw.set_progress_handler(None, 0)
     ledger.db.execute("pragma wal_checkpoint(truncate)")
 
 
-@contextmanager
-def every_lease(ledger: SqliteLedger, *, holder: str, at: str) -> Iterator[None]:
-    """Hold the lease of every app. Raises LeaseHeld when a living process changes one."""
-    taken: dict[AppName, int] = {}
+def _vacuum(ledger: SqliteLedger) -> None:
     try:
-        for app in ledger.apps():
-            token = ledger.take_lease(app.name, holder=holder, verb=VERB, at=at)
-            if isinstance(token, LeaseFacts):
-                raise LeaseHeld(f"{token.holder} (pid {token.pid}) changes {app.name} right now: {token.verb} since "
-                                f"{token.since}. Nothing was done.",
-                                remedy=[f"deployctl status {app.name}", f"deployctl {VERB}"])
-            taken[app.name] = token
-        yield
-    finally:
-        for name, token in taken.items():
-            ledger.give_lease_back(name, token)
+        ledger.db.raw.execute("vacuum")
+    except sqlite3.OperationalError as e:
+        if e.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+            raise
+        raise DeployctlError(f"to write the ledger {ledger.db.path} anew takes more than {BUILDING:g} s, for which a rollback "
+                             "would have to wait: it was given up, and the file is as large as before. What was folded gives "
+                             "its room to what comes next.",
+                             remedy=["deployctl ledger compact   # again, when the server has less to do"],
+                             code="takes_too_long") from e
 
 
 def _require_room(ledger: SqliteLedger) -> None:

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from deployctl.domain.folding import BATCH, REFUSALS_KEPT, REFUSALS_SLACK, Folded
+from deployctl.domain.folding import (
+    BATCH,
+    PLANS_KEPT,
+    PLANS_SLACK,
+    REFUSALS_KEPT,
+    REFUSALS_SLACK,
+    REPEATED,
+    REPEATED_KEPT,
+    REPEATED_SLACK,
+    Folded,
+)
 from deployctl.domain.refused import KINDS
 from deployctl.ledger.chain import START, link
-from deployctl.ledger.checkpoint import CHECKPOINT, of_plans, of_refusals
+from deployctl.ledger.checkpoint import CHECKPOINT, of_plans, of_refusals, of_repeated
 from deployctl.ledger.events import EventRows
 
 Row = Mapping[str, Any]
 _KINDS = ", ".join(f"'{kind}'" for kind in KINDS)
+_REPEATED = ", ".join(f"'{kind}'" for kind in REPEATED)
+_CROWDED = f"""
+select id from (select id, row_number() over (partition by actor, kind order by id desc) as nth from events
+    where kind in ({_REPEATED}) and (actor, kind) in (
+        select actor, kind from events where kind in ({_REPEATED}) group by actor, kind having count(*) > ?)) where nth > ?
+"""  # noqa: S608  our own words
 
 # The newest lines of each person, as many of everybody as there is room for: a limit of -1 is none.
 _FAIR = f"""
@@ -28,15 +44,25 @@ class FoldRows(EventRows):
         """Fold the next lines of refused changes that were told before that time, or are more than are kept. What is not
         as it was written stays where it is: a checkpoint must never hide it."""
         with self.db.transaction():
-            rows = [row for run in self._runs(self._due_refusals(before, limit=BATCH)) for row in run]
-            if rows:
-                text, data = of_refusals(rows)
-                self.event(CHECKPOINT, text, at=at, actor=actor, data=data)
-                self.db.execute(f"delete from events where id in ({', '.join(str(row['id']) for row in rows)})")  # noqa: S608  numbers
-        return _refusals(rows)
+            return _refusals(self._fold_events(self._due_refusals(before, limit=BATCH), of_refusals, at=at, actor=actor))
+
+    def fold_repeated(self, *, at: str, actor: str) -> Folded:
+        """Fold the next lines of what one actor has done more often than is kept."""
+        with self.db.transaction():
+            return _repeated(self._fold_events(self._due_repeated(limit=BATCH), of_repeated, at=at, actor=actor))
+
+    def _fold_events(self, due: Sequence[Row], made: Callable[[Sequence[Row]], tuple[str, dict[str, Any]]], *, at: str,
+                     actor: str) -> list[Row]:
+        rows = [row for run in self._runs(due) for row in run]
+        if rows:
+            text, data = made(rows)
+            self.event(CHECKPOINT, text, at=at, actor=actor, data=data)
+            self.db.execute(f"delete from events where id in ({', '.join(str(row['id']) for row in rows)})")  # noqa: S608  numbers
+        return rows
 
     def fold_plans(self, *, before: str, at: str, actor: str) -> Folded:
-        """Fold the plans of the next deployments that were closed before that time, and the apps as they were before."""
+        """Fold the plans of the next deployments that were closed before that time or are more than are kept, and the apps as
+        they were before."""
         with self.db.transaction():
             rows = self._due_plans(before, limit=BATCH)
             if rows:
@@ -58,12 +84,21 @@ class FoldRows(EventRows):
     def foldable(self, *, refusals_before: str, plans_before: str) -> Folded:
         """Return all that would be folded."""
         with self.db.snapshot():
-            return _refusals(self._due_refusals(refusals_before, limit=-1)) + _plans(self._due_plans(plans_before, limit=-1))
+            return (_refusals(self._due_refusals(refusals_before, limit=-1)) + _repeated(self._due_repeated(limit=-1))
+                    + _plans(self._due_plans(plans_before, limit=-1)))
 
     def _due_plans(self, before: str, *, limit: int) -> list[Row]:
+        newest = ("select finished_at from deployments indexed by plans_kept where plan != '' and finished_at is not null "
+                  "order by finished_at desc limit 1 offset ?")
+        crowded = self.db.one(newest, [PLANS_KEPT + PLANS_SLACK]) and self.db.one(newest, [PLANS_KEPT])
         return [dict(row) for row in self.db.execute(
             "select id, plan, before from deployments indexed by plans_kept where finished_at < ? and plan != '' "
-            "order by id limit ?", [before, limit])]
+            "order by id limit ?", [max(before, crowded["finished_at"]) if crowded else before, limit])]
+
+    def _due_repeated(self, *, limit: int) -> list[Row]:
+        return [dict(row) for row in self.db.execute(
+            f"select * from events where id in ({_CROWDED}) order by id limit ?",  # noqa: S608  ours
+            [REPEATED_KEPT + REPEATED_SLACK, REPEATED_KEPT, limit])]
 
     def _due_refusals(self, before: str, *, limit: int) -> list[Row]:
         """Return the lines that are too old, and what is more than is kept: the oldest of whoever has most, so that nobody
@@ -89,7 +124,15 @@ class FoldRows(EventRows):
 
 
 def _refusals(rows: Sequence[Row]) -> Folded:
-    return Folded(refusals=len(rows), bytes=sum(len(str(value)) for row in rows for value in row.values()))
+    return Folded(refusals=len(rows), bytes=_bytes(rows))
+
+
+def _repeated(rows: Sequence[Row]) -> Folded:
+    return Folded(repeated=len(rows), bytes=_bytes(rows))
+
+
+def _bytes(events: Sequence[Row]) -> int:
+    return sum(len(str(value)) for row in events for value in row.values())
 
 
 def _plans(rows: Sequence[Row]) -> Folded:

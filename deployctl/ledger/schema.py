@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Sequence
 
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 from deployctl.domain.access import actor_parts
+from deployctl.domain.folding import FOLDABLE
 from deployctl.domain.image_source import is_doubtful
 from deployctl.domain.refused import KINDS
 from deployctl.ledger.chain import PROMOTED, links, promotion
 
-VERSION = 17
+VERSION = 18
 schema = Migrations("deployctl")
 
 
@@ -237,7 +239,11 @@ def m013_refusals(db: Database) -> None:
     db.table("refusals").create(
         {"minute": str, "actor": str, "route": str, "kind": str, "text": str, "at": str, "app": str, "data": str},
         pk=("minute", "actor", "route"), not_null={"kind", "text", "at", "data"})
-    kinds = ", ".join(f"'{kind}'" for kind in KINDS)
+    _let_go_of_events(db, KINDS)
+
+
+def _let_go_of_events(db: Database, foldable: Sequence[str]) -> None:
+    kinds = ", ".join(f"'{kind}'" for kind in foldable)
     db.execute("drop trigger events_no_delete")
     db.execute(f"create trigger events_no_delete before delete on events when old.kind not in ({kinds}) "
                "begin select raise(abort, 'events is only ever added to'); end")
@@ -282,3 +288,10 @@ def m016_token_owner(db: Database) -> None:
 def m017_link_maker(db: Database) -> None:
     """Remember who made a one-time link: it ends with their rights, too. Those on their way are for a quarter of an hour."""
     db.execute("alter table links add column maker text")
+
+
+@schema()
+def m018_repeated(db: Database) -> None:
+    """Let what a person does over and over be folded, too; let a person's sign-ins be counted, and the oldest of them go."""
+    _let_go_of_events(db, FOLDABLE)
+    db.execute("create index sign_ins_of on sign_ins(user, id)")

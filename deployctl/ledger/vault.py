@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployctl.domain.deployment import Phase, advance
-from deployctl.domain.refused import KINDS
+from deployctl.domain.folding import FOLDABLE
 from deployctl.errors import DeployctlError, LeaseHeld, LedgerUnusable, NotFound, Refused
 from deployctl.ledger import copies
 from deployctl.ledger.connection import SCHEMA_VERSION, Connection, sqlite_errors, unusable
@@ -28,6 +28,8 @@ from deployctl.ledger.sqlite_ledger import SqliteLedger
 TOKENS_LOST = 1000
 CANDIDATE = "ledger.candidate"
 _BESIDE = ("", "-wal", "-shm")
+_LAST_EVENT = (f"select id, hash from events where kind not in ({', '.join('?' * len(FOLDABLE))}) "  # noqa: S608  marks only
+               "order by id desc limit 1")
 
 
 @dataclass(slots=True)
@@ -265,7 +267,7 @@ def _last_event(copy: Path) -> tuple[int, str] | None:
     try:
         with closing(sqlite3.connect(f"{copy.as_uri()}?mode=ro&immutable=1", uri=True)) as db:
             found: tuple[int, str] | None = db.execute(
-                "select id, hash from events where kind not in (?, ?) order by id desc limit 1", KINDS).fetchone()
+                _LAST_EVENT, FOLDABLE).fetchone()
             return found
     except sqlite3.Error:
         return None

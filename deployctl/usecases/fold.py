@@ -8,15 +8,19 @@ from deployctl.domain.folding import PLANS_AFTER, REFUSALS_AFTER, Folded, midnig
 from deployctl.ports import Ledger, Services
 from deployctl.usecases.moments import later
 
+GAP = 0.15  # seconds: whoever waits for the ledger asks again every 0.1 s, https://sqlite.org/c3ref/busy_timeout.html
+
 
 def fold(s: Services) -> Folded:
-    return fold_ledger(s.ledger, at=s.clock.utc(), actor=s.actor)
+    return fold_ledger(s.ledger, at=s.clock.utc(), actor=s.actor, pause=s.clock.sleep)
 
 
-def fold_ledger(ledger: Ledger, *, at: str, actor: str) -> Folded:
-    """Fold all that is due, a batch at a time: whoever goes back meanwhile waits for one of them. Twice changes nothing."""
-    return (_all(lambda: ledger.fold_refusals(before=refusals_due(at), at=at, actor=actor))
-            + _all(lambda: ledger.fold_plans(before=plans_due(at), at=at, actor=actor)))
+def fold_ledger(ledger: Ledger, *, at: str, actor: str, pause: Callable[[float], None]) -> Folded:
+    """Fold all that is due, a batch at a time with a pause after each: whoever goes back meanwhile waits for one of them.
+    Twice changes nothing."""
+    return (_all(lambda: ledger.fold_refusals(before=refusals_due(at), at=at, actor=actor), pause)
+            + _all(lambda: ledger.fold_repeated(at=at, actor=actor), pause)
+            + _all(lambda: ledger.fold_plans(before=plans_due(at), at=at, actor=actor), pause))
 
 
 def refusals_due(now: str) -> str:
@@ -28,8 +32,9 @@ def plans_due(now: str) -> str:
     return midnight(later(now, -PLANS_AFTER))
 
 
-def _all(next_batch: Callable[[], Folded]) -> Folded:
+def _all(next_batch: Callable[[], Folded], pause: Callable[[float], None]) -> Folded:
     done = Folded()
     while batch := next_batch():
         done += batch
+        pause(GAP)
     return done

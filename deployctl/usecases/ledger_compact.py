@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 
 from deployctl.domain.folding import Folded
-from deployctl.ledger.compact import compact, every_lease, held, size_of
+from deployctl.ledger.compact import compact, held, size_of
 from deployctl.ledger.copies import copies
 from deployctl.ledger.vault import Vault
 from deployctl.usecases.fold import fold_ledger, plans_due, refusals_due
@@ -13,8 +14,9 @@ from deployctl.usecases.results import Done
 
 
 def compact_ledger(vault: Vault, *, actor: str, dry_run: bool) -> Done:
-    """Raises LeaseHeld (a living process changes an app, or restores the ledger), DeployctlError (disk_full). Whatever ends
-    it, the ledger is whole. Nothing is changed in a dry run."""
+    """Raises LeaseHeld (a living process changes an app, or restores the ledger), DeployctlError (disk_full, takes_too_long).
+    Whatever ends it, the ledger is whole; whoever goes back meanwhile waits for a moment, and is never refused. Nothing is
+    changed in a dry run."""
     with closing(vault.open()) as ledger:
         before = size_of(vault.path)
         if dry_run:
@@ -22,8 +24,9 @@ def compact_ledger(vault: Vault, *, actor: str, dry_run: bool) -> Done:
             after = max(0, held(ledger) - due.bytes)
             return _told(vault, f"would fold {due.sentence}; the ledger takes {_size(before)}, {_size(after)} or so then", due,
                          before, after, changed=False)
-        with vault.alone(), every_lease(ledger, holder=actor, at=vault.now):
-            folded = fold_ledger(ledger, at=vault.now, actor=actor)
+        with vault.alone():
+            vault.require_unheld(ledger)
+            folded = fold_ledger(ledger, at=vault.now, actor=actor, pause=time.sleep)
             compact(ledger)
         after = size_of(vault.path)
     return _told(vault, f"the ledger takes {_size(after)}, {_size(before)} before; folded: {folded.sentence}", folded,
@@ -35,7 +38,8 @@ def _told(vault: Vault, sentence: str, folded: Folded, before: int, after: int, 
     return Done("Compact", "", sentence, (
         f"{vault.path}: {before} → {after} bytes", f"{len(sizes)} copies take {_size(sum(sizes))}, and go by their age"),
         changed=changed, extra={
-            "bytes_before": before, "bytes_after": after, "folded_refusals": folded.refusals, "folded_plans": folded.plans,
+            "bytes_before": before, "bytes_after": after, "folded_refusals": folded.refusals,
+            "folded_repeated": folded.repeated, "folded_plans": folded.plans,
             "copies": len(sizes), "copies_bytes": sum(sizes)})
 
 

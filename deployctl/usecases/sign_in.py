@@ -15,8 +15,10 @@ from deployctl.usecases.passwords import TooManyTries, fits
 from deployctl.usecases.users import LINK_MINUTES, LINK_PATH, digest, require_user
 
 IDLE = 12 * 3600.0  # seconds after which a session that nobody used is over
+MINUTE = 60.0  # seconds
 SEEN_EVERY = 60.0  # seconds between two notes that it was used
 RECENT = 600.0  # seconds after signing in for which a session may change who else gets in
+OFTEN = 10  # times that a password may sign the same person in within a minute: each is told in the audit
 REMEMBERED = 86_400.0  # seconds that refused attempts count
 
 
@@ -70,6 +72,7 @@ def sign_in(name: str, password: str, origin: Origin, s: Services) -> str:
     if fits(user.password if user else None, password):
         with s.ledger.transaction():
             if s.ledger.find_user(name) == user:  # nothing was taken from him while it was checked
+                _require_seldom(name, s)
                 s.ledger.forget_tries(name)
                 return _begin(name, origin, s, "with a password")
     now = s.clock.utc()
@@ -163,6 +166,15 @@ def require_patience(name: str, s: Services) -> None:
     wait = wait_after(tries.count)
     left = wait - (seconds_between(tries.last_at, s.clock.utc()) if tries.count else 0.0)
     if 0 < left <= wait:  # more is left only when the clock was set back since
+        raise TooManyTries(left)
+
+
+def _require_seldom(name: str, s: Services) -> None:
+    """Raise TooManyTries for whoever signed in too often within a minute. Whoever does not know the password hears nothing
+    of it. A one-time link goes on signing in: somebody else has made it."""
+    at = s.ledger.nth_sign_in(name, OFTEN)
+    left = MINUTE - abs(seconds_between(at, s.clock.utc())) if at else 0.0
+    if left > 0:
         raise TooManyTries(left)
 
 

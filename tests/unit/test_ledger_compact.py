@@ -19,7 +19,7 @@ from deployctl.errors import DeployctlError, LeaseHeld
 from deployctl.ledger.compact import size_of
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ledger.vault import Vault
-from deployctl.usecases.fold import fold
+from deployctl.usecases.fold import GAP, fold, fold_ledger
 from deployctl.usecases.ledger_compact import compact_ledger
 from deployctl.usecases.ledger_verify import verify_ledger
 from tests.unit.world import SHOP, World, world
@@ -58,6 +58,11 @@ def compacted(w: World, *, dry_run: bool = False) -> dict[str, Any]:
     return dict(compact_ledger(vault(w), actor="mara (cli)", dry_run=dry_run).extra)
 
 
+def has_begun(path: Path) -> bool:
+    """Tell whether a process compacts the ledger, or has done so."""
+    return path.with_name("ledger.candidate.lock").exists()
+
+
 def test_what_is_long_past_goes_and_its_room_comes_back(w: World) -> None:
     told = compacted(w)
     assert (told["folded_refusals"], told["folded_plans"]) == (3000, 3002)
@@ -84,7 +89,7 @@ def test_nothing_to_do_is_told_as_that(w: World) -> None:
     assert (done.changed, done.extra["folded_plans"]) == (False, 0)
 
 
-def test_while_somebody_changes_an_app_it_waits_for_another_time_and_nobody_changes_one_meanwhile(
+def test_while_somebody_changes_an_app_it_waits_for_another_time_and_whoever_goes_back_meanwhile_does(
     w: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = w.ledger.take_lease(SHOP, holder="jonas", verb="upgrade", at=w.clock.utc())
@@ -92,20 +97,51 @@ def test_while_somebody_changes_an_app_it_waits_for_another_time_and_nobody_chan
     with pytest.raises(LeaseHeld, match=r"jonas .* changes shop right now"):
         compacted(w)
     w.ledger.give_lease_back(SHOP, token)
-    refused: list[DeployctlError] = []
+    moved: list[str | None] = []
 
     def meanwhile(_ledger: SqliteLedger) -> None:
-        for act in (w.rollback, lambda: compacted(w)):
-            with pytest.raises(LeaseHeld) as told:
-                act()
-            refused.append(told.value)
+        moved.append(w.rollback().target)
+        with pytest.raises(LeaseHeld, match="compacts the ledger right now"):
+            compacted(w)
 
     monkeypatch.setattr("deployctl.usecases.ledger_compact.compact", meanwhile)
     compacted(w)
-    assert "ledger compact" in refused[0].message
-    assert "compacts the ledger right now" in refused[1].message
-    monkeypatch.undo()
+    assert moved == ["v1"]
+
+
+def test_nobody_is_refused_a_rollback_while_another_process_compacts(w: World) -> None:
+    path, moves = w.home / "ledger.db", 0
+    process = subprocess.Popen([sys.executable, "-c", COMPACT, str(path), w.clock.utc()], cwd=Path(__file__).parents[2])
+    try:
+        while not has_begun(path) and process.poll() is None:
+            time.sleep(0.001)
+        while process.poll() is None:
+            w.undo()
+            moves += process.poll() is None
+    finally:
+        process.wait(60)
+    assert process.returncode == 0
+    assert moves > 0, "none was made while it lasted"
+    assert path.stat().st_size < 1.5e6
+    verify_ledger(vault(w))
+
+
+def test_what_would_keep_others_waiting_for_too_long_is_given_up(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deployctl.ledger.compact.BUILDING", 0.0)
+    monkeypatch.setattr("deployctl.ledger.compact.STEPS", 10)
+    with pytest.raises(DeployctlError, match="it was given up") as told:
+        compacted(w)
+    assert told.value.code == "takes_too_long"
     assert w.rollback().target == "v1"
+    monkeypatch.undo()
+    assert compacted(w)["bytes_after"] < 1.5e6
+    verify_ledger(vault(w))
+
+
+def test_between_two_batches_who_waits_has_their_turn(w: World) -> None:
+    pauses: list[float] = []
+    fold_ledger(w.ledger, at=w.clock.utc(), actor="x", pause=pauses.append)
+    assert pauses == [GAP] * 7, "3000 refusals and 3002 plans"
 
 
 def test_without_room_it_says_how_much_it_needs_and_where(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +152,7 @@ def test_without_room_it_says_how_much_it_needs_and_where(w: World, monkeypatch:
     assert told.value.code == "disk_full"
     monkeypatch.undo()
     assert w.ledger.find_faults() == []
-    assert w.rollback().target == "v1", "its leases were given back"
+    assert w.rollback().target == "v1"
 
 
 @pytest.mark.parametrize("part", [0.0, 0.2, 0.4, 0.6, 0.8, 0.95])
@@ -124,7 +160,7 @@ def test_whenever_it_is_killed_the_ledger_is_whole_and_nobody_has_to_wait(w: Wor
     path = w.home / "ledger.db"
     words = [sys.executable, "-c", COMPACT, str(path), w.clock.utc()]
     process = subprocess.Popen(words, cwd=Path(__file__).parents[2])
-    while process.poll() is None and w.ledger.find_lease(SHOP) is None:  # it has begun
+    while process.poll() is None and not has_begun(path):
         time.sleep(0.001)
     time.sleep(part * 0.15)
     process.send_signal(signal.SIGKILL)

@@ -21,7 +21,7 @@ from deployctl.usecases.show import show
 from deployctl.usecases.status import status
 from deployctl.usecases.tokens import list_tokens
 from deployctl.usecases.users import list_users
-from deployctl.web.api import CHANGES
+from deployctl.web.change_limits import CHANGES
 from deployctl.web.jobs import Job
 from tests.unit.api_world import Json, Program, problem, script, slow
 from tests.unit.web_world import HERE, Site, site

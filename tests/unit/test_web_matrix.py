@@ -12,11 +12,8 @@ import pytest
 from werkzeug.test import TestResponse
 
 from deployctl.domain.access import ALL, SCOPES, Role, given
-from deployctl.domain.refused import MOST
 from deployctl.usecases.tokens import create_token
 from deployctl.usecases.users import add_user, make_link
-from deployctl.web import trail
-from deployctl.web.by_minute import ByMinute
 from deployctl.web.rules import EVERYBODY, RULE, SIGNED_IN
 from tests.unit.web_routes import CHANGING, METHODS, QUERY, SAMPLES, Route, all_routes, ledger_dump
 from tests.unit.web_world import Browser, Site, site
@@ -93,7 +90,7 @@ class Doors:
     def ask(self, asker: Asker, method: str, path: str, *, forged: dict[str, str] | None = None) -> TestResponse:
         """Send it as a page of ours would, or as a program with its token; `forged` changes headers, "" leaves one out."""
         browser = self.browser(asker)
-        self.site.app.extensions[trail.NAME] = ByMinute(MOST)  # how many are too many is not the question here,
+        self.site.desk.refusals.clear()  # how many are too many is not the question here,
         self.site.w.ledger.tell_refusals(at="the next minute")  # nor what the others of a minute were
         headers = {"Authorization": f"Bearer {self._secrets[asker.name]}"} if asker.token else {
             "X-CSRFToken": self._secrets[asker.name], "Origin": f"http://{browser.host}", "Sec-Fetch-Site": "same-origin"}

@@ -18,7 +18,7 @@ from deployctl.ports import Services
 from deployctl.watch.bell import EVERY, MOST, Bell
 from deployctl.watch.patience import Patience
 from deployctl.watch.watch import WHOLE, Watch
-from deployctl.web import bounded_limits, hub, messages, soon
+from deployctl.web import bounded_limits, by_minute, hub, messages, soon
 from deployctl.web.board import Seen
 from deployctl.web.bounded_limits import SCHEME, BoundedStorage
 from deployctl.web.messages import Message
@@ -58,6 +58,16 @@ def test_what_is_told_is_what_the_desk_has(shop: Site) -> None:
     shop.desk.hub.publish("state", SHOP, told("x" * KB))
     found = {one.name: one.bytes for one in stores(shop.desk)}
     assert found["events that a page may have missed"] > 20 * KB
+
+
+def test_the_counter_of_refusals_is_told_and_forgets_whom_it_has_no_room_for(shop: Site) -> None:
+    reader = shop.signed_in("reader", Role.VIEWER, "shop")
+    reader.get("/")
+    assert reader.post("/apps/shop/hold", version="v1").status_code == 403
+    assert next(one.bytes for one in stores(shop.desk) if one.name == "who was refused changes lately") > 100
+    for number in range(4000):
+        shop.desk.refusals.count(f"{number}", float(number))
+    assert by_minute.ROOM / 2 < shop.desk.refusals.bytes <= by_minute.ROOM
 
 
 # -- the bounds -----------------------------------------------------------------------------------------------------------
