@@ -239,13 +239,13 @@ class HaproxyProcess:
         from deployctl.effects.proc_net import find_listeners  # not needed by a rollback
 
         master = find_master(self._home)
-        heard = None if master is None else find_listeners(master)
-        if heard is None:
+        if master is None:
             return []
         file = self._home.config
         text = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
         wanted = config.binds_of(text).values()
-        return [wire.endpoint(*where) for where in wanted if where not in heard]
+        heard = find_listeners(master, six=any(":" in address for address, _ in wanted))
+        return [] if heard is None else [wire.endpoint(*where) for where in wanted if where not in heard]
 
 
 def group_name(home: HaproxyHome) -> str:

@@ -17,14 +17,21 @@ def routes() -> Iterator[tuple[int, str, IPv4Network]]:
         yield int(columns[3], 16), columns[6], IPv4Network((int(destination), int(mask).bit_count()))
 
 
-def find_listeners(pid: int) -> set[tuple[str, int]] | None:
-    """Return where that process's network namespace listens; None when we may not look."""
+def find_listeners(pid: int, *, six: bool) -> set[tuple[str, int]] | None:
+    """Return where that process's network namespace listens, on IPv6 too where `six`; None when we may not look. Each table
+    is read once, and only if it is needed: for one the kernel takes milliseconds."""
     folder = Path("/proc", str(pid), "net")
-    return set(listeners(folder)) if read(folder / "tcp") else None
+    four = read(folder / "tcp")
+    return {*_listening(four), *_listening(read(folder / "tcp6") if six else "")} if four else None
 
 
 def listeners(folder: Path) -> Iterator[tuple[str, int]]:
-    for line in [*read(folder / "tcp").splitlines()[1:], *read(folder / "tcp6").splitlines()[1:]]:
+    for name in ("tcp", "tcp6"):
+        yield from _listening(read(folder / name))
+
+
+def _listening(table: str) -> Iterator[tuple[str, int]]:
+    for line in table.splitlines()[1:]:
         columns = line.split()
         if columns[3] == _LISTEN:
             address, _, port = columns[1].partition(":")

@@ -121,6 +121,18 @@ def test_a_living_haproxy_is_looked_after_without_a_look_at_anybody_elses_proces
         assert found["haproxy_master._command"] <= 8, "master, worker and the master's parent, for two questions"
 
 
+def test_where_it_listens_is_read_once_and_only_of_the_protocol_that_it_listens_by() -> None:
+    """For one table the kernel walks all that it could have, some milliseconds; every `status APP` asks."""
+    with proxy() as world:
+        traffic = world.traffic()
+        traffic.switch(SHOP, 1)
+        assert calls(traffic.drift, "proc_net.read") == {"proc_net.read": 1}
+        world.ledger.listen(SHOP, free_port(), address="::1")
+        traffic.sync()
+        found = calls(lambda: traffic.drift() == [] or pytest.fail("it is not heard"), "proc_net.read")
+        assert found == {"proc_net.read": 2}
+
+
 def test_its_processes_are_found_without_its_pid_file_too() -> None:
     with proxy() as world:
         world.traffic().switch(SHOP, 1)

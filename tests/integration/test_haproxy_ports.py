@@ -105,11 +105,11 @@ def _reload_until_deaf(world: Proxy) -> None:
 
 def test_ports_that_stay_shut_are_told(world: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     token = config.token_of(world.home.config.read_text(encoding="utf-8")) or ""
-    monkeypatch.setattr(proc_net, "find_listeners", lambda pid: set[tuple[str, int]]())
+    monkeypatch.setattr(proc_net, "find_listeners", lambda pid, *, six: set[tuple[str, int]]())
     with pytest.raises(ProxyUnavailable, match="does not listen on 127"):
         process(world).reload(token)
 
 
 def test_where_the_kernel_may_not_be_asked_nothing_is_claimed(world: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proc_net, "find_listeners", lambda pid: None)
+    monkeypatch.setattr(proc_net, "find_listeners", lambda pid, *, six: None)
     assert process(world).deaf() == []
