@@ -13,6 +13,7 @@ from typing import Any
 
 from deployctl.bootstrap import services
 from deployctl.domain.names import AppName, Version
+from deployctl.effects.system_clock import SystemClock
 from deployctl.ports import Image
 from deployctl.settings import Settings
 from deployctl.testing.fake_clock import FakeClock
@@ -28,15 +29,24 @@ FIRST_PORT = 21_000
 SERVER = '[network]\nreach = "loopback"\n[ports]\nrange = "30000-39999"\n'
 
 
+class HurriedClock(SystemClock):
+    """Time as it is, which nobody waits for: what is probed in memory answers at once."""
+
+    def sleep(self, seconds: float) -> None:
+        """Return at once."""
+
+
 def fill(home: Path, apps: int) -> dict[str, Any]:
     settings = Settings(home)
     settings.config_dir.mkdir(exist_ok=True)
     settings.server_file.write_text(SERVER)
     real = services(settings, reporter=SilentReporter(), actor="bench")
-    engine: Any = FakeEngine(getattr(real.ledger, "identity", str(home)), clock=FakeClock())  # 0.1.0 knew a home by its path
+    ledger: Any = real.ledger
+    ledger.db.raw.execute("pragma synchronous = off")  # nothing of it has to outlast a power cut
+    engine: Any = FakeEngine(getattr(ledger, "identity", str(home)), clock=FakeClock())  # 0.1.0 knew a home by its path
     traffic = FakeTraffic(lambda: real.ledger.table(bridged=False))
     traffic.ensure_up()
-    s = replace(real, engine=engine, traffic=traffic, prober=FakeProber(), guard=FakeGuard())
+    s = replace(real, engine=engine, traffic=traffic, prober=FakeProber(), guard=FakeGuard(), clock=HurriedClock())
     files = {}
     for number in range(apps):
         name = AppName(f"app-{number}")
