@@ -32,8 +32,8 @@ class Watcher:
 
     @property
     def text(self) -> str:
-        version = self.version or "of before 0.3.0"
-        return (f"serve (pid {self.pid}) still runs deployctl {version}, not {__version__}: it writes haproxy.cfg as that "
+        version = self.version or "a version before 0.3.0"
+        return (f"serve (pid {self.pid}) still runs {version}, not {__version__}: it writes haproxy.cfg as that "
                 "version does, over what this one wrote, and its dashboard may fail")
 
     @property
