@@ -46,11 +46,12 @@ def rebuild_ledger(vault: Vault, remains: Remains, build: Build, *, force: bool)
         if not sealed and (id_ := _told_id(s)):
             candidate.ledger.set_home_id(id_)
             s = build(candidate.ledger)
+        since = [] if sound is not None else _since(candidate)
         rebuilt = rebuild(candidate, remains, s, sealed=sealed)
         if not rebuilt.apps:
             raise _nothing(vault, s)
         kept = vault.install(candidate, actor=s.actor, verb="rebuild")
-    return _told(rebuilt, candidate, kept)
+    return _told(replace(rebuilt, lost=(*since, *rebuilt.lost)), candidate, kept)
 
 
 def _told_id(s: Services) -> str | None:
@@ -112,6 +113,13 @@ def rebuild(candidate: Candidate, remains: Remains, s: Services, *, sealed: bool
     salvage.lost += [f"{app}: HAProxy sends it to release {routes[app]}, but no network and no container of it is left"
                      for app in routes.keys() - {app.app for app in back}]
     return Rebuilt(tuple(back), tuple(salvage.lost))
+
+
+def _since(candidate: Candidate) -> list[str]:
+    """Return what a copy cannot know, as a sentence: it is as old as its last event. Without a copy there is none."""
+    last = next(iter(candidate.ledger.events(limit=1)), None)
+    return [f"the history since {last['at']}, when the copy was made: moves, holds, people and tokens. Who serves is taken "
+            "from HAProxy"] if last else []
 
 
 # -- what is left -------------------------------------------------------------------------------------------------

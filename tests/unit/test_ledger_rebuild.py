@@ -200,6 +200,27 @@ def test_who_serves_is_what_haproxy_says_and_not_what_an_older_copy_says(w: Worl
     assert (last.kind, last.source, last.target) == ("rebuild", 2, 1)
 
 
+@pytest.mark.parametrize("restored", [False, True], ids=["rebuild", "restore, then rebuild"])
+def test_moves_of_the_minute_before_the_loss_come_back_from_what_runs(w: World, *, restored: bool) -> None:
+    """No copy has them, without a watcher: v3 was deployed and left again, all within a minute of the copy."""
+    copy = next((w.settings.state_dir / "backups").glob("*.db"))
+    assert w.deployctl("upgrade", "shop", "v3").code == 0
+    assert w.deployctl("rollback", "shop").code == 0
+    assert list((w.settings.state_dir / "backups").glob("*.db")) == [copy]
+    traffic = w.traffic.routes()
+    lose(w)
+    if restored:
+        back = w.deployctl("ledger", "restore", str(copy), "--yes")
+        assert "What has changed since that copy: deployctl ledger rebuild --force" in back.out
+    told = w.deployctl("ledger", "rebuild", *(["--force"] if restored else []), "-o", "json").json
+    assert any("the history since" in sentence for sentence in told["lost"]) is not restored
+    assert w.traffic.routes() == traffic == {SHOP: 2}
+    assert w.deployctl("reconcile").code == 0
+    assert w.traffic.routes() == traffic
+    said = w.deployctl("rollback", "shop", "--yes")
+    assert (said.code, w.traffic.routes()) == (0, {SHOP: 1}), said.out + said.err
+
+
 def test_a_stranger_with_our_labels_and_a_container_without_a_bundle_are_left_out_and_told(w: World) -> None:
     labels = {"deployctl.home": str(w.home), "deployctl.app": "shop", "deployctl.release": "9", "deployctl.version": "v9"}
     w.engine.add_stranger("liar", image="sha256:" + "c" * 64, labels=labels)
