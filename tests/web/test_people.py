@@ -156,24 +156,6 @@ def test_what_was_done_and_refused_stands_in_the_activity(served: Served, visit:
     assert "signed in" in got.value.path().read_text()
 
 
-def test_an_open_page_is_left_when_a_command_ends_its_session(served: Served, visit: Visit) -> None:
-    served.cli.do("user", "add", "tess", "--role", "viewer")
-    page = visit("/apps/shop", who="tess", allowed={401})
-    expect_live(page)
-    served.cli.do("user", "end", "tess")
-    expect(page.get_by_role("heading", name="Sign in first")).to_be_visible(timeout=6_000)
-    expect(page.get_by_text("v1")).to_have_count(0)
-
-
-def test_an_open_page_shows_no_app_that_a_command_took_away(served: Served, visit: Visit) -> None:
-    served.cli.do("user", "add", "timo", "--role", "viewer")
-    page = visit("/", who="timo")
-    expect_live(page)
-    expect(page.get_by_role("link", name="shop")).not_to_have_count(0)
-    served.cli.do("user", "role", "timo", "none")
-    expect(page.get_by_role("link", name="shop")).to_have_count(0, timeout=6_000)
-
-
 @pytest.mark.parametrize(("path", "word"), [("/server", "Python"), ("/settings", "admin")])
 def test_no_short_cell_is_broken_within_a_word(visit: Visit, path: str, word: str) -> None:
     page = visit(path, who=ADMIN)
