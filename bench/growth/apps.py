@@ -1,4 +1,4 @@
-"""What many apps cost over an engine that stands in: the watcher while all is well, and the Server page."""
+"""What many apps cost over an engine that stands in: the watcher while all is well, and the Server page's findings."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from http.client import HTTPConnection
 from pathlib import Path
 
 from bench import former
@@ -20,14 +19,14 @@ from bench.growth.stand_in import standing_in
 from bench.served import cpu_share
 from bench.table import Row
 from deployctl.bootstrap import services
-from deployctl.domain.access import Role, given
+from deployctl.ports import Services
 from deployctl.settings import Settings
 from deployctl.testing.silent_reporter import SilentReporter
-from deployctl.usecases.tokens import create_token
+from deployctl.usecases.doctor import findings
 
 SIZES, ROUND = (50, 200, 1_000), 60.0  # apps; seconds within which all is looked at once
 SHORT = (20, 100)
-SERVED, PAGE, PORT = 200, 1_000, 20_999  # apps and milliseconds of the Server page, and where it is asked for
+SERVED, FOUND = 200, 500  # apps, and milliseconds of CPU for what the Server page and `doctor` tell of them
 GOAL = 2.0  # percent of a core at the largest size
 WITH = "import sys; sys.path.insert(0, sys.argv.pop(1)); import runpy; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
 
@@ -40,7 +39,7 @@ def measure(short: bool) -> list[Row]:
         before = {size: [share_of(Path(folder), size, seconds)] for size in sizes}
     now = {size: [share_of(former.ROOT, size, seconds)] for size in sizes}
     return [*rows("the watcher's share of a core, idle", "%", "apps", before, now, Promise(largest=GOAL)),
-            Row(f"the Server page, {SERVED} apps", "ms", page_of(SERVED), f"median ≤ {PAGE:,}", "median", PAGE)]
+            Row(f"the Server page's findings, {SERVED} apps, CPU", "ms", findings_of(SERVED), f"≤ {FOUND}", "median", FOUND)]
 
 
 def share_of(build: Path, apps: int, seconds: float) -> float:
@@ -50,24 +49,21 @@ def share_of(build: Path, apps: int, seconds: float) -> float:
         return cpu_share(pid, seconds)
 
 
-def page_of(apps: int) -> list[float]:
-    """Return how many milliseconds the Server page takes of a home with so many apps, time after time."""
-    with _filled(former.ROOT, apps) as home, _watching(former.program(), home, "--listen", f"127.0.0.1:{PORT}"):
-        with closing(services(Settings(home), reporter=SilentReporter(), actor="bench")) as s:
-            secret = create_token("bench", given(Role.VIEWER, []), s).secret
-        time.sleep(20 + apps / 50)
-        return [_asked({"Authorization": f"Bearer {secret}"}) for _ in range(10)]
+def findings_of(apps: int) -> list[float]:
+    """Return how many milliseconds of its own time the Server page's findings take of a home with so many apps."""
+    with _filled(former.ROOT, apps) as home, closing(services(Settings(home), reporter=SilentReporter(), actor="bench")) as s:
+        try:
+            return [_found(s, apps) for _ in range(10)]
+        finally:
+            _end_haproxy(home)
 
 
-def _asked(headers: Mapping[str, str]) -> float:
-    began = time.perf_counter()
-    with closing(HTTPConnection("127.0.0.1", PORT, timeout=60)) as connection:
-        connection.request("GET", "/server", headers=headers)
-        answer = connection.getresponse()
-        page = answer.read()
-    if answer.status != 200 or b"Understood" not in page:
-        raise RuntimeError(f"the Server page answered {answer.status}, or told no findings")
-    return (time.perf_counter() - began) * 1000
+def _found(s: Services, apps: int) -> float:
+    began = time.thread_time()
+    found = [one for one in findings(s) if one.name.startswith("config/")]
+    if len(found) != apps:
+        raise RuntimeError(f"{len(found)} of {apps} files were judged")
+    return (time.thread_time() - began) * 1000
 
 
 @contextmanager
@@ -77,20 +73,34 @@ def _filled(build: Path, apps: int) -> Iterator[Path]:
         home = Path(folder).resolve()
         said = subprocess.run([sys.executable, "-I", "-c", WITH, str(build), str(Path(__file__).with_name("many.py")),
                                str(home), str(apps)], check=True, capture_output=True, text=True).stdout
-        with standing_in(home / "engine.sock", json.loads(said)):
+        with standing_in(home / "engine.sock", json.loads(said)), _engine_at(home / "engine.sock"):
             yield home
 
 
 @contextmanager
+def _engine_at(socket: Path) -> Iterator[None]:
+    before = os.environ.get("DOCKER_HOST")
+    os.environ["DOCKER_HOST"] = f"unix://{socket}"
+    try:
+        yield
+    finally:
+        os.environ.pop("DOCKER_HOST") if before is None else os.environ.update(DOCKER_HOST=before)
+
+
+@contextmanager
 def _watching(program: Sequence[str], home: Path, *flags: str) -> Iterator[int]:
-    environ: Mapping[str, str] = {**os.environ, "DOCKER_HOST": f"unix://{home / 'engine.sock'}"}
     command = [*program, "--home", str(home), "-q", "serve", *flags]
-    child = subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                              stderr=(home / "said").open("w"))
     try:
         yield child.pid
     finally:
         child.terminate()
         child.wait(timeout=30)
-        with suppress(OSError, ValueError):  # HAProxy outlives whoever watches it
-            os.kill(int((Settings(home).haproxy_dir / "haproxy.pid").read_text()), signal.SIGTERM)
+        _end_haproxy(home)
+
+
+def _end_haproxy(home: Path) -> None:
+    """HAProxy outlives whoever watches it."""
+    with suppress(OSError, ValueError):
+        os.kill(int((Settings(home).haproxy_dir / "haproxy.pid").read_text()), signal.SIGTERM)
