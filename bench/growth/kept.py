@@ -57,7 +57,7 @@ def moves(home, count):
             ledger.keep_copy(at=at(move))
             if hasattr(ledger, "fold_plans"):
                 from deployctl.usecases.fold import fold_ledger
-                fold_ledger(ledger, at=at(move), actor="bench")
+                fold_ledger(ledger, at=at(move), actor="bench", pause=lambda _seconds: None)
     return size(ledger, home)
 def refused(home, count):
     ledger = opened(home)
