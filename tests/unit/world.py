@@ -16,7 +16,7 @@ from deployctl.domain.names import AppName, Version
 from deployctl.domain.plan import Plan, Step
 from deployctl.domain.release import Release
 from deployctl.domain.server import ServerSpec
-from deployctl.errors import NotFound
+from deployctl.errors import DeployctlError, NotFound
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Answer, Image, Reporter, Services
 from deployctl.testing.fake_clock import FakeClock
@@ -92,7 +92,7 @@ class World:
             home=self.home, spec=self.spec, engine=self.engine, traffic=self.traffic, prober=self.prober,
             guard=self.guard, ledger=ledger or self.ledger, clock=self.clock, report=self.told, actor=actor,
             bridged=True, app_file=self._file, app_files=lambda: list(self.files),
-            judge_files=lambda: {app: self._file(app) for app in self.files},
+            judge_files=lambda: {app: self._judged(app) for app in self.files},
             meter=self.meter, kept_logs=self.kept_logs,
         )  # fmt: skip
 
@@ -113,6 +113,12 @@ class World:
     def edit(self, **keys: Any) -> None:
         """Change keys of the shop's file."""
         self.files[SHOP].update(keys)
+
+    def _judged(self, app: AppName) -> AppFile | DeployctlError:
+        try:
+            return self._file(app)
+        except DeployctlError as e:
+            return e
 
     def _file(self, app: AppName) -> AppFile:
         if app not in self.files:
