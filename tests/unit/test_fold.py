@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from deployctl.domain.folding import BATCH, PLANS_AFTER, REFUSALS_AFTER, REFUSALS_KEPT, REFUSALS_SLACK
+from deployctl.domain.folding import BATCH, FOLDABLE, PLANS_AFTER, REFUSALS_AFTER, REFUSALS_KEPT, REFUSALS_SLACK
 from deployctl.errors import AttentionNeeded
+from deployctl.ledger import own_schema
+from deployctl.ledger.connection import SCHEMA_VERSION
 from deployctl.ledger.copies import keep_copy_of
 from deployctl.ledger.vault import Vault
 from deployctl.usecases import views
@@ -233,3 +235,9 @@ def test_nothing_that_moves_traffic_or_rights_can_be_taken_away(w: World, kind: 
     w.ledger.event(kind, "x", at=w.clock.utc(), actor="x", data={"kind": "x"})
     with pytest.raises(sqlite3.IntegrityError, match="only ever added to"):
         w.ledger.db.execute("delete from events where kind = ?", [kind])
+
+
+def test_the_ledger_lets_exactly_those_kinds_be_taken_away_that_are_folded() -> None:
+    words = next(words for _, name, _, words in own_schema.entries_at(SCHEMA_VERSION) if name == "events_no_delete")
+    kinds = words[words.index("in") + 1:words.index("begin")]
+    assert {word.strip("'") for word in kinds if word.startswith("'")} == set(FOLDABLE)

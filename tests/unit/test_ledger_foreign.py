@@ -244,6 +244,7 @@ def make_former(file: Path, version: int, home: Path) -> None:
 RELEASED = {  # by the schema that each migration of a release made; add those of a release when it is one
     5: "83462131de99109d",  # 0.1.0
     11: "3827f7f7867d6eb2",  # 0.2.0
+    18: "8a2a59f906ebe50a",  # 0.3.0
 }
 
 
