@@ -25,20 +25,21 @@ def serve(settings: Settings, connect: Connect, *, beside: Beside = nullcontext)
     """Watch until a signal comes, with what `beside` makes of the services around it. Raises what keeps it from
     beginning; later errors are said and survived."""
     with only_one(settings.state_dir), suppress(KeyboardInterrupt, Interrupted):
-        s = connect()
+        stamp, s = _stamp(settings.ledger), connect()
         try:
             with beside(s):
                 while True:
-                    watch_until_replaced(s, settings.ledger)
+                    watch_until_replaced(s, settings.ledger, stamp)
                     s.close()
-                    s = _connect_again(s, connect)
+                    stamp, s = _stamp(settings.ledger), _connect_again(s, connect)
         finally:
             s.close()  # an end without this would count as unclean
 
 
-def watch_until_replaced(s: Services, ledger: Path) -> None:
-    """Watch as long as the ledger is the file that was opened: a backup that was put back is another one."""
-    bell, stamp = Bell(), _stamp(ledger)
+def watch_until_replaced(s: Services, ledger: Path, stamp: Stamp) -> None:
+    """Watch as long as the ledger is the file that was opened: a backup that was put back is another one. `stamp` was taken
+    before it was opened, so that one put back while the dashboard begins is seen; None where there was none yet."""
+    bell, stamp = Bell(), stamp or _stamp(ledger)
     watch = Watch(s, is_rung=bell.is_rung)
     ended = start_following(s.engine, bell, now=s.clock.utc())
     rung = frozenset[str]()

@@ -397,6 +397,27 @@ def test_a_signal_is_a_good_end(w: World, monkeypatch: pytest.MonkeyPatch) -> No
         ledger.head()
 
 
+def test_a_ledger_that_is_replaced_before_the_first_look_is_opened_again(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, connected = Settings(w.home), list[SqliteLedger]()
+    settings.ensure_state()
+    settings.ledger.write_bytes(b"one")
+
+    def tick(watch: Watch, rung: object) -> None:
+        raise KeyboardInterrupt
+
+    def connect() -> Services:
+        connected.append(w.open_ledger())
+        if len(connected) == 1:
+            beside = settings.ledger.with_name("restored")
+            beside.write_bytes(b"other")
+            beside.rename(settings.ledger)
+        return w.services(ledger=connected[-1])
+
+    monkeypatch.setattr(Watch, "tick", tick)
+    serve(settings, connect)
+    assert len(connected) == 2
+
+
 def test_a_ledger_that_is_replaced_is_opened_again(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
     settings, ticks, connected = Settings(w.home), [], list[SqliteLedger]()
     settings.ensure_state()
