@@ -51,6 +51,7 @@ class Connection:
                                        isolation_level=None, check_same_thread=False)
             self.raw.row_factory = sqlite3.Row
             self.raw.execute("pragma foreign_keys = on")
+            self.raw.execute("pragma trusted_schema = off")  # what stands in the file calls nothing that could do harm
         self._durable: bool | None = None  # what the connection was told last
         self._utils: Database | None = None
 

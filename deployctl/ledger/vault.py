@@ -163,8 +163,7 @@ class Vault:
 
     def _unpack(self, connection: Connection) -> CopyCheck:
         """Make one file of what was taken, tell what its sum says, and take that out. Until its schema is known to be
-        ours nothing but that is read, so that nothing in it is called: `trusted_schema` would forbid indexes of ours, too.
-        Raises LedgerUnusable."""
+        ours nothing but that is read, so that nothing in it is called. Raises LedgerUnusable."""
         connection.execute("pragma journal_mode = delete")  # what lay in a log beside it counts for the sum, too
         found = copies.check_copy(connection.path, self.path)
         with sqlite_errors(connection.path):

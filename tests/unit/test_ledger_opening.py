@@ -9,6 +9,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -204,3 +205,14 @@ def test_doctor_looks_at_every_page(tmp_path: Path) -> None:
         assert said.code == 1
         assert "deployctl ledger verify" in said.out
         assert home.deployctl("status").code == 7  # it is known now
+
+
+def test_what_stands_in_the_file_calls_no_function_that_could_do_harm(path: Path) -> None:
+    called: list[str] = []
+    with closing(opened(path)) as ledger:
+        ledger.db.raw.create_function("harm", 0, lambda: called.append("once"))
+        ledger.db.execute("create trigger foreign_one after delete on users begin select harm(); end")
+        ledger.db.execute("insert into users(name, roles, created_at, created_by) values ('mara', '{}', '', '')")
+        with pytest.raises(LedgerUnusable, match="unsafe use of harm"):
+            ledger.db.execute("delete from users")
+    assert not called
