@@ -207,6 +207,8 @@ def short(value: object) -> str:
     """Return it for the story, on one line, the same in every run."""
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(short(item) for item in value)}]"[:120]
+    if isinstance(value, (set, frozenset)):
+        return f"{{{', '.join(sorted(short(item) for item in value))}}}"[:120]
     name = next((getattr(value, key) for key in ("sentence", "version", "name", "kind") if hasattr(value, key)), None)
     if name is not None:
         return f"<{name}>"
