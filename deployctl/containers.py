@@ -7,7 +7,7 @@ from contextlib import suppress
 from deployctl import places
 from deployctl.domain.plan import Step
 from deployctl.domain.release import App, Instance, Release
-from deployctl.domain.same_image import is_made_of
+from deployctl.domain.same_image import is_made_of, short_digest
 from deployctl.errors import DeployctlError, EngineRefused, NetworkFull, NetworkTaken, NotFound, PlaceTaken
 from deployctl.fence import taken_over
 from deployctl.interrupts import shielded
@@ -26,20 +26,20 @@ def keep_image(walk: Walk, step: Step) -> str:
     bundle = release.bundle
     ensure_image(release, s)
     s.engine.keep_image(bundle.digest, keep_tag(s.ledger.identity, release.app, release.number))
-    return f"{bundle.image}  {bundle.digest[7:19]}"
+    return f"{bundle.image}  {short_digest(bundle.digest)}"
 
 
 def ensure_image(release: Release, s: Services) -> None:
     """Have the exact image here, pulled when it is gone. Raises NotFound or RegistryUnavailable."""
     bundle = release.bundle
-    gone = f"the image of {release.version} ({bundle.digest[7:19]}) is no longer on this server"
+    gone = f"the image of {release.version} ({short_digest(bundle.digest)}) is no longer on this server"
     if s.engine.find_image(bundle.digest) is not None:
         return
     if bundle.repo_digest is None:
         raise NotFound(f"{gone}, and no registry is known to have it", remedy=[f"build or load {bundle.image} again"])
     pulled = s.engine.pull_image(bundle.repo_digest, progress=s.report.detail)
     if pulled.digest != bundle.digest:  # another image store names the same content otherwise
-        raise NotFound(f"{gone}: the engine knows what {bundle.repo_digest} gives as {pulled.digest[7:19]}",
+        raise NotFound(f"{gone}: the engine knows what {bundle.repo_digest} gives as {short_digest(pulled.digest)}",
                        remedy=[f"deployctl upgrade {release.app} {release.version}"])
 
 

@@ -10,7 +10,7 @@ from deployctl.domain.health import Health, HealthReason, Transcript
 from deployctl.domain.planner import spoken
 from deployctl.domain.quality import answers_nobody
 from deployctl.domain.release import App, Instance, Probe, ProbeKind, Release
-from deployctl.domain.same_image import is_made_of, short
+from deployctl.domain.same_image import is_made_of, short_digest
 from deployctl.domain.tally import lately
 from deployctl.domain.traffic import Counters
 from deployctl.errors import DeployctlError, EngineUnavailable, NotHealthy
@@ -221,8 +221,8 @@ def ask_from_outside(s: Services, release: Release, instance: Instance, app: App
 def require_own_image(release: Release, seen: ContainerFacts) -> None:
     """Raise NotHealthy unless the container is made of the image that was proven."""
     if not is_made_of(seen.image, release.bundle):
-        raise NotHealthy(f"container {seen.name} is made of the image {short(seen.image)} and not of that of "
-                         f"{release.version}, {short(release.digest)}: somebody made it again",
+        raise NotHealthy(f"container {seen.name} is made of the image {short_digest(seen.image)} and not of that of "
+                         f"{release.version}, {short_digest(release.digest)}: somebody made it again",
                          remedy=[f"deployctl reconcile {release.app}"])
 
 

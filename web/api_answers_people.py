@@ -9,15 +9,17 @@ from pydantic import Field, WithJsonSchema
 from deployctl.domain.access import Role
 from deployctl.usecases.results import AuditLine, Finding
 from deployctl.web.api_answers import Answer, At, Document
+from deployctl.web.server_facts import DashboardFacts
 
 MayDo = Annotated[Role, WithJsonSchema({"type": "string", "enum": [str(one) for one in Role]})]
 Roles = Annotated[dict[str, MayDo], Field(description="App, or * for all, → role.", examples=[{"shop": "deployer"}])]
 
 
-class Doctor(Document):
+class ServerChecks(Document):
     kind: Literal["Doctor"]
     ok: bool
     findings: list[Finding]
+    dashboard: DashboardFacts
 
 
 class Audit(Document):

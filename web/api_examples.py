@@ -79,8 +79,15 @@ EXAMPLES: dict[str, Json] = {
     "Operation": _of("Operation", id="9f2c1a7be0d34c55", app="shop", verb="upgrade", by="ci-shop (token)", started_at=AT,
                      ended_at=None, deployment=7, done=False, step="wait until shop v3 is healthy",
                      detail="1 of 3 good answers", result=None, error=None),
-    "Doctor": _of("Doctor", ok=True, findings=[{
-        "name": "engine", "ok": True, "text": "Docker 27.3, API 1.47, amd64", "fix": None, "fatal": True, "code": None}]),
+    "ServerChecks": _of("Doctor", ok=True, findings=[{
+        "name": "engine", "ok": True, "text": "Docker 27.3, API 1.47, amd64", "fix": None, "fatal": True, "code": None}],
+        dashboard={
+            "version": "0.2.0", "process": 4711, "home": "/srv/deploy", "address": "http://127.0.0.1:8900",
+            "listens": "127.0.0.1:8900", "apps": 3, "network_pool": "172.30.0.0/16", "host_ports": [20000, 27999],
+            "containers_reached_by": "address", "connections": {
+                "open": {"signed_in": 2, "others": 1}, "refused": {"no_room": 0, "ambiguous_request": 1},
+                "streams_displaced": 0},
+            "memory": [{"name": "readings of apps", "most": 33554432, "bytes": 51200}]}),
     "Audit": _of("Audit", entries=[{
         "id": 311, "at": AT, "who": "mara", "how": "web", "address": "127.0.0.1", "app": "shop", "what": "rollback",
         "sentence": "rollback: v2 → v1", "before": 118, "after": 119, "note": "the cart page fails", "result": "done"}]),

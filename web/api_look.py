@@ -11,9 +11,7 @@ from typing import Any
 from flask import Blueprint, Response, g
 
 from deployctl.domain.access import Role
-from deployctl.domain.env_words import shown
 from deployctl.domain.names import AppName, Version
-from deployctl.domain.release import Bundle
 from deployctl.errors import NotFound
 from deployctl.ports import Services
 from deployctl.usecases import views
@@ -23,8 +21,9 @@ from deployctl.usecases.doctor import findings
 from deployctl.usecases.history import history
 from deployctl.usecases.logs import logs
 from deployctl.usecases.observe import require_app
+from deployctl.usecases.redaction import redact_bundle, redact_lines
 from deployctl.usecases.refusals import refusal_json, refusals
-from deployctl.usecases.results import DiffLine, Done, Moved, StatusView
+from deployctl.usecases.results import Done, Moved, StatusView
 from deployctl.usecases.show import show
 from deployctl.web import api_answers as answers
 from deployctl.web import api_answers_people as people
@@ -38,6 +37,7 @@ from deployctl.web.downloads import send
 from deployctl.web.jobs import Job
 from deployctl.web.problems import problem_json, status_of
 from deployctl.web.rules import SIGNED_IN, needs, no_such_app
+from deployctl.web.server_facts import dashboard_facts
 
 look = Blueprint("api_look", __name__, url_prefix="/api/v1")
 FRESH = 0.5  # seconds that a reading may be old: a program acts on it at once
@@ -86,7 +86,7 @@ def app_version(app: AppName, version: Version) -> Json:
     with desk().pool.lend(g.who.actor) as s:
         view = show(app, version, s)
     told = views.show_json(view)
-    return told if _sees_secrets(app) else {**told, "bundle": asdict(_careful(view.release.bundle))}
+    return told if _sees_secrets(app) else {**told, "bundle": asdict(redact_bundle(view.release.bundle))}
 
 
 @look.get("/apps/<app>/diff")
@@ -96,22 +96,11 @@ def app_version(app: AppName, version: Version) -> Json:
 def app_diff(app: AppName, query: DiffQuery) -> Json:
     with desk().pool.lend(g.who.actor) as s:
         view = diff(app, query.before, query.after, s)
-    return views.diff_json(view if _sees_secrets(app) else replace(view, lines=tuple(map(_careful_line, view.lines))))
+    return views.diff_json(view if _sees_secrets(app) else replace(view, lines=tuple(redact_lines(view.lines))))
 
 
 def _sees_secrets(app: AppName) -> bool:
     return bool(g.who.may(Role.ADMIN, app))
-
-
-def _careful(bundle: Bundle) -> Bundle:
-    return replace(bundle, env=tuple((name, shown(name, value)) for name, value in bundle.env))
-
-
-def _careful_line(line: DiffLine) -> DiffLine:
-    if line.group != "env":
-        return line
-    before, after = (None if text is None else shown(line.name, text) for text in (line.before, line.after))
-    return replace(line, before=before, after=after)
 
 
 @look.get("/apps/<app>/logs")
@@ -208,10 +197,11 @@ def audit_lines(query: AuditQuery) -> Json:
 
 @look.get("/server")
 @needs(Role.VIEWER)
-@documented("Is this server fit, and what mends it", people.Doctor, more="As `deployctl doctor -o json`.")
+@documented("System checks, and what the dashboard takes", people.ServerChecks,
+            more="As `deployctl doctor -o json`, and beside it `dashboard`: this process, its connections and its memory.")
 def server() -> Json:
     with desk().pool.lend(g.who.actor) as s:
-        return views.findings_json(findings(s))
+        return {**views.findings_json(findings(s)), "dashboard": asdict(dashboard_facts(s))}
 
 
 @look.get("/openapi.json")

@@ -7,11 +7,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from math import inf
 from time import monotonic
 
 from deployctl.domain.names import AppName, Version
-from deployctl.domain.pattern import Pattern
 from deployctl.errors import DeployctlError, Invalid
 from deployctl.memory import last_of
 from deployctl.ports import LogLine, Services
@@ -20,7 +18,6 @@ from deployctl.usecases.moments import seconds_between
 from deployctl.web.soon import WAIT, soon
 from deployctl.web.times import clock
 
-MATCHING = 1.0  # seconds that lines are matched with a pattern; what is left then is left out
 GLANCE = 0.3  # seconds that a page waits for what is only nice to know
 MOST = 2000  # lines of a page
 ROOM = 2 * 2**20  # characters of a page's lines
@@ -31,6 +28,7 @@ _LEVELS = tuple((level, re.compile(rf"\b(?:{words})\b")) for level, words in (
     ("error", "ERROR|FATAL|CRITICAL|PANIC|SEVERE|EMERG|Traceback|[A-Z][A-Za-z]*(?:Error|Exception)"),
     ("warn", "WARN|WARNING"), ("info", "INFO|NOTICE"), ("debug", "DEBUG|TRACE")))
 _SMALL = re.compile(r"^\W*(?:\S+\s+){0,3}?\W?(error|fatal|critical|panic|warn|warning|info|notice|debug|trace)\b", re.I)
+_STATUS_5XX = re.compile(r"(?<=[ =])5[0-9]{2}(?= |$)")
 _MEANS = {"fatal": "error", "critical": "error", "panic": "error", "warning": "warn", "notice": "info", "trace": "debug"}
 
 
@@ -43,6 +41,7 @@ class Asked:
     since: str = ""
     n: int = 200
     after: str = ""
+    errors: bool = False  # only lines that tell of an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +56,11 @@ class Line:
 
 def read(app: AppName, asked: Asked, actor: str) -> list[Line]:
     """Return the last lines, the oldest first. Raises EngineUnavailable when the engine does not answer in time."""
-    fits, until = filter_of(asked.q), monotonic() + WAIT + 1.0  # who waits for it has left by then
+    until = monotonic() + WAIT + 1.0  # who waits for it has left by then
 
     def fetch(s: Services) -> Iterable[Printed]:
-        fitting = _fitting(_written(app, asked, s, lambda: monotonic() > until), fits, within=MATCHING)
-        return last_of(fitting, lambda one: len(one.line.text), room=ROOM, most=asked.n)
+        found = filter(filter_of(asked), _written(app, asked, s, lambda: monotonic() > until))
+        return last_of(found, lambda one: len(one.line.text), room=ROOM, most=asked.n)
 
     return [Line(one.line.at, one.version, one.release, one.name, level_of(one.line), one.line.text)
             for one in soon(fetch, actor, what="the log")]
@@ -70,7 +69,7 @@ def read(app: AppName, asked: Asked, actor: str) -> list[Line]:
 def save(app: AppName, asked: Asked, s: Services, left: Callable[[], bool]) -> Iterator[str]:
     """Yield all lines that fit, as text, until their reader has `left`. Raises what `logs` raises."""
     found = logs(app, asked.version, s, tail=None, since=SPANS.get(asked.since), left=left)
-    return (f"{one.line.at} {one.name} {one.line.text}\n" for one in _fitting(found, filter_of(asked.q)))
+    return (f"{one.line.at} {one.name} {one.line.text}\n" for one in filter(filter_of(asked), found))
 
 
 def last_line(app: AppName, version: str, actor: str) -> str:
@@ -87,31 +86,19 @@ def _written(app: AppName, asked: Asked, s: Services, left: Callable[[], bool] =
     since = SPANS.get(asked.since)
     if asked.after:
         since = max(1.0, seconds_between(asked.after, s.clock.utc()) + 2.0)
-    tail = LOOKED_AT if asked.q or asked.after else asked.n
+    tail = LOOKED_AT if asked.q or asked.errors or asked.after else asked.n
     return (one for one in logs(app, asked.version, s, tail=tail, since=since, left=left) if one.line.at > asked.after)
 
 
-def _fitting(found: Iterable[Printed], fits: Callable[[str], bool], *, within: float = inf) -> Iterator[Printed]:
-    """Yield what fits, until matching alone has taken so many seconds."""
-    spent = 0.0
-    for one in found:
-        began = monotonic()
-        fit = fits(one.line.text)
-        spent += monotonic() - began
-        if fit:
-            yield one
-        if spent > within:
-            return
+def filter_of(asked: Asked) -> Callable[[Printed], bool]:
+    """Return what keeps the lines that hold the text, upper or lower case alike, and tell of an error if that is asked."""
+    wanted = asked.q.casefold()
+    return lambda one: wanted in one.line.text.casefold() and (not asked.errors or tells_of_error(one.line))
 
 
-def filter_of(q: str) -> Callable[[str], bool]:
-    """Return what a filter means: a text, upper or lower case alike, or a pattern between slashes. Raises Invalid."""
-    if len(q) > 2 and q.startswith("/") and q.endswith("/"):
-        return Pattern(q[1:-1], ignore_case=False).found_in
-    if len(q) > 3 and q.startswith("/") and q.endswith("/i"):
-        return Pattern(q[1:-2], ignore_case=True).found_in
-    wanted = q.casefold()
-    return lambda text: wanted in text.casefold()
+def tells_of_error(line: LogLine) -> bool:
+    """Tell whether the line has the level error, or is one of an access log with a 5xx status."""
+    return level_of(line) == "error" or _STATUS_5XX.search(line.text[:2000]) is not None
 
 
 def level_of(line: LogLine) -> str:
@@ -130,7 +117,7 @@ def asked_of(args: dict[str, str], parse: Callable[[str], Version]) -> Asked:
     if args.get("since") and args["since"] not in SPANS:
         raise Invalid(f"since is one of {', '.join(SPANS)}.")
     return Asked(args.get("q", "")[:200], parse(args["version"]) if args.get("version") else None, args.get("since", ""),
-                 int(number) if number else 200, _moment(args.get("after", "")))
+                 int(number) if number else 200, _moment(args.get("after", "")), args.get("errors") == "1")
 
 
 def _moment(text: str) -> str:

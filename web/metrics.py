@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from flask import Blueprint, Response, g, request
 from prometheus_client import CollectorRegistry
@@ -24,8 +23,8 @@ from deployctl.ports import Services
 from deployctl.usecases.results import AppView, InstanceView, StatusView
 from deployctl.web.board import Seen
 from deployctl.web.desk import desk
-from deployctl.web.pages_server import connections
 from deployctl.web.rules import SIGNED_IN, needs
+from deployctl.web.server_facts import Connections, connections
 from deployctl.web.switch_totals import BOUNDS, Switches
 
 pages = Blueprint("metrics", "deployctl.web.metrics")
@@ -45,7 +44,7 @@ class Known:
     switches: Switches
     requests: Mapping[tuple[AppName, str], Counters]  # by app and version
     server: bool
-    connections: Mapping[str, Any] | None = None  # as the Server page has them; only for who may see that
+    connections: Connections | None = None  # as the Server page has them; only for who may see that
 
 
 @pages.get("/metrics")
@@ -119,10 +118,10 @@ def families(known: Known) -> Iterator[Metric]:
         yield from _of_connections(known.connections)
 
 
-def _of_connections(told: Mapping[str, Any]) -> Iterator[Metric]:
+def _of_connections(told: Connections) -> Iterator[Metric]:
     yield _gauge("deployctl_dashboard_connections", "Open connections to the dashboard.", ("of",),
-                 {(whose,): count for whose, count in told["open"].items()})
-    ended = {**told["refused"], "stream_displaced": told["streams_displaced"]}
+                 {(whose,): count for whose, count in told.open.items()})
+    ended = {**told.refused, "stream_displaced": told.streams_displaced}
     yield _counter("deployctl_dashboard_turned_away", "Connections that the dashboard refused or closed.", ("why",),
                    {(why,): count for why, count in ended.items()})
 

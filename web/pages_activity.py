@@ -11,7 +11,7 @@ from functools import partial
 from itertools import chain, islice
 from typing import Any
 
-from flask import Blueprint, Response, g, jsonify, render_template, request
+from flask import Blueprint, Response, g, render_template, request
 
 from deployctl.domain.access import Principal, Role
 from deployctl.domain.names import AppName, parse_app
@@ -42,12 +42,6 @@ def page() -> str:
     kept = {key: value for key, value in request.args.items() if key in {"app", "user", "kind"} and value}
     return render_template("activity.html", lines=lines[:ROWS], older=lines[ROWS - 1].id if len(lines) > ROWS else None,
                            args=kept, apps=apps, kinds=KINDS)
-
-
-@pages.get("/activity.json")
-@needs(SIGNED_IN)
-def twin() -> Response:
-    return jsonify(schema="deployctl/v1", kind="Audit", lines=[asdict(line) for line in _lines(ROWS)])
 
 
 @pages.get("/activity.csv")

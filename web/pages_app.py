@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, g, jsonify, render_template, request
+from flask import Blueprint, g, render_template, request
 
 from deployctl.domain.access import Role
 from deployctl.domain.names import AppName
-from deployctl.usecases.views import app_json
 from deployctl.web.charts import SPANS, draw, seconds
 from deployctl.web.desk import desk
 from deployctl.web.look import look_at
@@ -46,13 +45,6 @@ def charts(app: str) -> str:
     """Return the three charts of the span, and of the release, that is asked for."""
     number = request.args.get("release", type=int)
     return render_template("_charts.html", app=app, **charted(the_app(), only=number if number and number < MANY else None))
-
-
-@pages.get("/apps/<app>.json")
-@needs(Role.VIEWER)
-def twin(app: str) -> Response:
-    seen = desk().board.app(the_app())
-    return jsonify({**app_json(seen.value), "schema": "deployctl/v1", "kind": "App", "at": seen.at})
 
 
 def charted(app: AppName, *, only: int | None = None) -> dict[str, Any]:

@@ -7,14 +7,13 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from flask import Blueprint, Response, g, jsonify, render_template
+from flask import Blueprint, g, render_template
 
 from deployctl.domain.access import Role
 from deployctl.domain.names import AppName
 from deployctl.errors import DeployctlError
 from deployctl.ports_meter import Now
 from deployctl.usecases.results import AppView, StatusView
-from deployctl.usecases.views import status_json
 from deployctl.web.board import Seen
 from deployctl.web.desk import desk
 from deployctl.web.rules import SIGNED_IN, needs
@@ -37,14 +36,6 @@ def home() -> str:
 def live() -> str:
     """Return the inside of the table's region alone."""
     return render_template("_apps.html", **_seen())
-
-
-@pages.get("/apps.json")
-@needs(SIGNED_IN)
-def twin() -> Response:
-    seen = _home()
-    view = seen.value
-    return jsonify({**status_json(StatusView(_mine(view), view.engine, view.proxy, view.notes)), "at": seen.at})
 
 
 def _home() -> Seen[StatusView]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
-from flask import Blueprint, Response, g, jsonify, redirect, render_template, request, url_for
+from flask import Blueprint, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as Answer
 
 from deployctl.domain.access import Role
@@ -14,7 +13,8 @@ from deployctl.domain.release import Release
 from deployctl.domain.serving import release_name
 from deployctl.errors import NotFound
 from deployctl.ports import Services
-from deployctl.usecases.diff import compare_releases, hidden_lines
+from deployctl.usecases.diff import compare_releases
+from deployctl.usecases.redaction import redact_lines
 from deployctl.usecases.results import DiffLine
 from deployctl.web.desk import desk
 from deployctl.web.pages_app import the_app
@@ -40,21 +40,9 @@ def page(app: str) -> str | Answer:
             before = other if before == after else before
             return redirect(url_for("compare.page", app=app, a=before, b=after))
         pair = _pair(name, s) if len(known) > 1 else None
-    lines = hidden_lines(compare_releases(*pair)) if pair else []
+    lines = redact_lines(compare_releases(*pair)) if pair else []
     names = [release_name(one, releases) for one in pair] if pair else []
     return render_template("compare.html", view=view, known=known, names=names, groups=_grouped(lines))
-
-
-@pages.get("/apps/<app>/compare.json")
-@needs(Role.VIEWER)
-def twin(app: str) -> Response:
-    with desk().pool.lend(g.who.actor) as s:
-        before, after = _pair(the_app(), s)
-    lines = hidden_lines(compare_releases(before, after))
-    return jsonify({"schema": "deployctl/v1", "kind": "Diff", "app": app,
-                    "from": {"version": before.version, "release": before.number},
-                    "to": {"version": after.version, "release": after.number},
-                    "differences": [asdict(line) for line in lines]})
 
 
 def _pair(app: AppName, s: Services) -> tuple[Release, Release]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, g, jsonify, render_template, request
+from flask import Blueprint, Response, g, render_template, request
 
 from deployctl.domain.access import Role
 from deployctl.domain.names import AppName, parse_version
@@ -21,7 +21,7 @@ TAIL = 12  # lines on the page of an app
 @pages.get("/apps/<app>/logs")
 @needs(Role.VIEWER)
 def page(app: str) -> str:
-    """Show the lines; a filter that is no pattern, or an engine that is away, is told on the page itself."""
+    """Show the lines; what is wrong with the filter, or an engine that is away, is told on the page itself."""
     name, view = the_app(), desk().board.app(the_app()).value
     lines, wrong, asked = list[Line](), "", Asked()
     try:
@@ -33,7 +33,7 @@ def page(app: str) -> str:
         wrong = e.message
     except DeployctlError as e:
         wrong = e.message
-    asked_for = {key: value for key, value in request.args.items() if key in {"q", "version", "since", "n"} and value}
+    asked_for = {key: value for key, value in request.args.items() if key in {"q", "version", "since", "n", "errors"} and value}
     return render_template("logs.html", view=view, lines=lines, asked=asked, args=asked_for, wrong=wrong, spans=list(SPANS),
                            colours=_colours(name), versions=_versions(name))
 
@@ -58,21 +58,11 @@ def tail(app: str) -> str:
     return render_template("_log_tail.html", lines=lines, wrong=wrong, colours=_colours(the_app()))
 
 
-@pages.get("/apps/<app>/logs.json")
-@needs(Role.VIEWER)
-def twin(app: str) -> Response:
-    lines = read(the_app(), asked_of(request.args, parse_version), g.who.actor)
-    return jsonify(schema="deployctl/v1", kind="Logs", app=app, lines=[
-        {"at": line.at, "version": line.version, "release": line.release, "level": line.level, "text": line.text}
-        for line in lines])
-
-
 @pages.get("/apps/<app>/logs.txt")
 @needs(Role.VIEWER)
 def save(app: str) -> Response:
     """Give all lines as a file of plain text."""
     asked, name = asked_of(request.args, parse_version), the_app()
-    log_book.filter_of(asked.q)  # a pattern that is none is told at once
     return send(lambda s, left: log_book.save(name, asked, s, left), what="the log", mimetype="text/plain", name=f"{app}.log")
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, g, jsonify, render_template
+from flask import Blueprint, g, render_template
 
 from deployctl.domain.access import Role
 from deployctl.domain.names import AppName
 from deployctl.domain.refusal import Refusal
 from deployctl.errors import DeployctlError
-from deployctl.usecases.refusals import refusal_json, refusals
+from deployctl.usecases.refusals import refusals
 from deployctl.web.desk import desk
 from deployctl.web.pages_app import the_app
 from deployctl.web.rules import needs
@@ -28,13 +28,6 @@ def page(app: str) -> str:
     except DeployctlError as e:
         wrong = e.message
     return render_template("refusals.html", view=view, found=found[::-1], wrong=wrong)
-
-
-@pages.get("/apps/<app>/logs/proxy.json")
-@needs(Role.VIEWER)
-def twin(app: str) -> Response:
-    lines = [refusal_json(one) for one in _read(the_app())]
-    return jsonify(schema="deployctl/v1", kind="Refusals", app=app, lines=lines)
 
 
 def _read(app: AppName) -> list[Refusal]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from flask import Blueprint, Response, flash, g, jsonify, redirect, render_template, request, url_for
+from flask import Blueprint, flash, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as Answer
 
 from deployctl.domain.access import Role, Token, roles_text, rules_server
@@ -29,21 +29,6 @@ CHOICES = {THEME: ("auto", "light", "dark"), KEYS: ("on", "off")}
 @needs(SIGNED_IN)
 def page() -> str:
     return shown()
-
-
-@pages.get("/settings.json")
-@needs(SIGNED_IN)
-def twin() -> Response:
-    """Return what the page shows; no hash and no secret is ever among it."""
-    with desk().pool.lend(g.who.actor) as s:
-        told: dict[str, Any] = {"schema": "deployctl/v1", "kind": "Settings", "name": g.who.name, "roles": dict(g.who.roles),
-                                "sessions": [_session(one) for one in _sessions(s)]}
-        if g.who.may(Role.ADMIN, None):
-            told["users"] = [{"name": u.name, "roles": dict(u.roles), "has_password": u.password is not None}
-                             for u in list_users(s)]
-            told["tokens"] = [{"name": t.name, "roles": dict(t.roles), "expires_at": t.expires_at, "used_at": t.used_at,
-                               "revoked_at": t.revoked_at} for t in list_tokens(s)]
-    return jsonify(told)
 
 
 @pages.post("/settings/password")

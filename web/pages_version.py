@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, g, jsonify, render_template, request
+from flask import Blueprint, g, render_template, request
 
 from deployctl.domain.access import Role
 from deployctl.domain.capabilities import given_back, kept_text
@@ -10,9 +10,8 @@ from deployctl.domain.names import AppName, Version
 from deployctl.domain.release import Release
 from deployctl.ports import Services
 from deployctl.usecases.observe import remembered, require_app, require_release
-from deployctl.usecases.views import deployment_json, instance_json
+from deployctl.usecases.redaction import redact_bundle
 from deployctl.web.desk import desk
-from deployctl.web.hidden import hidden_json, shown_env
 from deployctl.web.look import look_at
 from deployctl.web.pages_app import charted, the_app
 from deployctl.web.rules import needs
@@ -31,24 +30,11 @@ def page(app: str, version: str) -> str:
         last = s.ledger.last_deployment(name, release.number)
     line = next((one for one in look.versions.lines if one.release == release.number), None)
     return render_template("version.html", a=look, release=release, bundle=release.bundle, same=same, last=last, line=line,
-                           go=look.ways.get(release.number), env=shown_env(release.bundle),
+                           go=look.ways.get(release.number), env=redact_bundle(release.bundle).env,
                            given_back=list(given_back(release.bundle.cap_add)),
                            kept=kept_text(release.cap_drop, release.bundle.cap_add),
                            one=next((i for i in look.view.instances if i.release == release.number), None),
                            **charted(name, only=release.number))
-
-
-@pages.get("/apps/<app>/versions/<version>.json")
-@needs(Role.VIEWER)
-def twin(app: str, version: str) -> Response:
-    name, view = the_app(), desk().board.app(the_app()).value
-    with desk().pool.lend(g.who.actor) as s:
-        release, same = find_release(name, version, s, number=request.args.get("release", type=int))
-        last = s.ledger.last_deployment(name, release.number)
-    one = next((i for i in view.instances if i.release == release.number), None)
-    return jsonify(schema="deployctl/v1", kind="Release", app=app, **hidden_json(release), role=one.role if one else "idle",
-                   instance=instance_json(one), last_deployment=deployment_json(last),
-                   siblings=[number for number in same if number != release.number])
 
 
 def find_release(app: AppName, version: str, s: Services, *, number: int | None = None) -> tuple[Release, list[int]]:

@@ -53,7 +53,7 @@ def problem_json(error: DeployctlError, status: int) -> dict[str, Any]:
     """Return the members of the problem; `type` leads to where the code is explained."""
     return {
         "type": f"/api/docs#{error.code}", "title": error.code.replace("_", " ").capitalize(), "status": status,
-        "detail": error.message, "code": error.code, "remedy": _remedy(error), "serving": error.serving,
+        "detail": error.message, "code": error.code, "remedy": _remedy(error, status), "serving": error.serving,
         "details": list(error.details), "revision": getattr(error, "revision", None),
     }
 
@@ -79,7 +79,9 @@ def _sentence(error: HTTPException) -> str:
     return sentences.get(error.code or 500) or error.description or error.name
 
 
-def _remedy(error: DeployctlError) -> list[str]:
+def _remedy(error: DeployctlError, status: int) -> list[str]:
+    if status == 404 and _is_former_twin():
+        return ["the JSON API is at /api/v1, documented at /api/docs"]
     if isinstance(error, ConfirmationNeeded):
         return ['answer yes beforehand: send it again with "sure": true']
     return list(error.remedy)
@@ -89,7 +91,14 @@ def _headers(error: DeployctlError, status: int) -> dict[str, str]:
     """Return when to try again, where trying again makes sense, and how to sign in."""
     if status == 401:
         return {"WWW-Authenticate": "Bearer"}
+    if status == 404 and _is_former_twin():
+        return {"Link": '</api/v1/openapi.json>; rel="service-desc"'}
     return when_again(error, status)
+
+
+def _is_former_twin() -> bool:
+    """Tell whether the JSON of a page is asked for: pages had some until 0.3."""
+    return request.path.endswith(".json") and not request.path.startswith("/api/")
 
 
 def when_again(error: DeployctlError, status: int) -> dict[str, str]:

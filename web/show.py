@@ -10,8 +10,8 @@ from flask import Flask, has_request_context, request
 
 from deployctl.domain.access import actor_parts, roles_text
 from deployctl.domain.cookies import choice_cookie
-from deployctl.domain.env_words import shown
 from deployctl.domain.planner import spoken
+from deployctl.domain.same_image import short_digest
 from deployctl.usecases.results import AppView, InstanceView
 from deployctl.web.desk import desk
 from deployctl.web.times import ago, clock, day_marks, exact, fine_clock, is_recent, lasting, minutes, took, when
@@ -55,10 +55,6 @@ def rate(value: float) -> str:
 
 def memory(used: int, limit: int | None) -> str:
     return f"{used / 2**20:.0f} / {limit / 2**20:.0f} MB" if limit else f"{used / 2**20:.0f} MB"
-
-
-def short_digest(digest: str) -> str:
-    return digest.removeprefix("sha256:")[:8]
 
 
 def short_image(image: str) -> str:
@@ -113,5 +109,5 @@ def choice(name: str, otherwise: str | None = None) -> str | None:
 def put_filters(app: Flask) -> None:
     for show in FILTERS:
         app.jinja_env.filters[show.__name__] = show
-    app.jinja_env.globals.update(choice=choice, LOUD=LOUD, SIGNS=SIGNS, ICONS=ICONS, worst=worst, env_shown=shown,
+    app.jinja_env.globals.update(choice=choice, LOUD=LOUD, SIGNS=SIGNS, ICONS=ICONS, worst=worst,
                                 day_marks=day_marks, host_name=platform.node() or "this server")

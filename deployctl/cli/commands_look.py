@@ -105,14 +105,15 @@ def show_command(session: Session, /, given: Sequence[str]) -> int:
 @click.pass_obj
 def diff_command(session: Session, /, given: Sequence[str], exit_code: bool, show_secrets: bool) -> int:
     from deployctl.cli.render_release import diff_table, diff_text
-    from deployctl.usecases.diff import diff, hidden_lines
+    from deployctl.usecases.diff import diff
+    from deployctl.usecases.redaction import redact_lines
 
     words = Words.check(given, least=1, most=2, verb="diff", releases=True)
     with session.services() as s:
         app, (before, *more) = words.resolve(s, session)
         after, number = (more[0].version, more[0].release) if more else (None, None)
         view = diff(app, before.version, after, s, before_release=before.release, after_release=number)
-    shown = view if show_secrets else replace(view, lines=tuple(hidden_lines(view.lines)))
+    shown = view if show_secrets else replace(view, lines=tuple(redact_lines(view.lines)))
     session.answer(lambda: views.diff_json(shown), lambda look: diff_text(shown, look),
                    table=lambda _look: diff_table(shown), many="differences")
     return 10 if exit_code and view.lines else 0

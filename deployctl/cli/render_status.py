@@ -8,6 +8,7 @@ from deployctl.cli.render_ready import ready_cell, ready_line, ready_words
 from deployctl.cli.tables import NONE, Column, Table, lay_out
 from deployctl.cli.times import ago, took
 from deployctl.domain.readiness import Readiness
+from deployctl.domain.same_image import short_digest
 from deployctl.usecases.results import AppView, ConfigCode, InstanceView, StatusView
 
 
@@ -148,10 +149,6 @@ def failing(instance: InstanceView) -> str:
     if not instance.requests:
         return NONE
     return f"{100 * min(1, (instance.answers_5xx + instance.failed_requests) / instance.requests):.1f} %"
-
-
-def short_digest(digest: str) -> str:
-    return digest.removeprefix("sha256:")[:12]
 
 
 # -- one app ---------------------------------------------------------------------------------------------------

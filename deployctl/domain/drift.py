@@ -17,7 +17,7 @@ from deployctl.domain.names import AppName
 from deployctl.domain.networks import Network
 from deployctl.domain.release import SET_ASIDE, Instance, Resources, Restart
 from deployctl.domain.retention import retire
-from deployctl.domain.same_image import is_made_of, short
+from deployctl.domain.same_image import is_made_of, short_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +195,8 @@ def _instance(sight: Sight, n: int) -> Iterator[Drift]:
         return
     release = sight.facts.releases.get(n)
     if release is not None and not is_made_of(seen.image, release.bundle):
-        yield drift(Kind.OTHER_IMAGE, f"is made of another image than its release, {short(seen.image)} instead of "
-                    f"{short(release.digest)}: somebody made it again", Mend.REMAKE)
+        yield drift(Kind.OTHER_IMAGE, f"is made of another image than its release, {short_digest(seen.image)} instead of "
+                    f"{short_digest(release.digest)}: somebody made it again", Mend.REMAKE)
         return
     if seen.id != instance.container:
         yield drift(Kind.REPLACED, f"is another one than the ledger knows: {seen.id[:12]}", Mend.ADOPT)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from deployctl.domain.image_ref import DOCKER_HUB, ImageRef, parse_image
+from deployctl.domain.same_image import short_digest
 from deployctl.errors import Invalid
 
 LOCAL = "localhost"  # Podman's name for what was built here
@@ -91,18 +92,14 @@ def image_sentence(news: ImageNews) -> str:
     match news.code:
         case ImageCode.TAG_MOVED:
             tag = parse_image(news.reference).tag or "latest"
-            return f"{tag} moved: {_short(news.before) or 'never pulled'} → {_short(news.after)}"
+            return f"{tag} moved: {short_digest(news.before) or 'never pulled'} → {short_digest(news.after)}"
         case ImageCode.TO_PULL:
-            return f"{news.reference} ({_short(news.after)}) is not on this server: it is pulled first"
+            return f"{news.reference} ({short_digest(news.after)}) is not on this server: it is pulled first"
         case ImageCode.UNVERIFIED:
             return (f"whether {news.reference} has moved is not known, the image on this server is used: {news.why} "
                     "(--pull always does nothing without the registry)")
         case ImageCode.ONLY_HERE:
             return f"{news.reference} names no registry and was never pulled: the image on this server is used"
-
-
-def _short(digest: str | None) -> str:
-    return (digest or "").removeprefix("sha256:")[:12]
 
 
 def _repository(name: str) -> tuple[str, str] | None:

@@ -9,6 +9,7 @@ from deployctl.domain.facts import Facts
 from deployctl.domain.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.release import Probe, ProbeKind, Release
 from deployctl.domain.retention import Retirement, retire
+from deployctl.domain.same_image import short_digest
 from deployctl.domain.serving import release_name
 
 
@@ -27,7 +28,7 @@ def bring_up(facts: Facts, target: Release, kind: Kind) -> list[Step]:
     left_over = n in facts.instances and facts.instances[n].failed  # kept for inspection; a retry gets a fresh one
     if left_over or n not in facts.present:
         steps += [
-            Step(StepKind.IMAGE, n, f"keep image {target.digest[7:19]} of {v}"),
+            Step(StepKind.IMAGE, n, f"keep image {short_digest(target.digest)} of {v}"),
             Step(StepKind.NETWORK, n, f"network {facts.app.network} ({facts.app.subnet})"),
             Step(StepKind.CREATE, n, f"create the container of {v}"),
         ]

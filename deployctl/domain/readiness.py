@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from deployctl.domain.release import Instance, ProbeKind, Release
-from deployctl.domain.same_image import short
+from deployctl.domain.same_image import short_digest
 
 
 class How(StrEnum):
@@ -131,8 +131,8 @@ def _hindered(standing: Standing, how: How) -> Reason | None:
     if standing.running:
         return None if standing.at_home else _elsewhere(standing)
     if how is How.PULL and standing.release.bundle.repo_digest is None:
-        return Reason(Code.IMAGE_GONE, f"its image ({short(standing.release.digest)}) is no longer on this server, and no "
-                      "registry is known to have it")
+        return Reason(Code.IMAGE_GONE, f"its image ({short_digest(standing.release.digest)}) is no longer on this server, and "
+                      "no registry is known to have it")
     return None
 
 

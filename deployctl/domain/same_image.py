@@ -10,6 +10,6 @@ def is_made_of(image: str, bundle: Bundle) -> bool:
     return image == bundle.digest
 
 
-def short(image: str) -> str:
-    """Return the 12 characters of an image id by which people tell one from another."""
-    return image.removeprefix("sha256:")[:12]
+def short_digest(digest: str | None) -> str:
+    """Return the 12 characters of an image id or a digest by which people tell one from another; nothing for none."""
+    return (digest or "").removeprefix("sha256:")[:12]

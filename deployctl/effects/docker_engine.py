@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from deployctl.domain.home import HomeFacts, HomeIdentity, count_homes
 from deployctl.domain.image_source import KEPT
 from deployctl.domain.release import Resources, Restart
+from deployctl.domain.same_image import short_digest
 from deployctl.domain.server import ServerSpec
 from deployctl.effects import docker_facts as facts
 from deployctl.effects import docker_names as names
@@ -210,7 +211,7 @@ class DockerEngine:
         if there.image != spec.bundle.digest or any(there.labels.get(key) != text for key, text in wanted.items()):
             raise EngineRefused(
                 f"a container named {spec.name} exists already and is not the one that is wanted: "
-                f"{there.id[:12]}, made of image {there.image.removeprefix('sha256:')[:12]}",
+                f"{there.id[:12]}, made of image {short_digest(there.image)}",
                 remedy=[f"docker inspect {spec.name}"],
             )
         return there

@@ -11,7 +11,8 @@ from deployctl.domain.release import App
 from deployctl.domain.trust import ProxyTrust
 from deployctl.errors import Invalid, NotFound, Untrusted
 from deployctl.ports import Services
-from deployctl.usecases.diff import compare, hidden_lines, tables
+from deployctl.usecases.diff import compare, tables
+from deployctl.usecases.redaction import redact_lines
 from deployctl.usecases.results import ConfigCode, ConfigState, DiffLine
 
 
@@ -28,7 +29,7 @@ def config_state(app: App, s: Services) -> ConfigState:
     if file.file == app.file:
         return ConfigState(ConfigCode.DEPLOYED)
     lines = _differences(AppFile.from_deployed(app.file), file)
-    return ConfigState(ConfigCode.CHANGED if lines else ConfigCode.DEPLOYED, tuple(hidden_lines(lines)))
+    return ConfigState(ConfigCode.CHANGED if lines else ConfigCode.DEPLOYED, tuple(redact_lines(lines)))
 
 
 def app_differences(now: App, wanted: App) -> list[DiffLine]:

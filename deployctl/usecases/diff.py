@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 
 from deployctl.domain.capabilities import to_drop
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.release import Bundle, Release
+from deployctl.domain.same_image import short_digest
 from deployctl.errors import NotFound
 from deployctl.ports import Services
 from deployctl.usecases.observe import observe, require_release
@@ -35,8 +36,8 @@ def compare(before: Bundle, after: Bundle) -> list[DiffLine]:
     """Return one line for each difference; equal groups give none."""
     lines = []
     if (before.image, before.digest) != (after.image, after.digest):
-        lines.append(DiffLine("image", "~", "image", f"{before.image} {before.digest[7:19]}",
-                              f"{after.image} {after.digest[7:19]}"))
+        lines.append(DiffLine("image", "~", "image", f"{before.image} {short_digest(before.digest)}",
+                              f"{after.image} {short_digest(after.digest)}"))
     lines += tables("env", dict(before.env), dict(after.env))
     for group, pick in _GROUPS.items():
         lines += tables(group, pick(before), pick(after))
@@ -55,7 +56,7 @@ def _unasked(release: Release) -> dict[str, object]:
 
 def changed_names(before: Bundle, after: Bundle) -> tuple[str, ...]:
     """Return what `after` has otherwise, by name alone: its image, then settings, then `without NAME`. No value is in it."""
-    image = [f"image {after.image} ({after.digest[7:19]})"] if before.digest != after.digest else []
+    image = [f"image {after.image} ({short_digest(after.digest)})"] if before.digest != after.digest else []
     lines = _settings(before, after)
     gone = [f"without {_name(line)}" for line in lines if line.sign == "-"]
     return tuple(dict.fromkeys([*image, *(_name(line) for line in lines if line.sign != "-"), *gone]))
@@ -107,23 +108,3 @@ _GROUPS: Mapping[str, Callable[[Bundle], Mapping[str, object]]] = {
     "health": lambda b: asdict(b.probe),
     "stop": lambda b: {"stop_signal": b.stop_signal, "stop_grace": b.stop_grace},
 }
-
-
-def hidden_lines(lines: Sequence[DiffLine]) -> list[DiffLine]:
-    """Return the differences; of a variable that may be a secret only that it differs."""
-    return [_hidden(line) if line.group == "env" else line for line in lines]
-
-
-def _hidden(line: DiffLine) -> DiffLine:
-    from deployctl.domain.env_words import HIDDEN, shown  # its patterns are not for the way of a rollback
-
-    values = [value for value in (line.before, line.after) if value is not None]
-    if all(shown(line.name, value) != HIDDEN for value in values):
-        return replace(line, before=_short(line.before), after=_short(line.after))
-    return replace(line, before=None if line.before is None else HIDDEN, after=None if line.after is None else HIDDEN)
-
-
-def _short(value: str | None) -> str | None:
-    from deployctl.domain.env_words import shown
-
-    return None if value is None else shown("", value)

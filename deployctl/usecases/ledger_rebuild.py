@@ -16,7 +16,7 @@ from deployctl.domain.app_file import AppFile
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.networks import Network
 from deployctl.domain.remains import AppBack, Ground, Rebuilt, Relic, Remains
-from deployctl.domain.same_image import is_made_of, short
+from deployctl.domain.same_image import is_made_of, short_digest
 from deployctl.errors import DeployctlError, Invalid, NotFound, Refused
 from deployctl.labels import is_sealed, kept_name
 from deployctl.ledger.copies import copies
@@ -167,8 +167,8 @@ def _relic(one: ContainerFacts, grounds: dict[AppName, Ground], s: Services, los
         return None
     own = is_made_of(one.image, bundle)
     if not own:
-        lost.append(f"{one.name}: it is made of another image ({short(one.image)}) than its release "
-                    f"({short(bundle.digest)}) and was not taken for it; deployctl reconcile {ground.app} makes it anew")
+        lost.append(f"{one.name}: it is made of another image ({short_digest(one.image)}) than its release "
+                    f"({short_digest(bundle.digest)}) and was not taken for it; deployctl reconcile {ground.app} makes it anew")
     return Relic(ground.app, int(number), Version(labels.get("deployctl.version", "")), bundle, one.name,
                  one.id if own else None, network.name, address,
                  one.published, int(operation) if operation.isdecimal() else 0, read_cap_drop(labels))

@@ -19,6 +19,7 @@ from deployctl.domain.image_ref import parse_image, require_allowed_registry, re
 from deployctl.domain.image_source import ImageNews, PullPolicy
 from deployctl.domain.names import AppName, Version, parse_env_name, parse_env_value
 from deployctl.domain.release import App, Bundle, Probe, ProbeKind, Release
+from deployctl.domain.same_image import short_digest
 from deployctl.errors import DeployctlError, Invalid, NotFound
 from deployctl.fence import taken_over
 from deployctl.labels import leading_name, named_like
@@ -86,8 +87,8 @@ def prepare(app: AppName, version: Version, s: Services, *, image: str | None = 
     active = serves.bundle if serves else None
     remarks = (*other_way_out(joined, wanted, s), *dropped(file.template.networks, row, active, containers, s),
                *_remarks(found.image, file, row, wanted), *_command_remarks(found.image, file, active))
-    return Candidate(wanted, release, (StepDone("image", sentence, round(ms, 3), found.digest[7:19]),), remarks, found.news,
-                     engine.id)
+    return Candidate(wanted, release, (StepDone("image", sentence, round(ms, 3), short_digest(found.digest)),), remarks,
+                     found.news, engine.id)
 
 
 def written_release(facts: Facts, number: int) -> Release:

@@ -11,7 +11,7 @@ from deployctl.domain.home import HomeFacts
 from deployctl.domain.names import AppName, ReleaseName, Version
 from deployctl.domain.quality import answers_nobody
 from deployctl.domain.release import App, Change, Instance, Release, Role
-from deployctl.domain.same_image import short
+from deployctl.domain.same_image import short_digest
 from deployctl.domain.traffic import Counters
 from deployctl.errors import DeployctlError
 from deployctl.ports import Answer, ContainerFacts, Services
@@ -202,7 +202,7 @@ def _instance_view(instance: Instance, release: Release, role: Role, container: 
 def _in_its_place(instance: Instance, release: Release, seen: _Seen) -> str:
     """Return why nothing was asked, when what could be asked is not its container."""
     other = seen.find_other(instance, release)
-    return f"has no container of its own image: {short(other.image)} is in its place" if other else ""
+    return f"has no container of its own image: {short_digest(other.image)} is in its place" if other else ""
 
 
 def _reason(answer: Answer | None, instance: Instance, release: Release, container: ContainerFacts | None,

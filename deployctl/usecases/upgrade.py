@@ -17,7 +17,7 @@ from deployctl.errors import NotFound, ProxyUnavailable
 from deployctl.ports import Services
 from deployctl.usecases.app_address import require_address_wanted
 from deployctl.usecases.config_state import app_differences
-from deployctl.usecases.diff import compare_releases, hidden_lines
+from deployctl.usecases.diff import compare_releases
 from deployctl.usecases.lease import fenced_by, lease
 from deployctl.usecases.move import move
 from deployctl.usecases.observe import observe
@@ -65,8 +65,10 @@ def preview_upgrade(app: AppName, version: Version, s: Services, *, wish: Wish =
     facts = _facts(app, s, candidate)
     require_revision(facts, wish)
     _require_not_held(candidate, s)
+    from deployctl.usecases.redaction import redact_lines  # its patterns are only for a dry run
+
     return Preview(_plan(facts, candidate), warnings=candidate.remarks, image=candidate.news,
-                   changes=tuple(hidden_lines(_changes(facts, candidate))))
+                   changes=tuple(redact_lines(_changes(facts, candidate))))
 
 
 def _changes(facts: Facts, candidate: Candidate) -> list[DiffLine]:

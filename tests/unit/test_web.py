@@ -321,7 +321,7 @@ def test_who_has_not_signed_in_is_not_told_where_files_lie(shop: Site, monkeypat
 
 def test_nobody_learns_the_names_of_apps_that_he_may_not_see(shop: Site) -> None:
     jonas = shop.signed_in("jonas", Role.ADMIN, "shopp")
-    for path in ("/apps/shopp", "/apps/shopp.json", "/api/v1/apps/shopp"):
+    for path in ("/apps/shopp", "/api/v1/apps/shopp"):
         told = jonas.get(path)
         assert told.status_code == 404
         assert "shopp" in told.text

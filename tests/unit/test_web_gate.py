@@ -230,7 +230,7 @@ def test_what_was_turned_away_is_told_on_the_server_page_and_in_metrics(tmp_path
                           "Connection: close\r\n\r\n")
                 return wire.read()
 
-        counted = json.loads(told("/server.json", "all").partition("\r\n\r\n")[2])["connections"]
+        counted = json.loads(told("/api/v1/server", "all").partition("\r\n\r\n")[2])["dashboard"]["connections"]
         assert counted["open"]["signed_in"] == 1
         assert counted["refused"] | {"displaced": 0} == {
             "displaced": 0, "too_many_of_one_address": 0, "too_many_of_one_visitor": 0, "no_room": 0, "slow_request": 0,

@@ -30,7 +30,7 @@ from deployctl.usecases.start import start
 from deployctl.usecases.stop import stop
 from deployctl.usecases.upgrade import upgrade
 from deployctl.usecases.wish import Wish
-from deployctl.web.log_book import level_of
+from deployctl.web.log_book import level_of, tells_of_error
 from deployctl.web.pages_activity import safe_cell
 from tests.unit.web_world import Browser, Site, site
 from tests.unit.world import SHOP, V2
@@ -42,8 +42,9 @@ PAGES = ["/", "/live", "/apps/shop", "/apps/shop/live", "/apps/shop/lower", "/ap
          "/apps/shop/compare?a=v1&b=v2", "/apps/shop/ask?to=v1", "/apps/shop/ask?verb=stop&to=v2",
          "/apps/shop/ask?verb=prune", "/apps/shop/deploy", "/apps/shop/deploy?verb=start&to=v1", "/activity",
          "/activity?app=shop&user=mara&kind=upgrade", "/server", "/settings", "/apps/nothing"]
-TWINS = ["/apps.json", "/apps/shop.json", "/apps/shop/logs.json", "/apps/shop/logs/proxy.json", "/apps/shop/versions/v1.json",
-         "/apps/shop/compare.json?a=v1&b=v2", "/activity.json", "/server.json", "/settings.json"]
+FORMER_TWINS = ["/apps.json", "/apps/shop.json", "/apps/shop/logs.json", "/apps/shop/logs/proxy.json",
+                "/apps/shop/versions/v1.json", "/apps/shop/compare.json?a=v1&b=v2", "/activity.json", "/server.json",
+                "/settings.json"]
 
 
 @pytest.fixture
@@ -125,17 +126,12 @@ def test_every_page_is_well_formed_has_one_heading_and_no_style_or_script_of_its
     assert re.findall(r"<script(?![^>]* src=)", page) == []
 
 
-@pytest.mark.parametrize("path", TWINS)
-def test_every_page_has_a_twin_for_programs(mara: Browser, path: str) -> None:
+@pytest.mark.parametrize("path", FORMER_TWINS)
+def test_a_program_that_asks_for_the_former_json_of_a_page_is_led_to_the_api(mara: Browser, path: str) -> None:
     told = mara.get(path)
-    assert told.status_code == 200
-    assert told.mimetype == "application/json"
-    assert json.loads(told.text)["schema"] == "deployctl/v1"
-
-
-def test_a_problem_of_a_twin_is_told_to_a_program(mara: Browser) -> None:
-    told = mara.get("/apps/nothing.json")
     assert (told.status_code, told.mimetype) == (404, "application/problem+json")
+    assert told.headers["Link"] == '</api/v1/openapi.json>; rel="service-desc"'
+    assert json.loads(told.text)["remedy"] == ["the JSON API is at /api/v1, documented at /api/docs"]
 
 
 def test_everything_that_acts_carries_the_token_and_what_moves_traffic_the_revision(mara: Browser) -> None:
@@ -566,8 +562,7 @@ def test_different_settings_are_named_and_no_secret_is_told(shop: Site, mara: Br
     shop.w.upgrade("v3")
     page = text_of(mara.get("/apps/shop/ask?to=v2").text)
     assert "Different settings: DB_PASSWORD , WORKERS" in page
-    for path in ("/apps/shop/versions/v3", "/apps/shop/versions/v3.json", "/apps/shop/compare?a=v2&b=v3",
-                 "/apps/shop/compare.json?a=v2&b=v3", "/apps/shop"):
+    for path in ("/apps/shop/versions/v3", "/apps/shop/compare?a=v2&b=v3", "/apps/shop"):
         told = mara.get(path).text
         assert "hunter2" not in told, path
     assert "hidden" in text_of(mara.get("/apps/shop/versions/v3").text)
@@ -594,7 +589,7 @@ def test_a_problem_says_what_serves(mara: Browser) -> None:
 
 
 # -- other pages ------------------------------------------------------------------------------------------------------------
-def test_logs_are_filtered_here_by_text_or_pattern_and_escaped(shop: Site, mara: Browser) -> None:
+def test_logs_are_filtered_here_by_text_or_to_errors_and_escaped(shop: Site, mara: Browser) -> None:
     container = next(i.container for i in shop.w.ledger.instances(SHOP) if i.release == 2)
     log = shop.w.engine._require(container or "").log
     log += [LogLine(f"2026-01-01T00:00:0{n}.000Z", "stdout", text) for n, text in enumerate(
@@ -604,10 +599,13 @@ def test_logs_are_filtered_here_by_text_or_pattern_and_escaped(shop: Site, mara:
     assert "<script>alert" not in page
     check_form(page, "logs")
     assert text_of(mara.get("/apps/shop/logs?q=post").text).count("POST /pay") == 1
-    only = text_of(mara.get("/apps/shop/logs?q=/ 5[0-9]{2} /&version=v2").text)
+    only = text_of(mara.get("/apps/shop/logs?errors=1&version=v2").text)
     assert "POST /pay" in only
     assert "GET /a" not in only
-    assert "The pattern has" in text_of(mara.get("/apps/shop/logs?q=/a**/").text)
+    assert "WARN slow" not in only
+    assert "No matching lines." in text_of(mara.get("/apps/shop/logs?q=/a**/").text), "it is a text, not a pattern"
+    assert "No matching lines." in text_of(mara.get("/apps/shop/logs?q=GET&errors=1").text)
+    assert mara.get("/apps/shop/logs.txt?errors=1").text.count("\n") == 1
     assert mara.get("/apps/shop/logs?n=9999999").status_code == 200
     assert mara.get("/apps/shop/logs?version=v9").status_code == 404
     saved = mara.get("/apps/shop/logs.txt?q=GET")
@@ -642,6 +640,24 @@ def test_spans_of_the_log_page_leave_out_what_is_older_and_kept_logs_have_a_tab(
     ("level=debug x", "out"), ("[Error] x", "error"), ("terror at sea", "out")])
 def test_the_level_of_a_line_is_read_from_it(text: str, level: str) -> None:
     assert level_of(LogLine("2026-01-01T00:00:00.000Z", "stdout", text)) == level
+
+
+@pytest.mark.parametrize("text", ["GET / HTTP/1.1\" 503 12", "status=500", "took 1 s: 502", "ERROR boom", "fatal: no memory"])
+def test_a_line_that_tells_of_an_error_is_among_the_errors(text: str) -> None:
+    assert tells_of_error(LogLine("2026-01-01T00:00:00.000Z", "stdout", text))
+
+
+@pytest.mark.parametrize("text", ["GET / 200 5000", "port 5432", "took 0.500 s", "15000", "WARN slow", "plain"])
+def test_a_line_that_tells_of_none_is_not(text: str) -> None:
+    assert not tells_of_error(LogLine("2026-01-01T00:00:00.000Z", "stdout", text))
+
+
+@pytest.mark.parametrize("piece", ["!", "! ", "!! ", "a ", " !", "!\t ", "[ ", "x\t"])
+def test_no_line_keeps_the_filter_busy(piece: str) -> None:
+    line = LogLine("2026-01-01T00:00:00.000Z", "stdout", (piece * 3000)[:3000])
+    began = time.thread_time()
+    tells_of_error(line)
+    assert time.thread_time() - began < 0.05
 
 
 def test_the_audit_is_filtered_paged_and_saved_safely(shop: Site, mara: Browser) -> None:
@@ -784,9 +800,9 @@ def test_an_admin_adds_people_and_tokens_and_secrets_are_shown_once(shop: Site, 
     assert secret
     assert secret[0] not in mara.get("/settings").text
     assert secret[0] not in str(mara.client.get_cookie(mara.session_name, domain="127.0.0.1"))
-    assert shop.browser().get("/apps.json", headers={"Authorization": f"Bearer {secret[0]}"}).status_code == 200
+    assert shop.browser().get("/api/v1/apps", headers={"Authorization": f"Bearer {secret[0]}"}).status_code == 200
     assert mara.post("/settings/tokens/ci/revoke").status_code == 303
-    assert shop.browser().get("/apps.json", headers={"Authorization": f"Bearer {secret[0]}"}).status_code == 401
+    assert shop.browser().get("/api/v1/apps", headers={"Authorization": f"Bearer {secret[0]}"}).status_code == 401
     assert mara.post("/settings/tokens", name="ci", scope="root").status_code == 400
     assert mara.post("/settings/tokens", name="ci2", scope="read", days="1e9").status_code == 400
     assert mara.post("/settings/users/jonas/remove").status_code == 303
@@ -802,7 +818,7 @@ def test_who_is_no_admin_sees_and_changes_no_people(shop: Site, mara: Browser) -
     for path in ("/settings/users", "/settings/users/mara/role", "/settings/users/mara/link", "/settings/users/mara/remove",
                  "/settings/tokens", "/settings/tokens/x/revoke"):
         assert jonas.post(path, name="x", role="admin", scope="admin").status_code == 403, path
-    assert "users" not in json.loads(jonas.get("/settings.json").text)
+    assert jonas.get("/api/v1/users").status_code == 403
 
 
 # -- what people type is never markup ---------------------------------------------------------------------------------------

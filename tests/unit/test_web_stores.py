@@ -47,7 +47,7 @@ def test_the_server_page_tells_of_each_store_what_it_takes_and_its_bound(shop: S
     mara = shop.signed_in("mara")
     mara.get("/")
     mara.get("/apps/shop")
-    memory = {one["name"]: one for one in mara.get("/server.json").get_json()["memory"]}
+    memory = {one["name"]: one for one in mara.get("/api/v1/server").get_json()["dashboard"]["memory"]}
     assert memory["readings of apps"]["bytes"] > 1000
     assert all(0 <= one["bytes"] <= one["most"] for one in memory.values()), memory
     page = mara.get("/server").text

@@ -1,0 +1,27 @@
+"""What may be a secret is not shown: neither on a page, nor in an answer, nor in a comparison. The one place that hides it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from deployctl.domain.env_words import HIDDEN, shown
+from deployctl.domain.release import Bundle
+from deployctl.usecases.results import DiffLine
+
+
+def redact_bundle(bundle: Bundle) -> Bundle:
+    """Return the bundle without values of variables that may be secrets. Its hash is another one."""
+    return replace(bundle, env=tuple((name, shown(name, value)) for name, value in bundle.env))
+
+
+def redact_lines(lines: Sequence[DiffLine]) -> list[DiffLine]:
+    """Return the differences; of a variable that may be a secret only that it differs."""
+    return [_redact(line) if line.group == "env" else line for line in lines]
+
+
+def _redact(line: DiffLine) -> DiffLine:
+    before, after = (None if value is None else shown(line.name, value) for value in (line.before, line.after))
+    if HIDDEN not in {before, after}:
+        return replace(line, before=before, after=after)
+    return replace(line, before=None if before is None else HIDDEN, after=None if after is None else HIDDEN)

@@ -1,0 +1,58 @@
+"""This dashboard as a process: where it listens, what it keeps in memory, how many connections it has. For page and API."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flask import request
+
+from deployctl import __version__
+from deployctl.memory import Store
+from deployctl.ports import Services
+from deployctl.web.admission import CONNECTION
+from deployctl.web.desk import desk
+from deployctl.web.stores import stores
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """Since the start of the process: how many are open, how many were turned away and why, and how many live pages
+    ended for newer ones."""
+
+    open: Mapping[str, int]
+    refused: Mapping[str, int]
+    streams_displaced: int
+
+
+@dataclass(frozen=True, slots=True)
+class DashboardFacts:
+    version: str
+    process: int  # id
+    home: str
+    address: str  # base URL
+    listens: str  # HOST:PORT
+    apps: int
+    network_pool: str
+    host_ports: tuple[int, int]  # first and last
+    containers_reached_by: str  # address, published_port
+    connections: Connections | None  # None: the server that carries the request is not ours
+    memory: tuple[Store, ...]  # estimates
+
+
+def dashboard_facts(s: Services) -> DashboardFacts:
+    """Return what is known without asking the engine."""
+    low, high = s.spec.ports
+    return DashboardFacts(
+        __version__, os.getpid(), str(s.home), desk().place.base, ":".join(map(str, desk().place.listen)),
+        len(s.ledger.apps()), str(s.spec.pool), (low, high), "address" if s.bridged else "published_port", connections(),
+        tuple(stores(desk())))
+
+
+def connections() -> Connections | None:
+    """Return the counters of the server that carries this request, None where it is not ours."""
+    if (connection := request.environ.get(CONNECTION)) is None:
+        return None
+    opened, refused = connection.counts()
+    return Connections(opened, refused, desk().hub.displaced)
