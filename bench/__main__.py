@@ -11,13 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench import beside, cookies, dashboard, growth, overtaking, proxy, rollback, starts, switches, tally, watcher
+from bench.long_run import REQUESTS, measure_long
 from bench.table import Row, markdown
 from bench.world import World, world
 from deployctl import __version__
 from deployctl.demo import stage
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-PARTS: dict[str, tuple[str, Callable[[World, bool], list[Row]]]] = {
+Part = tuple[str, Callable[[World, bool], list[Row]]]
+PARTS: dict[str, Part] = {
     "rollback": ("Rollback", lambda w, short: rollback.measure(
         w, rounds=50 if short else 1000, cli_rounds=5 if short else 30)),
     "overtaking": ("Rollback while an upgrade hangs", lambda w, short: overtaking.measure(w, rounds=2 if short else 10)),
@@ -40,11 +42,13 @@ PARTS: dict[str, tuple[str, Callable[[World, bool], list[Row]]]] = {
 }
 
 
+LONG_RUN = "A long run"
+
+
 def main() -> int:
     asked = _arguments()
     tables, kept = {}, True
-    for name in asked.parts or PARTS:
-        title, measure = PARTS[name]
+    for title, measure in _asked_parts(asked):
         with world() as w:
             rows = measure(w, asked.short)
         tables[title] = f"{markdown(title, rows)}\n{_machine()}.\n"
@@ -56,12 +60,23 @@ def main() -> int:
     return 0 if kept else 1
 
 
+def _asked_parts(asked: argparse.Namespace) -> list[Part]:
+    if asked.long is None:
+        return [PARTS[name] for name in asked.parts or PARTS]
+    return [(LONG_RUN, lambda w, _: measure_long(w, requests=asked.long))]
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="which tables; all when none is named")
     parser.add_argument("--short", action="store_true", help="a few rounds only, to see that it runs")
+    parser.add_argument("--long", nargs="?", type=int, const=REQUESTS, metavar="REQUESTS",
+                        help="with `switches`: one long run instead, of a million requests unless said (85 minutes)")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.name}")
-    return parser.parse_args()
+    asked = parser.parse_args()
+    if asked.long is not None and (asked.parts != ["switches"] or asked.long < 1):
+        parser.error("--long goes with `switches`, and takes a number of requests")
+    return asked
 
 
 def _machine() -> str:
@@ -82,7 +97,14 @@ def _page(tables: dict[str, str]) -> str:
         "```", "bin/setup --dev && .venv/bin/python -m bench --write", "```", "",
         "*Lost* is every request without a valid HTTP answer, or with a 5xx that the app did not write, counted by an "
         "open-loop client: a request is due when it is due, whatever became of the others.", "",
-        *(tables[title] for title, _ in PARTS.values() if title in tables)])
+        *(tables[title] for title in _titles() if title in tables)])
+
+
+def _titles() -> list[str]:
+    """Return the titles in the page's order: the long run stands behind the short one of its kind."""
+    titles = [title for title, _ in PARTS.values()]
+    titles.insert(titles.index(PARTS["switches"][0]) + 1, LONG_RUN)
+    return titles
 
 
 if __name__ == "__main__":

@@ -13,9 +13,10 @@ ROOT = Path(__file__).parents[1]
 _START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from deployctl.__main__ import run; run()"
 
 
-def unpack(folder: Path) -> str | None:
-    """Write the former build's packages there; None when done, else why that cannot be."""
-    asked = ["git", "-C", str(ROOT), "-c", f"safe.directory={ROOT}", "archive", COMMIT, "deployctl", "web"]
+def unpack(folder: Path, *paths: str) -> str | None:
+    """Write these of the former build's files there, its packages unless others are named; None when done, else why that
+    cannot be."""
+    asked = ["git", "-C", str(ROOT), "-c", f"safe.directory={ROOT}", "archive", COMMIT, *(paths or ("deployctl", "web"))]
     try:
         done = subprocess.run(asked, capture_output=True, check=False)
     except FileNotFoundError:

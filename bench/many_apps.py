@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 from bench.table import Row
 from deployctl.domain.access import Role, given
@@ -35,6 +36,14 @@ def measure_pages(*, apps: int, looks: int) -> list[Row]:
         Row(f"page of one app, {size}", "ms", one, "median < 150", "median", 150),
         Row("the two when nothing was read before", "ms", cold),
     ]
+
+
+@contextmanager
+def site_of(apps: int) -> Iterator[dict[str, Any]]:
+    """Yield where the pages of so many apps are answered and the secret of a token that may look, as JSON has them."""
+    with _many(apps) as site:
+        secret = create_token("bench", given(Role.VIEWER, []), site.w.s).secret
+        yield {"address": site.desk.place.listen, "secret": secret}
 
 
 @contextmanager

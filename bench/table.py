@@ -52,6 +52,8 @@ def markdown(title: str, rows: Sequence[Row]) -> str:
 
 
 def _figure(value: float) -> str:
+    if math.isnan(value):
+        return "–"  # nothing was measured
     if value == int(value) and abs(value) < 1e6:
         return f"{int(value):,}"
     return f"{value:.3f}" if abs(value) < 1 else f"{value:.2f}" if abs(value) < 100 else f"{value:,.0f}"

@@ -44,14 +44,14 @@ def measure(short: bool) -> list[Row]:
 
 def share_of(build: Path, apps: int, seconds: float) -> float:
     """Return what a watcher of so many apps takes, in percent of a core, once its first look is over."""
-    with _filled(build, apps) as home, _watching(former.program(build), home, "--no-web") as pid:
+    with filled(build, apps) as home, watching(former.program(build), home, "--no-web") as pid:
         time.sleep(20 + apps / 50)  # its first look, for which it asks for each container
         return cpu_share(pid, seconds)
 
 
 def findings_of(apps: int) -> list[float]:
     """Return how many milliseconds of its own time the Server page's findings take of a home with so many apps."""
-    with _filled(former.ROOT, apps) as home, closing(services(Settings(home), reporter=SilentReporter(), actor="bench")) as s:
+    with filled(former.ROOT, apps) as home, closing(services(Settings(home), reporter=SilentReporter(), actor="bench")) as s:
         try:
             return [_found(s, apps) for _ in range(10)]
         finally:
@@ -67,7 +67,7 @@ def _found(s: Services, apps: int) -> float:
 
 
 @contextmanager
-def _filled(build: Path, apps: int) -> Iterator[Path]:
+def filled(build: Path, apps: int) -> Iterator[Path]:
     """Yield a home of so many apps, whose engine answers at its `engine.sock`."""
     with tempfile.TemporaryDirectory(prefix="dctl-") as folder:
         home = Path(folder).resolve()
@@ -88,7 +88,7 @@ def _engine_at(socket: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _watching(program: Sequence[str], home: Path, *flags: str) -> Iterator[int]:
+def watching(program: Sequence[str], home: Path, *flags: str) -> Iterator[int]:
     command = [*program, "--home", str(home), "-q", "serve", *flags]
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                              stderr=(home / "said").open("w"))

@@ -69,6 +69,10 @@ class Crowd:
                 open_requests.create_task(self._one(due))
         for connection in self._idle:
             connection.abort()
+        return self.counted()
+
+    def counted(self) -> Count:
+        """Return the count up to this moment; requests that are still open are not in it."""
         return self._tally.count(seconds=self._clock() - self._start)
 
     async def _stopped_before(self, due: float, stop: asyncio.Event) -> bool:
@@ -120,14 +124,18 @@ class Crowd:
         return await Connection.open(self._host, self._port)
 
 
-async def visit(wish: Wish, *, started: Callable[[], None], with_parent: bool) -> Count:
-    """Visit until the wish is fulfilled or SIGINT or SIGTERM comes; `with_parent`, until that one goes, too."""
+async def visit(wish: Wish, *, started: Callable[[], None], report: Callable[[Count], None] | None = None) -> Count:
+    """Visit until the wish is fulfilled or SIGINT or SIGTERM comes.
+
+    With `report`, a parent holds our standard input: until that one goes, too, and each line from it asks for a
+    report of the count so far.
+    """
     _allow_many_connections()
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    watcher = asyncio.create_task(_watch_parent(stop)) if with_parent else None
     crowd = Crowd(wish)
+    watcher = asyncio.create_task(_watch_parent(stop, lambda: report(crowd.counted()))) if report else None
     started()
     counted = await crowd.visit(stop)
     if watcher:
@@ -135,17 +143,20 @@ async def visit(wish: Wish, *, started: Callable[[], None], with_parent: bool) -
     return counted
 
 
-async def _watch_parent(stop: asyncio.Event) -> None:
+async def _watch_parent(stop: asyncio.Event, report: Callable[[], None]) -> None:
     """Set `stop` when the parent closes our standard input, or is gone without closing it."""
     parent = os.getppid()
-    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), _on_input, stop)
+    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), _on_input, stop, report)
     while os.getppid() == parent:
         await asyncio.sleep(0.5)
     stop.set()
 
 
-def _on_input(stop: asyncio.Event) -> None:
-    if not os.read(sys.stdin.fileno(), 4096):
+def _on_input(stop: asyncio.Event, report: Callable[[], None]) -> None:
+    asked = os.read(sys.stdin.fileno(), 4096)
+    for _ in range(asked.count(b"\n")):
+        report()
+    if not asked:
         asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
         stop.set()
 

@@ -61,6 +61,21 @@ class Visitors:
             self._count = Count.from_json(report)
         return self.count
 
+    def so_far(self) -> Count:
+        """Return the count up to this moment while they go on visiting; requests that are still open are not in it.
+
+        Raises DeployctlError when they are not under way or have ended by themselves.
+        """
+        process = self._process
+        if process is None or process.stdin is None or process.stdout is None:
+            raise DeployctlError("the visitors are not under way")
+        with suppress(BrokenPipeError):
+            process.stdin.write(b"\n")
+        report = process.stdout.readline()
+        if not report:
+            raise DeployctlError("the visitors ended by themselves; what they said is above")
+        return Count.from_json(report)
+
     @property
     def count(self) -> Count:
         if self._count is None:
@@ -104,7 +119,7 @@ def main(arguments: list[str] | None = None) -> int:
     told = vars(_told(arguments))
     as_json, with_parent = told.pop("json"), told.pop("with_parent")
     started = partial(_tell, _STARTED.decode()) if with_parent else lambda: None
-    counted = asyncio.run(visit(Wish(**told), started=started, with_parent=with_parent))
+    counted = asyncio.run(visit(Wish(**told), started=started, report=_report if with_parent else None))
     _tell((counted.as_json() if as_json else counted.sentence) + "\n")
     return 1 if counted.lost else 0
 
@@ -117,6 +132,10 @@ def _told(arguments: list[str] | None) -> argparse.Namespace:
     except Invalid as e:
         parser.error(e.message)
     return told
+
+
+def _report(count: Count) -> None:
+    _tell(count.as_json() + "\n")
 
 
 def _tell(text: str) -> None:

@@ -52,6 +52,33 @@ def test_a_busy_caller_does_not_delay_its_visitors() -> None:
     assert count.sent >= 50 * visited_for - 1
 
 
+def test_a_count_so_far_leaves_the_visitors_at_work() -> None:
+    with planned_server(["ok", "proxy 503", "ok"]) as server, Visitors(server.url, rate=100) as visitors:
+        wait_for_requests(server, 6)
+        first = visitors.so_far()
+        wait_for_requests(server, first.sent + 5)
+        second, last = visitors.so_far(), visitors.stop()
+        assert last.sent == len(server.acts)
+    assert 5 <= first.sent < second.sent <= last.sent
+    assert (first.lost, second.lost, last.lost) == (1, 1, 1)
+
+
+def test_a_count_so_far_of_visitors_that_ended_by_themselves_is_refused() -> None:
+    with planned_server() as server:
+        visitors = Visitors(server.url, rate=20)
+        visitors.start()
+        process = visitors._process  # they are to end as if killed by somebody else
+        assert process is not None
+        process.kill()
+        process.wait()
+        with pytest.raises(DeployctlError, match="ended by themselves"):
+            visitors.so_far()
+        with pytest.raises(DeployctlError, match="ended without a count"):
+            visitors.stop()
+        with pytest.raises(DeployctlError, match="not under way"):
+            visitors.so_far()
+
+
 def test_stopping_twice_gives_the_same_count() -> None:
     with planned_server() as server:
         visitors = Visitors(server.url, rate=20)
