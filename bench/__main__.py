@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import beside, cookies, dashboard, growth, overtaking, proxy, rollback, starts, switches, tally, watcher
+from bench import beside, beside_serve, cookies, dashboard, growth, overtaking, proxy, rollback, starts, switches, tally, watcher
 from bench.long_run import REQUESTS, measure_long
 from bench.table import Row, markdown
 from bench.world import World, world
@@ -39,6 +39,8 @@ PARTS: dict[str, Part] = {
         w, apps=3 if short else 20, seconds=10 if short else 30, rounds=2 if short else 5)),
     "dashboard": ("The dashboard", lambda w, short: dashboard.measure(
         w, clicks=5 if short else 20, looks=8 if short else 40, apps=20 if short else 200, seconds=5 if short else 20)),
+    "serve": ("Serve beside 87d5f67", lambda _, short: beside_serve.measure(
+        apps=20 if short else 200, looks=8 if short else 40, settled=10 if short else 60)),
 }
 
 

@@ -23,12 +23,11 @@ from bench import former
 from bench.growth.apps import filled, watching
 from bench.served import resident_mb
 from bench.table import Row
-from tests.support import free_port
 
 FIRST_BYTE, MEMORY = 0.6, 0.75  # of the former build's, at most
-SETTLED = 60.0  # seconds from the start of `serve` until its memory is read
 APART = 0.25  # seconds between two looks: some meet a kept reading, some have it taken anew
 VERSIONS = 10
+PORT = 20_999  # of the dashboard: below those of the apps
 
 # Run by each build in its own folder: its pages, until its standard input is closed.
 _SITE = """
@@ -77,6 +76,11 @@ def _builds() -> Iterator[tuple[Build, Build]]:
         if why := former.unpack(Path(folder), "deployctl", "web", "tests", "bench"):
             raise RuntimeError(why)
         yield Build(former.COMMIT[:7], Path(folder), _FORMER_SITE), Build("this build", former.ROOT, _SITE)
+
+
+def measure(*, apps: int, looks: int, settled: float) -> list[Row]:
+    """Needs no engine. `settled`: seconds from the start of `serve` until its memory is read."""
+    return [*measure_pages_beside(apps=apps, looks=looks), *measure_memory_beside(settled=settled)]
 
 
 def measure_pages_beside(*, apps: int, looks: int) -> list[Row]:
@@ -141,7 +145,7 @@ def _cpu_ms(pid: int) -> float:
 
 
 # -- memory --------------------------------------------------------------------------------------------------------
-def measure_memory_beside(*, settled: float = SETTLED) -> list[Row]:
+def measure_memory_beside(*, settled: float) -> list[Row]:
     """Return the resident memory of `serve` in both builds: with ten apps and one stream, and with 200 apps."""
     found: dict[str, list[tuple[str, list[float]]]] = {}
     with _builds() as builds:
@@ -155,15 +159,14 @@ def measure_memory_beside(*, settled: float = SETTLED) -> list[Row]:
 def _memory(build: Build, apps: int, streams: int, settled: float) -> float:
     """Return the MB that `serve` of so many apps has resident so long after its start."""
     with filled(build.folder, apps) as home, ExitStack() as stack:
-        port = free_port()
         with (home / "config" / "server.toml").open("a") as file:
-            file.write(f"[web]\nlisten = {port}\n")
+            file.write(f"[web]\nlisten = {PORT}\n")
         program = former.program(build.folder)
         secret = _token(program, home)
         began = time.monotonic()
         pid = stack.enter_context(watching(program, home))
         for number in range(streams):
-            stack.enter_context(_stream(port, secret, f"app-{number}"))
+            stack.enter_context(_stream(PORT, secret, f"app-{number}"))
         time.sleep(max(0.0, began + settled - time.monotonic()))
         return resident_mb(pid)
 
@@ -192,6 +195,7 @@ def _ask_for_stream(connection: HTTPConnection, path: str, secret: str) -> HTTPR
         except ConnectionRefusedError:
             if time.monotonic() > until:
                 raise
+            connection.close()
             time.sleep(0.1)
         else:
             return connection.getresponse()
