@@ -10,8 +10,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import beside, beside_serve, cookies, dashboard, growth, overtaking, proxy, rollback, starts, switches, tally, watcher
+from bench import beside, growth, overtaking, rollback, starts, switches, watcher
+from bench.dashboard import beside as serve_beside
+from bench.dashboard import live
 from bench.long_run import REQUESTS, measure_long
+from bench.proxy import cookies, stable_address, tally
 from bench.table import Row, markdown
 from bench.world import World, world
 from deployctl import __version__
@@ -29,7 +32,7 @@ PARTS: dict[str, Part] = {
         w, rounds=5 if short else 30, apps=3 if short else 47)),
     "beside": ("Beside 0.1.0", lambda w, short: beside.measure(w, rounds=4 if short else 30)),
     "growth": ("What grows", lambda _, short: growth.measure(short)),
-    "proxy": ("The stable address", lambda w, short: proxy.measure(
+    "proxy": ("The stable address", lambda w, short: stable_address.measure(
         w, rounds=2 if short else 7, seconds=1 if short else 4)),
     "tally": ("What counting costs", lambda w, short: tally.measure(
         rounds=20 if short else 300, requests=500)),
@@ -37,9 +40,9 @@ PARTS: dict[str, Part] = {
         rounds=10 if short else 150, requests=500)),
     "watcher": ("The watcher", lambda w, short: watcher.measure(
         w, apps=3 if short else 20, seconds=10 if short else 30, rounds=2 if short else 5)),
-    "dashboard": ("The dashboard", lambda w, short: dashboard.measure(
+    "dashboard": ("The dashboard", lambda w, short: live.measure(
         w, clicks=5 if short else 20, looks=8 if short else 40, apps=20 if short else 200, seconds=5 if short else 20)),
-    "serve": ("Serve beside 87d5f67", lambda _, short: beside_serve.measure(
+    "serve": ("Serve beside 87d5f67", lambda _, short: serve_beside.measure(
         apps=20 if short else 200, looks=8 if short else 40, settled=10 if short else 60)),
 }
 

