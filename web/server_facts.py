@@ -11,9 +11,9 @@ from flask import request
 from deployctl import __version__
 from deployctl.memory import Store
 from deployctl.ports import Services
-from deployctl.web.admission import CONNECTION
-from deployctl.web.desk import desk
-from deployctl.web.stores import stores
+from deployctl_web.http.admission import CONNECTION
+from deployctl_web.live.stores import stores
+from deployctl_web.state import desk
 
 
 @dataclass(frozen=True, slots=True)

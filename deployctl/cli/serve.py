@@ -20,8 +20,8 @@ from deployctl.watch.meter import Meter
 if TYPE_CHECKING:
     from flask import Flask
 
-    from deployctl.web.desk import Desk
-    from deployctl.web.server import Server
+    from deployctl_web.http.server import Server
+    from deployctl_web.state import Desk
 
 AGAIN = 10.0  # seconds before a port that was taken is tried again
 LAST_WAIT = 5.0  # seconds that the end waits for the thread
@@ -95,7 +95,7 @@ class Dashboard:
 
     # -- in the thread ------------------------------------------------------------------------------------------
     def _run(self) -> None:
-        from deployctl.web.server import log_to
+        from deployctl_web.http.server import log_to
 
         unlog = log_to(self._wiring.say)
         try:
@@ -110,8 +110,8 @@ class Dashboard:
 
     def _serve(self) -> None:
         """Serve until the end. Raises OSError when the port is not to be had."""
-        from deployctl.web.admission import Limits
-        from deployctl.web.server import Server, open_socket
+        from deployctl_web.http.admission import Limits
+        from deployctl_web.http.server import Server, open_socket
 
         app, web = self._ensure_made(), self._web
         server = Server(app, open_socket(web.listen), web.proxies, Limits(each=web.connections, head=web.head_timeout))
@@ -139,9 +139,9 @@ class Dashboard:
         return made[1]
 
     def _make(self) -> tuple[Desk, Flask]:
-        from deployctl.web.app import create_app
-        from deployctl.web.desk import build_desk
-        from deployctl.web.place import Place, signing_key
+        from deployctl_web.address import Place, signing_key
+        from deployctl_web.app import create_app
+        from deployctl_web.state import build_desk
 
         place = Place(self._web.listen, self._web.url, signing_key(self._wiring.settings.state_dir), self._wiring.home_id)
         desk = build_desk(place, self._wiring.connect, self._meter, self._web.streams)

@@ -24,10 +24,10 @@ from werkzeug.serving import make_server
 from deployctl.domain.access import Role, given
 from deployctl.usecases.tokens import create_token
 from deployctl.usecases.users import add_user
-from deployctl.web.api_call import calls_of
-from deployctl.web.api_head import IF_MATCH
-from deployctl.web.api_keys import KEY
-from deployctl.web.api_openapi import describe
+from deployctl_web.api.endpoint import calls_of
+from deployctl_web.api.headers import IF_MATCH
+from deployctl_web.api.idempotency import KEY
+from deployctl_web.api.openapi import describe
 from tests.unit.web_world import HERE, Site, site
 from tests.unit.world import SHOP
 

@@ -54,6 +54,6 @@ def _is_executable(path: Path) -> bool:
 def test_every_file_of_the_pages_is_packed() -> None:
     """What a wheel leaves out is missed only where it was installed from one."""
     settings = tomllib.loads((tree.ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    packed = {path for pattern in settings["package-data"]["deployctl.web"] for path in (tree.ROOT / "web").glob(pattern)}
+    packed = {path for pattern in settings["package-data"]["deployctl_web"] for path in (tree.ROOT / "web").glob(pattern)}
     needed = {path for folder in ("static", "templates") for path in (tree.ROOT / "web" / folder).rglob("*") if path.is_file()}
     assert needed - packed == set()

@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 
 from deployctl.domain.access import Role, given
 from deployctl.usecases.tokens import create_token
-from deployctl.web import acts
+from deployctl_web import operations
 from tests.unit.web_world import HERE, Browser, Site
 
 Json = dict[str, Any]
@@ -69,15 +69,15 @@ def problem(answer: TestResponse, status: int, code: str) -> Json:
 @contextmanager
 def slow(monkeypatch: pytest.MonkeyPatch, verb: str) -> Iterator[threading.Event]:
     """Let that verb begin and not end before the event is set; a request gives up waiting for it at once."""
-    go, act = threading.Event(), acts.ACTS[verb]
+    go, act = threading.Event(), operations.ACTS[verb]
 
     def waiting(*words: Any) -> Any:
         assert go.wait(20)
         return act(*words)
 
-    monkeypatch.setitem(acts.ACTS, verb, waiting)
-    monkeypatch.setattr(acts, "GLANCE", 0.05)
-    monkeypatch.setattr(acts, "SWITCH", 0.05)
+    monkeypatch.setitem(operations.ACTS, verb, waiting)
+    monkeypatch.setattr(operations, "GLANCE", 0.05)
+    monkeypatch.setattr(operations, "SWITCH", 0.05)
     try:
         yield go
     finally:

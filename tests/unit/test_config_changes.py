@@ -22,7 +22,7 @@ from deployctl.usecases.results import AppView, ConfigCode
 from deployctl.usecases.status import status
 from deployctl.usecases.upgrade import preview_upgrade, upgrade
 from deployctl.usecases.wish import Wish
-from deployctl.web.notices import notices_of
+from deployctl_web.pages.parts.notices import notices_of
 from tests.unit.cli_results import tty
 from tests.unit.web_world import site
 from tests.unit.world import SHOP, V1, V2, World, world

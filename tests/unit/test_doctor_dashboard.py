@@ -12,7 +12,7 @@ from deployctl.domain.names import AppName
 from deployctl.domain.server import ServerSpec, WebSpec
 from deployctl.usecases.doctor_dashboard import dashboard, sharing
 from deployctl.usecases.users import add_user
-from deployctl.web.place import Place
+from deployctl_web.address import Place
 from tests.unit.world import V1, world
 
 SHOP = AppName("shop")

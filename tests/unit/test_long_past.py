@@ -19,8 +19,8 @@ from deployctl.domain.access import Role
 from deployctl.ports import Services
 from deployctl.usecases.tokens import create_token
 from deployctl.watch.watch import Watch
-from deployctl.web.app import create_app
-from deployctl.web.desk import build_desk
+from deployctl_web.app import create_app
+from deployctl_web.state import build_desk
 from tests.unit.cli_world import Said, World, shop
 from tests.unit.web_world import PLACE, Browser, StillMeter
 from tests.unit.world import world

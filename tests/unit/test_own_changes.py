@@ -15,7 +15,7 @@ from deployctl.usecases.passwords import TooManyTries
 from deployctl.usecases.sign_in import MINUTE, OFTEN, end_sessions, sign_in
 from deployctl.usecases.tokens import create_token
 from deployctl.usecases.users import add_user, set_password
-from deployctl.web.change_limits import CHANGES, UNLIMITED
+from deployctl_web.security.change_limits import CHANGES, UNLIMITED
 from tests.unit.web_world import Site, site
 
 PHRASE = "a long phrase of many words"

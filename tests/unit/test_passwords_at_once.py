@@ -16,8 +16,8 @@ from deployctl.usecases import passwords
 from deployctl.usecases.passwords import AT_ONCE, TooManyTries
 from deployctl.usecases.sign_in import list_sessions
 from deployctl.usecases.users import set_password
-from deployctl.web.change_limits import CHANGES
-from deployctl.web.desk import OWN_PASSWORDS as MOST
+from deployctl_web.security.change_limits import CHANGES
+from deployctl_web.state import OWN_PASSWORDS as MOST
 from tests.unit.api_world import Program, problem, script
 from tests.unit.web_world import Browser, Site, site
 

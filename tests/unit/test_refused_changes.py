@@ -20,7 +20,7 @@ from deployctl.usecases.sign_in import WrongSignIn, sign_in
 from deployctl.usecases.tokens import create_token
 from deployctl.usecases.users import add_user
 from deployctl.watch.watch import Watch
-from deployctl.web.by_minute import MINUTE, ByMinute
+from deployctl_web.security.by_minute import MINUTE, ByMinute
 from tests.unit.api_world import Program, problem
 from tests.unit.web_world import Browser, Site, site
 from tests.unit.world import SHOP, V1, YES

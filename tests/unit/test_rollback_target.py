@@ -26,7 +26,7 @@ from deployctl.usecases.status import status
 from deployctl.usecases.stop import stop
 from deployctl.usecases.versions import VersionsView, Way, versions
 from deployctl.usecases.wish import Wish
-from deployctl.web.ways import way_of
+from deployctl_web.pages.parts.buttons import way_of
 from tests.unit.cli_results import tty
 from tests.unit.web_world import Site
 from tests.unit.world import SHOP, V1, V2, World, world

@@ -157,7 +157,7 @@ def test_the_page_names_them_asks_and_ends_them_when_nothing_is_chosen(shop: Sit
 def test_what_was_begun_by_a_right_that_ends_is_asked_to_stop(shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     ci = Program(shop, "ci", Role.DEPLOYER)
     opened, go = threading.Event(), threading.Event()
-    monkeypatch.setattr("deployctl.web.acts.GLANCE", 0.05)
+    monkeypatch.setattr("deployctl_web.operations.GLANCE", 0.05)
     plan = shop.w.s.engine.__class__.ensure_created
 
     def waits(*words: object, **more: object) -> object:

@@ -13,8 +13,8 @@ from deployctl.errors import LedgerUnusable, NotPermitted
 from deployctl.usecases.sign_in import end_sessions
 from deployctl.usecases.tokens import create_token
 from deployctl.usecases.users import add_user, make_link, remove_user, set_password
-from deployctl.web.place import Place, signing_key
-from deployctl.web.rules import EVERYBODY, rule_of
+from deployctl_web.address import Place, signing_key
+from deployctl_web.security.authorization import EVERYBODY, rule_of
 from tests.unit.web_world import HERE, PLACE, Site, site
 
 PHRASE = "correct horse battery"
@@ -284,7 +284,7 @@ def test_what_broke_inside_is_told_by_a_number_only(shop: Site, monkeypatch: pyt
         raise RuntimeError("the secret is 42")
 
     mara = shop.signed_in("mara")
-    monkeypatch.setattr("deployctl.web.pages_apps._mine", broken)
+    monkeypatch.setattr("deployctl_web.pages.apps._mine", broken)
     told = mara.get("/")
     assert told.status_code == 500
     assert "error " in told.text
@@ -312,7 +312,7 @@ def test_who_has_not_signed_in_is_not_told_where_files_lie(shop: Site, monkeypat
 
     stranger = shop.browser()
     stranger.get("/login")
-    monkeypatch.setattr("deployctl.web.pages_sign_in.sign_in", broken)
+    monkeypatch.setattr("deployctl_web.pages.sign_in.sign_in", broken)
     told = stranger.post("/login", name="mara", password=PHRASE)
     assert told.status_code == 503
     assert "/srv" not in told.text

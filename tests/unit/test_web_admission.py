@@ -7,8 +7,8 @@ from ipaddress import ip_network
 
 import pytest
 
-from deployctl.web.admission import Admission, Limits, Refusal, Seat
-from deployctl.web.fair_queue import FairQueue
+from deployctl_web.http.admission import Admission, Limits, Refusal, Seat
+from deployctl_web.http.fair_queue import FairQueue
 
 FEW = Limits(connections=10, reserve=2, each=4)
 PROXY = "10.0.0.1"

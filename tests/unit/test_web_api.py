@@ -21,8 +21,8 @@ from deployctl.usecases.show import show
 from deployctl.usecases.status import status
 from deployctl.usecases.tokens import list_tokens
 from deployctl.usecases.users import list_users
-from deployctl.web.change_limits import CHANGES
-from deployctl.web.jobs import Job
+from deployctl_web.live.jobs import Job
+from deployctl_web.security.change_limits import CHANGES
 from tests.unit.api_world import Json, Program, problem, script, slow
 from tests.unit.web_world import HERE, Site, site
 from tests.unit.world import SHOP, V1, V2, runnable, world
@@ -192,7 +192,7 @@ def test_whoever_waits_is_answered_as_if_it_had_been_quick(shop: Site, ci: Progr
             go.set()
             return job.wait(20)
 
-        monkeypatch.setattr("deployctl.web.api_move.wait_for", wait)
+        monkeypatch.setattr("deployctl_web.api.routes_change.wait_for", wait)
         answer = ci.post("apps/shop/upgrade", {"version": "v3"}, wait=30)
     assert (answer.status_code, answer.get_json()["kind"], answer.headers["ETag"]) == (200, "Upgrade", '"3"')
 
@@ -203,7 +203,7 @@ def test_waiting_ends_after_so_many_seconds(ci: Program, monkeypatch: pytest.Mon
 
 
 def test_waiting_takes_not_all_threads_of_the_server(ci: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    from deployctl.web.api_head import WAITERS, waiting
+    from deployctl_web.api.headers import WAITERS, waiting
 
     for _ in range(WAITERS):
         waiting.acquire()
@@ -279,13 +279,13 @@ def test_a_full_disk_is_507(ci: Program, monkeypatch: pytest.MonkeyPatch) -> Non
     def full(*_words: object) -> None:
         raise DeployctlError("no space left", code="disk_full")
 
-    monkeypatch.setitem(__import__("deployctl.web.acts", fromlist=["ACTS"]).ACTS, "upgrade", full)
+    monkeypatch.setitem(__import__("deployctl_web.operations", fromlist=["ACTS"]).ACTS, "upgrade", full)
     problem(ci.post("apps/shop/upgrade", {"version": "v3"}), 507, "disk_full")
 
 
 def test_every_error_of_ours_has_a_status_that_fits() -> None:
     from deployctl import errors
-    from deployctl.web.problems import status_of
+    from deployctl_web.problems import status_of
 
     kinds = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, DeployctlError)]
     codes = {one.code: status_of(one("x")) for one in kinds}
@@ -338,7 +338,7 @@ def test_what_breaks_inside_is_told_by_a_number_only(shop: Site, ci: Program, mo
     def broken(*_words: object, **_more: object) -> None:
         raise RuntimeError("the secret is 42-42")
 
-    monkeypatch.setattr("deployctl.web.api_look.history", broken)
+    monkeypatch.setattr("deployctl_web.api.routes_read.history", broken)
     told = problem(ci.get("apps/shop/history"), 500, "internal")
     assert "42-42" not in str(told)
 

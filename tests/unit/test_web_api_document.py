@@ -16,8 +16,9 @@ from deployctl.domain.access import Role
 from deployctl.domain.grammar import Grammar
 from deployctl.domain.names import APP, VERSION, parse_app, parse_version
 from deployctl.errors import Invalid
-from deployctl.web import api_answers, api_answers_people, api_answers_proxy, api_asked, api_fields, problems
-from deployctl.web.api_examples import EXAMPLES, MEANING
+from deployctl_web import problems
+from deployctl_web.api import request_fields, request_models, response_models, response_people, response_proxy
+from deployctl_web.api.examples import EXAMPLES, MEANING
 from tests.unit.api_world import Json, Program, problem
 from tests.unit.web_world import Site, site
 
@@ -70,13 +71,13 @@ def test_every_reference_leads_somewhere(document: Json) -> None:
 
 
 def test_examples_of_answers_are_as_the_models_say() -> None:
-    models = {**vars(api_answers), **vars(api_answers_people), **vars(api_answers_proxy)}
+    models = {**vars(response_models), **vars(response_people), **vars(response_proxy)}
     for name, example in EXAMPLES.items():
         models[name].model_validate(example)
 
 
 def test_examples_of_bodies_can_be_sent() -> None:
-    bodies: list[Any] = [one for name, one in vars(api_asked).items() if name.endswith("Body")]
+    bodies: list[Any] = [one for name, one in vars(request_models).items() if name.endswith("Body")]
     for one in bodies:
         for example in one.model_config.get("json_schema_extra", {}).get("examples", []):
             one.model_validate(example)
@@ -95,8 +96,8 @@ def reads(parse: Callable[..., object], text: str) -> bool:
 GRAMMARS: dict[str, tuple[Grammar, Callable[..., object], frozenset[str]]] = {
     "app": (APP, parse_app, frozenset({"server", "example"})),
     "version": (VERSION, parse_version, frozenset({"hold", "maint"})),
-    "image": (api_fields.IMAGE_TEXT, api_fields.parse_image_text, frozenset()),
-    "span": (api_fields.SPAN, api_fields.parse_span, frozenset()),
+    "image": (request_fields.IMAGE_TEXT, request_fields.parse_image_text, frozenset()),
+    "span": (request_fields.SPAN, request_fields.parse_span, frozenset()),
 }
 
 
@@ -106,7 +107,7 @@ LIKELY = r"(?:[a-z0-9.-]{1,70}(?::[0-9]{1,6})?/)?[a-z0-9._-]{1,64}(?::[A-Za-z0-9
 @pytest.mark.parametrize("name", GRAMMARS)
 def test_the_document_promises_what_the_parser_takes(name: str) -> None:
     grammar, parse, but = GRAMMARS[name]
-    told = re.compile(api_fields.ecma(grammar.pattern).removesuffix("$") + r"\Z")
+    told = re.compile(request_fields.ecma(grammar.pattern).removesuffix("$") + r"\Z")
     likely = st.from_regex(LIKELY, fullmatch=True) if name == "image" else st.from_regex(grammar.pattern, fullmatch=True)
 
     @settings(max_examples=400, deadline=None, derandomize=True, database=None)

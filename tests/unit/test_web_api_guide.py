@@ -13,8 +13,8 @@ from threading import Thread
 import pytest
 from werkzeug.serving import make_server
 
-from deployctl.web import acts
-from deployctl.web.api_examples import MEANING
+from deployctl_web import operations
+from deployctl_web.api.examples import MEANING
 from tests.guards.tree import ROOT
 from tests.unit.api_world import Program
 from tests.unit.web_world import HERE, Site, site
@@ -58,8 +58,8 @@ def test_the_script_deploys_and_says_so(shop: Site, url: str, tmp_path: Path) ->
 
 
 def test_the_script_waits_for_an_operation(shop: Site, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(acts, "GLANCE", 0.0)
-    monkeypatch.setattr("deployctl.web.api_move.wait_for", lambda _job: False)
+    monkeypatch.setattr(operations, "GLANCE", 0.0)
+    monkeypatch.setattr("deployctl_web.api.routes_change.wait_for", lambda _job: False)
     assert deploy("v3", tmp_path, url, Program(shop).secret).returncode == 0
     assert shop.w.serving == "v3"
     shop.w.sick["v4"] = 500

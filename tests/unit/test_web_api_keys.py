@@ -12,7 +12,8 @@ import pytest
 from deployctl.domain.access import Role
 from deployctl.errors import DeployctlError, LedgerUnusable
 from deployctl.ledger.sqlite_ledger import SqliteLedger
-from deployctl.web import acts, api_keys
+from deployctl_web import operations
+from deployctl_web.api import idempotency
 from tests.unit.api_world import Program, problem, script, slow
 from tests.unit.web_world import Site, site
 from tests.unit.world import SHOP
@@ -68,7 +69,7 @@ def test_a_key_belongs_to_who_sent_it(shop: Site, ci: Program) -> None:
 
 def test_two_at_once_are_one(shop: Site, ci: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     with slow(monkeypatch, "upgrade") as go, ThreadPoolExecutor(2) as pool:
-        monkeypatch.setattr(acts, "GLANCE", 20)
+        monkeypatch.setattr(operations, "GLANCE", 20)
         both = [pool.submit(ci.post, "apps/shop/upgrade", {"version": "v3"}, key="a") for _ in range(2)]
         go.set()
         first, second = (one.result(20) for one in both)
@@ -79,9 +80,9 @@ def test_two_at_once_are_one(shop: Site, ci: Program, monkeypatch: pytest.Monkey
 
 
 def test_the_second_does_not_wait_for_ever(shop: Site, ci: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_keys, "PATIENCE", 0.1)
+    monkeypatch.setattr(idempotency, "PATIENCE", 0.1)
     with slow(monkeypatch, "upgrade") as go, ThreadPoolExecutor(1) as pool:
-        monkeypatch.setattr(acts, "GLANCE", 20)
+        monkeypatch.setattr(operations, "GLANCE", 20)
         first = pool.submit(ci.post, "apps/shop/upgrade", {"version": "v3"}, key="a")
         while not api_keys_running(shop):
             threading.Event().wait(0.01)
@@ -95,13 +96,13 @@ def test_the_second_does_not_wait_for_ever(shop: Site, ci: Program, monkeypatch:
 
 
 def api_keys_running(shop: Site) -> bool:
-    keys = shop.app.extensions.get(api_keys.NAME)
+    keys = shop.app.extensions.get(idempotency.NAME)
     return bool(keys and keys.running)
 
 
 def test_after_a_restart_the_answer_is_still_known(shop: Site, ci: Program) -> None:
     first = ci.post(BACK, TO_V1, key="a")
-    shop.app.extensions.pop(api_keys.NAME)
+    shop.app.extensions.pop(idempotency.NAME)
     again = ci.post(BACK, TO_V1, key="a")
     assert (again.get_json(), again.headers["Idempotent-Replay"]) == (first.get_json(), "true")
 
@@ -109,7 +110,7 @@ def test_after_a_restart_the_answer_is_still_known(shop: Site, ci: Program) -> N
 def test_what_a_process_died_over_is_not_done_again_and_not_called_done(shop: Site, ci: Program,
                                                                         monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as dying:
-        dying.setattr(api_keys, "_end", lambda *_words, **_more: None)  # it never came to writing the answer
+        dying.setattr(idempotency, "_end", lambda *_words, **_more: None)  # it never came to writing the answer
         assert ci.post(BACK, TO_V1, key="a").status_code == 200
     told = problem(ci.post(BACK, TO_V1, key="a"), 409, "outcome_unknown")
     assert "it is not known whether it was done" in told["detail"]
@@ -149,7 +150,7 @@ def test_what_broke_inside_may_be_sent_again(ci: Program, monkeypatch: pytest.Mo
         raise RuntimeError("no")
 
     with monkeypatch.context() as breaking:
-        breaking.setattr("deployctl.web.api_move.perform", broken)
+        breaking.setattr("deployctl_web.api.routes_change.perform", broken)
         problem(ci.post(BACK, TO_V1, key="a"), 500, "internal")
     assert ci.post(BACK, TO_V1, key="a").status_code == 200
 
@@ -175,8 +176,8 @@ def test_what_is_no_key_does_nothing(shop: Site, ci: Program, key: str) -> None:
 def test_a_day_later_the_key_is_free_and_its_row_is_gone(shop: Site, ci: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     ci.post("apps/shop/undo", {}, key="a")
     ci.post("apps/shop/undo", {}, key="b")
-    shop.w.clock.sleep(api_keys.KEPT + 1)
-    monkeypatch.setattr(api_keys, "CLEARED_EVERY", 0.0)
+    shop.w.clock.sleep(idempotency.KEPT + 1)
+    monkeypatch.setattr(idempotency, "CLEARED_EVERY", 0.0)
     assert ci.post("apps/shop/undo", {}, key="a").headers.get("Idempotent-Replay") is None
     assert [row["key"] for row in shop.w.ledger.db.execute("select key from answers")] == ["a"]
     assert moves(shop) == 3
@@ -226,8 +227,8 @@ def test_the_role_is_asked_for_before_an_answer_is_shown_again(shop: Site) -> No
 
 def test_whoever_takes_another_key_each_time_fills_nothing(shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Going back is not limited by the minute, and what was in vain is kept, too."""
-    monkeypatch.setattr(api_keys, "MOST", 20)
-    monkeypatch.setattr(api_keys, "CLEARED_AFTER", 10)
+    monkeypatch.setattr(idempotency, "MOST", 20)
+    monkeypatch.setattr(idempotency, "CLEARED_AFTER", 10)
     ci, other = Program(shop, "ci", Role.DEPLOYER, "shop"), Program(shop, "cd", Role.DEPLOYER, "shop")
     assert other.post(BACK, {}, key="mine", at=1).status_code == 412
     for number in range(60):

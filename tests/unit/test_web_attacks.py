@@ -32,7 +32,7 @@ from deployctl.usecases.hold import hold
 from deployctl.usecases.rollback import rollback
 from deployctl.usecases.tokens import create_token
 from deployctl.usecases.users import add_user, set_password
-from deployctl.web.place import Place, signing_key
+from deployctl_web.address import Place, signing_key
 from tests.unit.web_routes import QUERY, all_routes
 from tests.unit.web_world import PLACE, Browser, Site, site
 from tests.unit.world import SHOP, V1, wish_of_before

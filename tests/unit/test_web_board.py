@@ -15,9 +15,9 @@ from deployctl.domain.names import AppName
 from deployctl.errors import LedgerUnusable, NotFound
 from deployctl.ports import ContainerFacts, Services
 from deployctl.usecases.results import StatusView
-from deployctl.web import board as module
-from deployctl.web.board import Board
-from deployctl.web.pool import Pool
+from deployctl_web.live import status_cache as module
+from deployctl_web.live.status_cache import Board
+from deployctl_web.services_pool import Pool
 from tests.unit.world import SHOP, World, world
 
 PATIENCE = 5.0  # seconds that a test waits for a thread

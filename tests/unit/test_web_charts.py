@@ -12,8 +12,8 @@ import pytest
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.release import Bundle, Change, Colour, Release
 from deployctl.ports_meter import Point
-from deployctl.web.charts import NO_DATA, SPANS, Chart, Mark, Tag, draw, iso
-from deployctl.web.measures import FAILED, REQUESTS, RESPONSE, nice
+from deployctl_web.pages.parts.chart_data import FAILED, REQUESTS, RESPONSE, nice
+from deployctl_web.pages.parts.charts import NO_DATA, SPANS, Chart, Mark, Tag, draw, iso
 
 SHOP = AppName("shop")
 NOW = 1_800_000_000

@@ -9,7 +9,7 @@ from threading import Barrier, Event, Thread
 import pytest
 
 from deployctl.domain.access import Role
-from deployctl.web import crowd
+from deployctl_web.security import concurrency_limit
 from tests.unit.web_world import Site, site
 
 
@@ -21,9 +21,9 @@ def shop(tmp_path: Path) -> Iterator[Site]:
 
 def test_more_looks_of_one_person_than_that_are_refused_and_others_and_the_way_back_are_not(
         shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    go, all_in = Event(), Barrier(crowd.MOST + 1, timeout=20)
+    go, all_in = Event(), Barrier(concurrency_limit.MOST + 1, timeout=20)
     mara, jonas = shop.signed_in("mara"), shop.signed_in("jonas", Role.VIEWER)
-    again = [shop.signed_in("mara") for _ in range(crowd.MOST)]
+    again = [shop.signed_in("mara") for _ in range(concurrency_limit.MOST)]
     mara.get("/apps/shop")
 
     def slow() -> str:
@@ -31,7 +31,7 @@ def test_more_looks_of_one_person_than_that_are_refused_and_others_and_the_way_b
         assert go.wait(20)
         return "slow"
 
-    from deployctl.web.rules import SIGNED_IN, needs
+    from deployctl_web.security.authorization import SIGNED_IN, needs
 
     shop.app._got_first_request = False
     shop.app.add_url_rule("/slow", "slow", needs(SIGNED_IN)(slow))
@@ -49,5 +49,5 @@ def test_more_looks_of_one_person_than_that_are_refused_and_others_and_the_way_b
         go.set()
         for thread in threads:
             thread.join(20)
-    assert codes == [200] * crowd.MOST
+    assert codes == [200] * concurrency_limit.MOST
     assert mara.get("/apps/shop").status_code == 200

@@ -20,8 +20,8 @@ from deployctl.domain.access import Role, given
 from deployctl.errors import EngineUnavailable
 from deployctl.ports import LogLine
 from deployctl.usecases.tokens import create_token
-from deployctl.web import downloads
-from deployctl.web.server import USUAL
+from deployctl_web.http import downloads
+from deployctl_web.http.server import USUAL
 from tests.unit.web_wire import served_site
 from tests.unit.web_world import Site, site
 from tests.unit.world import SHOP
@@ -152,7 +152,7 @@ def test_the_reading_ends_with_who_hangs_up(shop: Site) -> None:
 def test_an_engine_that_says_nothing_is_not_waited_for_and_nobody_reads_on(
         shop: Site, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     for module in ("downloads", "log_book", "soon"):
-        monkeypatch.setattr(f"deployctl.web.{module}.WAIT", 0.2, raising=False)
+        monkeypatch.setattr(f"deployctl_web.{module}.WAIT", 0.2, raising=False)
     chatty = Chatty(0)
     chatty.then = chatty.hang
     made_chatty(shop, chatty)
@@ -233,10 +233,10 @@ def test_the_activity_is_saved_page_by_page_up_to_its_bound(tmp_path: Path, monk
         for number in range(25):
             made.w.ledger.event("readiness", f"event {number}", at=made.w.clock.utc(), actor="mara", app=SHOP)
         mara = made.signed_in("mara")
-        monkeypatch.setattr("deployctl.web.pages_activity.MOST", 4)
+        monkeypatch.setattr("deployctl_web.pages.activity.MOST", 4)
         whole = [*csv.reader(io.StringIO(mara.get("/activity.csv?kind=readiness").text))]
         assert len(whole) == 26
         assert len({*map(tuple, whole)}) == 26
-        monkeypatch.setattr("deployctl.web.pages_activity.SAVED", 10)
+        monkeypatch.setattr("deployctl_web.pages.activity.SAVED", 10)
         lines = [json.loads(line) for line in mara.get("/activity.jsonl?kind=readiness").text.splitlines()]
         assert [line["sentence"] for line in lines] == [f"event {number}" for number in range(24, 14, -1)]

@@ -8,7 +8,7 @@ from pathlib import Path
 from deployctl.domain.names import AppName
 from deployctl.domain.release import Change
 from deployctl.domain.server import ServerSpec
-from deployctl.web.first_steps import first_steps, tries
+from deployctl_web.pages.parts.first_steps import first_steps, tries
 from tests.unit.web_world import site
 from tests.unit.world import SHOP, world
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from deployctl.web.forwarded import CLAIMS, HOPS, MOST_HOPS, Forwarded, find_asker
+from deployctl_web.security.proxy_headers import CLAIMS, HOPS, MOST_HOPS, Forwarded, find_asker
 
 OURS = ("127.0.0.1/32", "10.0.0.0/24", "fd00::/8")
 

@@ -20,13 +20,13 @@ from deployctl.usecases.app_remove import remove_app
 from deployctl.usecases.remark import remark
 from deployctl.usecases.results import Done
 from deployctl.usecases.wish import Wish
-from deployctl.web import hub as module
-from deployctl.web import lookout, messages
-from deployctl.web.board import Board
-from deployctl.web.hub import Hub
-from deployctl.web.jobs import Job
-from deployctl.web.messages import Message, Stream
-from deployctl.web.pool import Pool
+from deployctl_web.live import event_broker as module
+from deployctl_web.live import event_messages, poller
+from deployctl_web.live.event_broker import Hub
+from deployctl_web.live.event_messages import Message, Stream
+from deployctl_web.live.jobs import Job
+from deployctl_web.live.status_cache import Board
+from deployctl_web.services_pool import Pool
 from tests.unit.web_world import StillMeter
 from tests.unit.world import SHOP, World, world
 
@@ -72,8 +72,8 @@ class Tower:
 @pytest.fixture
 def tower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tower]:
     """shop serves v2, v1 stands by; blog has no version. The hub looks a hundred times a second."""
-    monkeypatch.setattr(lookout, "TICK", 0.01)
-    monkeypatch.setattr(lookout, "METRICS", 0.05)
+    monkeypatch.setattr(poller, "TICK", 0.01)
+    monkeypatch.setattr(poller, "METRICS", 0.05)
     with world(tmp_path) as w:
         w.upgraded("v1", "v2")
         made = Tower(w)
@@ -138,7 +138,7 @@ def test_a_change_is_told_to_those_who_look_at_everything_too(tower: Tower) -> N
 
 
 def test_a_container_that_died_is_told_though_the_ledger_is_still(tower: Tower, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lookout, "HEALTH", 0.1)
+    monkeypatch.setattr(poller, "HEALTH", 0.1)
     stream = tower.open(SHOP)
     tower.w.sick["v2"] = 503
     told(stream, "state", lambda message: message.data["state"] == "degraded", within=6)
@@ -265,7 +265,7 @@ def test_a_slow_reader_begins_anew_and_is_not_told_old_states_after_the_fresh_on
     stream = tower.open(SHOP)
     time.sleep(0.2)
     all_that_waits(stream)
-    for number in range(messages.BEHIND + 1):
+    for number in range(event_messages.BEHIND + 1):
         tower.hub.publish("state", SHOP, {"n": number})
     assert stream.missed
     anew = tower.hub.snapshot(stream)

@@ -30,13 +30,13 @@ from deployctl.ports import Reporter, Services
 from deployctl.usecases.results import Done, Moved
 from deployctl.usecases.upgrade import upgrade
 from deployctl.usecases.wish import Wish
-from deployctl.web import acts
-from deployctl.web import jobs as module
-from deployctl.web.acts import Words, perform
-from deployctl.web.hub import progress_json
-from deployctl.web.jobs import Job, Jobs, TooManyJobs
-from deployctl.web.pool import Pool
-from deployctl.web.rights import Right
+from deployctl_web import operations
+from deployctl_web.live import jobs as module
+from deployctl_web.live.event_broker import progress_json
+from deployctl_web.live.jobs import Job, Jobs, TooManyJobs
+from deployctl_web.operations import Words, perform
+from deployctl_web.security.rights import Right
+from deployctl_web.services_pool import Pool
 from tests.unit.web_world import Site, site
 from tests.unit.world import SHOP, V1, V3, World, world
 
@@ -335,8 +335,8 @@ def test_what_takes_longer_than_a_glance_goes_on_as_a_job(shop: Site, monkeypatc
         assert goes_on.wait(LONG)
         return upgrade(app, words.the_version, s, wish=wish)
 
-    monkeypatch.setattr(acts, "GLANCE", 0.05)
-    monkeypatch.setitem(acts.ACTS, "upgrade", slow)
+    monkeypatch.setattr(operations, "GLANCE", 0.05)
+    monkeypatch.setitem(operations.ACTS, "upgrade", slow)
     job = asked(shop, "upgrade", Words(V3))
     assert isinstance(job, Job)
     assert (job.verb, job.app, job.actor, job.done, shop.w.serving) == ("upgrade", "shop", "mara (web)", False, "v2")
@@ -353,8 +353,8 @@ def test_a_rollback_that_hangs_is_not_waited_for_without_end(shop: Site, monkeyp
         goes_on.wait(LONG)
         raise DeployctlError("it took too long")
 
-    monkeypatch.setattr(acts, "SWITCH", 0.05)
-    monkeypatch.setitem(acts.ACTS, "rollback", hangs)
+    monkeypatch.setattr(operations, "SWITCH", 0.05)
+    monkeypatch.setitem(operations.ACTS, "rollback", hangs)
     job = asked(shop, "rollback")
     assert isinstance(job, Job)
     goes_on.set()

@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 from deployctl.domain.access import ALL, SCOPES, Role, given
 from deployctl.usecases.tokens import create_token
 from deployctl.usecases.users import add_user, make_link
-from deployctl.web.rules import EVERYBODY, RULE, SIGNED_IN
+from deployctl_web.security.authorization import EVERYBODY, RULE, SIGNED_IN
 from tests.unit.web_routes import CHANGING, METHODS, QUERY, SAMPLES, Route, all_routes, ledger_dump
 from tests.unit.web_world import Browser, Site, site
 from tests.unit.world import SHOP
@@ -50,7 +50,7 @@ ELSEWHERE = next(one for one in PEOPLE if one.name == f"admin-{BLOG}")
 
 
 def expected(route: Route, asker: Asker, method: str = "POST") -> int:
-    """Return what the rule on the view says: this is `web/rules.py` told once more, in other words."""
+    """Return what the rule on the view says: this is `web/deployctl_web/security/authorization.py` told once more, in other words."""
     if route.needs == EVERYBODY:  # a token is no way around the check of forms where nobody need be known
         return 403 if asker.token and method in CHANGING else 200
     if asker.role is None:

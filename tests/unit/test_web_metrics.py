@@ -18,8 +18,8 @@ from deployctl.domain.traffic import Counters
 from deployctl.usecases.tokens import create_token
 from deployctl.usecases.upgrade import upgrade
 from deployctl.usecases.wish import Wish
-from deployctl.web.metrics import Known, _Told, families
-from deployctl.web.switch_totals import Switches
+from deployctl_web.live.switch_totals import Switches
+from deployctl_web.metrics import Known, _Told, families
 from tests.unit.web_world import Site, site
 from tests.unit.world import SHOP, V1
 

@@ -30,8 +30,8 @@ from deployctl.usecases.start import start
 from deployctl.usecases.stop import stop
 from deployctl.usecases.upgrade import upgrade
 from deployctl.usecases.wish import Wish
-from deployctl.web.log_book import level_of, tells_of_error
-from deployctl.web.pages_activity import safe_cell
+from deployctl_web.pages.activity import safe_cell
+from deployctl_web.pages.parts.log_view import level_of, tells_of_error
 from tests.unit.web_world import Browser, Site, site
 from tests.unit.world import SHOP, V2
 

@@ -12,7 +12,7 @@ from deployctl.domain.access import Role, given
 from deployctl.usecases.sign_in import RECENT, list_sessions
 from deployctl.usecases.tokens import create_token
 from deployctl.usecases.users import add_user, make_link, set_password
-from deployctl.web.rules import rule_of
+from deployctl_web.security.authorization import rule_of
 from tests.unit.web_world import Browser, Site, site
 
 PHRASE = "four plain words here"
@@ -174,7 +174,7 @@ def test_traffic_moves_whenever_one_signed_in(shop: Site, mara: Browser) -> None
 
 def test_every_route_that_changes_who_gets_in_needs_it(shop: Site) -> None:
     """The routes under users and tokens that change something; who may change only what is their own is not among them."""
-    from deployctl.web.rules import RECENT as MARK
+    from deployctl_web.security.authorization import RECENT as MARK
 
     found = {rule.endpoint for rule in shop.app.url_map.iter_rules()
              if {"POST", "PUT", "PATCH", "DELETE"} & (rule.methods or set()) and ("users" in rule.rule or "tokens" in rule.rule)

@@ -27,9 +27,9 @@ from deployctl.settings import Settings
 from deployctl.usecases.users import add_user, make_link
 from deployctl.watch.meter import Meter
 from deployctl.watch.watch import Watch
-from deployctl.web import server as module
-from deployctl.web.app import LARGEST
-from deployctl.web.server import LARGEST_HEAD, Server, log_to, open_socket
+from deployctl_web.app import LARGEST
+from deployctl_web.http import server as module
+from deployctl_web.http.server import LARGEST_HEAD, Server, log_to, open_socket
 from tests.support import free_port
 from tests.unit import cli_world
 from tests.unit.cli_world import shop
@@ -106,7 +106,7 @@ def test_a_mistake_tells_the_asker_nothing_and_the_journal_everything_but_the_se
     try:
         with serving(broken) as (port, _):
             answer, told = ask(port, "/start/7hQ2-secret")
-            logging.getLogger("deployctl.web").error("Exception on %s [%s]", "/start/7hQ2-secret", "POST")
+            logging.getLogger("deployctl_web").error("Exception on %s [%s]", "/start/7hQ2-secret", "POST")
     finally:
         unlog()
     assert (answer.status, "basket" in told, "Traceback" in told) == (500, False, False)

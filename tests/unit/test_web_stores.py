@@ -18,11 +18,13 @@ from deployctl.ports import Services
 from deployctl.watch.bell import EVERY, MOST, Bell
 from deployctl.watch.patience import Patience
 from deployctl.watch.watch import WHOLE, Watch
-from deployctl.web import bounded_limits, by_minute, hub, messages, soon
-from deployctl.web.board import Seen
-from deployctl.web.bounded_limits import SCHEME, BoundedStorage
-from deployctl.web.messages import Message
-from deployctl.web.stores import stores
+from deployctl_web.live import event_broker, event_messages
+from deployctl_web.live.event_messages import Message
+from deployctl_web.live.status_cache import Seen
+from deployctl_web.live.stores import stores
+from deployctl_web.pages.parts import bounded_call
+from deployctl_web.security import bounded_limits, by_minute
+from deployctl_web.security.bounded_limits import SCHEME, BoundedStorage
 from tests.unit.web_world import Site, site
 from tests.unit.world import SHOP, World, world
 
@@ -74,7 +76,7 @@ def test_the_counter_of_refusals_is_told_and_forgets_whom_it_has_no_room_for(sho
 def test_the_last_messages_are_as_many_as_have_room(shop: Site) -> None:
     for number in range(300):
         shop.desk.hub.publish("state", SHOP, told(f"{number}" + "x" * 2 * KB))
-    assert hub.ROOM / 2 < shop.desk.hub.bytes <= hub.ROOM
+    assert event_broker.ROOM / 2 < shop.desk.hub.bytes <= event_broker.ROOM
     again = shop.desk.hub.open(ANYBODY, None, last=shop.desk.hub._number - 5)
     assert (again.missed, again.waiting.qsize()) == (False, 5)
     assert shop.desk.hub.open(ANYBODY, None, last=shop.desk.hub._number - 290).missed
@@ -86,13 +88,13 @@ def test_a_slow_page_holds_no_more_than_its_room_and_begins_anew(shop: Site) -> 
     for number in range(200):
         shop.desk.hub.publish("state", SHOP, told(f"{number}" + "x" * KB))
     assert slow.missed
-    assert 0 < slow.bytes <= messages.ROOM
+    assert 0 < slow.bytes <= event_messages.ROOM
     assert shop.desk.hub.bytes_waiting == slow.bytes
 
 
 def test_a_message_that_is_larger_than_the_room_is_heard_by_who_waits_for_nothing_else() -> None:
-    stream = messages.Stream(ANYBODY, None, frozenset())
-    stream.put(Message(1, "state", SHOP, {}, 2 * messages.ROOM))
+    stream = event_messages.Stream(ANYBODY, None, frozenset())
+    stream.put(Message(1, "state", SHOP, {}, 2 * event_messages.ROOM))
     assert (stream.missed, stream.waiting.qsize()) == (False, 1)
 
 
@@ -123,16 +125,16 @@ def test_no_question_queues_behind_an_engine_that_hangs(shop: Site) -> None:
 
     def ask(act: Callable[[Services], None], wait: float) -> None:
         with shop.app.test_request_context("/"), pytest.raises(EngineUnavailable):
-            soon.soon(act, "mara", what="the log", wait=wait)
+            bounded_call.soon(act, "mara", what="the log", wait=wait)
 
-    for _ in range(soon.THREADS + 3):
+    for _ in range(bounded_call.THREADS + 3):
         ask(hang, 0.05)
-    assert soon._THREADS._work_queue.qsize() == 0
+    assert bounded_call._THREADS._work_queue.qsize() == 0
     goes_on.set()
-    assert all(begun.acquire(timeout=LONG) for _ in range(soon.THREADS))
+    assert all(begun.acquire(timeout=LONG) for _ in range(bounded_call.THREADS))
     assert not begun.acquire(blocking=False), "what nobody waited for any more was done all the same"
     with shop.app.test_request_context("/"):
-        assert soon.soon(lambda s: len(s.ledger.apps()), "mara", what="the apps", wait=LONG) == 1
+        assert bounded_call.soon(lambda s: len(s.ledger.apps()), "mara", what="the apps", wait=LONG) == 1
 
 
 def test_the_meter_measures_no_more_releases_than_it_has_room_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

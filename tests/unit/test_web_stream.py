@@ -18,7 +18,8 @@ from deployctl.ports_meter import Now
 from deployctl.usecases.sign_in import end_session, list_sessions
 from deployctl.usecases.tokens import create_token, revoke_token
 from deployctl.usecases.users import remove_user, set_password, set_role
-from deployctl.web import lookout, messages, stream
+from deployctl_web.api import event_stream
+from deployctl_web.live import event_messages, poller
 from tests.unit.web_world import Browser, Site, site
 from tests.unit.world import SHOP
 
@@ -74,9 +75,9 @@ class Ear:
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """shop serves v2, v1 stands by."""
-    monkeypatch.setattr(lookout, "TICK", 0.01)
-    monkeypatch.setattr(lookout, "METRICS", 0.05)
-    monkeypatch.setattr(stream, "BEAT", BEAT)
+    monkeypatch.setattr(poller, "TICK", 0.01)
+    monkeypatch.setattr(poller, "METRICS", 0.05)
+    monkeypatch.setattr(event_stream, "BEAT", BEAT)
     with site(tmp_path, "v1", "v2") as made:
         yield made
 
@@ -171,7 +172,7 @@ def test_who_comes_back_with_nonsense_or_too_late_begins_anew(shop: Site, last: 
 def test_a_reader_who_fell_behind_begins_anew(shop: Site) -> None:
     ear = listen(shop.signed_in("mara"))
     ear.until("snapshot")
-    for number in range(messages.BEHIND + 20):
+    for number in range(event_messages.BEHIND + 20):
         shop.desk.hub.publish("notice", SHOP, {"n": number})
     kinds = []
     while (heard := ear.next()) is not None and heard.kind != "snapshot":

@@ -28,8 +28,8 @@ from deployctl.usecases.sign_in import WrongSignIn, sign_in
 from deployctl.usecases.tokens import create_token
 from deployctl.usecases.users import add_user, remove_user, require_user, set_password, set_role
 from deployctl.usecases.wish import Wish
-from deployctl.web.acts import ACTS, Words
-from deployctl.web.pages_act import WAITING
+from deployctl_web.operations import ACTS, Words
+from deployctl_web.pages.act import WAITING
 from tests.unit.web_world import Site, site
 
 PHRASE = "correct horse battery"
@@ -204,7 +204,7 @@ def test_strangers_with_many_addresses_keep_four_threads_busy_and_no_more(shop: 
 
 def test_a_person_may_stand_in_line_while_the_line_is_short(shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     mara, goes_on = shop.signed_in("mara"), threading.Event()
-    monkeypatch.setattr("deployctl.web.pages_act.LINE", 2)
+    monkeypatch.setattr("deployctl_web.pages.act.LINE", 2)
     waits: list[float] = []
 
     def stand(_app: AppName, _words: Words, wish: Wish, _s: Services) -> Done:

@@ -14,9 +14,9 @@ from flask import Flask
 from werkzeug.routing import Rule
 
 from deployctl.domain.access import Role
-from deployctl.web.app import create_app
-from deployctl.web.desk import build_desk
-from deployctl.web.rules import rule_of
+from deployctl_web.app import create_app
+from deployctl_web.security.authorization import rule_of
+from deployctl_web.state import build_desk
 from tests.unit.web_world import PLACE, StillMeter
 
 CHANGING = ("POST", "PUT", "PATCH", "DELETE")

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from deployctl.web.admission import Limits
-from deployctl.web.place import Place
-from deployctl.web.server import USUAL, Server, open_socket
+from deployctl_web.address import Place
+from deployctl_web.http.admission import Limits
+from deployctl_web.http.server import USUAL, Server, open_socket
 from tests.unit.web_world import Site
 from tests.unit.world import world
 

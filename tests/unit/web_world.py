@@ -16,9 +16,9 @@ from deployctl.domain.names import AppName
 from deployctl.domain.traffic import Counters
 from deployctl.ports_meter import Now
 from deployctl.usecases.users import add_user, make_link
-from deployctl.web.app import create_app
-from deployctl.web.desk import build_desk
-from deployctl.web.place import Place
+from deployctl_web.address import Place
+from deployctl_web.app import create_app
+from deployctl_web.state import build_desk
 from tests.unit.world import World, world
 
 HERE = "127.0.0.1:8900"

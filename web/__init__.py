@@ -1,4 +1,0 @@
-"""The dashboard and the API: every page and every answer comes from the same use cases as the command line.
-
-Importable as `deployctl.web`. It decides nothing about traffic; it says who asks, and shows what was answered.
-"""

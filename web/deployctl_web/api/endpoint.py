@@ -1,0 +1,159 @@
+"""What is said of one call of the API is what is checked: words in by the models that the document shows, one answer out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import wraps
+from typing import Any, TypeVar
+
+from flask import Flask, Response, request
+from pydantic import BaseModel, ValidationError
+
+from deployctl.domain.access import parse_person, parse_token_name
+from deployctl.domain.fields import Table, Wrong
+from deployctl.domain.names import parse_version
+from deployctl.errors import Invalid, NotFound
+from deployctl_web.api.headers import asked_revision
+from deployctl_web.api.idempotency import once
+from deployctl_web.api.strict_json import JSON, read_object, written
+from deployctl_web.security.authorization import asked_app
+from deployctl_web.security.request_checks import SAFE
+
+M = TypeVar("M", bound=BaseModel)
+Json = dict[str, Any]
+CALL = "deployctl_call"
+MOST_DIGITS = 15  # of a number in a path: SQLite counts no further than 18
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An answer: its JSON, and what else than 200 it says."""
+
+    body: Mapping[str, Any]
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+View = Callable[..., Told | Json | Response]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call as the document shows it. `gives` is the body of a 200."""
+
+    summary: str
+    gives: type[BaseModel] | None
+    more: str = ""
+    body: type[Table] | None = None
+    query: type[Table] | None = None
+    moves: bool = False  # traffic: pages must say at which revision
+    at_revision: bool = False  # takes If-Match
+    job: bool = False  # may answer 202, and waits with Prefer
+    tag: bool = False  # answers with the revision as ETag
+    secret: bool = False  # what it answers is never kept
+    unlimited: bool = False  # may be done as often as one wants
+
+
+def documented(summary: str, gives: type[BaseModel] | None, **said: Any) -> Callable[[View], Callable[..., Response]]:
+    """Let the view be called with parsed words, and document it: `query`, `body` and `revision` as it takes them."""
+    one = Call(summary, gives, **said)
+
+    def mark(view: View) -> Callable[..., Response]:
+        @wraps(view)
+        def answer(**path: str) -> Response:
+            words = _path(path)
+            if one.query is not None:
+                words["query"] = read_query(one.query)
+            if one.at_revision:
+                words["revision"] = asked_revision(required=one.moves)
+            if request.method in SAFE:
+                return _response(view(**words))
+            body = _parse(one.body or Table, read_object(request), "body")
+            words |= {"body": body} if one.body is not None else {}
+            return once(lambda: _response(view(**words)), secret=one.secret)
+
+        setattr(answer, CALL, one)
+        return answer
+
+    return mark
+
+
+def calls_of(app: Flask) -> dict[str, Call]:
+    """Return the calls of the application by the name of their route."""
+    found = {name: getattr(view, CALL, None) for name, view in app.view_functions.items()}
+    return {name: one for name, one in found.items() if one is not None}
+
+
+def _response(told: Told | Json | Response) -> Response:
+    if isinstance(told, Response):
+        return told
+    told = told if isinstance(told, Told) else Told(told)
+    return Response(json.dumps(told.body, allow_nan=False) + "\n", told.status, told.headers, content_type=JSON)
+
+
+# -- words in -------------------------------------------------------------------------------------------------------
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS):
+        raise Invalid("no number")
+    return int(text)
+
+
+_IN_PATH: Mapping[str, Callable[[str], Any]] = {
+    "version": parse_version, "deployment": _number, "session": _number, "user": parse_person, "token": parse_token_name,
+    "operation": str,
+}  # fmt: skip
+
+
+def _path(given: Mapping[str, str]) -> dict[str, Any]:
+    """Return the words of the path. Raises NotFound: what is no name is the name of nothing."""
+    try:
+        return {name: asked_app() if name == "app" else _IN_PATH[name](text) for name, text in given.items()}
+    except Invalid:
+        raise NotFound("there is nothing here by that name.") from None
+
+
+def read_query(model: type[M]) -> M:
+    """Return the query of this request. Raises Invalid."""
+    given = request.args.to_dict(flat=False)
+    for name, texts in given.items():
+        if len(texts) > 1:
+            raise Invalid(f"{written(('query', name))} is given twice.")
+    return _parse(model, {name: texts[0] for name, texts in given.items()}, "query")
+
+
+def _parse(model: type[M], raw: Mapping[str, Any], where: str) -> M:
+    """Return the model, or raise Invalid with every mistake and its path."""
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        wrong = [_mistake(one, model, where) for one in error.errors(include_url=False)]
+    undone = "" if where == "query" else " Nothing was done."
+    if len(wrong) == 1:
+        raise Invalid(f"{wrong[0][0]}{undone}", remedy=wrong[0][1])
+    told = Invalid(f"the {where} has {len(wrong)} mistakes.{undone}")
+    told.details = [" ".join([sentence, *remedy[:1]]) for sentence, remedy in wrong[:50]]
+    raise told
+
+
+def _mistake(error: Any, model: type[BaseModel], where: str) -> tuple[str, list[str]]:
+    """Return what is wrong and what to write instead."""
+    loc, cause = error["loc"], error.get("ctx", {}).get("error")
+    path = written((where, *(part for part in loc if part != "[key]")))
+    if isinstance(cause, Wrong):
+        return f"{path}: {cause.said.message}", list(cause.said.remedy)
+    match error["type"]:
+        case "missing":
+            return f"{path} is missing.", []
+        case "extra_forbidden":
+            return f"{path} is not known here.", _nearest(str(loc[-1]), model)
+        case _:
+            return f"{path}: {error['msg'].lower()}.", []
+
+
+def _nearest(key: str, model: type[BaseModel]) -> list[str]:
+    known = [one.alias or name for name, one in model.model_fields.items()]
+    close = get_close_matches(key, known, n=1)
+    return [f"Did you mean {close[0]}?"] if close else [f"known are: {', '.join(known)}"] if known else []

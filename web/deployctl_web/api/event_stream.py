@@ -1,0 +1,87 @@
+"""`GET /events`: server-sent events for one page. One stream keeps one thread, so there are not too many of them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+from flask import Blueprint, Response, g, request
+
+from deployctl.domain.access import Role
+from deployctl.domain.names import AppName, parse_app
+from deployctl.errors import DeployctlError, Invalid
+from deployctl_web.live.event_broker import Hub
+from deployctl_web.live.event_messages import Message, Stream
+from deployctl_web.security.authorization import SIGNED_IN, needs, no_such_app
+from deployctl_web.security.rights import LOOK, Right
+from deployctl_web.state import desk
+
+BEAT = 10.0  # seconds of silence after which a comment finds out whether somebody still listens
+MOST_DIGITS = 18  # of the id of a message
+MOST_APPS = 50  # that one browser looks at
+RETRY = 5000  # milliseconds after which a browser comes back whose stream made room; its page asks by itself until then
+
+ANEW = "id: \n\n"  # lets the browser forget the last message: what it shows by then may be more than it may see now
+
+pages = Blueprint("stream", __name__)
+
+
+@pages.get("/events")
+@needs(SIGNED_IN)
+def events() -> Response:
+    """Stream what changes, of the apps that are named, or of all that this person may see: with `all`, or without a name."""
+    here, named = desk(), _named()
+    apps = None if "all" in request.args or not named else named
+    last = request.headers.get("Last-Event-ID", "")
+    known = int(last) if last.isascii() and last.isdecimal() and len(last) < MOST_DIGITS else None
+    opened = here.hub.open(g.who, apps, closely=named, last=known,
+                           gone=request.environ.get("waitress.client_disconnected", bool))
+    answer = Response(_tell(opened, here.hub, g.right), mimetype="text/event-stream")
+    answer.headers["X-Accel-Buffering"] = "no"  # for an nginx in front
+    answer.call_on_close(lambda: here.hub.leave(opened))
+    return answer
+
+
+def _named() -> frozenset[AppName]:
+    """Return the apps that were named. Raises NotFound for one that is not there for this person."""
+    return frozenset(_app(text) for text in request.args.getlist("app")[:MOST_APPS])
+
+
+def _app(text: str) -> AppName:
+    try:
+        app = parse_app(text)
+    except Invalid:
+        raise no_such_app() from None
+    if not g.who.may(Role.VIEWER, app):
+        raise no_such_app()
+    desk().board.app(app)
+    return app
+
+
+def _tell(stream: Stream, hub: Hub, right: Right) -> Iterator[str]:
+    """Yield messages until nobody listens, the session has ended, or whoever has it may something else: what they may
+    now, their browser asks for anew. Nothing that was read after that is told."""
+    yield "retry: 1000\n\n"
+    with suppress(DeployctlError):  # a ledger that cannot be asked does not say who may hear what
+        yield from _messages(stream, hub, right)
+    if stream.displaced:
+        yield f"retry: {RETRY}\n\n"
+
+
+def _messages(stream: Stream, hub: Hub, right: Right) -> Iterator[str]:
+    told_at = time.monotonic()
+    while not stream.over:
+        message = hub.snapshot(stream) if stream.missed else stream.next(min(LOOK, BEAT))
+        if not right.holds():
+            yield ANEW
+            return
+        if message or time.monotonic() - told_at >= BEAT:
+            yield text_of(message) if message else ": here\n\n"
+            told_at = time.monotonic()
+
+
+def text_of(message: Message) -> str:
+    """Return the message in the wire format of server-sent events."""
+    return f"id: {message.id}\nevent: {message.kind}\ndata: {json.dumps(message.data, default=str)}\n\n"

@@ -1,0 +1,57 @@
+"""The headers by which a program says at which revision, and how long it waits for the end."""
+
+from __future__ import annotations
+
+import re
+import time
+from threading import BoundedSemaphore
+
+from flask import g, request
+
+from deployctl.errors import Invalid
+from deployctl_web.live.jobs import Job
+from deployctl_web.problems import PreconditionRequired
+from deployctl_web.security.rights import LOOK
+
+IF_MATCH = r'"[0-9]{1,12}"|[0-9]{1,12}|\*'
+LONGEST_WAIT = 60  # seconds
+WAITERS = 8  # requests that may wait at the same time: each keeps a thread of the server
+
+waiting = BoundedSemaphore(WAITERS)
+
+
+def asked_revision(*, required: bool) -> int | None:
+    """Return the revision of If-Match, None for any. Raises PreconditionRequired when a page must name one, Invalid."""
+    text = request.headers.get("If-Match")
+    if text is not None and not re.fullmatch(IF_MATCH, text):
+        raise Invalid("If-Match is not a revision. Nothing was done.", remedy=['write the one that you saw: If-Match: "118"'])
+    if text not in {None, "*"}:
+        return int(str(text).strip('"'))
+    if required and g.via != "token":
+        raise PreconditionRequired("The page did not say at which revision: send it as If-Match. Nothing was done.",
+                                   remedy=["reload the page"])
+    return None
+
+
+def wait_for(job: Job) -> bool:
+    """Wait for the job as long as Prefer says, if there is room to wait, and return whether it has ended.
+    Nobody waits on once their right has ended: what they began can be asked for by whoever may."""
+    seconds = asked_wait()
+    if job.done or seconds == 0 or not waiting.acquire(blocking=False):
+        return job.done
+    try:
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and not job.wait(min(LOOK, left)) and g.right.holds():
+            pass
+        return job.done
+    finally:
+        waiting.release()
+
+
+def asked_wait() -> int:
+    """Return the seconds of `Prefer: wait=N`, 0 without. What else is preferred is ignored, as RFC 7240 says."""
+    for one in request.headers.get("Prefer", "").split(","):
+        found = re.fullmatch(r"\s*wait\s*=\s*\"?([0-9]{1,6})\"?\s*(?:;.*)?", one, re.IGNORECASE)
+        if found:
+            return min(int(found[1]), LONGEST_WAIT)
+    return 0

@@ -1,0 +1,198 @@
+"""A request with an Idempotency-Key is done once: whoever sends it again gets the first answer, over a restart too.
+
+What was refused because it could not be done just then (busy, too many, nothing answers) is not kept: it may be sent again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Event, Lock
+from typing import cast
+
+from flask import Response, current_app, g, request
+
+from deployctl.domain.access import KeptAnswer
+from deployctl.errors import DeployctlError, Invalid
+from deployctl.usecases.moments import later
+from deployctl_web.api.headers import waiting
+from deployctl_web.problems import problem
+from deployctl_web.security import audit_log
+from deployctl_web.state import desk
+
+HEADER, REPLAY = "Idempotency-Key", "Idempotent-Replay"
+KEY = r"[!-~](?:[ -~]{0,126}[!-~])?"
+KEPT = 86_400.0  # seconds
+PATIENCE = 10.0  # seconds that the second waits for the first
+MOST = 5000  # of one person: going back is not limited by the minute, and each key takes a row
+CLEARED_EVERY = 900.0  # seconds,
+CLEARED_AFTER = 500  # or requests with a key
+TRY_AGAIN = frozenset({423, 429})
+CARRIED = ("Content-Type", "Location", "ETag")
+NAME = "deployctl.keys"
+
+Act = Callable[[], Response]
+
+
+class StillRunning(DeployctlError):
+    code = "still_running"
+
+
+class OutcomeUnknown(DeployctlError):
+    code = "outcome_unknown"
+
+
+class KeyReused(DeployctlError):
+    code = "key_reused"
+
+
+class ShownOnce(DeployctlError):
+    code = "shown_once"
+
+
+@dataclass(slots=True)
+class Keys:
+    """The keys whose requests this process is at: (who, key) → what was asked, and when it ends."""
+
+    running: dict[tuple[str, str], tuple[str, Event]] = field(default_factory=dict)
+    lock: Lock = field(default_factory=Lock)
+    cleared: float = -CLEARED_EVERY
+    since: int = 0  # requests with a key since then
+
+    def begin(self, who: str, key: str, asked: str) -> Event | None:
+        """Return None when the key is ours now, else what to wait for. Raises KeyReused."""
+        with self.lock:
+            other = self.running.get((who, key))
+            if other is None:
+                self.running[who, key] = (asked, Event())
+                return None
+        _require_same(other[0], asked)
+        return other[1]
+
+    def end(self, who: str, key: str) -> None:
+        with self.lock:
+            _, ended = self.running.pop((who, key))
+        ended.set()
+
+    def is_due(self) -> bool:
+        """Tell, once in a while, whether to clear away what is too old."""
+        with self.lock:
+            self.since += 1
+            due = self.since >= CLEARED_AFTER or time.monotonic() - self.cleared >= CLEARED_EVERY
+            if due:
+                self.cleared, self.since = time.monotonic(), 0
+        return due
+
+
+def once(act: Act, *, secret: bool) -> Response:
+    """Return the answer of `act`, or the one that was given before to this key. `secret`: it is never written down."""
+    key = request.headers.get(HEADER)
+    if key is None:
+        return act()
+    if not re.fullmatch(KEY, key):
+        raise Invalid(f"{HEADER} has 1 to 128 visible ASCII characters. Nothing was done.", remedy=["take a random text"])
+    keys, who, asked = _keys(), g.who.actor, _fingerprint()
+    end = time.monotonic() + PATIENCE
+    while (other := keys.begin(who, key, asked)) is not None:
+        if not _waited(other, end):
+            raise StillRunning("the first request with this key is still being carried out.",
+                               remedy=["send it again with the same key", "deployctl status"])
+    try:
+        return _first_or_kept(act, who, key, asked, secret=secret)
+    finally:
+        keys.end(who, key)
+
+
+def _waited(other: Event, end: float) -> bool:
+    """Wait for the first request, if there is room to wait, and tell whether it has ended."""
+    if not waiting.acquire(blocking=False):
+        return other.is_set()
+    try:
+        return other.wait(max(0.0, end - time.monotonic()))
+    finally:
+        waiting.release()
+
+
+def _first_or_kept(act: Act, who: str, key: str, asked: str, *, secret: bool) -> Response:
+    try:
+        kept = _begin(who, key, asked)
+    except DeployctlError as e:
+        if e.code != "disk_full":
+            raise
+        return act()  # going back still works on a full disk; only the key is not remembered
+    if kept is not None:
+        return _again(kept, asked)
+    answer = None
+    try:
+        answer = _answered(act)
+        return answer
+    finally:  # what broke inside may be sent again, too
+        _end(who, key, answer, secret=secret)
+
+
+def _begin(who: str, key: str, asked: str) -> KeptAnswer | None:
+    with desk().pool.lend(who) as s:
+        now = s.clock.utc()
+        since = later(now, -KEPT)
+        if _keys().is_due():
+            s.ledger.forget_answers(before=since, most=MOST)
+        return s.ledger.begin_answer(who, key, asked, at=now, since=since)
+
+
+def _answered(act: Act) -> Response:
+    try:
+        return act()
+    except DeployctlError as error:
+        return problem(audit_log.note_refusal(error))
+
+
+def _end(who: str, key: str, answer: Response | None, *, secret: bool) -> None:
+    """Keep the answer, or forget the key. What cannot be written leaves a key of which nobody knows what became."""
+    try:
+        with desk().pool.lend(who) as s:
+            if answer is None or answer.status_code >= 500 or answer.status_code in TRY_AGAIN:
+                s.ledger.forget_answer(who, key)
+            else:
+                s.ledger.finish_answer(who, key, status=answer.status_code, body=_packed(answer, secret=secret))
+    except DeployctlError as e:
+        current_app.logger.warning("an answer could not be kept: %s", e.message)
+
+
+def _packed(answer: Response, *, secret: bool) -> str:
+    if secret and answer.status_code < 400:
+        return ""
+    headers = {name: answer.headers[name] for name in CARRIED if name in answer.headers}
+    return json.dumps({"headers": headers, "text": answer.get_data(as_text=True)})
+
+
+def _again(kept: KeptAnswer, asked: str) -> Response:
+    _require_same(kept.asked, asked)
+    if kept.status is None:
+        raise OutcomeUnknown("A request with this key was begun, and the server ended before it answered: it is not known "
+                             "whether it was done. Nothing was done now.",
+                             remedy=["look at the status", "send it with another key if it is still wanted"])
+    if not kept.body:
+        raise ShownOnce("this was done, and its answer holds a secret that is shown only once. Nothing was done now.",
+                        remedy=["make another one, with another key"])
+    packed = json.loads(kept.body)
+    return Response(packed["text"], kept.status, {**packed["headers"], REPLAY: "true"})
+
+
+def _require_same(before: str, asked: str) -> None:
+    if not hmac.compare_digest(before, asked):
+        raise KeyReused("this key was used for another request. Nothing was done.", remedy=["take a fresh key each time"])
+
+
+def _fingerprint() -> str:
+    """Return what tells this request from others. It is keyed: a body may hold a password, and this is written down."""
+    said = b"\0".join((request.method.encode(), request.full_path.encode(errors="replace"), request.get_data()))
+    return hmac.new(desk().place.key, said, hashlib.sha256).hexdigest()
+
+
+def _keys() -> Keys:
+    return cast(Keys, current_app.extensions.setdefault(NAME, Keys()))

@@ -1,0 +1,211 @@
+"""The OpenAPI 3.1 document, read from the routes and from what is said of each call: nothing is written down twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+from flask import Flask, current_app
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+from werkzeug.routing import Rule
+
+from deployctl import __version__
+from deployctl.domain.access import PERSON, TOKEN, Role
+from deployctl.domain.fields import Table
+from deployctl.domain.names import APP, VERSION
+from deployctl_web import problems
+from deployctl_web.api import examples as api_examples
+from deployctl_web.api import request_models, response_models, response_people, response_proxy
+from deployctl_web.api.endpoint import MOST_DIGITS, Call, calls_of
+from deployctl_web.api.headers import IF_MATCH, LONGEST_WAIT
+from deployctl_web.api.idempotency import HEADER, KEY, REPLAY
+from deployctl_web.api.request_fields import ecma, text_like
+from deployctl_web.api.strict_json import JSON
+from deployctl_web.security.authorization import SIGNED_IN, rule_of
+from deployctl_web.security.request_checks import SAFE
+
+Json = dict[str, Any]
+NAME = "deployctl.openapi"
+REF = "#/components/schemas/{model}"
+
+PATHS: dict[str, Json] = {
+    "app": text_like(APP, but=("server", "example"), example="shop"),
+    "version": text_like(VERSION, but=("hold", "maint"), example="v2"),
+    "deployment": {"type": "integer", "minimum": 0, "maximum": 10**MOST_DIGITS - 1, "examples": [7]},
+    "session": {"type": "integer", "minimum": 0, "maximum": 10**MOST_DIGITS - 1, "examples": [3]},
+    "operation": {"type": "string", "pattern": "^[0-9a-f]{16}$", "examples": ["9f2c1a7be0d34c55"]},
+    "user": text_like(PERSON, example="mara"),
+    "token": text_like(TOKEN, example="ci-shop"),
+}
+TAGS = {"api_look": "Look", "api_move": "Change an app", "api_people": "People and tokens"}
+IN_HEADERS: dict[str, Json] = {
+    "If-Match": {"description": "The revision that you saw. When it is another one by now, nothing is done: 412. "
+                                "Needed from a page where traffic is moved; a token may leave it out, or send *.",
+                 "schema": {"type": "string", "pattern": ecma(IF_MATCH), "examples": ['"118"']}},
+    HEADER: {"description": "A random text of yours: sent again with the same key within a day, the request is not done again, "
+                            f"and its first answer comes back with {REPLAY}: true.",
+             "schema": {"type": "string", "pattern": ecma(KEY), "examples": ["4b825dc6-42cb-4e60-9ae6-0a2e1a5fbd2a"]}},
+    "Prefer": {"description": f"wait=N: wait up to N seconds (at most {LONGEST_WAIT}) for the end instead of answering 202.",
+               "schema": {"type": "string", "examples": ["wait=60"]}},
+}
+
+
+def document() -> Json:
+    """Return the document of the application that answers this request."""
+    app: Flask = current_app
+    if NAME not in app.extensions:
+        app.extensions[NAME] = describe(app)
+    return cast(Json, app.extensions[NAME])
+
+
+def describe(app: Flask) -> Json:
+    calls = calls_of(app)
+    paths: dict[str, Json] = {}
+    for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
+        if rule.endpoint in calls:
+            for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+                path = rule.rule.replace("<", "{").replace(">", "}")
+                paths.setdefault(path, {})[method.lower()] = _operation(app, rule, method, calls[rule.endpoint])
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "deployctl", "version": __version__, "description": (
+            "Blue/green deployments and instant rollback. Answers are those of the command line with `-o json`; "
+            "refusals are problems by RFC 9457 with the same codes. Fields are only ever added.")},
+        "servers": [{"url": "/"}],
+        "tags": [{"name": name} for name in TAGS.values()],
+        "paths": paths,
+        "components": {"schemas": {**_answers(), **_bodies()}, "responses": _problem_answers(),
+                       "securitySchemes": _security_schemes(app)},
+    }
+
+
+def _security_schemes(app: Flask) -> Json:
+    return {
+        "token": {"type": "http", "scheme": "bearer", "description": "An API token: deployctl token create NAME"},
+        "session": {"type": "apiKey", "in": "cookie", "name": app.config["SESSION_COOKIE_NAME"],
+                    "description": "The session of a browser that has signed in."},
+        "csrf": {"type": "apiKey", "in": "header", "name": "X-CSRFToken",
+                 "description": "The token in the dashboard's pages (meta csrf-token), with a session that changes something."},
+    }
+
+
+# -- one call -----------------------------------------------------------------------------------------------------------
+def _operation(app: Flask, rule: Rule, method: str, call: Call) -> Json:
+    blueprint, _, name = rule.endpoint.partition(".")
+    may = who_may(rule_of(app, rule.endpoint), in_app="app" in rule.arguments)
+    changes = method not in SAFE
+    made: Json = {
+        "operationId": name, "tags": [TAGS[blueprint]], "summary": call.summary,
+        "description": f"{call.more} For {may}.".strip(), "x-for": may,
+        "security": [{"token": []}, {"session": [], "csrf": []} if changes else {"session": []}],
+        "parameters": [*_in_path(rule), *_in_query(call), *_in_header(call, changes=changes)],
+        "responses": {**_good(call), **{str(status): {"$ref": f"#/components/responses/{status}"}
+                                        for status in _refusals(rule, call, changes=changes)}},
+    }
+    if call.body is not None:
+        required = any(field.is_required() for field in call.body.model_fields.values())
+        made["requestBody"] = {"required": required, "content": {JSON: {
+            "schema": {"$ref": REF.format(model=call.body.__name__)}}}}
+    return made
+
+
+def who_may(rule: Role | str | None, *, in_app: bool) -> str:
+    """Return in words who may call it."""
+    if rule == SIGNED_IN:
+        return "everybody who is signed in"
+    return f"{rule}s of the app" if in_app else f"{rule}s of the whole server"
+
+
+def _in_path(rule: Rule) -> Iterator[Json]:
+    for name in sorted(rule.arguments):
+        yield {"name": name, "in": "path", "required": True, "schema": PATHS[name]}
+
+
+def _in_query(call: Call) -> Iterator[Json]:
+    if call.query is None:
+        return
+    schema = call.query.model_json_schema(by_alias=True)
+    for name, one in schema["properties"].items():
+        inner: Json = next((part for part in one.pop("anyOf", []) if part != {"type": "null"}), {})
+        told = {key: value for key, value in {**inner, **one}.items() if key not in {"title", "description", "default"}}
+        default = {"default": one["default"]} if one.get("default") is not None else {}
+        yield {"name": name, "in": "query", "required": name in schema.get("required", []),
+               "description": one.get("description") or inner.get("description", ""), "schema": {**told, **default}}
+
+
+def _in_header(call: Call, *, changes: bool) -> Iterator[Json]:
+    asked = {"If-Match": call.at_revision, HEADER: changes, "Prefer": call.job}
+    for name, said in IN_HEADERS.items():
+        if asked[name]:
+            yield {"name": name, "in": "header", "required": False, **said}
+
+
+# -- answers ------------------------------------------------------------------------------------------------------------
+def _good(call: Call) -> Json:
+    if call.gives is None:
+        return {"200": {"description": "The document.", "content": {JSON: {"schema": {"type": "object"}}}}}
+    headers: Json = {}
+    if call.tag or call.gives.__name__ == "Moved":
+        headers["ETag"] = {"description": "The revision, to be sent as If-Match.", "schema": {"type": "string"}}
+    made = {"200": _answer(call.gives, "Done." if call.job else "What is so now.", headers)}
+    if call.job:
+        location = {"Location": {"description": "Where to ask for the end.", "schema": {"type": "string"}}}
+        made["202"] = _answer_of("Operation", "It goes on; ask for its end.", location)
+    return made
+
+
+def _answer(model: type[BaseModel], description: str, headers: Json) -> Json:
+    return _answer_of(model.__name__, description, headers)
+
+
+def _answer_of(name: str, description: str, headers: Json) -> Json:
+    content: Json = {"schema": {"$ref": REF.format(model=name)}}
+    if name in api_examples.EXAMPLES:
+        content["example"] = api_examples.EXAMPLES[name]
+    return {"description": description, **({"headers": headers} if headers else {}), "content": {JSON: content}}
+
+
+def _refusals(rule: Rule, call: Call, *, changes: bool) -> list[int]:
+    """Return every status that this call may be refused with."""
+    found = {401, 421, 423, 500, 502, 503}
+    found |= {400} if call.query is not None else set()
+    found |= {403} if isinstance(rule_of(current_app, rule.endpoint), Role) else set()
+    found |= {404} if rule.arguments or call.query is not None else set()
+    found |= {400, 403, 409, 413, 415, 422, 429, 507} if changes else set()
+    found |= {404, 412} if call.at_revision else set()
+    found |= {428} if call.moves else set()
+    found |= {403} if call.query is request_models.SessionsQuery else set()
+    return sorted(found)
+
+
+def _problem_answers() -> Json:
+    return {str(status): _problem_answer(status) for status in sorted({412, *problems.STATUS.values()})}
+
+
+def _problem_answer(status: int) -> Json:
+    codes = ["state_changed"] if status == 412 else [code for code, found in problems.STATUS.items() if found == status]
+    return {
+        "description": f"{api_examples.MEANING[status]} Codes: {', '.join(codes)}.",
+        "headers": {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
+        if status in {409, 423, 429, 503} else {},
+        "content": {problems.MEDIA_TYPE: {"schema": {"$ref": REF.format(model="Problem")},
+                                          "example": api_examples.problem_example(codes[0], status)}},
+    }
+
+
+def _answers() -> Json:
+    """Return the schemas of what answers hold, and of what those are made of."""
+    every = {**vars(response_models), **vars(response_people), **vars(response_proxy)}.values()
+    mine = [one for one in every if isinstance(one, type) and issubclass(one, response_models.Answer)]
+    _, made = models_json_schema([(one, "serialization") for one in mine], ref_template=REF)
+    return dict(made["$defs"])
+
+
+def _bodies() -> Json:
+    """Return the schemas of what requests may say."""
+    made: Json = {}
+    for one in vars(request_models).values():
+        if isinstance(one, type) and issubclass(one, Table) and one.__name__.endswith(("Body", "Nothing")):
+            made[one.__name__] = one.model_json_schema(ref_template=REF)
+    return made

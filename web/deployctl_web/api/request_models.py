@@ -1,0 +1,196 @@
+"""What requests may say, key by key. A key that is not here is a mistake."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ConfigDict, Field
+
+from deployctl.domain.access import ALL
+from deployctl.domain.fields import Table
+from deployctl.usecases.tokens import DAYS
+from deployctl.usecases.users import LINK_MINUTES
+from deployctl_web.api.request_fields import (
+    AppText,
+    Flag,
+    ImageText,
+    KindText,
+    Lines,
+    LinkMinutes,
+    LookFor,
+    NoteText,
+    PasswordText,
+    PersonText,
+    PullWord,
+    ReasonText,
+    ReleaseNumber,
+    RoleWord,
+    RowId,
+    Rows,
+    ScopeApp,
+    ScopeWord,
+    Span,
+    TokenDays,
+    TokenText,
+    Variables,
+    VersionText,
+    WhoText,
+)
+
+SURE = "Answers yes to the question that would be asked: the version has to boot first, or visitors would get 503."
+NOTE = "Why; kept in the history."
+PULL = ("Whether the registry is asked if the tag has moved: newer goes on without its answer, always does not, missing "
+        "asks only for what is not on this server, never asks nobody. Left out: what the app's file says.")
+
+HEIR = "The admin of the server to whom the user's tokens belong from then on. Left out: they end."
+IMAGE = ("Image to run instead of the file's `image`: of its repository, or of one that `images` in the file lists; any other "
+         "one needs an admin of the server.")
+
+
+def _example(**members: Any) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [members]})
+
+
+# -- bodies ---------------------------------------------------------------------------------------------------------
+class Nothing(Table):
+    """No keys: the path says it all."""
+
+
+class Noted(Table):
+    note: NoteText = Field("", description=NOTE)
+
+
+class UpgradeBody(Noted):
+    """The version to serve, by the app's file as it is now."""
+
+    model_config = _example(version="v3", note="faster search")
+    version: VersionText
+    image: ImageText | None = Field(None, description=IMAGE)
+    env: Variables = Field({}, description="Variables on top of the file's [env].")
+    pull: PullWord | None = Field(None, description=PULL)
+    sure: Flag = Field(False, description="Answers yes to the question before the app leaves an address.")
+
+
+class RollbackBody(Noted):
+    """Where to go back to."""
+
+    model_config = _example(to="v2", note="the cart page fails")
+    to: VersionText | None = Field(None, description="Left out: the version that served well before.")
+    release: ReleaseNumber | None = Field(None, description="Exactly that release, where a version has several; of `to`, when "
+                                          "that is named too.")
+    sure: Flag = Field(False, description=SURE)
+    abort: Flag = Field(False, description="Wait for nobody: end what is under way, and go back now.")
+
+
+class UndoBody(Noted):
+    model_config = _example(note="it was not the release")
+    sure: Flag = Field(False, description=SURE)
+
+
+class StartBody(Noted):
+    """The version to run beside the one that serves, without traffic."""
+
+    model_config = _example(version="v1")
+    version: VersionText
+    image: ImageText | None = Field(None, description=IMAGE)
+    pull: PullWord | None = Field(None, description=PULL)
+
+
+class StopBody(Noted):
+    model_config = _example(version="v1")
+    version: VersionText
+    sure: Flag = Field(False, description=SURE)
+
+
+class HoldBody(Noted):
+    model_config = _example(version="v3", note="loses orders")
+    version: VersionText
+
+
+class PruneBody(Noted):
+    model_config = _example(sure=True)
+    sure: Flag = Field(False, description="Answers yes: without it nothing is removed.")
+
+
+class RemarkBody(Table):
+    """Why the traffic was moved."""
+
+    model_config = _example(note="checkout answered 500")
+    note: ReasonText = Field(description="Why; shown beside the change.")
+
+
+class UserBody(Table):
+    """Somebody who may sign in, once he has a link or a password."""
+
+    model_config = _example(name="mara", role="deployer", apps=["shop"])
+    name: PersonText
+    role: RoleWord
+    apps: list[AppText] = Field([], max_length=100, description="For these apps; for all when none is named.")
+
+
+class RoleBody(Table):
+    model_config = _example(role="admin", app="shop")
+    role: RoleWord | None = Field(description="null takes it away.")
+    app: ScopeApp = ALL
+    hand_over: PersonText | None = Field(None, description=HEIR)
+
+
+class LinkBody(Table):
+    model_config = _example(minutes=15)
+    minutes: LinkMinutes = LINK_MINUTES
+
+
+class PasswordBody(Table):
+    model_config = _example(password="a few words that nobody would guess", was="the words before")  # noqa: S106  an example
+    password: PasswordText
+    was: str | None = Field(None, max_length=1024, description="The password until now: whoever changes his own says it.")
+
+
+class TokenBody(Table):
+    """A token for a program: what it may do, where, and how long."""
+
+    model_config = _example(name="ci-shop", scope="deploy", apps=["shop"], days=90)
+    name: TokenText
+    scope: ScopeWord
+    apps: list[AppText] = Field([], max_length=100, description="For these apps; for all when none is named.")
+    days: TokenDays | None = Field(DAYS, description="null: until it is revoked.")
+
+
+# -- queries --------------------------------------------------------------------------------------------------------
+class RowsQuery(Table):
+    limit: Rows = Field(50, description="How many, the last one first.")
+
+
+class DiffQuery(Table):
+    before: VersionText = Field(alias="from")
+    after: VersionText | None = Field(None, alias="to", description="Left out: the version that serves.")
+
+
+class LogsQuery(Table):
+    version: VersionText | None = Field(None, description="Left out: all that have a container, stopped and failed ones too.")
+    release: RowId | None = Field(None, description="Only that release. The end of the log of one without a container is kept.")
+    tail: Lines = Field(100, description="How many lines of each release.")
+    since: Span | None = Field(None, description="Only what was written in the last span.")
+    grep: LookFor | None = Field(None, description="Only lines with this text.")
+
+
+class RefusalsQuery(Table):
+    tail: Lines = Field(100, description="How many lines.")
+    since: Span | None = Field(None, description="Only what happened in the last span.")
+    grep: LookFor | None = Field(None, description="Only lines with this text.")
+
+
+class AuditQuery(Table):
+    app: AppText | None = None
+    user: WhoText | None = Field(None, description="A user or a token.")
+    kind: KindText | None = None
+    limit: Rows = 100
+    before: RowId | None = Field(None, description="Only entries before the one with this id: the next page.")
+
+
+class RemoveQuery(Table):
+    hand_over: PersonText | None = Field(None, description=HEIR)
+
+
+class SessionsQuery(Table):
+    user: PersonText | None = Field(None, description="Left out: your own; for an admin of the server those of everybody.")

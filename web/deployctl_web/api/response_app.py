@@ -1,0 +1,146 @@
+"""What is told of an app as it is now, key by key, and what all answers are made of."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+from deployctl.domain.drift import Kind as DriftKind
+from deployctl.domain.health import HealthReason
+from deployctl.domain.readiness import Code, How
+from deployctl.domain.release import Colour, Role
+from deployctl.domain.traffic import Precision
+from deployctl.usecases.results import ConfigCode, DiffLine
+from deployctl_web.api.request_fields import AppText, VersionText
+
+At = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-01-01T12:00:00.000Z"]})]
+Part = Annotated[Role, WithJsonSchema({"type": "string", "enum": [str(one) for one in Role]})]
+WhyNotPassing = Annotated[HealthReason, WithJsonSchema({
+    "type": "string", "enum": [str(one) for one in HealthReason],
+    "description": "none_answered: its probe is fine, and of at least ten requests of the last minute none was answered."})]
+FailedPrecision = Annotated[Precision, WithJsonSchema({
+    "type": "string", "enum": [str(one) for one in Precision],
+    "description": "at_most: HAProxy before 2.8, visitors who hung up may be among failed_requests."})]
+Ms = Annotated[float, Field(ge=0, description="Milliseconds.")]
+
+
+class Answer(BaseModel):
+    """An object of which every key is known."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+class Document(Answer):
+    schema_: Literal["deployctl/v1"] = Field(alias="schema")
+
+
+# -- apps ---------------------------------------------------------------------------------------------------------------
+class Ready(Answer):
+    """Whether it can be rolled back to: `how` says what that takes, `why` what hinders, or is to be known first, and
+    `code` the same for programs."""
+
+    ready: bool
+    how: How | None
+    why: str | None
+    code: Code | None
+    seconds: float | None
+
+
+class Back(Answer):
+    """What a rollback without a version means."""
+
+    version: VersionText
+    release: int
+    name: str = Field(description="What names it on the command line: the version, or VERSION@RELEASE where it has several.")
+    warm: bool
+    brings_back: list[str] = Field(description="What would be otherwise: image, names of variables and settings.")
+    ready: bool
+    how: How | None
+    why: str | None
+    code: Code | None
+    seconds: float | None
+
+
+class Instance(Answer):
+    """One running version, as HAProxy and Docker see it now. Counts are HAProxy's, since it was started."""
+
+    version: VersionText
+    release: int
+    role: Part
+    port: int = Field(description="On 127.0.0.1.")
+    address: str
+    health: Literal["passing", "failing", "stopped", "unknown"]
+    health_reason: WhyNotPassing | None
+    weight: int = Field(ge=0, le=100, description="Percent of the requests.")
+    container: str | None
+    colour: Colour | None
+    digest: str
+    held: bool
+    warm: bool
+    said: str
+    probe_ms: float | None
+    status: str
+    requests: int
+    in_flight: int
+    failed_requests: int
+    failed_precision: FailedPrecision
+    closed_connections: int = Field(description="Long connections that reloads of HAProxy closed.")
+    answers_5xx: int
+    response_ms: float
+    since: At | None
+    readiness: Ready | None
+
+
+class UnderWay(Answer):
+    """A deployment that is not finished. `interrupted`: whoever did it is gone."""
+
+    id: int
+    kind: str
+    phase: str
+    by: str
+    since: At
+    interrupted: bool
+    to: str | None
+
+
+class Drift(Answer):
+    """One contradiction between the ledger and what runs."""
+
+    code: DriftKind
+    release: int | None
+    sentence: str
+
+
+class Config(Answer):
+    """How the app's file stands to what was deployed last."""
+
+    code: ConfigCode
+    why: str | None
+    differences: list[DiffLine] = Field(description="Values that may be secrets are hidden.")
+
+
+class App(Answer):
+    app: AppText
+    address: str | None
+    hosts: list[str]
+    revision: int = Field(description="Counts every change of the app's traffic.")
+    state: Literal["not_deployed", "healthy", "degraded", "down", "deploying", "unknown"]
+    active: Instance | None
+    standby: Instance | None
+    instances: list[Instance]
+    deployment: UnderWay | None
+    since: At | None
+    notes: list[str]
+    drift: list[str]
+    drifts: list[Drift] = Field(description="The same with codes.")
+    quality: str | None
+    rollback: Back | None
+    config: Config | None = Field(description="null: not looked at, in a list of apps.")
+
+
+class Status(Document):
+    kind: Literal["Status"]
+    apps: list[App]
+    engine: str | None = Field(description="null: Docker answers. Else why not.")
+    proxy: str | None = Field(description="null: HAProxy answers. Else why not.")

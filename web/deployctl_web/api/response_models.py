@@ -1,0 +1,237 @@
+"""What answers hold, key by key: the JSON of the command line, told to the OpenAPI document. A test compares the two."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from deployctl.domain.release import Bundle, Colour, Hold
+from deployctl.usecases.results import DiffLine, StepDone
+from deployctl_web.api.request_fields import AppText, VersionText
+from deployctl_web.api.response_app import Answer as Answer
+from deployctl_web.api.response_app import App as App
+from deployctl_web.api.response_app import At as At
+from deployctl_web.api.response_app import Back as Back
+from deployctl_web.api.response_app import Config as Config
+from deployctl_web.api.response_app import Document as Document
+from deployctl_web.api.response_app import Drift as Drift
+from deployctl_web.api.response_app import FailedPrecision as FailedPrecision
+from deployctl_web.api.response_app import Instance as Instance
+from deployctl_web.api.response_app import Ms as Ms
+from deployctl_web.api.response_app import Part as Part
+from deployctl_web.api.response_app import Ready as Ready
+from deployctl_web.api.response_app import Status as Status
+from deployctl_web.api.response_app import UnderWay as UnderWay
+from deployctl_web.api.response_app import WhyNotPassing as WhyNotPassing
+
+
+class Change(Answer):
+    """One move of the traffic."""
+
+    revision: int
+    at: At
+    kind: str
+    from_: str | None = Field(alias="from")
+    to: str | None
+    from_release: int | None
+    to_release: int | None
+    by: str
+    switch_ms: Ms | None
+    note: str
+
+
+class Deployment(Answer):
+    """One attempt to change an app."""
+
+    id: int
+    kind: str
+    from_release: int | None
+    to_release: int | None
+    phase: str
+    by: str
+    note: str
+    started_at: At
+    finished_at: At | None
+    error: str | None
+    evidence: list[str]
+
+
+class ReadyVersion(Answer):
+    version: str
+    release: int
+    readiness: Ready
+
+
+class History(Document):
+    kind: Literal["History"]
+    app: AppText
+    changes: list[Change]
+    attempts: list[Deployment] = Field(description="Those that did not succeed.")
+    releases: list[ReadyVersion]
+
+
+class Shown(Document):
+    """One version as it was deployed, whole."""
+
+    kind: Literal["Release"]
+    app: AppText
+    version: VersionText
+    release: int
+    digest: str
+    colour: Colour | None
+    created_at: At
+    proven_at: At | None
+    failure: str | None
+    hold: Hold | None
+    bundle: Bundle
+    bundle_hash: str
+    cap_drop: list[str] = Field(description="Linux capabilities that its containers are made without.")
+    role: Part
+    instance: Instance | None
+    last_deployment: Deployment | None
+    siblings: list[int]
+    readiness: Ready | None
+
+
+class Side(Answer):
+    version: VersionText
+    release: int
+
+
+class Diff(Document):
+    kind: Literal["Diff"]
+    app: AppText
+    from_: Side = Field(alias="from")
+    to: Side
+    differences: list[DiffLine]
+
+
+class Line(Answer):
+    version: str
+    release: int
+    at: str
+    stream: Literal["stdout", "stderr"]
+    text: str
+
+
+class Logs(Document):
+    kind: Literal["Logs"]
+    app: AppText
+    lines: list[Line]
+
+
+class Deployments(Document):
+    kind: Literal["Deployments"]
+    app: AppText
+    deployments: list[Deployment]
+
+
+class Step(Answer):
+    kind: str
+    release: int | None
+    sentence: str
+    begun_at: At
+    finished_at: At | None
+    ok: bool | None
+    ms: Ms | None
+    text: str
+
+
+class DeploymentShown(Document):
+    kind: Literal["Deployment"]
+    app: AppText
+    deployment: Deployment
+    steps: list[Step]
+
+
+# -- changes ------------------------------------------------------------------------------------------------------------
+class ImageNews(Answer):
+    """What a registry said of the image. Digests are the registry's own."""
+
+    code: Literal["tag_moved", "to_pull", "unverified", "only_here"]
+    reference: str
+    from_digest: str | None = Field(description="Under which this server had it; null: it was never pulled.")
+    to_digest: str | None
+    why: str | None = Field(description="Why the registry could not tell.")
+    message: str
+
+
+class Moved(Document):
+    """Where the traffic is now, and what it took. `changed` is false when all was so already."""
+
+    kind: Literal["Upgrade", "Rollback", "Undo"]
+    ok: Literal[True]
+    app: AppText
+    from_: str | None = Field(alias="from")
+    to: str
+    from_release: int | None
+    to_release: int | None
+    revision: int
+    switch_ms: Ms
+    total_ms: Ms
+    confirmed: bool = Field(description="HAProxy said itself that it was done.")
+    failed_requests: int | None = Field(description="By HAProxy's own count; null when it could not be asked.")
+    failed_precision: FailedPrecision
+    changed: bool = Field(description="false: the traffic was there already.")
+    colour: Colour | None
+    image_checked: bool = Field(description="false: Docker was away, so the image of what serves goes by the last look.")
+    held: list[str]
+    lifted: list[str]
+    standby: str | None
+    warnings: list[str]
+    steps: list[StepDone]
+    image: ImageNews | None
+    taken_over: list[DiffLine] = Field(description="The app's settings that its file changed, where the release served.")
+
+
+class Done(Document):
+    """What is so now, in one sentence; further keys are of the verb."""
+
+    model_config = ConfigDict(extra="allow")
+    kind: str
+    ok: Literal[True]
+    app: str
+    changed: bool
+    sentence: str
+    details: list[str]
+
+
+class Problem(Answer):
+    """A refusal (RFC 9457). `code` is the same word as on the command line."""
+
+    type: str
+    title: str
+    status: int
+    detail: str = Field(description="What happened, for people.")
+    code: str
+    remedy: list[str] = Field(description="What to do next.")
+    serving: Serving | None = Field(description="Who answers visitors now, where that is known.")
+    details: list[str] = Field(description="Evidence: mistakes, the last lines of a log, answers to probes.")
+    revision: int | None = Field(description="At which a question was asked.")
+
+
+class Serving(Answer):
+    app: str
+    version: str
+    release: int
+    revision: int
+    address: str | None
+
+
+class Operation(Document):
+    """Something that takes long. When it is done it has a result or an error."""
+
+    kind: Literal["Operation"]
+    id: str
+    app: AppText
+    verb: str
+    by: str
+    started_at: At
+    ended_at: At | None
+    deployment: int | None
+    done: bool
+    step: str
+    detail: str
+    result: Moved | Done | None
+    error: Problem | None

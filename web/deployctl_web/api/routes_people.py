@@ -1,0 +1,209 @@
+"""The calls about people, their sessions and tokens: for admins of the whole server, but what is one's own."""
+
+from __future__ import annotations
+
+from flask import Blueprint, g
+
+from deployctl.domain.access import SCOPES, Principal, Role, User, WentAlong, given, parse_role, roles_text
+from deployctl.errors import NotFound, NotPermitted
+from deployctl.ports import Services
+from deployctl.usecases import views
+from deployctl.usecases.moments import later
+from deployctl.usecases.own_password import change_own_password
+from deployctl.usecases.results import Done
+from deployctl.usecases.sign_in import end_session, end_sessions, list_sessions, require_recent
+from deployctl.usecases.tokens import create_token, go_on, list_tokens, made_with, revoke_token
+from deployctl.usecases.users import (
+    add_user,
+    link_url,
+    list_users,
+    make_link,
+    remove_user,
+    require_user,
+    set_password,
+    set_role,
+)
+from deployctl_web.api import response_models as answers
+from deployctl_web.api import response_people as told
+from deployctl_web.api.endpoint import Json, documented
+from deployctl_web.api.request_models import (
+    LinkBody,
+    PasswordBody,
+    RemoveQuery,
+    RoleBody,
+    SessionsQuery,
+    TokenBody,
+    UserBody,
+)
+from deployctl_web.security.authorization import SIGNED_IN, needs
+from deployctl_web.security.recent_sign_in import count_own_password
+from deployctl_web.state import desk
+
+people = Blueprint("api_people", __name__, url_prefix="/api/v1")
+ADMIN, CHANGE = needs(Role.ADMIN), needs(Role.ADMIN, recent=True)
+ALONG = ("The tokens of who is no admin of the server after that end, unless `hand_over` names another one; what they began "
+         "in apps that they may not change any more is asked to stop.")
+
+
+# -- users --------------------------------------------------------------------------------------------------------------
+@people.get("/users")
+@ADMIN
+@documented("Who may sign in", told.Users, more="As `deployctl user list -o json`.")
+def users() -> Json:
+    with desk().pool.lend(g.who.actor) as s:
+        return views.users_json(list_users(s), list_sessions(None, s))
+
+
+@people.post("/users")
+@CHANGE
+@documented("Let somebody sign in", told.User, body=UserBody, secret=True,
+      more="Answers with a link that signs in once, and is shown only now.")
+def user_add(body: UserBody) -> Json:
+    with desk().pool.lend(g.who.actor) as s:
+        user = add_user(body.name, given(parse_role(body.role), body.apps), s)
+        return _with_link(user.name, f"{body.name} may sign in as {roles_text(user.roles)}", s)
+
+
+@people.post("/users/<user>/link")
+@CHANGE
+@documented("Make another link that signs a user in once", told.User, body=LinkBody, secret=True, more="It is shown only now.")
+def user_link(user: str, body: LinkBody) -> Json:
+    with desk().pool.lend(g.who.actor) as s:
+        require_user(user, s)
+        return _with_link(user, f"here is another link for {user}", s, minutes=body.minutes)
+
+
+def _with_link(name: str, sentence: str, s: Services, **minutes: float) -> Json:
+    until = later(s.clock.utc(), minutes.get("minutes", 15.0) * 60)
+    url = link_url(make_link(name, s, **minutes), s)
+    return views.user_json(require_user(name, s), sentence=sentence, link=url, until=until)
+
+
+@people.post("/users/<user>/role")
+@CHANGE
+@documented("Say what a user may do", answers.Done, body=RoleBody, more=ALONG)
+def user_role(user: str, body: RoleBody) -> Json:
+    role = None if body.role is None else parse_role(body.role)
+    with desk().pool.lend(g.who.actor) as s:
+        changed, went = set_role(user, role, body.app, s, hand_over=body.hand_over)
+        return _told(user, f"{user} is now {roles_text(changed.roles)}", s, went=went)
+
+
+@people.post("/users/<user>/password")
+@needs(SIGNED_IN)
+@documented("Change a password", answers.Done, body=PasswordBody,
+      more="Your own, saying the one until now; an admin of the server anybody's. The user's other sessions end.")
+def user_password(user: str, body: PasswordBody) -> Json:
+    with desk().pool.lend(g.who.actor) as s:
+        if is_own(user):
+            count_own_password()
+            change_own_password(g.who, body.was or "", body.password, s)
+        else:
+            _require_admin()
+            require_recent(g.who, s)
+            require_user(user, s)
+            set_password(user, body.password, s)
+        return _told(user, f"{user} has a new password; other sessions of {user} have ended", s)
+
+
+@people.post("/users/<user>/end")
+@needs(SIGNED_IN)
+@documented("End all sessions of a user", answers.Done, more="Your own, or as an admin of the server anybody's.")
+def user_end(user: str) -> Json:
+    _require_own_or_admin(user)
+    with desk().pool.lend(g.who.actor) as s:
+        require_user(user, s)
+        ended = end_sessions(user, s)
+        sentence = f"{ended} session{'' if ended == 1 else 's'} of {user} ended" if ended else f"{user} is signed in nowhere"
+        return _told(user, sentence, s, changed=ended > 0)
+
+
+@people.delete("/users/<user>")
+@CHANGE
+@documented("Let somebody sign in no more", answers.Done, query=RemoveQuery, more=f"Their sessions end at once. {ALONG}")
+def user_remove(user: str, query: RemoveQuery) -> Json:
+    with desk().pool.lend(g.who.actor) as s:
+        gone = require_user(user, s)
+        went = remove_user(user, s, hand_over=query.hand_over)
+    return _done(gone, f"{user} is removed and signed out everywhere", went=went)
+
+
+def _told(name: str, sentence: str, s: Services, *, changed: bool = True, went: WentAlong | None = None) -> Json:
+    return _done(require_user(name, s), sentence, changed=changed, went=went)
+
+
+def _done(user: User, sentence: str, *, changed: bool = True, went: WentAlong | None = None) -> Json:
+    return views.done_json(Done("User", "", sentence, went.lines if went else (), changed=changed,
+                                extra={**views.user_fields(user), **(went.fields if went else {})}))
+
+
+# -- tokens -------------------------------------------------------------------------------------------------------------
+@people.get("/tokens")
+@ADMIN
+@documented("The tokens of programs", told.Tokens, more="As `deployctl token list -o json`: never their secrets.")
+def tokens() -> Json:
+    with desk().pool.lend(g.who.actor) as s:
+        return views.tokens_json(list_tokens(s), now=s.clock.utc())
+
+
+@people.post("/tokens")
+@CHANGE
+@documented("Make a token for a program", told.Token, body=TokenBody, secret=True, more="Its secret is shown only now.")
+def token_create(body: TokenBody) -> Json:
+    with desk().pool.lend(g.who.actor) as s:
+        made = create_token(body.name, given(SCOPES[body.scope], body.apps), s, days=body.days, owner=g.who.owner)
+        return views.token_json(made.token, now=s.clock.utc(), secret=made.secret)
+
+
+@people.delete("/tokens/<token>")
+@CHANGE
+@documented("Revoke a token at once", answers.Done)
+def token_revoke(token: str) -> Json:
+    with desk().pool.lend(g.who.actor) as s:
+        went, others = revoke_token(token, s), made_with(token, s)
+    return views.done_json(Done("Token", "", f"the token {token} is revoked", (*went.lines, *go_on(others)),
+                                extra={"name": token, "made_with_it": others, "changes_stopped": list(went.stopped)}))
+
+
+# -- sessions -----------------------------------------------------------------------------------------------------------
+@people.get("/sessions")
+@needs(SIGNED_IN)
+@documented("Where a user is signed in", told.Sessions, query=SessionsQuery,
+      more="As `deployctl user sessions NAME -o json`: your own, or as an admin of the server anybody's.")
+def sessions(query: SessionsQuery) -> Json:
+    if query.user is None and g.who.via != "web":
+        raise NotPermitted("A token has no sessions of its own.", remedy=["name a user: ?user=NAME"])
+    name = query.user or g.who.name
+    _require_own_or_admin(name)
+    with desk().pool.lend(g.who.actor) as s:
+        require_user(name, s)
+        return views.sessions_json(name, list_sessions(name, s))
+
+
+@people.delete("/sessions/<session>")
+@needs(SIGNED_IN)
+@documented("End a session", answers.Done, more="Your own, or as an admin of the server anybody's.")
+def session_end(session: int) -> Json:
+    with desk().pool.lend(g.who.actor) as s:
+        found = next((one for one in list_sessions(None, s) if one.id == session), None)
+        if found is None or not (is_own(found.user) or g.who.may(Role.ADMIN, None)):
+            raise NotFound("there is no such session here.")
+        end_session(found.user, session, s)
+        return _told(found.user, f"session {session} of {found.user} ended", s)
+
+
+def is_own(name: str) -> bool:
+    """Tell whether that is the user who asks. A token may have the name of a user, and is none."""
+    who: Principal = g.who
+    return who.via == "web" and who.name == name
+
+
+def _require_own_or_admin(name: str) -> None:
+    if not is_own(name):
+        _require_admin()
+
+
+def _require_admin() -> None:
+    if not g.who.may(Role.ADMIN, None):
+        raise NotPermitted("That needs the admin role for the whole server. Nothing was done.",
+                           remedy=[f"deployctl user role {g.who.name} admin"])

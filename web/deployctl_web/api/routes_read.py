@@ -1,0 +1,211 @@
+"""The calls that look. They change nothing, and show nothing of apps that the one who asks may not see."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from flask import Blueprint, Response, g
+
+from deployctl.domain.access import Role
+from deployctl.domain.names import AppName, Version
+from deployctl.errors import NotFound
+from deployctl.ports import Services
+from deployctl.usecases import views
+from deployctl.usecases.audit import audit
+from deployctl.usecases.diff import diff
+from deployctl.usecases.doctor import findings
+from deployctl.usecases.history import history
+from deployctl.usecases.logs import logs
+from deployctl.usecases.observe import require_app
+from deployctl.usecases.redaction import redact_bundle, redact_lines
+from deployctl.usecases.refusals import refusal_json, refusals
+from deployctl.usecases.results import Done, Moved, StatusView
+from deployctl.usecases.show import show
+from deployctl_web.api import response_models as answers
+from deployctl_web.api import response_people as people
+from deployctl_web.api import response_proxy as proxy
+from deployctl_web.api.endpoint import Json, Told, documented
+from deployctl_web.api.openapi import document
+from deployctl_web.api.request_models import AuditQuery, DiffQuery, LogsQuery, RefusalsQuery, RowsQuery
+from deployctl_web.http.downloads import send
+from deployctl_web.live.jobs import Job
+from deployctl_web.live.status_cache import Seen
+from deployctl_web.problems import problem_json, status_of
+from deployctl_web.security.authorization import SIGNED_IN, needs, no_such_app
+from deployctl_web.server_facts import dashboard_facts
+from deployctl_web.state import desk
+
+look = Blueprint("api_look", __name__, url_prefix="/api/v1")
+FRESH = 0.5  # seconds that a reading may be old: a program acts on it at once
+
+
+# -- apps ---------------------------------------------------------------------------------------------------------------
+@look.get("/apps")
+@needs(SIGNED_IN)
+@documented("All apps that you may see", answers.Status, more="As `deployctl status -o json`.")
+def apps() -> Told:
+    seen = desk().board.home(within=FRESH)
+    mine = set(g.who.sees([AppName(one.app) for one in seen.value.apps]))
+    return Told(views.status_json(replace(seen.value, apps=tuple(one for one in seen.value.apps if one.app in mine))),
+                headers=_age(seen))
+
+
+@look.get("/apps/<app>")
+@needs(Role.VIEWER)
+@documented("One app: who serves, who stands by, and is it fine", answers.Status, tag=True,
+      more="As `deployctl status APP -o json`. The ETag is the revision of its traffic, for If-Match.")
+def app(app: AppName) -> Told:
+    seen = desk().board.whole(app, within=FRESH)
+    return Told(views.status_json(seen.value), headers={"ETag": f'"{seen.value.apps[0].revision}"', **_age(seen)})
+
+
+def _age(seen: Seen[StatusView]) -> Mapping[str, str]:
+    """Return how old the reading is, and why there is no newer one when there should be."""
+    why = {"Deployctl-Stale": json.dumps(seen.why)[1:-1]} if seen.stale else {}
+    return {"Age": str(math.floor(seen.age)), **why}
+
+
+@look.get("/apps/<app>/history")
+@needs(Role.VIEWER)
+@documented("What served when, who changed it and why", answers.History, query=RowsQuery,
+            more="As `deployctl history APP -o json`.")
+def app_history(app: AppName, query: RowsQuery) -> Json:
+    with desk().pool.lend(g.who.actor) as s:
+        return views.history_json(history(app, s, limit=query.limit))
+
+
+@look.get("/apps/<app>/versions/<version>")
+@needs(Role.VIEWER)
+@documented("One version: what exactly it runs with", answers.Shown,
+      more="As `deployctl show APP VERSION -o json`. Variables that may be secrets are shown to admins of the app only.")
+def app_version(app: AppName, version: Version) -> Json:
+    with desk().pool.lend(g.who.actor) as s:
+        view = show(app, version, s)
+    told = views.show_json(view)
+    return told if _sees_secrets(app) else {**told, "bundle": asdict(redact_bundle(view.release.bundle))}
+
+
+@look.get("/apps/<app>/diff")
+@needs(Role.VIEWER)
+@documented("What differs between two versions", answers.Diff, query=DiffQuery,
+      more="As `deployctl diff APP FROM TO -o json`, with the same care for secrets as in one version.")
+def app_diff(app: AppName, query: DiffQuery) -> Json:
+    with desk().pool.lend(g.who.actor) as s:
+        view = diff(app, query.before, query.after, s)
+    return views.diff_json(view if _sees_secrets(app) else replace(view, lines=tuple(redact_lines(view.lines))))
+
+
+def _sees_secrets(app: AppName) -> bool:
+    return bool(g.who.may(Role.ADMIN, app))
+
+
+@look.get("/apps/<app>/logs")
+@needs(Role.VIEWER)
+@documented("What the containers print", answers.Logs, query=LogsQuery, more="As `deployctl logs APP -o json`.")
+def app_logs(app: AppName, query: LogsQuery) -> Response:
+    def written(s: Services, left: Callable[[], bool]) -> Iterator[str]:
+        found = logs(app, query.version, s, release=query.release, tail=query.tail, since=query.since, grep=query.grep,
+                     left=left)
+        return views.json_pieces({"schema": views.SCHEMA, "kind": "Logs", "app": app}, "lines", map(views.printed_json, found))
+
+    return send(written, what="the log", mimetype="application/json")
+
+
+@look.get("/apps/<app>/refusals")
+@needs(Role.VIEWER)
+@documented("What HAProxy answered itself instead of the app, and why", proxy.Refusals, query=RefusalsQuery,
+            more="Its own 4xx and 5xx, the oldest first. As `deployctl logs APP --proxy -o json`.")
+def app_refusals(app: AppName, query: RefusalsQuery) -> Json:
+    with desk().pool.lend(g.who.actor) as s:
+        found = refusals(app, s, tail=query.tail, since=query.since, grep=query.grep)
+    return {"schema": views.SCHEMA, "kind": "Refusals", "app": app, "lines": [refusal_json(one) for one in found]}
+
+
+# -- deployments and operations -----------------------------------------------------------------------------------------
+@look.get("/apps/<app>/deployments")
+@needs(Role.VIEWER)
+@documented("The attempts to change the app, how each ended, and what failed", answers.Deployments, query=RowsQuery)
+def app_deployments(app: AppName, query: RowsQuery) -> Json:
+    with desk().pool.lend(g.who.actor) as s:
+        found = s.ledger.deployments(app, limit=query.limit)
+        if not found:
+            require_app(app, s)
+    return {"schema": views.SCHEMA, "kind": "Deployments", "app": app, "deployments": [views.deployment_json(d) for d in found]}
+
+
+@look.get("/deployments/<deployment>")
+@needs(SIGNED_IN)
+@documented("One deployment, step by step", answers.DeploymentShown)
+def one_deployment(deployment: int) -> Json:
+    with desk().pool.lend(g.who.actor) as s:
+        found = s.ledger.find_deployment(deployment)
+        if found is None or not g.who.may(Role.VIEWER, found.app):
+            raise NotFound("there is no such deployment here.")
+        return {"schema": views.SCHEMA, "kind": "Deployment", "app": found.app,
+                "deployment": views.deployment_json(found), "steps": _steps(deployment, s)}
+
+
+def _steps(deployment: int, s: Services) -> list[dict[str, Any]]:
+    return [{"kind": row["kind"], "release": row["release"], "sentence": row["sentence"], "begun_at": row["begun_at"],
+             "finished_at": row["finished_at"], "ok": None if row["ok"] is None else bool(row["ok"]), "ms": row["ms"],
+             "text": row["text"] or ""} for row in s.ledger.steps(deployment)]
+
+
+@look.get("/operations/<operation>")
+@needs(SIGNED_IN)
+@documented("What became of something that takes long", answers.Operation,
+      more="Operations of this server process, the last 200. Deployments are remembered for ever.")
+def one_operation(operation: str) -> Json:
+    job = desk().jobs.find(operation)
+    if job is None or not g.who.may(Role.VIEWER, job.app):
+        raise NotFound("there is no such operation here, or the server was started again since.",
+                       remedy=["look at the deployments of the app"])
+    return operation_json(job)
+
+
+def operation_json(job: Job) -> Json:
+    """Return the operation as it is now: when it is done it has a result or an error, never both."""
+    done, error = job.done, job.error
+    return {"schema": views.SCHEMA, "kind": "Operation", "id": job.id, "app": job.app, "verb": job.verb, "by": job.actor,
+            "started_at": job.started_at, "deployment": job.deployment, "done": done, "step": job.step, "detail": job.detail,
+            "ended_at": job.ended_at if done else None,
+            "result": outcome_json(job.result) if done and job.result is not None else None,
+            "error": problem_json(error, status_of(error)) if done and error is not None else None}
+
+
+def outcome_json(outcome: Moved | Done) -> Json:
+    return views.moved_json(outcome) if isinstance(outcome, Moved) else views.done_json(outcome)
+
+
+# -- the whole server ---------------------------------------------------------------------------------------------------
+@look.get("/audit")
+@needs(SIGNED_IN)
+@documented("Who did what, the last one first", people.Audit, query=AuditQuery,
+      more="As `deployctl audit -o json`. People, tokens and the server itself are told of to admins of the server only.")
+def audit_lines(query: AuditQuery) -> Json:
+    if query.app is not None and not g.who.may(Role.VIEWER, query.app):
+        raise no_such_app()
+    with desk().pool.lend(g.who.actor) as s:
+        among = None if g.who.may(Role.ADMIN, None) else g.who.sees([one.name for one in s.ledger.apps()])
+        return views.audit_json(audit(s, app=query.app, user=query.user, kind=query.kind, limit=query.limit,
+                                      before=query.before, among=among))
+
+
+@look.get("/server")
+@needs(Role.VIEWER)
+@documented("System checks, and what the dashboard takes", people.ServerChecks,
+            more="As `deployctl doctor -o json`, and beside it `dashboard`: this process, its connections and its memory.")
+def server() -> Json:
+    with desk().pool.lend(g.who.actor) as s:
+        return {**views.findings_json(findings(s)), "dashboard": asdict(dashboard_facts(s))}
+
+
+@look.get("/openapi.json")
+@needs(SIGNED_IN)
+@documented("This very document", None)
+def openapi() -> Response:
+    return Response(json.dumps(document()) + "\n", content_type="application/json")

@@ -1,0 +1,141 @@
+"""The Flask application of one home, put together; it is served by `deployctl serve`."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from pathlib import Path
+from typing import Any, cast
+
+from flask import Flask, Response, g, make_response, request
+from flask_limiter import Limiter, RateLimitExceeded
+from werkzeug.exceptions import HTTPException
+
+from deployctl.domain.access import Role
+from deployctl.domain.cookies import session_cookie
+from deployctl.errors import DeployctlError, NotFound
+from deployctl.usecases.sign_in import SignInAgain
+from deployctl_web import health, metrics, problems
+from deployctl_web.api import all_routes, event_stream
+from deployctl_web.http.admission import whose
+from deployctl_web.pages import all_pages
+from deployctl_web.pages.parts.template_filters import put_filters
+from deployctl_web.security import (
+    audit_log,
+    authorization,
+    bounded_limits,
+    change_limits,
+    concurrency_limit,
+    identity,
+    recent_sign_in,
+    request_checks,
+)
+from deployctl_web.security.change_limits import TooManyChanges
+from deployctl_web.security.session_cookie import LastSigned
+from deployctl_web.state import KEY, Desk
+
+LARGEST = 64 * 1024  # bytes of a request's body
+GUESS = re.compile(r" Did you mean \S+\?")
+TRIES = "5 per minute"  # attempts to sign in from one address
+# Refusals whose words a stranger may read. All others may name files of this server.
+FOR_STRANGERS = frozenset({"not_signed_in", "forged", "wrong_host", "not_found", "invalid", "wrong_sign_in", "wrong_link",
+                           "too_many_tries", "too_many_requests"})
+
+
+def create_app(desk: Desk) -> Flask:
+    """Return the application over that desk."""
+    app, place = Flask("deployctl_web", root_path=str(Path(__file__).parent)), desk.place
+    app.extensions[KEY] = desk
+    app.config.update(
+        DEBUG=False,  # whatever FLASK_DEBUG says
+        SECRET_KEY=place.key, MAX_CONTENT_LENGTH=LARGEST, MAX_FORM_PARTS=100,
+        SESSION_COOKIE_NAME=session_cookie(place.home_id, secure=place.secure), SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Strict", SESSION_COOKIE_SECURE=place.secure, SESSION_COOKIE_PATH="/",
+    )
+    app.session_interface = LastSigned()
+    app.url_map.strict_slashes = False
+    identity.put_identity(app)
+    for check in (request_checks.require_known_host, identity.identify, request_checks.require_own_form, authorization.require_allowed,
+                  recent_sign_in.require_recent_sign_in):
+        app.before_request(check)
+    concurrency_limit.put_crowd(app)
+    request_checks.put_shield(app)
+    app.after_request(hold_back)
+    put_filters(app)
+    limiter = Limiter(_whose, app=app, storage_uri=f"{bounded_limits.SCHEME}://", strategy="moving-window")
+    all_pages.put_pages(app)
+    for module in (event_stream, health, metrics):
+        app.register_blueprint(module.pages)
+    all_routes.put_api(app)
+    app.view_functions["static"] = authorization.needs(authorization.EVERYBODY)(app.view_functions["static"])
+    change_limits.put_change_limits(app, limiter)
+    for name in ("sign_in.enter", "sign_in.enter_by_link"):
+        app.view_functions[name] = cast(Any, limiter.limit(TRIES)(app.view_functions[name]))
+    app.register_error_handler(DeployctlError, refuse)
+    app.register_error_handler(RateLimitExceeded, lambda _error: refuse(TooManyChanges(change_limits.seconds_left())))
+    app.register_error_handler(HTTPException, refuse_plainly)
+    app.register_error_handler(500, fail)
+    return app
+
+
+def _whose() -> str:
+    """Return what a stranger is known by: with a /64 of IPv6 there would be no end of addresses to try from."""
+    return whose(request.remote_addr or "")
+
+
+def refuse(error: DeployctlError) -> tuple[str, int, dict[str, str]] | Response:
+    """Answer what a use case refused: a page for people, RFC 9457 for programs."""
+    error = as_may_be_read(audit_log.note_refusal(error))
+    status = request_checks.status_of(error)
+    if wants_json():
+        return problems.problem(error)
+    if isinstance(error, SignInAgain):
+        return recent_sign_in.page(error), status, {}
+    return *all_pages.problem_page(error, status), problems.when_again(error, status)
+
+
+def hold_back(answer: Response) -> Response:
+    """Return the answer to a look, unless whoever looks may it no more by the time that it is ready. What changes
+    something answers what it did."""
+    if request.method not in request_checks.SAFE:
+        return answer
+    try:
+        authorization.require_still_allowed()
+    except DeployctlError as ended:
+        answer.close()
+        return make_response(refuse(ended))
+    return answer
+
+
+def as_may_be_read(error: DeployctlError) -> DeployctlError:
+    """Return what whoever asks may read of it: a stranger not where files lie, nobody what apps of others are called."""
+    who = g.get("who")
+    if who is None and error.code not in FOR_STRANGERS:
+        return DeployctlError("The dashboard cannot answer now. What serves visitors goes on.", code=error.code,
+                              remedy=["deployctl doctor"])
+    if isinstance(error, NotFound) and (who is None or not who.may(Role.VIEWER, None)):
+        error.message = GUESS.sub("", error.message)
+    return error
+
+
+def refuse_plainly(error: HTTPException) -> tuple[str, int] | Response:
+    """Answer what Flask itself refused: no such page, a method, a body too large."""
+    status = error.code or 500
+    if wants_json():
+        return problems.plain_problem(error)
+    return all_pages.problem_page(DeployctlError(error.description or error.name), status)
+
+
+def fail(error: Exception) -> tuple[str, int] | Response:
+    """Answer a mistake of ours with a number that the log has, too, and with nothing else."""
+    number = secrets.token_hex(4)
+    request.environ["wsgi.errors"].write(f"error {number}: {type(getattr(error, 'original_exception', error)).__name__}\n")
+    told = DeployctlError(f"Something went wrong here (error {number}). What serves visitors goes on.", code="internal",
+                          remedy=["deployctl status", "look for that number in the log of deployctl serve"])
+    if wants_json():
+        return problems.problem(told)
+    return all_pages.problem_page(told, 500)
+
+
+def wants_json() -> bool:
+    return request.path.startswith("/api/v1") or request.path.endswith(".json") or g.get("via") == "token"

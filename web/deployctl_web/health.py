@@ -1,0 +1,30 @@
+"""Whether this server can do its work, for a monitor: one word, which tells a stranger nothing else."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from deployctl.errors import DeployctlError
+from deployctl_web.security.authorization import EVERYBODY, needs
+from deployctl_web.state import desk
+
+pages = Blueprint("health", "deployctl_web.health")
+
+
+@pages.get("/healthz")
+@needs(EVERYBODY)
+def healthz() -> Response:
+    """Answer 200 `ok`, or 503 and which part does not answer: `ledger` or `proxy`. Docker is no part of it: without
+    Docker everything that serves goes on, and so do switches."""
+    found = _trouble()
+    return Response(f"{found or 'ok'}\n", 503 if found else 200, mimetype="text/plain")
+
+
+def _trouble() -> str | None:
+    try:
+        with desk().pool.lend("somebody (web)") as s:
+            served = any(app.active is not None for app in s.ledger.apps())
+            alive = s.traffic.pid() is not None
+    except DeployctlError:
+        return "ledger"
+    return "proxy" if served and not alive else None

@@ -1,0 +1,216 @@
+"""Which connections stay when more come than there is room for. Decided here without a socket: the server asks and obeys.
+
+A connection counts for the address it comes from (IPv6: its /64) until somebody is known over it; then it counts for that
+person and makes room for strangers no more. Behind one of `web.proxies` it counts for the visitor whose request it carries,
+and between two requests for the proxy, which has no limit of its own. Who is full takes the place of their own oldest
+connection that nothing is being answered on; where all is full a newcomer takes one of whichever stranger has most.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv6Address
+from threading import Lock
+
+from deployctl_web.security.proxy_headers import Network, find_asker, parse_address
+
+CONNECTION = "deployctl.connection"  # in the WSGI environment: the connection that carries the request
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many connections, and how many seconds each may take for what."""
+
+    connections: int = 2000  # open at a time
+    reserve: int = 64  # of these: for direct loopback, once all others are taken by what must not be closed
+    each: int = 64  # of one address, of one visitor behind a proxy, of one person
+    head: float = 10.0  # from the beginning of a connection, or of a later request, to the end of the head
+    body: float = 20.0
+    idle: float = 60.0  # between two requests
+    stall: float = 30.0  # in which a reader takes at least LEAST_READ bytes of what waits for it
+
+
+class Refusal(StrEnum):
+    """Why a connection was not taken, or was closed."""
+
+    ADDRESS = "too_many_of_one_address"
+    VISITOR = "too_many_of_one_visitor"
+    FULL = "no_room"
+    DISPLACED = "displaced"
+    SLOW_REQUEST = "slow_request"
+    SLOW_READER = "slow_reader"
+    PIPELINED = "too_many_at_once"
+    AMBIGUOUS = "ambiguous_request"
+
+
+@dataclass(slots=True, eq=False)
+class Seat:
+    """One open connection. `busy` tells whether a request of it is being answered; `hang_up` closes it, from any thread."""
+
+    peer: str
+    busy: Callable[[], bool] = lambda: False
+    hang_up: Callable[[], None] = lambda: None
+    reserved: bool = False  # taken from the reserve: only for direct loopback
+    visitor: str = ""  # the address that it counts for while no person is known
+    person: str | None = None
+    open: bool = True
+
+
+Book = dict[str, dict[Seat, None]]  # whose → their seats, the oldest first
+
+
+@dataclass(slots=True)
+class Admission:
+    """The seats of one server. May be called from any thread."""
+
+    limits: Limits = Limits()
+    proxies: Sequence[Network] = ()
+    refused: Counter[Refusal] = field(default_factory=Counter)
+    _strangers: Book = field(default_factory=dict)
+    _people: Book = field(default_factory=dict)
+    _seats: int = 0
+    _lock: Lock = field(default_factory=Lock)
+
+    def enter(self, peer: str) -> Seat | None:
+        """Return a seat for who just came from there, None when there is none for them."""
+        own = whose(peer)
+        seat, leaves = Seat(peer, visitor=own), None
+        with self._lock:
+            if not self._is_proxy(peer) and len(self._strangers.get(own, ())) >= self.limits.each:
+                leaves, why = _oldest_idle(self._strangers[own]), Refusal.ADDRESS
+            elif self._seats < self._free_for(seat):
+                why = None
+            else:
+                leaves, why = self._weakest(), Refusal.FULL
+            if why is not None and not self._displaced(leaves):
+                self.refused[why] += 1
+                return None
+            self._seats += 1
+            self._write_in(seat)
+        _hang_up(leaves)
+        return seat
+
+    def _free_for(self, seat: Seat) -> int:
+        """Return how many seats there are for it: the reserve, too, for what comes from loopback by no proxy of ours."""
+        limits, common = self.limits, self.limits.connections - self.limits.reserve
+        seat.reserved = self._seats >= common and not self._is_proxy(seat.peer) and _is_loopback(seat.peer)
+        return limits.connections if seat.reserved else common
+
+    def admits(self, seat: Seat, hops: str, *, forwarded: bool) -> bool:
+        """Tell whether a request may be answered now that its head is read. `hops` is its X-Forwarded-For; `forwarded`:
+        somebody claims to have handed it on, so that loopback is not where it comes from."""
+        visitor = whose(find_asker(seat.peer, hops, self.proxies))
+        with self._lock:
+            if seat.reserved and forwarded:
+                self.refused[Refusal.FULL] += 1
+                return False
+            if seat.person is None and visitor != seat.visitor and len(self._strangers.get(visitor, ())) >= self.limits.each:
+                self.refused[Refusal.VISITOR] += 1
+                return False
+            self._move(seat, visitor, seat.person)
+            return seat.open
+
+    def recognize(self, seat: Seat, person: str | None) -> None:
+        """Let the seat count for whoever signed in over it, with None for its address again."""
+        leaves = None
+        with self._lock:
+            self._move(seat, seat.visitor, person)
+            if person is not None and len(self._people.get(person, ())) > self.limits.each:
+                self._displaced(leaves := _oldest_idle(self._people[person]))
+        _hang_up(leaves)
+
+    def rest(self, seat: Seat) -> None:
+        """Let the connection of a proxy, which may carry somebody else's request next, count for the proxy again."""
+        if self._is_proxy(seat.peer):
+            with self._lock:
+                self._move(seat, whose(seat.peer), None)
+
+    def leave(self, seat: Seat) -> None:
+        """Take the seat back. May be repeated."""
+        with self._lock:
+            self._take_back(seat)
+
+    def shed(self) -> bool:
+        """Close a connection that nothing is being answered on, for want of files; tell whether there was one."""
+        with self._lock:
+            done = self._displaced(leaves := self._weakest())
+        _hang_up(leaves)
+        return done
+
+    def refuse(self, why: Refusal) -> None:
+        with self._lock:
+            self.refused[why] += 1
+
+    def open_now(self) -> dict[str, int]:
+        """Return how many connections are open: of people who are signed in, and of others."""
+        with self._lock:
+            people = sum(map(len, self._people.values()))
+            return {"signed_in": people, "others": self._seats - people}
+
+    # -- the books, under the lock -----------------------------------------------------------------------------------
+    def _is_proxy(self, peer: str) -> bool:
+        at = parse_address(peer)
+        return at is not None and any(at in proxy for proxy in self.proxies)
+
+    def _weakest(self) -> Seat | None:
+        """Return a stranger's oldest idle seat, of whichever stranger has most; a person's only where no stranger has one."""
+        for book in (self._strangers, self._people):
+            for seats in sorted(book.values(), key=len, reverse=True):
+                if (found := _oldest_idle(seats)) is not None:
+                    return found
+        return None
+
+    def _displaced(self, seat: Seat | None) -> bool:
+        """Take the seat back for somebody else; it is hung up later, without the lock, which the server's loop may want."""
+        if seat is not None:
+            self.refused[Refusal.DISPLACED] += 1
+            self._take_back(seat)
+        return seat is not None
+
+    def _move(self, seat: Seat, visitor: str, person: str | None) -> None:
+        if seat.open and (visitor, person) != (seat.visitor, seat.person):
+            self._strike_out(seat)
+            seat.visitor, seat.person = visitor, person
+            self._write_in(seat)
+
+    def _take_back(self, seat: Seat) -> None:
+        if seat.open:
+            seat.open = False
+            self._seats -= 1
+            self._strike_out(seat)
+
+    def _page(self, seat: Seat) -> tuple[Book, str]:
+        return (self._strangers, seat.visitor) if seat.person is None else (self._people, seat.person)
+
+    def _write_in(self, seat: Seat) -> None:
+        book, whose = self._page(seat)
+        book.setdefault(whose, {})[seat] = None
+
+    def _strike_out(self, seat: Seat) -> None:
+        book, whose = self._page(seat)
+        del book[whose][seat]
+        if not book[whose]:
+            del book[whose]
+
+
+def _hang_up(seat: Seat | None) -> None:
+    if seat is not None:
+        seat.hang_up()
+
+
+def _oldest_idle(seats: dict[Seat, None]) -> Seat | None:
+    return next((seat for seat in seats if not seat.busy()), None)
+
+
+def whose(address: str) -> str:
+    """Return what one stranger is known by: an IPv4 address, the /64 of an IPv6 address."""
+    at = parse_address(address)
+    return f"{IPv6Address(int(at) >> 64 << 64)}/64" if isinstance(at, IPv6Address) else str(at or address)
+
+
+def _is_loopback(address: str) -> bool:
+    at = parse_address(address)
+    return at is not None and at.is_loopback

@@ -1,0 +1,43 @@
+"""Connections that wait for a thread take turns by whose they are: who sends a thousand requests waits for their own."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Protocol
+
+from deployctl_web.http.admission import Seat
+
+
+class Seated(Protocol):
+    @property
+    def seat(self) -> Seat: ...
+
+
+class FairQueue:
+    """What waitress takes for its deque, under its own lock. People and strangers come alternately, and among each of the
+    two whoever has waited longest for a turn."""
+
+    def __init__(self) -> None:
+        self._people: dict[str, deque[Seated]] = {}
+        self._strangers: dict[str, deque[Seated]] = {}
+        self._waiting, self._people_next = 0, True
+
+    def __len__(self) -> int:
+        return self._waiting
+
+    def append(self, connection: Seated) -> None:
+        seat = connection.seat
+        lines, whose = (self._strangers, seat.visitor) if seat.person is None else (self._people, seat.person)
+        lines.setdefault(whose, deque()).append(connection)
+        self._waiting += 1
+
+    def popleft(self) -> Seated:
+        first, second = (self._people, self._strangers) if self._people_next else (self._strangers, self._people)
+        lines = first or second
+        self._people_next = lines is self._strangers
+        whose = next(iter(lines))
+        line = lines.pop(whose)
+        if len(line) > 1:
+            lines[whose] = line  # behind all others
+        self._waiting -= 1
+        return line.popleft()

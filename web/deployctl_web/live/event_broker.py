@@ -1,0 +1,171 @@
+"""Who looks now, and what they are told. A stream that falls behind, or comes back after too long, begins with a snapshot."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from threading import Event, Lock
+from typing import Any
+
+from deployctl.domain.access import Principal, Role
+from deployctl.domain.names import AppName
+from deployctl.errors import NotFound
+from deployctl.memory import Bounded, size_of
+from deployctl.ports_meter import MeterNow
+from deployctl.usecases.results import AppView
+from deployctl.usecases.views import app_json
+from deployctl_web.live.event_messages import Message, Stream
+from deployctl_web.live.jobs import Job
+from deployctl_web.live.poller import Lookout
+from deployctl_web.live.status_cache import Board
+from deployctl_web.services_pool import Pool
+
+MOST = 24  # streams; each keeps a thread of the server, and pages must be answered beside them
+EACH = 6  # of one session or token: a browser needs one for all its tabs
+KEPT = 512  # messages that a stream can miss and still go on where it was
+ROOM = 4 * 2**20  # bytes that they may take
+
+
+class Hub:
+    """The open streams and the last messages. `someone` is set while somebody looks."""
+
+    def __init__(self, pool: Pool, board: Board, meter: MeterNow, each: int = EACH) -> None:
+        self._board, self._each = board, each
+        self._streams: dict[Stream, None] = {}  # the oldest first
+        self._past: Bounded[int, Message] = Bounded(ROOM, entries=KEPT, size=lambda message: message.size)
+        self._number = int(time.time())  # goes on growing over a restart, so that an old id is not taken for ours
+        self._lock, self.someone, self.closed = Lock(), Event(), False
+        self.displaced = 0  # streams that ended for another one's sake
+        self._lookout = Lookout(self, pool, board, meter)
+
+    # -- streams -------------------------------------------------------------------------------------------------
+    @property
+    def watched(self) -> bool:
+        return bool(self._streams)
+
+    def open(self, who: Principal, apps: frozenset[AppName] | None, *, closely: frozenset[AppName] = frozenset(),
+             last: int | None = None, gone: Callable[[], bool] = bool) -> Stream:
+        """Return a stream that goes on after message `last` when that is still known. Where all are taken it takes the
+        place of the oldest one of this session, or of whoever has most.
+
+        `gone` tells that its browser has hung up, which is found out otherwise only when something is sent."""
+        stream = Stream(who, apps, closely or apps or frozenset(), gone)
+        with self._lock:
+            self._make_room(who)
+            past = self._past.values()
+            known = last is not None and bool(past) and past[0].id - 1 <= last <= self._number
+            stream.missed = not known
+            for message in past if known else ():
+                if message.id > (last or 0) and stream.wants(message):
+                    stream.put(message)
+            self._streams[stream] = None
+            self.someone.set()
+        return stream
+
+    def _make_room(self, who: Principal) -> None:
+        """End the streams that nobody hears any more where the place is wanted; if that is not enough, one that is heard."""
+        own = [one for one in self._streams if _session(one.who) == _session(who)]
+        if len(own) < self._each and len(self._streams) < MOST:
+            return
+        for stream in [one for one in self._streams if one.gone()]:
+            del self._streams[stream]
+            stream.end()
+        own = [one for one in own if not one.over]
+        if len(own) >= self._each:
+            self._displace(own[0])
+        elif len(self._streams) >= MOST:
+            most = Counter(one.who.actor for one in self._streams).most_common(1)[0][0]
+            self._displace(next(one for one in self._streams if one.who.actor == most))
+
+    def _displace(self, stream: Stream) -> None:
+        self.displaced += 1
+        del self._streams[stream]
+        stream.displaced = True
+        stream.end()
+
+    def leave(self, stream: Stream) -> None:
+        with self._lock:
+            self._streams.pop(stream, None)
+            if not self._streams:
+                self.someone.clear()
+
+    def snapshot(self, stream: Stream) -> Message:
+        """Return all that the stream's page shows, as it is now."""
+        stream.begin_anew()
+        number = self._number  # what happens while this is read is told once more
+        views = self._board.home().value.apps if stream.apps is None else self._still_there(stream.apps)
+        seen = [view for view in views if stream.who.may(Role.VIEWER, AppName(view.app))]
+        return Message(number, "snapshot", None, {"apps": [app_json(view) for view in seen]})
+
+    def _still_there(self, apps: Iterable[AppName]) -> list[AppView]:
+        found = []
+        for app in sorted(apps):
+            with suppress(NotFound):
+                found.append(self._board.app(app).value)
+        return found
+
+    @property
+    def bytes(self) -> int:
+        """Return what the last messages take that a page can miss."""
+        return self._past.bytes
+
+    @property
+    def bytes_waiting(self) -> int:
+        """Return what waits for slow pages; a message that waits for several counts for each."""
+        with self._lock:
+            return sum(stream.bytes for stream in self._streams)
+
+    def looked_at(self) -> set[AppName]:
+        """Return the apps that have a page of their own open somewhere."""
+        with self._lock:
+            return {app for one in self._streams for app in one.closely}
+
+    def all_looked_at(self) -> bool:
+        with self._lock:
+            return any(one.apps is None for one in self._streams)
+
+    # -- what is told --------------------------------------------------------------------------------------------
+    def publish(self, kind: str, app: AppName | None, data: Mapping[str, Any]) -> None:
+        with self._lock:
+            self._number += 1
+            message = Message(self._number, kind, app, data, size_of(data))
+            if kind != "metrics":  # who missed those looks at the next ones
+                self._past.put(message.id, message)
+            for stream in self._streams:
+                if stream.wants(message):
+                    stream.put(message)
+
+    def progressed(self, job: Job) -> None:
+        """Tell how far a job is; called in the job's thread."""
+        if job.over:
+            self._board.forget(job.app)
+        if self.watched:
+            self.publish("progress", job.app, progress_json(job))
+
+    def break_off(self) -> None:
+        """End the streams; who comes back begins anew."""
+        with self._lock:
+            self._past.clear()
+            self._number += 1  # so that nobody has heard the message before the next one
+            for stream in self._streams:
+                stream.end()
+
+    def close(self) -> None:
+        """End the streams, and the look that is under way, unless an engine keeps that waiting for long."""
+        self.closed = True
+        self.break_off()
+        self.someone.set()
+        self._lookout.join()
+
+
+def _session(who: Principal) -> tuple[str, int | None]:
+    """Return what tells one session of a person, or one token, from the others."""
+    return who.actor, who.session
+
+
+def progress_json(job: Job) -> dict[str, Any]:
+    return {"app": job.app, "verb": job.verb, "operation": job.id, "deployment": job.deployment, "step": job.step,
+            "detail": job.detail, "done": job.over,
+            "error": job.error.message if job.error else None}

@@ -1,0 +1,168 @@
+"""What takes longer than a click: the same use cases, in a thread of this process, their progress told to whoever looks."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from threading import Event, Lock, Thread
+
+from deployctl.domain.names import AppName
+from deployctl.domain.plan import Plan, Step
+from deployctl.errors import DeployctlError
+from deployctl.memory import Bounded
+from deployctl.ports import Services
+from deployctl.usecases.results import Done, Moved
+from deployctl_web.services_pool import Pool, find_address
+
+KEPT = 200  # jobs that can still be asked about, beside those under way
+ROOM = 4 * 2**20  # bytes that they may take
+UNDER_WAY = 64  # jobs at the same time: what does not answer keeps each one a thread
+LAST_WAIT = 10.0  # seconds that the end of the process waits for what was asked to stop
+
+BACK = frozenset({"rollback", "undo", "abort"})  # what is always begun
+
+Act = Callable[[Services], Moved | Done]
+
+
+@dataclass(slots=True)
+class Job:
+    """One verb on its way, or how it ended: with a result or with an error."""
+
+    verb: str
+    app: AppName
+    actor: str
+    started_at: str  # ISO 8601, UTC
+    address: str | None = None  # of whoever asked
+    id: str = field(default_factory=lambda: secrets.token_hex(8))
+    deployment: int | None = None
+    step: str = ""  # sentence of the step that is under way
+    detail: str = ""  # what it says of itself: 2 of 3 good answers
+    result: Moved | Done | None = None
+    error: DeployctlError | None = None  # never the one that was raised: it would keep all that was read for it
+    ended_at: str | None = None
+    _ended: Event = field(default_factory=Event)
+
+    @property
+    def done(self) -> bool:
+        return self._ended.is_set()
+
+    @property
+    def over(self) -> bool:
+        """Tell whether it came to something; who waits for `done` goes on once that has been told."""
+        return self.result is not None or self.error is not None
+
+    def wait(self, seconds: float) -> bool:
+        """Return whether it has ended, after so many seconds at the latest."""
+        return self._ended.wait(seconds)
+
+    def outcome(self) -> Moved | Done:
+        """Return what it came to, once it is done. Raises its error."""
+        if self.error is not None:
+            raise self.error.untraced()
+        assert self.result is not None  # noqa: S101  done, and no error
+        return self.result
+
+
+class TooManyJobs(DeployctlError):
+    """So many are under way that no other one is begun."""
+
+    code = "too_many_requests"
+
+
+class Progress:
+    """The reporter of one job: what a person at a terminal would see is kept in the job and told."""
+
+    def __init__(self, job: Job, told: Callable[[Job], None], s: Callable[[], Services]) -> None:
+        self._job, self._told, self._services = job, told, s
+
+    def plan(self, plan: Plan) -> None:
+        """Say nothing before something is done."""
+
+    def begin(self, step: Step) -> None:
+        if self._job.deployment is None:
+            opened = self._services().ledger.find_open(self._job.app)
+            self._job.deployment = opened.id if opened else None
+        self._job.step, self._job.detail = step.sentence, ""
+        self._told(self._job)
+
+    def detail(self, text: str) -> None:
+        self._job.detail = text[:300]
+        self._told(self._job)
+
+    def end(self, step: Step, *, ms: float, ok: bool, text: str = "") -> None:
+        self._job.step, self._job.detail = "", ""
+        self._told(self._job)
+
+    def warn(self, text: str) -> None:
+        self._job.detail = text[:300]
+        self._told(self._job)
+
+
+class Jobs:
+    """The jobs of this process, the last ones that ended too. `told` hears of each progress, in the job's thread."""
+
+    def __init__(self, pool: Pool, told: Callable[[Job], None], *, kept: int = KEPT) -> None:
+        self._pool, self._told = pool, told
+        self._under_way: dict[str, Job] = {}
+        self._ended: Bounded[str, Job] = Bounded(ROOM, entries=kept)
+        self._lock = Lock()
+
+    @property
+    def bytes(self) -> int:
+        return self._ended.bytes
+
+    def begin(self, verb: str, app: AppName, actor: str, act: Act) -> Job:
+        """Return at once; the job goes on by itself. Raises TooManyJobs, for what takes traffic back never."""
+        with self._pool.lend(actor) as s:
+            job = Job(verb, app, actor, s.clock.utc(), address=find_address())
+        with self._lock:
+            if len(self._under_way) >= UNDER_WAY and verb not in BACK:
+                raise TooManyJobs(f"{UNDER_WAY} operations are under way already. Nothing was done.",
+                                  remedy=["deployctl status", "ask again in a moment"])
+            self._under_way[job.id] = job
+        Thread(target=self._run, args=(job, act), name=f"{verb} {app}", daemon=True).start()
+        return job
+
+    def find(self, id_: str) -> Job | None:
+        with self._lock:
+            return self._under_way.get(id_) or self._ended.find(id_)
+
+    def under_way(self, app: AppName) -> list[Job]:
+        """Return what is being done to the app, the last one first."""
+        with self._lock:
+            return [job for job in reversed(self._under_way.values()) if job.app == app]
+
+    def close(self) -> None:
+        """Ask what is under way to stop, and wait a little: before its switch everything is taken back."""
+        with self._lock:
+            under_way = [*self._under_way.values()]
+        for job in under_way:  # a ledger that is away, or full, keeps nobody from ending
+            with suppress(DeployctlError), self._pool.lend("the end of deployctl serve (web)") as s:
+                s.ledger.ask_abort(job.app, actor=s.actor)
+        end = time.monotonic() + LAST_WAIT
+        for job in under_way:
+            job.wait(max(0.0, end - time.monotonic()))
+
+    def _run(self, job: Job, act: Act) -> None:
+        lent: list[Services] = []
+        try:
+            with self._pool.lend(job.actor, Progress(job, self._told, lambda: lent[0]), address=job.address) as s:
+                lent.append(s)
+                try:
+                    job.result = act(s)
+                finally:
+                    job.ended_at = s.clock.utc()
+        except DeployctlError as e:
+            job.error = e.untraced()
+        finally:  # whatever else broke is on the process's own log by name and line; who asked must not wait for ever
+            if job.result is None and job.error is None:
+                job.error = DeployctlError(f"something went wrong inside deployctl while it did {job.verb} {job.app}.",
+                                           remedy=[f"deployctl status {job.app}"], code="internal")
+            self._told(job)
+            with self._lock:
+                del self._under_way[job.id]
+                self._ended.put(job.id, job)
+            job._ended.set()

@@ -1,0 +1,144 @@
+"""One thread that watches ledger, health and counters for all streams together, and does nothing while nobody looks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from deployctl.domain.names import AppName
+from deployctl.errors import DeployctlError
+from deployctl.ports import Services
+from deployctl.ports_meter import MeterNow
+from deployctl.usecases.results import AppView
+from deployctl.usecases.views import app_json
+from deployctl_web.live.status_cache import Board
+from deployctl_web.services_pool import Pool
+
+if TYPE_CHECKING:
+    from deployctl_web.live.event_broker import Hub
+
+TICK = 0.1  # seconds between two looks at the ledger while somebody looks
+HEALTH = 2.0  # seconds between two looks at the health of the apps that somebody looks at
+OVERVIEW = 5.0  # likewise when all apps are looked at
+METRICS = 1.0
+LAST_LOOK = 2.0  # seconds that the end waits for a look under way
+
+
+class Lookout:
+    """Tells the hub what differs since it was told last."""
+
+    def __init__(self, hub: Hub, pool: Pool, board: Board, meter: MeterNow) -> None:
+        self._hub, self._pool, self._board, self._meter = hub, pool, board, meter
+        self._views: dict[AppName, int] = {}  # what of each app was told last, as a hash
+        self._stamps: Mapping[AppName, str] | None = None  # the ledger's word of each app when it was looked at last
+        self._begin()
+
+    def _begin(self) -> None:
+        self._thread = Thread(target=self._run, name="lookout", daemon=True)
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait for the look that is under way once the hub is closed, unless an engine keeps it waiting for long."""
+        self._thread.join(LAST_LOOK)
+
+    def _run(self) -> None:
+        try:
+            self._look_on()
+        finally:
+            if not self._hub.closed:  # a mistake of ours: no page may look live while nobody watches for it
+                self._hub.break_off()
+                self._begin()
+
+    def _look_on(self) -> None:
+        while not self._hub.closed:
+            self._hub.someone.wait()
+            if self._hub.closed:
+                return
+            try:
+                with self._pool.lend("dashboard (web)") as s:
+                    self._watch(s)
+            except DeployctlError as e:  # the ledger is away or was replaced: the streams bear it
+                self._hub.publish("notice", None, {"text": e.message})
+                time.sleep(METRICS)
+
+    def _watch(self, s: Services) -> None:
+        """Look again and again while somebody looks, with one connection of its own."""
+        version = s.ledger.data_version()
+        self._compare(s)
+        health_at = overview_at = metrics_at = time.monotonic()
+        while self._hub.watched and not self._hub.closed:
+            if (newer := s.ledger.data_version()) != version:
+                version = newer
+                self._compare(s)
+            now = time.monotonic()
+            if now >= health_at:
+                health_at = now + HEALTH
+                self._look_at_health()
+            if now >= overview_at:
+                overview_at = now + OVERVIEW
+                self._look_at_all()
+            if now >= metrics_at:
+                metrics_at = now + METRICS
+                self._tell_metrics()
+            time.sleep(TICK)
+
+    def _compare(self, s: Services) -> None:
+        """Tell what differs since the last time, although nobody looked for a while: who comes back goes on after the
+        last message that he heard."""
+        before, now = self._stamps, s.ledger.stamps()
+        self._views = {app: seen for app, seen in self._views.items() if app in now}
+        self._stamps = now
+        if before is not None:
+            self._tell_changed({app for app in {*now, *before} if now.get(app) != before.get(app)})
+
+    def _tell_changed(self, apps: set[AppName]) -> None:
+        for app in apps:
+            self._board.forget(app)
+        for app in apps if self._hub.all_looked_at() else apps & self._hub.looked_at():
+            self._tell_app(app, anyway=True)  # a step more or less shows on the page, not in the view
+
+    def _look_at_health(self) -> None:
+        for app in self._hub.looked_at():
+            self._tell_app(app)
+
+    def _look_at_all(self) -> None:
+        """Look at what nobody looks at more closely, for the list of all."""
+        if self._hub.all_looked_at():
+            closely = self._hub.looked_at()
+            for view in self._board.home(within=OVERVIEW).value.apps:
+                if view.app not in closely:
+                    self._tell(view)
+
+    def _tell_app(self, app: AppName, *, anyway: bool = False) -> None:
+        try:
+            self._tell(self._board.app(app).value, anyway=anyway)
+        except DeployctlError:  # it was removed, or nothing answers: its page asks and is told why
+            self._hub.publish("state", app, {"app": app, "gone": True})
+
+    def _tell(self, view: AppView, *, anyway: bool = False) -> None:
+        """Publish the app when something differs that is not a mere counter, or `anyway`."""
+        seen = _without_counters(view)
+        if anyway or self._views.get(AppName(view.app)) != seen:
+            self._views[AppName(view.app)] = seen
+            self._hub.publish("state", AppName(view.app), app_json(view))
+
+    def _tell_metrics(self) -> None:
+        """Tell the counters of the apps that a page shows by themselves: the list of all is read again as a whole."""
+        for app in self._hub.looked_at():
+            if latest := self._meter.latest(app):
+                self._hub.publish("metrics", app, {"app": app, "releases": {n: asdict(now) for n, now in latest.items()}})
+
+
+_COUNTERS = frozenset({"requests", "in_flight", "failed_requests", "closed_connections", "answers_5xx", "response_ms",
+                       "probe_ms"})
+
+
+def _without_counters(view: AppView) -> int:
+    data = app_json(view)
+    for one in (data["active"], data["standby"], *data["instances"]):
+        for name in _COUNTERS if one else ():
+            one.pop(name, None)
+    return hash(repr(data))

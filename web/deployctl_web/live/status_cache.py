@@ -1,0 +1,178 @@
+"""The last reading of who serves, shared by all who look: a page never waits for an engine that hangs.
+
+A reading older than a moment, or than the ledger's last word of that app, is taken anew; when that takes too long, the last
+one is shown with its age.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from threading import RLock
+from typing import Any, Generic, TypeVar, cast
+
+from deployctl.domain.names import AppName
+from deployctl.domain.readiness import Readiness
+from deployctl.errors import DeployctlError, NotFound
+from deployctl.memory import Bounded
+from deployctl.ports import Services
+from deployctl.usecases.results import AppView, StatusView
+from deployctl.usecases.status import status
+from deployctl.usecases.versions import find_idle
+from deployctl_web.services_pool import Pool
+
+FRESH = 2.0  # seconds that a reading is as good as a new one
+PATIENCE = 0.8  # seconds that a page waits for a new one while it has an older one to show
+AFTER_CHANGE = 3.0  # seconds likewise when the older one is known to be wrong
+KEEPS, GLANCE = 30.0, 0.1  # seconds likewise for what is only nice to know: it is good for longer, and nobody waits for it
+ROOM = 32 * 2**20  # bytes of readings that are kept
+READERS = 4  # threads
+LAST_WAIT = 1.0  # seconds that the end waits for readings under way
+READER = "dashboard (web)"
+
+Key = tuple[str, AppName | None]  # what is read, of which app or of all
+STATUS, IDLE = "status", "idle"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen(Generic[T]):
+    """A reading. `at` is ISO 8601, UTC; `age` in seconds; `why` tells why there is no newer one."""
+
+    value: T
+    at: str
+    taken: float  # monotonic
+    age: float = 0.0
+    stale: bool = False  # older than it should be
+    why: str = ""
+    wrong: bool = False  # something was changed since
+    stamp: Hashable = None  # what the ledger said before it was read
+
+
+class Board:
+    """Reads `status` for whoever asks, once for all who ask at the same time."""
+
+    def __init__(self, pool: Pool, now: Callable[[], float]) -> None:
+        self._pool, self._now = pool, now
+        self._kept: Bounded[Key, Seen[Any]] = Bounded(ROOM)
+        self._flights: dict[Key, tuple[Hashable, Future[Seen[Any]]]] = {}
+        self._under_way: set[Future[Seen[Any]]] = set()  # those that were forgotten, too
+        self._lock = RLock()  # a reading may be done, and land, before the one who sent it off goes on
+        self._threads = ThreadPoolExecutor(READERS, "board")
+
+    def home(self, *, within: float = FRESH, patience: float | None = None) -> Seen[StatusView]:
+        """Return all apps, not older than `within` seconds unless stale. With `patience` nobody waits longer than that
+        for a new reading while there is one at all. Raises what `status` raises."""
+        key = (STATUS, None)
+        return cast("Seen[StatusView]", self._read(key, within, patience=patience if key in self._kept else None))
+
+    def app(self, app: AppName, *, within: float = FRESH, patience: float | None = None) -> Seen[AppView]:
+        """Return one app with all that is asked only for one. Raises NotFound, what `status` raises, and TimeoutError
+        when there is none within `patience` seconds."""
+        found = self._read((STATUS, app), within, patience=patience)
+        return replace(found, value=found.value.apps[0])
+
+    def whole(self, app: AppName, *, within: float = FRESH) -> Seen[StatusView]:
+        """Return one app as `status APP` does, with what does not answer."""
+        return cast("Seen[StatusView]", self._read((STATUS, app), within))
+
+    def idle(self, app: AppName) -> Sequence[Readiness]:
+        """Return which releases without a container can be rolled back to, as far as that is known at once."""
+        try:
+            return cast("Seen[Sequence[Readiness]]", self._read((IDLE, app), KEEPS, patience=GLANCE)).value
+        except (TimeoutError, DeployctlError):
+            return ()
+
+    def forget(self, app: AppName | None = None) -> None:
+        """Know that something was changed, in that app or anywhere: what was read or is being read is wrong."""
+        with self._lock:
+            for key in [k for k in {*self._kept, *self._flights} if app is None or k[1] in {app, None}]:
+                self._flights.pop(key, None)
+                if (kept := self._kept.find(key)) is not None:
+                    self._kept.put(key, replace(kept, wrong=True))
+
+    @property
+    def bytes(self) -> int:
+        return self._kept.bytes
+
+    def close(self) -> None:
+        """Begin no reading any more, and give those under way a moment: what they read from is closed next."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        with self._lock:
+            under_way = set(self._under_way)
+        wait(under_way, LAST_WAIT)
+
+    def _read(self, key: Key, within: float, *, patience: float | None = None) -> Seen[Any]:
+        stamp = self._stamp(key)
+        with self._lock:
+            kept = self._kept.find(key)
+            if kept and not kept.wrong and stamp not in {None, kept.stamp}:
+                kept = replace(kept, wrong=True)
+                self._kept.put(key, kept)
+            if kept and not kept.wrong and self._now() - kept.taken <= within:
+                return self._aged(kept)
+            began, flight = self._flights.get(key) or self._take_off(key, stamp)
+            if stamp not in {None, began}:  # it was sent off before the change
+                began, flight = self._take_off(key, stamp)
+        try:
+            return flight.result(patience or (None if kept is None else AFTER_CHANGE if kept.wrong else PATIENCE))
+        except TimeoutError:
+            if kept is None:
+                raise
+            return self._stale(kept, "Docker or HAProxy takes long to answer.")
+        except NotFound:
+            raise
+        except DeployctlError as e:
+            if kept is None:
+                raise
+            return self._stale(kept, e.message)
+
+    def _stamp(self, key: Key) -> Hashable:
+        """Return what differs after the app, or any, was changed by whatever process; None when that is not known."""
+        try:
+            with self._pool.lend(READER) as s:
+                stamps = s.ledger.stamps(key[1])
+        except DeployctlError:
+            return None
+        return frozenset(stamps.items()) if key[1] is None else stamps.get(key[1], "")
+
+    def _take_off(self, key: Key, stamp: Hashable) -> tuple[Hashable, Future[Seen[Any]]]:
+        flight = self._threads.submit(self._look, key, stamp)
+        self._under_way.add(flight)
+        flight.add_done_callback(self._under_way.discard)
+        self._flights[key] = stamp, flight
+        flight.add_done_callback(lambda done: self._land(key, done))
+        return stamp, flight
+
+    def _look(self, key: Key, stamp: Hashable) -> Seen[Any]:
+        with self._pool.lend(READER) as s:
+            return Seen(_LOOKS[key[0]](s, key[1]), s.clock.utc(), self._now(), stamp=stamp)
+
+    def _land(self, key: Key, flight: Future[Seen[Any]]) -> None:
+        """Keep the reading, unless something was changed while it was taken."""
+        with self._lock:
+            if self._flights.get(key, (None, None))[1] is not flight:
+                return
+            del self._flights[key]
+            if flight.cancelled() or isinstance(flight.exception(), NotFound):
+                self._kept.drop(key)
+            elif flight.exception() is None:
+                self._kept.put(key, flight.result())
+
+    def _aged(self, seen: Seen[Any]) -> Seen[Any]:
+        return replace(seen, age=max(0.0, self._now() - seen.taken))
+
+    def _stale(self, seen: Seen[Any], why: str) -> Seen[Any]:
+        return replace(self._aged(seen), stale=True, why=why)
+
+
+def _status(s: Services, app: AppName | None) -> StatusView:
+    return status(s, app=app)
+
+
+_LOOKS: dict[str, Callable[[Services, Any], Any]] = {
+    STATUS: lambda s, app: _status(s, app),
+    IDLE: lambda s, app: find_idle(app, s),
+}

@@ -1,0 +1,175 @@
+"""What a monitor asks for: /metrics in the text form of Prometheus, made anew for each request from what is known.
+
+Shows only the apps that the one who asks may see. Counts of requests are since a release was first asked, over restarts
+of HAProxy and of this process; counts of switches are of the whole history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from flask import Blueprint, Response, g, request
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from deployctl import __version__
+from deployctl.domain.access import Role
+from deployctl.domain.names import AppName
+from deployctl.domain.traffic import Counters
+from deployctl.ports import Services
+from deployctl.usecases.results import AppView, InstanceView, StatusView
+from deployctl_web.live.status_cache import Seen
+from deployctl_web.live.switch_totals import BOUNDS, Switches
+from deployctl_web.security.authorization import SIGNED_IN, needs
+from deployctl_web.server_facts import Connections, connections
+from deployctl_web.state import desk
+
+pages = Blueprint("metrics", "deployctl_web.metrics")
+
+STATES = ("healthy", "degraded", "down", "deploying", "not_deployed", "unknown")
+CLASSES = ("2xx", "3xx", "4xx", "5xx")
+
+Series = Mapping[tuple[str, ...], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """All that is told, of the apps that may be seen. `server`: the whole server may be seen, too."""
+
+    seen: Seen[StatusView]
+    apps: tuple[AppView, ...]
+    switches: Switches
+    requests: Mapping[tuple[AppName, str], Counters]  # by app and version
+    server: bool
+    connections: Connections | None = None  # as the Server page has them; only for who may see that
+
+
+@pages.get("/metrics")
+@needs(SIGNED_IN)
+def metrics() -> Response:
+    """Answer in the form that the one who asks understands."""
+    try:
+        encode, mimetype = choose_encoder(request.headers.get("Accept", ""))
+    except (TypeError, ValueError):  # a version that is none
+        encode, mimetype = choose_encoder("")
+    registry = CollectorRegistry()
+    registry.register(_Told(list(families(_look()))))
+    return Response(encode(registry), content_type=mimetype)
+
+
+class _Told(Collector):
+    def __init__(self, told: Iterable[Metric]) -> None:
+        self._told = told
+
+    def collect(self) -> Iterable[Metric]:
+        return self._told
+
+
+def _look() -> Known:
+    seen = desk().board.home()
+    mine = set(g.who.sees([AppName(view.app) for view in seen.value.apps]))
+    with desk().pool.lend(g.who.actor) as s:
+        switches = desk().switches.read(s, mine)
+        requests = _by_version({k: c for k, c in desk().meter.totals().items() if k[0] in mine}, s)
+    apps = tuple(view for view in seen.value.apps if view.app in mine)
+    server = g.who.may(Role.VIEWER, None)
+    return Known(seen, apps, switches, requests, server=server, connections=connections() if server else None)
+
+
+def _by_version(totals: Mapping[tuple[AppName, int], Counters], s: Services) -> dict[tuple[AppName, str], Counters]:
+    """Return what was counted of each version: two releases may have the same one."""
+    found: dict[tuple[AppName, str], Counters] = {}
+    for (app, number), counters in totals.items():
+        if (release := s.ledger.find_release(app, number)) is not None:
+            found[app, release.version] = _together(found.get((app, release.version), Counters()), counters)
+    return found
+
+
+def _together(one: Counters, other: Counters) -> Counters:
+    return Counters(failed=one.failed + other.failed, closed=one.closed + other.closed, **{
+        name: getattr(one, name) + getattr(other, name) for name in (f"answers_{kind}" for kind in CLASSES)})
+
+
+def families(known: Known) -> Iterator[Metric]:
+    """Yield every metric with all its series."""
+    yield from _of_switches(known.switches)
+    yield _counter("deployctl_requests", "Requests to a version by class of the answer; failed: no valid one.",
+                   ("app", "version", "class"), _answered(known.requests))
+    yield _counter("deployctl_closed_connections", "Long connections to a version that reloads of HAProxy closed.",
+                   ("app", "version"), {key: counted.closed for key, counted in known.requests.items()})
+    yield _gauge("deployctl_serving", "1 for the version that gets the traffic.", ("app", "version"),
+                 _of_versions(known.apps, _serves))
+    yield _gauge("deployctl_ready", "1 for a version that can be rolled back to.", ("app", "version"),
+                 _of_versions(known.apps, _ready))
+    yield _gauge("deployctl_drift", "Things that contradict the ledger.", ("app",),
+                 {(view.app,): len(view.drift) for view in known.apps})
+    yield _gauge("deployctl_state", "1 for the state that an app is in.", ("app", "state"),
+                 {(view.app, state): float(view.state == state) for view in known.apps for state in STATES})
+    yield _gauge("deployctl_build_info", "The version of deployctl that answers.", ("version",), {(__version__,): 1.0})
+    yield _gauge("deployctl_reading_age_seconds", "How old the reading is that this answer was made from.", (),
+                 {(): round(known.seen.age, 3)})
+    if known.server:
+        answers: Series = {("docker",): known.seen.value.engine is None, ("haproxy",): known.seen.value.proxy is None}
+        yield _gauge("deployctl_up", "1 for a part of the server that answers.", ("part",), answers)
+    if known.connections is not None:
+        yield from _of_connections(known.connections)
+
+
+def _of_connections(told: Connections) -> Iterator[Metric]:
+    yield _gauge("deployctl_dashboard_connections", "Open connections to the dashboard.", ("of",),
+                 {(whose,): count for whose, count in told.open.items()})
+    ended = {**told.refused, "stream_displaced": told.streams_displaced}
+    yield _counter("deployctl_dashboard_turned_away", "Connections that the dashboard refused or closed.", ("why",),
+                   {(why,): count for why, count in ended.items()})
+
+
+def _of_switches(switches: Switches) -> Iterator[Metric]:
+    yield _counter("deployctl_switches", "Changes of traffic.", ("app", "kind"),
+                   {(app, kind): count for (app, kind), count in switches.counts.items()})
+    told = HistogramMetricFamily("deployctl_switch_seconds", "How long HAProxy took to confirm a switch.", labels=("app",))
+    for app, times in switches.times.items():
+        buckets = [(str(bound), float(count)) for bound, count in zip(BOUNDS, times.within, strict=True)]
+        told.add_metric([app], [*buckets, ("+Inf", float(times.count))], sum_value=times.seconds)
+    yield told
+
+
+def _answered(requests: Mapping[tuple[AppName, str], Counters]) -> Series:
+    found: dict[tuple[str, ...], float] = {}
+    for (app, version), counters in requests.items():
+        found |= {(app, version, kind): getattr(counters, f"answers_{kind}") for kind in CLASSES}
+        found[app, version, "failed"] = counters.failed
+    return found
+
+
+def _of_versions(apps: Iterable[AppView], holds: Callable[[AppView, InstanceView], bool]) -> Series:
+    """Return 1 for each version of which that holds for an instance, else 0."""
+    found: dict[tuple[str, ...], float] = {}
+    for view in apps:
+        for one in view.instances:
+            found[view.app, one.version] = max(found.get((view.app, one.version), 0.0), float(holds(view, one)))
+    return found
+
+
+def _serves(view: AppView, one: InstanceView) -> bool:
+    return view.active is not None and view.active.release == one.release
+
+
+def _ready(view: AppView, one: InstanceView) -> bool:
+    return one.readiness is not None and one.readiness.ready
+
+
+def _counter(name: str, words: str, labels: tuple[str, ...], series: Series) -> Metric:
+    return _filled(CounterMetricFamily(name, words, labels=labels), series)
+
+
+def _gauge(name: str, words: str, labels: tuple[str, ...], series: Series) -> Metric:
+    return _filled(GaugeMetricFamily(name, words, labels=labels), series)
+
+
+def _filled(family: CounterMetricFamily | GaugeMetricFamily, series: Series) -> Metric:
+    for labels, value in sorted(series.items()):
+        family.add_metric(labels, value)
+    return family

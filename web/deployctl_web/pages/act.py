@@ -1,0 +1,170 @@
+"""Forms of pages that work without JavaScript: the same verbs as the API, answered by the page that follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import Blueprint, flash, g, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from deployctl.domain.access import Role
+from deployctl.domain.grammar import shown
+from deployctl.domain.image_source import ImageNews, PullPolicy, image_sentence
+from deployctl.domain.names import AppName, Version, parse_version
+from deployctl.domain.traffic import Precision
+from deployctl.errors import ConfirmationNeeded, Invalid, LeaseHeld, StateChanged
+from deployctl.usecases.results import Done, Moved
+from deployctl.usecases.wish import Wish
+from deployctl_web.live.jobs import Job
+from deployctl_web.operations import ACTS, Words, perform
+from deployctl_web.pages.app import charted, the_app
+from deployctl_web.pages.parts.page_model import dismiss, look_at
+from deployctl_web.pages.parts.template_filters import sentence
+from deployctl_web.pages.parts.times import ago
+from deployctl_web.security import audit_log
+from deployctl_web.security.authorization import needs
+from deployctl_web.state import desk
+
+pages = Blueprint("act", __name__)
+AT_REVISION = frozenset({"upgrade", "rollback", "undo", "start", "stop", "hold", "unhold", "prune", "remark"})
+WAITING = 300.0  # seconds that whoever chose to wait stands in line
+LINE = 5  # jobs of one app that are under way or wait: each has a thread
+Answer = Response | tuple[str, int]
+
+
+def _form(verb: str) -> Callable[[str], Answer]:
+    """Return the view of that verb's form."""
+    @needs(Role.DEPLOYER)
+    def view(app: str) -> Answer:
+        return _act(verb, the_app())
+
+    view.__name__ = verb
+    return view
+
+
+for _verb in ACTS:
+    pages.add_url_rule(f"/apps/<app>/{_verb}", _verb, _form(_verb), methods=["POST"])
+
+
+@pages.post("/apps/<app>/dismiss", endpoint="dismiss")
+@needs(Role.VIEWER)
+def dismiss_failure(app: str) -> Response:
+    """Remember, for this browser, that the failure of a deployment was read."""
+    number = request.form.get("deployment", "")
+    if number.isascii() and number.isdecimal() and len(number) < 12:
+        dismiss(the_app(), int(number))
+    return redirect(url_for("app.one", app=app), 303)
+
+
+def _act(verb: str, app: AppName) -> Answer:
+    """Do it and go on to the app's page. What was refused is told with what serves now, and with what can be done."""
+    try:
+        return _told(verb, app, perform(verb, app, _words(), _wish(verb)))
+    except ConfirmationNeeded as question:
+        if g.via == "token":
+            raise
+        if verb == "upgrade":  # of a version that may not be here yet: the form itself is asked for once more
+            return render_template("sure.html", app=app, verb=verb, question=question, form=_again()), 409
+        return redirect(url_for("ask.ask", app=app, verb=verb, to=_named() or None,
+                                release=_number(request.form.get("release", ""))), 303)
+    except StateChanged as error:
+        if g.via == "token":
+            raise
+        audit_log.note_refusal(error)
+        return _outrun(app)
+    except LeaseHeld as error:
+        if g.via == "token":
+            raise
+        audit_log.note_refusal(error)
+        return render_template("busy.html", app=app, verb=verb, error=error, form=_again()), 423
+
+
+def _told(verb: str, app: AppName, outcome: Moved | Done | Job) -> Response:
+    desk().board.forget(app)
+    if isinstance(outcome, Job):
+        flash(f"{sentence(verb)}{f' of {_named()}' if _named() else ''} is under way.", "good")
+    elif isinstance(outcome, Done):
+        flash(f"{sentence(outcome.sentence)}.{_news(outcome.image)}", "good")
+    else:
+        flash(_moved(outcome), f"moved {app} {outcome.revision}" if outcome.changed and verb != "upgrade" else "good")
+    known = not isinstance(outcome, Job) or _in_ledger(app)
+    return redirect(url_for("app.one", app=app) if known else url_for("apps.home"), 303)
+
+
+def _news(news: ImageNews | None) -> str:
+    return f" {image_sentence(news)}." if news else ""
+
+
+def _moved(moved: Moved) -> str:
+    return f"{_switched(moved)}{_news(moved.image)}"
+
+
+def _switched(moved: Moved) -> str:
+    if not moved.changed:
+        return f"{moved.names[1]} serves already. Nothing was done."
+    at_most = "at most " if moved.failed_precision is Precision.AT_MOST else ""
+    lost = {None: "", 0: ", no request was lost"}.get(
+        moved.failed_requests, f", {at_most}{moved.failed_requests} requests failed")
+    return f"Traffic is on {moved.names[1]}. Took {moved.switch_ms / 1000:.2f} s{lost}."
+
+
+def _outrun(app: AppName) -> Answer:
+    """Show the app as it is now, with who was faster. Nothing was done."""
+    desk().board.forget(app)
+    with desk().pool.lend(g.who.actor) as s:
+        last = next(iter(s.ledger.changes(app, limit=1)), None)
+        target = s.ledger.find_release(app, last.target) if last and last.target is not None else None
+    told = "The traffic was changed meanwhile."
+    if last is not None:
+        told = (f"Traffic changed {ago(last.at)}: {last.actor} moved it to {target.version}." if target
+                else f"Traffic changed {ago(last.at)}: {last.actor} took {app} out of traffic.")
+    return render_template("app.html", a=look_at(app), outrun=f"{told} Your click was not carried out.", **charted(app)), 409
+
+
+def _in_ledger(app: AppName) -> bool:
+    with desk().pool.lend(g.who.actor) as s:
+        return s.ledger.find_app(app) is not None
+
+
+# -- what the form says --------------------------------------------------------------------------------------------------
+def _named() -> str:
+    return request.form.get("to") or request.form.get("version") or ""
+
+
+def _words() -> Words:
+    version: Version | None = parse_version(_named().strip()) if _named() else None
+    release = _number(request.form.get("release", ""))
+    return Words(version, release, request.form.get("image", "").strip() or None, abort=request.form.get("abort") == "yes",
+                 pull=_pull(request.form.get("pull", "")))
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 9 else None
+
+
+def _pull(word: str) -> PullPolicy | None:
+    """Return the policy that was chosen; an empty word leaves it to the app's file."""
+    if word and word not in {*PullPolicy}:
+        raise Invalid(f"{shown(word)} is none of {', '.join(PullPolicy)}. Nothing was done.", code="usage")
+    return PullPolicy(word) if word else None
+
+
+def _wish(verb: str) -> Wish:
+    text = request.form.get("revision", "")
+    known = text.isascii() and text.isdecimal() and len(text) <= 12
+    if verb in AT_REVISION and not known:
+        raise Invalid("The form did not say of which revision the page was. Nothing was done.", remedy=["reload the page"])
+    return Wish(request.form.get("note", ""), if_revision=int(text) if known and verb in AT_REVISION else None,
+                confirmed=request.form.get("sure") == "yes", lock_wait=_patience())
+
+
+def _patience() -> float:
+    """Return how long to wait for whoever is at the app: a person may stand in line, while that is short."""
+    line = desk().jobs.under_way(the_app())
+    return WAITING if request.form.get("wait") == "yes" and len(line) < LINE else 0.0
+
+
+def _again() -> dict[str, str]:
+    """Return the fields of this form, to be sent once more by a person who was told that somebody else is at it."""
+    kept = ("revision", "to", "release", "version", "image", "pull", "note", "sure")
+    return {name: request.form[name] for name in kept if request.form.get(name)}

@@ -1,0 +1,119 @@
+"""Who did what: the audit as a page, as a table for a spreadsheet, and as lines for a program."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, fields
+from functools import partial
+from itertools import chain, islice
+from typing import Any
+
+from flask import Blueprint, Response, g, render_template, request
+
+from deployctl.domain.access import Principal, Role
+from deployctl.domain.names import AppName, parse_app
+from deployctl.domain.plain_text import visible
+from deployctl.errors import Invalid, NotFound
+from deployctl.ports import Services
+from deployctl.usecases.audit import MOST, audit
+from deployctl.usecases.results import AuditLine
+from deployctl_web.http.downloads import send
+from deployctl_web.security.authorization import SIGNED_IN, needs
+from deployctl_web.state import desk
+
+pages = Blueprint("activity", __name__)
+ROWS = 100
+SAVED = 20_000  # lines of a file
+KINDS = ("upgrade", "rollback", "undo", "start", "stop", "prune", "held", "released", "readiness", "reconcile", "recovered",
+         "signed_in", "sign_in_refused", "refused", "user_added", "user_role", "user_removed", "token_made", "token_revoked",
+         "token_handed_over", "checkpoint")
+Ask = Callable[..., Sequence[AuditLine]]
+FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n")  # what a spreadsheet would take for a formula
+
+
+@pages.get("/activity")
+@needs(SIGNED_IN)
+def page() -> str:
+    lines = _lines(ROWS + 1)
+    apps = sorted(_visible())
+    kept = {key: value for key, value in request.args.items() if key in {"app", "user", "kind"} and value}
+    return render_template("activity.html", lines=lines[:ROWS], older=lines[ROWS - 1].id if len(lines) > ROWS else None,
+                           args=kept, apps=apps, kinds=KINDS)
+
+
+@pages.get("/activity.csv")
+@needs(SIGNED_IN)
+def table() -> Response:
+    return _file(_rows, mimetype="text/csv", name="activity.csv")
+
+
+@pages.get("/activity.jsonl")
+@needs(SIGNED_IN)
+def lines_file() -> Response:
+    return _file(lambda lines: (json.dumps(asdict(line)) + "\n" for line in lines), mimetype="application/jsonl",
+                 name="activity.jsonl")
+
+
+def safe_cell(value: Any) -> str:
+    """Return the cell as text that no spreadsheet takes for a formula, and that steers no terminal."""
+    text = "" if value is None else visible(str(value))
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def _rows(lines: Iterable[AuditLine]) -> Iterator[str]:
+    names = [field.name for field in fields(AuditLine)]
+    for row in chain([names], ([safe_cell(getattr(line, name)) for name in names] for line in lines)):
+        out = io.StringIO()
+        csv.writer(out, quoting=csv.QUOTE_ALL).writerow(row)
+        yield out.getvalue()
+
+
+def _file(write: Callable[[Iterable[AuditLine]], Iterator[str]], *, mimetype: str, name: str) -> Response:
+    """Answer with every line that fits, up to a bound."""
+    ask, before = _asked(), _before()
+    return send(lambda s, left: write(islice(_all(ask, before, s, left), SAVED)), what="the activity", mimetype=mimetype,
+                name=name)
+
+
+def _all(ask: Ask, before: int | None, s: Services, left: Callable[[], bool]) -> Iterator[AuditLine]:
+    """Yield page by page, the last one first."""
+    while not left() and (lines := ask(s, limit=MOST, before=before)):
+        yield from lines
+        before = lines[-1].id
+
+
+def _lines(limit: int) -> Sequence[AuditLine]:
+    ask = _asked()
+    with desk().pool.lend(g.who.actor) as s:
+        return ask(s, limit=limit, before=_before())
+
+
+def _asked() -> Ask:
+    """Return what finds the lines of this query that this person may see: an admin everything, others what their apps did."""
+    app, user, kind = (request.args.get(key, "").strip()[:64] or None for key in ("app", "user", "kind"))
+    among = None if g.who.may(Role.ADMIN, None) else _visible()
+    asked = _app(app)
+    if asked is not None and among is not None and asked not in among:
+        raise NotFound("there is no such app here.", remedy=["deployctl app list"])
+    return partial(audit, app=asked, user=user, kind=kind, among=among)
+
+
+def _app(text: str | None) -> AppName | None:
+    try:
+        return parse_app(text) if text else None
+    except Invalid:
+        raise NotFound("there is no such app here.", remedy=["deployctl app list"]) from None
+
+
+def _visible() -> list[AppName]:
+    who: Principal = g.who
+    with desk().pool.lend(who.actor) as s:
+        return who.sees([row.name for row in s.ledger.apps()])
+
+
+def _before() -> int | None:
+    text = request.args.get("before", "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else None

@@ -1,0 +1,85 @@
+"""Every page that people see, in one list; and the page that says why there is none."""
+
+from __future__ import annotations
+
+from flask import Flask, g, render_template, request, session, url_for
+
+from deployctl.domain.access import Role
+from deployctl.errors import DeployctlError
+from deployctl_web.pages import (
+    act as pages_act,
+)
+from deployctl_web.pages import (
+    activity as pages_activity,
+)
+from deployctl_web.pages import (
+    app as pages_app,
+)
+from deployctl_web.pages import (
+    apps as pages_apps,
+)
+from deployctl_web.pages import (
+    ask as pages_ask,
+)
+from deployctl_web.pages import (
+    compare as pages_compare,
+)
+from deployctl_web.pages import (
+    logs as pages_logs,
+)
+from deployctl_web.pages import (
+    people as pages_people,
+)
+from deployctl_web.pages import (
+    rejections,
+)
+from deployctl_web.pages import (
+    server as pages_server,
+)
+from deployctl_web.pages import (
+    settings as pages_settings,
+)
+from deployctl_web.pages import (
+    sign_in as pages_sign_in,
+)
+from deployctl_web.pages import (
+    version as pages_version,
+)
+from deployctl_web.security.authorization import asked_app
+from deployctl_web.state import desk
+
+MODULES = (pages_sign_in, pages_apps, pages_app, pages_act, pages_ask, pages_logs, rejections, pages_version,
+           pages_compare, pages_activity, pages_server, pages_settings, pages_people)
+
+
+LONGEST_NEXT = 1024  # characters, in a cookie
+
+
+def put_pages(app: Flask) -> None:
+    for module in MODULES:
+        app.register_blueprint(module.pages)
+
+
+def _onward(status: int) -> str | None:
+    """Return where to go on after signing in, and remember it for who signs in by a link; None for who is signed in."""
+    if status != 401:
+        return None
+    onward = pages_sign_in.where_one_was()
+    if not request.headers.get("X-Fragment"):
+        session[pages_sign_in.NEXT] = onward[:LONGEST_NEXT]
+    return onward
+
+
+def problem_page(error: DeployctlError, status: int) -> tuple[str, int]:
+    """Answer with what went wrong, what serves now, and what can be done."""
+    app, serving, back = None, "", None
+    try:
+        app = asked_app()
+        if app is not None and g.get("who") and g.who.may(Role.VIEWER, app):
+            view = desk().board.app(app).value
+            serving = f"{view.active.version} serves {app}." if view.active else f"Nobody serves {app}: visitors get 503."
+            back = url_for("app.one", app=app)
+    except DeployctlError:  # it is not there, or nothing answers: then the problem itself is all there is to tell
+        pass
+    return render_template("problem.html", error=error, status=status, serving=serving, back=back,
+                           onward=_onward(status)), status

@@ -1,0 +1,93 @@
+"""The first page: every app that one may see, what serves it, and whether it is fine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from flask import Blueprint, g, render_template
+
+from deployctl.domain.access import Role
+from deployctl.domain.names import AppName
+from deployctl.errors import DeployctlError
+from deployctl.ports_meter import Now
+from deployctl.usecases.results import AppView, StatusView
+from deployctl_web.live.status_cache import Seen
+from deployctl_web.security.authorization import SIGNED_IN, needs
+from deployctl_web.state import desk
+
+pages = Blueprint("apps", __name__)
+LONG = 10.0  # seconds after which a reading is called old
+WITHIN, GLANCE = 2.0, 0.05  # seconds that a reading is as good as a new one, and that a new one of all apps is waited for
+MOMENT = 0.5  # seconds that one app is waited for
+AFRESH = 8  # apps that have changed since, and are read by themselves
+
+
+@pages.get("/")
+@needs(SIGNED_IN)
+def home() -> str:
+    return render_template("apps.html", **_seen())
+
+
+@pages.get("/live")
+@needs(SIGNED_IN)
+def live() -> str:
+    """Return the inside of the table's region alone."""
+    return render_template("_apps.html", **_seen())
+
+
+def _home() -> Seen[StatusView]:
+    """Return the last reading of all apps. A new one of many apps takes long, so what has changed since then, by the
+    ledger's word, is read by itself."""
+    seen = desk().board.home(within=WITHIN, patience=GLANCE)
+    known = {AppName(view.app): view for view in seen.value.apps}
+    with desk().pool.lend(g.who.actor) as s:
+        rows = s.ledger.apps()
+        busy = {opened.app for opened in s.ledger.open_deployments()}
+    behind = [row.name for row in rows if (view := known.get(row.name)) is None or view.revision != row.revision
+              or (row.name in busy) is (view.deployment is None)]
+    views = {**known, **_afresh(behind)}
+    return replace(seen, value=replace(seen.value, apps=tuple(views[row.name] for row in rows if row.name in views)))
+
+
+def _afresh(apps: Sequence[AppName]) -> dict[AppName, AppView]:
+    """Return some of them as they are now; where nothing answers soon the last reading has to do, for all of them."""
+    found: dict[AppName, AppView] = {}
+    with suppress(TimeoutError, DeployctlError):
+        for app in apps[:AFRESH]:
+            seen = desk().board.app(app, patience=MOMENT)
+            found[app] = seen.value
+            if seen.stale:
+                break
+    return found
+
+
+def _seen() -> dict[str, Any]:
+    seen = _home()
+    apps = _mine(seen.value)
+    return {"seen": seen, "view": seen.value, "apps": apps, "stale": seen.stale and seen.age > LONG,
+            "files": _files(seen.value), "figures": {app.app: _figures(app) for app in apps},
+            "admin": g.who.may(Role.ADMIN, None)}
+
+
+def _files(view: StatusView) -> list[AppName]:
+    """Return the apps that have a file and nothing more, as far as this person may deploy them."""
+    known = {one.app for one in view.apps}
+    with desk().pool.lend(g.who.actor) as s:
+        return [app for app in s.app_files() if app not in known and g.who.may(Role.DEPLOYER, app)]
+
+
+def _mine(view: StatusView) -> tuple[AppView, ...]:
+    mine = set(g.who.sees([AppName(one.app) for one in view.apps]))
+    return tuple(one for one in view.apps if one.app in mine)
+
+
+def _figures(app: AppView) -> Mapping[str, float] | None:
+    """Return requests a second and the share of 5xx, in percent; None when nobody has measured."""
+    now: Now | None = desk().meter.latest(AppName(app.app)).get(app.active.release) if app.active else None
+    if now is None:
+        return None
+    bad = now.failed_per_s + now.answers_5xx_per_s
+    return {"rate": now.requests_per_s, "bad": 100 * bad / now.requests_per_s if now.requests_per_s else 0.0}

@@ -1,0 +1,104 @@
+"""Questions before something is done: a page of their own without JavaScript, with it the inside of a dialog."""
+
+from __future__ import annotations
+
+from flask import Blueprint, g, render_template, request
+
+from deployctl.domain.access import Role
+from deployctl.domain.capabilities import given_back
+from deployctl.domain.names import AppName, parse_version
+from deployctl.errors import DeployctlError, Invalid, NotFound, NothingToGoBackTo
+from deployctl.ports import Services
+from deployctl.usecases.observe import no_such_version
+from deployctl.usecases.prune import preview_prune
+from deployctl.usecases.versions import VersionLine
+from deployctl_web.pages.app import the_app
+from deployctl_web.pages.parts.bounded_call import soon
+from deployctl_web.pages.parts.confirmations import Known, Question, ask_to_move, ask_to_prune, ask_to_stop
+from deployctl_web.pages.parts.page_model import Look, look_at
+from deployctl_web.security.authorization import needs
+from deployctl_web.state import desk
+
+pages = Blueprint("ask", __name__)
+MOVES = frozenset({"rollback", "undo", "upgrade"})
+DEPLOYS = {"upgrade": "Deploy a version", "start": "Start a version beside"}
+KNOWN = 50  # versions that are offered while one types
+
+
+@pages.get("/apps/<app>/ask")
+@needs(Role.DEPLOYER)
+def ask(app: str) -> str:
+    """Ask what `verb` would ask; `to` is the version. Raises Invalid, NotFound."""
+    verb, look = request.args.get("verb") or "rollback", look_at(the_app())
+    question = _question(verb, look)
+    return _shown("_ask.html", "ask.html", a=look, q=question)
+
+
+@pages.get("/apps/<app>/deploy")
+@needs(Role.DEPLOYER)
+def deploy(app: str) -> str:
+    """Ask which version, from which image and why. The app may have no more than a file yet."""
+    verb, name = request.args.get("verb", "upgrade"), the_app()
+    if verb not in DEPLOYS:
+        raise Invalid("Nothing like that is deployed here.")
+    with desk().pool.lend(g.who.actor) as s:
+        row = s.ledger.find_app(name)
+        if row is None and name not in s.app_files():
+            raise NotFound("there is no such app here.", remedy=[f"deployctl init {name} --image IMAGE --port PORT"])
+        known, given = s.ledger.versions(name, limit=KNOWN), _given_back(name, s)
+    to = request.args.get("to", "")
+    return _shown("_deploy.html", "deploy.html", app=name, revision=row.revision if row else 0, verb=verb, known=known,
+                  title=DEPLOYS[verb], to=parse_version(to) if to else "", under=look_at(name).under if row else None,
+                  any_image=g.who.may(Role.ADMIN, None), given_back=given)
+
+
+def _given_back(app: AppName, s: Services) -> list[str]:
+    """Return what the app's file gives up; a file that is wrong is told by the deployment."""
+    try:
+        return list(given_back(s.app_file(app).template.cap_add))
+    except DeployctlError:
+        return []
+
+
+def _shown(piece: str, page: str, **more: object) -> str:
+    return render_template(piece if request.headers.get("X-Fragment") else page, piece=piece, **more)
+
+
+def _question(verb: str, look: Look) -> Question:
+    if verb == "prune":
+        name = look.app.name
+        steps = soon(lambda s: [step.sentence for step in preview_prune(name, s).plan.steps], g.who.actor, what="what would go")
+        return ask_to_prune(name, steps)
+    if verb == "stop":
+        return ask_to_stop(_line(look, request.args.get("to", "")), look.view)
+    if verb not in MOVES:
+        raise Invalid("Nothing like that is asked here.")
+    return _move(verb, look)
+
+
+def _move(verb: str, look: Look) -> Question:
+    app, view, to = look.app.name, look.view, request.args.get("to", "")
+    with desk().pool.lend(g.who.actor) as s:
+        changes = s.ledger.changes(app, limit=1)
+        if verb == "undo":
+            left = changes[0].source if changes else None
+            line = next((one for one in look.versions.lines if one.release == left), None)
+            if line is None:
+                raise NothingToGoBackTo(f"{app} has no change of traffic that could be undone.")
+        else:
+            number = request.args.get("release", type=int)
+            line = look.versions.at(number or view.back_release) if number or not to else None
+            line = line or _line(look, to)
+        live = next((one for one in look.versions.lines if view.active and one.release == view.active.release), None)
+        active = s.ledger.find_release(app, live.release) if live else None
+        return ask_to_move(verb, Known(view, line, live, active, s.ledger.find_release(app, line.release), changes,
+                                       look.under, look.warm))
+
+
+def _line(look: Look, version: str) -> VersionLine:
+    if not version:
+        raise NothingToGoBackTo(f"{look.app.name} has nothing to roll back to: no other version has served here well.")
+    found = look.versions.find(parse_version(version))
+    if found is None:
+        raise no_such_version(look.app.name, version, [line.version for line in look.versions.lines])
+    return found

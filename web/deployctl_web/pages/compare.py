@@ -1,0 +1,62 @@
+"""How two versions of an app differ. Nothing here asks the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flask import Blueprint, g, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as Answer
+
+from deployctl.domain.access import Role
+from deployctl.domain.names import AppName, ReleaseName, parse_release_name
+from deployctl.domain.release import Release
+from deployctl.domain.serving import release_name
+from deployctl.errors import NotFound
+from deployctl.ports import Services
+from deployctl.usecases.diff import compare_releases
+from deployctl.usecases.redaction import redact_lines
+from deployctl.usecases.results import DiffLine
+from deployctl_web.pages.app import the_app
+from deployctl_web.pages.version import MOST, find_release
+from deployctl_web.security.authorization import needs
+from deployctl_web.state import desk
+
+pages = Blueprint("compare", __name__)
+
+
+@pages.get("/apps/<app>/compare")
+@needs(Role.VIEWER)
+def page(app: str) -> str | Answer:
+    """Show what differs from a to b; without names, from what serves back to what a rollback would bring."""
+    name, view = the_app(), desk().board.app(the_app()).value
+    with desk().pool.lend(g.who.actor) as s:
+        releases = s.ledger.releases(name, limit=MOST)
+        known = list(dict.fromkeys(release_name(r, releases) for r in releases))
+        if not (request.args.get("a") and request.args.get("b")) and len(known) > 1:
+            active = next((r for r in releases if view.active and r.number == view.active.release), releases[0])
+            after = release_name(active, releases)
+            other = view.way_back_name or next(name for name in known if name != after)
+            before = request.args.get("a") or other
+            before = other if before == after else before
+            return redirect(url_for("compare.page", app=app, a=before, b=after))
+        pair = _pair(name, s) if len(known) > 1 else None
+    lines = redact_lines(compare_releases(*pair)) if pair else []
+    names = [release_name(one, releases) for one in pair] if pair else []
+    return render_template("compare.html", view=view, known=known, names=names, groups=_grouped(lines))
+
+
+def _pair(app: AppName, s: Services) -> tuple[Release, Release]:
+    named = [_named(request.args.get(key, "")) for key in ("a", "b")]
+    found = [find_release(app, one.version, s, number=one.release)[0] for one in named]
+    return found[0], found[1]
+
+
+def _named(text: str) -> ReleaseName:
+    if not text:
+        raise NotFound("Two versions are needed to compare.")
+    return parse_release_name(text)
+
+
+def _grouped(lines: Sequence[DiffLine]) -> list[tuple[str, list[DiffLine]]]:
+    groups = ("image", "env", "limits", "command", "health", "ports", "stop")
+    return [(group, [line for line in lines if line.group == group]) for group in groups]

@@ -1,0 +1,84 @@
+"""What the containers of an app print: a page whose whole question is in its address, its tail, and the file of it."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, g, render_template, request
+
+from deployctl.domain.access import Role
+from deployctl.domain.names import AppName, parse_version
+from deployctl.errors import DeployctlError, EngineUnavailable, NotFound
+from deployctl_web.http.downloads import send
+from deployctl_web.pages.app import the_app
+from deployctl_web.pages.parts import log_view
+from deployctl_web.pages.parts.log_view import SPANS, Asked, Line, asked_of, read
+from deployctl_web.security.authorization import needs
+from deployctl_web.state import desk
+
+pages = Blueprint("logs", __name__)
+TAIL = 12  # lines on the page of an app
+
+
+@pages.get("/apps/<app>/logs")
+@needs(Role.VIEWER)
+def page(app: str) -> str:
+    """Show the lines; what is wrong with the filter, or an engine that is away, is told on the page itself."""
+    name, view = the_app(), desk().board.app(the_app()).value
+    lines, wrong, asked = list[Line](), "", Asked()
+    try:
+        asked = asked_of(request.args, parse_version)
+        lines = read(name, asked, g.who.actor)
+    except NotFound as e:
+        if not _was_there(name, asked):
+            raise
+        wrong = e.message
+    except DeployctlError as e:
+        wrong = e.message
+    asked_for = {key: value for key, value in request.args.items() if key in {"q", "version", "since", "n", "errors"} and value}
+    return render_template("logs.html", view=view, lines=lines, asked=asked, args=asked_for, wrong=wrong, spans=list(SPANS),
+                           colours=_colours(name), versions=_versions(name))
+
+
+@pages.get("/apps/<app>/logs/more")
+@needs(Role.VIEWER)
+def more(app: str) -> str:
+    """Return only the lines that came after the last one that the page has."""
+    lines = read(the_app(), asked_of(request.args, parse_version), g.who.actor)
+    return render_template("_log_lines.html", lines=lines, colours=_colours(the_app()))
+
+
+@pages.get("/apps/<app>/logs/tail")
+@needs(Role.VIEWER)
+def tail(app: str) -> str:
+    """Return the newest lines of all versions, or of the one that is asked for."""
+    try:
+        asked = asked_of(request.args, parse_version)
+        lines, wrong = read(the_app(), Asked(version=asked.version, n=TAIL), g.who.actor), ""
+    except (NotFound, EngineUnavailable) as e:
+        lines, wrong = [], e.message
+    return render_template("_log_tail.html", lines=lines, wrong=wrong, colours=_colours(the_app()))
+
+
+@pages.get("/apps/<app>/logs.txt")
+@needs(Role.VIEWER)
+def save(app: str) -> Response:
+    """Give all lines as a file of plain text."""
+    asked, name = asked_of(request.args, parse_version), the_app()
+    return send(lambda s, left: log_view.save(name, asked, s, left), what="the log", mimetype="text/plain", name=f"{app}.log")
+
+
+def _was_there(app: AppName, asked: Asked) -> bool:
+    """Tell whether the version was ever deployed here: its container may be gone, and the log with it."""
+    with desk().pool.lend(g.who.actor) as s:
+        return asked.version is None or bool(s.ledger.releases_of(app, asked.version, limit=1))
+
+
+def _versions(app: AppName) -> list[str]:
+    """Return the versions that have lines to show: those with a container, then those whose log outlived it."""
+    here = [one.version for one in desk().board.app(app).value.instances]
+    with desk().pool.lend(g.who.actor) as s:
+        kept = [s.ledger.find_release(app, number) for number in reversed(s.kept_logs.releases(app))]
+    return list(dict.fromkeys([*here, *(one.version for one in kept if one)]))
+
+
+def _colours(app: AppName) -> dict[str, str]:
+    return {one.version: (one.colour or "")[:1] for one in desk().board.app(app).value.instances}

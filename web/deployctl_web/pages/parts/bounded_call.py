@@ -1,0 +1,39 @@
+"""Asking an engine that may hang: a page waits a few seconds, and a few threads are all that it can ever hold up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import BoundedSemaphore
+from time import monotonic
+from typing import TypeVar
+
+from deployctl.errors import EngineUnavailable
+from deployctl.ports import Services
+from deployctl_web.state import desk
+
+WAIT = 4.0  # seconds
+THREADS = 4
+_THREADS, _free = ThreadPoolExecutor(THREADS, "page"), BoundedSemaphore(THREADS)
+
+T = TypeVar("T")
+
+
+def soon(act: Callable[[Services], T], actor: str, *, what: str, wait: float = WAIT) -> T:
+    """Return what `act` returns. Raises EngineUnavailable when that takes too long, and what it raises."""
+    pool, until = desk().pool, monotonic() + wait
+
+    def work() -> T:
+        try:
+            with pool.lend(actor) as s:
+                return act(s)
+        finally:
+            _free.release()
+
+    try:
+        if not _free.acquire(timeout=wait):  # nothing queues behind an engine that hangs
+            raise TimeoutError
+        return _THREADS.submit(work).result(max(0.0, until - monotonic()))
+    except TimeoutError:
+        raise EngineUnavailable(f"Docker takes long: {what} cannot be told now. What runs keeps serving.",
+                                remedy=["deployctl doctor"]) from None

@@ -1,0 +1,157 @@
+"""What is asked before something slow, far or harmful: what would be so afterwards, and what would not come back. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from deployctl.domain.readiness import How
+from deployctl.domain.release import Change, Release
+from deployctl.usecases.diff import changed_settings
+from deployctl.usecases.results import AppView
+from deployctl.usecases.under_way import UnderWay
+from deployctl.usecases.versions import VersionLine, Way
+from deployctl_web.pages.parts.template_filters import by, sentence
+from deployctl_web.pages.parts.times import when
+
+NUMBERS = ("", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten")
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One line: `strong` is its first words, `names` are set in type."""
+
+    sign: str
+    strong: str
+    text: str = ""
+    names: tuple[str, ...] = ()
+    warns: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    verb: str
+    title: str
+    facts: tuple[Fact, ...]
+    yes: str  # the button
+    to: str | None = None  # version
+    before: VersionLine | None = None
+    after: VersionLine | None = None
+    better: VersionLine | None = None  # warm, and not what was asked for
+    abort: bool = False
+    why_not: str = ""  # it cannot be done: there is nothing to say yes to
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a question about a move is made from. `active` and `target` are releases, the lines say how they stand."""
+
+    view: AppView
+    line: VersionLine
+    live: VersionLine | None
+    active: Release | None
+    target: Release | None
+    changes: Sequence[Change]
+    under: UnderWay | None
+    warm: VersionLine | None
+
+
+def ask_to_move(verb: str, known: Known) -> Question:
+    """Return the question of a rollback, an undo, or an upgrade to a version that is here."""
+    line, to = known.line, known.line.name
+    cold, abort = line.how is not How.WARM, verb == "rollback" and known.under is not None
+    does = {"rollback": "roll back", "undo": "undo"}.get(verb, "send the traffic")
+    title = {"rollback": f"Roll back to {to}?", "undo": f"Undo, back to {to}?"}.get(verb, f"Send the traffic to {to}?")
+    yes = f"{'Pull and start' if line.how is How.PULL else 'Start'} {to} and {does}" if cold else sentence(
+        f"{does} to {to}" if verb == "rollback" else does)
+    better = known.warm if verb == "rollback" and known.warm and known.warm.release != line.release else None
+    yes = f"Abort, then {yes[0].lower()}{yes[1:]}" if abort else yes
+    return Question(
+        verb, title, tuple(_facts(verb, known)), yes, line.version, known.live, line, better, abort, _why_not(verb, line))
+
+
+def _why_not(verb: str, line: VersionLine) -> str:
+    if line.way is Way.SERVING:
+        return f"{line.name} serves already."
+    if verb == "rollback" and line.way in {Way.HELD, Way.RETRY, Way.NONE}:
+        return f"{line.name} cannot be rolled back to: {line.why}."
+    return ""
+
+
+def _facts(verb: str, known: Known) -> Iterator[Fact]:
+    line, to, live = known.line, known.line.name, known.live.name if known.live else None
+    yield _time(line, live)
+    if known.under is not None:
+        under = known.under
+        yield Fact("stop", f"{sentence(under.verb)}{f' of {under.version}' if under.version else ''} is under way.",
+                   f"{by(under.by)} is at it; it is ended and taken back first.", warns=True)
+    back = _steps_back(known) if verb == "rollback" else 0
+    if back > 1:
+        count = NUMBERS[back] if back < len(NUMBERS) else str(back)
+        yield Fact("warn", f"{count} versions back.", "Databases and files in volumes stay as they are.", warns=True)
+    elif verb == "rollback":
+        yield Fact("info", "Not rolled back:", "databases and files in volumes. Variables, limits and command of "
+                   f"{to} come back.")
+    if line.why and line.way is Way.BACK:
+        yield Fact("warn", "To be known:", sentence(line.why) + ".", warns=True)
+    if (differing := _differing(known)) is not None:
+        yield differing
+    if verb == "rollback" and live and not (known.live and known.live.hold):
+        yield Fact("lock", f"{live} goes on hold:", "it is not deployed again until that is lifted. Newer ones are fine.")
+    if line.deployed_at:
+        whom = f" by {by(line.deployed_by)}" if line.deployed_by else ""
+        yield Fact("up", f"{to} was deployed", f"{when(line.deployed_at)}{whom}.")
+
+
+def _time(line: VersionLine, live: str | None) -> Fact:
+    keeps = f" {live} serves until {line.version} is healthy." if live else ""
+    if line.how is How.WARM:
+        return Fact("clock", "Under a second.", f"{line.version} is warm: it runs and takes traffic at once.")
+    if line.how is How.PULL:
+        return Fact("clock", "Its image is pulled first.", f"That takes as long as the registry needs.{keeps}", warns=True)
+    seconds = max(1, round(line.seconds or 0))
+    soon = f"About {seconds} seconds." if seconds > 1 else "About a second."
+    about = "It has to start first." if line.seconds is None else soon
+    return Fact("clock", about, f"{line.version} is not running;{keeps.removesuffix('.')}." if keeps
+                else f"{line.version} is not running.")
+
+
+def _steps_back(known: Known) -> int:
+    """Return how many versions of the serving history it lies back, 0 when it is not in it."""
+    chain = known.changes[0].chain if known.changes else ()
+    active = known.view.active.release if known.view.active else None
+    behind = [n for n in reversed(chain) if n != active]
+    return behind.index(known.line.release) + 1 if known.line.release in behind else 0
+
+
+def _differing(known: Known) -> Fact | None:
+    if known.active is None or known.target is None:
+        return None
+    found = changed_settings(known.active.bundle, known.target.bundle)
+    if not found:
+        return Fact("list", "Same settings:", "variables, limits and command do not differ.")
+    return Fact("list", "Different settings:", names=found[:8] + (("…",) if len(found) > 8 else ()))
+
+
+def ask_to_stop(line: VersionLine, view: AppView) -> Question:
+    """Return the question before a version is stopped; the one that serves leaves visitors without an answer."""
+    version, facts = line.version, []
+    if line.way is Way.SERVING:
+        text = f"{version} serves all traffic of {view.app}; nobody takes over."
+        facts.append(Fact("warn", "Visitors get 503.", text, warns=True))
+    else:
+        live = view.active.version if view.active else None
+        facts.append(Fact("check", f"{live} serves as before." if live else "It gets no traffic.",
+                          f"To go back to {version} it has to start first."))
+    facts.append(Fact("go", "Its container is kept:", "it can be started again at any time. Open requests may finish."))
+    return Question("stop", f"Stop {version}?", tuple(facts), f"Stop {version}", version)
+
+
+def ask_to_prune(app: str, steps: Sequence[str]) -> Question:
+    """Return the question before containers go that retention does not keep."""
+    if not steps:
+        return Question("prune", "Remove what is not kept?", (Fact("check", "Nothing to remove.",
+                        "Every container is kept on purpose."),), "", why_not=f"{app} has nothing to remove.")
+    facts = tuple(Fact("x", sentence(step) + ".") for step in steps)
+    kept = Fact("check", "Kept:", "what serves, what is warm, and what can be rolled back to next.")
+    return Question("prune", "Remove what is not kept?", (*facts, kept), "Remove it")

@@ -1,0 +1,127 @@
+"""Lines of an app's log, filtered while they are read. For a page they are bounded in number, in length and in the time
+that anybody waits for an engine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from time import monotonic
+
+from deployctl.domain.names import AppName, Version
+from deployctl.errors import DeployctlError, Invalid
+from deployctl.memory import last_of
+from deployctl.ports import LogLine, Services
+from deployctl.usecases.logs import Printed, logs
+from deployctl.usecases.moments import seconds_between
+from deployctl_web.pages.parts.bounded_call import WAIT, soon
+from deployctl_web.pages.parts.times import clock
+
+GLANCE = 0.3  # seconds that a page waits for what is only nice to know
+MOST = 2000  # lines of a page
+ROOM = 2 * 2**20  # characters of a page's lines
+LOOKED_AT = 10_000  # lines that are searched when there is a filter
+SPANS = {"10m": 600.0, "1h": 3600.0, "24h": 86_400.0}
+
+_LEVELS = tuple((level, re.compile(rf"\b(?:{words})\b")) for level, words in (
+    ("error", "ERROR|FATAL|CRITICAL|PANIC|SEVERE|EMERG|Traceback|[A-Z][A-Za-z]*(?:Error|Exception)"),
+    ("warn", "WARN|WARNING"), ("info", "INFO|NOTICE"), ("debug", "DEBUG|TRACE")))
+_SMALL = re.compile(r"^\W*(?:\S+\s+){0,3}?\W?(error|fatal|critical|panic|warn|warning|info|notice|debug|trace)\b", re.I)
+_STATUS_5XX = re.compile(r"(?<=[ =])5[0-9]{2}(?= |$)")
+_MEANS = {"fatal": "error", "critical": "error", "panic": "error", "warning": "warn", "notice": "info", "trace": "debug"}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the address says of the lines that are wanted. `after`: only what came later than that."""
+
+    q: str = ""
+    version: Version | None = None
+    since: str = ""
+    n: int = 200
+    after: str = ""
+    errors: bool = False  # only lines that tell of an error
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    at: str
+    version: str
+    release: int
+    name: str  # the version, or VERSION@RELEASE where it has several
+    level: str  # error, warn, info, debug, or the stream where the line does not say
+    text: str
+
+
+def read(app: AppName, asked: Asked, actor: str) -> list[Line]:
+    """Return the last lines, the oldest first. Raises EngineUnavailable when the engine does not answer in time."""
+    until = monotonic() + WAIT + 1.0  # who waits for it has left by then
+
+    def fetch(s: Services) -> Iterable[Printed]:
+        found = filter(filter_of(asked), _written(app, asked, s, lambda: monotonic() > until))
+        return last_of(found, lambda one: len(one.line.text), room=ROOM, most=asked.n)
+
+    return [Line(one.line.at, one.version, one.release, one.name, level_of(one.line), one.line.text)
+            for one in soon(fetch, actor, what="the log")]
+
+
+def save(app: AppName, asked: Asked, s: Services, left: Callable[[], bool]) -> Iterator[str]:
+    """Yield all lines that fit, as text, until their reader has `left`. Raises what `logs` raises."""
+    found = logs(app, asked.version, s, tail=None, since=SPANS.get(asked.since), left=left)
+    return (f"{one.line.at} {one.name} {one.line.text}\n" for one in filter(filter_of(asked), found))
+
+
+def last_line(app: AppName, version: str, actor: str) -> str:
+    """Return what that version printed last, nothing where that cannot be had at once."""
+    try:
+        asked = Asked(version=Version(version), n=1)
+        found = soon(lambda s: [*_written(app, asked, s)], actor, what="the log", wait=GLANCE)
+    except DeployctlError:
+        return ""
+    return f"{clock(found[-1].line.at)} {found[-1].line.text}"[:400] if found else ""
+
+
+def _written(app: AppName, asked: Asked, s: Services, left: Callable[[], bool] = bool) -> Iterator[Printed]:
+    since = SPANS.get(asked.since)
+    if asked.after:
+        since = max(1.0, seconds_between(asked.after, s.clock.utc()) + 2.0)
+    tail = LOOKED_AT if asked.q or asked.errors or asked.after else asked.n
+    return (one for one in logs(app, asked.version, s, tail=tail, since=since, left=left) if one.line.at > asked.after)
+
+
+def filter_of(asked: Asked) -> Callable[[Printed], bool]:
+    """Return what keeps the lines that hold the text, upper or lower case alike, and tell of an error if that is asked."""
+    wanted = asked.q.casefold()
+    return lambda one: wanted in one.line.text.casefold() and (not asked.errors or tells_of_error(one.line))
+
+
+def tells_of_error(line: LogLine) -> bool:
+    """Tell whether the line has the level error, or is one of an access log with a 5xx status."""
+    return level_of(line) == "error" or _STATUS_5XX.search(line.text[:2000]) is not None
+
+
+def level_of(line: LogLine) -> str:
+    """Return the level that the line tells of itself, else the stream it came by."""
+    head = line.text[:400]
+    if small := _SMALL.search(head[:120]):
+        return _MEANS.get(small[1].lower(), small[1].lower())
+    return next((level for level, pattern in _LEVELS if pattern.search(head)), "err" if line.stream == "stderr" else "out")
+
+
+def asked_of(args: dict[str, str], parse: Callable[[str], Version]) -> Asked:
+    """Return what the query asks for. Raises Invalid."""
+    number = args.get("n", "")
+    if number and not (number.isascii() and number.isdecimal() and len(number) <= 4 and 0 < int(number) <= MOST):
+        raise Invalid(f"n is a number of lines from 1 to {MOST}.")
+    if args.get("since") and args["since"] not in SPANS:
+        raise Invalid(f"since is one of {', '.join(SPANS)}.")
+    return Asked(args.get("q", "")[:200], parse(args["version"]) if args.get("version") else None, args.get("since", ""),
+                 int(number) if number else 200, _moment(args.get("after", "")), args.get("errors") == "1")
+
+
+def _moment(text: str) -> str:
+    try:
+        return text if text and datetime.fromisoformat(text).tzinfo else ""
+    except ValueError:
+        return ""

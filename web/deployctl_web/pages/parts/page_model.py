@@ -1,0 +1,145 @@
+"""What the pages of one app show, read in one go: the last status, and beside it what the ledger alone knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import g, session
+
+from deployctl.domain.access import Role
+from deployctl.domain.names import AppName
+from deployctl.domain.release import App, Bundle, Change, Hold
+from deployctl.domain.release import Role as Part
+from deployctl.ports import Services
+from deployctl.ports_meter import Now
+from deployctl.usecases.activity import Deed, recent
+from deployctl.usecases.observe import require_app
+from deployctl.usecases.periods import Period, find_periods
+from deployctl.usecases.results import AppView, InstanceView, StatusView
+from deployctl.usecases.under_way import UnderWay, find_failure, find_under_way
+from deployctl.usecases.versions import VersionLine, VersionsView, versions
+from deployctl_web.live.jobs import Job
+from deployctl_web.live.status_cache import Seen
+from deployctl_web.pages.parts.buttons import Go, held_since, warm_way, way_of
+from deployctl_web.pages.parts.first_steps import Try, first_steps
+from deployctl_web.pages.parts.log_view import last_line
+from deployctl_web.pages.parts.notices import Notice, notices_of
+from deployctl_web.pages.parts.times import clock
+from deployctl_web.state import desk
+
+DISMISSED = "dismissed"  # in the session: app → deployment whose failure was read
+KEPT = 20  # apps of which that is remembered
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One running release in the drawing of the traffic."""
+
+    one: InstanceView
+    line: VersionLine | None
+    go: Go | None
+    now: Now | None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One app as its page shows it."""
+
+    app: App
+    view: AppView
+    seen: Seen[StatusView]
+    may: bool  # move traffic
+    versions: VersionsView
+    ways: dict[int, Go]  # release → its button
+    rows: tuple[Row, ...]  # live first
+    warm: VersionLine | None  # can take the traffic at once
+    back: VersionLine | None  # what a rollback without a name means
+    under: UnderWay | None
+    candidate: InstanceView | None
+    job: Job | None
+    tail: str  # what the candidate printed last
+    notices: tuple[Notice, ...]
+    holds: tuple[tuple[VersionLine, Hold], ...]
+    total: float | None  # requests a second
+    bundle: Bundle | None  # of the active release
+    deeds: tuple[Deed, ...] = ()
+    periods: tuple[Period, ...] = ()
+    undo: Deed | None = None  # the last change, while it can be undone
+    first_steps: tuple[Try, ...] = ()  # of a demo
+    more: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def live_name(self) -> str | None:
+        """Return what names the release that serves, None when none does."""
+        line = self.versions.at(self.view.active.release) if self.view.active else None
+        return line.name if line else None
+
+    @property
+    def stale(self) -> bool:
+        return self.seen.stale and self.seen.age > 10
+
+    @property
+    def state(self) -> str:
+        """Return the state's word for classes and signs: one that is being changed is deploying or busy."""
+        if self.under is None or self.under.interrupted or self.view.state in {"degraded", "down", "unknown"}:
+            return self.view.state if self.view.state != "deploying" else "healthy"
+        return "deploying" if self.under.verb in {"upgrade", "rollback", "undo", "start"} else "busy"
+
+
+def look_at(app: AppName) -> Look:
+    """Read everything that the page of an app shows. Raises NotFound, and what the ledger raises."""
+    here = desk()
+    seen, idle = here.board.whole(app), here.board.idle(app)
+    view = seen.value.apps[0]
+    with here.pool.lend(g.who.actor) as s:
+        found = versions(view, s, idle=idle)
+        return _look(require_app(app, s), seen, view, found, s)
+
+
+def _look(app: App, seen: Seen[StatusView], view: AppView, found: VersionsView, s: Services) -> Look:
+    under, failure, deeds = find_under_way(app.name, s), find_failure(app.name, s), recent(app.name, s)
+    last = next(iter(s.ledger.changes(app.name, limit=1)), None)
+    if failure and failure.deployment <= session.get(DISMISSED, {}).get(app.name, 0):
+        failure = None
+    ways = {line.release: go for line in found.lines if (go := way_of(line, view, under, last))}
+    now = desk().meter.latest(app.name)
+    job = next(iter(desk().jobs.under_way(app.name)), None)
+    active = s.ledger.find_release(app.name, view.active.release) if view.active else None
+    undoable = under is None and last is not None and last.target is not None and _can_be_undone(last, found)
+    return Look(
+        app, view, seen, g.who.may(Role.DEPLOYER, app.name), found, ways, _rows(view, found, ways, dict(now)),
+        warm_way(view, found), found.at(view.back_release), under,
+        next((i for i in view.instances if under and i.release == under.release and i.role != Part.ACTIVE), None), job,
+        last_line(app.name, under.version, g.who.actor) if under and under.version and not under.promoted else "",
+        tuple(notices_of(seen.value, view, under=under, failure=failure, at=clock(seen.at), age=seen.age, stale=seen.why)),
+        tuple({line.version: (line, line.hold) for line in found.lines if line.hold}.values()),
+        sum(one.requests_per_s for one in now.values()) if now else None, active.bundle if active else None, deeds,
+        find_periods(app.name, s),
+        next((d for d in deeds if undoable and last and d.revision == last.revision), None), first_steps(app.name, s))
+
+
+def _can_be_undone(last: Change, found: VersionsView) -> bool:
+    """Tell whether the release that the change left is here and nobody has put it on hold since."""
+    left = next((line for line in found.lines if line.release == last.source), None)
+    return left is not None and not held_since(left.hold, last)
+
+
+def _rows(view: AppView, found: VersionsView, ways: dict[int, Go], now: dict[int, Now]) -> tuple[Row, ...]:
+    """Return what runs: live, then the standby, then what was started beside. What is on trial has a row of its own."""
+    order = (Part.ACTIVE, Part.STANDBY, Part.IDLE)
+    running = [i for i in view.instances if i.role in order and (i.role == Part.ACTIVE or runs(i))]
+    lines = {line.release: line for line in found.lines}
+    ranked = sorted(running, key=lambda i: (order.index(Part(i.role)), i.release != view.back_release, -i.release))
+    return tuple(Row(i, lines.get(i.release), ways.get(i.release), now.get(i.release)) for i in ranked)
+
+
+def runs(one: InstanceView) -> bool:
+    """Tell whether it runs as far as is known: it was asked, or the engine says so."""
+    return one.health in {"passing", "failing"} or (one.health == "unknown" and bool(one.status))
+
+
+def dismiss(app: AppName, deployment: int) -> None:
+    """Remember in the session that this failure was read."""
+    read = dict(list(session.get(DISMISSED, {}).items())[-KEPT:])
+    session[DISMISSED] = {**read, app: deployment}

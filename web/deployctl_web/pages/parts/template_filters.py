@@ -1,0 +1,124 @@
+"""Words and figures of the pages: the same facts as the command line, for eyes."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask, has_request_context, request
+
+from deployctl.domain.access import actor_parts, roles_text
+from deployctl.domain.cookies import choice_cookie
+from deployctl.domain.planner import spoken
+from deployctl.domain.same_image import short_digest
+from deployctl.usecases.results import AppView, InstanceView
+from deployctl_web.pages.parts.times import (
+    ago,
+    clock,
+    day_marks,
+    exact,
+    fine_clock,
+    is_recent,
+    lasting,
+    minutes,
+    took,
+    when,
+)
+from deployctl_web.state import desk
+
+STATES = {"healthy": "Healthy", "degraded": "Degraded", "down": "Down", "deploying": "Deploying",
+          "not_deployed": "Not deployed", "unknown": "Unknown"}
+LOUD = {"degraded": "warn", "down": "bad", "unknown": "warn"}
+SIGNS = {"healthy": "check", "degraded": "warn", "down": "down", "unknown": "ask", "deploying": "up", "busy": "clock"}
+ICONS = {"degraded": "icon-warn.svg", "unknown": "icon-warn.svg", "down": "icon-down.svg"}
+WORST = ("down", "degraded", "unknown")
+
+
+def state_word(view: AppView) -> str:
+    if view.deployment and view.state == "deploying":
+        return f"Deploying {view.deployment.get('to') or ''}".strip()
+    return STATES.get(view.state, view.state.capitalize())
+
+
+def worst(states: list[str]) -> str:
+    """Return the state that matters most: the sign of the browser's tab shows it."""
+    return next((state for state in WORST if state in states), "healthy")
+
+
+def role_word(one: InstanceView) -> str:
+    if one.role == "standby":
+        return "Standby, warm, no traffic" if one.warm else "Standby, no traffic"
+    words = {"active": "Live", "candidate": "Getting ready, no traffic yet", "failed": "Failed, kept to be looked at"}
+    return words.get(one.role, "Running, no traffic" if one.health != "stopped" else "Stopped")
+
+
+def health_word(one: InstanceView) -> str:
+    words = {"passing": "Passing", "failing": "Failing", "stopped": "Stopped", "unknown": "Unknown"}
+    word = words.get(one.health, one.health)
+    return f"{word} · {one.probe_ms:.0f} ms" if one.probe_ms is not None and one.health == "passing" else word
+
+
+# -- figures and names --------------------------------------------------------------------------------------------------
+def rate(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.1f}".removesuffix(".0")
+
+
+def memory(used: int, limit: int | None) -> str:
+    return f"{used / 2**20:.0f} / {limit / 2**20:.0f} MB" if limit else f"{used / 2**20:.0f} MB"
+
+
+def short_image(image: str) -> str:
+    """Return name and tag without the registry and the folders before it."""
+    return image.rpartition("/")[2]
+
+
+def tag_beside(image: str, version: str) -> str:
+    """Return the image's tag with a dot after it, nothing when that is the version's own name."""
+    tag = short_image(image).partition("@")[0].rpartition(":")[2]
+    return "" if tag == version else f"{tag} · "
+
+
+def by(actor: str) -> str:
+    """Return who did it and how, as one would say it."""
+    name, way = actor_parts(actor)
+    ways = {"cli": "from the CLI", "web": "dashboard", "token": "API token", "-": ""}
+    return ", ".join(part for part in (name, ways.get(way, way)) if part)
+
+
+def browser(agent: str) -> str:
+    """Return the browser and the system that an agent's line names, as far as they are known."""
+    names = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
+    systems = (("Android", "Android"), ("iPhone", "iOS"), ("iPad", "iPadOS"), ("Windows", "Windows"), ("Mac OS", "macOS"),
+               ("Linux", "Linux"))
+    name, system = (next((word for mark, word in known if mark in agent), "") for known in (names, systems))
+    return " on ".join(part for part in (name, system) if part) or agent[:60] or "unknown"
+
+
+def sentence(text: str) -> str:
+    """Return it with a capital at its start: errors begin small, because a terminal puts a sign before them. The names
+    of versions and of the app that is asked for stay as they are."""
+    first = text.partition(" ")[0].rstrip(":,;")
+    app = (request.view_args or {}).get("app") if has_request_context() else None
+    return text[:1].upper() + text[1:] if first.isalpha() and first != app else text
+
+
+def lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+FILTERS: tuple[Callable[..., Any], ...] = (
+    state_word, role_word, health_word, when, is_recent, ago, lasting, exact, clock, fine_clock, took, minutes, rate, memory,
+    short_digest, short_image, tag_beside, by, browser, sentence, lower_first, spoken, roles_text)
+
+
+def choice(name: str, otherwise: str | None = None) -> str | None:
+    """Return how this browser has chosen the dashboard to look."""
+    return request.cookies.get(choice_cookie(desk().place.home_id, name), otherwise)
+
+
+def put_filters(app: Flask) -> None:
+    for show in FILTERS:
+        app.jinja_env.filters[show.__name__] = show
+    app.jinja_env.globals.update(choice=choice, LOUD=LOUD, SIGNS=SIGNS, ICONS=ICONS, worst=worst,
+                                day_marks=day_marks, host_name=platform.node() or "this server")

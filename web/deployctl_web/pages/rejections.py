@@ -1,0 +1,35 @@
+"""What HAProxy answered itself to visitors of an app, beside the log of the app."""
+
+from __future__ import annotations
+
+from flask import Blueprint, g, render_template
+
+from deployctl.domain.access import Role
+from deployctl.domain.names import AppName
+from deployctl.domain.refusal import Refusal
+from deployctl.errors import DeployctlError
+from deployctl.usecases.refusals import refusals
+from deployctl_web.pages.app import the_app
+from deployctl_web.security.authorization import needs
+from deployctl_web.state import desk
+
+pages = Blueprint("refusals", __name__)
+SHOWN = 200  # lines of a page
+
+
+@pages.get("/apps/<app>/logs/proxy")
+@needs(Role.VIEWER)
+def page(app: str) -> str:
+    """Show them, the last one first; a HAProxy that does not answer is told on the page itself."""
+    name, view = the_app(), desk().board.app(the_app()).value
+    found, wrong = list[Refusal](), ""
+    try:
+        found = _read(name)
+    except DeployctlError as e:
+        wrong = e.message
+    return render_template("refusals.html", view=view, found=found[::-1], wrong=wrong)
+
+
+def _read(app: AppName) -> list[Refusal]:
+    with desk().pool.lend(g.who.actor) as s:
+        return refusals(app, s, tail=SHOWN)

@@ -1,0 +1,42 @@
+"""The server under the apps: what `doctor` finds, who proxies, which engine, and our own version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, g, render_template
+
+from deployctl.domain.access import Role
+from deployctl.errors import DeployctlError
+from deployctl.usecases.doctor import findings
+from deployctl.usecases.results import Finding
+from deployctl_web.http.admission import Refusal
+from deployctl_web.pages.parts.bounded_call import soon
+from deployctl_web.security.authorization import needs
+from deployctl_web.server_facts import dashboard_facts
+from deployctl_web.state import desk
+
+pages = Blueprint("server", __name__)
+WORDS = {
+    Refusal.ADDRESS: "too many of one address", Refusal.VISITOR: "too many of one visitor", Refusal.FULL: "no room",
+    Refusal.DISPLACED: "made room for a newcomer", Refusal.SLOW_REQUEST: "a request that did not end",
+    Refusal.PIPELINED: "too many requests at once on one connection",
+    Refusal.SLOW_READER: "an answer that nobody read", Refusal.AMBIGUOUS: "no plain HTTP request",
+}
+
+
+@pages.get("/server")
+@needs(Role.VIEWER)
+def page() -> str:
+    return render_template("server.html", **_read(), refusals=WORDS)
+
+
+def _read() -> dict[str, Any]:
+    """Return everything, or what can be told while the engine takes long."""
+    wrong, found = "", list[Finding]()
+    try:
+        found = soon(findings, g.who.actor, what="the state of this server")
+    except DeployctlError as e:
+        wrong = e.message
+    with desk().pool.lend(g.who.actor) as s:
+        return {"findings": found, "wrong": wrong, "facts": dashboard_facts(s)}

@@ -1,0 +1,60 @@
+"""The trail of what was tried and refused: an audit without it would only show who succeeded."""
+
+from __future__ import annotations
+
+import time
+
+from flask import g, request
+
+from deployctl.domain.names import AppName
+from deployctl.domain.refused import MOST, REFUSED, RefusedChange
+from deployctl.errors import DeployctlError, Invalid
+from deployctl_web.problems import status_of
+from deployctl_web.security import identity
+from deployctl_web.security.authorization import asked_app
+from deployctl_web.security.request_checks import SAFE
+from deployctl_web.state import desk
+
+# Statuses that say: not you. Whoever may do it always hears why it is not done: at night one goes back and must know.
+NOT_ALLOWED = frozenset({401, 403, 404, 421})
+
+
+class TooManyRefusals(DeployctlError):
+    code = "too_many_requests"
+
+    def __init__(self, retry_after: float) -> None:
+        self.retry_after = retry_after  # seconds
+        super().__init__(f"More than {MOST} of your changes were refused within a minute. Nothing was done. What you may do is "
+                         f"done as before; ask for others again in {max(1.0, retry_after):.0f} s.",
+                         remedy=["deployctl user list   # what your role is"])
+
+
+def note_refusal(error: DeployctlError) -> DeployctlError:
+    """Count in the audit that somebody who is known was refused a change, and return the error to answer with: another
+    one for whoever was refused too often. Strangers are not written down here: they could fill the disk; their attempts
+    to sign in are counted and told elsewhere."""
+    who = g.get("who")
+    if who is None or request.method in SAFE:
+        return error
+    try:
+        with desk().pool.lend(who.actor) as s:
+            s.ledger.note_refusal(RefusedChange(
+                REFUSED, who.actor, request.endpoint or "-", f"{_verb()} was refused: {error.message}", s.clock.utc(), _app(),
+                {**identity.origin().data, "code": error.code, "route": request.endpoint or "-"}))
+    except DeployctlError as e:  # the refusal itself must be answered, whatever the ledger says
+        error.details.append(f"the audit could not be written: {e.message}")
+    if status_of(error) not in NOT_ALLOWED:
+        return error
+    wait = desk().refusals.count(who.person, time.monotonic())
+    return TooManyRefusals(wait) if wait else error
+
+
+def _verb() -> str:
+    return (request.endpoint or "a change").rpartition(".")[2].replace("_", " ")
+
+
+def _app() -> AppName | None:
+    try:
+        return asked_app()
+    except (DeployctlError, Invalid):
+        return None

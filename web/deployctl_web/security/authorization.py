@@ -1,0 +1,95 @@
+"""Who may ask for what. A route without a rule is answered to nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from flask import Flask, abort, current_app, g, request, session
+
+from deployctl.domain.access import Principal, Role
+from deployctl.domain.names import AppName, parse_app
+from deployctl.errors import Invalid, NotFound, NotPermitted
+from deployctl_web.security import identity
+from deployctl_web.security.rights import Right
+
+F = TypeVar("F", bound=Callable[..., Any])
+EVERYBODY = "everybody"  # the page to sign in, styles, /healthz
+SIGNED_IN = "signed in"  # shows only what that person may see
+RULE, RECENT = "deployctl_rule", "deployctl_recent"
+
+
+def needs(rule: Role | str, *, recent: bool = False) -> Callable[[F], F]:
+    """Say who may call the view: a role (for the app in its path, else for the whole server) or one of the two words. What
+    lets others in, or more of them, needs a `recent` sign-in too (web/deployctl_web/security/recent_sign_in.py)."""
+    def mark(view: F) -> F:
+        setattr(view, RULE, rule)
+        setattr(view, RECENT, recent)
+        return view
+
+    return mark
+
+
+def rule_of(app: Flask, endpoint: str | None) -> Role | str | None:
+    return getattr(app.view_functions.get(endpoint or ""), RULE, None)
+
+
+def asked_app() -> AppName | None:
+    """Return the app in the path, None when there is none. Raises NotFound for what is no name."""
+    text = (request.view_args or {}).get("app")
+    try:
+        return None if text is None else parse_app(text)
+    except Invalid:
+        raise no_such_app() from None
+
+
+def no_such_app() -> NotFound:
+    """Return the one answer for an app that is not there and for one that is not there for whoever asks."""
+    return NotFound("there is no such app here.", remedy=["deployctl app list"])
+
+
+def require_allowed() -> None:
+    """Raise NotPermitted or NotFound, or abort, unless the one who asks may. An app that he may not see is not there."""
+    if request.endpoint is None:
+        return  # no such page: answered below
+    rule = rule_of(current_app, request.endpoint)
+    if rule == EVERYBODY:
+        return
+    if rule is None:
+        abort(404)
+    who: Principal | None = g.get("who")
+    if who is None:
+        raise NotSignedIn
+    app = asked_app()
+    if app is not None and not who.may(Role.VIEWER, app):
+        raise no_such_app()
+    if isinstance(rule, Role) and not who.may(rule, app):
+        raise NotPermitted(f"That needs the {rule} role{f' for {app}' if app else ' for the whole server'}. Nothing was done.",
+                           remedy=[f"deployctl user role {who.name} {rule}{f' --app {app}' if app else ''}"])
+
+
+def require_still_allowed() -> None:
+    """Raise NotSignedIn or RightsChanged when the right by which this request is answered ended meanwhile."""
+    right: Right | None = g.get("right")
+    if right is None or right.holds():
+        return
+    g.who = right.present()  # what the refusal shows is for whom they are now
+    if g.who is None:
+        g.over = session.get("_user_id")
+        raise NotSignedIn
+    raise RightsChanged("Your roles were changed while this was read. Ask again.")
+
+
+class RightsChanged(NotPermitted):
+    """Whoever asked may something else by now than when they asked."""
+
+    code = "rights_changed"
+
+
+class NotSignedIn(NotPermitted):
+    code = "not_signed_in"
+
+    def __init__(self) -> None:
+        why = identity.why_over_text()
+        done = "" if request.method == "GET" else " Nothing was done."
+        super().__init__(f"{why or 'Sign in first.'}{done if why else ''}", remedy=["deployctl user link NAME"])

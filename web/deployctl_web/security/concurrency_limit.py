@@ -1,0 +1,47 @@
+"""How many looks of one person are answered at the same time: whoever asks for more than that must not keep others waiting.
+
+Threads are few, and while an engine hangs a look keeps one for seconds. What changes something is never counted: going back
+is always answered.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from threading import Lock
+
+from flask import Flask, g, request
+
+from deployctl.errors import DeployctlError
+from deployctl_web.security.request_checks import SAFE
+
+MOST = 16  # a third of the server's threads; a browser has six connections
+
+
+class TooManyLooks(DeployctlError):
+    code = "too_many_requests"
+
+
+def put_crowd(app: Flask) -> None:
+    """Count the looks of each person in this application, after it is known who asks."""
+    looking, lock = Counter[str](), Lock()
+
+    def enter() -> None:
+        who = g.get("who")
+        if who is None or request.method not in SAFE:
+            return
+        with lock:
+            if looking[who.actor] >= MOST:
+                raise TooManyLooks(f"{MOST} requests of yours are being answered already. Ask again in a moment.")
+            looking[who.actor] += 1
+        g.looks = who.actor
+
+    def leave(_error: BaseException | None) -> None:
+        who = g.pop("looks", None)
+        if who is not None:
+            with lock:
+                looking[who] -= 1
+                if not looking[who]:
+                    del looking[who]
+
+    app.before_request(enter)
+    app.teardown_request(leave)

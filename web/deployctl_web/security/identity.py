@@ -1,0 +1,124 @@
+"""Who sends this request: a session of a browser, or a token in the header. Flask-Login carries it, the ledger decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import Flask, Request, g, request, session
+from flask_login import LoginManager, UserMixin
+
+from deployctl.domain.access import Origin, Principal
+from deployctl.ports import Services
+from deployctl.usecases.sign_in import IDLE, Over, find_session, why_over
+from deployctl.usecases.tokens import find_token
+from deployctl_web.http.admission import CONNECTION
+from deployctl_web.security.rights import Right
+from deployctl_web.state import desk
+
+BEARER = "Bearer "
+
+
+class Visitor(UserMixin):  # type: ignore[misc]  # Flask-Login has no types
+    """A session of a browser as Flask-Login sees it: its id is the secret that the ledger knows by hash."""
+
+    def __init__(self, secret: str, who: Principal) -> None:
+        self.id, self.who = secret, who
+
+
+def put_identity(app: Flask) -> None:
+    manager = LoginManager(app, add_context_processor=False)  # it asks again, for the very page that says what is wrong
+    manager.session_protection = None  # bound to the address, it would sign people out on a train
+
+    @manager.user_loader  # type: ignore[untyped-decorator]
+    def load(secret: str) -> Visitor | None:
+        with desk().pool.lend("somebody (web)") as s:
+            who = find_session(secret, s)
+        return None if who is None else Visitor(secret, who)
+
+
+def identify() -> None:
+    """Put the principal of this request in `g.who`, None for nobody, and in `g.right` by what right. A token that was sent
+    is never passed over."""
+    g.who, g.via, g.over, g.right = None, "web", None, None
+    if request.endpoint in {"static", "health.healthz"}:  # which need nobody, and no ledger
+        return
+    if "Authorization" in request.headers:
+        g.via = "token"
+        g.who = _by_token(request)
+    else:
+        _identify_browser()
+    if g.who is not None:
+        g.right = Right(g.who, _asker(), desk().pool)
+    if CONNECTION in request.environ:  # it is theirs now, not a stranger's: whoever comes later does not take its place
+        request.environ[CONNECTION].recognize(g.who.actor if g.who else None)
+
+
+def _identify_browser() -> None:
+    from flask_login import current_user
+
+    known = "_user_id" in session
+    g.who = current_user.who if known and current_user.is_authenticated else None
+    g.over = str(session["_user_id"]) if known and g.who is None else None  # the secret of a session that is over
+
+
+def _by_token(asked: Request) -> Principal | None:
+    header = asked.headers["Authorization"]
+    if not header.startswith(BEARER):
+        return None
+    with desk().pool.lend("somebody (token)") as s:
+        return find_token(header.removeprefix(BEARER).strip(), s, address=origin().address)
+
+
+def _asker() -> Callable[[Services], Principal | None]:
+    """Return what finds out later who the one that asks now has become: signed out, or with other roles."""
+    if g.via == "token":
+        header, address = request.headers["Authorization"], origin().address
+        return lambda s: find_token(header.removeprefix(BEARER).strip(), s, address=address)
+    secret = str(session["_user_id"])
+    return lambda s: find_session(secret, s)
+
+
+OVER = {
+    Over.ENDED: "Your session was ended: by signing out, by a new password, or by somebody who may.",
+    Over.IDLE: f"Your session has ended: it was not used for {IDLE / 3600:g} hours.",
+    Over.GONE: "Your session has ended: this dashboard does not know it any more.",
+}
+
+
+def why_over_text() -> str:
+    """Say why the session that this browser had is over; empty when it had none."""
+    if not g.get("over"):
+        return ""
+    with desk().pool.lend("somebody (web)") as s:
+        why = why_over(g.over, s)
+    return OVER[why] if why else ""
+
+
+def origin() -> Origin:
+    return Origin(request.remote_addr or "-", request.headers.get("User-Agent", ""))
+
+
+def begin_session(secret: str) -> None:
+    """Sign the browser in under that session; whatever its cookie held before is gone (session fixation)."""
+    from flask_login import login_user
+
+    session.clear()
+    with desk().pool.lend("somebody (web)") as s:
+        who = find_session(secret, s)
+    if who is not None:
+        login_user(Visitor(secret, who))
+
+
+def renew_session(secret: str) -> None:
+    """Go on under another session of the same person. The token against forgery stays: other pages of this browser carry it."""
+    token = session.get("csrf_token")
+    begin_session(secret)
+    session["csrf_token"] = token
+    identify()
+
+
+def end_session_here() -> None:
+    from flask_login import logout_user
+
+    logout_user()
+    session.clear()

@@ -1,0 +1,82 @@
+"""What every request must keep to, and what every answer carries: host, origin, token against forgery, headers."""
+
+from __future__ import annotations
+
+from flask import Flask, Response, current_app, g, request
+from flask_wtf.csrf import CSRFError, CSRFProtect
+
+from deployctl.domain.plain_text import ACTING
+from deployctl.errors import NotPermitted
+from deployctl_web.problems import status_of as status_of
+from deployctl_web.security.authorization import EVERYBODY, rule_of
+from deployctl_web.state import desk
+
+POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+          "form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+csrf = CSRFProtect()
+
+
+class Forged(NotPermitted):
+    """A request that a page of ours did not send."""
+
+    code = "forged"
+
+
+class WrongHost(NotPermitted):
+    code = "wrong_host"
+
+
+def require_known_host() -> None:
+    """Raise WrongHost unless the request names a host that is ours."""
+    place = desk().place
+    if request.environ.get("HTTP_HOST", "") not in place.hosts:
+        raise WrongHost("This name is not one of this dashboard's.", remedy=["set web.url in config/server.toml"])
+
+
+def require_own_form() -> None:
+    """Raise Forged when something that changes was sent by a page of somebody else. A token in the header is no page,
+    but it is no way around this where nobody need be known: a session begins there."""
+    if request.method in SAFE or (g.get("via") == "token" and rule_of(current_app, request.endpoint) != EVERYBODY):
+        return
+    place = desk().place
+    if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin" or \
+            request.headers.get("Origin", place.base) not in place.origins:
+        raise Forged("This request came from another site. Nothing was done.", remedy=["open the page of the dashboard itself"])
+    try:
+        csrf.protect()
+    except CSRFError:
+        raise Forged("The page was too old or not ours. Nothing was done.", remedy=["reload the page and try again"]) from None
+
+
+def add_headers(answer: Response) -> Response:
+    for name, value in HEADERS.items():
+        answer.headers.setdefault(name, value)
+    if request.endpoint != "static":
+        answer.headers.setdefault("Cache-Control", "no-store")
+    place = desk().place
+    if place.secure:
+        answer.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+    return answer
+
+
+def visible(value: object) -> object:
+    """Return text with what would act instead of being read as signs: notes, names and logs come from anybody."""
+    if not isinstance(value, str) or hasattr(value, "__html__"):  # made by us, from parts that went through here
+        return value
+    return ACTING.sub(lambda found: chr(0x2400 + ord(found[0])) if found[0] < " " else "\ufffd", value)
+
+
+def put_shield(app: Flask) -> None:
+    app.jinja_env.finalize = visible
+    app.config.update(WTF_CSRF_CHECK_DEFAULT=False, WTF_CSRF_TIME_LIMIT=None, WTF_CSRF_SSL_STRICT=False)
+    csrf.init_app(app)
+    app.after_request(add_headers)
