@@ -38,7 +38,7 @@ from deployctl.ports import (
     NetworkFacts,
     NetworkSpec,
 )
-from deployctl.ports_meter import Usage
+from deployctl.ports.metrics import Usage
 
 if TYPE_CHECKING:
     from docker import APIClient

@@ -12,7 +12,7 @@ from deployctl.effects.docker_names import short
 from deployctl.effects.docker_words import ADDRESS, BRIDGE
 from deployctl.effects.podman import cannot_update, is_podman
 from deployctl.ports import ContainerFacts, EngineInfo, Image, Lack, NetworkFacts
-from deployctl.ports_meter import Usage
+from deployctl.ports.metrics import Usage
 
 _HEALTH = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)")
 _LIMITS = {"MemoryLimit": "memory", "SwapLimit": "swap", "CpuCfsQuota": "cpus", "PidsLimit": "pids"}

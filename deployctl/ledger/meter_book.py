@@ -20,7 +20,7 @@ from typing import Any
 from deployctl.domain.names import AppName
 from deployctl.domain.traffic import Point
 from deployctl.ledger.reserve import disk_is_full
-from deployctl.ports_meter import MeterBook
+from deployctl.ports.metrics import MeterBook
 
 KEPT = 24 * 3600  # seconds
 FINE = 2 * 3600  # seconds that points of ten seconds are kept

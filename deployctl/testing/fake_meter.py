@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from deployctl.domain.names import AppName
 from deployctl.domain.traffic import Counters
-from deployctl.ports_meter import MeterBook, MeterNow, Now, Point
+from deployctl.ports.metrics import MeterBook, MeterNow, Now, Point
 
 
 class FakeMeter(MeterBook, MeterNow):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deployctl.ports import ContainerFacts
-from deployctl.ports_meter import Usage, UsageReader
+from deployctl.ports.metrics import Usage, UsageReader
 
 IDLE = Usage(cpu_seconds=0.05, memory=8 * 2**20, memory_limit=512 * 2**20)
 

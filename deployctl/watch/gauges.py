@@ -13,7 +13,7 @@ from deployctl.domain.tally import Server
 from deployctl.errors import DeployctlError
 from deployctl.memory import size_of
 from deployctl.ports import Clock, Services
-from deployctl.ports_meter import Now, Usage
+from deployctl.ports.metrics import Now, Usage
 
 EVERY = 5.0  # seconds
 SOON = 1.5  # seconds to the second reading of all: CPU time is known from two, and the engine samples once a second

@@ -17,7 +17,7 @@ from deployctl.domain.traffic import Counters
 from deployctl.errors import DeployctlError
 from deployctl.memory import size_of
 from deployctl.ports import Clock, Services
-from deployctl.ports_meter import MOST, MeterNow, Now
+from deployctl.ports.metrics import MOST, MeterNow, Now
 from deployctl.watch.gauges import Gauges, unix
 
 SECOND = 1.0

@@ -10,7 +10,7 @@ import pytest
 
 from deployctl.domain.names import AppName
 from deployctl.ledger.meter_book import SqliteMeterBook
-from deployctl.ports_meter import MeterBook, Point
+from deployctl.ports.metrics import MeterBook, Point
 from deployctl.testing.fake_meter import FakeMeter
 
 SHOP, BLOG = AppName("shop"), AppName("blog")

@@ -8,7 +8,7 @@ import pytest
 
 from deployctl.domain.names import AppName
 from deployctl.ledger.meter_book import SqliteMeterBook
-from deployctl.ports_meter import Point
+from deployctl.ports.metrics import Point
 from tests.e2e.cli import Cli, home_of_a_person, wait_until
 from tests.e2e.test_watcher import watching
 

@@ -8,7 +8,7 @@ import pytest
 
 from deployctl.domain.healthcheck import HealthcheckTimes
 from deployctl.effects import docker_facts as facts
-from deployctl.ports_meter import Usage
+from deployctl.ports.metrics import Usage
 
 
 def inspected(**state: Any) -> dict[str, Any]:

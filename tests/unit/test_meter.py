@@ -17,7 +17,7 @@ from deployctl.domain.tally import added, counted_between
 from deployctl.domain.traffic import Counters
 from deployctl.errors import EngineUnavailable, LedgerUnusable, ProxyUnavailable
 from deployctl.ports import Services
-from deployctl.ports_meter import Now, Point, Usage
+from deployctl.ports.metrics import Now, Point, Usage
 from deployctl.watch import meter as meters
 from deployctl.watch.gauges import EVERY, SOON, TRUE, Gauges
 from deployctl.watch.meter import AWAY, LONGEST, Meter

@@ -14,7 +14,7 @@ import pytest
 from deployctl.domain.names import AppName
 from deployctl.ledger import meter_book
 from deployctl.ledger.meter_book import KEPT, SqliteMeterBook
-from deployctl.ports_meter import Point
+from deployctl.ports.metrics import Point
 
 SHOP = AppName("shop")
 NOW = 1_800_000_000

@@ -13,7 +13,7 @@ import pytest
 from deployctl.domain.names import AppName
 from deployctl.domain.quality import WINDOW, Quality, is_degraded, may_be_degraded, quality_of, quality_sentence
 from deployctl.ledger.meter_book import SqliteMeterBook
-from deployctl.ports_meter import Point
+from deployctl.ports.metrics import Point
 from deployctl.usecases.app_remove import remove_app
 from deployctl.usecases.quality import find_trouble
 from deployctl.usecases.results import AppView

@@ -15,7 +15,7 @@ from deployctl.domain.access import ALL, Principal, Role
 from deployctl.domain.names import AppName
 from deployctl.errors import LedgerUnusable
 from deployctl.ports import Services
-from deployctl.ports_meter import Now
+from deployctl.ports.metrics import Now
 from deployctl.usecases.app_remove import remove_app
 from deployctl.usecases.remark import remark
 from deployctl.usecases.results import Done

@@ -24,7 +24,7 @@ from deployctl.domain.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.traffic import Counters, Recent
 from deployctl.errors import DeployctlError, NotHealthy, ProxyUnavailable
 from deployctl.ports import LogLine
-from deployctl.ports_meter import Now, Point
+from deployctl.ports.metrics import Now, Point
 from deployctl.usecases.hold import hold, unhold
 from deployctl.usecases.start import start
 from deployctl.usecases.stop import stop

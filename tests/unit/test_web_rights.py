@@ -12,7 +12,7 @@ import pytest
 
 from deployctl.domain.access import ALL, Role, given
 from deployctl.ports import Services
-from deployctl.ports_meter import Now
+from deployctl.ports.metrics import Now
 from deployctl.usecases.sign_in import end_sessions
 from deployctl.usecases.tokens import create_token, revoke_token
 from deployctl.usecases.users import make_link, remove_user, set_password, set_role

@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 
 from deployctl.domain.access import ALL, Role, given
 from deployctl.domain.names import AppName
-from deployctl.ports_meter import Now
+from deployctl.ports.metrics import Now
 from deployctl.usecases.sign_in import end_session, list_sessions
 from deployctl.usecases.tokens import create_token, revoke_token
 from deployctl.usecases.users import remove_user, set_password, set_role

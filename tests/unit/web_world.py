@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 from deployctl.domain.access import Role, given
 from deployctl.domain.names import AppName
 from deployctl.domain.traffic import Counters
-from deployctl.ports_meter import Now
+from deployctl.ports.metrics import Now
 from deployctl.usecases.users import add_user, make_link
 from deployctl_web.address import Place
 from deployctl_web.app import create_app

@@ -12,7 +12,7 @@ from deployctl.domain.access import Role, given
 from deployctl.domain.names import AppName
 from deployctl.errors import Aborted, NotHealthy
 from deployctl.ports import LogLine
-from deployctl.ports_meter import Now, Point
+from deployctl.ports.metrics import Now, Point
 from deployctl.usecases.hold import hold
 from deployctl.usecases.stop import stop
 from deployctl.usecases.tokens import create_token

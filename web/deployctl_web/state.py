@@ -11,7 +11,7 @@ from flask import current_app
 
 from deployctl.domain import refused
 from deployctl.ports import Services
-from deployctl.ports_meter import MeterNow
+from deployctl.ports.metrics import MeterNow
 from deployctl_web.address import Place
 from deployctl_web.live.event_broker import EACH, Hub
 from deployctl_web.live.jobs import Jobs

@@ -13,7 +13,7 @@ from deployctl.domain.access import Principal, Role
 from deployctl.domain.names import AppName
 from deployctl.errors import NotFound
 from deployctl.memory import Bounded, size_of
-from deployctl.ports_meter import MeterNow
+from deployctl.ports.metrics import MeterNow
 from deployctl.usecases.results import AppView
 from deployctl.usecases.views import app_json
 from deployctl_web.live.event_messages import Message, Stream

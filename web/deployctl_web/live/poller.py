@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from deployctl.domain.names import AppName
 from deployctl.errors import DeployctlError
 from deployctl.ports import Services
-from deployctl.ports_meter import MeterNow
+from deployctl.ports.metrics import MeterNow
 from deployctl.usecases.results import AppView
 from deployctl.usecases.views import app_json
 from deployctl_web.live.status_cache import Board

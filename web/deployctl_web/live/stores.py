@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from deployctl import ports_meter
 from deployctl.memory import Store
+from deployctl.ports import metrics
 from deployctl_web import services_pool
 from deployctl_web.live import event_broker, event_messages, jobs, status_cache
 from deployctl_web.security import by_minute
@@ -20,5 +20,5 @@ def stores(here: Desk) -> list[Store]:
         Store("idle connections to the ledger", services_pool.IDLE * services_pool.CACHE, here.pool.bytes),
         Store("who was refused changes lately", by_minute.ROOM, here.refusals.bytes),
         Store("who said their password lately", by_minute.ROOM, here.own_passwords.bytes),
-        Store("counters of releases", ports_meter.ROOM, here.meter.bytes),
+        Store("counters of releases", metrics.ROOM, here.meter.bytes),
     ]

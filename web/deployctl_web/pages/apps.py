@@ -12,7 +12,7 @@ from flask import Blueprint, g, render_template
 from deployctl.domain.access import Role
 from deployctl.domain.names import AppName
 from deployctl.errors import DeployctlError
-from deployctl.ports_meter import Now
+from deployctl.ports.metrics import Now
 from deployctl.usecases.results import AppView, StatusView
 from deployctl_web.live.status_cache import Seen
 from deployctl_web.security.authorization import SIGNED_IN, needs

@@ -14,7 +14,7 @@ from itertools import groupby
 from deployctl.domain.names import AppName
 from deployctl.domain.release import Change, Release
 from deployctl.ports import Services
-from deployctl.ports_meter import Point
+from deployctl.ports.metrics import Point
 from deployctl_web.pages.parts.chart_data import FAILED, REQUESTS, RESPONSE, Measure, Sum, nice
 
 WIDTH, HEIGHT = 360.0, 112.0

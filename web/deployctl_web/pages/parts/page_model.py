@@ -12,7 +12,7 @@ from deployctl.domain.names import AppName
 from deployctl.domain.release import App, Bundle, Change, Hold
 from deployctl.domain.release import Role as Part
 from deployctl.ports import Services
-from deployctl.ports_meter import Now
+from deployctl.ports.metrics import Now
 from deployctl.usecases.activity import Deed, recent
 from deployctl.usecases.observe import require_app
 from deployctl.usecases.periods import Period, find_periods

@@ -23,16 +23,16 @@ from deployctl.domain.release import App, Bundle, Change, Hold, Instance, Probe,
 from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import TrafficTable
 from deployctl.errors import DeployctlError
-from deployctl.ports_access import AccessBook
-from deployctl.ports_engine import EngineInfo as EngineInfo
-from deployctl.ports_engine import Image as Image
-from deployctl.ports_engine import Lack as Lack
-from deployctl.ports_logs import KeptLogs as KeptLogs
-from deployctl.ports_logs import LogLine as LogLine
-from deployctl.ports_meter import MeterBook, UsageReader
-from deployctl.ports_traffic import Guard as Guard
-from deployctl.ports_traffic import Neighbour as Neighbour
-from deployctl.ports_traffic import Traffic as Traffic
+from deployctl.ports.access import AccessBook
+from deployctl.ports.engine import EngineInfo as EngineInfo
+from deployctl.ports.engine import Image as Image
+from deployctl.ports.engine import Lack as Lack
+from deployctl.ports.logs import KeptLogs as KeptLogs
+from deployctl.ports.logs import LogLine as LogLine
+from deployctl.ports.metrics import MeterBook, UsageReader
+from deployctl.ports.traffic import Guard as Guard
+from deployctl.ports.traffic import Neighbour as Neighbour
+from deployctl.ports.traffic import Traffic as Traffic
 
 
 # -- the engine -----------------------------------------------------------------------------------------------
