@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from deployctl.bootstrap import services
+from deployctl.config.settings import Settings
 from deployctl.demo import stage
 from deployctl.demo.load_image import load_images, unload_images
 from deployctl.demo.webapp_image import webapp_image
 from deployctl.effects.linux_guard import LinuxGuard
 from deployctl.ports import Services
-from deployctl.settings import Settings
 from deployctl.testing.silent_reporter import SilentReporter
 
 IMAGE = "deployctl-bench/web"

@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deployctl.config_loader import app_names
+from deployctl.config.cache import load_judged_app, load_judged_apps, load_judged_server
+from deployctl.config.loader import app_names
+from deployctl.config.settings import Settings
 from deployctl.domain.home import HomeIdentity
 from deployctl.domain.remains import Remains
 from deployctl.domain.server import ServerSpec
@@ -19,11 +21,9 @@ from deployctl.effects.http_prober import SocketProber
 from deployctl.effects.kept_logs import LogFiles
 from deployctl.effects.linux_guard import LinuxGuard
 from deployctl.effects.system_clock import SystemClock
-from deployctl.judged import load_judged_app, load_judged_apps, load_judged_server
 from deployctl.ledger.meter_book import SqliteMeterBook
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Reporter, Services
-from deployctl.settings import Settings
 
 if TYPE_CHECKING:
     from deployctl.ledger.vault import Vault

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deployctl.config.settings import Settings
 from deployctl.domain.emergency import Flipped
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.server import ServerSpec
@@ -10,7 +11,6 @@ from deployctl.effects.haproxy_home import HaproxyHome
 from deployctl.effects.http_prober import SocketProber
 from deployctl.effects.system_clock import SystemClock
 from deployctl.errors import DeployctlError
-from deployctl.settings import Settings
 
 
 def flip(settings: Settings, app: AppName, version: Version, *, release: int | None = None, actor: str, note: str,
@@ -23,7 +23,7 @@ def flip(settings: Settings, app: AppName, version: Version, *, release: int | N
 
 def _spec(settings: Settings) -> ServerSpec:
     """Return what server.toml says; one that cannot be read does not keep HAProxy from being started."""
-    from deployctl.judged import load_judged_server
+    from deployctl.config.cache import load_judged_server
 
     try:
         return load_judged_server(settings)

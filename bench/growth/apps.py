@@ -19,8 +19,8 @@ from bench.growth.stand_in import standing_in
 from bench.served import cpu_share
 from bench.table import Row
 from deployctl.bootstrap import services
+from deployctl.config.settings import Settings
 from deployctl.ports import Services
-from deployctl.settings import Settings
 from deployctl.testing.silent_reporter import SilentReporter
 from deployctl.usecases.doctor import findings
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from deployctl.bootstrap import services
+from deployctl.config.settings import Settings
 from deployctl.domain.names import AppName, Version
 from deployctl.effects.system_clock import SystemClock
 from deployctl.ports import Image
-from deployctl.settings import Settings
 from deployctl.testing.fake_clock import FakeClock
 from deployctl.testing.fake_engine import FakeEngine
 from deployctl.testing.fake_guard import FakeGuard

@@ -47,10 +47,10 @@ def first_words(session: Session) -> int:
 @click.option("--stop", is_flag=True, help="End the demo and remove everything it made.")
 @click.pass_obj
 def demo_command(session: Session, stop: bool) -> int:
+    from deployctl.config.owners import enter
+    from deployctl.config.settings import Settings
+    from deployctl.config.trusted_files import require_believed_home
     from deployctl.demo.run import run_demo
-    from deployctl.home_files import require_believed_home
-    from deployctl.owners import enter
-    from deployctl.settings import Settings
 
     folder = _demo_folder(session)
     enter(Settings(folder), session.environ)
@@ -67,7 +67,7 @@ def demo_command(session: Session, stop: bool) -> int:
 
 def _demo_folder(session: Session) -> Path:
     """Return the demo's own home: never that of the working folder."""
-    from deployctl.settings import find_home
+    from deployctl.config.settings import find_home
 
     if session.home is not None:
         return session.settings.home
@@ -105,7 +105,7 @@ def doctor_command(session: Session) -> int:
 def init_command(session: Session, app: str | None, image: str | None, port: int | None, health: str | None,
                  listen: str | None, host: str | None, force: bool) -> int:
     from deployctl.cli.changing import answer
-    from deployctl.config_loader import require_unclaimed
+    from deployctl.config.loader import require_unclaimed
     from deployctl.domain.names import parse_app, parse_image
     from deployctl.usecases.init import InitWish, init
 

@@ -119,7 +119,7 @@ def _code(found: Reconciled, *, exit_code: bool) -> int:
 
 def _owner_name(session: Session) -> str | None:
     """Return the name of the home's owner, None when that is root. The unit runs as that user, and only its file is root's."""
-    from deployctl.owners import owner_of, require_named
+    from deployctl.config.owners import owner_of, require_named
 
     owner = owner_of(session.settings, session.environ)
     return None if owner == 0 else require_named(owner, session.settings).pw_name

@@ -78,7 +78,7 @@ def complete_names(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
 
 def _items(session: Session, given: Sequence[str], *, versions: int, releases: bool) -> list[CompletionItem]:
     if not session.has_ledger():
-        from deployctl.config_loader import app_names
+        from deployctl.config.loader import app_names
 
         return [] if given else [CompletionItem(name) for name in app_names(session.settings)]
     with session.services() as s:

@@ -10,11 +10,11 @@ from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING
 
 from deployctl.cli.daily_check import DailyCheck, verify_command
+from deployctl.config.settings import Settings
 from deployctl.domain.addresses import write_address
 from deployctl.domain.server import WebSpec
 from deployctl.errors import DeployctlError
 from deployctl.ports import Services
-from deployctl.settings import Settings
 from deployctl.watch.meter import Meter
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from deployctl.errors import DeployctlError, Invalid, Untrusted
 if TYPE_CHECKING:
     from deployctl.cli.progress import Progress
     from deployctl.cli.tables import Table
+    from deployctl.config.settings import Settings
     from deployctl.ports import Reporter, Services
-    from deployctl.settings import Settings
     from deployctl.usecases.ledger_rebuild import Build
 
 Connect = Callable[["Settings", "Reporter"], "Services"]
@@ -71,7 +71,7 @@ class Session:
     def settings(self) -> Settings:
         if self.found is not None:
             return self.found
-        from deployctl.settings import Settings, find_home
+        from deployctl.config.settings import Settings, find_home
 
         return Settings(find_home(self.home, self.environ, self.cwd))
 
@@ -79,8 +79,8 @@ class Session:
         """Become the owner of the home before anything of it is opened, where root was asked. The home stays the one that
         was found: who looks for it afterwards may find another. Raises Untrusted where others may write to its files;
         with `goes_on` that is a warning."""
-        from deployctl.home_files import find_home_faults, refusal, require_own_state
-        from deployctl.owners import enter
+        from deployctl.config.owners import enter
+        from deployctl.config.trusted_files import find_home_faults, refusal, require_own_state
 
         settings = self.settings
         enter(settings, self.environ)

@@ -14,11 +14,11 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import TextIO
 
+from deployctl.config.settings import Settings
 from deployctl.demo import background, stage
 from deployctl.demo.visitor_count import Count
 from deployctl.demo.visitors import Visitors
 from deployctl.errors import DeployctlError
-from deployctl.settings import Settings
 
 RATE = 100.0  # visitors a second
 LOOK = 3.0  # seconds that each state is left to the visitors

@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 
 from deployctl.bootstrap import find_identity
+from deployctl.config.settings import Settings
 from deployctl.demo import background
 from deployctl.demo.load_image import load_images, unload_images
 from deployctl.demo.webapp_image import webapp_image
@@ -19,7 +20,6 @@ from deployctl.effects.linux_guard import LinuxGuard
 from deployctl.effects.system_clock import SystemClock
 from deployctl.errors import DeployctlError, EngineUnavailable
 from deployctl.labels import kept_name
-from deployctl.settings import Settings
 
 APP_NAME = "demo"
 IMAGE = "deployctl-demo/web"

@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from deployctl.config.settings import Settings
 from deployctl.domain.access import roles_text, rules_server
 from deployctl.domain.networks import cut
 from deployctl.errors import DeployctlError
 from deployctl.ports import Services
-from deployctl.settings import Settings
 from deployctl.usecases.doctor_containers import containers
 from deployctl.usecases.doctor_dashboard import dashboard
 from deployctl.usecases.doctor_engine import LITTLE_SPACE, engine

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from deployctl.config.new_app_file import app_file_text, find_health_path, find_port
+from deployctl.config.new_server_file import SERVER_TEMPLATE
+from deployctl.config.settings import Settings
 from deployctl.domain.addresses import overlap, parse_listen_text
 from deployctl.domain.image_ref import parse_image
 from deployctl.domain.image_source import ImageNews
@@ -12,10 +15,7 @@ from deployctl.domain.names import AppName, parse_host, parse_path
 from deployctl.domain.quantities import parse_port
 from deployctl.domain.release import App
 from deployctl.errors import DeployctlError, Invalid, Refused
-from deployctl.init_file import app_file_text, find_health_path, find_port
 from deployctl.ports import Engine, Guard, Image
-from deployctl.settings import Settings
-from deployctl.templates_text import SERVER_TEMPLATE
 from deployctl.usecases.find_image import find_news_of
 from deployctl.usecases.results import Done
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
+from deployctl.config.settings import Settings
 from deployctl.errors import DeployctlError, Interrupted, Refused
 from deployctl.ports import Services
-from deployctl.settings import Settings
 from deployctl.watch.bell import Bell, start_following
 from deployctl.watch.lock import only_one
 from deployctl.watch.watch import TICK, Watch

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.app import parse_app_spec
-from deployctl.server_file import parse_server_spec
+from deployctl.config.app import parse_app_spec
+from deployctl.config.server_file import parse_server_spec
 from tests.guards import tree
 
 CONFIG = sorted((tree.ROOT / "config").glob("*.toml"))

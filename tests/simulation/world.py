@@ -9,7 +9,7 @@ from functools import cache
 from random import Random
 from typing import Any, Protocol, cast
 
-from deployctl.domain.app import parse_app_spec
+from deployctl.config.app import parse_app_spec
 from deployctl.domain.app_file import AppFile
 from deployctl.domain.home import HomeIdentity
 from deployctl.domain.names import AppName

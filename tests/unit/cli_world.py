@@ -12,13 +12,13 @@ from typing import Any, cast
 
 from deployctl.cli.main import run
 from deployctl.cli.session import Session
-from deployctl.config_loader import app_names
+from deployctl.config.cache import load_judged_app, load_judged_apps
+from deployctl.config.loader import app_names
+from deployctl.config.settings import Settings
 from deployctl.domain.names import AppName
 from deployctl.domain.server import ServerSpec
-from deployctl.judged import load_judged_app, load_judged_apps
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Reporter, Services
-from deployctl.settings import Settings
 from deployctl.testing.fake_clock import FakeClock
 from deployctl.testing.fake_engine import FakeEngine
 from deployctl.testing.fake_guard import FakeGuard

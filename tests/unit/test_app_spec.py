@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from deployctl.config.app import AppSpec, parse_app_spec
+from deployctl.config.clashes import clashes, require_no_clashes
 from deployctl.domain.addresses import overlap
-from deployctl.domain.app import AppSpec, parse_app_spec
 from deployctl.domain.app_file import AppFile
-from deployctl.domain.clashes import clashes, require_no_clashes
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.release import Bundle, LogCap, Policy, Probe, ProbeKind, Resources
 from deployctl.domain.server import ServerSpec

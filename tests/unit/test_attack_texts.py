@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from deployctl.config_loader import load_app, load_server
+from deployctl.config.app import AppSpec, parse_app_spec
+from deployctl.config.loader import load_app, load_server
+from deployctl.config.server_file import parse_server_spec
+from deployctl.config.settings import Settings
 from deployctl.domain import names
-from deployctl.domain.app import AppSpec, parse_app_spec
 from deployctl.domain.names import AppName
 from deployctl.domain.quantities import parse_port_text
 from deployctl.errors import DeployctlError, Invalid
-from deployctl.server_file import parse_server_spec
-from deployctl.settings import Settings
 
 SMALLEST: dict[str, Any] = {"image": "acme/shop", "port": 8080, "listen": 8000}
 ESCAPES = ["a\nset server x/y weight 0", "a\r\n", "a\0", "a\x1b]0;owned\x07", "a\u202eb", "a\x7f", "a\x9b", "\ufeffa",

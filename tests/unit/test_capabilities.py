@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deployctl.domain.app import parse_app_spec
+from deployctl.config.app import parse_app_spec
 from deployctl.domain.capabilities import GIVES_UP, given_back, kept_text, to_drop
 from deployctl.domain.drift import Kind
 from deployctl.domain.names import AppName, Version

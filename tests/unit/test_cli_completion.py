@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from deployctl.config.settings import Settings
 from deployctl.errors import LedgerUnusable
 from deployctl.ports import Reporter, Services
-from deployctl.settings import Settings
 from deployctl.testing.fake_engine import Behaviour
 from tests.unit.cli_world import Said, World, world
 

@@ -14,19 +14,19 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.config_loader import app_names, load_all_apps, load_app, load_checked_app, load_server
-from deployctl.domain.app import AppSpec
+from deployctl.config.app import AppSpec
+from deployctl.config.cache import load_judged_server
+from deployctl.config.error_texts import known_keys
+from deployctl.config.loader import app_names, load_all_apps, load_app, load_checked_app, load_server
+from deployctl.config.new_server_file import SERVER_TEMPLATE
+from deployctl.config.server_file import ServerFile
+from deployctl.config.settings import Settings
 from deployctl.domain.image_source import PullPolicy
-from deployctl.domain.mistakes import known_keys
 from deployctl.domain.names import AppName
 from deployctl.domain.release import Policy, Probe, Resources
 from deployctl.domain.server import ServerSpec, WebSpec
 from deployctl.domain.trust import ProxyTrust
 from deployctl.errors import DeployctlError, Invalid, NotFound, NotPermitted
-from deployctl.judged import load_judged_server
-from deployctl.server_file import ServerFile
-from deployctl.settings import Settings
-from deployctl.templates_text import SERVER_TEMPLATE
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOP = AppName("shop")
@@ -234,7 +234,7 @@ def test_a_server_that_says_nothing_has_every_default_and_costs_no_pydantic(here
     if text is not None:
         write(here, "server.toml", text)
     code = (
-        "import sys; from pathlib import Path; from deployctl.config_loader import load_server;"
+        "import sys; from pathlib import Path; from deployctl.config.loader import load_server;"
         "from deployctl.domain.server import ServerSpec;"
         "assert load_server(Path(sys.argv[1])) == ServerSpec();"
         "assert not {'pydantic', 'tomllib', 'difflib', 'asyncio'} & set(sys.modules), sys.modules.keys()"

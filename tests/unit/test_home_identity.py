@@ -16,13 +16,13 @@ import pytest
 from sqlite_utils import Database
 
 from deployctl import labels
+from deployctl.config.settings import Settings
 from deployctl.domain.home import HomeIdentity
 from deployctl.domain.names import AppName
 from deployctl.errors import CopiedHome, LedgerUnusable, Refused
 from deployctl.ledger.schema import schema
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ledger.vault import Vault
-from deployctl.settings import Settings
 
 NOW = "2026-01-01T00:00:00.000Z"
 SHOP = AppName("shop")

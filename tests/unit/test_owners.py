@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from deployctl.config.owners import Owners, choose, require_named
+from deployctl.config.settings import Settings, as_user
 from deployctl.errors import NotPermitted
-from deployctl.owners import Owners, choose, require_named
-from deployctl.settings import Settings, as_user
 from deployctl.usecases.install import InstallWish, unit_text
 
 HOME = Settings(Path("/srv/deploy"))

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from deployctl.config.cache import load_judged_app, load_judged_server
+from deployctl.config.settings import Settings
+from deployctl.config.trusted_files import find_home_faults, require_believed_home
 from deployctl.domain.permissions import FaultCode, PathFacts, find_fault, trusted_uids
 from deployctl.effects.file_trust import find_program, require_program
 from deployctl.effects.path_facts import parse_acl, read_facts, walk
 from deployctl.errors import NotPermitted, Untrusted
-from deployctl.home_files import find_home_faults, require_believed_home
-from deployctl.judged import load_judged_app, load_judged_server
-from deployctl.settings import Settings
 from tests.unit.cli_world import shop
 
 US, MARA, ROOT = 1000, 1001, 0

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deployctl import places
-from deployctl.config_loader import load_server
+from deployctl.config.loader import load_server
 from deployctl.domain.drift import Kind
 from deployctl.domain.readiness import Code
 from deployctl.domain.release import App, Instance

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from deployctl.config.settings import Settings
 from deployctl.domain.image_source import ImageCode, ImageNews, PullPolicy
 from deployctl.domain.names import AppName, Version
 from deployctl.errors import EngineUnavailable, NotFound, RegistryUnavailable
-from deployctl.settings import Settings
 from deployctl.usecases.diff import diff
 from deployctl.usecases.init import InitWish, init
 from deployctl.usecases.rollback import preview_rollback

@@ -11,18 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.config_loader import load_app
-from deployctl.domain.app import AppSpec, parse_app_spec
+from deployctl.config.app import AppSpec, parse_app_spec
+from deployctl.config.cache import load_judged_app, load_judged_apps
+from deployctl.config.clashes import clashes
+from deployctl.config.loader import load_app
+from deployctl.config.settings import Settings
 from deployctl.domain.app_file import AppFile
-from deployctl.domain.clashes import clashes
 from deployctl.domain.names import AppName
 from deployctl.domain.networks import cut
 from deployctl.domain.release import App
 from deployctl.domain.server import ServerSpec
 from deployctl.effects.linux_guard import LinuxGuard
 from deployctl.errors import DeployctlError, Refused
-from deployctl.judged import load_judged_app, load_judged_apps
-from deployctl.settings import Settings
 from deployctl.usecases.doctor import findings
 from deployctl.usecases.drift import look_at_home
 from deployctl.usecases.upgrade import upgrade

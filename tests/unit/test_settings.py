@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from deployctl.config.settings import Settings, find_home
 from deployctl.errors import Invalid, NotPermitted
-from deployctl.settings import Settings, find_home
 
 STRANGER = 65534
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file of another user")

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from deployctl.config.settings import Settings
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.plan import Kind, Plan
 from deployctl.domain.traffic import Counters, Recent
 from deployctl.errors import DeployctlError, Invalid, LedgerUnusable, NotFound, NotHealthy
 from deployctl.ports import Services
-from deployctl.settings import Settings
 from deployctl.testing.fake_engine import Behaviour
 from deployctl.usecases import views
 from deployctl.usecases.diff import diff

@@ -12,6 +12,7 @@ from threading import Event, Thread
 import pytest
 
 from deployctl import __version__
+from deployctl.config.settings import Settings
 from deployctl.domain import backups
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.planner import plan_start
@@ -20,7 +21,6 @@ from deployctl.errors import DeployctlError, LedgerUnusable, ProxyUnavailable
 from deployctl.ledger.copies import copies
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import ContainerFacts, Services
-from deployctl.settings import Settings
 from deployctl.testing.fake_engine import Behaviour
 from deployctl.usecases.observe import observe
 from deployctl.usecases.readiness import check_readiness, look_at_all

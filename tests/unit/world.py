@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from deployctl.domain.app import parse_app_spec
+from deployctl.config.app import parse_app_spec
 from deployctl.domain.app_file import AppFile
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.plan import Plan, Step

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 from flask import Flask, Response, request
 from pydantic import BaseModel, ValidationError
 
+from deployctl.config.fields import Table, Wrong
 from deployctl.domain.access import parse_person, parse_token_name
-from deployctl.domain.fields import Table, Wrong
 from deployctl.domain.names import parse_version
 from deployctl.errors import Invalid, NotFound
 from deployctl_web.api.headers import asked_revision

@@ -11,8 +11,8 @@ from pydantic.json_schema import models_json_schema
 from werkzeug.routing import Rule
 
 from deployctl import __version__
+from deployctl.config.fields import Table
 from deployctl.domain.access import PERSON, TOKEN, Role
-from deployctl.domain.fields import Table
 from deployctl.domain.names import APP, VERSION
 from deployctl_web import problems
 from deployctl_web.api import examples as api_examples

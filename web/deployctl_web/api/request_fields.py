@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import WithJsonSchema
 
+from deployctl.config.fields import by, one_of
 from deployctl.domain.access import ALL, PERSON, SCOPES, TOKEN, Role
-from deployctl.domain.fields import by, one_of
 from deployctl.domain.grammar import Grammar, match, refused
 from deployctl.domain.image_ref import FIRST, IMAGE, LABEL, PART
 from deployctl.domain.image_source import PullPolicy

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from deployctl.config.app import AppSpec
 from deployctl.domain.addresses import overlap, write_address
-from deployctl.domain.app import AppSpec
 from deployctl.domain.names import AppName
 from deployctl.domain.server import ServerSpec
 from deployctl.errors import Invalid

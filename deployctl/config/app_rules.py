@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from deployctl.config.fields import Wrong
 from deployctl.domain.capabilities import GIVES_UP
-from deployctl.domain.fields import Wrong
 from deployctl.domain.grammar import Grammar, match, refused, shown
 from deployctl.domain.names import parse_image
 

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from deployctl import __version__
-from deployctl.config_file import read_text
-from deployctl.config_loader import check_apps, load_checked_app, load_server, read_apps
+from deployctl.config.loader import check_apps, load_checked_app, load_server, read_apps
+from deployctl.config.settings import Settings
+from deployctl.config.toml_text import read_text
+from deployctl.config.trusted_files import require_believed_home
 from deployctl.domain.app_file import AppFile
 from deployctl.domain.image_source import PullPolicy
 from deployctl.domain.names import AppName
@@ -25,8 +27,6 @@ from deployctl.domain.release import App
 from deployctl.domain.server import FormerSpec, ServerSpec, WebSpec
 from deployctl.effects.whole_file import write_whole
 from deployctl.errors import DeployctlError, NotFound, Untrusted
-from deployctl.home_files import require_believed_home
-from deployctl.settings import Settings
 
 
 def load_judged_server(settings: Settings) -> ServerSpec:

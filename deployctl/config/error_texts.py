@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from deployctl.domain.fields import Wrong
+from deployctl.config.fields import Wrong
 from deployctl.domain.grammar import shown
 from deployctl.errors import Invalid
 

@@ -12,11 +12,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from deployctl.config.settings import Settings
 from deployctl.domain.permissions import Fault, PathFacts, find_fault, trusted_uids
 from deployctl.effects.file_trust import GOES_ON, untrusted
 from deployctl.effects.path_facts import facts_of, read_facts, walk
 from deployctl.errors import Untrusted
-from deployctl.settings import Settings
 
 NOT_BELIEVED = f"what the files of this home say is not believed. {GOES_ON}"
 

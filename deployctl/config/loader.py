@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from deployctl.config_file import parse_toml, read_text, where
+from deployctl.config.settings import Settings
+from deployctl.config.toml_text import parse_toml, read_text, where
 from deployctl.domain.names import AppName, parse_app
 from deployctl.domain.server import ServerSpec
 from deployctl.errors import DeployctlError, Invalid, NotFound
-from deployctl.settings import Settings
 
 if TYPE_CHECKING:
-    from deployctl.domain.app import AppSpec
+    from deployctl.config.app import AppSpec
     from deployctl.domain.release import App
 
 K = TypeVar("K")
@@ -23,7 +23,7 @@ V = TypeVar("V")
 # -- apps -------------------------------------------------------------------------------------------------------
 def load_app(settings: Settings, app: AppName) -> AppSpec:
     """Return what config/<app>.toml says. Raises NotFound with the nearest name, or Invalid with every mistake."""
-    from deployctl.domain.app import parse_app_spec
+    from deployctl.config.app import parse_app_spec
 
     path = settings.app_file(parse_app(app))  # again: the name becomes a path here
     try:
@@ -41,8 +41,8 @@ def read_apps(settings: Settings) -> dict[AppName, str | DeployctlError]:
 def check_apps(settings: Settings, texts: Mapping[AppName, str | DeployctlError], server: ServerSpec, *,
                now: Callable[[AppName], App | None]) -> dict[AppName, AppSpec | DeployctlError]:
     """Return of each of these files what `load_checked_app` returns or raises, all of them parsed once."""
-    from deployctl.domain.app import parse_app_spec
-    from deployctl.domain.clashes import Clash, clashes, require_none
+    from deployctl.config.app import parse_app_spec
+    from deployctl.config.clashes import Clash, clashes, require_none
 
     def parsed(app: AppName) -> AppSpec:
         text, path = texts[app], settings.app_file(app)
@@ -133,14 +133,14 @@ def _require_room(app: AppName, spec: AppSpec, server: ServerSpec) -> None:
 
 def require_unclaimed(settings: Settings, app: AppName, text: str, server: ServerSpec) -> None:
     """Raise Invalid when a file of that text for that app would claim what another file or the server has."""
-    from deployctl.domain.app import parse_app_spec
+    from deployctl.config.app import parse_app_spec
 
     path = settings.app_file(app)
     _require_unclaimed(settings, app, parse_app_spec(parse_toml(text, path), where=where(path)), server)
 
 
 def _require_unclaimed(settings: Settings, app: AppName, spec: AppSpec, server: ServerSpec, *, keeps: bool = False) -> None:
-    from deployctl.domain.clashes import require_no_clashes
+    from deployctl.config.clashes import require_no_clashes
 
     others = {} if keeps else load_all_apps(settings, skipped=lambda error: None)  # a wrong file claims nothing yet
     require_no_clashes({**others, app: spec}, server, app=app)
@@ -155,7 +155,7 @@ def load_server(path: Path) -> ServerSpec:
         return ServerSpec()
     if _says_nothing(text):
         return ServerSpec()
-    from deployctl.server_file import parse_server_spec
+    from deployctl.config.server_file import parse_server_spec
 
     return parse_server_spec(parse_toml(text, path), where=where(path))
 

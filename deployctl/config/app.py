@@ -10,9 +10,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from deployctl.domain.addresses import parse_listen, parse_networks
-from deployctl.domain.app_file import AppFile
-from deployctl.domain.app_rules import (
+from deployctl.config.app_rules import (
     added_capabilities,
     contradictions,
     image_name,
@@ -22,8 +20,10 @@ from deployctl.domain.app_rules import (
     parse_body,
     parse_statuses,
 )
+from deployctl.config.fields import Table, Wrong, by, one_of
+from deployctl.domain.addresses import parse_listen, parse_networks
+from deployctl.domain.app_file import AppFile
 from deployctl.domain.capabilities import given_back
-from deployctl.domain.fields import Table, Wrong, by, one_of
 from deployctl.domain.image_source import PullPolicy
 from deployctl.domain.names import (
     Version,
@@ -181,6 +181,6 @@ class AppSpec(Table):
 
 def parse_app_spec(raw: Mapping[str, Any], *, where: str) -> AppSpec:
     """Return the spec, or raise Invalid with every mistake of the table at once."""
-    from deployctl.domain.mistakes import parse_table
+    from deployctl.config.error_texts import parse_table
 
     return parse_table(AppSpec, raw, where=where, rules=contradictions)
