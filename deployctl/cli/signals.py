@@ -9,7 +9,7 @@ import signal
 from types import FrameType
 
 from deployctl.cli.session import Session
-from deployctl.interrupts import SIGNALS
+from deployctl.execution.interrupts import SIGNALS
 
 
 def install() -> None:

@@ -19,7 +19,7 @@ from deployctl.effects.haproxy_switch import HaproxyTraffic
 from deployctl.effects.linux_guard import LinuxGuard
 from deployctl.effects.system_clock import SystemClock
 from deployctl.errors import DeployctlError, EngineUnavailable
-from deployctl.labels import kept_name
+from deployctl.execution.labels import kept_name
 
 APP_NAME = "demo"
 IMAGE = "deployctl-demo/web"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from deployctl.domain.release import App, Instance, ProbeKind, Release
 from deployctl.errors import DeployctlError
+from deployctl.execution.health_gate import ask_from_outside
 from deployctl.ports import Answer, ContainerFacts, Services
-from deployctl.prove import ask_from_outside
 
 
 def may_ask(release: Release, container: ContainerFacts | None, *, engine: bool) -> bool:

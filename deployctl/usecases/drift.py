@@ -13,8 +13,8 @@ from deployctl.domain.networks import Network
 from deployctl.domain.plan import Kind as DeploymentKind
 from deployctl.domain.release import App, Change, Instance, Release
 from deployctl.errors import DeployctlError, EngineUnavailable
-from deployctl.labels import app_of_network, is_sealed, keep_tags, kept_name, kept_number
-from deployctl.pins import Believed, find_astray, read_believed
+from deployctl.execution.labels import app_of_network, is_sealed, keep_tags, kept_name, kept_number
+from deployctl.execution.pins import Believed, find_astray, read_believed
 from deployctl.ports import ContainerFacts, Services
 from deployctl.usecases.observe import Containers, remembered
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from deployctl.domain.names import AppName
 from deployctl.domain.release import App, Bundle
 from deployctl.errors import Invalid, NotFound
-from deployctl.labels import app_of_network
+from deployctl.execution.labels import app_of_network
 from deployctl.ports import ContainerFacts, NetworkFacts, Services
 
 BY_PRIORITY = (1, 48)  # the API from which on the engine is told which network is the way out (Docker 28)

@@ -9,7 +9,7 @@ from deployctl.domain.deployment import LeaseFacts
 from deployctl.domain.names import AppName
 from deployctl.domain.release import App
 from deployctl.errors import DeployctlError, LeaseHeld
-from deployctl.fence import fenced, taken_over
+from deployctl.execution.fence import fenced, taken_over
 from deployctl.ports import Services
 from deployctl.usecases.wish import Wish
 

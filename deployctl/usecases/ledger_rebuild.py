@@ -11,14 +11,14 @@ from dataclasses import asdict, replace
 from ipaddress import ip_network
 from pathlib import Path
 
-from deployctl.bundle_label import is_exact, read_bundle, read_cap_drop
 from deployctl.domain.app_file import AppFile
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.networks import Network
 from deployctl.domain.remains import AppBack, Ground, Rebuilt, Relic, Remains
 from deployctl.domain.same_image import is_made_of, short_digest
 from deployctl.errors import DeployctlError, Invalid, NotFound, Refused
-from deployctl.labels import is_sealed, kept_name
+from deployctl.execution.bundle_label import is_exact, read_bundle, read_cap_drop
+from deployctl.execution.labels import is_sealed, kept_name
 from deployctl.ledger.copies import copies
 from deployctl.ledger.copy_sum import SENTENCES, CopyCheck
 from deployctl.ledger.salvage import Salvage

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from deployctl import pins, places
-from deployctl.containers import ensure_image, keep_log
 from deployctl.domain.drift import Drift, Mend, Sight
 from deployctl.domain.networks import Network
 from deployctl.errors import NetworkTaken, NotFound, RegistryUnavailable
-from deployctl.labels import keep_tag
+from deployctl.execution import networks, pins
+from deployctl.execution.containers import ensure_image, keep_log
+from deployctl.execution.labels import keep_tag
 from deployctl.ports import Services
 
 Act = Callable[[Drift, Sight, Services], None]
@@ -25,7 +25,7 @@ def ensure_network(drift: Drift, sight: Sight, s: Services) -> None:
     in another one."""
     app, network = sight.facts.app, _network(drift, sight)
     try:
-        places.make(s, app.name, network)
+        networks.make(s, app.name, network)
     except NetworkTaken:
         for number, instance in sight.facts.instances.items():
             if app.network_of(instance) == network and (seen := sight.find(number)):
@@ -90,7 +90,7 @@ def keep(drift: Drift, sight: Sight, s: Services) -> None:
 
 
 def clear(drift: Drift, sight: Sight, s: Services) -> None:
-    places.clear_unused(s, sight.facts.app.name)
+    networks.clear_unused(s, sight.facts.app.name)
 
 
 def ensure_guards(s: Services) -> None:

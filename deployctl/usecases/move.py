@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from deployctl.actions import ACTIONS
 from deployctl.domain.facts import Facts
 from deployctl.domain.plan import Kind, Plan
 from deployctl.domain.release import App
 from deployctl.domain.tally import Tally, counted_between, together
 from deployctl.domain.traffic import Counters
 from deployctl.errors import DeployctlError
+from deployctl.execution.actions import ACTIONS
+from deployctl.execution.revert_steps import UNDOS
+from deployctl.execution.runner import Walk, run
 from deployctl.ports import Services
-from deployctl.runner import Walk, run
-from deployctl.undos import UNDOS
 from deployctl.usecases.results import Moved, StepDone
 from deployctl.usecases.wish import Wish
 

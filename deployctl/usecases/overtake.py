@@ -11,8 +11,8 @@ from deployctl.domain.names import AppName
 from deployctl.domain.plan import Step, StepKind
 from deployctl.domain.release import SET_ASIDE, Hold, Release
 from deployctl.errors import LeaseHeld
+from deployctl.execution.runner import Walk, end_reverted
 from deployctl.ports import Services
-from deployctl.runner import Walk, end_reverted
 from deployctl.usecases.observe import Named, observe
 from deployctl.usecases.recover import rebuilt
 

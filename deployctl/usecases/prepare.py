@@ -8,7 +8,6 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from deployctl import places
 from deployctl.domain.addresses import overlap
 from deployctl.domain.app_file import AppFile
 from deployctl.domain.argv import Argv, complete, gains_command, runs_nothing
@@ -21,8 +20,9 @@ from deployctl.domain.names import AppName, Version, parse_env_name, parse_env_v
 from deployctl.domain.release import App, Bundle, Probe, ProbeKind, Release
 from deployctl.domain.same_image import short_digest
 from deployctl.errors import DeployctlError, Invalid, NotFound
-from deployctl.fence import taken_over
-from deployctl.labels import leading_name, named_like
+from deployctl.execution import networks
+from deployctl.execution.fence import taken_over
+from deployctl.execution.labels import leading_name, named_like
 from deployctl.ports import EngineInfo, Image, NetworkFacts, Services
 from deployctl.usecases.able import require_able
 from deployctl.usecases.app_address import closing_text
@@ -197,7 +197,7 @@ def _require_not_claimed(wanted: App, other: App) -> None:
 
 
 def _new_app(app: AppName, s: Services, joined: Sequence[NetworkFacts] = ()) -> App:
-    one = places.first(s, app)
+    one = networks.first(s, app)
     made = App(app, one.subnet, one.gateway, one.name, one.bridge, engines_own=one.engines_own)
     return replace(made, network=leading_name(made.network)) if leading(joined, made, s) else made
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from deployctl.actions import ACTIONS
 from deployctl.domain.drift import Drift, Kind, Mend, Sight, find_drift
 from deployctl.domain.mending import plan_mending
 from deployctl.domain.names import AppName
 from deployctl.domain.plan import Plan
 from deployctl.errors import DeployctlError, EngineUnavailable, Interrupted, LeaseHeld
+from deployctl.execution.actions import ACTIONS
+from deployctl.execution.health_gate import Trial
+from deployctl.execution.runner import Walk, run
 from deployctl.ports import Services
-from deployctl.prove import Trial
-from deployctl.runner import Walk, run
 from deployctl.usecases.drift import Look, look_at_home, look_outside, sight_of
 from deployctl.usecases.lease import fenced_by, lease
 from deployctl.usecases.mend import ACTS, ensure_guards

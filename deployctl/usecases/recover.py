@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from deployctl.actions import ACTIONS
 from deployctl.domain.deployment import Deployment, Phase
 from deployctl.domain.facts import Facts
 from deployctl.domain.names import AppName
 from deployctl.domain.plan import Kind, Plan, Step, StepKind
 from deployctl.errors import DeployctlError, Interrupted
+from deployctl.execution.actions import ACTIONS
+from deployctl.execution.health_gate import Trial
+from deployctl.execution.revert_steps import UNDOS
+from deployctl.execution.runner import Walk, leave, only_retires, retire_rest, revert, take
 from deployctl.ports import Services
-from deployctl.prove import Trial
-from deployctl.runner import Walk, leave, only_retires, retire_rest, revert, take
-from deployctl.undos import UNDOS
 from deployctl.usecases.adopt import adopt_drift, agree_files
 from deployctl.usecases.lease import fenced_by
 from deployctl.usecases.move import holds_of

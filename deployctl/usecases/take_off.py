@@ -6,8 +6,8 @@ from deployctl.domain.deployment import Deployment, Phase
 from deployctl.domain.plan import Kind
 from deployctl.domain.release import App
 from deployctl.domain.traffic import closed_text
-from deployctl.labels import kept_number
-from deployctl.pins import try_to_unpin
+from deployctl.execution.labels import kept_number
+from deployctl.execution.pins import try_to_unpin
 from deployctl.ports import Services
 
 

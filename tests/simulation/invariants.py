@@ -9,7 +9,7 @@ from typing import Any
 from deployctl.domain.names import AppName
 from deployctl.domain.plan import MOVES
 from deployctl.domain.release import Change
-from deployctl.labels import keep_tag
+from deployctl.execution.labels import keep_tag
 from deployctl.usecases.adopt import NOBODY_SAID
 from tests.simulation.scheduler import Process
 from tests.simulation.world import APPS, World

@@ -7,15 +7,15 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from deployctl import containers, runner, undos
 from deployctl.domain import planner
 from deployctl.domain.deployment import begin
 from deployctl.domain.facts import Facts
 from deployctl.domain.plan import Kind, Step, StepKind
 from deployctl.domain.release import Instance, Release
-from deployctl.labels import release_images
+from deployctl.execution import containers, revert_steps, runner
+from deployctl.execution.labels import release_images
+from deployctl.execution.runner import Act, Walk
 from deployctl.ledger.leases import LeaseRows
-from deployctl.runner import Act, Walk
 from deployctl.usecases import recover
 from tests.simulation.faults import Fault
 from tests.simulation.simulate import CHANCE, Recipe
@@ -84,8 +84,8 @@ def everybody_gets_the_lease() -> Iterator[None]:
 @contextmanager
 def forgotten_undo(kind: StepKind) -> Iterator[None]:
     """What a step did is not taken back."""
-    left = {other: undo for other, undo in undos.UNDOS.items() if other is not kind}
-    with patch.dict(undos.UNDOS, left, clear=True):
+    left = {other: undo for other, undo in revert_steps.UNDOS.items() if other is not kind}
+    with patch.dict(revert_steps.UNDOS, left, clear=True):
         yield
 
 
@@ -101,7 +101,7 @@ def port_freed_early() -> Iterator[None]:
         if image_too:
             release_images(s, instance.app, instance.release)
 
-    with patch.object(containers, "forget_container", forget), patch.object(undos, "forget_container", forget):
+    with patch.object(containers, "forget_container", forget), patch.object(revert_steps, "forget_container", forget):
         yield
 
 

@@ -168,7 +168,7 @@ class Scheduler:
 
     @contextmanager
     def shielded(self) -> Iterator[list[int]]:
-        """Hold signals back, as deployctl.interrupts does for a real process."""
+        """Hold signals back, as deployctl.execution.interrupts does for a real process."""
         process, came = self.running, list[int]()
         if process is None:
             yield came

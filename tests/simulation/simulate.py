@@ -8,10 +8,10 @@ from functools import lru_cache, partial
 from random import Random
 from unittest.mock import patch
 
-from deployctl import actions, runner
 from deployctl.domain.names import AppName
 from deployctl.domain.release import Bundle
 from deployctl.errors import DeployctlError
+from deployctl.execution import actions, runner
 from deployctl.usecases.app_remove import remove_app
 from deployctl.usecases.reconcile import reconcile
 from tests.simulation import faults, invariants, operators, scenes

@@ -16,7 +16,7 @@ import pytest
 from deployctl.cli.catalogue import ALIASES, CATALOGUE
 from deployctl.cli.session import Session
 from deployctl.cli.signals import clear_limit, limit
-from deployctl.interrupts import shielded
+from deployctl.execution.interrupts import shielded
 from deployctl.ports import LogLine
 from deployctl.testing.fake_images import made_up
 from tests.unit.cli_world import Said, World, shop, world

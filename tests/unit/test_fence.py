@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from deployctl import fence
 from deployctl.errors import LeaseHeld
+from deployctl.execution import fence
 from deployctl.ports import Engine, Guard, Ledger, Traffic
 from tests.unit.world import World
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database
 
-from deployctl import labels
 from deployctl.config.settings import Settings
 from deployctl.domain.home import HomeIdentity
 from deployctl.domain.names import AppName
 from deployctl.errors import CopiedHome, LedgerUnusable, Refused
+from deployctl.execution import labels
 from deployctl.ledger.schema import schema
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ledger.vault import Vault

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from deployctl.interrupts import shielded
+from deployctl.execution.interrupts import shielded
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -10,7 +10,7 @@ import pytest
 
 from deployctl.domain.readiness import Code
 from deployctl.errors import Invalid, NotFound
-from deployctl.labels import app_of_network
+from deployctl.execution.labels import app_of_network
 from deployctl.ports import NetworkFacts
 from deployctl.usecases.diff import diff
 from deployctl.usecases.readiness import find_readiness

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.bundle_label import BUNDLE, CAP_DROP, MARK, bundle_labels, is_exact, read_bundle, read_cap_drop
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.release import Bundle, LogCap, Probe, ProbeKind, Release, Resources
 from deployctl.domain.remains import Remains
@@ -25,6 +24,7 @@ from deployctl.domain.trust import ProxyTrust
 from deployctl.effects import haproxy_config as config
 from deployctl.effects.haproxy_remains import read_remains
 from deployctl.errors import Invalid
+from deployctl.execution.bundle_label import BUNDLE, CAP_DROP, MARK, bundle_labels, is_exact, read_bundle, read_cap_drop
 from deployctl.ledger.copies import keep_copy_of
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.watch.lock import only_one

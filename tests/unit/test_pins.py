@@ -10,7 +10,7 @@ import pytest
 from deployctl.domain.drift import Kind, Mend
 from deployctl.domain.networks import mac_of
 from deployctl.errors import DeployctlError, LeaseHeld
-from deployctl.pins import try_to_pin
+from deployctl.execution.pins import try_to_pin
 from deployctl.ports import Neighbour
 from deployctl.usecases.app_remove import remove_app
 from deployctl.usecases.doctor import findings

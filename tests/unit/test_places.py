@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from deployctl import places
 from deployctl.config.loader import load_server
 from deployctl.domain.drift import Kind
 from deployctl.domain.readiness import Code
 from deployctl.domain.release import App, Instance
 from deployctl.errors import Invalid, NetworkTaken, PlaceTaken
-from deployctl.labels import bridge_name, network_name
+from deployctl.execution import networks as execution_networks
+from deployctl.execution.labels import bridge_name, network_name
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import NetworkFacts
 from deployctl.testing.silent_reporter import SilentReporter
@@ -101,7 +101,7 @@ def test_two_processes_never_take_the_same_subnet(w: World) -> None:
     w.upgrade("v1")
     with closing(SqliteLedger.open(w.home / "ledger.db", w.home, now=w.clock.utc())) as other:
         s = replace(w.s, ledger=other)
-        mine, theirs = places.move_on(w.s, own(w)), places.move_on(s, own(w))
+        mine, theirs = execution_networks.move_on(w.s, own(w)), execution_networks.move_on(s, own(w))
     assert mine.subnet != theirs.subnet
 
 
@@ -155,7 +155,7 @@ def test_a_rebuilt_ledger_knows_both_networks(tmp_path: Path) -> None:
         with closing(SqliteLedger.open(made.settings.ledger, made.home, now=made.clock.utc())) as ledger:
             row = ledger.find_app(SHOP)
             assert row is not None
-            places.move_on(made.services_over(ledger, made.settings, SilentReporter()), row)
+            execution_networks.move_on(made.services_over(ledger, made.settings, SilentReporter()), row)
         assert made.deployctl("upgrade", "shop", "v2").code == 0
         for path in made.settings.state_dir.glob("ledger.db*"):
             path.unlink()

@@ -11,8 +11,8 @@ import pytest
 
 from deployctl.domain.release import Probe, ProbeKind, Release
 from deployctl.errors import EngineUnavailable, NotHealthy
+from deployctl.execution.health_gate import LOG_LINES, Trial, ask_from_outside
 from deployctl.ports import Answer, ContainerFacts, Executed
-from deployctl.prove import LOG_LINES, Trial, ask_from_outside
 from deployctl.testing.fake_engine import Behaviour
 from tests.unit.world import SHOP, World, world
 

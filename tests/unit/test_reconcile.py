@@ -13,7 +13,7 @@ from deployctl.domain.plan import Kind
 from deployctl.domain.planner import plan_start
 from deployctl.domain.release import Resources, Restart
 from deployctl.errors import EngineUnavailable, NotFound
-from deployctl.labels import common_labels, keep_tag, seal
+from deployctl.execution.labels import common_labels, keep_tag, seal
 from deployctl.ports import NetworkSpec
 from deployctl.testing.fake_engine import Behaviour
 from deployctl.usecases.app_remove import remove_app

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from deployctl.actions import ACTIONS
 from deployctl.domain.deployment import Phase
 from deployctl.domain.plan import Step, StepKind
 from deployctl.errors import (
@@ -25,8 +24,9 @@ from deployctl.errors import (
     RevertedAfterSwitch,
     SwitchRefused,
 )
+from deployctl.execution.actions import ACTIONS
+from deployctl.execution.runner import Act, Walk
 from deployctl.ports import LogLine
-from deployctl.runner import Act, Walk
 from deployctl.testing.fake_engine import Behaviour
 from deployctl.usecases import move
 from deployctl.usecases.prune import prune

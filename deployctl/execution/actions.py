@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from deployctl.containers import (
+from deployctl.domain.plan import Kind, Step, StepKind
+from deployctl.domain.release import Change, Hold, Release
+from deployctl.domain.traffic import closed_text
+from deployctl.errors import DeployctlError, NotFound, NotHealthy, RevertedAfterSwitch
+from deployctl.execution.containers import (
     container_of,
     create_container,
     ensure_network,
@@ -15,15 +19,11 @@ from deployctl.containers import (
     remove_release,
     start_container,
 )
-from deployctl.domain.plan import Kind, Step, StepKind
-from deployctl.domain.release import Change, Hold, Release
-from deployctl.domain.traffic import closed_text
-from deployctl.errors import DeployctlError, NotFound, NotHealthy, RevertedAfterSwitch
-from deployctl.gate import ask_through_proxy
-from deployctl.interrupts import shielded
-from deployctl.pins import try_to_pin, try_to_settle, try_to_unpin
-from deployctl.prove import Trial
-from deployctl.runner import Act, Walk
+from deployctl.execution.health_gate import Trial
+from deployctl.execution.interrupts import shielded
+from deployctl.execution.pins import try_to_pin, try_to_settle, try_to_unpin
+from deployctl.execution.proxy_gate import ask_through_proxy
+from deployctl.execution.runner import Act, Walk
 
 DRAIN_LOOK = 0.05  # seconds between two counts of open requests
 

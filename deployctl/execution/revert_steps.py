@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from deployctl.containers import container_of, forget_container, release_of, remove_empty_network, remove_release
 from deployctl.domain.plan import Step, StepKind
 from deployctl.errors import NotHealthy, SwitchRefused
-from deployctl.labels import release_images
-from deployctl.pins import try_to_unpin
-from deployctl.runner import Walk
+from deployctl.execution.containers import (
+    container_of,
+    forget_container,
+    release_of,
+    remove_empty_network,
+    remove_release,
+)
+from deployctl.execution.labels import release_images
+from deployctl.execution.pins import try_to_unpin
+from deployctl.execution.runner import Walk
 
 
 def switch_back(walk: Walk, step: Step) -> None:

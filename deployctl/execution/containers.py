@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from deployctl import places
 from deployctl.domain.plan import Step
 from deployctl.domain.release import App, Instance, Release
 from deployctl.domain.same_image import is_made_of, short_digest
 from deployctl.errors import DeployctlError, EngineRefused, NetworkFull, NetworkTaken, NotFound, PlaceTaken
-from deployctl.fence import taken_over
-from deployctl.interrupts import shielded
-from deployctl.joining import join_networks
-from deployctl.labels import container_labels, container_name, host_name, is_sealed, keep_tag, release_images
-from deployctl.pins import try_to_unpin
+from deployctl.execution import networks
+from deployctl.execution.extra_networks import join_networks
+from deployctl.execution.fence import taken_over
+from deployctl.execution.interrupts import shielded
+from deployctl.execution.labels import container_labels, container_name, host_name, is_sealed, keep_tag, release_images
+from deployctl.execution.pins import try_to_unpin
+from deployctl.execution.runner import Walk
 from deployctl.ports import ContainerSpec, Services
-from deployctl.runner import Walk
 
 KEPT_LINES = 10_000  # of a log whose container is removed, as far as they have room
 
@@ -50,12 +50,12 @@ def ensure_network(walk: Walk, step: Step) -> str:
     if instance is not None and not instance.failed:
         try:
             network = app.network_of(instance)
-            places.make(s, app.name, network)
+            networks.make(s, app.name, network)
         except NetworkTaken:  # its address goes with it
             forget_container(walk, instance)
         else:
             return network.subnet
-    return places.own_network(s, app).subnet
+    return networks.own_network(s, app).subnet
 
 
 def create_container(walk: Walk, step: Step) -> str:
@@ -83,7 +83,7 @@ def _lease_place(walk: Walk, release: Release) -> Instance:
     try:
         return lease()
     except NetworkFull as e:
-        app = places.own_network(s, places.move_on(s, _app(walk)))
+        app = networks.own_network(s, networks.move_on(s, _app(walk)))
         walk.warn(f"{e.message}: what comes goes to {app.subnet} ({app.network})")
         return lease()
 
@@ -132,7 +132,7 @@ def _require_bridge(walk: Walk, instance: Instance) -> None:
 def _start_somewhere(walk: Walk, step: Step, instance: Instance) -> Instance:
     """Start it, made anew at another place where somebody took its port, its address or its network meanwhile."""
     engine = walk.services.engine
-    for _ in range(places.TRIES):
+    for _ in range(networks.TRIES):
         try:
             engine.ensure_started(container_of(instance))
             return instance
@@ -181,7 +181,7 @@ def forget_container(walk: Walk, instance: Instance, *, image_too: bool = False)
         try_to_unpin(s, _app(walk), instance)
         s.ledger.remove_instance(instance.app, instance.release)  # last: whoever comes after a death sees what is left
         if instance.network and instance.network != _app(walk).own_network:
-            places.clear_unused(s, instance.app)
+            networks.clear_unused(s, instance.app)
 
 
 def keep_log(instance: Instance, container: str, s: Services) -> None:
@@ -193,7 +193,7 @@ def keep_log(instance: Instance, container: str, s: Services) -> None:
 
 def remove_empty_network(walk: Walk, step: Step) -> None:
     if not walk.services.ledger.instances(walk.plan.app):
-        places.clear_unused(walk.services, walk.plan.app)
+        networks.clear_unused(walk.services, walk.plan.app)
 
 
 # -- reading what a step is about ---------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from deployctl.domain.names import AppName
 from deployctl.domain.networks import Network, cut, find_taken
 from deployctl.domain.release import App
 from deployctl.errors import DeployctlError, NetworkTaken, NotPermitted
-from deployctl.labels import bridge_name, common_labels, named_like, network_name
+from deployctl.execution.labels import bridge_name, common_labels, named_like, network_name
 from deployctl.ports import NetworkFacts, NetworkSpec, Services
 
 TRIES = 8  # others who make networks at the same moment were always faster

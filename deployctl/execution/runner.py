@@ -13,8 +13,8 @@ from deployctl.domain.facts import Facts
 from deployctl.domain.plan import MOVES, Plan, Step, StepKind
 from deployctl.domain.release import App, Policy
 from deployctl.errors import Aborted, AttentionNeeded, DeployctlError, Interrupted, LeaseHeld
-from deployctl.fence import fenced, taken_over
-from deployctl.interrupts import shielded
+from deployctl.execution.fence import fenced, taken_over
+from deployctl.execution.interrupts import shielded
 from deployctl.ports import Services
 
 Act = Callable[["Walk", Step], str]

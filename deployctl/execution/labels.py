@@ -11,10 +11,10 @@ import hmac
 import re
 from collections.abc import Mapping
 
-from deployctl.bundle_label import bundle_labels
 from deployctl.domain.home import HomeIdentity
 from deployctl.domain.names import AppName
 from deployctl.domain.release import Release
+from deployctl.execution.bundle_label import bundle_labels
 from deployctl.ports import Services
 
 FIRST = "0--"

@@ -1,0 +1,1 @@
+"""Walks a plan: each step done, recorded and, where something fails, reverted."""
