@@ -8,7 +8,7 @@ import time
 
 from bench.table import Row
 from bench.world import COMMAND, Ran, World
-from deployctl.domain.deployment import Phase
+from deployctl.domain.change.deployment import Phase
 from deployctl.domain.names import AppName
 
 

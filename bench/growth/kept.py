@@ -22,8 +22,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from deployctl.domain.names import AppName, Version
-from deployctl.domain.plan import Kind, Plan, Step, StepKind
-from deployctl.domain.deployment import Phase
+from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
+from deployctl.domain.change.deployment import Phase
 from deployctl.domain.release import App, Bundle, Change
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 app, DAY = AppName("kept"), 48

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from deployctl.domain.serving import LONGEST
+from deployctl.domain.change.serving import LONGEST
 from deployctl.ledger.chain import PROMOTED, START, link, promotion
 
 AT = "2026-01-01T00:00:00.000Z"

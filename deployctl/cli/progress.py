@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Protocol, TextIO
 
 from deployctl.cli.look import Look
-from deployctl.domain.plan import Plan, Step
+from deployctl.domain.change.plan import Plan, Step
 
 
 class Progress(Protocol):

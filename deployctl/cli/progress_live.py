@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from deployctl.cli.progress import Lines, Ticker, result_of
 from deployctl.cli.times import took
-from deployctl.domain.plan import Plan, Step
+from deployctl.domain.change.plan import Plan, Step
 
 if TYPE_CHECKING:
     from rich.live import Live as RichLive

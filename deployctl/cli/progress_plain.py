@@ -7,7 +7,7 @@ import time
 
 from deployctl.cli.progress import Lines, Ticker, result_of
 from deployctl.cli.times import took
-from deployctl.domain.plan import Plan, Step
+from deployctl.domain.change.plan import Plan, Step
 
 HEARTBEAT = 15.0  # seconds of silence in a phase that are too many in a log
 

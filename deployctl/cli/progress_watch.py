@@ -6,7 +6,7 @@ import time
 
 from deployctl.cli.progress import Lines, result_of
 from deployctl.cli.times import took
-from deployctl.domain.plan import Plan, Step
+from deployctl.domain.change.plan import Plan, Step
 
 
 class Journal:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from deployctl.cli.look import Look
 from deployctl.cli.tables import NONE, Column, Table
 from deployctl.cli.times import took
-from deployctl.domain.readiness import How, Readiness
+from deployctl.domain.change.readiness import How, Readiness
 
 
 def ready_cell(one: Readiness | None) -> str:

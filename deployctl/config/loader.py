@@ -125,7 +125,7 @@ def _keeps(spec: AppSpec, now: App | None) -> bool:
 
 
 def _require_room(app: AppName, spec: AppSpec, server: ServerSpec) -> None:
-    from deployctl.domain.retention import require_room
+    from deployctl.domain.change.retention import require_room
 
     policy = spec.policy(server)
     require_room(keep_warm=policy.keep_warm, keep_stopped=policy.keep_stopped, where=f"config/{app}.toml")

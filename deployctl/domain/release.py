@@ -266,4 +266,4 @@ class Change:
     switch_ms: float = 0.0
     held: int | None = None  # release that this change put on hold
     lifted: int | None = None  # release whose hold this change lifted
-    chain: tuple[int, ...] = ()  # releases to go back to from here, see domain/serving.py
+    chain: tuple[int, ...] = ()  # releases to go back to from here, see domain/change/serving.py

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from deployctl.domain.plan import Kind, Step, StepKind
+from deployctl.domain.change.plan import Kind, Step, StepKind
 from deployctl.domain.release import Change, Hold, Release
 from deployctl.domain.traffic import closed_text
 from deployctl.errors import DeployctlError, NotFound, NotHealthy, RevertedAfterSwitch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from deployctl.domain.plan import Step
+from deployctl.domain.change.plan import Step
 from deployctl.domain.release import App, Instance, Release
 from deployctl.domain.same_image import is_made_of, short_digest
 from deployctl.errors import DeployctlError, EngineRefused, NetworkFull, NetworkTaken, NotFound, PlaceTaken

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from deployctl.domain.diagnosis import Evidence, diagnose
-from deployctl.domain.health import Health, HealthReason, Transcript
-from deployctl.domain.planner import spoken
+from deployctl.domain.change.diagnosis import Evidence, diagnose
+from deployctl.domain.change.planner import spoken
+from deployctl.domain.change.probes import Health, HealthReason, Transcript
 from deployctl.domain.quality import answers_nobody
 from deployctl.domain.release import App, Instance, Probe, ProbeKind, Release
 from deployctl.domain.same_image import is_made_of, short_digest

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from deployctl.domain.change.probes import Health
 from deployctl.domain.gate import failed_sentence, question_of
-from deployctl.domain.health import Health
 from deployctl.domain.refusal import Cause
 from deployctl.domain.release import App, Release
 from deployctl.errors import NotHealthy

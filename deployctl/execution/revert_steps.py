@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from deployctl.domain.plan import Step, StepKind
+from deployctl.domain.change.plan import Step, StepKind
 from deployctl.errors import NotHealthy, SwitchRefused
 from deployctl.execution.containers import (
     container_of,

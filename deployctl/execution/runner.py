@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NoReturn
 
-from deployctl.domain.deployment import Deployment, Phase, advance, begin
-from deployctl.domain.facts import Facts
-from deployctl.domain.plan import MOVES, Plan, Step, StepKind
+from deployctl.domain.change.deployment import Deployment, Phase, advance, begin
+from deployctl.domain.change.facts import Facts
+from deployctl.domain.change.plan import MOVES, Plan, Step, StepKind
 from deployctl.domain.release import App, Policy
 from deployctl.errors import Aborted, AttentionNeeded, DeployctlError, Interrupted, LeaseHeld
 from deployctl.execution.fence import fenced, taken_over

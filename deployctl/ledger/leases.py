@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from threading import Event, Thread
 
-from deployctl.domain.deployment import LeaseFacts
+from deployctl.domain.change.deployment import LeaseFacts
 from deployctl.domain.names import AppName
 from deployctl.errors import DeployctlError
 from deployctl.ledger.connection import Connection

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from deployctl.domain.deployment import Phase, advance
+from deployctl.domain.change.deployment import Phase, advance
 from deployctl.domain.folding import FOLDABLE
 from deployctl.errors import DeployctlError, LeaseHeld, LedgerUnusable, NotFound, Refused
 from deployctl.ledger import copies

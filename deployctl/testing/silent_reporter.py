@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployctl.domain.plan import Plan, Step
+from deployctl.domain.change.plan import Plan, Step
 from deployctl.ports import Reporter
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployctl.domain.deployment import Deployment, Phase
+from deployctl.domain.change.deployment import Deployment, Phase
 from deployctl.domain.names import AppName
 from deployctl.errors import LeaseHeld
 from deployctl.ports import Services

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from deployctl.domain.deployment import Deployment, Phase
+from deployctl.domain.change.deployment import Deployment, Phase
+from deployctl.domain.change.plan import MOVES, Kind
 from deployctl.domain.names import AppName
-from deployctl.domain.plan import MOVES, Kind
 from deployctl.domain.release import Change, Release
 from deployctl.ports import Services
 from deployctl.usecases.remark import remarks, with_remark

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
-from deployctl.domain.deployment import Deployment, Phase
+from deployctl.domain.change.deployment import Deployment, Phase
+from deployctl.domain.change.plan import MOVES, StepKind
 from deployctl.domain.emergency import FlipNote
 from deployctl.domain.names import AppName
-from deployctl.domain.plan import MOVES, StepKind
 from deployctl.domain.release import App, Change, Instance, Release
 from deployctl.errors import DeployctlError
 from deployctl.ports import Services

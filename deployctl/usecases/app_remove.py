@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from deployctl.domain.change.plan import Kind, Plan
 from deployctl.domain.names import AppName
-from deployctl.domain.plan import Kind, Plan
 from deployctl.errors import ConfirmationNeeded
 from deployctl.ports import Services
 from deployctl.usecases.lease import fenced_by, lease

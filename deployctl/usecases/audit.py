@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from deployctl.domain.access import actor_parts
-from deployctl.domain.deployment import Phase
+from deployctl.domain.change.deployment import Phase
 from deployctl.domain.names import AppName
 from deployctl.domain.refused import KINDS as REFUSED
 from deployctl.errors import NotFound

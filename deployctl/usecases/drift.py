@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
-from deployctl.domain.drift import Drift, Kind, Mend, NetworkSeen, Seen, Sight, find_drift, stray
-from deployctl.domain.facts import Facts
+from deployctl.domain.change.drift import Drift, Kind, Mend, NetworkSeen, Seen, Sight, find_drift, stray
+from deployctl.domain.change.facts import Facts
+from deployctl.domain.change.plan import Kind as DeploymentKind
 from deployctl.domain.home import HomeIdentity
 from deployctl.domain.names import AppName
 from deployctl.domain.networks import Network
-from deployctl.domain.plan import Kind as DeploymentKind
 from deployctl.domain.release import App, Change, Instance, Release
 from deployctl.errors import DeployctlError, EngineUnavailable
 from deployctl.execution.labels import app_of_network, is_sealed, keep_tags, kept_name, kept_number

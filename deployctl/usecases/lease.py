@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from deployctl.domain.deployment import LeaseFacts
+from deployctl.domain.change.deployment import LeaseFacts
 from deployctl.domain.names import AppName
 from deployctl.domain.release import App
 from deployctl.errors import DeployctlError, LeaseHeld

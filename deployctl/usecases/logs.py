@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from heapq import merge
 
-from deployctl.domain.facts import Facts
+from deployctl.domain.change.facts import Facts
+from deployctl.domain.change.serving import release_name
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.release import Release
-from deployctl.domain.serving import release_name
 from deployctl.errors import Invalid, NotFound
 from deployctl.ports import LogLine, Services
 from deployctl.usecases.moments import later, unix

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from deployctl.domain.change.serving import release_name
 from deployctl.domain.names import AppName, Version
-from deployctl.domain.serving import release_name
 from deployctl.errors import DeployctlError
 from deployctl.ports import ContainerFacts, LogLine, Services
 from deployctl.usecases.handover import Handover, Left

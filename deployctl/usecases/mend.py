@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from deployctl.domain.drift import Drift, Mend, Sight
+from deployctl.domain.change.drift import Drift, Mend, Sight
 from deployctl.domain.networks import Network
 from deployctl.errors import NetworkTaken, NotFound, RegistryUnavailable
 from deployctl.execution import networks, pins

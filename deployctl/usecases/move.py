@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from deployctl.domain.facts import Facts
-from deployctl.domain.plan import Kind, Plan
+from deployctl.domain.change.facts import Facts
+from deployctl.domain.change.plan import Kind, Plan
 from deployctl.domain.release import App
 from deployctl.domain.tally import Tally, counted_between, together
 from deployctl.domain.traffic import Counters

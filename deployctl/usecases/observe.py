@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
-from deployctl.domain.facts import Facts
+from deployctl.domain.change.facts import Facts
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.networks import mac_of
 from deployctl.domain.release import App, Instance, Release

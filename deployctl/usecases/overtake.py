@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from deployctl.domain.deployment import Phase
-from deployctl.domain.facts import Facts
+from deployctl.domain.change.deployment import Phase
+from deployctl.domain.change.facts import Facts
+from deployctl.domain.change.plan import Step, StepKind
 from deployctl.domain.names import AppName
-from deployctl.domain.plan import Step, StepKind
 from deployctl.domain.release import SET_ASIDE, Hold, Release
 from deployctl.errors import LeaseHeld
 from deployctl.execution.runner import Walk, end_reverted

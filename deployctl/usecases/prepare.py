@@ -12,7 +12,7 @@ from deployctl.domain.addresses import overlap
 from deployctl.domain.app_file import AppFile
 from deployctl.domain.argv import Argv, complete, gains_command, runs_nothing
 from deployctl.domain.capabilities import to_drop
-from deployctl.domain.facts import Facts
+from deployctl.domain.change.facts import Facts
 from deployctl.domain.healthcheck import HealthcheckTimes
 from deployctl.domain.image_ref import parse_image, require_allowed_registry, require_own_repository
 from deployctl.domain.image_source import ImageNews, PullPolicy

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from deployctl.domain.change.planner import plan_prune
 from deployctl.domain.names import AppName
-from deployctl.domain.planner import plan_prune
 from deployctl.errors import ConfirmationNeeded
 from deployctl.ports import Services
 from deployctl.usecases.lease import lease

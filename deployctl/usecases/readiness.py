@@ -1,4 +1,4 @@
-"""Whether each kept release can be rolled back to: the facts are gathered here, `domain/readiness.py` judges them.
+"""Whether each kept release can be rolled back to: the facts are gathered here, `domain/change/readiness.py` judges them.
 
 Asked for a list of apps it costs no question to engine or instance beyond what was asked already; asked for one app
 it looks closely: images, network, and how long the release took to boot.
@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from deployctl.domain.facts import Facts
+from deployctl.domain.change.facts import Facts
+from deployctl.domain.change.plan import StepKind
+from deployctl.domain.change.readiness import Readiness, Standing, has_lost_its_place, judge
+from deployctl.domain.change.serving import find_previous
 from deployctl.domain.names import AppName
-from deployctl.domain.plan import StepKind
 from deployctl.domain.quality import answers_nobody
-from deployctl.domain.readiness import Readiness, Standing, has_lost_its_place, judge
 from deployctl.domain.release import App, Instance, Release
-from deployctl.domain.serving import find_previous
 from deployctl.domain.tally import Tally
 from deployctl.domain.traffic import Counters
 from deployctl.errors import DeployctlError

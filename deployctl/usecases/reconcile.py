@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from deployctl.domain.drift import Drift, Kind, Mend, Sight, find_drift
-from deployctl.domain.mending import plan_mending
+from deployctl.domain.change.drift import Drift, Kind, Mend, Sight, find_drift
+from deployctl.domain.change.plan import Plan
+from deployctl.domain.change.repair_plan import plan_mending
 from deployctl.domain.names import AppName
-from deployctl.domain.plan import Plan
 from deployctl.errors import DeployctlError, EngineUnavailable, Interrupted, LeaseHeld
 from deployctl.execution.actions import ACTIONS
 from deployctl.execution.health_gate import Trial

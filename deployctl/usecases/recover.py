@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from deployctl.domain.deployment import Deployment, Phase
-from deployctl.domain.facts import Facts
+from deployctl.domain.change.deployment import Deployment, Phase
+from deployctl.domain.change.facts import Facts
+from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.names import AppName
-from deployctl.domain.plan import Kind, Plan, Step, StepKind
 from deployctl.errors import DeployctlError, Interrupted
 from deployctl.execution.actions import ACTIONS
 from deployctl.execution.health_gate import Trial

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from deployctl.domain.deployment import Deployment
-from deployctl.domain.drift import Drift
-from deployctl.domain.health import HealthReason
+from deployctl.domain.change.deployment import Deployment
+from deployctl.domain.change.drift import Drift
+from deployctl.domain.change.plan import Plan
+from deployctl.domain.change.probes import HealthReason
+from deployctl.domain.change.readiness import Readiness
 from deployctl.domain.home import HomeFacts
 from deployctl.domain.image_source import ImageNews
-from deployctl.domain.plan import Plan
-from deployctl.domain.readiness import Readiness
 from deployctl.domain.release import Change, Release
 from deployctl.domain.traffic import Precision
 

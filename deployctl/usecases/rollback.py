@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from deployctl.domain.facts import Facts
+from deployctl.domain.change.facts import Facts
+from deployctl.domain.change.plan import Kind
+from deployctl.domain.change.planner import plan_move, plan_nothing, without_retiring
+from deployctl.domain.change.serving import find_previous, release_name
 from deployctl.domain.names import AppName, Version
-from deployctl.domain.plan import Kind
-from deployctl.domain.planner import plan_move, plan_nothing, without_retiring
 from deployctl.domain.release import Release
-from deployctl.domain.serving import find_previous, release_name
 from deployctl.errors import ConfirmationNeeded, EngineUnavailable
 from deployctl.ports import Services
 from deployctl.usecases.lease import lease

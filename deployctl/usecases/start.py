@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from deployctl.domain.change.plan import Kind
+from deployctl.domain.change.planner import plan_nothing, plan_start
 from deployctl.domain.image_source import ImageCode, ImageNews, PullPolicy
 from deployctl.domain.names import AppName, Version
-from deployctl.domain.plan import Kind
-from deployctl.domain.planner import plan_nothing, plan_start
 from deployctl.domain.release import Release
 from deployctl.errors import DeployctlError
 from deployctl.ports import Services

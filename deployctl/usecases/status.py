@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-from deployctl.domain.health import HealthReason
+from deployctl.domain.change.probes import HealthReason
 from deployctl.domain.home import HomeFacts
 from deployctl.domain.names import AppName, ReleaseName, Version
 from deployctl.domain.quality import answers_nobody

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from deployctl.domain.deployment import Deployment, Phase
-from deployctl.domain.plan import Kind
+from deployctl.domain.change.deployment import Deployment, Phase
+from deployctl.domain.change.plan import Kind
 from deployctl.domain.release import App
 from deployctl.domain.traffic import closed_text
 from deployctl.execution.labels import kept_number

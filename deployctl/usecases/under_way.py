@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from deployctl.domain.deployment import Deployment, Phase
+from deployctl.domain.change.deployment import Deployment, Phase
+from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.names import AppName
-from deployctl.domain.plan import Kind, Plan, Step, StepKind
 from deployctl.ports import Services
 from deployctl.usecases.moments import seconds_between
 

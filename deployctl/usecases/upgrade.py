@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
-from deployctl.domain.facts import Facts
+from deployctl.domain.change.facts import Facts
+from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
+from deployctl.domain.change.planner import plan_move, plan_nothing
 from deployctl.domain.image_source import PullPolicy
 from deployctl.domain.names import AppName, Version
-from deployctl.domain.plan import Kind, Plan, Step, StepKind
-from deployctl.domain.planner import plan_move, plan_nothing
 from deployctl.domain.release import Release
 from deployctl.domain.traffic import closed_text
 from deployctl.errors import NotFound, ProxyUnavailable

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from deployctl.domain.deployment import Deployment
-from deployctl.domain.facts import Facts
+from deployctl.domain.change.deployment import Deployment
+from deployctl.domain.change.facts import Facts
+from deployctl.domain.change.plan import Kind
+from deployctl.domain.change.readiness import Code, How, Readiness, Standing, judge
+from deployctl.domain.change.serving import find_meant, release_name
 from deployctl.domain.names import AppName
-from deployctl.domain.plan import Kind
-from deployctl.domain.readiness import Code, How, Readiness, Standing, judge
 from deployctl.domain.release import Change, Hold, Release, Role
-from deployctl.domain.serving import find_meant, release_name
 from deployctl.ports import Services
 from deployctl.usecases.observe import require_app
 from deployctl.usecases.readiness import find_readiness

@@ -8,10 +8,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from deployctl.domain.access import SignIn, Token, User
-from deployctl.domain.deployment import Deployment
+from deployctl.domain.change.deployment import Deployment
+from deployctl.domain.change.plan import Step
+from deployctl.domain.change.readiness import Readiness
 from deployctl.domain.image_source import ImageNews, image_sentence
-from deployctl.domain.plan import Step
-from deployctl.domain.readiness import Readiness
 from deployctl.domain.release import Release
 from deployctl.errors import DeployctlError
 from deployctl.usecases.results import (

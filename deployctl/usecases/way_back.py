@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from deployctl.domain.change.readiness import How
+from deployctl.domain.change.serving import find_previous, release_name
 from deployctl.domain.names import AppName
-from deployctl.domain.readiness import How
-from deployctl.domain.serving import find_previous, release_name
 from deployctl.ports import Services
 from deployctl.usecases.diff import changed_names
 from deployctl.usecases.observe import remembered, require_app

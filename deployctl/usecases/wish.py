@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from deployctl.domain.facts import Facts
+from deployctl.domain.change.facts import Facts
 from deployctl.domain.notes import parse_note
 from deployctl.errors import StateChanged
 from deployctl.ports import Services

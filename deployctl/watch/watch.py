@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
-from deployctl.domain.drift import Kind
+from deployctl.domain.change.drift import Kind
 from deployctl.domain.names import AppName
 from deployctl.errors import DeployctlError, Interrupted
 from deployctl.ports import Services

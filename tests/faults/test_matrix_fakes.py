@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.deployment import Phase
+from deployctl.domain.change.deployment import Phase
 from deployctl.errors import DeployctlError
 from deployctl.usecases.prune import prune
 from tests.faults.injector import Fault, Moment, faulty

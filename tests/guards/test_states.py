@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployctl.domain.deployment import NEXT
+from deployctl.domain.change.deployment import NEXT
 from tests.guards.tree import ROOT
 
 PAGE = ROOT / "docs" / "states.md"
@@ -14,7 +14,7 @@ def drawn() -> str:
     ends = ", ".join(f"`{phase}`" for phase, events in NEXT.items() if not events)
     edges = [f"  {phase} --> {after}: {event}" for phase, events in NEXT.items() for event, after in events.items()]
     return "\n".join([
-        "# Phases of a deployment", "", f"Drawn from `deployctl/domain/deployment.py`. Ends: {ends}.", "",
+        "# Phases of a deployment", "", f"Drawn from `deployctl/domain/change/deployment.py`. Ends: {ends}.", "",
         "```mermaid", "stateDiagram-v2", "  [*] --> planned", *edges, "```", "",
         "| in | on | becomes |", "|---|---|---|", *rows, ""])
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
+from deployctl.domain.change.plan import MOVES
 from deployctl.domain.names import AppName
-from deployctl.domain.plan import MOVES
 from deployctl.domain.release import Change
 from deployctl.execution.labels import keep_tag
 from deployctl.usecases.adopt import NOBODY_SAID

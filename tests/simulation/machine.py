@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from deployctl.domain.deployment import LeaseFacts
+from deployctl.domain.change.deployment import LeaseFacts
 from deployctl.domain.names import AppName
 from deployctl.ledger.connection import Connection
 from deployctl.ledger.leases import BEAT_SECONDS

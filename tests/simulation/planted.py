@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from deployctl.domain import planner
-from deployctl.domain.deployment import begin
-from deployctl.domain.facts import Facts
-from deployctl.domain.plan import Kind, Step, StepKind
+from deployctl.domain.change import planner
+from deployctl.domain.change.deployment import begin
+from deployctl.domain.change.facts import Facts
+from deployctl.domain.change.plan import Kind, Step, StepKind
 from deployctl.domain.release import Instance, Release
 from deployctl.execution import containers, revert_steps, runner
 from deployctl.execution.labels import release_images

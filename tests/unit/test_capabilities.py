@@ -10,7 +10,7 @@ import pytest
 
 from deployctl.config.app import parse_app_spec
 from deployctl.domain.capabilities import GIVES_UP, given_back, kept_text, to_drop
-from deployctl.domain.drift import Kind
+from deployctl.domain.change.drift import Kind
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.release import Release
 from deployctl.errors import Invalid

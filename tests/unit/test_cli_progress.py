@@ -14,8 +14,8 @@ from deployctl.cli.look import Look
 from deployctl.cli.progress import Lines, Progress, Quiet, Ticker
 from deployctl.cli.progress_live import Live
 from deployctl.cli.progress_plain import Plain
+from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.names import AppName
-from deployctl.domain.plan import Kind, Plan, Step, StepKind
 from tests.unit.cli_world import Screen
 
 HEALTH = Step(StepKind.HEALTH, 2, "prove v2 healthy: GET /")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from deployctl.domain.deployment import Phase
+from deployctl.domain.change.deployment import Phase
 from deployctl.ports import Services
 from deployctl.usecases.abort import abort
 from deployctl.usecases.app_remove import remove_app

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from deployctl.domain.deployment import BEGINS, NEXT, IllegalTransition, Phase, advance, begin
-from deployctl.domain.plan import StepKind
+from deployctl.domain.change.deployment import BEGINS, NEXT, IllegalTransition, Phase, advance, begin
+from deployctl.domain.change.plan import StepKind
 
 CLOSED = {phase for phase in Phase if not NEXT[phase]}
 EVENTS = {event for moves in NEXT.values() for event in moves}

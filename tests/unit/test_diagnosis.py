@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from deployctl.domain.diagnosis import Evidence, diagnose
+from deployctl.domain.change.diagnosis import Evidence, diagnose
 from deployctl.domain.healthcheck import HealthcheckTimes
 from deployctl.domain.release import Bundle, Probe, ProbeKind, Resources
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from deployctl.domain.drift import Drift, Kind, Mend, NetworkSeen, Seen, Sight, find_drift
-from deployctl.domain.mending import plan_mending
-from deployctl.domain.plan import StepKind
+from deployctl.domain.change.drift import Drift, Kind, Mend, NetworkSeen, Seen, Sight, find_drift
+from deployctl.domain.change.plan import StepKind
+from deployctl.domain.change.repair_plan import plan_mending
 from deployctl.domain.release import Policy, Resources, Restart
 from tests.unit.facts import BUNDLE, SHOP, Past
 

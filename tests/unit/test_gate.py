@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from deployctl.domain.change.plan import Kind, StepKind
+from deployctl.domain.change.planner import plan_move, plan_start
 from deployctl.domain.gate import ANY, GateAnswer, failed_sentence, question_of
 from deployctl.domain.names import Version
-from deployctl.domain.plan import Kind, StepKind
-from deployctl.domain.planner import plan_move, plan_start
 from deployctl.domain.refusal import Cause
 from deployctl.domain.release import App, Probe, ProbeKind
 from deployctl.errors import NotHealthy

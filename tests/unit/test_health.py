@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployctl.domain.health import Health, Transcript
+from deployctl.domain.change.probes import Health, Transcript
 
 ANSWERS = st.lists(st.booleans())
 COUNT = st.integers(1, 5)

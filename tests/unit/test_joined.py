@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.readiness import Code
+from deployctl.domain.change.readiness import Code
 from deployctl.errors import Invalid, NotFound
 from deployctl.execution.labels import app_of_network
 from deployctl.ports import NetworkFacts

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from deployctl.domain.backups import AGES, DAY, EVERY, HOUR, NEWEST, superfluous
-from deployctl.domain.deployment import Phase
+from deployctl.domain.change.deployment import Phase
+from deployctl.domain.change.plan import Kind, Plan
 from deployctl.domain.names import AppName
-from deployctl.domain.plan import Kind, Plan
 from deployctl.domain.release import App, Change
 from deployctl.errors import DeployctlError, LeaseHeld, LedgerUnusable, NotFound, Refused
 from deployctl.ledger import schema

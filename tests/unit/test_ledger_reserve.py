@@ -10,9 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from deployctl.domain.deployment import Phase
+from deployctl.domain.change.deployment import Phase
+from deployctl.domain.change.plan import Kind, Plan
 from deployctl.domain.names import AppName, Version
-from deployctl.domain.plan import Kind, Plan
 from deployctl.domain.release import App, Bundle
 from deployctl.errors import DeployctlError
 from deployctl.ledger import reserve

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.deployment import LeaseFacts, Phase
+from deployctl.domain.change.deployment import LeaseFacts, Phase
+from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.names import AppName, Version
-from deployctl.domain.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.release import App, Bundle, Change, Colour, Hold, Policy
 from deployctl.domain.trust import ProxyTrust
 from deployctl.errors import LeaseHeld, Refused

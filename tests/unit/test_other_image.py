@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.drift import Kind
-from deployctl.domain.readiness import Code, How
+from deployctl.domain.change.drift import Kind
+from deployctl.domain.change.readiness import Code, How
 from deployctl.errors import ConfirmationNeeded, EngineRefused, NotHealthy
 from deployctl.ports import ContainerFacts
 from deployctl.usecases import views

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.deployment import Phase
+from deployctl.domain.change.deployment import Phase
 from deployctl.domain.names import Version
 from deployctl.errors import DeployctlError, LeaseHeld, NothingToGoBackTo
 from deployctl.ports import ContainerFacts

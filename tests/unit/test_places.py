@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from deployctl.config.loader import load_server
-from deployctl.domain.drift import Kind
-from deployctl.domain.readiness import Code
+from deployctl.domain.change.drift import Kind
+from deployctl.domain.change.readiness import Code
 from deployctl.domain.release import App, Instance
 from deployctl.errors import Invalid, NetworkTaken, PlaceTaken
 from deployctl.execution import networks as execution_networks

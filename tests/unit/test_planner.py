@@ -7,8 +7,8 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from deployctl.domain.plan import Kind, Plan, StepKind
-from deployctl.domain.planner import plan_move, plan_prune, plan_start, plan_stop, spoken
+from deployctl.domain.change.plan import Kind, Plan, StepKind
+from deployctl.domain.change.planner import plan_move, plan_prune, plan_start, plan_stop, spoken
 from deployctl.domain.release import Policy, Probe, ProbeKind
 from tests.unit.facts import Past
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deployctl.domain.change.retention import Retirement, retire
+from deployctl.domain.change.serving import find_previous
 from deployctl.domain.release import Policy
-from deployctl.domain.retention import Retirement, retire
-from deployctl.domain.serving import find_previous
 from tests.unit.facts import Past
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from deployctl.domain.deployment import Phase
-from deployctl.domain.plan import Step, StepKind
+from deployctl.domain.change.deployment import Phase
+from deployctl.domain.change.plan import Step, StepKind
 from deployctl.errors import (
     Aborted,
     AttentionNeeded,

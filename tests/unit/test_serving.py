@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployctl.domain.serving import LONGEST, find_previous, why_nothing
+from deployctl.domain.change.serving import LONGEST, find_previous, why_nothing
 from tests.unit.facts import Past, made
 
 

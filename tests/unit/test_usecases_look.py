@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from deployctl.config.settings import Settings
+from deployctl.domain.change.plan import Kind, Plan
 from deployctl.domain.names import AppName, Version
-from deployctl.domain.plan import Kind, Plan
 from deployctl.domain.traffic import Counters, Recent
 from deployctl.errors import DeployctlError, Invalid, LedgerUnusable, NotFound, NotHealthy
 from deployctl.ports import Services

@@ -14,8 +14,8 @@ import pytest
 from deployctl import __version__
 from deployctl.config.settings import Settings
 from deployctl.domain import backups
+from deployctl.domain.change.planner import plan_start
 from deployctl.domain.names import AppName, Version
-from deployctl.domain.planner import plan_start
 from deployctl.domain.release import Restart
 from deployctl.errors import DeployctlError, LedgerUnusable, ProxyUnavailable
 from deployctl.ledger.copies import copies

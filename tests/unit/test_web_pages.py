@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from deployctl.domain.access import Role
+from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.names import AppName, Version
-from deployctl.domain.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.traffic import Counters, Recent
 from deployctl.errors import DeployctlError, NotHealthy, ProxyUnavailable
 from deployctl.ports import LogLine

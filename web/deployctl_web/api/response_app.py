@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from deployctl.domain.drift import Kind as DriftKind
-from deployctl.domain.health import HealthReason
-from deployctl.domain.readiness import Code, How
+from deployctl.domain.change.drift import Kind as DriftKind
+from deployctl.domain.change.probes import HealthReason
+from deployctl.domain.change.readiness import Code, How
 from deployctl.domain.release import Colour, Role
 from deployctl.domain.traffic import Precision
 from deployctl.usecases.results import ConfigCode, DiffLine

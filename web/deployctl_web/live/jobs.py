@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 
+from deployctl.domain.change.plan import Plan, Step
 from deployctl.domain.names import AppName
-from deployctl.domain.plan import Plan, Step
 from deployctl.errors import DeployctlError
 from deployctl.memory import Bounded
 from deployctl.ports import Services

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from threading import RLock
 from typing import Any, Generic, TypeVar, cast
 
+from deployctl.domain.change.readiness import Readiness
 from deployctl.domain.names import AppName
-from deployctl.domain.readiness import Readiness
 from deployctl.errors import DeployctlError, NotFound
 from deployctl.memory import Bounded
 from deployctl.ports import Services

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deployctl.domain.plan import MOVES
-from deployctl.domain.readiness import How
+from deployctl.domain.change.plan import MOVES
+from deployctl.domain.change.readiness import How
 from deployctl.domain.release import Change, Hold
 from deployctl.usecases.results import AppView
 from deployctl.usecases.under_way import UnderWay

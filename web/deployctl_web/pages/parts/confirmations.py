@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from deployctl.domain.readiness import How
+from deployctl.domain.change.readiness import How
 from deployctl.domain.release import Change, Release
 from deployctl.usecases.diff import changed_settings
 from deployctl.usecases.results import AppView

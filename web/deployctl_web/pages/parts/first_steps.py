@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from deployctl.domain.change.plan import Kind
 from deployctl.domain.names import AppName, Version
-from deployctl.domain.plan import Kind
 from deployctl.domain.release import Change
 from deployctl.ports import Services
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from deployctl.domain.health import HealthReason
+from deployctl.domain.change.probes import HealthReason
 from deployctl.usecases.results import AppView, ConfigCode, StatusView
 from deployctl.usecases.under_way import Failure, UnderWay
 from deployctl_web.pages.parts.template_filters import sentence

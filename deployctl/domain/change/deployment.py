@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from deployctl.domain.change.plan import StepKind
 from deployctl.domain.names import AppName
-from deployctl.domain.plan import StepKind
 from deployctl.domain.release import App
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from deployctl.domain.facts import Facts
+from deployctl.domain.change.facts import Facts
 from deployctl.domain.names import ReleaseName, Version
 from deployctl.domain.release import Change, Release
 

@@ -9,14 +9,14 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from deployctl.domain.drift_kinds import Kind as Kind
-from deployctl.domain.drift_kinds import Mend as Mend
-from deployctl.domain.facts import Facts
+from deployctl.domain.change.drift_kinds import Kind as Kind
+from deployctl.domain.change.drift_kinds import Mend as Mend
+from deployctl.domain.change.facts import Facts
+from deployctl.domain.change.retention import retire
 from deployctl.domain.image_store import find_hidden, switched_text
 from deployctl.domain.names import AppName
 from deployctl.domain.networks import Network
 from deployctl.domain.release import SET_ASIDE, Instance, Resources, Restart
-from deployctl.domain.retention import retire
 from deployctl.domain.same_image import is_made_of, short_digest
 
 

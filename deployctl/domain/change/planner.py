@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from deployctl.domain.facts import Facts
-from deployctl.domain.plan import Kind, Plan, Step, StepKind
+from deployctl.domain.change.facts import Facts
+from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
+from deployctl.domain.change.retention import Retirement, retire
+from deployctl.domain.change.serving import release_name
 from deployctl.domain.release import Probe, ProbeKind, Release
-from deployctl.domain.retention import Retirement, retire
 from deployctl.domain.same_image import short_digest
-from deployctl.domain.serving import release_name
 
 
 def plan_move(facts: Facts, kind: Kind, target: Release) -> Plan:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deployctl.domain.drift import Drift, Mend, Sight
-from deployctl.domain.plan import Kind, Plan, Step, StepKind
-from deployctl.domain.planner import bring_up, retiring
+from deployctl.domain.change.drift import Drift, Mend, Sight
+from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
+from deployctl.domain.change.planner import bring_up, retiring
 
 BY_PLAN = frozenset({Mend.CREATE, Mend.START, Mend.SWITCH, Mend.STOP, Mend.FORGET})  # the others are one act each
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from deployctl.domain.change.planner import spoken
 from deployctl.domain.healthcheck import HealthcheckTimes
-from deployctl.domain.planner import spoken
 from deployctl.domain.release import Bundle, ProbeKind
 
 MISSING = (

@@ -1,0 +1,1 @@
+"""Decides about changes: plans, phases, readiness, retention, drift and diagnosis."""
