@@ -24,7 +24,7 @@ sys.path.insert(0, sys.argv[1])
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.change.deployment import Phase
-from deployctl.domain.release import App, Bundle, Change
+from deployctl.domain.images.release import App, Bundle, Change
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 app, DAY = AppName("kept"), 48
 def at(move):

@@ -13,7 +13,7 @@ from deployctl.cli.group import verb
 from deployctl.cli.names import Words
 from deployctl.cli.session import Session
 from deployctl.cli.values import named
-from deployctl.domain.image_source import PullPolicy
+from deployctl.domain.images.image_source import PullPolicy
 from deployctl.usecases.results import Done, Moved, Preview
 
 IMAGE = click.option("--image", type=named, metavar="REF", help="Image to run instead of the file's.")

@@ -16,8 +16,8 @@ from deployctl.cli.catalogue import CATALOGUE
 from deployctl.cli.names import known_apps
 from deployctl.cli.session import Session
 from deployctl.domain.access import roles_text
+from deployctl.domain.images.release import App, Instance, Release
 from deployctl.domain.names import AppName, ReleaseName
-from deployctl.domain.release import App, Instance, Release
 from deployctl.errors import DeployctlError, Invalid
 
 if TYPE_CHECKING:

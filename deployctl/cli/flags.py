@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from deployctl.cli.values import named, reason, seconds
-from deployctl.domain.image_source import PullPolicy
+from deployctl.domain.images.image_source import PullPolicy
 
 F = TypeVar("F", bound=Callable[..., Any])
 

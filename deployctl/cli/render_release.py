@@ -7,11 +7,11 @@ from deployctl.cli.render import difference_words
 from deployctl.cli.render_ready import ready_table, ready_words
 from deployctl.cli.tables import NONE, Column, Table, lay_out
 from deployctl.cli.times import span, took, when
-from deployctl.domain.capabilities import given_back, kept_text
 from deployctl.domain.change.deployment import Deployment, Phase
 from deployctl.domain.change.planner import spoken
-from deployctl.domain.release import Bundle
-from deployctl.domain.same_image import short_digest
+from deployctl.domain.images.capabilities import given_back, kept_text
+from deployctl.domain.images.release import Bundle
+from deployctl.domain.images.same_image import short_digest
 from deployctl.usecases.results import DiffView, HistoryLine, HistoryView, ReleaseView
 
 GROUPS = ("image", "env", "limits", "command", "health", "ports")

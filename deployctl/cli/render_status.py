@@ -8,7 +8,7 @@ from deployctl.cli.render_ready import ready_cell, ready_line, ready_words
 from deployctl.cli.tables import NONE, Column, Table, lay_out
 from deployctl.cli.times import ago, took
 from deployctl.domain.change.readiness import Readiness
-from deployctl.domain.same_image import short_digest
+from deployctl.domain.images.same_image import short_digest
 from deployctl.usecases.results import AppView, ConfigCode, InstanceView, StatusView
 
 

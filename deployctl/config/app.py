@@ -23,8 +23,9 @@ from deployctl.config.app_rules import (
 from deployctl.config.fields import Table, Wrong, by, one_of
 from deployctl.domain.addresses import parse_listen, parse_networks
 from deployctl.domain.app_file import AppFile
-from deployctl.domain.capabilities import given_back
-from deployctl.domain.image_source import PullPolicy
+from deployctl.domain.images.capabilities import given_back
+from deployctl.domain.images.image_source import PullPolicy
+from deployctl.domain.images.release import Bundle, LogCap, Policy, Probe, ProbeKind, Resources
 from deployctl.domain.names import (
     Version,
     env_warnings,
@@ -47,7 +48,6 @@ from deployctl.domain.quantities import (
     parse_port,
     parse_size,
 )
-from deployctl.domain.release import Bundle, LogCap, Policy, Probe, ProbeKind, Resources
 from deployctl.domain.server import ServerSpec
 from deployctl.domain.trust import ProxyTrust
 from deployctl.errors import Invalid

@@ -14,7 +14,7 @@ from deployctl.errors import DeployctlError, Invalid, NotFound
 
 if TYPE_CHECKING:
     from deployctl.config.app import AppSpec
-    from deployctl.domain.release import App
+    from deployctl.domain.images.release import App
 
 K = TypeVar("K")
 V = TypeVar("V")

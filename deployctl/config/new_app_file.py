@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 
 from deployctl.domain.addresses import write_address
+from deployctl.domain.images.release import Resources
 from deployctl.domain.names import AppName, ImageRef, parse_path
 from deployctl.domain.quantities import write_size
-from deployctl.domain.release import Resources
 from deployctl.errors import Invalid
 from deployctl.ports import Image
 

@@ -6,9 +6,9 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import Self
 
-from deployctl.domain.image_source import PullPolicy
+from deployctl.domain.images.image_source import PullPolicy
+from deployctl.domain.images.release import Bundle, Policy
 from deployctl.domain.names import Version
-from deployctl.domain.release import Bundle, Policy
 from deployctl.domain.trust import ProxyTrust
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from deployctl.domain.images.release import App, Probe, ProbeKind
 from deployctl.domain.names import Version
 from deployctl.domain.refusal import MEANING, Cause
-from deployctl.domain.release import App, Probe, ProbeKind
 
 ANY = ((100, 999),)  # every status that HTTP has
 _ADVICE: Mapping[Cause, str] = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from deployctl.domain.images.release import App, Bundle
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.networks import Network
-from deployctl.domain.release import App, Bundle
 from deployctl.domain.trust import ProxyTrust
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deployctl.domain.home import HomeFacts, HomeIdentity, count_homes
-from deployctl.domain.image_source import KEPT
-from deployctl.domain.release import Resources, Restart
-from deployctl.domain.same_image import short_digest
+from deployctl.domain.images.image_source import KEPT
+from deployctl.domain.images.release import Resources, Restart
+from deployctl.domain.images.same_image import short_digest
 from deployctl.domain.server import ServerSpec
 from deployctl.effects import docker_facts as facts
 from deployctl.effects import docker_names as names

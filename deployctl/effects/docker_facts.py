@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from deployctl.domain.healthcheck import HealthcheckTimes
-from deployctl.domain.release import Resources, Restart
+from deployctl.domain.images.healthcheck import HealthcheckTimes
+from deployctl.domain.images.release import Resources, Restart
 from deployctl.effects.docker_names import short
 from deployctl.effects.docker_words import ADDRESS, BRIDGE
 from deployctl.effects.podman import cannot_update, is_podman

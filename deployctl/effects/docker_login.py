@@ -18,7 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from deployctl.domain.image_ref import DOCKER_HUB
+from deployctl.domain.images.image_ref import DOCKER_HUB
 from deployctl.effects.file_trust import find_program, require_file, require_program
 from deployctl.errors import Untrusted
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from deployctl.domain.image_ref import ImageRef
+from deployctl.domain.images.image_ref import ImageRef
 from deployctl.effects.docker_errors import EngineSilent, pull_failure, translated, unavailable
 from deployctl.effects.docker_login import Login
 from deployctl.effects.docker_names import docker_name, require_digest

@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deployctl.domain.gate import GateAnswer
+from deployctl.domain.images.release import Probe
 from deployctl.domain.names import AppName
 from deployctl.domain.refusal import Cause, cause_of
-from deployctl.domain.release import Probe
 from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.haproxy_trace import GATE, HEADERS, HaproxyTrace
 from deployctl.effects.http_question import BODY, askable, judge, put

@@ -10,7 +10,7 @@ import socket
 import time
 from dataclasses import replace
 
-from deployctl.domain.release import Probe, ProbeKind
+from deployctl.domain.images.release import Probe, ProbeKind
 from deployctl.effects.http_question import askable, judge, put
 from deployctl.effects.http_wire import HEADERS, Closed, NotHttp, TooManyHeaders, remaining
 from deployctl.ports import Answer

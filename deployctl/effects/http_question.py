@@ -7,7 +7,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import replace
 
-from deployctl.domain.release import Probe
+from deployctl.domain.images.release import Probe
 from deployctl.effects.http_wire import HEADERS, Head, Wire, read_body, read_head, remaining
 from deployctl.ports import Answer
 

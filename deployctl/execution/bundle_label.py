@@ -12,8 +12,8 @@ import hmac
 import json
 from collections.abc import Mapping
 
+from deployctl.domain.images.release import Bundle, Release
 from deployctl.domain.names import AppName
-from deployctl.domain.release import Bundle, Release
 from deployctl.errors import Invalid
 
 BUNDLE = "deployctl.bundle"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 
 from deployctl.domain.change.plan import Step
-from deployctl.domain.release import App, Instance, Release
-from deployctl.domain.same_image import is_made_of, short_digest
+from deployctl.domain.images.release import App, Instance, Release
+from deployctl.domain.images.same_image import is_made_of, short_digest
 from deployctl.errors import DeployctlError, EngineRefused, NetworkFull, NetworkTaken, NotFound, PlaceTaken
 from deployctl.execution import networks
 from deployctl.execution.extra_networks import join_networks

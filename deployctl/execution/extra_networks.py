@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployctl.domain.release import Release
+from deployctl.domain.images.release import Release
 from deployctl.errors import NotFound
 from deployctl.ports import Engine
 

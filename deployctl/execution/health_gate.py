@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from deployctl.domain.change.diagnosis import Evidence, diagnose
 from deployctl.domain.change.planner import spoken
 from deployctl.domain.change.probes import Health, HealthReason, Transcript
+from deployctl.domain.images.release import App, Instance, Probe, ProbeKind, Release
+from deployctl.domain.images.same_image import is_made_of, short_digest
 from deployctl.domain.quality import answers_nobody
-from deployctl.domain.release import App, Instance, Probe, ProbeKind, Release
-from deployctl.domain.same_image import is_made_of, short_digest
 from deployctl.domain.tally import lately
 from deployctl.domain.traffic import Counters
 from deployctl.errors import DeployctlError, EngineUnavailable, NotHealthy

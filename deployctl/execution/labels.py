@@ -12,8 +12,8 @@ import re
 from collections.abc import Mapping
 
 from deployctl.domain.home import HomeIdentity
+from deployctl.domain.images.release import Release
 from deployctl.domain.names import AppName
-from deployctl.domain.release import Release
 from deployctl.execution.bundle_label import bundle_labels
 from deployctl.ports import Services
 

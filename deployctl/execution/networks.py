@@ -13,9 +13,9 @@ from dataclasses import replace
 from itertools import count, islice
 
 from deployctl.domain.home import PATH_LABEL
+from deployctl.domain.images.release import App
 from deployctl.domain.names import AppName
 from deployctl.domain.networks import Network, cut, find_taken
-from deployctl.domain.release import App
 from deployctl.errors import DeployctlError, NetworkTaken, NotPermitted
 from deployctl.execution.labels import bridge_name, common_labels, named_like, network_name
 from deployctl.ports import NetworkFacts, NetworkSpec, Services

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from deployctl.domain.change.probes import Health
 from deployctl.domain.gate import failed_sentence, question_of
+from deployctl.domain.images.release import App, Release
 from deployctl.domain.refusal import Cause
-from deployctl.domain.release import App, Release
 from deployctl.errors import NotHealthy
 from deployctl.ports import Services
 

@@ -11,7 +11,7 @@ from typing import NoReturn
 from deployctl.domain.change.deployment import Deployment, Phase, advance, begin
 from deployctl.domain.change.facts import Facts
 from deployctl.domain.change.plan import MOVES, Plan, Step, StepKind
-from deployctl.domain.release import App, Policy
+from deployctl.domain.images.release import App, Policy
 from deployctl.errors import Aborted, AttentionNeeded, DeployctlError, Interrupted, LeaseHeld
 from deployctl.execution.fence import fenced, taken_over
 from deployctl.execution.interrupts import shielded

@@ -13,7 +13,7 @@ from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 from deployctl.domain.access import actor_parts
-from deployctl.domain.image_source import is_doubtful
+from deployctl.domain.images.image_source import is_doubtful
 from deployctl.ledger.chain import PROMOTED, links, promotion
 
 VERSION = 18

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 
+from deployctl.domain.images.release import Change, Release
 from deployctl.domain.names import AppName
-from deployctl.domain.release import Change, Release
 from deployctl.ledger.apps import release_of
 from deployctl.ledger.connection import Connection
 from deployctl.ledger.journal import change_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from deployctl.domain.healthcheck import HealthcheckTimes
+from deployctl.domain.images.healthcheck import HealthcheckTimes
 
 
 class Lack(StrEnum):
@@ -40,7 +40,7 @@ class Image:
     os: str
     size: int  # bytes
     tags: tuple[str, ...] = ()
-    repo_digests: tuple[str, ...] = ()  # name@sha256:…; alone no proof of a registry: domain/image_source.py
+    repo_digests: tuple[str, ...] = ()  # name@sha256:…; alone no proof of a registry: domain/images/image_source.py
     origins: tuple[str, ...] | None = None  # repositories that it was pulled from; None: the engine does not tell
     digests_of_tags: bool = False  # the engine makes a repo digest of each tag, under another digest than the id
     ports: tuple[int, ...] = ()  # EXPOSE, TCP only

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from deployctl.domain.home import HomeFacts, HomeIdentity, count_homes
+from deployctl.domain.images.release import Resources, Restart
 from deployctl.domain.networks import mac_of
-from deployctl.domain.release import Resources, Restart
 from deployctl.errors import (
     AnotherEngine,
     EngineRefused,

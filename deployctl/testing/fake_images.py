@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
 
-from deployctl.domain.image_ref import ImageRef, parse_image
+from deployctl.domain.images.image_ref import ImageRef, parse_image
 from deployctl.errors import EngineRefused, NotFound, NotPermitted, RegistryUnavailable
 from deployctl.ports import Image
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from deployctl.domain.release import Probe, ProbeKind
+from deployctl.domain.images.release import Probe, ProbeKind
 from deployctl.ports import Answer
 
 Reply = int | str | Answer  # a status that the probe judges, a sentence of failure, or the answer itself

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployctl.domain.release import ProbeKind
+from deployctl.domain.images.release import ProbeKind
 from deployctl.errors import EngineRefused, Invalid
 from deployctl.ports import EngineInfo, Lack
 

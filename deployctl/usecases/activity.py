@@ -8,8 +8,8 @@ from typing import Any
 
 from deployctl.domain.change.deployment import Deployment, Phase
 from deployctl.domain.change.plan import MOVES, Kind
+from deployctl.domain.images.release import Change, Release
 from deployctl.domain.names import AppName
-from deployctl.domain.release import Change, Release
 from deployctl.ports import Services
 from deployctl.usecases.remark import remarks, with_remark
 

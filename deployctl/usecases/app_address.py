@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deployctl.domain.addresses import covers, write_address
-from deployctl.domain.release import App
+from deployctl.domain.images.release import App
 from deployctl.errors import ConfirmationNeeded
 from deployctl.ports import Services
 from deployctl.usecases.wish import Wish

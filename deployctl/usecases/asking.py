@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployctl.domain.release import App, Instance, ProbeKind, Release
+from deployctl.domain.images.release import App, Instance, ProbeKind, Release
 from deployctl.errors import DeployctlError
 from deployctl.execution.health_gate import ask_from_outside
 from deployctl.ports import Answer, ContainerFacts, Services

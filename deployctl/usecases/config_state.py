@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from deployctl.domain.addresses import write_address
 from deployctl.domain.app_file import AppFile
-from deployctl.domain.release import App
+from deployctl.domain.images.release import App
 from deployctl.domain.trust import ProxyTrust
 from deployctl.errors import Invalid, NotFound, Untrusted
 from deployctl.ports import Services

@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
-from deployctl.domain.capabilities import to_drop
+from deployctl.domain.images.capabilities import to_drop
+from deployctl.domain.images.release import Bundle, Release
+from deployctl.domain.images.same_image import short_digest
 from deployctl.domain.names import AppName, Version
-from deployctl.domain.release import Bundle, Release
-from deployctl.domain.same_image import short_digest
 from deployctl.errors import NotFound
 from deployctl.ports import Services
 from deployctl.usecases.observe import observe, require_release

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from deployctl.domain.capabilities import kept_text
-from deployctl.domain.image_store import SWITCHED, find_hidden, switched_text
-from deployctl.domain.release import Restart
+from deployctl.domain.images.capabilities import kept_text
+from deployctl.domain.images.image_store import SWITCHED, find_hidden, switched_text
+from deployctl.domain.images.release import Restart
 from deployctl.execution.pins import find_astray, read_believed
 from deployctl.ports import ContainerFacts, Services
 from deployctl.usecases.drift import store_now

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from deployctl.domain.image_ref import ImageRef, parse_image
-from deployctl.domain.image_source import (
+from deployctl.domain.images.image_ref import ImageRef, parse_image
+from deployctl.domain.images.image_source import (
     ImageCode,
     ImageNews,
     PullPolicy,
@@ -14,7 +14,7 @@ from deployctl.domain.image_source import (
     own_digests,
     pulled_digests,
 )
-from deployctl.domain.release import Bundle
+from deployctl.domain.images.release import Bundle
 from deployctl.errors import DeployctlError, NotFound, RegistryUnavailable
 from deployctl.ports import Engine, Image, Services
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from deployctl.domain.images.release import Hold
 from deployctl.domain.names import AppName, Version
-from deployctl.domain.release import Hold
 from deployctl.ports import Services
 from deployctl.usecases.lease import fenced_by, lease
 from deployctl.usecases.observe import observe, require_release, routes

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from deployctl.domain.change.facts import Facts
 from deployctl.domain.change.plan import Kind, Plan
-from deployctl.domain.release import App
+from deployctl.domain.images.release import App
 from deployctl.domain.tally import Tally, counted_between, together
 from deployctl.domain.traffic import Counters
 from deployctl.errors import DeployctlError

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from deployctl.domain.change.deployment import Phase
 from deployctl.domain.change.facts import Facts
 from deployctl.domain.change.plan import Step, StepKind
+from deployctl.domain.images.release import SET_ASIDE, Hold, Release
 from deployctl.domain.names import AppName
-from deployctl.domain.release import SET_ASIDE, Hold, Release
 from deployctl.errors import LeaseHeld
 from deployctl.execution.runner import Walk, end_reverted
 from deployctl.ports import Services

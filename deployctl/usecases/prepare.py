@@ -10,15 +10,15 @@ from dataclasses import dataclass, replace
 
 from deployctl.domain.addresses import overlap
 from deployctl.domain.app_file import AppFile
-from deployctl.domain.argv import Argv, complete, gains_command, runs_nothing
-from deployctl.domain.capabilities import to_drop
 from deployctl.domain.change.facts import Facts
-from deployctl.domain.healthcheck import HealthcheckTimes
-from deployctl.domain.image_ref import parse_image, require_allowed_registry, require_own_repository
-from deployctl.domain.image_source import ImageNews, PullPolicy
+from deployctl.domain.images.argv import Argv, complete, gains_command, runs_nothing
+from deployctl.domain.images.capabilities import to_drop
+from deployctl.domain.images.healthcheck import HealthcheckTimes
+from deployctl.domain.images.image_ref import parse_image, require_allowed_registry, require_own_repository
+from deployctl.domain.images.image_source import ImageNews, PullPolicy
+from deployctl.domain.images.release import App, Bundle, Probe, ProbeKind, Release
+from deployctl.domain.images.same_image import short_digest
 from deployctl.domain.names import AppName, Version, parse_env_name, parse_env_value
-from deployctl.domain.release import App, Bundle, Probe, ProbeKind, Release
-from deployctl.domain.same_image import short_digest
 from deployctl.errors import DeployctlError, Invalid, NotFound
 from deployctl.execution import networks
 from deployctl.execution.fence import taken_over

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from deployctl.domain.env_words import HIDDEN, shown
-from deployctl.domain.release import Bundle
+from deployctl.domain.images.release import Bundle
+from deployctl.domain.images.secret_names import HIDDEN, shown
 from deployctl.usecases.results import DiffLine
 
 

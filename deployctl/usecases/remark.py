@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from deployctl.domain.images.release import Change
 from deployctl.domain.names import AppName
 from deployctl.domain.notes import parse_reason
-from deployctl.domain.release import Change
 from deployctl.errors import NotFound, StateChanged
 from deployctl.ports import Services
 from deployctl.usecases.observe import require_app

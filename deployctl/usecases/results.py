@@ -13,8 +13,8 @@ from deployctl.domain.change.plan import Plan
 from deployctl.domain.change.probes import HealthReason
 from deployctl.domain.change.readiness import Readiness
 from deployctl.domain.home import HomeFacts
-from deployctl.domain.image_source import ImageNews
-from deployctl.domain.release import Change, Release
+from deployctl.domain.images.image_source import ImageNews
+from deployctl.domain.images.release import Change, Release
 from deployctl.domain.traffic import Precision
 
 

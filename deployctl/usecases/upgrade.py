@@ -9,9 +9,9 @@ from dataclasses import replace
 from deployctl.domain.change.facts import Facts
 from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.change.planner import plan_move, plan_nothing
-from deployctl.domain.image_source import PullPolicy
+from deployctl.domain.images.image_source import PullPolicy
+from deployctl.domain.images.release import Release
 from deployctl.domain.names import AppName, Version
-from deployctl.domain.release import Release
 from deployctl.domain.traffic import closed_text
 from deployctl.errors import NotFound, ProxyUnavailable
 from deployctl.ports import Services

@@ -11,8 +11,8 @@ from deployctl.domain.access import SignIn, Token, User
 from deployctl.domain.change.deployment import Deployment
 from deployctl.domain.change.plan import Step
 from deployctl.domain.change.readiness import Readiness
-from deployctl.domain.image_source import ImageNews, image_sentence
-from deployctl.domain.release import Release
+from deployctl.domain.images.image_source import ImageNews, image_sentence
+from deployctl.domain.images.release import Release
 from deployctl.errors import DeployctlError
 from deployctl.usecases.results import (
     AppView,

@@ -18,7 +18,7 @@ import docker
 from docker.errors import NotFound as DockerNotFound
 
 from deployctl.domain.home import HomeIdentity
-from deployctl.domain.release import Bundle, Probe, Resources
+from deployctl.domain.images.release import Bundle, Probe, Resources
 from deployctl.domain.server import ServerSpec
 from deployctl.effects.docker_engine import DockerEngine
 from deployctl.effects.http_prober import SocketProber

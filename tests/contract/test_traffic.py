@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from deployctl.domain.images.release import Probe
 from deployctl.domain.names import AppName
 from deployctl.domain.refusal import Cause
-from deployctl.domain.release import Probe
 from deployctl.domain.traffic import Counters, Recent
 from deployctl.errors import ProxyUnavailable, SwitchRefused
 from deployctl.ports import Traffic

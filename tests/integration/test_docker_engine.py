@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.release import Probe, ProbeKind, Resources
+from deployctl.domain.images.release import Probe, ProbeKind, Resources
 from deployctl.domain.server import ServerSpec
 from deployctl.effects import docker_pull
 from deployctl.effects.docker_engine import DockerEngine

@@ -11,7 +11,7 @@ from deployctl.domain.change import planner
 from deployctl.domain.change.deployment import begin
 from deployctl.domain.change.facts import Facts
 from deployctl.domain.change.plan import Kind, Step, StepKind
-from deployctl.domain.release import Instance, Release
+from deployctl.domain.images.release import Instance, Release
 from deployctl.execution import containers, revert_steps, runner
 from deployctl.execution.labels import release_images
 from deployctl.execution.runner import Act, Walk

@@ -8,8 +8,8 @@ from functools import lru_cache, partial
 from random import Random
 from unittest.mock import patch
 
+from deployctl.domain.images.release import Bundle
 from deployctl.domain.names import AppName
-from deployctl.domain.release import Bundle
 from deployctl.errors import DeployctlError
 from deployctl.execution import actions, runner
 from deployctl.usecases.app_remove import remove_app

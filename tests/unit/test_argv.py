@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.argv import Argv, complete, gains_command, runs_nothing
-from deployctl.domain.release import Bundle
+from deployctl.domain.images.argv import Argv, complete, gains_command, runs_nothing
+from deployctl.domain.images.release import Bundle
 from deployctl.errors import Invalid
 from deployctl.usecases.upgrade import preview_upgrade
 from tests.unit.world import SHOP, V1, World, runnable, world

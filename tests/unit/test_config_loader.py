@@ -21,9 +21,9 @@ from deployctl.config.loader import app_names, load_all_apps, load_app, load_che
 from deployctl.config.new_server_file import SERVER_TEMPLATE
 from deployctl.config.server_file import ServerFile
 from deployctl.config.settings import Settings
-from deployctl.domain.image_source import PullPolicy
+from deployctl.domain.images.image_source import PullPolicy
+from deployctl.domain.images.release import Policy, Probe, Resources
 from deployctl.domain.names import AppName
-from deployctl.domain.release import Policy, Probe, Resources
 from deployctl.domain.server import ServerSpec, WebSpec
 from deployctl.domain.trust import ProxyTrust
 from deployctl.errors import DeployctlError, Invalid, NotFound, NotPermitted

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from deployctl.domain.change.diagnosis import Evidence, diagnose
-from deployctl.domain.healthcheck import HealthcheckTimes
-from deployctl.domain.release import Bundle, Probe, ProbeKind, Resources
+from deployctl.domain.images.healthcheck import HealthcheckTimes
+from deployctl.domain.images.release import Bundle, Probe, ProbeKind, Resources
 
 BUNDLE = Bundle("acme/shop:v2", "sha256:" + "a" * 64, 8080, probe=Probe(path="/healthz"),
                 resources=Resources(memory=64 * 2**20))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deployctl.domain.healthcheck import HealthcheckTimes
+from deployctl.domain.images.healthcheck import HealthcheckTimes
 from deployctl.effects import docker_facts as facts
 from deployctl.ports.metrics import Usage
 

@@ -9,7 +9,7 @@ import pytest
 from deployctl.domain.change.drift import Drift, Kind, Mend, NetworkSeen, Seen, Sight, find_drift
 from deployctl.domain.change.plan import StepKind
 from deployctl.domain.change.repair_plan import plan_mending
-from deployctl.domain.release import Policy, Resources, Restart
+from deployctl.domain.images.release import Policy, Resources, Restart
 from tests.unit.facts import BUNDLE, SHOP, Past
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deployctl.domain.release import Bundle
+from deployctl.domain.images.release import Bundle
 from deployctl.errors import EngineUnavailable
 from deployctl.ports import ContainerFacts, ContainerSpec, NetworkSpec
 from deployctl.testing.fake_clock import FakeClock

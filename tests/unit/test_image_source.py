@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from deployctl.domain.image_ref import parse_image
-from deployctl.domain.image_source import (
+from deployctl.domain.images.image_ref import parse_image
+from deployctl.domain.images.image_source import (
     ImageCode,
     ImageNews,
     PullPolicy,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from deployctl.domain.images.release import App, Bundle, Change
 from deployctl.domain.names import AppName, Version
-from deployctl.domain.release import App, Bundle, Change
 from deployctl.errors import AttentionNeeded, LedgerUnusable, NotFound
 from deployctl.ledger import schema
 from deployctl.ledger.chain import START, link, links

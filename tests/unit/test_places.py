@@ -13,7 +13,7 @@ import pytest
 from deployctl.config.loader import load_server
 from deployctl.domain.change.drift import Kind
 from deployctl.domain.change.readiness import Code
-from deployctl.domain.release import App, Instance
+from deployctl.domain.images.release import App, Instance
 from deployctl.errors import Invalid, NetworkTaken, PlaceTaken
 from deployctl.execution import networks as execution_networks
 from deployctl.execution.labels import bridge_name, network_name

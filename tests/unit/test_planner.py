@@ -9,7 +9,7 @@ import pytest
 
 from deployctl.domain.change.plan import Kind, Plan, StepKind
 from deployctl.domain.change.planner import plan_move, plan_prune, plan_start, plan_stop, spoken
-from deployctl.domain.release import Policy, Probe, ProbeKind
+from deployctl.domain.images.release import Policy, Probe, ProbeKind
 from tests.unit.facts import Past
 
 S = StepKind

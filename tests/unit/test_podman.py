@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deployctl.domain.release import ProbeKind
+from deployctl.domain.images.release import ProbeKind
 from deployctl.effects import docker_facts as facts
 from deployctl.effects import podman
 from deployctl.errors import DeployctlError

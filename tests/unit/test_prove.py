@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from deployctl.domain.release import Probe, ProbeKind, Release
+from deployctl.domain.images.release import Probe, ProbeKind, Release
 from deployctl.errors import EngineUnavailable, NotHealthy
 from deployctl.execution.health_gate import LOG_LINES, Trial, ask_from_outside
 from deployctl.ports import Answer, ContainerFacts, Executed

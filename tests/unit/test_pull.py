@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deployctl.config.settings import Settings
-from deployctl.domain.image_source import ImageCode, ImageNews, PullPolicy
+from deployctl.domain.images.image_source import ImageCode, ImageNews, PullPolicy
 from deployctl.domain.names import AppName, Version
 from deployctl.errors import EngineUnavailable, NotFound, RegistryUnavailable
 from deployctl.usecases.diff import diff

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deployctl.domain.images.release import App, Bundle, LogCap, Probe, ProbeKind, Resources
 from deployctl.domain.names import AppName
-from deployctl.domain.release import App, Bundle, LogCap, Probe, ProbeKind, Resources
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 WORDS = st.none() | st.lists(TEXT, min_size=1, max_size=4).map(tuple)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from deployctl.domain.change.retention import Retirement, retire
 from deployctl.domain.change.serving import find_previous
-from deployctl.domain.release import Policy
+from deployctl.domain.images.release import Policy
 from tests.unit.facts import Past
 
 

@@ -10,7 +10,7 @@ import pytest
 from sqlite_utils import Database
 
 from deployctl.domain.access import ALL, Role, given
-from deployctl.domain.image_source import PullPolicy
+from deployctl.domain.images.image_source import PullPolicy
 from deployctl.errors import NotPermitted, Refused
 from deployctl.ledger.schema import schema
 from deployctl.usecases.doctor import findings

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deployctl.cli.render import moved_text
-from deployctl.domain.healthcheck import HealthcheckTimes
+from deployctl.domain.images.healthcheck import HealthcheckTimes
 from deployctl.domain.names import AppName, Version
 from deployctl.domain.traffic import Counters
 from deployctl.errors import (

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from deployctl.domain.change.plan import Step, StepKind
-from deployctl.domain.env_words import HIDDEN, shown
+from deployctl.domain.images.release import Change
+from deployctl.domain.images.secret_names import HIDDEN, shown
 from deployctl.domain.names import AppName, Version
-from deployctl.domain.release import Change
 from deployctl.errors import NotHealthy
 from deployctl.usecases.activity import recent
 from deployctl.usecases.hold import hold, unhold

@@ -15,8 +15,8 @@ from deployctl import __version__
 from deployctl.config.settings import Settings
 from deployctl.domain import backups
 from deployctl.domain.change.planner import plan_start
+from deployctl.domain.images.release import Restart
 from deployctl.domain.names import AppName, Version
-from deployctl.domain.release import Restart
 from deployctl.errors import DeployctlError, LedgerUnusable, ProxyUnavailable
 from deployctl.ledger.copies import copies
 from deployctl.ledger.sqlite_ledger import SqliteLedger

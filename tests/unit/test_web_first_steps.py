@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from deployctl.domain.images.release import Change
 from deployctl.domain.names import AppName
-from deployctl.domain.release import Change
 from deployctl.domain.server import ServerSpec
 from deployctl_web.pages.parts.first_steps import first_steps, tries
 from tests.unit.web_world import site

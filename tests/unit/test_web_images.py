@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deployctl.domain.access import Role
-from deployctl.domain.image_ref import parse_image, require_own_repository
+from deployctl.domain.images.image_ref import parse_image, require_own_repository
 from deployctl.domain.names import Version
 from deployctl.errors import NotPermitted
 from deployctl.usecases.start import start

@@ -13,8 +13,8 @@ from typing import Any
 from deployctl.config.app import parse_app_spec
 from deployctl.domain.app_file import AppFile
 from deployctl.domain.change.plan import Plan, Step
+from deployctl.domain.images.release import Release
 from deployctl.domain.names import AppName, Version
-from deployctl.domain.release import Release
 from deployctl.domain.server import ServerSpec
 from deployctl.errors import DeployctlError, NotFound
 from deployctl.ledger.sqlite_ledger import SqliteLedger

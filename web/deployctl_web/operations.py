@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from flask import g
 
 from deployctl.domain.access import Role
-from deployctl.domain.image_source import PullPolicy
+from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.names import AppName, Version
 from deployctl.errors import Invalid, NotPermitted
 from deployctl.ports import Services

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from deployctl.domain.change.plan import StepKind
+from deployctl.domain.images.release import App
 from deployctl.domain.names import AppName
-from deployctl.domain.release import App
 
 
 class Phase(StrEnum):

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 
 from deployctl.domain.change.planner import spoken
-from deployctl.domain.healthcheck import HealthcheckTimes
-from deployctl.domain.release import Bundle, ProbeKind
+from deployctl.domain.images.healthcheck import HealthcheckTimes
+from deployctl.domain.images.release import Bundle, ProbeKind
 
 MISSING = (
     re.compile(r"\b([A-Z][A-Z0-9_]{2,})\b['\"`]?(?: environment variable)? (?:is |was )?"

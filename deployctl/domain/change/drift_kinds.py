@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from deployctl.domain.image_store import SWITCHED
+from deployctl.domain.images.image_store import SWITCHED
 
 
 class Kind(StrEnum):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from deployctl.domain.images.release import App, Change, Instance, Release
 from deployctl.domain.names import Version
-from deployctl.domain.release import App, Change, Instance, Release
 
 
 @dataclass(frozen=True, slots=True)

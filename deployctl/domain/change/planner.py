@@ -9,8 +9,8 @@ from deployctl.domain.change.facts import Facts
 from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.change.retention import Retirement, retire
 from deployctl.domain.change.serving import release_name
-from deployctl.domain.release import Probe, ProbeKind, Release
-from deployctl.domain.same_image import short_digest
+from deployctl.domain.images.release import Probe, ProbeKind, Release
+from deployctl.domain.images.same_image import short_digest
 
 
 def plan_move(facts: Facts, kind: Kind, target: Release) -> Plan:

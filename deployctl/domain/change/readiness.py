@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from deployctl.domain.release import Instance, ProbeKind, Release
-from deployctl.domain.same_image import short_digest
+from deployctl.domain.images.release import Instance, ProbeKind, Release
+from deployctl.domain.images.same_image import short_digest
 
 
 class How(StrEnum):

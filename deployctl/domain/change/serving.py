@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from deployctl.domain.change.facts import Facts
+from deployctl.domain.images.release import Change, Release
 from deployctl.domain.names import ReleaseName, Version
-from deployctl.domain.release import Change, Release
 
 LONGEST = 100  # more than anybody goes back; keeps a line of history short
 

@@ -12,8 +12,8 @@ from pydantic import WithJsonSchema
 from deployctl.config.fields import by, one_of
 from deployctl.domain.access import ALL, PERSON, SCOPES, TOKEN, Role
 from deployctl.domain.grammar import Grammar, match, refused
-from deployctl.domain.image_ref import FIRST, IMAGE, LABEL, PART
-from deployctl.domain.image_source import PullPolicy
+from deployctl.domain.images.image_ref import FIRST, IMAGE, LABEL, PART
+from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.names import (
     APP,
     ENV_NAME,

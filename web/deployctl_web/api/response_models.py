@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from deployctl.domain.release import Bundle, Colour, Hold
+from deployctl.domain.images.release import Bundle, Colour, Hold
 from deployctl.usecases.results import DiffLine, StepDone
 from deployctl_web.api.request_fields import AppText, VersionText
 from deployctl_web.api.response_app import Answer as Answer

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint
 
 from deployctl.domain.access import Role
-from deployctl.domain.image_source import PullPolicy
+from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.names import AppName
 from deployctl.usecases.results import Done, Moved
 from deployctl.usecases.wish import Wish

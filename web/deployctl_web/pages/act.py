@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 
 from deployctl.domain.access import Role
 from deployctl.domain.grammar import shown
-from deployctl.domain.image_source import ImageNews, PullPolicy, image_sentence
+from deployctl.domain.images.image_source import ImageNews, PullPolicy, image_sentence
 from deployctl.domain.names import AppName, Version, parse_version
 from deployctl.domain.traffic import Precision
 from deployctl.errors import ConfirmationNeeded, Invalid, LeaseHeld, StateChanged

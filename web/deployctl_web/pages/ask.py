@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, g, render_template, request
 
 from deployctl.domain.access import Role
-from deployctl.domain.capabilities import given_back
+from deployctl.domain.images.capabilities import given_back
 from deployctl.domain.names import AppName, parse_version
 from deployctl.errors import DeployctlError, Invalid, NotFound, NothingToGoBackTo
 from deployctl.ports import Services

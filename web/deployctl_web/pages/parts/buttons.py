@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from deployctl.domain.change.plan import MOVES
 from deployctl.domain.change.readiness import How
-from deployctl.domain.release import Change, Hold
+from deployctl.domain.images.release import Change, Hold
 from deployctl.usecases.results import AppView
 from deployctl.usecases.under_way import UnderWay
 from deployctl.usecases.versions import VersionLine, VersionsView, Way

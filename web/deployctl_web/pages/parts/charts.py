@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 
+from deployctl.domain.images.release import Change, Release
 from deployctl.domain.names import AppName
-from deployctl.domain.release import Change, Release
 from deployctl.ports import Services
 from deployctl.ports.metrics import Point
 from deployctl_web.pages.parts.chart_data import FAILED, REQUESTS, RESPONSE, Measure, Sum, nice

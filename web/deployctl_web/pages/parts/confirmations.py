@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from deployctl.domain.change.readiness import How
-from deployctl.domain.release import Change, Release
+from deployctl.domain.images.release import Change, Release
 from deployctl.usecases.diff import changed_settings
 from deployctl.usecases.results import AppView
 from deployctl.usecases.under_way import UnderWay

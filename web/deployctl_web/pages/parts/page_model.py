@@ -8,9 +8,9 @@ from typing import Any
 from flask import g, session
 
 from deployctl.domain.access import Role
+from deployctl.domain.images.release import App, Bundle, Change, Hold
+from deployctl.domain.images.release import Role as Part
 from deployctl.domain.names import AppName
-from deployctl.domain.release import App, Bundle, Change, Hold
-from deployctl.domain.release import Role as Part
 from deployctl.ports import Services
 from deployctl.ports.metrics import Now
 from deployctl.usecases.activity import Deed, recent

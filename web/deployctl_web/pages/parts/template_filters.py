@@ -11,7 +11,7 @@ from flask import Flask, has_request_context, request
 from deployctl.domain.access import actor_parts, roles_text
 from deployctl.domain.change.planner import spoken
 from deployctl.domain.cookies import choice_cookie
-from deployctl.domain.same_image import short_digest
+from deployctl.domain.images.same_image import short_digest
 from deployctl.usecases.results import AppView, InstanceView
 from deployctl_web.pages.parts.times import (
     ago,

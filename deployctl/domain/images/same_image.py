@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployctl.domain.release import Bundle
+from deployctl.domain.images.release import Bundle
 
 
 def is_made_of(image: str, bundle: Bundle) -> bool:

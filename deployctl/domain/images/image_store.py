@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from deployctl.domain.release import Instance
+from deployctl.domain.images.release import Instance
 
 SWITCHED = "image_store_switched"  # what programs go by
 

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from deployctl.domain.image_ref import DOCKER_HUB, ImageRef, parse_image
-from deployctl.domain.same_image import short_digest
+from deployctl.domain.images.image_ref import DOCKER_HUB, ImageRef, parse_image
+from deployctl.domain.images.same_image import short_digest
 from deployctl.errors import Invalid
 
 LOCAL = "localhost"  # Podman's name for what was built here
