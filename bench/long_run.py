@@ -21,7 +21,7 @@ from bench.table import Row
 from bench.world import World
 from deployctl.demo.visitor_count import Count
 from deployctl.demo.visitors import Visitors
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import DeployctlError
 from deployctl.usecases.rollback import rollback
 from deployctl.usecases.undo import undo

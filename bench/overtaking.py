@@ -9,7 +9,7 @@ import time
 from bench.table import Row
 from bench.world import COMMAND, Ran, World
 from deployctl.domain.change.deployment import Phase
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 
 
 def measure(world: World, *, rounds: int) -> list[Row]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from bench.table import Row
 from bench.world import IMAGE, World
 from deployctl.demo import stage
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.usecases.rollback import rollback
 from deployctl.usecases.stop import stop
 from deployctl.usecases.undo import undo

@@ -7,7 +7,7 @@ import time
 
 from bench.table import Row
 from bench.world import COMMAND, Ran, World
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.usecases.upgrade import upgrade
 
 

@@ -6,7 +6,7 @@ from bench.plain import plain_switches
 from bench.table import Row
 from bench.world import World
 from deployctl.demo.visitors import Visitors
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.usecases.rollback import rollback
 from deployctl.usecases.undo import undo
 from deployctl.usecases.upgrade import upgrade

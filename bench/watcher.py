@@ -15,7 +15,7 @@ from bench.served import cpu_share, resident_mb, serving
 from bench.table import Row
 from bench.world import World
 from deployctl.demo import stage
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.usecases.upgrade import upgrade
 
 FIRST = AppName("watched-0")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deployctl.config.settings import Settings
 from deployctl.domain.emergency import Flipped
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.server import ServerSpec
 from deployctl.effects.haproxy_emergency import HaproxyEmergency
 from deployctl.effects.haproxy_home import HaproxyHome

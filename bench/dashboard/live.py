@@ -22,7 +22,7 @@ from bench.table import Row
 from bench.world import World
 from deployctl.demo.visitors import Visitors
 from deployctl.domain.access import Role, given
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.usecases.rollback import rollback
 from deployctl.usecases.tokens import create_token
 from deployctl.usecases.undo import undo

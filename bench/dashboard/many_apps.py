@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.table import Row
 from deployctl.domain.access import Role, given
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.usecases.tokens import create_token
 from deployctl.usecases.upgrade import upgrade
 from tests.unit.web_wire import served_site

@@ -21,7 +21,7 @@ import json, sys, tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.change.deployment import Phase
 from deployctl.domain.images.release import App, Bundle, Change

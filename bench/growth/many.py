@@ -13,7 +13,7 @@ from typing import Any
 
 from deployctl.bootstrap import services
 from deployctl.config.settings import Settings
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.effects.system_clock import SystemClock
 from deployctl.ports import Image
 from deployctl.testing.fake_clock import FakeClock

@@ -25,7 +25,7 @@ from pathlib import Path
 build, home, rounds = sys.argv[1], sys.argv[2], int(sys.argv[3])
 sys.path.insert(0, build)
 from deployctl.bootstrap import services
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.config.settings import Settings
 from deployctl.testing.silent_reporter import SilentReporter
 from deployctl.usecases.rollback import rollback

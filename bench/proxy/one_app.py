@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import Backend, TrafficTable
 from deployctl.effects.haproxy_files import HaproxyFiles

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from deployctl.cli.names import Words
 from deployctl.cli.render import done_text, moved_text, preview_table, preview_text
 from deployctl.cli.session import Session
-from deployctl.domain.names import AppName, ReleaseName, Version
+from deployctl.domain.inputs.names import AppName, ReleaseName, Version
 from deployctl.errors import ConfirmationNeeded, Invalid
 from deployctl.usecases import views
 from deployctl.usecases.results import Done, Moved, Preview

@@ -13,7 +13,7 @@ from deployctl.cli.group import Tree, verb
 from deployctl.cli.names import Words, known_apps
 from deployctl.cli.session import Session
 from deployctl.cli.tables import Column, Table, lay_out
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, Invalid
 from deployctl.usecases import views
 from deployctl.usecases.results import Done

@@ -8,7 +8,7 @@ from deployctl.cli.flags import maybe_app_argument, person_option
 from deployctl.cli.group import verb
 from deployctl.cli.session import Session
 from deployctl.cli.values import named
-from deployctl.domain.names import parse_app
+from deployctl.domain.inputs.names import parse_app
 from deployctl.usecases import views
 
 

@@ -15,7 +15,7 @@ from deployctl.cli.names import Words
 from deployctl.cli.session import Session
 from deployctl.cli.times import iso
 from deployctl.cli.values import filled, seconds
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.errors import Invalid
 from deployctl.usecases import views
 from deployctl.usecases.views import printed_json

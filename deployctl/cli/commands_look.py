@@ -13,7 +13,7 @@ from deployctl.cli.flags import names_argument
 from deployctl.cli.group import verb
 from deployctl.cli.names import Words
 from deployctl.cli.session import Session
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.usecases import views
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from deployctl.usecases import views
 from deployctl.usecases.results import Done, StatusView
 
 if TYPE_CHECKING:
-    from deployctl.domain.names import AppName
+    from deployctl.domain.inputs.names import AppName
     from deployctl.ports import Services
     from deployctl.usecases.init import InitWish
 
@@ -106,7 +106,7 @@ def init_command(session: Session, app: str | None, image: str | None, port: int
                  listen: str | None, host: str | None, force: bool) -> int:
     from deployctl.cli.changing import answer
     from deployctl.config.loader import require_unclaimed
-    from deployctl.domain.names import parse_app, parse_image
+    from deployctl.domain.inputs.names import parse_app, parse_image
     from deployctl.usecases.init import InitWish, init
 
     if image is None and session.may_ask:

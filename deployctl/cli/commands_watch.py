@@ -18,13 +18,13 @@ from deployctl.usecases import views
 from deployctl.usecases.results import Done, Reconciled
 
 if TYPE_CHECKING:
-    from deployctl.domain.names import AppName
+    from deployctl.domain.inputs.names import AppName
     from deployctl.domain.server import WebSpec
     from deployctl.ports import Services
 
 
 def _listen(text: str) -> tuple[str, int]:
-    from deployctl.domain.addresses import parse_listen_text
+    from deployctl.domain.inputs.addresses import parse_listen_text
 
     return parse_listen_text(text, field="--listen")
 

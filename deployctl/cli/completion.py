@@ -17,7 +17,7 @@ from deployctl.cli.names import known_apps
 from deployctl.cli.session import Session
 from deployctl.domain.access import roles_text
 from deployctl.domain.images.release import App, Instance, Release
-from deployctl.domain.names import AppName, ReleaseName
+from deployctl.domain.inputs.names import AppName, ReleaseName
 from deployctl.errors import DeployctlError, Invalid
 
 if TYPE_CHECKING:

@@ -42,7 +42,7 @@ def _stacked(options: Sequence[Callable[[F], F]]) -> Callable[[F], F]:
 
 def _env(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> dict[str, str]:
     """Return the variables that were given as NAME=VALUE; the value is never repeated in a message."""
-    from deployctl.domain.names import parse_env_name, parse_env_value
+    from deployctl.domain.inputs.names import parse_env_name, parse_env_value
 
     env = {}
     for text in values:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from deployctl.cli.look import Look
-from deployctl.domain.plain_text import inert_json
+from deployctl.domain.inputs.plain_text import inert_json
 
 if TYPE_CHECKING:
     from deployctl.cli.tables import Table

@@ -11,7 +11,7 @@ import click
 from deployctl.cli.catalogue import ALIASES, CATALOGUE, SECTIONS, below
 from deployctl.cli.options import global_options, version_option
 from deployctl.cli.session import Session
-from deployctl.domain.grammar import shown
+from deployctl.domain.inputs.grammar import shown
 from deployctl.errors import Invalid
 
 

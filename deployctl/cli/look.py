@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TextIO
 
-from deployctl.domain.plain_text import visible_line
+from deployctl.domain.inputs.plain_text import visible_line
 
 _ASCII = str.maketrans({
     "→": "->", "…": "...", "“": '"', "”": '"', "‘": "'", "’": "'", "–": "-", "—": "-", "−": "-", "·": "-",

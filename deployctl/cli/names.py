@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deployctl.cli.session import Session
-from deployctl.domain.names import AppName, ReleaseName, Version, parse_app, parse_release_name
+from deployctl.domain.inputs.names import AppName, ReleaseName, Version, parse_app, parse_release_name
 from deployctl.errors import Invalid, NotFound
 
 if TYPE_CHECKING:

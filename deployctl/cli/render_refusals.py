@@ -8,7 +8,7 @@ from deployctl.cli.forms import json_line
 from deployctl.cli.look import Look
 from deployctl.cli.session import Session
 from deployctl.cli.times import iso
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.refusal import Refusal
 from deployctl.usecases import views
 from deployctl.usecases.refusals import refusal_json

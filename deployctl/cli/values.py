@@ -14,7 +14,7 @@ def filled(text: str) -> str:
 
 def reason(text: str) -> str:
     """Return a note that every file and stream can hold: bytes that were no UTF-8 are written visibly. Raises Invalid."""
-    from deployctl.domain.notes import parse_note
+    from deployctl.domain.inputs.notes import parse_note
 
     return filled(parse_note(text.encode(errors="backslashreplace").decode(), field="-m"))
 
@@ -28,6 +28,6 @@ def named(text: str) -> str:
 
 def seconds(text: str) -> float:
     """Return the seconds of a span, written as in config files: 90s or 5m."""
-    from deployctl.domain.quantities import parse_duration
+    from deployctl.domain.inputs.quantities import parse_duration
 
     return parse_duration(text, field="the span", low=0.001, high=30 * 86_400.0)

@@ -21,12 +21,12 @@ from deployctl.config.app_rules import (
     parse_statuses,
 )
 from deployctl.config.fields import Table, Wrong, by, one_of
-from deployctl.domain.addresses import parse_listen, parse_networks
-from deployctl.domain.app_file import AppFile
 from deployctl.domain.images.capabilities import given_back
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.images.release import Bundle, LogCap, Policy, Probe, ProbeKind, Resources
-from deployctl.domain.names import (
+from deployctl.domain.inputs.addresses import parse_listen, parse_networks
+from deployctl.domain.inputs.app_spec import AppFile
+from deployctl.domain.inputs.names import (
     Version,
     env_warnings,
     parse_directory,
@@ -39,7 +39,7 @@ from deployctl.domain.names import (
     parse_words,
     parse_words_or_none,
 )
-from deployctl.domain.quantities import (
+from deployctl.domain.inputs.quantities import (
     DAY,
     parse_amount,
     parse_count,

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from deployctl.config.fields import Wrong
-from deployctl.domain.grammar import Grammar, match, refused, shown
 from deployctl.domain.images.capabilities import GIVES_UP
-from deployctl.domain.names import parse_image
+from deployctl.domain.inputs.grammar import Grammar, match, refused, shown
+from deployctl.domain.inputs.names import parse_image
 
 _STATUS = 'Write 200, "200-399" or a list of those; statuses are 100 to 599.'
 _NETWORK = Grammar(

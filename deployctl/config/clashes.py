@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from deployctl.config.app import AppSpec
-from deployctl.domain.addresses import overlap, write_address
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.addresses import overlap, write_address
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.server import ServerSpec
 from deployctl.errors import Invalid
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from deployctl.config.fields import Wrong
-from deployctl.domain.grammar import shown
+from deployctl.domain.inputs.grammar import shown
 from deployctl.errors import Invalid
 
 TOLD = 50  # of a file that is no app's file at all, the first are enough

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, PlainValidator
 
-from deployctl.domain.grammar import refused
+from deployctl.domain.inputs.grammar import refused
 from deployctl.errors import Invalid
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from deployctl.domain.addresses import write_address
 from deployctl.domain.images.release import Resources
-from deployctl.domain.names import AppName, ImageRef, parse_path
-from deployctl.domain.quantities import write_size
+from deployctl.domain.inputs.addresses import write_address
+from deployctl.domain.inputs.names import AppName, ImageRef, parse_path
+from deployctl.domain.inputs.quantities import write_size
 from deployctl.errors import Invalid
 from deployctl.ports import Image
 

@@ -9,12 +9,19 @@ from pydantic import Field
 
 from deployctl.config.error_texts import parse_table
 from deployctl.config.fields import Table, by, one_of
-from deployctl.domain.addresses import listed, overlap, parse_listen, parse_networks, parse_pool, write_address
 from deployctl.domain.change.retention import require_room
-from deployctl.domain.grammar import Grammar, match, refused
 from deployctl.domain.images.image_source import PullPolicy
-from deployctl.domain.names import parse_env_value, parse_host, parse_registry
-from deployctl.domain.quantities import DAY, parse_count, parse_duration, parse_flag, parse_port_range, parse_port_text
+from deployctl.domain.inputs.addresses import listed, overlap, parse_listen, parse_networks, parse_pool, write_address
+from deployctl.domain.inputs.grammar import Grammar, match, refused
+from deployctl.domain.inputs.names import parse_env_value, parse_host, parse_registry
+from deployctl.domain.inputs.quantities import (
+    DAY,
+    parse_count,
+    parse_duration,
+    parse_flag,
+    parse_port_range,
+    parse_port_text,
+)
 from deployctl.domain.server import ServerSpec, WebSpec
 from deployctl.errors import Invalid
 

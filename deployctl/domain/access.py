@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from deployctl.domain.grammar import Grammar, match
-from deployctl.domain.names import AppName, parse_app
+from deployctl.domain.inputs.grammar import Grammar, match
+from deployctl.domain.inputs.names import AppName, parse_app
 from deployctl.errors import Invalid
 
 ALL = "*"  # every app, and what belongs to no app

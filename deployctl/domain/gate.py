@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from deployctl.domain.images.release import App, Probe, ProbeKind
-from deployctl.domain.names import Version
+from deployctl.domain.inputs.names import Version
 from deployctl.domain.refusal import MEANING, Cause
 
 ANY = ((100, 999),)  # every status that HTTP has

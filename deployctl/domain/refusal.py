@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 
 
 class Cause(StrEnum):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 
 REFUSED, SIGN_IN_REFUSED = "refused", "sign_in_refused"
 KINDS = (REFUSED, SIGN_IN_REFUSED)  # of events

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from deployctl.domain.images.release import App, Bundle
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.networks import Network
 from deployctl.domain.trust import ProxyTrust
 

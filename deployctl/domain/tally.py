@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
 
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.traffic import Counters, Point, Precision, Recent
 
 Server = tuple[AppName, int]  # app and release number

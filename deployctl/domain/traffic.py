@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.trust import ProxyTrust
 
 

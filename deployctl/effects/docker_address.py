@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from deployctl.domain.grammar import shown
+from deployctl.domain.inputs.grammar import shown
 from deployctl.domain.server import ServerSpec
 from deployctl.errors import Invalid
 

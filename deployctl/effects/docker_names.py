@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from deployctl.domain.grammar import shown
 from deployctl.domain.images.image_ref import DOCKER_HUB, ImageRef, as_on_hub, parse_image
+from deployctl.domain.inputs.grammar import shown
 from deployctl.errors import Invalid
 
 PODMANS_OWN = "localhost"  # registry of what was built or loaded by a short name

@@ -6,7 +6,7 @@ import re
 import struct
 from collections.abc import Iterable, Iterator
 
-from deployctl.domain.plain_text import CONTROL, DIRECTION, HALVES
+from deployctl.domain.inputs.plain_text import CONTROL, DIRECTION, HALVES
 from deployctl.ports import LogLine
 
 CUT = 8192  # characters of one line

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from deployctl.domain.emergency import FlipNote, Flippable, Flipped, find_flippable, version_of
 from deployctl.domain.images.release import Probe, ProbeKind
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.server import ServerSpec
 from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire

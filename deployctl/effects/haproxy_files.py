@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import TrafficTable
 from deployctl.domain.trust import DroppedFront

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from deployctl.domain.gate import GateAnswer
 from deployctl.domain.images.release import Probe
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.refusal import Cause, cause_of
 from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.haproxy_trace import GATE, HEADERS, HaproxyTrace

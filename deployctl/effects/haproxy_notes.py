@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from deployctl.domain.emergency import FlipNote
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.effects.haproxy_home import HaproxyHome
 from deployctl.effects.whole_file import write_whole
 

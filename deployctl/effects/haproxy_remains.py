@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.remains import Remains
 from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire

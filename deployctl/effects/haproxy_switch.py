@@ -15,7 +15,7 @@ from deployctl.domain.emergency import FlipNote
 from deployctl.domain.endurance import Frail
 from deployctl.domain.gate import GateAnswer
 from deployctl.domain.images.release import Probe
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.refusal import Refusal
 from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import Counters, StrayProxy, Switched, TrafficTable

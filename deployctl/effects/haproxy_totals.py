@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.tally import COUNTS, Server, Tally, Totals, carried_on, outdated
 from deployctl.domain.traffic import Counters, Precision
 from deployctl.effects import haproxy_tally as tally

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.refusal import Cause, Refusal, cause_of
 from deployctl.effects.haproxy_home import HaproxyHome
 from deployctl.effects.haproxy_socket import HaproxySockets

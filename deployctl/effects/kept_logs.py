@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.effects.whole_file import write_whole
 from deployctl.memory import last_of
 from deployctl.ports import LogLine

@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping
 
 from deployctl.domain.images.release import Bundle, Release
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.errors import Invalid
 
 BUNDLE = "deployctl.bundle"

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from deployctl.domain.home import HomeIdentity
 from deployctl.domain.images.release import Release
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.execution.bundle_label import bundle_labels
 from deployctl.ports import Services
 

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable
 
 from deployctl.domain.images.release import Instance
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.networks import Network
 from deployctl.domain.traffic import Backend, TrafficTable
 from deployctl.domain.trust import ProxyTrust

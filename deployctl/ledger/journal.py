@@ -12,7 +12,7 @@ from deployctl.domain.change.deployment import Deployment, Phase
 from deployctl.domain.change.plan import Kind, Plan, Step
 from deployctl.domain.change.serving import chain_after
 from deployctl.domain.images.release import Change, Colour
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.errors import LeaseHeld
 from deployctl.ledger.apps import app_of
 from deployctl.ledger.chain import ENDED

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager, suppress
 from threading import Event, Thread
 
 from deployctl.domain.change.deployment import LeaseFacts
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError
 from deployctl.ledger.connection import Connection
 from deployctl.ledger.holder import Machine

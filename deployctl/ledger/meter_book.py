@@ -17,7 +17,7 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.traffic import Point
 from deployctl.ledger.reserve import disk_is_full
 from deployctl.ports.metrics import MeterBook

@@ -10,7 +10,7 @@ import json
 from collections.abc import Collection
 
 from deployctl.domain.images.release import Change, Release
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.ledger.apps import release_of
 from deployctl.ledger.connection import Connection
 from deployctl.ledger.journal import change_of

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from deployctl.domain.app_file import AppFile
 from deployctl.domain.change.deployment import Deployment, LeaseFacts, Phase
 from deployctl.domain.change.plan import Plan, Step
 from deployctl.domain.home import HomeFacts, HomeIdentity
 from deployctl.domain.images.healthcheck import HealthcheckTimes
 from deployctl.domain.images.release import App, Bundle, Change, Hold, Instance, Probe, Release, Resources, Restart
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.app_spec import AppFile
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.networks import Network
 from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import TrafficTable

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from deployctl.domain.access import KeptAnswer, Role, SignIn, Token, Tries, User
 from deployctl.domain.folding import Folded
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.refused import RefusedChange
 
 

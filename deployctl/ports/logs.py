@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 
 
 @dataclass(frozen=True, slots=True)

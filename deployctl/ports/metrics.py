@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.traffic import Counters, Point
 
 __all__ = ["MeterBook", "MeterNow", "Now", "Point", "Usage", "UsageReader"]

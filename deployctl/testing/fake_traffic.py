@@ -10,7 +10,7 @@ from deployctl.domain.emergency import FlipNote
 from deployctl.domain.endurance import Frail
 from deployctl.domain.gate import GateAnswer
 from deployctl.domain.images.release import Probe
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.refusal import Cause, Refusal
 from deployctl.domain.traffic import Counters, StrayProxy, Switched, TrafficTable
 from deployctl.domain.trust import DroppedFront

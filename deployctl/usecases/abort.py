@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deployctl.domain.change.deployment import Deployment, Phase
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.errors import LeaseHeld
 from deployctl.ports import Services
 from deployctl.usecases.lease import find_serving, lease

@@ -9,7 +9,7 @@ from typing import Any
 from deployctl.domain.change.deployment import Deployment, Phase
 from deployctl.domain.change.plan import MOVES, Kind
 from deployctl.domain.images.release import Change, Release
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.ports import Services
 from deployctl.usecases.remark import remarks, with_remark
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from deployctl.domain.addresses import covers, write_address
 from deployctl.domain.images.release import App
+from deployctl.domain.inputs.addresses import covers, write_address
 from deployctl.errors import ConfirmationNeeded
 from deployctl.ports import Services
 from deployctl.usecases.wish import Wish

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deployctl.domain.change.plan import Kind, Plan
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.errors import ConfirmationNeeded
 from deployctl.ports import Services
 from deployctl.usecases.lease import fenced_by, lease

@@ -7,7 +7,7 @@ from typing import Any
 
 from deployctl.domain.access import actor_parts
 from deployctl.domain.change.deployment import Phase
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.refused import KINDS as REFUSED
 from deployctl.errors import NotFound
 from deployctl.ports import Services

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from deployctl.domain.addresses import write_address
-from deployctl.domain.app_file import AppFile
 from deployctl.domain.images.release import App
+from deployctl.domain.inputs.addresses import write_address
+from deployctl.domain.inputs.app_spec import AppFile
 from deployctl.domain.trust import ProxyTrust
 from deployctl.errors import Invalid, NotFound, Untrusted
 from deployctl.ports import Services

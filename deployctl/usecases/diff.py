@@ -9,7 +9,7 @@ from dataclasses import asdict
 from deployctl.domain.images.capabilities import to_drop
 from deployctl.domain.images.release import Bundle, Release
 from deployctl.domain.images.same_image import short_digest
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import NotFound
 from deployctl.ports import Services
 from deployctl.usecases.observe import observe, require_release

@@ -10,7 +10,7 @@ from deployctl.domain.change.facts import Facts
 from deployctl.domain.change.plan import Kind as DeploymentKind
 from deployctl.domain.home import HomeIdentity
 from deployctl.domain.images.release import App, Change, Instance, Release
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.networks import Network
 from deployctl.errors import DeployctlError, EngineUnavailable
 from deployctl.execution.labels import app_of_network, is_sealed, keep_tags, kept_name, kept_number

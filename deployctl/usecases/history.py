@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from deployctl.domain.change.deployment import Phase
 from deployctl.domain.change.readiness import Readiness
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.ports import Services
 from deployctl.usecases.observe import require_app
 from deployctl.usecases.readiness import find_readiness

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deployctl.domain.images.release import Hold
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.ports import Services
 from deployctl.usecases.lease import fenced_by, lease
 from deployctl.usecases.observe import observe, require_release, routes

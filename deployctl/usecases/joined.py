@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from deployctl.domain.images.release import App, Bundle
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.errors import Invalid, NotFound
 from deployctl.execution.labels import app_of_network
 from deployctl.ports import ContainerFacts, NetworkFacts, Services

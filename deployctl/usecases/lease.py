@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from deployctl.domain.change.deployment import LeaseFacts
 from deployctl.domain.images.release import App
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, LeaseHeld
 from deployctl.execution.fence import fenced, taken_over
 from deployctl.ports import Services

@@ -11,9 +11,9 @@ from dataclasses import asdict, replace
 from ipaddress import ip_network
 from pathlib import Path
 
-from deployctl.domain.app_file import AppFile
 from deployctl.domain.images.same_image import is_made_of, short_digest
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.app_spec import AppFile
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.networks import Network
 from deployctl.domain.remains import AppBack, Ground, Rebuilt, Relic, Remains
 from deployctl.errors import DeployctlError, Invalid, NotFound, Refused

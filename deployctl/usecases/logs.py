@@ -10,7 +10,7 @@ from heapq import merge
 from deployctl.domain.change.facts import Facts
 from deployctl.domain.change.serving import release_name
 from deployctl.domain.images.release import Release
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import Invalid, NotFound
 from deployctl.ports import LogLine, Services
 from deployctl.usecases.moments import later, unix

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from deployctl.domain.change.serving import release_name
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import DeployctlError
 from deployctl.ports import ContainerFacts, LogLine, Services
 from deployctl.usecases.handover import Handover, Left

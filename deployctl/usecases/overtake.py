@@ -9,7 +9,7 @@ from deployctl.domain.change.deployment import Phase
 from deployctl.domain.change.facts import Facts
 from deployctl.domain.change.plan import Step, StepKind
 from deployctl.domain.images.release import SET_ASIDE, Hold, Release
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.errors import LeaseHeld
 from deployctl.execution.runner import Walk, end_reverted
 from deployctl.ports import Services

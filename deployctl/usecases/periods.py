@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from deployctl.domain.images.release import Change, Release
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.ports import Services
 from deployctl.usecases.moments import later, seconds_between
 from deployctl.usecases.observe import require_app

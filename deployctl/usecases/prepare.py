@@ -8,8 +8,6 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from deployctl.domain.addresses import overlap
-from deployctl.domain.app_file import AppFile
 from deployctl.domain.change.facts import Facts
 from deployctl.domain.images.argv import Argv, complete, gains_command, runs_nothing
 from deployctl.domain.images.capabilities import to_drop
@@ -18,7 +16,9 @@ from deployctl.domain.images.image_ref import parse_image, require_allowed_regis
 from deployctl.domain.images.image_source import ImageNews, PullPolicy
 from deployctl.domain.images.release import App, Bundle, Probe, ProbeKind, Release
 from deployctl.domain.images.same_image import short_digest
-from deployctl.domain.names import AppName, Version, parse_env_name, parse_env_value
+from deployctl.domain.inputs.addresses import overlap
+from deployctl.domain.inputs.app_spec import AppFile
+from deployctl.domain.inputs.names import AppName, Version, parse_env_name, parse_env_value
 from deployctl.errors import DeployctlError, Invalid, NotFound
 from deployctl.execution import networks
 from deployctl.execution.fence import taken_over

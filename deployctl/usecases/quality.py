@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from deployctl.domain.images.release import Change
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.quality import POINT, WINDOW, Quality, is_degraded, may_be_degraded, quality_of, quality_sentence
 from deployctl.ports import Services
 

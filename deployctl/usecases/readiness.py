@@ -14,7 +14,7 @@ from deployctl.domain.change.plan import StepKind
 from deployctl.domain.change.readiness import Readiness, Standing, has_lost_its_place, judge
 from deployctl.domain.change.serving import find_previous
 from deployctl.domain.images.release import App, Instance, Release
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.quality import answers_nobody
 from deployctl.domain.tally import Tally
 from deployctl.domain.traffic import Counters

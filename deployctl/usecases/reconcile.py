@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from deployctl.domain.change.drift import Drift, Kind, Mend, Sight, find_drift
 from deployctl.domain.change.plan import Plan
 from deployctl.domain.change.repair_plan import plan_mending
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, EngineUnavailable, Interrupted, LeaseHeld
 from deployctl.execution.actions import ACTIONS
 from deployctl.execution.health_gate import Trial

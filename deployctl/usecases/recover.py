@@ -8,7 +8,7 @@ from dataclasses import replace
 from deployctl.domain.change.deployment import Deployment, Phase
 from deployctl.domain.change.facts import Facts
 from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, Interrupted
 from deployctl.execution.actions import ACTIONS
 from deployctl.execution.health_gate import Trial

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from deployctl.domain.images.release import Change
-from deployctl.domain.names import AppName
-from deployctl.domain.notes import parse_reason
+from deployctl.domain.inputs.names import AppName
+from deployctl.domain.inputs.notes import parse_reason
 from deployctl.errors import NotFound, StateChanged
 from deployctl.ports import Services
 from deployctl.usecases.observe import require_app

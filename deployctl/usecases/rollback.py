@@ -9,7 +9,7 @@ from deployctl.domain.change.plan import Kind
 from deployctl.domain.change.planner import plan_move, plan_nothing, without_retiring
 from deployctl.domain.change.serving import find_previous, release_name
 from deployctl.domain.images.release import Release
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import ConfirmationNeeded, EngineUnavailable
 from deployctl.ports import Services
 from deployctl.usecases.lease import lease

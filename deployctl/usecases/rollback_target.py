@@ -5,7 +5,7 @@ from __future__ import annotations
 from deployctl.domain.change.facts import Facts
 from deployctl.domain.change.serving import find_meant, find_previous, release_name, why_nothing
 from deployctl.domain.images.release import Release
-from deployctl.domain.names import Version
+from deployctl.domain.inputs.names import Version
 from deployctl.errors import NotFound, NothingToGoBackTo, OnHold
 from deployctl.usecases.diff import changed_names
 from deployctl.usecases.observe import no_such_version, require_numbered

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.ports import Services
 from deployctl.usecases.observe import remembered, require_app, require_release
 from deployctl.usecases.readiness import find_readiness

@@ -8,7 +8,7 @@ from deployctl.domain.change.plan import Kind
 from deployctl.domain.change.planner import plan_nothing, plan_start
 from deployctl.domain.images.image_source import ImageCode, ImageNews, PullPolicy
 from deployctl.domain.images.release import Release
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import DeployctlError
 from deployctl.ports import Services
 from deployctl.usecases.find_image import find_news

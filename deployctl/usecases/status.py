@@ -10,7 +10,7 @@ from deployctl.domain.change.probes import HealthReason
 from deployctl.domain.home import HomeFacts
 from deployctl.domain.images.release import App, Change, Instance, Release, Role
 from deployctl.domain.images.same_image import short_digest
-from deployctl.domain.names import AppName, ReleaseName, Version
+from deployctl.domain.inputs.names import AppName, ReleaseName, Version
 from deployctl.domain.quality import answers_nobody
 from deployctl.domain.traffic import Counters
 from deployctl.errors import DeployctlError

@@ -6,7 +6,7 @@ from deployctl.domain.change.facts import Facts
 from deployctl.domain.change.plan import Kind
 from deployctl.domain.change.planner import plan_nothing, plan_stop
 from deployctl.domain.images.release import Release
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import AttentionNeeded, ConfirmationNeeded
 from deployctl.ports import Services
 from deployctl.usecases.lease import lease

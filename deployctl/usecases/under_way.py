@@ -9,7 +9,7 @@ from typing import Any
 
 from deployctl.domain.change.deployment import Deployment, Phase
 from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.ports import Services
 from deployctl.usecases.moments import seconds_between
 

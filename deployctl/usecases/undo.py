@@ -6,7 +6,7 @@ from deployctl.domain.change.facts import Facts
 from deployctl.domain.change.plan import Kind
 from deployctl.domain.change.planner import plan_move
 from deployctl.domain.images.release import Release
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.errors import ConfirmationNeeded, NothingToGoBackTo
 from deployctl.ports import Services
 from deployctl.usecases.lease import lease

@@ -11,7 +11,7 @@ from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.change.planner import plan_move, plan_nothing
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.images.release import Release
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.traffic import closed_text
 from deployctl.errors import NotFound, ProxyUnavailable
 from deployctl.ports import Services

@@ -15,7 +15,7 @@ from deployctl.domain.change.plan import Kind
 from deployctl.domain.change.readiness import Code, How, Readiness, Standing, judge
 from deployctl.domain.change.serving import find_meant, release_name
 from deployctl.domain.images.release import Change, Hold, Release, Role
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.ports import Services
 from deployctl.usecases.observe import require_app
 from deployctl.usecases.readiness import find_readiness

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from deployctl.domain.change.readiness import How
 from deployctl.domain.change.serving import find_previous, release_name
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.ports import Services
 from deployctl.usecases.diff import changed_names
 from deployctl.usecases.observe import remembered, require_app

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from deployctl.domain.change.facts import Facts
-from deployctl.domain.notes import parse_note
+from deployctl.domain.inputs.notes import parse_note
 from deployctl.errors import StateChanged
 from deployctl.ports import Services
 

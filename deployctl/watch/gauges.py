@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from deployctl.domain.images.release import Instance
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.tally import Server
 from deployctl.errors import DeployctlError
 from deployctl.memory import size_of

@@ -11,7 +11,7 @@ from contextlib import suppress
 from itertools import islice
 from threading import Event, Thread
 
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.tally import Server, Tally, added, counted_between, points_of
 from deployctl.domain.traffic import Counters
 from deployctl.errors import DeployctlError

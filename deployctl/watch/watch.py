@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from deployctl.domain.change.drift import Kind
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, Interrupted
 from deployctl.ports import Services
 from deployctl.usecases.drift import look_at_home

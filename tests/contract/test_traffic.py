@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from deployctl.domain.images.release import Probe
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.refusal import Cause
 from deployctl.domain.traffic import Counters, Recent
 from deployctl.errors import ProxyUnavailable, SwitchRefused

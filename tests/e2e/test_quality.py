@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.ledger.meter_book import SqliteMeterBook
 from deployctl.ports.metrics import Point
 from tests.e2e.cli import Cli, home_of_a_person, wait_until

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import Backend, TrafficTable
 from deployctl.effects import haproxy_config as config

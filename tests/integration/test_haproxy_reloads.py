@@ -10,7 +10,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.effects.haproxy_home import proxy_lock
 from deployctl.effects.haproxy_master import find_master, workers_of
 from deployctl.effects.haproxy_socket import ask as command

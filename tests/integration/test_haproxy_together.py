@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import TrafficTable
 from deployctl.effects import haproxy_config as config

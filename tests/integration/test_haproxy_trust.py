@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.server import ServerSpec
 from deployctl.domain.trust import LOOPBACK, DroppedFront, ProxyTrust
 from deployctl.effects import haproxy_fronts

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol
 
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.ports import Answer
 from tests.simulation.faults import CHANGES, Fault, Weather, error
 from tests.simulation.scheduler import Killed, Process

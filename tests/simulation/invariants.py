@@ -8,7 +8,7 @@ from typing import Any
 
 from deployctl.domain.change.plan import MOVES
 from deployctl.domain.images.release import Change
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.execution.labels import keep_tag
 from deployctl.usecases.adopt import NOBODY_SAID
 from tests.simulation.scheduler import Process

@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from deployctl.domain.change.deployment import LeaseFacts
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.ledger.connection import Connection
 from deployctl.ledger.leases import BEAT_SECONDS
 from deployctl.ledger.sqlite_ledger import SqliteLedger

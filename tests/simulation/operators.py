@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from random import Random
 
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.ports import Services
 from deployctl.usecases.abort import abort
 from deployctl.usecases.app_remove import remove_app

@@ -7,7 +7,7 @@ from functools import cache
 from random import Random
 from typing import Any
 
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.ports import Services
 from deployctl.usecases.rollback import rollback
 from deployctl.usecases.start import start

@@ -9,7 +9,7 @@ from random import Random
 from unittest.mock import patch
 
 from deployctl.domain.images.release import Bundle
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError
 from deployctl.execution import actions, runner
 from deployctl.usecases.app_remove import remove_app

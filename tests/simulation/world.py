@@ -10,9 +10,9 @@ from random import Random
 from typing import Any, Protocol, cast
 
 from deployctl.config.app import parse_app_spec
-from deployctl.domain.app_file import AppFile
 from deployctl.domain.home import HomeIdentity
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.app_spec import AppFile
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.server import ServerSpec
 from deployctl.errors import EngineRefused
 from deployctl.ports import ContainerFacts, Engine, Guard, Image, Ledger, Prober, Services, Traffic

@@ -12,7 +12,7 @@ from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.change.readiness import How, Readiness
 from deployctl.domain.images.capabilities import given_back, to_drop
 from deployctl.domain.images.release import Bundle, Change, Colour, Hold, Release
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.usecases.results import (
     AppView,
     AuditLine,

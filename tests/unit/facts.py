@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from deployctl.domain.change.facts import Facts
 from deployctl.domain.change.serving import chain_after
 from deployctl.domain.images.release import App, Bundle, Change, Hold, Instance, Policy, Release
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 
 SHOP = AppName("shop")
 BUNDLE = Bundle("acme/shop:v1", "sha256:" + "a" * 64, 8080)

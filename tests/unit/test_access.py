@@ -11,7 +11,7 @@ from time import process_time
 import pytest
 
 from deployctl.domain.access import Origin, Principal, Role, given, parse_person, parse_role, roles_text, wait_after
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, Invalid, NotFound, Refused
 from deployctl.usecases import passwords
 from deployctl.usecases.passwords import TooManyTries

@@ -10,7 +10,7 @@ import pytest
 
 from deployctl.domain.emergency import FlipNote
 from deployctl.domain.images.release import Change
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import NothingToGoBackTo, StateChanged
 from deployctl.usecases.adopt import take_over_flips
 from deployctl.usecases.hold import hold

@@ -17,9 +17,9 @@ from deployctl.config.app import AppSpec, parse_app_spec
 from deployctl.config.loader import load_app, load_server
 from deployctl.config.server_file import parse_server_spec
 from deployctl.config.settings import Settings
-from deployctl.domain import names
-from deployctl.domain.names import AppName
-from deployctl.domain.quantities import parse_port_text
+from deployctl.domain.inputs import names
+from deployctl.domain.inputs.names import AppName
+from deployctl.domain.inputs.quantities import parse_port_text
 from deployctl.errors import DeployctlError, Invalid
 
 SMALLEST: dict[str, Any] = {"image": "acme/shop", "port": 8080, "listen": 8000}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deployctl.domain.access import Origin, Role, actor_parts, given
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, NotFound
 from deployctl.usecases.audit import audit
 from deployctl.usecases.hold import hold, unhold

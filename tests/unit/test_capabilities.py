@@ -12,7 +12,7 @@ from deployctl.config.app import parse_app_spec
 from deployctl.domain.change.drift import Kind
 from deployctl.domain.images.capabilities import GIVES_UP, given_back, kept_text, to_drop
 from deployctl.domain.images.release import Release
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import Invalid
 from deployctl.ports import ContainerFacts
 from deployctl.usecases.diff import diff

@@ -13,7 +13,7 @@ import pytest
 from deployctl import errors
 from deployctl.cli.catalogue import ALIASES
 from deployctl.domain.endurance import Frail, Frailty
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.trust import DroppedFront
 from deployctl.testing.fake_engine import Behaviour
 from deployctl.usecases.rollback import rollback

@@ -15,7 +15,7 @@ from deployctl.cli.progress import Lines, Progress, Quiet, Ticker
 from deployctl.cli.progress_live import Live
 from deployctl.cli.progress_plain import Plain
 from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from tests.unit.cli_world import Screen
 
 HEALTH = Step(StepKind.HEALTH, 2, "prove v2 healthy: GET /")

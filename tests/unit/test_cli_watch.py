@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, Refused
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.usecases.install import InstallWish, _linger, install, unit_text

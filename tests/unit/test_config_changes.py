@@ -12,9 +12,9 @@ import pytest
 
 from deployctl.cli.render import moved_text, preview_text
 from deployctl.cli.render_status import status_text
-from deployctl.domain.addresses import covers
-from deployctl.domain.app_file import AppFile
 from deployctl.domain.images.release import App
+from deployctl.domain.inputs.addresses import covers
+from deployctl.domain.inputs.app_spec import AppFile
 from deployctl.errors import ConfirmationNeeded, NotHealthy
 from deployctl.usecases import views
 from deployctl.usecases.app_address import closing

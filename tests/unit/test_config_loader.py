@@ -23,7 +23,7 @@ from deployctl.config.server_file import ServerFile
 from deployctl.config.settings import Settings
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.images.release import Policy, Probe, Resources
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.server import ServerSpec, WebSpec
 from deployctl.domain.trust import ProxyTrust
 from deployctl.errors import DeployctlError, Invalid, NotFound, NotPermitted

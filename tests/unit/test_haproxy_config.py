@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from deployctl.domain import cookies
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.server import ServerSpec, WebSpec
 from deployctl.domain.traffic import Backend, TrafficTable
 from deployctl.domain.trust import ProxyTrust

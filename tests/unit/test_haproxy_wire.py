@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.traffic import Backend
 from deployctl.effects import haproxy_answers as answers
 from deployctl.effects import haproxy_wire as wire

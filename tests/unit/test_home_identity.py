@@ -17,7 +17,7 @@ from sqlite_utils import Database
 
 from deployctl.config.settings import Settings
 from deployctl.domain.home import HomeIdentity
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.errors import CopiedHome, LedgerUnusable, Refused
 from deployctl.execution import labels
 from deployctl.ledger.schema import schema

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from deployctl.config.app import AppSpec, parse_app_spec
 from deployctl.config.new_app_file import app_file_text, find_health_path, find_port
 from deployctl.domain.images.release import ProbeKind
-from deployctl.domain.names import AppName, parse_image, parse_path
+from deployctl.domain.inputs.names import AppName, parse_image, parse_path
 from deployctl.ports import Image
 
 SHOP = AppName("shop")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deployctl.domain.images.release import App, Bundle, Change
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import AttentionNeeded, LedgerUnusable, NotFound
 from deployctl.ledger import schema
 from deployctl.ledger.chain import START, link, links

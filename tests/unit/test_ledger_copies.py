@@ -15,7 +15,7 @@ from deployctl.domain.backups import AGES, DAY, EVERY, HOUR, NEWEST, superfluous
 from deployctl.domain.change.deployment import Phase
 from deployctl.domain.change.plan import Kind, Plan
 from deployctl.domain.images.release import App, Change
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, LeaseHeld, LedgerUnusable, NotFound, Refused
 from deployctl.ledger import schema
 from deployctl.ledger.copies import Reason, copies, is_due, keep_copy, keep_copy_of, write_copy

@@ -14,7 +14,7 @@ import pytest
 
 from deployctl.domain.access import Role, Token, User
 from deployctl.domain.images.release import App
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.errors import AttentionNeeded, ConfirmationNeeded, LedgerUnusable, Refused
 from deployctl.ledger import copy_sum, own_schema, schema
 from deployctl.ledger.copies import check_copy, copies, keep_copy_of

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from deployctl.domain.images.release import Bundle, LogCap, Probe, ProbeKind, Release, Resources
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.remains import Remains
 from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import Backend, TrafficTable

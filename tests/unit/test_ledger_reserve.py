@@ -13,7 +13,7 @@ import pytest
 from deployctl.domain.change.deployment import Phase
 from deployctl.domain.change.plan import Kind, Plan
 from deployctl.domain.images.release import App, Bundle
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import DeployctlError
 from deployctl.ledger import reserve
 from deployctl.ledger.reserve import LITTLE, SIZE, ensure_reserve, free_reserve

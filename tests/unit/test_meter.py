@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.tally import added, counted_between
 from deployctl.domain.traffic import Counters
 from deployctl.errors import EngineUnavailable, LedgerUnusable, ProxyUnavailable

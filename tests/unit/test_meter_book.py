@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.ledger import meter_book
 from deployctl.ledger.meter_book import KEPT, SqliteMeterBook
 from deployctl.ports.metrics import Point

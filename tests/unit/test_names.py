@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from deployctl.domain import names
-from deployctl.domain.grammar import SHOWN, shown
+from deployctl.domain.inputs import names
+from deployctl.domain.inputs.grammar import SHOWN, shown
 from deployctl.errors import Invalid
 
 CALM = settings(deadline=None, max_examples=150)

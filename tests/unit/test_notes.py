@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from deployctl.domain.notes import LONGEST, parse_note, parse_reason
+from deployctl.domain.inputs.notes import LONGEST, parse_note, parse_reason
 from deployctl.errors import Invalid
 from deployctl.usecases.wish import Wish
 from tests.unit.api_world import Program, problem

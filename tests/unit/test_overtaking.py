@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deployctl.domain.change.deployment import Phase
-from deployctl.domain.names import Version
+from deployctl.domain.inputs.names import Version
 from deployctl.errors import DeployctlError, LeaseHeld, NothingToGoBackTo
 from deployctl.ports import ContainerFacts
 from deployctl.usecases.prune import prune

@@ -9,7 +9,7 @@ import pytest
 
 from deployctl.config.settings import Settings
 from deployctl.domain.images.image_source import ImageCode, ImageNews, PullPolicy
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import EngineUnavailable, NotFound, RegistryUnavailable
 from deployctl.usecases.diff import diff
 from deployctl.usecases.init import InitWish, init

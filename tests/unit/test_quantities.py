@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployctl.domain.addresses import parse_listen, parse_listen_text, parse_network, parse_pool, write_address
-from deployctl.domain.quantities import (
+from deployctl.domain.inputs.addresses import parse_listen, parse_listen_text, parse_network, parse_pool, write_address
+from deployctl.domain.inputs.quantities import (
     parse_amount,
     parse_count,
     parse_duration,

@@ -16,9 +16,9 @@ from deployctl.config.cache import load_judged_app, load_judged_apps
 from deployctl.config.clashes import clashes
 from deployctl.config.loader import load_app
 from deployctl.config.settings import Settings
-from deployctl.domain.app_file import AppFile
 from deployctl.domain.images.release import App
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.app_spec import AppFile
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.networks import cut
 from deployctl.domain.server import ServerSpec
 from deployctl.effects.linux_guard import LinuxGuard

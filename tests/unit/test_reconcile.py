@@ -11,7 +11,7 @@ import pytest
 from deployctl.domain.change.plan import Kind
 from deployctl.domain.change.planner import plan_start
 from deployctl.domain.images.release import Resources, Restart
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import EngineUnavailable, NotFound
 from deployctl.execution.labels import common_labels, keep_tag, seal
 from deployctl.ports import NetworkSpec

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.refusal import MEANING, Cause, Refusal, cause_of
 from deployctl.effects.haproxy_trace import Capture, parse_line
 from deployctl.errors import NotFound

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployctl.domain.images.release import App, Bundle, LogCap, Probe, ProbeKind, Resources
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 WORDS = st.none() | st.lists(TEXT, min_size=1, max_size=4).map(tuple)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.notes import LONGEST
+from deployctl.domain.inputs.notes import LONGEST
 from deployctl.errors import Invalid, NotFound, StateChanged
 from deployctl.usecases.activity import recent
 from deployctl.usecases.history import history

@@ -11,7 +11,7 @@ import pytest
 
 from deployctl.cli.render import moved_text
 from deployctl.cli.render_release import history_table
-from deployctl.domain.names import ReleaseName, Version, parse_release_name
+from deployctl.domain.inputs.names import ReleaseName, Version, parse_release_name
 from deployctl.errors import Invalid, NotFound, OnHold
 from deployctl.usecases import views
 from deployctl.usecases.history import history

@@ -9,7 +9,7 @@ import pytest
 
 from deployctl.domain.change.plan import Kind, Plan
 from deployctl.domain.change.serving import find_previous
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import (
     AttentionNeeded,
     ConfirmationNeeded,

@@ -11,7 +11,7 @@ import pytest
 from deployctl.domain.change.plan import Step, StepKind
 from deployctl.domain.images.release import Change
 from deployctl.domain.images.secret_names import HIDDEN, shown
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import NotHealthy
 from deployctl.usecases.activity import recent
 from deployctl.usecases.hold import hold, unhold

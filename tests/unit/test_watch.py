@@ -16,7 +16,7 @@ from deployctl.config.settings import Settings
 from deployctl.domain import backups
 from deployctl.domain.change.planner import plan_start
 from deployctl.domain.images.release import Restart
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import DeployctlError, LedgerUnusable, ProxyUnavailable
 from deployctl.ledger.copies import copies
 from deployctl.ledger.sqlite_ledger import SqliteLedger

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployctl.domain.access import Role
-from deployctl.domain.grammar import Grammar
-from deployctl.domain.names import APP, VERSION, parse_app, parse_version
+from deployctl.domain.inputs.grammar import Grammar
+from deployctl.domain.inputs.names import APP, VERSION, parse_app, parse_version
 from deployctl.errors import Invalid
 from deployctl_web import problems
 from deployctl_web.api import request_fields, request_models, response_models, response_people, response_proxy

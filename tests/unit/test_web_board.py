@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.errors import LedgerUnusable, NotFound
 from deployctl.ports import ContainerFacts, Services
 from deployctl.usecases.results import StatusView

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from deployctl.domain.images.release import Bundle, Change, Colour, Release
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.ports.metrics import Point
 from deployctl_web.pages.parts.chart_data import FAILED, REQUESTS, RESPONSE, nice
 from deployctl_web.pages.parts.charts import NO_DATA, SPANS, Chart, Mark, Tag, draw, iso

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from deployctl.domain.images.release import Change
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.server import ServerSpec
 from deployctl_web.pages.parts.first_steps import first_steps, tries
 from tests.unit.web_world import site

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from deployctl.domain.access import ALL, Principal, Role
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.errors import LedgerUnusable
 from deployctl.ports import Services
 from deployctl.ports.metrics import Now

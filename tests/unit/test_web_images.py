@@ -10,7 +10,7 @@ import pytest
 
 from deployctl.domain.access import Role
 from deployctl.domain.images.image_ref import parse_image, require_own_repository
-from deployctl.domain.names import Version
+from deployctl.domain.inputs.names import Version
 from deployctl.errors import NotPermitted
 from deployctl.usecases.start import start
 from deployctl.usecases.upgrade import upgrade

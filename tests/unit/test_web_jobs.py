@@ -15,7 +15,7 @@ import pytest
 from flask import g
 
 from deployctl.domain.access import ALL, Principal, Role
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import (
     Aborted,
     ConfirmationNeeded,

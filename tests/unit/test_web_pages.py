@@ -20,7 +20,7 @@ import pytest
 
 from deployctl.domain.access import Role
 from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.traffic import Counters, Recent
 from deployctl.errors import DeployctlError, NotHealthy, ProxyUnavailable
 from deployctl.ports import LogLine

@@ -13,7 +13,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from deployctl.domain.access import ALL, Role, given
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.ports.metrics import Now
 from deployctl.usecases.sign_in import end_session, list_sessions
 from deployctl.usecases.tokens import create_token, revoke_token

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from deployctl.domain.access import Role, given
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.traffic import Counters
 from deployctl.ports.metrics import Now
 from deployctl.usecases.users import add_user, make_link

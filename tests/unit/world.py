@@ -11,10 +11,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from deployctl.config.app import parse_app_spec
-from deployctl.domain.app_file import AppFile
 from deployctl.domain.change.plan import Plan, Step
 from deployctl.domain.images.release import Release
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.app_spec import AppFile
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.server import ServerSpec
 from deployctl.errors import DeployctlError, NotFound
 from deployctl.ledger.sqlite_ledger import SqliteLedger

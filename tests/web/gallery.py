@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from deployctl.domain.access import Role, given
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.errors import Aborted, NotHealthy
 from deployctl.ports import LogLine
 from deployctl.ports.metrics import Now, Point

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 
 from deployctl import __version__
 from deployctl.domain.access import Role
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.traffic import Counters
 from deployctl.ports import Services
 from deployctl.usecases.results import AppView, InstanceView, StatusView

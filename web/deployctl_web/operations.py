@@ -9,7 +9,7 @@ from flask import g
 
 from deployctl.domain.access import Role
 from deployctl.domain.images.image_source import PullPolicy
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import Invalid, NotPermitted
 from deployctl.ports import Services
 from deployctl.usecases.abort import abort

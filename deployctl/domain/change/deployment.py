@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from deployctl.domain.change.plan import StepKind
 from deployctl.domain.images.release import App
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 
 
 class Phase(StrEnum):

@@ -16,7 +16,7 @@ from deployctl.domain.change.retention import retire
 from deployctl.domain.images.image_store import find_hidden, switched_text
 from deployctl.domain.images.release import SET_ASIDE, Instance, Resources, Restart
 from deployctl.domain.images.same_image import is_made_of, short_digest
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.networks import Network
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from deployctl.domain.images.release import App, Change, Instance, Release
-from deployctl.domain.names import Version
+from deployctl.domain.inputs.names import Version
 
 
 @dataclass(frozen=True, slots=True)

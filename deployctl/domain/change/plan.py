@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 
 
 class StepKind(StrEnum):

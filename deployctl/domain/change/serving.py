@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from deployctl.domain.change.facts import Facts
 from deployctl.domain.images.release import Change, Release
-from deployctl.domain.names import ReleaseName, Version
+from deployctl.domain.inputs.names import ReleaseName, Version
 
 LONGEST = 100  # more than anybody goes back; keeps a line of history short
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from deployctl.domain.grammar import Grammar, match, refused, shown
+from deployctl.domain.inputs.grammar import Grammar, match, refused, shown
 from deployctl.errors import Invalid, NotPermitted
 
 DOCKER_HUB = "docker.io"

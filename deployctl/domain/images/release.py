@@ -12,12 +12,12 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Self
 
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.networks import Network
 from deployctl.domain.trust import ProxyTrust
 
 if TYPE_CHECKING:
-    from deployctl.domain.app_file import AppFile
+    from deployctl.domain.inputs.app_spec import AppFile
 
 
 class Colour(StrEnum):

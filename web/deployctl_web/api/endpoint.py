@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from deployctl.config.fields import Table, Wrong
 from deployctl.domain.access import parse_person, parse_token_name
-from deployctl.domain.names import parse_version
+from deployctl.domain.inputs.names import parse_version
 from deployctl.errors import Invalid, NotFound
 from deployctl_web.api.headers import asked_revision
 from deployctl_web.api.idempotency import once

@@ -10,7 +10,7 @@ from contextlib import suppress
 from flask import Blueprint, Response, g, request
 
 from deployctl.domain.access import Role
-from deployctl.domain.names import AppName, parse_app
+from deployctl.domain.inputs.names import AppName, parse_app
 from deployctl.errors import DeployctlError, Invalid
 from deployctl_web.live.event_broker import Hub
 from deployctl_web.live.event_messages import Message, Stream

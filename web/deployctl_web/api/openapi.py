@@ -13,7 +13,7 @@ from werkzeug.routing import Rule
 from deployctl import __version__
 from deployctl.config.fields import Table
 from deployctl.domain.access import PERSON, TOKEN, Role
-from deployctl.domain.names import APP, VERSION
+from deployctl.domain.inputs.names import APP, VERSION
 from deployctl_web import problems
 from deployctl_web.api import examples as api_examples
 from deployctl_web.api import request_models, response_models, response_people, response_proxy

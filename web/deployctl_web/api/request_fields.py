@@ -11,10 +11,10 @@ from pydantic import WithJsonSchema
 
 from deployctl.config.fields import by, one_of
 from deployctl.domain.access import ALL, PERSON, SCOPES, TOKEN, Role
-from deployctl.domain.grammar import Grammar, match, refused
 from deployctl.domain.images.image_ref import FIRST, IMAGE, LABEL, PART
 from deployctl.domain.images.image_source import PullPolicy
-from deployctl.domain.names import (
+from deployctl.domain.inputs.grammar import Grammar, match, refused
+from deployctl.domain.inputs.names import (
     APP,
     ENV_NAME,
     VERSION,
@@ -26,8 +26,8 @@ from deployctl.domain.names import (
     parse_image,
     parse_version,
 )
-from deployctl.domain.notes import NOTE, REASON, parse_note, parse_reason
-from deployctl.domain.quantities import parse_amount, parse_count, parse_duration, parse_flag
+from deployctl.domain.inputs.notes import NOTE, REASON, parse_note, parse_reason
+from deployctl.domain.inputs.quantities import parse_amount, parse_count, parse_duration, parse_flag
 from deployctl.usecases.passwords import LONGEST, SHORTEST
 
 WORD = Grammar("a word of the audit", r"[a-z][a-z_]{0,39}", "A kind of event has 1 to 40 characters: a-z and _.")

@@ -8,7 +8,7 @@ from flask import Blueprint
 
 from deployctl.domain.access import Role
 from deployctl.domain.images.image_source import PullPolicy
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.usecases.results import Done, Moved
 from deployctl.usecases.wish import Wish
 from deployctl_web.api import response_models as answers

@@ -11,7 +11,7 @@ from typing import Any
 from flask import Blueprint, Response, g
 
 from deployctl.domain.access import Role
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import NotFound
 from deployctl.ports import Services
 from deployctl.usecases import views

@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import Request
 
-from deployctl.domain.grammar import shown
+from deployctl.domain.inputs.grammar import shown
 from deployctl.errors import DeployctlError, Invalid
 
 DEEPEST = 16  # objects in objects; ours have two

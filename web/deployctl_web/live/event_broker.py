@@ -10,7 +10,7 @@ from threading import Event, Lock
 from typing import Any
 
 from deployctl.domain.access import Principal, Role
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.errors import NotFound
 from deployctl.memory import Bounded, size_of
 from deployctl.ports.metrics import MeterNow

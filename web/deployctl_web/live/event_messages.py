@@ -8,7 +8,7 @@ from queue import Empty, Full, Queue
 from typing import Any
 
 from deployctl.domain.access import Principal, Role
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 
 ROOM = 2**20  # bytes of messages that wait for a slow stream
 BEHIND = 1024  # messages that wait for a slow stream: some for each app of a large server

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 
 from deployctl.domain.change.plan import Plan, Step
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError
 from deployctl.memory import Bounded
 from deployctl.ports import Services

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError
 from deployctl.ports import Services
 from deployctl.ports.metrics import MeterNow

@@ -13,7 +13,7 @@ from threading import RLock
 from typing import Any, Generic, TypeVar, cast
 
 from deployctl.domain.change.readiness import Readiness
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, NotFound
 from deployctl.memory import Bounded
 from deployctl.ports import Services

@@ -8,9 +8,9 @@ from flask import Blueprint, flash, g, redirect, render_template, request, url_f
 from werkzeug.wrappers import Response
 
 from deployctl.domain.access import Role
-from deployctl.domain.grammar import shown
 from deployctl.domain.images.image_source import ImageNews, PullPolicy, image_sentence
-from deployctl.domain.names import AppName, Version, parse_version
+from deployctl.domain.inputs.grammar import shown
+from deployctl.domain.inputs.names import AppName, Version, parse_version
 from deployctl.domain.traffic import Precision
 from deployctl.errors import ConfirmationNeeded, Invalid, LeaseHeld, StateChanged
 from deployctl.usecases.results import Done, Moved

@@ -14,8 +14,8 @@ from typing import Any
 from flask import Blueprint, Response, g, render_template, request
 
 from deployctl.domain.access import Principal, Role
-from deployctl.domain.names import AppName, parse_app
-from deployctl.domain.plain_text import visible
+from deployctl.domain.inputs.names import AppName, parse_app
+from deployctl.domain.inputs.plain_text import visible
 from deployctl.errors import Invalid, NotFound
 from deployctl.ports import Services
 from deployctl.usecases.audit import MOST, audit

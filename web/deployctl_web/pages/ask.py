@@ -6,7 +6,7 @@ from flask import Blueprint, g, render_template, request
 
 from deployctl.domain.access import Role
 from deployctl.domain.images.capabilities import given_back
-from deployctl.domain.names import AppName, parse_version
+from deployctl.domain.inputs.names import AppName, parse_version
 from deployctl.errors import DeployctlError, Invalid, NotFound, NothingToGoBackTo
 from deployctl.ports import Services
 from deployctl.usecases.observe import no_such_version

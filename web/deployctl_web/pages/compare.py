@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as Answer
 from deployctl.domain.access import Role
 from deployctl.domain.change.serving import release_name
 from deployctl.domain.images.release import Release
-from deployctl.domain.names import AppName, ReleaseName, parse_release_name
+from deployctl.domain.inputs.names import AppName, ReleaseName, parse_release_name
 from deployctl.errors import NotFound
 from deployctl.ports import Services
 from deployctl.usecases.diff import compare_releases

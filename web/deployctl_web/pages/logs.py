@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, g, render_template, request
 
 from deployctl.domain.access import Role
-from deployctl.domain.names import AppName, parse_version
+from deployctl.domain.inputs.names import AppName, parse_version
 from deployctl.errors import DeployctlError, EngineUnavailable, NotFound
 from deployctl_web.http.downloads import send
 from deployctl_web.pages.app import the_app

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, g, render_template
 
 from deployctl.domain.access import Role
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.refusal import Refusal
 from deployctl.errors import DeployctlError
 from deployctl.usecases.refusals import refusals

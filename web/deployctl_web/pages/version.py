@@ -7,7 +7,7 @@ from flask import Blueprint, g, render_template, request
 from deployctl.domain.access import Role
 from deployctl.domain.images.capabilities import given_back, kept_text
 from deployctl.domain.images.release import Release
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.ports import Services
 from deployctl.usecases.observe import remembered, require_app, require_release
 from deployctl.usecases.redaction import redact_bundle

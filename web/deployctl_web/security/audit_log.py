@@ -6,7 +6,7 @@ import time
 
 from flask import g, request
 
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.refused import MOST, REFUSED, RefusedChange
 from deployctl.errors import DeployctlError, Invalid
 from deployctl_web.problems import status_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask, Response, current_app, g, request
 from flask_wtf.csrf import CSRFError, CSRFProtect
 
-from deployctl.domain.plain_text import ACTING
+from deployctl.domain.inputs.plain_text import ACTING
 from deployctl.errors import NotPermitted
 from deployctl_web.problems import status_of as status_of
 from deployctl_web.security.authorization import EVERYBODY, rule_of

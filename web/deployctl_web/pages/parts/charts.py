@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 from deployctl.domain.images.release import Change, Release
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.ports import Services
 from deployctl.ports.metrics import Point
 from deployctl_web.pages.parts.chart_data import FAILED, REQUESTS, RESPONSE, Measure, Sum, nice

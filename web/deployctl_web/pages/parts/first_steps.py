@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from deployctl.domain.change.plan import Kind
 from deployctl.domain.images.release import Change
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.ports import Services
 
 DEMO = "deployctl.demo"  # the label that a demo's server.toml puts on everything

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
 
-from deployctl.domain.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import DeployctlError, Invalid
 from deployctl.memory import last_of
 from deployctl.ports import LogLine, Services

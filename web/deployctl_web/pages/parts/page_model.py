@@ -10,7 +10,7 @@ from flask import g, session
 from deployctl.domain.access import Role
 from deployctl.domain.images.release import App, Bundle, Change, Hold
 from deployctl.domain.images.release import Role as Part
-from deployctl.domain.names import AppName
+from deployctl.domain.inputs.names import AppName
 from deployctl.ports import Services
 from deployctl.ports.metrics import Now
 from deployctl.usecases.activity import Deed, recent

@@ -11,13 +11,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NewType
 
-from deployctl.domain.grammar import Grammar, match, refused
-from deployctl.domain.grammar import shown as shown
 from deployctl.domain.images.image_ref import ImageRef as ImageRef
 from deployctl.domain.images.image_ref import allowed_registry as allowed_registry
 from deployctl.domain.images.image_ref import parse_image as parse_image
 from deployctl.domain.images.image_ref import parse_registry as parse_registry
 from deployctl.domain.images.image_ref import require_allowed_registry as require_allowed_registry
+from deployctl.domain.inputs.grammar import Grammar, match, refused
+from deployctl.domain.inputs.grammar import shown as shown
 from deployctl.errors import Invalid
 
 AppName = NewType("AppName", str)

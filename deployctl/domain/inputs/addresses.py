@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 from typing import TypeVar
 
-from deployctl.domain.grammar import refused
-from deployctl.domain.quantities import parse_port, parse_port_text
+from deployctl.domain.inputs.grammar import refused
+from deployctl.domain.inputs.quantities import parse_port, parse_port_text
 
 _LISTEN = 'A listen address is a port (8000) or an address and a port: "0.0.0.0:8000", "[::1]:8000".'
 _POOL = 'The pool is a private IPv4 network of /12 to /24: "172.28.0.0/14".'

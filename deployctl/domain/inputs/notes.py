@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from deployctl.domain.grammar import Grammar, match
-from deployctl.domain.plain_text import CONTROL
+from deployctl.domain.inputs.grammar import Grammar, match
+from deployctl.domain.inputs.plain_text import CONTROL
 
 LONGEST = 500  # characters
 _SENTENCE = f"has at most {LONGEST} characters, and no control characters but tabs and line breaks."

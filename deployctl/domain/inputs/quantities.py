@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from math import isfinite
 
-from deployctl.domain.grammar import refused, shown
+from deployctl.domain.inputs.grammar import refused, shown
 
 DAY = 86_400.0
 _NUMBER = r"(?P<number>(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,3})?)"

@@ -8,7 +8,7 @@ from typing import Self
 
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.images.release import Bundle, Policy
-from deployctl.domain.names import Version
+from deployctl.domain.inputs.names import Version
 from deployctl.domain.trust import ProxyTrust
 
 

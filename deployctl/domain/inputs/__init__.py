@@ -1,0 +1,1 @@
+"""Names, quantities and texts from outside: parsed once, or refused."""
