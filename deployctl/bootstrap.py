@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from deployctl.config.cache import load_judged_app, load_judged_apps, load_judged_server
 from deployctl.config.loader import app_names
 from deployctl.config.settings import Settings
-from deployctl.domain.home import HomeIdentity
-from deployctl.domain.remains import Remains
-from deployctl.domain.server import ServerSpec
+from deployctl.domain.host.home import HomeIdentity
+from deployctl.domain.host.leftovers import Remains
+from deployctl.domain.host.server import ServerSpec
 from deployctl.effects.docker_engine import DockerEngine
 from deployctl.effects.docker_known import Belonging
 from deployctl.effects.file_trust import require_program as require_program

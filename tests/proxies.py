@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import Backend, TrafficTable
 from deployctl.effects.haproxy_home import HaproxyHome
 from deployctl.effects.haproxy_master import members

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from deployctl.domain.server import ServerSpec
+from deployctl.domain.host.server import ServerSpec
 from tests.proxies import SHOP, Proxy, backend, proxy
 from tests.support import free_port
 

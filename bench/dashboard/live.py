@@ -21,7 +21,7 @@ from bench.served import cpu_share, resident_mb, serving
 from bench.table import Row
 from bench.world import World
 from deployctl.demo.visitors import Visitors
-from deployctl.domain.access import Role, given
+from deployctl.domain.host.access import Role, given
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.usecases.rollback import rollback
 from deployctl.usecases.tokens import create_token

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.table import Row
-from deployctl.domain.access import Role, given
+from deployctl.domain.host.access import Role, given
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.usecases.tokens import create_token
 from deployctl.usecases.upgrade import upgrade

@@ -64,7 +64,7 @@ def refused(home, count):
     said = {"address": "10.0.0.7", "agent": "Mozilla/5.0 (X11; Linux x86_64)", "code": "not_permitted", "route": "act.hold"}
     for _ in range(count):
         if hasattr(ledger, "note_refusal"):
-            from deployctl.domain.refused import REFUSED, RefusedChange
+            from deployctl.domain.host.denied_changes import REFUSED, RefusedChange
             one = RefusedChange(REFUSED, "reader (web)", "act.hold", "hold was refused: " + "x" * 80, at(0), app, said)
             ledger.note_refusal(one)
         else:

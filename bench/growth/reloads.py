@@ -23,7 +23,7 @@ import json, socket, sys, tempfile, threading, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.domain.server import ServerSpec
+from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.traffic import Backend, TrafficTable
 from deployctl.effects.haproxy_home import HaproxyHome
 from deployctl.effects.haproxy_master import members

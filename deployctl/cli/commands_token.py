@@ -11,7 +11,7 @@ from deployctl.cli.changing import answer
 from deployctl.cli.flags import app_option, token_argument
 from deployctl.cli.group import Tree, verb
 from deployctl.cli.session import Session
-from deployctl.domain.access import SCOPES, given, parse_days, parse_scope, roles_text
+from deployctl.domain.host.access import SCOPES, given, parse_days, parse_scope, roles_text
 from deployctl.usecases import views
 from deployctl.usecases.results import Done
 

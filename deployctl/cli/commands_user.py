@@ -12,7 +12,7 @@ from deployctl.cli.changing import answer
 from deployctl.cli.flags import app_option, hand_over_option, person_argument
 from deployctl.cli.group import Tree, verb
 from deployctl.cli.session import Session
-from deployctl.domain.access import ALL, Role, User, WentAlong, given, parse_role, roles_text, rules_server
+from deployctl.domain.host.access import ALL, Role, User, WentAlong, given, parse_role, roles_text, rules_server
 from deployctl.domain.inputs.names import parse_app
 from deployctl.usecases import views
 from deployctl.usecases.results import Done

@@ -18,8 +18,8 @@ from deployctl.usecases import views
 from deployctl.usecases.results import Done, Reconciled
 
 if TYPE_CHECKING:
+    from deployctl.domain.host.server import WebSpec
     from deployctl.domain.inputs.names import AppName
-    from deployctl.domain.server import WebSpec
     from deployctl.ports import Services
 
 

@@ -15,7 +15,7 @@ from click.shell_completion import CompletionItem, ShellComplete, get_completion
 from deployctl.cli.catalogue import CATALOGUE
 from deployctl.cli.names import known_apps
 from deployctl.cli.session import Session
-from deployctl.domain.access import roles_text
+from deployctl.domain.host.access import roles_text
 from deployctl.domain.images.release import App, Instance, Release
 from deployctl.domain.inputs.names import AppName, ReleaseName
 from deployctl.errors import DeployctlError, Invalid

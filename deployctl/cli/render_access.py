@@ -8,7 +8,7 @@ from typing import Any
 from deployctl.cli.look import Look
 from deployctl.cli.tables import NONE, Column, Table, lay_out
 from deployctl.cli.times import ago, when
-from deployctl.domain.access import roles_text
+from deployctl.domain.host.access import roles_text
 from deployctl.usecases.results import AuditLine
 
 Told = Mapping[str, Any]

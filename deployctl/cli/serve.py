@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from deployctl.cli.daily_check import DailyCheck, verify_command
 from deployctl.config.settings import Settings
+from deployctl.domain.host.server import WebSpec
 from deployctl.domain.inputs.addresses import write_address
-from deployctl.domain.server import WebSpec
 from deployctl.errors import DeployctlError
 from deployctl.ports import Services
 from deployctl.watch.meter import Meter

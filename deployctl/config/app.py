@@ -21,6 +21,7 @@ from deployctl.config.app_rules import (
     parse_statuses,
 )
 from deployctl.config.fields import Table, Wrong, by, one_of
+from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.images.capabilities import given_back
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.images.release import Bundle, LogCap, Policy, Probe, ProbeKind, Resources
@@ -48,7 +49,6 @@ from deployctl.domain.inputs.quantities import (
     parse_port,
     parse_size,
 )
-from deployctl.domain.server import ServerSpec
 from deployctl.domain.trust import ProxyTrust
 from deployctl.errors import Invalid
 

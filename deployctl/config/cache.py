@@ -20,11 +20,11 @@ from deployctl.config.loader import check_apps, load_checked_app, load_server, r
 from deployctl.config.settings import Settings
 from deployctl.config.toml_text import read_text
 from deployctl.config.trusted_files import require_believed_home
+from deployctl.domain.host.server import FormerSpec, ServerSpec, WebSpec
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.images.release import App
 from deployctl.domain.inputs.app_spec import AppFile
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.server import FormerSpec, ServerSpec, WebSpec
 from deployctl.effects.whole_file import write_whole
 from deployctl.errors import DeployctlError, NotFound, Untrusted
 

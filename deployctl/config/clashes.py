@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from deployctl.config.app import AppSpec
+from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.addresses import overlap, write_address
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.server import ServerSpec
 from deployctl.errors import Invalid
 
 Specs = Mapping[AppName, AppSpec]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from deployctl.config.settings import Settings
 from deployctl.config.toml_text import parse_toml, read_text, where
+from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName, parse_app
-from deployctl.domain.server import ServerSpec
 from deployctl.errors import DeployctlError, Invalid, NotFound
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from pydantic import Field
 from deployctl.config.error_texts import parse_table
 from deployctl.config.fields import Table, by, one_of
 from deployctl.domain.change.retention import require_room
+from deployctl.domain.host.server import ServerSpec, WebSpec
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.inputs.addresses import listed, overlap, parse_listen, parse_networks, parse_pool, write_address
 from deployctl.domain.inputs.grammar import Grammar, match, refused
@@ -22,7 +23,6 @@ from deployctl.domain.inputs.quantities import (
     parse_port_range,
     parse_port_text,
 )
-from deployctl.domain.server import ServerSpec, WebSpec
 from deployctl.errors import Invalid
 
 DEFAULT = ServerSpec()

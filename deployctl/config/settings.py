@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from deployctl.domain.permissions import trusted_uids
+from deployctl.domain.host.permissions import trusted_uids
 from deployctl.errors import Invalid, NotPermitted
 
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from deployctl.config.settings import Settings
-from deployctl.domain.permissions import Fault, PathFacts, find_fault, trusted_uids
+from deployctl.domain.host.permissions import Fault, PathFacts, find_fault, trusted_uids
 from deployctl.effects.file_trust import GOES_ON, untrusted
 from deployctl.effects.path_facts import facts_of, read_facts, walk
 from deployctl.errors import Untrusted

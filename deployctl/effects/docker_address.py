@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.grammar import shown
-from deployctl.domain.server import ServerSpec
 from deployctl.errors import Invalid
 
 USUAL = "unix:///var/run/docker.sock"

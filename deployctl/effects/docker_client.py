@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from deployctl.domain.server import ServerSpec
+from deployctl.domain.host.server import ServerSpec
 from deployctl.effects.docker_address import engine_address, socket_path
 from deployctl.effects.docker_errors import EngineConflict, EngineSilent, translated
 from deployctl.effects.docker_reader import Reader, SdkReader, SocketReader

@@ -11,11 +11,11 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deployctl.domain.home import HomeFacts, HomeIdentity, count_homes
+from deployctl.domain.host.home import HomeFacts, HomeIdentity, count_homes
+from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.images.image_source import KEPT
 from deployctl.domain.images.release import Resources, Restart
 from deployctl.domain.images.same_image import short_digest
-from deployctl.domain.server import ServerSpec
 from deployctl.effects import docker_facts as facts
 from deployctl.effects import docker_names as names
 from deployctl.effects import docker_words as words

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from deployctl.domain.home import HomeIdentity
+from deployctl.domain.host.home import HomeIdentity
 from deployctl.effects.docker_errors import EngineSilent
 from deployctl.effects.docker_reader import Reader, with_query
 from deployctl.effects.docker_words import APP

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from deployctl.domain.home import PATH_LABEL, HomeIdentity
+from deployctl.domain.host.home import PATH_LABEL, HomeIdentity
 from deployctl.effects import docker_facts as facts
 from deployctl.effects import docker_words as words
 from deployctl.effects.docker_client import DockerClient

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from deployctl.domain.home import HomeIdentity
+from deployctl.domain.host.home import HomeIdentity
+from deployctl.domain.host.networks import mac_of
 from deployctl.domain.images.release import ProbeKind, Resources, Restart
-from deployctl.domain.networks import mac_of
 from deployctl.effects.docker_names import require_digest
 from deployctl.errors import Invalid
 from deployctl.ports import ContainerSpec, NetworkSpec

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from deployctl.domain.permissions import Fault, find_fault, trusted_uids
+from deployctl.domain.host.permissions import Fault, find_fault, trusted_uids
 from deployctl.effects.path_facts import facts_of, walk
 from deployctl.errors import Untrusted
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deployctl import __version__
-from deployctl.domain.server import ServerSpec
+from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.traffic import Backend, TrafficTable
 from deployctl.effects import haproxy_cookies as cookies
 from deployctl.effects import haproxy_gate as gate

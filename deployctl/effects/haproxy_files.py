@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import TrafficTable
 from deployctl.domain.trust import DroppedFront
 from deployctl.effects import haproxy_config as config

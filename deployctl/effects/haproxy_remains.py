@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from deployctl.domain.host.leftovers import Remains
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.remains import Remains
 from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.haproxy_trust import BY_HOST, trust_of

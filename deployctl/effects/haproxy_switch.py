@@ -14,10 +14,10 @@ from pathlib import Path
 from deployctl.domain.emergency import FlipNote
 from deployctl.domain.endurance import Frail
 from deployctl.domain.gate import GateAnswer
+from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.images.release import Probe
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.refusal import Refusal
-from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import Counters, StrayProxy, Switched, TrafficTable
 from deployctl.domain.trust import DroppedFront
 from deployctl.effects import haproxy_answers as answers

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import TrafficTable
 from deployctl.domain.trust import LOOPBACK, ProxyTrust
 from deployctl.effects import haproxy_wire as wire

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from deployctl.domain.permissions import PathFacts
+from deployctl.domain.host.permissions import PathFacts
 
 _ACL = "system.posix_acl_access"
 _USER, _OWN_GROUP, _GROUP, _MASK = 0x02, 0x04, 0x08, 0x10  # tags of its entries

@@ -11,7 +11,7 @@ import hmac
 import re
 from collections.abc import Mapping
 
-from deployctl.domain.home import HomeIdentity
+from deployctl.domain.host.home import HomeIdentity
 from deployctl.domain.images.release import Release
 from deployctl.domain.inputs.names import AppName
 from deployctl.execution.bundle_label import bundle_labels

@@ -12,10 +12,10 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import count, islice
 
-from deployctl.domain.home import PATH_LABEL
+from deployctl.domain.host.home import PATH_LABEL
+from deployctl.domain.host.networks import Network, cut, find_taken
 from deployctl.domain.images.release import App
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.networks import Network, cut, find_taken
 from deployctl.errors import DeployctlError, NetworkTaken, NotPermitted
 from deployctl.execution.labels import bridge_name, common_labels, named_like, network_name
 from deployctl.ports import NetworkFacts, NetworkSpec, Services

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from deployctl.domain.host.networks import mac_of
 from deployctl.domain.images.release import App, Instance
-from deployctl.domain.networks import mac_of
 from deployctl.errors import DeployctlError, Interrupted, LeaseHeld
 from deployctl.ports import ContainerFacts, Neighbour, Services
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 
-from deployctl.domain.access import Role, SignIn, Token, Tries, User, parse_roles, roles_json, roles_text
+from deployctl.domain.host.access import Role, SignIn, Token, Tries, User, parse_roles, roles_json, roles_text
 from deployctl.ledger.answers import AnswerRows
 from deployctl.ledger.connection import Connection
 

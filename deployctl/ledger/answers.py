@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployctl.domain.access import KeptAnswer
+from deployctl.domain.host.access import KeptAnswer
 from deployctl.ledger.connection import Connection
 
 

@@ -18,7 +18,7 @@ from enum import StrEnum
 from math import inf
 from pathlib import Path
 
-from deployctl.domain.backups import EVERY, superfluous
+from deployctl.domain.host.backups import EVERY, superfluous
 from deployctl.errors import DeployctlError, LedgerUnusable
 from deployctl.ledger.copy_sum import CopyCheck, check_sum, put_sum
 from deployctl.ledger.identity import ensure_copy_key, find_copy_key

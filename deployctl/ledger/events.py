@@ -7,8 +7,8 @@ import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from deployctl.domain.host.denied_changes import REFUSED
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.refused import REFUSED
 from deployctl.ledger import checked
 from deployctl.ledger.chain import ENDED, PROMOTED, START, find_faults, link, promotion
 from deployctl.ledger.checkpoint import CHECKPOINT, Checkpoints

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from deployctl.domain.folding import (
+from deployctl.domain.host.denied_changes import KINDS
+from deployctl.domain.host.folding import (
     BATCH,
     PLANS_KEPT,
     PLANS_SLACK,
@@ -17,7 +18,6 @@ from deployctl.domain.folding import (
     REPEATED_SLACK,
     Folded,
 )
-from deployctl.domain.refused import KINDS
 from deployctl.ledger.chain import START, link
 from deployctl.ledger.checkpoint import CHECKPOINT, of_plans, of_refusals, of_repeated
 from deployctl.ledger.events import EventRows

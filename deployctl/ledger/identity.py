@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from deployctl.domain.home import HomeIdentity
+from deployctl.domain.host.home import HomeIdentity
 from deployctl.errors import CopiedHome
 from deployctl.ledger.connection import TRAFFIC_GOES_ON, Connection, sqlite_errors
 

@@ -6,9 +6,9 @@ import json
 import sqlite3
 from collections.abc import Callable
 
+from deployctl.domain.host.networks import Network
 from deployctl.domain.images.release import Instance
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.networks import Network
 from deployctl.domain.traffic import Backend, TrafficTable
 from deployctl.domain.trust import ProxyTrust
 from deployctl.errors import NetworkFull, Refused

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 
-from deployctl.domain.refused import RefusedChange, gathered
+from deployctl.domain.host.denied_changes import RefusedChange, gathered
 from deployctl.ledger.events import EventRows
 
 

@@ -7,10 +7,10 @@ import json
 import sqlite3
 from dataclasses import asdict, replace
 
+from deployctl.domain.host.leftovers import Ground, Relic, Remains
 from deployctl.domain.images.image_source import is_doubtful
 from deployctl.domain.images.release import Bundle, Change
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.remains import Ground, Relic, Remains
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 
 

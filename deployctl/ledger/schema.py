@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
-from deployctl.domain.access import actor_parts
+from deployctl.domain.host.access import actor_parts
 from deployctl.domain.images.image_source import is_doubtful
 from deployctl.ledger.chain import PROMOTED, links, promotion
 

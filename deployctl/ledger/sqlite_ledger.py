@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from deployctl.domain.home import HomeIdentity
+from deployctl.domain.host.home import HomeIdentity
 from deployctl.ledger.access import AccessRows
 from deployctl.ledger.apps import AppRows
 from deployctl.ledger.connection import Connection

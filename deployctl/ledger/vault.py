@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployctl.domain.change.deployment import Phase, advance
-from deployctl.domain.folding import FOLDABLE
+from deployctl.domain.host.folding import FOLDABLE
 from deployctl.errors import DeployctlError, LeaseHeld, LedgerUnusable, NotFound, Refused
 from deployctl.ledger import copies
 from deployctl.ledger.connection import SCHEMA_VERSION, Connection, sqlite_errors, unusable

@@ -14,13 +14,13 @@ from typing import Any, Protocol
 
 from deployctl.domain.change.deployment import Deployment, LeaseFacts, Phase
 from deployctl.domain.change.plan import Plan, Step
-from deployctl.domain.home import HomeFacts, HomeIdentity
+from deployctl.domain.host.home import HomeFacts, HomeIdentity
+from deployctl.domain.host.networks import Network
+from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.images.healthcheck import HealthcheckTimes
 from deployctl.domain.images.release import App, Bundle, Change, Hold, Instance, Probe, Release, Resources, Restart
 from deployctl.domain.inputs.app_spec import AppFile
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.domain.networks import Network
-from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import TrafficTable
 from deployctl.errors import DeployctlError
 from deployctl.ports.access import AccessBook

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
-from deployctl.domain.access import KeptAnswer, Role, SignIn, Token, Tries, User
-from deployctl.domain.folding import Folded
+from deployctl.domain.host.access import KeptAnswer, Role, SignIn, Token, Tries, User
+from deployctl.domain.host.denied_changes import RefusedChange
+from deployctl.domain.host.folding import Folded
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.refused import RefusedChange
 
 
 class AnswerBook(Protocol):

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
-from deployctl.domain.home import HomeFacts, HomeIdentity, count_homes
+from deployctl.domain.host.home import HomeFacts, HomeIdentity, count_homes
+from deployctl.domain.host.networks import mac_of
 from deployctl.domain.images.release import Resources, Restart
-from deployctl.domain.networks import mac_of
 from deployctl.errors import (
     AnotherEngine,
     EngineRefused,

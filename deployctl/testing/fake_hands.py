@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
-from deployctl.domain.home import HomeIdentity
+from deployctl.domain.host.home import HomeIdentity
 from deployctl.errors import Invalid, NotFound
 from deployctl.ports import ContainerFacts, ContainerSpec, LogLine
 from deployctl.testing.fake_clock import FakeClock

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Set
 from ipaddress import ip_network
 
-from deployctl.domain.home import HomeIdentity
+from deployctl.domain.host.home import HomeIdentity
 from deployctl.errors import EngineRefused, NetworkTaken, NotFound, NotPermitted
 from deployctl.ports import NetworkFacts, NetworkSpec
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from deployctl.domain.access import actor_parts
 from deployctl.domain.change.deployment import Phase
+from deployctl.domain.host.access import actor_parts
+from deployctl.domain.host.denied_changes import KINDS as REFUSED
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.refused import KINDS as REFUSED
 from deployctl.errors import NotFound
 from deployctl.ports import Services
 from deployctl.usecases.observe import did_you_mean

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from deployctl.config.settings import Settings
-from deployctl.domain.access import roles_text, rules_server
-from deployctl.domain.networks import cut
+from deployctl.domain.host.access import roles_text, rules_server
+from deployctl.domain.host.networks import cut
 from deployctl.errors import DeployctlError
 from deployctl.ports import Services
 from deployctl.usecases.doctor_containers import containers

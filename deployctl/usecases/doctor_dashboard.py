@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
+from deployctl.domain.host.server import WebSpec
 from deployctl.domain.inputs.addresses import write_address
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.server import WebSpec
 from deployctl.ports import Services
 from deployctl.usecases.results import Finding
 

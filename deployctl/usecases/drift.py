@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from deployctl.domain.change.drift import Drift, Kind, Mend, NetworkSeen, Seen, Sight, find_drift, stray
 from deployctl.domain.change.facts import Facts
 from deployctl.domain.change.plan import Kind as DeploymentKind
-from deployctl.domain.home import HomeIdentity
+from deployctl.domain.host.home import HomeIdentity
+from deployctl.domain.host.networks import Network
 from deployctl.domain.images.release import App, Change, Instance, Release
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.networks import Network
 from deployctl.errors import DeployctlError, EngineUnavailable
 from deployctl.execution.labels import app_of_network, is_sealed, keep_tags, kept_name, kept_number
 from deployctl.execution.pins import Believed, find_astray, read_believed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from deployctl.domain.folding import PLANS_AFTER, REFUSALS_AFTER, Folded, midnight
+from deployctl.domain.host.folding import PLANS_AFTER, REFUSALS_AFTER, Folded, midnight
 from deployctl.ports import Ledger, Services
 from deployctl.usecases.moments import later
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import closing
 
-from deployctl.domain.folding import Folded
+from deployctl.domain.host.folding import Folded
 from deployctl.ledger.compact import compact, held, size_of
 from deployctl.ledger.copies import copies
 from deployctl.ledger.vault import Vault

@@ -11,11 +11,11 @@ from dataclasses import asdict, replace
 from ipaddress import ip_network
 from pathlib import Path
 
+from deployctl.domain.host.leftovers import AppBack, Ground, Rebuilt, Relic, Remains
+from deployctl.domain.host.networks import Network
 from deployctl.domain.images.same_image import is_made_of, short_digest
 from deployctl.domain.inputs.app_spec import AppFile
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.domain.networks import Network
-from deployctl.domain.remains import AppBack, Ground, Rebuilt, Relic, Remains
 from deployctl.errors import DeployctlError, Invalid, NotFound, Refused
 from deployctl.execution.bundle_label import is_exact, read_bundle, read_cap_drop
 from deployctl.execution.labels import is_sealed, kept_name

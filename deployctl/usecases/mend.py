@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from deployctl.domain.change.drift import Drift, Mend, Sight
-from deployctl.domain.networks import Network
+from deployctl.domain.host.networks import Network
 from deployctl.errors import NetworkTaken, NotFound, RegistryUnavailable
 from deployctl.execution import networks, pins
 from deployctl.execution.containers import ensure_image, keep_log

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from deployctl.domain.change.facts import Facts
+from deployctl.domain.host.networks import mac_of
 from deployctl.domain.images.release import App, Instance, Release
 from deployctl.domain.images.same_image import is_made_of
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.domain.networks import mac_of
 from deployctl.errors import EngineUnavailable, NotFound, ProxyUnavailable
 from deployctl.ports import ContainerFacts, Services
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployctl.domain.access import Principal
+from deployctl.domain.host.access import Principal
 from deployctl.errors import NotPermitted
 from deployctl.ports import Services
 from deployctl.usecases.moments import later

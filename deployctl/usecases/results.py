@@ -12,7 +12,7 @@ from deployctl.domain.change.drift import Drift
 from deployctl.domain.change.plan import Plan
 from deployctl.domain.change.probes import HealthReason
 from deployctl.domain.change.readiness import Readiness
-from deployctl.domain.home import HomeFacts
+from deployctl.domain.host.home import HomeFacts
 from deployctl.domain.images.image_source import ImageNews
 from deployctl.domain.images.release import Change, Release
 from deployctl.domain.traffic import Precision

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from deployctl.domain.access import Token, WentAlong, actor_of, rules_server
+from deployctl.domain.host.access import Token, WentAlong, actor_of, rules_server
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import Refused
 from deployctl.ports import Services

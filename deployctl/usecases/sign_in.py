@@ -6,8 +6,8 @@ import secrets
 from contextlib import suppress
 from enum import StrEnum
 
-from deployctl.domain.access import Origin, Principal, SignIn, actor_of, parse_person, wait_after
-from deployctl.domain.refused import SIGN_IN_REFUSED, RefusedChange
+from deployctl.domain.host.access import Origin, Principal, SignIn, actor_of, parse_person, wait_after
+from deployctl.domain.host.denied_changes import SIGN_IN_REFUSED, RefusedChange
 from deployctl.errors import DeployctlError, Invalid, NotFound, NotPermitted
 from deployctl.ports import Services
 from deployctl.usecases.moments import later, seconds_between

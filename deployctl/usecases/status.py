@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from deployctl.domain.change.probes import HealthReason
-from deployctl.domain.home import HomeFacts
+from deployctl.domain.host.home import HomeFacts
 from deployctl.domain.images.release import App, Change, Instance, Release, Role
 from deployctl.domain.images.same_image import short_digest
 from deployctl.domain.inputs.names import AppName, ReleaseName, Version

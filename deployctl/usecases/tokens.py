@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from deployctl.domain.access import (
+from deployctl.domain.host.access import (
     Principal,
     Role,
     Token,

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 
-from deployctl.domain.access import (
+from deployctl.domain.host.access import (
     Principal,
     Role,
     User,

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from deployctl.domain.access import SignIn, Token, User
 from deployctl.domain.change.deployment import Deployment
 from deployctl.domain.change.plan import Step
 from deployctl.domain.change.readiness import Readiness
+from deployctl.domain.host.access import SignIn, Token, User
 from deployctl.domain.images.image_source import ImageNews, image_sentence
 from deployctl.domain.images.release import Release
 from deployctl.errors import DeployctlError

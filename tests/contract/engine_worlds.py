@@ -17,9 +17,9 @@ from typing import Any, Protocol
 import docker
 from docker.errors import NotFound as DockerNotFound
 
-from deployctl.domain.home import HomeIdentity
+from deployctl.domain.host.home import HomeIdentity
+from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.images.release import Bundle, Probe, Resources
-from deployctl.domain.server import ServerSpec
 from deployctl.effects.docker_engine import DockerEngine
 from deployctl.effects.http_prober import SocketProber
 from deployctl.ports import ContainerFacts, ContainerSpec, Engine, Executed, NetworkFacts, NetworkSpec

@@ -21,7 +21,7 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events, from_schema
 from werkzeug.serving import make_server
 
-from deployctl.domain.access import Role, given
+from deployctl.domain.host.access import Role, given
 from deployctl.usecases.tokens import create_token
 from deployctl.usecases.users import add_user
 from deployctl_web.api.endpoint import calls_of

@@ -9,8 +9,8 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
+from deployctl.domain.host.networks import mac_of
 from deployctl.domain.images.release import Resources, Restart
-from deployctl.domain.networks import mac_of
 from deployctl.errors import (
     DeployctlError,
     EngineRefused,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.server import ServerSpec
+from deployctl.domain.host.server import ServerSpec
 from deployctl.effects.haproxy_process import find_binary
 from tests.e2e.cli import Cli, home_of_a_person
 

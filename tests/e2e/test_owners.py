@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from deployctl.domain.server import ServerSpec
+from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.traffic import TrafficTable
 from deployctl.effects.haproxy_switch import HaproxyTraffic
 from deployctl.effects.system_clock import SystemClock

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import Backend, TrafficTable
 from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.images.release import Probe, ProbeKind, Resources
-from deployctl.domain.server import ServerSpec
 from deployctl.effects import docker_pull
 from deployctl.effects.docker_engine import DockerEngine
 from deployctl.errors import EngineRefused, NotFound, RegistryUnavailable

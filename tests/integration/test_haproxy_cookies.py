@@ -11,7 +11,7 @@ from hashlib import sha1
 import pytest
 
 from deployctl.domain.cookies import choice_cookie, session_cookie
-from deployctl.domain.server import ServerSpec, WebSpec
+from deployctl.domain.host.server import ServerSpec, WebSpec
 from tests.proxies import SHOP
 from tests.raw_app import Shop, opened_shop
 from tests.support import free_port

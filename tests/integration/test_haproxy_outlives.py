@@ -28,7 +28,7 @@ IN_A_GROUP = """
 import os, sys
 from pathlib import Path
 Path(sys.argv[1], "cgroup.procs").write_text(str(os.getpid()))
-from deployctl.domain.server import ServerSpec
+from deployctl.domain.host.server import ServerSpec
 from deployctl.effects.haproxy_home import HaproxyHome
 from deployctl.effects.haproxy_process import HaproxyProcess
 from deployctl.effects.haproxy_socket import HaproxySockets

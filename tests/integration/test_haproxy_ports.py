@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from deployctl.domain.server import ServerSpec
+from deployctl.domain.host.server import ServerSpec
 from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire
 from deployctl.effects import proc_net

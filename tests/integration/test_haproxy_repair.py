@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.server import ServerSpec
+from deployctl.domain.host.server import ServerSpec
 from deployctl.effects.haproxy_master import find_master, members
 from deployctl.effects.haproxy_process import find_binary
 from deployctl.effects.haproxy_socket import HaproxySockets
@@ -217,7 +217,7 @@ def test_everything_of_it_is_for_the_owner_only(world: Proxy) -> None:
 STARTER = """
 import sys
 from pathlib import Path
-from deployctl.domain.server import ServerSpec
+from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.traffic import TrafficTable
 from deployctl.effects.haproxy_process import find_binary
 from deployctl.effects.haproxy_socket import HaproxySockets

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
+from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import Version
-from deployctl.domain.server import ServerSpec
 from deployctl.effects.haproxy_socket import ask as command
 from tests.proxies import BLOG, SHOP, Proxy, ask, backend, proxy
 from tests.support import free_port

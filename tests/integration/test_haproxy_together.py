@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import TrafficTable
 from deployctl.effects import haproxy_config as config
 from deployctl.effects.haproxy_home import HaproxyHome, proxy_lock

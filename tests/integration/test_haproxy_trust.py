@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 
+from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.server import ServerSpec
 from deployctl.domain.trust import LOOPBACK, DroppedFront, ProxyTrust
 from deployctl.effects import haproxy_fronts
 from tests.proxies import BLOG, SHOP, Proxy, ask, proxy, wait_for

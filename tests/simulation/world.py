@@ -10,10 +10,10 @@ from random import Random
 from typing import Any, Protocol, cast
 
 from deployctl.config.app import parse_app_spec
-from deployctl.domain.home import HomeIdentity
+from deployctl.domain.host.home import HomeIdentity
+from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.app_spec import AppFile
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.server import ServerSpec
 from deployctl.errors import EngineRefused
 from deployctl.ports import ContainerFacts, Engine, Guard, Image, Ledger, Prober, Services, Traffic
 from deployctl.testing.fake_clock import FakeClock

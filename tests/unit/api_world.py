@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 from werkzeug.test import TestResponse
 
-from deployctl.domain.access import Role, given
+from deployctl.domain.host.access import Role, given
 from deployctl.usecases.tokens import create_token
 from deployctl_web import operations
 from tests.unit.web_world import HERE, Browser, Site

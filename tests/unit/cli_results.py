@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from deployctl.cli.look import Look
-from deployctl.domain.access import Role, SignIn, Token, User
 from deployctl.domain.change.deployment import Deployment, Phase
 from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.change.readiness import How, Readiness
+from deployctl.domain.host.access import Role, SignIn, Token, User
 from deployctl.domain.images.capabilities import given_back, to_drop
 from deployctl.domain.images.release import Bundle, Change, Colour, Hold, Release
 from deployctl.domain.inputs.names import AppName, Version

@@ -15,8 +15,8 @@ from deployctl.cli.session import Session
 from deployctl.config.cache import load_judged_app, load_judged_apps
 from deployctl.config.loader import app_names
 from deployctl.config.settings import Settings
+from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.server import ServerSpec
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Reporter, Services
 from deployctl.testing.fake_clock import FakeClock

@@ -10,7 +10,16 @@ from time import process_time
 
 import pytest
 
-from deployctl.domain.access import Origin, Principal, Role, given, parse_person, parse_role, roles_text, wait_after
+from deployctl.domain.host.access import (
+    Origin,
+    Principal,
+    Role,
+    given,
+    parse_person,
+    parse_role,
+    roles_text,
+    wait_after,
+)
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, Invalid, NotFound, Refused
 from deployctl.usecases import passwords

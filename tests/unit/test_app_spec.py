@@ -11,11 +11,11 @@ from pydantic import ValidationError
 
 from deployctl.config.app import AppSpec, parse_app_spec
 from deployctl.config.clashes import clashes, require_no_clashes
+from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.images.release import Bundle, LogCap, Policy, Probe, ProbeKind, Resources
 from deployctl.domain.inputs.addresses import overlap
 from deployctl.domain.inputs.app_spec import AppFile
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.domain.server import ServerSpec
 from deployctl.errors import Invalid
 
 SMALLEST = 'image = "acme/shop"\nport = 8080\nlisten = 8000\n'

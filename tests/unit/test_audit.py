@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.access import Origin, Role, actor_parts, given
+from deployctl.domain.host.access import Origin, Role, actor_parts, given
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, NotFound
 from deployctl.usecases.audit import audit

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.access import Origin, Role, parse_days
+from deployctl.domain.host.access import Origin, Role, parse_days
 from deployctl.errors import Invalid
 from deployctl.ports import Services
 from deployctl.testing.silent_reporter import SilentReporter

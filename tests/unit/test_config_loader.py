@@ -21,10 +21,10 @@ from deployctl.config.loader import app_names, load_all_apps, load_app, load_che
 from deployctl.config.new_server_file import SERVER_TEMPLATE
 from deployctl.config.server_file import ServerFile
 from deployctl.config.settings import Settings
+from deployctl.domain.host.server import ServerSpec, WebSpec
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.images.release import Policy, Probe, Resources
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.server import ServerSpec, WebSpec
 from deployctl.domain.trust import ProxyTrust
 from deployctl.errors import DeployctlError, Invalid, NotFound, NotPermitted
 
@@ -235,7 +235,7 @@ def test_a_server_that_says_nothing_has_every_default_and_costs_no_pydantic(here
         write(here, "server.toml", text)
     code = (
         "import sys; from pathlib import Path; from deployctl.config.loader import load_server;"
-        "from deployctl.domain.server import ServerSpec;"
+        "from deployctl.domain.host.server import ServerSpec;"
         "assert load_server(Path(sys.argv[1])) == ServerSpec();"
         "assert not {'pydantic', 'tomllib', 'difflib', 'asyncio'} & set(sys.modules), sys.modules.keys()"
     )

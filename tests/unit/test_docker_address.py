@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deployctl.domain.server import ServerSpec
+from deployctl.domain.host.server import ServerSpec
 from deployctl.effects.docker_address import USUAL, engine_address, socket_path
 from deployctl.errors import Invalid
 

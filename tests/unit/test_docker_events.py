@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from deployctl.domain.home import HomeIdentity
+from deployctl.domain.host.home import HomeIdentity
 from deployctl.effects.docker_events import parse_events, question
 from deployctl.ports import ContainerFacts, EngineEvent
 

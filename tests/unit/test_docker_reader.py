@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.server import ServerSpec
+from deployctl.domain.host.server import ServerSpec
 from deployctl.effects.docker_client import DockerClient
 from deployctl.effects.docker_engine import DockerEngine
 from deployctl.effects.docker_errors import EngineSilent

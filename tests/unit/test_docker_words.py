@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from deployctl.domain.home import HomeIdentity
+from deployctl.domain.host.home import HomeIdentity
 from deployctl.domain.images.release import Bundle, LogCap, Probe, ProbeKind, Resources
 from deployctl.effects import docker_words as words
 from deployctl.errors import Invalid

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.access import Role, given
+from deployctl.domain.host.access import Role, given
+from deployctl.domain.host.server import ServerSpec, WebSpec
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.server import ServerSpec, WebSpec
 from deployctl.usecases.doctor_dashboard import dashboard, sharing
 from deployctl.usecases.users import add_user
 from deployctl_web.address import Place

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from deployctl.domain.folding import BATCH, FOLDABLE, PLANS_AFTER, REFUSALS_AFTER, REFUSALS_KEPT, REFUSALS_SLACK
+from deployctl.domain.host.folding import BATCH, FOLDABLE, PLANS_AFTER, REFUSALS_AFTER, REFUSALS_KEPT, REFUSALS_SLACK
 from deployctl.errors import AttentionNeeded
 from deployctl.ledger import own_schema
 from deployctl.ledger.connection import SCHEMA_VERSION

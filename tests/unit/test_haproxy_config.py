@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from deployctl.domain import cookies
+from deployctl.domain.host.server import ServerSpec, WebSpec
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.domain.server import ServerSpec, WebSpec
 from deployctl.domain.traffic import Backend, TrafficTable
 from deployctl.domain.trust import ProxyTrust
 from deployctl.effects import haproxy_config as config

@@ -16,7 +16,7 @@ import pytest
 from sqlite_utils import Database
 
 from deployctl.config.settings import Settings
-from deployctl.domain.home import HomeIdentity
+from deployctl.domain.host.home import HomeIdentity
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import CopiedHome, LedgerUnusable, Refused
 from deployctl.execution import labels

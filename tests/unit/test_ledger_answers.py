@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.access import KeptAnswer
+from deployctl.domain.host.access import KeptAnswer
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from tests.unit.world import world
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from deployctl.domain.folding import PLANS_AFTER
+from deployctl.domain.host.folding import PLANS_AFTER
 from deployctl.errors import DeployctlError, LeaseHeld
 from deployctl.ledger.compact import size_of
 from deployctl.ledger.sqlite_ledger import SqliteLedger

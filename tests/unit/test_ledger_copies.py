@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.backups import AGES, DAY, EVERY, HOUR, NEWEST, superfluous
 from deployctl.domain.change.deployment import Phase
 from deployctl.domain.change.plan import Kind, Plan
+from deployctl.domain.host.backups import AGES, DAY, EVERY, HOUR, NEWEST, superfluous
 from deployctl.domain.images.release import App, Change
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, LeaseHeld, LedgerUnusable, NotFound, Refused

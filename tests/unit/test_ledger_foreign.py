@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.access import Role, Token, User
+from deployctl.domain.host.access import Role, Token, User
 from deployctl.domain.images.release import App
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import AttentionNeeded, ConfirmationNeeded, LedgerUnusable, Refused

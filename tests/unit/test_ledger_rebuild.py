@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from deployctl.domain.host.leftovers import Remains
+from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.images.release import Bundle, LogCap, Probe, ProbeKind, Release, Resources
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.domain.remains import Remains
-from deployctl.domain.server import ServerSpec
 from deployctl.domain.traffic import Backend, TrafficTable
 from deployctl.domain.trust import ProxyTrust
 from deployctl.effects import haproxy_config as config

@@ -15,7 +15,7 @@ from types import FrameType
 import pytest
 
 from bench.growth.past import lengthen
-from deployctl.domain.access import Role
+from deployctl.domain.host.access import Role
 from deployctl.ports import Services
 from deployctl.usecases.tokens import create_token
 from deployctl.watch.watch import Watch

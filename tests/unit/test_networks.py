@@ -6,8 +6,8 @@ from ipaddress import IPv4Network
 
 import pytest
 
-from deployctl.domain.networks import ADDRESSES, Network, cut, find_taken
-from deployctl.domain.server import ServerSpec
+from deployctl.domain.host.networks import ADDRESSES, Network, cut, find_taken
+from deployctl.domain.host.server import ServerSpec
 from deployctl.errors import Refused
 
 POOL = "172.30.0.0/16"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.access import Origin, Role, given
-from deployctl.domain.folding import PLANS_KEPT, PLANS_SLACK, REPEATED, REPEATED_KEPT, REPEATED_SLACK
+from deployctl.domain.host.access import Origin, Role, given
+from deployctl.domain.host.folding import PLANS_KEPT, PLANS_SLACK, REPEATED, REPEATED_KEPT, REPEATED_SLACK
 from deployctl.ledger.access import SIGN_INS_KEPT
 from deployctl.usecases.fold import fold
 from deployctl.usecases.passwords import TooManyTries

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.access import Role
+from deployctl.domain.host.access import Role
 from deployctl.usecases import passwords
 from deployctl.usecases.passwords import AT_ONCE, TooManyTries
 from deployctl.usecases.sign_in import list_sessions

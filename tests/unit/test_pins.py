@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deployctl.domain.change.drift import Kind, Mend
-from deployctl.domain.networks import mac_of
+from deployctl.domain.host.networks import mac_of
 from deployctl.errors import DeployctlError, LeaseHeld
 from deployctl.execution.pins import try_to_pin
 from deployctl.ports import Neighbour

@@ -16,11 +16,11 @@ from deployctl.config.cache import load_judged_app, load_judged_apps
 from deployctl.config.clashes import clashes
 from deployctl.config.loader import load_app
 from deployctl.config.settings import Settings
+from deployctl.domain.host.networks import cut
+from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.images.release import App
 from deployctl.domain.inputs.app_spec import AppFile
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.networks import cut
-from deployctl.domain.server import ServerSpec
 from deployctl.effects.linux_guard import LinuxGuard
 from deployctl.errors import DeployctlError, Refused
 from deployctl.usecases.doctor import findings

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from werkzeug.test import TestResponse
 
-from deployctl.domain.access import Origin, Role, given
-from deployctl.domain.refused import MOST, NAMED, REFUSED, RefusedChange, gathered
+from deployctl.domain.host.access import Origin, Role, given
+from deployctl.domain.host.denied_changes import MOST, NAMED, REFUSED, RefusedChange, gathered
 from deployctl.ledger.access import STRANGE_NAMES
 from deployctl.usecases.activity import recent
 from deployctl.usecases.audit import audit

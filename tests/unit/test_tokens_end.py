@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database
 
-from deployctl.domain.access import ALL, Role, given
+from deployctl.domain.host.access import ALL, Role, given
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.errors import NotPermitted, Refused
 from deployctl.ledger.schema import schema

@@ -13,8 +13,8 @@ import pytest
 
 from deployctl import __version__
 from deployctl.config.settings import Settings
-from deployctl.domain import backups
 from deployctl.domain.change.planner import plan_start
+from deployctl.domain.host import backups
 from deployctl.domain.images.release import Restart
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import DeployctlError, LedgerUnusable, ProxyUnavailable

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.access import Role, given
+from deployctl.domain.host.access import Role, given
 from deployctl.errors import LedgerUnusable, NotPermitted
 from deployctl.usecases.sign_in import end_sessions
 from deployctl.usecases.tokens import create_token

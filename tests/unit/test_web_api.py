@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from deployctl.domain.access import Role
+from deployctl.domain.host.access import Role
 from deployctl.errors import DeployctlError, EngineUnavailable
 from deployctl.usecases import views
 from deployctl.usecases.audit import audit

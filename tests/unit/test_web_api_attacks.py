@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from deployctl.domain.access import Role
+from deployctl.domain.host.access import Role
 from tests.unit.api_world import Program, problem
 from tests.unit.web_world import Site, site
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployctl.domain.access import Role
+from deployctl.domain.host.access import Role
 from deployctl.domain.inputs.grammar import Grammar
 from deployctl.domain.inputs.names import APP, VERSION, parse_app, parse_version
 from deployctl.errors import Invalid

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.access import Role
+from deployctl.domain.host.access import Role
 from deployctl.errors import DeployctlError, LedgerUnusable
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl_web import operations

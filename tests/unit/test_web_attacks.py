@@ -23,7 +23,7 @@ from flask import Flask
 from flask.sessions import SecureCookieSessionInterface
 from werkzeug.test import TestResponse
 
-from deployctl.domain.access import Role, given
+from deployctl.domain.host.access import Role, given
 from deployctl.effects.docker_streams import visible
 from deployctl.errors import NotPermitted
 from deployctl.ports import LogLine

@@ -8,7 +8,7 @@ from threading import Barrier, Event, Thread
 
 import pytest
 
-from deployctl.domain.access import Role
+from deployctl.domain.host.access import Role
 from deployctl_web.security import concurrency_limit
 from tests.unit.web_world import Site, site
 

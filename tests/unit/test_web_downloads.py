@@ -16,7 +16,7 @@ from typing import Any, ClassVar, cast
 
 import pytest
 
-from deployctl.domain.access import Role, given
+from deployctl.domain.host.access import Role, given
 from deployctl.errors import EngineUnavailable
 from deployctl.ports import LogLine
 from deployctl.usecases.tokens import create_token

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.images.release import Change
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.server import ServerSpec
 from deployctl_web.pages.parts.first_steps import first_steps, tries
 from tests.unit.web_world import site
 from tests.unit.world import SHOP, world

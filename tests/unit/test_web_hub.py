@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from deployctl.domain.access import ALL, Principal, Role
+from deployctl.domain.host.access import ALL, Principal, Role
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import LedgerUnusable
 from deployctl.ports import Services

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.access import Role
+from deployctl.domain.host.access import Role
 from deployctl.domain.images.image_ref import parse_image, require_own_repository
 from deployctl.domain.inputs.names import Version
 from deployctl.errors import NotPermitted

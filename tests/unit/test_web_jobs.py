@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from flask import g
 
-from deployctl.domain.access import ALL, Principal, Role
+from deployctl.domain.host.access import ALL, Principal, Role
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import (
     Aborted,

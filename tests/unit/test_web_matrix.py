@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from deployctl.domain.access import ALL, SCOPES, Role, given
+from deployctl.domain.host.access import ALL, SCOPES, Role, given
 from deployctl.usecases.tokens import create_token
 from deployctl.usecases.users import add_user, make_link
 from deployctl_web.security.authorization import EVERYBODY, RULE, SIGNED_IN

@@ -12,7 +12,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from deployctl import __version__
-from deployctl.domain.access import ALL, Role
+from deployctl.domain.host.access import ALL, Role
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.traffic import Counters
 from deployctl.usecases.tokens import create_token

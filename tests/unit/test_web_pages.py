@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from deployctl.domain.access import Role
 from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
+from deployctl.domain.host.access import Role
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.traffic import Counters, Recent
 from deployctl.errors import DeployctlError, NotHealthy, ProxyUnavailable

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deployctl.domain.access import Role, given
+from deployctl.domain.host.access import Role, given
 from deployctl.usecases.sign_in import RECENT, list_sessions
 from deployctl.usecases.tokens import create_token
 from deployctl.usecases.users import add_user, make_link, set_password

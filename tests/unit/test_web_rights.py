@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.access import ALL, Role, given
+from deployctl.domain.host.access import ALL, Role, given
 from deployctl.ports import Services
 from deployctl.ports.metrics import Now
 from deployctl.usecases.sign_in import end_sessions

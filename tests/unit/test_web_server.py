@@ -22,8 +22,8 @@ import pytest
 from deployctl.cli import serve as beside
 from deployctl.cli.serve import Dashboard, Wiring
 from deployctl.config.settings import Settings
-from deployctl.domain.access import Role, given
-from deployctl.domain.server import WebSpec
+from deployctl.domain.host.access import Role, given
+from deployctl.domain.host.server import WebSpec
 from deployctl.usecases.users import add_user, make_link
 from deployctl.watch.meter import Meter
 from deployctl.watch.watch import Watch

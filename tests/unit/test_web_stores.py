@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from deployctl.domain.access import ALL, Principal, Role
+from deployctl.domain.host.access import ALL, Principal, Role
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.traffic import Counters
 from deployctl.errors import EngineUnavailable

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from deployctl.domain.access import ALL, Role, given
+from deployctl.domain.host.access import ALL, Role, given
 from deployctl.domain.inputs.names import AppName
 from deployctl.ports.metrics import Now
 from deployctl.usecases.sign_in import end_session, list_sessions

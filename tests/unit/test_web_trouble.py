@@ -15,7 +15,7 @@ import pytest
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
-from deployctl.domain.access import ALL, Origin, Role, given
+from deployctl.domain.host.access import ALL, Origin, Role, given
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, LeaseHeld, LedgerUnusable, NotPermitted
 from deployctl.ledger.sqlite_ledger import SqliteLedger

@@ -13,7 +13,7 @@ from typing import Any
 from flask import Flask
 from werkzeug.routing import Rule
 
-from deployctl.domain.access import Role
+from deployctl.domain.host.access import Role
 from deployctl_web.app import create_app
 from deployctl_web.security.authorization import rule_of
 from deployctl_web.state import build_desk

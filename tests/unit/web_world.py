@@ -11,7 +11,7 @@ from typing import Any
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from deployctl.domain.access import Role, given
+from deployctl.domain.host.access import Role, given
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.traffic import Counters
 from deployctl.ports.metrics import Now

@@ -12,10 +12,10 @@ from typing import Any
 
 from deployctl.config.app import parse_app_spec
 from deployctl.domain.change.plan import Plan, Step
+from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.images.release import Release
 from deployctl.domain.inputs.app_spec import AppFile
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.domain.server import ServerSpec
 from deployctl.errors import DeployctlError, NotFound
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Answer, Image, Reporter, Services

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from deployctl.domain.access import Role, given
+from deployctl.domain.host.access import Role, given
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import Aborted, NotHealthy
 from deployctl.ports import LogLine

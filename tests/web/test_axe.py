@@ -10,7 +10,7 @@ import axe_playwright_python
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from deployctl.domain.access import Role, given
+from deployctl.domain.host.access import Role, given
 from deployctl.usecases.users import add_user, make_link
 from tests.unit.web_routes import all_routes
 from tests.unit.web_world import Site

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from deployctl.domain.server import WebSpec
+from deployctl.domain.host.server import WebSpec
 from deployctl.errors import NotPermitted
 
 KEY_BYTES = 32

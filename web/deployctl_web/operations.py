@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from flask import g
 
-from deployctl.domain.access import Role
+from deployctl.domain.host.access import Role
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import Invalid, NotPermitted

@@ -9,7 +9,7 @@ from typing import cast
 
 from flask import current_app
 
-from deployctl.domain import refused
+from deployctl.domain.host import denied_changes
 from deployctl.ports import Services
 from deployctl.ports.metrics import MeterNow
 from deployctl_web.address import Place
@@ -37,7 +37,7 @@ class Desk:
     jobs: Jobs
     meter: MeterNow
     switches: SwitchTotals = field(default_factory=SwitchTotals)
-    refusals: ByMinute = field(default_factory=lambda: ByMinute(refused.MOST))
+    refusals: ByMinute = field(default_factory=lambda: ByMinute(denied_changes.MOST))
     own_passwords: ByMinute = field(default_factory=lambda: ByMinute(OWN_PASSWORDS))
 
     def close(self) -> None:

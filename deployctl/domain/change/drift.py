@@ -13,11 +13,11 @@ from deployctl.domain.change.drift_kinds import Kind as Kind
 from deployctl.domain.change.drift_kinds import Mend as Mend
 from deployctl.domain.change.facts import Facts
 from deployctl.domain.change.retention import retire
+from deployctl.domain.host.networks import Network
 from deployctl.domain.images.image_store import find_hidden, switched_text
 from deployctl.domain.images.release import SET_ASIDE, Instance, Resources, Restart
 from deployctl.domain.images.same_image import is_made_of, short_digest
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.networks import Network
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from deployctl.domain.change.facts import Facts
 from deployctl.domain.change.serving import find_previous
-from deployctl.domain.networks import ADDRESSES
+from deployctl.domain.host.networks import ADDRESSES
 from deployctl.errors import Invalid
 
 MOST_KEPT = ADDRESSES - 3  # addresses for what serves, what is on trial, and one that failed

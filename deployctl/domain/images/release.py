@@ -12,8 +12,8 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Self
 
+from deployctl.domain.host.networks import Network
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.domain.networks import Network
 from deployctl.domain.trust import ProxyTrust
 
 if TYPE_CHECKING:

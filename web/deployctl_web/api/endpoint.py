@@ -13,7 +13,7 @@ from flask import Flask, Response, request
 from pydantic import BaseModel, ValidationError
 
 from deployctl.config.fields import Table, Wrong
-from deployctl.domain.access import parse_person, parse_token_name
+from deployctl.domain.host.access import parse_person, parse_token_name
 from deployctl.domain.inputs.names import parse_version
 from deployctl.errors import Invalid, NotFound
 from deployctl_web.api.headers import asked_revision

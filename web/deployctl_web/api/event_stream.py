@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from flask import Blueprint, Response, g, request
 
-from deployctl.domain.access import Role
+from deployctl.domain.host.access import Role
 from deployctl.domain.inputs.names import AppName, parse_app
 from deployctl.errors import DeployctlError, Invalid
 from deployctl_web.live.event_broker import Hub

@@ -17,7 +17,7 @@ from typing import cast
 
 from flask import Response, current_app, g, request
 
-from deployctl.domain.access import KeptAnswer
+from deployctl.domain.host.access import KeptAnswer
 from deployctl.errors import DeployctlError, Invalid
 from deployctl.usecases.moments import later
 from deployctl_web.api.headers import waiting

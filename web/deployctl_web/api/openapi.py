@@ -12,7 +12,7 @@ from werkzeug.routing import Rule
 
 from deployctl import __version__
 from deployctl.config.fields import Table
-from deployctl.domain.access import PERSON, TOKEN, Role
+from deployctl.domain.host.access import PERSON, TOKEN, Role
 from deployctl.domain.inputs.names import APP, VERSION
 from deployctl_web import problems
 from deployctl_web.api import examples as api_examples

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import WithJsonSchema
 
 from deployctl.config.fields import by, one_of
-from deployctl.domain.access import ALL, PERSON, SCOPES, TOKEN, Role
+from deployctl.domain.host.access import ALL, PERSON, SCOPES, TOKEN, Role
 from deployctl.domain.images.image_ref import FIRST, IMAGE, LABEL, PART
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.inputs.grammar import Grammar, match, refused

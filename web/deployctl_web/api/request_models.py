@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ConfigDict, Field
 
 from deployctl.config.fields import Table
-from deployctl.domain.access import ALL
+from deployctl.domain.host.access import ALL
 from deployctl.usecases.tokens import DAYS
 from deployctl.usecases.users import LINK_MINUTES
 from deployctl_web.api.request_fields import (

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, WithJsonSchema
 
-from deployctl.domain.access import Role
+from deployctl.domain.host.access import Role
 from deployctl.usecases.results import AuditLine, Finding
 from deployctl_web.api.response_models import Answer, At, Document
 from deployctl_web.server_facts import DashboardFacts

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint
 
-from deployctl.domain.access import Role
+from deployctl.domain.host.access import Role
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.inputs.names import AppName
 from deployctl.usecases.results import Done, Moved

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, g
 
-from deployctl.domain.access import SCOPES, Principal, Role, User, WentAlong, given, parse_role, roles_text
+from deployctl.domain.host.access import SCOPES, Principal, Role, User, WentAlong, given, parse_role, roles_text
 from deployctl.errors import NotFound, NotPermitted
 from deployctl.ports import Services
 from deployctl.usecases import views

@@ -10,7 +10,7 @@ from typing import Any
 
 from flask import Blueprint, Response, g
 
-from deployctl.domain.access import Role
+from deployctl.domain.host.access import Role
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import NotFound
 from deployctl.ports import Services

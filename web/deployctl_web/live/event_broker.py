@@ -9,7 +9,7 @@ from contextlib import suppress
 from threading import Event, Lock
 from typing import Any
 
-from deployctl.domain.access import Principal, Role
+from deployctl.domain.host.access import Principal, Role
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import NotFound
 from deployctl.memory import Bounded, size_of

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from queue import Empty, Full, Queue
 from typing import Any
 
-from deployctl.domain.access import Principal, Role
+from deployctl.domain.host.access import Principal, Role
 from deployctl.domain.inputs.names import AppName
 
 ROOM = 2**20  # bytes of messages that wait for a slow stream

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from flask import Blueprint, flash, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from deployctl.domain.access import Role
+from deployctl.domain.host.access import Role
 from deployctl.domain.images.image_source import ImageNews, PullPolicy, image_sentence
 from deployctl.domain.inputs.grammar import shown
 from deployctl.domain.inputs.names import AppName, Version, parse_version

@@ -13,7 +13,7 @@ from typing import Any
 
 from flask import Blueprint, Response, g, render_template, request
 
-from deployctl.domain.access import Principal, Role
+from deployctl.domain.host.access import Principal, Role
 from deployctl.domain.inputs.names import AppName, parse_app
 from deployctl.domain.inputs.plain_text import visible
 from deployctl.errors import Invalid, NotFound

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask, g, render_template, request, session, url_for
 
-from deployctl.domain.access import Role
+from deployctl.domain.host.access import Role
 from deployctl.errors import DeployctlError
 from deployctl_web.pages import (
     act as pages_act,

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, g, render_template, request
 
-from deployctl.domain.access import Role
+from deployctl.domain.host.access import Role
 from deployctl.domain.inputs.names import AppName
 from deployctl_web.pages.parts.charts import SPANS, draw, seconds
 from deployctl_web.pages.parts.page_model import look_at

@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import Blueprint, g, render_template
 
-from deployctl.domain.access import Role
+from deployctl.domain.host.access import Role
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError
 from deployctl.ports.metrics import Now

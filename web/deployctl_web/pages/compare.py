@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from flask import Blueprint, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as Answer
 
-from deployctl.domain.access import Role
 from deployctl.domain.change.serving import release_name
+from deployctl.domain.host.access import Role
 from deployctl.domain.images.release import Release
 from deployctl.domain.inputs.names import AppName, ReleaseName, parse_release_name
 from deployctl.errors import NotFound

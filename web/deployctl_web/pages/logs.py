@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, g, render_template, request
 
-from deployctl.domain.access import Role
+from deployctl.domain.host.access import Role
 from deployctl.domain.inputs.names import AppName, parse_version
 from deployctl.errors import DeployctlError, EngineUnavailable, NotFound
 from deployctl_web.http.downloads import send

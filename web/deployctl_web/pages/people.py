@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, flash, g, redirect, request, url_for
 from werkzeug.wrappers import Response
 
-from deployctl.domain.access import ALL, SCOPES, Role, given, parse_person, parse_role
+from deployctl.domain.host.access import ALL, SCOPES, Role, given, parse_person, parse_role
 from deployctl.domain.inputs.names import parse_app
 from deployctl.errors import Invalid
 from deployctl.usecases.tokens import DAYS, create_token, go_on, made_with, revoke_token

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, g, render_template
 
-from deployctl.domain.access import Role
+from deployctl.domain.host.access import Role
 from deployctl.errors import DeployctlError
 from deployctl.usecases.doctor import findings
 from deployctl.usecases.results import Finding

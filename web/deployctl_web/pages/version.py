@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, g, render_template, request
 
-from deployctl.domain.access import Role
+from deployctl.domain.host.access import Role
 from deployctl.domain.images.capabilities import given_back, kept_text
 from deployctl.domain.images.release import Release
 from deployctl.domain.inputs.names import AppName, Version

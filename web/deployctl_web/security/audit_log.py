@@ -6,8 +6,8 @@ import time
 
 from flask import g, request
 
+from deployctl.domain.host.denied_changes import MOST, REFUSED, RefusedChange
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.refused import MOST, REFUSED, RefusedChange
 from deployctl.errors import DeployctlError, Invalid
 from deployctl_web.problems import status_of
 from deployctl_web.security import identity

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from flask import Flask, abort, current_app, g, request, session
 
-from deployctl.domain.access import Principal, Role
+from deployctl.domain.host.access import Principal, Role
 from deployctl.domain.inputs.names import AppName, parse_app
 from deployctl.errors import Invalid, NotFound, NotPermitted
 from deployctl_web.security import identity

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from flask import Flask, Request, g, request, session
 from flask_login import LoginManager, UserMixin
 
-from deployctl.domain.access import Origin, Principal
+from deployctl.domain.host.access import Origin, Principal
 from deployctl.ports import Services
 from deployctl.usecases.sign_in import IDLE, Over, find_session, why_over
 from deployctl.usecases.tokens import find_token

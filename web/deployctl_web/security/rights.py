@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from deployctl.domain.access import Principal
+from deployctl.domain.host.access import Principal
 from deployctl.ports import Services
 from deployctl_web.services_pool import Pool
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import g, session
 
-from deployctl.domain.access import Role
+from deployctl.domain.host.access import Role
 from deployctl.domain.images.release import App, Bundle, Change, Hold
 from deployctl.domain.images.release import Role as Part
 from deployctl.domain.inputs.names import AppName

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deployctl.domain.refused import KINDS
+from deployctl.domain.host.denied_changes import KINDS
 
 DAY = 86_400.0  # seconds
 PLANS_AFTER = 90 * DAY  # since a deployment was closed; its plan, and the app as it was before it, serve only to recover it
