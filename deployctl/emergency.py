@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from deployctl.config.settings import Settings
-from deployctl.domain.emergency import Flipped
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName, Version
+from deployctl.domain.proxy.emergency import Flipped
 from deployctl.effects.haproxy_emergency import HaproxyEmergency
 from deployctl.effects.haproxy_home import HaproxyHome
 from deployctl.effects.http_prober import SocketProber

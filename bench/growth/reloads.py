@@ -24,7 +24,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.host.server import ServerSpec
-from deployctl.domain.traffic import Backend, TrafficTable
+from deployctl.domain.proxy.traffic import Backend, TrafficTable
 from deployctl.effects.haproxy_home import HaproxyHome
 from deployctl.effects.haproxy_master import members
 from deployctl.effects.haproxy_switch import HaproxyTraffic

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.proxy.one_app import OneApp
 from bench.table import Row
-from deployctl.domain.cookies import session_cookie
+from deployctl.domain.proxy.cookies import session_cookie
 from deployctl.effects import haproxy_cookies
 
 OURS = f"{session_cookie('0123456789abcdef', secure=False)}={'x' * 180}"

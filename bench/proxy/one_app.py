@@ -14,7 +14,7 @@ from pathlib import Path
 
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.domain.traffic import Backend, TrafficTable
+from deployctl.domain.proxy.traffic import Backend, TrafficTable
 from deployctl.effects.haproxy_files import HaproxyFiles
 from deployctl.effects.haproxy_home import HaproxyHome
 from deployctl.effects.haproxy_process import find_binary

@@ -10,8 +10,8 @@ from deployctl.cli.look import Look
 from deployctl.cli.session import Session
 from deployctl.cli.times import took
 from deployctl.cli.values import reason
-from deployctl.domain.emergency import Flipped
 from deployctl.domain.inputs.names import parse_app, parse_release_name
+from deployctl.domain.proxy.emergency import Flipped
 from deployctl.emergency import flip
 from deployctl.usecases import views
 from deployctl.usecases.results import Done

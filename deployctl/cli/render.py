@@ -8,7 +8,7 @@ from deployctl.cli.look import Look
 from deployctl.cli.tables import Column, Table
 from deployctl.cli.times import took
 from deployctl.domain.images.image_source import ImageCode, ImageNews, image_sentence
-from deployctl.domain.traffic import Precision
+from deployctl.domain.proxy.traffic import Precision
 from deployctl.usecases.results import DiffLine, Done, Finding, Moved, Preview
 
 

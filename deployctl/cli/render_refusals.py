@@ -9,7 +9,7 @@ from deployctl.cli.look import Look
 from deployctl.cli.session import Session
 from deployctl.cli.times import iso
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.refusal import Refusal
+from deployctl.domain.proxy.rejections import Refusal
 from deployctl.usecases import views
 from deployctl.usecases.refusals import refusal_json
 

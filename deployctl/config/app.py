@@ -49,7 +49,7 @@ from deployctl.domain.inputs.quantities import (
     parse_port,
     parse_size,
 )
-from deployctl.domain.trust import ProxyTrust
+from deployctl.domain.proxy.trust import ProxyTrust
 from deployctl.errors import Invalid
 
 HOUR = DAY / 24

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from deployctl import __version__
 from deployctl.domain.host.server import ServerSpec
-from deployctl.domain.traffic import Backend, TrafficTable
+from deployctl.domain.proxy.traffic import Backend, TrafficTable
 from deployctl.effects import haproxy_cookies as cookies
 from deployctl.effects import haproxy_gate as gate
 from deployctl.effects import haproxy_tally as tally

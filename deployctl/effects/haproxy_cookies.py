@@ -7,7 +7,7 @@ stands between two quotes for one value, and apps can set quotes around ours.
 
 from __future__ import annotations
 
-from deployctl.domain.cookies import DASHBOARD, PREVIEW, TOKEN
+from deployctl.domain.proxy.cookies import DASHBOARD, PREVIEW, TOKEN
 
 SENT_LINES = 8  # of Cookie; a browser sends one. Where one of ours is among them, lines beyond these are dropped
 SET_LINES = 50  # of Set-Cookie; more cookies than these no browser has to keep

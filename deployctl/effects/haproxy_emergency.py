@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from deployctl.domain.emergency import FlipNote, Flippable, Flipped, find_flippable, version_of
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.images.release import Probe, ProbeKind
 from deployctl.domain.inputs.names import AppName, Version
+from deployctl.domain.proxy.emergency import FlipNote, Flippable, Flipped, find_flippable, version_of
 from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.haproxy_files import HaproxyFiles, first_release

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.traffic import TrafficTable
-from deployctl.domain.trust import DroppedFront
+from deployctl.domain.proxy.traffic import TrafficTable
+from deployctl.domain.proxy.trust import DroppedFront
 from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.haproxy_answers import parse_version

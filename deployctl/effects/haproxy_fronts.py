@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.traffic import TrafficTable
-from deployctl.domain.trust import DroppedFront
+from deployctl.domain.proxy.traffic import TrafficTable
+from deployctl.domain.proxy.trust import DroppedFront
 from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.haproxy_home import HaproxyHome
 from deployctl.effects.haproxy_master import members

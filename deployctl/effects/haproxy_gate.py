@@ -15,10 +15,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from deployctl.domain.gate import GateAnswer
 from deployctl.domain.images.release import Probe
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.refusal import Cause, cause_of
+from deployctl.domain.proxy.gate import GateAnswer
+from deployctl.domain.proxy.rejections import Cause, cause_of
 from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.haproxy_trace import GATE, HEADERS, HaproxyTrace
 from deployctl.effects.http_question import BODY, askable, judge, put

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
 
-from deployctl.domain.tally import Tally
+from deployctl.domain.proxy.request_counts import Tally
 from deployctl.effects.haproxy_socket import Talk
 
 EVERY = 0.01  # seconds between two readings

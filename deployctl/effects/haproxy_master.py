@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-from deployctl.domain.traffic import StrayProxy
+from deployctl.domain.proxy.traffic import StrayProxy
 from deployctl.effects.haproxy_home import CONFIG, HaproxyHome, config_in
 from deployctl.errors import NotPermitted
 

@@ -8,8 +8,8 @@ from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 
-from deployctl.domain.emergency import FlipNote
 from deployctl.domain.inputs.names import AppName
+from deployctl.domain.proxy.emergency import FlipNote
 from deployctl.effects.haproxy_home import HaproxyHome
 from deployctl.effects.whole_file import write_whole
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Collection
 from functools import cache
 from pathlib import Path
 
-from deployctl.domain.endurance import Frail
 from deployctl.domain.host.server import ServerSpec
+from deployctl.domain.proxy.endurance import Frail
 from deployctl.effects import haproxy_answers as answers
 from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from deployctl.domain.traffic import Backend
+from deployctl.domain.proxy.traffic import Backend
 from deployctl.effects import haproxy_answers as answers
 from deployctl.effects import haproxy_wire as wire
 from deployctl.errors import SwitchRefused

@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from deployctl.domain.emergency import FlipNote
-from deployctl.domain.endurance import Frail
-from deployctl.domain.gate import GateAnswer
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.images.release import Probe
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.refusal import Refusal
-from deployctl.domain.traffic import Counters, StrayProxy, Switched, TrafficTable
-from deployctl.domain.trust import DroppedFront
+from deployctl.domain.proxy.emergency import FlipNote
+from deployctl.domain.proxy.endurance import Frail
+from deployctl.domain.proxy.gate import GateAnswer
+from deployctl.domain.proxy.rejections import Refusal
+from deployctl.domain.proxy.traffic import Counters, StrayProxy, Switched, TrafficTable
+from deployctl.domain.proxy.trust import DroppedFront
 from deployctl.effects import haproxy_answers as answers
 from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from deployctl.domain.traffic import Counters, Precision, Recent
+from deployctl.domain.proxy.traffic import Counters, Precision, Recent
 
 TABLE = "tally"
 RECENT = 60  # seconds that the rates are of

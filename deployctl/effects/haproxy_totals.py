@@ -16,8 +16,8 @@ from dataclasses import replace
 from typing import Any
 
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.tally import COUNTS, Server, Tally, Totals, carried_on, outdated
-from deployctl.domain.traffic import Counters, Precision
+from deployctl.domain.proxy.request_counts import COUNTS, Server, Tally, Totals, carried_on, outdated
+from deployctl.domain.proxy.traffic import Counters, Precision
 from deployctl.effects import haproxy_tally as tally
 from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.haproxy_answers import Processes, Stat, parse_stat

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.traffic import TrafficTable
-from deployctl.domain.trust import LOOPBACK, ProxyTrust
+from deployctl.domain.proxy.traffic import TrafficTable
+from deployctl.domain.proxy.trust import LOOPBACK, ProxyTrust
 from deployctl.effects import haproxy_wire as wire
 from deployctl.errors import Invalid
 

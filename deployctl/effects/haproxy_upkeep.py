@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from deployctl.domain.traffic import TrafficTable
+from deployctl.domain.proxy.traffic import TrafficTable
 from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.haproxy_files import HaproxyFiles, kept_routes, known_apps, remembered_routes, routed_servers

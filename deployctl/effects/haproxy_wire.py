@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import socket
 
-from deployctl.domain.traffic import Backend
+from deployctl.domain.proxy.traffic import Backend
 from deployctl.errors import Invalid
 
 ROUTE, KNOWN, VERSION, HOST = "route.map", "known.map", "version.map", "host.map"

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from deployctl.domain.endurance import FEW_FILES, Frail, Frailty
+from deployctl.domain.proxy.endurance import FEW_FILES, Frail, Frailty
 
 OURS = "deployctl-"  # how the name of a unit or a group of ours begins
 OPEN_FILES = 100_000  # as many as haproxy.cfg allows it

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from deployctl.domain.change.plan import Kind, Step, StepKind
 from deployctl.domain.images.release import Change, Hold, Release
-from deployctl.domain.traffic import closed_text
+from deployctl.domain.proxy.traffic import closed_text
 from deployctl.errors import DeployctlError, NotFound, NotHealthy, RevertedAfterSwitch
 from deployctl.execution.containers import (
     container_of,

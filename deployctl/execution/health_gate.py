@@ -10,9 +10,9 @@ from deployctl.domain.change.planner import spoken
 from deployctl.domain.change.probes import Health, HealthReason, Transcript
 from deployctl.domain.images.release import App, Instance, Probe, ProbeKind, Release
 from deployctl.domain.images.same_image import is_made_of, short_digest
-from deployctl.domain.quality import answers_nobody
-from deployctl.domain.tally import lately
-from deployctl.domain.traffic import Counters
+from deployctl.domain.proxy.quality import answers_nobody
+from deployctl.domain.proxy.request_counts import lately
+from deployctl.domain.proxy.traffic import Counters
 from deployctl.errors import DeployctlError, EngineUnavailable, NotHealthy
 from deployctl.ports import Answer, ContainerFacts, Services
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from deployctl.domain.change.probes import Health
-from deployctl.domain.gate import failed_sentence, question_of
 from deployctl.domain.images.release import App, Release
-from deployctl.domain.refusal import Cause
+from deployctl.domain.proxy.gate import failed_sentence, question_of
+from deployctl.domain.proxy.rejections import Cause
 from deployctl.errors import NotHealthy
 from deployctl.ports import Services
 

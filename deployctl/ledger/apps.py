@@ -12,7 +12,7 @@ from deployctl.domain.host.networks import Network
 from deployctl.domain.images.capabilities import to_drop
 from deployctl.domain.images.release import App, Bundle, Colour, Hold, Policy, Release
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.domain.trust import ProxyTrust
+from deployctl.domain.proxy.trust import ProxyTrust
 from deployctl.ledger.connection import Connection
 
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from deployctl.domain.host.networks import Network
 from deployctl.domain.images.release import Instance
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.traffic import Backend, TrafficTable
-from deployctl.domain.trust import ProxyTrust
+from deployctl.domain.proxy.traffic import Backend, TrafficTable
+from deployctl.domain.proxy.trust import ProxyTrust
 from deployctl.errors import NetworkFull, Refused
 from deployctl.ledger.apps import network_of
 from deployctl.ledger.connection import Connection

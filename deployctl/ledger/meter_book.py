@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.traffic import Point
+from deployctl.domain.proxy.traffic import Point
 from deployctl.ledger.reserve import disk_is_full
 from deployctl.ports.metrics import MeterBook
 

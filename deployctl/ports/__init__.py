@@ -21,7 +21,7 @@ from deployctl.domain.images.healthcheck import HealthcheckTimes
 from deployctl.domain.images.release import App, Bundle, Change, Hold, Instance, Probe, Release, Resources, Restart
 from deployctl.domain.inputs.app_spec import AppFile
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.domain.traffic import TrafficTable
+from deployctl.domain.proxy.traffic import TrafficTable
 from deployctl.errors import DeployctlError
 from deployctl.ports.access import AccessBook
 from deployctl.ports.engine import EngineInfo as EngineInfo

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.traffic import Counters, Point
+from deployctl.domain.proxy.traffic import Counters, Point
 
 __all__ = ["MeterBook", "MeterNow", "Now", "Point", "Usage", "UsageReader"]
 

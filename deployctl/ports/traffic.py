@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
 
-from deployctl.domain.emergency import FlipNote
-from deployctl.domain.endurance import Frail
-from deployctl.domain.gate import GateAnswer
 from deployctl.domain.images.release import Probe
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.refusal import Refusal
-from deployctl.domain.traffic import Counters, StrayProxy, Switched
-from deployctl.domain.trust import DroppedFront
+from deployctl.domain.proxy.emergency import FlipNote
+from deployctl.domain.proxy.endurance import Frail
+from deployctl.domain.proxy.gate import GateAnswer
+from deployctl.domain.proxy.rejections import Refusal
+from deployctl.domain.proxy.traffic import Counters, StrayProxy, Switched
+from deployctl.domain.proxy.trust import DroppedFront
 
 
 class Traffic(Protocol):

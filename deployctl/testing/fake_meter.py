@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.traffic import Counters
+from deployctl.domain.proxy.traffic import Counters
 from deployctl.ports.metrics import MeterBook, MeterNow, Now, Point
 
 

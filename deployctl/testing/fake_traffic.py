@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from deployctl.domain.emergency import FlipNote
-from deployctl.domain.endurance import Frail
-from deployctl.domain.gate import GateAnswer
 from deployctl.domain.images.release import Probe
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.refusal import Cause, Refusal
-from deployctl.domain.traffic import Counters, StrayProxy, Switched, TrafficTable
-from deployctl.domain.trust import DroppedFront
+from deployctl.domain.proxy.emergency import FlipNote
+from deployctl.domain.proxy.endurance import Frail
+from deployctl.domain.proxy.gate import GateAnswer
+from deployctl.domain.proxy.rejections import Cause, Refusal
+from deployctl.domain.proxy.traffic import Counters, StrayProxy, Switched, TrafficTable
+from deployctl.domain.proxy.trust import DroppedFront
 from deployctl.errors import ProxyUnavailable, SwitchRefused
 from deployctl.ports import Traffic
 

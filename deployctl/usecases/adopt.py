@@ -11,9 +11,9 @@ from contextlib import suppress
 
 from deployctl.domain.change.deployment import Deployment, Phase
 from deployctl.domain.change.plan import MOVES, StepKind
-from deployctl.domain.emergency import FlipNote
 from deployctl.domain.images.release import App, Change, Instance, Release
 from deployctl.domain.inputs.names import AppName
+from deployctl.domain.proxy.emergency import FlipNote
 from deployctl.errors import DeployctlError
 from deployctl.ports import Services
 from deployctl.usecases.lease import fenced_by, lease

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from deployctl.domain.images.release import App
 from deployctl.domain.inputs.addresses import write_address
 from deployctl.domain.inputs.app_spec import AppFile
-from deployctl.domain.trust import ProxyTrust
+from deployctl.domain.proxy.trust import ProxyTrust
 from deployctl.errors import Invalid, NotFound, Untrusted
 from deployctl.ports import Services
 from deployctl.usecases.diff import compare, tables

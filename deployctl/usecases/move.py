@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from deployctl.domain.change.facts import Facts
 from deployctl.domain.change.plan import Kind, Plan
 from deployctl.domain.images.release import App
-from deployctl.domain.tally import Tally, counted_between, together
-from deployctl.domain.traffic import Counters
+from deployctl.domain.proxy.request_counts import Tally, counted_between, together
+from deployctl.domain.proxy.traffic import Counters
 from deployctl.errors import DeployctlError
 from deployctl.execution.actions import ACTIONS
 from deployctl.execution.revert_steps import UNDOS

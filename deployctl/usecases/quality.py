@@ -8,7 +8,15 @@ from datetime import datetime
 
 from deployctl.domain.images.release import Change
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.quality import POINT, WINDOW, Quality, is_degraded, may_be_degraded, quality_of, quality_sentence
+from deployctl.domain.proxy.quality import (
+    POINT,
+    WINDOW,
+    Quality,
+    is_degraded,
+    may_be_degraded,
+    quality_of,
+    quality_sentence,
+)
 from deployctl.ports import Services
 
 

@@ -15,9 +15,9 @@ from deployctl.domain.change.readiness import Readiness, Standing, has_lost_its_
 from deployctl.domain.change.serving import find_previous
 from deployctl.domain.images.release import App, Instance, Release
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.quality import answers_nobody
-from deployctl.domain.tally import Tally
-from deployctl.domain.traffic import Counters
+from deployctl.domain.proxy.quality import answers_nobody
+from deployctl.domain.proxy.request_counts import Tally
+from deployctl.domain.proxy.traffic import Counters
 from deployctl.errors import DeployctlError
 from deployctl.ports import Answer, ContainerFacts, Services
 from deployctl.usecases.asking import ask_once, may_ask

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.refusal import Refusal
+from deployctl.domain.proxy.rejections import Refusal
 from deployctl.ports import Services
 from deployctl.usecases.moments import later
 from deployctl.usecases.observe import require_app

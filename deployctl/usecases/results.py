@@ -15,7 +15,7 @@ from deployctl.domain.change.readiness import Readiness
 from deployctl.domain.host.home import HomeFacts
 from deployctl.domain.images.image_source import ImageNews
 from deployctl.domain.images.release import Change, Release
-from deployctl.domain.traffic import Precision
+from deployctl.domain.proxy.traffic import Precision
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from deployctl.domain.host.home import HomeFacts
 from deployctl.domain.images.release import App, Change, Instance, Release, Role
 from deployctl.domain.images.same_image import short_digest
 from deployctl.domain.inputs.names import AppName, ReleaseName, Version
-from deployctl.domain.quality import answers_nobody
-from deployctl.domain.traffic import Counters
+from deployctl.domain.proxy.quality import answers_nobody
+from deployctl.domain.proxy.traffic import Counters
 from deployctl.errors import DeployctlError
 from deployctl.ports import Answer, ContainerFacts, Services
 from deployctl.usecases.asking import ask_once, may_ask

@@ -5,7 +5,7 @@ from __future__ import annotations
 from deployctl.domain.change.deployment import Deployment, Phase
 from deployctl.domain.change.plan import Kind
 from deployctl.domain.images.release import App
-from deployctl.domain.traffic import closed_text
+from deployctl.domain.proxy.traffic import closed_text
 from deployctl.execution.labels import kept_number
 from deployctl.execution.pins import try_to_unpin
 from deployctl.ports import Services

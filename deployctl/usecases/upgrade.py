@@ -12,7 +12,7 @@ from deployctl.domain.change.planner import plan_move, plan_nothing
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.images.release import Release
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.domain.traffic import closed_text
+from deployctl.domain.proxy.traffic import closed_text
 from deployctl.errors import NotFound, ProxyUnavailable
 from deployctl.ports import Services
 from deployctl.usecases.app_address import require_address_wanted

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from deployctl.domain.images.release import Instance
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.tally import Server
+from deployctl.domain.proxy.request_counts import Server
 from deployctl.errors import DeployctlError
 from deployctl.memory import size_of
 from deployctl.ports import Clock, Services

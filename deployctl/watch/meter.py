@@ -12,8 +12,8 @@ from itertools import islice
 from threading import Event, Thread
 
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.tally import Server, Tally, added, counted_between, points_of
-from deployctl.domain.traffic import Counters
+from deployctl.domain.proxy.request_counts import Server, Tally, added, counted_between, points_of
+from deployctl.domain.proxy.traffic import Counters
 from deployctl.errors import DeployctlError
 from deployctl.memory import size_of
 from deployctl.ports import Clock, Services

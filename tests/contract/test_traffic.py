@@ -9,8 +9,8 @@ import pytest
 
 from deployctl.domain.images.release import Probe
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.refusal import Cause
-from deployctl.domain.traffic import Counters, Recent
+from deployctl.domain.proxy.rejections import Cause
+from deployctl.domain.proxy.traffic import Counters, Recent
 from deployctl.errors import ProxyUnavailable, SwitchRefused
 from deployctl.ports import Traffic
 from deployctl.testing.fake_traffic import FakeTraffic

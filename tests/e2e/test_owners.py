@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from deployctl.domain.host.server import ServerSpec
-from deployctl.domain.traffic import TrafficTable
+from deployctl.domain.proxy.traffic import TrafficTable
 from deployctl.effects.haproxy_switch import HaproxyTraffic
 from deployctl.effects.system_clock import SystemClock
 from deployctl.errors import NotPermitted

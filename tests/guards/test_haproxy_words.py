@@ -15,7 +15,7 @@ import pytest
 
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.domain.traffic import Backend, TrafficTable
+from deployctl.domain.proxy.traffic import Backend, TrafficTable
 from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire
 from tests.guards import tree

@@ -10,8 +10,8 @@ from hashlib import sha1
 
 import pytest
 
-from deployctl.domain.cookies import choice_cookie, session_cookie
 from deployctl.domain.host.server import ServerSpec, WebSpec
+from deployctl.domain.proxy.cookies import choice_cookie, session_cookie
 from tests.proxies import SHOP
 from tests.raw_app import Shop, opened_shop
 from tests.support import free_port

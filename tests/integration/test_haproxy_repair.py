@@ -218,7 +218,7 @@ STARTER = """
 import sys
 from pathlib import Path
 from deployctl.domain.host.server import ServerSpec
-from deployctl.domain.traffic import TrafficTable
+from deployctl.domain.proxy.traffic import TrafficTable
 from deployctl.effects.haproxy_process import find_binary
 from deployctl.effects.haproxy_socket import HaproxySockets
 from deployctl.effects.haproxy_switch import HaproxyTraffic

@@ -17,7 +17,7 @@ import pytest
 
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.traffic import TrafficTable
+from deployctl.domain.proxy.traffic import TrafficTable
 from deployctl.effects import haproxy_config as config
 from deployctl.effects.haproxy_home import HaproxyHome, proxy_lock
 from deployctl.effects.haproxy_switch import HaproxyTraffic

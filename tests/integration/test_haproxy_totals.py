@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from deployctl.domain.traffic import Counters, Precision
+from deployctl.domain.proxy.traffic import Counters, Precision
 from deployctl.effects.haproxy_switch import HaproxyTraffic
 from tests.proxies import BLOG, SHOP, Proxy, end, proxy, wait_for
 from tests.support import free_port

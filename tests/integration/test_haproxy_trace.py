@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from deployctl.domain.images.release import Probe
-from deployctl.domain.refusal import Cause, Refusal
+from deployctl.domain.proxy.rejections import Cause, Refusal
 from deployctl.effects.haproxy_trace import MOST
 from tests.contract.raw_server import raw_server
 from tests.proxies import BLOG, SHOP, Proxy, ask, backend, end, proxy, wait_for

@@ -11,7 +11,7 @@ import pytest
 
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.trust import LOOPBACK, DroppedFront, ProxyTrust
+from deployctl.domain.proxy.trust import LOOPBACK, DroppedFront, ProxyTrust
 from deployctl.effects import haproxy_fronts
 from tests.proxies import BLOG, SHOP, Proxy, ask, proxy, wait_for
 from tests.support import free_port

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from deployctl.domain.emergency import FlipNote
-from deployctl.domain.endurance import Frail
-from deployctl.domain.gate import GateAnswer
 from deployctl.domain.images.release import Probe
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.refusal import Cause, Refusal
-from deployctl.domain.traffic import Backend, Counters, StrayProxy, Switched, TrafficTable
-from deployctl.domain.trust import DroppedFront
+from deployctl.domain.proxy.emergency import FlipNote
+from deployctl.domain.proxy.endurance import Frail
+from deployctl.domain.proxy.gate import GateAnswer
+from deployctl.domain.proxy.rejections import Cause, Refusal
+from deployctl.domain.proxy.traffic import Backend, Counters, StrayProxy, Switched, TrafficTable
+from deployctl.domain.proxy.trust import DroppedFront
 from deployctl.errors import DeployctlError, ProxyUnavailable, SwitchRefused
 from deployctl.ports import Traffic
 

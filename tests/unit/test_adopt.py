@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.emergency import FlipNote
 from deployctl.domain.images.release import Change
 from deployctl.domain.inputs.names import AppName, Version
+from deployctl.domain.proxy.emergency import FlipNote
 from deployctl.errors import NothingToGoBackTo, StateChanged
 from deployctl.usecases.adopt import take_over_flips
 from deployctl.usecases.hold import hold

@@ -12,9 +12,9 @@ import pytest
 
 from deployctl import errors
 from deployctl.cli.catalogue import ALIASES
-from deployctl.domain.endurance import Frail, Frailty
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.trust import DroppedFront
+from deployctl.domain.proxy.endurance import Frail, Frailty
+from deployctl.domain.proxy.trust import DroppedFront
 from deployctl.testing.fake_engine import Behaviour
 from deployctl.usecases.rollback import rollback
 from tests.unit.cli_world import World, shop

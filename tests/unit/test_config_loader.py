@@ -25,7 +25,7 @@ from deployctl.domain.host.server import ServerSpec, WebSpec
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.images.release import Policy, Probe, Resources
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.trust import ProxyTrust
+from deployctl.domain.proxy.trust import ProxyTrust
 from deployctl.errors import DeployctlError, Invalid, NotFound, NotPermitted
 
 ROOT = Path(__file__).resolve().parents[2]

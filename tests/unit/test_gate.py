@@ -9,10 +9,10 @@ import pytest
 
 from deployctl.domain.change.plan import Kind, StepKind
 from deployctl.domain.change.planner import plan_move, plan_start
-from deployctl.domain.gate import ANY, GateAnswer, failed_sentence, question_of
 from deployctl.domain.images.release import App, Probe, ProbeKind
 from deployctl.domain.inputs.names import Version
-from deployctl.domain.refusal import Cause
+from deployctl.domain.proxy.gate import ANY, GateAnswer, failed_sentence, question_of
+from deployctl.domain.proxy.rejections import Cause
 from deployctl.errors import NotHealthy
 from deployctl.usecases.start import start
 from tests.unit.facts import Past

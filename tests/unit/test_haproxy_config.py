@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from deployctl.domain import cookies
 from deployctl.domain.host.server import ServerSpec, WebSpec
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.domain.traffic import Backend, TrafficTable
-from deployctl.domain.trust import ProxyTrust
+from deployctl.domain.proxy import cookies
+from deployctl.domain.proxy.traffic import Backend, TrafficTable
+from deployctl.domain.proxy.trust import ProxyTrust
 from deployctl.effects import haproxy_config as config
 from deployctl.effects.haproxy_trust import trust_of
 from deployctl.errors import Invalid

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.domain.traffic import Backend
+from deployctl.domain.proxy.traffic import Backend
 from deployctl.effects import haproxy_answers as answers
 from deployctl.effects import haproxy_wire as wire
 from deployctl.errors import Invalid, SwitchRefused

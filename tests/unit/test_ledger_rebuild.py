@@ -19,8 +19,8 @@ from deployctl.domain.host.leftovers import Remains
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.images.release import Bundle, LogCap, Probe, ProbeKind, Release, Resources
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.domain.traffic import Backend, TrafficTable
-from deployctl.domain.trust import ProxyTrust
+from deployctl.domain.proxy.traffic import Backend, TrafficTable
+from deployctl.domain.proxy.trust import ProxyTrust
 from deployctl.effects import haproxy_config as config
 from deployctl.effects.haproxy_remains import read_remains
 from deployctl.errors import Invalid

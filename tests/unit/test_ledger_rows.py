@@ -19,7 +19,7 @@ from deployctl.domain.change.deployment import LeaseFacts, Phase
 from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.images.release import App, Bundle, Change, Colour, Hold, Policy
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.domain.trust import ProxyTrust
+from deployctl.domain.proxy.trust import ProxyTrust
 from deployctl.errors import LeaseHeld, Refused
 from deployctl.ledger import leases
 from deployctl.ledger.holder import process_start

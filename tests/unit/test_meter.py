@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.tally import added, counted_between
-from deployctl.domain.traffic import Counters
+from deployctl.domain.proxy.request_counts import added, counted_between
+from deployctl.domain.proxy.traffic import Counters
 from deployctl.errors import EngineUnavailable, LedgerUnusable, ProxyUnavailable
 from deployctl.ports import Services
 from deployctl.ports.metrics import Now, Point, Usage

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.endurance import Frail, Frailty
+from deployctl.domain.proxy.endurance import Frail, Frailty
 from deployctl.effects.outlive import Machine, bus_environment
 
 V2 = "0::{}"

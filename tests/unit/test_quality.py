@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.quality import WINDOW, Quality, is_degraded, may_be_degraded, quality_of, quality_sentence
+from deployctl.domain.proxy.quality import WINDOW, Quality, is_degraded, may_be_degraded, quality_of, quality_sentence
 from deployctl.ledger.meter_book import SqliteMeterBook
 from deployctl.ports.metrics import Point
 from deployctl.usecases.app_remove import remove_app

@@ -11,7 +11,7 @@ import pytest
 from deployctl.domain.change.readiness import Code, How, Readiness, Standing, judge
 from deployctl.domain.images.release import Bundle, Hold, Instance, Probe, ProbeKind, Release
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.domain.traffic import Counters, Recent
+from deployctl.domain.proxy.traffic import Counters, Recent
 from deployctl.errors import DeployctlError
 from deployctl.testing.fake_prober import Reply
 from deployctl.usecases import views

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.refusal import MEANING, Cause, Refusal, cause_of
+from deployctl.domain.proxy.rejections import MEANING, Cause, Refusal, cause_of
 from deployctl.effects.haproxy_trace import Capture, parse_line
 from deployctl.errors import NotFound
 from deployctl.usecases.refusals import refusal_json, refusals

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.refusal import Cause, Refusal
+from deployctl.domain.proxy.rejections import Cause, Refusal
 from tests.unit.cli_world import World, shop
 from tests.unit.web_world import Site, site
 from tests.unit.world import SHOP

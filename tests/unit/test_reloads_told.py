@@ -9,8 +9,8 @@ import pytest
 from deployctl.cli.look import Look
 from deployctl.cli.render_status import instances_table
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.tally import Totals, carried_on
-from deployctl.domain.traffic import Counters, Precision, closed_text
+from deployctl.domain.proxy.request_counts import Totals, carried_on
+from deployctl.domain.proxy.traffic import Counters, Precision, closed_text
 from deployctl.usecases.app_remove import remove_app
 from deployctl.usecases.doctor import findings
 from deployctl.usecases.status import status

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.tally import KEPT, Tally, Totals, carried_on, lately, outdated, together
-from deployctl.domain.traffic import Counters, Precision, Recent
+from deployctl.domain.proxy.request_counts import KEPT, Tally, Totals, carried_on, lately, outdated, together
+from deployctl.domain.proxy.traffic import Counters, Precision, Recent
 from deployctl.effects import haproxy_tally as tally
 
 SHOP, BLOG = AppName("shop"), AppName("blog")

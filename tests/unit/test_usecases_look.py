@@ -13,7 +13,7 @@ import pytest
 from deployctl.config.settings import Settings
 from deployctl.domain.change.plan import Kind, Plan
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.domain.traffic import Counters, Recent
+from deployctl.domain.proxy.traffic import Counters, Recent
 from deployctl.errors import DeployctlError, Invalid, LedgerUnusable, NotFound, NotHealthy
 from deployctl.ports import Services
 from deployctl.testing.fake_engine import Behaviour

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from deployctl.cli.render import moved_text
 from deployctl.domain.images.healthcheck import HealthcheckTimes
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.domain.traffic import Counters
+from deployctl.domain.proxy.traffic import Counters
 from deployctl.errors import (
     ConfirmationNeeded,
     DeployctlError,

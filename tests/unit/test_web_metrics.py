@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from deployctl import __version__
 from deployctl.domain.host.access import ALL, Role
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.traffic import Counters
+from deployctl.domain.proxy.traffic import Counters
 from deployctl.usecases.tokens import create_token
 from deployctl.usecases.upgrade import upgrade
 from deployctl.usecases.wish import Wish

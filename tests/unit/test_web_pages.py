@@ -21,7 +21,7 @@ import pytest
 from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.host.access import Role
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.domain.traffic import Counters, Recent
+from deployctl.domain.proxy.traffic import Counters, Recent
 from deployctl.errors import DeployctlError, NotHealthy, ProxyUnavailable
 from deployctl.ports import LogLine
 from deployctl.ports.metrics import Now, Point

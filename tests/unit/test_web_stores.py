@@ -11,7 +11,7 @@ import pytest
 
 from deployctl.domain.host.access import ALL, Principal, Role
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.traffic import Counters
+from deployctl.domain.proxy.traffic import Counters
 from deployctl.errors import EngineUnavailable
 from deployctl.memory import Bounded
 from deployctl.ports import Services

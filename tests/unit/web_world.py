@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 
 from deployctl.domain.host.access import Role, given
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.traffic import Counters
+from deployctl.domain.proxy.traffic import Counters
 from deployctl.ports.metrics import Now
 from deployctl.usecases.users import add_user, make_link
 from deployctl_web.address import Place

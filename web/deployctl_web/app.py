@@ -11,8 +11,8 @@ from flask import Flask, Response, g, make_response, request
 from flask_limiter import Limiter, RateLimitExceeded
 from werkzeug.exceptions import HTTPException
 
-from deployctl.domain.cookies import session_cookie
 from deployctl.domain.host.access import Role
+from deployctl.domain.proxy.cookies import session_cookie
 from deployctl.errors import DeployctlError, NotFound
 from deployctl.usecases.sign_in import SignInAgain
 from deployctl_web import health, metrics, problems

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 from deployctl import __version__
 from deployctl.domain.host.access import Role
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.traffic import Counters
+from deployctl.domain.proxy.traffic import Counters
 from deployctl.ports import Services
 from deployctl.usecases.results import AppView, InstanceView, StatusView
 from deployctl_web.live.status_cache import Seen

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from deployctl.domain.host.networks import Network
 from deployctl.domain.images.release import App, Bundle
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.domain.trust import ProxyTrust
+from deployctl.domain.proxy.trust import ProxyTrust
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from deployctl.domain.host.networks import Network
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.domain.trust import ProxyTrust
+from deployctl.domain.proxy.trust import ProxyTrust
 
 if TYPE_CHECKING:
     from deployctl.domain.inputs.app_spec import AppFile

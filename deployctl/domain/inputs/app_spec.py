@@ -9,7 +9,7 @@ from typing import Self
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.images.release import Bundle, Policy
 from deployctl.domain.inputs.names import Version
-from deployctl.domain.trust import ProxyTrust
+from deployctl.domain.proxy.trust import ProxyTrust
 
 
 @dataclass(frozen=True, slots=True)

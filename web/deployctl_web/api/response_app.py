@@ -10,7 +10,7 @@ from deployctl.domain.change.drift import Kind as DriftKind
 from deployctl.domain.change.probes import HealthReason
 from deployctl.domain.change.readiness import Code, How
 from deployctl.domain.images.release import Colour, Role
-from deployctl.domain.traffic import Precision
+from deployctl.domain.proxy.traffic import Precision
 from deployctl.usecases.results import ConfigCode, DiffLine
 from deployctl_web.api.request_fields import AppText, VersionText
 

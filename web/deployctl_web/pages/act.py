@@ -11,7 +11,7 @@ from deployctl.domain.host.access import Role
 from deployctl.domain.images.image_source import ImageNews, PullPolicy, image_sentence
 from deployctl.domain.inputs.grammar import shown
 from deployctl.domain.inputs.names import AppName, Version, parse_version
-from deployctl.domain.traffic import Precision
+from deployctl.domain.proxy.traffic import Precision
 from deployctl.errors import ConfirmationNeeded, Invalid, LeaseHeld, StateChanged
 from deployctl.usecases.results import Done, Moved
 from deployctl.usecases.wish import Wish

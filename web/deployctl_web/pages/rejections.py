@@ -6,7 +6,7 @@ from flask import Blueprint, g, render_template
 
 from deployctl.domain.host.access import Role
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.refusal import Refusal
+from deployctl.domain.proxy.rejections import Refusal
 from deployctl.errors import DeployctlError
 from deployctl.usecases.refusals import refusals
 from deployctl_web.pages.app import the_app

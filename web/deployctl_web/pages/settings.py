@@ -8,8 +8,8 @@ from typing import Any
 from flask import Blueprint, flash, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as Answer
 
-from deployctl.domain.cookies import KEYS, THEME, choice_cookie
 from deployctl.domain.host.access import Role, Token, roles_text, rules_server
+from deployctl.domain.proxy.cookies import KEYS, THEME, choice_cookie
 from deployctl.errors import Invalid, NotFound
 from deployctl.usecases.own_password import change_own_password
 from deployctl.usecases.sign_in import end_session, list_sessions

@@ -9,9 +9,9 @@ from typing import Any
 from flask import Flask, has_request_context, request
 
 from deployctl.domain.change.planner import spoken
-from deployctl.domain.cookies import choice_cookie
 from deployctl.domain.host.access import actor_parts, roles_text
 from deployctl.domain.images.same_image import short_digest
+from deployctl.domain.proxy.cookies import choice_cookie
 from deployctl.usecases.results import AppView, InstanceView
 from deployctl_web.pages.parts.times import (
     ago,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.traffic import Counters, Point, Precision, Recent
+from deployctl.domain.proxy.traffic import Counters, Point, Precision, Recent
 
 Server = tuple[AppName, int]  # app and release number
 Tally = Mapping[Server, Counters]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from deployctl.domain.traffic import Point, Recent
+from deployctl.domain.proxy.traffic import Point, Recent
 
 POINT = 10  # seconds
 WINDOW = 300  # seconds: long enough for a share to mean something, short enough that a person sees it getting better

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from deployctl.domain.images.release import App, Probe, ProbeKind
 from deployctl.domain.inputs.names import Version
-from deployctl.domain.refusal import MEANING, Cause
+from deployctl.domain.proxy.rejections import MEANING, Cause
 
 ANY = ((100, 999),)  # every status that HTTP has
 _ADVICE: Mapping[Cause, str] = {

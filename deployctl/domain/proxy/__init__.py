@@ -1,0 +1,1 @@
+"""What HAProxy carries and counts, as values."""
