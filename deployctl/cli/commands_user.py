@@ -52,7 +52,7 @@ def user_link_command(session: Session, name: str) -> int:
 
 def _tell_link(session: Session, user: User, sentence: str, s: Services) -> None:
     """Make a link and print it; with -q nothing else."""
-    from deployctl.usecases.moments import later
+    from deployctl.usecases.clock_math import later
     from deployctl.usecases.users import LINK_MINUTES, link_url, make_link
 
     until = later(s.clock.utc(), LINK_MINUTES * 60)

@@ -17,7 +17,7 @@ from deployctl.domain.proxy.emergency import FlipNote
 from deployctl.errors import DeployctlError
 from deployctl.ports import Services
 from deployctl.usecases.lease import fenced_by, lease
-from deployctl.usecases.observe import look_at_containers, routes
+from deployctl.usecases.read_facts import look_at_containers, routes
 from deployctl.usecases.wish import Wish
 
 LOOK_BACK = 50  # deployments

@@ -7,7 +7,7 @@ from deployctl.domain.inputs.names import AppName
 from deployctl.errors import ConfirmationNeeded
 from deployctl.ports import Services
 from deployctl.usecases.lease import fenced_by, lease
-from deployctl.usecases.observe import require_app
+from deployctl.usecases.read_facts import require_app
 from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Done
 from deployctl.usecases.take_off import take_off

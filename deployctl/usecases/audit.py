@@ -11,7 +11,7 @@ from deployctl.domain.host.denied_changes import KINDS as REFUSED
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import NotFound
 from deployctl.ports import Services
-from deployctl.usecases.observe import did_you_mean
+from deployctl.usecases.read_facts import did_you_mean
 from deployctl.usecases.results import AuditLine
 
 MOST = 1000  # lines of one answer

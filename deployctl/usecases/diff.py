@@ -12,7 +12,7 @@ from deployctl.domain.images.same_image import short_digest
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import NotFound
 from deployctl.ports import Services
-from deployctl.usecases.observe import observe, require_release
+from deployctl.usecases.read_facts import observe, require_release
 from deployctl.usecases.results import DiffLine, DiffView
 
 

@@ -16,7 +16,7 @@ from deployctl.errors import DeployctlError, EngineUnavailable
 from deployctl.execution.labels import app_of_network, is_sealed, keep_tags, kept_name, kept_number
 from deployctl.execution.pins import Believed, find_astray, read_believed
 from deployctl.ports import ContainerFacts, Services
-from deployctl.usecases.observe import Containers, remembered
+from deployctl.usecases.read_facts import Containers, remembered
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from deployctl.domain.host.folding import PLANS_AFTER, REFUSALS_AFTER, Folded, midnight
 from deployctl.ports import Ledger, Services
-from deployctl.usecases.moments import later
+from deployctl.usecases.clock_math import later
 
 GAP = 0.15  # seconds: whoever waits for the ledger asks again every 0.1 s, https://sqlite.org/c3ref/busy_timeout.html
 

@@ -6,7 +6,7 @@ from deployctl.domain.images.release import Hold
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.ports import Services
 from deployctl.usecases.lease import fenced_by, lease
-from deployctl.usecases.observe import observe, require_release, routes
+from deployctl.usecases.read_facts import observe, require_release, routes
 from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Done
 from deployctl.usecases.wish import Wish, require_revision

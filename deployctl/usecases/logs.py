@@ -13,8 +13,8 @@ from deployctl.domain.images.release import Release
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import Invalid, NotFound
 from deployctl.ports import LogLine, Services
-from deployctl.usecases.moments import later, unix
-from deployctl.usecases.observe import no_such_version, observe, require_engine, require_numbered
+from deployctl.usecases.clock_math import later, unix
+from deployctl.usecases.read_facts import no_such_version, observe, require_engine, require_numbered
 
 
 @dataclass(frozen=True, slots=True)

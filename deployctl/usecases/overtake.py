@@ -13,7 +13,7 @@ from deployctl.domain.inputs.names import AppName
 from deployctl.errors import LeaseHeld
 from deployctl.execution.runner import Walk, end_reverted
 from deployctl.ports import Services
-from deployctl.usecases.observe import Named, observe
+from deployctl.usecases.read_facts import Named, observe
 from deployctl.usecases.recover import rebuilt
 
 _ENDS = frozenset({StepKind.STOP, StepKind.PRUNE})

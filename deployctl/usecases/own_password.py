@@ -5,7 +5,7 @@ from __future__ import annotations
 from deployctl.domain.host.access import Principal
 from deployctl.errors import NotPermitted
 from deployctl.ports import Services
-from deployctl.usecases.moments import later
+from deployctl.usecases.clock_math import later
 from deployctl.usecases.passwords import fits
 from deployctl.usecases.sign_in import REMEMBERED, require_patience, require_recent
 from deployctl.usecases.users import require_user, set_password

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from deployctl.domain.images.release import Change, Release
 from deployctl.domain.inputs.names import AppName
 from deployctl.ports import Services
-from deployctl.usecases.moments import later, seconds_between
-from deployctl.usecases.observe import require_app
+from deployctl.usecases.clock_math import later, seconds_between
+from deployctl.usecases.read_facts import require_app
 
 DAYS = 7.0
 MOST = 400  # changes that are read; what was before them is left out

@@ -8,7 +8,7 @@ from deployctl.errors import ConfirmationNeeded
 from deployctl.ports import Services
 from deployctl.usecases.lease import lease
 from deployctl.usecases.move import walk_plan
-from deployctl.usecases.observe import observe, require_engine
+from deployctl.usecases.read_facts import observe, require_engine
 from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Done, Preview
 from deployctl.usecases.wish import Wish, require_revision

@@ -21,7 +21,7 @@ from deployctl.domain.proxy.traffic import Counters
 from deployctl.errors import DeployctlError
 from deployctl.ports import Answer, ContainerFacts, Services
 from deployctl.usecases.asking import ask_once, may_ask
-from deployctl.usecases.observe import Containers, at_home, remembered, require_app
+from deployctl.usecases.read_facts import Containers, at_home, remembered, require_app
 
 BOOT = frozenset({StepKind.START, StepKind.HEALTH})
 REMEMBERED = 200  # events that are searched for what was last said of a release

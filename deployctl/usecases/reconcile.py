@@ -21,7 +21,7 @@ from deployctl.ports import Services
 from deployctl.usecases.drift import Look, look_at_home, look_outside, sight_of
 from deployctl.usecases.lease import fenced_by, lease
 from deployctl.usecases.mend import ACTS, ensure_guards
-from deployctl.usecases.observe import require_app
+from deployctl.usecases.read_facts import require_app
 from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Mended, Reconciled
 from deployctl.usecases.wish import Wish

@@ -18,7 +18,7 @@ from deployctl.ports import Services
 from deployctl.usecases.adopt import adopt_drift, agree_files
 from deployctl.usecases.lease import fenced_by
 from deployctl.usecases.move import holds_of
-from deployctl.usecases.observe import observe
+from deployctl.usecases.read_facts import observe
 from deployctl.usecases.take_off import take_off
 
 

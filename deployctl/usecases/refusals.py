@@ -7,8 +7,8 @@ from typing import Any
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.rejections import Refusal
 from deployctl.ports import Services
-from deployctl.usecases.moments import later
-from deployctl.usecases.observe import require_app
+from deployctl.usecases.clock_math import later
+from deployctl.usecases.read_facts import require_app
 
 
 def refusals(app: AppName, s: Services, *, tail: int = 100, since: float | None = None,

@@ -10,7 +10,7 @@ from deployctl.domain.inputs.names import AppName
 from deployctl.domain.inputs.notes import parse_reason
 from deployctl.errors import NotFound, StateChanged
 from deployctl.ports import Services
-from deployctl.usecases.observe import require_app
+from deployctl.usecases.read_facts import require_app
 from deployctl.usecases.results import Done
 from deployctl.usecases.wish import Wish
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.ports import Services
-from deployctl.usecases.observe import remembered, require_app, require_release
+from deployctl.usecases.read_facts import remembered, require_app, require_release
 from deployctl.usecases.readiness import find_readiness
 from deployctl.usecases.results import ReleaseView
 from deployctl.usecases.status import status

@@ -10,7 +10,7 @@ from deployctl.domain.host.access import Origin, Principal, SignIn, actor_of, pa
 from deployctl.domain.host.denied_changes import SIGN_IN_REFUSED, RefusedChange
 from deployctl.errors import DeployctlError, Invalid, NotFound, NotPermitted
 from deployctl.ports import Services
-from deployctl.usecases.moments import later, seconds_between
+from deployctl.usecases.clock_math import later, seconds_between
 from deployctl.usecases.passwords import TooManyTries, fits
 from deployctl.usecases.users import LINK_MINUTES, LINK_PATH, digest, require_user
 

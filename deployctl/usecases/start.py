@@ -14,8 +14,8 @@ from deployctl.ports import Services
 from deployctl.usecases.find_image import find_news
 from deployctl.usecases.lease import fenced_by, lease
 from deployctl.usecases.move import walk_plan
-from deployctl.usecases.observe import observe, require_numbered
 from deployctl.usecases.prepare import prepare, written_release
+from deployctl.usecases.read_facts import observe, require_numbered
 from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Done, Preview
 from deployctl.usecases.rollback import require_reachable

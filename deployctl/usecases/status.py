@@ -18,8 +18,8 @@ from deployctl.ports import Answer, ContainerFacts, Services
 from deployctl.usecases.asking import ask_once, may_ask
 from deployctl.usecases.config_state import config_state
 from deployctl.usecases.drift import Outside, closer_drift, listed_drift, store_now
-from deployctl.usecases.observe import Containers, at_home, require_app
 from deployctl.usecases.quality import find_trouble
+from deployctl.usecases.read_facts import Containers, at_home, require_app
 from deployctl.usecases.readiness import Around, judge_release, look_closely
 from deployctl.usecases.results import AppView, InstanceView, StatusView
 from deployctl.usecases.way_back import with_way_back

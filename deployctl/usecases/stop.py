@@ -11,7 +11,7 @@ from deployctl.errors import AttentionNeeded, ConfirmationNeeded
 from deployctl.ports import Services
 from deployctl.usecases.lease import lease
 from deployctl.usecases.move import walk_plan
-from deployctl.usecases.observe import observe, require_engine, require_release
+from deployctl.usecases.read_facts import observe, require_engine, require_release
 from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Done, Preview
 from deployctl.usecases.wish import Wish, require_revision

@@ -19,8 +19,8 @@ from deployctl.domain.host.access import (
 )
 from deployctl.errors import DeployctlError, NotFound, NotPermitted, Refused
 from deployctl.ports import Services
-from deployctl.usecases.moments import later, seconds_between
-from deployctl.usecases.observe import did_you_mean
+from deployctl.usecases.clock_math import later, seconds_between
+from deployctl.usecases.read_facts import did_you_mean
 from deployctl.usecases.rights_end import end_with_token
 from deployctl.usecases.users import digest
 

@@ -11,7 +11,7 @@ from deployctl.domain.change.deployment import Deployment, Phase
 from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.inputs.names import AppName
 from deployctl.ports import Services
-from deployctl.usecases.moments import seconds_between
+from deployctl.usecases.clock_math import seconds_between
 
 LOOKED_AT = 5  # closed attempts among which the last failure is looked for
 

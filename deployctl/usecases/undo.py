@@ -11,7 +11,7 @@ from deployctl.errors import ConfirmationNeeded, NothingToGoBackTo
 from deployctl.ports import Services
 from deployctl.usecases.lease import lease
 from deployctl.usecases.move import holds_of, move
-from deployctl.usecases.observe import observe
+from deployctl.usecases.read_facts import observe
 from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Moved, Preview
 from deployctl.usecases.rollback import require_reachable

@@ -20,8 +20,8 @@ from deployctl.usecases.config_state import app_differences
 from deployctl.usecases.diff import compare_releases
 from deployctl.usecases.lease import fenced_by, lease
 from deployctl.usecases.move import move
-from deployctl.usecases.observe import observe
 from deployctl.usecases.prepare import Candidate, prepare, written_release
+from deployctl.usecases.read_facts import observe
 from deployctl.usecases.recover import recover
 from deployctl.usecases.results import DiffLine, Moved, Preview
 from deployctl.usecases.rollback import already

@@ -19,9 +19,9 @@ from deployctl.domain.host.access import (
 )
 from deployctl.errors import DeployctlError, NotFound, Refused
 from deployctl.ports import Services
-from deployctl.usecases.moments import later
-from deployctl.usecases.observe import did_you_mean
+from deployctl.usecases.clock_math import later
 from deployctl.usecases.passwords import hashed, require_good
+from deployctl.usecases.read_facts import did_you_mean
 from deployctl.usecases.rights_end import end_with
 
 LINK_MINUTES = 15

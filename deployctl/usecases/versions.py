@@ -17,7 +17,7 @@ from deployctl.domain.change.serving import find_meant, release_name
 from deployctl.domain.images.release import Change, Hold, Release, Role
 from deployctl.domain.inputs.names import AppName
 from deployctl.ports import Services
-from deployctl.usecases.observe import require_app
+from deployctl.usecases.read_facts import require_app
 from deployctl.usecases.readiness import find_readiness
 from deployctl.usecases.results import AppView, InstanceView
 

@@ -9,7 +9,7 @@ from deployctl.domain.change.serving import find_previous, release_name
 from deployctl.domain.inputs.names import AppName
 from deployctl.ports import Services
 from deployctl.usecases.diff import changed_names
-from deployctl.usecases.observe import remembered, require_app
+from deployctl.usecases.read_facts import remembered, require_app
 from deployctl.usecases.readiness import Around, judge_release
 from deployctl.usecases.results import AppView
 

@@ -13,8 +13,8 @@ from deployctl.usecases.abort import abort
 from deployctl.usecases.app_remove import remove_app
 from deployctl.usecases.hold import hold, unhold
 from deployctl.usecases.lease import lease
-from deployctl.usecases.observe import observe
 from deployctl.usecases.prune import prune
+from deployctl.usecases.read_facts import observe
 from deployctl.usecases.reconcile import reconcile
 from deployctl.usecases.recover import recover
 from deployctl.usecases.rollback import rollback

@@ -17,7 +17,7 @@ from deployctl.execution.labels import common_labels, keep_tag, seal
 from deployctl.ports import NetworkSpec
 from deployctl.testing.fake_engine import Behaviour
 from deployctl.usecases.app_remove import remove_app
-from deployctl.usecases.observe import observe
+from deployctl.usecases.read_facts import observe
 from deployctl.usecases.reconcile import preview_reconcile, reconcile
 from deployctl.usecases.results import Reconciled
 from deployctl.usecases.start import start

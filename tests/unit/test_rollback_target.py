@@ -16,7 +16,7 @@ from deployctl.errors import Invalid, NotFound, OnHold
 from deployctl.usecases import views
 from deployctl.usecases.history import history
 from deployctl.usecases.hold import unhold
-from deployctl.usecases.observe import observe
+from deployctl.usecases.read_facts import observe
 from deployctl.usecases.results import AppView, Moved
 from deployctl.usecases.rollback import preview_rollback, rollback
 from deployctl.usecases.rollback_target import choose_target

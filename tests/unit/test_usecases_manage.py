@@ -22,8 +22,8 @@ from deployctl.errors import (
 from deployctl.usecases.abort import abort
 from deployctl.usecases.app_remove import remove_app
 from deployctl.usecases.hold import hold, unhold
-from deployctl.usecases.observe import observe
 from deployctl.usecases.prune import preview_prune, prune
+from deployctl.usecases.read_facts import observe
 from deployctl.usecases.start import preview_start, start
 from deployctl.usecases.stop import preview_stop, stop
 from deployctl.usecases.upgrade import upgrade

@@ -22,7 +22,7 @@ from deployctl.ledger.copies import copies
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import ContainerFacts, Services
 from deployctl.testing.fake_engine import Behaviour
-from deployctl.usecases.observe import observe
+from deployctl.usecases.read_facts import observe
 from deployctl.usecases.readiness import check_readiness, look_at_all
 from deployctl.usecases.reconcile import reconcile
 from deployctl.usecases.upgrade import upgrade

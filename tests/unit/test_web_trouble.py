@@ -21,7 +21,7 @@ from deployctl.errors import DeployctlError, LeaseHeld, LedgerUnusable, NotPermi
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Services
 from deployctl.usecases import passwords
-from deployctl.usecases.moments import later
+from deployctl.usecases.clock_math import later
 from deployctl.usecases.passwords import TooManyTries
 from deployctl.usecases.results import Done
 from deployctl.usecases.sign_in import WrongSignIn, sign_in

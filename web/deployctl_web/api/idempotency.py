@@ -19,7 +19,7 @@ from flask import Response, current_app, g, request
 
 from deployctl.domain.host.access import KeptAnswer
 from deployctl.errors import DeployctlError, Invalid
-from deployctl.usecases.moments import later
+from deployctl.usecases.clock_math import later
 from deployctl_web.api.headers import waiting
 from deployctl_web.problems import problem
 from deployctl_web.security import audit_log

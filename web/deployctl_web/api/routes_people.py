@@ -8,7 +8,7 @@ from deployctl.domain.host.access import SCOPES, Principal, Role, User, WentAlon
 from deployctl.errors import NotFound, NotPermitted
 from deployctl.ports import Services
 from deployctl.usecases import views
-from deployctl.usecases.moments import later
+from deployctl.usecases.clock_math import later
 from deployctl.usecases.own_password import change_own_password
 from deployctl.usecases.results import Done
 from deployctl.usecases.sign_in import end_session, end_sessions, list_sessions, require_recent

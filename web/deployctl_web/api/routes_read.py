@@ -20,7 +20,7 @@ from deployctl.usecases.diff import diff
 from deployctl.usecases.doctor import findings
 from deployctl.usecases.history import history
 from deployctl.usecases.logs import logs
-from deployctl.usecases.observe import require_app
+from deployctl.usecases.read_facts import require_app
 from deployctl.usecases.redaction import redact_bundle, redact_lines
 from deployctl.usecases.refusals import refusal_json, refusals
 from deployctl.usecases.results import Done, Moved, StatusView

@@ -9,7 +9,7 @@ from deployctl.domain.images.capabilities import given_back, kept_text
 from deployctl.domain.images.release import Release
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.ports import Services
-from deployctl.usecases.observe import remembered, require_app, require_release
+from deployctl.usecases.read_facts import remembered, require_app, require_release
 from deployctl.usecases.redaction import redact_bundle
 from deployctl_web.pages.app import charted, the_app
 from deployctl_web.pages.parts.page_model import look_at

@@ -13,8 +13,8 @@ from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import DeployctlError, Invalid
 from deployctl.memory import last_of
 from deployctl.ports import LogLine, Services
+from deployctl.usecases.clock_math import seconds_between
 from deployctl.usecases.logs import Printed, logs
-from deployctl.usecases.moments import seconds_between
 from deployctl_web.pages.parts.bounded_call import WAIT, soon
 from deployctl_web.pages.parts.times import clock
 

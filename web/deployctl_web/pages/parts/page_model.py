@@ -14,8 +14,8 @@ from deployctl.domain.inputs.names import AppName
 from deployctl.ports import Services
 from deployctl.ports.metrics import Now
 from deployctl.usecases.activity import Deed, recent
-from deployctl.usecases.observe import require_app
 from deployctl.usecases.periods import Period, find_periods
+from deployctl.usecases.read_facts import require_app
 from deployctl.usecases.results import AppView, InstanceView, StatusView
 from deployctl.usecases.under_way import UnderWay, find_failure, find_under_way
 from deployctl.usecases.versions import VersionLine, VersionsView, versions
