@@ -23,9 +23,9 @@ from deployctl.demo.visitor_count import Count
 from deployctl.demo.visitors import Visitors
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import DeployctlError
-from deployctl.usecases.rollback import rollback
-from deployctl.usecases.undo import undo
-from deployctl.usecases.upgrade import upgrade
+from deployctl.usecases.change.rollback import rollback
+from deployctl.usecases.change.undo import undo
+from deployctl.usecases.change.upgrade import upgrade
 
 APP = AppName("long")
 FIRST = 1  # the release that v1 is

@@ -12,10 +12,10 @@ from bench.table import Row
 from bench.world import IMAGE, World
 from deployctl.demo import stage
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.usecases.rollback import rollback
-from deployctl.usecases.stop import stop
-from deployctl.usecases.undo import undo
-from deployctl.usecases.upgrade import upgrade
+from deployctl.usecases.change.rollback import rollback
+from deployctl.usecases.change.stop import stop
+from deployctl.usecases.change.undo import undo
+from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.wish import Wish
 
 BUSY = """

@@ -8,7 +8,7 @@ import time
 from bench.table import Row
 from bench.world import COMMAND, Ran, World
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.usecases.upgrade import upgrade
+from deployctl.usecases.change.upgrade import upgrade
 
 
 def measure(world: World, *, rounds: int, apps: int) -> list[Row]:

@@ -7,9 +7,9 @@ from bench.table import Row
 from bench.world import World
 from deployctl.demo.visitors import Visitors
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.usecases.rollback import rollback
-from deployctl.usecases.undo import undo
-from deployctl.usecases.upgrade import upgrade
+from deployctl.usecases.change.rollback import rollback
+from deployctl.usecases.change.undo import undo
+from deployctl.usecases.change.upgrade import upgrade
 
 RATE = 200.0  # requests a second
 

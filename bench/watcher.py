@@ -16,7 +16,7 @@ from bench.table import Row
 from bench.world import World
 from deployctl.demo import stage
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.usecases.upgrade import upgrade
+from deployctl.usecases.change.upgrade import upgrade
 
 FIRST = AppName("watched-0")
 

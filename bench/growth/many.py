@@ -23,7 +23,7 @@ from deployctl.testing.fake_images import made_up
 from deployctl.testing.fake_prober import FakeProber
 from deployctl.testing.fake_traffic import FakeTraffic
 from deployctl.testing.silent_reporter import SilentReporter
-from deployctl.usecases.upgrade import upgrade
+from deployctl.usecases.change.upgrade import upgrade
 
 FIRST_PORT = 21_000
 SERVER = '[network]\nreach = "loopback"\n[ports]\nrange = "30000-39999"\n'

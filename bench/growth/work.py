@@ -28,10 +28,10 @@ from deployctl.bootstrap import services
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.config.settings import Settings
 from deployctl.testing.silent_reporter import SilentReporter
-from deployctl.usecases.rollback import rollback
+from deployctl.usecases.change.rollback import rollback
 from deployctl.usecases.status import status
-from deployctl.usecases.undo import undo
-from deployctl.usecases.upgrade import preview_upgrade
+from deployctl.usecases.change.undo import undo
+from deployctl.usecases.change.upgrade import preview_upgrade
 app = AppName("past")
 verbs = {"rollback": lambda s: rollback(app, s), "undo": lambda s: undo(app, s), "status APP": lambda s: status(s, app=app),
          "upgrade --dry-run": lambda s: preview_upgrade(app, Version("v1"), s)}

@@ -21,7 +21,7 @@ from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy.traffic import Backend, TrafficTable
 from deployctl.effects.haproxy_switch import HaproxyTraffic
 from deployctl.effects.system_clock import SystemClock
-from deployctl.usecases.upgrade import upgrade
+from deployctl.usecases.change.upgrade import upgrade
 
 PLAIN = """global
   nbthread 2

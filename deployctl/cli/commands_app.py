@@ -54,7 +54,7 @@ def _address(app: AppName, s: Services) -> str:
 @change_options(dry_run=False)
 @click.pass_obj
 def app_remove_command(session: Session, /, given: Sequence[str], **flags: Any) -> int:
-    from deployctl.usecases.app_remove import remove_app
+    from deployctl.usecases.change.app_remove import remove_app
 
     def act(a: Asked) -> Done:
         return remove_app(a.app, a.services, wish=a.wish)

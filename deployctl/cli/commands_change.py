@@ -28,7 +28,7 @@ IMAGE = click.option("--image", type=named, metavar="REF", help="Image to run in
 @click.pass_obj
 def upgrade_command(session: Session, /, given: Sequence[str], image: str | None, env: dict[str, str],
                     pull: PullPolicy | None, **flags: Any) -> int:
-    from deployctl.usecases.upgrade import preview_upgrade, upgrade
+    from deployctl.usecases.change.upgrade import preview_upgrade, upgrade
 
     def act(a: Asked) -> Moved:
         return upgrade(a.app, a.version, a.services, wish=a.wish, image=image, env=env, pull=pull)
@@ -45,7 +45,7 @@ def upgrade_command(session: Session, /, given: Sequence[str], image: str | None
 @change_options()
 @click.pass_obj
 def rollback_command(session: Session, /, given: Sequence[str], abort: bool, **flags: Any) -> int:
-    from deployctl.usecases.rollback import preview_rollback, rollback
+    from deployctl.usecases.change.rollback import preview_rollback, rollback
 
     def act(a: Asked) -> Moved:
         return rollback(a.app, a.services, version=a.maybe_version, release=a.release, wish=a.wish, abort=abort)
@@ -61,7 +61,7 @@ def rollback_command(session: Session, /, given: Sequence[str], abort: bool, **f
 @change_options()
 @click.pass_obj
 def undo_command(session: Session, /, given: Sequence[str], **flags: Any) -> int:
-    from deployctl.usecases.undo import preview_undo, undo
+    from deployctl.usecases.change.undo import preview_undo, undo
 
     def act(a: Asked) -> Moved:
         return undo(a.app, a.services, wish=a.wish)
@@ -80,7 +80,7 @@ def undo_command(session: Session, /, given: Sequence[str], **flags: Any) -> int
 @click.pass_obj
 def start_command(session: Session, /, given: Sequence[str], image: str | None, pull: PullPolicy | None,
                   **flags: Any) -> int:
-    from deployctl.usecases.start import preview_start, start
+    from deployctl.usecases.change.start import preview_start, start
 
     def act(a: Asked) -> Done:
         return start(a.app, a.version, a.services, release=a.release, wish=a.wish, image=image, pull=pull)
@@ -96,7 +96,7 @@ def start_command(session: Session, /, given: Sequence[str], image: str | None, 
 @change_options()
 @click.pass_obj
 def stop_command(session: Session, /, given: Sequence[str], **flags: Any) -> int:
-    from deployctl.usecases.stop import preview_stop, stop
+    from deployctl.usecases.change.stop import preview_stop, stop
 
     def act(a: Asked) -> Done:
         return stop(a.app, a.version, a.services, release=a.release, wish=a.wish)
@@ -112,7 +112,7 @@ def stop_command(session: Session, /, given: Sequence[str], **flags: Any) -> int
 @change_options(dry_run=False)
 @click.pass_obj
 def hold_command(session: Session, /, given: Sequence[str], **flags: Any) -> int:
-    from deployctl.usecases.hold import hold
+    from deployctl.usecases.change.hold import hold
 
     def act(a: Asked) -> Done:
         return hold(a.app, a.version, a.services, wish=a.wish)
@@ -125,7 +125,7 @@ def hold_command(session: Session, /, given: Sequence[str], **flags: Any) -> int
 @change_options(dry_run=False)
 @click.pass_obj
 def unhold_command(session: Session, /, given: Sequence[str], **flags: Any) -> int:
-    from deployctl.usecases.hold import unhold
+    from deployctl.usecases.change.hold import unhold
 
     def act(a: Asked) -> Done:
         return unhold(a.app, a.version, a.services, wish=a.wish)
@@ -138,7 +138,7 @@ def unhold_command(session: Session, /, given: Sequence[str], **flags: Any) -> i
 @change_options(dry_run=False)
 @click.pass_obj
 def remark_command(session: Session, /, given: Sequence[str], **flags: Any) -> int:
-    from deployctl.usecases.remark import remark
+    from deployctl.usecases.change.annotate import remark
 
     def act(a: Asked) -> Done:
         return remark(a.app, a.services, wish=a.wish)
@@ -151,7 +151,7 @@ def remark_command(session: Session, /, given: Sequence[str], **flags: Any) -> i
 @change_options(dry_run=False)
 @click.pass_obj
 def abort_command(session: Session, /, given: Sequence[str], **flags: Any) -> int:
-    from deployctl.usecases.abort import abort
+    from deployctl.usecases.change.abort import abort
 
     def act(a: Asked) -> Done:
         return abort(a.app, a.services, wish=a.wish)
@@ -164,7 +164,7 @@ def abort_command(session: Session, /, given: Sequence[str], **flags: Any) -> in
 @change_options()
 @click.pass_obj
 def prune_command(session: Session, /, given: Sequence[str], **flags: Any) -> int:
-    from deployctl.usecases.prune import preview_prune, prune
+    from deployctl.usecases.change.prune import preview_prune, prune
 
     def act(a: Asked) -> Done:
         return prune(a.app, a.services, wish=a.wish)

@@ -86,7 +86,7 @@ def _warnings(s: Services, web: WebSpec) -> list[str]:
 def reconcile_command(session: Session, app: str | None, dry_run: bool, exit_code: bool) -> int:
     from deployctl.cli.changing import confirmed
     from deployctl.cli.render_watch import reconciled_table, reconciled_text
-    from deployctl.usecases.reconcile import preview_reconcile, reconcile
+    from deployctl.usecases.change.reconcile import preview_reconcile, reconcile
     from deployctl.usecases.take_engine import take_engine
 
     if exit_code and not dry_run:

@@ -11,7 +11,7 @@ from deployctl.domain.change.plan import MOVES, Kind
 from deployctl.domain.images.release import Change, Release
 from deployctl.domain.inputs.names import AppName
 from deployctl.ports import Services
-from deployctl.usecases.remark import remarks, with_remark
+from deployctl.usecases.change.annotate import remarks, with_remark
 
 MOST = 7
 HOLD_EVENTS = {"held": ("", " was put on hold"), "released": ("Hold of ", " lifted")}

@@ -8,9 +8,9 @@ from deployctl.domain.change.deployment import Phase
 from deployctl.domain.change.readiness import Readiness
 from deployctl.domain.inputs.names import AppName
 from deployctl.ports import Services
+from deployctl.usecases.change.annotate import remarks, with_remark
 from deployctl.usecases.read_facts import require_app
 from deployctl.usecases.readiness import find_readiness
-from deployctl.usecases.remark import remarks, with_remark
 from deployctl.usecases.results import HistoryLine, HistoryView
 
 MOST = 20  # releases that are looked at, the newest of those that served

@@ -12,7 +12,7 @@ import pytest
 
 from deployctl.domain.change.deployment import Phase
 from deployctl.errors import DeployctlError
-from deployctl.usecases.prune import prune
+from deployctl.usecases.change.prune import prune
 from tests.faults.injector import Fault, Moment, faulty
 from tests.faults.outcomes import Book, Outcome
 from tests.unit.test_crashes import STORIES, require_history, require_settled, settle

@@ -23,7 +23,7 @@ def parsed(path: Path) -> ast.Module:
 
 
 def module_name(path: Path) -> str:
-    """Return `usecases.upgrade` for deployctl/usecases/upgrade.py; the folder web is the package `web`."""
+    """Return `usecases.upgrade` for deployctl/usecases/change/upgrade.py; the folder web is the package `web`."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     parts = parts[1:] if parts[0] == "deployctl" else parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)

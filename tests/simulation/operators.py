@@ -9,19 +9,19 @@ from random import Random
 
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.ports import Services
-from deployctl.usecases.abort import abort
-from deployctl.usecases.app_remove import remove_app
-from deployctl.usecases.hold import hold, unhold
+from deployctl.usecases.change.abort import abort
+from deployctl.usecases.change.app_remove import remove_app
+from deployctl.usecases.change.hold import hold, unhold
+from deployctl.usecases.change.prune import prune
+from deployctl.usecases.change.reconcile import reconcile
+from deployctl.usecases.change.rollback import rollback
+from deployctl.usecases.change.start import start
+from deployctl.usecases.change.stop import stop
+from deployctl.usecases.change.undo import undo
+from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.lease import lease
-from deployctl.usecases.prune import prune
 from deployctl.usecases.read_facts import observe
-from deployctl.usecases.reconcile import reconcile
 from deployctl.usecases.recover import recover
-from deployctl.usecases.rollback import rollback
-from deployctl.usecases.start import start
-from deployctl.usecases.stop import stop
-from deployctl.usecases.undo import undo
-from deployctl.usecases.upgrade import upgrade
 from deployctl.usecases.wish import Wish
 from deployctl.watch.watch import TICK, Watch
 from tests.simulation.scheduler import Process

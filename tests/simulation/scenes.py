@@ -9,10 +9,10 @@ from typing import Any
 
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.ports import Services
-from deployctl.usecases.rollback import rollback
-from deployctl.usecases.start import start
-from deployctl.usecases.stop import stop
-from deployctl.usecases.upgrade import upgrade
+from deployctl.usecases.change.rollback import rollback
+from deployctl.usecases.change.start import start
+from deployctl.usecases.change.stop import stop
+from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.wish import Wish
 from tests.simulation.scheduler import Pace, Process, Scheduler
 from tests.simulation.world import DOCS, SHOP, Scene, World

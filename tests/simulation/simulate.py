@@ -12,8 +12,8 @@ from deployctl.domain.images.release import Bundle
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError
 from deployctl.execution import actions, runner
-from deployctl.usecases.app_remove import remove_app
-from deployctl.usecases.reconcile import reconcile
+from deployctl.usecases.change.app_remove import remove_app
+from deployctl.usecases.change.reconcile import reconcile
 from tests.simulation import faults, invariants, operators, scenes
 from tests.simulation.faults import Fault, Mischief, Weather
 from tests.simulation.operators import Operator, settle

@@ -11,7 +11,7 @@ import pytest
 from deployctl.domain.images.argv import Argv, complete, gains_command, runs_nothing
 from deployctl.domain.images.release import Bundle
 from deployctl.errors import Invalid
-from deployctl.usecases.upgrade import preview_upgrade
+from deployctl.usecases.change.upgrade import preview_upgrade
 from tests.unit.world import SHOP, V1, World, runnable, world
 
 ENTRY, SERVE, OWN, NONE = ("/wrap",), ("serve",), ("other",), ()

@@ -12,14 +12,14 @@ from deployctl.domain.host.access import Origin, Role, actor_parts, given
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, NotFound
 from deployctl.usecases.audit import audit
-from deployctl.usecases.hold import hold, unhold
-from deployctl.usecases.remark import remark
+from deployctl.usecases.change.annotate import remark
+from deployctl.usecases.change.hold import hold, unhold
+from deployctl.usecases.change.rollback import rollback
+from deployctl.usecases.change.start import start
+from deployctl.usecases.change.stop import stop
+from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.results import AuditLine
-from deployctl.usecases.rollback import rollback
 from deployctl.usecases.sign_in import WrongSignIn, sign_in
-from deployctl.usecases.start import start
-from deployctl.usecases.stop import stop
-from deployctl.usecases.upgrade import upgrade
 from deployctl.usecases.users import add_user
 from deployctl.usecases.wish import Wish
 from tests.unit.web_world import site
@@ -119,7 +119,7 @@ def test_one_page_follows_another_without_a_gap(w: World) -> None:
 
 
 def test_an_app_that_was_never_here_is_not_found_and_a_removed_one_keeps_its_trail(w: World) -> None:
-    from deployctl.usecases.app_remove import remove_app
+    from deployctl.usecases.change.app_remove import remove_app
 
     with pytest.raises(NotFound, match="Did you mean shop"):
         audit(w.s, app=AppName("shpo"))

@@ -15,12 +15,12 @@ from deployctl.domain.images.release import Release
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import Invalid
 from deployctl.ports import ContainerFacts
+from deployctl.usecases.change.reconcile import reconcile
+from deployctl.usecases.change.start import start
+from deployctl.usecases.change.upgrade import preview_upgrade
 from deployctl.usecases.diff import diff
 from deployctl.usecases.doctor_containers import containers
-from deployctl.usecases.reconcile import reconcile
 from deployctl.usecases.show import show
-from deployctl.usecases.start import start
-from deployctl.usecases.upgrade import preview_upgrade
 from deployctl.usecases.views import show_json
 from tests.unit.world import SHOP, V1, V2, World, world
 

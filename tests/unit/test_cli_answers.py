@@ -16,7 +16,7 @@ from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.endurance import Frail, Frailty
 from deployctl.domain.proxy.trust import DroppedFront
 from deployctl.testing.fake_engine import Behaviour
-from deployctl.usecases.rollback import rollback
+from deployctl.usecases.change.rollback import rollback
 from tests.unit.cli_world import World, shop
 from tests.unit.world import Told, wish_of_before
 

@@ -13,18 +13,18 @@ import pytest
 
 from deployctl.domain.change.deployment import Phase
 from deployctl.ports import Services
-from deployctl.usecases.abort import abort
-from deployctl.usecases.app_remove import remove_app
+from deployctl.usecases.change.abort import abort
+from deployctl.usecases.change.app_remove import remove_app
+from deployctl.usecases.change.prune import prune
+from deployctl.usecases.change.reconcile import reconcile
+from deployctl.usecases.change.rollback import rollback
+from deployctl.usecases.change.start import start
+from deployctl.usecases.change.stop import stop
+from deployctl.usecases.change.undo import undo
+from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.lease import lease
-from deployctl.usecases.prune import prune
-from deployctl.usecases.reconcile import reconcile
 from deployctl.usecases.recover import recover
-from deployctl.usecases.rollback import rollback
-from deployctl.usecases.start import start
 from deployctl.usecases.status import status
-from deployctl.usecases.stop import stop
-from deployctl.usecases.undo import undo
-from deployctl.usecases.upgrade import upgrade
 from deployctl.usecases.wish import Wish
 from tests.unit.mortal import Died, Life, mortal
 from tests.unit.world import SHOP, V1, V2, V3, YES, World, world

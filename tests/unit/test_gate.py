@@ -14,7 +14,7 @@ from deployctl.domain.inputs.names import Version
 from deployctl.domain.proxy.gate import ANY, GateAnswer, failed_sentence, question_of
 from deployctl.domain.proxy.rejections import Cause
 from deployctl.errors import NotHealthy
-from deployctl.usecases.start import start
+from deployctl.usecases.change.start import start
 from tests.unit.facts import Past
 from tests.unit.world import SHOP, World, world
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from deployctl.usecases.change.reconcile import reconcile
 from deployctl.usecases.doctor_containers import containers
-from deployctl.usecases.reconcile import reconcile
 from deployctl.usecases.status import status
 from tests.unit.world import SHOP, World, world
 

@@ -12,11 +12,11 @@ from deployctl.domain.change.readiness import Code
 from deployctl.errors import Invalid, NotFound
 from deployctl.execution.labels import app_of_network
 from deployctl.ports import NetworkFacts
+from deployctl.usecases.change.reconcile import reconcile
+from deployctl.usecases.change.upgrade import preview_upgrade
 from deployctl.usecases.diff import diff
 from deployctl.usecases.readiness import find_readiness
-from deployctl.usecases.reconcile import reconcile
 from deployctl.usecases.status import status
-from deployctl.usecases.upgrade import preview_upgrade
 from tests.unit.world import SHOP, V1, V2, World, world
 
 

@@ -15,11 +15,11 @@ from deployctl.effects.kept_logs import LogFiles
 from deployctl.errors import DeployctlError, EngineUnavailable, NotFound
 from deployctl.ports import LogLine
 from deployctl.testing.fake_engine import Behaviour
-from deployctl.usecases.app_remove import remove_app
+from deployctl.usecases.change.app_remove import remove_app
+from deployctl.usecases.change.prune import prune
+from deployctl.usecases.change.stop import stop
 from deployctl.usecases.logs import Printed, logs
 from deployctl.usecases.logs_follow import AHEAD, PATIENCE
-from deployctl.usecases.prune import prune
-from deployctl.usecases.stop import stop
 from tests.unit.world import SHOP, V1, V2, V3, World, world
 
 

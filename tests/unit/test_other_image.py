@@ -13,8 +13,8 @@ from deployctl.domain.change.readiness import Code, How
 from deployctl.errors import ConfirmationNeeded, EngineRefused, NotHealthy
 from deployctl.ports import ContainerFacts
 from deployctl.usecases import views
+from deployctl.usecases.change.reconcile import reconcile
 from deployctl.usecases.readiness import find_readiness
-from deployctl.usecases.reconcile import reconcile
 from deployctl.usecases.results import AppView
 from deployctl.usecases.status import status
 from tests.unit.cli_world import shop

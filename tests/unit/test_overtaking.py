@@ -11,11 +11,11 @@ from deployctl.domain.change.deployment import Phase
 from deployctl.domain.inputs.names import Version
 from deployctl.errors import DeployctlError, LeaseHeld, NothingToGoBackTo
 from deployctl.ports import ContainerFacts
-from deployctl.usecases.prune import prune
-from deployctl.usecases.reconcile import reconcile
+from deployctl.usecases.change.prune import prune
+from deployctl.usecases.change.reconcile import reconcile
+from deployctl.usecases.change.rollback import rollback
+from deployctl.usecases.change.stop import stop
 from deployctl.usecases.results import Moved
-from deployctl.usecases.rollback import rollback
-from deployctl.usecases.stop import stop
 from tests.unit.mortal import Died
 from tests.unit.world import SHOP, YES, World
 

@@ -12,11 +12,11 @@ from deployctl.domain.host.networks import mac_of
 from deployctl.errors import DeployctlError, LeaseHeld
 from deployctl.execution.pins import try_to_pin
 from deployctl.ports import Neighbour
-from deployctl.usecases.app_remove import remove_app
+from deployctl.usecases.change.app_remove import remove_app
+from deployctl.usecases.change.reconcile import preview_reconcile, reconcile
+from deployctl.usecases.change.stop import stop
 from deployctl.usecases.doctor import findings
-from deployctl.usecases.reconcile import preview_reconcile, reconcile
 from deployctl.usecases.status import status
-from deployctl.usecases.stop import stop
 from deployctl.watch.watch import Watch
 from tests.unit.world import SHOP, V2, World, world
 

@@ -20,11 +20,11 @@ from deployctl.execution.labels import bridge_name, network_name
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import NetworkFacts
 from deployctl.testing.silent_reporter import SilentReporter
-from deployctl.usecases.app_remove import remove_app
+from deployctl.usecases.change.app_remove import remove_app
+from deployctl.usecases.change.prune import prune
+from deployctl.usecases.change.reconcile import reconcile
 from deployctl.usecases.drift import look_at_home
-from deployctl.usecases.prune import prune
 from deployctl.usecases.readiness import find_readiness
-from deployctl.usecases.reconcile import reconcile
 from tests.unit.cli_world import shop
 from tests.unit.world import SHOP, World, world
 

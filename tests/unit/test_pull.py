@@ -11,14 +11,14 @@ from deployctl.config.settings import Settings
 from deployctl.domain.images.image_source import ImageCode, ImageNews, PullPolicy
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import EngineUnavailable, NotFound, RegistryUnavailable
+from deployctl.usecases.change.rollback import preview_rollback
+from deployctl.usecases.change.start import preview_start, start
+from deployctl.usecases.change.stop import preview_stop, stop
+from deployctl.usecases.change.upgrade import preview_upgrade, upgrade
 from deployctl.usecases.diff import diff
 from deployctl.usecases.init import InitWish, init
-from deployctl.usecases.rollback import preview_rollback
 from deployctl.usecases.show import show
-from deployctl.usecases.start import preview_start, start
 from deployctl.usecases.status import status
-from deployctl.usecases.stop import preview_stop, stop
-from deployctl.usecases.upgrade import preview_upgrade, upgrade
 from deployctl.usecases.wish import Wish
 from tests.unit.world import SHOP, V1, V2, World, runnable, world
 

@@ -23,9 +23,9 @@ from deployctl.domain.inputs.app_spec import AppFile
 from deployctl.domain.inputs.names import AppName
 from deployctl.effects.linux_guard import LinuxGuard
 from deployctl.errors import DeployctlError, Refused
+from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.doctor import findings
 from deployctl.usecases.drift import look_at_home
-from deployctl.usecases.upgrade import upgrade
 from tests.counting import calls
 from tests.unit.world import SHOP, V1, World, world
 

@@ -16,13 +16,13 @@ from deployctl.errors import EngineUnavailable, NotFound
 from deployctl.execution.labels import common_labels, keep_tag, seal
 from deployctl.ports import NetworkSpec
 from deployctl.testing.fake_engine import Behaviour
-from deployctl.usecases.app_remove import remove_app
+from deployctl.usecases.change.app_remove import remove_app
+from deployctl.usecases.change.reconcile import preview_reconcile, reconcile
+from deployctl.usecases.change.start import start
+from deployctl.usecases.change.stop import stop
+from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.read_facts import observe
-from deployctl.usecases.reconcile import preview_reconcile, reconcile
 from deployctl.usecases.results import Reconciled
-from deployctl.usecases.start import start
-from deployctl.usecases.stop import stop
-from deployctl.usecases.upgrade import upgrade
 from tests.unit.world import SHOP, V1, V2, V3, YES, World, runnable, world
 
 

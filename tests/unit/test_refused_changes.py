@@ -15,7 +15,7 @@ from deployctl.domain.host.denied_changes import MOST, NAMED, REFUSED, RefusedCh
 from deployctl.ledger.access import STRANGE_NAMES
 from deployctl.usecases.activity import recent
 from deployctl.usecases.audit import audit
-from deployctl.usecases.hold import hold
+from deployctl.usecases.change.hold import hold
 from deployctl.usecases.sign_in import WrongSignIn, sign_in
 from deployctl.usecases.tokens import create_token
 from deployctl.usecases.users import add_user

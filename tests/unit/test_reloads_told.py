@@ -11,10 +11,10 @@ from deployctl.cli.render_status import instances_table
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.request_counts import Totals, carried_on
 from deployctl.domain.proxy.traffic import Counters, Precision, closed_text
-from deployctl.usecases.app_remove import remove_app
+from deployctl.usecases.change.app_remove import remove_app
+from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.doctor import findings
 from deployctl.usecases.status import status
-from deployctl.usecases.upgrade import upgrade
 from tests.unit.web_world import site
 from tests.unit.world import SHOP, V1, V2, YES, World, world
 

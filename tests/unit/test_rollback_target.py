@@ -14,16 +14,16 @@ from deployctl.cli.render_release import history_table
 from deployctl.domain.inputs.names import ReleaseName, Version, parse_release_name
 from deployctl.errors import Invalid, NotFound, OnHold
 from deployctl.usecases import views
+from deployctl.usecases.change.hold import unhold
+from deployctl.usecases.change.rollback import preview_rollback, rollback
+from deployctl.usecases.change.rollback_target import choose_target
+from deployctl.usecases.change.start import start
+from deployctl.usecases.change.stop import stop
 from deployctl.usecases.history import history
-from deployctl.usecases.hold import unhold
 from deployctl.usecases.read_facts import observe
 from deployctl.usecases.results import AppView, Moved
-from deployctl.usecases.rollback import preview_rollback, rollback
-from deployctl.usecases.rollback_target import choose_target
 from deployctl.usecases.show import show
-from deployctl.usecases.start import start
 from deployctl.usecases.status import status
-from deployctl.usecases.stop import stop
 from deployctl.usecases.versions import VersionsView, Way, versions
 from deployctl.usecases.wish import Wish
 from deployctl_web.pages.parts.buttons import way_of

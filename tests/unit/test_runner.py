@@ -29,9 +29,9 @@ from deployctl.execution.runner import Act, Walk
 from deployctl.ports import LogLine
 from deployctl.testing.fake_engine import Behaviour
 from deployctl.usecases import move
-from deployctl.usecases.prune import prune
-from deployctl.usecases.start import start
-from deployctl.usecases.stop import stop
+from deployctl.usecases.change.prune import prune
+from deployctl.usecases.change.start import start
+from deployctl.usecases.change.stop import stop
 from tests.unit.world import SHOP, V1, V2, World, world
 
 S = StepKind

@@ -18,18 +18,18 @@ from deployctl.errors import DeployctlError, Invalid, LedgerUnusable, NotFound, 
 from deployctl.ports import Services
 from deployctl.testing.fake_engine import Behaviour
 from deployctl.usecases import views
+from deployctl.usecases.change.hold import hold
+from deployctl.usecases.change.rollback import preview_rollback
+from deployctl.usecases.change.start import start
+from deployctl.usecases.change.stop import stop
+from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.diff import diff
 from deployctl.usecases.doctor import doctor
 from deployctl.usecases.history import history
-from deployctl.usecases.hold import hold
 from deployctl.usecases.logs import logs
 from deployctl.usecases.results import AppView
-from deployctl.usecases.rollback import preview_rollback
 from deployctl.usecases.show import show
-from deployctl.usecases.start import start
 from deployctl.usecases.status import status
-from deployctl.usecases.stop import stop
-from deployctl.usecases.upgrade import upgrade
 from tests.unit.world import SHOP, V1, V2, V3, World, world
 
 

@@ -19,14 +19,14 @@ from deployctl.errors import (
     NotFound,
     StateChanged,
 )
-from deployctl.usecases.abort import abort
-from deployctl.usecases.app_remove import remove_app
-from deployctl.usecases.hold import hold, unhold
-from deployctl.usecases.prune import preview_prune, prune
+from deployctl.usecases.change.abort import abort
+from deployctl.usecases.change.app_remove import remove_app
+from deployctl.usecases.change.hold import hold, unhold
+from deployctl.usecases.change.prune import preview_prune, prune
+from deployctl.usecases.change.start import preview_start, start
+from deployctl.usecases.change.stop import preview_stop, stop
+from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.read_facts import observe
-from deployctl.usecases.start import preview_start, start
-from deployctl.usecases.stop import preview_stop, stop
-from deployctl.usecases.upgrade import upgrade
 from deployctl.usecases.wish import Wish
 from tests.unit.world import SHOP, V1, V2, V3, World, world
 
@@ -134,7 +134,7 @@ def test_stopping_what_serves_asks_first_and_then_serves_nobody(w: World) -> Non
 def test_what_haproxy_serves_past_the_ledger_is_not_stopped(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
     w.upgraded("v1", "v2")
     w.traffic.flip(SHOP, 1)
-    monkeypatch.setattr("deployctl.usecases.stop.recover", lambda *_: None)  # as after a deployment that got stuck
+    monkeypatch.setattr("deployctl.usecases.change.stop.recover", lambda *_: None)  # as after a deployment that got stuck
     before = w.everything()
     with pytest.raises(AttentionNeeded, match="although the ledger says v2"):
         w.use(stop, V1)

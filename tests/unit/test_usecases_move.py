@@ -30,13 +30,13 @@ from deployctl.errors import (
     StateChanged,
 )
 from deployctl.ports import Image
-from deployctl.usecases.hold import hold, unhold
-from deployctl.usecases.prune import prune
-from deployctl.usecases.rollback import preview_rollback, rollback
-from deployctl.usecases.start import start
-from deployctl.usecases.stop import stop
-from deployctl.usecases.undo import preview_undo, undo
-from deployctl.usecases.upgrade import preview_upgrade, upgrade
+from deployctl.usecases.change.hold import hold, unhold
+from deployctl.usecases.change.prune import prune
+from deployctl.usecases.change.rollback import preview_rollback, rollback
+from deployctl.usecases.change.start import start
+from deployctl.usecases.change.stop import stop
+from deployctl.usecases.change.undo import preview_undo, undo
+from deployctl.usecases.change.upgrade import preview_upgrade, upgrade
 from deployctl.usecases.views import moved_json
 from deployctl.usecases.wish import Wish
 from tests.unit.cli_results import tty

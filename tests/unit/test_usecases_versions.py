@@ -14,7 +14,7 @@ from deployctl.domain.images.secret_names import HIDDEN, shown
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import NotHealthy
 from deployctl.usecases.activity import recent
-from deployctl.usecases.hold import hold, unhold
+from deployctl.usecases.change.hold import hold, unhold
 from deployctl.usecases.periods import cut, find_periods
 from deployctl.usecases.status import status
 from deployctl.usecases.under_way import find_failure, find_under_way, parts_of

@@ -13,9 +13,9 @@ from deployctl.domain.host.access import Role
 from deployctl.errors import DeployctlError, EngineUnavailable
 from deployctl.usecases import views
 from deployctl.usecases.audit import audit
+from deployctl.usecases.change.hold import hold
 from deployctl.usecases.diff import diff
 from deployctl.usecases.history import history
-from deployctl.usecases.hold import hold
 from deployctl.usecases.results import Moved
 from deployctl.usecases.show import show
 from deployctl.usecases.status import status

@@ -28,8 +28,8 @@ from deployctl.effects.docker_streams import visible
 from deployctl.errors import NotPermitted
 from deployctl.ports import LogLine
 from deployctl.usecases import passwords
-from deployctl.usecases.hold import hold
-from deployctl.usecases.rollback import rollback
+from deployctl.usecases.change.hold import hold
+from deployctl.usecases.change.rollback import rollback
 from deployctl.usecases.tokens import create_token
 from deployctl.usecases.users import add_user, set_password
 from deployctl_web.address import Place, signing_key

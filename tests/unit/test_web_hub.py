@@ -16,8 +16,8 @@ from deployctl.domain.inputs.names import AppName
 from deployctl.errors import LedgerUnusable
 from deployctl.ports import Services
 from deployctl.ports.metrics import Now
-from deployctl.usecases.app_remove import remove_app
-from deployctl.usecases.remark import remark
+from deployctl.usecases.change.annotate import remark
+from deployctl.usecases.change.app_remove import remove_app
 from deployctl.usecases.results import Done
 from deployctl.usecases.wish import Wish
 from deployctl_web.live import event_broker as module

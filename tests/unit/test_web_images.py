@@ -12,8 +12,8 @@ from deployctl.domain.host.access import Role
 from deployctl.domain.images.image_ref import parse_image, require_own_repository
 from deployctl.domain.inputs.names import Version
 from deployctl.errors import NotPermitted
-from deployctl.usecases.start import start
-from deployctl.usecases.upgrade import upgrade
+from deployctl.usecases.change.start import start
+from deployctl.usecases.change.upgrade import upgrade
 from tests.unit.api_world import Program, problem
 from tests.unit.web_world import Site, site
 from tests.unit.world import SHOP, runnable

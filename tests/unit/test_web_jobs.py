@@ -27,8 +27,8 @@ from deployctl.errors import (
 )
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Reporter, Services
+from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.results import Done, Moved
-from deployctl.usecases.upgrade import upgrade
 from deployctl.usecases.wish import Wish
 from deployctl_web import operations
 from deployctl_web.live import jobs as module

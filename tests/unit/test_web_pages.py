@@ -25,10 +25,10 @@ from deployctl.domain.proxy.traffic import Counters, Recent
 from deployctl.errors import DeployctlError, NotHealthy, ProxyUnavailable
 from deployctl.ports import LogLine
 from deployctl.ports.metrics import Now, Point
-from deployctl.usecases.hold import hold, unhold
-from deployctl.usecases.start import start
-from deployctl.usecases.stop import stop
-from deployctl.usecases.upgrade import upgrade
+from deployctl.usecases.change.hold import hold, unhold
+from deployctl.usecases.change.start import start
+from deployctl.usecases.change.stop import stop
+from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.wish import Wish
 from deployctl_web.pages.activity import safe_cell
 from deployctl_web.pages.parts.log_view import level_of, tells_of_error

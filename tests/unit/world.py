@@ -27,10 +27,10 @@ from deployctl.testing.fake_logs import FakeKeptLogs
 from deployctl.testing.fake_meter import FakeMeter
 from deployctl.testing.fake_prober import Asked, FakeProber, Reply
 from deployctl.testing.fake_traffic import FakeTraffic
+from deployctl.usecases.change.rollback import rollback
+from deployctl.usecases.change.undo import undo
+from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.results import Done, Moved
-from deployctl.usecases.rollback import rollback
-from deployctl.usecases.undo import undo
-from deployctl.usecases.upgrade import upgrade
 from deployctl.usecases.wish import Wish
 
 SHOP = AppName("shop")

@@ -13,10 +13,10 @@ from deployctl.domain.inputs.names import AppName
 from deployctl.errors import Aborted, NotHealthy
 from deployctl.ports import LogLine
 from deployctl.ports.metrics import Now, Point
-from deployctl.usecases.hold import hold
-from deployctl.usecases.stop import stop
+from deployctl.usecases.change.hold import hold
+from deployctl.usecases.change.stop import stop
+from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.tokens import create_token
-from deployctl.usecases.upgrade import upgrade
 from deployctl.usecases.users import add_user
 from deployctl.usecases.wish import Wish
 from tests.unit.web_wire import served_site

@@ -12,16 +12,16 @@ from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import Invalid, NotPermitted
 from deployctl.ports import Services
-from deployctl.usecases.abort import abort
-from deployctl.usecases.hold import hold, unhold
-from deployctl.usecases.prune import prune
-from deployctl.usecases.remark import remark
+from deployctl.usecases.change.abort import abort
+from deployctl.usecases.change.annotate import remark
+from deployctl.usecases.change.hold import hold, unhold
+from deployctl.usecases.change.prune import prune
+from deployctl.usecases.change.rollback import rollback
+from deployctl.usecases.change.start import start
+from deployctl.usecases.change.stop import stop
+from deployctl.usecases.change.undo import undo
+from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.results import Done, Moved
-from deployctl.usecases.rollback import rollback
-from deployctl.usecases.start import start
-from deployctl.usecases.stop import stop
-from deployctl.usecases.undo import undo
-from deployctl.usecases.upgrade import upgrade
 from deployctl.usecases.wish import Wish
 from deployctl_web.live.jobs import Job
 from deployctl_web.security.rights import Right

@@ -9,7 +9,7 @@ from deployctl.domain.images.capabilities import given_back
 from deployctl.domain.inputs.names import AppName, parse_version
 from deployctl.errors import DeployctlError, Invalid, NotFound, NothingToGoBackTo
 from deployctl.ports import Services
-from deployctl.usecases.prune import preview_prune
+from deployctl.usecases.change.prune import preview_prune
 from deployctl.usecases.read_facts import no_such_version
 from deployctl.usecases.versions import VersionLine
 from deployctl_web.pages.app import the_app

@@ -9,13 +9,13 @@ from deployctl.domain.images.release import Release
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import ConfirmationNeeded, NothingToGoBackTo
 from deployctl.ports import Services
+from deployctl.usecases.change.rollback import require_reachable
+from deployctl.usecases.change.rollback_target import on_hold
 from deployctl.usecases.lease import lease
 from deployctl.usecases.move import holds_of, move
 from deployctl.usecases.read_facts import observe
 from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Moved, Preview
-from deployctl.usecases.rollback import require_reachable
-from deployctl.usecases.rollback_target import on_hold
 from deployctl.usecases.wish import Wish, require_revision
 
 

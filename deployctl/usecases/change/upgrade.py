@@ -16,6 +16,8 @@ from deployctl.domain.proxy.traffic import closed_text
 from deployctl.errors import NotFound, ProxyUnavailable
 from deployctl.ports import Services
 from deployctl.usecases.app_address import require_address_wanted
+from deployctl.usecases.change.rollback import already
+from deployctl.usecases.change.rollback_target import on_hold
 from deployctl.usecases.config_state import app_differences
 from deployctl.usecases.diff import compare_releases
 from deployctl.usecases.lease import fenced_by, lease
@@ -24,8 +26,6 @@ from deployctl.usecases.prepare import Candidate, prepare, written_release
 from deployctl.usecases.read_facts import observe
 from deployctl.usecases.recover import recover
 from deployctl.usecases.results import DiffLine, Moved, Preview
-from deployctl.usecases.rollback import already
-from deployctl.usecases.rollback_target import on_hold
 from deployctl.usecases.wish import Wish, require_revision
 
 

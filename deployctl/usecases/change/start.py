@@ -11,6 +11,7 @@ from deployctl.domain.images.release import Release
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import DeployctlError
 from deployctl.ports import Services
+from deployctl.usecases.change.rollback import require_reachable
 from deployctl.usecases.find_image import find_news
 from deployctl.usecases.lease import fenced_by, lease
 from deployctl.usecases.move import walk_plan
@@ -18,7 +19,6 @@ from deployctl.usecases.prepare import prepare, written_release
 from deployctl.usecases.read_facts import observe, require_numbered
 from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Done, Preview
-from deployctl.usecases.rollback import require_reachable
 from deployctl.usecases.wish import Wish, require_revision
 
 

@@ -1,0 +1,1 @@
+"""The verbs that change an app, one file each."""
