@@ -16,7 +16,7 @@ from deployctl.usecases.change.rollback import rollback
 from deployctl.usecases.change.stop import stop
 from deployctl.usecases.change.undo import undo
 from deployctl.usecases.change.upgrade import upgrade
-from deployctl.usecases.wish import Wish
+from deployctl.usecases.steps.options import Wish
 
 BUSY = """
 import signal, sys, uuid

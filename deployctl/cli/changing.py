@@ -13,7 +13,7 @@ from deployctl.domain.inputs.names import AppName, ReleaseName, Version
 from deployctl.errors import ConfirmationNeeded, Invalid
 from deployctl.usecases import views
 from deployctl.usecases.results import Done, Moved, Preview
-from deployctl.usecases.wish import Wish
+from deployctl.usecases.steps.options import Wish
 
 if TYPE_CHECKING:
     from deployctl.ports import Services

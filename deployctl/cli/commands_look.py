@@ -41,8 +41,8 @@ def status_command(session: Session, /, given: Sequence[str], watch: bool) -> in
 def show_status(session: Session, s: Services, app: AppName | None, *, clear: bool = False) -> None:
     """Read and answer. `clear`: draw over what was drawn before."""
     from deployctl.cli.render_status import apps_table, instances_table, status_text
-    from deployctl.usecases.adopt import take_over_flips
     from deployctl.usecases.status import status
+    from deployctl.usecases.steps.adopt import take_over_flips
 
     take_over_flips(s)
     view = status(s, app=app)

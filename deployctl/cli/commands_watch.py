@@ -87,7 +87,7 @@ def reconcile_command(session: Session, app: str | None, dry_run: bool, exit_cod
     from deployctl.cli.changing import confirmed
     from deployctl.cli.render_watch import reconciled_table, reconciled_text
     from deployctl.usecases.change.reconcile import preview_reconcile, reconcile
-    from deployctl.usecases.take_engine import take_engine
+    from deployctl.usecases.steps.take_engine import take_engine
 
     if exit_code and not dry_run:
         raise Invalid("--exit-code goes with --dry-run.", remedy=["deployctl reconcile -h"], code="usage")

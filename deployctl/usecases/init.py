@@ -16,8 +16,8 @@ from deployctl.domain.inputs.names import AppName, parse_host, parse_path
 from deployctl.domain.inputs.quantities import parse_port
 from deployctl.errors import DeployctlError, Invalid, Refused
 from deployctl.ports import Engine, Guard, Image
-from deployctl.usecases.find_image import find_news_of
 from deployctl.usecases.results import Done
+from deployctl.usecases.steps.find_image import find_news_of
 
 FIRST_LISTEN, LAST_LISTEN = 8000, 8999
 

@@ -10,7 +10,7 @@ from deployctl.domain.change.plan import MOVES
 from deployctl.domain.images.release import Change
 from deployctl.domain.inputs.names import AppName
 from deployctl.execution.labels import keep_tag
-from deployctl.usecases.adopt import NOBODY_SAID
+from deployctl.usecases.steps.adopt import NOBODY_SAID
 from tests.simulation.scheduler import Process
 from tests.simulation.world import APPS, World
 

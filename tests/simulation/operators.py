@@ -19,10 +19,10 @@ from deployctl.usecases.change.start import start
 from deployctl.usecases.change.stop import stop
 from deployctl.usecases.change.undo import undo
 from deployctl.usecases.change.upgrade import upgrade
-from deployctl.usecases.lease import lease
 from deployctl.usecases.read_facts import observe
-from deployctl.usecases.recover import recover
-from deployctl.usecases.wish import Wish
+from deployctl.usecases.steps.lease import lease
+from deployctl.usecases.steps.options import Wish
+from deployctl.usecases.steps.recover import recover
 from deployctl.watch.watch import TICK, Watch
 from tests.simulation.scheduler import Process
 from tests.simulation.world import APPS, CRASHES, DEAF, DOCS, REFUSED, SHOP, SICK, SLOW

@@ -16,7 +16,7 @@ from deployctl.execution import containers, revert_steps, runner
 from deployctl.execution.labels import release_images
 from deployctl.execution.runner import Act, Walk
 from deployctl.ledger.leases import LeaseRows
-from deployctl.usecases import recover
+from deployctl.usecases.steps import recover
 from tests.simulation.faults import Fault
 from tests.simulation.simulate import CHANCE, Recipe
 from tests.simulation.traffic import SimulatedTraffic

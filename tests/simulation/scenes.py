@@ -13,7 +13,7 @@ from deployctl.usecases.change.rollback import rollback
 from deployctl.usecases.change.start import start
 from deployctl.usecases.change.stop import stop
 from deployctl.usecases.change.upgrade import upgrade
-from deployctl.usecases.wish import Wish
+from deployctl.usecases.steps.options import Wish
 from tests.simulation.scheduler import Pace, Process, Scheduler
 from tests.simulation.world import DOCS, SHOP, Scene, World
 

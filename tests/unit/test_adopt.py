@@ -12,11 +12,11 @@ from deployctl.domain.images.release import Change
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy.emergency import FlipNote
 from deployctl.errors import NothingToGoBackTo, StateChanged
-from deployctl.usecases.adopt import take_over_flips
 from deployctl.usecases.change.hold import hold
 from deployctl.usecases.change.start import start
 from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.status import status
+from deployctl.usecases.steps.adopt import take_over_flips
 from tests.unit.mortal import Died, Life, mortal
 from tests.unit.world import SHOP, World, world
 

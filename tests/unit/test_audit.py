@@ -20,8 +20,8 @@ from deployctl.usecases.change.stop import stop
 from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.results import AuditLine
 from deployctl.usecases.sign_in import WrongSignIn, sign_in
+from deployctl.usecases.steps.options import Wish
 from deployctl.usecases.users import add_user
-from deployctl.usecases.wish import Wish
 from tests.unit.web_world import site
 from tests.unit.world import SHOP, V1, V2, V3, YES, World, world
 

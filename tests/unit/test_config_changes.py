@@ -17,11 +17,11 @@ from deployctl.domain.inputs.addresses import covers
 from deployctl.domain.inputs.app_spec import AppFile
 from deployctl.errors import ConfirmationNeeded, NotHealthy
 from deployctl.usecases import views
-from deployctl.usecases.app_address import closing
 from deployctl.usecases.change.upgrade import preview_upgrade, upgrade
 from deployctl.usecases.results import AppView, ConfigCode
 from deployctl.usecases.status import status
-from deployctl.usecases.wish import Wish
+from deployctl.usecases.steps.app_address import closing
+from deployctl.usecases.steps.options import Wish
 from deployctl_web.pages.parts.notices import notices_of
 from tests.unit.cli_results import tty
 from tests.unit.web_world import site

@@ -10,7 +10,7 @@ import pytest
 
 from deployctl.domain.inputs.notes import LONGEST, parse_note, parse_reason
 from deployctl.errors import Invalid
-from deployctl.usecases.wish import Wish
+from deployctl.usecases.steps.options import Wish
 from tests.unit.api_world import Program, problem
 from tests.unit.cli_world import World, shop
 from tests.unit.web_world import Site, site

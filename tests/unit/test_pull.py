@@ -19,7 +19,7 @@ from deployctl.usecases.diff import diff
 from deployctl.usecases.init import InitWish, init
 from deployctl.usecases.show import show
 from deployctl.usecases.status import status
-from deployctl.usecases.wish import Wish
+from deployctl.usecases.steps.options import Wish
 from tests.unit.world import SHOP, V1, V2, World, runnable, world
 
 NAME = "registry.example.com/acme/shop"

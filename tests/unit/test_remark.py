@@ -12,7 +12,7 @@ from deployctl.errors import Invalid, NotFound, StateChanged
 from deployctl.usecases.activity import recent
 from deployctl.usecases.change.annotate import remark
 from deployctl.usecases.history import history
-from deployctl.usecases.wish import Wish
+from deployctl.usecases.steps.options import Wish
 from tests.unit.web_world import site
 from tests.unit.world import SHOP, World, world
 

@@ -24,8 +24,8 @@ from deployctl.usecases.read_facts import observe
 from deployctl.usecases.results import AppView, Moved
 from deployctl.usecases.show import show
 from deployctl.usecases.status import status
+from deployctl.usecases.steps.options import Wish
 from deployctl.usecases.versions import VersionsView, Way, versions
-from deployctl.usecases.wish import Wish
 from deployctl_web.pages.parts.buttons import way_of
 from tests.unit.cli_results import tty
 from tests.unit.web_world import Site

@@ -28,10 +28,10 @@ from deployctl.execution.actions import ACTIONS
 from deployctl.execution.runner import Act, Walk
 from deployctl.ports import LogLine
 from deployctl.testing.fake_engine import Behaviour
-from deployctl.usecases import move
 from deployctl.usecases.change.prune import prune
 from deployctl.usecases.change.start import start
 from deployctl.usecases.change.stop import stop
+from deployctl.usecases.steps import execute
 from tests.unit.world import SHOP, V1, V2, World, world
 
 S = StepKind
@@ -59,7 +59,7 @@ def during(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             return "" if after else real(walk, step)
 
         planted[kind] = act
-        monkeypatch.setattr(move, "ACTIONS", planted)
+        monkeypatch.setattr(execute, "ACTIONS", planted)
 
     return plant
 

@@ -13,7 +13,7 @@ from deployctl.testing.fake_engine import FakeEngine
 from deployctl.usecases.change.reconcile import reconcile
 from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.status import status
-from deployctl.usecases.take_engine import take_engine
+from deployctl.usecases.steps.take_engine import take_engine
 from tests.unit.world import V1, V2, V3, World, world
 
 

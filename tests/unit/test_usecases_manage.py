@@ -27,7 +27,7 @@ from deployctl.usecases.change.start import preview_start, start
 from deployctl.usecases.change.stop import preview_stop, stop
 from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.read_facts import observe
-from deployctl.usecases.wish import Wish
+from deployctl.usecases.steps.options import Wish
 from tests.unit.world import SHOP, V1, V2, V3, World, world
 
 

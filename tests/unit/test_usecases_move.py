@@ -37,8 +37,8 @@ from deployctl.usecases.change.start import start
 from deployctl.usecases.change.stop import stop
 from deployctl.usecases.change.undo import preview_undo, undo
 from deployctl.usecases.change.upgrade import preview_upgrade, upgrade
+from deployctl.usecases.steps.options import Wish
 from deployctl.usecases.views import moved_json
-from deployctl.usecases.wish import Wish
 from tests.unit.cli_results import tty
 from tests.unit.world import SHOP, V1, V2, V3, V4, World, runnable, world
 

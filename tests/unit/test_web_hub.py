@@ -19,7 +19,7 @@ from deployctl.ports.metrics import Now
 from deployctl.usecases.change.annotate import remark
 from deployctl.usecases.change.app_remove import remove_app
 from deployctl.usecases.results import Done
-from deployctl.usecases.wish import Wish
+from deployctl.usecases.steps.options import Wish
 from deployctl_web.live import event_broker as module
 from deployctl_web.live import event_messages, poller
 from deployctl_web.live.event_broker import Hub

@@ -29,7 +29,7 @@ from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Reporter, Services
 from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.results import Done, Moved
-from deployctl.usecases.wish import Wish
+from deployctl.usecases.steps.options import Wish
 from deployctl_web import operations
 from deployctl_web.live import jobs as module
 from deployctl_web.live.event_broker import progress_json

@@ -29,7 +29,7 @@ from deployctl.usecases.change.hold import hold, unhold
 from deployctl.usecases.change.start import start
 from deployctl.usecases.change.stop import stop
 from deployctl.usecases.change.upgrade import upgrade
-from deployctl.usecases.wish import Wish
+from deployctl.usecases.steps.options import Wish
 from deployctl_web.pages.activity import safe_cell
 from deployctl_web.pages.parts.log_view import level_of, tells_of_error
 from tests.unit.web_world import Browser, Site, site

@@ -25,9 +25,9 @@ from deployctl.usecases.clock_math import later
 from deployctl.usecases.passwords import TooManyTries
 from deployctl.usecases.results import Done
 from deployctl.usecases.sign_in import WrongSignIn, sign_in
+from deployctl.usecases.steps.options import Wish
 from deployctl.usecases.tokens import create_token
 from deployctl.usecases.users import add_user, remove_user, require_user, set_password, set_role
-from deployctl.usecases.wish import Wish
 from deployctl_web.operations import ACTS, Words
 from deployctl_web.pages.act import WAITING
 from tests.unit.web_world import Site, site

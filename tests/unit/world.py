@@ -31,7 +31,7 @@ from deployctl.usecases.change.rollback import rollback
 from deployctl.usecases.change.undo import undo
 from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.results import Done, Moved
-from deployctl.usecases.wish import Wish
+from deployctl.usecases.steps.options import Wish
 
 SHOP = AppName("shop")
 V1, V2, V3, V4 = (Version(f"v{n}") for n in range(1, 5))

@@ -22,7 +22,7 @@ from deployctl.usecases.change.stop import stop
 from deployctl.usecases.change.undo import undo
 from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.results import Done, Moved
-from deployctl.usecases.wish import Wish
+from deployctl.usecases.steps.options import Wish
 from deployctl_web.live.jobs import Job
 from deployctl_web.security.rights import Right
 from deployctl_web.state import desk

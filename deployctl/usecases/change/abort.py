@@ -6,11 +6,11 @@ from deployctl.domain.change.deployment import Deployment, Phase
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import LeaseHeld
 from deployctl.ports import Services
-from deployctl.usecases.lease import find_serving, lease
 from deployctl.usecases.read_facts import require_app
-from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Done
-from deployctl.usecases.wish import Wish
+from deployctl.usecases.steps.lease import find_serving, lease
+from deployctl.usecases.steps.options import Wish
+from deployctl.usecases.steps.recover import recover
 
 WAIT = 30.0  # seconds for the holder to notice and to take everything back
 LOOK = 0.1

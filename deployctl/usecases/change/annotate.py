@@ -12,7 +12,7 @@ from deployctl.errors import NotFound, StateChanged
 from deployctl.ports import Services
 from deployctl.usecases.read_facts import require_app
 from deployctl.usecases.results import Done
-from deployctl.usecases.wish import Wish
+from deployctl.usecases.steps.options import Wish
 
 KIND = "remark"
 MOST = 200  # remarks of one app that are looked at, the newest

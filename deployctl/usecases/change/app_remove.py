@@ -6,12 +6,12 @@ from deployctl.domain.change.plan import Kind, Plan
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import ConfirmationNeeded
 from deployctl.ports import Services
-from deployctl.usecases.lease import fenced_by, lease
 from deployctl.usecases.read_facts import require_app
-from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Done
-from deployctl.usecases.take_off import take_off
-from deployctl.usecases.wish import Wish
+from deployctl.usecases.steps.lease import fenced_by, lease
+from deployctl.usecases.steps.options import Wish
+from deployctl.usecases.steps.recover import recover
+from deployctl.usecases.steps.teardown import take_off
 
 
 def remove_app(app: AppName, s: Services, *, wish: Wish = Wish()) -> Done:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from deployctl.domain.images.release import Hold
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.ports import Services
-from deployctl.usecases.lease import fenced_by, lease
 from deployctl.usecases.read_facts import observe, require_release, routes
-from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Done
-from deployctl.usecases.wish import Wish, require_revision
+from deployctl.usecases.steps.lease import fenced_by, lease
+from deployctl.usecases.steps.options import Wish, require_revision
+from deployctl.usecases.steps.recover import recover
 
 
 def hold(app: AppName, version: Version, s: Services, *, wish: Wish = Wish()) -> Done:

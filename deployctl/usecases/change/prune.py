@@ -6,12 +6,12 @@ from deployctl.domain.change.planner import plan_prune
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import ConfirmationNeeded
 from deployctl.ports import Services
-from deployctl.usecases.lease import lease
-from deployctl.usecases.move import walk_plan
 from deployctl.usecases.read_facts import observe, require_engine
-from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Done, Preview
-from deployctl.usecases.wish import Wish, require_revision
+from deployctl.usecases.steps.execute import walk_plan
+from deployctl.usecases.steps.lease import lease
+from deployctl.usecases.steps.options import Wish, require_revision
+from deployctl.usecases.steps.recover import recover
 
 
 def prune(app: AppName, s: Services, *, wish: Wish = Wish()) -> Done:

@@ -19,12 +19,12 @@ from deployctl.execution.health_gate import Trial
 from deployctl.execution.runner import Walk, run
 from deployctl.ports import Services
 from deployctl.usecases.drift import Look, look_at_home, look_outside, sight_of
-from deployctl.usecases.lease import fenced_by, lease
-from deployctl.usecases.mend import ACTS, ensure_guards
 from deployctl.usecases.read_facts import require_app
-from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Mended, Reconciled
-from deployctl.usecases.wish import Wish
+from deployctl.usecases.steps.lease import fenced_by, lease
+from deployctl.usecases.steps.options import Wish
+from deployctl.usecases.steps.recover import recover
+from deployctl.usecases.steps.repair import ACTS, ensure_guards
 
 ROUNDS = 50  # looks at one app in one pass; no drift is tried twice, so this is only for a world that never rests
 

@@ -13,13 +13,13 @@ from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import ConfirmationNeeded, EngineUnavailable
 from deployctl.ports import Services
 from deployctl.usecases.change.rollback_target import brings_back_text, choose_target
-from deployctl.usecases.lease import lease
-from deployctl.usecases.move import holds_of, move
-from deployctl.usecases.overtake import Overtaken, look_ahead, overtake
 from deployctl.usecases.read_facts import Named, observe
-from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Moved, Preview
-from deployctl.usecases.wish import Wish, require_revision
+from deployctl.usecases.steps.execute import holds_of, move
+from deployctl.usecases.steps.lease import lease
+from deployctl.usecases.steps.options import Wish, require_revision
+from deployctl.usecases.steps.overtake import Overtaken, look_ahead, overtake
+from deployctl.usecases.steps.recover import recover
 
 
 def rollback(app: AppName, s: Services, *, version: Version | None = None, release: int | None = None,

@@ -12,14 +12,14 @@ from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import DeployctlError
 from deployctl.ports import Services
 from deployctl.usecases.change.rollback import require_reachable
-from deployctl.usecases.find_image import find_news
-from deployctl.usecases.lease import fenced_by, lease
-from deployctl.usecases.move import walk_plan
-from deployctl.usecases.prepare import prepare, written_release
 from deployctl.usecases.read_facts import observe, require_numbered
-from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Done, Preview
-from deployctl.usecases.wish import Wish, require_revision
+from deployctl.usecases.steps.execute import walk_plan
+from deployctl.usecases.steps.find_image import find_news
+from deployctl.usecases.steps.lease import fenced_by, lease
+from deployctl.usecases.steps.options import Wish, require_revision
+from deployctl.usecases.steps.prepare import prepare, written_release
+from deployctl.usecases.steps.recover import recover
 
 
 def start(app: AppName, version: Version, s: Services, *, release: int | None = None, wish: Wish = Wish(),

@@ -9,12 +9,12 @@ from deployctl.domain.images.release import Release
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import AttentionNeeded, ConfirmationNeeded
 from deployctl.ports import Services
-from deployctl.usecases.lease import lease
-from deployctl.usecases.move import walk_plan
 from deployctl.usecases.read_facts import observe, require_engine, require_release
-from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Done, Preview
-from deployctl.usecases.wish import Wish, require_revision
+from deployctl.usecases.steps.execute import walk_plan
+from deployctl.usecases.steps.lease import lease
+from deployctl.usecases.steps.options import Wish, require_revision
+from deployctl.usecases.steps.recover import recover
 
 
 def stop(app: AppName, version: Version, s: Services, *, release: int | None = None, wish: Wish = Wish()) -> Done:

@@ -11,12 +11,12 @@ from deployctl.errors import ConfirmationNeeded, NothingToGoBackTo
 from deployctl.ports import Services
 from deployctl.usecases.change.rollback import require_reachable
 from deployctl.usecases.change.rollback_target import on_hold
-from deployctl.usecases.lease import lease
-from deployctl.usecases.move import holds_of, move
 from deployctl.usecases.read_facts import observe
-from deployctl.usecases.recover import recover
 from deployctl.usecases.results import Moved, Preview
-from deployctl.usecases.wish import Wish, require_revision
+from deployctl.usecases.steps.execute import holds_of, move
+from deployctl.usecases.steps.lease import lease
+from deployctl.usecases.steps.options import Wish, require_revision
+from deployctl.usecases.steps.recover import recover
 
 
 def undo(app: AppName, s: Services, *, wish: Wish = Wish()) -> Moved:

@@ -10,7 +10,7 @@ from deployctl.domain.host.access import Role
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.inputs.names import AppName
 from deployctl.usecases.results import Done, Moved
-from deployctl.usecases.wish import Wish
+from deployctl.usecases.steps.options import Wish
 from deployctl_web.api import response_models as answers
 from deployctl_web.api.endpoint import Told, documented
 from deployctl_web.api.headers import wait_for

@@ -14,7 +14,7 @@ from deployctl.domain.inputs.names import AppName, Version, parse_version
 from deployctl.domain.proxy.traffic import Precision
 from deployctl.errors import ConfirmationNeeded, Invalid, LeaseHeld, StateChanged
 from deployctl.usecases.results import Done, Moved
-from deployctl.usecases.wish import Wish
+from deployctl.usecases.steps.options import Wish
 from deployctl_web.live.jobs import Job
 from deployctl_web.operations import ACTS, Words, perform
 from deployctl_web.pages.app import charted, the_app

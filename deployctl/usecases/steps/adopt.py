@@ -16,9 +16,9 @@ from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.emergency import FlipNote
 from deployctl.errors import DeployctlError
 from deployctl.ports import Services
-from deployctl.usecases.lease import fenced_by, lease
 from deployctl.usecases.read_facts import look_at_containers, routes
-from deployctl.usecases.wish import Wish
+from deployctl.usecases.steps.lease import fenced_by, lease
+from deployctl.usecases.steps.options import Wish
 
 LOOK_BACK = 50  # deployments
 NOBODY_SAID = "somebody (past deployctl)"

@@ -11,7 +11,7 @@ from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, LeaseHeld
 from deployctl.execution.fence import fenced, taken_over
 from deployctl.ports import Services
-from deployctl.usecases.wish import Wish
+from deployctl.usecases.steps.options import Wish
 
 LOOK = 0.2  # seconds between two tries while waiting
 

@@ -24,11 +24,11 @@ from deployctl.execution import networks
 from deployctl.execution.fence import taken_over
 from deployctl.execution.labels import leading_name, named_like
 from deployctl.ports import EngineInfo, Image, NetworkFacts, Services
-from deployctl.usecases.able import require_able
-from deployctl.usecases.app_address import closing_text
-from deployctl.usecases.find_image import FoundImage, ImageQuestion, find_image
-from deployctl.usecases.joined import dropped, leading, other_way_out, require_networks
 from deployctl.usecases.results import StepDone
+from deployctl.usecases.steps.app_address import closing_text
+from deployctl.usecases.steps.engine_limits import require_able
+from deployctl.usecases.steps.find_image import FoundImage, ImageQuestion, find_image
+from deployctl.usecases.steps.joined_networks import dropped, leading, other_way_out, require_networks
 
 
 @dataclass(frozen=True, slots=True)

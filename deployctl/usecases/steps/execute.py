@@ -16,7 +16,7 @@ from deployctl.execution.revert_steps import UNDOS
 from deployctl.execution.runner import Walk, run
 from deployctl.ports import Services
 from deployctl.usecases.results import Moved, StepDone
-from deployctl.usecases.wish import Wish
+from deployctl.usecases.steps.options import Wish
 
 
 @dataclass(frozen=True, slots=True)

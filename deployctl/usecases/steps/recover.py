@@ -15,11 +15,11 @@ from deployctl.execution.health_gate import Trial
 from deployctl.execution.revert_steps import UNDOS
 from deployctl.execution.runner import Walk, leave, only_retires, retire_rest, revert, take
 from deployctl.ports import Services
-from deployctl.usecases.adopt import adopt_drift, agree_files
-from deployctl.usecases.lease import fenced_by
-from deployctl.usecases.move import holds_of
 from deployctl.usecases.read_facts import observe
-from deployctl.usecases.take_off import take_off
+from deployctl.usecases.steps.adopt import adopt_drift, agree_files
+from deployctl.usecases.steps.execute import holds_of
+from deployctl.usecases.steps.lease import fenced_by
+from deployctl.usecases.steps.teardown import take_off
 
 
 def recover(app: AppName, s: Services, token: int) -> str | None:

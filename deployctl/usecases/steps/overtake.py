@@ -14,7 +14,7 @@ from deployctl.errors import LeaseHeld
 from deployctl.execution.runner import Walk, end_reverted
 from deployctl.ports import Services
 from deployctl.usecases.read_facts import Named, observe
-from deployctl.usecases.recover import rebuilt
+from deployctl.usecases.steps.recover import rebuilt
 
 _ENDS = frozenset({StepKind.STOP, StepKind.PRUNE})
 

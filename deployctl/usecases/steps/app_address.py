@@ -6,7 +6,7 @@ from deployctl.domain.images.release import App
 from deployctl.domain.inputs.addresses import covers, write_address
 from deployctl.errors import ConfirmationNeeded
 from deployctl.ports import Services
-from deployctl.usecases.wish import Wish
+from deployctl.usecases.steps.options import Wish
 
 
 def closing(now: App, wanted: App) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""What changing verbs share: the lease, preparation, execution, recovery, repair."""
