@@ -29,7 +29,7 @@ from deployctl.domain.inputs.names import AppName, Version
 from deployctl.config.settings import Settings
 from deployctl.testing.silent_reporter import SilentReporter
 from deployctl.usecases.change.rollback import rollback
-from deployctl.usecases.status import status
+from deployctl.usecases.view.status import status
 from deployctl.usecases.change.undo import undo
 from deployctl.usecases.change.upgrade import preview_upgrade
 app = AppName("past")

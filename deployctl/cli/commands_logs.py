@@ -21,7 +21,7 @@ from deployctl.usecases import views
 from deployctl.usecases.views import printed_json
 
 if TYPE_CHECKING:
-    from deployctl.usecases.logs import Printed
+    from deployctl.usecases.view.logs import Printed
 
 
 @verb("logs")
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def logs_command(session: Session, /, given: Sequence[str], follow: bool, since: float | None, tail: int,
                  grep: str | None, proxy: bool) -> int:
-    from deployctl.usecases.logs import logs
+    from deployctl.usecases.view.logs import logs
 
     words = Words.check(given, least=0, most=0 if proxy else 1, verb="logs", releases=True)
     if proxy:
@@ -57,7 +57,7 @@ def logs_command(session: Session, /, given: Sequence[str], follow: bool, since:
 
 def _proxy_logs(session: Session, words: Words, *, follow: bool, since: float | None, tail: int, grep: str | None) -> int:
     from deployctl.cli.render_refusals import print_refusals
-    from deployctl.usecases.refusals import refusals
+    from deployctl.usecases.view.rejections import refusals
 
     if follow:
         raise Invalid("--proxy prints what is known so far: -f does not go with it.", code="usage")

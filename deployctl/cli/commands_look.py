@@ -41,8 +41,8 @@ def status_command(session: Session, /, given: Sequence[str], watch: bool) -> in
 def show_status(session: Session, s: Services, app: AppName | None, *, clear: bool = False) -> None:
     """Read and answer. `clear`: draw over what was drawn before."""
     from deployctl.cli.render_status import apps_table, instances_table, status_text
-    from deployctl.usecases.status import status
     from deployctl.usecases.steps.adopt import take_over_flips
+    from deployctl.usecases.view.status import status
 
     take_over_flips(s)
     view = status(s, app=app)
@@ -73,7 +73,7 @@ def _watch(session: Session, s: Services, app: AppName | None) -> int:
 @click.pass_obj
 def history_command(session: Session, /, given: Sequence[str], limit: int) -> int:
     from deployctl.cli.render_release import history_table, history_text
-    from deployctl.usecases.history import history
+    from deployctl.usecases.view.history import history
 
     words = Words.check(given, least=0, most=0, verb="history")
     with session.services() as s:
@@ -88,7 +88,7 @@ def history_command(session: Session, /, given: Sequence[str], limit: int) -> in
 @click.pass_obj
 def show_command(session: Session, /, given: Sequence[str]) -> int:
     from deployctl.cli.render_release import show_text
-    from deployctl.usecases.show import show
+    from deployctl.usecases.view.show import show
 
     words = Words.check(given, least=1, most=1, verb="show", releases=True)
     with session.services() as s:
@@ -105,8 +105,8 @@ def show_command(session: Session, /, given: Sequence[str]) -> int:
 @click.pass_obj
 def diff_command(session: Session, /, given: Sequence[str], exit_code: bool, show_secrets: bool) -> int:
     from deployctl.cli.render_release import diff_table, diff_text
-    from deployctl.usecases.diff import diff
     from deployctl.usecases.redaction import redact_lines
+    from deployctl.usecases.view.diff import diff
 
     words = Words.check(given, least=1, most=2, verb="diff", releases=True)
     with session.services() as s:

@@ -11,7 +11,7 @@ from deployctl.cli.times import iso
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.rejections import Refusal
 from deployctl.usecases import views
-from deployctl.usecases.refusals import refusal_json
+from deployctl.usecases.view.rejections import refusal_json
 
 
 def print_refusals(session: Session, app: AppName, found: Sequence[Refusal]) -> None:

@@ -17,7 +17,7 @@ from deployctl.usecases.doctor_containers import containers
 from deployctl.usecases.doctor_dashboard import dashboard
 from deployctl.usecases.doctor_engine import LITTLE_SPACE, engine
 from deployctl.usecases.results import Finding
-from deployctl.usecases.status import other_homes
+from deployctl.usecases.view.status import other_homes
 
 YEAR_2024 = 1_704_067_200  # a clock before that was never set
 

@@ -31,7 +31,7 @@ from deployctl.usecases.results import (
 )
 
 if TYPE_CHECKING:
-    from deployctl.usecases.logs import Printed
+    from deployctl.usecases.view.logs import Printed
 
 SCHEMA = "deployctl/v1"
 Json = dict[str, Any]

@@ -15,9 +15,9 @@ from deployctl.ports import Services
 from deployctl.usecases.change.reconcile import mend
 from deployctl.usecases.drift import look_at_home
 from deployctl.usecases.fold import fold
-from deployctl.usecases.readiness import Around, check_readiness, look_at_all
 from deployctl.usecases.results import Mended
 from deployctl.usecases.steps.repair import ensure_guards
+from deployctl.usecases.view.readiness import Around, check_readiness, look_at_all
 from deployctl.watch.bell import EVERY
 from deployctl.watch.patience import Patience
 

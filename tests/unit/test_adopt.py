@@ -15,8 +15,8 @@ from deployctl.errors import NothingToGoBackTo, StateChanged
 from deployctl.usecases.change.hold import hold
 from deployctl.usecases.change.start import start
 from deployctl.usecases.change.upgrade import upgrade
-from deployctl.usecases.status import status
 from deployctl.usecases.steps.adopt import take_over_flips
+from deployctl.usecases.view.status import status
 from tests.unit.mortal import Died, Life, mortal
 from tests.unit.world import SHOP, World, world
 

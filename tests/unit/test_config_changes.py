@@ -19,9 +19,9 @@ from deployctl.errors import ConfirmationNeeded, NotHealthy
 from deployctl.usecases import views
 from deployctl.usecases.change.upgrade import preview_upgrade, upgrade
 from deployctl.usecases.results import AppView, ConfigCode
-from deployctl.usecases.status import status
 from deployctl.usecases.steps.app_address import closing
 from deployctl.usecases.steps.options import Wish
+from deployctl.usecases.view.status import status
 from deployctl_web.pages.parts.notices import notices_of
 from tests.unit.cli_results import tty
 from tests.unit.web_world import site

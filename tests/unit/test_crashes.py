@@ -22,10 +22,10 @@ from deployctl.usecases.change.start import start
 from deployctl.usecases.change.stop import stop
 from deployctl.usecases.change.undo import undo
 from deployctl.usecases.change.upgrade import upgrade
-from deployctl.usecases.status import status
 from deployctl.usecases.steps.lease import lease
 from deployctl.usecases.steps.options import Wish
 from deployctl.usecases.steps.recover import recover
+from deployctl.usecases.view.status import status
 from tests.unit.mortal import Died, Life, mortal
 from tests.unit.world import SHOP, V1, V2, V3, YES, World, world
 

@@ -6,7 +6,7 @@ from threading import Thread
 
 import pytest
 
-from deployctl.usecases.handover import Handover, Left
+from deployctl.usecases.view.thread_handover import Handover, Left
 
 LONG = 10.0  # seconds
 

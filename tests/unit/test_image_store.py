@@ -10,7 +10,7 @@ import pytest
 
 from deployctl.usecases.change.reconcile import reconcile
 from deployctl.usecases.doctor_containers import containers
-from deployctl.usecases.status import status
+from deployctl.usecases.view.status import status
 from tests.unit.world import SHOP, World, world
 
 BEFORE, NOW = "overlay2", "containerd overlayfs"

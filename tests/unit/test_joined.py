@@ -14,9 +14,9 @@ from deployctl.execution.labels import app_of_network
 from deployctl.ports import NetworkFacts
 from deployctl.usecases.change.reconcile import reconcile
 from deployctl.usecases.change.upgrade import preview_upgrade
-from deployctl.usecases.diff import diff
-from deployctl.usecases.readiness import find_readiness
-from deployctl.usecases.status import status
+from deployctl.usecases.view.diff import diff
+from deployctl.usecases.view.readiness import find_readiness
+from deployctl.usecases.view.status import status
 from tests.unit.world import SHOP, V1, V2, World, world
 
 

@@ -18,8 +18,8 @@ from deployctl.testing.fake_engine import Behaviour
 from deployctl.usecases.change.app_remove import remove_app
 from deployctl.usecases.change.prune import prune
 from deployctl.usecases.change.stop import stop
-from deployctl.usecases.logs import Printed, logs
-from deployctl.usecases.logs_follow import AHEAD, PATIENCE
+from deployctl.usecases.view.logs import Printed, logs
+from deployctl.usecases.view.logs_follow import AHEAD, PATIENCE
 from tests.unit.world import SHOP, V1, V2, V3, World, world
 
 

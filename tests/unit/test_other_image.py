@@ -14,9 +14,9 @@ from deployctl.errors import ConfirmationNeeded, EngineRefused, NotHealthy
 from deployctl.ports import ContainerFacts
 from deployctl.usecases import views
 from deployctl.usecases.change.reconcile import reconcile
-from deployctl.usecases.readiness import find_readiness
 from deployctl.usecases.results import AppView
-from deployctl.usecases.status import status
+from deployctl.usecases.view.readiness import find_readiness
+from deployctl.usecases.view.status import status
 from tests.unit.cli_world import shop
 from tests.unit.world import SHOP, World, world
 

@@ -24,7 +24,7 @@ from deployctl.usecases.change.app_remove import remove_app
 from deployctl.usecases.change.prune import prune
 from deployctl.usecases.change.reconcile import reconcile
 from deployctl.usecases.drift import look_at_home
-from deployctl.usecases.readiness import find_readiness
+from deployctl.usecases.view.readiness import find_readiness
 from tests.unit.cli_world import shop
 from tests.unit.world import SHOP, World, world
 

@@ -15,11 +15,11 @@ from deployctl.usecases.change.rollback import preview_rollback
 from deployctl.usecases.change.start import preview_start, start
 from deployctl.usecases.change.stop import preview_stop, stop
 from deployctl.usecases.change.upgrade import preview_upgrade, upgrade
-from deployctl.usecases.diff import diff
 from deployctl.usecases.init import InitWish, init
-from deployctl.usecases.show import show
-from deployctl.usecases.status import status
 from deployctl.usecases.steps.options import Wish
+from deployctl.usecases.view.diff import diff
+from deployctl.usecases.view.show import show
+from deployctl.usecases.view.status import status
 from tests.unit.world import SHOP, V1, V2, World, runnable, world
 
 NAME = "registry.example.com/acme/shop"

@@ -15,9 +15,9 @@ from deployctl.domain.proxy.quality import WINDOW, Quality, is_degraded, may_be_
 from deployctl.ledger.meter_book import SqliteMeterBook
 from deployctl.ports.metrics import Point
 from deployctl.usecases.change.app_remove import remove_app
-from deployctl.usecases.quality import find_trouble
 from deployctl.usecases.results import AppView
-from deployctl.usecases.status import status
+from deployctl.usecases.view.quality import find_trouble
+from deployctl.usecases.view.status import status
 from deployctl.usecases.views import app_json
 from tests.unit import cli_world
 from tests.unit.world import SHOP, World, world

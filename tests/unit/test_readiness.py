@@ -17,11 +17,11 @@ from deployctl.testing.fake_prober import Reply
 from deployctl.usecases import views
 from deployctl.usecases.change.hold import hold
 from deployctl.usecases.change.stop import stop
-from deployctl.usecases.history import history
-from deployctl.usecases.readiness import check_readiness, find_readiness
 from deployctl.usecases.results import AppView
-from deployctl.usecases.show import show
-from deployctl.usecases.status import status
+from deployctl.usecases.view.history import history
+from deployctl.usecases.view.readiness import check_readiness, find_readiness
+from deployctl.usecases.view.show import show
+from deployctl.usecases.view.status import status
 from tests.unit.world import SHOP, V1, World, world
 
 DIGEST = "sha256:" + "4be07d52" * 8

@@ -13,12 +13,12 @@ from werkzeug.test import TestResponse
 from deployctl.domain.host.access import Origin, Role, given
 from deployctl.domain.host.denied_changes import MOST, NAMED, REFUSED, RefusedChange, gathered
 from deployctl.ledger.access import STRANGE_NAMES
-from deployctl.usecases.activity import recent
-from deployctl.usecases.audit import audit
 from deployctl.usecases.change.hold import hold
 from deployctl.usecases.sign_in import WrongSignIn, sign_in
 from deployctl.usecases.tokens import create_token
 from deployctl.usecases.users import add_user
+from deployctl.usecases.view.activity import recent
+from deployctl.usecases.view.audit import audit
 from deployctl.watch.watch import Watch
 from deployctl_web.security.by_minute import MINUTE, ByMinute
 from tests.unit.api_world import Program, problem

@@ -9,10 +9,10 @@ import pytest
 
 from deployctl.domain.inputs.notes import LONGEST
 from deployctl.errors import Invalid, NotFound, StateChanged
-from deployctl.usecases.activity import recent
 from deployctl.usecases.change.annotate import remark
-from deployctl.usecases.history import history
 from deployctl.usecases.steps.options import Wish
+from deployctl.usecases.view.activity import recent
+from deployctl.usecases.view.history import history
 from tests.unit.web_world import site
 from tests.unit.world import SHOP, World, world
 

@@ -19,13 +19,13 @@ from deployctl.usecases.change.rollback import preview_rollback, rollback
 from deployctl.usecases.change.rollback_target import choose_target
 from deployctl.usecases.change.start import start
 from deployctl.usecases.change.stop import stop
-from deployctl.usecases.history import history
 from deployctl.usecases.read_facts import observe
 from deployctl.usecases.results import AppView, Moved
-from deployctl.usecases.show import show
-from deployctl.usecases.status import status
 from deployctl.usecases.steps.options import Wish
-from deployctl.usecases.versions import VersionsView, Way, versions
+from deployctl.usecases.view.history import history
+from deployctl.usecases.view.show import show
+from deployctl.usecases.view.status import status
+from deployctl.usecases.view.versions import VersionsView, Way, versions
 from deployctl_web.pages.parts.buttons import way_of
 from tests.unit.cli_results import tty
 from tests.unit.web_world import Site

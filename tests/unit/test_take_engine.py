@@ -12,8 +12,8 @@ from deployctl.errors import AnotherEngine, ConfirmationNeeded, EngineUnavailabl
 from deployctl.testing.fake_engine import FakeEngine
 from deployctl.usecases.change.reconcile import reconcile
 from deployctl.usecases.change.upgrade import upgrade
-from deployctl.usecases.status import status
 from deployctl.usecases.steps.take_engine import take_engine
+from deployctl.usecases.view.status import status
 from tests.unit.world import V1, V2, V3, World, world
 
 

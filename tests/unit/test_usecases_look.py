@@ -23,13 +23,13 @@ from deployctl.usecases.change.rollback import preview_rollback
 from deployctl.usecases.change.start import start
 from deployctl.usecases.change.stop import stop
 from deployctl.usecases.change.upgrade import upgrade
-from deployctl.usecases.diff import diff
 from deployctl.usecases.doctor import doctor
-from deployctl.usecases.history import history
-from deployctl.usecases.logs import logs
 from deployctl.usecases.results import AppView
-from deployctl.usecases.show import show
-from deployctl.usecases.status import status
+from deployctl.usecases.view.diff import diff
+from deployctl.usecases.view.history import history
+from deployctl.usecases.view.logs import logs
+from deployctl.usecases.view.show import show
+from deployctl.usecases.view.status import status
 from tests.unit.world import SHOP, V1, V2, V3, World, world
 
 

@@ -13,12 +13,12 @@ from deployctl.domain.images.release import Change
 from deployctl.domain.images.secret_names import HIDDEN, shown
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import NotHealthy
-from deployctl.usecases.activity import recent
 from deployctl.usecases.change.hold import hold, unhold
-from deployctl.usecases.periods import cut, find_periods
-from deployctl.usecases.status import status
-from deployctl.usecases.under_way import find_failure, find_under_way, parts_of
-from deployctl.usecases.versions import VersionLine, Way, find_idle, versions
+from deployctl.usecases.view.activity import recent
+from deployctl.usecases.view.in_progress import find_failure, find_under_way, parts_of
+from deployctl.usecases.view.serving_periods import cut, find_periods
+from deployctl.usecases.view.status import status
+from deployctl.usecases.view.versions import VersionLine, Way, find_idle, versions
 from tests.unit.world import SHOP, World, world
 
 

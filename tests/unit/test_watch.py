@@ -25,7 +25,7 @@ from deployctl.testing.fake_engine import Behaviour
 from deployctl.usecases.change.reconcile import reconcile
 from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.read_facts import observe
-from deployctl.usecases.readiness import check_readiness, look_at_all
+from deployctl.usecases.view.readiness import check_readiness, look_at_all
 from deployctl.watch import bell as bells
 from deployctl.watch.bell import EVERY, Bell, follow
 from deployctl.watch.lock import NAME, Watcher, check_watcher, find_watcher, only_one

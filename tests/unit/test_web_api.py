@@ -12,15 +12,15 @@ import pytest
 from deployctl.domain.host.access import Role
 from deployctl.errors import DeployctlError, EngineUnavailable
 from deployctl.usecases import views
-from deployctl.usecases.audit import audit
 from deployctl.usecases.change.hold import hold
-from deployctl.usecases.diff import diff
-from deployctl.usecases.history import history
 from deployctl.usecases.results import Moved
-from deployctl.usecases.show import show
-from deployctl.usecases.status import status
 from deployctl.usecases.tokens import list_tokens
 from deployctl.usecases.users import list_users
+from deployctl.usecases.view.audit import audit
+from deployctl.usecases.view.diff import diff
+from deployctl.usecases.view.history import history
+from deployctl.usecases.view.show import show
+from deployctl.usecases.view.status import status
 from deployctl_web.live.jobs import Job
 from deployctl_web.security.change_limits import CHANGES
 from tests.unit.api_world import Json, Program, problem, script, slow

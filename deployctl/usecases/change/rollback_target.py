@@ -7,8 +7,8 @@ from deployctl.domain.change.serving import find_meant, find_previous, release_n
 from deployctl.domain.images.release import Release
 from deployctl.domain.inputs.names import Version
 from deployctl.errors import NotFound, NothingToGoBackTo, OnHold
-from deployctl.usecases.diff import changed_names
 from deployctl.usecases.read_facts import no_such_version, require_numbered
+from deployctl.usecases.view.diff import changed_names
 
 
 def brings_back_text(facts: Facts, target: Release) -> str:

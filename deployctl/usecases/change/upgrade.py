@@ -17,8 +17,6 @@ from deployctl.errors import NotFound, ProxyUnavailable
 from deployctl.ports import Services
 from deployctl.usecases.change.rollback import already
 from deployctl.usecases.change.rollback_target import on_hold
-from deployctl.usecases.config_state import app_differences
-from deployctl.usecases.diff import compare_releases
 from deployctl.usecases.read_facts import observe
 from deployctl.usecases.results import DiffLine, Moved, Preview
 from deployctl.usecases.steps.app_address import require_address_wanted
@@ -27,6 +25,8 @@ from deployctl.usecases.steps.lease import fenced_by, lease
 from deployctl.usecases.steps.options import Wish, require_revision
 from deployctl.usecases.steps.prepare import Candidate, prepare, written_release
 from deployctl.usecases.steps.recover import recover
+from deployctl.usecases.view.config_state import app_differences
+from deployctl.usecases.view.diff import compare_releases
 
 
 def upgrade(app: AppName, version: Version, s: Services, *, wish: Wish = Wish(), image: str | None = None,

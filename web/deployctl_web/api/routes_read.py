@@ -15,16 +15,16 @@ from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import NotFound
 from deployctl.ports import Services
 from deployctl.usecases import views
-from deployctl.usecases.audit import audit
-from deployctl.usecases.diff import diff
 from deployctl.usecases.doctor import findings
-from deployctl.usecases.history import history
-from deployctl.usecases.logs import logs
 from deployctl.usecases.read_facts import require_app
 from deployctl.usecases.redaction import redact_bundle, redact_lines
-from deployctl.usecases.refusals import refusal_json, refusals
 from deployctl.usecases.results import Done, Moved, StatusView
-from deployctl.usecases.show import show
+from deployctl.usecases.view.audit import audit
+from deployctl.usecases.view.diff import diff
+from deployctl.usecases.view.history import history
+from deployctl.usecases.view.logs import logs
+from deployctl.usecases.view.rejections import refusal_json, refusals
+from deployctl.usecases.view.show import show
 from deployctl_web.api import response_models as answers
 from deployctl_web.api import response_people as people
 from deployctl_web.api import response_proxy as proxy

@@ -18,7 +18,7 @@ from flask import Response, current_app, g
 
 from deployctl.errors import DeployctlError, EngineUnavailable
 from deployctl.ports import Services
-from deployctl.usecases.handover import Handover, Left
+from deployctl.usecases.view.thread_handover import Handover, Left
 from deployctl_web.pages.parts.bounded_call import WAIT
 from deployctl_web.security.authorization import RightsChanged
 from deployctl_web.security.rights import Right

@@ -18,8 +18,8 @@ from deployctl.errors import DeployctlError, NotFound
 from deployctl.memory import Bounded
 from deployctl.ports import Services
 from deployctl.usecases.results import AppView, StatusView
-from deployctl.usecases.status import status
-from deployctl.usecases.versions import find_idle
+from deployctl.usecases.view.status import status
+from deployctl.usecases.view.versions import find_idle
 from deployctl_web.services_pool import Pool
 
 FRESH = 2.0  # seconds that a reading is as good as a new one

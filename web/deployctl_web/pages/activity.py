@@ -18,8 +18,8 @@ from deployctl.domain.inputs.names import AppName, parse_app
 from deployctl.domain.inputs.plain_text import visible
 from deployctl.errors import Invalid, NotFound
 from deployctl.ports import Services
-from deployctl.usecases.audit import MOST, audit
 from deployctl.usecases.results import AuditLine
+from deployctl.usecases.view.audit import MOST, audit
 from deployctl_web.http.downloads import send
 from deployctl_web.security.authorization import SIGNED_IN, needs
 from deployctl_web.state import desk

@@ -11,7 +11,7 @@ from deployctl.errors import DeployctlError, Invalid, NotFound, NothingToGoBackT
 from deployctl.ports import Services
 from deployctl.usecases.change.prune import preview_prune
 from deployctl.usecases.read_facts import no_such_version
-from deployctl.usecases.versions import VersionLine
+from deployctl.usecases.view.versions import VersionLine
 from deployctl_web.pages.app import the_app
 from deployctl_web.pages.parts.bounded_call import soon
 from deployctl_web.pages.parts.confirmations import Known, Question, ask_to_move, ask_to_prune, ask_to_stop

@@ -13,9 +13,9 @@ from deployctl.domain.images.release import Release
 from deployctl.domain.inputs.names import AppName, ReleaseName, parse_release_name
 from deployctl.errors import NotFound
 from deployctl.ports import Services
-from deployctl.usecases.diff import compare_releases
 from deployctl.usecases.redaction import redact_lines
 from deployctl.usecases.results import DiffLine
+from deployctl.usecases.view.diff import compare_releases
 from deployctl_web.pages.app import the_app
 from deployctl_web.pages.version import MOST, find_release
 from deployctl_web.security.authorization import needs

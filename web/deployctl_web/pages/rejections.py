@@ -8,7 +8,7 @@ from deployctl.domain.host.access import Role
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.rejections import Refusal
 from deployctl.errors import DeployctlError
-from deployctl.usecases.refusals import refusals
+from deployctl.usecases.view.rejections import refusals
 from deployctl_web.pages.app import the_app
 from deployctl_web.security.authorization import needs
 from deployctl_web.state import desk

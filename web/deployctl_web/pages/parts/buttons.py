@@ -8,8 +8,8 @@ from deployctl.domain.change.plan import MOVES
 from deployctl.domain.change.readiness import How
 from deployctl.domain.images.release import Change, Hold
 from deployctl.usecases.results import AppView
-from deployctl.usecases.under_way import UnderWay
-from deployctl.usecases.versions import VersionLine, VersionsView, Way
+from deployctl.usecases.view.in_progress import UnderWay
+from deployctl.usecases.view.versions import VersionLine, VersionsView, Way
 
 
 @dataclass(frozen=True, slots=True)

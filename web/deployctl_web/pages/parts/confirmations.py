@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from deployctl.domain.change.readiness import How
 from deployctl.domain.images.release import Change, Release
-from deployctl.usecases.diff import changed_settings
 from deployctl.usecases.results import AppView
-from deployctl.usecases.under_way import UnderWay
-from deployctl.usecases.versions import VersionLine, Way
+from deployctl.usecases.view.diff import changed_settings
+from deployctl.usecases.view.in_progress import UnderWay
+from deployctl.usecases.view.versions import VersionLine, Way
 from deployctl_web.pages.parts.template_filters import by, sentence
 from deployctl_web.pages.parts.times import when
 

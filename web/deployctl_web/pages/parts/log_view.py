@@ -14,7 +14,7 @@ from deployctl.errors import DeployctlError, Invalid
 from deployctl.memory import last_of
 from deployctl.ports import LogLine, Services
 from deployctl.usecases.clock_math import seconds_between
-from deployctl.usecases.logs import Printed, logs
+from deployctl.usecases.view.logs import Printed, logs
 from deployctl_web.pages.parts.bounded_call import WAIT, soon
 from deployctl_web.pages.parts.times import clock
 

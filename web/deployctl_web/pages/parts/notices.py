@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from deployctl.domain.change.probes import HealthReason
 from deployctl.usecases.results import AppView, ConfigCode, StatusView
-from deployctl.usecases.under_way import Failure, UnderWay
+from deployctl.usecases.view.in_progress import Failure, UnderWay
 from deployctl_web.pages.parts.template_filters import sentence
 
 LONG = 10.0  # seconds after which a reading is called old

@@ -13,12 +13,12 @@ from deployctl.domain.images.release import Role as Part
 from deployctl.domain.inputs.names import AppName
 from deployctl.ports import Services
 from deployctl.ports.metrics import Now
-from deployctl.usecases.activity import Deed, recent
-from deployctl.usecases.periods import Period, find_periods
 from deployctl.usecases.read_facts import require_app
 from deployctl.usecases.results import AppView, InstanceView, StatusView
-from deployctl.usecases.under_way import UnderWay, find_failure, find_under_way
-from deployctl.usecases.versions import VersionLine, VersionsView, versions
+from deployctl.usecases.view.activity import Deed, recent
+from deployctl.usecases.view.in_progress import UnderWay, find_failure, find_under_way
+from deployctl.usecases.view.serving_periods import Period, find_periods
+from deployctl.usecases.view.versions import VersionLine, VersionsView, versions
 from deployctl_web.live.jobs import Job
 from deployctl_web.live.status_cache import Seen
 from deployctl_web.pages.parts.buttons import Go, held_since, warm_way, way_of

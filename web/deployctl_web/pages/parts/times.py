@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from deployctl.usecases.periods import DAYS
+from deployctl.usecases.view.serving_periods import DAYS
 
 RECENT = 86_400  # seconds that a moment is told as how long ago it was
 

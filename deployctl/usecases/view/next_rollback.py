@@ -8,10 +8,10 @@ from deployctl.domain.change.readiness import How
 from deployctl.domain.change.serving import find_previous, release_name
 from deployctl.domain.inputs.names import AppName
 from deployctl.ports import Services
-from deployctl.usecases.diff import changed_names
 from deployctl.usecases.read_facts import remembered, require_app
-from deployctl.usecases.readiness import Around, judge_release
 from deployctl.usecases.results import AppView
+from deployctl.usecases.view.diff import changed_names
+from deployctl.usecases.view.readiness import Around, judge_release
 
 
 def with_way_back(view: AppView, around: Around, s: Services) -> AppView:

@@ -11,9 +11,9 @@ from deployctl.domain.inputs.app_spec import AppFile
 from deployctl.domain.proxy.trust import ProxyTrust
 from deployctl.errors import Invalid, NotFound, Untrusted
 from deployctl.ports import Services
-from deployctl.usecases.diff import compare, tables
 from deployctl.usecases.redaction import redact_lines
 from deployctl.usecases.results import ConfigCode, ConfigState, DiffLine
+from deployctl.usecases.view.diff import compare, tables
 
 
 def config_state(app: App, s: Services) -> ConfigState:

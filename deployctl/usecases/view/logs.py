@@ -52,7 +52,7 @@ def logs(app: AppName, version: Version | None, s: Services, *, release: int | N
     written = [_written(facts, one, s, tail=tail, start=start, left=left) for one in wanted]
     lines: Iterable[Printed] = merge(*written, key=lambda one: one.line.at)
     if follow:
-        from deployctl.usecases.logs_follow import Following
+        from deployctl.usecases.view.logs_follow import Following
 
         lines = Following(app, s, begun, named=version, release=release, left=left).after(lines)
     return (one for one in lines if grep is None or grep in one.line.text)

@@ -15,14 +15,14 @@ from deployctl.domain.proxy.quality import answers_nobody
 from deployctl.domain.proxy.traffic import Counters
 from deployctl.errors import DeployctlError
 from deployctl.ports import Answer, ContainerFacts, Services
-from deployctl.usecases.asking import ask_once, may_ask
-from deployctl.usecases.config_state import config_state
 from deployctl.usecases.drift import Outside, closer_drift, listed_drift, store_now
-from deployctl.usecases.quality import find_trouble
 from deployctl.usecases.read_facts import Containers, at_home, require_app
-from deployctl.usecases.readiness import Around, judge_release, look_closely
 from deployctl.usecases.results import AppView, InstanceView, StatusView
-from deployctl.usecases.way_back import with_way_back
+from deployctl.usecases.view.config_state import config_state
+from deployctl.usecases.view.health_now import ask_once, may_ask
+from deployctl.usecases.view.next_rollback import with_way_back
+from deployctl.usecases.view.quality import find_trouble
+from deployctl.usecases.view.readiness import Around, judge_release, look_closely
 
 PROBERS = 8  # threads; more only wait for each other's turn
 

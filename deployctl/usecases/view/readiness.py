@@ -20,8 +20,8 @@ from deployctl.domain.proxy.request_counts import Tally
 from deployctl.domain.proxy.traffic import Counters
 from deployctl.errors import DeployctlError
 from deployctl.ports import Answer, ContainerFacts, Services
-from deployctl.usecases.asking import ask_once, may_ask
 from deployctl.usecases.read_facts import Containers, at_home, remembered, require_app
+from deployctl.usecases.view.health_now import ask_once, may_ask
 
 BOOT = frozenset({StepKind.START, StepKind.HEALTH})
 REMEMBERED = 200  # events that are searched for what was last said of a release

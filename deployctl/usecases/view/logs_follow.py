@@ -16,8 +16,8 @@ from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import DeployctlError
 from deployctl.ports import ContainerFacts, LogLine, Services
 from deployctl.usecases.clock_math import unix
-from deployctl.usecases.handover import Handover, Left
-from deployctl.usecases.logs import Printed
+from deployctl.usecases.view.logs import Printed
+from deployctl.usecases.view.thread_handover import Handover, Left
 
 LOOK = 0.5  # seconds between two looks at which containers run
 AHEAD = 1000  # lines that are read ahead of whoever reads them from us

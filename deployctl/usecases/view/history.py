@@ -10,8 +10,8 @@ from deployctl.domain.inputs.names import AppName
 from deployctl.ports import Services
 from deployctl.usecases.change.annotate import remarks, with_remark
 from deployctl.usecases.read_facts import require_app
-from deployctl.usecases.readiness import find_readiness
 from deployctl.usecases.results import HistoryLine, HistoryView
+from deployctl.usecases.view.readiness import find_readiness
 
 MOST = 20  # releases that are looked at, the newest of those that served
 

@@ -18,8 +18,8 @@ from deployctl.domain.images.release import Change, Hold, Release, Role
 from deployctl.domain.inputs.names import AppName
 from deployctl.ports import Services
 from deployctl.usecases.read_facts import require_app
-from deployctl.usecases.readiness import find_readiness
 from deployctl.usecases.results import AppView, InstanceView
+from deployctl.usecases.view.readiness import find_readiness
 
 MOST = 20  # releases, besides those that have a container
 REMEMBERED = 100  # deployments that are searched for who deployed what
