@@ -23,11 +23,11 @@ from bench.world import World
 from deployctl.demo.visitors import Visitors
 from deployctl.domain.host.access import Role, given
 from deployctl.domain.inputs.names import AppName, Version
+from deployctl.usecases.access.tokens import create_token
+from deployctl.usecases.access.users import add_user, make_link
 from deployctl.usecases.change.rollback import rollback
 from deployctl.usecases.change.undo import undo
 from deployctl.usecases.change.upgrade import upgrade
-from deployctl.usecases.tokens import create_token
-from deployctl.usecases.users import add_user, make_link
 from tests.support import free_port
 from tests.web.chromium import browser, find_chromium, new_context
 

@@ -13,8 +13,8 @@ from typing import Any
 from bench.table import Row
 from deployctl.domain.host.access import Role, given
 from deployctl.domain.inputs.names import AppName, Version
+from deployctl.usecases.access.tokens import create_token
 from deployctl.usecases.change.upgrade import upgrade
-from deployctl.usecases.tokens import create_token
 from tests.unit.web_wire import served_site
 from tests.unit.web_world import Site
 from tests.unit.world import runnable

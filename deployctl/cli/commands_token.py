@@ -27,7 +27,7 @@ token_command = Tree("token")
 def token_create_command(session: Session, name: str, scope: str, apps: Sequence[str], expires: str) -> int:
     """Print the secret, with -q nothing else: `token create ci -q > secret`."""
     from deployctl.cli.times import when
-    from deployctl.usecases.tokens import create_token
+    from deployctl.usecases.access.tokens import create_token
 
     roles, days = given(parse_scope(scope), apps), parse_days(expires)
     with session.services(make=True) as s:
@@ -45,7 +45,7 @@ def token_create_command(session: Session, name: str, scope: str, apps: Sequence
 @click.pass_obj
 def token_list_command(session: Session) -> int:
     from deployctl.cli.render_access import tokens_table, tokens_text
-    from deployctl.usecases.tokens import list_tokens
+    from deployctl.usecases.access.tokens import list_tokens
 
     with session.services() as s:
         told = views.tokens_json(list_tokens(s), now=s.clock.utc())
@@ -58,7 +58,7 @@ def token_list_command(session: Session) -> int:
 @token_argument(known=True)
 @click.pass_obj
 def token_revoke_command(session: Session, name: str) -> int:
-    from deployctl.usecases.tokens import go_on, made_with, require_token, revoke_token
+    from deployctl.usecases.access.tokens import go_on, made_with, require_token, revoke_token
 
     with session.services() as s:
         require_token(name, s)

@@ -30,7 +30,7 @@ ROLES = [str(role) for role in Role]
 @app_option("Only for this app; may be repeated. Without it: for every app and the server.", multiple=True)
 @click.pass_obj
 def user_add_command(session: Session, name: str, role: str, apps: Sequence[str]) -> int:
-    from deployctl.usecases.users import add_user
+    from deployctl.usecases.access.users import add_user
 
     roles = given(parse_role(role), apps)
     with session.services(make=True) as s:
@@ -43,7 +43,7 @@ def user_add_command(session: Session, name: str, role: str, apps: Sequence[str]
 @person_argument(known=True)
 @click.pass_obj
 def user_link_command(session: Session, name: str) -> int:
-    from deployctl.usecases.users import require_user
+    from deployctl.usecases.access.users import require_user
 
     with session.services() as s:
         _tell_link(session, require_user(name, s), f"here is another link for {name}", s)
@@ -52,8 +52,8 @@ def user_link_command(session: Session, name: str) -> int:
 
 def _tell_link(session: Session, user: User, sentence: str, s: Services) -> None:
     """Make a link and print it; with -q nothing else."""
+    from deployctl.usecases.access.users import LINK_MINUTES, link_url, make_link
     from deployctl.usecases.clock_math import later
-    from deployctl.usecases.users import LINK_MINUTES, link_url, make_link
 
     until = later(s.clock.utc(), LINK_MINUTES * 60)
     url = link_url(make_link(user.name, s), s)
@@ -69,8 +69,8 @@ def _tell_link(session: Session, user: User, sentence: str, s: Services) -> None
 @click.pass_obj
 def user_list_command(session: Session) -> int:
     from deployctl.cli.render_access import users_table, users_text
-    from deployctl.usecases.sign_in import list_sessions
-    from deployctl.usecases.users import list_users
+    from deployctl.usecases.access.sign_in import list_sessions
+    from deployctl.usecases.access.users import list_users
 
     with session.services() as s:
         users, sessions = list_users(s), list_sessions(None, s)
@@ -87,7 +87,7 @@ def user_list_command(session: Session) -> int:
 @hand_over_option
 @click.pass_obj
 def user_role_command(session: Session, name: str, role: str, app: str | None, heir: str | None) -> int:
-    from deployctl.usecases.users import require_user, roles_after, set_role
+    from deployctl.usecases.access.users import require_user, roles_after, set_role
 
     wanted, of = None if role == "none" else parse_role(role), ALL if app is None else parse_app(app)
     with session.services() as s:
@@ -102,7 +102,7 @@ def user_role_command(session: Session, name: str, role: str, app: str | None, h
 @person_argument(known=True)
 @click.pass_obj
 def user_password_command(session: Session, name: str) -> int:
-    from deployctl.usecases.users import require_user, set_password
+    from deployctl.usecases.access.users import require_user, set_password
 
     with session.services() as s:
         user = require_user(name, s)
@@ -116,8 +116,8 @@ def user_password_command(session: Session, name: str) -> int:
 @click.pass_obj
 def user_sessions_command(session: Session, name: str) -> int:
     from deployctl.cli.render_access import sessions_table, sessions_text
-    from deployctl.usecases.sign_in import list_sessions
-    from deployctl.usecases.users import require_user
+    from deployctl.usecases.access.sign_in import list_sessions
+    from deployctl.usecases.access.users import require_user
 
     with session.services() as s:
         require_user(name, s)
@@ -132,8 +132,8 @@ def user_sessions_command(session: Session, name: str) -> int:
 @click.argument("number", required=False, type=click.IntRange(1), metavar="[SESSION]")
 @click.pass_obj
 def user_end_command(session: Session, name: str, number: int | None) -> int:
-    from deployctl.usecases.sign_in import end_session, end_sessions
-    from deployctl.usecases.users import require_user
+    from deployctl.usecases.access.sign_in import end_session, end_sessions
+    from deployctl.usecases.access.users import require_user
 
     with session.services() as s:
         user = require_user(name, s)
@@ -150,7 +150,7 @@ def user_end_command(session: Session, name: str, number: int | None) -> int:
 @hand_over_option
 @click.pass_obj
 def user_remove_command(session: Session, name: str, heir: str | None) -> int:
-    from deployctl.usecases.users import remove_user, require_user
+    from deployctl.usecases.access.users import remove_user, require_user
 
     with session.services() as s:
         user = require_user(name, s)
@@ -163,7 +163,7 @@ def user_remove_command(session: Session, name: str, heir: str | None) -> int:
 
 def _ending(name: str, s: Services) -> str:
     """Return what a question about that user says of the tokens that would end: whoever answers with --yes is asked no more."""
-    from deployctl.usecases.rights_end import tokens_of
+    from deployctl.usecases.access.revoke import tokens_of
 
     tokens = ", ".join(sorted(one.name for one in tokens_of(name, s)))
     return f"; these tokens end too, unless --hand-over names another admin: {tokens}" if tokens else ""
@@ -171,7 +171,7 @@ def _ending(name: str, s: Services) -> str:
 
 def _ask_heir(session: Session, name: str, s: Services) -> str | None:
     """Return which admin takes over the tokens of that user. Unanswered, without a terminal or with --yes: None, they end."""
-    from deployctl.usecases.rights_end import tokens_of
+    from deployctl.usecases.access.revoke import tokens_of
 
     tokens = tokens_of(name, s)
     if not tokens or session.yes or not session.may_ask:

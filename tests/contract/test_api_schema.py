@@ -22,8 +22,8 @@ from schemathesis.engine import events, from_schema
 from werkzeug.serving import make_server
 
 from deployctl.domain.host.access import Role, given
-from deployctl.usecases.tokens import create_token
-from deployctl.usecases.users import add_user
+from deployctl.usecases.access.tokens import create_token
+from deployctl.usecases.access.users import add_user
 from deployctl_web.api.endpoint import calls_of
 from deployctl_web.api.headers import IF_MATCH
 from deployctl_web.api.idempotency import KEY

@@ -11,7 +11,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from deployctl.domain.host.access import Role, given
-from deployctl.usecases.tokens import create_token
+from deployctl.usecases.access.tokens import create_token
 from deployctl_web import operations
 from tests.unit.web_world import HERE, Browser, Site
 

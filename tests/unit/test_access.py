@@ -22,9 +22,9 @@ from deployctl.domain.host.access import (
 )
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, Invalid, NotFound, Refused
-from deployctl.usecases import passwords
-from deployctl.usecases.passwords import TooManyTries
-from deployctl.usecases.sign_in import (
+from deployctl.usecases.access import passwords
+from deployctl.usecases.access.passwords import TooManyTries
+from deployctl.usecases.access.sign_in import (
     IDLE,
     Over,
     WrongLink,
@@ -37,8 +37,8 @@ from deployctl.usecases.sign_in import (
     sign_out,
     why_over,
 )
-from deployctl.usecases.tokens import create_token, find_token, list_tokens, revoke_token
-from deployctl.usecases.users import add_user, list_users, make_link, remove_user, set_password, set_role
+from deployctl.usecases.access.tokens import create_token, find_token, list_tokens, revoke_token
+from deployctl.usecases.access.users import add_user, list_users, make_link, remove_user, set_password, set_role
 from tests.unit.world import World, world
 
 SHOP, BLOG = AppName("shop"), AppName("blog")

@@ -11,6 +11,8 @@ import pytest
 from deployctl.domain.host.access import Origin, Role, actor_parts, given
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, NotFound
+from deployctl.usecases.access.sign_in import WrongSignIn, sign_in
+from deployctl.usecases.access.users import add_user
 from deployctl.usecases.change.annotate import remark
 from deployctl.usecases.change.hold import hold, unhold
 from deployctl.usecases.change.rollback import rollback
@@ -18,9 +20,7 @@ from deployctl.usecases.change.start import start
 from deployctl.usecases.change.stop import stop
 from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.results import AuditLine
-from deployctl.usecases.sign_in import WrongSignIn, sign_in
 from deployctl.usecases.steps.options import Wish
-from deployctl.usecases.users import add_user
 from deployctl.usecases.view.audit import audit
 from tests.unit.web_world import site
 from tests.unit.world import SHOP, V1, V2, V3, YES, World, world

@@ -18,8 +18,8 @@ from deployctl.domain.host.access import Origin, Role, parse_days
 from deployctl.errors import Invalid
 from deployctl.ports import Services
 from deployctl.testing.silent_reporter import SilentReporter
-from deployctl.usecases.sign_in import find_session, sign_in, sign_in_by_link
-from deployctl.usecases.tokens import create_token, find_token
+from deployctl.usecases.access.sign_in import find_session, sign_in, sign_in_by_link
+from deployctl.usecases.access.tokens import create_token, find_token
 from tests.unit.cli_world import World, shop, world
 
 HERE = Origin("127.0.0.1", "a browser")

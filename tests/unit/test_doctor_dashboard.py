@@ -10,8 +10,8 @@ import pytest
 from deployctl.domain.host.access import Role, given
 from deployctl.domain.host.server import ServerSpec, WebSpec
 from deployctl.domain.inputs.names import AppName
+from deployctl.usecases.access.users import add_user
 from deployctl.usecases.doctor_dashboard import dashboard, sharing
-from deployctl.usecases.users import add_user
 from deployctl_web.address import Place
 from tests.unit.world import V1, world
 

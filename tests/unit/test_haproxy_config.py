@@ -16,7 +16,7 @@ from deployctl.domain.proxy.trust import ProxyTrust
 from deployctl.effects import haproxy_config as config
 from deployctl.effects.haproxy_trust import trust_of
 from deployctl.errors import Invalid
-from deployctl.usecases.tokens import PREFIX
+from deployctl.usecases.access.tokens import PREFIX
 
 SHOP, BLOG = AppName("shop"), AppName("blog")
 MACHINE = config.Machine("/s/haproxy.sock", "/s/gate.", threads=2, drop_root=False)

@@ -17,7 +17,7 @@ import pytest
 from bench.growth.past import lengthen
 from deployctl.domain.host.access import Role
 from deployctl.ports import Services
-from deployctl.usecases.tokens import create_token
+from deployctl.usecases.access.tokens import create_token
 from deployctl.watch.watch import Watch
 from deployctl_web.app import create_app
 from deployctl_web.state import build_desk

@@ -10,11 +10,11 @@ import pytest
 from deployctl.domain.host.access import Origin, Role, given
 from deployctl.domain.host.folding import PLANS_KEPT, PLANS_SLACK, REPEATED, REPEATED_KEPT, REPEATED_SLACK
 from deployctl.ledger.access import SIGN_INS_KEPT
+from deployctl.usecases.access.passwords import TooManyTries
+from deployctl.usecases.access.sign_in import MINUTE, OFTEN, end_sessions, sign_in
+from deployctl.usecases.access.tokens import create_token
+from deployctl.usecases.access.users import add_user, set_password
 from deployctl.usecases.fold import fold
-from deployctl.usecases.passwords import TooManyTries
-from deployctl.usecases.sign_in import MINUTE, OFTEN, end_sessions, sign_in
-from deployctl.usecases.tokens import create_token
-from deployctl.usecases.users import add_user, set_password
 from deployctl_web.security.change_limits import CHANGES, UNLIMITED
 from tests.unit.web_world import Site, site
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from deployctl.domain.host.access import Role
-from deployctl.usecases import passwords
-from deployctl.usecases.passwords import AT_ONCE, TooManyTries
-from deployctl.usecases.sign_in import list_sessions
-from deployctl.usecases.users import set_password
+from deployctl.usecases.access import passwords
+from deployctl.usecases.access.passwords import AT_ONCE, TooManyTries
+from deployctl.usecases.access.sign_in import list_sessions
+from deployctl.usecases.access.users import set_password
 from deployctl_web.security.change_limits import CHANGES
 from deployctl_web.state import OWN_PASSWORDS as MOST
 from tests.unit.api_world import Program, problem, script

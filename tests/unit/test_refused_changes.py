@@ -13,10 +13,10 @@ from werkzeug.test import TestResponse
 from deployctl.domain.host.access import Origin, Role, given
 from deployctl.domain.host.denied_changes import MOST, NAMED, REFUSED, RefusedChange, gathered
 from deployctl.ledger.access import STRANGE_NAMES
+from deployctl.usecases.access.sign_in import WrongSignIn, sign_in
+from deployctl.usecases.access.tokens import create_token
+from deployctl.usecases.access.users import add_user
 from deployctl.usecases.change.hold import hold
-from deployctl.usecases.sign_in import WrongSignIn, sign_in
-from deployctl.usecases.tokens import create_token
-from deployctl.usecases.users import add_user
 from deployctl.usecases.view.activity import recent
 from deployctl.usecases.view.audit import audit
 from deployctl.watch.watch import Watch
@@ -159,7 +159,7 @@ def test_the_limit_ends_after_a_minute(shop: Site) -> None:
 
 # -- strangers --------------------------------------------------------------------------------------------------------
 def test_strangers_share_one_line_a_minute_and_a_user_who_is_tried_has_one(shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deployctl.usecases.sign_in.fits", lambda _hash, _password: False)
+    monkeypatch.setattr("deployctl.usecases.access.sign_in.fits", lambda _hash, _password: False)
     add_user("mara", given(Role.ADMIN, []), shop.w.s)
     for n in range(300):
         with pytest.raises(WrongSignIn):

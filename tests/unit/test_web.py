@@ -10,9 +10,9 @@ import pytest
 
 from deployctl.domain.host.access import Role, given
 from deployctl.errors import LedgerUnusable, NotPermitted
-from deployctl.usecases.sign_in import end_sessions
-from deployctl.usecases.tokens import create_token
-from deployctl.usecases.users import add_user, make_link, remove_user, set_password
+from deployctl.usecases.access.sign_in import end_sessions
+from deployctl.usecases.access.tokens import create_token
+from deployctl.usecases.access.users import add_user, make_link, remove_user, set_password
 from deployctl_web.address import Place, signing_key
 from deployctl_web.security.authorization import EVERYBODY, rule_of
 from tests.unit.web_world import HERE, PLACE, Site, site

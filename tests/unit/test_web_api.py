@@ -12,10 +12,10 @@ import pytest
 from deployctl.domain.host.access import Role
 from deployctl.errors import DeployctlError, EngineUnavailable
 from deployctl.usecases import views
+from deployctl.usecases.access.tokens import list_tokens
+from deployctl.usecases.access.users import list_users
 from deployctl.usecases.change.hold import hold
 from deployctl.usecases.results import Moved
-from deployctl.usecases.tokens import list_tokens
-from deployctl.usecases.users import list_users
 from deployctl.usecases.view.audit import audit
 from deployctl.usecases.view.diff import diff
 from deployctl.usecases.view.history import history

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from deployctl.domain.host.access import Origin, Role, given
-from deployctl.usecases.sign_in import WrongSignIn, sign_in
-from deployctl.usecases.users import add_user, set_password
+from deployctl.usecases.access.sign_in import WrongSignIn, sign_in
+from deployctl.usecases.access.users import add_user, set_password
 from tests.unit.api_world import Program, problem, script, slow
 from tests.unit.web_world import Site, site
 

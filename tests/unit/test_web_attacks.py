@@ -27,11 +27,11 @@ from deployctl.domain.host.access import Role, given
 from deployctl.effects.docker_streams import visible
 from deployctl.errors import NotPermitted
 from deployctl.ports import LogLine
-from deployctl.usecases import passwords
+from deployctl.usecases.access import passwords
+from deployctl.usecases.access.tokens import create_token
+from deployctl.usecases.access.users import add_user, set_password
 from deployctl.usecases.change.hold import hold
 from deployctl.usecases.change.rollback import rollback
-from deployctl.usecases.tokens import create_token
-from deployctl.usecases.users import add_user, set_password
 from deployctl_web.address import Place, signing_key
 from tests.unit.web_routes import QUERY, all_routes
 from tests.unit.web_world import PLACE, Browser, Site, site

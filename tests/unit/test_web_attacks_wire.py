@@ -10,7 +10,7 @@ from http.client import HTTPConnection
 import pytest
 
 from deployctl.domain.host.access import Role, given
-from deployctl.usecases.tokens import create_token, revoke_token
+from deployctl.usecases.access.tokens import create_token, revoke_token
 from tests.unit.web_wire import Wire, allow_many_files, served_site
 from tests.unit.web_world import Site
 

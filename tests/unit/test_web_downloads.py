@@ -19,7 +19,7 @@ import pytest
 from deployctl.domain.host.access import Role, given
 from deployctl.errors import EngineUnavailable
 from deployctl.ports import LogLine
-from deployctl.usecases.tokens import create_token
+from deployctl.usecases.access.tokens import create_token
 from deployctl_web.http import downloads
 from deployctl_web.http.server import USUAL
 from tests.unit.web_wire import served_site

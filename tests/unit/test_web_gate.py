@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from deployctl.domain.host.access import Role, given
-from deployctl.usecases.tokens import create_token
+from deployctl.usecases.access.tokens import create_token
 from deployctl_web.http.admission import Limits, Refusal
 from deployctl_web.http.server import LARGEST_HEAD, USUAL, Server, log_to, open_socket
 from tests.unit.web_wire import Wire, allow_many_files, served_site

@@ -12,8 +12,8 @@ import pytest
 from werkzeug.test import TestResponse
 
 from deployctl.domain.host.access import ALL, SCOPES, Role, given
-from deployctl.usecases.tokens import create_token
-from deployctl.usecases.users import add_user, make_link
+from deployctl.usecases.access.tokens import create_token
+from deployctl.usecases.access.users import add_user, make_link
 from deployctl_web.security.authorization import EVERYBODY, RULE, SIGNED_IN
 from tests.unit.web_routes import CHANGING, METHODS, QUERY, SAMPLES, Route, all_routes, ledger_dump
 from tests.unit.web_world import Browser, Site, site

@@ -15,9 +15,9 @@ from deployctl import __version__
 from deployctl.domain.host.access import ALL, Role
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.traffic import Counters
+from deployctl.usecases.access.tokens import create_token
 from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.steps.options import Wish
-from deployctl.usecases.tokens import create_token
 from deployctl_web.live.switch_totals import Switches
 from deployctl_web.metrics import Known, _Told, families
 from tests.unit.web_world import Site, site

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from deployctl.domain.host.access import Role, given
-from deployctl.usecases.sign_in import RECENT, list_sessions
-from deployctl.usecases.tokens import create_token
-from deployctl.usecases.users import add_user, make_link, set_password
+from deployctl.usecases.access.sign_in import RECENT, list_sessions
+from deployctl.usecases.access.tokens import create_token
+from deployctl.usecases.access.users import add_user, make_link, set_password
 from deployctl_web.security.authorization import rule_of
 from tests.unit.web_world import Browser, Site, site
 

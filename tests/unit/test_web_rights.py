@@ -13,9 +13,9 @@ import pytest
 from deployctl.domain.host.access import ALL, Role, given
 from deployctl.ports import Services
 from deployctl.ports.metrics import Now
-from deployctl.usecases.sign_in import end_sessions
-from deployctl.usecases.tokens import create_token, revoke_token
-from deployctl.usecases.users import make_link, remove_user, set_password, set_role
+from deployctl.usecases.access.sign_in import end_sessions
+from deployctl.usecases.access.tokens import create_token, revoke_token
+from deployctl.usecases.access.users import make_link, remove_user, set_password, set_role
 from tests.unit.api_world import Program, slow
 from tests.unit.test_web_downloads import Chatty, Reader, made_chatty
 from tests.unit.test_web_stream import Ear

@@ -15,9 +15,9 @@ from werkzeug.test import TestResponse
 from deployctl.domain.host.access import ALL, Role, given
 from deployctl.domain.inputs.names import AppName
 from deployctl.ports.metrics import Now
-from deployctl.usecases.sign_in import end_session, list_sessions
-from deployctl.usecases.tokens import create_token, revoke_token
-from deployctl.usecases.users import remove_user, set_password, set_role
+from deployctl.usecases.access.sign_in import end_session, list_sessions
+from deployctl.usecases.access.tokens import create_token, revoke_token
+from deployctl.usecases.access.users import remove_user, set_password, set_role
 from deployctl_web.api import event_stream
 from deployctl_web.live import event_messages, poller
 from tests.unit.web_world import Browser, Site, site

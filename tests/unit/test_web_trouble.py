@@ -20,14 +20,14 @@ from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, LeaseHeld, LedgerUnusable, NotPermitted
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Services
-from deployctl.usecases import passwords
+from deployctl.usecases.access import passwords
+from deployctl.usecases.access.passwords import TooManyTries
+from deployctl.usecases.access.sign_in import WrongSignIn, sign_in
+from deployctl.usecases.access.tokens import create_token
+from deployctl.usecases.access.users import add_user, remove_user, require_user, set_password, set_role
 from deployctl.usecases.clock_math import later
-from deployctl.usecases.passwords import TooManyTries
 from deployctl.usecases.results import Done
-from deployctl.usecases.sign_in import WrongSignIn, sign_in
 from deployctl.usecases.steps.options import Wish
-from deployctl.usecases.tokens import create_token
-from deployctl.usecases.users import add_user, remove_user, require_user, set_password, set_role
 from deployctl_web.operations import ACTS, Words
 from deployctl_web.pages.act import WAITING
 from tests.unit.web_world import Site, site
@@ -174,7 +174,7 @@ def test_a_password_that_is_taken_away_while_it_is_checked_signs_nobody_in(
         taken(shop.w.s)
         return found
 
-    monkeypatch.setattr("deployctl.usecases.sign_in.fits", checked)
+    monkeypatch.setattr("deployctl.usecases.access.sign_in.fits", checked)
     with pytest.raises(WrongSignIn):
         sign_in("mara", PHRASE, Origin(), shop.w.s)
     assert shop.w.ledger.sign_ins("mara") == []

@@ -15,7 +15,7 @@ from deployctl.domain.host.access import Role, given
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.traffic import Counters
 from deployctl.ports.metrics import Now
-from deployctl.usecases.users import add_user, make_link
+from deployctl.usecases.access.users import add_user, make_link
 from deployctl_web.address import Place
 from deployctl_web.app import create_app
 from deployctl_web.state import build_desk

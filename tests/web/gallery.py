@@ -13,12 +13,12 @@ from deployctl.domain.inputs.names import AppName
 from deployctl.errors import Aborted, NotHealthy
 from deployctl.ports import LogLine
 from deployctl.ports.metrics import Now, Point
+from deployctl.usecases.access.tokens import create_token
+from deployctl.usecases.access.users import add_user
 from deployctl.usecases.change.hold import hold
 from deployctl.usecases.change.stop import stop
 from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.steps.options import Wish
-from deployctl.usecases.tokens import create_token
-from deployctl.usecases.users import add_user
 from tests.unit.web_wire import served_site
 from tests.unit.web_world import Site
 from tests.unit.world import SHOP, V1, V2, V3, YES

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from deployctl.domain.host.access import Role, given
-from deployctl.usecases.users import add_user, make_link
+from deployctl.usecases.access.users import add_user, make_link
 from tests.unit.web_routes import all_routes
 from tests.unit.web_world import Site
 from tests.web.chromium import PHONE, WIDE, Watched, new_context

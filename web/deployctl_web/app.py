@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 from deployctl.domain.host.access import Role
 from deployctl.domain.proxy.cookies import session_cookie
 from deployctl.errors import DeployctlError, NotFound
-from deployctl.usecases.sign_in import SignInAgain
+from deployctl.usecases.access.sign_in import SignInAgain
 from deployctl_web import health, metrics, problems
 from deployctl_web.api import all_routes, event_stream
 from deployctl_web.http.admission import whose

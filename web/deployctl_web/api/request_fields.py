@@ -28,7 +28,7 @@ from deployctl.domain.inputs.names import (
 )
 from deployctl.domain.inputs.notes import NOTE, REASON, parse_note, parse_reason
 from deployctl.domain.inputs.quantities import parse_amount, parse_count, parse_duration, parse_flag
-from deployctl.usecases.passwords import LONGEST, SHORTEST
+from deployctl.usecases.access.passwords import LONGEST, SHORTEST
 
 WORD = Grammar("a word of the audit", r"[a-z][a-z_]{0,39}", "A kind of event has 1 to 40 characters: a-z and _.")
 WHO = Grammar("a name", r"[!-~]{1,64}", "A name of a user or token has 1 to 64 visible ASCII characters.")

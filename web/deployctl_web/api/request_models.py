@@ -8,8 +8,8 @@ from pydantic import ConfigDict, Field
 
 from deployctl.config.fields import Table
 from deployctl.domain.host.access import ALL
-from deployctl.usecases.tokens import DAYS
-from deployctl.usecases.users import LINK_MINUTES
+from deployctl.usecases.access.tokens import DAYS
+from deployctl.usecases.access.users import LINK_MINUTES
 from deployctl_web.api.request_fields import (
     AppText,
     Flag,

@@ -8,12 +8,10 @@ from deployctl.domain.host.access import SCOPES, Principal, Role, User, WentAlon
 from deployctl.errors import NotFound, NotPermitted
 from deployctl.ports import Services
 from deployctl.usecases import views
-from deployctl.usecases.clock_math import later
-from deployctl.usecases.own_password import change_own_password
-from deployctl.usecases.results import Done
-from deployctl.usecases.sign_in import end_session, end_sessions, list_sessions, require_recent
-from deployctl.usecases.tokens import create_token, go_on, list_tokens, made_with, revoke_token
-from deployctl.usecases.users import (
+from deployctl.usecases.access.change_password import change_own_password
+from deployctl.usecases.access.sign_in import end_session, end_sessions, list_sessions, require_recent
+from deployctl.usecases.access.tokens import create_token, go_on, list_tokens, made_with, revoke_token
+from deployctl.usecases.access.users import (
     add_user,
     link_url,
     list_users,
@@ -23,6 +21,8 @@ from deployctl.usecases.users import (
     set_password,
     set_role,
 )
+from deployctl.usecases.clock_math import later
+from deployctl.usecases.results import Done
 from deployctl_web.api import response_models as answers
 from deployctl_web.api import response_people as told
 from deployctl_web.api.endpoint import Json, documented

@@ -8,8 +8,8 @@ from werkzeug.wrappers import Response
 from deployctl.domain.host.access import ALL, SCOPES, Role, given, parse_person, parse_role
 from deployctl.domain.inputs.names import parse_app
 from deployctl.errors import Invalid
-from deployctl.usecases.tokens import DAYS, create_token, go_on, made_with, revoke_token
-from deployctl.usecases.users import LINK_MINUTES, add_user, make_link, remove_user, set_role
+from deployctl.usecases.access.tokens import DAYS, create_token, go_on, made_with, revoke_token
+from deployctl.usecases.access.users import LINK_MINUTES, add_user, make_link, remove_user, set_role
 from deployctl_web.pages.settings import shown
 from deployctl_web.security.authorization import needs
 from deployctl_web.state import desk

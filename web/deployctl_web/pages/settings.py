@@ -11,10 +11,10 @@ from werkzeug.wrappers import Response as Answer
 from deployctl.domain.host.access import Role, Token, roles_text, rules_server
 from deployctl.domain.proxy.cookies import KEYS, THEME, choice_cookie
 from deployctl.errors import Invalid, NotFound
-from deployctl.usecases.own_password import change_own_password
-from deployctl.usecases.sign_in import end_session, list_sessions
-from deployctl.usecases.tokens import list_tokens
-from deployctl.usecases.users import list_users
+from deployctl.usecases.access.change_password import change_own_password
+from deployctl.usecases.access.sign_in import end_session, list_sessions
+from deployctl.usecases.access.tokens import list_tokens
+from deployctl.usecases.access.users import list_users
 from deployctl_web.pages.sign_in import after
 from deployctl_web.security.authorization import SIGNED_IN, needs
 from deployctl_web.security.recent_sign_in import count_own_password

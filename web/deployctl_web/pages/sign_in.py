@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, current_app, g, redirect, render_template, request, session, url_for
 from werkzeug.wrappers import Response
 
-from deployctl.usecases.passwords import TooManyTries
-from deployctl.usecases.sign_in import WrongLink, WrongSignIn, sign_in, sign_in_by_link, sign_out
+from deployctl.usecases.access.passwords import TooManyTries
+from deployctl.usecases.access.sign_in import WrongLink, WrongSignIn, sign_in, sign_in_by_link, sign_out
 from deployctl_web.problems import when_again
 from deployctl_web.security import identity
 from deployctl_web.security.authorization import EVERYBODY, SIGNED_IN, needs

@@ -9,8 +9,8 @@ from flask_login import LoginManager, UserMixin
 
 from deployctl.domain.host.access import Origin, Principal
 from deployctl.ports import Services
-from deployctl.usecases.sign_in import IDLE, Over, find_session, why_over
-from deployctl.usecases.tokens import find_token
+from deployctl.usecases.access.sign_in import IDLE, Over, find_session, why_over
+from deployctl.usecases.access.tokens import find_token
 from deployctl_web.http.admission import CONNECTION
 from deployctl_web.security.rights import Right
 from deployctl_web.state import desk

@@ -11,8 +11,8 @@ import time
 from flask import current_app, g, render_template, request
 
 from deployctl.errors import NotPermitted
-from deployctl.usecases.passwords import TooManyTries
-from deployctl.usecases.sign_in import SignInAgain, WrongLink, WrongSignIn, require_recent, sign_in_again
+from deployctl.usecases.access.passwords import TooManyTries
+from deployctl.usecases.access.sign_in import SignInAgain, WrongLink, WrongSignIn, require_recent, sign_in_again
 from deployctl_web.security import identity
 from deployctl_web.security.authorization import RECENT
 from deployctl_web.security.request_checks import SAFE

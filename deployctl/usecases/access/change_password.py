@@ -5,10 +5,10 @@ from __future__ import annotations
 from deployctl.domain.host.access import Principal
 from deployctl.errors import NotPermitted
 from deployctl.ports import Services
+from deployctl.usecases.access.passwords import fits
+from deployctl.usecases.access.sign_in import REMEMBERED, require_patience, require_recent
+from deployctl.usecases.access.users import require_user, set_password
 from deployctl.usecases.clock_math import later
-from deployctl.usecases.passwords import fits
-from deployctl.usecases.sign_in import REMEMBERED, require_patience, require_recent
-from deployctl.usecases.users import require_user, set_password
 
 
 def change_own_password(who: Principal, was: str, password: str, s: Services) -> None:

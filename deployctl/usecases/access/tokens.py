@@ -19,10 +19,10 @@ from deployctl.domain.host.access import (
 )
 from deployctl.errors import DeployctlError, NotFound, NotPermitted, Refused
 from deployctl.ports import Services
+from deployctl.usecases.access.revoke import end_with_token
+from deployctl.usecases.access.users import digest
 from deployctl.usecases.clock_math import later, seconds_between
 from deployctl.usecases.read_facts import did_you_mean
-from deployctl.usecases.rights_end import end_with_token
-from deployctl.usecases.users import digest
 
 PREFIX = "dctl_"  # so that scanners of repositories know one when they see it
 DAYS = 90.0

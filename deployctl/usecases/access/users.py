@@ -19,10 +19,10 @@ from deployctl.domain.host.access import (
 )
 from deployctl.errors import DeployctlError, NotFound, Refused
 from deployctl.ports import Services
+from deployctl.usecases.access.passwords import hashed, require_good
+from deployctl.usecases.access.revoke import end_with
 from deployctl.usecases.clock_math import later
-from deployctl.usecases.passwords import hashed, require_good
 from deployctl.usecases.read_facts import did_you_mean
-from deployctl.usecases.rights_end import end_with
 
 LINK_MINUTES = 15
 LINK_PATH = "/start/"  # of the dashboard, before the secret

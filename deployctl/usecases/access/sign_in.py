@@ -10,9 +10,9 @@ from deployctl.domain.host.access import Origin, Principal, SignIn, actor_of, pa
 from deployctl.domain.host.denied_changes import SIGN_IN_REFUSED, RefusedChange
 from deployctl.errors import DeployctlError, Invalid, NotFound, NotPermitted
 from deployctl.ports import Services
+from deployctl.usecases.access.passwords import TooManyTries, fits
+from deployctl.usecases.access.users import LINK_MINUTES, LINK_PATH, digest, require_user
 from deployctl.usecases.clock_math import later, seconds_between
-from deployctl.usecases.passwords import TooManyTries, fits
-from deployctl.usecases.users import LINK_MINUTES, LINK_PATH, digest, require_user
 
 IDLE = 12 * 3600.0  # seconds after which a session that nobody used is over
 MINUTE = 60.0  # seconds
