@@ -22,7 +22,7 @@ from deployctl.bootstrap import services
 from deployctl.config.settings import Settings
 from deployctl.ports import Services
 from deployctl.testing.silent_reporter import SilentReporter
-from deployctl.usecases.doctor import findings
+from deployctl.usecases.setup.doctor import findings
 
 SIZES, ROUND = (50, 200, 1_000), 60.0  # apps; seconds within which all is looked at once
 SHORT = (20, 100)

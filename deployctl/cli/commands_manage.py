@@ -19,7 +19,7 @@ from deployctl.usecases.results import Done, StatusView
 if TYPE_CHECKING:
     from deployctl.domain.inputs.names import AppName
     from deployctl.ports import Services
-    from deployctl.usecases.init import InitWish
+    from deployctl.usecases.setup.init import InitWish
 
 FIRST_STEPS = (
     "deployctl demo     try it: two versions, visitors, one of them broken; only on 127.0.0.1",
@@ -79,7 +79,7 @@ def _demo_folder(session: Session) -> Path:
 @click.pass_obj
 def doctor_command(session: Session) -> int:
     from deployctl.cli.render import findings_table, findings_text
-    from deployctl.usecases.doctor import doctor
+    from deployctl.usecases.setup.doctor import doctor
     from deployctl.watch.lock import check_watcher
 
     progress = session.progress()
@@ -107,7 +107,7 @@ def init_command(session: Session, app: str | None, image: str | None, port: int
     from deployctl.cli.changing import answer
     from deployctl.config.loader import require_unclaimed
     from deployctl.domain.inputs.names import parse_app, parse_image
-    from deployctl.usecases.init import InitWish, init
+    from deployctl.usecases.setup.init import InitWish, init
 
     if image is None and session.may_ask:
         image = session.ask("Image, for example registry.example.com/acme/shop:")
@@ -126,7 +126,7 @@ def init_command(session: Session, app: str | None, image: str | None, port: int
 
 def _with_pull(session: Session, wish: InitWish, s: Services) -> InitWish:
     """Offer to pull an image that is not here: it says which port it listens on, and how its health is asked."""
-    from deployctl.usecases.init import needs_image
+    from deployctl.usecases.setup.init import needs_image
 
     if not (session.yes or session.may_ask):
         return wish

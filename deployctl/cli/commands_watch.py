@@ -134,7 +134,7 @@ def _owner_name(session: Session) -> str | None:
 def install_command(session: Session, user: bool, system: bool, only_print: bool, folder: str | None) -> int:
     from deployctl.cli.changing import answer
     from deployctl.cli.options import tell
-    from deployctl.usecases.install import InstallWish, install, unit_text
+    from deployctl.usecases.setup.install import InstallWish, install, unit_text
 
     if user and system:
         raise Invalid("--user and --system exclude each other.", remedy=["deployctl install -h"], code="usage")

@@ -18,7 +18,7 @@ from deployctl.ports import ContainerFacts
 from deployctl.usecases.change.reconcile import reconcile
 from deployctl.usecases.change.start import start
 from deployctl.usecases.change.upgrade import preview_upgrade
-from deployctl.usecases.doctor_containers import containers
+from deployctl.usecases.setup.doctor_containers import containers
 from deployctl.usecases.view.diff import diff
 from deployctl.usecases.view.show import show
 from deployctl.usecases.views import show_json

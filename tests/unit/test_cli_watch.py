@@ -16,7 +16,7 @@ import pytest
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, Refused
 from deployctl.ledger.sqlite_ledger import SqliteLedger
-from deployctl.usecases.install import InstallWish, _linger, install, unit_text
+from deployctl.usecases.setup.install import InstallWish, _linger, install, unit_text
 from deployctl.watch.watch import Watch
 from tests.unit.cli_world import World, shop, world
 

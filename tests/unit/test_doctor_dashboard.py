@@ -11,7 +11,7 @@ from deployctl.domain.host.access import Role, given
 from deployctl.domain.host.server import ServerSpec, WebSpec
 from deployctl.domain.inputs.names import AppName
 from deployctl.usecases.access.users import add_user
-from deployctl.usecases.doctor_dashboard import dashboard, sharing
+from deployctl.usecases.setup.doctor_dashboard import dashboard, sharing
 from deployctl_web.address import Place
 from tests.unit.world import V1, world
 

@@ -10,9 +10,9 @@ import pytest
 
 from deployctl.errors import EngineUnavailable
 from deployctl.ports import EngineInfo, Lack
-from deployctl.usecases import doctor_engine
-from deployctl.usecases.doctor_engine import containerd_root, engine, image_folders
 from deployctl.usecases.results import Finding
+from deployctl.usecases.setup import doctor_engine
+from deployctl.usecases.setup.doctor_engine import containerd_root, engine, image_folders
 from tests.unit.world import World, world
 
 CONTAINERDS = EngineInfo("29.7.2", "1.55", "amd64", rootless=False, local=True, root_dir="/var/lib/docker",

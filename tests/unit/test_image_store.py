@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deployctl.usecases.change.reconcile import reconcile
-from deployctl.usecases.doctor_containers import containers
+from deployctl.usecases.setup.doctor_containers import containers
 from deployctl.usecases.view.status import status
 from tests.unit.world import SHOP, World, world
 

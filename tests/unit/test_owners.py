@@ -10,7 +10,7 @@ import pytest
 from deployctl.config.owners import Owners, choose, require_named
 from deployctl.config.settings import Settings, as_user
 from deployctl.errors import NotPermitted
-from deployctl.usecases.install import InstallWish, unit_text
+from deployctl.usecases.setup.install import InstallWish, unit_text
 
 HOME = Settings(Path("/srv/deploy"))
 DEPLOY, OTHER = 12345, 12346

@@ -15,7 +15,7 @@ from deployctl.ports import Neighbour
 from deployctl.usecases.change.app_remove import remove_app
 from deployctl.usecases.change.reconcile import preview_reconcile, reconcile
 from deployctl.usecases.change.stop import stop
-from deployctl.usecases.doctor import findings
+from deployctl.usecases.setup.doctor import findings
 from deployctl.usecases.view.status import status
 from deployctl.watch.watch import Watch
 from tests.unit.world import SHOP, V2, World, world

@@ -15,7 +15,7 @@ from deployctl.usecases.change.rollback import preview_rollback
 from deployctl.usecases.change.start import preview_start, start
 from deployctl.usecases.change.stop import preview_stop, stop
 from deployctl.usecases.change.upgrade import preview_upgrade, upgrade
-from deployctl.usecases.init import InitWish, init
+from deployctl.usecases.setup.init import InitWish, init
 from deployctl.usecases.steps.options import Wish
 from deployctl.usecases.view.diff import diff
 from deployctl.usecases.view.show import show

@@ -24,8 +24,8 @@ from deployctl.domain.inputs.names import AppName
 from deployctl.effects.linux_guard import LinuxGuard
 from deployctl.errors import DeployctlError, Refused
 from deployctl.usecases.change.upgrade import upgrade
-from deployctl.usecases.doctor import findings
 from deployctl.usecases.drift import look_at_home
+from deployctl.usecases.setup.doctor import findings
 from tests.counting import calls
 from tests.unit.world import SHOP, V1, World, world
 

@@ -13,7 +13,7 @@ from deployctl.domain.proxy.request_counts import Totals, carried_on
 from deployctl.domain.proxy.traffic import Counters, Precision, closed_text
 from deployctl.usecases.change.app_remove import remove_app
 from deployctl.usecases.change.upgrade import upgrade
-from deployctl.usecases.doctor import findings
+from deployctl.usecases.setup.doctor import findings
 from deployctl.usecases.view.status import status
 from tests.unit.web_world import site
 from tests.unit.world import SHOP, V1, V2, YES, World, world

@@ -15,7 +15,7 @@ from deployctl.errors import NotPermitted, Refused
 from deployctl.ledger.schema import schema
 from deployctl.usecases.access.tokens import create_token, find_token, revoke_token
 from deployctl.usecases.access.users import add_user, remove_user, set_role
-from deployctl.usecases.doctor import findings
+from deployctl.usecases.setup.doctor import findings
 from tests.unit.api_world import Program, problem, slow
 from tests.unit.web_world import Browser, Site, site
 from tests.unit.world import SHOP, World, world

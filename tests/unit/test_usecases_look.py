@@ -23,8 +23,8 @@ from deployctl.usecases.change.rollback import preview_rollback
 from deployctl.usecases.change.start import start
 from deployctl.usecases.change.stop import stop
 from deployctl.usecases.change.upgrade import upgrade
-from deployctl.usecases.doctor import doctor
 from deployctl.usecases.results import AppView
+from deployctl.usecases.setup.doctor import doctor
 from deployctl.usecases.view.diff import diff
 from deployctl.usecases.view.history import history
 from deployctl.usecases.view.logs import logs

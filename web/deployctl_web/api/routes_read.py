@@ -15,10 +15,10 @@ from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import NotFound
 from deployctl.ports import Services
 from deployctl.usecases import views
-from deployctl.usecases.doctor import findings
 from deployctl.usecases.read_facts import require_app
 from deployctl.usecases.redaction import redact_bundle, redact_lines
 from deployctl.usecases.results import Done, Moved, StatusView
+from deployctl.usecases.setup.doctor import findings
 from deployctl.usecases.view.audit import audit
 from deployctl.usecases.view.diff import diff
 from deployctl.usecases.view.history import history

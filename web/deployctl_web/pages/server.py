@@ -8,8 +8,8 @@ from flask import Blueprint, g, render_template
 
 from deployctl.domain.host.access import Role
 from deployctl.errors import DeployctlError
-from deployctl.usecases.doctor import findings
 from deployctl.usecases.results import Finding
+from deployctl.usecases.setup.doctor import findings
 from deployctl_web.http.admission import Refusal
 from deployctl_web.pages.parts.bounded_call import soon
 from deployctl_web.security.authorization import needs

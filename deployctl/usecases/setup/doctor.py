@@ -13,10 +13,10 @@ from deployctl.domain.host.access import roles_text, rules_server
 from deployctl.domain.host.networks import cut
 from deployctl.errors import DeployctlError
 from deployctl.ports import Services
-from deployctl.usecases.doctor_containers import containers
-from deployctl.usecases.doctor_dashboard import dashboard
-from deployctl.usecases.doctor_engine import LITTLE_SPACE, engine
 from deployctl.usecases.results import Finding
+from deployctl.usecases.setup.doctor_containers import containers
+from deployctl.usecases.setup.doctor_dashboard import dashboard
+from deployctl.usecases.setup.doctor_engine import LITTLE_SPACE, engine
 from deployctl.usecases.view.status import other_homes
 
 YEAR_2024 = 1_704_067_200  # a clock before that was never set
