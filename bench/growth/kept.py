@@ -56,7 +56,7 @@ def moves(home, count):
         if count - move < 2 * DAY or not move % DAY:
             ledger.keep_copy(at=at(move))
             if hasattr(ledger, "fold_plans"):
-                from deployctl.usecases.fold import fold_ledger
+                from deployctl.usecases.ledger.fold import fold_ledger
                 fold_ledger(ledger, at=at(move), actor="bench", pause=lambda _seconds: None)
     return size(ledger, home)
 def refused(home, count):

@@ -14,7 +14,7 @@ from deployctl.cli.session import Session
 from deployctl.cli.values import named
 
 if TYPE_CHECKING:
-    from deployctl.usecases.ledger_verify import Vault
+    from deployctl.usecases.ledger.verify import Vault
 
 ledger_command = Tree("ledger")
 
@@ -32,7 +32,7 @@ FILE = click.argument("file", type=_File(), metavar="FILE")
 @verb("ledger verify")
 @click.pass_obj
 def ledger_verify_command(session: Session) -> int:
-    from deployctl.usecases.ledger_verify import verify_ledger
+    from deployctl.usecases.ledger.verify import verify_ledger
 
     answer(session, verify_ledger(_vault(session)))
     return 0
@@ -42,7 +42,7 @@ def ledger_verify_command(session: Session) -> int:
 @FILE
 @click.pass_obj
 def ledger_backup_command(session: Session, file: str) -> int:
-    from deployctl.usecases.ledger_backup import backup_ledger
+    from deployctl.usecases.ledger.backup import backup_ledger
 
     answer(session, backup_ledger(_vault(session), _path(session, file)))
     return 0
@@ -53,7 +53,7 @@ def ledger_backup_command(session: Session, file: str) -> int:
 @click.option("--force", is_flag=True, help="Take a copy of another home or host, or one that cannot be checked.")
 @click.pass_obj
 def ledger_restore_command(session: Session, file: str, force: bool) -> int:
-    from deployctl.usecases.ledger_restore import restore_ledger
+    from deployctl.usecases.ledger.restore import restore_ledger
 
     vault = _vault(session, make=True)
     answer(session, confirmed(session, lambda sure, _revision: restore_ledger(
@@ -66,7 +66,7 @@ def ledger_restore_command(session: Session, file: str, force: bool) -> int:
 @click.pass_obj
 def ledger_rebuild_command(session: Session, force: bool) -> int:
     from deployctl.bootstrap import remains
-    from deployctl.usecases.ledger_rebuild import rebuild_ledger
+    from deployctl.usecases.ledger.rebuild import rebuild_ledger
 
     progress = session.progress()
     try:
@@ -82,7 +82,7 @@ def ledger_rebuild_command(session: Session, force: bool) -> int:
 @click.option("--dry-run", is_flag=True, help="Say how much it would give back, and change nothing.")
 @click.pass_obj
 def ledger_compact_command(session: Session, dry_run: bool) -> int:
-    from deployctl.usecases.ledger_compact import compact_ledger
+    from deployctl.usecases.ledger.compact import compact_ledger
 
     answer(session, compact_ledger(_vault(session), actor=who("cli"), dry_run=dry_run))
     return 0

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from deployctl.cli.tables import Table
     from deployctl.config.settings import Settings
     from deployctl.ports import Reporter, Services
-    from deployctl.usecases.ledger_rebuild import Build
+    from deployctl.usecases.ledger.rebuild import Build
 
 Connect = Callable[["Settings", "Reporter"], "Services"]
 

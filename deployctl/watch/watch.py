@@ -14,7 +14,7 @@ from deployctl.errors import DeployctlError, Interrupted
 from deployctl.ports import Services
 from deployctl.usecases.change.reconcile import mend
 from deployctl.usecases.drift import look_at_home
-from deployctl.usecases.fold import fold
+from deployctl.usecases.ledger.fold import fold
 from deployctl.usecases.results import Mended
 from deployctl.usecases.steps.repair import ensure_guards
 from deployctl.usecases.view.readiness import Around, check_readiness, look_at_all

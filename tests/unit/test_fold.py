@@ -18,8 +18,8 @@ from deployctl.ledger.connection import SCHEMA_VERSION
 from deployctl.ledger.copies import keep_copy_of
 from deployctl.ledger.vault import Vault
 from deployctl.usecases import views
-from deployctl.usecases.fold import fold
-from deployctl.usecases.ledger_verify import verify_ledger
+from deployctl.usecases.ledger.fold import fold
+from deployctl.usecases.ledger.verify import verify_ledger
 from deployctl.usecases.view.audit import audit
 from deployctl.usecases.view.status import status
 from deployctl.watch.watch import Watch

@@ -17,7 +17,7 @@ from deployctl.ledger.chain import START, link, links
 from deployctl.ledger.copies import copies
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ledger.vault import Vault
-from deployctl.usecases.ledger_verify import verify_ledger
+from deployctl.usecases.ledger.verify import verify_ledger
 
 NOW = "2026-01-01T00:00:00.000Z"
 SHOP = AppName("shop")

@@ -19,9 +19,9 @@ from deployctl.errors import DeployctlError, LeaseHeld
 from deployctl.ledger.compact import size_of
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ledger.vault import Vault
-from deployctl.usecases.fold import GAP, fold, fold_ledger
-from deployctl.usecases.ledger_compact import compact_ledger
-from deployctl.usecases.ledger_verify import verify_ledger
+from deployctl.usecases.ledger.compact import compact_ledger
+from deployctl.usecases.ledger.fold import GAP, fold, fold_ledger
+from deployctl.usecases.ledger.verify import verify_ledger
 from tests.unit.world import SHOP, World, world
 
 FAR = PLANS_AFTER + 2 * 86_400.0
@@ -29,7 +29,7 @@ COMPACT = """
 import sys
 from pathlib import Path
 from deployctl.ledger.vault import Vault
-from deployctl.usecases.ledger_compact import compact_ledger
+from deployctl.usecases.ledger.compact import compact_ledger
 compact_ledger(Vault(Path(sys.argv[1]), Path(sys.argv[1]).parent, now=sys.argv[2]), actor="x (cli)", dry_run=False)
 """
 
@@ -104,7 +104,7 @@ def test_while_somebody_changes_an_app_it_waits_for_another_time_and_whoever_goe
         with pytest.raises(LeaseHeld, match="compacts the ledger right now"):
             compacted(w)
 
-    monkeypatch.setattr("deployctl.usecases.ledger_compact.compact", meanwhile)
+    monkeypatch.setattr("deployctl.usecases.ledger.compact.compact", meanwhile)
     compacted(w)
     assert moved == ["v1"]
 

@@ -21,8 +21,8 @@ from deployctl.ledger import schema
 from deployctl.ledger.copies import Reason, copies, is_due, keep_copy, keep_copy_of, write_copy
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ledger.vault import TOKENS_LOST, Vault
-from deployctl.usecases.ledger_backup import backup_ledger
-from deployctl.usecases.ledger_restore import restore_ledger
+from deployctl.usecases.ledger.backup import backup_ledger
+from deployctl.usecases.ledger.restore import restore_ledger
 
 NOW = "2026-01-01T00:00:00.000Z"
 SHOP, BLOG = AppName("shop"), AppName("blog")

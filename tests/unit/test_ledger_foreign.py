@@ -22,9 +22,9 @@ from deployctl.ledger.copy_sum import CopyCheck
 from deployctl.ledger.identity import find_copy_key
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ledger.vault import Vault
-from deployctl.usecases.ledger_backup import backup_ledger
-from deployctl.usecases.ledger_restore import restore_ledger
-from deployctl.usecases.ledger_verify import verify_ledger
+from deployctl.usecases.ledger.backup import backup_ledger
+from deployctl.usecases.ledger.restore import restore_ledger
+from deployctl.usecases.ledger.verify import verify_ledger
 from deployctl.usecases.results import Done
 from tests.unit.cli_world import shop
 

@@ -14,7 +14,7 @@ from deployctl.usecases.access.passwords import TooManyTries
 from deployctl.usecases.access.sign_in import MINUTE, OFTEN, end_sessions, sign_in
 from deployctl.usecases.access.tokens import create_token
 from deployctl.usecases.access.users import add_user, set_password
-from deployctl.usecases.fold import fold
+from deployctl.usecases.ledger.fold import fold
 from deployctl_web.security.change_limits import CHANGES, UNLIMITED
 from tests.unit.web_world import Site, site
 

@@ -9,7 +9,7 @@ from deployctl.domain.host.folding import Folded
 from deployctl.ledger.compact import compact, held, size_of
 from deployctl.ledger.copies import copies
 from deployctl.ledger.vault import Vault
-from deployctl.usecases.fold import fold_ledger, plans_due, refusals_due
+from deployctl.usecases.ledger.fold import fold_ledger, plans_due, refusals_due
 from deployctl.usecases.results import Done
 
 
