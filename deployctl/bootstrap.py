@@ -13,8 +13,8 @@ from deployctl.config.settings import Settings
 from deployctl.domain.host.home import HomeIdentity
 from deployctl.domain.host.leftovers import Remains
 from deployctl.domain.host.server import ServerSpec
-from deployctl.effects.docker_engine import DockerEngine
-from deployctl.effects.docker_known import Belonging
+from deployctl.effects.docker.engine import DockerEngine
+from deployctl.effects.docker.known import Belonging
 from deployctl.effects.file_trust import require_program as require_program
 from deployctl.effects.haproxy_switch import HaproxyTraffic
 from deployctl.effects.http_prober import SocketProber

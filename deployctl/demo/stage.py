@@ -14,7 +14,7 @@ from deployctl.demo.load_image import load_images, unload_images
 from deployctl.demo.webapp_image import webapp_image
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.proxy.traffic import TrafficTable
-from deployctl.effects.docker_engine import DockerEngine
+from deployctl.effects.docker.engine import DockerEngine
 from deployctl.effects.haproxy_switch import HaproxyTraffic
 from deployctl.effects.linux_guard import LinuxGuard
 from deployctl.effects.system_clock import SystemClock

@@ -13,8 +13,8 @@ import pytest
 
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.images.release import Probe, ProbeKind, Resources
-from deployctl.effects import docker_pull
-from deployctl.effects.docker_engine import DockerEngine
+from deployctl.effects.docker import pull as docker_pull
+from deployctl.effects.docker.engine import DockerEngine
 from deployctl.errors import EngineRefused, NotFound, RegistryUnavailable
 from deployctl.ports import ContainerFacts, ContainerSpec
 from tests.contract.engine_relay import relay

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.effects.docker_context import find_other_context
+from deployctl.effects.docker.context import find_other_context
 
 HERE = "unix:///var/run/docker.sock"
 ROOTLESS = "unix:///run/user/1000/docker.sock"

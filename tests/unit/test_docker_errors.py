@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from deployctl.effects.docker_errors import (
-    EngineConflict,
-    EngineSilent,
-    from_answer,
-    from_os_error,
-    pull_failure,
-)
-from deployctl.effects.docker_sentences import clear
+from deployctl.effects.docker.errors import EngineConflict, EngineSilent, from_answer, from_os_error, pull_failure
+from deployctl.effects.docker.sentences import clear
 from deployctl.errors import (
     DeployctlError,
     EngineRefused,

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from deployctl.domain.host.home import HomeIdentity
-from deployctl.effects.docker_events import parse_events, question
+from deployctl.effects.docker.events import parse_events, question
 from deployctl.ports import ContainerFacts, EngineEvent
 
 HOME = HomeIdentity("/srv/deployctl", "5e" * 8)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from deployctl.domain.images.healthcheck import HealthcheckTimes
-from deployctl.effects import docker_facts as facts
+from deployctl.effects.docker import facts
 from deployctl.ports.metrics import Usage
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from deployctl.effects.docker_errors import pull_failure
-from deployctl.effects.docker_login import Login, LoginFault, find_login
+from deployctl.effects.docker.errors import pull_failure
+from deployctl.effects.docker.login import Login, LoginFault, find_login
 from deployctl.errors import NotFound
 
 HERE = "registry.example.com:5000"

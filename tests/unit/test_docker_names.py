@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deployctl.effects import docker_names as names
+from deployctl.effects.docker import names
 from deployctl.errors import Invalid
 
 DIGEST = f"sha256:{'ab' * 32}"

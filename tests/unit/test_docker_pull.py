@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from deployctl.effects.docker_pull import PullProgress
+from deployctl.effects.docker.pull import PullProgress
 
 
 def lines(*events: dict[str, Any]) -> list[str]:

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from deployctl.domain.host.server import ServerSpec
-from deployctl.effects.docker_client import DockerClient
-from deployctl.effects.docker_engine import DockerEngine
-from deployctl.effects.docker_errors import EngineSilent
-from deployctl.effects.docker_reader import SocketReader, quoted, with_query
+from deployctl.effects.docker.client import DockerClient
+from deployctl.effects.docker.engine import DockerEngine
+from deployctl.effects.docker.errors import EngineSilent
+from deployctl.effects.docker.reader import SocketReader, quoted, with_query
 from deployctl.errors import EngineRefused, EngineUnavailable
 from deployctl.ports import Engine
 from tests.contract.raw_server import Piece, RawServer, http, raw_server

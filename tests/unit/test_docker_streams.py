@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployctl.effects.docker_streams import CUT, frames, log_lines, visible, visible_lines
+from deployctl.effects.docker.streams import CUT, frames, log_lines, visible, visible_lines
 
 AT = b"2026-01-01T00:00:00.000000000Z"
 

@@ -9,7 +9,7 @@ import pytest
 
 from deployctl.domain.host.home import HomeIdentity
 from deployctl.domain.images.release import Bundle, LogCap, Probe, ProbeKind, Resources
-from deployctl.effects import docker_words as words
+from deployctl.effects.docker import requests as words
 from deployctl.errors import Invalid
 from deployctl.ports import ContainerSpec, NetworkSpec
 

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from deployctl.domain.images.release import ProbeKind
-from deployctl.effects import docker_facts as facts
-from deployctl.effects import podman
+from deployctl.effects.docker import facts, podman
 from deployctl.errors import DeployctlError
 from deployctl.ports import Lack
 from deployctl.usecases.steps.engine_limits import require_able

@@ -24,7 +24,7 @@ from flask.sessions import SecureCookieSessionInterface
 from werkzeug.test import TestResponse
 
 from deployctl.domain.host.access import Role, given
-from deployctl.effects.docker_streams import visible
+from deployctl.effects.docker.streams import visible
 from deployctl.errors import NotPermitted
 from deployctl.ports import LogLine
 from deployctl.usecases.access import passwords

@@ -8,9 +8,9 @@ from typing import Any
 
 from deployctl.domain.images.healthcheck import HealthcheckTimes
 from deployctl.domain.images.release import Resources, Restart
-from deployctl.effects.docker_names import short
-from deployctl.effects.docker_words import ADDRESS, BRIDGE
-from deployctl.effects.podman import cannot_update, is_podman
+from deployctl.effects.docker.names import short
+from deployctl.effects.docker.podman import cannot_update, is_podman
+from deployctl.effects.docker.requests import ADDRESS, BRIDGE
 from deployctl.ports import ContainerFacts, EngineInfo, Image, Lack, NetworkFacts
 from deployctl.ports.metrics import Usage
 

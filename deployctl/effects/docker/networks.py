@@ -7,13 +7,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from deployctl.domain.host.home import PATH_LABEL, HomeIdentity
-from deployctl.effects import docker_facts as facts
-from deployctl.effects import docker_words as words
-from deployctl.effects.docker_client import DockerClient
-from deployctl.effects.docker_errors import EngineConflict
-from deployctl.effects.docker_names import require_container
-from deployctl.effects.docker_reader import with_query
-from deployctl.effects.podman import with_bridges
+from deployctl.effects.docker import facts
+from deployctl.effects.docker import requests as words
+from deployctl.effects.docker.client import DockerClient
+from deployctl.effects.docker.errors import EngineConflict
+from deployctl.effects.docker.names import require_container
+from deployctl.effects.docker.podman import with_bridges
+from deployctl.effects.docker.reader import with_query
 from deployctl.errors import NetworkTaken, NotFound, NotPermitted
 from deployctl.ports import NetworkFacts, NetworkSpec
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from deployctl.domain.images.image_ref import ImageRef
-from deployctl.effects.docker_errors import EngineSilent, pull_failure, translated, unavailable
-from deployctl.effects.docker_login import Login
-from deployctl.effects.docker_names import docker_name, require_digest
-from deployctl.effects.docker_reader import Reader, quoted
+from deployctl.effects.docker.errors import EngineSilent, pull_failure, translated, unavailable
+from deployctl.effects.docker.login import Login
+from deployctl.effects.docker.names import docker_name, require_digest
+from deployctl.effects.docker.reader import Reader, quoted
 from deployctl.errors import Invalid, RegistryUnavailable
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from deployctl.effects.docker_reader import quoted
-from deployctl.effects.docker_words import BRIDGE
+from deployctl.effects.docker.reader import quoted
+from deployctl.effects.docker.requests import BRIDGE
 from deployctl.ports import ContainerFacts
 
 LIBPOD = "/v4.0.0/libpod"

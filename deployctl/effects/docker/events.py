@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from deployctl.domain.host.home import HomeIdentity
-from deployctl.effects.docker_errors import EngineSilent
-from deployctl.effects.docker_reader import Reader, with_query
-from deployctl.effects.docker_words import APP
+from deployctl.effects.docker.errors import EngineSilent
+from deployctl.effects.docker.reader import Reader, with_query
+from deployctl.effects.docker.requests import APP
 from deployctl.ports import ContainerFacts, EngineEvent
 
 ACTIONS = ("create", "destroy", "die", "pause", "rename", "start", "unpause", "update")

@@ -9,7 +9,7 @@ from typing import Any
 from deployctl.domain.host.home import HomeIdentity
 from deployctl.domain.host.networks import mac_of
 from deployctl.domain.images.release import ProbeKind, Resources, Restart
-from deployctl.effects.docker_names import require_digest
+from deployctl.effects.docker.names import require_digest
 from deployctl.errors import Invalid
 from deployctl.ports import ContainerSpec, NetworkSpec
 

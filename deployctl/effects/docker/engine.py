@@ -16,16 +16,14 @@ from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.images.image_source import KEPT
 from deployctl.domain.images.release import Resources, Restart
 from deployctl.domain.images.same_image import short_digest
-from deployctl.effects import docker_facts as facts
-from deployctl.effects import docker_names as names
-from deployctl.effects import docker_words as words
-from deployctl.effects import podman
-from deployctl.effects.docker_client import DockerClient
-from deployctl.effects.docker_context import find_other_context
-from deployctl.effects.docker_errors import from_answer, store_silent
-from deployctl.effects.docker_known import Belonging
-from deployctl.effects.docker_networks import DockerNetworks, require_ours
-from deployctl.effects.docker_reader import quoted, with_query
+from deployctl.effects.docker import facts, names, podman
+from deployctl.effects.docker import requests as words
+from deployctl.effects.docker.client import DockerClient
+from deployctl.effects.docker.context import find_other_context
+from deployctl.effects.docker.errors import from_answer, store_silent
+from deployctl.effects.docker.known import Belonging
+from deployctl.effects.docker.networks import DockerNetworks, require_ours
+from deployctl.effects.docker.reader import quoted, with_query
 from deployctl.errors import EngineRefused, EngineUnavailable, Invalid, NotFound, NotPermitted
 from deployctl.ports import (
     ContainerFacts,
@@ -128,7 +126,7 @@ class DockerEngine:
         return None if found is None else found.id
 
     def events(self, *, since: int | None, quiet: float) -> Iterator[EngineEvent]:
-        from deployctl.effects.docker_events import events
+        from deployctl.effects.docker.events import events
 
         find = partial(self._find, within=self._docker.timeout)
         return events(self._docker.reader, self._home, find, since=since, quiet=quiet, timeout=self._docker.timeout)
@@ -139,7 +137,7 @@ class DockerEngine:
     ) -> Iterator[LogLine]:
         """Yield lines, oldest first; `since` is Unix time. It ends when its reader has `left`, with `follow` else when the
         container does."""
-        from deployctl.effects.docker_streams import log_lines, log_query
+        from deployctl.effects.docker.streams import log_lines, log_query
 
         path = with_query(f"/containers/{self._require(container).id}/logs", log_query(tail, since, follow=follow))
         quiet = None if follow else self._docker.timeout
@@ -147,7 +145,7 @@ class DockerEngine:
 
     # -- images ---------------------------------------------------------------------------------------------------
     def pull_image(self, reference: str, *, progress: Callable[[str], None]) -> Image:
-        from deployctl.effects.docker_pull import pull
+        from deployctl.effects.docker.pull import pull
 
         ref = names.require_name(reference)
         pull(self._docker.sdk(), ref, progress=progress, address=self.address, login=self._docker.login(ref.registry))
@@ -157,7 +155,7 @@ class DockerEngine:
         return self._image(raw)
 
     def registry_digest(self, reference: str, *, within: float) -> str:
-        from deployctl.effects.docker_pull import find_digest
+        from deployctl.effects.docker.pull import find_digest
 
         ref, docker = names.require_name(reference), self._docker
         return find_digest(docker.reader, ref, within=within, address=self.address, login=docker.login(ref.registry))
@@ -283,7 +281,7 @@ class DockerEngine:
         self._change("rename", container, rename)
 
     def execute(self, container: str, command: Sequence[str], *, timeout: float) -> Executed:
-        from deployctl.effects.docker_exec import execute
+        from deployctl.effects.docker.exec import execute
 
         if not command or not command[0]:
             raise Invalid("there is no command to run")

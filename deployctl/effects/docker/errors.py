@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from deployctl.effects.docker_sentences import clear
+from deployctl.effects.docker.sentences import clear
 from deployctl.errors import (
     DeployctlError,
     EngineRefused,
@@ -23,7 +23,7 @@ from deployctl.errors import (
 )
 
 if TYPE_CHECKING:
-    from deployctl.effects.docker_login import Login
+    from deployctl.effects.docker.login import Login
 
 _GONE_FOR_A_MOMENT = re.compile(
     r"is already in progress|shutting down|containerd is not running|containerd\.sock|context canceled|grpc: the "

@@ -11,15 +11,15 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from deployctl.domain.host.server import ServerSpec
-from deployctl.effects.docker_address import engine_address, socket_path
-from deployctl.effects.docker_errors import EngineConflict, EngineSilent, translated
-from deployctl.effects.docker_reader import Reader, SdkReader, SocketReader
+from deployctl.effects.docker.address import engine_address, socket_path
+from deployctl.effects.docker.errors import EngineConflict, EngineSilent, translated
+from deployctl.effects.docker.reader import Reader, SdkReader, SocketReader
 from deployctl.errors import EngineUnavailable
 
 if TYPE_CHECKING:
     from docker import APIClient
 
-    from deployctl.effects.docker_login import Login
+    from deployctl.effects.docker.login import Login
 
 T = TypeVar("T")
 FIRST_PAUSE = 0.2  # seconds
@@ -90,7 +90,7 @@ class DockerClient:
         return APIClient(version=version, timeout=math.ceil(self.timeout), **where)
 
     def login(self, registry: str) -> Login:
-        from deployctl.effects.docker_login import find_login
+        from deployctl.effects.docker.login import find_login
 
         return find_login(registry, self.environ)
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from deployctl.effects.docker_errors import translated
-from deployctl.effects.docker_sentences import clear
-from deployctl.effects.docker_streams import frames, visible_lines
+from deployctl.effects.docker.errors import translated
+from deployctl.effects.docker.sentences import clear
+from deployctl.effects.docker.streams import frames, visible_lines
 from deployctl.errors import DeployctlError
 from deployctl.ports import Executed
 

@@ -1,0 +1,1 @@
+"""Docker, and engines that speak its API."""
