@@ -6,8 +6,8 @@ from deployctl.config.settings import Settings
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy.emergency import Flipped
-from deployctl.effects.haproxy_emergency import HaproxyEmergency
-from deployctl.effects.haproxy_home import HaproxyHome
+from deployctl.effects.haproxy.emergency import HaproxyEmergency
+from deployctl.effects.haproxy.home import HaproxyHome
 from deployctl.effects.http_prober import SocketProber
 from deployctl.effects.system_clock import SystemClock
 from deployctl.errors import DeployctlError

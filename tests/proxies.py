@@ -18,10 +18,10 @@ from pathlib import Path
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy.traffic import Backend, TrafficTable
-from deployctl.effects.haproxy_home import HaproxyHome
-from deployctl.effects.haproxy_master import members
-from deployctl.effects.haproxy_process import group_name
-from deployctl.effects.haproxy_switch import HaproxyTraffic
+from deployctl.effects.haproxy.home import HaproxyHome
+from deployctl.effects.haproxy.master import members
+from deployctl.effects.haproxy.process import group_name
+from deployctl.effects.haproxy.switch import HaproxyTraffic
 from deployctl.effects.outlive import HERE
 from deployctl.effects.system_clock import SystemClock
 from tests.support import free_port

@@ -25,9 +25,9 @@ sys.path.insert(0, sys.argv[1])
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.proxy.traffic import Backend, TrafficTable
-from deployctl.effects.haproxy_home import HaproxyHome
-from deployctl.effects.haproxy_master import members
-from deployctl.effects.haproxy_switch import HaproxyTraffic
+from deployctl.effects.haproxy.home import HaproxyHome
+from deployctl.effects.haproxy.master import members
+from deployctl.effects.haproxy.switch import HaproxyTraffic
 from deployctl.effects.system_clock import SystemClock
 app, kept = AppName("long"), []
 def free():

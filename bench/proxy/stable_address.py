@@ -19,7 +19,7 @@ from bench.world import World
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy.traffic import Backend, TrafficTable
-from deployctl.effects.haproxy_switch import HaproxyTraffic
+from deployctl.effects.haproxy.switch import HaproxyTraffic
 from deployctl.effects.system_clock import SystemClock
 from deployctl.usecases.change.upgrade import upgrade
 

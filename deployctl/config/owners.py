@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployctl.config.settings import Settings, as_user, user_name
-from deployctl.effects.haproxy_home import HaproxyHome
-from deployctl.effects.haproxy_master import find_master, named_master, uid_of
+from deployctl.effects.haproxy.home import HaproxyHome
+from deployctl.effects.haproxy.master import find_master, named_master, uid_of
 from deployctl.errors import NotPermitted
 
 GOES_ON = "Nothing was done, and what serves goes on."

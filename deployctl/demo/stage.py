@@ -15,7 +15,7 @@ from deployctl.demo.webapp_image import webapp_image
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.proxy.traffic import TrafficTable
 from deployctl.effects.docker.engine import DockerEngine
-from deployctl.effects.haproxy_switch import HaproxyTraffic
+from deployctl.effects.haproxy.switch import HaproxyTraffic
 from deployctl.effects.linux_guard import LinuxGuard
 from deployctl.effects.system_clock import SystemClock
 from deployctl.errors import DeployctlError, EngineUnavailable

@@ -15,10 +15,9 @@ from deployctl import __version__
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.proxy.traffic import Backend, TrafficTable
 from deployctl.effects import haproxy_cookies as cookies
-from deployctl.effects import haproxy_gate as gate
 from deployctl.effects import haproxy_tally as tally
-from deployctl.effects import haproxy_trace as trace
 from deployctl.effects import haproxy_wire as wire
+from deployctl.effects.haproxy import gate, trace
 from deployctl.effects.haproxy_trust import BY_HOST, connection_lines, header_lines
 from deployctl.errors import Invalid
 

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from deployctl.effects import haproxy_wire as wire
-from deployctl.effects.haproxy_home import HaproxyHome
+from deployctl.effects.haproxy.home import HaproxyHome
 from deployctl.errors import ProxyUnavailable
 
 ANSWER = 3.0  # seconds for one answer

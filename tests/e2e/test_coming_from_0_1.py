@@ -11,7 +11,7 @@ import pytest
 
 from bench import former
 from deployctl.demo.python_layer import ENTRYPOINT
-from deployctl.effects.haproxy_drift import OTHER_BUILD
+from deployctl.effects.haproxy.drift import OTHER_BUILD
 from tests import support
 from tests.e2e.cli import Cli, home_of_a_person, wait_until
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from deployctl.domain.host.server import ServerSpec
-from deployctl.effects.haproxy_process import find_binary
+from deployctl.effects.haproxy.process import find_binary
 from tests.e2e.cli import Cli, home_of_a_person
 
 STRANGER = 65534

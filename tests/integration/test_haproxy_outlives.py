@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.effects.haproxy_master import find_family, find_master, members
-from deployctl.effects.haproxy_process import HaproxyProcess, group_name
+from deployctl.effects.haproxy.master import find_family, find_master, members
+from deployctl.effects.haproxy.process import HaproxyProcess, group_name
 from deployctl.effects.haproxy_socket import HaproxySockets
 from deployctl.effects.outlive import Machine
 from deployctl.effects.system_clock import SystemClock
@@ -29,8 +29,8 @@ import os, sys
 from pathlib import Path
 Path(sys.argv[1], "cgroup.procs").write_text(str(os.getpid()))
 from deployctl.domain.host.server import ServerSpec
-from deployctl.effects.haproxy_home import HaproxyHome
-from deployctl.effects.haproxy_process import HaproxyProcess
+from deployctl.effects.haproxy.home import HaproxyHome
+from deployctl.effects.haproxy.process import HaproxyProcess
 from deployctl.effects.haproxy_socket import HaproxySockets
 from deployctl.effects.system_clock import SystemClock
 home = HaproxyHome(Path(sys.argv[2]))

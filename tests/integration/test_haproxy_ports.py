@@ -11,8 +11,8 @@ from deployctl.domain.host.server import ServerSpec
 from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire
 from deployctl.effects import proc_net
-from deployctl.effects.haproxy_master import members
-from deployctl.effects.haproxy_process import HaproxyProcess
+from deployctl.effects.haproxy.master import members
+from deployctl.effects.haproxy.process import HaproxyProcess
 from deployctl.effects.haproxy_socket import HaproxySockets
 from deployctl.effects.system_clock import SystemClock
 from deployctl.errors import ProxyUnavailable

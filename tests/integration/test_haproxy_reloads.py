@@ -11,10 +11,10 @@ from contextlib import ExitStack
 import pytest
 
 from deployctl.domain.inputs.names import AppName
-from deployctl.effects.haproxy_home import proxy_lock
-from deployctl.effects.haproxy_master import find_master, workers_of
+from deployctl.effects.haproxy.home import proxy_lock
+from deployctl.effects.haproxy.master import find_master, workers_of
+from deployctl.effects.haproxy.switch import HaproxyTraffic
 from deployctl.effects.haproxy_socket import ask as command
-from deployctl.effects.haproxy_switch import HaproxyTraffic
 from deployctl.effects.haproxy_wire import MOST_LEAVING
 from deployctl.effects.system_clock import SystemClock
 from deployctl.errors import ProxyUnavailable

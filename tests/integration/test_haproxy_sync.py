@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from deployctl.effects import haproxy_config as config
+from deployctl.effects.haproxy.master import members
+from deployctl.effects.haproxy.switch import HaproxyTraffic
 from deployctl.effects.haproxy_files import HaproxyFiles
-from deployctl.effects.haproxy_master import members
 from deployctl.effects.haproxy_socket import ask as command
-from deployctl.effects.haproxy_switch import HaproxyTraffic
 from deployctl.errors import DeployctlError, Invalid, ProxyUnavailable, SwitchRefused
 from tests.proxies import BLOG, SHOP, HurriedClock, Instance, Proxy, ask, backend, end, proxy, wait_for
 from tests.support import free_port

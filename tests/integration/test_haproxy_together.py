@@ -19,8 +19,8 @@ from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.traffic import TrafficTable
 from deployctl.effects import haproxy_config as config
-from deployctl.effects.haproxy_home import HaproxyHome, proxy_lock
-from deployctl.effects.haproxy_switch import HaproxyTraffic
+from deployctl.effects.haproxy.home import HaproxyHome, proxy_lock
+from deployctl.effects.haproxy.switch import HaproxyTraffic
 from deployctl.effects.system_clock import SystemClock
 from deployctl.errors import ProxyUnavailable
 from tests.integration.test_haproxy_repair import masters

@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from deployctl.domain.proxy.traffic import Counters, Precision
-from deployctl.effects.haproxy_switch import HaproxyTraffic
+from deployctl.effects.haproxy.switch import HaproxyTraffic
 from tests.proxies import BLOG, SHOP, Proxy, end, proxy, wait_for
 from tests.support import free_port
 

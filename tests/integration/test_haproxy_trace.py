@@ -11,7 +11,7 @@ import pytest
 
 from deployctl.domain.images.release import Probe
 from deployctl.domain.proxy.rejections import Cause, Refusal
-from deployctl.effects.haproxy_trace import MOST
+from deployctl.effects.haproxy.trace import MOST
 from tests.contract.raw_server import raw_server
 from tests.proxies import BLOG, SHOP, Proxy, ask, backend, end, proxy, wait_for
 from tests.support import free_port

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.effects.haproxy_switch import HaproxyTraffic
+from deployctl.effects.haproxy.switch import HaproxyTraffic
 from deployctl.ports import Services
 from deployctl.watch.meter import Meter
 from tests.proxies import SHOP, Proxy, end, proxy

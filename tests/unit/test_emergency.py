@@ -8,8 +8,8 @@ import pytest
 
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy.emergency import FlipNote, find_flippable, version_of
-from deployctl.effects.haproxy_home import HaproxyHome
-from deployctl.effects.haproxy_notes import add_note, forget_notes, notes_file, read_notes
+from deployctl.effects.haproxy.home import HaproxyHome
+from deployctl.effects.haproxy.notes import add_note, forget_notes, notes_file, read_notes
 from deployctl.errors import NotFound
 from tests.guards.test_start import loaded_by
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deployctl.effects import haproxy_wire as wire
-from deployctl.effects.haproxy_home import HaproxyHome
+from deployctl.effects.haproxy.home import HaproxyHome
 from deployctl.effects.haproxy_socket import HaproxySockets
 from deployctl.errors import ProxyUnavailable
 

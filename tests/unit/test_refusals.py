@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.rejections import MEANING, Cause, Refusal, cause_of
-from deployctl.effects.haproxy_trace import Capture, parse_line
+from deployctl.effects.haproxy.trace import Capture, parse_line
 from deployctl.errors import NotFound
 from deployctl.usecases.view.rejections import refusal_json, refusals
 from tests.unit.world import SHOP, World, world

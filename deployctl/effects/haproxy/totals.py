@@ -20,10 +20,10 @@ from deployctl.domain.proxy.request_counts import COUNTS, Server, Tally, Totals,
 from deployctl.domain.proxy.traffic import Counters, Precision
 from deployctl.effects import haproxy_tally as tally
 from deployctl.effects import haproxy_wire as wire
+from deployctl.effects.haproxy.handover import read_to_the_last
+from deployctl.effects.haproxy.home import HaproxyHome
+from deployctl.effects.haproxy.master import find_birth, find_children, find_master
 from deployctl.effects.haproxy_answers import Processes, Stat, parse_stat
-from deployctl.effects.haproxy_handover import read_to_the_last
-from deployctl.effects.haproxy_home import HaproxyHome
-from deployctl.effects.haproxy_master import find_birth, find_children, find_master
 from deployctl.effects.haproxy_socket import HaproxySockets, Talk
 from deployctl.effects.whole_file import write_whole
 from deployctl.errors import ProxyUnavailable

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from deployctl.domain.proxy.traffic import TrafficTable
 from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire
+from deployctl.effects.haproxy.home import HaproxyHome
+from deployctl.effects.haproxy.master import ensure_pid_file, find_master, find_stranded, require_reader
+from deployctl.effects.haproxy.process import HaproxyProcess
+from deployctl.effects.haproxy.totals import HaproxyTotals
 from deployctl.effects.haproxy_files import HaproxyFiles, kept_routes, known_apps, remembered_routes, routed_servers
-from deployctl.effects.haproxy_home import HaproxyHome
-from deployctl.effects.haproxy_master import ensure_pid_file, find_master, find_stranded, require_reader
-from deployctl.effects.haproxy_process import HaproxyProcess
 from deployctl.effects.haproxy_runtime import HaproxyRuntime
-from deployctl.effects.haproxy_totals import HaproxyTotals
 from deployctl.errors import ProxyUnavailable, SwitchRefused
 
 

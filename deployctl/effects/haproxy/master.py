@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deployctl.domain.proxy.traffic import StrayProxy
-from deployctl.effects.haproxy_home import CONFIG, HaproxyHome, config_in
+from deployctl.effects.haproxy.home import CONFIG, HaproxyHome, config_in
 from deployctl.errors import NotPermitted
 
 PLACE = f"/state/haproxy/{CONFIG}"  # where every home has it

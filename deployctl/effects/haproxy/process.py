@@ -18,10 +18,10 @@ from deployctl.effects import haproxy_answers as answers
 from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.file_trust import require_program
-from deployctl.effects.haproxy_home import HaproxyHome
-from deployctl.effects.haproxy_master import find_family, find_master, members, send, workers_of
+from deployctl.effects.haproxy.home import HaproxyHome
+from deployctl.effects.haproxy.master import find_family, find_master, members, send, workers_of
+from deployctl.effects.haproxy.trace import HaproxyTrace
 from deployctl.effects.haproxy_socket import HaproxySockets, is_answered
-from deployctl.effects.haproxy_trace import HaproxyTrace
 from deployctl.effects.outlive import HERE, Machine, bus_environment, raise_open_files
 from deployctl.effects.port_holder import find_port_holder
 from deployctl.errors import ProxyUnavailable, Untrusted

@@ -24,22 +24,22 @@ from deployctl.effects import haproxy_answers as answers
 from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.bridge import is_up
-from deployctl.effects.haproxy_drift import Facts, find_drift
+from deployctl.effects.haproxy.drift import Facts, find_drift
+from deployctl.effects.haproxy.gate import HaproxyGate
+from deployctl.effects.haproxy.home import HaproxyHome, proxy_lock
+from deployctl.effects.haproxy.master import find_master, find_strays
+from deployctl.effects.haproxy.notes import forget_notes, read_notes
+from deployctl.effects.haproxy.process import HaproxyProcess
+from deployctl.effects.haproxy.totals import HaproxyTotals
+from deployctl.effects.haproxy.trace import HaproxyTrace
+from deployctl.effects.haproxy.upkeep import HaproxyUpkeep
 from deployctl.effects.haproxy_files import (
     HaproxyFiles,
     first_release,
     releases,
 )
-from deployctl.effects.haproxy_gate import HaproxyGate
-from deployctl.effects.haproxy_home import HaproxyHome, proxy_lock
-from deployctl.effects.haproxy_master import find_master, find_strays
-from deployctl.effects.haproxy_notes import forget_notes, read_notes
-from deployctl.effects.haproxy_process import HaproxyProcess
 from deployctl.effects.haproxy_runtime import HaproxyRuntime
 from deployctl.effects.haproxy_socket import HaproxySockets
-from deployctl.effects.haproxy_totals import HaproxyTotals
-from deployctl.effects.haproxy_trace import HaproxyTrace
-from deployctl.effects.haproxy_upkeep import HaproxyUpkeep
 from deployctl.errors import DeployctlError, ProxyUnavailable, SwitchRefused
 from deployctl.ports import Clock, Traffic
 

@@ -1,0 +1,1 @@
+"""HAProxy: one process of its own, its files, its sockets, and the switch."""
