@@ -100,7 +100,7 @@ def find_identity(settings: Settings) -> HomeIdentity:
 
 def remains(settings: Settings) -> Remains:
     """Return what HAProxy's files still tell when the ledger is lost."""
-    from deployctl.effects.haproxy_remains import read_remains
+    from deployctl.effects.haproxy.config.leftovers import read_remains
 
     return read_remains(settings.haproxy_dir)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.proxy.one_app import OneApp
 from bench.table import Row
 from deployctl.domain.proxy.cookies import session_cookie
-from deployctl.effects import haproxy_cookies
+from deployctl.effects.haproxy.config import cookies
 
 OURS = f"{session_cookie('0123456789abcdef', secure=False)}={'x' * 180}"
 SENT = {"without a cookie": "", "with cookies of the app": "Cookie: session=0123456789abcdef; theme=dark\r\n",
@@ -35,7 +35,7 @@ def _rows(who: str, pairs: list[tuple[float, float]]) -> list[Row]:
 
 
 def _without_rules(text: str) -> str:
-    rules = f"{haproxy_cookies.rules(dashboard=True)}\n"
+    rules = f"{cookies.rules(dashboard=True)}\n"
     if rules not in text:
         raise RuntimeError("these are not the rules that haproxy.cfg has")
     return text.replace(rules, "")

@@ -15,9 +15,9 @@ from pathlib import Path
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy.traffic import Backend, TrafficTable
+from deployctl.effects.haproxy.config.files import HaproxyFiles
 from deployctl.effects.haproxy.home import HaproxyHome
 from deployctl.effects.haproxy.process import find_binary
-from deployctl.effects.haproxy_files import HaproxyFiles
 
 APP = AppName("shop")
 BURST = 20  # requests that a visitor sends at a time: the client is not what is measured

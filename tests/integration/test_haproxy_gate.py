@@ -12,7 +12,7 @@ import pytest
 from deployctl.domain.images.release import App, Probe, ProbeKind
 from deployctl.domain.proxy.gate import GateAnswer, question_of
 from deployctl.domain.proxy.rejections import Cause
-from deployctl.effects import haproxy_config as config
+from deployctl.effects.haproxy.config import text as config
 from tests.contract.raw_server import Piece, http, raw_server
 from tests.proxies import SHOP, Proxy, ask, backend, proxy
 

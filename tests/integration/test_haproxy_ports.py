@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from deployctl.domain.host.server import ServerSpec
-from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire
 from deployctl.effects import proc_net
+from deployctl.effects.haproxy.config import text as config
 from deployctl.effects.haproxy.master import members
 from deployctl.effects.haproxy.process import HaproxyProcess
 from deployctl.effects.haproxy_socket import HaproxySockets

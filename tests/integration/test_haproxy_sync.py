@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.effects import haproxy_config as config
+from deployctl.effects.haproxy.config import text as config
+from deployctl.effects.haproxy.config.files import HaproxyFiles
 from deployctl.effects.haproxy.master import members
 from deployctl.effects.haproxy.switch import HaproxyTraffic
-from deployctl.effects.haproxy_files import HaproxyFiles
 from deployctl.effects.haproxy_socket import ask as command
 from deployctl.errors import DeployctlError, Invalid, ProxyUnavailable, SwitchRefused
 from tests.proxies import BLOG, SHOP, HurriedClock, Instance, Proxy, ask, backend, end, proxy, wait_for

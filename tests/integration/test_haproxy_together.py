@@ -18,7 +18,7 @@ import pytest
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.traffic import TrafficTable
-from deployctl.effects import haproxy_config as config
+from deployctl.effects.haproxy.config import text as config
 from deployctl.effects.haproxy.home import HaproxyHome, proxy_lock
 from deployctl.effects.haproxy.switch import HaproxyTraffic
 from deployctl.effects.system_clock import SystemClock

@@ -12,7 +12,7 @@ import pytest
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.trust import LOOPBACK, DroppedFront, ProxyTrust
-from deployctl.effects import haproxy_fronts
+from deployctl.effects.haproxy.config import fronts
 from tests.proxies import BLOG, SHOP, Proxy, ask, proxy, wait_for
 from tests.support import free_port
 
@@ -185,7 +185,7 @@ def test_a_front_on_this_machine_whose_headers_are_dropped_is_noticed() -> None:
 
 
 def test_what_stood_in_front_of_0_1_0_is_presumed_until_somebody_says_whom_to_believe(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(haproxy_fronts, "find_web_server", lambda *, but: "nginx (pid 812)")
+    monkeypatch.setattr(fronts, "find_web_server", lambda *, but: "nginx (pid 812)")
     with world() as made:
         traffic = made.traffic()
         assert traffic.dropped_fronts() == {}, "nothing stood here before"

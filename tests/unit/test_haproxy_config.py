@@ -13,8 +13,8 @@ from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy import cookies
 from deployctl.domain.proxy.traffic import Backend, TrafficTable
 from deployctl.domain.proxy.trust import ProxyTrust
-from deployctl.effects import haproxy_config as config
-from deployctl.effects.haproxy_trust import trust_of
+from deployctl.effects.haproxy.config import text as config
+from deployctl.effects.haproxy.config.trust import trust_of
 from deployctl.errors import Invalid
 from deployctl.usecases.access.tokens import PREFIX
 

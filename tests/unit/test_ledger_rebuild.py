@@ -21,8 +21,8 @@ from deployctl.domain.images.release import Bundle, LogCap, Probe, ProbeKind, Re
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy.traffic import Backend, TrafficTable
 from deployctl.domain.proxy.trust import ProxyTrust
-from deployctl.effects import haproxy_config as config
-from deployctl.effects.haproxy_remains import read_remains
+from deployctl.effects.haproxy.config import text as config
+from deployctl.effects.haproxy.config.leftovers import read_remains
 from deployctl.errors import Invalid
 from deployctl.execution.bundle_label import BUNDLE, CAP_DROP, MARK, bundle_labels, is_exact, read_bundle, read_cap_drop
 from deployctl.ledger.copies import keep_copy_of

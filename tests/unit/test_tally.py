@@ -10,7 +10,7 @@ import pytest
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.request_counts import KEPT, Tally, Totals, carried_on, lately, outdated, together
 from deployctl.domain.proxy.traffic import Counters, Precision, Recent
-from deployctl.effects import haproxy_tally as tally
+from deployctl.effects.haproxy.config import request_counts as tally
 
 SHOP, BLOG = AppName("shop"), AppName("blog")
 

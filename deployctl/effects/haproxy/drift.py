@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from deployctl.domain.proxy.traffic import TrafficTable
 from deployctl.effects import haproxy_answers as answers
-from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire
+from deployctl.effects.haproxy.config import text as config
 from deployctl.effects.haproxy_runtime import needs_correction
 
 Map = Mapping[str, str]

@@ -15,9 +15,9 @@ from pathlib import Path
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.proxy.endurance import Frail
 from deployctl.effects import haproxy_answers as answers
-from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.file_trust import require_program
+from deployctl.effects.haproxy.config import text as config
 from deployctl.effects.haproxy.home import HaproxyHome
 from deployctl.effects.haproxy.master import find_family, find_master, members, send, workers_of
 from deployctl.effects.haproxy.trace import HaproxyTrace

@@ -21,9 +21,10 @@ from deployctl.domain.proxy.rejections import Refusal
 from deployctl.domain.proxy.traffic import Counters, StrayProxy, Switched, TrafficTable
 from deployctl.domain.proxy.trust import DroppedFront
 from deployctl.effects import haproxy_answers as answers
-from deployctl.effects import haproxy_config as config
 from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.bridge import is_up
+from deployctl.effects.haproxy.config import text as config
+from deployctl.effects.haproxy.config.files import HaproxyFiles, first_release, releases
 from deployctl.effects.haproxy.drift import Facts, find_drift
 from deployctl.effects.haproxy.gate import HaproxyGate
 from deployctl.effects.haproxy.home import HaproxyHome, proxy_lock
@@ -33,11 +34,6 @@ from deployctl.effects.haproxy.process import HaproxyProcess
 from deployctl.effects.haproxy.totals import HaproxyTotals
 from deployctl.effects.haproxy.trace import HaproxyTrace
 from deployctl.effects.haproxy.upkeep import HaproxyUpkeep
-from deployctl.effects.haproxy_files import (
-    HaproxyFiles,
-    first_release,
-    releases,
-)
 from deployctl.effects.haproxy_runtime import HaproxyRuntime
 from deployctl.effects.haproxy_socket import HaproxySockets
 from deployctl.errors import DeployctlError, ProxyUnavailable, SwitchRefused
