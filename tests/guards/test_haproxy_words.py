@@ -16,8 +16,8 @@ import pytest
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy.traffic import Backend, TrafficTable
-from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.haproxy.config import text as config
+from deployctl.effects.haproxy.socket import wire
 from tests.guards import tree
 
 FILES = tuple(path for path in tree.python_files("deployctl/effects") if path.name.startswith("haproxy"))

@@ -13,9 +13,9 @@ import pytest
 from deployctl.domain.inputs.names import AppName
 from deployctl.effects.haproxy.home import proxy_lock
 from deployctl.effects.haproxy.master import find_master, workers_of
+from deployctl.effects.haproxy.socket.connection import ask as command
+from deployctl.effects.haproxy.socket.wire import MOST_LEAVING
 from deployctl.effects.haproxy.switch import HaproxyTraffic
-from deployctl.effects.haproxy_socket import ask as command
-from deployctl.effects.haproxy_wire import MOST_LEAVING
 from deployctl.effects.system_clock import SystemClock
 from deployctl.errors import ProxyUnavailable
 from tests.proxies import BLOG, SHOP, Proxy, ask, proxy, wait_for

@@ -17,8 +17,8 @@ import pytest
 from deployctl.domain.host.server import ServerSpec
 from deployctl.effects.haproxy.master import find_master, members
 from deployctl.effects.haproxy.process import find_binary
+from deployctl.effects.haproxy.socket.connection import HaproxySockets
 from deployctl.effects.haproxy.switch import HaproxyTraffic
-from deployctl.effects.haproxy_socket import HaproxySockets
 from deployctl.errors import NotPermitted, ProxyUnavailable
 from tests.proxies import BINARY, BLOG, SHOP, HurriedClock, Instance, Proxy, backend, end, proxy, wait_for
 from tests.support import free_port
@@ -220,7 +220,7 @@ from pathlib import Path
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.proxy.traffic import TrafficTable
 from deployctl.effects.haproxy.process import find_binary
-from deployctl.effects.haproxy_socket import HaproxySockets
+from deployctl.effects.haproxy.socket.connection import HaproxySockets
 from deployctl.effects.haproxy.switch import HaproxyTraffic
 from deployctl.effects.system_clock import SystemClock
 HaproxyTraffic(Path(sys.argv[1]), ServerSpec(), TrafficTable, SystemClock()).ensure_up()

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.haproxy.home import HaproxyHome
-from deployctl.effects.haproxy_socket import HaproxySockets
+from deployctl.effects.haproxy.socket import wire
+from deployctl.effects.haproxy.socket.connection import HaproxySockets
 from deployctl.errors import ProxyUnavailable
 
 GONE = ["Can't find the target PID matching the prefix '@1'.\n", "Can't connect to the target CLI!\n"]

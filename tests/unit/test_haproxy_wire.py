@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy.traffic import Backend
-from deployctl.effects import haproxy_answers as answers
-from deployctl.effects import haproxy_wire as wire
+from deployctl.effects.haproxy.socket import answers, wire
 from deployctl.errors import Invalid, SwitchRefused
 
 SHOP = Backend(AppName("shop"), 7, Version("v2"), 21, "172.30.0.5", 8080, "dc-12345678")

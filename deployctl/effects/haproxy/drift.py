@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from deployctl.domain.proxy.traffic import TrafficTable
-from deployctl.effects import haproxy_answers as answers
-from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.haproxy.config import text as config
-from deployctl.effects.haproxy_runtime import needs_correction
+from deployctl.effects.haproxy.socket import answers, wire
+from deployctl.effects.haproxy.socket.runtime import needs_correction
 
 Map = Mapping[str, str]
 OTHER_BUILD = "haproxy.cfg was written by another version of deployctl: the next change, or reconcile, writes it anew"

@@ -15,15 +15,15 @@ from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.images.release import Probe, ProbeKind
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy.emergency import FlipNote, Flippable, Flipped, find_flippable, version_of
-from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.haproxy.config import text as config
 from deployctl.effects.haproxy.config.files import HaproxyFiles, first_release
 from deployctl.effects.haproxy.home import HaproxyHome, proxy_lock
 from deployctl.effects.haproxy.master import find_master
 from deployctl.effects.haproxy.notes import add_note
 from deployctl.effects.haproxy.process import HaproxyProcess
-from deployctl.effects.haproxy_runtime import HaproxyRuntime
-from deployctl.effects.haproxy_socket import HaproxySockets
+from deployctl.effects.haproxy.socket import wire
+from deployctl.effects.haproxy.socket.connection import HaproxySockets
+from deployctl.effects.haproxy.socket.runtime import HaproxyRuntime
 from deployctl.errors import DeployctlError, NotFound, ProxyUnavailable, Refused, SwitchRefused
 from deployctl.ports import Clock, Prober
 

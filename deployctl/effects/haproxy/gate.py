@@ -19,7 +19,7 @@ from deployctl.domain.images.release import Probe
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.gate import GateAnswer
 from deployctl.domain.proxy.rejections import Cause, cause_of
-from deployctl.effects import haproxy_wire as wire
+from deployctl.effects.haproxy.socket import wire
 from deployctl.effects.haproxy.trace import GATE, HEADERS, HaproxyTrace
 from deployctl.effects.http_question import BODY, askable, judge, put
 from deployctl.effects.http_wire import Closed, Head, NotHttp, Wire, read_body

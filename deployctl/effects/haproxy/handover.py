@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 from deployctl.domain.proxy.request_counts import Tally
-from deployctl.effects.haproxy_socket import Talk
+from deployctl.effects.haproxy.socket.connection import Talk
 
 EVERY = 0.01  # seconds between two readings
 LINGER = 0.2  # seconds for the requests that are open when the other has taken over

@@ -14,14 +14,13 @@ from pathlib import Path
 
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.proxy.endurance import Frail
-from deployctl.effects import haproxy_answers as answers
-from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.file_trust import require_program
 from deployctl.effects.haproxy.config import text as config
 from deployctl.effects.haproxy.home import HaproxyHome
 from deployctl.effects.haproxy.master import find_family, find_master, members, send, workers_of
+from deployctl.effects.haproxy.socket import answers, wire
+from deployctl.effects.haproxy.socket.connection import HaproxySockets, is_answered
 from deployctl.effects.haproxy.trace import HaproxyTrace
-from deployctl.effects.haproxy_socket import HaproxySockets, is_answered
 from deployctl.effects.outlive import HERE, Machine, bus_environment, raise_open_files
 from deployctl.effects.port_holder import find_port_holder
 from deployctl.errors import ProxyUnavailable, Untrusted

@@ -20,8 +20,6 @@ from deployctl.domain.proxy.gate import GateAnswer
 from deployctl.domain.proxy.rejections import Refusal
 from deployctl.domain.proxy.traffic import Counters, StrayProxy, Switched, TrafficTable
 from deployctl.domain.proxy.trust import DroppedFront
-from deployctl.effects import haproxy_answers as answers
-from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.bridge import is_up
 from deployctl.effects.haproxy.config import text as config
 from deployctl.effects.haproxy.config.files import HaproxyFiles, first_release, releases
@@ -31,11 +29,12 @@ from deployctl.effects.haproxy.home import HaproxyHome, proxy_lock
 from deployctl.effects.haproxy.master import find_master, find_strays
 from deployctl.effects.haproxy.notes import forget_notes, read_notes
 from deployctl.effects.haproxy.process import HaproxyProcess
+from deployctl.effects.haproxy.socket import answers, wire
+from deployctl.effects.haproxy.socket.connection import HaproxySockets
+from deployctl.effects.haproxy.socket.runtime import HaproxyRuntime
 from deployctl.effects.haproxy.totals import HaproxyTotals
 from deployctl.effects.haproxy.trace import HaproxyTrace
 from deployctl.effects.haproxy.upkeep import HaproxyUpkeep
-from deployctl.effects.haproxy_runtime import HaproxyRuntime
-from deployctl.effects.haproxy_socket import HaproxySockets
 from deployctl.errors import DeployctlError, ProxyUnavailable, SwitchRefused
 from deployctl.ports import Clock, Traffic
 

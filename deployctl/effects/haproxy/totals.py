@@ -18,13 +18,13 @@ from typing import Any
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.request_counts import COUNTS, Server, Tally, Totals, carried_on, outdated
 from deployctl.domain.proxy.traffic import Counters, Precision
-from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.haproxy.config import request_counts as tally
 from deployctl.effects.haproxy.handover import read_to_the_last
 from deployctl.effects.haproxy.home import HaproxyHome
 from deployctl.effects.haproxy.master import find_birth, find_children, find_master
-from deployctl.effects.haproxy_answers import Processes, Stat, parse_stat
-from deployctl.effects.haproxy_socket import HaproxySockets, Talk
+from deployctl.effects.haproxy.socket import wire
+from deployctl.effects.haproxy.socket.answers import Processes, Stat, parse_stat
+from deployctl.effects.haproxy.socket.connection import HaproxySockets, Talk
 from deployctl.effects.whole_file import write_whole
 from deployctl.errors import ProxyUnavailable
 

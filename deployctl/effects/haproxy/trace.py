@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.rejections import Cause, Refusal, cause_of
 from deployctl.effects.haproxy.home import HaproxyHome
-from deployctl.effects.haproxy_socket import HaproxySockets
+from deployctl.effects.haproxy.socket.connection import HaproxySockets
 from deployctl.effects.whole_file import write_whole
 from deployctl.errors import ProxyUnavailable
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from deployctl.domain.proxy.traffic import TrafficTable
-from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.haproxy.config import text as config
 from deployctl.effects.haproxy.config.files import (
     HaproxyFiles,
@@ -20,8 +19,9 @@ from deployctl.effects.haproxy.config.files import (
 from deployctl.effects.haproxy.home import HaproxyHome
 from deployctl.effects.haproxy.master import ensure_pid_file, find_master, find_stranded, require_reader
 from deployctl.effects.haproxy.process import HaproxyProcess
+from deployctl.effects.haproxy.socket import wire
+from deployctl.effects.haproxy.socket.runtime import HaproxyRuntime
 from deployctl.effects.haproxy.totals import HaproxyTotals
-from deployctl.effects.haproxy_runtime import HaproxyRuntime
 from deployctl.errors import ProxyUnavailable, SwitchRefused
 
 

@@ -11,13 +11,13 @@ from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.traffic import TrafficTable
 from deployctl.domain.proxy.trust import DroppedFront
-from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.haproxy.config import text as config
 from deployctl.effects.haproxy.config.fronts import presumed_fronts, read_fronts
 from deployctl.effects.haproxy.home import HaproxyHome
 from deployctl.effects.haproxy.process import find_binary, find_version
-from deployctl.effects.haproxy_answers import parse_version
-from deployctl.effects.haproxy_socket import HaproxySockets
+from deployctl.effects.haproxy.socket import wire
+from deployctl.effects.haproxy.socket.answers import parse_version
+from deployctl.effects.haproxy.socket.connection import HaproxySockets
 from deployctl.effects.whole_file import PART, write_whole
 from deployctl.errors import ProxyUnavailable, Untrusted
 

@@ -13,9 +13,9 @@ from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.traffic import TrafficTable
 from deployctl.domain.proxy.trust import DroppedFront
-from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.haproxy.home import HaproxyHome
 from deployctl.effects.haproxy.master import members
+from deployctl.effects.haproxy.socket import wire
 from deployctl.effects.port_holder import find_web_server
 
 _PRESUMED = ".presumed"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from deployctl.domain.host.leftovers import Remains
 from deployctl.domain.inputs.names import AppName
-from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.haproxy.config import text as config
 from deployctl.effects.haproxy.config.trust import BY_HOST, trust_of
+from deployctl.effects.haproxy.socket import wire
 
 _ID = re.compile(r"id (\d+) ")
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from deployctl import __version__
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.proxy.traffic import Backend, TrafficTable
-from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.haproxy import gate, trace
 from deployctl.effects.haproxy.config import cookies
 from deployctl.effects.haproxy.config import request_counts as tally
 from deployctl.effects.haproxy.config.trust import BY_HOST, connection_lines, header_lines
+from deployctl.effects.haproxy.socket import wire
 from deployctl.errors import Invalid
 
 _WRITTEN_BY = "# Written by deployctl"

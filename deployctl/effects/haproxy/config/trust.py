@@ -13,7 +13,7 @@ from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.traffic import TrafficTable
 from deployctl.domain.proxy.trust import LOOPBACK, ProxyTrust
-from deployctl.effects import haproxy_wire as wire
+from deployctl.effects.haproxy.socket import wire
 from deployctl.errors import Invalid
 
 BY_HOST = "-"  # the bind where Host names decide; no app can be called so

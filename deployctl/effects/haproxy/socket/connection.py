@@ -9,8 +9,8 @@ import socket
 import time
 from pathlib import Path
 
-from deployctl.effects import haproxy_wire as wire
 from deployctl.effects.haproxy.home import HaproxyHome
+from deployctl.effects.haproxy.socket import wire
 from deployctl.errors import ProxyUnavailable
 
 ANSWER = 3.0  # seconds for one answer

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from deployctl.domain.proxy.traffic import Backend
-from deployctl.effects import haproxy_answers as answers
-from deployctl.effects import haproxy_wire as wire
+from deployctl.effects.haproxy.socket import answers, wire
 from deployctl.errors import SwitchRefused
 from deployctl.ports import Clock
 

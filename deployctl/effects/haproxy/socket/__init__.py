@@ -1,0 +1,1 @@
+"""HAProxy's runtime API: commands, answers and what the worker carries now."""
