@@ -19,7 +19,7 @@ from deployctl.config.settings import Settings
 from deployctl.demo import stage
 from deployctl.demo.load_image import load_images, unload_images
 from deployctl.demo.webapp_image import webapp_image
-from deployctl.effects.linux_guard import LinuxGuard
+from deployctl.effects.linux.guard import LinuxGuard
 from deployctl.ports import Services
 from deployctl.testing.silent_reporter import SilentReporter
 

@@ -15,12 +15,12 @@ from deployctl.domain.host.leftovers import Remains
 from deployctl.domain.host.server import ServerSpec
 from deployctl.effects.docker.engine import DockerEngine
 from deployctl.effects.docker.known import Belonging
-from deployctl.effects.file_trust import require_program as require_program
 from deployctl.effects.haproxy.switch import HaproxyTraffic
 from deployctl.effects.http_prober import SocketProber
 from deployctl.effects.kept_logs import LogFiles
-from deployctl.effects.linux_guard import LinuxGuard
-from deployctl.effects.system_clock import SystemClock
+from deployctl.effects.linux.file_trust import require_program as require_program
+from deployctl.effects.linux.guard import LinuxGuard
+from deployctl.effects.linux.system_clock import SystemClock
 from deployctl.ledger.meter_book import SqliteMeterBook
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Reporter, Services
@@ -107,7 +107,7 @@ def remains(settings: Settings) -> Remains:
 
 def find_port_holder(port: int) -> str | None:
     """Return who listens there, e.g. "nginx (pid 812)"; None when we may not see it."""
-    from deployctl.effects import port_holder
+    from deployctl.effects.linux import port_holder
 
     return port_holder.find_port_holder(port)
 

@@ -9,7 +9,7 @@ from deployctl.domain.proxy.emergency import Flipped
 from deployctl.effects.haproxy.emergency import HaproxyEmergency
 from deployctl.effects.haproxy.home import HaproxyHome
 from deployctl.effects.http_prober import SocketProber
-from deployctl.effects.system_clock import SystemClock
+from deployctl.effects.linux.system_clock import SystemClock
 from deployctl.errors import DeployctlError
 
 

@@ -22,8 +22,8 @@ from deployctl.effects.haproxy.home import HaproxyHome
 from deployctl.effects.haproxy.master import members
 from deployctl.effects.haproxy.process import group_name
 from deployctl.effects.haproxy.switch import HaproxyTraffic
-from deployctl.effects.outlive import HERE
-from deployctl.effects.system_clock import SystemClock
+from deployctl.effects.linux.outlive import HERE
+from deployctl.effects.linux.system_clock import SystemClock
 from tests.support import free_port
 
 SHOP, BLOG = AppName("shop"), AppName("blog")

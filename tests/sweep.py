@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from deployctl.effects.outlive import HERE
+from deployctl.effects.linux.outlive import HERE
 from tests import homes, machine, support
 from tests.faults import second_engine, small_disk
 

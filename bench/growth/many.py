@@ -14,7 +14,7 @@ from typing import Any
 from deployctl.bootstrap import services
 from deployctl.config.settings import Settings
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.effects.system_clock import SystemClock
+from deployctl.effects.linux.system_clock import SystemClock
 from deployctl.ports import Image
 from deployctl.testing.fake_clock import FakeClock
 from deployctl.testing.fake_engine import FakeEngine

@@ -28,7 +28,7 @@ from deployctl.domain.proxy.traffic import Backend, TrafficTable
 from deployctl.effects.haproxy.home import HaproxyHome
 from deployctl.effects.haproxy.master import members
 from deployctl.effects.haproxy.switch import HaproxyTraffic
-from deployctl.effects.system_clock import SystemClock
+from deployctl.effects.linux.system_clock import SystemClock
 app, kept = AppName("long"), []
 def free():
     with socket.create_server(("127.0.0.1", 0)) as one:

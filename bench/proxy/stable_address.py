@@ -20,7 +20,7 @@ from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy.traffic import Backend, TrafficTable
 from deployctl.effects.haproxy.switch import HaproxyTraffic
-from deployctl.effects.system_clock import SystemClock
+from deployctl.effects.linux.system_clock import SystemClock
 from deployctl.usecases.change.upgrade import upgrade
 
 PLAIN = """global

@@ -25,7 +25,7 @@ from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.images.release import App
 from deployctl.domain.inputs.app_spec import AppFile
 from deployctl.domain.inputs.names import AppName
-from deployctl.effects.whole_file import write_whole
+from deployctl.effects.linux.whole_file import write_whole
 from deployctl.errors import DeployctlError, NotFound, Untrusted
 
 

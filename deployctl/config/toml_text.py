@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from deployctl.effects.file_trust import require_believed
+from deployctl.effects.linux.file_trust import require_believed
 from deployctl.errors import DeployctlError, Invalid, NotFound, NotPermitted
 
 LIMIT = 1_000_000  # bytes

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from deployctl.config.settings import Settings
 from deployctl.domain.host.permissions import Fault, PathFacts, find_fault, trusted_uids
-from deployctl.effects.file_trust import GOES_ON, untrusted
-from deployctl.effects.path_facts import facts_of, read_facts, walk
+from deployctl.effects.linux.file_trust import GOES_ON, untrusted
+from deployctl.effects.linux.path_facts import facts_of, read_facts, walk
 from deployctl.errors import Untrusted
 
 NOT_BELIEVED = f"what the files of this home say is not believed. {GOES_ON}"

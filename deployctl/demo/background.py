@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from deployctl.effects.outlive import HERE
+from deployctl.effects.linux.outlive import HERE
 
 NOTE = ".process"  # the end of a note's name
 PATIENCE = 15.0  # seconds before one that was asked to end is killed

@@ -16,8 +16,8 @@ from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.proxy.traffic import TrafficTable
 from deployctl.effects.docker.engine import DockerEngine
 from deployctl.effects.haproxy.switch import HaproxyTraffic
-from deployctl.effects.linux_guard import LinuxGuard
-from deployctl.effects.system_clock import SystemClock
+from deployctl.effects.linux.guard import LinuxGuard
+from deployctl.effects.linux.system_clock import SystemClock
 from deployctl.errors import DeployctlError, EngineUnavailable
 from deployctl.execution.labels import kept_name
 

@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 
 from deployctl.domain.inputs.names import AppName
-from deployctl.effects.whole_file import write_whole
+from deployctl.effects.linux.whole_file import write_whole
 from deployctl.memory import last_of
 from deployctl.ports import LogLine
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from deployctl.effects.system_clock import SystemClock
+from deployctl.effects.linux.system_clock import SystemClock
 from deployctl.ports import Clock
 from deployctl.testing.fake_clock import FakeClock
 

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from deployctl.effects.linux_guard import LinuxGuard
+from deployctl.effects.linux.guard import LinuxGuard
 from deployctl.errors import Invalid
 from deployctl.ports import Guard
 from deployctl.testing.fake_guard import FakeGuard

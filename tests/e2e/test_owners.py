@@ -21,7 +21,7 @@ import pytest
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.proxy.traffic import TrafficTable
 from deployctl.effects.haproxy.switch import HaproxyTraffic
-from deployctl.effects.system_clock import SystemClock
+from deployctl.effects.linux.system_clock import SystemClock
 from deployctl.errors import NotPermitted
 from tests import homes, support
 

@@ -15,7 +15,7 @@ import pytest
 
 from bench import former
 from deployctl.demo.python_layer import ENTRYPOINT
-from deployctl.effects.linux_guard import LinuxGuard
+from deployctl.effects.linux.guard import LinuxGuard
 from tests import machine
 from tests.attacker import CODE
 from tests.e2e.cli import Cli, home_of_a_person, wait_until

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deployctl.effects.whole_file import PART
+from deployctl.effects.linux.whole_file import PART
 from tests import machine, support
 from tests.e2e.cli import Cli
 from tests.faults.town import Town

@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 import requests
 
 from deployctl.effects.haproxy.socket import connection as socket_connection
-from deployctl.effects.system_clock import SystemClock
+from deployctl.effects.linux.system_clock import SystemClock
 from deployctl.ledger.connection import Connection, sqlite_errors
 from deployctl.ledger.journal import JournalRows
 from deployctl.ledger.leases import LeaseRows

@@ -17,8 +17,8 @@ import pytest
 from deployctl.effects.haproxy.master import find_family, find_master, members
 from deployctl.effects.haproxy.process import HaproxyProcess, group_name
 from deployctl.effects.haproxy.socket.connection import HaproxySockets
-from deployctl.effects.outlive import Machine
-from deployctl.effects.system_clock import SystemClock
+from deployctl.effects.linux.outlive import Machine
+from deployctl.effects.linux.system_clock import SystemClock
 from tests.counting import calls
 from tests.proxies import BLOG, SHOP, Proxy, ask, proxy, wait_for
 from tests.support import free_port
@@ -32,7 +32,7 @@ from deployctl.domain.host.server import ServerSpec
 from deployctl.effects.haproxy.home import HaproxyHome
 from deployctl.effects.haproxy.process import HaproxyProcess
 from deployctl.effects.haproxy.socket.connection import HaproxySockets
-from deployctl.effects.system_clock import SystemClock
+from deployctl.effects.linux.system_clock import SystemClock
 home = HaproxyHome(Path(sys.argv[2]))
 HaproxyProcess(home, ServerSpec(haproxy_binary=sys.argv[3] or None), HaproxySockets(home), SystemClock()).start()
 """

@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 
 from deployctl.domain.host.server import ServerSpec
-from deployctl.effects import proc_net
 from deployctl.effects.haproxy.config import text as config
 from deployctl.effects.haproxy.master import members
 from deployctl.effects.haproxy.process import HaproxyProcess
 from deployctl.effects.haproxy.socket import wire
 from deployctl.effects.haproxy.socket.connection import HaproxySockets
-from deployctl.effects.system_clock import SystemClock
+from deployctl.effects.linux import proc_net
+from deployctl.effects.linux.system_clock import SystemClock
 from deployctl.errors import ProxyUnavailable
 from tests.proxies import BLOG, SHOP, Proxy, ask, proxy, wait_for
 from tests.support import free_port

@@ -16,7 +16,7 @@ from deployctl.effects.haproxy.master import find_master, workers_of
 from deployctl.effects.haproxy.socket.connection import ask as command
 from deployctl.effects.haproxy.socket.wire import MOST_LEAVING
 from deployctl.effects.haproxy.switch import HaproxyTraffic
-from deployctl.effects.system_clock import SystemClock
+from deployctl.effects.linux.system_clock import SystemClock
 from deployctl.errors import ProxyUnavailable
 from tests.proxies import BLOG, SHOP, Proxy, ask, proxy, wait_for
 from tests.support import free_port

@@ -222,7 +222,7 @@ from deployctl.domain.proxy.traffic import TrafficTable
 from deployctl.effects.haproxy.process import find_binary
 from deployctl.effects.haproxy.socket.connection import HaproxySockets
 from deployctl.effects.haproxy.switch import HaproxyTraffic
-from deployctl.effects.system_clock import SystemClock
+from deployctl.effects.linux.system_clock import SystemClock
 HaproxyTraffic(Path(sys.argv[1]), ServerSpec(), TrafficTable, SystemClock()).ensure_up()
 """
 

@@ -21,7 +21,7 @@ from deployctl.domain.proxy.traffic import TrafficTable
 from deployctl.effects.haproxy.config import text as config
 from deployctl.effects.haproxy.home import HaproxyHome, proxy_lock
 from deployctl.effects.haproxy.switch import HaproxyTraffic
-from deployctl.effects.system_clock import SystemClock
+from deployctl.effects.linux.system_clock import SystemClock
 from deployctl.errors import ProxyUnavailable
 from tests.integration.test_haproxy_repair import masters
 from tests.proxies import BLOG, SHOP, HurriedClock, Proxy, ask, backend, proxy, wait_for

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deployctl.domain.proxy.endurance import Frail, Frailty
-from deployctl.effects.outlive import Machine, bus_environment
+from deployctl.effects.linux.outlive import Machine, bus_environment
 
 V2 = "0::{}"
 V1 = "4:memory:/jobs/7\n3:cpu,cpuacct:{}\n1:name=systemd:{}"
@@ -193,7 +193,7 @@ def test_a_process_that_is_gone_is_no_worry(machine: Machine) -> None:
 
 LIMITED = """
 import resource
-from deployctl.effects.outlive import raise_open_files
+from deployctl.effects.linux.outlive import raise_open_files
 resource.setrlimit(resource.RLIMIT_NOFILE, (256, 2048))
 raise_open_files()
 print(*resource.getrlimit(resource.RLIMIT_NOFILE))

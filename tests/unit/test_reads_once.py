@@ -21,7 +21,7 @@ from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.images.release import App
 from deployctl.domain.inputs.app_spec import AppFile
 from deployctl.domain.inputs.names import AppName
-from deployctl.effects.linux_guard import LinuxGuard
+from deployctl.effects.linux.guard import LinuxGuard
 from deployctl.errors import DeployctlError, Refused
 from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.drift import look_at_home

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from deployctl.domain.images.image_ref import DOCKER_HUB
-from deployctl.effects.file_trust import find_program, require_file, require_program
+from deployctl.effects.linux.file_trust import find_program, require_file, require_program
 from deployctl.errors import Untrusted
 
 HUB_KEY = "https://index.docker.io/v1/"  # what `docker login` writes for Docker Hub

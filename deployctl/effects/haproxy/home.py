@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from deployctl.effects.lock_holder import end_frozen_holder
+from deployctl.effects.linux.lock_holder import end_frozen_holder
 from deployctl.errors import DeployctlError, NotPermitted, ProxyUnavailable
 from deployctl.ports import Clock
 

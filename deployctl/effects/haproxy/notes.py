@@ -11,7 +11,7 @@ from pathlib import Path
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.emergency import FlipNote
 from deployctl.effects.haproxy.home import HaproxyHome
-from deployctl.effects.whole_file import write_whole
+from deployctl.effects.linux.whole_file import write_whole
 
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 

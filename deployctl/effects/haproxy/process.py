@@ -14,15 +14,15 @@ from pathlib import Path
 
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.proxy.endurance import Frail
-from deployctl.effects.file_trust import require_program
 from deployctl.effects.haproxy.config import text as config
 from deployctl.effects.haproxy.home import HaproxyHome
 from deployctl.effects.haproxy.master import find_family, find_master, members, send, workers_of
 from deployctl.effects.haproxy.socket import answers, wire
 from deployctl.effects.haproxy.socket.connection import HaproxySockets, is_answered
 from deployctl.effects.haproxy.trace import HaproxyTrace
-from deployctl.effects.outlive import HERE, Machine, bus_environment, raise_open_files
-from deployctl.effects.port_holder import find_port_holder
+from deployctl.effects.linux.file_trust import require_program
+from deployctl.effects.linux.outlive import HERE, Machine, bus_environment, raise_open_files
+from deployctl.effects.linux.port_holder import find_port_holder
 from deployctl.errors import ProxyUnavailable, Untrusted
 from deployctl.ports import Clock
 
@@ -235,7 +235,7 @@ class HaproxyProcess:
 
         Empty as well where HAProxy does not run, or the kernel may not be asked.
         """
-        from deployctl.effects.proc_net import find_listeners  # not needed by a rollback
+        from deployctl.effects.linux.proc_net import find_listeners  # not needed by a rollback
 
         master = find_master(self._home)
         if master is None:

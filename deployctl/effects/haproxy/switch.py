@@ -20,7 +20,6 @@ from deployctl.domain.proxy.gate import GateAnswer
 from deployctl.domain.proxy.rejections import Refusal
 from deployctl.domain.proxy.traffic import Counters, StrayProxy, Switched, TrafficTable
 from deployctl.domain.proxy.trust import DroppedFront
-from deployctl.effects.bridge import is_up
 from deployctl.effects.haproxy.config import text as config
 from deployctl.effects.haproxy.config.files import HaproxyFiles, first_release, releases
 from deployctl.effects.haproxy.drift import Facts, find_drift
@@ -35,6 +34,7 @@ from deployctl.effects.haproxy.socket.runtime import HaproxyRuntime
 from deployctl.effects.haproxy.totals import HaproxyTotals
 from deployctl.effects.haproxy.trace import HaproxyTrace
 from deployctl.effects.haproxy.upkeep import HaproxyUpkeep
+from deployctl.effects.linux.bridge import is_up
 from deployctl.errors import DeployctlError, ProxyUnavailable, SwitchRefused
 from deployctl.ports import Clock, Traffic
 

@@ -25,7 +25,7 @@ from deployctl.effects.haproxy.master import find_birth, find_children, find_mas
 from deployctl.effects.haproxy.socket import wire
 from deployctl.effects.haproxy.socket.answers import Processes, Stat, parse_stat
 from deployctl.effects.haproxy.socket.connection import HaproxySockets, Talk
-from deployctl.effects.whole_file import write_whole
+from deployctl.effects.linux.whole_file import write_whole
 from deployctl.errors import ProxyUnavailable
 
 ENDING = 1.0  # seconds that a worker has to go when a reload ends it

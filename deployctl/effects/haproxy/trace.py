@@ -20,7 +20,7 @@ from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.rejections import Cause, Refusal, cause_of
 from deployctl.effects.haproxy.home import HaproxyHome
 from deployctl.effects.haproxy.socket.connection import HaproxySockets
-from deployctl.effects.whole_file import write_whole
+from deployctl.effects.linux.whole_file import write_whole
 from deployctl.errors import ProxyUnavailable
 
 GATE = "-gate"  # the private bind's name; no app can be called so

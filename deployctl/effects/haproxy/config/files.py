@@ -18,7 +18,7 @@ from deployctl.effects.haproxy.process import find_binary, find_version
 from deployctl.effects.haproxy.socket import wire
 from deployctl.effects.haproxy.socket.answers import parse_version
 from deployctl.effects.haproxy.socket.connection import HaproxySockets
-from deployctl.effects.whole_file import PART, write_whole
+from deployctl.effects.linux.whole_file import PART, write_whole
 from deployctl.errors import ProxyUnavailable, Untrusted
 
 THREADS = 4  # more cost memory and do not make one server's load faster

@@ -16,7 +16,7 @@ from deployctl.domain.proxy.trust import DroppedFront
 from deployctl.effects.haproxy.home import HaproxyHome
 from deployctl.effects.haproxy.master import members
 from deployctl.effects.haproxy.socket import wire
-from deployctl.effects.port_holder import find_web_server
+from deployctl.effects.linux.port_holder import find_web_server
 
 _PRESUMED = ".presumed"
 _FROM_HERE = ("127.", "::1", "0.0.0.0", "::")  # noqa: S104  compared

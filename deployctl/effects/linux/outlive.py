@@ -36,7 +36,7 @@ class Machine:
         root = os.geteuid() == 0
         if not self.booted.is_dir() or (not root and self._is_watched()):
             return None
-        from deployctl.effects.file_trust import find_program  # not needed by a rollback
+        from deployctl.effects.linux.file_trust import find_program  # not needed by a rollback
 
         program = find_program("systemd-run", environ.get("PATH"))
         if program is None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deployctl.domain.host.permissions import Fault, find_fault, trusted_uids
-from deployctl.effects.path_facts import facts_of, walk
+from deployctl.effects.linux.path_facts import facts_of, walk
 from deployctl.errors import Untrusted
 
 GOES_ON = "Nothing was done, and what serves goes on."

@@ -15,7 +15,7 @@ from contextlib import nullcontext
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from deployctl.effects.proc_net import read
+from deployctl.effects.linux.proc_net import read
 from deployctl.errors import DeployctlError, NotPermitted
 from deployctl.ports import Neighbour
 

@@ -15,9 +15,9 @@ from collections.abc import Iterable
 from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
 from pathlib import Path
 
-from deployctl.effects import linux_neighbours as tables
-from deployctl.effects.file_trust import find_program
-from deployctl.effects.proc_net import listeners, read, routes
+from deployctl.effects.linux import neighbours as tables
+from deployctl.effects.linux.file_trust import find_program
+from deployctl.effects.linux.proc_net import listeners, read, routes
 from deployctl.errors import DeployctlError, Invalid, NotPermitted
 from deployctl.ports import Neighbour
 
