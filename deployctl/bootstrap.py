@@ -16,7 +16,7 @@ from deployctl.domain.host.server import ServerSpec
 from deployctl.effects.docker.engine import DockerEngine
 from deployctl.effects.docker.known import Belonging
 from deployctl.effects.haproxy.switch import HaproxyTraffic
-from deployctl.effects.http_prober import SocketProber
+from deployctl.effects.http.prober import SocketProber
 from deployctl.effects.kept_logs import LogFiles
 from deployctl.effects.linux.file_trust import require_program as require_program
 from deployctl.effects.linux.guard import LinuxGuard

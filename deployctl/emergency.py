@@ -8,7 +8,7 @@ from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy.emergency import Flipped
 from deployctl.effects.haproxy.emergency import HaproxyEmergency
 from deployctl.effects.haproxy.home import HaproxyHome
-from deployctl.effects.http_prober import SocketProber
+from deployctl.effects.http.prober import SocketProber
 from deployctl.effects.linux.system_clock import SystemClock
 from deployctl.errors import DeployctlError
 

@@ -21,7 +21,7 @@ from deployctl.domain.host.home import HomeIdentity
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.images.release import Bundle, Probe, Resources
 from deployctl.effects.docker.engine import DockerEngine
-from deployctl.effects.http_prober import SocketProber
+from deployctl.effects.http.prober import SocketProber
 from deployctl.ports import ContainerFacts, ContainerSpec, Engine, Executed, NetworkFacts, NetworkSpec
 from deployctl.testing.fake_clock import FakeClock
 from deployctl.testing.fake_engine import Behaviour, FakeEngine

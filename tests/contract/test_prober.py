@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from deployctl.domain.images.release import Probe, ProbeKind
-from deployctl.effects.http_prober import SocketProber
+from deployctl.effects.http.prober import SocketProber
 from deployctl.ports import Answer, Prober
 from deployctl.testing.fake_prober import FakeProber
 from tests import support

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from deployctl.domain.images.release import Probe, ProbeKind
-from deployctl.effects.http_prober import SocketProber
+from deployctl.effects.http.prober import SocketProber
 from deployctl.ports import Answer, ContainerFacts, ContainerSpec
 from tests.contract.engine_worlds import DockerWorld, container, docker_world, network
 from tests.contract.raw_server import http, raw_server

@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 
 from deployctl.domain.images.release import Probe, ProbeKind
-from deployctl.effects.http_prober import SocketProber
+from deployctl.effects.http.prober import SocketProber
 from deployctl.ports import Answer
 from tests.contract.raw_server import Piece, http, raw_server
 

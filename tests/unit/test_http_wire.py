@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployctl.effects.http_wire import Closed, Left, NotHttp, Wire, read_body, read_head
+from deployctl.effects.http.wire import Closed, Left, NotHttp, Wire, read_body, read_head
 
 
 def read(data: bytes, *, piece: int = 7) -> tuple[int, bytes]:

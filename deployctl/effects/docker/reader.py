@@ -15,7 +15,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Protocol
 
 from deployctl.effects.docker.errors import from_answer, from_os_error, translated, unavailable
-from deployctl.effects.http_wire import Closed, Left, NotHttp, Wire, read_body, read_head
+from deployctl.effects.http.wire import Closed, Left, NotHttp, Wire, read_body, read_head
 
 if TYPE_CHECKING:
     from docker import APIClient

@@ -21,8 +21,8 @@ from deployctl.domain.proxy.gate import GateAnswer
 from deployctl.domain.proxy.rejections import Cause, cause_of
 from deployctl.effects.haproxy.socket import wire
 from deployctl.effects.haproxy.trace import GATE, HEADERS, HaproxyTrace
-from deployctl.effects.http_question import BODY, askable, judge, put
-from deployctl.effects.http_wire import Closed, Head, NotHttp, Wire, read_body
+from deployctl.effects.http.question import BODY, askable, judge, put
+from deployctl.effects.http.wire import Closed, Head, NotHttp, Wire, read_body
 
 MARK = "X-Deployctl-Gate"
 BODY_TIME = 0.2  # seconds that are given to a body: an endless one is fine, one that breaks off is not

@@ -11,8 +11,8 @@ import time
 from dataclasses import replace
 
 from deployctl.domain.images.release import Probe, ProbeKind
-from deployctl.effects.http_question import askable, judge, put
-from deployctl.effects.http_wire import HEADERS, Closed, NotHttp, TooManyHeaders, remaining
+from deployctl.effects.http.question import askable, judge, put
+from deployctl.effects.http.wire import HEADERS, Closed, NotHttp, TooManyHeaders, remaining
 from deployctl.ports import Answer
 
 GREETING = 0.05  # seconds in which a published port without a listener behind it hangs up

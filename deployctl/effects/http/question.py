@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from deployctl.domain.images.release import Probe
-from deployctl.effects.http_wire import HEADERS, Head, Wire, read_body, read_head, remaining
+from deployctl.effects.http.wire import HEADERS, Head, Wire, read_body, read_head, remaining
 from deployctl.ports import Answer
 
 BODY = 64 * 2**10  # bytes of an answer that are searched for probe.body
