@@ -21,7 +21,7 @@ from deployctl.effects.kept_logs import LogFiles
 from deployctl.effects.linux.file_trust import require_program as require_program
 from deployctl.effects.linux.guard import LinuxGuard
 from deployctl.effects.linux.system_clock import SystemClock
-from deployctl.ledger.meter_book import SqliteMeterBook
+from deployctl.ledger.metrics_store import SqliteMeterBook
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Reporter, Services
 

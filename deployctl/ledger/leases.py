@@ -14,7 +14,7 @@ from deployctl.domain.change.deployment import LeaseFacts
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError
 from deployctl.ledger.connection import Connection
-from deployctl.ledger.holder import Machine
+from deployctl.ledger.lock_owner import Machine
 
 LEASE_SECONDS = 15.0  # as long as Kubernetes' leader election gives a silent leader by default
 BEAT_SECONDS = 3.0  # five chances before the lease is lost

@@ -9,16 +9,16 @@ from pathlib import Path
 from deployctl.domain.host.home import HomeIdentity
 from deployctl.ledger.access import AccessRows
 from deployctl.ledger.apps import AppRows
+from deployctl.ledger.change_stamps import StampRows
 from deployctl.ledger.connection import Connection
+from deployctl.ledger.denied_changes import RefusalRows
 from deployctl.ledger.fold import FoldRows
-from deployctl.ledger.holder import Machine, ThisMachine
 from deployctl.ledger.identity import identity_of, keys_of, require_gone
 from deployctl.ledger.instances import InstanceRows
 from deployctl.ledger.journal import JournalRows
 from deployctl.ledger.leases import LeaseRows
+from deployctl.ledger.lock_owner import Machine, ThisMachine
 from deployctl.ledger.opening import open_ledger
-from deployctl.ledger.refusals import RefusalRows
-from deployctl.ledger.stamps import StampRows
 from deployctl.ledger.within_reach import ReachRows
 
 

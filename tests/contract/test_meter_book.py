@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deployctl.domain.inputs.names import AppName
-from deployctl.ledger.meter_book import SqliteMeterBook
+from deployctl.ledger.metrics_store import SqliteMeterBook
 from deployctl.ports.metrics import MeterBook, Point
 from deployctl.testing.fake_meter import FakeMeter
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from deployctl.domain.inputs.names import AppName
-from deployctl.ledger.meter_book import SqliteMeterBook
+from deployctl.ledger.metrics_store import SqliteMeterBook
 from deployctl.ports.metrics import Point
 from tests.e2e.cli import Cli, home_of_a_person, wait_until
 from tests.e2e.test_watcher import watching

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from deployctl.domain.inputs.names import AppName
-from deployctl.ledger import meter_book
-from deployctl.ledger.meter_book import KEPT, SqliteMeterBook
+from deployctl.ledger import metrics_store
+from deployctl.ledger.metrics_store import KEPT, SqliteMeterBook
 from deployctl.ports.metrics import Point
 
 SHOP = AppName("shop")
@@ -181,7 +181,7 @@ def test_a_file_that_was_taken_away_or_replaced_is_not_written_to_any_more(home:
 
 def test_a_full_disk_loses_points_and_says_so_once(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     home.book.add([point(NOW)])
-    monkeypatch.setattr(meter_book, "disk_is_full", lambda folder: True)
+    monkeypatch.setattr(metrics_store, "disk_is_full", lambda folder: True)
     home.book.add([point(NOW + 10)])
     home.book.add([point(NOW + 20)])
     assert [p.at for p in home.book.points(SHOP)] == [NOW]
@@ -222,7 +222,7 @@ def _locked(home: Home) -> None:
 @pytest.mark.parametrize("spoil", [_no_folder, _a_folder, _locked])
 def test_what_cannot_be_written_is_lost_and_stops_nothing(home: Home, spoil: Callable[[Home], None],
                                                           monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(meter_book, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(metrics_store, "BUSY_SECONDS", 0.05)
     spoil(home)
     home.book.add([point(NOW)])
     home.book.forget(before=NOW)

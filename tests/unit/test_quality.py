@@ -12,7 +12,7 @@ import pytest
 
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.quality import WINDOW, Quality, is_degraded, may_be_degraded, quality_of, quality_sentence
-from deployctl.ledger.meter_book import SqliteMeterBook
+from deployctl.ledger.metrics_store import SqliteMeterBook
 from deployctl.ports.metrics import Point
 from deployctl.usecases.change.app_remove import remove_app
 from deployctl.usecases.results import AppView
