@@ -26,7 +26,7 @@ from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Reporter, Services
 
 if TYPE_CHECKING:
-    from deployctl.ledger.vault import Vault
+    from deployctl.ledger.file.vault import Vault
 
 READ_TIMEOUT = 1.0  # seconds that a rollback waits for an engine that hangs
 
@@ -68,21 +68,21 @@ def _services(settings: Settings, spec: ServerSpec, ledger: SqliteLedger, *, rep
 
 def has_ledger(settings: Settings) -> bool:
     """Tell whether the home has a ledger, or had one that is lost."""
-    from deployctl.ledger.opening import had_one
+    from deployctl.ledger.file.opening import had_one
 
     return settings.ledger.exists() or had_one(settings.ledger)
 
 
 def blank_ledger(settings: Settings) -> SqliteLedger:
     """Return a ledger in memory for looking at a place where there is no home: nothing is made on disk."""
-    from deployctl.ledger.blank import blank_ledger
+    from deployctl.ledger.file.blank import blank_ledger
 
     return blank_ledger(settings.ledger, settings.home, now=SystemClock().utc())
 
 
 def vault(settings: Settings, *, make: bool) -> Vault:
     """Return the home's ledger as a file, sound or not. `make`: its folder is made where there is none."""
-    from deployctl.ledger.vault import Vault
+    from deployctl.ledger.file.vault import Vault
 
     if make or has_ledger(settings):
         settings.ensure_state()
@@ -91,7 +91,7 @@ def vault(settings: Settings, *, make: bool) -> Vault:
 
 def find_identity(settings: Settings) -> HomeIdentity:
     """Return who the home is by what lies beside its ledger; by its path alone where nothing does."""
-    from deployctl.ledger.identity import find_keys
+    from deployctl.ledger.file.identity import find_keys
 
     keys = find_keys(settings.ledger)
     return HomeIdentity(str(settings.home), *(() if keys is None else (keys.id or "", bytes.fromhex(keys.secret), (),
@@ -114,7 +114,7 @@ def find_port_holder(port: int) -> str | None:
 
 def keep_copy(settings: Settings) -> None:
     """Copy the home's ledger to state/backups when that is due."""
-    from deployctl.ledger.copies import keep_due_copy_of
+    from deployctl.ledger.file.copies import keep_due_copy_of
 
     keep_due_copy_of(settings.ledger, at=SystemClock().utc())
 

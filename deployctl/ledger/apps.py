@@ -13,7 +13,7 @@ from deployctl.domain.images.capabilities import to_drop
 from deployctl.domain.images.release import App, Bundle, Colour, Hold, Policy, Release
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy.trust import ProxyTrust
-from deployctl.ledger.connection import Connection
+from deployctl.ledger.file.connection import Connection
 
 
 class AppRows:

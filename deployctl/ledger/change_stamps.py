@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from deployctl.domain.inputs.names import AppName
-from deployctl.ledger.connection import Connection
+from deployctl.ledger.file.connection import Connection
 
 _STAMPS = """
 select a.name, a.revision, a.active, l.token, l.holder,

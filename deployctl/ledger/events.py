@@ -9,11 +9,11 @@ from typing import Any
 
 from deployctl.domain.host.denied_changes import REFUSED
 from deployctl.domain.inputs.names import AppName
-from deployctl.ledger import checked
 from deployctl.ledger.chain import ENDED, PROMOTED, START, find_faults, link, promotion
 from deployctl.ledger.checkpoint import CHECKPOINT, Checkpoints
-from deployctl.ledger.connection import Connection
-from deployctl.ledger.copy_sum import CopyCheck
+from deployctl.ledger.file import checked
+from deployctl.ledger.file.connection import Connection
+from deployctl.ledger.file.copy_sum import CopyCheck
 
 
 class EventRows:
@@ -69,7 +69,7 @@ class EventRows:
 
     def damages(self) -> list[str]:
         """Return what SQLite finds wrong with the file, every page and index of it, or what of its schema is none of ours."""
-        from deployctl.ledger.own_schema import find_strange  # makes a ledger in memory, which nobody else needs
+        from deployctl.ledger.file.own_schema import find_strange  # makes a ledger in memory, which nobody else needs
 
         found = [row[0] for row in self.db.execute("pragma integrity_check(20)")]
         if found == ["ok"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deployctl.domain.host.access import KeptAnswer
-from deployctl.ledger.connection import Connection
+from deployctl.ledger.file.connection import Connection
 
 
 class AnswerRows:

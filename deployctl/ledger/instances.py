@@ -13,7 +13,7 @@ from deployctl.domain.proxy.traffic import Backend, TrafficTable
 from deployctl.domain.proxy.trust import ProxyTrust
 from deployctl.errors import NetworkFull, Refused
 from deployctl.ledger.apps import network_of
-from deployctl.ledger.connection import Connection
+from deployctl.ledger.file.connection import Connection
 
 FLAGS = frozenset({"container", "routed", "beside", "failed", "store"})
 

@@ -16,8 +16,8 @@ from deployctl.domain.inputs.names import AppName
 from deployctl.errors import LeaseHeld
 from deployctl.ledger.apps import app_of
 from deployctl.ledger.chain import ENDED
-from deployctl.ledger.connection import Connection
 from deployctl.ledger.events import EventRows
+from deployctl.ledger.file.connection import Connection
 
 FILLS_THE_DISK = frozenset({Kind.UPGRADE, Kind.START})
 

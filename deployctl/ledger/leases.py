@@ -13,7 +13,7 @@ from threading import Event, Thread
 from deployctl.domain.change.deployment import LeaseFacts
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError
-from deployctl.ledger.connection import Connection
+from deployctl.ledger.file.connection import Connection
 from deployctl.ledger.lock_owner import Machine
 
 LEASE_SECONDS = 15.0  # as long as Kubernetes' leader election gives a silent leader by default

@@ -19,7 +19,7 @@ from typing import Any
 
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.traffic import Point
-from deployctl.ledger.reserve import disk_is_full
+from deployctl.ledger.file.reserve import disk_is_full
 from deployctl.ports.metrics import MeterBook
 
 KEPT = 24 * 3600  # seconds

@@ -10,15 +10,15 @@ from deployctl.domain.host.home import HomeIdentity
 from deployctl.ledger.access import AccessRows
 from deployctl.ledger.apps import AppRows
 from deployctl.ledger.change_stamps import StampRows
-from deployctl.ledger.connection import Connection
 from deployctl.ledger.denied_changes import RefusalRows
+from deployctl.ledger.file.connection import Connection
+from deployctl.ledger.file.identity import identity_of, keys_of, require_gone
+from deployctl.ledger.file.opening import open_ledger
 from deployctl.ledger.fold import FoldRows
-from deployctl.ledger.identity import identity_of, keys_of, require_gone
 from deployctl.ledger.instances import InstanceRows
 from deployctl.ledger.journal import JournalRows
 from deployctl.ledger.leases import LeaseRows
 from deployctl.ledger.lock_owner import Machine, ThisMachine
-from deployctl.ledger.opening import open_ledger
 from deployctl.ledger.within_reach import ReachRows
 
 
@@ -64,7 +64,7 @@ class SqliteLedger(AppRows, InstanceRows, JournalRows, RefusalRows, FoldRows, Le
 
     def keep_copy(self, *, at: str) -> None:
         """Copy the ledger to state/backups when traffic was moved since the last copy, which is a minute old."""
-        from deployctl.ledger.copies import Reason, is_due, keep_copy
+        from deployctl.ledger.file.copies import Reason, is_due, keep_copy
 
         if is_due(self.db.raw, self.db.path, at=at):
             keep_copy(self.db.raw, self.db.path, Reason.PROMOTION, at=at)

@@ -12,7 +12,7 @@ from collections.abc import Collection
 from deployctl.domain.images.release import Change, Release
 from deployctl.domain.inputs.names import AppName
 from deployctl.ledger.apps import release_of
-from deployctl.ledger.connection import Connection
+from deployctl.ledger.file.connection import Connection
 from deployctl.ledger.journal import change_of
 
 

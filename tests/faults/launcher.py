@@ -25,7 +25,7 @@ import requests
 
 from deployctl.effects.haproxy.socket import connection as socket_connection
 from deployctl.effects.linux.system_clock import SystemClock
-from deployctl.ledger.connection import Connection, sqlite_errors
+from deployctl.ledger.file.connection import Connection, sqlite_errors
 from deployctl.ledger.journal import JournalRows
 from deployctl.ledger.leases import LeaseRows
 from tests.faults.injector import Fault

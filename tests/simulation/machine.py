@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from deployctl.domain.change.deployment import LeaseFacts
 from deployctl.domain.inputs.names import AppName
-from deployctl.ledger.connection import Connection
+from deployctl.ledger.file.connection import Connection
 from deployctl.ledger.leases import BEAT_SECONDS
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from tests.simulation.scheduler import Process, Scheduler

@@ -13,10 +13,10 @@ import pytest
 
 from deployctl.domain.host.folding import BATCH, FOLDABLE, PLANS_AFTER, REFUSALS_AFTER, REFUSALS_KEPT, REFUSALS_SLACK
 from deployctl.errors import AttentionNeeded
-from deployctl.ledger import own_schema
-from deployctl.ledger.connection import SCHEMA_VERSION
-from deployctl.ledger.copies import keep_copy_of
-from deployctl.ledger.vault import Vault
+from deployctl.ledger.file import own_schema
+from deployctl.ledger.file.connection import SCHEMA_VERSION
+from deployctl.ledger.file.copies import keep_copy_of
+from deployctl.ledger.file.vault import Vault
 from deployctl.usecases import views
 from deployctl.usecases.ledger.fold import fold
 from deployctl.usecases.ledger.verify import verify_ledger

@@ -20,9 +20,9 @@ from deployctl.domain.host.home import HomeIdentity
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import CopiedHome, LedgerUnusable, Refused
 from deployctl.execution import labels
-from deployctl.ledger.schema import schema
+from deployctl.ledger.file.schema import schema
+from deployctl.ledger.file.vault import Vault
 from deployctl.ledger.sqlite_ledger import SqliteLedger
-from deployctl.ledger.vault import Vault
 
 NOW = "2026-01-01T00:00:00.000Z"
 SHOP = AppName("shop")

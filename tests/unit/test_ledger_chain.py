@@ -12,11 +12,11 @@ import pytest
 from deployctl.domain.images.release import App, Bundle, Change
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import AttentionNeeded, LedgerUnusable, NotFound
-from deployctl.ledger import schema
 from deployctl.ledger.chain import START, link, links
-from deployctl.ledger.copies import copies
+from deployctl.ledger.file import schema
+from deployctl.ledger.file.copies import copies
+from deployctl.ledger.file.vault import Vault
 from deployctl.ledger.sqlite_ledger import SqliteLedger
-from deployctl.ledger.vault import Vault
 from deployctl.usecases.ledger.verify import verify_ledger
 
 NOW = "2026-01-01T00:00:00.000Z"

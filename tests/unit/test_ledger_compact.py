@@ -16,9 +16,9 @@ import pytest
 
 from deployctl.domain.host.folding import PLANS_AFTER
 from deployctl.errors import DeployctlError, LeaseHeld
-from deployctl.ledger.compact import size_of
+from deployctl.ledger.file.compact import size_of
+from deployctl.ledger.file.vault import Vault
 from deployctl.ledger.sqlite_ledger import SqliteLedger
-from deployctl.ledger.vault import Vault
 from deployctl.usecases.ledger.compact import compact_ledger
 from deployctl.usecases.ledger.fold import GAP, fold, fold_ledger
 from deployctl.usecases.ledger.verify import verify_ledger
@@ -28,7 +28,7 @@ FAR = PLANS_AFTER + 2 * 86_400.0
 COMPACT = """
 import sys
 from pathlib import Path
-from deployctl.ledger.vault import Vault
+from deployctl.ledger.file.vault import Vault
 from deployctl.usecases.ledger.compact import compact_ledger
 compact_ledger(Vault(Path(sys.argv[1]), Path(sys.argv[1]).parent, now=sys.argv[2]), actor="x (cli)", dry_run=False)
 """
@@ -127,8 +127,8 @@ def test_nobody_is_refused_a_rollback_while_another_process_compacts(w: World) -
 
 
 def test_what_would_keep_others_waiting_for_too_long_is_given_up(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deployctl.ledger.compact.BUILDING", 0.0)
-    monkeypatch.setattr("deployctl.ledger.compact.STEPS", 10)
+    monkeypatch.setattr("deployctl.ledger.file.compact.BUILDING", 0.0)
+    monkeypatch.setattr("deployctl.ledger.file.compact.STEPS", 10)
     with pytest.raises(DeployctlError, match="it was given up") as told:
         compacted(w)
     assert told.value.code == "takes_too_long"
@@ -145,7 +145,7 @@ def test_between_two_batches_who_waits_has_their_turn(w: World) -> None:
 
 
 def test_without_room_it_says_how_much_it_needs_and_where(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deployctl.ledger.compact.os.statvfs", lambda _place: SimpleNamespace(f_bavail=500, f_frsize=4096,
+    monkeypatch.setattr("deployctl.ledger.file.compact.os.statvfs", lambda _place: SimpleNamespace(f_bavail=500, f_frsize=4096,
                                                                                               f_bfree=500, f_blocks=10**6))
     with pytest.raises(DeployctlError, match=r"needs \d+\.\d MB free in") as told:
         compacted(w)

@@ -17,10 +17,10 @@ from deployctl.domain.host.backups import AGES, DAY, EVERY, HOUR, NEWEST, superf
 from deployctl.domain.images.release import App, Change
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, LeaseHeld, LedgerUnusable, NotFound, Refused
-from deployctl.ledger import schema
-from deployctl.ledger.copies import Reason, copies, is_due, keep_copy, keep_copy_of, write_copy
+from deployctl.ledger.file import schema
+from deployctl.ledger.file.copies import Reason, copies, is_due, keep_copy, keep_copy_of, write_copy
+from deployctl.ledger.file.vault import TOKENS_LOST, Vault
 from deployctl.ledger.sqlite_ledger import SqliteLedger
-from deployctl.ledger.vault import TOKENS_LOST, Vault
 from deployctl.usecases.ledger.backup import backup_ledger
 from deployctl.usecases.ledger.restore import restore_ledger
 

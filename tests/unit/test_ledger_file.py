@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from deployctl.errors import DeployctlError, LeaseHeld, LedgerUnusable, NotPermitted
-from deployctl.ledger import connection as connections
-from deployctl.ledger import schema
+from deployctl.ledger.file import connection as connections
+from deployctl.ledger.file import schema
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 
 NOW = "2026-01-01T00:00:00.000Z"

@@ -16,12 +16,12 @@ from deployctl.domain.host.access import Role, Token, User
 from deployctl.domain.images.release import App
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import AttentionNeeded, ConfirmationNeeded, LedgerUnusable, Refused
-from deployctl.ledger import copy_sum, own_schema, schema
-from deployctl.ledger.copies import check_copy, copies, keep_copy_of
-from deployctl.ledger.copy_sum import CopyCheck
-from deployctl.ledger.identity import find_copy_key
+from deployctl.ledger.file import copy_sum, own_schema, schema
+from deployctl.ledger.file.copies import check_copy, copies, keep_copy_of
+from deployctl.ledger.file.copy_sum import CopyCheck
+from deployctl.ledger.file.identity import find_copy_key
+from deployctl.ledger.file.vault import Vault
 from deployctl.ledger.sqlite_ledger import SqliteLedger
-from deployctl.ledger.vault import Vault
 from deployctl.usecases.ledger.backup import backup_ledger
 from deployctl.usecases.ledger.restore import restore_ledger
 from deployctl.usecases.ledger.verify import verify_ledger

@@ -16,7 +16,7 @@ import pytest
 
 from deployctl.cli.daily_check import DailyCheck, verify_command
 from deployctl.errors import LedgerUnusable
-from deployctl.ledger import checked
+from deployctl.ledger.file import checked
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from tests.unit.cli_world import shop
 

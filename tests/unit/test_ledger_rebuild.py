@@ -25,7 +25,7 @@ from deployctl.effects.haproxy.config import text as config
 from deployctl.effects.haproxy.config.leftovers import read_remains
 from deployctl.errors import Invalid
 from deployctl.execution.bundle_label import BUNDLE, CAP_DROP, MARK, bundle_labels, is_exact, read_bundle, read_cap_drop
-from deployctl.ledger.copies import keep_copy_of
+from deployctl.ledger.file.copies import keep_copy_of
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.watch.lock import only_one
 from tests.unit.cli_world import World, shop

@@ -15,8 +15,8 @@ from deployctl.domain.change.plan import Kind, Plan
 from deployctl.domain.images.release import App, Bundle
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import DeployctlError
-from deployctl.ledger import reserve
-from deployctl.ledger.reserve import LITTLE, SIZE, ensure_reserve, free_reserve
+from deployctl.ledger.file import reserve
+from deployctl.ledger.file.reserve import LITTLE, SIZE, ensure_reserve, free_reserve
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 
 NOW = "2026-01-01T00:00:00.000Z"

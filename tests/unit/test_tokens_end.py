@@ -12,7 +12,7 @@ from sqlite_utils import Database
 from deployctl.domain.host.access import ALL, Role, given
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.errors import NotPermitted, Refused
-from deployctl.ledger.schema import schema
+from deployctl.ledger.file.schema import schema
 from deployctl.usecases.access.tokens import create_token, find_token, revoke_token
 from deployctl.usecases.access.users import add_user, remove_user, set_role
 from deployctl.usecases.setup.doctor import findings

@@ -18,7 +18,7 @@ from deployctl.domain.host import backups
 from deployctl.domain.images.release import Restart
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import DeployctlError, LedgerUnusable, ProxyUnavailable
-from deployctl.ledger.copies import copies
+from deployctl.ledger.file.copies import copies
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import ContainerFacts, Services
 from deployctl.testing.fake_engine import Behaviour

@@ -6,8 +6,8 @@ from contextlib import closing
 from pathlib import Path
 
 from deployctl.errors import NotFound, Refused
-from deployctl.ledger.copies import write_copy
-from deployctl.ledger.vault import Vault
+from deployctl.ledger.file.copies import write_copy
+from deployctl.ledger.file.vault import Vault
 from deployctl.usecases.results import Done
 
 

@@ -6,9 +6,9 @@ import time
 from contextlib import closing
 
 from deployctl.domain.host.folding import Folded
-from deployctl.ledger.compact import compact, held, size_of
-from deployctl.ledger.copies import copies
-from deployctl.ledger.vault import Vault
+from deployctl.ledger.file.compact import compact, held, size_of
+from deployctl.ledger.file.copies import copies
+from deployctl.ledger.file.vault import Vault
 from deployctl.usecases.ledger.fold import fold_ledger, plans_due, refusals_due
 from deployctl.usecases.results import Done
 

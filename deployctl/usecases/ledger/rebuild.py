@@ -19,11 +19,11 @@ from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import DeployctlError, Invalid, NotFound, Refused
 from deployctl.execution.bundle_label import is_exact, read_bundle, read_cap_drop
 from deployctl.execution.labels import is_sealed, kept_name
-from deployctl.ledger.copies import copies
-from deployctl.ledger.copy_sum import SENTENCES, CopyCheck
+from deployctl.ledger.file.copies import copies
+from deployctl.ledger.file.copy_sum import SENTENCES, CopyCheck
+from deployctl.ledger.file.vault import Candidate, Vault
 from deployctl.ledger.salvage import Salvage
 from deployctl.ledger.sqlite_ledger import SqliteLedger
-from deployctl.ledger.vault import Candidate, Vault
 from deployctl.ports import ContainerFacts, Services
 from deployctl.usecases.results import Done
 

@@ -6,8 +6,8 @@ from contextlib import closing
 from pathlib import Path
 
 from deployctl.errors import ConfirmationNeeded, LedgerUnusable
-from deployctl.ledger.copy_sum import SENTENCES, CopyCheck
-from deployctl.ledger.vault import Candidate, Vault
+from deployctl.ledger.file.copy_sum import SENTENCES, CopyCheck
+from deployctl.ledger.file.vault import Candidate, Vault
 from deployctl.usecases.results import Done
 
 TOLD = 20  # people and tokens in one question

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from deployctl.errors import AttentionNeeded
-from deployctl.ledger.copies import check_copy, copies
-from deployctl.ledger.copy_sum import SENTENCES, CopyCheck
-from deployctl.ledger.vault import Vault as Vault
+from deployctl.ledger.file.copies import check_copy, copies
+from deployctl.ledger.file.copy_sum import SENTENCES, CopyCheck
+from deployctl.ledger.file.vault import Vault as Vault
 from deployctl.usecases.results import Done
 
 FIRST = 20  # faults that are told; a break further up says little that the first ones did not

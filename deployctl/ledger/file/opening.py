@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from deployctl.errors import Refused
-from deployctl.ledger import checked
-from deployctl.ledger.connection import SCHEMA_VERSION, Connection, gone, sqlite_errors, unusable
-from deployctl.ledger.identity import (
+from deployctl.ledger.file import checked
+from deployctl.ledger.file.connection import SCHEMA_VERSION, Connection, gone, sqlite_errors, unusable
+from deployctl.ledger.file.identity import (
     find_keys,
     go_on_with_id,
     keep_keys,
@@ -22,7 +22,7 @@ from deployctl.ledger.identity import (
     require_only_one,
     take_over,
 )
-from deployctl.ledger.reserve import ensure_reserve
+from deployctl.ledger.file.reserve import ensure_reserve
 
 
 def open_ledger(path: Path, home: Path, *, now: str) -> Connection:
@@ -133,7 +133,7 @@ def require_known_version(connection: Connection) -> int:
 
 def _bring_up(connection: Connection, *, now: str) -> None:
     """Migrate it, with a copy of how it was kept first. Two processes that find it old do this once."""
-    from deployctl.ledger.copies import Reason, keep_copy
+    from deployctl.ledger.file.copies import Reason, keep_copy
 
     with creation_lock(connection.path):
         if connection.execute("pragma user_version")[0][0] < SCHEMA_VERSION:
@@ -185,7 +185,7 @@ def creation_lock(path: Path) -> Iterator[None]:
 
 
 def migrate(connection: Connection) -> None:
-    from deployctl.ledger.schema import VERSION, schema
+    from deployctl.ledger.file.schema import VERSION, schema
 
     with sqlite_errors(connection.path):
         had_id = "home_id" in connection.utils["identity"].columns_dict

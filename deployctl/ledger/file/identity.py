@@ -17,7 +17,7 @@ from pathlib import Path
 
 from deployctl.domain.host.home import HomeIdentity
 from deployctl.errors import CopiedHome
-from deployctl.ledger.connection import TRAFFIC_GOES_ON, Connection, sqlite_errors
+from deployctl.ledger.file.connection import TRAFFIC_GOES_ON, Connection, sqlite_errors
 
 ID_BYTES = 8
 _COPIES = "copies "  # begins the line of `state/secret` with the key of the copies' sums

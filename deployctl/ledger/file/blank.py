@@ -6,8 +6,8 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
-from deployctl.ledger.connection import Connection, T
-from deployctl.ledger.opening import make_identity, migrate
+from deployctl.ledger.file.connection import Connection, T
+from deployctl.ledger.file.opening import make_identity, migrate
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 
 

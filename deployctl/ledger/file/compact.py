@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from deployctl.errors import DeployctlError
-from deployctl.ledger.connection import BUSY_SECONDS, no_room, sqlite_errors
+from deployctl.ledger.file.connection import BUSY_SECONDS, no_room, sqlite_errors
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 
 MARGIN = 2**20  # bytes that stay free beside

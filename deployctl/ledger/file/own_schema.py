@@ -11,7 +11,7 @@ import sqlite3
 from collections import Counter
 from contextlib import closing
 
-from deployctl.ledger.connection import Connection
+from deployctl.ledger.file.connection import Connection
 
 _WORD = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|[A-Za-z_][A-Za-z0-9_]*|[0-9.]+|\s+|.""", re.S)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -43,7 +43,7 @@ def migration_names() -> list[str]:
     """Return the migrations in their order."""
     from sqlite_utils import Database
 
-    from deployctl.ledger.schema import schema
+    from deployctl.ledger.file.schema import schema
 
     with closing(sqlite3.connect(":memory:")) as empty:
         return [one.name for one in schema.pending(Database(empty, execute_plugins=False))]
@@ -53,7 +53,7 @@ def entries_at(version: int) -> list[Entry]:
     """Return what a ledger of that version has, made here and now."""
     from sqlite_utils import Database
 
-    from deployctl.ledger.schema import schema
+    from deployctl.ledger.file.schema import schema
 
     with closing(sqlite3.connect(":memory:")) as made:
         schema.apply(Database(made, execute_plugins=False), stop_before=migration_names()[version:version + 1])

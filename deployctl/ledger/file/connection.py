@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from deployctl.errors import DeployctlError, LeaseHeld, LedgerUnusable, NotPermitted
-from deployctl.ledger import checked
-from deployctl.ledger.reserve import disk_is_full, free_reserve
+from deployctl.ledger.file import checked
+from deployctl.ledger.file.reserve import disk_is_full, free_reserve
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -199,7 +199,7 @@ def unusable(path: Path, why: str, *, remedy: Sequence[str] | None = None) -> Le
     opens it next looks at every page."""
     checked.forget(path)
     if remedy is None:
-        from deployctl.ledger.copies import copies
+        from deployctl.ledger.file.copies import copies
 
         newest = [f"deployctl ledger restore {copy.path}" for copy in copies(path)[:1]]
         remedy = ["deployctl ledger rebuild", *newest, "deployctl doctor"]

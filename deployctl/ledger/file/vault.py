@@ -14,13 +14,13 @@ from pathlib import Path
 from deployctl.domain.change.deployment import Phase, advance
 from deployctl.domain.host.folding import FOLDABLE
 from deployctl.errors import DeployctlError, LeaseHeld, LedgerUnusable, NotFound, Refused
-from deployctl.ledger import copies
-from deployctl.ledger.connection import SCHEMA_VERSION, Connection, sqlite_errors, unusable
-from deployctl.ledger.copy_sum import SENTENCES, CopyCheck, drop_sum
-from deployctl.ledger.identity import become_another, find_keys, keep_keys, keys_of, lives, take_over
-from deployctl.ledger.opening import creation_lock, had_one, make, migrate, require_known_version, require_ledger
-from deployctl.ledger.own_schema import find_strange
-from deployctl.ledger.reserve import ensure_reserve
+from deployctl.ledger.file import copies
+from deployctl.ledger.file.connection import SCHEMA_VERSION, Connection, sqlite_errors, unusable
+from deployctl.ledger.file.copy_sum import SENTENCES, CopyCheck, drop_sum
+from deployctl.ledger.file.identity import become_another, find_keys, keep_keys, keys_of, lives, take_over
+from deployctl.ledger.file.opening import creation_lock, had_one, make, migrate, require_known_version, require_ledger
+from deployctl.ledger.file.own_schema import find_strange
+from deployctl.ledger.file.reserve import ensure_reserve
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 
 # A process that still holds a token of the lost ledger must never be taken for the next holder, and the ledger that

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from deployctl.domain.host.backups import EVERY, superfluous
 from deployctl.errors import DeployctlError, LedgerUnusable
-from deployctl.ledger.copy_sum import CopyCheck, check_sum, put_sum
-from deployctl.ledger.identity import ensure_copy_key, find_copy_key
+from deployctl.ledger.file.copy_sum import CopyCheck, check_sum, put_sum
+from deployctl.ledger.file.identity import ensure_copy_key, find_copy_key
 
 PART = ".part"  # what a killed writer leaves behind ends so
 _NAME = re.compile(r"ledger-(\d{6,})-([0-9TZ]+)-(promotion|migration)\.db")
