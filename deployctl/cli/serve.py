@@ -15,7 +15,7 @@ from deployctl.domain.host.server import WebSpec
 from deployctl.domain.inputs.addresses import write_address
 from deployctl.errors import DeployctlError
 from deployctl.ports import Services
-from deployctl.watch.meter import Meter
+from deployctl.watch.sampler import Meter
 
 if TYPE_CHECKING:
     from flask import Flask

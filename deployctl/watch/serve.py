@@ -9,8 +9,8 @@ from pathlib import Path
 from deployctl.config.settings import Settings
 from deployctl.errors import DeployctlError, Interrupted, Refused
 from deployctl.ports import Services
-from deployctl.watch.bell import Bell, start_following
 from deployctl.watch.lock import only_one
+from deployctl.watch.wakeup import Bell, start_following
 from deployctl.watch.watch import TICK, Watch
 
 SETTLE = 0.3  # seconds after an event: `docker restart` is two of them

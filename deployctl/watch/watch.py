@@ -18,8 +18,8 @@ from deployctl.usecases.ledger.fold import fold
 from deployctl.usecases.results import Mended
 from deployctl.usecases.steps.repair import ensure_guards
 from deployctl.usecases.view.readiness import Around, check_readiness, look_at_all
-from deployctl.watch.bell import EVERY
-from deployctl.watch.patience import Patience
+from deployctl.watch.backoff import Patience
+from deployctl.watch.wakeup import EVERY
 
 TICK = 2.0  # seconds between two cheap looks
 WHOLE = 30.0  # seconds between two whole looks without a reason

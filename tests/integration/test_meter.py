@@ -10,7 +10,7 @@ import pytest
 
 from deployctl.effects.haproxy.switch import HaproxyTraffic
 from deployctl.ports import Services
-from deployctl.watch.meter import Meter
+from deployctl.watch.sampler import Meter
 from tests.proxies import SHOP, Proxy, end, proxy
 from tests.support import free_port
 from tests.unit.world import World, world

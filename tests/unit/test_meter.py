@@ -18,9 +18,9 @@ from deployctl.domain.proxy.traffic import Counters
 from deployctl.errors import EngineUnavailable, LedgerUnusable, ProxyUnavailable
 from deployctl.ports import Services
 from deployctl.ports.metrics import Now, Point, Usage
-from deployctl.watch import meter as meters
-from deployctl.watch.gauges import EVERY, SOON, TRUE, Gauges
-from deployctl.watch.meter import AWAY, LONGEST, Meter
+from deployctl.watch import sampler as meters
+from deployctl.watch.counters import EVERY, SOON, TRUE, Gauges
+from deployctl.watch.sampler import AWAY, LONGEST, Meter
 from tests.unit.world import SHOP, World, world
 
 BLOG = AppName("blog")

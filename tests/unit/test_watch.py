@@ -26,11 +26,11 @@ from deployctl.usecases.change.reconcile import reconcile
 from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.read_facts import observe
 from deployctl.usecases.view.readiness import check_readiness, look_at_all
-from deployctl.watch import bell as bells
-from deployctl.watch.bell import EVERY, Bell, follow
+from deployctl.watch import wakeup as bells
+from deployctl.watch.backoff import FIRST, LONGEST, Patience
 from deployctl.watch.lock import NAME, Watcher, check_watcher, find_watcher, only_one
-from deployctl.watch.patience import FIRST, LONGEST, Patience
 from deployctl.watch.serve import serve
+from deployctl.watch.wakeup import EVERY, Bell, follow
 from deployctl.watch.watch import BOOKS, CLOSE, READY, SHARE, TICK, WHOLE, Watch, pause_after
 from tests.unit.world import SHOP, World, world
 

@@ -25,7 +25,7 @@ from deployctl.config.settings import Settings
 from deployctl.domain.host.access import Role, given
 from deployctl.domain.host.server import WebSpec
 from deployctl.usecases.access.users import add_user, make_link
-from deployctl.watch.meter import Meter
+from deployctl.watch.sampler import Meter
 from deployctl.watch.watch import Watch
 from deployctl_web.app import LARGEST
 from deployctl_web.http import server as module

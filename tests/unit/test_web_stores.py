@@ -15,8 +15,8 @@ from deployctl.domain.proxy.traffic import Counters
 from deployctl.errors import EngineUnavailable
 from deployctl.memory import Bounded
 from deployctl.ports import Services
-from deployctl.watch.bell import EVERY, MOST, Bell
-from deployctl.watch.patience import Patience
+from deployctl.watch.backoff import Patience
+from deployctl.watch.wakeup import EVERY, MOST, Bell
 from deployctl.watch.watch import WHOLE, Watch
 from deployctl_web.live import event_broker, event_messages
 from deployctl_web.live.event_messages import Message
@@ -138,7 +138,7 @@ def test_no_question_queues_behind_an_engine_that_hangs(shop: Site) -> None:
 
 
 def test_the_meter_measures_no_more_releases_than_it_has_room_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from deployctl.watch import meter as module
+    from deployctl.watch import sampler as module
 
     monkeypatch.setattr(module, "MOST", 3)
     with world(tmp_path) as w:

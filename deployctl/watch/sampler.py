@@ -18,7 +18,7 @@ from deployctl.errors import DeployctlError
 from deployctl.memory import size_of
 from deployctl.ports import Clock, Services
 from deployctl.ports.metrics import MOST, MeterNow, Now
-from deployctl.watch.gauges import Gauges, unix
+from deployctl.watch.counters import Gauges, unix
 
 SECOND = 1.0
 SPAN = 10  # seconds of a point
