@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deployctl.cli.changing import Asked, change
+from deployctl.cli.arguments import Words, known_apps
 from deployctl.cli.flags import change_options, names_argument
 from deployctl.cli.group import Tree, verb
-from deployctl.cli.names import Words, known_apps
+from deployctl.cli.run_change import Asked, change
 from deployctl.cli.session import Session
 from deployctl.cli.tables import Column, Table, lay_out
 from deployctl.domain.inputs.names import AppName

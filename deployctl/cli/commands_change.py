@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from deployctl.cli.changing import Asked, change
+from deployctl.cli.arguments import Words
 from deployctl.cli.flags import change_options, env_option, names_argument, pull_option
 from deployctl.cli.group import verb
-from deployctl.cli.names import Words
+from deployctl.cli.run_change import Asked, change
 from deployctl.cli.session import Session
 from deployctl.cli.values import named
 from deployctl.domain.images.image_source import PullPolicy

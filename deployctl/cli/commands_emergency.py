@@ -6,8 +6,8 @@ import click
 
 from deployctl.actor import who
 from deployctl.cli.group import Tree, verb
-from deployctl.cli.look import Look
 from deployctl.cli.session import Session
+from deployctl.cli.terminal import Look
 from deployctl.cli.times import took
 from deployctl.cli.values import reason
 from deployctl.domain.inputs.names import parse_app, parse_release_name

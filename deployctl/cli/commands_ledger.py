@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from deployctl.actor import who
-from deployctl.cli.changing import answer, confirmed
 from deployctl.cli.group import Tree, verb
+from deployctl.cli.run_change import answer, confirmed
 from deployctl.cli.session import Session
 from deployctl.cli.values import named
 

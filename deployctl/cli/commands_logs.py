@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from deployctl.cli.arguments import Words
 from deployctl.cli.flags import names_argument
 from deployctl.cli.forms import json_line
 from deployctl.cli.group import verb
-from deployctl.cli.look import Look
-from deployctl.cli.names import Words
 from deployctl.cli.session import Session
+from deployctl.cli.terminal import Look
 from deployctl.cli.times import iso
 from deployctl.cli.values import filled, seconds
 from deployctl.domain.inputs.names import AppName

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from deployctl.cli.arguments import Words
 from deployctl.cli.flags import names_argument
 from deployctl.cli.group import verb
-from deployctl.cli.names import Words
 from deployctl.cli.session import Session
 from deployctl.domain.inputs.names import AppName
 from deployctl.usecases import views

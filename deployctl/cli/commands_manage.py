@@ -104,7 +104,7 @@ def doctor_command(session: Session) -> int:
 @click.pass_obj
 def init_command(session: Session, app: str | None, image: str | None, port: int | None, health: str | None,
                  listen: str | None, host: str | None, force: bool) -> int:
-    from deployctl.cli.changing import answer
+    from deployctl.cli.run_change import answer
     from deployctl.config.loader import require_unclaimed
     from deployctl.domain.inputs.names import parse_app, parse_image
     from deployctl.usecases.setup.init import InitWish, init

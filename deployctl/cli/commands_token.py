@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import click
 
-from deployctl.cli.asking import require_sure
-from deployctl.cli.changing import answer
 from deployctl.cli.flags import app_option, token_argument
 from deployctl.cli.group import Tree, verb
+from deployctl.cli.prompts import require_sure
+from deployctl.cli.run_change import answer
 from deployctl.cli.session import Session
 from deployctl.domain.host.access import SCOPES, given, parse_days, parse_scope, roles_text
 from deployctl.usecases import views

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from deployctl.cli.asking import ask_password, require_sure
-from deployctl.cli.changing import answer
 from deployctl.cli.flags import app_option, hand_over_option, person_argument
 from deployctl.cli.group import Tree, verb
+from deployctl.cli.prompts import ask_password, require_sure
+from deployctl.cli.run_change import answer
 from deployctl.cli.session import Session
 from deployctl.domain.host.access import ALL, Role, User, WentAlong, given, parse_role, roles_text, rules_server
 from deployctl.domain.inputs.names import parse_app

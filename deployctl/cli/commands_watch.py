@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from deployctl.cli.arguments import Words
 from deployctl.cli.group import verb
-from deployctl.cli.names import Words
 from deployctl.cli.session import Session
 from deployctl.cli.values import named
 from deployctl.errors import Invalid
@@ -38,9 +38,9 @@ def serve_command(session: Session, no_web: bool, listen: tuple[str, int] | None
     from dataclasses import replace
 
     from deployctl.bootstrap import find_port_holder
-    from deployctl.cli.changing import answer
     from deployctl.cli.progress import Lines
     from deployctl.cli.progress_watch import Journal
+    from deployctl.cli.run_change import answer
     from deployctl.cli.serve import Wiring, beside
     from deployctl.watch.serve import serve
 
@@ -84,8 +84,8 @@ def _warnings(s: Services, web: WebSpec) -> list[str]:
 @click.option("--exit-code", is_flag=True, help="With --dry-run: exit 10 when something is to be mended.")
 @click.pass_obj
 def reconcile_command(session: Session, app: str | None, dry_run: bool, exit_code: bool) -> int:
-    from deployctl.cli.changing import confirmed
     from deployctl.cli.render_watch import reconciled_table, reconciled_text
+    from deployctl.cli.run_change import confirmed
     from deployctl.usecases.change.reconcile import preview_reconcile, reconcile
     from deployctl.usecases.steps.take_engine import take_engine
 
@@ -132,8 +132,8 @@ def _owner_name(session: Session) -> str | None:
 @click.option("--dir", "folder", type=named, metavar="DIR", help="Write it there instead.")
 @click.pass_obj
 def install_command(session: Session, user: bool, system: bool, only_print: bool, folder: str | None) -> int:
-    from deployctl.cli.changing import answer
     from deployctl.cli.options import tell
+    from deployctl.cli.run_change import answer
     from deployctl.usecases.setup.install import InstallWish, install, unit_text
 
     if user and system:

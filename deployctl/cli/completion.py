@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem, ShellComplete, get_completion_class
 
+from deployctl.cli.arguments import known_apps
 from deployctl.cli.catalogue import CATALOGUE
-from deployctl.cli.names import known_apps
 from deployctl.cli.session import Session
 from deployctl.domain.host.access import roles_text
 from deployctl.domain.images.release import App, Instance, Release

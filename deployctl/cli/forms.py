@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from deployctl.cli.look import Look
+from deployctl.cli.terminal import Look
 from deployctl.domain.inputs.plain_text import inert_json
 
 if TYPE_CHECKING:

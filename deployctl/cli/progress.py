@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol, TextIO
 
-from deployctl.cli.look import Look
+from deployctl.cli.terminal import Look
 from deployctl.domain.change.plan import Plan, Step
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deployctl.cli.look import Look
 from deployctl.cli.tables import Column, Table
+from deployctl.cli.terminal import Look
 from deployctl.cli.times import took
 from deployctl.domain.images.image_source import ImageCode, ImageNews, image_sentence
 from deployctl.domain.proxy.traffic import Precision

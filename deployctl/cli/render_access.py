@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from deployctl.cli.look import Look
 from deployctl.cli.tables import NONE, Column, Table, lay_out
+from deployctl.cli.terminal import Look
 from deployctl.cli.times import ago, when
 from deployctl.domain.host.access import roles_text
 from deployctl.usecases.results import AuditLine

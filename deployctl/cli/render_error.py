@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from deployctl.cli.look import Look
+from deployctl.cli.terminal import Look
 from deployctl.errors import AttentionNeeded, DeployctlError, Invalid, RevertedAfterSwitch
 
 _LABELS = {

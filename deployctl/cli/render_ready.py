@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from deployctl.cli.look import Look
 from deployctl.cli.tables import NONE, Column, Table
+from deployctl.cli.terminal import Look
 from deployctl.cli.times import took
 from deployctl.domain.change.readiness import How, Readiness
 

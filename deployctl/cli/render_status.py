@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from deployctl.cli.look import Look
 from deployctl.cli.render import difference
 from deployctl.cli.render_ready import ready_cell, ready_line, ready_words
 from deployctl.cli.tables import NONE, Column, Table, lay_out
+from deployctl.cli.terminal import Look
 from deployctl.cli.times import ago, took
 from deployctl.domain.change.readiness import Readiness
 from deployctl.domain.images.same_image import short_digest

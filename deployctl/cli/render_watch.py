@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from deployctl.cli.look import Look
 from deployctl.cli.tables import Column, Table
+from deployctl.cli.terminal import Look
 from deployctl.usecases.results import Mended, Reconciled
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from deployctl.cli.forms import json_line, tsv_lines
-from deployctl.cli.look import Look, look_of
+from deployctl.cli.terminal import Look, look_of
 from deployctl.errors import DeployctlError, Invalid, Untrusted
 
 if TYPE_CHECKING:

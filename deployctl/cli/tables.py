@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from deployctl.cli.look import Look
+from deployctl.cli.terminal import Look
 
 GAP = "  "
 NONE = "–"  # there is no value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from deployctl.cli.look import Look
+from deployctl.cli.terminal import Look
 
 
 def iso(text: str) -> str:

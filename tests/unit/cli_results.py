@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from deployctl.cli.look import Look
+from deployctl.cli.terminal import Look
 from deployctl.domain.change.deployment import Deployment, Phase
 from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.change.readiness import How, Readiness

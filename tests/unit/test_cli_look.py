@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployctl.cli.look import Look, look_of
+from deployctl.cli.terminal import Look, look_of
 from deployctl.cli.times import ago, iso, span, took, when
 from tests.unit.cli_world import Screen
 

@@ -41,7 +41,7 @@ def test_rendering_a_rollback_loads_nothing_dear_and_no_other_verb() -> None:
     loaded = loaded_by("""
 from deployctl.cli.commands_change import rollback_command
 from deployctl.cli.main import ROOT
-from deployctl.cli.look import Look
+from deployctl.cli.terminal import Look
 from deployctl.cli.progress_plain import Plain
 from deployctl.cli.render import moved_text
 from tests.unit.cli_results import PIPE, ROLLED_BACK

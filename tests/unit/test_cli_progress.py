@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 import pytest
 
-from deployctl.cli.look import Look
 from deployctl.cli.progress import Lines, Progress, Quiet, Ticker
 from deployctl.cli.progress_live import Live
 from deployctl.cli.progress_plain import Plain
+from deployctl.cli.terminal import Look
 from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.inputs.names import AppName
 from tests.unit.cli_world import Screen
@@ -156,7 +156,7 @@ def test_a_closed_stderr_disturbs_nothing(kind: type[Plain] | type[Live]) -> Non
 def test_quick_steps_on_a_terminal_never_load_rich() -> None:
     code = """
 import sys
-from deployctl.cli.look import Look
+from deployctl.cli.terminal import Look
 from deployctl.cli.progress import Lines
 from deployctl.cli.progress_live import Live
 from tests.unit.test_cli_progress import PLAN, HEALTH

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.cli.look import Look
 from deployctl.cli.render import done_text, findings_table, findings_text, moved_text, preview_table, preview_text
 from deployctl.cli.render_access import (
     audit_table,
@@ -26,6 +25,7 @@ from deployctl.cli.render_error import error_text
 from deployctl.cli.render_release import diff_table, diff_text, history_table, history_text, show_text
 from deployctl.cli.render_status import apps_table, instances_table, status_text
 from deployctl.cli.tables import breadth, tsv
+from deployctl.cli.terminal import Look
 from deployctl.errors import (
     AttentionNeeded,
     DeployctlError,

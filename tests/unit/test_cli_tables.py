@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployctl.cli.look import Look
 from deployctl.cli.tables import Column, Table, breadth, lay_out, tsv
+from deployctl.cli.terminal import Look
 
 PEOPLE = Table(
     (Column("APP"), Column("REV", right=True), Column("CONTAINER", wide=True), Column("NOTE", elastic=True)),

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.cli.look import Look
 from deployctl.cli.render_status import instances_table
+from deployctl.cli.terminal import Look
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.request_counts import Totals, carried_on
 from deployctl.domain.proxy.traffic import Counters, Precision, closed_text

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from deployctl.cli.names import Words
+from deployctl.cli.arguments import Words
 from deployctl.cli.render import done_text, moved_text, preview_table, preview_text
 from deployctl.cli.session import Session
 from deployctl.domain.inputs.names import AppName, ReleaseName, Version

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
-from deployctl.cli.changing import confirmed
+from deployctl.cli.run_change import confirmed
 from deployctl.cli.session import Session
 from deployctl.errors import ConfirmationNeeded, Invalid
 
