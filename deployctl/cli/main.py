@@ -23,7 +23,7 @@ def _no_verb(ctx: click.Context) -> int:
     """`deployctl` alone shows the status, or the first steps."""
     if ctx.invoked_subcommand is not None:
         return 0
-    from deployctl.cli.commands_manage import first_words
+    from deployctl.cli.commands.manage import first_words
 
     return first_words(ctx.ensure_object(Session))
 

@@ -39,7 +39,7 @@ def test_the_version_is_told_before_click_is_loaded() -> None:
 
 def test_rendering_a_rollback_loads_nothing_dear_and_no_other_verb() -> None:
     loaded = loaded_by("""
-from deployctl.cli.commands_change import rollback_command
+from deployctl.cli.commands.change import rollback_command
 from deployctl.cli.main import ROOT
 from deployctl.cli.terminal import Look
 from deployctl.cli.progress_plain import Plain

@@ -51,7 +51,7 @@ def test_a_release_that_the_maps_do_not_name_keeps_its_number() -> None:
 
 
 def test_the_command_loads_neither_ledger_nor_engine_nor_configuration() -> None:
-    loaded = loaded_by("-c", "import deployctl.cli.main, deployctl.cli.commands_emergency")
+    loaded = loaded_by("-c", "import deployctl.cli.main, deployctl.cli.commands.emergency")
     assert "socket" in loaded
     assert not loaded & {"sqlite3", "sqlite_utils", "docker", "requests", "pydantic", "tomllib"}
 

@@ -183,7 +183,7 @@ def test_a_rebuilt_ledger_takes_no_container_of_another_image(tmp_path: Path) ->
 
 
 def test_emergency_flip_says_that_the_image_was_not_checked() -> None:
-    from deployctl.cli.commands_emergency import _details
+    from deployctl.cli.commands.emergency import _details
     from deployctl.domain.proxy.emergency import Flipped
 
     flipped = Flipped(SHOP, "v1", 1, "v2", 2, ms=1.0, started=False, warnings=())

@@ -32,7 +32,7 @@ def first_words(session: Session) -> int:
     """Answer `deployctl` alone: the status where there is a ledger, else three first steps."""
     session.enter(goes_on=True)
     if session.has_ledger():
-        from deployctl.cli.commands_look import show_status
+        from deployctl.cli.commands.view import show_status
 
         with session.services() as s:
             show_status(session, s, None)
