@@ -15,7 +15,7 @@ from deployctl.cli.terminal import Look, look_of
 from deployctl.errors import DeployctlError, Invalid, Untrusted
 
 if TYPE_CHECKING:
-    from deployctl.cli.progress import Progress
+    from deployctl.cli.reporters.reporter import Progress
     from deployctl.cli.tables import Table
     from deployctl.config.settings import Settings
     from deployctl.ports import Reporter, Services
@@ -178,17 +178,17 @@ class Session:
         return watcher is not None
 
     def progress(self) -> Progress:
-        from deployctl.cli.progress import Lines, Quiet
+        from deployctl.cli.reporters.reporter import Lines, Quiet
 
         look = self.look(self.err)
         lines = Lines(self.err, look)
         if self.quiet:
             return Quiet(lines)
         if look.live:
-            from deployctl.cli.progress_live import Live
+            from deployctl.cli.reporters.live import Live
 
             return Live(lines, verbose=self.verbose)
-        from deployctl.cli.progress_plain import Plain
+        from deployctl.cli.reporters.plain import Plain
 
         return Plain(lines, verbose=self.verbose)
 

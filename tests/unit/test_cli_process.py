@@ -42,7 +42,7 @@ def test_rendering_a_rollback_loads_nothing_dear_and_no_other_verb() -> None:
 from deployctl.cli.commands.change import rollback_command
 from deployctl.cli.main import ROOT
 from deployctl.cli.terminal import Look
-from deployctl.cli.progress_plain import Plain
+from deployctl.cli.reporters.plain import Plain
 from deployctl.cli.render import moved_text
 from tests.unit.cli_results import PIPE, ROLLED_BACK
 PIPE.finish(moved_text(ROLLED_BACK, PIPE))

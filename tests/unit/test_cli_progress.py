@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import pytest
 
-from deployctl.cli.progress import Lines, Progress, Quiet, Ticker
-from deployctl.cli.progress_live import Live
-from deployctl.cli.progress_plain import Plain
+from deployctl.cli.reporters.live import Live
+from deployctl.cli.reporters.plain import Plain
+from deployctl.cli.reporters.reporter import Lines, Progress, Quiet, Ticker
 from deployctl.cli.terminal import Look
 from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.inputs.names import AppName
@@ -157,8 +157,8 @@ def test_quick_steps_on_a_terminal_never_load_rich() -> None:
     code = """
 import sys
 from deployctl.cli.terminal import Look
-from deployctl.cli.progress import Lines
-from deployctl.cli.progress_live import Live
+from deployctl.cli.reporters.reporter import Lines
+from deployctl.cli.reporters.live import Live
 from tests.unit.test_cli_progress import PLAN, HEALTH
 sys.modules.pop("rich", None)
 report = Live(Lines(sys.stderr, Look(width=80, live=True)))

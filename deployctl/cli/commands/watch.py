@@ -38,8 +38,8 @@ def serve_command(session: Session, no_web: bool, listen: tuple[str, int] | None
     from dataclasses import replace
 
     from deployctl.bootstrap import find_port_holder
-    from deployctl.cli.progress import Lines
-    from deployctl.cli.progress_watch import Journal
+    from deployctl.cli.reporters.reporter import Lines
+    from deployctl.cli.reporters.watch import Journal
     from deployctl.cli.run_change import answer
     from deployctl.cli.serve import Wiring, beside
     from deployctl.watch.serve import serve

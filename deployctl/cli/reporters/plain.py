@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from deployctl.cli.progress import Lines, Ticker, result_of
+from deployctl.cli.reporters.reporter import Lines, Ticker, result_of
 from deployctl.cli.times import took
 from deployctl.domain.change.plan import Plan, Step
 
