@@ -10,11 +10,11 @@ from types import TracebackType
 
 import click
 
-from deployctl.cli.forms import FORMATS, json_line
 from deployctl.cli.group import Tree
 from deployctl.cli.options import wishes_of
+from deployctl.cli.rendering.forms import FORMATS, json_line
+from deployctl.cli.rendering.times import took
 from deployctl.cli.session import Connect, Session, connect_services
-from deployctl.cli.times import took
 from deployctl.errors import DeployctlError, Interrupted, Invalid, NotPermitted
 
 
@@ -87,7 +87,7 @@ def _invoke(argv: Sequence[str], session: Session) -> int:
 # -- errors ----------------------------------------------------------------------------------------------------
 def fail(session: Session, error: DeployctlError) -> int:
     """Tell the error where it is looked for, stdout for JSON and stderr for people, and return its exit code."""
-    from deployctl.cli.render_error import error_text
+    from deployctl.cli.rendering.error import error_text
 
     if session.machine:
         from deployctl.usecases.views import error_json

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from deployctl import __version__
-from deployctl.cli.forms import FORMATS, json_line
+from deployctl.cli.rendering.forms import FORMATS, json_line
 from deployctl.cli.session import Session
 from deployctl.cli.values import named, seconds
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from deployctl.cli.arguments import Words
-from deployctl.cli.render import done_text, moved_text, preview_table, preview_text
+from deployctl.cli.rendering.change import done_text, moved_text, preview_table, preview_text
 from deployctl.cli.session import Session
 from deployctl.domain.inputs.names import AppName, ReleaseName, Version
 from deployctl.errors import ConfirmationNeeded, Invalid

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from deployctl.cli.forms import json_line, tsv_lines
+from deployctl.cli.rendering.forms import json_line, tsv_lines
 from deployctl.cli.terminal import Look, look_of
 from deployctl.errors import DeployctlError, Invalid, Untrusted
 
 if TYPE_CHECKING:
+    from deployctl.cli.rendering.tables import Table
     from deployctl.cli.reporters.reporter import Progress
-    from deployctl.cli.tables import Table
     from deployctl.config.settings import Settings
     from deployctl.ports import Reporter, Services
     from deployctl.usecases.ledger.rebuild import Build

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deployctl.cli.rendering.times import ago, iso, span, took, when
 from deployctl.cli.terminal import Look, look_of
-from deployctl.cli.times import ago, iso, span, took, when
 from tests.unit.cli_world import Screen
 
 NOON = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)

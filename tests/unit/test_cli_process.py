@@ -43,7 +43,7 @@ from deployctl.cli.commands.change import rollback_command
 from deployctl.cli.main import ROOT
 from deployctl.cli.terminal import Look
 from deployctl.cli.reporters.plain import Plain
-from deployctl.cli.render import moved_text
+from deployctl.cli.rendering.change import moved_text
 from tests.unit.cli_results import PIPE, ROLLED_BACK
 PIPE.finish(moved_text(ROLLED_BACK, PIPE))
 """)

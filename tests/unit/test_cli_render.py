@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.cli.render import done_text, findings_table, findings_text, moved_text, preview_table, preview_text
-from deployctl.cli.render_access import (
+from deployctl.cli.rendering.access import (
     audit_table,
     audit_text,
     sessions_text,
@@ -21,10 +20,18 @@ from deployctl.cli.render_access import (
     users_table,
     users_text,
 )
-from deployctl.cli.render_error import error_text
-from deployctl.cli.render_release import diff_table, diff_text, history_table, history_text, show_text
-from deployctl.cli.render_status import apps_table, instances_table, status_text
-from deployctl.cli.tables import breadth, tsv
+from deployctl.cli.rendering.change import (
+    done_text,
+    findings_table,
+    findings_text,
+    moved_text,
+    preview_table,
+    preview_text,
+)
+from deployctl.cli.rendering.error import error_text
+from deployctl.cli.rendering.release import diff_table, diff_text, history_table, history_text, show_text
+from deployctl.cli.rendering.status import apps_table, instances_table, status_text
+from deployctl.cli.rendering.tables import breadth, tsv
 from deployctl.cli.terminal import Look
 from deployctl.errors import (
     AttentionNeeded,

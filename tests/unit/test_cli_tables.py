@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployctl.cli.tables import Column, Table, breadth, lay_out, tsv
+from deployctl.cli.rendering.tables import Column, Table, breadth, lay_out, tsv
 from deployctl.cli.terminal import Look
 
 PEOPLE = Table(

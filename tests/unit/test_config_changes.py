@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from deployctl.cli.render import moved_text, preview_text
-from deployctl.cli.render_status import status_text
+from deployctl.cli.rendering.change import moved_text, preview_text
+from deployctl.cli.rendering.status import status_text
 from deployctl.domain.images.release import App
 from deployctl.domain.inputs.addresses import covers
 from deployctl.domain.inputs.app_spec import AppFile

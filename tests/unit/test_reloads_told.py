@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.cli.render_status import instances_table
+from deployctl.cli.rendering.status import instances_table
 from deployctl.cli.terminal import Look
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.request_counts import Totals, carried_on

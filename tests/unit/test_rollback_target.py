@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.cli.render import moved_text
-from deployctl.cli.render_release import history_table
+from deployctl.cli.rendering.change import moved_text
+from deployctl.cli.rendering.release import history_table
 from deployctl.domain.inputs.names import ReleaseName, Version, parse_release_name
 from deployctl.errors import Invalid, NotFound, OnHold
 from deployctl.usecases import views

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deployctl.cli.render import moved_text
+from deployctl.cli.rendering.change import moved_text
 from deployctl.domain.images.healthcheck import HealthcheckTimes
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy.traffic import Counters

@@ -10,9 +10,9 @@ import click
 from deployctl.cli.arguments import Words, known_apps
 from deployctl.cli.flags import change_options, names_argument
 from deployctl.cli.group import Tree, verb
+from deployctl.cli.rendering.tables import Column, Table, lay_out
 from deployctl.cli.run_change import Asked, change
 from deployctl.cli.session import Session
-from deployctl.cli.tables import Column, Table, lay_out
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, Invalid
 from deployctl.usecases import views

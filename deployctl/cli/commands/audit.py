@@ -21,7 +21,7 @@ from deployctl.usecases import views
 @click.pass_obj
 def audit_command(session: Session, app: str | None, user: str | None, kind: str | None, limit: int,
                   before: int | None) -> int:
-    from deployctl.cli.render_access import audit_table, audit_text
+    from deployctl.cli.rendering.access import audit_table, audit_text
     from deployctl.usecases.view.audit import audit
 
     name = None if app is None else parse_app(app)

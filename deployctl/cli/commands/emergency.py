@@ -6,9 +6,9 @@ import click
 
 from deployctl.actor import who
 from deployctl.cli.group import Tree, verb
+from deployctl.cli.rendering.times import took
 from deployctl.cli.session import Session
 from deployctl.cli.terminal import Look
-from deployctl.cli.times import took
 from deployctl.cli.values import reason
 from deployctl.domain.inputs.names import parse_app, parse_release_name
 from deployctl.domain.proxy.emergency import Flipped

@@ -9,11 +9,11 @@ import click
 
 from deployctl.cli.arguments import Words
 from deployctl.cli.flags import names_argument
-from deployctl.cli.forms import json_line
 from deployctl.cli.group import verb
+from deployctl.cli.rendering.forms import json_line
+from deployctl.cli.rendering.times import iso
 from deployctl.cli.session import Session
 from deployctl.cli.terminal import Look
-from deployctl.cli.times import iso
 from deployctl.cli.values import filled, seconds
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import Invalid
@@ -56,7 +56,7 @@ def logs_command(session: Session, /, given: Sequence[str], follow: bool, since:
 
 
 def _proxy_logs(session: Session, words: Words, *, follow: bool, since: float | None, tail: int, grep: str | None) -> int:
-    from deployctl.cli.render_refusals import print_refusals
+    from deployctl.cli.rendering.rejections import print_refusals
     from deployctl.usecases.view.rejections import refusals
 
     if follow:

@@ -78,7 +78,7 @@ def _demo_folder(session: Session) -> Path:
 @verb("doctor")
 @click.pass_obj
 def doctor_command(session: Session) -> int:
-    from deployctl.cli.render import findings_table, findings_text
+    from deployctl.cli.rendering.change import findings_table, findings_text
     from deployctl.usecases.setup.doctor import doctor
     from deployctl.watch.lock import check_watcher
 

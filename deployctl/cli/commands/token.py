@@ -26,7 +26,7 @@ token_command = Tree("token")
 @click.pass_obj
 def token_create_command(session: Session, name: str, scope: str, apps: Sequence[str], expires: str) -> int:
     """Print the secret, with -q nothing else: `token create ci -q > secret`."""
-    from deployctl.cli.times import when
+    from deployctl.cli.rendering.times import when
     from deployctl.usecases.access.tokens import create_token
 
     roles, days = given(parse_scope(scope), apps), parse_days(expires)
@@ -44,7 +44,7 @@ def token_create_command(session: Session, name: str, scope: str, apps: Sequence
 @verb("token list")
 @click.pass_obj
 def token_list_command(session: Session) -> int:
-    from deployctl.cli.render_access import tokens_table, tokens_text
+    from deployctl.cli.rendering.access import tokens_table, tokens_text
     from deployctl.usecases.access.tokens import list_tokens
 
     with session.services() as s:

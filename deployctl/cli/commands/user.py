@@ -68,7 +68,7 @@ def _tell_link(session: Session, user: User, sentence: str, s: Services) -> None
 @verb("user list")
 @click.pass_obj
 def user_list_command(session: Session) -> int:
-    from deployctl.cli.render_access import users_table, users_text
+    from deployctl.cli.rendering.access import users_table, users_text
     from deployctl.usecases.access.sign_in import list_sessions
     from deployctl.usecases.access.users import list_users
 
@@ -115,7 +115,7 @@ def user_password_command(session: Session, name: str) -> int:
 @person_argument(known=True)
 @click.pass_obj
 def user_sessions_command(session: Session, name: str) -> int:
-    from deployctl.cli.render_access import sessions_table, sessions_text
+    from deployctl.cli.rendering.access import sessions_table, sessions_text
     from deployctl.usecases.access.sign_in import list_sessions
     from deployctl.usecases.access.users import require_user
 

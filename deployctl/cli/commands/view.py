@@ -40,7 +40,7 @@ def status_command(session: Session, /, given: Sequence[str], watch: bool) -> in
 
 def show_status(session: Session, s: Services, app: AppName | None, *, clear: bool = False) -> None:
     """Read and answer. `clear`: draw over what was drawn before."""
-    from deployctl.cli.render_status import apps_table, instances_table, status_text
+    from deployctl.cli.rendering.status import apps_table, instances_table, status_text
     from deployctl.usecases.steps.adopt import take_over_flips
     from deployctl.usecases.view.status import status
 
@@ -72,7 +72,7 @@ def _watch(session: Session, s: Services, app: AppName | None) -> int:
 @click.option("-n", "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="How many lines.")
 @click.pass_obj
 def history_command(session: Session, /, given: Sequence[str], limit: int) -> int:
-    from deployctl.cli.render_release import history_table, history_text
+    from deployctl.cli.rendering.release import history_table, history_text
     from deployctl.usecases.view.history import history
 
     words = Words.check(given, least=0, most=0, verb="history")
@@ -87,7 +87,7 @@ def history_command(session: Session, /, given: Sequence[str], limit: int) -> in
 @names_argument
 @click.pass_obj
 def show_command(session: Session, /, given: Sequence[str]) -> int:
-    from deployctl.cli.render_release import show_text
+    from deployctl.cli.rendering.release import show_text
     from deployctl.usecases.view.show import show
 
     words = Words.check(given, least=1, most=1, verb="show", releases=True)
@@ -104,7 +104,7 @@ def show_command(session: Session, /, given: Sequence[str]) -> int:
 @click.option("--show-secrets", is_flag=True, help="Print values, too, that may be secrets.")
 @click.pass_obj
 def diff_command(session: Session, /, given: Sequence[str], exit_code: bool, show_secrets: bool) -> int:
-    from deployctl.cli.render_release import diff_table, diff_text
+    from deployctl.cli.rendering.release import diff_table, diff_text
     from deployctl.usecases.redaction import redact_lines
     from deployctl.usecases.view.diff import diff
 

@@ -84,7 +84,7 @@ def _warnings(s: Services, web: WebSpec) -> list[str]:
 @click.option("--exit-code", is_flag=True, help="With --dry-run: exit 10 when something is to be mended.")
 @click.pass_obj
 def reconcile_command(session: Session, app: str | None, dry_run: bool, exit_code: bool) -> int:
-    from deployctl.cli.render_watch import reconciled_table, reconciled_text
+    from deployctl.cli.rendering.watch import reconciled_table, reconciled_text
     from deployctl.cli.run_change import confirmed
     from deployctl.usecases.change.reconcile import preview_reconcile, reconcile
     from deployctl.usecases.steps.take_engine import take_engine

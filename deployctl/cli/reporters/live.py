@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
+from deployctl.cli.rendering.times import took
 from deployctl.cli.reporters.reporter import Lines, Ticker, result_of
-from deployctl.cli.times import took
 from deployctl.domain.change.plan import Plan, Step
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
+from deployctl.cli.rendering.times import took
 from deployctl.cli.reporters.reporter import Lines, Ticker, result_of
-from deployctl.cli.times import took
 from deployctl.domain.change.plan import Plan, Step
 
 HEARTBEAT = 15.0  # seconds of silence in a phase that are too many in a log

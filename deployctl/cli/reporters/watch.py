@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
+from deployctl.cli.rendering.times import took
 from deployctl.cli.reporters.reporter import Lines, result_of
-from deployctl.cli.times import took
 from deployctl.domain.change.plan import Plan, Step
 
 

@@ -44,7 +44,7 @@ MOVES = frozenset({Kind.UPGRADE, Kind.ROLLBACK, Kind.UNDO, Kind.STOP})  # these 
 class Step:
     kind: StepKind
     release: int  # number
-    sentence: str  # plain words; colours belong to cli/render.py
+    sentence: str  # plain words; colours belong to cli/rendering/change.py
 
 
 @dataclass(frozen=True, slots=True)

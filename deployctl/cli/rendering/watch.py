@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployctl.cli.tables import Column, Table
+from deployctl.cli.rendering.tables import Column, Table
 from deployctl.cli.terminal import Look
 from deployctl.usecases.results import Mended, Reconciled
 

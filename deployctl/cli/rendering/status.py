@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from deployctl.cli.render import difference
-from deployctl.cli.render_ready import ready_cell, ready_line, ready_words
-from deployctl.cli.tables import NONE, Column, Table, lay_out
+from deployctl.cli.rendering.change import difference
+from deployctl.cli.rendering.ready import ready_cell, ready_line, ready_words
+from deployctl.cli.rendering.tables import NONE, Column, Table, lay_out
+from deployctl.cli.rendering.times import ago, took
 from deployctl.cli.terminal import Look
-from deployctl.cli.times import ago, took
 from deployctl.domain.change.readiness import Readiness
 from deployctl.domain.images.same_image import short_digest
 from deployctl.usecases.results import AppView, ConfigCode, InstanceView, StatusView

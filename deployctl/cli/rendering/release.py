@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from deployctl.cli.render import difference_words
-from deployctl.cli.render_ready import ready_table, ready_words
-from deployctl.cli.tables import NONE, Column, Table, lay_out
+from deployctl.cli.rendering.change import difference_words
+from deployctl.cli.rendering.ready import ready_table, ready_words
+from deployctl.cli.rendering.tables import NONE, Column, Table, lay_out
+from deployctl.cli.rendering.times import span, took, when
 from deployctl.cli.terminal import Look
-from deployctl.cli.times import span, took, when
 from deployctl.domain.change.deployment import Deployment, Phase
 from deployctl.domain.change.planner import spoken
 from deployctl.domain.images.capabilities import given_back, kept_text

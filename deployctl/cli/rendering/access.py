@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from deployctl.cli.tables import NONE, Column, Table, lay_out
+from deployctl.cli.rendering.tables import NONE, Column, Table, lay_out
+from deployctl.cli.rendering.times import ago, when
 from deployctl.cli.terminal import Look
-from deployctl.cli.times import ago, when
 from deployctl.domain.host.access import roles_text
 from deployctl.usecases.results import AuditLine
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from deployctl.cli.tables import NONE, Column, Table
+from deployctl.cli.rendering.tables import NONE, Column, Table
+from deployctl.cli.rendering.times import took
 from deployctl.cli.terminal import Look
-from deployctl.cli.times import took
 from deployctl.domain.change.readiness import How, Readiness
 
 

@@ -10,7 +10,7 @@ from deployctl.cli.terminal import Look
 from deployctl.domain.inputs.plain_text import inert_json
 
 if TYPE_CHECKING:
-    from deployctl.cli.tables import Table
+    from deployctl.cli.rendering.tables import Table
 
 FORMATS = ("table", "wide", "json", "jsonl", "tsv")
 
@@ -24,7 +24,7 @@ def json_line(told: Mapping[str, Any], look: Look) -> str:
 def tsv_lines(as_json: Callable[[], Mapping[str, Any]], table: Callable[[Look], Table] | None,
                look: Look) -> list[str]:
     """Return the table; without one, the plain fields of the JSON as a header and a row."""
-    from deployctl.cli.tables import Column, Table, tsv
+    from deployctl.cli.rendering.tables import Column, Table, tsv
 
     if table is not None:
         return tsv(table(look), look)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deployctl.cli.forms import json_line
+from deployctl.cli.rendering.forms import json_line
+from deployctl.cli.rendering.times import iso
 from deployctl.cli.session import Session
 from deployctl.cli.terminal import Look
-from deployctl.cli.times import iso
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.rejections import Refusal
 from deployctl.usecases import views

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deployctl.cli.tables import Column, Table
+from deployctl.cli.rendering.tables import Column, Table
+from deployctl.cli.rendering.times import took
 from deployctl.cli.terminal import Look
-from deployctl.cli.times import took
 from deployctl.domain.images.image_source import ImageCode, ImageNews, image_sentence
 from deployctl.domain.proxy.traffic import Precision
 from deployctl.usecases.results import DiffLine, Done, Finding, Moved, Preview
