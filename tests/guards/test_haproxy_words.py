@@ -20,7 +20,7 @@ from deployctl.effects.haproxy.config import text as config
 from deployctl.effects.haproxy.socket import wire
 from tests.guards import tree
 
-FILES = tuple(path for path in tree.python_files("deployctl/effects") if path.name.startswith("haproxy"))
+FILES = tree.python_files("deployctl/effects/haproxy")
 PAYLOAD = "payload"  # the one function that may build one: it must refuse a line without a value
 
 

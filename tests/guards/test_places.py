@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
+
+import pytest
+from hatchling.builders.sdist import SdistBuilder
+from hatchling.builders.wheel import WheelBuilder
 
 from tests.guards import tree
 
@@ -51,9 +54,11 @@ def _is_executable(path: Path) -> bool:
     return bool(path.stat().st_mode & 0o100) and path.read_text().startswith("#!")
 
 
-def test_every_file_of_the_pages_is_packed() -> None:
+@pytest.mark.parametrize("builder", [WheelBuilder, SdistBuilder], ids=["wheel", "sdist"])
+def test_every_file_is_packed(builder: type[WheelBuilder | SdistBuilder]) -> None:
     """What a wheel leaves out is missed only where it was installed from one."""
-    settings = tomllib.loads((tree.ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    packed = {path for pattern in settings["package-data"]["deployctl_web"] for path in (tree.ROOT / "web").glob(pattern)}
-    needed = {path for folder in ("static", "templates") for path in (tree.ROOT / "web" / folder).rglob("*") if path.is_file()}
+    needed = {path for folder in tree.PRODUCT for path in (tree.ROOT / folder).rglob("*")
+              if path.is_file() and "__pycache__" not in path.parts}
+    packed = {Path(one.path).resolve() for one in builder(str(tree.ROOT)).recurse_included_files()}
+    assert needed
     assert needed - packed == set()

@@ -14,9 +14,9 @@ DEAR = {
 CLI_TOO = {"click"}
 # What a warm rollback and `status` load, to the last function.
 WARM_PATH = (
-    "actions", "bootstrap", "cli.main", "labels", "prove", "runner", "settings", "undos",
-    "ledger.sqlite_ledger", "effects.docker_engine", "effects.http_prober", "effects.linux_guard",
-    "usecases.observe", "usecases.rollback", "usecases.undo",
+    "bootstrap", "cli.main", "config.settings", "execution.actions", "execution.health_gate", "execution.labels",
+    "execution.revert_steps", "execution.runner", "ledger.sqlite_ledger", "effects.docker.engine", "effects.http.prober",
+    "effects.linux.guard", "usecases.read_facts", "usecases.change.rollback", "usecases.change.undo",
 )  # fmt: skip
 
 

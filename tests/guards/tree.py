@@ -23,9 +23,9 @@ def parsed(path: Path) -> ast.Module:
 
 
 def module_name(path: Path) -> str:
-    """Return `usecases.upgrade` for deployctl/usecases/change/upgrade.py; the folder web is the package `web`."""
+    """Return `usecases.upgrade` for deployctl/usecases/change/upgrade.py; the dashboard's begin with `deployctl_web`."""
     parts = path.relative_to(ROOT).with_suffix("").parts
-    parts = parts[1:] if parts[0] == "deployctl" else parts
+    parts = parts[1:] if parts[0] in PRODUCT else parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 

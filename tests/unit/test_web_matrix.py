@@ -50,7 +50,7 @@ ELSEWHERE = next(one for one in PEOPLE if one.name == f"admin-{BLOG}")
 
 
 def expected(route: Route, asker: Asker, method: str = "POST") -> int:
-    """Return what the rule on the view says: this is `web/deployctl_web/security/authorization.py` told once more, in other words."""
+    """Return what the rule on the view says: security/authorization.py told once more, in other words."""
     if route.needs == EVERYBODY:  # a token is no way around the check of forms where nobody need be known
         return 403 if asker.token and method in CHANGING else 200
     if asker.role is None:

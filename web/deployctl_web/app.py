@@ -55,8 +55,8 @@ def create_app(desk: Desk) -> Flask:
     app.session_interface = LastSigned()
     app.url_map.strict_slashes = False
     identity.put_identity(app)
-    for check in (request_checks.require_known_host, identity.identify, request_checks.require_own_form, authorization.require_allowed,
-                  recent_sign_in.require_recent_sign_in):
+    for check in (request_checks.require_known_host, identity.identify, request_checks.require_own_form,
+                  authorization.require_allowed, recent_sign_in.require_recent_sign_in):
         app.before_request(check)
     concurrency_limit.put_crowd(app)
     request_checks.put_shield(app)
