@@ -1,0 +1,308 @@
+"""Dataclasses that cost next to nothing to define: a short command defines a hundred of them and makes ten.
+
+`dataclasses` writes and compiles five methods for each class and imports `inspect` for it: 1 to 3 ms a class, at
+every start. These share their methods, and compile an `__init__` only for a class of which many are made. What they
+offer is the part of `dataclasses` that this project uses, and type checkers take them for the real ones. The library
+itself (`dataclasses.fields`, pydantic, hypothesis) sees dataclasses, too: what it asks for is made on demand.
+ADR 0006 has the figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from dataclasses import Field
+
+T = TypeVar("T")
+
+COMPILED_AFTER = 25  # instances: from there on a compiled `__init__` has earned what compiling it costs
+_MISSING: Any = type("Missing", (), {"__repr__": lambda _: "MISSING", "__slots__": ()})()
+_PUT = object.__setattr__
+
+
+class _FrozenInstanceError(AttributeError):
+    """A field of a frozen dataclass was assigned."""
+
+
+class _Field:
+    """What is known of one field. `default` and `factory` are _MISSING where it has none."""
+
+    __slots__ = ("compare", "default", "factory", "init", "name", "repr", "type")
+
+    def __init__(self, default: Any, factory: Any, *, init: bool, repr: bool, compare: bool) -> None:  # noqa: A002
+        self.name, self.type = "", ""
+        self.default, self.factory, self.init, self.repr, self.compare = default, factory, init, repr, compare
+
+    @property
+    def required(self) -> bool:
+        return self.init and self.default is _MISSING and self.factory is _MISSING
+
+
+# -- defining a class --------------------------------------------------------------------------------------------
+def _field(*, default: Any = _MISSING, default_factory: Any = _MISSING, init: bool = True, repr: bool = True,  # noqa: A002
+           compare: bool = True) -> Any:
+    return _Field(default, default_factory, init=init, repr=repr, compare=compare)
+
+
+def _dataclass(cls: type[T] | None = None, *, frozen: bool = False, slots: bool = False, eq: bool = True) -> Any:
+    if cls is None:
+        return lambda found: _define(found, frozen=frozen, slots=slots, eq=eq)
+    return _define(cls, frozen=frozen, slots=slots, eq=eq)
+
+
+def _define(cls: type[T], *, frozen: bool, slots: bool, eq: bool) -> type[T]:
+    own = _own_fields(cls)
+    known: dict[str, _Field] = {}
+    for base in reversed(cls.__mro__[1:]):
+        known.update(base.__dict__.get("__own_fields__", {}))
+    known.update(own)
+    body = _shared_methods(cls, tuple(known.values()), frozen=frozen, eq=eq)
+    body |= {"__own_fields__": own, "__all_fields__": tuple(known.values()), "__frozen__": frozen,
+             "__match_args__": tuple(one.name for one in known.values() if one.init),
+             "__dataclass_fields__": _OnDemand(_real_fields), "__dataclass_params__": _OnDemand(_real_params)}
+    if slots:
+        cls = _with_slots(cls, own, body)
+    else:
+        for name, value in body.items():
+            setattr(cls, name, value)
+    if "__init__" not in cls.__dict__:
+        cls.__init__ = _shared_init(cls, known)  # type: ignore[method-assign, assignment]
+    return cls
+
+
+def _own_fields(cls: type) -> dict[str, _Field]:
+    """Return the fields that the class itself names, by name, and leave their plain defaults on the class."""
+    own: dict[str, _Field] = {}
+    for name, annotation in cls.__annotations__.items():
+        if str(annotation).startswith(("ClassVar", "typing.ClassVar")):
+            continue
+        default = cls.__dict__.get(name, _MISSING)
+        one = default if isinstance(default, _Field) else _Field(default, _MISSING, init=True, repr=True, compare=True)
+        if one.default.__class__.__hash__ is None:
+            raise ValueError(f"{cls.__qualname__}.{name}: a mutable default is shared by all: use default_factory")
+        one.name, one.type = name, annotation
+        own[name] = one
+        if default is one:
+            if one.default is _MISSING:
+                delattr(cls, name)
+            else:
+                setattr(cls, name, one.default)
+    return own
+
+
+def _with_slots(cls: type[T], own: Iterable[str], body: Mapping[str, Any]) -> type[T]:
+    """Return the class made once more, with slots: they can only be given to a class while it is made."""
+    inherited = {slot for base in cls.__mro__[1:] for slot in base.__dict__.get("__slots__", ())}
+    left_out = {*own, "__dict__", "__weakref__"}
+    space = {name: value for name, value in cls.__dict__.items() if name not in left_out}
+    space |= body
+    space["__slots__"] = tuple(name for name in own if name not in inherited)
+    made = type(cls)(cls.__name__, cls.__bases__, space)
+    made.__qualname__ = cls.__qualname__
+    return made
+
+
+class _OnDemand:
+    """A class attribute that is made when somebody asks for it, and kept."""
+
+    __slots__ = ("kept", "make")
+
+    def __init__(self, make: Callable[[Any], Any]) -> None:
+        self.make, self.kept = make, None
+
+    def __get__(self, instance: object, owner: Any) -> Any:
+        if self.kept is None:
+            self.kept = self.make(owner)
+        return self.kept
+
+
+def _real_fields(cls: Any) -> dict[str, Field[Any]]:
+    """Return what `dataclasses` would know of the fields."""
+    import dataclasses
+
+    found = {}
+    for one in cls.__all_fields__:
+        given = {} if one.default is _MISSING else {"default": one.default}
+        if one.factory is not _MISSING:
+            given = {"default_factory": one.factory}
+        real: Any = dataclasses.field(init=one.init, repr=one.repr, compare=one.compare, **given)
+        real.name, real.type, real._field_type, real.kw_only = one.name, one.type, dataclasses._FIELD, False  # type: ignore[attr-defined]
+        found[one.name] = real
+    return found
+
+
+def _real_params(cls: Any) -> Any:
+    from types import SimpleNamespace
+
+    return SimpleNamespace(init=True, repr=True, eq="__eq__" in cls.__dict__, order=False, unsafe_hash=False,
+                           frozen=cls.__frozen__, match_args=True, kw_only=False, slots="__slots__" in cls.__dict__,
+                           weakref_slot=False)
+
+
+# -- methods that all share --------------------------------------------------------------------------------------
+def _shared_methods(cls: type, known: tuple[_Field, ...], *, frozen: bool, eq: bool) -> dict[str, Any]:
+    """Return the methods that the class does not have of its own."""
+    methods: dict[str, Any] = {}
+    compared = [one.name for one in known if one.compare]
+    if eq:
+        methods["__values__"] = staticmethod(attrgetter(*compared)) if compared else staticmethod(lambda _: ())
+        methods |= {"__eq__": _eq, "__hash__": _hash if frozen else None}
+    methods["__repr__"] = _repr
+    if frozen:
+        methods |= {"__setattr__": _refuse_set, "__delattr__": _refuse_del, "__getstate__": _state,
+                    "__setstate__": _restore}
+    # A hash that is None comes with an `__eq__` of the class's own: Python put it there.
+    written = {name for name, value in cls.__dict__.items() if not (name == "__hash__" and value is None)}
+    return {name: method for name, method in methods.items() if name not in written}
+
+
+def _eq(self: Any, other: object) -> Any:
+    return self.__values__(self) == self.__values__(other) if other.__class__ is self.__class__ else NotImplemented
+
+
+def _hash(self: Any) -> int:
+    return hash(self.__values__(self))
+
+
+def _repr(self: Any) -> str:
+    shown = ", ".join(f"{one.name}={getattr(self, one.name)!r}" for one in self.__all_fields__ if one.repr)
+    return f"{self.__class__.__qualname__}({shown})"
+
+
+def _refuse_set(self: object, name: str, value: object) -> None:
+    raise _FrozenInstanceError(f"cannot assign to field {name!r}")
+
+
+def _refuse_del(self: object, name: str) -> None:
+    raise _FrozenInstanceError(f"cannot delete field {name!r}")
+
+
+def _state(self: Any) -> list[Any]:
+    return [getattr(self, one.name) for one in self.__all_fields__]
+
+
+def _restore(self: Any, state: list[Any]) -> None:
+    for one, value in zip(self.__all_fields__, state, strict=True):
+        _PUT(self, one.name, value)
+
+
+# -- making instances --------------------------------------------------------------------------------------------
+def _shared_init(cls: Any, known: Mapping[str, _Field]) -> Callable[..., None]:
+    """Return the `__init__` of the first instances: it reads the list of fields, and needs no compiling."""
+    fields = [one for one in known.values() if one.init or one.factory is not _MISSING or one.default is not _MISSING]
+    taken = [one for one in fields if one.init]
+    _require_order(cls, taken)
+    names, count, left = [one.name for one in taken], len(taken), [COMPILED_AFTER]
+    others = [one for one in fields if not one.init]
+    then = hasattr(cls, "__post_init__")
+
+    def __init__(self: Any, *given: Any, **named: Any) -> None:
+        left[0] -= 1
+        if left[0] == 0 and cls.__dict__.get("__init__") is __init__:
+            cls.__init__ = _compiled_init(cls, fields, then=then)
+        if len(given) > count:
+            raise TypeError(f"{cls.__name__}() takes {count} values but {len(given)} were given")
+        for name, value in zip(names, given, strict=False):
+            _PUT(self, name, value)
+        for one in taken[len(given):]:
+            _PUT(self, one.name, named.pop(one.name) if one.name in named else _default(cls, one))
+        if named:
+            raise TypeError(f"{cls.__name__}() got an unexpected or a repeated keyword argument {next(iter(named))!r}")
+        for one in others:
+            _PUT(self, one.name, _default(cls, one))
+        if then:
+            self.__post_init__()
+
+    return __init__
+
+
+def _require_order(cls: type, taken: Iterable[_Field]) -> None:
+    optional = ""
+    for one in taken:
+        if not one.required:
+            optional = one.name
+        elif optional:
+            raise TypeError(f"{cls.__qualname__}: {one.name} has no default and follows {optional}, which has one")
+
+
+def _default(cls: type, one: _Field) -> Any:
+    if one.factory is not _MISSING:
+        return one.factory()
+    if one.default is _MISSING:
+        raise TypeError(f"{cls.__name__}() missing the argument {one.name!r}")
+    return one.default
+
+
+def _compiled_init(cls: Any, fields: Iterable[_Field], *, then: bool) -> Callable[..., None]:
+    """Return the same `__init__` as a function of its own: three times as fast, and dear to make."""
+    known: dict[str, Any] = {"_put": _PUT, "_missing": _MISSING}
+    words, lines = ["self"], []
+    for one in fields:
+        value = one.name
+        known[f"_default_{value}"] = one.default if one.factory is _MISSING else one.factory
+        if one.init:
+            words.append(value if one.required else f"{value}=_missing" if one.default is _MISSING
+                         else f"{value}=_default_{value}")
+        if one.factory is not _MISSING:
+            value = f"_default_{value}() if {value} is _missing else {value}" if one.init else f"_default_{value}()"
+        elif not one.init:
+            value = f"_default_{value}"
+        lines.append(f" _put(self, {one.name!r}, {value})" if cls.__frozen__ else f" self.{one.name} = {value}")
+    lines.append(" self.__post_init__()" if then else " return")
+    exec(f"def __init__({', '.join(words)}):\n" + "\n".join(lines), known)  # noqa: S102  names of fields, no foreign text
+    made: Callable[..., None] = known["__init__"]
+    made.__qualname__ = f"{cls.__qualname__}.__init__"
+    return made
+
+
+# -- using them --------------------------------------------------------------------------------------------------
+def _fields(cls: Any) -> tuple[_Field, ...]:
+    found: tuple[_Field, ...] = cls.__all_fields__
+    return found
+
+
+def _replace(instance: T, /, **changes: Any) -> T:
+    for one in instance.__all_fields__:  # type: ignore[attr-defined]
+        if one.init and one.name not in changes:
+            changes[one.name] = getattr(instance, one.name)
+    return type(instance)(**changes)
+
+
+def _asdict(instance: Any) -> dict[str, Any]:
+    return {one.name: _plain(getattr(instance, one.name)) for one in instance.__all_fields__}
+
+
+def _plain(value: Any) -> Any:
+    """Return the value with every dataclass in it as a dict; lists, tuples and dicts are copied, the rest is not."""
+    kind = value.__class__
+    if kind is str or kind is int or value is None:
+        return value
+    if hasattr(kind, "__all_fields__"):
+        return _asdict(value)
+    if isinstance(value, tuple) and hasattr(kind, "_fields"):
+        return kind(*map(_plain, value))
+    if isinstance(value, list | tuple):
+        return kind(map(_plain, value))
+    if isinstance(value, dict):
+        return kind((_plain(key), _plain(one)) for key, one in value.items())
+    return value
+
+
+def _astuple(instance: Any) -> tuple[Any, ...]:
+    return tuple(getattr(instance, one.name) for one in instance.__all_fields__)
+
+
+if TYPE_CHECKING:
+    from dataclasses import FrozenInstanceError as FrozenInstanceError
+    from dataclasses import asdict as asdict
+    from dataclasses import astuple as astuple
+    from dataclasses import dataclass as dataclass
+    from dataclasses import field as field
+    from dataclasses import fields as fields
+    from dataclasses import replace as replace
+else:
+    FrozenInstanceError = _FrozenInstanceError
+    dataclass, field, fields, replace, asdict, astuple = _dataclass, _field, _fields, _replace, _asdict, _astuple
