@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import beside, growth, overtaking, rollback, starts, switches, watcher
+from bench import beside, commands, growth, overtaking, rollback, starts, switches, watcher
 from bench.dashboard import beside as serve_beside
 from bench.dashboard import live
+from bench.former import COMMIT
 from bench.long_run import REQUESTS, measure_long
 from bench.proxy import cookies, stable_address, tally
 from bench.table import Row, markdown
@@ -48,6 +49,8 @@ PARTS: dict[str, Part] = {
 
 
 LONG_RUN = "A long run"
+COMMANDS = "commands"
+PAIRS = "Commands beside 87d5f67"
 
 
 def main() -> int:
@@ -66,6 +69,11 @@ def main() -> int:
 
 
 def _asked_parts(asked: argparse.Namespace) -> list[Part]:
+    if asked.parts == [COMMANDS]:
+        if asked.former is None:
+            raise SystemExit(f"{COMMANDS} needs --former DIR: a checkout of {COMMIT[:7]} after its bin/setup")
+        return [(PAIRS, lambda _, short: commands.measure(
+            former=asked.former, rounds=5 if short else 30, apps=20 if short else 200))]
     if asked.long is None:
         return [PARTS[name] for name in asked.parts or PARTS]
     return [(LONG_RUN, lambda w, _: measure_long(w, requests=asked.long))]
@@ -73,10 +81,12 @@ def _asked_parts(asked: argparse.Namespace) -> list[Part]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="which tables; all when none is named")
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, COMMANDS, []], help="which tables; all when none is named")
     parser.add_argument("--short", action="store_true", help="a few rounds only, to see that it runs")
     parser.add_argument("--long", nargs="?", type=int, const=REQUESTS, metavar="REQUESTS",
                         help="with `switches`: one long run instead, of a million requests unless said (85 minutes)")
+    parser.add_argument("--former", type=Path, metavar="DIR",
+                        help=f"with `{COMMANDS}`: the set-up checkout whose commands are measured beside ours")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.name}")
     asked = parser.parse_args()
     if asked.long is not None and (asked.parts != ["switches"] or asked.long < 1):
