@@ -24,10 +24,11 @@ LOCKS = Path(f"/tmp/deployctl-tests-{os.getuid()}")
 
 
 @contextmanager
-def locked(name: str, how: int) -> Iterator[IO[str]]:
+def locked(name: str, how: int, *, folder: Path | None = None) -> Iterator[IO[str]]:
     """Hold that lock while inside; BlockingIOError with LOCK_NB when somebody else does. Its file is handed in."""
-    LOCKS.mkdir(mode=0o700, exist_ok=True)
-    with (LOCKS / name).open("a+") as file:
+    folder = folder or LOCKS
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with (folder / name).open("a+") as file:
         fcntl.flock(file, how)
         yield file
 

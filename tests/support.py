@@ -6,7 +6,6 @@ Whatever a test makes in Docker without a home carries the label `deployctl.test
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import Any
 
 import docker
 from docker.errors import APIError, DockerException, NotFound
+
+from tests import ports
 
 LABEL = "deployctl.test=1"
 IMAGES = "dctl-test/"
@@ -53,9 +54,8 @@ def home_mark(home: Path) -> str:
 
 
 def free_port() -> int:
-    with socket.socket() as asking:
-        asking.bind(("127.0.0.1", 0))
-        return int(asking.getsockname()[1])
+    """Return a port of 127.0.0.1 that is this test run's own until it ends."""
+    return ports.LEASES.next()
 
 
 def remove_labelled(api: docker.APIClient, label: str) -> None:

@@ -44,13 +44,14 @@ def search_many(first: int, count: int, *, recipe: Recipe = CHANCE, processes: i
 
 def _results(chunks: list[range], recipe: Recipe, processes: int) -> Iterator[tuple[int, int, list[Told]]]:
     if processes == 1:
-        yield from (_chunk(seeds, recipe) for seeds in chunks)
+        yield from (run_chunk(seeds, recipe) for seeds in chunks)
         return
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(_chunk, chunks, [recipe] * len(chunks))
+        yield from pool.map(run_chunk, chunks, [recipe] * len(chunks))
 
 
-def _chunk(seeds: Iterable[int], recipe: Recipe) -> tuple[int, int, list[Told]]:
+def run_chunk(seeds: Iterable[int], recipe: Recipe = CHANCE) -> tuple[int, int, list[Told]]:
+    """Run these in this process. Return how many there were, how many calls they made, and the stories that broke."""
     gc.disable()  # whatever one schedule leaves behind is swept up at once, below: that is quicker
     try:
         told = [simulate(seed, recipe) for seed in seeds]
