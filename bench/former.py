@@ -10,6 +10,25 @@ from pathlib import Path
 
 COMMIT = "87d5f67d98a1122c5dcf4f21c6f0f11c8dfc417f"  # the last commit of 0.1.0
 ROOT = Path(__file__).parents[1]
+# Modules that a script run by either build imports: as they are called here → as they were then, both below `deployctl`.
+NAMES = {
+    "config.settings": "settings",
+    "domain.change.deployment": "domain.deployment",
+    "domain.change.plan": "domain.plan",
+    "domain.host.denied_changes": "domain.refused",
+    "domain.host.server": "domain.server",
+    "domain.images.release": "domain.release",
+    "domain.inputs.names": "domain.names",
+    "domain.proxy.traffic": "domain.traffic",
+    "effects.haproxy.home": "effects.haproxy_home",
+    "effects.haproxy.master": "effects.haproxy_master",
+    "effects.haproxy.switch": "effects.haproxy_switch",
+    "effects.linux.system_clock": "effects.system_clock",
+    "usecases.change.rollback": "usecases.rollback",
+    "usecases.change.undo": "usecases.undo",
+    "usecases.change.upgrade": "usecases.upgrade",
+    "usecases.view.status": "usecases.status",
+}
 _START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from deployctl.__main__ import run; run()"
 
 
@@ -26,6 +45,13 @@ def unpack(folder: Path, *paths: str) -> str | None:
     with tarfile.open(fileobj=BytesIO(done.stdout)) as archive:
         archive.extractall(folder, filter="tar")
     return None
+
+
+def script(build: Path, text: str) -> str:
+    """Return a script of ours as that build can run it: the former one calls some of what it imports by other names."""
+    for now, then in NAMES.items() if build != ROOT else ():
+        text = text.replace(f"from deployctl.{now} import ", f"from deployctl.{then} import ")
+    return text
 
 
 def program(build: Path = ROOT) -> list[str]:

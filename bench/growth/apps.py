@@ -24,11 +24,12 @@ from deployctl.ports import Services
 from deployctl.testing.silent_reporter import SilentReporter
 from deployctl.usecases.setup.doctor import findings
 
+FILL = Path(__file__).with_name("many.py")  # run by either build
 SIZES, ROUND = (50, 200, 1_000), 60.0  # apps; seconds within which all is looked at once
 SHORT = (20, 100)
 SERVED, FOUND = 200, 500  # apps, and milliseconds of CPU for what the Server page and `doctor` tell of them
 GOAL = 2.0  # percent of a core at the largest size
-WITH = "import sys; sys.path.insert(0, sys.argv.pop(1)); import runpy; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
+WITH = "import sys; sys.path.insert(0, sys.argv.pop(1)); exec(compile(sys.stdin.read(), 'many.py', 'exec'))"
 
 
 def measure(short: bool) -> list[Row]:
@@ -71,8 +72,8 @@ def filled(build: Path, apps: int) -> Iterator[Path]:
     """Yield a home of so many apps, whose engine answers at its `engine.sock`."""
     with tempfile.TemporaryDirectory(prefix="dctl-") as folder:
         home = Path(folder).resolve()
-        said = subprocess.run([sys.executable, "-I", "-c", WITH, str(build), str(Path(__file__).with_name("many.py")),
-                               str(home), str(apps)], check=True, capture_output=True, text=True).stdout
+        said = subprocess.run([sys.executable, "-I", "-c", WITH, str(build), str(home), str(apps)], check=True, text=True,
+                              input=former.script(build, FILL.read_text()), stdout=subprocess.PIPE).stdout
         with standing_in(home / "engine.sock", json.loads(said)), _engine_at(home / "engine.sock"):
             yield home
 

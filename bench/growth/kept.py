@@ -97,6 +97,6 @@ def _rows(what: str, unit: str, which: int, per: str, both: list[Told], promise:
 
 
 def _told(build: Path, what: str, size: int) -> list[float]:
-    command = [sys.executable, "-I", "-c", _DRIVER, str(build), what, str(size)]
+    command = [sys.executable, "-I", "-c", former.script(build, _DRIVER), str(build), what, str(size)]
     told = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
     return list(json.loads(told.stdout))

@@ -85,6 +85,6 @@ def _rows(what: str, unit: str, which: int, before: Told, now: Told, promise: Pr
 
 def _after(build: Path, sizes: tuple[int, ...]) -> Told:
     """Return the number of workers and the memory of all of HAProxy, by number of reloads."""
-    command = [sys.executable, "-I", "-c", _DRIVER, str(build), *map(str, sizes)]
+    command = [sys.executable, "-I", "-c", former.script(build, _DRIVER), str(build), *map(str, sizes)]
     told = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
     return {int(size): tuple(values) for size, values in json.loads(told.stdout).items()}

@@ -7,8 +7,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
 
+from bench import former
 from bench.growth.builds import Build, both
 from bench.growth.curve import Promise, rows
 from bench.growth.past import lengthen
@@ -88,6 +90,8 @@ def _cost(build: Build, sizes: Sequence[int], length: Callable[[int], Mapping[st
 
 
 def _inside(build: Build, rounds: int) -> dict[str, list[float]]:
-    command = [sys.executable, "-I", "-c", _DRIVER, build.program[-1], str(build.home.settings.home), str(rounds)]
+    folder = Path(build.program[-1])
+    command = [sys.executable, "-I", "-c", former.script(folder, _DRIVER), str(folder), str(build.home.settings.home),
+               str(rounds)]
     told = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
     return dict(json.loads(told.stdout))
