@@ -1,1 +1,1 @@
-"""The command line: words in, one use case, an answer out. It only translates."""
+"""The command line: arguments in, one use case, a result out. It only translates."""

@@ -1,4 +1,4 @@
-"""Which app and versions the positional words mean. The app may be left out when there is only one."""
+"""Resolves positional arguments to an app and versions. The app can be omitted if there is only one."""
 
 from __future__ import annotations
 
@@ -6,8 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from deployctl.cli.catalogue import CATALOGUE
 from deployctl.cli.session import Session
+<<<<<<< HEAD:deployctl/cli/arguments.py
 from deployctl.domain.inputs.names import AppName, ReleaseName, Version, parse_app, parse_release_name
+=======
+from deployctl.domain.grammar import shown
+from deployctl.domain.names import AppName, ReleaseName, Version, parse_app, parse_release_name
+>>>>>>> c6f68a8 (The command line speaks the field's language: live version, roll back, drift, repaired; remark is annotate, user end is user logout, with the former names as hidden aliases):deployctl/cli/names.py
 from deployctl.errors import Invalid, NotFound
 
 if TYPE_CHECKING:
@@ -16,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The positional words of a verb, checked but not yet understood: `[APP]`, then `least` to `most` versions."""
+    """The positional arguments of a verb, checked but not yet resolved: `[APP]`, then `least` to `most` versions."""
 
     given: tuple[str, ...]
     least: int
@@ -25,32 +31,33 @@ class Words:
 
     @classmethod
     def check(cls, given: Sequence[str], *, least: int, most: int, verb: str, releases: bool = False) -> Words:
-        """Refuse what no home could accept, before anything outside is asked."""
+        """Reject what no home could accept, before any I/O. Raises Invalid."""
         if len(given) > most + 1:
-            raise _usage(verb, f"Too many words: {verb} takes an app" + (f" and {most} version(s)." if most else "."))
+            usage = f"deployctl {verb} {CATALOGUE[verb].takes}"
+            raise _usage(verb, f'Unexpected argument "{shown(given[most + 1])}". Usage: {usage}')
         if len(given) < least:
-            raise _usage(verb, f"{verb} needs a version.")
+            raise _usage(verb, f"{verb} requires a version.")
         if len(given) == most + 1:
             parse_app(given[0])
         for text in given[1:] if len(given) == most + 1 else given:
             if parse_release_name(text).release is not None and not releases:
-                raise _usage(verb, f"{verb} takes a version and not one release of it: leave out what begins with @.")
+                raise _usage(verb, f"{verb} takes a version, not a release: remove the part from @ on.")
         return cls(tuple(given), least, most, verb)
 
     def resolve(self, s: Services, session: Session) -> tuple[AppName, list[ReleaseName]]:
-        """Return the app and the versions. A choice that was made for the person is said on stderr."""
+        """Return the app and the versions. An app that was chosen by default is named on stderr."""
         known = known_apps(s)
         if self._names_app(known):
             return self._app(known), [parse_release_name(text) for text in self.given[1:]]
         if self.given and self.given[0] in known:
-            raise _usage(self.verb, f"{self.verb} {self.given[0]} needs a version, too.")
+            raise _usage(self.verb, f"{self.verb} {self.given[0]} also requires a version.")
         app = self._only(known, s.home)
         self._refuse_typo(app, s)
         session.note(f"{self.verb}: {app} (the only app)")
         return app, [parse_release_name(text) for text in self.given]
 
     def _names_app(self, known: Sequence[str]) -> bool:
-        """Tell whether the first word is the app: by the count where that decides, else by its name."""
+        """Return whether the first argument is the app: by the number of arguments if that decides, else by its name."""
         if len(self.given) == self.most + 1:
             return True
         if len(self.given) <= self.least:
@@ -58,7 +65,7 @@ class Words:
         return self.given[0] in known or len(known) != 1
 
     def _app(self, known: Sequence[AppName]) -> AppName:
-        """Return the first word as an app. An unknown one is refused here only when a known one is near."""
+        """Return the first argument as an app. An unknown one is rejected here only if a known one is similar."""
         app = parse_app(self.given[0])
         near = None if app in known else nearest(app, known)
         if near:
@@ -67,22 +74,22 @@ class Words:
 
     def _only(self, known: Sequence[AppName], home: object) -> AppName:
         if not known:
-            raise NotFound(f"There is no app yet in the home {home}.", remedy=["deployctl init", "deployctl demo"])
+            raise NotFound(f"No apps yet in the home {home}.", remedy=["deployctl init", "deployctl demo"])
         if len(known) > 1:
-            raise _usage(self.verb, f"Which app? There are {', '.join(known[:10])}{' …' if len(known) > 10 else ''}.")
+            raise _usage(self.verb, f"Which app? One of: {', '.join(known[:10])}{' …' if len(known) > 10 else ''}.")
         return known[0]
 
     def _refuse_typo(self, app: AppName, s: Services) -> None:
-        """Refuse a word that is no version of the only app and nearly its name: `rollback shpo`."""
+        """Reject an argument that is no version of the only app but similar to its name: `rollback shpo`."""
         if self.most == 0 or self.verb in {"upgrade", "start"} or not self.given:
             return
         word = self.given[0]
         if nearest(word, [app]) and not s.ledger.releases_of(app, Version(word), limit=1):
-            raise NotFound(f'No app and no version "{word}". Did you mean {app}?', remedy=[f"deployctl history {app}"])
+            raise NotFound(f'No app or version "{word}". Did you mean {app}?', remedy=[f"deployctl history {app}"])
 
 
 def known_apps(s: Services) -> list[AppName]:
-    """Return the apps of the ledger and those that only have a file yet."""
+    """Return the apps in the ledger and those that so far only have a file."""
     return sorted({app.name for app in s.ledger.apps()} | {*s.app_files()})
 
 

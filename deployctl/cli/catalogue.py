@@ -1,4 +1,4 @@
-"""Every verb as data: what help, completion and typing errors need without importing the verb itself."""
+"""Every verb as data: what help, completion and suggestions for typos need without importing the verb itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One verb. `module` is the file in cli/ that holds it; `takes` are its positional words, as help shows them."""
+    """One verb. `module` is its file in cli/; `takes` are its positional arguments, as shown in help."""
 
     name: str
     module: str
@@ -16,134 +16,137 @@ class Entry:
     takes: str = ""
     examples: tuple[str, ...] = ()
     see: tuple[str, ...] = ()
-    goes_on: bool = False  # looks or goes back: also, with a warning, where others may write to the home's files
-    enters: bool = True  # works in a home, and so as its owner; False: opens none, or has its own way of choosing one
+    goes_on: bool = False  # only reads or rolls back: works, with a warning, even if others may write to the home's files
+    enters: bool = True  # works in a home, and so as its owner; False: opens none, or chooses one in its own way
 
     @property
     def attribute(self) -> str:
         return self.name.replace(" ", "_") + "_command"
 
 
-SECTIONS = ("Start", "Change", "Look", "Manage")
+SECTIONS = ("Start", "Change", "Inspect", "Manage")
 
 _ENTRIES = (
-    Entry("demo", "commands_manage", "Start", "Try it: two versions, visitors, one of them broken, on 127.0.0.1 only.",
+    Entry("demo", "commands_manage", "Start",
+          "Try it: two versions, one of them broken, with simulated visitors, on 127.0.0.1 only.",
           examples=("demo", "demo --stop"), see=("rollback", "init"), enters=False),
-    Entry("init", "commands_manage", "Start", "Write config/APP.toml for an app of your own.", "[APP]",
+    Entry("init", "commands_manage", "Start", "Write config/APP.toml for your own app.", "[APP]",
           ("init shop --image registry.example.com/acme/shop --port 8080 --health /healthz", "init --image acme/shop"),
           ("upgrade", "doctor")),
-    Entry("doctor", "commands_manage", "Start", "Check Docker, HAProxy, ledger, ports and disk; name a fix for each.",
+    Entry("doctor", "commands_manage", "Start", "Check Docker, HAProxy, ledger, ports and disk, with a fix for each problem.",
           examples=("doctor", "doctor -o json"), see=("status",)),
-    Entry("completion", "commands_help", "Start", "Print the completion script of a shell.", "SHELL",
+    Entry("completion", "commands_help", "Start", "Print the completion script for a shell.", "SHELL",
           ("completion bash > ~/.bash_completion", "completion fish > ~/.config/fish/completions/deployctl.fish"),
           enters=False),
-    Entry("version", "commands_help", "Start", "Print the version of deployctl.",
+    Entry("version", "commands_help", "Start", "Print deployctl's version.",
           examples=("version", "version -o json"), enters=False),
-    Entry("help", "commands_help", "Start", "Explain a command; the same as COMMAND -h.", "[COMMAND]",
+    Entry("help", "commands_help", "Start", "Show help for a command; same as COMMAND -h.", "[COMMAND]",
           ("help rollback", "help app remove"), enters=False),
-    Entry("upgrade", "commands_change", "Change", "Start a version beside the active one, prove it, move the traffic.",
+    Entry("upgrade", "commands_change", "Change", "Start a version beside the live one, check its health, switch traffic.",
           "[APP] VERSION", ("upgrade shop v42", 'upgrade shop v42 -m "new checkout flow" --env WORKERS=6'),
           ("status", "rollback", "logs")),
-    Entry("rollback", "commands_change", "Change", "Move the traffic back to the version that served well before.",
+    Entry("rollback", "commands_change", "Change", "Switch traffic back to the last good version.",
           "[APP] [VERSION[@RELEASE]]", ("rollback shop", 'rollback shop v41 -m "checkout 500s"', "rollback shop v41@7"),
           ("undo", "unhold", "status"), goes_on=True),
-    Entry("undo", "commands_change", "Change", "Reverse the last change of traffic and the hold it made.", "[APP]",
+    Entry("undo", "commands_change", "Change", "Reverse the last traffic switch and release the hold it set.", "[APP]",
           ("undo shop", "undo shop --dry-run"), ("history",), goes_on=True),
-    Entry("start", "commands_change", "Change", "Run a version without traffic, beside the others.", "[APP] VERSION[@RELEASE]",
+    Entry("start", "commands_change", "Change", "Run a version beside the others, without traffic.", "[APP] VERSION[@RELEASE]",
           ("start shop v40", "start shop v43 --image acme/shop:rc1"), ("upgrade", "stop")),
     Entry("stop", "commands_change", "Change", "Stop a version; its container is kept.", "[APP] VERSION[@RELEASE]",
           ("stop shop v40", "stop shop v41 --dry-run"), ("start", "prune")),
-    Entry("hold", "commands_change", "Change", "Keep a version from being deployed again.", "[APP] VERSION",
+    Entry("hold", "commands_change", "Change", "Prevent a version from being deployed again.", "[APP] VERSION",
           ('hold shop v42 -m "cart totals wrong"', "hold v42"), ("unhold",)),
-    Entry("unhold", "commands_change", "Change", "Let a version that is on hold be deployed again.", "[APP] VERSION",
+    Entry("unhold", "commands_change", "Change", "Release a hold, so that the version can be deployed again.", "[APP] VERSION",
           ("unhold shop v42", "unhold v42"), ("hold", "upgrade")),
-    Entry("remark", "commands_change", "Change", "Tell afterwards why the traffic was moved.", "[APP]",
-          ('remark shop -m "checkout 500s"', 'remark -m "not the release" --if-revision 119'), ("history", "rollback")),
-    Entry("abort", "commands_change", "Change", "Stop the deployment under way; what served keeps serving.", "[APP]",
+    Entry("annotate", "commands_change", "Change", "Add a note to the last traffic switch: why it was made.", "[APP]",
+          ('annotate shop -m "checkout 500s"', 'annotate -m "DNS outage" --if-revision 119'), ("history", "rollback")),
+    Entry("abort", "commands_change", "Change", "Abort the deployment in progress; the live version stays live.", "[APP]",
           ("abort shop", 'abort shop -m "wrong image"'), ("status", "history")),
-    Entry("prune", "commands_change", "Change", "Remove the containers that retention does not keep.", "[APP]",
+    Entry("prune", "commands_change", "Change", "Remove the containers beyond retention.", "[APP]",
           ("prune shop --dry-run", "prune shop"), ("status",)),
-    Entry("status", "commands_look", "Look", "Show who serves, how healthy it is and what stands by.", "[APP]",
+    Entry("status", "commands_look", "Inspect", "Show the live version, its health and the standby.", "[APP]",
           ("status", "status shop --watch"), ("history", "logs", "doctor"), goes_on=True),
-    Entry("history", "commands_look", "Look", "List every change of traffic: when, what, by whom and why.", "[APP]",
+    Entry("history", "commands_look", "Inspect", "List every traffic switch: when, what, who and why.", "[APP]",
           ("history shop", "history shop -n 5 -o json"), ("show", "diff", "undo"), goes_on=True),
-    Entry("show", "commands_look", "Look", "Show one version: image, bundle, health and its last deployment.",
+    Entry("show", "commands_look", "Inspect", "Show one version: image, release spec, health and last deployment.",
           "[APP] VERSION[@RELEASE]", ("show shop v42", "show v42 -o json"), ("diff", "logs"), goes_on=True),
-    Entry("diff", "commands_look", "Look", "Compare two versions; the second is the active one unless named.",
+    Entry("diff", "commands_look", "Inspect", "Compare two versions; the second defaults to the live one.",
           "[APP] VERSION[@RELEASE] [VERSION[@RELEASE]]", ("diff shop v41", "diff shop v41 v42 --exit-code"), ("show",),
           goes_on=True),
-    Entry("logs", "commands_logs", "Look", "Print what the versions wrote, with a column for the version.",
+    Entry("logs", "commands_logs", "Inspect", "Print the logs of an app's versions, with a version column.",
           "[APP] [VERSION[@RELEASE]]", ("logs shop --since 10m", "logs shop v42 -f --grep error", "logs shop --proxy"),
           ("status", "show"), goes_on=True),
-    Entry("audit", "commands_audit", "Look", "List who did what, from where, and what was refused or failed.", "[APP]",
+    Entry("audit", "commands_audit", "Inspect", "List who did what, from where, and what was denied or failed.", "[APP]",
           ("audit", "audit shop --user mara -n 20", "audit --kind sign_in_refused -o jsonl"), ("history", "user list"),
           goes_on=True),
-    Entry("emergency", "commands_emergency", "Manage", "Move traffic when ledger, Docker or locks do not answer.",
+    Entry("emergency", "commands_emergency", "Manage", "Switch traffic when the ledger, Docker or locks are unavailable.",
           "COMMAND", ("emergency flip shop v41",), ("status", "doctor")),
-    Entry("emergency flip", "commands_emergency", "", "Move the traffic with nothing but HAProxy's socket and files.",
+    Entry("emergency flip", "commands_emergency", "", "Switch traffic using only HAProxy's socket and files.",
           "APP VERSION[@RELEASE]", ("emergency flip shop v41", 'emergency flip shop v41 --force -m "ledger is corrupt"'),
           ("status", "undo", "doctor"), goes_on=True),
-    Entry("reconcile", "commands_watch", "Manage", "Bring world and ledger together again; traffic stays where it is.",
+    Entry("reconcile", "commands_watch", "Manage",
+          "Repair drift between ledger and running containers; never switches traffic.",
           "[APP]", ("reconcile --dry-run", "reconcile shop"), ("status", "doctor")),
-    Entry("serve", "commands_watch", "Manage", "Watch this home, mend what drifts, and have the dashboard.",
+    Entry("serve", "commands_watch", "Manage", "Run the watcher and the dashboard (repairs drift, serves the web UI and API).",
           examples=("serve", "serve --home /srv/apps --no-web"), see=("install", "user add", "reconcile")),
-    Entry("install", "commands_watch", "Manage", "Write the systemd unit that runs `deployctl serve` at boot.",
+    Entry("install", "commands_watch", "Manage", "Install the systemd unit that runs `deployctl serve` at boot.",
           examples=("install", "install --user", "install --print"), see=("serve",), enters=False),
-    Entry("user", "commands_user", "Manage", "Let people sign in to the dashboard, and say what they may do.", "COMMAND",
+    Entry("user", "commands_user", "Manage", "Manage the dashboard's users and their roles.", "COMMAND",
           ("user add mara --role admin", "user link mara"), ("serve", "token")),
-    Entry("user add", "commands_user", "", "Make a user and print a link that signs in once, within 15 minutes.", "NAME",
+    Entry("user add", "commands_user", "", "Create a user and print a one-time sign-in link, valid for 15 minutes.", "NAME",
           ("user add mara --role admin", "user add jonas --role deployer --app shop --app web"),
           ("user link", "user password")),
-    Entry("user list", "commands_user", "", "List the users with their roles and open sessions.",
+    Entry("user list", "commands_user", "", "List users with their roles and number of sessions.",
           examples=("user list", "user list -o json"), see=("user role", "user sessions")),
-    Entry("user link", "commands_user", "", "Print another link that signs the user in once, within 15 minutes.", "NAME",
+    Entry("user link", "commands_user", "", "Print another one-time sign-in link, valid for 15 minutes.", "NAME",
           ("user link mara", "user link mara -q"), ("user password",)),
-    Entry("user role", "commands_user", "", "Give a role for every app, or for one; `none` takes it away.", "NAME ROLE",
+    Entry("user role", "commands_user", "", "Set a user's role for all apps or for one; `none` removes it.", "NAME ROLE",
           ("user role jonas viewer", "user role jonas deployer --app shop", "user role mara viewer --hand-over jonas"),
           ("user list",)),
-    Entry("user password", "commands_user", "", "Set a password, asked for or read from standard input; sessions end.",
+    Entry("user password", "commands_user", "", "Set a password (prompted or from stdin) and sign the user out everywhere.",
           "NAME", ("user password mara", "user password mara < secret.txt"), ("user link", "user sessions")),
-    Entry("user sessions", "commands_user", "", "List where the user is signed in.", "NAME",
-          ("user sessions mara", "user sessions mara -o json"), ("user end",)),
-    Entry("user end", "commands_user", "", "End one session of the user, or all of them.", "NAME [SESSION]",
-          ("user end mara", "user end mara 12"), ("user sessions",)),
-    Entry("user remove", "commands_user", "", "Forget the user; sessions, links and tokens end at once.", "NAME",
+    Entry("user sessions", "commands_user", "", "List a user's sessions.", "NAME",
+          ("user sessions mara", "user sessions mara -o json"), ("user logout",)),
+    Entry("user logout", "commands_user", "", "Sign a user out: end one session, or all of them.", "NAME [SESSION]",
+          ("user logout mara", "user logout mara 12"), ("user sessions",)),
+    Entry("user remove", "commands_user", "", "Delete a user; sessions, links and tokens are revoked immediately.", "NAME",
           ("user remove jonas", "user remove jonas --yes --hand-over mara"), ("user list", "token list")),
-    Entry("token", "commands_token", "Manage", "Make, list and revoke tokens for programs that use the API.", "COMMAND",
+    Entry("token", "commands_token", "Manage", "Create, list and revoke API tokens for programs.", "COMMAND",
           ("token create ci --scope deploy --app shop", "token revoke ci"), ("user", "audit")),
-    Entry("token create", "commands_token", "", "Make a token and print its secret, this once.", "NAME",
+    Entry("token create", "commands_token", "", "Create a token and print its secret, which is shown only once.", "NAME",
           ("token create ci --scope deploy --app shop", "token create grafana --expires never -q"), ("token revoke",)),
-    Entry("token list", "commands_token", "", "List the tokens: what they may do, until when, and when they were used.",
+    Entry("token list", "commands_token", "", "List tokens with their roles, expiry and last use.",
           examples=("token list", "token list -o json"), see=("token revoke",)),
-    Entry("token revoke", "commands_token", "", "End a token at once.", "NAME",
+    Entry("token revoke", "commands_token", "", "Revoke a token immediately.", "NAME",
           ("token revoke ci", "token revoke ci --yes"), ("token list", "audit")),
     Entry("app", "commands_app", "Manage", "List the apps of this home, or remove one.", "COMMAND",
           ("app list", "app remove shop"), ("init",)),
-    Entry("app list", "commands_app", "", "List the apps with their addresses.",
+    Entry("app list", "commands_app", "", "List apps with their addresses.",
           examples=("app list", "app list -o tsv"), see=("status",)),
-    Entry("app remove", "commands_app", "", "Take an app out of traffic and remove all that deployctl made for it.",
+    Entry("app remove", "commands_app", "", "Take an app out of traffic and remove everything deployctl created for it.",
           "APP", ("app remove shop", "app remove shop --yes"), ("status",)),
-    Entry("ledger", "commands_ledger", "Manage", "Check, copy and bring back what deployctl remembers.", "COMMAND",
+    Entry("ledger", "commands_ledger", "Manage", "Verify, back up, restore and rebuild the ledger.", "COMMAND",
           ("ledger verify", "ledger backup /backup/deployctl.db"), ("doctor",)),
-    Entry("ledger verify", "commands_ledger", "", "Check that the history is as it was written; name each row that broke.",
+    Entry("ledger verify", "commands_ledger", "", "Verify the event chain and the history; name each row that does not match.",
           examples=("ledger verify", "ledger verify -o json"), see=("ledger backup",)),
-    Entry("ledger backup", "commands_ledger", "", "Copy the ledger to FILE while it is in use, and check the copy.",
+    Entry("ledger backup", "commands_ledger", "", "Back up the ledger to FILE while it is in use, and verify the backup.",
           "FILE", ("ledger backup /backup/deployctl.db", "ledger backup before-the-move.db"), ("ledger restore",)),
-    Entry("ledger restore", "commands_ledger", "", "Put a copy back; the file in its place is kept beside.",
+    Entry("ledger restore", "commands_ledger", "", "Restore a backup; the replaced ledger is kept beside it.",
           "FILE", ("ledger restore /backup/deployctl.db", "ledger restore other.db --force"),
           ("ledger verify", "ledger rebuild")),
-    Entry("ledger rebuild", "commands_ledger", "", "Make a lost ledger anew from copies, labels and HAProxy's maps.",
+    Entry("ledger rebuild", "commands_ledger", "", "Rebuild a lost ledger from backups, container labels and HAProxy's maps.",
           examples=("ledger rebuild", "ledger rebuild --force"), see=("status", "ledger verify")),
-    Entry("ledger compact", "commands_ledger", "", "Fold what is long past, and give the room back to the disk.",
+    Entry("ledger compact", "commands_ledger", "", "Fold old entries into checkpoints, and free disk space.",
           examples=("ledger compact --dry-run", "ledger compact"), see=("ledger verify",)),
 )  # fmt: skip
 
 CATALOGUE = {entry.name: entry for entry in _ENTRIES}
-ALIASES = {"ps": "status", "releases": "history", "deploy": "upgrade"}  # hidden; the real name is said once
+ALIASES = {"ps": "status", "releases": "history", "deploy": "upgrade",
+           "remark": "annotate", "user end": "user logout"}  # hidden; a note on stderr names the command itself
 
 
 def below(group: str) -> list[str]:
-    """Return the words that may follow `group`, in the order of the help text."""
+    """Return the commands of `group`, in the order of the help text."""
     if group:
         return [name.removeprefix(f"{group} ") for name in CATALOGUE if name.startswith(f"{group} ")]
     return [name for name in CATALOGUE if " " not in name]

@@ -1,4 +1,4 @@
-"""What the shell offers after TAB: verbs, apps, and versions with their state. Silent on failure, and quick."""
+"""Shell completion: verbs, apps, and versions with their state. Fast, and silent on failure."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 class _TooSlow(BaseException):
-    """The limit is over."""
+    """The time limit was reached."""
 
 
 def script(root: click.Command, shell: str) -> str:
-    """Return what the shell has to read once."""
+    """Return the script that the shell sources."""
     return _for(root, Session(), shell).source()
 
 
 def complete(root: click.Command, session: Session) -> int:
-    """Answer one TAB. The words come from the environment, as the script has put them there."""
+    """Complete one TAB. The words come from the environment, where the script has put them."""
     shell, _, instruction = session.environ[VARIABLE].partition("_")
     if shell not in SHELLS or instruction not in {"complete", "source"}:
         return 1
@@ -56,7 +56,7 @@ def complete(root: click.Command, session: Session) -> int:
 def _for(root: click.Command, session: Session, shell: str) -> ShellComplete:
     kind = get_completion_class(shell)
     if kind is None:
-        raise Invalid(f"There is no completion for {shell!r}.", remedy=[f"one of: {', '.join(SHELLS)}"], code="usage")
+        raise Invalid(f"No completion for {shell!r}.", remedy=[f"one of: {', '.join(SHELLS)}"], code="usage")
     return kind(root, {"obj": session}, "deployctl", VARIABLE)
 
 
@@ -66,7 +66,7 @@ def _too_slow(number: int, frame: FrameType | None) -> None:
 
 # -- names from the ledger -------------------------------------------------------------------------------------
 def complete_names(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-    """Return the apps and versions that may stand here. A home without a ledger has apps by their files only."""
+    """Return the apps and versions that are valid here. Without a ledger, apps are known by their files only."""
     session = ctx.ensure_object(Session)
     given: Sequence[str] = [word for word in ctx.params.get("given") or () if word]
     takes = CATALOGUE[" ".join(ctx.command_path.split()[1:])].takes
@@ -96,8 +96,8 @@ def _address(app: AppName, s: Services) -> str:
 
 
 def version_items(app: AppName, s: Services, *, releases: bool = False) -> list[CompletionItem]:
-    """Return each version once, the newest first, with what it is now; with `releases` also each release of those that
-    have several."""
+    """Return each version once, newest first, with its state; with `releases` also each release of a version that has
+    several."""
     row = s.ledger.find_app(app)
     if row is None:
         return []
@@ -121,7 +121,7 @@ def _state(release: Release, app: App, instance: Instance | None) -> str:
     if release.failure and not release.proven_at:
         return f"{held}failed"
     if instance is None:
-        return f"{held}image kept"
+        return f"{held}image present"
     return f"{held}standby, warm" if instance.routed else f"{held}stopped"
 
 
@@ -131,7 +131,7 @@ def complete_people(ctx: click.Context, incomplete: str) -> list[CompletionItem]
 
 
 def complete_tokens(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-    """Return the tokens that can be revoked."""
+    """Return the names of tokens that can be revoked."""
     return _offered(ctx, incomplete, lambda s: [CompletionItem(token.name, help=roles_text(token.roles))
                                                 for token in s.ledger.tokens() if not token.revoked_at])
 

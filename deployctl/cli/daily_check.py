@@ -1,6 +1,6 @@
-"""Looks at the whole ledger once a day while `deployctl serve` lives: opening it reads little, and damage must not wait.
+"""Verifies the whole ledger once a day while `deployctl serve` runs: opening it reads little, and damage must not wait.
 
-`deployctl ledger verify` does it in a process of its own, so that what it takes of memory and time is nobody else's.
+`deployctl ledger verify` runs as a separate process, so that its memory and CPU time do not burden the server.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def verify_command(home: Path) -> list[str]:
 
 
 class DailyCheck:
-    """One thread that runs the command and says what it finds wrong; a ledger that is well is not spoken of."""
+    """One thread that runs the command and reports errors; an intact ledger is not mentioned."""
 
     def __init__(self, command: Sequence[str], say: Callable[[str], None], *, first: float = FIRST) -> None:
         self._command, self._say, self._first = command, say, first
@@ -51,16 +51,16 @@ class DailyCheck:
                                   stderr=subprocess.DEVNULL, text=True) as self._child:
                 told, _ = self._child.communicate()
         except OSError as e:
-            self._say(f"serve: the daily look at the ledger could not begin: {e.strerror or e}")
+            self._say(f"serve: could not start the daily check of the ledger: {e.strerror or e}")
             return
         if self._child.returncode and not self._ended.is_set():
-            self._say(f"serve: the daily look at the ledger: {_error_of(told)}")
+            self._say(f"serve: daily check of the ledger: {_error_of(told)}")
 
 
 def _error_of(told: str) -> str:
-    """Return what the command's JSON answer says went wrong, with what to type next."""
+    """Return the error and first remedy from the command's JSON output."""
     try:
         error = json.loads(told)["error"]
         return " ".join([error["message"], *error["remedy"][:1]])
     except (ValueError, KeyError, TypeError):
-        return "it came to no end. Type: deployctl ledger verify"
+        return "it did not finish. Run: deployctl ledger verify"

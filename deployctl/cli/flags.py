@@ -1,4 +1,4 @@
-"""What several verbs take: the words for app and versions, and the flags that go into a Wish."""
+"""Arguments and flags shared by several verbs: app and versions, and the flags that go into a Wish."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def change_options(*, dry_run: bool = True) -> Callable[[F], F]:
-    """Return the flags that go into a Wish, and --dry-run where the verb has a plan to show."""
+    """Return the flags that go into a Wish, and --dry-run if the verb has a plan to show."""
     options: list[Callable[[F], F]] = []
     if dry_run:
         options += [
             click.option("-n", "--dry-run", is_flag=True, help="Show the plan and change nothing."),
-            click.option("--exit-code", is_flag=True, help="With --dry-run: exit 10 when something would change."),
+            click.option("--exit-code", is_flag=True, help="With --dry-run: exit with 10 if something would change."),
         ]
     return _stacked([
         *options,
-        click.option("-m", "--message", "note", type=reason, metavar="TEXT", help="Why; kept in the history."),
+        click.option("-m", "--message", "note", type=reason, metavar="TEXT", help="Reason; kept in the history."),
         click.option("--if-revision", type=click.IntRange(min=0), metavar="N",
-                     help="Refuse when the traffic changed since revision N."),
+                     help="Fail if traffic was switched since revision N."),
         click.option("--lock-wait", type=seconds, metavar="SPAN",
-                     help="Wait this long while somebody else changes the app."),
+                     help="How long to wait while another process changes the app."),
     ])
 
 
@@ -41,8 +41,13 @@ def _stacked(options: Sequence[Callable[[F], F]]) -> Callable[[F], F]:
 
 
 def _env(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> dict[str, str]:
+<<<<<<< HEAD
     """Return the variables that were given as NAME=VALUE; the value is never repeated in a message."""
     from deployctl.domain.inputs.names import parse_env_name, parse_env_value
+=======
+    """Parse NAME=VALUE variables; a value never appears in a message."""
+    from deployctl.domain.names import parse_env_name, parse_env_value
+>>>>>>> c6f68a8 (The command line speaks the field's language: live version, roll back, drift, repaired; remark is annotate, user end is user logout, with the former names as hidden aliases)
 
     env = {}
     for text in values:
@@ -55,7 +60,7 @@ def _env(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> d
 
 
 env_option = click.option("--env", multiple=True, callback=_env, metavar="NAME=VALUE",
-                          help="Variable on top of the file's [env]; may be repeated.")
+                          help="Variable in addition to the file's [env]; can be repeated.")
 
 
 def _policy(ctx: click.Context, param: click.Parameter, value: str | None) -> PullPolicy | None:
@@ -63,8 +68,8 @@ def _policy(ctx: click.Context, param: click.Parameter, value: str | None) -> Pu
 
 
 pull_option = click.option("--pull", type=click.Choice([str(one) for one in PullPolicy]), callback=_policy,
-                           help="Ask the registry whether the tag has moved: newer (the default: goes on without an "
-                                "answer), always, missing (only for what is not here) or never.")
+                           help="When to ask the registry whether the tag has moved: newer (default: goes on if it is "
+                                "unreachable), always, missing (only if the image is not here) or never.")
 
 
 def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
@@ -79,7 +84,7 @@ names_argument = click.argument("given", nargs=-1, type=click.UNPROCESSED, metav
 
 # -- people, tokens, and the apps that they may touch ---------------------------------------------------------------
 def _completed_by(function: str) -> Callable[[click.Context, click.Parameter, str], list[Any]]:
-    """Return what offers the words of a function of completion.py, which is imported only when TAB was pressed."""
+    """Return the completion callback for a function of completion.py, which is imported only when TAB was pressed."""
 
     def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
         from deployctl.cli import completion
@@ -90,7 +95,7 @@ def _completed_by(function: str) -> Callable[[click.Context, click.Parameter, st
 
 
 def person_argument(*, known: bool) -> Callable[[F], F]:
-    """Return the word for a user's name; `known`: one that there is, which TAB offers."""
+    """Return the argument for a user's name; `known`: an existing user, offered by completion."""
     return click.argument("name", type=named, metavar="NAME",
                           shell_complete=_completed_by("complete_people") if known else None)
 
@@ -108,7 +113,7 @@ def app_option(text: str, *, multiple: bool = False) -> Callable[[F], F]:
 maybe_app_argument = click.argument("app", required=False, type=named, metavar="[APP]",
                                     shell_complete=_completed_by("complete_apps"))
 hand_over_option = click.option("--hand-over", "heir", type=named, metavar="NAME",
-                                help="The admin who takes over the user's tokens. Without it they end; a terminal is asked.",
+                                help="Admin who takes over the user's tokens. Default: prompt on a terminal, else revoke them.",
                                 shell_complete=_completed_by("complete_people"))
-person_option = click.option("--user", type=named, metavar="NAME", help="Only what this name did, whatever the way.",
+person_option = click.option("--user", type=named, metavar="NAME", help="Only what this user or token did.",
                              shell_complete=_completed_by("complete_people"))

@@ -1,4 +1,4 @@
-"""The command tree. A verb's module is imported when that verb is asked for, and not before."""
+"""The command tree. A verb's module is imported only when that verb is called."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from deployctl.errors import Invalid
 
 
 class Verb(click.Command):
-    """One command: what it takes and its help text come from the catalogue."""
+    """One command: its arguments and its help text come from the catalogue."""
 
     def __init__(self, name: str, **more: Any) -> None:
         super().__init__(name, add_help_option=False, **more)
@@ -43,23 +43,23 @@ class Verb(click.Command):
         if own:
             with formatter.section("Flags"):
                 formatter.write_dl(own)
-        _paragraph(formatter, "Flags of every command (explained by deployctl help): " + GLOBAL_FLAGS)
+        _paragraph(formatter, "Global flags (see deployctl help): " + GLOBAL_FLAGS)
         _list(formatter, "Next", [f"deployctl {word}" for word in entry.see])
 
 
-LAST_WORDS = """[APP] may be left out when there is only one. Exit codes: 0 done, 1 failed, 2 usage, 3 not found,
-4 needs a person, 5 refused, 6 busy, 7 unreachable, 8 not permitted, 9 failed after the switch and went back,
-10 differences, 130 interrupted."""
+LAST_WORDS = """[APP] can be omitted if there is only one. Exit codes: 0 success, 1 failed, 2 usage error, 3 not found,
+4 manual intervention needed, 5 rejected, 6 busy, 7 unreachable, 8 permission denied,
+9 failed after the switch and was reverted, 10 differences, 130 interrupted."""
 GLOBAL_FLAGS = "-o table|wide|json|jsonl|tsv, --json, -q, -v, --no-color, --no-input, -y, --timeout, --home, -h"
 
 
 def verb(name: str) -> Callable[[Callable[..., Any]], click.Command]:
-    """Return the decorator that makes a function the command of that name."""
+    """Return a decorator that turns a function into the command of that name."""
     return click.command(name.rpartition(" ")[2], cls=Verb)
 
 
 class Tree(click.Group):
-    """A group whose commands are found in the catalogue. `path` is "" for the root, "app" for `deployctl app`."""
+    """A group whose commands are listed in the catalogue. `path` is "" for the root, "app" for `deployctl app`."""
 
     def __init__(self, path: str = "", **more: Any) -> None:
         super().__init__(path or "deployctl", add_help_option=False, no_args_is_help=False, **more)
@@ -81,16 +81,17 @@ class Tree(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
-        if not self.path and name in ALIASES:
-            ctx.ensure_object(Session).note(f"{name} is called {ALIASES[name]} here: deployctl {ALIASES[name]}")
-            name = ALIASES[name]
+        alias = f"{self.path} {name}".strip()
+        if " " not in name and alias in ALIASES:
+            ctx.ensure_object(Session).note(f"{alias} is an alias of {ALIASES[alias]}: deployctl {ALIASES[alias]}")
+            name = ALIASES[alias].rpartition(" ")[2]
         command = self.get_command(ctx, name)
         if command is None:
             raise self.unknown(name)
         return name, command, args[1:]
 
     def unknown(self, name: str) -> Invalid:
-        """Return the error for a word that is no command, with the nearest one that is."""
+        """Return the error for an unknown command, with the closest match."""
         from difflib import get_close_matches
 
         close = get_close_matches(name, [*below(self.path), *([] if self.path else ALIASES)], n=1)
@@ -99,7 +100,7 @@ class Tree(click.Group):
         return Invalid(f"No command {shown(name)}.{meant}", remedy=remedy, code="usage")
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
-        """Return the commands from the catalogue: completing a word imports no command."""
+        """Return the commands from the catalogue: completion imports no command."""
         from click.shell_completion import CompletionItem
 
         names = [name for name in below(self.path) if name.startswith(incomplete)]

@@ -1,4 +1,4 @@
-"""From words to an exit code. Every error ends here, as text or as JSON, with what serves now and what to type next."""
+"""From arguments to an exit code. Every error ends here, as text or JSON, with the live version and the next command."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from deployctl.errors import DeployctlError, Interrupted, Invalid, NotPermitted
 
 @click.pass_context
 def _no_verb(ctx: click.Context) -> int:
-    """`deployctl` alone shows the status, or the first steps."""
+    """`deployctl` without a verb shows the status, or the first steps."""
     if ctx.invoked_subcommand is not None:
         return 0
     from deployctl.cli.commands.manage import first_words
@@ -32,7 +32,7 @@ ROOT = Tree(invoke_without_command=True, callback=_no_verb)
 
 
 def main(argv: Sequence[str], *, connect: Connect = connect_services) -> int:
-    """Run as the process: with its streams, its signals and its environment."""
+    """Run as a process, with its streams, signals and environment."""
     from deployctl.cli.signals import install
 
     _open_streams()
@@ -46,7 +46,7 @@ def main(argv: Sequence[str], *, connect: Connect = connect_services) -> int:
 
 
 def run(argv: Sequence[str], session: Session) -> int:
-    """Run one command line and return its exit code. Nothing but a mistake of ours is raised."""
+    """Run one command line and return its exit code. Only a bug raises."""
     session.output = form_of(argv, session.environ) or "table"
     if session.environ.get("_DEPLOYCTL_COMPLETE"):
         from deployctl.cli.completion import complete
@@ -65,7 +65,7 @@ def run(argv: Sequence[str], session: Session) -> int:
 
 
 def _invoke(argv: Sequence[str], session: Session) -> int:
-    """Let click find the command and call it; translate whatever is not ours."""
+    """Let click find the command and call it; translate foreign exceptions."""
     try:
         width = session.look(session.out).width
         with ROOT.make_context("deployctl", [*argv], obj=session, terminal_width=min(width or 100, 120),
@@ -86,13 +86,18 @@ def _invoke(argv: Sequence[str], session: Session) -> int:
 
 # -- errors ----------------------------------------------------------------------------------------------------
 def fail(session: Session, error: DeployctlError) -> int:
+<<<<<<< HEAD
     """Tell the error where it is looked for, stdout for JSON and stderr for people, and return its exit code."""
     from deployctl.cli.rendering.error import error_text
+=======
+    """Report the error, as JSON on stdout or as text on stderr, and return its exit code."""
+    from deployctl.cli.render_error import error_text
+>>>>>>> c6f68a8 (The command line speaks the field's language: live version, roll back, drift, repaired; remark is annotate, user end is user logout, with the former names as hidden aliases)
 
     if session.machine:
         from deployctl.usecases.views import error_json
 
-        with suppress(DeployctlError):  # the answer itself could not be written
+        with suppress(DeployctlError):  # the result itself could not be written
             session.write(json_line(error_json(error), session.look(session.out)))
     else:
         session.complain(error_text(error, session.look(session.err)))
@@ -105,7 +110,7 @@ def _causes(error: BaseException) -> list[str]:
     lines = []
     while error.__cause__ is not None:
         error = error.__cause__
-        lines += [f"  because of {type(error).__name__}: {line}" for line in str(error).splitlines()[:5]]
+        lines += [f"  caused by {type(error).__name__}: {line}" for line in str(error).splitlines()[:5]]
     return lines
 
 
@@ -116,20 +121,20 @@ def _usage(error: click.ClickException) -> Invalid:
 
 
 def _over_time(session: Session, error: DeployctlError) -> DeployctlError:
-    """Return the error of a command that its time limit has ended; what ended otherwise stays what it is."""
+    """Return the error for a command that its time limit interrupted; any other error is returned unchanged."""
     if not isinstance(error, Interrupted):
         return error
     limit = took((session.timeout or 0) * 1000)
-    message = f"The time limit of {limit} (--timeout) is over. {error.message}"
+    message = f"The time limit of {limit} (--timeout) was reached. {error.message}"
     over = DeployctlError(message, remedy=error.remedy, code="timeout")
     over.serving, over.details = error.serving, error.details
     return over
 
 
 def _crash(session: Session, error: BaseException, trace: TracebackType | None) -> None:
-    """Tell a mistake of ours with all that is needed to find it."""
-    bug = DeployctlError(f"deployctl made a mistake: {type(error).__name__}: {error}",
-                         remedy=["deployctl status", "Report it with the lines below."], code="bug")
+    """Report a bug with everything needed to find it."""
+    bug = DeployctlError(f"this is a bug in deployctl: {type(error).__name__}: {error}",
+                         remedy=["deployctl status", "Please report it with the lines below."], code="bug")
     fail(session, bug)
     import traceback
 
@@ -138,7 +143,7 @@ def _crash(session: Session, error: BaseException, trace: TracebackType | None) 
 
 # -- before anything is parsed ---------------------------------------------------------------------------------
 def form_of(argv: Sequence[str], environ: Mapping[str, str]) -> str | None:
-    """Return the form of the answer as far as it can be told from the bare words: usage errors need it, too."""
+    """Return the output format as far as the raw arguments show it: usage errors need it, too."""
     found = environ.get("DEPLOYCTL_OUTPUT")
     words = argv[: [*argv, "--"].index("--")]
     for word, after in zip(words, [*words[1:], ""], strict=False):
@@ -152,7 +157,7 @@ def form_of(argv: Sequence[str], environ: Mapping[str, str]) -> str | None:
 
 
 def _open_streams() -> None:
-    """Make sure that 0, 1 and 2 are streams: a file opened later must never be taken for one of them."""
+    """Make sure that descriptors 0, 1 and 2 are open: a file opened later must never take one of them."""
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
             os.fstat(number)

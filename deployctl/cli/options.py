@@ -1,4 +1,4 @@
-"""The global flags, taken before and after the verb; and what deployctl says of itself."""
+"""The global flags, accepted before and after the verb, and the output of `version`."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ def global_options() -> list[click.Option]:
 
     return [
         option("-o", "--output", type=click.Choice(FORMATS), metavar="FORM",
-               help="Form of the answer: table, wide, json, jsonl or tsv."),
-        option("--json", "json_too", is_flag=True, help="The same as -o json."),
-        option("-q", "--quiet", is_flag=True, help="No progress and no hints."),
-        option("-v", "--verbose", is_flag=True, help="Say more about what happens."),
-        option("--no-color", is_flag=True, help="No colour; NO_COLOR says the same."),
-        option("--no-input", is_flag=True, help="Never ask."),
-        option("-y", "--yes", is_flag=True, help="Answer every question with yes."),
-        option("--timeout", type=seconds, metavar="SPAN", help="End the whole command after this."),
-        option("--home", type=named, metavar="DIR", help="Home with config/ and state/."),
+               help="Output format: table, wide, json, jsonl or tsv."),
+        option("--json", "json_too", is_flag=True, help="Same as -o json."),
+        option("-q", "--quiet", is_flag=True, help="Suppress progress and hints."),
+        option("-v", "--verbose", is_flag=True, help="Show more detail."),
+        option("--no-color", is_flag=True, help="Disable colour, as does NO_COLOR."),
+        option("--no-input", is_flag=True, help="Never prompt."),
+        option("-y", "--yes", is_flag=True, help="Answer yes to every question."),
+        option("--timeout", type=seconds, metavar="SPAN", help="Time limit for the whole command."),
+        option("--home", type=named, metavar="DIR", help="Home: the data directory with config/ and state/."),
         click.Option(("-h", "--help"), is_flag=True, is_eager=True, expose_value=False, callback=_show_help,
-                     help="Explain this command."),
+                     help="Show help for this command."),
     ]
 
 
 def wishes_of(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return what the environment wishes, as defaults of the flags before the verb: DEPLOYCTL_OUTPUT and so on."""
+    """Return defaults for the global flags from the environment: DEPLOYCTL_OUTPUT and so on."""
     names = {f"DEPLOYCTL_{name.upper()}": name for name in ("output", "quiet", "verbose", "no_input", "yes", "timeout")}
     return {flag: environ[name] for name, flag in names.items() if environ.get(name)}
 
 
 def version_option() -> click.Option:
     return click.Option(("--version",), is_flag=True, is_eager=True, expose_value=False, callback=_show_version,
-                        help="Print the version of deployctl.")
+                        help="Print deployctl's version.")
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
@@ -79,7 +79,7 @@ def say_version(session: Session) -> None:
 
 
 def tell(session: Session, kind: str, key: str, value: str, *, text: str | None = None) -> None:
-    """Write what deployctl says of itself: text, or the same as JSON."""
+    """Write text, or the same as JSON."""
     look = session.look(session.out)
     if session.machine:
         session.write(json_line({"schema": SCHEMA, "kind": kind, "ok": True, key: value}, look))

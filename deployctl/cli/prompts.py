@@ -1,4 +1,4 @@
-"""Questions whose answer is a secret, or a yes to what cannot be taken back."""
+"""Prompts for a password, and confirmation of what cannot be undone."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from deployctl.cli.run_change import confirmed
 from deployctl.cli.session import Session
 from deployctl.errors import ConfirmationNeeded, Invalid
 
-LONGEST = 4096  # characters that are read of a line
+LONGEST = 4096  # characters read of a line
 
 
 def require_sure(session: Session, question: str) -> None:
-    """Return after a yes, typed or given beforehand. Raises ConfirmationNeeded."""
+    """Return once confirmed, at the prompt or with --yes. Raises ConfirmationNeeded."""
 
     def act(sure: bool, _revision: int | None) -> None:
         if not sure:
@@ -24,20 +24,22 @@ def require_sure(session: Session, question: str) -> None:
 
 
 def ask_password(session: Session, name: str) -> str:
-    """Return the password: typed twice where somebody is at the terminal, which does not show it, else the first line
-    of standard input. Raises Invalid."""
+    """Return the password: prompted for twice, without echo, on a terminal; otherwise the first line of standard input.
+
+    Raises Invalid."""
     if not session.stdin.isatty():
         return _line(session.stdin)
     if not session.may_ask:
-        raise Invalid("nobody may be asked for the password.", remedy=[f"deployctl user password {name} < FILE"], code="usage")
-    first, second = _typed(session, f"Password of {name}:"), _typed(session, "The same again:")
+        raise Invalid("cannot prompt for a password (--no-input).",
+                      remedy=[f"deployctl user password {name} < FILE"], code="usage")
+    first, second = _typed(session, f"Password for {name}:"), _typed(session, "Confirm password:")
     if first != second:
-        raise Invalid("the two are not the same. Nothing was changed.", remedy=[f"deployctl user password {name}"])
+        raise Invalid("the passwords do not match. Nothing was changed.", remedy=[f"deployctl user password {name}"])
     return first
 
 
 def _typed(session: Session, question: str) -> str:
-    with _unseen(session.stdin):  # before the question is seen: whoever types at once is not seen either
+    with _unseen(session.stdin):  # before the prompt: what is typed ahead is not echoed either
         session.err.write(session.look(session.err).finish([question]).rstrip("\n") + " ")
         session.err.flush()
         try:
@@ -53,13 +55,13 @@ def _line(stream: TextIO) -> str:
     except UnicodeDecodeError:
         raise Invalid("the password is not UTF-8 text. Nothing was changed.") from None
     if not line.strip():
-        raise Invalid("no password was given. Nothing was changed.", remedy=["write it in the first line of standard input"])
+        raise Invalid("the password is empty. Nothing was changed.", remedy=["write it to the first line of standard input"])
     return line.removesuffix("\n").removesuffix("\r")
 
 
 @contextmanager
 def _unseen(stream: TextIO) -> Iterator[None]:
-    """Let the terminal not show what is typed. A stream that is none shows nothing anyway."""
+    """Turn off terminal echo for the block; no-op if the stream is not a terminal."""
     import termios
 
     former = None

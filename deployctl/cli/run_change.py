@@ -1,4 +1,4 @@
-"""The way of every changing verb: words in, services, perhaps a question, the use case, the answer, the exit code."""
+"""What every changing verb goes through: arguments, services, confirmation, use case, result, exit code."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from deployctl.ports import Services
 
 T = TypeVar("T")
-BEGIN = {"upgrade", "start"}  # what may be the first thing that a home hears
+BEGIN = {"upgrade", "start"}  # what may create a home's ledger
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What one changing verb was asked: app, versions, wishes and the services to do it with."""
+    """The request of one changing verb: app, versions, options, and the services to run it with."""
 
     app: AppName
     names: list[ReleaseName]
@@ -41,16 +41,16 @@ class Asked:
 
     @property
     def release(self) -> int | None:
-        """Return the number of the release that was named, None where the version alone was."""
+        """Return the number of the release that was named, None if only a version was."""
         return self.names[0].release if self.names else None
 
 
 def change(session: Session, words: Words, act: Callable[[Asked], Moved | Done],
            foresee: Callable[[Asked], Preview] | None = None, *, dry_run: bool = False, exit_code: bool = False,
            note: str | None = None, if_revision: int | None = None, lock_wait: float | None = None) -> int:
-    """Do it, or show the plan of it, and return the exit code."""
+    """Run the verb, or show its plan (--dry-run), and return the exit code."""
     if exit_code and not dry_run:
-        raise Invalid("--exit-code goes with --dry-run.", remedy=[f"deployctl {words.verb} -h"], code="usage")
+        raise Invalid("--exit-code requires --dry-run.", remedy=[f"deployctl {words.verb} -h"], code="usage")
     wish = Wish(note or "", if_revision, lock_wait or 0.0, confirmed=session.yes)
     with session.services(make=words.verb in BEGIN and session.settings.config_dir.is_dir()) as s:
         asked = Asked(*words.resolve(s, session), wish, s)
@@ -65,7 +65,7 @@ def change(session: Session, words: Words, act: Callable[[Asked], Moved | Done],
 
 
 def confirmed(session: Session, act: Callable[[bool, int | None], T]) -> T:
-    """Act; when the use case asks a question, put it to the person and act again after a yes, at that revision only."""
+    """Act; if the use case needs confirmation, prompt, and after a yes act again, at that revision only."""
     try:
         return act(session.yes, None)
     except ConfirmationNeeded as question:
@@ -78,11 +78,11 @@ def confirmed(session: Session, act: Callable[[bool, int | None], T]) -> T:
 
 def _require_yes(session: Session, question: ConfirmationNeeded) -> None:
     if question.type_name:
-        sure = session.ask(f"{question.question}\nType {question.type_name} to go on:") == question.type_name
+        sure = session.ask(f"{question.question}\nType {question.type_name} to continue:") == question.type_name
     else:
         sure = session.ask(f"{question.question} [y/N]").lower() in {"y", "yes"}
     if not sure:
-        refusal = ConfirmationNeeded("Not confirmed. Nothing was done.", type_name=question.type_name)
+        refusal = ConfirmationNeeded("Not confirmed. Nothing was changed.", type_name=question.type_name)
         refusal.serving = question.serving
         raise refusal
 

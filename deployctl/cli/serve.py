@@ -1,5 +1,5 @@
-"""What `deployctl serve` has beside the watcher, in threads that can neither stop nor delay it: the meter, the daily look at
-the ledger, and the dashboard."""
+"""What `deployctl serve` runs beside the watcher, in threads that can neither stop nor delay it: the metrics collector, the
+daily check of the ledger, and the dashboard."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ LAST_WAIT = 5.0  # seconds that the end waits for the thread
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """What stands beside the watcher of one home. `say` writes a line to the journal, from any thread; `note` one that
-    nobody needs who wants to hear of trouble only."""
+    """What runs beside the watcher of one home. `say` writes a line to the journal, from any thread; `note` one that --quiet
+    suppresses."""
 
     settings: Settings
     web: WebSpec | None  # None: no dashboard
@@ -43,7 +43,7 @@ class Wiring:
 
 @contextmanager
 def beside(wiring: Wiring) -> Iterator[None]:
-    """Measure, check the ledger daily, and have the dashboard, while the block runs."""
+    """Collect metrics, check the ledger daily and run the dashboard while the block runs."""
     meter, check = Meter(wiring.connect), DailyCheck(verify_command(wiring.settings.home), wiring.say)
     meter.start()
     check.start()
@@ -66,7 +66,7 @@ def _dashboard(wiring: Wiring, web: WebSpec, meter: Meter) -> Iterator[None]:
 
 
 class Dashboard:
-    """One thread that waits for its port and then serves. What keeps it from that is said and tried again."""
+    """One thread that waits for its port and then serves. A failure is reported and retried."""
 
     def __init__(self, wiring: Wiring, web: WebSpec, meter: Meter) -> None:
         self._wiring, self._web, self._meter = wiring, web, meter
@@ -80,8 +80,8 @@ class Dashboard:
         self._thread.start()
 
     def close(self) -> None:
-        """Take nothing more, end streams, ask jobs to stop, answer what is under way, and let go of the ledger. What is
-        just being put together is not waited for: it ends by itself. May be repeated."""
+        """Stop accepting, end streams, ask jobs to stop, finish open requests and close the ledger. A dashboard that is
+        still being created is not waited for: it closes itself. Idempotent."""
         with self._lock:
             self._ended.set()
             server, made, self._server, self._made = self._server, self._made, None, None
@@ -109,9 +109,15 @@ class Dashboard:
             unlog()
 
     def _serve(self) -> None:
+<<<<<<< HEAD
         """Serve until the end. Raises OSError when the port is not to be had."""
         from deployctl_web.http.admission import Limits
         from deployctl_web.http.server import Server, open_socket
+=======
+        """Serve until closed. Raises OSError if the port is not available."""
+        from deployctl.web.admission import Limits
+        from deployctl.web.server import Server, open_socket
+>>>>>>> c6f68a8 (The command line speaks the field's language: live version, roll back, drift, repaired; remark is annotate, user end is user logout, with the former names as hidden aliases)
 
         app, web = self._ensure_made(), self._web
         server = Server(app, open_socket(web.listen), web.proxies, Limits(each=web.connections, head=web.head_timeout))
@@ -127,7 +133,7 @@ class Dashboard:
             server.close()
 
     def _ensure_made(self) -> Flask:
-        """Return the application, made once and closed at the end, whenever that comes."""
+        """Return the application, created once and closed at the end, even if that comes first."""
         if self._made is not None:
             return self._made[1]
         made = self._make()
@@ -150,13 +156,13 @@ class Dashboard:
         return desk, create_app(desk)
 
     def _complain(self, error: OSError | DeployctlError) -> None:
-        """Say it once, not every ten seconds."""
+        """Report an error once, not every ten seconds."""
         if isinstance(error, DeployctlError):
             why = " ".join([error.message, *error.remedy[:1]])
         else:
             holder = self._wiring.holder(self._web.listen[1])
-            why = f"{error.strerror or error}{f', {holder} listens there' if holder else ''}"
+            why = f"{error.strerror or error}{f', {holder} is listening there' if holder else ''}"
         if why != self._complaint:
-            self._wiring.say(f"serve: no dashboard on {write_address(*self._web.listen)} yet: {why}. Watching goes on; "
-                             f"tried again every {AGAIN:.0f} s")
+            self._wiring.say(f"serve: no dashboard on {write_address(*self._web.listen)} yet: {why}. "
+                             f"The watcher keeps running; retrying every {AGAIN:.0f} s")
         self._complaint = why

@@ -1,4 +1,4 @@
-"""One call of the command line: its streams, its global flags, and the way to the services."""
+"""One invocation of the command line: its streams, its global flags, and access to the services."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Connect = Callable[["Settings", "Reporter"], "Services"]
 
 
 def connect_services(settings: Settings, reporter: Reporter) -> Services:
-    """Return the real services of that home."""
+    """Return the services of a home."""
     from deployctl.actor import who
     from deployctl.bootstrap import services
 
@@ -33,7 +33,7 @@ def connect_services(settings: Settings, reporter: Reporter) -> Services:
 
 
 def connect_over(settings: Settings, reporter: Reporter) -> Build:
-    """Return what builds the real services of that home over a ledger that is open already."""
+    """Return a factory for the services of a home, over a ledger that is already open."""
     from deployctl.actor import who
     from deployctl.bootstrap import services_over
 
@@ -42,7 +42,7 @@ def connect_over(settings: Settings, reporter: Reporter) -> Build:
 
 @dataclass(slots=True)
 class Session:
-    """Global flags are set on it while click parses; everything that is written goes through it."""
+    """Holds the global flags that click sets while parsing; all output goes through it."""
 
     connect: Connect = connect_services
     connect_over: Callable[[Settings, Reporter], Build] = connect_over
@@ -76,11 +76,19 @@ class Session:
         return Settings(find_home(self.home, self.environ, self.cwd))
 
     def enter(self, *, goes_on: bool = False) -> None:
+<<<<<<< HEAD
         """Become the owner of the home before anything of it is opened, where root was asked. The home stays the one that
         was found: who looks for it afterwards may find another. Raises Untrusted where others may write to its files;
         with `goes_on` that is a warning."""
         from deployctl.config.owners import enter
         from deployctl.config.trusted_files import find_home_faults, refusal, require_own_state
+=======
+        """As root, become the owner of the home before opening anything in it. The home is fixed here, since looking it up
+        again as another user could find another. Raises Untrusted if others may write to its files; with `goes_on` that
+        is a warning."""
+        from deployctl.home_files import find_home_faults, refusal, require_own_state
+        from deployctl.owners import enter
+>>>>>>> c6f68a8 (The command line speaks the field's language: live version, roll back, drift, repaired; remark is annotate, user end is user logout, with the former names as hidden aliases)
 
         settings = self.settings
         enter(settings, self.environ)
@@ -93,14 +101,14 @@ class Session:
         self.found = settings
 
     def warn(self, error: DeployctlError) -> None:
-        """Tell on stderr and in the answer what does not keep a person from looking or going back."""
+        """Report, on stderr and in the result, a problem that does not prevent reading or rolling back."""
         look = self.look(self.err)
         self.warnings.append(error.message)
         self.complain([f"{look.warn} {error.message}", *(f"  {line}" for line in error.remedy)])
 
     @property
     def named(self) -> bool:
-        """Tell whether the person said which home is meant, and it was not found by looking around."""
+        """Return whether the home was given explicitly instead of found by search."""
         return self.home is not None or "DEPLOYCTL_HOME" in self.environ
 
     def has_ledger(self) -> bool:
@@ -109,8 +117,8 @@ class Session:
         return has_ledger(self.settings)
 
     def open(self, settings: Settings, reporter: Reporter, *, make: bool = False) -> Services:
-        """Return the services of the home. Where there is no home, only what may begin one (`make`) makes it: all others
-        see an empty one, and leave nothing behind."""
+        """Return the services of the home. If there is no home, only verbs that may create one (`make`) do; all others see an
+        empty one and leave nothing behind."""
         if make or self.has_ledger():
             return self.connect(settings, reporter)
         from deployctl.bootstrap import blank_ledger
@@ -119,7 +127,7 @@ class Session:
 
     @contextmanager
     def services(self, *, make: bool = False) -> Iterator[Services]:
-        """Yield the services of this home; the progress lines end with the block."""
+        """Yield the services of this home; progress output ends with the block."""
         if self.found is None:
             self.enter()
         progress, there = self.progress(), make or self.has_ledger()
@@ -135,16 +143,15 @@ class Session:
             progress.close()
 
     def _tell_place(self, s: Services, *, there: bool) -> None:
-        """Say on a terminal which home and engine are spoken of, unless the person has just said it; and everywhere when
-        there is no home."""
+        """On a terminal, name the home and the engine unless the home was given explicitly; always say if there is no home."""
         self.place = str(s.home)
         if not there and not self.machine:
-            self.note(f"Nothing was deployed from the home {s.home} yet.")
+            self.note(f"No deployments yet in the home {s.home}.")
         elif self.err.isatty() and (self.verbose or not self.named):
             self.note(" · ".join([f"home {s.home}", *filter(None, [f"engine {getattr(s.engine, 'address', '')}"])]))
 
     def _warn_of_programs(self, s: Services) -> None:
-        """Warn of what will not be started: whoever only looks or goes back may not need it."""
+        """Warn about a program that will not be started: reading or rolling back may not need it."""
         if s.spec.haproxy_binary is not None and s.spec.file_trusted:
             from deployctl.bootstrap import require_program
 
@@ -154,7 +161,7 @@ class Session:
                 self.warn(error)
 
     def keep_copy(self) -> None:
-        """Copy the ledger after a promotion, when that is due and no watcher does it. Called when the answer is out: a
+        """Back up the ledger after a promotion, if that is due and no watcher does it. Called after the result is printed: a
         rollback must not wait for it."""
         if not self.promoted:
             return
@@ -164,12 +171,12 @@ class Session:
             if not self.warn_of_watcher():
                 keep_copy(self.settings)
         except DeployctlError as error:
-            self.note(f"warning: {error.message}", "The traffic was moved and the ledger knows it; only its copy is missing.")
-        except KeyboardInterrupt:  # all that was asked for is done
+            self.note(f"warning: {error.message}", "Traffic was switched and the ledger has it; only the backup is missing.")
+        except KeyboardInterrupt:  # the command itself is done
             return
 
     def warn_of_watcher(self) -> bool:
-        """Tell whether a watcher of the home runs, and warn of one that undoes what this version does."""
+        """Return whether a watcher runs in this home, and warn of one of another version, which would undo changes."""
         from deployctl.watch.lock import find_watcher
 
         watcher = find_watcher(self.settings.state_dir)
@@ -198,12 +205,12 @@ class Session:
     # -- what it says ---------------------------------------------------------------------------------------------
     @property
     def machine(self) -> bool:
-        """Tell whether stdout must be JSON."""
+        """Return whether stdout must be JSON."""
         return self.output in {"json", "jsonl"}
 
     def answer(self, as_json: Callable[[], Mapping[str, Any]], text: Callable[[Look], list[str]], *,
                table: Callable[[Look], Table] | None = None, many: str | None = None) -> None:
-        """Write the answer in the form that was asked for. `many`: the key whose items are lines in jsonl."""
+        """Write the result in the requested format. `many`: the key whose items are the lines of jsonl."""
         look = self.look(self.out)
         if self.machine:
             told = as_json()
@@ -220,7 +227,7 @@ class Session:
             self.write(look.finish(text(look)))
 
     def write(self, text: str) -> None:
-        """Write to stdout. When nobody reads it any more, say no more; when it is full, raise."""
+        """Write to stdout; no-op once the reader has closed it. Raises DeployctlError on other errors, such as a full disk."""
         if self.gone:
             return
         try:
@@ -232,10 +239,10 @@ class Session:
         except OSError as e:
             self.gone = True
             _point_to_nowhere(self.out)
-            raise DeployctlError(f"the answer could not be written: {e.strerror}", code="output") from e
+            raise DeployctlError(f"could not write the output: {e.strerror}", code="output") from e
 
     def is_left(self) -> bool:
-        """Tell whether nobody reads stdout any more, also while there is nothing to write to it."""
+        """Return whether the reader has closed stdout, even while there is nothing to write."""
         self.gone = self.gone or _hung_up(self.out)
         return self.gone
 
@@ -245,18 +252,18 @@ class Session:
             self.complain([*lines])
 
     def complain(self, lines: list[str]) -> None:
-        """Write to stderr, whoever is there to read it."""
+        """Write to stderr, ignoring errors."""
         with suppress(OSError, ValueError):
             self.err.write(self.look(self.err).finish(lines))
             self.err.flush()
 
     def require_many(self, flag: str, *, asked: bool) -> None:
-        """Refuse what has no end where one object was asked for."""
+        """Reject endless output if one JSON object was requested. Raises Invalid."""
         if asked and self.output == "json":
-            raise Invalid(f"{flag} has no end, and -o json is one object: write -o jsonl.", code="usage")
+            raise Invalid(f"{flag} never ends, but -o json is one object. Use -o jsonl.", code="usage")
 
     def stopped_watching(self) -> int:
-        """Return the exit code of a look that a person, or the time limit, has ended."""
+        """Return the exit code of a watching command that Ctrl-C ended. Raises KeyboardInterrupt if the time limit did."""
         if self.timed_out:
             raise KeyboardInterrupt
         return 0
@@ -267,7 +274,7 @@ class Session:
         return not self.no_input and self.stdin.isatty() and self.err.isatty()
 
     def ask(self, question: str) -> str:
-        """Return what the person typed, empty at the end of input. Questions go to stderr: stdout is the answer."""
+        """Return what was typed, empty at the end of input. Prompts go to stderr, since stdout is for the result."""
         look = self.look(self.err)
         self.err.write(look.finish(question.splitlines()).rstrip("\n") + " ")
         self.err.flush()
@@ -285,7 +292,7 @@ def _hung_up(stream: TextIO) -> bool:
 
 
 def _point_to_nowhere(stream: TextIO) -> None:
-    """Let the interpreter's last flush go nowhere instead of complaining."""
+    """Redirect the stream to /dev/null, so that the interpreter's last flush does not fail."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

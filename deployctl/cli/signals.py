@@ -1,6 +1,6 @@
-"""SIGTERM, SIGHUP and the time limit end a command as Ctrl-C does: what has begun is taken back or brought to its end.
+"""SIGTERM, SIGHUP and the time limit end a command as Ctrl-C does: what was started is reverted or finished.
 
-What is shielded stays shielded: the limit asks whatever handles Ctrl-C at that moment.
+Shielded sections stay shielded: the limit calls whatever handles Ctrl-C at that moment.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from deployctl.execution.interrupts import SIGNALS
 
 
 def install() -> None:
-    """Let every ending signal raise KeyboardInterrupt, but leave alone what was ignored on purpose (nohup, `&`)."""
+    """Make every terminating signal raise KeyboardInterrupt, except those ignored on purpose (nohup, `&`)."""
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
 
 
 def limit(session: Session, seconds: float) -> None:
-    """End the command after that time. A later call replaces the limit; `clear_limit` lifts it."""
+    """End the command after that many seconds. A later call replaces the limit; `clear_limit` removes it."""
 
     def time_is_up(number: int, frame: FrameType | None) -> None:
         session.timed_out = True

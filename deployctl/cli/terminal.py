@@ -1,6 +1,6 @@
-"""What a stream can show. Text is written for UTF-8 and colour-free; this is the one place that takes away or adds.
+"""What a stream can display. Text is written in UTF-8 without colour; only this module downgrades it or adds colour.
 
-No control character of a note, a log or a name reaches the terminal: `say` makes them visible.
+No control character of a note, a log or a name reaches the terminal: `say` escapes them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ASCII = str.maketrans({
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The abilities of one stream and the wishes of the person behind it."""
+    """The capabilities of one stream, and the preferences of its reader."""
 
     width: int | None = None  # columns; None: lines may be as long as they are
     relative: bool = False  # times as "12 min ago"
@@ -50,19 +50,19 @@ class Look:
         return "" if not self.signs else sign if self.utf8 else word
 
     def say(self, text: str) -> str:
-        """Return one line that the stream can carry, control characters made visible."""
+        """Return one line in the stream's encoding, with control characters escaped."""
         text = visible_line(text)
         return text if self.utf8 else text.translate(_ASCII).encode("ascii", "backslashreplace").decode()
 
     def finish(self, lines: list[str]) -> str:
-        """Return the whole text, ready to be written."""
+        """Return the whole text, ready to write."""
         said = [self.say(line).rstrip() for line in lines]
         return "".join(f"{_paint(line) if self.colour else line}\n" for line in said)
 
 
 def look_of(stream: TextIO, environ: Mapping[str, str], *, no_color: bool = False, wide: bool = False,
             quiet: bool = False) -> Look:
-    """Return what that stream can show. NO_COLOR, TERM=dumb, CI and FORCE_COLOR are honoured."""
+    """Return what that stream can display. NO_COLOR, TERM=dumb, CI and FORCE_COLOR are honoured."""
     tty, dull = stream.isatty(), bool(environ.get("CI")) or environ.get("TERM") == "dumb"
     forbidden = no_color or bool(environ.get("NO_COLOR"))
     forced = environ.get("FORCE_COLOR", "0") not in {"", "0", "false"}

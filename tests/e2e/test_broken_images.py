@@ -85,7 +85,7 @@ def test_a_broken_candidate_changes_nothing_and_tells_why(shop: Cli, case: Case)
     assert ran.out == ""
     for word in case.says:
         assert word in ran.err
-    assert f"{serving} serves 100 % of shop" in ran.err
+    assert f"shop {serving} is live with 100 % of traffic" in ran.err
     assert (after["revision"], after["state"]) == (before["revision"], "healthy")
     assert after["active"]["container"] == before["active"]["container"]
     require_remembered(shop, case, after)

@@ -137,7 +137,7 @@ def test_the_doctor_tells_a_haproxy_whose_home_is_gone(cli: Cli) -> None:
     (cli.home / "state").mkdir(mode=0o700)
     try:
         said = cli.text("doctor")
-        assert "All is well" not in said.out
+        assert "All checks passed" not in said.out
     finally:
         shutil.rmtree(cli.home / "state")
         aside.rename(cli.home / "state")

@@ -43,7 +43,7 @@ def test_a_warm_standby_is_ready_at_once_and_a_stopped_one_after_its_boot(town: 
     found = back(cli, app)
     assert (found["ready"], found["how"], found["why"]) == (True, "boot", None)
     assert 0 < found["seconds"] < 60
-    assert "it boots first, about" in cli.text("status", app).out
+    assert "boots first, about" in cli.text("status", app).out
     assert cli.do("rollback", app, "-y")["to"] == "v1"
 
 

@@ -361,7 +361,7 @@ def test_a_pipe_ends_although_haproxy_was_started_by_its_writer(shop: Cli) -> No
     written = command(shop.home, "upgrade", "shop", "v2")
     with subprocess.Popen(written, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as upgrade:
         read = subprocess.run(["cat"], stdin=upgrade.stdout, capture_output=True, timeout=PATIENCE, check=True)
-    assert b"already serves" in read.stdout
+    assert b"is already live" in read.stdout
     (master,) = shop.masters()
     held = [str(link.readlink()) for link in Path(f"/proc/{master}/fd").iterdir()]
     assert [target for target in held if target.startswith("pipe:") and target in _own_pipes()] == []

@@ -67,9 +67,9 @@ def test_a_failure_ends_with_what_serves_and_the_last_lines(two: World) -> None:
     lines = said.err.splitlines()
     first = next(n for n, line in enumerate(lines) if line.startswith("✗ v3 "))
     assert said.code == 1
-    assert lines[first + 1] == "  Nothing changed: v2 serves 100 % of shop on 127.0.0.1:8000."
+    assert lines[first + 1] == "  Nothing changed: shop v2 is live with 100 % of traffic on 127.0.0.1:8000."
     assert any("DATABASE_URL is not set" in line for line in lines[first + 2 :])
-    assert "  Look: deployctl logs shop v3" in lines
+    assert "  See: deployctl logs shop v3" in lines
     assert serving(two) == "v2"
 
 
@@ -81,7 +81,7 @@ def test_a_stale_revision_is_refused(two: World) -> None:
 def test_verbose_names_the_cause(home: World) -> None:
     home.fails = errors.EngineUnavailable("Docker does not answer")
     home.fails.__cause__ = OSError("connection refused")
-    assert "because of OSError: connection refused" in home.deployctl("-v", "status").err
+    assert "caused by OSError: connection refused" in home.deployctl("-v", "status").err
 
 
 @pytest.mark.parametrize(("raised", "code"), [(PermissionError(13, "Permission denied", "/srv/x"), 8),
@@ -110,10 +110,11 @@ def test_control_characters_in_a_wrong_word_stay_visible(home: World) -> None:
 
 @pytest.mark.parametrize(("alias", "name"), ALIASES.items())
 def test_an_alias_works_and_says_the_real_name_once(two: World, alias: str, name: str) -> None:
-    words = ["v2"] if alias == "deploy" else []
-    said = two.deployctl(alias, *words)
+    two.deployctl("user", "add", "mara", "--role", "viewer")
+    words = {"deploy": ["v2"], "remark": ["-m", "why"], "user end": ["mara"]}.get(alias, [])
+    said = two.deployctl(*alias.split(), *words)
     assert said.code == 0
-    assert said.err.count("is called") == 1
+    assert said.err.count("is an alias of") == 1
     assert f"deployctl {name}" in said.err
 
 
@@ -243,7 +244,7 @@ def test_init_writes_a_file_that_upgrade_takes(home: World) -> None:
     home.engine.images.add("acme/web:v1")
     said = home.deployctl("init", "--image", "acme/web:v1", "--port", "80", "--health", "/")
     assert said.code == 0
-    assert "init: the app is called web" in said.err
+    assert "init: the app is named web" in said.err
     assert "listen = 8001" in (home.settings.config_dir / "web.toml").read_text()
     assert home.deployctl("init", "web", "--image", "acme/web:v1", "--port", "80").code == 5
     assert home.deployctl("init", "web", "--image", "acme/web:v1", "--port", "80", "--force").code == 0

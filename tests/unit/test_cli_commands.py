@@ -110,8 +110,8 @@ def test_the_version_is_told_as_text_and_as_json(home: World, words: tuple[str, 
 # -- changing verbs --------------------------------------------------------------------------------------------
 def test_upgrade_tells_what_serves_and_how_to_go_back(two: World) -> None:
     said = two.deployctl("upgrade", "shop", "v3", "-m", "a third")
-    assert said.out.startswith("✓ v3 serves 100 % of shop. Ready in ")
-    assert said.out.endswith("v2 stays warm. Back: deployctl rollback shop\n")
+    assert said.out.startswith("✓ shop v3 is live with 100 % of traffic. Ready in ")
+    assert said.out.endswith("v2 stays warm. Roll back: deployctl rollback shop\n")
     assert two.deployctl("history", "-o", "json").json["changes"][0]["note"] == "a third"
 
 
@@ -174,7 +174,7 @@ def test_stopping_the_active_version_asks_and_takes_no_for_an_answer(two: World)
         said = two.deployctl("stop", "shop", "v2", typed=typed)
         assert (said.code, said.out) == (5, "")
         assert "Stop it? [y/N]" in said.err
-        assert "Not confirmed. Nothing was done." in said.err
+        assert "Not confirmed. Nothing was changed." in said.err
     assert serving(two) == "v2"
 
 
@@ -190,7 +190,7 @@ def test_where_nobody_may_be_asked_the_flag_is_named(two: World) -> None:
     for said in (nobody, told, wished):
         assert said.code == 5
         assert "-y" in said.err
-        assert "v2 serves 100 % of shop" in said.err
+        assert "shop v2 is live with 100 % of traffic" in said.err
 
 
 def test_yes_beforehand_answers_every_question_the_typed_one_too(two: World) -> None:
@@ -222,7 +222,7 @@ def test_one_word_of_rollback_is_the_app_if_there_is_one_of_that_name_else_the_v
 def test_a_missing_version_is_named(two: World, words: list[str]) -> None:
     said = two.deployctl(*words)
     assert said.code == 2
-    assert "needs a version" in said.err
+    assert "requires a version" in said.err
 
 
 @pytest.mark.parametrize("words", ["upgrade v1", "rollback", "undo", "logs", "history", "prune", "diff v1"])
@@ -230,7 +230,7 @@ def test_with_two_apps_one_must_be_chosen(two: World, words: str) -> None:
     two.add_app("web", "v1", port=8001)
     said = two.deployctl(*words.split())
     assert said.code == 2
-    assert "Which app? There are shop, web." in said.err
+    assert "Which app? One of: shop, web." in said.err
 
 
 @pytest.mark.parametrize(("words", "meant"), [
@@ -276,7 +276,7 @@ def interrupted(home: World, *words: str, by: BaseException | None = None) -> Sa
 def test_ctrl_c_before_the_switch_takes_everything_back(two: World) -> None:
     said = interrupted(two, "upgrade", "v3", by=KeyboardInterrupt())
     assert said.code == 130
-    assert "Nothing changed: v2 serves 100 % of shop" in said.err
+    assert "Nothing changed: shop v2 is live with 100 % of traffic" in said.err
     assert serving(two) == "v2"
 
 
@@ -372,7 +372,7 @@ def test_a_tag_that_moved_is_told_by_dry_run_and_upgrade_alike(moved: World) -> 
     assert (shown.code, said.code) == (10, 0)
     assert line in shown.out
     again = moved.deployctl("upgrade", "shop", "main", "--dry-run", "--exit-code")
-    assert (again.code, again.out) == (0, "main already serves shop. Nothing to do.\n")
+    assert (again.code, again.out) == (0, "shop main is already live. Nothing to do.\n")
 
 
 def test_a_tag_that_moved_is_told_in_json_with_both_digests(moved: World) -> None:

@@ -50,7 +50,7 @@ def offered(said: Said) -> dict[str, str]:
 
 
 def test_commands_come_with_their_line_and_without_aliases(tab: Tab) -> None:
-    assert offered(tab("ro")) == {"rollback": "Move the traffic back to the version that served well before."}
+    assert offered(tab("ro")) == {"rollback": "Switch traffic back to the last good version."}
     assert set(offered(tab("app", ""))) == {"list", "remove"}
     assert "ps" not in offered(tab(""))
 

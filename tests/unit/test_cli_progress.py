@@ -65,7 +65,7 @@ def test_verbose_adds_begins_and_details() -> None:
     report = Plain(Lines(screen, Look()), verbose=True)
     upgrade(report)
     report.close()
-    assert "shop health begins: prove v2 healthy: GET /" in lines_of(screen)
+    assert "shop health started: prove v2 healthy: GET /" in lines_of(screen)
     assert "shop health: GET / gave 503" in lines_of(screen)
 
 
@@ -75,9 +75,9 @@ def test_a_long_phase_beats() -> None:
     report.plan(PLAN)
     report.begin(HEALTH)
     report.detail("GET / gave 503")
-    wait_for(lambda: screen.getvalue().count("still at it after") >= 2)
+    wait_for(lambda: screen.getvalue().count("still in progress after") >= 2)
     report.close()
-    assert lines_of(screen)[1].startswith("shop health: still at it after ")
+    assert lines_of(screen)[1].startswith("shop health: still in progress after ")
     assert lines_of(screen)[1].endswith(": GET / gave 503")
 
 

@@ -1,6 +1,6 @@
 """Golden texts: what people read, to the letter, on terminals of three widths, in a pipe, without colour, in ASCII.
 
-They live in cli_golden.txt. After a wanted change: python -m tests.unit.test_cli_render writes it anew; read the diff.
+They live in cli_golden.txt. After a wanted change: python -m tests.unit.test_cli_render writes it again; read the diff.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def test_no_golden_text_is_left_over() -> None:
 @pytest.mark.parametrize("table", ["status", "history", "audit"])
 def test_tables_never_wrap(table: str, width: int) -> None:
     look = r.tty(width)
-    rows = [line for line in PAGES[table](look) if not line.startswith(("!", "  Back"))]
+    rows = [line for line in PAGES[table](look) if not line.startswith(("!", "  Roll back"))]
     assert max(map(breadth, rows)) <= width
 
 

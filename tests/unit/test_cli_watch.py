@@ -37,11 +37,11 @@ def end_active(home: World) -> None:
 
 # -- reconcile -----------------------------------------------------------------------------------------------------
 def test_a_dry_run_tells_what_would_be_mended_and_the_verb_does_just_that(two: World) -> None:
-    assert two.deployctl("reconcile").out == "✓ The world is as the ledger says. Nothing to do.\n"
+    assert two.deployctl("reconcile").out == "✓ No drift. Nothing to do.\n"
     end_active(two)
     sentence = "shop: the container of v2, which serves, does not run: Docker says exited"
     said = two.deployctl("reconcile", "shop", "--dry-run")
-    assert (said.code, said.out) == (0, f"! {sentence}\n    Would start it\nNothing was done.\n")
+    assert (said.code, said.out) == (0, f"! {sentence}\n    Would start it\nNothing was changed.\n")
     assert two.deployctl("reconcile", "--dry-run", "--exit-code").code == 10
     done = two.deployctl("reconcile", "-o", "json")
     [line] = done.json["lines"]
@@ -62,7 +62,7 @@ def test_what_is_left_makes_the_exit_code(two: World) -> None:
 def test_each_form_of_the_answer_tells_the_same(two: World) -> None:
     end_active(two)
     table = two.deployctl("reconcile", "--dry-run", "-o", "tsv").out.splitlines()
-    assert table[0].split("\t") == ["app", "kind", "done", "mend", "sentence", "why"]
+    assert table[0].split("\t") == ["app", "kind", "done", "repair", "sentence", "why"]
     assert table[1].startswith("shop\tstopped\tno\tstart it\t")
     assert '"kind": "stopped"' in two.deployctl("reconcile", "--dry-run", "-o", "jsonl").out.replace('":"', '": "')
 
@@ -80,7 +80,7 @@ def test_status_names_the_drift_and_the_command_that_mends_it(two: World) -> Non
         assert two.deployctl(*words, "-o", "json").json["apps"][0]["drift"] == [sentence]
         said = two.deployctl(*words).out
         assert said.count(sentence) == 1
-        assert "  Mend: deployctl reconcile shop" in said
+        assert "  Fix: deployctl reconcile shop" in said
     two.traffic.edit("haproxy.cfg is missing")
     assert "haproxy.cfg is missing" in two.deployctl("status", "shop").out
 
@@ -94,7 +94,7 @@ def test_a_watcher_that_gets_a_signal_ends_with_zero(two: World, monkeypatch: py
     monkeypatch.setattr(Watch, "tick", interrupted)
     said = two.deployctl("serve", "--no-web", "-o", "json")
     assert (said.code, said.json["kind"], said.json["changed"]) == (0, "Serve", False)
-    assert f"watching 1 app of {two.home}" in said.err
+    assert f"watching 1 app in {two.home}" in said.err
 
 
 # -- install -------------------------------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ def test_an_edit_is_told_until_it_is_deployed(w: World) -> None:
         ("env", "DB_PASSWORD", "<hidden>"), ("env", "MODE", "sale"), ("policy", "keep_warm", "2")]
     assert "hunter2" not in json.dumps(told)
     text = "\n".join(status_text(status(w.s, app=SHOP), tty(120), one=True))
-    assert "config/shop.toml was changed and is not deployed:" in text
+    assert "config/shop.toml has changes that are not deployed:" in text
     assert "env: + MODE=sale" in text
     [notice] = [one for one in notices_of(status(w.s, app=SHOP), view_of(w), under=None, failure=None, at="", age=0, stale="")
                 if one.title == "Config changed, not deployed."]
@@ -204,7 +204,7 @@ def test_the_proxies_that_are_trusted_are_shown_by_the_name_of_their_key(w: Worl
 def test_two_releases_of_one_version_are_told_apart_where_one_stays_warm_and_one_ends(w: World) -> None:
     w.edit(env={"MODE": "b"})
     second = upgrade(SHOP, V1, w.s)
-    assert "  v1@1 stays warm. Back: deployctl rollback shop" in moved_text(second, tty(100))
+    assert "  v1@1 stays warm. Roll back: deployctl rollback shop" in moved_text(second, tty(100))
     w.edit(env={"MODE": "c"})
     shown = preview_text(preview_upgrade(SHOP, V1, w.s), tty(100))
     assert any(line.endswith("stop v1@1, its container is kept") for line in shown)

@@ -250,7 +250,7 @@ def test_the_dry_run_of_what_is_so_already_plans_nothing(w: World) -> None:
     w.use(start, V2)
     for shown in (preview_upgrade(SHOP, V1, w.s), preview_rollback(SHOP, w.s, version=V1), preview_start(SHOP, V2, w.s)):
         assert shown.plan.steps == ()
-    assert preview_upgrade(SHOP, V1, w.s).plan.summary == "v1 already serves shop"
+    assert preview_upgrade(SHOP, V1, w.s).plan.summary == "shop v1 is already live"
     w.use(stop, V2)
     assert preview_stop(SHOP, V2, w.s).plan.steps == ()
 

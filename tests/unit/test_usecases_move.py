@@ -145,7 +145,7 @@ def test_a_changed_address_of_what_serves_already_is_taken_over(w: World) -> Non
     moved = w.upgrade("v1", confirmed=True)
     assert not moved.changed
     assert moved_text(moved, tty(100)) == [
-        "✓ v1 already serves shop. Taken over from config/shop.toml:",
+        "✓ shop v1 is already live. Applied from config/shop.toml:",
         "  address: ~ listen 127.0.0.1:8000 → 127.0.0.1:9000", "  policy: ~ keep_warm 1 → 3"]
     assert [line["after"] for line in moved_json(moved)["taken_over"]] == ["127.0.0.1:9000", "3"]
     app = w.ledger.find_app(SHOP)

@@ -1,4 +1,4 @@
-"""`deployctl app`: which apps there are, and taking one away."""
+"""`deployctl app`: list apps, and remove one."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def app_list_command(session: Session) -> int:
 
 
 def _address(app: AppName, s: Services) -> str:
-    """Return the stable address: as deployed, else as the file wishes it."""
+    """Return the public address: as deployed, else as its file has it."""
     row = s.ledger.find_app(app)
     if row is not None and row.address:
         return row.address
@@ -60,5 +60,5 @@ def app_remove_command(session: Session, /, given: Sequence[str], **flags: Any) 
         return remove_app(a.app, a.services, wish=a.wish)
 
     if not given:
-        raise Invalid("app remove needs the name of the app.", remedy=["deployctl app list"], code="usage")
+        raise Invalid("app remove requires the name of the app.", remedy=["deployctl app list"], code="usage")
     return change(session, Words.check(given, least=0, most=0, verb="app remove"), act, **flags)

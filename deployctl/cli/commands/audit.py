@@ -1,4 +1,4 @@
-"""`deployctl audit`: who did what, the last first."""
+"""`deployctl audit`: who did what, newest first."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from deployctl.usecases import views
 @verb("audit")
 @maybe_app_argument
 @person_option
-@click.option("--kind", type=named, metavar="KIND", help="Only this: rollback, upgrade, signed_in, token_made, refused …")
-@click.option("-n", "--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many lines.")
-@click.option("--before", type=click.IntRange(1), metavar="ID", help="Only what came before that line.")
+@click.option("--kind", type=named, metavar="KIND",
+              help="Only events of this kind: rollback, upgrade, signed_in, token_made, refused …")
+@click.option("-n", "--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="Number of lines.")
+@click.option("--before", type=click.IntRange(1), metavar="ID", help="Only lines before this one.")
 @click.pass_obj
 def audit_command(session: Session, app: str | None, user: str | None, kind: str | None, limit: int,
                   before: int | None) -> int:

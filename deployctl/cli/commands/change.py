@@ -1,4 +1,4 @@
-"""The verbs that change something. Each only says which use case it means; the way there is `changing.change`."""
+"""The verbs that change something. Each only names its use case; `changing.change` does the rest."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from deployctl.cli.values import named
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.usecases.results import Done, Moved, Preview
 
-IMAGE = click.option("--image", type=named, metavar="REF", help="Image to run instead of the file's.")
+IMAGE = click.option("--image", type=named, metavar="REF", help="Image to run instead of the one in the app's file.")
 
 
 @verb("upgrade")
@@ -41,7 +41,7 @@ def upgrade_command(session: Session, /, given: Sequence[str], image: str | None
 
 @verb("rollback")
 @names_argument
-@click.option("--abort", is_flag=True, help="Wait for nobody: end what is under way, and go back now.")
+@click.option("--abort", is_flag=True, help="Abort any deployment in progress and roll back immediately.")
 @change_options()
 @click.pass_obj
 def rollback_command(session: Session, /, given: Sequence[str], abort: bool, **flags: Any) -> int:
@@ -133,17 +133,22 @@ def unhold_command(session: Session, /, given: Sequence[str], **flags: Any) -> i
     return change(session, Words.check(given, least=1, most=1, verb="unhold"), act, **flags)
 
 
-@verb("remark")
+@verb("annotate")
 @names_argument
 @change_options(dry_run=False)
 @click.pass_obj
+<<<<<<< HEAD:deployctl/cli/commands/change.py
 def remark_command(session: Session, /, given: Sequence[str], **flags: Any) -> int:
     from deployctl.usecases.change.annotate import remark
+=======
+def annotate_command(session: Session, /, given: Sequence[str], **flags: Any) -> int:
+    from deployctl.usecases.remark import remark
+>>>>>>> c6f68a8 (The command line speaks the field's language: live version, roll back, drift, repaired; remark is annotate, user end is user logout, with the former names as hidden aliases):deployctl/cli/commands_change.py
 
     def act(a: Asked) -> Done:
         return remark(a.app, a.services, wish=a.wish)
 
-    return change(session, Words.check(given, least=0, most=0, verb="remark"), act, **flags)
+    return change(session, Words.check(given, least=0, most=0, verb="annotate"), act, **flags)
 
 
 @verb("abort")

@@ -1,4 +1,4 @@
-"""`deployctl emergency`: the way that is left when everything else is dead. Neither ledger nor engine is opened."""
+"""`deployctl emergency`: what still works when everything else is down. Opens neither ledger nor engine."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ emergency_command = Tree("emergency")
 @verb("emergency flip")
 @click.argument("app")
 @click.argument("version")
-@click.option("--force", is_flag=True, help="Go on without the lock of a frozen process, and to what does not answer.")
-@click.option("-m", "--message", "note", type=reason, metavar="TEXT", help="Why; kept in the history.")
+@click.option("--force", is_flag=True, help="Proceed even if another process holds the lock or the version does not respond.")
+@click.option("-m", "--message", "note", type=reason, metavar="TEXT", help="Reason; kept in the history.")
 @click.pass_obj
 def emergency_flip_command(session: Session, /, app: str, version: str, force: bool, note: str | None) -> int:
     named = parse_release_name(version)
@@ -40,13 +40,13 @@ def emergency_flip_command(session: Session, /, app: str, version: str, force: b
 
 def _sentence(flipped: Flipped) -> str:
     whence = f" instead of {flipped.source}" if flipped.source not in {None, flipped.version} else ""
-    return f"{flipped.version} serves {flipped.app}{whence}, confirmed by HAProxy in {took(flipped.ms)}"
+    return f"{flipped.app} {flipped.version} is live{whence}, confirmed by HAProxy in {took(flipped.ms)}"
 
 
 def _details(flipped: Flipped) -> tuple[str, ...]:
-    started = ("HAProxy was not running and was started from its files",) if flipped.started else ()
-    return (*started, f"That its container runs the image of {flipped.version} was not checked: that needs Docker",
-            f"The ledger takes it over with the next command. Look: deployctl status {flipped.app}")
+    started = ("HAProxy was not running, and was started from its files",) if flipped.started else ()
+    return (*started, f"Not checked, since that needs Docker: whether its container runs the image of {flipped.version}",
+            f"The next command records it in the ledger. See: deployctl status {flipped.app}")
 
 
 def _text(done: Done, flipped: Flipped, look: Look) -> list[str]:

@@ -1,4 +1,4 @@
-"""The verbs about deployctl itself. They need no home, no ledger and no engine."""
+"""The verbs about deployctl itself. They need neither home nor ledger nor engine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def help_command(ctx: click.Context, words: Sequence[str]) -> None:
     for word in words:
         if not isinstance(here.command, Tree):
             path = here.command_path
-            raise Invalid(f"{path} has no commands below it.", remedy=[f"{path} -h"], code="usage")
+            raise Invalid(f"{path} has no subcommands.", remedy=[f"{path} -h"], code="usage")
         _, command, _ = here.command.resolve_command(here, [word])
         if command is not None:
             here = click.Context(command, info_name=command.name, parent=here, obj=ctx.obj)

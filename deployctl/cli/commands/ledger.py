@@ -1,4 +1,4 @@
-"""`deployctl ledger`: the file that remembers. These verbs open it themselves, so that they work when nothing else does."""
+"""`deployctl ledger`: these verbs open the ledger themselves, so that they work when nothing else does."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ledger_command = Tree("ledger")
 
 
 class _File(click.Path):
-    """A path as it was typed; the shell completes files."""
+    """A path, as typed; the shell completes file names."""
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:  # type: ignore[override]  # narrower than click's
         return named(value)
@@ -50,7 +50,7 @@ def ledger_backup_command(session: Session, file: str) -> int:
 
 @verb("ledger restore")
 @FILE
-@click.option("--force", is_flag=True, help="Take a copy of another home or host, or one that cannot be checked.")
+@click.option("--force", is_flag=True, help="Accept a backup of another home or host, or one that cannot be verified.")
 @click.pass_obj
 def ledger_restore_command(session: Session, file: str, force: bool) -> int:
     from deployctl.usecases.ledger.restore import restore_ledger
@@ -62,7 +62,7 @@ def ledger_restore_command(session: Session, file: str, force: bool) -> int:
 
 
 @verb("ledger rebuild")
-@click.option("--force", is_flag=True, help="Bring a sound ledger up to date, too; take a copy that cannot be checked.")
+@click.option("--force", is_flag=True, help="Update an intact ledger, too; accept a backup that cannot be verified.")
 @click.pass_obj
 def ledger_rebuild_command(session: Session, force: bool) -> int:
     from deployctl.bootstrap import remains
@@ -79,7 +79,7 @@ def ledger_rebuild_command(session: Session, force: bool) -> int:
 
 
 @verb("ledger compact")
-@click.option("--dry-run", is_flag=True, help="Say how much it would give back, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Show how much space it would free, and change nothing.")
 @click.pass_obj
 def ledger_compact_command(session: Session, dry_run: bool) -> int:
     from deployctl.usecases.ledger.compact import compact_ledger

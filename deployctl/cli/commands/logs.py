@@ -1,4 +1,4 @@
-"""`deployctl logs`: lines as they come, each with its release; their text was made harmless where it was read."""
+"""`deployctl logs`: lines as they arrive, each with its release; control characters were escaped where they were read."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 @verb("logs")
 @names_argument
-@click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on, over every switch, until Ctrl-C.")
-@click.option("--since", type=seconds, metavar="SPAN", help="Only what was written in the last SPAN, as in 10m.")
+@click.option("-f", "--follow", is_flag=True, help="Follow new lines, across traffic switches, until Ctrl-C.")
+@click.option("--since", type=seconds, metavar="SPAN", help="Only lines of the last SPAN, such as 10m.")
 @click.option("-n", "--tail", type=click.IntRange(0, 1_000_000), default=100, show_default=True,
-              help="How many lines of each release.")
-@click.option("--grep", type=filled, metavar="TEXT", help="Only lines with this text.")
-@click.option("--proxy", is_flag=True, help="What HAProxy refused or answered itself, and why.")
+              help="Number of lines per release.")
+@click.option("--grep", type=filled, metavar="TEXT", help="Only lines that contain this text.")
+@click.option("--proxy", is_flag=True, help="Error responses that HAProxy generated itself, with the cause.")
 @click.pass_obj
 def logs_command(session: Session, /, given: Sequence[str], follow: bool, since: float | None, tail: int,
                  grep: str | None, proxy: bool) -> int:
@@ -60,7 +60,7 @@ def _proxy_logs(session: Session, words: Words, *, follow: bool, since: float | 
     from deployctl.usecases.view.rejections import refusals
 
     if follow:
-        raise Invalid("--proxy prints what is known so far: -f does not go with it.", code="usage")
+        raise Invalid("--proxy cannot be combined with -f: it prints what was recorded so far.", code="usage")
     with session.services() as s:
         app, _ = words.resolve(s, session)
         print_refusals(session, app, refusals(app, s, tail=tail, since=since, grep=grep))
@@ -68,7 +68,7 @@ def _proxy_logs(session: Session, words: Words, *, follow: bool, since: float | 
 
 
 def _print_lines(session: Session, app: AppName, lines: Iterator[Printed]) -> None:
-    """Write each line as it comes: followed logs are read live. In json all of them are one object."""
+    """Write each line as it arrives, since followed logs are read live. With -o json all lines form one object."""
     look = session.look(session.out)
     if session.output == "json":
         head = {"schema": views.SCHEMA, "kind": "Logs", "app": app}

@@ -1,4 +1,4 @@
-"""The first steps: the status or three hints, the demo, the checks, and an app of one's own."""
+"""First steps: the status or three hints, the demo, the checks, and the file of an app."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from deployctl.usecases.setup.init import InitWish
 
 FIRST_STEPS = (
-    "deployctl demo     try it: two versions, visitors, one of them broken; only on 127.0.0.1",
-    "deployctl init     write the file of an app of your own",
+    "deployctl demo     try it: two versions, one of them broken, with simulated visitors, on 127.0.0.1 only",
+    "deployctl init     write the file of your own app",
     "deployctl doctor   check Docker, HAProxy, ports and disk",
 )
 
 
 def first_words(session: Session) -> int:
-    """Answer `deployctl` alone: the status where there is a ledger, else three first steps."""
+    """Run `deployctl` without a verb: the status if there is a ledger, else three first steps."""
     session.enter(goes_on=True)
     if session.has_ledger():
         from deployctl.cli.commands.view import show_status
@@ -39,12 +39,12 @@ def first_words(session: Session) -> int:
     else:
         place = session.place = str(session.settings.home)
         session.answer(lambda: views.status_json(StatusView((), None, None)), lambda _look: [*FIRST_STEPS])
-        session.note(f"There is no home of deployctl in {place} yet.")
+        session.note(f"No deployctl home in {place} yet.")
     return 0
 
 
 @verb("demo")
-@click.option("--stop", is_flag=True, help="End the demo and remove everything it made.")
+@click.option("--stop", is_flag=True, help="Stop the demo and remove everything it created.")
 @click.pass_obj
 def demo_command(session: Session, stop: bool) -> int:
     from deployctl.config.owners import enter
@@ -58,16 +58,21 @@ def demo_command(session: Session, stop: bool) -> int:
     out = session.err if session.machine else session.out
     code = run_demo(folder, stop=stop, out=out)
     if session.machine and code == 0:
-        done = Done("Demo", "demo", "the demo is gone" if stop else "the demo runs")
+        done = Done("Demo", "demo", "the demo is removed" if stop else "the demo is running")
         session.answer(lambda: views.done_json(done), lambda _look: [])
     elif session.machine:
-        raise DeployctlError("the demo failed; what happened is on stderr", remedy=["deployctl doctor"])
+        raise DeployctlError("the demo failed; see stderr", remedy=["deployctl doctor"])
     return code
 
 
 def _demo_folder(session: Session) -> Path:
+<<<<<<< HEAD:deployctl/cli/commands/manage.py
     """Return the demo's own home: never that of the working folder."""
     from deployctl.config.settings import find_home
+=======
+    """Return the demo's own home, never that of the working directory."""
+    from deployctl.settings import find_home
+>>>>>>> c6f68a8 (The command line speaks the field's language: live version, roll back, drift, repaired; remark is annotate, user end is user logout, with the former names as hidden aliases):deployctl/cli/commands_manage.py
 
     if session.home is not None:
         return session.settings.home
@@ -95,12 +100,12 @@ def doctor_command(session: Session) -> int:
 
 @verb("init")
 @click.argument("app", required=False, metavar="[APP]")
-@click.option("--image", type=named, metavar="REF", help="Image of the app, without the version.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Port inside the container; found by EXPOSE if left out.")
-@click.option("--health", type=named, metavar="PATH", help="Path that answers when the app is well.")
-@click.option("--listen", type=named, metavar="PORT", help="Stable address: 8000 or 0.0.0.0:8000.")
-@click.option("--host", type=named, metavar="NAME", help="Host name to route, instead of a port.")
-@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@click.option("--image", type=named, metavar="REF", help="Image of the app, without a tag.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port inside the container; default: the one the image exposes.")
+@click.option("--health", type=named, metavar="PATH", help="Path of the health check.")
+@click.option("--listen", type=named, metavar="PORT", help="Public address: 8000 or 0.0.0.0:8000.")
+@click.option("--host", type=named, metavar="NAME", help="Route by this host name instead of a port.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @click.pass_obj
 def init_command(session: Session, app: str | None, image: str | None, port: int | None, health: str | None,
                  listen: str | None, host: str | None, force: bool) -> int:
@@ -112,10 +117,10 @@ def init_command(session: Session, app: str | None, image: str | None, port: int
     if image is None and session.may_ask:
         image = session.ask("Image, for example registry.example.com/acme/shop:")
     if not image:
-        raise Invalid("init needs the image of the app.", remedy=["deployctl init shop --image REF"], code="usage")
+        raise Invalid("init requires the image of the app.", remedy=["deployctl init shop --image REF"], code="usage")
     name = parse_app(app if app is not None else parse_image(image).name.rpartition("/")[2])
     if app is None:
-        session.note(f"init: the app is called {name}, after its image")
+        session.note(f"init: the app is named {name}, after its image")
     with session.services(make=True) as s:
         wish = _with_pull(session, InitWish(image, port, health, listen, host, force), s)
         done = init(name, wish, session.settings, engine=s.engine, guard=s.guard, taken=_taken_ports(s, name),
@@ -125,21 +130,26 @@ def init_command(session: Session, app: str | None, image: str | None, port: int
 
 
 def _with_pull(session: Session, wish: InitWish, s: Services) -> InitWish:
+<<<<<<< HEAD:deployctl/cli/commands/manage.py
     """Offer to pull an image that is not here: it says which port it listens on, and how its health is asked."""
     from deployctl.usecases.setup.init import needs_image
+=======
+    """Offer to pull a missing image: it declares the port and the health check."""
+    from deployctl.usecases.init import needs_image
+>>>>>>> c6f68a8 (The command line speaks the field's language: live version, roll back, drift, repaired; remark is annotate, user end is user logout, with the former names as hidden aliases):deployctl/cli/commands_manage.py
 
     if not (session.yes or session.may_ask):
         return wish
-    with suppress(DeployctlError):  # an engine that is away is told by who needs it
+    with suppress(DeployctlError):  # whoever needs the engine reports that it is unreachable
         if needs_image(wish, s.engine):
-            question = f"{wish.image} is not on this server. Pull it, to read its port and health check? [y/N]"
+            question = f"{wish.image} is not on this server. Pull it to read its port and health check? [y/N]"
             if session.yes or session.ask(question).lower() in {"y", "yes"}:
                 return replace(wish, pull=session.note)
     return wish
 
 
 def _taken_ports(s: Services, but: AppName) -> frozenset[int]:
-    """Return the ports that other apps' files ask for. A file with mistakes asks for none."""
+    """Return the ports that other apps have or their files request; an invalid file requests none."""
     files = {app: file for app, file in s.judge_files().items() if not isinstance(file, DeployctlError)}
     listens = [(app.name, app.listen) for app in s.ledger.apps()] + [(app, file.listen) for app, file in files.items()]
     return frozenset(listen[1] for app, listen in listens if listen and app != but)

@@ -1,4 +1,4 @@
-"""`deployctl token`: what programs sign in with. A secret is printed once, when it is made."""
+"""`deployctl token`: credentials for programs. A secret is printed once, when the token is created."""
 
 from __future__ import annotations
 
@@ -20,14 +20,20 @@ token_command = Tree("token")
 
 @verb("token create")
 @token_argument(known=False)
-@click.option("--scope", type=click.Choice([*SCOPES]), default="read", show_default=True, help="What it may do.")
-@app_option("Only for this app; may be repeated. Without it: for every app and the server.", multiple=True)
-@click.option("--expires", metavar="SPAN", default="90d", show_default=True, help="Days, hours, or never.")
+@click.option("--scope", type=click.Choice([*SCOPES]), default="read", show_default=True, help="What the token may do.")
+@app_option("Only for this app; can be repeated. Default: all apps and the server.", multiple=True)
+@click.option("--expires", metavar="SPAN", default="90d", show_default=True, help="Lifetime in days or hours, or never.")
 @click.pass_obj
 def token_create_command(session: Session, name: str, scope: str, apps: Sequence[str], expires: str) -> int:
+<<<<<<< HEAD:deployctl/cli/commands/token.py
     """Print the secret, with -q nothing else: `token create ci -q > secret`."""
     from deployctl.cli.rendering.times import when
     from deployctl.usecases.access.tokens import create_token
+=======
+    """Create a token and print its secret; with -q nothing else: `token create ci -q > secret`."""
+    from deployctl.cli.times import when
+    from deployctl.usecases.tokens import create_token
+>>>>>>> c6f68a8 (The command line speaks the field's language: live version, roll back, drift, repaired; remark is annotate, user end is user logout, with the former names as hidden aliases):deployctl/cli/commands_token.py
 
     roles, days = given(parse_scope(scope), apps), parse_days(expires)
     with session.services(make=True) as s:
@@ -35,9 +41,10 @@ def token_create_command(session: Session, name: str, scope: str, apps: Sequence
         told = views.token_json(made.token, now=s.clock.utc(), secret=made.secret)
     until = made.token.expires_at
     session.answer(lambda: told, lambda look: [made.secret] if look.quiet else [
-        f"{look.good} the token {name} is {roles_text(roles)}, {f'until {when(until, look)}' if until else 'for ever'}",
-        "  Its secret is shown this once:", f"  {made.secret}"])
-    session.note("Use it: Authorization: Bearer SECRET", f"End it: deployctl token revoke {name}")
+        f"{look.good} token {name} created: {roles_text(roles)}, "
+        f"{f'expires {when(until, look)}' if until else 'never expires'}",
+        "  The secret is shown only once:", f"  {made.secret}"])
+    session.note("Use it: Authorization: Bearer SECRET", f"Revoke it: deployctl token revoke {name}")
     return 0
 
 
@@ -62,8 +69,8 @@ def token_revoke_command(session: Session, name: str) -> int:
 
     with session.services() as s:
         require_token(name, s)
-        require_sure(session, f"Whatever uses the token {name} will be refused at once. Revoke it?")
+        require_sure(session, f"Programs that use the token {name} will be denied immediately. Revoke it?")
         went, others = revoke_token(name, s), made_with(name, s)
-    answer(session, Done("Token", "", f"the token {name} is revoked", (*went.lines, *go_on(others)),
+    answer(session, Done("Token", "", f"token {name} is revoked", (*went.lines, *go_on(others)),
                          extra={"name": name, "made_with_it": others, "changes_stopped": list(went.stopped)}))
     return 0

@@ -1,4 +1,4 @@
-"""`deployctl user`: who may sign in to the dashboard, and what they may do there. No page ever makes the first one."""
+"""`deployctl user`: who can sign in to the dashboard, and their roles. The first user is created here, never by a page."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ ROLES = [str(role) for role in Role]
 
 @verb("user add")
 @person_argument(known=False)
-@click.option("--role", type=click.Choice(ROLES), default=str(Role.VIEWER), show_default=True, help="What the user may do.")
-@app_option("Only for this app; may be repeated. Without it: for every app and the server.", multiple=True)
+@click.option("--role", type=click.Choice(ROLES), default=str(Role.VIEWER), show_default=True, help="Role of the user.")
+@app_option("Only for this app; can be repeated. Default: all apps and the server.", multiple=True)
 @click.pass_obj
 def user_add_command(session: Session, name: str, role: str, apps: Sequence[str]) -> int:
     from deployctl.usecases.access.users import add_user
@@ -35,7 +35,7 @@ def user_add_command(session: Session, name: str, role: str, apps: Sequence[str]
     roles = given(parse_role(role), apps)
     with session.services(make=True) as s:
         user = add_user(name, roles, s)
-        _tell_link(session, user, f"{name} may sign in as {roles_text(roles)}", s)
+        _tell_link(session, user, f"{name} can sign in as {roles_text(roles)}", s)
     return 0
 
 
@@ -46,23 +46,29 @@ def user_link_command(session: Session, name: str) -> int:
     from deployctl.usecases.access.users import require_user
 
     with session.services() as s:
-        _tell_link(session, require_user(name, s), f"here is another link for {name}", s)
+        _tell_link(session, require_user(name, s), f"another link for {name}", s)
     return 0
 
 
 def _tell_link(session: Session, user: User, sentence: str, s: Services) -> None:
+<<<<<<< HEAD:deployctl/cli/commands/user.py
     """Make a link and print it; with -q nothing else."""
     from deployctl.usecases.access.users import LINK_MINUTES, link_url, make_link
     from deployctl.usecases.clock_math import later
+=======
+    """Create a link and print it; with -q nothing else."""
+    from deployctl.usecases.moments import later
+    from deployctl.usecases.users import LINK_MINUTES, link_url, make_link
+>>>>>>> c6f68a8 (The command line speaks the field's language: live version, roll back, drift, repaired; remark is annotate, user end is user logout, with the former names as hidden aliases):deployctl/cli/commands_user.py
 
     until = later(s.clock.utc(), LINK_MINUTES * 60)
     url = link_url(make_link(user.name, s), s)
     session.answer(
         lambda: views.user_json(user, sentence=sentence, link=url, until=until),
         lambda look: [url] if look.quiet else [
-            f"{look.good} {sentence}", f"  Open within {LINK_MINUTES} min, it signs {user.name} in once:", f"  {url}"])
+            f"{look.good} {sentence}", f"  Valid once, for {LINK_MINUTES} minutes:", f"  {url}"])
     if s.spec.web.enabled and not s.guard.port_taken(*s.spec.web.listen):
-        session.note(f"Nobody answers there yet: deployctl --home {s.home} serve")
+        session.note(f"The dashboard is not running yet. Start it: deployctl --home {s.home} serve")
 
 
 @verb("user list")
@@ -83,7 +89,7 @@ def user_list_command(session: Session) -> int:
 @verb("user role")
 @person_argument(known=True)
 @click.argument("role", type=click.Choice([*ROLES, "none"]), metavar="ROLE")
-@app_option("For this app only; without it: for every app and the server.")
+@app_option("Only for this app. Default: all apps and the server.")
 @hand_over_option
 @click.pass_obj
 def user_role_command(session: Session, name: str, role: str, app: str | None, heir: str | None) -> int:
@@ -107,7 +113,7 @@ def user_password_command(session: Session, name: str) -> int:
     with session.services() as s:
         user = require_user(name, s)
         set_password(name, ask_password(session, name), s)
-    _tell(session, user, f"{name} has a new password; the sessions of {name} have ended")
+    _tell(session, user, f"the password of {name} was set; all sessions of {name} were ended")
     return 0
 
 
@@ -127,20 +133,26 @@ def user_sessions_command(session: Session, name: str) -> int:
     return 0
 
 
-@verb("user end")
+@verb("user logout")
 @person_argument(known=True)
 @click.argument("number", required=False, type=click.IntRange(1), metavar="[SESSION]")
 @click.pass_obj
+<<<<<<< HEAD:deployctl/cli/commands/user.py
 def user_end_command(session: Session, name: str, number: int | None) -> int:
     from deployctl.usecases.access.sign_in import end_session, end_sessions
     from deployctl.usecases.access.users import require_user
+=======
+def user_logout_command(session: Session, name: str, number: int | None) -> int:
+    from deployctl.usecases.sign_in import end_session, end_sessions
+    from deployctl.usecases.users import require_user
+>>>>>>> c6f68a8 (The command line speaks the field's language: live version, roll back, drift, repaired; remark is annotate, user end is user logout, with the former names as hidden aliases):deployctl/cli/commands_user.py
 
     with session.services() as s:
         user = require_user(name, s)
         if number is not None:
             end_session(name, number, s)
         ended = 1 if number is not None else end_sessions(name, s)
-    sentence = f"{ended} session{'' if ended == 1 else 's'} of {name} ended" if ended else f"{name} is signed in nowhere"
+    sentence = f"{ended} session{'' if ended == 1 else 's'} of {name} ended" if ended else f"{name} has no active sessions"
     _tell(session, user, sentence, changed=ended > 0)
     return 0
 
@@ -154,31 +166,41 @@ def user_remove_command(session: Session, name: str, heir: str | None) -> int:
 
     with session.services() as s:
         user = require_user(name, s)
-        require_sure(session, f"{name} ({roles_text(user.roles)}) will not be able to sign in any more"
+        require_sure(session, f"{name} ({roles_text(user.roles)}) will no longer be able to sign in"
                               f"{'' if heir else _ending(name, s)}. Remove {name}?")
         went = remove_user(name, s, hand_over=heir or _ask_heir(session, name, s))
-    _tell(session, user, f"{name} is removed and signed out everywhere", went=went)
+    _tell(session, user, f"{name} was deleted and signed out everywhere", went=went)
     return 0
 
 
 def _ending(name: str, s: Services) -> str:
+<<<<<<< HEAD:deployctl/cli/commands/user.py
     """Return what a question about that user says of the tokens that would end: whoever answers with --yes is asked no more."""
     from deployctl.usecases.access.revoke import tokens_of
+=======
+    """Return what a confirmation says about the tokens that would be revoked: with --yes no further question is asked."""
+    from deployctl.usecases.rights_end import tokens_of
+>>>>>>> c6f68a8 (The command line speaks the field's language: live version, roll back, drift, repaired; remark is annotate, user end is user logout, with the former names as hidden aliases):deployctl/cli/commands_user.py
 
     tokens = ", ".join(sorted(one.name for one in tokens_of(name, s)))
-    return f"; these tokens end too, unless --hand-over names another admin: {tokens}" if tokens else ""
+    return f"; these tokens are revoked, too, unless --hand-over names another admin: {tokens}" if tokens else ""
 
 
 def _ask_heir(session: Session, name: str, s: Services) -> str | None:
+<<<<<<< HEAD:deployctl/cli/commands/user.py
     """Return which admin takes over the tokens of that user. Unanswered, without a terminal or with --yes: None, they end."""
     from deployctl.usecases.access.revoke import tokens_of
+=======
+    """Return the admin who takes over the user's tokens; None, which revokes them, with --yes or without a reply."""
+    from deployctl.usecases.rights_end import tokens_of
+>>>>>>> c6f68a8 (The command line speaks the field's language: live version, roll back, drift, repaired; remark is annotate, user end is user logout, with the former names as hidden aliases):deployctl/cli/commands_user.py
 
     tokens = tokens_of(name, s)
     if not tokens or session.yes or not session.may_ask:
         return None
     listed = "\n".join(f"  {one.name} ({roles_text(one.roles)}), last used {one.used_at or 'never'}" for one in tokens)
-    return session.ask(f"These tokens end with the rights of {name}:\n{listed}\n"
-                       "Name of the admin who takes them over, or Enter to end them:") or None
+    return session.ask(f"These tokens lose their rights together with {name}:\n{listed}\n"
+                       "Name of the admin who takes them over, or Enter to revoke them:") or None
 
 
 def _tell(session: Session, user: User, sentence: str, *, changed: bool = True, went: WentAlong | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The verbs that look and change nothing."""
+"""The verbs that only read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WATCH_EVERY = 2.0  # seconds
 # -- status ----------------------------------------------------------------------------------------------------
 @verb("status")
 @names_argument
-@click.option("-w", "--watch", is_flag=True, help="Show it again every 2 seconds, until Ctrl-C.")
+@click.option("-w", "--watch", is_flag=True, help="Refresh every 2 seconds, until Ctrl-C.")
 @click.pass_obj
 def status_command(session: Session, /, given: Sequence[str], watch: bool) -> int:
     words = Words.check(given, least=0, most=0, verb="status")
@@ -39,10 +39,17 @@ def status_command(session: Session, /, given: Sequence[str], watch: bool) -> in
 
 
 def show_status(session: Session, s: Services, app: AppName | None, *, clear: bool = False) -> None:
+<<<<<<< HEAD:deployctl/cli/commands/view.py
     """Read and answer. `clear`: draw over what was drawn before."""
     from deployctl.cli.rendering.status import apps_table, instances_table, status_text
     from deployctl.usecases.steps.adopt import take_over_flips
     from deployctl.usecases.view.status import status
+=======
+    """Read and print. `clear`: overwrite the screen."""
+    from deployctl.cli.render_status import apps_table, instances_table, status_text
+    from deployctl.usecases.adopt import take_over_flips
+    from deployctl.usecases.status import status
+>>>>>>> c6f68a8 (The command line speaks the field's language: live version, roll back, drift, repaired; remark is annotate, user end is user logout, with the former names as hidden aliases):deployctl/cli/commands_look.py
 
     take_over_flips(s)
     view = status(s, app=app)
@@ -55,7 +62,7 @@ def show_status(session: Session, s: Services, app: AppName | None, *, clear: bo
 
 
 def _watch(session: Session, s: Services, app: AppName | None) -> int:
-    """Show it until the person has seen enough; that is a good end."""
+    """Refresh until interrupted, which is success."""
     live = session.look(session.out).live and not session.machine
     try:
         while not session.gone:
@@ -69,7 +76,7 @@ def _watch(session: Session, s: Services, app: AppName | None) -> int:
 # -- history, show, diff ---------------------------------------------------------------------------------------
 @verb("history")
 @names_argument
-@click.option("-n", "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="How many lines.")
+@click.option("-n", "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Number of lines.")
 @click.pass_obj
 def history_command(session: Session, /, given: Sequence[str], limit: int) -> int:
     from deployctl.cli.rendering.release import history_table, history_text
@@ -100,8 +107,8 @@ def show_command(session: Session, /, given: Sequence[str]) -> int:
 
 @verb("diff")
 @names_argument
-@click.option("--exit-code", is_flag=True, help="Exit 10 when there is a difference.")
-@click.option("--show-secrets", is_flag=True, help="Print values, too, that may be secrets.")
+@click.option("--exit-code", is_flag=True, help="Exit with 10 if there is a difference.")
+@click.option("--show-secrets", is_flag=True, help="Also print values that may be secrets.")
 @click.pass_obj
 def diff_command(session: Session, /, given: Sequence[str], exit_code: bool, show_secrets: bool) -> int:
     from deployctl.cli.rendering.release import diff_table, diff_text

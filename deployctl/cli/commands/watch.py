@@ -1,4 +1,4 @@
-"""The verbs around the watcher: the process itself, one pass of it by hand, and its systemd unit."""
+"""The verbs of the watcher: the process itself, one pass by hand, and its systemd unit."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def _listen(text: str) -> tuple[str, int]:
 
 
 @verb("serve")
-@click.option("--no-web", is_flag=True, help="Only watch: no dashboard, no API.")
-@click.option("--listen", type=_listen, metavar="HOST:PORT", help="Have the dashboard there instead of at web.listen.")
+@click.option("--no-web", is_flag=True, help="Run only the watcher, without dashboard and API.")
+@click.option("--listen", type=_listen, metavar="HOST:PORT", help="Address of the dashboard (default: web.listen).")
 @click.pass_obj
 def serve_command(session: Session, no_web: bool, listen: tuple[str, int] | None) -> int:
-    """Watch until a signal comes, which is a good end."""
+    """Run until a signal arrives, which is success."""
     from dataclasses import replace
 
     from deployctl.bootstrap import find_port_holder
@@ -51,7 +51,7 @@ def serve_command(session: Session, no_web: bool, listen: tuple[str, int] | None
     def connect() -> Services:
         s = session.connect(settings, journal)
         apps = len(s.ledger.apps())
-        session.note(f"serve: watching {apps} app{'s' * (apps != 1)} of {settings.home} (pid {os.getpid()})")
+        session.note(f"serve: watching {apps} app{'s' * (apps != 1)} in {settings.home} (pid {os.getpid()})")
         return replace(s, actor=f"{s.actor.partition(' (')[0]} (watcher)")
 
     def stand_beside(s: Services) -> AbstractContextManager[None]:
@@ -63,25 +63,25 @@ def serve_command(session: Session, no_web: bool, listen: tuple[str, int] | None
                              session.note, find_port_holder, s.ledger.identity.id))
 
     serve(settings, connect, beside=stand_beside)
-    answer(session, Done("Serve", "", "the watcher has ended; HAProxy and the apps go on", changed=False))
+    answer(session, Done("Serve", "", "the watcher has stopped; HAProxy and the apps keep running", changed=False))
     return session.stopped_watching()
 
 
 def _warnings(s: Services, web: WebSpec) -> list[str]:
-    """Return what a person should know before anybody looks at the dashboard."""
+    """Return what the operator should know before the dashboard is used."""
     said = []
     if not s.ledger.users():
-        said.append(f"serve: nobody may sign in yet. The first admin: deployctl --home {s.home} user add NAME --role admin")
+        said.append(f"serve: no users yet. Create the first admin: deployctl --home {s.home} user add NAME --role admin")
     if web.url is None and web.listen[0] not in {"127.0.0.1", "::1"}:
-        said.append("serve: the dashboard is open to other machines without TLS, and answers only to the address that "
-                    "web.listen has. Put a proxy with TLS in front and set web.url (docs/operations.md)")
+        said.append("serve: the dashboard is reachable from other machines without TLS, and responds only to the address in "
+                    "web.listen. Put a TLS proxy in front of it and set web.url (docs/operations.md)")
     return said
 
 
 @verb("reconcile")
 @click.argument("app", required=False, metavar="[APP]", type=named)
-@click.option("-n", "--dry-run", is_flag=True, help="Show what would be mended and change nothing.")
-@click.option("--exit-code", is_flag=True, help="With --dry-run: exit 10 when something is to be mended.")
+@click.option("-n", "--dry-run", is_flag=True, help="Show what would be repaired and change nothing.")
+@click.option("--exit-code", is_flag=True, help="With --dry-run: exit with 10 if there is drift.")
 @click.pass_obj
 def reconcile_command(session: Session, app: str | None, dry_run: bool, exit_code: bool) -> int:
     from deployctl.cli.rendering.watch import reconciled_table, reconciled_text
@@ -90,7 +90,7 @@ def reconcile_command(session: Session, app: str | None, dry_run: bool, exit_cod
     from deployctl.usecases.steps.take_engine import take_engine
 
     if exit_code and not dry_run:
-        raise Invalid("--exit-code goes with --dry-run.", remedy=["deployctl reconcile -h"], code="usage")
+        raise Invalid("--exit-code requires --dry-run.", remedy=["deployctl reconcile -h"], code="usage")
     with session.services() as s:
         name = _app(session, s, app)
         if not dry_run:
@@ -109,7 +109,7 @@ def _app(session: Session, s: Services, app: str | None) -> AppName | None:
 
 
 def _code(found: Reconciled, *, exit_code: bool) -> int:
-    """Return 0 when world and ledger agree, 6 when only busy apps were left, 4 when a person has to look."""
+    """Return 0 if no drift is left, 6 if only busy apps were left, 4 if manual intervention is needed."""
     if found.dry_run:
         return 10 if exit_code and found.lines else 0
     if not found.left:
@@ -118,18 +118,23 @@ def _code(found: Reconciled, *, exit_code: bool) -> int:
 
 
 def _owner_name(session: Session) -> str | None:
+<<<<<<< HEAD:deployctl/cli/commands/watch.py
     """Return the name of the home's owner, None when that is root. The unit runs as that user, and only its file is root's."""
     from deployctl.config.owners import owner_of, require_named
+=======
+    """Return the name of the home's owner, None if that is root. The unit runs as that user; only its file belongs to root."""
+    from deployctl.owners import owner_of, require_named
+>>>>>>> c6f68a8 (The command line speaks the field's language: live version, roll back, drift, repaired; remark is annotate, user end is user logout, with the former names as hidden aliases):deployctl/cli/commands_watch.py
 
     owner = owner_of(session.settings, session.environ)
     return None if owner == 0 else require_named(owner, session.settings).pw_name
 
 
 @verb("install")
-@click.option("--user", "user", is_flag=True, help="For this user's own systemd; the rule when you are not root.")
-@click.option("--system", "system", is_flag=True, help="For the whole machine; the rule when you are root.")
+@click.option("--user", "user", is_flag=True, help="Install for this user's systemd; the default unless you are root.")
+@click.option("--system", "system", is_flag=True, help="Install system-wide; the default for root.")
 @click.option("--print", "only_print", is_flag=True, help="Print the unit and write nothing.")
-@click.option("--dir", "folder", type=named, metavar="DIR", help="Write it there instead.")
+@click.option("--dir", "folder", type=named, metavar="DIR", help="Write the unit to this directory instead.")
 @click.pass_obj
 def install_command(session: Session, user: bool, system: bool, only_print: bool, folder: str | None) -> int:
     from deployctl.cli.options import tell
@@ -137,7 +142,7 @@ def install_command(session: Session, user: bool, system: bool, only_print: bool
     from deployctl.usecases.setup.install import InstallWish, install, unit_text
 
     if user and system:
-        raise Invalid("--user and --system exclude each other.", remedy=["deployctl install -h"], code="usage")
+        raise Invalid("--user and --system are mutually exclusive.", remedy=["deployctl install -h"], code="usage")
     to_user = user or (not system and os.geteuid() != 0)
     wish = InstallWish(to_user, None if folder is None else (session.cwd / Path(folder)),
                        run_as=None if to_user else _owner_name(session))

@@ -1,4 +1,4 @@
-"""The text of `user list`, `user sessions`, `token list` and `audit`: the same facts as their JSON, as tables."""
+"""The text of `user list`, `user sessions`, `token list` and `audit`: the data of their JSON, as tables."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Told = Mapping[str, Any]
 
 def users_text(told: Told, look: Look) -> list[str]:
     if not told["users"]:
-        return ["Nobody may sign in yet. The first: deployctl user add NAME --role admin"]
+        return ["No users yet. Create the first: deployctl user add NAME --role admin"]
     return lay_out(users_table(told, look), look)
 
 
 def users_table(told: Told, look: Look) -> Table:
-    columns = (Column("USER"), Column("ROLES"), Column("SESSIONS", right=True), Column("PASSWORD"), Column("MADE"),
+    columns = (Column("USER"), Column("ROLES"), Column("SESSIONS", right=True), Column("PASSWORD"), Column("CREATED"),
                Column("BY"))
     return Table(columns, tuple(
         (user["name"], roles_text(user["roles"]), str(user["sessions"]), "yes" if user["password"] else "no",
@@ -30,12 +30,12 @@ def users_table(told: Told, look: Look) -> Table:
 
 def sessions_text(told: Told, look: Look) -> list[str]:
     if not told["sessions"]:
-        return [f"{told['user']} is signed in nowhere."]
+        return [f"{told['user']} has no active sessions."]
     return lay_out(sessions_table(told, look), look)
 
 
 def sessions_table(told: Told, look: Look) -> Table:
-    columns = (Column("SESSION", right=True), Column("BEGAN"), Column("LAST SEEN"), Column("FROM"),
+    columns = (Column("SESSION", right=True), Column("STARTED"), Column("LAST SEEN"), Column("FROM"),
                Column("BROWSER", elastic=True))
     return Table(columns, tuple((str(one["id"]), when(one["created_at"], look), ago(one["seen_at"], look), one["address"],
                                  one["agent"] or NONE) for one in told["sessions"]))
@@ -43,13 +43,13 @@ def sessions_table(told: Told, look: Look) -> Table:
 
 def tokens_text(told: Told, look: Look) -> list[str]:
     if not told["tokens"]:
-        return ["No token was made yet: deployctl token create NAME"]
+        return ["No tokens yet. Create one: deployctl token create NAME"]
     return lay_out(tokens_table(told, look), look)
 
 
 def tokens_table(told: Told, look: Look) -> Table:
-    columns = (Column("TOKEN"), Column("STATE"), Column("ROLES"), Column("UNTIL"), Column("LAST USED"), Column("FROM"),
-               Column("MADE"), Column("BY"), Column("ENDS WITH"))
+    columns = (Column("TOKEN"), Column("STATE"), Column("ROLES"), Column("EXPIRES"), Column("LAST USED"), Column("FROM"),
+               Column("CREATED"), Column("BY"), Column("OWNER"))
     return Table(columns, tuple(
         (token["name"], token["state"].replace("_", " "), roles_text(token["roles"]), _when(token["expires_at"], look),
          ago(token["used_at"], look) if token["used_at"] else NONE, token["used_from"] or NONE,
@@ -61,11 +61,11 @@ def _when(at: str | None, look: Look) -> str:
 
 
 def audit_text(lines: Sequence[AuditLine], look: Look) -> list[str]:
-    return lay_out(audit_table(lines, look), look) if lines else ["Nothing was found."]
+    return lay_out(audit_table(lines, look), look) if lines else ["No matching entries."]
 
 
 def audit_table(lines: Sequence[AuditLine], look: Look) -> Table:
-    """Return one row for each line. What people see has the reason behind the sentence and a sign before a failure."""
+    """Return one row per line. On a terminal the summary is followed by the reason, and preceded by a sign for a failure."""
     columns = (Column("WHEN"), Column("WHO"), Column("HOW"), Column("APP"), Column("WHAT HAPPENED", elastic=True),
                Column("KIND", wide=True), Column("RESULT", wide=True), Column("REV", wide=True, right=True),
                Column("FROM", wide=True), Column("NOTE", wide=True), Column("ID", wide=True, right=True))

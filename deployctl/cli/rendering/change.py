@@ -1,4 +1,4 @@
-"""The text of what a changing verb gave back. Line 1 is what is so now; the rest is what to know and to type next."""
+"""The text of a changing verb's result. Line 1 is the state now; the rest is what to know and what to type next."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from deployctl.usecases.results import DiffLine, Done, Finding, Moved, Preview
 
 # -- upgrade, rollback, undo -----------------------------------------------------------------------------------
 def moved_text(moved: Moved, look: Look) -> list[str]:
-    """Return where the traffic is now, what it took, and the way back."""
+    """Return the live version, how long the switch took, and how to roll back."""
     if moved.taken_over:
-        return [f"{look.good} {moved.target} already serves {moved.app}. Taken over from config/{moved.app}.toml:",
+        return [f"{look.good} {moved.app} {moved.target} is already live. Applied from config/{moved.app}.toml:",
                 *(f"  {difference(line)}" for line in moved.taken_over), *_image(moved.image, look),
                 *(f"{look.warn} {warning}" for warning in moved.warnings)]
     if not moved.changed:
-        return [f"{look.good} {moved.target} already serves {moved.app}. Nothing to do.", *_image(moved.image, look),
+        return [f"{look.good} {moved.app} {moved.target} is already live. Nothing to do.", *_image(moved.image, look),
                 *(f"  {line}" for line in moved.hints if not look.quiet)]
     lines = [f"{look.good if moved.confirmed else look.warn} {_headline(moved)}"]
     if not look.quiet:
@@ -30,7 +30,7 @@ def moved_text(moved: Moved, look: Look) -> list[str]:
 
 
 def _image(news: ImageNews | None, look: Look) -> list[str]:
-    """Return what a registry said; that one could not be asked is a warning, which --quiet leaves standing."""
+    """Return the registry's news; that it could not be reached is a warning, which --quiet keeps."""
     if news is None:
         return []
     if news.code in {ImageCode.TAG_MOVED, ImageCode.TO_PULL}:
@@ -40,17 +40,17 @@ def _image(news: ImageNews | None, look: Look) -> list[str]:
 
 def _headline(moved: Moved) -> str:
     colour = f" ({moved.colour})" if moved.colour else ""
-    confirmed = "confirmed by HAProxy" if moved.confirmed else "HAProxy did not confirm it"
+    confirmed = "confirmed by HAProxy" if moved.confirmed else "not confirmed by HAProxy"
     if moved.kind == "Upgrade":
         sure = "" if moved.confirmed else f", {confirmed}"
-        return (f"{moved.names[1]} serves 100 % of {moved.app}. Ready in {took(_ready_ms(moved))}, "
+        return (f"{moved.app} {moved.names[1]} is live with 100 % of traffic. Ready in {took(_ready_ms(moved))}, "
                 f"switched in {took(moved.switch_ms)}{sure}, {_failed(moved)} during the switch.")
     return (f"{moved.app} is back on {moved.names[1]}{colour}. Switched in {took(moved.switch_ms)}, {confirmed}, "
             f"{_failed(moved)}. Revision {moved.revision}.")
 
 
 def _ready_ms(moved: Moved) -> float:
-    """Return what it took until it served: what retired afterwards kept nobody waiting."""
+    """Return the time until the version was live; retiring the other one afterwards does not count."""
     return moved.total_ms - sum(step.ms for step in moved.steps if step.kind in {"drain", "stop", "prune"})
 
 
@@ -63,43 +63,43 @@ def _failed(moved: Moved) -> str:
 
 def _holds(moved: Moved) -> list[str]:
     left = moved.names[0]
-    held = [f"{left if v == moved.source else v} is on hold: it will not be deployed again until "
-            f"deployctl unhold {moved.app} {v}. Newer versions are fine." for v in moved.held]
+    held = [f"{left if v == moved.source else v} is on hold: it cannot be deployed again until "
+            f"deployctl unhold {moved.app} {v}. Newer versions can." for v in moved.held]
     return held + [f"{v} is no longer on hold." for v in moved.lifted]
 
 
 def _next(moved: Moved) -> str | None:
     if moved.source is None:
-        return f"Look: deployctl status {moved.app}"
+        return f"See: deployctl status {moved.app}"
     if moved.kind != "Upgrade":
         return f"Undo: deployctl undo {moved.app}"
     standby = moved.names[0] if moved.standby == moved.source else moved.standby
     warm = f"{standby} stays warm. " if standby else ""
-    return f"{warm}Back: deployctl rollback {moved.app}"
+    return f"{warm}Roll back: deployctl rollback {moved.app}"
 
 
 # -- the other changing verbs ----------------------------------------------------------------------------------
 def done_text(done: Done, look: Look) -> list[str]:
-    """Return the one sentence and, unless quiet, its details."""
+    """Return the summary and, unless quiet, its details."""
     details = [] if look.quiet else [line for text in done.details for line in text.splitlines()]
     return [f"{look.good} {done.sentence}", *_image(done.image, look), *(f"  {line}" for line in details)]
 
 
 # -- dry run ---------------------------------------------------------------------------------------------------
 def preview_text(preview: Preview, look: Look) -> list[str]:
-    """Return the plan, numbered, and what it would bring back."""
+    """Return the plan, numbered, and what it would restore."""
     plan = preview.plan
     if not plan.steps:
         return [f"{plan.summary}. Nothing to do.", *_image(preview.image, look), *_warned(preview.warnings, look)]
-    how = " (warm: nothing has to boot)" if plan.warm else ""
-    lines = [f"Would do {plan.summary}{how}"]
+    how = " (warm: no boot needed)" if plan.warm else ""
+    lines = [f"Plan for {plan.summary}{how}"]
     lines += [f"  {n:>2}. {step.kind.capitalize():<8} {step.sentence}" for n, step in enumerate(plan.steps, 1)]
     lines += [f"  changes {difference(line)}" for line in preview.changes]
-    return [*lines, *_image(preview.image, look), *preview.restores, *_warned(preview.warnings, look), "Nothing was done."]
+    return [*lines, *_image(preview.image, look), *preview.restores, *_warned(preview.warnings, look), "Nothing was changed."]
 
 
 def difference(line: DiffLine) -> str:
-    """Return one difference in a line: `env: ~ MODE a → b`."""
+    """Return one difference on a line: `env: ~ MODE a → b`."""
     return f"{line.group}: {difference_words(line)}"
 
 
@@ -124,7 +124,7 @@ def _warned(warnings: Sequence[str], look: Look) -> list[str]:
 
 # -- doctor ----------------------------------------------------------------------------------------------------
 def findings_text(findings: Sequence[Finding], look: Look) -> list[str]:
-    """Return one line each, the fix below what is not well."""
+    """Return one line per check, with the fix below a failed one."""
     broad = max((len(found.name) for found in findings), default=0)
     lines = []
     for found in findings:
@@ -133,8 +133,8 @@ def findings_text(findings: Sequence[Finding], look: Look) -> list[str]:
             lines.append(f"    Fix: {found.fix}")
     bad = sum(1 for found in findings if not found.ok and found.fatal)
     warned = sum(1 for found in findings if not found.ok and not found.fatal)
-    well = f"Nothing is broken; {warned} of {len(findings)} checks warn." if warned else "All is well."
-    return [*lines, "", f"{bad} of {len(findings)} checks need something." if bad else well]
+    well = f"No check failed; {warned} of {len(findings)} with a warning." if warned else "All checks passed."
+    return [*lines, "", f"{bad} of {len(findings)} checks failed." if bad else well]
 
 
 def _sign(found: Finding, look: Look) -> str:

@@ -1,4 +1,4 @@
-"""The text of a failure: what happened, who serves now, the evidence, and what to type next."""
+"""The text of a failure: what happened, the live version, the evidence, and the next command."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from deployctl.cli.terminal import Look
 from deployctl.errors import AttentionNeeded, DeployctlError, Invalid, RevertedAfterSwitch
 
 _LABELS = {
-    "status": "Look", "history": "Look", "logs": "Look", "show": "Look", "diff": "Look", "doctor": "Check",
-    "rollback": "Back", "undo": "Back", "abort": "Stop it", "unhold": "Lift it", "init": "Make it",
+    "status": "See", "history": "See", "logs": "See", "show": "See", "diff": "See", "doctor": "Check",
+    "rollback": "Roll back", "undo": "Undo", "abort": "Abort it", "unhold": "Release the hold", "init": "Create it",
 }  # fmt: skip
 _PROGRAM = re.compile(r"(sudo|docker|ls|df|ss|chmod|chown|unset|newgrp|pip|ldd|ip|systemctl|mv) ")
 
 
 def error_text(error: DeployctlError, look: Look) -> list[str]:
-    """Return the lines for people; the same facts as the error's JSON."""
+    """Return the lines for people; the same data as the error's JSON."""
     first, *more = error.message.splitlines() or [type(error).__name__]
     lines = [f"{look.bad} {first}", *(f"  {line}" for line in more)]
     if error.serving is not None:
@@ -30,20 +30,23 @@ def error_text(error: DeployctlError, look: Look) -> list[str]:
 def _state_word(error: DeployctlError) -> str:
     if isinstance(error, AttentionNeeded):
         return "Now"
-    return "Traffic went back" if isinstance(error, RevertedAfterSwitch) else "Nothing changed"
+    return "Reverted" if isinstance(error, RevertedAfterSwitch) else "Nothing changed"
 
 
 def serving_sentence(serving: Mapping[str, Any]) -> str:
-    """Return who answers visitors, in words."""
+    """Return which version is live, in words."""
     version, address = serving.get("version"), serving.get("address")
     if not version:
-        return "no version serves."
+        return "no live version."
     where = f" on {address}" if address else ""
-    return f"{version} serves 100 % of {serving['app']}{where}." if serving.get("app") else f"{version} serves{where}."
+    return (f"{serving['app']} {version} is live with 100 % of traffic{where}." if serving.get("app")
+            else f"{version} is live{where}.")
 
 
 def _remedy(line: str) -> str:
     words = line.split()
+    if words[-1:] == ["-h"]:
+        return f"Help: {line}"
     if "--lock-wait" in words:
         return f"Wait: {line}"
     if words[:1] == ["deployctl"]:
@@ -52,7 +55,7 @@ def _remedy(line: str) -> str:
 
 
 def hint_help(error: Invalid, command: str) -> Invalid:
-    """Add the way to the help text, once."""
+    """Add the help command to the remedies, once."""
     line = f"{command} -h"
     if line not in error.remedy:
         error.remedy.append(line)

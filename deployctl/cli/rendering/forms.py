@@ -1,4 +1,4 @@
-"""The forms of an answer that programs read: JSON in one line, and tab-separated cells."""
+"""Output for programs: JSON on one line, and tab-separated cells."""
 
 from __future__ import annotations
 
@@ -16,15 +16,19 @@ FORMATS = ("table", "wide", "json", "jsonl", "tsv")
 
 
 def json_line(told: Mapping[str, Any], look: Look) -> str:
-    """Return one JSON text in one line, in plain ASCII where the stream is not UTF-8. What would act on a terminal is
-    escaped in either."""
+    """Return the JSON on one line, in ASCII if the stream is not UTF-8. Terminal control characters are always escaped."""
     return inert_json(json.dumps(told, ensure_ascii=not look.utf8)) + "\n"
 
 
 def tsv_lines(as_json: Callable[[], Mapping[str, Any]], table: Callable[[Look], Table] | None,
                look: Look) -> list[str]:
+<<<<<<< HEAD:deployctl/cli/rendering/forms.py
     """Return the table; without one, the plain fields of the JSON as a header and a row."""
     from deployctl.cli.rendering.tables import Column, Table, tsv
+=======
+    """Return the table; without one, the scalar fields of the JSON as a header and a row."""
+    from deployctl.cli.tables import Column, Table, tsv
+>>>>>>> c6f68a8 (The command line speaks the field's language: live version, roll back, drift, repaired; remark is annotate, user end is user logout, with the former names as hidden aliases):deployctl/cli/forms.py
 
     if table is not None:
         return tsv(table(look), look)

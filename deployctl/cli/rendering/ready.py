@@ -1,4 +1,4 @@
-"""Whether a version can be rolled back to, in as few words as a table or a line has room for."""
+"""Whether a version can be rolled back to, as briefly as a table or a line allows."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from deployctl.domain.change.readiness import How, Readiness
 
 
 def ready_cell(one: Readiness | None) -> str:
-    """Return a table's cell."""
+    """Return a table cell."""
     if one is None:
         return NONE
     if not one.ready:
         return "no"
-    return "at once" if one.how is How.WARM else f"{one.how}{_about(one)}"
+    return "instant" if one.how is How.WARM else f"{one.how}{_about(one)}"
 
 
 def ready_words(one: Readiness) -> str:
-    """Return what a rollback to it would mean: `under a second`, `it boots first, about 6.0 s`."""
+    """Return what a rollback to it would take: `under a second`, `boots first, about 6.0 s`."""
     if not one.ready:
         return f"not possible: {one.why}"
     if one.how is How.WARM:
         return "under a second"
-    first = "its image is pulled first, then it boots" if one.how is How.PULL else "it boots first"
+    first = "pulls its image, then boots" if one.how is How.PULL else "boots first"
     return first + _about(one)
 
 
@@ -35,14 +35,14 @@ def _about(one: Readiness) -> str:
 
 
 def ready_table(some: Sequence[Readiness]) -> Table:
-    columns = Column("BACK TO"), Column("HOW"), Column("REMARK", elastic=True)
+    columns = Column("ROLLBACK TO"), Column("HOW"), Column("NOTE", elastic=True)
     several = Counter(one.version for one in some)
     names = [f"{one.version}@{one.release}" if several[one.version] > 1 else one.version for one in some]
     return Table(columns, tuple((name, ready_cell(one), one.why or "") for name, one in zip(names, some, strict=True)))
 
 
 def ready_line(one: Readiness, app: str, look: Look, *, name: str | None = None) -> str:
-    """Return one line of a list: the version, its readiness, and what to type; `name` where its version is not enough."""
+    """Return one line of a list: the version, its readiness and the command; `name` if the version is ambiguous."""
     sign = look.good if one.ready else look.bad
     remark = f" ({one.why})" if one.ready and one.why else ""
     command = f"   deployctl rollback {app} {name or one.version}" if one.ready else ""

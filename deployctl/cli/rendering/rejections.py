@@ -1,4 +1,4 @@
-"""`deployctl logs --proxy`: what HAProxy answered itself, a line each."""
+"""`deployctl logs --proxy`: HAProxy's own error responses, one per line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def print_refusals(session: Session, app: AppName, found: Sequence[Refusal]) -> 
     for one in found:
         session.write(_line(session, one, look))
     if not found and session.output in {"table", "wide"}:
-        session.note(f"HAProxy has refused nothing of {app} lately; every answer came from the app itself.")
+        session.note(f"No recent error responses from HAProxy for {app}: every response came from the app.")
 
 
 def _line(session: Session, one: Refusal, look: Look) -> str:

@@ -1,4 +1,4 @@
-"""The text of `history`, `show` and `diff`: what happened, what a version is, and what two versions do not share."""
+"""The text of `history`, `show` and `diff`: what happened, what a version is, and how two versions differ."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ GROUPS = ("image", "env", "limits", "command", "health", "ports")
 
 # -- history ---------------------------------------------------------------------------------------------------
 def history_text(view: HistoryView, look: Look) -> list[str]:
-    """Return one line for each change of traffic and each attempt that failed, the last one first."""
+    """Return one line per traffic switch and failed attempt, newest first."""
     if not (view.lines or view.attempts):
-        return [f"Nothing was deployed yet. First version: deployctl upgrade {view.app} VERSION"]
+        return [f"No deployments yet. First version: deployctl upgrade {view.app} VERSION"]
     lines = lay_out(history_table(view, look), look)
     if view.readiness and not look.quiet:
         lines += ["", *lay_out(ready_table(view.readiness), look)]
@@ -50,7 +50,7 @@ def _attempt_row(attempt: Deployment, view: HistoryView, look: Look) -> tuple[st
 
 
 def _names(line: HistoryLine) -> tuple[str | None, str | None]:
-    """Return what served and what serves since; two releases of one version by their numbers."""
+    """Return the live versions before and after; two releases of one version by their numbers."""
     change = line.change
     if line.source != line.target or change.source == change.target:
         return line.source, line.target
@@ -59,7 +59,7 @@ def _names(line: HistoryLine) -> tuple[str | None, str | None]:
 
 def _what(kind: str, before: str | None, after: str | None) -> str:
     if kind in {"upgrade", "rollback", "undo", "emergency", "drift"}:
-        return f"{kind:<8}  {f'{before} → ' if before else ''}{after or 'nothing'}"
+        return f"{kind:<8}  {f'{before} → ' if before else ''}{after or 'none'}"
     return f"{kind:<8}  {before or after or ''}".rstrip()
 
 
@@ -70,7 +70,7 @@ def _first_line(text: str) -> str:
 
 # -- show ------------------------------------------------------------------------------------------------------
 def show_text(view: ReleaseView, look: Look) -> list[str]:
-    """Return the release and its bundle. Environment values are not shown, only names."""
+    """Return the release and its spec. Of the environment only names are shown."""
     facts = [(name, text) for name, text in _facts(view, look) if text]
     broad = max(len(name) for name, _ in facts)
     title = f"{view.app} {view.release.version}   {'live' if view.role == 'active' else view.role}"
@@ -85,15 +85,15 @@ def _facts(view: ReleaseView, look: Look) -> list[tuple[str, str | None]]:
         ("release", f"{release.number}" + (f"   (same version: {_numbers(view)})" if view.siblings else "")),
         ("image", f"{bundle.image}   {short_digest(bundle.digest)}"),
         ("colour", release.colour),
-        ("made", when(release.created_at, look)),
-        ("proven", when(release.proven_at, look) if release.proven_at else "never"),
+        ("created", when(release.created_at, look)),
+        ("checked", when(release.proven_at, look) if release.proven_at else "never"),
         ("on hold", f"since {when(hold.at, look)} by {hold.actor}: {_first_line(hold.reason)}" if hold else None),
         ("failure", release.failure),
-        ("runs", _running(view, look)),
-        ("back", ready_words(view.readiness) if view.readiness else None),
+        ("status", _running(view, look)),
+        ("rollback", ready_words(view.readiness) if view.readiness else None),
         ("command", " ".join((*(bundle.entrypoint or ()), *(bundle.command or ()))) or None),
         ("user", bundle.user),
-        ("port", f"{bundle.port} inside"),
+        ("port", f"{bundle.port} in the container"),
         ("networks", ", ".join(bundle.networks) or None),
         *(("caps", sentence) for sentence in given_back(bundle.cap_add)),
         ("caps", kept_text(release.cap_drop, bundle.cap_add)),
@@ -140,7 +140,7 @@ def _last(view: ReleaseView, look: Look) -> list[str]:
 
 # -- diff ------------------------------------------------------------------------------------------------------
 def diff_text(view: DiffView, look: Look) -> list[str]:
-    """Return the differences by group, and in one line what is the same."""
+    """Return the differences by group, and on one line what is the same."""
     groups = [*GROUPS, *sorted({line.group for line in view.lines} - {*GROUPS})]
     broad = max(len(group) for group in groups)
     lines, same = [f"{view.app}: {_named(view)}"], []

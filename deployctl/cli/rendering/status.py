@@ -13,18 +13,18 @@ from deployctl.usecases.results import AppView, ConfigCode, InstanceView, Status
 
 
 def status_text(view: StatusView, look: Look, *, one: bool, home: str = "this home") -> list[str]:
-    """Return the table of all apps, or the page of the one that was asked for."""
+    """Return the table of all apps, or the details of one."""
     if not view.apps:
-        return [*_no_apps(view, look, home), "  First one: deployctl init    Try it: deployctl demo"]
+        return [*_no_apps(view, look, home), "  Create one: deployctl init    Try it: deployctl demo"]
     lines = _page(view.apps[0], look) if one and len(view.apps) == 1 else lay_out(apps_table(view, look), look)
     troubles = _troubles(view, look) + [line for app in view.apps for line in _notes(app, look)]
     return lines + (["", *troubles] if troubles else []) + (_way_back(view.apps[0], look) if one else [])
 
 
 def _no_apps(view: StatusView, look: Look, home: str) -> list[str]:
-    """Return where was looked in vain, and where else on this engine somebody may have meant."""
+    """Return which home has no apps, and other homes on this engine that may have been meant."""
     others = [f"  Another home on this engine: {other.path}, {other.containers} containers    "
-              f"Look: deployctl --home {other.path} status" for other in view.others]
+              f"See: deployctl --home {other.path} status" for other in view.others]
     return [f"No apps yet in {home}.", *_troubles(view, look), *others]
 
 
@@ -38,32 +38,32 @@ def _notes(app: AppView, look: Look) -> list[str]:
     drift = [one for one in app.drifts if one.sentence not in app.notes]
     lines = [f"{look.warn} {note}" for note in (*app.notes, *(one.sentence for one in drift))]
     if any(one.mend for one in drift) and not look.quiet:
-        lines.append(f"  Mend: deployctl reconcile {app.app}")
+        lines.append(f"  Fix: deployctl reconcile {app.app}")
     lines += _config(app, look)
     if app.state in {"degraded", "down"} and app.back and not look.quiet:
-        lines.append(f"  Back to {app.way_back_name}{_meaning(app)}: deployctl rollback {app.app}")
+        lines.append(f"  Roll back to {app.way_back_name}{_meaning(app)}: deployctl rollback {app.app}")
         lines += _brings(app)
     return lines
 
 
 def _config(app: AppView, look: Look) -> list[str]:
-    """Return what its file says that is not deployed."""
+    """Return the changes in the app's file that are not deployed."""
     state = app.config
     if state is None or state.code not in {ConfigCode.CHANGED, ConfigCode.WRONG}:
         return []
     if state.code is ConfigCode.WRONG:
-        return [f"{look.warn} config/{app.app}.toml cannot be deployed as it is: {state.why}"]
+        return [f"{look.warn} config/{app.app}.toml cannot be deployed: {state.why}"]
     version = app.active.version if app.active else "VERSION"
-    told = [f"{look.warn} config/{app.app}.toml was changed and is not deployed:"]
+    told = [f"{look.warn} config/{app.app}.toml has changes that are not deployed:"]
     told += [f"    {difference(line)}" for line in state.lines]
-    return told + ([] if look.quiet else [f"  Deploy it: deployctl upgrade {app.app} {version}"])
+    return told + ([] if look.quiet else [f"  Deploy: deployctl upgrade {app.app} {version}"])
 
 
 def _meaning(app: AppView) -> str:
-    """Return in brackets what the way back means, when it is not the usual one."""
+    """Return in brackets what the rollback would take, unless it is instant."""
     if app.back_warm:
         return ""
-    return f" ({ready_words(app.way_back)})" if app.way_back else " (it must boot)"
+    return f" ({ready_words(app.way_back)})" if app.way_back else " (needs to boot)"
 
 
 def _way_back(app: AppView, look: Look) -> list[str]:
@@ -80,21 +80,21 @@ def _way_back(app: AppView, look: Look) -> list[str]:
 
 
 def _brings(app: AppView) -> list[str]:
-    """Return what comes back with the rollback target, by name."""
-    return [f"  Brings back: {', '.join(app.brings_back)}"] if app.brings_back else []
+    """Return what the rollback would restore, by name."""
+    return [f"  Restores: {', '.join(app.brings_back)}"] if app.brings_back else []
 
 
 def _slow_way_back(back: str, ready: Readiness, app: AppView, look: Look) -> list[str]:
-    """Return what `rollback` would meet; when it could not work, which other version could be gone back to."""
+    """Return what `rollback` would do; if it cannot work, which other versions can be rolled back to."""
     if ready.ready:
         return [f"Roll back to {back} ({ready_words(ready)}): deployctl rollback {app.app}", *_brings(app)]
-    lines = [f"{look.warn} Rollback would go to {back}, but {ready.why}"]
+    lines = [f"{look.warn} Rollback would switch to {back}, but {ready.why}"]
     others = [(one.readiness, _name(one, app)) for one in app.instances if one.readiness and one.readiness.ready]
     return lines + [f"  {ready_line(ready, app.app, look, name=name)}" for ready, name in others[:1]]
 
 
 def _name(one: InstanceView, app: AppView) -> str:
-    """Return what names that instance among those of the app."""
+    """Return a name that is unique among the app's instances."""
     several = sum(other.version == one.version for other in app.instances) > 1
     return f"{one.version}@{one.release}" if several else one.version
 
@@ -138,14 +138,14 @@ def _standby(standby: InstanceView | None) -> str:
 
 
 def state_words(state: str, look: Look) -> str:
-    """Return the state with its sign: never told by colour alone."""
+    """Return the state with its sign: never shown by colour alone."""
     signs = {"healthy": f"{look.good} passing", "degraded": f"{look.warn} degraded", "down": f"{look.bad} down",
              "not_deployed": "not deployed", "deploying": "→ deploying", "unknown": f"{look.warn} unknown"}
     return signs.get(state, state)
 
 
 def failing(instance: InstanceView) -> str:
-    """Return the share of requests that the app answered with 5xx or not at all."""
+    """Return the share of requests that ended with a 5xx or without a response."""
     if not instance.requests:
         return NONE
     return f"{100 * min(1, (instance.answers_5xx + instance.failed_requests) / instance.requests):.1f} %"
@@ -160,7 +160,7 @@ def _page(app: AppView, look: Look) -> list[str]:
     if app.instances:
         lines += ["", *lay_out(instances_table(app, look), look, indent=2)]
     elif not app.deployment:
-        lines += ["", f"  Nothing runs yet. First version: deployctl upgrade {app.app} VERSION"]
+        lines += ["", f"  Not deployed yet. First version: deployctl upgrade {app.app} VERSION"]
     return lines
 
 
@@ -174,10 +174,10 @@ def _deploying(app: AppView, look: Look) -> str:
 def instances_table(app: AppView, look: Look) -> Table:
     columns = (
         Column("COLOUR"), Column("VERSION"), Column("ROLE"), Column("TRAFFIC", right=True), Column("HEALTH"),
-        Column("ADDRESS"), Column("BACK"), Column("SINCE"), Column("5XX", right=True), Column("REQUESTS", right=True),
+        Column("ADDRESS"), Column("ROLLBACK"), Column("SINCE"), Column("5XX", right=True), Column("REQUESTS", right=True),
         Column("OPEN", right=True), Column("MEAN", right=True, wide=True), Column("RELEASE", right=True, wide=True),
         Column("INSIDE", wide=True), Column("DIGEST", wide=True), Column("CONTAINER", wide=True),
-        Column("SAID", wide=True, elastic=True),
+        Column("PROBE", wide=True, elastic=True),
     )  # fmt: skip
     return Table(columns, tuple(_instance_row(one, _name(one, app), look) for one in app.instances))
 

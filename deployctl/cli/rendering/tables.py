@@ -1,4 +1,4 @@
-"""Tables that never wrap: what does not fit drops from the right. The same table is also written as TSV."""
+"""Tables that never wrap: columns that do not fit are dropped from the right. The same table is also written as TSV."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Table:
 
 
 def lay_out(table: Table, look: Look, *, indent: int = 0) -> list[str]:
-    """Return header and rows, none wider than the stream."""
+    """Return header and rows, none wider than the terminal."""
     shown = [i for i, column in enumerate(table.columns) if look.wide or not column.wide]
     cells = [[look.say(text) for text in row] for row in ([c.title for c in table.columns], *table.rows)]
     widths = _fit([max(breadth(row[i]) for row in cells) for i in shown], [table.columns[i] for i in shown],
@@ -38,7 +38,7 @@ def lay_out(table: Table, look: Look, *, indent: int = 0) -> list[str]:
 
 
 def _fit(widths: list[int], columns: Sequence[Column], room: int | None) -> list[int]:
-    """Return the widths of the columns that stay, from the left."""
+    """Return the widths of the columns that fit, from the left."""
     while room is not None and (over := sum(widths) + len(GAP) * (len(widths) - 1) - room) > 0:
         if len(widths) == 1 or (columns[len(widths) - 1].elastic and widths[-1] - over >= SHORTEST):
             return [*widths[:-1], max(widths[-1] - over, 1)]
@@ -67,7 +67,7 @@ def _cut(text: str, width: int, look: Look) -> str:
 
 
 def breadth(text: str) -> int:
-    """Return how many columns the text takes on a terminal."""
+    """Return the width of the text on a terminal, in columns."""
     if text.isascii():
         return len(text)
     from unicodedata import combining, east_asian_width
@@ -76,6 +76,6 @@ def breadth(text: str) -> int:
 
 
 def tsv(table: Table, look: Look) -> list[str]:
-    """Return every column, one row a line; a tab inside a cell is written visibly, and nothing is an empty cell."""
+    """Return all columns, one row per line; a tab inside a cell is escaped, and a missing value is an empty cell."""
     rows = ([column.title.lower() for column in table.columns], *table.rows)
     return ["\t".join("" if text == NONE else look.say(text.strip()) for text in row) for row in rows]

@@ -1,4 +1,4 @@
-"""Moments and spans as people read them; machines and files get ISO 8601 in UTC."""
+"""Times and durations for people; machines and files get ISO 8601 in UTC."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from deployctl.cli.terminal import Look
 
 
 def iso(text: str) -> str:
-    """Return the moment to the second, in UTC. What is no moment is given back as it is."""
+    """Return the time to the second, in UTC. Text that is no timestamp is returned unchanged."""
     at = _parsed(text)
     return text if at is None else at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def ago(text: str, look: Look) -> str:
-    """Return how long ago that was; ISO where nobody watches."""
+    """Return how long ago that was; ISO 8601 if the output is not a terminal."""
     at = _parsed(text)
     if at is None or not look.relative:
         return iso(text)
@@ -26,7 +26,7 @@ def ago(text: str, look: Look) -> str:
 
 
 def when(text: str, look: Look) -> str:
-    """Return the moment as a diary would: relative within the hour, then by clock, then by day."""
+    """Return the time relative within the hour, then as a clock time, then as a date."""
     at = _parsed(text)
     if at is None or not look.relative:
         return iso(text)
@@ -40,7 +40,7 @@ def when(text: str, look: Look) -> str:
 
 
 def took(ms: float) -> str:
-    """Return a span with the unit that fits: 131 ms, 18.4 s, 2 min 5 s."""
+    """Return a duration in milliseconds with a fitting unit: 131 ms, 18.4 s, 2 min 5 s."""
     if ms < 999.5:
         return f"{ms:.0f} ms" if ms >= 9.95 or ms == 0 else f"{ms:.1f} ms"
     if ms < 59_950:
@@ -50,7 +50,7 @@ def took(ms: float) -> str:
 
 
 def span(start: str, end: str | None) -> str | None:
-    """Return how long it took from one moment to the other."""
+    """Return the duration between two times."""
     first, last = _parsed(start), _parsed(end or "")
     return took((last - first).total_seconds() * 1000) if first and last else None
 

@@ -1,4 +1,4 @@
-"""The text of `reconcile`: each contradiction, and what became of it."""
+"""The text of `reconcile`: each drift, and what was done about it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from deployctl.usecases.results import Mended, Reconciled
 
 
 def reconciled_text(found: Reconciled, look: Look) -> list[str]:
-    """Return one line for each contradiction, and a last one that says how it stands now."""
+    """Return the lines for each drift, and a final one with the result."""
     lines = [text for line in found.lines for text in _line(line, look, dry_run=found.dry_run)]
     if not found.lines:
-        return [f"{look.good} The world is as the ledger says. Nothing to do."]
+        return [f"{look.good} No drift. Nothing to do."]
     if found.dry_run:
-        return [*lines, "Nothing was done."]
+        return [*lines, "Nothing was changed."]
     if found.left:
-        return [*lines, f"{look.warn} {len(found.left)} of {len(found.lines)} are left."]
-    return [*lines, f"{look.good} The world is as the ledger says again."]
+        return [*lines, f"{look.warn} {len(found.left)} of {len(found.lines)} {'is' if len(found.left) == 1 else 'are'} left."]
+    return [*lines, f"{look.good} All drift is repaired."]
 
 
 def _line(line: Mended, look: Look, *, dry_run: bool) -> list[str]:
@@ -25,10 +25,10 @@ def _line(line: Mended, look: Look, *, dry_run: bool) -> list[str]:
     if line.done:
         return [f"{look.good} {line.sentence}", f"    Done: {line.mend}"]
     return [f"{look.bad if line.mend else look.warn} {line.sentence}",
-            *([f"    Not done ({line.mend or 'left alone'}): {line.why}"] if line.why != line.sentence else [])]
+            *([f"    Not done ({line.mend or 'no repair'}): {line.why}"] if line.why != line.sentence else [])]
 
 
 def reconciled_table(found: Reconciled) -> Table:
-    columns = (Column("APP"), Column("KIND"), Column("DONE"), Column("MEND"), Column("SENTENCE"), Column("WHY"))
+    columns = (Column("APP"), Column("KIND"), Column("DONE"), Column("REPAIR"), Column("SENTENCE"), Column("WHY"))
     return Table(columns, tuple((line.app or "", line.kind, "yes" if line.done else "no", line.mend or "", line.sentence,
                                  line.why) for line in found.lines))

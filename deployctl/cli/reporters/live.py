@@ -1,4 +1,4 @@
-"""Progress for a terminal: what runs spins, what is done stays as a line. rich is loaded for slow steps only."""
+"""Progress for a terminal: a spinner for the running step, a line for each finished one. rich is loaded for slow steps only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SPIN_AFTER = 0.2  # seconds; what is faster needs no spinner, and no import of r
 
 
 class Live:
-    """A spinner line with the elapsed time for the step that runs, a finished line for each that is done."""
+    """A spinner with the elapsed time for the running step, and a line for each finished one."""
 
     def __init__(self, lines: Lines, *, verbose: bool = False) -> None:
         self.lines, self.verbose = lines, verbose
@@ -56,7 +56,7 @@ class Live:
         self._stop()
 
     def _tick(self) -> None:
-        """Draw the spinner once a step takes its time. rich is imported outside the lock: nobody waits for it."""
+        """Draw the spinner once a step is slow. rich is imported outside the lock, so that nothing waits for it."""
         step = self.step
         if step is None or self.drawn is not None:
             return
@@ -88,14 +88,14 @@ class Live:
 
 
 def _spinner(lines: Lines, frame: Callable[[], str]) -> RichLive:
-    """Return a line that draws itself eight times a second and is gone when stopped."""
+    """Return a line that redraws itself eight times a second and disappears when stopped."""
     from rich.console import Console
     from rich.live import Live as RichLive
     from rich.spinner import Spinner
     from rich.text import Text
 
     class Line:
-        """Asks for the words anew at each frame."""
+        """Renders the text again for each frame."""
 
         spinner = Spinner("dots" if lines.look.utf8 else "line")
 

@@ -1,4 +1,4 @@
-"""Progress for logs and pipes: a line per phase, and a sign of life in a long one."""
+"""Progress for logs and pipes: a line per phase, and a heartbeat in long ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HEARTBEAT = 15.0  # seconds of silence in a phase that are too many in a log
 
 
 class Plain:
-    """One line per phase: time, app, kind, what came of it, how long. `verbose` adds begins and details."""
+    """One line per phase: time, app, kind, result, duration. `verbose` adds starts and details."""
 
     def __init__(self, lines: Lines, *, verbose: bool = False, heartbeat: float = HEARTBEAT) -> None:
         self.lines, self.verbose, self.heartbeat = lines, verbose, heartbeat
@@ -33,7 +33,7 @@ class Plain:
             self.since = self.spoke = time.monotonic()
         self.ticker.start()
         if self.verbose:
-            self._say(f"{step.kind} begins: {step.sentence}")
+            self._say(f"{step.kind} started: {step.sentence}")
 
     def detail(self, text: str) -> None:
         with self.lock:
@@ -59,7 +59,7 @@ class Plain:
             if step is None or now - self.spoke < self.heartbeat:
                 return
             self.spoke = now
-        self._say(f"{step.kind}: still at it after {took((now - self.since) * 1000)}: {last}")
+        self._say(f"{step.kind}: still in progress after {took((now - self.since) * 1000)}: {last}")
 
     def _say(self, text: str) -> None:
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

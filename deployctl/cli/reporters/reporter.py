@@ -1,8 +1,8 @@
-"""What a person sees while it happens, on stderr. A closed stderr never disturbs a deployment.
+"""Progress on stderr. A closed stderr never disturbs a deployment.
 
 `Plain` (progress_plain.py) writes a line per phase, with its time, and a heartbeat in long phases; `Live`
-(progress_live.py) draws one spinner line per step; `Quiet` passes on warnings only. Each has at most one
-thread, which `close` ends.
+(progress_live.py) draws one spinner line per step; `Quiet` shows warnings only. Each has at most one
+thread, which `close` stops.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Ticker:
 
 
 class Harmless:
-    """A stream that may be gone: what cannot be written is not. rich would end the process instead."""
+    """A stream that may be closed: what cannot be written is dropped. rich would exit the process instead."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -71,7 +71,7 @@ class Harmless:
 
 
 class Lines:
-    """Writes whole lines to a stream that may be gone."""
+    """Writes whole lines to a stream that may be closed."""
 
     def __init__(self, stream: TextIO, look: Look) -> None:
         self.stream, self.look = Harmless(stream), look
@@ -88,24 +88,24 @@ class Quiet:
         self.lines = lines
 
     def plan(self, plan: Plan) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
     def begin(self, step: Step) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
     def detail(self, text: str) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
     def end(self, step: Step, *, ms: float, ok: bool, text: str = "") -> None:
-        """Say nothing."""
+        """Print nothing."""
 
     def warn(self, text: str) -> None:
         self.lines.write(f"{self.lines.look.warn} {text}")
 
     def close(self) -> None:
-        """Nothing runs."""
+        """No-op: there is no thread."""
 
 
 def result_of(step: Step, text: str) -> str:
-    """Return what came of a step, in one line."""
+    """Return the result of a step on one line."""
     return next(iter(text.strip().splitlines()), step.sentence)

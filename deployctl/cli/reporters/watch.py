@@ -1,4 +1,4 @@
-"""What the watcher says: a line for each thing that it did or that it cannot do, and nothing while all is well."""
+"""The watcher's log: a line for each repair and each failure, and nothing while there is no drift."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from deployctl.domain.change.plan import Plan, Step
 
 
 class Journal:
-    """`stamped`: each line begins with the time; systemd's journal has its own."""
+    """`stamped`: each line starts with the time; systemd's journal adds its own."""
 
     def __init__(self, lines: Lines, *, quiet: bool, stamped: bool) -> None:
         self.lines, self.quiet, self.stamped = lines, quiet, stamped
@@ -20,10 +20,10 @@ class Journal:
         self.app = plan.app
 
     def begin(self, step: Step) -> None:
-        """Say nothing before it is done."""
+        """Print nothing before the step is finished."""
 
     def detail(self, text: str) -> None:
-        """Say nothing of what only lasts."""
+        """Print nothing for mere progress."""
 
     def end(self, step: Step, *, ms: float, ok: bool, text: str = "") -> None:
         if not self.quiet:

@@ -87,7 +87,7 @@ def preview_rollback(app: AppName, s: Services, *, version: Version | None = Non
     require_revision(facts, wish)
     target = choose_target(facts, version, release)
     if _serves(facts, target):
-        return Preview(plan_nothing(facts, Kind.ROLLBACK, target, f"{target.version} already serves {app}"))
+        return Preview(plan_nothing(facts, Kind.ROLLBACK, target, f"{app} {target.version} is already live"))
     require_reachable(facts, target)
     plan = plan_move(facts, Kind.ROLLBACK, target)
     restores = [brings_back_text(facts, target), "Not rolled back: databases, files in volumes."]

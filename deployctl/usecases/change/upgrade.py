@@ -119,7 +119,7 @@ def _plan(facts: Facts, candidate: Candidate) -> Plan:
     if not _serves(facts, release):
         facts = replace(facts, releases={**facts.releases, release.number: release}, app=candidate.wishes(facts.app))
         return plan_move(facts, Kind.UPGRADE, release)
-    plan = plan_nothing(facts, Kind.UPGRADE, release, f"{release.version} already serves {facts.app.name}")
+    plan = plan_nothing(facts, Kind.UPGRADE, release, f"{facts.app.name} {release.version} is already live")
     if not app_differences(facts.app, candidate.wishes(facts.app)):
         return plan
     return replace(plan, steps=(Step(StepKind.ROUTE, release.number, f"take over what config/{facts.app.name}.toml says now"),))
