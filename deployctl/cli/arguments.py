@@ -8,12 +8,8 @@ from typing import TYPE_CHECKING
 
 from deployctl.cli.catalogue import CATALOGUE
 from deployctl.cli.session import Session
-<<<<<<< HEAD:deployctl/cli/arguments.py
+from deployctl.domain.inputs.grammar import shown
 from deployctl.domain.inputs.names import AppName, ReleaseName, Version, parse_app, parse_release_name
-=======
-from deployctl.domain.grammar import shown
-from deployctl.domain.names import AppName, ReleaseName, Version, parse_app, parse_release_name
->>>>>>> c6f68a8 (The command line speaks the field's language: live version, roll back, drift, repaired; remark is annotate, user end is user logout, with the former names as hidden aliases):deployctl/cli/names.py
 from deployctl.errors import Invalid, NotFound
 
 if TYPE_CHECKING:

@@ -41,13 +41,8 @@ def _stacked(options: Sequence[Callable[[F], F]]) -> Callable[[F], F]:
 
 
 def _env(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> dict[str, str]:
-<<<<<<< HEAD
-    """Return the variables that were given as NAME=VALUE; the value is never repeated in a message."""
-    from deployctl.domain.inputs.names import parse_env_name, parse_env_value
-=======
     """Parse NAME=VALUE variables; a value never appears in a message."""
-    from deployctl.domain.names import parse_env_name, parse_env_value
->>>>>>> c6f68a8 (The command line speaks the field's language: live version, roll back, drift, repaired; remark is annotate, user end is user logout, with the former names as hidden aliases)
+    from deployctl.domain.inputs.names import parse_env_name, parse_env_value
 
     env = {}
     for text in values:

@@ -86,13 +86,8 @@ def _invoke(argv: Sequence[str], session: Session) -> int:
 
 # -- errors ----------------------------------------------------------------------------------------------------
 def fail(session: Session, error: DeployctlError) -> int:
-<<<<<<< HEAD
-    """Tell the error where it is looked for, stdout for JSON and stderr for people, and return its exit code."""
-    from deployctl.cli.rendering.error import error_text
-=======
     """Report the error, as JSON on stdout or as text on stderr, and return its exit code."""
-    from deployctl.cli.render_error import error_text
->>>>>>> c6f68a8 (The command line speaks the field's language: live version, roll back, drift, repaired; remark is annotate, user end is user logout, with the former names as hidden aliases)
+    from deployctl.cli.rendering.error import error_text
 
     if session.machine:
         from deployctl.usecases.views import error_json

@@ -109,15 +109,9 @@ class Dashboard:
             unlog()
 
     def _serve(self) -> None:
-<<<<<<< HEAD
-        """Serve until the end. Raises OSError when the port is not to be had."""
+        """Serve until closed. Raises OSError if the port is not available."""
         from deployctl_web.http.admission import Limits
         from deployctl_web.http.server import Server, open_socket
-=======
-        """Serve until closed. Raises OSError if the port is not available."""
-        from deployctl.web.admission import Limits
-        from deployctl.web.server import Server, open_socket
->>>>>>> c6f68a8 (The command line speaks the field's language: live version, roll back, drift, repaired; remark is annotate, user end is user logout, with the former names as hidden aliases)
 
         app, web = self._ensure_made(), self._web
         server = Server(app, open_socket(web.listen), web.proxies, Limits(each=web.connections, head=web.head_timeout))

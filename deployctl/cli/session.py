@@ -76,19 +76,11 @@ class Session:
         return Settings(find_home(self.home, self.environ, self.cwd))
 
     def enter(self, *, goes_on: bool = False) -> None:
-<<<<<<< HEAD
-        """Become the owner of the home before anything of it is opened, where root was asked. The home stays the one that
-        was found: who looks for it afterwards may find another. Raises Untrusted where others may write to its files;
-        with `goes_on` that is a warning."""
-        from deployctl.config.owners import enter
-        from deployctl.config.trusted_files import find_home_faults, refusal, require_own_state
-=======
         """As root, become the owner of the home before opening anything in it. The home is fixed here, since looking it up
         again as another user could find another. Raises Untrusted if others may write to its files; with `goes_on` that
         is a warning."""
-        from deployctl.home_files import find_home_faults, refusal, require_own_state
-        from deployctl.owners import enter
->>>>>>> c6f68a8 (The command line speaks the field's language: live version, roll back, drift, repaired; remark is annotate, user end is user logout, with the former names as hidden aliases)
+        from deployctl.config.owners import enter
+        from deployctl.config.trusted_files import find_home_faults, refusal, require_own_state
 
         settings = self.settings
         enter(settings, self.environ)

@@ -137,13 +137,8 @@ def unhold_command(session: Session, /, given: Sequence[str], **flags: Any) -> i
 @names_argument
 @change_options(dry_run=False)
 @click.pass_obj
-<<<<<<< HEAD:deployctl/cli/commands/change.py
-def remark_command(session: Session, /, given: Sequence[str], **flags: Any) -> int:
-    from deployctl.usecases.change.annotate import remark
-=======
 def annotate_command(session: Session, /, given: Sequence[str], **flags: Any) -> int:
-    from deployctl.usecases.remark import remark
->>>>>>> c6f68a8 (The command line speaks the field's language: live version, roll back, drift, repaired; remark is annotate, user end is user logout, with the former names as hidden aliases):deployctl/cli/commands_change.py
+    from deployctl.usecases.change.annotate import remark
 
     def act(a: Asked) -> Done:
         return remark(a.app, a.services, wish=a.wish)

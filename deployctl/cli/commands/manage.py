@@ -66,13 +66,8 @@ def demo_command(session: Session, stop: bool) -> int:
 
 
 def _demo_folder(session: Session) -> Path:
-<<<<<<< HEAD:deployctl/cli/commands/manage.py
-    """Return the demo's own home: never that of the working folder."""
-    from deployctl.config.settings import find_home
-=======
     """Return the demo's own home, never that of the working directory."""
-    from deployctl.settings import find_home
->>>>>>> c6f68a8 (The command line speaks the field's language: live version, roll back, drift, repaired; remark is annotate, user end is user logout, with the former names as hidden aliases):deployctl/cli/commands_manage.py
+    from deployctl.config.settings import find_home
 
     if session.home is not None:
         return session.settings.home
@@ -130,13 +125,8 @@ def init_command(session: Session, app: str | None, image: str | None, port: int
 
 
 def _with_pull(session: Session, wish: InitWish, s: Services) -> InitWish:
-<<<<<<< HEAD:deployctl/cli/commands/manage.py
-    """Offer to pull an image that is not here: it says which port it listens on, and how its health is asked."""
-    from deployctl.usecases.setup.init import needs_image
-=======
     """Offer to pull a missing image: it declares the port and the health check."""
-    from deployctl.usecases.init import needs_image
->>>>>>> c6f68a8 (The command line speaks the field's language: live version, roll back, drift, repaired; remark is annotate, user end is user logout, with the former names as hidden aliases):deployctl/cli/commands_manage.py
+    from deployctl.usecases.setup.init import needs_image
 
     if not (session.yes or session.may_ask):
         return wish

@@ -25,15 +25,9 @@ token_command = Tree("token")
 @click.option("--expires", metavar="SPAN", default="90d", show_default=True, help="Lifetime in days or hours, or never.")
 @click.pass_obj
 def token_create_command(session: Session, name: str, scope: str, apps: Sequence[str], expires: str) -> int:
-<<<<<<< HEAD:deployctl/cli/commands/token.py
-    """Print the secret, with -q nothing else: `token create ci -q > secret`."""
+    """Create a token and print its secret; with -q nothing else: `token create ci -q > secret`."""
     from deployctl.cli.rendering.times import when
     from deployctl.usecases.access.tokens import create_token
-=======
-    """Create a token and print its secret; with -q nothing else: `token create ci -q > secret`."""
-    from deployctl.cli.times import when
-    from deployctl.usecases.tokens import create_token
->>>>>>> c6f68a8 (The command line speaks the field's language: live version, roll back, drift, repaired; remark is annotate, user end is user logout, with the former names as hidden aliases):deployctl/cli/commands_token.py
 
     roles, days = given(parse_scope(scope), apps), parse_days(expires)
     with session.services(make=True) as s:

@@ -51,15 +51,9 @@ def user_link_command(session: Session, name: str) -> int:
 
 
 def _tell_link(session: Session, user: User, sentence: str, s: Services) -> None:
-<<<<<<< HEAD:deployctl/cli/commands/user.py
-    """Make a link and print it; with -q nothing else."""
+    """Create a link and print it; with -q nothing else."""
     from deployctl.usecases.access.users import LINK_MINUTES, link_url, make_link
     from deployctl.usecases.clock_math import later
-=======
-    """Create a link and print it; with -q nothing else."""
-    from deployctl.usecases.moments import later
-    from deployctl.usecases.users import LINK_MINUTES, link_url, make_link
->>>>>>> c6f68a8 (The command line speaks the field's language: live version, roll back, drift, repaired; remark is annotate, user end is user logout, with the former names as hidden aliases):deployctl/cli/commands_user.py
 
     until = later(s.clock.utc(), LINK_MINUTES * 60)
     url = link_url(make_link(user.name, s), s)
@@ -137,15 +131,9 @@ def user_sessions_command(session: Session, name: str) -> int:
 @person_argument(known=True)
 @click.argument("number", required=False, type=click.IntRange(1), metavar="[SESSION]")
 @click.pass_obj
-<<<<<<< HEAD:deployctl/cli/commands/user.py
-def user_end_command(session: Session, name: str, number: int | None) -> int:
+def user_logout_command(session: Session, name: str, number: int | None) -> int:
     from deployctl.usecases.access.sign_in import end_session, end_sessions
     from deployctl.usecases.access.users import require_user
-=======
-def user_logout_command(session: Session, name: str, number: int | None) -> int:
-    from deployctl.usecases.sign_in import end_session, end_sessions
-    from deployctl.usecases.users import require_user
->>>>>>> c6f68a8 (The command line speaks the field's language: live version, roll back, drift, repaired; remark is annotate, user end is user logout, with the former names as hidden aliases):deployctl/cli/commands_user.py
 
     with session.services() as s:
         user = require_user(name, s)
@@ -174,26 +162,16 @@ def user_remove_command(session: Session, name: str, heir: str | None) -> int:
 
 
 def _ending(name: str, s: Services) -> str:
-<<<<<<< HEAD:deployctl/cli/commands/user.py
-    """Return what a question about that user says of the tokens that would end: whoever answers with --yes is asked no more."""
-    from deployctl.usecases.access.revoke import tokens_of
-=======
     """Return what a confirmation says about the tokens that would be revoked: with --yes no further question is asked."""
-    from deployctl.usecases.rights_end import tokens_of
->>>>>>> c6f68a8 (The command line speaks the field's language: live version, roll back, drift, repaired; remark is annotate, user end is user logout, with the former names as hidden aliases):deployctl/cli/commands_user.py
+    from deployctl.usecases.access.revoke import tokens_of
 
     tokens = ", ".join(sorted(one.name for one in tokens_of(name, s)))
     return f"; these tokens are revoked, too, unless --hand-over names another admin: {tokens}" if tokens else ""
 
 
 def _ask_heir(session: Session, name: str, s: Services) -> str | None:
-<<<<<<< HEAD:deployctl/cli/commands/user.py
-    """Return which admin takes over the tokens of that user. Unanswered, without a terminal or with --yes: None, they end."""
-    from deployctl.usecases.access.revoke import tokens_of
-=======
     """Return the admin who takes over the user's tokens; None, which revokes them, with --yes or without a reply."""
-    from deployctl.usecases.rights_end import tokens_of
->>>>>>> c6f68a8 (The command line speaks the field's language: live version, roll back, drift, repaired; remark is annotate, user end is user logout, with the former names as hidden aliases):deployctl/cli/commands_user.py
+    from deployctl.usecases.access.revoke import tokens_of
 
     tokens = tokens_of(name, s)
     if not tokens or session.yes or not session.may_ask:

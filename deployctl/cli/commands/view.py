@@ -39,17 +39,10 @@ def status_command(session: Session, /, given: Sequence[str], watch: bool) -> in
 
 
 def show_status(session: Session, s: Services, app: AppName | None, *, clear: bool = False) -> None:
-<<<<<<< HEAD:deployctl/cli/commands/view.py
-    """Read and answer. `clear`: draw over what was drawn before."""
+    """Read and print. `clear`: overwrite the screen."""
     from deployctl.cli.rendering.status import apps_table, instances_table, status_text
     from deployctl.usecases.steps.adopt import take_over_flips
     from deployctl.usecases.view.status import status
-=======
-    """Read and print. `clear`: overwrite the screen."""
-    from deployctl.cli.render_status import apps_table, instances_table, status_text
-    from deployctl.usecases.adopt import take_over_flips
-    from deployctl.usecases.status import status
->>>>>>> c6f68a8 (The command line speaks the field's language: live version, roll back, drift, repaired; remark is annotate, user end is user logout, with the former names as hidden aliases):deployctl/cli/commands_look.py
 
     take_over_flips(s)
     view = status(s, app=app)

@@ -118,13 +118,8 @@ def _code(found: Reconciled, *, exit_code: bool) -> int:
 
 
 def _owner_name(session: Session) -> str | None:
-<<<<<<< HEAD:deployctl/cli/commands/watch.py
-    """Return the name of the home's owner, None when that is root. The unit runs as that user, and only its file is root's."""
-    from deployctl.config.owners import owner_of, require_named
-=======
     """Return the name of the home's owner, None if that is root. The unit runs as that user; only its file belongs to root."""
-    from deployctl.owners import owner_of, require_named
->>>>>>> c6f68a8 (The command line speaks the field's language: live version, roll back, drift, repaired; remark is annotate, user end is user logout, with the former names as hidden aliases):deployctl/cli/commands_watch.py
+    from deployctl.config.owners import owner_of, require_named
 
     owner = owner_of(session.settings, session.environ)
     return None if owner == 0 else require_named(owner, session.settings).pw_name

@@ -22,13 +22,8 @@ def json_line(told: Mapping[str, Any], look: Look) -> str:
 
 def tsv_lines(as_json: Callable[[], Mapping[str, Any]], table: Callable[[Look], Table] | None,
                look: Look) -> list[str]:
-<<<<<<< HEAD:deployctl/cli/rendering/forms.py
-    """Return the table; without one, the plain fields of the JSON as a header and a row."""
-    from deployctl.cli.rendering.tables import Column, Table, tsv
-=======
     """Return the table; without one, the scalar fields of the JSON as a header and a row."""
-    from deployctl.cli.tables import Column, Table, tsv
->>>>>>> c6f68a8 (The command line speaks the field's language: live version, roll back, drift, repaired; remark is annotate, user end is user logout, with the former names as hidden aliases):deployctl/cli/forms.py
+    from deployctl.cli.rendering.tables import Column, Table, tsv
 
     if table is not None:
         return tsv(table(look), look)
