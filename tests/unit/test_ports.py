@@ -50,7 +50,7 @@ def test_a_port_that_somebody_listens_on_is_passed_over(leases: ports.Leases) ->
         assert leases.next() == FIRST + 2
 
 
-def test_another_run_gets_ports_of_another_block_and_a_dead_one_gives_its_own_back(leases: ports.Leases, tmp_path: Path) -> None:
+def test_another_run_gets_another_block_and_a_dead_one_gives_its_own_back(leases: ports.Leases, tmp_path: Path) -> None:
     assert leases.next() == FIRST
     with another_run(tmp_path) as one:
         assert asked(one) == FIRST + ports.BLOCK
