@@ -20,10 +20,10 @@ DeployctlError               1  failed; what served before still serves
 ├── NotPermitted             8  the operating system or a rule forbids it
 │   └── Untrusted            8  others may write to a file or program that we would go by
 ├── RevertedAfterSwitch      9  the candidate failed under traffic; traffic went back
-├── Differences             10  asked for with --exit-code
 └── Interrupted            130  Ctrl-C
 
-EngineRefused and SwitchRefused are plain failures: the other side understood and said no.
+EngineRefused and SwitchRefused are plain failures: the other side understood and said no. Exit code 10 (`--exit-code`:
+there are differences) is no error, and so has no class.
 """
 
 from __future__ import annotations
@@ -156,11 +156,6 @@ class Untrusted(NotPermitted):
 class RevertedAfterSwitch(DeployctlError):
     exit_code = 9
     code = "reverted_after_switch"
-
-
-class Differences(DeployctlError):
-    exit_code = 10
-    code = "differences"
 
 
 class Interrupted(DeployctlError):
