@@ -69,7 +69,7 @@ def _define(cls: type[T], *, frozen: bool, slots: bool, eq: bool) -> type[T]:
         for name, value in body.items():
             setattr(cls, name, value)
     if "__init__" not in cls.__dict__:
-        cls.__init__ = _shared_init(cls, known)  # type: ignore[method-assign, assignment]
+        cls.__init__ = _shared_init(cls, known)  # type: ignore[method-assign]
     return cls
 
 
@@ -100,7 +100,8 @@ def _with_slots(cls: type[T], own: Iterable[str], body: Mapping[str, Any]) -> ty
     space = {name: value for name, value in cls.__dict__.items() if name not in left_out}
     space |= body
     space["__slots__"] = tuple(name for name in own if name not in inherited)
-    made = type(cls)(cls.__name__, cls.__bases__, space)
+    kind: Any = type(cls)
+    made: type[T] = kind(cls.__name__, cls.__bases__, space)
     made.__qualname__ = cls.__qualname__
     return made
 
@@ -159,7 +160,7 @@ def _shared_methods(cls: type, known: tuple[_Field, ...], *, frozen: bool, eq: b
     return {name: method for name, method in methods.items() if name not in written}
 
 
-def _eq(self: Any, other: object) -> Any:
+def _eq(self: Any, other: Any) -> Any:
     return self.__values__(self) == self.__values__(other) if other.__class__ is self.__class__ else NotImplemented
 
 
@@ -199,7 +200,7 @@ def _shared_init(cls: Any, known: Mapping[str, _Field]) -> Callable[..., None]:
     others = [one for one in fields if not one.init]
     then = hasattr(cls, "__post_init__")
 
-    def __init__(self: Any, *given: Any, **named: Any) -> None:
+    def __init__(self: Any, *given: Any, **named: Any) -> None:  # noqa: N807  it becomes the method of that name
         left[0] -= 1
         if left[0] == 0 and cls.__dict__.get("__init__") is __init__:
             cls.__init__ = _compiled_init(cls, fields, then=then)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Generic, TypeVar
+
+from deployctl.dataclass import dataclass
 
 MANY = 32  # entries of a list or dict that are looked at; the others are taken to be like them
 

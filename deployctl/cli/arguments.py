@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deployctl.cli.catalogue import CATALOGUE
 from deployctl.cli.session import Session
+from deployctl.dataclass import dataclass
 from deployctl.domain.inputs.grammar import shown
 from deployctl.domain.inputs.names import AppName, ReleaseName, Version, parse_app, parse_release_name
 from deployctl.errors import Invalid, NotFound

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from deployctl.cli.arguments import Words
 from deployctl.cli.rendering.change import done_text, moved_text, preview_table, preview_text
 from deployctl.cli.session import Session
+from deployctl.dataclass import dataclass, replace
 from deployctl.domain.inputs.names import AppName, ReleaseName, Version
 from deployctl.errors import ConfirmationNeeded, Invalid
 from deployctl.usecases import views

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING
 
 from deployctl.cli.daily_check import DailyCheck, verify_command
 from deployctl.config.settings import Settings
+from deployctl.dataclass import dataclass
 from deployctl.domain.host.server import WebSpec
 from deployctl.domain.inputs.addresses import write_address
 from deployctl.errors import DeployctlError

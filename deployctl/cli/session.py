@@ -6,12 +6,12 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from deployctl.cli.rendering.forms import json_line, tsv_lines
 from deployctl.cli.terminal import Look, look_of
+from deployctl.dataclass import dataclass, field, replace
 from deployctl.errors import DeployctlError, Invalid, Untrusted
 
 if TYPE_CHECKING:

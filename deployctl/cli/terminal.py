@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TextIO
 
+from deployctl.dataclass import dataclass, field
 from deployctl.domain.inputs.plain_text import visible_line
 
 _ASCII = str.maketrans({

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from deployctl.config.loader import check_apps, load_checked_app, load_server, r
 from deployctl.config.settings import Settings
 from deployctl.config.toml_text import read_text
 from deployctl.config.trusted_files import require_believed_home
+from deployctl.dataclass import asdict, fields
 from deployctl.domain.host.server import FormerSpec, ServerSpec, WebSpec
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.images.release import App

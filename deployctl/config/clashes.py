@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 from deployctl.config.app import AppSpec
+from deployctl.dataclass import dataclass
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.addresses import overlap, write_address
 from deployctl.domain.inputs.names import AppName

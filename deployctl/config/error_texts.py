@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from deployctl.config.fields import Wrong
+from deployctl.dataclass import dataclass
 from deployctl.domain.inputs.grammar import shown
 from deployctl.errors import Invalid
 

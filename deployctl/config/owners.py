@@ -11,10 +11,10 @@ import os
 import pwd
 import stat
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from deployctl.config.settings import Settings, as_user, user_name
+from deployctl.dataclass import dataclass
 from deployctl.effects.haproxy.home import HaproxyHome
 from deployctl.effects.haproxy.master import find_master, named_master, uid_of
 from deployctl.errors import NotPermitted

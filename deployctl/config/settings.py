@@ -10,9 +10,9 @@ import os
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
+from deployctl.dataclass import dataclass
 from deployctl.domain.host.permissions import trusted_uids
 from deployctl.errors import Invalid, NotPermitted
 

@@ -15,7 +15,8 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+
+from deployctl.dataclass import asdict, dataclass, field
 
 ANSWERED = ("ok", "app_4xx")
 KEPT_TRANSITIONS = 1000  # of a canary there are endless ones

@@ -14,10 +14,10 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import count
 from urllib.parse import urlsplit
 
+from deployctl.dataclass import dataclass
 from deployctl.demo.visitor_count import Count, Tally
 from deployctl.demo.visitor_http import Answer, Connection, NotHttp, Stale, outcome_of
 

@@ -9,7 +9,8 @@ import asyncio
 import errno
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from deployctl.dataclass import dataclass
 
 MARKS = ("x-version", "x-deployctl-version")  # whoever sends one of these is the app, or was sent on from it
 _STATUS = re.compile(rb"HTTP/1\.([01]) ([1-5]\d\d)(?: .*)?\r\n")

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from deployctl.dataclass import dataclass
 from deployctl.domain.inputs.names import AppName
 from deployctl.effects.linux.whole_file import write_whole
 from deployctl.memory import last_of

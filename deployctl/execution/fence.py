@@ -9,10 +9,10 @@ is taken from a frozen process together with its life).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import wraps
 from typing import Any, cast
 
+from deployctl.dataclass import replace
 from deployctl.errors import LeaseHeld
 from deployctl.ports import Engine, Guard, Ledger, Services, Traffic
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
+from deployctl.dataclass import dataclass, field
 from deployctl.domain.change.diagnosis import Evidence, diagnose
 from deployctl.domain.change.planner import spoken
 from deployctl.domain.change.probes import Health, HealthReason, Transcript

@@ -9,9 +9,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from itertools import count, islice
 
+from deployctl.dataclass import replace
 from deployctl.domain.host.home import PATH_LABEL
 from deployctl.domain.host.networks import Network, cut, find_taken
 from deployctl.domain.images.release import App

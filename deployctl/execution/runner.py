@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NoReturn
 
+from deployctl.dataclass import dataclass, field
 from deployctl.domain.change.deployment import Deployment, Phase, advance, begin
 from deployctl.domain.change.facts import Facts
 from deployctl.domain.change.plan import MOVES, Plan, Step, StepKind

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from typing import Any
 
+from deployctl.dataclass import asdict
 from deployctl.domain.host.networks import Network
 from deployctl.domain.images.capabilities import to_drop
 from deployctl.domain.images.release import App, Bundle, Colour, Hold, Policy, Release

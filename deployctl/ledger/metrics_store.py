@@ -13,10 +13,10 @@ import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
+from deployctl.dataclass import astuple
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.traffic import Point
 from deployctl.ledger.file.reserve import disk_is_full

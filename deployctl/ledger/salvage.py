@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import asdict, replace
 
+from deployctl.dataclass import asdict, replace
 from deployctl.domain.host.leftovers import Ground, Relic, Remains
 from deployctl.domain.images.image_source import is_doubtful
 from deployctl.domain.images.release import Bundle, Change

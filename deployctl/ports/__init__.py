@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from deployctl.dataclass import dataclass, field
 from deployctl.domain.change.deployment import Deployment, LeaseFacts, Phase
 from deployctl.domain.change.plan import Plan, Step
 from deployctl.domain.host.home import HomeFacts, HomeIdentity

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+from deployctl.dataclass import dataclass
 from deployctl.domain.inputs.names import AppName
 
 

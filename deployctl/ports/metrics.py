@@ -6,9 +6,9 @@ A point is what HAProxy counted, never an estimate. Losing points is always allo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+from deployctl.dataclass import dataclass
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.traffic import Counters, Point
 

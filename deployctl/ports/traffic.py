@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
 from typing import Protocol
 
+from deployctl.dataclass import dataclass
 from deployctl.domain.images.release import Probe
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.emergency import FlipNote

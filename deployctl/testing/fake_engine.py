@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import takewhile
 
+from deployctl.dataclass import dataclass, replace
 from deployctl.domain.host.home import HomeFacts, HomeIdentity, count_homes
 from deployctl.domain.host.networks import mac_of
 from deployctl.domain.images.release import Resources, Restart

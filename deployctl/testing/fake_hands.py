@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
+from deployctl.dataclass import dataclass, field, replace
 from deployctl.domain.host.home import HomeIdentity
 from deployctl.errors import Invalid, NotFound
 from deployctl.ports import ContainerFacts, ContainerSpec, LogLine

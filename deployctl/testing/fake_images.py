@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from hashlib import sha256
 
+from deployctl.dataclass import replace
 from deployctl.domain.images.image_ref import ImageRef, parse_image
 from deployctl.errors import EngineRefused, NotFound, NotPermitted, RegistryUnavailable
 from deployctl.ports import Image

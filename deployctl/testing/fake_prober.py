@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from deployctl.dataclass import dataclass
 from deployctl.domain.images.release import Probe, ProbeKind
 from deployctl.ports import Answer
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
+from deployctl.dataclass import replace
 from deployctl.domain.images.release import Probe
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.emergency import FlipNote

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
 
+from deployctl.dataclass import dataclass, field, replace
 from deployctl.domain.change.drift import Drift, Kind, Mend, NetworkSeen, Seen, Sight, find_drift, stray
 from deployctl.domain.change.facts import Facts
 from deployctl.domain.change.plan import Kind as DeploymentKind

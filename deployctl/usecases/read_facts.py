@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
+from deployctl.dataclass import dataclass, replace
 from deployctl.domain.change.facts import Facts
 from deployctl.domain.host.networks import mac_of
 from deployctl.domain.images.release import App, Instance, Release

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
+from deployctl.dataclass import replace
 from deployctl.domain.images.release import Bundle
 from deployctl.domain.images.secret_names import HIDDEN, shown
 from deployctl.usecases.results import DiffLine

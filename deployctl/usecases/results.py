@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from deployctl.dataclass import dataclass, field
 from deployctl.domain.change.deployment import Deployment
 from deployctl.domain.change.drift import Drift
 from deployctl.domain.change.plan import Plan

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from deployctl.dataclass import asdict
 from deployctl.domain.change.deployment import Deployment
 from deployctl.domain.change.plan import Step
 from deployctl.domain.change.readiness import Readiness

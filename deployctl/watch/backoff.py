@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Container, Hashable
-from dataclasses import dataclass, field
+
+from deployctl.dataclass import dataclass, field
 
 FIRST = 5.0  # seconds
 LONGEST = 300.0

@@ -4,9 +4,9 @@ only this waiting, and its last word is shown for a few seconds more."""
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 
+from deployctl.dataclass import dataclass, replace
 from deployctl.domain.images.release import Instance
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.request_counts import Server

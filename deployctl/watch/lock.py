@@ -6,10 +6,10 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from deployctl import __version__
+from deployctl.dataclass import dataclass
 from deployctl.errors import LeaseHeld
 from deployctl.usecases.results import Finding
 

@@ -6,8 +6,8 @@ It holds a lease only while it mends, leaves apps alone that somebody changes, a
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
 
+from deployctl.dataclass import dataclass, field
 from deployctl.domain.change.drift import Kind
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, Interrupted

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import secrets
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from deployctl.dataclass import dataclass
 from deployctl.domain.host.server import WebSpec
 from deployctl.errors import NotPermitted
 

@@ -7,7 +7,6 @@ of HAProxy and of this process; counts of switches are of the whole history.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from flask import Blueprint, Response, g, request
 from prometheus_client import CollectorRegistry
@@ -16,6 +15,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from deployctl import __version__
+from deployctl.dataclass import dataclass
 from deployctl.domain.host.access import Role
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.traffic import Counters

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 
 from flask import g
 
+from deployctl.dataclass import dataclass, field, replace
 from deployctl.domain.host.access import Role
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.inputs.names import AppName, Version

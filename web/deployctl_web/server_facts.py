@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from flask import request
 
 from deployctl import __version__
+from deployctl.dataclass import dataclass
 from deployctl.memory import Store
 from deployctl.ports import Services
 from deployctl_web.http.admission import CONNECTION

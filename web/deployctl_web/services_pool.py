@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from queue import Empty, LifoQueue
 
 from flask import has_request_context, request
 
+from deployctl.dataclass import replace
 from deployctl.ports import Reporter, Services
 
 IDLE = 8  # services that are kept for the next request

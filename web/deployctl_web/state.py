@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import cast
 
 from flask import current_app
 
+from deployctl.dataclass import dataclass, field
 from deployctl.domain.host import denied_changes
 from deployctl.ports import Services
 from deployctl.ports.metrics import MeterNow

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ import click
 from deployctl.cli.group import verb
 from deployctl.cli.session import Session
 from deployctl.cli.values import named
+from deployctl.dataclass import replace
 from deployctl.errors import DeployctlError, Invalid
 from deployctl.usecases import views
 from deployctl.usecases.results import Done, StatusView

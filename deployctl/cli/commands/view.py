@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +12,7 @@ from deployctl.cli.arguments import Words
 from deployctl.cli.flags import names_argument
 from deployctl.cli.group import verb
 from deployctl.cli.session import Session
+from deployctl.dataclass import asdict, replace
 from deployctl.domain.inputs.names import AppName
 from deployctl.usecases import views
 

@@ -35,13 +35,12 @@ def _listen(text: str) -> tuple[str, int]:
 @click.pass_obj
 def serve_command(session: Session, no_web: bool, listen: tuple[str, int] | None) -> int:
     """Run until a signal arrives, which is success."""
-    from dataclasses import replace
-
     from deployctl.bootstrap import find_port_holder
     from deployctl.cli.reporters.reporter import Lines
     from deployctl.cli.reporters.watch import Journal
     from deployctl.cli.run_change import answer
     from deployctl.cli.serve import Wiring, beside
+    from deployctl.dataclass import replace
     from deployctl.watch.serve import serve
 
     settings = session.settings

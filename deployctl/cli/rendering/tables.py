@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from deployctl.cli.terminal import Look
+from deployctl.dataclass import dataclass
 
 GAP = "  "
 NONE = "–"  # there is no value

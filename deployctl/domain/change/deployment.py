@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+from deployctl.dataclass import dataclass
 from deployctl.domain.change.plan import StepKind
 from deployctl.domain.images.release import App
 from deployctl.domain.inputs.names import AppName

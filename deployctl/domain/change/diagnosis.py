@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from deployctl.dataclass import dataclass
 from deployctl.domain.change.planner import spoken
 from deployctl.domain.images.healthcheck import HealthcheckTimes
 from deployctl.domain.images.release import Bundle, ProbeKind

@@ -6,9 +6,9 @@ Who serves is never decided here: HAProxy's word stands, and only a route that i
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
 from functools import cached_property
 
+from deployctl.dataclass import dataclass, replace
 from deployctl.domain.change.drift_kinds import Kind as Kind
 from deployctl.domain.change.drift_kinds import Mend as Mend
 from deployctl.domain.change.facts import Facts

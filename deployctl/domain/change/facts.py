@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from deployctl.dataclass import dataclass, field
 from deployctl.domain.images.release import App, Change, Instance, Release
 from deployctl.domain.inputs.names import Version
 

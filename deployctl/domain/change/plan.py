@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
+from deployctl.dataclass import dataclass
 from deployctl.domain.inputs.names import AppName
 
 

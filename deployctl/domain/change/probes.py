@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import ClassVar, Self
+
+from deployctl.dataclass import dataclass, replace
 
 
 class HealthReason(StrEnum):

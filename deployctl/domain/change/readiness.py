@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+from deployctl.dataclass import dataclass
 from deployctl.domain.images.release import Instance, ProbeKind, Release
 from deployctl.domain.images.same_image import short_digest
 

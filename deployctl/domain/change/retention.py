@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
+from deployctl.dataclass import dataclass, replace
 from deployctl.domain.change.facts import Facts
 from deployctl.domain.change.serving import find_previous
 from deployctl.domain.host.networks import ADDRESSES

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 
+from deployctl.dataclass import dataclass, field
 from deployctl.domain.inputs.grammar import Grammar, match
 from deployctl.domain.inputs.names import AppName, parse_app
 from deployctl.errors import Invalid

@@ -6,9 +6,9 @@ Whoever may do nothing must not be able to fill the ledger by trying.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from deployctl.dataclass import dataclass, field
 from deployctl.domain.inputs.names import AppName
 
 REFUSED, SIGN_IN_REFUSED = "refused", "sign_in_refused"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from deployctl.dataclass import dataclass
 from deployctl.domain.host.denied_changes import KINDS
 
 DAY = 86_400.0  # seconds

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+
+from deployctl.dataclass import dataclass, field
 
 PATH_LABEL = "deployctl.home"
 ID_LABEL = "deployctl.home-id"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 
+from deployctl.dataclass import dataclass, field
 from deployctl.domain.host.networks import Network
 from deployctl.domain.images.release import App, Bundle
 from deployctl.domain.inputs.names import AppName, Version

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from ipaddress import IPv4Network, ip_network
 
+from deployctl.dataclass import dataclass
 from deployctl.errors import Refused
 
 PREFIXES = (24, 25, 26)  # the first that is free; a narrow pool of before has no /24 to give

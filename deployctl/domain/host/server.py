@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import ClassVar
 
+from deployctl.dataclass import dataclass, field
 from deployctl.domain.images.image_source import PullPolicy
 
 

@@ -6,7 +6,7 @@ together here and becomes part of the bundle: a release runs the same words wher
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from deployctl.dataclass import dataclass
 
 Words = tuple[str, ...]
 

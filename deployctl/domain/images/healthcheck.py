@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from deployctl.dataclass import dataclass
 
 STARTS_SOONER = (1, 44)  # the API from which on start_interval counts (Docker 25)
 

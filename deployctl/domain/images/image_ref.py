@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from deployctl.dataclass import dataclass
 from deployctl.domain.inputs.grammar import Grammar, match, refused, shown
 from deployctl.errors import Invalid, NotPermitted
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 
+from deployctl.dataclass import dataclass
 from deployctl.domain.images.image_ref import DOCKER_HUB, ImageRef, parse_image
 from deployctl.domain.images.same_image import short_digest
 from deployctl.errors import Invalid

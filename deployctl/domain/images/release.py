@@ -7,11 +7,11 @@ importing pydantic would cost it 50 ms (docs/adr/0002-start-time.md).
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Self
 
+from deployctl.dataclass import asdict, dataclass, field, replace
 from deployctl.domain.host.networks import Network
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy.trust import ProxyTrust

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, replace
 from typing import Self
 
+from deployctl.dataclass import asdict, dataclass, field, replace
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.images.release import Bundle, Policy
 from deployctl.domain.inputs.names import Version

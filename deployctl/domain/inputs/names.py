@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import NewType
 
+from deployctl.dataclass import dataclass
 from deployctl.domain.images.image_ref import ImageRef as ImageRef
 from deployctl.domain.images.image_ref import allowed_registry as allowed_registry
 from deployctl.domain.images.image_ref import parse_image as parse_image

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from deployctl.dataclass import dataclass
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import NotFound
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from deployctl.dataclass import dataclass
 
 FEW_FILES = 4096  # two for each visitor
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
+from deployctl.dataclass import dataclass, replace
 from deployctl.domain.images.release import App, Probe, ProbeKind
 from deployctl.domain.inputs.names import Version
 from deployctl.domain.proxy.rejections import MEANING, Cause

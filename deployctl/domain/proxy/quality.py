@@ -6,8 +6,8 @@ A release that fails no more than the one before it did is not what is wrong, an
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from deployctl.dataclass import dataclass
 from deployctl.domain.proxy.traffic import Point, Recent
 
 POINT = 10  # seconds

@@ -8,9 +8,9 @@ H head of the answer).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
+from deployctl.dataclass import dataclass
 from deployctl.domain.inputs.names import AppName
 
 

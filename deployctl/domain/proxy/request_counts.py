@@ -6,9 +6,9 @@ A worker begins at zero. What it counted last stays when it is gone; a counter t
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from functools import reduce
 
+from deployctl.dataclass import dataclass, field, replace
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.traffic import Counters, Point, Precision, Recent
 

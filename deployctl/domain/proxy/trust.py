@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
 from typing import Self
+
+from deployctl.dataclass import asdict, dataclass
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")  # where a front on this machine asks from
 

@@ -6,11 +6,11 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deployctl.dataclass import replace
 from deployctl.domain.host.home import HomeFacts, HomeIdentity, count_homes
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.images.image_source import KEPT

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
+from deployctl.dataclass import dataclass
 from deployctl.domain.host.home import HomeIdentity
 from deployctl.errors import AnotherEngine
 from deployctl.ports import ContainerFacts

@@ -13,11 +13,11 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from deployctl.dataclass import dataclass
 from deployctl.domain.images.image_ref import DOCKER_HUB
 from deployctl.effects.linux.file_trust import find_program, require_file, require_program
 from deployctl.errors import Untrusted

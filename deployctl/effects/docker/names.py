@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
+from deployctl.dataclass import replace
 from deployctl.domain.images.image_ref import DOCKER_HUB, ImageRef, as_on_hub, parse_image
 from deployctl.domain.inputs.grammar import shown
 from deployctl.errors import Invalid

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
+from deployctl.dataclass import replace
 from deployctl.effects.docker.reader import quoted
 from deployctl.effects.docker.requests import BRIDGE
 from deployctl.ports import ContainerFacts

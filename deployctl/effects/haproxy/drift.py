@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
+from deployctl.dataclass import dataclass
 from deployctl.domain.proxy.traffic import TrafficTable
 from deployctl.effects.haproxy.config import text as config
 from deployctl.effects.haproxy.socket import answers, wire

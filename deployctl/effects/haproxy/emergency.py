@@ -9,8 +9,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 
+from deployctl.dataclass import dataclass, field
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.images.release import Probe, ProbeKind
 from deployctl.domain.inputs.names import AppName, Version

@@ -12,9 +12,9 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
 from pathlib import Path
 
+from deployctl.dataclass import dataclass, replace
 from deployctl.domain.images.release import Probe
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.gate import GateAnswer

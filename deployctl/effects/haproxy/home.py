@@ -12,9 +12,9 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
+from deployctl.dataclass import dataclass
 from deployctl.effects.linux.lock_holder import end_frozen_holder
 from deployctl.errors import DeployctlError, NotPermitted, ProxyUnavailable
 from deployctl.ports import Clock

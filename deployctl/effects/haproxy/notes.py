@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Collection
-from dataclasses import asdict
 from pathlib import Path
 
+from deployctl.dataclass import asdict
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.emergency import FlipNote
 from deployctl.effects.haproxy.home import HaproxyHome

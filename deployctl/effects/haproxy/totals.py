@@ -12,9 +12,9 @@ import json
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import Any
 
+from deployctl.dataclass import replace
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.request_counts import COUNTS, Server, Tally, Totals, carried_on, outdated
 from deployctl.domain.proxy.traffic import Counters, Precision

@@ -14,8 +14,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
 
+from deployctl.dataclass import dataclass, replace
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.rejections import Cause, Refusal, cause_of
 from deployctl.effects.haproxy.home import HaproxyHome

@@ -8,8 +8,8 @@ from __future__ import annotations
 import errno
 import socket
 import time
-from dataclasses import replace
 
+from deployctl.dataclass import replace
 from deployctl.domain.images.release import Probe, ProbeKind
 from deployctl.effects.http.question import askable, judge, put
 from deployctl.effects.http.wire import HEADERS, Closed, NotHttp, TooManyHeaders, remaining

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Mapping
-from dataclasses import replace
 
+from deployctl.dataclass import replace
 from deployctl.domain.images.release import Probe
 from deployctl.effects.http.wire import HEADERS, Head, Wire, read_body, read_head, remaining
 from deployctl.ports import Answer

@@ -9,7 +9,8 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+
+from deployctl.dataclass import dataclass, field
 
 LINE = 64 * 2**10  # bytes: a longer line, or more than 100 headers, is no answer
 HEADERS = 100

@@ -11,9 +11,9 @@ import os
 import resource
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
+from deployctl.dataclass import dataclass
 from deployctl.domain.proxy.endurance import FEW_FILES, Frail, Frailty
 
 OURS = "deployctl-"  # how the name of a unit or a group of ours begins

@@ -12,12 +12,12 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from math import inf
 from pathlib import Path
 
+from deployctl.dataclass import dataclass
 from deployctl.domain.host.backups import EVERY, superfluous
 from deployctl.errors import DeployctlError, LedgerUnusable
 from deployctl.ledger.file.copy_sum import CopyCheck, check_sum, put_sum

@@ -12,9 +12,9 @@ import secrets
 import sqlite3
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 
+from deployctl.dataclass import dataclass, replace
 from deployctl.domain.host.home import HomeIdentity
 from deployctl.errors import CopiedHome
 from deployctl.ledger.file.connection import TRAFFIC_GOES_ON, Connection, sqlite_errors

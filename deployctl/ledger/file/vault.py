@@ -8,9 +8,9 @@ import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
+from deployctl.dataclass import dataclass
 from deployctl.domain.change.deployment import Phase, advance
 from deployctl.domain.host.folding import FOLDABLE
 from deployctl.errors import DeployctlError, LeaseHeld, LedgerUnusable, NotFound, Refused

@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
+from deployctl.dataclass import dataclass
 from deployctl.domain.host.access import (
     Principal,
     Role,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Mapping
-from dataclasses import replace
 
+from deployctl.dataclass import replace
 from deployctl.domain.host.access import (
     Principal,
     Role,

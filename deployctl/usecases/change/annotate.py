@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
+from deployctl.dataclass import replace
 from deployctl.domain.images.release import Change
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.inputs.notes import parse_reason

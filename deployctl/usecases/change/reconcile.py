@@ -7,8 +7,8 @@ are left alone. What serves comes first, over all apps; everything else after.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
 
+from deployctl.dataclass import dataclass, field, replace
 from deployctl.domain.change.drift import Drift, Kind, Mend, Sight, find_drift
 from deployctl.domain.change.plan import Plan
 from deployctl.domain.change.repair_plan import plan_mending

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from deployctl.dataclass import replace
 from deployctl.domain.change.facts import Facts
 from deployctl.domain.change.plan import Kind
 from deployctl.domain.change.planner import plan_move, plan_nothing, without_retiring

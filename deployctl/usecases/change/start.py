@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from deployctl.dataclass import replace
 from deployctl.domain.change.plan import Kind
 from deployctl.domain.change.planner import plan_nothing, plan_start
 from deployctl.domain.images.image_source import ImageCode, ImageNews, PullPolicy

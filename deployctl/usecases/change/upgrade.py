@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
 
+from deployctl.dataclass import replace
 from deployctl.domain.change.facts import Facts
 from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.change.planner import plan_move, plan_nothing

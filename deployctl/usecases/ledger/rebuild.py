@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, replace
 from ipaddress import ip_network
 from pathlib import Path
 
+from deployctl.dataclass import asdict, replace
 from deployctl.domain.host.leftovers import AppBack, Ground, Rebuilt, Relic, Remains
 from deployctl.domain.host.networks import Network
 from deployctl.domain.images.same_image import is_made_of, short_digest

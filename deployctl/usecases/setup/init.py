@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from deployctl.config.new_app_file import app_file_text, find_health_path, find_port
 from deployctl.config.new_server_file import SERVER_TEMPLATE
 from deployctl.config.settings import Settings
+from deployctl.dataclass import dataclass
 from deployctl.domain.images.image_ref import parse_image
 from deployctl.domain.images.image_source import ImageNews
 from deployctl.domain.images.release import App

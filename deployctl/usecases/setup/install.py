@@ -6,9 +6,9 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from deployctl.dataclass import dataclass
 from deployctl.errors import DeployctlError, NotPermitted, Refused
 from deployctl.usecases.results import Done
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from deployctl.dataclass import dataclass
 from deployctl.domain.change.facts import Facts
 from deployctl.domain.change.plan import Kind, Plan
 from deployctl.domain.images.release import App

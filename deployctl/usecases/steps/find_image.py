@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 
+from deployctl.dataclass import dataclass, replace
 from deployctl.domain.images.image_ref import ImageRef, parse_image
 from deployctl.domain.images.image_source import (
     ImageCode,

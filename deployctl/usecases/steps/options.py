@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from deployctl.dataclass import dataclass
 from deployctl.domain.change.facts import Facts
 from deployctl.domain.inputs.notes import parse_note
 from deployctl.errors import StateChanged

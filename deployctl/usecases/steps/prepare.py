@@ -6,8 +6,8 @@ import json
 import math
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
+from deployctl.dataclass import dataclass, replace
 from deployctl.domain.change.facts import Facts
 from deployctl.domain.images.argv import Argv, complete, gains_command, runs_nothing
 from deployctl.domain.images.capabilities import to_drop

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
+from deployctl.dataclass import replace
 from deployctl.domain.change.deployment import Deployment, Phase
 from deployctl.domain.change.facts import Facts
 from deployctl.domain.change.plan import Kind, Plan, Step, StepKind

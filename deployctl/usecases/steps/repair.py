@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
+from deployctl.dataclass import replace
 from deployctl.domain.change.drift import Drift, Mend, Sight
 from deployctl.domain.host.networks import Network
 from deployctl.errors import NetworkTaken, NotFound, RegistryUnavailable

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from deployctl.dataclass import dataclass
 from deployctl.domain.change.deployment import Deployment, Phase
 from deployctl.domain.change.plan import MOVES, Kind
 from deployctl.domain.images.release import Change, Release

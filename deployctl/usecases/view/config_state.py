@@ -3,8 +3,7 @@ makes that."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
+from deployctl.dataclass import asdict
 from deployctl.domain.images.release import App
 from deployctl.domain.inputs.addresses import write_address
 from deployctl.domain.inputs.app_spec import AppFile

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 
+from deployctl.dataclass import asdict
 from deployctl.domain.images.capabilities import to_drop
 from deployctl.domain.images.release import Bundle, Release
 from deployctl.domain.images.same_image import short_digest

@@ -4,9 +4,9 @@ and the end of the log of those that are gone."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from heapq import merge
 
+from deployctl.dataclass import dataclass
 from deployctl.domain.change.facts import Facts
 from deployctl.domain.change.serving import release_name
 from deployctl.domain.images.release import Release

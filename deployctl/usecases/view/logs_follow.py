@@ -9,8 +9,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 
+from deployctl.dataclass import dataclass, field
 from deployctl.domain.change.serving import release_name
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import DeployctlError

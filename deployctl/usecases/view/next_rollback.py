@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from deployctl.dataclass import replace
 from deployctl.domain.change.readiness import How
 from deployctl.domain.change.serving import find_previous, release_name
 from deployctl.domain.inputs.names import AppName

@@ -7,8 +7,8 @@ it looks closely: images, network, and how long the release took to boot.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
+from deployctl.dataclass import dataclass, field, replace
 from deployctl.domain.change.facts import Facts
 from deployctl.domain.change.plan import StepKind
 from deployctl.domain.change.readiness import Readiness, Standing, has_lost_its_place, judge

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
+from deployctl.dataclass import dataclass, replace
 from deployctl.domain.images.release import Change, Release
 from deployctl.domain.inputs.names import AppName
 from deployctl.ports import Services

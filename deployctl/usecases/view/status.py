@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
 
+from deployctl.dataclass import dataclass, field, replace
 from deployctl.domain.change.probes import HealthReason
 from deployctl.domain.host.home import HomeFacts
 from deployctl.domain.images.release import App, Change, Instance, Release, Role

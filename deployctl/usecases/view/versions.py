@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from deployctl.dataclass import dataclass, field, replace
 from deployctl.domain.change.deployment import Deployment
 from deployctl.domain.change.facts import Facts
 from deployctl.domain.change.plan import Kind

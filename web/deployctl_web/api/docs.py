@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, render_template
 
+from deployctl.dataclass import dataclass
 from deployctl_web import problems
 from deployctl_web.api.examples import MEANING
 from deployctl_web.api.openapi import TAGS, document

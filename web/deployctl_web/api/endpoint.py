@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import wraps
 from typing import Any, TypeVar
@@ -13,6 +12,7 @@ from flask import Flask, Response, request
 from pydantic import BaseModel, ValidationError
 
 from deployctl.config.fields import Table, Wrong
+from deployctl.dataclass import dataclass, field
 from deployctl.domain.host.access import parse_person, parse_token_name
 from deployctl.domain.inputs.names import parse_version
 from deployctl.errors import Invalid, NotFound

@@ -11,12 +11,12 @@ import json
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from threading import Event, Lock
 from typing import cast
 
 from flask import Response, current_app, g, request
 
+from deployctl.dataclass import dataclass, field
 from deployctl.domain.host.access import KeptAnswer
 from deployctl.errors import DeployctlError, Invalid
 from deployctl.usecases.clock_math import later

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, replace
 from typing import Any
 
 from flask import Blueprint, Response, g
 
+from deployctl.dataclass import asdict, replace
 from deployctl.domain.host.access import Role
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import NotFound

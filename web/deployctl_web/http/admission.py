@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv6Address
 from threading import Lock
 
+from deployctl.dataclass import dataclass, field
 from deployctl_web.security.proxy_headers import Network, find_asker, parse_address
 
 CONNECTION = "deployctl.connection"  # in the WSGI environment: the connection that carries the request

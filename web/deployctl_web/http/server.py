@@ -11,7 +11,6 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from ipaddress import ip_network
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from waitress.adjustments import Adjustments
 from waitress.wasyncore import dispatcher
 
+from deployctl.dataclass import replace
 from deployctl_web.app import LARGEST
 from deployctl_web.http.admission import Admission, Limits
 from deployctl_web.http.connection import Listener

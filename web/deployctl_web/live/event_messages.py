@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from queue import Empty, Full, Queue
 from typing import Any
 
+from deployctl.dataclass import dataclass, field
 from deployctl.domain.host.access import Principal, Role
 from deployctl.domain.inputs.names import AppName
 

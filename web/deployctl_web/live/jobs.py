@@ -6,9 +6,9 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 
+from deployctl.dataclass import dataclass, field
 from deployctl.domain.change.plan import Plan, Step
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from threading import Thread
 from typing import TYPE_CHECKING
 
+from deployctl.dataclass import asdict
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError
 from deployctl.ports import Services

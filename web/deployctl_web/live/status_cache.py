@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
 from threading import RLock
 from typing import Any, Generic, TypeVar, cast
 
+from deployctl.dataclass import dataclass, replace
 from deployctl.domain.change.readiness import Readiness
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, NotFound

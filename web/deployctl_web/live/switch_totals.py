@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from threading import Lock
 
+from deployctl.dataclass import dataclass, field
 from deployctl.domain.inputs.names import AppName
 from deployctl.ports import Services
 

@@ -6,13 +6,13 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, fields
 from functools import partial
 from itertools import chain, islice
 from typing import Any
 
 from flask import Blueprint, Response, g, render_template, request
 
+from deployctl.dataclass import asdict, fields
 from deployctl.domain.host.access import Principal, Role
 from deployctl.domain.inputs.names import AppName, parse_app
 from deployctl.domain.inputs.plain_text import visible

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, g, render_template
 
+from deployctl.dataclass import replace
 from deployctl.domain.host.access import Role
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError

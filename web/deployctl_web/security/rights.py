@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
+from deployctl.dataclass import dataclass, field
 from deployctl.domain.host.access import Principal
 from deployctl.ports import Services
 from deployctl_web.services_pool import Pool

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from deployctl import __version__
+from deployctl.dataclass import dataclass
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.proxy.traffic import Backend, TrafficTable
 from deployctl.effects.haproxy import gate, trace

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from deployctl.dataclass import dataclass, field
 from deployctl.errors import SwitchRefused
 
 

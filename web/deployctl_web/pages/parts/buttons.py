@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from deployctl.dataclass import dataclass
 from deployctl.domain.change.plan import MOVES
 from deployctl.domain.change.readiness import How
 from deployctl.domain.images.release import Change, Hold

@@ -7,10 +7,10 @@ HAProxy counts no percentiles, so the response time is a mean, and is called so.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 
+from deployctl.dataclass import dataclass
 from deployctl.domain.images.release import Change, Release
 from deployctl.domain.inputs.names import AppName
 from deployctl.ports import Services

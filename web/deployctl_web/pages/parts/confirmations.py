@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from deployctl.dataclass import dataclass
 from deployctl.domain.change.readiness import How
 from deployctl.domain.images.release import Change, Release
 from deployctl.usecases.results import AppView

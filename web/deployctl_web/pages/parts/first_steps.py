@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from deployctl.dataclass import dataclass
 from deployctl.domain.change.plan import Kind
 from deployctl.domain.images.release import Change
 from deployctl.domain.inputs.names import AppName, Version

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
 
+from deployctl.dataclass import dataclass
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import DeployctlError, Invalid
 from deployctl.memory import last_of

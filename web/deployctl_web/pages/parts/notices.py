@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+from deployctl.dataclass import dataclass
 from deployctl.domain.change.probes import HealthReason
 from deployctl.usecases.results import AppView, ConfigCode, StatusView
 from deployctl.usecases.view.in_progress import Failure, UnderWay

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from flask import g, session
 
+from deployctl.dataclass import dataclass, field
 from deployctl.domain.host.access import Role
 from deployctl.domain.images.release import App, Bundle, Change, Hold
 from deployctl.domain.images.release import Role as Part
