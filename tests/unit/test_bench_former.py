@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,11 +14,11 @@ SCRIPTS = {"many": apps.FILL.read_text(), "kept": kept._DRIVER, "reloads": reloa
 
 
 @pytest.fixture(scope="module")
-def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("former")
     if why := former.unpack(folder):
         pytest.skip(why)
-    yield folder
+    return folder
 
 
 def imported(text: str) -> set[str]:

@@ -49,7 +49,7 @@ PIPE.finish(moved_text(ROLLED_BACK, PIPE))
 """)
     assert "click" in loaded
     assert not loaded & DEAR
-    others = ("commands_manage", "progress_live", "completion", "render_release")
+    others = ("commands.manage", "reporters.live", "completion", "rendering.release")
     assert not loaded & {f"deployctl.cli.{name}" for name in others}
 
 
