@@ -34,7 +34,10 @@ def why_missing(named: str) -> str | None:
         return f"there is no {place}"
     if not name:
         return None
-    there = name in definitions(path) if path.suffix == ".py" else re.search(rf"\bfunction {name}\b", path.read_text()) is not None
+    if path.suffix == ".py":
+        there = name in definitions(path)
+    else:
+        there = re.search(rf"\bfunction {name}\b", path.read_text()) is not None
     return None if there else f"{place} has no {name}"
 
 
