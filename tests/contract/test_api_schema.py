@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -55,8 +56,7 @@ class Door:
 
     def __init__(self, made: Site) -> None:
         self.made, self.secret, self.number, self.answered = made, "", count(), Counter[tuple[str, int]]()
-        for limiter in made.app.extensions["limiter"]:
-            limiter.enabled = False  # it has a test of its own
+        made.desk.changes.most = made.desk.tries.most = sys.maxsize  # they have tests of their own
 
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         number = next(self.number)

@@ -15,13 +15,14 @@ from deployctl.usecases.access.sign_in import MINUTE, OFTEN, end_sessions, sign_
 from deployctl.usecases.access.tokens import create_token
 from deployctl.usecases.access.users import add_user, set_password
 from deployctl.usecases.ledger.fold import fold
-from deployctl_web.security.change_limits import CHANGES, UNLIMITED
+from deployctl_web.security.change_limits import UNLIMITED
+from deployctl_web.state import CHANGES
 from tests.unit.web_world import Site, site
 
 PHRASE = "a long phrase of many words"
 HERE = Origin("192.0.2.7")
 MANY = REPEATED_KEPT + REPEATED_SLACK + 50
-BY_FORMS = int(CHANGES.split()[0])
+BY_FORMS = CHANGES
 
 
 @pytest.fixture

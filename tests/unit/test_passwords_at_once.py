@@ -16,7 +16,7 @@ from deployctl.usecases.access import passwords
 from deployctl.usecases.access.passwords import AT_ONCE, TooManyTries
 from deployctl.usecases.access.sign_in import list_sessions
 from deployctl.usecases.access.users import set_password
-from deployctl_web.security.change_limits import CHANGES
+from deployctl_web.state import CHANGES
 from deployctl_web.state import OWN_PASSWORDS as MOST
 from tests.unit.api_world import Program, problem, script
 from tests.unit.web_world import Browser, Site, site
@@ -130,7 +130,7 @@ def test_all_ways_to_say_it_count_together(reader: Browser) -> None:
 
 
 def test_a_deployer_changes_no_more_by_forms_than_by_calls_but_always_goes_back(shop: Site) -> None:
-    most = int(CHANGES.split()[0])
+    most = CHANGES
     deployer = shop.signed_in("dep", Role.DEPLOYER, "shop")
     deployer.get("/apps/shop")
     codes = [deployer.post("/apps/shop/remark", note=f"note {n}").status_code for n in range(most + 1)]

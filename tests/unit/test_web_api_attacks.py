@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,7 @@ UPGRADE, BACK = "apps/shop/upgrade", "apps/shop/rollback"
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with site(tmp_path_factory.mktemp("home"), "v1", "v2") as made:
-        for limiter in made.app.extensions["limiter"]:
-            limiter.enabled = False
+        made.desk.changes.most = made.desk.tries.most = sys.maxsize
         yield made
 
 

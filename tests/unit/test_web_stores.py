@@ -23,8 +23,8 @@ from deployctl_web.live.event_messages import Message
 from deployctl_web.live.status_cache import Seen
 from deployctl_web.live.stores import stores
 from deployctl_web.pages.parts import bounded_call
-from deployctl_web.security import bounded_limits, by_minute
-from deployctl_web.security.bounded_limits import SCHEME, BoundedStorage
+from deployctl_web.security import by_minute
+from deployctl_web.security.by_minute import ByMinute
 from tests.unit.web_world import Site, site
 from tests.unit.world import SHOP, World, world
 
@@ -183,13 +183,17 @@ def test_a_bell_that_is_rung_for_too_many_has_rung_for_all() -> None:
 # -- what was tried lately ------------------------------------------------------------------------------------------------
 def test_tries_from_ever_new_addresses_take_no_more_room_and_each_one_is_limited() -> None:
     """A name of each address that ever tried to sign in was kept for ever."""
-    storage = BoundedStorage(f"{SCHEME}://")
-    for number in range(3 * bounded_limits.MOST):
-        assert storage.acquire_entry(f"address {number}", 5, 60)
-        assert len(storage.events) <= bounded_limits.MOST
-    assert [storage.acquire_entry("mara", 5, 60) for _ in range(7)] == [True] * 5 + [False] * 2
+    tries = ByMinute(5)
+    for number in range(3 * 4096):
+        assert not tries.count(f"sign_in.enter 2001:db8:{number:x}::", float(number) / 1000)
+        assert tries.bytes <= by_minute.ROOM
+    assert [tries.count("sign_in.enter 192.0.2.1", 20.0) > 0 for _ in range(7)] == [False] * 5 + [True] * 2
 
 
-def test_the_dashboard_counts_tries_in_what_is_bounded(shop: Site) -> None:
-    [limiter, *_] = shop.app.extensions["limiter"]
-    assert isinstance(limiter.storage, BoundedStorage)
+def test_the_dashboard_counts_tries_and_changes_in_what_is_bounded(shop: Site) -> None:
+    named = {store.name: store for store in stores(shop.desk)}
+    browser = shop.browser()
+    browser.get("/login")
+    assert browser.post("/login", name="mara", password="x" * 20).status_code == 401
+    told = {store.name: store for store in stores(shop.desk)}["who tried to sign in lately"]
+    assert named[told.name].bytes == 0 < told.bytes < told.most

@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 import secrets
 from pathlib import Path
-from typing import Any, cast
 
 from flask import Flask, Response, g, make_response, request
-from flask_limiter import Limiter, RateLimitExceeded
 from werkzeug.exceptions import HTTPException
 
 from deployctl.domain.host.access import Role
@@ -17,26 +15,22 @@ from deployctl.errors import DeployctlError, NotFound
 from deployctl.usecases.access.sign_in import SignInAgain
 from deployctl_web import health, metrics, problems
 from deployctl_web.api import all_routes, event_stream
-from deployctl_web.http.admission import whose
 from deployctl_web.pages import all_pages
 from deployctl_web.pages.parts.template_filters import put_filters
 from deployctl_web.security import (
     audit_log,
     authorization,
-    bounded_limits,
     change_limits,
     concurrency_limit,
     identity,
     recent_sign_in,
     request_checks,
 )
-from deployctl_web.security.change_limits import TooManyChanges
 from deployctl_web.security.session_cookie import LastSigned
 from deployctl_web.state import KEY, Desk
 
 LARGEST = 64 * 1024  # bytes of a request's body
 GUESS = re.compile(r" Did you mean \S+\?")
-TRIES = "5 per minute"  # attempts to sign in from one address
 # Refusals whose words a stranger may read. All others may name files of this server.
 FOR_STRANGERS = frozenset({"not_signed_in", "forged", "wrong_host", "not_found", "invalid", "wrong_sign_in", "wrong_link",
                            "too_many_tries", "too_many_requests"})
@@ -62,25 +56,16 @@ def create_app(desk: Desk) -> Flask:
     request_checks.put_shield(app)
     app.after_request(hold_back)
     put_filters(app)
-    limiter = Limiter(_whose, app=app, storage_uri=f"{bounded_limits.SCHEME}://", strategy="moving-window")
     all_pages.put_pages(app)
     for module in (event_stream, health, metrics):
         app.register_blueprint(module.pages)
     all_routes.put_api(app)
     app.view_functions["static"] = authorization.needs(authorization.EVERYBODY)(app.view_functions["static"])
-    change_limits.put_change_limits(app, limiter)
-    for name in ("sign_in.enter", "sign_in.enter_by_link"):
-        app.view_functions[name] = cast(Any, limiter.limit(TRIES)(app.view_functions[name]))
+    change_limits.put_change_limits(app)
     app.register_error_handler(DeployctlError, refuse)
-    app.register_error_handler(RateLimitExceeded, lambda _error: refuse(TooManyChanges(change_limits.seconds_left())))
     app.register_error_handler(HTTPException, refuse_plainly)
     app.register_error_handler(500, fail)
     return app
-
-
-def _whose() -> str:
-    """Return what a stranger is known by: with a /64 of IPv6 there would be no end of addresses to try from."""
-    return whose(request.remote_addr or "")
 
 
 def refuse(error: DeployctlError) -> tuple[str, int, dict[str, str]] | Response:

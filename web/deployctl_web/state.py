@@ -21,14 +21,16 @@ from deployctl_web.security.by_minute import ByMinute
 from deployctl_web.services_pool import Pool
 
 KEY = "deployctl"
+CHANGES = 60  # in a minute, of one person
+TRIES = 5  # to sign in, in a minute, from one address
 OWN_PASSWORDS = 5  # times in a minute that one person says or changes their password: each is told in the audit
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
     """`pool` lends services, `board` knows who serves, `hub` tells who looks, `jobs` do what takes long,
-    `switches` are counted over the whole history, `refusals`
-    and how often each person says or changes their `own_passwords` over a minute."""
+    `switches` are counted over the whole history; over a minute `changes` and `refusals` of each person, how often they
+    say or change their `own_passwords`, and the `tries` to sign in from each address."""
 
     place: Place
     pool: Pool
@@ -39,6 +41,8 @@ class Desk:
     switches: SwitchTotals = field(default_factory=SwitchTotals)
     refusals: ByMinute = field(default_factory=lambda: ByMinute(denied_changes.MOST))
     own_passwords: ByMinute = field(default_factory=lambda: ByMinute(OWN_PASSWORDS))
+    changes: ByMinute = field(default_factory=lambda: ByMinute(CHANGES))
+    tries: ByMinute = field(default_factory=lambda: ByMinute(TRIES))
 
     def close(self) -> None:
         """End the streams and what is under way, then let go of the ledger."""

@@ -20,5 +20,7 @@ def stores(here: Desk) -> list[Store]:
         Store("idle connections to the ledger", services_pool.IDLE * services_pool.CACHE, here.pool.bytes),
         Store("who was refused changes lately", by_minute.ROOM, here.refusals.bytes),
         Store("who said their password lately", by_minute.ROOM, here.own_passwords.bytes),
+        Store("who changed something lately", by_minute.ROOM, here.changes.bytes),
+        Store("who tried to sign in lately", by_minute.ROOM, here.tries.bytes),
         Store("counters of releases", metrics.ROOM, here.meter.bytes),
     ]

@@ -1,4 +1,4 @@
-"""How often each person did something lately, whichever session or token they came with."""
+"""How often each person or address did something lately, whichever session or token they came with."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ ROOM = 2**20  # bytes
 
 
 class ByMinute:
-    """At most so many times a minute for each person; where there is no room for more, the one of longest ago is forgotten."""
+    """At most so many times a minute for each; where there is no room for more, the one of longest ago is forgotten."""
 
     def __init__(self, most: int) -> None:
-        self._most = most
+        self.most = most
         self._times = Bounded[str, deque[float]](ROOM)
         self._lock = Lock()
 
@@ -27,13 +27,13 @@ class ByMinute:
         with self._lock:
             self._times.clear()
 
-    def count(self, person: str, now: float) -> float:
-        """Count one at that second and return 0, or return for how many seconds that person has had enough."""
+    def count(self, whose: str, now: float) -> float:
+        """Count one at that second and return 0, or return for how many seconds they have had enough."""
         with self._lock:
-            times = self._times.find(person)
-            times = deque(maxlen=self._most) if times is None else times
-            if len(times) == self._most and now - times[0] < MINUTE:
+            times = self._times.find(whose)
+            times = deque(maxlen=self.most) if times is None else times
+            if len(times) >= self.most and now - times[0] < MINUTE:
                 return MINUTE - (now - times[0])
             times.append(now)
-            self._times.put(person, times)
+            self._times.put(whose, times)
             return 0.0

@@ -6,19 +6,24 @@ Going back, stopping what goes wrong and signing out are never counted.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
-from flask import Flask, current_app, g
-from flask_limiter import Limiter
+from flask import Flask, g, request
 
 from deployctl.errors import DeployctlError
 from deployctl_web.api.endpoint import calls_of
+from deployctl_web.http.admission import whose
 from deployctl_web.live.jobs import BACK
 from deployctl_web.security.authorization import EVERYBODY, rule_of
 from deployctl_web.security.request_checks import SAFE
+from deployctl_web.state import desk
 
-CHANGES = "60 per minute"
 UNLIMITED = frozenset({"sign_in.leave", *(f"act.{verb}" for verb in BACK)})  # forms; a call of the API says so itself
+SIGN_INS = ("sign_in.enter", "sign_in.enter_by_link")
+
+View = Callable[..., Any]
 
 
 class TooManyChanges(DeployctlError):
@@ -29,17 +34,34 @@ class TooManyChanges(DeployctlError):
         super().__init__(f"too many changes in a minute. Nothing was done. Try again in {retry_after:.0f} s.")
 
 
-def put_change_limits(app: Flask, limiter: Limiter) -> None:
-    """Bound every route that changes something for whoever is signed in."""
-    limited: Any = limiter.shared_limit(CHANGES, scope="changes", key_func=lambda: str(g.who.person))
+def put_change_limits(app: Flask) -> None:
+    """Bound every route that changes something for whoever is signed in, and signing in for each address."""
     changing = {rule.endpoint for rule in app.url_map.iter_rules() if (rule.methods or set()) - SAFE}
     unlimited = UNLIMITED | {name for name, call in calls_of(app).items() if call.unlimited}
     for name in changing - unlimited:
         if rule_of(app, name) != EVERYBODY:
-            app.view_functions[name] = limited(app.view_functions[name])
+            app.view_functions[name] = _limited(app.view_functions[name], _count_change)
+    for name in SIGN_INS:
+        app.view_functions[name] = _limited(app.view_functions[name], _count_try)
 
 
-def seconds_left() -> float:
-    """Return for how many seconds this request's limit is used up."""
-    limit = next(iter(current_app.extensions["limiter"])).current_limit
-    return max(1.0, limit.reset_at - time.time()) if limit else 1.0
+def _limited(view: View, count: Callable[[], float]) -> View:
+    """Return the view that is only answered while `count` says 0, and not for that many seconds. It raises
+    TooManyChanges."""
+
+    @wraps(view)
+    def limited(*args: Any, **named: Any) -> Any:
+        if wait := count():
+            raise TooManyChanges(max(1.0, wait))
+        return view(*args, **named)
+
+    return limited
+
+
+def _count_change() -> float:
+    return desk().changes.count(str(g.who.person), time.monotonic())
+
+
+def _count_try() -> float:
+    """Count by the address: with a /64 of IPv6 there would be no end of addresses to try from."""
+    return desk().tries.count(f"{request.endpoint} {whose(request.remote_addr or '')}", time.monotonic())
