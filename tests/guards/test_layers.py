@@ -70,17 +70,13 @@ def imports(path: Path) -> Iterator[tuple[ast.stmt, str]]:
     """Yield every import of that file with the full name it asks for, ours without `deployctl.`."""
     for node in ast.walk(tree.parsed(path)):
         if isinstance(node, ast.Import):
-            yield from ((node, _short(alias.name)) for alias in node.names)
+            yield from ((node, tree.short(alias.name)) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level:
             yield node, f"(relative import of {node.module})"
         elif isinstance(node, ast.ImportFrom) and node.module == "deployctl":
             yield from ((node, "" if alias.name == "__version__" else alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield node, _short(str(node.module))
-
-
-def _short(name: str) -> str:
-    return "" if name == "deployctl" else name.removeprefix("deployctl.")
+            yield node, tree.short(str(node.module))
 
 
 def rule_of(module: str) -> set[str]:

@@ -62,3 +62,9 @@ def test_every_file_is_packed(builder: type[WheelBuilder | SdistBuilder]) -> Non
     packed = {Path(one.path).resolve() for one in builder(str(tree.ROOT)).recurse_included_files()}
     assert needed
     assert needed - packed == set()
+
+
+def test_the_long_run_sets_every_switch_that_a_test_asks_for() -> None:
+    asked = {name for path in tree.python_files("tests") for name in re.findall(r"DEPLOYCTL_\w*LONG\b", path.read_text())}
+    long_run = (tree.ROOT / "bin/test").read_text().partition('= --all ]')[2].partition("fi")[0]
+    assert asked == set(re.findall(r"(DEPLOYCTL_\w*LONG)=1", long_run))

@@ -29,6 +29,11 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+def short(name: str) -> str:
+    """Return the name as module_name gives it: `errors` for `deployctl.errors`, nothing for the package itself."""
+    return "" if name == "deployctl" else name.removeprefix("deployctl.")
+
+
 def place(path: Path, node: ast.AST) -> str:
     return f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 1)}"
 
