@@ -5,40 +5,52 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from deployctl.cli.catalogue import CATALOGUE
 from deployctl.cli.session import Session
-from deployctl.dataclass import dataclass
 from deployctl.domain.inputs.grammar import shown
 from deployctl.domain.inputs.names import AppName, ReleaseName, Version, parse_app, parse_release_name
 from deployctl.errors import Invalid, NotFound
+from deployctl.verbs.row import Verb
 
 if TYPE_CHECKING:
     from deployctl.ports import Services
 
 
-@dataclass(frozen=True, slots=True)
 class Words:
     """The positional arguments of a verb, checked but not yet resolved: `[APP]`, then `least` to `most` versions."""
 
-    given: tuple[str, ...]
-    least: int
-    most: int
-    verb: str
+    __slots__ = ("given", "least", "most", "verb")
+
+    def __init__(self, verb: Verb, given: Sequence[str], *, least: int, most: int) -> None:
+        self.verb, self.given, self.least, self.most = verb, tuple(given), least, most
 
     @classmethod
-    def check(cls, given: Sequence[str], *, least: int, most: int, verb: str, releases: bool = False) -> Words:
+    def check(cls, verb: Verb, given: Sequence[str]) -> Words:
         """Reject what no home could accept, before any I/O. Raises Invalid."""
-        if len(given) > most + 1:
-            usage = f"deployctl {verb} {CATALOGUE[verb].takes}"
-            raise _usage(verb, f'Unexpected argument "{shown(given[most + 1])}". Usage: {usage}')
-        if len(given) < least:
-            raise _usage(verb, f"{verb} requires a version.")
-        if len(given) == most + 1:
+        if not given and not verb.app.startswith("["):
+            raise Invalid(f"{verb.name} requires the name of the app.", remedy=["deployctl app list"], code="usage")
+        versions = verb.versions
+        words = cls(verb, given, least=sum(one.required for one in versions), most=len(versions))
+        words._require_fit()
+        return words
+
+    def of_app_only(self) -> Words:
+        """Return the words of a verb that takes no version this time. Raises Invalid."""
+        words = Words(self.verb, self.given, least=0, most=0)
+        words._require_fit()
+        return words
+
+    def _require_fit(self) -> None:
+        given, name = self.given, self.verb.name
+        if len(given) > self.most + 1:
+            usage = f"deployctl {name} {self.verb.takes}"
+            raise _usage(name, f'Unexpected argument "{shown(given[self.most + 1])}". Usage: {usage}')
+        if len(given) < self.least:
+            raise _usage(name, f"{name} requires a version.")
+        if len(given) == self.most + 1:
             parse_app(given[0])
-        for text in given[1:] if len(given) == most + 1 else given:
-            if parse_release_name(text).release is not None and not releases:
-                raise _usage(verb, f"{verb} takes a version, not a release: remove the part from @ on.")
-        return cls(tuple(given), least, most, verb)
+        for text in given[1:] if len(given) == self.most + 1 else given:
+            if parse_release_name(text).release is not None and not self.verb.takes_release:
+                raise _usage(name, f"{name} takes a version, not a release: remove the part from @ on.")
 
     def resolve(self, s: Services, session: Session) -> tuple[AppName, list[ReleaseName]]:
         """Return the app and the versions. An app that was chosen by default is named on stderr."""
@@ -46,10 +58,10 @@ class Words:
         if self._names_app(known):
             return self._app(known), [parse_release_name(text) for text in self.given[1:]]
         if self.given and self.given[0] in known:
-            raise _usage(self.verb, f"{self.verb} {self.given[0]} also requires a version.")
+            raise _usage(self.verb.name, f"{self.verb.name} {self.given[0]} also requires a version.")
         app = self._only(known, s.home)
         self._refuse_typo(app, s)
-        session.note(f"{self.verb}: {app} (the only app)")
+        session.note(f"{self.verb.name}: {app} (the only app)")
         return app, [parse_release_name(text) for text in self.given]
 
     def _names_app(self, known: Sequence[str]) -> bool:
@@ -72,12 +84,12 @@ class Words:
         if not known:
             raise NotFound(f"No apps yet in the home {home}.", remedy=["deployctl init", "deployctl demo"])
         if len(known) > 1:
-            raise _usage(self.verb, f"Which app? One of: {', '.join(known[:10])}{' …' if len(known) > 10 else ''}.")
+            raise _usage(self.verb.name, f"Which app? One of: {', '.join(known[:10])}{' …' if len(known) > 10 else ''}.")
         return known[0]
 
     def _refuse_typo(self, app: AppName, s: Services) -> None:
         """Reject an argument that is no version of the only app but similar to its name: `rollback shpo`."""
-        if self.most == 0 or self.verb in {"upgrade", "start"} or not self.given:
+        if self.most == 0 or self.verb.begins or not self.given:
             return
         word = self.given[0]
         if nearest(word, [app]) and not s.ledger.releases_of(app, Version(word), limit=1):

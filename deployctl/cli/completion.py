@@ -13,12 +13,12 @@ import click
 from click.shell_completion import CompletionItem, ShellComplete, get_completion_class
 
 from deployctl.cli.arguments import known_apps
-from deployctl.cli.catalogue import CATALOGUE
 from deployctl.cli.session import Session
 from deployctl.domain.host.access import roles_text
 from deployctl.domain.images.release import App, Instance, Release
 from deployctl.domain.inputs.names import AppName, ReleaseName
 from deployctl.errors import DeployctlError, Invalid
+from deployctl.verbs.table import VERBS
 
 if TYPE_CHECKING:
     from deployctl.ports import Services
@@ -69,9 +69,9 @@ def complete_names(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
     """Return the apps and versions that are valid here. Without a ledger, apps are known by their files only."""
     session = ctx.ensure_object(Session)
     given: Sequence[str] = [word for word in ctx.params.get("given") or () if word]
-    takes = CATALOGUE[" ".join(ctx.command_path.split()[1:])].takes
+    verb = VERBS[" ".join(ctx.command_path.split()[1:])]
     with suppress(DeployctlError, OSError):
-        items = _items(session, given, versions=takes.count("VERSION"), releases="@RELEASE" in takes)
+        items = _items(session, given, versions=len(verb.versions), releases=verb.takes_release)
         return [item for item in items if item.value.startswith(incomplete) and item.value not in given]
     return []
 

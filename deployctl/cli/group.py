@@ -1,32 +1,62 @@
-"""The command tree. A verb's module is imported only when that verb is called."""
+"""The table of verbs as click's commands: for help, completion and usage errors. Plain command lines are read without it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from importlib import import_module
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from deployctl.cli.catalogue import ALIASES, CATALOGUE, SECTIONS, below
-from deployctl.cli.options import global_options, version_option
+from deployctl.cli.click_params import params_of
+from deployctl.cli.options import global_options, version_option, wishes_of
+from deployctl.cli.plain import Line
 from deployctl.cli.session import Session
 from deployctl.domain.inputs.grammar import shown
 from deployctl.errors import Invalid
+from deployctl.verbs.row import Verb
+from deployctl.verbs.table import ALIASES, ALONE, SECTIONS, VERBS, below
 
 
-class Verb(click.Command):
-    """One command: its arguments and its help text come from the catalogue."""
+def read(argv: Sequence[str], session: Session) -> Line | int:
+    """Return the line as click reads it, the flags of every command set on the session; or the exit code when all that was
+    asked for is told by now: help, or the version. Raises Invalid, KeyboardInterrupt."""
+    try:
+        with ROOT.make_context("deployctl", [*argv], obj=session, terminal_width=_width(session),
+                               default_map=wishes_of(session.environ)) as ctx:
+            line: Line = ROOT.invoke(ctx)
+            return line
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    except click.ClickException as error:
+        ctx_of = getattr(error, "ctx", None)
+        path = ctx_of.command_path if ctx_of is not None else "deployctl"
+        raise Invalid(error.format_message(), remedy=[f"{path} -h"], code="usage") from error
 
-    def __init__(self, name: str, **more: Any) -> None:
-        super().__init__(name, add_help_option=False, **more)
-        self.params += global_options()
 
-    def invoke(self, ctx: click.Context) -> Any:
-        entry = _entry_of(ctx)
-        if entry.enters:
-            ctx.ensure_object(Session).enter(goes_on=entry.goes_on)
-        return super().invoke(ctx)
+def help_text(words: Sequence[str], session: Session) -> str:
+    """Return the help of that command. Raises Invalid when there is none of that name."""
+    here = click.Context(ROOT, info_name="deployctl", obj=session, terminal_width=_width(session))
+    for word in words:
+        if not isinstance(here.command, Tree):
+            path = here.command_path
+            raise Invalid(f"{path} has no subcommands.", remedy=[f"{path} -h"], code="usage")
+        _, command, _ = here.command.resolve_command(here, [word])
+        here = click.Context(command, info_name=command.name, parent=here, obj=session)
+    return here.get_help()
+
+
+def _width(session: Session) -> int:
+    return min(session.look(session.out).width or 100, 120)
+
+
+class Command(click.Command):
+    """One command: its arguments and its help text come from its row."""
+
+    def __init__(self, verb: Verb) -> None:
+        super().__init__(verb.name.rpartition(" ")[2], params=[*params_of(verb), *global_options()], add_help_option=False,
+                         callback=lambda **values: Line(verb, values, []))
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         takes = _entry_of(ctx).takes
@@ -53,16 +83,11 @@ LAST_WORDS = """[APP] can be omitted if there is only one. Exit codes: 0 success
 GLOBAL_FLAGS = "-o table|wide|json|jsonl|tsv, --json, -q, -v, --no-color, --no-input, -y, --timeout, --home, -h"
 
 
-def verb(name: str) -> Callable[[Callable[..., Any]], click.Command]:
-    """Return a decorator that turns a function into the command of that name."""
-    return click.command(name.rpartition(" ")[2], cls=Verb)
-
-
 class Tree(click.Group):
-    """A group whose commands are listed in the catalogue. `path` is "" for the root, "app" for `deployctl app`."""
+    """A group whose commands are listed in the table of verbs. `path` is "" for the root, "app" for `deployctl app`."""
 
     def __init__(self, path: str = "", **more: Any) -> None:
-        super().__init__(path or "deployctl", add_help_option=False, no_args_is_help=False, **more)
+        super().__init__(path.rpartition(" ")[2] or "deployctl", add_help_option=False, no_args_is_help=False, **more)
         self.path = path
         self.params += [*global_options(), *([] if path else [version_option()])]
 
@@ -70,16 +95,14 @@ class Tree(click.Group):
         return below(self.path)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        entry = CATALOGUE.get(f"{self.path} {cmd_name}".strip())
-        if entry is None or cmd_name not in below(self.path):
+        name = f"{self.path} {cmd_name}".strip()
+        if cmd_name not in below(self.path):
             return None
-        command = getattr(import_module(f"deployctl.cli.{entry.module}"), entry.attribute)
-        assert isinstance(command, click.Command)  # noqa: S101  a test walks the whole catalogue
-        return command
+        return Tree(name) if VERBS[name].is_group else Command(VERBS[name])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
+    ) -> tuple[str, click.Command, list[str]]:
         name = args[0]
         alias = f"{self.path} {name}".strip()
         if " " not in name and alias in ALIASES:
@@ -100,11 +123,11 @@ class Tree(click.Group):
         return Invalid(f"No command {shown(name)}.{meant}", remedy=remedy, code="usage")
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
-        """Return the commands from the catalogue: completion imports no command."""
+        """Return the commands from the table: completion imports no command."""
         from click.shell_completion import CompletionItem
 
         names = [name for name in below(self.path) if name.startswith(incomplete)]
-        items = [CompletionItem(name, help=CATALOGUE[f"{self.path} {name}".strip()].line) for name in names]
+        items = [CompletionItem(name, help=VERBS[f"{self.path} {name}".strip()].line) for name in names]
         return items + click.Command.shell_complete(self, ctx, incomplete)
 
     # -- help --------------------------------------------------------------------------------------------------
@@ -113,10 +136,10 @@ class Tree(click.Group):
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         self.format_usage(ctx, formatter)
-        _paragraph(formatter, CATALOGUE[self.path].line if self.path else
+        _paragraph(formatter, VERBS[self.path].line if self.path else
                    "Blue/green deployment and instant rollback for plain Docker servers.")
         for section in ("",) if self.path else SECTIONS:
-            entries = [CATALOGUE[f"{self.path} {name}".strip()] for name in below(self.path)]
+            entries = [VERBS[f"{self.path} {name}".strip()] for name in below(self.path)]
             rows = [(f"{e.name} {e.takes}".strip(), e.line) for e in entries if e.section == section]
             with formatter.section(section or "Commands"):
                 formatter.write_dl(rows)
@@ -126,9 +149,9 @@ class Tree(click.Group):
             _paragraph(formatter, LAST_WORDS)
 
 
-def _entry_of(ctx: click.Context) -> Any:
+def _entry_of(ctx: click.Context) -> Verb:
     words = ctx.command_path.split()[1:]
-    return CATALOGUE[" ".join(words)]
+    return VERBS[" ".join(words)]
 
 
 def _paragraph(formatter: click.HelpFormatter, text: str) -> None:
@@ -141,3 +164,6 @@ def _list(formatter: click.HelpFormatter, title: str, lines: list[str]) -> None:
         with formatter.section(title):
             for line in lines:
                 formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
+
+
+ROOT = Tree(invoke_without_command=True, callback=lambda: Line(ALONE, {}, []))

@@ -8,27 +8,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 
-import click
-
-from deployctl.cli.group import Tree
-from deployctl.cli.options import wishes_of
-from deployctl.cli.rendering.forms import FORMATS, json_line
-from deployctl.cli.rendering.times import took
+from deployctl.cli.carry_out import carry_out
+from deployctl.cli.plain import Line, read_plain
 from deployctl.cli.session import Connect, Session, connect_services
-from deployctl.errors import DeployctlError, Interrupted, Invalid, NotPermitted
-
-
-@click.pass_context
-def _no_verb(ctx: click.Context) -> int:
-    """`deployctl` without a verb shows the status, or the first steps."""
-    if ctx.invoked_subcommand is not None:
-        return 0
-    from deployctl.cli.commands.manage import first_words
-
-    return first_words(ctx.ensure_object(Session))
-
-
-ROOT = Tree(invoke_without_command=True, callback=_no_verb)
+from deployctl.errors import DeployctlError, Interrupted, NotPermitted
+from deployctl.verbs.params import FORMATS
 
 
 def main(argv: Sequence[str], *, connect: Connect = connect_services) -> int:
@@ -50,6 +34,7 @@ def run(argv: Sequence[str], session: Session) -> int:
     session.output = form_of(argv, session.environ) or "table"
     if session.environ.get("_DEPLOYCTL_COMPLETE"):
         from deployctl.cli.completion import complete
+        from deployctl.cli.group import ROOT
 
         return complete(ROOT, session)
     try:
@@ -65,17 +50,10 @@ def run(argv: Sequence[str], session: Session) -> int:
 
 
 def _invoke(argv: Sequence[str], session: Session) -> int:
-    """Let click find the command and call it; translate foreign exceptions."""
+    """Parse the command line and carry it out; translate foreign exceptions."""
     try:
-        width = session.look(session.out).width
-        with ROOT.make_context("deployctl", [*argv], obj=session, terminal_width=min(width or 100, 120),
-                               default_map=wishes_of(session.environ)) as ctx:
-            return int(ROOT.invoke(ctx) or 0)
-    except click.exceptions.Exit as end:
-        return end.exit_code
-    except click.ClickException as error:
-        raise _usage(error) from error
-    except (KeyboardInterrupt, click.Abort) as error:
+        return _carry_out(argv, session)
+    except KeyboardInterrupt as error:
         raise Interrupted("Interrupted.", remedy=["deployctl status"]) from error
     except PermissionError as error:
         raise NotPermitted(f"{error.strerror}: {error.filename}", remedy=["deployctl doctor"]) from error
@@ -84,17 +62,27 @@ def _invoke(argv: Sequence[str], session: Session) -> int:
                              remedy=["deployctl doctor"]) from error
 
 
+def _carry_out(argv: Sequence[str], session: Session) -> int:
+    line: Line | int | None = read_plain(argv, session.environ)
+    if line is None:
+        from deployctl.cli.group import read
+
+        line = read(argv, session)
+    return line if isinstance(line, int) else carry_out(line, session)
+
+
 # -- errors ----------------------------------------------------------------------------------------------------
 def fail(session: Session, error: DeployctlError) -> int:
     """Report the error, as JSON on stdout or as text on stderr, and return its exit code."""
-    from deployctl.cli.rendering.error import error_text
-
     if session.machine:
+        from deployctl.cli.rendering.forms import json_line
         from deployctl.usecases.views import error_json
 
         with suppress(DeployctlError):  # the result itself could not be written
             session.write(json_line(error_json(error), session.look(session.out)))
     else:
+        from deployctl.cli.rendering.error import error_text
+
         session.complain(error_text(error, session.look(session.err)))
     if session.verbose:
         session.complain(_causes(error))
@@ -109,16 +97,12 @@ def _causes(error: BaseException) -> list[str]:
     return lines
 
 
-def _usage(error: click.ClickException) -> Invalid:
-    ctx = getattr(error, "ctx", None)
-    path = ctx.command_path if ctx is not None else "deployctl"
-    return Invalid(error.format_message(), remedy=[f"{path} -h"], code="usage")
-
-
 def _over_time(session: Session, error: DeployctlError) -> DeployctlError:
     """Return the error for a command that its time limit interrupted; any other error is returned unchanged."""
     if not isinstance(error, Interrupted):
         return error
+    from deployctl.cli.rendering.times import took
+
     limit = took((session.timeout or 0) * 1000)
     message = f"The time limit of {limit} (--timeout) was reached. {error.message}"
     over = DeployctlError(message, remedy=error.remedy, code="timeout")

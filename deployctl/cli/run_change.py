@@ -3,65 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from deployctl.cli.arguments import Words
-from deployctl.cli.rendering.change import done_text, moved_text, preview_table, preview_text
 from deployctl.cli.session import Session
-from deployctl.dataclass import dataclass, replace
-from deployctl.domain.inputs.names import AppName, ReleaseName, Version
 from deployctl.errors import ConfirmationNeeded, Invalid
-from deployctl.usecases import views
 from deployctl.usecases.results import Done, Moved, Preview
 from deployctl.usecases.steps.options import Wish
+from deployctl.verbs.row import Verb
 
 if TYPE_CHECKING:
+    from deployctl.cli.rendering.tables import Table
+    from deployctl.cli.terminal import Look
     from deployctl.ports import Services
 
 T = TypeVar("T")
-BEGIN = {"upgrade", "start"}  # what may create a home's ledger
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The request of one changing verb: app, versions, options, and the services to run it with."""
-
-    app: AppName
-    names: list[ReleaseName]
-    wish: Wish
-    services: Services
-
-    @property
-    def version(self) -> Version:
-        return self.names[0].version
-
-    @property
-    def maybe_version(self) -> Version | None:
-        return self.names[0].version if self.names else None
-
-    @property
-    def release(self) -> int | None:
-        """Return the number of the release that was named, None if only a version was."""
-        return self.names[0].release if self.names else None
-
-
-def change(session: Session, words: Words, act: Callable[[Asked], Moved | Done],
-           foresee: Callable[[Asked], Preview] | None = None, *, dry_run: bool = False, exit_code: bool = False,
-           note: str | None = None, if_revision: int | None = None, lock_wait: float | None = None) -> int:
+def change(session: Session, verb: Verb, values: dict[str, Any]) -> int:
     """Run the verb, or show its plan (--dry-run), and return the exit code."""
+    words: Words = values["words"]
+    dry_run, exit_code = values.get("dry_run", False), values.get("exit_code", False)
     if exit_code and not dry_run:
-        raise Invalid("--exit-code requires --dry-run.", remedy=[f"deployctl {words.verb} -h"], code="usage")
-    wish = Wish(note or "", if_revision, lock_wait or 0.0, confirmed=session.yes)
-    with session.services(make=words.verb in BEGIN and session.settings.config_dir.is_dir()) as s:
-        asked = Asked(*words.resolve(s, session), wish, s)
-        if dry_run and foresee is not None:
-            preview = foresee(asked)
+        raise Invalid("--exit-code requires --dry-run.", remedy=[f"deployctl {verb.name} -h"], code="usage")
+    with session.services(make=verb.begins and session.settings.config_dir.is_dir()) as s:
+        asked = _asked(verb, words, values, session, s)
+        if dry_run:
+            preview: Preview = verb.plan()(**verb.planned(asked), wish=_wish(values, session.yes, None))
             answer(session, preview)
             return 10 if exit_code and preview.plan.steps else 0
-        done = confirmed(session, lambda sure, revision: act(replace(asked, wish=replace(
-            wish, confirmed=sure, if_revision=wish.if_revision if revision is None else revision))))
+        done = confirmed(session, lambda yes, revision: verb.act()(**asked, wish=_wish(values, yes, revision)))
     answer(session, done)
     return 0
+
+
+def _asked(verb: Verb, words: Words, values: dict[str, Any], session: Session, s: Services) -> dict[str, Any]:
+    """Return the arguments of the use case: the app, the services, and its own parameters by name."""
+    app, named = words.resolve(s, session)
+    values = {**values, **{param.name: name.version for param, name in zip(verb.versions, named, strict=False)},
+              "release": named[0].release if named else None}
+    return {"app": app, "s": s, **dict(verb.arguments(values))}
+
+
+def _wish(values: dict[str, Any], confirmed: bool, revision: int | None) -> Wish:
+    """Return what any change may be told. `revision`: the one at which a question was answered."""
+    return Wish(values["note"] or "", values["if_revision"] if revision is None else revision, values["lock_wait"] or 0.0,
+                confirmed=confirmed)
 
 
 def confirmed(session: Session, act: Callable[[bool, int | None], T]) -> T:
@@ -88,10 +75,28 @@ def _require_yes(session: Session, question: ConfirmationNeeded) -> None:
 
 
 def answer(session: Session, result: Moved | Done | Preview) -> None:
+    """Write it: the JSON needs no texts, and the texts no JSON, so that each is imported when it is made."""
+    session.answer(lambda: _json(result), lambda look: _text(result, look),
+                   table=_table(result) if isinstance(result, Preview) else None)
+
+
+def _json(result: Moved | Done | Preview) -> dict[str, Any]:
+    from deployctl.usecases import views
+
     if isinstance(result, Moved):
-        session.answer(lambda: views.moved_json(result), lambda look: moved_text(result, look))
-    elif isinstance(result, Done):
-        session.answer(lambda: views.done_json(result), lambda look: done_text(result, look))
-    else:
-        session.answer(lambda: views.preview_json(result), lambda look: preview_text(result, look),
-                       table=lambda look: preview_table(result))
+        return views.moved_json(result)
+    return views.done_json(result) if isinstance(result, Done) else views.preview_json(result)
+
+
+def _text(result: Moved | Done | Preview, look: Look) -> list[str]:
+    from deployctl.cli.rendering import change as rendering_change
+
+    if isinstance(result, Moved):
+        return rendering_change.moved_text(result, look)
+    return rendering_change.done_text(result, look) if isinstance(result, Done) else rendering_change.preview_text(result, look)
+
+
+def _table(preview: Preview) -> Callable[[Look], Table]:
+    from deployctl.cli.rendering.change import preview_table
+
+    return lambda _look: preview_table(preview)

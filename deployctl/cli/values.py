@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import click
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from deployctl.verbs.row import Kind, Param
+
+
+class BadValue(Exception):
+    """A text that is not a valid value; the message follows the name of its flag."""
 
 
 def filled(text: str) -> str:
-    """Return the text; an empty one is an error in a script."""
+    """Return the text; an empty one is an error in a script. Raises BadValue."""
     if not text.strip():
-        raise click.BadParameter("must not be empty.")
+        raise BadValue("must not be empty.")
     return text
 
 
@@ -20,14 +27,56 @@ def reason(text: str) -> str:
 
 
 def named(text: str) -> str:
-    """Return the text; one that looks like a flag is misplaced."""
+    """Return the text; one that looks like a flag is misplaced. Raises BadValue."""
     if text.startswith("-"):
-        raise click.BadParameter(f"{text} looks like a flag.")
+        raise BadValue(f"{text} looks like a flag.")
     return filled(text)
 
 
 def seconds(text: str) -> float:
-    """Return the seconds of a duration written as in config files: 90s or 5m."""
+    """Return the seconds of a duration written as in config files: 90s or 5m. Raises Invalid."""
     from deployctl.domain.inputs.quantities import parse_duration
 
     return parse_duration(text, field="the duration", low=0.001, high=30 * 86_400.0)
+
+
+def listen(text: str) -> tuple[str, int]:
+    """Return the address and the port. Raises Invalid."""
+    from deployctl.domain.inputs.addresses import parse_listen_text
+
+    return parse_listen_text(text, field="--listen")
+
+
+def variables(texts: Iterable[str]) -> dict[str, str]:
+    """Parse NAME=VALUE variables; a value never appears in a message.
+
+    Raises BadValue (no value), Invalid (name or value)."""
+    from deployctl.domain.inputs.names import parse_env_name, parse_env_value
+
+    env = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            parse_env_name(name, field="--env")
+            raise BadValue(f"{name} has no value; write {name}=VALUE.")
+        env[parse_env_name(name, field="--env")] = parse_env_value(value, field=f"--env {name}")
+    return env
+
+
+def pull_policy(word: str | None) -> Any:
+    """Return the PullPolicy of that name, None for no word."""
+    from deployctl.domain.images.image_source import PullPolicy
+
+    return None if word is None else PullPolicy(word)
+
+
+PARSERS: dict[str, Callable[[str], Any]] = {
+    Kind.RAW: str, Kind.FILLED: filled, Kind.NAMED: named, Kind.IMAGE: named, Kind.FILE: named, Kind.NOTE: reason,
+    Kind.REASON: reason, Kind.SPAN: seconds, Kind.LISTEN: listen,
+}  # fmt: skip
+TOGETHER: dict[str, Callable[[Any], Any]] = {Kind.ENV: variables, Kind.PULL: pull_policy}  # judged when all was parsed
+
+
+def finished(param: Param, value: Any) -> Any:
+    """Return the value that the verb is called with. Raises BadValue, Invalid."""
+    return TOGETHER[param.kind](value) if param.kind in TOGETHER else value

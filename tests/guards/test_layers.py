@@ -29,6 +29,7 @@ MAY_IMPORT: dict[str, str] = {
     "config": "domain errors ports config effects.linux pydantic pydantic_core",
     "config.owners": "errors config effects.linux effects.haproxy",  # whose processes and files must be handed over, too
     "execution": "domain errors ports execution",
+    "verbs": "verbs",  # the table; what a row names is imported when it is used
     "usecases": "domain errors ports execution usecases",
     "usecases.access.passwords": "errors argon2",
     "usecases.ledger": "domain errors ports execution ledger usecases",  # the file itself is their subject
@@ -41,14 +42,14 @@ MAY_IMPORT: dict[str, str] = {
     "testing": "domain errors ports testing",
     "bootstrap": "domain errors ports config execution usecases effects ledger ray_haproxy",
     "emergency": "domain errors config effects",
-    "cli": "domain errors ports memory config execution.interrupts actor emergency bootstrap usecases watch cli demo click"
-           " rich",
+    "cli": "domain errors ports memory config execution.interrupts actor emergency bootstrap usecases verbs watch cli demo"
+           " click rich",
     "cli.serve": "domain errors ports memory config watch deployctl_web flask cli",  # the one way to the web
     "demo": "domain errors ports config execution bootstrap usecases effects cli demo docker requests",
-    "deployctl_web": "domain errors ports memory usecases deployctl_web flask flask_login flask_wtf werkzeug",
-    "deployctl_web.api": "domain errors ports memory config.fields usecases deployctl_web flask werkzeug pydantic",
-    "deployctl_web.http": "domain errors ports memory usecases deployctl_web flask waitress",
-    "deployctl_web.metrics": "domain errors ports memory usecases deployctl_web flask prometheus_client",
+    "deployctl_web": "domain errors ports memory usecases verbs deployctl_web flask flask_login flask_wtf werkzeug",
+    "deployctl_web.api": "domain errors ports memory config.fields usecases verbs deployctl_web flask werkzeug pydantic",
+    "deployctl_web.http": "domain errors ports memory usecases verbs deployctl_web flask waitress",
+    "deployctl_web.metrics": "domain errors ports memory usecases verbs deployctl_web flask prometheus_client",
     "deployctl_web.security.session_cookie": "flask itsdangerous",  # which Flask signs its sessions with
 }
 LIBRARIES = {

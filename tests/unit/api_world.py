@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any, cast
 
 import pytest
@@ -12,6 +13,7 @@ from werkzeug.test import TestResponse
 
 from deployctl.domain.host.access import Role, given
 from deployctl.usecases.access.tokens import create_token
+from deployctl.verbs.table import VERBS
 from deployctl_web import operations
 from tests.unit.web_world import HERE, Browser, Site
 
@@ -66,16 +68,22 @@ def problem(answer: TestResponse, status: int, code: str) -> Json:
     return told
 
 
+def do_instead(monkeypatch: pytest.MonkeyPatch, verb: str, act: Callable[..., Any]) -> None:
+    """Let that verb of the table do something else. It is called as its use case is: by name."""
+    module, _, name = VERBS[verb].does.partition(":")
+    monkeypatch.setattr(import_module(module), name, act)
+
+
 @contextmanager
 def slow(monkeypatch: pytest.MonkeyPatch, verb: str) -> Iterator[threading.Event]:
     """Let that verb begin and not end before the event is set; a request gives up waiting for it at once."""
-    go, act = threading.Event(), operations.ACTS[verb]
+    go, act = threading.Event(), VERBS[verb].act()
 
-    def waiting(*words: Any) -> Any:
+    def waiting(**asked: Any) -> Any:
         assert go.wait(20)
-        return act(*words)
+        return act(**asked)
 
-    monkeypatch.setitem(operations.ACTS, verb, waiting)
+    do_instead(monkeypatch, verb, waiting)
     monkeypatch.setattr(operations, "GLANCE", 0.05)
     monkeypatch.setattr(operations, "SWITCH", 0.05)
     try:

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from deployctl import errors
-from deployctl.cli.catalogue import ALIASES
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.endurance import Frail, Frailty
 from deployctl.domain.proxy.trust import DroppedFront
 from deployctl.testing.fake_engine import Behaviour
 from deployctl.usecases.change.rollback import rollback
+from deployctl.verbs.table import ALIASES
 from tests.unit.cli_world import World, shop
 from tests.unit.world import Told, wish_of_before
 

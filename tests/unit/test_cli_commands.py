@@ -13,12 +13,13 @@ from typing import NoReturn
 
 import pytest
 
-from deployctl.cli.catalogue import ALIASES, CATALOGUE
 from deployctl.cli.session import Session
 from deployctl.cli.signals import clear_limit, limit
 from deployctl.execution.interrupts import shielded
 from deployctl.ports import LogLine
 from deployctl.testing.fake_images import made_up
+from deployctl.verbs.table import ALIASES
+from deployctl.verbs.table import VERBS as CATALOGUE
 from tests.unit.cli_world import Said, World, shop, world
 
 VERBS = list(CATALOGUE)

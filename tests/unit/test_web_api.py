@@ -23,7 +23,7 @@ from deployctl.usecases.view.show import show
 from deployctl.usecases.view.status import status
 from deployctl_web.live.jobs import Job
 from deployctl_web.state import CHANGES
-from tests.unit.api_world import Json, Program, problem, script, slow
+from tests.unit.api_world import Json, Program, do_instead, problem, script, slow
 from tests.unit.web_world import HERE, Site, site
 from tests.unit.world import SHOP, V1, V2, runnable, world
 
@@ -276,10 +276,10 @@ def test_without_docker_what_needs_it_is_503_and_going_back_works(shop: Site, ci
 
 
 def test_a_full_disk_is_507(ci: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_words: object) -> None:
+    def full(**_asked: object) -> None:
         raise DeployctlError("no space left", code="disk_full")
 
-    monkeypatch.setitem(__import__("deployctl_web.operations", fromlist=["ACTS"]).ACTS, "upgrade", full)
+    do_instead(monkeypatch, "upgrade", full)
     problem(ci.post("apps/shop/upgrade", {"version": "v3"}), 507, "disk_full")
 
 

@@ -19,6 +19,7 @@ from deployctl.errors import Invalid
 from deployctl_web import problems
 from deployctl_web.api import request_fields, request_models, response_models, response_people, response_proxy
 from deployctl_web.api.examples import EXAMPLES, MEANING
+from deployctl_web.api.request_bodies import BODIES
 from tests.unit.api_world import Json, Program, problem
 from tests.unit.web_world import Site, site
 
@@ -77,7 +78,7 @@ def test_examples_of_answers_are_as_the_models_say() -> None:
 
 
 def test_examples_of_bodies_can_be_sent() -> None:
-    bodies: list[Any] = [one for name, one in vars(request_models).items() if name.endswith("Body")]
+    bodies: list[Any] = [*(one for name, one in vars(request_models).items() if name.endswith("Body")), *BODIES.values()]
     for one in bodies:
         for example in one.model_config.get("json_schema_extra", {}).get("examples", []):
             one.model_validate(example)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import g
@@ -30,13 +31,15 @@ from deployctl.ports import Reporter, Services
 from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.results import Done, Moved
 from deployctl.usecases.steps.options import Wish
+from deployctl.verbs.table import VERBS
 from deployctl_web import operations
 from deployctl_web.live import jobs as module
 from deployctl_web.live.event_broker import progress_json
 from deployctl_web.live.jobs import Job, Jobs, TooManyJobs
-from deployctl_web.operations import Words, perform
+from deployctl_web.operations import perform
 from deployctl_web.security.rights import Right
 from deployctl_web.services_pool import Pool
+from tests.unit.api_world import do_instead
 from tests.unit.web_world import Site, site
 from tests.unit.world import SHOP, V1, V3, World, world
 
@@ -274,15 +277,15 @@ def test_a_ledger_that_cannot_be_written_keeps_nobody_from_ending(bench: Bench, 
 
 
 # -- where forms and API meet the verbs -----------------------------------------------------------------------------------
-def asked(shop: Site, verb: str, words: Words = Words(), wish: Wish = Wish()) -> Moved | Done | Job:  # noqa: B008  frozen
+def asked(shop: Site, verb: str, wish: Wish = Wish(), **given: object) -> Moved | Done | Job:
     with shop.app.test_request_context("/"):
         mara = g.who = Principal("mara", {ALL: Role.ADMIN})
         g.right = Right(mara, lambda _s: mara, shop.desk.pool)
-        return perform(verb, SHOP, words, wish)
+        return perform(VERBS[verb], SHOP, given, wish)
 
 
 def test_a_warm_rollback_is_answered_when_it_is_done(shop: Site) -> None:
-    moved = asked(shop, "rollback", Words(V1), Wish(if_revision=2))
+    moved = asked(shop, "rollback", Wish(if_revision=2), version=V1)
     assert isinstance(moved, Moved)
     assert (moved.source, moved.target, moved.confirmed, shop.w.serving) == ("v2", "v1", True, "v1")
     back = asked(shop, "undo", wish=Wish(if_revision=3, confirmed=True))
@@ -292,11 +295,11 @@ def test_a_warm_rollback_is_answered_when_it_is_done(shop: Site) -> None:
 
 def test_a_refusal_comes_at_once_and_not_as_a_job(shop: Site) -> None:
     with pytest.raises(StateChanged):
-        asked(shop, "rollback", Words(V1), Wish(if_revision=1))
+        asked(shop, "rollback", Wish(if_revision=1), version=V1)
     with pytest.raises(StateChanged):
-        asked(shop, "upgrade", Words(V3), Wish(if_revision=1))
+        asked(shop, "upgrade", Wish(if_revision=1), version=V3)
     with pytest.raises(ConfirmationNeeded):
-        asked(shop, "stop", Words(Version("v2")))
+        asked(shop, "stop", version=Version("v2"))
     assert shop.w.serving == "v2"
 
 
@@ -309,7 +312,7 @@ def test_refused_rollbacks_with_600_releases_in_the_ledger_leave_nothing_behind(
     def refusals(count: int) -> None:
         for _ in range(count):
             with pytest.raises(StateChanged):
-                asked(shop, "rollback", Words(V1), Wish(if_revision=1))
+                asked(shop, "rollback", Wish(if_revision=1), version=V1)
         gc.collect()
 
     refusals(5)  # what is made once
@@ -331,13 +334,13 @@ def test_a_verb_that_needs_a_version_is_refused_without_one_and_begins_nothing(s
 def test_what_takes_longer_than_a_glance_goes_on_as_a_job(shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     goes_on = threading.Event()
 
-    def slow(app: AppName, words: Words, wish: Wish, s: Services) -> Moved | Done:
+    def slow(**asked: Any) -> Moved | Done:
         assert goes_on.wait(LONG)
-        return upgrade(app, words.the_version, s, wish=wish)
+        return upgrade(**asked)
 
     monkeypatch.setattr(operations, "GLANCE", 0.05)
-    monkeypatch.setitem(operations.ACTS, "upgrade", slow)
-    job = asked(shop, "upgrade", Words(V3))
+    do_instead(monkeypatch, "upgrade", slow)
+    job = asked(shop, "upgrade", version=V3)
     assert isinstance(job, Job)
     assert (job.verb, job.app, job.actor, job.done, shop.w.serving) == ("upgrade", "shop", "mara (web)", False, "v2")
     assert shop.desk.jobs.find(job.id) is job
@@ -349,12 +352,12 @@ def test_what_takes_longer_than_a_glance_goes_on_as_a_job(shop: Site, monkeypatc
 def test_a_rollback_that_hangs_is_not_waited_for_without_end(shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     goes_on = threading.Event()
 
-    def hangs(_app: AppName, _words: Words, _wish: Wish, _s: Services) -> Moved | Done:
+    def hangs(**_asked: object) -> Moved | Done:
         goes_on.wait(LONG)
         raise DeployctlError("it took too long")
 
     monkeypatch.setattr(operations, "SWITCH", 0.05)
-    monkeypatch.setitem(operations.ACTS, "rollback", hangs)
+    do_instead(monkeypatch, "rollback", hangs)
     job = asked(shop, "rollback")
     assert isinstance(job, Job)
     goes_on.set()
@@ -365,6 +368,6 @@ def test_a_rollback_that_hangs_is_not_waited_for_without_end(shop: Site, monkeyp
 
 def test_after_a_job_the_board_shows_what_is_so_now(shop: Site) -> None:
     before = shop.desk.board.app(SHOP).value
-    asked(shop, "rollback", Words(V1), Wish(if_revision=2))
+    asked(shop, "rollback", Wish(if_revision=2), version=V1)
     after = shop.desk.board.app(SHOP).value
     assert [view.active and view.active.version for view in (before, after)] == ["v2", "v1"]

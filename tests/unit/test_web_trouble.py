@@ -16,7 +16,6 @@ from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
 from deployctl.domain.host.access import ALL, Origin, Role, given
-from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, LeaseHeld, LedgerUnusable, NotPermitted
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Services
@@ -28,8 +27,8 @@ from deployctl.usecases.access.users import add_user, remove_user, require_user,
 from deployctl.usecases.clock_math import later
 from deployctl.usecases.results import Done
 from deployctl.usecases.steps.options import Wish
-from deployctl_web.operations import ACTS, Words
 from deployctl_web.pages.act import WAITING
+from tests.unit.api_world import do_instead
 from tests.unit.web_world import Site, site
 
 PHRASE = "correct horse battery"
@@ -207,12 +206,12 @@ def test_a_person_may_stand_in_line_while_the_line_is_short(shop: Site, monkeypa
     monkeypatch.setattr("deployctl_web.pages.act.LINE", 2)
     waits: list[float] = []
 
-    def stand(_app: AppName, _words: Words, wish: Wish, _s: Services) -> Done:
+    def stand(*, wish: Wish, **_asked: object) -> Done:
         waits.append(wish.lock_wait)
         goes_on.wait(10)
         return Done("Abort", "shop", "done")
 
-    monkeypatch.setitem(ACTS, "abort", stand)
+    do_instead(monkeypatch, "abort", stand)
     mara.get("/apps/shop")
     for _ in range(3):
         assert mara.post("/apps/shop/abort", wait="yes").status_code == 303

@@ -1,31 +1,21 @@
-"""`deployctl app`: list apps, and remove one."""
+"""`deployctl app list`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import click
-
-from deployctl.cli.arguments import Words, known_apps
-from deployctl.cli.flags import change_options, names_argument
-from deployctl.cli.group import Tree, verb
+from deployctl.cli.arguments import known_apps
 from deployctl.cli.rendering.tables import Column, Table, lay_out
-from deployctl.cli.run_change import Asked, change
 from deployctl.cli.session import Session
 from deployctl.domain.inputs.names import AppName
-from deployctl.errors import DeployctlError, Invalid
+from deployctl.errors import DeployctlError
 from deployctl.usecases import views
 from deployctl.usecases.results import Done
 
 if TYPE_CHECKING:
     from deployctl.ports import Services
 
-app_command = Tree("app")
 
-
-@verb("app list")
-@click.pass_obj
 def app_list_command(session: Session) -> int:
     with session.services() as s:
         rows = tuple((app, _address(app, s)) for app in known_apps(s))
@@ -47,18 +37,3 @@ def _address(app: AppName, s: Services) -> str:
     except DeployctlError as error:
         return f"({error.message.splitlines()[0]})"
     return ", ".join([f"{spec.listen[0]}:{spec.listen[1]}"] if spec.listen else spec.hosts)
-
-
-@verb("app remove")
-@names_argument
-@change_options(dry_run=False)
-@click.pass_obj
-def app_remove_command(session: Session, /, given: Sequence[str], **flags: Any) -> int:
-    from deployctl.usecases.change.app_remove import remove_app
-
-    def act(a: Asked) -> Done:
-        return remove_app(a.app, a.services, wish=a.wish)
-
-    if not given:
-        raise Invalid("app remove requires the name of the app.", remedy=["deployctl app list"], code="usage")
-    return change(session, Words.check(given, least=0, most=0, verb="app remove"), act, **flags)

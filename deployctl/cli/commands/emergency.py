@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import click
-
 from deployctl.actor import who
-from deployctl.cli.group import Tree, verb
 from deployctl.cli.rendering.times import took
 from deployctl.cli.session import Session
 from deployctl.cli.terminal import Look
-from deployctl.cli.values import reason
 from deployctl.domain.inputs.names import parse_app, parse_release_name
 from deployctl.domain.proxy.emergency import Flipped
 from deployctl.emergency import flip
 from deployctl.usecases import views
 from deployctl.usecases.results import Done
 
-emergency_command = Tree("emergency")
 
-
-@verb("emergency flip")
-@click.argument("app")
-@click.argument("version")
-@click.option("--force", is_flag=True, help="Proceed even if another process holds the lock or the version does not respond.")
-@click.option("-m", "--message", "note", type=reason, metavar="TEXT", help="Reason; kept in the history.")
-@click.pass_obj
-def emergency_flip_command(session: Session, /, app: str, version: str, force: bool, note: str | None) -> int:
+def emergency_flip_command(session: Session, app: str, version: str, force: bool, note: str | None) -> int:
     named = parse_release_name(version)
     flipped = flip(session.settings, parse_app(app), named.version, release=named.release, actor=who("emergency"),
                    note=note or "", force=force)

@@ -5,32 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from deployctl.actor import who
-from deployctl.cli.group import Tree, verb
 from deployctl.cli.run_change import answer, confirmed
 from deployctl.cli.session import Session
-from deployctl.cli.values import named
 
 if TYPE_CHECKING:
     from deployctl.usecases.ledger.verify import Vault
 
-ledger_command = Tree("ledger")
 
-
-class _File(click.Path):
-    """A path, as typed; the shell completes file names."""
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:  # type: ignore[override]  # narrower than click's
-        return named(value)
-
-
-FILE = click.argument("file", type=_File(), metavar="FILE")
-
-
-@verb("ledger verify")
-@click.pass_obj
 def ledger_verify_command(session: Session) -> int:
     from deployctl.usecases.ledger.verify import verify_ledger
 
@@ -38,9 +20,6 @@ def ledger_verify_command(session: Session) -> int:
     return 0
 
 
-@verb("ledger backup")
-@FILE
-@click.pass_obj
 def ledger_backup_command(session: Session, file: str) -> int:
     from deployctl.usecases.ledger.backup import backup_ledger
 
@@ -48,10 +27,6 @@ def ledger_backup_command(session: Session, file: str) -> int:
     return 0
 
 
-@verb("ledger restore")
-@FILE
-@click.option("--force", is_flag=True, help="Accept a backup of another home or host, or one that cannot be verified.")
-@click.pass_obj
 def ledger_restore_command(session: Session, file: str, force: bool) -> int:
     from deployctl.usecases.ledger.restore import restore_ledger
 
@@ -61,9 +36,6 @@ def ledger_restore_command(session: Session, file: str, force: bool) -> int:
     return 0
 
 
-@verb("ledger rebuild")
-@click.option("--force", is_flag=True, help="Update an intact ledger, too; accept a backup that cannot be verified.")
-@click.pass_obj
 def ledger_rebuild_command(session: Session, force: bool) -> int:
     from deployctl.bootstrap import remains
     from deployctl.usecases.ledger.rebuild import rebuild_ledger
@@ -78,9 +50,6 @@ def ledger_rebuild_command(session: Session, force: bool) -> int:
     return 0
 
 
-@verb("ledger compact")
-@click.option("--dry-run", is_flag=True, help="Show how much space it would free, and change nothing.")
-@click.pass_obj
 def ledger_compact_command(session: Session, dry_run: bool) -> int:
     from deployctl.usecases.ledger.compact import compact_ledger
 

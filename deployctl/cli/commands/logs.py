@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import click
-
 from deployctl.cli.arguments import Words
-from deployctl.cli.flags import names_argument
-from deployctl.cli.group import verb
 from deployctl.cli.rendering.forms import json_line
 from deployctl.cli.rendering.times import iso
 from deployctl.cli.session import Session
 from deployctl.cli.terminal import Look
-from deployctl.cli.values import filled, seconds
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import Invalid
 from deployctl.usecases import views
@@ -24,22 +19,12 @@ if TYPE_CHECKING:
     from deployctl.usecases.view.logs import Printed
 
 
-@verb("logs")
-@names_argument
-@click.option("-f", "--follow", is_flag=True, help="Follow new lines, across traffic switches, until Ctrl-C.")
-@click.option("--since", type=seconds, metavar="SPAN", help="Only lines of the last SPAN, such as 10m.")
-@click.option("-n", "--tail", type=click.IntRange(0, 1_000_000), default=100, show_default=True,
-              help="Number of lines per release.")
-@click.option("--grep", type=filled, metavar="TEXT", help="Only lines that contain this text.")
-@click.option("--proxy", is_flag=True, help="Error responses that HAProxy generated itself, with the cause.")
-@click.pass_obj
-def logs_command(session: Session, /, given: Sequence[str], follow: bool, since: float | None, tail: int,
+def logs_command(session: Session, words: Words, follow: bool, since: float | None, tail: int,
                  grep: str | None, proxy: bool) -> int:
     from deployctl.usecases.view.logs import logs
 
-    words = Words.check(given, least=0, most=0 if proxy else 1, verb="logs", releases=True)
     if proxy:
-        return _proxy_logs(session, words, follow=follow, since=since, tail=tail, grep=grep)
+        return _proxy_logs(session, words.of_app_only(), follow=follow, since=since, tail=tail, grep=grep)
     session.require_many("--follow", asked=follow)
     try:
         with session.services() as s:

@@ -6,11 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
-from deployctl.cli.group import verb
 from deployctl.cli.session import Session
-from deployctl.cli.values import named
 from deployctl.dataclass import replace
 from deployctl.errors import DeployctlError, Invalid
 from deployctl.usecases import views
@@ -30,7 +26,6 @@ FIRST_STEPS = (
 
 def first_words(session: Session) -> int:
     """Run `deployctl` without a verb: the status if there is a ledger, else three first steps."""
-    session.enter(goes_on=True)
     if session.has_ledger():
         from deployctl.cli.commands.view import show_status
 
@@ -43,9 +38,6 @@ def first_words(session: Session) -> int:
     return 0
 
 
-@verb("demo")
-@click.option("--stop", is_flag=True, help="Stop the demo and remove everything it created.")
-@click.pass_obj
 def demo_command(session: Session, stop: bool) -> int:
     from deployctl.config.owners import enter
     from deployctl.config.settings import Settings
@@ -75,8 +67,6 @@ def _demo_folder(session: Session) -> Path:
     return find_home(None, environ, Path("/")) / "demo"
 
 
-@verb("doctor")
-@click.pass_obj
 def doctor_command(session: Session) -> int:
     from deployctl.cli.rendering.change import findings_table, findings_text
     from deployctl.usecases.setup.doctor import doctor
@@ -93,15 +83,6 @@ def doctor_command(session: Session) -> int:
     return 1 if any(not found.ok and found.fatal for found in findings) else 0
 
 
-@verb("init")
-@click.argument("app", required=False, metavar="[APP]")
-@click.option("--image", type=named, metavar="REF", help="Image of the app, without a tag.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Port inside the container; default: the one the image exposes.")
-@click.option("--health", type=named, metavar="PATH", help="Path of the health check.")
-@click.option("--listen", type=named, metavar="PORT", help="Public address: 8000 or 0.0.0.0:8000.")
-@click.option("--host", type=named, metavar="NAME", help="Route by this host name instead of a port.")
-@click.option("--force", is_flag=True, help="Overwrite an existing file.")
-@click.pass_obj
 def init_command(session: Session, app: str | None, image: str | None, port: int | None, health: str | None,
                  listen: str | None, host: str | None, force: bool) -> int:
     from deployctl.cli.run_change import answer

@@ -4,26 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import click
-
-from deployctl.cli.flags import app_option, token_argument
-from deployctl.cli.group import Tree, verb
 from deployctl.cli.prompts import require_sure
 from deployctl.cli.run_change import answer
 from deployctl.cli.session import Session
-from deployctl.domain.host.access import SCOPES, given, parse_days, parse_scope, roles_text
+from deployctl.domain.host.access import given, parse_days, parse_scope, roles_text
 from deployctl.usecases import views
 from deployctl.usecases.results import Done
 
-token_command = Tree("token")
 
-
-@verb("token create")
-@token_argument(known=False)
-@click.option("--scope", type=click.Choice([*SCOPES]), default="read", show_default=True, help="What the token may do.")
-@app_option("Only for this app; can be repeated. Default: all apps and the server.", multiple=True)
-@click.option("--expires", metavar="SPAN", default="90d", show_default=True, help="Lifetime in days or hours, or never.")
-@click.pass_obj
 def token_create_command(session: Session, name: str, scope: str, apps: Sequence[str], expires: str) -> int:
     """Create a token and print its secret; with -q nothing else: `token create ci -q > secret`."""
     from deployctl.cli.rendering.times import when
@@ -42,8 +30,6 @@ def token_create_command(session: Session, name: str, scope: str, apps: Sequence
     return 0
 
 
-@verb("token list")
-@click.pass_obj
 def token_list_command(session: Session) -> int:
     from deployctl.cli.rendering.access import tokens_table, tokens_text
     from deployctl.usecases.access.tokens import list_tokens
@@ -55,9 +41,6 @@ def token_list_command(session: Session) -> int:
     return 0
 
 
-@verb("token revoke")
-@token_argument(known=True)
-@click.pass_obj
 def token_revoke_command(session: Session, name: str) -> int:
     from deployctl.usecases.access.tokens import go_on, made_with, require_token, revoke_token
 

@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import click
-
-from deployctl.cli.flags import app_option, hand_over_option, person_argument
-from deployctl.cli.group import Tree, verb
 from deployctl.cli.prompts import ask_password, require_sure
 from deployctl.cli.run_change import answer
 from deployctl.cli.session import Session
-from deployctl.domain.host.access import ALL, Role, User, WentAlong, given, parse_role, roles_text, rules_server
+from deployctl.domain.host.access import ALL, User, WentAlong, given, parse_role, roles_text, rules_server
 from deployctl.domain.inputs.names import parse_app
 from deployctl.usecases import views
 from deployctl.usecases.results import Done
@@ -20,15 +16,7 @@ from deployctl.usecases.results import Done
 if TYPE_CHECKING:
     from deployctl.ports import Services
 
-user_command = Tree("user")
-ROLES = [str(role) for role in Role]
 
-
-@verb("user add")
-@person_argument(known=False)
-@click.option("--role", type=click.Choice(ROLES), default=str(Role.VIEWER), show_default=True, help="Role of the user.")
-@app_option("Only for this app; can be repeated. Default: all apps and the server.", multiple=True)
-@click.pass_obj
 def user_add_command(session: Session, name: str, role: str, apps: Sequence[str]) -> int:
     from deployctl.usecases.access.users import add_user
 
@@ -39,9 +27,6 @@ def user_add_command(session: Session, name: str, role: str, apps: Sequence[str]
     return 0
 
 
-@verb("user link")
-@person_argument(known=True)
-@click.pass_obj
 def user_link_command(session: Session, name: str) -> int:
     from deployctl.usecases.access.users import require_user
 
@@ -65,8 +50,6 @@ def _tell_link(session: Session, user: User, sentence: str, s: Services) -> None
         session.note(f"The dashboard is not running yet. Start it: deployctl --home {s.home} serve")
 
 
-@verb("user list")
-@click.pass_obj
 def user_list_command(session: Session) -> int:
     from deployctl.cli.rendering.access import users_table, users_text
     from deployctl.usecases.access.sign_in import list_sessions
@@ -80,12 +63,6 @@ def user_list_command(session: Session) -> int:
     return 0
 
 
-@verb("user role")
-@person_argument(known=True)
-@click.argument("role", type=click.Choice([*ROLES, "none"]), metavar="ROLE")
-@app_option("Only for this app. Default: all apps and the server.")
-@hand_over_option
-@click.pass_obj
 def user_role_command(session: Session, name: str, role: str, app: str | None, heir: str | None) -> int:
     from deployctl.usecases.access.users import require_user, roles_after, set_role
 
@@ -98,9 +75,6 @@ def user_role_command(session: Session, name: str, role: str, app: str | None, h
     return 0
 
 
-@verb("user password")
-@person_argument(known=True)
-@click.pass_obj
 def user_password_command(session: Session, name: str) -> int:
     from deployctl.usecases.access.users import require_user, set_password
 
@@ -111,9 +85,6 @@ def user_password_command(session: Session, name: str) -> int:
     return 0
 
 
-@verb("user sessions")
-@person_argument(known=True)
-@click.pass_obj
 def user_sessions_command(session: Session, name: str) -> int:
     from deployctl.cli.rendering.access import sessions_table, sessions_text
     from deployctl.usecases.access.sign_in import list_sessions
@@ -127,10 +98,6 @@ def user_sessions_command(session: Session, name: str) -> int:
     return 0
 
 
-@verb("user logout")
-@person_argument(known=True)
-@click.argument("number", required=False, type=click.IntRange(1), metavar="[SESSION]")
-@click.pass_obj
 def user_logout_command(session: Session, name: str, number: int | None) -> int:
     from deployctl.usecases.access.sign_in import end_session, end_sessions
     from deployctl.usecases.access.users import require_user
@@ -145,10 +112,6 @@ def user_logout_command(session: Session, name: str, number: int | None) -> int:
     return 0
 
 
-@verb("user remove")
-@person_argument(known=True)
-@hand_over_option
-@click.pass_obj
 def user_remove_command(session: Session, name: str, heir: str | None) -> int:
     from deployctl.usecases.access.users import remove_user, require_user
 

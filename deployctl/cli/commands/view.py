@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import click
-
 from deployctl.cli.arguments import Words
-from deployctl.cli.flags import names_argument
-from deployctl.cli.group import verb
 from deployctl.cli.session import Session
 from deployctl.dataclass import asdict, replace
 from deployctl.domain.inputs.names import AppName
@@ -23,12 +18,7 @@ WATCH_EVERY = 2.0  # seconds
 
 
 # -- status ----------------------------------------------------------------------------------------------------
-@verb("status")
-@names_argument
-@click.option("-w", "--watch", is_flag=True, help="Refresh every 2 seconds, until Ctrl-C.")
-@click.pass_obj
-def status_command(session: Session, /, given: Sequence[str], watch: bool) -> int:
-    words = Words.check(given, least=0, most=0, verb="status")
+def status_command(session: Session, words: Words, watch: bool) -> int:
     session.require_many("--watch", asked=watch)
     with session.services() as s:
         app = words.resolve(s, session)[0] if words.given else None
@@ -67,15 +57,10 @@ def _watch(session: Session, s: Services, app: AppName | None) -> int:
 
 
 # -- history, show, diff ---------------------------------------------------------------------------------------
-@verb("history")
-@names_argument
-@click.option("-n", "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Number of lines.")
-@click.pass_obj
-def history_command(session: Session, /, given: Sequence[str], limit: int) -> int:
+def history_command(session: Session, words: Words, limit: int) -> int:
     from deployctl.cli.rendering.release import history_table, history_text
     from deployctl.usecases.view.history import history
 
-    words = Words.check(given, least=0, most=0, verb="history")
     with session.services() as s:
         view = history(words.resolve(s, session)[0], s, limit=limit)
     session.answer(lambda: views.history_json(view), lambda look: history_text(view, look),
@@ -83,14 +68,10 @@ def history_command(session: Session, /, given: Sequence[str], limit: int) -> in
     return 0
 
 
-@verb("show")
-@names_argument
-@click.pass_obj
-def show_command(session: Session, /, given: Sequence[str]) -> int:
+def show_command(session: Session, words: Words) -> int:
     from deployctl.cli.rendering.release import show_text
     from deployctl.usecases.view.show import show
 
-    words = Words.check(given, least=1, most=1, verb="show", releases=True)
     with session.services() as s:
         app, (named, *_) = words.resolve(s, session)
         view = show(app, named.version, s, release=named.release)
@@ -98,17 +79,11 @@ def show_command(session: Session, /, given: Sequence[str]) -> int:
     return 0
 
 
-@verb("diff")
-@names_argument
-@click.option("--exit-code", is_flag=True, help="Exit with 10 if there is a difference.")
-@click.option("--show-secrets", is_flag=True, help="Also print values that may be secrets.")
-@click.pass_obj
-def diff_command(session: Session, /, given: Sequence[str], exit_code: bool, show_secrets: bool) -> int:
+def diff_command(session: Session, words: Words, exit_code: bool, show_secrets: bool) -> int:
     from deployctl.cli.rendering.release import diff_table, diff_text
     from deployctl.usecases.redaction import redact_lines
     from deployctl.usecases.view.diff import diff
 
-    words = Words.check(given, least=1, most=2, verb="diff", releases=True)
     with session.services() as s:
         app, (before, *more) = words.resolve(s, session)
         after, number = (more[0].version, more[0].release) if more else (None, None)

@@ -7,15 +7,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from deployctl.cli.arguments import Words
-from deployctl.cli.group import verb
 from deployctl.cli.session import Session
-from deployctl.cli.values import named
 from deployctl.errors import Invalid
 from deployctl.usecases import views
 from deployctl.usecases.results import Done, Reconciled
+from deployctl.verbs.table import VERBS
 
 if TYPE_CHECKING:
     from deployctl.domain.host.server import WebSpec
@@ -23,16 +20,6 @@ if TYPE_CHECKING:
     from deployctl.ports import Services
 
 
-def _listen(text: str) -> tuple[str, int]:
-    from deployctl.domain.inputs.addresses import parse_listen_text
-
-    return parse_listen_text(text, field="--listen")
-
-
-@verb("serve")
-@click.option("--no-web", is_flag=True, help="Run only the watcher, without dashboard and API.")
-@click.option("--listen", type=_listen, metavar="HOST:PORT", help="Address of the dashboard (default: web.listen).")
-@click.pass_obj
 def serve_command(session: Session, no_web: bool, listen: tuple[str, int] | None) -> int:
     """Run until a signal arrives, which is success."""
     from deployctl.bootstrap import find_port_holder
@@ -77,11 +64,6 @@ def _warnings(s: Services, web: WebSpec) -> list[str]:
     return said
 
 
-@verb("reconcile")
-@click.argument("app", required=False, metavar="[APP]", type=named)
-@click.option("-n", "--dry-run", is_flag=True, help="Show what would be repaired and change nothing.")
-@click.option("--exit-code", is_flag=True, help="With --dry-run: exit with 10 if there is drift.")
-@click.pass_obj
 def reconcile_command(session: Session, app: str | None, dry_run: bool, exit_code: bool) -> int:
     from deployctl.cli.rendering.watch import reconciled_table, reconciled_text
     from deployctl.cli.run_change import confirmed
@@ -104,7 +86,7 @@ def reconcile_command(session: Session, app: str | None, dry_run: bool, exit_cod
 def _app(session: Session, s: Services, app: str | None) -> AppName | None:
     if app is None:
         return None
-    return Words.check([app], least=0, most=0, verb="reconcile").resolve(s, session)[0]
+    return Words(VERBS["reconcile"], [app], least=0, most=0).resolve(s, session)[0]
 
 
 def _code(found: Reconciled, *, exit_code: bool) -> int:
@@ -124,15 +106,9 @@ def _owner_name(session: Session) -> str | None:
     return None if owner == 0 else require_named(owner, session.settings).pw_name
 
 
-@verb("install")
-@click.option("--user", "user", is_flag=True, help="Install for this user's systemd; the default unless you are root.")
-@click.option("--system", "system", is_flag=True, help="Install system-wide; the default for root.")
-@click.option("--print", "only_print", is_flag=True, help="Print the unit and write nothing.")
-@click.option("--dir", "folder", type=named, metavar="DIR", help="Write the unit to this directory instead.")
-@click.pass_obj
 def install_command(session: Session, user: bool, system: bool, only_print: bool, folder: str | None) -> int:
-    from deployctl.cli.options import tell
     from deployctl.cli.run_change import answer
+    from deployctl.cli.tell import tell
     from deployctl.usecases.setup.install import InstallWish, install, unit_text
 
     if user and system:

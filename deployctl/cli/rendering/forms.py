@@ -12,8 +12,6 @@ from deployctl.domain.inputs.plain_text import inert_json
 if TYPE_CHECKING:
     from deployctl.cli.rendering.tables import Table
 
-FORMATS = ("table", "wide", "json", "jsonl", "tsv")
-
 
 def json_line(told: Mapping[str, Any], look: Look) -> str:
     """Return the JSON on one line, in ASCII if the stream is not UTF-8. Terminal control characters are always escaped."""

@@ -14,12 +14,14 @@ from deployctl import __version__
 from deployctl.config.fields import Table
 from deployctl.domain.host.access import PERSON, TOKEN, Role
 from deployctl.domain.inputs.names import APP, VERSION
+from deployctl.verbs.table import routes
 from deployctl_web import problems
 from deployctl_web.api import examples as api_examples
 from deployctl_web.api import request_models, response_models, response_people, response_proxy
 from deployctl_web.api.endpoint import MOST_DIGITS, Call, calls_of
 from deployctl_web.api.headers import IF_MATCH, LONGEST_WAIT
 from deployctl_web.api.idempotency import HEADER, KEY, REPLAY
+from deployctl_web.api.request_bodies import BODIES
 from deployctl_web.api.request_fields import ecma, text_like
 from deployctl_web.api.strict_json import JSON
 from deployctl_web.security.authorization import SIGNED_IN, rule_of
@@ -38,6 +40,7 @@ PATHS: dict[str, Json] = {
     "user": text_like(PERSON, example="mara"),
     "token": text_like(TOKEN, example="ci-shop"),
 }
+FORMER = {route.former for _, route in routes().values() if route.former}  # paths that are accepted still, and not told
 TAGS = {"api_look": "Look", "api_move": "Change an app", "api_people": "People and tokens"}
 IN_HEADERS: dict[str, Json] = {
     "If-Match": {"description": "The revision that you saw. When it is another one by now, nothing is done: 412. "
@@ -63,7 +66,7 @@ def describe(app: Flask) -> Json:
     calls = calls_of(app)
     paths: dict[str, Json] = {}
     for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
-        if rule.endpoint in calls:
+        if rule.endpoint in calls and rule.rule.rpartition("/")[2] not in FORMER:
             for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
                 path = rule.rule.replace("<", "{").replace(">", "}")
                 paths.setdefault(path, {})[method.lower()] = _operation(app, rule, method, calls[rule.endpoint])
@@ -205,7 +208,7 @@ def _answers() -> Json:
 def _bodies() -> Json:
     """Return the schemas of what requests may say."""
     made: Json = {}
-    for one in vars(request_models).values():
+    for one in (*vars(request_models).values(), *BODIES.values()):
         if isinstance(one, type) and issubclass(one, Table) and one.__name__.endswith(("Body", "Nothing")):
             made[one.__name__] = one.model_json_schema(ref_template=REF)
     return made

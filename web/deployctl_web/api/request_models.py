@@ -1,4 +1,4 @@
-"""What requests may say, key by key. A key that is not here is a mistake."""
+"""What requests may say, key by key; those that change an app: api_bodies. A key that is not here is a mistake."""
 
 from __future__ import annotations
 
@@ -12,18 +12,12 @@ from deployctl.usecases.access.tokens import DAYS
 from deployctl.usecases.access.users import LINK_MINUTES
 from deployctl_web.api.request_fields import (
     AppText,
-    Flag,
-    ImageText,
     KindText,
     Lines,
     LinkMinutes,
     LookFor,
-    NoteText,
     PasswordText,
     PersonText,
-    PullWord,
-    ReasonText,
-    ReleaseNumber,
     RoleWord,
     RowId,
     Rows,
@@ -32,19 +26,11 @@ from deployctl_web.api.request_fields import (
     Span,
     TokenDays,
     TokenText,
-    Variables,
     VersionText,
     WhoText,
 )
 
-SURE = "Answers yes to the question that would be asked: the version has to boot first, or visitors would get 503."
-NOTE = "Why; kept in the history."
-PULL = ("Whether the registry is asked if the tag has moved: newer goes on without its answer, always does not, missing "
-        "asks only for what is not on this server, never asks nobody. Left out: what the app's file says.")
-
 HEIR = "The admin of the server to whom the user's tokens belong from then on. Left out: they end."
-IMAGE = ("Image to run instead of the file's `image`: of its repository, or of one that `images` in the file lists; any other "
-         "one needs an admin of the server.")
 
 
 def _example(**members: Any) -> ConfigDict:
@@ -52,73 +38,6 @@ def _example(**members: Any) -> ConfigDict:
 
 
 # -- bodies ---------------------------------------------------------------------------------------------------------
-class Nothing(Table):
-    """No keys: the path says it all."""
-
-
-class Noted(Table):
-    note: NoteText = Field("", description=NOTE)
-
-
-class UpgradeBody(Noted):
-    """The version to serve, by the app's file as it is now."""
-
-    model_config = _example(version="v3", note="faster search")
-    version: VersionText
-    image: ImageText | None = Field(None, description=IMAGE)
-    env: Variables = Field({}, description="Variables on top of the file's [env].")
-    pull: PullWord | None = Field(None, description=PULL)
-    sure: Flag = Field(False, description="Answers yes to the question before the app leaves an address.")
-
-
-class RollbackBody(Noted):
-    """Where to go back to."""
-
-    model_config = _example(to="v2", note="the cart page fails")
-    to: VersionText | None = Field(None, description="Left out: the version that served well before.")
-    release: ReleaseNumber | None = Field(None, description="Exactly that release, where a version has several; of `to`, when "
-                                          "that is named too.")
-    sure: Flag = Field(False, description=SURE)
-    abort: Flag = Field(False, description="Wait for nobody: end what is under way, and go back now.")
-
-
-class UndoBody(Noted):
-    model_config = _example(note="it was not the release")
-    sure: Flag = Field(False, description=SURE)
-
-
-class StartBody(Noted):
-    """The version to run beside the one that serves, without traffic."""
-
-    model_config = _example(version="v1")
-    version: VersionText
-    image: ImageText | None = Field(None, description=IMAGE)
-    pull: PullWord | None = Field(None, description=PULL)
-
-
-class StopBody(Noted):
-    model_config = _example(version="v1")
-    version: VersionText
-    sure: Flag = Field(False, description=SURE)
-
-
-class HoldBody(Noted):
-    model_config = _example(version="v3", note="loses orders")
-    version: VersionText
-
-
-class PruneBody(Noted):
-    model_config = _example(sure=True)
-    sure: Flag = Field(False, description="Answers yes: without it nothing is removed.")
-
-
-class RemarkBody(Table):
-    """Why the traffic was moved."""
-
-    model_config = _example(note="checkout answered 500")
-    note: ReasonText = Field(description="Why; shown beside the change.")
-
-
 class UserBody(Table):
     """Somebody who may sign in, once he has a link or a password."""
 

@@ -15,6 +15,7 @@ from deployctl.errors import DeployctlError
 from deployctl.memory import Bounded
 from deployctl.ports import Services
 from deployctl.usecases.results import Done, Moved
+from deployctl.verbs.table import VERBS
 from deployctl_web.services_pool import Pool, find_address
 
 KEPT = 200  # jobs that can still be asked about, beside those under way
@@ -22,7 +23,7 @@ ROOM = 4 * 2**20  # bytes that they may take
 UNDER_WAY = 64  # jobs at the same time: what does not answer keeps each one a thread
 LAST_WAIT = 10.0  # seconds that the end of the process waits for what was asked to stop
 
-BACK = frozenset({"rollback", "undo", "abort"})  # what is always begun
+BACK = frozenset(name for name, verb in VERBS.items() if verb.goes_back)  # what is always begun
 
 Act = Callable[[Services], Moved | Done]
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from flask import Blueprint, flash, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from deployctl.domain.host.access import Role
-from deployctl.domain.images.image_source import ImageNews, PullPolicy, image_sentence
+from deployctl.domain.images.image_source import ImageNews, image_sentence
 from deployctl.domain.inputs.grammar import shown
 from deployctl.domain.inputs.names import AppName, Version, parse_version
 from deployctl.domain.proxy.traffic import Precision
 from deployctl.errors import ConfirmationNeeded, Invalid, LeaseHeld, StateChanged
 from deployctl.usecases.results import Done, Moved
 from deployctl.usecases.steps.options import Wish
+from deployctl.verbs.row import Kind, Param, Route, Verb
+from deployctl.verbs.table import routes
 from deployctl_web.live.jobs import Job
-from deployctl_web.operations import ACTS, Words, perform
+from deployctl_web.operations import perform
 from deployctl_web.pages.app import charted, the_app
 from deployctl_web.pages.parts.page_model import dismiss, look_at
 from deployctl_web.pages.parts.template_filters import sentence
@@ -26,24 +29,25 @@ from deployctl_web.security.authorization import needs
 from deployctl_web.state import desk
 
 pages = Blueprint("act", __name__)
-AT_REVISION = frozenset({"upgrade", "rollback", "undo", "start", "stop", "hold", "unhold", "prune", "remark"})
 WAITING = 300.0  # seconds that whoever chose to wait stands in line
 LINE = 5  # jobs of one app that are under way or wait: each has a thread
 Answer = Response | tuple[str, int]
 
 
-def _form(verb: str) -> Callable[[str], Answer]:
+def _form(verb: Verb, route: Route) -> Callable[[str], Answer]:
     """Return the view of that verb's form."""
-    @needs(Role.DEPLOYER)
+    @needs(Role(route.role))
     def view(app: str) -> Answer:
-        return _act(verb, the_app())
+        return _act(verb, the_app(), at_revision=route.at_revision)
 
-    view.__name__ = verb
+    view.__name__ = verb.name
     return view
 
 
-for _verb in ACTS:
-    pages.add_url_rule(f"/apps/<app>/{_verb}", _verb, _form(_verb), methods=["POST"])
+for _verb, _route in routes().values():
+    _view = _form(_verb, _route)
+    for _name in filter(None, (_verb.name, _route.former)):
+        pages.add_url_rule(f"/apps/<app>/{_name}", _verb.name, _view, methods=["POST"])
 
 
 @pages.post("/apps/<app>/dismiss", endpoint="dismiss")
@@ -56,16 +60,17 @@ def dismiss_failure(app: str) -> Response:
     return redirect(url_for("app.one", app=app), 303)
 
 
-def _act(verb: str, app: AppName) -> Answer:
+def _act(verb: Verb, app: AppName, *, at_revision: bool) -> Answer:
     """Do it and go on to the app's page. What was refused is told with what serves now, and with what can be done."""
     try:
-        return _told(verb, app, perform(verb, app, _words(), _wish(verb)))
+        given = {param.name: FIELDS[param.kind](param) for param in verb.params if param.body and param.kind in FIELDS}
+        return _told(verb.name, app, perform(verb, app, given, _wish(given, at_revision=at_revision)))
     except ConfirmationNeeded as question:
         if g.via == "token":
             raise
-        if verb == "upgrade":  # of a version that may not be here yet: the form itself is asked for once more
-            return render_template("sure.html", app=app, verb=verb, question=question, form=_again()), 409
-        return redirect(url_for("ask.ask", app=app, verb=verb, to=_named() or None,
+        if verb.name == "upgrade":  # of a version that may not be here yet: the form itself is asked for once more
+            return render_template("sure.html", app=app, verb=verb.name, question=question, form=_again()), 409
+        return redirect(url_for("ask.ask", app=app, verb=verb.name, to=_named() or None,
                                 release=_number(request.form.get("release", ""))), 303)
     except StateChanged as error:
         if g.via == "token":
@@ -76,7 +81,7 @@ def _act(verb: str, app: AppName) -> Answer:
         if g.via == "token":
             raise
         audit_log.note_refusal(error)
-        return render_template("busy.html", app=app, verb=verb, error=error, form=_again()), 423
+        return render_template("busy.html", app=app, verb=verb.name, error=error, form=_again()), 423
 
 
 def _told(verb: str, app: AppName, outcome: Moved | Done | Job) -> Response:
@@ -131,31 +136,42 @@ def _named() -> str:
     return request.form.get("to") or request.form.get("version") or ""
 
 
-def _words() -> Words:
-    version: Version | None = parse_version(_named().strip()) if _named() else None
-    release = _number(request.form.get("release", ""))
-    return Words(version, release, request.form.get("image", "").strip() or None, abort=request.form.get("abort") == "yes",
-                 pull=_pull(request.form.get("pull", "")))
+def _version(_param: Param) -> Version | None:
+    return parse_version(_named().strip()) if _named() else None
+
+
+def _note(param: Param) -> str:
+    return request.form.get(param.body, "")
 
 
 def _number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= 9 else None
 
 
-def _pull(word: str) -> PullPolicy | None:
-    """Return the policy that was chosen; an empty word leaves it to the app's file."""
-    if word and word not in {*PullPolicy}:
-        raise Invalid(f"{shown(word)} is none of {', '.join(PullPolicy)}. Nothing was done.", code="usage")
-    return PullPolicy(word) if word else None
+def _choice(param: Param) -> str | None:
+    """Return the word that was chosen; an empty one leaves it to the app's file."""
+    word = request.form.get(param.body, "")
+    if word and word not in param.choices:
+        raise Invalid(f"{shown(word)} is none of {', '.join(param.choices)}. Nothing was done.", code="usage")
+    return word or None
 
 
-def _wish(verb: str) -> Wish:
+# How the fields of a form are read, by kind; what is not here is the API's alone.
+FIELDS: dict[str, Callable[[Param], Any]] = {
+    Kind.VERSION: _version, Kind.NOTE: _note, Kind.REASON: _note, Kind.PULL: _choice,
+    Kind.RELEASE: lambda param: _number(request.form.get(param.body, "")),
+    Kind.IMAGE: lambda param: request.form.get(param.body, "").strip() or None,
+    Kind.FLAG: lambda param: request.form.get(param.body) == "yes",
+}  # fmt: skip
+
+
+def _wish(given: Mapping[str, Any], *, at_revision: bool) -> Wish:
     text = request.form.get("revision", "")
     known = text.isascii() and text.isdecimal() and len(text) <= 12
-    if verb in AT_REVISION and not known:
+    if at_revision and not known:
         raise Invalid("The form did not say of which revision the page was. Nothing was done.", remedy=["reload the page"])
-    return Wish(request.form.get("note", ""), if_revision=int(text) if known and verb in AT_REVISION else None,
-                confirmed=request.form.get("sure") == "yes", lock_wait=_patience())
+    return Wish(given.get("note", ""), if_revision=int(text) if known and at_revision else None,
+                confirmed=given.get("confirmed", False), lock_wait=_patience())
 
 
 def _patience() -> float:

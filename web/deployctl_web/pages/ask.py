@@ -12,6 +12,7 @@ from deployctl.ports import Services
 from deployctl.usecases.change.prune import preview_prune
 from deployctl.usecases.read_facts import no_such_version
 from deployctl.usecases.view.versions import VersionLine
+from deployctl.verbs.table import routes
 from deployctl_web.pages.app import the_app
 from deployctl_web.pages.parts.bounded_call import soon
 from deployctl_web.pages.parts.confirmations import Known, Question, ask_to_move, ask_to_prune, ask_to_stop
@@ -20,8 +21,8 @@ from deployctl_web.security.authorization import needs
 from deployctl_web.state import desk
 
 pages = Blueprint("ask", __name__)
-MOVES = frozenset({"rollback", "undo", "upgrade"})
-DEPLOYS = {"upgrade": "Deploy a version", "start": "Start a version beside"}
+TITLES = {verb.name: route.form for verb, route in routes().values() if route.form}
+QUESTIONS = {verb.name: route.question for verb, route in routes().values()}
 KNOWN = 50  # versions that are offered while one types
 
 
@@ -39,7 +40,7 @@ def ask(app: str) -> str:
 def deploy(app: str) -> str:
     """Ask which version, from which image and why. The app may have no more than a file yet."""
     verb, name = request.args.get("verb", "upgrade"), the_app()
-    if verb not in DEPLOYS:
+    if verb not in TITLES:
         raise Invalid("Nothing like that is deployed here.")
     with desk().pool.lend(g.who.actor) as s:
         row = s.ledger.find_app(name)
@@ -48,7 +49,7 @@ def deploy(app: str) -> str:
         known, given = s.ledger.versions(name, limit=KNOWN), _given_back(name, s)
     to = request.args.get("to", "")
     return _shown("_deploy.html", "deploy.html", app=name, revision=row.revision if row else 0, verb=verb, known=known,
-                  title=DEPLOYS[verb], to=parse_version(to) if to else "", under=look_at(name).under if row else None,
+                  title=TITLES[verb], to=parse_version(to) if to else "", under=look_at(name).under if row else None,
                   any_image=g.who.may(Role.ADMIN, None), given_back=given)
 
 
@@ -65,13 +66,14 @@ def _shown(piece: str, page: str, **more: object) -> str:
 
 
 def _question(verb: str, look: Look) -> Question:
-    if verb == "prune":
+    question = QUESTIONS.get(verb)
+    if question == "prune":
         name = look.app.name
         steps = soon(lambda s: [step.sentence for step in preview_prune(name, s).plan.steps], g.who.actor, what="what would go")
         return ask_to_prune(name, steps)
-    if verb == "stop":
+    if question == "stop":
         return ask_to_stop(_line(look, request.args.get("to", "")), look.view)
-    if verb not in MOVES:
+    if question != "move":
         raise Invalid("Nothing like that is asked here.")
     return _move(verb, look)
 

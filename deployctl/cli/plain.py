@@ -1,0 +1,141 @@
+"""A command line without mistakes, read by the table alone: words, exact flags and their values.
+
+Loading click takes longer than a warm rollback. So it is loaded for what needs it (help, completion, short flags written
+together, every mistake), and what is plain is read here. Whatever is doubtful is not plain: click then says what is wrong.
+tests/unit/test_cli_plain.py holds both to the same answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from deployctl.cli.values import PARSERS, BadValue, finished
+from deployctl.errors import DeployctlError
+from deployctl.verbs.params import BY_ENVIRONMENT, SHARED
+from deployctl.verbs.row import Kind, Param, Verb
+from deployctl.verbs.table import VERBS
+
+
+class Line:
+    """One command line, understood. `shared` are the flags of every command that are to be set on the session yet, in the
+    order in which they were given."""
+
+    __slots__ = ("shared", "values", "verb")
+
+    def __init__(self, verb: Verb, values: dict[str, Any], shared: list[tuple[str, Any]]) -> None:
+        self.verb, self.values, self.shared = verb, values, shared
+
+
+class _NotPlain(Exception):
+    """It has to be read by click."""
+
+
+def read_plain(argv: Sequence[str], environ: Mapping[str, str]) -> Line | None:
+    """Return the line when it is plain, None when click has to read it. Nothing is done and nothing is written."""
+    if any(environ.get(name) for name in by_environment()):
+        return None
+    try:
+        return _read(argv)
+    except (_NotPlain, BadValue, DeployctlError):
+        return None
+
+
+def by_environment() -> dict[str, str]:
+    """Return which variables stand for which flags before the verb."""
+    return {f"DEPLOYCTL_{name.upper()}": name for name in BY_ENVIRONMENT}
+
+
+def _read(argv: Sequence[str]) -> Line:
+    verb, path, words = None, "", []
+    known = _by_flag(SHARED)
+    given: dict[str, list[Any]] = {}
+    rest = iter(argv)
+    for text in rest:
+        if text.startswith("-"):
+            param, value = _flag(text, known, rest)
+            given.setdefault(param.name, []).append(value)
+        elif verb is not None:
+            words.append(text)
+        else:
+            path = f"{path} {text}".lstrip()
+            verb = _verb(path)
+            known = known if verb is None else known | _by_flag(verb.flags)
+    if verb is None:
+        raise _NotPlain
+    shared = {param.name for param in SHARED}
+    own = {name: values for name, values in given.items() if name not in shared}
+    return Line(verb, _values(verb, own, words), [(name, _only(values)) for name, values in given.items() if name in shared])
+
+
+def _verb(path: str) -> Verb | None:
+    """Return the verb, None for a group whose verb follows."""
+    found = VERBS.get(path)
+    if found is None:
+        raise _NotPlain
+    return None if found.is_group else found
+
+
+def _by_flag(params: Sequence[Param]) -> dict[str, Param]:
+    return {flag: param for param in params for flag in param.flags}
+
+
+def _flag(text: str, known: Mapping[str, Param], rest: Iterator[str]) -> tuple[Param, Any]:
+    name, equals, value = text.partition("=") if text.startswith("--") else (text, "", "")
+    param = known.get(name)
+    if param is None:
+        raise _NotPlain
+    if param.kind == Kind.FLAG:
+        return param, _require(True, unless=bool(equals))
+    value = value if equals else next(rest, "-")
+    return param, _value(param, _require(value, unless=not equals and value.startswith("-")))
+
+
+def _require(value: Any, *, unless: bool) -> Any:
+    if unless:
+        raise _NotPlain
+    return value
+
+
+def _value(param: Param, text: str) -> Any:
+    if param.kind == Kind.COUNT:
+        return _count(param, text)
+    if param.choices:
+        return _require(text, unless=text not in param.choices)
+    return PARSERS[param.kind](text) if param.kind in PARSERS else text
+
+
+def _count(param: Param, text: str) -> int:
+    _require(text, unless=not (text.isascii() and text.isdecimal() and len(text) <= 9))
+    number = int(text)
+    low, high = param.low or 0, number if param.high is None else param.high
+    return int(_require(number, unless=not low <= number <= high))
+
+
+def _values(verb: Verb, given: Mapping[str, list[Any]], words: Sequence[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {"given": tuple(words)} if verb.app else _words(verb, words)
+    for param in verb.flags:
+        if param.name not in given:
+            values[param.name] = param.unsaid
+        else:
+            texts = given[param.name]
+            values[param.name] = finished(param, tuple(texts) if param.many else _only(texts))
+    return values
+
+
+def _only(values: Sequence[Any]) -> Any:
+    """Return the one value; which of two counts is for click to say."""
+    return _require(values[-1], unless=len(values) > 1)
+
+
+def _words(verb: Verb, words: Sequence[str]) -> dict[str, Any]:
+    values, left = {}, [*words]
+    for param in verb.words:
+        if param.many:
+            values[param.name], left = tuple(left), []
+        elif left:
+            values[param.name] = _value(param, left.pop(0))
+        else:
+            values[param.name] = _require(None, unless=param.required)
+    _require(left, unless=bool(left))
+    return values

@@ -1,0 +1,22 @@
+"""What deployctl says of itself: its version, its help, a script, a unit."""
+
+from __future__ import annotations
+
+from deployctl import __version__
+from deployctl.cli.rendering.forms import json_line
+from deployctl.cli.session import Session
+
+SCHEMA = "deployctl/v1"
+
+
+def say_version(session: Session) -> None:
+    tell(session, "Version", "version", __version__, text=f"deployctl {__version__}")
+
+
+def tell(session: Session, kind: str, key: str, value: str, *, text: str | None = None) -> None:
+    """Write what deployctl says of itself: text, or the same as JSON."""
+    look = session.look(session.out)
+    if session.machine:
+        session.write(json_line({"schema": SCHEMA, "kind": kind, "ok": True, key: value}, look))
+    else:
+        session.write(look.finish((value if text is None else text).splitlines()))
