@@ -37,7 +37,7 @@ def why_missing(named: str) -> str | None:
     if path.suffix == ".py":
         there = name in definitions(path)
     else:
-        there = re.search(rf"\bfunction {name}\b", path.read_text()) is not None
+        there = re.search(rf"\bfunction {name}\b", path.read_text(encoding="utf-8")) is not None
     return None if there else f"{place} has no {name}"
 
 

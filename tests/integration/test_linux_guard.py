@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from deployctl.effects.linux.guard import LinuxGuard
+from deployctl.effects.linux.neighbours import fix_port
 from deployctl.errors import DeployctlError, Invalid, NotPermitted
 from deployctl.ports import Neighbour
 from tests import machine, support
@@ -209,6 +210,12 @@ def test_a_pinned_address_is_believed_to_be_where_it_was_pinned_until_it_is_unpi
 def test_a_bridge_that_is_not_there_cannot_be_pinned_to() -> None:
     with pytest.raises(DeployctlError, match="no interface dc-nowhere"):
         LinuxGuard().pin("dc-nowhere", "172.29.255.193", "0a:dc:00:00:00:01")
+
+
+def test_a_process_that_has_ended_meanwhile_is_named_in_our_own_words() -> None:
+    """What the kernel says of it must not end a command: pinning is tried, and reported where it fails."""
+    with pytest.raises(DeployctlError, match="cannot find the port of process 4194305: No such process"):
+        fix_port("lo", "0a:dc:00:00:00:01", 2**22 + 1)
 
 
 @needs_root

@@ -11,7 +11,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -69,7 +69,8 @@ def loosen(bridge: str, address: str) -> None:
 
 def fix_port(bridge: str, mac: str, pid: int) -> None:
     """Send what is for that MAC to the bridge's port of that process, whoever else sends with it. May be repeated."""
-    port = _find_port(bridge, pid)
+    with _refusals(f"find the port of process {pid}"):  # it may have ended meanwhile
+        port = _find_port(bridge, pid)
     if port is None:
         raise DeployctlError(f"process {pid} has no port of {bridge}")
     body = _NEIGHBOUR.pack(_BRIDGE, port, _NOARP | _REACHABLE, _OF_MASTER | _STICKY, 0)
@@ -82,7 +83,7 @@ def fix_host(bridge: str, gateway: str, mac: str, pid: int) -> None:
     would be another one with the next container."""
     if read(Path("/sys/class/net", bridge, "addr_assign_type")).strip() != _SET:
         return
-    with _inside(pid) as kernel:
+    with _inside(pid) as kernel, _refusals(f"read the interfaces of process {pid}"):
         links = ((body, _attributes(body[_LINK.size:])) for kind, body in
                  _ask(_GET_LINK, _DUMP, _LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0), kernel) if kind == _NEW_LINK)
         mine = next((_LINK.unpack_from(body)[2] for body, told in links if told.get(_LINK_MAC) == _packed(mac)), None)
@@ -118,7 +119,9 @@ def fixed_ports(bridge: str) -> set[str]:
     """Return the MACs that the bridge sends to a port which nobody else can take by speaking."""
     asked = _LINK.pack(_BRIDGE, 0, 0, 0, 0) + _attribute(_LINK_MASTER, struct.pack("=i", _index(bridge)))
     found = set()
-    for kind, body in _ask(_GET_NEIGHBOUR, _DUMP, asked):
+    with _refusals(f"read the ports of {bridge}"):
+        told = list(_ask(_GET_NEIGHBOUR, _DUMP, asked))
+    for kind, body in told:
         state = _NEIGHBOUR.unpack_from(body)[2]
         mac = _attributes(body[_NEIGHBOUR.size:]).get(_MAC)
         if kind == _NEW_NEIGHBOUR and mac and state & _NOARP and not state & _PERMANENT:
@@ -138,14 +141,21 @@ def _find_port(bridge: str, pid: int) -> int | None:
 
 # -- messages -----------------------------------------------------------------------------------------------------
 def _change(kind: int, flags: int, body: bytes, doing: str, *, fine: int = 0, kernel: socket.socket | None = None) -> None:
-    try:
+    with _refusals(doing, fine=fine):
         for _ in _ask(kind, flags | _ACK, body, kernel):
             pass
+
+
+@contextmanager
+def _refusals(doing: str, *, fine: int = 0) -> Iterator[None]:
+    """Translate what the kernel refuses with an error number other than `fine`."""
+    try:
+        yield
     except OSError as e:
         if e.errno in {errno.EPERM, errno.EACCES}:
             raise NotPermitted(f"cannot {doing}: that needs root") from e
         if e.errno != fine:
-            raise DeployctlError(f"cannot {doing}: {e.strerror}") from e
+            raise DeployctlError(f"cannot {doing}: {e.strerror or e}") from e
 
 
 def _open() -> socket.socket:
