@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from deployctl.cli.main import ROOT
+from deployctl.cli.group import ROOT
 from tests.guards import tree
 
 PAGES = [tree.ROOT / "README.md", *sorted(tree.ROOT.glob("docs/*.md"))]
