@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 
 
 def who(via: str) -> str:
@@ -13,7 +13,10 @@ def who(via: str) -> str:
 
 
 def _login() -> str:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        if found := os.environ.get(name):
+            return found
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a uid without a name, as in many containers
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a uid without a name, as in many containers
         return f"uid {os.geteuid()}"

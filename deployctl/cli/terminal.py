@@ -6,13 +6,13 @@ No control character of a note, a log or a name reaches the terminal: `say` esca
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TextIO
 
 from deployctl.dataclass import dataclass, field
 from deployctl.domain.inputs.plain_text import visible_line
+from deployctl.pattern import pattern
 
 _ASCII = str.maketrans({
     "→": "->", "…": "...", "“": '"', "”": '"', "‘": "'", "’": "'", "–": "-", "—": "-", "−": "-", "·": "-",
@@ -89,19 +89,19 @@ def _width(stream: TextIO, environ: Mapping[str, str]) -> int | None:
 
 # -- colour: which slot, and trouble; the word or sign is always there, too ---------------------------------------
 _STYLES = (
-    (re.compile(r"(^)(home /.* (?:·|-) engine .*)$"), "2"),
-    (re.compile(r"(^ *|  )(✗|FAIL)(?= )"), "31"),
-    (re.compile(r"(^ *|  )(!|warn)(?= )"), "33"),
-    (re.compile(r"(^.*)(cap_add gives [A-Z_]+ back: .*)$"), "31"),
-    (re.compile(r"(^ *|  |\()(blue)(?=\)|  | *$)"), "34"),
-    (re.compile(r"(^ *|  |\()(green)(?=\)|  | *$)"), "36"),
+    (pattern(r"(^)(home /.* (?:·|-) engine .*)$"), "2"),
+    (pattern(r"(^ *|  )(✗|FAIL)(?= )"), "31"),
+    (pattern(r"(^ *|  )(!|warn)(?= )"), "33"),
+    (pattern(r"(^.*)(cap_add gives [A-Z_]+ back: .*)$"), "31"),
+    (pattern(r"(^ *|  |\()(blue)(?=\)|  | *$)"), "34"),
+    (pattern(r"(^ *|  |\()(green)(?=\)|  | *$)"), "36"),
 )
-_HEADER = re.compile(r" *[A-Z0-9][A-Z0-9/]+(?: +[A-Z0-9/]+)+")
+_HEADER = pattern(r" *[A-Z0-9][A-Z0-9/]+(?: +[A-Z0-9/]+)+")
 
 
 def _paint(line: str) -> str:
     if _HEADER.fullmatch(line):
         return f"\x1b[1m{line}\x1b[0m"
-    for pattern, style in _STYLES:
-        line = pattern.sub(f"\\g<1>\x1b[{style}m\\g<2>\x1b[0m", line)
+    for known, style in _STYLES:
+        line = known.sub(f"\\g<1>\x1b[{style}m\\g<2>\x1b[0m", line)
     return line

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -120,6 +119,8 @@ def known_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
 
 def _nearest(key: str, known: Sequence[str]) -> str:
     """Suggest the key of the same table that looks alike, else one of any table, else list the table's keys."""
+    from difflib import get_close_matches
+
     table, _, name = key.rpartition(".")
     siblings = [one.rpartition(".")[2] for one in known if one.rpartition(".")[0] == table]
     if close := get_close_matches(name, siblings, n=1):

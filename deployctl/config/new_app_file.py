@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from deployctl.domain.images.release import Resources
@@ -10,10 +9,11 @@ from deployctl.domain.inputs.addresses import write_address
 from deployctl.domain.inputs.names import AppName, ImageRef, parse_path
 from deployctl.domain.inputs.quantities import write_size
 from deployctl.errors import Invalid
+from deployctl.pattern import pattern
 from deployctl.ports import Image
 
 USUAL_PORTS = (80, 3000, 5000, 8000, 8080)
-_ASKED = re.compile(
+_ASKED = pattern(
     r"(?<![\w./@-])(?:http://)?(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1?\])"
     r"(?::(?P<port>[0-9]{1,5}))?(?P<path>/[^\s\"'|;&<>)\\]*)?(?![\w.-])"
 )

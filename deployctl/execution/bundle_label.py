@@ -8,7 +8,6 @@ again is exactly what was taken apart.
 
 from __future__ import annotations
 
-import hmac
 import json
 from collections.abc import Mapping
 
@@ -47,6 +46,8 @@ def read_bundle(labels: Mapping[str, str], env: Mapping[str, str]) -> Bundle:
 
 def is_exact(secret: bytes, app: AppName, labels: Mapping[str, str], bundle: Bundle) -> bool:
     """Tell whether it is the very bundle that the container was made from, and dropped what its label says."""
+    import hmac
+
     return hmac.compare_digest(labels.get(MARK, ""), _mark(secret, app, bundle, read_cap_drop(labels)))
 
 
@@ -60,5 +61,7 @@ def _packed(bundle: Bundle) -> str:
 
 
 def _mark(secret: bytes, app: AppName, bundle: Bundle, cap_drop: tuple[str, ...]) -> str:
+    import hmac
+
     told = "\0".join([app, bundle.canonical(), *cap_drop])
     return hmac.new(secret, told.encode(), "sha256").hexdigest()

@@ -6,8 +6,6 @@ they made then was named and sealed by their path, and goes on to be known by it
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
 from collections.abc import Mapping
 
@@ -28,6 +26,8 @@ def home_mark(home: HomeIdentity) -> str:
 
 def home_marks(home: HomeIdentity) -> tuple[str, ...]:
     """Return every mark that names of this home may end with: that of today, and that of before it had an id."""
+    import hashlib
+
     before = () if home.marked_by is None else (hashlib.sha256(home.marked_by.encode()).hexdigest()[:MARK],)
     return (*filter(None, [home_mark(home)]), *before)
 
@@ -57,6 +57,8 @@ def app_of_network(home: HomeIdentity, name: str) -> AppName | None:
 
 def bridge_name(home: HomeIdentity, app: AppName, number: int = 1) -> str:
     """Return the host interface's name: at most 15 characters, the kernel's limit."""
+    import hashlib
+
     which = f"\0{number}" if number > 1 else ""
     return "dc-" + hashlib.sha256(f"{home.id}\0{app}{which}".encode()).hexdigest()[:10]
 
@@ -130,4 +132,6 @@ def is_sealed(home: HomeIdentity, labels: Mapping[str, str]) -> bool:
 
 
 def _seal(secret: bytes, maker: str, app: str, number: int) -> str:
+    import hmac
+
     return hmac.new(secret, f"{maker}\0{app}\0{number}".encode(), "sha256").hexdigest()

@@ -6,7 +6,6 @@ who may write the file may write a whole new chain. It finds what slipped, not w
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -30,6 +29,8 @@ class Told:
 
 def link(former: str | None, row: Row) -> str:
     """Return the hash of an event that follows the one with the hash `former`."""
+    import hashlib
+
     body = json.dumps([row[name] for name in FIELDS], separators=(",", ":"))
     return hashlib.sha256(f"{former or ''}\n{body}".encode()).hexdigest()
 

@@ -7,7 +7,6 @@ rows, sha256 (over the hashes of the events, or over id, plan and before of the 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -66,6 +65,8 @@ def _spans(rows: Sequence[Row]) -> Iterator[tuple[tuple[int, int], str]]:
 
 
 def _digest(parts: Iterable[str]) -> str:
+    import hashlib
+
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 
 from deployctl.dataclass import dataclass, replace
 from deployctl.domain.change.facts import Facts
@@ -150,6 +149,8 @@ def no_such_version(app: AppName, version: str, known: Sequence[str]) -> NotFoun
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
+    from difflib import get_close_matches
+
     close = get_close_matches(word, sorted(set(known)), n=1)
     return f" Did you mean {close[0]}?" if close else ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from deployctl.watch.wakeup import Bell, start_following
 from deployctl.watch.watch import TICK, Watch
 
 SETTLE = 0.3  # seconds after an event: `docker restart` is two of them
+COLLECTED = (700, 10, 10)  # objects and rounds between two collections, as Python begins with
 PATIENCE = 2.0  # seconds before a ledger that was replaced and cannot be read is opened again
 
 Connect = Callable[[], Services]
@@ -24,6 +26,7 @@ Stamp = tuple[int, int] | None
 def serve(settings: Settings, connect: Connect, *, beside: Beside = nullcontext) -> None:
     """Watch until a signal comes, with what `beside` makes of the services around it. Raises what keeps it from
     beginning; later errors are said and survived."""
+    gc.set_threshold(*COLLECTED)  # __main__ set it up for a short life
     with only_one(settings.state_dir), suppress(KeyboardInterrupt, Interrupted):
         stamp, s = _stamp(settings.ledger), connect()
         try:

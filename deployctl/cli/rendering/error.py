@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from deployctl.cli.terminal import Look
 from deployctl.errors import AttentionNeeded, DeployctlError, Invalid, RevertedAfterSwitch
+from deployctl.pattern import pattern
 
 _LABELS = {
     "status": "See", "history": "See", "logs": "See", "show": "See", "diff": "See", "doctor": "Check",
     "rollback": "Roll back", "undo": "Undo", "abort": "Abort it", "unhold": "Release the hold", "init": "Create it",
 }  # fmt: skip
-_PROGRAM = re.compile(r"(sudo|docker|ls|df|ss|chmod|chown|unset|newgrp|pip|ldd|ip|systemctl|mv) ")
+_PROGRAM = pattern(r"(sudo|docker|ls|df|ss|chmod|chown|unset|newgrp|pip|ldd|ip|systemctl|mv) ")
 
 
 def error_text(error: DeployctlError, look: Look) -> list[str]:

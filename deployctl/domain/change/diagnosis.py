@@ -8,18 +8,19 @@ from deployctl.dataclass import dataclass
 from deployctl.domain.change.planner import spoken
 from deployctl.domain.images.healthcheck import HealthcheckTimes
 from deployctl.domain.images.release import Bundle, ProbeKind
+from deployctl.pattern import pattern
 
 MISSING = (
-    re.compile(r"\b([A-Z][A-Z0-9_]{2,})\b['\"`]?(?: environment variable)? (?:is |was )?"
+    pattern(r"\b([A-Z][A-Z0-9_]{2,})\b['\"`]?(?: environment variable)? (?:is |was )?"
                r"(?:not set|missing|required|undefined|must be set|not defined|unset)"),
-    re.compile(r"KeyError: ['\"]([A-Z][A-Z0-9_]{2,})['\"]"),
-    re.compile(r"(?:[Mm]issing|[Rr]equire[sd]?|[Uu]ndefined|[Uu]nset)[a-z ]*(?:variable|env)[a-z ]*:? "
+    pattern(r"KeyError: ['\"]([A-Z][A-Z0-9_]{2,})['\"]"),
+    pattern(r"(?:[Mm]issing|[Rr]equire[sd]?|[Uu]ndefined|[Uu]nset)[a-z ]*(?:variable|env)[a-z ]*:? "
                r"['\"`]?([A-Z][A-Z0-9_]{2,})"),
 )
-SETUID = re.compile(  # sudo, su of busybox and shadow, doas, fusermount, newuidmap
+SETUID = pattern(  # sudo, su of busybox and shadow, doas, fusermount, newuidmap
     r"no new privileges|effective uid is not 0|must be (?:suid|setuid)|not installed setuid|must be run setuid|"
     r"(?:setuid|setgid|set[ug]roups?|initgroups)\b.*operation not permitted", re.IGNORECASE)
-LAST_WORDS = re.compile(r"\s*((?:[\w.$]*(?:Error|Exception)|panic|[Ff]atal(?: error)?|FATAL): .*\S)")
+LAST_WORDS = pattern(r"\s*((?:[\w.$]*(?:Error|Exception)|panic|[Ff]atal(?: error)?|FATAL): .*\S)")
 SIGNALS = {129: "SIGHUP", 130: "SIGINT", 132: "illegal instruction", 134: "SIGABRT", 135: "SIGBUS",
            136: "floating point exception", 137: "SIGKILL", 139: "segmentation fault", 141: "SIGPIPE", 143: "SIGTERM"}
 DOCKER_DNS = "127.0.0.11"  # Docker's own resolver, in every container of a network of ours
@@ -117,8 +118,8 @@ def _find_missing_env(e: Evidence) -> str | None:
     """Return the variable that the last lines of the log miss."""
     given = dict(e.bundle.env)
     for line in reversed(e.logs):
-        for pattern in MISSING:
-            if (found := pattern.search(line)) and found[1] not in given:
+        for known in MISSING:
+            if (found := known.search(line)) and found[1] not in given:
                 return str(found[1])
     return None
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 
+from deployctl.pattern import pattern
+
 HIDDEN = "<hidden>"
-_SECRET_NAME = re.compile(
+_SECRET_NAME = pattern(
     r"SECRET|PASS|PWD|TOKEN|CREDENTIAL|PRIVATE|APIKEY|(?:^|[_.-])(?:KEY|AUTH|CERT|DSN|SALT|PIN|COOKIE|SIGNING|JWT)S?(?:$|[_.-])",
     re.IGNORECASE)
-_WITH_PASSWORD = re.compile(r"://[^/\s@]*@|\b(?:password|passwd|pwd|secret|token|key)\s*[=:]", re.IGNORECASE)
-_LIKE_A_KEY = re.compile(r"-----BEGIN |(?=[^\s]*[0-9])(?=[^\s]*[A-Za-z])[A-Za-z0-9+/_=-]{24,}")
+_WITH_PASSWORD = pattern(r"://[^/\s@]*@|\b(?:password|passwd|pwd|secret|token|key)\s*[=:]", re.IGNORECASE)
+_LIKE_A_KEY = pattern(r"-----BEGIN |(?=[^\s]*[0-9])(?=[^\s]*[A-Za-z])[A-Za-z0-9+/_=-]{24,}")
 _LONGEST = 200  # characters that are shown
 
 

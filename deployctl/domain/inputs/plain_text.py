@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 
+from deployctl.pattern import pattern
+
 # As parts of a character class. Control characters are C0 but for tab and the ends of lines, DEL, and C1.
 CONTROL = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
 DIRECTION = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 LINE_ENDS = r"\t\n\r\u2028\u2029"
 HALVES = r"\ud800-\udfff"  # of characters: no UTF-8 holds them
-ACTING = re.compile(f"[{CONTROL}{DIRECTION}{HALVES}]")
-ACTING_IN_A_LINE = re.compile(f"[{CONTROL}{DIRECTION}{LINE_ENDS}{HALVES}]")
+ACTING = pattern(f"[{CONTROL}{DIRECTION}{HALVES}]")
+ACTING_IN_A_LINE = pattern(f"[{CONTROL}{DIRECTION}{LINE_ENDS}{HALVES}]")
 
 
 def visible(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,8 @@ DEFAULT = "default"
 def find_other_context(environ: Mapping[str, str], address: str) -> str | None:
     """Return the context of the `docker` command and its engine when that is another one than `address`, else None.
     DOCKER_HOST overrides every context, and files that cannot be read name none."""
+    import hashlib
+
     folder = Path(environ.get("DOCKER_CONFIG") or Path(environ.get("HOME") or "/", ".docker"))
     name = environ.get("DOCKER_CONTEXT") or _read(folder / "config.json").get("currentContext") or DEFAULT
     if environ.get("DOCKER_HOST") or not isinstance(name, str) or name == DEFAULT:

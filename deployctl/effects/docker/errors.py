@@ -21,31 +21,32 @@ from deployctl.errors import (
     PlaceTaken,
     RegistryUnavailable,
 )
+from deployctl.pattern import pattern
 
 if TYPE_CHECKING:
     from deployctl.effects.docker.login import Login
 
-_GONE_FOR_A_MOMENT = re.compile(
+_GONE_FOR_A_MOMENT = pattern(
     r"is already in progress|shutting down|containerd is not running|containerd\.sock|context canceled|grpc: the "
     r"connection|Cannot connect to the Docker daemon|transport is closing"
 )
-_TAKEN = re.compile(
+_TAKEN = pattern(
     r"^Conflict\. The (?:container )?name|container name \S+ is already in use|network with name \S+ already exists|"
     r"network name \S+ already used|Pool overlaps|subnet \S+ is already used|networks have same bridge name"
 )
-_PLACE = re.compile(
+_PLACE = pattern(
     r"port is already allocated|bind: address already in use|Address already in use$|^network \S+ not found",
 )
-_NO_SUCH = re.compile(
+_NO_SUCH = pattern(
     r"^No such (?:image|container|exec instance)|^reference does not exist|image not known$|: no such container$",
     re.IGNORECASE,
 )
-_NO_LOGIN = re.compile(
+_NO_LOGIN = pattern(
     r"unauthorized|no basic auth credentials|authentication required|incorrect username or password|\b401\b", re.IGNORECASE
 )
-_DENIED = re.compile(r"pull access denied|\bdenied$|HEAD request to \S+/manifests/\S+: 403 Forbidden")
-_NO_ACCESS = re.compile(r"denied: (?!requested access)|\b403\b", re.IGNORECASE)
-_NO_IMAGE = re.compile(
+_DENIED = pattern(r"pull access denied|\bdenied$|HEAD request to \S+/manifests/\S+: 403 Forbidden")
+_NO_ACCESS = pattern(r"denied: (?!requested access)|\b403\b", re.IGNORECASE)
+_NO_IMAGE = pattern(
     r"manifest unknown|manifest for .* not found|name unknown|repository .* not found|does not exist|not found(?:: |$)|"
     r"no matching manifest|name invalid",
     re.IGNORECASE,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,10 +10,11 @@ from deployctl.domain.images.release import Resources, Restart
 from deployctl.effects.docker.names import short
 from deployctl.effects.docker.podman import cannot_update, is_podman
 from deployctl.effects.docker.requests import ADDRESS, BRIDGE
+from deployctl.pattern import pattern
 from deployctl.ports import ContainerFacts, EngineInfo, Image, Lack, NetworkFacts
 from deployctl.ports.metrics import Usage
 
-_HEALTH = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)")
+_HEALTH = pattern(r"\((?:health: )?(starting|healthy|unhealthy)\)")
 _LIMITS = {"MemoryLimit": "memory", "SwapLimit": "swap", "CpuCfsQuota": "cpus", "PidsLimit": "pids"}
 _TIMES = {"interval": "Interval", "timeout": "Timeout", "start_period": "StartPeriod", "start_interval": "StartInterval"}
 _NEVER = "0001-01-01T00:00:00Z"

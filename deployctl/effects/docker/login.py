@@ -21,11 +21,12 @@ from deployctl.dataclass import dataclass
 from deployctl.domain.images.image_ref import DOCKER_HUB
 from deployctl.effects.linux.file_trust import find_program, require_file, require_program
 from deployctl.errors import Untrusted
+from deployctl.pattern import pattern
 
 HUB_KEY = "https://index.docker.io/v1/"  # what `docker login` writes for Docker Hub
 HELPER = "docker-credential-"
 HELPER_TIME = 10.0  # seconds
-_HELPER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_HELPER_NAME = pattern(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _UNKNOWN = "credentials not found"  # the helper works and has none
 _TOKEN = "<token>"  # noqa: S105  a helper's user name for an identity token
 

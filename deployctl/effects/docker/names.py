@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,11 +9,12 @@ from deployctl.dataclass import replace
 from deployctl.domain.images.image_ref import DOCKER_HUB, ImageRef, as_on_hub, parse_image
 from deployctl.domain.inputs.grammar import shown
 from deployctl.errors import Invalid
+from deployctl.pattern import pattern
 
 PODMANS_OWN = "localhost"  # registry of what was built or loaded by a short name
-_ID = re.compile(r"[0-9a-f]{64}")
-_CONTAINER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_ID = pattern(r"[0-9a-f]{64}")
+_CONTAINER = pattern(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+_DIGEST = pattern(r"sha256:[0-9a-f]{64}")
 
 
 def require_container(text: str) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
+from deployctl.pattern import pattern
 
-_NOISE = re.compile(
+_NOISE = pattern(
     r"failed to create (?:shim )?task(?: for container)?: |failed to create shim: |OCI runtime (?:create|exec) failed: "
     r"|(?:runc )?(?:create|run|exec) failed: |container_linux\.go:\d+: |exec\.go:\d+: |process_linux\.go:\d+: "
     r"|unable to start container process: |starting container process caused: |exec failed: "
@@ -13,27 +13,27 @@ _NOISE = re.compile(
     r"|: unknown$"
 )
 _SENTENCES = (
-    (re.compile(r'exec: "?([^":]*)"?: executable file not found|exec "?([^":]+)"?: executable file not found'),
+    (pattern(r'exec: "?([^":]*)"?: executable file not found|exec "?([^":]+)"?: executable file not found'),
      "the program {} does not exist in the image"),
-    (re.compile(r'(?:exec: |stat )"?([^":]+)"?: (?:stat [^:]*: )?no such file or directory'),
+    (pattern(r'(?:exec: |stat )"?([^":]+)"?: (?:stat [^:]*: )?no such file or directory'),
      "the program {} does not exist in the image"),
-    (re.compile(r'exec: "?([^":]*)"?: permission denied'), "the program {} may not be executed"),
-    (re.compile(r'exec: "?([^":]*)"?: operation not permitted|exec "?(/[^": ]+)"?: operation not permitted'),
+    (pattern(r'exec: "?([^":]*)"?: permission denied'), "the program {} may not be executed"),
+    (pattern(r'exec: "?([^":]*)"?: operation not permitted|exec "?(/[^": ]+)"?: operation not permitted'),
      "the program {} wants rights of its own (setuid or file capabilities), and no-new-privileges gives it none"),
-    (re.compile(r"Bind for (\S+) failed: port is already allocated"), "port {} is already taken by another container"),
-    (re.compile(r"listen tcp[46]? (\S+): bind: address already in use"), "port {} is already taken by another program"),
-    (re.compile(r"failed to bind host port (?:for )?((?:[0-9.]+|\[[^]]+\]):\d+)\S*: address already in use"),
+    (pattern(r"Bind for (\S+) failed: port is already allocated"), "port {} is already taken by another container"),
+    (pattern(r"listen tcp[46]? (\S+): bind: address already in use"), "port {} is already taken by another program"),
+    (pattern(r"failed to bind host port (?:for )?((?:[0-9.]+|\[[^]]+\]):\d+)\S*: address already in use"),
      "port {} is already taken by another program"),
-    (re.compile(r"IPv4 forwarding is disabled"), "this host forwards no IPv4 packets, so no container could be reached"),
-    (re.compile(r"subnet \S+ is already used"), "another network has this subnet already"),
-    (re.compile(r"requested ip address \S+ is already allocated"),
+    (pattern(r"IPv4 forwarding is disabled"), "this host forwards no IPv4 packets, so no container could be reached"),
+    (pattern(r"subnet \S+ is already used"), "another network has this subnet already"),
+    (pattern(r"requested ip address \S+ is already allocated"),
      "another container has the address that this one should get"),
-    (re.compile(r"exec sessions on running containers"), "the container is not running"),
-    (re.compile(r"UNIQUE constraint failed: ContainerConfig\.Name"), "another container has that name"),
-    (re.compile(r"^Address already in use$"), "another container has the address that this one should get"),
-    (re.compile(r"(?:unable to find user|no users? .*|unable to find group) (\S+?):? "), "the image knows no user {}"),
-    (re.compile(r"Pool overlaps with other one"), "another Docker network has this subnet already"),
-    (re.compile(r"no space left on device"), "the disk under Docker is full"),
+    (pattern(r"exec sessions on running containers"), "the container is not running"),
+    (pattern(r"UNIQUE constraint failed: ContainerConfig\.Name"), "another container has that name"),
+    (pattern(r"^Address already in use$"), "another container has the address that this one should get"),
+    (pattern(r"(?:unable to find user|no users? .*|unable to find group) (\S+?):? "), "the image knows no user {}"),
+    (pattern(r"Pool overlaps with other one"), "another Docker network has this subnet already"),
+    (pattern(r"no space left on device"), "the disk under Docker is full"),
 )  # fmt: skip
 
 
@@ -41,7 +41,7 @@ def clear(said: str) -> str:
     """Return the engine's words as one plain sentence: the known ones in ours, the others without their noise."""
     text = _NOISE.sub("", " ".join(said.split()))
     text = _NOISE.sub("", text)  # cutting the front lays the next one bare
-    for pattern, sentence in _SENTENCES:
-        if match := pattern.search(text):
+    for known, sentence in _SENTENCES:
+        if match := known.search(text):
             return sentence.format(next((group for group in match.groups() if group), ""))
     return "".join(c if c.isprintable() else " " for c in text)[:500]

@@ -7,12 +7,13 @@ import struct
 from collections.abc import Iterable, Iterator
 
 from deployctl.domain.inputs.plain_text import CONTROL, DIRECTION, HALVES
+from deployctl.pattern import pattern
 from deployctl.ports import LogLine
 
 CUT = 8192  # characters of one line
 _HEADER = struct.Struct(">BxxxL")
 _STREAMS = {1: "stdout", 2: "stderr"}
-_UNSAFE = re.compile(f"[{CONTROL}{DIRECTION}{HALVES}\n\r\u2028\u2029]")
+_UNSAFE = pattern(f"[{CONTROL}{DIRECTION}{HALVES}\n\r\u2028\u2029]")
 _KEPT = CUT * 4  # bytes of one line that are kept while it is still growing
 
 

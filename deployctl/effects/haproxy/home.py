@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,13 +16,14 @@ from pathlib import Path
 from deployctl.dataclass import dataclass
 from deployctl.effects.linux.lock_holder import end_frozen_holder
 from deployctl.errors import DeployctlError, NotPermitted, ProxyUnavailable
+from deployctl.pattern import pattern
 from deployctl.ports import Clock
 
 LONGEST = 90  # of a socket's path; HAProxy adds to it while it binds
 FROZEN = 0.2  # seconds before the lock's holder is looked at
 PATIENCE = 30.0  # seconds for another process of ours: a refused reload alone takes two
 CONFIG = "haproxy.cfg"
-_PLAIN = re.compile(r"/[A-Za-z0-9_./-]+")
+_PLAIN = pattern(r"/[A-Za-z0-9_./-]+")
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from deployctl.effects.haproxy.home import HaproxyHome
 from deployctl.effects.haproxy.socket.connection import HaproxySockets
 from deployctl.effects.linux.whole_file import write_whole
 from deployctl.errors import ProxyUnavailable
+from deployctl.pattern import pattern
 
 GATE = "-gate"  # the private bind's name; no app can be called so
 MOST = 1000  # lines that are kept over reloads
@@ -44,7 +45,7 @@ SILENCE = "  http-response set-log-level silent"  # an answer of the app; the la
 _SHOW_RING = "show events refused"
 _SHOW_REQUEST = "show errors pub request"
 _SHOW_ANSWER = "show errors apps response"
-_ENTRY = re.compile(r"(\d{13}) (\S+) (\d+\.\d+) (\S+) (\S+) (\S+) (\S+) (-?\d+) (\S{2})\S* (\S+) (.*)")
+_ENTRY = pattern(r"(\d{13}) (\S+) (\d+\.\d+) (\S+) (\S+) (\S+) (\S+) (-?\d+) (\S{2})\S* (\S+) (.*)")
 
 
 class HaproxyTrace:
@@ -166,8 +167,8 @@ class Capture:
 
 
 _END_OF_HEAD = r"\r\n"  # an empty line, as HAProxy writes it down
-_CAPTURED = re.compile(r"^\[.*\] (?:frontend|backend) .*: invalid (request|response)$", re.MULTILINE)
-_DUMPED = re.compile(r"^  (\d{5,}) ( |\+) ?(.*)$", re.MULTILINE)
+_CAPTURED = pattern(r"^\[.*\] (?:frontend|backend) .*: invalid (request|response)$", re.MULTILINE)
+_DUMPED = pattern(r"^  (\d{5,}) ( |\+) ?(.*)$", re.MULTILINE)
 
 
 def _captures(reply: str) -> list[Capture]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import socket
 from collections.abc import Mapping
 
 from deployctl.dataclass import replace
 from deployctl.domain.images.release import Probe
 from deployctl.effects.http.wire import HEADERS, Head, Wire, read_body, read_head, remaining
+from deployctl.pattern import pattern
 from deployctl.ports import Answer
 
 BODY = 64 * 2**10  # bytes of an answer that are searched for probe.body
 
-_PATH = re.compile(r"/[!-~]*")
-_HOST = re.compile(r"[!-~]+")
+_PATH = pattern(r"/[!-~]*")
+_HOST = pattern(r"[!-~]+")
 
 
 def askable(probe: Probe, host: str) -> bool:

@@ -11,16 +11,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 
 from deployctl.dataclass import dataclass, field
+from deployctl.pattern import pattern
 
 LINE = 64 * 2**10  # bytes: a longer line, or more than 100 headers, is no answer
 HEADERS = 100
 PIECE = 64 * 2**10
 MOMENT = 0.5  # seconds within which a read that waits hears that nobody wants it any more
 
-_STATUS = re.compile(rb"HTTP/1\.[01] ([1-9][0-9][0-9])(?: .*)?")
-_HEADER = re.compile(rb"([!-9;-~]+):[ \t]*(.*?)[ \t]*", re.DOTALL)
-_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
-_LENGTH = re.compile(r"[0-9]{1,15}")
+_STATUS = pattern(rb"HTTP/1\.[01] ([1-9][0-9][0-9])(?: .*)?")
+_HEADER = pattern(rb"([!-9;-~]+):[ \t]*(.*?)[ \t]*", re.DOTALL)
+_CHUNK = pattern(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
+_LENGTH = pattern(r"[0-9]{1,15}")
 
 
 class NotHttp(Exception):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,6 +43,8 @@ def require_program(program: str) -> str:
 def find_program(name: str, path: str | None) -> str | None:
     """Return the first program of that name in PATH which only root and we may change. Entries of PATH that begin nowhere
     are passed over: the folder that we stand in may be anybody's."""
+    import shutil
+
     places = [place for place in (path or os.defpath).split(os.pathsep) if place.startswith("/")]
     found = (shutil.which(name, path=place) for place in places)
     return next((program for program in found if program and not _faults_of_program(program)), None)

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import socket
-import subprocess
 from collections.abc import Iterable
 from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
 from pathlib import Path
@@ -19,11 +17,12 @@ from deployctl.effects.linux import neighbours as tables
 from deployctl.effects.linux.file_trust import find_program
 from deployctl.effects.linux.proc_net import listeners, read, routes
 from deployctl.errors import DeployctlError, Invalid, NotPermitted
+from deployctl.pattern import pattern
 from deployctl.ports import Neighbour
 
 METRIC = "4278198272"  # above every metric that people and daemons give
 _UP, _REJECT = 0x1, 0x200  # RTF_UP, RTF_REJECT
-_INTERFACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}")
+_INTERFACE = pattern(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}")
 
 
 class LinuxGuard:
@@ -118,6 +117,8 @@ def _guarded() -> set[str]:
 
 
 def _ip(verb: str, subnet: str) -> None:
+    import subprocess
+
     program = find_program("ip", os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"]))
     if program is None:
         raise NotPermitted(

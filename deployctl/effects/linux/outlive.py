@@ -8,7 +8,6 @@ in every hierarchy that may be written. Where neither can be had, `find_frailtie
 from __future__ import annotations
 
 import os
-import resource
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -157,6 +156,8 @@ def _lines(path: Path) -> list[str]:
 
 def raise_open_files() -> None:
     """Let this process, and what it starts, open as many files as it may: a login often has few."""
+    import resource
+
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if resource.RLIM_INFINITY in {soft, hard} or soft >= OPEN_FILES:
         return

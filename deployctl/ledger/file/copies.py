@@ -12,7 +12,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from math import inf
 from pathlib import Path
@@ -22,9 +22,10 @@ from deployctl.domain.host.backups import EVERY, superfluous
 from deployctl.errors import DeployctlError, LedgerUnusable
 from deployctl.ledger.file.copy_sum import CopyCheck, check_sum, put_sum
 from deployctl.ledger.file.identity import ensure_copy_key, find_copy_key
+from deployctl.pattern import pattern
 
 PART = ".part"  # what a killed writer leaves behind ends so
-_NAME = re.compile(r"ledger-(\d{6,})-([0-9TZ]+)-(promotion|migration)\.db")
+_NAME = pattern(r"ledger-(\d{6,})-([0-9TZ]+)-(promotion|migration)\.db")
 FRESH = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -43,10 +44,10 @@ class Copy:
     def age(self, at: str) -> float:
         """Return how many seconds before that time it was made; a time that is yet to come is as far away."""
         try:
-            made = datetime.strptime(self.stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-        except ValueError:  # somebody gave it another name
+            made = datetime.fromisoformat(self.stamp)
+            return abs((datetime.fromisoformat(at) - made).total_seconds())
+        except (ValueError, TypeError):  # somebody gave it another name: no date, or one without its zone
             return inf
-        return abs((datetime.fromisoformat(at) - made).total_seconds())
 
 
 def folder_of(ledger: Path) -> Path:

@@ -6,14 +6,14 @@ stands in the copy itself, in a table of its own, so that a copy stays one file.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import mmap
-import secrets
 import sqlite3
 from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import mmap
 
 TABLE = "copy_sum"
 _STATEMENT = f"CREATE TABLE {TABLE} (key text not null, sum text not null)"
@@ -36,6 +36,9 @@ SENTENCES = {
 
 def put_sum(copy: Path, key: bytes) -> None:
     """Let the copy, a ledger in one file that nobody has open, carry its sum."""
+    import mmap
+    import secrets
+
     mark = secrets.token_hex(32)  # of the length that the sum has; its place is found by it
     with closing(sqlite3.connect(copy, isolation_level=None)) as db:
         db.execute(_STATEMENT)
@@ -47,6 +50,9 @@ def put_sum(copy: Path, key: bytes) -> None:
 
 def check_sum(copy: Path, key: bytes | None) -> CopyCheck:
     """Tell whether the file, with nothing beside it, is as it was made. Raises sqlite3.Error where it is no database."""
+    import hmac
+    import mmap
+
     with closing(sqlite3.connect(f"{copy.as_uri()}?mode=ro", uri=True)) as db:
         made = db.execute("select sql from sqlite_master where type = 'table' and name = ?", [TABLE]).fetchone()
         if made is None or made[0] != _STATEMENT:  # one that computes something is none of ours
@@ -69,6 +75,9 @@ def drop_sum(db: sqlite3.Connection) -> None:
 
 def _sum(pages: mmap.mmap, at: int, key: bytes) -> str:
     """Return the sum of all pages, the place of the sum itself taken as empty."""
+    import hashlib
+    import hmac
+
     made = hmac.new(key, digestmod=hashlib.sha256)
     with memoryview(pages) as view:
         for part in (view[:at], _EMPTY, view[at + len(_EMPTY):]):
@@ -78,4 +87,6 @@ def _sum(pages: mmap.mmap, at: int, key: bytes) -> str:
 
 def name_of(key: bytes) -> str:
     """Return what tells keys apart and gives none away."""
+    import hashlib
+
     return hashlib.sha256(b"name of the key\0" + key).hexdigest()[:16]

@@ -8,7 +8,6 @@ containers.
 from __future__ import annotations
 
 import os
-import secrets
 import sqlite3
 from collections.abc import Iterable
 from contextlib import suppress
@@ -40,6 +39,8 @@ class Keys:
 def keep_keys(connection: Connection) -> None:
     """Write secret and id beside the ledger: what they marked must be told from others when the ledger is lost. The key of
     the copies stays the one that is there."""
+    import secrets
+
     _write_keys(connection.path, keys_of(connection), find_copy_key(connection.path) or secrets.token_bytes(32))
 
 
@@ -71,6 +72,8 @@ def find_copy_key(ledger: Path) -> bytes | None:
 
 def ensure_copy_key(db: sqlite3.Connection) -> bytes:
     """Return the key of the copies of that ledger, made where the home has none yet."""
+    import secrets
+
     ledger = Path(db.execute("pragma database_list").fetchone()[2])
     known = find_copy_key(ledger)
     if known is not None:
@@ -86,6 +89,8 @@ def _secret_file(ledger: Path) -> Path:
 
 def keys_for(ledger: Path, home: Path) -> Keys:
     """Return the keys of a ledger that is made here: those of the home where it had one before, else fresh ones."""
+    import secrets
+
     known = find_keys(ledger)
     if known is None:
         return Keys(secrets.token_hex(32), secrets.token_hex(ID_BYTES))
@@ -133,6 +138,8 @@ def take_over(connection: Connection, home: Path, *, host: str, now: str) -> Non
 
 def become_another(connection: Connection, home: Path, *, host: str) -> None:
     """Let the ledger be one of a home of its own: it knows the apps, and owns nothing of what was made before."""
+    import secrets
+
     keys = Keys(secrets.token_hex(32), secrets.token_hex(ID_BYTES))
     with connection.transaction(durable=True):
         connection.execute("delete from earlier_homes")

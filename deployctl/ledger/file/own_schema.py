@@ -12,9 +12,10 @@ from collections import Counter
 from contextlib import closing
 
 from deployctl.ledger.file.connection import Connection
+from deployctl.pattern import pattern
 
-_WORD = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|[A-Za-z_][A-Za-z0-9_]*|[0-9.]+|\s+|.""", re.S)
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_WORD = pattern(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|[A-Za-z_][A-Za-z0-9_]*|[0-9.]+|\s+|.""", re.S)
+_NAME = pattern(r"[A-Za-z_][A-Za-z0-9_]*")
 
 Entry = tuple[str, str, str, tuple[str, ...]]  # type, name, table, the words of its statement
 

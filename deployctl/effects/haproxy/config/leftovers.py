@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from deployctl.domain.host.leftovers import Remains
@@ -10,8 +9,9 @@ from deployctl.domain.inputs.names import AppName
 from deployctl.effects.haproxy.config import text as config
 from deployctl.effects.haproxy.config.trust import BY_HOST, trust_of
 from deployctl.effects.haproxy.socket import wire
+from deployctl.pattern import pattern
 
-_ID = re.compile(r"id (\d+) ")
+_ID = pattern(r"id (\d+) ")
 
 
 def read_remains(folder: Path) -> Remains:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from deployctl.domain.proxy.traffic import Counters, Precision, Recent
+from deployctl.pattern import pattern
 
 TABLE = "tally"
 RECENT = 60  # seconds that the rates are of
@@ -57,8 +58,8 @@ def forget(server: str) -> str:
 
 
 # -- the answer ---------------------------------------------------------------------------------------------------
-_ROW = re.compile(r"^0x\w+: key=(\S+) (.*)$", re.MULTILINE)
-_COLUMN = re.compile(r"(\w+)(?:\(\d+\))?=(\d+)")
+_ROW = pattern(r"^0x\w+: key=(\S+) (.*)$", re.MULTILINE)
+_COLUMN = pattern(r"(\w+)(?:\(\d+\))?=(\d+)")
 
 
 def parse_table(reply: str) -> dict[str, Counters]:

@@ -20,12 +20,13 @@ from deployctl.effects.haproxy.config import request_counts as tally
 from deployctl.effects.haproxy.config.trust import BY_HOST, connection_lines, header_lines
 from deployctl.effects.haproxy.socket import wire
 from deployctl.errors import Invalid
+from deployctl.pattern import pattern
 
 _WRITTEN_BY = "# Written by deployctl"
 NOBODY = 65534
 BUFFER = 40960  # bytes of a head with 32 KiB of cookies; HAProxy's own 16 KiB refuse them. Taken only while in use
-_BIND = re.compile(r"^  bind \[?([0-9a-fA-F.:]+?)\]?:(\d+)(?: v6only)? name (\S+)$", re.MULTILINE)
-_SERVER = re.compile(r"^  server (\S+) (\S+) (.*)$", re.MULTILINE)
+_BIND = pattern(r"^  bind \[?([0-9a-fA-F.:]+?)\]?:(\d+)(?: v6only)? name (\S+)$", re.MULTILINE)
+_SERVER = pattern(r"^  server (\S+) (\S+) (.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,11 @@ from deployctl.domain.proxy.traffic import TrafficTable
 from deployctl.domain.proxy.trust import LOOPBACK, ProxyTrust
 from deployctl.effects.haproxy.socket import wire
 from deployctl.errors import Invalid
+from deployctl.pattern import pattern
 
 BY_HOST = "-"  # the bind where Host names decide; no app can be called so
-_FRONT = re.compile(r"^  acl front\.([A-Za-z0-9_-]+) (?:src (\S+)|always_false)$", re.MULTILINE)
-_EXPECTED = re.compile(r"^  tcp-request connection expect-proxy layer4 if \{ so_name -m str -- (\S+) \}", re.MULTILINE)
+_FRONT = pattern(r"^  acl front\.([A-Za-z0-9_-]+) (?:src (\S+)|always_false)$", re.MULTILINE)
+_EXPECTED = pattern(r"^  tcp-request connection expect-proxy layer4 if \{ so_name -m str -- (\S+) \}", re.MULTILINE)
 
 # A header that an app may read as ours counts as ours: several servers take _ for -, and read every X-Forwarded-….
 _RULES = rf"""

@@ -77,9 +77,9 @@ class Stat:
 
 def parse_stat(reply: str) -> dict[str, Stat]:
     """Read `show stat` by server; what was answered before it is passed over."""
-    import csv  # not needed by a rollback
-
-    rows = csv.DictReader(reply[reply.find("# pxname") + 2 :].splitlines())
+    heading, *lines = reply[reply.find("# pxname") + 2 :].splitlines()
+    # Only columns behind those that are read here, of health checks, may have a comma in them.
+    rows = (dict(zip(heading.split(","), line.split(","), strict=False)) for line in lines)
     return {row["svname"]: Stat(int(row.get("scur") or 0), float(row.get("rtime") or 0))
             for row in rows if row.get("pxname") == "apps" and row.get("type") == "2"}
 

@@ -6,11 +6,11 @@ IP addresses ever gets into a command, and whoever changes something reads it ba
 
 from __future__ import annotations
 
-import re
 import socket
 
 from deployctl.domain.proxy.traffic import Backend
 from deployctl.errors import Invalid
+from deployctl.pattern import pattern
 
 ROUTE, KNOWN, VERSION, HOST = "route.map", "known.map", "version.map", "host.map"
 FRONT = "front.map"  # filled by HAProxy itself: apps that untrusted proxies on this machine speak for, with the address
@@ -24,9 +24,9 @@ SHOW_PROCESSES = "show proc"
 MOST_LEAVING = 3  # workers that finish what they hold: each reload leaves one, of some 9 MB, while a connection lasts
 RELOAD = "reload"
 
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,253}")
-_VALUE = re.compile(r"[A-Za-z0-9_.:-]{1,253}")
-_BRIDGE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
+_NAME = pattern(r"[A-Za-z0-9_.-]{1,253}")
+_VALUE = pattern(r"[A-Za-z0-9_.:-]{1,253}")
+_BRIDGE = pattern(r"[A-Za-z0-9_.-]{1,15}")
 
 
 # -- what may stand in a command or in the configuration --------------------------------------------------------
