@@ -1,15 +1,16 @@
-"""Who acts, as history and notes name them."""
+"""Who acts on the command line, as history and notes name them."""
 
 from __future__ import annotations
 
 import os
 import pwd
 
+from deployctl.domain.host.actor import Actor, Via
 
-def who(via: str) -> str:
-    """Return the actor as the history shows it: `mara (cli)`."""
-    name = os.environ.get("SUDO_USER") or _login()
-    return f"{name} ({via})"
+
+def who(via: Via) -> Actor:
+    """Return whoever typed this: the person behind `sudo`, else the login, else the number of the user."""
+    return Actor(os.environ.get("SUDO_USER") or _login(), via)
 
 
 def _login() -> str:

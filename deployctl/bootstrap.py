@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from deployctl.config.cache import load_judged_app, load_judged_apps, load_judged_server
 from deployctl.config.loader import app_names
 from deployctl.config.settings import Settings
+from deployctl.domain.host.actor import Actor
 from deployctl.domain.host.home import HomeIdentity
 from deployctl.domain.host.leftovers import Remains
 from deployctl.domain.host.server import ServerSpec
@@ -57,7 +58,7 @@ def _services(settings: Settings, spec: ServerSpec, ledger: SqliteLedger, *, rep
         home=settings.home, spec=spec, engine=engine,
         traffic=HaproxyTraffic(settings.haproxy_dir, spec, lambda: ledger.table(bridged=bridged), clock,
                                earlier=[Settings(Path(place)).haproxy_dir for place in home.earlier]),
-        prober=SocketProber(), guard=LinuxGuard(), ledger=ledger, clock=clock, report=reporter, actor=actor,
+        prober=SocketProber(), guard=LinuxGuard(), ledger=ledger, clock=clock, report=reporter, actor=Actor.of(actor),
         bridged=bridged,
         app_file=lambda app: load_judged_app(settings, app, spec, now=lambda: ledger.find_app(app)),
         app_files=lambda: app_names(settings),

@@ -45,6 +45,8 @@ class DeployctlError(Exception):
         self.remedy = list(remedy)
         self.serving: dict[str, Any] | None = None  # filled in by the use case: what answers visitors now
         self.details: list[str] = []  # evidence worth printing: last log lines, probe transcript
+        self.cause: str | None = None  # why a candidate failed: a FailureCause
+        self.why = ""  # the message without what a page says in its title
         if code is not None:
             self.code = code
 

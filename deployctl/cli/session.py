@@ -28,16 +28,18 @@ def connect_services(settings: Settings, reporter: Reporter) -> Services:
     """Return the services of a home."""
     from deployctl.actor import who
     from deployctl.bootstrap import services
+    from deployctl.domain.host.actor import Via
 
-    return services(settings, reporter=reporter, actor=who("cli"))
+    return services(settings, reporter=reporter, actor=who(Via.CLI))
 
 
 def connect_over(settings: Settings, reporter: Reporter) -> Build:
     """Return a factory for the services of a home, over a ledger that is already open."""
     from deployctl.actor import who
     from deployctl.bootstrap import services_over
+    from deployctl.domain.host.actor import Via
 
-    return lambda ledger: services_over(ledger, settings, reporter=reporter, actor=who("cli"))
+    return lambda ledger: services_over(ledger, settings, reporter=reporter, actor=who(Via.CLI))
 
 
 @dataclass(slots=True)

@@ -38,7 +38,7 @@ def prove_healthy(walk: Walk, step: Step) -> str:
         text = trial.quick() if warm else trial.until_ready()
     except NotHealthy as e:
         walk.keep_failed = True
-        s.ledger.mark_failed(release.app, release.number, why=e.message)
+        s.ledger.mark_failed(release.app, release.number, why=e.message, code=e.cause or e.code)
         raise
     walk.restarts = trial.restarts
     if not walk.will(StepKind.GATE, step.release):
@@ -74,7 +74,7 @@ def pass_gate(walk: Walk, step: Step) -> str:
         text = ask_through_proxy(release, walk.wishes or walk.facts.app, walk.services, walk.check)
     except NotHealthy as e:
         walk.keep_failed = True
-        walk.services.ledger.mark_failed(release.app, release.number, why=e.message)
+        walk.services.ledger.mark_failed(release.app, release.number, why=e.message, code=e.cause or e.code)
         raise
     _mark_proven(walk, release)
     walk.services.traffic.refresh_previews()
@@ -106,11 +106,11 @@ def watch_candidate(walk: Walk, step: Step) -> str:
         return trial.watch(walk.policy.watch)
     except NotHealthy as e:
         walk.keep_failed = True
-        walk.services.ledger.mark_failed(release.app, release.number, why=e.message)
+        walk.services.ledger.mark_failed(release.app, release.number, why=e.message, code=e.cause or e.code)
         _hold_failed(walk, release)
         back = RevertedAfterSwitch(f"{release.version} failed under traffic: {e.message} Traffic went back by itself.",
                                    remedy=e.remedy)
-        back.details = e.details
+        back.details, back.cause, back.why = e.details, e.cause, e.message
         raise back from e
 
 

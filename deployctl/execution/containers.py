@@ -114,7 +114,7 @@ def start_container(walk: Walk, step: Step) -> str:
     except EngineRefused as e:  # it said no to this very container
         walk.keep_failed = True
         refusal = EngineRefused(f"{release_of(walk, step).version} did not start: {e.message}", remedy=e.remedy)
-        walk.services.ledger.mark_failed(instance.app, instance.release, why=refusal.message)
+        walk.services.ledger.mark_failed(instance.app, instance.release, why=refusal.message, code=refusal.code)
         raise refusal from e
     try_to_unpin(walk.services, _app(walk), instance)  # one of before may have had another MAC at this address
     _require_bridge(walk, instance)

@@ -1,13 +1,13 @@
-"""Proves a candidate healthy from outside, or gathers the evidence of why it is not."""
+"""Checks a candidate's health from outside, or gathers the evidence of why it is not healthy."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from deployctl.dataclass import dataclass, field
-from deployctl.domain.change.diagnosis import Evidence, diagnose
+from deployctl.domain.change.diagnosis import Evidence, FailureCause, diagnose
 from deployctl.domain.change.planner import spoken
-from deployctl.domain.change.probes import Health, HealthReason, Transcript
+from deployctl.domain.change.probes import AnswerCode, Health, HealthReason, Transcript
 from deployctl.domain.images.release import App, Instance, Probe, ProbeKind, Release
 from deployctl.domain.images.same_image import is_made_of, short_digest
 from deployctl.domain.proxy.quality import answers_nobody
@@ -147,7 +147,8 @@ class Trial:
                 status = (self.seen and self.seen.health) or "none"
                 if status == "unhealthy":
                     raise self.failure()
-                return Answer(ok=status == "healthy", sentence=f"HEALTHCHECK says {status}")
+                return Answer(ok=status == "healthy", sentence=f"HEALTHCHECK says {status}",
+                              code=None if status == "healthy" else AnswerCode.UNHEALTHY)
             case ProbeKind.EXEC:
                 return self._execute()
         return ask_from_outside(self.services, self.release, self.instance)
@@ -159,21 +160,20 @@ class Trial:
         ms = (self.services.clock.now() - started) * 1000
         said = done.output.strip().splitlines()[-1:] or ["no output"]
         return Answer(done.exit_code == 0, f"{spoken(self.probe)} ended with {done.exit_code}: {said[0][:120]}", ms,
-                      exit_code=done.exit_code)
+                      exit_code=done.exit_code, code=AnswerCode.COMMAND_FAILED if done.exit_code else None)
 
     def failure(self) -> NotHealthy:
         """Return the error with everything that a person needs: cause, transcript, exit, last lines."""
         evidence = self._evidence()
         found = diagnose(evidence)
         app, version = self.release.app, self.release.version
-        error = NotHealthy(found.headline + ".", remedy=[f"deployctl logs {app} {version}"])
-        if found.likely:
-            error.message = f"{found.headline}. Likely: {found.likely}."
-            error.args = (error.message,)
+        likely = f" Likely: {found.likely}." if found.likely else ""
+        error = NotHealthy(f"{found.headline}.{likely}", remedy=[f"deployctl logs {app} {version}"])
+        error.cause, error.why = found.cause, f"{found.why}.{likely}"
         if self.unanswered:
             error.code = HealthReason.NONE_ANSWERED
             error.remedy = [f"deployctl logs {app} --proxy", *error.remedy]
-        if self.active and found.lost_env:
+        if self.active and found.cause is FailureCause.LOST_ENV:
             error.remedy.append(f"deployctl diff {app} {self.active.version} {version}")
         if evidence.logs:
             error.details += [f"Last lines of {version}:", *(f"  {line}" for line in evidence.logs[-10:])]
@@ -185,6 +185,7 @@ class Trial:
         return Evidence(
             version=self.release.version, bundle=self.release.bundle, answers=self.transcript.groups,
             asked=self.asked, good=self.good, last_bad=self.last_bad, proven=self.proven,
+            last_good=bool(self.last and self.last.ok), last_code=self.last.code if self.last else None,
             status=self.last.status if self.last else None, location=self.last.location if self.last else None,
             seconds=self.services.clock.now() - self.started,
             running=bool(seen and seen.running), exit_code=seen.exit_code if seen else None,

@@ -1,4 +1,4 @@
-"""Walks a plan: record the intent, act, record the result; before the promotion a failure takes everything back."""
+"""Walks a plan: record the intent, act, record the result; before the promotion a failure reverts everything."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import NoReturn
 
 from deployctl.dataclass import dataclass, field
-from deployctl.domain.change.deployment import Deployment, Phase, advance, begin
+from deployctl.domain.change.deployment import Deployment, EndCode, EndReason, Phase, advance, begin
 from deployctl.domain.change.facts import Facts
 from deployctl.domain.change.plan import MOVES, Plan, Step, StepKind
 from deployctl.domain.images.release import App, Policy
@@ -95,7 +95,7 @@ def retire_rest(walk: Walk, actions: Mapping[StepKind, Act]) -> None:
         _after_promotion(walk, actions)
     except BaseException as cause:
         if not _passed_over(walk, cause):
-            _close(walk, advance(walk.phase, "done") if walk.promoted else _half_done(walk), error=_said(cause))
+            _close(walk, advance(walk.phase, "done") if walk.promoted else _half_done(walk), error=_reason(cause))
         _raise_as_told(walk, cause)
     _close(walk, advance(walk.phase, "done"))
 
@@ -148,7 +148,7 @@ def take(walk: Walk, step: Step, actions: Mapping[StepKind, Act]) -> None:
     try:
         text = actions[step.kind](walk, step)
     except BaseException as e:
-        _finish(walk, step, started, ok=False, text=_said(e))
+        _finish(walk, step, started, ok=False, text=_reason(e).message)
         raise
     _finish(walk, step, started, ok=True, text=text)
 
@@ -189,14 +189,14 @@ def revert(walk: Walk, undos: Mapping[StepKind, Undo], cause: BaseException) -> 
         try:
             undo(walk, step)
         except DeployctlError as e:
-            cause.add_note(f"could not take back “{step.sentence}”: {e.message}")
+            cause.add_note(f"could not revert “{step.sentence}”: {e.message}")
             if step.kind is StepKind.SWITCH:
                 failed = True
                 break  # what gets the traffic stays
     astray = _found_astray(walk)
     walk.phase = advance(walk.phase, "failed")
     evidence = cause.details if isinstance(cause, DeployctlError) else []
-    _close(walk, advance(walk.phase, "failed" if failed or astray else "reverted"), error=_said(cause),
+    _close(walk, advance(walk.phase, "failed" if failed or astray else "reverted"), error=_reason(cause),
            evidence=evidence)
     if failed or astray:
         raise AttentionNeeded(f"{cause} And the traffic {astray or 'could not be moved back'}.",
@@ -210,14 +210,14 @@ def _found_astray(walk: Walk) -> str:
     return f"stays on {facts.version(facts.serving)}, where it was moved before" if moved and plan.kind in MOVES else ""
 
 
-def end_reverted(walk: Walk, phase: Phase, why: str) -> None:
+def end_reverted(walk: Walk, phase: Phase, why: EndReason) -> None:
     """End the deployment of a holder that was passed over; what is promoted already has succeeded."""
     if phase is Phase.REVERTED:
         phase = advance(advance(walk.phase, "failed"), "reverted")
     walk.services.ledger.close_deployment(walk.deployment.id, phase, at=walk.services.clock.utc(), error=why)
 
 
-def leave(walk: Walk, why: str) -> None:
+def leave(walk: Walk, why: EndReason) -> None:
     """End the deployment with nothing touched: a person must look."""
     walk.phase = advance(walk.phase, "failed")
     _close(walk, advance(walk.phase, "failed"), error=why)
@@ -232,11 +232,15 @@ def _passed_over(walk: Walk, cause: BaseException) -> bool:
         return isinstance(cause, LeaseHeld)
 
 
-def _said(cause: BaseException) -> str:
-    return "interrupted" if isinstance(cause, KeyboardInterrupt) else str(cause) or type(cause).__name__
+def _reason(cause: BaseException) -> EndReason:
+    if isinstance(cause, KeyboardInterrupt):
+        return EndReason(EndCode.INTERRUPTED, "interrupted")
+    if isinstance(cause, DeployctlError):
+        return EndReason(cause.code, str(cause), cause.cause, cause.why)
+    return EndReason(EndCode.INTERNAL, str(cause) or type(cause).__name__)
 
 
-def _close(walk: Walk, phase: Phase, *, error: str | None = None, evidence: list[str] | None = None) -> None:
+def _close(walk: Walk, phase: Phase, *, error: EndReason | None = None, evidence: list[str] | None = None) -> None:
     s = walk.services
     try:
         s.ledger.close_deployment(walk.deployment.id, phase, at=s.clock.utc(), error=error, evidence=evidence or [])
@@ -248,11 +252,11 @@ def _raise_as_told(walk: Walk, cause: BaseException) -> NoReturn:
     if not isinstance(cause, LeaseHeld) and isinstance(cause, Exception) and _passed_over(walk, cause):
         raise taken_over(walk.plan.app) from cause
     if isinstance(cause, KeyboardInterrupt):
-        how = "was interrupted and taken back"
+        how = "was interrupted and reverted"
         if walk.promoted:
-            how = "is done, but was interrupted before all was retired: the next change does the rest"
+            how = "is done, but was interrupted before everything was retired; the next change does the rest"
         elif only_retires(walk.plan):
-            how = "was interrupted half-way: type it again"
+            how = "was interrupted; run the command again to finish"
         raise Interrupted(f"{walk.plan.kind} of {walk.plan.app} {how}") from cause
     if isinstance(cause, DeployctlError):
         cause.details += [note for note in getattr(cause, "__notes__", ()) if note not in cause.details]

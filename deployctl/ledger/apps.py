@@ -163,15 +163,17 @@ class AppRows:
 
     def mark_proven(self, app: AppName, number: int, *, at: str) -> None:
         self.db.execute(
-            "update releases set proven_at = coalesce(proven_at, ?), failure = null where app = ? and number = ?",
+            "update releases set proven_at = coalesce(proven_at, ?), failure = null, failure_code = null "
+            "where app = ? and number = ?",
             [at, app, number],
         )
 
-    def mark_failed(self, app: AppName, number: int, *, why: str) -> None:
+    def mark_failed(self, app: AppName, number: int, *, why: str, code: str) -> None:
         """Remember why; the proof of a release that never served is void then."""
         self.db.execute(
-            "update releases set failure = ?, proven_at = iif(exists (select 1 from changes where app = releases.app "
-            "and target = number), proven_at, null) where app = ? and number = ?", [why, app, number])
+            "update releases set failure = ?, failure_code = ?, proven_at = iif(exists (select 1 from changes "
+            "where app = releases.app and target = number), proven_at, null) where app = ? and number = ?",
+            [why, code, app, number])
 
     def set_hold(self, app: AppName, version: Version, digest: str | None, hold: Hold | None) -> int:
         """Hold (or lift, with None) that version; with a digest only that one. Return how many releases were not so before."""
@@ -209,5 +211,6 @@ def release_of(row: sqlite3.Row) -> Release:
         id=row["id"], app=row["app"], number=row["number"], version=row["version"],
         bundle=Bundle.from_canonical(row["bundle"]), created_at=row["created_at"], proven_at=row["proven_at"],
         colour=Colour(row["colour"]) if row["colour"] else None, hold=hold, failure=row["failure"],
+        failure_code=row["failure_code"],
         cap_drop=tuple(json.loads(row["cap_drop"])),
     )

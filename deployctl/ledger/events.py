@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from deployctl.domain.host.actor import stored_range
 from deployctl.domain.host.denied_changes import REFUSED
 from deployctl.domain.inputs.names import AppName
 from deployctl.ledger.chain import ENDED, PROMOTED, START, find_faults, link, promotion
@@ -52,9 +53,9 @@ class EventRows:
     def _select(self, whence: str, wanted: Mapping[str, str | int | None], limit: int) -> list[sqlite3.Row]:
         """Return the last ones for which all holds that is wanted: a condition that may be null would look at every row."""
         where = " and ".join(_WANTED[name] for name, value in wanted.items() if value is not None) or "true"
-        who = wanted.get("who")
+        since, until = stored_range(str(wanted.get("who")))
         return self.db.execute(f"select * from {whence} where {where} order by id desc limit :limit",  # noqa: S608  our own words
-                               {**wanted, "since": f"{who} (", "until": f"{who} )", "limit": limit})
+                               {**wanted, "since": since, "until": until, "limit": limit})
 
     def _told(self, rows: Sequence[sqlite3.Row]) -> list[Mapping[str, Any]]:
         return [{**dict(row), "data": json.loads(row["data"])} for row in rows]

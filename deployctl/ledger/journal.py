@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deployctl.dataclass import asdict, replace
-from deployctl.domain.change.deployment import Deployment, Phase
+from deployctl.domain.change.deployment import Deployment, EndReason, Phase
 from deployctl.domain.change.plan import Kind, Plan, Step
 from deployctl.domain.change.serving import chain_after
 from deployctl.domain.images.release import Change, Colour
@@ -20,6 +20,9 @@ from deployctl.ledger.events import EventRows
 from deployctl.ledger.file.connection import Connection
 
 FILLS_THE_DISK = frozenset({Kind.UPGRADE, Kind.START})
+
+
+_TOLD_OF_END = ("kind", "outcome", "source", "target", "note", "error", "error_code", "cause", "abort_by")
 
 
 class JournalRows(EventRows):
@@ -93,16 +96,17 @@ class JournalRows(EventRows):
     def steps(self, deployment: int) -> list[Mapping[str, Any]]:
         return [dict(r) for r in self.db.execute("select * from steps where deployment = ? order by seq", [deployment])]
 
-    def close_deployment(self, deployment: int, phase: Phase, *, at: str, error: str | None = None,
+    def close_deployment(self, deployment: int, phase: Phase, *, at: str, error: EndReason | None = None,
                          evidence: Sequence[str] = ()) -> None:
         """Write how it ended, once; `evidence` is the failure bundle: transcript, exit code, last log lines."""
-        self.db.insist(lambda: self._close(
-            [phase, phase, at, error, json.dumps(list(evidence)), deployment]))
+        why = (error.message, error.code, error.cause, error.why or None) if error else (None,) * 4
+        self.db.insist(lambda: self._close([phase, phase, at, *why, json.dumps(list(evidence)), deployment]))
 
     def _close(self, values: Sequence[Any]) -> None:
         with self.db.transaction():
             for row in self.db.execute(
-                    "update deployments set phase = ?, outcome = ?, finished_at = ?, error = ?, evidence = ? "
+                    "update deployments set phase = ?, outcome = ?, finished_at = ?, error = ?, "
+                    "error_code = ?, cause = ?, why = ?, evidence = ? "
                     "where id = ? and finished_at is null returning *", values):
                 self._tell_end(row)
 
@@ -112,7 +116,7 @@ class JournalRows(EventRows):
         told = row["kind"] == Kind.REMOVE or (last is not None and last["deployment"] == row["id"])
         if told and row["outcome"] == Phase.SUCCEEDED:
             return
-        data = {name: row[name] for name in ("kind", "outcome", "source", "target", "note", "error", "abort_by")}
+        data = {name: row[name] for name in _TOLD_OF_END}
         self.event(ENDED, _end_of(row), at=row["finished_at"], actor=row["actor"], app=row["app"],
                    data={**data, "deployment": row["id"]})
 
@@ -222,8 +226,8 @@ class JournalRows(EventRows):
 
 def _end_of(row: sqlite3.Row) -> str:
     """Return what was to be done and, unless it was, why not."""
-    summary = json.loads(row["plan"])["summary"].removeprefix(f"{row['app']}: ")
-    done = summary if summary.startswith(row["kind"]) else f"{row['kind']}: {summary}"
+    plan = json.loads(row["plan"])
+    done = plan.get("deed") or f"{row['kind']}: {plan['summary']}"  # a plan of an older build has no deed
     return done if row["outcome"] == Phase.SUCCEEDED else f"{done} was {row['outcome']}: {row['error'] or 'no reason is known'}"
 
 
@@ -233,6 +237,7 @@ def _deployment(row: sqlite3.Row) -> Deployment:
         phase=Phase(row["phase"]), actor=row["actor"], note=row["note"] or "", started_at=row["started_at"],
         token=row["token"], finished_at=row["finished_at"], outcome=row["outcome"], error=row["error"],
         evidence=tuple(json.loads(row["evidence"] or "[]")), abort_by=row["abort_by"],
+        error_code=row["error_code"], cause=row["cause"], why=row["why"] or "",
         before=app_of(json.loads(row["before"])) if row["before"] else None,
     )
 

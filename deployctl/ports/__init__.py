@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from deployctl.dataclass import dataclass, field
-from deployctl.domain.change.deployment import Deployment, LeaseFacts, Phase
+from deployctl.domain.change.deployment import Deployment, EndReason, LeaseFacts, Phase
 from deployctl.domain.change.plan import Plan, Step
+from deployctl.domain.change.probes import AnswerCode
+from deployctl.domain.host.actor import Actor
 from deployctl.domain.host.home import HomeFacts, HomeIdentity
 from deployctl.domain.host.networks import Network
 from deployctl.domain.host.server import ServerSpec
@@ -190,6 +192,7 @@ class Answer:
     status: int | None = None
     location: str | None = None  # of a redirect
     exit_code: int | None = None  # of a command inside
+    code: AnswerCode | None = None  # None: it is good
 
 
 class Prober(Protocol):
@@ -256,7 +259,7 @@ class Ledger(AccessBook, Protocol):
     def next_number(self, app: AppName) -> int: ...
     def ensure_release(self, app: AppName, version: Version, bundle: Bundle, *, at: str) -> Release: ...
     def mark_proven(self, app: AppName, number: int, *, at: str) -> None: ...
-    def mark_failed(self, app: AppName, number: int, *, why: str) -> None: ...
+    def mark_failed(self, app: AppName, number: int, *, why: str, code: str) -> None: ...
     def note_pull(self, repo_digest: str, *, at: str) -> None:
         """Remember that a registry gave us that image by name@sha256:…."""
     def sources(self, digest: str) -> list[str]:
@@ -281,7 +284,7 @@ class Ledger(AccessBook, Protocol):
     def begin_step(self, deployment: int, seq: int, step: Step, *, phase: Phase, at: str, durable: bool) -> None: ...
     def finish_step(self, deployment: int, seq: int, *, ok: bool, ms: float, text: str, at: str) -> None: ...
     def steps(self, deployment: int) -> list[Mapping[str, Any]]: ...
-    def close_deployment(self, deployment: int, phase: Phase, *, at: str, error: str | None = None,
+    def close_deployment(self, deployment: int, phase: Phase, *, at: str, error: EndReason | None = None,
                          evidence: Sequence[str] = ()) -> None: ...
     def ask_abort(self, app: AppName, *, actor: str) -> bool: ...
     def abort_asked(self, deployment: int) -> str | None: ...
@@ -333,7 +336,7 @@ class Services:
     ledger: Ledger
     clock: Clock
     report: Reporter
-    actor: str  # mara (cli)
+    actor: Actor
     bridged: bool
     app_file: Callable[[AppName], AppFile]  # reads and checks config/<app>.toml, clashes included
     app_files: Callable[[], list[AppName]]  # names that have a file

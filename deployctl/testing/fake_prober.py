@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from deployctl.dataclass import dataclass
+from deployctl.domain.change.probes import AnswerCode
 from deployctl.domain.images.release import Probe, ProbeKind
 from deployctl.ports import Answer
 
@@ -31,7 +32,7 @@ class FakeProber:
         asked = Asked(probe, address, port, probe.host or host, bridge)
         self.asked.append(asked)
         if probe.kind not in {ProbeKind.HTTP, ProbeKind.TCP}:
-            return Answer(False, f"a probe of kind {probe.kind} cannot be asked from outside")
+            return Answer(False, f"a probe of kind {probe.kind} cannot be asked from outside", code=AnswerCode.NOT_ASKED)
         return _answer(self.script(asked), asked)
 
 
@@ -39,8 +40,12 @@ def _answer(reply: Reply, asked: Asked) -> Answer:
     if isinstance(reply, Answer):
         return reply
     if isinstance(reply, str):
-        return Answer(False, reply)
+        return Answer(False, reply, code=_CODES.get(reply, AnswerCode.TIMEOUT))
     if asked.probe.kind is ProbeKind.TCP:
         return Answer(True, f"port {asked.port} accepts connections")
     ok = any(low <= reply <= high for low, high in asked.probe.status)
-    return Answer(ok, f"GET {asked.probe.path} gave {reply}", ms=1.0, status=reply)
+    code = None if ok else AnswerCode.WRONG_STATUS
+    return Answer(ok, f"GET {asked.probe.path} gave {reply}", ms=1.0, status=reply, code=code)
+
+
+_CODES = {"connection refused": AnswerCode.REFUSED}  # of what a script replies in words

@@ -118,12 +118,12 @@ def _of_removed_apps(known: Collection[AppName], outside: Outside, s: Services) 
     for tag in outside.tags or ():
         app = AppName(tag.removeprefix("deployctl/").partition(":")[0])
         if _was_removed(app, known, s):
-            yield Drift(Kind.IMAGE, f"{app} was removed: the image {tag} is kept for no container", Mend.UNTAG, app,
+            yield Drift(Kind.IMAGE, f"the app was removed, and the image {tag} is kept for no container", Mend.UNTAG, app,
                         container=tag)
     for name in sorted(outside.networks or ()):
         removed = app_of_network(home, name)
         if removed is not None and _was_removed(removed, known, s):
-            yield Drift(Kind.EMPTY, f"{removed} was removed: its network {name} is used by no container", Mend.CLEAR, removed,
+            yield Drift(Kind.EMPTY, f"the app was removed, and its network {name} is used by no container", Mend.CLEAR, removed,
                         container=name)
 
 
@@ -137,7 +137,7 @@ def _interrupted(app: App, s: Services) -> list[Drift]:
     opened = s.ledger.find_open(app.name)
     if opened is None:
         return []
-    return [Drift(Kind.INTERRUPTED, f"{app.name}: its {opened.kind} was interrupted in phase {opened.phase}",
+    return [Drift(Kind.INTERRUPTED, f"its {opened.kind} was interrupted in phase {opened.phase}",
                   Mend.RECOVER, app.name, opened.target)]
 
 

@@ -9,9 +9,12 @@ from typing import Any
 from deployctl.dataclass import dataclass, field
 from deployctl.domain.change.deployment import Deployment
 from deployctl.domain.change.drift import Drift
+from deployctl.domain.change.drift_kinds import Kind as Drifted
+from deployctl.domain.change.drift_kinds import Mend
 from deployctl.domain.change.plan import Plan
 from deployctl.domain.change.probes import HealthReason
 from deployctl.domain.change.readiness import Readiness
+from deployctl.domain.change.status_note import NoteCode, StatusNote
 from deployctl.domain.host.home import HomeFacts
 from deployctl.domain.images.image_source import ImageNews
 from deployctl.domain.images.release import Change, Release
@@ -116,7 +119,7 @@ class AppView:
     standby: InstanceView | None
     instances: tuple[InstanceView, ...]
     deployment: Mapping[str, Any] | None
-    notes: tuple[str, ...] = ()  # what a person should know: holds, drift, disagreement with HAProxy
+    notes: tuple[StatusNote, ...] = ()  # what a person should know: holds, trouble, disagreement with HAProxy
     since: str | None = None
     hosts: tuple[str, ...] = ()
     back: str | None = None  # version that `rollback` would go to; asked only for one app, or one in trouble
@@ -135,6 +138,12 @@ class AppView:
         return tuple(one.sentence for one in self.drifts)
 
     @property
+    def untold_drifts(self) -> tuple[Drift, ...]:
+        """Return what contradicts the ledger and is not in `notes`."""
+        elsewhere = any(note.code is NoteCode.TRAFFIC_ELSEWHERE for note in self.notes)
+        return tuple(one for one in self.drifts if not (elsewhere and one.kind is Drifted.TRAFFIC))
+
+    @property
     def way_back_name(self) -> str:
         """Return what names the rollback target, empty when there is none."""
         return self.back_name or self.back or ""
@@ -145,7 +154,6 @@ class StatusView:
     apps: tuple[AppView, ...]
     engine: str | None  # None: answers; else why not
     proxy: str | None  # likewise
-    notes: tuple[str, ...] = ()
     others: tuple[HomeFacts, ...] = ()  # other homes on the engine, looked for when this one has no app
 
 
@@ -245,10 +253,17 @@ class Mended:
     app: str | None  # None: of the whole home
     kind: str
     sentence: str
-    mend: str | None  # what brings the two together; None: only a person can decide
+    mend: str | None  # what brings the two together, in words; None: only a person can decide
     done: bool = False
     why: str = ""  # why it was not done
     release: int | None = None  # number
+    repair: Mend | None = None  # the code of `mend`
+    why_code: str | None = None  # the code of the error that kept it from being done
+
+    @property
+    def says_more(self) -> bool:
+        """Tell whether `why` adds something: what failed before anything could be found out is its own reason."""
+        return bool(self.why) and (self.mend is not None or self.why_code is None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from deployctl.dataclass import asdict
 from deployctl.domain.change.deployment import Deployment
 from deployctl.domain.change.plan import Step
 from deployctl.domain.change.readiness import Readiness
+from deployctl.domain.change.status_note import StatusNote
 from deployctl.domain.host.access import SignIn, Token, User
 from deployctl.domain.images.image_source import ImageNews, image_sentence
 from deployctl.domain.images.release import Release
@@ -47,10 +48,15 @@ def app_json(app: AppView) -> Json:
         "app": app.app, "address": app.address, "hosts": list(app.hosts), "revision": app.revision, "state": app.state,
         "active": instance_json(app.active), "standby": instance_json(app.standby),
         "instances": [instance_json(i) for i in app.instances], "deployment": app.deployment, "since": app.since,
-        "notes": list(app.notes), "drift": list(app.drift), "quality": app.quality,
+        "notes": [one.line for one in app.notes], "notices": [_note_json(one) for one in app.notes],
+        "drift": list(app.drift), "quality": app.quality,
         "drifts": [{"code": one.kind, "release": one.release, "sentence": one.sentence} for one in app.drifts],
         "rollback": _way_back_json(app), "config": _config_json(app.config),
     }
+
+
+def _note_json(note: StatusNote) -> Json:
+    return {"code": note.code, "version": note.version, "release": note.release, "message": note.line}
 
 
 def _config_json(state: ConfigState | None) -> Json | None:
@@ -120,7 +126,7 @@ def deployment_json(d: Deployment | None) -> Json | None:
         return None
     return {"id": d.id, "kind": d.kind, "from_release": d.source, "to_release": d.target, "phase": str(d.phase),
             "by": d.actor, "note": d.note, "started_at": d.started_at, "finished_at": d.finished_at,
-            "error": d.error, "evidence": list(d.evidence)}
+            "error": d.error, "error_code": d.error_code, "cause": d.cause, "evidence": list(d.evidence)}
 
 
 def show_json(view: ReleaseView) -> Json:
@@ -132,7 +138,8 @@ def show_json(view: ReleaseView) -> Json:
 def release_json(release: Release) -> Json:
     return {"version": release.version, "release": release.number, "digest": release.digest,
             "colour": release.colour, "created_at": release.created_at, "proven_at": release.proven_at,
-            "failure": release.failure, "hold": asdict(release.hold) if release.hold else None,
+            "failure": release.failure, "failure_code": release.failure_code,
+            "hold": asdict(release.hold) if release.hold else None,
             "bundle": asdict(release.bundle), "bundle_hash": release.bundle.hash(), "cap_drop": list(release.cap_drop)}
 
 
@@ -224,5 +231,6 @@ def audit_json(lines: Sequence[AuditLine]) -> Json:
 
 def error_json(error: DeployctlError) -> Json:
     return {"schema": SCHEMA, "ok": False,
-            "error": {"code": error.code, "message": error.message, "remedy": error.remedy, "details": error.details},
+            "error": {"code": error.code, "cause": error.cause, "message": error.message, "remedy": error.remedy,
+                      "details": error.details},
             "serving": error.serving}

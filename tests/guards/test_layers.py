@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, str] = {
     "pattern": "",
     "errors": "",
     "memory": "",
-    "actor": "",
+    "actor": "domain",
     "domain": "domain errors",
     "ports": "domain errors ports",
     "config": "domain errors ports config effects.linux pydantic pydantic_core",

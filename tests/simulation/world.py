@@ -10,6 +10,7 @@ from random import Random
 from typing import Any, Protocol, cast
 
 from deployctl.config.app import parse_app_spec
+from deployctl.domain.host.actor import Actor
 from deployctl.domain.host.home import HomeIdentity
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.app_spec import AppFile
@@ -132,7 +133,7 @@ class World:
         """Return the world as this process reaches it."""
         ledger = SimulatedLedger(self.db, process, self.hearts)
         return Services(
-            home=HOME, spec=SPEC, clock=ProcessClock(process), report=SilentReporter(), actor=process.name,
+            home=HOME, spec=SPEC, clock=ProcessClock(process), report=SilentReporter(), actor=Actor.of(process.name),
             bridged=True, app_file=self.files.__getitem__, app_files=lambda: list(self.files),
             judge_files=lambda: self.files,
             engine=cast(Engine, Door(process, self, "engine", self.engine)),

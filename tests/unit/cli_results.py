@@ -9,6 +9,7 @@ from deployctl.cli.terminal import Look
 from deployctl.domain.change.deployment import Deployment, Phase
 from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.change.readiness import How, Readiness
+from deployctl.domain.change.status_note import NoteCode, StatusNote
 from deployctl.domain.host.access import Role, SignIn, Token, User
 from deployctl.domain.images.capabilities import given_back, to_drop
 from deployctl.domain.images.release import Bundle, Change, Colour, Hold, Release
@@ -59,7 +60,8 @@ TROUBLED = AppView(
     app=SHOP, address="127.0.0.1:8000", revision=118, state="degraded", active=V42, standby=V41, back="v41", back_warm=True,
     way_back=AT_ONCE,
     instances=(V42, V41, V40), deployment=None, since="2026-11-23T14:32:00Z",
-    notes=("shop-api: v42 GET /healthz gave 503", "shop-api: v40 is on hold (deployctl unhold shop-api v40)"),
+    notes=(StatusNote(NoteCode.LIVE_NOT_PASSING, SHOP, "v42 does not pass its health check: GET /healthz gave 503", "v42", 7),
+           StatusNote(NoteCode.ON_HOLD, SHOP, "v40 is on hold (deployctl unhold shop-api v40)", "v40", 5)),
 )  # fmt: skip
 WELL = replace(TROUBLED, app="web", address="127.0.0.1:8001", revision=17, state="healthy", notes=(),
                active=replace(V41, version="v17", role="active", weight=100, requests=880, response_ms=41.0,

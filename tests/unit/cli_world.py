@@ -15,6 +15,7 @@ from deployctl.cli.session import Session
 from deployctl.config.cache import load_judged_app, load_judged_apps
 from deployctl.config.loader import app_names
 from deployctl.config.settings import Settings
+from deployctl.domain.host.actor import Actor, Via
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName
 from deployctl.ledger.sqlite_ledger import SqliteLedger
@@ -105,7 +106,7 @@ class World:
         spec = ServerSpec()
         return Services(
             home=settings.home, spec=spec, engine=self.engine, traffic=self.traffic, prober=self.prober,
-            guard=self.guard, ledger=ledger, clock=self.clock, report=reporter, actor="mara (cli)", bridged=True,
+            guard=self.guard, ledger=ledger, clock=self.clock, report=reporter, actor=Actor("mara", Via.CLI), bridged=True,
             app_file=lambda app: load_judged_app(settings, app, spec, now=lambda: ledger.find_app(app)),
             app_files=lambda: app_names(settings),
             judge_files=lambda: load_judged_apps(settings, spec, now=ledger.find_app),

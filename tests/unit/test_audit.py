@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from deployctl.domain.host.access import Origin, Role, actor_parts, given
+from deployctl.domain.host.access import Origin, Role, given
+from deployctl.domain.host.actor import Actor
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, NotFound
 from deployctl.usecases.access.sign_in import WrongSignIn, sign_in
@@ -135,7 +137,10 @@ def test_an_app_that_was_never_here_is_not_found_and_a_removed_one_keeps_its_tra
     ("a (b) (web)", ("a (b)", "web")), ("", ("", "-")), (" (web)", (" (web)", "-")),
 ])  # fmt: skip
 def test_an_actor_is_a_name_and_a_way(actor: str, parts: tuple[str, str]) -> None:
-    assert actor_parts(actor) == parts
+    found = Actor.of(actor)
+    assert (found.name, found.via) == parts
+    assert found == actor, "its text stays as it was stored"
+    assert (copy.copy(found), copy.deepcopy(found).via) == (found, found.via)
 
 
 def test_the_chain_holds_over_every_kind_of_end(w: World) -> None:

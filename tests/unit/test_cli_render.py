@@ -77,8 +77,8 @@ def told(error: DeployctlError, *, serving: bool = True, details: tuple[str, ...
 ONCE: dict[str, Lines] = {
     "status, nothing there": lambda look: status_text(StatusView((), None, None), look, one=False),
     "status, all away": lambda look: status_text(
-        StatusView((replace(r.WELL, state="unknown"),), engine="Docker does not answer", proxy="HAProxy is dead",
-                   notes=("the disk is full",)), look, one=False),
+        StatusView((replace(r.WELL, state="unknown"),), engine="Docker does not answer",
+                   proxy="HAProxy is dead"), look, one=False),
     "status shop-api, deploying": lambda look: status_text(
         StatusView((replace(r.TROUBLED, state="deploying", deployment=DEPLOYING, notes=()),), None, None),
         look, one=True),

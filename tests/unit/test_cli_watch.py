@@ -39,7 +39,7 @@ def end_active(home: World) -> None:
 def test_a_dry_run_tells_what_would_be_mended_and_the_verb_does_just_that(two: World) -> None:
     assert two.deployctl("reconcile").out == "✓ No drift. Nothing to do.\n"
     end_active(two)
-    sentence = "shop: the container of v2, which serves, does not run: Docker says exited"
+    sentence = "shop: the container of v2, which is live, does not run: Docker says exited"
     said = two.deployctl("reconcile", "shop", "--dry-run")
     assert (said.code, said.out) == (0, f"! {sentence}\n    Would start it\nNothing was changed.\n")
     assert two.deployctl("reconcile", "--dry-run", "--exit-code").code == 10
@@ -75,7 +75,7 @@ def test_an_app_that_nobody_knows_is_not_found_and_a_flag_alone_is_refused(two: 
 def test_status_names_the_drift_and_the_command_that_mends_it(two: World) -> None:
     assert two.deployctl("status", "-o", "json").json["apps"][0]["drift"] == []
     end_active(two)
-    sentence = "shop: the container of v2, which serves, does not run: Docker says exited"
+    sentence = "shop: the container of v2, which is live, does not run: Docker says exited"
     for words in (("status",), ("status", "shop")):
         assert two.deployctl(*words, "-o", "json").json["apps"][0]["drift"] == [sentence]
         said = two.deployctl(*words).out

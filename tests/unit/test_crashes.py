@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from deployctl.domain.change.deployment import Phase
+from deployctl.domain.change.status_note import NoteCode
 from deployctl.ports import Services
 from deployctl.usecases.change.abort import abort
 from deployctl.usecases.change.app_remove import remove_app
@@ -182,7 +183,7 @@ def test_until_it_is_settled_status_tells_that_it_was_interrupted(tmp_path: Path
         assert view.deployment is not None
         assert view.deployment["interrupted"]
         assert (view.state, view.active.version if view.active else None) == ("healthy", "v1")
-        assert any("interrupted" in note for note in view.notes)
+        assert NoteCode.INTERRUPTED in {note.code for note in view.notes}
 
 
 def test_the_verb_that_settles_goes_on_with_its_own_work(tmp_path: Path) -> None:

@@ -6,14 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from deployctl.domain.change.diagnosis import Evidence, diagnose
+from deployctl.domain.change.diagnosis import Evidence, FailureCause, diagnose
+from deployctl.domain.change.probes import AnswerCode
 from deployctl.domain.images.healthcheck import HealthcheckTimes
 from deployctl.domain.images.release import Bundle, Probe, ProbeKind, Resources
 
 BUNDLE = Bundle("acme/shop:v2", "sha256:" + "a" * 64, 8080, probe=Probe(path="/healthz"),
                 resources=Resources(memory=64 * 2**20))
 REFUSED = Evidence("v2", BUNDLE, answers=(("connection refused", 30),), asked=30, last_bad="connection refused",
-                   seconds=60.0)
+                   last_code=AnswerCode.REFUSED, seconds=60.0)
 ENDED = Evidence("v2", BUNDLE, running=False, exit_code=1)
 DNS = ("127.0.0.11", 41234)
 EVERYWHERE = "0.0.0.0"
@@ -21,7 +22,7 @@ EVERYWHERE = "0.0.0.0"
 
 def answered(status: int, **more: object) -> Evidence:
     said = f"GET /healthz gave {status}"
-    return replace(REFUSED, answers=((said, 30),), last_bad=said, status=status, **more)  # type: ignore[arg-type]
+    return replace(REFUSED, answers=((said, 30),), last_bad=said, last_code=AnswerCode.WRONG_STATUS, status=status, **more)  # type: ignore[arg-type]
 
 
 def likely(evidence: Evidence) -> str:
@@ -46,7 +47,7 @@ def test_a_signal_is_called_by_its_name(code: int, word: str) -> None:
 
 def test_a_plain_exit_code_claims_no_cause() -> None:
     found = diagnose(replace(ENDED, exit_code=3))
-    assert found.headline == "v2 exited with code 3 before it was proven healthy"
+    assert found.headline == "v2 exited with code 3 before it was healthy"
     assert found.likely is None
 
 
@@ -120,7 +121,7 @@ def test_one_that_was_never_asked_says_so() -> None:
 
 def test_one_that_flaps_is_told_as_flapping() -> None:
     evidence = replace(REFUSED, answers=(("GET /healthz gave 503", 1), ("GET /healthz gave 200", 1)), asked=10, good=5,
-                       last_bad="GET /healthz gave 503", status=200)
+                       last_bad="GET /healthz gave 503", last_good=True, status=200)
     assert "between good answers" in diagnose(evidence).headline
     assert "never 3 in a row" in diagnose(evidence).headline
 
@@ -146,12 +147,13 @@ def test_a_refusal_means_that_nothing_listens_yet_even_where_nobody_may_look() -
 
 
 def test_silence_claims_nothing_about_listeners_that_nobody_could_see() -> None:
-    silent = replace(REFUSED, answers=(("no answer within 2 s", 9),), logs=("ready",))
+    silent = replace(REFUSED, answers=(("no answer within 2 s", 9),), last_code=AnswerCode.TIMEOUT, logs=("ready",))
     assert diagnose(silent).likely is None
 
 
 def test_one_that_listens_and_does_not_answer_is_not_called_deaf() -> None:
-    silent = replace(REFUSED, answers=(("no answer within 2 s", 9),), listening=((EVERYWHERE, 8080), DNS))
+    silent = replace(REFUSED, answers=(("no answer within 2 s", 9),), last_code=AnswerCode.TIMEOUT,
+                     listening=((EVERYWHERE, 8080), DNS))
     assert diagnose(silent).likely is None
 
 
@@ -179,7 +181,7 @@ def test_a_bad_answer_is_not_blamed_on_a_listener() -> None:
 def test_the_images_own_check_is_quoted_on_one_line() -> None:
     bundle = replace(BUNDLE, probe=Probe(kind=ProbeKind.DOCKER))
     evidence = replace(REFUSED, bundle=bundle, health_output="curl: (7)\n  refused\n" + "x" * 500)
-    assert likely(evidence).startswith("the image's HEALTHCHECK said: curl: (7) refused x")
+    assert likely(evidence).startswith("the image's HEALTHCHECK printed: curl: (7) refused x")
     assert len(likely(evidence)) < 300
 
 
@@ -210,13 +212,13 @@ def test_a_healthcheck_without_a_result_is_told_with_its_numbers() -> None:
     bundle = replace(BUNDLE, probe=Probe(kind=ProbeKind.DOCKER))
     waiting = replace(REFUSED, bundle=bundle, healthcheck_times=HealthcheckTimes(interval=40.0, timeout=25.0))
     assert "runs every 40 s and may take 25 s: raise health.deadline" in likely(waiting)
-    assert "said: bad gateway (it runs every 40 s" in likely(replace(waiting, health_output="bad\ngateway"))
+    assert "printed: bad gateway (it runs every 40 s" in likely(replace(waiting, health_output="bad\ngateway"))
 
 
 @pytest.mark.parametrize("code", [126, 127])
 def test_a_probes_command_that_is_not_in_the_image_is_named(code: int) -> None:
     bundle = replace(BUNDLE, probe=Probe(kind=ProbeKind.EXEC, command=("/check", "-q")))
-    assert "no program /check" in likely(replace(REFUSED, bundle=bundle, probe_exit=code))
+    assert "no executable program /check" in likely(replace(REFUSED, bundle=bundle, probe_exit=code))
     assert likely(replace(REFUSED, bundle=bundle, probe_exit=1)) == ""
 
 
@@ -235,4 +237,4 @@ def test_a_variable_is_lost_only_if_what_serves_had_it(*, had: bool) -> None:
                        active_env=frozenset({"DATABASE_URL"} if had else ()))
     found = diagnose(evidence)
     assert "DATABASE_URL" in (found.likely or "")
-    assert found.lost_env is had
+    assert found.cause is (FailureCause.LOST_ENV if had else FailureCause.MISSING_ENV)

@@ -73,7 +73,7 @@ def test_each_change_to_what_serves_is_named_and_has_its_mend(
 def test_what_was_removed_is_made_again_the_active_one_first(two: Past) -> None:
     found = find_drift(sight(two))
     assert told(found) == [(Kind.REMOVED, Mend.CREATE, 2), (Kind.REMOVED, Mend.CREATE, 1)]
-    assert "which serves" in found[0].sentence
+    assert "which is live" in found[0].sentence
 
 
 def test_what_failed_and_was_removed_is_forgotten(two: Past) -> None:

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from deployctl.domain.change.deployment import Phase
+from deployctl.domain.change.deployment import EndReason, Phase
 from deployctl.domain.change.plan import Kind, Plan
 from deployctl.domain.images.release import App, Bundle
 from deployctl.domain.inputs.names import AppName, Version
@@ -88,7 +88,7 @@ def test_a_disk_that_fills_while_the_ledger_is_open_gives_the_reserve_for_the_en
         ledger.event("test", "a plain write leaves it", at=NOW, actor="m")
         assert kept(path)
         with ledger.transaction():
-            ledger.close_deployment(deployment, Phase.REVERTED, at=NOW, error="disk full")
+            ledger.close_deployment(deployment, Phase.REVERTED, at=NOW, error=EndReason("failed", "disk full"))
         assert not kept(path)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.change.deployment import LeaseFacts, Phase
+from deployctl.domain.change.deployment import EndReason, LeaseFacts, Phase
 from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.images.release import App, Bundle, Change, Colour, Hold, Policy
 from deployctl.domain.inputs.names import AppName, Version
@@ -241,7 +241,7 @@ def test_a_proof_is_dated_once_and_clears_a_failure(ledger: SqliteLedger) -> Non
     number = release(ledger, 1)
     ledger.mark_proven(SHOP, number, at="first")
     promote(ledger, number)
-    ledger.mark_failed(SHOP, number, why="it did not get healthy")
+    ledger.mark_failed(SHOP, number, why="it did not get healthy", code="not_healthy")
     ledger.mark_proven(SHOP, number, at="second")
     found = ledger.find_release(SHOP, number)
     assert found is not None
@@ -254,7 +254,7 @@ def test_a_failure_voids_the_proof_of_what_never_served_and_of_nothing_else(ledg
         ledger.mark_proven(SHOP, number, at=NOW)
     promote(ledger, served)
     for number in (served, other):
-        ledger.mark_failed(SHOP, number, why="it broke")
+        ledger.mark_failed(SHOP, number, why="it broke", code="failed")
     assert [r.proven_at for r in ledger.releases(SHOP)] == [None, NOW]
 
 
@@ -407,11 +407,13 @@ def test_an_app_has_one_open_deployment_and_the_index_decides(path: Path, ledger
 def test_a_deployment_ends_once(ledger: SqliteLedger) -> None:
     opened_one = ledger.open_deployment(plan(), actor="mara (cli)", note="why", at=NOW, token=1)
     assert ledger.find_open(SHOP) == opened_one
-    ledger.close_deployment(opened_one.id, Phase.REVERTED, at=NOW, error="it did not get healthy", evidence=["log"])
+    ledger.close_deployment(opened_one.id, Phase.REVERTED, at=NOW, evidence=["log"],
+                            error=EndReason("not_healthy", "it did not get healthy", "not_listening", "connection refused"))
     ledger.close_deployment(opened_one.id, Phase.SUCCEEDED, at="later")
     ended = ledger.deployments(SHOP)[0]
     assert (ended.phase, ended.outcome, ended.finished_at) == (Phase.REVERTED, "reverted", NOW)
     assert (ended.error, ended.evidence, ended.note) == ("it did not get healthy", ("log",), "why")
+    assert (ended.error_code, ended.cause, ended.why) == ("not_healthy", "not_listening", "connection refused")
     assert ledger.find_open(SHOP) is None
 
 

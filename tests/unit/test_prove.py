@@ -213,7 +213,7 @@ def test_a_watch_sees_an_exit_before_the_next_probe(w: World) -> None:
 def test_a_watch_ends_when_no_visitor_gets_an_answer_though_the_probe_does(w: World) -> None:
     w.clock.after(3.1, lambda: visit(w, *[None] * 10))
     begun = w.clock.now()
-    with pytest.raises(NotHealthy, match="passes its probe, but none of 10 requests of visitors") as told:
+    with pytest.raises(NotHealthy, match="passes its health check, but none of 10 requests of visitors") as told:
         trial(w, interval=1.0).watch(60)
     assert told.value.code == "none_answered"
     assert told.value.remedy[0] == "deployctl logs shop --proxy"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.proxy.quality import WINDOW, Quality, is_degraded, may_be_degraded, quality_of, quality_sentence
+from deployctl.domain.proxy.quality import WINDOW, Quality, is_degraded, may_be_degraded, quality_of, trouble_of
 from deployctl.ledger.metrics_store import SqliteMeterBook
 from deployctl.ports.metrics import Point
 from deployctl.usecases.change.app_remove import remove_app
@@ -61,10 +61,10 @@ def test_a_share_is_never_more_than_all() -> None:
 
 def test_the_sentence_compares_when_there_is_something_to_compare_with() -> None:
     bad = ("v2", Quality(1000, 83))
-    assert quality_sentence(bad, ("v1", Quality(1000, 1))) == (
+    assert trouble_of(bad, ("v1", Quality(1000, 1))).sentence == (
         "v2 fails 8.3 % of its requests in the last 5 minutes; v1 failed 0.1 %")
-    assert quality_sentence(bad, ("v1", Quality(90_000, 1))).endswith("v1 failed <0.1 %")
-    assert quality_sentence(bad, ("v1", Quality(5, 0))) == quality_sentence(bad, None) == (
+    assert trouble_of(bad, ("v1", Quality(90_000, 1))).sentence.endswith("v1 failed <0.1 %")
+    assert trouble_of(bad, ("v1", Quality(5, 0))).sentence == trouble_of(bad, None).sentence == (
         "v2 fails 8.3 % of its requests in the last 5 minutes")
 
 
@@ -105,7 +105,8 @@ def test_a_release_that_answers_as_well_as_before_is_healthy(w: World) -> None:
 def test_a_release_that_fails_is_degraded_and_the_way_back_is_known(w: World) -> None:
     answer(w, 2, 300, answers_5xx=6, failed=2)
     view = shop(w)
-    assert (view.state, view.quality, view.notes) == ("degraded", SENTENCE, (f"shop: {SENTENCE}",))
+    assert (view.state, view.quality, [note.line for note in view.notes]) == ("degraded", SENTENCE, [f"shop: {SENTENCE}"])
+    assert [(note.code, note.version, note.release) for note in view.notes] == [("live_fails_requests", "v2", 2)]
     assert (view.back, view.back_warm) == ("v1", True)
     listed = status(w.s).apps[0]
     assert (listed.state, listed.back) == ("degraded", "v1")

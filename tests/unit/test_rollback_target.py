@@ -152,7 +152,7 @@ def test_each_release_of_a_version_has_a_way_of_its_own(changed: World) -> None:
 
 def test_what_is_on_hold_is_named_beside_another_release_of_the_version_that_serves(changed: World) -> None:
     view, _ = seen(changed)
-    assert view.notes == ("shop: v1@2 is on hold (deployctl unhold shop v1)",)
+    assert [note.line for note in view.notes] == ["shop: v1@2 is on hold (deployctl unhold shop v1)"]
     rows = history_table(history(SHOP, changed.s), tty(120)).rows
     assert [row[2] for row in rows] == ["rollback  v1@2 → v1@1", "upgrade   v1@1 → v1@2", "upgrade   v1"]
     shop = Site(changed)

@@ -192,7 +192,7 @@ def test_what_cannot_be_taken_back_is_told_beside_the_cause_and_never_hides_it(
     during(S.HEALTH, breaks)
     with pytest.raises(DeployctlError, match="it broke") as raised:
         w.upgrade("v2")
-    assert any("could not take back “create the container of v2”" in line for line in raised.value.details)
+    assert any("could not revert “create the container of v2”" in line for line in raised.value.details)
     assert w.serving == "v1"
 
 
@@ -442,7 +442,7 @@ def test_a_signal_at_the_switch_of_a_watched_upgrade_goes_back(w: World, during:
     w.upgraded("v1")
     w.edit(watch="30s")
     during(S.SWITCH, strike)
-    with pytest.raises(Interrupted, match="taken back"):
+    with pytest.raises(Interrupted, match="and reverted"):
         w.upgrade("v2")
     assert (w.serving, w.active, phase(w)) == ("v1", "v1", Phase.REVERTED)
 
@@ -472,7 +472,7 @@ def test_a_second_signal_does_not_stop_the_way_back(
 
     monkeypatch.setattr(w.engine, "ensure_removed", strike_and_remove)
     during(S.HEALTH, strike)
-    with pytest.raises(Interrupted, match="taken back"):
+    with pytest.raises(Interrupted, match="and reverted"):
         w.upgrade("v2")
     assert world_but_releases(w) == before
 
@@ -602,7 +602,7 @@ def test_an_interrupted_prune_says_that_it_can_be_typed_again(w: World, during: 
     w.edit(keep_stopped=0)
     w.upgrade("v3")
     during(S.PRUNE, fails(KeyboardInterrupt()))
-    with pytest.raises(Interrupted, match="type it again"):
+    with pytest.raises(Interrupted, match="run the command again"):
         w.use(prune)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from deployctl.domain.host.access import ALL, Principal, Role
+from deployctl.domain.host.actor import Actor
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.traffic import Counters
 from deployctl.errors import EngineUnavailable
@@ -111,7 +112,7 @@ def test_readings_are_kept_as_many_as_have_room(shop: Site) -> None:
 def test_nothing_of_apps_that_are_gone_stays_with_whoever_looks(shop: Site) -> None:
     lookout = shop.desk.hub._lookout
     lookout._views[AppName("gone")] = 1
-    with shop.desk.pool.lend("x") as s:
+    with shop.desk.pool.lend(Actor.of("x")) as s:
         lookout._compare(s)
     assert AppName("gone") not in lookout._views
 

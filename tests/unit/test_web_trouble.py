@@ -16,6 +16,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
 from deployctl.domain.host.access import ALL, Origin, Role, given
+from deployctl.domain.host.actor import Actor, Via
 from deployctl.errors import DeployctlError, LeaseHeld, LedgerUnusable, NotPermitted
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Services
@@ -74,7 +75,7 @@ def slowly(monkeypatch: pytest.MonkeyPatch, read: str) -> None:
 def at_once(shop: Site, *acts: Callable[[Services], object]) -> None:
     """Do these at the same time, each over its own connection; what is refused is refused."""
     def do(act: Callable[[Services], object]) -> None:
-        with suppress(DeployctlError), shop.desk.pool.lend("somebody (cli)") as s:
+        with suppress(DeployctlError), shop.desk.pool.lend(Actor("somebody", Via.CLI)) as s:
             act(s)
 
     with ThreadPoolExecutor(len(acts)) as pool:

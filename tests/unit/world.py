@@ -12,6 +12,7 @@ from typing import Any
 
 from deployctl.config.app import parse_app_spec
 from deployctl.domain.change.plan import Plan, Step
+from deployctl.domain.host.actor import Actor
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.images.release import Release
 from deployctl.domain.inputs.app_spec import AppFile
@@ -90,7 +91,7 @@ class World:
     def services(self, *, actor: str = "mara (cli)", ledger: SqliteLedger | None = None) -> Services:
         return Services(
             home=self.home, spec=self.spec, engine=self.engine, traffic=self.traffic, prober=self.prober,
-            guard=self.guard, ledger=ledger or self.ledger, clock=self.clock, report=self.told, actor=actor,
+            guard=self.guard, ledger=ledger or self.ledger, clock=self.clock, report=self.told, actor=Actor.of(actor),
             bridged=True, app_file=self._file, app_files=lambda: list(self.files),
             judge_files=lambda: {app: self._judged(app) for app in self.files},
             meter=self.meter, kept_logs=self.kept_logs,

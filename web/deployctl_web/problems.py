@@ -53,7 +53,8 @@ def problem_json(error: DeployctlError, status: int) -> dict[str, Any]:
     """Return the members of the problem; `type` leads to where the code is explained."""
     return {
         "type": f"/api/docs#{error.code}", "title": error.code.replace("_", " ").capitalize(), "status": status,
-        "detail": error.message, "code": error.code, "remedy": _remedy(error, status), "serving": error.serving,
+        "detail": error.message, "code": error.code, "cause": error.cause,
+        "remedy": _remedy(error, status), "serving": error.serving,
         "details": list(error.details), "revision": getattr(error, "revision", None),
     }
 

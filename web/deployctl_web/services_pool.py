@@ -9,8 +9,10 @@ from queue import Empty, LifoQueue
 from flask import has_request_context, request
 
 from deployctl.dataclass import replace
+from deployctl.domain.host.actor import Actor, Via
 from deployctl.ports import Reporter, Services
 
+SOMEBODY = Actor("somebody", Via.WEB)  # before it is known who asks
 IDLE = 8  # services that are kept for the next request
 CACHE = 2 * 2**20  # bytes of the ledger that SQLite keeps for each at most, by its own default
 
@@ -39,7 +41,7 @@ class Pool:
         asked_from = address or find_address()
         s.ledger.origin = (actor, asked_from) if asked_from else None
         try:
-            yield replace(s, actor=actor, report=report or s.report)
+            yield replace(s, actor=Actor.of(actor), report=report or s.report)
         finally:
             self._give_back(s)
 

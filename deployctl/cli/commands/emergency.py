@@ -6,6 +6,7 @@ from deployctl.actor import who
 from deployctl.cli.rendering.times import took
 from deployctl.cli.session import Session
 from deployctl.cli.terminal import Look
+from deployctl.domain.host.actor import Via
 from deployctl.domain.inputs.names import parse_app, parse_release_name
 from deployctl.domain.proxy.emergency import Flipped
 from deployctl.emergency import flip
@@ -15,7 +16,7 @@ from deployctl.usecases.results import Done
 
 def emergency_flip_command(session: Session, app: str, version: str, force: bool, note: str | None) -> int:
     named = parse_release_name(version)
-    flipped = flip(session.settings, parse_app(app), named.version, release=named.release, actor=who("emergency"),
+    flipped = flip(session.settings, parse_app(app), named.version, release=named.release, actor=who(Via.EMERGENCY),
                    note=note or "", force=force)
     done = Done("EmergencyFlip", flipped.app, _sentence(flipped), _details(flipped),
                 changed=flipped.source_release != flipped.release,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from deployctl.actor import who
 from deployctl.cli.run_change import answer, confirmed
 from deployctl.cli.session import Session
+from deployctl.domain.host.actor import Via
 
 if TYPE_CHECKING:
     from deployctl.usecases.ledger.verify import Vault
@@ -32,7 +33,7 @@ def ledger_restore_command(session: Session, file: str, force: bool) -> int:
 
     vault = _vault(session, make=True)
     answer(session, confirmed(session, lambda sure, _revision: restore_ledger(
-        vault, _path(session, file), actor=who("cli"), force=force, sure=sure)))
+        vault, _path(session, file), actor=who(Via.CLI), force=force, sure=sure)))
     return 0
 
 
@@ -53,7 +54,7 @@ def ledger_rebuild_command(session: Session, force: bool) -> int:
 def ledger_compact_command(session: Session, dry_run: bool) -> int:
     from deployctl.usecases.ledger.compact import compact_ledger
 
-    answer(session, compact_ledger(_vault(session), actor=who("cli"), dry_run=dry_run))
+    answer(session, compact_ledger(_vault(session), actor=who(Via.CLI), dry_run=dry_run))
     return 0
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from deployctl.cli.arguments import Words
 from deployctl.cli.session import Session
+from deployctl.domain.host.actor import Via
 from deployctl.errors import Invalid
 from deployctl.usecases import views
 from deployctl.usecases.results import Done, Reconciled
@@ -38,7 +39,7 @@ def serve_command(session: Session, no_web: bool, listen: tuple[str, int] | None
         s = session.connect(settings, journal)
         apps = len(s.ledger.apps())
         session.note(f"serve: watching {apps} app{'s' * (apps != 1)} in {settings.home} (pid {os.getpid()})")
-        return replace(s, actor=f"{s.actor.partition(' (')[0]} (watcher)")
+        return replace(s, actor=s.actor.by(Via.WATCHER))
 
     def stand_beside(s: Services) -> AbstractContextManager[None]:
         web = replace(s.spec.web, listen=listen or s.spec.web.listen)

@@ -31,12 +31,12 @@ def _no_apps(view: StatusView, look: Look, home: str) -> list[str]:
 def _troubles(view: StatusView, look: Look) -> list[str]:
     away = [f"{look.warn} Docker: {view.engine}"] if view.engine else []
     away += [f"{look.warn} HAProxy: {view.proxy}"] if view.proxy else []
-    return away + [f"{look.warn} {note}" for note in view.notes]
+    return away
 
 
 def _notes(app: AppView, look: Look) -> list[str]:
-    drift = [one for one in app.drifts if one.sentence not in app.notes]
-    lines = [f"{look.warn} {note}" for note in (*app.notes, *(one.sentence for one in drift))]
+    drift = app.untold_drifts
+    lines = [f"{look.warn} {line}" for line in (*(note.line for note in app.notes), *(one.sentence for one in drift))]
     if any(one.mend for one in drift) and not look.quiet:
         lines.append(f"  Fix: deployctl reconcile {app.app}")
     lines += _config(app, look)

@@ -25,7 +25,7 @@ def _line(line: Mended, look: Look, *, dry_run: bool) -> list[str]:
     if line.done:
         return [f"{look.good} {line.sentence}", f"    Done: {line.mend}"]
     return [f"{look.bad if line.mend else look.warn} {line.sentence}",
-            *([f"    Not done ({line.mend or 'no repair'}): {line.why}"] if line.why != line.sentence else [])]
+            *([f"    Not done ({line.mend or 'no repair'}): {line.why}"] if line.says_more else [])]
 
 
 def reconciled_table(found: Reconciled) -> Table:

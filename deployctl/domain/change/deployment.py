@@ -65,6 +65,26 @@ def begin(phase: Phase, kind: StepKind) -> Phase:
     return phase
 
 
+class EndCode(StrEnum):
+    """Why a deployment ended as it did, where no error of its own says so. An error's code stands there otherwise."""
+
+    OVERTAKEN = "overtaken"  # by a rollback
+    INTERRUPTED = "interrupted"
+    PROCESS_DIED = "process_died"  # at the switch: who came next could neither go on nor back
+    UNKNOWN = "unknown"  # the ledger that knew was replaced
+    INTERNAL = "internal"  # a mistake of ours
+
+
+@dataclass(frozen=True, slots=True)
+class EndReason:
+    """Why a deployment ended: an EndCode or an error's code, and the sentence for people."""
+
+    code: str
+    message: str
+    cause: str | None = None  # of a candidate that failed: a FailureCause
+    why: str = ""  # the message without what a page says in its title
+
+
 @dataclass(frozen=True, slots=True)
 class Deployment:
     """One attempt, as the ledger has it. `outcome` is None while it is open."""
@@ -84,6 +104,9 @@ class Deployment:
     error: str | None = None
     evidence: tuple[str, ...] = ()
     abort_by: str | None = None
+    error_code: str | None = None  # an EndCode or the code of an error; None for what older builds wrote
+    cause: str | None = None  # a FailureCause
+    why: str = ""  # `error` without what a page says in its title
     before: App | None = None  # the app as it was when this began: a recovery restores its address
 
 

@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
-import re
+from enum import StrEnum
 
 from deployctl.dataclass import dataclass
+from deployctl.domain.change.log_clues import last_error, missing_variable, refused_setuid
 from deployctl.domain.change.planner import spoken
+from deployctl.domain.change.probes import AnswerCode
 from deployctl.domain.images.healthcheck import HealthcheckTimes
 from deployctl.domain.images.release import Bundle, ProbeKind
-from deployctl.pattern import pattern
 
-MISSING = (
-    pattern(r"\b([A-Z][A-Z0-9_]{2,})\b['\"`]?(?: environment variable)? (?:is |was )?"
-               r"(?:not set|missing|required|undefined|must be set|not defined|unset)"),
-    pattern(r"KeyError: ['\"]([A-Z][A-Z0-9_]{2,})['\"]"),
-    pattern(r"(?:[Mm]issing|[Rr]equire[sd]?|[Uu]ndefined|[Uu]nset)[a-z ]*(?:variable|env)[a-z ]*:? "
-               r"['\"`]?([A-Z][A-Z0-9_]{2,})"),
-)
-SETUID = pattern(  # sudo, su of busybox and shadow, doas, fusermount, newuidmap
-    r"no new privileges|effective uid is not 0|must be (?:suid|setuid)|not installed setuid|must be run setuid|"
-    r"(?:setuid|setgid|set[ug]roups?|initgroups)\b.*operation not permitted", re.IGNORECASE)
-LAST_WORDS = pattern(r"\s*((?:[\w.$]*(?:Error|Exception)|panic|[Ff]atal(?: error)?|FATAL): .*\S)")
 SIGNALS = {129: "SIGHUP", 130: "SIGINT", 132: "illegal instruction", 134: "SIGABRT", 135: "SIGBUS",
            136: "floating point exception", 137: "SIGKILL", 139: "segmentation fault", 141: "SIGPIPE", 143: "SIGTERM"}
 DOCKER_DNS = "127.0.0.11"  # Docker's own resolver, in every container of a network of ours
+
+
+class FailureCause(StrEnum):
+    """Why a candidate failed: the likely cause, else what is known of how it failed."""
+
+    OUT_OF_MEMORY = "out_of_memory"
+    LOST_ENV = "lost_env"  # a variable that the live version has, and the candidate has not
+    MISSING_ENV = "missing_env"
+    SETUID = "setuid"  # a program wants rights that no container gets
+    COMMAND_ENDS = "command_ends"  # with exit code 0: it is no server
+    COMMAND_MISSING = "command_missing"  # exit code 126 or 127
+    CRASHED = "crashed"  # its log names an error
+    EXITED = "exited"
+    NOT_HTTP = "not_http"  # the probe is fine, and no visitor got a valid answer
+    HEALTHCHECK_FAILS = "healthcheck_fails"
+    HEALTHCHECK_SILENT = "healthcheck_silent"  # no result before the deadline
+    PROBE_COMMAND_MISSING = "probe_command_missing"
+    LISTENS_ON_LOCALHOST = "listens_on_localhost"
+    LISTENS_ELSEWHERE = "listens_elsewhere"  # on another port
+    NOT_LISTENING = "not_listening"
+    REDIRECTED = "redirected"
+    LOGIN_REQUIRED = "login_required"
+    PATH_NOT_FOUND = "path_not_found"
+    HOST_REJECTED = "host_rejected"  # the Host header of the probe
+    NOT_PASSING = "not_passing"  # its probe fails, and nothing more is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +51,8 @@ class Evidence:
     asked: int = 0  # how often in all
     good: int = 0  # how many of the answers were good
     last_bad: str = ""
+    last_good: bool = False  # the last answer
+    last_code: AnswerCode | None = None  # of the last answer
     proven: bool = False  # it was healthy before
     status: int | None = None  # of the last answer
     location: str | None = None
@@ -56,124 +73,142 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
+    """`headline` says what happened to which version, `why` the same where that is said already. `likely` is None when
+    that is all that is known."""
+
+    cause: FailureCause
     headline: str
+    why: str
     likely: str | None = None
-    lost_env: bool = False  # the likely cause is a variable that what serves had: a comparison shows it
+
+
+Likely = tuple[FailureCause, str]
 
 
 def diagnose(e: Evidence) -> Diagnosis:
-    """Return what happened and the likely cause; `likely` is None when the headline is all that is known."""
+    """Return what happened and the likely cause."""
     if e.oom_killed:
-        size = f"{e.bundle.resources.memory / 2**20:.0f} MiB"
-        return Diagnosis(f"{e.version} ran out of memory at its limit of {size} (exit code {e.exit_code})",
-                         'it needs more: raise memory in [resources], or let the app use less')
+        return _out_of_memory(e)
     if not e.running or e.restarted:
-        return _told(_ended(e), e, _needs_setuid(e) or _why_it_ended(e))
+        headline = _ended(e)
+        return _with_cause(e, headline, headline, _why_it_ended(e), FailureCause.EXITED)
     if e.unanswered:
-        return Diagnosis(f"{e.version} passes its probe, but none of {e.unanswered} requests of visitors got an answer "
-                         "through HAProxy", "its answers are not valid HTTP/1.1")
-    return _told(_never_healthy(e), e, _needs_setuid(e) or _why_unhealthy(e))
+        headline = (f"{e.version} passes its health check, but none of {e.unanswered} requests of visitors got an answer "
+                    "through HAProxy")
+        return Diagnosis(FailureCause.NOT_HTTP, headline, headline, "its answers are not valid HTTP/1.1")
+    why = _unhealthy(e)
+    headline = f"{e.version} {'is no longer' if e.proven else 'did not get'} healthy: {why}"
+    return _with_cause(e, headline, why, _why_unhealthy(e), FailureCause.NOT_PASSING)
 
 
-def _told(headline: str, e: Evidence, otherwise: str | None) -> Diagnosis:
-    name = _find_missing_env(e)
+def _out_of_memory(e: Evidence) -> Diagnosis:
+    size = f"{e.bundle.resources.memory / 2**20:.0f} MiB"
+    headline = f"{e.version} ran out of memory at its limit of {size} (exit code {e.exit_code})"
+    return Diagnosis(FailureCause.OUT_OF_MEMORY, headline, headline,
+                     "it needs more: raise memory in [resources], or let the app use less")
+
+
+def _with_cause(e: Evidence, headline: str, why: str, found: Likely | None, unknown: FailureCause) -> Diagnosis:
+    """Return it with the likely cause: what the log says of a missing variable or right comes before anything else."""
+    cause, likely = _missing_env(e) or _needs_setuid(e) or found or (unknown, None)
+    return Diagnosis(cause, headline, why, likely)
+
+
+def _missing_env(e: Evidence) -> Likely | None:
+    name = missing_variable(e.logs, dict(e.bundle.env))
     if name is None:
-        return Diagnosis(headline, otherwise)
+        return None
     if name in e.active_env:
-        return Diagnosis(headline, f"{e.active_version} had {name}, {e.version} has not", lost_env=True)
-    return Diagnosis(headline, f"{name} is not set: add it to [env]")
+        return FailureCause.LOST_ENV, f"{e.active_version} had {name}, {e.version} has not"
+    return FailureCause.MISSING_ENV, f"{name} is not set: add it to [env]"
+
+
+def _needs_setuid(e: Evidence) -> Likely | None:
+    """Tell of a program that wants another user's rights, which no container of ours ever gains."""
+    line = refused_setuid(e.logs)
+    return None if line is None else (
+        FailureCause.SETUID, f'its log says "{line}": setuid programs (sudo, su) gain no rights here, because deployctl sets '
+        "no-new-privileges. Let the image run as that user, or set user in the app file")
 
 
 def _ended(e: Evidence) -> str:
-    when = "" if e.proven else " before it was proven healthy"
+    when = "" if e.proven else " before it was healthy"
     if e.exit_code is None:
-        return f"{e.version} ended by itself and was started again by Docker{when}"
+        return f"{e.version} ended by itself and was restarted by Docker{when}"
     if e.exit_code == 0:
         return f"{e.version} ended by itself with exit code 0{when}"
     signal = SIGNALS.get(e.exit_code)
     return f"{e.version} exited with code {e.exit_code}{f' ({signal})' if signal else ''}{when}"
 
 
-def _why_it_ended(e: Evidence) -> str | None:
+def _why_it_ended(e: Evidence) -> Likely | None:
     if e.exit_code == 0:
-        return "its command does its work and ends; a server has to keep running in the foreground"
+        return (FailureCause.COMMAND_ENDS,
+                "its command does its work and ends; a server has to keep running in the foreground")
     if e.exit_code in {126, 127}:
-        return "the command was not found or may not be executed in this image"
-    words = next((found[1] for line in reversed(e.logs) if (found := LAST_WORDS.match(line))), None)
-    return words and f"its log says {words[:200]}"
+        return FailureCause.COMMAND_MISSING, "the command was not found or is not executable in this image"
+    words = last_error(e.logs)
+    return None if words is None else (FailureCause.CRASHED, f"its log says {words}")
 
 
-def _never_healthy(e: Evidence) -> str:
-    subject = f"{e.version} {'is no longer' if e.proven else 'did not get'} healthy"
+def _unhealthy(e: Evidence) -> str:
     if not e.answers:
-        return f"{subject}: it could not be asked for {e.seconds:.0f} s"
+        return f"it could not be asked for {e.seconds:.0f} s"
     sentence, count = e.answers[-1]
-    if e.good and (sentence != e.last_bad or count < e.bundle.probe.fall):
-        return (f"{subject}: {e.last_bad} between good answers for {e.seconds:.0f} s "
+    if e.good and (e.last_good or count < e.bundle.probe.fall):
+        return (f"{e.last_bad} between good answers for {e.seconds:.0f} s "
                 f"({e.good} of {e.asked} good, never {e.bundle.probe.rise} in a row)")
-    return f"{subject}: {sentence} for {e.seconds:.0f} s ({count} of {e.asked} checks)"
+    return f"{sentence} for {e.seconds:.0f} s ({count} of {e.asked} checks)"
 
 
-def _find_missing_env(e: Evidence) -> str | None:
-    """Return the variable that the last lines of the log miss."""
-    given = dict(e.bundle.env)
-    for line in reversed(e.logs):
-        for known in MISSING:
-            if (found := known.search(line)) and found[1] not in given:
-                return str(found[1])
-    return None
-
-
-def _needs_setuid(e: Evidence) -> str | None:
-    """Tell of a program that wants another user's rights, which no container of ours ever gains."""
-    line = next((line for line in reversed(e.logs) if SETUID.search(line)), None)
-    return line and (f'its log says "{line.strip()[:160]}": setuid programs (sudo, su) gain no rights here, because deployctl '
-                     "sets no-new-privileges. Let the image run as that user, or set user in the app file")
-
-
-def _why_unhealthy(e: Evidence) -> str | None:
+def _why_unhealthy(e: Evidence) -> Likely | None:
     match e.bundle.probe.kind:
         case ProbeKind.DOCKER:
             return _healthcheck(e)
         case ProbeKind.EXEC:
-            return f"the image has no program {e.bundle.probe.command[0]} that may be run: set health.command" \
-                if e.probe_exit in {126, 127} and e.bundle.probe.command else None
+            return (FailureCause.PROBE_COMMAND_MISSING, f"the image has no executable program {e.bundle.probe.command[0]}: "
+                    "set health.command") if e.probe_exit in {126, 127} and e.bundle.probe.command else None
     return _wrong_listener(e) or _wrong_answer(e)
 
 
-def _healthcheck(e: Evidence) -> str | None:
-    """Return what the image's own check said, and how seldom the engine asks it."""
+def _healthcheck(e: Evidence) -> Likely | None:
+    """Return what the image's own check printed, and how seldom the engine runs it."""
     times = e.healthcheck_times
     pace = f"it runs every {times.interval:g} s and may take {times.timeout:g} s" if times else ""
     if e.health_output:
-        return f"the image's HEALTHCHECK said: {' '.join(e.health_output.split())[:200]}" + (f" ({pace})" if pace else "")
-    return pace and f"the image's HEALTHCHECK has given no result yet, {pace}: raise health.deadline"
+        printed = f"the image's HEALTHCHECK printed: {' '.join(e.health_output.split())[:200]}"
+        return FailureCause.HEALTHCHECK_FAILS, printed + (f" ({pace})" if pace else "")
+    return (FailureCause.HEALTHCHECK_SILENT,
+            f"the image's HEALTHCHECK has given no result yet, {pace}: raise health.deadline") if pace else None
 
 
-def _wrong_listener(e: Evidence) -> str | None:
+def _wrong_listener(e: Evidence) -> Likely | None:
     if e.status is not None:
         return None
     port = e.bundle.port
     here = sorted({address for address, p in e.listening if p == port})
     others = sorted({p for address, p in e.listening if p != port and address != DOCKER_DNS})
     if here and all(a.startswith("127.") or a == "::1" for a in here):
-        return f"it listens on {here[0]}:{port} inside its container, where nobody else can reach it: let it listen on 0.0.0.0"
+        return FailureCause.LISTENS_ON_LOCALHOST, (
+            f"it listens on {here[0]}:{port} inside its container, where nobody else can reach it: let it listen on 0.0.0.0")
     if not here and others:
-        return f"nothing listens on port {port}, but the app listens on {', '.join(map(str, others))}: set port = {others[0]}"
-    looked = bool(e.listening) or any("refused" in said for said, _ in e.answers[-1:])  # else it may not look
+        return FailureCause.LISTENS_ELSEWHERE, (
+            f"nothing listens on port {port}, but the app listens on {', '.join(map(str, others))}: set port = {others[0]}")
+    looked = bool(e.listening) or e.last_code is AnswerCode.REFUSED  # else it may not look
     if not here and looked:
-        return f"nothing listens on port {port} yet: it starts slower than health.deadline, or hangs while starting"
+        return FailureCause.NOT_LISTENING, (
+            f"nothing listens on port {port} yet: it starts slower than health.deadline, or hangs while starting")
     return None
 
 
-def _wrong_answer(e: Evidence) -> str | None:
+def _wrong_answer(e: Evidence) -> Likely | None:
     if e.location is not None:
-        return (f"the probe was sent on to {e.location}: choose a health.path that answers itself, "
-                "or accept the redirect with health.status")
+        return FailureCause.REDIRECTED, (f"the probe was redirected to {e.location}: choose a health.path that answers "
+                                         "itself, or accept the redirect with health.status")
     if e.status in {401, 403}:
-        return "the health path asks for a login: choose one that does not"
+        return FailureCause.LOGIN_REQUIRED, "the health path asks for a login: choose one that does not"
     if e.status == 404:
-        return f"{spoken(e.bundle.probe)} does not exist in this version: set health.path"
+        return FailureCause.PATH_NOT_FOUND, f"{spoken(e.bundle.probe)} does not exist in this version: set health.path"
     if e.status in {400, 421}:
-        return "the app does not accept the Host header of the probe: set health.host"
+        return FailureCause.HOST_REJECTED, "the app does not accept the Host header of the probe: set health.host"
     return None

@@ -1,4 +1,4 @@
-"""Where the world contradicts the ledger, and what would bring the two together. Facts in, drifts out.
+"""Where the actual state contradicts the ledger, and what would bring the two together. Facts in, drifts out.
 
 Who serves is never decided here: HAProxy's word stands, and only a route that it has lost is given back.
 """
@@ -15,21 +15,26 @@ from deployctl.domain.change.facts import Facts
 from deployctl.domain.change.retention import retire
 from deployctl.domain.host.networks import Network
 from deployctl.domain.images.image_store import find_hidden, switched_text
-from deployctl.domain.images.release import SET_ASIDE, Instance, Resources, Restart
+from deployctl.domain.images.release import OVERTAKEN, SET_ASIDE, Instance, Resources, Restart
 from deployctl.domain.images.same_image import is_made_of, short_digest
 from deployctl.domain.inputs.names import AppName
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """One contradiction. Without a `mend` only a person can decide."""
+    """One contradiction. Without a `mend` only a person can decide. `message` does not name the app."""
 
     kind: Kind
-    sentence: str
+    message: str
     mend: Mend | None = None
     app: AppName | None = None  # None: of the whole home
     release: int | None = None  # number
     container: str | None = None  # full id, or the name of a network, or the tag of an image
+
+    @property
+    def sentence(self) -> str:
+        """Return it for a list of several apps."""
+        return f"{self.app}: {self.message}" if self.app else self.message
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,21 +156,21 @@ def _around(sight: Sight) -> Iterator[Drift]:
 def _empty(app: AppName, one: NetworkSeen) -> Iterator[Drift]:
     kept = [word for word, there in (("network", one.there), ("guard route", one.guarded)) if there]
     if kept:
-        yield Drift(Kind.EMPTY, f"{app}: its {' and its '.join(kept)} {'are' if kept[1:] else 'is'} kept for no container",
+        yield Drift(Kind.EMPTY, f"its {' and its '.join(kept)} {'are' if kept[1:] else 'is'} kept for no container",
                     Mend.CLEAR, app, container=one.network.name)
 
 
 def _network(sight: Sight, one: NetworkSeen) -> Iterator[Drift]:
     app, network = sight.facts.app, one.network
     if one.guarded is False:
-        yield Drift(Kind.GUARD, f"{app.name}: the guard route of {network.subnet} is gone", Mend.GUARD, app.name,
+        yield Drift(Kind.GUARD, f"the guard route of {network.subnet} is gone", Mend.GUARD, app.name,
                     container=network.name)
     serves = {app.network_of(sight.facts.instances.get(n)).name for n in sight.actives & sight.facts.running}
     if one.there is False:
-        yield Drift(Kind.NETWORK, f"{app.name}: its network {network.name} is gone", Mend.NETWORK, app.name,
+        yield Drift(Kind.NETWORK, f"its network {network.name} is gone", Mend.NETWORK, app.name,
                     container=network.name)
     elif one.up is False and network.name in serves:
-        yield Drift(Kind.BRIDGE, f"{app.name}: its bridge {network.bridge} is gone or down, visitors get 503 "
+        yield Drift(Kind.BRIDGE, f"its bridge {network.bridge} is gone or down, visitors get 503 "
                     "(sudo systemctl restart docker)", app=app.name, container=network.name)
 
 
@@ -174,17 +179,17 @@ def _traffic(sight: Sight) -> Iterator[Drift]:
     if not sight.proxy or serving == app.active:
         return
     if serving is None:
-        yield Drift(Kind.ROUTE, f"{app.name}: HAProxy has lost its route, {_version(sight, app.active)} should serve",
+        yield Drift(Kind.ROUTE, f"HAProxy has lost its route, {_version(sight, app.active)} should be live",
                     Mend.SWITCH, app.name, app.active)
     else:
-        yield Drift(Kind.TRAFFIC, f"HAProxy sends {app.name} to release {serving}, the ledger says {app.active}: "
+        yield Drift(Kind.TRAFFIC, f"HAProxy routes to release {serving}, but the ledger says {app.active}; "
                     "the next change settles it", Mend.FOLLOW, app.name, serving)
 
 
 # -- one container -------------------------------------------------------------------------------------------------
 def _instance(sight: Sight, n: int) -> Iterator[Drift]:
     app, instance, seen = sight.facts.app.name, sight.facts.instances.get(n), sight.find(n)
-    who = f"{app}: the container of {_version(sight, n)}{', which serves,' if n in sight.actives else ''}"
+    who = f"the container of {_version(sight, n)}{', which is live,' if n in sight.actives else ''}"
 
     def drift(kind: Kind, said: str, mend: Mend | None) -> Drift:
         return Drift(kind, f"{who} {said}", mend, app, n, seen.id if seen else None)
@@ -215,7 +220,7 @@ def _state(sight: Sight, n: int, instance: Instance, seen: Seen) -> tuple[Kind, 
         return Kind.EXPIRED, f"runs beyond keep_warm = {sight.facts.app.policy.keep_warm}", Mend.STOP
     if n not in sight.needed:
         release = sight.facts.releases.get(n)
-        if instance.failed and release is not None and release.failure == SET_ASIDE:
+        if instance.failed and release is not None and release.failure_code == OVERTAKEN:
             return (Kind.RUNS, f"runs although {SET_ASIDE}", Mend.STOP) if seen.up else None
         inspected = "runs although it failed: somebody started it", None
         stopped = "runs although nothing needs it: somebody started it", Mend.STOP
@@ -298,21 +303,21 @@ def stray(app: AppName, seen: Seen, *, serves: bool, doubled: bool) -> Drift:
     never ran or stands beside the one that its release has. Any other may be from after a copy of the ledger that was
     put back: then it is the ledger that lacks something."""
     if not seen.sealed:
-        said = f"{app}: the container {seen.name} bears our labels without our seal: it is not ours"
+        said = f"the container {seen.name} has our labels without our signature: it is not ours"
         return Drift(Kind.STRANGER, said, app=app, container=seen.id)
     kept = serves or not (doubled or seen.status == "created")
-    what = "serves" if serves else "runs" if seen.up else "is left over"
-    hint = " (deployctl ledger rebuild --force takes it in)" if kept else ""
-    said = f"{app}: the container {seen.name} {what}, and the ledger knows nothing of it{hint}"
+    what = "is live" if serves else "runs" if seen.up else "is left over"
+    hint = " (deployctl ledger rebuild --force adopts it)" if kept else ""
+    said = f"the container {seen.name} {what}, but is not in the ledger{hint}"
     return Drift(Kind.UNKNOWN, said, None if kept else Mend.REMOVE, app, seen.release, seen.id)
 
 
 def _images(sight: Sight) -> Iterator[Drift]:
     for number in sight.unkept:
-        yield Drift(Kind.IMAGE, f"{sight.facts.app.name}: the image of {_version(sight, number)} has lost the tag that "
+        yield Drift(Kind.IMAGE, f"the image of {_version(sight, number)} has lost the tag that "
                     "keeps it", Mend.KEEP, sight.facts.app.name, number)
     for tag in sight.tags:
-        yield Drift(Kind.IMAGE, f"{sight.facts.app.name}: the image {tag} is kept for no container", Mend.UNTAG,
+        yield Drift(Kind.IMAGE, f"the image {tag} is kept for no container", Mend.UNTAG,
                     sight.facts.app.name, container=tag)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 from deployctl.domain.images.image_store import SWITCHED
@@ -41,27 +42,54 @@ class Kind(StrEnum):
 
 
 class Mend(StrEnum):
-    """What brings world and ledger together again, as it is told to people."""
+    """What brings actual state and ledger together again."""
 
-    GUARD = "put its guard route back"
-    PIN = "pin its address to it"
-    UNPIN = "take the pin of its address away"
-    NETWORK = "make its network again"
-    ADOPT = "take it for the one that is meant"
-    RENAME = "give it its name back"
-    LIMIT = "give it its limits back"
-    RESTART = "let Docker restart it again"
-    REMOVE = "remove it"
-    REMAKE = "remove it and make it again"
-    CREATE = "make it again from its image"
-    START = "start it"
-    SWITCH = "give it the traffic again"
-    CONNECT = "connect it again"
-    STOP = "stop it"
-    FORGET = "forget it"
-    UNTAG = "give the image back"
-    KEEP = "keep its image again"
-    CLEAR = "remove its network and guard route"
-    SYNC = "write HAProxy's files and state anew"
-    RECOVER = "finish it or take it back"
-    FOLLOW = "let the ledger follow"
+    GUARD = "guard"
+    PIN = "pin"
+    UNPIN = "unpin"
+    NETWORK = "network"
+    ADOPT = "adopt"
+    RENAME = "rename"
+    LIMIT = "limit"
+    RESTART = "restart"
+    REMOVE = "remove"
+    REMAKE = "remake"
+    CREATE = "create"
+    START = "start"
+    SWITCH = "switch"
+    CONNECT = "connect"
+    STOP = "stop"
+    FORGET = "forget"
+    UNTAG = "untag"
+    KEEP = "keep"
+    CLEAR = "clear"
+    SYNC = "sync"
+    RECOVER = "recover"
+    FOLLOW = "follow"
+
+
+# As people read it: what is done, or would be.
+MEND_TEXT: Mapping[Mend, str] = {
+    Mend.GUARD: "restore its guard route",
+    Mend.PIN: "pin its address",
+    Mend.UNPIN: "unpin its address",
+    Mend.NETWORK: "recreate its network",
+    Mend.ADOPT: "adopt it as that release's container",
+    Mend.RENAME: "restore its name",
+    Mend.LIMIT: "restore its limits",
+    Mend.RESTART: "restore its restart policy",
+    Mend.REMOVE: "remove it",
+    Mend.REMAKE: "remove it and recreate it",
+    Mend.CREATE: "recreate it from its image",
+    Mend.START: "start it",
+    Mend.SWITCH: "route the traffic to it again",
+    Mend.CONNECT: "reconnect it",
+    Mend.STOP: "stop it",
+    Mend.FORGET: "remove it from the ledger",
+    Mend.UNTAG: "remove the tag",
+    Mend.KEEP: "tag its image again",
+    Mend.CLEAR: "remove its network and guard route",
+    Mend.SYNC: "rewrite HAProxy's files and state",
+    Mend.RECOVER: "finish it or revert it",
+    Mend.FOLLOW: "update the ledger to match",
+}

@@ -56,10 +56,11 @@ class Plan:
     steps: tuple[Step, ...]
     summary: str
     warm: bool = False  # nothing has to boot
+    deed: str = ""  # what it does, for a history of one app: verb and versions
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Self:
         """Read back what the ledger's journal holds of it."""
         steps = tuple(Step(StepKind(r["kind"]), r["release"], r["sentence"]) for r in raw["steps"])
         return cls(AppName(raw["app"]), Kind(raw["kind"]), raw["source"], raw["target"], steps, raw["summary"],
-                   raw["warm"])
+                   raw["warm"], raw.get("deed", ""))

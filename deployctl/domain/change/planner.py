@@ -19,7 +19,8 @@ def plan_move(facts: Facts, kind: Kind, target: Release) -> Plan:
     warm = facts.is_warm(target.number)
     steps = [*bring_up(facts, target, kind), *_switch(facts, kind, target)]
     steps += _retire(facts, retire(facts, active=target.number, left=source))
-    return Plan(facts.app.name, kind, source, target.number, tuple(steps), _summary(facts, kind, target), warm=warm)
+    return Plan(facts.app.name, kind, source, target.number, tuple(steps), _summary(facts, kind, target), warm=warm,
+                deed=_deed(facts, kind, target))
 
 
 def bring_up(facts: Facts, target: Release, kind: Kind) -> list[Step]:
@@ -80,7 +81,8 @@ def plan_start(facts: Facts, target: Release) -> Plan:
     """Return the plan that runs a release beside the others, without traffic."""
     steps = bring_up(facts, target, Kind.START)
     return Plan(facts.app.name, Kind.START, facts.app.active, target.number, tuple(steps),
-                f"{facts.app.name}: start {target.version} beside, without traffic")
+                f"{facts.app.name}: start {target.version} beside, without traffic",
+                deed=f"start {target.version} beside, without traffic")
 
 
 def plan_stop(facts: Facts, target: Release) -> Plan:
@@ -92,8 +94,9 @@ def plan_stop(facts: Facts, target: Release) -> Plan:
         steps.append(Step(StepKind.PROMOTE, n, "nothing is active"))
     steps.append(Step(StepKind.DRAIN, n, f"let {target.version} finish its open requests"))
     steps.append(Step(StepKind.STOP, n, f"stop {target.version}, its container is kept"))
+    deed = f"stop {target.version}" + (", no version stays live" if active else "")
     return Plan(facts.app.name, Kind.STOP, facts.app.active, None if active else facts.app.active, tuple(steps),
-                f"{facts.app.name}: stop {target.version}" + (", nothing will serve" if active else ""))
+                f"{facts.app.name}: {deed}", deed=deed)
 
 
 def plan_prune(facts: Facts) -> Plan:
@@ -102,7 +105,8 @@ def plan_prune(facts: Facts) -> Plan:
     acts = [f"{word} {len(some)} container{'s' * (len(some) != 1)}"
             for word, some in (("stop", going.stop), ("remove", going.prune)) if some]
     return Plan(facts.app.name, Kind.PRUNE, facts.app.active, facts.app.active, tuple(_retire(facts, going)),
-                f"{facts.app.name}: {' and '.join(acts) or 'nothing to remove'}")
+                f"{facts.app.name}: {' and '.join(acts) or 'nothing to remove'}",
+                deed=f"prune: {' and '.join(acts) or 'nothing to remove'}")
 
 
 def spoken(probe: Probe) -> str:
@@ -123,6 +127,13 @@ def _summary(facts: Facts, kind: Kind, target: Release) -> str:
     if kind is Kind.UPGRADE:
         return f"{name}: {source} → {to}" if source else f"{name}: first version {to}"
     return f"{name}: {kind} {source or 'nothing'} → {to}"
+
+
+def _deed(facts: Facts, kind: Kind, target: Release) -> str:
+    source, to = _names(facts, target)
+    if kind is Kind.UPGRADE:
+        return f"upgrade: {source} → {to}" if source else f"upgrade: first version {to}"
+    return f"{kind} {source or 'nothing'} → {to}"
 
 
 def _names(facts: Facts, target: Release) -> tuple[str | None, str]:

@@ -20,6 +20,22 @@ class HealthReason(StrEnum):
     NOT_RUNNING = "not_running"
 
 
+class AnswerCode(StrEnum):
+    """Why a probe got no answer, or one that it does not accept."""
+
+    WRONG_STATUS = "wrong_status"
+    REDIRECTED = "redirected"
+    WRONG_BODY = "wrong_body"
+    REFUSED = "refused"  # nothing listens there
+    TIMEOUT = "timeout"
+    CLOSED = "closed"  # the connection, without an answer
+    NOT_HTTP = "not_http"
+    UNREACHABLE = "unreachable"
+    UNHEALTHY = "unhealthy"  # by the image's HEALTHCHECK, which may have no result yet
+    COMMAND_FAILED = "command_failed"
+    NOT_ASKED = "not_asked"  # the probe cannot be asked this way
+
+
 @dataclass(frozen=True, slots=True)
 class Health:
     """Counts answers in a row. `rise` good ones make it ready, `fall` bad ones make it failing."""

@@ -23,7 +23,8 @@ def plan_mending(sight: Sight, drifts: Sequence[Drift]) -> Plan:
               for n in wanted[Mend.SWITCH]]
     steps += retiring(facts, stop=wanted[Mend.STOP], prune=wanted[Mend.FORGET])
     active = facts.app.active
-    return Plan(facts.app.name, Kind.RECONCILE, active, active, tuple(steps), f"{facts.app.name}: mend what drifted")
+    return Plan(facts.app.name, Kind.RECONCILE, active, active, tuple(steps), f"{facts.app.name}: repair what drifted",
+                deed="reconcile: repair what drifted")
 
 
 def _bring_up(sight: Sight, n: int) -> list[Step]:

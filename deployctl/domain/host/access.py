@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 from deployctl.dataclass import dataclass, field
+from deployctl.domain.host.actor import Actor
 from deployctl.domain.inputs.grammar import Grammar, match
 from deployctl.domain.inputs.names import AppName, parse_app
 from deployctl.errors import Invalid
@@ -73,9 +74,9 @@ class Principal:
         return [app for app in apps if self.may(Role.VIEWER, app)]
 
     @property
-    def actor(self) -> str:
+    def actor(self) -> Actor:
         """Return the name as the history shows it: `mara (web)`."""
-        return actor_of(self.name, self.via)
+        return Actor(self.name, self.via)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,17 +179,6 @@ def wait_after(tries: int) -> float:
     if tries < FREE_TRIES:
         return 0.0
     return min(_FIRST_WAIT * 2.0 ** (tries - FREE_TRIES), _LONGEST_WAIT)
-
-
-def actor_of(name: str, via: str) -> str:
-    """Return who acts as history and ledger name them: `mara (web)`, `ci (token)`."""
-    return f"{name} ({via})"
-
-
-def actor_parts(actor: str) -> tuple[str, str]:
-    """Return name and way of an actor as the history shows it: `mara (web)` is mara by web; the way may be missing."""
-    name, _, way = actor.rpartition(" (")
-    return (name, way.removesuffix(")")) if name and actor.endswith(")") else (actor, "-")
 
 
 def rules_server(roles: Mapping[str, Role]) -> bool:

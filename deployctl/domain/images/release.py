@@ -149,7 +149,8 @@ def _words(value: list[str] | None) -> tuple[str, ...] | None:
     return None if value is None else tuple(value)
 
 
-SET_ASIDE = "its upgrade was overtaken by a rollback"  # the failure of a candidate that nothing is wrong with
+# the failure of a candidate that nothing is wrong with
+OVERTAKEN, SET_ASIDE = "overtaken", "its upgrade was overtaken by a rollback"
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +175,7 @@ class Release:
     colour: Colour | None = None  # None until promoted
     hold: Hold | None = None
     failure: str | None = None  # why its last deployment failed, in one line
+    failure_code: str | None = None  # a FailureCause, OVERTAKEN, or the code of an error; None for what older builds wrote
     cap_drop: tuple[str, ...] = ()  # capabilities that its containers are made without; sorted. Outside the bundle, because
     # a release that was made before they were dropped keeps its hash and what it has
 

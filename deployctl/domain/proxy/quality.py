@@ -56,13 +56,25 @@ def is_degraded(active: Quality, former: Quality | None) -> bool:
     return active.share >= TIMES * former.share
 
 
-def quality_sentence(active: tuple[str, Quality], former: tuple[str, Quality] | None) -> str:
-    """Return what a person should know, in one sentence. Each is a version and what was counted of it."""
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What a person should know of a version that fails its visitors; `compared` is how the one before it did."""
+
+    message: str
+    compared: str = ""
+
+    @property
+    def sentence(self) -> str:
+        return "; ".join(filter(None, (self.message, self.compared)))
+
+
+def trouble_of(active: tuple[str, Quality], former: tuple[str, Quality] | None) -> Trouble:
+    """Return it in words. Each is a version and what was counted of it."""
     version, quality = active
-    text = f"{version} fails {_percent(quality)} of its requests in the last 5 minutes"
+    message = f"{version} fails {_percent(quality)} of its requests in the last 5 minutes"
     if former is None or former[1].requests < LEAST_REQUESTS:
-        return text
-    return f"{text}; {former[0]} failed {_percent(former[1])}"
+        return Trouble(message)
+    return Trouble(message, f"{former[0]} failed {_percent(former[1])}")
 
 
 def _percent(quality: Quality) -> str:

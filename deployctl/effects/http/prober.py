@@ -10,6 +10,7 @@ import socket
 import time
 
 from deployctl.dataclass import replace
+from deployctl.domain.change.probes import AnswerCode
 from deployctl.domain.images.release import Probe, ProbeKind
 from deployctl.effects.http.question import askable, judge, put
 from deployctl.effects.http.wire import HEADERS, Closed, NotHttp, TooManyHeaders, remaining
@@ -25,15 +26,17 @@ class SocketProber:
         try:
             answer = _ask(probe, (address, port), host=probe.host or host, bridge=bridge)
         except (OSError, NotHttp, Closed, ValueError) as e:
-            answer = Answer(False, _why_not(e, probe, address=address, bridge=bridge))
+            code, why = _why_not(e, probe, address=address, bridge=bridge)
+            answer = Answer(False, why, code=code)
         return replace(answer, ms=(time.monotonic() - begun) * 1000)
 
 
 def _ask(probe: Probe, to: tuple[str, int], *, host: str, bridge: str | None) -> Answer:
     if probe.kind not in {ProbeKind.HTTP, ProbeKind.TCP}:
-        return Answer(False, f"a probe of kind {probe.kind} cannot be asked from outside")
+        return Answer(False, f"a probe of kind {probe.kind} cannot be asked from outside", code=AnswerCode.NOT_ASKED)
     if probe.kind is ProbeKind.HTTP and not askable(probe, host):
-        return Answer(False, "the path or the host of this probe holds characters that HTTP does not allow")
+        return Answer(False, "the path or the host of this probe holds characters that HTTP does not allow",
+                      code=AnswerCode.NOT_ASKED)
     deadline = time.monotonic() + probe.timeout
     with _connect(to, deadline=deadline, bridge=bridge) as sock:
         if probe.kind is ProbeKind.TCP:
@@ -66,7 +69,7 @@ def _bind_to(sock: socket.socket, bridge: str) -> None:
 def _accepted(sock: socket.socket, port: int, *, direct: bool, deadline: float) -> Answer:
     # docker-proxy accepts for everybody on a published port and hangs up when nobody listens behind it
     if not direct and _hung_up(sock, within=min(GREETING, remaining(deadline) or GREETING)):
-        return Answer(False, f"port {port} hung up at once")
+        return Answer(False, f"port {port} hung up at once", code=AnswerCode.CLOSED)
     return Answer(True, f"port {port} accepts connections")
 
 
@@ -78,21 +81,21 @@ def _hung_up(sock: socket.socket, *, within: float) -> bool:
         return False
 
 
-def _why_not(error: Exception, probe: Probe, *, address: str, bridge: str | None) -> str:
+def _why_not(error: Exception, probe: Probe, *, address: str, bridge: str | None) -> tuple[AnswerCode, str]:
     match error:
         case TimeoutError():
-            return f"no answer within {probe.timeout:g} s"
+            return AnswerCode.TIMEOUT, f"no answer within {probe.timeout:g} s"
         case ConnectionRefusedError():
-            return "connection refused"
+            return AnswerCode.REFUSED, "connection refused"
         case Closed() | ConnectionResetError() | BrokenPipeError():
-            return "closed the connection without an answer"
+            return AnswerCode.CLOSED, "closed the connection without an answer"
         case TooManyHeaders():
-            return f"answered with more than {HEADERS} headers"
+            return AnswerCode.NOT_HTTP, f"answered with more than {HEADERS} headers"
         case NotHttp():
-            return "answered something that is not HTTP"
+            return AnswerCode.NOT_HTTP, "answered something that is not HTTP"
         case OSError(errno=errno.ENODEV):
-            return f"the bridge {bridge} is not there"
+            return AnswerCode.UNREACHABLE, f"the bridge {bridge} is not there"
         case OSError(strerror=str(reason)):
-            return f"{address} cannot be reached: {reason.lower()}"
+            return AnswerCode.UNREACHABLE, f"{address} cannot be reached: {reason.lower()}"
         case _:
-            return f"{address} cannot be reached: {error}"
+            return AnswerCode.UNREACHABLE, f"{address} cannot be reached: {error}"

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Mapping
 
 from deployctl.dataclass import replace
+from deployctl.domain.change.probes import AnswerCode
 from deployctl.domain.images.release import Probe
 from deployctl.effects.http.wire import HEADERS, Head, Wire, read_body, read_head, remaining
 from deployctl.pattern import pattern
@@ -38,7 +39,8 @@ def judge(head: Head, wire: Wire, probe: Probe) -> Answer:
     """Return whether the probe accepts that answer."""
     answer = _judge_head(head, probe)
     if answer.ok and probe.body is not None and not _body_has(probe.body.encode(), wire, head):
-        return replace(answer, ok=False, sentence=f"{answer.sentence} without the text {probe.body!r}")
+        return replace(answer, ok=False, code=AnswerCode.WRONG_BODY,
+                       sentence=f"{answer.sentence} without the text {probe.body!r}")
     return answer
 
 
@@ -47,7 +49,8 @@ def _judge_head(head: Head, probe: Probe) -> Answer:
     shown = None if location is None else _visible(location)
     gave = f"gave {head.status}" if shown is None else f"was redirected ({head.status}) to {shown}"
     accepted = any(low <= head.status <= high for low, high in probe.status)
-    return Answer(accepted, f"GET {probe.path} {gave}", status=head.status, location=shown)
+    code = None if accepted else AnswerCode.WRONG_STATUS if shown is None else AnswerCode.REDIRECTED
+    return Answer(accepted, f"GET {probe.path} {gave}", status=head.status, location=shown, code=code)
 
 
 def _visible(text: str) -> str:

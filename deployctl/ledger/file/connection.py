@@ -20,7 +20,7 @@ from deployctl.ledger.file.reserve import disk_is_full, free_reserve
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-SCHEMA_VERSION = 18  # equals schema.VERSION; a test compares them
+SCHEMA_VERSION = 19  # equals schema.VERSION; a test compares them
 BUSY_SECONDS = 5.0
 FULL = "disk_full"
 TRAFFIC_GOES_ON = "Running apps keep serving; HAProxy does not need the ledger."

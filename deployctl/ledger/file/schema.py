@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
-from deployctl.domain.host.access import actor_parts
+from deployctl.domain.host.actor import Actor
 from deployctl.domain.images.image_source import is_doubtful
 from deployctl.ledger.chain import PROMOTED, links, promotion
 
-VERSION = 18
+VERSION = 19
 schema = Migrations("deployctl")
 
 
@@ -278,8 +278,8 @@ def m016_token_owner(db: Database) -> None:
     db.execute("alter table tokens add column owner text")
     owners: dict[str, str | None] = {}  # of the last token of each name so far
     for row in list(db.query("select id, name, created_by from tokens order by id")):
-        maker, way = actor_parts(row["created_by"])
-        owners[row["name"]] = maker if way == "web" else owners.get(maker) if way == "token" else None
+        maker = Actor.of(row["created_by"])
+        owners[row["name"]] = maker.name if maker.via == "web" else owners.get(maker.name) if maker.via == "token" else None
         db.execute("update tokens set owner = ? where id = ?", [owners[row["name"]], row["id"]])
 
 
@@ -295,3 +295,13 @@ def m018_repeated(db: Database) -> None:
     _let_go_of_events(db, ("refused", "sign_in_refused", "signed_in", "signed_out", "session_ended", "user_password", "held",
                            "released", "remark"))
     db.execute("create index sign_ins_of on sign_ins(user, id)")
+
+
+@schema()
+def m019_codes(db: Database) -> None:
+    """Let programs go by why something ended or failed. What older builds wrote has a text alone, but for the one failure
+    that was told by its text."""
+    for column in ("error_code", "cause", "why"):
+        db.execute(f"alter table deployments add column {column} text")
+    db.execute("alter table releases add column failure_code text")
+    db.execute("update releases set failure_code = 'overtaken' where failure = 'its upgrade was overtaken by a rollback'")

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from deployctl.dataclass import dataclass
-from deployctl.domain.change.deployment import Phase, advance
+from deployctl.domain.change.deployment import EndCode, EndReason, Phase, advance
 from deployctl.domain.host.folding import FOLDABLE
 from deployctl.errors import DeployctlError, LeaseHeld, LedgerUnusable, NotFound, Refused
 from deployctl.ledger.file import copies
@@ -283,7 +283,8 @@ def settle(ledger: SqliteLedger, *, tokens: dict[str, int], verb: str, at: str) 
             phase = opened.phase
             while phase is not Phase.STUCK:
                 phase = advance(phase, "failed")
-            ledger.close_deployment(opened.id, phase, at=at, error=f"how it ended is not known: ledger {verb}")
+            ledger.close_deployment(opened.id, phase, at=at, error=EndReason(
+                EndCode.UNKNOWN, f"how it ended is not known: ledger {verb}"))
 
 
 def _tokens(former: SqliteLedger | None) -> dict[str, int]:

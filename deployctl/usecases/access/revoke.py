@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from deployctl.domain.host.access import Token, WentAlong, actor_of, rules_server
+from deployctl.domain.host.access import Token, WentAlong, rules_server
+from deployctl.domain.host.actor import Actor, Via
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import Refused
 from deployctl.ports import Services
@@ -31,14 +32,14 @@ def end_with(user: str, may: Callable[[AppName], bool], s: Services, *, heir: st
     elif not keeps_tokens:
         ended = s.ledger.revoke_tokens_of(user, at=s.clock.utc())
     if not keeps_tokens:
-        s.ledger.forget_links(by=actor_of(user, "web"))
-    stopped = [*stop_changes(actor_of(user, "web"), may, s), *(one for name in ended for one in end_with_token(name, s))]
+        s.ledger.forget_links(by=Actor(user, Via.WEB))
+    stopped = [*stop_changes(Actor(user, Via.WEB), may, s), *(one for name in ended for one in end_with_token(name, s))]
     return WentAlong(tuple(ended), tuple(handed), heir, tuple(stopped))
 
 
 def end_with_token(name: str, s: Services) -> list[str]:
     """Void the links that the token made, and ask its changes to stop, which are returned."""
-    actor = actor_of(name, "token")
+    actor = Actor(name, Via.TOKEN)
     s.ledger.forget_links(by=actor)
     return stop_changes(actor, lambda _app: False, s)
 

@@ -6,7 +6,8 @@ import secrets
 from contextlib import suppress
 from enum import StrEnum
 
-from deployctl.domain.host.access import Origin, Principal, SignIn, actor_of, parse_person, wait_after
+from deployctl.domain.host.access import Origin, Principal, SignIn, parse_person, wait_after
+from deployctl.domain.host.actor import Actor, Via
 from deployctl.domain.host.denied_changes import SIGN_IN_REFUSED, RefusedChange
 from deployctl.errors import DeployctlError, Invalid, NotFound, NotPermitted
 from deployctl.ports import Services
@@ -154,7 +155,7 @@ def end_sessions(user: str, s: Services) -> int:
     require_user(user, s)
     with s.ledger.transaction(durable=True):
         ended = s.ledger.end_sign_ins(user, at=s.clock.utc())
-        s.ledger.forget_links(of=user, by=actor_of(user, "web"))
+        s.ledger.forget_links(of=user, by=Actor(user, Via.WEB))
     if ended:
         s.ledger.event("session_ended", f"all sessions of {user} were ended", at=s.clock.utc(), actor=s.actor)
     return ended
@@ -187,7 +188,7 @@ def _unseen(one: SignIn, now: str) -> float:
 def _begin(name: str, origin: Origin, s: Services, how: str) -> str:
     secret, now = secrets.token_urlsafe(32), s.clock.utc()
     s.ledger.add_sign_in(digest(secret), name, at=now, **origin.data)
-    s.ledger.event("signed_in", f"{name} signed in {how}", at=now, actor=f"{name} (web)", data=origin.data)
+    s.ledger.event("signed_in", f"{name} signed in {how}", at=now, actor=Actor(name, Via.WEB), data=origin.data)
     return secret
 
 
@@ -200,6 +201,6 @@ def _note_refusal(name: str, origin: Origin, s: Services) -> None:
     """Count it: for each user that there is, and for all names that strangers make up together."""
     known = s.ledger.find_user(name) is not None
     s.ledger.note_refusal(RefusedChange(
-        SIGN_IN_REFUSED, "nobody (web)", f"sign in as {name}" if known else "sign in",
+        SIGN_IN_REFUSED, Actor("nobody", Via.WEB), f"sign in as {name}" if known else "sign in",
         f"an attempt to sign in as {name if known else 'somebody'} was refused", s.clock.utc(),
         data={**origin.data, **({} if known or name == "somebody" else {"name": name})}))

@@ -7,16 +7,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from deployctl.dataclass import dataclass
-from deployctl.domain.host.access import (
-    Principal,
-    Role,
-    Token,
-    WentAlong,
-    actor_of,
-    parse_token_name,
-    roles_text,
-    rules_server,
-)
+from deployctl.domain.host.access import Principal, Role, Token, WentAlong, parse_token_name, roles_text, rules_server
+from deployctl.domain.host.actor import Actor, Via
 from deployctl.errors import DeployctlError, NotFound, NotPermitted, Refused
 from deployctl.ports import Services
 from deployctl.usecases.access.revoke import end_with_token
@@ -82,7 +74,7 @@ def revoke_token(name: str, s: Services) -> WentAlong:
 def made_with(name: str, s: Services) -> list[str]:
     """Return the tokens in use that the token of that name has made: they go on when it is revoked."""
     now = s.clock.utc()
-    return [one.name for one in s.ledger.tokens() if one.created_by == actor_of(name, "token") and one.state(now) == "in_use"]
+    return [one.name for one in s.ledger.tokens() if one.created_by == Actor(name, Via.TOKEN) and one.state(now) == "in_use"]
 
 
 def go_on(others: Sequence[str]) -> tuple[str, ...]:

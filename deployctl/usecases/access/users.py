@@ -7,16 +7,8 @@ import secrets
 from collections.abc import Mapping
 
 from deployctl.dataclass import replace
-from deployctl.domain.host.access import (
-    Principal,
-    Role,
-    User,
-    WentAlong,
-    actor_of,
-    parse_person,
-    roles_text,
-    rules_server,
-)
+from deployctl.domain.host.access import Principal, Role, User, WentAlong, parse_person, roles_text, rules_server
+from deployctl.domain.host.actor import Actor, Via
 from deployctl.errors import DeployctlError, NotFound, Refused
 from deployctl.ports import Services
 from deployctl.usecases.access.passwords import hashed, require_good
@@ -98,7 +90,7 @@ def set_password(name: str, password: str, s: Services, *, keep: int | None = No
     with s.ledger.transaction(durable=True):
         s.ledger.set_password(name, hash_)
         s.ledger.end_sign_ins(name, at=s.clock.utc(), but=keep)
-        s.ledger.forget_links(of=name, by=actor_of(name, "web"))
+        s.ledger.forget_links(of=name, by=Actor(name, Via.WEB))
         s.ledger.forget_tries(name)
     _tell("user_password", f"{name} has a new password", s)
 

@@ -28,7 +28,8 @@ def remove_app(app: AppName, s: Services, *, wish: Wish = Wish()) -> Done:
                 f"This removes {app} with {len(instances)} containers from this server; visitors of {row.address} get no "
                 f"answer any more. config/{app}.toml and the history stay.", type_name=app)
         s.engine.containers()  # with the engine away nothing is begun
-        plan = Plan(app, Kind.REMOVE, row.active, None, (), f"{app}: take it off this server")
+        plan = Plan(app, Kind.REMOVE, row.active, None, (), f"{app}: remove it from this server",
+                    deed="remove: from this server")
         opened = s.ledger.open_deployment(plan, actor=s.actor, note=wish.note, at=s.clock.utc(), token=token)
         take_off(row, opened, s)
     return _gone(app, f"{len(instances)} containers")

@@ -7,13 +7,15 @@ are left alone. What serves comes first, over all apps; everything else after.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from deployctl.dataclass import dataclass, field, replace
 from deployctl.domain.change.drift import Drift, Kind, Mend, Sight, find_drift
+from deployctl.domain.change.drift_kinds import MEND_TEXT
 from deployctl.domain.change.plan import Plan
 from deployctl.domain.change.repair_plan import plan_mending
 from deployctl.domain.inputs.names import AppName
-from deployctl.errors import DeployctlError, EngineUnavailable, Interrupted, LeaseHeld
+from deployctl.errors import DeployctlError, EngineUnavailable, Interrupted, LeaseHeld, NotFound
 from deployctl.execution.actions import ACTIONS
 from deployctl.execution.health_gate import Trial
 from deployctl.execution.runner import Walk, run
@@ -65,7 +67,8 @@ def mend(look: Look, s: Services, *, wish: Wish = Wish(), skip: Callable[[AppNam
             one.take(actives_only=first)
     for app, drifts in look.drifts.items():
         mended = passes[app].lines if app in passes else []
-        done += mended + [_line(d) for d in drifts if not d.mend and d.sentence not in {m.sentence for m in mended}]
+        told = {(line.kind, line.release) for line in mended}
+        done += mended + [_line(d) for d in drifts if not d.mend and (d.kind, d.release) not in told]
     return done
 
 
@@ -75,8 +78,8 @@ def _mend_home(look: Look, s: Services) -> list[Mended]:
     lines = []
     proxy = [drift for drift in look.home if drift.mend is Mend.SYNC]
     if proxy:
-        why = _try(lambda: ensure_guards(s)) or _try(s.traffic.sync)
-        lines += [replace(_line(drift), done=not why, why=why) for drift in proxy]
+        failed = _try(lambda: ensure_guards(s)) or _try(s.traffic.sync)
+        lines += [_ended(drift, failed) for drift in proxy]
     for drift in look.home:
         if drift.mend in {Mend.REMOVE, Mend.UNTAG, Mend.CLEAR} and drift.app is not None and drift.container is not None:
             lines.append(_removed(drift, drift.app, drift.container, s))
@@ -96,8 +99,7 @@ def _removed(drift: Drift, app: AppName, it: str, s: Services) -> Mended:
             if s.ledger.find_app(app) is None:
                 gone[drift.mend](it)
 
-    why = _try(remove)
-    return replace(_line(drift), done=not why, why=why)
+    return _ended(drift, _try(remove))
 
 
 # -- one app -------------------------------------------------------------------------------------------------------
@@ -121,7 +123,7 @@ class _Pass:
             raise
         except DeployctlError as e:
             kind = Kind.BUSY if isinstance(e, LeaseHeld) else Kind.FAILED
-            self.lines.append(Mended(self.app, kind, e.message, None, why=e.message))
+            self.lines.append(Mended(self.app, kind, e.message, None, why=e.message, why_code=e.code))
 
     def _recover(self, token: int) -> None:
         """Settle what a dead process left open, or let the ledger follow where a person moved the traffic."""
@@ -129,7 +131,7 @@ class _Pass:
         if self.s.ledger.find_open(self.app):
             kind, way = Kind.INTERRUPTED, Mend.RECOVER
         if told := recover(self.app, self.s, token):
-            self.lines.append(Mended(self.app, kind, told, way, done=True))
+            self.lines.append(Mended(self.app, kind, told, MEND_TEXT[way], done=True, repair=way))
 
     def _rounds(self, token: int, *, actives_only: bool) -> None:
         for _ in range(ROUNDS if self.s.ledger.find_app(self.app) else 0):  # an interrupted removal is finished now
@@ -163,14 +165,14 @@ class _Pass:
         sure = fenced_by(self.app, token, self.s)
         for drift in acts:
             if drift.mend is not None:
-                why = _try(lambda act=ACTS[drift.mend], drift=drift: act(drift, sight, sure))  # type: ignore[misc]
-                self._tell(replace(_line(drift), done=not why, why=why))
+                failed = _try(lambda act=ACTS[drift.mend], drift=drift: act(drift, sight, sure))  # type: ignore[misc]
+                self._tell(_ended(drift, failed))
 
     def _walk(self, drifts: Sequence[Drift], sight: Sight, token: int) -> None:
         plan = plan_mending(sight, drifts)
-        why = _try(lambda: self._take_steps(plan, sight, token)) if plan.steps else "its release is not known"
+        failed = _try(lambda: self._take_steps(plan, sight, token)) if plan.steps else NotFound("its release is not known")
         for drift in drifts:
-            self._tell(replace(_line(drift), done=not why, why=why))
+            self._tell(_ended(drift, failed))
 
     def _take_steps(self, plan: Plan, sight: Sight, token: int) -> None:
         """Walk it. A half that was done is not taken back: it is better than nothing, and the next pass goes on."""
@@ -186,30 +188,40 @@ def _key(drift: Drift) -> tuple[Kind, int | None, str | None]:
     return drift.kind, drift.release, drift.container
 
 
-def _try(act: Callable[[], object]) -> str:
-    """Do it and return why it failed; nothing when it did not. An interrupt goes on."""
+def _try(act: Callable[[], object]) -> DeployctlError | None:
+    """Do it and return why it failed; None when it did not. An interrupt goes on."""
     try:
         act()
     except Interrupted:
         raise
     except DeployctlError as e:
-        return e.message
-    return ""
+        return e
+    return None
 
 
 def _told(lines: list[Mended], s: Services) -> list[Mended]:
     """Write what was mended into the ledger's events, as far as it can be written."""
     for line in lines:
-        if line.done and (why := _try(lambda line=line: s.ledger.event(  # type: ignore[misc]
+        if line.done and (failed := _try(lambda line=line: s.ledger.event(  # type: ignore[misc]
                 "reconciled", f"{line.sentence}: {line.mend}", at=s.clock.utc(), actor=s.actor,
-                app=AppName(line.app) if line.app else None))):
-            s.report.warn(why)
+                app=AppName(line.app) if line.app else None,
+                data={"drift": line.kind, "repair": line.repair, "release": line.release}))):
+            s.report.warn(failed.message)
     return lines
 
 
 def _line(drift: Drift) -> Mended:
-    return Mended(drift.app, drift.kind, drift.sentence, drift.mend,
-                  why="" if drift.mend else "only a person can decide", release=drift.release)
+    return Mended(drift.app, drift.kind, drift.sentence, MEND_TEXT[drift.mend] if drift.mend else None,
+                  why="" if drift.mend else "only a person can decide", release=drift.release, repair=drift.mend)
+
+
+def _ended(drift: Drift, failed: DeployctlError | None) -> Mended:
+    """Return the line of a drift that was taken on."""
+    return replace(_line(drift), done=failed is None, **_why(failed))
+
+
+def _why(failed: DeployctlError | None) -> dict[str, Any]:
+    return {"why": failed.message if failed else "", "why_code": failed.code if failed else None}
 
 
 # -- around it -----------------------------------------------------------------------------------------------------
@@ -231,9 +243,9 @@ def _busy(s: Services, app: AppName | None) -> Iterator[Mended]:
 def _proven(lines: Sequence[Mended], s: Services) -> Iterator[Mended]:
     """Yield the lines; what was started is asked until it answers, without keeping anybody from the app."""
     for line in lines:
-        started = line.done and line.mend in {Mend.START, Mend.CREATE, Mend.SWITCH}
-        why = _try(lambda line=line: _wait_for(line, s)) if started else ""  # type: ignore[misc]
-        yield replace(line, done=False, why=why) if why else line
+        started = line.done and line.repair in {Mend.START, Mend.CREATE, Mend.SWITCH}
+        failed = _try(lambda line=line: _wait_for(line, s)) if started else None  # type: ignore[misc]
+        yield replace(line, done=False, **_why(failed)) if failed else line
 
 
 def _wait_for(line: Mended, s: Services) -> None:

@@ -29,8 +29,8 @@ def _hidden(here: Sequence[ContainerFacts], s: Services) -> Iterator[Finding]:
         seen = {n for n, i in instances.items() if i.container in {c.id for c in here}}
         if hidden := find_hidden(instances, seen, store):
             active = s.ledger.find_release(app.name, app.active) if app.active else None
-            said = switched_text(app.name, active.version if active else None,
-                                 before=instances[min(hidden)].store or "", now=store or "")
+            said = f"{app.name}: " + switched_text(app.name, active.version if active else None,
+                                                       before=instances[min(hidden)].store or "", now=store or "")
             yield Finding("image store", ok=False, code=SWITCHED, text=said)
 
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from deployctl.domain.change.deployment import Deployment, Phase
 from deployctl.domain.change.plan import MOVES, StepKind
+from deployctl.domain.host.actor import Actor, Via
 from deployctl.domain.images.release import App, Change, Instance, Release
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.emergency import FlipNote
@@ -21,7 +22,7 @@ from deployctl.usecases.steps.lease import fenced_by, lease
 from deployctl.usecases.steps.options import Wish
 
 LOOK_BACK = 50  # deployments
-NOBODY_SAID = "somebody (past deployctl)"
+NOBODY_SAID = Actor("somebody", Via.OUTSIDE)
 
 
 def adopt_drift(app: AppName, s: Services, token: int) -> str | None:

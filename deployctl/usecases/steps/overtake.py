@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from deployctl.dataclass import dataclass
-from deployctl.domain.change.deployment import Phase
+from deployctl.domain.change.deployment import EndCode, EndReason, Phase
 from deployctl.domain.change.facts import Facts
 from deployctl.domain.change.plan import Step, StepKind
-from deployctl.domain.images.release import SET_ASIDE, Hold, Release
+from deployctl.domain.images.release import OVERTAKEN, SET_ASIDE, Hold, Release
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import LeaseHeld
 from deployctl.execution.runner import Walk, end_reverted
@@ -68,11 +68,13 @@ def overtake(found: Overtaken, s: Services, target: int) -> tuple[Facts, Callabl
     if walk is None:
         return found.facts, lambda: None
     if walk.promoted:
-        return found.facts, lambda: end_reverted(walk, Phase.SUCCEEDED, f"{s.actor} rolled back before it had retired all")
+        return found.facts, lambda: end_reverted(walk, Phase.SUCCEEDED, EndReason(
+            EndCode.OVERTAKEN, f"{s.actor} rolled back before it had retired all"))
     s.ledger.ask_abort(found.facts.app.name, actor=s.actor)
     _set_aside(walk, found.facts)
     facts = observe(found.facts.app.name, s, target)
-    return facts, lambda: end_reverted(walk, Phase.REVERTED, f"{s.actor} rolled back while it was under way")
+    return facts, lambda: end_reverted(walk, Phase.REVERTED, EndReason(
+        EndCode.OVERTAKEN, f"{s.actor} rolled back while it was in progress"))
 
 
 def _set_aside(walk: Walk, facts: Facts) -> None:
@@ -82,7 +84,7 @@ def _set_aside(walk: Walk, facts: Facts) -> None:
         return
     if candidate.number in facts.instances:
         s.ledger.set_instance(candidate.app, candidate.number, failed=True)
-        s.ledger.mark_failed(candidate.app, candidate.number, why=SET_ASIDE)
+        s.ledger.mark_failed(candidate.app, candidate.number, why=SET_ASIDE, code=OVERTAKEN)
     if not s.ledger.has_served(candidate.app, candidate.version, candidate.digest):
         s.ledger.set_hold(candidate.app, candidate.version, candidate.digest,
                           Hold(s.clock.utc(), s.actor, SET_ASIDE))

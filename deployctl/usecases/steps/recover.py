@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from deployctl.dataclass import replace
-from deployctl.domain.change.deployment import Deployment, Phase
+from deployctl.domain.change.deployment import Deployment, EndCode, EndReason, Phase
 from deployctl.domain.change.facts import Facts
 from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.inputs.names import AppName
@@ -52,7 +52,7 @@ def recover(app: AppName, s: Services, token: int) -> str | None:
         told = "finished: HAProxy had switched already" if _moved(walk) else "finished"
     elif (_moved(walk) or _asked_back(walk)) and not _can_go_back(walk):
         why = "neither of the two releases is healthy" if _moved(walk) else "what is to serve again does not answer"
-        leave(walk, f"its process died at the switch, and {why}")
+        leave(walk, EndReason(EndCode.PROCESS_DIED, f"its process died at the switch, and {why}"))
         agree_files(s)
         told = f"left as it is: {why}"
     else:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from deployctl.domain.change.deployment import Phase
-from deployctl.domain.host.access import actor_parts
+from deployctl.domain.host.actor import Actor
 from deployctl.domain.host.denied_changes import KINDS as REFUSED
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import NotFound
@@ -56,11 +56,11 @@ def _versions(s: Services) -> Versions:
 
 def _line(event: Mapping[str, Any], versions: Versions) -> AuditLine:
     data: Mapping[str, Any] = event["data"]
-    who, how = actor_parts(event["actor"])
+    who = Actor.of(event["actor"])
     told = event["kind"] in _TOLD_IN_DATA
     revision = data.get("revision") if event["kind"] == "promoted" else None
     return AuditLine(
-        id=event["id"], at=event["at"], who=who, how=how, address=data.get("address"), app=event["app"],
+        id=event["id"], at=event["at"], who=who.name, how=who.via, address=data.get("address"), app=event["app"],
         what=str(data.get("kind", event["kind"])) if told else event["kind"], sentence=_sentence(event, versions),
         before=None if revision is None else revision - 1, after=revision,
         note=str(data.get("note") or data.get("reason") or ""), result=_result(event), count=int(data.get("count", 1)))

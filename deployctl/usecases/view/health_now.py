@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deployctl.domain.change.probes import AnswerCode
 from deployctl.domain.images.release import App, Instance, ProbeKind, Release
 from deployctl.errors import DeployctlError
 from deployctl.execution.health_gate import ask_from_outside
@@ -19,7 +20,8 @@ def ask_once(release: Release, instance: Instance, app: App, container: Containe
     kind = release.bundle.probe.kind
     if kind is ProbeKind.DOCKER:
         health = container.health if container else None
-        return Answer(health == "healthy", f"HEALTHCHECK says {health or 'nothing'}")
+        return Answer(health == "healthy", f"HEALTHCHECK says {health or 'nothing'}",
+                      code=None if health == "healthy" else AnswerCode.UNHEALTHY)
     if kind is ProbeKind.EXEC:
         return _execute(release, instance, s)
     return ask_from_outside(s, release, instance, app)
@@ -30,5 +32,6 @@ def _execute(release: Release, instance: Instance, s: Services) -> Answer:
     try:
         done = s.engine.execute(instance.container or instance.name, probe.command or (), timeout=probe.timeout)
     except DeployctlError as e:
-        return Answer(ok=False, sentence=e.message)
-    return Answer(done.exit_code == 0, f"command ended with {done.exit_code}")
+        return Answer(ok=False, sentence=e.message, code=AnswerCode.NOT_ASKED)
+    return Answer(done.exit_code == 0, f"command ended with {done.exit_code}",
+                  code=AnswerCode.COMMAND_FAILED if done.exit_code else None)

@@ -78,6 +78,8 @@ class Failure:
     evidence: tuple[str, ...]
     switched: bool  # it had the traffic, and gave it back
     stuck: bool  # a person must look
+    code: str | None = None  # of the error or end; None for what older builds wrote
+    cause: str | None = None  # a FailureCause
 
 
 def find_under_way(app: AppName, s: Services) -> UnderWay | None:
@@ -136,7 +138,8 @@ def _failure(last: Deployment, s: Services) -> Failure:
     release = s.ledger.find_release(last.app, last.target) if last.target is not None else None
     switched = any(row["kind"] == StepKind.SWITCH and row["ok"] for row in s.ledger.steps(last.id))
     return Failure(last.id, last.kind, release.version if release else None, last.target, last.finished_at or "",
-                   last.actor, last.error or "", last.evidence, switched=switched, stuck=last.phase is Phase.STUCK)
+                   last.actor, last.why or last.error or "", last.evidence, switched=switched,
+                   stuck=last.phase is Phase.STUCK, code=last.error_code, cause=last.cause)
 
 
 def _age(since: str, s: Services) -> float:

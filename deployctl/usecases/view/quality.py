@@ -12,23 +12,24 @@ from deployctl.domain.proxy.quality import (
     POINT,
     WINDOW,
     Quality,
+    Trouble,
     is_degraded,
     may_be_degraded,
     quality_of,
-    quality_sentence,
+    trouble_of,
 )
 from deployctl.ports import Services
 
 
-def find_trouble(app: AppName, active: int, version: str, changes: Sequence[Change], s: Services) -> str | None:
-    """Return a sentence when the active release fails far more than who served before. `changes`: the newest first."""
+def find_trouble(app: AppName, active: int, version: str, changes: Sequence[Change], s: Services) -> Trouble | None:
+    """Return what is wrong when the active release fails far more than who served before. `changes`: the newest first."""
     quality = quality_of(s.meter.points(app, since=_unix(s.clock.utc()) - WINDOW), active)
     if not may_be_degraded(quality):
         return None
     former = _former(app, active, changes, s)
     if not is_degraded(quality, former[1] if former else None):
         return None
-    return quality_sentence((version, quality), former)
+    return trouble_of((version, quality), former)
 
 
 def _former(app: AppName, active: int, changes: Sequence[Change], s: Services) -> tuple[str, Quality] | None:

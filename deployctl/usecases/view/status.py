@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from deployctl.dataclass import dataclass, field, replace
 from deployctl.domain.change.probes import HealthReason
+from deployctl.domain.change.status_note import NoteCode, StatusNote, trouble_text
 from deployctl.domain.host.home import HomeFacts
 from deployctl.domain.images.release import App, Change, Instance, Release, Role
 from deployctl.domain.images.same_image import short_digest
 from deployctl.domain.inputs.names import AppName, ReleaseName, Version
-from deployctl.domain.proxy.quality import answers_nobody
+from deployctl.domain.proxy.quality import Trouble, answers_nobody
 from deployctl.domain.proxy.traffic import Counters
 from deployctl.errors import DeployctlError
 from deployctl.ports import Answer, ContainerFacts, Services
@@ -155,12 +156,12 @@ def _view(app: App, instances: Sequence[Instance], releases: Mapping[tuple[AppNa
                       "to": to.version if to else None}
     state = _state(active, serving, changes=bool(changes), deploying=bool(lease and opened), seen=seen)
     quality = find_trouble(app.name, active.release, active.version, changes, s) if active and state == "healthy" else None
-    notes = _notes(app, serving, active, views, opened is not None and lease is None)
+    notes = [*_trouble_notes(app, active, quality), *_notes(app, serving, views, opened is not None and lease is None)]
     return AppView(
         app=app.name, address=app.address, hosts=app.hosts, revision=app.revision,
-        state="degraded" if quality else state, quality=quality, active=active,
+        state="degraded" if quality else state, quality=quality.sentence if quality else None, active=active,
         standby=_standby(views, changes, serving), instances=tuple(views), deployment=deployment,
-        notes=(*([f"{app.name}: {quality}"] if quality else ()), *notes),
+        notes=tuple(notes),
         since=changes[0].at if changes else None, drifts=drift,
     )
 
@@ -272,20 +273,29 @@ def _standby(views: Sequence[InstanceView], changes: Sequence[Change], serving: 
     return None
 
 
-def _notes(app: App, serving: int | None, active: InstanceView | None, views: Sequence[InstanceView],
-           interrupted: bool) -> list[str]:
-    notes = []
-    if serving is None and app.active is None and app.revision:
-        notes.append(f"{app.name} serves nobody: visitors get 503 (deployctl history {app.name})")
-    if serving != app.active:
-        notes.append(f"HAProxy sends {app.name} to release {serving}, the ledger says {app.active}: "
-                     "the next change settles it")
+def _trouble_notes(app: App, active: InstanceView | None, quality: Trouble | None) -> Iterator[StatusNote]:
+    """Yield what is wrong with the live version."""
+    if active and quality:
+        yield StatusNote(NoteCode.LIVE_FAILS_REQUESTS, app.name, quality.message, active.version, active.release,
+                         more=quality.compared)
     if active and active.health != "passing":
-        notes.append(f"{app.name}: {active.version} {active.said or 'is not running'}")
+        message = trouble_text(active.version, active.health_reason, active.said)
+        yield StatusNote(NoteCode.LIVE_NOT_PASSING, app.name, message, active.version, active.release)
+
+
+def _notes(app: App, serving: int | None, views: Sequence[InstanceView], interrupted: bool) -> Iterator[StatusNote]:
+    """Yield the rest of what a person should know."""
+    if serving is None and app.revision:
+        yield StatusNote(NoteCode.NO_LIVE_VERSION, app.name,
+                         f"no live version, visitors get 503 (deployctl history {app.name})")
+    elif serving != app.active:
+        yield StatusNote(NoteCode.TRAFFIC_ELSEWHERE, app.name, f"HAProxy routes to release {serving}, but the ledger says "
+                         f"{app.active}; the next change settles it", release=serving)
     held = {v.version: v.release for v in views if v.held}
     free = {v.version for v in views if not v.held}
-    notes += [f"{app.name}: {ReleaseName(Version(version), number if version in free else None)} is on hold "
-              f"(deployctl unhold {app.name} {version})" for version, number in held.items()]
+    for version, number in held.items():
+        name = ReleaseName(Version(version), number if version in free else None)
+        yield StatusNote(NoteCode.ON_HOLD, app.name, f"{name} is on hold (deployctl unhold {app.name} {version})",
+                         version, number)
     if interrupted:
-        notes.append(f"{app.name}: a deployment was interrupted; the next change finishes it or takes it back")
-    return notes
+        yield StatusNote(NoteCode.INTERRUPTED, app.name, "a deployment was interrupted; the next change finishes or reverts it")

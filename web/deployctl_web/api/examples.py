@@ -28,7 +28,8 @@ _ACTIVE = _instance("v2", 2)
 _STANDBY = _instance("v1", 1, role="standby", weight=0, colour="blue", warm=True, in_flight=0, since=None, readiness=_READY)
 _DEPLOYMENT: Json = {
     "id": 7, "kind": "upgrade", "from_release": 1, "to_release": 2, "phase": "succeeded", "by": "ci-shop (token)",
-    "note": "faster search", "started_at": AT, "finished_at": LATER, "error": None, "evidence": [],
+    "note": "faster search", "started_at": AT, "finished_at": LATER, "error": None, "error_code": None,
+    "cause": None, "evidence": [],
 }  # fmt: skip
 _PERSON: Json = {"name": "mara", "roles": {"shop": "deployer"}, "password": False, "created_at": AT, "created_by": "root (cli)"}
 _TOKEN: Json = {
@@ -51,7 +52,8 @@ _MOVED = _of("Rollback", ok=True, app="shop", **{"from": "v2"}, to="v1", from_re
 EXAMPLES: dict[str, Json] = {
     "Status": _of("Status", engine=None, proxy=None, apps=[{
         "app": "shop", "address": "127.0.0.1:8000", "hosts": [], "revision": 118, "state": "healthy", "active": _ACTIVE,
-        "standby": _STANDBY, "instances": [_ACTIVE, _STANDBY], "deployment": None, "since": AT, "notes": [], "drift": [],
+        "standby": _STANDBY, "instances": [_ACTIVE, _STANDBY], "deployment": None, "since": AT, "notes": [], "notices": [],
+        "drift": [],
         "drifts": [], "quality": None, "rollback": {
             "version": "v1", "release": 1, "name": "v1", "warm": True, **_READY,
             "brings_back": ["image acme/shop:v1 (1f2e3d4c5b6a)"]},
@@ -120,5 +122,5 @@ def problem_example(code: str, status: int) -> Json:
     title = code.replace("_", " ").capitalize()
     serving = {"app": "shop", "version": "v2", "release": 2, "revision": 118, "address": "127.0.0.1:8000"}
     return {"type": f"/api/docs#{code}", "title": title, "status": status, "detail": MEANING[status], "code": code,
-            "remedy": ["deployctl status shop"], "serving": serving if status in {409, 412, 423, 502} else None, "details": [],
-            "revision": None}
+            "cause": None, "remedy": ["deployctl status shop"], "serving": serving if status in {409, 412, 423, 502} else None,
+            "details": [], "revision": None}

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from deployctl.domain.change.drift import Kind as DriftKind
 from deployctl.domain.change.probes import HealthReason
 from deployctl.domain.change.readiness import Code, How
+from deployctl.domain.change.status_note import NoteCode
 from deployctl.domain.images.release import Colour, Role
 from deployctl.domain.proxy.traffic import Precision
 from deployctl.usecases.results import ConfigCode, DiffLine
@@ -112,6 +113,15 @@ class Drift(Answer):
     sentence: str
 
 
+class Note(Answer):
+    """What a person should know of an app beside its state."""
+
+    code: NoteCode
+    version: str | None
+    release: int | None
+    message: str
+
+
 class Config(Answer):
     """How the app's file stands to what was deployed last."""
 
@@ -132,6 +142,7 @@ class App(Answer):
     deployment: UnderWay | None
     since: At | None
     notes: list[str]
+    notices: list[Note] = Field(description="The same as `notes`, with codes.")
     drift: list[str]
     drifts: list[Drift] = Field(description="The same with codes.")
     quality: str | None

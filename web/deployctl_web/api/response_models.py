@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
+from deployctl.domain.change.diagnosis import FailureCause
 from deployctl.domain.images.release import Bundle, Colour, Hold
 from deployctl.usecases.results import DiffLine, StepDone
 from deployctl_web.api.request_fields import AppText, VersionText
@@ -54,6 +55,8 @@ class Deployment(Answer):
     started_at: At
     finished_at: At | None
     error: str | None
+    error_code: str | None = Field(description="The same for programs: the code of an error, or how else it ended.")
+    cause: FailureCause | None = Field(description="Why its candidate failed, as far as that is known.")
     evidence: list[str]
 
 
@@ -83,6 +86,7 @@ class Shown(Document):
     created_at: At
     proven_at: At | None
     failure: str | None
+    failure_code: str | None
     hold: Hold | None
     bundle: Bundle
     bundle_hash: str
@@ -205,6 +209,7 @@ class Problem(Answer):
     status: int
     detail: str = Field(description="What happened, for people.")
     code: str
+    cause: FailureCause | None = Field(description="Why a candidate failed, as far as that is known.")
     remedy: list[str] = Field(description="What to do next.")
     serving: Serving | None = Field(description="Who answers visitors now, where that is known.")
     details: list[str] = Field(description="Evidence: mistakes, the last lines of a log, answers to probes.")

@@ -10,6 +10,7 @@ from threading import Event, Lock, Thread
 
 from deployctl.dataclass import dataclass, field
 from deployctl.domain.change.plan import Plan, Step
+from deployctl.domain.host.actor import Actor, Via
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError
 from deployctl.memory import Bounded
@@ -141,7 +142,7 @@ class Jobs:
         with self._lock:
             under_way = [*self._under_way.values()]
         for job in under_way:  # a ledger that is away, or full, keeps nobody from ending
-            with suppress(DeployctlError), self._pool.lend("the end of deployctl serve (web)") as s:
+            with suppress(DeployctlError), self._pool.lend(Actor("the end of deployctl serve", Via.WEB)) as s:
                 s.ledger.ask_abort(job.app, actor=s.actor)
         end = time.monotonic() + LAST_WAIT
         for job in under_way:

@@ -8,6 +8,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from deployctl.dataclass import asdict
+from deployctl.domain.host.actor import Actor, Via
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError
 from deployctl.ports import Services
@@ -58,7 +59,7 @@ class Lookout:
             if self._hub.closed:
                 return
             try:
-                with self._pool.lend("dashboard (web)") as s:
+                with self._pool.lend(Actor("dashboard", Via.WEB)) as s:
                     self._watch(s)
             except DeployctlError as e:  # the ledger is away or was replaced: the streams bear it
                 self._hub.publish("notice", None, {"text": e.message})

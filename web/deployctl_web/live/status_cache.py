@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from deployctl.dataclass import dataclass, replace
 from deployctl.domain.change.readiness import Readiness
+from deployctl.domain.host.actor import Actor, Via
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, NotFound
 from deployctl.memory import Bounded
@@ -29,7 +30,7 @@ KEEPS, GLANCE = 30.0, 0.1  # seconds likewise for what is only nice to know: it 
 ROOM = 32 * 2**20  # bytes of readings that are kept
 READERS = 4  # threads
 LAST_WAIT = 1.0  # seconds that the end waits for readings under way
-READER = "dashboard (web)"
+READER = Actor("dashboard", Via.WEB)
 
 Key = tuple[str, AppName | None]  # what is read, of which app or of all
 STATUS, IDLE = "status", "idle"

@@ -11,6 +11,7 @@ from deployctl_web.problems import when_again
 from deployctl_web.security import identity
 from deployctl_web.security.authorization import EVERYBODY, SIGNED_IN, needs
 from deployctl_web.security.request_checks import status_of
+from deployctl_web.services_pool import SOMEBODY
 from deployctl_web.state import desk
 
 pages = Blueprint("sign_in", "deployctl_web.pages.sign_in")
@@ -32,7 +33,7 @@ def page() -> str | Response:
 def enter() -> Refused | Response:
     """Sign in by name and password; where to go on is only ever a page of ours."""
     try:
-        with desk().pool.lend("somebody (web)") as s:
+        with desk().pool.lend(SOMEBODY) as s:
             secret = sign_in(request.form.get("name", ""), request.form.get("password", ""), identity.origin(), s)
     except (WrongSignIn, TooManyTries) as error:
         status = status_of(error)
@@ -53,7 +54,7 @@ def start(secret: str) -> str:
 @needs(EVERYBODY)
 def enter_by_link(secret: str) -> tuple[str, int] | Response:
     try:
-        with desk().pool.lend("somebody (web)") as s:
+        with desk().pool.lend(SOMEBODY) as s:
             secret_of = sign_in_by_link(secret, identity.origin(), s)
     except WrongLink as error:
         return render_template("sign_in.html", error=error, after=after()), status_of(error)

@@ -8,11 +8,13 @@ from flask import Flask, Request, g, request, session
 from flask_login import LoginManager, UserMixin
 
 from deployctl.domain.host.access import Origin, Principal
+from deployctl.domain.host.actor import Actor, Via
 from deployctl.ports import Services
 from deployctl.usecases.access.sign_in import IDLE, Over, find_session, why_over
 from deployctl.usecases.access.tokens import find_token
 from deployctl_web.http.admission import CONNECTION
 from deployctl_web.security.rights import Right
+from deployctl_web.services_pool import SOMEBODY
 from deployctl_web.state import desk
 
 BEARER = "Bearer "
@@ -31,7 +33,7 @@ def put_identity(app: Flask) -> None:
 
     @manager.user_loader  # type: ignore[untyped-decorator]
     def load(secret: str) -> Visitor | None:
-        with desk().pool.lend("somebody (web)") as s:
+        with desk().pool.lend(SOMEBODY) as s:
             who = find_session(secret, s)
         return None if who is None else Visitor(secret, who)
 
@@ -65,7 +67,7 @@ def _by_token(asked: Request) -> Principal | None:
     header = asked.headers["Authorization"]
     if not header.startswith(BEARER):
         return None
-    with desk().pool.lend("somebody (token)") as s:
+    with desk().pool.lend(Actor("somebody", Via.TOKEN)) as s:
         return find_token(header.removeprefix(BEARER).strip(), s, address=origin().address)
 
 
@@ -89,7 +91,7 @@ def why_over_text() -> str:
     """Say why the session that this browser had is over; empty when it had none."""
     if not g.get("over"):
         return ""
-    with desk().pool.lend("somebody (web)") as s:
+    with desk().pool.lend(SOMEBODY) as s:
         why = why_over(g.over, s)
     return OVER[why] if why else ""
 
@@ -103,7 +105,7 @@ def begin_session(secret: str) -> None:
     from flask_login import login_user
 
     session.clear()
-    with desk().pool.lend("somebody (web)") as s:
+    with desk().pool.lend(SOMEBODY) as s:
         who = find_session(secret, s)
     if who is not None:
         login_user(Visitor(secret, who))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from deployctl.dataclass import dataclass
 from deployctl.domain.change.plan import Kind
+from deployctl.domain.host.actor import Actor, Via
 from deployctl.domain.images.release import Change
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.ports import Services
@@ -13,7 +14,6 @@ from deployctl.ports import Services
 DEMO = "deployctl.demo"  # the label that a demo's server.toml puts on everything
 MENDED = Version("v3")  # the version of the demo in which the bug is mended
 LOOKED_AT = 50  # changes, the newest
-WEB, CLI = "(web)", "(cli)"  # how an actor came in
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ def first_steps(app: AppName, s: Services) -> tuple[Try, ...]:
 
 def tries(app: AppName, changes: Sequence[Change], *, mended: bool) -> tuple[Try, ...]:
     """Return the four lines; `changes` with the last one first."""
-    clicked = [change for change in changes if change.actor.endswith(WEB)]
+    clicked = [change for change in changes if Actor.of(change.actor).via == Via.WEB]
     first = clicked[-1].revision if clicked else None
-    typed = first is not None and any(c.actor.endswith(CLI) and c.revision > first for c in changes)
+    typed = first is not None and any(Actor.of(c.actor).via == Via.CLI and c.revision > first for c in changes)
     return (
         Try("Go back from the page", any(change.kind == Kind.ROLLBACK for change in clicked)),
         Try("Undo it, as fast", any(change.kind == Kind.UNDO for change in clicked)),

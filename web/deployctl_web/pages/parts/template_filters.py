@@ -9,7 +9,8 @@ from typing import Any
 from flask import Flask, has_request_context, request
 
 from deployctl.domain.change.planner import spoken
-from deployctl.domain.host.access import actor_parts, roles_text
+from deployctl.domain.host.access import roles_text
+from deployctl.domain.host.actor import UNKNOWN, Actor, Via
 from deployctl.domain.images.same_image import short_digest
 from deployctl.domain.proxy.cookies import choice_cookie
 from deployctl.usecases.results import AppView, InstanceView
@@ -81,9 +82,11 @@ def tag_beside(image: str, version: str) -> str:
 
 def by(actor: str) -> str:
     """Return who did it and how, as one would say it."""
-    name, way = actor_parts(actor)
-    ways = {"cli": "from the CLI", "web": "dashboard", "token": "API token", "-": ""}
-    return ", ".join(part for part in (name, ways.get(way, way)) if part)
+    who = Actor.of(actor)
+    return ", ".join(part for part in (who.name, _WAYS.get(who.via, who.via)) if part)
+
+
+_WAYS = {Via.CLI: "from the CLI", Via.WEB: "dashboard", Via.TOKEN: "API token", UNKNOWN: ""}
 
 
 def browser(agent: str) -> str:
@@ -101,6 +104,11 @@ def sentence(text: str) -> str:
     first = text.partition(" ")[0].rstrip(":,;")
     app = (request.view_args or {}).get("app") if has_request_context() else None
     return text[:1].upper() + text[1:] if first.isalpha() and first != app else text
+
+
+def ended(text: str) -> str:
+    """Return it as a whole sentence: with a full stop, unless it is empty or has one."""
+    return text if not text or text.endswith((".", ".)")) else f"{text}."
 
 
 def lower_first(text: str) -> str:

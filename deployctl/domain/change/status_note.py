@@ -1,0 +1,51 @@
+"""What a person should know of an app beside its state: a code to match, and the sentence that people read."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from deployctl.dataclass import dataclass
+from deployctl.domain.change.probes import HealthReason
+
+
+class NoteCode(StrEnum):
+    NO_LIVE_VERSION = "no_live_version"  # visitors get 503
+    TRAFFIC_ELSEWHERE = "traffic_elsewhere"  # HAProxy routes to another release than the ledger says
+    LIVE_NOT_PASSING = "live_not_passing"  # the live version does not pass its health check
+    LIVE_FAILS_REQUESTS = "live_fails_requests"  # it passes, and fails many more requests than the version before it
+    ON_HOLD = "on_hold"
+    INTERRUPTED = "interrupted"  # a deployment was; the next change finishes or reverts it
+
+
+@dataclass(frozen=True, slots=True)
+class StatusNote:
+    """`message` is about `version` where there is one; `more` goes on from it. Neither names the app."""
+
+    code: NoteCode
+    app: str
+    message: str
+    version: str | None = None
+    release: int | None = None
+    more: str = ""
+
+    @property
+    def line(self) -> str:
+        """Return it for a list of several apps."""
+        return f"{self.app}: {'; '.join(filter(None, (self.message, self.more)))}"
+
+
+# What an instance that is not passing does, before what its probe was answered.
+_TROUBLE: dict[HealthReason | None, str] = {
+    HealthReason.WRONG_ANSWER: "does not pass its health check: ",
+    HealthReason.NO_ANSWER: "does not pass its health check: ",
+    HealthReason.NONE_ANSWERED: "answers no visitor: ",
+    HealthReason.RECONNECTED: "is not at its own address: ",
+    HealthReason.ANSWERED_BY_ANOTHER: "is not what visitors reach: ",
+}
+
+
+def trouble_text(version: str, reason: HealthReason | None, answer: str) -> str:
+    """Return what is wrong with a version that does not pass; `answer` is what its probe got, as a text."""
+    if not answer:
+        return f"{version} is not running"
+    return f"{version} {_TROUBLE.get(reason, '')}{answer}"
