@@ -44,6 +44,8 @@ def names(path: Path) -> Iterator[tuple[str, ast.AST]]:
 
 def is_left_out(name: str) -> bool:
     """Tell whether it is one of the words alone, or gives an age to something that has a role."""
+    if name.startswith("__"):  # Python's own
+        return False
     words = [word.lower() for word in SPLIT.findall(name)]
     aged = any(first in AGES and second in THINGS for first, second in pairwise(words))
     return aged or (len(words) == 1 and words[0] in LEFT_OUT)

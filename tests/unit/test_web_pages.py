@@ -203,7 +203,7 @@ def test_degraded_says_why_and_the_button_is_filled(shop: Site, mara: Browser) -
     page = mara.get("/apps/shop").text
     told = text_of(page)
     assert "Degraded" in told
-    assert "v2 does not pass its probe: GET / gave 503." in told
+    assert "v2 does not pass its health check: GET / gave 503." in told
     assert '<div class="roll go">' in page
     assert "<title>! shop degraded · deployctl</title>" in page
     assert 'icon-warn.svg" type' in page
@@ -341,7 +341,7 @@ def test_a_proxy_that_is_away_leaves_the_state_unknown(shop: Site, mara: Browser
     told = fresh(shop, mara)
     assert "Unknown" in told
     assert "HAProxy does not answer." in told
-    assert "Who serves is shown as the ledger has it." in told
+    assert "The live version is shown as the ledger has it." in told
 
 
 def test_figures_of_the_meter_are_shown_and_nothing_is_made_up_without_them(shop: Site, mara: Browser) -> None:
@@ -362,7 +362,7 @@ def test_a_reading_that_is_old_says_so_and_its_figures_are_grey(shop: Site, mara
     late = replace(whole, stale=True, age=14.0, why="Docker or HAProxy takes long to answer.")
     monkeypatch.setattr(type(shop.desk.board), "whole", lambda *_words, **_more: late)
     page = mara.get("/apps/shop").text
-    assert "This was so at" in text_of(page)
+    assert "Last known state, from" in text_of(page)
     assert "HAProxy keeps serving as last set." in text_of(page)
     assert "stage stale" in page
 
