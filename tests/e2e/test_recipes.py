@@ -1,9 +1,10 @@
-"""The README's recipes do what they say, typed as they are printed there."""
+"""The README's recipes do what they say, typed as they are printed there; and what it shows is what is printed."""
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from tests import machine, support
 from tests.e2e.cli import Cli, home_of_a_person, wait_until
+from tests.guards.tree import ROOT
 from tests.recipes import Shell, recipe
 
 
@@ -76,3 +78,20 @@ def test_a_private_registry_is_named_in_the_apps_file_and_its_refusal_changes_no
     failed = shell.run(upgrade, environ=environ())
     assert failed.returncode == 7, failed
     assert shop.containers("cart") == []
+
+
+def test_what_the_readme_shows_is_what_an_upgrade_and_a_rollback_print(engine_url: str, images: None) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8").split("## What it looks like\n")[1]
+    shown = re.findall(r"^\$ deployctl (.*)\n((?:[^$`].*\n)+)", text.split("```")[1], re.MULTILINE)
+    with home_of_a_person(engine_url) as found:
+        found.write("shop")
+        for command, printed in shown[1:]:  # init has the path of another home
+            ran = found.text(*shlex.split(command))
+            assert ran.code == 0, ran
+            expected = [without_figures(line) for line in printed.splitlines()]
+            assert [without_figures(line) for line in ran.out.splitlines()][: len(expected)] == expected
+    assert [command.split()[0] for command, _ in shown] == ["init", "upgrade", "upgrade", "rollback"]
+
+
+def without_figures(line: str) -> str:
+    return re.sub(r"\d+(?:\.\d+)? (m?s)\b", r"N \1", line)
