@@ -108,10 +108,10 @@ def _written() -> dict[str, str]:
 def _page(tables: dict[str, str]) -> str:
     return "\n".join([
         "# Benchmarks", "",
-        "Real output on a small shared machine: trust the ratios. Each table tells of which run it is. Do it again with", "",
+        "Measured on a small shared machine: trust the ratios. Below each table is the run it comes from. To repeat it:", "",
         "```", "bin/setup --dev && .venv/bin/python -m bench --write", "```", "",
         "*Lost* is every request without a valid HTTP answer, or with a 5xx that the app did not write, counted by an "
-        "open-loop client: a request is due when it is due, whatever became of the others.", "",
+        "open-loop client: requests are sent on schedule, whatever happened to earlier ones.", "",
         *(tables[title] for title in _titles() if title in tables)])
 
 

@@ -23,8 +23,8 @@ from tests.faults.victim import Ended, victim
 
 LONG = os.environ.get("DEPLOYCTL_LONG") == "1"
 PHASES = {  # of an upgrade → the step before which it stands still
-    "before the container": "create",
-    "on trial": "health",
+    "before the container is created": "create",
+    "health check": "health",
     "before the switch": "switch",
     "switched": "promote",
     "promoted": "drain",
@@ -33,7 +33,7 @@ IDLE = "idle"
 MARKS = count(1)
 DONE, ANY = ((0,), "forward"), ((0, 1, 4, 7), "either")
 # An engine that is away until the verb has ended: what is not yet started is refused, what is switched stays so.
-GONE = {"on trial": ((0, 1, 4, 7), "either"), "before the container": ((7,), "back"), "before the switch": ANY,
+GONE = {"health check": ((0, 1, 4, 7), "either"), "before the container is created": ((7,), "back"), "before the switch": ANY,
         "switched": ANY, "promoted": DONE, IDLE: ((0,), "back")}
 Harm = Callable[[Town], AbstractContextManager[object]]
 
@@ -121,7 +121,7 @@ def require_end(town: Town, cell: Cell, ended: Ended | None, source: int | None)
 
 
 def _tell(book: Book, cell: Cell, watch: Watched, ended: Ended | None, source: int | None) -> None:
-    who = "what served before serves" if watch.town.route(SHOP) == source else "what was asked for serves"
+    who = "the version before is live" if watch.town.route(SHOP) == source else "the requested version is live"
     code = f"exit {ended.ran.code}; " if ended else ""
     phase = cell.phase if cell.verb == "upgrade" else f"{cell.phase} ({cell.verb})"
     book.write(Outcome(cell.fault, phase, code + who, watch.sent, watch.lost))

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 FIRST_LINES = """# Reliability
 
-Written by `bin/test --all` from what the fault tests saw; do not edit. Where the fakes stand in, the fault says so.
-`tests/faults/` holds the injectors, the cells, and the invariants I1 to I9 (tests/faults/invariants.py) that every
-cell is held against. Visitors come at a constant rate, whether they are answered or not; *lost* counts those who got
-no valid answer. It may be more than none only where the fault itself left nobody who could have answered.
+Written by `bin/test --all` from what the fault tests saw; do not edit. Faults marked (fakes) are injected into fakes.
+`tests/faults/` contains the injectors, the cells, and the invariants I1 to I9 (tests/faults/invariants.py) that every
+cell is checked against. Visitors arrive at a constant rate, whether they get responses or not; *lost* counts those who got
+no valid response. It may be above zero only where the fault itself left nobody who could have responded.
 """
 
 

@@ -20,7 +20,7 @@ from tests.faults.town import BLOG, SHOP, Town, two_apps
 from tests.images import ensure_images
 
 BAD = {"candidate runs out of memory": "memhog", "candidate is never healthy": "neverhealthy",
-       "candidate exits at once": "exitone", "candidate flaps": "crash"}
+       "candidate exits immediately": "exitone", "candidate flaps": "crash"}
 FAILED = ((1,), "back")
 BOTH = (BLOG, SHOP)
 
@@ -64,8 +64,8 @@ HARM = {"dies": dies, "hangs": hangs}
 
 
 @pytest.mark.parametrize("cell", cells(
-    *across("candidate dies", {"on trial": FAILED, "before the switch": ((0, 1), "either")}),
-    *across("candidate hangs", {"on trial": FAILED})))
+    *across("candidate dies", {"health check": FAILED, "before the switch": ((0, 1), "either")}),
+    *across("candidate hangs", {"health check": FAILED})))
 def test_a_candidate_that_fails_before_the_switch_costs_nobody_anything(town: Town, book: Book, cell: Cell) -> None:
     role, how = cell.fault.split()
     run_cell(town, book, cell, lambda found: HARM[how](found, role))
@@ -76,9 +76,9 @@ ALONE = ((0, 1, 4, 9), "either")
 
 @pytest.mark.parametrize("cell", cells(
     *across("candidate dies", {"switched": ALONE, "promoted": ALONE}, may_lose=True),
-    *across("active dies", dict.fromkeys(("on trial", "before the switch", "switched", "promoted", IDLE), ALONE),
+    *across("active dies", dict.fromkeys(("health check", "before the switch", "switched", "promoted", IDLE), ALONE),
             may_lose=True),
-    *across("active hangs", dict.fromkeys(("on trial", "before the switch", "promoted"), ALONE), may_lose=True)))
+    *across("active hangs", dict.fromkeys(("health check", "before the switch", "promoted"), ALONE), may_lose=True)))
 def test_who_serves_and_fails_by_itself_is_started_again_or_left(town: Town, book: Book, cell: Cell) -> None:
     role, how = cell.fault.split()
 
@@ -99,7 +99,7 @@ def test_a_bad_image_never_gets_a_visitor(town: Town, book: Book, fault: str) ->
     def nothing(found: Town) -> Iterator[None]:
         yield
 
-    cell = Cell(fault, "on trial", (1,), "back")
+    cell = Cell(fault, "health check", (1,), "back")
     town.write(SHOP, keep_stopped=1, resources={"memory": "64m"}, health={"path": "/healthz", "rise": 9, "deadline": "3s"})
     ended = run_cell(town, book, cell, nothing, words=words)
     assert ended is not None
@@ -108,5 +108,5 @@ def test_a_bad_image_never_gets_a_visitor(town: Town, book: Book, fault: str) ->
 
 
 def test_every_phase_is_met_by_a_container_that_fails() -> None:
-    met = {"on trial", "before the switch", "switched", "promoted"}
-    assert met | {"before the container"} == set(PHASES)  # before it there is no candidate
+    met = {"health check", "before the switch", "switched", "promoted"}
+    assert met | {"before the container is created"} == set(PHASES)  # before it there is no candidate

@@ -57,5 +57,5 @@ def test_a_full_disk_of_the_engine_stops_the_upgrade_and_no_visitor(
                 town.settle()
                 watch.require_kept(town.settle)
                 assert town.do("upgrade", SHOP, "v3")["to"] == "v3"
-    book.write(Outcome("disk of the engine full", "before the container", "exit 1; what served before serves",
+    book.write(Outcome("disk of the engine full", "before the container is created", "exit 1; the version before is live",
                        watch.sent, watch.lost))

@@ -32,7 +32,7 @@ def chaos(engine_url: str) -> Iterator[ChaosSocket]:
 
 
 CHANGES = ["POST .*/tag", "POST /containers/create", "POST .*/start", "POST .*/update", "POST .*/stop", "DELETE /containers"]
-ONCE = {"lost": "engine's answer lost", "cut": "engine's answer cut", "refuse": "engine refuses once",
+ONCE = {"lost": "engine's response lost", "cut": "engine's response cut", "refuse": "engine refuses a connection once",
         "error": "engine errs once (500)"}
 RETIRING = {"POST .*/stop", "DELETE /containers"}  # what fails after the promotion is a warning
 
@@ -56,17 +56,17 @@ def test_one_request_that_goes_wrong_costs_a_second_try_or_the_upgrade_and_no_vi
         town.settle()
         assert (town.route(SHOP) == source) is back
         watch.require_kept(town.settle)
-    who = "what served before serves" if back else "what was asked for serves"
+    who = "the version before is live" if back else "the requested version is live"
     book.write(Outcome(ONCE[way], path.strip("./*"), f"exit {ran.code}; {who}", watch.sent, watch.lost))
 
 
-WAYS = {"engine refuses from then on": "refuse", "engine errs from then on (500)": "error",
+WAYS = {"engine refuses connections from then on": "refuse", "engine errs from then on (500)": "error",
         "engine slow": "delay"}
 
 
 @pytest.mark.parametrize("cell", cells(
-    *across("engine refuses from then on", GONE),
-    *across("engine errs from then on (500)", {**GONE, "before the container": ((1,), "back")}),
+    *across("engine refuses connections from then on", GONE),
+    *across("engine errs from then on (500)", {**GONE, "before the container is created": ((1,), "back")}),
     *across("engine slow", BACK_SOON)))
 def test_an_engine_that_refuses_or_dawdles_costs_time_and_no_visitor(town: Town, chaos: ChaosSocket, book: Book,
                                                                      cell: Cell) -> None:

@@ -16,7 +16,7 @@ from tests.faults.second_engine import SecondEngine
 from tests.faults.town import BLOG, SHOP, Town
 
 HONEST = (0, 1, 4, 7, 9)
-MET = dict.fromkeys(("on trial", "before the switch", "switched", "promoted", IDLE), (HONEST, "either"))
+MET = dict.fromkeys(("health check", "before the switch", "switched", "promoted", IDLE), (HONEST, "either"))
 HARM: dict[str, Engineered] = {
     "engine restarted, without live-restore": restarted,
     "engine killed and started, without live-restore": killed,

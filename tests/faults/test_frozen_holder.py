@@ -30,7 +30,7 @@ OVERTAKEN, OUTWAITED = "overtaken by rollback --abort", "outwaited"
 
 def cells() -> list[object]:
     """Return each phase with each way to be passed over; few of them, unless all are wanted."""
-    few = {(OVERTAKEN, "on trial"), (OVERTAKEN, "switched")}
+    few = {(OVERTAKEN, "health check"), (OVERTAKEN, "switched")}
     every = [(how, phase) for how in (OVERTAKEN, OUTWAITED) for phase in PHASES if LONG or (how, phase) in few]
     return [pytest.param(how, phase, id=f"{how}, {phase}") for how, phase in every]
 
@@ -59,4 +59,4 @@ def test_who_wakes_up_after_his_lease_changes_nothing(town: Town, book: Book, ho
         assert town.ledger(but=("leases", "events")) == rows
         town.settle()
         watch.require_kept(town.settle)
-    book.write(Outcome(f"holder frozen, {how}", phase, f"exit {woken.ran.code} when it wakes", watch.sent, watch.lost))
+    book.write(Outcome(f"holder frozen, {how}", phase, f"exit {woken.ran.code} when it continues", watch.sent, watch.lost))

@@ -49,7 +49,7 @@ def kill(town: Town, book: Book, verb: str, fault: Fault, mark: str) -> Ended:
 def phase_of(town: Town) -> str:
     """Return what the killed one was about to do."""
     rows = town.rows("select phase from deployments where finished_at is null")
-    return str(rows[0][0]) if rows else "before or after its plan"
+    return str(rows[0][0]) if rows else "before or after the plan"
 
 
 def require_an_end(town: Town, source: int | None, words: tuple[str, ...]) -> None:
@@ -63,7 +63,7 @@ def require_an_end(town: Town, source: int | None, words: tuple[str, ...]) -> No
 
 def tell(book: Book, cell: Watched, ended: Ended, verb: str, phase: str, source: int | None) -> None:
     if ended.killed:
-        end = "what served before serves" if cell.town.serving_now() == source else "what was asked for serves"
+        end = "the version before is live" if cell.town.serving_now() == source else "the requested version is live"
         book.write(Outcome(f"SIGKILL of {verb}", phase, end, cell.sent, cell.lost))
 
 

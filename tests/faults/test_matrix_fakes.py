@@ -18,8 +18,8 @@ from tests.faults.outcomes import Book, Outcome
 from tests.unit.test_crashes import STORIES, require_history, require_settled, settle
 from tests.unit.world import World, world
 
-WAYS = {"fails": ("fail", "before"), "is done without an answer": ("fail", "after"), "hangs": ("hang", "before"),
-        "is done and hangs": ("hang", "after")}
+WAYS = {"fails": ("fail", "before"), "is carried out without a response": ("fail", "after"), "hangs": ("hang", "before"),
+        "is carried out and hangs": ("hang", "after")}
 PORTS = ("engine", "traffic", "guard", "ledger")
 # A ledger that is written and says it is not does not exist: SQLite's commit is the answer.
 CELLS = [(port, way) for port in PORTS for way in WAYS if port != "ledger" or WAYS[way][1] == "before"]
@@ -62,7 +62,7 @@ def test_one_call_that_goes_wrong_leaves_a_legal_end(tmp_path: Path, book: Book,
                 w.use(prune)  # what was told as half-way is typed again, and so is what could not be stopped
             require_legal_end(w, name, f"{port} {way} at act {number}")
         if not moment.over:
-            book.write(Outcome(f"{port} {way} (fakes)", name, f"a legal end after each of {number - 1} calls"))
+            book.write(Outcome(f"{port} {way} (fakes)", name, f"a legal outcome after each of {number - 1} calls"))
             return
 
 
@@ -85,7 +85,7 @@ def test_what_is_away_from_one_call_on_is_settled_when_it_is_back(tmp_path: Path
                 w.use(prune)  # what was told as half-way is typed again
             require_legal_end(w, name, f"{port} away from act {number} on")
         if not moment.over:
-            book.write(Outcome(f"{port} away (fakes)", name, f"a legal end from each of {number - 1} calls on"))
+            book.write(Outcome(f"{port} unreachable (fakes)", name, f"a legal outcome from each of {number - 1} calls on"))
             return
 
 

@@ -18,7 +18,7 @@ from tests.faults.town import Town, two_apps
 
 GOES_ON = ((0,), "forward")
 ALL = dict.fromkeys((*PHASES, IDLE), GOES_ON)
-WAY_BACK = dict.fromkeys(("on trial", "before the switch", "switched"), GOES_ON)
+WAY_BACK = dict.fromkeys(("health check", "before the switch", "switched"), GOES_ON)
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from tests.faults.town import BLOG, SHOP, Town
 from tests.faults.victim import victim
 
 SOON = 30.0  # seconds until everybody serves again
-MET = (*PHASES, IDLE) if LONG else ("on trial", "switched")
+MET = (*PHASES, IDLE) if LONG else ("health check", "switched")
 
 
 @pytest.fixture(scope="module")
@@ -78,5 +78,5 @@ def test_after_a_reboot_everybody_serves_again_by_one_command(beside: tuple[Town
         assert {town.get(app).status for app in (SHOP, BLOG)} == {200}
         assert took < SOON
         watch.require_kept(town.settle)
-    who = "what served before serves" if town.route(SHOP) == source else "what was asked for serves"
+    who = "the version before is live" if town.route(SHOP) == source else "the requested version is live"
     book.write(Outcome("reboot", phase, f"{who} after one `reconcile`"))

@@ -64,5 +64,5 @@ def test_of_two_at_once_one_wins_and_the_other_is_told(town: Town, book: Book, r
             assert "pid" in one.ran.message
     moved = [one for one in ended if one.ran.code == 0 and one.ran.told["changed"] and "revision" in one.ran.told]
     assert town.revision(SHOP) == revision + len(moved)
-    book.write(Outcome(f"two controllers: {name}", "at once", f"exits {' and '.join(map(str, sorted(codes)))}",
+    book.write(Outcome(f"two controllers: {name}", "at the same time", f"exits {' and '.join(map(str, sorted(codes)))}",
                        watch.sent, watch.lost))
