@@ -14,7 +14,7 @@ from deployctl.dataclass import dataclass
 from deployctl.domain.host.server import WebSpec
 from deployctl.domain.inputs.addresses import write_address
 from deployctl.errors import DeployctlError
-from deployctl.ports import Services
+from deployctl.ports import Clock, Services
 from deployctl.watch.sampler import Meter
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class Wiring:
     say: Callable[[str], None]
     note: Callable[[str], None]
     holder: Callable[[int], str | None]  # who listens on a port, as far as we may know
+    clock: Clock
     home_id: str = ""
 
 
@@ -144,7 +145,7 @@ class Dashboard:
         from deployctl_web.state import build_desk
 
         place = Place(self._web.listen, self._web.url, signing_key(self._wiring.settings.state_dir), self._wiring.home_id)
-        desk = build_desk(place, self._wiring.connect, self._meter, self._web.streams)
+        desk = build_desk(place, self._wiring.connect, self._meter, self._wiring.clock, streams=self._web.streams)
         self._meter.watched = lambda: desk.hub.watched
         self._meter.looked_at = desk.hub.looked_at
         return desk, create_app(desk)

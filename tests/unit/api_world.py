@@ -14,7 +14,6 @@ from werkzeug.test import TestResponse
 from deployctl.domain.host.access import Role, given
 from deployctl.usecases.access.tokens import create_token
 from deployctl.verbs.table import VERBS
-from deployctl_web import operations
 from tests.unit.web_world import HERE, Browser, Site
 
 Json = dict[str, Any]
@@ -75,7 +74,7 @@ def do_instead(monkeypatch: pytest.MonkeyPatch, verb: str, act: Callable[..., An
 
 
 @contextmanager
-def slow(monkeypatch: pytest.MonkeyPatch, verb: str) -> Iterator[threading.Event]:
+def slow(shop: Site, monkeypatch: pytest.MonkeyPatch, verb: str) -> Iterator[threading.Event]:
     """Let that verb begin and not end before the event is set; a request gives up waiting for it at once."""
     go, act = threading.Event(), VERBS[verb].act()
 
@@ -84,8 +83,7 @@ def slow(monkeypatch: pytest.MonkeyPatch, verb: str) -> Iterator[threading.Event
         return act(**asked)
 
     do_instead(monkeypatch, verb, waiting)
-    monkeypatch.setattr(operations, "GLANCE", 0.05)
-    monkeypatch.setattr(operations, "SWITCH", 0.05)
+    shop.desk.waits.glance = shop.desk.waits.switch = 0.05
     try:
         yield go
     finally:

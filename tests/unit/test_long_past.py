@@ -16,6 +16,7 @@ import pytest
 
 from bench.growth.past import lengthen
 from deployctl.domain.host.access import Role
+from deployctl.effects.linux.system_clock import SystemClock
 from deployctl.ports import Services
 from deployctl.usecases.access.tokens import create_token
 from deployctl.watch.watch import Watch
@@ -158,7 +159,7 @@ def test_neither_a_page_nor_the_watcher_reads_a_table_that_grows_from_end_to_end
             ledger.db.raw.set_trace_callback(seen.add)
             return w.services(ledger=ledger)
 
-        desk = build_desk(PLACE, connect, StillMeter())
+        desk = build_desk(PLACE, connect, StillMeter(), SystemClock())
         browser = Browser(create_app(desk).test_client())
         secret = create_token("p", {"*": Role.ADMIN}, w.s).secret
         for page in PAGES:

@@ -157,7 +157,7 @@ def test_the_page_names_them_asks_and_ends_them_when_nothing_is_chosen(shop: Sit
 def test_what_was_begun_by_a_right_that_ends_is_asked_to_stop(shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     ci = Program(shop, "ci", Role.DEPLOYER)
     opened, go = threading.Event(), threading.Event()
-    monkeypatch.setattr("deployctl_web.operations.GLANCE", 0.05)
+    shop.desk.waits.glance = 0.05
     plan = shop.w.s.engine.__class__.ensure_created
 
     def waits(*words: object, **more: object) -> object:
@@ -209,7 +209,7 @@ def test_a_right_that_ends_while_an_image_is_pulled_moves_no_traffic(shop: Site,
 def test_what_somebody_has_under_way_who_keeps_the_right_goes_on(shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     mara = shop.signed_in("mara")
     mara.get("/apps/shop")
-    with slow(monkeypatch, "upgrade"):
+    with slow(shop, monkeypatch, "upgrade"):
         mara.post("/apps/shop/upgrade", version="v3")
         [job] = shop.desk.jobs.under_way(SHOP)
         set_role("mara", Role.DEPLOYER, ALL, shop.w.services(ledger=shop.w.open_ledger()))

@@ -173,7 +173,7 @@ def test_a_page_needs_its_token_and_its_own_origin(shop: Site) -> None:
 
 # -- what takes long ----------------------------------------------------------------------------------------------------
 def test_what_takes_long_is_answered_with_where_to_ask(shop: Site, ci: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    with slow(monkeypatch, "upgrade") as go:
+    with slow(shop, monkeypatch, "upgrade") as go:
         answer = ci.post("apps/shop/upgrade", {"version": "v3"}, at=2)
         told = answer.get_json()
         assert (answer.status_code, told["kind"], told["done"], told["verb"]) == (202, "Operation", False, "upgrade")
@@ -187,7 +187,7 @@ def test_what_takes_long_is_answered_with_where_to_ask(shop: Site, ci: Program, 
 
 
 def test_whoever_waits_is_answered_as_if_it_had_been_quick(shop: Site, ci: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    with slow(monkeypatch, "upgrade") as go:
+    with slow(shop, monkeypatch, "upgrade") as go:
         def wait(job: Job) -> bool:
             go.set()
             return job.wait(20)
@@ -197,18 +197,18 @@ def test_whoever_waits_is_answered_as_if_it_had_been_quick(shop: Site, ci: Progr
     assert (answer.status_code, answer.get_json()["kind"], answer.headers["ETag"]) == (200, "Upgrade", '"3"')
 
 
-def test_waiting_ends_after_so_many_seconds(ci: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    with slow(monkeypatch, "upgrade"):
+def test_waiting_ends_after_so_many_seconds(shop: Site, ci: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    with slow(shop, monkeypatch, "upgrade"):
         assert ci.post("apps/shop/upgrade", {"version": "v3"}, wait=1).status_code == 202
 
 
-def test_waiting_takes_not_all_threads_of_the_server(ci: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_takes_not_all_threads_of_the_server(shop: Site, ci: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     from deployctl_web.api.headers import WAITERS, waiting
 
     for _ in range(WAITERS):
         waiting.acquire()
     try:
-        with slow(monkeypatch, "upgrade"):
+        with slow(shop, monkeypatch, "upgrade"):
             assert ci.post("apps/shop/upgrade", {"version": "v3"}, wait=60).status_code == 202
     finally:
         for _ in range(WAITERS):
@@ -221,7 +221,7 @@ def test_a_failure_is_told_to_whoever_waits_and_to_whoever_asks_later(shop: Site
     told = problem(ci.post("apps/shop/upgrade", {"version": "v3"}, wait=20), 409, "not_healthy")
     assert told["serving"]["version"] == "v2"
     assert any("gave 500" in line for line in [told["detail"], *told["details"]])
-    with slow(monkeypatch, "upgrade") as go:
+    with slow(shop, monkeypatch, "upgrade") as go:
         operation = ci.post("apps/shop/upgrade", {"version": "v3"}).get_json()["id"]
         go.set()
         assert shop.desk.jobs.find(operation).wait(20)  # type: ignore[union-attr]  # it is there

@@ -13,7 +13,6 @@ from threading import Thread
 import pytest
 from werkzeug.serving import make_server
 
-from deployctl_web import operations
 from deployctl_web.api.examples import MEANING
 from tests.guards.tree import ROOT
 from tests.unit.api_world import Program
@@ -58,7 +57,7 @@ def test_the_script_deploys_and_says_so(shop: Site, url: str, tmp_path: Path) ->
 
 
 def test_the_script_waits_for_an_operation(shop: Site, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operations, "GLANCE", 0.0)
+    shop.desk.waits.glance = 0.0
     monkeypatch.setattr("deployctl_web.api.routes_change.wait_for", lambda _job: False)
     assert deploy("v3", tmp_path, url, Program(shop).secret).returncode == 0
     assert shop.w.serving == "v3"

@@ -12,7 +12,6 @@ import pytest
 from deployctl.domain.host.access import Role
 from deployctl.errors import DeployctlError, LedgerUnusable
 from deployctl.ledger.sqlite_ledger import SqliteLedger
-from deployctl_web import operations
 from deployctl_web.api import idempotency
 from tests.unit.api_world import Program, problem, script, slow
 from tests.unit.web_world import Site, site
@@ -68,8 +67,8 @@ def test_a_key_belongs_to_who_sent_it(shop: Site, ci: Program) -> None:
 
 
 def test_two_at_once_are_one(shop: Site, ci: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    with slow(monkeypatch, "upgrade") as go, ThreadPoolExecutor(2) as pool:
-        monkeypatch.setattr(operations, "GLANCE", 20)
+    with slow(shop, monkeypatch, "upgrade") as go, ThreadPoolExecutor(2) as pool:
+        shop.desk.waits.glance = 20
         both = [pool.submit(ci.post, "apps/shop/upgrade", {"version": "v3"}, key="a") for _ in range(2)]
         go.set()
         first, second = (one.result(20) for one in both)
@@ -81,8 +80,8 @@ def test_two_at_once_are_one(shop: Site, ci: Program, monkeypatch: pytest.Monkey
 
 def test_the_second_does_not_wait_for_ever(shop: Site, ci: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(idempotency, "PATIENCE", 0.1)
-    with slow(monkeypatch, "upgrade") as go, ThreadPoolExecutor(1) as pool:
-        monkeypatch.setattr(operations, "GLANCE", 20)
+    with slow(shop, monkeypatch, "upgrade") as go, ThreadPoolExecutor(1) as pool:
+        shop.desk.waits.glance = 20
         first = pool.submit(ci.post, "apps/shop/upgrade", {"version": "v3"}, key="a")
         while not api_keys_running(shop):
             threading.Event().wait(0.01)
@@ -160,8 +159,8 @@ def test_what_was_not_understood_leaves_the_key_free(ci: Program) -> None:
     assert ci.post(BACK, TO_V1, key="a").status_code == 200
 
 
-def test_an_operation_is_found_again(ci: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    with slow(monkeypatch, "upgrade"):
+def test_an_operation_is_found_again(shop: Site, ci: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    with slow(shop, monkeypatch, "upgrade"):
         first = ci.post("apps/shop/upgrade", {"version": "v3"}, key="a")
         again = ci.post("apps/shop/upgrade", {"version": "v3"}, key="a")
     assert (first.status_code, again.status_code, again.location) == (202, 202, first.location)

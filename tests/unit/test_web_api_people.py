@@ -147,7 +147,7 @@ def test_a_token_is_made_used_and_revoked(shop: Site, admin: Program) -> None:
 def test_of_an_app_of_others_there_is_nothing(shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     blog, ci = Program(shop, "blog", Role.ADMIN, "blog"), Program(shop)
     deployment = shop.w.ledger.deployments(shop.w.ledger.apps()[0].name)[0].id
-    with slow(monkeypatch, "upgrade"):
+    with slow(shop, monkeypatch, "upgrade"):
         operation = ci.post("apps/shop/upgrade", {"version": "v3"}).get_json()["id"]
         assert ci.get(f"operations/{operation}").status_code == 200
         for path in ("apps/shop", "apps/shop/history", "apps/shop/versions/v1", "apps/shop/diff?from=v1", "apps/shop/logs",

@@ -13,6 +13,7 @@ import pytest
 
 from deployctl.domain.host.access import ALL, Principal, Role
 from deployctl.domain.inputs.names import AppName
+from deployctl.effects.linux.system_clock import SystemClock
 from deployctl.errors import LedgerUnusable
 from deployctl.ports import Services
 from deployctl.ports.metrics import Now
@@ -21,19 +22,22 @@ from deployctl.usecases.change.app_remove import remove_app
 from deployctl.usecases.results import Done
 from deployctl.usecases.steps.options import Wish
 from deployctl_web.live import event_broker as module
-from deployctl_web.live import event_messages, poller
+from deployctl_web.live import event_messages
 from deployctl_web.live.event_broker import Hub
 from deployctl_web.live.event_messages import Message, Stream
 from deployctl_web.live.jobs import Job
+from deployctl_web.live.poller import Lookout
 from deployctl_web.live.status_cache import Board
 from deployctl_web.services_pool import Pool
+from deployctl_web.waits import Waits
 from tests.unit.web_world import StillMeter
 from tests.unit.world import SHOP, World, world
 
 BLOG = AppName("blog")
 MARA = Principal("mara", {ALL: Role.ADMIN})
 JONAS = Principal("jonas", {BLOG: Role.ADMIN})
-SOON = 3.0  # seconds
+SOON, TICK = 3.0, 0.1  # seconds of the clock that the tests wind
+GUARD = 20.0  # seconds after which a thread is taken for stuck
 
 
 @dataclass
@@ -47,8 +51,11 @@ class Tower:
 
     def __post_init__(self) -> None:
         self.pool = Pool(self._connect)
-        self.board = Board(self.pool, time.monotonic)
-        self.hub = Hub(self.pool, self.board, self.meter)
+        self.board = Board(self.pool, self.w.clock.now)
+        self.hub = Hub(self.board)
+        self.lookout = Lookout(self.hub, self.pool, self.board, self.meter, self.w.clock, Waits())
+        self._looks = self.lookout.looks()
+        self._pause: float | None = next(self._looks)  # None: it waits until somebody looks
 
     def _connect(self) -> Services:
         self.lent.append("connect")
@@ -63,17 +70,24 @@ class Tower:
             self.hub.snapshot(stream)
         return stream
 
+    def wait(self, seconds: float) -> None:
+        """Let so much time pass for the one that looks; this test's own thread does what the lookout's would."""
+        until = self.w.clock.now() + seconds
+        while self.w.clock.now() < until and (self._pause is not None or self.hub.someone.is_set()):
+            self.w.clock.sleep(self._pause or 0.0)
+            self._pause = next(self._looks)
+
     def close(self) -> None:
         self.hub.close()
+        del self._looks  # gives back what it was lent
+        self.lookout.join()
         self.board.close()
         self.pool.close()
 
 
 @pytest.fixture
-def tower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tower]:
-    """shop serves v2, v1 stands by; blog has no version. The hub looks a hundred times a second."""
-    monkeypatch.setattr(poller, "TICK", 0.01)
-    monkeypatch.setattr(poller, "METRICS", 0.05)
+def tower(tmp_path: Path) -> Iterator[Tower]:
+    """shop serves v2, v1 stands by; blog has no version."""
     with world(tmp_path) as w:
         w.upgraded("v1", "v2")
         made = Tower(w)
@@ -83,14 +97,18 @@ def tower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tower]:
             made.close()
 
 
-def told(stream: Stream, kind: str, so: Callable[[Message], bool] = lambda _: True, *, within: float = SOON) -> Message:
-    """Return the first message of that kind that is so; the others before it are let go."""
-    end = time.monotonic() + within
-    while (left := end - time.monotonic()) > 0:
-        message = stream.next(left)
-        if message and message.kind == kind and so(message):
-            return message
-    raise AssertionError(f"nothing of the kind {kind} was told within {within} s")
+def told(tower: Tower, stream: Stream, kind: str, so: Callable[[Message], bool] = lambda _: True, *,
+         within: float = SOON) -> Message:
+    """Return the first message of that kind that is so, once time has passed; the others before it are let go."""
+    until = tower.w.clock.now() + within
+    while True:
+        while (message := stream.next(0)) is not None:
+            if message.kind == kind and so(message):
+                return message
+        assert tower.w.clock.now() < until, f"nothing of the kind {kind} was told within {within} s"
+        before = tower.w.clock.now()
+        tower.wait(TICK)
+        tower.w.clock.sleep(max(0.0, before + TICK - tower.w.clock.now()))  # nobody looks: time passes all the same
 
 
 def all_that_waits(stream: Stream) -> list[Message]:
@@ -100,8 +118,8 @@ def all_that_waits(stream: Stream) -> list[Message]:
     return found
 
 
-def quiet(stream: Stream, kind: str, seconds: float = 0.3) -> bool:
-    time.sleep(seconds)
+def quiet(tower: Tower, stream: Stream, kind: str, seconds: float = 20.0) -> bool:
+    tower.wait(seconds)
     return kind not in {message.kind for message in all_that_waits(stream)}
 
 
@@ -128,39 +146,38 @@ def test_a_change_by_another_process_is_told_with_who_serves_now(tower: Tower) -
     """The command line writes through a connection of its own; nothing else tells the hub."""
     stream = tower.open(SHOP)
     tower.w.rollback()
-    assert told(stream, "state", serves("v1", 3)).app == "shop"
+    assert told(tower, stream, "state", serves("v1", 3)).app == "shop"
 
 
 def test_a_change_is_told_to_those_who_look_at_everything_too(tower: Tower) -> None:
     stream = tower.open()
     tower.w.rollback()
-    told(stream, "state", serves("v1", 3))
+    told(tower, stream, "state", serves("v1", 3))
 
 
-def test_a_container_that_died_is_told_though_the_ledger_is_still(tower: Tower, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(poller, "HEALTH", 0.1)
+def test_a_container_that_died_is_told_though_the_ledger_is_still(tower: Tower) -> None:
     stream = tower.open(SHOP)
+    tower.wait(TICK)
     tower.w.sick["v2"] = 503
-    told(stream, "state", lambda message: message.data["state"] == "degraded", within=6)
+    told(tower, stream, "state", lambda message: message.data["state"] == "degraded", within=6)
 
 
 def test_while_nothing_changes_no_state_is_told(tower: Tower) -> None:
     stream = tower.open(SHOP)
-    time.sleep(0.3)
-    all_that_waits(stream)
-    assert quiet(stream, "state")
+    told(tower, stream, "state")
+    assert quiet(tower, stream, "state")
 
 
 def test_an_app_that_was_removed_is_told_to_be_gone(tower: Tower) -> None:
     stream = tower.open(SHOP)
     tower.w.use(remove_app)
-    assert told(stream, "state", lambda message: "gone" in message.data).data == {"app": "shop", "gone": True}
+    assert told(tower, stream, "state", lambda message: "gone" in message.data).data == {"app": "shop", "gone": True}
 
 
 def test_the_progress_of_a_job_is_told_as_it_goes(tower: Tower) -> None:
     stream = tower.open(SHOP)
     tower.hub.progressed(job(step="wait until shop v3 is healthy", detail="1 of 3 good answers"))
-    data = told(stream, "progress").data
+    data = told(tower, stream, "progress").data
     assert (data["verb"], data["step"], data["detail"], data["done"]) == (
         "upgrade", "wait until shop v3 is healthy", "1 of 3 good answers", False)
 
@@ -168,9 +185,10 @@ def test_the_progress_of_a_job_is_told_as_it_goes(tower: Tower) -> None:
 def test_the_end_of_a_job_makes_the_board_read_anew(tower: Tower) -> None:
     stream = tower.open(SHOP)
     was = tower.board.app(SHOP)
+    tower.w.clock.sleep(0.01)
     done = job(result=Done("Hold", "shop", "done"))
     tower.hub.progressed(done)
-    assert told(stream, "progress").data["done"] is True
+    assert told(tower, stream, "progress").data["done"] is True
     assert tower.board.app(SHOP).taken > was.taken
 
 
@@ -178,16 +196,16 @@ def test_counters_are_told_each_second_to_the_page_of_an_app_and_not_to_the_list
     tower.meter.shown[SHOP] = {2: Now(at=1.0, requests_per_s=214.0, answers_5xx_per_s=4.5)}
     page, home = tower.open(SHOP), tower.open()
     for _ in range(3):
-        assert told(page, "metrics").data["releases"][2]["requests_per_s"] == 214.0
-    assert quiet(home, "metrics")
+        assert told(tower, page, "metrics").data["releases"][2]["requests_per_s"] == 214.0
+    assert quiet(tower, home, "metrics")
 
 
 def test_a_browser_that_shows_the_list_and_an_app_in_two_tabs_hears_both_on_one_stream(tower: Tower) -> None:
     tower.meter.shown[SHOP] = {2: Now(at=1.0)}
     both = tower.hub.open(MARA, None, closely=frozenset({SHOP}))
-    told(both, "metrics")
+    told(tower, both, "metrics")
     tower.hub.publish("state", BLOG, {"n": 1})
-    assert told(both, "state", lambda message: message.app == "blog").data == {"n": 1}
+    assert told(tower, both, "state", lambda message: message.app == "blog").data == {"n": 1}
 
 
 # -- to whom ------------------------------------------------------------------------------------------------------------
@@ -198,8 +216,8 @@ def test_nobody_hears_of_an_app_that_he_may_not_see(tower: Tower) -> None:
         tower.hub.progressed(job())
         tower.hub.publish("notice", SHOP, {"text": "secret"})
         tower.hub.publish("notice", None, {"text": "of the whole server"})
-        time.sleep(0.3)
-        assert all_that_waits(stream) == []
+        tower.wait(20.0)
+        assert [message for message in all_that_waits(stream) if message.app != BLOG] == []
         tower.hub.leave(stream)
 
 
@@ -227,16 +245,15 @@ def test_who_comes_back_goes_on_after_the_last_message_he_heard(tower: Tower) ->
 def test_who_comes_back_hears_of_what_was_changed_while_nobody_looked(tower: Tower) -> None:
     """A reason that was noted, or a deployment that failed, changes nothing of who serves and how well."""
     stream = tower.open(SHOP)
-    told(stream, "state")
-    time.sleep(0.2)
+    told(tower, stream, "state")
     tower.hub.publish("progress", SHOP, {})
     heard = all_that_waits(stream)[-1].id
     tower.hub.leave(stream)
-    time.sleep(0.2)
+    tower.wait(1.0)
     remark(SHOP, tower.w.services(ledger=tower.w.open_ledger()), wish=Wish("checkout 500s"))
     back = tower.hub.open(MARA, frozenset({SHOP}), last=heard)
     assert not back.missed
-    assert told(back, "state", within=1.0).app == "shop"
+    assert told(tower, back, "state", within=1.0).app == "shop"
 
 
 @pytest.mark.parametrize("last", [0, 1, 10**12])
@@ -248,7 +265,7 @@ def test_who_comes_back_with_a_number_that_is_not_known_begins_anew(tower: Tower
 def test_who_was_away_for_too_long_begins_anew(tower: Tower) -> None:
     stream = tower.open(SHOP)
     tower.hub.publish("progress", SHOP, {})
-    first = told(stream, "progress").id
+    first = told(tower, stream, "progress").id
     for _ in range(module.KEPT + 1):
         tower.hub.publish("progress", SHOP, {})
     assert tower.hub.open(MARA, frozenset({SHOP}), last=first).missed
@@ -263,7 +280,7 @@ def test_a_number_of_the_process_before_is_not_taken_for_ours(tower: Tower) -> N
 
 def test_a_slow_reader_begins_anew_and_is_not_told_old_states_after_the_fresh_one(tower: Tower) -> None:
     stream = tower.open(SHOP)
-    time.sleep(0.2)
+    tower.wait(TICK)
     all_that_waits(stream)
     for number in range(event_messages.BEHIND + 1):
         tower.hub.publish("state", SHOP, {"n": number})
@@ -272,7 +289,7 @@ def test_a_slow_reader_begins_anew_and_is_not_told_old_states_after_the_fresh_on
     assert not stream.missed
     assert [message for message in all_that_waits(stream) if message.id <= anew.id] == []
     tower.hub.publish("progress", SHOP, {"n": "later"})
-    assert told(stream, "progress").data == {"n": "later"}
+    assert told(tower, stream, "progress").data == {"n": "later"}
 
 
 # -- how many -----------------------------------------------------------------------------------------------------------
@@ -311,18 +328,18 @@ def test_a_stream_whose_browser_has_hung_up_makes_room_for_the_next_one(tower: T
 
 
 def test_while_nobody_looks_nothing_is_read(tower: Tower) -> None:
-    time.sleep(0.3)
+    tower.wait(20.0)
     assert tower.lent == []
     stream = tower.open(SHOP)
-    told(stream, "state", within=SOON)
+    told(tower, stream, "state", within=SOON)
     tower.hub.leave(stream)
-    time.sleep(0.2)
+    tower.wait(20.0)
     asked, looks = len(tower.lent), tower.w.traffic.routes
     calls: list[int] = []
     tower.w.traffic.routes = lambda: (calls.append(1), looks())[1]  # type: ignore[method-assign, func-returns-value]
     tower.w.rollback()
     calls.clear()
-    time.sleep(0.3)
+    tower.wait(20.0)
     assert (calls, len(tower.lent)) == ([], asked)
     assert not tower.hub.watched
 
@@ -331,46 +348,57 @@ def test_while_nobody_looks_nothing_is_read(tower: Tower) -> None:
 def test_a_ledger_that_is_away_is_told_and_the_streams_go_on_when_it_is_back(tower: Tower) -> None:
     tower.broken = LedgerUnusable("the ledger is no ledger")
     stream = tower.hub.open(MARA, frozenset({SHOP}))
-    assert told(stream, "notice").data == {"text": "the ledger is no ledger"}
+    assert told(tower, stream, "notice").data == {"text": "the ledger is no ledger"}
     tower.broken = None
-    time.sleep(0.2)
     tower.w.rollback()
-    told(stream, "state", serves("v1", 3))
+    told(tower, stream, "state", serves("v1", 3))
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_mistake_of_ours_ends_the_streams_and_not_the_watching(tower: Tower, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mistake_of_ours_ends_the_streams_and_not_the_watching(tower: Tower) -> None:
     """A page whose stream stays open and silent would say that it is live, and show what was."""
-    stream, whole = tower.open(SHOP), tower.board.app
-    told(stream, "state")
-
-    def broken(_app: AppName) -> None:
-        monkeypatch.setattr(tower.board, "app", whole)
-        raise KeyError("shop")
-
+    stream = tower.open(SHOP)
+    told(tower, stream, "state")
     tower.hub.publish("progress", SHOP, {})
-    last = told(stream, "progress").id
-    monkeypatch.setattr(tower.board, "app", broken)
-    tower.w.rollback()
-    end = time.monotonic() + SOON
-    while not stream.over and time.monotonic() < end:
-        stream.next(0.1)
+    last = told(tower, stream, "progress").id
+    lookout = Mistaken(tower.hub, tower.pool, tower.board, tower.meter, SystemClock(), Waits(tick=0.01))
+    lookout.begin()
+    assert lookout.began_again.wait(GUARD)
     assert stream.over
     tower.hub.leave(stream)
     back = tower.hub.open(MARA, frozenset({SHOP}), last=last)
     assert back.missed  # what was told is not all that happened
-    tower.hub.snapshot(back)
-    tower.w.undo()
-    told(back, "state", serves("v2", 4))
+    tower.hub.close()
+    lookout.join()
+
+
+class Mistaken(Lookout):
+    """A lookout that stumbles at its first look."""
+
+    def __init__(self, *words: Any) -> None:
+        super().__init__(*words)
+        self.times, self.began_again = 0, threading.Event()
+
+    def looks(self) -> Iterator[float | None]:
+        self.times += 1
+        if self.times > 1:
+            self.began_again.set()
+            yield from super().looks()
+            return
+        yield 0.0
+        raise KeyError("shop")
 
 
 def test_closing_ends_the_streams_at_once_and_the_thread_that_watches(tower: Tower) -> None:
+    lookout = Lookout(tower.hub, tower.pool, tower.board, tower.meter, SystemClock(), Waits(tick=0.01))
+    lookout.begin()
     stream = tower.open(SHOP)
     all_that_waits(stream)
     waiting = threading.Thread(target=stream.next, args=(30.0,))
     waiting.start()
     tower.hub.close()
-    waiting.join(SOON)
+    lookout.join()
+    waiting.join(GUARD)
     assert stream.over
     assert not waiting.is_alive()
     assert [thread for thread in threading.enumerate() if thread.name == "lookout"] == []

@@ -149,7 +149,7 @@ def test_a_download_breaks_off_and_does_not_look_whole(tmp_path: Path) -> None:
 def test_nobody_waits_for_the_end_of_a_change_with_a_right_that_has_ended(
         shop: Site, other: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     ci = Program(shop)
-    with slow(monkeypatch, "upgrade"):
+    with slow(shop, monkeypatch, "upgrade"):
         threading.Timer(0.3, revoke_token, ("ci", other)).start()
         began = time.monotonic()
         answer = ci.post("apps/shop/upgrade", {"version": "v3"}, wait=15)  # longer would be answered by the upgrade's end

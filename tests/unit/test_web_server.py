@@ -24,6 +24,7 @@ from deployctl.cli.serve import Dashboard, Wiring
 from deployctl.config.settings import Settings
 from deployctl.domain.host.access import Role, given
 from deployctl.domain.host.server import WebSpec
+from deployctl.effects.linux.system_clock import SystemClock
 from deployctl.usecases.access.users import add_user, make_link
 from deployctl.watch.sampler import Meter
 from deployctl.watch.watch import Watch
@@ -190,7 +191,7 @@ class Beside:
         self.w, self.port, self.said = w, free_port(), list[str]()
         web = WebSpec(("127.0.0.1", self.port), **limits)
         wiring = Wiring(Settings(home), web, lambda: w.services(ledger=w.open_ledger()), self.said.append,
-                        self.said.append, lambda _port: "nginx (pid 812)")
+                        self.said.append, lambda _port: "nginx (pid 812)", SystemClock())
         wiring.settings.ensure_state()
         self.dashboard = Dashboard(wiring, web, Meter(wiring.connect))
 

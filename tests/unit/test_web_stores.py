@@ -110,7 +110,7 @@ def test_readings_are_kept_as_many_as_have_room(shop: Site) -> None:
 
 
 def test_nothing_of_apps_that_are_gone_stays_with_whoever_looks(shop: Site) -> None:
-    lookout = shop.desk.hub._lookout
+    lookout = shop.desk.lookout
     lookout._views[AppName("gone")] = 1
     with shop.desk.pool.lend(Actor.of("x")) as s:
         lookout._compare(s)

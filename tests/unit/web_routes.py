@@ -14,6 +14,7 @@ from flask import Flask
 from werkzeug.routing import Rule
 
 from deployctl.domain.host.access import Role
+from deployctl.testing.fake_clock import FakeClock
 from deployctl_web.app import create_app
 from deployctl_web.security.authorization import rule_of
 from deployctl_web.state import build_desk
@@ -65,7 +66,7 @@ def _route(app: Flask, rule: Rule) -> Route:
 
 def all_routes() -> list[Route]:
     """Return the routes of an application that has no home: nothing is asked of it."""
-    desk = build_desk(PLACE, _no_home, StillMeter())
+    desk = build_desk(PLACE, _no_home, StillMeter(), FakeClock())
     try:
         return routes_of(create_app(desk))
     finally:

@@ -14,11 +14,13 @@ from werkzeug.test import TestResponse
 from deployctl.domain.host.access import Role, given
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.traffic import Counters
+from deployctl.effects.linux.system_clock import SystemClock
 from deployctl.ports.metrics import Now
 from deployctl.usecases.access.users import add_user, make_link
 from deployctl_web.address import Place
 from deployctl_web.app import create_app
 from deployctl_web.state import build_desk
+from deployctl_web.waits import Waits
 from tests.unit.world import World, world
 
 HERE = "127.0.0.1:8900"
@@ -87,9 +89,10 @@ class Browser:
 class Site:
     """`place` is where it is told to be; each browser comes from an address of its own."""
 
-    def __init__(self, w: World, place: Place = PLACE) -> None:
+    def __init__(self, w: World, place: Place = PLACE, waits: Waits | None = None) -> None:
         self.w, self.meter, self.browsers = w, StillMeter(), 0
-        self.desk = build_desk(place, lambda: w.services(ledger=w.open_ledger()), self.meter)
+        self.desk = build_desk(place, lambda: w.services(ledger=w.open_ledger()), self.meter, SystemClock(),
+                               waits=waits)
         self.app = create_app(self.desk)
 
     def browser(self) -> Browser:
@@ -107,9 +110,9 @@ class Site:
 
 
 @contextmanager
-def site(home: Path, *versions: str, place: Place = PLACE) -> Iterator[Site]:
+def site(home: Path, *versions: str, place: Place = PLACE, waits: Waits | None = None) -> Iterator[Site]:
     with world(home) as w:
-        made = Site(w.upgraded(*versions), place)
+        made = Site(w.upgraded(*versions), place, waits)
         try:
             yield made
         finally:

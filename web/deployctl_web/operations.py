@@ -20,18 +20,16 @@ from deployctl_web.live.jobs import Job
 from deployctl_web.security.rights import Right
 from deployctl_web.state import desk
 
-GLANCE = 0.7  # seconds within which a refusal is known
-SWITCH = 3.0  # seconds within which a move to a warm version is confirmed, or something is wrong
-
 
 def perform(verb: Verb, app: AppName, given: Mapping[str, Any], wish: Wish) -> Moved | Done | Job:
     """Do it with the parameters that were given, by their names. What is not done within a moment goes on as a job, which
     is returned. Raises what the use case raises, when it does so within that moment."""
     arguments = _arguments(verb, given)
     wish = replace(wish, still_may=_still_may(g.right, app))
+    waits = desk().waits
     job = desk().jobs.begin(verb.name, app, g.who.actor, lambda s: verb.act()(app=app, s=s, wish=wish, **arguments))
     at_once = verb.route is not None and verb.route.at_once
-    return job.outcome() if job.wait(SWITCH if at_once else GLANCE) else job
+    return job.outcome() if job.wait(waits.switch if at_once else waits.glance) else job
 
 
 def _arguments(verb: Verb, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def serve_command(session: Session, no_web: bool, listen: tuple[str, int] | None
         for line in _warnings(s, web) if wanted else ():
             journal.warn(line)
         return beside(Wiring(settings, web if wanted else None, lambda: session.connect(settings, journal), journal.warn,
-                             session.note, find_port_holder, s.ledger.identity.id))
+                             session.note, find_port_holder, s.clock, s.ledger.identity.id))
 
     serve(settings, connect, beside=stand_beside)
     answer(session, Done("Serve", "", "the watcher has stopped; HAProxy and the apps keep running", changed=False))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -12,13 +11,11 @@ from flask import Blueprint, Response, g, request
 from deployctl.domain.host.access import Role
 from deployctl.domain.inputs.names import AppName, parse_app
 from deployctl.errors import DeployctlError, Invalid
-from deployctl_web.live.event_broker import Hub
 from deployctl_web.live.event_messages import Message, Stream
 from deployctl_web.security.authorization import SIGNED_IN, needs, no_such_app
 from deployctl_web.security.rights import LOOK, Right
-from deployctl_web.state import desk
+from deployctl_web.state import Desk, desk
 
-BEAT = 10.0  # seconds of silence after which a comment finds out whether somebody still listens
 MOST_DIGITS = 18  # of the id of a message
 MOST_APPS = 50  # that one browser looks at
 RETRY = 5000  # milliseconds after which a browser comes back whose stream made room; its page asks by itself until then
@@ -38,7 +35,7 @@ def events() -> Response:
     known = int(last) if last.isascii() and last.isdecimal() and len(last) < MOST_DIGITS else None
     opened = here.hub.open(g.who, apps, closely=named, last=known,
                            gone=request.environ.get("waitress.client_disconnected", bool))
-    answer = Response(_tell(opened, here.hub, g.right), mimetype="text/event-stream")
+    answer = Response(_tell(opened, here, g.right), mimetype="text/event-stream")
     answer.headers["X-Accel-Buffering"] = "no"  # for an nginx in front
     answer.call_on_close(lambda: here.hub.leave(opened))
     return answer
@@ -60,26 +57,26 @@ def _app(text: str) -> AppName:
     return app
 
 
-def _tell(stream: Stream, hub: Hub, right: Right) -> Iterator[str]:
+def _tell(stream: Stream, here: Desk, right: Right) -> Iterator[str]:
     """Yield messages until nobody listens, the session has ended, or whoever has it may something else: what they may
     now, their browser asks for anew. Nothing that was read after that is told."""
     yield "retry: 1000\n\n"
     with suppress(DeployctlError):  # a ledger that cannot be asked does not say who may hear what
-        yield from _messages(stream, hub, right)
+        yield from _messages(stream, here, right)
     if stream.displaced:
         yield f"retry: {RETRY}\n\n"
 
 
-def _messages(stream: Stream, hub: Hub, right: Right) -> Iterator[str]:
-    told_at = time.monotonic()
+def _messages(stream: Stream, here: Desk, right: Right) -> Iterator[str]:
+    told_at, beat = here.clock.now(), here.waits.beat
     while not stream.over:
-        message = hub.snapshot(stream) if stream.missed else stream.next(min(LOOK, BEAT))
+        message = here.hub.snapshot(stream) if stream.missed else stream.next(min(LOOK, beat))
         if not right.holds():
             yield ANEW
             return
-        if message or time.monotonic() - told_at >= BEAT:
+        if message or here.clock.now() - told_at >= beat:
             yield text_of(message) if message else ": here\n\n"
-            told_at = time.monotonic()
+            told_at = here.clock.now()
 
 
 def text_of(message: Message) -> str:

@@ -13,14 +13,11 @@ from deployctl.domain.host.access import Principal, Role
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import NotFound
 from deployctl.memory import Bounded, size_of
-from deployctl.ports.metrics import MeterNow
 from deployctl.usecases.results import AppView
 from deployctl.usecases.views import app_json
 from deployctl_web.live.event_messages import Message, Stream
 from deployctl_web.live.jobs import Job
-from deployctl_web.live.poller import Lookout
 from deployctl_web.live.status_cache import Board
-from deployctl_web.services_pool import Pool
 
 MOST = 24  # streams; each keeps a thread of the server, and pages must be answered beside them
 EACH = 6  # of one session or token: a browser needs one for all its tabs
@@ -31,14 +28,13 @@ ROOM = 4 * 2**20  # bytes that they may take
 class Hub:
     """The open streams and the last messages. `someone` is set while somebody looks."""
 
-    def __init__(self, pool: Pool, board: Board, meter: MeterNow, each: int = EACH) -> None:
+    def __init__(self, board: Board, each: int = EACH) -> None:
         self._board, self._each = board, each
         self._streams: dict[Stream, None] = {}  # the oldest first
         self._past: Bounded[int, Message] = Bounded(ROOM, entries=KEPT, size=lambda message: message.size)
         self._number = int(time.time())  # goes on growing over a restart, so that an old id is not taken for ours
         self._lock, self.someone, self.closed = Lock(), Event(), False
         self.displaced = 0  # streams that ended for another one's sake
-        self._lookout = Lookout(self, pool, board, meter)
 
     # -- streams -------------------------------------------------------------------------------------------------
     @property
@@ -153,11 +149,10 @@ class Hub:
                 stream.end()
 
     def close(self) -> None:
-        """End the streams, and the look that is under way, unless an engine keeps that waiting for long."""
+        """End the streams, and let whoever looks for them end."""
         self.closed = True
         self.break_off()
         self.someone.set()
-        self._lookout.join()
 
 
 def _session(who: Principal) -> tuple[str, int | None]:

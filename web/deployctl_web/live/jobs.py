@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Event, Lock, Thread
@@ -14,7 +13,7 @@ from deployctl.domain.host.actor import Actor, Via
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError
 from deployctl.memory import Bounded
-from deployctl.ports import Services
+from deployctl.ports import Clock, Services
 from deployctl.usecases.results import Done, Moved
 from deployctl.verbs.table import VERBS
 from deployctl_web.services_pool import Pool, find_address
@@ -22,7 +21,6 @@ from deployctl_web.services_pool import Pool, find_address
 KEPT = 200  # jobs that can still be asked about, beside those under way
 ROOM = 4 * 2**20  # bytes that they may take
 UNDER_WAY = 64  # jobs at the same time: what does not answer keeps each one a thread
-LAST_WAIT = 10.0  # seconds that the end of the process waits for what was asked to stop
 
 BACK = frozenset(name for name, verb in VERBS.items() if verb.goes_back)  # what is always begun
 
@@ -106,8 +104,9 @@ class Progress:
 class Jobs:
     """The jobs of this process, the last ones that ended too. `told` hears of each progress, in the job's thread."""
 
-    def __init__(self, pool: Pool, told: Callable[[Job], None], *, kept: int = KEPT) -> None:
-        self._pool, self._told = pool, told
+    def __init__(self, pool: Pool, told: Callable[[Job], None], clock: Clock, *, kept: int = KEPT,
+                 last_wait: float) -> None:
+        self._pool, self._told, self._clock, self._last_wait = pool, told, clock, last_wait
         self._under_way: dict[str, Job] = {}
         self._ended: Bounded[str, Job] = Bounded(ROOM, entries=kept)
         self._lock = Lock()
@@ -144,9 +143,9 @@ class Jobs:
         for job in under_way:  # a ledger that is away, or full, keeps nobody from ending
             with suppress(DeployctlError), self._pool.lend(Actor("the end of deployctl serve", Via.WEB)) as s:
                 s.ledger.ask_abort(job.app, actor=s.actor)
-        end = time.monotonic() + LAST_WAIT
+        end = self._clock.now() + self._last_wait
         for job in under_way:
-            job.wait(max(0.0, end - time.monotonic()))
+            job.wait(max(0.0, end - self._clock.now()))
 
     def _run(self, job: Job, act: Act) -> None:
         lent: list[Services] = []

@@ -1,90 +1,88 @@
-"""One thread that watches ledger, health and counters for all streams together, and does nothing while nobody looks."""
+"""One thread that watches ledger, health and counters for all streams together, and does nothing while nobody looks.
+
+`looks` decides what is looked at and when, and yields the pauses between; the thread only waits.
+"""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from threading import Thread
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import asdict
 from deployctl.domain.host.actor import Actor, Via
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError
-from deployctl.ports import Services
+from deployctl.ports import Clock, Services
 from deployctl.ports.metrics import MeterNow
 from deployctl.usecases.results import AppView
 from deployctl.usecases.views import app_json
+from deployctl_web.live.event_broker import Hub
 from deployctl_web.live.status_cache import Board
 from deployctl_web.services_pool import Pool
+from deployctl_web.waits import Waits
 
-if TYPE_CHECKING:
-    from deployctl_web.live.event_broker import Hub
-
-TICK = 0.1  # seconds between two looks at the ledger while somebody looks
-HEALTH = 2.0  # seconds between two looks at the health of the apps that somebody looks at
-OVERVIEW = 5.0  # likewise when all apps are looked at
-METRICS = 1.0
 LAST_LOOK = 2.0  # seconds that the end waits for a look under way
 
 
 class Lookout:
-    """Tells the hub what differs since it was told last."""
+    """Tells the hub what differs since it was told last, once it has begun."""
 
-    def __init__(self, hub: Hub, pool: Pool, board: Board, meter: MeterNow) -> None:
-        self._hub, self._pool, self._board, self._meter = hub, pool, board, meter
+    def __init__(self, hub: Hub, pool: Pool, board: Board, meter: MeterNow, clock: Clock, waits: Waits) -> None:
+        self._hub, self._pool, self._board, self._meter, self._clock, self._waits = hub, pool, board, meter, clock, waits
         self._views: dict[AppName, int] = {}  # what of each app was told last, as a hash
         self._stamps: Mapping[AppName, str] | None = None  # the ledger's word of each app when it was looked at last
-        self._begin()
+        self._thread: Thread | None = None
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Look on in a thread of its own, until the hub is closed."""
         self._thread = Thread(target=self._run, name="lookout", daemon=True)
         self._thread.start()
 
     def join(self) -> None:
         """Wait for the look that is under way once the hub is closed, unless an engine keeps it waiting for long."""
-        self._thread.join(LAST_LOOK)
+        if self._thread is not None:
+            self._thread.join(LAST_LOOK)
 
     def _run(self) -> None:
         try:
-            self._look_on()
+            for pause in self.looks():
+                self._hub.someone.wait() if pause is None else self._clock.sleep(pause)
         finally:
             if not self._hub.closed:  # a mistake of ours: no page may look live while nobody watches for it
                 self._hub.break_off()
-                self._begin()
+                self.begin()
 
-    def _look_on(self) -> None:
+    def looks(self) -> Iterator[float | None]:
+        """Look when it is time, and yield how many seconds to wait before going on; None: until somebody looks."""
         while not self._hub.closed:
-            self._hub.someone.wait()
-            if self._hub.closed:
-                return
+            yield None
             try:
                 with self._pool.lend(Actor("dashboard", Via.WEB)) as s:
-                    self._watch(s)
+                    yield from self._watch(s)
             except DeployctlError as e:  # the ledger is away or was replaced: the streams bear it
                 self._hub.publish("notice", None, {"text": e.message})
-                time.sleep(METRICS)
+                yield self._waits.metrics
 
-    def _watch(self, s: Services) -> None:
+    def _watch(self, s: Services) -> Iterator[float]:
         """Look again and again while somebody looks, with one connection of its own."""
         version = s.ledger.data_version()
         self._compare(s)
-        health_at = overview_at = metrics_at = time.monotonic()
+        health_at = overview_at = metrics_at = self._clock.now()
         while self._hub.watched and not self._hub.closed:
             if (newer := s.ledger.data_version()) != version:
                 version = newer
                 self._compare(s)
-            now = time.monotonic()
+            now = self._clock.now()
             if now >= health_at:
-                health_at = now + HEALTH
+                health_at = now + self._waits.health
                 self._look_at_health()
             if now >= overview_at:
-                overview_at = now + OVERVIEW
+                overview_at = now + self._waits.overview
                 self._look_at_all()
             if now >= metrics_at:
-                metrics_at = now + METRICS
+                metrics_at = now + self._waits.metrics
                 self._tell_metrics()
-            time.sleep(TICK)
+            yield self._waits.tick
 
     def _compare(self, s: Services) -> None:
         """Tell what differs since the last time, although nobody looked for a while: who comes back goes on after the
@@ -109,7 +107,7 @@ class Lookout:
         """Look at what nobody looks at more closely, for the list of all."""
         if self._hub.all_looked_at():
             closely = self._hub.looked_at()
-            for view in self._board.home(within=OVERVIEW).value.apps:
+            for view in self._board.home(within=self._waits.overview).value.apps:
                 if view.app not in closely:
                     self._tell(view)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import BoundedSemaphore
-from time import monotonic
 from typing import TypeVar
 
 from deployctl.errors import EngineUnavailable
@@ -21,7 +20,8 @@ T = TypeVar("T")
 
 def soon(act: Callable[[Services], T], actor: str, *, what: str, wait: float = WAIT) -> T:
     """Return what `act` returns. Raises EngineUnavailable when that takes too long, and what it raises."""
-    pool, until = desk().pool, monotonic() + wait
+    pool, clock = desk().pool, desk().clock
+    until = clock.now() + wait
 
     def work() -> T:
         try:
@@ -33,7 +33,7 @@ def soon(act: Callable[[Services], T], actor: str, *, what: str, wait: float = W
     try:
         if not _free.acquire(timeout=wait):  # nothing queues behind an engine that hangs
             raise TimeoutError
-        return _THREADS.submit(work).result(max(0.0, until - monotonic()))
+        return _THREADS.submit(work).result(max(0.0, until - clock.now()))
     except TimeoutError:
         raise EngineUnavailable(f"Docker takes long: {what} cannot be told now. What runs keeps serving.",
                                 remedy=["deployctl doctor"]) from None
