@@ -16,7 +16,7 @@ from deployctl.usecases.change.rollback import rollback
 from deployctl.usecases.change.stop import stop
 from deployctl.usecases.change.undo import undo
 from deployctl.usecases.change.upgrade import upgrade
-from deployctl.usecases.steps.options import Wish
+from deployctl.usecases.steps.options import ChangeOptions
 
 BUSY = """
 import signal, sys, uuid
@@ -77,9 +77,9 @@ def _cold_once(world: World, app: AppName) -> float:
     """Return what a rollback to a stopped release takes on top of starting and proving it."""
     s = world.services()
     stop(app, Version("v1"), s)
-    moved = rollback(app, s, wish=Wish(confirmed=True))
+    moved = rollback(app, s, wish=ChangeOptions(confirmed=True))
     boot = sum(step.ms for step in moved.steps if step.kind in {"start", "health"})
-    undo(app, s, wish=Wish(confirmed=True))
+    undo(app, s, wish=ChangeOptions(confirmed=True))
     return moved.total_ms - boot
 
 

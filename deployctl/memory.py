@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from deployctl.dataclass import dataclass
 
-MANY = 32  # entries of a list or dict that are looked at; the others are taken to be like them
+SAMPLED_ENTRIES = 32  # entries of a list or dict that are looked at; the others are taken to be like them
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -39,7 +39,7 @@ def _size(value: object, seen: set[int]) -> int:
 
 
 def _of_many(entries: list[Any], size: Callable[[Any], int]) -> int:
-    looked_at = entries if len(entries) <= MANY else entries[:: len(entries) // MANY]
+    looked_at = entries if len(entries) <= SAMPLED_ENTRIES else entries[:: len(entries) // SAMPLED_ENTRIES]
     return sum(map(size, looked_at)) * len(entries) // len(looked_at) if entries else 0
 
 

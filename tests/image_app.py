@@ -17,13 +17,13 @@ from itertools import count
 from pathlib import Path
 from threading import Thread, Timer
 
-from deployctl.demo.webapp import App, Request, Response, run, say
+from deployctl.demo.webapp import DemoApp, Request, Response, run, say
 
 STARTS = Path("/data/starts")
 MEMORY_BOUND = 1 << 30  # bytes that memhog takes at most, should nobody have given it a limit
 
 
-class Web(App):
+class Web(DemoApp):
     """A good application, with pages that tests ask for."""
 
     def page(self, request: Request) -> Response:
@@ -88,7 +88,7 @@ class Laggy(Web):
         return super().answer(request)
 
 
-def serve(kind: type[App]) -> Callable[[], None]:
+def serve(kind: type[DemoApp]) -> Callable[[], None]:
     def behave() -> None:
         app = kind(os.environ)
         run(app.answer, f"{sys.argv[1]} {app.version}")

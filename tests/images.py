@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from deployctl.demo import webapp
-from deployctl.demo.image_tar import Healthcheck, Image, Layer, file_layer, host_architecture
+from deployctl.demo.image_tar import Healthcheck, Layer, TarImage, file_layer, host_architecture
 from deployctl.demo.load_image import load_images
 from deployctl.demo.python_layer import ENTRYPOINT, python_layer
 from tests import image_app
@@ -87,10 +87,10 @@ def ensure_images(*wanted: tuple[str, str], base_url: str | None = None) -> list
     return [image.tags[0] for image in images]
 
 
-def image(name: str, version: str = "v1") -> Image:
+def image(name: str, version: str = "v1") -> TarImage:
     """Return the image that a recipe gives; no engine is asked."""
     recipe = RECIPES[name]
-    return Image(
+    return TarImage(
         layers=_layers(),
         tags=(f"{REPOSITORY}/{name}:{version}",),
         entrypoint=recipe.entrypoint,

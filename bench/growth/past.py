@@ -11,8 +11,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from deployctl.domain.change.serving import LONGEST
-from deployctl.ledger.chain import PROMOTED, START, link, promotion
+from deployctl.domain.change.serving import MAX_SERVING_STACK
+from deployctl.ledger.chain import CHAIN_START, PROMOTED, link, promotion
 
 AT = "2026-01-01T00:00:00.000Z"
 STEPS = ("image", "network", "create", "start", "health", "route", "gate", "switch", "promote", "drain", "stop")
@@ -45,7 +45,7 @@ def _moves(last: Row, between: range) -> Iterator[Row]:
         return
     chain, source = json.loads(last["chain"]), last["target"]
     for revision, target in enumerate((*between, last["source"], last["target"]), last["revision"] + 1):
-        chain = [*chain, target][-LONGEST:]
+        chain = [*chain, target][-MAX_SERVING_STACK:]
         yield {"app": last["app"], "revision": revision, "kind": "upgrade", "source": source, "target": target, "at": AT,
                "actor": "bench", "note": "", "switch_ms": 3.5, "chain": json.dumps(chain)}
         source = target
@@ -76,7 +76,7 @@ def _deploy(db: sqlite3.Connection, change: Mapping[str, Any]) -> int:
 def _tell(db: sqlite3.Connection, kind: str, text: str, app: str | None, data: Mapping[str, Any]) -> None:
     last = _read(db, "select coalesce(max(id), 0) as id, hash from events")
     row = {"id": last["id"] + 1, "at": AT, "app": app, "actor": "bench", "kind": kind, "text": text, "data": json.dumps(data)}
-    _add(db, "events", {**row, "hash": link(last["hash"] or START, row)})
+    _add(db, "events", {**row, "hash": link(last["hash"] or CHAIN_START, row)})
 
 
 def _add(db: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> int:

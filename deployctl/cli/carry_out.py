@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from deployctl.cli.arguments import Words
-from deployctl.cli.plain import Line
-from deployctl.cli.session import Session
+from deployctl.cli.arguments import CliArguments
+from deployctl.cli.plain import PlainLine
+from deployctl.cli.session import CommandCall
 from deployctl.verbs.row import load
 
 
-def remember(session: Session, name: str, value: Any) -> None:
+def remember(session: CommandCall, name: str, value: Any) -> None:
     """Set a flag of every command on the session; a time limit begins to run."""
     if name == "json_too":
         session.output = "json"
@@ -22,7 +22,7 @@ def remember(session: Session, name: str, value: Any) -> None:
         limit(session, value)
 
 
-def carry_out(line: Line, session: Session) -> int:
+def carry_out(line: PlainLine, session: CommandCall) -> int:
     """Do it and return the exit code. Raises DeployctlError."""
     verb, values = line.verb, line.values
     for name, value in line.shared:
@@ -30,7 +30,7 @@ def carry_out(line: Line, session: Session) -> int:
     if verb.enters:
         session.enter(goes_on=verb.goes_on)
     if verb.app:
-        values = {**values, "words": Words.check(verb, values["given"])}
+        values = {**values, "words": CliArguments.check(verb, values["given"])}
         del values["given"]
     if verb.does:
         from deployctl.cli.run_change import change

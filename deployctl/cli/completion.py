@@ -13,7 +13,7 @@ import click
 from click.shell_completion import CompletionItem, ShellComplete, get_completion_class
 
 from deployctl.cli.arguments import known_apps
-from deployctl.cli.session import Session
+from deployctl.cli.session import CommandCall
 from deployctl.domain.host.access import roles_text
 from deployctl.domain.images.release import App, Instance, Release
 from deployctl.domain.inputs.names import AppName, ReleaseName
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from deployctl.ports import Services
 
 VARIABLE = "_DEPLOYCTL_COMPLETE"
-LIMIT = 0.2  # seconds; a shell that waits is worse than one that offers nothing
+COMPLETION_SECONDS = 0.2  # seconds; a shell that waits is worse than one that offers nothing
 OFFERED = 100  # releases, the newest, besides those that can be gone back to
 SHELLS = ("bash", "zsh", "fish")
 
@@ -35,16 +35,16 @@ class _TooSlow(BaseException):
 
 def script(root: click.Command, shell: str) -> str:
     """Return the script that the shell sources."""
-    return _for(root, Session(), shell).source()
+    return _for(root, CommandCall(), shell).source()
 
 
-def complete(root: click.Command, session: Session) -> int:
+def complete(root: click.Command, session: CommandCall) -> int:
     """Complete one TAB. The words come from the environment, where the script has put them."""
     shell, _, instruction = session.environ[VARIABLE].partition("_")
     if shell not in SHELLS or instruction not in {"complete", "source"}:
         return 1
     former = signal.signal(signal.SIGALRM, _too_slow)
-    signal.setitimer(signal.ITIMER_REAL, LIMIT)
+    signal.setitimer(signal.ITIMER_REAL, COMPLETION_SECONDS)
     with suppress(DeployctlError, click.ClickException, OSError, KeyError, _TooSlow):
         answer = _for(root, session, shell)
         session.write((answer.source() if instruction == "source" else answer.complete()) + "\n")
@@ -53,7 +53,7 @@ def complete(root: click.Command, session: Session) -> int:
     return 0
 
 
-def _for(root: click.Command, session: Session, shell: str) -> ShellComplete:
+def _for(root: click.Command, session: CommandCall, shell: str) -> ShellComplete:
     kind = get_completion_class(shell)
     if kind is None:
         raise Invalid(f"No completion for {shell!r}.", remedy=[f"one of: {', '.join(SHELLS)}"], code="usage")
@@ -67,7 +67,7 @@ def _too_slow(number: int, frame: FrameType | None) -> None:
 # -- names from the ledger -------------------------------------------------------------------------------------
 def complete_names(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
     """Return the apps and versions that are valid here. Without a ledger, apps are known by their files only."""
-    session = ctx.ensure_object(Session)
+    session = ctx.ensure_object(CommandCall)
     given: Sequence[str] = [word for word in ctx.params.get("given") or () if word]
     verb = VERBS[" ".join(ctx.command_path.split()[1:])]
     with suppress(DeployctlError, OSError):
@@ -76,7 +76,7 @@ def complete_names(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
     return []
 
 
-def _items(session: Session, given: Sequence[str], *, versions: int, releases: bool) -> list[CompletionItem]:
+def _items(session: CommandCall, given: Sequence[str], *, versions: int, releases: bool) -> list[CompletionItem]:
     if not session.has_ledger():
         from deployctl.config.loader import app_names
 
@@ -141,7 +141,7 @@ def complete_apps(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
 
 
 def _offered(ctx: click.Context, incomplete: str, find: Callable[[Services], list[CompletionItem]]) -> list[CompletionItem]:
-    session = ctx.ensure_object(Session)
+    session = ctx.ensure_object(CommandCall)
     with suppress(DeployctlError, OSError):
         if session.has_ledger():
             with session.services() as s:

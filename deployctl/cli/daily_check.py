@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Event, Thread
 
-FIRST = 600.0  # seconds after the start: a start is busy enough
-DAY = 86_400.0
-END = 5.0  # seconds that `stop` waits
+FIRST_CHECK_SECONDS = 600.0  # seconds after the start: a start is busy enough
+CHECK_INTERVAL = 86_400.0
+STOP_WAIT_SECONDS = 5.0  # seconds that `stop` waits
 
 
 def verify_command(home: Path) -> list[str]:
@@ -24,7 +24,7 @@ def verify_command(home: Path) -> list[str]:
 class DailyCheck:
     """One thread that runs the command and reports errors; an intact ledger is not mentioned."""
 
-    def __init__(self, command: Sequence[str], say: Callable[[str], None], *, first: float = FIRST) -> None:
+    def __init__(self, command: Sequence[str], say: Callable[[str], None], *, first: float = FIRST_CHECK_SECONDS) -> None:
         self._command, self._say, self._first = command, say, first
         self._ended = Event()
         self._thread = Thread(target=self._run, name="daily check", daemon=True)
@@ -37,13 +37,13 @@ class DailyCheck:
         self._ended.set()
         if (child := self._child) is not None:
             child.terminate()
-        self._thread.join(END)
+        self._thread.join(STOP_WAIT_SECONDS)
 
     def _run(self) -> None:
         wait = self._first
         while not self._ended.wait(wait):
             self._look()
-            wait = DAY
+            wait = CHECK_INTERVAL
 
     def _look(self) -> None:
         try:

@@ -9,21 +9,21 @@ import click
 
 from deployctl.cli.click_params import params_of
 from deployctl.cli.options import global_options, version_option, wishes_of
-from deployctl.cli.plain import Line
-from deployctl.cli.session import Session
+from deployctl.cli.plain import PlainLine
+from deployctl.cli.session import CommandCall
 from deployctl.domain.inputs.grammar import shown
 from deployctl.errors import Invalid
 from deployctl.verbs.row import Verb
 from deployctl.verbs.table import ALIASES, ALONE, SECTIONS, VERBS, below
 
 
-def read(argv: Sequence[str], session: Session) -> Line | int:
+def read(argv: Sequence[str], session: CommandCall) -> PlainLine | int:
     """Return the line as click reads it, the flags of every command set on the session; or the exit code when all that was
     asked for is told by now: help, or the version. Raises Invalid, KeyboardInterrupt."""
     try:
         with ROOT.make_context("deployctl", [*argv], obj=session, terminal_width=_width(session),
                                default_map=wishes_of(session.environ)) as ctx:
-            line: Line = ROOT.invoke(ctx)
+            line: PlainLine = ROOT.invoke(ctx)
             return line
     except click.exceptions.Exit as end:
         return end.exit_code
@@ -35,7 +35,7 @@ def read(argv: Sequence[str], session: Session) -> Line | int:
         raise Invalid(error.format_message(), remedy=[f"{path} -h"], code="usage") from error
 
 
-def help_text(words: Sequence[str], session: Session) -> str:
+def help_text(words: Sequence[str], session: CommandCall) -> str:
     """Return the help of that command. Raises Invalid when there is none of that name."""
     here = click.Context(ROOT, info_name="deployctl", obj=session, terminal_width=_width(session))
     for word in words:
@@ -47,7 +47,7 @@ def help_text(words: Sequence[str], session: Session) -> str:
     return here.get_help()
 
 
-def _width(session: Session) -> int:
+def _width(session: CommandCall) -> int:
     return min(session.look(session.out).width or 100, 120)
 
 
@@ -56,7 +56,7 @@ class Command(click.Command):
 
     def __init__(self, verb: Verb) -> None:
         super().__init__(verb.name.rpartition(" ")[2], params=[*params_of(verb), *global_options()], add_help_option=False,
-                         callback=lambda **values: Line(verb, values, []))
+                         callback=lambda **values: PlainLine(verb, values, []))
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         takes = _entry_of(ctx).takes
@@ -106,7 +106,7 @@ class Tree(click.Group):
         name = args[0]
         alias = f"{self.path} {name}".strip()
         if " " not in name and alias in ALIASES:
-            ctx.ensure_object(Session).note(f"{alias} is an alias of {ALIASES[alias]}: deployctl {ALIASES[alias]}")
+            ctx.ensure_object(CommandCall).note(f"{alias} is an alias of {ALIASES[alias]}: deployctl {ALIASES[alias]}")
             name = ALIASES[alias].rpartition(" ")[2]
         command = self.get_command(ctx, name)
         if command is None:
@@ -166,4 +166,4 @@ def _list(formatter: click.HelpFormatter, title: str, lines: list[str]) -> None:
                 formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
 
 
-ROOT = Tree(invoke_without_command=True, callback=lambda: Line(ALONE, {}, []))
+ROOT = Tree(invoke_without_command=True, callback=lambda: PlainLine(ALONE, {}, []))

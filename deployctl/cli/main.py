@@ -9,19 +9,19 @@ from contextlib import suppress
 from types import TracebackType
 
 from deployctl.cli.carry_out import carry_out
-from deployctl.cli.plain import Line, read_plain
-from deployctl.cli.session import Connect, Session, connect_services
+from deployctl.cli.plain import PlainLine, read_plain
+from deployctl.cli.session import CommandCall, ConnectServices, connect_services
 from deployctl.errors import DeployctlError, Interrupted, NotPermitted
 from deployctl.verbs.params import FORMATS
 
 
-def main(argv: Sequence[str], *, connect: Connect = connect_services) -> int:
+def main(argv: Sequence[str], *, connect: ConnectServices = connect_services) -> int:
     """Run as a process, with its streams, signals and environment."""
     from deployctl.cli.signals import install
 
     _open_streams()
     install()
-    session = Session(connect)
+    session = CommandCall(connect)
     sys.excepthook = lambda kind, error, trace: _crash(session, error, trace)
     try:
         return run(argv, session)
@@ -29,7 +29,7 @@ def main(argv: Sequence[str], *, connect: Connect = connect_services) -> int:
         return Interrupted.exit_code
 
 
-def run(argv: Sequence[str], session: Session) -> int:
+def run(argv: Sequence[str], session: CommandCall) -> int:
     """Run one command line and return its exit code. Only a bug raises."""
     session.output = form_of(argv, session.environ) or "table"
     if session.environ.get("_DEPLOYCTL_COMPLETE"):
@@ -49,7 +49,7 @@ def run(argv: Sequence[str], session: Session) -> int:
         session.keep_copy()
 
 
-def _invoke(argv: Sequence[str], session: Session) -> int:
+def _invoke(argv: Sequence[str], session: CommandCall) -> int:
     """Parse the command line and carry it out; translate foreign exceptions."""
     try:
         return _carry_out(argv, session)
@@ -62,8 +62,8 @@ def _invoke(argv: Sequence[str], session: Session) -> int:
                              remedy=["deployctl doctor"]) from error
 
 
-def _carry_out(argv: Sequence[str], session: Session) -> int:
-    line: Line | int | None = read_plain(argv, session.environ)
+def _carry_out(argv: Sequence[str], session: CommandCall) -> int:
+    line: PlainLine | int | None = read_plain(argv, session.environ)
     if line is None:
         from deployctl.cli.group import read
 
@@ -72,7 +72,7 @@ def _carry_out(argv: Sequence[str], session: Session) -> int:
 
 
 # -- errors ----------------------------------------------------------------------------------------------------
-def fail(session: Session, error: DeployctlError) -> int:
+def fail(session: CommandCall, error: DeployctlError) -> int:
     """Report the error, as JSON on stdout or as text on stderr, and return its exit code."""
     if session.machine:
         from deployctl.cli.rendering.forms import json_line
@@ -97,7 +97,7 @@ def _causes(error: BaseException) -> list[str]:
     return lines
 
 
-def _over_time(session: Session, error: DeployctlError) -> DeployctlError:
+def _over_time(session: CommandCall, error: DeployctlError) -> DeployctlError:
     """Return the error for a command that its time limit interrupted; any other error is returned unchanged."""
     if not isinstance(error, Interrupted):
         return error
@@ -110,7 +110,7 @@ def _over_time(session: Session, error: DeployctlError) -> DeployctlError:
     return over
 
 
-def _crash(session: Session, error: BaseException, trace: TracebackType | None) -> None:
+def _crash(session: CommandCall, error: BaseException, trace: TracebackType | None) -> None:
     """Report a bug with everything needed to find it."""
     bug = DeployctlError(f"this is a bug in deployctl: {type(error).__name__}: {error}",
                          remedy=["deployctl status", "Please report it with the lines below."], code="bug")

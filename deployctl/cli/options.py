@@ -10,7 +10,7 @@ import click
 from deployctl.cli.carry_out import remember
 from deployctl.cli.click_params import option_of
 from deployctl.cli.plain import by_environment
-from deployctl.cli.session import Session
+from deployctl.cli.session import CommandCall
 from deployctl.cli.tell import say_version, tell
 from deployctl.verbs.params import SHARED
 
@@ -36,16 +36,16 @@ def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
     if value is None or value is False or param.name is None:
         return
     if param.name != "timeout" or not ctx.resilient_parsing:
-        remember(ctx.ensure_object(Session), param.name, value)
+        remember(ctx.ensure_object(CommandCall), param.name, value)
 
 
 def _show_help(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        tell(ctx.ensure_object(Session), "Help", "text", ctx.get_help())
+        tell(ctx.ensure_object(CommandCall), "Help", "text", ctx.get_help())
         ctx.exit()
 
 
 def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        say_version(ctx.ensure_object(Session))
+        say_version(ctx.ensure_object(CommandCall))
         ctx.exit()

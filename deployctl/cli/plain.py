@@ -13,11 +13,11 @@ from typing import Any
 from deployctl.cli.values import PARSERS, BadValue, finished
 from deployctl.errors import DeployctlError
 from deployctl.verbs.params import BY_ENVIRONMENT, SHARED
-from deployctl.verbs.row import Kind, Param, Verb
+from deployctl.verbs.row import Param, Verb, VerbKind
 from deployctl.verbs.table import VERBS
 
 
-class Line:
+class PlainLine:
     """One command line, understood. `shared` are the flags of every command that are to be set on the session yet, in the
     order in which they were given."""
 
@@ -31,7 +31,7 @@ class _NotPlain(Exception):
     """It has to be read by click."""
 
 
-def read_plain(argv: Sequence[str], environ: Mapping[str, str]) -> Line | None:
+def read_plain(argv: Sequence[str], environ: Mapping[str, str]) -> PlainLine | None:
     """Return the line when it is plain, None when click has to read it. Nothing is done and nothing is written."""
     if any(environ.get(name) for name in by_environment()):
         return None
@@ -46,7 +46,7 @@ def by_environment() -> dict[str, str]:
     return {f"DEPLOYCTL_{name.upper()}": name for name in BY_ENVIRONMENT}
 
 
-def _read(argv: Sequence[str]) -> Line:
+def _read(argv: Sequence[str]) -> PlainLine:
     verb, path, words = None, "", []
     known = _by_flag(SHARED)
     given: dict[str, list[Any]] = {}
@@ -65,7 +65,8 @@ def _read(argv: Sequence[str]) -> Line:
         raise _NotPlain
     shared = {param.name for param in SHARED}
     own = {name: values for name, values in given.items() if name not in shared}
-    return Line(verb, _values(verb, own, words), [(name, _only(values)) for name, values in given.items() if name in shared])
+    return PlainLine(verb, _values(verb, own, words),
+                     [(name, _only(values)) for name, values in given.items() if name in shared])
 
 
 def _verb(path: str) -> Verb | None:
@@ -85,7 +86,7 @@ def _flag(text: str, known: Mapping[str, Param], rest: Iterator[str]) -> tuple[P
     param = known.get(name)
     if param is None:
         raise _NotPlain
-    if param.kind == Kind.FLAG:
+    if param.kind == VerbKind.FLAG:
         return param, _require(True, unless=bool(equals))
     value = value if equals else next(rest, "-")
     return param, _value(param, _require(value, unless=not equals and value.startswith("-")))
@@ -98,7 +99,7 @@ def _require(value: Any, *, unless: bool) -> Any:
 
 
 def _value(param: Param, text: str) -> Any:
-    if param.kind == Kind.COUNT:
+    if param.kind == VerbKind.COUNT:
         return _count(param, text)
     if param.choices:
         return _require(text, unless=text not in param.choices)

@@ -7,13 +7,13 @@ from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from deployctl.cli.run_change import confirmed
-from deployctl.cli.session import Session
+from deployctl.cli.session import CommandCall
 from deployctl.errors import ConfirmationNeeded, Invalid
 
-LONGEST = 4096  # characters read of a line
+MAX_PROMPT_CHARACTERS = 4096  # characters read of a line
 
 
-def require_sure(session: Session, question: str) -> None:
+def require_sure(session: CommandCall, question: str) -> None:
     """Return once confirmed, at the prompt or with --yes. Raises ConfirmationNeeded."""
 
     def act(sure: bool, _revision: int | None) -> None:
@@ -23,7 +23,7 @@ def require_sure(session: Session, question: str) -> None:
     confirmed(session, act)
 
 
-def ask_password(session: Session, name: str) -> str:
+def ask_password(session: CommandCall, name: str) -> str:
     """Return the password: prompted for twice, without echo, on a terminal; otherwise the first line of standard input.
 
     Raises Invalid."""
@@ -38,7 +38,7 @@ def ask_password(session: Session, name: str) -> str:
     return first
 
 
-def _typed(session: Session, question: str) -> str:
+def _typed(session: CommandCall, question: str) -> str:
     with _unseen(session.stdin):  # before the prompt: what is typed ahead is not echoed either
         session.err.write(session.look(session.err).finish([question]).rstrip("\n") + " ")
         session.err.flush()
@@ -51,7 +51,7 @@ def _typed(session: Session, question: str) -> str:
 
 def _line(stream: TextIO) -> str:
     try:
-        line = stream.readline(LONGEST)
+        line = stream.readline(MAX_PROMPT_CHARACTERS)
     except UnicodeDecodeError:
         raise Invalid("the password is not UTF-8 text. Nothing was changed.") from None
     if not line.strip():

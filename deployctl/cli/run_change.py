@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from deployctl.cli.arguments import Words
-from deployctl.cli.session import Session
+from deployctl.cli.arguments import CliArguments
+from deployctl.cli.session import CommandCall
 from deployctl.errors import ConfirmationNeeded, Invalid
 from deployctl.usecases.results import Done, Moved, Preview
-from deployctl.usecases.steps.options import Wish
+from deployctl.usecases.steps.options import ChangeOptions
 from deployctl.verbs.row import Verb
 
 if TYPE_CHECKING:
-    from deployctl.cli.rendering.tables import Table
-    from deployctl.cli.terminal import Look
+    from deployctl.cli.rendering.tables import TextTable
+    from deployctl.cli.terminal import TerminalStyle
     from deployctl.ports import Services
 
 T = TypeVar("T")
 
 
-def change(session: Session, verb: Verb, values: dict[str, Any]) -> int:
+def change(session: CommandCall, verb: Verb, values: dict[str, Any]) -> int:
     """Run the verb, or show its plan (--dry-run), and return the exit code."""
-    words: Words = values["words"]
+    words: CliArguments = values["words"]
     dry_run, exit_code = values.get("dry_run", False), values.get("exit_code", False)
     if exit_code and not dry_run:
         raise Invalid("--exit-code requires --dry-run.", remedy=[f"deployctl {verb.name} -h"], code="usage")
@@ -37,7 +37,7 @@ def change(session: Session, verb: Verb, values: dict[str, Any]) -> int:
     return 0
 
 
-def _asked(verb: Verb, words: Words, values: dict[str, Any], session: Session, s: Services) -> dict[str, Any]:
+def _asked(verb: Verb, words: CliArguments, values: dict[str, Any], session: CommandCall, s: Services) -> dict[str, Any]:
     """Return the arguments of the use case: the app, the services, and its own parameters by name."""
     app, named = words.resolve(s, session)
     values = {**values, **{param.name: name.version for param, name in zip(verb.versions, named, strict=False)},
@@ -45,13 +45,14 @@ def _asked(verb: Verb, words: Words, values: dict[str, Any], session: Session, s
     return {"app": app, "s": s, **dict(verb.arguments(values))}
 
 
-def _wish(values: dict[str, Any], confirmed: bool, revision: int | None) -> Wish:
+def _wish(values: dict[str, Any], confirmed: bool, revision: int | None) -> ChangeOptions:
     """Return what any change may be told. `revision`: the one at which a question was answered."""
-    return Wish(values["note"] or "", values["if_revision"] if revision is None else revision, values["lock_wait"] or 0.0,
+    return ChangeOptions(values["note"] or "", values["if_revision"] if revision is None else revision,
+                         values["lock_wait"] or 0.0,
                 confirmed=confirmed)
 
 
-def confirmed(session: Session, act: Callable[[bool, int | None], T]) -> T:
+def confirmed(session: CommandCall, act: Callable[[bool, int | None], T]) -> T:
     """Act; if the use case needs confirmation, prompt, and after a yes act again, at that revision only."""
     try:
         return act(session.yes, None)
@@ -63,7 +64,7 @@ def confirmed(session: Session, act: Callable[[bool, int | None], T]) -> T:
     return act(True, revision)
 
 
-def _require_yes(session: Session, question: ConfirmationNeeded) -> None:
+def _require_yes(session: CommandCall, question: ConfirmationNeeded) -> None:
     if question.type_name:
         sure = session.ask(f"{question.question}\nType {question.type_name} to continue:") == question.type_name
     else:
@@ -74,7 +75,7 @@ def _require_yes(session: Session, question: ConfirmationNeeded) -> None:
         raise refusal
 
 
-def answer(session: Session, result: Moved | Done | Preview) -> None:
+def answer(session: CommandCall, result: Moved | Done | Preview) -> None:
     """Write it: the JSON needs no texts, and the texts no JSON, so that each is imported when it is made."""
     session.answer(lambda: _json(result), lambda look: _text(result, look),
                    table=_table(result) if isinstance(result, Preview) else None)
@@ -88,7 +89,7 @@ def _json(result: Moved | Done | Preview) -> dict[str, Any]:
     return views.done_json(result) if isinstance(result, Done) else views.preview_json(result)
 
 
-def _text(result: Moved | Done | Preview, look: Look) -> list[str]:
+def _text(result: Moved | Done | Preview, look: TerminalStyle) -> list[str]:
     from deployctl.cli.rendering import change as rendering_change
 
     if isinstance(result, Moved):
@@ -96,7 +97,7 @@ def _text(result: Moved | Done | Preview, look: Look) -> list[str]:
     return rendering_change.done_text(result, look) if isinstance(result, Done) else rendering_change.preview_text(result, look)
 
 
-def _table(preview: Preview) -> Callable[[Look], Table]:
+def _table(preview: Preview) -> Callable[[TerminalStyle], TextTable]:
     from deployctl.cli.rendering.change import preview_table
 
     return lambda _look: preview_table(preview)

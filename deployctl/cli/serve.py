@@ -20,11 +20,11 @@ from deployctl.watch.sampler import Meter
 if TYPE_CHECKING:
     from flask import Flask
 
-    from deployctl_web.http.server import Server
+    from deployctl_web.http.server import DashboardServer
     from deployctl_web.state import Desk
 
-AGAIN = 10.0  # seconds before a port that was taken is tried again
-LAST_WAIT = 5.0  # seconds that the end waits for the thread
+PORT_RETRY_SECONDS = 10.0  # seconds before a port that was taken is tried again
+WEB_STOP_WAIT_SECONDS = 5.0  # seconds that the end waits for the thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Dashboard:
         self._thread = Thread(target=self._run, name="dashboard", daemon=True)
         self._ended, self._lock = Event(), Lock()
         self._made: tuple[Desk, Flask] | None = None
-        self._server: Server | None = None
+        self._server: DashboardServer | None = None
         self._complaint = ""
 
     def start(self) -> None:
@@ -92,7 +92,7 @@ class Dashboard:
             made[0].close()
         if server is not None:
             server.finish()
-            self._thread.join(LAST_WAIT)
+            self._thread.join(WEB_STOP_WAIT_SECONDS)
 
     # -- in the thread ------------------------------------------------------------------------------------------
     def _run(self) -> None:
@@ -105,17 +105,17 @@ class Dashboard:
                     self._serve()
                 except (OSError, DeployctlError) as e:
                     self._complain(e)
-                self._ended.wait(AGAIN)
+                self._ended.wait(PORT_RETRY_SECONDS)
         finally:
             unlog()
 
     def _serve(self) -> None:
         """Serve until closed. Raises OSError if the port is not available."""
         from deployctl_web.http.admission import Limits
-        from deployctl_web.http.server import Server, open_socket
+        from deployctl_web.http.server import DashboardServer, open_socket
 
         app, web = self._ensure_made(), self._web
-        server = Server(app, open_socket(web.listen), web.proxies, Limits(each=web.connections, head=web.head_timeout))
+        server = DashboardServer(app, open_socket(web.listen), web.proxies, Limits(each=web.connections, head=web.head_timeout))
         try:
             with self._lock:
                 if self._ended.is_set():
@@ -159,5 +159,5 @@ class Dashboard:
             why = f"{error.strerror or error}{f', {holder} is listening there' if holder else ''}"
         if why != self._complaint:
             self._wiring.say(f"serve: no dashboard on {write_address(*self._web.listen)} yet: {why}. "
-                             f"The watcher keeps running; retrying every {AGAIN:.0f} s")
+                             f"The watcher keeps running; retrying every {PORT_RETRY_SECONDS:.0f} s")
         self._complaint = why

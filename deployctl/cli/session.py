@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from deployctl.cli.rendering.forms import json_line, tsv_lines
-from deployctl.cli.terminal import Look, look_of
+from deployctl.cli.terminal import TerminalStyle, look_of
 from deployctl.dataclass import dataclass, field, replace
 from deployctl.errors import DeployctlError, Invalid, Untrusted
 
 if TYPE_CHECKING:
-    from deployctl.cli.rendering.tables import Table
-    from deployctl.cli.reporters.reporter import Progress
+    from deployctl.cli.rendering.tables import TextTable
+    from deployctl.cli.reporters.reporter import ClosableReporter
     from deployctl.config.settings import Settings
     from deployctl.ports import Reporter, Services
     from deployctl.usecases.ledger.rebuild import Build
 
-Connect = Callable[["Settings", "Reporter"], "Services"]
+ConnectServices = Callable[["Settings", "Reporter"], "Services"]
 
 
 def connect_services(settings: Settings, reporter: Reporter) -> Services:
@@ -43,10 +43,10 @@ def connect_over(settings: Settings, reporter: Reporter) -> Build:
 
 
 @dataclass(slots=True)
-class Session:
+class CommandCall:
     """Holds the global flags that click sets while parsing; all output goes through it."""
 
-    connect: Connect = connect_services
+    connect: ConnectServices = connect_services
     connect_over: Callable[[Settings, Reporter], Build] = connect_over
     out: TextIO = field(default_factory=lambda: sys.stdout)
     err: TextIO = field(default_factory=lambda: sys.stderr)
@@ -178,11 +178,11 @@ class Session:
             self.note(f"warning: {watcher.text}", f"  Fix: {watcher.remedy}")
         return watcher is not None
 
-    def progress(self) -> Progress:
-        from deployctl.cli.reporters.reporter import Lines, Quiet
+    def progress(self) -> ClosableReporter:
+        from deployctl.cli.reporters.reporter import Quiet, ReporterLines
 
         look = self.look(self.err)
-        lines = Lines(self.err, look)
+        lines = ReporterLines(self.err, look)
         if self.quiet:
             return Quiet(lines)
         if look.live:
@@ -193,7 +193,7 @@ class Session:
 
         return Plain(lines, verbose=self.verbose)
 
-    def look(self, stream: TextIO) -> Look:
+    def look(self, stream: TextIO) -> TerminalStyle:
         return look_of(stream, self.environ, no_color=self.no_color, wide=self.output == "wide", quiet=self.quiet)
 
     # -- what it says ---------------------------------------------------------------------------------------------
@@ -202,8 +202,8 @@ class Session:
         """Return whether stdout must be JSON."""
         return self.output in {"json", "jsonl"}
 
-    def answer(self, as_json: Callable[[], Mapping[str, Any]], text: Callable[[Look], list[str]], *,
-               table: Callable[[Look], Table] | None = None, many: str | None = None) -> None:
+    def answer(self, as_json: Callable[[], Mapping[str, Any]], text: Callable[[TerminalStyle], list[str]], *,
+               table: Callable[[TerminalStyle], TextTable] | None = None, many: str | None = None) -> None:
         """Write the result in the requested format. `many`: the key whose items are the lines of jsonl."""
         look = self.look(self.out)
         if self.machine:

@@ -8,18 +8,18 @@ from __future__ import annotations
 import signal
 from types import FrameType
 
-from deployctl.cli.session import Session
-from deployctl.execution.interrupts import SIGNALS
+from deployctl.cli.session import CommandCall
+from deployctl.execution.interrupts import STOP_SIGNALS
 
 
 def install() -> None:
     """Make every terminating signal raise KeyboardInterrupt, except those ignored on purpose (nohup, `&`)."""
-    for number in SIGNALS:
+    for number in STOP_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
 
 
-def limit(session: Session, seconds: float) -> None:
+def limit(session: CommandCall, seconds: float) -> None:
     """End the command after that many seconds. A later call replaces the limit; `clear_limit` removes it."""
 
     def time_is_up(number: int, frame: FrameType | None) -> None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from deployctl import __version__
 from deployctl.cli.rendering.forms import json_line
-from deployctl.cli.session import Session
+from deployctl.cli.session import CommandCall
 
 SCHEMA = "deployctl/v1"
 
 
-def say_version(session: Session) -> None:
+def say_version(session: CommandCall) -> None:
     tell(session, "Version", "version", __version__, text=f"deployctl {__version__}")
 
 
-def tell(session: Session, kind: str, key: str, value: str, *, text: str | None = None) -> None:
+def tell(session: CommandCall, kind: str, key: str, value: str, *, text: str | None = None) -> None:
     """Write what deployctl says of itself: text, or the same as JSON."""
     look = session.look(session.out)
     if session.machine:

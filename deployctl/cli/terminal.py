@@ -21,7 +21,7 @@ _ASCII = str.maketrans({
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class TerminalStyle:
     """The capabilities of one stream, and the preferences of its reader."""
 
     width: int | None = None  # columns; None: lines may be as long as they are
@@ -61,12 +61,12 @@ class Look:
 
 
 def look_of(stream: TextIO, environ: Mapping[str, str], *, no_color: bool = False, wide: bool = False,
-            quiet: bool = False) -> Look:
+            quiet: bool = False) -> TerminalStyle:
     """Return what that stream can display. NO_COLOR, TERM=dumb, CI and FORCE_COLOR are honoured."""
     tty, dull = stream.isatty(), bool(environ.get("CI")) or environ.get("TERM") == "dumb"
     forbidden = no_color or bool(environ.get("NO_COLOR"))
     forced = environ.get("FORCE_COLOR", "0") not in {"", "0", "false"}
-    return Look(
+    return TerminalStyle(
         width=_width(stream, environ) if tty and not dull else None,
         relative=tty,
         colour=not forbidden and (forced or (tty and not dull)),

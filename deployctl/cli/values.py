@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from deployctl.verbs.row import Kind, Param
+from deployctl.verbs.row import Param, VerbKind
 
 
 class BadValue(Exception):
@@ -71,10 +71,11 @@ def pull_policy(word: str | None) -> Any:
 
 
 PARSERS: dict[str, Callable[[str], Any]] = {
-    Kind.RAW: str, Kind.FILLED: filled, Kind.NAMED: named, Kind.IMAGE: named, Kind.FILE: named, Kind.NOTE: reason,
-    Kind.REASON: reason, Kind.SPAN: seconds, Kind.LISTEN: listen,
+    VerbKind.RAW: str, VerbKind.FILLED: filled, VerbKind.NAMED: named, VerbKind.IMAGE: named, VerbKind.FILE: named,
+    VerbKind.NOTE: reason,
+    VerbKind.REASON: reason, VerbKind.SPAN: seconds, VerbKind.LISTEN: listen,
 }  # fmt: skip
-TOGETHER: dict[str, Callable[[Any], Any]] = {Kind.ENV: variables, Kind.PULL: pull_policy}  # judged when all was parsed
+TOGETHER: dict[str, Callable[[Any], Any]] = {VerbKind.ENV: variables, VerbKind.PULL: pull_policy}  # judged when all was parsed
 
 
 def finished(param: Param, value: Any) -> Any:

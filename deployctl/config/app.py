@@ -20,7 +20,7 @@ from deployctl.config.app_rules import (
     parse_body,
     parse_statuses,
 )
-from deployctl.config.fields import Table, Wrong, by, one_of
+from deployctl.config.fields import ConfigTable, Wrong, by, one_of
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.images.capabilities import given_back
 from deployctl.domain.images.image_source import PullPolicy
@@ -41,7 +41,7 @@ from deployctl.domain.inputs.names import (
     parse_words_or_none,
 )
 from deployctl.domain.inputs.quantities import (
-    DAY,
+    DAY_SECONDS,
     parse_amount,
     parse_count,
     parse_duration,
@@ -52,16 +52,16 @@ from deployctl.domain.inputs.quantities import (
 from deployctl.domain.proxy.trust import ProxyTrust
 from deployctl.errors import Invalid
 
-HOUR = DAY / 24
+HOUR = DAY_SECONDS / 24
 PROBE, LIMITS, LOG, POLICY = Probe(), Resources(), LogCap(), Policy()  # where every default is written down
 
-Words = Annotated[tuple[str, ...] | None, by(parse_words)]
+ConfigWords = Annotated[tuple[str, ...] | None, by(parse_words)]
 HostName = Annotated[str, by(parse_host)]
 EnvName = Annotated[str, by(parse_env_name)]
 EnvValue = Annotated[str, by(parse_env_value)]
 
 
-class HealthSpec(Table):
+class HealthSpec(ConfigTable):
     """How the candidate proves itself, and how the active release is watched."""
 
     kind: Annotated[str, one_of(*ProbeKind)] = PROBE.kind
@@ -69,7 +69,7 @@ class HealthSpec(Table):
     host: HostName | None = PROBE.host
     status: Annotated[tuple[tuple[int, int], ...], by(parse_statuses)] = PROBE.status
     body: Annotated[str | None, by(parse_body)] = PROBE.body
-    command: Words = PROBE.command
+    command: ConfigWords = PROBE.command
     interval: Annotated[float, by(parse_duration, low=0.1, high=HOUR)] = PROBE.interval
     timeout: Annotated[float, by(parse_duration, low=0.1, high=HOUR)] = PROBE.timeout
     rise: Annotated[int, by(parse_count, low=1, high=100)] = PROBE.rise
@@ -81,18 +81,18 @@ class HealthSpec(Table):
         return Probe(**{**dict(self), "kind": ProbeKind(self.kind)})
 
 
-class ResourceSpec(Table):
+class ResourceSpec(ConfigTable):
     memory: Annotated[int, by(parse_size, low=6 * 2**20)] = LIMITS.memory  # 6m is Docker's least
     cpus: Annotated[float, by(parse_amount, low=0.01, high=1024)] = LIMITS.cpus  # 0.01 is Docker's least
     pids: Annotated[int, by(parse_count, low=1, high=4_194_304)] = LIMITS.pids  # the most that Linux counts
 
 
-class LogSpec(Table):
+class LogSpec(ConfigTable):
     max_size: Annotated[int, by(parse_size, low=4 * 2**10, high=2**40)] = LOG.max_size
     max_file: Annotated[int, by(parse_count, low=1, high=1000)] = LOG.max_file
 
 
-class AppSpec(Table):
+class AppSpec(ConfigTable):
     """The whole of config/<app>.toml."""
 
     image: Annotated[str, by(image_name)] = Field(examples=['image = "registry.example.com/acme/shop"'])
@@ -102,7 +102,7 @@ class AppSpec(Table):
     hosts: Annotated[tuple[HostName, ...], BeforeValidator(one_or_list)] = Field((), alias="host")
     trusted_proxies: Annotated[tuple[str, ...] | None, by(parse_networks)] = None
     proxy_protocol: Annotated[bool, by(parse_flag)] = False
-    entrypoint: Words = None
+    entrypoint: ConfigWords = None
     command: Annotated[tuple[str, ...] | None, by(parse_words_or_none)] = None
     user: Annotated[str | None, by(parse_user)] = None
     working_dir: Annotated[str | None, by(parse_directory)] = None

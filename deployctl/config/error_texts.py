@@ -16,7 +16,7 @@ from deployctl.dataclass import dataclass
 from deployctl.domain.inputs.grammar import shown
 from deployctl.errors import Invalid
 
-TOLD = 50  # of a file that is no app's file at all, the first are enough
+MAX_MISTAKES_SHOWN = 50  # of a file that is no app's file at all, the first are enough
 T = TypeVar("T", bound=BaseModel)
 Raw = Mapping[str, Any]
 Rules = Callable[[Raw], Iterable[tuple[str, str]]]
@@ -51,7 +51,7 @@ def invalid(where: str, mistakes: Sequence[Mistake]) -> Invalid:
         return Invalid(f"{where}: {mistakes[0].line}", remedy=grammar or [f"Edit {where}"])
     keys = ", ".join(one.key for one in mistakes[:5]) + (", and more" if len(mistakes) > 5 else "")
     error = Invalid(f"{where} has {len(mistakes)} mistakes: {keys}.", remedy=grammar or [f"Edit {where}"])
-    error.details = [f"{where}: {one.line}" for one in mistakes[:TOLD]]
+    error.details = [f"{where}: {one.line}" for one in mistakes[:MAX_MISTAKES_SHOWN]]
     return error
 
 

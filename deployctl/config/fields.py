@@ -15,7 +15,7 @@ from deployctl.domain.inputs.grammar import refused
 from deployctl.errors import Invalid
 
 
-class Table(BaseModel):
+class ConfigTable(BaseModel):
     """One table of a file: frozen, and a key that it does not know is a mistake."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

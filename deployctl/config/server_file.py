@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from deployctl.config.error_texts import parse_table
-from deployctl.config.fields import Table, by, one_of
+from deployctl.config.fields import ConfigTable, by, one_of
 from deployctl.domain.change.retention import require_room
 from deployctl.domain.host.server import ServerSpec, WebSpec
 from deployctl.domain.images.image_source import PullPolicy
@@ -16,7 +16,7 @@ from deployctl.domain.inputs.addresses import listed, overlap, parse_listen, par
 from deployctl.domain.inputs.grammar import Grammar, match, refused
 from deployctl.domain.inputs.names import parse_env_value, parse_host, parse_registry
 from deployctl.domain.inputs.quantities import (
-    DAY,
+    DAY_SECONDS,
     parse_count,
     parse_duration,
     parse_flag,
@@ -25,7 +25,7 @@ from deployctl.domain.inputs.quantities import (
 )
 from deployctl.errors import Invalid
 
-DEFAULT = ServerSpec()
+DEFAULT_SERVER = ServerSpec()
 _LABEL = Grammar(
     "a label",
     r"[a-z0-9](?:[a-z0-9._/-]{0,126}[a-z0-9])?",
@@ -92,54 +92,54 @@ def parse_registries(value: object, *, field: str = "registries") -> tuple[str, 
 
 
 # -- the tables -------------------------------------------------------------------------------------------------
-class EngineTable(Table):
-    url: Annotated[str | None, by(parse_engine_url)] = DEFAULT.engine_url
-    timeout: Annotated[float, by(parse_duration, low=1, high=600)] = DEFAULT.engine_timeout
+class EngineTable(ConfigTable):
+    url: Annotated[str | None, by(parse_engine_url)] = DEFAULT_SERVER.engine_url
+    timeout: Annotated[float, by(parse_duration, low=1, high=600)] = DEFAULT_SERVER.engine_timeout
     labels: dict[Annotated[str, by(parse_label)], Annotated[str, by(parse_env_value)]] = Field(default_factory=dict)
 
 
-class HaproxyTable(Table):
-    binary: Annotated[str | None, by(parse_program)] = DEFAULT.haproxy_binary
+class HaproxyTable(ConfigTable):
+    binary: Annotated[str | None, by(parse_program)] = DEFAULT_SERVER.haproxy_binary
 
 
-class ProxyTable(Table):
-    http: Annotated[tuple[str, int], by(parse_listen)] = DEFAULT.http
-    preview_from: Annotated[tuple[str, ...], by(parse_networks)] = DEFAULT.preview_from
-    trusted_proxies: Annotated[tuple[str, ...], by(parse_networks)] = DEFAULT.trusted_proxies
-    proxy_protocol: Annotated[bool, by(parse_flag)] = DEFAULT.proxy_protocol
-    timeout: Annotated[float, by(parse_duration, low=1)] = DEFAULT.client_timeout
-    tunnel: Annotated[float, by(parse_duration, low=1, high=7 * DAY)] = DEFAULT.tunnel_timeout
+class ProxyTable(ConfigTable):
+    http: Annotated[tuple[str, int], by(parse_listen)] = DEFAULT_SERVER.http
+    preview_from: Annotated[tuple[str, ...], by(parse_networks)] = DEFAULT_SERVER.preview_from
+    trusted_proxies: Annotated[tuple[str, ...], by(parse_networks)] = DEFAULT_SERVER.trusted_proxies
+    proxy_protocol: Annotated[bool, by(parse_flag)] = DEFAULT_SERVER.proxy_protocol
+    timeout: Annotated[float, by(parse_duration, low=1)] = DEFAULT_SERVER.client_timeout
+    tunnel: Annotated[float, by(parse_duration, low=1, high=7 * DAY_SECONDS)] = DEFAULT_SERVER.tunnel_timeout
 
 
-class NetworkTable(Table):
-    pool: Annotated[str, by(parse_pool)] = DEFAULT.pool
-    reach: Annotated[str, one_of("auto", "bridge", "loopback")] = DEFAULT.reach
+class NetworkTable(ConfigTable):
+    pool: Annotated[str, by(parse_pool)] = DEFAULT_SERVER.pool
+    reach: Annotated[str, one_of("auto", "bridge", "loopback")] = DEFAULT_SERVER.reach
 
 
-class PortsTable(Table):
-    range: Annotated[tuple[int, int], by(parse_port_range)] = DEFAULT.ports
+class PortsTable(ConfigTable):
+    range: Annotated[tuple[int, int], by(parse_port_range)] = DEFAULT_SERVER.ports
 
 
-class WebTable(Table):
-    listen: Annotated[tuple[str, int], by(parse_listen)] = DEFAULT.web.listen
-    url: Annotated[str | None, by(parse_web_url)] = DEFAULT.web.url
-    enabled: Annotated[bool, by(parse_flag)] = DEFAULT.web.enabled
-    proxies: Annotated[tuple[str, ...], by(parse_networks)] = DEFAULT.web.proxies
-    connections: Annotated[int, by(parse_count, low=8, high=1000)] = DEFAULT.web.connections
-    head_timeout: Annotated[float, by(parse_duration, low=1, high=60)] = DEFAULT.web.head_timeout
-    streams: Annotated[int, by(parse_count, low=1, high=24)] = DEFAULT.web.streams
+class WebTable(ConfigTable):
+    listen: Annotated[tuple[str, int], by(parse_listen)] = DEFAULT_SERVER.web.listen
+    url: Annotated[str | None, by(parse_web_url)] = DEFAULT_SERVER.web.url
+    enabled: Annotated[bool, by(parse_flag)] = DEFAULT_SERVER.web.enabled
+    proxies: Annotated[tuple[str, ...], by(parse_networks)] = DEFAULT_SERVER.web.proxies
+    connections: Annotated[int, by(parse_count, low=8, high=1000)] = DEFAULT_SERVER.web.connections
+    head_timeout: Annotated[float, by(parse_duration, low=1, high=60)] = DEFAULT_SERVER.web.head_timeout
+    streams: Annotated[int, by(parse_count, low=1, high=24)] = DEFAULT_SERVER.web.streams
 
 
-class RetentionTable(Table):
-    keep_warm: Annotated[int, by(parse_count, high=50)] = DEFAULT.keep_warm
-    keep_stopped: Annotated[int, by(parse_count, high=1000)] = DEFAULT.keep_stopped
+class RetentionTable(ConfigTable):
+    keep_warm: Annotated[int, by(parse_count, high=50)] = DEFAULT_SERVER.keep_warm
+    keep_stopped: Annotated[int, by(parse_count, high=1000)] = DEFAULT_SERVER.keep_stopped
 
 
-class ServerFile(Table):
+class ServerFile(ConfigTable):
     """The whole of config/server.toml."""
 
-    registries: Annotated[tuple[str, ...], by(parse_registries)] = DEFAULT.registries
-    pull: Annotated[str, one_of(*PullPolicy)] = DEFAULT.pull
+    registries: Annotated[tuple[str, ...], by(parse_registries)] = DEFAULT_SERVER.registries
+    pull: Annotated[str, one_of(*PullPolicy)] = DEFAULT_SERVER.pull
     engine: EngineTable = EngineTable()
     haproxy: HaproxyTable = HaproxyTable()
     proxy: ProxyTable = ProxyTable()

@@ -13,7 +13,7 @@ from typing import Any
 from deployctl.effects.linux.file_trust import require_believed
 from deployctl.errors import DeployctlError, Invalid, NotFound, NotPermitted
 
-LIMIT = 1_000_000  # bytes
+MAX_FILE_BYTES = 1_000_000  # bytes
 
 # What tomllib says is repeated only when it cannot contain a piece of the file.
 _PLAIN = ("Invalid value", "Invalid statement", "Unterminated string", "Unclosed array", "Unclosed inline table",
@@ -30,7 +30,7 @@ def where(path: Path) -> str:
 def read_text(path: Path) -> str:
     """Return the text of a config file. Raises NotFound when there is none, Untrusted when others may write to it."""
     data = _read(path)
-    if len(data) > LIMIT:
+    if len(data) > MAX_FILE_BYTES:
         raise Invalid(f"{where(path)} is larger than 1 MB.", remedy=["A config file has a few kilobytes."])
     if data.startswith(b"\xef\xbb\xbf"):
         raise Invalid(f"{where(path)} starts with a byte order mark.", remedy=[f"Save {path} as UTF-8 without BOM."])
@@ -52,7 +52,7 @@ def _read(path: Path) -> bytes:
             raise Invalid(f"{where(path)} is not a file.", remedy=[f"ls -l {path}"])
         require_believed(path, handle)
         with os.fdopen(handle, "rb", closefd=False) as file:
-            return file.read(LIMIT + 1)
+            return file.read(MAX_FILE_BYTES + 1)
     finally:
         os.close(handle)
 

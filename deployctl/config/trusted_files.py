@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from deployctl.config.settings import Settings
-from deployctl.domain.host.permissions import Fault, PathFacts, find_fault, trusted_uids
+from deployctl.domain.host.permissions import PathFacts, PermissionFault, find_fault, trusted_uids
 from deployctl.effects.linux.file_trust import GOES_ON, untrusted
 from deployctl.effects.linux.path_facts import facts_of, read_facts, walk
 from deployctl.errors import Untrusted
@@ -21,7 +21,7 @@ from deployctl.errors import Untrusted
 NOT_BELIEVED = f"what the files of this home say is not believed. {GOES_ON}"
 
 
-def find_home_faults(settings: Settings, environ: Mapping[str, str], *, apps: bool = False) -> list[Fault]:
+def find_home_faults(settings: Settings, environ: Mapping[str, str], *, apps: bool = False) -> list[PermissionFault]:
     """Return why the home is not believed: the home, config/, server.toml and the ledger, with `apps` each app's file too.
     Of the folders above it only that nobody else can put another home in its place. What is missing has no fault."""
     trusted = trusted_uids(os.geteuid(), environ)
@@ -52,7 +52,7 @@ def require_own_state(settings: Settings, environ: Mapping[str, str]) -> None:
         raise error
 
 
-def refusal(faults: list[Fault]) -> Untrusted:
+def refusal(faults: list[PermissionFault]) -> Untrusted:
     return untrusted(faults, NOT_BELIEVED)
 
 

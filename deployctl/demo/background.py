@@ -12,8 +12,8 @@ from pathlib import Path
 
 from deployctl.effects.linux.outlive import HERE
 
-NOTE = ".process"  # the end of a note's name
-PATIENCE = 15.0  # seconds before one that was asked to end is killed
+NOTE_SUFFIX = ".process"  # the end of a note's name
+STOP_WAIT_SECONDS = 15.0  # seconds before one that was asked to end is killed
 _children: list[subprocess.Popen[bytes]] = []  # of this very process: to be reaped when they end before it
 
 
@@ -24,33 +24,33 @@ def start(name: str, command: list[str], home: Path) -> None:
                                    cwd="/", start_new_session=True)
     HERE.settle([process.pid], f"demo-{name}")
     _children.append(process)
-    (home / f"{name}{NOTE}").write_text(json.dumps({"pid": process.pid, "mark": _mark(process.pid)}))
+    (home / f"{name}{NOTE_SUFFIX}").write_text(json.dumps({"pid": process.pid, "mark": _mark(process.pid)}))
 
 
 def _lasting(command: list[str], name: str) -> list[str]:
     """Return the command in a unit of its own where systemd gives one."""
     trial = HERE.wrapped(["true"], name, os.environ)
-    if trial is None or subprocess.run(trial, capture_output=True, check=False, timeout=PATIENCE).returncode:
+    if trial is None or subprocess.run(trial, capture_output=True, check=False, timeout=STOP_WAIT_SECONDS).returncode:
         return command
     return HERE.wrapped(command, name, os.environ) or command
 
 
 def end_all(home: Path) -> list[str]:
     """End every process that is noted in `home`, and return their names."""
-    ended = [note.stem for note in sorted(home.glob(f"*{NOTE}")) if _end(note)]
+    ended = [note.stem for note in sorted(home.glob(f"*{NOTE_SUFFIX}")) if _end(note)]
     _children[:] = [child for child in _children if child.poll() is None]
     HERE.forget("demo-*")
     return ended
 
 
 def runs(name: str, home: Path) -> bool:
-    return _noted(home / f"{name}{NOTE}") is not None
+    return _noted(home / f"{name}{NOTE_SUFFIX}") is not None
 
 
 def _end(note: Path) -> bool:
     pid = _noted(note)
     for number in (signal.SIGTERM, signal.SIGKILL):
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + STOP_WAIT_SECONDS
         if pid is not None and _noted(note) is not None:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)

@@ -22,13 +22,13 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "ppc64
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class TarLink:
     """A symbolic link in a layer."""
 
     to: str
 
 
-Content = bytes | tuple[bytes, int] | Link  # a tuple carries the file's mode; without one it is 0644
+Content = bytes | tuple[bytes, int] | TarLink  # a tuple carries the file's mode; without one it is 0644
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ _RUNTIME = ("Entrypoint", "Cmd", "Env", "ExposedPorts", "Labels", "Healthcheck",
 
 
 @dataclass(frozen=True)
-class Image:
+class TarImage:
     """An image to be: its layers from the lowest to the uppermost, and what a Dockerfile would say beside them."""
 
     layers: tuple[Layer, ...]
@@ -132,7 +132,7 @@ def file_layer(files: Mapping[str, Content], *, folders: Mapping[str, int] | Non
     return Layer(_tar(entries))
 
 
-def image_tar(images: Iterable[Image], *, with_layers: bool = True) -> bytes:
+def image_tar(images: Iterable[TarImage], *, with_layers: bool = True) -> bytes:
     """Return the tar that `docker load` reads; each layer is in it once, however many images share it.
 
     Without layers it is a few kilobytes, and enough for an engine that has the layers already.
@@ -145,7 +145,7 @@ def image_tar(images: Iterable[Image], *, with_layers: bool = True) -> bytes:
     return file_layer(files).tar
 
 
-def _manifest(image: Image) -> dict[str, Any]:
+def _manifest(image: TarImage) -> dict[str, Any]:
     return {
         "Config": f"{_name(image.id)}.json",
         "RepoTags": list(image.tags),
@@ -182,7 +182,7 @@ def _folder_entry(path: str, mode: int) -> tuple[tarfile.TarInfo, bytes]:
 
 def _entry(path: str, content: Content) -> tuple[tarfile.TarInfo, bytes]:
     info = tarfile.TarInfo(path.strip("/"))
-    if isinstance(content, Link):
+    if isinstance(content, TarLink):
         info.type, info.linkname, info.mode = tarfile.SYMTYPE, content.to, 0o777
         return info, b""
     data, info.mode = content if isinstance(content, tuple) else (content, 0o644)

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
-from deployctl.demo.image_tar import Image, image_tar
+from deployctl.demo.image_tar import TarImage, image_tar
 from deployctl.errors import EngineRefused, EngineUnavailable
 
 
-def load_images(base_url: str, *images: Image, timeout: float = 60) -> list[str]:
+def load_images(base_url: str, *images: TarImage, timeout: float = 60) -> list[str]:
     """Make the engine hold these images under their tags, and return the ids it knows them by. May be repeated."""
     with _errors("load images"), closing(_client(base_url, timeout)) as client:
         missing = [image for image in images if not _holds(client, image)]
@@ -25,7 +25,7 @@ def _client(base_url: str, timeout: float) -> Any:  # docker-py's low-level clie
     return APIClient(base_url=base_url, version="auto", timeout=int(timeout))
 
 
-def _holds(client: Any, image: Image) -> bool:
+def _holds(client: Any, image: TarImage) -> bool:
     from docker.errors import ImageNotFound
 
     try:
@@ -34,13 +34,13 @@ def _holds(client: Any, image: Image) -> bool:
         return False
 
 
-def _send_whole(client: Any, images: Sequence[Image]) -> None:
+def _send_whole(client: Any, images: Sequence[TarImage]) -> None:
     refusal = _refusal(client, images, with_layers=True)
     if refusal:
         raise EngineRefused(f"the engine did not load {images[0].tags[0]}: {refusal}", remedy=["docker info"])
 
 
-def _refusal(client: Any, images: Sequence[Image], *, with_layers: bool) -> str | None:
+def _refusal(client: Any, images: Sequence[TarImage], *, with_layers: bool) -> str | None:
     """Return why the engine did not take these images; None when it has them."""
     from docker.errors import APIError
 

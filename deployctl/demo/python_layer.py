@@ -20,7 +20,7 @@ from marshal import dumps
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from deployctl.demo.image_tar import Content, Layer, Link, file_layer
+from deployctl.demo.image_tar import Content, Layer, TarLink, file_layer
 from deployctl.errors import Invalid
 
 PYTHON = "/usr/bin/python3"  # inside the image, whatever the interpreter is called on this host
@@ -69,7 +69,7 @@ def _files() -> dict[str, Content]:
     files |= {str(path): (loadable(path.read_bytes()), 0o755) for path in library_closure(binaries)}
     files |= _compiled(_stdlib())
     if str(interpreter) != PYTHON:
-        files[PYTHON] = Link(str(interpreter))
+        files[PYTHON] = TarLink(str(interpreter))
     return files
 
 

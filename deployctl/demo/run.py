@@ -21,7 +21,7 @@ from deployctl.demo.visitors import Visitors
 from deployctl.errors import DeployctlError
 
 RATE = 100.0  # visitors a second
-LOOK = 3.0  # seconds that each state is left to the visitors
+STATE_SECONDS = 3.0  # seconds that each state is left to the visitors
 STAY, STAY_RATE = 900, 10  # seconds and visitors a second of those that stay
 SEEN = 40.0  # seconds within which the failures are measured
 ADMIN = "demo"
@@ -59,7 +59,7 @@ class Demo:
         self._open_dashboard(web)
         with Visitors(f"http://127.0.0.1:{port}/", RATE) as visitors:
             self._done(f"visitors: {RATE:.0f} requests a second, counted from outside")
-            time.sleep(LOOK)
+            time.sleep(STATE_SECONDS)
             self._story()
             self._wait_measured()
         self._let_some_stay(port)
@@ -98,13 +98,13 @@ class Demo:
 
     def _story(self) -> None:
         self._deployctl("upgrade", stage.APP_NAME, "v2", "-m", "new look")
-        time.sleep(LOOK)
+        time.sleep(STATE_SECONDS)
         self._say("\nv2 has a bug: its health check is fine, but 1 request in 12 fails. Back, at once:")
         self._deployctl("rollback", stage.APP_NAME, "-m", "1 in 12 fails")
-        time.sleep(LOOK)
+        time.sleep(STATE_SECONDS)
         self._say("\nThat took the traffic, not the containers: both versions run. So it can be undone as fast:")
         self._deployctl("undo", stage.APP_NAME)
-        time.sleep(LOOK)
+        time.sleep(STATE_SECONDS)
         self._deployctl("history", stage.APP_NAME)
 
     def _wait_measured(self) -> None:

@@ -22,7 +22,7 @@ from deployctl.errors import DeployctlError, EngineUnavailable
 from deployctl.execution.labels import kept_name
 
 APP_NAME = "demo"
-IMAGE = "deployctl-demo/web"
+DEMO_IMAGE = "deployctl-demo/web"
 VERSIONS = {"v1": ("blue", ""), "v2": ("teal", "1/12"), "v3": ("teal", "")}  # version → colour, defect
 FIRST_PORT, LAST_PORT = 8900, 8999
 SERVER = """\
@@ -51,7 +51,7 @@ def load_versions(settings: Settings) -> list[str]:
     """Put the three versions into the engine, made from the Python that runs this, and return their image ids."""
     cache = settings.home / "cache"
     images = [
-        webapp_image(f"{IMAGE}:{version}", version=version, color=colour, fault=fault, cache=cache)
+        webapp_image(f"{DEMO_IMAGE}:{version}", version=version, color=colour, fault=fault, cache=cache)
         for version, (colour, fault) in VERSIONS.items()
     ]
     return load_images(engine(settings).address, *images)
@@ -62,7 +62,7 @@ def write_files(settings: Settings) -> tuple[int, int]:
     web, app = _free_ports()
     settings.config_dir.mkdir(parents=True, exist_ok=True)
     settings.server_file.write_text(SERVER.format(port=web))
-    settings.app_file(APP_NAME).write_text(APP_FILE.format(image=IMAGE, port=app))
+    settings.app_file(APP_NAME).write_text(APP_FILE.format(image=DEMO_IMAGE, port=app))
     return web, app
 
 
@@ -102,7 +102,7 @@ def _engine_objects(settings: Settings) -> list[str]:
                     _unguard(guard, subnet)
                 removed.append(f"network {network.name}")
         kept = [tag for tag in docker.kept_tags() if kept_name(home, tag)]
-        removed += unload_images(docker.address, *(f"{IMAGE}:{version}" for version in VERSIONS), *kept)
+        removed += unload_images(docker.address, *(f"{DEMO_IMAGE}:{version}" for version in VERSIONS), *kept)
     except EngineUnavailable as e:
         raise DeployctlError(f"the demo's containers could not be removed: {e.message}", remedy=e.remedy) from e
     return removed

@@ -60,7 +60,7 @@ class Count:
 
 
 @dataclass
-class Tally:
+class VisitCount:
     """Counts as answers come, in the order in which they come."""
 
     retried: int = 0

@@ -18,12 +18,12 @@ from itertools import count
 from urllib.parse import urlsplit
 
 from deployctl.dataclass import dataclass
-from deployctl.demo.visitor_count import Count, Tally
-from deployctl.demo.visitor_http import Answer, Connection, NotHttp, Stale, outcome_of
+from deployctl.demo.visitor_count import Count, VisitCount
+from deployctl.demo.visitor_http import Stale, VisitorAnswer, VisitorConnection, VisitorNotHttp, outcome_of
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class VisitPlan:
     """What to ask for, and how often. `seconds` 0 means until told to stop."""
 
     url: str
@@ -48,12 +48,12 @@ class Wish:
 class Crowd:
     """Visitors of one URL. A fresh crowd for each visit."""
 
-    def __init__(self, wish: Wish) -> None:
+    def __init__(self, wish: VisitPlan) -> None:
         self._wish, self._request = wish, wish.request()
         parts = urlsplit(wish.url)
         self._host, self._port = parts.hostname or "", parts.port or 80
-        self._idle: list[Connection] = []
-        self._tally = Tally()
+        self._idle: list[VisitorConnection] = []
+        self._tally = VisitCount()
         self._clock = asyncio.get_running_loop().time
         self._start = self._clock()
 
@@ -86,11 +86,11 @@ class Crowd:
             async with asyncio.timeout(self._wish.timeout):
                 answer = await self._ask()
             outcome, version = answer.outcome, answer.version
-        except (OSError, EOFError, NotHttp, Stale, asyncio.LimitOverrunError) as e:
+        except (OSError, EOFError, VisitorNotHttp, Stale, asyncio.LimitOverrunError) as e:
             outcome, version = outcome_of(e), None
         self._tally.add(outcome, due=due - self._start, done=self._clock() - self._start, version=version)
 
-    async def _ask(self) -> Answer:
+    async def _ask(self) -> VisitorAnswer:
         try:
             return await self._ask_on(self._kept() or await self._fresh())
         except Stale:
@@ -99,7 +99,7 @@ class Crowd:
         self._tally.retried += 1
         return await self._ask_on(await self._fresh())
 
-    async def _ask_on(self, connection: Connection) -> Answer:
+    async def _ask_on(self, connection: VisitorConnection) -> VisitorAnswer:
         try:
             answer = await connection.ask(self._request)
         except BaseException:  # whatever it was: this connection carries no second answer
@@ -111,7 +111,7 @@ class Crowd:
             connection.close()
         return answer
 
-    def _kept(self) -> Connection | None:
+    def _kept(self) -> VisitorConnection | None:
         while self._idle:
             connection = self._idle.pop()
             if connection.alive:
@@ -119,12 +119,12 @@ class Crowd:
             connection.abort()
         return None
 
-    async def _fresh(self) -> Connection:
+    async def _fresh(self) -> VisitorConnection:
         self._tally.connections += 1
-        return await Connection.open(self._host, self._port)
+        return await VisitorConnection.open(self._host, self._port)
 
 
-async def visit(wish: Wish, *, started: Callable[[], None], report: Callable[[Count], None] | None = None) -> Count:
+async def visit(wish: VisitPlan, *, started: Callable[[], None], report: Callable[[Count], None] | None = None) -> Count:
     """Visit until the wish is fulfilled or SIGINT or SIGTERM comes.
 
     With `report`, a parent holds our standard input: until that one goes, too, and each line from it asks for a

@@ -18,7 +18,7 @@ _OURS = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS}
 _UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN}
 
 
-class NotHttp(Exception):
+class VisitorNotHttp(Exception):
     """The peer answered something that is no HTTP/1.1."""
 
 
@@ -27,7 +27,7 @@ class Stale(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class VisitorAnswer:
     status: int
     version: str | None  # the app's mark
     keep_alive: bool
@@ -39,7 +39,7 @@ class Answer:
         return f"{'proxy' if self.version is None else 'app'}_{self.status // 100}xx"
 
 
-class Connection:
+class VisitorConnection:
     """One connection, one request at a time."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -47,7 +47,7 @@ class Connection:
         self._used = False
 
     @classmethod
-    async def open(cls, host: str, port: int) -> Connection:
+    async def open(cls, host: str, port: int) -> VisitorConnection:
         return cls(*await asyncio.open_connection(host, port))
 
     @property
@@ -60,7 +60,7 @@ class Connection:
     def abort(self) -> None:
         self._writer.transport.abort()
 
-    async def ask(self, request: bytes) -> Answer:
+    async def ask(self, request: bytes) -> VisitorAnswer:
         reused, self._used = self._used, True
         self._writer.write(request)
         try:
@@ -69,7 +69,7 @@ class Connection:
             raise Stale if reused else e from e
         return await self._answer(first)
 
-    async def _answer(self, first: bytes) -> Answer:
+    async def _answer(self, first: bytes) -> VisitorAnswer:
         minor, status = await self._status(first)
         fields = await self._fields()
         while status < 200:
@@ -78,7 +78,7 @@ class Connection:
         reusable = await self._skip_body(status, fields)
         wish = fields.get("connection", "keep-alive" if minor else "close").lower()
         version = next((fields[mark] for mark in MARKS if mark in fields), None)
-        return Answer(status, version, reusable and wish != "close")
+        return VisitorAnswer(status, version, reusable and wish != "close")
 
     async def _status(self, first: bytes) -> tuple[int, int]:
         try:
@@ -89,7 +89,7 @@ class Connection:
                 raise
         match = _STATUS.fullmatch(line)
         if not match:
-            raise NotHttp(repr(line[:80]))
+            raise VisitorNotHttp(repr(line[:80]))
         return int(match[1]), int(match[2])
 
     async def _fields(self) -> Mapping[str, str]:
@@ -97,7 +97,7 @@ class Connection:
         while (line := await self._reader.readuntil(b"\r\n")) != b"\r\n":
             name, colon, value = line.decode("latin-1").partition(":")
             if not colon:
-                raise NotHttp(repr(line[:80]))
+                raise VisitorNotHttp(repr(line[:80]))
             fields[name.lower()] = value.strip()
         return fields
 
@@ -131,7 +131,7 @@ def _number(text: str, *, base: int) -> int:
     except ValueError:
         number = -1
     if number < 0:
-        raise NotHttp(f"{text!r} is no length")
+        raise VisitorNotHttp(f"{text!r} is no length")
     return number
 
 
@@ -139,7 +139,7 @@ def outcome_of(error: BaseException) -> str:
     """Return the class of a request that ended without an answer."""
     kinds: list[tuple[type[BaseException], str]] = [
         (Stale, "stale"),
-        (NotHttp, "protocol"),
+        (VisitorNotHttp, "protocol"),
         (asyncio.LimitOverrunError, "protocol"),
         (TimeoutError, "timeout"),
         (ConnectionRefusedError, "refused"),

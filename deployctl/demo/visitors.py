@@ -114,12 +114,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Visit as the command line says, print the count, and return 1 when a request was lost."""
     import asyncio
 
-    from deployctl.demo.visitor_crowd import Wish, visit
+    from deployctl.demo.visitor_crowd import VisitPlan, visit
 
     told = vars(_told(arguments))
     as_json, with_parent = told.pop("json"), told.pop("with_parent")
     started = partial(_tell, _STARTED.decode()) if with_parent else lambda: None
-    counted = asyncio.run(visit(Wish(**told), started=started, report=_report if with_parent else None))
+    counted = asyncio.run(visit(VisitPlan(**told), started=started, report=_report if with_parent else None))
     _tell((counted.as_json() if as_json else counted.sentence) + "\n")
     return 1 if counted.lost else 0
 

@@ -22,9 +22,9 @@ from contextlib import suppress
 from itertools import count
 
 MAX_HEAD = MAX_BODY = 65536  # bytes
-IDLE = 75.0  # seconds that a kept connection may be silent: longer than a proxy keeps it
+KEPT_CONNECTION_SECONDS = 75.0  # seconds that a kept connection may be silent: longer than a proxy keeps it
 GRACE = 60.0  # seconds that an answer may still take after SIGTERM
-LINGER = 0.1  # seconds in which a request already on its way may still arrive
+LAST_REQUEST_SECONDS = 0.1  # seconds in which a request already on its way may still arrive
 REASONS = {200: "OK", 302: "Found", 400: "Bad Request", 404: "Not Found", 411: "Length Required",
            413: "Content Too Large", 431: "Request Header Fields Too Large", 500: "Internal Server Error",
            503: "Service Unavailable"}  # fmt: skip
@@ -90,7 +90,7 @@ class Response:
 Answerer = Callable[[Request], Response]
 
 
-class Server:
+class DemoServer:
     """Answers HTTP/1.1, one thread for each connection, until told to stop."""
 
     def __init__(self, answer: Answerer, host: str, port: int) -> None:
@@ -109,7 +109,7 @@ class Server:
         """Take in who waits at the door, close it, and wait for the open answers. Tell whether all were finished."""
         self._draining = True
         self._close_door()
-        time.sleep(LINGER)
+        time.sleep(LAST_REQUEST_SECONDS)
         with self._changed:
             for connection in self._connections:
                 with suppress(OSError):
@@ -139,7 +139,7 @@ class Server:
 
     def _serve(self, connection: socket.socket) -> None:
         try:
-            connection.settimeout(IDLE)
+            connection.settimeout(KEPT_CONNECTION_SECONDS)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._converse(connection)
         except BadRequest as bad:
@@ -203,7 +203,7 @@ def _send(connection: socket.socket, response: Response, *, keep_alive: bool, bo
         connection.sendall(b"0\r\n\r\n")
 
 
-class Fault:
+class DemoFault:
     """A defect that hits the same share of requests however they come: `part` of every `whole`."""
 
     def __init__(self, share: str) -> None:
@@ -215,7 +215,7 @@ class Fault:
         return next(self._requests) % self._whole >= self._whole - self._part
 
 
-class App:
+class DemoApp:
     """The pages. `answer` is what a server calls."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
@@ -223,7 +223,7 @@ class App:
         self.color = env.get("COLOR", "#2158e8")
         facts = {"version": self.version, "color": self.color, "release": env.get("RELEASE")}
         self.facts = {name: value for name, value in facts.items() if value}
-        self.fault = Fault(env.get("FAULT", ""))
+        self.fault = DemoFault(env.get("FAULT", ""))
 
     def answer(self, request: Request) -> Response:
         response = self.healthz(request) if request.path == "/healthz" else self.unless_faulty(request)
@@ -274,7 +274,7 @@ def run(answer: Answerer, name: str) -> None:
     """Serve until SIGTERM or SIGINT. As process 1 of a container it must ask for these: it gets no defaults."""
     stopping = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, stopping)
-    server = Server(answer, os.environ.get("HOST", ""), int(os.environ.get("PORT", "8080")))
+    server = DemoServer(answer, os.environ.get("HOST", ""), int(os.environ.get("PORT", "8080")))
     server.start()
     say(f"{name} listens on port {server.port}")
     asked_by = signal.sigwait(stopping)
@@ -318,5 +318,5 @@ PAGE = """<!doctype html>
 """
 
 if __name__ == "__main__":
-    app = App(os.environ)
+    app = DemoApp(os.environ)
     run(app.answer, f"demo {app.version}")

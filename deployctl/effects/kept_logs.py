@@ -17,8 +17,8 @@ from deployctl.effects.linux.whole_file import write_whole
 from deployctl.memory import last_of
 from deployctl.ports import LogLine
 
-LARGEST = 1024 * 1024  # characters of one release; what is older goes
-MOST = 10  # releases of one app; the newest numbers stay
+MAX_LOG_CHARACTERS = 1024 * 1024  # characters of one release; what is older goes
+MAX_KEPT_LOGS = 10  # releases of one app; the newest numbers stay
 _STREAMS = frozenset({"stdout", "stderr"})
 
 
@@ -59,13 +59,13 @@ class LogFiles:
         return self._of(app) / f"{release}.log"
 
     def _clear(self, app: AppName) -> None:
-        for number in self.releases(app)[:-MOST]:
+        for number in self.releases(app)[:-MAX_KEPT_LOGS]:
             self._file(app, number).unlink(missing_ok=True)
 
 
 def _end_of(lines: Iterable[LogLine]) -> Sequence[str]:
     """Return the last lines as they are written, as many as have room."""
-    return last_of((f"{line.at} {line.stream} {line.text}\n" for line in lines), len, room=LARGEST)
+    return last_of((f"{line.at} {line.stream} {line.text}\n" for line in lines), len, room=MAX_LOG_CHARACTERS)
 
 
 def _read(text: str) -> Iterator[LogLine]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from deployctl.domain.change.plan import Kind, Step, StepKind
+from deployctl.domain.change.plan import PlanKind, Step, StepKind
 from deployctl.domain.images.release import Change, Hold, Release
 from deployctl.domain.proxy.traffic import closed_text
 from deployctl.errors import DeployctlError, NotFound, NotHealthy, RevertedAfterSwitch
@@ -23,7 +23,7 @@ from deployctl.execution.health_gate import Trial
 from deployctl.execution.interrupts import shielded
 from deployctl.execution.pins import try_to_pin, try_to_settle, try_to_unpin
 from deployctl.execution.proxy_gate import ask_through_proxy
-from deployctl.execution.runner import Act, Walk
+from deployctl.execution.runner import StepAct, Walk
 
 DRAIN_LOOK = 0.05  # seconds between two counts of open requests
 
@@ -59,7 +59,7 @@ def let_proxy_know(walk: Walk, step: Step) -> str:
     if walk.wishes is not None:
         s.ledger.set_wishes(walk.wishes)
     s.ledger.set_instance(instance.app, instance.release, routed=True)
-    if walk.plan.kind is Kind.START and step.release != walk.facts.app.active:
+    if walk.plan.kind is PlanKind.START and step.release != walk.facts.app.active:
         s.ledger.set_instance(instance.app, instance.release, beside=True)
     try_to_settle(s, walk.facts.app, instance, container_of(instance))  # before anybody comes
     if closed := s.traffic.sync():
@@ -82,7 +82,7 @@ def pass_gate(walk: Walk, step: Step) -> str:
 
 
 def switch_traffic(walk: Walk, step: Step) -> str:
-    target = walk.plan.target if walk.plan.kind is Kind.STOP else step.release
+    target = walk.plan.target if walk.plan.kind is PlanKind.STOP else step.release
     _require_own_image(walk, target)
     if target in walk.facts.own_mac and walk.services.bridged:  # a restart of the host has forgotten it
         try_to_pin(walk.services, walk.facts.app, walk.facts.instances[target])
@@ -183,7 +183,7 @@ def remove_container(walk: Walk, step: Step) -> str:
     return ""
 
 
-ACTIONS: Mapping[StepKind, Act] = {
+STEP_ACTIONS: Mapping[StepKind, StepAct] = {
     StepKind.IMAGE: keep_image,
     StepKind.NETWORK: ensure_network,
     StepKind.CREATE: create_container,

@@ -16,13 +16,13 @@ from deployctl.domain.inputs.names import AppName
 from deployctl.errors import Invalid
 
 BUNDLE = "deployctl.bundle"
-MARK = "deployctl.bundle-mark"
+MARK_LABEL = "deployctl.bundle-mark"
 CAP_DROP = "deployctl.cap-drop"  # names with commas between them
 
 
 def bundle_labels(secret: bytes, release: Release) -> dict[str, str]:
     drop = {CAP_DROP: ",".join(release.cap_drop)} if release.cap_drop else {}
-    return {BUNDLE: _packed(release.bundle), MARK: _mark(secret, release.app, release.bundle, release.cap_drop), **drop}
+    return {BUNDLE: _packed(release.bundle), MARK_LABEL: _mark(secret, release.app, release.bundle, release.cap_drop), **drop}
 
 
 def read_cap_drop(labels: Mapping[str, str]) -> tuple[str, ...]:
@@ -48,7 +48,7 @@ def is_exact(secret: bytes, app: AppName, labels: Mapping[str, str], bundle: Bun
     """Tell whether it is the very bundle that the container was made from, and dropped what its label says."""
     import hmac
 
-    return hmac.compare_digest(labels.get(MARK, ""), _mark(secret, app, bundle, read_cap_drop(labels)))
+    return hmac.compare_digest(labels.get(MARK_LABEL, ""), _mark(secret, app, bundle, read_cap_drop(labels)))
 
 
 def _packed(bundle: Bundle) -> str:

@@ -132,7 +132,7 @@ def _require_bridge(walk: Walk, instance: Instance) -> None:
 def _start_somewhere(walk: Walk, step: Step, instance: Instance) -> Instance:
     """Start it, made anew at another place where somebody took its port, its address or its network meanwhile."""
     engine = walk.services.engine
-    for _ in range(networks.TRIES):
+    for _ in range(networks.MAX_NETWORK_TRIES):
         try:
             engine.ensure_started(container_of(instance))
             return instance

@@ -21,7 +21,8 @@ ENGINE = frozenset({"keep_image", "release_image", "ensure_network", "ensure_net
                     "ensure_named", "ensure_connected"})
 TRAFFIC = frozenset({"sync", "refresh_previews", "switch", "cut"})
 GUARD = frozenset({"ensure", "ensure_gone", "pin", "unpin"})
-LEDGER = frozenset({"add_app", "ensure_release", "set_wishes", "remove_app", "mark_proven", "mark_failed", "set_hold",
+FENCED_LEDGER_CALLS = frozenset({"add_app", "ensure_release", "set_wishes", "remove_app", "mark_proven", "mark_failed",
+                                 "set_hold",
                     "add_instance", "set_instance", "remove_instance", "add_network", "remove_network", "finish_step",
                     "close_deployment"})  # open_deployment and promote look by themselves
 
@@ -65,7 +66,7 @@ def fenced(s: Services, require_lease: Callable[[], None]) -> Services:
         engine=cast(Engine, _Fenced(s.engine, ENGINE, before)),
         traffic=cast(Traffic, _Fenced(traffic, TRAFFIC, before)),
         guard=cast(Guard, _Fenced(s.guard, GUARD, before)),
-        ledger=cast(Ledger, _Fenced(ledger, LEDGER, together)),
+        ledger=cast(Ledger, _Fenced(ledger, FENCED_LEDGER_CALLS, together)),
     )
 
 

@@ -14,7 +14,7 @@ from deployctl.domain.proxy.quality import answers_nobody
 from deployctl.domain.proxy.request_counts import lately
 from deployctl.domain.proxy.traffic import Counters
 from deployctl.errors import DeployctlError, EngineUnavailable, NotHealthy
-from deployctl.ports import Answer, ContainerFacts, Services
+from deployctl.ports import ContainerFacts, ProbeAnswer, Services
 
 TRIAL_INTERVAL = 0.1  # seconds between probes of a candidate; the configured interval is for what serves
 LOG_LINES = 50
@@ -34,7 +34,7 @@ class Trial:
     just_seen: bool = False  # running at its own address, a moment ago: the first question need not ask that again
     engine_away: bool = False  # known already: do not wait for it again
     transcript: Transcript = field(default_factory=Transcript)
-    last: Answer | None = None
+    last: ProbeAnswer | None = None
     asked: int = 0
     good: int = 0
     last_bad: str = ""
@@ -111,7 +111,7 @@ class Trial:
         self.unanswered = recent.failed
         raise self.failure()
 
-    def ask(self) -> Answer:
+    def ask(self) -> ProbeAnswer:
         """Ask once; an exit, a restart or an address that is not its own ends the trial at once."""
         self._look()
         answer = self._answer()
@@ -141,25 +141,25 @@ class Trial:
         require_own_image(self.release, seen)
         require_own_address(self.instance, seen)
 
-    def _answer(self) -> Answer:
+    def _answer(self) -> ProbeAnswer:
         match self.probe.kind:
             case ProbeKind.DOCKER:
                 status = (self.seen and self.seen.health) or "none"
                 if status == "unhealthy":
                     raise self.failure()
-                return Answer(ok=status == "healthy", sentence=f"HEALTHCHECK says {status}",
+                return ProbeAnswer(ok=status == "healthy", sentence=f"HEALTHCHECK says {status}",
                               code=None if status == "healthy" else AnswerCode.UNHEALTHY)
             case ProbeKind.EXEC:
                 return self._execute()
         return ask_from_outside(self.services, self.release, self.instance)
 
-    def _execute(self) -> Answer:
+    def _execute(self) -> ProbeAnswer:
         started = self.services.clock.now()
         done = self.services.engine.execute(
             self.instance.container or self.instance.name, self.probe.command or (), timeout=self.probe.timeout)
         ms = (self.services.clock.now() - started) * 1000
         said = done.output.strip().splitlines()[-1:] or ["no output"]
-        return Answer(done.exit_code == 0, f"{spoken(self.probe)} ended with {done.exit_code}: {said[0][:120]}", ms,
+        return ProbeAnswer(done.exit_code == 0, f"{spoken(self.probe)} ended with {done.exit_code}: {said[0][:120]}", ms,
                       exit_code=done.exit_code, code=AnswerCode.COMMAND_FAILED if done.exit_code else None)
 
     def failure(self) -> NotHealthy:
@@ -211,7 +211,7 @@ class Trial:
         return seen
 
 
-def ask_from_outside(s: Services, release: Release, instance: Instance, app: App | None = None) -> Answer:
+def ask_from_outside(s: Services, release: Release, instance: Instance, app: App | None = None) -> ProbeAnswer:
     """Ask an instance once by HTTP or TCP, the way that HAProxy reaches it."""
     probe, app = release.bundle.probe, app or s.ledger.find_app(release.app)
     address, port = (instance.address, release.bundle.port) if s.bridged else ("127.0.0.1", instance.host_port)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _open: list[list[int]] = []  # what came in each block that is open now, the innermost last
 
 
@@ -27,7 +27,7 @@ def shielded() -> Iterator[list[int]]:
     def remember(number: int, _frame: FrameType | None) -> None:
         came.append(number)
 
-    former = {number: signal.signal(number, remember) for number in SIGNALS}
+    former = {number: signal.signal(number, remember) for number in STOP_SIGNALS}
     _open.append(came)
     try:
         yield came

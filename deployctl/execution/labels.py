@@ -15,20 +15,20 @@ from deployctl.domain.inputs.names import AppName
 from deployctl.execution.bundle_label import bundle_labels
 from deployctl.ports import Services
 
-FIRST = "0--"
-MARK = 6  # characters: enough to tell the homes of one engine apart
+FIRST_NAME_PREFIX = "0--"
+HOME_MARK_CHARACTERS = 6  # characters: enough to tell the homes of one engine apart
 
 
 def home_mark(home: HomeIdentity) -> str:
     """Return the characters that tell two homes on one engine apart."""
-    return home.id[:MARK]
+    return home.id[:HOME_MARK_CHARACTERS]
 
 
 def home_marks(home: HomeIdentity) -> tuple[str, ...]:
     """Return every mark that names of this home may end with: that of today, and that of before it had an id."""
     import hashlib
 
-    before = () if home.marked_by is None else (hashlib.sha256(home.marked_by.encode()).hexdigest()[:MARK],)
+    before = () if home.marked_by is None else (hashlib.sha256(home.marked_by.encode()).hexdigest()[:HOME_MARK_CHARACTERS],)
     return (*filter(None, [home_mark(home)]), *before)
 
 
@@ -39,18 +39,18 @@ def network_name(home: HomeIdentity, app: AppName, number: int = 1) -> str:
 
 def leading_name(name: str) -> str:
     """Return a network's name that sorts before what people call theirs: before Docker 28 that decides the way out."""
-    return FIRST + name
+    return FIRST_NAME_PREFIX + name
 
 
 def named_like(former: str, name: str) -> str:
     """Return the name for a network that comes after that one."""
-    return leading_name(name) if former.startswith(FIRST) else name
+    return leading_name(name) if former.startswith(FIRST_NAME_PREFIX) else name
 
 
 def app_of_network(home: HomeIdentity, name: str) -> AppName | None:
     """Return whose network of ours has that name; None when it is no name of ours."""
     for mark in home_marks(home):
-        if found := re.fullmatch(rf"(?:{FIRST})?deployctl-(.+)-{mark}(?:-[0-9]+)?", name):
+        if found := re.fullmatch(rf"(?:{FIRST_NAME_PREFIX})?deployctl-(.+)-{mark}(?:-[0-9]+)?", name):
             return AppName(found[1])
     return None
 

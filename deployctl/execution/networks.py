@@ -13,19 +13,19 @@ from itertools import count, islice
 
 from deployctl.dataclass import replace
 from deployctl.domain.host.home import PATH_LABEL
-from deployctl.domain.host.networks import Network, cut, find_taken
+from deployctl.domain.host.networks import AppNetwork, cut, find_taken
 from deployctl.domain.images.release import App
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, NetworkTaken, NotPermitted
 from deployctl.execution.labels import bridge_name, common_labels, named_like, network_name
 from deployctl.ports import NetworkFacts, NetworkSpec, Services
 
-TRIES = 8  # others who make networks at the same moment were always faster
+MAX_NETWORK_TRIES = 8  # others who make networks at the same moment were always faster
 
 
 def own_network(s: Services, app: App) -> App:
     """Make the network for what comes, another one where the app's own is somebody else's by now, and return the app."""
-    for _ in range(TRIES):
+    for _ in range(MAX_NETWORK_TRIES):
         try:
             make(s, app.name, app.own_network)
             return app
@@ -36,7 +36,7 @@ def own_network(s: Services, app: App) -> App:
     raise DeployctlError(f"no network could be made for {app.name}: other processes were always faster", remedy=["try again"])
 
 
-def make(s: Services, app: AppName, network: Network) -> None:
+def make(s: Services, app: AppName, network: AppNetwork) -> None:
     """Make it where it is not there; its guard route comes first, so that its addresses can never mean a stranger.
 
     Raises NetworkTaken when its subnet, name or bridge is somebody else's by now.
@@ -50,7 +50,7 @@ def make(s: Services, app: AppName, network: Network) -> None:
                                         common_labels(s, app), network.engines_own))
 
 
-def _require_free(s: Services, network: Network, there: Iterable[NetworkFacts]) -> None:
+def _require_free(s: Services, network: AppNetwork, there: Iterable[NetworkFacts]) -> None:
     routes = s.guard.routed_subnets() if s.bridged else []
     taken = find_taken(network, subnets=(subnet for one in there for subnet in one.subnets), routes=routes)
     if taken:
@@ -63,7 +63,7 @@ def _require_free(s: Services, network: Network, there: Iterable[NetworkFacts]) 
 
 def move_on(s: Services, app: App) -> App:
     """Choose another network for what comes and write it down; when another process took the subnet, choose again."""
-    for free in islice(_free(s, app.name), TRIES):
+    for free in islice(_free(s, app.name), MAX_NETWORK_TRIES):
         network = replace(free, name=named_like(app.network, free.name))
         try:
             s.ledger.add_network(app.name, network)
@@ -73,12 +73,12 @@ def move_on(s: Services, app: App) -> App:
     raise DeployctlError(f"no subnet could be leased for {app.name}: other processes were always faster", remedy=["try again"])
 
 
-def first(s: Services, app: AppName) -> Network:
+def first(s: Services, app: AppName) -> AppNetwork:
     """Return a network that is free now, for an app that has none yet."""
     return next(_free(s, app))
 
 
-def _free(s: Services, app: AppName) -> Iterator[Network]:
+def _free(s: Services, app: AppName) -> Iterator[AppNetwork]:
     """Yield networks that are free now, looking anew each time."""
     for number in count(1):
         there, known = s.engine.networks(), s.ledger.networks()
@@ -89,7 +89,7 @@ def _free(s: Services, app: AppName) -> Iterator[Network]:
         if named & {name, bridge} or (s.bridged and s.guard.has_interface(bridge)):
             continue
         taken = [subnet for one in there for subnet in one.subnets] + [one.subnet for one in known]
-        yield Network(name, bridge, *cut(s.spec.pool, taken + (s.guard.routed_subnets() if s.bridged else [])))
+        yield AppNetwork(name, bridge, *cut(s.spec.pool, taken + (s.guard.routed_subnets() if s.bridged else [])))
 
 
 def clear_unused(s: Services, app: AppName) -> None:
@@ -104,7 +104,7 @@ def clear_unused(s: Services, app: AppName) -> None:
                 s.ledger.remove_network(network.name)
 
 
-def take_apart(s: Services, network: Network) -> None:
+def take_apart(s: Services, network: AppNetwork) -> None:
     """Remove network and guard route. One of that name that is somebody else's stays, and so does another home's guard."""
     with suppress(NotPermitted):
         s.engine.ensure_network_gone(network.name)
@@ -112,6 +112,6 @@ def take_apart(s: Services, network: Network) -> None:
         s.guard.ensure_gone(network.subnet)
 
 
-def _guards_another(s: Services, network: Network) -> bool:
+def _guards_another(s: Services, network: AppNetwork) -> bool:
     """Tell whether another home has a network of the very subnet: the route is its guard too."""
     return any(PATH_LABEL in one.labels and network.subnet in one.subnets for one in s.engine.networks())

@@ -9,15 +9,15 @@ from typing import NoReturn
 
 from deployctl.dataclass import dataclass, field
 from deployctl.domain.change.deployment import Deployment, EndCode, EndReason, Phase, advance, begin
-from deployctl.domain.change.facts import Facts
-from deployctl.domain.change.plan import MOVES, Plan, Step, StepKind
+from deployctl.domain.change.facts import AppFacts
+from deployctl.domain.change.plan import TRAFFIC_MOVES, Plan, Step, StepKind
 from deployctl.domain.images.release import App, Policy
 from deployctl.errors import Aborted, AttentionNeeded, DeployctlError, Interrupted, LeaseHeld
 from deployctl.execution.fence import fenced, taken_over
 from deployctl.execution.interrupts import shielded
 from deployctl.ports import Services
 
-Act = Callable[["Walk", Step], str]
+StepAct = Callable[["Walk", Step], str]
 Undo = Callable[["Walk", Step], None]
 
 
@@ -26,7 +26,7 @@ class Walk:
     """One deployment on its way. Actions read it and leave their findings in it."""
 
     plan: Plan
-    facts: Facts
+    facts: AppFacts
     deployment: Deployment
     services: Services
     token: int
@@ -75,7 +75,7 @@ class Walk:
         self.services.report.warn(text)
 
 
-def run(walk: Walk, actions: Mapping[StepKind, Act], undos: Mapping[StepKind, Undo]) -> Walk:
+def run(walk: Walk, actions: Mapping[StepKind, StepAct], undos: Mapping[StepKind, Undo]) -> Walk:
     """Walk the plan to its end. Raises the first failure, after everything before the promotion was taken back."""
     try:
         _before_and_at_promotion(walk, actions)
@@ -89,7 +89,7 @@ def run(walk: Walk, actions: Mapping[StepKind, Act], undos: Mapping[StepKind, Un
     return walk
 
 
-def retire_rest(walk: Walk, actions: Mapping[StepKind, Act]) -> None:
+def retire_rest(walk: Walk, actions: Mapping[StepKind, StepAct]) -> None:
     """Take the steps after the promotion and close the deployment; interrupted, the next change retires the rest."""
     try:
         _after_promotion(walk, actions)
@@ -114,7 +114,7 @@ _AFTER = frozenset({StepKind.DRAIN, StepKind.STOP, StepKind.PRUNE})
 _SAFE = frozenset({StepKind.SWITCH, StepKind.PROMOTE})  # a signal waits until such a step is done
 
 
-def _before_and_at_promotion(walk: Walk, actions: Mapping[StepKind, Act]) -> None:
+def _before_and_at_promotion(walk: Walk, actions: Mapping[StepKind, StepAct]) -> None:
     """Take the steps up to the promotion; a switch and the promotion right after it are one for a signal."""
     steps = [step for step in walk.plan.steps if step.kind not in _AFTER]
     for safe, group in groupby(steps, key=lambda step: step.kind in _SAFE):
@@ -123,7 +123,7 @@ def _before_and_at_promotion(walk: Walk, actions: Mapping[StepKind, Act]) -> Non
                 take(walk, step, actions)
 
 
-def _after_promotion(walk: Walk, actions: Mapping[StepKind, Act]) -> None:
+def _after_promotion(walk: Walk, actions: Mapping[StepKind, StepAct]) -> None:
     """Retire what goes. After a move the asked state is already the state, so a failure here is a warning."""
     for step in walk.plan.steps:
         if step.kind not in _AFTER or (step.kind, step.release) in walk.settled:
@@ -136,7 +136,7 @@ def _after_promotion(walk: Walk, actions: Mapping[StepKind, Act]) -> None:
             walk.warn(f"could not {step.sentence}: {e.message}")
 
 
-def take(walk: Walk, step: Step, actions: Mapping[StepKind, Act]) -> None:
+def take(walk: Walk, step: Step, actions: Mapping[StepKind, StepAct]) -> None:
     """Take one step, with its intent written before and its result after."""
     s, started = walk.services, walk.services.clock.now()
     walk.check()
@@ -207,7 +207,7 @@ def _found_astray(walk: Walk) -> str:
     """Tell where the traffic stays when a deployment that this one overtook had moved it, and this one never could."""
     facts, plan = walk.facts, walk.plan
     moved = facts.serving not in {None, plan.source} and not walk.switched and not walk.recovering
-    return f"stays on {facts.version(facts.serving)}, where it was moved before" if moved and plan.kind in MOVES else ""
+    return f"stays on {facts.version(facts.serving)}, where it was moved before" if moved and plan.kind in TRAFFIC_MOVES else ""
 
 
 def end_reverted(walk: Walk, phase: Phase, why: EndReason) -> None:

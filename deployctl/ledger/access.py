@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Mapping
 
 from deployctl.domain.host.access import Role, SignIn, Token, Tries, User, parse_roles, roles_json, roles_text
-from deployctl.ledger.file.connection import Connection
+from deployctl.ledger.file.connection import LedgerConnection
 from deployctl.ledger.idempotency import AnswerRows
 
 SIGN_INS_KEPT = 200  # of each user, the newest: who signs in once more ends the oldest, if it still lives
@@ -21,7 +21,7 @@ union select id from (select id from tokens order by id desc limit ?)) order by 
 class AccessRows(AnswerRows):
     """Reads and writes the tables `users`, `tries`, `links`, `sign_ins` and `tokens`."""
 
-    db: Connection
+    db: LedgerConnection
 
     # -- people -----------------------------------------------------------------------------------------------------
     def users(self) -> list[User]:

@@ -8,18 +8,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from deployctl.dataclass import asdict
-from deployctl.domain.host.networks import Network
+from deployctl.domain.host.networks import AppNetwork
 from deployctl.domain.images.capabilities import to_drop
 from deployctl.domain.images.release import App, Bundle, Colour, Hold, Policy, Release
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy.trust import ProxyTrust
-from deployctl.ledger.file.connection import Connection
+from deployctl.ledger.file.connection import LedgerConnection
 
 
 class AppRows:
     """Reads and writes the tables `apps`, `releases` and `pulls`."""
 
-    db: Connection
+    db: LedgerConnection
 
     def apps(self) -> list[App]:
         return [app_of(row) for row in self.db.execute("select * from apps order by name")]
@@ -42,11 +42,11 @@ class AppRows:
         assert found is not None  # noqa: S101  inserted in this transaction
         return found
 
-    def networks(self, app: AppName | None = None) -> list[Network]:
+    def networks(self, app: AppName | None = None) -> list[AppNetwork]:
         mine, words = ("", []) if app is None else ("where app = ? ", [app])
         return [network_of(row) for row in self.db.execute(f"select * from networks {mine}order by name", words)]  # noqa: S608
 
-    def add_network(self, app: AppName, network: Network) -> None:
+    def add_network(self, app: AppName, network: AppNetwork) -> None:
         """Remember one more, as the one for what comes. Raises sqlite3.IntegrityError when another app has its subnet."""
         with self.db.transaction():
             self._insert_network(app, network)
@@ -55,7 +55,7 @@ class AppRows:
                 "where name = ?",
                 [network.name, network.subnet, network.gateway, network.bridge, network.engines_own, app])
 
-    def _insert_network(self, app: AppName, network: Network) -> None:
+    def _insert_network(self, app: AppName, network: AppNetwork) -> None:
         self.db.insert("networks", {"app": app, **asdict(network)})
 
     def remove_network(self, network: str) -> None:
@@ -200,8 +200,8 @@ def app_of(row: sqlite3.Row | Mapping[str, Any]) -> App:
     )
 
 
-def network_of(row: sqlite3.Row | Mapping[str, Any]) -> Network:
-    return Network(row["name"], row["bridge"], row["subnet"], row["gateway"], row["engines_own"])
+def network_of(row: sqlite3.Row | Mapping[str, Any]) -> AppNetwork:
+    return AppNetwork(row["name"], row["bridge"], row["subnet"], row["gateway"], row["engines_own"])
 
 
 def release_of(row: sqlite3.Row) -> Release:

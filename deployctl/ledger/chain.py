@@ -12,8 +12,8 @@ from typing import Any
 
 from deployctl.dataclass import dataclass
 
-FIELDS = ("id", "at", "app", "actor", "kind", "text", "data")  # as stored; `data` is its JSON text
-START = ""  # what the first event is linked to
+HASHED_FIELDS = ("id", "at", "app", "actor", "kind", "text", "data")  # as stored; `data` is its JSON text
+CHAIN_START = ""  # what the first event is linked to
 PROMOTED = "promoted"  # the kind of an event that tells a change of traffic
 ENDED = "ended"  # the kind of an event that tells how a deployment ended, where no change of traffic does
 UNTOLD = frozenset({"id", "app", "at", "actor"})  # columns of a change that its event has as columns of its own
@@ -22,7 +22,7 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class HashedEvent:
     text: str
     data: dict[str, Any]
 
@@ -31,22 +31,22 @@ def link(former: str | None, row: Row) -> str:
     """Return the hash of an event that follows the one with the hash `former`."""
     import hashlib
 
-    body = json.dumps([row[name] for name in FIELDS], separators=(",", ":"))
+    body = json.dumps([row[name] for name in HASHED_FIELDS], separators=(",", ":"))
     return hashlib.sha256(f"{former or ''}\n{body}".encode()).hexdigest()
 
 
 def links(rows: Iterable[Row]) -> Iterator[tuple[int, str]]:
     """Yield the id of each row with the hash that it is given when all are linked anew."""
-    former = START
+    former = CHAIN_START
     for row in rows:
         former = link(former, row)
         yield row["id"], former
 
 
-def promotion(change: Row) -> Told:
+def promotion(change: Row) -> HashedEvent:
     """Return what the event of a change of traffic says: every column of it."""
     source, target = (f"release {n}" if n is not None else "nobody" for n in (change["source"], change["target"]))
-    return Told(f"{change['kind']}: {target} serves after {source}",
+    return HashedEvent(f"{change['kind']}: {target} serves after {source}",
                 {name: value for name, value in change.items() if name not in UNTOLD})
 
 
@@ -67,7 +67,7 @@ def find_faults(events: Iterable[Row], changes: Iterable[Row], gaps: Mapping[int
 
 def _walked(events: Iterable[Row], gaps: Mapping[int, tuple[int, str]]) -> Iterator[tuple[Row, str | None]]:
     """Yield each event with what is wrong with it; the walk goes on from the hash that it carries."""
-    former, expected = START, 1
+    former, expected = CHAIN_START, 1
     for event in events:
         while event["id"] > expected and expected in gaps:
             last, former = gaps[expected]

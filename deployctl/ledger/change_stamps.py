@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from deployctl.domain.inputs.names import AppName
-from deployctl.ledger.file.connection import Connection
+from deployctl.ledger.file.connection import LedgerConnection
 
 _STAMPS = """
 select a.name, a.revision, a.active, l.token, l.holder,
@@ -23,7 +23,7 @@ left join deployments o on o.app = a.name and o.finished_at is null
 class StampRows:
     """Reads what changes when an app does."""
 
-    db: Connection
+    db: LedgerConnection
 
     def data_version(self) -> int:
         """Return a number that differs after somebody else has written to the ledger."""

@@ -10,17 +10,17 @@ from typing import Any
 from deployctl.domain.host.actor import stored_range
 from deployctl.domain.host.denied_changes import REFUSED
 from deployctl.domain.inputs.names import AppName
-from deployctl.ledger.chain import ENDED, PROMOTED, START, find_faults, link, promotion
+from deployctl.ledger.chain import CHAIN_START, ENDED, PROMOTED, find_faults, link, promotion
 from deployctl.ledger.checkpoint import CHECKPOINT, Checkpoints
 from deployctl.ledger.file import checked
-from deployctl.ledger.file.connection import Connection
+from deployctl.ledger.file.connection import LedgerConnection
 from deployctl.ledger.file.copy_sum import CopyCheck
 
 
 class EventRows:
     """Reads and writes the table `events`."""
 
-    db: Connection
+    db: LedgerConnection
     origin: tuple[str, str] | None = None
 
     def event(self, kind: str, text: str, *, at: str, actor: str, app: AppName | None = None,
@@ -29,7 +29,7 @@ class EventRows:
             last = self.db.one("select id, hash from events order by id desc limit 1")
             row = {"id": last["id"] + 1 if last else 1, "at": at, "app": app, "actor": actor, "kind": kind,
                    "text": text, "data": json.dumps({**self._whence(actor), **(data or {})})}
-            self.db.insert("events", {**row, "hash": link(last["hash"] if last else START, row)})
+            self.db.insert("events", {**row, "hash": link(last["hash"] if last else CHAIN_START, row)})
 
     def _whence(self, actor: str) -> dict[str, str]:
         return {"address": self.origin[1][:64]} if self.origin and self.origin[0] == actor else {}
@@ -66,7 +66,7 @@ class EventRows:
     def head(self) -> str:
         """Return the hash of the last event; who notes it elsewhere can tell later that nothing before was changed."""
         last = self.db.one("select hash from events order by id desc limit 1")
-        return str(last["hash"]) if last else START
+        return str(last["hash"]) if last else CHAIN_START
 
     def damages(self) -> list[str]:
         """Return what SQLite finds wrong with the file, every page and index of it, or what of its schema is none of ours."""

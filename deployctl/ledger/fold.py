@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from deployctl.domain.host.denied_changes import KINDS
+from deployctl.domain.host.denied_changes import DENIED_KINDS
 from deployctl.domain.host.folding import (
     BATCH,
     PLANS_KEPT,
@@ -18,12 +18,12 @@ from deployctl.domain.host.folding import (
     REPEATED_SLACK,
     Folded,
 )
-from deployctl.ledger.chain import START, link
+from deployctl.ledger.chain import CHAIN_START, link
 from deployctl.ledger.checkpoint import CHECKPOINT, of_plans, of_refusals, of_repeated
 from deployctl.ledger.events import EventRows
 
 Row = Mapping[str, Any]
-_KINDS = ", ".join(f"'{kind}'" for kind in KINDS)
+_KINDS = ", ".join(f"'{kind}'" for kind in DENIED_KINDS)
 _REPEATED = ", ".join(f"'{kind}'" for kind in REPEATED)
 _CROWDED = f"""
 select id from (select id, row_number() over (partition by actor, kind order by id desc) as nth from events
@@ -115,7 +115,7 @@ class FoldRows(EventRows):
         for _, group in groupby(enumerate(rows), lambda pair: pair[1]["id"] - pair[0]):
             run = [row for _, row in group]
             before = self.db.one("select hash from events where id = ?", [run[0]["id"] - 1])
-            former = before["hash"] if before else (folded.former(run[0]["id"]) if folded else None) or START
+            former = before["hash"] if before else (folded.former(run[0]["id"]) if folded else None) or CHAIN_START
             for row in run:
                 if row["hash"] != (former := link(former, row)):
                     break

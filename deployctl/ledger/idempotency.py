@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from deployctl.domain.host.access import KeptAnswer
-from deployctl.ledger.file.connection import Connection
+from deployctl.ledger.file.connection import LedgerConnection
 
 
 class AnswerRows:
     """Reads and writes the table `answers`."""
 
-    db: Connection
+    db: LedgerConnection
 
     def begin_answer(self, who: str, key: str, asked: str, *, at: str, since: str) -> KeptAnswer | None:
         with self.db.transaction():

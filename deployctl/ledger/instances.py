@@ -6,14 +6,14 @@ import json
 import sqlite3
 from collections.abc import Callable
 
-from deployctl.domain.host.networks import Network
+from deployctl.domain.host.networks import AppNetwork
 from deployctl.domain.images.release import Instance
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.traffic import Backend, TrafficTable
 from deployctl.domain.proxy.trust import ProxyTrust
 from deployctl.errors import NetworkFull, Refused
 from deployctl.ledger.apps import network_of
-from deployctl.ledger.file.connection import Connection
+from deployctl.ledger.file.connection import LedgerConnection
 
 FLAGS = frozenset({"container", "routed", "beside", "failed", "store"})
 
@@ -21,7 +21,7 @@ FLAGS = frozenset({"container", "routed", "beside", "failed", "store"})
 class InstanceRows:
     """Reads and writes the tables `instances`, `port_leases` and `address_leases`."""
 
-    db: Connection
+    db: LedgerConnection
 
     def instances(self, app: AppName | None = None) -> list[Instance]:
         mine = "" if app is None else "where i.app = ? "  # one statement for both would look at every row
@@ -51,7 +51,7 @@ class InstanceRows:
                                          "host_port": port, "network": network.name})
         return Instance(app, release, name, address, port, network=network)
 
-    def _own_network(self, app: AppName) -> tuple[Network, int]:
+    def _own_network(self, app: AppName) -> tuple[AppNetwork, int]:
         """Return the network for what comes, and which of its addresses is next in turn."""
         row = self.db.execute("select n.*, a.next_address from apps a join networks n on n.name = a.network where a.name = ?",
                               [app])[0]
@@ -67,7 +67,7 @@ class InstanceRows:
         raise Refused(f"no host port is free in {ports.start}–{ports.stop - 1}",
                       remedy=[f"deployctl prune {app}", "widen [ports] range in config/server.toml"])
 
-    def _lease_address(self, app: AppName, release: int, network: Network, first: int) -> str:
+    def _lease_address(self, app: AppName, release: int, network: AppNetwork, first: int) -> str:
         """Take the next address in turn, so that one that was just freed is the last to be used again."""
         hosts = network.addresses()
         leased = {r[0] for r in self.db.execute("select address from address_leases where app = ?", [app])}

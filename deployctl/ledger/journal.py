@@ -9,7 +9,7 @@ from typing import Any
 
 from deployctl.dataclass import asdict, replace
 from deployctl.domain.change.deployment import Deployment, EndReason, Phase
-from deployctl.domain.change.plan import Kind, Plan, Step
+from deployctl.domain.change.plan import Plan, PlanKind, Step
 from deployctl.domain.change.serving import chain_after
 from deployctl.domain.images.release import Change, Colour
 from deployctl.domain.inputs.names import AppName
@@ -17,9 +17,9 @@ from deployctl.errors import LeaseHeld
 from deployctl.ledger.apps import app_of
 from deployctl.ledger.chain import ENDED
 from deployctl.ledger.events import EventRows
-from deployctl.ledger.file.connection import Connection
+from deployctl.ledger.file.connection import LedgerConnection
 
-FILLS_THE_DISK = frozenset({Kind.UPGRADE, Kind.START})
+FILLS_THE_DISK = frozenset({PlanKind.UPGRADE, PlanKind.START})
 
 
 _TOLD_OF_END = ("kind", "outcome", "source", "target", "note", "error", "error_code", "cause", "abort_by")
@@ -28,7 +28,7 @@ _TOLD_OF_END = ("kind", "outcome", "source", "target", "note", "error", "error_c
 class JournalRows(EventRows):
     """Reads and writes the tables `deployments`, `steps` and `changes`."""
 
-    db: Connection
+    db: LedgerConnection
     promoted = False  # through this very object
 
     # -- deployments and steps
@@ -113,7 +113,7 @@ class JournalRows(EventRows):
     def _tell_end(self, row: sqlite3.Row) -> None:
         """Let the events tell what neither a change of traffic nor an event of its own has told."""
         last = self.db.one("select deployment from changes where app = ? order by revision desc limit 1", [row["app"]])
-        told = row["kind"] == Kind.REMOVE or (last is not None and last["deployment"] == row["id"])
+        told = row["kind"] == PlanKind.REMOVE or (last is not None and last["deployment"] == row["id"])
         if told and row["outcome"] == Phase.SUCCEEDED:
             return
         data = {name: row[name] for name in _TOLD_OF_END}

@@ -13,7 +13,7 @@ from threading import Event, Thread
 from deployctl.domain.change.deployment import LeaseFacts
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError
-from deployctl.ledger.file.connection import Connection
+from deployctl.ledger.file.connection import LedgerConnection
 from deployctl.ledger.lock_owner import Machine
 
 LEASE_SECONDS = 15.0  # as long as Kubernetes' leader election gives a silent leader by default
@@ -23,7 +23,7 @@ BEAT_SECONDS = 3.0  # five chances before the lease is lost
 class LeaseRows:
     """Reads and writes the table `leases`. A token only ever grows, so a holder that was passed over can be told."""
 
-    db: Connection
+    db: LedgerConnection
     machine: Machine
 
     def take_lease(self, app: AppName, *, holder: str, verb: str, at: str, by_force: bool = False) -> int | LeaseFacts:
@@ -72,7 +72,7 @@ class LeaseRows:
     def _beat_until(self, done: Event, app: AppName, token: int) -> None:
         """A ledger that cannot be written for a moment costs one beat; the lease bears four such."""
         while not done.wait(BEAT_SECONDS):
-            with suppress(DeployctlError), closing(Connection(self.db.path)) as beside:
+            with suppress(DeployctlError), closing(LedgerConnection(self.db.path)) as beside:
                 beside.execute("update leases set beat = ? where app = ? and token = ? and holder is not null",
                                [self.machine.uptime(), app, token])
 

@@ -22,21 +22,21 @@ from deployctl.domain.proxy.traffic import Point
 from deployctl.ledger.file.reserve import disk_is_full
 from deployctl.ports.metrics import MeterBook
 
-KEPT = 24 * 3600  # seconds
+KEPT_SECONDS = 24 * 3600  # seconds
 FINE = 2 * 3600  # seconds that points of ten seconds are kept
-MINUTE = 60
+MINUTE_SECONDS = 60
 TIDY = 600  # seconds between two tidyings
-BUSY_SECONDS = 1.0
-OURS = 0x64636D74  # application_id, "dcmt"
-VERSION = 1
+METRICS_BUSY_SECONDS = 1.0
+APPLICATION_ID = 0x64636D74  # application_id, "dcmt"
+METRICS_SCHEMA_VERSION = 1
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _COLUMNS = ("app, release, at, seconds, requests, answers_2xx, answers_3xx, answers_4xx, answers_5xx, failed,"
             " response_ms")
 _SCHEMA = f"""
 create table points (app text, release int, at int, seconds int, requests int, answers_2xx int, answers_3xx int,
   answers_4xx int, answers_5xx int, failed int, response_ms real, primary key (at, app, release)) without rowid;
-pragma application_id = {OURS};
-pragma user_version = {VERSION};
+pragma application_id = {APPLICATION_ID};
+pragma user_version = {METRICS_SCHEMA_VERSION};
 """
 _TO_MINUTES = f"""insert or replace into points({_COLUMNS})
   select app, release, (at + 59) / 60 * 60, sum(seconds), sum(requests), sum(answers_2xx), sum(answers_3xx),
@@ -105,8 +105,8 @@ class SqliteMeterBook(MeterBook):
 
     def _tidy(self, db: sqlite3.Connection, newest: int) -> None:
         """Drop what is a day old, and what a clock that was wrong has put into the future; make the older part coarse."""
-        db.execute("delete from points where at <= ? or at > ?", [newest - KEPT, newest + TIDY])
-        until = (newest - FINE) // MINUTE * MINUTE
+        db.execute("delete from points where at <= ? or at > ?", [newest - KEPT_SECONDS, newest + TIDY])
+        until = (newest - FINE) // MINUTE_SECONDS * MINUTE_SECONDS
         span = [self._tidied if self._tidied < until else 0, until]
         db.execute(_TO_MINUTES, span)
         db.execute("delete from points where at > ? and at <= ? and at % 60 <> 0", span)
@@ -163,7 +163,7 @@ class SqliteMeterBook(MeterBook):
         return self._db
 
     def _connect(self, *, make: bool) -> sqlite3.Connection:
-        db = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS,
+        db = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=rw", uri=True, timeout=METRICS_BUSY_SECONDS,
                              isolation_level=None, check_same_thread=False)
         try:
             if make and self._path.stat().st_size == 0:
@@ -171,7 +171,7 @@ class SqliteMeterBook(MeterBook):
                 db.executescript(f"begin immediate;{_SCHEMA}commit;")
             db.execute("pragma synchronous = normal")
             db.execute("pragma wal_autocheckpoint = 64")
-            if _mark(db) != (OURS, VERSION):
+            if _mark(db) != (APPLICATION_ID, METRICS_SCHEMA_VERSION):
                 raise _Foreign("it is not ours")
         except BaseException:
             db.close()

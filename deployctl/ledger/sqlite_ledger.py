@@ -11,7 +11,7 @@ from deployctl.ledger.access import AccessRows
 from deployctl.ledger.apps import AppRows
 from deployctl.ledger.change_stamps import StampRows
 from deployctl.ledger.denied_changes import RefusalRows
-from deployctl.ledger.file.connection import Connection
+from deployctl.ledger.file.connection import LedgerConnection
 from deployctl.ledger.file.identity import identity_of, keys_of, require_gone
 from deployctl.ledger.file.opening import open_ledger
 from deployctl.ledger.fold import FoldRows
@@ -25,7 +25,7 @@ from deployctl.ledger.within_reach import ReachRows
 class SqliteLedger(AppRows, InstanceRows, JournalRows, RefusalRows, FoldRows, LeaseRows, AccessRows, StampRows, ReachRows):
     """Everything deployctl remembers of one home."""
 
-    def __init__(self, connection: Connection, machine: Machine | None = None) -> None:
+    def __init__(self, connection: LedgerConnection, machine: Machine | None = None) -> None:
         self.db, self.machine = connection, machine or ThisMachine()
 
     @classmethod
@@ -64,10 +64,10 @@ class SqliteLedger(AppRows, InstanceRows, JournalRows, RefusalRows, FoldRows, Le
 
     def keep_copy(self, *, at: str) -> None:
         """Copy the ledger to state/backups when traffic was moved since the last copy, which is a minute old."""
-        from deployctl.ledger.file.copies import Reason, is_due, keep_copy
+        from deployctl.ledger.file.copies import CopyReason, is_due, keep_copy
 
         if is_due(self.db.raw, self.db.path, at=at):
-            keep_copy(self.db.raw, self.db.path, Reason.PROMOTION, at=at)
+            keep_copy(self.db.raw, self.db.path, CopyReason.PROMOTION, at=at)
 
     def close(self) -> None:
         self.db.close()

@@ -12,14 +12,14 @@ from collections.abc import Collection
 from deployctl.domain.images.release import Change, Release
 from deployctl.domain.inputs.names import AppName
 from deployctl.ledger.apps import release_of
-from deployctl.ledger.file.connection import Connection
+from deployctl.ledger.file.connection import LedgerConnection
 from deployctl.ledger.journal import change_of
 
 
 class ReachRows:
     """Reads the tables `releases` and `changes` by what is kept."""
 
-    db: Connection
+    db: LedgerConnection
 
     def releases_within_reach(self, app: AppName, named: Collection[str | int | None] = ()) -> list[Release]:
         """Return them, the newest first; `named` are versions and release numbers that are asked for beside them."""

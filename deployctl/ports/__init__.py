@@ -17,7 +17,7 @@ from deployctl.domain.change.plan import Plan, Step
 from deployctl.domain.change.probes import AnswerCode
 from deployctl.domain.host.actor import Actor
 from deployctl.domain.host.home import HomeFacts, HomeIdentity
-from deployctl.domain.host.networks import Network
+from deployctl.domain.host.networks import AppNetwork
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.images.healthcheck import HealthcheckTimes
 from deployctl.domain.images.release import App, Bundle, Change, Hold, Instance, Probe, Release, Resources, Restart
@@ -183,7 +183,7 @@ class Engine(UsageReader, Protocol):
 
 # -- an instance, asked from outside ----------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ProbeAnswer:
     """One answer to one probe, or why there was none."""
 
     ok: bool
@@ -196,7 +196,7 @@ class Answer:
 
 
 class Prober(Protocol):
-    def ask(self, probe: Probe, address: str, port: int, *, host: str, bridge: str | None = None) -> Answer:
+    def ask(self, probe: Probe, address: str, port: int, *, host: str, bridge: str | None = None) -> ProbeAnswer:
         """Ask once by HTTP or TCP, within probe.timeout. Never follows redirects, never raises."""
 
 
@@ -237,9 +237,9 @@ class Ledger(AccessBook, Protocol):
     def apps(self) -> list[App]: ...
     def find_app(self, app: AppName) -> App | None: ...
     def add_app(self, app: App, *, at: str) -> App: ...
-    def networks(self, app: AppName | None = None) -> list[Network]:
+    def networks(self, app: AppName | None = None) -> list[AppNetwork]:
         """Return what was made for that app or for all: those too in which nothing is made any more."""
-    def add_network(self, app: AppName, network: Network) -> None: ...
+    def add_network(self, app: AppName, network: AppNetwork) -> None: ...
     def remove_network(self, network: str) -> None: ...
     def set_wishes(self, app: App) -> None: ...
     def remove_app(self, app: AppName) -> None: ...

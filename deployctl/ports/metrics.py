@@ -60,8 +60,8 @@ class MeterBook(Protocol):
     def close(self) -> None: ...
 
 
-MOST = 20_000  # releases that are measured at the same time
-ROOM = MOST * 2048  # bytes that what was read of them last may take
+MAX_MEASURED_RELEASES = 20_000  # releases that are measured at the same time
+MAX_READING_BYTES = MAX_MEASURED_RELEASES * 2048  # bytes that what was read of them last may take
 
 
 class MeterNow(Protocol):

@@ -11,7 +11,7 @@ from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.emergency import FlipNote
 from deployctl.domain.proxy.endurance import Frail
 from deployctl.domain.proxy.gate import GateAnswer
-from deployctl.domain.proxy.rejections import Refusal
+from deployctl.domain.proxy.rejections import Rejection
 from deployctl.domain.proxy.traffic import Counters, StrayProxy, Switched
 from deployctl.domain.proxy.trust import DroppedFront
 
@@ -36,7 +36,7 @@ class Traffic(Protocol):
     def ask(self, app: AppName, release: int, probe: Probe) -> GateAnswer:
         """Ask that release once by HTTP, the way that visitors come, whoever serves; no visitor can do the same. Holds no
         lock, ends within probe.timeout. Starts a dead HAProxy."""
-    def refusals(self) -> list[Refusal]:
+    def refusals(self) -> list[Rejection]:
         """Return what HAProxy lately answered itself, the oldest first; what a reload ended is among it."""
     def counters(self) -> dict[tuple[AppName, int], Counters]:
         """Return what was counted of each release that is carried or was ever asked, since it was first asked: over

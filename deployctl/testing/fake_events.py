@@ -9,7 +9,7 @@ from deployctl.domain.host.home import HomeIdentity
 from deployctl.ports import ContainerFacts, EngineEvent
 from deployctl.testing.fake_clock import FakeClock
 
-APP = "deployctl.app"
+FAKE_APP_LABEL = "deployctl.app"
 
 
 class FakeEvents:
@@ -22,7 +22,7 @@ class FakeEvents:
         if self._home().owns(container.labels):
             now = int(datetime.fromisoformat(self._clock.utc()).timestamp() * 10**9)
             at = max(now, self._told[-1].at + 1 if self._told else 0)
-            self._told.append(EngineEvent(at, action, container.id, container.labels.get(APP, "")))
+            self._told.append(EngineEvent(at, action, container.id, container.labels.get(FAKE_APP_LABEL, "")))
 
     def after(self, since: int | None) -> Iterator[EngineEvent]:
         """Return what was told after that; nothing of the past when nobody says since when."""

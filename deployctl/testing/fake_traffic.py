@@ -11,13 +11,13 @@ from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.emergency import FlipNote
 from deployctl.domain.proxy.endurance import Frail
 from deployctl.domain.proxy.gate import GateAnswer
-from deployctl.domain.proxy.rejections import Cause, Refusal
+from deployctl.domain.proxy.rejections import Cause, Rejection
 from deployctl.domain.proxy.traffic import Counters, StrayProxy, Switched, TrafficTable
 from deployctl.domain.proxy.trust import DroppedFront
 from deployctl.errors import ProxyUnavailable, SwitchRefused
 from deployctl.ports import Traffic
 
-Server = tuple[AppName, int]
+FakeServer = tuple[AppName, int]
 
 
 class FakeTraffic(Traffic):
@@ -27,9 +27,9 @@ class FakeTraffic(Traffic):
         self._table = table
         self._up = False
         self._routes: dict[AppName, int] | None = None  # None: the route map is lost
-        self._servers: set[Server] = set()
-        self._counters: dict[Server, Counters] = {}
-        self._open: dict[Server, int] = {}
+        self._servers: set[FakeServer] = set()
+        self._counters: dict[FakeServer, Counters] = {}
+        self._open: dict[FakeServer, int] = {}
         self._closing = 0
         self._edits: list[str] = []
         self._refusal: str | None = None
@@ -37,8 +37,8 @@ class FakeTraffic(Traffic):
         self.frail: tuple[Frail, ...] = ()
         self.fronts: dict[AppName, DroppedFront] = {}
         self.strays_here: list[StrayProxy] = []
-        self._unfit: dict[Server, GateAnswer] = {}
-        self._refusals: list[Refusal] = []
+        self._unfit: dict[FakeServer, GateAnswer] = {}
+        self._refusals: list[Rejection] = []
         self.switches: list[tuple[AppName, Switched]] = []  # in the order they were confirmed
 
     # -- the port -------------------------------------------------------------------------------------------------
@@ -85,7 +85,7 @@ class FakeTraffic(Traffic):
         self.switches.append((app, switched))
         return switched
 
-    def _require_carried(self, server: Server) -> None:
+    def _require_carried(self, server: FakeServer) -> None:
         if server not in self._servers:
             self._carry(self._table())
         if server not in self._servers:
@@ -103,10 +103,10 @@ class FakeTraffic(Traffic):
             return GateAnswer(f"{said} HAProxy's own 503", Cause.UNREACHABLE, 503)
         return self._unfit.get((app, release)) or GateAnswer(f"{said} 200", status=200, ms=0.1)
 
-    def refusals(self) -> list[Refusal]:
+    def refusals(self) -> list[Rejection]:
         return list(self._refusals)
 
-    def counters(self) -> dict[Server, Counters]:
+    def counters(self) -> dict[FakeServer, Counters]:
         self._require_up()
         return {server: Counters() for server in self._servers} | self._counters
 
@@ -163,7 +163,7 @@ class FakeTraffic(Traffic):
         if cause is not None:
             self._unfit[app, release] = GateAnswer(f"GET / gave HAProxy's own {status}", cause, status, detail)
 
-    def refuse_visitor(self, refusal: Refusal) -> None:
+    def refuse_visitor(self, refusal: Rejection) -> None:
         """Let HAProxy have answered a visitor itself."""
         self._refusals.append(refusal)
 

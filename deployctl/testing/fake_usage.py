@@ -5,7 +5,7 @@ from __future__ import annotations
 from deployctl.ports import ContainerFacts
 from deployctl.ports.metrics import Usage, UsageReader
 
-IDLE = Usage(cpu_seconds=0.05, memory=8 * 2**20, memory_limit=512 * 2**20)
+IDLE_USAGE = Usage(cpu_seconds=0.05, memory=8 * 2**20, memory_limit=512 * 2**20)
 
 
 class FakeUsage(UsageReader):
@@ -18,4 +18,4 @@ class FakeUsage(UsageReader):
 
     def usage(self, container: str) -> Usage | None:
         found = self.find_container(container)
-        return self.usages.get(found.id, IDLE) if found and found.running else None
+        return self.usages.get(found.id, IDLE_USAGE) if found and found.running else None

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 
 from deployctl.dataclass import dataclass, field, replace
-from deployctl.domain.change.drift import Drift, Kind, Mend, NetworkSeen, Seen, Sight, find_drift, stray
-from deployctl.domain.change.facts import Facts
-from deployctl.domain.change.plan import Kind as DeploymentKind
+from deployctl.domain.change.drift import ActualState, Drift, DriftKind, Mend, NetworkSeen, Sight, find_drift, stray
+from deployctl.domain.change.facts import AppFacts
+from deployctl.domain.change.plan import PlanKind as DeploymentKind
 from deployctl.domain.host.home import HomeIdentity
-from deployctl.domain.host.networks import Network
+from deployctl.domain.host.networks import AppNetwork
 from deployctl.domain.images.release import App, Change, Instance, Release
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, EngineUnavailable
@@ -35,7 +35,7 @@ class Outside:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class DriftReading:
     """One look at the home: `drifts` by app, and what belongs to none of the ledger's apps."""
 
     drifts: Mapping[AppName, Sequence[Drift]] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Look:
         return [*self.home, *(drift for some in self.drifts.values() for drift in some)]
 
 
-def look_at_home(s: Services, *, closely: Collection[AppName] | None = None, tags: bool = True) -> Look:
+def look_at_home(s: Services, *, closely: Collection[AppName] | None = None, tags: bool = True) -> DriftReading:
     """Return what contradicts the ledger; `closely` are the apps whose containers are asked one by one, None is all.
 
     Apps that somebody changes right now are left out: what is half-way is no drift. A home without apps needs no HAProxy.
@@ -58,7 +58,7 @@ def look_at_home(s: Services, *, closely: Collection[AppName] | None = None, tag
     drifts = {app.name: [*_interrupted(app, s),
                          *find_drift(sight_of(app, s, outside, closely=closely is None or app.name in closely))]
               for app in idle}
-    return Look(drifts, [*(_proxy(s) if apps else ()), *_of_no_app({app.name for app in apps}, outside, s)], outside)
+    return DriftReading(drifts, [*(_proxy(s) if apps else ()), *_of_no_app({app.name for app in apps}, outside, s)], outside)
 
 
 def store_now(s: Services, containers: Iterable[ContainerFacts]) -> str | None:
@@ -93,9 +93,9 @@ def _tags(s: Services) -> list[str]:
 
 def _proxy(s: Services) -> list[Drift]:
     try:
-        return [Drift(Kind.PROXY, sentence, Mend.SYNC) for sentence in s.traffic.drift()]
+        return [Drift(DriftKind.PROXY, sentence, Mend.SYNC) for sentence in s.traffic.drift()]
     except DeployctlError as e:
-        return [Drift(Kind.PROXY, e.message, Mend.SYNC)]
+        return [Drift(DriftKind.PROXY, e.message, Mend.SYNC)]
 
 
 def _of_no_app(known: Collection[AppName], outside: Outside, s: Services) -> list[Drift]:
@@ -118,12 +118,13 @@ def _of_removed_apps(known: Collection[AppName], outside: Outside, s: Services) 
     for tag in outside.tags or ():
         app = AppName(tag.removeprefix("deployctl/").partition(":")[0])
         if _was_removed(app, known, s):
-            yield Drift(Kind.IMAGE, f"the app was removed, and the image {tag} is kept for no container", Mend.UNTAG, app,
+            yield Drift(DriftKind.IMAGE, f"the app was removed, and the image {tag} is kept for no container", Mend.UNTAG, app,
                         container=tag)
     for name in sorted(outside.networks or ()):
         removed = app_of_network(home, name)
         if removed is not None and _was_removed(removed, known, s):
-            yield Drift(Kind.EMPTY, f"the app was removed, and its network {name} is used by no container", Mend.CLEAR, removed,
+            yield Drift(DriftKind.EMPTY, f"the app was removed, and its network {name} is used by no container",
+                        Mend.CLEAR, removed,
                         container=name)
 
 
@@ -137,7 +138,7 @@ def _interrupted(app: App, s: Services) -> list[Drift]:
     opened = s.ledger.find_open(app.name)
     if opened is None:
         return []
-    return [Drift(Kind.INTERRUPTED, f"its {opened.kind} was interrupted in phase {opened.phase}",
+    return [Drift(DriftKind.INTERRUPTED, f"its {opened.kind} was interrupted in phase {opened.phase}",
                   Mend.RECOVER, app.name, opened.target)]
 
 
@@ -169,28 +170,28 @@ def sight_of(app: App, s: Services, outside: Outside, *, closely: bool) -> Sight
     )
 
 
-def _network_seen(network: Network, outside: Outside, s: Services) -> NetworkSeen:
+def _network_seen(network: AppNetwork, outside: Outside, s: Services) -> NetworkSeen:
     return NetworkSeen(
         network, there=None if outside.networks is None else network.name in outside.networks,
         guarded=None if outside.guarded is None else network.subnet in outside.guarded,
         up=s.guard.bridge_up(network.bridge) if s.bridged else None)
 
 
-def facts_of(app: App, instances: Mapping[int, Instance], releases: Mapping[int, Release], outside: Outside) -> Facts:
+def facts_of(app: App, instances: Mapping[int, Instance], releases: Mapping[int, Release], outside: Outside) -> AppFacts:
     """Return the facts of one app as far as they were read already, without its history."""
     there = (outside.containers or Containers(())).judge(instances, releases)
-    return Facts(
+    return AppFacts(
         app, releases, instances, running=there.running, present=there.present, other_image=there.other_image,
         serving=app.active if outside.routes is None else outside.routes.get(app.name), engine_away=outside.engine,
     )
 
 
-def seen_of(one: ContainerFacts, home: HomeIdentity) -> Seen:
+def seen_of(one: ContainerFacts, home: HomeIdentity) -> ActualState:
     """Return a container in the words of the domain; whether its labels are ours is told by its seal."""
     number = one.labels.get("deployctl.release", "")
     release = int(number) if number.isdecimal() else None
     others = frozenset(name for name in one.networks if app_of_network(home, name) is None)  # none of ours
-    return Seen(one.id, one.name, one.image, one.status, tuple(one.addresses.values()), release,
+    return ActualState(one.id, one.name, one.image, one.status, tuple(one.addresses.values()), release,
                 is_sealed(home, one.labels), one.limits, one.restart, one.cap_drop,
                 others if one.networks else None)
 
@@ -222,4 +223,4 @@ def closer_drift(app: App, s: Services) -> tuple[Drift, ...]:
 
 def _worth_telling(drifts: Sequence[Drift]) -> tuple[Drift, ...]:
     """Return what contradicts; a standby that waits for its end, or what 0.1.0 made otherwise, is nobody's doing."""
-    return tuple(drift for drift in drifts if drift.kind not in {Kind.EXPIRED, Kind.FORMER_RESTART})
+    return tuple(drift for drift in drifts if drift.kind not in {DriftKind.EXPIRED, DriftKind.FORMER_RESTART})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from deployctl.dataclass import dataclass, replace
-from deployctl.domain.change.facts import Facts
+from deployctl.domain.change.facts import AppFacts
 from deployctl.domain.host.networks import mac_of
 from deployctl.domain.images.release import App, Instance, Release
 from deployctl.domain.images.same_image import is_made_of
@@ -16,7 +16,7 @@ from deployctl.ports import ContainerFacts, Services
 Named = Version | int | None  # a version, or the number of a release, that somebody asks for
 
 
-def observe(app: AppName, s: Services, *named: Named) -> Facts:
+def observe(app: AppName, s: Services, *named: Named) -> AppFacts:
     """Return the facts of one app; what is `named` is among them, if there is such a release, however long ago it was.
     Raises NotFound when the ledger does not know the app."""
     facts = remembered(require_app(app, s), s, *named)
@@ -25,10 +25,10 @@ def observe(app: AppName, s: Services, *named: Named) -> Facts:
                    own_mac=there.own_mac, serving=routes(s).get(app), engine_away=away)
 
 
-def remembered(row: App, s: Services, *named: Named) -> Facts:
+def remembered(row: App, s: Services, *named: Named) -> AppFacts:
     """Return what the ledger alone knows of an app."""
     app = row.name
-    return Facts(
+    return AppFacts(
         app=row, releases={r.number: r for r in s.ledger.releases_within_reach(app, named)},
         instances={i.release: i for i in s.ledger.instances(app)}, changes=tuple(s.ledger.telling_changes(app)))
 
@@ -101,7 +101,7 @@ def look_at_containers(instances: Mapping[int, Instance], releases: Mapping[int,
         return There(known, frozenset(n for n in known if instances[n].routed)), e.message
 
 
-def require_engine(facts: Facts) -> None:
+def require_engine(facts: AppFacts) -> None:
     """Raise EngineUnavailable when the engine did not answer: what must be stopped or started then waits for it."""
     if facts.engine_away:
         raise EngineUnavailable(facts.engine_away, remedy=["sudo systemctl start docker", "deployctl doctor"])
@@ -121,7 +121,7 @@ def require_app(app: AppName, s: Services) -> App:
     return row
 
 
-def require_release(facts: Facts, version: Version, number: int | None = None) -> Release:
+def require_release(facts: AppFacts, version: Version, number: int | None = None) -> Release:
     """Return what a version means: its newest proven release, or its newest one when none was ever proven. With `number`
     that very release. Raises NotFound."""
     if number is not None:
@@ -132,7 +132,7 @@ def require_release(facts: Facts, version: Version, number: int | None = None) -
     return facts.newest_proven(version) or max(named, key=lambda r: r.number)
 
 
-def require_numbered(facts: Facts, version: Version | None, number: int) -> Release:
+def require_numbered(facts: AppFacts, version: Version | None, number: int) -> Release:
     """Return the release of that number. Raises NotFound when there is none, or when it is of another version."""
     app, found = facts.app.name, facts.releases.get(number)
     if found is None or version not in {None, found.version}:

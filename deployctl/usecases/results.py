@@ -9,7 +9,7 @@ from typing import Any
 from deployctl.dataclass import dataclass, field
 from deployctl.domain.change.deployment import Deployment
 from deployctl.domain.change.drift import Drift
-from deployctl.domain.change.drift_kinds import Kind as Drifted
+from deployctl.domain.change.drift_kinds import DriftKind as Drifted
 from deployctl.domain.change.drift_kinds import Mend
 from deployctl.domain.change.plan import Plan
 from deployctl.domain.change.probes import HealthReason

@@ -9,7 +9,7 @@ from typing import Any
 Function = Callable[..., Any]
 
 
-class Kind:
+class VerbKind:
     """How the text of a parameter becomes a value. cli/values.py parses them, and the API's request_fields.py
     has them as JSON."""
 
@@ -55,9 +55,9 @@ class Param:
     @property
     def unsaid(self) -> Any:
         """Return its value when nothing was said."""
-        if self.kind == Kind.FLAG:
+        if self.kind == VerbKind.FLAG:
             return False
-        return {} if self.kind == Kind.ENV else () if self.many else self.default
+        return {} if self.kind == VerbKind.ENV else () if self.many else self.default
 
 
 class Route:
@@ -113,16 +113,16 @@ class Verb:
     @property
     def versions(self) -> list[Param]:
         """Return the versions among its words, in order."""
-        return [one for one in self.params if one.kind == Kind.VERSION]
+        return [one for one in self.params if one.kind == VerbKind.VERSION]
 
     @property
     def takes_release(self) -> bool:
-        return any(one.kind == Kind.RELEASE for one in self.params)
+        return any(one.kind == VerbKind.RELEASE for one in self.params)
 
     @property
     def words(self) -> list[Param]:
         """Return the positional words that are parsed one by one: those without an app and its versions."""
-        return [one for one in self.params if one.word and one.kind != Kind.VERSION]
+        return [one for one in self.params if one.word and one.kind != VerbKind.VERSION]
 
     @property
     def flags(self) -> list[Param]:

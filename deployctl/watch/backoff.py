@@ -6,8 +6,8 @@ from collections.abc import Container, Hashable
 
 from deployctl.dataclass import dataclass, field
 
-FIRST = 5.0  # seconds
-LONGEST = 300.0
+FIRST_DELAY = 5.0  # seconds
+MAX_DELAY = 300.0
 
 
 @dataclass(slots=True)
@@ -21,7 +21,7 @@ class Patience:
 
     def failed(self, key: Hashable, now: float) -> None:
         """Double the pause."""
-        pause = min(self._until[key][1] * 2, LONGEST) if key in self._until else FIRST
+        pause = min(self._until[key][1] * 2, MAX_DELAY) if key in self._until else FIRST_DELAY
         self._until[key] = (now + pause, pause)
 
     def keep(self, keys: Container[Hashable]) -> None:

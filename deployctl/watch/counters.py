@@ -9,13 +9,13 @@ from datetime import datetime
 from deployctl.dataclass import dataclass, replace
 from deployctl.domain.images.release import Instance
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.proxy.request_counts import Server
+from deployctl.domain.proxy.request_counts import CountedServer
 from deployctl.errors import DeployctlError
 from deployctl.memory import size_of
 from deployctl.ports import Clock, Services
 from deployctl.ports.metrics import Now, Usage
 
-EVERY = 5.0  # seconds
+USAGE_INTERVAL = 5.0  # seconds
 SOON = 1.5  # seconds to the second reading of all: CPU time is known from two, and the engine samples once a second
 TRUE = 20.0  # seconds that a reading is shown, and compared with
 
@@ -34,7 +34,7 @@ class Gauges:
 
     def __init__(self, watched: Callable[[], bool], looked_at: Callable[[], Collection[AppName] | None]) -> None:
         self._watched, self._looked_at = watched, looked_at
-        self._read: dict[Server, Gauge] = {}
+        self._read: dict[CountedServer, Gauge] = {}
         self._due = float("-inf")
 
     @property
@@ -54,13 +54,13 @@ class Gauges:
         try:
             self._read = self._ask(s)
         except DeployctlError:  # the ledger, or an engine that is away: what is known grows too old to be shown
-            self._due = s.clock.now() + EVERY
+            self._due = s.clock.now() + USAGE_INTERVAL
             return
         first = any(gauge.cpu_percent is None for gauge in self._read.values())
-        self._due = s.clock.now() + (SOON if first else EVERY)
+        self._due = s.clock.now() + (SOON if first else USAGE_INTERVAL)
 
-    def _ask(self, s: Services) -> dict[Server, Gauge]:
-        apps, found = self._looked_at(), dict[Server, Gauge]()
+    def _ask(self, s: Services) -> dict[CountedServer, Gauge]:
+        apps, found = self._looked_at(), dict[CountedServer, Gauge]()
         for instance in s.ledger.instances():
             if instance.routed and instance.container and (apps is None or instance.app in apps):
                 gauge = self._gauge(instance, instance.container, s)

@@ -13,9 +13,9 @@ from deployctl.dataclass import dataclass
 from deployctl.errors import LeaseHeld
 from deployctl.usecases.results import Finding
 
-NAME = "watcher.lock"
+LOCK_FILE = "watcher.lock"
 FIELD = 20  # bytes of the pid, then of the version: builds before 0.3.0 write and read the pid alone
-LOCKS = Path("/proc/locks")  # proc_locks(5)
+PROC_LOCKS = Path("/proc/locks")  # proc_locks(5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Watcher:
 def only_one(folder: Path) -> Iterator[None]:
     """Hold the home's place of a watcher. Raises LeaseHeld when another process has it."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = os.open(folder / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    handle = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -63,9 +63,9 @@ def find_watcher(folder: Path) -> Watcher | None:
     """Return the watcher of the home that runs, without a lock of our own, on which one that just begins would fail. Where
     the kernel does not tell it, it is taken for none."""
     with suppress(OSError, ValueError):
-        number = (folder / NAME).stat().st_ino
-        if any(" FLOCK " in line and f":{number} " in line for line in LOCKS.read_text().splitlines()):
-            text = (folder / NAME).read_text("ascii")
+        number = (folder / LOCK_FILE).stat().st_ino
+        if any(" FLOCK " in line and f":{number} " in line for line in PROC_LOCKS.read_text().splitlines()):
+            text = (folder / LOCK_FILE).read_text("ascii")
             return Watcher(int(text[:FIELD]), text[FIELD:].strip() or None)
     return None
 

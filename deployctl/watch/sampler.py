@@ -12,19 +12,19 @@ from itertools import islice
 from threading import Event, Thread
 
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.proxy.request_counts import Server, Tally, added, counted_between, points_of
+from deployctl.domain.proxy.request_counts import CountedServer, RequestCounts, added, counted_between, points_of
 from deployctl.domain.proxy.traffic import Counters
 from deployctl.errors import DeployctlError
 from deployctl.memory import size_of
 from deployctl.ports import Clock, Services
-from deployctl.ports.metrics import MOST, MeterNow, Now
+from deployctl.ports.metrics import MAX_MEASURED_RELEASES, MeterNow, Now
 from deployctl.watch.counters import Gauges, unix
 
-SECOND = 1.0
-SPAN = 10  # seconds of a point
-LONGEST = 60  # seconds that a point may cover when readings failed; after more there is a gap
+FAST_INTERVAL = 1.0
+POINT_SECONDS = 10  # seconds of a point
+MAX_POINT_SECONDS = 60  # seconds that a point may cover when readings failed; after more there is a gap
 AWAY = 10.0  # seconds before what did not answer is asked again: the question waits under the proxy's lock
-END = 5.0  # seconds that `stop` waits for a question that is under way
+STOP_WAIT_SECONDS = 5.0  # seconds that `stop` waits for a question that is under way
 
 
 class Meter(MeterNow):
@@ -40,18 +40,18 @@ class Meter(MeterNow):
         self._ended, self._threads = Event(), list[Thread]()
         self._listeners: list[Callable[[], object]] = []
         self._gauges = Gauges(lambda: self.watched(), lambda: self.looked_at())
-        self._tally: Tally | None = None  # HAProxy's counters at the last reading
+        self._tally: RequestCounts | None = None  # HAProxy's counters at the last reading
         self._read_at = self._retry_at = float("-inf")  # by the clock that never jumps
         self._span_began: int | None = None  # unix seconds, a multiple of SPAN
         self._whole = False  # it was read from its beginning
-        self._span: dict[Server, Counters] = {}
+        self._span: dict[CountedServer, Counters] = {}
         self._latest: dict[AppName, dict[int, Now]] = {}
 
     # -- what others ask ------------------------------------------------------------------------------------------
     def latest(self, app: AppName) -> Mapping[int, Now]:
         return self._gauges.completed(app, self._latest.get(app, {}))
 
-    def totals(self) -> Mapping[Server, Counters]:
+    def totals(self) -> Mapping[CountedServer, Counters]:
         return self._tally or {}
 
     @property
@@ -74,7 +74,7 @@ class Meter(MeterNow):
         """End both threads; one that waits for an engine that hangs is left to the end of the process."""
         self._ended.set()
         for thread in self._threads:
-            thread.join(END)
+            thread.join(STOP_WAIT_SECONDS)
 
     def _work(self, tick: Callable[[Services], object]) -> None:
         while not self._ended.is_set():
@@ -104,17 +104,17 @@ class Meter(MeterNow):
             self._latest = {}
             return
         self._take(counters, now, moment)
-        if int(moment) // SPAN * SPAN != self._span_began:
-            self._end_span(int(moment) // SPAN * SPAN, s)
+        if int(moment) // POINT_SECONDS * POINT_SECONDS != self._span_began:
+            self._end_span(int(moment) // POINT_SECONDS * POINT_SECONDS, s)
         for callback in self._listeners:
             callback()
 
     def _is_due(self, now: float, moment: float) -> bool:
         """Two readings make the first rate, so the second one comes soon."""
-        return self.watched() or not self._latest or int(moment) // SPAN * SPAN != self._span_began
+        return self.watched() or not self._latest or int(moment) // POINT_SECONDS * POINT_SECONDS != self._span_began
 
-    def _take(self, tally: Tally, now: float, moment: float) -> None:
-        tally = dict(islice(tally.items(), MOST))
+    def _take(self, tally: RequestCounts, now: float, moment: float) -> None:
+        tally = dict(islice(tally.items(), MAX_MEASURED_RELEASES))
         before, self._tally, passed = self._tally, tally, now - self._read_at
         self._read_at = now
         if before is None or passed <= 0:
@@ -130,7 +130,7 @@ class Meter(MeterNow):
         """Put a point for each release into the book, unless nobody knows how the counts spread over the time."""
         began, span, whole = self._span_began, self._span, self._whole
         self._span_began, self._span, self._whole = end, {}, began is not None
-        if began is not None and whole and 0 < end - began <= LONGEST:
+        if began is not None and whole and 0 < end - began <= MAX_POINT_SECONDS:
             s.meter.add(points_of(span, at=end, seconds=end - began, serving=_serving(s)))
 
 
@@ -151,4 +151,4 @@ def _serving(s: Services) -> Mapping[AppName, int]:
 
 def _until_next_second(clock: Clock) -> float:
     """Return how long to wait so that points end at whole tens of seconds, a moment after."""
-    return SECOND - unix(clock) % SECOND + 0.01
+    return FAST_INTERVAL - unix(clock) % FAST_INTERVAL + 0.01

@@ -12,18 +12,18 @@ from deployctl.errors import DeployctlError, Interrupted, Refused
 from deployctl.ports import Services
 from deployctl.watch.lock import only_one
 from deployctl.watch.wakeup import Bell, start_following
-from deployctl.watch.watch import TICK, Watch
+from deployctl.watch.watch import TICK_SECONDS, Watch
 
 SETTLE = 0.3  # seconds after an event: `docker restart` is two of them
 COLLECTED = (700, 10, 10)  # objects and rounds between two collections, as Python begins with
-PATIENCE = 2.0  # seconds before a ledger that was replaced and cannot be read is opened again
+LEDGER_RETRY_SECONDS = 2.0  # seconds before a ledger that was replaced and cannot be read is opened again
 
-Connect = Callable[[], Services]
+OpenServices = Callable[[], Services]
 Beside = Callable[[Services], AbstractContextManager[object]]
 Stamp = tuple[int, int] | None
 
 
-def serve(settings: Settings, connect: Connect, *, beside: Beside = nullcontext) -> None:
+def serve(settings: Settings, connect: OpenServices, *, beside: Beside = nullcontext) -> None:
     """Watch until a signal comes, with what `beside` makes of the services around it. Raises what keeps it from
     beginning; later errors are said and survived."""
     gc.set_threshold(*COLLECTED)  # __main__ set it up for a short life
@@ -50,7 +50,7 @@ def watch_until_replaced(s: Services, ledger: Path, stamp: Stamp) -> None:
         while _stamp(ledger) in {stamp, None}:
             _require_here(s)
             watch.tick(rung)
-            if rung := bell.wait(TICK):
+            if rung := bell.wait(TICK_SECONDS):
                 s.clock.sleep(SETTLE)
                 rung |= bell.wait(0)
     finally:
@@ -69,13 +69,13 @@ def _require_here(s: Services) -> None:
                       remedy=[f"deployctl --home {place} serve", f"sudo deployctl --home {place} install"])
 
 
-def _connect_again(s: Services, connect: Connect) -> Services:
+def _connect_again(s: Services, connect: OpenServices) -> Services:
     while True:
         try:
             return connect()
         except DeployctlError as e:
             s.report.warn(e.message)
-            s.clock.sleep(PATIENCE)
+            s.clock.sleep(LEDGER_RETRY_SECONDS)
 
 
 def _stamp(path: Path) -> Stamp:

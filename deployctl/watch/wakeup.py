@@ -8,10 +8,10 @@ from threading import Event, Lock, Thread
 from deployctl.errors import DeployctlError
 from deployctl.ports import Engine
 
-EVERY = "*"  # something happened, and nobody knows to whom
-MOST = 1000  # apps that it remembers by name; of more it is as if it had rung for all
+EVERY_APP = "*"  # something happened, and nobody knows to whom
+MAX_WOKEN_APPS = 1000  # apps that it remembers by name; of more it is as if it had rung for all
 QUIET = 60.0  # seconds of silence after which the stream of events is asked for anew: it may be dead
-RETRY = 1.0  # seconds before an engine that is away is asked again
+ENGINE_RETRY_SECONDS = 1.0  # seconds before an engine that is away is asked again
 
 
 class Bell:
@@ -24,7 +24,7 @@ class Bell:
     def ring(self, app: str) -> None:
         """Wake whoever waits. May be called from any thread."""
         with self._lock:
-            self._rung = self._rung | {app} if len(self._rung) < MOST else {EVERY}
+            self._rung = self._rung | {app} if len(self._rung) < MAX_WOKEN_APPS else {EVERY_APP}
             self._any.set()
 
     def is_rung(self) -> bool:
@@ -45,13 +45,13 @@ def follow(engine: Engine, bell: Bell, *, since: int, ended: Event) -> None:
         try:
             for event in engine.events(since=since, quiet=QUIET):
                 since = max(since, event.at)
-                bell.ring(event.app or EVERY)
+                bell.ring(event.app or EVERY_APP)
                 if ended.is_set():
                     return
             ended.wait(0.05)  # a stream that ends at once must not keep a core busy
         except DeployctlError:
-            ended.wait(RETRY)
-            bell.ring(EVERY)
+            ended.wait(ENGINE_RETRY_SECONDS)
+            bell.ring(EVERY_APP)
 
 
 def start_following(engine: Engine, bell: Bell, *, now: str) -> Event:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 from deployctl.dataclass import dataclass, field
-from deployctl.domain.change.drift import Kind
+from deployctl.domain.change.drift import DriftKind
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, Interrupted
 from deployctl.ports import Services
@@ -19,16 +19,16 @@ from deployctl.usecases.results import Mended
 from deployctl.usecases.steps.repair import ensure_guards
 from deployctl.usecases.view.readiness import Around, check_readiness, look_at_all
 from deployctl.watch.backoff import Patience
-from deployctl.watch.wakeup import EVERY
+from deployctl.watch.wakeup import EVERY_APP
 
-TICK = 2.0  # seconds between two cheap looks
+TICK_SECONDS = 2.0  # seconds between two cheap looks
 WHOLE = 30.0  # seconds between two whole looks without a reason
 SHARE = 0.005  # of the time, that looks of one kind without a reason take at most,
 SELDOM = 10  # as long as they are no more seldom than this many times what is usual
 CLOSE = 300.0  # seconds between two looks that ask for each container
 READY = 60.0  # seconds between two questions whether there is still a way back
 BOOKS = 60.0  # seconds between two looks after the ledger's own books
-LEDGER = "ledger.db"  # no app has such a name
+LEDGER_KEY = "ledger.db"  # no app has such a name
 FOLD = 3600.0  # seconds between two looks for what is to fold; what is due by its age is so at midnight, once a day
 
 
@@ -72,7 +72,7 @@ class Watch:
         try:
             self._keep_books()
         except DeployctlError as e:  # no room for a copy
-            self._complain(LEDGER, e.message)
+            self._complain(LEDGER_KEY, e.message)
 
     def _look_after_proxy(self) -> None:
         """Let a dead HAProxy live again, and let another process of it carry what the one before did."""
@@ -89,7 +89,7 @@ class Watch:
 
     def _look_after_apps(self, rung: set[str]) -> None:
         now = self.s.clock.now()
-        everything = EVERY in rung or now >= self.close_at
+        everything = EVERY_APP in rung or now >= self.close_at
         rung |= self._interrupted()
         if not (everything or rung or now >= self.whole_at):
             return
@@ -102,16 +102,16 @@ class Watch:
             self.complaints.pop("", None)
         lines = mend(look, self.s, skip=lambda app: self.patience.waits(app, self.s.clock.now()))
         self._judge(lines)
-        self.again = {app for app in rung if app != EVERY and AppName(app) not in look.drifts and self._known(app)}
-        self.again |= {line.app for line in lines if line.kind == Kind.BUSY and line.app}
+        self.again = {app for app in rung if app != EVERY_APP and AppName(app) not in look.drifts and self._known(app)}
+        self.again |= {line.app for line in lines if line.kind == DriftKind.BUSY and line.app}
         self._forget_what_is_gone()
         now = self.s.clock.now()
-        self.whole_at = now + (TICK if away else pause_after(took, least=WHOLE))
+        self.whole_at = now + (TICK_SECONDS if away else pause_after(took, least=WHOLE))
         self.close_at = now + (0.0 if away else pause_after(took, least=CLOSE)) if everything else self.close_at
 
     def _forget_what_is_gone(self) -> None:
         """Keep nothing of apps that were removed: a watcher lives for months."""
-        there: set[str | None] = {None, "", LEDGER, *(app.name for app in self.s.ledger.apps())}
+        there: set[str | None] = {None, "", LEDGER_KEY, *(app.name for app in self.s.ledger.apps())}
         self.patience.keep(there)
         self.complaints = {app: why for app, why in self.complaints.items() if app in there}
 
@@ -137,7 +137,7 @@ class Watch:
             self.books_at = now + BOOKS
             self.s.ledger.tell_refusals(at=self.s.clock.utc())
             self.s.ledger.keep_copy(at=self.s.clock.utc())
-            self.complaints.pop(LEDGER, None)
+            self.complaints.pop(LEDGER_KEY, None)
         if now >= self.fold_at:
             self.fold_at = now + FOLD
             fold(self.s)
@@ -157,8 +157,8 @@ class Watch:
         for line in lines:
             if line.done:
                 self.s.report.warn(f"{line.sentence}. Mended: {line.mend}")
-        failed = {line.app: line for line in lines if not line.done and line.mend and line.kind != Kind.BUSY}
-        failed |= {line.app: line for line in lines if line.kind == Kind.FAILED}
+        failed = {line.app: line for line in lines if not line.done and line.mend and line.kind != DriftKind.BUSY}
+        failed |= {line.app: line for line in lines if line.kind == DriftKind.FAILED}
         for app, line in failed.items():
             self._failed(app, f"{line.sentence}: {line.why}" if line.mend else line.sentence)
         for app in {line.app for line in lines} - failed.keys():

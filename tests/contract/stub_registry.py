@@ -10,7 +10,7 @@ from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
-from deployctl.demo.image_tar import Image, file_layer, host_architecture
+from deployctl.demo.image_tar import TarImage, file_layer, host_architecture
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
@@ -38,9 +38,10 @@ class StubRegistry:
     def publish(self, name: str, *, architecture: str | None = None) -> str:
         """Offer an image as `name:tag`, and return the id that it will have."""
         layer = file_layer({"/name": name.encode()})
-        return self.offer(name, Image((layer,), (name,), command=("/name",), architecture=architecture or host_architecture()))
+        return self.offer(name,
+                          TarImage((layer,), (name,), command=("/name",), architecture=architecture or host_architecture()))
 
-    def offer(self, name: str, image: Image) -> str:
+    def offer(self, name: str, image: TarImage) -> str:
         """Offer that image as `name:tag`, and return its id."""
         packed = [gzip.compress(layer.tar, compresslevel=1, mtime=0) for layer in image.layers]
         manifest = {

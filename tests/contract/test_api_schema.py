@@ -27,7 +27,7 @@ from deployctl.usecases.access.tokens import create_token
 from deployctl.usecases.access.users import add_user
 from deployctl_web.api.endpoint import calls_of
 from deployctl_web.api.headers import IF_MATCH
-from deployctl_web.api.idempotency import KEY
+from deployctl_web.api.idempotency import KEY_PATTERN
 from deployctl_web.api.openapi import describe
 from tests.unit.web_world import HERE, Site, site
 from tests.unit.world import SHOP
@@ -63,7 +63,7 @@ class Door:
         environ["HTTP_HOST"] = HERE
         if environ.get("HTTP_AUTHORIZATION") == ADMIN["Authorization"]:
             environ["HTTP_AUTHORIZATION"] = f"Bearer {self._living()}"
-        if re.fullmatch(KEY, environ.get("HTTP_IDEMPOTENCY_KEY", "")):
+        if re.fullmatch(KEY_PATTERN, environ.get("HTTP_IDEMPOTENCY_KEY", "")):
             environ["HTTP_IDEMPOTENCY_KEY"] = f"key {number}"
         if number % 2 and re.fullmatch(IF_MATCH, environ.get("HTTP_IF_MATCH", "")):
             app = self.made.w.ledger.find_app(SHOP)

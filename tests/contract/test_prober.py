@@ -9,17 +9,17 @@ import pytest
 
 from deployctl.domain.images.release import Probe, ProbeKind
 from deployctl.effects.http.prober import SocketProber
-from deployctl.ports import Answer, Prober
+from deployctl.ports import ProbeAnswer, Prober
 from deployctl.testing.fake_prober import FakeProber
 from tests import support
 from tests.contract.raw_server import http, raw_server
 
-Ask = Callable[[Probe, int | None], Answer]  # the probe, and the status that the server gives (None: nobody listens)
+Ask = Callable[[Probe, int | None], ProbeAnswer]  # the probe, and the status that the server gives (None: nobody listens)
 
 
 @contextmanager
 def fake_asker() -> Iterator[Ask]:
-    def ask(probe: Probe, status: int | None) -> Answer:
+    def ask(probe: Probe, status: int | None) -> ProbeAnswer:
         prober: Prober = FakeProber(lambda asked: "connection refused" if status is None else status)
         return prober.ask(probe, "172.29.0.2", 8080, host="shop")
 
@@ -30,7 +30,7 @@ def fake_asker() -> Iterator[Ask]:
 def socket_asker() -> Iterator[Ask]:
     with ExitStack() as stack:
 
-        def ask(probe: Probe, status: int | None) -> Answer:
+        def ask(probe: Probe, status: int | None) -> ProbeAnswer:
             prober: Prober = SocketProber()
             if status is None:
                 return prober.ask(probe, "127.0.0.1", support.free_port(), host="shop")

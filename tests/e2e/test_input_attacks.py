@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from deployctl.cli.main import run
-from deployctl.cli.session import Session
+from deployctl.cli.session import CommandCall
 from tests import homes, machine
 from tests.e2e.cli import Ran, ledger_of, run_program
 
@@ -106,7 +106,7 @@ class Door:
     def call(self, *words: str) -> Ran:
         out, err = io.StringIO(), io.StringIO()
         code = run(["-o", "json", *words],
-                   Session(out=out, err=err, stdin=io.StringIO(), environ=os.environ, cwd=self.home, home=str(self.home)))
+                   CommandCall(out=out, err=err, stdin=io.StringIO(), environ=os.environ, cwd=self.home, home=str(self.home)))
         return Ran(words, code, out.getvalue(), err.getvalue())
 
     def process(self, *words: str) -> Ran:

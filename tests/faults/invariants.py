@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deployctl.effects.linux.whole_file import PART
+from deployctl.effects.linux.whole_file import PART_SUFFIX
 from tests import machine, support
 from tests.e2e.cli import Cli
 from tests.faults.town import Town
@@ -82,7 +82,7 @@ def addresses_of(seen: dict[str, Any]) -> list[str]:
 
 
 def require_nothing_left_over(town: Cli) -> None:
-    assert [p.name for p in town.home.rglob(f"*{PART}")] == [], "I8: a half-written file"
+    assert [p.name for p in town.home.rglob(f"*{PART_SUFFIX}")] == [], "I8: a half-written file"
     assert [p.name for p in town.home.rglob("ledger.new*")] == [], "I8: a half-made ledger"
     rows = town.rows("select app, release from instances")
     tags = {tag for tag in support.image_tags(town.api) if tag.endswith(f"-{support.home_mark(town.home)}")}

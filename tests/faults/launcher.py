@@ -25,7 +25,7 @@ import requests
 
 from deployctl.effects.haproxy.socket import connection as socket_connection
 from deployctl.effects.linux.system_clock import SystemClock
-from deployctl.ledger.file.connection import Connection, sqlite_errors
+from deployctl.ledger.file.connection import LedgerConnection, sqlite_errors
 from deployctl.ledger.journal import JournalRows
 from deployctl.ledger.leases import LeaseRows
 from tests.faults.injector import Fault
@@ -95,7 +95,7 @@ def _renamed(path: Path, target: Path) -> str:
     return f"rename to {Path(target).name}"
 
 
-def _written(connection: Connection, sql: str, values: Any = ()) -> str | None:
+def _written(connection: LedgerConnection, sql: str, values: Any = ()) -> str | None:
     words = sql.split()
     return f"ledger: {' '.join(words[:3])}" if words[0].lower() in WRITES else None
 
@@ -126,7 +126,7 @@ POINTS = (
     Point(os, "fsync", _flushed, lambda: OSError(28, "No space left on device")),
     Point(Path, "replace", _renamed, lambda: OSError(5, "Input/output error")),
     Point(Path, "rename", _renamed, lambda: OSError(5, "Input/output error")),
-    Point(Connection, "execute", _written, lambda: sqlite3.OperationalError("disk I/O error")),
+    Point(LedgerConnection, "execute", _written, lambda: sqlite3.OperationalError("disk I/O error")),
     Point(requests.Session, "send", _requested, lambda: requests.ConnectionError("injected")),
     Point(socket_connection, "ask", _commanded, lambda: TimeoutError("injected")),
     Point(subprocess, "run", _started, lambda: OSError(11, "Resource temporarily unavailable")),
@@ -147,7 +147,7 @@ def _counted(run: Run, point: Point, act: Callable[..., Any]) -> Callable[..., A
         name = point.name(*args, **more)
         if name is None:
             return act(*args, **more)
-        if point.owner is not Connection:
+        if point.owner is not LedgerConnection:
             return run.around(name, point.failure, lambda: act(*args, **more))
         with sqlite_errors(args[0].path):  # the program translates SQLite's errors where they come from
             return run.around(name, point.failure, lambda: act(*args, **more))

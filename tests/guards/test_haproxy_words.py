@@ -70,7 +70,7 @@ def test_a_payload_is_built_in_one_place(path: Path) -> None:
 
 def test_idle_connections_are_closed_politely_in_http_frontends_only() -> None:
     table = TrafficTable(listens={AppName("shop"): ("127.0.0.1", 8000)})
-    text = config.render(table, ServerSpec(), config.Machine("/s/haproxy.sock", "/s", threads=1, drop_root=False), "one")
+    text = config.render(table, ServerSpec(), config.ProxyHost("/s/haproxy.sock", "/s", threads=1, drop_root=False), "one")
     assert sections_with(text, "option idle-close-on-response") == ["frontend pub"]
     assert "mode tcp" not in text
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployctl.domain.change.deployment import NEXT
+from deployctl.domain.change.deployment import NEXT_PHASES
 from tests.guards.tree import ROOT
 
 PAGE = ROOT / "docs" / "states.md"
@@ -10,9 +10,10 @@ PAGE = ROOT / "docs" / "states.md"
 
 def drawn() -> str:
     """Return the page as the table says it."""
-    rows = [f"| `{phase}` | `{event}` | `{after}` |" for phase, events in NEXT.items() for event, after in events.items()]
-    ends = ", ".join(f"`{phase}`" for phase, events in NEXT.items() if not events)
-    edges = [f"  {phase} --> {after}: {event}" for phase, events in NEXT.items() for event, after in events.items()]
+    rows = [f"| `{phase}` | `{event}` | `{after}` |" for phase, events in NEXT_PHASES.items() for event,
+            after in events.items()]
+    ends = ", ".join(f"`{phase}`" for phase, events in NEXT_PHASES.items() if not events)
+    edges = [f"  {phase} --> {after}: {event}" for phase, events in NEXT_PHASES.items() for event, after in events.items()]
     return "\n".join([
         "# Phases of a deployment", "", f"Drawn from `deployctl/domain/change/deployment.py`. Ends: {ends}.", "",
         "```mermaid", "stateDiagram-v2", "  [*] --> planned", *edges, "```", "",

@@ -198,7 +198,7 @@ def test_an_image_that_is_denied_may_not_exist_or_need_a_login(world: DockerWorl
 
 
 def test_a_registry_that_says_nothing_is_given_up(world: DockerWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(docker_pull, "SILENCE", 1.0)
+    monkeypatch.setattr(docker_pull, "MAX_SILENT_SECONDS", 1.0)
     world.stub.answer = lambda path: time.sleep(8) or (404, "", b"")  # type: ignore[method-assign, func-returns-value]
     with pytest.raises(RegistryUnavailable, match="sent nothing"):
         world.engine.pull_image(f"{world.registry}/acme/{world.mark}:v1", progress=lambda line: None)

@@ -17,7 +17,7 @@ import pytest
 from deployctl.effects.haproxy.master import find_family, find_master, members
 from deployctl.effects.haproxy.process import HaproxyProcess, group_name
 from deployctl.effects.haproxy.socket.connection import HaproxySockets
-from deployctl.effects.linux.outlive import Machine
+from deployctl.effects.linux.outlive import LinuxHost
 from deployctl.effects.linux.system_clock import SystemClock
 from tests.counting import calls
 from tests.proxies import BLOG, SHOP, Proxy, ask, proxy, wait_for
@@ -153,6 +153,6 @@ def test_a_systemd_that_refuses_a_unit_keeps_nobody_from_being_served(
         world.traffic().switch(SHOP, 1)
         world.traffic().stop()
         monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-        HaproxyProcess(world.home, world.spec, HaproxySockets(world.home), SystemClock(), Machine(booted=tmp_path)).start()
+        HaproxyProcess(world.home, world.spec, HaproxySockets(world.home), SystemClock(), LinuxHost(booted=tmp_path)).start()
         assert (tmp_path / "asked").read_text().split()[-2:] == ["-f", str(world.home.config)]
         assert world.ask(SHOP) == (200, "shop.1")

@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 
 from deployctl.domain.images.release import Probe
-from deployctl.domain.proxy.rejections import Cause, Refusal
-from deployctl.effects.haproxy.trace import MOST
+from deployctl.domain.proxy.rejections import Cause, Rejection
+from deployctl.effects.haproxy.trace import MAX_KEPT_LINES
 from tests.contract.raw_server import raw_server
 from tests.proxies import BLOG, SHOP, Proxy, ask, backend, end, proxy, wait_for
 from tests.support import free_port
@@ -35,7 +35,7 @@ def request(path: str = "/", *, more: str = "") -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: shop.example.com\r\n{more}Connection: close\r\n\r\n".encode()
 
 
-def refusals(world: Proxy, count: int = 1) -> list[Refusal]:
+def refusals(world: Proxy, count: int = 1) -> list[Rejection]:
     """Return the trace once it has that many lines: HAProxy writes one when the request has ended."""
     wait_for(lambda: len(world.traffic().refusals()) >= count, seconds=5, fail=False)
     return world.traffic().refusals()
@@ -139,10 +139,10 @@ def test_what_is_kept_is_bounded_and_for_its_owner_alone(world: Proxy) -> None:
     ask(world.port(BLOG), "/last")
     refusals(world)
     line = "1796029030843 127.0.0.1:{n} 1.{n} shop - shop - 503 LR GET /{n}\n"
-    world.home.refused.write_text("".join(line.format(n=n) for n in range(1, 2 * MOST)) + "not one of ours\n")
+    world.home.refused.write_text("".join(line.format(n=n) for n in range(1, 2 * MAX_KEPT_LINES)) + "not one of ours\n")
     world.traffic().stop()
     kept = world.home.refused.read_text().splitlines()
-    assert len(kept) == MOST
+    assert len(kept) == MAX_KEPT_LINES
     assert kept[-1].endswith("GET /last")
     assert world.home.refused.stat().st_mode & 0o077 == 0
 

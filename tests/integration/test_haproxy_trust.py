@@ -11,7 +11,7 @@ import pytest
 
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.proxy.trust import LOOPBACK, DroppedFront, ProxyTrust
+from deployctl.domain.proxy.trust import LOOPBACK_NETWORKS, DroppedFront, ProxyTrust
 from deployctl.effects.haproxy.config import fronts
 from tests.proxies import BLOG, SHOP, Proxy, ask, proxy, wait_for
 from tests.support import free_port
@@ -63,7 +63,7 @@ def test_without_a_host_none_is_told() -> None:
         assert told(made) == {"x-forwarded-for": ["127.0.0.1"], "x-forwarded-proto": ["http"]}
 
 
-@pytest.mark.parametrize("trust", [{"server": LOOPBACK}, {"server": ELSEWHERE, "app": ProxyTrust(LOOPBACK)}])
+@pytest.mark.parametrize("trust", [{"server": LOOPBACK_NETWORKS}, {"server": ELSEWHERE, "app": ProxyTrust(LOOPBACK_NETWORKS)}])
 def test_a_trusted_proxys_word_is_kept_and_ours_is_added(trust: dict[str, object]) -> None:
     sent = {"X-Forwarded-For": "1.2.3.4", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "shop.example",
             "Forwarded": "for=1.2.3.4"}  # fmt: skip
@@ -79,7 +79,7 @@ def test_a_trusted_proxys_word_is_kept_and_ours_is_added(trust: dict[str, object
 
 @pytest.mark.parametrize("networks", [(), ELSEWHERE])
 def test_an_apps_own_list_counts_instead_of_the_servers(networks: tuple[str, ...]) -> None:
-    with world(server=LOOPBACK, app=ProxyTrust(networks)) as made:
+    with world(server=LOOPBACK_NETWORKS, app=ProxyTrust(networks)) as made:
         ask(made.port(SHOP), headers=FORGED)
         assert told(made) == own(made.port(SHOP))
         ask(made.port(BLOG), headers={"X-Forwarded-For": "1.2.3.4"})
@@ -87,7 +87,7 @@ def test_an_apps_own_list_counts_instead_of_the_servers(networks: tuple[str, ...
 
 
 def test_a_list_may_be_longer_than_a_line_of_haproxy() -> None:
-    with world(server=tuple(f"10.{n}.0.0/16" for n in range(200)) + LOOPBACK) as made:
+    with world(server=tuple(f"10.{n}.0.0/16" for n in range(200)) + LOOPBACK_NETWORKS) as made:
         ask(made.port(SHOP), headers={"X-Forwarded-Proto": "https"})
         assert told(made)["x-forwarded-proto"] == ["https"]
 
@@ -107,7 +107,7 @@ def proxied(port: int, *, to: int = 80, line: str = "PROXY TCP4 198.51.100.7 203
 
 
 def test_a_trusted_front_says_who_asks_by_the_proxy_protocol() -> None:
-    with world(app=ProxyTrust(LOOPBACK, proxy_protocol=True)) as made:
+    with world(app=ProxyTrust(LOOPBACK_NETWORKS, proxy_protocol=True)) as made:
         assert proxied(made.port(SHOP)).endswith(b"shop.1")
         assert told(made) == {"x-forwarded-for": ["198.51.100.7"], "x-forwarded-proto": ["http"], "x-forwarded-host": ["x"]}
         proxied(made.port(SHOP), to=443)
@@ -119,7 +119,7 @@ def test_a_trusted_front_says_who_asks_by_the_proxy_protocol() -> None:
 
 
 def test_what_a_trusted_front_must_say_first_a_request_alone_does_not_replace() -> None:
-    with world(app=ProxyTrust(LOOPBACK, proxy_protocol=True)) as made:
+    with world(app=ProxyTrust(LOOPBACK_NETWORKS, proxy_protocol=True)) as made:
         with suppress(ConnectionResetError):
             assert say(made.port(SHOP), REQUEST) == b""
         assert made.instances["shop.1"].seen == []
@@ -132,14 +132,14 @@ def test_nobody_else_may_speak_it() -> None:
 
 
 def test_the_address_of_hosts_speaks_it_by_the_servers_word_alone() -> None:
-    with world(server=LOOPBACK, protocol=True) as made:
+    with world(server=LOOPBACK_NETWORKS, protocol=True) as made:
         assert proxied(made.spec.http[1], host="shop.example.com").endswith(b"shop.1")
         assert told(made)["x-forwarded-for"] == ["198.51.100.7"]
         assert made.ask(SHOP) == (200, "shop.1")
 
 
 def test_an_app_may_speak_it_with_the_servers_networks() -> None:
-    with world(server=LOOPBACK, app=ProxyTrust(proxy_protocol=True)) as made:
+    with world(server=LOOPBACK_NETWORKS, app=ProxyTrust(proxy_protocol=True)) as made:
         assert proxied(made.port(SHOP)).endswith(b"shop.1")
         assert told(made)["x-forwarded-for"] == ["198.51.100.7"]
 
@@ -176,7 +176,7 @@ def test_a_front_on_this_machine_whose_headers_are_dropped_is_noticed() -> None:
         ask(made.port(SHOP), headers={"X-Forwarded-For": "1.2.3.4"})
         assert set(traffic.dropped_fronts()) == {SHOP}
         assert traffic.drift() == []
-        made.ledger.table = replace(made.ledger.table, trust={SHOP: ProxyTrust(LOOPBACK)})
+        made.ledger.table = replace(made.ledger.table, trust={SHOP: ProxyTrust(LOOPBACK_NETWORKS)})
         traffic.sync()
         ask(made.port(SHOP), headers={"X-Forwarded-For": "1.2.3.4"})
         assert traffic.dropped_fronts() == {}
@@ -196,7 +196,7 @@ def test_what_stood_in_front_of_0_1_0_is_presumed_until_somebody_says_whom_to_be
         assert set(traffic.dropped_fronts().values()) == {DroppedFront("nginx (pid 812)", seen=False)}
         ask(made.port(SHOP), headers={"X-Forwarded-For": "1.2.3.4"})
         assert traffic.dropped_fronts()[SHOP] == DroppedFront("nginx (pid 812)")
-        made.ledger.table = replace(made.ledger.table, trust={SHOP: ProxyTrust(LOOPBACK), BLOG: ProxyTrust(())})
+        made.ledger.table = replace(made.ledger.table, trust={SHOP: ProxyTrust(LOOPBACK_NETWORKS), BLOG: ProxyTrust(())})
         traffic.sync()
         assert traffic.dropped_fronts() == {}
 

@@ -21,7 +21,7 @@ import pytest
 from docker.errors import APIError
 
 from deployctl.demo import load_image
-from deployctl.demo.image_tar import Image, file_layer, image_tar
+from deployctl.demo.image_tar import TarImage, file_layer, image_tar
 from deployctl.demo.load_image import load_images
 from deployctl.demo.python_layer import python_layer
 from deployctl.demo.webapp_image import webapp_image
@@ -178,13 +178,13 @@ def test_a_layer_travels_once_to_an_engine_that_knows_it_again(
 ) -> None:
     sent: list[bool] = []
 
-    def sending(wanted: list[Image], *, with_layers: bool) -> bytes:
+    def sending(wanted: list[TarImage], *, with_layers: bool) -> bytes:
         sent.append(with_layers)
         return image_tar(wanted, with_layers=with_layers)
 
     monkeypatch.setattr(load_image, "image_tar", sending)
     layer = file_layer({"/unique": uuid4().bytes})
-    first, second = (Image((layer,), (f"dctl-test/layer:{uuid4().hex[:8]}",), env={"N": n}) for n in "12")
+    first, second = (TarImage((layer,), (f"dctl-test/layer:{uuid4().hex[:8]}",), env={"N": n}) for n in "12")
     load_images(engine_url, first)
     load_images(engine_url, second)
     again = [True] if support.has_containerd_store(api) else []  # that one knows layers by another digest than the archive
@@ -196,7 +196,7 @@ def test_a_layer_travels_once_to_an_engine_that_knows_it_again(
 
 def test_a_tag_that_no_engine_can_bear_is_refused(engine_url: str) -> None:
     with pytest.raises(EngineRefused, match="invalid reference"):
-        load_images(engine_url, Image((file_layer({"/a": b""}),), ("dctl-test/Upper Case:1",)))
+        load_images(engine_url, TarImage((file_layer({"/a": b""}),), ("dctl-test/Upper Case:1",)))
 
 
 def test_an_engine_that_hangs_up_is_told_as_such(tmp_path: Path) -> None:

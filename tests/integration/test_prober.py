@@ -8,7 +8,7 @@ import pytest
 
 from deployctl.domain.images.release import Probe, ProbeKind
 from deployctl.effects.http.prober import SocketProber
-from deployctl.ports import Answer, ContainerFacts, ContainerSpec
+from deployctl.ports import ContainerFacts, ContainerSpec, ProbeAnswer
 from tests.contract.engine_worlds import DockerWorld, container, docker_world, network
 from tests.contract.raw_server import http, raw_server
 
@@ -31,7 +31,7 @@ def run(world: DockerWorld, image: str) -> tuple[ContainerSpec, ContainerFacts]:
     return spec, seen
 
 
-def through_bridge(world: DockerWorld, spec: ContainerSpec, probe: Probe) -> Answer:
+def through_bridge(world: DockerWorld, spec: ContainerSpec, probe: Probe) -> ProbeAnswer:
     return SocketProber().ask(probe, spec.address, 8080, host="shop", bridge=network(world).bridge)
 
 

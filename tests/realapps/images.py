@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from deployctl.demo.image_tar import Image
+from deployctl.demo.image_tar import TarImage
 from deployctl.demo.load_image import load_images
 from deployctl.demo.python_layer import python_layer
 from tests import support
@@ -42,14 +42,14 @@ def shelf(url: str) -> Iterator[Shelf]:
                 support.remove_image(api, tag)
 
 
-def _images(prefix: str) -> dict[tuple[str, str], Image]:
+def _images(prefix: str) -> dict[tuple[str, str], TarImage]:
     builds = [(app, build) for app in APPS for build in app.builds]
     packages = package_layers((pins for _, build in builds for pins in build.packages), CACHE)
     below = (python_layer(CACHE), host_layer())
 
-    def image(app: RealApp, build: Build) -> Image:
+    def image(app: RealApp, build: Build) -> TarImage:
         data = (app.data(),) if app.data else ()
-        return Image(
+        return TarImage(
             layers=(*below, *(packages[pins] for pins in build.packages), *data),
             tags=(f"{prefix}/{app.name}:{build.version}",),
             command=app.command,

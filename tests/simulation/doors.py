@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from deployctl.domain.inputs.names import AppName
-from deployctl.ports import Answer
+from deployctl.ports import ProbeAnswer
 from tests.simulation.faults import CHANGES, Fault, Weather, error
 from tests.simulation.scheduler import Killed, Process
 from tests.simulation.traffic import SimulatedTraffic
@@ -97,7 +97,7 @@ class Door:
                 with self._crooked(fault):
                     return act()
         if self._port == "prober":
-            return Answer(ok=False, sentence="no answer in 2 s")
+            return ProbeAnswer(ok=False, sentence="no answer in 2 s")
         if fault is Fault.LOST and changes:
             act()
         raise error(random, self._port, name)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
-from deployctl.domain.change.plan import MOVES
+from deployctl.domain.change.plan import TRAFFIC_MOVES
 from deployctl.domain.images.release import Change
 from deployctl.domain.inputs.names import AppName
 from deployctl.execution.labels import keep_tag
@@ -58,7 +58,7 @@ def is_stuck(w: World, app: AppName) -> bool:
     for deployment in w.reader.deployments(app):
         if deployment.outcome == "stuck":
             return True
-        if deployment.outcome == "succeeded" and deployment.kind in MOVES:
+        if deployment.outcome == "succeeded" and deployment.kind in TRAFFIC_MOVES:
             return False
     return False
 

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from deployctl.domain.change.deployment import LeaseFacts
 from deployctl.domain.inputs.names import AppName
-from deployctl.ledger.file.connection import Connection
+from deployctl.ledger.file.connection import LedgerConnection
 from deployctl.ledger.leases import BEAT_SECONDS
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from tests.simulation.scheduler import Process, Scheduler
@@ -37,7 +37,7 @@ def blank_ledger() -> bytes:
     return pages
 
 
-class MemoryConnection(Connection):
+class MemoryConnection(LedgerConnection):
     """The real connection over pages in memory: no file can be put in its place."""
 
     def __init__(self, pages: bytes) -> None:
@@ -98,7 +98,7 @@ class Hearts:
 class SimulatedLedger(SqliteLedger):
     """The real rows for one simulated process; only its heart is simulated."""
 
-    def __init__(self, connection: Connection, process: Process, hearts: Hearts) -> None:
+    def __init__(self, connection: LedgerConnection, process: Process, hearts: Hearts) -> None:
         super().__init__(connection, SimulatedMachine(process))
         self._process, self._hearts = process, hearts
 

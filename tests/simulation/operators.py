@@ -21,9 +21,9 @@ from deployctl.usecases.change.undo import undo
 from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.read_facts import observe
 from deployctl.usecases.steps.lease import lease
-from deployctl.usecases.steps.options import Wish
+from deployctl.usecases.steps.options import ChangeOptions
 from deployctl.usecases.steps.recover import recover
-from deployctl.watch.watch import TICK, Watch
+from deployctl.watch.watch import TICK_SECONDS, Watch
 from tests.simulation.scheduler import Process
 from tests.simulation.world import APPS, CRASHES, DEAF, DOCS, REFUSED, SHOP, SICK, SLOW
 
@@ -48,7 +48,7 @@ class Operator:
 
 def settle(app: AppName, s: Services, *, verb: str = "recover") -> object:
     """Do what every changing verb begins with."""
-    with lease(app, verb, s, Wish()) as token:
+    with lease(app, verb, s, ChangeOptions()) as token:
         return recover(app, s, token)
 
 
@@ -57,7 +57,7 @@ def watch(s: Services, *, ticks: int) -> str:
     watch = Watch(s)
     for _ in range(ticks):
         watch.tick({str(app) for app in APPS})
-        s.clock.sleep(TICK)
+        s.clock.sleep(TICK_SECONDS)
     return "watched"
 
 
@@ -72,14 +72,14 @@ def drawn(random: Random, number: int) -> Operator:
 
 def called(random: Random, number: int, words: str, *, app: AppName = SHOP, within: float | None = None) -> Operator:
     """Return the operator who types these words, at a time and with a patience that chance gives him."""
-    wish = Wish(confirmed=True, lock_wait=random.choice((0.0, 0.0, 2.0, 60.0)))
+    wish = ChangeOptions(confirmed=True, lock_wait=random.choice((0.0, 0.0, 2.0, 60.0)))
     after = 0.0 if number == 0 or random.random() < 0.5 else random.random() * random.choice((0.3, 3.0, 20.0))
     if within is not None and number:
         after = random.random() * within
     return Operator(f"{number}:{words}", app, _verb(words, app, wish), after, random.choice(SKEWS))
 
 
-def _verb(words: str, app: AppName, wish: Wish) -> Verb:
+def _verb(words: str, app: AppName, wish: ChangeOptions) -> Verb:
     verb, *rest = words.split()
     version = Version(rest[0]) if rest and rest[0] != "--abort" else None
     match verb:

@@ -9,12 +9,12 @@ from unittest.mock import patch
 
 from deployctl.domain.change import planner
 from deployctl.domain.change.deployment import begin
-from deployctl.domain.change.facts import Facts
-from deployctl.domain.change.plan import Kind, Step, StepKind
+from deployctl.domain.change.facts import AppFacts
+from deployctl.domain.change.plan import PlanKind, Step, StepKind
 from deployctl.domain.images.release import Instance, Release
 from deployctl.execution import containers, revert_steps, runner
 from deployctl.execution.labels import release_images
-from deployctl.execution.runner import Act, Walk
+from deployctl.execution.runner import StepAct, Walk
 from deployctl.ledger.leases import LeaseRows
 from deployctl.usecases.steps import recover
 from tests.simulation.faults import Fault
@@ -29,7 +29,7 @@ def commit_before_its_effect() -> Iterator[None]:
     """The ledger calls the release active before HAProxy was told to serve it."""
     whole = planner._switch
 
-    def swapped(facts: Facts, kind: Kind, target: Release) -> list[Step]:
+    def swapped(facts: AppFacts, kind: PlanKind, target: Release) -> list[Step]:
         return list(reversed(whole(facts, kind, target)))
 
     with patch.object(planner, "_switch", swapped):
@@ -40,7 +40,7 @@ def commit_before_its_effect() -> Iterator[None]:
 def effect_before_its_intent() -> Iterator[None]:
     """A step is written down once it was taken."""
 
-    def take(walk: Walk, step: Step, acts: Mapping[StepKind, Act]) -> None:
+    def take(walk: Walk, step: Step, acts: Mapping[StepKind, StepAct]) -> None:
         s = walk.services
         walk.check()
         walk.phase = begin(walk.phase, step.kind)

@@ -13,11 +13,11 @@ from deployctl.usecases.change.rollback import rollback
 from deployctl.usecases.change.start import start
 from deployctl.usecases.change.stop import stop
 from deployctl.usecases.change.upgrade import upgrade
-from deployctl.usecases.steps.options import Wish
+from deployctl.usecases.steps.options import ChangeOptions
 from tests.simulation.scheduler import Pace, Process, Scheduler
 from tests.simulation.world import DOCS, SHOP, Scene, World
 
-YES = Wish(confirmed=True)
+YES = ChangeOptions(confirmed=True)
 POLICIES: dict[str, dict[str, Any]] = {
     "as usual": {},
     "watched": {"watch": "1s"},

@@ -13,7 +13,7 @@ from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.emergency import FlipNote
 from deployctl.domain.proxy.endurance import Frail
 from deployctl.domain.proxy.gate import GateAnswer
-from deployctl.domain.proxy.rejections import Cause, Refusal
+from deployctl.domain.proxy.rejections import Cause, Rejection
 from deployctl.domain.proxy.traffic import Backend, Counters, StrayProxy, Switched, TrafficTable
 from deployctl.domain.proxy.trust import DroppedFront
 from deployctl.errors import DeployctlError, ProxyUnavailable, SwitchRefused
@@ -160,7 +160,7 @@ class SimulatedTraffic(Traffic):
             return GateAnswer("HAProxy's own 503", Cause.UNREACHABLE, 503)
         return GateAnswer(f"GET {probe.path} gave 200", status=200)
 
-    def refusals(self) -> list[Refusal]:
+    def refusals(self) -> list[Rejection]:
         self._require_up()
         return []
 

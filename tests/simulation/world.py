@@ -23,7 +23,7 @@ from deployctl.testing.fake_guard import FakeGuard
 from deployctl.testing.fake_images import made_up
 from deployctl.testing.fake_logs import FakeKeptLogs
 from deployctl.testing.fake_meter import FakeMeter
-from deployctl.testing.fake_prober import Asked, FakeProber, Reply
+from deployctl.testing.fake_prober import AskedProbe, FakeProber, Reply
 from deployctl.testing.silent_reporter import SilentReporter
 from tests.simulation.doors import Door
 from tests.simulation.faults import Weather
@@ -166,7 +166,7 @@ class World:
                 return 200
         return "connection refused"
 
-    def _answer(self, asked: Asked) -> Reply:
+    def _answer(self, asked: AskedProbe) -> Reply:
         return self.answers(asked.address, asked=True)
 
     # -- around every change ------------------------------------------------------------------------------------------

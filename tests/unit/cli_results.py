@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from deployctl.cli.terminal import Look
+from deployctl.cli.terminal import TerminalStyle
 from deployctl.domain.change.deployment import Deployment, Phase
-from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
+from deployctl.domain.change.plan import Plan, PlanKind, Step, StepKind
 from deployctl.domain.change.readiness import How, Readiness
 from deployctl.domain.change.status_note import NoteCode, StatusNote
 from deployctl.domain.host.access import Role, SignIn, Token, User
@@ -32,11 +32,11 @@ NOW = datetime(2026, 11, 23, 14, 44, 0, tzinfo=UTC)
 SHOP = AppName("shop-api")
 
 
-def tty(width: int, *, colour: bool = False, utf8: bool = True, wide: bool = False, quiet: bool = False) -> Look:
-    return Look(width, relative=True, live=True, colour=colour, utf8=utf8, wide=wide, quiet=quiet, now=NOW)
+def tty(width: int, *, colour: bool = False, utf8: bool = True, wide: bool = False, quiet: bool = False) -> TerminalStyle:
+    return TerminalStyle(width, relative=True, live=True, colour=colour, utf8=utf8, wide=wide, quiet=quiet, now=NOW)
 
 
-PIPE = Look(now=NOW)
+PIPE = TerminalStyle(now=NOW)
 
 AT_ONCE = Readiness(6, "v41", ready=True, how=How.WARM, seconds=0.0)
 HELD = Readiness(5, "v40", ready=False, why="it is on hold since 2026-11-22T17:05:00Z by mara (cli): totals wrong")
@@ -82,7 +82,7 @@ UPGRADED = Moved(
 
 STEPS = (Step(StepKind.HEALTH, 6, "prove v41 healthy: GET /healthz"),
          Step(StepKind.SWITCH, 6, "switch the traffic of shop-api from v42 to v41"))
-PREVIEW = Preview(Plan(SHOP, Kind.ROLLBACK, 7, 6, STEPS, "shop-api: rollback v42 → v41", warm=True),
+PREVIEW = Preview(Plan(SHOP, PlanKind.ROLLBACK, 7, 6, STEPS, "shop-api: rollback v42 → v41", warm=True),
                   restores=("Would put v42 on hold.", "Not rolled back: databases, files in volumes."),
                   warnings=("v41 is 40 days old",))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from deployctl.cli.main import run
-from deployctl.cli.session import Session
+from deployctl.cli.session import CommandCall
 from deployctl.config.cache import load_judged_app, load_judged_apps
 from deployctl.config.loader import app_names
 from deployctl.config.settings import Settings
@@ -117,7 +117,7 @@ class World:
                   environ: Mapping[str, str] | None = None) -> Said:
         """Run it. `typed` is what the person types; without it nobody is there to ask."""
         out, err = Screen(tty=tty, encoding=encoding), Screen(tty=tty or typed is not None, encoding=encoding)
-        session = Session(connect=self.connect, connect_over=self.connect_over, out=out, err=err,
+        session = CommandCall(connect=self.connect, connect_over=self.connect_over, out=out, err=err,
                           stdin=Screen(typed or "", tty=typed is not None),
                           environ={**self.environ, **(environ or {})}, cwd=self.home, home=str(self.home))
         code = run(argv, session)

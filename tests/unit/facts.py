@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from deployctl.domain.change.facts import Facts
+from deployctl.domain.change.facts import AppFacts
 from deployctl.domain.change.serving import chain_after
 from deployctl.domain.images.release import App, Bundle, Change, Hold, Instance, Policy, Release
 from deployctl.domain.inputs.names import AppName, Version
@@ -63,10 +63,10 @@ class Past:
         return self.edit(number, hold=HOLD)
 
     @property
-    def facts(self) -> Facts:
+    def facts(self) -> AppFacts:
         numbers = range(1, self.releases + 1)
         present = set(numbers) - self.removed
-        return Facts(
+        return AppFacts(
             app=App(SHOP, "172.30.0.0/26", "172.30.0.1", "deployctl-shop", "dc-shop", revision=len(self.changes),
                     active=self.active, policy=self.policy),
             releases={n: self.edited.get(n) or made(n) for n in numbers},

@@ -25,7 +25,7 @@ from deployctl.errors import DeployctlError, Invalid, NotFound, Refused
 from deployctl.usecases.access import passwords
 from deployctl.usecases.access.passwords import TooManyTries
 from deployctl.usecases.access.sign_in import (
-    IDLE,
+    SESSION_IDLE_SECONDS,
     Over,
     WrongLink,
     WrongSignIn,
@@ -167,7 +167,7 @@ def test_a_session_ends_by_idleness_by_signing_out_and_by_being_ended(w: World) 
     with pytest.raises(NotFound):
         end_session("mara", ending.session, w.s)
     assert find_session(idle, w.s)
-    w.clock.sleep(IDLE + 1)
+    w.clock.sleep(SESSION_IDLE_SECONDS + 1)
     assert find_session(idle, w.s) is None
     assert list_sessions("mara", w.s) == []
 
@@ -175,7 +175,7 @@ def test_a_session_ends_by_idleness_by_signing_out_and_by_being_ended(w: World) 
 def test_a_session_that_is_used_goes_on(w: World) -> None:
     secret = sign_in("mara", PHRASE, HERE, w.s)
     for _ in range(3):
-        w.clock.sleep(IDLE - 60)
+        w.clock.sleep(SESSION_IDLE_SECONDS - 60)
         assert find_session(secret, w.s)
 
 

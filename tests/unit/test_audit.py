@@ -22,7 +22,7 @@ from deployctl.usecases.change.start import start
 from deployctl.usecases.change.stop import stop
 from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.results import AuditLine
-from deployctl.usecases.steps.options import Wish
+from deployctl.usecases.steps.options import ChangeOptions
 from deployctl.usecases.view.audit import audit
 from tests.unit.web_world import site
 from tests.unit.world import SHOP, V1, V2, V3, YES, World, world
@@ -42,18 +42,18 @@ def last(w: World, **wanted: object) -> AuditLine:
 
 
 def test_a_move_of_traffic_is_told_with_its_revisions_and_its_reason(w: World) -> None:
-    rollback(SHOP, w.services(actor="jonas (web)"), wish=Wish("checkout 500s"))
+    rollback(SHOP, w.services(actor="jonas (web)"), wish=ChangeOptions("checkout 500s"))
     line = last(w)
     assert (line.who, line.how, line.app, line.what, line.result) == ("jonas", "web", "shop", "rollback", "done")
     assert (line.before, line.after, line.note, line.sentence) == (2, 3, "checkout 500s", "rollback: v2 → v1")
 
 
 def test_a_hold_and_a_reason_told_later_are_sentences(w: World) -> None:
-    hold(SHOP, V1, w.s, wish=Wish("loses orders"))
+    hold(SHOP, V1, w.s, wish=ChangeOptions("loses orders"))
     assert (last(w).sentence, last(w).note) == ("v1 was put on hold", "loses orders")
     unhold(SHOP, V1, w.s)
     assert last(w).sentence == "the hold of v1 was lifted"
-    remark(SHOP, w.s, wish=Wish("new checkout"))
+    remark(SHOP, w.s, wish=ChangeOptions("new checkout"))
     assert (last(w).sentence, last(w).note) == ("the reason of revision 2", "new checkout")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from deployctl.config.app import parse_app_spec
-from deployctl.domain.change.drift import Kind
+from deployctl.domain.change.drift import DriftKind
 from deployctl.domain.images.capabilities import GIVES_UP, given_back, kept_text, to_drop
 from deployctl.domain.images.release import Release
 from deployctl.domain.inputs.names import AppName, Version
@@ -168,7 +168,7 @@ def test_what_a_release_may_have_is_not_told_as_kept() -> None:
 # -- a container that somebody made again -----------------------------------------------------------------------------
 def test_a_container_with_more_than_its_release_has_is_told_and_serves_on(w: World) -> None:
     w.engine.meddle(w.ledger.instances(SHOP)[0].name, cap_drop=("MKNOD",))
-    told = [line for line in reconcile(w.s).lines if line.kind == Kind.CAPABILITIES]
+    told = [line for line in reconcile(w.s).lines if line.kind == DriftKind.CAPABILITIES]
     assert [(line.app, line.done) for line in told] == [("shop", False)]
     assert "AUDIT_WRITE, NET_RAW, SETFCAP" in told[0].sentence
     assert w.serving == "v2"
@@ -177,7 +177,7 @@ def test_a_container_with_more_than_its_release_has_is_told_and_serves_on(w: Wor
 def test_a_standby_with_more_is_made_again(w: World) -> None:
     w.engine.meddle(w.ledger.instances(SHOP)[1].name, cap_drop=())
     told = {line.kind: line.done for line in reconcile(w.s).lines}
-    assert told == {Kind.CAPABILITIES: True, Kind.REMOVED: True}
+    assert told == {DriftKind.CAPABILITIES: True, DriftKind.REMOVED: True}
     assert container(w, 1).cap_drop == ALL
 
 

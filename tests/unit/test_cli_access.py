@@ -135,10 +135,10 @@ def test_removing_asks_first_and_takes_no_for_an_answer(mara: World) -> None:
 def with_input(home: World, text: str, *words: str) -> int:
     """Run it with that text on a standard input that is no terminal."""
     from deployctl.cli.main import run
-    from deployctl.cli.session import Session
+    from deployctl.cli.session import CommandCall
     from tests.unit.cli_world import Screen
 
-    session = Session(connect=home.connect, out=Screen(), err=Screen(), stdin=Screen(text), environ=home.environ,
+    session = CommandCall(connect=home.connect, out=Screen(), err=Screen(), stdin=Screen(text), environ=home.environ,
                       cwd=home.home, home=str(home.home))
     return run(words, session)
 

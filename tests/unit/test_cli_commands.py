@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import pytest
 
-from deployctl.cli.session import Session
+from deployctl.cli.session import CommandCall
 from deployctl.cli.signals import clear_limit, limit
 from deployctl.execution.interrupts import shielded
 from deployctl.ports import LogLine
@@ -304,7 +304,7 @@ def test_watching_ends_well_with_ctrl_c_and_badly_with_the_limit(two: World) -> 
 
 
 def test_a_limit_inside_the_few_protected_steps_waits_for_their_end(home: World) -> None:
-    session = Session(home.connect)
+    session = CommandCall(home.connect)
     reached = False
     with pytest.raises(KeyboardInterrupt):  # noqa: PT012  what matters is where it is raised
         with shielded():

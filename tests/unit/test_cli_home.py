@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deployctl.cli.main import run
-from deployctl.cli.session import Session
+from deployctl.cli.session import CommandCall
 from tests.unit.cli_world import Screen, World, shop
 
 LOOKS = ("status", "app list", "history shop", "show shop v1", "diff shop v1 v2", "logs shop", "audit", "user list",
@@ -32,7 +32,7 @@ def two(tmp_path: Path) -> Iterator[World]:
 
 def typed(w: World, *argv: str, cwd: Path, tty: bool = True, home: str | None = None, **environ: str) -> Typed:
     out, err = Screen(tty=tty, encoding="utf-8"), Screen(tty=tty, encoding="utf-8")
-    session = Session(connect=w.connect, connect_over=w.connect_over, out=out, err=err, stdin=Screen("", tty=False),
+    session = CommandCall(connect=w.connect, connect_over=w.connect_over, out=out, err=err, stdin=Screen("", tty=False),
                       environ={"HOME": str(cwd), **environ}, cwd=cwd, home=home)
     return Typed(run(argv, session), out.getvalue(), err.getvalue())
 

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployctl.cli.rendering.times import ago, iso, span, took, when
-from deployctl.cli.terminal import Look, look_of
+from deployctl.cli.terminal import TerminalStyle, look_of
 from tests.unit.cli_world import Screen
 
 NOON = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 TTY = Screen(tty=True)
-WATCHED = Look(relative=True, now=NOON)
+WATCHED = TerminalStyle(relative=True, now=NOON)
 
 
 # -- colour, redraw, width ----------------------------------------------------------------------------------------
@@ -45,10 +45,10 @@ def test_a_pipe_gets_plain_text_unless_colour_is_forced() -> None:
 
 def test_colour_never_says_what_the_text_does_not() -> None:
     lines = ["APP   LIVE  COLOUR", "shop  v2    green   ! degraded  x", "✗ no", "✓ shop is back on v1 (blue). Done."]
-    painted = Look(colour=True).finish(lines)
+    painted = TerminalStyle(colour=True).finish(lines)
     bare = "".join(part.partition("m")[2] if n else part for n, part in enumerate(painted.split("\x1b[")))
     assert painted.count("\x1b[") == 10
-    assert bare == Look().finish(lines)
+    assert bare == TerminalStyle().finish(lines)
 
 
 # -- text -----------------------------------------------------------------------------------------------------------
@@ -60,18 +60,18 @@ def test_signs_are_words_where_the_stream_is_not_utf8() -> None:
 
 @given(st.text())
 def test_whatever_is_said_in_ascii_is_ascii(text: str) -> None:
-    assert Look(utf8=False).say(text).isascii()
+    assert TerminalStyle(utf8=False).say(text).isascii()
 
 
 @given(st.text())
 def test_no_control_character_is_ever_said(text: str) -> None:
-    said = Look().say(text)
+    said = TerminalStyle().say(text)
     assert said.isprintable() or not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in said)
     said.encode()
 
 
 def test_an_escape_sequence_is_shown_and_not_obeyed() -> None:
-    assert Look().say("red \x1b[31m\u202e\r\udcff") == "red \\x1b[31m\\u202e\\r\\udcff"
+    assert TerminalStyle().say("red \x1b[31m\u202e\r\udcff") == "red \\x1b[31m\\u202e\\r\\udcff"
 
 
 # -- times ------------------------------------------------------------------------------------------------------------
@@ -95,7 +95,7 @@ def test_when_reads_like_a_diary(at: str, text: str) -> None:
 
 
 def test_times_are_iso_where_nobody_watches() -> None:
-    nobody = Look(now=NOON)
+    nobody = TerminalStyle(now=NOON)
     for write in (lambda at: ago(at, nobody), lambda at: when(at, nobody), iso):
         assert write("2026-11-23T13:48:00.999+02:00") == "2026-11-23T11:48:00Z"
 

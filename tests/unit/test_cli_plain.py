@@ -10,32 +10,33 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployctl.cli.group import read
-from deployctl.cli.plain import Line, read_plain
-from deployctl.cli.session import Session
+from deployctl.cli.plain import PlainLine, read_plain
+from deployctl.cli.session import CommandCall
 from deployctl.cli.signals import clear_limit
 from deployctl.errors import Invalid
 from deployctl.verbs.params import SHARED
-from deployctl.verbs.row import Kind, Param, Verb
+from deployctl.verbs.row import Param, Verb, VerbKind
 from deployctl.verbs.table import VERBS
 from tests.unit.cli_world import Screen
 
 LEAVES = [verb for verb in VERBS.values() if not verb.is_group]
 SET = ("output", "quiet", "verbose", "no_color", "no_input", "yes", "timeout", "home")
 GOOD: dict[str, list[str]] = {
-    Kind.RAW: ["30d", "two words", "v1@7"], Kind.FILLED: ["time out"], Kind.NAMED: ["shop", "a b"],
-    Kind.IMAGE: ["acme/shop:rc1"],
-    Kind.NOTE: ["checkout 500s", "größer"], Kind.REASON: ["why"], Kind.SPAN: ["90s", "5m", "1.5s"], Kind.COUNT: ["1", "12"],
-    Kind.ENV: ["A=b", "LEVEL=x=y", "EMPTY="], Kind.LISTEN: ["127.0.0.1:9000"], Kind.FILE: ["a.db", "/tmp/x y"],
+    VerbKind.RAW: ["30d", "two words", "v1@7"], VerbKind.FILLED: ["time out"], VerbKind.NAMED: ["shop", "a b"],
+    VerbKind.IMAGE: ["acme/shop:rc1"],
+    VerbKind.NOTE: ["checkout 500s", "größer"], VerbKind.REASON: ["why"], VerbKind.SPAN: ["90s", "5m", "1.5s"],
+    VerbKind.COUNT: ["1", "12"],
+    VerbKind.ENV: ["A=b", "LEVEL=x=y", "EMPTY="], VerbKind.LISTEN: ["127.0.0.1:9000"], VerbKind.FILE: ["a.db", "/tmp/x y"],
 }  # fmt: skip
 BAD = ["", " ", "-", "--", "-x", "--no-such", "-1", "x", "0", "99999999999", "1_0", "+5", "A", "=", "zz", "1e3", "-o", "-qv",
        "-mx", "--message=", "--output=json", "-ojson", "-o=json", "-h", "--version", "--json", "--timeout=0s"]  # fmt: skip
 
 
-def by_click(argv: list[str]) -> tuple[Line | int | None, dict[str, Any]]:
+def by_click(argv: list[str]) -> tuple[PlainLine | int | None, dict[str, Any]]:
     """Return the line as click reads it, and the flags of every command; None when it is a mistake."""
     session = quiet_session()
     try:
-        line: Line | int | None = read(argv, session)
+        line: PlainLine | int | None = read(argv, session)
     except Invalid:
         line = None
     finally:
@@ -43,7 +44,7 @@ def by_click(argv: list[str]) -> tuple[Line | int | None, dict[str, Any]]:
     return line, {name: getattr(session, name) for name in SET}
 
 
-def by_table(argv: list[str]) -> tuple[Line | None, dict[str, Any]]:
+def by_table(argv: list[str]) -> tuple[PlainLine | None, dict[str, Any]]:
     session = quiet_session()
     line = read_plain(argv, {})
     for name, value in line.shared if line else []:
@@ -51,8 +52,8 @@ def by_table(argv: list[str]) -> tuple[Line | None, dict[str, Any]]:
     return line, {name: getattr(session, name) for name in SET}
 
 
-def quiet_session() -> Session:
-    return Session(out=Screen(), err=Screen(), stdin=Screen(), environ={}, cwd=Path("/"))
+def quiet_session() -> CommandCall:
+    return CommandCall(out=Screen(), err=Screen(), stdin=Screen(), environ={}, cwd=Path("/"))
 
 
 def agree(argv: list[str]) -> bool:
@@ -61,7 +62,7 @@ def agree(argv: list[str]) -> bool:
     if plain is None:
         return False
     line, expected = by_click(argv)
-    assert isinstance(line, Line), argv
+    assert isinstance(line, PlainLine), argv
     assert (plain.verb.name, plain.values, flags) == (line.verb.name, line.values, expected), argv
     return True
 
@@ -72,7 +73,7 @@ def texts(param: Param) -> list[str]:
 
 def said(param: Param, text: str) -> list[str]:
     """Return a flag as it is given."""
-    return [param.flags[-1]] if param.kind == Kind.FLAG else [param.flags[-1], text]
+    return [param.flags[-1]] if param.kind == VerbKind.FLAG else [param.flags[-1], text]
 
 
 def least(verb: Verb) -> list[str]:
@@ -87,20 +88,20 @@ def test_every_flag_of_every_verb_is_plain_and_read_as_click_reads_it(verb: Verb
     start = [*verb.name.split(), *least(verb)]
     assert agree(start)
     for param in (*verb.flags, *SHARED):
-        for text in texts(param) if param.kind != Kind.FLAG else ["-"]:
+        for text in texts(param) if param.kind != VerbKind.FLAG else ["-"]:
             assert agree([*start, *said(param, text)]), param.name
-            if param.kind != Kind.FLAG:
+            if param.kind != VerbKind.FLAG:
                 assert agree([*start, f"{param.flags[-1]}={text}"]) is param.flags[-1].startswith("--"), param.name
     for param in SHARED:
-        assert agree([*said(param, "" if param.kind == Kind.FLAG else texts(param)[0]), *start]), param.name
-    together = [word for param in verb.flags for word in said(param, "" if param.kind == Kind.FLAG else texts(param)[0])]
+        assert agree([*said(param, "" if param.kind == VerbKind.FLAG else texts(param)[0]), *start]), param.name
+    together = [word for param in verb.flags for word in said(param, "" if param.kind == VerbKind.FLAG else texts(param)[0])]
     assert agree([*start, *together])
 
 
 @pytest.mark.parametrize("verb", LEAVES, ids=lambda verb: verb.name)
 def test_whatever_is_typed_both_read_the_same_or_click_says_what_is_wrong(verb: Verb) -> None:
     flags = [flag for param in (*verb.flags, *SHARED) for flag in param.flags]
-    good = [text for param in (*verb.flags, *verb.words, *SHARED) if param.kind != Kind.FLAG for text in texts(param)]
+    good = [text for param in (*verb.flags, *verb.words, *SHARED) if param.kind != VerbKind.FLAG for text in texts(param)]
     words = st.sampled_from([*flags, *good, *BAD, "shop", "v1", "v1@7", *(f"{flag}=5m" for flag in flags)])
 
     @settings(max_examples=60, deadline=None, derandomize=True, database=None)

@@ -12,18 +12,18 @@ import pytest
 
 from deployctl.cli.reporters.live import Live
 from deployctl.cli.reporters.plain import Plain
-from deployctl.cli.reporters.reporter import Lines, Progress, Quiet, Ticker
-from deployctl.cli.terminal import Look
-from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
+from deployctl.cli.reporters.reporter import ClosableReporter, Quiet, ReporterLines, Ticker
+from deployctl.cli.terminal import TerminalStyle
+from deployctl.domain.change.plan import Plan, PlanKind, Step, StepKind
 from deployctl.domain.inputs.names import AppName
 from tests.unit.cli_world import Screen
 
 HEALTH = Step(StepKind.HEALTH, 2, "prove v2 healthy: GET /")
 SWITCH = Step(StepKind.SWITCH, 2, "switch the traffic of shop to v2")
-PLAN = Plan(AppName("shop"), Kind.UPGRADE, 1, 2, (HEALTH, SWITCH), "shop: v1 → v2")
+PLAN = Plan(AppName("shop"), PlanKind.UPGRADE, 1, 2, (HEALTH, SWITCH), "shop: v1 → v2")
 
 
-def upgrade(report: Progress) -> None:
+def upgrade(report: ClosableReporter) -> None:
     report.plan(PLAN)
     report.begin(HEALTH)
     report.detail("GET / gave 503")
@@ -47,7 +47,7 @@ def wait_for(is_so: Callable[[], bool]) -> None:
 
 def test_a_log_gets_one_line_for_each_phase() -> None:
     screen = Screen()
-    report = Plain(Lines(screen, Look()))
+    report = Plain(ReporterLines(screen, TerminalStyle()))
     upgrade(report)
     report.close()
     assert lines_of(screen) == [
@@ -62,7 +62,7 @@ def test_a_log_gets_one_line_for_each_phase() -> None:
 
 def test_verbose_adds_begins_and_details() -> None:
     screen = Screen()
-    report = Plain(Lines(screen, Look()), verbose=True)
+    report = Plain(ReporterLines(screen, TerminalStyle()), verbose=True)
     upgrade(report)
     report.close()
     assert "shop health started: prove v2 healthy: GET /" in lines_of(screen)
@@ -71,7 +71,7 @@ def test_verbose_adds_begins_and_details() -> None:
 
 def test_a_long_phase_beats() -> None:
     screen = Screen()
-    report = Plain(Lines(screen, Look()), heartbeat=0.04)
+    report = Plain(ReporterLines(screen, TerminalStyle()), heartbeat=0.04)
     report.plan(PLAN)
     report.begin(HEALTH)
     report.detail("GET / gave 503")
@@ -83,7 +83,7 @@ def test_a_long_phase_beats() -> None:
 
 def test_between_two_steps_nothing_beats() -> None:
     screen = Screen()
-    report = Plain(Lines(screen, Look()), heartbeat=0.01)
+    report = Plain(ReporterLines(screen, TerminalStyle()), heartbeat=0.01)
     report.begin(HEALTH)
     report.end(HEALTH, ms=1, ok=True)
     before = screen.getvalue()
@@ -95,7 +95,7 @@ def test_between_two_steps_nothing_beats() -> None:
 @pytest.mark.parametrize("kind", [Plain, Live])
 def test_closing_ends_the_one_thread(kind: type[Plain] | type[Live]) -> None:
     before = threading.active_count()
-    report = kind(Lines(Screen(tty=True), Look(width=80)))
+    report = kind(ReporterLines(Screen(tty=True), TerminalStyle(width=80)))
     for _ in range(3):
         report.begin(HEALTH)
     assert threading.active_count() == before + 1
@@ -104,19 +104,19 @@ def test_closing_ends_the_one_thread(kind: type[Plain] | type[Live]) -> None:
 
 
 def test_closing_what_never_began_is_fine() -> None:
-    Plain(Lines(Screen(), Look())).close()
+    Plain(ReporterLines(Screen(), TerminalStyle())).close()
     Ticker(1, lambda: None).close()
 
 
 def test_quiet_passes_on_warnings_only() -> None:
     screen = Screen()
-    upgrade(Quiet(Lines(screen, Look())))
+    upgrade(Quiet(ReporterLines(screen, TerminalStyle())))
     assert screen.getvalue() == "! could not stop v1\n"
 
 
 def test_a_terminal_gets_a_line_for_each_finished_step() -> None:
     screen = Screen(tty=True)
-    report = Live(Lines(screen, Look(width=80, live=True)))
+    report = Live(ReporterLines(screen, TerminalStyle(width=80, live=True)))
     upgrade(report)
     report.close()
     assert screen.getvalue().splitlines() == [
@@ -129,7 +129,7 @@ def test_a_terminal_gets_a_line_for_each_finished_step() -> None:
 
 def test_a_slow_step_spins_and_the_cursor_comes_back() -> None:
     screen = Screen(tty=True)
-    report = Live(Lines(screen, Look(width=80, live=True, colour=True)), verbose=True)
+    report = Live(ReporterLines(screen, TerminalStyle(width=80, live=True, colour=True)), verbose=True)
     report.begin(HEALTH)
     report.detail("GET / gave 503")
     wait_for(lambda: "Health    GET / gave 503" in screen.getvalue())
@@ -146,7 +146,7 @@ class Broken(Screen):
 
 @pytest.mark.parametrize("kind", [Plain, Live])
 def test_a_closed_stderr_disturbs_nothing(kind: type[Plain] | type[Live]) -> None:
-    report = kind(Lines(Broken(tty=True), Look(width=80)))
+    report = kind(ReporterLines(Broken(tty=True), TerminalStyle(width=80)))
     upgrade(report)
     report.begin(HEALTH)
     time.sleep(0.5)

@@ -32,7 +32,7 @@ from deployctl.cli.rendering.error import error_text
 from deployctl.cli.rendering.release import diff_table, diff_text, history_table, history_text, show_text
 from deployctl.cli.rendering.status import apps_table, instances_table, status_text
 from deployctl.cli.rendering.tables import breadth, tsv
-from deployctl.cli.terminal import Look
+from deployctl.cli.terminal import TerminalStyle
 from deployctl.errors import (
     AttentionNeeded,
     DeployctlError,
@@ -46,7 +46,7 @@ from deployctl.usecases.results import Done, Finding, StatusView
 from tests.unit import cli_results as r
 
 GOLDEN = Path(__file__).with_name("cli_golden.txt")
-Lines = Callable[[Look], list[str]]
+Lines = Callable[[TerminalStyle], list[str]]
 
 LOOKS = {
     "tty 60": r.tty(60), "tty 80": r.tty(80), "tty 120": r.tty(120), "pipe": r.PIPE,

@@ -20,7 +20,7 @@ from deployctl.usecases import views
 from deployctl.usecases.change.upgrade import preview_upgrade, upgrade
 from deployctl.usecases.results import AppView, ConfigCode
 from deployctl.usecases.steps.app_address import closing
-from deployctl.usecases.steps.options import Wish
+from deployctl.usecases.steps.options import ChangeOptions
 from deployctl.usecases.view.status import status
 from deployctl_web.pages.parts.notices import notices_of
 from tests.unit.cli_results import tty
@@ -184,7 +184,7 @@ def test_the_page_asks_with_the_form_and_goes_on_after_a_yes(tmp_path: Path) -> 
         for job in shop.desk.jobs.under_way(SHOP):
             job.wait(10)
         assert shop.w.active == "v2"
-        answer = upgrade(SHOP, V2, shop.w.s, wish=Wish())
+        answer = upgrade(SHOP, V2, shop.w.s, wish=ChangeOptions())
         assert not answer.changed
 
 

@@ -24,7 +24,7 @@ from deployctl.usecases.change.stop import stop
 from deployctl.usecases.change.undo import undo
 from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.steps.lease import lease
-from deployctl.usecases.steps.options import Wish
+from deployctl.usecases.steps.options import ChangeOptions
 from deployctl.usecases.steps.recover import recover
 from deployctl.usecases.view.status import status
 from tests.unit.mortal import Died, Life, mortal
@@ -93,7 +93,7 @@ def die_in(w: World, verb: Verb, acts: int) -> bool:
 
 def settle(w: World) -> None:
     """Do what every changing verb begins with."""
-    with lease(SHOP, "test", w.s, Wish()) as token:
+    with lease(SHOP, "test", w.s, ChangeOptions()) as token:
         recover(SHOP, w.s, token)
 
 

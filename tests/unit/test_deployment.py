@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from deployctl.domain.change.deployment import BEGINS, NEXT, IllegalTransition, Phase, advance, begin
+from deployctl.domain.change.deployment import BEGINS, NEXT_PHASES, IllegalTransition, Phase, advance, begin
 from deployctl.domain.change.plan import StepKind
 
-CLOSED = {phase for phase in Phase if not NEXT[phase]}
-EVENTS = {event for moves in NEXT.values() for event in moves}
+CLOSED = {phase for phase in Phase if not NEXT_PHASES[phase]}
+EVENTS = {event for moves in NEXT_PHASES.values() for event in moves}
 
 
 def reachable(phase: Phase) -> set[Phase]:
     seen, found = set[Phase](), {phase}
     while found:
         seen |= found
-        found = {after for one in found for after in NEXT[one].values()} - seen
+        found = {after for one in found for after in NEXT_PHASES[one].values()} - seen
     return seen
 
 
 def test_every_phase_stands_in_the_table() -> None:
-    assert set(NEXT) == set(Phase)
+    assert set(NEXT_PHASES) == set(Phase)
 
 
 @pytest.mark.parametrize("phase", Phase)
@@ -49,15 +49,15 @@ def test_what_is_closed_stays_closed() -> None:
 
 @pytest.mark.parametrize("phase", Phase)
 def test_an_illegal_move_raises_and_changes_nothing(phase: Phase) -> None:
-    before = {one: dict(moves) for one, moves in NEXT.items()}
-    for event in EVENTS - NEXT[phase].keys() | {"", "no such event"}:
+    before = {one: dict(moves) for one, moves in NEXT_PHASES.items()}
+    for event in EVENTS - NEXT_PHASES[phase].keys() | {"", "no such event"}:
         with pytest.raises(IllegalTransition, match=str(phase)):
             advance(phase, event)
-    assert before == NEXT
+    assert before == NEXT_PHASES
 
 
 def test_success_before_the_switch_is_only_for_plans_that_do_not_switch() -> None:
-    assert "done" not in NEXT[Phase.BAKING], "what has switched ends by a promotion or goes back"
+    assert "done" not in NEXT_PHASES[Phase.BAKING], "what has switched ends by a promotion or goes back"
 
 
 @pytest.mark.parametrize("kind", StepKind)

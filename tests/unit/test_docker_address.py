@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from deployctl.domain.host.server import ServerSpec
-from deployctl.effects.docker.address import USUAL, engine_address, socket_path
+from deployctl.effects.docker.address import DEFAULT_SOCKET, engine_address, socket_path
 from deployctl.errors import Invalid
 
 
 def test_without_any_word_it_is_the_usual_socket() -> None:
-    assert engine_address(ServerSpec(), {}) == engine_address(ServerSpec(), {"DOCKER_HOST": ""}) == USUAL
+    assert engine_address(ServerSpec(), {}) == engine_address(ServerSpec(), {"DOCKER_HOST": ""}) == DEFAULT_SOCKET
 
 
 def test_a_socket_in_the_environment_is_followed() -> None:

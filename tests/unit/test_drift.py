@@ -6,20 +6,20 @@ from dataclasses import replace
 
 import pytest
 
-from deployctl.domain.change.drift import Drift, Kind, Mend, NetworkSeen, Seen, Sight, find_drift
+from deployctl.domain.change.drift import ActualState, Drift, DriftKind, Mend, NetworkSeen, Sight, find_drift
 from deployctl.domain.change.plan import StepKind
 from deployctl.domain.change.repair_plan import plan_mending
 from deployctl.domain.images.release import Policy, Resources, Restart
 from tests.unit.facts import BUNDLE, SHOP, Past
 
 
-def seen(n: int, **other: object) -> Seen:
-    made = Seen(f"id{n}", f"shop--v{n}", BUNDLE.digest, "running", (f"172.30.0.{n + 1}",), n, True, BUNDLE.resources,
+def seen(n: int, **other: object) -> ActualState:
+    made = ActualState(f"id{n}", f"shop--v{n}", BUNDLE.digest, "running", (f"172.30.0.{n + 1}",), n, True, BUNDLE.resources,
                 Restart.ALWAYS)
     return replace(made, **other)  # type: ignore[arg-type]  # fields of Seen, by name
 
 
-def sight(past: Past, *containers: Seen, there: bool = True, guarded: bool = True, up: bool = True,
+def sight(past: Past, *containers: ActualState, there: bool = True, guarded: bool = True, up: bool = True,
           **other: object) -> Sight:
     networks = (NetworkSeen(past.facts.app.own_network, there, guarded, up),)
     made = Sight(past.facts, containers, proxy=True, grounds=networks)
@@ -32,7 +32,7 @@ def two() -> Past:
     return Past(2).upgrade(1, 2)
 
 
-def told(drifts: list[Drift]) -> list[tuple[Kind, Mend | None, int | None]]:
+def told(drifts: list[Drift]) -> list[tuple[DriftKind, Mend | None, int | None]]:
     return [(drift.kind, drift.mend, drift.release) for drift in drifts]
 
 
@@ -41,29 +41,29 @@ def test_a_world_as_the_ledger_says_has_no_drift(two: Past) -> None:
 
 
 TABLE = [
-    (seen(2, status="exited", addresses=()), (Kind.STOPPED, Mend.START)),
-    (seen(2, status="created", addresses=()), (Kind.STOPPED, Mend.START)),
-    (seen(2, status="dead", addresses=()), (Kind.STOPPED, Mend.REMAKE)),
-    (seen(2, status="paused"), (Kind.PAUSED, Mend.START)),
+    (seen(2, status="exited", addresses=()), (DriftKind.STOPPED, Mend.START)),
+    (seen(2, status="created", addresses=()), (DriftKind.STOPPED, Mend.START)),
+    (seen(2, status="dead", addresses=()), (DriftKind.STOPPED, Mend.REMAKE)),
+    (seen(2, status="paused"), (DriftKind.PAUSED, Mend.START)),
     (seen(2, status="restarting", addresses=()), None),
-    (seen(2, addresses=("172.30.0.44",)), (Kind.MOVED, Mend.REMAKE)),
-    (seen(2, addresses=()), (Kind.MOVED, Mend.REMAKE)),
-    (seen(2, name="shop-renamed"), (Kind.RENAMED, Mend.RENAME)),
-    (seen(2, limits=Resources(memory=2**20)), (Kind.LIMITS, Mend.LIMIT)),
+    (seen(2, addresses=("172.30.0.44",)), (DriftKind.MOVED, Mend.REMAKE)),
+    (seen(2, addresses=()), (DriftKind.MOVED, Mend.REMAKE)),
+    (seen(2, name="shop-renamed"), (DriftKind.RENAMED, Mend.RENAME)),
+    (seen(2, limits=Resources(memory=2**20)), (DriftKind.LIMITS, Mend.LIMIT)),
     (seen(2, limits=None, restart=None), None),
-    (seen(2, restart=Restart.NEVER), (Kind.RESTARTS, Mend.RESTART)),
-    (seen(2, restart=Restart.UNLESS_STOPPED), (Kind.FORMER_RESTART, Mend.RESTART)),
-    (seen(2, id="another"), (Kind.REPLACED, Mend.ADOPT)),
-    (seen(2, image="sha256:" + "b" * 64), (Kind.OTHER_IMAGE, Mend.REMAKE)),
-    (seen(2, image="sha256:" + "b" * 64, id="another", status="exited"), (Kind.OTHER_IMAGE, Mend.REMAKE)),
+    (seen(2, restart=Restart.NEVER), (DriftKind.RESTARTS, Mend.RESTART)),
+    (seen(2, restart=Restart.UNLESS_STOPPED), (DriftKind.FORMER_RESTART, Mend.RESTART)),
+    (seen(2, id="another"), (DriftKind.REPLACED, Mend.ADOPT)),
+    (seen(2, image="sha256:" + "b" * 64), (DriftKind.OTHER_IMAGE, Mend.REMAKE)),
+    (seen(2, image="sha256:" + "b" * 64, id="another", status="exited"), (DriftKind.OTHER_IMAGE, Mend.REMAKE)),
     (seen(2, networks=frozenset()), None),
-    (seen(2, networks=frozenset({"backend"})), (Kind.CONNECTED, None)),
+    (seen(2, networks=frozenset({"backend"})), (DriftKind.CONNECTED, None)),
 ]
 
 
 @pytest.mark.parametrize(("container", "drift"), TABLE)
 def test_each_change_to_what_serves_is_named_and_has_its_mend(
-    two: Past, container: Seen, drift: tuple[Kind, Mend | None] | None
+    two: Past, container: ActualState, drift: tuple[DriftKind, Mend | None] | None
 ) -> None:
     found = find_drift(sight(two, seen(1), container))
     assert told(found) == ([] if drift is None else [(*drift, 2)])
@@ -72,41 +72,41 @@ def test_each_change_to_what_serves_is_named_and_has_its_mend(
 
 def test_what_was_removed_is_made_again_the_active_one_first(two: Past) -> None:
     found = find_drift(sight(two))
-    assert told(found) == [(Kind.REMOVED, Mend.CREATE, 2), (Kind.REMOVED, Mend.CREATE, 1)]
+    assert told(found) == [(DriftKind.REMOVED, Mend.CREATE, 2), (DriftKind.REMOVED, Mend.CREATE, 1)]
     assert "which is live" in found[0].sentence
 
 
 def test_what_failed_and_was_removed_is_forgotten(two: Past) -> None:
     two = replace(two, releases=3, failed={3}, stopped={3})
-    assert told(find_drift(sight(two, seen(1), seen(2)))) == [(Kind.REMOVED, Mend.FORGET, 3)]
+    assert told(find_drift(sight(two, seen(1), seen(2)))) == [(DriftKind.REMOVED, Mend.FORGET, 3)]
 
 
 def test_what_is_kept_stopped_may_be_stopped_and_is_stopped_again_when_it_runs(two: Past) -> None:
     two = replace(two, stopped={1})
     assert find_drift(sight(two, seen(1, status="exited", addresses=()), seen(2))) == []
-    assert told(find_drift(sight(two, seen(1), seen(2)))) == [(Kind.RUNS, Mend.STOP, 1)]
-    assert told(find_drift(sight(replace(two, failed={1}), seen(1), seen(2)))) == [(Kind.RUNS, None, 1)]
+    assert told(find_drift(sight(two, seen(1), seen(2)))) == [(DriftKind.RUNS, Mend.STOP, 1)]
+    assert told(find_drift(sight(replace(two, failed={1}), seen(1), seen(2)))) == [(DriftKind.RUNS, None, 1)]
 
 
 def test_a_standby_beyond_keep_warm_is_expired_and_not_started_again(two: Past) -> None:
     none = replace(two, policy=Policy(keep_warm=0))
     for status in ("running", "exited"):
         found = find_drift(sight(none, seen(1, status=status), seen(2)))
-        assert told(found) == [(Kind.EXPIRED, Mend.STOP, 1)]
+        assert told(found) == [(DriftKind.EXPIRED, Mend.STOP, 1)]
 
 
 def test_nothing_expires_while_haproxy_and_ledger_disagree(two: Past) -> None:
     none = replace(two, policy=Policy(keep_warm=0))
     for other in ({"proxy": False}, {"facts": replace(none.facts, serving=1)}):
         found = find_drift(sight(none, seen(1), seen(2), **other))
-        assert Kind.EXPIRED not in {drift.kind for drift in found}
+        assert DriftKind.EXPIRED not in {drift.kind for drift in found}
 
 
 def test_a_lost_route_is_given_back_and_the_ledger_follows_another_one(two: Past) -> None:
     lost = sight(two, seen(1), seen(2), facts=replace(two.facts, serving=None))
-    assert told(find_drift(lost)) == [(Kind.ROUTE, Mend.SWITCH, 2)]
+    assert told(find_drift(lost)) == [(DriftKind.ROUTE, Mend.SWITCH, 2)]
     other = sight(two, seen(1), seen(2), facts=replace(two.facts, serving=1))
-    assert told(find_drift(other)) == [(Kind.TRAFFIC, Mend.FOLLOW, 1)]
+    assert told(find_drift(other)) == [(DriftKind.TRAFFIC, Mend.FOLLOW, 1)]
     asked_nobody = replace(lost, proxy=False)
     assert find_drift(asked_nobody) == []
 
@@ -117,18 +117,18 @@ def test_an_app_that_was_stopped_gets_no_traffic_back() -> None:
 
 
 STRAYS = [
-    (seen(9, id="x", name="x", sealed=False), (Kind.STRANGER, None)),
-    (seen(9, id="x", name="x"), (Kind.UNKNOWN, None)),  # runs, and no release of the ledger
-    (seen(9, id="x", name="x", status="exited"), (Kind.UNKNOWN, None)),  # perhaps the ledger is an old copy
-    (seen(9, id="x", name="x", status="created"), (Kind.UNKNOWN, Mend.REMOVE)),
-    (seen(1, id="x", name="x"), (Kind.UNKNOWN, Mend.REMOVE)),  # stands beside the one that its release has
-    (seen(2, id="x", name="x", status="exited"), (Kind.UNKNOWN, None)),  # its release serves: nobody decides but a person
+    (seen(9, id="x", name="x", sealed=False), (DriftKind.STRANGER, None)),
+    (seen(9, id="x", name="x"), (DriftKind.UNKNOWN, None)),  # runs, and no release of the ledger
+    (seen(9, id="x", name="x", status="exited"), (DriftKind.UNKNOWN, None)),  # perhaps the ledger is an old copy
+    (seen(9, id="x", name="x", status="created"), (DriftKind.UNKNOWN, Mend.REMOVE)),
+    (seen(1, id="x", name="x"), (DriftKind.UNKNOWN, Mend.REMOVE)),  # stands beside the one that its release has
+    (seen(2, id="x", name="x", status="exited"), (DriftKind.UNKNOWN, None)),  # its release serves: nobody decides but a person
 ]
 
 
 @pytest.mark.parametrize(("stray", "drift"), STRAYS)
 def test_what_the_ledger_does_not_know_goes_only_when_it_is_ours_and_needed_by_nobody(
-    two: Past, stray: Seen, drift: tuple[Kind, Mend | None]
+    two: Past, stray: ActualState, drift: tuple[DriftKind, Mend | None]
 ) -> None:
     [found] = find_drift(sight(two, seen(1), seen(2), stray))
     assert (found.kind, found.mend, found.container) == (*drift, "x")
@@ -136,15 +136,15 @@ def test_what_the_ledger_does_not_know_goes_only_when_it_is_ours_and_needed_by_n
 
 def test_what_lies_around_the_containers_is_named(two: Past) -> None:
     both = seen(1), seen(2)
-    assert told(find_drift(sight(two, *both, guarded=False))) == [(Kind.GUARD, Mend.GUARD, None)]
-    assert told(find_drift(sight(two, *both, there=False))) == [(Kind.NETWORK, Mend.NETWORK, None)]
-    assert told(find_drift(sight(two, *both, up=False))) == [(Kind.BRIDGE, None, None)]
-    assert told(find_drift(sight(two, *both, tags=("deployctl/shop:r7-abcdef",)))) == [(Kind.IMAGE, Mend.UNTAG, None)]
+    assert told(find_drift(sight(two, *both, guarded=False))) == [(DriftKind.GUARD, Mend.GUARD, None)]
+    assert told(find_drift(sight(two, *both, there=False))) == [(DriftKind.NETWORK, Mend.NETWORK, None)]
+    assert told(find_drift(sight(two, *both, up=False))) == [(DriftKind.BRIDGE, None, None)]
+    assert told(find_drift(sight(two, *both, tags=("deployctl/shop:r7-abcdef",)))) == [(DriftKind.IMAGE, Mend.UNTAG, None)]
 
 
 def test_what_stood_in_a_network_that_is_gone_is_made_again(two: Past) -> None:
     found = find_drift(sight(two, seen(1), seen(2, status="exited", addresses=()), there=False))
-    assert (Kind.STOPPED, Mend.REMAKE, 2) in told(found)
+    assert (DriftKind.STOPPED, Mend.REMAKE, 2) in told(found)
 
 
 def test_an_engine_that_is_away_makes_no_container_drift(two: Past) -> None:
@@ -187,13 +187,13 @@ def test_a_network_that_was_lost_is_joined_again_whether_it_runs_or_not(two: Pas
     here = frozenset({"backend", "cache"})
     lost = seen(2, networks=frozenset({"cache"}))
     for container in (lost, replace(lost, status="exited", addresses=())):
-        assert (Kind.DISCONNECTED, Mend.CONNECT, 2) in told(find_drift(sight(two, seen(1), container, networks=here)))
+        assert (DriftKind.DISCONNECTED, Mend.CONNECT, 2) in told(find_drift(sight(two, seen(1), container, networks=here)))
 
 
 def test_a_network_that_is_gone_is_a_persons_to_make(two: Past) -> None:
     joining(two, "backend")
     found = find_drift(sight(two, seen(1), seen(2, networks=frozenset()), networks=frozenset()))
-    assert told(found) == [(Kind.DISCONNECTED, None, 2)]
+    assert told(found) == [(DriftKind.DISCONNECTED, None, 2)]
     assert "docker network create backend" in found[0].sentence
 
 
@@ -201,5 +201,5 @@ def test_what_was_connected_by_hand_is_told_with_the_line_that_keeps_it(two: Pas
     joining(two, "backend")
     everything = frozenset({"backend", "metrics"})
     [found] = find_drift(sight(two, seen(1), seen(2, networks=everything), networks=everything))
-    assert (found.kind, found.mend) == (Kind.CONNECTED, None)
+    assert (found.kind, found.mend) == (DriftKind.CONNECTED, None)
     assert 'networks = ["backend", "metrics"] to config/shop.toml' in found.sentence

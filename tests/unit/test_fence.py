@@ -14,7 +14,7 @@ from deployctl.ports import Engine, Guard, Ledger, Traffic
 from tests.unit.world import World
 
 PORTS = [("engine", Engine, fence.ENGINE), ("traffic", Traffic, fence.TRAFFIC), ("guard", Guard, fence.GUARD),
-         ("ledger", Ledger, fence.LEDGER)]
+         ("ledger", Ledger, fence.FENCED_LEDGER_CALLS)]
 READS = {
     "engine": {"info", "find_image", "networks", "find_container", "containers", "logs", "execute", "events", "usage",
                "kept_tags", "registry_digest", "homes", "require_store"},

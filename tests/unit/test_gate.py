@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.change.plan import Kind, StepKind
+from deployctl.domain.change.plan import PlanKind, StepKind
 from deployctl.domain.change.planner import plan_move, plan_start
 from deployctl.domain.images.release import App, Probe, ProbeKind
 from deployctl.domain.inputs.names import Version
@@ -70,13 +70,13 @@ def test_who_speaks_something_else_is_told_what_can_be_served(cause: Cause) -> N
 def test_what_is_brought_up_is_asked_before_the_traffic_moves_and_what_is_warm_never() -> None:
     past = Past(2).upgrade(1)
     past.removed = {2}
-    for plan in (plan_move(past.facts, Kind.UPGRADE, past.facts.releases[2]),
-                 plan_move(past.facts, Kind.ROLLBACK, past.facts.releases[2])):
+    for plan in (plan_move(past.facts, PlanKind.UPGRADE, past.facts.releases[2]),
+                 plan_move(past.facts, PlanKind.ROLLBACK, past.facts.releases[2])):
         kinds = [step.kind for step in plan.steps]
         assert kinds.index(StepKind.ROUTE) < kinds.index(StepKind.GATE) < kinds.index(StepKind.SWITCH)
     assert StepKind.GATE in [step.kind for step in plan_start(past.facts, past.facts.releases[2]).steps]
     warm = Past(2).upgrade(1, 2)
-    rollback = plan_move(warm.facts, Kind.ROLLBACK, warm.facts.releases[1])
+    rollback = plan_move(warm.facts, PlanKind.ROLLBACK, warm.facts.releases[1])
     assert StepKind.GATE not in [step.kind for step in rollback.steps]
 
 

@@ -19,7 +19,7 @@ from deployctl.errors import Invalid
 from deployctl.usecases.access.tokens import PREFIX
 
 SHOP, BLOG = AppName("shop"), AppName("blog")
-MACHINE = config.Machine("/s/haproxy.sock", "/s/gate.", threads=2, drop_root=False)
+MACHINE = config.ProxyHost("/s/haproxy.sock", "/s/gate.", threads=2, drop_root=False)
 
 
 def backend(
@@ -174,13 +174,13 @@ def test_after_a_refused_reload_the_head_and_kept_servers_stay_and_others_come()
     kept = config.keep_head(render(), wanted)
     assert config.head_of(kept) == config.head_of(render())
     assert set(config.servers_of(kept)) == {"shop.6", "shop.9"}
-    assert config.find_server(kept, "shop.6") == config.Line(6, "dc-1")
+    assert config.find_server(kept, "shop.6") == config.ServerLine(6, "dc-1")
 
 
 def test_a_server_is_found_by_its_whole_name() -> None:
     table = replace(TABLE, backends=(backend(6), backend(66, bridge=None)))
-    assert config.find_server(render(table), "shop.6") == config.Line(6, "dc-1")
-    assert config.find_server(render(table), "shop.66") == config.Line(66, None)
+    assert config.find_server(render(table), "shop.6") == config.ServerLine(6, "dc-1")
+    assert config.find_server(render(table), "shop.66") == config.ServerLine(66, None)
     assert config.find_server(render(table), "shopx6") is None
 
 
@@ -253,4 +253,4 @@ def test_names_are_told_apart_from_an_apps_own() -> None:
     assert made[:2] == ["deployctl_0123456789abcdef", "__Host-deployctl_0123456789abcdef"]
     for name in ("deployctl", "deployctl_", "theme", "deployctl_shop", "deployctl_0123456789ABCDEF", f"{made[0]}0"):
         assert not ours.fullmatch(name)
-    assert re.fullmatch(cookies.TOKEN, PREFIX + secrets.token_urlsafe(32)), "a token as it is made"
+    assert re.fullmatch(cookies.TOKEN_PATTERN, PREFIX + secrets.token_urlsafe(32)), "a token as it is made"

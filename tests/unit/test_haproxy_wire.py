@@ -103,8 +103,8 @@ SERVERS = """1
 
 def test_servers_are_read_by_the_heading() -> None:
     assert answers.parse_servers(SERVERS) == {
-        "shop.7": answers.Server("shop.7", 21, "172.30.0.5", 8080, ready=True),
-        "shop.8": answers.Server("shop.8", 22, "::1", 8081, ready=False),
+        "shop.7": answers.ServerState("shop.7", 21, "172.30.0.5", 8080, ready=True),
+        "shop.8": answers.ServerState("shop.8", 22, "::1", 8081, ready=False),
     }
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from deployctl.domain.images.release import Probe, ProbeKind
 from deployctl.effects.http.prober import SocketProber
-from deployctl.ports import Answer
+from deployctl.ports import ProbeAnswer
 from tests.contract.raw_server import Piece, http, raw_server
 
 QUICK = Probe(path="/healthz", timeout=0.4)
@@ -20,7 +20,7 @@ QUICK = Probe(path="/healthz", timeout=0.4)
 
 def ask(
     *pieces: Piece, probe: Probe = QUICK, eager: bool = False, keep_open: bool = False
-) -> tuple[Answer, list[bytes]]:
+) -> tuple[ProbeAnswer, list[bytes]]:
     with raw_server(*pieces, eager=eager, keep_open=keep_open) as (server, port):
         return SocketProber().ask(probe, "127.0.0.1", port, host="shop"), server.requests
 

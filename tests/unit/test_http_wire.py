@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployctl.effects.http.wire import Closed, Left, NotHttp, Wire, read_body, read_head
+from deployctl.effects.http.wire import AnswerUnwanted, Closed, NotHttp, Wire, read_body, read_head
 
 
 def read(data: bytes, *, piece: int = 7) -> tuple[int, bytes]:
@@ -115,7 +115,7 @@ def test_a_reader_who_has_left_is_not_waited_for() -> None:
         wire.wait_for_ever(left=lambda: next(asked))
         theirs.sendall(b"before")
         assert wire.take(6) == b"before"
-        with pytest.raises(Left):
+        with pytest.raises(AnswerUnwanted):
             wire.take(1)
 
 

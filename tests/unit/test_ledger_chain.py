@@ -12,7 +12,7 @@ import pytest
 from deployctl.domain.images.release import App, Bundle, Change
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import AttentionNeeded, LedgerUnusable, NotFound
-from deployctl.ledger.chain import START, link, links
+from deployctl.ledger.chain import CHAIN_START, link, links
 from deployctl.ledger.file import schema
 from deployctl.ledger.file.copies import copies
 from deployctl.ledger.file.vault import Vault
@@ -124,7 +124,7 @@ def test_verifying_makes_no_ledger_where_none_ever_was_and_says_so(tmp_path: Pat
 
 
 def test_each_hash_depends_on_every_field_and_on_the_hash_before() -> None:
-    hashes = {link(START, ROW), link("other", ROW), *(link(START, {**ROW, name: "x"}) for name in ROW)}
+    hashes = {link(CHAIN_START, ROW), link("other", ROW), *(link(CHAIN_START, {**ROW, name: "x"}) for name in ROW)}
     assert len(hashes) == len(ROW) + 2
 
 
@@ -154,7 +154,7 @@ def test_a_ledger_without_the_chain_gets_one_over_all_that_it_knows_after_a_copy
     with closing(opened(former_schema)) as ledger:
         kinds = [event["kind"] for event in ledger.events()]
         assert kinds == ["promoted", "promoted", "test", "test"]
-        assert ledger.db.execute("pragma user_version")[0][0] == schema.VERSION
+        assert ledger.db.execute("pragma user_version")[0][0] == schema.SCHEMA_VERSION
         with pytest.raises(sqlite3.IntegrityError, match="only ever added to"):
             ledger.db.execute("update events set text = 'x'")
         ledger.event("test", "goes on", at=NOW, actor="mara")

@@ -20,7 +20,7 @@ from deployctl.ledger.file.compact import size_of
 from deployctl.ledger.file.vault import Vault
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.usecases.ledger.compact import compact_ledger
-from deployctl.usecases.ledger.fold import GAP, fold, fold_ledger
+from deployctl.usecases.ledger.fold import PAUSE_SECONDS, fold, fold_ledger
 from deployctl.usecases.ledger.verify import verify_ledger
 from tests.unit.world import SHOP, World, world
 
@@ -141,7 +141,7 @@ def test_what_would_keep_others_waiting_for_too_long_is_given_up(w: World, monke
 def test_between_two_batches_who_waits_has_their_turn(w: World) -> None:
     pauses: list[float] = []
     fold_ledger(w.ledger, at=w.clock.utc(), actor="x", pause=pauses.append)
-    assert pauses == [GAP] * 7, "3000 refusals and 3002 plans"
+    assert pauses == [PAUSE_SECONDS] * 7, "3000 refusals and 3002 plans"
 
 
 def test_without_room_it_says_how_much_it_needs_and_where(w: World, monkeypatch: pytest.MonkeyPatch) -> None:

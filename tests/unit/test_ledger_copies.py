@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from deployctl.domain.change.deployment import Phase
-from deployctl.domain.change.plan import Kind, Plan
-from deployctl.domain.host.backups import AGES, DAY, EVERY, HOUR, NEWEST, superfluous
+from deployctl.domain.change.plan import Plan, PlanKind
+from deployctl.domain.host.backups import AGES, COPY_INTERVAL, DAY, HOUR, NEWEST_KEPT, superfluous
 from deployctl.domain.images.release import App, Change
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, LeaseHeld, LedgerUnusable, NotFound, Refused
 from deployctl.ledger.file import schema
-from deployctl.ledger.file.copies import Reason, copies, is_due, keep_copy, keep_copy_of, write_copy
+from deployctl.ledger.file.copies import CopyReason, copies, is_due, keep_copy, keep_copy_of, write_copy
 from deployctl.ledger.file.vault import TOKENS_LOST, Vault
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.usecases.ledger.backup import backup_ledger
@@ -86,10 +86,10 @@ def test_a_copy_is_made_while_somebody_writes_and_has_only_what_was_committed(pa
 
 def test_the_three_newest_copies_are_kept_the_oldest_of_an_hour_and_the_one_before_the_last_migration(path: Path) -> None:
     with closing(opened(path)) as ledger:
-        first = keep_copy(ledger.db.raw, path, Reason.MIGRATION, at="2025-12-31T23:30:00.000Z")
-        second = keep_copy(ledger.db.raw, path, Reason.MIGRATION, at="2025-12-31T23:40:00.000Z")
-        made = [keep_copy(ledger.db.raw, path, Reason.PROMOTION, at=NOW) for _ in range(10)]
-    assert [copy.path for copy in copies(path)] == [*reversed(made[-NEWEST:]), second, first]
+        first = keep_copy(ledger.db.raw, path, CopyReason.MIGRATION, at="2025-12-31T23:30:00.000Z")
+        second = keep_copy(ledger.db.raw, path, CopyReason.MIGRATION, at="2025-12-31T23:40:00.000Z")
+        made = [keep_copy(ledger.db.raw, path, CopyReason.PROMOTION, at=NOW) for _ in range(10)]
+    assert [copy.path for copy in copies(path)] == [*reversed(made[-NEWEST_KEPT:]), second, first]
 
 
 def kept_over(days: float, every: float) -> list[float]:
@@ -99,14 +99,14 @@ def kept_over(days: float, every: float) -> list[float]:
         ages = [0.0, *(age + every for age in ages)]
         gone = superfluous(ages)
         ages = [age for index, age in enumerate(ages) if index not in gone]
-        assert len(ages) <= NEWEST + len(AGES) + 1
+        assert len(ages) <= NEWEST_KEPT + len(AGES) + 1
     return ages
 
 
-@pytest.mark.parametrize("every", [EVERY, HOUR / 2, 5 * HOUR, DAY, 3 * DAY])
+@pytest.mark.parametrize("every", [COPY_INTERVAL, HOUR / 2, 5 * HOUR, DAY, 3 * DAY])
 def test_however_often_copies_are_made_some_are_old_and_there_are_few(every: float) -> None:
     ages = kept_over(120, every)
-    assert ages[:NEWEST] == [0.0, every, 2 * every]
+    assert ages[:NEWEST_KEPT] == [0.0, every, 2 * every]
     for young, old in zip((DAY, 7 * DAY), (7 * DAY, 30 * DAY), strict=True):
         assert any(young <= age < old for age in ages), ages
     assert [age for age in ages if age >= 30 * DAY], "one from before the month"
@@ -134,7 +134,7 @@ def test_a_copy_is_due_after_a_move_and_not_after_each(path: Path) -> None:
 def test_a_copy_of_a_time_that_is_yet_to_come_stands_in_nobodys_way(path: Path) -> None:
     with closing(opened(path)) as ledger:
         moved(ledger, NOW)
-        keep_copy(ledger.db.raw, path, Reason.PROMOTION, at="2030-01-01T00:00:00.000Z")
+        keep_copy(ledger.db.raw, path, CopyReason.PROMOTION, at="2030-01-01T00:00:00.000Z")
         assert not is_due(ledger.db.raw, path, at=NOW)
         moved(ledger, NOW)
         assert is_due(ledger.db.raw, path, at=NOW)
@@ -267,7 +267,7 @@ def test_the_ledger_of_another_home_or_host_is_refused_unless_forced(
 
 
 def newer(copy: Path) -> None:
-    forge(copy, f"pragma user_version = {schema.VERSION + 1}")
+    forge(copy, f"pragma user_version = {schema.SCHEMA_VERSION + 1}")
 
 
 def damaged(copy: Path) -> None:
@@ -323,7 +323,7 @@ def test_whoever_still_works_on_the_former_file_is_told_that_his_lease_is_gone(p
 
 def test_what_was_under_way_when_the_copy_was_made_is_not_taken_for_open(path: Path, tmp_path: Path) -> None:
     with closing(opened(path)) as ledger:
-        plan = Plan(SHOP, Kind.UPGRADE, None, 1, (), "shop: v1")
+        plan = Plan(SHOP, PlanKind.UPGRADE, None, 1, (), "shop: v1")
         ledger.open_deployment(plan, actor="mara", note="", at=NOW, token=1)
     backup_ledger(vault(path), tmp_path / "open.db")
     restore(path, tmp_path / "open.db")

@@ -78,7 +78,7 @@ def of_another_home(path: Path) -> None:
 
 def newer(path: Path) -> None:
     filled(path)
-    edit(path, f"pragma user_version = {schema.VERSION + 1}")
+    edit(path, f"pragma user_version = {schema.SCHEMA_VERSION + 1}")
 
 
 def overwritten(path: Path) -> None:
@@ -184,14 +184,14 @@ def test_a_half_made_ledger_of_a_dead_process_is_made_anew(path: Path) -> None:
 
 
 def test_the_version_that_is_checked_is_the_version_that_is_written(path: Path) -> None:
-    assert schema.VERSION == connections.SCHEMA_VERSION
+    assert schema.SCHEMA_VERSION == connections.SCHEMA_VERSION
     ledger = opened(path)
-    assert ledger.db.execute("pragma user_version")[0][0] == schema.VERSION
+    assert ledger.db.execute("pragma user_version")[0][0] == schema.SCHEMA_VERSION
     ledger.close()
 
 
 def test_every_migration_counts_in_the_version() -> None:
-    assert len(schema.schema._migrations) == schema.VERSION
+    assert len(schema.schema._migrations) == schema.SCHEMA_VERSION
 
 
 def test_each_home_has_a_secret_of_its_own_that_stays(path: Path) -> None:

@@ -212,7 +212,7 @@ def test_a_trigger_that_is_rewritten_in_place_is_seen(path: Path, copy: Path) ->
         restore(path, copy, force=True)
 
 
-@pytest.mark.parametrize("version", range(1, schema.VERSION + 1))
+@pytest.mark.parametrize("version", range(1, schema.SCHEMA_VERSION + 1))
 def test_a_copy_of_each_earlier_version_is_known_by_its_own_schema_and_brought_up_to_date(path: Path, tmp_path: Path,
                                                                                         version: int) -> None:
     former = tmp_path / f"v{version}.db"

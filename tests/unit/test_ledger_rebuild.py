@@ -24,7 +24,15 @@ from deployctl.domain.proxy.trust import ProxyTrust
 from deployctl.effects.haproxy.config import text as config
 from deployctl.effects.haproxy.config.leftovers import read_remains
 from deployctl.errors import Invalid
-from deployctl.execution.bundle_label import BUNDLE, CAP_DROP, MARK, bundle_labels, is_exact, read_bundle, read_cap_drop
+from deployctl.execution.bundle_label import (
+    BUNDLE,
+    CAP_DROP,
+    MARK_LABEL,
+    bundle_labels,
+    is_exact,
+    read_bundle,
+    read_cap_drop,
+)
 from deployctl.ledger.file.copies import keep_copy_of
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.watch.lock import only_one
@@ -67,7 +75,7 @@ def test_what_a_release_drops_comes_back_from_the_label_and_cannot_be_changed_th
 
 
 def test_labels_of_a_release_that_drops_nothing_are_those_of_before() -> None:
-    assert bundle_labels(SECRET, made(FULL)).keys() == {BUNDLE, MARK}
+    assert bundle_labels(SECRET, made(FULL)).keys() == {BUNDLE, MARK_LABEL}
     assert read_cap_drop(bundle_labels(SECRET, made(FULL))) == ()
 
 
@@ -84,7 +92,7 @@ def test_a_bundle_that_was_tampered_with_is_not_exact() -> None:
     assert not is_exact(SECRET, SHOP, labels, other)
     assert not is_exact(b"t" * 32, SHOP, labels, FULL)
     assert not is_exact(SECRET, BLOG, labels, FULL)
-    assert not is_exact(SECRET, SHOP, {**labels, MARK: ""}, FULL)
+    assert not is_exact(SECRET, SHOP, {**labels, MARK_LABEL: ""}, FULL)
 
 
 @pytest.mark.parametrize("text", [None, "", "%%%", b64encode(b"no zlib").decode(), b64encode(zlib.compress(b"[1]")).decode(),
@@ -96,7 +104,7 @@ def test_a_label_that_is_no_bundle_is_refused(text: str | None) -> None:
 
 # -- HAProxy's files ----------------------------------------------------------------------------------------------
 def test_haproxys_files_tell_all_that_they_were_written_for(tmp_path: Path) -> None:
-    machine = config.Machine("/s/haproxy.sock", "/s/gate.", threads=2, drop_root=False)
+    machine = config.ProxyHost("/s/haproxy.sock", "/s/gate.", threads=2, drop_root=False)
     trust = {SHOP: ProxyTrust(("10.0.0.0/8",), proxy_protocol=True)}
     table = replace(TABLE, trust=trust)
     (tmp_path / "haproxy.cfg").write_text(config.render(table, ServerSpec(), machine, "token"))
@@ -172,7 +180,7 @@ def with_haproxys_files(w: World) -> None:
     with ledger_of(w) as ledger:
         table = ledger.table(bridged=True)
     folder = w.settings.haproxy_dir
-    machine = config.Machine("/s/haproxy.sock", "/s/gate.", threads=2, drop_root=False)
+    machine = config.ProxyHost("/s/haproxy.sock", "/s/gate.", threads=2, drop_root=False)
     (folder / "haproxy.cfg").write_text(config.render(table, ServerSpec(), machine, "token"))
     for name, entries in config.maps(table).items():
         (folder / name).write_text(config.map_text(entries))

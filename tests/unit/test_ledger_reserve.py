@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from deployctl.domain.change.deployment import EndReason, Phase
-from deployctl.domain.change.plan import Kind, Plan
+from deployctl.domain.change.plan import Plan, PlanKind
 from deployctl.domain.images.release import App, Bundle
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import DeployctlError
@@ -63,8 +63,8 @@ def test_with_the_reserve_given_away_nothing_big_begins_and_going_back_does(path
     disk(0)
     with closing(opened(path)) as ledger:
         for begin in (
-            lambda: ledger.open_deployment(plan(Kind.UPGRADE), actor="m", note="", at=NOW, token=1),
-            lambda: ledger.open_deployment(plan(Kind.START), actor="m", note="", at=NOW, token=1),
+            lambda: ledger.open_deployment(plan(PlanKind.UPGRADE), actor="m", note="", at=NOW, token=1),
+            lambda: ledger.open_deployment(plan(PlanKind.START), actor="m", note="", at=NOW, token=1),
             lambda: ledger.ensure_release(SHOP, Version("v2"), Bundle("a", f"sha256:{2:064x}", 80), at=NOW),
             lambda: ledger.add_app(App(AppName("blog"), "172.30.1.0/26", "172.30.1.1", "n2", "b2"), at=NOW),
         ):
@@ -72,10 +72,10 @@ def test_with_the_reserve_given_away_nothing_big_begins_and_going_back_does(path
                 begin()
             assert (told.value.code, told.value.exit_code) == ("disk_full", 1)
         assert (ledger.deployments(SHOP), len(ledger.releases(SHOP)), len(ledger.apps())) == ([], 1, 1)
-        assert ledger.open_deployment(plan(Kind.ROLLBACK), actor="m", note="", at=NOW, token=1).kind == "rollback"
+        assert ledger.open_deployment(plan(PlanKind.ROLLBACK), actor="m", note="", at=NOW, token=1).kind == "rollback"
 
 
-def plan(kind: Kind) -> Plan:
+def plan(kind: PlanKind) -> Plan:
     return Plan(SHOP, kind, None, 1, (), "shop: v1")
 
 
@@ -83,7 +83,7 @@ def test_a_disk_that_fills_while_the_ledger_is_open_gives_the_reserve_for_the_en
     path: Path, disk: Fill
 ) -> None:
     with closing(opened(path)) as ledger:
-        deployment = ledger.open_deployment(plan(Kind.UPGRADE), actor="m", note="", at=NOW, token=1).id
+        deployment = ledger.open_deployment(plan(PlanKind.UPGRADE), actor="m", note="", at=NOW, token=1).id
         disk(0)
         ledger.event("test", "a plain write leaves it", at=NOW, actor="m")
         assert kept(path)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from deployctl.domain.change.deployment import EndReason, LeaseFacts, Phase
-from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
+from deployctl.domain.change.plan import Plan, PlanKind, Step, StepKind
 from deployctl.domain.images.release import App, Bundle, Change, Colour, Hold, Policy
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy.trust import ProxyTrust
@@ -90,7 +90,7 @@ def place(ledger: SqliteLedger, number: int) -> tuple[int, str]:
     return got.host_port, got.address
 
 
-def plan(kind: Kind = Kind.UPGRADE) -> Plan:
+def plan(kind: PlanKind = PlanKind.UPGRADE) -> Plan:
     return Plan(SHOP, kind, None, 1, (Step(StepKind.START, 1, "start v1"),), "shop: first version v1")
 
 

@@ -19,7 +19,7 @@ from deployctl.usecases.change.app_remove import remove_app
 from deployctl.usecases.change.prune import prune
 from deployctl.usecases.change.stop import stop
 from deployctl.usecases.view.logs import Printed, logs
-from deployctl.usecases.view.logs_follow import AHEAD, PATIENCE
+from deployctl.usecases.view.logs_follow import FOLLOW_IDLE_SECONDS, MAX_LINES_AHEAD
 from tests.unit.world import SHOP, V1, V2, V3, World, world
 
 
@@ -178,7 +178,7 @@ def test_who_does_not_take_the_lines_stalls_the_reading_and_who_leaves_ends_it(
     next(found)
     ended.clear()
     time.sleep(0.2)
-    assert read[0] <= AHEAD + 10
+    assert read[0] <= MAX_LINES_AHEAD + 10
     cast(Generator[Printed], found).close()
     assert ended.wait(10)
 
@@ -191,7 +191,7 @@ def test_following_ends_when_nobody_reads_any_more(w: World) -> None:
     before = w.clock.now()
     gone.set()
     assert list(found) == []
-    assert w.clock.now() - before < PATIENCE
+    assert w.clock.now() - before < FOLLOW_IDLE_SECONDS
 
 
 # -- what was kept and what runs ----------------------------------------------------------------------------------------
@@ -239,8 +239,8 @@ def test_what_is_kept_comes_back_and_is_its_owners_only(tmp_path: Path) -> None:
 
 
 def test_kept_logs_are_bounded_in_size_and_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept_logs, "LARGEST", 200)
-    monkeypatch.setattr(kept_logs, "MOST", 2)
+    monkeypatch.setattr(kept_logs, "MAX_LOG_CHARACTERS", 200)
+    monkeypatch.setattr(kept_logs, "MAX_KEPT_LOGS", 2)
     files = LogFiles(tmp_path / "logs")
     files.keep(SHOP, 1, [line(n, "y" * 50) for n in range(5)])
     assert files.find(SHOP, 1) == [line(3, "y" * 50), line(4, "y" * 50)]

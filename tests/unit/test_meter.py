@@ -19,8 +19,8 @@ from deployctl.errors import EngineUnavailable, LedgerUnusable, ProxyUnavailable
 from deployctl.ports import Services
 from deployctl.ports.metrics import Now, Point, Usage
 from deployctl.watch import sampler as meters
-from deployctl.watch.counters import EVERY, SOON, TRUE, Gauges
-from deployctl.watch.sampler import AWAY, LONGEST, Meter
+from deployctl.watch.counters import SOON, TRUE, USAGE_INTERVAL, Gauges
+from deployctl.watch.sampler import AWAY, MAX_POINT_SECONDS, Meter
 from tests.unit.world import SHOP, World, world
 
 BLOG = AppName("blog")
@@ -151,7 +151,7 @@ def test_haproxy_that_is_away_for_a_while_makes_a_longer_point(w: World, meter: 
 
 def test_after_a_long_absence_there_is_a_gap(w: World, meter: Meter) -> None:
     pass_time(w, meter, 10)
-    w.clock.sleep(LONGEST + 10)
+    w.clock.sleep(MAX_POINT_SECONDS + 10)
     serve_requests(w, 2, requests=900)
     pass_time(w, meter, 20)
     assert {p.seconds for p in w.meter.points(SHOP)} == {10}
@@ -252,7 +252,7 @@ def test_what_a_container_takes_is_known_at_once_and_its_cpu_from_the_second_rea
     gauges.tick(w.s)
     assert shown(w, gauges).cpu_percent == 20.0
     use(w, 2, 20.3)
-    w.clock.sleep(EVERY)
+    w.clock.sleep(USAGE_INTERVAL)
     gauges.tick(w.s)
     assert shown(w, gauges).cpu_percent == 200.0  # two cores
 
@@ -261,7 +261,7 @@ def test_a_container_that_was_started_anew_has_no_cpu_yet(w: World, gauges: Gaug
     for cpu in (10.0, 11.0, 0.1):
         use(w, 2, cpu)
         gauges.tick(w.s)
-        w.clock.sleep(EVERY)
+        w.clock.sleep(USAGE_INTERVAL)
     assert shown(w, gauges).cpu_percent is None
 
 
@@ -285,7 +285,7 @@ def test_an_engine_that_is_away_leaves_the_last_word_for_some_seconds(w: World, 
     use(w, 2, 10.0)
     gauges.tick(w.s)
     w.engine.away = "connection refused"
-    w.clock.sleep(EVERY)
+    w.clock.sleep(USAGE_INTERVAL)
     gauges.tick(w.s)
     assert shown(w, gauges).memory == 2**20
     w.clock.sleep(TRUE)

@@ -13,7 +13,7 @@ import pytest
 
 from deployctl.domain.inputs.names import AppName
 from deployctl.ledger import metrics_store
-from deployctl.ledger.metrics_store import KEPT, SqliteMeterBook
+from deployctl.ledger.metrics_store import KEPT_SECONDS, SqliteMeterBook
 from deployctl.ports.metrics import Point
 
 SHOP = AppName("shop")
@@ -89,9 +89,9 @@ def test_after_the_writer_has_ended_the_file_is_read_as_before(home: Home) -> No
 
 
 def test_a_day_is_kept_and_what_is_older_goes(home: Home) -> None:
-    home.book.add([point(NOW - KEPT - 10), point(NOW - KEPT), point(NOW - KEPT + 60)])
+    home.book.add([point(NOW - KEPT_SECONDS - 10), point(NOW - KEPT_SECONDS), point(NOW - KEPT_SECONDS + 60)])
     home.book.add([point(NOW)])
-    assert [p.at for p in home.book.points(SHOP)] == [NOW - KEPT + 60, NOW]
+    assert [p.at for p in home.book.points(SHOP)] == [NOW - KEPT_SECONDS + 60, NOW]
 
 
 def test_what_a_wrong_clock_put_into_the_future_goes_when_the_clock_is_right(home: Home) -> None:
@@ -124,7 +124,7 @@ def test_a_minute_that_is_coarse_stays_as_it_is(home: Home) -> None:
 def test_a_day_of_one_release_is_small(home: Home) -> None:
     """A release that serves from morning to morning, and one beside it that is asked now and then."""
     begun = NOW // 600 * 600
-    for at in range(begun, begun + KEPT + 7200, 600):
+    for at in range(begun, begun + KEPT_SECONDS + 7200, 600):
         home.book.add([point(at + second, requests=300 + second) for second in range(10, 610, 10)])
     rows = home.book.points(SHOP)
     assert 1900 < len(rows) < 2200
@@ -222,7 +222,7 @@ def _locked(home: Home) -> None:
 @pytest.mark.parametrize("spoil", [_no_folder, _a_folder, _locked])
 def test_what_cannot_be_written_is_lost_and_stops_nothing(home: Home, spoil: Callable[[Home], None],
                                                           monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics_store, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(metrics_store, "METRICS_BUSY_SECONDS", 0.05)
     spoil(home)
     home.book.add([point(NOW)])
     home.book.forget(before=NOW)

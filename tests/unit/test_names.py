@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from deployctl.domain.inputs import names
-from deployctl.domain.inputs.grammar import SHOWN, shown
+from deployctl.domain.inputs.grammar import MAX_SHOWN_CHARACTERS, shown
 from deployctl.errors import Invalid
 
 CALM = settings(deadline=None, max_examples=150)
@@ -65,7 +65,7 @@ def test_a_version_is_accepted_unchanged_and_is_always_a_tag(text: str) -> None:
 def test_a_refusal_is_printable_ascii_of_one_line_that_names_the_field(text: str) -> None:
     for error in filter(None, (refusal(parse, text) for parse in ALPHABETS)):
         assert error.message.startswith('the field "')
-        assert len(error.message) < SHOWN + 60
+        assert len(error.message) < MAX_SHOWN_CHARACTERS + 60
         assert error.remedy
         assert all(line.isascii() and line.isprintable() for line in [error.message, *error.remedy])
 
@@ -83,7 +83,7 @@ SIXTEEN_TO_5000 = 16**5000  # pytest itself could not write it into a test's nam
 
 @pytest.mark.parametrize("value", ["x" * 1000, "\x7f" * 100, [SIXTEEN_TO_5000], [["deep"]] * 50, None, float("inf")])
 def test_any_value_at_all_is_shown_in_sixty_characters(value: object) -> None:
-    assert 0 < len(shown(value)) <= SHOWN
+    assert 0 < len(shown(value)) <= MAX_SHOWN_CHARACTERS
     assert shown(value).isprintable()
 
 

@@ -6,13 +6,13 @@ from ipaddress import IPv4Network
 
 import pytest
 
-from deployctl.domain.host.networks import ADDRESSES, Network, cut, find_taken
+from deployctl.domain.host.networks import ADDRESSES, AppNetwork, cut, find_taken
 from deployctl.domain.host.server import ServerSpec
 from deployctl.errors import Refused
 
 POOL = "172.30.0.0/16"
-OURS = Network("n", "b", "172.30.5.0/24", "172.30.5.1", "172.30.5.240/28")
-FORMER = Network("n", "b", "172.30.0.0/26", "172.30.0.1")
+OURS = AppNetwork("n", "b", "172.30.5.0/24", "172.30.5.1", "172.30.5.240/28")
+FORMER = AppNetwork("n", "b", "172.30.0.0/26", "172.30.0.1")
 
 
 def test_the_first_free_one_is_taken_its_first_address_is_the_bridge_and_its_last_ones_the_engines() -> None:

@@ -8,15 +8,16 @@ from urllib.parse import urlencode
 
 import pytest
 
-from deployctl.domain.inputs.notes import LONGEST, parse_note, parse_reason
+from deployctl.domain.inputs.notes import MAX_NOTE_CHARACTERS, parse_note, parse_reason
 from deployctl.errors import Invalid
-from deployctl.usecases.steps.options import Wish
+from deployctl.usecases.steps.options import ChangeOptions
 from tests.unit.api_world import Program, problem
 from tests.unit.cli_world import World, shop
 from tests.unit.web_world import Site, site
 
-BAD = ["\x1b]0;owned\x07", "bell \x07", "\x7f", "\x9b2J", "\x85", "\x0b", "x" * (LONGEST + 1), "two\nlines \x00"]
-GOOD = ["", "checkout 500s", "two\r\nlines\tand a tab", "é → \U0001f600", "\u05d0\u200f \u202e \u061c", "x" * LONGEST]
+BAD = ["\x1b]0;owned\x07", "bell \x07", "\x7f", "\x9b2J", "\x85", "\x0b", "x" * (MAX_NOTE_CHARACTERS + 1), "two\nlines \x00"]
+GOOD = ["", "checkout 500s", "two\r\nlines\tand a tab", "é → \U0001f600", "\u05d0\u200f \u202e \u061c",
+        "x" * MAX_NOTE_CHARACTERS]
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.mark.parametrize("note", BAD)
 def test_what_is_no_note_is_refused_and_shown_harmlessly(note: str) -> None:
-    for judge in (parse_note, parse_reason, Wish):
+    for judge in (parse_note, parse_reason, ChangeOptions):
         with pytest.raises(Invalid) as refused:
             judge(note)
         assert refused.value.code == "invalid"
@@ -43,7 +44,7 @@ def test_what_is_no_note_is_refused_and_shown_harmlessly(note: str) -> None:
 
 @pytest.mark.parametrize("note", GOOD)
 def test_what_people_write_is_a_note(note: str) -> None:
-    assert parse_note(note) == Wish(note).note == note
+    assert parse_note(note) == ChangeOptions(note).note == note
     if note:
         assert parse_reason(note) == note
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.change.drift import Kind
+from deployctl.domain.change.drift import DriftKind
 from deployctl.domain.change.readiness import Code, How
 from deployctl.errors import ConfirmationNeeded, EngineRefused, NotHealthy
 from deployctl.ports import ContainerFacts
@@ -61,7 +61,7 @@ def test_status_says_that_what_serves_is_not_the_release(w: World, change: objec
     change(w, "v2")  # type: ignore[operator]
     view = seen(w)
     [drift] = view.drifts
-    assert (drift.kind, drift.release) == (Kind.OTHER_IMAGE, 2)
+    assert (drift.kind, drift.release) == (DriftKind.OTHER_IMAGE, 2)
     assert "ffffffffffff instead of" in view.drift[0]
     assert view.active is not None
     assert (view.state, view.active.health) == ("down", "failing")
@@ -80,7 +80,7 @@ def test_reconcile_makes_what_serves_anew_from_its_own_image(w: World, change: o
 def test_what_cannot_be_made_anew_stays_and_is_told(w: World) -> None:
     made_again(w, "v2")
     w.engine.images.drop(w.release("v2").digest)
-    assert Kind.OTHER_IMAGE in {line.kind for line in reconcile(w.s).left}
+    assert DriftKind.OTHER_IMAGE in {line.kind for line in reconcile(w.s).left}
     assert image_of(w, "v2") == NIGHTLY
 
 
@@ -88,7 +88,7 @@ def test_a_route_that_was_lost_is_not_given_back_to_another_image(w: World) -> N
     made_again(w, "v2")
     w.engine.images.drop(w.release("v2").digest)
     w.traffic.switch(SHOP, None)
-    assert {line.kind for line in reconcile(w.s).left} > {Kind.OTHER_IMAGE, Kind.ROUTE}
+    assert {line.kind for line in reconcile(w.s).left} > {DriftKind.OTHER_IMAGE, DriftKind.ROUTE}
     assert w.traffic.routes() == {}
 
 

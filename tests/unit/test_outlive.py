@@ -10,22 +10,22 @@ from pathlib import Path
 import pytest
 
 from deployctl.domain.proxy.endurance import Frail, Frailty
-from deployctl.effects.linux.outlive import Machine, bus_environment
+from deployctl.effects.linux.outlive import LinuxHost, bus_environment
 
 V2 = "0::{}"
 V1 = "4:memory:/jobs/7\n3:cpu,cpuacct:{}\n1:name=systemd:{}"
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Machine:
+def machine(tmp_path: Path) -> LinuxHost:
     for folder in ("proc/1", "proc/7", "proc/self", f"proc/{os.getpid()}", "linger"):
         (tmp_path / folder).mkdir(parents=True)
-    made = Machine(tmp_path / "booted", tmp_path / "proc", tmp_path / "linger")
+    made = LinuxHost(tmp_path / "booted", tmp_path / "proc", tmp_path / "linger")
     tell(made, 1, V2.format("/"))
     return made
 
 
-def tell(machine: Machine, pid: int, groups: str) -> None:
+def tell(machine: LinuxHost, pid: int, groups: str) -> None:
     (machine.proc / str(pid) / "cgroup").write_text(groups + "\n")
 
 
@@ -38,7 +38,7 @@ def stand_in(folder: Path) -> Path:
     return program
 
 
-def test_where_systemd_is_it_gets_a_unit_of_its_own(machine: Machine, tmp_path: Path) -> None:
+def test_where_systemd_is_it_gets_a_unit_of_its_own(machine: LinuxHost, tmp_path: Path) -> None:
     machine.booted.mkdir()
     program = stand_in(tmp_path)
     words = [sys.executable, "-c", "print('started')", "a b", "$HOME", "%h"]
@@ -53,13 +53,14 @@ def test_where_systemd_is_it_gets_a_unit_of_its_own(machine: Machine, tmp_path: 
     assert asked[len(user) + 4 :] == ["--", *words]
 
 
-def test_where_systemd_is_nothing_is_moved_so_nobody_is_looked_for(machine: Machine) -> None:
+def test_where_systemd_is_nothing_is_moved_so_nobody_is_looked_for(machine: LinuxHost) -> None:
     assert machine.moves
     machine.booted.mkdir()
     assert not machine.moves
 
 
-def test_each_start_is_another_unit_because_the_former_one_may_still_finish_requests(machine: Machine, tmp_path: Path) -> None:
+def test_each_start_is_another_unit_because_the_former_one_may_still_finish_requests(machine: LinuxHost,
+                                                                                     tmp_path: Path) -> None:
     machine.booted.mkdir()
     stand_in(tmp_path)
     first, second = (machine.wrapped(["x"], "haproxy-abc", {"PATH": str(tmp_path)}) for _ in range(2))
@@ -67,7 +68,7 @@ def test_each_start_is_another_unit_because_the_former_one_may_still_finish_requ
 
 
 @pytest.mark.parametrize("booted", [True, False])
-def test_without_systemd_or_its_program_no_unit_is_asked_for(machine: Machine, tmp_path: Path, booted: bool) -> None:
+def test_without_systemd_or_its_program_no_unit_is_asked_for(machine: LinuxHost, tmp_path: Path, booted: bool) -> None:
     if booted:
         machine.booted.mkdir()
     else:
@@ -76,7 +77,7 @@ def test_without_systemd_or_its_program_no_unit_is_asked_for(machine: Machine, t
 
 
 def test_in_the_watchers_unit_a_user_asks_for_no_other(
-    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    machine: LinuxHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine.booted.mkdir()
     stand_in(tmp_path)
@@ -95,7 +96,7 @@ def test_the_systemd_of_a_user_is_found_by_the_environment() -> None:
 
 
 # -- where it is not ----------------------------------------------------------------------------------------------
-def hierarchies(machine: Machine, tmp_path: Path) -> dict[str, Path]:
+def hierarchies(machine: LinuxHost, tmp_path: Path) -> dict[str, Path]:
     """Mount v1's three and v2 below a folder; a plain file stands for what the kernel would make in each group."""
     found = {name: tmp_path / "cg" / name for name in ("memory", "cpu,cpuacct", "systemd", "unified")}
     for folder in found.values():
@@ -112,7 +113,7 @@ def hierarchies(machine: Machine, tmp_path: Path) -> dict[str, Path]:
     return found
 
 
-def test_it_moves_to_a_group_of_its_own_in_each_hierarchy(machine: Machine, tmp_path: Path) -> None:
+def test_it_moves_to_a_group_of_its_own_in_each_hierarchy(machine: LinuxHost, tmp_path: Path) -> None:
     found = hierarchies(machine, tmp_path)
     job = V1.format("/ci/job", "/ci/job") + "\n" + V2.format("/")
     tell(machine, 7, job)
@@ -125,7 +126,7 @@ def test_it_moves_to_a_group_of_its_own_in_each_hierarchy(machine: Machine, tmp_
     assert moved["systemd"].read_text() == "8"
 
 
-def test_it_stays_where_init_is_and_where_it_was_moved_to(machine: Machine, tmp_path: Path) -> None:
+def test_it_stays_where_init_is_and_where_it_was_moved_to(machine: LinuxHost, tmp_path: Path) -> None:
     found = hierarchies(machine, tmp_path)
     tell(machine, 1, V2.format("/docker/abc"))
     for group in ("/docker/abc", "/deployctl-haproxy-abc"):
@@ -135,7 +136,7 @@ def test_it_stays_where_init_is_and_where_it_was_moved_to(machine: Machine, tmp_
         assert machine.find_frailties(7) == ()
 
 
-def test_where_systemd_is_nobody_else_moves_processes(machine: Machine, tmp_path: Path) -> None:
+def test_where_systemd_is_nobody_else_moves_processes(machine: LinuxHost, tmp_path: Path) -> None:
     found = hierarchies(machine, tmp_path)
     machine.booted.mkdir()
     tell(machine, 7, V2.format("/user.slice/session-3.scope"))
@@ -143,7 +144,7 @@ def test_where_systemd_is_nobody_else_moves_processes(machine: Machine, tmp_path
     assert not list(found["unified"].iterdir())
 
 
-def test_a_hierarchy_that_may_not_be_written_is_left(machine: Machine, tmp_path: Path) -> None:
+def test_a_hierarchy_that_may_not_be_written_is_left(machine: LinuxHost, tmp_path: Path) -> None:
     (machine.proc / "self/mountinfo").write_text(f"4 0 0:4 / {tmp_path / 'gone'} ro - cgroup2 cgroup2 ro\n")
     tell(machine, os.getpid(), V2.format("/job"))
     tell(machine, 7, V2.format("/job"))
@@ -166,12 +167,12 @@ def test_a_hierarchy_that_may_not_be_written_is_left(machine: Machine, tmp_path:
         ("nonsense", None),
     ],
 )
-def test_a_group_that_ends_without_us_is_told(machine: Machine, groups: str, found: str | None) -> None:
+def test_a_group_that_ends_without_us_is_told(machine: LinuxHost, groups: str, found: str | None) -> None:
     tell(machine, 7, groups)
     assert machine.find_frailties(7) == ((Frail(Frailty.GROUP, found),) if found else ())
 
 
-def test_a_users_own_systemd_ends_with_the_last_login_unless_the_user_lingers(machine: Machine) -> None:
+def test_a_users_own_systemd_ends_with_the_last_login_unless_the_user_lingers(machine: LinuxHost) -> None:
     tell(machine, 7, V2.format("/user.slice/user-0.slice/user@0.service/app.slice/deployctl-haproxy-abc-1.scope"))
     [frail] = machine.find_frailties(7)
     assert frail == Frail(Frailty.LOGIN, "root")
@@ -181,13 +182,13 @@ def test_a_users_own_systemd_ends_with_the_last_login_unless_the_user_lingers(ma
 
 
 @pytest.mark.parametrize(("hard", "told"), [("1024", True), ("65536", False), ("unlimited", False)])
-def test_a_small_limit_of_open_files_is_told(machine: Machine, hard: str, told: bool) -> None:
+def test_a_small_limit_of_open_files_is_told(machine: LinuxHost, hard: str, told: bool) -> None:
     tell(machine, 7, V2.format("/"))
     (machine.proc / "7/limits").write_text(f"Limit  Soft Limit  Hard Limit  Units\nMax open files   1024   {hard}   files\n")
     assert machine.find_frailties(7) == ((Frail(Frailty.FILES, hard),) if told else ())
 
 
-def test_a_process_that_is_gone_is_no_worry(machine: Machine) -> None:
+def test_a_process_that_is_gone_is_no_worry(machine: LinuxHost) -> None:
     assert machine.find_frailties(4242) == ()
 
 

@@ -11,18 +11,18 @@ from deployctl.domain.host.access import Origin, Role, given
 from deployctl.domain.host.folding import PLANS_KEPT, PLANS_SLACK, REPEATED, REPEATED_KEPT, REPEATED_SLACK
 from deployctl.ledger.access import SIGN_INS_KEPT
 from deployctl.usecases.access.passwords import TooManyTries
-from deployctl.usecases.access.sign_in import MINUTE, OFTEN, end_sessions, sign_in
+from deployctl.usecases.access.sign_in import ATTEMPT_WINDOW, OFTEN, end_sessions, sign_in
 from deployctl.usecases.access.tokens import create_token
 from deployctl.usecases.access.users import add_user, set_password
 from deployctl.usecases.ledger.fold import fold
 from deployctl_web.security.change_limits import UNLIMITED
-from deployctl_web.state import CHANGES
+from deployctl_web.state import MAX_CHANGES_A_MINUTE
 from tests.unit.web_world import Site, site
 
 PHRASE = "a long phrase of many words"
 HERE = Origin("192.0.2.7")
 MANY = REPEATED_KEPT + REPEATED_SLACK + 50
-BY_FORMS = CHANGES
+BY_FORMS = MAX_CHANGES_A_MINUTE
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_a_password_signs_in_so_often_a_minute_and_a_link_still_does(shop: Site)
         sign_in("reader", PHRASE, HERE, shop.w.s)
     with pytest.raises(TooManyTries) as told:
         sign_in("reader", PHRASE, HERE, shop.w.s)
-    assert 0 < told.value.retry_after <= MINUTE
+    assert 0 < told.value.retry_after <= ATTEMPT_WINDOW
     before = count(shop, "events")
     browser = shop.browser()
     browser.get("/login")
@@ -88,7 +88,7 @@ def test_a_password_signs_in_so_often_a_minute_and_a_link_still_does(shop: Site)
     assert (answer.status_code, int(answer.headers["Retry-After"]) > 0) == (429, True)
     assert count(shop, "events") == before
     assert shop.signed_in("reader").get("/").status_code == 200
-    shop.w.clock.sleep(MINUTE + 1)
+    shop.w.clock.sleep(ATTEMPT_WINDOW + 1)
     assert sign_in("reader", PHRASE, HERE, shop.w.s)
 
 

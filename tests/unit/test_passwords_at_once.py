@@ -13,10 +13,10 @@ import pytest
 
 from deployctl.domain.host.access import Role
 from deployctl.usecases.access import passwords
-from deployctl.usecases.access.passwords import AT_ONCE, TooManyTries
+from deployctl.usecases.access.passwords import MAX_PARALLEL_HASHES, TooManyTries
 from deployctl.usecases.access.sign_in import list_sessions
 from deployctl.usecases.access.users import set_password
-from deployctl_web.state import CHANGES
+from deployctl_web.state import MAX_CHANGES_A_MINUTE
 from deployctl_web.state import OWN_PASSWORDS as MOST
 from tests.unit.api_world import Program, problem, script
 from tests.unit.web_world import Browser, Site, site
@@ -93,7 +93,7 @@ def test_a_crowd_that_has_its_passwords_checked_takes_the_memory_of_four() -> No
         one.join()
     assert told["True"] >= 1
     assert told.total() == CROWD
-    assert peak() - before < (AT_ONCE + 2) * EACH
+    assert peak() - before < (MAX_PARALLEL_HASHES + 2) * EACH
 
 
 @pytest.mark.usefixtures("crowd")
@@ -130,7 +130,7 @@ def test_all_ways_to_say_it_count_together(reader: Browser) -> None:
 
 
 def test_a_deployer_changes_no_more_by_forms_than_by_calls_but_always_goes_back(shop: Site) -> None:
-    most = CHANGES
+    most = MAX_CHANGES_A_MINUTE
     deployer = shop.signed_in("dep", Role.DEPLOYER, "shop")
     deployer.get("/apps/shop")
     codes = [deployer.post("/apps/shop/remark", note=f"note {n}").status_code for n in range(most + 1)]

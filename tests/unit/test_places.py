@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deployctl.config.loader import load_server
-from deployctl.domain.change.drift import Kind
+from deployctl.domain.change.drift import DriftKind
 from deployctl.domain.change.readiness import Code
 from deployctl.domain.images.release import App, Instance
 from deployctl.errors import Invalid, NetworkTaken, PlaceTaken
@@ -144,7 +144,7 @@ def test_a_network_in_which_nothing_stands_any_more_is_taken_apart(small: World)
 def test_both_networks_are_guarded_mended_and_removed_with_the_app(small: World) -> None:
     w = small.upgraded("v5", "v6")
     w.guard.routes.clear()
-    assert {line.kind for line in reconcile(w.s).lines} == {Kind.GUARD}
+    assert {line.kind for line in reconcile(w.s).lines} == {DriftKind.GUARD}
     assert w.guard.routes == {"172.30.0.0/29", own(w).subnet}
     w.use(remove_app)
     assert (w.engine.networks(), w.guard.routes, w.ledger.networks()) == ([], set(), [])

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from deployctl.domain.change.plan import Kind, Plan, StepKind
+from deployctl.domain.change.plan import Plan, PlanKind, StepKind
 from deployctl.domain.change.planner import plan_move, plan_prune, plan_start, plan_stop, spoken
 from deployctl.domain.images.release import Policy, Probe, ProbeKind
 from tests.unit.facts import Past
@@ -20,7 +20,7 @@ def kinds(plan: Plan, release: int | None = None) -> list[StepKind]:
     return [step.kind for step in plan.steps if release in {None, step.release}]
 
 
-def move(past: Past, kind: Kind, number: int) -> Plan:
+def move(past: Past, kind: PlanKind, number: int) -> Plan:
     return plan_move(past.facts, kind, past.facts.releases[number])
 
 
@@ -28,7 +28,7 @@ def move(past: Past, kind: Kind, number: int) -> Plan:
 def test_a_first_version_boots_is_proven_and_only_then_gets_the_traffic() -> None:
     past = Past(1)
     past.removed = {1}
-    plan = move(past, Kind.UPGRADE, 1)
+    plan = move(past, PlanKind.UPGRADE, 1)
     assert kinds(plan) == [*BOOT, S.SWITCH, S.PROMOTE]
     assert (plan.source, plan.target, plan.warm) == (None, 1, False)
     assert plan.summary == "shop: first version v1"
@@ -37,7 +37,7 @@ def test_a_first_version_boots_is_proven_and_only_then_gets_the_traffic() -> Non
 def test_nothing_of_the_active_release_is_touched_before_the_promotion() -> None:
     past = Past(3, Policy(keep_warm=0)).upgrade(1, 2)
     past.removed = {3}
-    plan = move(past, Kind.UPGRADE, 3)
+    plan = move(past, PlanKind.UPGRADE, 3)
     promoted = kinds(plan).index(S.PROMOTE)
     assert {step.release for step in plan.steps[: promoted + 1]} == {3}
     assert kinds(plan, 2) == [S.DRAIN, S.STOP]
@@ -47,19 +47,19 @@ def test_nothing_of_the_active_release_is_touched_before_the_promotion() -> None
 def test_the_standby_is_not_stopped_to_make_room_before_the_switch() -> None:
     past = Past(3, Policy(keep_warm=1)).upgrade(1, 2)
     past.removed = {3}
-    plan = move(past, Kind.UPGRADE, 3)
+    plan = move(past, PlanKind.UPGRADE, 3)
     assert kinds(plan, 2) == []
     assert kinds(plan).index(S.PROMOTE) < [step.release for step in plan.steps].index(1)
 
 
 def test_a_rollback_to_a_warm_release_boots_nothing() -> None:
-    plan = move(Past(2).upgrade(1, 2), Kind.ROLLBACK, 1)
+    plan = move(Past(2).upgrade(1, 2), PlanKind.ROLLBACK, 1)
     assert kinds(plan) == [S.HEALTH, S.SWITCH, S.PROMOTE]
     assert plan.warm
 
 
-@pytest.mark.parametrize("kind", [Kind.ROLLBACK, Kind.UNDO])
-def test_a_rollback_to_a_stopped_one_starts_it_and_to_a_removed_one_makes_it_again(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [PlanKind.ROLLBACK, PlanKind.UNDO])
+def test_a_rollback_to_a_stopped_one_starts_it_and_to_a_removed_one_makes_it_again(kind: PlanKind) -> None:
     past = Past(2).upgrade(1, 2)
     past.stopped = {1}
     assert kinds(move(past, kind, 1)) == [S.START, S.HEALTH, S.ROUTE, S.GATE, S.SWITCH, S.PROMOTE]
@@ -70,27 +70,27 @@ def test_a_rollback_to_a_stopped_one_starts_it_and_to_a_removed_one_makes_it_aga
 
 def test_one_that_runs_but_was_never_proven_has_to_pass_the_whole_trial_and_be_routed() -> None:
     past = Past(2).upgrade(1).edit(2, proven_at=None)
-    assert kinds(move(past, Kind.UPGRADE, 2)) == [S.HEALTH, S.ROUTE, S.GATE, S.SWITCH, S.PROMOTE]
+    assert kinds(move(past, PlanKind.UPGRADE, 2)) == [S.HEALTH, S.ROUTE, S.GATE, S.SWITCH, S.PROMOTE]
 
 
 def test_an_upgrade_to_a_warm_release_still_renews_its_address_at_haproxy() -> None:
-    assert kinds(move(Past(2).upgrade(1, 2), Kind.UPGRADE, 1)) == [S.HEALTH, S.ROUTE, S.GATE, S.SWITCH, S.PROMOTE]
+    assert kinds(move(Past(2).upgrade(1, 2), PlanKind.UPGRADE, 1)) == [S.HEALTH, S.ROUTE, S.GATE, S.SWITCH, S.PROMOTE]
 
 
 def test_a_retry_of_a_failed_one_gets_a_fresh_container() -> None:
     past = Past(2).upgrade(1).edit(2, proven_at=None, failure="it did not get healthy")
     past.failed = past.stopped = {2}
-    assert kinds(move(past, Kind.UPGRADE, 2)) == [*BOOT, S.SWITCH, S.PROMOTE]
+    assert kinds(move(past, PlanKind.UPGRADE, 2)) == [*BOOT, S.SWITCH, S.PROMOTE]
 
 
 def test_only_an_upgrade_is_watched_under_traffic_and_only_when_asked_for() -> None:
     past = Past(2, Policy(watch=30)).upgrade(1, 2)
-    assert S.WATCH in kinds(move(past, Kind.UPGRADE, 1))
-    assert S.WATCH not in kinds(move(past, Kind.ROLLBACK, 1)) + kinds(move(Past(2).upgrade(1, 2), Kind.UPGRADE, 1))
+    assert S.WATCH in kinds(move(past, PlanKind.UPGRADE, 1))
+    assert S.WATCH not in kinds(move(past, PlanKind.ROLLBACK, 1)) + kinds(move(Past(2).upgrade(1, 2), PlanKind.UPGRADE, 1))
 
 
 def test_between_switch_and_promotion_stands_nothing_but_the_watch() -> None:
-    steps = kinds(move(Past(2, Policy(watch=30)).upgrade(1, 2), Kind.UPGRADE, 1))
+    steps = kinds(move(Past(2, Policy(watch=30)).upgrade(1, 2), PlanKind.UPGRADE, 1))
     assert steps[steps.index(S.SWITCH) :] == [S.SWITCH, S.WATCH, S.PROMOTE]
 
 
@@ -131,20 +131,20 @@ def test_prune_with_nothing_to_remove_has_no_steps() -> None:
 
 # -- a plan is data -----------------------------------------------------------------------------------------------
 def test_a_plan_comes_back_from_the_journal_as_it_was() -> None:
-    for kind in (Kind.UPGRADE, Kind.ROLLBACK, Kind.UNDO):
+    for kind in (PlanKind.UPGRADE, PlanKind.ROLLBACK, PlanKind.UNDO):
         plan = move(Past(3, Policy(keep_warm=0, watch=1)).upgrade(1, 2), kind, 1)
         assert Plan.from_dict(json.loads(json.dumps(asdict(plan)))) == plan
 
 
 def test_the_same_facts_give_the_same_plan() -> None:
     past = Past(6, Policy(keep_warm=1, keep_stopped=1)).upgrade(1, 2, 3, 4)
-    assert move(past, Kind.ROLLBACK, 2) == move(past, Kind.ROLLBACK, 2)
+    assert move(past, PlanKind.ROLLBACK, 2) == move(past, PlanKind.ROLLBACK, 2)
 
 
 def test_every_step_says_what_it_does_and_to_which_version() -> None:
     past = Past(4, Policy(keep_warm=0, keep_stopped=0, watch=5)).upgrade(1, 2, 3)
     past.removed = {4}
-    for step in move(past, Kind.UPGRADE, 4).steps:
+    for step in move(past, PlanKind.UPGRADE, 4).steps:
         assert f"v{step.release}" in step.sentence or step.kind is S.NETWORK
         assert step.sentence[0].islower() or step.sentence.startswith("v")
 

@@ -12,7 +12,7 @@ import pytest
 from deployctl.domain.images.release import Probe, ProbeKind, Release
 from deployctl.errors import EngineUnavailable, NotHealthy
 from deployctl.execution.health_gate import LOG_LINES, Trial, ask_from_outside
-from deployctl.ports import Answer, ContainerFacts, Executed
+from deployctl.ports import ContainerFacts, Executed, ProbeAnswer
 from deployctl.testing.fake_engine import Behaviour
 from tests.unit.world import SHOP, World, world
 
@@ -302,7 +302,7 @@ def asked_with(w: World, release: Release, *, bridged: bool) -> tuple[str, int, 
 def test_it_is_asked_the_way_that_haproxy_reaches_it(w: World) -> None:
     release, app = w.release("v1"), w.ledger.apps()[0]
     instance = w.ledger.instances(SHOP)[0]
-    w.prober.script = lambda asked: Answer(ok=True, sentence="fine")
+    w.prober.script = lambda asked: ProbeAnswer(ok=True, sentence="fine")
     assert asked_with(w, release, bridged=True) == (instance.address, 8080, "shop", app.bridge)
     assert asked_with(w, release, bridged=False) == ("127.0.0.1", instance.host_port, "shop", None)
 
@@ -310,5 +310,5 @@ def test_it_is_asked_the_way_that_haproxy_reaches_it(w: World) -> None:
 def test_the_host_of_the_probe_is_the_apps_name_unless_its_file_has_another(w: World) -> None:
     release = w.release("v1")
     other = replace(release, bundle=replace(release.bundle, probe=Probe(host="shop.example.com")))
-    w.prober.script = lambda asked: Answer(ok=True, sentence="fine")
+    w.prober.script = lambda asked: ProbeAnswer(ok=True, sentence="fine")
     assert asked_with(w, other, bridged=True)[2] == "shop.example.com"

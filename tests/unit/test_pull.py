@@ -16,7 +16,7 @@ from deployctl.usecases.change.start import preview_start, start
 from deployctl.usecases.change.stop import preview_stop, stop
 from deployctl.usecases.change.upgrade import preview_upgrade, upgrade
 from deployctl.usecases.setup.init import InitWish, init
-from deployctl.usecases.steps.options import Wish
+from deployctl.usecases.steps.options import ChangeOptions
 from deployctl.usecases.view.diff import diff
 from deployctl.usecases.view.show import show
 from deployctl.usecases.view.status import status
@@ -267,4 +267,4 @@ def test_the_dry_run_of_a_rollback_that_needs_the_engine_says_that_it_is_away(w:
     w.upgraded("v1", "v2", "v3")
     w.engine.away = "connection refused"
     with pytest.raises(EngineUnavailable):
-        preview_rollback(SHOP, w.s, version=V1, wish=Wish())
+        preview_rollback(SHOP, w.s, version=V1, wish=ChangeOptions())

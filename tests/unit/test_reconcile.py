@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.change.plan import Kind
+from deployctl.domain.change.plan import PlanKind
 from deployctl.domain.change.planner import plan_start
 from deployctl.domain.images.release import Resources, Restart
 from deployctl.domain.inputs.names import AppName, Version
@@ -153,7 +153,7 @@ def test_a_reconcile_that_was_cut_short_takes_nothing_back(w: World) -> None:
     w.engine.die(container(w, "v2"))
     token = w.ledger.take_lease(SHOP, holder="dead (watcher)", verb="reconcile", at=w.clock.utc())
     assert isinstance(token, int)
-    plan = replace(plan_start(observe(SHOP, w.s), w.release("v2")), kind=Kind.RECONCILE)
+    plan = replace(plan_start(observe(SHOP, w.s), w.release("v2")), kind=PlanKind.RECONCILE)
     opened = w.ledger.open_deployment(plan, actor="dead (watcher)", note="", at="now", token=token)
     start_step = next(step for step in plan.steps if step.kind == "start")
     w.ledger.begin_step(opened.id, 0, start_step, phase=opened.phase, at="now", durable=False)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.proxy.rejections import MEANING, Cause, Refusal, cause_of
+from deployctl.domain.proxy.rejections import CAUSE_MEANINGS, Cause, Rejection, cause_of
 from deployctl.effects.haproxy.trace import Capture, parse_line
 from deployctl.errors import NotFound
 from deployctl.usecases.view.rejections import refusal_json, refusals
@@ -28,13 +28,13 @@ def w(tmp_path: Path) -> Iterator[World]:
 
 
 def refused(app: AppName | None = SHOP, *, at: str = "2026-01-01T00:00:00.000Z", cause: Cause = Cause.BAD_REQUEST,
-            path: str = "/") -> Refusal:
-    return Refusal(at, app, None, 400, cause, "192.0.2.7:4711", "GET", path)
+            path: str = "/") -> Rejection:
+    return Rejection(at, app, None, 400, cause, "192.0.2.7:4711", "GET", path)
 
 
 # -- a line of the ring ---------------------------------------------------------------------------------------------
 def test_a_line_is_read_as_what_it_tells() -> None:
-    assert parse_line(LINE) == Refusal(
+    assert parse_line(LINE) == Rejection(
         "2026-11-30T08:57:10.843Z", SHOP, 2, 502, Cause.INVALID_ANSWER, "192.0.2.7:4711", "GET", "/pay")
 
 
@@ -76,9 +76,9 @@ def test_a_status_and_how_it_ended_have_one_cause(status: int, ending: str, caus
 
 
 def test_every_cause_has_words_for_people() -> None:
-    assert set(MEANING) == set(Cause)
+    assert set(CAUSE_MEANINGS) == set(Cause)
     for cause in Cause:
-        assert MEANING[cause] in refused(cause=cause).sentence
+        assert CAUSE_MEANINGS[cause] in refused(cause=cause).sentence
 
 
 # -- whose they are -------------------------------------------------------------------------------------------------

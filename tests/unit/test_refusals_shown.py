@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.proxy.rejections import Cause, Refusal
+from deployctl.domain.proxy.rejections import Cause, Rejection
 from tests.unit.cli_world import World, shop
 from tests.unit.web_world import Site, site
 from tests.unit.world import SHOP
 
 XSS = "/<script>alert(1)</script>"
 REFUSALS = (
-    Refusal("2026-11-23T14:00:00.000Z", SHOP, None, 400, Cause.BAD_REQUEST, "192.0.2.7:4711",
+    Rejection("2026-11-23T14:00:00.000Z", SHOP, None, 400, Cause.BAD_REQUEST, "192.0.2.7:4711",
             detail="HAProxy stopped at byte 6 of “GET /k\\xC3\\xBCche”"),
-    Refusal("2026-11-23T14:00:01.000Z", SHOP, 2, 502, Cause.NO_ANSWER, "192.0.2.8:4711", "GET", XSS),
+    Rejection("2026-11-23T14:00:01.000Z", SHOP, 2, 502, Cause.NO_ANSWER, "192.0.2.8:4711", "GET", XSS),
 )
 
 

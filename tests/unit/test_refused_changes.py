@@ -11,7 +11,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from deployctl.domain.host.access import Origin, Role, given
-from deployctl.domain.host.denied_changes import MOST, NAMED, REFUSED, RefusedChange, gathered
+from deployctl.domain.host.denied_changes import MAX_DENIED_A_MINUTE, NAMED, REFUSED, RefusedChange, gathered
 from deployctl.ledger.access import STRANGE_NAMES
 from deployctl.usecases.access.sign_in import WrongSignIn, sign_in
 from deployctl.usecases.access.tokens import create_token
@@ -20,7 +20,7 @@ from deployctl.usecases.change.hold import hold
 from deployctl.usecases.view.activity import recent
 from deployctl.usecases.view.audit import audit
 from deployctl.watch.watch import Watch
-from deployctl_web.security.by_minute import MINUTE, ByMinute
+from deployctl_web.security.by_minute import WINDOW_SECONDS, ByMinute
 from tests.unit.api_world import Program, problem
 from tests.unit.web_world import Browser, Site, site
 from tests.unit.world import SHOP, V1, YES
@@ -59,7 +59,7 @@ def test_two_hundred_changes_that_a_reader_may_not_make_are_one_line_with_a_coun
     reader = shop.signed_in("reader", Role.VIEWER, "shop")
     reader.get("/")
     codes = tried(reader, 200)
-    assert codes == [403] * MOST + [429] * (200 - MOST)
+    assert codes == [403] * MAX_DENIED_A_MINUTE + [429] * (200 - MAX_DENIED_A_MINUTE)
     assert rows(shop) == 1
     (line,) = audit(shop.w.s, kind="refused")
     assert (line.who, line.app, line.result, line.count) == ("reader", "shop", "refused", 200)
@@ -115,11 +115,11 @@ def test_the_limit_is_of_the_person_whichever_session_or_token(shop: Site) -> No
     first, second = (shop.signed_in("reader", Role.VIEWER, "shop") for _ in range(2))
     first.get("/")
     second.get("/")
-    assert tried(first, MOST) == [403] * MOST
+    assert tried(first, MAX_DENIED_A_MINUTE) == [403] * MAX_DENIED_A_MINUTE
     assert tried(second, 1) == [429]
     add_user("mara", given(Role.ADMIN, []), shop.w.s)
     tokens = [token_of(shop, name, "mara") for name in ("ci", "cd")]
-    assert [asked(shop, tokens[0]).status_code for _ in range(MOST)] == [403] * MOST
+    assert [asked(shop, tokens[0]).status_code for _ in range(MAX_DENIED_A_MINUTE)] == [403] * MAX_DENIED_A_MINUTE
     assert asked(shop, tokens[1]).status_code == 429, "what one person's tokens are refused counts together"
     other = shop.signed_in("other", Role.VIEWER, "shop")
     other.get("/")
@@ -129,12 +129,12 @@ def test_the_limit_is_of_the_person_whichever_session_or_token(shop: Site) -> No
 def test_too_many_is_told_with_when_to_come_back_to_people_and_to_programs(shop: Site) -> None:
     reader = shop.signed_in("reader", Role.VIEWER, "shop")
     reader.get("/")
-    tried(reader, MOST)
+    tried(reader, MAX_DENIED_A_MINUTE)
     page = reader.post(HOLD, version="v1")
     assert (page.status_code, page.mimetype, 0 < int(page.headers["Retry-After"]) <= 60) == (429, "text/html", True)
     assert "were refused within a minute" in page.text
     header = token_of(shop, "ci", None)
-    told = [asked(shop, header) for _ in range(MOST + 1)][-1]
+    told = [asked(shop, header) for _ in range(MAX_DENIED_A_MINUTE + 1)][-1]
     problem(told, 429, "too_many_requests")
     assert 0 < int(told.headers["Retry-After"]) <= 60
 
@@ -142,7 +142,7 @@ def test_too_many_is_told_with_when_to_come_back_to_people_and_to_programs(shop:
 def test_whoever_was_refused_too_often_still_does_what_they_may_and_hears_why_it_is_refused(shop: Site) -> None:
     deployer = shop.signed_in("deployer", Role.DEPLOYER, "shop")
     deployer.get("/")
-    assert tried(deployer, MOST + 1, "/apps/elsewhere/hold")[-1] == 429
+    assert tried(deployer, MAX_DENIED_A_MINUTE + 1, "/apps/elsewhere/hold")[-1] == 429
     deployer.get("/apps/shop")
     assert deployer.post("/apps/shop/rollback", to="v1").status_code == 303
     again = deployer.send("/apps/shop/rollback", {"to": "v1", "revision": "1", "csrf_token": deployer.field("csrf_token")})
@@ -150,10 +150,10 @@ def test_whoever_was_refused_too_often_still_does_what_they_may_and_hears_why_it
 
 
 def test_the_limit_ends_after_a_minute(shop: Site) -> None:
-    refusals = ByMinute(MOST)
-    assert [refusals.count("x", float(n)) for n in range(MOST)] == [0.0] * MOST
-    assert refusals.count("x", 30.0) == MINUTE - 30.0
-    assert refusals.count("x", MINUTE) == 0.0
+    refusals = ByMinute(MAX_DENIED_A_MINUTE)
+    assert [refusals.count("x", float(n)) for n in range(MAX_DENIED_A_MINUTE)] == [0.0] * MAX_DENIED_A_MINUTE
+    assert refusals.count("x", 30.0) == WINDOW_SECONDS - 30.0
+    assert refusals.count("x", WINDOW_SECONDS) == 0.0
     assert refusals.count("y", 30.0) == 0.0
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deployctl.cli.rendering.status import instances_table
-from deployctl.cli.terminal import Look
+from deployctl.cli.terminal import TerminalStyle
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.request_counts import Totals, carried_on
 from deployctl.domain.proxy.traffic import Counters, Precision, closed_text
@@ -70,7 +70,7 @@ def test_status_and_doctor_tell_how_many_there_were(tmp_path: Path) -> None:
             [app] = status(w.s).apps
             assert app.active is not None
             assert app.active.closed_connections == closed
-            table = instances_table(app, Look(width=200))
+            table = instances_table(app, TerminalStyle(width=200))
             assert cell in table.rows[0]
             [proxy] = [found for found in findings(w.s) if found.name == "HAProxy"]
             assert proxy.ok

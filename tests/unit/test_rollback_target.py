@@ -21,7 +21,7 @@ from deployctl.usecases.change.start import start
 from deployctl.usecases.change.stop import stop
 from deployctl.usecases.read_facts import observe
 from deployctl.usecases.results import AppView, Moved
-from deployctl.usecases.steps.options import Wish
+from deployctl.usecases.steps.options import ChangeOptions
 from deployctl.usecases.view.history import history
 from deployctl.usecases.view.show import show
 from deployctl.usecases.view.status import status
@@ -31,7 +31,7 @@ from tests.unit.cli_results import tty
 from tests.unit.web_world import Site
 from tests.unit.world import SHOP, V1, V2, World, world
 
-YES = Wish(confirmed=True)
+YES = ChangeOptions(confirmed=True)
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ from deployctl.errors import (
     RevertedAfterSwitch,
     SwitchRefused,
 )
-from deployctl.execution.actions import ACTIONS
-from deployctl.execution.runner import Act, Walk
+from deployctl.execution.actions import STEP_ACTIONS
+from deployctl.execution.runner import StepAct, Walk
 from deployctl.ports import LogLine
 from deployctl.testing.fake_engine import Behaviour
 from deployctl.usecases.change.prune import prune
@@ -47,10 +47,10 @@ def w(tmp_path: Path) -> Iterator[World]:
 @pytest.fixture
 def during(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Let something happen before, or with `after` after, the act of every step of that kind."""
-    planted: dict[StepKind, Act] = dict(ACTIONS)
+    planted: dict[StepKind, StepAct] = dict(STEP_ACTIONS)
 
     def plant(kind: StepKind, happen: Callable[[], object], *, after: bool = False) -> None:
-        real = ACTIONS[kind]
+        real = STEP_ACTIONS[kind]
 
         def act(walk: Walk, step: Step) -> str:
             if after:

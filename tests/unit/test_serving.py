@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployctl.domain.change.serving import LONGEST, find_previous, why_nothing
+from deployctl.domain.change.serving import MAX_SERVING_STACK, find_previous, why_nothing
 from tests.unit.facts import Past, made
 
 
@@ -163,7 +163,7 @@ def test_without_an_upgrade_nothing_newer_than_the_last_upgrade_can_come(moves: 
 
 def test_the_chain_has_an_end_however_long_the_history() -> None:
     past = Past(5)
-    for turn in range(3 * LONGEST):
+    for turn in range(3 * MAX_SERVING_STACK):
         past.upgrade(1 + turn % 5)
-    assert len(past.changes[0].chain) == LONGEST
-    assert goes_to(past) == 1 + (3 * LONGEST - 2) % 5
+    assert len(past.changes[0].chain) == MAX_SERVING_STACK
+    assert goes_to(past) == 1 + (3 * MAX_SERVING_STACK - 2) % 5

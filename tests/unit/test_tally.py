@@ -8,18 +8,26 @@ from typing import Any
 import pytest
 
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.proxy.request_counts import KEPT, Tally, Totals, carried_on, lately, outdated, together
+from deployctl.domain.proxy.request_counts import (
+    MAX_COUNTED_RELEASES,
+    RequestCounts,
+    Totals,
+    carried_on,
+    lately,
+    outdated,
+    together,
+)
 from deployctl.domain.proxy.traffic import Counters, Precision, Recent
 from deployctl.effects.haproxy.config import request_counts as tally
 
 SHOP, BLOG = AppName("shop"), AppName("blog")
 
 
-def read(requests: int, **more: Any) -> Tally:
+def read(requests: int, **more: Any) -> RequestCounts:
     return {(SHOP, 1): Counters(requests=requests, **more)}
 
 
-def follow(*readings: dict[str, Tally], alive: tuple[str, ...] = ()) -> Totals:
+def follow(*readings: dict[str, RequestCounts], alive: tuple[str, ...] = ()) -> Totals:
     totals = Totals()
     for reading in readings:
         totals = carried_on(totals, reading, alive={*reading, *alive})
@@ -56,7 +64,7 @@ def test_a_failure_that_was_only_a_guess_is_never_taken_back() -> None:
 
 
 def test_releases_of_gone_apps_and_those_long_gone_are_outdated() -> None:
-    servers = {(BLOG, 1), *((SHOP, number) for number in range(1, KEPT + 3))}
+    servers = {(BLOG, 1), *((SHOP, number) for number in range(1, MAX_COUNTED_RELEASES + 3))}
     assert outdated(servers, {"shop"}) == {(BLOG, 1), (SHOP, 1), (SHOP, 2)}
     assert follow({"a": read(9)}).without({(SHOP, 1)}).sum() == {}
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from deployctl.config.settings import Settings
-from deployctl.domain.change.plan import Kind, Plan
+from deployctl.domain.change.plan import Plan, PlanKind
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy.traffic import Counters, Recent
 from deployctl.errors import DeployctlError, Invalid, LedgerUnusable, NotFound, NotHealthy
@@ -196,7 +196,7 @@ def test_a_deployment_under_way_is_shown_with_its_phase_and_candidate(w: World) 
     w.use(start, V2)
     token = w.ledger.take_lease(SHOP, holder="ci (cli)", verb="upgrade", at=w.clock.utc())
     assert isinstance(token, int)
-    w.ledger.open_deployment(Plan(SHOP, Kind.UPGRADE, 1, 2, (), ""), actor="ci (cli)", note="", at=w.clock.utc(),
+    w.ledger.open_deployment(Plan(SHOP, PlanKind.UPGRADE, 1, 2, (), ""), actor="ci (cli)", note="", at=w.clock.utc(),
                              token=token)
     view = shop(w)
     assert view.state == "deploying"
@@ -380,7 +380,7 @@ def test_the_doctor_names_what_is_wrong_and_how_to_mend_it(w: World) -> None:
     w.traffic.edit("haproxy.cfg was edited by hand")
     w.add_file(AppName("blog"), port="eighty")
     w.engine.add_stranger("stray", image="sha256:" + "0" * 64, labels={"deployctl.home": str(w.home)})
-    w.ledger.open_deployment(Plan(SHOP, Kind.UPGRADE, 1, 2, (), ""), actor="ci (cli)", note="", at=w.clock.utc(), token=9)
+    w.ledger.open_deployment(Plan(SHOP, PlanKind.UPGRADE, 1, 2, (), ""), actor="ci (cli)", note="", at=w.clock.utc(), token=9)
     wrong = {name: text for name, (ok, text) in checkup(w).items() if not ok}
     assert wrong.keys() == {"bridge", "drift", "config/blog.toml", "strangers", "deployment"}
     assert "stray" in wrong["strangers"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.change.plan import Kind, Plan
+from deployctl.domain.change.plan import Plan, PlanKind
 from deployctl.domain.change.serving import find_previous
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import (
@@ -27,7 +27,7 @@ from deployctl.usecases.change.start import preview_start, start
 from deployctl.usecases.change.stop import preview_stop, stop
 from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.read_facts import observe
-from deployctl.usecases.steps.options import Wish
+from deployctl.usecases.steps.options import ChangeOptions
 from tests.unit.world import SHOP, V1, V2, V3, World, world
 
 
@@ -278,7 +278,7 @@ def test_with_nothing_under_way_there_is_nothing_to_abort_and_that_is_fine(w: Wo
 def under_way(w: World) -> int:
     token = w.ledger.take_lease(SHOP, holder="ci (cli)", verb="upgrade", at=w.clock.utc())
     assert isinstance(token, int)
-    w.ledger.open_deployment(Plan(SHOP, Kind.UPGRADE, 1, 2, (), ""), actor="ci (cli)", note="", at=w.clock.utc(),
+    w.ledger.open_deployment(Plan(SHOP, PlanKind.UPGRADE, 1, 2, (), ""), actor="ci (cli)", note="", at=w.clock.utc(),
                              token=token)
     return token
 
@@ -385,4 +385,4 @@ def test_every_verb_tells_an_unknown_app_and_an_unknown_version(w: World, verb: 
 
 
 def test_a_wish_is_plain_by_default() -> None:
-    assert Wish() == Wish(note="", if_revision=None, lock_wait=0.0, confirmed=False)
+    assert ChangeOptions() == ChangeOptions(note="", if_revision=None, lock_wait=0.0, confirmed=False)

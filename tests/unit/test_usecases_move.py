@@ -37,7 +37,7 @@ from deployctl.usecases.change.start import start
 from deployctl.usecases.change.stop import stop
 from deployctl.usecases.change.undo import preview_undo, undo
 from deployctl.usecases.change.upgrade import preview_upgrade, upgrade
-from deployctl.usecases.steps.options import Wish
+from deployctl.usecases.steps.options import ChangeOptions
 from deployctl.usecases.views import moved_json
 from tests.unit.cli_results import tty
 from tests.unit.world import SHOP, V1, V2, V3, V4, World, runnable, world
@@ -692,7 +692,7 @@ def test_a_dry_run_pulls_nothing_and_refuses_what_the_verb_refuses(w: World) -> 
     with pytest.raises(OnHold):
         preview_upgrade(SHOP, V2, w.s)
     with pytest.raises(StateChanged):
-        preview_undo(SHOP, w.s, wish=Wish(if_revision=1))
+        preview_undo(SHOP, w.s, wish=ChangeOptions(if_revision=1))
     assert w.engine.calls == calls
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from deployctl.domain.host.access import SCOPES, Role
+from deployctl.domain.host.access import SCOPE_ROLES, Role
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.verbs import manage, params
-from deployctl.verbs.row import Kind, Verb, load
+from deployctl.verbs.row import Verb, VerbKind, load
 from deployctl.verbs.table import VERBS, routes
 from tests.unit import cli_world
 from tests.unit.api_world import Program
@@ -72,16 +72,16 @@ def test_a_row_is_whole(verb: Verb) -> None:
     assert bool(verb.does) is not bool(verb.runs)
     assert bool(verb.app) or not verb.versions
     for one in verb.params:
-        assert one.word or one.flags or one.body or one.kind == Kind.RELEASE, one.name
+        assert one.word or one.flags or one.body or one.kind == VerbKind.RELEASE, one.name
         assert bool(one.about) >= bool(one.flags), one.name
-        assert bool(one.choices) is (one.kind in {Kind.CHOICE, Kind.PULL}), one.name
+        assert bool(one.choices) is (one.kind in {VerbKind.CHOICE, VerbKind.PULL}), one.name
     flags = [flag for one in (*verb.flags, *params.SHARED) for flag in one.flags]
     assert len(flags) == len(set(flags))
 
 
 def test_the_words_of_the_table_are_those_of_the_domain() -> None:
     assert tuple(map(str, Role)) == manage.ROLES
-    assert tuple(SCOPES) == manage.SCOPES
+    assert tuple(SCOPE_ROLES) == manage.SCOPES
     assert tuple(map(str, PullPolicy)) == params.PULL_POLICIES
     assert {route.role for _, route in routes().values()} <= {*map(str, Role)}
 

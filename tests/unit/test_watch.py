@@ -27,11 +27,11 @@ from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.read_facts import observe
 from deployctl.usecases.view.readiness import check_readiness, look_at_all
 from deployctl.watch import wakeup as bells
-from deployctl.watch.backoff import FIRST, LONGEST, Patience
-from deployctl.watch.lock import NAME, Watcher, check_watcher, find_watcher, only_one
+from deployctl.watch.backoff import FIRST_DELAY, MAX_DELAY, Patience
+from deployctl.watch.lock import LOCK_FILE, Watcher, check_watcher, find_watcher, only_one
 from deployctl.watch.serve import serve
-from deployctl.watch.wakeup import EVERY, Bell, follow
-from deployctl.watch.watch import BOOKS, CLOSE, READY, SHARE, TICK, WHOLE, Watch, pause_after
+from deployctl.watch.wakeup import EVERY_APP, Bell, follow
+from deployctl.watch.watch import BOOKS, CLOSE, READY, SHARE, TICK_SECONDS, WHOLE, Watch, pause_after
 from tests.unit.world import SHOP, World, world
 
 
@@ -79,8 +79,8 @@ def counted(w: World, watch: Watch) -> Counter[str]:
 
 
 def pass_time(w: World, watch: Watch, seconds: float) -> None:
-    for _ in range(int(seconds / TICK)):
-        w.clock.sleep(TICK)
+    for _ in range(int(seconds / TICK_SECONDS)):
+        w.clock.sleep(TICK_SECONDS)
         watch.tick(set())
 
 
@@ -103,12 +103,12 @@ def test_a_ring_lets_it_mend_at_once(w: World, watch: Watch) -> None:
 
 def test_without_a_ring_it_looks_from_time_to_time(w: World, watch: Watch) -> None:
     w.engine.die(container(w, "v2"))
-    pass_time(w, watch, WHOLE + TICK)
+    pass_time(w, watch, WHOLE + TICK_SECONDS)
     assert w.running() == {"v1", "v2"}
 
 
 def test_what_only_a_close_look_tells_is_seen_when_it_rings_or_after_a_while(w: World, watch: Watch) -> None:
-    for seconds, rung in ((0.0, {"shop"}), (0.0, {EVERY}), (CLOSE + WHOLE, set[str]())):
+    for seconds, rung in ((0.0, {"shop"}), (0.0, {EVERY_APP}), (CLOSE + WHOLE, set[str]())):
         w.engine.meddle(container(w, "v2"), restart=Restart.NEVER)
         watch.tick(rung)
         pass_time(w, watch, seconds)
@@ -128,11 +128,11 @@ def blogs(w: World, count: int) -> list[AppName]:
 def test_a_round_reads_engine_and_proxy_once_however_many_apps_there_are(w: World, watch: Watch) -> None:
     """Each minute all containers and networks were read once for each app."""
     blogs(w, 8)
-    watch.tick({EVERY})
+    watch.tick({EVERY_APP})
     read = counted(w, watch)
-    pass_time(w, watch, READY + TICK)
-    assert read["containers"] == read["networks"] <= 1 + (READY + TICK) // WHOLE + 1
-    assert read["routes"] <= 2 + (READY + TICK) // WHOLE + 1
+    pass_time(w, watch, READY + TICK_SECONDS)
+    assert read["containers"] == read["networks"] <= 1 + (READY + TICK_SECONDS) // WHOLE + 1
+    assert read["routes"] <= 2 + (READY + TICK_SECONDS) // WHOLE + 1
 
 
 def test_looks_that_take_long_are_taken_less_often_and_what_happens_is_seen_at_once(w: World, watch: Watch) -> None:
@@ -219,12 +219,12 @@ def test_an_engine_that_is_away_is_said_once_and_everything_is_looked_at_when_it
     for version in ("v1", "v2"):
         w.engine.die(container(w, version))
     w.engine.away = "connection refused"
-    watch.tick({EVERY})
+    watch.tick({EVERY_APP})
     pass_time(w, watch, 60)
     assert [said for said in w.told.warnings if "connection refused" in said] == w.told.warnings
     assert len(w.told.warnings) == 1
     w.engine.away = None
-    pass_time(w, watch, TICK)
+    pass_time(w, watch, TICK_SECONDS)
     assert w.running() == {"v1", "v2"}
 
 
@@ -232,13 +232,13 @@ def test_what_cannot_be_mended_is_tried_ever_more_seldom_and_said_once(w: World,
     w.engine.die(container(w, "v2"))
     w.engine.behaviours[w.release("v2").digest] = Behaviour(refused="no such program")
     for _ in range(300):
-        w.clock.sleep(TICK)
+        w.clock.sleep(TICK_SECONDS)
         watch.tick({"shop"})
     tries = [call for call in w.engine.calls if call.startswith("start ")]
     assert 3 <= len(tries) <= 9
     assert len([said for said in w.told.warnings if "no such program" in said]) == 1
     del w.engine.behaviours[w.release("v2").digest]
-    pass_time(w, watch, LONGEST + WHOLE)
+    pass_time(w, watch, MAX_DELAY + WHOLE)
     assert w.running() == {"v1", "v2"}
 
 
@@ -281,7 +281,7 @@ def test_a_haproxy_that_does_not_come_up_is_tried_ever_more_seldom(
         pass_time(w, watch, 600)
     assert 3 <= len(tries) <= 10
     assert len(w.told.warnings) == 1
-    pass_time(w, watch, LONGEST + TICK)
+    pass_time(w, watch, MAX_DELAY + TICK_SECONDS)
     assert w.serving == "v2"
 
 
@@ -303,7 +303,7 @@ def test_the_pause_doubles_up_to_its_longest() -> None:
         while patience.waits("shop", now):
             now += 1
         pauses.append(now - began)
-    assert (pauses[0], pauses[1], pauses[-1]) == (FIRST, 2 * FIRST, LONGEST)
+    assert (pauses[0], pauses[1], pauses[-1]) == (FIRST_DELAY, 2 * FIRST_DELAY, MAX_DELAY)
     patience.well("shop")
     assert not patience.waits("shop", now)
 
@@ -318,7 +318,7 @@ def test_a_bell_tells_for_whom_it_was_rung_and_forgets() -> None:
 
 
 def test_events_ring_and_a_stream_that_was_cut_rings_for_every_app(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bells, "RETRY", 0.01)
+    monkeypatch.setattr(bells, "ENGINE_RETRY_SECONDS", 0.01)
     bell, ended = Bell(), Event()
     thread = Thread(target=follow, args=(w.engine, bell), kwargs={"since": 0, "ended": ended})
     thread.start()
@@ -327,7 +327,7 @@ def test_events_ring_and_a_stream_that_was_cut_rings_for_every_app(w: World, mon
         w.engine.die(container(w, "v2"))
         assert bell.wait(5) == {"shop"}
         w.engine.away = "connection refused"
-        assert EVERY in bell.wait(5)
+        assert EVERY_APP in bell.wait(5)
     finally:
         ended.set()
         thread.join(5)
@@ -353,7 +353,7 @@ def test_a_watcher_that_was_started_before_the_update_is_told_with_what_ends_it(
     with only_one(tmp_path):
         (fine,) = check_watcher(tmp_path)
         assert fine.ok
-        (tmp_path / NAME).write_text(written)  # 0.1.0 and 0.2.0 write their pid alone
+        (tmp_path / LOCK_FILE).write_text(written)  # 0.1.0 and 0.2.0 write their pid alone
         assert find_watcher(tmp_path) == Watcher(41, version)
         (found,) = check_watcher(tmp_path)
     assert (found.ok, found.fatal, found.code) == (False, True, "another_version")
@@ -366,7 +366,7 @@ def test_the_watcher_copies_the_ledger_after_moves_of_others(w: World) -> None:
     watch.tick(set())
     made = len(copies(w.home / "ledger.db"))
     w.rollback()
-    w.clock.sleep(backups.EVERY)
+    w.clock.sleep(backups.COPY_INTERVAL)
     for _ in range(3):
         w.clock.sleep(BOOKS)
         watch.tick(set())

@@ -7,7 +7,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from deployctl_web.http.admission import Admission, Limits, Refusal, Seat
+from deployctl_web.http.admission import Admission, AdmissionRefusal, Limits, Seat
 from deployctl_web.http.fair_queue import FairQueue
 
 FEW = Limits(connections=10, reserve=2, each=4)
@@ -31,7 +31,7 @@ def test_who_is_full_takes_the_place_of_their_own_oldest_connection() -> None:
     first, second, *_ = seated(here, "192.0.2.1", 4)
     second.busy = lambda: True
     seated(here, "192.0.2.1", 2)
-    assert (first.open, second.open, here.refused[Refusal.DISPLACED]) == (False, True, 2)
+    assert (first.open, second.open, here.refused[AdmissionRefusal.DISPLACED]) == (False, True, 2)
     assert here.open_now() == {"signed_in": 0, "others": 4}
 
 
@@ -39,7 +39,7 @@ def test_who_is_full_of_requests_that_are_being_answered_gets_no_further_connect
     here = admission()
     seated(here, "192.0.2.1", 4, busy=True)
     assert here.enter("192.0.2.1") is None
-    assert here.refused[Refusal.ADDRESS] == 1
+    assert here.refused[AdmissionRefusal.ADDRESS] == 1
     assert here.enter("192.0.2.2") is not None
 
 
@@ -90,7 +90,7 @@ def test_what_must_not_be_closed_leaves_a_reserve_to_direct_loopback() -> None:
     for number in range(8):
         seated(here, f"192.0.2.{number}", busy=True)
     assert here.enter("192.0.2.99") is None
-    assert here.refused[Refusal.FULL] == 1
+    assert here.refused[AdmissionRefusal.FULL] == 1
     direct = seated(here, "127.0.0.1", busy=True)[0]
     assert here.admits(direct, "", forwarded=False)
     handed_on = seated(here, "::1", busy=True)[0]
@@ -109,7 +109,7 @@ def test_behind_a_proxy_each_visitor_has_their_own_limit() -> None:
     here = admission(f"{PROXY}/32", limits=Limits(connections=100, reserve=2, each=4))
     seats = seated(here, PROXY, 10, busy=True)
     assert [here.admits(seat, "203.0.113.7", forwarded=True) for seat in seats[:5]] == [True] * 4 + [False]
-    assert here.refused[Refusal.VISITOR] == 1
+    assert here.refused[AdmissionRefusal.VISITOR] == 1
     assert here.admits(seats[5], "203.0.113.8", forwarded=True)
     assert here.admits(seats[6], "6.6.6.6, 203.0.113.9", forwarded=True), "what the visitor made up counts for nobody"
     assert not here.admits(seats[7], "203.0.113.9, 203.0.113.7", forwarded=True)

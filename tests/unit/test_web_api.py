@@ -22,7 +22,7 @@ from deployctl.usecases.view.history import history
 from deployctl.usecases.view.show import show
 from deployctl.usecases.view.status import status
 from deployctl_web.live.jobs import Job
-from deployctl_web.state import CHANGES
+from deployctl_web.state import MAX_CHANGES_A_MINUTE
 from tests.unit.api_world import Json, Program, do_instead, problem, script, slow
 from tests.unit.web_world import HERE, Site, site
 from tests.unit.world import SHOP, V1, V2, runnable, world
@@ -322,7 +322,7 @@ def test_another_name_than_ours_is_421(shop: Site) -> None:
 
 
 def test_too_many_changes_are_429_and_going_back_is_never_too_much(shop: Site, ci: Program) -> None:
-    most = CHANGES
+    most = MAX_CHANGES_A_MINUTE
     codes = [ci.post("apps/shop/unhold", {"version": "v1"}).status_code for _ in range(most + 1)]
     assert codes == [200] * most + [429]
     answer = ci.post("users", {"name": "mara", "role": "viewer"})

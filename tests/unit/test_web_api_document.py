@@ -18,7 +18,7 @@ from deployctl.domain.inputs.names import APP, VERSION, parse_app, parse_version
 from deployctl.errors import Invalid
 from deployctl_web import problems
 from deployctl_web.api import request_fields, request_models, response_models, response_people, response_proxy
-from deployctl_web.api.examples import EXAMPLES, MEANING
+from deployctl_web.api.examples import EXAMPLES, STATUS_MEANINGS
 from deployctl_web.api.request_bodies import BODIES
 from tests.unit.api_world import Json, Program, problem
 from tests.unit.web_world import Site, site
@@ -68,7 +68,8 @@ def test_every_reference_leads_somewhere(document: Json) -> None:
         here: Any = document
         for part in found.split("/"):
             here = here[part]
-    assert {int(status) for status in document["components"]["responses"]} == {412, *problems.STATUS.values()} == MEANING.keys()
+    answered = {int(status) for status in document["components"]["responses"]}
+    assert answered == {412, *problems.STATUS.values()} == STATUS_MEANINGS.keys()
 
 
 def test_examples_of_answers_are_as_the_models_say() -> None:
@@ -98,7 +99,7 @@ GRAMMARS: dict[str, tuple[Grammar, Callable[..., object], frozenset[str]]] = {
     "app": (APP, parse_app, frozenset({"server", "example"})),
     "version": (VERSION, parse_version, frozenset({"hold", "maint"})),
     "image": (request_fields.IMAGE_TEXT, request_fields.parse_image_text, frozenset()),
-    "span": (request_fields.SPAN, request_fields.parse_span, frozenset()),
+    "span": (request_fields.SPAN_GRAMMAR, request_fields.parse_span, frozenset()),
 }
 
 

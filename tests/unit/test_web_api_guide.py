@@ -13,7 +13,7 @@ from threading import Thread
 import pytest
 from werkzeug.serving import make_server
 
-from deployctl_web.api.examples import MEANING
+from deployctl_web.api.examples import STATUS_MEANINGS
 from tests.guards.tree import ROOT
 from tests.unit.api_world import Program
 from tests.unit.web_world import HERE, Site, site
@@ -76,4 +76,4 @@ def test_the_script_says_why_not(shop: Site, url: str, tmp_path: Path) -> None:
 
 def test_the_table_of_statuses_is_the_one_of_the_document() -> None:
     told = {int(one) for row in re.findall(r"^\| ([\d, ]+) \|", GUIDE, re.MULTILINE) for one in row.split(", ")}
-    assert told == MEANING.keys() - {405, 421, 428, 500}
+    assert told == STATUS_MEANINGS.keys() - {405, 421, 428, 500}

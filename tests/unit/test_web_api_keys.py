@@ -79,7 +79,7 @@ def test_two_at_once_are_one(shop: Site, ci: Program, monkeypatch: pytest.Monkey
 
 
 def test_the_second_does_not_wait_for_ever(shop: Site, ci: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(idempotency, "PATIENCE", 0.1)
+    monkeypatch.setattr(idempotency, "FIRST_WAIT_SECONDS", 0.1)
     with slow(shop, monkeypatch, "upgrade") as go, ThreadPoolExecutor(1) as pool:
         shop.desk.waits.glance = 20
         first = pool.submit(ci.post, "apps/shop/upgrade", {"version": "v3"}, key="a")
@@ -95,13 +95,13 @@ def test_the_second_does_not_wait_for_ever(shop: Site, ci: Program, monkeypatch:
 
 
 def api_keys_running(shop: Site) -> bool:
-    keys = shop.app.extensions.get(idempotency.NAME)
+    keys = shop.app.extensions.get(idempotency.KEYS_EXTENSION)
     return bool(keys and keys.running)
 
 
 def test_after_a_restart_the_answer_is_still_known(shop: Site, ci: Program) -> None:
     first = ci.post(BACK, TO_V1, key="a")
-    shop.app.extensions.pop(idempotency.NAME)
+    shop.app.extensions.pop(idempotency.KEYS_EXTENSION)
     again = ci.post(BACK, TO_V1, key="a")
     assert (again.get_json(), again.headers["Idempotent-Replay"]) == (first.get_json(), "true")
 
@@ -175,7 +175,7 @@ def test_what_is_no_key_does_nothing(shop: Site, ci: Program, key: str) -> None:
 def test_a_day_later_the_key_is_free_and_its_row_is_gone(shop: Site, ci: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     ci.post("apps/shop/undo", {}, key="a")
     ci.post("apps/shop/undo", {}, key="b")
-    shop.w.clock.sleep(idempotency.KEPT + 1)
+    shop.w.clock.sleep(idempotency.KEYS_KEPT_SECONDS + 1)
     monkeypatch.setattr(idempotency, "CLEARED_EVERY", 0.0)
     assert ci.post("apps/shop/undo", {}, key="a").headers.get("Idempotent-Replay") is None
     assert [row["key"] for row in shop.w.ledger.db.execute("select key from answers")] == ["a"]
@@ -226,7 +226,7 @@ def test_the_role_is_asked_for_before_an_answer_is_shown_again(shop: Site) -> No
 
 def test_whoever_takes_another_key_each_time_fills_nothing(shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Going back is not limited by the minute, and what was in vain is kept, too."""
-    monkeypatch.setattr(idempotency, "MOST", 20)
+    monkeypatch.setattr(idempotency, "MAX_KEYS_EACH", 20)
     monkeypatch.setattr(idempotency, "CLEARED_AFTER", 10)
     ci, other = Program(shop, "ci", Role.DEPLOYER, "shop"), Program(shop, "cd", Role.DEPLOYER, "shop")
     assert other.post(BACK, {}, key="mine", at=1).status_code == 412

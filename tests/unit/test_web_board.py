@@ -70,7 +70,7 @@ class Wall:
 @pytest.fixture
 def wall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wall]:
     """shop serves v2, v1 stands by. A page that has something to show waits a third of a second."""
-    monkeypatch.setattr(module, "PATIENCE", 0.3)
+    monkeypatch.setattr(module, "RENEWAL_WAIT_SECONDS", 0.3)
     monkeypatch.setattr(module, "AFTER_CHANGE", 1.0)
     with world(tmp_path) as w:
         w.upgraded("v1", "v2")
@@ -99,9 +99,9 @@ def version(wall: Wall) -> str | None:
 def test_a_reading_is_kept_for_a_moment_and_taken_anew_after_it(wall: Wall) -> None:
     first = wall.board.app(SHOP)
     assert (first.age, first.stale, first.why, first.value.revision) == (0.0, False, "", 2)
-    wall.now += module.FRESH
+    wall.now += module.FRESH_SECONDS
     kept = wall.board.app(SHOP)
-    assert (kept.age, kept.at, wall.read) == (module.FRESH, first.at, [SHOP])
+    assert (kept.age, kept.at, wall.read) == (module.FRESH_SECONDS, first.at, [SHOP])
     wall.now += 0.1
     assert wall.board.app(SHOP).age == 0.0
     assert len(wall.read) == 2

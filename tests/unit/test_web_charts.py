@@ -13,7 +13,7 @@ from deployctl.domain.images.release import Bundle, Change, Colour, Release
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.ports.metrics import Point
 from deployctl_web.pages.parts.chart_data import FAILED, REQUESTS, RESPONSE, nice
-from deployctl_web.pages.parts.charts import NO_DATA, SPANS, Chart, Mark, Tag, draw, iso
+from deployctl_web.pages.parts.charts import CHART_SPANS, NO_DATA, Chart, Mark, Tag, draw, iso
 
 SHOP = AppName("shop")
 NOW = 1_800_000_000
@@ -119,7 +119,7 @@ def test_points_of_a_release_that_is_forgotten_are_left_out() -> None:
 
 @pytest.mark.parametrize(("span", "seconds"), [("15m", 10), ("1h", 10), ("24h", 60)])
 def test_a_line_has_at_most_180_points_and_is_whole(span: str, seconds: int) -> None:
-    length = SPANS[span].seconds
+    length = CHART_SPANS[span].seconds
     points = [replace(point(at), seconds=seconds) for at in range(NOW - length + seconds, NOW + 1, seconds)]
     for chart in charts(points, span=span):
         [trace] = chart.traces
@@ -212,7 +212,7 @@ def test_a_chart_can_be_read_as_a_table() -> None:
     assert chart.begin == iso(NOW - 900)
 
 
-@pytest.mark.parametrize("span", SPANS)
+@pytest.mark.parametrize("span", CHART_SPANS)
 def test_a_table_is_never_long(span: str) -> None:
     points = [replace(point(at), seconds=60) for at in range(NOW - 86_340, NOW + 1, 60)]
     assert 10 <= len(requests(points, span=span).rows) <= 25

@@ -21,9 +21,9 @@ def shop(tmp_path: Path) -> Iterator[Site]:
 
 def test_more_looks_of_one_person_than_that_are_refused_and_others_and_the_way_back_are_not(
         shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    go, all_in = Event(), Barrier(concurrency_limit.MOST + 1, timeout=20)
+    go, all_in = Event(), Barrier(concurrency_limit.MAX_PARALLEL_REQUESTS + 1, timeout=20)
     mara, jonas = shop.signed_in("mara"), shop.signed_in("jonas", Role.VIEWER)
-    again = [shop.signed_in("mara") for _ in range(concurrency_limit.MOST)]
+    again = [shop.signed_in("mara") for _ in range(concurrency_limit.MAX_PARALLEL_REQUESTS)]
     mara.get("/apps/shop")
 
     def slow() -> str:
@@ -49,5 +49,5 @@ def test_more_looks_of_one_person_than_that_are_refused_and_others_and_the_way_b
         go.set()
         for thread in threads:
             thread.join(20)
-    assert codes == [200] * concurrency_limit.MOST
+    assert codes == [200] * concurrency_limit.MAX_PARALLEL_REQUESTS
     assert mara.get("/apps/shop").status_code == 200

@@ -21,7 +21,7 @@ from deployctl.errors import EngineUnavailable
 from deployctl.ports import LogLine
 from deployctl.usecases.access.tokens import create_token
 from deployctl_web.http import downloads
-from deployctl_web.http.server import USUAL
+from deployctl_web.http.server import DEFAULT_LIMITS
 from tests.unit.web_wire import served_site
 from tests.unit.web_world import Site, site
 from tests.unit.world import SHOP
@@ -130,7 +130,7 @@ def test_a_page_of_a_chatty_app_holds_only_what_it_shows(shop: Site) -> None:
 
 
 def test_who_does_not_read_holds_up_the_reading_and_is_closed(tmp_path: Path) -> None:
-    with served_site(tmp_path, "v1", limits=replace(USUAL, stall=1.0)) as shop:
+    with served_site(tmp_path, "v1", limits=replace(DEFAULT_LIMITS, stall=1.0)) as shop:
         chatty = made_chatty(shop, Chatty(1_000_000))
         answer = Reader(shop).ask("/apps/shop/logs.txt")[1]
         assert answer.status == 200
@@ -151,8 +151,8 @@ def test_the_reading_ends_with_who_hangs_up(shop: Site) -> None:
 @pytest.mark.parametrize("path", ["/apps/shop/logs.txt", "/api/v1/apps/shop/logs", "/apps/shop/logs?q=x", "/apps/shop/logs"])
 def test_an_engine_that_says_nothing_is_not_waited_for_and_nobody_reads_on(
         shop: Site, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
-    for module in ("downloads", "log_book", "soon"):
-        monkeypatch.setattr(f"deployctl_web.{module}.WAIT", 0.2, raising=False)
+    for module in ("http.downloads", "pages.parts.log_view", "pages.parts.bounded_call"):
+        monkeypatch.setattr(f"deployctl_web.{module}.CALL_SECONDS", 0.2)
     chatty = Chatty(0)
     chatty.then = chatty.hang
     made_chatty(shop, chatty)
@@ -174,7 +174,7 @@ def test_what_was_cut_short_does_not_look_whole(shop: Site) -> None:
 
 
 def test_what_takes_too_long_is_cut_short_and_does_not_look_whole(shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(downloads, "LONGEST", 0.5)
+    monkeypatch.setattr(downloads, "MAX_DOWNLOAD_SECONDS", 0.5)
     chatty = Chatty(5_000)
     chatty.then = chatty.hang
     made_chatty(shop, chatty)
@@ -187,8 +187,8 @@ def test_what_takes_too_long_is_cut_short_and_does_not_look_whole(shop: Site, mo
 def test_one_person_has_two_downloads_at_a_time_and_keeps_nobody_from_theirs(shop: Site) -> None:
     made_chatty(shop, Chatty(1_000_000))
     reader = Reader(shop)
-    open_ones = [reader.ask("/apps/shop/logs.txt") for _ in range(downloads.EACH)]
-    assert [answer.status for _, answer in open_ones] == [200] * downloads.EACH
+    open_ones = [reader.ask("/apps/shop/logs.txt") for _ in range(downloads.MAX_DOWNLOADS_EACH)]
+    assert [answer.status for _, answer in open_ones] == [200] * downloads.MAX_DOWNLOADS_EACH
     assert reader.ask("/apps/shop/logs.txt")[1].status == 429
     assert reader.ask("/activity.csv")[1].status == 429
     assert Reader(shop, "other").ask("/activity.csv")[1].status == 200
@@ -203,8 +203,8 @@ def test_one_person_has_two_downloads_at_a_time_and_keeps_nobody_from_theirs(sho
 
 def test_only_so_many_downloads_go_on_at_the_same_time(shop: Site) -> None:
     made_chatty(shop, Chatty(1_000_000))
-    answers = [Reader(shop, f"ci{number}").ask("/apps/shop/logs.txt")[1] for number in range(downloads.MOST + 2)]
-    assert [answer.status for answer in answers] == [200] * downloads.MOST + [429] * 2
+    answers = [Reader(shop, f"ci{number}").ask("/apps/shop/logs.txt")[1] for number in range(downloads.MAX_DOWNLOADS + 2)]
+    assert [answer.status for answer in answers] == [200] * downloads.MAX_DOWNLOADS + [429] * 2
 
 
 # -- what they hold -------------------------------------------------------------------------------------------------------
@@ -225,7 +225,8 @@ def test_errors_come_before_the_first_byte(tmp_path: Path) -> None:
         assert mara.get("/apps/shop/logs.txt?since=1y").status_code == 400
         made.w.engine.away = "connection refused"
         assert mara.get("/apps/shop/logs.txt").status_code == 503
-        assert [mara.get("/activity.csv").status_code for _ in range(2 * downloads.EACH)] == [200] * 2 * downloads.EACH
+        assert [mara.get("/activity.csv").status_code
+                for _ in range(2 * downloads.MAX_DOWNLOADS_EACH)] == [200] * 2 * downloads.MAX_DOWNLOADS_EACH
 
 
 def test_the_activity_is_saved_page_by_page_up_to_its_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,7 +234,7 @@ def test_the_activity_is_saved_page_by_page_up_to_its_bound(tmp_path: Path, monk
         for number in range(25):
             made.w.ledger.event("readiness", f"event {number}", at=made.w.clock.utc(), actor="mara", app=SHOP)
         mara = made.signed_in("mara")
-        monkeypatch.setattr("deployctl_web.pages.activity.MOST", 4)
+        monkeypatch.setattr("deployctl_web.pages.activity.MAX_AUDIT_LINES", 4)
         whole = [*csv.reader(io.StringIO(mara.get("/activity.csv?kind=readiness").text))]
         assert len(whole) == 26
         assert len({*map(tuple, whole)}) == 26

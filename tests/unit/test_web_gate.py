@@ -19,8 +19,8 @@ import pytest
 
 from deployctl.domain.host.access import Role, given
 from deployctl.usecases.access.tokens import create_token
-from deployctl_web.http.admission import Limits, Refusal
-from deployctl_web.http.server import LARGEST_HEAD, USUAL, Server, log_to, open_socket
+from deployctl_web.http.admission import AdmissionRefusal, Limits
+from deployctl_web.http.server import DEFAULT_LIMITS, LARGEST_HEAD, DashboardServer, log_to, open_socket
 from tests.unit.web_wire import Wire, allow_many_files, served_site
 
 Start = Callable[[str, list[tuple[str, str]]], object]
@@ -32,9 +32,9 @@ SOON = 6.0  # seconds in which what takes one is over, on a slow machine too
 
 
 @contextmanager
-def serving(app: Any, limits: Limits = USUAL, proxies: tuple[str, ...] = ()) -> Iterator[Server]:
+def serving(app: Any, limits: Limits = DEFAULT_LIMITS, proxies: tuple[str, ...] = ()) -> Iterator[DashboardServer]:
     sock = open_socket(("127.0.0.1", 0))
-    server = Server(app, sock, proxies, limits)
+    server = DashboardServer(app, sock, proxies, limits)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
@@ -47,7 +47,7 @@ def serving(app: Any, limits: Limits = USUAL, proxies: tuple[str, ...] = ()) -> 
         assert not thread.is_alive()
 
 
-def port_of(server: Server) -> int:
+def port_of(server: DashboardServer) -> int:
     return int(server._server.effective_port)
 
 
@@ -56,11 +56,11 @@ def hello(environ: dict[str, Any], start: Start) -> list[bytes]:
     return [b"hello"]
 
 
-def connect(server: Server, source: str = "127.0.0.1", timeout: float = 5.0) -> socket.socket:
+def connect(server: DashboardServer, source: str = "127.0.0.1", timeout: float = 5.0) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port_of(server)), timeout=timeout, source_address=(source, 0))
 
 
-def ask(server: Server, source: str = "127.0.0.1", request: bytes = GET) -> bytes:
+def ask(server: DashboardServer, source: str = "127.0.0.1", request: bytes = GET) -> bytes:
     """Return the head of what is answered, empty where the connection is closed without a word."""
     with closing(connect(server, source)) as sock:
         return answer(sock, request)
@@ -75,7 +75,7 @@ def answer(sock: socket.socket, request: bytes = GET) -> bytes:
     return found
 
 
-def crowd(stack: ExitStack, server: Server, *sources: str, each: int) -> list[socket.socket]:
+def crowd(stack: ExitStack, server: DashboardServer, *sources: str, each: int) -> list[socket.socket]:
     return [stack.enter_context(closing(connect(server, source))) for source in sources for _ in range(each)]
 
 
@@ -99,7 +99,7 @@ def test_beside_a_crowd_of_one_address_who_say_nothing_all_are_answered() -> Non
         crowd(stack, server, "127.0.0.9", each=CROWD)
         assert ask(server).startswith(b"HTTP/1.1 200")
         assert ask(server, "127.0.0.9").startswith(b"HTTP/1.1 200"), "whoever shares the address, too"
-        assert server.admission.refused[Refusal.DISPLACED] >= CROWD - 64
+        assert server.admission.refused[AdmissionRefusal.DISPLACED] >= CROWD - 64
 
 
 def test_beside_a_crowd_from_many_addresses_who_say_nothing_all_are_answered() -> None:
@@ -108,7 +108,7 @@ def test_beside_a_crowd_from_many_addresses_who_say_nothing_all_are_answered() -
         crowd(stack, server, *(f"127.0.1.{number}" for number in range(1, 45)), each=50)
         assert ask(server).startswith(b"HTTP/1.1 200")
         assert ask(server, "127.0.2.1").startswith(b"HTTP/1.1 200")
-        assert sum(server.admission.open_now().values()) <= USUAL.connections
+        assert sum(server.admission.open_now().values()) <= DEFAULT_LIMITS.connections
 
 
 def test_beside_a_crowd_at_our_own_proxy_its_visitors_are_answered() -> None:
@@ -144,7 +144,7 @@ class Waiting:
         return hello(environ, start)
 
 
-def begin(stack: ExitStack, server: Server, app: Waiting, source: str, count: int, **headers: str) -> None:
+def begin(stack: ExitStack, server: DashboardServer, app: Waiting, source: str, count: int, **headers: str) -> None:
     for sock in crowd(stack, server, source, each=count):
         lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
         sock.sendall(f"GET /wait HTTP/1.1\r\nHost: x\r\n{lines}\r\n".encode())
@@ -159,7 +159,7 @@ def test_a_visitor_behind_a_proxy_who_asks_too_much_at_once_is_told_so_and_other
         assert ask(server, "127.0.0.5", mine).startswith(b"HTTP/1.1 429")
         assert ask(server, "127.0.0.5", other).startswith(b"HTTP/1.1 200")
         app.go_on.set()
-    assert server.admission.refused == {Refusal.VISITOR: 1}
+    assert server.admission.refused == {AdmissionRefusal.VISITOR: 1}
 
 
 def test_an_address_whose_requests_are_all_being_answered_is_told_to_wait_and_others_are_answered() -> None:
@@ -312,7 +312,7 @@ def test_a_reader_who_does_not_read_gives_the_thread_back(read: int) -> None:
         while not ended.wait(0.1):
             assert time.monotonic() < until
             sock.recv(read) if read else None
-        assert server.admission.refused == {Refusal.SLOW_READER: 1}
+        assert server.admission.refused == {AdmissionRefusal.SLOW_READER: 1}
 
 
 def test_who_reads_slowly_but_reads_gets_all() -> None:
@@ -356,7 +356,7 @@ def test_who_sends_a_hundred_requests_at_once_is_answered_a_few() -> None:
             told += part
     assert 4 <= told.count(b"HTTP/1.1 200") <= 100
     assert told.count(b"HTTP/1.1 429") <= 1
-    assert server.admission.refused[Refusal.PIPELINED] == told.count(b"HTTP/1.1 429") == 1
+    assert server.admission.refused[AdmissionRefusal.PIPELINED] == told.count(b"HTTP/1.1 429") == 1
 
 
 def test_strangers_do_not_fill_the_journal() -> None:

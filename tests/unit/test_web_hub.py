@@ -20,11 +20,11 @@ from deployctl.ports.metrics import Now
 from deployctl.usecases.change.annotate import remark
 from deployctl.usecases.change.app_remove import remove_app
 from deployctl.usecases.results import Done
-from deployctl.usecases.steps.options import Wish
+from deployctl.usecases.steps.options import ChangeOptions
 from deployctl_web.live import event_broker as module
 from deployctl_web.live import event_messages
 from deployctl_web.live.event_broker import Hub
-from deployctl_web.live.event_messages import Message, Stream
+from deployctl_web.live.event_messages import EventMessage, Stream
 from deployctl_web.live.jobs import Job
 from deployctl_web.live.poller import Lookout
 from deployctl_web.live.status_cache import Board
@@ -97,8 +97,8 @@ def tower(tmp_path: Path) -> Iterator[Tower]:
             made.close()
 
 
-def told(tower: Tower, stream: Stream, kind: str, so: Callable[[Message], bool] = lambda _: True, *,
-         within: float = SOON) -> Message:
+def told(tower: Tower, stream: Stream, kind: str, so: Callable[[EventMessage], bool] = lambda _: True, *,
+         within: float = SOON) -> EventMessage:
     """Return the first message of that kind that is so, once time has passed; the others before it are let go."""
     until = tower.w.clock.now() + within
     while True:
@@ -111,7 +111,7 @@ def told(tower: Tower, stream: Stream, kind: str, so: Callable[[Message], bool] 
         tower.w.clock.sleep(max(0.0, before + TICK - tower.w.clock.now()))  # nobody looks: time passes all the same
 
 
-def all_that_waits(stream: Stream) -> list[Message]:
+def all_that_waits(stream: Stream) -> list[EventMessage]:
     found = []
     while (message := stream.next(0)) is not None:
         found.append(message)
@@ -123,7 +123,7 @@ def quiet(tower: Tower, stream: Stream, kind: str, seconds: float = 20.0) -> boo
     return kind not in {message.kind for message in all_that_waits(stream)}
 
 
-def serves(version: str, revision: int) -> Callable[[Message], bool]:
+def serves(version: str, revision: int) -> Callable[[EventMessage], bool]:
     """Between HAProxy's switch and the ledger's word of it the revision is still the one before."""
     return lambda message: message.data["revision"] == revision and message.data["active"]["version"] == version
 
@@ -250,7 +250,7 @@ def test_who_comes_back_hears_of_what_was_changed_while_nobody_looked(tower: Tow
     heard = all_that_waits(stream)[-1].id
     tower.hub.leave(stream)
     tower.wait(1.0)
-    remark(SHOP, tower.w.services(ledger=tower.w.open_ledger()), wish=Wish("checkout 500s"))
+    remark(SHOP, tower.w.services(ledger=tower.w.open_ledger()), wish=ChangeOptions("checkout 500s"))
     back = tower.hub.open(MARA, frozenset({SHOP}), last=heard)
     assert not back.missed
     assert told(tower, back, "state", within=1.0).app == "shop"
@@ -266,7 +266,7 @@ def test_who_was_away_for_too_long_begins_anew(tower: Tower) -> None:
     stream = tower.open(SHOP)
     tower.hub.publish("progress", SHOP, {})
     first = told(tower, stream, "progress").id
-    for _ in range(module.KEPT + 1):
+    for _ in range(module.MAX_KEPT_MESSAGES + 1):
         tower.hub.publish("progress", SHOP, {})
     assert tower.hub.open(MARA, frozenset({SHOP}), last=first).missed
 
@@ -310,15 +310,15 @@ def test_one_session_has_a_few_streams_and_the_newest_ones_stay(tower: Tower) ->
 
 def test_where_all_are_taken_a_newcomer_takes_the_oldest_one_of_whoever_has_most(tower: Tower) -> None:
     jonas = [tower.hub.open(replace(MARA, name="jonas"), None) for _ in range(2)]
-    greedy = [tower.hub.open(replace(MARA, name="greedy", session=number), None) for number in range(module.MOST - 2)]
+    greedy = [tower.hub.open(replace(MARA, name="greedy", session=number), None) for number in range(module.MAX_STREAMS - 2)]
     assert not any(over(greedy)), "24 are open, each in a session of its own"
     mine = [tower.hub.open(MARA, None) for _ in range(3)]
-    assert over(greedy) == [True] * 3 + [False] * (module.MOST - 5)
+    assert over(greedy) == [True] * 3 + [False] * (module.MAX_STREAMS - 5)
     assert over(jonas + mine) == [False] * 5
 
 
 def test_a_stream_whose_browser_has_hung_up_makes_room_for_the_next_one(tower: Tower) -> None:
-    people = [replace(MARA, name=f"p{number}") for number in range(module.MOST)]
+    people = [replace(MARA, name=f"p{number}") for number in range(module.MAX_STREAMS)]
     there = [tower.hub.open(who, None) for who in people[1:]]
     gone = tower.hub.open(people[0], None, gone=lambda: True)
     assert not gone.over, "it is not asked before its place is wanted"

@@ -31,7 +31,7 @@ from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Reporter, Services
 from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.results import Done, Moved
-from deployctl.usecases.steps.options import Wish
+from deployctl.usecases.steps.options import ChangeOptions
 from deployctl.verbs.table import VERBS
 from deployctl_web.live import jobs as module
 from deployctl_web.live.jobs import Job, Jobs, TooManyJobs
@@ -83,7 +83,7 @@ def shop(tmp_path: Path) -> Iterator[Site]:
 
 # -- a job ----------------------------------------------------------------------------------------------------------------
 def test_a_job_does_in_a_thread_what_the_command_line_does_in_the_name_of_who_asked(bench: Bench) -> None:
-    job = bench.begin(lambda s: upgrade(SHOP, V3, s, wish=Wish("at last")))
+    job = bench.begin(lambda s: upgrade(SHOP, V3, s, wish=ChangeOptions("at last")))
     assert job.wait(LONG)
     moved = job.outcome()
     assert isinstance(moved, Moved)
@@ -205,7 +205,7 @@ def test_what_ended_is_forgotten_when_it_takes_too_much_room(bench: Bench) -> No
     kept = [bench.jobs.find(job.id) for job in made]
     assert kept[0] is None
     assert kept[-1] is made[-1]
-    assert 0 < bench.jobs.bytes <= module.ROOM
+    assert 0 < bench.jobs.bytes <= module.MAX_JOBS_BYTES
 
 
 def test_only_so_many_are_under_way_and_what_goes_back_is_begun_beside_them(bench: Bench) -> None:
@@ -277,7 +277,7 @@ def test_a_ledger_that_cannot_be_written_keeps_nobody_from_ending(bench: Bench, 
 
 
 # -- where forms and API meet the verbs -----------------------------------------------------------------------------------
-def asked(shop: Site, verb: str, wish: Wish = Wish(), **given: object) -> Moved | Done | Job:
+def asked(shop: Site, verb: str, wish: ChangeOptions = ChangeOptions(), **given: object) -> Moved | Done | Job:
     with shop.app.test_request_context("/"):
         mara = g.who = Principal("mara", {ALL: Role.ADMIN})
         g.right = Right(mara, lambda _s: mara, shop.desk.pool)
@@ -285,19 +285,19 @@ def asked(shop: Site, verb: str, wish: Wish = Wish(), **given: object) -> Moved 
 
 
 def test_a_warm_rollback_is_answered_when_it_is_done(shop: Site) -> None:
-    moved = asked(shop, "rollback", Wish(if_revision=2), version=V1)
+    moved = asked(shop, "rollback", ChangeOptions(if_revision=2), version=V1)
     assert isinstance(moved, Moved)
     assert (moved.source, moved.target, moved.confirmed, shop.w.serving) == ("v2", "v1", True, "v1")
-    back = asked(shop, "undo", wish=Wish(if_revision=3, confirmed=True))
+    back = asked(shop, "undo", wish=ChangeOptions(if_revision=3, confirmed=True))
     assert isinstance(back, Moved)
     assert (back.target, back.lifted) == ("v2", ("v2",))
 
 
 def test_a_refusal_comes_at_once_and_not_as_a_job(shop: Site) -> None:
     with pytest.raises(StateChanged):
-        asked(shop, "rollback", Wish(if_revision=1), version=V1)
+        asked(shop, "rollback", ChangeOptions(if_revision=1), version=V1)
     with pytest.raises(StateChanged):
-        asked(shop, "upgrade", Wish(if_revision=1), version=V3)
+        asked(shop, "upgrade", ChangeOptions(if_revision=1), version=V3)
     with pytest.raises(ConfirmationNeeded):
         asked(shop, "stop", version=Version("v2"))
     assert shop.w.serving == "v2"
@@ -312,7 +312,7 @@ def test_refused_rollbacks_with_600_releases_in_the_ledger_leave_nothing_behind(
     def refusals(count: int) -> None:
         for _ in range(count):
             with pytest.raises(StateChanged):
-                asked(shop, "rollback", Wish(if_revision=1), version=V1)
+                asked(shop, "rollback", ChangeOptions(if_revision=1), version=V1)
         gc.collect()
 
     refusals(5)  # what is made once
@@ -368,6 +368,6 @@ def test_a_rollback_that_hangs_is_not_waited_for_without_end(shop: Site, monkeyp
 
 def test_after_a_job_the_board_shows_what_is_so_now(shop: Site) -> None:
     before = shop.desk.board.app(SHOP).value
-    asked(shop, "rollback", Wish(if_revision=2), version=V1)
+    asked(shop, "rollback", ChangeOptions(if_revision=2), version=V1)
     after = shop.desk.board.app(SHOP).value
     assert [view.active and view.active.version for view in (before, after)] == ["v2", "v1"]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from deployctl.domain.host.access import ALL, SCOPES, Role, given
+from deployctl.domain.host.access import ALL, SCOPE_ROLES, Role, given
 from deployctl.usecases.access.tokens import create_token
 from deployctl.usecases.access.users import add_user, make_link
 from deployctl_web.security.authorization import EVERYBODY, RULE, SIGNED_IN
@@ -43,7 +43,7 @@ class Asker:
 NOBODY = Asker("nobody", None)
 PEOPLE = [Asker(f"{role}-{app if app != ALL else 'all'}", role, app) for role in ORDER for app in (ALL, SHOP, BLOG)]
 TOKENS = [Asker(f"token-{scope}-{app if app != ALL else 'all'}", role, app, token=True)
-          for scope, role in SCOPES.items() for app in (ALL, SHOP, BLOG)]
+          for scope, role in SCOPE_ROLES.items() for app in (ALL, SHOP, BLOG)]
 ASKERS = [NOBODY, *PEOPLE, *TOKENS]
 VIEWER, DEPLOYER, ADMIN = (next(one for one in PEOPLE if one.name == f"{role}-all") for role in ORDER)
 ELSEWHERE = next(one for one in PEOPLE if one.name == f"admin-{BLOG}")

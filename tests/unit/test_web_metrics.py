@@ -17,9 +17,9 @@ from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.traffic import Counters
 from deployctl.usecases.access.tokens import create_token
 from deployctl.usecases.change.upgrade import upgrade
-from deployctl.usecases.steps.options import Wish
+from deployctl.usecases.steps.options import ChangeOptions
 from deployctl_web.live.switch_totals import Switches
-from deployctl_web.metrics import Known, _Told, families
+from deployctl_web.metrics import KnownApps, _Told, families
 from tests.unit.web_world import Site, site
 from tests.unit.world import SHOP, V1
 
@@ -32,7 +32,7 @@ def shop(tmp_path: Path) -> Iterator[Site]:
     """The shop serves v2 after v1, and a blog serves v1."""
     with site(tmp_path, "v1", "v2") as made:
         made.w.add_file(BLOG)
-        upgrade(BLOG, V1, made.w.s, wish=Wish())
+        upgrade(BLOG, V1, made.w.s, wish=ChangeOptions())
         yield made
 
 
@@ -197,7 +197,7 @@ def test_all_that_a_label_may_hold_is_escaped(shop: Site) -> None:
     view = seen.value.apps[0]
     views = (replace(view, instances=tuple(replace(one, version=odd) for one in view.instances)),)
     registry = CollectorRegistry()
-    known = Known(seen, views, Switches({(SHOP, odd): 1}, {}), {(SHOP, odd): Counters(failed=1)}, server=True)
+    known = KnownApps(seen, views, Switches({(SHOP, odd): 1}, {}), {(SHOP, odd): Counters(failed=1)}, server=True)
     registry.register(_Told(list(families(known))))
     found = read(generate_latest(registry).decode())
     assert found[key("deployctl_requests_total", app="shop", version=odd, class_="failed")] == 1

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
+from deployctl.domain.change.plan import Plan, PlanKind, Step, StepKind
 from deployctl.domain.host.access import Role
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy.traffic import Counters, Recent
@@ -29,7 +29,7 @@ from deployctl.usecases.change.hold import hold, unhold
 from deployctl.usecases.change.start import start
 from deployctl.usecases.change.stop import stop
 from deployctl.usecases.change.upgrade import upgrade
-from deployctl.usecases.steps.options import Wish
+from deployctl.usecases.steps.options import ChangeOptions
 from deployctl_web.pages.activity import safe_cell
 from deployctl_web.pages.parts.log_view import level_of, tells_of_error
 from tests.unit.web_world import Browser, Site, site
@@ -374,7 +374,7 @@ def test_who_is_at_it_with_another_verb_is_named_and_what_was_interrupted_is_tol
     assert "jonas (cli) is at shop: prune." in told
     assert "Abort and roll back to v1" in told
     assert isinstance(token, int)
-    plan = Plan(SHOP, Kind.UPGRADE, 2, 1, (Step(StepKind.HEALTH, 1, "prove v1"),), "shop: v2 → v1")
+    plan = Plan(SHOP, PlanKind.UPGRADE, 2, 1, (Step(StepKind.HEALTH, 1, "prove v1"),), "shop: v2 → v1")
     shop.w.ledger.open_deployment(plan, actor="jonas (cli)", note="", at=shop.w.clock.utc(), token=token)
     shop.w.ledger.give_lease_back(SHOP, token)
     told = fresh(shop, mara)
@@ -399,7 +399,7 @@ class Held:
     def _run(self, version: str) -> None:
         ledger = self.made.w.open_ledger()
         try:
-            upgrade(SHOP, Version(version), self.made.w.services(actor="ci (token)", ledger=ledger), wish=Wish())
+            upgrade(SHOP, Version(version), self.made.w.services(actor="ci (token)", ledger=ledger), wish=ChangeOptions())
         except DeployctlError:
             pass
         finally:
@@ -688,7 +688,7 @@ def test_a_cell_steers_no_terminal_and_turns_no_text_around() -> None:
 
 def test_who_may_see_one_app_sees_no_other_in_the_audit(shop: Site) -> None:
     shop.w.add_file(AppName("blog"))
-    upgrade(AppName("blog"), Version("v1"), shop.w.s, wish=Wish())
+    upgrade(AppName("blog"), Version("v1"), shop.w.s, wish=ChangeOptions())
     jonas = shop.signed_in("jonas", Role.VIEWER, "blog")
     told = text_of(jonas.get("/activity").text)
     assert "blog" in told

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from deployctl.domain.host.access import Role, given
-from deployctl.usecases.access.sign_in import RECENT, list_sessions
+from deployctl.usecases.access.sign_in import RECENT_SIGN_IN_SECONDS, list_sessions
 from deployctl.usecases.access.tokens import create_token
 from deployctl.usecases.access.users import add_user, make_link, set_password
 from deployctl_web.security.authorization import rule_of
@@ -52,7 +52,7 @@ def mara(shop: Site) -> Browser:
 
 
 def later(shop: Site, browser: Browser) -> Browser:
-    shop.w.clock.sleep(RECENT + 1)
+    shop.w.clock.sleep(RECENT_SIGN_IN_SECONDS + 1)
     browser.get("/settings")
     return browser
 
@@ -160,7 +160,7 @@ def test_a_clock_that_was_set_back_makes_no_session_recent(shop: Site) -> None:
 
 def test_a_token_of_scope_admin_goes_on_as_before(shop: Site) -> None:
     secret = create_token("robot", given(Role.ADMIN, []), shop.w.s).secret
-    shop.w.clock.sleep(RECENT + 1)
+    shop.w.clock.sleep(RECENT_SIGN_IN_SECONDS + 1)
     told = shop.browser().ask("POST", "/api/v1/tokens", json={"name": "more", "scope": "read"},
                               headers={"Authorization": f"Bearer {secret}"})
     assert told.status_code == 200

@@ -28,9 +28,9 @@ from deployctl.effects.linux.system_clock import SystemClock
 from deployctl.usecases.access.users import add_user, make_link
 from deployctl.watch.sampler import Meter
 from deployctl.watch.watch import Watch
-from deployctl_web.app import LARGEST
+from deployctl_web.app import MAX_BODY_BYTES
 from deployctl_web.http import server as module
-from deployctl_web.http.server import LARGEST_HEAD, Server, log_to, open_socket
+from deployctl_web.http.server import LARGEST_HEAD, DashboardServer, log_to, open_socket
 from tests.support import free_port
 from tests.unit import cli_world
 from tests.unit.cli_world import shop
@@ -41,9 +41,9 @@ Start = Callable[[str, list[tuple[str, str]]], object]
 
 # -- the server itself -------------------------------------------------------------------------------------------------
 @contextmanager
-def serving(app: Any, proxies: tuple[str, ...] = ()) -> Iterator[tuple[int, Server]]:
+def serving(app: Any, proxies: tuple[str, ...] = ()) -> Iterator[tuple[int, DashboardServer]]:
     sock = open_socket(("127.0.0.1", 0))
-    port, server = sock.getsockname()[1], Server(app, sock, proxies)
+    port, server = sock.getsockname()[1], DashboardServer(app, sock, proxies)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
@@ -85,7 +85,7 @@ def test_of_what_a_proxy_claims_the_address_is_believed_where_it_is_ours(proxies
 
 
 @pytest.mark.parametrize(("more", "status"), [
-    ({"method": "POST", "body": b"x" * (LARGEST + 1)}, 413),
+    ({"method": "POST", "body": b"x" * (MAX_BODY_BYTES + 1)}, 413),
     ({"headers": {"X": "a" * LARGEST_HEAD}}, 431),
     ({"headers": {"Transfer-Encoding": "magic"}, "method": "POST"}, 501),
 ])  # fmt: skip
@@ -242,7 +242,7 @@ def test_the_limits_are_those_of_the_servers_file(tmp_path: Path) -> None:
 
 def test_a_port_that_is_taken_is_named_with_its_holder_once_and_tried_again(
         here: Beside, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(beside, "AGAIN", 0.05)
+    monkeypatch.setattr(beside, "PORT_RETRY_SECONDS", 0.05)
     with closing(open_socket(("127.0.0.1", here.port))):
         here.dashboard.start()
         here.wait("nginx (pid 812) listens there")
@@ -254,7 +254,7 @@ def test_a_port_that_is_taken_is_named_with_its_holder_once_and_tried_again(
 
 
 def test_a_key_that_others_may_read_is_not_used(here: Beside, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(beside, "AGAIN", 0.05)
+    monkeypatch.setattr(beside, "PORT_RETRY_SECONDS", 0.05)
     key = here.w.home / "state/web.key"
     key.write_bytes(b"x" * 32)
     key.chmod(0o644)

@@ -17,11 +17,11 @@ from deployctl.errors import EngineUnavailable
 from deployctl.memory import Bounded
 from deployctl.ports import Services
 from deployctl.watch.backoff import Patience
-from deployctl.watch.wakeup import EVERY, MOST, Bell
+from deployctl.watch.wakeup import EVERY_APP, MAX_WOKEN_APPS, Bell
 from deployctl.watch.watch import WHOLE, Watch
 from deployctl_web.live import event_broker, event_messages
-from deployctl_web.live.event_messages import Message
-from deployctl_web.live.status_cache import Seen
+from deployctl_web.live.event_messages import EventMessage
+from deployctl_web.live.status_cache import CachedStatus
 from deployctl_web.live.stores import stores
 from deployctl_web.pages.parts import bounded_call
 from deployctl_web.security import by_minute
@@ -70,14 +70,14 @@ def test_the_counter_of_refusals_is_told_and_forgets_whom_it_has_no_room_for(sho
     assert next(one.bytes for one in stores(shop.desk) if one.name == "who was refused changes lately") > 100
     for number in range(4000):
         shop.desk.refusals.count(f"{number}", float(number))
-    assert by_minute.ROOM / 2 < shop.desk.refusals.bytes <= by_minute.ROOM
+    assert by_minute.MAX_WINDOW_BYTES / 2 < shop.desk.refusals.bytes <= by_minute.MAX_WINDOW_BYTES
 
 
 # -- the bounds -----------------------------------------------------------------------------------------------------------
 def test_the_last_messages_are_as_many_as_have_room(shop: Site) -> None:
     for number in range(300):
         shop.desk.hub.publish("state", SHOP, told(f"{number}" + "x" * 2 * KB))
-    assert event_broker.ROOM / 2 < shop.desk.hub.bytes <= event_broker.ROOM
+    assert event_broker.MAX_KEPT_BYTES / 2 < shop.desk.hub.bytes <= event_broker.MAX_KEPT_BYTES
     again = shop.desk.hub.open(ANYBODY, None, last=shop.desk.hub._number - 5)
     assert (again.missed, again.waiting.qsize()) == (False, 5)
     assert shop.desk.hub.open(ANYBODY, None, last=shop.desk.hub._number - 290).missed
@@ -89,13 +89,13 @@ def test_a_slow_page_holds_no_more_than_its_room_and_begins_anew(shop: Site) -> 
     for number in range(200):
         shop.desk.hub.publish("state", SHOP, told(f"{number}" + "x" * KB))
     assert slow.missed
-    assert 0 < slow.bytes <= event_messages.ROOM
+    assert 0 < slow.bytes <= event_messages.MAX_WAITING_BYTES
     assert shop.desk.hub.bytes_waiting == slow.bytes
 
 
 def test_a_message_that_is_larger_than_the_room_is_heard_by_who_waits_for_nothing_else() -> None:
     stream = event_messages.Stream(ANYBODY, None, frozenset())
-    stream.put(Message(1, "state", SHOP, {}, 2 * event_messages.ROOM))
+    stream.put(EventMessage(1, "state", SHOP, {}, 2 * event_messages.MAX_WAITING_BYTES))
     assert (stream.missed, stream.waiting.qsize()) == (False, 1)
 
 
@@ -104,7 +104,7 @@ def test_readings_are_kept_as_many_as_have_room(shop: Site) -> None:
     board._kept = Bounded(300 * KB)
     for number in range(20):
         key = ("status", AppName(f"app-{number}"))
-        board._kept.put(key, Seen([f"{number}", "x" * 50 * KB], "", 0.0))
+        board._kept.put(key, CachedStatus([f"{number}", "x" * 50 * KB], "", 0.0))
     assert board.bytes <= 300 * KB
     assert board.app(SHOP).value.app == "shop"
 
@@ -128,11 +128,11 @@ def test_no_question_queues_behind_an_engine_that_hangs(shop: Site) -> None:
         with shop.app.test_request_context("/"), pytest.raises(EngineUnavailable):
             bounded_call.soon(act, "mara", what="the log", wait=wait)
 
-    for _ in range(bounded_call.THREADS + 3):
+    for _ in range(bounded_call.CALL_THREADS + 3):
         ask(hang, 0.05)
     assert bounded_call._THREADS._work_queue.qsize() == 0
     goes_on.set()
-    assert all(begun.acquire(timeout=LONG) for _ in range(bounded_call.THREADS))
+    assert all(begun.acquire(timeout=LONG) for _ in range(bounded_call.CALL_THREADS))
     assert not begun.acquire(blocking=False), "what nobody waited for any more was done all the same"
     with shop.app.test_request_context("/"):
         assert bounded_call.soon(lambda s: len(s.ledger.apps()), "mara", what="the apps", wait=LONG) == 1
@@ -141,7 +141,7 @@ def test_no_question_queues_behind_an_engine_that_hangs(shop: Site) -> None:
 def test_the_meter_measures_no_more_releases_than_it_has_room_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from deployctl.watch import sampler as module
 
-    monkeypatch.setattr(module, "MOST", 3)
+    monkeypatch.setattr(module, "MAX_MEASURED_RELEASES", 3)
     with world(tmp_path) as w:
         made = module.Meter(lambda: w.s)
         for second in range(2):
@@ -174,9 +174,9 @@ def test_patience_keeps_what_it_is_told_to() -> None:
 
 def test_a_bell_that_is_rung_for_too_many_has_rung_for_all() -> None:
     bell = Bell()
-    for number in range(MOST + 5):
+    for number in range(MAX_WOKEN_APPS + 5):
         bell.ring(f"app-{number}")
-    assert EVERY in bell.wait(0)
+    assert EVERY_APP in bell.wait(0)
     bell.ring("shop")
     assert bell.wait(0) == {"shop"}
 
@@ -187,7 +187,7 @@ def test_tries_from_ever_new_addresses_take_no_more_room_and_each_one_is_limited
     tries = ByMinute(5)
     for number in range(3 * 4096):
         assert not tries.count(f"sign_in.enter 2001:db8:{number:x}::", float(number) / 1000)
-        assert tries.bytes <= by_minute.ROOM
+        assert tries.bytes <= by_minute.MAX_WINDOW_BYTES
     assert [tries.count("sign_in.enter 192.0.2.1", 20.0) > 0 for _ in range(7)] == [False] * 5 + [True] * 2
 
 

@@ -19,7 +19,7 @@ from deployctl.usecases.access.sign_in import end_session, list_sessions
 from deployctl.usecases.access.tokens import create_token, revoke_token
 from deployctl.usecases.access.users import remove_user, set_password, set_role
 from deployctl_web.live import event_messages
-from deployctl_web.security.rights import LOOK
+from deployctl_web.security.rights import RIGHTS_CHECK_SECONDS
 from deployctl_web.waits import Waits
 from tests.unit.web_world import Browser, Site, site
 from tests.unit.world import SHOP
@@ -241,7 +241,7 @@ def test_a_stream_ends_within_a_beat_when_its_person_may_not_listen_any_more(sho
     }
     acts[ending]()
     assert ear.ends()
-    assert ear.comments <= LOOK / BEAT + 1, "it ends at the next look at the right"
+    assert ear.comments <= RIGHTS_CHECK_SECONDS / BEAT + 1, "it ends at the next look at the right"
     ear.close()
 
 

@@ -27,7 +27,7 @@ from deployctl.usecases.access.tokens import create_token
 from deployctl.usecases.access.users import add_user, remove_user, require_user, set_password, set_role
 from deployctl.usecases.clock_math import later
 from deployctl.usecases.results import Done
-from deployctl.usecases.steps.options import Wish
+from deployctl.usecases.steps.options import ChangeOptions
 from deployctl_web.pages.act import WAITING
 from tests.unit.api_world import do_instead
 from tests.unit.web_world import Site, site
@@ -204,10 +204,10 @@ def test_strangers_with_many_addresses_keep_four_threads_busy_and_no_more(shop: 
 
 def test_a_person_may_stand_in_line_while_the_line_is_short(shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     mara, goes_on = shop.signed_in("mara"), threading.Event()
-    monkeypatch.setattr("deployctl_web.pages.act.LINE", 2)
+    monkeypatch.setattr("deployctl_web.pages.act.MAX_WAITING_JOBS", 2)
     waits: list[float] = []
 
-    def stand(*, wish: Wish, **_asked: object) -> Done:
+    def stand(*, wish: ChangeOptions, **_asked: object) -> Done:
         waits.append(wish.lock_wait)
         goes_on.wait(10)
         return Done("Abort", "shop", "done")

@@ -12,15 +12,15 @@ from pathlib import Path
 
 from deployctl_web.address import Place
 from deployctl_web.http.admission import Limits
-from deployctl_web.http.server import USUAL, Server, open_socket
+from deployctl_web.http.server import DEFAULT_LIMITS, DashboardServer, open_socket
 from tests.unit.web_world import Site
 from tests.unit.world import world
 
 
 @contextmanager
-def serving(made: Site, sock: socket.socket, limits: Limits = USUAL) -> Iterator[None]:
+def serving(made: Site, sock: socket.socket, limits: Limits = DEFAULT_LIMITS) -> Iterator[None]:
     """Answer on that socket what the site answers."""
-    server = Server(made.app, sock, limits=limits)
+    server = DashboardServer(made.app, sock, limits=limits)
     thread = threading.Thread(target=server.run, name="server", daemon=True)
     thread.start()
     try:
@@ -34,7 +34,7 @@ def serving(made: Site, sock: socket.socket, limits: Limits = USUAL) -> Iterator
 
 
 @contextmanager
-def served_site(home: Path, *versions: str, limits: Limits = USUAL) -> Iterator[Site]:
+def served_site(home: Path, *versions: str, limits: Limits = DEFAULT_LIMITS) -> Iterator[Site]:
     """Yield a site that is served where it says it is: `site.desk.place.base`."""
     sock = open_socket(("127.0.0.1", 0))
     place = Place(("127.0.0.1", sock.getsockname()[1]), key=b"k" * 32)

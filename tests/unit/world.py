@@ -19,24 +19,24 @@ from deployctl.domain.inputs.app_spec import AppFile
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import DeployctlError, NotFound
 from deployctl.ledger.sqlite_ledger import SqliteLedger
-from deployctl.ports import Answer, Image, Reporter, Services
+from deployctl.ports import Image, ProbeAnswer, Reporter, Services
 from deployctl.testing.fake_clock import FakeClock
 from deployctl.testing.fake_engine import FakeEngine
 from deployctl.testing.fake_guard import FakeGuard
 from deployctl.testing.fake_images import made_up
 from deployctl.testing.fake_logs import FakeKeptLogs
 from deployctl.testing.fake_meter import FakeMeter
-from deployctl.testing.fake_prober import Asked, FakeProber, Reply
+from deployctl.testing.fake_prober import AskedProbe, FakeProber, Reply
 from deployctl.testing.fake_traffic import FakeTraffic
 from deployctl.usecases.change.rollback import rollback
 from deployctl.usecases.change.undo import undo
 from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.results import Done, Moved
-from deployctl.usecases.steps.options import Wish
+from deployctl.usecases.steps.options import ChangeOptions
 
 SHOP = AppName("shop")
 V1, V2, V3, V4 = (Version(f"v{n}") for n in range(1, 5))
-YES = Wish(confirmed=True)
+YES = ChangeOptions(confirmed=True)
 _AT = """select coalesce(i.container, i.name), r.version from instances i
 join releases r on r.app = i.app and r.number = i.release where i.address = ?"""
 
@@ -126,7 +126,7 @@ class World:
             raise NotFound(f"config/{app}.toml does not exist.")
         return parse_app_spec(self.files[app], where=f"config/{app}.toml").judged(ServerSpec())
 
-    def _answer(self, asked: Asked) -> Reply:
+    def _answer(self, asked: AskedProbe) -> Reply:
         """Answer as the container at that address; asked from many threads at once, so with a connection of its own."""
         with closing(sqlite3.connect(f"{(self.home / 'ledger.db').as_uri()}?mode=ro", uri=True)) as db:
             found = db.execute(_AT, [asked.address]).fetchone()
@@ -135,12 +135,12 @@ class World:
     def _health(self, container: str, version: str) -> Reply:
         seen = None if self.engine.away else self.engine.find_container(container)
         if self.engine.away is None and not (seen and seen.running):
-            return Answer(ok=False, sentence="connection refused")
+            return ProbeAnswer(ok=False, sentence="connection refused")
         return self.sick.get(version, 200)
 
     # -- what people type -------------------------------------------------------------------------------------------
     def upgrade(self, version: str, *, env: Mapping[str, str] | None = None, **wish: Any) -> Moved:
-        return upgrade(SHOP, Version(version), self.s, wish=Wish(**wish), env=env)
+        return upgrade(SHOP, Version(version), self.s, wish=ChangeOptions(**wish), env=env)
 
     def upgraded(self, *versions: str) -> World:
         for version in versions:
@@ -149,14 +149,14 @@ class World:
 
     def rollback(self, version: str | None = None, *, confirmed: bool = True, **wish: Any) -> Moved:
         named = None if version is None else Version(version)
-        return rollback(SHOP, self.s, version=named, wish=Wish(confirmed=confirmed, **wish))
+        return rollback(SHOP, self.s, version=named, wish=ChangeOptions(confirmed=confirmed, **wish))
 
     def undo(self, *, confirmed: bool = True, **wish: Any) -> Moved:
-        return undo(SHOP, self.s, wish=Wish(confirmed=confirmed, **wish))
+        return undo(SHOP, self.s, wish=ChangeOptions(confirmed=confirmed, **wish))
 
     def use(self, verb: Any, *words: Any, **wish: Any) -> Done:
         """Call start, stop, hold, unhold, prune, abort or remove_app of the shop; questions are answered yes."""
-        done: Done = verb(SHOP, *words, self.s, wish=Wish(**{"confirmed": True, **wish}))
+        done: Done = verb(SHOP, *words, self.s, wish=ChangeOptions(**{"confirmed": True, **wish}))
         return done
 
     # -- what is so -------------------------------------------------------------------------------------------------
@@ -225,9 +225,9 @@ def runnable(name: str) -> Image:
     return Image(plain.digest, plain.architecture, plain.os, plain.size, command=("serve",), ports=(8080,))
 
 
-def wish_of_before(note: str, **more: Any) -> Wish:
+def wish_of_before(note: str, **more: Any) -> ChangeOptions:
     """Return a wish whose note nobody judged: ledgers of earlier builds hold what people typed as they typed it."""
-    wish = Wish(**more)
+    wish = ChangeOptions(**more)
     object.__setattr__(wish, "note", note)
     return wish
 

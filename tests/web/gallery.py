@@ -18,7 +18,7 @@ from deployctl.usecases.access.users import add_user
 from deployctl.usecases.change.hold import hold
 from deployctl.usecases.change.stop import stop
 from deployctl.usecases.change.upgrade import upgrade
-from deployctl.usecases.steps.options import Wish
+from deployctl.usecases.steps.options import ChangeOptions
 from tests.unit.web_wire import served_site
 from tests.unit.web_world import Site
 from tests.unit.world import SHOP, V1, V2, V3, YES
@@ -63,7 +63,7 @@ def failed(site: Site) -> None:
 
 def on_hold(site: Site) -> None:
     site.w.rollback(note="checkout 500s")
-    hold(SHOP, V1, site.w.s, wish=Wish("cart totals wrong", confirmed=True))
+    hold(SHOP, V1, site.w.s, wish=ChangeOptions("cart totals wrong", confirmed=True))
 
 
 def stopped(site: Site) -> None:
@@ -96,7 +96,8 @@ def deploying(site: Site) -> Iterator[None]:
     w.edit(health={"deadline": "600s"})
     w.sick["v3"] = 503
     w.clock.sleep = slowly  # type: ignore[method-assign]
-    job = site.desk.jobs.begin("upgrade", SHOP, "jonas (web)", lambda s: upgrade(SHOP, V3, s, wish=Wish("new checkout flow")))
+    job = site.desk.jobs.begin("upgrade", SHOP, "jonas (web)",
+                               lambda s: upgrade(SHOP, V3, s, wish=ChangeOptions("new checkout flow")))
     end = time.monotonic() + 10
     while "healthy" not in job.step:
         assert time.monotonic() < end, (job.step, job.error)

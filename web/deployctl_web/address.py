@@ -13,7 +13,7 @@ from deployctl.domain.host.server import WebSpec
 from deployctl.errors import NotPermitted
 
 KEY_BYTES = 32
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Place:
     def hosts(self) -> frozenset[str]:
         """Return every Host header that is answered: a page under another name is an attack (DNS rebinding)."""
         host, port = self.listen
-        names = {*LOOPBACK, f"[{host}]" if ":" in host else host}
+        names = {*LOOPBACK_NAMES, f"[{host}]" if ":" in host else host}
         told = urlsplit(self.base).netloc
         return frozenset({told, *(f"{name}:{port}" for name in names), *(names if port in {80, 443} else ())})
 

@@ -27,9 +27,9 @@ from deployctl_web.security import (
     request_checks,
 )
 from deployctl_web.security.session_cookie import LastSigned
-from deployctl_web.state import KEY, Desk
+from deployctl_web.state import STATE_EXTENSION, Desk
 
-LARGEST = 64 * 1024  # bytes of a request's body
+MAX_BODY_BYTES = 64 * 1024  # bytes of a request's body
 GUESS = re.compile(r" Did you mean \S+\?")
 # Refusals whose words a stranger may read. All others may name files of this server.
 FOR_STRANGERS = frozenset({"not_signed_in", "forged", "wrong_host", "not_found", "invalid", "wrong_sign_in", "wrong_link",
@@ -39,10 +39,10 @@ FOR_STRANGERS = frozenset({"not_signed_in", "forged", "wrong_host", "not_found",
 def create_app(desk: Desk) -> Flask:
     """Return the application over that desk."""
     app, place = Flask("deployctl_web", root_path=str(Path(__file__).parent)), desk.place
-    app.extensions[KEY] = desk
+    app.extensions[STATE_EXTENSION] = desk
     app.config.update(
         DEBUG=False,  # whatever FLASK_DEBUG says
-        SECRET_KEY=place.key, MAX_CONTENT_LENGTH=LARGEST, MAX_FORM_PARTS=100,
+        SECRET_KEY=place.key, MAX_CONTENT_LENGTH=MAX_BODY_BYTES, MAX_FORM_PARTS=100,
         SESSION_COOKIE_NAME=session_cookie(place.home_id, secure=place.secure), SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Strict", SESSION_COOKIE_SECURE=place.secure, SESSION_COOKIE_PATH="/",
     )

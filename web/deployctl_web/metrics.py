@@ -21,7 +21,7 @@ from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.traffic import Counters
 from deployctl.ports import Services
 from deployctl.usecases.results import AppView, InstanceView, StatusView
-from deployctl_web.live.status_cache import Seen
+from deployctl_web.live.status_cache import CachedStatus
 from deployctl_web.live.switch_totals import BOUNDS, Switches
 from deployctl_web.security.authorization import SIGNED_IN, needs
 from deployctl_web.server_facts import Connections, connections
@@ -29,17 +29,17 @@ from deployctl_web.state import desk
 
 pages = Blueprint("metrics", "deployctl_web.metrics")
 
-STATES = ("healthy", "degraded", "down", "deploying", "not_deployed", "unknown")
+STATE_LABELS = ("healthy", "degraded", "down", "deploying", "not_deployed", "unknown")
 CLASSES = ("2xx", "3xx", "4xx", "5xx")
 
 Series = Mapping[tuple[str, ...], float]
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownApps:
     """All that is told, of the apps that may be seen. `server`: the whole server may be seen, too."""
 
-    seen: Seen[StatusView]
+    seen: CachedStatus[StatusView]
     apps: tuple[AppView, ...]
     switches: Switches
     requests: Mapping[tuple[AppName, str], Counters]  # by app and version
@@ -68,7 +68,7 @@ class _Told(Collector):
         return self._told
 
 
-def _look() -> Known:
+def _look() -> KnownApps:
     seen = desk().board.home()
     mine = set(g.who.sees([AppName(view.app) for view in seen.value.apps]))
     with desk().pool.lend(g.who.actor) as s:
@@ -76,7 +76,7 @@ def _look() -> Known:
         requests = _by_version({k: c for k, c in desk().meter.totals().items() if k[0] in mine}, s)
     apps = tuple(view for view in seen.value.apps if view.app in mine)
     server = g.who.may(Role.VIEWER, None)
-    return Known(seen, apps, switches, requests, server=server, connections=connections() if server else None)
+    return KnownApps(seen, apps, switches, requests, server=server, connections=connections() if server else None)
 
 
 def _by_version(totals: Mapping[tuple[AppName, int], Counters], s: Services) -> dict[tuple[AppName, str], Counters]:
@@ -93,7 +93,7 @@ def _together(one: Counters, other: Counters) -> Counters:
         name: getattr(one, name) + getattr(other, name) for name in (f"answers_{kind}" for kind in CLASSES)})
 
 
-def families(known: Known) -> Iterator[Metric]:
+def families(known: KnownApps) -> Iterator[Metric]:
     """Yield every metric with all its series."""
     yield from _of_switches(known.switches)
     yield _counter("deployctl_requests", "Requests to a version by class of the answer; failed: no valid one.",
@@ -107,7 +107,7 @@ def families(known: Known) -> Iterator[Metric]:
     yield _gauge("deployctl_drift", "Things that contradict the ledger.", ("app",),
                  {(view.app,): len(view.drift) for view in known.apps})
     yield _gauge("deployctl_state", "1 for the state that an app is in.", ("app", "state"),
-                 {(view.app, state): float(view.state == state) for view in known.apps for state in STATES})
+                 {(view.app, state): float(view.state == state) for view in known.apps for state in STATE_LABELS})
     yield _gauge("deployctl_build_info", "The version of deployctl that answers.", ("version",), {(__version__,): 1.0})
     yield _gauge("deployctl_reading_age_seconds", "How old the reading is that this answer was made from.", (),
                  {(): round(known.seen.age, 3)})

@@ -14,14 +14,14 @@ from deployctl.domain.inputs.names import AppName
 from deployctl.errors import Invalid, NotPermitted
 from deployctl.ports import Services
 from deployctl.usecases.results import Done, Moved
-from deployctl.usecases.steps.options import Wish
-from deployctl.verbs.row import Kind, Verb
+from deployctl.usecases.steps.options import ChangeOptions
+from deployctl.verbs.row import Verb, VerbKind
 from deployctl_web.live.jobs import Job
 from deployctl_web.security.rights import Right
 from deployctl_web.state import desk
 
 
-def perform(verb: Verb, app: AppName, given: Mapping[str, Any], wish: Wish) -> Moved | Done | Job:
+def perform(verb: Verb, app: AppName, given: Mapping[str, Any], wish: ChangeOptions) -> Moved | Done | Job:
     """Do it with the parameters that were given, by their names. What is not done within a moment goes on as a job, which
     is returned. Raises what the use case raises, when it does so within that moment."""
     arguments = _arguments(verb, given)
@@ -36,9 +36,9 @@ def _arguments(verb: Verb, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the use case's own arguments. Raises Invalid before a thread is begun for nothing."""
     arguments = dict(verb.arguments(given))
     for param in verb.params:
-        if param.kind == Kind.VERSION and param.required and arguments[param.name] is None:
+        if param.kind == VerbKind.VERSION and param.required and arguments[param.name] is None:
             raise Invalid("Name a version. Nothing was done.", code="usage")
-        if param.kind == Kind.PULL and arguments[param.name]:
+        if param.kind == VerbKind.PULL and arguments[param.name]:
             arguments[param.name] = PullPolicy(arguments[param.name])
     return {**arguments, "any_image": g.who.may(Role.ADMIN, None)} if verb.any_image else arguments
 

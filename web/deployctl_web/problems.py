@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 from deployctl.errors import ConfirmationNeeded, DeployctlError
 
 MEDIA_TYPE = "application/problem+json"
-AGAIN = "5"  # seconds after which to try again, where nothing better is known
+RETRY_AFTER_SECONDS = "5"  # seconds after which to try again, where nothing better is known
 
 # An error's code → the HTTP status that says the same.
 STATUS = {
@@ -107,7 +107,7 @@ def when_again(error: DeployctlError, status: int) -> dict[str, str]:
     after = getattr(error, "retry_after", None)
     if after is not None:
         return {"Retry-After": str(max(1, round(after)))}
-    return {"Retry-After": AGAIN} if status in {423, 429, 503} or error.code == "still_running" else {}
+    return {"Retry-After": RETRY_AFTER_SECONDS} if status in {423, 429, 503} or error.code == "still_running" else {}
 
 
 def _answer(members: Mapping[str, Any], status: int, headers: Mapping[str, str]) -> Response:

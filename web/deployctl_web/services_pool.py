@@ -13,7 +13,7 @@ from deployctl.domain.host.actor import Actor, Via
 from deployctl.ports import Reporter, Services
 
 SOMEBODY = Actor("somebody", Via.WEB)  # before it is known who asks
-IDLE = 8  # services that are kept for the next request
+MAX_IDLE_SERVICES = 8  # services that are kept for the next request
 CACHE = 2 * 2**20  # bytes of the ledger that SQLite keeps for each at most, by its own default
 
 
@@ -51,7 +51,7 @@ class Pool:
         return self._idle.qsize() * CACHE
 
     def _give_back(self, s: Services) -> None:
-        if self._closed or self._idle.qsize() >= IDLE:
+        if self._closed or self._idle.qsize() >= MAX_IDLE_SERVICES:
             s.close()
         else:
             self._idle.put(s)

@@ -21,9 +21,9 @@ from deployctl_web.security.by_minute import ByMinute
 from deployctl_web.services_pool import Pool
 from deployctl_web.waits import Waits
 
-KEY = "deployctl"
-CHANGES = 60  # in a minute, of one person
-TRIES = 5  # to sign in, in a minute, from one address
+STATE_EXTENSION = "deployctl"
+MAX_CHANGES_A_MINUTE = 60  # in a minute, of one person
+MAX_SIGN_INS_A_MINUTE = 5  # to sign in, in a minute, from one address
 OWN_PASSWORDS = 5  # times in a minute that one person says or changes their password: each is told in the audit
 
 
@@ -43,10 +43,10 @@ class Desk:
     clock: Clock
     waits: Waits
     switches: SwitchTotals = field(default_factory=SwitchTotals)
-    refusals: ByMinute = field(default_factory=lambda: ByMinute(denied_changes.MOST))
+    refusals: ByMinute = field(default_factory=lambda: ByMinute(denied_changes.MAX_DENIED_A_MINUTE))
     own_passwords: ByMinute = field(default_factory=lambda: ByMinute(OWN_PASSWORDS))
-    changes: ByMinute = field(default_factory=lambda: ByMinute(CHANGES))
-    tries: ByMinute = field(default_factory=lambda: ByMinute(TRIES))
+    changes: ByMinute = field(default_factory=lambda: ByMinute(MAX_CHANGES_A_MINUTE))
+    tries: ByMinute = field(default_factory=lambda: ByMinute(MAX_SIGN_INS_A_MINUTE))
 
     def close(self) -> None:
         """End the streams and what is under way, then let go of the ledger."""
@@ -70,4 +70,4 @@ def build_desk(place: Place, connect: Callable[[], Services], meter: MeterNow, c
 
 def desk() -> Desk:
     """Return the desk of the application that answers this request."""
-    return cast(Desk, current_app.extensions[KEY])
+    return cast(Desk, current_app.extensions[STATE_EXTENSION])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deployctl.cli.arguments import known_apps
-from deployctl.cli.rendering.tables import Column, Table, lay_out
-from deployctl.cli.session import Session
+from deployctl.cli.rendering.tables import Column, TextTable, lay_out
+from deployctl.cli.session import CommandCall
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError
 from deployctl.usecases import views
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from deployctl.ports import Services
 
 
-def app_list_command(session: Session) -> int:
+def app_list_command(session: CommandCall) -> int:
     with session.services() as s:
         rows = tuple((app, _address(app, s)) for app in known_apps(s))
-    table = Table((Column("APP"), Column("ADDRESS")), rows)
+    table = TextTable((Column("APP"), Column("ADDRESS")), rows)
     told = Done("Apps", "", f"{len(rows)} apps", extra={"apps": [{"app": a, "address": where} for a, where in rows]})
     none = [f"No apps yet in {session.place}."]
     session.answer(lambda: views.done_json(told), lambda look: lay_out(table, look) if rows else none,

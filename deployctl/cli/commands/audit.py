@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from deployctl.cli.session import Session
+from deployctl.cli.session import CommandCall
 from deployctl.domain.inputs.names import parse_app
 from deployctl.usecases import views
 
 
-def audit_command(session: Session, app: str | None, user: str | None, kind: str | None, limit: int,
+def audit_command(session: CommandCall, app: str | None, user: str | None, kind: str | None, limit: int,
                   before: int | None) -> int:
     from deployctl.cli.rendering.access import audit_table, audit_text
     from deployctl.usecases.view.audit import audit

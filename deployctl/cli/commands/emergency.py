@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from deployctl.actor import who
 from deployctl.cli.rendering.times import took
-from deployctl.cli.session import Session
-from deployctl.cli.terminal import Look
+from deployctl.cli.session import CommandCall
+from deployctl.cli.terminal import TerminalStyle
 from deployctl.domain.host.actor import Via
 from deployctl.domain.inputs.names import parse_app, parse_release_name
 from deployctl.domain.proxy.emergency import Flipped
@@ -14,7 +14,7 @@ from deployctl.usecases import views
 from deployctl.usecases.results import Done
 
 
-def emergency_flip_command(session: Session, app: str, version: str, force: bool, note: str | None) -> int:
+def emergency_flip_command(session: CommandCall, app: str, version: str, force: bool, note: str | None) -> int:
     named = parse_release_name(version)
     flipped = flip(session.settings, parse_app(app), named.version, release=named.release, actor=who(Via.EMERGENCY),
                    note=note or "", force=force)
@@ -38,7 +38,7 @@ def _details(flipped: Flipped) -> tuple[str, ...]:
             f"The next command records it in the ledger. See: deployctl status {flipped.app}")
 
 
-def _text(done: Done, flipped: Flipped, look: Look) -> list[str]:
+def _text(done: Done, flipped: Flipped, look: TerminalStyle) -> list[str]:
     lines = [f"{look.good} {done.sentence}."]
     if not look.quiet:
         lines += [f"  {line}" for line in done.details]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from deployctl.cli.arguments import Words
+from deployctl.cli.arguments import CliArguments
 from deployctl.cli.rendering.forms import json_line
 from deployctl.cli.rendering.times import iso
-from deployctl.cli.session import Session
-from deployctl.cli.terminal import Look
+from deployctl.cli.session import CommandCall
+from deployctl.cli.terminal import TerminalStyle
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import Invalid
 from deployctl.usecases import views
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from deployctl.usecases.view.logs import Printed
 
 
-def logs_command(session: Session, words: Words, follow: bool, since: float | None, tail: int,
+def logs_command(session: CommandCall, words: CliArguments, follow: bool, since: float | None, tail: int,
                  grep: str | None, proxy: bool) -> int:
     from deployctl.usecases.view.logs import logs
 
@@ -40,7 +40,8 @@ def logs_command(session: Session, words: Words, follow: bool, since: float | No
     return 0
 
 
-def _proxy_logs(session: Session, words: Words, *, follow: bool, since: float | None, tail: int, grep: str | None) -> int:
+def _proxy_logs(session: CommandCall, words: CliArguments, *, follow: bool, since: float | None, tail: int,
+                grep: str | None) -> int:
     from deployctl.cli.rendering.rejections import print_refusals
     from deployctl.usecases.view.rejections import refusals
 
@@ -52,7 +53,7 @@ def _proxy_logs(session: Session, words: Words, *, follow: bool, since: float | 
     return 0
 
 
-def _print_lines(session: Session, app: AppName, lines: Iterator[Printed]) -> None:
+def _print_lines(session: CommandCall, app: AppName, lines: Iterator[Printed]) -> None:
     """Write each line as it arrives, since followed logs are read live. With -o json all lines form one object."""
     look = session.look(session.out)
     if session.output == "json":
@@ -66,7 +67,7 @@ def _print_lines(session: Session, app: AppName, lines: Iterator[Printed]) -> No
             return
 
 
-def _written(one: Printed, output: str, look: Look) -> str:
+def _written(one: Printed, output: str, look: TerminalStyle) -> str:
     line = one.line
     if output == "jsonl":
         return json_line(printed_json(one), look)
@@ -75,5 +76,5 @@ def _written(one: Printed, output: str, look: Look) -> str:
     return f"{look.say(one.name):<8} {_clock(line.at, look)} {look.say(line.text)}\n"
 
 
-def _clock(at: str, look: Look) -> str:
+def _clock(at: str, look: TerminalStyle) -> str:
     return at[11:19] if look.relative and len(at) >= 19 else iso(at)

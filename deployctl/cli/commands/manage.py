@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deployctl.cli.session import Session
+from deployctl.cli.session import CommandCall
 from deployctl.dataclass import replace
 from deployctl.errors import DeployctlError, Invalid
 from deployctl.usecases import views
@@ -24,7 +24,7 @@ FIRST_STEPS = (
 )
 
 
-def first_words(session: Session) -> int:
+def first_words(session: CommandCall) -> int:
     """Run `deployctl` without a verb: the status if there is a ledger, else three first steps."""
     if session.has_ledger():
         from deployctl.cli.commands.view import show_status
@@ -38,7 +38,7 @@ def first_words(session: Session) -> int:
     return 0
 
 
-def demo_command(session: Session, stop: bool) -> int:
+def demo_command(session: CommandCall, stop: bool) -> int:
     from deployctl.config.owners import enter
     from deployctl.config.settings import Settings
     from deployctl.config.trusted_files import require_believed_home
@@ -57,7 +57,7 @@ def demo_command(session: Session, stop: bool) -> int:
     return code
 
 
-def _demo_folder(session: Session) -> Path:
+def _demo_folder(session: CommandCall) -> Path:
     """Return the demo's own home, never that of the working directory."""
     from deployctl.config.settings import find_home
 
@@ -67,7 +67,7 @@ def _demo_folder(session: Session) -> Path:
     return find_home(None, environ, Path("/")) / "demo"
 
 
-def doctor_command(session: Session) -> int:
+def doctor_command(session: CommandCall) -> int:
     from deployctl.cli.rendering.change import findings_table, findings_text
     from deployctl.usecases.setup.doctor import doctor
     from deployctl.watch.lock import check_watcher
@@ -83,7 +83,7 @@ def doctor_command(session: Session) -> int:
     return 1 if any(not found.ok and found.fatal for found in findings) else 0
 
 
-def init_command(session: Session, app: str | None, image: str | None, port: int | None, health: str | None,
+def init_command(session: CommandCall, app: str | None, image: str | None, port: int | None, health: str | None,
                  listen: str | None, host: str | None, force: bool) -> int:
     from deployctl.cli.run_change import answer
     from deployctl.config.loader import require_unclaimed
@@ -105,7 +105,7 @@ def init_command(session: Session, app: str | None, image: str | None, port: int
     return 0
 
 
-def _with_pull(session: Session, wish: InitWish, s: Services) -> InitWish:
+def _with_pull(session: CommandCall, wish: InitWish, s: Services) -> InitWish:
     """Offer to pull a missing image: it declares the port and the health check."""
     from deployctl.usecases.setup.init import needs_image
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from deployctl.cli.prompts import require_sure
 from deployctl.cli.run_change import answer
-from deployctl.cli.session import Session
+from deployctl.cli.session import CommandCall
 from deployctl.domain.host.access import given, parse_days, parse_scope, roles_text
 from deployctl.usecases import views
 from deployctl.usecases.results import Done
 
 
-def token_create_command(session: Session, name: str, scope: str, apps: Sequence[str], expires: str) -> int:
+def token_create_command(session: CommandCall, name: str, scope: str, apps: Sequence[str], expires: str) -> int:
     """Create a token and print its secret; with -q nothing else: `token create ci -q > secret`."""
     from deployctl.cli.rendering.times import when
     from deployctl.usecases.access.tokens import create_token
@@ -30,7 +30,7 @@ def token_create_command(session: Session, name: str, scope: str, apps: Sequence
     return 0
 
 
-def token_list_command(session: Session) -> int:
+def token_list_command(session: CommandCall) -> int:
     from deployctl.cli.rendering.access import tokens_table, tokens_text
     from deployctl.usecases.access.tokens import list_tokens
 
@@ -41,7 +41,7 @@ def token_list_command(session: Session) -> int:
     return 0
 
 
-def token_revoke_command(session: Session, name: str) -> int:
+def token_revoke_command(session: CommandCall, name: str) -> int:
     from deployctl.usecases.access.tokens import go_on, made_with, require_token, revoke_token
 
     with session.services() as s:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from deployctl.cli.prompts import ask_password, require_sure
 from deployctl.cli.run_change import answer
-from deployctl.cli.session import Session
+from deployctl.cli.session import CommandCall
 from deployctl.domain.host.access import ALL, User, WentAlong, given, parse_role, roles_text, rules_server
 from deployctl.domain.inputs.names import parse_app
 from deployctl.usecases import views
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from deployctl.ports import Services
 
 
-def user_add_command(session: Session, name: str, role: str, apps: Sequence[str]) -> int:
+def user_add_command(session: CommandCall, name: str, role: str, apps: Sequence[str]) -> int:
     from deployctl.usecases.access.users import add_user
 
     roles = given(parse_role(role), apps)
@@ -27,7 +27,7 @@ def user_add_command(session: Session, name: str, role: str, apps: Sequence[str]
     return 0
 
 
-def user_link_command(session: Session, name: str) -> int:
+def user_link_command(session: CommandCall, name: str) -> int:
     from deployctl.usecases.access.users import require_user
 
     with session.services() as s:
@@ -35,7 +35,7 @@ def user_link_command(session: Session, name: str) -> int:
     return 0
 
 
-def _tell_link(session: Session, user: User, sentence: str, s: Services) -> None:
+def _tell_link(session: CommandCall, user: User, sentence: str, s: Services) -> None:
     """Create a link and print it; with -q nothing else."""
     from deployctl.usecases.access.users import LINK_MINUTES, link_url, make_link
     from deployctl.usecases.clock_math import later
@@ -50,7 +50,7 @@ def _tell_link(session: Session, user: User, sentence: str, s: Services) -> None
         session.note(f"The dashboard is not running yet. Start it: deployctl --home {s.home} serve")
 
 
-def user_list_command(session: Session) -> int:
+def user_list_command(session: CommandCall) -> int:
     from deployctl.cli.rendering.access import users_table, users_text
     from deployctl.usecases.access.sign_in import list_sessions
     from deployctl.usecases.access.users import list_users
@@ -63,7 +63,7 @@ def user_list_command(session: Session) -> int:
     return 0
 
 
-def user_role_command(session: Session, name: str, role: str, app: str | None, heir: str | None) -> int:
+def user_role_command(session: CommandCall, name: str, role: str, app: str | None, heir: str | None) -> int:
     from deployctl.usecases.access.users import require_user, roles_after, set_role
 
     wanted, of = None if role == "none" else parse_role(role), ALL if app is None else parse_app(app)
@@ -75,7 +75,7 @@ def user_role_command(session: Session, name: str, role: str, app: str | None, h
     return 0
 
 
-def user_password_command(session: Session, name: str) -> int:
+def user_password_command(session: CommandCall, name: str) -> int:
     from deployctl.usecases.access.users import require_user, set_password
 
     with session.services() as s:
@@ -85,7 +85,7 @@ def user_password_command(session: Session, name: str) -> int:
     return 0
 
 
-def user_sessions_command(session: Session, name: str) -> int:
+def user_sessions_command(session: CommandCall, name: str) -> int:
     from deployctl.cli.rendering.access import sessions_table, sessions_text
     from deployctl.usecases.access.sign_in import list_sessions
     from deployctl.usecases.access.users import require_user
@@ -98,7 +98,7 @@ def user_sessions_command(session: Session, name: str) -> int:
     return 0
 
 
-def user_logout_command(session: Session, name: str, number: int | None) -> int:
+def user_logout_command(session: CommandCall, name: str, number: int | None) -> int:
     from deployctl.usecases.access.sign_in import end_session, end_sessions
     from deployctl.usecases.access.users import require_user
 
@@ -112,7 +112,7 @@ def user_logout_command(session: Session, name: str, number: int | None) -> int:
     return 0
 
 
-def user_remove_command(session: Session, name: str, heir: str | None) -> int:
+def user_remove_command(session: CommandCall, name: str, heir: str | None) -> int:
     from deployctl.usecases.access.users import remove_user, require_user
 
     with session.services() as s:
@@ -132,7 +132,7 @@ def _ending(name: str, s: Services) -> str:
     return f"; these tokens are revoked, too, unless --hand-over names another admin: {tokens}" if tokens else ""
 
 
-def _ask_heir(session: Session, name: str, s: Services) -> str | None:
+def _ask_heir(session: CommandCall, name: str, s: Services) -> str | None:
     """Return the admin who takes over the user's tokens; None, which revokes them, with --yes or without a reply."""
     from deployctl.usecases.access.revoke import tokens_of
 
@@ -144,6 +144,6 @@ def _ask_heir(session: Session, name: str, s: Services) -> str | None:
                        "Name of the admin who takes them over, or Enter to revoke them:") or None
 
 
-def _tell(session: Session, user: User, sentence: str, *, changed: bool = True, went: WentAlong | None = None) -> None:
+def _tell(session: CommandCall, user: User, sentence: str, *, changed: bool = True, went: WentAlong | None = None) -> None:
     answer(session, Done("User", "", sentence, went.lines if went else (), changed=changed,
                          extra={**views.user_fields(user), **(went.fields if went else {})}))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from deployctl.cli.arguments import Words
-from deployctl.cli.session import Session
+from deployctl.cli.arguments import CliArguments
+from deployctl.cli.session import CommandCall
 from deployctl.dataclass import asdict, replace
 from deployctl.domain.inputs.names import AppName
 from deployctl.usecases import views
@@ -18,7 +18,7 @@ WATCH_EVERY = 2.0  # seconds
 
 
 # -- status ----------------------------------------------------------------------------------------------------
-def status_command(session: Session, words: Words, watch: bool) -> int:
+def status_command(session: CommandCall, words: CliArguments, watch: bool) -> int:
     session.require_many("--watch", asked=watch)
     with session.services() as s:
         app = words.resolve(s, session)[0] if words.given else None
@@ -28,7 +28,7 @@ def status_command(session: Session, words: Words, watch: bool) -> int:
     return 0
 
 
-def show_status(session: Session, s: Services, app: AppName | None, *, clear: bool = False) -> None:
+def show_status(session: CommandCall, s: Services, app: AppName | None, *, clear: bool = False) -> None:
     """Read and print. `clear`: overwrite the screen."""
     from deployctl.cli.rendering.status import apps_table, instances_table, status_text
     from deployctl.usecases.steps.adopt import take_over_flips
@@ -44,7 +44,7 @@ def show_status(session: Session, s: Services, app: AppName | None, *, clear: bo
         table=lambda look: instances_table(view.apps[0], look) if app else apps_table(view, look), many="apps")
 
 
-def _watch(session: Session, s: Services, app: AppName | None) -> int:
+def _watch(session: CommandCall, s: Services, app: AppName | None) -> int:
     """Refresh until interrupted, which is success."""
     live = session.look(session.out).live and not session.machine
     try:
@@ -57,7 +57,7 @@ def _watch(session: Session, s: Services, app: AppName | None) -> int:
 
 
 # -- history, show, diff ---------------------------------------------------------------------------------------
-def history_command(session: Session, words: Words, limit: int) -> int:
+def history_command(session: CommandCall, words: CliArguments, limit: int) -> int:
     from deployctl.cli.rendering.release import history_table, history_text
     from deployctl.usecases.view.history import history
 
@@ -68,7 +68,7 @@ def history_command(session: Session, words: Words, limit: int) -> int:
     return 0
 
 
-def show_command(session: Session, words: Words) -> int:
+def show_command(session: CommandCall, words: CliArguments) -> int:
     from deployctl.cli.rendering.release import show_text
     from deployctl.usecases.view.show import show
 
@@ -79,7 +79,7 @@ def show_command(session: Session, words: Words) -> int:
     return 0
 
 
-def diff_command(session: Session, words: Words, exit_code: bool, show_secrets: bool) -> int:
+def diff_command(session: CommandCall, words: CliArguments, exit_code: bool, show_secrets: bool) -> int:
     from deployctl.cli.rendering.release import diff_table, diff_text
     from deployctl.usecases.redaction import redact_lines
     from deployctl.usecases.view.diff import diff

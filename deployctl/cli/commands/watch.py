@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deployctl.cli.arguments import Words
-from deployctl.cli.session import Session
+from deployctl.cli.arguments import CliArguments
+from deployctl.cli.session import CommandCall
 from deployctl.domain.host.actor import Via
 from deployctl.errors import Invalid
 from deployctl.usecases import views
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from deployctl.ports import Services
 
 
-def serve_command(session: Session, no_web: bool, listen: tuple[str, int] | None) -> int:
+def serve_command(session: CommandCall, no_web: bool, listen: tuple[str, int] | None) -> int:
     """Run until a signal arrives, which is success."""
     from deployctl.bootstrap import find_port_holder
-    from deployctl.cli.reporters.reporter import Lines
+    from deployctl.cli.reporters.reporter import ReporterLines
     from deployctl.cli.reporters.watch import Journal
     from deployctl.cli.run_change import answer
     from deployctl.cli.serve import Wiring, beside
@@ -32,7 +32,7 @@ def serve_command(session: Session, no_web: bool, listen: tuple[str, int] | None
     from deployctl.watch.serve import serve
 
     settings = session.settings
-    lines = Lines(session.err, session.look(session.err))
+    lines = ReporterLines(session.err, session.look(session.err))
     journal = Journal(lines, quiet=session.quiet, stamped="JOURNAL_STREAM" not in session.environ)
 
     def connect() -> Services:
@@ -65,7 +65,7 @@ def _warnings(s: Services, web: WebSpec) -> list[str]:
     return said
 
 
-def reconcile_command(session: Session, app: str | None, dry_run: bool, exit_code: bool) -> int:
+def reconcile_command(session: CommandCall, app: str | None, dry_run: bool, exit_code: bool) -> int:
     from deployctl.cli.rendering.watch import reconciled_table, reconciled_text
     from deployctl.cli.run_change import confirmed
     from deployctl.usecases.change.reconcile import preview_reconcile, reconcile
@@ -84,10 +84,10 @@ def reconcile_command(session: Session, app: str | None, dry_run: bool, exit_cod
     return _code(found, exit_code=exit_code)
 
 
-def _app(session: Session, s: Services, app: str | None) -> AppName | None:
+def _app(session: CommandCall, s: Services, app: str | None) -> AppName | None:
     if app is None:
         return None
-    return Words(VERBS["reconcile"], [app], least=0, most=0).resolve(s, session)[0]
+    return CliArguments(VERBS["reconcile"], [app], least=0, most=0).resolve(s, session)[0]
 
 
 def _code(found: Reconciled, *, exit_code: bool) -> int:
@@ -99,7 +99,7 @@ def _code(found: Reconciled, *, exit_code: bool) -> int:
     return 6 if all(line.kind == "busy" for line in found.left) else 4
 
 
-def _owner_name(session: Session) -> str | None:
+def _owner_name(session: CommandCall) -> str | None:
     """Return the name of the home's owner, None if that is root. The unit runs as that user; only its file belongs to root."""
     from deployctl.config.owners import owner_of, require_named
 
@@ -107,7 +107,7 @@ def _owner_name(session: Session) -> str | None:
     return None if owner == 0 else require_named(owner, session.settings).pw_name
 
 
-def install_command(session: Session, user: bool, system: bool, only_print: bool, folder: str | None) -> int:
+def install_command(session: CommandCall, user: bool, system: bool, only_print: bool, folder: str | None) -> int:
     from deployctl.cli.run_change import answer
     from deployctl.cli.tell import tell
     from deployctl.usecases.setup.install import InstallWish, install, unit_text

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deployctl.cli.rendering.tables import Column, Table
+from deployctl.cli.rendering.tables import Column, TextTable
 from deployctl.cli.rendering.times import took
-from deployctl.cli.terminal import Look
+from deployctl.cli.terminal import TerminalStyle
 from deployctl.domain.images.image_source import ImageCode, ImageNews, image_sentence
 from deployctl.domain.proxy.traffic import Precision
 from deployctl.usecases.results import DiffLine, Done, Finding, Moved, Preview
 
 
 # -- upgrade, rollback, undo -----------------------------------------------------------------------------------
-def moved_text(moved: Moved, look: Look) -> list[str]:
+def moved_text(moved: Moved, look: TerminalStyle) -> list[str]:
     """Return the live version, how long the switch took, and how to roll back."""
     if moved.taken_over:
         return [f"{look.good} {moved.app} {moved.target} is already live. Applied from config/{moved.app}.toml:",
@@ -29,7 +29,7 @@ def moved_text(moved: Moved, look: Look) -> list[str]:
     return lines + [f"{look.warn} {warning}" for warning in moved.warnings]
 
 
-def _image(news: ImageNews | None, look: Look) -> list[str]:
+def _image(news: ImageNews | None, look: TerminalStyle) -> list[str]:
     """Return the registry's news; that it could not be reached is a warning, which --quiet keeps."""
     if news is None:
         return []
@@ -79,14 +79,14 @@ def _next(moved: Moved) -> str | None:
 
 
 # -- the other changing verbs ----------------------------------------------------------------------------------
-def done_text(done: Done, look: Look) -> list[str]:
+def done_text(done: Done, look: TerminalStyle) -> list[str]:
     """Return the summary and, unless quiet, its details."""
     details = [] if look.quiet else [line for text in done.details for line in text.splitlines()]
     return [f"{look.good} {done.sentence}", *_image(done.image, look), *(f"  {line}" for line in details)]
 
 
 # -- dry run ---------------------------------------------------------------------------------------------------
-def preview_text(preview: Preview, look: Look) -> list[str]:
+def preview_text(preview: Preview, look: TerminalStyle) -> list[str]:
     """Return the plan, numbered, and what it would restore."""
     plan = preview.plan
     if not plan.steps:
@@ -111,19 +111,19 @@ def difference_words(line: DiffLine) -> str:
     return f"{line.sign} {line.name}" + (f"={value}" if value is not None else "")
 
 
-def preview_table(preview: Preview) -> Table:
-    return Table(
+def preview_table(preview: Preview) -> TextTable:
+    return TextTable(
         (Column("STEP", right=True), Column("KIND"), Column("RELEASE", right=True), Column("SENTENCE", elastic=True)),
         tuple((str(n), step.kind, str(step.release), step.sentence) for n, step in enumerate(preview.plan.steps, 1)),
     )
 
 
-def _warned(warnings: Sequence[str], look: Look) -> list[str]:
+def _warned(warnings: Sequence[str], look: TerminalStyle) -> list[str]:
     return [f"{look.warn} {warning}" for warning in warnings]
 
 
 # -- doctor ----------------------------------------------------------------------------------------------------
-def findings_text(findings: Sequence[Finding], look: Look) -> list[str]:
+def findings_text(findings: Sequence[Finding], look: TerminalStyle) -> list[str]:
     """Return one line per check, with the fix below a failed one."""
     broad = max((len(found.name) for found in findings), default=0)
     lines = []
@@ -137,13 +137,13 @@ def findings_text(findings: Sequence[Finding], look: Look) -> list[str]:
     return [*lines, "", f"{bad} of {len(findings)} checks failed." if bad else well]
 
 
-def _sign(found: Finding, look: Look) -> str:
+def _sign(found: Finding, look: TerminalStyle) -> str:
     width = len(look.bad) if look.utf8 else 4
     return (look.good if found.ok else look.bad if found.fatal else look.warn).ljust(width)
 
 
-def findings_table(findings: Sequence[Finding]) -> Table:
-    return Table(
+def findings_table(findings: Sequence[Finding]) -> TextTable:
+    return TextTable(
         (Column("CHECK"), Column("RESULT"), Column("TEXT"), Column("FIX")),
         tuple((f.name, "ok" if f.ok else "fail" if f.fatal else "warn", f.text, f.fix or "") for f in findings),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from deployctl.cli.terminal import Look
+from deployctl.cli.terminal import TerminalStyle
 from deployctl.errors import AttentionNeeded, DeployctlError, Invalid, RevertedAfterSwitch
 from deployctl.pattern import pattern
 
@@ -16,7 +16,7 @@ _LABELS = {
 _PROGRAM = pattern(r"(sudo|docker|ls|df|ss|chmod|chown|unset|newgrp|pip|ldd|ip|systemctl|mv) ")
 
 
-def error_text(error: DeployctlError, look: Look) -> list[str]:
+def error_text(error: DeployctlError, look: TerminalStyle) -> list[str]:
     """Return the lines for people; the same data as the error's JSON."""
     first, *more = error.message.splitlines() or [type(error).__name__]
     lines = [f"{look.bad} {first}", *(f"  {line}" for line in more)]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from deployctl.cli.rendering.tables import NONE, Column, Table
+from deployctl.cli.rendering.tables import NONE, Column, TextTable
 from deployctl.cli.rendering.times import took
-from deployctl.cli.terminal import Look
+from deployctl.cli.terminal import TerminalStyle
 from deployctl.domain.change.readiness import How, Readiness
 
 
@@ -34,14 +34,14 @@ def _about(one: Readiness) -> str:
     return "" if one.seconds is None else f", about {took(one.seconds * 1000)}"
 
 
-def ready_table(some: Sequence[Readiness]) -> Table:
+def ready_table(some: Sequence[Readiness]) -> TextTable:
     columns = Column("ROLLBACK TO"), Column("HOW"), Column("NOTE", elastic=True)
     several = Counter(one.version for one in some)
     names = [f"{one.version}@{one.release}" if several[one.version] > 1 else one.version for one in some]
-    return Table(columns, tuple((name, ready_cell(one), one.why or "") for name, one in zip(names, some, strict=True)))
+    return TextTable(columns, tuple((name, ready_cell(one), one.why or "") for name, one in zip(names, some, strict=True)))
 
 
-def ready_line(one: Readiness, app: str, look: Look, *, name: str | None = None) -> str:
+def ready_line(one: Readiness, app: str, look: TerminalStyle, *, name: str | None = None) -> str:
     """Return one line of a list: the version, its readiness and the command; `name` if the version is ambiguous."""
     sign = look.good if one.ready else look.bad
     remark = f" ({one.why})" if one.ready and one.why else ""

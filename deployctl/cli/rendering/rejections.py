@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 from deployctl.cli.rendering.forms import json_line
 from deployctl.cli.rendering.times import iso
-from deployctl.cli.session import Session
-from deployctl.cli.terminal import Look
+from deployctl.cli.session import CommandCall
+from deployctl.cli.terminal import TerminalStyle
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.proxy.rejections import Refusal
+from deployctl.domain.proxy.rejections import Rejection
 from deployctl.usecases import views
 from deployctl.usecases.view.rejections import refusal_json
 
 
-def print_refusals(session: Session, app: AppName, found: Sequence[Refusal]) -> None:
+def print_refusals(session: CommandCall, app: AppName, found: Sequence[Rejection]) -> None:
     look = session.look(session.out)
     if session.output == "json":
         lines = [refusal_json(one) for one in found]
@@ -26,7 +26,7 @@ def print_refusals(session: Session, app: AppName, found: Sequence[Refusal]) -> 
         session.note(f"No recent error responses from HAProxy for {app}: every response came from the app.")
 
 
-def _line(session: Session, one: Refusal, look: Look) -> str:
+def _line(session: CommandCall, one: Rejection, look: TerminalStyle) -> str:
     if session.output == "jsonl":
         return json_line(refusal_json(one), look)
     if session.output == "tsv":

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from deployctl.cli.rendering.change import difference_words
 from deployctl.cli.rendering.ready import ready_table, ready_words
-from deployctl.cli.rendering.tables import NONE, Column, Table, lay_out
+from deployctl.cli.rendering.tables import NONE, Column, TextTable, lay_out
 from deployctl.cli.rendering.times import span, took, when
-from deployctl.cli.terminal import Look
+from deployctl.cli.terminal import TerminalStyle
 from deployctl.domain.change.deployment import Deployment, Phase
 from deployctl.domain.change.planner import spoken
 from deployctl.domain.images.capabilities import given_back, kept_text
@@ -18,7 +18,7 @@ GROUPS = ("image", "env", "limits", "command", "health", "ports")
 
 
 # -- history ---------------------------------------------------------------------------------------------------
-def history_text(view: HistoryView, look: Look) -> list[str]:
+def history_text(view: HistoryView, look: TerminalStyle) -> list[str]:
     """Return one line per traffic switch and failed attempt, newest first."""
     if not (view.lines or view.attempts):
         return [f"No deployments yet. First version: deployctl upgrade {view.app} VERSION"]
@@ -28,21 +28,21 @@ def history_text(view: HistoryView, look: Look) -> list[str]:
     return lines
 
 
-def history_table(view: HistoryView, look: Look) -> Table:
+def history_table(view: HistoryView, look: TerminalStyle) -> TextTable:
     columns = (Column("REV", right=True), Column("WHEN"), Column("WHAT"), Column("BY"), Column("TOOK", right=True),
                Column("NOTE", elastic=True))
     rows = [(line.change.at, _change_row(line, look)) for line in view.lines]
     rows += [(attempt.started_at, _attempt_row(attempt, view, look)) for attempt in view.attempts]
-    return Table(columns, tuple(row for _, row in sorted(rows, key=lambda pair: pair[0], reverse=True)))
+    return TextTable(columns, tuple(row for _, row in sorted(rows, key=lambda pair: pair[0], reverse=True)))
 
 
-def _change_row(line: HistoryLine, look: Look) -> tuple[str, ...]:
+def _change_row(line: HistoryLine, look: TerminalStyle) -> tuple[str, ...]:
     change = line.change
     return (str(change.revision), when(change.at, look), _what(change.kind, *_names(line)), change.actor,
             took(change.switch_ms), _first_line(change.note))
 
 
-def _attempt_row(attempt: Deployment, view: HistoryView, look: Look) -> tuple[str, ...]:
+def _attempt_row(attempt: Deployment, view: HistoryView, look: TerminalStyle) -> tuple[str, ...]:
     before, after = (view.releases.get(n) if n is not None else None for n in (attempt.source, attempt.target))
     how = f"{look.bad} {attempt.phase}" if attempt.finished_at else f"→ {attempt.phase}"
     return (NONE, when(attempt.started_at, look), f"{_what(attempt.kind, before, after)}  {how}", attempt.actor,
@@ -69,7 +69,7 @@ def _first_line(text: str) -> str:
 
 
 # -- show ------------------------------------------------------------------------------------------------------
-def show_text(view: ReleaseView, look: Look) -> list[str]:
+def show_text(view: ReleaseView, look: TerminalStyle) -> list[str]:
     """Return the release and its spec. Of the environment only names are shown."""
     facts = [(name, text) for name, text in _facts(view, look) if text]
     broad = max(len(name) for name, _ in facts)
@@ -78,7 +78,7 @@ def show_text(view: ReleaseView, look: Look) -> list[str]:
     return lines + _last(view, look)
 
 
-def _facts(view: ReleaseView, look: Look) -> list[tuple[str, str | None]]:
+def _facts(view: ReleaseView, look: TerminalStyle) -> list[tuple[str, str | None]]:
     release, bundle = view.release, view.release.bundle
     hold = release.hold
     return [
@@ -107,7 +107,7 @@ def _numbers(view: ReleaseView) -> str:
     return ", ".join(f"release {n}" for n in view.siblings)
 
 
-def _running(view: ReleaseView, look: Look) -> str:
+def _running(view: ReleaseView, look: TerminalStyle) -> str:
     one = view.instance
     if one is None:
         return "no container"
@@ -128,7 +128,7 @@ def limit_words(bundle: Bundle) -> str:
     return f"memory {size.memory / 2**20:.0f} MiB, cpus {size.cpus:g}, pids {size.pids}"
 
 
-def _last(view: ReleaseView, look: Look) -> list[str]:
+def _last(view: ReleaseView, look: TerminalStyle) -> list[str]:
     last = view.last
     if last is None:
         return []
@@ -139,7 +139,7 @@ def _last(view: ReleaseView, look: Look) -> list[str]:
 
 
 # -- diff ------------------------------------------------------------------------------------------------------
-def diff_text(view: DiffView, look: Look) -> list[str]:
+def diff_text(view: DiffView, look: TerminalStyle) -> list[str]:
     """Return the differences by group, and on one line what is the same."""
     groups = [*GROUPS, *sorted({line.group for line in view.lines} - {*GROUPS})]
     broad = max(len(group) for group in groups)
@@ -160,8 +160,8 @@ def _named(view: DiffView) -> str:
     return f"{before.version} → {after.version}"
 
 
-def diff_table(view: DiffView) -> Table:
-    return Table(
+def diff_table(view: DiffView) -> TextTable:
+    return TextTable(
         (Column("GROUP"), Column("SIGN"), Column("NAME"), Column("BEFORE"), Column("AFTER")),
         tuple((d.group, d.sign, d.name, d.before or "", d.after or "") for d in view.lines),
     )

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from deployctl.cli.rendering.change import difference
 from deployctl.cli.rendering.ready import ready_cell, ready_line, ready_words
-from deployctl.cli.rendering.tables import NONE, Column, Table, lay_out
+from deployctl.cli.rendering.tables import NONE, Column, TextTable, lay_out
 from deployctl.cli.rendering.times import ago, took
-from deployctl.cli.terminal import Look
+from deployctl.cli.terminal import TerminalStyle
 from deployctl.domain.change.readiness import Readiness
 from deployctl.domain.images.same_image import short_digest
 from deployctl.usecases.results import AppView, ConfigCode, InstanceView, StatusView
 
 
-def status_text(view: StatusView, look: Look, *, one: bool, home: str = "this home") -> list[str]:
+def status_text(view: StatusView, look: TerminalStyle, *, one: bool, home: str = "this home") -> list[str]:
     """Return the table of all apps, or the details of one."""
     if not view.apps:
         return [*_no_apps(view, look, home), "  Create one: deployctl init    Try it: deployctl demo"]
@@ -21,20 +21,20 @@ def status_text(view: StatusView, look: Look, *, one: bool, home: str = "this ho
     return lines + (["", *troubles] if troubles else []) + (_way_back(view.apps[0], look) if one else [])
 
 
-def _no_apps(view: StatusView, look: Look, home: str) -> list[str]:
+def _no_apps(view: StatusView, look: TerminalStyle, home: str) -> list[str]:
     """Return which home has no apps, and other homes on this engine that may have been meant."""
     others = [f"  Another home on this engine: {other.path}, {other.containers} containers    "
               f"See: deployctl --home {other.path} status" for other in view.others]
     return [f"No apps yet in {home}.", *_troubles(view, look), *others]
 
 
-def _troubles(view: StatusView, look: Look) -> list[str]:
+def _troubles(view: StatusView, look: TerminalStyle) -> list[str]:
     away = [f"{look.warn} Docker: {view.engine}"] if view.engine else []
     away += [f"{look.warn} HAProxy: {view.proxy}"] if view.proxy else []
     return away
 
 
-def _notes(app: AppView, look: Look) -> list[str]:
+def _notes(app: AppView, look: TerminalStyle) -> list[str]:
     drift = app.untold_drifts
     lines = [f"{look.warn} {line}" for line in (*(note.line for note in app.notes), *(one.sentence for one in drift))]
     if any(one.mend for one in drift) and not look.quiet:
@@ -46,7 +46,7 @@ def _notes(app: AppView, look: Look) -> list[str]:
     return lines
 
 
-def _config(app: AppView, look: Look) -> list[str]:
+def _config(app: AppView, look: TerminalStyle) -> list[str]:
     """Return the changes in the app's file that are not deployed."""
     state = app.config
     if state is None or state.code not in {ConfigCode.CHANGED, ConfigCode.WRONG}:
@@ -66,7 +66,7 @@ def _meaning(app: AppView) -> str:
     return f" ({ready_words(app.way_back)})" if app.way_back else " (needs to boot)"
 
 
-def _way_back(app: AppView, look: Look) -> list[str]:
+def _way_back(app: AppView, look: TerminalStyle) -> list[str]:
     if look.quiet or app.state in {"degraded", "down"}:
         return []
     if app.back and app.back_warm:
@@ -84,7 +84,7 @@ def _brings(app: AppView) -> list[str]:
     return [f"  Restores: {', '.join(app.brings_back)}"] if app.brings_back else []
 
 
-def _slow_way_back(back: str, ready: Readiness, app: AppView, look: Look) -> list[str]:
+def _slow_way_back(back: str, ready: Readiness, app: AppView, look: TerminalStyle) -> list[str]:
     """Return what `rollback` would do; if it cannot work, which other versions can be rolled back to."""
     if ready.ready:
         return [f"Roll back to {back} ({ready_words(ready)}): deployctl rollback {app.app}", *_brings(app)]
@@ -100,17 +100,17 @@ def _name(one: InstanceView, app: AppView) -> str:
 
 
 # -- all apps --------------------------------------------------------------------------------------------------
-def apps_table(view: StatusView, look: Look) -> Table:
+def apps_table(view: StatusView, look: TerminalStyle) -> TextTable:
     columns = (
         Column("APP"), Column("LIVE"), Column("COLOUR"), Column("TRAFFIC"), Column("HEALTH"), Column("SINCE"),
         Column("STANDBY"), Column("ADDRESS"), Column("5XX", right=True), Column("REQUESTS", right=True, wide=True),
         Column("MEAN", right=True, wide=True), Column("REVISION", right=True, wide=True),
         Column("RELEASE", right=True, wide=True), Column("DIGEST", wide=True),
     )  # fmt: skip
-    return Table(columns, tuple(_app_row(app, look) for app in view.apps))
+    return TextTable(columns, tuple(_app_row(app, look) for app in view.apps))
 
 
-def _app_row(app: AppView, look: Look) -> tuple[str, ...]:
+def _app_row(app: AppView, look: TerminalStyle) -> tuple[str, ...]:
     live = app.active
     since = app.since or (live and live.since)
     return (
@@ -137,7 +137,7 @@ def _standby(standby: InstanceView | None) -> str:
     return f"{standby.version} {'warm' if standby.warm else standby.health}"
 
 
-def state_words(state: str, look: Look) -> str:
+def state_words(state: str, look: TerminalStyle) -> str:
     """Return the state with its sign: never shown by colour alone."""
     signs = {"healthy": f"{look.good} passing", "degraded": f"{look.warn} degraded", "down": f"{look.bad} down",
              "not_deployed": "not deployed", "deploying": "→ deploying", "unknown": f"{look.warn} unknown"}
@@ -152,7 +152,7 @@ def failing(instance: InstanceView) -> str:
 
 
 # -- one app ---------------------------------------------------------------------------------------------------
-def _page(app: AppView, look: Look) -> list[str]:
+def _page(app: AppView, look: TerminalStyle) -> list[str]:
     where = app.address or ", ".join(app.hosts) or "no address"
     lines = [f"{app.app}   {where}   revision {app.revision}   {state_words(app.state, look)}"]
     if app.deployment:
@@ -164,14 +164,14 @@ def _page(app: AppView, look: Look) -> list[str]:
     return lines
 
 
-def _deploying(app: AppView, look: Look) -> str:
+def _deploying(app: AppView, look: TerminalStyle) -> str:
     told = app.deployment or {}
     parts = [f"{told.get('kind', 'deployment')} {told.get('to') or ''}".rstrip(), f"phase {told.get('phase')}",
              f"by {told.get('by')}", f"since {ago(str(told.get('since')), look)}"]
     return "→ " + ", ".join(parts) + (", interrupted" if told.get("interrupted") else "")
 
 
-def instances_table(app: AppView, look: Look) -> Table:
+def instances_table(app: AppView, look: TerminalStyle) -> TextTable:
     columns = (
         Column("COLOUR"), Column("VERSION"), Column("ROLE"), Column("TRAFFIC", right=True), Column("HEALTH"),
         Column("ADDRESS"), Column("ROLLBACK"), Column("SINCE"), Column("5XX", right=True), Column("REQUESTS", right=True),
@@ -179,10 +179,10 @@ def instances_table(app: AppView, look: Look) -> Table:
         Column("INSIDE", wide=True), Column("DIGEST", wide=True), Column("CONTAINER", wide=True),
         Column("PROBE", wide=True, elastic=True),
     )  # fmt: skip
-    return Table(columns, tuple(_instance_row(one, _name(one, app), look) for one in app.instances))
+    return TextTable(columns, tuple(_instance_row(one, _name(one, app), look) for one in app.instances))
 
 
-def _instance_row(one: InstanceView, name: str, look: Look) -> tuple[str, ...]:
+def _instance_row(one: InstanceView, name: str, look: TerminalStyle) -> tuple[str, ...]:
     role = "live" if one.role == "active" else one.role
     return (
         one.colour or NONE,
@@ -205,7 +205,7 @@ def _instance_row(one: InstanceView, name: str, look: Look) -> tuple[str, ...]:
     )
 
 
-def _health(one: InstanceView, look: Look) -> str:
+def _health(one: InstanceView, look: TerminalStyle) -> str:
     signs = {"passing": f"{look.good} ", "failing": f"{look.bad} ", "unknown": f"{look.warn} "}
     word = one.status if one.health == "stopped" and one.status else one.health
     return f"{signs.get(one.health, '')}{word}" + (f" {took(one.probe_ms)}" if one.probe_ms is not None else "")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deployctl.cli.terminal import Look
+from deployctl.cli.terminal import TerminalStyle
 from deployctl.dataclass import dataclass
 
-GAP = "  "
+COLUMN_GAP = "  "
 NONE = "–"  # there is no value
 SHORTEST = 12  # columns that an elastic column needs to be worth showing
 
@@ -21,12 +21,12 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class TextTable:
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
 
 
-def lay_out(table: Table, look: Look, *, indent: int = 0) -> list[str]:
+def lay_out(table: TextTable, look: TerminalStyle, *, indent: int = 0) -> list[str]:
     """Return header and rows, none wider than the terminal."""
     shown = [i for i, column in enumerate(table.columns) if look.wide or not column.wide]
     cells = [[look.say(text) for text in row] for row in ([c.title for c in table.columns], *table.rows)]
@@ -39,17 +39,17 @@ def lay_out(table: Table, look: Look, *, indent: int = 0) -> list[str]:
 
 def _fit(widths: list[int], columns: Sequence[Column], room: int | None) -> list[int]:
     """Return the widths of the columns that fit, from the left."""
-    while room is not None and (over := sum(widths) + len(GAP) * (len(widths) - 1) - room) > 0:
+    while room is not None and (over := sum(widths) + len(COLUMN_GAP) * (len(widths) - 1) - room) > 0:
         if len(widths) == 1 or (columns[len(widths) - 1].elastic and widths[-1] - over >= SHORTEST):
             return [*widths[:-1], max(widths[-1] - over, 1)]
         widths = widths[:-1]
     return widths
 
 
-def _line(row: Sequence[str], widths: Sequence[int], columns: Sequence[Column], look: Look) -> str:
+def _line(row: Sequence[str], widths: Sequence[int], columns: Sequence[Column], look: TerminalStyle) -> str:
     cells = (_padded(_cut(text, width, look), width, right=column.right)
              for text, width, column in zip(row, widths, columns, strict=True))
-    return GAP.join(cells).rstrip()
+    return COLUMN_GAP.join(cells).rstrip()
 
 
 def _padded(text: str, width: int, *, right: bool) -> str:
@@ -57,7 +57,7 @@ def _padded(text: str, width: int, *, right: bool) -> str:
     return space + text if right else text + space
 
 
-def _cut(text: str, width: int, look: Look) -> str:
+def _cut(text: str, width: int, look: TerminalStyle) -> str:
     if breadth(text) <= width:
         return text
     mark = look.say("…")
@@ -75,7 +75,7 @@ def breadth(text: str) -> int:
     return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
 
 
-def tsv(table: Table, look: Look) -> list[str]:
+def tsv(table: TextTable, look: TerminalStyle) -> list[str]:
     """Return all columns, one row per line; a tab inside a cell is escaped, and a missing value is an empty cell."""
     rows = ([column.title.lower() for column in table.columns], *table.rows)
     return ["\t".join("" if text == NONE else look.say(text.strip()) for text in row) for row in rows]

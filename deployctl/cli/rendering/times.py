@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from deployctl.cli.terminal import Look
+from deployctl.cli.terminal import TerminalStyle
 
 
 def iso(text: str) -> str:
@@ -13,7 +13,7 @@ def iso(text: str) -> str:
     return text if at is None else at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def ago(text: str, look: Look) -> str:
+def ago(text: str, look: TerminalStyle) -> str:
     """Return how long ago that was; ISO 8601 if the output is not a terminal."""
     at = _parsed(text)
     if at is None or not look.relative:
@@ -25,7 +25,7 @@ def ago(text: str, look: Look) -> str:
     return f"{seconds // 86400:.0f} days ago"
 
 
-def when(text: str, look: Look) -> str:
+def when(text: str, look: TerminalStyle) -> str:
     """Return the time relative within the hour, then as a clock time, then as a date."""
     at = _parsed(text)
     if at is None or not look.relative:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from deployctl.cli.rendering.tables import Column, Table
-from deployctl.cli.terminal import Look
+from deployctl.cli.rendering.tables import Column, TextTable
+from deployctl.cli.terminal import TerminalStyle
 from deployctl.usecases.results import Mended, Reconciled
 
 
-def reconciled_text(found: Reconciled, look: Look) -> list[str]:
+def reconciled_text(found: Reconciled, look: TerminalStyle) -> list[str]:
     """Return the lines for each drift, and a final one with the result."""
     lines = [text for line in found.lines for text in _line(line, look, dry_run=found.dry_run)]
     if not found.lines:
@@ -19,7 +19,7 @@ def reconciled_text(found: Reconciled, look: Look) -> list[str]:
     return [*lines, f"{look.good} All drift is repaired."]
 
 
-def _line(line: Mended, look: Look, *, dry_run: bool) -> list[str]:
+def _line(line: Mended, look: TerminalStyle, *, dry_run: bool) -> list[str]:
     if dry_run:
         return [f"{look.warn} {line.sentence}", f"    {f'Would {line.mend}' if line.mend else line.why}"]
     if line.done:
@@ -28,7 +28,7 @@ def _line(line: Mended, look: Look, *, dry_run: bool) -> list[str]:
             *([f"    Not done ({line.mend or 'no repair'}): {line.why}"] if line.says_more else [])]
 
 
-def reconciled_table(found: Reconciled) -> Table:
+def reconciled_table(found: Reconciled) -> TextTable:
     columns = (Column("APP"), Column("KIND"), Column("DONE"), Column("REPAIR"), Column("SENTENCE"), Column("WHY"))
-    return Table(columns, tuple((line.app or "", line.kind, "yes" if line.done else "no", line.mend or "", line.sentence,
+    return TextTable(columns, tuple((line.app or "", line.kind, "yes" if line.done else "no", line.mend or "", line.sentence,
                                  line.why) for line in found.lines))

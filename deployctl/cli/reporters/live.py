@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from deployctl.cli.rendering.times import took
-from deployctl.cli.reporters.reporter import Lines, Ticker, result_of
+from deployctl.cli.reporters.reporter import ReporterLines, Ticker, result_of
 from deployctl.domain.change.plan import Plan, Step
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ SPIN_AFTER = 0.2  # seconds; what is faster needs no spinner, and no import of r
 class Live:
     """A spinner with the elapsed time for the running step, and a line for each finished one."""
 
-    def __init__(self, lines: Lines, *, verbose: bool = False) -> None:
+    def __init__(self, lines: ReporterLines, *, verbose: bool = False) -> None:
         self.lines, self.verbose = lines, verbose
         self.lock = threading.Lock()
         self.step: Step | None = None
@@ -87,7 +87,7 @@ class Live:
         self.lines.write(text)
 
 
-def _spinner(lines: Lines, frame: Callable[[], str]) -> RichLive:
+def _spinner(lines: ReporterLines, frame: Callable[[], str]) -> RichLive:
     """Return a line that redraws itself eight times a second and disappears when stopped."""
     from rich.console import Console
     from rich.live import Live as RichLive

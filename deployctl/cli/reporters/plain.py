@@ -6,7 +6,7 @@ import threading
 import time
 
 from deployctl.cli.rendering.times import took
-from deployctl.cli.reporters.reporter import Lines, Ticker, result_of
+from deployctl.cli.reporters.reporter import ReporterLines, Ticker, result_of
 from deployctl.domain.change.plan import Plan, Step
 
 HEARTBEAT = 15.0  # seconds of silence in a phase that are too many in a log
@@ -15,7 +15,7 @@ HEARTBEAT = 15.0  # seconds of silence in a phase that are too many in a log
 class Plain:
     """One line per phase: time, app, kind, result, duration. `verbose` adds starts and details."""
 
-    def __init__(self, lines: Lines, *, verbose: bool = False, heartbeat: float = HEARTBEAT) -> None:
+    def __init__(self, lines: ReporterLines, *, verbose: bool = False, heartbeat: float = HEARTBEAT) -> None:
         self.lines, self.verbose, self.heartbeat = lines, verbose, heartbeat
         self.app = ""
         self.lock = threading.Lock()

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol, TextIO
 
-from deployctl.cli.terminal import Look
+from deployctl.cli.terminal import TerminalStyle
 from deployctl.domain.change.plan import Plan, Step
 
 
-class Progress(Protocol):
+class ClosableReporter(Protocol):
     """A ports.Reporter that can be closed."""
 
     def plan(self, plan: Plan) -> None: ...
@@ -70,10 +70,10 @@ class Harmless:
         return True
 
 
-class Lines:
+class ReporterLines:
     """Writes whole lines to a stream that may be closed."""
 
-    def __init__(self, stream: TextIO, look: Look) -> None:
+    def __init__(self, stream: TextIO, look: TerminalStyle) -> None:
         self.stream, self.look = Harmless(stream), look
 
     def write(self, *lines: str) -> None:
@@ -84,7 +84,7 @@ class Lines:
 class Quiet:
     """Warnings only."""
 
-    def __init__(self, lines: Lines) -> None:
+    def __init__(self, lines: ReporterLines) -> None:
         self.lines = lines
 
     def plan(self, plan: Plan) -> None:

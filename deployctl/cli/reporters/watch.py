@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 
 from deployctl.cli.rendering.times import took
-from deployctl.cli.reporters.reporter import Lines, result_of
+from deployctl.cli.reporters.reporter import ReporterLines, result_of
 from deployctl.domain.change.plan import Plan, Step
 
 
 class Journal:
     """`stamped`: each line starts with the time; systemd's journal adds its own."""
 
-    def __init__(self, lines: Lines, *, quiet: bool, stamped: bool) -> None:
+    def __init__(self, lines: ReporterLines, *, quiet: bool, stamped: bool) -> None:
         self.lines, self.quiet, self.stamped = lines, quiet, stamped
         self.app = ""
 

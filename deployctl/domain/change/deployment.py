@@ -26,7 +26,7 @@ class IllegalTransition(Exception):
     """A phase was asked for that the table does not know. A mistake of ours, never of a user."""
 
 
-NEXT: dict[Phase, dict[str, Phase]] = {
+NEXT_PHASES: dict[Phase, dict[str, Phase]] = {
     Phase.PLANNED: {"started": Phase.PROBING, "failed": Phase.REVERTING, "done": Phase.SUCCEEDED},
     Phase.PROBING: {"ready": Phase.SHIFTING, "failed": Phase.REVERTING, "done": Phase.SUCCEEDED},
     Phase.SHIFTING: {"shifted": Phase.BAKING, "failed": Phase.REVERTING, "done": Phase.SUCCEEDED},
@@ -52,7 +52,7 @@ BEGINS: dict[StepKind, tuple[str, ...]] = {
 def advance(phase: Phase, event: str) -> Phase:
     """Return the phase that follows, or raise IllegalTransition and change nothing."""
     try:
-        return NEXT[phase][event]
+        return NEXT_PHASES[phase][event]
     except KeyError:
         raise IllegalTransition(f"{event!r} cannot happen while {phase}") from None
 
@@ -60,7 +60,7 @@ def advance(phase: Phase, event: str) -> Phase:
 def begin(phase: Phase, kind: StepKind) -> Phase:
     """Return the phase in which a step of that kind runs: skipped phases are walked through in order."""
     for event in BEGINS.get(kind, ()):
-        if event in NEXT[phase]:
+        if event in NEXT_PHASES[phase]:
             phase = advance(phase, event)
     return phase
 

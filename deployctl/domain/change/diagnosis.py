@@ -11,7 +11,7 @@ from deployctl.domain.change.probes import AnswerCode
 from deployctl.domain.images.healthcheck import HealthcheckTimes
 from deployctl.domain.images.release import Bundle, ProbeKind
 
-SIGNALS = {129: "SIGHUP", 130: "SIGINT", 132: "illegal instruction", 134: "SIGABRT", 135: "SIGBUS",
+EXIT_CODE_SIGNALS = {129: "SIGHUP", 130: "SIGINT", 132: "illegal instruction", 134: "SIGABRT", 135: "SIGBUS",
            136: "floating point exception", 137: "SIGKILL", 139: "segmentation fault", 141: "SIGPIPE", 143: "SIGTERM"}
 DOCKER_DNS = "127.0.0.11"  # Docker's own resolver, in every container of a network of ours
 
@@ -137,7 +137,7 @@ def _ended(e: Evidence) -> str:
         return f"{e.version} ended by itself and was restarted by Docker{when}"
     if e.exit_code == 0:
         return f"{e.version} ended by itself with exit code 0{when}"
-    signal = SIGNALS.get(e.exit_code)
+    signal = EXIT_CODE_SIGNALS.get(e.exit_code)
     return f"{e.version} exited with code {e.exit_code}{f' ({signal})' if signal else ''}{when}"
 
 

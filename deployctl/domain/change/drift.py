@@ -9,11 +9,11 @@ from collections.abc import Collection, Iterator
 from functools import cached_property
 
 from deployctl.dataclass import dataclass, replace
-from deployctl.domain.change.drift_kinds import Kind as Kind
+from deployctl.domain.change.drift_kinds import DriftKind as DriftKind
 from deployctl.domain.change.drift_kinds import Mend as Mend
-from deployctl.domain.change.facts import Facts
+from deployctl.domain.change.facts import AppFacts
 from deployctl.domain.change.retention import retire
-from deployctl.domain.host.networks import Network
+from deployctl.domain.host.networks import AppNetwork
 from deployctl.domain.images.image_store import find_hidden, switched_text
 from deployctl.domain.images.release import OVERTAKEN, SET_ASIDE, Instance, Resources, Restart
 from deployctl.domain.images.same_image import is_made_of, short_digest
@@ -24,7 +24,7 @@ from deployctl.domain.inputs.names import AppName
 class Drift:
     """One contradiction. Without a `mend` only a person can decide. `message` does not name the app."""
 
-    kind: Kind
+    kind: DriftKind
     message: str
     mend: Mend | None = None
     app: AppName | None = None  # None: of the whole home
@@ -38,7 +38,7 @@ class Drift:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ActualState:
     """One container of this home as the engine tells it. What only a closer look tells is None."""
 
     id: str
@@ -62,7 +62,7 @@ class Seen:
 class NetworkSeen:
     """One network of the app. None is what was not asked, or could not be."""
 
-    network: Network
+    network: AppNetwork
     there: bool | None = None
     guarded: bool | None = None
     up: bool | None = None  # its bridge
@@ -72,8 +72,8 @@ class NetworkSeen:
 class Sight:
     """One reading of an app's world. None is what was not asked, or could not be."""
 
-    facts: Facts
-    seen: tuple[Seen, ...] | None = None  # containers with the app's label
+    facts: AppFacts
+    seen: tuple[ActualState, ...] | None = None  # containers with the app's label
     proxy: bool = False  # HAProxy could be asked who serves
     networks: frozenset[str] | None = None  # names of all that are on this server
     grounds: tuple[NetworkSeen, ...] = ()  # every network that the ledger knows of the app
@@ -112,7 +112,7 @@ class Sight:
         name = self.facts.app.network_of(self.facts.instances.get(number)).name
         return any(one.network.name == name and one.there is False for one in self.grounds)
 
-    def find(self, number: int) -> Seen | None:
+    def find(self, number: int) -> ActualState | None:
         """Return the container of that release, whatever it is made of: the one with its id, else one of ours that
         bears its name."""
         instance = self.facts.instances.get(number)
@@ -140,7 +140,7 @@ def _hidden(sight: Sight, hidden: frozenset[int]) -> Iterator[Drift]:
     if hidden:
         before = facts.instances[min(hidden)].store or ""
         said = switched_text(facts.app.name, facts.version(facts.app.active), before=before, now=sight.store or "")
-        yield Drift(Kind.STORE, said, app=facts.app.name)
+        yield Drift(DriftKind.STORE, said, app=facts.app.name)
 
 
 # -- around the containers -----------------------------------------------------------------------------------------
@@ -156,21 +156,21 @@ def _around(sight: Sight) -> Iterator[Drift]:
 def _empty(app: AppName, one: NetworkSeen) -> Iterator[Drift]:
     kept = [word for word, there in (("network", one.there), ("guard route", one.guarded)) if there]
     if kept:
-        yield Drift(Kind.EMPTY, f"its {' and its '.join(kept)} {'are' if kept[1:] else 'is'} kept for no container",
+        yield Drift(DriftKind.EMPTY, f"its {' and its '.join(kept)} {'are' if kept[1:] else 'is'} kept for no container",
                     Mend.CLEAR, app, container=one.network.name)
 
 
 def _network(sight: Sight, one: NetworkSeen) -> Iterator[Drift]:
     app, network = sight.facts.app, one.network
     if one.guarded is False:
-        yield Drift(Kind.GUARD, f"the guard route of {network.subnet} is gone", Mend.GUARD, app.name,
+        yield Drift(DriftKind.GUARD, f"the guard route of {network.subnet} is gone", Mend.GUARD, app.name,
                     container=network.name)
     serves = {app.network_of(sight.facts.instances.get(n)).name for n in sight.actives & sight.facts.running}
     if one.there is False:
-        yield Drift(Kind.NETWORK, f"its network {network.name} is gone", Mend.NETWORK, app.name,
+        yield Drift(DriftKind.NETWORK, f"its network {network.name} is gone", Mend.NETWORK, app.name,
                     container=network.name)
     elif one.up is False and network.name in serves:
-        yield Drift(Kind.BRIDGE, f"its bridge {network.bridge} is gone or down, visitors get 503 "
+        yield Drift(DriftKind.BRIDGE, f"its bridge {network.bridge} is gone or down, visitors get 503 "
                     "(sudo systemctl restart docker)", app=app.name, container=network.name)
 
 
@@ -179,10 +179,10 @@ def _traffic(sight: Sight) -> Iterator[Drift]:
     if not sight.proxy or serving == app.active:
         return
     if serving is None:
-        yield Drift(Kind.ROUTE, f"HAProxy has lost its route, {_version(sight, app.active)} should be live",
+        yield Drift(DriftKind.ROUTE, f"HAProxy has lost its route, {_version(sight, app.active)} should be live",
                     Mend.SWITCH, app.name, app.active)
     else:
-        yield Drift(Kind.TRAFFIC, f"HAProxy routes to release {serving}, but the ledger says {app.active}; "
+        yield Drift(DriftKind.TRAFFIC, f"HAProxy routes to release {serving}, but the ledger says {app.active}; "
                     "the next change settles it", Mend.FOLLOW, app.name, serving)
 
 
@@ -191,22 +191,22 @@ def _instance(sight: Sight, n: int) -> Iterator[Drift]:
     app, instance, seen = sight.facts.app.name, sight.facts.instances.get(n), sight.find(n)
     who = f"the container of {_version(sight, n)}{', which is live,' if n in sight.actives else ''}"
 
-    def drift(kind: Kind, said: str, mend: Mend | None) -> Drift:
+    def drift(kind: DriftKind, said: str, mend: Mend | None) -> Drift:
         return Drift(kind, f"{who} {said}", mend, app, n, seen.id if seen else None)
 
     if instance is None or seen is None:
         forgotten = instance is not None and instance.failed and n not in sight.needed
-        yield drift(Kind.REMOVED, "is gone: somebody removed it", Mend.FORGET if forgotten else Mend.CREATE)
+        yield drift(DriftKind.REMOVED, "is gone: somebody removed it", Mend.FORGET if forgotten else Mend.CREATE)
         return
     release = sight.facts.releases.get(n)
     if release is not None and not is_made_of(seen.image, release.bundle):
-        yield drift(Kind.OTHER_IMAGE, f"is made of another image than its release, {short_digest(seen.image)} instead of "
+        yield drift(DriftKind.OTHER_IMAGE, f"is made of another image than its release, {short_digest(seen.image)} instead of "
                     f"{short_digest(release.digest)}: somebody made it again", Mend.REMAKE)
         return
     if seen.id != instance.container:
-        yield drift(Kind.REPLACED, f"is another one than the ledger knows: {seen.id[:12]}", Mend.ADOPT)
+        yield drift(DriftKind.REPLACED, f"is another one than the ledger knows: {seen.id[:12]}", Mend.ADOPT)
     if seen.name != instance.name:
-        yield drift(Kind.RENAMED, f"was renamed to {seen.name}", Mend.RENAME)
+        yield drift(DriftKind.RENAMED, f"was renamed to {seen.name}", Mend.RENAME)
     if (state := _state(sight, n, instance, seen)) is not None:
         yield drift(*state)
     if n in sight.needed:
@@ -215,49 +215,50 @@ def _instance(sight: Sight, n: int) -> Iterator[Drift]:
         yield from (drift(*one) for one in _joined(sight, n, seen))
 
 
-def _state(sight: Sight, n: int, instance: Instance, seen: Seen) -> tuple[Kind, str, Mend | None] | None:
+def _state(sight: Sight, n: int, instance: Instance, seen: ActualState) -> tuple[DriftKind, str, Mend | None] | None:
     if n in sight.expired:
-        return Kind.EXPIRED, f"runs beyond keep_warm = {sight.facts.app.policy.keep_warm}", Mend.STOP
+        return DriftKind.EXPIRED, f"runs beyond keep_warm = {sight.facts.app.policy.keep_warm}", Mend.STOP
     if n not in sight.needed:
         release = sight.facts.releases.get(n)
         if instance.failed and release is not None and release.failure_code == OVERTAKEN:
-            return (Kind.RUNS, f"runs although {SET_ASIDE}", Mend.STOP) if seen.up else None
+            return (DriftKind.RUNS, f"runs although {SET_ASIDE}", Mend.STOP) if seen.up else None
         inspected = "runs although it failed: somebody started it", None
         stopped = "runs although nothing needs it: somebody started it", Mend.STOP
-        return (Kind.RUNS, *(inspected if instance.failed else stopped)) if seen.up else None
+        return (DriftKind.RUNS, *(inspected if instance.failed else stopped)) if seen.up else None
     match seen.status:
         case "running":
             return _place(instance, seen)
         case "paused":
-            return Kind.PAUSED, "is paused", Mend.START
+            return DriftKind.PAUSED, "is paused", Mend.START
         case "restarting":  # Docker is at it
             return None
     lost = seen.status == "dead" or sight.lacks_network(n)  # it would start in a network that is no more
-    return Kind.STOPPED, f"does not run: Docker says {seen.status}", Mend.REMAKE if lost else Mend.START
+    return DriftKind.STOPPED, f"does not run: Docker says {seen.status}", Mend.REMAKE if lost else Mend.START
 
 
-def _place(instance: Instance, seen: Seen) -> tuple[Kind, str, Mend | None] | None:
+def _place(instance: Instance, seen: ActualState) -> tuple[DriftKind, str, Mend | None] | None:
     if instance.address in seen.addresses:
         return None
     where = f"answers on {', '.join(seen.addresses)}" if seen.addresses else "has no address any more"
-    return Kind.MOVED, f"{where} and not on its own {instance.address}: somebody re-connected it", Mend.REMAKE
+    return DriftKind.MOVED, f"{where} and not on its own {instance.address}: somebody re-connected it", Mend.REMAKE
 
 
-def _closer(sight: Sight, n: int, seen: Seen) -> Iterator[tuple[Kind, str, Mend | None]]:
+def _closer(sight: Sight, n: int, seen: ActualState) -> Iterator[tuple[DriftKind, str, Mend | None]]:
     release = sight.facts.releases.get(n)
     if release and seen.limits is not None and seen.limits != release.bundle.resources:
-        yield Kind.LIMITS, f"has other limits than its release: {_limits(seen.limits, release.bundle.resources)}", Mend.LIMIT
+        differ = _limits(seen.limits, release.bundle.resources)
+        yield DriftKind.LIMITS, f"has other limits than its release: {differ}", Mend.LIMIT
     if release and seen.cap_drop is not None and (more := _more(release.cap_drop, seen.cap_drop)):
-        yield (Kind.CAPABILITIES, f"has {', '.join(more)}, which its release drops: somebody made it again",
+        yield (DriftKind.CAPABILITIES, f"has {', '.join(more)}, which its release drops: somebody made it again",
                None if n in sight.actives else Mend.REMAKE)
     if n in sight.loose:
-        yield Kind.PIN, "has an address that another one on its network could answer for: it is not pinned to it", Mend.PIN
+        yield DriftKind.PIN, "has an address that another one on its network could answer for: it is not pinned to it", Mend.PIN
     if n in sight.misled:
-        yield Kind.PIN, "is not reached: its address is pinned to another MAC than it has", Mend.UNPIN
+        yield DriftKind.PIN, "is not reached: its address is pinned to another MAC than it has", Mend.UNPIN
     if seen.restart is Restart.NEVER and seen.up:
-        yield Kind.RESTARTS, "is not restarted by Docker after a crash", Mend.RESTART
+        yield DriftKind.RESTARTS, "is not restarted by Docker after a crash", Mend.RESTART
     if seen.restart is Restart.UNLESS_STOPPED and seen.up:
-        yield Kind.FORMER_RESTART, "would not come back after a crash of Docker itself", Mend.RESTART
+        yield DriftKind.FORMER_RESTART, "would not come back after a crash of Docker itself", Mend.RESTART
 
 
 def _more(wanted: Collection[str], dropped: Collection[str]) -> list[str]:
@@ -265,7 +266,7 @@ def _more(wanted: Collection[str], dropped: Collection[str]) -> list[str]:
     return [] if "ALL" in dropped else [name for name in wanted if name not in dropped]
 
 
-def _joined(sight: Sight, n: int, seen: Seen) -> Iterator[tuple[Kind, str, Mend | None]]:
+def _joined(sight: Sight, n: int, seen: ActualState) -> Iterator[tuple[DriftKind, str, Mend | None]]:
     """Compare the networks of others that it is connected to with those that its release joins."""
     release, app = sight.facts.releases.get(n), sight.facts.app
     if release is None or seen.networks is None:
@@ -273,14 +274,14 @@ def _joined(sight: Sight, n: int, seen: Seen) -> Iterator[tuple[Kind, str, Mend 
     wanted = release.bundle.networks
     for name in wanted:
         if sight.networks is not None and name not in sight.networks:
-            yield Kind.DISCONNECTED, f"needs the network {name}, which is gone (docker network create {name})", None
+            yield DriftKind.DISCONNECTED, f"needs the network {name}, which is gone (docker network create {name})", None
         elif name not in seen.networks:
-            yield Kind.DISCONNECTED, f"is no longer connected to the network {name}", Mend.CONNECT
+            yield DriftKind.DISCONNECTED, f"is no longer connected to the network {name}", Mend.CONNECT
     more = sorted(seen.networks - {*wanted})
     if more and seen.up:
         line = ", ".join(f'"{name}"' for name in (*wanted, *more))
-        yield Kind.CONNECTED, (f"was connected to {', '.join(more)} by hand, which the next upgrade drops: to keep it, add "
-                               f"networks = [{line}] to config/{app.name}.toml"), None
+        yield DriftKind.CONNECTED, (f"was connected to {', '.join(more)} by hand, which the next upgrade drops: to keep it, "
+                               f"add networks = [{line}] to config/{app.name}.toml"), None
 
 
 def _limits(has: Resources, should: Resources) -> str:
@@ -298,26 +299,26 @@ def _strays(sight: Sight) -> Iterator[Drift]:
             yield stray(app, seen, serves=seen.release == serving, doubled=sight.find(seen.release or 0) is not None)
 
 
-def stray(app: AppName, seen: Seen, *, serves: bool, doubled: bool) -> Drift:
+def stray(app: AppName, seen: ActualState, *, serves: bool, doubled: bool) -> Drift:
     """Return what a container is that the ledger knows nothing of. It goes when it is surely ours, serves nobody, and
     never ran or stands beside the one that its release has. Any other may be from after a copy of the ledger that was
     put back: then it is the ledger that lacks something."""
     if not seen.sealed:
         said = f"the container {seen.name} has our labels without our signature: it is not ours"
-        return Drift(Kind.STRANGER, said, app=app, container=seen.id)
+        return Drift(DriftKind.STRANGER, said, app=app, container=seen.id)
     kept = serves or not (doubled or seen.status == "created")
     what = "is live" if serves else "runs" if seen.up else "is left over"
     hint = " (deployctl ledger rebuild --force adopts it)" if kept else ""
     said = f"the container {seen.name} {what}, but is not in the ledger{hint}"
-    return Drift(Kind.UNKNOWN, said, None if kept else Mend.REMOVE, app, seen.release, seen.id)
+    return Drift(DriftKind.UNKNOWN, said, None if kept else Mend.REMOVE, app, seen.release, seen.id)
 
 
 def _images(sight: Sight) -> Iterator[Drift]:
     for number in sight.unkept:
-        yield Drift(Kind.IMAGE, f"the image of {_version(sight, number)} has lost the tag that "
+        yield Drift(DriftKind.IMAGE, f"the image of {_version(sight, number)} has lost the tag that "
                     "keeps it", Mend.KEEP, sight.facts.app.name, number)
     for tag in sight.tags:
-        yield Drift(Kind.IMAGE, f"the image {tag} is kept for no container", Mend.UNTAG,
+        yield Drift(DriftKind.IMAGE, f"the image {tag} is kept for no container", Mend.UNTAG,
                     sight.facts.app.name, container=tag)
 
 

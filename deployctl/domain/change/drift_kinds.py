@@ -8,7 +8,7 @@ from enum import StrEnum
 from deployctl.domain.images.image_store import SWITCHED
 
 
-class Kind(StrEnum):
+class DriftKind(StrEnum):
     REMOVED = "removed"
     STOPPED = "stopped"
     PAUSED = "paused"

@@ -10,7 +10,7 @@ from deployctl.domain.inputs.names import Version
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class AppFacts:
     """One reading of ledger, engine and HAProxy. Numbers are release numbers."""
 
     app: App

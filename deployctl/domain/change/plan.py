@@ -26,7 +26,7 @@ class StepKind(StrEnum):
     PRUNE = "prune"  # remove a container that retention no longer keeps
 
 
-class Kind(StrEnum):
+class PlanKind(StrEnum):
     UPGRADE = "upgrade"
     ROLLBACK = "rollback"
     UNDO = "undo"
@@ -37,7 +37,7 @@ class Kind(StrEnum):
     RECONCILE = "reconcile"
 
 
-MOVES = frozenset({Kind.UPGRADE, Kind.ROLLBACK, Kind.UNDO, Kind.STOP})  # these say who gets the traffic
+TRAFFIC_MOVES = frozenset({PlanKind.UPGRADE, PlanKind.ROLLBACK, PlanKind.UNDO, PlanKind.STOP})  # these say who gets the traffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Step:
 @dataclass(frozen=True, slots=True)
 class Plan:
     app: AppName
-    kind: Kind
+    kind: PlanKind
     source: int | None  # release that serves before
     target: int | None  # release that serves after
     steps: tuple[Step, ...]
@@ -62,5 +62,5 @@ class Plan:
     def from_dict(cls, raw: Mapping[str, Any]) -> Self:
         """Read back what the ledger's journal holds of it."""
         steps = tuple(Step(StepKind(r["kind"]), r["release"], r["sentence"]) for r in raw["steps"])
-        return cls(AppName(raw["app"]), Kind(raw["kind"]), raw["source"], raw["target"], steps, raw["summary"],
+        return cls(AppName(raw["app"]), PlanKind(raw["kind"]), raw["source"], raw["target"], steps, raw["summary"],
                    raw["warm"], raw.get("deed", ""))

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from deployctl.dataclass import replace
-from deployctl.domain.change.facts import Facts
-from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
+from deployctl.domain.change.facts import AppFacts
+from deployctl.domain.change.plan import Plan, PlanKind, Step, StepKind
 from deployctl.domain.change.retention import Retirement, retire
 from deployctl.domain.change.serving import release_name
 from deployctl.domain.images.release import Probe, ProbeKind, Release
 from deployctl.domain.images.same_image import short_digest
 
 
-def plan_move(facts: Facts, kind: Kind, target: Release) -> Plan:
+def plan_move(facts: AppFacts, kind: PlanKind, target: Release) -> Plan:
     """Return the plan that makes `target` serve, whatever state its container is in."""
     source = facts.app.active
     warm = facts.is_warm(target.number)
@@ -23,7 +23,7 @@ def plan_move(facts: Facts, kind: Kind, target: Release) -> Plan:
                 deed=_deed(facts, kind, target))
 
 
-def bring_up(facts: Facts, target: Release, kind: Kind) -> list[Step]:
+def bring_up(facts: AppFacts, target: Release, kind: PlanKind) -> list[Step]:
     """Return the steps that end with a proven instance that HAProxy knows and that gets no traffic yet."""
     n, v, steps = target.number, target.version, []
     left_over = n in facts.instances and facts.instances[n].failed  # kept for inspection; a retry gets a fresh one
@@ -36,26 +36,26 @@ def bring_up(facts: Facts, target: Release, kind: Kind) -> list[Step]:
     if left_over or n not in facts.running:
         steps.append(Step(StepKind.START, n, f"start {v}"))
     steps.append(Step(StepKind.HEALTH, n, f"prove {v} healthy: {spoken(target.bundle.probe)}"))
-    if kind in {Kind.UPGRADE, Kind.START} or not facts.is_warm(n):
+    if kind in {PlanKind.UPGRADE, PlanKind.START} or not facts.is_warm(n):
         steps.append(Step(StepKind.ROUTE, n, f"let HAProxy know {v}"))
         steps.append(Step(StepKind.GATE, n, f"ask {v} through HAProxy, as visitors do"))
     return steps
 
 
-def _switch(facts: Facts, kind: Kind, target: Release) -> list[Step]:
+def _switch(facts: AppFacts, kind: PlanKind, target: Release) -> list[Step]:
     n, (source, name) = target.number, _names(facts, target)
     whence = f" from {source}" if source else ""
     steps = [Step(StepKind.SWITCH, n, f"switch the traffic of {facts.app.name}{whence} to {name}")]
-    if kind is Kind.UPGRADE and facts.app.policy.watch:
+    if kind is PlanKind.UPGRADE and facts.app.policy.watch:
         steps.append(Step(StepKind.WATCH, n, f"watch {target.version} for {facts.app.policy.watch:g} s under traffic"))
     return [*steps, Step(StepKind.PROMOTE, n, f"{target.version} is the active release")]
 
 
-def _retire(facts: Facts, going: Retirement) -> list[Step]:
+def _retire(facts: AppFacts, going: Retirement) -> list[Step]:
     return retiring(facts, stop=going.stop, prune=going.prune)
 
 
-def retiring(facts: Facts, *, stop: Sequence[int], prune: Sequence[int]) -> list[Step]:
+def retiring(facts: AppFacts, *, stop: Sequence[int], prune: Sequence[int]) -> list[Step]:
     """Return the steps that stop some releases and remove the containers of others."""
     steps = []
     for n in stop:
@@ -72,20 +72,20 @@ def without_retiring(plan: Plan) -> Plan:
     return replace(plan, steps=tuple(step for step in plan.steps if step.kind not in later))
 
 
-def plan_nothing(facts: Facts, kind: Kind, target: Release, summary: str) -> Plan:
+def plan_nothing(facts: AppFacts, kind: PlanKind, target: Release, summary: str) -> Plan:
     """Return the plan of a wish that is fulfilled already: `summary` says how things are."""
     return Plan(facts.app.name, kind, facts.app.active, target.number, (), summary, warm=True)
 
 
-def plan_start(facts: Facts, target: Release) -> Plan:
+def plan_start(facts: AppFacts, target: Release) -> Plan:
     """Return the plan that runs a release beside the others, without traffic."""
-    steps = bring_up(facts, target, Kind.START)
-    return Plan(facts.app.name, Kind.START, facts.app.active, target.number, tuple(steps),
+    steps = bring_up(facts, target, PlanKind.START)
+    return Plan(facts.app.name, PlanKind.START, facts.app.active, target.number, tuple(steps),
                 f"{facts.app.name}: start {target.version} beside, without traffic",
                 deed=f"start {target.version} beside, without traffic")
 
 
-def plan_stop(facts: Facts, target: Release) -> Plan:
+def plan_stop(facts: AppFacts, target: Release) -> Plan:
     """Return the plan that stops a release; when it is the active one, the app serves nobody afterwards."""
     n, steps = target.number, []
     active = facts.app.active == n
@@ -95,16 +95,16 @@ def plan_stop(facts: Facts, target: Release) -> Plan:
     steps.append(Step(StepKind.DRAIN, n, f"let {target.version} finish its open requests"))
     steps.append(Step(StepKind.STOP, n, f"stop {target.version}, its container is kept"))
     deed = f"stop {target.version}" + (", no version stays live" if active else "")
-    return Plan(facts.app.name, Kind.STOP, facts.app.active, None if active else facts.app.active, tuple(steps),
+    return Plan(facts.app.name, PlanKind.STOP, facts.app.active, None if active else facts.app.active, tuple(steps),
                 f"{facts.app.name}: {deed}", deed=deed)
 
 
-def plan_prune(facts: Facts) -> Plan:
+def plan_prune(facts: AppFacts) -> Plan:
     """Return the plan that removes what retention does not keep, failed containers included."""
     going = retire(facts, active=facts.app.active, left=None, keep_failed=0)
     acts = [f"{word} {len(some)} container{'s' * (len(some) != 1)}"
             for word, some in (("stop", going.stop), ("remove", going.prune)) if some]
-    return Plan(facts.app.name, Kind.PRUNE, facts.app.active, facts.app.active, tuple(_retire(facts, going)),
+    return Plan(facts.app.name, PlanKind.PRUNE, facts.app.active, facts.app.active, tuple(_retire(facts, going)),
                 f"{facts.app.name}: {' and '.join(acts) or 'nothing to remove'}",
                 deed=f"prune: {' and '.join(acts) or 'nothing to remove'}")
 
@@ -122,21 +122,21 @@ def spoken(probe: Probe) -> str:
             return "the image's own HEALTHCHECK"
 
 
-def _summary(facts: Facts, kind: Kind, target: Release) -> str:
+def _summary(facts: AppFacts, kind: PlanKind, target: Release) -> str:
     name, (source, to) = facts.app.name, _names(facts, target)
-    if kind is Kind.UPGRADE:
+    if kind is PlanKind.UPGRADE:
         return f"{name}: {source} → {to}" if source else f"{name}: first version {to}"
     return f"{name}: {kind} {source or 'nothing'} → {to}"
 
 
-def _deed(facts: Facts, kind: Kind, target: Release) -> str:
+def _deed(facts: AppFacts, kind: PlanKind, target: Release) -> str:
     source, to = _names(facts, target)
-    if kind is Kind.UPGRADE:
+    if kind is PlanKind.UPGRADE:
         return f"upgrade: {source} → {to}" if source else f"upgrade: first version {to}"
     return f"{kind} {source or 'nothing'} → {to}"
 
 
-def _names(facts: Facts, target: Release) -> tuple[str | None, str]:
+def _names(facts: AppFacts, target: Release) -> tuple[str | None, str]:
     """Return what serves and what is to serve; two releases of one version by their numbers."""
     source = facts.version(facts.app.active)
     if source != target.version or facts.app.active == target.number:

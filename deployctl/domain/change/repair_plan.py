@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from deployctl.domain.change.drift import Drift, Mend, Sight
-from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
+from deployctl.domain.change.plan import Plan, PlanKind, Step, StepKind
 from deployctl.domain.change.planner import bring_up, retiring
 
 BY_PLAN = frozenset({Mend.CREATE, Mend.START, Mend.SWITCH, Mend.STOP, Mend.FORGET})  # the others are one act each
@@ -23,7 +23,7 @@ def plan_mending(sight: Sight, drifts: Sequence[Drift]) -> Plan:
               for n in wanted[Mend.SWITCH]]
     steps += retiring(facts, stop=wanted[Mend.STOP], prune=wanted[Mend.FORGET])
     active = facts.app.active
-    return Plan(facts.app.name, Kind.RECONCILE, active, active, tuple(steps), f"{facts.app.name}: repair what drifted",
+    return Plan(facts.app.name, PlanKind.RECONCILE, active, active, tuple(steps), f"{facts.app.name}: repair what drifted",
                 deed="reconcile: repair what drifted")
 
 
@@ -34,4 +34,4 @@ def _bring_up(sight: Sight, n: int) -> list[Step]:
         return []
     run = n in sight.needed - sight.expired
     left_out = {StepKind.HEALTH, StepKind.GATE} | (set() if run else {StepKind.START, StepKind.ROUTE})
-    return [step for step in bring_up(sight.facts, release, Kind.RECONCILE) if step.kind not in left_out]
+    return [step for step in bring_up(sight.facts, release, PlanKind.RECONCILE) if step.kind not in left_out]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deployctl.dataclass import dataclass, replace
-from deployctl.domain.change.facts import Facts
+from deployctl.domain.change.facts import AppFacts
 from deployctl.domain.change.serving import find_previous
 from deployctl.domain.host.networks import ADDRESSES
 from deployctl.errors import Invalid
@@ -28,7 +28,7 @@ class Retirement:
     warm: tuple[int, ...] = ()  # that stay
 
 
-def retire(facts: Facts, *, active: int | None, left: int | None, keep_failed: int = 1) -> Retirement:
+def retire(facts: AppFacts, *, active: int | None, left: int | None, keep_failed: int = 1) -> Retirement:
     """Decide what retires once `active` serves and `left` has just stopped serving."""
     policy = facts.app.policy
     beside = {n for n, i in facts.instances.items() if i.beside and n in facts.running}
@@ -49,14 +49,14 @@ def retire(facts: Facts, *, active: int | None, left: int | None, keep_failed: i
     return Retirement(tuple(stop), tuple(surplus), tuple(warm))
 
 
-def _is_spent(facts: Facts, number: int) -> bool:
+def _is_spent(facts: AppFacts, number: int) -> bool:
     """Tell whether nobody can go back to it: a try that was rolled back, or never became healthy. Those have no claim to
     the places of the versions that served well."""
     release = facts.releases.get(number)
     return release is None or release.hold is not None or release.proven_at is None
 
 
-def _goes_back_to(facts: Facts, active: int | None) -> int | None:
+def _goes_back_to(facts: AppFacts, active: int | None) -> int | None:
     """Return the rollback target once `active` serves: it is never pruned, whatever the counts say."""
     found = find_previous(replace(facts, app=replace(facts.app, active=active)))
     return found.number if found else None

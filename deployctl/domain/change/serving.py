@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from deployctl.domain.change.facts import Facts
+from deployctl.domain.change.facts import AppFacts
 from deployctl.domain.images.release import Change, Release
 from deployctl.domain.inputs.names import ReleaseName, Version
 
-LONGEST = 100  # more than anybody goes back; keeps a line of history short
+MAX_SERVING_STACK = 100  # more than anybody goes back; keeps a line of history short
 
 Chain = tuple[int, ...]
 
@@ -27,14 +27,14 @@ def chain_after(change: Change, history: Sequence[Change]) -> Chain:
     if number is None or chain[-1:] == (number,):
         return chain
     if change.kind == "upgrade":
-        return (*chain, number)[-LONGEST:]
+        return (*chain, number)[-MAX_SERVING_STACK:]
     if change.kind == "undo" and len(history) > 1 and history[1].chain[-1:] == (number,):
         return history[1].chain
     came = next((c.chain for c in history if c.chain[-1:] == (number,)), (*chain, number))
     return _up_to(chain, number) or came
 
 
-def find_previous(facts: Facts) -> Release | None:
+def find_previous(facts: AppFacts) -> Release | None:
     """Return the release that served well before the active one; held ones and those that came later are skipped.
 
     One that failed when it was last tried is the last choice.
@@ -44,7 +44,7 @@ def find_previous(facts: Facts) -> Release | None:
     return next((release for release in fit if not release.failure), next(iter(fit), None))
 
 
-def find_meant(facts: Facts, version: Version) -> Release | None:
+def find_meant(facts: AppFacts, version: Version) -> Release | None:
     """Return the release that a rollback to `version` means: what serves, if it is of it; else the one that served last
     before; else the newest. One on hold, a configuration that was rolled back from, only when there is no other."""
     active = facts.releases.get(facts.app.active or 0)
@@ -62,7 +62,7 @@ def release_name(release: Release, releases: Iterable[Release]) -> str:
     return str(ReleaseName(release.version, release.number if any(r.proven_at for r in same) else None))
 
 
-def _behind(facts: Facts) -> list[int]:
+def _behind(facts: AppFacts) -> list[int]:
     """Return what served before the active release, the nearest first; when nothing is active, what served last too."""
     chain, active = facts.changes[0].chain if facts.changes else (), facts.app.active
     if active is not None:
@@ -76,7 +76,7 @@ def _up_to(chain: Chain, number: int) -> Chain:
     return chain[: places[-1] + 1] if places else ()
 
 
-def why_nothing(facts: Facts) -> str:
+def why_nothing(facts: AppFacts) -> str:
     """Say in one sentence why find_previous gave nothing."""
     served = {c.target for c in facts.changes if c.target is not None} - {facts.app.active}
     held = list(dict.fromkeys(r.version for n in sorted(served) if (r := facts.releases.get(n)) and r.hold))

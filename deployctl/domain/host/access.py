@@ -19,7 +19,7 @@ PERSON = Grammar(
     r"[a-z0-9](?:[a-z0-9._-]{0,38}[a-z0-9])?",
     "A user name has 1 to 40 characters: a-z, 0-9, and . _ - inside.",
 )
-TOKEN = Grammar(
+TOKEN_NAME = Grammar(
     "a token name",
     r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?",
     "A token name has 1 to 64 characters: a-z, 0-9, and . _ - inside.",
@@ -43,7 +43,7 @@ class Role(StrEnum):
 
 
 _ORDER = {Role.VIEWER: 0, Role.DEPLOYER: 1, Role.ADMIN: 2}
-SCOPES: dict[str, Role] = {"read": Role.VIEWER, "deploy": Role.DEPLOYER, "admin": Role.ADMIN}
+SCOPE_ROLES: dict[str, Role] = {"read": Role.VIEWER, "deploy": Role.DEPLOYER, "admin": Role.ADMIN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +194,7 @@ def parse_person(text: str) -> str:
 
 def parse_token_name(text: str) -> str:
     """Return the name. Raises Invalid."""
-    return match(text, TOKEN, "the name")[0]
+    return match(text, TOKEN_NAME, "the name")[0]
 
 
 def parse_role(text: str) -> Role:
@@ -207,9 +207,9 @@ def parse_role(text: str) -> Role:
 
 def parse_scope(text: str) -> Role:
     """Return the role that a token of this scope stands for. Raises Invalid."""
-    if text not in SCOPES:
-        raise Invalid(f"{ascii(text)[:40]} is no scope.", remedy=[f"one of {', '.join(SCOPES)}"])
-    return SCOPES[text]
+    if text not in SCOPE_ROLES:
+        raise Invalid(f"{ascii(text)[:40]} is no scope.", remedy=[f"one of {', '.join(SCOPE_ROLES)}"])
+    return SCOPE_ROLES[text]
 
 
 def parse_days(text: str) -> float | None:

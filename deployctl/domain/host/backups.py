@@ -6,8 +6,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 
 HOUR, DAY = 3600.0, 86_400.0  # seconds
-EVERY = 60.0  # seconds between two copies: the moves between them are in the next one
-NEWEST = 3
+COPY_INTERVAL = 60.0  # seconds between two copies: the moves between them are in the next one
+NEWEST_KEPT = 3
 AGES = (HOUR, DAY, 7 * DAY, 30 * DAY)  # between two of these the oldest copy stays, and beyond them the newest
 
 
@@ -16,6 +16,6 @@ def superfluous(ages: Sequence[float]) -> list[int]:
 
     The oldest of a span stays until it has grown into the next one, so that each span has one whenever copies are made.
     """
-    kept = {bisect_right(AGES, age): index for index, age in enumerate(ages) if index >= NEWEST and age < AGES[-1]}
-    ancient = next((index for index, age in enumerate(ages) if index >= NEWEST and age >= AGES[-1]), None)
-    return [index for index in range(NEWEST, len(ages)) if index not in {*kept.values(), ancient}]
+    kept = {bisect_right(AGES, age): index for index, age in enumerate(ages) if index >= NEWEST_KEPT and age < AGES[-1]}
+    ancient = next((index for index, age in enumerate(ages) if index >= NEWEST_KEPT and age >= AGES[-1]), None)
+    return [index for index in range(NEWEST_KEPT, len(ages)) if index not in {*kept.values(), ancient}]

@@ -12,10 +12,10 @@ from deployctl.dataclass import dataclass, field
 from deployctl.domain.inputs.names import AppName
 
 REFUSED, SIGN_IN_REFUSED = "refused", "sign_in_refused"
-KINDS = (REFUSED, SIGN_IN_REFUSED)  # of events
-LONGEST = 240  # characters of a text
+DENIED_KINDS = (REFUSED, SIGN_IN_REFUSED)  # of events
+MAX_TEXT_CHARACTERS = 240  # characters of a text
 NAMED = 5  # names, addresses or apps that a line names
-MOST = 30  # wrong requests of one person in a minute; what comes after them is answered with 429
+MAX_DENIED_A_MINUTE = 30  # wrong requests of one person in a minute; what comes after them is answered with 429
 _GATHERED = {"address": "addresses", "name": "names"}  # what differs from try to try → where the line keeps the first ones
 
 
@@ -48,5 +48,5 @@ def gathered(line: RefusedChange | None, one: RefusedChange) -> RefusedChange:
         if value is not None and value not in (seen := data.get(many, [])) and len(seen) < NAMED:
             data[many] = [*seen, value]
     first = line or one
-    return RefusedChange(one.kind, one.actor, one.route, first.text[:LONGEST], one.at,
+    return RefusedChange(one.kind, one.actor, one.route, first.text[:MAX_TEXT_CHARACTERS], one.at,
                          one.app if line is None or line.app == one.app else None, data)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from deployctl.dataclass import dataclass
-from deployctl.domain.host.denied_changes import KINDS
+from deployctl.domain.host.denied_changes import DENIED_KINDS
 
-DAY = 86_400.0  # seconds
-PLANS_AFTER = 90 * DAY  # since a deployment was closed; its plan, and the app as it was before it, serve only to recover it
-REFUSALS_AFTER = 30 * DAY
+FOLDING_DAY = 86_400.0  # seconds
+# since a deployment was closed; its plan, and the app as it was before it, serve only to recover it
+PLANS_AFTER = 90 * FOLDING_DAY
+REFUSALS_AFTER = 30 * FOLDING_DAY
 REFUSALS_KEPT = 2000  # lines of refused changes: the newest of each person
 REFUSALS_SLACK = 500  # lines above that before some are folded: a checkpoint takes room, too
 PLANS_KEPT, PLANS_SLACK = 2000, 500  # of closed deployments, the newest
 # What a person can do as often as they like and what moves no traffic: of each kind the newest lines of each actor stay.
 REPEATED = ("signed_in", "signed_out", "session_ended", "user_password", "held", "released", "remark")
 REPEATED_KEPT, REPEATED_SLACK = 500, 100
-FOLDABLE = (*KINDS, *REPEATED)  # kinds of events: these alone may ever be taken away
+FOLDABLE = (*DENIED_KINDS, *REPEATED)  # kinds of events: these alone may ever be taken away
 BATCH = 1000  # rows that one checkpoint replaces: whoever goes back meanwhile waits for no more than these
 
 

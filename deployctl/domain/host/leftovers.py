@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from deployctl.dataclass import dataclass, field
-from deployctl.domain.host.networks import Network
+from deployctl.domain.host.networks import AppNetwork
 from deployctl.domain.images.release import App, Bundle
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy.trust import ProxyTrust
@@ -28,9 +28,9 @@ class Ground:
     """An app's networks, the first one first."""
 
     app: AppName
-    networks: tuple[Network, ...]
+    networks: tuple[AppNetwork, ...]
 
-    def find(self, names: Collection[str]) -> Network | None:
+    def find(self, names: Collection[str]) -> AppNetwork | None:
         """Return the one of those names that is the app's."""
         return next((network for network in self.networks if network.name in names), None)
 

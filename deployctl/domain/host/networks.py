@@ -14,7 +14,7 @@ ADDRESSES = 238  # that a /24 has for containers: 256 less network, gateway and 
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class AppNetwork:
     """A bridge network of an app. What comes goes to the app's own one; what runs stays in the one that it was made in."""
 
     name: str  # Docker's
@@ -61,7 +61,7 @@ def _first_between(ranges: Iterable[tuple[int, int]], whole: IPv4Network, prefix
     return IPv4Network((start, prefix)) if start <= int(whole[-1]) else None
 
 
-def find_taken(network: Network, *, subnets: Iterable[str], routes: Iterable[str]) -> str | None:
+def find_taken(network: AppNetwork, *, subnets: Iterable[str], routes: Iterable[str]) -> str | None:
     """Return what has got the network's subnet by now: another network that overlaps it, or a route into it. A wider route
     is in nobody's way, because the more exact one wins."""
     mine = IPv4Network(network.subnet)

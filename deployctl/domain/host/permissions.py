@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from deployctl.dataclass import dataclass
 
-ROOT = 0
+ROOT_UID = 0
 
 
 class FaultCode(StrEnum):
@@ -28,7 +28,7 @@ class PathFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class PermissionFault:
     """Why a path is not believed. `who` are the uids that may write there, empty: everybody. `remedy` is what to type."""
 
     code: FaultCode
@@ -45,20 +45,20 @@ class Fault:
 def trusted_uids(me: int, environ: Mapping[str, str]) -> tuple[int, ...]:
     """Return whose files are believed: who runs first, then root, and whoever let root run by `sudo`."""
     sudo = environ.get("SUDO_UID", "")
-    return (me, *([int(sudo)] if me == ROOT and sudo.isdecimal() else []), *([] if me == ROOT else [ROOT]))
+    return (me, *([int(sudo)] if me == ROOT_UID and sudo.isdecimal() else []), *([] if me == ROOT_UID else [ROOT_UID]))
 
 
-def find_fault(found: PathFacts, trusted: Sequence[int], *, owned: bool = True) -> Fault | None:
+def find_fault(found: PathFacts, trusted: Sequence[int], *, owned: bool = True) -> PermissionFault | None:
     """Return why it is not believed; None where nobody but the trusted uids may write, of which the first is who runs.
     `owned`: one of them has to own it, too."""
-    sudo = "" if trusted[0] in {ROOT, found.owner} else "sudo "
+    sudo = "" if trusted[0] in {ROOT_UID, found.owner} else "sudo "
     if owned and found.owner not in trusted:
-        return Fault(FaultCode.OWNER, found.path, (found.owner,), f"{sudo}chown {trusted[0]} {found.path}")
+        return PermissionFault(FaultCode.OWNER, found.path, (found.owner,), f"{sudo}chown {trusted[0]} {found.path}")
     who = _others(found, trusted)
     if who is None:
         return None
     bits = "go" if found.mode & stat.S_IWGRP else "o"
-    return Fault(FaultCode.WRITABLE, found.path, who, f"{sudo}chmod {bits}-w {found.path}")
+    return PermissionFault(FaultCode.WRITABLE, found.path, who, f"{sudo}chmod {bits}-w {found.path}")
 
 
 def _others(found: PathFacts, trusted: Sequence[int]) -> tuple[int, ...] | None:
@@ -73,4 +73,4 @@ def _others(found: PathFacts, trusted: Sequence[int]) -> tuple[int, ...] | None:
 
 def _is_shared_safely(found: PathFacts) -> bool:
     """Tell whether everybody may add to that folder, but nobody take away or replace what is another's: /tmp."""
-    return stat.S_ISDIR(found.mode) and bool(found.mode & stat.S_ISVTX) and found.owner == ROOT
+    return stat.S_ISDIR(found.mode) and bool(found.mode & stat.S_ISVTX) and found.owner == ROOT_UID

@@ -11,18 +11,18 @@ from deployctl.errors import Invalid, NotPermitted
 
 DOCKER_HUB = "docker.io"
 
-LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+HOST_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _REGISTRY = Grammar(
     "a registry",
-    rf"(?=.{{1,253}}\Z){LABEL}(?:\.{LABEL})*(?::(?P<port>[1-9][0-9]{{0,4}}))?",
+    rf"(?=.{{1,253}}\Z){HOST_LABEL}(?:\.{HOST_LABEL})*(?::(?P<port>[1-9][0-9]{{0,4}}))?",
     "A registry is a host name or an IPv4 address, with a port if needed: registry.example.com:5000.",
 )
-PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+PATH_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
 # What Docker takes for a registry: it has a dot or a port, or is `localhost`.
-FIRST = r"localhost(?::[0-9]+)?|[a-z0-9-]*\.[a-z0-9.-]*(?::[0-9]+)?|[a-z0-9-]+:[0-9]+"
+REGISTRY_PART = r"localhost(?::[0-9]+)?|[a-z0-9-]*\.[a-z0-9.-]*(?::[0-9]+)?|[a-z0-9-]+:[0-9]+"
 IMAGE = Grammar(
     "an image reference",
-    rf"(?=.{{1,456}}\Z)(?P<name>(?:(?P<first>{FIRST})/)?{PART}(?:/{PART})*)"
+    rf"(?=.{{1,456}}\Z)(?P<name>(?:(?P<first>{REGISTRY_PART})/)?{PATH_PART}(?:/{PATH_PART})*)"
     r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?",
     "An image reference is [registry/]name[:tag][@sha256:64 hex digits], all but the tag in lower case.",
 )

@@ -11,7 +11,7 @@ from deployctl.domain.images.same_image import short_digest
 from deployctl.errors import Invalid
 
 LOCAL = "localhost"  # Podman's name for what was built here
-KEPT = "deployctl/"  # image tags of ours start so; no registry has them
+OWN_TAG_PREFIX = "deployctl/"  # image tags of ours start so; no registry has them
 
 
 class PullPolicy(StrEnum):
@@ -43,7 +43,7 @@ class ImageNews:
 
 def own_digests(ref: ImageRef, repo_digests: Iterable[str]) -> tuple[str, ...]:
     """Return the digests (sha256:…) of those names that lie in the reference's own repository."""
-    if ref.name.startswith(KEPT):
+    if ref.name.startswith(OWN_TAG_PREFIX):
         return ()
     found = (text.partition("@") for text in repo_digests)
     return tuple(digest for name, _, digest in found if digest and _repository(name) == (ref.registry, ref.repository))
@@ -76,7 +76,7 @@ def is_doubtful(repo_digest: str | None, digest: str) -> bool:
     if repo_digest is None:
         return False
     ref = parse_image(repo_digest)
-    return ref.name.startswith(KEPT) or (ref.registry == DOCKER_HUB and ref.digest == digest)
+    return ref.name.startswith(OWN_TAG_PREFIX) or (ref.registry == DOCKER_HUB and ref.digest == digest)
 
 
 def asks_registry(policy: PullPolicy, ref: ImageRef, *, pulled: bool) -> bool:

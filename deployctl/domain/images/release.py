@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
 from deployctl.dataclass import asdict, dataclass, field, replace
-from deployctl.domain.host.networks import Network
+from deployctl.domain.host.networks import AppNetwork
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy.trust import ProxyTrust
 
@@ -24,7 +24,7 @@ class Colour(StrEnum):
     GREEN = "green"
 
 
-class Role(StrEnum):
+class ReleaseRole(StrEnum):
     ACTIVE = "active"
     STANDBY = "standby"
     CANDIDATE = "candidate"
@@ -198,7 +198,7 @@ class Instance:
     beside: bool = False  # started by `start`, outside keep_warm
     failed: bool = False  # kept for inspection
     store: str | None = None  # of the engine that it was made in; None: made before that was remembered
-    network: Network | None = None  # that it was made in; None: the app's own
+    network: AppNetwork | None = None  # that it was made in; None: the app's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,15 +234,15 @@ class App:
         return replace(self, listen=like.listen, hosts=like.hosts, policy=like.policy, trust=like.trust, file=like.file)
 
     @property
-    def own_network(self) -> Network:
-        return Network(self.network, self.bridge, self.subnet, self.gateway, self.engines_own)
+    def own_network(self) -> AppNetwork:
+        return AppNetwork(self.network, self.bridge, self.subnet, self.gateway, self.engines_own)
 
-    def moved_to(self, network: Network) -> App:
+    def moved_to(self, network: AppNetwork) -> App:
         """Return the app whose next containers stand in that network."""
         return replace(self, network=network.name, bridge=network.bridge, subnet=network.subnet, gateway=network.gateway,
                        engines_own=network.engines_own)
 
-    def network_of(self, instance: Instance | None) -> Network:
+    def network_of(self, instance: Instance | None) -> AppNetwork:
         return instance.network if instance and instance.network else self.own_network
 
     @property

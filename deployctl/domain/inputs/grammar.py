@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from deployctl.errors import Invalid
 
-SHOWN = 60  # characters of a refused value that a message repeats
+MAX_SHOWN_CHARACTERS = 60  # characters of a refused value that a message repeats
 
 
 class Grammar(NamedTuple):
@@ -45,13 +45,13 @@ def refused(field: str, value: object, why: str, *remedy: str | None) -> Invalid
 def shown(value: object) -> str:
     """Return any value as harmless ASCII of at most 60 characters, much as TOML would write it."""
     escaped = _written(value).replace("\x7f", "\\u007f")
-    return escaped if len(escaped) <= SHOWN else escaped[: SHOWN - 3] + "..."
+    return escaped if len(escaped) <= MAX_SHOWN_CHARACTERS else escaped[: MAX_SHOWN_CHARACTERS - 3] + "..."
 
 
 def _written(value: object) -> str:
     if isinstance(value, float):
         return str(value)
     try:
-        return json.dumps(value[: SHOWN + 1] if isinstance(value, str) else value, default=str)
+        return json.dumps(value[: MAX_SHOWN_CHARACTERS + 1] if isinstance(value, str) else value, default=str)
     except (ValueError, RecursionError):  # a number of thousands of digits, a list nested as deep
         return f"({type(value).__name__})"

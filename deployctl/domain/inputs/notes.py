@@ -5,11 +5,11 @@ from __future__ import annotations
 from deployctl.domain.inputs.grammar import Grammar, match
 from deployctl.domain.inputs.plain_text import CONTROL
 
-LONGEST = 500  # characters
-_SENTENCE = f"has at most {LONGEST} characters, and no control characters but tabs and line breaks."
-NOTE = Grammar("a note", rf"[^{CONTROL}]{{0,{LONGEST}}}", f"A note {_SENTENCE}")
+MAX_NOTE_CHARACTERS = 500  # characters
+_SENTENCE = f"has at most {MAX_NOTE_CHARACTERS} characters, and no control characters but tabs and line breaks."
+NOTE = Grammar("a note", rf"[^{CONTROL}]{{0,{MAX_NOTE_CHARACTERS}}}", f"A note {_SENTENCE}")
 REASON = Grammar("a reason", rf"[^{CONTROL}\x09-\x0d\x20\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
-                             rf"[^{CONTROL}]{{0,{LONGEST - 1}}}",
+                             rf"[^{CONTROL}]{{0,{MAX_NOTE_CHARACTERS - 1}}}",
                  f"A reason begins with a character that is not blank, and {_SENTENCE}")
 
 

@@ -10,7 +10,7 @@ from math import isfinite
 
 from deployctl.domain.inputs.grammar import refused, shown
 
-DAY = 86_400.0
+DAY_SECONDS = 86_400.0
 _NUMBER = r"(?P<number>(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,3})?)"
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _BYTES = {"b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
@@ -19,7 +19,7 @@ _SIZE = 'A size is a whole number and k, m, g or t: "256m", "1g".'
 
 
 # -- durations --------------------------------------------------------------------------------------------------
-def parse_duration(value: object, *, field: str = "duration", low: float = 0.0, high: float = DAY) -> float:
+def parse_duration(value: object, *, field: str = "duration", low: float = 0.0, high: float = DAY_SECONDS) -> float:
     """Return seconds."""
     found = re.fullmatch(rf"{_NUMBER}(?P<unit>ms|s|m|h)", value) if isinstance(value, str) else None
     if found is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 PREVIEW = "dctl_v"  # names the version that its visitor wants to see
 THEME, KEYS = "theme", "keys"
 DASHBOARD = f"(__Host-)?deployctl_[0-9a-f]{{16}}(_{THEME}|_{KEYS})?"  # of any home: several share a host name
-TOKEN = "dctl_[A-Za-z0-9_-]{43}"  # noqa: S105  how one looks
+TOKEN_PATTERN = "dctl_[A-Za-z0-9_-]{43}"  # noqa: S105  how one looks
 
 
 def session_cookie(home_id: str, *, secure: bool) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from deployctl.dataclass import dataclass, replace
 from deployctl.domain.images.release import App, Probe, ProbeKind
 from deployctl.domain.inputs.names import Version
-from deployctl.domain.proxy.rejections import MEANING, Cause
+from deployctl.domain.proxy.rejections import CAUSE_MEANINGS, Cause
 
 ANY = ((100, 999),)  # every status that HTTP has
 _ADVICE: Mapping[Cause, str] = {
@@ -49,4 +49,4 @@ def failed_sentence(version: Version, answer: GateAnswer) -> str:
     status = f"{answer.status}, " if answer.status is not None else ""
     stopped = f" ({answer.detail})" if answer.detail else ""
     advice = f". {_ADVICE[cause]}" if cause in _ADVICE else ""
-    return f"{where}: {status}{MEANING[cause]}{stopped}{advice}."
+    return f"{where}: {status}{CAUSE_MEANINGS[cause]}{stopped}{advice}."

@@ -14,7 +14,7 @@ POINT = 10  # seconds
 WINDOW = 300  # seconds: long enough for a share to mean something, short enough that a person sees it getting better
 LEAST_SHARE = 0.01  # less than 1 of 100 is what many apps always have
 TIMES = 2.0  # as often as before: less is the change of an hour or of a visitor
-ALONE = 0.05  # when nobody served before, 1 of 20 is too much for anybody
+MAX_ERROR_SHARE_ALONE = 0.05  # when nobody served before, 1 of 20 is too much for anybody
 LEAST_REQUESTS = 20  # with fewer, one visitor decides
 LEAST_FAILURES = 3  # one or two happen
 LEAST_UNANSWERED = 10  # of a minute, and none answered beside them: that is no bad moment
@@ -52,7 +52,7 @@ def is_degraded(active: Quality, former: Quality | None) -> bool:
     if not may_be_degraded(active):
         return False
     if former is None or former.requests < LEAST_REQUESTS:
-        return active.share >= ALONE
+        return active.share >= MAX_ERROR_SHARE_ALONE
     return active.share >= TIMES * former.share
 
 

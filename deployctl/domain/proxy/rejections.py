@@ -31,7 +31,7 @@ class Cause(StrEnum):
     OTHER = "other"
 
 
-MEANING: Mapping[Cause, str] = {
+CAUSE_MEANINGS: Mapping[Cause, str] = {
     Cause.BAD_REQUEST: "not a valid HTTP/1.1 request",
     Cause.SLOW_REQUEST: "the request did not arrive in time",
     Cause.UNKNOWN_HOST: "no app has this host name",
@@ -68,7 +68,7 @@ def cause_of(status: int, ending: str = "") -> Cause:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Rejection:
     """One answer of HAProxy's own."""
 
     at: str  # ISO 8601, UTC, to the millisecond
@@ -88,5 +88,5 @@ class Refusal:
         """Return it as people read it."""
         asked = " ".join(filter(None, (self.method, self.host + self.path))) or "a request that could not be read"
         detail = self.detail or _USUALLY.get(self.cause)
-        why = MEANING[self.cause] + (f": {detail}" if detail else "")
+        why = CAUSE_MEANINGS[self.cause] + (f": {detail}" if detail else "")
         return f"{self.status} {self.cause}  {asked}: {why}  (from {'the upgrade itself' if self.gate else self.client})"

@@ -12,17 +12,17 @@ from deployctl.dataclass import dataclass, field, replace
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.traffic import Counters, Point, Precision, Recent
 
-Server = tuple[AppName, int]  # app and release number
-Tally = Mapping[Server, Counters]
+CountedServer = tuple[AppName, int]  # app and release number
+RequestCounts = Mapping[CountedServer, Counters]
 
 COUNTS = ("requests", "failed", "answers_2xx", "answers_3xx", "answers_4xx", "answers_5xx", "answered",
           "closed")  # only grow
 
-KEPT = 50  # releases of an app: more than anybody keeps containers of
+MAX_COUNTED_RELEASES = 50  # releases of an app: more than anybody keeps containers of
 
 
 # -- what happened between two readings ---------------------------------------------------------------------------
-def counted_between(before: Tally, after: Tally) -> dict[Server, Counters]:
+def counted_between(before: RequestCounts, after: RequestCounts) -> dict[CountedServer, Counters]:
     """Return what each server counted since; all of it for one that was not there, or whose worker is another one."""
     return {server: _since(before.get(server, Counters()), counters) for server, counters in after.items()}
 
@@ -39,7 +39,7 @@ def lately(before: Counters, now: Counters) -> Recent:
     return Recent(min(since.answered, now.recent.answered), min(since.failed, now.recent.failed))
 
 
-def added(total: Tally, more: Tally) -> dict[Server, Counters]:
+def added(total: RequestCounts, more: RequestCounts) -> dict[CountedServer, Counters]:
     """Return both together; the mean time is weighed by the answers that have one."""
     return {**total, **{server: _sum(total.get(server, Counters()), counters) for server, counters in more.items()}}
 
@@ -60,7 +60,7 @@ def _less_precise(one: Counters, other: Counters) -> Precision:
     return Precision.AT_MOST if Precision.AT_MOST in {one.precision, other.precision} else Precision.EXACT
 
 
-def points_of(tally: Tally, *, at: int, seconds: int, serving: Mapping[AppName, int]) -> list[Point]:
+def points_of(tally: RequestCounts, *, at: int, seconds: int, serving: Mapping[AppName, int]) -> list[Point]:
     """Return a point for each release that was asked something, and for who serves though nobody asked."""
     return [
         Point(app, release, at, seconds, one.requests, one.answers_2xx, one.answers_3xx, one.answers_4xx, one.answers_5xx,
@@ -74,26 +74,26 @@ def points_of(tally: Tally, *, at: int, seconds: int, serving: Mapping[AppName, 
 class Totals:
     """`past`: of workers that are gone. `living`: what each other one counted when it was read last."""
 
-    past: Tally = field(default_factory=dict)
-    living: Mapping[str, Tally] = field(default_factory=dict)  # by a name that no other worker ever gets
+    past: RequestCounts = field(default_factory=dict)
+    living: Mapping[str, RequestCounts] = field(default_factory=dict)  # by a name that no other worker ever gets
 
-    def sum(self) -> dict[Server, Counters]:
+    def sum(self) -> dict[CountedServer, Counters]:
         total = dict(self.past)
         for tally in self.living.values():
             total = _together(total, tally)
         return total
 
-    def with_closed(self, closed: Mapping[Server, int]) -> Totals:
+    def with_closed(self, closed: Mapping[CountedServer, int]) -> Totals:
         """Return the totals with connections that were closed together with their worker."""
         return replace(self, past=added(self.past, {server: Counters(closed=count) for server, count in closed.items()}))
 
-    def without(self, gone: Collection[Server]) -> Totals:
+    def without(self, gone: Collection[CountedServer]) -> Totals:
         """Return the totals of all other releases."""
         kept = {worker: _but(tally, gone) for worker, tally in self.living.items()}
         return Totals(_but(self.past, gone), kept)
 
 
-def _together(one: Tally, other: Tally) -> dict[Server, Counters]:
+def _together(one: RequestCounts, other: RequestCounts) -> dict[CountedServer, Counters]:
     """Return what two workers counted at the same time."""
     found = added(one, other)
     for server in one.keys() & other.keys():
@@ -105,17 +105,17 @@ def _together(one: Tally, other: Tally) -> dict[Server, Counters]:
     return found
 
 
-def _but(tally: Tally, gone: Collection[Server]) -> dict[Server, Counters]:
+def _but(tally: RequestCounts, gone: Collection[CountedServer]) -> dict[CountedServer, Counters]:
     return {server: counters for server, counters in tally.items() if server not in gone}
 
 
-def outdated(servers: Collection[Server], apps: Collection[str]) -> set[Server]:
+def outdated(servers: Collection[CountedServer], apps: Collection[str]) -> set[CountedServer]:
     """Return those of apps that are gone, and of each other app those before its newest ones."""
     numbers = {app: sorted(number for other, number in servers if other == app) for app, _ in servers}
-    return {(app, number) for app, number in servers if app not in apps or number not in numbers[app][-KEPT:]}
+    return {(app, number) for app, number in servers if app not in apps or number not in numbers[app][-MAX_COUNTED_RELEASES:]}
 
 
-def carried_on(known: Totals, read: Mapping[str, Tally], *, alive: Collection[str]) -> Totals:
+def carried_on(known: Totals, read: Mapping[str, RequestCounts], *, alive: Collection[str]) -> Totals:
     """Return the totals after a reading of workers. One that is alive and could not be read keeps what it had; of one
     that is gone stays what it had counted when it was read last."""
     past, living = dict(known.past), dict(read)
@@ -133,7 +133,8 @@ def _at_rest(counters: Counters) -> Counters:
     return replace(counters, in_flight=0, recent=Recent())
 
 
-def _grown(past: dict[Server, Counters], former: Tally, now: Tally) -> tuple[dict[Server, Counters], Tally]:
+def _grown(past: dict[CountedServer, Counters], former: RequestCounts,
+           now: RequestCounts) -> tuple[dict[CountedServer, Counters], RequestCounts]:
     """Return both with nothing lost: a row that began anew goes on from what it had, and no failure is taken back
     that was only a guess."""
     kept = {s: _at_rest(one) for s, one in former.items() if now.get(s, Counters()).requests < one.requests}

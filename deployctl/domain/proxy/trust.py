@@ -7,7 +7,7 @@ from typing import Self
 
 from deployctl.dataclass import asdict, dataclass
 
-LOOPBACK = ("127.0.0.0/8", "::1/128")  # where a front on this machine asks from
+LOOPBACK_NETWORKS = ("127.0.0.0/8", "::1/128")  # where a front on this machine asks from
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,5 +43,6 @@ class DroppedFront:
 
     def remedy(self, app: str) -> str:
         """Return what to write, and where."""
-        line = f"add trusted_proxies = {json.dumps(LOOPBACK)} to config/{app}.toml, above its tables, and upgrade {app}"
+        ours = json.dumps(LOOPBACK_NETWORKS)
+        line = f"add trusted_proxies = {ours} to config/{app}.toml, above its tables, and upgrade {app}"
         return line if self.seen else f"{line}; trusted_proxies = [] if nothing stands in front"

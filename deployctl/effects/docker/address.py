@@ -8,7 +8,7 @@ from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.grammar import shown
 from deployctl.errors import Invalid
 
-USUAL = "unix:///var/run/docker.sock"
+DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 _REMOTE = ("tcp://", "ssh://", "http://", "https://")
 
 
@@ -18,7 +18,7 @@ def engine_address(spec: ServerSpec, environ: Mapping[str, str]) -> str:
         return _require_known(spec.engine_url)
     named = environ.get("DOCKER_HOST", "")
     if not named:
-        return USUAL
+        return DEFAULT_SOCKET
     if named.startswith("unix:///"):
         return _require_known(named)
     raise Invalid(
@@ -30,11 +30,11 @@ def engine_address(spec: ServerSpec, environ: Mapping[str, str]) -> str:
 def _require_known(url: str) -> str:
     if not (url.isprintable() and url.isascii() and " " not in url):
         raise Invalid(f"engine address {shown(url)} holds characters that no address has",
-                      remedy=[f"Docker's usual one is {USUAL}"])
+                      remedy=[f"Docker's usual one is {DEFAULT_SOCKET}"])
     if url.startswith("unix:///") or url.startswith(_REMOTE):
         return url
     raise Invalid(
-        f"engine.url {shown(url)} is no unix:///…, tcp://… or ssh://… address", remedy=[f"engine.url = {USUAL!r}"]
+        f"engine.url {shown(url)} is no unix:///…, tcp://… or ssh://… address", remedy=[f"engine.url = {DEFAULT_SOCKET!r}"]
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-DEFAULT = "default"
+DEFAULT_CONTEXT = "default"
 
 
 def find_other_context(environ: Mapping[str, str], address: str) -> str | None:
@@ -16,8 +16,8 @@ def find_other_context(environ: Mapping[str, str], address: str) -> str | None:
     import hashlib
 
     folder = Path(environ.get("DOCKER_CONFIG") or Path(environ.get("HOME") or "/", ".docker"))
-    name = environ.get("DOCKER_CONTEXT") or _read(folder / "config.json").get("currentContext") or DEFAULT
-    if environ.get("DOCKER_HOST") or not isinstance(name, str) or name == DEFAULT:
+    name = environ.get("DOCKER_CONTEXT") or _read(folder / "config.json").get("currentContext") or DEFAULT_CONTEXT
+    if environ.get("DOCKER_HOST") or not isinstance(name, str) or name == DEFAULT_CONTEXT:
         return None
     mark = hashlib.sha256(name.encode()).hexdigest()
     endpoints = _read(folder / "contexts" / "meta" / mark / "meta.json").get("Endpoints")

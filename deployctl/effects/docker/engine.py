@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from deployctl.dataclass import replace
 from deployctl.domain.host.home import HomeFacts, HomeIdentity, count_homes
 from deployctl.domain.host.server import ServerSpec
-from deployctl.domain.images.image_source import KEPT
+from deployctl.domain.images.image_source import OWN_TAG_PREFIX
 from deployctl.domain.images.release import Resources, Restart
 from deployctl.domain.images.same_image import short_digest
 from deployctl.effects.docker import facts, names, podman
@@ -80,7 +80,7 @@ class DockerEngine:
 
     def require_store(self) -> None:
         try:
-            self._read(with_query("/images/json", {"filters": {"reference": [f"{KEPT}none"]}}))
+            self._read(with_query("/images/json", {"filters": {"reference": [f"{OWN_TAG_PREFIX}none"]}}))
         except EngineUnavailable as e:
             raise store_silent(self.address) from e
 
@@ -166,9 +166,9 @@ class DockerEngine:
         self._docker.change(f"keep {tag}", lambda api: api.tag(digest, name, version, force=True))
 
     def kept_tags(self) -> list[str]:
-        images = self._read_at_ease(with_query("/images/json", {"filters": {"reference": [f"{KEPT}*"]}}))
+        images = self._read_at_ease(with_query("/images/json", {"filters": {"reference": [f"{OWN_TAG_PREFIX}*"]}}))
         tags = (names.short(tag) for image in images for tag in image.get("RepoTags") or ())
-        return sorted(tag for tag in tags if tag.startswith(KEPT))
+        return sorted(tag for tag in tags if tag.startswith(OWN_TAG_PREFIX))
 
     def release_image(self, tag: str) -> None:
         _kept(tag)
@@ -343,6 +343,6 @@ def _restart(api: APIClient, found: ContainerFacts, restart: Restart) -> None:
 def _kept(tag: str) -> tuple[str, str]:
     """Return name and version of a tag of ours; nobody else's is ever touched."""
     ref = names.parse_reference(tag)
-    if isinstance(ref, str) or not tag.startswith(KEPT) or ref.digest or not ref.tag:
-        raise NotPermitted(f"{tag} is not a tag of ours: those start with {KEPT}")
+    if isinstance(ref, str) or not tag.startswith(OWN_TAG_PREFIX) or ref.digest or not ref.tag:
+        raise NotPermitted(f"{tag} is not a tag of ours: those start with {OWN_TAG_PREFIX}")
     return ref.name, ref.tag

@@ -12,13 +12,13 @@ from typing import Any
 from deployctl.domain.host.home import HomeIdentity
 from deployctl.effects.docker.errors import EngineSilent
 from deployctl.effects.docker.reader import Reader, with_query
-from deployctl.effects.docker.requests import APP
+from deployctl.effects.docker.requests import APP_LABEL
 from deployctl.ports import ContainerFacts, EngineEvent
 
-ACTIONS = ("create", "destroy", "die", "pause", "rename", "start", "unpause", "update")
+WATCHED_ACTIONS = ("create", "destroy", "die", "pause", "rename", "start", "unpause", "update")
 PODMANS = {"remove": "destroy", "died": "die"}
 DISCONNECT = "disconnect"
-SECOND = 10**9
+NANOSECONDS = 10**9
 
 Find = Callable[[str], ContainerFacts | None]
 
@@ -37,10 +37,10 @@ def events(reader: Reader, home: HomeIdentity, find: Find, *, since: int | None,
 
 
 def question(*, since: int | None) -> str:
-    filters = {"type": ["container", "network"], "event": [*ACTIONS, *PODMANS, DISCONNECT]}
+    filters = {"type": ["container", "network"], "event": [*WATCHED_ACTIONS, *PODMANS, DISCONNECT]}
     query: dict[str, object] = {"filters": filters}
     if since is not None:
-        query["since"] = f"{since // SECOND}.{since % SECOND:09d}"
+        query["since"] = f"{since // NANOSECONDS}.{since % NANOSECONDS:09d}"
     return with_query("/events", query)
 
 
@@ -80,4 +80,4 @@ def _cut_off(at: int, container: str, home: HomeIdentity, find: Find) -> EngineE
 
 
 def _app(labels: Mapping[str, Any]) -> str:
-    return str(labels.get(APP, ""))
+    return str(labels.get(APP_LABEL, ""))

@@ -25,7 +25,7 @@ _OF_THE_ENGINE = ("OCI runtime", "Error: runc:", "Error: crun:", "Error: OCI run
 _SETTLE = 1.0  # seconds for the engine to write down an end that it already streamed
 
 
-class _Reading(Thread):
+class _OutputReading(Thread):
     """Collects what the command prints; what is more than OUTPUT is read and dropped, so that it never blocks."""
 
     def __init__(self, api: APIClient, exec_id: str, address: str) -> None:
@@ -58,7 +58,7 @@ def execute(api: APIClient, container: str, command: Sequence[str], *, timeout: 
     ends_at = time.monotonic() + timeout
     with translated(f"run {command[0]}", address):
         exec_id = str(api.exec_create(container, list(command))["Id"])
-    reading = _Reading(api, exec_id, address)
+    reading = _OutputReading(api, exec_id, address)
     reading.start()
     reading.join(max(0.0, ends_at - time.monotonic()))
     if reading.is_alive():
@@ -79,7 +79,7 @@ def _exit_code(api: APIClient, exec_id: str, address: str) -> int:
 
 
 def _timed_out(
-    api: APIClient, exec_id: str, container: str, reading: _Reading, *, timeout: float, address: str
+    api: APIClient, exec_id: str, container: str, reading: _OutputReading, *, timeout: float, address: str
 ) -> Executed:
     with translated("end a command", address):
         killed = _kill(int(api.exec_inspect(exec_id)["Pid"] or 0), container)

@@ -17,7 +17,7 @@ from deployctl.errors import Invalid, RegistryUnavailable
 if TYPE_CHECKING:
     from docker import APIClient
 
-SILENCE = 60.0  # seconds without a word
+MAX_SILENT_SECONDS = 60.0  # seconds without a word
 TOTAL = 30 * 60.0
 _STEP = 10 * 10**6  # bytes between two lines of progress
 _DONE = {"Pull complete", "Already exists"}
@@ -58,7 +58,7 @@ def pull(api: APIClient, ref: ImageRef, *, progress: Callable[[str], None], addr
             _walk(_events(api, ref, address, login), ref, progress, address, login)
     except EngineSilent as e:
         raise RegistryUnavailable(
-            f"{ref.registry} sent nothing for {SILENCE:.0f} s", remedy=[f"docker pull {ref}"]
+            f"{ref.registry} sent nothing for {MAX_SILENT_SECONDS:.0f} s", remedy=[f"docker pull {ref}"]
         ) from e
 
 
@@ -88,7 +88,7 @@ def _events(api: APIClient, ref: ImageRef, address: str, login: Login) -> Iterat
         params={"fromImage": ref.name, "tag": ref.digest or ref.tag or "latest"},
         headers=_header(login),
         stream=True,
-        timeout=SILENCE,
+        timeout=MAX_SILENT_SECONDS,
     ) as answer:
         if answer.status_code != 200:
             raise pull_failure(str(ref), ref.registry, _message(answer.text), address=address, login=login)

@@ -15,7 +15,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Protocol
 
 from deployctl.effects.docker.errors import from_answer, from_os_error, translated, unavailable
-from deployctl.effects.http.wire import Closed, Left, NotHttp, Wire, read_body, read_head
+from deployctl.effects.http.wire import AnswerUnwanted, Closed, NotHttp, Wire, read_body, read_head
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -76,7 +76,7 @@ class SocketReader:
         with self._asked(path, timeout=timeout, endless=True, quiet=quiet, left=left) as (status, pieces):
             if status != 200:
                 raise _refusal(status, _json_or_text(b"".join(pieces)), path, self._address)
-            with suppress(Left):
+            with suppress(AnswerUnwanted):
                 yield from pieces
 
     @contextmanager

@@ -13,8 +13,8 @@ from deployctl.effects.docker.names import require_digest
 from deployctl.errors import Invalid
 from deployctl.ports import ContainerSpec, NetworkSpec
 
-OURS = "deployctl."  # every label of ours starts so
-APP = "deployctl.app"
+LABEL_PREFIX = "deployctl."  # every label of ours starts so
+APP_LABEL = "deployctl.app"
 MANAGED = "deployctl.managed"
 ADDRESS = "deployctl.address"  # as it was asked for: a stopped container of Podman tells none
 BRIDGE = "com.docker.network.bridge.name"
@@ -95,7 +95,7 @@ def all_labels(asked: Mapping[str, str], *, home: HomeIdentity, server: Mapping[
 
 def silenced(image: Mapping[str, Any]) -> dict[str, str]:
     """Return an empty value for each label of ours that the image brings along: an image cannot speak for us."""
-    return {name: "" for name in (image.get("Config") or {}).get("Labels") or {} if name.startswith(OURS)}
+    return {name: "" for name in (image.get("Config") or {}).get("Labels") or {} if name.startswith(LABEL_PREFIX)}
 
 
 def network_options(spec: NetworkSpec) -> tuple[dict[str, str], dict[str, Any]]:

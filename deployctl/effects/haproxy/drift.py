@@ -15,7 +15,7 @@ OTHER_BUILD = "haproxy.cfg was written by another version of deployctl: the next
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ProxyFacts:
     """`on_disk` and `running` are the maps by name; a missing file is None."""
 
     written: str  # haproxy.cfg
@@ -23,15 +23,15 @@ class Facts:
     running_token: str | None
     on_disk: Mapping[str, Map | None]
     running: Mapping[str, Map]
-    servers: Mapping[str, answers.Server]
+    servers: Mapping[str, answers.ServerState]
     deaf: Sequence[str] = ()  # addresses of haproxy.cfg where nobody listens
 
 
-def find_drift(table: TrafficTable, facts: Facts) -> list[str]:
+def find_drift(table: TrafficTable, facts: ProxyFacts) -> list[str]:
     return [*_config(facts), *_maps(table, facts), *_servers(table, facts)]
 
 
-def _config(facts: Facts) -> Iterator[str]:
+def _config(facts: ProxyFacts) -> Iterator[str]:
     if not facts.written:
         yield "haproxy.cfg is missing"
     elif config.of_another_build(facts.written):
@@ -44,7 +44,7 @@ def _config(facts: Facts) -> Iterator[str]:
         yield from (f"HAProxy does not listen on {where}: a reload is due" for where in facts.deaf)
 
 
-def _maps(table: TrafficTable, facts: Facts) -> Iterator[str]:
+def _maps(table: TrafficTable, facts: ProxyFacts) -> Iterator[str]:
     wanted = config.maps(table)
     for name, written in facts.on_disk.items():
         running = facts.running.get(name, {})
@@ -62,7 +62,7 @@ def _differences(one: str, left: Map, other: str, right: Map) -> Iterator[str]:
             yield f"{one} says {key} → {left.get(key, 'nothing')}, {other} says {right.get(key, 'nothing')}"
 
 
-def _servers(table: TrafficTable, facts: Facts) -> Iterator[str]:
+def _servers(table: TrafficTable, facts: ProxyFacts) -> Iterator[str]:
     wanted = {wire.backend_name(backend): backend for backend in table.backends}
     for name, backend in wanted.items():
         server = facts.servers.get(name)

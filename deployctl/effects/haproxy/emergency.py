@@ -27,7 +27,7 @@ from deployctl.effects.haproxy.socket.runtime import HaproxyRuntime
 from deployctl.errors import DeployctlError, NotFound, ProxyUnavailable, Refused, SwitchRefused
 from deployctl.ports import Clock, Prober
 
-PATIENCE = 2.0  # seconds for another process of ours that holds HAProxy's files
+EMERGENCY_LOCK_WAIT = 2.0  # seconds for another process of ours that holds HAProxy's files
 ASKING = Probe(kind=ProbeKind.TCP, timeout=1.0)
 
 
@@ -74,7 +74,7 @@ class HaproxyEmergency:
     def _lock(self, stack: ExitStack, forced: str) -> None:
         """Take the home's proxy lock, which a frozen holder loses; one that lives is told, and with force passed over."""
         try:
-            stack.enter_context(proxy_lock(self.home, self.clock, patience=PATIENCE))
+            stack.enter_context(proxy_lock(self.home, self.clock, patience=EMERGENCY_LOCK_WAIT))
         except ProxyUnavailable as e:
             if not self.force:
                 raise ProxyUnavailable(f"{e.message}. Nothing was done.", remedy=[forced, *e.remedy]) from e

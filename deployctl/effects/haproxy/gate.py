@@ -20,22 +20,22 @@ from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.gate import GateAnswer
 from deployctl.domain.proxy.rejections import Cause, cause_of
 from deployctl.effects.haproxy.socket import wire
-from deployctl.effects.haproxy.trace import GATE, HEADERS, HaproxyTrace
+from deployctl.effects.haproxy.trace import GATE, HAPROXY_MAX_HEADERS, HaproxyTrace
 from deployctl.effects.http.question import BODY, askable, judge, put
 from deployctl.effects.http.wire import Closed, Head, NotHttp, Wire, read_body
 
-MARK = "X-Deployctl-Gate"
+GATE_HEADER = "X-Deployctl-Gate"
 BODY_TIME = 0.2  # seconds that are given to a body: an endless one is fine, one that breaks off is not
 ADDED = 8  # headers that HAProxy may add to as many as it takes from an app
 TRACED = 0.5  # seconds for HAProxy to write down why it answered itself
 _TICK = 0.005
 
 # A visitor's header of that name decides nothing and goes no further.
-APP = f"""  acl gate so_name -m str -- {GATE}
-  http-request set-var(txn.app) req.fhdr({MARK}),field(1,.) if gate"""
-RELEASE = f"""  http-request set-var(txn.release) req.fhdr({MARK}),field(2,.) if gate
-  http-request del-header {MARK}"""
-ANSWER = f"  http-response set-header {MARK} app if gate"
+GATE_RULES = f"""  acl gate so_name -m str -- {GATE}
+  http-request set-var(txn.app) req.fhdr({GATE_HEADER}),field(1,.) if gate"""
+GATE_RELEASE_RULE = f"""  http-request set-var(txn.release) req.fhdr({GATE_HEADER}),field(2,.) if gate
+  http-request del-header {GATE_HEADER}"""
+GATE_ANSWER_RULE = f"  http-response set-header {GATE_HEADER} app if gate"
 
 
 def bind(path: str) -> str:
@@ -63,7 +63,7 @@ class HaproxyGate:
             try:
                 sock.sendall(f"PROXY TCP4 127.0.0.1 127.0.0.1 {port} 80\r\n".encode("ascii"))
                 head, body = put(sock, probe, host=host, deadline=began + probe.timeout,
-                                 more={MARK: wire.server_name(app, release)}, most=HEADERS + ADDED)
+                                 more={GATE_HEADER: wire.server_name(app, release)}, most=HAPROXY_MAX_HEADERS + ADDED)
                 answer = self._judge(head, body, probe, f"127.0.0.1:{port}")
             except TimeoutError:
                 answer = GateAnswer(f"no answer within {probe.timeout:g} s", Cause.TIMEOUT)
@@ -72,7 +72,7 @@ class HaproxyGate:
         return replace(answer, ms=(time.monotonic() - began) * 1000)
 
     def _judge(self, head: Head, body: Wire, probe: Probe, client: str) -> GateAnswer:
-        if MARK.lower() not in head.headers:
+        if GATE_HEADER.lower() not in head.headers:
             return self._refused(head, probe, client)
         answer = judge(head, body, probe)
         if not answer.ok:

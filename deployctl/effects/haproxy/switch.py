@@ -17,12 +17,12 @@ from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.emergency import FlipNote
 from deployctl.domain.proxy.endurance import Frail
 from deployctl.domain.proxy.gate import GateAnswer
-from deployctl.domain.proxy.rejections import Refusal
+from deployctl.domain.proxy.rejections import Rejection
 from deployctl.domain.proxy.traffic import Counters, StrayProxy, Switched, TrafficTable
 from deployctl.domain.proxy.trust import DroppedFront
 from deployctl.effects.haproxy.config import text as config
 from deployctl.effects.haproxy.config.files import HaproxyFiles, first_release, releases
-from deployctl.effects.haproxy.drift import Facts, find_drift
+from deployctl.effects.haproxy.drift import ProxyFacts, find_drift
 from deployctl.effects.haproxy.gate import HaproxyGate
 from deployctl.effects.haproxy.home import HaproxyHome, proxy_lock
 from deployctl.effects.haproxy.master import find_master, find_strays
@@ -143,7 +143,7 @@ class HaproxyTraffic(Traffic):
             raise ProxyUnavailable(f"HAProxy cannot be asked on {self._files.gate()}: {e.strerror or e}",
                                    remedy=["deployctl doctor"]) from e
 
-    def refusals(self) -> list[Refusal]:
+    def refusals(self) -> list[Rejection]:
         with self._locked():
             return self._trace.read()
 
@@ -206,9 +206,9 @@ class HaproxyTraffic(Traffic):
             table = self._table()
             return find_drift(table, self._facts(table))
 
-    def _facts(self, table: TrafficTable) -> Facts:
+    def _facts(self, table: TrafficTable) -> ProxyFacts:
         names = (wire.ROUTE, *config.maps(table))
-        return Facts(
+        return ProxyFacts(
             written=self._files.configuration(),
             expected=self._files.expected(table),
             running_token=self._process.find_token(),

@@ -16,7 +16,7 @@ from typing import Any
 
 from deployctl.dataclass import replace
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.proxy.request_counts import COUNTS, Server, Tally, Totals, carried_on, outdated
+from deployctl.domain.proxy.request_counts import COUNTS, CountedServer, RequestCounts, Totals, carried_on, outdated
 from deployctl.domain.proxy.traffic import Counters, Precision
 from deployctl.effects.haproxy.config import request_counts as tally
 from deployctl.effects.haproxy.handover import read_to_the_last
@@ -42,7 +42,7 @@ class HaproxyTotals:
         self._known = Totals()
         self._mark: tuple[int, int] | None = None  # which file they were read from, or written to
 
-    def read(self) -> dict[Server, Counters]:
+    def read(self) -> dict[CountedServer, Counters]:
         """Return what was counted of every release that is carried or ever was asked. Raises ProxyUnavailable."""
         known, reply = self._recall(), self._sockets.worker(tally.SHOW, wire.show_stat())
         totals = self._carry_on(known, reply)
@@ -52,10 +52,10 @@ class HaproxyTotals:
         return _with_stats(totals.sum(), parse_stat(reply))
 
     @contextmanager
-    def handing_over(self) -> Iterator[dict[Server, int]]:
+    def handing_over(self) -> Iterator[dict[CountedServer, int]]:
         """Let a reload in the block lose no count: write down what the worker has counted until it is relieved, and in the
         dict, once the block is over, the connections that the reload closed. Needs nobody to answer."""
-        worker, overdue, closed = self._serving(), self._overdue(), dict[Server, int]()
+        worker, overdue, closed = self._serving(), self._overdue(), dict[CountedServer, int]()
         try:
             with read_to_the_last(self._home.worker, _counted) as found:
                 yield closed
@@ -68,7 +68,7 @@ class HaproxyTotals:
             if closed:
                 self._keep(self._recall().with_closed(closed))
 
-    def _overdue(self) -> dict[str, dict[Server, int]]:
+    def _overdue(self) -> dict[str, dict[CountedServer, int]]:
         """Return the open connections of each worker that the next reload ends."""
         with suppress(ProxyUnavailable):
             found = self._processes()
@@ -116,7 +116,7 @@ class HaproxyTotals:
             raise ProxyUnavailable("HAProxy's master does not answer", remedy=["deployctl doctor"])
         return {_name(found.worker): None, **{_name(pid): pid for pid in found.leaving}}
 
-    def _ask(self, pid: int | None, reply: str) -> Tally | None:
+    def _ask(self, pid: int | None, reply: str) -> RequestCounts | None:
         """Read one worker; of one that leaves None when it does not answer any more."""
         with suppress(ProxyUnavailable):
             reply = reply if pid is None else self._sockets.leaving(pid, tally.SHOW)
@@ -158,18 +158,18 @@ class HaproxyTotals:
             return ""
 
 
-def _counted(talk: Talk) -> dict[Server, Counters]:
+def _counted(talk: Talk) -> dict[CountedServer, Counters]:
     return _by_release(tally.parse_table(talk.ask(tally.SHOW)))
 
 
-def _with_stats(counted: dict[Server, Counters], stats: Mapping[str, Stat]) -> dict[Server, Counters]:
+def _with_stats(counted: dict[CountedServer, Counters], stats: Mapping[str, Stat]) -> dict[CountedServer, Counters]:
     for name, stat in stats.items():
         server = _server(name)
         counted[server] = replace(counted.get(server, Counters()), response_ms=stat.response_ms)
     return counted
 
 
-def _server(name: str) -> Server:
+def _server(name: str) -> CountedServer:
     app, _, number = name.rpartition(".")
     return AppName(app), int(number)
 
@@ -179,13 +179,13 @@ def _name(pid: int) -> str:
     return f"{pid}.{find_birth(pid) or 0}"
 
 
-def _open(stats: Mapping[str, Stat]) -> dict[Server, int]:
+def _open(stats: Mapping[str, Stat]) -> dict[CountedServer, int]:
     return {_server(name): stat.in_flight for name, stat in stats.items() if stat.in_flight}
 
 
-def _ended(overdue: Mapping[str, Mapping[Server, int]]) -> dict[Server, int]:
+def _ended(overdue: Mapping[str, Mapping[CountedServer, int]]) -> dict[CountedServer, int]:
     """Return what was open to each release in those of the workers that are gone, after a moment to go."""
-    until, closed = time.monotonic() + ENDING, dict[Server, int]()
+    until, closed = time.monotonic() + ENDING, dict[CountedServer, int]()
     for worker, held in overdue.items():
         while (alive := _is_alive(worker)) and time.monotonic() < until:
             time.sleep(0.01)
@@ -199,7 +199,7 @@ def _is_alive(name: str) -> bool:
     return pid.isdecimal() and _name(int(pid)) == name and find_birth(int(pid)) is not None
 
 
-def _by_release(found: Mapping[str, Counters]) -> dict[Server, Counters]:
+def _by_release(found: Mapping[str, Counters]) -> dict[CountedServer, Counters]:
     named = ((name.rpartition("."), counters) for name, counters in found.items())
     return {(AppName(app), int(number)): counters for (app, _, number), counters in named if number.isdecimal()}
 
@@ -210,7 +210,7 @@ def _text(totals: Totals) -> str:
                        "workers": {name: _rows(found) for name, found in totals.living.items()}})
 
 
-def _rows(found: Tally) -> dict[str, list[Any]]:
+def _rows(found: RequestCounts) -> dict[str, list[Any]]:
     return {f"{app}.{number}": [*(getattr(one, name) for name in COUNTS), one.precision]
             for (app, number), one in sorted(found.items())}
 
@@ -225,7 +225,7 @@ def _parsed(text: str) -> Totals:
         return Totals()
 
 
-def _tally(rows: Mapping[str, list[Any]], names: list[str]) -> dict[Server, Counters]:
+def _tally(rows: Mapping[str, list[Any]], names: list[str]) -> dict[CountedServer, Counters]:
     return _by_release({server: _counters(dict(zip(names, row, strict=False)), row[-1]) for server, row in rows.items()})
 
 

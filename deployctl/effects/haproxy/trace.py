@@ -17,7 +17,7 @@ from contextlib import suppress
 
 from deployctl.dataclass import dataclass, replace
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.proxy.rejections import Cause, Refusal, cause_of
+from deployctl.domain.proxy.rejections import Cause, Rejection, cause_of
 from deployctl.effects.haproxy.home import HaproxyHome
 from deployctl.effects.haproxy.socket.connection import HaproxySockets
 from deployctl.effects.linux.whole_file import write_whole
@@ -25,8 +25,8 @@ from deployctl.errors import ProxyUnavailable
 from deployctl.pattern import pattern
 
 GATE = "-gate"  # the private bind's name; no app can be called so
-MOST = 1000  # lines that are kept over reloads
-HEADERS = 100  # HAProxy refuses what has more
+MAX_KEPT_LINES = 1000  # lines that are kept over reloads
+HAPROXY_MAX_HEADERS = 100  # HAProxy refuses what has more
 _LINE = 512  # bytes of one line
 _SIZE = 131072  # bytes of the ring
 
@@ -40,7 +40,7 @@ LOG = f"""  option dontlognull
   log ring@refused len {_LINE} format raw local0
   log-format "%[date(0,ms)] %ci:%cp %pid.%rt %[so_name] %[var(txn.server)] %[var(txn.app)] %[var(txn.asked)] \
 %ST %ts %HM %{{+E}}HP\""""
-SILENCE = "  http-response set-log-level silent"  # an answer of the app; the last word on an answer
+LOG_SILENT = "  http-response set-log-level silent"  # an answer of the app; the last word on an answer
 
 _SHOW_RING = "show events refused"
 _SHOW_REQUEST = "show errors pub request"
@@ -54,24 +54,24 @@ class HaproxyTrace:
     def __init__(self, home: HaproxyHome, sockets: HaproxySockets) -> None:
         self._home, self._sockets = home, sockets
 
-    def read(self) -> list[Refusal]:
+    def read(self) -> list[Rejection]:
         """Return all that is known, the oldest first."""
         captured = _captures(self._ask(_SHOW_REQUEST))
         found = (parse_line(line) for line in self._lines())
         return [_with_detail(refusal, captured) for refusal in found if refusal is not None]
 
-    def find(self, client: str) -> Refusal | None:
+    def find(self, client: str) -> Rejection | None:
         """Return the last one that came from there."""
         return next((one for one in reversed(self._in_ring()) if one.client == client), None)
 
-    def with_detail(self, refusal: Refusal) -> Refusal:
+    def with_detail(self, refusal: Rejection) -> Rejection:
         """Return an answer that was refused a moment ago with what HAProxy stopped at. The caller holds the lock."""
         refused = [one for one in self._in_ring() if one.cause is Cause.INVALID_ANSWER]
         if refused[-1:] != [refusal]:  # another one came after it
             return refusal
         return _with_detail(refusal, _captures(self._ask(_SHOW_ANSWER)))
 
-    def _in_ring(self) -> list[Refusal]:
+    def _in_ring(self) -> list[Rejection]:
         return [refusal for line in self._ring() if (refusal := parse_line(line)) is not None]
 
     def save(self) -> None:
@@ -83,7 +83,7 @@ class HaproxyTrace:
     def _lines(self, fresh: list[str] | None = None) -> list[str]:
         """Return saved lines and those of the worker: after a reload that was refused they are partly the same."""
         ring = self._ring() if fresh is None else fresh
-        return list(dict.fromkeys([*self._saved(), *ring]))[-MOST:]
+        return list(dict.fromkeys([*self._saved(), *ring]))[-MAX_KEPT_LINES:]
 
     def _saved(self) -> list[str]:
         try:
@@ -101,7 +101,7 @@ class HaproxyTrace:
             return ""
 
 
-def parse_line(line: str) -> Refusal | None:
+def parse_line(line: str) -> Rejection | None:
     """Read one line of the ring; None for one that tells of no answer of HAProxy's own."""
     found = _ENTRY.fullmatch(line)
     if found is None or not 400 <= int(found[8]) <= 599:  # a visitor who left before there was an answer has -1
@@ -111,7 +111,7 @@ def parse_line(line: str) -> Refusal | None:
     method, path = ("", "") if found[10] == "<BADREQ>" else (found[10], found[11])
     owner = name or app or (bind if not bind.startswith("-") else "")
     status = int(found[8])
-    return Refusal(
+    return Rejection(
         at=_moment(int(found[1])), app=AppName(owner) if owner else None, release=int(number) if number.isdecimal() else None,
         status=status, cause=cause_of(status, found[9]), client=found[2], method=method, path=path, host=asked,
         gate=bind == GATE)  # fmt: skip
@@ -155,8 +155,8 @@ class Capture:
             return "its head is longer than HAProxy's buffer"
         if self.speaks_http and _END_OF_HEAD in before[:-1]:
             return "HAProxy stopped in its body"
-        if len(before) > HEADERS + 1:  # the first line is none
-            return f"it has more than {HEADERS} headers"
+        if len(before) > HAPROXY_MAX_HEADERS + 1:  # the first line is none
+            return f"it has more than {HAPROXY_MAX_HEADERS} headers"
         if self.of == "response" and not self.speaks_http:
             return f"it began with {self.first!r}" if self.first else ""
         if len(before) > 1:
@@ -188,7 +188,7 @@ def _each(reply: str, starts: list[re.Match[str]]) -> Iterator[Capture]:
             yield Capture(start[1], server[1], client[1], int(position[1]), lines, int(length[1]))
 
 
-def _with_detail(refusal: Refusal, captured: list[Capture]) -> Refusal:
+def _with_detail(refusal: Rejection, captured: list[Capture]) -> Rejection:
     """Return it with what HAProxy stopped at, where that is still known."""
     for one in captured:
         if one.of == "request" and refusal.cause is Cause.BAD_REQUEST and one.client == refusal.client:

@@ -13,29 +13,29 @@ from deployctl.dataclass import replace
 from deployctl.domain.change.probes import AnswerCode
 from deployctl.domain.images.release import Probe, ProbeKind
 from deployctl.effects.http.question import askable, judge, put
-from deployctl.effects.http.wire import HEADERS, Closed, NotHttp, TooManyHeaders, remaining
-from deployctl.ports import Answer
+from deployctl.effects.http.wire import MAX_HEADERS, Closed, NotHttp, TooManyHeaders, remaining
+from deployctl.ports import ProbeAnswer
 
 GREETING = 0.05  # seconds in which a published port without a listener behind it hangs up
 
 
 class SocketProber:
-    def ask(self, probe: Probe, address: str, port: int, *, host: str, bridge: str | None = None) -> Answer:
+    def ask(self, probe: Probe, address: str, port: int, *, host: str, bridge: str | None = None) -> ProbeAnswer:
         """Ask once within probe.timeout, through that bridge and no other way when one is named."""
         begun = time.monotonic()
         try:
             answer = _ask(probe, (address, port), host=probe.host or host, bridge=bridge)
         except (OSError, NotHttp, Closed, ValueError) as e:
             code, why = _why_not(e, probe, address=address, bridge=bridge)
-            answer = Answer(False, why, code=code)
+            answer = ProbeAnswer(False, why, code=code)
         return replace(answer, ms=(time.monotonic() - begun) * 1000)
 
 
-def _ask(probe: Probe, to: tuple[str, int], *, host: str, bridge: str | None) -> Answer:
+def _ask(probe: Probe, to: tuple[str, int], *, host: str, bridge: str | None) -> ProbeAnswer:
     if probe.kind not in {ProbeKind.HTTP, ProbeKind.TCP}:
-        return Answer(False, f"a probe of kind {probe.kind} cannot be asked from outside", code=AnswerCode.NOT_ASKED)
+        return ProbeAnswer(False, f"a probe of kind {probe.kind} cannot be asked from outside", code=AnswerCode.NOT_ASKED)
     if probe.kind is ProbeKind.HTTP and not askable(probe, host):
-        return Answer(False, "the path or the host of this probe holds characters that HTTP does not allow",
+        return ProbeAnswer(False, "the path or the host of this probe holds characters that HTTP does not allow",
                       code=AnswerCode.NOT_ASKED)
     deadline = time.monotonic() + probe.timeout
     with _connect(to, deadline=deadline, bridge=bridge) as sock:
@@ -66,11 +66,11 @@ def _bind_to(sock: socket.socket, bridge: str) -> None:
         return
 
 
-def _accepted(sock: socket.socket, port: int, *, direct: bool, deadline: float) -> Answer:
+def _accepted(sock: socket.socket, port: int, *, direct: bool, deadline: float) -> ProbeAnswer:
     # docker-proxy accepts for everybody on a published port and hangs up when nobody listens behind it
     if not direct and _hung_up(sock, within=min(GREETING, remaining(deadline) or GREETING)):
-        return Answer(False, f"port {port} hung up at once", code=AnswerCode.CLOSED)
-    return Answer(True, f"port {port} accepts connections")
+        return ProbeAnswer(False, f"port {port} hung up at once", code=AnswerCode.CLOSED)
+    return ProbeAnswer(True, f"port {port} accepts connections")
 
 
 def _hung_up(sock: socket.socket, *, within: float) -> bool:
@@ -90,7 +90,7 @@ def _why_not(error: Exception, probe: Probe, *, address: str, bridge: str | None
         case Closed() | ConnectionResetError() | BrokenPipeError():
             return AnswerCode.CLOSED, "closed the connection without an answer"
         case TooManyHeaders():
-            return AnswerCode.NOT_HTTP, f"answered with more than {HEADERS} headers"
+            return AnswerCode.NOT_HTTP, f"answered with more than {MAX_HEADERS} headers"
         case NotHttp():
             return AnswerCode.NOT_HTTP, "answered something that is not HTTP"
         case OSError(errno=errno.ENODEV):

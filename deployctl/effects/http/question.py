@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from deployctl.dataclass import replace
 from deployctl.domain.change.probes import AnswerCode
 from deployctl.domain.images.release import Probe
-from deployctl.effects.http.wire import HEADERS, Head, Wire, read_body, read_head, remaining
+from deployctl.effects.http.wire import MAX_HEADERS, Head, Wire, read_body, read_head, remaining
 from deployctl.pattern import pattern
-from deployctl.ports import Answer
+from deployctl.ports import ProbeAnswer
 
 BODY = 64 * 2**10  # bytes of an answer that are searched for probe.body
 
@@ -24,7 +24,7 @@ def askable(probe: Probe, host: str) -> bool:
 
 
 def put(sock: socket.socket, probe: Probe, *, host: str, deadline: float,
-        more: Mapping[str, str] | None = None, most: int = HEADERS) -> tuple[Head, Wire]:
+        more: Mapping[str, str] | None = None, most: int = MAX_HEADERS) -> tuple[Head, Wire]:
     """Ask, with `more` headers; return the head of the answer, of at most `most` headers, and what its body is read from.
     `deadline`: monotonic seconds. Raises OSError, NotHttp or Closed."""
     headers = {"Host": host, "User-Agent": "deployctl", "Accept": "*/*", **(more or {}), "Connection": "close"}
@@ -35,7 +35,7 @@ def put(sock: socket.socket, probe: Probe, *, host: str, deadline: float,
     return read_head(wire, most=most), wire
 
 
-def judge(head: Head, wire: Wire, probe: Probe) -> Answer:
+def judge(head: Head, wire: Wire, probe: Probe) -> ProbeAnswer:
     """Return whether the probe accepts that answer."""
     answer = _judge_head(head, probe)
     if answer.ok and probe.body is not None and not _body_has(probe.body.encode(), wire, head):
@@ -44,13 +44,13 @@ def judge(head: Head, wire: Wire, probe: Probe) -> Answer:
     return answer
 
 
-def _judge_head(head: Head, probe: Probe) -> Answer:
+def _judge_head(head: Head, probe: Probe) -> ProbeAnswer:
     location = head.headers.get("location") if 300 <= head.status < 400 else None
     shown = None if location is None else _visible(location)
     gave = f"gave {head.status}" if shown is None else f"was redirected ({head.status}) to {shown}"
     accepted = any(low <= head.status <= high for low, high in probe.status)
     code = None if accepted else AnswerCode.WRONG_STATUS if shown is None else AnswerCode.REDIRECTED
-    return Answer(accepted, f"GET {probe.path} {gave}", status=head.status, location=shown, code=code)
+    return ProbeAnswer(accepted, f"GET {probe.path} {gave}", status=head.status, location=shown, code=code)
 
 
 def _visible(text: str) -> str:

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Mapping
 from deployctl.dataclass import dataclass, field
 from deployctl.pattern import pattern
 
-LINE = 64 * 2**10  # bytes: a longer line, or more than 100 headers, is no answer
-HEADERS = 100
-PIECE = 64 * 2**10
-MOMENT = 0.5  # seconds within which a read that waits hears that nobody wants it any more
+MAX_LINE_BYTES = 64 * 2**10  # bytes: a longer line, or more than 100 headers, is no answer
+MAX_HEADERS = 100
+READ_BYTES = 64 * 2**10
+ABANDON_CHECK_SECONDS = 0.5  # seconds within which a read that waits hears that nobody wants it any more
 
 _STATUS = pattern(rb"HTTP/1\.[01] ([1-9][0-9][0-9])(?: .*)?")
 _HEADER = pattern(rb"([!-9;-~]+):[ \t]*(.*?)[ \t]*", re.DOTALL)
@@ -36,7 +36,7 @@ class Closed(Exception):
     """The other side closed the connection before its answer was complete."""
 
 
-class Left(Exception):
+class AnswerUnwanted(Exception):
     """Whoever wanted the answer does not want it any more."""
 
 
@@ -64,7 +64,7 @@ class Wire:
     def line(self) -> bytes:
         """Return the next line without its end. Raises Closed when there is none, NotHttp when it is endless."""
         while (end := self._kept.find(b"\n")) < 0:
-            if len(self._kept) > LINE:
+            if len(self._kept) > MAX_LINE_BYTES:
                 raise NotHttp("a line without an end")
             self._receive_more()
         line, self._kept = self._kept[:end], self._kept[end + 1 :]
@@ -86,16 +86,16 @@ class Wire:
 
     def _receive(self, until: float | None) -> bytes:
         self._sock.settimeout(remaining(until))
-        return self._sock.recv(PIECE)
+        return self._sock.recv(READ_BYTES)
 
     def _receive_unless(self, left: Callable[[], bool], until: float | None) -> bytes:
         while not left():
-            soon = time.monotonic() + MOMENT
+            soon = time.monotonic() + ABANDON_CHECK_SECONDS
             try:
                 return self._receive(soon if until is None else min(soon, until))
             except TimeoutError:
                 remaining(until)
-        raise Left
+        raise AnswerUnwanted
 
 
 def remaining(deadline: float | None) -> float | None:
@@ -108,7 +108,7 @@ def remaining(deadline: float | None) -> float | None:
     return left
 
 
-def read_head(wire: Wire, *, most: int = HEADERS) -> Head:
+def read_head(wire: Wire, *, most: int = MAX_HEADERS) -> Head:
     """Return status and headers of the final answer; interim ones (1xx) are passed over."""
     while True:
         match = _STATUS.fullmatch(wire.line())
@@ -161,7 +161,7 @@ def _chunked(wire: Wire) -> Iterator[bytes]:
 
 def _exactly(wire: Wire, size: int) -> Iterator[bytes]:
     while size:
-        piece = wire.take(min(size, PIECE))
+        piece = wire.take(min(size, READ_BYTES))
         size -= len(piece)
         yield piece
 
@@ -169,6 +169,6 @@ def _exactly(wire: Wire, size: int) -> Iterator[bytes]:
 def _to_the_end(wire: Wire) -> Iterator[bytes]:
     while True:
         try:
-            yield wire.take(PIECE)
+            yield wire.take(READ_BYTES)
         except Closed:
             return

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from deployctl.domain.host.permissions import Fault, find_fault, trusted_uids
+from deployctl.domain.host.permissions import PermissionFault, find_fault, trusted_uids
 from deployctl.effects.linux.path_facts import facts_of, walk
 from deployctl.errors import Untrusted
 
@@ -21,7 +21,7 @@ def require_believed(path: Path, handle: int) -> None:
         raise untrusted([fault], f"what it says is not believed. {GOES_ON}")
 
 
-def find_faults(path: Path, *, trusted: Sequence[int]) -> list[Fault]:
+def find_faults(path: Path, *, trusted: Sequence[int]) -> list[PermissionFault]:
     """Return every fault of a file or a program, and of each folder and link that leads to it: who may change one of these
     may put another in its place. Raises OSError where it is missing."""
     return [fault for found in walk(path) if (fault := find_fault(found, trusted))]
@@ -50,7 +50,7 @@ def find_program(name: str, path: str | None) -> str | None:
     return next((program for program in found if program and not _faults_of_program(program)), None)
 
 
-def _faults_of_program(program: str) -> list[Fault]:
+def _faults_of_program(program: str) -> list[PermissionFault]:
     """Whoever typed `sudo` may be allowed deployctl alone: programs of theirs are none of root's."""
     try:
         return find_faults(Path(program), trusted=trusted_uids(os.geteuid(), {}))
@@ -58,7 +58,7 @@ def _faults_of_program(program: str) -> list[Fault]:
         return []
 
 
-def untrusted(faults: Sequence[Fault], therefore: str) -> Untrusted:
+def untrusted(faults: Sequence[PermissionFault], therefore: str) -> Untrusted:
     """Return the refusal, with a remedy for each fault."""
     told = "; ".join(fault.sentence(_name) for fault in faults[:_TOLD])
     more = f"; and {len(faults) - _TOLD} more" if len(faults) > _TOLD else ""

@@ -12,7 +12,7 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-LOCKS = Path("/proc/locks")
+PROC_LOCKS = Path("/proc/locks")
 
 
 def end_frozen_holder(handle: int) -> None:
@@ -26,7 +26,7 @@ def end_frozen_holder(handle: int) -> None:
 def _holders(handle: int) -> list[int]:
     """Return who holds a lock on that file, by proc(5): `1: FLOCK ADVISORY WRITE 4711 08:01:393261 0 EOF`."""
     try:
-        lines = [line.split() for line in LOCKS.read_text().splitlines()]
+        lines = [line.split() for line in PROC_LOCKS.read_text().splitlines()]
     except OSError:  # not Linux
         return []
     inode = str(os.fstat(handle).st_ino)

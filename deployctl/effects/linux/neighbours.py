@@ -36,7 +36,7 @@ _HEADER, _ATTRIBUTE = struct.Struct("=IHHII"), struct.Struct("=HH")  # nlmsghdr,
 _NEIGHBOUR, _LINK, _NAMESPACE = struct.Struct("=BxxxiHBB"), struct.Struct("=BxHiII"), struct.Struct("=Bxxx")  # ndmsg, ifinfomsg
 _PATIENCE = 2.0  # seconds; the kernel answers at once
 
-Message = tuple[int, bytes]  # type and body
+NetlinkMessage = tuple[int, bytes]  # type and body
 
 
 def may_fix() -> bool:
@@ -164,7 +164,7 @@ def _open() -> socket.socket:
     return kernel
 
 
-def _ask(kind: int, flags: int, body: bytes, line: socket.socket | None = None) -> Iterator[Message]:
+def _ask(kind: int, flags: int, body: bytes, line: socket.socket | None = None) -> Iterator[NetlinkMessage]:
     """Yield the kernel's answers, in our own network or by that line. Raises OSError with its reason."""
     with nullcontext(line) if line else _open() as kernel:
         kernel.send(_HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | flags, 1, 0) + body)
@@ -179,7 +179,7 @@ def _ask(kind: int, flags: int, body: bytes, line: socket.socket | None = None) 
                 return
 
 
-def _messages(data: bytes) -> Iterator[Message]:
+def _messages(data: bytes) -> Iterator[NetlinkMessage]:
     while len(data) >= _HEADER.size:
         length, kind, *_ = _HEADER.unpack_from(data)
         yield kind, data[_HEADER.size:length]

@@ -15,14 +15,14 @@ from pathlib import Path
 from deployctl.dataclass import dataclass
 from deployctl.domain.proxy.endurance import FEW_FILES, Frail, Frailty
 
-OURS = "deployctl-"  # how the name of a unit or a group of ours begins
+UNIT_PREFIX = "deployctl-"  # how the name of a unit or a group of ours begins
 OPEN_FILES = 100_000  # as many as haproxy.cfg allows it
 _KILLING = ("", "name=systemd")  # hierarchies that an init system ends services by: v2, and its own of v1
 _FOR_USERS = ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")  # how a user's own systemd is found
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class LinuxHost:
     """Where to look; a test has places of its own."""
 
     booted: Path = Path("/run/systemd/system")  # is there where systemd is in charge
@@ -41,7 +41,8 @@ class Machine:
         if program is None:
             return None
         user = [] if root else ["--user"]
-        return [program, *user, "--scope", "--quiet", "--collect", f"--unit={OURS}{name}-{os.urandom(3).hex()}", "--", *words]
+        return [program, *user, "--scope", "--quiet", "--collect", f"--unit={UNIT_PREFIX}{name}-{os.urandom(3).hex()}",
+                "--", *words]
 
     def _is_watched(self) -> bool:
         """Tell whether this is the watcher's unit, which lasts longer than anything of a user's own systemd."""
@@ -59,9 +60,9 @@ class Machine:
             return
         groups = {pid: found for pid in pids if (found := self._mortal_groups(pid))}
         for hierarchy, mount in self._mounts() if groups else ():
-            for pid in (pid for pid, found in groups.items() if not _is_ours(found.get(hierarchy, OURS))):
+            for pid in (pid for pid, found in groups.items() if not _is_ours(found.get(hierarchy, UNIT_PREFIX))):
                 with suppress(OSError):  # not ours to write, or the process has ended
-                    _move(pid, mount / f"{OURS}{name}")
+                    _move(pid, mount / f"{UNIT_PREFIX}{name}")
 
     def _mortal_groups(self, pid: int) -> dict[str, str]:
         """Return the groups of that process that may end before the machine does: neither the root nor the one of init."""
@@ -70,7 +71,7 @@ class Machine:
 
     def forget(self, name: str) -> None:
         """Take the groups of that name (a pattern) away again, where nobody is in them."""
-        for group in (group for _, mount in self._mounts() for group in mount.glob(f"{OURS}{name}")):
+        for group in (group for _, mount in self._mounts() for group in mount.glob(f"{UNIT_PREFIX}{name}")):
             with suppress(OSError):
                 group.rmdir()
 
@@ -111,7 +112,7 @@ class Machine:
                 yield name, Path(where)
 
 
-HERE = Machine()
+HERE = LinuxHost()
 
 
 def _hierarchy(kind: str, options: list[str], known: Collection[str]) -> str | None:
@@ -131,7 +132,7 @@ def _move(pid: int, group: Path) -> None:
 def _is_ours(group: str) -> bool:
     """The watcher's unit counts, too: it ends only its own process (KillMode=process)."""
     last = group.rpartition("/")[2]
-    return last.startswith(OURS) or last == "deployctl.service"
+    return last.startswith(UNIT_PREFIX) or last == "deployctl.service"
 
 
 def _user_of(group: str) -> str | None:

@@ -6,14 +6,14 @@ import os
 from pathlib import Path
 from threading import get_ident
 
-PART = ".part"  # what a killed writer leaves behind ends so
+PART_SUFFIX = ".part"  # what a killed writer leaves behind ends so
 _FRESH = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def write_whole(path: Path, text: str, *, durable: bool = True) -> None:
     """Replace the file in one moment: same folder, flushed to disk, renamed. OSError leaves the former one in place.
     Not durable, nobody waits for the disk, and a power cut may leave the file empty."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.{get_ident()}{PART}")  # two writers never share one
+    part = path.with_name(f".{path.name}.{os.getpid()}.{get_ident()}{PART_SUFFIX}")  # two writers never share one
     try:
         with os.fdopen(os.open(part, _FRESH, 0o600), "w", encoding="utf-8") as file:
             file.write(text)

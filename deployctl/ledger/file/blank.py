@@ -6,12 +6,12 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
-from deployctl.ledger.file.connection import Connection, T
+from deployctl.ledger.file.connection import LedgerConnection, T
 from deployctl.ledger.file.opening import make_identity, migrate
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 
 
-class MemoryConnection(Connection):
+class MemoryConnection(LedgerConnection):
     """The real connection over memory: no file is made, and none can be put in its place."""
 
     def _connect(self) -> None:

@@ -12,7 +12,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-LOCKS = Path("/proc/locks")  # proc_locks(5)
+PROC_LOCKS = Path("/proc/locks")  # proc_locks(5)
 _ALIVE = " 128 128"  # the byte of the -shm file on which every connection of SQLite holds a lock (WAL_SHM_DMS)
 
 
@@ -64,6 +64,6 @@ def _is_in_use(ledger: Path) -> bool:
     """Tell whether some process has it open, by the locks that the kernel knows of; where it tells none, suppose so."""
     try:
         number = ledger.with_name(f"{ledger.name}-shm").stat().st_ino
-        return any(line.endswith(_ALIVE) and f":{number} " in line for line in LOCKS.read_text().splitlines())
+        return any(line.endswith(_ALIVE) and f":{number} " in line for line in PROC_LOCKS.read_text().splitlines())
     except FileNotFoundError:
-        return not LOCKS.exists()
+        return not PROC_LOCKS.exists()

@@ -28,7 +28,7 @@ TRAFFIC_GOES_ON = "Running apps keep serving; HAProxy does not need the ledger."
 T = TypeVar("T")
 
 
-class Connection:
+class LedgerConnection:
     """One connection, used by one thread. Statements outside `transaction()` commit by themselves.
 
     When another file was put in place of the one that is open, it goes on with that, once `check` finds it sound:
@@ -39,7 +39,7 @@ class Connection:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.check: Callable[[Connection], None] = lambda _connection: None
+        self.check: Callable[[LedgerConnection], None] = lambda _connection: None
         self.at_close: Callable[[], None] = lambda: None
         self.on_reserve = False  # the disk is full: only what must be is written
         self._connect()

@@ -18,18 +18,18 @@ from math import inf
 from pathlib import Path
 
 from deployctl.dataclass import dataclass
-from deployctl.domain.host.backups import EVERY, superfluous
+from deployctl.domain.host.backups import COPY_INTERVAL, superfluous
 from deployctl.errors import DeployctlError, LedgerUnusable
 from deployctl.ledger.file.copy_sum import CopyCheck, check_sum, put_sum
 from deployctl.ledger.file.identity import ensure_copy_key, find_copy_key
 from deployctl.pattern import pattern
 
-PART = ".part"  # what a killed writer leaves behind ends so
+PART_SUFFIX = ".part"  # what a killed writer leaves behind ends so
 _NAME = pattern(r"ledger-(\d{6,})-([0-9TZ]+)-(promotion|migration)\.db")
-FRESH = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+CREATE_FLAGS = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class Reason(StrEnum):
+class CopyReason(StrEnum):
     PROMOTION = "promotion"
     MIGRATION = "migration"
 
@@ -38,7 +38,7 @@ class Reason(StrEnum):
 class Copy:
     path: Path
     number: int
-    reason: Reason
+    reason: CopyReason
     stamp: str  # when, as it stands in its name
 
     def age(self, at: str) -> float:
@@ -57,15 +57,15 @@ def folder_of(ledger: Path) -> Path:
 def copies(ledger: Path) -> list[Copy]:
     """Return the automatic copies, the newest first."""
     named = [(path, _NAME.fullmatch(path.name)) for path in folder_of(ledger).glob("ledger-*.db")]
-    found = [Copy(path, int(name[1]), Reason(name[3]), name[2]) for path, name in named if name]
+    found = [Copy(path, int(name[1]), CopyReason(name[3]), name[2]) for path, name in named if name]
     return sorted(found, key=lambda copy: copy.number, reverse=True)
 
 
-def keep_copy(source: sqlite3.Connection, ledger: Path, reason: Reason, *, at: str) -> Path:
+def keep_copy(source: sqlite3.Connection, ledger: Path, reason: CopyReason, *, at: str) -> Path:
     """Write the next copy and let go what is superfluous, but for the last one before the file changed its form. Raises
     DeployctlError; then no copy is lost."""
     with _one_at_a_time(ledger) as folder:
-        for leftover in folder.glob(f".*{PART}"):
+        for leftover in folder.glob(f".*{PART_SUFFIX}"):
             leftover.unlink(missing_ok=True)
         known = copies(ledger)
         number = 1 + max((copy.number for copy in known), default=0)
@@ -76,7 +76,7 @@ def keep_copy(source: sqlite3.Connection, ledger: Path, reason: Reason, *, at: s
 
 
 def _let_go(known: list[Copy], *, at: str) -> None:
-    before_migration = next((copy for copy in known if copy.reason is Reason.MIGRATION), None)
+    before_migration = next((copy for copy in known if copy.reason is CopyReason.MIGRATION), None)
     for index in superfluous([copy.age(at) for copy in known]):
         if known[index] is not before_migration:
             known[index].path.unlink(missing_ok=True)
@@ -85,14 +85,14 @@ def _let_go(known: list[Copy], *, at: str) -> None:
 def keep_copy_of(ledger: Path, *, at: str) -> Path:
     """Write a copy over a connection of its own."""
     with _over_its_own(ledger) as source:
-        return keep_copy(source, ledger, Reason.PROMOTION, at=at)
+        return keep_copy(source, ledger, CopyReason.PROMOTION, at=at)
 
 
 def keep_due_copy_of(ledger: Path, *, at: str) -> None:
     """Write a copy over a connection of its own, when that is due: for a process that has answered."""
     with _over_its_own(ledger) as source:
         if is_due(source, ledger, at=at):
-            keep_copy(source, ledger, Reason.PROMOTION, at=at)
+            keep_copy(source, ledger, CopyReason.PROMOTION, at=at)
 
 
 @contextmanager
@@ -112,7 +112,7 @@ def check_copy(copy: Path, ledger: Path) -> CopyCheck:
 def is_due(source: sqlite3.Connection, ledger: Path, *, at: str) -> bool:
     """Tell whether traffic was moved since the newest copy, and that is a minute old."""
     newest = next(iter(copies(ledger)), None)
-    if newest is not None and newest.age(at) < EVERY:
+    if newest is not None and newest.age(at) < COPY_INTERVAL:
         return False
     last = _last_change(source)
     return last > 0 and (newest is None or last != _last_change_in(newest.path))
@@ -138,9 +138,9 @@ def stamp(at: str) -> str:
 
 def write_copy(source: sqlite3.Connection, target: Path) -> None:
     """Write the whole ledger there with its sum, replacing what has that name. A failure leaves that as it was."""
-    part = target.with_name(f".{target.name}.{os.getpid()}{PART}")
+    part = target.with_name(f".{target.name}.{os.getpid()}{PART_SUFFIX}")
     with file_errors(target):
-        os.close(os.open(part, FRESH, 0o600))
+        os.close(os.open(part, CREATE_FLAGS, 0o600))
         try:
             _fill(source, part)
             put_sum(part, ensure_copy_key(source))

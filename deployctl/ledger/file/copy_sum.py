@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import mmap
 
-TABLE = "copy_sum"
-_STATEMENT = f"CREATE TABLE {TABLE} (key text not null, sum text not null)"
+SUM_TABLE = "copy_sum"
+_STATEMENT = f"CREATE TABLE {SUM_TABLE} (key text not null, sum text not null)"
 _EMPTY = b"0" * 64
 
 
@@ -42,7 +42,7 @@ def put_sum(copy: Path, key: bytes) -> None:
     mark = secrets.token_hex(32)  # of the length that the sum has; its place is found by it
     with closing(sqlite3.connect(copy, isolation_level=None)) as db:
         db.execute(_STATEMENT)
-        db.execute(f"insert into {TABLE} values (?, ?)", [name_of(key), mark])  # noqa: S608  our own word
+        db.execute(f"insert into {SUM_TABLE} values (?, ?)", [name_of(key), mark])  # noqa: S608  our own word
     with copy.open("r+b") as file, mmap.mmap(file.fileno(), 0) as pages:
         at = pages.find(mark.encode())
         pages[at:at + len(mark)] = _sum(pages, at, key).encode()
@@ -54,10 +54,10 @@ def check_sum(copy: Path, key: bytes | None) -> CopyCheck:
     import mmap
 
     with closing(sqlite3.connect(f"{copy.as_uri()}?mode=ro", uri=True)) as db:
-        made = db.execute("select sql from sqlite_master where type = 'table' and name = ?", [TABLE]).fetchone()
+        made = db.execute("select sql from sqlite_master where type = 'table' and name = ?", [SUM_TABLE]).fetchone()
         if made is None or made[0] != _STATEMENT:  # one that computes something is none of ours
             return CopyCheck.NO_SUM
-        row = db.execute(f"select key, sum from {TABLE}").fetchone()  # noqa: S608  our own word
+        row = db.execute(f"select key, sum from {SUM_TABLE}").fetchone()  # noqa: S608  our own word
     made_with, told = map(str, row or ("", ""))
     if key is None or made_with != name_of(key):
         return CopyCheck.OTHER_KEY
@@ -69,8 +69,8 @@ def check_sum(copy: Path, key: bytes | None) -> CopyCheck:
 
 def drop_sum(db: sqlite3.Connection) -> None:
     """Take the sum out of what is to be a ledger again."""
-    if db.execute("select 1 from sqlite_master where type = 'table' and name = ?", [TABLE]).fetchone():
-        db.execute(f"drop table {TABLE}")
+    if db.execute("select 1 from sqlite_master where type = 'table' and name = ?", [SUM_TABLE]).fetchone():
+        db.execute(f"drop table {SUM_TABLE}")
 
 
 def _sum(pages: mmap.mmap, at: int, key: bytes) -> str:

@@ -16,14 +16,14 @@ from pathlib import Path
 from deployctl.dataclass import dataclass, replace
 from deployctl.domain.host.home import HomeIdentity
 from deployctl.errors import CopiedHome
-from deployctl.ledger.file.connection import TRAFFIC_GOES_ON, Connection, sqlite_errors
+from deployctl.ledger.file.connection import TRAFFIC_GOES_ON, LedgerConnection, sqlite_errors
 
 ID_BYTES = 8
 _COPIES = "copies "  # begins the line of `state/secret` with the key of the copies' sums
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
+class HomeKeys:
     """What lies in `state/secret`, a line each, before the key of the copies. `id` is None where it was written before
     homes had one."""
 
@@ -31,12 +31,12 @@ class Keys:
     id: str | None = None
     marked_by: str | None = None  # as in HomeIdentity
 
-    def match(self, other: Keys) -> bool:
+    def match(self, other: HomeKeys) -> bool:
         return self.secret == other.secret and (None in (self.id, other.id) or self.id == other.id)
 
 
 # -- beside the ledger ----------------------------------------------------------------------------------------------
-def keep_keys(connection: Connection) -> None:
+def keep_keys(connection: LedgerConnection) -> None:
     """Write secret and id beside the ledger: what they marked must be told from others when the ledger is lost. The key of
     the copies stays the one that is there."""
     import secrets
@@ -44,7 +44,7 @@ def keep_keys(connection: Connection) -> None:
     _write_keys(connection.path, keys_of(connection), find_copy_key(connection.path) or secrets.token_bytes(32))
 
 
-def _write_keys(ledger: Path, keys: Keys, copy_key: bytes) -> None:
+def _write_keys(ledger: Path, keys: HomeKeys, copy_key: bytes) -> None:
     part = ledger.with_name("secret.new")
     with os.fdopen(os.open(part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_NOFOLLOW, 0o600), "w") as file:
         lines = (keys.secret, keys.id or "", keys.marked_by or "", f"{_COPIES}{copy_key.hex()}")
@@ -52,14 +52,14 @@ def _write_keys(ledger: Path, keys: Keys, copy_key: bytes) -> None:
     part.replace(_secret_file(ledger))
 
 
-def find_keys(ledger: Path) -> Keys | None:
+def find_keys(ledger: Path) -> HomeKeys | None:
     """Return what keep_keys wrote, None when that is missing or nothing of ours."""
     try:
         lines = [line for line in _secret_file(ledger).read_text().splitlines() if not line.startswith(_COPIES)]
         known = lines and len(bytes.fromhex(lines[0])) == 32 and all(bytes.fromhex(id_) or not id_ for id_ in lines[1:2])
     except (OSError, ValueError):
         return None
-    return Keys(lines[0], *(line or None for line in lines[1:3])) if known else None
+    return HomeKeys(lines[0], *(line or None for line in lines[1:3])) if known else None
 
 
 def find_copy_key(ledger: Path) -> bytes | None:
@@ -87,46 +87,46 @@ def _secret_file(ledger: Path) -> Path:
     return ledger.with_name("secret")
 
 
-def keys_for(ledger: Path, home: Path) -> Keys:
+def keys_for(ledger: Path, home: Path) -> HomeKeys:
     """Return the keys of a ledger that is made here: those of the home where it had one before, else fresh ones."""
     import secrets
 
     known = find_keys(ledger)
     if known is None:
-        return Keys(secrets.token_hex(32), secrets.token_hex(ID_BYTES))
+        return HomeKeys(secrets.token_hex(32), secrets.token_hex(ID_BYTES))
     return known if known.id else replace(known, id=secrets.token_hex(ID_BYTES), marked_by=str(home))
 
 
 # -- in the ledger --------------------------------------------------------------------------------------------------
-def keys_of(connection: Connection) -> Keys:
+def keys_of(connection: LedgerConnection) -> HomeKeys:
     """Return the ledger's own; one that is not brought up to date yet may have no id."""
     with sqlite_errors(connection.path):
         return _keys_in(connection.raw)
 
 
-def _keys_in(db: sqlite3.Connection) -> Keys:
+def _keys_in(db: sqlite3.Connection) -> HomeKeys:
     found = db.execute("select * from identity where id = 1")
     row = dict(zip((column[0] for column in found.description), found.fetchone(), strict=True))
-    return Keys(row["secret"], row.get("home_id"), row.get("marked_by"))
+    return HomeKeys(row["secret"], row.get("home_id"), row.get("marked_by"))
 
 
-def identity_of(connection: Connection) -> HomeIdentity:
+def identity_of(connection: LedgerConnection) -> HomeIdentity:
     row = connection.execute("select home, home_id, secret, marked_by from identity where id = 1")[0]
     return HomeIdentity(row["home"], row["home_id"], bytes.fromhex(row["secret"]), _earlier(connection), row["marked_by"])
 
 
-def _earlier(connection: Connection) -> tuple[str, ...]:
+def _earlier(connection: LedgerConnection) -> tuple[str, ...]:
     return tuple(row["path"] for row in connection.execute("select path from earlier_homes order by left_at desc, rowid desc"))
 
 
-def go_on_with_id(connection: Connection) -> None:
+def go_on_with_id(connection: LedgerConnection) -> None:
     """Give a ledger that has just got an id the one that the home goes by already: an earlier copy was put back."""
     known = find_keys(connection.path)
     if known is not None and known.id is not None:
         connection.execute("update identity set home_id = ? where secret = ?", [known.id, known.secret])
 
 
-def take_over(connection: Connection, home: Path, *, host: str, now: str) -> None:
+def take_over(connection: LedgerConnection, home: Path, *, host: str, now: str) -> None:
     """Let the ledger name that place, and remember the former one. Twice changes nothing."""
     with connection.transaction(durable=True):
         former = connection.execute("select home from identity where id = 1")[0]["home"]
@@ -136,11 +136,11 @@ def take_over(connection: Connection, home: Path, *, host: str, now: str) -> Non
         connection.execute("update identity set home = ?, host = ? where id = 1", [str(home), host])
 
 
-def become_another(connection: Connection, home: Path, *, host: str) -> None:
+def become_another(connection: LedgerConnection, home: Path, *, host: str) -> None:
     """Let the ledger be one of a home of its own: it knows the apps, and owns nothing of what was made before."""
     import secrets
 
-    keys = Keys(secrets.token_hex(32), secrets.token_hex(ID_BYTES))
+    keys = HomeKeys(secrets.token_hex(32), secrets.token_hex(ID_BYTES))
     with connection.transaction(durable=True):
         connection.execute("delete from earlier_homes")
         connection.execute("update identity set home = ?, host = ?, home_id = ?, secret = ?, marked_by = null, engine = null "
@@ -148,12 +148,12 @@ def become_another(connection: Connection, home: Path, *, host: str) -> None:
 
 
 # -- two of them ----------------------------------------------------------------------------------------------------
-def require_only_one(connection: Connection, home: Path) -> None:
+def require_only_one(connection: LedgerConnection, home: Path) -> None:
     """Raise CopiedHome when the home still lies at an earlier place, too."""
     require_gone(_earlier(connection), home, keys_of(connection))
 
 
-def require_gone(places: Iterable[str], home: Path, keys: Keys) -> None:
+def require_gone(places: Iterable[str], home: Path, keys: HomeKeys) -> None:
     for place in places:
         if lives(Path(place), home, keys):
             raise CopiedHome(
@@ -164,7 +164,7 @@ def require_gone(places: Iterable[str], home: Path, keys: Keys) -> None:
                         f"mv {home}/state {home}/state.copy   # or make {home} a home of its own"])
 
 
-def lives(place: Path, home: Path, keys: Keys) -> bool:
+def lives(place: Path, home: Path, keys: HomeKeys) -> bool:
     """Tell whether the home with these keys lies there, in another folder than `home`. What may not be looked at counts."""
     ledger = place / "state" / "ledger.db"
     try:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from deployctl.errors import Refused
 from deployctl.ledger.file import checked
-from deployctl.ledger.file.connection import SCHEMA_VERSION, Connection, gone, sqlite_errors, unusable
+from deployctl.ledger.file.connection import SCHEMA_VERSION, LedgerConnection, gone, sqlite_errors, unusable
 from deployctl.ledger.file.identity import (
     find_keys,
     go_on_with_id,
@@ -25,7 +25,7 @@ from deployctl.ledger.file.identity import (
 from deployctl.ledger.file.reserve import ensure_reserve
 
 
-def open_ledger(path: Path, home: Path, *, now: str) -> Connection:
+def open_ledger(path: Path, home: Path, *, now: str) -> LedgerConnection:
     """Return a checked, migrated connection; make the file when this home never had one.
 
     Header, schema and identity are looked at each time, every page only after an unclean end: see checked.py.
@@ -41,7 +41,7 @@ def open_ledger(path: Path, home: Path, *, now: str) -> Connection:
     if path.is_symlink() or path.stat().st_size == 0:
         raise unusable(path, "it is a link" if path.is_symlink() else "it is empty (0 bytes)")
     as_left = checked.is_as_left(path)  # before a connection is there: it would be in use then
-    connection = Connection(path)
+    connection = LedgerConnection(path)
     connection.on_reserve = full
     try:
         if not as_left:
@@ -57,7 +57,7 @@ def open_ledger(path: Path, home: Path, *, now: str) -> Connection:
     return connection
 
 
-def _check_another(connection: Connection, home: Path, *, now: str) -> None:
+def _check_another(connection: LedgerConnection, home: Path, *, now: str) -> None:
     """Raise LedgerUnusable unless the file that was put in the place of ours is a sound ledger of this home."""
     require_whole(connection)
     check(connection, home, now=now)
@@ -71,7 +71,7 @@ def had_one(path: Path) -> bool:
     return any(trace.exists() for trace in traces) or (route_map.exists() and route_map.stat().st_size > 0)
 
 
-def check(connection: Connection, home: Path, *, now: str) -> None:
+def check(connection: LedgerConnection, home: Path, *, now: str) -> None:
     """Raise LedgerUnusable unless it is this home's ledger; bring an earlier schema up to date, after a copy.
 
     A home that was moved goes on: its ledger learns the new place. Raises CopiedHome when it is at two places.
@@ -87,7 +87,7 @@ def check(connection: Connection, home: Path, *, now: str) -> None:
     require_only_one(connection, home)
 
 
-def _require_moved_here(connection: Connection, theirs: str, home: Path) -> None:
+def _require_moved_here(connection: LedgerConnection, theirs: str, home: Path) -> None:
     """Raise unless the ledger came here with its home: the keys beside it are its own, and the former place is left."""
     keys, beside = keys_of(connection), find_keys(connection.path)
     if beside is None or not beside.match(keys):
@@ -97,20 +97,20 @@ def _require_moved_here(connection: Connection, theirs: str, home: Path) -> None
     require_gone((theirs,), home, keys)
 
 
-def require_sound(connection: Connection) -> tuple[int, str, str]:
+def require_sound(connection: LedgerConnection) -> tuple[int, str, str]:
     """Return its schema, its home and its host. Raises LedgerUnusable when it is damaged, newer or no ledger at all."""
     require_whole(connection)
     return require_ledger(connection)
 
 
-def require_whole(connection: Connection) -> None:
+def require_whole(connection: LedgerConnection) -> None:
     """Raise LedgerUnusable when SQLite finds a page of it damaged. Takes longer the more it remembers."""
     found = connection.one("pragma quick_check(1)")
     if found is None or found[0] != "ok":
         raise unusable(connection.path, f"SQLite finds it damaged ({found[0] if found else 'no answer'})")
 
 
-def require_ledger(connection: Connection) -> tuple[int, str, str]:
+def require_ledger(connection: LedgerConnection) -> tuple[int, str, str]:
     """Return its schema, its home and its host. Raises LedgerUnusable when it is newer or no ledger at all."""
     path = connection.path
     if not connection.one("select 1 from sqlite_master where name = 'identity'"):
@@ -122,7 +122,7 @@ def require_ledger(connection: Connection) -> tuple[int, str, str]:
     return version, me["home"], me["host"]
 
 
-def require_known_version(connection: Connection) -> int:
+def require_known_version(connection: LedgerConnection) -> int:
     """Return its schema. Raises LedgerUnusable when a newer deployctl wrote it."""
     version: int = connection.execute("pragma user_version")[0][0]
     if version > SCHEMA_VERSION:
@@ -131,13 +131,13 @@ def require_known_version(connection: Connection) -> int:
     return version
 
 
-def _bring_up(connection: Connection, *, now: str) -> None:
+def _bring_up(connection: LedgerConnection, *, now: str) -> None:
     """Migrate it, with a copy of how it was kept first. Two processes that find it old do this once."""
-    from deployctl.ledger.file.copies import Reason, keep_copy
+    from deployctl.ledger.file.copies import CopyReason, keep_copy
 
     with creation_lock(connection.path):
         if connection.execute("pragma user_version")[0][0] < SCHEMA_VERSION:
-            keep_copy(connection.raw, connection.path, Reason.MIGRATION, at=now)
+            keep_copy(connection.raw, connection.path, CopyReason.MIGRATION, at=now)
             migrate(connection)
             keep_keys(connection)
 
@@ -156,17 +156,17 @@ def _create(path: Path, home: Path, *, now: str) -> None:
         path.with_name("ledger.id").write_text(now + "\n")
 
 
-def make(path: Path, home: Path, *, now: str) -> Connection:
+def make(path: Path, home: Path, *, now: str) -> LedgerConnection:
     """Return a ledger with no apps in a file of its own, which replaces what a dead process left there."""
     path.unlink(missing_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    connection = Connection(path)
+    connection = LedgerConnection(path)
     migrate(connection)
     make_identity(connection, home, now=now)
     return connection
 
 
-def make_identity(connection: Connection, home: Path, *, now: str) -> None:
+def make_identity(connection: LedgerConnection, home: Path, *, now: str) -> None:
     """Say in a ledger that remembers nothing yet whose it is."""
     keys = keys_for(connection.path, home)
     connection.insert("identity", {
@@ -184,12 +184,12 @@ def creation_lock(path: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def migrate(connection: Connection) -> None:
-    from deployctl.ledger.file.schema import VERSION, schema
+def migrate(connection: LedgerConnection) -> None:
+    from deployctl.ledger.file.schema import SCHEMA_VERSION, schema
 
     with sqlite_errors(connection.path):
         had_id = "home_id" in connection.utils["identity"].columns_dict
         schema.apply(connection.utils)
     if not had_id:
         go_on_with_id(connection)
-    connection.execute(f"pragma user_version = {VERSION:d}")
+    connection.execute(f"pragma user_version = {SCHEMA_VERSION:d}")

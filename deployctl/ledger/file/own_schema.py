@@ -11,16 +11,16 @@ import sqlite3
 from collections import Counter
 from contextlib import closing
 
-from deployctl.ledger.file.connection import Connection
+from deployctl.ledger.file.connection import LedgerConnection
 from deployctl.pattern import pattern
 
 _WORD = pattern(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|[A-Za-z_][A-Za-z0-9_]*|[0-9.]+|\s+|.""", re.S)
 _NAME = pattern(r"[A-Za-z_][A-Za-z0-9_]*")
 
-Entry = tuple[str, str, str, tuple[str, ...]]  # type, name, table, the words of its statement
+SchemaEntry = tuple[str, str, str, tuple[str, ...]]  # type, name, table, the words of its statement
 
 
-def find_strange(connection: Connection) -> list[str]:
+def find_strange(connection: LedgerConnection) -> list[str]:
     """Return one sentence for each table, index, trigger or view that is missing or none of ours."""
     names = migration_names()
     version = connection.execute("pragma user_version")[0][0]
@@ -34,7 +34,7 @@ def find_strange(connection: Connection) -> list[str]:
     return strange or _otherwise_migrated(connection, names[:version])
 
 
-def _otherwise_migrated(connection: Connection, names: list[str]) -> list[str]:
+def _otherwise_migrated(connection: LedgerConnection, names: list[str]) -> list[str]:
     """Tell when other migrations are noted than those that made it: the missing ones would be applied once more."""
     noted = [row[0] for row in connection.execute("select name from _sqlite_migrations order by name")]
     return [] if noted == sorted(names) else ["its list of migrations is not as it was written"]
@@ -50,7 +50,7 @@ def migration_names() -> list[str]:
         return [one.name for one in schema.pending(Database(empty, execute_plugins=False))]
 
 
-def entries_at(version: int) -> list[Entry]:
+def entries_at(version: int) -> list[SchemaEntry]:
     """Return what a ledger of that version has, made here and now."""
     from sqlite_utils import Database
 
@@ -61,7 +61,7 @@ def entries_at(version: int) -> list[Entry]:
         return _entries(made)
 
 
-def _entries(db: sqlite3.Connection) -> list[Entry]:
+def _entries(db: sqlite3.Connection) -> list[SchemaEntry]:
     rows = db.execute("select type, name, tbl_name, sql from sqlite_master")
     return [(kind, name, table, words(sql or "")) for kind, name, table, sql in rows]
 

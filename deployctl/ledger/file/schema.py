@@ -16,7 +16,7 @@ from deployctl.domain.host.actor import Actor
 from deployctl.domain.images.image_source import is_doubtful
 from deployctl.ledger.chain import PROMOTED, links, promotion
 
-VERSION = 19
+SCHEMA_VERSION = 19
 schema = Migrations("deployctl")
 
 

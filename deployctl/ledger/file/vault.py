@@ -15,7 +15,7 @@ from deployctl.domain.change.deployment import EndCode, EndReason, Phase, advanc
 from deployctl.domain.host.folding import FOLDABLE
 from deployctl.errors import DeployctlError, LeaseHeld, LedgerUnusable, NotFound, Refused
 from deployctl.ledger.file import copies
-from deployctl.ledger.file.connection import SCHEMA_VERSION, Connection, sqlite_errors, unusable
+from deployctl.ledger.file.connection import SCHEMA_VERSION, LedgerConnection, sqlite_errors, unusable
 from deployctl.ledger.file.copy_sum import SENTENCES, CopyCheck, drop_sum
 from deployctl.ledger.file.identity import become_another, find_keys, keep_keys, keys_of, lives, take_over
 from deployctl.ledger.file.opening import creation_lock, had_one, make, migrate, require_known_version, require_ledger
@@ -33,7 +33,7 @@ _LAST_EVENT = (f"select id, hash from events where kind not in ({', '.join('?' *
 
 
 @dataclass(slots=True)
-class Candidate:
+class CopyCandidate:
     """A ledger in a file of its own, which is about to become the home's. `source` is what it was made from, and `check`
     tells whether that is as it was made."""
 
@@ -91,7 +91,7 @@ class Vault:
 
     # -- candidates -----------------------------------------------------------------------------------------------
     @contextmanager
-    def from_file(self, source: Path, *, force: bool) -> Iterator[Candidate]:
+    def from_file(self, source: Path, *, force: bool) -> Iterator[CopyCandidate]:
         """Yield a checked and migrated candidate made from a copy; that file itself is never touched.
 
         Raises NotFound, LedgerUnusable (no sound ledger, one with a schema that is not ours, or a newer one) or, without
@@ -101,17 +101,17 @@ class Vault:
             connection, found = self._read(source, part)
             try:
                 self._require_ours(connection, source, found, force=force)
-                yield Candidate(SqliteLedger(connection), source, found)
+                yield CopyCandidate(SqliteLedger(connection), source, found)
             finally:
                 connection.close()
 
     @contextmanager
-    def fresh(self) -> Iterator[Candidate]:
+    def fresh(self) -> Iterator[CopyCandidate]:
         """Yield a candidate without apps. The home's secret is kept when it is still there."""
         with self._part() as part:
             connection = make(part, self.home, now=self.now)
             try:
-                yield Candidate(SqliteLedger(connection), None)
+                yield CopyCandidate(SqliteLedger(connection), None)
             finally:
                 connection.close()
 
@@ -141,11 +141,11 @@ class Vault:
         finally:
             os.close(handle)
 
-    def _read(self, source: Path, part: Path) -> tuple[Connection, CopyCheck]:
+    def _read(self, source: Path, part: Path) -> tuple[LedgerConnection, CopyCheck]:
         if not source.is_file():
             raise NotFound(f"there is no file {source}.", remedy=[f"ls -l {copies.folder_of(self.path)}"])
         self._take(source, part)
-        connection = Connection(part)
+        connection = LedgerConnection(part)
         try:
             found = self._unpack(connection)
             if require_ledger(connection)[0] < SCHEMA_VERSION:
@@ -161,7 +161,7 @@ class Vault:
             raise
         return connection, found
 
-    def _unpack(self, connection: Connection) -> CopyCheck:
+    def _unpack(self, connection: LedgerConnection) -> CopyCheck:
         """Make one file of what was taken, tell what its sum says, and take that out. Until its schema is known to be
         ours nothing but that is read, so that nothing in it is called. Raises LedgerUnusable."""
         connection.execute("pragma journal_mode = delete")  # what lay in a log beside it counts for the sum, too
@@ -183,7 +183,7 @@ class Vault:
             for end in ("", "-wal"):  # a copy made by hand may have part of its rows there
                 _copy_private(Path(f"{source}{end}"), Path(f"{part}{end}"))
 
-    def _require_ours(self, connection: Connection, source: Path, found: CopyCheck, *, force: bool) -> None:
+    def _require_ours(self, connection: LedgerConnection, source: Path, found: CopyCheck, *, force: bool) -> None:
         """Let the copy be this home's, and as it was made. With `force` it may be another home's: then it takes that one's
         place, or becomes a home of its own where that one still lives."""
         _, home, host = require_ledger(connection)
@@ -202,7 +202,7 @@ class Vault:
             take_over(connection, self.home, host=here, now=self.now)
 
     # -- putting it in place --------------------------------------------------------------------------------------
-    def install(self, candidate: Candidate, *, actor: str, verb: str) -> Path | None:
+    def install(self, candidate: CopyCandidate, *, actor: str, verb: str) -> Path | None:
         """Make the candidate the home's ledger; return where the former file is kept now.
 
         Nobody holds a lease in it and no deployment is open: whoever was under way when it was written is long gone.
@@ -221,7 +221,7 @@ class Vault:
         candidate.ledger.event(verb, text, at=self.now, actor=actor, data={"copy": candidate.check})
         return self._put(candidate.ledger.db, verb)
 
-    def _put(self, connection: Connection, verb: str) -> Path | None:
+    def _put(self, connection: LedgerConnection, verb: str) -> Path | None:
         with copies.file_errors(self.path), creation_lock(self.path):
             keep_keys(connection)
             connection.execute("pragma journal_mode = wal")
@@ -244,7 +244,7 @@ class Vault:
         return kept if "" in there else None
 
 
-def _require_own_schema(connection: Connection) -> None:
+def _require_own_schema(connection: LedgerConnection) -> None:
     """Raise LedgerUnusable when it is newer, or has a table, an index, a trigger or a view that no version of us makes."""
     if not connection.one("select 1 from sqlite_master where name = 'identity'"):
         raise unusable(connection.path, "its tables are not ours")
@@ -308,6 +308,6 @@ def _remove(part: Path) -> None:
 
 def _copy_private(source: Path, target: Path) -> None:
     if source.exists():
-        with source.open("rb") as read, os.fdopen(os.open(target, copies.FRESH, 0o600), "wb") as written:
+        with source.open("rb") as read, os.fdopen(os.open(target, copies.CREATE_FLAGS, 0o600), "wb") as written:
             while piece := read.read(2**20):
                 written.write(piece)

@@ -6,7 +6,7 @@ from deployctl.domain.host.access import Principal
 from deployctl.errors import NotPermitted
 from deployctl.ports import Services
 from deployctl.usecases.access.passwords import fits
-from deployctl.usecases.access.sign_in import REMEMBERED, require_patience, require_recent
+from deployctl.usecases.access.sign_in import ATTEMPTS_KEPT_SECONDS, require_patience, require_recent
 from deployctl.usecases.access.users import require_user, set_password
 from deployctl.usecases.clock_math import later
 
@@ -23,7 +23,7 @@ def change_own_password(who: Principal, was: str, password: str, s: Services) ->
         require_patience(who.name, s)
         if not fits(user.password, was):
             now = s.clock.utc()
-            s.ledger.count_try(who.name, at=now, since=later(now, -REMEMBERED))
+            s.ledger.count_try(who.name, at=now, since=later(now, -ATTEMPTS_KEPT_SECONDS))
             raise NotPermitted(f"That is not the password of {who.name} until now. Nothing was done.",
                                remedy=[f"deployctl user link {who.name}   # signs in once, when it is forgotten"])
     set_password(who.name, password, s, keep=who.session)

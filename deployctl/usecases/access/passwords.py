@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
 SHORTEST, LONGEST = 12, 1024  # characters; NIST SP 800-63B asks for 8 at least, and for room for phrases
-AT_ONCE = 4  # passwords that this process checks or hashes at the same time: each takes a thread, 64 MiB and a core
+MAX_PARALLEL_HASHES = 4  # passwords that this process checks or hashes at the same time: each takes a thread, 64 MiB and a core
 RETRY_AFTER = 1.0  # seconds, where that many are at it
 
-_room = BoundedSemaphore(AT_ONCE)
+_room = BoundedSemaphore(MAX_PARALLEL_HASHES)
 
 
 class TooManyTries(NotPermitted):

@@ -15,12 +15,12 @@ from deployctl.usecases.access.passwords import TooManyTries, fits
 from deployctl.usecases.access.users import LINK_MINUTES, LINK_PATH, digest, require_user
 from deployctl.usecases.clock_math import later, seconds_between
 
-IDLE = 12 * 3600.0  # seconds after which a session that nobody used is over
-MINUTE = 60.0  # seconds
-SEEN_EVERY = 60.0  # seconds between two notes that it was used
-RECENT = 600.0  # seconds after signing in for which a session may change who else gets in
+SESSION_IDLE_SECONDS = 12 * 3600.0  # seconds after which a session that nobody used is over
+ATTEMPT_WINDOW = 60.0  # seconds
+SESSION_NOTE_SECONDS = 60.0  # seconds between two notes that it was used
+RECENT_SIGN_IN_SECONDS = 600.0  # seconds after signing in for which a session may change who else gets in
 OFTEN = 10  # times that a password may sign the same person in within a minute: each is told in the audit
-REMEMBERED = 86_400.0  # seconds that refused attempts count
+ATTEMPTS_KEPT_SECONDS = 86_400.0  # seconds that refused attempts count
 
 
 class WrongSignIn(NotPermitted):
@@ -49,7 +49,8 @@ class SignInAgain(NotPermitted):
     code = "sign_in_again"
 
     def __init__(self, name: str, why: str = "") -> None:
-        super().__init__(f"{why or f'That needs a sign-in of the last {RECENT / 60:g} minutes.'} Nothing was done.",
+        why = why or f"That needs a sign-in of the last {RECENT_SIGN_IN_SECONDS / 60:g} minutes."
+        super().__init__(f"{why} Nothing was done.",
                          remedy=["sign in again, at /login", f"deployctl user link {name}   # without a password"])
 
 
@@ -77,7 +78,7 @@ def sign_in(name: str, password: str, origin: Origin, s: Services) -> str:
                 s.ledger.forget_tries(name)
                 return _begin(name, origin, s, "with a password")
     now = s.clock.utc()
-    s.ledger.count_try(name, at=now, since=later(now, -REMEMBERED))
+    s.ledger.count_try(name, at=now, since=later(now, -ATTEMPTS_KEPT_SECONDS))
     raise _refused(name, origin, s)
 
 
@@ -102,19 +103,19 @@ def sign_in_again(who: Principal, proof: str, origin: Origin, s: Services) -> st
 
 def require_recent(who: Principal, s: Services) -> None:
     """Raise SignInAgain for a session that began too long ago, or in a time that is yet to come. A token has none."""
-    if who.signed_in_at is not None and abs(seconds_between(who.signed_in_at, s.clock.utc())) > RECENT:
+    if who.signed_in_at is not None and abs(seconds_between(who.signed_in_at, s.clock.utc())) > RECENT_SIGN_IN_SECONDS:
         raise SignInAgain(who.name)
 
 
 def find_session(secret: str, s: Services) -> Principal | None:
     """Return who has this session, None when it is over: ended, idle for 12 hours, or its user is gone."""
     found, now = s.ledger.find_sign_in(digest(secret)), s.clock.utc()
-    if found is None or found.ended_at or _unseen(found, now) > IDLE:
+    if found is None or found.ended_at or _unseen(found, now) > SESSION_IDLE_SECONDS:
         return None
     user = s.ledger.find_user(found.user)
     if user is None:
         return None
-    if _unseen(found, now) > SEEN_EVERY:
+    if _unseen(found, now) > SESSION_NOTE_SECONDS:
         with suppress(DeployctlError):  # whoever has to go back on a full disk is not kept out for a note
             s.ledger.touch_sign_in(found.id, at=now)
     return Principal(user.name, user.roles, "web", found.id, found.created_at, owner=user.name)
@@ -138,7 +139,7 @@ def sign_out(who: Principal, s: Services) -> None:
 def list_sessions(user: str | None, s: Services) -> list[SignIn]:
     """Return the user's sessions that are not over, or everybody's."""
     now = s.clock.utc()
-    return [one for one in s.ledger.sign_ins(user) if _unseen(one, now) <= IDLE]
+    return [one for one in s.ledger.sign_ins(user) if _unseen(one, now) <= SESSION_IDLE_SECONDS]
 
 
 def end_session(user: str, session: int, s: Services) -> None:
@@ -174,7 +175,7 @@ def _require_seldom(name: str, s: Services) -> None:
     """Raise TooManyTries for whoever signed in too often within a minute. Whoever does not know the password hears nothing
     of it. A one-time link goes on signing in: somebody else has made it."""
     at = s.ledger.nth_sign_in(name, OFTEN)
-    left = MINUTE - abs(seconds_between(at, s.clock.utc())) if at else 0.0
+    left = ATTEMPT_WINDOW - abs(seconds_between(at, s.clock.utc())) if at else 0.0
     if left > 0:
         raise TooManyTries(left)
 

@@ -17,8 +17,8 @@ from deployctl.usecases.clock_math import later, seconds_between
 from deployctl.usecases.read_facts import did_you_mean
 
 PREFIX = "dctl_"  # so that scanners of repositories know one when they see it
-DAYS = 90.0
-SEEN_EVERY = 60.0  # seconds between two notes that it was used
+DEFAULT_TOKEN_DAYS = 90.0
+TOKEN_NOTE_SECONDS = 60.0  # seconds between two notes that it was used
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Created:
     secret: str  # shown this once
 
 
-def create_token(name: str, roles: Mapping[str, Role], s: Services, *, days: float | None = DAYS,
+def create_token(name: str, roles: Mapping[str, Role], s: Services, *, days: float | None = DEFAULT_TOKEN_DAYS,
                  owner: str | None = None) -> Created:
     """Make a token; `days` None never ends. It ends with the admin rights of `owner`; None makes it the server's own.
 
@@ -95,7 +95,7 @@ def find_token(secret: str, s: Services, *, address: str) -> Principal | None:
     found, now = s.ledger.find_token(digest(secret)), s.clock.utc()
     if found is None or found.state(now) != "in_use":
         return None
-    if found.used_at is None or found.used_from != address or seconds_between(found.used_at, now) > SEEN_EVERY:
+    if found.used_at is None or found.used_from != address or seconds_between(found.used_at, now) > TOKEN_NOTE_SECONDS:
         with suppress(DeployctlError):  # a full disk must not keep a program from going back
             s.ledger.touch_token(found.id, at=now, address=address[:64])
     return Principal(found.name, found.roles, "token", owner=found.owner)

@@ -12,13 +12,13 @@ from deployctl.errors import NotFound, StateChanged
 from deployctl.ports import Services
 from deployctl.usecases.read_facts import require_app
 from deployctl.usecases.results import Done
-from deployctl.usecases.steps.options import Wish
+from deployctl.usecases.steps.options import ChangeOptions
 
 KIND = "remark"
-MOST = 200  # remarks of one app that are looked at, the newest
+MAX_NOTES_READ = 200  # remarks of one app that are looked at, the newest
 
 
-def remark(app: AppName, s: Services, *, wish: Wish) -> Done:
+def remark(app: AppName, s: Services, *, wish: ChangeOptions) -> Done:
     """Put the reason `wish.note` beside the app's last change of traffic, which stays as it was written.
 
     Raises Invalid (no reason, or one too long), NotFound (nothing was ever moved), StateChanged.
@@ -39,7 +39,7 @@ def remark(app: AppName, s: Services, *, wish: Wish) -> Done:
 
 def remarks(app: AppName, s: Services) -> Mapping[int, str]:
     """Return the newest remark on each revision that has one."""
-    found = s.ledger.events(app, kind=KIND, limit=MOST)
+    found = s.ledger.events(app, kind=KIND, limit=MAX_NOTES_READ)
     return {int(event["data"]["of"]): str(event["data"]["note"]) for event in reversed(found)}
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from deployctl.domain.change.plan import Kind, Plan
+from deployctl.domain.change.plan import Plan, PlanKind
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import ConfirmationNeeded
 from deployctl.ports import Services
 from deployctl.usecases.read_facts import require_app
 from deployctl.usecases.results import Done
 from deployctl.usecases.steps.lease import fenced_by, lease
-from deployctl.usecases.steps.options import Wish
+from deployctl.usecases.steps.options import ChangeOptions
 from deployctl.usecases.steps.recover import recover
 from deployctl.usecases.steps.teardown import take_off
 
 
-def remove_app(app: AppName, s: Services, *, wish: Wish = Wish()) -> Done:
+def remove_app(app: AppName, s: Services, *, wish: ChangeOptions = ChangeOptions()) -> Done:
     """Remove everything of the app that carries our label. The app's name must be typed first."""
     row = require_app(app, s)
     with lease(app, "remove", s, wish) as token:
@@ -28,7 +28,7 @@ def remove_app(app: AppName, s: Services, *, wish: Wish = Wish()) -> Done:
                 f"This removes {app} with {len(instances)} containers from this server; visitors of {row.address} get no "
                 f"answer any more. config/{app}.toml and the history stay.", type_name=app)
         s.engine.containers()  # with the engine away nothing is begun
-        plan = Plan(app, Kind.REMOVE, row.active, None, (), f"{app}: remove it from this server",
+        plan = Plan(app, PlanKind.REMOVE, row.active, None, (), f"{app}: remove it from this server",
                     deed="remove: from this server")
         opened = s.ledger.open_deployment(plan, actor=s.actor, note=wish.note, at=s.clock.utc(), token=token)
         take_off(row, opened, s)

@@ -8,24 +8,24 @@ from deployctl.ports import Services
 from deployctl.usecases.read_facts import observe, require_release, routes
 from deployctl.usecases.results import Done
 from deployctl.usecases.steps.lease import fenced_by, lease
-from deployctl.usecases.steps.options import Wish, require_revision
+from deployctl.usecases.steps.options import ChangeOptions, require_revision
 from deployctl.usecases.steps.recover import recover
 
 
-def hold(app: AppName, version: Version, s: Services, *, wish: Wish = Wish()) -> Done:
+def hold(app: AppName, version: Version, s: Services, *, wish: ChangeOptions = ChangeOptions()) -> Done:
     """Hold every release of that version; newer versions deploy as before. Traffic is not touched."""
     done = _write(app, version, s, wish, Hold(s.clock.utc(), s.actor, wish.note or "held by hand"))
     return Done("Hold", app, f"{app} {version} is on hold: it will not be deployed again",
                 (f"Lift it: deployctl unhold {app} {version}",), changed=done)
 
 
-def unhold(app: AppName, version: Version, s: Services, *, wish: Wish = Wish()) -> Done:
+def unhold(app: AppName, version: Version, s: Services, *, wish: ChangeOptions = ChangeOptions()) -> Done:
     """Lift the hold of every release of that version."""
     done = _write(app, version, s, wish, None)
     return Done("Unhold", app, f"{app} {version} may be deployed" + ("" if done else "; it was not on hold"), changed=done)
 
 
-def _write(app: AppName, version: Version, s: Services, wish: Wish, mark: Hold | None) -> bool:
+def _write(app: AppName, version: Version, s: Services, wish: ChangeOptions, mark: Hold | None) -> bool:
     with lease(app, "hold" if mark else "unhold", s, wish) as token:
         s = fenced_by(app, token, s)
         recover(app, s, token)

@@ -10,11 +10,11 @@ from deployctl.usecases.read_facts import observe, require_engine
 from deployctl.usecases.results import Done, Preview
 from deployctl.usecases.steps.execute import walk_plan
 from deployctl.usecases.steps.lease import lease
-from deployctl.usecases.steps.options import Wish, require_revision
+from deployctl.usecases.steps.options import ChangeOptions, require_revision
 from deployctl.usecases.steps.recover import recover
 
 
-def prune(app: AppName, s: Services, *, wish: Wish = Wish()) -> Done:
+def prune(app: AppName, s: Services, *, wish: ChangeOptions = ChangeOptions()) -> Done:
     """Remove containers beyond keep_stopped and failed ones, and give their images back. Asks first."""
     with lease(app, "prune", s, wish) as token:
         recover(app, s, token)
@@ -31,7 +31,7 @@ def prune(app: AppName, s: Services, *, wish: Wish = Wish()) -> Done:
         return Done("Prune", app, f"{app} is pruned", sentences)
 
 
-def preview_prune(app: AppName, s: Services, *, wish: Wish = Wish()) -> Preview:
+def preview_prune(app: AppName, s: Services, *, wish: ChangeOptions = ChangeOptions()) -> Preview:
     """Return the plan that `prune` would walk now, and change nothing."""
     facts = observe(app, s)
     require_revision(facts, wish)

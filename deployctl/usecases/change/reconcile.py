@@ -10,28 +10,28 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from deployctl.dataclass import dataclass, field, replace
-from deployctl.domain.change.drift import Drift, Kind, Mend, Sight, find_drift
+from deployctl.domain.change.drift import Drift, DriftKind, Mend, Sight, find_drift
 from deployctl.domain.change.drift_kinds import MEND_TEXT
 from deployctl.domain.change.plan import Plan
 from deployctl.domain.change.repair_plan import plan_mending
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, EngineUnavailable, Interrupted, LeaseHeld, NotFound
-from deployctl.execution.actions import ACTIONS
+from deployctl.execution.actions import STEP_ACTIONS
 from deployctl.execution.health_gate import Trial
 from deployctl.execution.runner import Walk, run
 from deployctl.ports import Services
-from deployctl.usecases.drift import Look, look_at_home, look_outside, sight_of
+from deployctl.usecases.drift import DriftReading, look_at_home, look_outside, sight_of
 from deployctl.usecases.read_facts import require_app
 from deployctl.usecases.results import Mended, Reconciled
 from deployctl.usecases.steps.lease import fenced_by, lease
-from deployctl.usecases.steps.options import Wish
+from deployctl.usecases.steps.options import ChangeOptions
 from deployctl.usecases.steps.recover import recover
 from deployctl.usecases.steps.repair import ACTS, ensure_guards
 
 ROUNDS = 50  # looks at one app in one pass; no drift is tried twice, so this is only for a world that never rests
 
 
-def reconcile(s: Services, *, app: AppName | None = None, wish: Wish = Wish()) -> Reconciled:
+def reconcile(s: Services, *, app: AppName | None = None, wish: ChangeOptions = ChangeOptions()) -> Reconciled:
     """Mend the home, or one app and HAProxy, and wait until what was started answers as its release did."""
     if app is not None:
         require_app(app, s)
@@ -52,7 +52,8 @@ def preview_reconcile(s: Services, *, app: AppName | None = None) -> Reconciled:
     return Reconciled((*map(_line, found), *_busy(s, app)), dry_run=True)
 
 
-def mend(look: Look, s: Services, *, wish: Wish = Wish(), skip: Callable[[AppName | None], bool] = lambda app: False,
+def mend(look: DriftReading, s: Services, *, wish: ChangeOptions = ChangeOptions(),
+         skip: Callable[[AppName | None], bool] = lambda app: False,
          ) -> list[Mended]:
     """Mend what that look has shown, HAProxy first. What cannot be mended is told and keeps nothing else waiting;
     `skip` names apps, or with None the home, that are to be left for now.
@@ -73,7 +74,7 @@ def mend(look: Look, s: Services, *, wish: Wish = Wish(), skip: Callable[[AppNam
 
 
 # -- the home ------------------------------------------------------------------------------------------------------
-def _mend_home(look: Look, s: Services) -> list[Mended]:
+def _mend_home(look: DriftReading, s: Services) -> list[Mended]:
     """Let HAProxy run and carry the ledger's table, and remove what belongs to no app of the ledger."""
     lines = []
     proxy = [drift for drift in look.home if drift.mend is Mend.SYNC]
@@ -95,7 +96,7 @@ def _removed(drift: Drift, app: AppName, it: str, s: Services) -> Mended:
         Mend.REMOVE: s.engine.ensure_removed, Mend.UNTAG: s.engine.release_image, Mend.CLEAR: s.engine.ensure_network_gone}
 
     def remove() -> None:
-        with lease(app, "reconcile", s, Wish()):
+        with lease(app, "reconcile", s, ChangeOptions()):
             if s.ledger.find_app(app) is None:
                 gone[drift.mend](it)
 
@@ -109,9 +110,9 @@ class _Pass:
 
     app: AppName
     s: Services
-    wish: Wish
+    wish: ChangeOptions
     lines: list[Mended] = field(default_factory=list)
-    tried: set[tuple[Kind, int | None, str | None]] = field(default_factory=set)
+    tried: set[tuple[DriftKind, int | None, str | None]] = field(default_factory=set)
 
     def take(self, *, actives_only: bool) -> None:
         """Mend the app under its lease; a failure becomes a line of the answer."""
@@ -122,14 +123,14 @@ class _Pass:
         except Interrupted:
             raise
         except DeployctlError as e:
-            kind = Kind.BUSY if isinstance(e, LeaseHeld) else Kind.FAILED
+            kind = DriftKind.BUSY if isinstance(e, LeaseHeld) else DriftKind.FAILED
             self.lines.append(Mended(self.app, kind, e.message, None, why=e.message, why_code=e.code))
 
     def _recover(self, token: int) -> None:
         """Settle what a dead process left open, or let the ledger follow where a person moved the traffic."""
-        kind, way = Kind.TRAFFIC, Mend.FOLLOW
+        kind, way = DriftKind.TRAFFIC, Mend.FOLLOW
         if self.s.ledger.find_open(self.app):
-            kind, way = Kind.INTERRUPTED, Mend.RECOVER
+            kind, way = DriftKind.INTERRUPTED, Mend.RECOVER
         if told := recover(self.app, self.s, token):
             self.lines.append(Mended(self.app, kind, told, MEND_TEXT[way], done=True, repair=way))
 
@@ -178,13 +179,13 @@ class _Pass:
         """Walk it. A half that was done is not taken back: it is better than nothing, and the next pass goes on."""
         self.s.report.plan(plan)
         opened = self.s.ledger.open_deployment(plan, actor=self.s.actor, note="", at=self.s.clock.utc(), token=token)
-        run(Walk(plan, sight.facts, opened, self.s, token), ACTIONS, {})
+        run(Walk(plan, sight.facts, opened, self.s, token), STEP_ACTIONS, {})
 
     def _tell(self, line: Mended) -> None:
         self.lines += _told([line], self.s)
 
 
-def _key(drift: Drift) -> tuple[Kind, int | None, str | None]:
+def _key(drift: Drift) -> tuple[DriftKind, int | None, str | None]:
     return drift.kind, drift.release, drift.container
 
 
@@ -225,7 +226,7 @@ def _why(failed: DeployctlError | None) -> dict[str, Any]:
 
 
 # -- around it -----------------------------------------------------------------------------------------------------
-def _only(look: Look, app: AppName | None) -> Look:
+def _only(look: DriftReading, app: AppName | None) -> DriftReading:
     if app is None:
         return look
     home = [drift for drift in look.home if drift.mend is Mend.SYNC]
@@ -237,7 +238,7 @@ def _busy(s: Services, app: AppName | None) -> Iterator[Mended]:
     for name in names:
         if held := s.ledger.find_lease(name):
             said = f"{name} is busy: {held.holder} runs {held.verb} since {held.since} (pid {held.pid})"
-            yield Mended(name, Kind.BUSY, said, None, why="it is looked at when that is done")
+            yield Mended(name, DriftKind.BUSY, said, None, why="it is looked at when that is done")
 
 
 def _proven(lines: Sequence[Mended], s: Services) -> Iterator[Mended]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from deployctl.dataclass import replace
-from deployctl.domain.change.facts import Facts
-from deployctl.domain.change.plan import Kind
+from deployctl.domain.change.facts import AppFacts
+from deployctl.domain.change.plan import PlanKind
 from deployctl.domain.change.planner import plan_move, plan_nothing, without_retiring
 from deployctl.domain.change.serving import find_previous, release_name
 from deployctl.domain.images.release import Release
@@ -16,13 +16,13 @@ from deployctl.usecases.read_facts import Named, observe
 from deployctl.usecases.results import Moved, Preview
 from deployctl.usecases.steps.execute import holds_of, move
 from deployctl.usecases.steps.lease import lease
-from deployctl.usecases.steps.options import Wish, require_revision
+from deployctl.usecases.steps.options import ChangeOptions, require_revision
 from deployctl.usecases.steps.overtake import Overtaken, look_ahead, overtake
 from deployctl.usecases.steps.recover import recover
 
 
 def rollback(app: AppName, s: Services, *, version: Version | None = None, release: int | None = None,
-             wish: Wish = Wish(), abort: bool = False) -> Moved:
+             wish: ChangeOptions = ChangeOptions(), abort: bool = False) -> Moved:
     """Send the traffic to the release that `choose_target` gives: every surface that offers a rollback names that one.
 
     With `abort` it waits for nobody: a deployment that is under way is ended as reverted. When that one had moved
@@ -39,15 +39,15 @@ def rollback(app: AppName, s: Services, *, version: Version | None = None, relea
         facts, end_other = overtake(found, s, target.number)
         if _serves(facts, target):
             end_other()
-            done = already(facts, target, Kind.ROLLBACK, s, started)
+            done = already(facts, target, PlanKind.ROLLBACK, s, started)
             return replace(done, hints=_same_version_before(facts, version, release))
-        plan = plan_move(facts, Kind.ROLLBACK, target)
+        plan = plan_move(facts, PlanKind.ROLLBACK, target)
         if abort:  # what goes may hang in an engine that hangs: the next change retires it
             plan = without_retiring(plan)
         return move(plan, facts, s, token=token, wish=wish, started=started, beginning=end_other)
 
 
-def _decide(found: Overtaken, version: Version | None, release: int | None, wish: Wish) -> Release:
+def _decide(found: Overtaken, version: Version | None, release: int | None, wish: ChangeOptions) -> Release:
     """Return the release that is to serve, or raise why not."""
     facts = found.facts
     require_revision(facts, wish)
@@ -61,11 +61,11 @@ def _decide(found: Overtaken, version: Version | None, release: int | None, wish
     return target
 
 
-def _serves(facts: Facts, target: Release) -> bool:
+def _serves(facts: AppFacts, target: Release) -> bool:
     return target.number == facts.app.active == facts.serving and target.number in facts.running
 
 
-def _same_version_before(facts: Facts, version: Version | None, release: int | None) -> tuple[str, ...]:
+def _same_version_before(facts: AppFacts, version: Version | None, release: int | None) -> tuple[str, ...]:
     """Return how to get the configuration that the version ran with before, when the version alone was named."""
     before = find_previous(facts)
     if version is None or release is not None or before is None or before.version != version:
@@ -74,35 +74,35 @@ def _same_version_before(facts: Facts, version: Version | None, release: int | N
     return (f"Its configuration before this one is {name}: deployctl rollback {app} {name}",)
 
 
-def _settled(app: AppName, s: Services, token: int, *named: Named) -> Facts:
+def _settled(app: AppName, s: Services, token: int, *named: Named) -> AppFacts:
     recover(app, s, token)
     return observe(app, s, *named)
 
 
 def preview_rollback(app: AppName, s: Services, *, version: Version | None = None, release: int | None = None,
-                     wish: Wish = Wish()) -> Preview:
+                     wish: ChangeOptions = ChangeOptions()) -> Preview:
     """Return the plan that `rollback` would walk now, and change nothing."""
     facts = observe(app, s, version, release)
     require_revision(facts, wish)
     target = choose_target(facts, version, release)
     if _serves(facts, target):
-        return Preview(plan_nothing(facts, Kind.ROLLBACK, target, f"{app} {target.version} is already live"))
+        return Preview(plan_nothing(facts, PlanKind.ROLLBACK, target, f"{app} {target.version} is already live"))
     require_reachable(facts, target)
-    plan = plan_move(facts, Kind.ROLLBACK, target)
+    plan = plan_move(facts, PlanKind.ROLLBACK, target)
     restores = [brings_back_text(facts, target), "Not rolled back: databases, files in volumes."]
     if held := facts.releases.get(holds_of(plan, facts).held or 0):
         restores.insert(0, f"Would put {release_name(held, facts.releases.values())} on hold.")
     return Preview(plan, tuple(restores))
 
 
-def require_reachable(facts: Facts, target: Release) -> None:
+def require_reachable(facts: AppFacts, target: Release) -> None:
     """Raise EngineUnavailable when the target must boot and the engine cannot be asked."""
     if facts.engine_away and not facts.is_warm(target.number):
         raise EngineUnavailable(f"{target.version} is not running and would have to be started. {facts.engine_away}",
                                 remedy=["sudo systemctl start docker", "deployctl doctor"])
 
 
-def _cold_question(facts: Facts, target: Release) -> str:
+def _cold_question(facts: AppFacts, target: Release) -> str:
     name = release_name(target, facts.releases.values())
     what = "is not running" if target.number in facts.present else "was removed and has to be made again from its image"
     if target.number in facts.other_image:
@@ -112,7 +112,7 @@ def _cold_question(facts: Facts, target: Release) -> str:
     return f"{name} {what}: it must boot first, so this is not instant. {keeps}Go back to {name}?"
 
 
-def already(facts: Facts, target: Release, kind: Kind, s: Services, started: float) -> Moved:
+def already(facts: AppFacts, target: Release, kind: PlanKind, s: Services, started: float) -> Moved:
     """Return the answer to a wish that is fulfilled: nothing was done and all is so."""
     return Moved(
         kind=kind.capitalize(), app=facts.app.name, source=target.version, target=target.version,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployctl.domain.change.facts import Facts
+from deployctl.domain.change.facts import AppFacts
 from deployctl.domain.change.serving import find_meant, find_previous, release_name, why_nothing
 from deployctl.domain.images.release import Release
 from deployctl.domain.inputs.names import Version
@@ -11,7 +11,7 @@ from deployctl.usecases.read_facts import no_such_version, require_numbered
 from deployctl.usecases.view.diff import changed_names
 
 
-def brings_back_text(facts: Facts, target: Release) -> str:
+def brings_back_text(facts: AppFacts, target: Release) -> str:
     """Return in one sentence what serves again with `target` that does not serve now."""
     name, active = release_name(target, facts.releases.values()), facts.releases.get(facts.app.active or 0)
     if active is None:
@@ -20,7 +20,7 @@ def brings_back_text(facts: Facts, target: Release) -> str:
     return f"Brings back of {name}: {', '.join(names)}." if names else f"{name} runs with the same image and settings."
 
 
-def choose_target(facts: Facts, version: Version | None = None, release: int | None = None) -> Release:
+def choose_target(facts: AppFacts, version: Version | None = None, release: int | None = None) -> Release:
     """Return the release that a rollback goes to: the one answer for command line, page, keys and API.
 
     By number (`release`) that very one; by version what `find_meant` says; with neither the one that served well before
@@ -38,7 +38,7 @@ def choose_target(facts: Facts, version: Version | None = None, release: int | N
     return _allowed(facts, meant)
 
 
-def _allowed(facts: Facts, target: Release) -> Release:
+def _allowed(facts: AppFacts, target: Release) -> Release:
     if not target.proven_at:
         raise _never_proven(facts, target.version)
     if target.hold and target.number != facts.app.active:
@@ -46,12 +46,12 @@ def _allowed(facts: Facts, target: Release) -> Release:
     return target
 
 
-def _never_proven(facts: Facts, version: Version) -> NotFound:
+def _never_proven(facts: AppFacts, version: Version) -> NotFound:
     return NotFound(f"{facts.app.name} {version} was never proven healthy: there is nothing to go back to",
                     remedy=[f"deployctl upgrade {facts.app.name} {version}"])
 
 
-def _before_this(facts: Facts) -> Release:
+def _before_this(facts: AppFacts) -> Release:
     found = find_previous(facts)
     if found is None:
         raise NothingToGoBackTo(f"{facts.app.name} has nothing to roll back to: {why_nothing(facts)}. Nothing was done.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deployctl.dataclass import replace
-from deployctl.domain.change.plan import Kind
+from deployctl.domain.change.plan import PlanKind
 from deployctl.domain.change.planner import plan_nothing, plan_start
 from deployctl.domain.images.image_source import ImageCode, ImageNews, PullPolicy
 from deployctl.domain.images.release import Release
@@ -16,12 +16,12 @@ from deployctl.usecases.results import Done, Preview
 from deployctl.usecases.steps.execute import walk_plan
 from deployctl.usecases.steps.find_image import find_news
 from deployctl.usecases.steps.lease import fenced_by, lease
-from deployctl.usecases.steps.options import Wish, require_revision
+from deployctl.usecases.steps.options import ChangeOptions, require_revision
 from deployctl.usecases.steps.prepare import prepare, written_release
 from deployctl.usecases.steps.recover import recover
 
 
-def start(app: AppName, version: Version, s: Services, *, release: int | None = None, wish: Wish = Wish(),
+def start(app: AppName, version: Version, s: Services, *, release: int | None = None, wish: ChangeOptions = ChangeOptions(),
           image: str | None = None, pull: PullPolicy | None = None, any_image: bool = True) -> Done:
     """Start the newest proven release of `version`, or the one of that number; make it from the app's file where there is
     none, where `image` names another one, or where a registry has another build under its tag by now. Without `any_image`
@@ -50,7 +50,8 @@ def start(app: AppName, version: Version, s: Services, *, release: int | None = 
         return _done(app, target.version, instance.host_port if instance else 0, news, changed=True)
 
 
-def preview_start(app: AppName, version: Version, s: Services, *, release: int | None = None, wish: Wish = Wish(),
+def preview_start(app: AppName, version: Version, s: Services, *, release: int | None = None,
+                  wish: ChangeOptions = ChangeOptions(),
                   image: str | None = None, pull: PullPolicy | None = None) -> Preview:
     """Return the plan that `start` would walk now, and change nothing."""
     target, news = _known(app, version, s, release=release, image=image, pull=pull)
@@ -62,7 +63,7 @@ def preview_start(app: AppName, version: Version, s: Services, *, release: int |
     facts = replace(facts, releases={**facts.releases, target.number: target})
     require_revision(facts, wish)
     warm = facts.is_warm(target.number)
-    plan = plan_nothing(facts, Kind.START, target, f"{app} {version} runs already") if warm else plan_start(facts, target)
+    plan = plan_nothing(facts, PlanKind.START, target, f"{app} {version} runs already") if warm else plan_start(facts, target)
     return Preview(plan, warnings=remarks, image=news)
 
 

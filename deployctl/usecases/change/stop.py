@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from deployctl.domain.change.facts import Facts
-from deployctl.domain.change.plan import Kind
+from deployctl.domain.change.facts import AppFacts
+from deployctl.domain.change.plan import PlanKind
 from deployctl.domain.change.planner import plan_nothing, plan_stop
 from deployctl.domain.images.release import Release
 from deployctl.domain.inputs.names import AppName, Version
@@ -13,11 +13,12 @@ from deployctl.usecases.read_facts import observe, require_engine, require_relea
 from deployctl.usecases.results import Done, Preview
 from deployctl.usecases.steps.execute import walk_plan
 from deployctl.usecases.steps.lease import lease
-from deployctl.usecases.steps.options import Wish, require_revision
+from deployctl.usecases.steps.options import ChangeOptions, require_revision
 from deployctl.usecases.steps.recover import recover
 
 
-def stop(app: AppName, version: Version, s: Services, *, release: int | None = None, wish: Wish = Wish()) -> Done:
+def stop(app: AppName, version: Version, s: Services, *, release: int | None = None,
+         wish: ChangeOptions = ChangeOptions()) -> Done:
     """Take it out of HAProxy, drain it, stop it. The active one asks first: afterwards the app serves nobody."""
     with lease(app, "stop", s, wish) as token:
         recover(app, s, token)
@@ -37,7 +38,7 @@ def stop(app: AppName, version: Version, s: Services, *, release: int | None = N
                     (f"Start it again: deployctl start {app} {version}",))
 
 
-def _require_agreement(facts: Facts, release: Release) -> None:
+def _require_agreement(facts: AppFacts, release: Release) -> None:
     """Raise AttentionNeeded when HAProxy sends visitors to what the ledger calls a version without traffic."""
     if release.number == facts.serving != facts.app.active:
         app, active = facts.app.name, facts.version(facts.app.active)
@@ -48,17 +49,17 @@ def _require_agreement(facts: Facts, release: Release) -> None:
 
 
 def preview_stop(app: AppName, version: Version, s: Services, *, release: int | None = None,
-                 wish: Wish = Wish()) -> Preview:
+                 wish: ChangeOptions = ChangeOptions()) -> Preview:
     """Return the plan that `stop` would walk now, and change nothing."""
     facts = observe(app, s, version, release)
     require_revision(facts, wish)
     one = _running(facts, version, release)
     if not _is_up(facts, one.number):
-        return Preview(plan_nothing(facts, Kind.STOP, one, f"{app} {version} is not running"))
+        return Preview(plan_nothing(facts, PlanKind.STOP, one, f"{app} {version} is not running"))
     return Preview(plan_stop(facts, one))
 
 
-def _running(facts: Facts, version: Version, number: int | None) -> Release:
+def _running(facts: AppFacts, version: Version, number: int | None) -> Release:
     """Return a running release of that version, one without traffic before the active one; else what it means. With
     `number` that very one."""
     up = [n for n in facts.instances if _is_up(facts, n) and facts.version(n) == version]
@@ -68,6 +69,6 @@ def _running(facts: Facts, version: Version, number: int | None) -> Release:
     return release
 
 
-def _is_up(facts: Facts, number: int) -> bool:
+def _is_up(facts: AppFacts, number: int) -> bool:
     """Tell whether it runs, or restarts just now: HAProxy still carries it then."""
     return number in facts.running or (number in facts.instances and facts.instances[number].routed)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from deployctl.domain.change.facts import Facts
-from deployctl.domain.change.plan import Kind
+from deployctl.domain.change.facts import AppFacts
+from deployctl.domain.change.plan import PlanKind
 from deployctl.domain.change.planner import plan_move
 from deployctl.domain.images.release import Release
 from deployctl.domain.inputs.names import AppName
@@ -15,11 +15,11 @@ from deployctl.usecases.read_facts import observe
 from deployctl.usecases.results import Moved, Preview
 from deployctl.usecases.steps.execute import holds_of, move
 from deployctl.usecases.steps.lease import lease
-from deployctl.usecases.steps.options import Wish, require_revision
+from deployctl.usecases.steps.options import ChangeOptions, require_revision
 from deployctl.usecases.steps.recover import recover
 
 
-def undo(app: AppName, s: Services, *, wish: Wish = Wish()) -> Moved:
+def undo(app: AppName, s: Services, *, wish: ChangeOptions = ChangeOptions()) -> Moved:
     """Send the traffic back to where the last change took it from. Raises NothingToGoBackTo, ConfirmationNeeded."""
     started = s.clock.now()
     with lease(app, "undo", s, wish) as token:
@@ -31,22 +31,22 @@ def undo(app: AppName, s: Services, *, wish: Wish = Wish()) -> Moved:
         if not facts.is_warm(target.number) and not wish.confirmed:
             raise ConfirmationNeeded(f"{target.version} is not running: it must boot first, so this is not instant. "
                                      f"Go back to {target.version}?", revision=facts.app.revision)
-        plan = plan_move(facts, Kind.UNDO, target)
+        plan = plan_move(facts, PlanKind.UNDO, target)
         return move(plan, facts, s, token=token, wish=wish, started=started)
 
 
-def preview_undo(app: AppName, s: Services, *, wish: Wish = Wish()) -> Preview:
+def preview_undo(app: AppName, s: Services, *, wish: ChangeOptions = ChangeOptions()) -> Preview:
     """Return the plan that `undo` would walk now, and change nothing."""
     facts = observe(app, s)
     require_revision(facts, wish)
     target = before_last_change(facts)
     require_reachable(facts, target)
-    plan = plan_move(facts, Kind.UNDO, target)
+    plan = plan_move(facts, PlanKind.UNDO, target)
     lifted = facts.version(holds_of(plan, facts).lifted)
     return Preview(plan, (f"Would lift the hold of {lifted}.",) if lifted else ())
 
 
-def before_last_change(facts: Facts) -> Release:
+def before_last_change(facts: AppFacts) -> Release:
     """Return the release that served before the last change. Raises NothingToGoBackTo, and OnHold when it was put on
     hold since: a hold that is older, or that this very change made, is part of what is restored."""
     change = next(iter(facts.changes), None)

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from deployctl.dataclass import replace
-from deployctl.domain.change.facts import Facts
-from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
+from deployctl.domain.change.facts import AppFacts
+from deployctl.domain.change.plan import Plan, PlanKind, Step, StepKind
 from deployctl.domain.change.planner import plan_move, plan_nothing
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.images.release import Release
@@ -22,14 +22,14 @@ from deployctl.usecases.results import DiffLine, Moved, Preview
 from deployctl.usecases.steps.app_address import require_address_wanted
 from deployctl.usecases.steps.execute import move
 from deployctl.usecases.steps.lease import fenced_by, lease
-from deployctl.usecases.steps.options import Wish, require_revision
-from deployctl.usecases.steps.prepare import Candidate, prepare, written_release
+from deployctl.usecases.steps.options import ChangeOptions, require_revision
+from deployctl.usecases.steps.prepare import PreparedCandidate, prepare, written_release
 from deployctl.usecases.steps.recover import recover
 from deployctl.usecases.view.config_state import app_differences
 from deployctl.usecases.view.diff import compare_releases
 
 
-def upgrade(app: AppName, version: Version, s: Services, *, wish: Wish = Wish(), image: str | None = None,
+def upgrade(app: AppName, version: Version, s: Services, *, wish: ChangeOptions = ChangeOptions(), image: str | None = None,
             env: Mapping[str, str] | None = None, pull: PullPolicy | None = None, any_image: bool = True) -> Moved:
     """Make `version` serve, by the app's file as it is now. Before the switch every failure changes nothing.
     `image`, `env` and `pull` go before what the file says; without `any_image` the image is one that the file names.
@@ -50,15 +50,16 @@ def upgrade(app: AppName, version: Version, s: Services, *, wish: Wish = Wish(),
         release = written_release(facts, candidate.release.number)
         if _serves(facts, release):
             taken = _apply_wishes(facts, candidate, s)
-            same = already(facts, release, Kind.UPGRADE, s, started)
+            same = already(facts, release, PlanKind.UPGRADE, s, started)
             return _told(replace(same, taken_over=taken), candidate, s)
-        plan = plan_move(replace(facts, app=candidate.wishes(facts.app)), Kind.UPGRADE, release)
+        plan = plan_move(replace(facts, app=candidate.wishes(facts.app)), PlanKind.UPGRADE, release)
         moved = move(plan, facts, s, token=token, wish=wish, started=started, before=candidate.steps,
                      wishes=candidate.wishes(facts.app), remarks=candidate.remarks)
         return _told(moved, candidate, s)
 
 
-def preview_upgrade(app: AppName, version: Version, s: Services, *, wish: Wish = Wish(), image: str | None = None,
+def preview_upgrade(app: AppName, version: Version, s: Services, *, wish: ChangeOptions = ChangeOptions(),
+                    image: str | None = None,
                     env: Mapping[str, str] | None = None, pull: PullPolicy | None = None) -> Preview:
     """Return the plan that `upgrade` would walk now, and change nothing: not even an image is pulled."""
     candidate = prepare(app, version, s, image=image, env=env, pull=pull, dry_run=True)
@@ -71,7 +72,7 @@ def preview_upgrade(app: AppName, version: Version, s: Services, *, wish: Wish =
                    changes=tuple(redact_lines(_changes(facts, candidate))))
 
 
-def _changes(facts: Facts, candidate: Candidate) -> list[DiffLine]:
+def _changes(facts: AppFacts, candidate: PreparedCandidate) -> list[DiffLine]:
     """Return what would differ from what serves now; nothing where nothing serves."""
     active = facts.releases.get(facts.app.active or 0)
     if active is None:
@@ -79,7 +80,7 @@ def _changes(facts: Facts, candidate: Candidate) -> list[DiffLine]:
     return [*compare_releases(active, candidate.release), *app_differences(facts.app, candidate.wishes(facts.app))]
 
 
-def _require_address_wanted(app: AppName, s: Services, wish: Wish) -> None:
+def _require_address_wanted(app: AppName, s: Services, wish: ChangeOptions) -> None:
     """Ask before anything is pulled. A file that is missing or wrong is told by whoever prepares."""
     now = s.ledger.find_app(app)
     if now is not None and not wish.confirmed:
@@ -87,7 +88,7 @@ def _require_address_wanted(app: AppName, s: Services, wish: Wish) -> None:
             require_address_wanted(now, now.wishing(s.app_file(app)), s, wish)
 
 
-def _told(moved: Moved, candidate: Candidate, s: Services) -> Moved:
+def _told(moved: Moved, candidate: PreparedCandidate, s: Services) -> Moved:
     """Return it with the image's news, and with warnings of what is around the app: told each time until it is mended."""
     warnings = list(_surroundings(AppName(moved.app), s))
     for warning in warnings:
@@ -104,28 +105,28 @@ def _surroundings(app: AppName, s: Services) -> Iterator[str]:
         yield f"{fronts[app].text(app)}. To have it believed, {fronts[app].remedy(app)}."
 
 
-def _facts(app: AppName, s: Services, candidate: Candidate) -> Facts:
+def _facts(app: AppName, s: Services, candidate: PreparedCandidate) -> AppFacts:
     release = candidate.release
-    return observe(app, s, release.number, release.version) if s.ledger.find_app(app) else Facts(app=candidate.app)
+    return observe(app, s, release.number, release.version) if s.ledger.find_app(app) else AppFacts(app=candidate.app)
 
 
-def _serves(facts: Facts, release: Release) -> bool:
+def _serves(facts: AppFacts, release: Release) -> bool:
     """Tell whether it serves already: the very release, bundle and all."""
     return release.number == facts.app.active == facts.serving and facts.is_warm(release.number)
 
 
-def _plan(facts: Facts, candidate: Candidate) -> Plan:
+def _plan(facts: AppFacts, candidate: PreparedCandidate) -> Plan:
     release = candidate.release
     if not _serves(facts, release):
         facts = replace(facts, releases={**facts.releases, release.number: release}, app=candidate.wishes(facts.app))
-        return plan_move(facts, Kind.UPGRADE, release)
-    plan = plan_nothing(facts, Kind.UPGRADE, release, f"{facts.app.name} {release.version} is already live")
+        return plan_move(facts, PlanKind.UPGRADE, release)
+    plan = plan_nothing(facts, PlanKind.UPGRADE, release, f"{facts.app.name} {release.version} is already live")
     if not app_differences(facts.app, candidate.wishes(facts.app)):
         return plan
     return replace(plan, steps=(Step(StepKind.ROUTE, release.number, f"take over what config/{facts.app.name}.toml says now"),))
 
 
-def _require_not_held(candidate: Candidate, s: Services) -> None:
+def _require_not_held(candidate: PreparedCandidate, s: Services) -> None:
     """Raise OnHold when this very bundle, or every bundle of its version and digest, was rolled back.
 
     Another digest under the name may deploy; so may another bundle of an image that served well with one.
@@ -137,7 +138,7 @@ def _require_not_held(candidate: Candidate, s: Services) -> None:
         raise on_hold(held[0])
 
 
-def _apply_wishes(facts: Facts, candidate: Candidate, s: Services) -> tuple[DiffLine, ...]:
+def _apply_wishes(facts: AppFacts, candidate: PreparedCandidate, s: Services) -> tuple[DiffLine, ...]:
     """Take over a changed address or policy of the app although its release is what serves already; return what differs."""
     wished = candidate.wishes(facts.app)
     if wished != facts.app:

@@ -8,7 +8,7 @@ from deployctl.domain.host.folding import PLANS_AFTER, REFUSALS_AFTER, Folded, m
 from deployctl.ports import Ledger, Services
 from deployctl.usecases.clock_math import later
 
-GAP = 0.15  # seconds: whoever waits for the ledger asks again every 0.1 s, https://sqlite.org/c3ref/busy_timeout.html
+PAUSE_SECONDS = 0.15  # seconds: whoever waits for the ledger asks again every 0.1 s, https://sqlite.org/c3ref/busy_timeout.html
 
 
 def fold(s: Services) -> Folded:
@@ -36,5 +36,5 @@ def _all(next_batch: Callable[[], Folded], pause: Callable[[float], None]) -> Fo
     done = Folded()
     while batch := next_batch():
         done += batch
-        pause(GAP)
+        pause(PAUSE_SECONDS)
     return done

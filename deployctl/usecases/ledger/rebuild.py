@@ -12,7 +12,7 @@ from pathlib import Path
 
 from deployctl.dataclass import asdict, replace
 from deployctl.domain.host.leftovers import AppBack, Ground, Rebuilt, Relic, Remains
-from deployctl.domain.host.networks import Network
+from deployctl.domain.host.networks import AppNetwork
 from deployctl.domain.images.same_image import is_made_of, short_digest
 from deployctl.domain.inputs.app_spec import AppFile
 from deployctl.domain.inputs.names import AppName, Version
@@ -21,7 +21,7 @@ from deployctl.execution.bundle_label import is_exact, read_bundle, read_cap_dro
 from deployctl.execution.labels import is_sealed, kept_name
 from deployctl.ledger.file.copies import copies
 from deployctl.ledger.file.copy_sum import SENTENCES, CopyCheck
-from deployctl.ledger.file.vault import Candidate, Vault
+from deployctl.ledger.file.vault import CopyCandidate, Vault
 from deployctl.ledger.salvage import Salvage
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import ContainerFacts, Services
@@ -68,7 +68,7 @@ def _nothing(vault: Vault, s: Services) -> NotFound:
                             f"mv {state} {state}.before   # to begin with an empty one"])
 
 
-def _base(vault: Vault, *, sound: bool, force: bool) -> AbstractContextManager[Candidate]:
+def _base(vault: Vault, *, sound: bool, force: bool) -> AbstractContextManager[CopyCandidate]:
     """Return what to begin with: the ledger itself when it is sound, else its newest copy that is as it was made, else
     nothing. Where there are only copies that cannot be checked, `force` takes the newest; else Refused is raised."""
     if sound:
@@ -90,7 +90,7 @@ def _unchecked(copy: Path, check: CopyCheck, vault: Vault) -> Refused:
                    code="unchecked_copy")
 
 
-def rebuild(candidate: Candidate, remains: Remains, s: Services, *, sealed: bool) -> Rebuilt:
+def rebuild(candidate: CopyCandidate, remains: Remains, s: Services, *, sealed: bool) -> Rebuilt:
     """Bring the candidate up to date with what the engine and HAProxy have. `sealed`: the home's secret is known."""
     ledger = candidate.ledger
     lost: list[str] = []
@@ -115,7 +115,7 @@ def rebuild(candidate: Candidate, remains: Remains, s: Services, *, sealed: bool
     return Rebuilt(tuple(back), tuple(salvage.lost))
 
 
-def _since(candidate: Candidate) -> list[str]:
+def _since(candidate: CopyCandidate) -> list[str]:
     """Return what a copy cannot know, as a sentence: it is as old as its last event. Without a copy there is none."""
     last = next(iter(candidate.ledger.events(limit=1)), None)
     return [f"the history since {last['at']}, when the copy was made: moves, holds, people and tokens. Who serves is taken "
@@ -130,7 +130,7 @@ def _grounds(s: Services) -> dict[AppName, Ground]:
         app = AppName(network.labels.get("deployctl.app", ""))
         if home.owns(network.labels) and app and network.subnets and network.bridge:
             gateway = str(next(ip_network(network.subnets[0], strict=False).hosts()))
-            mine = Network(network.name, network.bridge, network.subnets[0], gateway, network.engines_own)
+            mine = AppNetwork(network.name, network.bridge, network.subnets[0], gateway, network.engines_own)
             found[app] = Ground(app, (*(found[app].networks if app in found else ()), mine))
     return found
 
@@ -216,7 +216,7 @@ def _tell_tags(s: Services, ledger: SqliteLedger, lost: list[str]) -> None:
 
 
 # -- the answer ---------------------------------------------------------------------------------------------------
-def _told(rebuilt: Rebuilt, candidate: Candidate, kept: Path | None) -> Done:
+def _told(rebuilt: Rebuilt, candidate: CopyCandidate, kept: Path | None) -> Done:
     source = f"from the copy {candidate.source} and" if candidate.source else "without any copy,"
     apps = [f"{a.app}  {a.serving or 'nobody'} serves, revision {a.revision}, {a.releases} releases, {a.instances} containers"
             for a in rebuilt.apps]

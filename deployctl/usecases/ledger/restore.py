@@ -7,10 +7,10 @@ from pathlib import Path
 
 from deployctl.errors import ConfirmationNeeded, LedgerUnusable
 from deployctl.ledger.file.copy_sum import SENTENCES, CopyCheck
-from deployctl.ledger.file.vault import Candidate, Vault
+from deployctl.ledger.file.vault import CopyCandidate, Vault
 from deployctl.usecases.results import Done
 
-TOLD = 20  # people and tokens in one question
+MAX_NAMES_SHOWN = 20  # people and tokens in one question
 
 
 def restore_ledger(vault: Vault, source: Path, *, actor: str, force: bool, sure: bool = False) -> Done:
@@ -30,7 +30,7 @@ def restore_ledger(vault: Vault, source: Path, *, actor: str, force: bool, sure:
         kept = vault.install(candidate, actor=actor, verb="restore")
     details = [f"The former file is kept as {kept}"] if kept else []
     details += [f"warning: {fault}" for fault in [*_doubts(candidate), *faults[:3]]]
-    details += [f"Back with it: {', '.join(brought[:TOLD])}"] if brought else []
+    details += [f"Back with it: {', '.join(brought[:MAX_NAMES_SHOWN])}"] if brought else []
     return Done("Restore", "", f"the ledger is {source} again: {apps}; {events} events",
                 (*details, "Everybody signs in again.",
                  "What has changed since that copy: deployctl ledger rebuild --force takes it from what runs."),
@@ -38,7 +38,7 @@ def restore_ledger(vault: Vault, source: Path, *, actor: str, force: bool, sure:
                        "check": candidate.check, "brought_back": brought})
 
 
-def _brought_back(vault: Vault, candidate: Candidate) -> list[str]:
+def _brought_back(vault: Vault, candidate: CopyCandidate) -> list[str]:
     """Return the people and tokens whose rights the present ledger does not have, or not so."""
     try:
         brought = candidate.ledger.grants(at=vault.now)
@@ -53,14 +53,14 @@ def _brought_back(vault: Vault, candidate: Candidate) -> list[str]:
     return [sentence for grant, sentence in brought.items() if grant not in known]
 
 
-def _question(brought: list[str], candidate: Candidate) -> str:
-    more = f", and {len(brought) - TOLD} more" if len(brought) > TOLD else ""
+def _question(brought: list[str], candidate: CopyCandidate) -> str:
+    more = f", and {len(brought) - MAX_NAMES_SHOWN} more" if len(brought) > MAX_NAMES_SHOWN else ""
     doubts = "".join(f" {doubt[0].upper()}{doubt[1:]}." for doubt in _doubts(candidate))
     return (f"{candidate.source} gives rights that the present ledger does not, or not with this password: "
-            f"{', '.join(brought[:TOLD])}{more}.{doubts} Put it back with them?")
+            f"{', '.join(brought[:MAX_NAMES_SHOWN])}{more}.{doubts} Put it back with them?")
 
 
-def _doubts(candidate: Candidate) -> list[str]:
+def _doubts(candidate: CopyCandidate) -> list[str]:
     if candidate.check is CopyCheck.GOOD:
         return []
     return [f"the copy cannot be checked: {SENTENCES[candidate.check]}"]

@@ -13,7 +13,7 @@ from deployctl.ledger.file.copy_sum import SENTENCES, CopyCheck
 from deployctl.ledger.file.vault import Vault as Vault
 from deployctl.usecases.results import Done
 
-FIRST = 20  # faults that are told; a break further up says little that the first ones did not
+MAX_FAULTS_SHOWN = 20  # faults that are told; a break further up says little that the first ones did not
 
 
 def verify_ledger(vault: Vault) -> Done:
@@ -48,11 +48,11 @@ def _changed(checks: Mapping[Path, CopyCheck]) -> list[str]:
 
 
 def _broken(faults: list[str], known: list[str]) -> AttentionNeeded:
-    more = [f"and {len(faults) - FIRST} more"] if len(faults) > FIRST else []
+    more = [f"and {len(faults) - MAX_FAULTS_SHOWN} more"] if len(faults) > MAX_FAULTS_SHOWN else []
     error = AttentionNeeded(
         f"the ledger's history is not as it was written: {faults[0]}. Somebody changed the file past deployctl, or the "
         "disk did. Nothing was changed now, and whoever serves keeps serving.",
         remedy=["deployctl status   # what it says of the present can still be true",
                 *[f"deployctl ledger restore {path}" for path in known[:1]]], code="history_broken")
-    error.details = [*faults[:FIRST], *more]
+    error.details = [*faults[:MAX_FAULTS_SHOWN], *more]
     return error

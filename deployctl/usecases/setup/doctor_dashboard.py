@@ -12,7 +12,7 @@ from deployctl.ports import Services
 from deployctl.usecases.results import Finding
 
 EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104  compared
-LOOPBACK = frozenset({"127.0.0.1", "::1"})
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1"})
 OF_VERSIONS = frozenset({"127.0.0.1", "localhost"})  # what people type before the port of a version
 
 
@@ -41,7 +41,7 @@ def sharing(
 
 
 def _leads_to(address: str, host: str) -> bool:
-    return address == host or (address in LOOPBACK and host == "localhost") or \
+    return address == host or (address in LOOPBACK_HOSTS and host == "localhost") or \
         (address in EVERYWHERE and not host.endswith(".localhost"))
 
 
@@ -53,6 +53,6 @@ def _text(web: WebSpec, apps: list[AppName]) -> str:
 
 def _fix(web: WebSpec) -> str:
     port = write_address(*web.listen).rpartition(":")[2]
-    local = web.listen[0] in LOOPBACK and web.url is None
+    local = web.listen[0] in LOOPBACK_HOSTS and web.url is None
     return f'url = "http://deployctl.localhost:{port}" in [web] of config/server.toml' if local else \
         "web.url in config/server.toml: a host name that no app has"

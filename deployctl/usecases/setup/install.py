@@ -12,7 +12,7 @@ from deployctl.dataclass import dataclass
 from deployctl.errors import DeployctlError, NotPermitted, Refused
 from deployctl.usecases.results import Done
 
-NAME = "deployctl.service"
+UNIT_NAME = "deployctl.service"
 # What only a system's own manager can set up. Nothing here keeps HAProxy, a child of the unit, from its ports, its
 # sockets or its drop of root, nor guard routes from being set, nor Docker's socket from being asked.
 FENCES = """\
@@ -85,7 +85,7 @@ def _word(text: str) -> str:
 def install(home: Path, wish: InstallWish, environ: Mapping[str, str]) -> Done:
     """Write the unit and say how to start it. Writing it twice changes nothing; another home's unit stays."""
     text = unit_text(home, wish, environ)
-    path = (wish.folder or usual_folder(environ, user=wish.user)) / NAME
+    path = (wish.folder or usual_folder(environ, user=wish.user)) / UNIT_NAME
     found = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
     if found is not None and found != text:
         _require_ours(path, found, home)
@@ -112,7 +112,7 @@ def _require_ours(path: Path, found: str, home: Path) -> None:
 
 def _write(path: Path, text: str) -> None:
     """Write it whole: systemd may read it at any moment."""
-    part = path.with_name(f".{NAME}.part")
+    part = path.with_name(f".{UNIT_NAME}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(text, encoding="utf-8")
@@ -146,4 +146,4 @@ def _complaints(path: Path, *, user: bool) -> list[str]:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return []
-    return [line for line in done.stderr.splitlines() if NAME in line]
+    return [line for line in done.stderr.splitlines() if UNIT_NAME in line]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from deployctl.domain.change.deployment import Deployment, Phase
-from deployctl.domain.change.plan import MOVES, StepKind
+from deployctl.domain.change.plan import TRAFFIC_MOVES, StepKind
 from deployctl.domain.host.actor import Actor, Via
 from deployctl.domain.images.release import App, Change, Instance, Release
 from deployctl.domain.inputs.names import AppName
@@ -19,7 +19,7 @@ from deployctl.errors import DeployctlError
 from deployctl.ports import Services
 from deployctl.usecases.read_facts import look_at_containers, routes
 from deployctl.usecases.steps.lease import fenced_by, lease
-from deployctl.usecases.steps.options import Wish
+from deployctl.usecases.steps.options import ChangeOptions
 
 LOOK_BACK = 50  # deployments
 NOBODY_SAID = Actor("somebody", Via.OUTSIDE)
@@ -52,7 +52,7 @@ def adopt_drift(app: AppName, s: Services, token: int) -> str | None:
 def take_over_flips(s: Services) -> None:
     """Take noted flips into the ledger as far as that is possible now: a look at the status must not fail by it."""
     for app in dict.fromkeys(note.app for note in s.traffic.notes()):
-        with suppress(DeployctlError), lease(app, "status", s, Wish()) as token:
+        with suppress(DeployctlError), lease(app, "status", s, ChangeOptions()) as token:
             adopt_drift(app, s, token)
 
 
@@ -108,7 +108,7 @@ def _is_ours(app: AppName, serving: int, s: Services) -> bool:
     next move settles it."""
     stuck, meant = False, set[int | None]()
     for last in s.ledger.deployments(app, limit=LOOK_BACK):
-        if last.phase is Phase.SUCCEEDED and last.kind in MOVES:
+        if last.phase is Phase.SUCCEEDED and last.kind in TRAFFIC_MOVES:
             break
         stuck = stuck or last.phase is Phase.STUCK
         meant |= {last.source, last.target}
@@ -118,7 +118,7 @@ def _is_ours(app: AppName, serving: int, s: Services) -> bool:
 def _unwritten(app: AppName, serving: int, s: Services) -> Deployment | None:
     """Return the deployment of ours that sent the traffic there, if it was overtaken or died before that was written."""
     for last in s.ledger.deployments(app, limit=LOOK_BACK):
-        if last.phase is Phase.SUCCEEDED and last.kind in MOVES:
+        if last.phase is Phase.SUCCEEDED and last.kind in TRAFFIC_MOVES:
             return None
         if last.target == serving and any(step["kind"] == StepKind.SWITCH for step in s.ledger.steps(last.id)):
             return last

@@ -6,7 +6,7 @@ from deployctl.domain.images.release import App
 from deployctl.domain.inputs.addresses import covers, write_address
 from deployctl.errors import ConfirmationNeeded
 from deployctl.ports import Services
-from deployctl.usecases.steps.options import Wish
+from deployctl.usecases.steps.options import ChangeOptions
 
 
 def closing(now: App, wanted: App) -> tuple[str, ...]:
@@ -26,7 +26,7 @@ def closing_text(now: App, wanted: App) -> str | None:
             "is served there any more. A rollback does not bring that back.")
 
 
-def require_address_wanted(now: App | None, wanted: App, s: Services, wish: Wish) -> None:
+def require_address_wanted(now: App | None, wanted: App, s: Services, wish: ChangeOptions) -> None:
     """Raise ConfirmationNeeded when the app would leave an address that serves, and nobody has said yes to it."""
     text = closing_text(now, wanted) if now else None
     if text and now and not wish.confirmed:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from deployctl.dataclass import dataclass
-from deployctl.domain.change.facts import Facts
-from deployctl.domain.change.plan import Kind, Plan
+from deployctl.domain.change.facts import AppFacts
+from deployctl.domain.change.plan import Plan, PlanKind
 from deployctl.domain.images.release import App
-from deployctl.domain.proxy.request_counts import Tally, counted_between, together
+from deployctl.domain.proxy.request_counts import RequestCounts, counted_between, together
 from deployctl.domain.proxy.traffic import Counters
 from deployctl.errors import DeployctlError
-from deployctl.execution.actions import ACTIONS
+from deployctl.execution.actions import STEP_ACTIONS
 from deployctl.execution.revert_steps import UNDOS
 from deployctl.execution.runner import Walk, run
 from deployctl.ports import Services
 from deployctl.usecases.results import Moved, StepDone
-from deployctl.usecases.steps.options import Wish
+from deployctl.usecases.steps.options import ChangeOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +27,18 @@ class Holds:
     lifted: int | None = None
 
 
-def holds_of(plan: Plan, facts: Facts) -> Holds:
+def holds_of(plan: Plan, facts: AppFacts) -> Holds:
     """Return what the promotion of that plan does: a rollback holds what it leaves, unless that was held before;
     an undo reverses the hold of the change that it undoes."""
-    if plan.kind is Kind.ROLLBACK and plan.source != plan.target:
+    if plan.kind is PlanKind.ROLLBACK and plan.source != plan.target:
         left = facts.releases.get(plan.source or 0)
         return Holds(held=left.number if left and not left.hold else None)
-    if plan.kind is Kind.UNDO and facts.changes:
+    if plan.kind is PlanKind.UNDO and facts.changes:
         return Holds(held=facts.changes[0].lifted, lifted=facts.changes[0].held)
     return Holds()
 
 
-def walk_plan(plan: Plan, facts: Facts, s: Services, *, token: int, wish: Wish, wishes: App | None = None,
+def walk_plan(plan: Plan, facts: AppFacts, s: Services, *, token: int, wish: ChangeOptions, wishes: App | None = None,
               beginning: Callable[[], object] = bool) -> Walk:
     """Open the deployment and walk its plan to the end. Raises what stopped it, with everything taken back.
     `beginning` is done in the transaction that opens it."""
@@ -49,10 +49,11 @@ def walk_plan(plan: Plan, facts: Facts, s: Services, *, token: int, wish: Wish, 
         deployment = s.ledger.open_deployment(plan, actor=s.actor, note=wish.note, at=s.clock.utc(), token=token)
     holds = holds_of(plan, facts)
     walk = Walk(plan, facts, deployment, s, token, wishes=wishes, held=holds.held, lifted=holds.lifted)
-    return run(walk, ACTIONS, UNDOS)
+    return run(walk, STEP_ACTIONS, UNDOS)
 
 
-def move(plan: Plan, facts: Facts, s: Services, *, token: int, wish: Wish, started: float, wishes: App | None = None,
+def move(plan: Plan, facts: AppFacts, s: Services, *, token: int, wish: ChangeOptions, started: float,
+         wishes: App | None = None,
          before: tuple[StepDone, ...] = (), remarks: tuple[str, ...] = (), beginning: Callable[[], object] = bool) -> Moved:
     """Walk the plan and return where the traffic is now; `started` is when the use case began, by the clock."""
     checked = facts.engine_away is None
@@ -77,7 +78,7 @@ def move(plan: Plan, facts: Facts, s: Services, *, token: int, wish: Wish, start
     )
 
 
-def _unchecked(plan: Plan, facts: Facts) -> tuple[str, ...]:
+def _unchecked(plan: Plan, facts: AppFacts) -> tuple[str, ...]:
     return (f"Docker does not answer: that {facts.version(plan.target)} runs the image of its release was not checked now, "
             "it goes by the last look",)
 
@@ -86,19 +87,19 @@ def _stops(plan: Plan) -> bool:
     return any(step.release == plan.source and step.kind in {"stop", "prune"} for step in plan.steps)
 
 
-def _versions(facts: Facts, number: int | None) -> tuple[str, ...]:
+def _versions(facts: AppFacts, number: int | None) -> tuple[str, ...]:
     version = facts.version(number)
     return (version,) if version else ()
 
 
-def _counters(s: Services) -> Tally | None:
+def _counters(s: Services) -> RequestCounts | None:
     try:
         return s.traffic.counters()
     except DeployctlError:
         return None
 
 
-def _counted(before: Tally | None, after: Tally | None, plan: Plan) -> Counters | None:
+def _counted(before: RequestCounts | None, after: RequestCounts | None, plan: Plan) -> Counters | None:
     """Return what HAProxy counted meanwhile of the two releases together; None when it could not be asked."""
     if before is None or after is None:
         return None

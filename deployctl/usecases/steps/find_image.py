@@ -18,7 +18,7 @@ from deployctl.domain.images.release import Bundle
 from deployctl.errors import DeployctlError, NotFound, RegistryUnavailable
 from deployctl.ports import Engine, Image, Services
 
-PATIENCE = 3.0  # seconds for a registry to say what it has under a tag
+REGISTRY_WAIT_SECONDS = 3.0  # seconds for a registry to say what it has under a tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def find_image(asked: ImageQuestion, s: Services) -> FoundImage:
         alone = asked.policy is PullPolicy.ALWAYS and not asked.ref.digest
         return _local(asked, here, news=ImageNews(ImageCode.ONLY_HERE, asked.tag) if alone else None)
     try:
-        there = s.engine.registry_digest(asked.tag, within=PATIENCE)
+        there = s.engine.registry_digest(asked.tag, within=REGISTRY_WAIT_SECONDS)
     except (NotFound, RegistryUnavailable) as e:
         return _local(asked, here, news=_unverified(asked, e))
     if there in own_digests(asked.ref, here.repo_digests):
@@ -99,7 +99,7 @@ def find_news_of(here: Image, reference: ImageRef, engine: Engine) -> ImageNews 
 
 def _compared(asked: ImageQuestion, known: Sequence[str], here: Image | None, engine: Engine) -> ImageNews | None:
     try:
-        there = engine.registry_digest(asked.tag, within=PATIENCE)
+        there = engine.registry_digest(asked.tag, within=REGISTRY_WAIT_SECONDS)
     except (NotFound, RegistryUnavailable) as e:
         return _unverified(asked, e)
     same = there in {*known, *own_digests(asked.ref, here.repo_digests if here else ())}
@@ -123,7 +123,7 @@ def _absent(asked: ImageQuestion, s: Services) -> FoundImage:
                        remedy=[f"docker pull {asked.ref}", "or give --pull missing"])
     if not asked.dry_run:
         return _pulled(asked, s)
-    there = s.engine.registry_digest(asked.tag, within=PATIENCE)
+    there = s.engine.registry_digest(asked.tag, within=REGISTRY_WAIT_SECONDS)
     return _foreseen(asked, ImageNews(ImageCode.TO_PULL, asked.tag, after=there), s)
 
 

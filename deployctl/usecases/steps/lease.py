@@ -11,13 +11,13 @@ from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, LeaseHeld
 from deployctl.execution.fence import fenced, taken_over
 from deployctl.ports import Services
-from deployctl.usecases.steps.options import Wish
+from deployctl.usecases.steps.options import ChangeOptions
 
-LOOK = 0.2  # seconds between two tries while waiting
+LEASE_POLL_SECONDS = 0.2  # seconds between two tries while waiting
 
 
 @contextmanager
-def lease(app: AppName, verb: str, s: Services, wish: Wish, *, by_force: bool = False) -> Iterator[int]:
+def lease(app: AppName, verb: str, s: Services, wish: ChangeOptions, *, by_force: bool = False) -> Iterator[int]:
     """Hold the app's lease and yield its fencing token. Raises LeaseHeld, naming who has it and how to go on;
     `by_force` takes it from whoever has it.
 
@@ -43,7 +43,7 @@ def fenced_by(app: AppName, token: int, s: Services) -> Services:
     return fenced(s, require_lease)
 
 
-def _take(app: AppName, verb: str, s: Services, wish: Wish, *, by_force: bool) -> int:
+def _take(app: AppName, verb: str, s: Services, wish: ChangeOptions, *, by_force: bool) -> int:
     end = s.clock.now() + wish.lock_wait
     while True:
         wish.still_may(s)
@@ -52,7 +52,7 @@ def _take(app: AppName, verb: str, s: Services, wish: Wish, *, by_force: bool) -
             return got
         if s.clock.now() >= end:
             raise _busy(app, verb, got, s)
-        s.clock.sleep(LOOK)
+        s.clock.sleep(LEASE_POLL_SECONDS)
 
 
 def _busy(app: AppName, verb: str, lease: LeaseFacts, s: Services) -> LeaseHeld:

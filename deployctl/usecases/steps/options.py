@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from deployctl.dataclass import dataclass
-from deployctl.domain.change.facts import Facts
+from deployctl.domain.change.facts import AppFacts
 from deployctl.domain.inputs.notes import parse_note
 from deployctl.errors import StateChanged
 from deployctl.ports import Services
@@ -15,7 +15,7 @@ def _always(_s: Services) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ChangeOptions:
     """`if_revision` refuses when the traffic changed meanwhile; `lock_wait` is in seconds. `still_may` raises once whoever
     asked may it no more, which may be so after standing in line or after a long pull; a command's right does not end.
     Raises Invalid for what is no note."""
@@ -30,7 +30,7 @@ class Wish:
         parse_note(self.note, field="note")
 
 
-def require_revision(facts: Facts, wish: Wish) -> None:
+def require_revision(facts: AppFacts, wish: ChangeOptions) -> None:
     """Raise StateChanged when somebody moved the traffic since the caller looked."""
     now = facts.app.revision
     if wish.if_revision is None or wish.if_revision == now:

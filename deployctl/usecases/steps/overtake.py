@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from deployctl.dataclass import dataclass
 from deployctl.domain.change.deployment import EndCode, EndReason, Phase
-from deployctl.domain.change.facts import Facts
+from deployctl.domain.change.facts import AppFacts
 from deployctl.domain.change.plan import Step, StepKind
 from deployctl.domain.images.release import OVERTAKEN, SET_ASIDE, Hold, Release
 from deployctl.domain.inputs.names import AppName
@@ -23,7 +23,7 @@ _ENDS = frozenset({StepKind.STOP, StepKind.PRUNE})
 class Overtaken:
     """What is under way, and where the traffic was before it; None when nothing is, or when it has not moved."""
 
-    facts: Facts
+    facts: AppFacts
     walk: Walk | None = None
     back: Release | None = None
 
@@ -56,7 +56,7 @@ def look_ahead(app: AppName, s: Services, *named: Named, token: int = 0) -> Over
     return Overtaken(facts, walk, facts.releases.get(source or 0) if moved else None)
 
 
-def overtake(found: Overtaken, s: Services, target: int) -> tuple[Facts, Callable[[], None]]:
+def overtake(found: Overtaken, s: Services, target: int) -> tuple[AppFacts, Callable[[], None]]:
     """Set aside what is under way; return the facts as they are then, `target` among them, and the act that ends it.
 
     Its holder lives, but its lease is ours: it does nothing more. Nothing of the engine is asked to change, because
@@ -77,7 +77,7 @@ def overtake(found: Overtaken, s: Services, target: int) -> tuple[Facts, Callabl
         EndCode.OVERTAKEN, f"{s.actor} rolled back while it was in progress"))
 
 
-def _set_aside(walk: Walk, facts: Facts) -> None:
+def _set_aside(walk: Walk, facts: AppFacts) -> None:
     """Let the candidate never be taken for a release that served well; one that ran before stays what it was."""
     s, candidate = walk.services, facts.releases.get(walk.plan.target or 0)
     if candidate is None or any(change.target == candidate.number for change in facts.changes):

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 
 from deployctl.dataclass import dataclass, replace
-from deployctl.domain.change.facts import Facts
+from deployctl.domain.change.facts import AppFacts
 from deployctl.domain.images.argv import Argv, complete, gains_command, runs_nothing
 from deployctl.domain.images.capabilities import to_drop
 from deployctl.domain.images.healthcheck import HealthcheckTimes
@@ -32,7 +32,7 @@ from deployctl.usecases.steps.joined_networks import dropped, leading, other_way
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class PreparedCandidate:
     """What is to serve: found, checked, and not yet written anywhere."""
 
     app: App  # with a subnet of its own; revision and active are the ledger's
@@ -46,7 +46,7 @@ class Candidate:
         """Return the app with what its file asks for beyond one release."""
         return app.wishing(self.app)
 
-    def written(self, s: Services) -> Candidate:
+    def written(self, s: Services) -> PreparedCandidate:
         """Write app and release to the ledger, where they are not there yet."""
         app = s.ledger.find_app(self.app.name) or _add(self.app, s)
         if s.ledger.engine is None and self.engine:  # the first container tells which engine is the home's
@@ -56,7 +56,7 @@ class Candidate:
 
 
 def prepare(app: AppName, version: Version, s: Services, *, image: str | None = None, env: Mapping[str, str] | None = None,
-            pull: PullPolicy | None = None, dry_run: bool = False, any_image: bool = True) -> Candidate:
+            pull: PullPolicy | None = None, dry_run: bool = False, any_image: bool = True) -> PreparedCandidate:
     """Return the checked candidate. Pulls the image where that is needed, which harms nothing; never in a dry run.
     `image`, `env` and `pull` go before what the app's file says; without `any_image` only for what the file names.
 
@@ -87,11 +87,11 @@ def prepare(app: AppName, version: Version, s: Services, *, image: str | None = 
     active = serves.bundle if serves else None
     remarks = (*other_way_out(joined, wanted, s), *dropped(file.template.networks, row, active, containers, s),
                *_remarks(found.image, file, row, wanted), *_command_remarks(found.image, file, active))
-    return Candidate(wanted, release, (StepDone("image", sentence, round(ms, 3), short_digest(found.digest)),), remarks,
+    return PreparedCandidate(wanted, release, (StepDone("image", sentence, round(ms, 3), short_digest(found.digest)),), remarks,
                      found.news, engine.id)
 
 
-def written_release(facts: Facts, number: int) -> Release:
+def written_release(facts: AppFacts, number: int) -> Release:
     """Return the release that was just written. Raises LeaseHeld when the app was removed in between."""
     release = facts.releases.get(number)
     if release is None:  # only whoever took the lease over can have done that

@@ -6,11 +6,11 @@ import json
 
 from deployctl.dataclass import replace
 from deployctl.domain.change.deployment import Deployment, EndCode, EndReason, Phase
-from deployctl.domain.change.facts import Facts
-from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
+from deployctl.domain.change.facts import AppFacts
+from deployctl.domain.change.plan import Plan, PlanKind, Step, StepKind
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, Interrupted
-from deployctl.execution.actions import ACTIONS
+from deployctl.execution.actions import STEP_ACTIONS
 from deployctl.execution.health_gate import Trial
 from deployctl.execution.revert_steps import UNDOS
 from deployctl.execution.runner import Walk, leave, only_retires, retire_rest, revert, take
@@ -32,23 +32,23 @@ def recover(app: AppName, s: Services, token: int) -> str | None:
     opened, row, s = s.ledger.find_open(app), s.ledger.find_app(app), fenced_by(app, token, s)
     if opened is None or row is None:
         return adopt_drift(app, s, token)
-    if opened.kind == Kind.REMOVE:
+    if opened.kind == PlanKind.REMOVE:
         take_off(row, opened, s)
         return _tell(opened, "finished", s)
     walk = rebuilt(opened, observe(app, s), s, token)
     if walk.promoted:
-        retire_rest(walk, ACTIONS)
+        retire_rest(walk, STEP_ACTIONS)
         told = "finished"
-    elif walk.plan.kind is Kind.RECONCILE:  # a half that was mended is better than nothing
+    elif walk.plan.kind is PlanKind.RECONCILE:  # a half that was mended is better than nothing
         revert(walk, {}, Interrupted("the process that ran it died"))
         told = "left: what is still to mend is mended anew"
     elif only_retires(walk.plan):
         told = _retired(walk)
     elif _goes_forward(walk):
         target = walk.plan.target or 0
-        take(walk, Step(StepKind.SWITCH, target, "let HAProxy and its files say the same"), ACTIONS)
-        take(walk, Step(StepKind.PROMOTE, target, "promote what HAProxy serves"), ACTIONS)
-        retire_rest(walk, ACTIONS)
+        take(walk, Step(StepKind.SWITCH, target, "let HAProxy and its files say the same"), STEP_ACTIONS)
+        take(walk, Step(StepKind.PROMOTE, target, "promote what HAProxy serves"), STEP_ACTIONS)
+        retire_rest(walk, STEP_ACTIONS)
         told = "finished: HAProxy had switched already" if _moved(walk) else "finished"
     elif (_moved(walk) or _asked_back(walk)) and not _can_go_back(walk):
         why = "neither of the two releases is healthy" if _moved(walk) else "what is to serve again does not answer"
@@ -68,7 +68,7 @@ def _tell(opened: Deployment, told: str, s: Services) -> str:
     return sentence
 
 
-def rebuilt(opened: Deployment, facts: Facts, s: Services, token: int) -> Walk:
+def rebuilt(opened: Deployment, facts: AppFacts, s: Services, token: int) -> Walk:
     """Return the walk as its dead process left it; what the ledger has of the app by now is what it wished."""
     plan = Plan.from_dict(json.loads(s.ledger.plan_of(opened.id)))
     rows = s.ledger.steps(opened.id)
@@ -89,7 +89,7 @@ def rebuilt(opened: Deployment, facts: Facts, s: Services, token: int) -> Walk:
 def _retired(walk: Walk) -> str:
     """Take the rest of a plan that only stops and removes; what cannot be done now is no reason to refuse other work."""
     try:
-        retire_rest(walk, ACTIONS)
+        retire_rest(walk, STEP_ACTIONS)
     except DeployctlError as e:
         return f"left half-way: {e.message}"
     return "finished"
@@ -118,7 +118,7 @@ def _asked_back(walk: Walk) -> bool:
     """Tell whether the traffic was to come back to what the ledger calls active: back and forward are the same then.
     Who has moved it since by an emergency flip is not overruled."""
     plan, flipped = walk.plan, any(note.app == walk.plan.app for note in walk.services.traffic.notes())
-    moves = plan.kind in {Kind.UPGRADE, Kind.ROLLBACK, Kind.UNDO}
+    moves = plan.kind in {PlanKind.UPGRADE, PlanKind.ROLLBACK, PlanKind.UNDO}
     return moves and plan.target is not None and plan.source == plan.target != walk.facts.serving and not flipped
 
 

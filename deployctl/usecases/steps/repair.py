@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 
 from deployctl.dataclass import replace
 from deployctl.domain.change.drift import Drift, Mend, Sight
-from deployctl.domain.host.networks import Network
+from deployctl.domain.host.networks import AppNetwork
 from deployctl.errors import NetworkTaken, NotFound, RegistryUnavailable
 from deployctl.execution import networks, pins
 from deployctl.execution.containers import ensure_image, keep_log
 from deployctl.execution.labels import keep_tag
 from deployctl.ports import Services
 
-Act = Callable[[Drift, Sight, Services], None]
+RepairAct = Callable[[Drift, Sight, Services], None]
 
 
 def ensure_guard(drift: Drift, sight: Sight, s: Services) -> None:
@@ -101,7 +101,7 @@ def ensure_guards(s: Services) -> None:
                 s.guard.ensure(subnet)
 
 
-ACTS: Mapping[Mend, Act] = {  # in the order of doing them
+ACTS: Mapping[Mend, RepairAct] = {  # in the order of doing them
     Mend.GUARD: ensure_guard,
     Mend.NETWORK: ensure_network,
     Mend.ADOPT: adopt,
@@ -125,7 +125,7 @@ def _number(drift: Drift) -> int:
     return drift.release
 
 
-def _network(drift: Drift, sight: Sight) -> Network:
+def _network(drift: Drift, sight: Sight) -> AppNetwork:
     found = next((one.network for one in sight.grounds if one.network.name == drift.container), None)
     if found is None:
         raise NotFound(f"no network is named by: {drift.sentence}")

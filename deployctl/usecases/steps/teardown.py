@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deployctl.domain.change.deployment import Deployment, Phase
-from deployctl.domain.change.plan import Kind
+from deployctl.domain.change.plan import PlanKind
 from deployctl.domain.images.release import App
 from deployctl.domain.proxy.traffic import closed_text
 from deployctl.execution.labels import kept_number
@@ -38,7 +38,7 @@ def take_off(row: App, opened: Deployment, s: Services) -> None:
                 s.guard.ensure_gone(network.subnet)
         s.ledger.close_deployment(opened.id, Phase.SUCCEEDED, at=s.clock.utc())
         s.ledger.remove_app(app)
-        s.ledger.event(Kind.REMOVE, f"{app} was removed", at=s.clock.utc(), actor=opened.actor, app=app,
+        s.ledger.event(PlanKind.REMOVE, f"{app} was removed", at=s.clock.utc(), actor=opened.actor, app=app,
                        data={"note": opened.note})
     s.meter.forget_app(app)
     s.kept_logs.forget(app)

@@ -7,13 +7,13 @@ from typing import Any
 
 from deployctl.dataclass import dataclass
 from deployctl.domain.change.deployment import Deployment, Phase
-from deployctl.domain.change.plan import MOVES, Kind
+from deployctl.domain.change.plan import TRAFFIC_MOVES, PlanKind
 from deployctl.domain.images.release import Change, Release
 from deployctl.domain.inputs.names import AppName
 from deployctl.ports import Services
 from deployctl.usecases.change.annotate import remarks, with_remark
 
-MOST = 7
+MAX_ACTIVITY_SHOWN = 7
 HOLD_EVENTS = {"held": ("", " was put on hold"), "released": ("Hold of ", " lifted")}
 OTHER_EVENTS = frozenset({"readiness", "recovered", "emergency", "reconcile", "drift"})
 TELLING = 4  # events that are read for each that is told; most tell a change of traffic, which has a line already
@@ -36,7 +36,7 @@ class Deed:
     release: int | None = None
 
 
-def recent(app: AppName, s: Services, *, limit: int = MOST) -> tuple[Deed, ...]:
+def recent(app: AppName, s: Services, *, limit: int = MAX_ACTIVITY_SHOWN) -> tuple[Deed, ...]:
     """Return the last deeds, the newest first. Reads the ledger alone, and never more than a few dozen rows of it."""
     told = remarks(app, s)
     changes = [with_remark(change, told) for change in s.ledger.changes(app, limit=limit)]
@@ -61,8 +61,9 @@ def _finder(app: AppName, s: Services) -> Callable[[int | None], Release | None]
 
 
 _SENTENCES = {
-    Kind.UPGRADE: ("", " took the traffic"), Kind.ROLLBACK: ("Rolled back to ", ""), Kind.UNDO: ("Undone, back on ", ""),
-    Kind.START: ("", " serves again"), "emergency": ("Flipped to ", " in an emergency"), "drift": ("Found serving: ", ""),
+    PlanKind.UPGRADE: ("", " took the traffic"), PlanKind.ROLLBACK: ("Rolled back to ", ""),
+    PlanKind.UNDO: ("Undone, back on ", ""),
+    PlanKind.START: ("", " serves again"), "emergency": ("Flipped to ", " in an emergency"), "drift": ("Found serving: ", ""),
 }  # fmt: skip
 
 
@@ -71,7 +72,7 @@ def _changed(change: Change, find: Callable[[int | None], Release | None]) -> De
     took = f"switched in {change.switch_ms:.0f} ms" if change.switch_ms else ""
     if change.target is None:
         left = find(change.source)
-        return Deed(change.at, Kind.STOP, "Taken out of traffic: ", left.version if left else None, "", change.actor,
+        return Deed(change.at, PlanKind.STOP, "Taken out of traffic: ", left.version if left else None, "", change.actor,
                     change.note, took, revision=change.revision, release=change.source)
     before, after = _SENTENCES.get(change.kind, ("", f" serves ({change.kind})"))
     return Deed(change.at, change.kind, before, release.version if release else f"release {change.target}", after,
@@ -85,7 +86,7 @@ def _failed(attempt: Deployment, find: Callable[[int | None], Release | None]) -
         return Deed(at, "stopped", "", version, f" stopped by {attempt.abort_by}", attempt.actor, attempt.note,
                     release=attempt.target)
     after = f" {attempt.kind} needs a person" if attempt.phase is Phase.STUCK else (
-        " stopped before going live" if attempt.kind in MOVES else f" did not {attempt.kind}")
+        " stopped before going live" if attempt.kind in TRAFFIC_MOVES else f" did not {attempt.kind}")
     return Deed(at, "failed", "", version, after, attempt.actor, attempt.note, _first_line(attempt.error or ""),
                 release=attempt.target)
 

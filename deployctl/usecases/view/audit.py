@@ -7,14 +7,14 @@ from typing import Any
 
 from deployctl.domain.change.deployment import Phase
 from deployctl.domain.host.actor import Actor
-from deployctl.domain.host.denied_changes import KINDS as REFUSED
+from deployctl.domain.host.denied_changes import DENIED_KINDS as REFUSED
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import NotFound
 from deployctl.ports import Services
 from deployctl.usecases.read_facts import did_you_mean
 from deployctl.usecases.results import AuditLine
 
-MOST = 1000  # lines of one answer
+MAX_AUDIT_LINES = 1000  # lines of one answer
 _TOLD_IN_DATA = frozenset({"promoted", "ended"})  # kinds of events that tell of a deployment, whose kind is what was done
 # what the text of an event that is only a name stands in
 _NAMES_ONLY = {"held": ("", " was put on hold"), "released": ("the hold of ", " was lifted"), "remark": ("the reason of ", "")}
@@ -26,7 +26,8 @@ def audit(s: Services, *, app: AppName | None = None, user: str | None = None, k
           before: int | None = None, among: Collection[AppName] | None = None) -> tuple[AuditLine, ...]:
     """Return what was done and tried, the last first. `before`: only what came before the line of that id; `among`:
     only what concerns one of these apps. Raises NotFound for an app that was never here."""
-    found = s.ledger.find_events(app=app, among=among, who=user, what=kind, before=before, limit=max(1, min(limit, MOST)))
+    found = s.ledger.find_events(app=app, among=among, who=user, what=kind, before=before,
+                                 limit=max(1, min(limit, MAX_AUDIT_LINES)))
     if app is not None and not found:
         _require_once_known(app, s)
     versions = _versions(s)

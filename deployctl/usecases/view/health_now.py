@@ -6,7 +6,7 @@ from deployctl.domain.change.probes import AnswerCode
 from deployctl.domain.images.release import App, Instance, ProbeKind, Release
 from deployctl.errors import DeployctlError
 from deployctl.execution.health_gate import ask_from_outside
-from deployctl.ports import Answer, ContainerFacts, Services
+from deployctl.ports import ContainerFacts, ProbeAnswer, Services
 
 
 def may_ask(release: Release, container: ContainerFacts | None, *, engine: bool) -> bool:
@@ -16,22 +16,22 @@ def may_ask(release: Release, container: ContainerFacts | None, *, engine: bool)
     return release.bundle.probe.kind in {ProbeKind.HTTP, ProbeKind.TCP}
 
 
-def ask_once(release: Release, instance: Instance, app: App, container: ContainerFacts | None, s: Services) -> Answer:
+def ask_once(release: Release, instance: Instance, app: App, container: ContainerFacts | None, s: Services) -> ProbeAnswer:
     kind = release.bundle.probe.kind
     if kind is ProbeKind.DOCKER:
         health = container.health if container else None
-        return Answer(health == "healthy", f"HEALTHCHECK says {health or 'nothing'}",
+        return ProbeAnswer(health == "healthy", f"HEALTHCHECK says {health or 'nothing'}",
                       code=None if health == "healthy" else AnswerCode.UNHEALTHY)
     if kind is ProbeKind.EXEC:
         return _execute(release, instance, s)
     return ask_from_outside(s, release, instance, app)
 
 
-def _execute(release: Release, instance: Instance, s: Services) -> Answer:
+def _execute(release: Release, instance: Instance, s: Services) -> ProbeAnswer:
     probe = release.bundle.probe
     try:
         done = s.engine.execute(instance.container or instance.name, probe.command or (), timeout=probe.timeout)
     except DeployctlError as e:
-        return Answer(ok=False, sentence=e.message, code=AnswerCode.NOT_ASKED)
-    return Answer(done.exit_code == 0, f"command ended with {done.exit_code}",
+        return ProbeAnswer(ok=False, sentence=e.message, code=AnswerCode.NOT_ASKED)
+    return ProbeAnswer(done.exit_code == 0, f"command ended with {done.exit_code}",
                   code=AnswerCode.COMMAND_FAILED if done.exit_code else None)

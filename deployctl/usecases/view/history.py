@@ -13,7 +13,7 @@ from deployctl.usecases.read_facts import require_app
 from deployctl.usecases.results import HistoryLine, HistoryView
 from deployctl.usecases.view.readiness import find_readiness
 
-MOST = 20  # releases that are looked at, the newest of those that served
+MAX_RELEASES_READ = 20  # releases that are looked at, the newest of those that served
 
 
 def history(app: AppName, s: Services, *, limit: int = 50) -> HistoryView:
@@ -34,7 +34,7 @@ def _readiness(app: AppName, lines: Sequence[HistoryLine], s: Services) -> tuple
     if s.ledger.find_app(app) is None:
         return ()
     told = {number for line in lines for number in (line.change.source, line.change.target) if number is not None}
-    return tuple(find_readiness(app, s, among=sorted(told)[-MOST:]))
+    return tuple(find_readiness(app, s, among=sorted(told)[-MAX_RELEASES_READ:]))
 
 
 def _name(number: int | None, versions: Mapping[int, str]) -> str | None:

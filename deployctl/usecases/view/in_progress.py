@@ -8,12 +8,12 @@ from typing import Any
 
 from deployctl.dataclass import dataclass
 from deployctl.domain.change.deployment import Deployment, Phase
-from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
+from deployctl.domain.change.plan import Plan, PlanKind, Step, StepKind
 from deployctl.domain.inputs.names import AppName
 from deployctl.ports import Services
 from deployctl.usecases.clock_math import seconds_between
 
-LOOKED_AT = 5  # closed attempts among which the last failure is looked for
+MAX_ATTEMPTS_SEARCHED = 5  # closed attempts among which the last failure is looked for
 
 # What people follow: six names for twelve kinds of steps. The promotion takes no time that anybody could see.
 PARTS: Mapping[str, frozenset[StepKind]] = {
@@ -27,7 +27,7 @@ PARTS: Mapping[str, frozenset[StepKind]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ProgressPart:
     """One part of a deployment. `state` is done, now, to_come or failed; `ms` counts what is finished of it."""
 
     name: str
@@ -53,7 +53,7 @@ class UnderWay:
     digest: str = ""
     colour: str | None = None  # of the target when it has served before
     source: str | None = None  # version that served when it began
-    parts: tuple[Part, ...] = ()
+    parts: tuple[ProgressPart, ...] = ()
     promoted: bool = False  # past the point of no return
     stopping: str | None = None  # who asked it to stop
     interrupted: bool = False  # whoever did it is gone
@@ -61,7 +61,7 @@ class UnderWay:
     @property
     def brings_up(self) -> bool:
         """Tell whether a release that does not serve yet is on trial."""
-        return self.verb in {Kind.UPGRADE, Kind.ROLLBACK, Kind.UNDO, Kind.START} and self.release is not None
+        return self.verb in {PlanKind.UPGRADE, PlanKind.ROLLBACK, PlanKind.UNDO, PlanKind.START} and self.release is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +99,10 @@ def find_under_way(app: AppName, s: Services) -> UnderWay | None:
         interrupted=lease is None)
 
 
-def parts_of(planned: Sequence[Step], taken: Sequence[Mapping[str, Any]]) -> list[Part]:
+def parts_of(planned: Sequence[Step], taken: Sequence[Mapping[str, Any]]) -> list[ProgressPart]:
     """Return the plan's parts in order, with what the ledger's rows `taken` say of them. Pure."""
     rows = {(row["kind"], row["release"]): row for row in taken}
-    found: list[Part] = []
+    found: list[ProgressPart] = []
     for name, kinds in PARTS.items():
         mine = [(step, rows.get((step.kind, step.release))) for step in planned if step.kind in kinds]
         if mine:
@@ -110,7 +110,7 @@ def parts_of(planned: Sequence[Step], taken: Sequence[Mapping[str, Any]]) -> lis
     return found
 
 
-def _part(name: str, steps: Sequence[tuple[Step, Mapping[str, Any] | None]], *, due: bool) -> Part:
+def _part(name: str, steps: Sequence[tuple[Step, Mapping[str, Any] | None]], *, due: bool) -> ProgressPart:
     finished = [row for _, row in steps if row and row["finished_at"]]
     ahead = next((step.sentence for step, row in steps if not row or not row["finished_at"]), "")
     if any(not row["ok"] for row in finished):
@@ -119,13 +119,13 @@ def _part(name: str, steps: Sequence[tuple[Step, Mapping[str, Any] | None]], *, 
         state = "done"
     else:
         state = "now" if due or any(row for _, row in steps) else "to_come"
-    return Part(name, state, round(sum(row["ms"] or 0.0 for row in finished), 1),
+    return ProgressPart(name, state, round(sum(row["ms"] or 0.0 for row in finished), 1),
                 next((row["text"] for row in reversed(finished) if row["text"]), ""), ahead)
 
 
 def find_failure(app: AppName, s: Services) -> Failure | None:
     """Return the last attempt when it failed, was not stopped by a person, and no traffic was moved since."""
-    last = next((d for d in s.ledger.deployments(app, limit=LOOKED_AT) if d.finished_at), None)
+    last = next((d for d in s.ledger.deployments(app, limit=MAX_ATTEMPTS_SEARCHED) if d.finished_at), None)
     if last is None or last.phase not in {Phase.REVERTED, Phase.STUCK} or last.abort_by or not last.error:
         return None
     change = next(iter(s.ledger.changes(app, limit=1)), None)

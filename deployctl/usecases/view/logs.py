@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from heapq import merge
 
 from deployctl.dataclass import dataclass
-from deployctl.domain.change.facts import Facts
+from deployctl.domain.change.facts import AppFacts
 from deployctl.domain.change.serving import release_name
 from deployctl.domain.images.release import Release
 from deployctl.domain.inputs.names import AppName, Version
@@ -58,14 +58,14 @@ def logs(app: AppName, version: Version | None, s: Services, *, release: int | N
     return (one for one in lines if grep is None or grep in one.line.text)
 
 
-def _of_the_app(facts: Facts, *, follow: bool) -> list[Release]:
+def _of_the_app(facts: AppFacts, *, follow: bool) -> list[Release]:
     """Return what has a container; to go along with the app, what runs is enough as long as anything does."""
     active = {facts.app.active} & facts.instances.keys() if facts.app.active is not None else set()
     running = (facts.running & facts.instances.keys()) | active
     return [facts.releases[n] for n in sorted(running if follow and running else facts.instances) if n in facts.releases]
 
 
-def _named(facts: Facts, version: Version | None, number: int | None, s: Services) -> list[Release]:
+def _named(facts: AppFacts, version: Version | None, number: int | None, s: Services) -> list[Release]:
     """Return the releases of that version that have a container or a log that was kept; or the one of that number."""
     app = facts.app.name
     if number is not None:
@@ -78,7 +78,7 @@ def _named(facts: Facts, version: Version | None, number: int | None, s: Service
     return [r for r in same if r.number in kept]
 
 
-def _written(facts: Facts, release: Release, s: Services, *, tail: int | None, start: str | None,
+def _written(facts: AppFacts, release: Release, s: Services, *, tail: int | None, start: str | None,
              left: Callable[[], bool]) -> Iterator[Printed]:
     """Yield what a release has written until now."""
     name = release_name(release, facts.releases.values())
@@ -86,7 +86,7 @@ def _written(facts: Facts, release: Release, s: Services, *, tail: int | None, s
         yield Printed(release.number, release.version, name, line)
 
 
-def _lines(facts: Facts, number: int, s: Services, *, tail: int | None, start: str | None,
+def _lines(facts: AppFacts, number: int, s: Services, *, tail: int | None, start: str | None,
            left: Callable[[], bool]) -> Iterator[LogLine]:
     """Yield the last `tail` lines of a release since `start`: of its container, and before that of those it had."""
     def of_container() -> Iterator[LogLine]:

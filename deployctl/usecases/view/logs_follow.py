@@ -19,9 +19,9 @@ from deployctl.usecases.clock_math import unix
 from deployctl.usecases.view.logs import Printed
 from deployctl.usecases.view.thread_handover import Handover, Left
 
-LOOK = 0.5  # seconds between two looks at which containers run
-AHEAD = 1000  # lines that are read ahead of whoever reads them from us
-PATIENCE = 10.0  # seconds that nothing may run before following ends: a crashed app is restarted within them
+FOLLOW_POLL_SECONDS = 0.5  # seconds between two looks at which containers run
+MAX_LINES_AHEAD = 1000  # lines that are read ahead of whoever reads them from us
+FOLLOW_IDLE_SECONDS = 10.0  # seconds that nothing may run before following ends: a crashed app is restarted within them
 
 _Key = tuple[str, str]  # container, when it was started
 
@@ -36,7 +36,7 @@ class Following:
     named: Version | None = None
     release: int | None = None
     left: Callable[[], bool] = bool  # whoever reads has gone
-    _lines: Handover[tuple[_Key, ContainerFacts, LogLine | None]] = field(default_factory=lambda: Handover(AHEAD))
+    _lines: Handover[tuple[_Key, ContainerFacts, LogLine | None]] = field(default_factory=lambda: Handover(MAX_LINES_AHEAD))
     _open: set[_Key] = field(default_factory=set)
     _known: set[_Key] = field(default_factory=set)
     _before: dict[_Key, str] = field(default_factory=dict)  # time of the last line that was told when it was joined
@@ -55,21 +55,21 @@ class Following:
 
     def _those_that_come(self) -> Iterator[Printed]:
         idle = 0.0
-        while idle <= PATIENCE and not self.left():
+        while idle <= FOLLOW_IDLE_SECONDS and not self.left():
             self._join()
             if not self._open and self._lines.empty:
-                self.s.clock.sleep(LOOK)
-                idle += LOOK
+                self.s.clock.sleep(FOLLOW_POLL_SECONDS)
+                idle += FOLLOW_POLL_SECONDS
                 continue
             idle = 0.0
             yield from self._come()
 
     def _come(self) -> Iterator[Printed]:
         """Yield what is there, or comes within a moment."""
-        end = self.s.clock.now() + LOOK
+        end = self.s.clock.now() + FOLLOW_POLL_SECONDS
         try:
             while True:
-                key, seen, line = self._lines.take(LOOK)
+                key, seen, line = self._lines.take(FOLLOW_POLL_SECONDS)
                 if line is None:
                     self._open.discard(key)
                     del self._before[key]

@@ -9,22 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from deployctl.dataclass import dataclass, field, replace
-from deployctl.domain.change.facts import Facts
+from deployctl.domain.change.facts import AppFacts
 from deployctl.domain.change.plan import StepKind
 from deployctl.domain.change.readiness import Readiness, Standing, has_lost_its_place, judge
 from deployctl.domain.change.serving import find_previous
 from deployctl.domain.images.release import App, Instance, Release
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.quality import answers_nobody
-from deployctl.domain.proxy.request_counts import Tally
+from deployctl.domain.proxy.request_counts import RequestCounts
 from deployctl.domain.proxy.traffic import Counters
 from deployctl.errors import DeployctlError
-from deployctl.ports import Answer, ContainerFacts, Services
+from deployctl.ports import ContainerFacts, ProbeAnswer, Services
 from deployctl.usecases.read_facts import Containers, at_home, remembered, require_app
 from deployctl.usecases.view.health_now import ask_once, may_ask
 
 BOOT = frozenset({StepKind.START, StepKind.HEALTH})
-REMEMBERED = 200  # events that are searched for what was last said of a release
+MAX_EVENTS_SEARCHED = 200  # events that are searched for what was last said of a release
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Around:
     networks: frozenset[str] | None = None  # None: not asked
     boots: Mapping[int, float] = field(default_factory=dict)  # release → seconds
     closely: bool = False
-    counters: Tally = field(default_factory=dict)
+    counters: RequestCounts = field(default_factory=dict)
     routes: Mapping[AppName, int] | None = None  # None: not asked, or HAProxy did not answer
 
     def find(self, instance: Instance | None, release: Release) -> ContainerFacts | None:
@@ -76,14 +76,14 @@ def _with_networks(around: Around, s: Services) -> Around:
         return replace(around, containers=None, engine=e.message)
 
 
-def _counters(s: Services) -> Tally:
+def _counters(s: Services) -> RequestCounts:
     try:
         return s.traffic.counters()
     except DeployctlError:
         return {}
 
 
-def judge_release(release: Release, instance: Instance | None, answer: Answer | None, app: App, around: Around,
+def judge_release(release: Release, instance: Instance | None, answer: ProbeAnswer | None, app: App, around: Around,
                   s: Services) -> Readiness:
     """Return whether that release, which does not serve, can be rolled back to."""
     seen, other = around.find(instance, release), around.has_other(instance, release)
@@ -168,12 +168,12 @@ def _write_turns(app: AppName, turned: Sequence[Readiness], s: Services) -> None
 
 def _last_said(app: AppName, s: Services) -> dict[int, bool]:
     """Return what the ledger says of each release; what it never spoke of was fine."""
-    told = [event["data"] for event in s.ledger.events(app, kind="readiness", limit=REMEMBERED)]
+    told = [event["data"] for event in s.ledger.events(app, kind="readiness", limit=MAX_EVENTS_SEARCHED)]
     return {data["release"]: data["ready"] for data in reversed(told)}
 
 
 # -- facts ----------------------------------------------------------------------------------------------------------
-def _kept(facts: Facts) -> set[int]:
+def _kept(facts: AppFacts) -> set[int]:
     """Return the releases that have a container, and the one that `rollback` would choose."""
     back = find_previous(facts)
     return {*facts.instances, *({back.number} if back else ())}
@@ -187,7 +187,7 @@ def _routes(s: Services) -> Mapping[AppName, int] | None:
 
 
 def _ask(release: Release, instance: Instance | None, app: App, around: Around, s: Services, *,
-         times: int) -> Answer | None:
+         times: int) -> ProbeAnswer | None:
     """Ask what should take traffic at once; None when there is nothing to ask."""
     seen = around.find(instance, release)
     if instance is None or not instance.routed or not may_ask(release, seen, engine=around.containers is not None):

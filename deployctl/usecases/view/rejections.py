@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.proxy.rejections import Refusal
+from deployctl.domain.proxy.rejections import Rejection
 from deployctl.ports import Services
 from deployctl.usecases.clock_math import later
 from deployctl.usecases.read_facts import require_app
 
 
 def refusals(app: AppName, s: Services, *, tail: int = 100, since: float | None = None,
-             grep: str | None = None) -> list[Refusal]:
+             grep: str | None = None) -> list[Rejection]:
     """Return the last `tail` of them, the oldest first. `since`: seconds ago.
 
     An app with host names gets those of nobody too: on the address that all hosts share, a request that could not be
@@ -24,7 +24,7 @@ def refusals(app: AppName, s: Services, *, tail: int = 100, since: float | None 
     return [one for one in found if grep is None or grep in one.sentence][-tail:] if tail else []
 
 
-def refusal_json(one: Refusal) -> dict[str, Any]:
+def refusal_json(one: Rejection) -> dict[str, Any]:
     return {"at": one.at, "app": one.app, "release": one.release, "status": one.status, "cause": str(one.cause),
             "client": one.client, "method": one.method, "host": one.host, "path": one.path, "detail": one.detail,
             "gate": one.gate, "text": one.sentence}

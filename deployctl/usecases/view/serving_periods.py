@@ -11,8 +11,8 @@ from deployctl.ports import Services
 from deployctl.usecases.clock_math import later, seconds_between
 from deployctl.usecases.read_facts import require_app
 
-DAYS = 7.0
-MOST = 400  # changes that are read; what was before them is left out
+DEFAULT_PERIOD_DAYS = 7.0
+MAX_CHANGES_READ = 400  # changes that are read; what was before them is left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +31,11 @@ class Period:
     width: float = 0.0
 
 
-def find_periods(app: AppName, s: Services, *, days: float = DAYS) -> tuple[Period, ...]:
+def find_periods(app: AppName, s: Services, *, days: float = DEFAULT_PERIOD_DAYS) -> tuple[Period, ...]:
     """Return who served in the last days, the earliest first; what was before the first change is no period."""
     require_app(app, s)
     now = s.clock.utc()
-    spans = cut(s.ledger.changes(app, limit=MOST), later(now, -days * 86_400), now)
+    spans = cut(s.ledger.changes(app, limit=MAX_CHANGES_READ), later(now, -days * 86_400), now)
     numbers = {one.release for one in spans if one.release is not None}
     releases = {n: found for n in numbers if (found := s.ledger.find_release(app, n))}
     return tuple(_named(one, releases) for one in spans)

@@ -9,13 +9,13 @@ from deployctl.dataclass import dataclass, field, replace
 from deployctl.domain.change.probes import HealthReason
 from deployctl.domain.change.status_note import NoteCode, StatusNote, trouble_text
 from deployctl.domain.host.home import HomeFacts
-from deployctl.domain.images.release import App, Change, Instance, Release, Role
+from deployctl.domain.images.release import App, Change, Instance, Release, ReleaseRole
 from deployctl.domain.images.same_image import short_digest
 from deployctl.domain.inputs.names import AppName, ReleaseName, Version
 from deployctl.domain.proxy.quality import Trouble, answers_nobody
 from deployctl.domain.proxy.traffic import Counters
 from deployctl.errors import DeployctlError
-from deployctl.ports import Answer, ContainerFacts, Services
+from deployctl.ports import ContainerFacts, ProbeAnswer, Services
 from deployctl.usecases.drift import Outside, closer_drift, listed_drift, store_now
 from deployctl.usecases.read_facts import Containers, at_home, require_app
 from deployctl.usecases.results import AppView, InstanceView, StatusView
@@ -84,12 +84,12 @@ def other_homes(s: Services) -> tuple[HomeFacts, ...]:
 
 
 def _with_readiness(view: AppView, app: App, instances: Sequence[Instance],
-                    releases: Mapping[tuple[AppName, int], Release | None], answers: Mapping[tuple[AppName, int], Answer],
+                    releases: Mapping[tuple[AppName, int], Release | None], answers: Mapping[tuple[AppName, int], ProbeAnswer],
                     around: Around, s: Services) -> AppView:
     """Return the view with what a rollback would meet, for each release that neither serves nor is on trial."""
     found = {i.release: judge_release(r, i, answers.get((app.name, i.release)), app, around, s)
              for i in instances if (r := releases[i.app, i.release])}
-    busy = {v.release for v in view.instances if v.role in {Role.ACTIVE, Role.CANDIDATE}}
+    busy = {v.release for v in view.instances if v.role in {ReleaseRole.ACTIVE, ReleaseRole.CANDIDATE}}
     ready = {v.release: replace(v, readiness=None if v.release in busy else found.get(v.release)) for v in view.instances}
     return replace(view, instances=tuple(ready.values()), standby=ready[view.standby.release] if view.standby else None)
 
@@ -113,7 +113,7 @@ def _look(s: Services) -> _Seen:
 
 
 def _ask_all(instances: Sequence[Instance], releases: Mapping[tuple[AppName, int], Release | None], seen: _Seen,
-             s: Services) -> dict[tuple[AppName, int], Answer]:
+             s: Services) -> dict[tuple[AppName, int], ProbeAnswer]:
     """Ask every instance that should run, side by side. Ledger rows are read before: a connection is one thread's."""
     jobs: dict[tuple[AppName, int], tuple[Release, Instance, App, ContainerFacts | None]] = {}
     apps = {a.name: a for a in s.ledger.apps()}
@@ -129,7 +129,7 @@ def _ask_all(instances: Sequence[Instance], releases: Mapping[tuple[AppName, int
 
 
 def _view(app: App, instances: Sequence[Instance], releases: Mapping[tuple[AppName, int], Release | None], seen: _Seen,
-          answers: Mapping[tuple[AppName, int], Answer], s: Services) -> AppView:
+          answers: Mapping[tuple[AppName, int], ProbeAnswer], s: Services) -> AppView:
     changes = s.ledger.telling_changes(app.name)
     opened = s.ledger.find_open(app.name)
     lease = s.ledger.find_lease(app.name) if opened else None
@@ -167,19 +167,19 @@ def _view(app: App, instances: Sequence[Instance], releases: Mapping[tuple[AppNa
 
 
 def _role(instance: Instance, release: Release, container: ContainerFacts | None, serving: int | None,
-          candidate: int | None, served: set[int | None], *, engine: bool) -> Role:
+          candidate: int | None, served: set[int | None], *, engine: bool) -> ReleaseRole:
     if release.number == serving:
-        return Role.ACTIVE
+        return ReleaseRole.ACTIVE
     if release.number == candidate:
-        return Role.CANDIDATE
+        return ReleaseRole.CANDIDATE
     if instance.failed:
-        return Role.FAILED
+        return ReleaseRole.FAILED
     runs = container.running if engine and container else instance.routed
-    return Role.STANDBY if runs and release.number in served and not instance.beside else Role.IDLE
+    return ReleaseRole.STANDBY if runs and release.number in served and not instance.beside else ReleaseRole.IDLE
 
 
-def _instance_view(instance: Instance, release: Release, role: Role, container: ContainerFacts | None, seen: _Seen,
-                   answers: Mapping[tuple[AppName, int], Answer], serving: int | None,
+def _instance_view(instance: Instance, release: Release, role: ReleaseRole, container: ContainerFacts | None, seen: _Seen,
+                   answers: Mapping[tuple[AppName, int], ProbeAnswer], serving: int | None,
                    since: Mapping[int | None, str]) -> InstanceView:
     counted = seen.counters.get((instance.app, instance.release), Counters())
     answer = answers.get((instance.app, instance.release))
@@ -191,7 +191,7 @@ def _instance_view(instance: Instance, release: Release, role: Role, container: 
         version=release.version, release=release.number, role=role, port=instance.host_port, address=instance.address,
         health=health, weight=100 if release.number == serving else 0, container=instance.container,
         colour=release.colour, digest=release.digest, held=release.hold is not None,
-        warm=role is Role.STANDBY and health == "passing", health_reason=reason,
+        warm=role is ReleaseRole.STANDBY and health == "passing", health_reason=reason,
         said=_said(answer, counted, reason, _other_mac(instance, container, seen)) or _in_its_place(instance, release, seen),
         probe_ms=round(answer.ms, 1) if answer else None, status=container.status if container else "",
         requests=counted.requests, in_flight=counted.in_flight, failed_requests=counted.failed,
@@ -206,7 +206,7 @@ def _in_its_place(instance: Instance, release: Release, seen: _Seen) -> str:
     return f"has no container of its own image: {short_digest(other.image)} is in its place" if other else ""
 
 
-def _reason(answer: Answer | None, instance: Instance, release: Release, container: ContainerFacts | None,
+def _reason(answer: ProbeAnswer | None, instance: Instance, release: Release, container: ContainerFacts | None,
             seen: _Seen) -> HealthReason | None:
     """Return what its probe and its container have against it."""
     if answer is not None:
@@ -229,7 +229,7 @@ def _other_mac(instance: Instance, container: ContainerFacts | None, seen: _Seen
     return believed if own and believed and own != believed else None
 
 
-def _health(reason: HealthReason | None, answer: Answer | None, instance: Instance) -> str:
+def _health(reason: HealthReason | None, answer: ProbeAnswer | None, instance: Instance) -> str:
     if reason in {HealthReason.NOT_RUNNING, HealthReason.OTHER_IMAGE}:
         return "failing" if instance.routed else "stopped"
     if reason is not None:
@@ -237,7 +237,7 @@ def _health(reason: HealthReason | None, answer: Answer | None, instance: Instan
     return "unknown" if answer is None else "passing"
 
 
-def _said(answer: Answer | None, counted: Counters, reason: HealthReason | None, other_mac: str | None) -> str:
+def _said(answer: ProbeAnswer | None, counted: Counters, reason: HealthReason | None, other_mac: str | None) -> str:
     said = answer.sentence if answer else ""
     if reason is HealthReason.ANSWERED_BY_ANOTHER:
         return f"{said}, but what answers at its address is another one on its network ({other_mac})"
@@ -268,7 +268,7 @@ def _standby(views: Sequence[InstanceView], changes: Sequence[Change], serving: 
     for change in changes:
         for number in (change.source, change.target):
             found = next((v for v in views if v.release == number and v.release != serving), None)
-            if found and found.role in {Role.STANDBY, Role.IDLE}:
+            if found and found.role in {ReleaseRole.STANDBY, ReleaseRole.IDLE}:
                 return found
     return None
 

@@ -6,7 +6,7 @@ from queue import Empty, Full, Queue
 from threading import Event
 from typing import Generic, TypeVar
 
-MOMENT = 0.2  # seconds within which who waits for room hears that nobody takes any more
+CLOSE_CHECK_SECONDS = 0.2  # seconds within which who waits for room hears that nobody takes any more
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ class Handover(Generic[T]):
         """Hand it over, once there is room. Raises Left."""
         while not self._left.is_set():
             try:
-                return self._waiting.put(one, timeout=MOMENT)
+                return self._waiting.put(one, timeout=CLOSE_CHECK_SECONDS)
             except Full:
                 continue
         raise Left

@@ -10,19 +10,19 @@ from enum import StrEnum
 
 from deployctl.dataclass import dataclass, field, replace
 from deployctl.domain.change.deployment import Deployment
-from deployctl.domain.change.facts import Facts
-from deployctl.domain.change.plan import Kind
+from deployctl.domain.change.facts import AppFacts
+from deployctl.domain.change.plan import PlanKind
 from deployctl.domain.change.readiness import Code, How, Readiness, Standing, judge
 from deployctl.domain.change.serving import find_meant, release_name
-from deployctl.domain.images.release import Change, Hold, Release, Role
+from deployctl.domain.images.release import Change, Hold, Release, ReleaseRole
 from deployctl.domain.inputs.names import AppName
 from deployctl.ports import Services
 from deployctl.usecases.read_facts import require_app
 from deployctl.usecases.results import AppView, InstanceView
 from deployctl.usecases.view.readiness import find_readiness
 
-MOST = 20  # releases, besides those that have a container
-REMEMBERED = 100  # deployments that are searched for who deployed what
+MAX_VERSIONS_SHOWN = 20  # releases, besides those that have a container
+MAX_DEPLOYMENTS_SEARCHED = 100  # deployments that are searched for who deployed what
 
 
 class Way(StrEnum):
@@ -79,14 +79,14 @@ class VersionsView:
         return next((line for line in self.lines if line.release == release), None)
 
 
-def versions(view: AppView, s: Services, *, idle: Iterable[Readiness] = (), limit: int = MOST) -> VersionsView:
+def versions(view: AppView, s: Services, *, idle: Iterable[Readiness] = (), limit: int = MAX_VERSIONS_SHOWN) -> VersionsView:
     """Return the app's releases, live and standby first, then the newest; `idle` is what `find_idle` gave."""
     app = AppName(view.app)
     found = s.ledger.releases(app, limit=limit + 1)
     known = {r.number for r in found[:limit]}
     others = [s.ledger.find_release(app, i.release) for i in view.instances if i.release not in known]
     releases = [*found[:limit], *(r for r in others if r)]
-    deployed = _last_deployed(s.ledger.deployments(app, limit=REMEMBERED))
+    deployed = _last_deployed(s.ledger.deployments(app, limit=MAX_DEPLOYMENTS_SEARCHED))
     changes = s.ledger.telling_changes(app)
     judged = {one.release: one for one in idle} | {i.release: i.readiness for i in view.instances if i.readiness}
     lines = [_line(r, view, judged.get(r.number), deployed.get(r.number), changes, releases) for r in releases]
@@ -97,13 +97,13 @@ def versions(view: AppView, s: Services, *, idle: Iterable[Readiness] = (), limi
 def _meant(view: AppView, releases: Sequence[Release], changes: Sequence[Change], s: Services) -> Mapping[str, int]:
     """Return which release a rollback to each version means, by the very function that decides it."""
     serving = view.active.release if view.active else None
-    facts = Facts(replace(require_app(AppName(view.app), s), active=serving), {r.number: r for r in releases},
+    facts = AppFacts(replace(require_app(AppName(view.app), s), active=serving), {r.number: r for r in releases},
                   changes=tuple(changes))
     found = ((r.version, find_meant(facts, r.version)) for r in releases)
     return {version: meant.number for version, meant in found if meant}
 
 
-def find_idle(app: AppName, s: Services, *, limit: int = MOST) -> list[Readiness]:
+def find_idle(app: AppName, s: Services, *, limit: int = MAX_VERSIONS_SHOWN) -> list[Readiness]:
     """Return whether the newest releases without a container can be rolled back to. Asks the engine for each."""
     with_container = {i.release for i in s.ledger.instances(app)}
     numbers = [r.number for r in s.ledger.releases(app, limit=limit) if r.number not in with_container]
@@ -111,17 +111,17 @@ def find_idle(app: AppName, s: Services, *, limit: int = MOST) -> list[Readiness
 
 
 def _order(line: VersionLine) -> tuple[int, int]:
-    first = (Role.ACTIVE, Role.CANDIDATE, Role.STANDBY)
-    return (first.index(Role(line.role)) if line.role in first else len(first), -line.release)
+    first = (ReleaseRole.ACTIVE, ReleaseRole.CANDIDATE, ReleaseRole.STANDBY)
+    return (first.index(ReleaseRole(line.role)) if line.role in first else len(first), -line.release)
 
 
 def _last_deployed(deployments: Sequence[Deployment]) -> Mapping[int, Deployment]:
     """Return for each release its last upgrade, else whatever brought it up last."""
     found: dict[int, Deployment] = {}
     for one in reversed(deployments):
-        if one.target is None or one.kind not in {Kind.UPGRADE, Kind.START, Kind.ROLLBACK, Kind.UNDO}:
+        if one.target is None or one.kind not in {PlanKind.UPGRADE, PlanKind.START, PlanKind.ROLLBACK, PlanKind.UNDO}:
             continue
-        if one.kind == Kind.UPGRADE or one.target not in found:
+        if one.kind == PlanKind.UPGRADE or one.target not in found:
             found[one.target] = one
     return found
 
@@ -129,7 +129,7 @@ def _last_deployed(deployments: Sequence[Deployment]) -> Mapping[int, Deployment
 def _line(release: Release, view: AppView, ready: Readiness | None, deployed: Deployment | None,
           changes: Sequence[Change], releases: Sequence[Release]) -> VersionLine:
     one = next((i for i in view.instances if i.release == release.number), None)
-    role = one.role if one else Role.IDLE
+    role = one.role if one else ReleaseRole.IDLE
     ready = ready or judge(Standing(release))
     same = [r for r in releases if r.version == release.version]
     way, why = _way(release, role, ready, view, changes, same)
@@ -146,9 +146,9 @@ def _line(release: Release, view: AppView, ready: Readiness | None, deployed: De
 # -- what can be done with it --------------------------------------------------------------------------------------------
 def _way(release: Release, role: str, ready: Readiness, view: AppView, changes: Sequence[Change],
          same: Sequence[Release]) -> tuple[Way, str]:
-    if role == Role.ACTIVE:
+    if role == ReleaseRole.ACTIVE:
         return Way.SERVING, ""
-    if role == Role.CANDIDATE:
+    if role == ReleaseRole.CANDIDATE:
         return Way.TRIAL, ""
     if release.hold:
         return Way.HELD, f"on hold since {release.hold.at} by {release.hold.actor}: {release.hold.reason}"
@@ -185,16 +185,16 @@ def _asks(release: Release, ready: Readiness, view: AppView, way: Way) -> bool:
 # -- words ---------------------------------------------------------------------------------------------------------------
 def _words(release: Release, one: InstanceView | None, role: str, ready: Readiness, way: Way) -> tuple[str, str]:
     colour = f" on {release.colour}" if release.colour else ""
-    if role == Role.ACTIVE:
+    if role == ReleaseRole.ACTIVE:
         return f"Live{colour}", f"{one.weight if one else 100} % of the traffic"
-    if role == Role.CANDIDATE:
+    if role == ReleaseRole.CANDIDATE:
         return "Getting ready", "No traffic yet"
     if way is Way.RETRY:
         return "Never went live", release.failure or "It was never proven healthy"
     if way is Way.HELD:
         warm = one is not None and one.warm
         return "On hold", "Warm" if warm else "Kept" if one else "No container"
-    if role == Role.STANDBY:
+    if role == ReleaseRole.STANDBY:
         return f"Standby{colour}", _readily(ready)
     if one is not None and (one.health in {"passing", "failing"} or one.status == "running"):
         return "Runs without traffic", _readily(ready)

@@ -42,7 +42,7 @@ def test_what_was_started_runs_on_its_own_until_all_are_ended(home: Path) -> Non
 
 
 def test_one_that_does_not_listen_is_killed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(background, "PATIENCE", 0.3)
+    monkeypatch.setattr(background, "STOP_WAIT_SECONDS", 0.3)
     background.start("deaf", DEAF, home)
     until = time.monotonic() + 10
     while "deaf" not in (home / "deaf.log").read_text():

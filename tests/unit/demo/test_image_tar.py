@@ -8,9 +8,9 @@ import tarfile
 from hashlib import sha256
 from typing import Any
 
-from deployctl.demo.image_tar import Content, Healthcheck, Image, Layer, Link, file_layer, image_tar
+from deployctl.demo.image_tar import Content, Healthcheck, Layer, TarImage, TarLink, file_layer, image_tar
 
-FILES: dict[str, Content] = {"/app/b.py": b"b", "/app/deep/a.py": (b"a", 0o755), "/usr/bin/run": Link("/app/deep/a.py")}
+FILES: dict[str, Content] = {"/app/b.py": b"b", "/app/deep/a.py": (b"a", 0o755), "/usr/bin/run": TarLink("/app/deep/a.py")}
 
 
 def members(tar: bytes) -> dict[str, tarfile.TarInfo]:
@@ -25,7 +25,7 @@ def content(tar: bytes, name: str) -> bytes:
         return file.read()
 
 
-def config_of(image: Image) -> dict[str, Any]:
+def config_of(image: TarImage) -> dict[str, Any]:
     parsed: dict[str, Any] = json.loads(image.config)
     return parsed
 
@@ -53,14 +53,14 @@ def test_files_keep_their_mode_and_links_their_goal() -> None:
 
 
 def test_a_change_of_one_byte_gives_another_image() -> None:
-    one = Image((file_layer({"/a": b"1"}),), ("x:1",), env={"A": "1"})
-    assert one.id == Image((file_layer({"/a": b"1"}),), ("other:tag",), env={"A": "1"}).id
-    assert one.id != Image((file_layer({"/a": b"2"}),), ("x:1",), env={"A": "1"}).id
-    assert one.id != Image((file_layer({"/a": b"1"}),), ("x:1",), env={"A": "2"}).id
+    one = TarImage((file_layer({"/a": b"1"}),), ("x:1",), env={"A": "1"})
+    assert one.id == TarImage((file_layer({"/a": b"1"}),), ("other:tag",), env={"A": "1"}).id
+    assert one.id != TarImage((file_layer({"/a": b"2"}),), ("x:1",), env={"A": "1"}).id
+    assert one.id != TarImage((file_layer({"/a": b"1"}),), ("x:1",), env={"A": "2"}).id
 
 
 def test_the_config_says_what_a_dockerfile_would_say() -> None:
-    image = Image(
+    image = TarImage(
         (file_layer(FILES),), ("x:1",), entrypoint=("/a",), command=("b", "c"), env={"Z": "1", "A": "two words"},
         ports=(80, 8080), labels={"k": "v"}, healthcheck=Healthcheck(("/h",), interval=0.5), stop_signal="SIGQUIT",
         user="10001", volumes=("/data",), working_dir="/app", architecture="arm64",
@@ -77,12 +77,12 @@ def test_the_config_says_what_a_dockerfile_would_say() -> None:
 
 
 def test_what_was_not_asked_for_is_not_in_the_config() -> None:
-    assert config_of(Image((file_layer(FILES),), ("x:1",)))["config"] == {}
+    assert config_of(TarImage((file_layer(FILES),), ("x:1",)))["config"] == {}
 
 
 def test_a_layer_that_two_images_share_is_in_the_tar_once() -> None:
     base = file_layer(FILES)
-    images = [Image((base, file_layer({"/v": v})), (f"x:{v.decode()}",)) for v in (b"1", b"2")]
+    images = [TarImage((base, file_layer({"/v": v})), (f"x:{v.decode()}",)) for v in (b"1", b"2")]
     tar = image_tar(images)
     layers = [name for name in members(tar) if name.endswith("/layer.tar")]
     assert len(layers) == 3
@@ -94,7 +94,7 @@ def test_a_layer_that_two_images_share_is_in_the_tar_once() -> None:
 
 
 def test_without_layers_only_they_are_missing() -> None:
-    image = Image((file_layer(FILES),), ("x:1",))
+    image = TarImage((file_layer(FILES),), ("x:1",))
     whole, slim = image_tar([image]), image_tar([image], with_layers=False)
     assert content(whole, "manifest.json") == content(slim, "manifest.json")
     assert not [name for name in members(slim) if name.endswith("layer.tar")]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployctl.demo.visitor_count import KEPT_TRANSITIONS, Count, Tally
+from deployctl.demo.visitor_count import KEPT_TRANSITIONS, Count, VisitCount
 
 CLASSES = ("ok", "app_4xx", "app_5xx", "refused", "reset", "eof", "stale", "timeout", "proxy_5xx")
 visits = st.lists(st.tuples(st.sampled_from(CLASSES), st.floats(1e-4, 5.0)), max_size=60)
 
 
 def counted(outcomes: list[tuple[str, float]]) -> Count:
-    tally = Tally()
+    tally = VisitCount()
     for number, (name, wait) in enumerate(outcomes):
         tally.add(name, due=float(number), done=number + wait, version="v1")
     return tally.count(seconds=len(outcomes) + 5.0)
@@ -56,7 +56,7 @@ def test_a_visit_without_requests_has_lost_none_and_claims_none() -> None:
 
 
 def test_endless_changes_of_version_take_bounded_room() -> None:
-    tally = Tally()
+    tally = VisitCount()
     for number in range(3 * KEPT_TRANSITIONS):
         tally.add("ok", due=number, done=number, version=f"v{number % 2}")
     transitions = tally.count(seconds=1).transitions

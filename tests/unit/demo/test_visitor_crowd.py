@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from deployctl.demo.visitor_count import Count
-from deployctl.demo.visitor_crowd import Crowd, Wish
+from deployctl.demo.visitor_crowd import Crowd, VisitPlan
 from tests.planned_server import SLOW, planned_server
 from tests.support import free_port
 
@@ -26,7 +26,7 @@ def visit(url: str, requests: int, **wish: Any) -> Count:
     """Visit with so many requests, in this process."""
 
     async def go() -> Count:
-        asked = Wish(url, rate=RATE, seconds=(requests - 0.5) / RATE, **{"timeout": 2.0, **wish})
+        asked = VisitPlan(url, rate=RATE, seconds=(requests - 0.5) / RATE, **{"timeout": 2.0, **wish})
         return await Crowd(asked).visit(asyncio.Event())
 
     return asyncio.run(go())
@@ -127,7 +127,7 @@ def test_a_set_stop_ends_the_visit_and_every_open_request_is_still_counted() -> 
     async def go(url: str) -> Count:
         stop = asyncio.Event()
         asyncio.get_running_loop().call_later(0.2, stop.set)
-        return await Crowd(Wish(url, rate=RATE, seconds=0)).visit(stop)
+        return await Crowd(VisitPlan(url, rate=RATE, seconds=0)).visit(stop)
 
     with planned_server(["slow"] * 200) as server:
         count = asyncio.run(go(server.url))

@@ -11,7 +11,7 @@ from flask import Blueprint, render_template
 
 from deployctl.dataclass import dataclass
 from deployctl_web import problems
-from deployctl_web.api.examples import MEANING
+from deployctl_web.api.examples import STATUS_MEANINGS
 from deployctl_web.api.openapi import TAGS, document
 from deployctl_web.api.strict_json import JSON
 from deployctl_web.security.authorization import SIGNED_IN, needs
@@ -32,7 +32,7 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CallEntry:
     """One call as the page shows it."""
 
     id: str
@@ -52,17 +52,17 @@ class Entry:
 def page() -> str:
     found = entries(document(), desk().place.base)
     groups = {name: [one for tag, one in found if tag == name] for name in TAGS.values()}
-    codes = [(code, status, MEANING[status]) for code, status in sorted(problems.STATUS.items())]
+    codes = [(code, status, STATUS_MEANINGS[status]) for code, status in sorted(problems.STATUS.items())]
     return render_template("docs.html", groups=groups, codes=codes)
 
 
-def entries(told: Json, base: str) -> list[tuple[str, Entry]]:
+def entries(told: Json, base: str) -> list[tuple[str, CallEntry]]:
     """Return every call with its group, in the order of the document."""
     return [(one["tags"][0], _entry(told, base, path, method.upper(), one))
             for path, methods in told["paths"].items() for method, one in methods.items()]
 
 
-def _entry(told: Json, base: str, path: str, method: str, one: Json) -> Entry:
+def _entry(told: Json, base: str, path: str, method: str, one: Json) -> CallEntry:
     body = _schema(told, one.get("requestBody"))
     good = one["responses"]["200"]["content"].get(JSON, {})
     words = [Word(p["name"], p["in"], p["required"], p.get("description", p["schema"].get("description", "")))
@@ -70,7 +70,7 @@ def _entry(told: Json, base: str, path: str, method: str, one: Json) -> Entry:
     words += [Word(name, "body", name in body.get("required", []), _about(part))
               for name, part in body.get("properties", {}).items()]
     example = good.get("example")
-    return Entry(
+    return CallEntry(
         one["operationId"], method, path, one["summary"], one["description"], one["x-for"], tuple(words),
         _curl(base, path, method, one, body), tuple(one["responses"]),
         json.dumps(example, indent=2, ensure_ascii=False) if example else "")

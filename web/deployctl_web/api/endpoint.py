@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from flask import Flask, Response, request
 from pydantic import BaseModel, ValidationError
 
-from deployctl.config.fields import Table, Wrong
+from deployctl.config.fields import ConfigTable, Wrong
 from deployctl.dataclass import dataclass, field
 from deployctl.domain.host.access import parse_person, parse_token_name
 from deployctl.domain.inputs.names import parse_version
@@ -25,11 +25,11 @@ from deployctl_web.security.request_checks import SAFE
 M = TypeVar("M", bound=BaseModel)
 Json = dict[str, Any]
 CALL = "deployctl_call"
-MOST_DIGITS = 15  # of a number in a path: SQLite counts no further than 18
+MAX_NUMBER_DIGITS = 15  # of a number in a path: SQLite counts no further than 18
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class EndpointAnswer:
     """An answer: its JSON, and what else than 200 it says."""
 
     body: Mapping[str, Any]
@@ -37,7 +37,7 @@ class Told:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-View = Callable[..., Told | Json | Response]
+RouteFunction = Callable[..., EndpointAnswer | Json | Response]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ class Call:
     summary: str
     gives: type[BaseModel] | None
     more: str = ""
-    body: type[Table] | None = None
-    query: type[Table] | None = None
+    body: type[ConfigTable] | None = None
+    query: type[ConfigTable] | None = None
     moves: bool = False  # traffic: pages must say at which revision
     at_revision: bool = False  # takes If-Match
     job: bool = False  # may answer 202, and waits with Prefer
@@ -57,11 +57,11 @@ class Call:
     unlimited: bool = False  # may be done as often as one wants
 
 
-def documented(summary: str, gives: type[BaseModel] | None, **said: Any) -> Callable[[View], Callable[..., Response]]:
+def documented(summary: str, gives: type[BaseModel] | None, **said: Any) -> Callable[[RouteFunction], Callable[..., Response]]:
     """Let the view be called with parsed words, and document it: `query`, `body` and `revision` as it takes them."""
     one = Call(summary, gives, **said)
 
-    def mark(view: View) -> Callable[..., Response]:
+    def mark(view: RouteFunction) -> Callable[..., Response]:
         @wraps(view)
         def answer(**path: str) -> Response:
             words = _path(path)
@@ -71,7 +71,7 @@ def documented(summary: str, gives: type[BaseModel] | None, **said: Any) -> Call
                 words["revision"] = asked_revision(required=one.moves)
             if request.method in SAFE:
                 return _response(view(**words))
-            body = _parse(one.body or Table, read_object(request), "body")
+            body = _parse(one.body or ConfigTable, read_object(request), "body")
             words |= {"body": body} if one.body is not None else {}
             return once(lambda: _response(view(**words)), secret=one.secret)
 
@@ -87,16 +87,16 @@ def calls_of(app: Flask) -> dict[str, Call]:
     return {name: one for name, one in found.items() if one is not None}
 
 
-def _response(told: Told | Json | Response) -> Response:
+def _response(told: EndpointAnswer | Json | Response) -> Response:
     if isinstance(told, Response):
         return told
-    told = told if isinstance(told, Told) else Told(told)
+    told = told if isinstance(told, EndpointAnswer) else EndpointAnswer(told)
     return Response(json.dumps(told.body, allow_nan=False) + "\n", told.status, told.headers, content_type=JSON)
 
 
 # -- words in -------------------------------------------------------------------------------------------------------
 def _number(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS):
+    if not (text.isascii() and text.isdecimal() and len(text) <= MAX_NUMBER_DIGITS):
         raise Invalid("no number")
     return int(text)
 

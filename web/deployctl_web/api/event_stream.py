@@ -11,14 +11,15 @@ from flask import Blueprint, Response, g, request
 from deployctl.domain.host.access import Role
 from deployctl.domain.inputs.names import AppName, parse_app
 from deployctl.errors import DeployctlError, Invalid
-from deployctl_web.live.event_messages import Message, Stream
+from deployctl_web.live.event_messages import EventMessage, Stream
 from deployctl_web.security.authorization import SIGNED_IN, needs, no_such_app
-from deployctl_web.security.rights import LOOK, Right
+from deployctl_web.security.rights import RIGHTS_CHECK_SECONDS, Right
 from deployctl_web.state import Desk, desk
 
-MOST_DIGITS = 18  # of the id of a message
+MAX_ID_DIGITS = 18  # of the id of a message
 MOST_APPS = 50  # that one browser looks at
-RETRY = 5000  # milliseconds after which a browser comes back whose stream made room; its page asks by itself until then
+# milliseconds after which a browser comes back whose stream made room; its page asks by itself until then
+RETRY_MILLISECONDS = 5000
 
 ANEW = "id: \n\n"  # lets the browser forget the last message: what it shows by then may be more than it may see now
 
@@ -32,7 +33,7 @@ def events() -> Response:
     here, named = desk(), _named()
     apps = None if "all" in request.args or not named else named
     last = request.headers.get("Last-Event-ID", "")
-    known = int(last) if last.isascii() and last.isdecimal() and len(last) < MOST_DIGITS else None
+    known = int(last) if last.isascii() and last.isdecimal() and len(last) < MAX_ID_DIGITS else None
     opened = here.hub.open(g.who, apps, closely=named, last=known,
                            gone=request.environ.get("waitress.client_disconnected", bool))
     answer = Response(_tell(opened, here, g.right), mimetype="text/event-stream")
@@ -64,13 +65,13 @@ def _tell(stream: Stream, here: Desk, right: Right) -> Iterator[str]:
     with suppress(DeployctlError):  # a ledger that cannot be asked does not say who may hear what
         yield from _messages(stream, here, right)
     if stream.displaced:
-        yield f"retry: {RETRY}\n\n"
+        yield f"retry: {RETRY_MILLISECONDS}\n\n"
 
 
 def _messages(stream: Stream, here: Desk, right: Right) -> Iterator[str]:
     told_at, beat = here.clock.now(), here.waits.beat
     while not stream.over:
-        message = here.hub.snapshot(stream) if stream.missed else stream.next(min(LOOK, beat))
+        message = here.hub.snapshot(stream) if stream.missed else stream.next(min(RIGHTS_CHECK_SECONDS, beat))
         if not right.holds():
             yield ANEW
             return
@@ -79,6 +80,6 @@ def _messages(stream: Stream, here: Desk, right: Right) -> Iterator[str]:
             told_at = here.clock.now()
 
 
-def text_of(message: Message) -> str:
+def text_of(message: EventMessage) -> str:
     """Return the message in the wire format of server-sent events."""
     return f"id: {message.id}\nevent: {message.kind}\ndata: {json.dumps(message.data, default=str)}\n\n"

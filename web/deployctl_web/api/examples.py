@@ -103,7 +103,7 @@ EXAMPLES: dict[str, Json] = {
 }
 
 # What each status of a refusal says, for people.
-MEANING = {
+STATUS_MEANINGS = {
     400: "The request cannot be understood; the path of what is wrong is told.", 401: "Nobody is signed in.",
     403: "Not allowed to whoever asks, or a page of somebody else sent it.",
     404: "There is no such thing, or not for whoever asks.", 405: "Not by this method.",
@@ -121,6 +121,6 @@ def problem_example(code: str, status: int) -> Json:
     """Return a problem with that code."""
     title = code.replace("_", " ").capitalize()
     serving = {"app": "shop", "version": "v2", "release": 2, "revision": 118, "address": "127.0.0.1:8000"}
-    return {"type": f"/api/docs#{code}", "title": title, "status": status, "detail": MEANING[status], "code": code,
+    return {"type": f"/api/docs#{code}", "title": title, "status": status, "detail": STATUS_MEANINGS[status], "code": code,
             "cause": None, "remedy": ["deployctl status shop"], "serving": serving if status in {409, 412, 423, 502} else None,
             "details": [], "revision": None}

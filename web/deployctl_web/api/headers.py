@@ -11,7 +11,7 @@ from flask import g, request
 from deployctl.errors import Invalid
 from deployctl_web.live.jobs import Job
 from deployctl_web.problems import PreconditionRequired
-from deployctl_web.security.rights import LOOK
+from deployctl_web.security.rights import RIGHTS_CHECK_SECONDS
 
 IF_MATCH = r'"[0-9]{1,12}"|[0-9]{1,12}|\*'
 LONGEST_WAIT = 60  # seconds
@@ -41,7 +41,7 @@ def wait_for(job: Job) -> bool:
         return job.done
     try:
         end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0 and not job.wait(min(LOOK, left)) and g.right.holds():
+        while (left := end - time.monotonic()) > 0 and not job.wait(min(RIGHTS_CHECK_SECONDS, left)) and g.right.holds():
             pass
         return job.done
     finally:

@@ -26,17 +26,17 @@ from deployctl_web.security import audit_log
 from deployctl_web.state import desk
 
 HEADER, REPLAY = "Idempotency-Key", "Idempotent-Replay"
-KEY = r"[!-~](?:[ -~]{0,126}[!-~])?"
-KEPT = 86_400.0  # seconds
-PATIENCE = 10.0  # seconds that the second waits for the first
-MOST = 5000  # of one person: going back is not limited by the minute, and each key takes a row
+KEY_PATTERN = r"[!-~](?:[ -~]{0,126}[!-~])?"
+KEYS_KEPT_SECONDS = 86_400.0  # seconds
+FIRST_WAIT_SECONDS = 10.0  # seconds that the second waits for the first
+MAX_KEYS_EACH = 5000  # of one person: going back is not limited by the minute, and each key takes a row
 CLEARED_EVERY = 900.0  # seconds,
 CLEARED_AFTER = 500  # or requests with a key
 TRY_AGAIN = frozenset({423, 429})
 CARRIED = ("Content-Type", "Location", "ETag")
-NAME = "deployctl.keys"
+KEYS_EXTENSION = "deployctl.keys"
 
-Act = Callable[[], Response]
+RouteAction = Callable[[], Response]
 
 
 class StillRunning(DeployctlError):
@@ -56,7 +56,7 @@ class ShownOnce(DeployctlError):
 
 
 @dataclass(slots=True)
-class Keys:
+class IdempotencyKeys:
     """The keys whose requests this process is at: (who, key) → what was asked, and when it ends."""
 
     running: dict[tuple[str, str], tuple[str, Event]] = field(default_factory=dict)
@@ -89,15 +89,15 @@ class Keys:
         return due
 
 
-def once(act: Act, *, secret: bool) -> Response:
+def once(act: RouteAction, *, secret: bool) -> Response:
     """Return the answer of `act`, or the one that was given before to this key. `secret`: it is never written down."""
     key = request.headers.get(HEADER)
     if key is None:
         return act()
-    if not re.fullmatch(KEY, key):
+    if not re.fullmatch(KEY_PATTERN, key):
         raise Invalid(f"{HEADER} has 1 to 128 visible ASCII characters. Nothing was done.", remedy=["take a random text"])
     keys, who, asked = _keys(), g.who.actor, _fingerprint()
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + FIRST_WAIT_SECONDS
     while (other := keys.begin(who, key, asked)) is not None:
         if not _waited(other, end):
             raise StillRunning("the first request with this key is still being carried out.",
@@ -118,7 +118,7 @@ def _waited(other: Event, end: float) -> bool:
         waiting.release()
 
 
-def _first_or_kept(act: Act, who: str, key: str, asked: str, *, secret: bool) -> Response:
+def _first_or_kept(act: RouteAction, who: str, key: str, asked: str, *, secret: bool) -> Response:
     try:
         kept = _begin(who, key, asked)
     except DeployctlError as e:
@@ -138,13 +138,13 @@ def _first_or_kept(act: Act, who: str, key: str, asked: str, *, secret: bool) ->
 def _begin(who: str, key: str, asked: str) -> KeptAnswer | None:
     with desk().pool.lend(who) as s:
         now = s.clock.utc()
-        since = later(now, -KEPT)
+        since = later(now, -KEYS_KEPT_SECONDS)
         if _keys().is_due():
-            s.ledger.forget_answers(before=since, most=MOST)
+            s.ledger.forget_answers(before=since, most=MAX_KEYS_EACH)
         return s.ledger.begin_answer(who, key, asked, at=now, since=since)
 
 
-def _answered(act: Act) -> Response:
+def _answered(act: RouteAction) -> Response:
     try:
         return act()
     except DeployctlError as error:
@@ -194,5 +194,5 @@ def _fingerprint() -> str:
     return hmac.new(desk().place.key, said, hashlib.sha256).hexdigest()
 
 
-def _keys() -> Keys:
-    return cast(Keys, current_app.extensions.setdefault(NAME, Keys()))
+def _keys() -> IdempotencyKeys:
+    return cast(IdempotencyKeys, current_app.extensions.setdefault(KEYS_EXTENSION, IdempotencyKeys()))

@@ -11,16 +11,16 @@ from pydantic.json_schema import models_json_schema
 from werkzeug.routing import Rule
 
 from deployctl import __version__
-from deployctl.config.fields import Table
-from deployctl.domain.host.access import PERSON, TOKEN, Role
+from deployctl.config.fields import ConfigTable
+from deployctl.domain.host.access import PERSON, TOKEN_NAME, Role
 from deployctl.domain.inputs.names import APP, VERSION
 from deployctl.verbs.table import routes
 from deployctl_web import problems
 from deployctl_web.api import examples as api_examples
 from deployctl_web.api import request_models, response_models, response_people, response_proxy
-from deployctl_web.api.endpoint import MOST_DIGITS, Call, calls_of
+from deployctl_web.api.endpoint import MAX_NUMBER_DIGITS, Call, calls_of
 from deployctl_web.api.headers import IF_MATCH, LONGEST_WAIT
-from deployctl_web.api.idempotency import HEADER, KEY, REPLAY
+from deployctl_web.api.idempotency import HEADER, KEY_PATTERN, REPLAY
 from deployctl_web.api.request_bodies import BODIES
 from deployctl_web.api.request_fields import ecma, text_like
 from deployctl_web.api.strict_json import JSON
@@ -28,17 +28,17 @@ from deployctl_web.security.authorization import SIGNED_IN, rule_of
 from deployctl_web.security.request_checks import SAFE
 
 Json = dict[str, Any]
-NAME = "deployctl.openapi"
+OPENAPI_EXTENSION = "deployctl.openapi"
 REF = "#/components/schemas/{model}"
 
 PATHS: dict[str, Json] = {
     "app": text_like(APP, but=("server", "example"), example="shop"),
     "version": text_like(VERSION, but=("hold", "maint"), example="v2"),
-    "deployment": {"type": "integer", "minimum": 0, "maximum": 10**MOST_DIGITS - 1, "examples": [7]},
-    "session": {"type": "integer", "minimum": 0, "maximum": 10**MOST_DIGITS - 1, "examples": [3]},
+    "deployment": {"type": "integer", "minimum": 0, "maximum": 10**MAX_NUMBER_DIGITS - 1, "examples": [7]},
+    "session": {"type": "integer", "minimum": 0, "maximum": 10**MAX_NUMBER_DIGITS - 1, "examples": [3]},
     "operation": {"type": "string", "pattern": "^[0-9a-f]{16}$", "examples": ["9f2c1a7be0d34c55"]},
     "user": text_like(PERSON, example="mara"),
-    "token": text_like(TOKEN, example="ci-shop"),
+    "token": text_like(TOKEN_NAME, example="ci-shop"),
 }
 FORMER = {route.former for _, route in routes().values() if route.former}  # paths that are accepted still, and not told
 TAGS = {"api_look": "Look", "api_move": "Change an app", "api_people": "People and tokens"}
@@ -48,7 +48,7 @@ IN_HEADERS: dict[str, Json] = {
                  "schema": {"type": "string", "pattern": ecma(IF_MATCH), "examples": ['"118"']}},
     HEADER: {"description": "A random text of yours: sent again with the same key within a day, the request is not done again, "
                             f"and its first answer comes back with {REPLAY}: true.",
-             "schema": {"type": "string", "pattern": ecma(KEY), "examples": ["4b825dc6-42cb-4e60-9ae6-0a2e1a5fbd2a"]}},
+             "schema": {"type": "string", "pattern": ecma(KEY_PATTERN), "examples": ["4b825dc6-42cb-4e60-9ae6-0a2e1a5fbd2a"]}},
     "Prefer": {"description": f"wait=N: wait up to N seconds (at most {LONGEST_WAIT}) for the end instead of answering 202.",
                "schema": {"type": "string", "examples": ["wait=60"]}},
 }
@@ -57,9 +57,9 @@ IN_HEADERS: dict[str, Json] = {
 def document() -> Json:
     """Return the document of the application that answers this request."""
     app: Flask = current_app
-    if NAME not in app.extensions:
-        app.extensions[NAME] = describe(app)
-    return cast(Json, app.extensions[NAME])
+    if OPENAPI_EXTENSION not in app.extensions:
+        app.extensions[OPENAPI_EXTENSION] = describe(app)
+    return cast(Json, app.extensions[OPENAPI_EXTENSION])
 
 
 def describe(app: Flask) -> Json:
@@ -189,7 +189,7 @@ def _problem_answers() -> Json:
 def _problem_answer(status: int) -> Json:
     codes = ["state_changed"] if status == 412 else [code for code, found in problems.STATUS.items() if found == status]
     return {
-        "description": f"{api_examples.MEANING[status]} Codes: {', '.join(codes)}.",
+        "description": f"{api_examples.STATUS_MEANINGS[status]} Codes: {', '.join(codes)}.",
         "headers": {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
         if status in {409, 423, 429, 503} else {},
         "content": {problems.MEDIA_TYPE: {"schema": {"$ref": REF.format(model="Problem")},
@@ -209,6 +209,6 @@ def _bodies() -> Json:
     """Return the schemas of what requests may say."""
     made: Json = {}
     for one in (*vars(request_models).values(), *BODIES.values()):
-        if isinstance(one, type) and issubclass(one, Table) and one.__name__.endswith(("Body", "Nothing")):
+        if isinstance(one, type) and issubclass(one, ConfigTable) and one.__name__.endswith(("Body", "Nothing")):
             made[one.__name__] = one.model_json_schema(ref_template=REF)
     return made

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, create_model
 
-from deployctl.config.fields import Table
-from deployctl.verbs.row import Kind, Param, Route, Verb
+from deployctl.config.fields import ConfigTable
+from deployctl.verbs.row import Param, Route, Verb, VerbKind
 from deployctl.verbs.table import routes
 from deployctl_web.api.request_fields import (
     Flag,
@@ -21,17 +21,21 @@ from deployctl_web.api.request_fields import (
 )
 
 OPTIONAL: dict[str, tuple[Any, Any]] = {  # type, and value when it is left out
-    Kind.VERSION: (VersionText | None, None), Kind.RELEASE: (ReleaseNumber | None, None), Kind.IMAGE: (ImageText | None, None),
-    Kind.ENV: (Variables, {}), Kind.PULL: (PullWord | None, None), Kind.FLAG: (Flag, False), Kind.NOTE: (NoteText, ""),
+    VerbKind.VERSION: (VersionText | None, None), VerbKind.RELEASE: (ReleaseNumber | None, None),
+    VerbKind.IMAGE: (ImageText | None, None),
+    VerbKind.ENV: (Variables, {}), VerbKind.PULL: (PullWord | None, None), VerbKind.FLAG: (Flag, False),
+    VerbKind.NOTE: (NoteText, ""),
 }  # fmt: skip
-REQUIRED: dict[str, Any] = {Kind.VERSION: VersionText, Kind.REASON: ReasonText}
+REQUIRED: dict[str, Any] = {VerbKind.VERSION: VersionText, VerbKind.REASON: ReasonText}
 
 
-def _model(verb: Verb, route: Route) -> type[Table]:
+def _model(verb: Verb, route: Route) -> type[ConfigTable]:
     extra: Any = {"examples": [dict(route.example)]} if route.example else {}
-    base = type(route.body, (Table,), {"model_config": ConfigDict(json_schema_extra=extra), "__doc__": route.describes or None})
+    base = type(route.body,
+                (ConfigTable,), {"model_config": ConfigDict(json_schema_extra=extra), "__doc__": route.describes or None})
     fields: dict[str, Any] = {param.body: _field(param) for param in verb.params if param.body}
-    made: type[Table] = create_model(route.body, __base__=base, __doc__=route.describes or None, __module__=__name__, **fields)
+    made: type[ConfigTable] = create_model(route.body, __base__=base, __doc__=route.describes or None,
+                                           __module__=__name__, **fields)
     return made
 
 
@@ -43,9 +47,9 @@ def _field(param: Param) -> tuple[Any, Any]:
     return kind, Field(unsaid, description=about)
 
 
-def _models() -> dict[str, type[Table]]:
+def _models() -> dict[str, type[ConfigTable]]:
     """Return them by the name of their schema; verbs that take the same have the same one."""
-    made: dict[str, type[Table]] = {}
+    made: dict[str, type[ConfigTable]] = {}
     for verb, route in routes().values():
         if route.body not in made:
             made[route.body] = _model(verb, route)

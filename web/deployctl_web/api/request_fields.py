@@ -10,8 +10,8 @@ from typing import Annotated, Any
 from pydantic import WithJsonSchema
 
 from deployctl.config.fields import by, one_of
-from deployctl.domain.host.access import ALL, PERSON, SCOPES, TOKEN, Role
-from deployctl.domain.images.image_ref import FIRST, IMAGE, LABEL, PART
+from deployctl.domain.host.access import ALL, PERSON, SCOPE_ROLES, TOKEN_NAME, Role
+from deployctl.domain.images.image_ref import HOST_LABEL, IMAGE, PATH_PART, REGISTRY_PART
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.inputs.grammar import Grammar, match, refused
 from deployctl.domain.inputs.names import (
@@ -35,7 +35,7 @@ WHO = Grammar("a name", r"[!-~]{1,64}", "A name of a user or token has 1 to 64 v
 TEXT = Grammar("a text to look for", r"[^\x00-\x1f\x7f]{1,200}",
                "A text to look for has 1 to 200 characters, and no control characters.")
 PASSWORD = Grammar("a password", rf"[^\x00]{{{SHORTEST},{LONGEST}}}", f"A password has {SHORTEST} to {LONGEST} characters.")
-SPAN = Grammar("a span of time", r"[1-9][0-9]{0,4}(?:s|m)|[1-9][0-9]{0,2}h",
+SPAN_GRAMMAR = Grammar("a span of time", r"[1-9][0-9]{0,4}(?:s|m)|[1-9][0-9]{0,2}h",
                'A span is a whole number and s, m or h: "90s", "10m", "24h".')
 LONGEST_SPAN = 1e5 * 60  # seconds; the grammar has no longer one
 LAST_RELEASE = 999_999_999
@@ -88,7 +88,7 @@ def parse_password(value: object, *, field: str) -> str:
 
 def parse_span(value: object, *, field: str) -> float:
     """Return seconds."""
-    return parse_duration(match(value, SPAN, field)[0], field=field, low=1.0, high=LONGEST_SPAN)
+    return parse_duration(match(value, SPAN_GRAMMAR, field)[0], field=field, low=1.0, high=LONGEST_SPAN)
 
 
 def parse_scope_app(value: object, *, field: str) -> str:
@@ -120,11 +120,11 @@ def amount(low: float, high: float) -> Any:
 
 
 _PORT = r"(?:6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})"
-_REGISTRY = rf"localhost(?::{_PORT})?|{LABEL}(?:\.{LABEL})+(?::{_PORT})?|{LABEL}:{_PORT}"
+_REGISTRY = rf"localhost(?::{_PORT})?|{HOST_LABEL}(?:\.{HOST_LABEL})+(?::{_PORT})?|{HOST_LABEL}:{_PORT}"
 IMAGE_TEXT = Grammar(  # what parse_image takes, in one pattern
     IMAGE.what,
     r"(?=.{1,255}\Z)(?!(?:sha256|[0-9a-f]{64})(?:[:@]|\Z))"
-    rf"(?:(?:{_REGISTRY})/|(?!(?:{FIRST})/)){PART}(?:/{PART})*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?(?:@sha256:[0-9a-f]{{64}})?",
+    rf"(?:(?:{_REGISTRY})/|(?!(?:{REGISTRY_PART})/)){PATH_PART}(?:/{PATH_PART})*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?(?:@sha256:[0-9a-f]{{64}})?",
     IMAGE.sentence,
 )
 
@@ -140,14 +140,14 @@ Variables = Annotated[
 ReasonText = Annotated[str, by(parse_reason), WithJsonSchema(text_like(REASON, example="checkout answered 500"))]
 NoteText = Annotated[str, by(parse_note), WithJsonSchema(text_like(NOTE, example="the cart page is slow"))]
 PersonText = Annotated[str, by(_as(PERSON)), WithJsonSchema(text_like(PERSON, example="mara"))]
-TokenText = Annotated[str, by(_as(TOKEN)), WithJsonSchema(text_like(TOKEN, example="ci-shop"))]
+TokenText = Annotated[str, by(_as(TOKEN_NAME)), WithJsonSchema(text_like(TOKEN_NAME, example="ci-shop"))]
 ScopeApp = Annotated[str, by(parse_scope_app), WithJsonSchema(
     {"anyOf": [{"const": ALL}, text_like(APP, but=("server", "example"))], "description": "An app, or * for all."})]
 RoleWord = Annotated[str, one_of(*Role), WithJsonSchema({"type": "string", "enum": list(map(str, Role))})]
 PullWord = Annotated[str, one_of(*PullPolicy), WithJsonSchema({"type": "string", "enum": list(map(str, PullPolicy))})]
-ScopeWord = Annotated[str, one_of(*SCOPES), WithJsonSchema({"type": "string", "enum": list(SCOPES)})]
+ScopeWord = Annotated[str, one_of(*SCOPE_ROLES), WithJsonSchema({"type": "string", "enum": list(SCOPE_ROLES)})]
 Flag = Annotated[bool, by(parse_flag), WithJsonSchema({"type": "boolean"})]
-Span = Annotated[float, by(parse_span), WithJsonSchema(text_like(SPAN, example="10m"))]
+SpanField = Annotated[float, by(parse_span), WithJsonSchema(text_like(SPAN_GRAMMAR, example="10m"))]
 KindText = Annotated[str, by(_as(WORD)), WithJsonSchema(text_like(WORD, example="promoted"))]
 WhoText = Annotated[str, by(_as(WHO)), WithJsonSchema(text_like(WHO, example="mara"))]
 LookFor = Annotated[str, by(_as(TEXT)), WithJsonSchema(text_like(TEXT, example="timeout"))]

@@ -6,17 +6,17 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from deployctl.domain.change.drift import Kind as DriftKind
+from deployctl.domain.change.drift import DriftKind as DriftKind
 from deployctl.domain.change.probes import HealthReason
 from deployctl.domain.change.readiness import Code, How
 from deployctl.domain.change.status_note import NoteCode
-from deployctl.domain.images.release import Colour, Role
+from deployctl.domain.images.release import Colour, ReleaseRole
 from deployctl.domain.proxy.traffic import Precision
 from deployctl.usecases.results import ConfigCode, DiffLine
 from deployctl_web.api.request_fields import AppText, VersionText
 
 At = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-01-01T12:00:00.000Z"]})]
-Part = Annotated[Role, WithJsonSchema({"type": "string", "enum": [str(one) for one in Role]})]
+Part = Annotated[ReleaseRole, WithJsonSchema({"type": "string", "enum": [str(one) for one in ReleaseRole]})]
 WhyNotPassing = Annotated[HealthReason, WithJsonSchema({
     "type": "string", "enum": [str(one) for one in HealthReason],
     "description": "none_answered: its probe is fine, and of at least ten requests of the last minute none was answered."})]

@@ -7,15 +7,15 @@ from typing import Any
 
 from flask import Blueprint
 
-from deployctl.config.fields import Table
+from deployctl.config.fields import ConfigTable
 from deployctl.domain.host.access import Role
 from deployctl.domain.inputs.names import AppName
 from deployctl.usecases.results import Done, Moved
-from deployctl.usecases.steps.options import Wish
+from deployctl.usecases.steps.options import ChangeOptions
 from deployctl.verbs.row import Route, Verb
 from deployctl.verbs.table import routes
 from deployctl_web.api import response_models as answers
-from deployctl_web.api.endpoint import Told, documented
+from deployctl_web.api.endpoint import EndpointAnswer, documented
 from deployctl_web.api.headers import wait_for
 from deployctl_web.api.request_bodies import BODIES
 from deployctl_web.api.routes_read import operation_json, outcome_json
@@ -29,7 +29,7 @@ move = Blueprint("api_move", __name__, url_prefix="/api/v1")
 def _view(verb: Verb, route: Route) -> Callable[..., Any]:
     """Return the view of that verb's call."""
 
-    def view(app: AppName, body: Table, revision: int | None = None) -> Told:
+    def view(app: AppName, body: ConfigTable, revision: int | None = None) -> EndpointAnswer:
         return _do(verb, app, body, revision)
 
     view.__name__ = verb.name
@@ -44,18 +44,18 @@ for _verb, _route in routes().values():
         move.add_url_rule(f"/apps/<app>/{_name}", _verb.name, _answer, methods=["POST"])
 
 
-def _do(verb: Verb, app: AppName, body: Table, revision: int | None) -> Told:
+def _do(verb: Verb, app: AppName, body: ConfigTable, revision: int | None) -> EndpointAnswer:
     """Do it, wait for its end as long as was asked, and tell the end or where it can be asked for."""
     given = {param.name: getattr(body, param.body) for param in verb.params if param.body}
-    wish = Wish(given.get("note", ""), if_revision=revision, confirmed=given.get("confirmed", False))
+    wish = ChangeOptions(given.get("note", ""), if_revision=revision, confirmed=given.get("confirmed", False))
     outcome = perform(verb, app, given, wish)
     if not isinstance(outcome, Job):
         return _done(outcome)
     if wait_for(outcome):
         return _done(outcome.outcome())
-    return Told(operation_json(outcome), 202, {"Location": f"/api/v1/operations/{outcome.id}"})
+    return EndpointAnswer(operation_json(outcome), 202, {"Location": f"/api/v1/operations/{outcome.id}"})
 
 
-def _done(outcome: Moved | Done) -> Told:
+def _done(outcome: Moved | Done) -> EndpointAnswer:
     tag = {"ETag": f'"{outcome.revision}"'} if isinstance(outcome, Moved) else {}
-    return Told(outcome_json(outcome), headers=tag)
+    return EndpointAnswer(outcome_json(outcome), headers=tag)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, g
 
-from deployctl.domain.host.access import SCOPES, Principal, Role, User, WentAlong, given, parse_role, roles_text
+from deployctl.domain.host.access import SCOPE_ROLES, Principal, Role, User, WentAlong, given, parse_role, roles_text
 from deployctl.errors import NotFound, NotPermitted
 from deployctl.ports import Services
 from deployctl.usecases import views
@@ -151,7 +151,7 @@ def tokens() -> Json:
 @documented("Make a token for a program", told.Token, body=TokenBody, secret=True, more="Its secret is shown only now.")
 def token_create(body: TokenBody) -> Json:
     with desk().pool.lend(g.who.actor) as s:
-        made = create_token(body.name, given(SCOPES[body.scope], body.apps), s, days=body.days, owner=g.who.owner)
+        made = create_token(body.name, given(SCOPE_ROLES[body.scope], body.apps), s, days=body.days, owner=g.who.owner)
         return views.token_json(made.token, now=s.clock.utc(), secret=made.secret)
 
 

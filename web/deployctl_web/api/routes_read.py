@@ -28,29 +28,29 @@ from deployctl.usecases.view.show import show
 from deployctl_web.api import response_models as answers
 from deployctl_web.api import response_people as people
 from deployctl_web.api import response_proxy as proxy
-from deployctl_web.api.endpoint import Json, Told, documented
+from deployctl_web.api.endpoint import EndpointAnswer, Json, documented
 from deployctl_web.api.openapi import document
 from deployctl_web.api.request_models import AuditQuery, DiffQuery, LogsQuery, RefusalsQuery, RowsQuery
 from deployctl_web.http.downloads import send
 from deployctl_web.live.jobs import Job
-from deployctl_web.live.status_cache import Seen
+from deployctl_web.live.status_cache import CachedStatus
 from deployctl_web.problems import problem_json, status_of
 from deployctl_web.security.authorization import SIGNED_IN, needs, no_such_app
 from deployctl_web.server_facts import dashboard_facts
 from deployctl_web.state import desk
 
 look = Blueprint("api_look", __name__, url_prefix="/api/v1")
-FRESH = 0.5  # seconds that a reading may be old: a program acts on it at once
+FRESH_SECONDS = 0.5  # seconds that a reading may be old: a program acts on it at once
 
 
 # -- apps ---------------------------------------------------------------------------------------------------------------
 @look.get("/apps")
 @needs(SIGNED_IN)
 @documented("All apps that you may see", answers.Status, more="As `deployctl status -o json`.")
-def apps() -> Told:
-    seen = desk().board.home(within=FRESH)
+def apps() -> EndpointAnswer:
+    seen = desk().board.home(within=FRESH_SECONDS)
     mine = set(g.who.sees([AppName(one.app) for one in seen.value.apps]))
-    return Told(views.status_json(replace(seen.value, apps=tuple(one for one in seen.value.apps if one.app in mine))),
+    return EndpointAnswer(views.status_json(replace(seen.value, apps=tuple(one for one in seen.value.apps if one.app in mine))),
                 headers=_age(seen))
 
 
@@ -58,12 +58,12 @@ def apps() -> Told:
 @needs(Role.VIEWER)
 @documented("One app: who serves, who stands by, and is it fine", answers.Status, tag=True,
       more="As `deployctl status APP -o json`. The ETag is the revision of its traffic, for If-Match.")
-def app(app: AppName) -> Told:
-    seen = desk().board.whole(app, within=FRESH)
-    return Told(views.status_json(seen.value), headers={"ETag": f'"{seen.value.apps[0].revision}"', **_age(seen)})
+def app(app: AppName) -> EndpointAnswer:
+    seen = desk().board.whole(app, within=FRESH_SECONDS)
+    return EndpointAnswer(views.status_json(seen.value), headers={"ETag": f'"{seen.value.apps[0].revision}"', **_age(seen)})
 
 
-def _age(seen: Seen[StatusView]) -> Mapping[str, str]:
+def _age(seen: CachedStatus[StatusView]) -> Mapping[str, str]:
     """Return how old the reading is, and why there is no newer one when there should be."""
     why = {"Deployctl-Stale": json.dumps(seen.why)[1:-1]} if seen.stale else {}
     return {"Age": str(math.floor(seen.age)), **why}

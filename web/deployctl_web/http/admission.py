@@ -33,7 +33,7 @@ class Limits:
     stall: float = 30.0  # in which a reader takes at least LEAST_READ bytes of what waits for it
 
 
-class Refusal(StrEnum):
+class AdmissionRefusal(StrEnum):
     """Why a connection was not taken, or was closed."""
 
     ADDRESS = "too_many_of_one_address"
@@ -68,7 +68,7 @@ class Admission:
 
     limits: Limits = Limits()
     proxies: Sequence[Network] = ()
-    refused: Counter[Refusal] = field(default_factory=Counter)
+    refused: Counter[AdmissionRefusal] = field(default_factory=Counter)
     _strangers: Book = field(default_factory=dict)
     _people: Book = field(default_factory=dict)
     _seats: int = 0
@@ -80,11 +80,11 @@ class Admission:
         seat, leaves = Seat(peer, visitor=own), None
         with self._lock:
             if not self._is_proxy(peer) and len(self._strangers.get(own, ())) >= self.limits.each:
-                leaves, why = _oldest_idle(self._strangers[own]), Refusal.ADDRESS
+                leaves, why = _oldest_idle(self._strangers[own]), AdmissionRefusal.ADDRESS
             elif self._seats < self._free_for(seat):
                 why = None
             else:
-                leaves, why = self._weakest(), Refusal.FULL
+                leaves, why = self._weakest(), AdmissionRefusal.FULL
             if why is not None and not self._displaced(leaves):
                 self.refused[why] += 1
                 return None
@@ -105,10 +105,10 @@ class Admission:
         visitor = whose(find_asker(seat.peer, hops, self.proxies))
         with self._lock:
             if seat.reserved and forwarded:
-                self.refused[Refusal.FULL] += 1
+                self.refused[AdmissionRefusal.FULL] += 1
                 return False
             if seat.person is None and visitor != seat.visitor and len(self._strangers.get(visitor, ())) >= self.limits.each:
-                self.refused[Refusal.VISITOR] += 1
+                self.refused[AdmissionRefusal.VISITOR] += 1
                 return False
             self._move(seat, visitor, seat.person)
             return seat.open
@@ -140,7 +140,7 @@ class Admission:
         _hang_up(leaves)
         return done
 
-    def refuse(self, why: Refusal) -> None:
+    def refuse(self, why: AdmissionRefusal) -> None:
         with self._lock:
             self.refused[why] += 1
 
@@ -166,7 +166,7 @@ class Admission:
     def _displaced(self, seat: Seat | None) -> bool:
         """Take the seat back for somebody else; it is hung up later, without the lock, which the server's loop may want."""
         if seat is not None:
-            self.refused[Refusal.DISPLACED] += 1
+            self.refused[AdmissionRefusal.DISPLACED] += 1
             self._take_back(seat)
         return seat is not None
 

@@ -15,15 +15,16 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import BadRequest, Error
 
-from deployctl_web.http.admission import CONNECTION, Admission, Refusal, Seat
+from deployctl_web.http.admission import CONNECTION, Admission, AdmissionRefusal, Seat
 from deployctl_web.http.fair_queue import FairQueue
 from deployctl_web.http.strict_head import StrictParser
 from deployctl_web.security.proxy_headers import CLAIMS, HOPS
 
 LEAST_READ = 32 * 1024  # bytes that a reader takes within Limits.stall, or all that waits
-AT_ONCE = 64  # connections that are taken before others are looked at again
+MAX_ACCEPTS_AT_ONCE = 64  # connections that are taken before others are looked at again
 UNANSWERED = 30_000  # milliseconds after which a peer that acknowledges nothing is gone
-OPTIONS = ((socket.TCP_NODELAY, 1), *(((socket.TCP_USER_TIMEOUT, UNANSWERED),) if hasattr(socket, "TCP_USER_TIMEOUT") else ()))
+SOCKET_OPTIONS = ((socket.TCP_NODELAY,
+                   1), *(((socket.TCP_USER_TIMEOUT, UNANSWERED),) if hasattr(socket, "TCP_USER_TIMEOUT") else ()))
 PIPELINED = 4  # requests of one connection that wait at a time; whoever sends more is no browser
 BREATH = 0.05  # seconds before the next try where no file can be had
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -37,7 +38,7 @@ class TooManyRequests(Error):
 class Task(WSGITask):
     """A request on its way to the application, which can tell the connection who it is from."""
 
-    channel: Connection
+    channel: LimitedConnection
 
     def get_environment(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environment()
@@ -53,15 +54,15 @@ class Task(WSGITask):
 class NoRequest(ErrorTask):
     """The answer to what could not be read as a request."""
 
-    channel: Connection
+    channel: LimitedConnection
 
     def execute(self) -> None:
         if isinstance(cast(Any, self.request).error, BadRequest):
-            self.channel.admission.refuse(Refusal.AMBIGUOUS)
+            self.channel.admission.refuse(AdmissionRefusal.AMBIGUOUS)
         super().execute()
 
 
-class Connection(HTTPChannel):
+class LimitedConnection(HTTPChannel):
     """A connection that has a seat. What is not said otherwise happens in the server's loop."""
 
     task_class, error_task_class = Task, NoRequest
@@ -85,7 +86,7 @@ class Connection(HTTPChannel):
     def counts(self) -> tuple[dict[str, int], dict[str, int]]:
         """Return how many connections are open, by who, and how many were turned away since the start, by why."""
         refused = self.admission.refused
-        return self.admission.open_now(), {str(why): refused[why] for why in Refusal}
+        return self.admission.open_now(), {str(why): refused[why] for why in AdmissionRefusal}
 
     def look(self, now: float) -> None:
         """Close it when what it is at takes too long."""
@@ -97,9 +98,9 @@ class Connection(HTTPChannel):
             self._sent_before, self._moved = self._sent, now
         within = {"head": limits.head, "body": limits.body, "idle": limits.idle}.get(phase)
         if now - self._moved > limits.stall:
-            self._give_up(Refusal.SLOW_READER)
+            self._give_up(AdmissionRefusal.SLOW_READER)
         elif within is not None and now - self._since > within and not self.total_outbufs_len:
-            self._give_up(None if phase == "idle" else Refusal.SLOW_REQUEST)
+            self._give_up(None if phase == "idle" else AdmissionRefusal.SLOW_REQUEST)
 
     def _phase_now(self) -> str:
         """Return what is waited for: head, body, answer, or the next request (idle)."""
@@ -110,7 +111,7 @@ class Connection(HTTPChannel):
             return "body"
         return "head" if request is not None or not self._asked else "idle"
 
-    def _give_up(self, why: Refusal | None) -> None:
+    def _give_up(self, why: AdmissionRefusal | None) -> None:
         if why is not None:
             self.admission.refuse(why)
         self.handle_close()
@@ -123,7 +124,7 @@ class Connection(HTTPChannel):
             return None
         if len(self.requests) >= PIPELINED:
             if len(self.requests) == PIPELINED:  # what comes after that is neither answered nor counted
-                self.admission.refuse(Refusal.PIPELINED)
+                self.admission.refuse(AdmissionRefusal.PIPELINED)
             return TooManyRequests("Too many requests of this connection wait already")
         named = {f"HTTP_{name}" for name in request.headers}
         hops = str(request.headers.get(HOPS.removeprefix("HTTP_"), ""))
@@ -176,7 +177,7 @@ class Listener(TcpWSGIServer):
         cast(Any, self.trigger).pull_trigger(act)
 
     def handle_accept(self) -> None:
-        for _ in range(AT_ONCE):
+        for _ in range(MAX_ACCEPTS_AT_ONCE):
             try:
                 found = self.accept()
             except OSError:  # no file is left for it
@@ -191,9 +192,9 @@ class Listener(TcpWSGIServer):
         seat = self.admission.enter(str(address[0]))
         try:
             if seat is not None:
-                for option, value in OPTIONS:
+                for option, value in SOCKET_OPTIONS:
                     sock.setsockopt(socket.IPPROTO_TCP, option, value)
-                Connection(self, sock, address, seat)
+                LimitedConnection(self, sock, address, seat)
                 return
             sock.send(BUSY, socket.MSG_DONTWAIT)
         except OSError:  # gone already
@@ -203,5 +204,5 @@ class Listener(TcpWSGIServer):
 
     def maintenance(self, now: float) -> None:
         moment = time.monotonic()
-        for connection in [*cast(dict[int, Connection], self.active_channels).values()]:
+        for connection in [*cast(dict[int, LimitedConnection], self.active_channels).values()]:
             connection.look(moment)

@@ -19,17 +19,17 @@ from flask import Response, current_app, g
 from deployctl.errors import DeployctlError, EngineUnavailable
 from deployctl.ports import Services
 from deployctl.usecases.view.thread_handover import Handover, Left
-from deployctl_web.pages.parts.bounded_call import WAIT
+from deployctl_web.pages.parts.bounded_call import CALL_SECONDS
 from deployctl_web.security.authorization import RightsChanged
 from deployctl_web.security.rights import Right
 from deployctl_web.services_pool import Pool
 from deployctl_web.state import desk
 
-PIECE = 32 * 1024  # characters
-AHEAD = 4  # pieces that wait for the reader
-LONGEST = 300.0  # seconds for all of it
-MOST, EACH = 6, 2  # at the same time, and of one person: each keeps a thread of the server busy
-NAME = "deployctl.downloads"
+PIECE_CHARACTERS = 32 * 1024  # characters
+MAX_PIECES_AHEAD = 4  # pieces that wait for the reader
+MAX_DOWNLOAD_SECONDS = 300.0  # seconds for all of it
+MAX_DOWNLOADS, MAX_DOWNLOADS_EACH = 6, 2  # at the same time, and of one person: each keeps a thread of the server busy
+DOWNLOADS_KEY = "deployctl.downloads"
 
 Read = Callable[[Services, Callable[[], bool]], Iterable[str]]  # what to send; stops soon when the function says True
 
@@ -47,7 +47,7 @@ class Downloads:
     def begin(self, who: str) -> Callable[[], None]:
         """Return what ends it, once. Raises TooManyDownloads."""
         with self._lock:
-            if self._whose[who] >= EACH or self._whose.total() >= MOST:
+            if self._whose[who] >= MAX_DOWNLOADS_EACH or self._whose.total() >= MAX_DOWNLOADS:
                 raise TooManyDownloads("Too many downloads are under way. Ask again when one of them has ended.")
             self._whose[who] += 1
         mine = [who]
@@ -63,15 +63,15 @@ class Downloads:
 def send(read: Read, *, what: str, mimetype: str, name: str = "") -> Response:
     """Return an answer of all that `read` yields; with `name` it is saved as a file. Raises what `read` raises before its
     first piece, EngineUnavailable when that takes long, and TooManyDownloads."""
-    end = cast(Downloads, current_app.extensions.setdefault(NAME, Downloads())).begin(g.who.actor)
-    reading = _Reading(desk().pool, g.right, read, what)
+    end = cast(Downloads, current_app.extensions.setdefault(DOWNLOADS_KEY, Downloads())).begin(g.who.actor)
+    reading = _DownloadReading(desk().pool, g.right, read, what)
 
     def leave() -> None:
         reading.leave()
         end()
 
     try:
-        first = reading.next(WAIT)
+        first = reading.next(CALL_SECONDS)
     except BaseException:
         leave()
         raise
@@ -89,13 +89,13 @@ def _until_left(pieces: Iterable[str], leave: Callable[[], None]) -> Iterator[st
         leave()
 
 
-class _Reading:
+class _DownloadReading:
     """One thread that reads, a few pieces ahead of whoever takes them."""
 
     def __init__(self, pool: Pool, right: Right, read: Read, what: str) -> None:
         self._pool, self._right, self._read, self._what = pool, right, read, what
-        self._until = monotonic() + LONGEST
-        self._pieces: Handover[str | DeployctlError | None] = Handover(AHEAD)  # an error or None is the end
+        self._until = monotonic() + MAX_DOWNLOAD_SECONDS
+        self._pieces: Handover[str | DeployctlError | None] = Handover(MAX_PIECES_AHEAD)  # an error or None is the end
         Thread(target=self._run, name=f"download of {what}", daemon=True).start()
 
     def next(self, seconds: float) -> str | None:
@@ -151,7 +151,7 @@ def _pieces_of(texts: Iterable[str]) -> Iterator[str]:
     for text in texts:
         held.append(text)
         size += len(text)
-        if size >= PIECE:
+        if size >= PIECE_CHARACTERS:
             yield "".join(held)
             held, size = [], 0
     if held:

@@ -19,7 +19,7 @@ from waitress.adjustments import Adjustments
 from waitress.wasyncore import dispatcher
 
 from deployctl.dataclass import replace
-from deployctl_web.app import LARGEST
+from deployctl_web.app import MAX_BODY_BYTES
 from deployctl_web.http.admission import Admission, Limits
 from deployctl_web.http.connection import Listener
 from deployctl_web.security.proxy_headers import Forwarded
@@ -27,7 +27,7 @@ from deployctl_web.security.proxy_headers import Forwarded
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
-THREADS = 48  # half of them may carry a stream each (hub.MOST), and pages are answered beside them
+SERVER_THREADS = 48  # half of them may carry a stream each (hub.MOST), and pages are answered beside them
 TURN = 0.0005  # seconds that a thread computes before another one may: the one that takes connections would wait Python's
 # 5 ms after each byte while others answer, and a newcomer beside 1,500 busy connections 10 s
 BACKLOG = 1024  # that wait to be taken, as far as the kernel lets them
@@ -35,7 +35,7 @@ FILES_EACH = 2  # a connection's own, and one that keeps what a slow reader has 
 OTHER_FILES = 512  # that this process may want open besides
 LARGEST_HEAD = 32 * 1024  # bytes of request line and headers
 UNREAD = 1024 * 1024  # bytes of one answer that wait in memory for a slow reader; whoever writes it waits then, too
-USUAL = Limits()
+DEFAULT_LIMITS = Limits()
 LAST_ANSWERS = 2.0  # seconds that the end waits for requests under way
 
 
@@ -64,18 +64,19 @@ def _room(wanted: int) -> int:
     return wanted if soft == resource.RLIM_INFINITY else min(wanted, max(64, (soft - OTHER_FILES) // FILES_EACH))
 
 
-class Server:
+class DashboardServer:
     """One server over a listening socket. `run` in a thread of its own; the others may be called from any."""
 
-    def __init__(self, app: WSGIApplication, sock: socket.socket, proxies: Sequence[str] = (), limits: Limits = USUAL) -> None:
+    def __init__(self, app: WSGIApplication, sock: socket.socket, proxies: Sequence[str] = (),
+                 limits: Limits = DEFAULT_LIMITS) -> None:
         self._lock, self._waited, self._closed = Lock(), False, False
         room = _room(limits.connections)
         self.admission = Admission(replace(limits, connections=room, reserve=min(limits.reserve, room // 4)),
                                    tuple(map(ip_network, proxies)))
         self._server: Any = Listener(Forwarded(app, proxies), sock, Adjustments(
-            sockets=[sock], threads=THREADS, backlog=BACKLOG,
+            sockets=[sock], threads=SERVER_THREADS, backlog=BACKLOG,
             connection_limit=sys.maxsize,  # the admission counts; waitress would let all newcomers wait
-            max_request_body_size=LARGEST, max_request_header_size=LARGEST_HEAD, outbuf_high_watermark=UNREAD,
+            max_request_body_size=MAX_BODY_BYTES, max_request_header_size=LARGEST_HEAD, outbuf_high_watermark=UNREAD,
             cleanup_interval=1, channel_request_lookahead=1,  # so that it is seen when a browser goes away
             clear_untrusted_proxy_headers=False,  # Forwarded does, and waitress knows one proxy only
             ident=None, expose_tracebacks=False, log_socket_errors=False,

@@ -15,14 +15,14 @@ from deployctl.errors import NotFound
 from deployctl.memory import Bounded, size_of
 from deployctl.usecases.results import AppView
 from deployctl.usecases.views import app_json
-from deployctl_web.live.event_messages import Message, Stream
+from deployctl_web.live.event_messages import EventMessage, Stream
 from deployctl_web.live.jobs import Job
 from deployctl_web.live.status_cache import Board
 
-MOST = 24  # streams; each keeps a thread of the server, and pages must be answered beside them
+MAX_STREAMS = 24  # streams; each keeps a thread of the server, and pages must be answered beside them
 EACH = 6  # of one session or token: a browser needs one for all its tabs
-KEPT = 512  # messages that a stream can miss and still go on where it was
-ROOM = 4 * 2**20  # bytes that they may take
+MAX_KEPT_MESSAGES = 512  # messages that a stream can miss and still go on where it was
+MAX_KEPT_BYTES = 4 * 2**20  # bytes that they may take
 
 
 class Hub:
@@ -31,7 +31,8 @@ class Hub:
     def __init__(self, board: Board, each: int = EACH) -> None:
         self._board, self._each = board, each
         self._streams: dict[Stream, None] = {}  # the oldest first
-        self._past: Bounded[int, Message] = Bounded(ROOM, entries=KEPT, size=lambda message: message.size)
+        self._past: Bounded[int, EventMessage] = Bounded(MAX_KEPT_BYTES, entries=MAX_KEPT_MESSAGES,
+                                                         size=lambda message: message.size)
         self._number = int(time.time())  # goes on growing over a restart, so that an old id is not taken for ours
         self._lock, self.someone, self.closed = Lock(), Event(), False
         self.displaced = 0  # streams that ended for another one's sake
@@ -63,7 +64,7 @@ class Hub:
     def _make_room(self, who: Principal) -> None:
         """End the streams that nobody hears any more where the place is wanted; if that is not enough, one that is heard."""
         own = [one for one in self._streams if _session(one.who) == _session(who)]
-        if len(own) < self._each and len(self._streams) < MOST:
+        if len(own) < self._each and len(self._streams) < MAX_STREAMS:
             return
         for stream in [one for one in self._streams if one.gone()]:
             del self._streams[stream]
@@ -71,7 +72,7 @@ class Hub:
         own = [one for one in own if not one.over]
         if len(own) >= self._each:
             self._displace(own[0])
-        elif len(self._streams) >= MOST:
+        elif len(self._streams) >= MAX_STREAMS:
             most = Counter(one.who.actor for one in self._streams).most_common(1)[0][0]
             self._displace(next(one for one in self._streams if one.who.actor == most))
 
@@ -87,13 +88,13 @@ class Hub:
             if not self._streams:
                 self.someone.clear()
 
-    def snapshot(self, stream: Stream) -> Message:
+    def snapshot(self, stream: Stream) -> EventMessage:
         """Return all that the stream's page shows, as it is now."""
         stream.begin_anew()
         number = self._number  # what happens while this is read is told once more
         views = self._board.home().value.apps if stream.apps is None else self._still_there(stream.apps)
         seen = [view for view in views if stream.who.may(Role.VIEWER, AppName(view.app))]
-        return Message(number, "snapshot", None, {"apps": [app_json(view) for view in seen]})
+        return EventMessage(number, "snapshot", None, {"apps": [app_json(view) for view in seen]})
 
     def _still_there(self, apps: Iterable[AppName]) -> list[AppView]:
         found = []
@@ -126,7 +127,7 @@ class Hub:
     def publish(self, kind: str, app: AppName | None, data: Mapping[str, Any]) -> None:
         with self._lock:
             self._number += 1
-            message = Message(self._number, kind, app, data, size_of(data))
+            message = EventMessage(self._number, kind, app, data, size_of(data))
             if kind != "metrics":  # who missed those looks at the next ones
                 self._past.put(message.id, message)
             for stream in self._streams:

@@ -10,12 +10,12 @@ from deployctl.dataclass import dataclass, field
 from deployctl.domain.host.access import Principal, Role
 from deployctl.domain.inputs.names import AppName
 
-ROOM = 2**20  # bytes of messages that wait for a slow stream
+MAX_WAITING_BYTES = 2**20  # bytes of messages that wait for a slow stream
 BEHIND = 1024  # messages that wait for a slow stream: some for each app of a large server
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class EventMessage:
     """One event of the stream; `app` None is for everybody who may see the server."""
 
     id: int
@@ -33,19 +33,19 @@ class Stream:
     apps: frozenset[AppName] | None
     closely: frozenset[AppName]
     gone: Callable[[], bool] = bool
-    waiting: Queue[Message | None] = field(default_factory=lambda: Queue(BEHIND))  # None wakes it up: it is over
+    waiting: Queue[EventMessage | None] = field(default_factory=lambda: Queue(BEHIND))  # None wakes it up: it is over
     missed: bool = False  # it must begin anew with a snapshot
     over: bool = False
     displaced: bool = False  # it is over because another one took its place
 
-    def wants(self, message: Message) -> bool:
+    def wants(self, message: EventMessage) -> bool:
         if message.app is None:
             return self.who.may(Role.VIEWER, None)
         if message.kind == "metrics" and message.app not in self.closely:
             return False
         return (self.apps is None or message.app in self.apps) and self.who.may(Role.VIEWER, message.app)
 
-    def next(self, seconds: float) -> Message | None:
+    def next(self, seconds: float) -> EventMessage | None:
         """Return the next message, None when there was none for so long."""
         try:
             return self.waiting.get(timeout=seconds) if seconds else self.waiting.get_nowait()
@@ -56,8 +56,8 @@ class Stream:
     def bytes(self) -> int:
         return sum(message.size for message in [*self.waiting.queue] if message is not None)
 
-    def put(self, message: Message | None) -> None:
-        if message is not None and self.bytes + message.size > ROOM and not self.waiting.empty():
+    def put(self, message: EventMessage | None) -> None:
+        if message is not None and self.bytes + message.size > MAX_WAITING_BYTES and not self.waiting.empty():
             self.missed = True
             return
         try:

@@ -18,13 +18,13 @@ from deployctl.usecases.results import Done, Moved
 from deployctl.verbs.table import VERBS
 from deployctl_web.services_pool import Pool, find_address
 
-KEPT = 200  # jobs that can still be asked about, beside those under way
-ROOM = 4 * 2**20  # bytes that they may take
+MAX_KEPT_JOBS = 200  # jobs that can still be asked about, beside those under way
+MAX_JOBS_BYTES = 4 * 2**20  # bytes that they may take
 UNDER_WAY = 64  # jobs at the same time: what does not answer keeps each one a thread
 
 BACK = frozenset(name for name, verb in VERBS.items() if verb.goes_back)  # what is always begun
 
-Act = Callable[[Services], Moved | Done]
+JobAction = Callable[[Services], Moved | Done]
 
 
 @dataclass(slots=True)
@@ -72,7 +72,7 @@ class TooManyJobs(DeployctlError):
     code = "too_many_requests"
 
 
-class Progress:
+class JobProgress:
     """The reporter of one job: what a person at a terminal would see is kept in the job and told."""
 
     def __init__(self, job: Job, told: Callable[[Job], None], s: Callable[[], Services]) -> None:
@@ -104,18 +104,18 @@ class Progress:
 class Jobs:
     """The jobs of this process, the last ones that ended too. `told` hears of each progress, in the job's thread."""
 
-    def __init__(self, pool: Pool, told: Callable[[Job], None], clock: Clock, *, kept: int = KEPT,
+    def __init__(self, pool: Pool, told: Callable[[Job], None], clock: Clock, *, kept: int = MAX_KEPT_JOBS,
                  last_wait: float) -> None:
         self._pool, self._told, self._clock, self._last_wait = pool, told, clock, last_wait
         self._under_way: dict[str, Job] = {}
-        self._ended: Bounded[str, Job] = Bounded(ROOM, entries=kept)
+        self._ended: Bounded[str, Job] = Bounded(MAX_JOBS_BYTES, entries=kept)
         self._lock = Lock()
 
     @property
     def bytes(self) -> int:
         return self._ended.bytes
 
-    def begin(self, verb: str, app: AppName, actor: str, act: Act) -> Job:
+    def begin(self, verb: str, app: AppName, actor: str, act: JobAction) -> Job:
         """Return at once; the job goes on by itself. Raises TooManyJobs, for what takes traffic back never."""
         with self._pool.lend(actor) as s:
             job = Job(verb, app, actor, s.clock.utc(), address=find_address())
@@ -147,10 +147,10 @@ class Jobs:
         for job in under_way:
             job.wait(max(0.0, end - self._clock.now()))
 
-    def _run(self, job: Job, act: Act) -> None:
+    def _run(self, job: Job, act: JobAction) -> None:
         lent: list[Services] = []
         try:
-            with self._pool.lend(job.actor, Progress(job, self._told, lambda: lent[0]), address=job.address) as s:
+            with self._pool.lend(job.actor, JobProgress(job, self._told, lambda: lent[0]), address=job.address) as s:
                 lent.append(s)
                 try:
                     job.result = act(s)

@@ -23,13 +23,13 @@ from deployctl.usecases.view.status import status
 from deployctl.usecases.view.versions import find_idle
 from deployctl_web.services_pool import Pool
 
-FRESH = 2.0  # seconds that a reading is as good as a new one
-PATIENCE = 0.8  # seconds that a page waits for a new one while it has an older one to show
+FRESH_SECONDS = 2.0  # seconds that a reading is as good as a new one
+RENEWAL_WAIT_SECONDS = 0.8  # seconds that a page waits for a new one while it has an older one to show
 AFTER_CHANGE = 3.0  # seconds likewise when the older one is known to be wrong
 KEEPS, GLANCE = 30.0, 0.1  # seconds likewise for what is only nice to know: it is good for longer, and nobody waits for it
-ROOM = 32 * 2**20  # bytes of readings that are kept
+MAX_CACHE_BYTES = 32 * 2**20  # bytes of readings that are kept
 READERS = 4  # threads
-LAST_WAIT = 1.0  # seconds that the end waits for readings under way
+READINGS_STOP_WAIT_SECONDS = 1.0  # seconds that the end waits for readings under way
 READER = Actor("dashboard", Via.WEB)
 
 Key = tuple[str, AppName | None]  # what is read, of which app or of all
@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Seen(Generic[T]):
+class CachedStatus(Generic[T]):
     """A reading. `at` is ISO 8601, UTC; `age` in seconds; `why` tells why there is no newer one."""
 
     value: T
@@ -57,32 +57,32 @@ class Board:
 
     def __init__(self, pool: Pool, now: Callable[[], float]) -> None:
         self._pool, self._now = pool, now
-        self._kept: Bounded[Key, Seen[Any]] = Bounded(ROOM)
-        self._flights: dict[Key, tuple[Hashable, Future[Seen[Any]]]] = {}
-        self._under_way: set[Future[Seen[Any]]] = set()  # those that were forgotten, too
+        self._kept: Bounded[Key, CachedStatus[Any]] = Bounded(MAX_CACHE_BYTES)
+        self._flights: dict[Key, tuple[Hashable, Future[CachedStatus[Any]]]] = {}
+        self._under_way: set[Future[CachedStatus[Any]]] = set()  # those that were forgotten, too
         self._lock = RLock()  # a reading may be done, and land, before the one who sent it off goes on
         self._threads = ThreadPoolExecutor(READERS, "board")
 
-    def home(self, *, within: float = FRESH, patience: float | None = None) -> Seen[StatusView]:
+    def home(self, *, within: float = FRESH_SECONDS, patience: float | None = None) -> CachedStatus[StatusView]:
         """Return all apps, not older than `within` seconds unless stale. With `patience` nobody waits longer than that
         for a new reading while there is one at all. Raises what `status` raises."""
         key = (STATUS, None)
-        return cast("Seen[StatusView]", self._read(key, within, patience=patience if key in self._kept else None))
+        return cast("CachedStatus[StatusView]", self._read(key, within, patience=patience if key in self._kept else None))
 
-    def app(self, app: AppName, *, within: float = FRESH, patience: float | None = None) -> Seen[AppView]:
+    def app(self, app: AppName, *, within: float = FRESH_SECONDS, patience: float | None = None) -> CachedStatus[AppView]:
         """Return one app with all that is asked only for one. Raises NotFound, what `status` raises, and TimeoutError
         when there is none within `patience` seconds."""
         found = self._read((STATUS, app), within, patience=patience)
         return replace(found, value=found.value.apps[0])
 
-    def whole(self, app: AppName, *, within: float = FRESH) -> Seen[StatusView]:
+    def whole(self, app: AppName, *, within: float = FRESH_SECONDS) -> CachedStatus[StatusView]:
         """Return one app as `status APP` does, with what does not answer."""
-        return cast("Seen[StatusView]", self._read((STATUS, app), within))
+        return cast("CachedStatus[StatusView]", self._read((STATUS, app), within))
 
     def idle(self, app: AppName) -> Sequence[Readiness]:
         """Return which releases without a container can be rolled back to, as far as that is known at once."""
         try:
-            return cast("Seen[Sequence[Readiness]]", self._read((IDLE, app), KEEPS, patience=GLANCE)).value
+            return cast("CachedStatus[Sequence[Readiness]]", self._read((IDLE, app), KEEPS, patience=GLANCE)).value
         except (TimeoutError, DeployctlError):
             return ()
 
@@ -103,9 +103,9 @@ class Board:
         self._threads.shutdown(wait=False, cancel_futures=True)
         with self._lock:
             under_way = set(self._under_way)
-        wait(under_way, LAST_WAIT)
+        wait(under_way, READINGS_STOP_WAIT_SECONDS)
 
-    def _read(self, key: Key, within: float, *, patience: float | None = None) -> Seen[Any]:
+    def _read(self, key: Key, within: float, *, patience: float | None = None) -> CachedStatus[Any]:
         stamp = self._stamp(key)
         with self._lock:
             kept = self._kept.find(key)
@@ -118,7 +118,7 @@ class Board:
             if stamp not in {None, began}:  # it was sent off before the change
                 began, flight = self._take_off(key, stamp)
         try:
-            return flight.result(patience or (None if kept is None else AFTER_CHANGE if kept.wrong else PATIENCE))
+            return flight.result(patience or (None if kept is None else AFTER_CHANGE if kept.wrong else RENEWAL_WAIT_SECONDS))
         except TimeoutError:
             if kept is None:
                 raise
@@ -139,7 +139,7 @@ class Board:
             return None
         return frozenset(stamps.items()) if key[1] is None else stamps.get(key[1], "")
 
-    def _take_off(self, key: Key, stamp: Hashable) -> tuple[Hashable, Future[Seen[Any]]]:
+    def _take_off(self, key: Key, stamp: Hashable) -> tuple[Hashable, Future[CachedStatus[Any]]]:
         flight = self._threads.submit(self._look, key, stamp)
         self._under_way.add(flight)
         flight.add_done_callback(self._under_way.discard)
@@ -147,11 +147,11 @@ class Board:
         flight.add_done_callback(lambda done: self._land(key, done))
         return stamp, flight
 
-    def _look(self, key: Key, stamp: Hashable) -> Seen[Any]:
+    def _look(self, key: Key, stamp: Hashable) -> CachedStatus[Any]:
         with self._pool.lend(READER) as s:
-            return Seen(_LOOKS[key[0]](s, key[1]), s.clock.utc(), self._now(), stamp=stamp)
+            return CachedStatus(_LOOKS[key[0]](s, key[1]), s.clock.utc(), self._now(), stamp=stamp)
 
-    def _land(self, key: Key, flight: Future[Seen[Any]]) -> None:
+    def _land(self, key: Key, flight: Future[CachedStatus[Any]]) -> None:
         """Keep the reading, unless something was changed while it was taken."""
         with self._lock:
             if self._flights.get(key, (None, None))[1] is not flight:
@@ -162,10 +162,10 @@ class Board:
             elif flight.exception() is None:
                 self._kept.put(key, flight.result())
 
-    def _aged(self, seen: Seen[Any]) -> Seen[Any]:
+    def _aged(self, seen: CachedStatus[Any]) -> CachedStatus[Any]:
         return replace(seen, age=max(0.0, self._now() - seen.taken))
 
-    def _stale(self, seen: Seen[Any], why: str) -> Seen[Any]:
+    def _stale(self, seen: CachedStatus[Any], why: str) -> CachedStatus[Any]:
         return replace(self._aged(seen), stale=True, why=why)
 
 

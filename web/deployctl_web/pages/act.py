@@ -15,8 +15,8 @@ from deployctl.domain.inputs.names import AppName, Version, parse_version
 from deployctl.domain.proxy.traffic import Precision
 from deployctl.errors import ConfirmationNeeded, Invalid, LeaseHeld, StateChanged
 from deployctl.usecases.results import Done, Moved
-from deployctl.usecases.steps.options import Wish
-from deployctl.verbs.row import Kind, Param, Route, Verb
+from deployctl.usecases.steps.options import ChangeOptions
+from deployctl.verbs.row import Param, Route, Verb, VerbKind
 from deployctl.verbs.table import routes
 from deployctl_web.live.jobs import Job
 from deployctl_web.operations import perform
@@ -30,14 +30,14 @@ from deployctl_web.state import desk
 
 pages = Blueprint("act", __name__)
 WAITING = 300.0  # seconds that whoever chose to wait stands in line
-LINE = 5  # jobs of one app that are under way or wait: each has a thread
-Answer = Response | tuple[str, int]
+MAX_WAITING_JOBS = 5  # jobs of one app that are under way or wait: each has a thread
+PageAnswer = Response | tuple[str, int]
 
 
-def _form(verb: Verb, route: Route) -> Callable[[str], Answer]:
+def _form(verb: Verb, route: Route) -> Callable[[str], PageAnswer]:
     """Return the view of that verb's form."""
     @needs(Role(route.role))
-    def view(app: str) -> Answer:
+    def view(app: str) -> PageAnswer:
         return _act(verb, the_app(), at_revision=route.at_revision)
 
     view.__name__ = verb.name
@@ -60,10 +60,11 @@ def dismiss_failure(app: str) -> Response:
     return redirect(url_for("app.one", app=app), 303)
 
 
-def _act(verb: Verb, app: AppName, *, at_revision: bool) -> Answer:
+def _act(verb: Verb, app: AppName, *, at_revision: bool) -> PageAnswer:
     """Do it and go on to the app's page. What was refused is told with what serves now, and with what can be done."""
     try:
-        given = {param.name: FIELDS[param.kind](param) for param in verb.params if param.body and param.kind in FIELDS}
+        given = {param.name: FORM_FIELDS[param.kind](param)
+                 for param in verb.params if param.body and param.kind in FORM_FIELDS}
         return _told(verb.name, app, perform(verb, app, given, _wish(given, at_revision=at_revision)))
     except ConfirmationNeeded as question:
         if g.via == "token":
@@ -113,7 +114,7 @@ def _switched(moved: Moved) -> str:
     return f"Traffic is on {moved.names[1]}. Took {moved.switch_ms / 1000:.2f} s{lost}."
 
 
-def _outrun(app: AppName) -> Answer:
+def _outrun(app: AppName) -> PageAnswer:
     """Show the app as it is now, with who was faster. Nothing was done."""
     desk().board.forget(app)
     with desk().pool.lend(g.who.actor) as s:
@@ -157,27 +158,27 @@ def _choice(param: Param) -> str | None:
 
 
 # How the fields of a form are read, by kind; what is not here is the API's alone.
-FIELDS: dict[str, Callable[[Param], Any]] = {
-    Kind.VERSION: _version, Kind.NOTE: _note, Kind.REASON: _note, Kind.PULL: _choice,
-    Kind.RELEASE: lambda param: _number(request.form.get(param.body, "")),
-    Kind.IMAGE: lambda param: request.form.get(param.body, "").strip() or None,
-    Kind.FLAG: lambda param: request.form.get(param.body) == "yes",
+FORM_FIELDS: dict[str, Callable[[Param], Any]] = {
+    VerbKind.VERSION: _version, VerbKind.NOTE: _note, VerbKind.REASON: _note, VerbKind.PULL: _choice,
+    VerbKind.RELEASE: lambda param: _number(request.form.get(param.body, "")),
+    VerbKind.IMAGE: lambda param: request.form.get(param.body, "").strip() or None,
+    VerbKind.FLAG: lambda param: request.form.get(param.body) == "yes",
 }  # fmt: skip
 
 
-def _wish(given: Mapping[str, Any], *, at_revision: bool) -> Wish:
+def _wish(given: Mapping[str, Any], *, at_revision: bool) -> ChangeOptions:
     text = request.form.get("revision", "")
     known = text.isascii() and text.isdecimal() and len(text) <= 12
     if at_revision and not known:
         raise Invalid("The form did not say of which revision the page was. Nothing was done.", remedy=["reload the page"])
-    return Wish(given.get("note", ""), if_revision=int(text) if known and at_revision else None,
+    return ChangeOptions(given.get("note", ""), if_revision=int(text) if known and at_revision else None,
                 confirmed=given.get("confirmed", False), lock_wait=_patience())
 
 
 def _patience() -> float:
     """Return how long to wait for whoever is at the app: a person may stand in line, while that is short."""
     line = desk().jobs.under_way(the_app())
-    return WAITING if request.form.get("wait") == "yes" and len(line) < LINE else 0.0
+    return WAITING if request.form.get("wait") == "yes" and len(line) < MAX_WAITING_JOBS else 0.0
 
 
 def _again() -> dict[str, str]:

@@ -19,7 +19,7 @@ from deployctl.domain.inputs.plain_text import visible
 from deployctl.errors import Invalid, NotFound
 from deployctl.ports import Services
 from deployctl.usecases.results import AuditLine
-from deployctl.usecases.view.audit import MOST, audit
+from deployctl.usecases.view.audit import MAX_AUDIT_LINES, audit
 from deployctl_web.http.downloads import send
 from deployctl_web.security.authorization import SIGNED_IN, needs
 from deployctl_web.state import desk
@@ -27,7 +27,8 @@ from deployctl_web.state import desk
 pages = Blueprint("activity", __name__)
 ROWS = 100
 SAVED = 20_000  # lines of a file
-KINDS = ("upgrade", "rollback", "undo", "start", "stop", "prune", "held", "released", "readiness", "reconcile", "recovered",
+FILTER_KINDS = ("upgrade", "rollback", "undo", "start", "stop", "prune", "held", "released", "readiness", "reconcile",
+                "recovered",
          "signed_in", "sign_in_refused", "refused", "user_added", "user_role", "user_removed", "token_made", "token_revoked",
          "token_handed_over", "checkpoint")
 Ask = Callable[..., Sequence[AuditLine]]
@@ -41,7 +42,7 @@ def page() -> str:
     apps = sorted(_visible())
     kept = {key: value for key, value in request.args.items() if key in {"app", "user", "kind"} and value}
     return render_template("activity.html", lines=lines[:ROWS], older=lines[ROWS - 1].id if len(lines) > ROWS else None,
-                           args=kept, apps=apps, kinds=KINDS)
+                           args=kept, apps=apps, kinds=FILTER_KINDS)
 
 
 @pages.get("/activity.csv")
@@ -80,7 +81,7 @@ def _file(write: Callable[[Iterable[AuditLine]], Iterator[str]], *, mimetype: st
 
 def _all(ask: Ask, before: int | None, s: Services, left: Callable[[], bool]) -> Iterator[AuditLine]:
     """Yield page by page, the last one first."""
-    while not left() and (lines := ask(s, limit=MOST, before=before)):
+    while not left() and (lines := ask(s, limit=MAX_AUDIT_LINES, before=before)):
         yield from lines
         before = lines[-1].id
 

@@ -66,7 +66,7 @@ def _onward(status: int) -> str | None:
         return None
     onward = pages_sign_in.where_one_was()
     if not request.headers.get("X-Fragment"):
-        session[pages_sign_in.NEXT] = onward[:LONGEST_NEXT]
+        session[pages_sign_in.NEXT_PAGE] = onward[:LONGEST_NEXT]
     return onward
 
 

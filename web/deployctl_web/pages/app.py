@@ -8,15 +8,15 @@ from flask import Blueprint, g, render_template, request
 
 from deployctl.domain.host.access import Role
 from deployctl.domain.inputs.names import AppName
-from deployctl_web.pages.parts.charts import SPANS, draw, seconds
+from deployctl_web.pages.parts.charts import CHART_SPANS, draw, seconds
 from deployctl_web.pages.parts.page_model import look_at
 from deployctl_web.security.authorization import asked_app, needs
 from deployctl_web.state import desk
 
 pages = Blueprint("app", __name__)
-FIRST = "15m"
-MOVES = 50  # changes of traffic that a chart can mark
-MANY = 2**31  # no release has a number like that
+DEFAULT_SPAN = "15m"
+MAX_MARKS = 50  # changes of traffic that a chart can mark
+NO_RELEASE = 2**31  # no release has a number like that
 
 
 @pages.get("/apps/<app>")
@@ -44,24 +44,25 @@ def lower(app: str) -> str:
 def charts(app: str) -> str:
     """Return the three charts of the span, and of the release, that is asked for."""
     number = request.args.get("release", type=int)
-    return render_template("_charts.html", app=app, **charted(the_app(), only=number if number and number < MANY else None))
+    return render_template("_charts.html",
+                           app=app, **charted(the_app(), only=number if number and number < NO_RELEASE else None))
 
 
 def charted(app: AppName, *, only: int | None = None) -> dict[str, Any]:
     """Return the charts as their template needs them: of the last 15 minutes unless another span is asked for; with
     `only`, of that release alone."""
     span = request.args.get("span", "")
-    span = span if span in SPANS else FIRST
+    span = span if span in CHART_SPANS else DEFAULT_SPAN
     with desk().pool.lend(g.who.actor) as s:
         now = seconds(s.clock.utc())
-        since, row, moves = now - SPANS[span].seconds, s.ledger.find_app(app), s.ledger.changes(app, limit=MOVES)
+        since, row, moves = now - CHART_SPANS[span].seconds, s.ledger.find_app(app), s.ledger.changes(app, limit=MAX_MARKS)
         points = [p for p in s.meter.points(app, since=since) if only in {None, p.release}]
         moves = [move for move in moves if only in {None, move.source, move.target}]
         numbers = {point.release for point in points} | ({only} if only else set())
         numbers |= {n for move in moves if seconds(move.at) > since for n in (move.source, move.target) if n is not None}
         releases = [found for n in numbers if (found := s.ledger.find_release(app, n))]
     return {"charts": draw(points, releases, moves, active=only or (row.active if row else None), now=now, span=span),
-            "span": span, "spans": SPANS, "only": next((one for one in releases if one.number == only), None)}
+            "span": span, "spans": CHART_SPANS, "only": next((one for one in releases if one.number == only), None)}
 
 
 def the_app() -> AppName:

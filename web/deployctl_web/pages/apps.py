@@ -14,14 +14,14 @@ from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError
 from deployctl.ports.metrics import Now
 from deployctl.usecases.results import AppView, StatusView
-from deployctl_web.live.status_cache import Seen
+from deployctl_web.live.status_cache import CachedStatus
 from deployctl_web.security.authorization import SIGNED_IN, needs
 from deployctl_web.state import desk
 
 pages = Blueprint("apps", __name__)
-LONG = 10.0  # seconds after which a reading is called old
+STALE_SECONDS = 10.0  # seconds after which a reading is called old
 WITHIN, GLANCE = 2.0, 0.05  # seconds that a reading is as good as a new one, and that a new one of all apps is waited for
-MOMENT = 0.5  # seconds that one app is waited for
+APP_WAIT_SECONDS = 0.5  # seconds that one app is waited for
 AFRESH = 8  # apps that have changed since, and are read by themselves
 
 
@@ -38,7 +38,7 @@ def live() -> str:
     return render_template("_apps.html", **_seen())
 
 
-def _home() -> Seen[StatusView]:
+def _home() -> CachedStatus[StatusView]:
     """Return the last reading of all apps. A new one of many apps takes long, so what has changed since then, by the
     ledger's word, is read by itself."""
     seen = desk().board.home(within=WITHIN, patience=GLANCE)
@@ -57,7 +57,7 @@ def _afresh(apps: Sequence[AppName]) -> dict[AppName, AppView]:
     found: dict[AppName, AppView] = {}
     with suppress(TimeoutError, DeployctlError):
         for app in apps[:AFRESH]:
-            seen = desk().board.app(app, patience=MOMENT)
+            seen = desk().board.app(app, patience=APP_WAIT_SECONDS)
             found[app] = seen.value
             if seen.stale:
                 break
@@ -67,7 +67,7 @@ def _afresh(apps: Sequence[AppName]) -> dict[AppName, AppView]:
 def _seen() -> dict[str, Any]:
     seen = _home()
     apps = _mine(seen.value)
-    return {"seen": seen, "view": seen.value, "apps": apps, "stale": seen.stale and seen.age > LONG,
+    return {"seen": seen, "view": seen.value, "apps": apps, "stale": seen.stale and seen.age > STALE_SECONDS,
             "files": _files(seen.value), "figures": {app.app: _figures(app) for app in apps},
             "admin": g.who.may(Role.ADMIN, None)}
 

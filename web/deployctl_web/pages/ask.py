@@ -15,8 +15,8 @@ from deployctl.usecases.view.versions import VersionLine
 from deployctl.verbs.table import routes
 from deployctl_web.pages.app import the_app
 from deployctl_web.pages.parts.bounded_call import soon
-from deployctl_web.pages.parts.confirmations import Known, Question, ask_to_move, ask_to_prune, ask_to_stop
-from deployctl_web.pages.parts.page_model import Look, look_at
+from deployctl_web.pages.parts.confirmations import KnownFacts, Question, ask_to_move, ask_to_prune, ask_to_stop
+from deployctl_web.pages.parts.page_model import AppPage, look_at
 from deployctl_web.security.authorization import needs
 from deployctl_web.state import desk
 
@@ -65,7 +65,7 @@ def _shown(piece: str, page: str, **more: object) -> str:
     return render_template(piece if request.headers.get("X-Fragment") else page, piece=piece, **more)
 
 
-def _question(verb: str, look: Look) -> Question:
+def _question(verb: str, look: AppPage) -> Question:
     question = QUESTIONS.get(verb)
     if question == "prune":
         name = look.app.name
@@ -78,7 +78,7 @@ def _question(verb: str, look: Look) -> Question:
     return _move(verb, look)
 
 
-def _move(verb: str, look: Look) -> Question:
+def _move(verb: str, look: AppPage) -> Question:
     app, view, to = look.app.name, look.view, request.args.get("to", "")
     with desk().pool.lend(g.who.actor) as s:
         changes = s.ledger.changes(app, limit=1)
@@ -93,11 +93,11 @@ def _move(verb: str, look: Look) -> Question:
             line = line or _line(look, to)
         live = next((one for one in look.versions.lines if view.active and one.release == view.active.release), None)
         active = s.ledger.find_release(app, live.release) if live else None
-        return ask_to_move(verb, Known(view, line, live, active, s.ledger.find_release(app, line.release), changes,
+        return ask_to_move(verb, KnownFacts(view, line, live, active, s.ledger.find_release(app, line.release), changes,
                                        look.under, look.warm))
 
 
-def _line(look: Look, version: str) -> VersionLine:
+def _line(look: AppPage, version: str) -> VersionLine:
     if not version:
         raise NothingToGoBackTo(f"{look.app.name} has nothing to roll back to: no other version has served here well.")
     found = look.versions.find(parse_version(version))

@@ -17,7 +17,7 @@ from deployctl.usecases.redaction import redact_lines
 from deployctl.usecases.results import DiffLine
 from deployctl.usecases.view.diff import compare_releases
 from deployctl_web.pages.app import the_app
-from deployctl_web.pages.version import MOST, find_release
+from deployctl_web.pages.version import MAX_RELEASES_SHOWN, find_release
 from deployctl_web.security.authorization import needs
 from deployctl_web.state import desk
 
@@ -30,7 +30,7 @@ def page(app: str) -> str | Answer:
     """Show what differs from a to b; without names, from what serves back to what a rollback would bring."""
     name, view = the_app(), desk().board.app(the_app()).value
     with desk().pool.lend(g.who.actor) as s:
-        releases = s.ledger.releases(name, limit=MOST)
+        releases = s.ledger.releases(name, limit=MAX_RELEASES_SHOWN)
         known = list(dict.fromkeys(release_name(r, releases) for r in releases))
         if not (request.args.get("a") and request.args.get("b")) and len(known) > 1:
             active = next((r for r in releases if view.active and r.number == view.active.release), releases[0])

@@ -10,7 +10,7 @@ from deployctl.errors import DeployctlError, EngineUnavailable, NotFound
 from deployctl_web.http.downloads import send
 from deployctl_web.pages.app import the_app
 from deployctl_web.pages.parts import log_view
-from deployctl_web.pages.parts.log_view import SPANS, Asked, Line, asked_of, read
+from deployctl_web.pages.parts.log_view import LOG_SPANS, LogQuery, ShownLine, asked_of, read
 from deployctl_web.security.authorization import needs
 from deployctl_web.state import desk
 
@@ -23,7 +23,7 @@ TAIL = 12  # lines on the page of an app
 def page(app: str) -> str:
     """Show the lines; what is wrong with the filter, or an engine that is away, is told on the page itself."""
     name, view = the_app(), desk().board.app(the_app()).value
-    lines, wrong, asked = list[Line](), "", Asked()
+    lines, wrong, asked = list[ShownLine](), "", LogQuery()
     try:
         asked = asked_of(request.args, parse_version)
         lines = read(name, asked, g.who.actor)
@@ -34,7 +34,7 @@ def page(app: str) -> str:
     except DeployctlError as e:
         wrong = e.message
     asked_for = {key: value for key, value in request.args.items() if key in {"q", "version", "since", "n", "errors"} and value}
-    return render_template("logs.html", view=view, lines=lines, asked=asked, args=asked_for, wrong=wrong, spans=list(SPANS),
+    return render_template("logs.html", view=view, lines=lines, asked=asked, args=asked_for, wrong=wrong, spans=list(LOG_SPANS),
                            colours=_colours(name), versions=_versions(name))
 
 
@@ -52,7 +52,7 @@ def tail(app: str) -> str:
     """Return the newest lines of all versions, or of the one that is asked for."""
     try:
         asked = asked_of(request.args, parse_version)
-        lines, wrong = read(the_app(), Asked(version=asked.version, n=TAIL), g.who.actor), ""
+        lines, wrong = read(the_app(), LogQuery(version=asked.version, n=TAIL), g.who.actor), ""
     except (NotFound, EngineUnavailable) as e:
         lines, wrong = [], e.message
     return render_template("_log_tail.html", lines=lines, wrong=wrong, colours=_colours(the_app()))
@@ -66,7 +66,7 @@ def save(app: str) -> Response:
     return send(lambda s, left: log_view.save(name, asked, s, left), what="the log", mimetype="text/plain", name=f"{app}.log")
 
 
-def _was_there(app: AppName, asked: Asked) -> bool:
+def _was_there(app: AppName, asked: LogQuery) -> bool:
     """Tell whether the version was ever deployed here: its container may be gone, and the log with it."""
     with desk().pool.lend(g.who.actor) as s:
         return asked.version is None or bool(s.ledger.releases_of(app, asked.version, limit=1))

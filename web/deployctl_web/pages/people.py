@@ -5,10 +5,10 @@ from __future__ import annotations
 from flask import Blueprint, flash, g, redirect, request, url_for
 from werkzeug.wrappers import Response
 
-from deployctl.domain.host.access import ALL, SCOPES, Role, given, parse_person, parse_role
+from deployctl.domain.host.access import ALL, SCOPE_ROLES, Role, given, parse_person, parse_role
 from deployctl.domain.inputs.names import parse_app
 from deployctl.errors import Invalid
-from deployctl.usecases.access.tokens import DAYS, create_token, go_on, made_with, revoke_token
+from deployctl.usecases.access.tokens import DEFAULT_TOKEN_DAYS, create_token, go_on, made_with, revoke_token
 from deployctl.usecases.access.users import LINK_MINUTES, add_user, make_link, remove_user, set_role
 from deployctl_web.pages.settings import shown
 from deployctl_web.security.authorization import needs
@@ -16,7 +16,7 @@ from deployctl_web.state import desk
 
 pages = Blueprint("people", __name__)
 CHANGE = needs(Role.ADMIN, recent=True)
-LONGEST = 3650.0  # days
+MAX_TOKEN_DAYS = 3650.0  # days
 
 
 @pages.post("/settings/users")
@@ -64,10 +64,10 @@ def remove(name: str) -> Response:
 def create() -> str:
     """Make a token and show it this once."""
     scope = request.form.get("scope", "")
-    if scope not in SCOPES:
-        raise Invalid(f"A scope is one of {', '.join(SCOPES)}.")
+    if scope not in SCOPE_ROLES:
+        raise Invalid(f"A scope is one of {', '.join(SCOPE_ROLES)}.")
     with desk().pool.lend(g.who.actor) as s:
-        made = create_token(request.form.get("name", "").strip(), given(SCOPES[scope], _apps()), s, days=_days(),
+        made = create_token(request.form.get("name", "").strip(), given(SCOPE_ROLES[scope], _apps()), s, days=_days(),
                             owner=g.who.owner)
     return shown(token=made.secret, name=made.token.name)
 
@@ -98,9 +98,9 @@ def _apps() -> list[str]:
 def _days() -> float | None:
     text = request.form.get("days", "").strip()
     if not text:
-        return DAYS
-    if not (text.isascii() and text.isdecimal() and len(text) < 6 and float(text) <= LONGEST):
-        raise Invalid(f"Days are a number from 0 to {LONGEST:.0f}; 0 is for ever.")
+        return DEFAULT_TOKEN_DAYS
+    if not (text.isascii() and text.isdecimal() and len(text) < 6 and float(text) <= MAX_TOKEN_DAYS):
+        raise Invalid(f"Days are a number from 0 to {MAX_TOKEN_DAYS:.0f}; 0 is for ever.")
     return float(text) or None
 
 

@@ -6,7 +6,7 @@ from flask import Blueprint, g, render_template
 
 from deployctl.domain.host.access import Role
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.proxy.rejections import Refusal
+from deployctl.domain.proxy.rejections import Rejection
 from deployctl.errors import DeployctlError
 from deployctl.usecases.view.rejections import refusals
 from deployctl_web.pages.app import the_app
@@ -14,7 +14,7 @@ from deployctl_web.security.authorization import needs
 from deployctl_web.state import desk
 
 pages = Blueprint("refusals", __name__)
-SHOWN = 200  # lines of a page
+MAX_REJECTIONS_SHOWN = 200  # lines of a page
 
 
 @pages.get("/apps/<app>/logs/proxy")
@@ -22,7 +22,7 @@ SHOWN = 200  # lines of a page
 def page(app: str) -> str:
     """Show them, the last one first; a HAProxy that does not answer is told on the page itself."""
     name, view = the_app(), desk().board.app(the_app()).value
-    found, wrong = list[Refusal](), ""
+    found, wrong = list[Rejection](), ""
     try:
         found = _read(name)
     except DeployctlError as e:
@@ -30,6 +30,6 @@ def page(app: str) -> str:
     return render_template("refusals.html", view=view, found=found[::-1], wrong=wrong)
 
 
-def _read(app: AppName) -> list[Refusal]:
+def _read(app: AppName) -> list[Rejection]:
     with desk().pool.lend(g.who.actor) as s:
-        return refusals(app, s, tail=SHOWN)
+        return refusals(app, s, tail=MAX_REJECTIONS_SHOWN)

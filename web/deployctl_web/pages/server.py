@@ -10,7 +10,7 @@ from deployctl.domain.host.access import Role
 from deployctl.errors import DeployctlError
 from deployctl.usecases.results import Finding
 from deployctl.usecases.setup.doctor import findings
-from deployctl_web.http.admission import Refusal
+from deployctl_web.http.admission import AdmissionRefusal
 from deployctl_web.pages.parts.bounded_call import soon
 from deployctl_web.security.authorization import needs
 from deployctl_web.server_facts import dashboard_facts
@@ -18,10 +18,11 @@ from deployctl_web.state import desk
 
 pages = Blueprint("server", __name__)
 WORDS = {
-    Refusal.ADDRESS: "too many of one address", Refusal.VISITOR: "too many of one visitor", Refusal.FULL: "no room",
-    Refusal.DISPLACED: "made room for a newcomer", Refusal.SLOW_REQUEST: "a request that did not end",
-    Refusal.PIPELINED: "too many requests at once on one connection",
-    Refusal.SLOW_READER: "an answer that nobody read", Refusal.AMBIGUOUS: "no plain HTTP request",
+    AdmissionRefusal.ADDRESS: "too many of one address", AdmissionRefusal.VISITOR: "too many of one visitor",
+    AdmissionRefusal.FULL: "no room",
+    AdmissionRefusal.DISPLACED: "made room for a newcomer", AdmissionRefusal.SLOW_REQUEST: "a request that did not end",
+    AdmissionRefusal.PIPELINED: "too many requests at once on one connection",
+    AdmissionRefusal.SLOW_READER: "an answer that nobody read", AdmissionRefusal.AMBIGUOUS: "no plain HTTP request",
 }
 
 

@@ -15,8 +15,8 @@ from deployctl_web.services_pool import SOMEBODY
 from deployctl_web.state import desk
 
 pages = Blueprint("sign_in", "deployctl_web.pages.sign_in")
-Refused = tuple[str, int, dict[str, str]]
-NEXT = "next"  # in the session: where somebody was, for whoever signs in by a link that knows nothing of it
+SignInRefused = tuple[str, int, dict[str, str]]
+NEXT_PAGE = "next"  # in the session: where somebody was, for whoever signs in by a link that knows nothing of it
 
 
 @pages.get("/login")
@@ -30,7 +30,7 @@ def page() -> str | Response:
 
 @pages.post("/login")
 @needs(EVERYBODY)
-def enter() -> Refused | Response:
+def enter() -> SignInRefused | Response:
     """Sign in by name and password; where to go on is only ever a page of ours."""
     try:
         with desk().pool.lend(SOMEBODY) as s:
@@ -76,7 +76,7 @@ def after() -> str:
     """Return where to go on after signing in: a path that this application routes itself, never another site."""
     from werkzeug.exceptions import HTTPException
 
-    asked = request.values.get("next") or str(session.get(NEXT, "/"))
+    asked = request.values.get("next") or str(session.get(NEXT_PAGE, "/"))
     if not asked.startswith("/") or asked.startswith("//") or "\\" in asked or not asked.isprintable():
         return "/"
     try:

@@ -17,8 +17,8 @@ from deployctl_web.security.authorization import needs
 from deployctl_web.state import desk
 
 pages = Blueprint("version", __name__)
-MOST = 300  # releases of one version that are told
-LONGEST = 128  # characters of a version
+MAX_RELEASES_SHOWN = 300  # releases of one version that are told
+MAX_VERSION_CHARACTERS = 128  # characters of a version
 
 
 @pages.get("/apps/<app>/versions/<version>")
@@ -40,8 +40,8 @@ def page(app: str, version: str) -> str:
 def find_release(app: AppName, version: str, s: Services, *, number: int | None = None) -> tuple[Release, list[int]]:
     """Return what the version means, its newest proven release or else its newest one, or the one of that number; and the
     numbers of all of that version, the newest."""
-    named = Version(version[:LONGEST])
+    named = Version(version[:MAX_VERSION_CHARACTERS])
     known = remembered(require_app(app, s), s, named, number)
     asked = known.releases.get(number or 0)
     release = asked if asked is not None and asked.version == named else require_release(known, named)
-    return release, s.ledger.releases_of(app, named, limit=MOST)
+    return release, s.ledger.releases_of(app, named, limit=MAX_RELEASES_SHOWN)

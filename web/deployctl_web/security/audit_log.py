@@ -6,7 +6,7 @@ import time
 
 from flask import g, request
 
-from deployctl.domain.host.denied_changes import MOST, REFUSED, RefusedChange
+from deployctl.domain.host.denied_changes import MAX_DENIED_A_MINUTE, REFUSED, RefusedChange
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, Invalid
 from deployctl_web.problems import status_of
@@ -24,7 +24,8 @@ class TooManyRefusals(DeployctlError):
 
     def __init__(self, retry_after: float) -> None:
         self.retry_after = retry_after  # seconds
-        super().__init__(f"More than {MOST} of your changes were refused within a minute. Nothing was done. What you may do is "
+        super().__init__(f"More than {MAX_DENIED_A_MINUTE} of your changes were refused within a minute. Nothing was done. "
+                         "What you may do is "
                          f"done as before; ask for others again in {max(1.0, retry_after):.0f} s.",
                          remedy=["deployctl user list   # what your role is"])
 

@@ -7,8 +7,8 @@ from threading import Lock
 
 from deployctl.memory import Bounded
 
-MINUTE = 60.0  # seconds
-ROOM = 2**20  # bytes
+WINDOW_SECONDS = 60.0  # seconds
+MAX_WINDOW_BYTES = 2**20  # bytes
 
 
 class ByMinute:
@@ -16,7 +16,7 @@ class ByMinute:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self._times = Bounded[str, deque[float]](ROOM)
+        self._times = Bounded[str, deque[float]](MAX_WINDOW_BYTES)
         self._lock = Lock()
 
     @property
@@ -32,8 +32,8 @@ class ByMinute:
         with self._lock:
             times = self._times.find(whose)
             times = deque(maxlen=self.most) if times is None else times
-            if len(times) >= self.most and now - times[0] < MINUTE:
-                return MINUTE - (now - times[0])
+            if len(times) >= self.most and now - times[0] < WINDOW_SECONDS:
+                return WINDOW_SECONDS - (now - times[0])
             times.append(now)
             self._times.put(whose, times)
             return 0.0

@@ -23,7 +23,7 @@ from deployctl_web.state import desk
 UNLIMITED = frozenset({"sign_in.leave", *(f"act.{verb}" for verb in BACK)})  # forms; a call of the API says so itself
 SIGN_INS = ("sign_in.enter", "sign_in.enter_by_link")
 
-View = Callable[..., Any]
+LimitedView = Callable[..., Any]
 
 
 class TooManyChanges(DeployctlError):
@@ -45,7 +45,7 @@ def put_change_limits(app: Flask) -> None:
         app.view_functions[name] = _limited(app.view_functions[name], _count_try)
 
 
-def _limited(view: View, count: Callable[[], float]) -> View:
+def _limited(view: LimitedView, count: Callable[[], float]) -> LimitedView:
     """Return the view that is only answered while `count` says 0, and not for that many seconds. It raises
     TooManyChanges."""
 

@@ -14,7 +14,7 @@ from flask import Flask, g, request
 from deployctl.errors import DeployctlError
 from deployctl_web.security.request_checks import SAFE
 
-MOST = 16  # a third of the server's threads; a browser has six connections
+MAX_PARALLEL_REQUESTS = 16  # a third of the server's threads; a browser has six connections
 
 
 class TooManyLooks(DeployctlError):
@@ -30,8 +30,9 @@ def put_crowd(app: Flask) -> None:
         if who is None or request.method not in SAFE:
             return
         with lock:
-            if looking[who.actor] >= MOST:
-                raise TooManyLooks(f"{MOST} requests of yours are being answered already. Ask again in a moment.")
+            if looking[who.actor] >= MAX_PARALLEL_REQUESTS:
+                raise TooManyLooks(f"{MAX_PARALLEL_REQUESTS} requests of yours are being answered already. "
+                                   "Ask again in a moment.")
             looking[who.actor] += 1
         g.looks = who.actor
 

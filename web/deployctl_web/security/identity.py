@@ -10,7 +10,7 @@ from flask_login import LoginManager, UserMixin
 from deployctl.domain.host.access import Origin, Principal
 from deployctl.domain.host.actor import Actor, Via
 from deployctl.ports import Services
-from deployctl.usecases.access.sign_in import IDLE, Over, find_session, why_over
+from deployctl.usecases.access.sign_in import SESSION_IDLE_SECONDS, Over, find_session, why_over
 from deployctl.usecases.access.tokens import find_token
 from deployctl_web.http.admission import CONNECTION
 from deployctl_web.security.rights import Right
@@ -82,7 +82,7 @@ def _asker() -> Callable[[Services], Principal | None]:
 
 OVER = {
     Over.ENDED: "Your session was ended: by signing out, by a new password, or by somebody who may.",
-    Over.IDLE: f"Your session has ended: it was not used for {IDLE / 3600:g} hours.",
+    Over.IDLE: f"Your session has ended: it was not used for {SESSION_IDLE_SECONDS / 3600:g} hours.",
     Over.GONE: "Your session has ended: this dashboard does not know it any more.",
 }
 

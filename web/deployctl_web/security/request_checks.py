@@ -13,7 +13,7 @@ from deployctl_web.state import desk
 
 POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
           "form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
-HEADERS = {
+ANSWER_HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
@@ -58,7 +58,7 @@ def require_own_form() -> None:
 
 
 def add_headers(answer: Response) -> Response:
-    for name, value in HEADERS.items():
+    for name, value in ANSWER_HEADERS.items():
         answer.headers.setdefault(name, value)
     if request.endpoint != "static":
         answer.headers.setdefault("Cache-Control", "no-store")

@@ -13,7 +13,7 @@ from deployctl.domain.host.access import Principal
 from deployctl.ports import Services
 from deployctl_web.services_pool import Pool
 
-LOOK = 0.5  # seconds between two looks at the ledger
+RIGHTS_CHECK_SECONDS = 0.5  # seconds between two looks at the ledger
 
 
 @dataclass(slots=True)
@@ -31,7 +31,7 @@ class Right:
 
     def present(self) -> Principal | None:
         """Return who it is by now, None once the session or the token is over; LOOK seconds old at most."""
-        if time.monotonic() - self._read_at >= LOOK:
+        if time.monotonic() - self._read_at >= RIGHTS_CHECK_SECONDS:
             with self.pool.lend(self.who.actor) as s:
                 self._now = self.ask(s)
             self._read_at = time.monotonic()

@@ -7,7 +7,7 @@ stands between two quotes for one value, and apps can set quotes around ours.
 
 from __future__ import annotations
 
-from deployctl.domain.proxy.cookies import DASHBOARD, PREVIEW, TOKEN
+from deployctl.domain.proxy.cookies import DASHBOARD, PREVIEW, TOKEN_PATTERN
 
 SENT_LINES = 8  # of Cookie; a browser sends one. Where one of ours is among them, lines beyond these are dropped
 SET_LINES = 50  # of Set-Cookie; more cookies than these no browser has to keep
@@ -17,7 +17,7 @@ def rules(*, dashboard: bool) -> str:
     """Return the rules of the apps' backend; what only a dashboard gives is looked for where there is one."""
     names = f"({DASHBOARD}|{PREVIEW})" if dashboard else PREVIEW
     words = f"deployctl_ {PREVIEW}" if dashboard else PREVIEW
-    bearer = f"'^bearer[[:blank:]]+{TOKEN}[[:blank:]]*$'"
+    bearer = f"'^bearer[[:blank:]]+{TOKEN_PATTERN}[[:blank:]]*$'"
     token = [f"  http-request del-header Authorization if {{ req.fhdr(authorization) -m reg -i {bearer} }}"]
     return "\n".join(["  # No cookie and no token of ours goes to an app.", *(token if dashboard else []), *_sent(names, words),
                       "  # No cookie of ours comes from one. All other cookies pass as they are.", *_set(names)])

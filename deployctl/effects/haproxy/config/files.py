@@ -18,10 +18,10 @@ from deployctl.effects.haproxy.process import find_binary, find_version
 from deployctl.effects.haproxy.socket import wire
 from deployctl.effects.haproxy.socket.answers import parse_version
 from deployctl.effects.haproxy.socket.connection import HaproxySockets
-from deployctl.effects.linux.whole_file import PART, write_whole
+from deployctl.effects.linux.whole_file import PART_SUFFIX, write_whole
 from deployctl.errors import ProxyUnavailable, Untrusted
 
-THREADS = 4  # more cost memory and do not make one server's load faster
+HAPROXY_THREADS = 4  # more cost memory and do not make one server's load faster
 _MAPS = (wire.ROUTE, wire.KNOWN, wire.VERSION, wire.HOST)
 
 
@@ -98,10 +98,10 @@ class HaproxyFiles:
         """Give the configuration another token: HAProxy then has to reload, and its private bind gets another path."""
         _write(self._home.config, config.render(table, self._spec, self._machine(), _fresh_token()))
 
-    def _machine(self) -> config.Machine:
+    def _machine(self) -> config.ProxyHost:
         drop_root = os.geteuid() == 0 and find_binary(self._spec)[1]
-        threads = min(THREADS, os.cpu_count() or 1)
-        return config.Machine(str(self._home.worker), self._home.gates, threads, drop_root, self._version())
+        threads = min(HAPROXY_THREADS, os.cpu_count() or 1)
+        return config.ProxyHost(str(self._home.worker), self._home.gates, threads, drop_root, self._version())
 
     def _version(self) -> tuple[int, int]:
         """Return HAProxy's version. A program that must not be started is not asked for it: the one that runs is."""
@@ -119,7 +119,7 @@ class HaproxyFiles:
         return self._home.folder / name
 
     def _sweep(self) -> None:
-        for leftover in self._home.folder.glob(f".*{PART}"):  # of a process that was killed while it wrote
+        for leftover in self._home.folder.glob(f".*{PART_SUFFIX}"):  # of a process that was killed while it wrote
             leftover.unlink(missing_ok=True)
 
 

@@ -12,8 +12,8 @@ import re
 from deployctl.domain.proxy.traffic import Counters, Precision, Recent
 from deployctl.pattern import pattern
 
-TABLE = "tally"
-RECENT = 60  # seconds that the rates are of
+STICK_TABLE = "tally"
+RATE_SECONDS = 60  # seconds that the rates are of
 OWN_COUNTED = (2, 8)  # since then the answers that HAProxy writes itself can be counted
 
 _ASKED, _ANSWERED, _FAILED, _2XX, _3XX, _4XX, _5XX = range(7)
@@ -21,14 +21,14 @@ _RATED = 3  # of the first columns the last minute is known, too
 _KEY = 64  # characters of <app>.<release>
 _SIZE = 10_000  # releases; one takes about 400 bytes, once somebody asked it
 
-SHOW = f"show table {TABLE}"
+SHOW = f"show table {STICK_TABLE}"
 
 
 def rules(version: tuple[int, int]) -> str:
     """Return the rules of the frontend; txn.server names the release. Those of answers stand last among their kind:
     an answer that another rule turns into an error of HAProxy's own is no answer of the app."""
     return "\n".join([
-        f"  http-request track-sc0 var(txn.server) table {TABLE} unless gate",  # no visitor
+        f"  http-request track-sc0 var(txn.server) table {STICK_TABLE} unless gate",  # no visitor
         f"  http-request sc-inc-gpc({_ASKED},0)",
         *(f"  http-response sc-inc-gpc({column},0) if {{ status {first}:{first + 99} }}"
           for column, first in ((_2XX, 200), (_3XX, 300), (_4XX, 400), (_5XX, 500))),
@@ -47,14 +47,14 @@ def _own_failures() -> list[str]:
 def section(version: tuple[int, int]) -> str:
     """Return the table's own section. Where HAProxy's own answers cannot be counted it counts failures its way, which
     leaves out refused connections, for the last minute."""
-    columns = f"gpc({_5XX + 1}),gpc_rate({_RATED},{RECENT}s),conn_cur"
-    own = "" if version >= OWN_COUNTED else f",http_fail_rate({RECENT}s)"
-    return f"backend {TABLE}\n  stick-table type string len {_KEY} size {_SIZE} store {columns}{own}"
+    columns = f"gpc({_5XX + 1}),gpc_rate({_RATED},{RATE_SECONDS}s),conn_cur"
+    own = "" if version >= OWN_COUNTED else f",http_fail_rate({RATE_SECONDS}s)"
+    return f"backend {STICK_TABLE}\n  stick-table type string len {_KEY} size {_SIZE} store {columns}{own}"
 
 
 def forget(server: str) -> str:
     """Return the command that drops a release. `server` is a name that HAProxy may be given."""
-    return f"clear table {TABLE} key {server}"
+    return f"clear table {STICK_TABLE} key {server}"
 
 
 # -- the answer ---------------------------------------------------------------------------------------------------

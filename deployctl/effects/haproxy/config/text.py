@@ -30,7 +30,7 @@ _SERVER = pattern(r"^  server (\S+) (\S+) (.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class ProxyHost:
     """What the configuration must know of where it runs."""
 
     socket: str  # of the worker
@@ -40,10 +40,10 @@ class Machine:
     version: tuple[int, int] = (2, 8)  # of HAProxy
 
 
-def render(table: TrafficTable, spec: ServerSpec, machine: Machine, token: str) -> str:
+def render(table: TrafficTable, spec: ServerSpec, machine: ProxyHost, token: str) -> str:
     version, private = machine.version, f"{machine.gates}{wire.require_name(token)[-8:]}"
-    head = [*_global(spec, machine, token), *_defaults(spec), *_frontend(table, spec, private), gate.ANSWER,
-            tally.rules(version), trace.SILENCE, _WHO, tally.section(version), _BACKEND,
+    head = [*_global(spec, machine, token), *_defaults(spec), *_frontend(table, spec, private), gate.GATE_ANSWER_RULE,
+            tally.rules(version), trace.LOG_SILENT, _WHO, tally.section(version), _BACKEND,
             cookies.rules(dashboard=spec.web.enabled)]
     return "\n".join(head) + "\n" + "".join(f"{_server(backend)}\n" for backend in _ordered(table))
 
@@ -56,7 +56,7 @@ def _server(backend: Backend) -> str:
     return f"  server {wire.backend_name(backend)} {wire.server_words(backend)}"
 
 
-def _global(spec: ServerSpec, machine: Machine, token: str) -> list[str]:
+def _global(spec: ServerSpec, machine: ProxyHost, token: str) -> list[str]:
     return [
         f"{_WRITTEN_BY} {__version__} from its ledger. A change by hand is reported as drift and written over.",
         "global",
@@ -95,7 +95,8 @@ def _ms(seconds: float) -> str:
 
 def _frontend(table: TrafficTable, spec: ServerSpec, private: str) -> list[str]:
     binds = [*_binds(table, spec), gate.bind(private)]
-    rules = [*_preview(spec), *connection_lines(table, spec), _WHOSE, gate.APP, _WHICH, gate.RELEASE, _ANSWERED]
+    rules = [*_preview(spec), *connection_lines(table, spec), _WHOSE, gate.GATE_RULES, _WHICH, gate.GATE_RELEASE_RULE,
+             _ANSWERED]
     return ["frontend pub", *binds, trace.LOG, *rules, *header_lines(table)]
 
 
@@ -218,21 +219,21 @@ def servers_of(config: str) -> dict[str, tuple[str, str]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ServerLine:
     """What a server line says beside the address."""
 
     id: int
     bridge: str | None
 
 
-def find_server(config: str, name: str) -> Line | None:
+def find_server(config: str, name: str) -> ServerLine | None:
     """Return the line of one server; None when the configuration does not have it."""
     begins = config.find(f"\n  server {name} ")  # a switch waits for it, and the head is long
     found = re.compile(r"  server \S+ \S+ id (\d+) (.*)").match(config, begins + 1) if begins >= 0 else None
     if found is None:
         return None
     words = found[2].split()
-    return Line(int(found[1]), words[-1] if "interface" in words else None)
+    return ServerLine(int(found[1]), words[-1] if "interface" in words else None)
 
 
 def needs_reload(former: str, wanted: str) -> bool:

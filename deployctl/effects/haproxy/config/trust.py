@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.traffic import TrafficTable
-from deployctl.domain.proxy.trust import LOOPBACK, ProxyTrust
+from deployctl.domain.proxy.trust import LOOPBACK_NETWORKS, ProxyTrust
 from deployctl.effects.haproxy.socket import wire
 from deployctl.errors import Invalid
 from deployctl.pattern import pattern
@@ -27,7 +27,7 @@ _RULES = rf"""
   acl told req.hdr(x-forwarded-for) -m found
   acl hosted req.hdr(host) -m found
   acl known var(txn.app),map_str({wire.FRONT}) -m found
-  http-request set-map({wire.FRONT}) %[var(txn.app)] %[src] if told !trusted {{ src {" ".join(LOOPBACK)} }} !known
+  http-request set-map({wire.FRONT}) %[var(txn.app)] %[src] if told !trusted {{ src {" ".join(LOOPBACK_NETWORKS)} }} !known
   http-request del-header ^(x[-_](forwarded[-_].*|real[-_]ip)|forwarded)$ -m reg unless trusted
   http-request add-header X-Forwarded-For %[src] if {{ src -m found }}
   http-request set-header X-Forwarded-Proto https if {{ fc_rcvd_proxy }} {{ dst_port 443 }}

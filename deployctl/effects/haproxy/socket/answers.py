@@ -10,7 +10,7 @@ from deployctl.errors import SwitchRefused
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class ServerState:
     """A server as the worker carries it."""
 
     name: str
@@ -31,7 +31,7 @@ class Processes:
     outlived: Mapping[int, int] = field(default_factory=dict)  # how many reloads each worker has seen
 
 
-def parse_servers(reply: str) -> dict[str, Server]:
+def parse_servers(reply: str) -> dict[str, ServerState]:
     """Read `show servers state` by its own heading; SwitchRefused when it is none."""
     heading, _, rows = reply.partition("# be_id")[2].partition("\n")
     columns = ["be_id", *heading.split()]
@@ -40,10 +40,10 @@ def parse_servers(reply: str) -> dict[str, Server]:
     return {server.name: server for server in (_server(columns, line) for line in rows.splitlines() if line.strip())}
 
 
-def _server(columns: list[str], line: str) -> Server:
+def _server(columns: list[str], line: str) -> ServerState:
     row = dict(zip(columns, line.split(), strict=False))
     ready = row["srv_admin_state"] == "0"
-    return Server(row["srv_name"], int(row["srv_id"]), row["srv_addr"], int(row["srv_port"]), ready)
+    return ServerState(row["srv_name"], int(row["srv_id"]), row["srv_addr"], int(row["srv_port"]), ready)
 
 
 def parse_map(reply: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from deployctl.effects.haproxy.home import HaproxyHome
 from deployctl.effects.haproxy.socket import wire
 from deployctl.errors import ProxyUnavailable
 
-ANSWER = 3.0  # seconds for one answer
+ANSWER_SECONDS = 3.0  # seconds for one answer
 _NO_WORKER = (
     "Can't find the target PID",
     "Can't connect to the target CLI",  # it has just died, and its master has not noticed yet
@@ -38,7 +38,7 @@ def ask(path: Path, command: str, *, timeout: float) -> str:
 def is_answered(path: Path) -> bool:
     """Tell whether a HAProxy answers on that socket."""
     try:
-        return bool(ask(path, wire.SHOW_VERSION, timeout=ANSWER).strip())
+        return bool(ask(path, wire.SHOW_VERSION, timeout=ANSWER_SECONDS).strip())
     except OSError:
         return False
 
@@ -51,7 +51,7 @@ class Talk:
 
     def __init__(self, path: Path) -> None:
         self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._connection.settimeout(ANSWER)
+        self._connection.settimeout(ANSWER_SECONDS)
         try:
             self._connection.connect(str(path))
             self.ask("prompt")
@@ -83,7 +83,7 @@ class HaproxySockets:
     def worker(self, *commands: str) -> str:
         """Ask the worker that takes traffic. Several commands are one question, and their answers follow each other."""
         try:
-            return ask(self._home.worker, ";".join(commands), timeout=ANSWER)
+            return ask(self._home.worker, ";".join(commands), timeout=ANSWER_SECONDS)
         except (FileNotFoundError, ConnectionError):
             reply = self.master(";".join(wire.FIRST_WORKER + command for command in commands))
         except OSError as e:  # it may have got the command: never send that twice
@@ -97,7 +97,7 @@ class HaproxySockets:
         reply = self.master(wire.at_worker(pid, command))
         return "" if reply.startswith(_NO_WORKER) else reply
 
-    def master(self, command: str, *, timeout: float = ANSWER) -> str:
+    def master(self, command: str, *, timeout: float = ANSWER_SECONDS) -> str:
         """Ask the master process. It refuses for a moment while it reloads."""
         try:
             return ask(self._home.master, command, timeout=timeout)

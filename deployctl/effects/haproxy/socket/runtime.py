@@ -55,7 +55,7 @@ class HaproxyRuntime:
             raise SwitchRefused(f"HAProxy did not take over {name}", remedy=["deployctl doctor"])
 
     # -- servers --------------------------------------------------------------------------------------------------
-    def servers(self) -> dict[str, answers.Server]:
+    def servers(self) -> dict[str, answers.ServerState]:
         return answers.parse_servers(self._ask(wire.SHOW_SERVERS))
 
     def ensure_ready(self, server: str, server_id: int) -> bool:
@@ -74,7 +74,7 @@ class HaproxyRuntime:
             if needs_correction(found.get(name), backend):
                 raise SwitchRefused(f"HAProxy did not take server {name}: {said.get(name) or 'it gave no reason'}")
 
-    def _correct(self, server: answers.Server | None, backend: Backend) -> str:
+    def _correct(self, server: answers.ServerState | None, backend: Backend) -> str:
         """Return what HAProxy said to it; nothing when there was nothing to correct."""
         said: list[str] = []
         if server is None:
@@ -102,10 +102,10 @@ class HaproxyRuntime:
         return "Server deleted" in said or "No such server" in said
 
 
-def needs_correction(server: answers.Server | None, backend: Backend) -> bool:
+def needs_correction(server: answers.ServerState | None, backend: Backend) -> bool:
     """Tell whether HAProxy lacks the server, keeps it from requests or has it at another address."""
     return server is None or not server.ready or not _is_at(server, backend)
 
 
-def _is_at(server: answers.Server, backend: Backend) -> bool:
+def _is_at(server: answers.ServerState, backend: Backend) -> bool:
     return (server.address, server.port) == (wire.require_address(backend.address), backend.port)

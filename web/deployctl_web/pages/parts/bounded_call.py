@@ -11,14 +11,14 @@ from deployctl.errors import EngineUnavailable
 from deployctl.ports import Services
 from deployctl_web.state import desk
 
-WAIT = 4.0  # seconds
-THREADS = 4
-_THREADS, _free = ThreadPoolExecutor(THREADS, "page"), BoundedSemaphore(THREADS)
+CALL_SECONDS = 4.0  # seconds
+CALL_THREADS = 4
+_THREADS, _free = ThreadPoolExecutor(CALL_THREADS, "page"), BoundedSemaphore(CALL_THREADS)
 
 T = TypeVar("T")
 
 
-def soon(act: Callable[[Services], T], actor: str, *, what: str, wait: float = WAIT) -> T:
+def soon(act: Callable[[Services], T], actor: str, *, what: str, wait: float = CALL_SECONDS) -> T:
     """Return what `act` returns. Raises EngineUnavailable when that takes too long, and what it raises."""
     pool, clock = desk().pool, desk().clock
     until = clock.now() + wait

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deployctl.dataclass import dataclass
-from deployctl.domain.change.plan import MOVES
+from deployctl.domain.change.plan import TRAFFIC_MOVES
 from deployctl.domain.change.readiness import How
 from deployctl.domain.images.release import Change, Hold
 from deployctl.usecases.results import AppView
@@ -47,7 +47,7 @@ def held_since(hold: Hold | None, last: Change) -> bool:
 
 def _left(last: Change) -> int | None:
     """Return the release that the last change left, when it can be undone."""
-    return last.source if last.kind in MOVES and last.target is not None else None
+    return last.source if last.kind in TRAFFIC_MOVES and last.target is not None else None
 
 
 def _back(line: VersionLine, view: AppView, under: UnderWay | None) -> Go:

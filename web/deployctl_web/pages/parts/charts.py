@@ -19,14 +19,14 @@ from deployctl_web.pages.parts.chart_data import FAILED, REQUESTS, RESPONSE, Mea
 
 WIDTH, HEIGHT = 360.0, 112.0
 NO_DATA = "No requests in this window"
-NEWEST = 60  # seconds that the big number is the mean of
+MEAN_SECONDS = 60  # seconds that the big number is the mean of
 BEFORE = 300  # seconds that it is compared with: the last ones of who served before
-LABEL = 45.0  # width that a version's label at a mark takes
-CHANGES = 200  # that are looked at, the newest ones
+LABEL_WIDTH = 45.0  # width that a version's label at a mark takes
+MAX_CHANGES_SEARCHED = 200  # that are looked at, the newest ones
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class ChartSpan:
     """How far a chart reaches back, and how fine it is. All in seconds."""
 
     seconds: int
@@ -35,10 +35,10 @@ class Span:
     words: str
 
 
-SPANS: Mapping[str, Span] = {
-    "15m": Span(900, 10, 60, "last 15 minutes"),
-    "1h": Span(3600, 20, 300, "last hour"),
-    "24h": Span(86_400, 480, 3600, "last 24 hours"),
+CHART_SPANS: Mapping[str, ChartSpan] = {
+    "15m": ChartSpan(900, 10, 60, "last 15 minutes"),
+    "1h": ChartSpan(3600, 20, 300, "last hour"),
+    "24h": ChartSpan(86_400, 480, 3600, "last 24 hours"),
 }
 
 
@@ -72,7 +72,7 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ChartRow:
     at: str  # ISO 8601, UTC: its end
     cells: tuple[str, ...]  # one for each of Chart.versions; "–" where nothing was measured
 
@@ -93,7 +93,7 @@ class Chart:
     marks: tuple[Mark, ...]
     label: str  # the whole chart as a sentence
     versions: tuple[str, ...]  # columns of the table
-    rows: tuple[Row, ...]
+    rows: tuple[ChartRow, ...]
     empty: str = ""
 
 
@@ -103,7 +103,7 @@ class _Frame:
 
     begin: float
     end: float
-    span: Span
+    span: ChartSpan
     points: Mapping[int, Sequence[Point]]  # by release, those of the span only, the oldest first
     releases: Mapping[int, Release]
     changes: Sequence[Change]  # inside the span, the oldest first
@@ -120,8 +120,8 @@ class _Frame:
 
 def charts_of(app: AppName, s: Services, *, active: int | None, now: float, span: str = "15m") -> tuple[Chart, Chart, Chart]:
     """Return the three charts of one app from its points, its releases and its changes. See `draw`."""
-    points = s.meter.points(app, since=now - SPANS[span].seconds)
-    changes = s.ledger.changes(app, limit=CHANGES)
+    points = s.meter.points(app, since=now - CHART_SPANS[span].seconds)
+    changes = s.ledger.changes(app, limit=MAX_CHANGES_SEARCHED)
     told = {point.release for point in points} | {n for one in changes for n in (one.source, one.target) if n is not None}
     releases = (s.ledger.find_release(app, number) for number in told)
     return draw(points, filter(None, releases), changes, active=active, now=now, span=span)
@@ -133,12 +133,12 @@ def draw(points: Iterable[Point], releases: Iterable[Release], changes: Iterable
 
     `now` is unix seconds; `changes` may come in any order; `active` is the number of the release that serves.
     """
-    frame = _frame(points, releases, changes, active=active, now=now, span=SPANS[span])
+    frame = _frame(points, releases, changes, active=active, now=now, span=CHART_SPANS[span])
     return _chart(REQUESTS, frame), _chart(FAILED, frame), _chart(RESPONSE, frame)
 
 
 def _frame(points: Iterable[Point], releases: Iterable[Release], changes: Iterable[Change], *, active: int | None,
-           now: float, span: Span) -> _Frame:
+           now: float, span: ChartSpan) -> _Frame:
     begin, moves = now - span.seconds, sorted(changes, key=lambda change: change.revision)
     inside = sorted((p for p in points if begin < p.at <= now + span.step), key=lambda point: (point.release, point.at))
     return _Frame(
@@ -209,9 +209,9 @@ def _mark(change: Change, x: float, left: float, right: float, frame: _Frame) ->
     """Return it with labels as far as there is room: a mark on the left has its own label on its right."""
     source, target = frame.tag(change.source), frame.tag(change.target)
     words = f"{source.version if source else 'nobody'} → {target.version if target else 'nobody'}"
-    room = x - left >= (2 * LABEL if left else LABEL)
+    room = x - left >= (2 * LABEL_WIDTH if left else LABEL_WIDTH)
     return Mark(x, f"{100 * x / WIDTH:.1f}%", change.at, words, source if room else None,
-                target if right - x >= LABEL else None)
+                target if right - x >= LABEL_WIDTH else None)
 
 
 # -- the words -------------------------------------------------------------------------------------------------
@@ -219,7 +219,7 @@ def _newest(measure: Measure, frame: _Frame) -> tuple[str, str, bool]:
     """Return the value now, what who served before had, and whether that was better by far."""
     served = frame.points.get(frame.active or 0, ())
     moved = next((seconds(c.at) for c in reversed(frame.changes) if c.target == frame.active), None)
-    newest = [p for p in served if p.at > frame.end - NEWEST]
+    newest = [p for p in served if p.at > frame.end - MEAN_SECONDS]
     alone = [p for p in newest if moved is None or p.at - p.seconds >= moved]  # not the point in which it took over
     value = measure.of(Sum.of(alone or newest))
     former = frame.tag(frame.before)
@@ -239,14 +239,14 @@ def _label(measure: Measure, order: Sequence[int], frame: _Frame) -> str:
     return f"{measure.sentence}, {frame.span.words}. " + (", then ".join(told) + "." if told else f"{NO_DATA}.")
 
 
-def _rows(measure: Measure, versions: Sequence[str], frame: _Frame) -> tuple[Row, ...]:
+def _rows(measure: Measure, versions: Sequence[str], frame: _Frame) -> tuple[ChartRow, ...]:
     cells: dict[int, dict[str, str]] = {}
     for release, own in frame.points.items():
         for end, points in groupby(own, lambda point: -(-point.at // frame.span.row) * frame.span.row):
             value = measure.of(Sum.of(points))
             if value is not None and release in frame.releases:
                 cells.setdefault(end, {})[frame.releases[release].version] = measure.words(value)
-    return tuple(Row(iso(min(end, frame.end)), tuple(cells[end].get(version, "–") for version in versions))
+    return tuple(ChartRow(iso(min(end, frame.end)), tuple(cells[end].get(version, "–") for version in versions))
                  for end in sorted(cells))
 
 

@@ -43,7 +43,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownFacts:
     """What a question about a move is made from. `active` and `target` are releases, the lines say how they stand."""
 
     view: AppView
@@ -56,7 +56,7 @@ class Known:
     warm: VersionLine | None
 
 
-def ask_to_move(verb: str, known: Known) -> Question:
+def ask_to_move(verb: str, known: KnownFacts) -> Question:
     """Return the question of a rollback, an undo, or an upgrade to a version that is here."""
     line, to = known.line, known.line.name
     cold, abort = line.how is not How.WARM, verb == "rollback" and known.under is not None
@@ -78,7 +78,7 @@ def _why_not(verb: str, line: VersionLine) -> str:
     return ""
 
 
-def _facts(verb: str, known: Known) -> Iterator[Fact]:
+def _facts(verb: str, known: KnownFacts) -> Iterator[Fact]:
     line, to, live = known.line, known.line.name, known.live.name if known.live else None
     yield _time(line, live)
     if known.under is not None:
@@ -116,7 +116,7 @@ def _time(line: VersionLine, live: str | None) -> Fact:
                 else f"{line.version} is not running.")
 
 
-def _steps_back(known: Known) -> int:
+def _steps_back(known: KnownFacts) -> int:
     """Return how many versions of the serving history it lies back, 0 when it is not in it."""
     chain = known.changes[0].chain if known.changes else ()
     active = known.view.active.release if known.view.active else None
@@ -124,7 +124,7 @@ def _steps_back(known: Known) -> int:
     return behind.index(known.line.release) + 1 if known.line.release in behind else 0
 
 
-def _differing(known: Known) -> Fact | None:
+def _differing(known: KnownFacts) -> Fact | None:
     if known.active is None or known.target is None:
         return None
     found = changed_settings(known.active.bundle, known.target.bundle)

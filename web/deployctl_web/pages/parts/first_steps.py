@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from deployctl.dataclass import dataclass
-from deployctl.domain.change.plan import Kind
+from deployctl.domain.change.plan import PlanKind
 from deployctl.domain.host.actor import Actor, Via
 from deployctl.domain.images.release import Change
 from deployctl.domain.inputs.names import AppName, Version
@@ -13,7 +13,7 @@ from deployctl.ports import Services
 
 DEMO = "deployctl.demo"  # the label that a demo's server.toml puts on everything
 MENDED = Version("v3")  # the version of the demo in which the bug is mended
-LOOKED_AT = 50  # changes, the newest
+MAX_CHANGES_SEARCHED = 50  # changes, the newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,8 @@ def first_steps(app: AppName, s: Services) -> tuple[Try, ...]:
     """Return what there is to try in a demo; nothing anywhere else."""
     if DEMO not in dict(s.spec.labels):
         return ()
-    changes = s.ledger.changes(app, limit=LOOKED_AT)
-    mended = {*s.ledger.releases_of(app, MENDED, limit=LOOKED_AT)}
+    changes = s.ledger.changes(app, limit=MAX_CHANGES_SEARCHED)
+    mended = {*s.ledger.releases_of(app, MENDED, limit=MAX_CHANGES_SEARCHED)}
     return tries(app, changes, mended={c.target for c in changes} & mended != set())
 
 
@@ -41,8 +41,8 @@ def tries(app: AppName, changes: Sequence[Change], *, mended: bool) -> tuple[Try
     first = clicked[-1].revision if clicked else None
     typed = first is not None and any(Actor.of(c.actor).via == Via.CLI and c.revision > first for c in changes)
     return (
-        Try("Go back from the page", any(change.kind == Kind.ROLLBACK for change in clicked)),
-        Try("Undo it, as fast", any(change.kind == Kind.UNDO for change in clicked)),
+        Try("Go back from the page", any(change.kind == PlanKind.ROLLBACK for change in clicked)),
+        Try("Undo it, as fast", any(change.kind == PlanKind.UNDO for change in clicked)),
         Try(f"Deploy {MENDED}, where the bug is mended", mended, deploy="" if mended else MENDED),
         Try("Do the same from a terminal", typed, command=f"deployctl rollback {app}"),
     )

@@ -15,14 +15,14 @@ from deployctl.memory import last_of
 from deployctl.ports import LogLine, Services
 from deployctl.usecases.clock_math import seconds_between
 from deployctl.usecases.view.logs import Printed, logs
-from deployctl_web.pages.parts.bounded_call import WAIT, soon
+from deployctl_web.pages.parts.bounded_call import CALL_SECONDS, soon
 from deployctl_web.pages.parts.times import clock
 
-GLANCE = 0.3  # seconds that a page waits for what is only nice to know
-MOST = 2000  # lines of a page
-ROOM = 2 * 2**20  # characters of a page's lines
-LOOKED_AT = 10_000  # lines that are searched when there is a filter
-SPANS = {"10m": 600.0, "1h": 3600.0, "24h": 86_400.0}
+NAMES_WAIT_SECONDS = 0.3  # seconds that a page waits for what is only nice to know
+MAX_LINES_SHOWN = 2000  # lines of a page
+MAX_LINES_CHARACTERS = 2 * 2**20  # characters of a page's lines
+MAX_LINES_SEARCHED = 10_000  # lines that are searched when there is a filter
+LOG_SPANS = {"10m": 600.0, "1h": 3600.0, "24h": 86_400.0}
 
 _LEVELS = tuple((level, re.compile(rf"\b(?:{words})\b")) for level, words in (
     ("error", "ERROR|FATAL|CRITICAL|PANIC|SEVERE|EMERG|Traceback|[A-Z][A-Za-z]*(?:Error|Exception)"),
@@ -33,7 +33,7 @@ _MEANS = {"fatal": "error", "critical": "error", "panic": "error", "warning": "w
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class LogQuery:
     """What the address says of the lines that are wanted. `after`: only what came later than that."""
 
     q: str = ""
@@ -45,7 +45,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ShownLine:
     at: str
     version: str
     release: int
@@ -54,43 +54,43 @@ class Line:
     text: str
 
 
-def read(app: AppName, asked: Asked, actor: str) -> list[Line]:
+def read(app: AppName, asked: LogQuery, actor: str) -> list[ShownLine]:
     """Return the last lines, the oldest first. Raises EngineUnavailable when the engine does not answer in time."""
-    until = monotonic() + WAIT + 1.0  # who waits for it has left by then
+    until = monotonic() + CALL_SECONDS + 1.0  # who waits for it has left by then
 
     def fetch(s: Services) -> Iterable[Printed]:
         found = filter(filter_of(asked), _written(app, asked, s, lambda: monotonic() > until))
-        return last_of(found, lambda one: len(one.line.text), room=ROOM, most=asked.n)
+        return last_of(found, lambda one: len(one.line.text), room=MAX_LINES_CHARACTERS, most=asked.n)
 
-    return [Line(one.line.at, one.version, one.release, one.name, level_of(one.line), one.line.text)
+    return [ShownLine(one.line.at, one.version, one.release, one.name, level_of(one.line), one.line.text)
             for one in soon(fetch, actor, what="the log")]
 
 
-def save(app: AppName, asked: Asked, s: Services, left: Callable[[], bool]) -> Iterator[str]:
+def save(app: AppName, asked: LogQuery, s: Services, left: Callable[[], bool]) -> Iterator[str]:
     """Yield all lines that fit, as text, until their reader has `left`. Raises what `logs` raises."""
-    found = logs(app, asked.version, s, tail=None, since=SPANS.get(asked.since), left=left)
+    found = logs(app, asked.version, s, tail=None, since=LOG_SPANS.get(asked.since), left=left)
     return (f"{one.line.at} {one.name} {one.line.text}\n" for one in filter(filter_of(asked), found))
 
 
 def last_line(app: AppName, version: str, actor: str) -> str:
     """Return what that version printed last, nothing where that cannot be had at once."""
     try:
-        asked = Asked(version=Version(version), n=1)
-        found = soon(lambda s: [*_written(app, asked, s)], actor, what="the log", wait=GLANCE)
+        asked = LogQuery(version=Version(version), n=1)
+        found = soon(lambda s: [*_written(app, asked, s)], actor, what="the log", wait=NAMES_WAIT_SECONDS)
     except DeployctlError:
         return ""
     return f"{clock(found[-1].line.at)} {found[-1].line.text}"[:400] if found else ""
 
 
-def _written(app: AppName, asked: Asked, s: Services, left: Callable[[], bool] = bool) -> Iterator[Printed]:
-    since = SPANS.get(asked.since)
+def _written(app: AppName, asked: LogQuery, s: Services, left: Callable[[], bool] = bool) -> Iterator[Printed]:
+    since = LOG_SPANS.get(asked.since)
     if asked.after:
         since = max(1.0, seconds_between(asked.after, s.clock.utc()) + 2.0)
-    tail = LOOKED_AT if asked.q or asked.errors or asked.after else asked.n
+    tail = MAX_LINES_SEARCHED if asked.q or asked.errors or asked.after else asked.n
     return (one for one in logs(app, asked.version, s, tail=tail, since=since, left=left) if one.line.at > asked.after)
 
 
-def filter_of(asked: Asked) -> Callable[[Printed], bool]:
+def filter_of(asked: LogQuery) -> Callable[[Printed], bool]:
     """Return what keeps the lines that hold the text, upper or lower case alike, and tell of an error if that is asked."""
     wanted = asked.q.casefold()
     return lambda one: wanted in one.line.text.casefold() and (not asked.errors or tells_of_error(one.line))
@@ -109,14 +109,14 @@ def level_of(line: LogLine) -> str:
     return next((level for level, pattern in _LEVELS if pattern.search(head)), "err" if line.stream == "stderr" else "out")
 
 
-def asked_of(args: dict[str, str], parse: Callable[[str], Version]) -> Asked:
+def asked_of(args: dict[str, str], parse: Callable[[str], Version]) -> LogQuery:
     """Return what the query asks for. Raises Invalid."""
     number = args.get("n", "")
-    if number and not (number.isascii() and number.isdecimal() and len(number) <= 4 and 0 < int(number) <= MOST):
-        raise Invalid(f"n is a number of lines from 1 to {MOST}.")
-    if args.get("since") and args["since"] not in SPANS:
-        raise Invalid(f"since is one of {', '.join(SPANS)}.")
-    return Asked(args.get("q", "")[:200], parse(args["version"]) if args.get("version") else None, args.get("since", ""),
+    if number and not (number.isascii() and number.isdecimal() and len(number) <= 4 and 0 < int(number) <= MAX_LINES_SHOWN):
+        raise Invalid(f"n is a number of lines from 1 to {MAX_LINES_SHOWN}.")
+    if args.get("since") and args["since"] not in LOG_SPANS:
+        raise Invalid(f"since is one of {', '.join(LOG_SPANS)}.")
+    return LogQuery(args.get("q", "")[:200], parse(args["version"]) if args.get("version") else None, args.get("since", ""),
                  int(number) if number else 200, _moment(args.get("after", "")), args.get("errors") == "1")
 
 

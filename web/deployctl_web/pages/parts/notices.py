@@ -10,7 +10,7 @@ from deployctl.usecases.results import AppView, ConfigCode, StatusView
 from deployctl.usecases.view.in_progress import Failure, UnderWay
 from deployctl_web.pages.parts.template_filters import ended, sentence
 
-LONG = 10.0  # seconds after which a reading is called old
+STALE_SECONDS = 10.0  # seconds after which a reading is called old
 MOVING = frozenset({"upgrade", "rollback", "undo", "start"})  # shown as a row of their own
 
 
@@ -30,7 +30,7 @@ def notices_of(whole: StatusView, view: AppView, *, under: UnderWay | None, fail
                stale: str) -> list[Notice]:
     """Return the notices, what harms visitors first; `stale` says why there is no newer reading, `at` is its clock."""
     harm = [*_harm(view), *_away(whole, view)]
-    if stale and age > LONG:
+    if stale and age > STALE_SECONDS:
         harm.insert(0, Notice("warn", f"Last known state, from {at}.", f"{stale} HAProxy keeps serving as last set."))
     found = [*harm, *_others(view), *_config(view)]
     if failure is not None and under is None:

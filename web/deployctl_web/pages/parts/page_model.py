@@ -9,7 +9,7 @@ from flask import g, session
 from deployctl.dataclass import dataclass, field
 from deployctl.domain.host.access import Role
 from deployctl.domain.images.release import App, Bundle, Change, Hold
-from deployctl.domain.images.release import Role as Part
+from deployctl.domain.images.release import ReleaseRole as Part
 from deployctl.domain.inputs.names import AppName
 from deployctl.ports import Services
 from deployctl.ports.metrics import Now
@@ -20,7 +20,7 @@ from deployctl.usecases.view.in_progress import UnderWay, find_failure, find_und
 from deployctl.usecases.view.serving_periods import Period, find_periods
 from deployctl.usecases.view.versions import VersionLine, VersionsView, versions
 from deployctl_web.live.jobs import Job
-from deployctl_web.live.status_cache import Seen
+from deployctl_web.live.status_cache import CachedStatus
 from deployctl_web.pages.parts.buttons import Go, held_since, warm_way, way_of
 from deployctl_web.pages.parts.first_steps import Try, first_steps
 from deployctl_web.pages.parts.log_view import last_line
@@ -29,11 +29,11 @@ from deployctl_web.pages.parts.times import clock
 from deployctl_web.state import desk
 
 DISMISSED = "dismissed"  # in the session: app → deployment whose failure was read
-KEPT = 20  # apps of which that is remembered
+MAX_REMEMBERED_APPS = 20  # apps of which that is remembered
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ReleaseRow:
     """One running release in the drawing of the traffic."""
 
     one: InstanceView
@@ -43,16 +43,16 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class AppPage:
     """One app as its page shows it."""
 
     app: App
     view: AppView
-    seen: Seen[StatusView]
+    seen: CachedStatus[StatusView]
     may: bool  # move traffic
     versions: VersionsView
     ways: dict[int, Go]  # release → its button
-    rows: tuple[Row, ...]  # live first
+    rows: tuple[ReleaseRow, ...]  # live first
     warm: VersionLine | None  # can take the traffic at once
     back: VersionLine | None  # what a rollback without a name means
     under: UnderWay | None
@@ -87,7 +87,7 @@ class Look:
         return "deploying" if self.under.verb in {"upgrade", "rollback", "undo", "start"} else "busy"
 
 
-def look_at(app: AppName) -> Look:
+def look_at(app: AppName) -> AppPage:
     """Read everything that the page of an app shows. Raises NotFound, and what the ledger raises."""
     here = desk()
     seen, idle = here.board.whole(app), here.board.idle(app)
@@ -97,7 +97,7 @@ def look_at(app: AppName) -> Look:
         return _look(require_app(app, s), seen, view, found, s)
 
 
-def _look(app: App, seen: Seen[StatusView], view: AppView, found: VersionsView, s: Services) -> Look:
+def _look(app: App, seen: CachedStatus[StatusView], view: AppView, found: VersionsView, s: Services) -> AppPage:
     under, failure, deeds = find_under_way(app.name, s), find_failure(app.name, s), recent(app.name, s)
     last = next(iter(s.ledger.changes(app.name, limit=1)), None)
     if failure and failure.deployment <= session.get(DISMISSED, {}).get(app.name, 0):
@@ -107,7 +107,7 @@ def _look(app: App, seen: Seen[StatusView], view: AppView, found: VersionsView, 
     job = next(iter(desk().jobs.under_way(app.name)), None)
     active = s.ledger.find_release(app.name, view.active.release) if view.active else None
     undoable = under is None and last is not None and last.target is not None and _can_be_undone(last, found)
-    return Look(
+    return AppPage(
         app, view, seen, g.who.may(Role.DEPLOYER, app.name), found, ways, _rows(view, found, ways, dict(now)),
         warm_way(view, found), found.at(view.back_release), under,
         next((i for i in view.instances if under and i.release == under.release and i.role != Part.ACTIVE), None), job,
@@ -125,13 +125,13 @@ def _can_be_undone(last: Change, found: VersionsView) -> bool:
     return left is not None and not held_since(left.hold, last)
 
 
-def _rows(view: AppView, found: VersionsView, ways: dict[int, Go], now: dict[int, Now]) -> tuple[Row, ...]:
+def _rows(view: AppView, found: VersionsView, ways: dict[int, Go], now: dict[int, Now]) -> tuple[ReleaseRow, ...]:
     """Return what runs: live, then the standby, then what was started beside. What is on trial has a row of its own."""
     order = (Part.ACTIVE, Part.STANDBY, Part.IDLE)
     running = [i for i in view.instances if i.role in order and (i.role == Part.ACTIVE or runs(i))]
     lines = {line.release: line for line in found.lines}
     ranked = sorted(running, key=lambda i: (order.index(Part(i.role)), i.release != view.back_release, -i.release))
-    return tuple(Row(i, lines.get(i.release), ways.get(i.release), now.get(i.release)) for i in ranked)
+    return tuple(ReleaseRow(i, lines.get(i.release), ways.get(i.release), now.get(i.release)) for i in ranked)
 
 
 def runs(one: InstanceView) -> bool:
@@ -141,5 +141,5 @@ def runs(one: InstanceView) -> bool:
 
 def dismiss(app: AppName, deployment: int) -> None:
     """Remember in the session that this failure was read."""
-    read = dict(list(session.get(DISMISSED, {}).items())[-KEPT:])
+    read = dict(list(session.get(DISMISSED, {}).items())[-MAX_REMEMBERED_APPS:])
     session[DISMISSED] = {**read, app: deployment}

@@ -28,7 +28,7 @@ from deployctl_web.pages.parts.times import (
 )
 from deployctl_web.state import desk
 
-STATES = {"healthy": "Healthy", "degraded": "Degraded", "down": "Down", "deploying": "Deploying",
+STATE_NAMES = {"healthy": "Healthy", "degraded": "Degraded", "down": "Down", "deploying": "Deploying",
           "not_deployed": "Not deployed", "unknown": "Unknown"}
 LOUD = {"degraded": "warn", "down": "bad", "unknown": "warn"}
 SIGNS = {"healthy": "check", "degraded": "warn", "down": "down", "unknown": "ask", "deploying": "up", "busy": "clock"}
@@ -39,7 +39,7 @@ WORST = ("down", "degraded", "unknown")
 def state_word(view: AppView) -> str:
     if view.deployment and view.state == "deploying":
         return f"Deploying {view.deployment.get('to') or ''}".strip()
-    return STATES.get(view.state, view.state.capitalize())
+    return STATE_NAMES.get(view.state, view.state.capitalize())
 
 
 def worst(states: list[str]) -> str:

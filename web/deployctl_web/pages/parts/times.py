@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from deployctl.usecases.view.serving_periods import DAYS
+from deployctl.usecases.view.serving_periods import DEFAULT_PERIOD_DAYS
 
-RECENT = 86_400  # seconds that a moment is told as how long ago it was
+RELATIVE_SECONDS = 86_400  # seconds that a moment is told as how long ago it was
 
 
 def _age(text: str) -> float:
@@ -14,7 +14,7 @@ def _age(text: str) -> float:
 
 
 def is_recent(text: str) -> bool:
-    return _age(text) < RECENT
+    return _age(text) < RELATIVE_SECONDS
 
 
 def when(text: str | None) -> str:
@@ -80,11 +80,12 @@ def minutes(seconds: float) -> str:
 def day_marks() -> list[tuple[str, float]]:
     """Return the midnights of the last seven days, each with its place in percent; the month is told once."""
     now = datetime.now().astimezone()
-    first = now - timedelta(days=DAYS)
-    days = [(first + timedelta(days=n + 1)).replace(hour=0, minute=0, second=0, microsecond=0) for n in range(int(DAYS))]
+    first = now - timedelta(days=DEFAULT_PERIOD_DAYS)
+    days = [(first + timedelta(days=n + 1)).replace(hour=0, minute=0, second=0, microsecond=0)
+            for n in range(int(DEFAULT_PERIOD_DAYS))]
     marks: list[tuple[str, float]] = []
     for n, day in enumerate(days):
-        left = 100 * (day - first).total_seconds() / (DAYS * 86_400)
+        left = 100 * (day - first).total_seconds() / (DEFAULT_PERIOD_DAYS * 86_400)
         if 2 < left < 96:
             marks.append((f"{day.day} {day:%b}" if n == 0 or day.day == 1 or not marks else str(day.day), round(left, 2)))
     return [*marks, ("now", 100.0)]
