@@ -66,18 +66,20 @@ class Route:
     `gives` is the answer's schema, `body` the name of the request's schema. `example` is a body that can be sent.
     """
 
-    __slots__ = ("at_once", "at_revision", "body", "describes", "example", "form", "former", "gives", "more", "moves",
-                 "question", "role", "summary")
+    __slots__ = ("at_once", "at_revision", "body", "deploys", "describes", "example", "form", "former", "gives", "more",
+                 "moves", "question", "role", "summary")
 
     def __init__(self, summary: str, body: str, *, gives: str = "Done", more: str = "", describes: str = "",
                  example: Mapping[str, Any] | None = None, role: str = "deployer", question: str = "", form: str = "",
-                 former: str = "", moves: bool = False, at_revision: bool = True, at_once: bool = False) -> None:
+                 former: str = "", moves: bool = False, deploys: bool = False, at_revision: bool = True,
+                 at_once: bool = False) -> None:
         self.summary, self.more, self.body, self.describes, self.example = summary, more, body, describes, example
         self.gives, self.role = gives, role
         self.question = question  # what the dashboard asks first: about a move, a stop, or a prune
         self.form = form  # title of the dashboard's form for it, where it has one of its own
         self.former = former  # the verb's name before it was renamed: its path is accepted for one release
         self.moves = moves  # traffic: a page must say at which revision
+        self.deploys = deploys  # is shown as a deployment while it is in progress
         self.at_revision = at_revision  # takes If-Match
         self.at_once = at_once  # is done within a moment, and waited for
 

@@ -21,6 +21,11 @@ def below(group: str) -> list[str]:
     return [name for name in VERBS if " " not in name]
 
 
+def deployments() -> frozenset[str]:
+    """Return the names of the verbs that are shown as a deployment while they are in progress."""
+    return frozenset(verb.name for verb, route in routes().values() if route.deploys)
+
+
 def routes() -> dict[str, tuple[Verb, Route]]:
     """Return the verbs that the API and the dashboard offer too, by name."""
     return {verb.name: (verb, verb.route) for verb in CHANGES if verb.route is not None}

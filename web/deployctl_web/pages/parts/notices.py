@@ -8,10 +8,11 @@ from deployctl.dataclass import dataclass
 from deployctl.domain.change.status_note import NoteCode
 from deployctl.usecases.results import AppView, ConfigCode, StatusView
 from deployctl.usecases.view.in_progress import Failure, UnderWay
+from deployctl.verbs.table import deployments
 from deployctl_web.pages.parts.template_filters import ended, sentence
 
 STALE_SECONDS = 10.0  # seconds after which a reading is called old
-MOVING = frozenset({"upgrade", "rollback", "undo", "start"})  # shown as a row of their own
+MOVING = deployments()  # shown as a row of their own
 
 
 @dataclass(frozen=True, slots=True)

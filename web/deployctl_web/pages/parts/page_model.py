@@ -24,7 +24,7 @@ from deployctl_web.live.status_cache import CachedStatus
 from deployctl_web.pages.parts.buttons import Go, held_since, warm_way, way_of
 from deployctl_web.pages.parts.first_steps import Try, first_steps
 from deployctl_web.pages.parts.log_view import last_line
-from deployctl_web.pages.parts.notices import Notice, notices_of
+from deployctl_web.pages.parts.notices import MOVING, Notice, notices_of
 from deployctl_web.pages.parts.times import clock
 from deployctl_web.state import desk
 
@@ -84,7 +84,7 @@ class AppPage:
         """Return the state's word for classes and signs: one that is being changed is deploying or busy."""
         if self.under is None or self.under.interrupted or self.view.state in {"degraded", "down", "unknown"}:
             return self.view.state if self.view.state != "deploying" else "healthy"
-        return "deploying" if self.under.verb in {"upgrade", "rollback", "undo", "start"} else "busy"
+        return "deploying" if self.under.verb in MOVING else "busy"
 
 
 def look_at(app: AppName) -> AppPage:
