@@ -9,8 +9,12 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+<<<<<<< HEAD
 from deployctl.cli.rendering.forms import json_line, tsv_lines
 from deployctl.cli.terminal import TerminalStyle, look_of
+=======
+from deployctl.cli.terminal import Look, look_of
+>>>>>>> 20e1122 (cli: what only programs' formats need is loaded for those)
 from deployctl.dataclass import dataclass, field, replace
 from deployctl.errors import DeployctlError, Invalid, Untrusted
 
@@ -207,18 +211,24 @@ class CommandCall:
         """Write the result in the requested format. `many`: the key whose items are the lines of jsonl."""
         look = self.look(self.out)
         if self.machine:
-            told = as_json()
-            if self.place is not None and self.output == "json":
-                told = {**told, "home": self.place}
-            if self.warnings and self.output == "json":
-                told = {**told, "warnings": [*told.get("warnings", []), *self.warnings]}
-            for item in told[many] if many and self.output == "jsonl" else [told]:
-                self.write(json_line(item, look))
+            self._answer_json(as_json(), look, many)
         elif self.output == "tsv":
+            from deployctl.cli.rendering.forms import tsv_lines
+
             lines = tsv_lines(as_json, table, replace(look, relative=False, signs=False))
             self.write("".join(f"{line}\n" for line in lines))
         else:
             self.write(look.finish(text(look)))
+
+    def _answer_json(self, told: Mapping[str, Any], look: Look, many: str | None) -> None:
+        from deployctl.cli.rendering.forms import json_line
+
+        if self.place is not None and self.output == "json":
+            told = {**told, "home": self.place}
+        if self.warnings and self.output == "json":
+            told = {**told, "warnings": [*told.get("warnings", []), *self.warnings]}
+        for item in told[many] if many and self.output == "jsonl" else [told]:
+            self.write(json_line(item, look))
 
     def write(self, text: str) -> None:
         """Write to stdout; no-op once the reader has closed it. Raises DeployctlError on other errors, such as a full disk."""

@@ -25,7 +25,9 @@ def literals(path: Path) -> list[tuple[str, set[str]]]:
     """Return every literal collection of that file with the verbs in it that API and dashboard offer, too."""
     found = []
     for node in ast.walk(tree.parsed(path)):
-        parts = node.elts if isinstance(node, ast.Set | ast.Tuple | ast.List) else node.keys if isinstance(node, ast.Dict) else []
+        parts: list[ast.expr | None] = []
+        if isinstance(node, ast.Set | ast.Tuple | ast.List | ast.Dict):
+            parts = [*(node.keys if isinstance(node, ast.Dict) else node.elts)]
         texts = {part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)}
         found.append((f"line {getattr(node, 'lineno', 0)}", texts & OFFERED))
     return found
