@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from deployctl.cli.values import PARSERS, TOGETHER, BadValue, finished
-from deployctl.verbs.row import Param, Verb, VerbKind
+from deployctl.verbs.row import Param, ParamKind, Verb
 
 Complete = Callable[[click.Context, click.Parameter, str], list[Any]]
 
@@ -20,7 +20,7 @@ def params_of(verb: Verb) -> list[click.Parameter]:
 
 
 def option_of(param: Param, **more: Any) -> click.Option:
-    if param.kind == VerbKind.FLAG:
+    if param.kind == ParamKind.FLAG:
         return click.Option((*param.flags, param.name), is_flag=True, help=param.about, **more)
     return click.Option(
         (*param.flags, param.name), type=_type(param), multiple=param.many, metavar=param.metavar, help=param.about,
@@ -41,7 +41,7 @@ def _names() -> click.Argument:
 # -- types -------------------------------------------------------------------------------------------------------------
 def _type(param: Param) -> Any:
     """Return what click takes as a type: one of its own, or a function."""
-    if param.kind == VerbKind.COUNT:
+    if param.kind == ParamKind.COUNT:
         return click.IntRange(param.low, param.high)
     if param.choices:
         return click.Choice(param.choices)
@@ -74,7 +74,7 @@ def _finish(param: Param) -> Callable[..., Any] | None:
 
 # -- completion --------------------------------------------------------------------------------------------------------
 def _offered(param: Param) -> Complete | None:
-    if param.kind == VerbKind.FILE:
+    if param.kind == ParamKind.FILE:
         return lambda ctx, of, incomplete: list(click.Path().shell_complete(ctx, of, incomplete))
     return _completed_by(param.offers) if param.offers else None
 

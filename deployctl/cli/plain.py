@@ -13,7 +13,7 @@ from typing import Any
 from deployctl.cli.values import PARSERS, BadValue, finished
 from deployctl.errors import DeployctlError
 from deployctl.verbs.params import BY_ENVIRONMENT, SHARED
-from deployctl.verbs.row import Param, Verb, VerbKind
+from deployctl.verbs.row import Param, ParamKind, Verb
 from deployctl.verbs.table import VERBS
 
 
@@ -86,7 +86,7 @@ def _flag(text: str, known: Mapping[str, Param], rest: Iterator[str]) -> tuple[P
     param = known.get(name)
     if param is None:
         raise _NotPlain
-    if param.kind == VerbKind.FLAG:
+    if param.kind == ParamKind.FLAG:
         return param, _require(True, unless=bool(equals))
     value = value if equals else next(rest, "-")
     return param, _value(param, _require(value, unless=not equals and value.startswith("-")))
@@ -99,7 +99,7 @@ def _require(value: Any, *, unless: bool) -> Any:
 
 
 def _value(param: Param, text: str) -> Any:
-    if param.kind == VerbKind.COUNT:
+    if param.kind == ParamKind.COUNT:
         return _count(param, text)
     if param.choices:
         return _require(text, unless=text not in param.choices)

@@ -9,12 +9,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-<<<<<<< HEAD
-from deployctl.cli.rendering.forms import json_line, tsv_lines
 from deployctl.cli.terminal import TerminalStyle, look_of
-=======
-from deployctl.cli.terminal import Look, look_of
->>>>>>> 20e1122 (cli: what only programs' formats need is loaded for those)
 from deployctl.dataclass import dataclass, field, replace
 from deployctl.errors import DeployctlError, Invalid, Untrusted
 
@@ -220,7 +215,7 @@ class CommandCall:
         else:
             self.write(look.finish(text(look)))
 
-    def _answer_json(self, told: Mapping[str, Any], look: Look, many: str | None) -> None:
+    def _answer_json(self, told: Mapping[str, Any], look: TerminalStyle, many: str | None) -> None:
         from deployctl.cli.rendering.forms import json_line
 
         if self.place is not None and self.output == "json":

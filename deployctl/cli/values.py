@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from deployctl.verbs.row import Param, VerbKind
+from deployctl.verbs.row import Param, ParamKind
 
 
 class BadValue(Exception):
@@ -71,11 +71,11 @@ def pull_policy(word: str | None) -> Any:
 
 
 PARSERS: dict[str, Callable[[str], Any]] = {
-    VerbKind.RAW: str, VerbKind.FILLED: filled, VerbKind.NAMED: named, VerbKind.IMAGE: named, VerbKind.FILE: named,
-    VerbKind.NOTE: reason,
-    VerbKind.REASON: reason, VerbKind.SPAN: seconds, VerbKind.LISTEN: listen,
+    ParamKind.RAW: str, ParamKind.FILLED: filled, ParamKind.NAMED: named, ParamKind.IMAGE: named, ParamKind.FILE: named,
+    ParamKind.NOTE: reason,
+    ParamKind.REASON: reason, ParamKind.SPAN: seconds, ParamKind.LISTEN: listen,
 }  # fmt: skip
-TOGETHER: dict[str, Callable[[Any], Any]] = {VerbKind.ENV: variables, VerbKind.PULL: pull_policy}  # judged when all was parsed
+TOGETHER: dict[str, Callable[[Any], Any]] = {ParamKind.ENV: variables, ParamKind.PULL: pull_policy}  # judged when all was parsed
 
 
 def finished(param: Param, value: Any) -> Any:

@@ -15,7 +15,7 @@ from deployctl.verbs.params import (
     UNSAID_NOTE,
     VERSION,
 )
-from deployctl.verbs.row import Param, Route, Verb, VerbKind
+from deployctl.verbs.row import Param, ParamKind, Route, Verb
 
 _LATER = (UNSAID_NOTE, *NOTED[1:])  # no request says why
 
@@ -24,7 +24,7 @@ CHANGES = (
          does="deployctl.usecases.change.upgrade:upgrade", plans="deployctl.usecases.change.upgrade:preview_upgrade",
          app="[APP]", begins=True, any_image=True,
          params=(VERSION, IMAGE, ENV, PULL, *PLANNED,
-                 Param("confirmed", VerbKind.FLAG, body="sure",
+                 Param("confirmed", ParamKind.FLAG, body="sure",
                        api_about="Answers yes to the question before the app leaves an address.")),
          examples=("upgrade shop v42", 'upgrade shop v42 -m "new checkout flow" --env WORKERS=6'),
          see=("status", "rollback", "logs"),
@@ -37,13 +37,13 @@ CHANGES = (
     Verb("rollback", "Change", "Switch traffic back to the last good version.",
          does="deployctl.usecases.change.rollback:rollback", plans="deployctl.usecases.change.rollback:preview_rollback",
          app="[APP]", goes_back=True, goes_on=True,
-         params=(Param("version", VerbKind.VERSION, word="[VERSION[@RELEASE]]", body="to",
+         params=(Param("version", ParamKind.VERSION, word="[VERSION[@RELEASE]]", body="to",
                        api_about="Left out: the version that served well before."),
-                 Param("release", VerbKind.RELEASE, body="release",
+                 Param("release", ParamKind.RELEASE, body="release",
                        api_about="Exactly that release, where a version has several; "
                        "of `to`, when that is named too."),
                  SURE,
-                 Param("abort", VerbKind.FLAG, "--abort", body="abort", planned=False,
+                 Param("abort", ParamKind.FLAG, "--abort", body="abort", planned=False,
                        about="Abort any deployment in progress and roll back immediately."),
                  *PLANNED),
          examples=("rollback shop", 'rollback shop v41 -m "checkout 500s"', "rollback shop v41@7"),
@@ -100,7 +100,7 @@ CHANGES = (
                      more="Before its switch everything is taken back; after it nothing is.")),
     Verb("prune", "Change", "Remove the containers beyond retention.",
          does="deployctl.usecases.change.prune:prune", plans="deployctl.usecases.change.prune:preview_prune",
-         app="[APP]", params=(*PLANNED, Param("confirmed", VerbKind.FLAG, body="sure",
+         app="[APP]", params=(*PLANNED, Param("confirmed", ParamKind.FLAG, body="sure",
                                               api_about="Answers yes: without it nothing is removed.")),
          examples=("prune shop --dry-run", "prune shop"), see=("status",),
          route=Route("Remove what retention does not keep", "PruneBody", question="prune",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployctl.verbs.row import Param, VerbKind
+from deployctl.verbs.row import Param, ParamKind
 
 PULL_POLICIES = ("newer", "always", "missing", "never")  # domain.image_source.PullPolicy; a test compares them
 SURE_TEXT = "Answers yes to the question that would be asked: the version has to boot first, or visitors would get 503."
@@ -10,33 +10,33 @@ SURE_TEXT = "Answers yes to the question that would be asked: the version has to
 FORMATS = ("table", "wide", "json", "jsonl", "tsv")
 # What every command takes, before and after the verb.
 SHARED = (
-    Param("output", VerbKind.CHOICE, "-o", "--output", metavar="FORM", choices=FORMATS,
+    Param("output", ParamKind.CHOICE, "-o", "--output", metavar="FORM", choices=FORMATS,
           about="Output format: table, wide, json, jsonl or tsv."),
-    Param("json_too", VerbKind.FLAG, "--json", about="Same as -o json."),
-    Param("quiet", VerbKind.FLAG, "-q", "--quiet", about="Suppress progress and hints."),
-    Param("verbose", VerbKind.FLAG, "-v", "--verbose", about="Show more detail."),
-    Param("no_color", VerbKind.FLAG, "--no-color", about="Disable colour, as does NO_COLOR."),
-    Param("no_input", VerbKind.FLAG, "--no-input", about="Never prompt."),
-    Param("yes", VerbKind.FLAG, "-y", "--yes", about="Answer yes to every question."),
-    Param("timeout", VerbKind.SPAN, "--timeout", metavar="SPAN", about="Time limit for the whole command."),
-    Param("home", VerbKind.NAMED, "--home", metavar="DIR", about="Home: the data directory with config/ and state/."),
+    Param("json_too", ParamKind.FLAG, "--json", about="Same as -o json."),
+    Param("quiet", ParamKind.FLAG, "-q", "--quiet", about="Suppress progress and hints."),
+    Param("verbose", ParamKind.FLAG, "-v", "--verbose", about="Show more detail."),
+    Param("no_color", ParamKind.FLAG, "--no-color", about="Disable colour, as does NO_COLOR."),
+    Param("no_input", ParamKind.FLAG, "--no-input", about="Never prompt."),
+    Param("yes", ParamKind.FLAG, "-y", "--yes", about="Answer yes to every question."),
+    Param("timeout", ParamKind.SPAN, "--timeout", metavar="SPAN", about="Time limit for the whole command."),
+    Param("home", ParamKind.NAMED, "--home", metavar="DIR", about="Home: the data directory with config/ and state/."),
 )
 BY_ENVIRONMENT = ("output", "quiet", "verbose", "no_input", "yes", "timeout")  # DEPLOYCTL_OUTPUT and so on
 
 # -- which version ---------------------------------------------------------------------------------------------------
-VERSION = Param("version", VerbKind.VERSION, word="VERSION", body="version", required=True)
-ANY_RELEASE = Param("version", VerbKind.VERSION, word="VERSION[@RELEASE]", body="version", required=True)
-RELEASE = Param("release", VerbKind.RELEASE)  # on the command line only
+VERSION = Param("version", ParamKind.VERSION, word="VERSION", body="version", required=True)
+ANY_RELEASE = Param("version", ParamKind.VERSION, word="VERSION[@RELEASE]", body="version", required=True)
+RELEASE = Param("release", ParamKind.RELEASE)  # on the command line only
 
 # -- what to run -----------------------------------------------------------------------------------------------------
-IMAGE = Param("image", VerbKind.IMAGE, "--image", metavar="REF", body="image",
+IMAGE = Param("image", ParamKind.IMAGE, "--image", metavar="REF", body="image",
               about="Image to run instead of the one in the app's file.",
               api_about="Image to run instead of the file's `image`: of its repository, or of one that `images` in the file "
                         "lists; any other one needs an admin of the server.")
-ENV = Param("env", VerbKind.ENV, "--env", metavar="NAME=VALUE", many=True, body="env",
+ENV = Param("env", ParamKind.ENV, "--env", metavar="NAME=VALUE", many=True, body="env",
             about="Variable in addition to the file's [env]; can be repeated.",
             api_about="Variables on top of the file's [env].")
-PULL = Param("pull", VerbKind.PULL, "--pull", choices=PULL_POLICIES, body="pull",
+PULL = Param("pull", ParamKind.PULL, "--pull", choices=PULL_POLICIES, body="pull",
              about="When to ask the registry whether the tag has moved: newer (default: goes on if it is unreachable), "
                    "always, missing (only if the image is not here) or never.",
              api_about="Whether the registry is asked if the tag has moved: newer goes on without its answer, always does "
@@ -44,33 +44,33 @@ PULL = Param("pull", VerbKind.PULL, "--pull", choices=PULL_POLICIES, body="pull"
                        "file says.")
 
 # -- what any change may be told, and goes into a Wish -----------------------------------------------------------------
-DRY_RUN = Param("dry_run", VerbKind.FLAG, "-n", "--dry-run", about="Show the plan and change nothing.")
-EXIT_CODE = Param("exit_code", VerbKind.FLAG, "--exit-code", about="With --dry-run: exit with 10 if something would change.")
-NOTE = Param("note", VerbKind.NOTE, "-m", "--message", metavar="TEXT", body="note", about="Reason; kept in the history.")
-REASON = Param("note", VerbKind.REASON, "-m", "--message", metavar="TEXT", body="note", required=True,
+DRY_RUN = Param("dry_run", ParamKind.FLAG, "-n", "--dry-run", about="Show the plan and change nothing.")
+EXIT_CODE = Param("exit_code", ParamKind.FLAG, "--exit-code", about="With --dry-run: exit with 10 if something would change.")
+NOTE = Param("note", ParamKind.NOTE, "-m", "--message", metavar="TEXT", body="note", about="Reason; kept in the history.")
+REASON = Param("note", ParamKind.REASON, "-m", "--message", metavar="TEXT", body="note", required=True,
                about="Reason; kept in the history.", api_about="Why; shown beside the change.")
-UNSAID_NOTE = Param("note", VerbKind.NOTE, "-m", "--message", metavar="TEXT", about="Reason; kept in the history.")
-IF_REVISION = Param("if_revision", VerbKind.COUNT, "--if-revision", metavar="N", low=0,
+UNSAID_NOTE = Param("note", ParamKind.NOTE, "-m", "--message", metavar="TEXT", about="Reason; kept in the history.")
+IF_REVISION = Param("if_revision", ParamKind.COUNT, "--if-revision", metavar="N", low=0,
                     about="Fail if traffic was switched since revision N.")
-LOCK_WAIT = Param("lock_wait", VerbKind.SPAN, "--lock-wait", metavar="SPAN",
+LOCK_WAIT = Param("lock_wait", ParamKind.SPAN, "--lock-wait", metavar="SPAN",
                   about="How long to wait while another process changes the app.")
-SURE = Param("confirmed", VerbKind.FLAG, body="sure", api_about=SURE_TEXT)  # on the command line it is --yes, of every verb
+SURE = Param("confirmed", ParamKind.FLAG, body="sure", api_about=SURE_TEXT)  # on the command line it is --yes, of every verb
 
 NOTED = (NOTE, IF_REVISION, LOCK_WAIT)
 PLANNED = (DRY_RUN, EXIT_CODE, *NOTED)
 
 # -- people, tokens, apps, lines ---------------------------------------------------------------------------------------
-APP_WORD = Param("app", VerbKind.NAMED, word="[APP]", offers="complete_apps")
-USER = Param("name", VerbKind.NAMED, word="NAME", required=True, offers="complete_people")
-TOKEN = Param("name", VerbKind.NAMED, word="NAME", required=True, offers="complete_tokens")
-FRESH_NAME = Param("name", VerbKind.NAMED, word="NAME", required=True)
-FILE = Param("file", VerbKind.FILE, word="FILE", required=True)
-ONLY_APPS = Param("apps", VerbKind.NAMED, "--app", metavar="APP", many=True, offers="complete_apps",
+APP_WORD = Param("app", ParamKind.NAMED, word="[APP]", offers="complete_apps")
+USER = Param("name", ParamKind.NAMED, word="NAME", required=True, offers="complete_people")
+TOKEN = Param("name", ParamKind.NAMED, word="NAME", required=True, offers="complete_tokens")
+FRESH_NAME = Param("name", ParamKind.NAMED, word="NAME", required=True)
+FILE = Param("file", ParamKind.FILE, word="FILE", required=True)
+ONLY_APPS = Param("apps", ParamKind.NAMED, "--app", metavar="APP", many=True, offers="complete_apps",
                   about="Only for this app; can be repeated. Default: all apps and the server.")
-HAND_OVER = Param("heir", VerbKind.NAMED, "--hand-over", metavar="NAME", offers="complete_people",
+HAND_OVER = Param("heir", ParamKind.NAMED, "--hand-over", metavar="NAME", offers="complete_people",
                   about="Admin who takes over the user's tokens. Default: prompt on a terminal, else revoke them.")
 
 
 def limit(most: int) -> Param:
     """Return the flag for how many lines are wanted."""
-    return Param("limit", VerbKind.COUNT, "-n", "--limit", low=1, high=most, default=50, about="Number of lines.")
+    return Param("limit", ParamKind.COUNT, "-n", "--limit", low=1, high=most, default=50, about="Number of lines.")

@@ -9,7 +9,7 @@ from typing import Any
 Function = Callable[..., Any]
 
 
-class VerbKind:
+class ParamKind:
     """How the text of a parameter becomes a value. cli/values.py parses them, and the API's request_fields.py
     has them as JSON."""
 
@@ -55,9 +55,9 @@ class Param:
     @property
     def unsaid(self) -> Any:
         """Return its value when nothing was said."""
-        if self.kind == VerbKind.FLAG:
+        if self.kind == ParamKind.FLAG:
             return False
-        return {} if self.kind == VerbKind.ENV else () if self.many else self.default
+        return {} if self.kind == ParamKind.ENV else () if self.many else self.default
 
 
 class Route:
@@ -115,16 +115,16 @@ class Verb:
     @property
     def versions(self) -> list[Param]:
         """Return the versions among its words, in order."""
-        return [one for one in self.params if one.kind == VerbKind.VERSION]
+        return [one for one in self.params if one.kind == ParamKind.VERSION]
 
     @property
     def takes_release(self) -> bool:
-        return any(one.kind == VerbKind.RELEASE for one in self.params)
+        return any(one.kind == ParamKind.RELEASE for one in self.params)
 
     @property
     def words(self) -> list[Param]:
         """Return the positional words that are parsed one by one: those without an app and its versions."""
-        return [one for one in self.params if one.word and one.kind != VerbKind.VERSION]
+        return [one for one in self.params if one.word and one.kind != ParamKind.VERSION]
 
     @property
     def flags(self) -> list[Param]:

@@ -15,18 +15,18 @@ from deployctl.cli.session import CommandCall
 from deployctl.cli.signals import clear_limit
 from deployctl.errors import Invalid
 from deployctl.verbs.params import SHARED
-from deployctl.verbs.row import Param, Verb, VerbKind
+from deployctl.verbs.row import Param, ParamKind, Verb
 from deployctl.verbs.table import VERBS
 from tests.unit.cli_world import Screen
 
 LEAVES = [verb for verb in VERBS.values() if not verb.is_group]
 SET = ("output", "quiet", "verbose", "no_color", "no_input", "yes", "timeout", "home")
 GOOD: dict[str, list[str]] = {
-    VerbKind.RAW: ["30d", "two words", "v1@7"], VerbKind.FILLED: ["time out"], VerbKind.NAMED: ["shop", "a b"],
-    VerbKind.IMAGE: ["acme/shop:rc1"],
-    VerbKind.NOTE: ["checkout 500s", "größer"], VerbKind.REASON: ["why"], VerbKind.SPAN: ["90s", "5m", "1.5s"],
-    VerbKind.COUNT: ["1", "12"],
-    VerbKind.ENV: ["A=b", "LEVEL=x=y", "EMPTY="], VerbKind.LISTEN: ["127.0.0.1:9000"], VerbKind.FILE: ["a.db", "/tmp/x y"],
+    ParamKind.RAW: ["30d", "two words", "v1@7"], ParamKind.FILLED: ["time out"], ParamKind.NAMED: ["shop", "a b"],
+    ParamKind.IMAGE: ["acme/shop:rc1"],
+    ParamKind.NOTE: ["checkout 500s", "größer"], ParamKind.REASON: ["why"], ParamKind.SPAN: ["90s", "5m", "1.5s"],
+    ParamKind.COUNT: ["1", "12"],
+    ParamKind.ENV: ["A=b", "LEVEL=x=y", "EMPTY="], ParamKind.LISTEN: ["127.0.0.1:9000"], ParamKind.FILE: ["a.db", "/tmp/x y"],
 }  # fmt: skip
 BAD = ["", " ", "-", "--", "-x", "--no-such", "-1", "x", "0", "99999999999", "1_0", "+5", "A", "=", "zz", "1e3", "-o", "-qv",
        "-mx", "--message=", "--output=json", "-ojson", "-o=json", "-h", "--version", "--json", "--timeout=0s"]  # fmt: skip
@@ -73,7 +73,7 @@ def texts(param: Param) -> list[str]:
 
 def said(param: Param, text: str) -> list[str]:
     """Return a flag as it is given."""
-    return [param.flags[-1]] if param.kind == VerbKind.FLAG else [param.flags[-1], text]
+    return [param.flags[-1]] if param.kind == ParamKind.FLAG else [param.flags[-1], text]
 
 
 def least(verb: Verb) -> list[str]:
@@ -88,20 +88,20 @@ def test_every_flag_of_every_verb_is_plain_and_read_as_click_reads_it(verb: Verb
     start = [*verb.name.split(), *least(verb)]
     assert agree(start)
     for param in (*verb.flags, *SHARED):
-        for text in texts(param) if param.kind != VerbKind.FLAG else ["-"]:
+        for text in texts(param) if param.kind != ParamKind.FLAG else ["-"]:
             assert agree([*start, *said(param, text)]), param.name
-            if param.kind != VerbKind.FLAG:
+            if param.kind != ParamKind.FLAG:
                 assert agree([*start, f"{param.flags[-1]}={text}"]) is param.flags[-1].startswith("--"), param.name
     for param in SHARED:
-        assert agree([*said(param, "" if param.kind == VerbKind.FLAG else texts(param)[0]), *start]), param.name
-    together = [word for param in verb.flags for word in said(param, "" if param.kind == VerbKind.FLAG else texts(param)[0])]
+        assert agree([*said(param, "" if param.kind == ParamKind.FLAG else texts(param)[0]), *start]), param.name
+    together = [word for param in verb.flags for word in said(param, "" if param.kind == ParamKind.FLAG else texts(param)[0])]
     assert agree([*start, *together])
 
 
 @pytest.mark.parametrize("verb", LEAVES, ids=lambda verb: verb.name)
 def test_whatever_is_typed_both_read_the_same_or_click_says_what_is_wrong(verb: Verb) -> None:
     flags = [flag for param in (*verb.flags, *SHARED) for flag in param.flags]
-    good = [text for param in (*verb.flags, *verb.words, *SHARED) if param.kind != VerbKind.FLAG for text in texts(param)]
+    good = [text for param in (*verb.flags, *verb.words, *SHARED) if param.kind != ParamKind.FLAG for text in texts(param)]
     words = st.sampled_from([*flags, *good, *BAD, "shop", "v1", "v1@7", *(f"{flag}=5m" for flag in flags)])
 
     @settings(max_examples=60, deadline=None, derandomize=True, database=None)

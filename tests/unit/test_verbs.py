@@ -11,7 +11,7 @@ import pytest
 from deployctl.domain.host.access import SCOPE_ROLES, Role
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.verbs import manage, params
-from deployctl.verbs.row import Verb, VerbKind, load
+from deployctl.verbs.row import ParamKind, Verb, load
 from deployctl.verbs.table import VERBS, routes
 from tests.unit import cli_world
 from tests.unit.api_world import Program
@@ -72,9 +72,9 @@ def test_a_row_is_whole(verb: Verb) -> None:
     assert bool(verb.does) is not bool(verb.runs)
     assert bool(verb.app) or not verb.versions
     for one in verb.params:
-        assert one.word or one.flags or one.body or one.kind == VerbKind.RELEASE, one.name
+        assert one.word or one.flags or one.body or one.kind == ParamKind.RELEASE, one.name
         assert bool(one.about) >= bool(one.flags), one.name
-        assert bool(one.choices) is (one.kind in {VerbKind.CHOICE, VerbKind.PULL}), one.name
+        assert bool(one.choices) is (one.kind in {ParamKind.CHOICE, ParamKind.PULL}), one.name
     flags = [flag for one in (*verb.flags, *params.SHARED) for flag in one.flags]
     assert len(flags) == len(set(flags))
 

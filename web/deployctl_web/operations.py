@@ -15,7 +15,7 @@ from deployctl.errors import Invalid, NotPermitted
 from deployctl.ports import Services
 from deployctl.usecases.results import Done, Moved
 from deployctl.usecases.steps.options import ChangeOptions
-from deployctl.verbs.row import Verb, VerbKind
+from deployctl.verbs.row import ParamKind, Verb
 from deployctl_web.live.jobs import Job
 from deployctl_web.security.rights import Right
 from deployctl_web.state import desk
@@ -36,9 +36,9 @@ def _arguments(verb: Verb, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the use case's own arguments. Raises Invalid before a thread is begun for nothing."""
     arguments = dict(verb.arguments(given))
     for param in verb.params:
-        if param.kind == VerbKind.VERSION and param.required and arguments[param.name] is None:
+        if param.kind == ParamKind.VERSION and param.required and arguments[param.name] is None:
             raise Invalid("Name a version. Nothing was done.", code="usage")
-        if param.kind == VerbKind.PULL and arguments[param.name]:
+        if param.kind == ParamKind.PULL and arguments[param.name]:
             arguments[param.name] = PullPolicy(arguments[param.name])
     return {**arguments, "any_image": g.who.may(Role.ADMIN, None)} if verb.any_image else arguments
 

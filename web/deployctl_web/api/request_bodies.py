@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ConfigDict, Field, create_model
 
 from deployctl.config.fields import ConfigTable
-from deployctl.verbs.row import Param, Route, Verb, VerbKind
+from deployctl.verbs.row import Param, ParamKind, Route, Verb
 from deployctl.verbs.table import routes
 from deployctl_web.api.request_fields import (
     Flag,
@@ -21,12 +21,12 @@ from deployctl_web.api.request_fields import (
 )
 
 OPTIONAL: dict[str, tuple[Any, Any]] = {  # type, and value when it is left out
-    VerbKind.VERSION: (VersionText | None, None), VerbKind.RELEASE: (ReleaseNumber | None, None),
-    VerbKind.IMAGE: (ImageText | None, None),
-    VerbKind.ENV: (Variables, {}), VerbKind.PULL: (PullWord | None, None), VerbKind.FLAG: (Flag, False),
-    VerbKind.NOTE: (NoteText, ""),
+    ParamKind.VERSION: (VersionText | None, None), ParamKind.RELEASE: (ReleaseNumber | None, None),
+    ParamKind.IMAGE: (ImageText | None, None),
+    ParamKind.ENV: (Variables, {}), ParamKind.PULL: (PullWord | None, None), ParamKind.FLAG: (Flag, False),
+    ParamKind.NOTE: (NoteText, ""),
 }  # fmt: skip
-REQUIRED: dict[str, Any] = {VerbKind.VERSION: VersionText, VerbKind.REASON: ReasonText}
+REQUIRED: dict[str, Any] = {ParamKind.VERSION: VersionText, ParamKind.REASON: ReasonText}
 
 
 def _model(verb: Verb, route: Route) -> type[ConfigTable]:

@@ -16,7 +16,7 @@ from deployctl.domain.proxy.traffic import Precision
 from deployctl.errors import ConfirmationNeeded, Invalid, LeaseHeld, StateChanged
 from deployctl.usecases.results import Done, Moved
 from deployctl.usecases.steps.options import ChangeOptions
-from deployctl.verbs.row import Param, Route, Verb, VerbKind
+from deployctl.verbs.row import Param, ParamKind, Route, Verb
 from deployctl.verbs.table import routes
 from deployctl_web.live.jobs import Job
 from deployctl_web.operations import perform
@@ -159,10 +159,10 @@ def _choice(param: Param) -> str | None:
 
 # How the fields of a form are read, by kind; what is not here is the API's alone.
 FORM_FIELDS: dict[str, Callable[[Param], Any]] = {
-    VerbKind.VERSION: _version, VerbKind.NOTE: _note, VerbKind.REASON: _note, VerbKind.PULL: _choice,
-    VerbKind.RELEASE: lambda param: _number(request.form.get(param.body, "")),
-    VerbKind.IMAGE: lambda param: request.form.get(param.body, "").strip() or None,
-    VerbKind.FLAG: lambda param: request.form.get(param.body) == "yes",
+    ParamKind.VERSION: _version, ParamKind.NOTE: _note, ParamKind.REASON: _note, ParamKind.PULL: _choice,
+    ParamKind.RELEASE: lambda param: _number(request.form.get(param.body, "")),
+    ParamKind.IMAGE: lambda param: request.form.get(param.body, "").strip() or None,
+    ParamKind.FLAG: lambda param: request.form.get(param.body) == "yes",
 }  # fmt: skip
 
 
