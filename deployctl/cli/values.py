@@ -75,7 +75,8 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     ParamKind.NOTE: reason,
     ParamKind.REASON: reason, ParamKind.SPAN: seconds, ParamKind.LISTEN: listen,
 }  # fmt: skip
-TOGETHER: dict[str, Callable[[Any], Any]] = {ParamKind.ENV: variables, ParamKind.PULL: pull_policy}  # judged when all was parsed
+TOGETHER: dict[str, Callable[[Any], Any]] = {  # judged when all was parsed
+    ParamKind.ENV: variables, ParamKind.PULL: pull_policy}
 
 
 def finished(param: Param, value: Any) -> Any:

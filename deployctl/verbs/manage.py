@@ -118,6 +118,7 @@ MANAGE = (
          examples=("ledger rebuild", "ledger rebuild --force"), see=("status", "ledger verify")),
     Verb("ledger compact", "", "Fold old entries into checkpoints, and free disk space.",
          runs="deployctl.cli.commands.ledger:ledger_compact_command",
-         params=(Param("dry_run", ParamKind.FLAG, "--dry-run", about="Show how much space it would free, and change nothing."),),
+         params=(Param("dry_run", ParamKind.FLAG, "--dry-run",
+                       about="Show how much space it would free, and change nothing."),),
          examples=("ledger compact --dry-run", "ledger compact"), see=("ledger verify",)),
 )

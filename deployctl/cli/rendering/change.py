@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from deployctl.cli.rendering.tables import Column, TextTable
 from deployctl.cli.rendering.times import took
 from deployctl.cli.terminal import TerminalStyle
 from deployctl.domain.images.image_source import ImageCode, ImageNews, image_sentence
 from deployctl.domain.proxy.traffic import Precision
 from deployctl.usecases.results import DiffLine, Done, Finding, Moved, Preview
+
+if TYPE_CHECKING:
+    from deployctl.cli.rendering.tables import TextTable
 
 
 # -- upgrade, rollback, undo -----------------------------------------------------------------------------------
@@ -112,6 +115,8 @@ def difference_words(line: DiffLine) -> str:
 
 
 def preview_table(preview: Preview) -> TextTable:
+    from deployctl.cli.rendering.tables import Column, TextTable
+
     return TextTable(
         (Column("STEP", right=True), Column("KIND"), Column("RELEASE", right=True), Column("SENTENCE", elastic=True)),
         tuple((str(n), step.kind, str(step.release), step.sentence) for n, step in enumerate(preview.plan.steps, 1)),
@@ -143,6 +148,8 @@ def _sign(found: Finding, look: TerminalStyle) -> str:
 
 
 def findings_table(findings: Sequence[Finding]) -> TextTable:
+    from deployctl.cli.rendering.tables import Column, TextTable
+
     return TextTable(
         (Column("CHECK"), Column("RESULT"), Column("TEXT"), Column("FIX")),
         tuple((f.name, "ok" if f.ok else "fail" if f.fatal else "warn", f.text, f.fix or "") for f in findings),
