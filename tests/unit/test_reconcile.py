@@ -272,6 +272,21 @@ def test_what_cannot_be_mended_is_told_with_its_reason_and_keeps_nothing_waiting
     assert w.serving == "v2"
 
 
+def test_on_another_server_one_reconcile_pulls_the_images_and_leaves_nothing(w: World) -> None:
+    """Neither containers nor images came along: an image that is pulled for its container needs no repair of its own."""
+    for version, digit in (("v77", "d"), ("v78", "e")):
+        image = replace(runnable(f"acme/shop:{version}"), repo_digests=("acme/shop@sha256:" + digit * 64,))
+        w.engine.images.publish(f"acme/shop:{version}", image)
+        w.upgraded(version)
+        w.engine.images.publish(image.repo_digests[0], image)
+    for version in ("v77", "v78"):
+        w.engine.lose(container(w, version))
+        w.engine.images.drop(w.release(version).digest)
+    done = reconcile(w.s)
+    assert ([line.kind for line in done.lines], done.left) == (["removed", "removed"], ())
+    assert (w.serving, reconcile(w.s).lines) == ("v78", ())
+
+
 def test_what_could_not_be_made_again_is_not_removed(w: World) -> None:
     w.engine.meddle(container(w, "v2"), addresses={"other": "172.29.9.9"})
     w.engine.images.drop(w.release("v2").digest)

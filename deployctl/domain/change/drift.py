@@ -131,7 +131,8 @@ def find_drift(sight: Sight) -> list[Drift]:
         found += _hidden(sight, hidden)
         numbers = sorted((sight.facts.instances.keys() | sight.actives) - hidden, key=lambda n: (n not in sight.actives, n))
         found += [drift for n in numbers for drift in _instance(sight, n)]
-        found += [*_strays(sight), *(drift for drift in _images(sight) if drift.release not in hidden)]
+        created = {drift.release for drift in found if drift.mend is Mend.CREATE}  # which tags the image, too
+        found += [*_strays(sight), *(drift for drift in _images(sight) if drift.release not in {*hidden, *created})]
     return found
 
 
