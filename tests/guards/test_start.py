@@ -8,7 +8,7 @@ import sys
 from tests.guards import tree
 
 DEAR = {
-    "argon2", "asyncio", "docker", "flask", "flask_login", "flask_wtf", "jinja2", "prometheus_client",
+    "argon2", "asyncio", "docker", "flask", "jinja2", "prometheus_client",
     "pydantic", "requests", "rich", "sqlite_utils", "tenacity", "waitress",
 }  # fmt: skip
 CLI_TOO = {"click"}

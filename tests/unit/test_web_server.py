@@ -31,6 +31,7 @@ from deployctl.watch.watch import Watch
 from deployctl_web.app import MAX_BODY_BYTES
 from deployctl_web.http import server as module
 from deployctl_web.http.server import LARGEST_HEAD, DashboardServer, log_to, open_socket
+from deployctl_web.http.threads import FIRST
 from tests.support import free_port
 from tests.unit import cli_world
 from tests.unit.cli_world import shop
@@ -223,8 +224,8 @@ def test_the_dashboard_answers_until_its_end_and_gives_the_port_back(here: Besid
     here.dashboard.close()
     with pytest.raises(ConnectionRefusedError):
         here.ask()
-    left = {thread.name for thread in threading.enumerate()} & {"dashboard", "lookout", "waitress-0", "waitress-47"}
-    assert (left, {"dashboard", "lookout", "waitress-47"} <= threads) == (set(), True)
+    ours = {"dashboard", "lookout", *(f"waitress-{number}" for number in range(FIRST))}
+    assert (ours & {thread.name for thread in threading.enumerate()}, ours <= threads) == (set(), True)
 
 
 def test_the_limits_are_those_of_the_servers_file(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from deployctl.domain.host.access import Role
 from deployctl.domain.proxy.cookies import session_cookie
 from deployctl.errors import DeployctlError, NotFound
 from deployctl.usecases.access.sign_in import SignInAgain
-from deployctl_web import health, metrics, problems
+from deployctl_web import health, metrics_route, problems
 from deployctl_web.api import all_routes, event_stream
 from deployctl_web.pages import all_pages
 from deployctl_web.pages.parts.template_filters import put_filters
@@ -48,7 +48,6 @@ def create_app(desk: Desk) -> Flask:
     )
     app.session_interface = LastSigned()
     app.url_map.strict_slashes = False
-    identity.put_identity(app)
     for check in (request_checks.require_known_host, identity.identify, request_checks.require_own_form,
                   authorization.require_allowed, recent_sign_in.require_recent_sign_in):
         app.before_request(check)
@@ -57,7 +56,7 @@ def create_app(desk: Desk) -> Flask:
     app.after_request(hold_back)
     put_filters(app)
     all_pages.put_pages(app)
-    for module in (event_stream, health, metrics):
+    for module in (event_stream, health, metrics_route):
         app.register_blueprint(module.pages)
     all_routes.put_api(app)
     app.view_functions["static"] = authorization.needs(authorization.EVERYBODY)(app.view_functions["static"])

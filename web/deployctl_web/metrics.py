@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from flask import Blueprint, Response, g, request
+from flask import g
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
@@ -23,11 +23,8 @@ from deployctl.ports import Services
 from deployctl.usecases.results import AppView, InstanceView, StatusView
 from deployctl_web.live.status_cache import CachedStatus
 from deployctl_web.live.switch_totals import BOUNDS, Switches
-from deployctl_web.security.authorization import SIGNED_IN, needs
 from deployctl_web.server_facts import Connections, connections
 from deployctl_web.state import desk
-
-pages = Blueprint("metrics", "deployctl_web.metrics")
 
 STATE_LABELS = ("healthy", "degraded", "down", "deploying", "not_deployed", "unknown")
 CLASSES = ("2xx", "3xx", "4xx", "5xx")
@@ -47,17 +44,15 @@ class KnownApps:
     connections: Connections | None = None  # as the Server page has them; only for who may see that
 
 
-@pages.get("/metrics")
-@needs(SIGNED_IN)
-def metrics() -> Response:
-    """Answer in the form that the one who asks understands."""
+def render(accept: str) -> tuple[bytes, str]:
+    """Return the metrics in the form that the one who asks understands, and its media type."""
     try:
-        encode, mimetype = choose_encoder(request.headers.get("Accept", ""))
+        encode, mimetype = choose_encoder(accept)
     except (TypeError, ValueError):  # a version that is none
         encode, mimetype = choose_encoder("")
     registry = CollectorRegistry()
     registry.register(_Told(list(families(_look()))))
-    return Response(encode(registry), content_type=mimetype)
+    return encode(registry), mimetype
 
 
 class _Told(Collector):

@@ -12,12 +12,12 @@ from typing import Any, cast
 
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
-from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
+from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import BadRequest, Error
 
 from deployctl_web.http.admission import CONNECTION, Admission, AdmissionRefusal, Seat
-from deployctl_web.http.fair_queue import FairQueue
 from deployctl_web.http.strict_head import StrictParser
+from deployctl_web.http.threads import Threads
 from deployctl_web.security.proxy_headers import CLAIMS, HOPS
 
 LEAST_READ = 32 * 1024  # bytes that a reader takes within Limits.stall, or all that waits
@@ -167,10 +167,7 @@ class Listener(TcpWSGIServer):
     def __init__(self, app: Any, sock: socket.socket, adj: Any, admission: Admission) -> None:
         self.admission = admission
         self.map: dict[int, Any] = {}
-        dispatcher: Any = ThreadedTaskDispatcher()
-        dispatcher.queue = FairQueue()
-        dispatcher.set_thread_count(adj.threads)
-        super().__init__(app, self.map, True, sock, dispatcher=dispatcher, adj=adj, bind_socket=False,
+        super().__init__(app, self.map, True, sock, dispatcher=Threads(adj.threads), adj=adj, bind_socket=False,
                          sockinfo=(sock.family, sock.type, sock.proto, sock.getsockname()))
 
     def in_loop(self, act: Callable[[], None]) -> None:

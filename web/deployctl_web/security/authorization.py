@@ -12,6 +12,7 @@ from deployctl.domain.inputs.names import AppName, parse_app
 from deployctl.errors import Invalid, NotFound, NotPermitted
 from deployctl_web.security import identity
 from deployctl_web.security.rights import Right
+from deployctl_web.security.session_cookie import SESSION
 
 F = TypeVar("F", bound=Callable[..., Any])
 EVERYBODY = "everybody"  # the page to sign in, styles, /healthz
@@ -75,7 +76,7 @@ def require_still_allowed() -> None:
         return
     g.who = right.present()  # what the refusal shows is for whom they are now
     if g.who is None:
-        g.over = session.get("_user_id")
+        g.over = session.get(SESSION)
         raise NotSignedIn
     raise RightsChanged("Your roles were changed while this was read. Ask again.")
 

@@ -1,11 +1,10 @@
-"""Who sends this request: a session of a browser, or a token in the header. Flask-Login carries it, the ledger decides."""
+"""Who sends this request: a session of a browser, or a token in the header. The cookie carries it, the ledger decides."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from flask import Flask, Request, g, request, session
-from flask_login import LoginManager, UserMixin
+from flask import Request, g, request, session
 
 from deployctl.domain.host.access import Origin, Principal
 from deployctl.domain.host.actor import Actor, Via
@@ -13,29 +12,13 @@ from deployctl.ports import Services
 from deployctl.usecases.access.sign_in import SESSION_IDLE_SECONDS, Over, find_session, why_over
 from deployctl.usecases.access.tokens import find_token
 from deployctl_web.http.admission import CONNECTION
+from deployctl_web.security.form_token import FIELD
 from deployctl_web.security.rights import Right
+from deployctl_web.security.session_cookie import SESSION
 from deployctl_web.services_pool import SOMEBODY
 from deployctl_web.state import desk
 
 BEARER = "Bearer "
-
-
-class Visitor(UserMixin):  # type: ignore[misc]  # Flask-Login has no types
-    """A session of a browser as Flask-Login sees it: its id is the secret that the ledger knows by hash."""
-
-    def __init__(self, secret: str, who: Principal) -> None:
-        self.id, self.who = secret, who
-
-
-def put_identity(app: Flask) -> None:
-    manager = LoginManager(app, add_context_processor=False)  # it asks again, for the very page that says what is wrong
-    manager.session_protection = None  # bound to the address, it would sign people out on a train
-
-    @manager.user_loader  # type: ignore[untyped-decorator]
-    def load(secret: str) -> Visitor | None:
-        with desk().pool.lend(SOMEBODY) as s:
-            who = find_session(secret, s)
-        return None if who is None else Visitor(secret, who)
 
 
 def identify() -> None:
@@ -56,11 +39,12 @@ def identify() -> None:
 
 
 def _identify_browser() -> None:
-    from flask_login import current_user
-
-    known = "_user_id" in session
-    g.who = current_user.who if known and current_user.is_authenticated else None
-    g.over = str(session["_user_id"]) if known and g.who is None else None  # the secret of a session that is over
+    if SESSION not in session:
+        return
+    secret = str(session[SESSION])
+    with desk().pool.lend(SOMEBODY) as s:
+        g.who = find_session(secret, s)
+    g.over = secret if g.who is None else None  # it is over
 
 
 def _by_token(asked: Request) -> Principal | None:
@@ -76,7 +60,7 @@ def _asker() -> Callable[[Services], Principal | None]:
     if g.via == "token":
         header, address = request.headers["Authorization"], origin().address
         return lambda s: find_token(header.removeprefix(BEARER).strip(), s, address=address)
-    secret = str(session["_user_id"])
+    secret = str(session[SESSION])
     return lambda s: find_session(secret, s)
 
 
@@ -102,25 +86,20 @@ def origin() -> Origin:
 
 def begin_session(secret: str) -> None:
     """Sign the browser in under that session; whatever its cookie held before is gone (session fixation)."""
-    from flask_login import login_user
-
     session.clear()
     with desk().pool.lend(SOMEBODY) as s:
         who = find_session(secret, s)
     if who is not None:
-        login_user(Visitor(secret, who))
+        session[SESSION] = secret
 
 
 def renew_session(secret: str) -> None:
     """Go on under another session of the same person. The token against forgery stays: other pages of this browser carry it."""
-    token = session.get("csrf_token")
+    token = session.get(FIELD)
     begin_session(secret)
-    session["csrf_token"] = token
+    session[FIELD] = token
     identify()
 
 
 def end_session_here() -> None:
-    from flask_login import logout_user
-
-    logout_user()
     session.clear()

@@ -15,11 +15,12 @@ from deployctl.usecases.access.passwords import TooManyTries
 from deployctl.usecases.access.sign_in import SignInAgain, WrongLink, WrongSignIn, require_recent, sign_in_again
 from deployctl_web.security import identity
 from deployctl_web.security.authorization import RECENT
+from deployctl_web.security.form_token import FIELD
 from deployctl_web.security.request_checks import SAFE
 from deployctl_web.state import desk
 
 PROOF = "sign_in_again"  # the field
-OWN_FIELDS = frozenset({PROOF, "csrf_token"})
+OWN_FIELDS = frozenset({PROOF, FIELD})
 
 
 def count_own_password() -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from flask import Flask, Response, current_app, g, request
-from flask_wtf.csrf import CSRFError, CSRFProtect
 
 from deployctl.domain.inputs.plain_text import ACTING
 from deployctl.errors import NotPermitted
 from deployctl_web.problems import status_of as status_of
 from deployctl_web.security.authorization import EVERYBODY, rule_of
+from deployctl_web.security.form_token import brings_form_token, form_token
 from deployctl_web.state import desk
 
 POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -22,7 +22,6 @@ ANSWER_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-csrf = CSRFProtect()
 
 
 class Forged(NotPermitted):
@@ -51,10 +50,8 @@ def require_own_form() -> None:
     if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin" or \
             request.headers.get("Origin", place.base) not in place.origins:
         raise Forged("This request came from another site. Nothing was done.", remedy=["open the page of the dashboard itself"])
-    try:
-        csrf.protect()
-    except CSRFError:
-        raise Forged("The page was too old or not ours. Nothing was done.", remedy=["reload the page and try again"]) from None
+    if not brings_form_token():
+        raise Forged("The page was too old or not ours. Nothing was done.", remedy=["reload the page and try again"])
 
 
 def add_headers(answer: Response) -> Response:
@@ -77,6 +74,5 @@ def visible(value: object) -> object:
 
 def put_shield(app: Flask) -> None:
     app.jinja_env.finalize = visible
-    app.config.update(WTF_CSRF_CHECK_DEFAULT=False, WTF_CSRF_TIME_LIMIT=None, WTF_CSRF_SSL_STRICT=False)
-    csrf.init_app(app)
+    app.jinja_env.globals["csrf_token"] = form_token
     app.after_request(add_headers)

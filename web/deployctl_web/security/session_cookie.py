@@ -12,6 +12,8 @@ from flask import Flask, Request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from itsdangerous import BadSignature
 
+SESSION = "_user_id"  # in it, as Flask-Login called it: the secret of the session, which the ledger knows by hash
+
 
 class LastSigned(SecureCookieSessionInterface):
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
