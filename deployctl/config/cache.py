@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from deployctl import __version__
+from deployctl.config.apart import judged_apart
 from deployctl.config.loader import check_apps, load_checked_app, load_server, read_apps
 from deployctl.config.settings import Settings
 from deployctl.config.toml_text import read_text
@@ -40,7 +41,7 @@ def load_judged_server(settings: Settings) -> ServerSpec:
         return ServerSpec()
     except Untrusted:
         return _believed_last(kept)
-    if (known := _find(kept, mark)) is not None:
+    if (known := _find_judged(settings, kept, mark)) is not None:
         return _server(json.loads(known))
     spec = load_server(settings.server_file)
     _keep(kept, mark, json.dumps(asdict(spec)), durable=True)
@@ -56,7 +57,7 @@ def load_judged_app(settings: Settings, app: AppName, server: ServerSpec, *,
     """
     require_believed_home(settings, os.environ)
     mark = _mark_of(read_apps(settings), server)
-    if settings.app_file(app).is_file() and (known := _find(_kept(settings, app), mark)) is not None:
+    if settings.app_file(app).is_file() and (known := _find_judged(settings, _kept(settings, app), mark)) is not None:
         return AppFile.from_json(known)
     judged = load_checked_app(settings, app, server, now=now()).judged(server)
     _keep(_kept(settings, app), mark, judged.to_json())
@@ -73,8 +74,9 @@ def load_judged_apps(settings: Settings, server: ServerSpec, *,
     except Untrusted as e:
         return dict.fromkeys(texts, e)
     mark = _mark_of(texts, server)
-    found: dict[AppName, AppFile | DeployctlError] = {
-        app: AppFile.from_json(known) for app in texts if (known := _find(_kept(settings, app), mark)) is not None}
+    found = _judged_already(settings, texts, mark)
+    if len(found) < len(texts) and judged_apart(settings):
+        found = _judged_already(settings, texts, mark)
     if len(found) == len(texts):
         return found
     for app, spec in check_apps(settings, texts, server, now=now).items():
@@ -84,6 +86,10 @@ def load_judged_apps(settings: Settings, server: ServerSpec, *,
             found[app] = judged = spec.judged(server)
             _keep(_kept(settings, app), mark, judged.to_json())
     return found
+
+
+def _judged_already(settings: Settings, apps: Iterable[AppName], mark: str) -> dict[AppName, AppFile | DeployctlError]:
+    return {app: AppFile.from_json(known) for app in apps if (known := _find(_kept(settings, app), mark)) is not None}
 
 
 def _kept(settings: Settings, app: AppName) -> Path:
@@ -107,6 +113,12 @@ def _believed_last(kept: Path) -> FormerSpec:
     except (OSError, ValueError, KeyError, TypeError):
         last = ServerSpec()
     return FormerSpec(**{one.name: getattr(last, one.name) for one in fields(last)})
+
+
+def _find_judged(settings: Settings, kept: Path, mark: str) -> str | None:
+    """Return the verdict, which another process may have to come to first."""
+    known = _find(kept, mark)
+    return _find(kept, mark) if known is None and judged_apart(settings) else known
 
 
 def _find(kept: Path, mark: str) -> str | None:

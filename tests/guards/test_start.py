@@ -38,3 +38,10 @@ def test_the_way_of_a_warm_rollback_loads_nothing_dear() -> None:
     loaded = loaded_by("-c", "; ".join(f"import deployctl.{name}" for name in WARM_PATH))
     assert "sqlite3" in loaded
     assert not loaded & DEAR
+
+
+def test_a_dashboard_that_is_looked_at_loads_no_more_than_it_needs() -> None:
+    """What it loads stays: megabytes for as long as `serve` runs."""
+    loaded = loaded_by("-c", "import deployctl.cli.serve, deployctl_web.app, deployctl_web.http.server")
+    assert {"flask", "jinja2", "waitress"} <= loaded
+    assert not loaded & (DEAR - {"flask", "jinja2", "waitress"})

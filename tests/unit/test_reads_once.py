@@ -126,7 +126,7 @@ def test_where_the_home_is_not_believed_no_file_of_it_is(mixed: Settings) -> Non
 def test_each_file_is_read_and_parsed_once_for_all_apps(here: Settings, apps: int) -> None:
     for number in range(apps):
         write(here, f"app-{number}", listen=str(9000 + number))
-    counted = ("config_file.read_text", "config_file.parse_toml", "home_files.require_believed_home")
+    counted = ("toml_text.read_text", "toml_text.parse_toml", "trusted_files.require_believed_home")
     cold, warm = (calls(lambda: judged(here), *counted) for _ in range(2))
     assert cold == dict(zip(counted, (apps, apps, 1), strict=True))
     assert warm == dict(zip(counted, (apps, 0, 1), strict=True))
@@ -214,4 +214,4 @@ def test_the_doctor_reads_each_source_once_for_all_apps(w: World, apps: int) -> 
 def test_a_look_at_the_home_reads_the_hosts_routes_once_for_all_apps(w: World, apps: int) -> None:
     with_apps(w, apps)
     s = replace(w.s, guard=LinuxGuard())
-    assert calls(lambda: look_at_home(s), "linux_guard._guarded") == {"linux_guard._guarded": 1}
+    assert calls(lambda: look_at_home(s), "guard._guarded") == {"guard._guarded": 1}

@@ -246,7 +246,7 @@ def test_a_port_that_is_taken_is_named_with_its_holder_once_and_tried_again(
     monkeypatch.setattr(beside, "PORT_RETRY_SECONDS", 0.05)
     with closing(open_socket(("127.0.0.1", here.port))):
         here.dashboard.start()
-        here.wait("nginx (pid 812) listens there")
+        here.wait("nginx (pid 812) is listening there")
         time.sleep(0.3)
         assert len(here.said) == 1
         assert here.said[0].startswith(f"serve: no dashboard on 127.0.0.1:{here.port} yet: ")

@@ -28,9 +28,11 @@ def serve_command(session: CommandCall, no_web: bool, listen: tuple[str, int] | 
     from deployctl.cli.reporters.watch import Journal
     from deployctl.cli.run_change import answer
     from deployctl.cli.serve import Wiring, beside
+    from deployctl.config.apart import judge_apart
     from deployctl.dataclass import replace
     from deployctl.watch.serve import serve
 
+    judge_apart()
     settings = session.settings
     lines = ReporterLines(session.err, session.look(session.err))
     journal = Journal(lines, quiet=session.quiet, stamped="JOURNAL_STREAM" not in session.environ)

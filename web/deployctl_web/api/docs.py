@@ -11,8 +11,6 @@ from flask import Blueprint, render_template
 
 from deployctl.dataclass import dataclass
 from deployctl_web import problems
-from deployctl_web.api.examples import STATUS_MEANINGS
-from deployctl_web.api.openapi import TAGS, document
 from deployctl_web.api.strict_json import JSON
 from deployctl_web.security.authorization import SIGNED_IN, needs
 from deployctl_web.state import desk
@@ -50,6 +48,9 @@ class CallEntry:
 @docs.get("/api/docs")
 @needs(SIGNED_IN)
 def page() -> str:
+    from deployctl_web.api.examples import STATUS_MEANINGS
+    from deployctl_web.api.openapi import TAGS, document
+
     found = entries(document(), desk().place.base)
     groups = {name: [one for tag, one in found if tag == name] for name in TAGS.values()}
     codes = [(code, status, STATUS_MEANINGS[status]) for code, status in sorted(problems.STATUS.items())]

@@ -6,23 +6,26 @@ import json
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import wraps
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Flask, Response, request
-from pydantic import BaseModel, ValidationError
 
-from deployctl.config.fields import ConfigTable, Wrong
 from deployctl.dataclass import dataclass, field
 from deployctl.domain.host.access import parse_person, parse_token_name
 from deployctl.domain.inputs.names import parse_version
 from deployctl.errors import Invalid, NotFound
 from deployctl_web.api.headers import asked_revision
 from deployctl_web.api.idempotency import once
+from deployctl_web.api.models import Model
 from deployctl_web.api.strict_json import JSON, read_object, written
 from deployctl_web.security.authorization import asked_app
 from deployctl_web.security.request_checks import SAFE
 
-M = TypeVar("M", bound=BaseModel)
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+M = TypeVar("M", bound="BaseModel")
+EMPTY = Model("deployctl.config.fields", "ConfigTable")
 Json = dict[str, Any]
 CALL = "deployctl_call"
 MAX_NUMBER_DIGITS = 15  # of a number in a path: SQLite counts no further than 18
@@ -45,10 +48,10 @@ class Call:
     """One call as the document shows it. `gives` is the body of a 200."""
 
     summary: str
-    gives: type[BaseModel] | None
+    gives: Model | None
     more: str = ""
-    body: type[ConfigTable] | None = None
-    query: type[ConfigTable] | None = None
+    body: Model | None = None
+    query: Model | None = None
     moves: bool = False  # traffic: pages must say at which revision
     at_revision: bool = False  # takes If-Match
     job: bool = False  # may answer 202, and waits with Prefer
@@ -57,7 +60,7 @@ class Call:
     unlimited: bool = False  # may be done as often as one wants
 
 
-def documented(summary: str, gives: type[BaseModel] | None, **said: Any) -> Callable[[RouteFunction], Callable[..., Response]]:
+def documented(summary: str, gives: Model | None, **said: Any) -> Callable[[RouteFunction], Callable[..., Response]]:
     """Let the view be called with parsed words, and document it: `query`, `body` and `revision` as it takes them."""
     one = Call(summary, gives, **said)
 
@@ -66,12 +69,12 @@ def documented(summary: str, gives: type[BaseModel] | None, **said: Any) -> Call
         def answer(**path: str) -> Response:
             words = _path(path)
             if one.query is not None:
-                words["query"] = read_query(one.query)
+                words["query"] = read_query(one.query.load())
             if one.at_revision:
                 words["revision"] = asked_revision(required=one.moves)
             if request.method in SAFE:
                 return _response(view(**words))
-            body = _parse(one.body or ConfigTable, read_object(request), "body")
+            body = _parse((one.body or EMPTY).load(), read_object(request), "body")
             words |= {"body": body} if one.body is not None else {}
             return once(lambda: _response(view(**words)), secret=one.secret)
 
@@ -126,6 +129,8 @@ def read_query(model: type[M]) -> M:
 
 def _parse(model: type[M], raw: Mapping[str, Any], where: str) -> M:
     """Return the model, or raise Invalid with every mistake and its path."""
+    from pydantic import ValidationError
+
     try:
         return model.model_validate(raw)
     except ValidationError as error:
@@ -140,6 +145,8 @@ def _parse(model: type[M], raw: Mapping[str, Any], where: str) -> M:
 
 def _mistake(error: Any, model: type[BaseModel], where: str) -> tuple[str, list[str]]:
     """Return what is wrong and what to write instead."""
+    from deployctl.config.fields import Wrong
+
     loc, cause = error["loc"], error.get("ctx", {}).get("error")
     path = written((where, *(part for part in loc if part != "[key]")))
     if isinstance(cause, Wrong):

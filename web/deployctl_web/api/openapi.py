@@ -107,9 +107,9 @@ def _operation(app: Flask, rule: Rule, method: str, call: Call) -> Json:
                                         for status in _refusals(rule, call, changes=changes)}},
     }
     if call.body is not None:
-        required = any(field.is_required() for field in call.body.model_fields.values())
+        required = any(field.is_required() for field in call.body.load().model_fields.values())
         made["requestBody"] = {"required": required, "content": {JSON: {
-            "schema": {"$ref": REF.format(model=call.body.__name__)}}}}
+            "schema": {"$ref": REF.format(model=call.body.name)}}}}
     return made
 
 
@@ -128,7 +128,7 @@ def _in_path(rule: Rule) -> Iterator[Json]:
 def _in_query(call: Call) -> Iterator[Json]:
     if call.query is None:
         return
-    schema = call.query.model_json_schema(by_alias=True)
+    schema = call.query.load().model_json_schema(by_alias=True)
     for name, one in schema["properties"].items():
         inner: Json = next((part for part in one.pop("anyOf", []) if part != {"type": "null"}), {})
         told = {key: value for key, value in {**inner, **one}.items() if key not in {"title", "description", "default"}}
@@ -149,9 +149,9 @@ def _good(call: Call) -> Json:
     if call.gives is None:
         return {"200": {"description": "The document.", "content": {JSON: {"schema": {"type": "object"}}}}}
     headers: Json = {}
-    if call.tag or call.gives.__name__ == "Moved":
+    if call.tag or call.gives.name == "Moved":
         headers["ETag"] = {"description": "The revision, to be sent as If-Match.", "schema": {"type": "string"}}
-    made = {"200": _answer(call.gives, "Done." if call.job else "What is so now.", headers)}
+    made = {"200": _answer(call.gives.load(), "Done." if call.job else "What is so now.", headers)}
     if call.job:
         location = {"Location": {"description": "Where to ask for the end.", "schema": {"type": "string"}}}
         made["202"] = _answer_of("Operation", "It goes on; ask for its end.", location)
@@ -178,7 +178,7 @@ def _refusals(rule: Rule, call: Call, *, changes: bool) -> list[int]:
     found |= {400, 403, 409, 413, 415, 422, 429, 507} if changes else set()
     found |= {404, 412} if call.at_revision else set()
     found |= {428} if call.moves else set()
-    found |= {403} if call.query is request_models.SessionsQuery else set()
+    found |= {403} if call.query and call.query.name == "SessionsQuery" else set()
     return sorted(found)
 
 

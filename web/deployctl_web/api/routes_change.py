@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint
 
-from deployctl.config.fields import ConfigTable
 from deployctl.domain.host.access import Role
 from deployctl.domain.inputs.names import AppName
 from deployctl.usecases.results import Done, Moved
 from deployctl.usecases.steps.options import ChangeOptions
 from deployctl.verbs.row import Route, Verb
 from deployctl.verbs.table import routes
-from deployctl_web.api import response_models as answers
 from deployctl_web.api.endpoint import EndpointAnswer, documented
 from deployctl_web.api.headers import wait_for
-from deployctl_web.api.request_bodies import BODIES
+from deployctl_web.api.models import Models
 from deployctl_web.api.routes_read import operation_json, outcome_json
 from deployctl_web.live.jobs import Job
 from deployctl_web.operations import perform
 from deployctl_web.security.authorization import needs
 
+if TYPE_CHECKING:
+    from deployctl.config.fields import ConfigTable
+
 move = Blueprint("api_move", __name__, url_prefix="/api/v1")
+answers, bodies = Models("response_models"), Models("request_bodies", "BODIES")
 
 
 def _view(verb: Verb, route: Route) -> Callable[..., Any]:
@@ -33,7 +35,7 @@ def _view(verb: Verb, route: Route) -> Callable[..., Any]:
         return _do(verb, app, body, revision)
 
     view.__name__ = verb.name
-    call = documented(route.summary, getattr(answers, route.gives), more=route.more, body=BODIES[route.body], moves=route.moves,
+    call = documented(route.summary, answers[route.gives], more=route.more, body=bodies[route.body], moves=route.moves,
                       at_revision=route.at_revision, job=True, unlimited=verb.goes_back)
     return needs(Role(route.role))(call(view))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from flask import Blueprint, g
 
 from deployctl.domain.host.access import SCOPE_ROLES, Principal, Role, User, WentAlong, given, parse_role, roles_text
@@ -23,23 +25,26 @@ from deployctl.usecases.access.users import (
 )
 from deployctl.usecases.clock_math import later
 from deployctl.usecases.results import Done
-from deployctl_web.api import response_models as answers
-from deployctl_web.api import response_people as told
 from deployctl_web.api.endpoint import Json, documented
-from deployctl_web.api.request_models import (
-    LinkBody,
-    PasswordBody,
-    RemoveQuery,
-    RoleBody,
-    SessionsQuery,
-    TokenBody,
-    UserBody,
-)
+from deployctl_web.api.models import Models
 from deployctl_web.security.authorization import SIGNED_IN, needs
 from deployctl_web.security.recent_sign_in import count_own_password
 from deployctl_web.state import desk
 
+if TYPE_CHECKING:
+    from deployctl_web.api.request_models import (
+        LinkBody,
+        PasswordBody,
+        RemoveQuery,
+        RoleBody,
+        SessionsQuery,
+        TokenBody,
+        UserBody,
+    )
+
 people = Blueprint("api_people", __name__, url_prefix="/api/v1")
+asked, answers = Models("request_models"), Models("response_models")
+told = Models("response_people")
 ADMIN, CHANGE = needs(Role.ADMIN), needs(Role.ADMIN, recent=True)
 ALONG = ("The tokens of who is no admin of the server after that end, unless `hand_over` names another one; what they began "
          "in apps that they may not change any more is asked to stop.")
@@ -56,7 +61,7 @@ def users() -> Json:
 
 @people.post("/users")
 @CHANGE
-@documented("Let somebody sign in", told.User, body=UserBody, secret=True,
+@documented("Let somebody sign in", told.User, body=asked.UserBody, secret=True,
       more="Answers with a link that signs in once, and is shown only now.")
 def user_add(body: UserBody) -> Json:
     with desk().pool.lend(g.who.actor) as s:
@@ -66,7 +71,8 @@ def user_add(body: UserBody) -> Json:
 
 @people.post("/users/<user>/link")
 @CHANGE
-@documented("Make another link that signs a user in once", told.User, body=LinkBody, secret=True, more="It is shown only now.")
+@documented("Make another link that signs a user in once", told.User, body=asked.LinkBody, secret=True,
+      more="It is shown only now.")
 def user_link(user: str, body: LinkBody) -> Json:
     with desk().pool.lend(g.who.actor) as s:
         require_user(user, s)
@@ -81,7 +87,7 @@ def _with_link(name: str, sentence: str, s: Services, **minutes: float) -> Json:
 
 @people.post("/users/<user>/role")
 @CHANGE
-@documented("Say what a user may do", answers.Done, body=RoleBody, more=ALONG)
+@documented("Say what a user may do", answers.Done, body=asked.RoleBody, more=ALONG)
 def user_role(user: str, body: RoleBody) -> Json:
     role = None if body.role is None else parse_role(body.role)
     with desk().pool.lend(g.who.actor) as s:
@@ -91,7 +97,7 @@ def user_role(user: str, body: RoleBody) -> Json:
 
 @people.post("/users/<user>/password")
 @needs(SIGNED_IN)
-@documented("Change a password", answers.Done, body=PasswordBody,
+@documented("Change a password", answers.Done, body=asked.PasswordBody,
       more="Your own, saying the one until now; an admin of the server anybody's. The user's other sessions end.")
 def user_password(user: str, body: PasswordBody) -> Json:
     with desk().pool.lend(g.who.actor) as s:
@@ -120,7 +126,7 @@ def user_end(user: str) -> Json:
 
 @people.delete("/users/<user>")
 @CHANGE
-@documented("Let somebody sign in no more", answers.Done, query=RemoveQuery, more=f"Their sessions end at once. {ALONG}")
+@documented("Let somebody sign in no more", answers.Done, query=asked.RemoveQuery, more=f"Their sessions end at once. {ALONG}")
 def user_remove(user: str, query: RemoveQuery) -> Json:
     with desk().pool.lend(g.who.actor) as s:
         gone = require_user(user, s)
@@ -148,7 +154,7 @@ def tokens() -> Json:
 
 @people.post("/tokens")
 @CHANGE
-@documented("Make a token for a program", told.Token, body=TokenBody, secret=True, more="Its secret is shown only now.")
+@documented("Make a token for a program", told.Token, body=asked.TokenBody, secret=True, more="Its secret is shown only now.")
 def token_create(body: TokenBody) -> Json:
     with desk().pool.lend(g.who.actor) as s:
         made = create_token(body.name, given(SCOPE_ROLES[body.scope], body.apps), s, days=body.days, owner=g.who.owner)
@@ -168,7 +174,7 @@ def token_revoke(token: str) -> Json:
 # -- sessions -----------------------------------------------------------------------------------------------------------
 @people.get("/sessions")
 @needs(SIGNED_IN)
-@documented("Where a user is signed in", told.Sessions, query=SessionsQuery,
+@documented("Where a user is signed in", told.Sessions, query=asked.SessionsQuery,
       more="As `deployctl user sessions NAME -o json`: your own, or as an admin of the server anybody's.")
 def sessions(query: SessionsQuery) -> Json:
     if query.user is None and g.who.via != "web":

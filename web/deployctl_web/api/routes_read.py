@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, g
 
@@ -25,12 +25,8 @@ from deployctl.usecases.view.history import history
 from deployctl.usecases.view.logs import logs
 from deployctl.usecases.view.rejections import refusal_json, refusals
 from deployctl.usecases.view.show import show
-from deployctl_web.api import response_models as answers
-from deployctl_web.api import response_people as people
-from deployctl_web.api import response_proxy as proxy
-from deployctl_web.api.endpoint import EndpointAnswer, Json, documented
-from deployctl_web.api.openapi import document
-from deployctl_web.api.request_models import AuditQuery, DiffQuery, LogsQuery, RefusalsQuery, RowsQuery
+from deployctl_web.api.endpoint import Json, EndpointAnswer, documented
+from deployctl_web.api.models import Models
 from deployctl_web.http.downloads import send
 from deployctl_web.live.jobs import Job
 from deployctl_web.live.status_cache import CachedStatus
@@ -39,7 +35,18 @@ from deployctl_web.security.authorization import SIGNED_IN, needs, no_such_app
 from deployctl_web.server_facts import dashboard_facts
 from deployctl_web.state import desk
 
+if TYPE_CHECKING:
+    from deployctl_web.api.request_models import (
+        AuditQuery,
+        DiffQuery,
+        LogsQuery,
+        RefusalsQuery,
+        RowsQuery,
+    )
+
 look = Blueprint("api_look", __name__, url_prefix="/api/v1")
+asked, answers = Models("request_models"), Models("response_models")
+people, proxy = Models("response_people"), Models("response_proxy")
 FRESH_SECONDS = 0.5  # seconds that a reading may be old: a program acts on it at once
 
 
@@ -71,7 +78,7 @@ def _age(seen: CachedStatus[StatusView]) -> Mapping[str, str]:
 
 @look.get("/apps/<app>/history")
 @needs(Role.VIEWER)
-@documented("What served when, who changed it and why", answers.History, query=RowsQuery,
+@documented("What served when, who changed it and why", answers.History, query=asked.RowsQuery,
             more="As `deployctl history APP -o json`.")
 def app_history(app: AppName, query: RowsQuery) -> Json:
     with desk().pool.lend(g.who.actor) as s:
@@ -91,7 +98,7 @@ def app_version(app: AppName, version: Version) -> Json:
 
 @look.get("/apps/<app>/diff")
 @needs(Role.VIEWER)
-@documented("What differs between two versions", answers.Diff, query=DiffQuery,
+@documented("What differs between two versions", answers.Diff, query=asked.DiffQuery,
       more="As `deployctl diff APP FROM TO -o json`, with the same care for secrets as in one version.")
 def app_diff(app: AppName, query: DiffQuery) -> Json:
     with desk().pool.lend(g.who.actor) as s:
@@ -105,7 +112,7 @@ def _sees_secrets(app: AppName) -> bool:
 
 @look.get("/apps/<app>/logs")
 @needs(Role.VIEWER)
-@documented("What the containers print", answers.Logs, query=LogsQuery, more="As `deployctl logs APP -o json`.")
+@documented("What the containers print", answers.Logs, query=asked.LogsQuery, more="As `deployctl logs APP -o json`.")
 def app_logs(app: AppName, query: LogsQuery) -> Response:
     def written(s: Services, left: Callable[[], bool]) -> Iterator[str]:
         found = logs(app, query.version, s, release=query.release, tail=query.tail, since=query.since, grep=query.grep,
@@ -117,7 +124,7 @@ def app_logs(app: AppName, query: LogsQuery) -> Response:
 
 @look.get("/apps/<app>/refusals")
 @needs(Role.VIEWER)
-@documented("What HAProxy answered itself instead of the app, and why", proxy.Refusals, query=RefusalsQuery,
+@documented("What HAProxy answered itself instead of the app, and why", proxy.Refusals, query=asked.RefusalsQuery,
             more="Its own 4xx and 5xx, the oldest first. As `deployctl logs APP --proxy -o json`.")
 def app_refusals(app: AppName, query: RefusalsQuery) -> Json:
     with desk().pool.lend(g.who.actor) as s:
@@ -128,7 +135,7 @@ def app_refusals(app: AppName, query: RefusalsQuery) -> Json:
 # -- deployments and operations -----------------------------------------------------------------------------------------
 @look.get("/apps/<app>/deployments")
 @needs(Role.VIEWER)
-@documented("The attempts to change the app, how each ended, and what failed", answers.Deployments, query=RowsQuery)
+@documented("The attempts to change the app, how each ended, and what failed", answers.Deployments, query=asked.RowsQuery)
 def app_deployments(app: AppName, query: RowsQuery) -> Json:
     with desk().pool.lend(g.who.actor) as s:
         found = s.ledger.deployments(app, limit=query.limit)
@@ -184,7 +191,7 @@ def outcome_json(outcome: Moved | Done) -> Json:
 # -- the whole server ---------------------------------------------------------------------------------------------------
 @look.get("/audit")
 @needs(SIGNED_IN)
-@documented("Who did what, the last one first", people.Audit, query=AuditQuery,
+@documented("Who did what, the last one first", people.Audit, query=asked.AuditQuery,
       more="As `deployctl audit -o json`. People, tokens and the server itself are told of to admins of the server only.")
 def audit_lines(query: AuditQuery) -> Json:
     if query.app is not None and not g.who.may(Role.VIEWER, query.app):
@@ -208,4 +215,6 @@ def server() -> Json:
 @needs(SIGNED_IN)
 @documented("This very document", None)
 def openapi() -> Response:
+    from deployctl_web.api.openapi import document
+
     return Response(json.dumps(document()) + "\n", content_type="application/json")
