@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import wraps
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Flask, Response, request
@@ -16,7 +17,6 @@ from deployctl.domain.inputs.names import parse_version
 from deployctl.errors import Invalid, NotFound
 from deployctl_web.api.headers import asked_revision
 from deployctl_web.api.idempotency import once
-from deployctl_web.api.models import Model
 from deployctl_web.api.strict_json import JSON, read_object, written
 from deployctl_web.security.authorization import asked_app
 from deployctl_web.security.request_checks import SAFE
@@ -25,10 +25,43 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 M = TypeVar("M", bound="BaseModel")
-EMPTY = Model("deployctl.config.fields", "ConfigTable")
 Json = dict[str, Any]
 CALL = "deployctl_call"
 MAX_NUMBER_DIGITS = 15  # of a number in a path: SQLite counts no further than 18
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What a call takes or gives, by name: of that name in the module, or in a dict of the module where `table` names one.
+
+    It is loaded when a call is checked or the document is made: pydantic and the models take 10 MB, which a dashboard that
+    is only looked at does not need.
+    """
+
+    module: str
+    name: str
+    table: str = ""
+
+    def load(self) -> type[Any]:
+        found = import_module(self.module)
+        loaded: type[Any] = getattr(found, self.table)[self.name] if self.table else getattr(found, self.name)
+        return loaded
+
+
+class Models:
+    """The classes of a module of ours: `Models("a.b").Name` is not loaded yet."""
+
+    def __init__(self, module: str, table: str = "") -> None:
+        self._module, self._table = f"{__package__}.{module}", table
+
+    def __getattr__(self, name: str) -> Model:
+        return self[name]
+
+    def __getitem__(self, name: str) -> Model:
+        return Model(self._module, name, self._table)
+
+
+EMPTY = Model("deployctl.config.fields", "ConfigTable")
 
 
 @dataclass(frozen=True, slots=True)

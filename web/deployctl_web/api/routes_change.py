@@ -13,9 +13,8 @@ from deployctl.usecases.results import Done, Moved
 from deployctl.usecases.steps.options import ChangeOptions
 from deployctl.verbs.row import Route, Verb
 from deployctl.verbs.table import routes
-from deployctl_web.api.endpoint import EndpointAnswer, documented
+from deployctl_web.api.endpoint import EndpointAnswer, Models, documented
 from deployctl_web.api.headers import wait_for
-from deployctl_web.api.models import Models
 from deployctl_web.api.routes_read import operation_json, outcome_json
 from deployctl_web.live.jobs import Job
 from deployctl_web.operations import perform

@@ -25,8 +25,7 @@ from deployctl.usecases.access.users import (
 )
 from deployctl.usecases.clock_math import later
 from deployctl.usecases.results import Done
-from deployctl_web.api.endpoint import Json, documented
-from deployctl_web.api.models import Models
+from deployctl_web.api.endpoint import Json, Models, documented
 from deployctl_web.security.authorization import SIGNED_IN, needs
 from deployctl_web.security.recent_sign_in import count_own_password
 from deployctl_web.state import desk

@@ -25,8 +25,7 @@ from deployctl.usecases.view.history import history
 from deployctl.usecases.view.logs import logs
 from deployctl.usecases.view.rejections import refusal_json, refusals
 from deployctl.usecases.view.show import show
-from deployctl_web.api.endpoint import Json, EndpointAnswer, documented
-from deployctl_web.api.models import Models
+from deployctl_web.api.endpoint import EndpointAnswer, Json, Models, documented
 from deployctl_web.http.downloads import send
 from deployctl_web.live.jobs import Job
 from deployctl_web.live.status_cache import CachedStatus
