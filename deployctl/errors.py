@@ -47,6 +47,7 @@ class DeployctlError(Exception):
         self.details: list[str] = []  # evidence worth printing: last log lines, probe transcript
         self.cause: str | None = None  # why a candidate failed: a FailureCause
         self.why = ""  # the message without what a page says in its title
+        self.discreet: str | None = None  # the message for those who may not know what else is here
         if code is not None:
             self.code = code
 

@@ -123,8 +123,8 @@ class AppSpec(ConfigTable):
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
-        for why, remedy in contradictions(self.model_dump(exclude_unset=True, by_alias=True)):
-            raise Wrong(Invalid(why, remedy=[remedy]), about_one_key=False)
+        for key, why, remedy in contradictions(self.model_dump(exclude_unset=True, by_alias=True)):
+            raise Wrong(Invalid(f"{key} {why}", remedy=[remedy]), about_one_key=False)
         return self
 
     def reference(self, version: Version) -> str:

@@ -99,27 +99,29 @@ def added_capabilities(value: object, *, field: str) -> tuple[str, ...]:
 
 
 # -- keys together ----------------------------------------------------------------------------------------------
-def contradictions(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Say what is wrong and what to do, for each group of keys that do not go together. Wrong values are no concern."""
+def contradictions(raw: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield the key, what is wrong with it and what to write, for each group of keys that do not go together. Wrong values
+    are no concern."""
     if "listen" not in raw and "host" not in raw:
-        yield "listen is missing: without listen or host nobody can reach the app.", "Write listen = 8000."
+        yield "listen", "is missing: without listen or host nobody can reach the app.", "Write listen = 8000."
     if raw.get("proxy_protocol") is True and "listen" not in raw:
-        yield ("proxy_protocol is about the app's own listen, and there is none: host names are served on proxy.http.",
+        yield ("proxy_protocol",
+               "is about the app's own listen, and there is none: host names are served on proxy.http.",
                "Write proxy_protocol = true in [proxy] of config/server.toml instead.")
     if raw.get("proxy_protocol") is True and raw.get("trusted_proxies") in ([], ()):
-        yield ("proxy_protocol = true, and trusted_proxies = [] trusts nobody to speak it.",
+        yield ("proxy_protocol", "= true, and trusted_proxies = [] trusts nobody to speak it.",
                'Write trusted_proxies = ["10.0.0.0/8"], with the networks of the proxies in front.')
     health = raw.get("health", {})
     if isinstance(health, Mapping):
         yield from _health_contradictions(health, health.get("kind", "http"))
 
 
-def _health_contradictions(health: Mapping[str, Any], kind: object) -> Iterator[tuple[str, str]]:
+def _health_contradictions(health: Mapping[str, Any], kind: object) -> Iterator[tuple[str, str, str]]:
     for key in _ONLY_HTTP:
         if key in health and kind in ("tcp", "exec", "docker"):
-            yield f'health.{key} is only for kind = "http", and kind is {shown(kind)}.', f"Leave health.{key} out."
+            yield f"health.{key}", f'is only for kind = "http", and kind is {shown(kind)}.', f"Leave health.{key} out."
     if kind == "exec" and "command" not in health:
-        yield 'health.command is missing: kind = "exec" runs it.', 'Write command = ["/app/check"] in [health].'
+        yield "health.command", 'is missing: kind = "exec" runs it.', 'Write command = ["/app/check"] in [health].'
     if kind in ("http", "tcp", "docker") and "command" in health:
-        why = f'health.command is only for kind = "exec", and kind is {shown(kind)}.'
-        yield why, 'Write kind = "exec" in [health].'
+        why = f'is only for kind = "exec", and kind is {shown(kind)}.'
+        yield "health.command", why, 'Write kind = "exec" in [health].'

@@ -19,7 +19,7 @@ from deployctl.errors import Invalid
 MAX_MISTAKES_SHOWN = 50  # of a file that is no app's file at all, the first are enough
 T = TypeVar("T", bound=BaseModel)
 Raw = Mapping[str, Any]
-Rules = Callable[[Raw], Iterable[tuple[str, str]]]
+Rules = Callable[[Raw], Iterable[tuple[str, str, str]]]  # key, what is wrong with it, what to write
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def parse_table(model: type[T], raw: Raw, *, where: str, rules: Rules = lambda r
     except ValidationError as error:
         wrong = error.errors(include_url=False)
         found = [_mistake(one, raw, model) for one in wrong if _about_one_key(one)]
-    found += [Mistake(why.partition(" ")[0], why, (remedy,)) for why, remedy in rules(raw)]
+    found += [Mistake(key, f"{key} {why}", (remedy,)) for key, why, remedy in rules(raw)]
     raise invalid(where, found)
 
 

@@ -116,8 +116,8 @@ def require_app(app: AppName, s: Services) -> App:
     row = s.ledger.find_app(app)
     if row is None:
         known = [a.name for a in s.ledger.apps()]
-        raise NotFound(f'no app "{app}" is known here.{did_you_mean(app, known)} The home is {s.home}.',
-                       remedy=["deployctl status", f"deployctl upgrade {app} VERSION"])
+        raise not_known(f'no app "{app}" is known here.', app, known, more=f"The home is {s.home}.",
+                        remedy=["deployctl status", f"deployctl upgrade {app} VERSION"])
     return row
 
 
@@ -144,14 +144,17 @@ def require_numbered(facts: AppFacts, version: Version | None, number: int) -> R
 
 
 def no_such_version(app: AppName, version: str, known: Sequence[str]) -> NotFound:
-    return NotFound(f'{app} has no version "{version}".{did_you_mean(version, known)}',
-                    remedy=[f"deployctl history {app}"])
+    return not_known(f'{app} has no version "{version}".', version, known, remedy=[f"deployctl history {app}"])
 
 
-def did_you_mean(word: str, known: Sequence[str]) -> str:
+def not_known(message: str, word: str, known: Sequence[str], *, more: str = "", remedy: Sequence[str] = ()) -> NotFound:
+    """Return the error with what may have been meant: one of those that are known. `more` follows that."""
     from difflib import get_close_matches
 
     close = get_close_matches(word, sorted(set(known)), n=1)
-    return f" Did you mean {close[0]}?" if close else ""
+    guess = f"Did you mean {close[0]}?" if close else ""
+    error = NotFound(" ".join(filter(None, (message, guess, more))), remedy=remedy)
+    error.discreet = " ".join(filter(None, (message, more)))
+    return error
 
 

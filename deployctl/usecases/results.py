@@ -154,6 +154,8 @@ class StatusView:
     apps: tuple[AppView, ...]
     engine: str | None  # None: answers; else why not
     proxy: str | None  # likewise
+    engine_code: str | None = None  # of the error that `engine` tells
+    proxy_code: str | None = None
     others: tuple[HomeFacts, ...] = ()  # other homes on the engine, looked for when this one has no app
 
 

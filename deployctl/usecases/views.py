@@ -40,7 +40,7 @@ Json = dict[str, Any]
 
 def status_json(view: StatusView) -> Json:
     return {"schema": SCHEMA, "kind": "Status", "apps": [app_json(app) for app in view.apps],
-            "engine": view.engine, "proxy": view.proxy}
+            "engine": view.engine, "engine_code": view.engine_code, "proxy": view.proxy, "proxy_code": view.proxy_code}
 
 
 def app_json(app: AppView) -> Json:

@@ -192,8 +192,9 @@ def test_the_verb_that_settles_goes_on_with_its_own_work(tmp_path: Path) -> None
         assert die_in(w, partial(upgrade, SHOP, V2), 15)
         assert w.upgrade("v3").target == "v3"
         assert [d.phase for d in w.ledger.deployments(SHOP)] == [Phase.SUCCEEDED, Phase.REVERTED, Phase.SUCCEEDED]
-        assert any("interrupted upgrade of shop was taken back" in text for text in w.told.warnings)
+        assert any("interrupted upgrade of shop was reverted" in text for text in w.told.warnings)
         assert [e["kind"] for e in w.ledger.events(SHOP)] == ["promoted", "recovered", "ended", "promoted"]
+        assert w.ledger.events(SHOP)[1]["data"]["outcome_code"] == "reverted"
 
 
 def switched_and_dead(w: World) -> None:

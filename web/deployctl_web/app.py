@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from pathlib import Path
 
@@ -30,7 +29,6 @@ from deployctl_web.security.session_cookie import LastSigned
 from deployctl_web.state import STATE_EXTENSION, Desk
 
 MAX_BODY_BYTES = 64 * 1024  # bytes of a request's body
-GUESS = re.compile(r" Did you mean \S+\?")
 # Refusals whose words a stranger may read. All others may name files of this server.
 FOR_STRANGERS = frozenset({"not_signed_in", "forged", "wrong_host", "not_found", "invalid", "wrong_sign_in", "wrong_link",
                            "too_many_tries", "too_many_requests"})
@@ -98,7 +96,7 @@ def as_may_be_read(error: DeployctlError) -> DeployctlError:
         return DeployctlError("The dashboard cannot answer now. What serves visitors goes on.", code=error.code,
                               remedy=["deployctl doctor"])
     if isinstance(error, NotFound) and (who is None or not who.may(Role.VIEWER, None)):
-        error.message = GUESS.sub("", error.message)
+        error.message = error.discreet or error.message
     return error
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 19  # equals schema.VERSION; a test compares them
 BUSY_SECONDS = 5.0
 FULL = "disk_full"
+_PRIMARY = 0xFF  # of an extended result code of SQLite
 TRAFFIC_GOES_ON = "Running apps keep serving; HAProxy does not need the ledger."
 
 T = TypeVar("T")
@@ -168,16 +169,16 @@ def sqlite_errors(path: Path) -> Iterator[None]:
 
 
 def _translated(path: Path, e: sqlite3.DatabaseError) -> DeployctlError:
-    text = str(e)
-    if "locked" in text:
+    code = getattr(e, "sqlite_errorcode", 0) & _PRIMARY  # the library's own refusals have none
+    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return LeaseHeld(f"the ledger {path} was locked by another process for {BUSY_SECONDS:.0f} s. Nothing was done.",
                          remedy=["deployctl status", "try again"])
-    if "disk is full" in text or ("disk I/O" in text and disk_is_full(path.parent)):
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and disk_is_full(path.parent)):
         return no_space(path)
-    if "readonly" in text or "unable to open" in text:
-        return NotPermitted(f"the ledger {path} cannot be written ({text}). {TRAFFIC_GOES_ON}",
+    if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}:
+        return NotPermitted(f"the ledger {path} cannot be written ({e}). {TRAFFIC_GOES_ON}",
                             remedy=[f"ls -ld {path.parent} {path}", "run as the user that owns the home"])
-    return unusable(path, text)
+    return unusable(path, str(e))
 
 
 def no_space(path: Path) -> DeployctlError:
@@ -203,5 +204,7 @@ def unusable(path: Path, why: str, *, remedy: Sequence[str] | None = None) -> Le
 
         newest = [f"deployctl ledger restore {copy.path}" for copy in copies(path)[:1]]
         remedy = ["deployctl ledger rebuild", *newest, "deployctl doctor"]
-    return LedgerUnusable(f"{path} is not a ledger that can be trusted: {why}. It was not changed. {TRAFFIC_GOES_ON}",
-                          remedy=remedy)
+    error = LedgerUnusable(f"{path} is not a ledger that can be trusted: {why}. It was not changed. {TRAFFIC_GOES_ON}",
+                           remedy=remedy)
+    error.why = why
+    return error

@@ -154,8 +154,7 @@ class Vault:
         except LedgerUnusable as e:
             connection.close()
             others = [f"deployctl ledger restore {copy.path}" for copy in copies.copies(self.path) if copy.path != source]
-            raise LedgerUnusable(e.message.replace(str(part), str(source)),
-                                 remedy=[*others[:1], "deployctl ledger rebuild"]) from e
+            raise unusable(source, e.why, remedy=[*others[:1], "deployctl ledger rebuild"]) from e
         except DeployctlError:
             connection.close()
             raise

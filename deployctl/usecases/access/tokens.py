@@ -9,12 +9,12 @@ from contextlib import suppress
 from deployctl.dataclass import dataclass
 from deployctl.domain.host.access import Principal, Role, Token, WentAlong, parse_token_name, roles_text, rules_server
 from deployctl.domain.host.actor import Actor, Via
-from deployctl.errors import DeployctlError, NotFound, NotPermitted, Refused
+from deployctl.errors import DeployctlError, NotPermitted, Refused
 from deployctl.ports import Services
 from deployctl.usecases.access.revoke import end_with_token
 from deployctl.usecases.access.users import digest
 from deployctl.usecases.clock_math import later, seconds_between
-from deployctl.usecases.read_facts import did_you_mean
+from deployctl.usecases.read_facts import not_known
 
 PREFIX = "dctl_"  # so that scanners of repositories know one when they see it
 DEFAULT_TOKEN_DAYS = 90.0
@@ -56,8 +56,8 @@ def require_token(name: str, s: Services) -> Token:
     in_use = [token for token in s.ledger.tokens() if not token.revoked_at]
     found = next((token for token in in_use if token.name == name), None)
     if found is None:
-        raise NotFound(f'no token "{name[:64]}" is in use here.{did_you_mean(name, [token.name for token in in_use])}',
-                       remedy=["deployctl token list"])
+        raise not_known(f'no token "{name[:64]}" is in use here.', name, [token.name for token in in_use],
+                        remedy=["deployctl token list"])
     return found
 
 

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from deployctl.dataclass import replace
 from deployctl.domain.host.access import Principal, Role, User, WentAlong, parse_person, roles_text, rules_server
 from deployctl.domain.host.actor import Actor, Via
-from deployctl.errors import DeployctlError, NotFound, Refused
+from deployctl.errors import DeployctlError, Refused
 from deployctl.ports import Services
 from deployctl.usecases.access.passwords import hashed, require_good
 from deployctl.usecases.access.revoke import end_with
 from deployctl.usecases.clock_math import later
-from deployctl.usecases.read_facts import did_you_mean
+from deployctl.usecases.read_facts import not_known
 
 LINK_MINUTES = 15
 LINK_PATH = "/start/"  # of the dashboard, before the secret
@@ -37,8 +37,8 @@ def require_user(name: str, s: Services) -> User:
     """Return the user of that name. Raises NotFound."""
     found = s.ledger.find_user(name)
     if found is None:
-        raise NotFound(f'no user "{name[:40]}" is known here.{did_you_mean(name, [u.name for u in s.ledger.users()])}',
-                       remedy=["deployctl user list", "deployctl user add NAME"])
+        raise not_known(f'no user "{name[:40]}" is known here.', name, [u.name for u in s.ledger.users()],
+                        remedy=["deployctl user list", "deployctl user add NAME"])
     return found
 
 

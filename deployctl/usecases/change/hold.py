@@ -34,7 +34,7 @@ def _write(app: AppName, version: Version, s: Services, wish: ChangeOptions, mar
         require_release(facts, version)
         changed = s.ledger.set_hold(app, version, None, mark) > 0
         s.ledger.event("held" if mark else "released", f"{app} {version}", at=s.clock.utc(), actor=s.actor, app=app,
-                       data={"note": wish.note})
+                       data={"note": wish.note, "version": version})
         routes(s)
         s.traffic.refresh_previews()
         return changed

@@ -1,8 +1,9 @@
-"""Finish or take back what a process left open when it died: go by what HAProxy says, twice changes nothing."""
+"""Finish or revert what a process left open when it died: HAProxy's word decides, and doing it twice changes nothing."""
 
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 
 from deployctl.dataclass import replace
 from deployctl.domain.change.deployment import Deployment, EndCode, EndReason, Phase
@@ -22,6 +23,19 @@ from deployctl.usecases.steps.lease import fenced_by
 from deployctl.usecases.steps.teardown import take_off
 
 
+class Recovered(StrEnum):
+    """What became of a deployment whose process had died."""
+
+    FINISHED = "finished"
+    REVERTED = "reverted"
+    LEFT = "left"  # neither forward nor back: a person must look
+    UNFINISHED = "unfinished"  # only stops and removals, and not all could be done
+    REPAIR_LEFT = "repair_left"  # what it had repaired stays, the rest is found again
+
+
+Told = tuple[Recovered, str]
+
+
 def recover(app: AppName, s: Services, token: int) -> str | None:
     """Settle the app's open deployment, if there is one: its holder is dead, because the lease is ours.
 
@@ -34,14 +48,14 @@ def recover(app: AppName, s: Services, token: int) -> str | None:
         return adopt_drift(app, s, token)
     if opened.kind == PlanKind.REMOVE:
         take_off(row, opened, s)
-        return _tell(opened, "finished", s)
+        return _tell(opened, (Recovered.FINISHED, "finished"), s)
     walk = rebuilt(opened, observe(app, s), s, token)
     if walk.promoted:
         retire_rest(walk, STEP_ACTIONS)
-        told = "finished"
-    elif walk.plan.kind is PlanKind.RECONCILE:  # a half that was mended is better than nothing
+        told = Recovered.FINISHED, "finished"
+    elif walk.plan.kind is PlanKind.RECONCILE:  # a half that was repaired is better than nothing
         revert(walk, {}, Interrupted("the process that ran it died"))
-        told = "left: what is still to mend is mended anew"
+        told = Recovered.REPAIR_LEFT, "left: the next pass repairs the rest"
     elif only_retires(walk.plan):
         told = _retired(walk)
     elif _goes_forward(walk):
@@ -49,21 +63,23 @@ def recover(app: AppName, s: Services, token: int) -> str | None:
         take(walk, Step(StepKind.SWITCH, target, "let HAProxy and its files say the same"), STEP_ACTIONS)
         take(walk, Step(StepKind.PROMOTE, target, "promote what HAProxy serves"), STEP_ACTIONS)
         retire_rest(walk, STEP_ACTIONS)
-        told = "finished: HAProxy had switched already" if _moved(walk) else "finished"
+        told = Recovered.FINISHED, "finished: HAProxy had switched already" if _moved(walk) else "finished"
     elif (_moved(walk) or _asked_back(walk)) and not _can_go_back(walk):
-        why = "neither of the two releases is healthy" if _moved(walk) else "what is to serve again does not answer"
+        why = "neither of the two releases is healthy" if _moved(walk) else "the release to go back to does not answer"
         leave(walk, EndReason(EndCode.PROCESS_DIED, f"its process died at the switch, and {why}"))
         agree_files(s)
-        told = f"left as it is: {why}"
+        told = Recovered.LEFT, f"left as it is: {why}"
     else:
         revert(walk, UNDOS, Interrupted("the process that ran it died"))
-        told = "taken back: its process died before it was done"
+        told = Recovered.REVERTED, "reverted: its process died before it was done"
     return "; ".join(filter(None, (_tell(opened, told, s), adopt_drift(app, s, token))))
 
 
-def _tell(opened: Deployment, told: str, s: Services) -> str:
-    sentence = f"an interrupted {opened.kind} of {opened.app} was {told}"
-    s.ledger.event("recovered", sentence, at=s.clock.utc(), actor=s.actor, app=opened.app, data={"deployment": opened.id})
+def _tell(opened: Deployment, told: Told, s: Services) -> str:
+    outcome, text = told
+    sentence = f"an interrupted {opened.kind} of {opened.app} was {text}"
+    s.ledger.event("recovered", sentence, at=s.clock.utc(), actor=s.actor, app=opened.app,
+                   data={"deployment": opened.id, "outcome_code": outcome})
     s.report.warn(sentence)
     return sentence
 
@@ -86,13 +102,13 @@ def rebuilt(opened: Deployment, facts: AppFacts, s: Services, token: int) -> Wal
                 switched=by_hand or any(step.kind is StepKind.SWITCH for step in begun))
 
 
-def _retired(walk: Walk) -> str:
+def _retired(walk: Walk) -> Told:
     """Take the rest of a plan that only stops and removes; what cannot be done now is no reason to refuse other work."""
     try:
         retire_rest(walk, STEP_ACTIONS)
     except DeployctlError as e:
-        return f"left half-way: {e.message}"
-    return "finished"
+        return Recovered.UNFINISHED, f"left unfinished: {e.message}"
+    return Recovered.FINISHED, "finished"
 
 
 def _goes_forward(walk: Walk) -> bool:

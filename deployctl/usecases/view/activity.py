@@ -95,11 +95,16 @@ def _told(events: Sequence[Mapping[str, Any]]) -> Iterator[Deed]:
     for event in events:
         if event["kind"] in HOLD_EVENTS:
             before, after = HOLD_EVENTS[event["kind"]]
-            yield Deed(event["at"], event["kind"], before, str(event["text"]).rpartition(" ")[2], after, event["actor"],
+            yield Deed(event["at"], event["kind"], before, _held(event), after, event["actor"],
                        str(event["data"].get("note") or ""))
         elif event["kind"] in OTHER_EVENTS:
             yield Deed(event["at"], event["kind"], str(event["text"]), None, "", event["actor"])
 
 
+def _held(event: Mapping[str, Any]) -> str:
+    """Return which version was put on hold; an older build named it in the text alone, behind the app."""
+    return str(event["data"].get("version", event["text"]))
+
+
 def _first_line(text: str) -> str:
-    return text.strip().partition("\n")[0]
+    return next(iter(text.strip().splitlines()), "")

@@ -9,15 +9,12 @@ from deployctl.domain.change.deployment import Phase
 from deployctl.domain.host.actor import Actor
 from deployctl.domain.host.denied_changes import DENIED_KINDS as REFUSED
 from deployctl.domain.inputs.names import AppName
-from deployctl.errors import NotFound
 from deployctl.ports import Services
-from deployctl.usecases.read_facts import did_you_mean
+from deployctl.usecases.read_facts import not_known
 from deployctl.usecases.results import AuditLine
 
 MAX_AUDIT_LINES = 1000  # lines of one answer
 _TOLD_IN_DATA = frozenset({"promoted", "ended"})  # kinds of events that tell of a deployment, whose kind is what was done
-# what the text of an event that is only a name stands in
-_NAMES_ONLY = {"held": ("", " was put on hold"), "released": ("the hold of ", " was lifted"), "remark": ("the reason of ", "")}
 
 Versions = Callable[[str, int | None], str]
 
@@ -37,7 +34,7 @@ def audit(s: Services, *, app: AppName | None = None, user: str | None = None, k
 def _require_once_known(app: AppName, s: Services) -> None:
     known = [*(row.name for row in s.ledger.apps()), *s.app_files()]
     if app not in known and not s.ledger.events(app, limit=1):
-        raise NotFound(f'No app "{app}" was ever here.{did_you_mean(app, known)}', remedy=["deployctl app list"])
+        raise not_known(f'no app "{app}" was ever here.', app, known, remedy=["deployctl app list"])
 
 
 def _versions(s: Services) -> Versions:
@@ -69,10 +66,16 @@ def _line(event: Mapping[str, Any], versions: Versions) -> AuditLine:
 
 def _sentence(event: Mapping[str, Any], versions: Versions) -> str:
     data, app, text = event["data"], event["app"], str(event["text"])
-    if event["kind"] == "promoted":
-        return f"{data['kind']}: {versions(app, data['source'])} → {versions(app, data['target'])}"
-    before, after = _NAMES_ONLY.get(event["kind"], ("", ""))
-    return f"{before}{text.removeprefix(f'{app} ') if before or after else text}{after}{_how_often(data)}"
+    match event["kind"]:
+        case "promoted":
+            return f"{data['kind']}: {versions(app, data['source'])} → {versions(app, data['target'])}"
+        case "held":  # an older build named the version in the text alone, behind the app
+            return f"{data.get('version', text)} was put on hold"
+        case "released":
+            return f"the hold of {data.get('version', text)} was lifted"
+        case "remark":
+            return f"the reason of revision {data['of']}"
+    return f"{text}{_how_often(data)}"
 
 
 def _how_often(data: Mapping[str, Any]) -> str:

@@ -163,7 +163,7 @@ def _write_turns(app: AppName, turned: Sequence[Readiness], s: Services) -> None
         text = f"{app} can be rolled back to {one.version} again" if one.ready else (
             f"{app} cannot be rolled back to {one.version}: {one.why}")
         s.ledger.event("readiness", text, at=s.clock.utc(), actor=s.actor, app=app,
-                       data={"release": one.release, "ready": one.ready})
+                       data={"release": one.release, "ready": one.ready, "version": one.version, "code": one.code})
 
 
 def _last_said(app: AppName, s: Services) -> dict[int, bool]:

@@ -35,8 +35,8 @@ class _Seen:
     routes: Mapping[AppName, int] | None
     counters: Mapping[tuple[AppName, int], Counters]
     containers: Containers | None
-    proxy: str | None
-    engine: str | None
+    proxy: DeployctlError | None
+    engine: DeployctlError | None
     store: str | None = None  # the engine's; asked only when a container is not to be seen
     believed: Mapping[str, str] = field(default_factory=dict)  # address → MAC that this host sends to, after the probes
 
@@ -66,11 +66,16 @@ def status(s: Services, *, app: AppName | None = None) -> StatusView:
         views = tuple(replace(v, drifts=closer_drift(apps[0], s)) for v in views)
     if len(apps) == 1:
         views = tuple(replace(v, config=config_state(apps[0], s)) for v in views)
-    around = Around(seen.containers, seen.engine, counters=seen.counters)
+    around = Around(seen.containers, _message(seen.engine), counters=seen.counters)
     around = look_closely(around, app, s) if app else around
     views = tuple(_with_readiness(v, a, own[a.name], releases, answers, around, s) for v, a in zip(views, apps, strict=True))
     views = tuple(with_way_back(v, around, s) if app or v.state in {"degraded", "down"} else v for v in views)
-    return StatusView(views, engine=seen.engine, proxy=seen.proxy)
+    return StatusView(views, engine=_message(seen.engine), proxy=_message(seen.proxy),
+                      engine_code=seen.engine.code if seen.engine else None, proxy_code=seen.proxy.code if seen.proxy else None)
+
+
+def _message(error: DeployctlError | None) -> str | None:
+    return error.message if error else None
 
 
 def other_homes(s: Services) -> tuple[HomeFacts, ...]:
@@ -98,17 +103,19 @@ def _look(s: Services) -> _Seen:
     routes: Mapping[AppName, int] | None = None
     counters: Mapping[tuple[AppName, int], Counters] = {}
     containers: Containers | None = None
-    proxy = engine = store = None
+    proxy: DeployctlError | None = None
+    engine: DeployctlError | None = None
+    store = None
     try:
         s.traffic.ensure_up()  # files and sockets that somebody removed come back, too
         routes, counters = s.traffic.routes(), s.traffic.counters()
     except DeployctlError as e:
-        proxy = e.message
+        proxy = e.untraced()
     try:
         containers = Containers(s.engine.containers())
         store = store_now(s, containers)
     except DeployctlError as e:
-        engine = e.message
+        engine = e.untraced()
     return _Seen(routes, counters, containers, proxy, engine, store)
 
 

@@ -23,6 +23,7 @@ from deployctl.usecases.view.readiness import find_readiness
 
 MAX_VERSIONS_SHOWN = 20  # releases, besides those that have a container
 MAX_DEPLOYMENTS_SEARCHED = 100  # deployments that are searched for who deployed what
+MEANS_ANOTHER = "means_another_release"  # its version names a release that was made since
 
 
 class Way(StrEnum):
@@ -53,6 +54,7 @@ class VersionLine:
     way: Way
     asks: bool = False
     why: str = ""
+    code: str | None = None  # of `why`: a Code of readiness, or MEANS_ANOTHER
     colour: str | None = None
     how: How | None = None
     seconds: float | None = None
@@ -132,12 +134,12 @@ def _line(release: Release, view: AppView, ready: Readiness | None, deployed: De
     role = one.role if one else ReleaseRole.IDLE
     ready = ready or judge(Standing(release))
     same = [r for r in releases if r.version == release.version]
-    way, why = _way(release, role, ready, view, changes, same)
+    way, why, code = _way(release, role, ready, view, changes, same)
     state, more = _words(release, one, role, ready, way)
     return VersionLine(
         release.number, release.version, release_name(release, releases), release.bundle.image, release.digest, role,
         state, more, way,
-        asks=_asks(release, ready, view, way), why=why, colour=release.colour, how=ready.how, seconds=ready.seconds,
+        asks=_asks(release, ready, view, way), why=why, code=code, colour=release.colour, how=ready.how, seconds=ready.seconds,
         hold=release.hold, failure=release.failure, siblings=len(same) - 1,
         deployed_at=deployed.started_at if deployed else release.created_at,
         deployed_by=deployed.actor if deployed else "", note=deployed.note if deployed else "")
@@ -145,23 +147,23 @@ def _line(release: Release, view: AppView, ready: Readiness | None, deployed: De
 
 # -- what can be done with it --------------------------------------------------------------------------------------------
 def _way(release: Release, role: str, ready: Readiness, view: AppView, changes: Sequence[Change],
-         same: Sequence[Release]) -> tuple[Way, str]:
+         same: Sequence[Release]) -> tuple[Way, str, str | None]:
     if role == ReleaseRole.ACTIVE:
-        return Way.SERVING, ""
+        return Way.SERVING, "", None
     if role == ReleaseRole.CANDIDATE:
-        return Way.TRIAL, ""
+        return Way.TRIAL, "", None
     if release.hold:
-        return Way.HELD, f"on hold since {release.hold.at} by {release.hold.actor}: {release.hold.reason}"
+        return Way.HELD, f"on hold since {release.hold.at} by {release.hold.actor}: {release.hold.reason}", Code.ON_HOLD
     if not release.proven_at:
-        return Way.RETRY, release.failure or "it was never proven healthy"
+        return Way.RETRY, release.failure or "it never passed its health check", Code.NEVER_PROVEN
     if not ready.ready:
-        return Way.NONE, ready.why or "it cannot be rolled back to"
+        return Way.NONE, ready.why or "it cannot be rolled back to", ready.code
     if _is_behind(release, view, changes):
-        return Way.BACK, ready.why or ""
+        return Way.BACK, ready.why or "", ready.code
     newest = max(r.number for r in same if r.proven_at)
     if release.number != newest:  # an upgrade is to a version, by the app's file: it does not lead to this one
-        return Way.NONE, f"{release.version} means release {newest} by now"
-    return Way.FORTH, ready.why or ""
+        return Way.NONE, f"{release.version} now means release {newest}", MEANS_ANOTHER
+    return Way.FORTH, ready.why or "", ready.code
 
 
 def _is_behind(release: Release, view: AppView, changes: Sequence[Change]) -> bool:
@@ -190,7 +192,7 @@ def _words(release: Release, one: InstanceView | None, role: str, ready: Readine
     if role == ReleaseRole.CANDIDATE:
         return "Getting ready", "No traffic yet"
     if way is Way.RETRY:
-        return "Never went live", release.failure or "It was never proven healthy"
+        return "Never went live", release.failure or "It never passed its health check"
     if way is Way.HELD:
         warm = one is not None and one.warm
         return "On hold", "Warm" if warm else "Kept" if one else "No container"

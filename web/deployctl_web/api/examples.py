@@ -50,7 +50,7 @@ _MOVED = _of("Rollback", ok=True, app="shop", **{"from": "v2"}, to="v1", from_re
              taken_over=[])
 
 EXAMPLES: dict[str, Json] = {
-    "Status": _of("Status", engine=None, proxy=None, apps=[{
+    "Status": _of("Status", engine=None, engine_code=None, proxy=None, proxy_code=None, apps=[{
         "app": "shop", "address": "127.0.0.1:8000", "hosts": [], "revision": 118, "state": "healthy", "active": _ACTIVE,
         "standby": _STANDBY, "instances": [_ACTIVE, _STANDBY], "deployment": None, "since": AT, "notes": [], "notices": [],
         "drift": [],

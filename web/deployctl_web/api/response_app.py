@@ -154,4 +154,6 @@ class Status(Document):
     kind: Literal["Status"]
     apps: list[App]
     engine: str | None = Field(description="null: Docker answers. Else why not.")
+    engine_code: str | None = Field(description="The code of that error.")
     proxy: str | None = Field(description="null: HAProxy answers. Else why not.")
+    proxy_code: str | None = Field(description="The code of that error.")

@@ -98,12 +98,12 @@ def browser(agent: str) -> str:
     return " on ".join(part for part in (name, system) if part) or agent[:60] or "unknown"
 
 
-def sentence(text: str) -> str:
+def sentence(text: str, *names: str | None) -> str:
     """Return it with a capital at its start: errors begin small, because a terminal puts a sign before them. The names
-    of versions and of the app that is asked for stay as they are."""
+    of versions and of the app that is asked for stay as they are, and so do these names."""
     first = text.partition(" ")[0].rstrip(":,;")
     app = (request.view_args or {}).get("app") if has_request_context() else None
-    return text[:1].upper() + text[1:] if first.isalpha() and first != app else text
+    return text[:1].upper() + text[1:] if first.isalpha() and first not in {app, *names} else text
 
 
 def ended(text: str) -> str:
