@@ -231,7 +231,7 @@ def require_own_address(instance: Instance, seen: ContainerFacts) -> None:
     """Raise NotHealthy unless the running container has the address that the ledger leased to it."""
     if seen.addresses and instance.address not in seen.addresses.values():
         raise NotHealthy(f"container {seen.name} answers on {', '.join(seen.addresses.values())} and not on its own "
-                         f"{instance.address}: somebody re-connected it", remedy=["deployctl doctor"])
+                         f"{instance.address}: somebody reconnected it", remedy=["deployctl doctor"])
 
 
 def last_lines(s: Services, instance: Instance) -> list[str]:

@@ -87,7 +87,7 @@ def test_a_standby_that_got_another_address_gets_no_traffic(town: Cli) -> None:
         town.refused(5, "rollback", "moved")
         ran = town.refused(1, "rollback", "moved", "-y")
         assert town.active("moved") == "v2"
-    assert "re-connected" in ran.message
+    assert "reconnected" in ran.message
     assert visitors.count.lost == 0
 
 

@@ -106,7 +106,7 @@ def test_a_move_by_hand_is_taken_over_as_drift(town: tuple[Cli, str]) -> None:
     release = next(i["release"] for i in cli.app(app)["instances"] if i["version"] == "v2")
     cli.haproxy(f"set map route.map {app} {release}")
     assert cli.route(app) == release
-    assert any("HAProxy sends" in note for note in cli.app(app)["notes"])
+    assert "traffic_elsewhere" in {note["code"] for note in cli.app(app)["notices"]}
     assert cli.do("upgrade", app, "v2")["changed"] is False
     assert (kinds(cli, app)[0], cli.active(app)) == ("drift", "v2")
 

@@ -54,8 +54,8 @@ def test_a_standby_that_hangs_is_told_and_refused(town: tuple[Cli, str]) -> None
     try:
         found = back(cli, app)
         assert (found["ready"], found["how"]) == (False, None)
-        assert "does not pass its probe: no answer" in found["why"]
-        assert "Rollback would go to v1, but it runs and does not pass its probe" in cli.text("status", app).out
+        assert "does not pass its health check: no answer" in found["why"]
+        assert "Rollback would go to v1, but it is running but does not pass its health check" in cli.text("status", app).out
         cli.refused(1, "rollback", app, "-y")
         assert cli.active(app) == "v2"
     finally:

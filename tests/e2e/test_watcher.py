@@ -100,7 +100,7 @@ HARM: dict[str, tuple[Callable[[Cli], Any], str]] = {
     "limited": (lambda town: town.api.update_container(container(town, "v2"), mem_limit="64m", memswap_limit="64m"),
                 "other limits"),
     "paused": (lambda town: town.api.pause(container(town, "v2")), "is paused"),
-    "re-connected": (lambda town: move(town, "v2"), "re-connected"),
+    "re-connected": (lambda town: move(town, "v2"), "reconnected"),
     "never restarted": (lambda town: town.api.update_container(container(town, "v2"), restart_policy=NEVER),
                         "is not restarted"),
     "configuration edited": (lambda town: edit(town, "haproxy.cfg"), "haproxy.cfg is not what the ledger says"),

@@ -39,7 +39,7 @@ def tty(width: int, *, colour: bool = False, utf8: bool = True, wide: bool = Fal
 PIPE = TerminalStyle(now=NOW)
 
 AT_ONCE = Readiness(6, "v41", ready=True, how=How.WARM, seconds=0.0)
-HELD = Readiness(5, "v40", ready=False, why="it is on hold since 2026-11-22T17:05:00Z by mara (cli): totals wrong")
+HELD = Readiness(5, "v40", ready=False, why="it has been on hold since 2026-11-22T17:05:00Z by mara (cli): totals wrong")
 BOOTS = Readiness(4, "v39", ready=True, how=How.BOOT, seconds=6.2)
 PULLED = Readiness(3, "v38", ready=True, how=How.PULL, why="its image was removed and must be pulled")
 GONE = Readiness(2, "v37", ready=False, why="its image (4be07d52) is no longer on this server")

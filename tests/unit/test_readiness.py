@@ -68,14 +68,14 @@ def test_what_can_be_rolled_back_to_says_how_and_how_long(standing: Standing, ho
 
 
 @pytest.mark.parametrize(("standing", "why"), [
-    (replace(WARM, release=release(proven_at=None)), "never proven healthy"),
+    (replace(WARM, release=release(proven_at=None)), "never passed its health check"),
     (replace(WARM, release=HELD), "on hold since 2026-02-02T00:00:00Z by mara (cli): totals wrong"),
-    (replace(WARM, answered=False, said="GET / gave 500"), "does not pass its probe: GET / gave 500"),
+    (replace(WARM, answered=False, said="GET / gave 500"), "does not pass its health check: GET / gave 500"),
     (replace(WARM, unanswered=12), "none of 12 requests to it in the last minute got an answer"),
-    (replace(WARM, at_home=False), "not at 172.30.0.2: somebody re-connected it"),
-    (replace(WARM, release=INSIDE, answered=None, engine_away=AWAY), "its probe needs Docker. Docker does not answer."),
-    (replace(STOPPED, engine_away=AWAY), "would have to be started. Docker does not answer."),
-    (replace(STOPPED, running=True, at_home=False), "somebody re-connected it"),
+    (replace(WARM, at_home=False), "not at 172.30.0.2: somebody reconnected it"),
+    (replace(WARM, release=INSIDE, answered=None, engine_away=AWAY), "its health check needs Docker. Docker does not answer."),
+    (replace(STOPPED, engine_away=AWAY), "has to be started. Docker does not answer."),
+    (replace(STOPPED, running=True, at_home=False), "somebody reconnected it"),
     (replace(STOPPED, present=False, image=False), "image (4be07d524be0) is no longer on this server"),
     (replace(STOPPED, port_taken=True, image=False), "image (4be07d524be0) is no longer on this server"),
 ])
@@ -98,7 +98,7 @@ def test_what_is_made_anew_on_the_way_can_be_rolled_back_to_and_says_so(standing
 
 def test_what_must_be_pulled_or_failed_last_says_so_although_it_is_ready() -> None:
     assert judge(replace(STOPPED, release=PULLABLE, present=False, image=False)).why
-    assert "failed when it was last tried: exit 1" in (judge(replace(WARM, release=release(failure="exit 1"))).why or "")
+    assert "failed when it was last deployed: exit 1" in (judge(replace(WARM, release=release(failure="exit 1"))).why or "")
     assert judge(WARM).why is None
 
 
@@ -217,7 +217,7 @@ def test_a_release_that_turns_bad_is_an_event_once_and_once_when_it_is_well_agai
     for _ in range(3):
         assert [one.ready for one in check_readiness(SHOP, w.s)] == [False, True]
     assert len(turns(w)) == 1
-    assert "cannot be rolled back to v2: it runs and does not pass its probe" in turns(w)[0]
+    assert "cannot be rolled back to v2: it is running but does not pass its health check" in turns(w)[0]
     del w.sick["v2"]
     for _ in range(2):
         check_readiness(SHOP, w.s)

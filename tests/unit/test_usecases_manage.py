@@ -180,7 +180,7 @@ def test_hold_and_unhold_touch_no_traffic_and_say_whether_anything_changed(w: Wo
     assert (w.serving, w.ledger.apps()[0].revision) == ("v2", 2)
     kinds = [event["kind"] for event in w.ledger.events(SHOP)]
     assert kinds == ["released", "released", "held", "held", "promoted", "promoted"]
-    assert w.ledger.events(SHOP)[3]["data"] == {"note": "why"}
+    assert w.ledger.events(SHOP)[3]["data"] == {"note": "why", "version": "v1"}
 
 
 def test_a_held_version_is_neither_deployed_nor_gone_back_to(w: World) -> None:

@@ -215,7 +215,7 @@ def test_down_is_said_by_word_sign_title_and_tab(shop: Site, mara: Browser) -> N
     shop.desk.board.forget()
     page = mara.get("/apps/shop").text
     assert "Down" in text_of(page)
-    assert "It runs and does not pass its probe: connection refused" in text_of(page)
+    assert "It is running but does not pass its health check: connection refused" in text_of(page)
     assert 'icon-down.svg" type' in page
     assert '<div class="notice bad" role="alert">' in page
 

@@ -241,7 +241,7 @@ def _place(instance: Instance, seen: ActualState) -> tuple[DriftKind, str, Mend 
     if instance.address in seen.addresses:
         return None
     where = f"answers on {', '.join(seen.addresses)}" if seen.addresses else "has no address any more"
-    return DriftKind.MOVED, f"{where} and not on its own {instance.address}: somebody re-connected it", Mend.REMAKE
+    return DriftKind.MOVED, f"{where} and not on its own {instance.address}: somebody reconnected it", Mend.REMAKE
 
 
 def _closer(sight: Sight, n: int, seen: ActualState) -> Iterator[tuple[DriftKind, str, Mend | None]]:

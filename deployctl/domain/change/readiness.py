@@ -114,9 +114,10 @@ def has_lost_its_place(standing: Standing) -> bool:
 def _forbidden(release: Release) -> Reason | None:
     """Return why a rollback would refuse it whatever the state of its container."""
     if not release.proven_at:
-        return Reason(Code.NEVER_PROVEN, "it was never proven healthy")
+        return Reason(Code.NEVER_PROVEN, "it never passed its health check")
     if release.hold:
-        return Reason(Code.ON_HOLD, f"it is on hold since {release.hold.at} by {release.hold.actor}: {release.hold.reason}")
+        hold = release.hold
+        return Reason(Code.ON_HOLD, f"it has been on hold since {hold.at} by {hold.actor}: {hold.reason}")
     return None
 
 
@@ -127,7 +128,7 @@ def _hindered(standing: Standing, how: How) -> Reason | None:
     if how is How.WARM:
         return _does_not_answer(standing)
     if standing.engine_away:
-        return Reason(Code.ENGINE_AWAY, f"it is not running and would have to be started. {standing.engine_away}")
+        return Reason(Code.ENGINE_AWAY, f"it is not running and has to be started. {standing.engine_away}")
     if standing.running:
         return None if standing.at_home else _elsewhere(standing)
     if how is How.PULL and standing.release.bundle.repo_digest is None:
@@ -140,9 +141,9 @@ def _does_not_answer(standing: Standing) -> Reason | None:
     if not standing.at_home:
         return _elsewhere(standing)
     if standing.answered is None and standing.engine_away and _asks_inside(standing.release):
-        return Reason(Code.ENGINE_AWAY, f"its probe needs Docker. {standing.engine_away}")
+        return Reason(Code.ENGINE_AWAY, f"its health check needs Docker. {standing.engine_away}")
     if standing.answered is False:
-        return Reason(Code.NO_ANSWER, f"it runs and does not pass its probe: {standing.said}")
+        return Reason(Code.NO_ANSWER, f"it is running but does not pass its health check: {standing.said}")
     if standing.unanswered:
         return Reason(Code.NONE_ANSWERED, f"none of {standing.unanswered} requests to it in the last minute got an answer "
                       "through HAProxy")
@@ -155,20 +156,20 @@ def _asks_inside(release: Release) -> bool:
 
 def _elsewhere(standing: Standing) -> Reason:
     own = standing.instance.address if standing.instance else "its own address"
-    return Reason(Code.RECONNECTED, f"its container is not at {own}: somebody re-connected it")
+    return Reason(Code.RECONNECTED, f"its container is not at {own}: somebody reconnected it")
 
 
 def _remark(standing: Standing, how: How) -> Reason | None:
     """Return what is to be known although it can be rolled back to."""
     if standing.other_image:
-        return Reason(Code.OTHER_IMAGE, "somebody made its container again of another image: it is made anew from its own")
+        return Reason(Code.OTHER_IMAGE, "somebody recreated its container from another image: it is recreated from its own")
     if standing.port_taken and standing.instance is not None and not standing.instance.failed:
         return Reason(Code.PORT_TAKEN, f"another program listens on its port 127.0.0.1:{standing.instance.host_port}: it is "
-                      "made anew with another one")
+                      "recreated with another one")
     if standing.present and standing.network is False:
-        return Reason(Code.NETWORK_GONE, "its network was removed: it is made anew in one that is there")
+        return Reason(Code.NETWORK_GONE, "its network was removed: it is recreated in the one that is there")
     if how is How.PULL:
         return Reason(Code.PULL_NEEDED, "its image was removed and must be pulled")
     if standing.release.failure:
-        return Reason(Code.FAILED_LAST, f"it failed when it was last tried: {standing.release.failure}")
+        return Reason(Code.FAILED_LAST, f"it failed when it was last deployed: {standing.release.failure}")
     return None

@@ -216,7 +216,7 @@ class Vault:
         finally:
             if former is not None:
                 former.close()
-        text = f"the ledger was put back from {candidate.source}" if candidate.source else "the ledger was made anew"
+        text = f"the ledger was restored from {candidate.source}" if candidate.source else "a new ledger was created"
         candidate.ledger.event(verb, text, at=self.now, actor=actor, data={"copy": candidate.check})
         return self._put(candidate.ledger.db, verb)
 
