@@ -49,7 +49,7 @@ backend out
 """)
 proxy = subprocess.Popen([get_haproxy_binary(), "-db", "-f", str(work / "haproxy.cfg")], stderr=subprocess.DEVNULL)
 try:
-    for _ in range(100):
+    for _ in range(600):
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
             break

@@ -60,14 +60,14 @@ frontend in
     proxy = subprocess.Popen([get_haproxy_binary(), "-W", "-S", f"{work}/master.sock", "-f", str(work / "haproxy.cfg")],
                              stderr=subprocess.DEVNULL)
     try:
-        for _ in range(100):
+        for _ in range(600):
             if reachable(four):
                 break
             time.sleep(0.05)
         seen, said = [reachable(four)], []
         for _ in range(4):
             said.append("Success=1" in ask("reload"))
-            time.sleep(1)
+            time.sleep(2)  # until the former worker has let go
             seen.append(reachable(four))
     finally:
         proxy.terminate()

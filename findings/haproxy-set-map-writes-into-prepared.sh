@@ -44,7 +44,7 @@ def ask(command):
 
 proxy = subprocess.Popen([get_haproxy_binary(), "-db", "-f", str(work / "haproxy.cfg")], stderr=subprocess.DEVNULL)
 try:
-    for _ in range(100):
+    for _ in range(600):
         try:
             ask("show info")
             break

@@ -66,7 +66,7 @@ class Prompt:
 proxy = subprocess.Popen([get_haproxy_binary(), "-W", "-S", f"{work}/master.sock", "-f", str(work / "haproxy.cfg")],
                          stderr=subprocess.DEVNULL)
 try:
-    for _ in range(100):
+    for _ in range(600):
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
             break
