@@ -199,9 +199,9 @@ class DiffLine:
 
 class ConfigCode(StrEnum):
     DEPLOYED = "deployed"  # the file is as it was deployed
-    CHANGED = "changed_not_deployed"
-    WRONG = "wrong"  # it cannot be deployed as it is
-    UNKNOWN = "unknown"  # no file, nothing deployed, or deployed before this was remembered
+    CHANGED = "changed_not_deployed"  # the file was changed and is not deployed
+    WRONG = "wrong"  # the file cannot be deployed as it is
+    UNKNOWN = "unknown"  # no file, nothing deployed, or deployed by a build that did not remember it
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,10 +68,10 @@ def begin(phase: Phase, kind: StepKind) -> Phase:
 class EndCode(StrEnum):
     """Why a deployment ended as it did, where no error of its own says so. An error's code stands there otherwise."""
 
-    OVERTAKEN = "overtaken"  # by a rollback
-    INTERRUPTED = "interrupted"
-    PROCESS_DIED = "process_died"  # at the switch: who came next could neither go on nor back
-    UNKNOWN = "unknown"  # the ledger that knew was replaced
+    OVERTAKEN = "overtaken"  # a rollback overtook it
+    INTERRUPTED = "interrupted"  # it was interrupted
+    PROCESS_DIED = "process_died"  # its process died at the switch, and the next one could go neither on nor back
+    UNKNOWN = "unknown"  # the ledger was replaced meanwhile
     INTERNAL = "internal"  # a mistake of ours
 
 

@@ -19,26 +19,26 @@ DOCKER_DNS = "127.0.0.11"  # Docker's own resolver, in every container of a netw
 class FailureCause(StrEnum):
     """Why a candidate failed: the likely cause, else what is known of how it failed."""
 
-    OUT_OF_MEMORY = "out_of_memory"
-    LOST_ENV = "lost_env"  # a variable that the live version has, and the candidate has not
-    MISSING_ENV = "missing_env"
-    SETUID = "setuid"  # a program wants rights that no container gets
-    COMMAND_ENDS = "command_ends"  # with exit code 0: it is no server
-    COMMAND_MISSING = "command_missing"  # exit code 126 or 127
-    CRASHED = "crashed"  # its log names an error
-    EXITED = "exited"
-    NOT_HTTP = "not_http"  # the probe is fine, and no visitor got a valid answer
-    HEALTHCHECK_FAILS = "healthcheck_fails"
-    HEALTHCHECK_SILENT = "healthcheck_silent"  # no result before the deadline
-    PROBE_COMMAND_MISSING = "probe_command_missing"
-    LISTENS_ON_LOCALHOST = "listens_on_localhost"
-    LISTENS_ELSEWHERE = "listens_elsewhere"  # on another port
-    NOT_LISTENING = "not_listening"
-    REDIRECTED = "redirected"
-    LOGIN_REQUIRED = "login_required"
-    PATH_NOT_FOUND = "path_not_found"
-    HOST_REJECTED = "host_rejected"  # the Host header of the probe
-    NOT_PASSING = "not_passing"  # its probe fails, and nothing more is known
+    OUT_OF_MEMORY = "out_of_memory"  # it reached its memory limit
+    LOST_ENV = "lost_env"  # it lacks a variable that the live version has
+    MISSING_ENV = "missing_env"  # it lacks a variable
+    SETUID = "setuid"  # a program in it wants rights that no container gets
+    COMMAND_ENDS = "command_ends"  # its command ended with exit code 0: it is no server
+    COMMAND_MISSING = "command_missing"  # its command was not found or is not executable (exit code 126 or 127)
+    CRASHED = "crashed"  # it ended, and its log names an error
+    EXITED = "exited"  # it ended
+    NOT_HTTP = "not_http"  # it passes its health check, but visitors get no valid HTTP response
+    HEALTHCHECK_FAILS = "healthcheck_fails"  # the image's HEALTHCHECK fails
+    HEALTHCHECK_SILENT = "healthcheck_silent"  # the image's HEALTHCHECK had no result before the deadline
+    PROBE_COMMAND_MISSING = "probe_command_missing"  # the health check's command is not in the image
+    LISTENS_ON_LOCALHOST = "listens_on_localhost"  # it listens on localhost inside its container
+    LISTENS_ELSEWHERE = "listens_elsewhere"  # it listens on another port
+    NOT_LISTENING = "not_listening"  # it does not listen
+    REDIRECTED = "redirected"  # the health check was redirected
+    LOGIN_REQUIRED = "login_required"  # the health path asks for a login
+    PATH_NOT_FOUND = "path_not_found"  # the health path does not exist
+    HOST_REJECTED = "host_rejected"  # it rejects the Host header of the health check
+    NOT_PASSING = "not_passing"  # its health check fails, and nothing more is known
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,36 +9,36 @@ from deployctl.domain.images.image_store import SWITCHED
 
 
 class DriftKind(StrEnum):
-    REMOVED = "removed"
-    STOPPED = "stopped"
-    PAUSED = "paused"
-    MOVED = "moved"  # runs at another address
-    REPLACED = "replaced"  # one of ours that bears its name; the ledger knows another id
-    OTHER_IMAGE = "other_image"  # somebody made it again, of an image that is not its release's
-    RENAMED = "renamed"
-    LIMITS = "limits"
-    CAPABILITIES = "capabilities"  # more of them than its release has
-    RESTARTS = "restarts"  # Docker was told not to restart it
-    FORMER_RESTART = "former_restart"  # `unless-stopped`, as 0.1.0 asked for
-    RUNS = "runs"  # although nothing needs it to
-    EXPIRED = "expired"  # a standby beyond keep_warm
-    UNKNOWN = "unknown"  # made here; the ledger knows nothing of it
-    STRANGER = "stranger"  # bears our labels without our seal
-    NETWORK = "network"
-    DISCONNECTED = "disconnected"  # from a network of others that its release joins
-    CONNECTED = "connected"  # by hand, to a network that its release does not name
-    GUARD = "guard"
-    BRIDGE = "bridge"
-    PIN = "pin"  # its address is not pinned to it, or to a MAC that it does not have
-    ROUTE = "route"  # HAProxy serves nobody
-    TRAFFIC = "traffic"  # HAProxy serves another release
-    PROXY = "proxy"  # files or state of HAProxy
-    IMAGE = "image"  # kept for nothing, or no longer kept
+    REMOVED = "removed"  # the container is gone
+    STOPPED = "stopped"  # the container does not run
+    PAUSED = "paused"  # the container is paused
+    MOVED = "moved"  # the container runs at another address
+    REPLACED = "replaced"  # another container of ours has its name; the ledger knows another id
+    OTHER_IMAGE = "other_image"  # somebody recreated the container from another image than its release has
+    RENAMED = "renamed"  # the container has another name
+    LIMITS = "limits"  # the container has other limits than its release
+    CAPABILITIES = "capabilities"  # the container has more capabilities than its release
+    RESTARTS = "restarts"  # Docker does not restart the container after a crash
+    FORMER_RESTART = "former_restart"  # the container has the restart policy `unless-stopped` of 0.1.0
+    RUNS = "runs"  # the container runs although nothing needs it
+    EXPIRED = "expired"  # a standby runs beyond `keep_warm`
+    UNKNOWN = "unknown"  # a container of this home that the ledger does not know
+    STRANGER = "stranger"  # a container with our labels, but without our signature
+    NETWORK = "network"  # the app's network is gone
+    DISCONNECTED = "disconnected"  # the container is not in a network that its release joins
+    CONNECTED = "connected"  # the container was connected by hand to a network that its release does not join
+    GUARD = "guard"  # the guard route of the app's subnet is gone
+    BRIDGE = "bridge"  # the network's bridge is gone or down
+    PIN = "pin"  # the address is not pinned to its container, or to a MAC that it does not have
+    ROUTE = "route"  # HAProxy has lost the route: visitors get 503
+    TRAFFIC = "traffic"  # HAProxy routes to another release than the ledger says
+    PROXY = "proxy"  # HAProxy's files or state differ from the ledger
+    IMAGE = "image"  # an image is kept for no container, or has lost the tag that keeps it
     EMPTY = "empty"  # network and guard route of an app without containers
-    STORE = SWITCHED  # the engine uses another one, and hides what was made
-    INTERRUPTED = "interrupted"
-    BUSY = "busy"
-    FAILED = "failed"  # the pass itself
+    STORE = SWITCHED  # Docker uses another image store, which hides what was made before
+    INTERRUPTED = "interrupted"  # a deployment was interrupted
+    BUSY = "busy"  # somebody changes the app right now
+    FAILED = "failed"  # the pass over this app failed
 
 
 class Mend(StrEnum):

@@ -11,29 +11,29 @@ from deployctl.dataclass import dataclass, replace
 class HealthReason(StrEnum):
     """Why an instance is not passing."""
 
-    WRONG_ANSWER = "wrong_answer"  # it answers, and not as its probe wants
-    NO_ANSWER = "no_answer"  # its probe fails otherwise
-    NONE_ANSWERED = "none_answered"  # the probe is fine, and of at least ten requests of the last minute none was answered
+    WRONG_ANSWER = "wrong_answer"  # it answers, but not as its health check requires
+    NO_ANSWER = "no_answer"  # its health check fails otherwise
+    NONE_ANSWERED = "none_answered"  # the check passes, but none of ten or more requests of the last minute was answered
     RECONNECTED = "reconnected"  # its container has another address than its own
-    ANSWERED_BY_ANOTHER = "answered_by_another"  # this host sends what is for its address to another MAC than its own
-    OTHER_IMAGE = "other_image"  # what stands in its place is made of another image
-    NOT_RUNNING = "not_running"
+    ANSWERED_BY_ANOTHER = "answered_by_another"  # another container answers at its address
+    OTHER_IMAGE = "other_image"  # the container in its place is made of another image
+    NOT_RUNNING = "not_running"  # it does not run
 
 
 class AnswerCode(StrEnum):
     """Why a probe got no answer, or one that it does not accept."""
 
-    WRONG_STATUS = "wrong_status"
-    REDIRECTED = "redirected"
-    WRONG_BODY = "wrong_body"
-    REFUSED = "refused"  # nothing listens there
-    TIMEOUT = "timeout"
-    CLOSED = "closed"  # the connection, without an answer
-    NOT_HTTP = "not_http"
-    UNREACHABLE = "unreachable"
-    UNHEALTHY = "unhealthy"  # by the image's HEALTHCHECK, which may have no result yet
-    COMMAND_FAILED = "command_failed"
-    NOT_ASKED = "not_asked"  # the probe cannot be asked this way
+    WRONG_STATUS = "wrong_status"  # an HTTP status that is not accepted
+    REDIRECTED = "redirected"  # a redirect
+    WRONG_BODY = "wrong_body"  # a body without the required text
+    REFUSED = "refused"  # connection refused: nothing listens there
+    TIMEOUT = "timeout"  # no answer in time
+    CLOSED = "closed"  # the connection was closed without an answer
+    NOT_HTTP = "not_http"  # the answer is not valid HTTP
+    UNREACHABLE = "unreachable"  # no way to the address
+    UNHEALTHY = "unhealthy"  # unhealthy by the image's HEALTHCHECK, or without a result yet
+    COMMAND_FAILED = "command_failed"  # the command ended with another status than 0
+    NOT_ASKED = "not_asked"  # the check could not be run
 
 
 @dataclass(frozen=True, slots=True)

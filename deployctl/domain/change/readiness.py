@@ -20,21 +20,21 @@ class How(StrEnum):
 class Code(StrEnum):
     """Why a release cannot be rolled back to, or what is to be known although it can."""
 
-    NEVER_PROVEN = "never_proven"
-    ON_HOLD = "on_hold"
-    NO_ANSWER = "no_answer"  # it runs and does not pass its probe
-    NONE_ANSWERED = "none_answered"  # it passes its probe, and no visitor of the last minute got an answer
+    NEVER_PROVEN = "never_proven"  # it never passed its health check
+    ON_HOLD = "on_hold"  # it is on hold
+    NO_ANSWER = "no_answer"  # it is running but does not pass its health check
+    NONE_ANSWERED = "none_answered"  # it passes its health check, but no visitor of the last minute got an answer
     RECONNECTED = "reconnected"  # its container has another address than its own
-    ENGINE_AWAY = "engine_away"
-    IMAGE_GONE = "image_gone"  # and no registry is known to have it
+    ENGINE_AWAY = "engine_away"  # Docker does not answer, and it cannot be started or checked without
+    IMAGE_GONE = "image_gone"  # its image is not on this server, and no registry is known to have it
     # it can be rolled back to, and its container is made again for it
-    PORT_TAKEN = "port_taken"
-    NETWORK_GONE = "network_gone"
-    NETWORK_MISSING = "network_missing"  # one of others that its bundle names
-    OTHER_IMAGE = "other_image"  # it is made of another image
+    PORT_TAKEN = "port_taken"  # ready; recreated with another port, because its own is taken
+    NETWORK_GONE = "network_gone"  # ready; recreated in another network, because its own was removed
+    NETWORK_MISSING = "network_missing"  # a network that it joins does not exist
+    OTHER_IMAGE = "other_image"  # ready; recreated from its own image, because somebody used another one
     # it can be rolled back to
-    PULL_NEEDED = "pull_needed"
-    FAILED_LAST = "failed_last"
+    PULL_NEEDED = "pull_needed"  # ready; its image has to be pulled first
+    FAILED_LAST = "failed_last"  # ready; but it failed when it was last deployed
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ from deployctl.domain.change.probes import HealthReason
 
 
 class NoteCode(StrEnum):
-    NO_LIVE_VERSION = "no_live_version"  # visitors get 503
+    NO_LIVE_VERSION = "no_live_version"  # no version is live: visitors get 503
     TRAFFIC_ELSEWHERE = "traffic_elsewhere"  # HAProxy routes to another release than the ledger says
     LIVE_NOT_PASSING = "live_not_passing"  # the live version does not pass its health check
-    LIVE_FAILS_REQUESTS = "live_fails_requests"  # it passes, and fails many more requests than the version before it
-    ON_HOLD = "on_hold"
-    INTERRUPTED = "interrupted"  # a deployment was; the next change finishes or reverts it
+    LIVE_FAILS_REQUESTS = "live_fails_requests"  # the live version fails many more requests than the one before it
+    ON_HOLD = "on_hold"  # a version is on hold
+    INTERRUPTED = "interrupted"  # a deployment was interrupted; the next change finishes or reverts it
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,8 @@ class PullPolicy(StrEnum):
 class ImageCode(StrEnum):
     TAG_MOVED = "tag_moved"  # the registry has another image under the tag than this server had
     TO_PULL = "to_pull"  # of a dry run: not on this server yet, the registry has it
-    UNVERIFIED = "unverified"  # the registry could not tell: the image of this server is used
-    ONLY_HERE = "only_here"  # nobody could be asked: the name has no registry and the image was never pulled
+    UNVERIFIED = "unverified"  # the registry did not answer: the image on this server is used
+    ONLY_HERE = "only_here"  # no registry could be asked: the name has none and the image was never pulled
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ CAUSE_MEANINGS: Mapping[Cause, str] = {
     Cause.BAD_REQUEST: "not a valid HTTP/1.1 request",
     Cause.SLOW_REQUEST: "the request did not arrive in time",
     Cause.UNKNOWN_HOST: "no app has this host name",
-    Cause.NO_RELEASE: "no release serves",
+    Cause.NO_RELEASE: "the app has no live version",
     Cause.DENIED: "a rule denies it",
     Cause.UNREACHABLE: "the app accepts no connection",
     Cause.NO_ANSWER: "the app closed the connection without an answer",
@@ -43,7 +43,7 @@ CAUSE_MEANINGS: Mapping[Cause, str] = {
     Cause.NOT_HTTP: "the app does not answer in HTTP/1.1",
     Cause.INVALID_ANSWER: "the app's answer is not valid HTTP",
     Cause.NOT_ACCEPTED: "the probe does not accept the answer",
-    Cause.OTHER: "HAProxy could not answer otherwise",
+    Cause.OTHER: "another reason",
 }
 
 _USUALLY: Mapping[Cause, str] = {
