@@ -12,8 +12,6 @@ from deployctl.config.loader import app_names
 from deployctl.config.settings import Settings
 from deployctl.domain.host.actor import Actor
 from deployctl.domain.host.home import HomeIdentity
-from deployctl.domain.host.leftovers import Remains
-from deployctl.domain.host.server import ServerSpec
 from deployctl.effects.docker.engine import DockerEngine
 from deployctl.effects.docker.known import Belonging
 from deployctl.effects.haproxy.switch import HaproxyTraffic
@@ -24,10 +22,13 @@ from deployctl.effects.linux.guard import LinuxGuard
 from deployctl.effects.linux.system_clock import SystemClock
 from deployctl.ledger.metrics_store import SqliteMeterBook
 from deployctl.ledger.sqlite_ledger import SqliteLedger
-from deployctl.ports import Reporter, Services
+from deployctl.ports import Services
 
 if TYPE_CHECKING:
+    from deployctl.domain.host.leftovers import Remains
+    from deployctl.domain.host.server import ServerSpec
     from deployctl.ledger.file.vault import Vault
+    from deployctl.ports import Reporter
 
 READ_TIMEOUT = 1.0  # seconds that a rollback waits for an engine that hangs
 

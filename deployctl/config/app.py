@@ -6,7 +6,7 @@ Only `upgrade`, `start` and `init` load this module: a rollback needs no file, t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -21,14 +21,12 @@ from deployctl.config.app_rules import (
     parse_statuses,
 )
 from deployctl.config.fields import ConfigTable, Wrong, by, one_of
-from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.images.capabilities import given_back
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.images.release import Bundle, LogCap, Policy, Probe, ProbeKind, Resources
 from deployctl.domain.inputs.addresses import parse_listen, parse_networks
 from deployctl.domain.inputs.app_spec import AppFile
 from deployctl.domain.inputs.names import (
-    Version,
     env_warnings,
     parse_directory,
     parse_env_name,
@@ -51,6 +49,12 @@ from deployctl.domain.inputs.quantities import (
 )
 from deployctl.domain.proxy.trust import ProxyTrust
 from deployctl.errors import Invalid
+
+if TYPE_CHECKING:
+    from deployctl.domain.host.server import ServerSpec
+    from deployctl.domain.inputs.names import (
+        Version,
+    )
 
 HOUR = DAY_SECONDS / 24
 PROBE, LIMITS, LOG, POLICY = Probe(), Resources(), LogCap(), Policy()  # where every default is written down

@@ -12,22 +12,24 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployctl import __version__
 from deployctl.config.apart import judged_apart
 from deployctl.config.loader import check_apps, load_checked_app, load_server, read_apps
-from deployctl.config.settings import Settings
 from deployctl.config.toml_text import read_text
 from deployctl.config.trusted_files import require_believed_home
 from deployctl.dataclass import asdict, fields
 from deployctl.domain.host.server import FormerSpec, ServerSpec, WebSpec
 from deployctl.domain.images.image_source import PullPolicy
-from deployctl.domain.images.release import App
 from deployctl.domain.inputs.app_spec import AppFile
-from deployctl.domain.inputs.names import AppName
 from deployctl.effects.linux.whole_file import write_whole
 from deployctl.errors import DeployctlError, NotFound, Untrusted
+
+if TYPE_CHECKING:
+    from deployctl.config.settings import Settings
+    from deployctl.domain.images.release import App
+    from deployctl.domain.inputs.names import AppName
 
 
 def load_judged_server(settings: Settings) -> ServerSpec:

@@ -6,15 +6,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from deployctl.config.settings import Settings
 from deployctl.config.toml_text import parse_toml, read_text, where
 from deployctl.domain.host.server import ServerSpec
-from deployctl.domain.inputs.names import AppName, parse_app
+from deployctl.domain.inputs.names import parse_app
 from deployctl.errors import DeployctlError, Invalid, NotFound
 
 if TYPE_CHECKING:
     from deployctl.config.app import AppSpec
+    from deployctl.config.clashes import Clash
+    from deployctl.config.settings import Settings
     from deployctl.domain.images.release import App
+    from deployctl.domain.inputs.names import AppName
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -42,7 +44,7 @@ def check_apps(settings: Settings, texts: Mapping[AppName, str | DeployctlError]
                now: Callable[[AppName], App | None]) -> dict[AppName, AppSpec | DeployctlError]:
     """Return of each of these files what `load_checked_app` returns or raises, all of them parsed once."""
     from deployctl.config.app import parse_app_spec
-    from deployctl.config.clashes import Clash, clashes, require_none
+    from deployctl.config.clashes import clashes, require_none
 
     def parsed(app: AppName) -> AppSpec:
         text, path = texts[app], settings.app_file(app)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from deployctl.domain.images.release import Resources
 from deployctl.domain.inputs.addresses import write_address
-from deployctl.domain.inputs.names import AppName, ImageRef, parse_path
+from deployctl.domain.inputs.names import parse_path
 from deployctl.domain.inputs.quantities import write_size
 from deployctl.errors import Invalid
 from deployctl.pattern import pattern
-from deployctl.ports import Image
+
+if TYPE_CHECKING:
+    from deployctl.domain.inputs.names import AppName, ImageRef
+    from deployctl.ports import Image
 
 USUAL_PORTS = (80, 3000, 5000, 8000, 8080)
 _ASKED = pattern(

@@ -12,12 +12,16 @@ import pwd
 import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from deployctl.config.settings import Settings, as_user, user_name
+from deployctl.config.settings import as_user, user_name
 from deployctl.dataclass import dataclass
-from deployctl.effects.haproxy.home import HaproxyHome
 from deployctl.effects.haproxy.master import find_master, named_master, uid_of
 from deployctl.errors import NotPermitted
+
+if TYPE_CHECKING:
+    from deployctl.config.settings import Settings
+    from deployctl.effects.haproxy.home import HaproxyHome
 
 GOES_ON = "Nothing was done, and what serves goes on."
 
@@ -57,6 +61,8 @@ def owner_of(settings: Settings, environ: Mapping[str, str]) -> int:
 
 def read_owners(settings: Settings, find: Callable[[HaproxyHome], int | None] = named_master) -> Owners:
     """Read whose things are what. `find` is how HAProxy is found: the pid file is quick, and may not be ours to read."""
+    from deployctl.effects.haproxy.home import HaproxyHome
+
     pid = find(HaproxyHome(settings.haproxy_dir))
     return Owners(_owner(settings.state_dir), _owner(settings.config_dir), None if pid is None else uid_of(pid), pid)
 

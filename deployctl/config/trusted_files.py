@@ -11,12 +11,16 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from deployctl.config.settings import Settings
-from deployctl.domain.host.permissions import PathFacts, PermissionFault, find_fault, trusted_uids
+from deployctl.domain.host.permissions import find_fault, trusted_uids
 from deployctl.effects.linux.file_trust import GOES_ON, untrusted
 from deployctl.effects.linux.path_facts import facts_of, read_facts, walk
-from deployctl.errors import Untrusted
+
+if TYPE_CHECKING:
+    from deployctl.config.settings import Settings
+    from deployctl.domain.host.permissions import PathFacts, PermissionFault
+    from deployctl.errors import Untrusted
 
 NOT_BELIEVED = f"what the files of this home say is not believed. {GOES_ON}"
 

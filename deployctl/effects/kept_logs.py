@@ -10,12 +10,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass
-from deployctl.domain.inputs.names import AppName
 from deployctl.effects.linux.whole_file import write_whole
-from deployctl.memory import last_of
-from deployctl.ports import LogLine
+
+if TYPE_CHECKING:
+    from deployctl.domain.inputs.names import AppName
+    from deployctl.ports import LogLine
 
 MAX_LOG_CHARACTERS = 1024 * 1024  # characters of one release; what is older goes
 MAX_KEPT_LOGS = 10  # releases of one app; the newest numbers stay
@@ -65,11 +67,15 @@ class LogFiles:
 
 def _end_of(lines: Iterable[LogLine]) -> Sequence[str]:
     """Return the last lines as they are written, as many as have room."""
+    from deployctl.memory import last_of
+
     return last_of((f"{line.at} {line.stream} {line.text}\n" for line in lines), len, room=MAX_LOG_CHARACTERS)
 
 
 def _read(text: str) -> Iterator[LogLine]:
     """Yield the lines; what somebody has put between them is left out. Their texts have no line break in them."""
+    from deployctl.ports import LogLine
+
     for line in text.split("\n"):
         at, _, rest = line.partition(" ")
         stream, _, said = rest.partition(" ")

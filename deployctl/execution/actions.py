@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from deployctl.domain.change.plan import PlanKind, Step, StepKind
-from deployctl.domain.images.release import Change, Hold, Release
+from deployctl.domain.change.plan import PlanKind, StepKind
+from deployctl.domain.images.release import Change, Hold
 from deployctl.domain.proxy.traffic import closed_text
 from deployctl.errors import DeployctlError, NotFound, NotHealthy, RevertedAfterSwitch
 from deployctl.execution.containers import (
@@ -22,8 +23,11 @@ from deployctl.execution.containers import (
 from deployctl.execution.health_gate import Trial
 from deployctl.execution.interrupts import shielded
 from deployctl.execution.pins import try_to_pin, try_to_settle, try_to_unpin
-from deployctl.execution.proxy_gate import ask_through_proxy
-from deployctl.execution.runner import StepAct, Walk
+
+if TYPE_CHECKING:
+    from deployctl.domain.change.plan import Step
+    from deployctl.domain.images.release import Release
+    from deployctl.execution.runner import StepAct, Walk
 
 DRAIN_LOOK = 0.05  # seconds between two counts of open requests
 
@@ -69,6 +73,8 @@ def let_proxy_know(walk: Walk, step: Step) -> str:
 
 def pass_gate(walk: Walk, step: Step) -> str:
     """Ask the way visitors come. Only who passes is proven, and only then header and cookie lead to it."""
+    from deployctl.execution.proxy_gate import ask_through_proxy
+
     release = release_of(walk, step)
     try:
         text = ask_through_proxy(release, walk.wishes or walk.facts.app, walk.services, walk.check)

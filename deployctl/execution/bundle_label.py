@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from deployctl.domain.images.release import Bundle, Release
-from deployctl.domain.inputs.names import AppName
+from deployctl.domain.images.release import Bundle
 from deployctl.errors import Invalid
+
+if TYPE_CHECKING:
+    from deployctl.domain.images.release import Release
+    from deployctl.domain.inputs.names import AppName
 
 BUNDLE = "deployctl.bundle"
 MARK_LABEL = "deployctl.bundle-mark"

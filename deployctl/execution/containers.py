@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from deployctl.domain.change.plan import Step
-from deployctl.domain.images.release import App, Instance, Release
 from deployctl.domain.images.same_image import is_made_of, short_digest
 from deployctl.errors import DeployctlError, EngineRefused, NetworkFull, NetworkTaken, NotFound, PlaceTaken
-from deployctl.execution import networks
-from deployctl.execution.extra_networks import join_networks
 from deployctl.execution.fence import taken_over
 from deployctl.execution.interrupts import shielded
-from deployctl.execution.labels import container_labels, container_name, host_name, is_sealed, keep_tag, release_images
 from deployctl.execution.pins import try_to_unpin
-from deployctl.execution.runner import Walk
-from deployctl.ports import ContainerSpec, Services
+from deployctl.ports import ContainerSpec
+
+if TYPE_CHECKING:
+    from deployctl.domain.change.plan import Step
+    from deployctl.domain.images.release import App, Instance, Release
+    from deployctl.execution.runner import Walk
+    from deployctl.ports import Services
 
 KEPT_LINES = 10_000  # of a log whose container is removed, as far as they have room
 
 
 def keep_image(walk: Walk, step: Step) -> str:
     """Have the exact image here, pulled by digest when it is gone, and keep it with a tag of ours."""
+    from deployctl.execution.labels import keep_tag
+
     s, release = walk.services, release_of(walk, step)
     bundle = release.bundle
     ensure_image(release, s)
@@ -45,6 +48,8 @@ def ensure_image(release: Release, s: Services) -> None:
 
 def ensure_network(walk: Walk, step: Step) -> str:
     """Make the network of the container that is made next: that which it has an address of already, else the app's own."""
+    from deployctl.execution import networks
+
     s, app = walk.services, _app(walk)
     instance = s.ledger.find_instance(app.name, step.release)
     if instance is not None and not instance.failed:
@@ -59,6 +64,8 @@ def ensure_network(walk: Walk, step: Step) -> str:
 
 
 def create_container(walk: Walk, step: Step) -> str:
+    from deployctl.execution.labels import container_labels, host_name
+
     s, release = walk.services, release_of(walk, step)
     _clear_left_over(walk, step.release)
     instance = _lease_place(walk, release)
@@ -73,6 +80,9 @@ def create_container(walk: Walk, step: Step) -> str:
 
 def _lease_place(walk: Walk, release: Release) -> Instance:
     """Lease a port and an address, in another network where the app's own is full."""
+    from deployctl.execution import networks
+    from deployctl.execution.labels import container_name
+
     s, (low, high) = walk.services, walk.services.spec.ports
 
     def lease() -> Instance:
@@ -97,6 +107,8 @@ def _clear_left_over(walk: Walk, number: int) -> None:
 
 def _clear_other_image(walk: Walk, release: Release, instance: Instance) -> None:
     """Remove what another tool made again in its place, of another image, with our labels and seal copied."""
+    from deployctl.execution.labels import is_sealed
+
     s = walk.services
     there = s.engine.find_container(instance.name)
     if there is None or is_made_of(there.image, release.bundle):
@@ -107,6 +119,8 @@ def _clear_other_image(walk: Walk, release: Release, instance: Instance) -> None
 
 
 def start_container(walk: Walk, step: Step) -> str:
+    from deployctl.execution.extra_networks import join_networks
+
     instance = instance_of(walk, step)
     join_networks(walk.services.engine, release_of(walk, step), container_of(instance))
     try:
@@ -131,6 +145,8 @@ def _require_bridge(walk: Walk, instance: Instance) -> None:
 
 def _start_somewhere(walk: Walk, step: Step, instance: Instance) -> Instance:
     """Start it, made anew at another place where somebody took its port, its address or its network meanwhile."""
+    from deployctl.execution import networks
+
     engine = walk.services.engine
     for _ in range(networks.MAX_NETWORK_TRIES):
         try:
@@ -157,6 +173,8 @@ def _lacks_joined(walk: Walk, step: Step) -> bool:
 
 # -- going -------------------------------------------------------------------------------------------------------------
 def remove_release(walk: Walk, number: int) -> None:
+    from deployctl.execution.labels import release_images
+
     s, app = walk.services, walk.plan.app
     instance = s.ledger.find_instance(app, number)
     if instance is None:
@@ -167,6 +185,9 @@ def remove_release(walk: Walk, number: int) -> None:
 
 def forget_container(walk: Walk, instance: Instance, *, image_too: bool = False) -> None:
     """Remove it, and with `image_too` keep its image no more."""
+    from deployctl.execution import networks
+    from deployctl.execution.labels import release_images
+
     s = walk.services
     if instance.routed:
         s.ledger.set_instance(instance.app, instance.release, routed=False)
@@ -192,6 +213,8 @@ def keep_log(instance: Instance, container: str, s: Services) -> None:
 
 
 def remove_empty_network(walk: Walk, step: Step) -> None:
+    from deployctl.execution import networks
+
     if not walk.services.ledger.instances(walk.plan.app):
         networks.clear_unused(walk.services, walk.plan.app)
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from deployctl.domain.images.release import Release
+from typing import TYPE_CHECKING
+
 from deployctl.errors import NotFound
-from deployctl.ports import Engine
+
+if TYPE_CHECKING:
+    from deployctl.domain.images.release import Release
+    from deployctl.ports import Engine
 
 
 def join_networks(engine: Engine, release: Release, container: str) -> None:

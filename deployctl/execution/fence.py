@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from deployctl.dataclass import replace
 from deployctl.errors import LeaseHeld
-from deployctl.ports import Engine, Guard, Ledger, Services, Traffic
+
+if TYPE_CHECKING:
+    from deployctl.ports import Engine, Guard, Ledger, Services, Traffic
 
 ENGINE = frozenset({"keep_image", "release_image", "ensure_network", "ensure_network_gone", "ensure_created",
                     "ensure_started", "ensure_stopped", "ensure_removed", "set_restart", "set_limits",
@@ -63,10 +65,10 @@ def fenced(s: Services, require_lease: Callable[[], None]) -> Services:
     traffic = _Fenced(s.traffic, frozenset({"switch"}), inside)
     return replace(
         s,
-        engine=cast(Engine, _Fenced(s.engine, ENGINE, before)),
-        traffic=cast(Traffic, _Fenced(traffic, TRAFFIC, before)),
-        guard=cast(Guard, _Fenced(s.guard, GUARD, before)),
-        ledger=cast(Ledger, _Fenced(ledger, FENCED_LEDGER_CALLS, together)),
+        engine=cast("Engine", _Fenced(s.engine, ENGINE, before)),
+        traffic=cast("Traffic", _Fenced(traffic, TRAFFIC, before)),
+        guard=cast("Guard", _Fenced(s.guard, GUARD, before)),
+        ledger=cast("Ledger", _Fenced(ledger, FENCED_LEDGER_CALLS, together)),
     )
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, field
-from deployctl.domain.change.diagnosis import Evidence, FailureCause, diagnose
 from deployctl.domain.change.planner import spoken
 from deployctl.domain.change.probes import AnswerCode, Health, HealthReason, Transcript
-from deployctl.domain.images.release import App, Instance, Probe, ProbeKind, Release
+from deployctl.domain.images.release import ProbeKind
 from deployctl.domain.images.same_image import is_made_of, short_digest
-from deployctl.domain.proxy.quality import answers_nobody
 from deployctl.domain.proxy.request_counts import lately
 from deployctl.domain.proxy.traffic import Counters
 from deployctl.errors import DeployctlError, EngineUnavailable, NotHealthy
-from deployctl.ports import ContainerFacts, ProbeAnswer, Services
+from deployctl.ports import ProbeAnswer
+
+if TYPE_CHECKING:
+    from deployctl.domain.change.diagnosis import Evidence
+    from deployctl.domain.images.release import App, Instance, Probe, Release
+    from deployctl.ports import ContainerFacts, Services
 
 TRIAL_INTERVAL = 0.1  # seconds between probes of a candidate; the configured interval is for what serves
 LOG_LINES = 50
@@ -105,6 +109,8 @@ class Trial:
 
     def _require_answers(self, before: Counters | None) -> None:
         """Raise NotHealthy when visitors get nothing, however well it answers its probe."""
+        from deployctl.domain.proxy.quality import answers_nobody
+
         now = self._counted()
         if before is None or now is None or not answers_nobody(recent := lately(before, now)):
             return
@@ -164,6 +170,8 @@ class Trial:
 
     def failure(self) -> NotHealthy:
         """Return the error with everything that a person needs: cause, transcript, exit, last lines."""
+        from deployctl.domain.change.diagnosis import FailureCause, diagnose
+
         evidence = self._evidence()
         found = diagnose(evidence)
         app, version = self.release.app, self.release.version
@@ -181,6 +189,8 @@ class Trial:
         return error
 
     def _evidence(self) -> Evidence:
+        from deployctl.domain.change.diagnosis import Evidence
+
         seen = self._last_look()
         return Evidence(
             version=self.release.version, bundle=self.release.bundle, answers=self.transcript.groups,

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from deployctl.domain.host.home import HomeIdentity
-from deployctl.domain.images.release import Release
 from deployctl.domain.inputs.names import AppName
-from deployctl.execution.bundle_label import bundle_labels
-from deployctl.ports import Services
+
+if TYPE_CHECKING:
+    from deployctl.domain.host.home import HomeIdentity
+    from deployctl.domain.images.release import Release
+    from deployctl.ports import Services
 
 FIRST_NAME_PREFIX = "0--"
 HOME_MARK_CHARACTERS = 6  # characters: enough to tell the homes of one engine apart
@@ -108,6 +110,8 @@ def common_labels(s: Services, app: AppName) -> dict[str, str]:
 
 def container_labels(s: Services, release: Release, *, operation: int) -> dict[str, str]:
     """Return every label of a container; the seal is a keyed hash, so that no image can claim to be ours."""
+    from deployctl.execution.bundle_label import bundle_labels
+
     home = s.ledger.identity
     return {
         **common_labels(s, release.app),

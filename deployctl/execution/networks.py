@@ -10,15 +10,19 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import count, islice
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import replace
 from deployctl.domain.host.home import PATH_LABEL
 from deployctl.domain.host.networks import AppNetwork, cut, find_taken
-from deployctl.domain.images.release import App
-from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, NetworkTaken, NotPermitted
 from deployctl.execution.labels import bridge_name, common_labels, named_like, network_name
-from deployctl.ports import NetworkFacts, NetworkSpec, Services
+from deployctl.ports import NetworkSpec
+
+if TYPE_CHECKING:
+    from deployctl.domain.images.release import App
+    from deployctl.domain.inputs.names import AppName
+    from deployctl.ports import NetworkFacts, Services
 
 MAX_NETWORK_TRIES = 8  # others who make networks at the same moment were always faster
 

@@ -9,11 +9,15 @@ there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from deployctl.domain.host.networks import mac_of
-from deployctl.domain.images.release import App, Instance
 from deployctl.errors import DeployctlError, Interrupted, LeaseHeld
-from deployctl.ports import ContainerFacts, Neighbour, Services
+from deployctl.ports import Neighbour
+
+if TYPE_CHECKING:
+    from deployctl.domain.images.release import App, Instance
+    from deployctl.ports import ContainerFacts, Services
 
 Believed = Mapping[tuple[str, str], Neighbour]  # what Guard.neighbours tells
 

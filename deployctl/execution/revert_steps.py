@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
-from deployctl.domain.change.plan import Step, StepKind
+from deployctl.domain.change.plan import StepKind
 from deployctl.errors import NotHealthy, SwitchRefused
 from deployctl.execution.containers import (
     container_of,
@@ -13,9 +14,11 @@ from deployctl.execution.containers import (
     remove_empty_network,
     remove_release,
 )
-from deployctl.execution.labels import release_images
 from deployctl.execution.pins import try_to_unpin
-from deployctl.execution.runner import Walk
+
+if TYPE_CHECKING:
+    from deployctl.domain.change.plan import Step
+    from deployctl.execution.runner import Walk
 
 
 def switch_back(walk: Walk, step: Step) -> None:
@@ -93,6 +96,8 @@ def uncreate(walk: Walk, step: Step) -> None:
 
 def untag(walk: Walk, step: Step) -> None:
     """Give the image back when no container of the release is left."""
+    from deployctl.execution.labels import release_images
+
     if walk.services.ledger.find_instance(walk.plan.app, step.release) is None:
         release_images(walk.services, walk.plan.app, step.release)
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from itertools import groupby
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from deployctl.dataclass import dataclass, field
-from deployctl.domain.change.deployment import Deployment, EndCode, EndReason, Phase, advance, begin
-from deployctl.domain.change.facts import AppFacts
-from deployctl.domain.change.plan import TRAFFIC_MOVES, Plan, Step, StepKind
-from deployctl.domain.images.release import App, Policy
+from deployctl.domain.change.deployment import EndCode, EndReason, Phase, advance, begin
+from deployctl.domain.change.plan import TRAFFIC_MOVES, Step, StepKind
 from deployctl.errors import Aborted, AttentionNeeded, DeployctlError, Interrupted, LeaseHeld
 from deployctl.execution.fence import fenced, taken_over
 from deployctl.execution.interrupts import shielded
-from deployctl.ports import Services
+
+if TYPE_CHECKING:
+    from deployctl.domain.change.deployment import Deployment
+    from deployctl.domain.change.facts import AppFacts
+    from deployctl.domain.change.plan import Plan
+    from deployctl.domain.images.release import App, Policy
+    from deployctl.ports import Services
 
 StepAct = Callable[["Walk", Step], str]
 Undo = Callable[["Walk", Step], None]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from deployctl.domain.host.access import Role, SignIn, Token, Tries, User, parse_roles, roles_json, roles_text
-from deployctl.ledger.file.connection import LedgerConnection
 from deployctl.ledger.idempotency import AnswerRows
+
+if TYPE_CHECKING:
+    from deployctl.domain.host.access import Role, SignIn, Token, Tries, User
+    from deployctl.ledger.file.connection import LedgerConnection
 
 SIGN_INS_KEPT = 200  # of each user, the newest: who signs in once more ends the oldest, if it still lives
 STRANGE_NAMES = 1000  # that are no user's, whose refused attempts are counted
@@ -32,12 +35,16 @@ class AccessRows(AnswerRows):
         return _user(row) if row else None
 
     def add_user(self, user: User) -> bool:
+        from deployctl.domain.host.access import roles_json
+
         return bool(self.db.execute(
             "insert into users(name, roles, password, created_at, created_by) values (?, ?, ?, ?, ?) "
             "on conflict do nothing returning name",
             [user.name, roles_json(user.roles), user.password, user.created_at, user.created_by]))
 
     def set_roles(self, name: str, roles: Mapping[str, Role]) -> None:
+        from deployctl.domain.host.access import roles_json
+
         self.db.execute("update users set roles = ? where name = ?", [roles_json(roles), name])
 
     def set_password(self, name: str, hash_: str | None) -> None:
@@ -50,6 +57,8 @@ class AccessRows(AnswerRows):
             self.db.execute("delete from users where name = ?", [name])
 
     def tries(self, name: str) -> Tries:
+        from deployctl.domain.host.access import Tries
+
         row = self.db.one("select count, last_at from tries where name = ?", [name])
         return Tries(row["count"], row["last_at"]) if row else Tries()
 
@@ -110,6 +119,8 @@ class AccessRows(AnswerRows):
 
     # -- tokens -----------------------------------------------------------------------------------------------------
     def add_token(self, token: Token, hash_: str) -> Token | None:
+        from deployctl.domain.host.access import roles_json
+
         made = self.db.execute(
             "insert into tokens(name, hash, roles, created_at, created_by, expires_at, owner) values (?, ?, ?, ?, ?, ?, ?) "
             "on conflict do nothing returning *",
@@ -142,6 +153,8 @@ class AccessRows(AnswerRows):
     # -- all of them ------------------------------------------------------------------------------------------------
     def grants(self, *, at: str) -> dict[tuple[str, ...], str]:
         """Return whoever may do something then, people and tokens: by all that makes the right, with a sentence for it."""
+        from deployctl.domain.host.access import parse_roles
+
         found: dict[tuple[str, ...], str] = {}
         for row in self.db.execute("select * from users order by name"):
             if parse_roles(row["roles"]):
@@ -159,17 +172,25 @@ class AccessRows(AnswerRows):
 
 
 def _roles(row: sqlite3.Row) -> str:
+    from deployctl.domain.host.access import parse_roles, roles_text
+
     return roles_text(parse_roles(row["roles"]))
 
 
 def _user(row: sqlite3.Row) -> User:
+    from deployctl.domain.host.access import User, parse_roles
+
     return User(row["name"], parse_roles(row["roles"]), row["password"], row["created_at"], row["created_by"])
 
 
 def _sign_in(row: sqlite3.Row) -> SignIn:
+    from deployctl.domain.host.access import SignIn
+
     return SignIn(row["id"], row["user"], row["created_at"], row["seen_at"], row["address"], row["agent"], row["ended_at"])
 
 
 def _token(row: sqlite3.Row) -> Token:
+    from deployctl.domain.host.access import Token, parse_roles
+
     return Token(row["id"], row["name"], parse_roles(row["roles"]), row["created_at"], row["created_by"],
                  row["expires_at"], row["used_at"], row["used_from"], row["revoked_at"], row["owner"])

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployctl.dataclass import asdict
 from deployctl.domain.host.networks import AppNetwork
-from deployctl.domain.images.capabilities import to_drop
 from deployctl.domain.images.release import App, Bundle, Colour, Hold, Policy, Release
-from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy.trust import ProxyTrust
-from deployctl.ledger.file.connection import LedgerConnection
+
+if TYPE_CHECKING:
+    from deployctl.domain.inputs.names import AppName, Version
+    from deployctl.ledger.file.connection import LedgerConnection
 
 
 class AppRows:
@@ -120,6 +121,8 @@ class AppRows:
 
     def find_built(self, app: AppName, version: Version, bundle: Bundle) -> Release | None:
         """Return the release of that version and bundle which drops what one made now drops."""
+        from deployctl.domain.images.capabilities import to_drop
+
         row = self.db.one("select * from releases where app = ? and version = ? and bundle_hash = ? and cap_drop = ?",
                           [app, version, bundle.hash(), json.dumps(to_drop(bundle.cap_add))])
         return release_of(row) if row else None
@@ -145,6 +148,8 @@ class AppRows:
             return self.find_built(app, version, bundle) or self._add_release(app, version, bundle, at=at)
 
     def _add_release(self, app: AppName, version: Version, bundle: Bundle, *, at: str) -> Release:
+        from deployctl.domain.images.capabilities import to_drop
+
         number = self.next_number(app)
         self.db.insert("releases", {
             "app": app, "number": number, "version": version, "digest": bundle.digest, "bundle": bundle.canonical(),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from deployctl.domain.inputs.names import AppName
-from deployctl.ledger.file.connection import LedgerConnection
+
+if TYPE_CHECKING:
+    from deployctl.ledger.file.connection import LedgerConnection
 
 _STAMPS = """
 select a.name, a.revision, a.active, l.token, l.holder,

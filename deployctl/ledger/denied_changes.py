@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from typing import TYPE_CHECKING
 
-from deployctl.domain.host.denied_changes import RefusedChange, gathered
 from deployctl.ledger.events import EventRows
+
+if TYPE_CHECKING:
+    from deployctl.domain.host.denied_changes import RefusedChange
 
 
 class RefusalRows(EventRows):
@@ -14,6 +17,8 @@ class RefusalRows(EventRows):
 
     def note_refusal(self, one: RefusedChange) -> None:
         """Count it, and tell the lines of minutes that are over."""
+        from deployctl.domain.host.denied_changes import gathered
+
         with self.db.transaction():
             self.tell_refusals(at=one.at)
             row = self.db.one("select * from refusals where minute = ? and actor = ? and route = ?",
@@ -35,4 +40,6 @@ class RefusalRows(EventRows):
 
 
 def _refused(row: sqlite3.Row) -> RefusedChange:
+    from deployctl.domain.host.denied_changes import RefusedChange
+
     return RefusedChange(row["kind"], row["actor"], row["route"], row["text"], row["at"], row["app"], json.loads(row["data"]))

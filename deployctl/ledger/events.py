@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployctl.domain.host.actor import stored_range
 from deployctl.domain.host.denied_changes import REFUSED
-from deployctl.domain.inputs.names import AppName
 from deployctl.ledger.chain import CHAIN_START, ENDED, PROMOTED, find_faults, link, promotion
-from deployctl.ledger.checkpoint import CHECKPOINT, Checkpoints
 from deployctl.ledger.file import checked
-from deployctl.ledger.file.connection import LedgerConnection
-from deployctl.ledger.file.copy_sum import CopyCheck
+
+if TYPE_CHECKING:
+    from deployctl.domain.inputs.names import AppName
+    from deployctl.ledger.checkpoint import Checkpoints
+    from deployctl.ledger.file.connection import LedgerConnection
 
 
 class EventRows:
@@ -81,6 +82,8 @@ class EventRows:
     def unchecked_since(self) -> Mapping[str, Any] | None:
         """Return the event of the last time that this ledger was put back from a copy that could not be checked: copies that
         were made of it since carry a good sum, and what was not checked all the same."""
+        from deployctl.ledger.file.copy_sum import CopyCheck
+
         put_back = self.db.one("select * from events where kind in ('restore', 'rebuild') "
                                "and json_extract(data, '$.copy') != ? order by id desc limit 1", [CopyCheck.GOOD])
         return dict(put_back) if put_back else None
@@ -95,6 +98,8 @@ class EventRows:
             return [*faults, *folded.find_faults(map(dict, plans))]
 
     def checkpoints(self) -> Checkpoints:
+        from deployctl.ledger.checkpoint import CHECKPOINT, Checkpoints
+
         return Checkpoints(map(dict, self.db.execute("select id, data from events where kind = ?", [CHECKPOINT])))
 
     def _rows(self, table: str, order: str) -> Iterator[Mapping[str, Any]]:

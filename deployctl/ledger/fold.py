@@ -4,23 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployctl.domain.host.denied_changes import DENIED_KINDS
-from deployctl.domain.host.folding import (
-    BATCH,
-    PLANS_KEPT,
-    PLANS_SLACK,
-    REFUSALS_KEPT,
-    REFUSALS_SLACK,
-    REPEATED,
-    REPEATED_KEPT,
-    REPEATED_SLACK,
-    Folded,
-)
+from deployctl.domain.host.folding import REPEATED
 from deployctl.ledger.chain import CHAIN_START, link
-from deployctl.ledger.checkpoint import CHECKPOINT, of_plans, of_refusals, of_repeated
 from deployctl.ledger.events import EventRows
+
+if TYPE_CHECKING:
+    from deployctl.domain.host.folding import Folded
 
 Row = Mapping[str, Any]
 _KINDS = ", ".join(f"'{kind}'" for kind in DENIED_KINDS)
@@ -43,16 +35,24 @@ class FoldRows(EventRows):
     def fold_refusals(self, *, before: str, at: str, actor: str) -> Folded:
         """Fold the next lines of refused changes that were told before that time, or are more than are kept. What is not
         as it was written stays where it is: a checkpoint must never hide it."""
+        from deployctl.domain.host.folding import BATCH
+        from deployctl.ledger.checkpoint import of_refusals
+
         with self.db.transaction():
             return _refusals(self._fold_events(self._due_refusals(before, limit=BATCH), of_refusals, at=at, actor=actor))
 
     def fold_repeated(self, *, at: str, actor: str) -> Folded:
         """Fold the next lines of what one actor has done more often than is kept."""
+        from deployctl.domain.host.folding import BATCH
+        from deployctl.ledger.checkpoint import of_repeated
+
         with self.db.transaction():
             return _repeated(self._fold_events(self._due_repeated(limit=BATCH), of_repeated, at=at, actor=actor))
 
     def _fold_events(self, due: Sequence[Row], made: Callable[[Sequence[Row]], tuple[str, dict[str, Any]]], *, at: str,
                      actor: str) -> list[Row]:
+        from deployctl.ledger.checkpoint import CHECKPOINT
+
         rows = [row for run in self._runs(due) for row in run]
         if rows:
             text, data = made(rows)
@@ -63,6 +63,9 @@ class FoldRows(EventRows):
     def fold_plans(self, *, before: str, at: str, actor: str) -> Folded:
         """Fold the plans of the next deployments that were closed before that time or are more than are kept, and the apps as
         they were before."""
+        from deployctl.domain.host.folding import BATCH
+        from deployctl.ledger.checkpoint import CHECKPOINT, of_plans
+
         with self.db.transaction():
             rows = self._due_plans(before, limit=BATCH)
             if rows:
@@ -88,6 +91,8 @@ class FoldRows(EventRows):
                     + _plans(self._due_plans(plans_before, limit=-1)))
 
     def _due_plans(self, before: str, *, limit: int) -> list[Row]:
+        from deployctl.domain.host.folding import PLANS_KEPT, PLANS_SLACK
+
         newest = ("select finished_at from deployments indexed by plans_kept where plan != '' and finished_at is not null "
                   "order by finished_at desc limit 1 offset ?")
         crowded = self.db.one(newest, [PLANS_KEPT + PLANS_SLACK]) and self.db.one(newest, [PLANS_KEPT])
@@ -96,6 +101,8 @@ class FoldRows(EventRows):
             "order by id limit ?", [max(before, crowded["finished_at"]) if crowded else before, limit])]
 
     def _due_repeated(self, *, limit: int) -> list[Row]:
+        from deployctl.domain.host.folding import REPEATED_KEPT, REPEATED_SLACK
+
         return [dict(row) for row in self.db.execute(
             f"select * from events where id in ({_CROWDED}) order by id limit ?",  # noqa: S608  ours
             [REPEATED_KEPT + REPEATED_SLACK, REPEATED_KEPT, limit])]
@@ -103,6 +110,8 @@ class FoldRows(EventRows):
     def _due_refusals(self, before: str, *, limit: int) -> list[Row]:
         """Return the lines that are too old, and what is more than is kept: the oldest of whoever has most, so that nobody
         pushes out what others tried."""
+        from deployctl.domain.host.folding import REFUSALS_KEPT, REFUSALS_SLACK
+
         lines = self.db.one(f"select count(*) as number from events where kind in ({_KINDS})")  # noqa: S608  ours
         kept = REFUSALS_KEPT if lines and lines["number"] > REFUSALS_KEPT + REFUSALS_SLACK else -1
         rows = self.db.execute(f"select * from events where kind in ({_KINDS}) and (at < ? or id not in ({_FAIR})) "  # noqa: S608  ours
@@ -124,10 +133,14 @@ class FoldRows(EventRows):
 
 
 def _refusals(rows: Sequence[Row]) -> Folded:
+    from deployctl.domain.host.folding import Folded
+
     return Folded(refusals=len(rows), bytes=_bytes(rows))
 
 
 def _repeated(rows: Sequence[Row]) -> Folded:
+    from deployctl.domain.host.folding import Folded
+
     return Folded(repeated=len(rows), bytes=_bytes(rows))
 
 
@@ -136,4 +149,6 @@ def _bytes(events: Sequence[Row]) -> int:
 
 
 def _plans(rows: Sequence[Row]) -> Folded:
+    from deployctl.domain.host.folding import Folded
+
     return Folded(plans=len(rows), bytes=sum(len(row["plan"]) + len(row["before"] or "") for row in rows))

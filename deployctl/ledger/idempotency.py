@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from deployctl.domain.host.access import KeptAnswer
-from deployctl.ledger.file.connection import LedgerConnection
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from deployctl.domain.host.access import KeptAnswer
+    from deployctl.ledger.file.connection import LedgerConnection
 
 
 class AnswerRows:
@@ -12,6 +15,8 @@ class AnswerRows:
     db: LedgerConnection
 
     def begin_answer(self, who: str, key: str, asked: str, *, at: str, since: str) -> KeptAnswer | None:
+        from deployctl.domain.host.access import KeptAnswer
+
         with self.db.transaction():
             mine = self.db.execute(
                 "insert into answers(who, key, asked, at) values (?, ?, ?, ?) on conflict(who, key) do update "

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployctl.dataclass import asdict, replace
-from deployctl.domain.change.deployment import Deployment, EndReason, Phase
-from deployctl.domain.change.plan import Plan, PlanKind, Step
+from deployctl.domain.change.deployment import Deployment, Phase
+from deployctl.domain.change.plan import PlanKind
 from deployctl.domain.change.serving import chain_after
 from deployctl.domain.images.release import Change, Colour
 from deployctl.domain.inputs.names import AppName
@@ -17,7 +17,11 @@ from deployctl.errors import LeaseHeld
 from deployctl.ledger.apps import app_of
 from deployctl.ledger.chain import ENDED
 from deployctl.ledger.events import EventRows
-from deployctl.ledger.file.connection import LedgerConnection
+
+if TYPE_CHECKING:
+    from deployctl.domain.change.deployment import EndReason
+    from deployctl.domain.change.plan import Plan, Step
+    from deployctl.ledger.file.connection import LedgerConnection
 
 FILLS_THE_DISK = frozenset({PlanKind.UPGRADE, PlanKind.START})
 

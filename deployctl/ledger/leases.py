@@ -9,12 +9,15 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from threading import Event, Thread
+from typing import TYPE_CHECKING
 
 from deployctl.domain.change.deployment import LeaseFacts
-from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError
 from deployctl.ledger.file.connection import LedgerConnection
-from deployctl.ledger.lock_owner import Machine
+
+if TYPE_CHECKING:
+    from deployctl.domain.inputs.names import AppName
+    from deployctl.ledger.lock_owner import Machine
 
 LEASE_SECONDS = 15.0  # as long as Kubernetes' leader election gives a silent leader by default
 BEAT_SECONDS = 3.0  # five chances before the lease is lost

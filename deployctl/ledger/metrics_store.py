@@ -20,7 +20,6 @@ from deployctl.dataclass import astuple
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.traffic import Point
 from deployctl.ledger.file.reserve import disk_is_full
-from deployctl.ports.metrics import MeterBook
 
 KEPT_SECONDS = 24 * 3600  # seconds
 FINE = 2 * 3600  # seconds that points of ten seconds are kept
@@ -49,7 +48,7 @@ class _Foreign(Exception):
     """The file is whole, and somebody else's."""
 
 
-class SqliteMeterBook(MeterBook):
+class SqliteMeterBook:
     """One connection, used by one thread at a time; any number of processes may read while one writes."""
 
     def __init__(self, path: Path, *, warn: Callable[[str], None]) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import asdict, replace
-from deployctl.domain.host.leftovers import Ground, Relic, Remains
 from deployctl.domain.images.image_source import is_doubtful
-from deployctl.domain.images.release import Bundle, Change
-from deployctl.domain.inputs.names import AppName
-from deployctl.ledger.sqlite_ledger import SqliteLedger
+from deployctl.domain.images.release import Change
+
+if TYPE_CHECKING:
+    from deployctl.domain.host.leftovers import Ground, Relic, Remains
+    from deployctl.domain.images.release import Bundle
+    from deployctl.domain.inputs.names import AppName
+    from deployctl.ledger.sqlite_ledger import SqliteLedger
 
 
 class Salvage:

@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from deployctl.domain.host.home import HomeIdentity
 from deployctl.ledger.access import AccessRows
 from deployctl.ledger.apps import AppRows
 from deployctl.ledger.change_stamps import StampRows
 from deployctl.ledger.denied_changes import RefusalRows
-from deployctl.ledger.file.connection import LedgerConnection
 from deployctl.ledger.file.identity import identity_of, keys_of, require_gone
 from deployctl.ledger.file.opening import open_ledger
 from deployctl.ledger.fold import FoldRows
 from deployctl.ledger.instances import InstanceRows
 from deployctl.ledger.journal import JournalRows
 from deployctl.ledger.leases import LeaseRows
-from deployctl.ledger.lock_owner import Machine, ThisMachine
+from deployctl.ledger.lock_owner import ThisMachine
 from deployctl.ledger.within_reach import ReachRows
+
+if TYPE_CHECKING:
+    from deployctl.domain.host.home import HomeIdentity
+    from deployctl.ledger.file.connection import LedgerConnection
+    from deployctl.ledger.lock_owner import Machine
 
 
 class SqliteLedger(AppRows, InstanceRows, JournalRows, RefusalRows, FoldRows, LeaseRows, AccessRows, StampRows, ReachRows):

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
-from deployctl.domain.images.release import Change, Release
-from deployctl.domain.inputs.names import AppName
 from deployctl.ledger.apps import release_of
-from deployctl.ledger.file.connection import LedgerConnection
 from deployctl.ledger.journal import change_of
+
+if TYPE_CHECKING:
+    from deployctl.domain.images.release import Change, Release
+    from deployctl.domain.inputs.names import AppName
+    from deployctl.ledger.file.connection import LedgerConnection
 
 
 class ReachRows:

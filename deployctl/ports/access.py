@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from deployctl.domain.host.access import KeptAnswer, Role, SignIn, Token, Tries, User
-from deployctl.domain.host.denied_changes import RefusedChange
-from deployctl.domain.host.folding import Folded
-from deployctl.domain.inputs.names import AppName
+if TYPE_CHECKING:
+    from deployctl.domain.host.access import KeptAnswer, Role, SignIn, Token, Tries, User
+    from deployctl.domain.host.denied_changes import RefusedChange
+    from deployctl.domain.host.folding import Folded
+    from deployctl.domain.inputs.names import AppName
 
 
 class AnswerBook(Protocol):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass
-from deployctl.domain.images.healthcheck import HealthcheckTimes
+
+if TYPE_CHECKING:
+    from deployctl.domain.images.healthcheck import HealthcheckTimes
 
 
 class Lack(StrEnum):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from deployctl.dataclass import dataclass
-from deployctl.domain.inputs.names import AppName
+
+if TYPE_CHECKING:
+    from deployctl.domain.inputs.names import AppName
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,14 @@ A point is what HAProxy counted, never an estimate. Losing points is always allo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from deployctl.dataclass import dataclass
-from deployctl.domain.inputs.names import AppName
-from deployctl.domain.proxy.traffic import Counters, Point
+from deployctl.domain.proxy.traffic import Point
+
+if TYPE_CHECKING:
+    from deployctl.domain.inputs.names import AppName
+    from deployctl.domain.proxy.traffic import Counters
 
 __all__ = ["MeterBook", "MeterNow", "Now", "Point", "Usage", "UsageReader"]
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from deployctl.dataclass import dataclass
-from deployctl.domain.images.release import Probe
-from deployctl.domain.inputs.names import AppName
-from deployctl.domain.proxy.emergency import FlipNote
-from deployctl.domain.proxy.endurance import Frail
-from deployctl.domain.proxy.gate import GateAnswer
-from deployctl.domain.proxy.rejections import Rejection
-from deployctl.domain.proxy.traffic import Counters, StrayProxy, Switched
-from deployctl.domain.proxy.trust import DroppedFront
+if TYPE_CHECKING:
+    from deployctl.domain.images.release import Probe
+    from deployctl.domain.inputs.names import AppName
+    from deployctl.domain.proxy.emergency import FlipNote
+    from deployctl.domain.proxy.endurance import Frail
+    from deployctl.domain.proxy.gate import GateAnswer
+    from deployctl.domain.proxy.rejections import Rejection
+    from deployctl.domain.proxy.traffic import Counters, StrayProxy, Switched
+    from deployctl.domain.proxy.trust import DroppedFront
+    from deployctl.ports import Neighbour
 
 
 class Traffic(Protocol):
@@ -61,14 +62,6 @@ class Traffic(Protocol):
         """Return every HAProxy that deployctl started on this machine and whose files are gone, but this home's own."""
     def stop(self) -> None:
         """End HAProxy. Only for `demo --stop` and for a home that is being taken apart."""
-
-
-@dataclass(frozen=True, slots=True)
-class Neighbour:
-    """Which MAC this host sends to for an address. `pinned`: whoever else says that it is theirs is not believed."""
-
-    mac: str
-    pinned: bool
 
 
 class Guard(Protocol):

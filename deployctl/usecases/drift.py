@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, field, replace
 from deployctl.domain.change.drift import ActualState, Drift, DriftKind, Mend, NetworkSeen, Sight, find_drift, stray
 from deployctl.domain.change.facts import AppFacts
 from deployctl.domain.change.plan import PlanKind as DeploymentKind
-from deployctl.domain.host.home import HomeIdentity
-from deployctl.domain.host.networks import AppNetwork
-from deployctl.domain.images.release import App, Change, Instance, Release
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, EngineUnavailable
 from deployctl.execution.labels import app_of_network, is_sealed, keep_tags, kept_name, kept_number
-from deployctl.execution.pins import Believed, find_astray, read_believed
-from deployctl.ports import ContainerFacts, Services
 from deployctl.usecases.read_facts import Containers, remembered
+
+if TYPE_CHECKING:
+    from deployctl.domain.host.home import HomeIdentity
+    from deployctl.domain.host.networks import AppNetwork
+    from deployctl.domain.images.release import App, Change, Instance, Release
+    from deployctl.execution.pins import Believed
+    from deployctl.ports import ContainerFacts, Services
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,8 @@ def store_now(s: Services, containers: Iterable[ContainerFacts]) -> str | None:
 
 def look_outside(s: Services, *, tags: bool = True) -> Outside:
     """Read engine and HAProxy once for all apps."""
+    from deployctl.execution.pins import read_believed
+
     routes: Mapping[AppName, int] | None = None
     proxy = None
     guarded = s.guard.guarded(network.subnet for network in s.ledger.networks()) if s.bridged else None
@@ -145,6 +150,8 @@ def _interrupted(app: App, s: Services) -> list[Drift]:
 # -- one app -------------------------------------------------------------------------------------------------------
 def sight_of(app: App, s: Services, outside: Outside, *, closely: bool) -> Sight:
     """Return one app's world from what was read for all; `closely` asks the engine for each of its containers."""
+    from deployctl.execution.pins import find_astray
+
     known = remembered(app, s)
     instances, releases = known.instances, known.releases
     facts = replace(facts_of(app, instances, releases, outside), changes=known.changes)

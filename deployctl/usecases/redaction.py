@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import replace
-from deployctl.domain.images.release import Bundle
 from deployctl.domain.images.secret_names import HIDDEN, shown
-from deployctl.usecases.results import DiffLine
+
+if TYPE_CHECKING:
+    from deployctl.domain.images.release import Bundle
+    from deployctl.usecases.results import DiffLine
 
 
 def redact_bundle(bundle: Bundle) -> Bundle:

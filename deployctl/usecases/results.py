@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployctl.dataclass import dataclass, field
-from deployctl.domain.change.deployment import Deployment
-from deployctl.domain.change.drift import Drift
 from deployctl.domain.change.drift_kinds import DriftKind as Drifted
-from deployctl.domain.change.drift_kinds import Mend
-from deployctl.domain.change.plan import Plan
-from deployctl.domain.change.probes import HealthReason
-from deployctl.domain.change.readiness import Readiness
-from deployctl.domain.change.status_note import NoteCode, StatusNote
-from deployctl.domain.host.home import HomeFacts
-from deployctl.domain.images.image_source import ImageNews
-from deployctl.domain.images.release import Change, Release
+from deployctl.domain.change.status_note import NoteCode
 from deployctl.domain.proxy.traffic import Precision
+
+if TYPE_CHECKING:
+    from deployctl.domain.change.deployment import Deployment
+    from deployctl.domain.change.drift import Drift
+    from deployctl.domain.change.drift_kinds import Mend
+    from deployctl.domain.change.plan import Plan
+    from deployctl.domain.change.probes import HealthReason
+    from deployctl.domain.change.readiness import Readiness
+    from deployctl.domain.change.status_note import StatusNote
+    from deployctl.domain.host.home import HomeFacts
+    from deployctl.domain.images.image_source import ImageNews
+    from deployctl.domain.images.release import Change, Release
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,31 +7,32 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from deployctl.dataclass import asdict
-from deployctl.domain.change.deployment import Deployment
-from deployctl.domain.change.plan import Step
-from deployctl.domain.change.readiness import Readiness
-from deployctl.domain.change.status_note import StatusNote
-from deployctl.domain.host.access import SignIn, Token, User
-from deployctl.domain.images.image_source import ImageNews, image_sentence
-from deployctl.domain.images.release import Release
-from deployctl.errors import DeployctlError
-from deployctl.usecases.results import (
-    AppView,
-    AuditLine,
-    ConfigState,
-    DiffView,
-    Done,
-    Finding,
-    HistoryView,
-    InstanceView,
-    Moved,
-    Preview,
-    Reconciled,
-    ReleaseView,
-    StatusView,
-)
+from deployctl.domain.images.image_source import image_sentence
 
 if TYPE_CHECKING:
+    from deployctl.domain.change.deployment import Deployment
+    from deployctl.domain.change.plan import Step
+    from deployctl.domain.change.readiness import Readiness
+    from deployctl.domain.change.status_note import StatusNote
+    from deployctl.domain.host.access import SignIn, Token, User
+    from deployctl.domain.images.image_source import ImageNews
+    from deployctl.domain.images.release import Release
+    from deployctl.errors import DeployctlError
+    from deployctl.usecases.results import (
+        AppView,
+        AuditLine,
+        ConfigState,
+        DiffView,
+        Done,
+        Finding,
+        HistoryView,
+        InstanceView,
+        Moved,
+        Preview,
+        Reconciled,
+        ReleaseView,
+        StatusView,
+    )
     from deployctl.usecases.view.logs import Printed
 
 SCHEMA = "deployctl/v1"

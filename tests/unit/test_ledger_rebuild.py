@@ -315,4 +315,4 @@ def test_a_copy_that_fails_is_a_warning_and_not_a_failed_rollback(w: World) -> N
     (w.settings.state_dir / "backups").write_text("in the way")
     said = w.deployctl("rollback", "shop")
     assert said.code == 0
-    assert "only its copy is missing" in said.err
+    assert "only the backup is missing" in said.err

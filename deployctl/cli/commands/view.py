@@ -9,7 +9,6 @@ from deployctl.cli.arguments import CliArguments
 from deployctl.cli.session import CommandCall
 from deployctl.dataclass import asdict, replace
 from deployctl.domain.inputs.names import AppName
-from deployctl.usecases import views
 
 if TYPE_CHECKING:
     from deployctl.ports import Services
@@ -31,6 +30,7 @@ def status_command(session: CommandCall, words: CliArguments, watch: bool) -> in
 def show_status(session: CommandCall, s: Services, app: AppName | None, *, clear: bool = False) -> None:
     """Read and print. `clear`: overwrite the screen."""
     from deployctl.cli.rendering.status import apps_table, instances_table, status_text
+    from deployctl.usecases import views
     from deployctl.usecases.steps.adopt import take_over_flips
     from deployctl.usecases.view.status import status
 
@@ -59,6 +59,7 @@ def _watch(session: CommandCall, s: Services, app: AppName | None) -> int:
 # -- history, show, diff ---------------------------------------------------------------------------------------
 def history_command(session: CommandCall, words: CliArguments, limit: int) -> int:
     from deployctl.cli.rendering.release import history_table, history_text
+    from deployctl.usecases import views
     from deployctl.usecases.view.history import history
 
     with session.services() as s:
@@ -70,6 +71,7 @@ def history_command(session: CommandCall, words: CliArguments, limit: int) -> in
 
 def show_command(session: CommandCall, words: CliArguments) -> int:
     from deployctl.cli.rendering.release import show_text
+    from deployctl.usecases import views
     from deployctl.usecases.view.show import show
 
     with session.services() as s:
@@ -81,6 +83,7 @@ def show_command(session: CommandCall, words: CliArguments) -> int:
 
 def diff_command(session: CommandCall, words: CliArguments, exit_code: bool, show_secrets: bool) -> int:
     from deployctl.cli.rendering.release import diff_table, diff_text
+    from deployctl.usecases import views
     from deployctl.usecases.redaction import redact_lines
     from deployctl.usecases.view.diff import diff
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from deployctl.cli.rendering.change import difference
-from deployctl.cli.rendering.ready import ready_cell, ready_line, ready_words
 from deployctl.cli.rendering.tables import NONE, Column, TextTable, lay_out
 from deployctl.cli.rendering.times import ago, took
 from deployctl.cli.terminal import TerminalStyle
@@ -48,6 +46,8 @@ def _notes(app: AppView, look: TerminalStyle) -> list[str]:
 
 def _config(app: AppView, look: TerminalStyle) -> list[str]:
     """Return the changes in the app's file that are not deployed."""
+    from deployctl.cli.rendering.change import difference
+
     state = app.config
     if state is None or state.code not in {ConfigCode.CHANGED, ConfigCode.WRONG}:
         return []
@@ -61,6 +61,8 @@ def _config(app: AppView, look: TerminalStyle) -> list[str]:
 
 def _meaning(app: AppView) -> str:
     """Return in brackets what the rollback would take, unless it is instant."""
+    from deployctl.cli.rendering.ready import ready_words
+
     if app.back_warm:
         return ""
     return f" ({ready_words(app.way_back)})" if app.way_back else " (needs to boot)"
@@ -86,6 +88,8 @@ def _brings(app: AppView) -> list[str]:
 
 def _slow_way_back(back: str, ready: Readiness, app: AppView, look: TerminalStyle) -> list[str]:
     """Return what `rollback` would do; if it cannot work, which other versions can be rolled back to."""
+    from deployctl.cli.rendering.ready import ready_line, ready_words
+
     if ready.ready:
         return [f"Roll back to {back} ({ready_words(ready)}): deployctl rollback {app.app}", *_brings(app)]
     lines = [f"{look.warn} Rollback would switch to {back}, but {ready.why}"]
@@ -183,6 +187,8 @@ def instances_table(app: AppView, look: TerminalStyle) -> TextTable:
 
 
 def _instance_row(one: InstanceView, name: str, look: TerminalStyle) -> tuple[str, ...]:
+    from deployctl.cli.rendering.ready import ready_cell
+
     role = "live" if one.role == "active" else one.role
     return (
         one.colour or NONE,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass
 from deployctl.domain.change.plan import StepKind
-from deployctl.domain.images.release import App
-from deployctl.domain.inputs.names import AppName
+
+if TYPE_CHECKING:
+    from deployctl.domain.images.release import App
+    from deployctl.domain.inputs.names import AppName
 
 
 class Phase(StrEnum):

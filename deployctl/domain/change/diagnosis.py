@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass
 from deployctl.domain.change.log_clues import last_error, missing_variable, refused_setuid
 from deployctl.domain.change.planner import spoken
 from deployctl.domain.change.probes import AnswerCode
-from deployctl.domain.images.healthcheck import HealthcheckTimes
-from deployctl.domain.images.release import Bundle, ProbeKind
+from deployctl.domain.images.release import ProbeKind
+
+if TYPE_CHECKING:
+    from deployctl.domain.images.healthcheck import HealthcheckTimes
+    from deployctl.domain.images.release import Bundle
 
 EXIT_CODE_SIGNALS = {129: "SIGHUP", 130: "SIGINT", 132: "illegal instruction", 134: "SIGABRT", 135: "SIGBUS",
            136: "floating point exception", 137: "SIGKILL", 139: "segmentation fault", 141: "SIGPIPE", 143: "SIGTERM"}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, field
-from deployctl.domain.images.release import App, Change, Instance, Release
-from deployctl.domain.inputs.names import Version
+
+if TYPE_CHECKING:
+    from deployctl.domain.images.release import App, Change, Instance, Release
+    from deployctl.domain.inputs.names import Version
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass
-from deployctl.domain.images.release import Instance, ProbeKind, Release
+from deployctl.domain.images.release import ProbeKind
 from deployctl.domain.images.same_image import short_digest
+
+if TYPE_CHECKING:
+    from deployctl.domain.images.release import Instance, Release
 
 
 class How(StrEnum):

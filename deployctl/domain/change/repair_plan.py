@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from deployctl.domain.change.drift import Drift, Mend, Sight
+from deployctl.domain.change.drift import Mend
 from deployctl.domain.change.plan import Plan, PlanKind, Step, StepKind
 from deployctl.domain.change.planner import bring_up, retiring
+
+if TYPE_CHECKING:
+    from deployctl.domain.change.drift import Drift, Sight
 
 BY_PLAN = frozenset({Mend.CREATE, Mend.START, Mend.SWITCH, Mend.STOP, Mend.FORGET})  # the others are one act each
 

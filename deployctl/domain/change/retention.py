@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from deployctl.dataclass import dataclass, replace
-from deployctl.domain.change.facts import AppFacts
 from deployctl.domain.change.serving import find_previous
 from deployctl.domain.host.networks import ADDRESSES
 from deployctl.errors import Invalid
+
+if TYPE_CHECKING:
+    from deployctl.domain.change.facts import AppFacts
 
 MOST_KEPT = ADDRESSES - 3  # addresses for what serves, what is on trial, and one that failed
 

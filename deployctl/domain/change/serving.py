@@ -8,10 +8,14 @@ twice never comes forward again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from deployctl.domain.change.facts import AppFacts
-from deployctl.domain.images.release import Change, Release
-from deployctl.domain.inputs.names import ReleaseName, Version
+from deployctl.domain.inputs.names import ReleaseName
+
+if TYPE_CHECKING:
+    from deployctl.domain.change.facts import AppFacts
+    from deployctl.domain.images.release import Change, Release
+    from deployctl.domain.inputs.names import Version
 
 MAX_SERVING_STACK = 100  # more than anybody goes back; keeps a line of history short
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, field
 from deployctl.domain.host.actor import Actor
 from deployctl.domain.inputs.grammar import Grammar, match
-from deployctl.domain.inputs.names import AppName, parse_app
+from deployctl.domain.inputs.names import parse_app
 from deployctl.errors import Invalid
+
+if TYPE_CHECKING:
+    from deployctl.domain.inputs.names import AppName
 
 ALL = "*"  # every app, and what belongs to no app
 

@@ -6,10 +6,12 @@ Whoever may do nothing must not be able to fill the ledger by trying.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployctl.dataclass import dataclass, field
-from deployctl.domain.inputs.names import AppName
+
+if TYPE_CHECKING:
+    from deployctl.domain.inputs.names import AppName
 
 REFUSED, SIGN_IN_REFUSED = "refused", "sign_in_refused"
 DENIED_KINDS = (REFUSED, SIGN_IN_REFUSED)  # of events

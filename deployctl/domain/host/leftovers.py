@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, field
-from deployctl.domain.host.networks import AppNetwork
-from deployctl.domain.images.release import App, Bundle
-from deployctl.domain.inputs.names import AppName, Version
+from deployctl.domain.images.release import App
 from deployctl.domain.proxy.trust import ProxyTrust
+
+if TYPE_CHECKING:
+    from deployctl.domain.host.networks import AppNetwork
+    from deployctl.domain.images.release import Bundle
+    from deployctl.domain.inputs.names import AppName, Version
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass
-from deployctl.domain.images.image_ref import DOCKER_HUB, ImageRef, parse_image
+from deployctl.domain.images.image_ref import DOCKER_HUB, parse_image
 from deployctl.domain.images.same_image import short_digest
 from deployctl.errors import Invalid
+
+if TYPE_CHECKING:
+    from deployctl.domain.images.image_ref import ImageRef
 
 LOCAL = "localhost"  # Podman's name for what was built here
 OWN_TAG_PREFIX = "deployctl/"  # image tags of ours start so; no registry has them

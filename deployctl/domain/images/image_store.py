@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
 
-from deployctl.domain.images.release import Instance
+if TYPE_CHECKING:
+    from deployctl.domain.images.release import Instance
 
 SWITCHED = "image_store_switched"  # what programs go by
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from deployctl.dataclass import asdict, dataclass, field, replace
 from deployctl.domain.host.networks import AppNetwork
-from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy.trust import ProxyTrust
 
 if TYPE_CHECKING:
     from deployctl.domain.inputs.app_spec import AppFile
+    from deployctl.domain.inputs.names import AppName, Version
 
 
 class Colour(StrEnum):

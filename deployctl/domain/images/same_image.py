@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from deployctl.domain.images.release import Bundle
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from deployctl.domain.images.release import Bundle
 
 
 def is_made_of(image: str, bundle: Bundle) -> bool:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from deployctl.dataclass import asdict, dataclass, field, replace
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.images.release import Bundle, Policy
-from deployctl.domain.inputs.names import Version
 from deployctl.domain.proxy.trust import ProxyTrust
+
+if TYPE_CHECKING:
+    from deployctl.domain.inputs.names import Version
 
 
 @dataclass(frozen=True, slots=True)

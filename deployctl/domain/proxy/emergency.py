@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass
-from deployctl.domain.inputs.names import AppName, Version
+from deployctl.domain.inputs.names import Version
 from deployctl.errors import NotFound
+
+if TYPE_CHECKING:
+    from deployctl.domain.inputs.names import AppName
 
 
 @dataclass(frozen=True, slots=True)

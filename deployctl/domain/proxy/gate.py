@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, replace
-from deployctl.domain.images.release import App, Probe, ProbeKind
-from deployctl.domain.inputs.names import Version
+from deployctl.domain.images.release import Probe, ProbeKind
 from deployctl.domain.proxy.rejections import CAUSE_MEANINGS, Cause
+
+if TYPE_CHECKING:
+    from deployctl.domain.images.release import App
+    from deployctl.domain.inputs.names import Version
 
 ANY = ((100, 999),)  # every status that HTTP has
 _ADVICE: Mapping[Cause, str] = {

@@ -6,9 +6,12 @@ A release that fails no more than the one before it did is not what is wrong, an
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass
-from deployctl.domain.proxy.traffic import Point, Recent
+
+if TYPE_CHECKING:
+    from deployctl.domain.proxy.traffic import Point, Recent
 
 POINT = 10  # seconds
 WINDOW = 300  # seconds: long enough for a share to mean something, short enough that a person sees it getting better

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass
-from deployctl.domain.inputs.names import AppName
+
+if TYPE_CHECKING:
+    from deployctl.domain.inputs.names import AppName
 
 
 class Cause(StrEnum):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, field
-from deployctl.domain.inputs.names import AppName, Version
-from deployctl.domain.proxy.trust import ProxyTrust
+
+if TYPE_CHECKING:
+    from deployctl.domain.inputs.names import AppName, Version
+    from deployctl.domain.proxy.trust import ProxyTrust
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.grammar import shown
 from deployctl.errors import Invalid
+
+if TYPE_CHECKING:
+    from deployctl.domain.host.server import ServerSpec
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 _REMOTE = ("tcp://", "ssh://", "http://", "https://")

@@ -10,16 +10,16 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from deployctl.domain.host.server import ServerSpec
 from deployctl.effects.docker.address import engine_address, socket_path
-from deployctl.effects.docker.errors import EngineConflict, EngineSilent, translated
-from deployctl.effects.docker.reader import Reader, SdkReader, SocketReader
+from deployctl.effects.docker.reader import SdkReader, SocketReader
 from deployctl.errors import EngineUnavailable
 
 if TYPE_CHECKING:
     from docker import APIClient
 
+    from deployctl.domain.host.server import ServerSpec
     from deployctl.effects.docker.login import Login
+    from deployctl.effects.docker.reader import Reader
 
 T = TypeVar("T")
 FIRST_PAUSE = 0.2  # seconds
@@ -43,6 +43,8 @@ class DockerClient:
 
     def change(self, doing: str, act: Callable[[APIClient], T]) -> T:
         """Do it, and do it again when the engine was away for a moment: `act` must bear being repeated."""
+
+        from deployctl.effects.docker.errors import EngineConflict, translated
 
         def once() -> T:
             api = self.sdk()
@@ -71,6 +73,8 @@ class DockerClient:
 
     def sdk(self) -> APIClient:
         """Return docker-py's low-level client, at the API version that the engine offers."""
+        from deployctl.effects.docker.errors import translated
+
         if self._api is None:
             # a dead engine is found out before docker-py is imported, which also leaks a socket then
             offered = self.reader.get("/version", timeout=self.timeout) if self.local else {}
@@ -108,4 +112,6 @@ def _no_file(config_path: object = None) -> None:
 
 def _may_pass(error: BaseException) -> bool:
     """A silent engine may be at work: asking again would wait as long, and change nothing."""
+    from deployctl.effects.docker.errors import EngineConflict, EngineSilent
+
     return isinstance(error, (EngineUnavailable, EngineConflict)) and not isinstance(error, EngineSilent)

@@ -11,35 +11,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deployctl.dataclass import replace
-from deployctl.domain.host.home import HomeFacts, HomeIdentity, count_homes
-from deployctl.domain.host.server import ServerSpec
+from deployctl.domain.host.home import HomeIdentity, count_homes
 from deployctl.domain.images.image_source import OWN_TAG_PREFIX
-from deployctl.domain.images.release import Resources, Restart
+from deployctl.domain.images.release import Restart
 from deployctl.domain.images.same_image import short_digest
 from deployctl.effects.docker import facts, names, podman
 from deployctl.effects.docker import requests as words
 from deployctl.effects.docker.client import DockerClient
-from deployctl.effects.docker.context import find_other_context
 from deployctl.effects.docker.errors import from_answer, store_silent
 from deployctl.effects.docker.known import Belonging
 from deployctl.effects.docker.networks import DockerNetworks, require_ours
 from deployctl.effects.docker.reader import quoted, with_query
 from deployctl.errors import EngineRefused, EngineUnavailable, Invalid, NotFound, NotPermitted
-from deployctl.ports import (
-    ContainerFacts,
-    ContainerSpec,
-    EngineEvent,
-    EngineInfo,
-    Executed,
-    Image,
-    LogLine,
-    NetworkFacts,
-    NetworkSpec,
-)
-from deployctl.ports.metrics import Usage
 
 if TYPE_CHECKING:
     from docker import APIClient
+
+    from deployctl.domain.host.home import HomeFacts
+    from deployctl.domain.host.server import ServerSpec
+    from deployctl.domain.images.release import Resources
+    from deployctl.ports import (
+        ContainerFacts,
+        ContainerSpec,
+        EngineEvent,
+        EngineInfo,
+        Executed,
+        Image,
+        LogLine,
+        NetworkFacts,
+        NetworkSpec,
+    )
+    from deployctl.ports.metrics import Usage
 
 
 class DockerEngine:
@@ -47,16 +49,9 @@ class DockerEngine:
 
     `read_timeout` is for questions that a rollback asks; everything else may take ServerSpec.engine_timeout."""
 
-    def __init__(
-        self,
-        home: HomeIdentity | str,
-        spec: ServerSpec,
-        environ: Mapping[str, str],
-        *,
-        read_timeout: float = 3.0,
-        belonging: Belonging | None = None,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
+    def __init__(self, home: HomeIdentity | str, spec: ServerSpec, environ: Mapping[str, str], *,
+                 read_timeout: float = 3.0, belonging: Belonging | None = None,
+                 sleep: Callable[[float], None] = time.sleep) -> None:
         self._docker = DockerClient(spec, environ, sleep=sleep)
         self._home = HomeIdentity(home) if isinstance(home, str) else home
         self._belonging = belonging or Belonging(self._home)
@@ -73,6 +68,8 @@ class DockerEngine:
 
     # -- reads ----------------------------------------------------------------------------------------------------
     def info(self) -> EngineInfo:
+        from deployctl.effects.docker.context import find_other_context
+
         info, version = self._read_at_ease("/info"), self._read_at_ease("/version")
         timers = not self._docker.local or Path("/run/systemd/system").is_dir()
         found = facts.engine_info(info, version, local=self._docker.local, timers=timers)

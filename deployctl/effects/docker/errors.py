@@ -10,9 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from deployctl.effects.docker.sentences import clear
 from deployctl.errors import (
-    DeployctlError,
     EngineRefused,
     EngineUnavailable,
     Invalid,
@@ -25,6 +23,9 @@ from deployctl.pattern import pattern
 
 if TYPE_CHECKING:
     from deployctl.effects.docker.login import Login
+    from deployctl.errors import (
+        DeployctlError,
+    )
 
 _GONE_FOR_A_MOMENT = pattern(
     r"is already in progress|shutting down|containerd is not running|containerd\.sock|context canceled|grpc: the "
@@ -99,6 +100,8 @@ def from_os_error(error: OSError, address: str) -> DeployctlError:
 
 def from_answer(status: int, said: str, *, doing: str, address: str) -> DeployctlError:
     """Return what a refusal of the engine means."""
+    from deployctl.effects.docker.sentences import clear
+
     if status == 503 or _GONE_FOR_A_MOMENT.search(said):
         return unavailable(address, clear(said))
     if status == 404 and _NO_SUCH.search(said):
@@ -127,6 +130,8 @@ def pull_failure(reference: str, registry: str, said: str, *, address: str, logi
 
 
 def _pull_failure(reference: str, registry: str, said: str, *, address: str) -> DeployctlError:
+    from deployctl.effects.docker.sentences import clear
+
     if "no space left on device" in said:
         return from_answer(500, said, doing=f"pull {reference}", address=address)
     if _GONE_FOR_A_MOMENT.search(said):
@@ -176,6 +181,8 @@ def _said(error: BaseException) -> str:
 def _from_sdk(error: Exception, doing: str, address: str) -> DeployctlError:
     """docker-py wraps what happened up to four times; the innermost reason counts."""
     from docker.errors import APIError, DockerException
+
+    from deployctl.effects.docker.sentences import clear
 
     for cause in _causes(error):
         if isinstance(cause, APIError):

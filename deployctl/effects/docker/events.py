@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from deployctl.domain.host.home import HomeIdentity
 from deployctl.effects.docker.errors import EngineSilent
-from deployctl.effects.docker.reader import Reader, with_query
+from deployctl.effects.docker.reader import with_query
 from deployctl.effects.docker.requests import APP_LABEL
 from deployctl.ports import ContainerFacts, EngineEvent
+
+if TYPE_CHECKING:
+    from deployctl.domain.host.home import HomeIdentity
+    from deployctl.effects.docker.reader import Reader
 
 WATCHED_ACTIONS = ("create", "destroy", "die", "pause", "rename", "start", "unpause", "update")
 PODMANS = {"remove": "destroy", "died": "die"}

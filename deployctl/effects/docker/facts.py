@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from deployctl.domain.images.healthcheck import HealthcheckTimes
 from deployctl.domain.images.release import Resources, Restart
-from deployctl.effects.docker.names import short
-from deployctl.effects.docker.podman import cannot_update, is_podman
-from deployctl.effects.docker.requests import ADDRESS, BRIDGE
 from deployctl.pattern import pattern
 from deployctl.ports import ContainerFacts, EngineInfo, Image, Lack, NetworkFacts
-from deployctl.ports.metrics import Usage
+
+if TYPE_CHECKING:
+    from deployctl.domain.images.healthcheck import HealthcheckTimes
+    from deployctl.ports.metrics import Usage
 
 _HEALTH = pattern(r"\((?:health: )?(starting|healthy|unhealthy)\)")
 _LIMITS = {"MemoryLimit": "memory", "SwapLimit": "swap", "CpuCfsQuota": "cpus", "PidsLimit": "pids"}
@@ -65,6 +64,8 @@ def _published(host: Mapping[str, Any]) -> int | None:
 
 
 def _asked(inspected: Mapping[str, Any]) -> dict[str, str]:
+    from deployctl.effects.docker.requests import ADDRESS
+
     networks = (inspected.get("NetworkSettings") or {}).get("Networks") or {}
     told = ((name, ((facts or {}).get("IPAMConfig") or {}).get("IPv4Address")) for name, facts in networks.items())
     asked = {name: address for name, address in told if address}
@@ -113,6 +114,8 @@ def container_usage(counted: Mapping[str, Any], *, of: str) -> Usage | None:
 
     Docker 24 to 28 name nobody in an answer to `one-shot`.
     """
+    from deployctl.ports.metrics import Usage
+
     if counted.get("read", _NEVER) == _NEVER or counted.get("id") not in {of, None, ""}:
         return None
     memory = counted.get("memory_stats") or {}
@@ -124,6 +127,8 @@ def container_usage(counted: Mapping[str, Any], *, of: str) -> Usage | None:
 
 def image_facts(inspected: Mapping[str, Any], *, podman: bool = False) -> Image:
     """Return an image as the engine tells it; Podman writes names in full."""
+    from deployctl.effects.docker.names import short
+
     config = inspected.get("Config") or {}
     spelt = short if podman else str
     test = tuple((config.get("Healthcheck") or {}).get("Test") or ())
@@ -148,6 +153,8 @@ def image_facts(inspected: Mapping[str, Any], *, podman: bool = False) -> Image:
 
 def _times(check: Mapping[str, Any] | None) -> HealthcheckTimes | None:
     """Return the times of a HEALTHCHECK, which the engine tells in nanoseconds; 0 and absent mean its defaults."""
+    from deployctl.domain.images.healthcheck import HealthcheckTimes
+
     if not check or tuple(check.get("Test") or ()) in {(), ("NONE",)}:
         return None
     told = {name: check.get(key) for name, key in _TIMES.items()}
@@ -163,6 +170,8 @@ def _origins(inspected: Mapping[str, Any]) -> tuple[str, ...] | None:
 
 
 def network_facts(raw: Mapping[str, Any]) -> NetworkFacts:
+    from deployctl.effects.docker.requests import BRIDGE
+
     addresses = (raw.get("IPAM") or {}).get("Config") or ()
     bridge = (raw.get("Options") or {}).get(BRIDGE)
     return NetworkFacts(
@@ -177,6 +186,8 @@ def network_facts(raw: Mapping[str, Any]) -> NetworkFacts:
 
 def engine_info(info: Mapping[str, Any], version: Mapping[str, Any], *, local: bool, timers: bool = True) -> EngineInfo:
     """Return what it is and can do. `timers`: systemd runs there, by whose timers Podman runs health checks."""
+    from deployctl.effects.docker.podman import is_podman
+
     options = [option.removeprefix("name=").partition(",")[0] for option in info.get("SecurityOptions") or ()]
     return EngineInfo(
         version=version["Version"],
@@ -200,11 +211,15 @@ def _is_containerds(info: Mapping[str, Any]) -> bool:
 
 
 def _store(info: Mapping[str, Any], version: Mapping[str, Any]) -> str:
+    from deployctl.effects.docker.podman import is_podman
+
     whose = "podman " if is_podman(version) else "containerd " if _is_containerds(info) else ""
     return f"{whose}{info['Driver']}" if info.get("Driver") else ""
 
 
 def _lacks(version: Mapping[str, Any], *, timers: bool) -> Iterator[Lack]:
+    from deployctl.effects.docker.podman import cannot_update, is_podman
+
     if cannot_update(version):
         yield Lack.UPDATE
     if is_podman(version) and not timers:

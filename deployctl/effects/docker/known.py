@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass
-from deployctl.domain.host.home import HomeIdentity
 from deployctl.errors import AnotherEngine
-from deployctl.ports import ContainerFacts
+
+if TYPE_CHECKING:
+    from deployctl.domain.host.home import HomeIdentity
+    from deployctl.ports import ContainerFacts
 
 
 @dataclass(frozen=True, slots=True)

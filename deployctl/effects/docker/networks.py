@@ -6,19 +6,17 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from deployctl.domain.host.home import PATH_LABEL, HomeIdentity
-from deployctl.effects.docker import facts
-from deployctl.effects.docker import requests as words
-from deployctl.effects.docker.client import DockerClient
-from deployctl.effects.docker.errors import EngineConflict
+from deployctl.domain.host.home import PATH_LABEL
 from deployctl.effects.docker.names import require_container
-from deployctl.effects.docker.podman import with_bridges
 from deployctl.effects.docker.reader import with_query
 from deployctl.errors import NetworkTaken, NotFound, NotPermitted
-from deployctl.ports import NetworkFacts, NetworkSpec
 
 if TYPE_CHECKING:
     from docker import APIClient
+
+    from deployctl.domain.host.home import HomeIdentity
+    from deployctl.effects.docker.client import DockerClient
+    from deployctl.ports import NetworkFacts, NetworkSpec
 
 
 class DockerNetworks:
@@ -26,6 +24,8 @@ class DockerNetworks:
         self._docker, self._home, self._podman = client, home, podman
 
     def all(self) -> list[NetworkFacts]:
+        from deployctl.effects.docker import facts
+
         return [facts.network_facts(raw) for raw in self._complete(self._get("/networks"))]
 
     def find(self, name: str) -> dict[str, Any] | None:
@@ -35,6 +35,9 @@ class DockerNetworks:
         return next(iter(self._complete(found)), None) if found else None
 
     def ensure(self, spec: NetworkSpec, labels: Mapping[str, str]) -> None:
+        from deployctl.effects.docker import requests as words
+        from deployctl.effects.docker.errors import EngineConflict
+
         options, ipam = words.network_options(spec)
         more: dict[str, Any] = {"options": options, "ipam": ipam, "labels": dict(labels)}
 
@@ -51,6 +54,8 @@ class DockerNetworks:
             raise NetworkTaken(e.message, remedy=e.remedy) from e
 
     def _require_same(self, spec: NetworkSpec, found: Mapping[str, Any]) -> None:
+        from deployctl.effects.docker import facts
+
         there, remedy = facts.network_facts(found), [f"docker network inspect {spec.name}"]
         if not self._home.owns(there.labels):
             raise NetworkTaken(f"a network {spec.name} exists already and is not ours", remedy=remedy)
@@ -72,6 +77,8 @@ class DockerNetworks:
         return self._docker.reader.get(path, timeout=self._docker.timeout)
 
     def _complete(self, listed: list[Any]) -> list[Any]:
+        from deployctl.effects.docker.podman import with_bridges
+
         return with_bridges(listed, self._get) if self._podman() else listed
 
 

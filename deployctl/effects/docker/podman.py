@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployctl.dataclass import replace
 from deployctl.effects.docker.reader import quoted
-from deployctl.effects.docker.requests import BRIDGE
-from deployctl.ports import ContainerFacts
+
+if TYPE_CHECKING:
+    from deployctl.ports import ContainerFacts
 
 LIBPOD = "/v4.0.0/libpod"
 FIRST_WITH_UPDATE = 5  # POST /containers/{id}/update is not there before
@@ -35,6 +36,8 @@ def with_healthcheck(image: Mapping[str, Any], get: Get) -> dict[str, Any]:
 
 def with_bridges(networks: Sequence[Mapping[str, Any]], get: Get) -> list[dict[str, Any]]:
     """Return the networks with the names of their bridges, as Docker would tell them."""
+    from deployctl.effects.docker.requests import BRIDGE
+
     told = {network["name"]: network.get("network_interface") for network in get(f"{LIBPOD}/networks/json") or ()}
     return [{**raw, "Options": {**(raw.get("Options") or {}), BRIDGE: told.get(raw["Name"])}} for raw in networks]
 

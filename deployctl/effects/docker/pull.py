@@ -7,15 +7,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from deployctl.domain.images.image_ref import ImageRef
 from deployctl.effects.docker.errors import EngineSilent, pull_failure, translated, unavailable
-from deployctl.effects.docker.login import Login
 from deployctl.effects.docker.names import docker_name, require_digest
-from deployctl.effects.docker.reader import Reader, quoted
+from deployctl.effects.docker.reader import quoted
 from deployctl.errors import Invalid, RegistryUnavailable
 
 if TYPE_CHECKING:
     from docker import APIClient
+
+    from deployctl.domain.images.image_ref import ImageRef
+    from deployctl.effects.docker.login import Login
+    from deployctl.effects.docker.reader import Reader
 
 MAX_SILENT_SECONDS = 60.0  # seconds without a word
 TOTAL = 30 * 60.0

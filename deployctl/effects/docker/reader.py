@@ -14,7 +14,6 @@ from contextlib import contextmanager, suppress
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Protocol
 
-from deployctl.effects.docker.errors import from_answer, from_os_error, translated, unavailable
 from deployctl.effects.http.wire import AnswerUnwanted, Closed, NotHttp, Wire, read_body, read_head
 
 if TYPE_CHECKING:
@@ -55,6 +54,8 @@ class SocketReader:
         self._address = f"unix://{path}"
 
     def get(self, path: str, *, timeout: float) -> Any:
+        from deployctl.effects.docker.errors import unavailable
+
         with self._asked(path, timeout=timeout) as (status, wire_body):
             body = b"".join(wire_body)
         if status == 404:
@@ -83,6 +84,8 @@ class SocketReader:
     def _asked(self, path: str, *, timeout: float, endless: bool = False, quiet: float | None = None,
                left: Callable[[], bool] | None = None,
                headers: Mapping[str, str] | None = None) -> Iterator[tuple[int, Iterator[bytes]]]:
+        from deployctl.effects.docker.errors import from_os_error, unavailable
+
         lines = [f"GET {path} HTTP/1.1", "Host: docker", "Connection: close",
                  *(f"{name}: {text}" for name, text in (headers or {}).items())]
         deadline = time.monotonic() + timeout
@@ -110,6 +113,8 @@ class SdkReader:
         self._address = address
 
     def get(self, path: str, *, timeout: float) -> Any:
+        from deployctl.effects.docker.errors import translated
+
         api = self._client()
         with translated("read", self._address):
             answer = api.get(f"{api.base_url}{path}", timeout=timeout)
@@ -121,6 +126,8 @@ class SdkReader:
         return said
 
     def ask(self, path: str, *, timeout: float, headers: Mapping[str, str]) -> tuple[int, str]:
+        from deployctl.effects.docker.errors import translated
+
         api = self._client()
         with translated("read", self._address):
             answer = api.get(f"{api.base_url}{path}", timeout=timeout, headers=dict(headers))
@@ -128,6 +135,8 @@ class SdkReader:
 
     def stream(self, path: str, *, timeout: float, quiet: float | None = None,
                left: Callable[[], bool] | None = None) -> Iterator[bytes]:
+        from deployctl.effects.docker.errors import translated
+
         api = self._client()
         asked: dict[str, Any] = {"timeout": (timeout, quiet), "stream": True}
         with translated("read", self._address), api.get(f"{api.base_url}{path}", **asked) as got:
@@ -144,5 +153,7 @@ def _json_or_text(body: bytes) -> Any:
 
 
 def _refusal(status: int, said: Any, path: str, address: str) -> Exception:
+    from deployctl.effects.docker.errors import from_answer
+
     words = said.get("message", "") if isinstance(said, dict) else str(said)
     return from_answer(status, words, doing=f"read {path.partition('?')[0]}", address=address)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from deployctl.domain.host.home import HomeIdentity
 from deployctl.domain.host.networks import mac_of
-from deployctl.domain.images.release import ProbeKind, Resources, Restart
+from deployctl.domain.images.release import ProbeKind, Restart
 from deployctl.effects.docker.names import require_digest
 from deployctl.errors import Invalid
-from deployctl.ports import ContainerSpec, NetworkSpec
+
+if TYPE_CHECKING:
+    from deployctl.domain.host.home import HomeIdentity
+    from deployctl.domain.images.release import Resources
+    from deployctl.ports import ContainerSpec, NetworkSpec
 
 LABEL_PREFIX = "deployctl."  # every label of ours starts so
 APP_LABEL = "deployctl.app"

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass
-from deployctl.domain.proxy.traffic import TrafficTable
 from deployctl.effects.haproxy.config import text as config
-from deployctl.effects.haproxy.socket import answers, wire
+from deployctl.effects.haproxy.socket import wire
 from deployctl.effects.haproxy.socket.runtime import needs_correction
+
+if TYPE_CHECKING:
+    from deployctl.domain.proxy.traffic import TrafficTable
+    from deployctl.effects.haproxy.socket import answers
 
 Map = Mapping[str, str]
 OTHER_BUILD = "haproxy.cfg was written by another version of deployctl: the next change, or reconcile, writes it anew"

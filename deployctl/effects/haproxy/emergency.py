@@ -9,15 +9,15 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, field
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.images.release import Probe, ProbeKind
-from deployctl.domain.inputs.names import AppName, Version
-from deployctl.domain.proxy.emergency import FlipNote, Flippable, Flipped, find_flippable, version_of
+from deployctl.domain.proxy.emergency import FlipNote, Flipped, find_flippable, version_of
 from deployctl.effects.haproxy.config import text as config
 from deployctl.effects.haproxy.config.files import HaproxyFiles, first_release
-from deployctl.effects.haproxy.home import HaproxyHome, proxy_lock
+from deployctl.effects.haproxy.home import proxy_lock
 from deployctl.effects.haproxy.master import find_master
 from deployctl.effects.haproxy.notes import add_note
 from deployctl.effects.haproxy.process import HaproxyProcess
@@ -25,7 +25,12 @@ from deployctl.effects.haproxy.socket import wire
 from deployctl.effects.haproxy.socket.connection import HaproxySockets
 from deployctl.effects.haproxy.socket.runtime import HaproxyRuntime
 from deployctl.errors import DeployctlError, NotFound, ProxyUnavailable, Refused, SwitchRefused
-from deployctl.ports import Clock, Prober
+
+if TYPE_CHECKING:
+    from deployctl.domain.inputs.names import AppName, Version
+    from deployctl.domain.proxy.emergency import Flippable
+    from deployctl.effects.haproxy.home import HaproxyHome
+    from deployctl.ports import Clock, Prober
 
 EMERGENCY_LOCK_WAIT = 2.0  # seconds for another process of ours that holds HAProxy's files
 ASKING = Probe(kind=ProbeKind.TCP, timeout=1.0)

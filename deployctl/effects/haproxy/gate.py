@@ -13,16 +13,21 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, replace
-from deployctl.domain.images.release import Probe
-from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.gate import GateAnswer
 from deployctl.domain.proxy.rejections import Cause, cause_of
 from deployctl.effects.haproxy.socket import wire
-from deployctl.effects.haproxy.trace import GATE, HAPROXY_MAX_HEADERS, HaproxyTrace
+from deployctl.effects.haproxy.trace import GATE, HAPROXY_MAX_HEADERS
 from deployctl.effects.http.question import BODY, askable, judge, put
-from deployctl.effects.http.wire import Closed, Head, NotHttp, Wire, read_body
+from deployctl.effects.http.wire import Closed, NotHttp, read_body
+
+if TYPE_CHECKING:
+    from deployctl.domain.images.release import Probe
+    from deployctl.domain.inputs.names import AppName
+    from deployctl.effects.haproxy.trace import HaproxyTrace
+    from deployctl.effects.http.wire import Head, Wire
 
 GATE_HEADER = "X-Deployctl-Gate"
 BODY_TIME = 0.2  # seconds that are given to a body: an endless one is fine, one that breaks off is not

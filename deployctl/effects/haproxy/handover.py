@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
+from typing import TYPE_CHECKING
 
-from deployctl.domain.proxy.request_counts import RequestCounts
 from deployctl.effects.haproxy.socket.connection import Talk
+
+if TYPE_CHECKING:
+    from deployctl.domain.proxy.request_counts import RequestCounts
 
 READ_INTERVAL = 0.01  # seconds between two readings
 LINGER_SECONDS = 0.2  # seconds for the requests that are open when the other has taken over

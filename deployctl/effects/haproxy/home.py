@@ -12,12 +12,15 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass
-from deployctl.effects.linux.lock_holder import end_frozen_holder
-from deployctl.errors import DeployctlError, NotPermitted, ProxyUnavailable
+from deployctl.errors import NotPermitted, ProxyUnavailable
 from deployctl.pattern import pattern
-from deployctl.ports import Clock
+
+if TYPE_CHECKING:
+    from deployctl.errors import DeployctlError
+    from deployctl.ports import Clock
 
 MAX_SOCKET_PATH = 90  # of a socket's path; HAProxy adds to it while it binds
 FROZEN = 0.2  # seconds before the lock's holder is looked at
@@ -150,6 +153,8 @@ def _wait_for(handle: int, clock: Clock, patience: float) -> None:
     began = clock.now()
     while not _take(handle):
         if clock.now() - began >= FROZEN:
+            from deployctl.effects.linux.lock_holder import end_frozen_holder
+
             end_frozen_holder(handle)
         if clock.now() - began >= patience:
             holder = os.pread(handle, 20, 0).decode("ascii", "replace")

@@ -6,10 +6,14 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from deployctl.domain.proxy.traffic import StrayProxy
-from deployctl.effects.haproxy.home import CONFIG, HaproxyHome, config_in
+from deployctl.effects.haproxy.home import CONFIG, config_in
 from deployctl.errors import NotPermitted
+
+if TYPE_CHECKING:
+    from deployctl.domain.proxy.traffic import StrayProxy
+    from deployctl.effects.haproxy.home import HaproxyHome
 
 PLACE = f"/state/haproxy/{CONFIG}"  # where every home has it
 
@@ -78,6 +82,8 @@ def find_stranded(home: HaproxyHome) -> int | None:
 
 def find_strays(home: HaproxyHome) -> list[StrayProxy]:
     """Return the masters that were started as ours are, from a configuration that is gone now; `home`'s own excepted."""
+    from deployctl.domain.proxy.traffic import StrayProxy
+
     found = ((pid, config_in(_command(pid))) for pid in processes() if not _is_member(home, pid))
     gone = {pid: config for pid, config in found if config and config.endswith(PLACE) and _is_gone(pid, config)}
     return [StrayProxy(pid, config) for pid, config in sorted(gone.items()) if _parent(pid) not in gone]

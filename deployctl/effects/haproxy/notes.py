@@ -6,12 +6,15 @@ import json
 import os
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import asdict
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.proxy.emergency import FlipNote
-from deployctl.effects.haproxy.home import HaproxyHome
 from deployctl.effects.linux.whole_file import write_whole
+
+if TYPE_CHECKING:
+    from deployctl.domain.proxy.emergency import FlipNote
+    from deployctl.effects.haproxy.home import HaproxyHome
 
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -50,6 +53,8 @@ def forget_notes(home: HaproxyHome, taken: Collection[FlipNote]) -> None:
 
 
 def _parse(line: str) -> FlipNote | None:
+    from deployctl.domain.proxy.emergency import FlipNote
+
     try:
         raw = json.loads(line)
         source = raw["source"]

@@ -11,20 +11,22 @@ import signal
 from collections.abc import Callable, Collection
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from deployctl.domain.host.server import ServerSpec
-from deployctl.domain.proxy.endurance import Frail
-from deployctl.effects.haproxy.config import text as config
-from deployctl.effects.haproxy.home import HaproxyHome
 from deployctl.effects.haproxy.master import find_family, find_master, members, send, workers_of
 from deployctl.effects.haproxy.socket import answers, wire
-from deployctl.effects.haproxy.socket.connection import HaproxySockets, is_answered
+from deployctl.effects.haproxy.socket.connection import is_answered
 from deployctl.effects.haproxy.trace import HaproxyTrace
 from deployctl.effects.linux.file_trust import require_program
-from deployctl.effects.linux.outlive import HERE, LinuxHost, bus_environment, raise_open_files
-from deployctl.effects.linux.port_holder import find_port_holder
 from deployctl.errors import ProxyUnavailable, Untrusted
-from deployctl.ports import Clock
+
+if TYPE_CHECKING:
+    from deployctl.domain.host.server import ServerSpec
+    from deployctl.domain.proxy.endurance import Frail
+    from deployctl.effects.haproxy.home import HaproxyHome
+    from deployctl.effects.haproxy.socket.connection import HaproxySockets
+    from deployctl.effects.linux.outlive import LinuxHost
+    from deployctl.ports import Clock
 
 PROCESS_WAIT_SECONDS = 10.0  # seconds for a start, a reload, an end
 BUNDLED = (2, 8)  # version of the wheel's HAProxy
@@ -38,9 +40,16 @@ class HaproxyProcess:
     """The processes of one home's HAProxy. Nothing here takes the lock: the caller holds it."""
 
     def __init__(self, home: HaproxyHome, spec: ServerSpec, sockets: HaproxySockets, clock: Clock,
-                 machine: LinuxHost = HERE) -> None:
-        self._home, self._spec, self._sockets, self._clock, self._machine = home, spec, sockets, clock, machine
+                 machine: LinuxHost | None = None) -> None:
+        self._home, self._spec, self._sockets, self._clock, self._given = home, spec, sockets, clock, machine
         self._trace = HaproxyTrace(home, sockets)  # saved before its worker goes
+
+    @property
+    def _machine(self) -> LinuxHost:
+        """Return what a process needs to outlive its parents: only its start and its end ask for it."""
+        from deployctl.effects.linux.outlive import HERE
+
+        return self._given or HERE
 
     def find_processes(self) -> answers.Processes | None:
         """Return master and workers, as the master tells them; None when it does not answer."""
@@ -114,6 +123,8 @@ class HaproxyProcess:
 
     def _launch(self, words: list[str]) -> int:
         """Start it where it outlives us; return the exit code. Where systemd refuses a unit it is started all the same."""
+        from deployctl.effects.linux.outlive import bus_environment, raise_open_files
+
         raise_open_files()
         unit = self._machine.wrapped(words, group_name(self._home), os.environ)
         code = 1 if unit is None else self._run(unit, {**_environment(), **bus_environment(os.environ)})
@@ -235,6 +246,7 @@ class HaproxyProcess:
 
         Empty as well where HAProxy does not run, or the kernel may not be asked.
         """
+        from deployctl.effects.haproxy.config import text as config
         from deployctl.effects.linux.proc_net import find_listeners  # not needed by a rollback
 
         master = find_master(self._home)
@@ -262,6 +274,8 @@ def _refused(what: str, said: str) -> ProxyUnavailable:
 
 
 def _with_holder(reason: str) -> str:
+    from deployctl.effects.linux.port_holder import find_port_holder
+
     port = answers.find_port(reason)
     holder = find_port_holder(port) if port is not None else None
     return f"{reason}, held by {holder}" if holder else reason

@@ -10,20 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from deployctl.domain.host.server import ServerSpec
-from deployctl.domain.images.release import Probe
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.proxy.emergency import FlipNote
-from deployctl.domain.proxy.endurance import Frail
-from deployctl.domain.proxy.gate import GateAnswer
-from deployctl.domain.proxy.rejections import Rejection
-from deployctl.domain.proxy.traffic import Counters, StrayProxy, Switched, TrafficTable
-from deployctl.domain.proxy.trust import DroppedFront
-from deployctl.effects.haproxy.config import text as config
-from deployctl.effects.haproxy.config.files import HaproxyFiles, first_release, releases
-from deployctl.effects.haproxy.drift import ProxyFacts, find_drift
-from deployctl.effects.haproxy.gate import HaproxyGate
+from deployctl.domain.proxy.traffic import Switched
 from deployctl.effects.haproxy.home import HaproxyHome, proxy_lock
 from deployctl.effects.haproxy.master import find_master, find_strays
 from deployctl.effects.haproxy.notes import forget_notes, read_notes
@@ -36,15 +26,29 @@ from deployctl.effects.haproxy.trace import HaproxyTrace
 from deployctl.effects.haproxy.upkeep import HaproxyUpkeep
 from deployctl.effects.linux.bridge import is_up
 from deployctl.errors import DeployctlError, ProxyUnavailable, SwitchRefused
-from deployctl.ports import Clock, Traffic
+
+if TYPE_CHECKING:
+    from deployctl.domain.host.server import ServerSpec
+    from deployctl.domain.images.release import Probe
+    from deployctl.domain.proxy.emergency import FlipNote
+    from deployctl.domain.proxy.endurance import Frail
+    from deployctl.domain.proxy.gate import GateAnswer
+    from deployctl.domain.proxy.rejections import Rejection
+    from deployctl.domain.proxy.traffic import Counters, StrayProxy, TrafficTable
+    from deployctl.domain.proxy.trust import DroppedFront
+    from deployctl.effects.haproxy.drift import ProxyFacts
+    from deployctl.ports import Clock
 
 
-class HaproxyTraffic(Traffic):
+class HaproxyTraffic:
     """HAProxy of one home. Public methods take the lock; the others expect it."""
 
     def __init__(self, folder: Path, spec: ServerSpec, table: Callable[[], TrafficTable], clock: Clock, *,
                  earlier: Sequence[Path] = ()) -> None:
         """`earlier` are the folders where the home's HAProxy may still run from: it was moved."""
+        from deployctl.effects.haproxy.config.files import HaproxyFiles
+        from deployctl.effects.haproxy.gate import HaproxyGate
+
         self._home = HaproxyHome(folder.absolute(), tuple(earlier))
         self._table, self._clock = table, clock
         self._sockets = HaproxySockets(self._home)
@@ -75,6 +79,8 @@ class HaproxyTraffic(Traffic):
                 return self._switch(app, to)
 
     def _switch(self, app: AppName, to: int | None) -> Switched:
+        from deployctl.effects.haproxy.config.files import first_release
+
         value = None if to is None else str(wire.require_number(to))
         was = self._ready_to_move(app, to)
         ms = self._move(app, value, was=was)
@@ -114,6 +120,8 @@ class HaproxyTraffic(Traffic):
 
     def _require_servable(self, server: str) -> None:
         """Make sure that HAProxy has this server ready and that its bridge is there. No full table unless it lacks."""
+        from deployctl.effects.haproxy.config import text as config
+
         if not self._is_ready(server):
             self._upkeep.sync()
             if not self._is_ready(server):
@@ -126,6 +134,8 @@ class HaproxyTraffic(Traffic):
             )
 
     def _is_ready(self, server: str) -> bool:
+        from deployctl.effects.haproxy.config import text as config
+
         written = config.find_server(self._files.configuration(), server)
         return written is not None and self._runtime.ensure_ready(server, written.id)
 
@@ -165,6 +175,8 @@ class HaproxyTraffic(Traffic):
 
     # -- what HAProxy says ----------------------------------------------------------------------------------------
     def routes(self) -> dict[AppName, int]:
+        from deployctl.effects.haproxy.config.files import releases
+
         with self._locked():
             found = self._runtime.entries(wire.ROUTE)
         return {AppName(app): number for app, number in releases(found)}
@@ -176,6 +188,8 @@ class HaproxyTraffic(Traffic):
 
     def in_flight(self, app: AppName, release: int) -> int:
         """Count what is open to one server, in all workers: one that finishes after a reload counts on its own."""
+        from deployctl.effects.haproxy.config import text as config
+
         server = wire.server_name(app, release)
         with self._locked():
             line = config.find_server(self._files.configuration(), server)
@@ -200,6 +214,8 @@ class HaproxyTraffic(Traffic):
 
     def drift(self) -> list[str]:
         """Compare files, HAProxy and ledger; each difference is a sentence."""
+        from deployctl.effects.haproxy.drift import find_drift
+
         with self._locked():
             if self.pid() is None:
                 return ["HAProxy is not running"]
@@ -207,6 +223,9 @@ class HaproxyTraffic(Traffic):
             return find_drift(table, self._facts(table))
 
     def _facts(self, table: TrafficTable) -> ProxyFacts:
+        from deployctl.effects.haproxy.config import text as config
+        from deployctl.effects.haproxy.drift import ProxyFacts
+
         names = (wire.ROUTE, *config.maps(table))
         return ProxyFacts(
             written=self._files.configuration(),

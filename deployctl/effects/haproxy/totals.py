@@ -12,21 +12,23 @@ import json
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployctl.dataclass import replace
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.proxy.request_counts import COUNTS, CountedServer, RequestCounts, Totals, carried_on, outdated
+from deployctl.domain.proxy.request_counts import COUNTS, CountedServer, Totals, carried_on, outdated
 from deployctl.domain.proxy.traffic import Counters, Precision
-from deployctl.effects.haproxy.config import request_counts as tally
-from deployctl.effects.haproxy.handover import read_to_the_last
-from deployctl.effects.haproxy.home import HaproxyHome
 from deployctl.effects.haproxy.master import find_birth, find_children, find_master
 from deployctl.effects.haproxy.socket import wire
-from deployctl.effects.haproxy.socket.answers import Processes, Stat, parse_stat
-from deployctl.effects.haproxy.socket.connection import HaproxySockets, Talk
+from deployctl.effects.haproxy.socket.answers import parse_stat
 from deployctl.effects.linux.whole_file import write_whole
 from deployctl.errors import ProxyUnavailable
+
+if TYPE_CHECKING:
+    from deployctl.domain.proxy.request_counts import RequestCounts
+    from deployctl.effects.haproxy.home import HaproxyHome
+    from deployctl.effects.haproxy.socket.answers import Processes, Stat
+    from deployctl.effects.haproxy.socket.connection import HaproxySockets, Talk
 
 ENDING = 1.0  # seconds that a worker has to go when a reload ends it
 KEEP = 10.0  # seconds after which new counts are written down: so much a crash of HAProxy takes with it
@@ -44,6 +46,8 @@ class HaproxyTotals:
 
     def read(self) -> dict[CountedServer, Counters]:
         """Return what was counted of every release that is carried or ever was asked. Raises ProxyUnavailable."""
+        from deployctl.effects.haproxy.config import request_counts as tally
+
         known, reply = self._recall(), self._sockets.worker(tally.SHOW, wire.show_stat())
         totals = self._carry_on(known, reply)
         if totals.living.keys() != known.living.keys() or self._is_old():
@@ -55,6 +59,8 @@ class HaproxyTotals:
     def handing_over(self) -> Iterator[dict[CountedServer, int]]:
         """Let a reload in the block lose no count: write down what the worker has counted until it is relieved, and in the
         dict, once the block is over, the connections that the reload closed. Needs nobody to answer."""
+        from deployctl.effects.haproxy.handover import read_to_the_last
+
         worker, overdue, closed = self._serving(), self._overdue(), dict[CountedServer, int]()
         try:
             with read_to_the_last(self._home.worker, _counted) as found:
@@ -85,6 +91,8 @@ class HaproxyTotals:
     def forget_others(self, apps: Collection[str]) -> None:
         """Drop what belongs to no app of these, because the next one of its name numbers its releases from 1 again, and
         releases that are long gone."""
+        from deployctl.effects.haproxy.config import request_counts as tally
+
         with suppress(ProxyUnavailable):
             totals = self._look(self._recall())
             gone = outdated(totals.sum().keys(), apps)
@@ -95,6 +103,8 @@ class HaproxyTotals:
 
     # -- the workers ----------------------------------------------------------------------------------------------
     def _look(self, known: Totals) -> Totals:
+        from deployctl.effects.haproxy.config import request_counts as tally
+
         return self._carry_on(known, self._sockets.worker(tally.SHOW))
 
     def _carry_on(self, known: Totals, reply: str) -> Totals:
@@ -118,6 +128,8 @@ class HaproxyTotals:
 
     def _ask(self, pid: int | None, reply: str) -> RequestCounts | None:
         """Read one worker; of one that leaves None when it does not answer any more."""
+        from deployctl.effects.haproxy.config import request_counts as tally
+
         with suppress(ProxyUnavailable):
             reply = reply if pid is None else self._sockets.leaving(pid, tally.SHOW)
             return _by_release(tally.parse_table(reply)) if reply else None
@@ -159,6 +171,8 @@ class HaproxyTotals:
 
 
 def _counted(talk: Talk) -> dict[CountedServer, Counters]:
+    from deployctl.effects.haproxy.config import request_counts as tally
+
     return _by_release(tally.parse_table(talk.ask(tally.SHOW)))
 
 

@@ -14,15 +14,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, replace
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.rejections import Cause, Rejection, cause_of
-from deployctl.effects.haproxy.home import HaproxyHome
-from deployctl.effects.haproxy.socket.connection import HaproxySockets
 from deployctl.effects.linux.whole_file import write_whole
 from deployctl.errors import ProxyUnavailable
 from deployctl.pattern import pattern
+
+if TYPE_CHECKING:
+    from deployctl.effects.haproxy.home import HaproxyHome
+    from deployctl.effects.haproxy.socket.connection import HaproxySockets
 
 GATE = "-gate"  # the private bind's name; no app can be called so
 MAX_KEPT_LINES = 1000  # lines that are kept over reloads

@@ -6,23 +6,21 @@ Who serves is what HAProxy says: before it reloads or restarts, the file of the 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from deployctl.domain.proxy.traffic import TrafficTable
-from deployctl.effects.haproxy.config import text as config
-from deployctl.effects.haproxy.config.files import (
-    HaproxyFiles,
-    kept_routes,
-    known_apps,
-    remembered_routes,
-    routed_servers,
-)
-from deployctl.effects.haproxy.home import HaproxyHome
 from deployctl.effects.haproxy.master import ensure_pid_file, find_master, find_stranded, require_reader
-from deployctl.effects.haproxy.process import HaproxyProcess
 from deployctl.effects.haproxy.socket import wire
-from deployctl.effects.haproxy.socket.runtime import HaproxyRuntime
-from deployctl.effects.haproxy.totals import HaproxyTotals
 from deployctl.errors import ProxyUnavailable, SwitchRefused
+
+if TYPE_CHECKING:
+    from deployctl.domain.proxy.traffic import TrafficTable
+    from deployctl.effects.haproxy.config.files import (
+        HaproxyFiles,
+    )
+    from deployctl.effects.haproxy.home import HaproxyHome
+    from deployctl.effects.haproxy.process import HaproxyProcess
+    from deployctl.effects.haproxy.socket.runtime import HaproxyRuntime
+    from deployctl.effects.haproxy.totals import HaproxyTotals
 
 
 class HaproxyUpkeep:
@@ -77,6 +75,8 @@ class HaproxyUpkeep:
 
     def _write_all(self) -> bool:
         """Write every file. True when anything differed."""
+        from deployctl.effects.haproxy.config.files import kept_routes
+
         require_reader(self._home)
         table = self._table()
         differed = self._files.write_routes(kept_routes(self._known_routes(table), table))
@@ -84,6 +84,8 @@ class HaproxyUpkeep:
 
     def _known_routes(self, table: TrafficTable) -> dict[str, str]:
         """Return who serves by HAProxy's word; where it is silent by its file, where that is lost by the ledger."""
+        from deployctl.effects.haproxy.config.files import remembered_routes
+
         try:
             return self._runtime.entries(wire.ROUTE)
         except (ProxyUnavailable, SwitchRefused):  # dead, or started by a person from another configuration
@@ -92,6 +94,8 @@ class HaproxyUpkeep:
     def sync(self) -> int:
         """Bring files and worker to the table; return how many connections a reload has closed for that. Raises what HAProxy
         refused, after doing all that it allows."""
+        from deployctl.effects.haproxy.config.files import kept_routes, known_apps
+
         require_reader(self._home)
         table = self._table()
         routes = kept_routes(self._known_routes(table), table)
@@ -115,6 +119,8 @@ class HaproxyUpkeep:
 
     def refresh_previews(self) -> None:
         """Bring only the map of what header and cookie may name to the table, file first: a hold costs no whole sync."""
+        from deployctl.effects.haproxy.config import text as config
+
         entries = config.maps(self._table())[wire.KNOWN]
         self._files.write_map(wire.KNOWN, entries)
         self._runtime.fill_map(wire.KNOWN, entries)
@@ -124,6 +130,8 @@ class HaproxyUpkeep:
 
         Returns how many connections that closed, and why HAProxy refused, if it did.
         """
+        from deployctl.effects.haproxy.config import text as config
+
         former = self._files.configuration()
         self._files.write(table)
         wanted = self._files.configuration()
@@ -142,6 +150,9 @@ class HaproxyUpkeep:
 
     def _apply(self, table: TrafficTable, routes: dict[str, str]) -> None:
         """Tell the worker what the files say. First what may be needed, last what is needed no more."""
+        from deployctl.effects.haproxy.config import text as config
+        from deployctl.effects.haproxy.config.files import routed_servers
+
         wanted = {wire.backend_name(backend): backend for backend in table.backends}
         self._runtime.ensure_servers(wanted)
         for name, entries in config.maps(table).items():

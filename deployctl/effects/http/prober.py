@@ -8,13 +8,17 @@ from __future__ import annotations
 import errno
 import socket
 import time
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import replace
 from deployctl.domain.change.probes import AnswerCode
-from deployctl.domain.images.release import Probe, ProbeKind
+from deployctl.domain.images.release import ProbeKind
 from deployctl.effects.http.question import askable, judge, put
 from deployctl.effects.http.wire import MAX_HEADERS, Closed, NotHttp, TooManyHeaders, remaining
 from deployctl.ports import ProbeAnswer
+
+if TYPE_CHECKING:
+    from deployctl.domain.images.release import Probe
 
 GREETING = 0.05  # seconds in which a published port without a listener behind it hangs up
 

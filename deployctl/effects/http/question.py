@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import replace
 from deployctl.domain.change.probes import AnswerCode
-from deployctl.domain.images.release import Probe
-from deployctl.effects.http.wire import MAX_HEADERS, Head, Wire, read_body, read_head, remaining
+from deployctl.effects.http.wire import MAX_HEADERS, Wire, read_body, read_head, remaining
 from deployctl.pattern import pattern
 from deployctl.ports import ProbeAnswer
+
+if TYPE_CHECKING:
+    from deployctl.domain.images.release import Probe
+    from deployctl.effects.http.wire import Head
 
 BODY = 64 * 2**10  # bytes of an answer that are searched for probe.body
 

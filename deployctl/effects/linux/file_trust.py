@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from deployctl.domain.host.permissions import PermissionFault, find_fault, trusted_uids
+from deployctl.domain.host.permissions import find_fault, trusted_uids
 from deployctl.effects.linux.path_facts import facts_of, walk
 from deployctl.errors import Untrusted
+
+if TYPE_CHECKING:
+    from deployctl.domain.host.permissions import PermissionFault
 
 GOES_ON = "Nothing was done, and what serves goes on."
 _TOLD = 3  # faults in one message

@@ -12,13 +12,14 @@ import socket
 from collections.abc import Iterable
 from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from deployctl.effects.linux import neighbours as tables
 from deployctl.effects.linux.file_trust import find_program
-from deployctl.effects.linux.proc_net import listeners, read, routes
 from deployctl.errors import DeployctlError, Invalid, NotPermitted
 from deployctl.pattern import pattern
-from deployctl.ports import Neighbour
+
+if TYPE_CHECKING:
+    from deployctl.ports import Neighbour
 
 METRIC = "4278198272"  # above every metric that people and daemons give
 _UP, _REJECT = 0x1, 0x200  # RTF_UP, RTF_REJECT
@@ -43,12 +44,18 @@ class LinuxGuard:
         return {subnet for subnet in subnets if str(_parse(subnet)) in found}
 
     def may_pin(self) -> bool:
+        from deployctl.effects.linux import neighbours as tables
+
         return tables.may_fix()
 
     def neighbours(self) -> dict[tuple[str, str], Neighbour]:
+        from deployctl.effects.linux import neighbours as tables
+
         return tables.neighbours()
 
     def pin(self, bridge: str, address: str, mac: str, *, pid: int = 0, gateway: str = "") -> None:
+        from deployctl.effects.linux import neighbours as tables
+
         tables.fix(bridge, address, mac)
         if pid:
             tables.fix_port(bridge, mac, pid)
@@ -56,12 +63,18 @@ class LinuxGuard:
             tables.fix_host(bridge, gateway, mac, pid)
 
     def unpin(self, bridge: str, address: str) -> None:
+        from deployctl.effects.linux import neighbours as tables
+
         tables.loosen(bridge, address)
 
     def held(self, bridge: str) -> set[str]:
+        from deployctl.effects.linux import neighbours as tables
+
         return tables.fixed_ports(bridge) if self.has_interface(bridge) else set()
 
     def bridge_up(self, bridge: str) -> bool:
+        from deployctl.effects.linux.proc_net import read
+
         if not _INTERFACE.fullmatch(bridge):
             return False
         return bool(int(read(Path("/sys/class/net", bridge, "flags")) or "0", 16) & 0x1)  # IFF_UP
@@ -71,11 +84,15 @@ class LinuxGuard:
 
     def routed_subnets(self) -> list[str]:
         """Return every IPv4 subnet of the main table that leads to an interface, the default route left out."""
+        from deployctl.effects.linux.proc_net import routes
+
         led = (route for flags, _, route in routes() if flags & _UP and not flags & _REJECT)
         return [str(route) for route in led if route.prefixlen]
 
     def port_taken(self, host: str, port: int) -> bool:
         """Tell whether a listener on that address, or on all addresses, would be in the way."""
+        from deployctl.effects.linux.proc_net import listeners
+
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # closed connections are in nobody's way
@@ -99,6 +116,8 @@ class LinuxGuard:
 
     def listening(self, pid: int) -> list[tuple[str, int]]:
         """Return (address, port) of TCP listeners in that process's network; empty if we may not look."""
+        from deployctl.effects.linux.proc_net import listeners
+
         return list(listeners(Path("/proc", str(pid), "net")))
 
 
@@ -113,6 +132,8 @@ def _parse(subnet: str) -> IPv4Network:
 
 
 def _guarded() -> set[str]:
+    from deployctl.effects.linux.proc_net import routes
+
     return {str(route) for flags, metric, route in routes() if flags & _REJECT and metric == METRIC}
 
 

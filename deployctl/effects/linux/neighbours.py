@@ -15,7 +15,6 @@ from contextlib import contextmanager, nullcontext
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from deployctl.effects.linux.proc_net import read
 from deployctl.errors import DeployctlError, NotPermitted
 from deployctl.ports import Neighbour
 
@@ -41,12 +40,16 @@ NetlinkMessage = tuple[int, bytes]  # type and body
 
 def may_fix() -> bool:
     """Tell whether this process may write the tables."""
+    from deployctl.effects.linux.proc_net import read
+
     line = next((line for line in read(Path("/proc/self/status")).splitlines() if line.startswith("CapEff:")), "CapEff: 0")
     return bool(int(line.split()[1], 16) >> _NET_ADMIN & 1)
 
 
 def neighbours() -> dict[tuple[str, str], Neighbour]:
     """Return what this host believes now, by interface and address; what it is just asking about is left out."""
+    from deployctl.effects.linux.proc_net import read
+
     columns = [line.split() for line in read(Path("/proc/net/arp")).splitlines()[1:]]
     return {(bridge, address): Neighbour(mac, bool(int(flags, 16) & _ARP_PERMANENT))
             for address, _, flags, mac, _, bridge in columns if int(flags, 16)}
@@ -81,6 +84,8 @@ def fix_host(bridge: str, gateway: str, mac: str, pid: int) -> None:
     """Let the network of that process, in which it has that MAC, send what is for this host to the bridge's MAC, whoever else
     says that the gateway is theirs. May be repeated. Nothing is done where the bridge takes its MAC from its ports: it
     would be another one with the next container."""
+    from deployctl.effects.linux.proc_net import read
+
     if read(Path("/sys/class/net", bridge, "addr_assign_type")).strip() != _SET:
         return
     with _inside(pid) as kernel, _refusals(f"read the interfaces of process {pid}"):

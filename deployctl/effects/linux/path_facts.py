@@ -23,7 +23,8 @@ def read_facts(path: Path | str) -> PathFacts:
 
 def facts_of(path: str, found: os.stat_result, at: Path | str | int) -> PathFacts:
     """Return the facts of what was looked at already; `at` is its path, or a handle of it."""
-    shared = found.st_mode & stat.S_IWGRP and not stat.S_ISLNK(found.st_mode)
+    # Who is in a group is a question to the whole user database, and none where everybody may write, as in /tmp.
+    shared = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) == stat.S_IWGRP and not stat.S_ISLNK(found.st_mode)
     writers = _writers(found.st_gid, _read_acl(at)) if shared else ()
     return PathFacts(path, found.st_uid, found.st_mode, writers)
 

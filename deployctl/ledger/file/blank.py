@@ -5,10 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from deployctl.ledger.file.connection import LedgerConnection, T
+from deployctl.ledger.file.connection import LedgerConnection
 from deployctl.ledger.file.opening import make_identity, migrate
 from deployctl.ledger.sqlite_ledger import SqliteLedger
+
+if TYPE_CHECKING:
+    from deployctl.ledger.file.connection import T
 
 
 class MemoryConnection(LedgerConnection):

@@ -11,10 +11,13 @@ import os
 import sqlite3
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deployctl.errors import DeployctlError
 from deployctl.ledger.file.connection import BUSY_SECONDS, no_room, sqlite_errors
-from deployctl.ledger.sqlite_ledger import SqliteLedger
+
+if TYPE_CHECKING:
+    from deployctl.ledger.sqlite_ledger import SqliteLedger
 
 MARGIN = 2**20  # bytes that stay free beside
 BUILDING = 0.4 * BUSY_SECONDS  # seconds for the new file; SQLite then copies it back, which takes less and cannot be given up

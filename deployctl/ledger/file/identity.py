@@ -12,11 +12,15 @@ import sqlite3
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, replace
 from deployctl.domain.host.home import HomeIdentity
 from deployctl.errors import CopiedHome
-from deployctl.ledger.file.connection import TRAFFIC_GOES_ON, LedgerConnection, sqlite_errors
+from deployctl.ledger.file.connection import TRAFFIC_GOES_ON, sqlite_errors
+
+if TYPE_CHECKING:
+    from deployctl.ledger.file.connection import LedgerConnection
 
 ID_BYTES = 8
 _COPIES = "copies "  # begins the line of `state/secret` with the key of the copies' sums

@@ -10,9 +10,12 @@ import re
 import sqlite3
 from collections import Counter
 from contextlib import closing
+from typing import TYPE_CHECKING
 
-from deployctl.ledger.file.connection import LedgerConnection
 from deployctl.pattern import pattern
+
+if TYPE_CHECKING:
+    from deployctl.ledger.file.connection import LedgerConnection
 
 _WORD = pattern(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|[A-Za-z_][A-Za-z0-9_]*|[0-9.]+|\s+|.""", re.S)
 _NAME = pattern(r"[A-Za-z_][A-Za-z0-9_]*")

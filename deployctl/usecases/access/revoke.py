@@ -7,12 +7,16 @@ All of it is in the transaction that ends the right, so that no other process fi
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from deployctl.domain.host.access import Token, WentAlong, rules_server
+from deployctl.domain.host.access import WentAlong, rules_server
 from deployctl.domain.host.actor import Actor, Via
-from deployctl.domain.inputs.names import AppName
 from deployctl.errors import Refused
-from deployctl.ports import Services
+
+if TYPE_CHECKING:
+    from deployctl.domain.host.access import Token
+    from deployctl.domain.inputs.names import AppName
+    from deployctl.ports import Services
 
 
 def tokens_of(owner: str, s: Services) -> list[Token]:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import secrets
 from contextlib import suppress
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from deployctl.domain.host.access import Origin, Principal, SignIn, parse_person, wait_after
+from deployctl.domain.host.access import Principal, parse_person, wait_after
 from deployctl.domain.host.actor import Actor, Via
 from deployctl.domain.host.denied_changes import SIGN_IN_REFUSED, RefusedChange
 from deployctl.errors import DeployctlError, Invalid, NotFound, NotPermitted
-from deployctl.ports import Services
 from deployctl.usecases.access.passwords import TooManyTries, fits
 from deployctl.usecases.access.users import LINK_MINUTES, LINK_PATH, digest, require_user
 from deployctl.usecases.clock_math import later, seconds_between
+
+if TYPE_CHECKING:
+    from deployctl.domain.host.access import Origin, SignIn
+    from deployctl.ports import Services
 
 SESSION_IDLE_SECONDS = 12 * 3600.0  # seconds after which a session that nobody used is over
 ATTEMPT_WINDOW = 60.0  # seconds

@@ -5,16 +5,20 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass
-from deployctl.domain.host.access import Principal, Role, Token, WentAlong, parse_token_name, roles_text, rules_server
+from deployctl.domain.host.access import Principal, Token, WentAlong, parse_token_name, roles_text, rules_server
 from deployctl.domain.host.actor import Actor, Via
 from deployctl.errors import DeployctlError, NotPermitted, Refused
-from deployctl.ports import Services
 from deployctl.usecases.access.revoke import end_with_token
 from deployctl.usecases.access.users import digest
 from deployctl.usecases.clock_math import later, seconds_between
 from deployctl.usecases.read_facts import not_known
+
+if TYPE_CHECKING:
+    from deployctl.domain.host.access import Role
+    from deployctl.ports import Services
 
 PREFIX = "dctl_"  # so that scanners of repositories know one when they see it
 DEFAULT_TOKEN_DAYS = 90.0

@@ -5,16 +5,20 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import replace
-from deployctl.domain.host.access import Principal, Role, User, WentAlong, parse_person, roles_text, rules_server
+from deployctl.domain.host.access import Principal, Role, User, parse_person, roles_text, rules_server
 from deployctl.domain.host.actor import Actor, Via
 from deployctl.errors import DeployctlError, Refused
-from deployctl.ports import Services
 from deployctl.usecases.access.passwords import hashed, require_good
 from deployctl.usecases.access.revoke import end_with
 from deployctl.usecases.clock_math import later
 from deployctl.usecases.read_facts import not_known
+
+if TYPE_CHECKING:
+    from deployctl.domain.host.access import WentAlong
+    from deployctl.ports import Services
 
 LINK_MINUTES = 15
 LINK_PATH = "/start/"  # of the dashboard, before the secret

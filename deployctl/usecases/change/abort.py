@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from deployctl.domain.change.deployment import Deployment, Phase
-from deployctl.domain.inputs.names import AppName
+from typing import TYPE_CHECKING
+
+from deployctl.domain.change.deployment import Phase
 from deployctl.errors import LeaseHeld
-from deployctl.ports import Services
 from deployctl.usecases.read_facts import require_app
 from deployctl.usecases.results import Done
 from deployctl.usecases.steps.lease import find_serving, lease
 from deployctl.usecases.steps.options import ChangeOptions
 from deployctl.usecases.steps.recover import recover
+
+if TYPE_CHECKING:
+    from deployctl.domain.change.deployment import Deployment
+    from deployctl.domain.inputs.names import AppName
+    from deployctl.ports import Services
 
 ABORT_WAIT_SECONDS = 30.0  # seconds for the holder to notice and to take everything back
 ABORT_POLL_SECONDS = 0.1

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import replace
-from deployctl.domain.images.release import Change
-from deployctl.domain.inputs.names import AppName
 from deployctl.domain.inputs.notes import parse_reason
 from deployctl.errors import NotFound, StateChanged
-from deployctl.ports import Services
 from deployctl.usecases.read_facts import require_app
 from deployctl.usecases.results import Done
-from deployctl.usecases.steps.options import ChangeOptions
+
+if TYPE_CHECKING:
+    from deployctl.domain.images.release import Change
+    from deployctl.domain.inputs.names import AppName
+    from deployctl.ports import Services
+    from deployctl.usecases.steps.options import ChangeOptions
 
 KIND = "remark"
 MAX_NOTES_READ = 200  # remarks of one app that are looked at, the newest

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from deployctl.domain.change.plan import Plan, PlanKind
-from deployctl.domain.inputs.names import AppName
 from deployctl.errors import ConfirmationNeeded
-from deployctl.ports import Services
 from deployctl.usecases.read_facts import require_app
 from deployctl.usecases.results import Done
 from deployctl.usecases.steps.lease import fenced_by, lease
 from deployctl.usecases.steps.options import ChangeOptions
 from deployctl.usecases.steps.recover import recover
 from deployctl.usecases.steps.teardown import take_off
+
+if TYPE_CHECKING:
+    from deployctl.domain.inputs.names import AppName
+    from deployctl.ports import Services
 
 
 def remove_app(app: AppName, s: Services, *, wish: ChangeOptions = ChangeOptions()) -> Done:

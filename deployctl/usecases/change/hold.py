@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from deployctl.domain.images.release import Hold
-from deployctl.domain.inputs.names import AppName, Version
-from deployctl.ports import Services
 from deployctl.usecases.read_facts import observe, require_release, routes
 from deployctl.usecases.results import Done
 from deployctl.usecases.steps.lease import fenced_by, lease
 from deployctl.usecases.steps.options import ChangeOptions, require_revision
 from deployctl.usecases.steps.recover import recover
+
+if TYPE_CHECKING:
+    from deployctl.domain.inputs.names import AppName, Version
+    from deployctl.ports import Services
 
 
 def hold(app: AppName, version: Version, s: Services, *, wish: ChangeOptions = ChangeOptions()) -> Done:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from deployctl.domain.change.planner import plan_prune
-from deployctl.domain.inputs.names import AppName
 from deployctl.errors import ConfirmationNeeded
-from deployctl.ports import Services
 from deployctl.usecases.read_facts import observe, require_engine
 from deployctl.usecases.results import Done, Preview
 from deployctl.usecases.steps.execute import walk_plan
 from deployctl.usecases.steps.lease import lease
 from deployctl.usecases.steps.options import ChangeOptions, require_revision
 from deployctl.usecases.steps.recover import recover
+
+if TYPE_CHECKING:
+    from deployctl.domain.inputs.names import AppName
+    from deployctl.ports import Services
 
 
 def prune(app: AppName, s: Services, *, wish: ChangeOptions = ChangeOptions()) -> Done:

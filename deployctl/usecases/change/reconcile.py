@@ -7,26 +7,30 @@ are left alone. What serves comes first, over all apps; everything else after.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployctl.dataclass import dataclass, field, replace
-from deployctl.domain.change.drift import Drift, DriftKind, Mend, Sight, find_drift
+from deployctl.domain.change.drift import DriftKind, Mend, find_drift
 from deployctl.domain.change.drift_kinds import MEND_TEXT
-from deployctl.domain.change.plan import Plan
 from deployctl.domain.change.repair_plan import plan_mending
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, EngineUnavailable, Interrupted, LeaseHeld, NotFound
 from deployctl.execution.actions import STEP_ACTIONS
 from deployctl.execution.health_gate import Trial
 from deployctl.execution.runner import Walk, run
-from deployctl.ports import Services
-from deployctl.usecases.drift import DriftReading, look_at_home, look_outside, sight_of
+from deployctl.usecases.drift import look_at_home, look_outside, sight_of
 from deployctl.usecases.read_facts import require_app
 from deployctl.usecases.results import Mended, Reconciled
 from deployctl.usecases.steps.lease import fenced_by, lease
 from deployctl.usecases.steps.options import ChangeOptions
 from deployctl.usecases.steps.recover import recover
 from deployctl.usecases.steps.repair import ACTS, ensure_guards
+
+if TYPE_CHECKING:
+    from deployctl.domain.change.drift import Drift, Sight
+    from deployctl.domain.change.plan import Plan
+    from deployctl.ports import Services
+    from deployctl.usecases.drift import DriftReading
 
 ROUNDS = 50  # looks at one app in one pass; no drift is tried twice, so this is only for a world that never rests
 

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from deployctl.dataclass import replace
-from deployctl.domain.change.facts import AppFacts
 from deployctl.domain.change.plan import PlanKind
 from deployctl.domain.change.planner import plan_move, plan_nothing, without_retiring
 from deployctl.domain.change.serving import find_previous, release_name
-from deployctl.domain.images.release import Release
-from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import ConfirmationNeeded, EngineUnavailable
-from deployctl.ports import Services
 from deployctl.usecases.change.rollback_target import brings_back_text, choose_target
-from deployctl.usecases.read_facts import Named, observe
+from deployctl.usecases.read_facts import observe
 from deployctl.usecases.results import Moved, Preview
 from deployctl.usecases.steps.execute import holds_of, move
 from deployctl.usecases.steps.lease import lease
 from deployctl.usecases.steps.options import ChangeOptions, require_revision
 from deployctl.usecases.steps.overtake import Overtaken, look_ahead, overtake
 from deployctl.usecases.steps.recover import recover
+
+if TYPE_CHECKING:
+    from deployctl.domain.change.facts import AppFacts
+    from deployctl.domain.images.release import Release
+    from deployctl.domain.inputs.names import AppName, Version
+    from deployctl.ports import Services
+    from deployctl.usecases.read_facts import Named
 
 
 def rollback(app: AppName, s: Services, *, version: Version | None = None, release: int | None = None,

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from deployctl.domain.change.facts import AppFacts
+from typing import TYPE_CHECKING
+
 from deployctl.domain.change.serving import find_meant, find_previous, release_name, why_nothing
-from deployctl.domain.images.release import Release
-from deployctl.domain.inputs.names import Version
 from deployctl.errors import NotFound, NothingToGoBackTo, OnHold
 from deployctl.usecases.read_facts import no_such_version, require_numbered
-from deployctl.usecases.view.diff import changed_names
+
+if TYPE_CHECKING:
+    from deployctl.domain.change.facts import AppFacts
+    from deployctl.domain.images.release import Release
+    from deployctl.domain.inputs.names import Version
 
 
 def brings_back_text(facts: AppFacts, target: Release) -> str:
     """Return in one sentence what serves again with `target` that does not serve now."""
+    from deployctl.usecases.view.diff import changed_names
+
     name, active = release_name(target, facts.releases.values()), facts.releases.get(facts.app.active or 0)
     if active is None:
         return f"Env, limits and command of {name} come back as they were."

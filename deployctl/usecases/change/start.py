@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from deployctl.dataclass import replace
 from deployctl.domain.change.plan import PlanKind
 from deployctl.domain.change.planner import plan_nothing, plan_start
-from deployctl.domain.images.image_source import ImageCode, ImageNews, PullPolicy
-from deployctl.domain.images.release import Release
-from deployctl.domain.inputs.names import AppName, Version
+from deployctl.domain.images.image_source import ImageCode
 from deployctl.errors import DeployctlError
-from deployctl.ports import Services
 from deployctl.usecases.change.rollback import require_reachable
 from deployctl.usecases.read_facts import observe, require_numbered
 from deployctl.usecases.results import Done, Preview
@@ -19,6 +18,12 @@ from deployctl.usecases.steps.lease import fenced_by, lease
 from deployctl.usecases.steps.options import ChangeOptions, require_revision
 from deployctl.usecases.steps.prepare import prepare, written_release
 from deployctl.usecases.steps.recover import recover
+
+if TYPE_CHECKING:
+    from deployctl.domain.images.image_source import ImageNews, PullPolicy
+    from deployctl.domain.images.release import Release
+    from deployctl.domain.inputs.names import AppName, Version
+    from deployctl.ports import Services
 
 
 def start(app: AppName, version: Version, s: Services, *, release: int | None = None, wish: ChangeOptions = ChangeOptions(),

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from deployctl.domain.change.facts import AppFacts
+from typing import TYPE_CHECKING
+
 from deployctl.domain.change.plan import PlanKind
 from deployctl.domain.change.planner import plan_nothing, plan_stop
-from deployctl.domain.images.release import Release
-from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import AttentionNeeded, ConfirmationNeeded
-from deployctl.ports import Services
 from deployctl.usecases.read_facts import observe, require_engine, require_release
 from deployctl.usecases.results import Done, Preview
 from deployctl.usecases.steps.execute import walk_plan
 from deployctl.usecases.steps.lease import lease
 from deployctl.usecases.steps.options import ChangeOptions, require_revision
 from deployctl.usecases.steps.recover import recover
+
+if TYPE_CHECKING:
+    from deployctl.domain.change.facts import AppFacts
+    from deployctl.domain.images.release import Release
+    from deployctl.domain.inputs.names import AppName, Version
+    from deployctl.ports import Services
 
 
 def stop(app: AppName, version: Version, s: Services, *, release: int | None = None,

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from deployctl.domain.change.facts import AppFacts
+from typing import TYPE_CHECKING
+
 from deployctl.domain.change.plan import PlanKind
 from deployctl.domain.change.planner import plan_move
-from deployctl.domain.images.release import Release
-from deployctl.domain.inputs.names import AppName
 from deployctl.errors import ConfirmationNeeded, NothingToGoBackTo
-from deployctl.ports import Services
-from deployctl.usecases.change.rollback import require_reachable
-from deployctl.usecases.change.rollback_target import on_hold
 from deployctl.usecases.read_facts import observe
-from deployctl.usecases.results import Moved, Preview
+from deployctl.usecases.results import Preview
 from deployctl.usecases.steps.execute import holds_of, move
 from deployctl.usecases.steps.lease import lease
 from deployctl.usecases.steps.options import ChangeOptions, require_revision
 from deployctl.usecases.steps.recover import recover
 
+if TYPE_CHECKING:
+    from deployctl.domain.change.facts import AppFacts
+    from deployctl.domain.images.release import Release
+    from deployctl.domain.inputs.names import AppName
+    from deployctl.ports import Services
+    from deployctl.usecases.results import Moved
+
 
 def undo(app: AppName, s: Services, *, wish: ChangeOptions = ChangeOptions()) -> Moved:
     """Send the traffic back to where the last change took it from. Raises NothingToGoBackTo, ConfirmationNeeded."""
+    from deployctl.usecases.change.rollback import require_reachable
+
     started = s.clock.now()
     with lease(app, "undo", s, wish) as token:
         recover(app, s, token)
@@ -37,6 +42,8 @@ def undo(app: AppName, s: Services, *, wish: ChangeOptions = ChangeOptions()) ->
 
 def preview_undo(app: AppName, s: Services, *, wish: ChangeOptions = ChangeOptions()) -> Preview:
     """Return the plan that `undo` would walk now, and change nothing."""
+    from deployctl.usecases.change.rollback import require_reachable
+
     facts = observe(app, s)
     require_revision(facts, wish)
     target = before_last_change(facts)
@@ -49,6 +56,8 @@ def preview_undo(app: AppName, s: Services, *, wish: ChangeOptions = ChangeOptio
 def before_last_change(facts: AppFacts) -> Release:
     """Return the release that served before the last change. Raises NothingToGoBackTo, and OnHold when it was put on
     hold since: a hold that is older, or that this very change made, is part of what is restored."""
+    from deployctl.usecases.change.rollback_target import on_hold
+
     change = next(iter(facts.changes), None)
     if change is None or change.source is None or change.source not in facts.releases:
         raise NothingToGoBackTo(f"{facts.app.name} has no change of traffic that could be undone. Nothing was done.",

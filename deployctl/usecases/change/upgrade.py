@@ -4,29 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import replace
 from deployctl.domain.change.facts import AppFacts
-from deployctl.domain.change.plan import Plan, PlanKind, Step, StepKind
+from deployctl.domain.change.plan import PlanKind, Step, StepKind
 from deployctl.domain.change.planner import plan_move, plan_nothing
-from deployctl.domain.images.image_source import PullPolicy
-from deployctl.domain.images.release import Release
-from deployctl.domain.inputs.names import AppName, Version
+from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.traffic import closed_text
 from deployctl.errors import NotFound, ProxyUnavailable
-from deployctl.ports import Services
-from deployctl.usecases.change.rollback import already
-from deployctl.usecases.change.rollback_target import on_hold
 from deployctl.usecases.read_facts import observe
-from deployctl.usecases.results import DiffLine, Moved, Preview
+from deployctl.usecases.results import Preview
 from deployctl.usecases.steps.app_address import require_address_wanted
-from deployctl.usecases.steps.execute import move
-from deployctl.usecases.steps.lease import fenced_by, lease
 from deployctl.usecases.steps.options import ChangeOptions, require_revision
-from deployctl.usecases.steps.prepare import PreparedCandidate, prepare, written_release
-from deployctl.usecases.steps.recover import recover
+from deployctl.usecases.steps.prepare import prepare, written_release
 from deployctl.usecases.view.config_state import app_differences
 from deployctl.usecases.view.diff import compare_releases
+
+if TYPE_CHECKING:
+    from deployctl.domain.change.plan import Plan
+    from deployctl.domain.images.image_source import PullPolicy
+    from deployctl.domain.images.release import Release
+    from deployctl.domain.inputs.names import Version
+    from deployctl.ports import Services
+    from deployctl.usecases.results import DiffLine, Moved
+    from deployctl.usecases.steps.prepare import PreparedCandidate
 
 
 def upgrade(app: AppName, version: Version, s: Services, *, wish: ChangeOptions = ChangeOptions(), image: str | None = None,
@@ -37,6 +39,11 @@ def upgrade(app: AppName, version: Version, s: Services, *, wish: ChangeOptions 
     Raises Invalid (file, name), NotPermitted (image), NotFound (image), OnHold, StateChanged, LeaseHeld, NotHealthy,
     RevertedAfterSwitch, Unreachable, ConfirmationNeeded (the file takes the app off an address).
     """
+    from deployctl.usecases.change.rollback import already
+    from deployctl.usecases.steps.execute import move
+    from deployctl.usecases.steps.lease import fenced_by, lease
+    from deployctl.usecases.steps.recover import recover
+
     started = s.clock.now()
     with lease(app, "upgrade", s, wish) as token:
         s = fenced_by(app, token, s)
@@ -131,6 +138,8 @@ def _require_not_held(candidate: PreparedCandidate, s: Services) -> None:
 
     Another digest under the name may deploy; so may another bundle of an image that served well with one.
     """
+    from deployctl.usecases.change.rollback_target import on_hold
+
     mine = candidate.release
     same = s.ledger.builds(mine.app, mine.version, mine.digest)
     held = [r for r in same if r.hold]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deployctl.errors import NotFound, Refused
 from deployctl.ledger.file.copies import write_copy
-from deployctl.ledger.file.vault import Vault
 from deployctl.usecases.results import Done
+
+if TYPE_CHECKING:
+    from deployctl.ledger.file.vault import Vault
 
 
 def backup_ledger(vault: Vault, target: Path) -> Done:

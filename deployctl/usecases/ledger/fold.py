@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from deployctl.domain.host.folding import PLANS_AFTER, REFUSALS_AFTER, Folded, midnight
-from deployctl.ports import Ledger, Services
 from deployctl.usecases.clock_math import later
+
+if TYPE_CHECKING:
+    from deployctl.ports import Ledger, Services
 
 PAUSE_SECONDS = 0.15  # seconds: whoever waits for the ledger asks again every 0.1 s, https://sqlite.org/c3ref/busy_timeout.html
 

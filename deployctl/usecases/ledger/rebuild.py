@@ -9,23 +9,28 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from ipaddress import ip_network
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import asdict, replace
-from deployctl.domain.host.leftovers import AppBack, Ground, Rebuilt, Relic, Remains
+from deployctl.domain.host.leftovers import AppBack, Ground, Rebuilt, Relic
 from deployctl.domain.host.networks import AppNetwork
 from deployctl.domain.images.same_image import is_made_of, short_digest
-from deployctl.domain.inputs.app_spec import AppFile
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import DeployctlError, Invalid, NotFound, Refused
 from deployctl.execution.bundle_label import is_exact, read_bundle, read_cap_drop
 from deployctl.execution.labels import is_sealed, kept_name
 from deployctl.ledger.file.copies import copies
 from deployctl.ledger.file.copy_sum import SENTENCES, CopyCheck
-from deployctl.ledger.file.vault import CopyCandidate, Vault
 from deployctl.ledger.salvage import Salvage
 from deployctl.ledger.sqlite_ledger import SqliteLedger
-from deployctl.ports import ContainerFacts, Services
+from deployctl.ports import Services
 from deployctl.usecases.results import Done
+
+if TYPE_CHECKING:
+    from deployctl.domain.host.leftovers import Remains
+    from deployctl.domain.inputs.app_spec import AppFile
+    from deployctl.ledger.file.vault import CopyCandidate, Vault
+    from deployctl.ports import ContainerFacts
 
 Build = Callable[[SqliteLedger], Services]
 

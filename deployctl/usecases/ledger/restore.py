@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deployctl.errors import ConfirmationNeeded, LedgerUnusable
 from deployctl.ledger.file.copy_sum import SENTENCES, CopyCheck
-from deployctl.ledger.file.vault import CopyCandidate, Vault
 from deployctl.usecases.results import Done
+
+if TYPE_CHECKING:
+    from deployctl.ledger.file.vault import CopyCandidate, Vault
 
 MAX_NAMES_SHOWN = 20  # people and tokens in one question
 

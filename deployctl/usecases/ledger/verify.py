@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployctl.errors import AttentionNeeded
 from deployctl.ledger.file.copies import check_copy, copies
 from deployctl.ledger.file.copy_sum import SENTENCES, CopyCheck
-from deployctl.ledger.file.vault import Vault as Vault
 from deployctl.usecases.results import Done
+
+if TYPE_CHECKING:
+    from deployctl.ledger.file.vault import Vault as Vault
 
 MAX_FAULTS_SHOWN = 20  # faults that are told; a break further up says little that the first ones did not
 

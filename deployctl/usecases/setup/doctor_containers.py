@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from deployctl.domain.images.capabilities import kept_text
 from deployctl.domain.images.image_store import SWITCHED, find_hidden, switched_text
 from deployctl.domain.images.release import Restart
 from deployctl.execution.pins import find_astray, read_believed
-from deployctl.ports import ContainerFacts, Services
 from deployctl.usecases.drift import store_now
 from deployctl.usecases.results import Finding
+
+if TYPE_CHECKING:
+    from deployctl.ports import ContainerFacts, Services
 
 
 def containers(s: Services) -> Iterator[Finding]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from deployctl.domain.host.server import WebSpec
 from deployctl.domain.inputs.addresses import write_address
-from deployctl.domain.inputs.names import AppName
-from deployctl.ports import Services
 from deployctl.usecases.results import Finding
+
+if TYPE_CHECKING:
+    from deployctl.domain.host.server import WebSpec
+    from deployctl.domain.inputs.names import AppName
+    from deployctl.ports import Services
 
 EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104  compared
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1"})

@@ -6,10 +6,14 @@ import shutil
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deployctl.errors import DeployctlError
-from deployctl.ports import EngineInfo, Lack, Services
+from deployctl.ports import Lack
 from deployctl.usecases.results import Finding
+
+if TYPE_CHECKING:
+    from deployctl.ports import EngineInfo, Services
 
 LITTLE_SPACE = 2**30  # bytes; below it an image of usual size does not fit
 OWN_SOCKET = "/run/containerd/containerd.sock"  # of containerd as a service; one that Docker started has another

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from deployctl.config.new_app_file import app_file_text, find_health_path, find_port
 from deployctl.config.new_server_file import SERVER_TEMPLATE
-from deployctl.config.settings import Settings
 from deployctl.dataclass import dataclass
 from deployctl.domain.images.image_ref import parse_image
-from deployctl.domain.images.image_source import ImageNews
-from deployctl.domain.images.release import App
 from deployctl.domain.inputs.addresses import overlap, parse_listen_text
-from deployctl.domain.inputs.names import AppName, parse_host, parse_path
+from deployctl.domain.inputs.names import parse_host, parse_path
 from deployctl.domain.inputs.quantities import parse_port
 from deployctl.errors import DeployctlError, Invalid, Refused
-from deployctl.ports import Engine, Guard, Image
 from deployctl.usecases.results import Done
 from deployctl.usecases.steps.find_image import find_news_of
+
+if TYPE_CHECKING:
+    from deployctl.config.settings import Settings
+    from deployctl.domain.images.image_source import ImageNews
+    from deployctl.domain.images.release import App
+    from deployctl.domain.inputs.names import AppName
+    from deployctl.ports import Engine, Guard, Image
 
 FIRST_LISTEN, LAST_LISTEN = 8000, 8999
 

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from deployctl.domain.change.deployment import Deployment, Phase
+from deployctl.domain.change.deployment import Phase
 from deployctl.domain.change.plan import TRAFFIC_MOVES, StepKind
 from deployctl.domain.host.actor import Actor, Via
-from deployctl.domain.images.release import App, Change, Instance, Release
-from deployctl.domain.inputs.names import AppName
-from deployctl.domain.proxy.emergency import FlipNote
+from deployctl.domain.images.release import Change
 from deployctl.errors import DeployctlError
-from deployctl.ports import Services
 from deployctl.usecases.read_facts import look_at_containers, routes
 from deployctl.usecases.steps.lease import fenced_by, lease
 from deployctl.usecases.steps.options import ChangeOptions
+
+if TYPE_CHECKING:
+    from deployctl.domain.change.deployment import Deployment
+    from deployctl.domain.images.release import App, Instance, Release
+    from deployctl.domain.inputs.names import AppName
+    from deployctl.domain.proxy.emergency import FlipNote
+    from deployctl.ports import Services
 
 LOOK_BACK = 50  # deployments
 NOBODY_SAID = Actor("somebody", Via.OUTSIDE)

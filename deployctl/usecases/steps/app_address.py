@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from deployctl.domain.images.release import App
-from deployctl.domain.inputs.addresses import covers, write_address
+from typing import TYPE_CHECKING
+
 from deployctl.errors import ConfirmationNeeded
-from deployctl.ports import Services
-from deployctl.usecases.steps.options import ChangeOptions
+
+if TYPE_CHECKING:
+    from deployctl.domain.images.release import App
+    from deployctl.ports import Services
+    from deployctl.usecases.steps.options import ChangeOptions
 
 
 def closing(now: App, wanted: App) -> tuple[str, ...]:
     """Return the addresses and host names that the app has `now` and no longer has once it is as `wanted`."""
+    from deployctl.domain.inputs.addresses import covers, write_address
+
     stays = now.listen is None or (wanted.listen is not None and covers(wanted.listen, now.listen))
     listen = () if stays or now.listen is None else (write_address(*now.listen),)
     return (*listen, *(host for host in now.hosts if host not in wanted.hosts))

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from deployctl.domain.images.release import ProbeKind
 from deployctl.errors import EngineRefused, Invalid
-from deployctl.ports import EngineInfo, Lack
+from deployctl.ports import Lack
+
+if TYPE_CHECKING:
+    from deployctl.ports import EngineInfo
 
 
 def require_able(engine: EngineInfo, probe: ProbeKind) -> None:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass
-from deployctl.domain.change.facts import AppFacts
-from deployctl.domain.change.plan import Plan, PlanKind
-from deployctl.domain.images.release import App
-from deployctl.domain.proxy.request_counts import RequestCounts, counted_between, together
+from deployctl.domain.change.plan import PlanKind
+from deployctl.domain.proxy.request_counts import counted_between, together
 from deployctl.domain.proxy.traffic import Counters
 from deployctl.errors import DeployctlError
 from deployctl.execution.actions import STEP_ACTIONS
-from deployctl.execution.revert_steps import UNDOS
 from deployctl.execution.runner import Walk, run
-from deployctl.ports import Services
 from deployctl.usecases.results import Moved, StepDone
-from deployctl.usecases.steps.options import ChangeOptions
+
+if TYPE_CHECKING:
+    from deployctl.domain.change.facts import AppFacts
+    from deployctl.domain.change.plan import Plan
+    from deployctl.domain.images.release import App
+    from deployctl.domain.proxy.request_counts import RequestCounts
+    from deployctl.ports import Services
+    from deployctl.usecases.steps.options import ChangeOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ def walk_plan(plan: Plan, facts: AppFacts, s: Services, *, token: int, wish: Cha
               beginning: Callable[[], object] = bool) -> Walk:
     """Open the deployment and walk its plan to the end. Raises what stopped it, with everything taken back.
     `beginning` is done in the transaction that opens it."""
+    from deployctl.execution.revert_steps import UNDOS
+
     s.report.plan(plan)
     with s.ledger.transaction():
         wish.still_may(s)  # a right that ends after this finds the deployment, and has it stopped

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, replace
 from deployctl.domain.images.image_ref import ImageRef, parse_image
@@ -14,9 +15,12 @@ from deployctl.domain.images.image_source import (
     own_digests,
     pulled_digests,
 )
-from deployctl.domain.images.release import Bundle
-from deployctl.errors import DeployctlError, NotFound, RegistryUnavailable
-from deployctl.ports import Engine, Image, Services
+from deployctl.errors import NotFound, RegistryUnavailable
+
+if TYPE_CHECKING:
+    from deployctl.domain.images.release import Bundle
+    from deployctl.errors import DeployctlError
+    from deployctl.ports import Engine, Image, Services
 
 REGISTRY_WAIT_SECONDS = 3.0  # seconds for a registry to say what it has under a tag
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from deployctl.domain.images.release import App, Bundle
-from deployctl.domain.inputs.names import AppName
 from deployctl.errors import Invalid, NotFound
 from deployctl.execution.labels import app_of_network
-from deployctl.ports import ContainerFacts, NetworkFacts, Services
+
+if TYPE_CHECKING:
+    from deployctl.domain.images.release import App, Bundle
+    from deployctl.domain.inputs.names import AppName
+    from deployctl.ports import ContainerFacts, NetworkFacts, Services
 
 BY_PRIORITY = (1, 48)  # the API from which on the engine is told which network is the way out (Docker 28)
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from deployctl.domain.change.deployment import LeaseFacts
-from deployctl.domain.images.release import App
-from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, LeaseHeld
 from deployctl.execution.fence import fenced, taken_over
-from deployctl.ports import Services
-from deployctl.usecases.steps.options import ChangeOptions
+
+if TYPE_CHECKING:
+    from deployctl.domain.change.deployment import LeaseFacts
+    from deployctl.domain.images.release import App
+    from deployctl.domain.inputs.names import AppName
+    from deployctl.ports import Services
+    from deployctl.usecases.steps.options import ChangeOptions
 
 LEASE_POLL_SECONDS = 0.2  # seconds between two tries while waiting
 

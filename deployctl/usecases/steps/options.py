@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass
-from deployctl.domain.change.facts import AppFacts
 from deployctl.domain.inputs.notes import parse_note
 from deployctl.errors import StateChanged
-from deployctl.ports import Services
+
+if TYPE_CHECKING:
+    from deployctl.domain.change.facts import AppFacts
+    from deployctl.ports import Services
 
 
 def _always(_s: Services) -> None: ...

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass
 from deployctl.domain.change.deployment import EndCode, EndReason, Phase
-from deployctl.domain.change.facts import AppFacts
-from deployctl.domain.change.plan import Step, StepKind
-from deployctl.domain.images.release import OVERTAKEN, SET_ASIDE, Hold, Release
-from deployctl.domain.inputs.names import AppName
+from deployctl.domain.change.plan import StepKind
+from deployctl.domain.images.release import OVERTAKEN, SET_ASIDE, Hold
 from deployctl.errors import LeaseHeld
-from deployctl.execution.runner import Walk, end_reverted
-from deployctl.ports import Services
-from deployctl.usecases.read_facts import Named, observe
+from deployctl.execution.runner import end_reverted
+from deployctl.usecases.read_facts import observe
 from deployctl.usecases.steps.recover import rebuilt
+
+if TYPE_CHECKING:
+    from deployctl.domain.change.facts import AppFacts
+    from deployctl.domain.change.plan import Step
+    from deployctl.domain.images.release import Release
+    from deployctl.domain.inputs.names import AppName
+    from deployctl.execution.runner import Walk
+    from deployctl.ports import Services
+    from deployctl.usecases.read_facts import Named
 
 _ENDS = frozenset({StepKind.STOP, StepKind.PRUNE})
 

@@ -6,29 +6,34 @@ import json
 import math
 import sqlite3
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, replace
-from deployctl.domain.change.facts import AppFacts
 from deployctl.domain.images.argv import Argv, complete, gains_command, runs_nothing
 from deployctl.domain.images.capabilities import to_drop
 from deployctl.domain.images.healthcheck import HealthcheckTimes
 from deployctl.domain.images.image_ref import parse_image, require_allowed_registry, require_own_repository
-from deployctl.domain.images.image_source import ImageNews, PullPolicy
-from deployctl.domain.images.release import App, Bundle, Probe, ProbeKind, Release
+from deployctl.domain.images.release import App, ProbeKind, Release
 from deployctl.domain.images.same_image import short_digest
 from deployctl.domain.inputs.addresses import overlap
-from deployctl.domain.inputs.app_spec import AppFile
-from deployctl.domain.inputs.names import AppName, Version, parse_env_name, parse_env_value
+from deployctl.domain.inputs.names import parse_env_name, parse_env_value
 from deployctl.errors import DeployctlError, Invalid, NotFound
 from deployctl.execution import networks
-from deployctl.execution.fence import taken_over
 from deployctl.execution.labels import leading_name, named_like
-from deployctl.ports import EngineInfo, Image, NetworkFacts, Services
 from deployctl.usecases.results import StepDone
 from deployctl.usecases.steps.app_address import closing_text
 from deployctl.usecases.steps.engine_limits import require_able
-from deployctl.usecases.steps.find_image import FoundImage, ImageQuestion, find_image
+from deployctl.usecases.steps.find_image import ImageQuestion, find_image
 from deployctl.usecases.steps.joined_networks import dropped, leading, other_way_out, require_networks
+
+if TYPE_CHECKING:
+    from deployctl.domain.change.facts import AppFacts
+    from deployctl.domain.images.image_source import ImageNews, PullPolicy
+    from deployctl.domain.images.release import Bundle, Probe
+    from deployctl.domain.inputs.app_spec import AppFile
+    from deployctl.domain.inputs.names import AppName, Version
+    from deployctl.ports import EngineInfo, Image, NetworkFacts, Services
+    from deployctl.usecases.steps.find_image import FoundImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,8 @@ def prepare(app: AppName, version: Version, s: Services, *, image: str | None = 
 
 def written_release(facts: AppFacts, number: int) -> Release:
     """Return the release that was just written. Raises LeaseHeld when the app was removed in between."""
+    from deployctl.execution.fence import taken_over
+
     release = facts.releases.get(number)
     if release is None:  # only whoever took the lease over can have done that
         raise taken_over(facts.app.name)

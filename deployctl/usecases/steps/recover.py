@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import replace
-from deployctl.domain.change.deployment import Deployment, EndCode, EndReason, Phase
-from deployctl.domain.change.facts import AppFacts
+from deployctl.domain.change.deployment import EndCode, EndReason, Phase
 from deployctl.domain.change.plan import Plan, PlanKind, Step, StepKind
-from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, Interrupted
 from deployctl.execution.actions import STEP_ACTIONS
 from deployctl.execution.health_gate import Trial
-from deployctl.execution.revert_steps import UNDOS
 from deployctl.execution.runner import Walk, leave, only_retires, retire_rest, revert, take
-from deployctl.ports import Services
 from deployctl.usecases.read_facts import observe
-from deployctl.usecases.steps.adopt import adopt_drift, agree_files
 from deployctl.usecases.steps.execute import holds_of
 from deployctl.usecases.steps.lease import fenced_by
-from deployctl.usecases.steps.teardown import take_off
+
+if TYPE_CHECKING:
+    from deployctl.domain.change.deployment import Deployment
+    from deployctl.domain.change.facts import AppFacts
+    from deployctl.domain.inputs.names import AppName
+    from deployctl.ports import Services
 
 
 class Recovered(StrEnum):
@@ -43,10 +44,14 @@ def recover(app: AppName, s: Services, token: int) -> str | None:
     it to stop; back otherwise, but when the traffic has moved only to a source that answers. At last the ledger
     follows where a person moved the traffic past it. Return what was done.
     """
+    from deployctl.usecases.steps.adopt import adopt_drift, agree_files
+
     opened, row, s = s.ledger.find_open(app), s.ledger.find_app(app), fenced_by(app, token, s)
     if opened is None or row is None:
         return adopt_drift(app, s, token)
     if opened.kind == PlanKind.REMOVE:
+        from deployctl.usecases.steps.teardown import take_off
+
         take_off(row, opened, s)
         return _tell(opened, (Recovered.FINISHED, "finished"), s)
     walk = rebuilt(opened, observe(app, s), s, token)
@@ -70,6 +75,8 @@ def recover(app: AppName, s: Services, token: int) -> str | None:
         agree_files(s)
         told = Recovered.LEFT, f"left as it is: {why}"
     else:
+        from deployctl.execution.revert_steps import UNDOS
+
         revert(walk, UNDOS, Interrupted("the process that ran it died"))
         told = Recovered.REVERTED, "reverted: its process died before it was done"
     return "; ".join(filter(None, (_tell(opened, told, s), adopt_drift(app, s, token))))

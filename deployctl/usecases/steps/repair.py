@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import replace
 from deployctl.domain.change.drift import Drift, Mend, Sight
-from deployctl.domain.host.networks import AppNetwork
 from deployctl.errors import NetworkTaken, NotFound, RegistryUnavailable
 from deployctl.execution import networks, pins
 from deployctl.execution.containers import ensure_image, keep_log
 from deployctl.execution.labels import keep_tag
 from deployctl.ports import Services
+
+if TYPE_CHECKING:
+    from deployctl.domain.host.networks import AppNetwork
 
 RepairAct = Callable[[Drift, Sight, Services], None]
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from deployctl.errors import AnotherEngine, ConfirmationNeeded, EngineUnavailable
-from deployctl.ports import Services
+
+if TYPE_CHECKING:
+    from deployctl.ports import Services
 
 
 def take_engine(s: Services, *, confirmed: bool) -> None:

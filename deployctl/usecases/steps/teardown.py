@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from deployctl.domain.change.deployment import Deployment, Phase
+from typing import TYPE_CHECKING
+
+from deployctl.domain.change.deployment import Phase
 from deployctl.domain.change.plan import PlanKind
-from deployctl.domain.images.release import App
 from deployctl.domain.proxy.traffic import closed_text
 from deployctl.execution.labels import kept_number
 from deployctl.execution.pins import try_to_unpin
-from deployctl.ports import Services
+
+if TYPE_CHECKING:
+    from deployctl.domain.change.deployment import Deployment
+    from deployctl.domain.images.release import App
+    from deployctl.ports import Services
 
 
 def take_off(row: App, opened: Deployment, s: Services) -> None:

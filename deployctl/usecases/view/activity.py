@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployctl.dataclass import dataclass
-from deployctl.domain.change.deployment import Deployment, Phase
+from deployctl.domain.change.deployment import Phase
 from deployctl.domain.change.plan import TRAFFIC_MOVES, PlanKind
-from deployctl.domain.images.release import Change, Release
-from deployctl.domain.inputs.names import AppName
-from deployctl.ports import Services
 from deployctl.usecases.change.annotate import remarks, with_remark
+
+if TYPE_CHECKING:
+    from deployctl.domain.change.deployment import Deployment
+    from deployctl.domain.images.release import Change, Release
+    from deployctl.domain.inputs.names import AppName
+    from deployctl.ports import Services
 
 MAX_ACTIVITY_SHOWN = 7
 HOLD_EVENTS = {"held": ("", " was put on hold"), "released": ("Hold of ", " lifted")}

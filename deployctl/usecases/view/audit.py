@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployctl.domain.change.deployment import Phase
 from deployctl.domain.host.actor import Actor
 from deployctl.domain.host.denied_changes import DENIED_KINDS as REFUSED
 from deployctl.domain.inputs.names import AppName
-from deployctl.ports import Services
 from deployctl.usecases.read_facts import not_known
 from deployctl.usecases.results import AuditLine
+
+if TYPE_CHECKING:
+    from deployctl.ports import Services
 
 MAX_AUDIT_LINES = 1000  # lines of one answer
 _TOLD_IN_DATA = frozenset({"promoted", "ended"})  # kinds of events that tell of a deployment, whose kind is what was done

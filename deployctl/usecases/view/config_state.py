@@ -3,20 +3,24 @@ makes that."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from deployctl.dataclass import asdict
-from deployctl.domain.images.release import App
-from deployctl.domain.inputs.addresses import write_address
 from deployctl.domain.inputs.app_spec import AppFile
-from deployctl.domain.proxy.trust import ProxyTrust
 from deployctl.errors import Invalid, NotFound, Untrusted
-from deployctl.ports import Services
-from deployctl.usecases.redaction import redact_lines
-from deployctl.usecases.results import ConfigCode, ConfigState, DiffLine
-from deployctl.usecases.view.diff import compare, tables
+from deployctl.usecases.results import ConfigCode, ConfigState
+
+if TYPE_CHECKING:
+    from deployctl.domain.images.release import App
+    from deployctl.domain.proxy.trust import ProxyTrust
+    from deployctl.ports import Services
+    from deployctl.usecases.results import DiffLine
 
 
 def config_state(app: App, s: Services) -> ConfigState:
     """Return how the app's file stands to what was deployed last."""
+    from deployctl.usecases.redaction import redact_lines
+
     if app.file is None or app.active is None:
         return ConfigState(ConfigCode.UNKNOWN)
     try:
@@ -33,11 +37,15 @@ def config_state(app: App, s: Services) -> ConfigState:
 
 def app_differences(now: App, wanted: App) -> list[DiffLine]:
     """Return what differs in address and policy, which are the app's and not a release's."""
+    from deployctl.usecases.view.diff import tables
+
     return [*tables("address", _addresses(now.listen, now.hosts), _addresses(wanted.listen, wanted.hosts)),
             *_beyond(now, wanted)]
 
 
 def _differences(before: AppFile, after: AppFile) -> list[DiffLine]:
+    from deployctl.usecases.view.diff import compare, tables
+
     image = tables("image", {"image": before.image}, {"image": after.image})
     return [*image, *compare(before.template, after.template),
             *tables("address", _addresses(before.listen, before.hosts), _addresses(after.listen, after.hosts)),
@@ -45,6 +53,8 @@ def _differences(before: AppFile, after: AppFile) -> list[DiffLine]:
 
 
 def _beyond(before: App | AppFile, after: App | AppFile) -> list[DiffLine]:
+    from deployctl.usecases.view.diff import tables
+
     return [*tables("policy", asdict(before.policy), asdict(after.policy)),
             *tables("proxy", _trust(before.trust), _trust(after.trust))]
 
@@ -55,5 +65,7 @@ def _trust(trust: ProxyTrust) -> dict[str, object]:
 
 
 def _addresses(listen: tuple[str, int] | None, hosts: tuple[str, ...]) -> dict[str, object]:
+    from deployctl.domain.inputs.addresses import write_address
+
     found: dict[str, object] = {"listen": write_address(*listen)} if listen else {}
     return found | ({"host": ", ".join(hosts)} if hosts else {})

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from deployctl.domain.change.probes import AnswerCode
-from deployctl.domain.images.release import App, Instance, ProbeKind, Release
+from deployctl.domain.images.release import ProbeKind
 from deployctl.errors import DeployctlError
-from deployctl.execution.health_gate import ask_from_outside
-from deployctl.ports import ContainerFacts, ProbeAnswer, Services
+from deployctl.ports import ProbeAnswer
+
+if TYPE_CHECKING:
+    from deployctl.domain.images.release import App, Instance, Release
+    from deployctl.ports import ContainerFacts, Services
 
 
 def may_ask(release: Release, container: ContainerFacts | None, *, engine: bool) -> bool:
@@ -17,6 +22,8 @@ def may_ask(release: Release, container: ContainerFacts | None, *, engine: bool)
 
 
 def ask_once(release: Release, instance: Instance, app: App, container: ContainerFacts | None, s: Services) -> ProbeAnswer:
+    from deployctl.execution.health_gate import ask_from_outside
+
     kind = release.bundle.probe.kind
     if kind is ProbeKind.DOCKER:
         health = container.health if container else None

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from deployctl.domain.change.deployment import Phase
-from deployctl.domain.change.readiness import Readiness
-from deployctl.domain.inputs.names import AppName
-from deployctl.ports import Services
 from deployctl.usecases.change.annotate import remarks, with_remark
 from deployctl.usecases.read_facts import require_app
 from deployctl.usecases.results import HistoryLine, HistoryView
 from deployctl.usecases.view.readiness import find_readiness
+
+if TYPE_CHECKING:
+    from deployctl.domain.change.readiness import Readiness
+    from deployctl.domain.inputs.names import AppName
+    from deployctl.ports import Services
 
 MAX_RELEASES_READ = 20  # releases that are looked at, the newest of those that served
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployctl.dataclass import dataclass
-from deployctl.domain.change.deployment import Deployment, Phase
-from deployctl.domain.change.plan import Plan, PlanKind, Step, StepKind
-from deployctl.domain.inputs.names import AppName
-from deployctl.ports import Services
+from deployctl.domain.change.deployment import Phase
+from deployctl.domain.change.plan import Plan, PlanKind, StepKind
 from deployctl.usecases.clock_math import seconds_between
+
+if TYPE_CHECKING:
+    from deployctl.domain.change.deployment import Deployment
+    from deployctl.domain.change.plan import Step
+    from deployctl.domain.inputs.names import AppName
+    from deployctl.ports import Services
 
 MAX_ATTEMPTS_SEARCHED = 5  # closed attempts among which the last failure is looked for
 

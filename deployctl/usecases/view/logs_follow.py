@@ -9,15 +9,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, field
 from deployctl.domain.change.serving import release_name
-from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import DeployctlError
-from deployctl.ports import ContainerFacts, LogLine, Services
 from deployctl.usecases.clock_math import unix
 from deployctl.usecases.view.logs import Printed
 from deployctl.usecases.view.thread_handover import Handover, Left
+
+if TYPE_CHECKING:
+    from deployctl.domain.inputs.names import AppName, Version
+    from deployctl.ports import ContainerFacts, LogLine, Services
 
 FOLLOW_POLL_SECONDS = 0.5  # seconds between two looks at which containers run
 MAX_LINES_AHEAD = 1000  # lines that are read ahead of whoever reads them from us

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from deployctl.dataclass import replace
 from deployctl.domain.change.readiness import How
 from deployctl.domain.change.serving import find_previous, release_name
 from deployctl.domain.inputs.names import AppName
-from deployctl.ports import Services
 from deployctl.usecases.read_facts import remembered, require_app
-from deployctl.usecases.results import AppView
 from deployctl.usecases.view.diff import changed_names
-from deployctl.usecases.view.readiness import Around, judge_release
+from deployctl.usecases.view.readiness import judge_release
+
+if TYPE_CHECKING:
+    from deployctl.ports import Services
+    from deployctl.usecases.results import AppView
+    from deployctl.usecases.view.readiness import Around
 
 
 def with_way_back(view: AppView, around: Around, s: Services) -> AppView:

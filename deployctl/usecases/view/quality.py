@@ -5,20 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from deployctl.domain.images.release import Change
-from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.quality import (
     POINT,
     WINDOW,
-    Quality,
-    Trouble,
     is_degraded,
     may_be_degraded,
     quality_of,
     trouble_of,
 )
-from deployctl.ports import Services
+
+if TYPE_CHECKING:
+    from deployctl.domain.images.release import Change
+    from deployctl.domain.inputs.names import AppName
+    from deployctl.domain.proxy.quality import (
+        Quality,
+        Trouble,
+    )
+    from deployctl.ports import Services
 
 
 def find_trouble(app: AppName, active: int, version: str, changes: Sequence[Change], s: Services) -> Trouble | None:

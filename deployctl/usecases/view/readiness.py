@@ -7,21 +7,25 @@ it looks closely: images, network, and how long the release took to boot.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, field, replace
-from deployctl.domain.change.facts import AppFacts
 from deployctl.domain.change.plan import StepKind
-from deployctl.domain.change.readiness import Readiness, Standing, has_lost_its_place, judge
+from deployctl.domain.change.readiness import Standing, has_lost_its_place, judge
 from deployctl.domain.change.serving import find_previous
-from deployctl.domain.images.release import App, Instance, Release
-from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.quality import answers_nobody
-from deployctl.domain.proxy.request_counts import RequestCounts
 from deployctl.domain.proxy.traffic import Counters
 from deployctl.errors import DeployctlError
-from deployctl.ports import ContainerFacts, ProbeAnswer, Services
 from deployctl.usecases.read_facts import Containers, at_home, remembered, require_app
 from deployctl.usecases.view.health_now import ask_once, may_ask
+
+if TYPE_CHECKING:
+    from deployctl.domain.change.facts import AppFacts
+    from deployctl.domain.change.readiness import Readiness
+    from deployctl.domain.images.release import App, Instance, Release
+    from deployctl.domain.inputs.names import AppName
+    from deployctl.domain.proxy.request_counts import RequestCounts
+    from deployctl.ports import ContainerFacts, ProbeAnswer, Services
 
 BOOT = frozenset({StepKind.START, StepKind.HEALTH})
 MAX_EVENTS_SEARCHED = 200  # events that are searched for what was last said of a release

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from deployctl.domain.inputs.names import AppName
-from deployctl.domain.proxy.rejections import Rejection
-from deployctl.ports import Services
 from deployctl.usecases.clock_math import later
 from deployctl.usecases.read_facts import require_app
+
+if TYPE_CHECKING:
+    from deployctl.domain.inputs.names import AppName
+    from deployctl.domain.proxy.rejections import Rejection
+    from deployctl.ports import Services
 
 
 def refusals(app: AppName, s: Services, *, tail: int = 100, since: float | None = None,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, replace
-from deployctl.domain.images.release import Change, Release
-from deployctl.domain.inputs.names import AppName
-from deployctl.ports import Services
 from deployctl.usecases.clock_math import later, seconds_between
 from deployctl.usecases.read_facts import require_app
+
+if TYPE_CHECKING:
+    from deployctl.domain.images.release import Change, Release
+    from deployctl.domain.inputs.names import AppName
+    from deployctl.ports import Services
 
 DEFAULT_PERIOD_DAYS = 7.0
 MAX_CHANGES_READ = 400  # changes that are read; what was before them is left out

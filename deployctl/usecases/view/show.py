@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from deployctl.domain.inputs.names import AppName, Version
-from deployctl.ports import Services
+from typing import TYPE_CHECKING
+
 from deployctl.usecases.read_facts import remembered, require_app, require_release
 from deployctl.usecases.results import ReleaseView
 from deployctl.usecases.view.readiness import find_readiness
 from deployctl.usecases.view.status import status
+
+if TYPE_CHECKING:
+    from deployctl.domain.inputs.names import AppName, Version
+    from deployctl.ports import Services
 
 SIBLINGS = 200  # other releases of that version that are told, the newest
 

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from threading import Thread
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, field, replace
 from deployctl.domain.change.probes import HealthReason
 from deployctl.domain.change.status_note import NoteCode, StatusNote, trouble_text
-from deployctl.domain.host.home import HomeFacts
-from deployctl.domain.images.release import App, Change, Instance, Release, ReleaseRole
+from deployctl.domain.images.release import ReleaseRole
 from deployctl.domain.images.same_image import short_digest
-from deployctl.domain.inputs.names import AppName, ReleaseName, Version
-from deployctl.domain.proxy.quality import Trouble, answers_nobody
+from deployctl.domain.inputs.names import ReleaseName, Version
+from deployctl.domain.proxy.quality import answers_nobody
 from deployctl.domain.proxy.traffic import Counters
 from deployctl.errors import DeployctlError
-from deployctl.ports import ContainerFacts, ProbeAnswer, Services
 from deployctl.usecases.drift import Outside, closer_drift, listed_drift, store_now
 from deployctl.usecases.read_facts import Containers, at_home, require_app
 from deployctl.usecases.results import AppView, InstanceView, StatusView
 from deployctl.usecases.view.config_state import config_state
 from deployctl.usecases.view.health_now import ask_once, may_ask
-from deployctl.usecases.view.next_rollback import with_way_back
 from deployctl.usecases.view.quality import find_trouble
 from deployctl.usecases.view.readiness import Around, judge_release, look_closely
+
+if TYPE_CHECKING:
+    from deployctl.domain.host.home import HomeFacts
+    from deployctl.domain.images.release import App, Change, Instance, Release
+    from deployctl.domain.inputs.names import AppName
+    from deployctl.domain.proxy.quality import Trouble
+    from deployctl.ports import ContainerFacts, ProbeAnswer, Services
 
 PROBERS = 8  # threads; more only wait for each other's turn
 
@@ -49,6 +54,8 @@ class _Seen:
 
 def status(s: Services, *, app: AppName | None = None) -> StatusView:
     """Return all apps, or one. Starts a dead HAProxy and restores its files: a repair, never a change of traffic."""
+    from deployctl.usecases.view.next_rollback import with_way_back
+
     apps = [require_app(app, s)] if app else s.ledger.apps()
     if not apps:
         return StatusView((), engine=None, proxy=None, others=other_homes(s))  # without apps nobody needs HAProxy
@@ -129,10 +136,26 @@ def _ask_all(instances: Sequence[Instance], releases: Mapping[tuple[AppName, int
         container = seen.find(instance, release) if release else None
         if release and instance.routed and may_ask(release, container, engine=seen.containers is not None):
             jobs[instance.app, instance.release] = (release, instance, apps[instance.app], container)
-    if not jobs:
-        return {}
-    with ThreadPoolExecutor(min(PROBERS, len(jobs))) as pool:
-        return dict(zip(jobs, pool.map(lambda job: ask_once(job[0], job[1], job[2], job[3], s), jobs.values()), strict=True))
+    found: dict[tuple[AppName, int], ProbeAnswer] = {}
+    failed: list[DeployctlError] = []
+    todo = iter(jobs.items())
+
+    def ask_on() -> None:  # a pool of `concurrent.futures` would load 15 modules for these few threads
+        try:
+            for key, job in todo:
+                found[key] = ask_once(*job, s)
+        except DeployctlError as e:  # raised where it is waited for
+            failed.append(e)
+
+    threads = [Thread(target=ask_on, name="probes", daemon=True) for _ in range(min(PROBERS, len(jobs)) - 1)]
+    for thread in threads:
+        thread.start()
+    ask_on()
+    for thread in threads:
+        thread.join()
+    if failed:
+        raise failed[0]
+    return found
 
 
 def _view(app: App, instances: Sequence[Instance], releases: Mapping[tuple[AppName, int], Release | None], seen: _Seen,

@@ -7,19 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, field, replace
-from deployctl.domain.change.deployment import Deployment
 from deployctl.domain.change.facts import AppFacts
 from deployctl.domain.change.plan import PlanKind
-from deployctl.domain.change.readiness import Code, How, Readiness, Standing, judge
+from deployctl.domain.change.readiness import Code, How, Standing, judge
 from deployctl.domain.change.serving import find_meant, release_name
-from deployctl.domain.images.release import Change, Hold, Release, ReleaseRole
+from deployctl.domain.images.release import ReleaseRole
 from deployctl.domain.inputs.names import AppName
-from deployctl.ports import Services
 from deployctl.usecases.read_facts import require_app
-from deployctl.usecases.results import AppView, InstanceView
 from deployctl.usecases.view.readiness import find_readiness
+
+if TYPE_CHECKING:
+    from deployctl.domain.change.deployment import Deployment
+    from deployctl.domain.change.readiness import Readiness
+    from deployctl.domain.images.release import Change, Hold, Release
+    from deployctl.ports import Services
+    from deployctl.usecases.results import AppView, InstanceView
 
 MAX_VERSIONS_SHOWN = 20  # releases, besides those that have a container
 MAX_DEPLOYMENTS_SEARCHED = 100  # deployments that are searched for who deployed what

@@ -6,20 +6,22 @@ import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from deployctl.domain.host.server import ServerSpec
-from deployctl.domain.inputs.names import AppName
-from deployctl.domain.proxy.traffic import TrafficTable
-from deployctl.domain.proxy.trust import DroppedFront
-from deployctl.effects.haproxy.config import text as config
-from deployctl.effects.haproxy.config.fronts import presumed_fronts, read_fronts
-from deployctl.effects.haproxy.home import HaproxyHome
 from deployctl.effects.haproxy.process import find_binary, find_version
 from deployctl.effects.haproxy.socket import wire
 from deployctl.effects.haproxy.socket.answers import parse_version
 from deployctl.effects.haproxy.socket.connection import HaproxySockets
 from deployctl.effects.linux.whole_file import PART_SUFFIX, write_whole
 from deployctl.errors import ProxyUnavailable, Untrusted
+
+if TYPE_CHECKING:
+    from deployctl.domain.host.server import ServerSpec
+    from deployctl.domain.inputs.names import AppName
+    from deployctl.domain.proxy.traffic import TrafficTable
+    from deployctl.domain.proxy.trust import DroppedFront
+    from deployctl.effects.haproxy.config import text as config
+    from deployctl.effects.haproxy.home import HaproxyHome
 
 HAPROXY_THREADS = 4  # more cost memory and do not make one server's load faster
 _MAPS = (wire.ROUTE, wire.KNOWN, wire.VERSION, wire.HOST)
@@ -33,6 +35,8 @@ class HaproxyFiles:
 
     def startable(self) -> bool:
         """Tell whether HAProxy would come up from them as ours and with somebody to serve."""
+        from deployctl.effects.haproxy.config import text as config
+
         return self.complete() and config.token_of(self.configuration()) is not None and bool(self.find_map(wire.ROUTE))
 
     def complete(self) -> bool:
@@ -42,6 +46,8 @@ class HaproxyFiles:
 
     def token(self) -> str:
         """Return which configuration lies on disk; nothing when it is none of ours."""
+        from deployctl.effects.haproxy.config import text as config
+
         return config.token_of(self.configuration()) or ""
 
     def are_from_here(self) -> bool:
@@ -54,15 +60,22 @@ class HaproxyFiles:
 
     def gate(self) -> Path:
         """Return where the private bind of that configuration lies."""
+        from deployctl.effects.haproxy.config import text as config
+
         return self._home.gate(config.token_of(self.configuration()) or "")
 
     def find_map(self, name: str) -> dict[str, str] | None:
         """Return a map as it lies on disk; None when it is missing."""
+        from deployctl.effects.haproxy.config import text as config
+
         text = _read(self._path(name))
         return None if text is None else config.read_map(text)
 
     def write(self, table: TrafficTable) -> bool:
         """Let the files carry the table, routes excepted. True when anything differed."""
+        from deployctl.effects.haproxy.config import text as config
+        from deployctl.effects.haproxy.config.fronts import presumed_fronts
+
         self._sweep()
         texts = {self._path(name): config.map_text(entries) for name, entries in config.maps(table).items()}
         if not self._path(wire.FRONT).exists():
@@ -74,6 +87,8 @@ class HaproxyFiles:
 
     def dropped_fronts(self, found: Mapping[str, str], table: TrafficTable) -> dict[AppName, DroppedFront]:
         """Read what the running map of fronts says."""
+        from deployctl.effects.haproxy.config.fronts import read_fronts
+
         return read_fronts(found, table, self._spec, self._home)
 
     def write_configuration(self, text: str) -> bool:
@@ -83,10 +98,14 @@ class HaproxyFiles:
         return self.write_map(wire.ROUTE, routes)
 
     def write_map(self, name: str, entries: Mapping[str, str]) -> bool:
+        from deployctl.effects.haproxy.config import text as config
+
         return _write(self._path(name), config.map_text(entries))
 
     def expected(self, table: TrafficTable) -> str:
         """Render haproxy.cfg with the token on disk, or with a fresh one when HAProxy has to reload for it."""
+        from deployctl.effects.haproxy.config import text as config
+
         former, machine = self.configuration(), self._machine()
         token = config.token_of(former) or _fresh_token()
         kept = config.render(table, self._spec, machine, token)
@@ -96,9 +115,13 @@ class HaproxyFiles:
 
     def write_afresh(self, table: TrafficTable) -> None:
         """Give the configuration another token: HAProxy then has to reload, and its private bind gets another path."""
+        from deployctl.effects.haproxy.config import text as config
+
         _write(self._home.config, config.render(table, self._spec, self._machine(), _fresh_token()))
 
     def _machine(self) -> config.ProxyHost:
+        from deployctl.effects.haproxy.config import text as config
+
         drop_root = os.geteuid() == 0 and find_binary(self._spec)[1]
         threads = min(HAPROXY_THREADS, os.cpu_count() or 1)
         return config.ProxyHost(str(self._home.worker), self._home.gates, threads, drop_root, self._version())

@@ -8,15 +8,18 @@ behind the web server that this machine has.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.proxy.traffic import TrafficTable
 from deployctl.domain.proxy.trust import DroppedFront
-from deployctl.effects.haproxy.home import HaproxyHome
 from deployctl.effects.haproxy.master import members
 from deployctl.effects.haproxy.socket import wire
 from deployctl.effects.linux.port_holder import find_web_server
+
+if TYPE_CHECKING:
+    from deployctl.domain.host.server import ServerSpec
+    from deployctl.domain.proxy.traffic import TrafficTable
+    from deployctl.effects.haproxy.home import HaproxyHome
 
 _PRESUMED = ".presumed"
 _FROM_HERE = ("127.", "::1", "0.0.0.0", "::")  # noqa: S104  compared

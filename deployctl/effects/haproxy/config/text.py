@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from deployctl import __version__
 from deployctl.dataclass import dataclass
-from deployctl.domain.host.server import ServerSpec
-from deployctl.domain.proxy.traffic import Backend, TrafficTable
-from deployctl.effects.haproxy import gate, trace
-from deployctl.effects.haproxy.config import cookies
-from deployctl.effects.haproxy.config import request_counts as tally
-from deployctl.effects.haproxy.config.trust import BY_HOST, connection_lines, header_lines
 from deployctl.effects.haproxy.socket import wire
 from deployctl.errors import Invalid
 from deployctl.pattern import pattern
+
+if TYPE_CHECKING:
+    from deployctl.domain.host.server import ServerSpec
+    from deployctl.domain.proxy.traffic import Backend, TrafficTable
 
 _WRITTEN_BY = "# Written by deployctl"
 NOBODY = 65534
@@ -41,6 +40,10 @@ class ProxyHost:
 
 
 def render(table: TrafficTable, spec: ServerSpec, machine: ProxyHost, token: str) -> str:
+    from deployctl.effects.haproxy import gate, trace
+    from deployctl.effects.haproxy.config import cookies
+    from deployctl.effects.haproxy.config import request_counts as tally
+
     version, private = machine.version, f"{machine.gates}{wire.require_name(token)[-8:]}"
     head = [*_global(spec, machine, token), *_defaults(spec), *_frontend(table, spec, private), gate.GATE_ANSWER_RULE,
             tally.rules(version), trace.LOG_SILENT, _WHO, tally.section(version), _BACKEND,
@@ -57,6 +60,8 @@ def _server(backend: Backend) -> str:
 
 
 def _global(spec: ServerSpec, machine: ProxyHost, token: str) -> list[str]:
+    from deployctl.effects.haproxy import trace
+
     return [
         f"{_WRITTEN_BY} {__version__} from its ledger. A change by hand is reported as drift and written over.",
         "global",
@@ -94,6 +99,9 @@ def _ms(seconds: float) -> str:
 
 
 def _frontend(table: TrafficTable, spec: ServerSpec, private: str) -> list[str]:
+    from deployctl.effects.haproxy import gate, trace
+    from deployctl.effects.haproxy.config.trust import connection_lines, header_lines
+
     binds = [*_binds(table, spec), gate.bind(private)]
     rules = [*_preview(spec), *connection_lines(table, spec), _WHOSE, gate.GATE_RULES, _WHICH, gate.GATE_RELEASE_RULE,
              _ANSWERED]
@@ -101,6 +109,8 @@ def _frontend(table: TrafficTable, spec: ServerSpec, private: str) -> list[str]:
 
 
 def _binds(table: TrafficTable, spec: ServerSpec) -> list[str]:
+    from deployctl.effects.haproxy.config.trust import BY_HOST
+
     wanted = {wire.require_app(app): wire.bind_words(*listen) for app, listen in sorted(table.listens.items())}
     if table.hosts:
         wanted[BY_HOST] = wire.bind_words(*spec.http)

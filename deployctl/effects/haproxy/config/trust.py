@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
-from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.proxy.traffic import TrafficTable
 from deployctl.domain.proxy.trust import LOOPBACK_NETWORKS, ProxyTrust
 from deployctl.effects.haproxy.socket import wire
 from deployctl.errors import Invalid
 from deployctl.pattern import pattern
+
+if TYPE_CHECKING:
+    from deployctl.domain.host.server import ServerSpec
+    from deployctl.domain.proxy.traffic import TrafficTable
 
 BY_HOST = "-"  # the bind where Host names decide; no app can be called so
 _FRONT = pattern(r"^  acl front\.([A-Za-z0-9_-]+) (?:src (\S+)|always_false)$", re.MULTILINE)

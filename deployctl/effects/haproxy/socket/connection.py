@@ -8,10 +8,13 @@ from __future__ import annotations
 import socket
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from deployctl.effects.haproxy.home import HaproxyHome
 from deployctl.effects.haproxy.socket import wire
 from deployctl.errors import ProxyUnavailable
+
+if TYPE_CHECKING:
+    from deployctl.effects.haproxy.home import HaproxyHome
 
 ANSWER_SECONDS = 3.0  # seconds for one answer
 _NO_WORKER = (

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
-from deployctl.domain.proxy.traffic import Backend
 from deployctl.effects.haproxy.socket import answers, wire
 from deployctl.errors import SwitchRefused
-from deployctl.ports import Clock
+
+if TYPE_CHECKING:
+    from deployctl.domain.proxy.traffic import Backend
+    from deployctl.ports import Clock
 
 DELETING = 0.1  # seconds to wait for connections of servers that go; what stays is tried again at the next sync
 _TICK = 0.02

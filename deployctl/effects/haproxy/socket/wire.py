@@ -7,10 +7,13 @@ IP addresses ever gets into a command, and whoever changes something reads it ba
 from __future__ import annotations
 
 import socket
+from typing import TYPE_CHECKING
 
-from deployctl.domain.proxy.traffic import Backend
 from deployctl.errors import Invalid
 from deployctl.pattern import pattern
+
+if TYPE_CHECKING:
+    from deployctl.domain.proxy.traffic import Backend
 
 ROUTE, KNOWN, VERSION, HOST = "route.map", "known.map", "version.map", "host.map"
 FRONT = "front.map"  # filled by HAProxy itself: apps that untrusted proxies on this machine speak for, with the address

@@ -1,0 +1,224 @@
+"""What the engine, an instance, the clock, whoever looks on and the ledger must do: for type checkers, never at run time.
+
+Every `ensure_` may be repeated. Everything may raise a DeployctlError and nothing else.
+Milliseconds are floats named `ms`, other times are seconds; addresses and ids are text as Docker writes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from deployctl.ports.access import AccessBook
+from deployctl.ports.metrics import UsageReader
+
+if TYPE_CHECKING:
+    from deployctl.domain.change.deployment import Deployment, EndReason, LeaseFacts, Phase
+    from deployctl.domain.change.plan import Plan, Step
+    from deployctl.domain.host.home import HomeFacts, HomeIdentity
+    from deployctl.domain.host.networks import AppNetwork
+    from deployctl.domain.images.release import App, Bundle, Change, Hold, Instance, Probe, Release, Resources
+    from deployctl.domain.inputs.names import AppName, Version
+    from deployctl.domain.proxy.traffic import TrafficTable
+    from deployctl.ports import (
+        ContainerFacts,
+        ContainerSpec,
+        EngineEvent,
+        Executed,
+        NetworkFacts,
+        NetworkSpec,
+        ProbeAnswer,
+    )
+    from deployctl.ports.engine import EngineInfo, Image
+    from deployctl.ports.logs import LogLine
+
+
+# -- the engine -----------------------------------------------------------------------------------------------
+class Engine(UsageReader, Protocol):
+    """Docker, or what behaves like it. Errors: EngineUnavailable (no answer), EngineRefused (it said no)."""
+
+    def info(self) -> EngineInfo: ...
+    def require_store(self) -> None:
+        """Raise EngineUnavailable when images cannot be asked for although the engine answers."""
+    def find_image(self, reference: str) -> Image | None:
+        """Return the local image, by name or digest (sha256:…); None when there is none."""
+    def pull_image(self, reference: str, *, progress: Callable[[str], None]) -> Image:
+        """Pull and return it. Raises NotFound (no such image) or RegistryUnavailable."""
+    def registry_digest(self, reference: str, *, within: float) -> str:
+        """Return the digest (sha256:…, of a manifest or an index) that the registry has under that name; nothing is
+        pulled. Raises NotFound, or RegistryUnavailable: it is away, lets us not in, or takes longer (seconds)."""
+    def keep_image(self, digest: str, tag: str) -> None:
+        """Tag the image with a name of ours so that clean-up by others cannot take it away."""
+    def release_image(self, tag: str) -> None:
+        """Take our tag away; the image goes with its last tag. Absent is fine."""
+    def kept_tags(self) -> list[str]:
+        """Return every tag by which images are kept, those of other homes too."""
+    def networks(self) -> list[NetworkFacts]: ...
+    def ensure_network(self, spec: NetworkSpec) -> None:
+        """Create it if absent. Raises NetworkTaken when its subnet or bridge is somebody else's, or one of that name has
+        another subnet or is not ours."""
+    def ensure_network_gone(self, name: str) -> None: ...
+    def ensure_created(self, spec: ContainerSpec) -> ContainerFacts:
+        """Create it, or adopt the one that carries the same name and the same labels of ours, and let it join the
+        networks of its bundle. Raises NotFound when one of them is not there; what was made then stays."""
+    def ensure_connected(self, container: str, network: str) -> None:
+        """Let it join that network, whose addresses the engine chooses; also one that was made again under its name.
+        Raises NotFound when there is none."""
+    def ensure_started(self, container: str) -> ContainerFacts:
+        """Raises PlaceTaken when its port or address is somebody else's by now, or its network is gone."""
+    def ensure_stopped(self, container: str, *, grace: float) -> ContainerFacts:
+        """Stop with the container's stop signal, kill after `grace` seconds, and never restart it. Absent is not fine:
+        NotFound."""
+    def ensure_removed(self, container: str) -> None:
+        """Remove a stopped or running container and its anonymous volumes. Absent is fine."""
+    def set_restart(self, container: str, *, always: bool) -> None:
+        """Let the engine restart it after a crash of either and a reboot (Restart.ALWAYS), or never; it runs on."""
+    def set_limits(self, container: str, limits: Resources) -> None:
+        """Give it these limits, while it runs too."""
+    def ensure_named(self, container: str, name: str) -> None:
+        """Let it have that name again. Raises EngineRefused when another container has it."""
+    def find_container(self, container: str) -> ContainerFacts | None:
+        """Return one container by full id or by exact name, with every field filled."""
+    def containers(self) -> list[ContainerFacts]:
+        """Return all of this home, stopped ones too; only cheap fields are filled
+        (not exit_code, oom_killed, error, pid, restarts, started_at, limits, restart, hostname, env, published,
+        asked, cap_drop). Raises AnotherEngine when there are none because this is not the engine that they are on."""
+    def homes(self) -> list[HomeFacts]:
+        """Return every home that has containers here, by their labels."""
+    def events(self, *, since: int | None, quiet: float) -> Iterator[EngineEvent]:
+        """Yield what happens to containers of this home: all after `since`, an event's `at`; None is from now on.
+        Ends when nothing has happened for `quiet` seconds."""
+    def logs(self, container: str, *, tail: int | None = None, since: float | None = None,
+             follow: bool = False, left: Callable[[], bool] | None = None) -> Iterator[LogLine]:
+        """Yield lines, the oldest first: the last `tail` of those that were written at `since`, Unix time, or later.
+        With `follow` it ends when the container does. It ends, too, soon after its reader has `left`."""
+    def execute(self, container: str, command: Sequence[str], *, timeout: float) -> Executed: ...
+
+
+# -- an instance, asked from outside ----------------------------------------------------------------------------
+class Prober(Protocol):
+    def ask(self, probe: Probe, address: str, port: int, *, host: str, bridge: str | None = None) -> ProbeAnswer:
+        """Ask once by HTTP or TCP, within probe.timeout. Never follows redirects, never raises."""
+
+
+# -- the clock --------------------------------------------------------------------------------------------------
+class Clock(Protocol):
+    def now(self) -> float:
+        """Monotonic seconds."""
+    def utc(self) -> str:
+        """Wall time as ISO 8601, UTC, to the millisecond."""
+    def sleep(self, seconds: float) -> None: ...
+
+
+# -- what a person sees while it happens --------------------------------------------------------------------------
+class Reporter(Protocol):
+    def plan(self, plan: Plan) -> None: ...
+    def begin(self, step: Step) -> None: ...
+    def detail(self, text: str) -> None: ...
+    def end(self, step: Step, *, ms: float, ok: bool, text: str = "") -> None: ...
+    def warn(self, text: str) -> None: ...
+
+
+# -- the ledger -------------------------------------------------------------------------------------------------
+class Ledger(AccessBook, Protocol):
+    """What is remembered. Errors: LedgerUnusable, LeaseHeld (locked too long); see ledger/ for each promise."""
+
+    @property
+    def identity(self) -> HomeIdentity: ...
+    @property
+    def engine(self) -> str | None:
+        """Return the id of the engine that this home's containers were last seen on; None while there are none."""
+    def set_engine(self, engine: str) -> None: ...
+    @property
+    def promoted(self) -> bool:
+        """Tell whether traffic was moved through this object."""
+    def transaction(self, *, durable: bool = False) -> AbstractContextManager[None]: ...
+    def close(self) -> None: ...
+
+    def apps(self) -> list[App]: ...
+    def find_app(self, app: AppName) -> App | None: ...
+    def add_app(self, app: App, *, at: str) -> App: ...
+    def networks(self, app: AppName | None = None) -> list[AppNetwork]:
+        """Return what was made for that app or for all: those too in which nothing is made any more."""
+    def add_network(self, app: AppName, network: AppNetwork) -> None: ...
+    def remove_network(self, network: str) -> None: ...
+    def set_wishes(self, app: App) -> None: ...
+    def remove_app(self, app: AppName) -> None: ...
+
+    def releases(self, app: AppName, *, limit: int = -1) -> list[Release]: ...
+    def kept_releases(self, app: AppName | None = None) -> list[Release]:
+        """Return every release that has a container, of that app or of all, in one reading."""
+    def releases_within_reach(self, app: AppName, named: Collection[str | int | None] = ()) -> list[Release]:
+        """Return what decisions can be about: what is kept, what can be gone back to, and `named` versions and numbers."""
+    def find_release(self, app: AppName, number: int) -> Release | None: ...
+    def find_built(self, app: AppName, version: Version, bundle: Bundle) -> Release | None: ...
+    def releases_of(self, app: AppName, version: Version, *, limit: int = -1) -> list[int]: ...
+    def versions(self, app: AppName, *, limit: int) -> list[str]: ...
+    def names_of(self, app: AppName, numbers: Iterable[int]) -> Mapping[int, str]: ...
+    def builds(self, app: AppName, version: Version, digest: str) -> list[Release]: ...
+    def has_served(self, app: AppName, version: Version, digest: str) -> bool: ...
+    def next_number(self, app: AppName) -> int: ...
+    def ensure_release(self, app: AppName, version: Version, bundle: Bundle, *, at: str) -> Release: ...
+    def mark_proven(self, app: AppName, number: int, *, at: str) -> None: ...
+    def mark_failed(self, app: AppName, number: int, *, why: str, code: str) -> None: ...
+    def note_pull(self, repo_digest: str, *, at: str) -> None:
+        """Remember that a registry gave us that image by name@sha256:…."""
+    def sources(self, digest: str) -> list[str]:
+        """Return every name@sha256:… with that digest that a registry gave us."""
+    def set_hold(self, app: AppName, version: Version, digest: str | None, hold: Hold | None) -> int: ...
+
+    def instances(self, app: AppName | None = None) -> list[Instance]: ...
+    def find_instance(self, app: AppName, release: int) -> Instance | None: ...
+    def add_instance(self, app: AppName, release: int, name: str, *, ports: range,
+                     taken: Callable[[int], bool]) -> Instance: ...
+    def set_instance(self, app: AppName, release: int, **flags: str | bool | None) -> None: ...
+    def remove_instance(self, app: AppName, release: int) -> None: ...
+    def table(self, *, bridged: bool) -> TrafficTable: ...
+
+    def open_deployment(self, plan: Plan, *, actor: str, note: str, at: str, token: int) -> Deployment: ...
+    def plan_of(self, deployment: int) -> str: ...
+    def find_open(self, app: AppName) -> Deployment | None: ...
+    def open_deployments(self) -> list[Deployment]: ...
+    def deployments(self, app: AppName, *, limit: int = 50) -> list[Deployment]: ...
+    def last_deployment(self, app: AppName, target: int) -> Deployment | None: ...
+    def find_deployment(self, deployment: int) -> Deployment | None: ...
+    def begin_step(self, deployment: int, seq: int, step: Step, *, phase: Phase, at: str, durable: bool) -> None: ...
+    def finish_step(self, deployment: int, seq: int, *, ok: bool, ms: float, text: str, at: str) -> None: ...
+    def steps(self, deployment: int) -> list[Mapping[str, Any]]: ...
+    def close_deployment(self, deployment: int, phase: Phase, *, at: str, error: EndReason | None = None,
+                         evidence: Sequence[str] = ()) -> None: ...
+    def ask_abort(self, app: AppName, *, actor: str) -> bool: ...
+    def abort_asked(self, deployment: int) -> str | None: ...
+
+    def changes(self, app: AppName, *, limit: int = -1) -> list[Change]: ...
+    def telling_changes(self, app: AppName) -> list[Change]:
+        """Return the last change, and of each release that is kept those by which it last came and went."""
+    def switch_times(self, *, after: int = 0) -> list[tuple[int, AppName, str, float]]:
+        """Return id, app, kind and milliseconds of every change of traffic after that id."""
+    def file(self) -> tuple[int, int]:
+        """Return which file the ledger is: another one begins its ids anew."""
+    def promote(self, change: Change, *, deployment: int | None, token: int) -> Change: ...
+    def event(self, kind: str, text: str, *, at: str, actor: str, app: AppName | None = None,
+              data: Mapping[str, Any] | None = None) -> None: ...
+    def events(self, app: AppName | None = None, *, kind: str | None = None, limit: int = 100) -> list[Mapping[str, Any]]:
+        """Return what was told last, the last one first: of that app only what happened to it, not what was refused."""
+    def keep_copy(self, *, at: str) -> None:
+        """Write a copy of it when traffic was moved since the last one, which is a minute old. It takes longer the
+        longer the past is: the watcher does it, and a command after its answer where none runs."""
+
+    def damages(self) -> list[str]:
+        """Return what SQLite finds wrong with the file, every page and index of it."""
+    def find_faults(self) -> list[str]:
+        """Return one sentence for each row of the history that is not as it was written. Reads all of it."""
+    def data_version(self) -> int:
+        """Return a number that differs after somebody else has written to the ledger."""
+    def stamps(self, app: AppName | None = None) -> Mapping[AppName, str]:
+        """Return for each app a text that differs after its traffic, a deployment, a step or a lease has changed."""
+
+    def take_lease(self, app: AppName, *, holder: str, verb: str, at: str,
+                   by_force: bool = False) -> int | LeaseFacts: ...
+    def heartbeat(self, app: AppName, token: int) -> AbstractContextManager[None]: ...
+    def give_lease_back(self, app: AppName, token: int) -> None: ...
+    def lease_is_ours(self, app: AppName, token: int) -> bool: ...
+    def find_lease(self, app: AppName) -> LeaseFacts | None: ...
