@@ -14,7 +14,7 @@ from deployctl.cli.values import PARSERS, BadValue, finished
 from deployctl.errors import DeployctlError
 from deployctl.verbs.params import BY_ENVIRONMENT, SHARED
 from deployctl.verbs.row import Param, ParamKind, Verb
-from deployctl.verbs.table import VERBS
+from deployctl.verbs.table import ALONE, VERBS
 
 
 class PlainLine:
@@ -47,7 +47,7 @@ def by_environment() -> dict[str, str]:
 
 
 def _read(argv: Sequence[str]) -> PlainLine:
-    verb, path, words = None, "", []
+    verb, path, words = ALONE, "", []
     known = _by_flag(SHARED)
     given: dict[str, list[Any]] = {}
     rest = iter(argv)
@@ -55,13 +55,13 @@ def _read(argv: Sequence[str]) -> PlainLine:
         if text.startswith("-"):
             param, value = _flag(text, known, rest)
             given.setdefault(param.name, []).append(value)
-        elif verb is not None:
+        elif verb is not ALONE:
             words.append(text)
         else:
             path = f"{path} {text}".lstrip()
             verb = _verb(path)
-            known = known if verb is None else known | _by_flag(verb.flags)
-    if verb is None:
+            known = known | _by_flag(verb.flags)
+    if verb is ALONE and path:
         raise _NotPlain
     shared = {param.name for param in SHARED}
     own = {name: values for name, values in given.items() if name not in shared}
@@ -69,12 +69,12 @@ def _read(argv: Sequence[str]) -> PlainLine:
                      [(name, _only(values)) for name, values in given.items() if name in shared])
 
 
-def _verb(path: str) -> Verb | None:
-    """Return the verb, None for a group whose verb follows."""
+def _verb(path: str) -> Verb:
+    """Return the verb, ALONE for a group whose verb follows."""
     found = VERBS.get(path)
     if found is None:
         raise _NotPlain
-    return None if found.is_group else found
+    return ALONE if found.is_group else found
 
 
 def _by_flag(params: Sequence[Param]) -> dict[str, Param]:

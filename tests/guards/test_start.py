@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 from tests.guards import tree
 
@@ -11,7 +12,7 @@ DEAR = {
     "argon2", "asyncio", "docker", "flask", "jinja2", "prometheus_client",
     "pydantic", "requests", "rich", "sqlite_utils", "tenacity", "waitress",
 }  # fmt: skip
-CLI_TOO = {"click"}
+CLI_TOO = {"click"}  # for help, completion and usage errors only: docs/adr/0008-plain-lines-without-click.md
 # What a warm rollback and `status` load, to the last function.
 WARM_PATH = (
     "bootstrap", "cli.main", "config.settings", "execution.actions", "execution.health_gate", "execution.labels",
@@ -37,7 +38,7 @@ def test_telling_the_version_loads_nothing_dear() -> None:
 def test_the_way_of_a_warm_rollback_loads_nothing_dear() -> None:
     loaded = loaded_by("-c", "; ".join(f"import deployctl.{name}" for name in WARM_PATH))
     assert "sqlite3" in loaded
-    assert not loaded & DEAR
+    assert not loaded & (DEAR | CLI_TOO)
 
 
 def test_a_dashboard_that_is_looked_at_loads_no_more_than_it_needs() -> None:
@@ -45,3 +46,11 @@ def test_a_dashboard_that_is_looked_at_loads_no_more_than_it_needs() -> None:
     loaded = loaded_by("-c", "import deployctl.cli.serve, deployctl_web.app, deployctl_web.http.server")
     assert {"flask", "jinja2", "waitress"} <= loaded
     assert not loaded & (DEAR - {"flask", "jinja2", "waitress"})
+
+
+def test_a_plain_command_is_carried_out_without_click(tmp_path: Path) -> None:
+    """None of these makes a ledger, for which sqlite-utils would bring click along."""
+    for words in ([], ["version", "-o", "json"], ["install", "--print"]):
+        loaded = loaded_by("-m", "deployctl", "--home", str(tmp_path), *words)
+        assert "deployctl" in loaded
+        assert not loaded & (DEAR | CLI_TOO), words

@@ -114,13 +114,18 @@ def test_whatever_is_typed_both_read_the_same_or_click_says_what_is_wrong(verb: 
 
 
 @pytest.mark.parametrize("argv", [
-    [], ["-h"], ["rollback", "-h"], ["--version"], ["rolback"], ["ps"], ["app"], ["rollback", "shop", "-qv"],
+    ["-h"], ["rollback", "-h"], ["--version"], ["rolback"], ["ps"], ["app"], ["rollback", "shop", "-qv"],
     ["rollback", "--", "shop"], ["rollback", "shop", "-m"], ["rollback", "shop", "-m", ""], ["user", "link"],
     ["status", "shop", "--dry-run"], ["hold", "v1", "-n"], ["upgrade", "shop", "v1", "--pull", "often"],
     ["history", "-n", "0"], ["-o", "xml", "status"], ["rollback", "-m", "a", "-m", "b"],
 ])  # fmt: skip
 def test_what_is_not_plain_is_left_to_click(argv: list[str]) -> None:
     assert read_plain(argv, {}) is None
+
+
+def test_a_line_without_a_verb_is_plain() -> None:
+    assert agree([])
+    assert agree(["-q", "-o", "json"])
 
 
 def test_what_the_environment_wishes_is_left_to_click() -> None:
