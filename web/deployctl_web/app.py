@@ -15,7 +15,7 @@ from deployctl.usecases.access.sign_in import SignInAgain
 from deployctl_web import health, metrics_route, problems
 from deployctl_web.api import all_routes, event_stream
 from deployctl_web.pages import all_pages
-from deployctl_web.pages.parts.template_filters import put_filters
+from deployctl_web.pages.parts.template_filters import FlushEnvironment, put_filters
 from deployctl_web.security import (
     audit_log,
     authorization,
@@ -37,6 +37,7 @@ FOR_STRANGERS = frozenset({"not_signed_in", "forged", "wrong_host", "not_found",
 def create_app(desk: Desk) -> Flask:
     """Return the application over that desk."""
     app, place = Flask("deployctl_web", root_path=str(Path(__file__).parent)), desk.place
+    app.jinja_environment = FlushEnvironment
     app.extensions[STATE_EXTENSION] = desk
     app.config.update(
         DEBUG=False,  # whatever FLASK_DEBUG says

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Callable
 from typing import Any
 
 from flask import Flask, has_request_context, request
+from flask.templating import Environment
 
 from deployctl.domain.change.planner import spoken
 from deployctl.domain.host.access import roles_text
@@ -123,6 +125,13 @@ FILTERS: tuple[Callable[..., Any], ...] = (
 def choice(name: str, otherwise: str | None = None) -> str | None:
     """Return how this browser has chosen the dashboard to look."""
     return request.cookies.get(choice_cookie(desk().place.home_id, name), otherwise)
+
+
+class FlushEnvironment(Environment):
+    """Compiles templates without their indentation: it is for those who read them, and a fifth of a page's bytes."""
+
+    def preprocess(self, source: str, name: str | None = None, filename: str | None = None) -> str:
+        return re.sub(r"\n +", "\n", super().preprocess(source, name, filename))
 
 
 def put_filters(app: Flask) -> None:
