@@ -203,7 +203,7 @@ def _posted(place: Place, world: World) -> float:
         s.close()
         with closing(HTTPConnection("127.0.0.1", place.port, timeout=10)) as connection:
             began = time.perf_counter()
-            connection.request("POST", f"/api/v1/apps/{APP}/{verb}", json.dumps({"sure": True}), {
+            connection.request("POST", f"/api/v1/apps/{APP}/{verb}", json.dumps({"yes": True}), {
                 **place.headers, "Content-Type": "application/json", "If-Match": f'"{revision}"'})
             answer = connection.getresponse()
             body = answer.read()

@@ -45,7 +45,7 @@ class Served:
 
     def rollback(self) -> int:
         """Ask for one at a revision that is long past: 412."""
-        return self.ask("POST", f"/api/v1/apps/{APP}/rollback", {"sure": True}, at='"1"')
+        return self.ask("POST", f"/api/v1/apps/{APP}/rollback", {"yes": True}, at='"1"')
 
 
 def measure(short: bool) -> list[Row]:
@@ -87,7 +87,7 @@ def _of(build: Build, calls: int) -> tuple[float, float, int]:
 
 def _mixed(served: Served, calls: int) -> None:
     """Ask for pages, answers, streams that are left, and changes that are refused or fail."""
-    missing = {"version": "none", "sure": True}
+    missing = {"version": "none", "yes": True}
     kinds: tuple[Callable[[], int], ...] = (
         served.rollback,
         lambda: served.ask("GET", f"/apps/{APP}"),

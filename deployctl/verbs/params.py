@@ -5,7 +5,7 @@ from __future__ import annotations
 from deployctl.verbs.row import Param, ParamKind
 
 PULL_POLICIES = ("newer", "always", "missing", "never")  # domain.image_source.PullPolicy; a test compares them
-SURE_TEXT = "Answers yes to the question that would be asked: the version has to boot first, or visitors would get 503."
+SURE_TEXT = "Skips the confirmation: the version must boot first, or visitors would get 503."
 
 FORMATS = ("table", "wide", "json", "jsonl", "tsv")
 # What every command takes, before and after the verb.
@@ -31,30 +31,30 @@ RELEASE = Param("release", ParamKind.RELEASE)  # on the command line only
 # -- what to run -----------------------------------------------------------------------------------------------------
 IMAGE = Param("image", ParamKind.IMAGE, "--image", metavar="REF", body="image",
               about="Image to run instead of the one in the app's file.",
-              api_about="Image to run instead of the file's `image`: of its repository, or of one that `images` in the file "
-                        "lists; any other one needs an admin of the server.")
+              api_about="Image to run instead of the file's `image`: from its repository, or one listed under `images` in "
+                        "the file; any other requires a server admin.")
 ENV = Param("env", ParamKind.ENV, "--env", metavar="NAME=VALUE", many=True, body="env",
             about="Variable in addition to the file's [env]; can be repeated.",
             api_about="Variables on top of the file's [env].")
 PULL = Param("pull", ParamKind.PULL, "--pull", choices=PULL_POLICIES, body="pull",
              about="When to ask the registry whether the tag has moved: newer (default: goes on if it is unreachable), "
                    "always, missing (only if the image is not here) or never.",
-             api_about="Whether the registry is asked if the tag has moved: newer goes on without its answer, always does "
-                       "not, missing asks only for what is not on this server, never asks nobody. Left out: what the app's "
-                       "file says.")
+             api_about="When the registry is checked for a moved tag: newer continues if it is not responding, always "
+                       "fails then, missing pulls only images that are not on this server, never does not contact it. "
+                       "Default: as in the app's file.")
 
 # -- what any change may be told, and goes into a Wish -----------------------------------------------------------------
 DRY_RUN = Param("dry_run", ParamKind.FLAG, "-n", "--dry-run", about="Show the plan and change nothing.")
 EXIT_CODE = Param("exit_code", ParamKind.FLAG, "--exit-code", about="With --dry-run: exit with 10 if something would change.")
 NOTE = Param("note", ParamKind.NOTE, "-m", "--message", metavar="TEXT", body="note", about="Reason; kept in the history.")
 REASON = Param("note", ParamKind.REASON, "-m", "--message", metavar="TEXT", body="note", required=True,
-               about="Reason; kept in the history.", api_about="Why; shown beside the change.")
+               about="Reason; kept in the history.", api_about="The reason; shown beside the change.")
 UNSAID_NOTE = Param("note", ParamKind.NOTE, "-m", "--message", metavar="TEXT", about="Reason; kept in the history.")
 IF_REVISION = Param("if_revision", ParamKind.COUNT, "--if-revision", metavar="N", low=0,
                     about="Fail if traffic was switched since revision N.")
 LOCK_WAIT = Param("lock_wait", ParamKind.SPAN, "--lock-wait", metavar="SPAN",
                   about="How long to wait while another process changes the app.")
-SURE = Param("confirmed", ParamKind.FLAG, body="sure", api_about=SURE_TEXT)  # on the command line it is --yes, of every verb
+SURE = Param("confirmed", ParamKind.FLAG, body="yes", api_about=SURE_TEXT)  # on the command line it is --yes, of every verb
 
 NOTED = (NOTE, IF_REVISION, LOCK_WAIT)
 PLANNED = (DRY_RUN, EXIT_CODE, *NOTED)

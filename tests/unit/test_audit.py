@@ -165,6 +165,6 @@ def test_what_is_done_by_a_page_is_told_with_the_address_of_the_browser(tmp_path
     with site(tmp_path, "v1", "v2") as here:
         browser = here.signed_in("mara")
         browser.get("/apps/shop")
-        assert browser.post("/apps/shop/rollback", to="v1").status_code in {302, 303}
+        assert browser.post("/apps/shop/rollback", to_version="v1").status_code in {302, 303}
         line = audit(here.w.s, kind="rollback")[0]
         assert (line.who, line.how, line.address) == ("mara", "web", browser.address)

@@ -180,7 +180,7 @@ def test_the_page_asks_with_the_form_and_goes_on_after_a_yes(tmp_path: Path) -> 
         assert 'name="note" value="moved"' in asked.text
         assert shop.w.active == "v1"
         revision = mara.field("revision") or "1"
-        mara.post("/apps/shop/upgrade", version="v2", note="moved", sure="yes", revision=revision)
+        mara.post("/apps/shop/upgrade", version="v2", note="moved", yes="yes", revision=revision)
         for job in shop.desk.jobs.under_way(SHOP):
             job.wait(10)
         assert shop.w.active == "v2"

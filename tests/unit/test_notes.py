@@ -68,5 +68,5 @@ def test_forms_and_the_api_refuse_it_with_the_same_code(page: Site, note: str) -
     kind = "application/x-www-form-urlencoded"
     problem(program.ask("POST", "/apps/shop/rollback", data=form, Content_Type=kind), 400, "invalid")
     mara.get("/apps/shop")
-    assert mara.post("/apps/shop/rollback", revision=str(before), to="v1", sure="yes", note=note).status_code == 400
+    assert mara.post("/apps/shop/rollback", revision=str(before), to_version="v1", yes="yes", note=note).status_code == 400
     assert page.w.ledger.apps()[0].revision == before

@@ -60,7 +60,7 @@ def test_a_deployer_who_holds_and_lets_go_in_a_loop_is_told_to_wait_and_still_go
     assert browser.post("/apps/shop/remark", note="because").status_code == 429, "all forms together"
     browser.get("/apps/shop")
     assert browser.post("/apps/shop/unhold", version="v1").status_code == 429
-    assert browser.post("/apps/shop/rollback", to="v1", sure="yes").status_code == 303
+    assert browser.post("/apps/shop/rollback", to_version="v1", yes="yes").status_code == 303
     assert browser.post("/logout").status_code == 302, "and signs out"
 
 

@@ -51,12 +51,12 @@ def crowd(reader: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def by_page(reader: Browser, number: int) -> int:
     was, made = (f"{PHRASE} {n}" if n else PHRASE for n in (number, number + 1))
-    return reader.post("/settings/password", was=was, password=made, again=made).status_code
+    return reader.post("/settings/password", current_password=was, password=made, again=made).status_code
 
 
 def by_call(reader: Browser, number: int) -> int:
     was, made = (f"{PHRASE} {n}" if n else PHRASE for n in (number, number + 1))
-    return script(reader, "POST", "users/vic/password", {"was": was, "password": made}).status_code
+    return script(reader, "POST", "users/vic/password", {"current_password": was, "password": made}).status_code
 
 
 def by_proof(reader: Browser, _number: int) -> int:
@@ -137,4 +137,4 @@ def test_a_deployer_changes_no_more_by_forms_than_by_calls_but_always_goes_back(
     assert codes[0] == 303
     assert codes[-1] == 429
     deployer.get("/apps/shop")
-    assert deployer.post("/apps/shop/rollback", to="v1").status_code == 303
+    assert deployer.post("/apps/shop/rollback", to_version="v1").status_code == 303

@@ -132,7 +132,7 @@ def test_too_many_is_told_with_when_to_come_back_to_people_and_to_programs(shop:
     tried(reader, MAX_DENIED_A_MINUTE)
     page = reader.post(HOLD, version="v1")
     assert (page.status_code, page.mimetype, 0 < int(page.headers["Retry-After"]) <= 60) == (429, "text/html", True)
-    assert "were refused within a minute" in page.text
+    assert "were rejected within a minute" in page.text
     header = token_of(shop, "ci", None)
     told = [asked(shop, header) for _ in range(MAX_DENIED_A_MINUTE + 1)][-1]
     problem(told, 429, "too_many_requests")
@@ -144,8 +144,9 @@ def test_whoever_was_refused_too_often_still_does_what_they_may_and_hears_why_it
     deployer.get("/")
     assert tried(deployer, MAX_DENIED_A_MINUTE + 1, "/apps/elsewhere/hold")[-1] == 429
     deployer.get("/apps/shop")
-    assert deployer.post("/apps/shop/rollback", to="v1").status_code == 303
-    again = deployer.send("/apps/shop/rollback", {"to": "v1", "revision": "1", "csrf_token": deployer.field("csrf_token")})
+    assert deployer.post("/apps/shop/rollback", to_version="v1").status_code == 303
+    form = {"to_version": "v1", "revision": "1", "csrf_token": deployer.field("csrf_token")}
+    again = deployer.send("/apps/shop/rollback", form)
     assert again.status_code == 409
 
 
@@ -224,6 +225,6 @@ def test_the_count_is_on_the_page_in_the_table_and_in_json(shop: Site) -> None:
     assert "(7 times)" in mara.get("/activity?kind=refused").text
     (row,) = csv.DictReader(io.StringIO(mara.get("/activity.csv?kind=refused").text))
     assert (row["count"], row["who"]) == ("7", "reader")
-    assert mara.get("/activity.json?kind=refused").get_json()["lines"][0]["count"] == 7
+    assert mara.get("/api/v1/audit?kind=refused").get_json()["entries"][0]["count"] == 7
     told = Program(shop).get("audit?kind=refused").get_json()
     assert told["entries"][0]["count"] == 7

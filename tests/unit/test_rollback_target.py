@@ -135,7 +135,7 @@ def test_what_comes_back_is_said_by_name_and_never_by_value(w: World) -> None:
     assert line is not None
     go = way_of(line, view, None, None)
     assert go is not None
-    assert go.hint == "Under a second, can be undone. Brings back: without DB_PASSWORD"
+    assert go.hint == "Under a second, can be undone. Restores: without DB_PASSWORD"
     preview = preview_rollback(SHOP, w.s)
     assert preview.restores[1] == "Brings back of v1@1: without DB_PASSWORD."
     assert "v1@2 to v1@1" in next(step.sentence for step in preview.plan.steps if step.kind == "switch")

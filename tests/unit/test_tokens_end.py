@@ -183,7 +183,7 @@ def test_whoever_stands_in_line_is_let_in_by_the_right_of_then(shop: Site, monke
     token = shop.w.ledger.take_lease(SHOP, holder="root (cli)", verb="upgrade", at=shop.w.clock.utc())
     assert isinstance(token, int)
     jonas.get("/apps/shop")
-    jonas.post("/apps/shop/rollback", to="v1", wait="yes", sure="yes")
+    jonas.post("/apps/shop/rollback", to_version="v1", wait="yes", yes="yes")
     [job] = shop.desk.jobs.under_way(SHOP)
     set_role("jonas", Role.VIEWER, ALL, shop.w.services(ledger=shop.w.open_ledger()))
     shop.w.ledger.give_lease_back(SHOP, token)

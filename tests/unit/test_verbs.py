@@ -22,7 +22,7 @@ CHANGES = [verb for verb in LEAVES if verb.does]
 # What is said to a shop that serves v2, with v1 beside it: body of the API → words of the command line.
 SAID: dict[str, tuple[dict[str, Any], list[str]]] = {
     "upgrade": ({"version": "v3", "note": "faster"}, ["v3", "-m", "faster"]),
-    "rollback": ({"to": "v1", "note": "slow"}, ["v1", "-m", "slow"]),
+    "rollback": ({"to_version": "v1", "note": "slow"}, ["v1", "-m", "slow"]),
     "undo": ({}, []),
     "start": ({"version": "v3"}, ["v3"]),
     "stop": ({"version": "v1"}, ["v1"]),
@@ -30,7 +30,7 @@ SAID: dict[str, tuple[dict[str, Any], list[str]]] = {
     "unhold": ({"version": "v1"}, ["v1"]),
     "annotate": ({"note": "it was the network"}, ["-m", "it was the network"]),
     "abort": ({}, []),
-    "prune": ({"sure": True}, ["--yes"]),
+    "prune": ({"yes": True}, ["--yes"]),
 }
 TIMED = {"switch_ms", "total_ms", "ready_ms", "steps", "home", "schema"}
 

@@ -32,22 +32,22 @@ def test_the_button_rolls_back_and_undo_comes_back_without_the_hold(shop: Site) 
     mara = shop.signed_in("mara")
     page = mara.get("/apps/shop").text
     assert "Roll back to v1" in page
-    assert mara.post("/apps/shop/rollback", to="v1").status_code == 303
+    assert mara.post("/apps/shop/rollback", to_version="v1").status_code == 303
     assert (shop.w.serving, shop.w.held()) == ("v1", {"v2"})
     page = mara.get("/apps/shop").text
     assert "Traffic is on v1. Took " in page
     assert "mara (web)" in page
-    assert mara.post("/apps/shop/undo", sure="yes").status_code == 303
+    assert mara.post("/apps/shop/undo", yes="yes").status_code == 303
     assert (shop.w.serving, shop.w.held()) == ("v2", set())
 
 
 def test_a_stale_page_moves_nothing_and_says_who_was_faster(shop: Site) -> None:
     mara, jonas = shop.signed_in("mara"), shop.signed_in("jonas")
     mara.get("/apps/shop"), jonas.get("/apps/shop")
-    jonas.post("/apps/shop/rollback", to="v1")
-    late = mara.post("/apps/shop/rollback", to="v1")
+    jonas.post("/apps/shop/rollback", to_version="v1")
+    late = mara.post("/apps/shop/rollback", to_version="v1")
     assert late.status_code == 409
-    assert "jonas (web) moved it to v1. Your click was not carried out." in late.text
+    assert "by jonas, dashboard. Your click was not carried out." in late.text
     assert [c.kind for c in shop.w.ledger.changes(shop.w.ledger.apps()[0].name)].count("rollback") == 1
 
 
@@ -55,7 +55,7 @@ def test_a_form_without_its_revision_does_nothing(shop: Site) -> None:
     mara = shop.signed_in("mara")
     mara.get("/apps/shop")
     for revision in ("", "x", "-1", "1" * 13, "\u0661"):
-        assert mara.post("/apps/shop/rollback", to="v1", revision=revision).status_code == 400
+        assert mara.post("/apps/shop/rollback", to_version="v1", revision=revision).status_code == 400
     assert shop.w.serving == "v2"
 
 
@@ -135,8 +135,8 @@ def test_a_link_that_was_used_or_has_expired_says_so_and_how_to_get_another(shop
 
 @pytest.mark.parametrize(("end", "why"), [
     (lambda shop: end_sessions("mara", shop.w.s), "Your session was ended"),
-    (lambda shop: shop.w.clock.sleep(13 * 3600), "it was not used for 12 hours"),
-    (lambda shop: remove_user("mara", shop.w.s), "does not know it any more"),
+    (lambda shop: shop.w.clock.sleep(13 * 3600), "it was idle for 12 hours"),
+    (lambda shop: remove_user("mara", shop.w.s), "no longer known here"),
 ])  # fmt: skip
 def test_a_session_that_is_over_says_why_and_leads_back_to_where_one_was(
     shop: Site, end: Callable[[Site], object], why: str
@@ -150,7 +150,7 @@ def test_a_session_that_is_over_says_why_and_leads_back_to_where_one_was(
     assert "next=/apps/shop/logs?q%3Derror%26since%3D1h" in unescape(told.text)
     page = mara.get("/login?next=/apps/shop/logs?q%3Derror%26since%3D1h&undone=yes")
     assert why in page.text
-    assert "What you clicked was not done." in page.text
+    assert "Your last action was not carried out." in page.text
     add_user("mara", given(Role.ADMIN, []), shop.w.s) if shop.w.ledger.find_user("mara") is None else None
     link = make_link("mara", shop.w.s)
     mara.get(f"/start/{link}")  # printed in a terminal: it knows nothing of the page
@@ -160,7 +160,7 @@ def test_a_session_that_is_over_says_why_and_leads_back_to_where_one_was(
 def test_a_form_that_met_the_end_of_the_session_says_that_nothing_was_done(shop: Site) -> None:
     mara = shop.signed_in("mara")
     mara.get("/apps/shop")
-    form = {"csrf_token": mara.field("csrf_token"), "revision": "2", "to": "v1"}
+    form = {"csrf_token": mara.field("csrf_token"), "revision": "2", "to_version": "v1"}
     end_sessions("mara", shop.w.s)
     told = mara.send("/apps/shop/rollback", form, Referer=f"http://{HERE}/apps/shop?span=1h")
     assert told.status_code == 401
@@ -185,8 +185,8 @@ def test_a_viewer_looks_and_moves_nothing(shop: Site) -> None:
     jonas = shop.signed_in("jonas", Role.VIEWER)
     page = jonas.get("/apps/shop").text
     assert "Roll back" not in page
-    assert "needs the deployer role" in page
-    refused = jonas.post("/apps/shop/rollback", to="v1", revision="2", csrf_token=shop_token(jonas.page))
+    assert "You need the deployer role to switch traffic." in page
+    refused = jonas.post("/apps/shop/rollback", to_version="v1", revision="2", csrf_token=shop_token(jonas.page))
     assert refused.status_code == 403
     assert shop.w.serving == "v2"
 
@@ -200,14 +200,15 @@ def test_an_app_of_others_is_not_there(shop: Site) -> None:
     assert "/apps/shop" not in jonas.get("/").text
     assert jonas.get("/apps/shop").status_code == jonas.get("/apps/nothing").status_code == 404
     assert jonas.get("/apps/shop").text == jonas.get("/apps/nothing").text.replace("nothing", "shop")
-    assert jonas.post("/apps/shop/rollback", to="v1", revision="2").status_code == 404
+    assert jonas.post("/apps/shop/rollback", to_version="v1", revision="2").status_code == 404
 
 
 def test_a_token_needs_no_form_but_the_right_role(shop: Site) -> None:
     may, may_not = (create_token(name, given(role, ["shop"]), shop.w.s).secret
                     for name, role in (("deploy", Role.DEPLOYER), ("look", Role.VIEWER)))
     for secret, code in (("dctl_wrong", 401), (may_not, 403), (may, 303)):
-        told = shop.browser().send("/apps/shop/rollback", {"to": "v1", "revision": "2"}, Authorization=f"Bearer {secret}")
+        form = {"to_version": "v1", "revision": "2"}
+        told = shop.browser().send("/apps/shop/rollback", form, Authorization=f"Bearer {secret}")
         assert told.status_code == code
     assert shop.w.serving == "v1"
     assert shop.browser().get("/", headers={"Authorization": "Basic eDp5"}).status_code == 401
@@ -217,7 +218,7 @@ def test_a_token_needs_no_form_but_the_right_role(shop: Site) -> None:
 def test_what_another_site_sends_is_refused(shop: Site) -> None:
     mara = shop.signed_in("mara")
     mara.get("/apps/shop")
-    good = {"to": "v1", "revision": mara.field("revision"), "csrf_token": mara.field("csrf_token")}
+    good = {"to_version": "v1", "revision": mara.field("revision"), "csrf_token": mara.field("csrf_token")}
     attempts: list[tuple[dict[str, str], dict[str, str]]] = [
         ({**good, "csrf_token": ""}, {}), ({**good, "csrf_token": "x"}, {}), (good, {"Origin": "https://evil.example"}),
         (good, {"Origin": "null"}), (good, {"Sec-Fetch-Site": "cross-site"}), (good, {"Sec-Fetch-Site": "same-site"})]
@@ -316,7 +317,7 @@ def test_who_has_not_signed_in_is_not_told_where_files_lie(shop: Site, monkeypat
     told = stranger.post("/login", name="mara", password=PHRASE)
     assert told.status_code == 503
     assert "/srv" not in told.text
-    assert "What serves visitors goes on." in told.text
+    assert "Traffic is not affected." in told.text
 
 
 def test_nobody_learns_the_names_of_apps_that_he_may_not_see(shop: Site) -> None:

@@ -72,7 +72,8 @@ def without_ids(body: Any) -> Any:
     return {**body, "steps": [{**step, "sentence": "", "text": ""} for step in body["steps"]]}
 
 
-MOVES: list[tuple[str, Json]] = [("rollback", {"to": "v1", "note": "slow"}), ("undo", {}), ("upgrade", {"version": "v3"})]
+MOVES: list[tuple[str, Json]] = [("rollback", {"to_version": "v1", "note": "slow"}), ("undo", {}),
+                                 ("upgrade", {"version": "v3"})]
 
 
 @pytest.mark.parametrize(("verb", "body"), MOVES)
@@ -99,7 +100,7 @@ def test_what_moves_nothing_is_answered_so_too(shop: Site, ci: Program) -> None:
             ("abort", {}, "nothing is under way for shop")):
         told = ci.post(f"apps/shop/{verb}", body).get_json()
         assert (told["schema"], told["ok"], told["app"], told["sentence"]) == ("deployctl/v1", True, "shop", sentence)
-    assert ci.post("apps/shop/prune", {"sure": True}).get_json()["kind"] == "Prune"
+    assert ci.post("apps/shop/prune", {"yes": True}).get_json()["kind"] == "Prune"
 
 
 def test_logs_have_their_versions_and_can_be_searched(ci: Program) -> None:
@@ -126,8 +127,8 @@ def test_the_server_tells_what_doctor_finds(ci: Program) -> None:
 def test_the_tag_of_an_app_is_the_condition_of_the_next_change(shop: Site, ci: Program) -> None:
     tag = ci.get("apps/shop").headers["ETag"]
     assert tag == '"2"'
-    assert ci.post("apps/shop/rollback", {"to": "v1"}, at=tag).status_code == 200
-    told = problem(ci.post("apps/shop/rollback", {"to": "v1"}, at=tag), 412, "state_changed")
+    assert ci.post("apps/shop/rollback", {"to_version": "v1"}, at=tag).status_code == 200
+    told = problem(ci.post("apps/shop/rollback", {"to_version": "v1"}, at=tag), 412, "state_changed")
     assert "moved by ci (token) to v1" in told["detail"]
     assert told["serving"]["version"] == "v1"
     assert told["remedy"] == ["deployctl status shop"]
@@ -136,26 +137,27 @@ def test_the_tag_of_an_app_is_the_condition_of_the_next_change(shop: Site, ci: P
 
 @pytest.mark.parametrize("at", ["3", '"3"'])
 def test_a_revision_may_be_written_with_or_without_quotes(shop: Site, ci: Program, at: str) -> None:
-    assert ci.post("apps/shop/rollback", {"to": "v1"}, at=at).status_code == 412
+    assert ci.post("apps/shop/rollback", {"to_version": "v1"}, at=at).status_code == 412
     assert shop.w.serving == "v2"
 
 
 @pytest.mark.parametrize("at", ["", "x", "-2", 'W/"2"', '"2", "3"', '""', "2.0", "\u0662", "2" * 13, "* "])
 def test_what_is_no_revision_does_nothing(shop: Site, ci: Program, at: str) -> None:
     if at == "* ":  # the server strips it: any revision
-        assert ci.post("apps/shop/rollback", {"to": "v1"}, at="*").status_code == 200
+        assert ci.post("apps/shop/rollback", {"to_version": "v1"}, at="*").status_code == 200
         return
-    problem(ci.ask("POST", "apps/shop/rollback", {"to": "v1"}, at=at.encode().decode("latin-1")), 400, "invalid")
+    problem(ci.ask("POST", "apps/shop/rollback", {"to_version": "v1"}, at=at.encode().decode("latin-1")), 400, "invalid")
     assert shop.w.serving == "v2"
 
 
 def test_a_program_may_leave_the_revision_out_and_a_page_may_not(shop: Site, ci: Program) -> None:
     mara = shop.signed_in("mara")
-    for verb, body in (("rollback", {"to": "v1"}), ("undo", {}), ("upgrade", {"version": "v3"}), ("stop", {"version": "v2"})):
+    for verb, body in (("rollback", {"to_version": "v1"}), ("undo", {}), ("upgrade", {"version": "v3"}),
+                       ("stop", {"version": "v2"})):
         problem(script(mara, "POST", f"apps/shop/{verb}", body), 428, "precondition_required")
         problem(script(mara, "POST", f"apps/shop/{verb}", body, **{"If-Match": "*"}), 428, "precondition_required")
     assert shop.w.serving == "v2"
-    assert script(mara, "POST", "apps/shop/rollback", {"to": "v1"}, **{"If-Match": '"2"'}).status_code == 200
+    assert script(mara, "POST", "apps/shop/rollback", {"to_version": "v1"}, **{"If-Match": '"2"'}).status_code == 200
     assert script(mara, "POST", "apps/shop/abort", {}).status_code == 200
     assert script(mara, "POST", "apps/shop/hold", {"version": "v1"}).status_code == 200
     assert ci.post("apps/shop/undo").status_code == 200
@@ -167,7 +169,7 @@ def test_a_page_needs_its_token_and_its_own_origin(shop: Site) -> None:
     assert script(mara, "POST", "apps/shop/abort", {}).status_code == 200
     for wrong in ({"X-CSRFToken": ""}, {"X-CSRFToken": "x"}, {"Origin": "https://evil.example"},
                   {"Sec-Fetch-Site": "cross-site"}):
-        problem(script(mara, "POST", "apps/shop/rollback", {"to": "v1"}, **{"If-Match": '"2"', **wrong}), 403, "forged")
+        problem(script(mara, "POST", "apps/shop/rollback", {"to_version": "v1"}, **{"If-Match": '"2"', **wrong}), 403, "forged")
     assert shop.w.serving == "v2"
 
 
@@ -240,21 +242,21 @@ def test_a_question_is_asked_first_and_can_be_answered_beforehand(shop: Site, ci
     told = problem(ci.post("apps/shop/stop", {"version": "v2"}), 409, "confirmation_needed")
     assert told["detail"].endswith("Stop it?")
     assert told["revision"] == 2
-    assert told["remedy"] == ['answer yes beforehand: send it again with "sure": true']
-    assert ci.post("apps/shop/stop", {"version": "v2", "sure": True}).status_code == 200
+    assert told["remedy"] == ['confirm beforehand: retry with "yes": true']
+    assert ci.post("apps/shop/stop", {"version": "v2", "yes": True}).status_code == 200
     assert shop.w.serving is None
 
 
 def test_a_version_on_hold_is_refused_with_the_way_out(shop: Site, ci: Program) -> None:
     shop.w.use(hold, V1, note="loses orders")
-    told = problem(ci.post("apps/shop/rollback", {"to": "v1"}), 409, "on_hold")
+    told = problem(ci.post("apps/shop/rollback", {"to_version": "v1"}), 409, "on_hold")
     assert "loses orders" in told["detail"]
     assert "deployctl unhold shop v1" in told["remedy"]
 
 
 def test_somebody_else_at_it_is_busy_and_says_when_to_try_again(shop: Site, ci: Program) -> None:
     shop.w.ledger.take_lease(SHOP, holder="jonas (cli)", verb="upgrade", at=shop.w.clock.utc())
-    answer = ci.post("apps/shop/rollback", {"to": "v1"})
+    answer = ci.post("apps/shop/rollback", {"to_version": "v1"})
     told = problem(answer, 423, "busy")
     assert "jonas (cli)" in told["detail"]
     assert told["serving"]["version"] == "v2"
@@ -263,7 +265,7 @@ def test_somebody_else_at_it_is_busy_and_says_when_to_try_again(shop: Site, ci: 
 
 def test_what_haproxy_refuses_is_502_and_nothing_was_moved(shop: Site, ci: Program) -> None:
     shop.w.traffic.refuse_once("no such map")
-    told = problem(ci.post("apps/shop/rollback", {"to": "v1"}), 502, "switch_refused")
+    told = problem(ci.post("apps/shop/rollback", {"to_version": "v1"}), 502, "switch_refused")
     assert told["serving"]["version"] == shop.w.serving == "v2"
 
 
@@ -272,7 +274,7 @@ def test_without_docker_what_needs_it_is_503_and_going_back_works(shop: Site, ci
     answer = ci.post("apps/shop/upgrade", {"version": "v3"})
     assert "systemctl start docker" in " ".join(problem(answer, 503, "engine_unavailable")["remedy"])
     assert answer.headers["Retry-After"] == "5"
-    assert ci.post("apps/shop/rollback", {"to": "v1"}).status_code == 200
+    assert ci.post("apps/shop/rollback", {"to_version": "v1"}).status_code == 200
 
 
 def test_a_full_disk_is_507(ci: Program, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -328,7 +330,7 @@ def test_too_many_changes_are_429_and_going_back_is_never_too_much(shop: Site, c
     answer = ci.post("users", {"name": "mara", "role": "viewer"})
     problem(answer, 429, "too_many_requests")
     assert int(answer.headers["Retry-After"]) > 0
-    assert ci.post("apps/shop/rollback", {"to": "v1"}).status_code == 200
+    assert ci.post("apps/shop/rollback", {"to_version": "v1"}).status_code == 200
     assert ci.post("apps/shop/undo", {}).status_code == 200
     assert ci.get("apps").status_code == 200
     assert Program(shop, "other").post("apps/shop/unhold", {"version": "v1"}).status_code == 200
@@ -376,7 +378,7 @@ def test_a_rollback_goes_to_the_release_that_is_named(shop: Site, ci: Program) -
     assert (back["version"], back["release"], back["name"], back["brings_back"]) == ("v2", 2, "v2@2", ["without MODE"])
     told = ci.post("apps/shop/rollback", {"release": back["release"]}).get_json()
     assert (told["from_release"], told["to_release"]) == (3, 2)
-    assert ci.post("apps/shop/rollback", {"to": "v1", "release": 2}).status_code == 404
+    assert ci.post("apps/shop/rollback", {"to_version": "v1", "release": 2}).status_code == 404
 
 
 # -- what a registry says -----------------------------------------------------------------------------------------------
@@ -392,3 +394,18 @@ def test_a_request_may_carry_when_the_registry_is_asked(shop: Site, ci: Program)
     images.registry_away = "the registry is away"
     problem(ci.post("apps/shop/upgrade", {"version": "main", "pull": "always"}, wait=10), 503, "registry_unavailable")
     problem(ci.post("apps/shop/upgrade", {"version": "main", "pull": "often"}), 400, "invalid")
+
+
+# -- fields that were renamed ---------------------------------------------------------------------------------------------
+def test_the_former_names_of_fields_are_accepted_for_one_release(ci: Program) -> None:
+    assert ci.post("apps/shop/rollback", {"to": "v1", "sure": False}).status_code == 200
+    assert problem(ci.post("apps/shop/stop", {"version": "v1"}), 409, "confirmation_needed")["remedy"] == [
+        'confirm beforehand: retry with "yes": true']
+    assert ci.post("apps/shop/stop", {"version": "v1", "sure": True}).status_code == 200
+
+
+def test_a_former_name_beside_the_one_of_today_is_refused(ci: Program) -> None:
+    told = problem(ci.post("apps/shop/rollback", {"to": "v1", "to_version": "v1"}), 400, "invalid")
+    assert "body.to is not a known field." in told["detail"]
+    told = problem(ci.post("apps/shop/upgrade", {"to": "v1", "version": "v3"}), 400, "invalid")
+    assert "body.to is not a known field." in told["detail"], "an upgrade never had it"

@@ -18,7 +18,7 @@ from tests.unit.web_world import Site, site
 from tests.unit.world import SHOP
 
 BACK = "apps/shop/rollback"
-TO_V1 = {"to": "v1"}
+TO_V1 = {"to_version": "v1"}
 
 
 @pytest.fixture
@@ -53,14 +53,15 @@ def test_without_a_key_it_is_done_again(shop: Site, ci: Program) -> None:
 
 def test_a_key_of_another_request_is_refused(shop: Site, ci: Program) -> None:
     ci.post(BACK, TO_V1, key="a")
-    for method, path, body in (("POST", BACK, {"to": "v2"}), ("POST", "apps/shop/undo", {}), ("DELETE", "tokens/x", None)):
+    for method, path, body in (("POST", BACK, {"to_version": "v2"}), ("POST", "apps/shop/undo", {}),
+                               ("DELETE", "tokens/x", None)):
         problem(ci.ask(method, path, body, key="a"), 422, "key_reused")
     assert moves(shop) == 1
 
 
 def test_a_key_belongs_to_who_sent_it(shop: Site, ci: Program) -> None:
     mara = shop.signed_in("mara")
-    assert ci.post(BACK, {"to": "v1"}, key="a").status_code == 200
+    assert ci.post(BACK, {"to_version": "v1"}, key="a").status_code == 200
     answer = script(mara, "POST", "apps/shop/undo", {}, **{"Idempotency-Key": "a", "If-Match": '"3"'})
     assert answer.status_code == 200
     assert shop.w.serving == "v2"
@@ -189,7 +190,7 @@ def test_a_secret_is_shown_once_and_never_written_down(shop: Site, ci: Program) 
     assert secret not in str(told)
     link = ci.post("users", {"name": "eve", "role": "viewer"}, key="b").get_json()["link"]["url"]
     problem(ci.post("users", {"name": "eve", "role": "viewer"}, key="b"), 409, "shown_once")
-    password = "a few words that nobody would guess"
+    password = "a few words that are hard to guess"
     assert ci.post("users/eve/password", {"password": password}, key="c").status_code == 200
     assert ci.post("users/eve/password", {"password": password}, key="c").headers["Idempotent-Replay"] == "true"
     files = b"".join(path.read_bytes() for path in shop.w.home.rglob("*") if path.is_file())

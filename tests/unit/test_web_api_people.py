@@ -13,7 +13,7 @@ from deployctl.usecases.access.users import add_user, set_password
 from tests.unit.api_world import Program, problem, script, slow
 from tests.unit.web_world import Site, site
 
-OLD_WORDS, WORDS = "the words of last year", "a few words that nobody would guess"
+OLD_WORDS, WORDS = "the words of last year", "a few words that are hard to guess"
 
 
 @pytest.fixture
@@ -68,8 +68,8 @@ def test_whoever_changes_his_own_password_says_the_one_until_now(shop: Site) -> 
     other = shop.signed_in("jonas", Role.VIEWER)
     told = problem(script(jonas, "POST", "users/jonas/password", {"password": WORDS}), 403, "not_permitted")
     assert "is not the password of jonas until now" in told["detail"]
-    problem(script(jonas, "POST", "users/jonas/password", {"password": WORDS, "was": WORDS}), 403, "not_permitted")
-    assert script(jonas, "POST", "users/jonas/password", {"password": WORDS, "was": OLD_WORDS}).status_code == 200
+    problem(script(jonas, "POST", "users/jonas/password", {"password": WORDS, "current_password": WORDS}), 403, "not_permitted")
+    assert script(jonas, "POST", "users/jonas/password", {"password": WORDS, "current_password": OLD_WORDS}).status_code == 200
     assert script(jonas, "GET", "apps").status_code == 200
     problem(script(other, "GET", "apps"), 401, "not_signed_in")
     assert sign_in("jonas", WORDS, Origin(), shop.w.s)
@@ -80,7 +80,7 @@ def test_whoever_changes_his_own_password_says_the_one_until_now(shop: Site) -> 
 def test_guessing_the_password_until_now_has_an_end(shop: Site) -> None:
     jonas = shop.signed_in("jonas", Role.VIEWER)
     set_password("jonas", OLD_WORDS, shop.w.s, keep=1)
-    codes = [script(jonas, "POST", "users/jonas/password", {"password": WORDS, "was": f"guess {n}"}).status_code
+    codes = [script(jonas, "POST", "users/jonas/password", {"password": WORDS, "current_password": f"guess {n}"}).status_code
              for n in range(7)]
     assert codes == [403] * 5 + [429] * 2
 
@@ -134,7 +134,7 @@ def test_a_token_is_made_used_and_revoked(shop: Site, admin: Program) -> None:
     assert (made["roles"], made["state"], made["expires_at"][:10]) == ({"shop": "deployer"}, "in_use", "2026-01-02")
     ci = Program(shop, "helper")
     ci.secret = made["secret"]
-    assert ci.post("apps/shop/rollback", {"to": "v1"}).status_code == 200
+    assert ci.post("apps/shop/rollback", {"to_version": "v1"}).status_code == 200
     problem(admin.post("tokens", {"name": "ci-shop", "scope": "read"}), 409, "refused")
     assert all("secret" not in one for one in admin.get("tokens").get_json()["tokens"])
     told = admin.delete("tokens/ci-shop").get_json()

@@ -96,7 +96,7 @@ def with_password(shop: Site, name: str = "mara") -> Browser:
 
 # -- 54 to 57: whose page it is, and under which name -----------------------------------------------------------------
 def test_54_a_rollback_that_another_sites_page_sends_does_nothing(shop: Site, mara: Browser) -> None:
-    good = {"to": "v1", "revision": mara.field("revision"), "csrf_token": mara.field("csrf_token")}
+    good = {"to_version": "v1", "revision": mara.field("revision"), "csrf_token": mara.field("csrf_token")}
     for headers in ({"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"},
                     {"Sec-Fetch-Site": "none"}):
         assert mara.send("/apps/shop/rollback", good, **headers).status_code == 403
@@ -108,7 +108,7 @@ def test_54_a_rollback_that_another_sites_page_sends_does_nothing(shop: Site, ma
 def test_54_json_that_a_plain_form_can_send_does_nothing(shop: Site, mara: Browser, kind: str) -> None:
     """`text/plain` needs no question of the browser beforehand: a form of any site can send it."""
     for headers in ({}, {"X-CSRFToken": mara.field("csrf_token")}):
-        told = mara.ask("POST", "/api/v1/apps/shop/rollback", data=b'{"to": "v1"}', content_type=kind,
+        told = mara.ask("POST", "/api/v1/apps/shop/rollback", data=b'{"to_version": "v1"}', content_type=kind,
                         headers={"If-Match": '"2"', **headers})
         assert told.status_code in {400, 403, 404, 415}, told.text
     assert rollbacks(shop) == 0
@@ -131,7 +131,7 @@ def test_55_behind_a_proxy_that_ends_tls_forms_of_the_configured_address_work_an
         assert all(word in kept for word in ("Secure", "HttpOnly", "SameSite=Strict", "Path=/"))
         page = mara.get("/apps/shop")
         assert "max-age=" in page.headers["Strict-Transport-Security"]
-        back = {"to": "v1", "revision": mara.field("revision"), "csrf_token": mara.field("csrf_token")}
+        back = {"to_version": "v1", "revision": mara.field("revision"), "csrf_token": mara.field("csrf_token")}
         for wrong in ("http://deploy.example.com", "https://deploy.example.com.evil.example", "https://deploy.example.com:444"):
             assert mara.send("/apps/shop/rollback", back, Origin=wrong).status_code == 403
         assert mara.send("/apps/shop/rollback", back, **outside).status_code in {302, 303}
@@ -167,7 +167,7 @@ def test_57_a_name_that_was_rebound_to_our_address_is_answered_nothing(shop: Sit
         told = mara.get(path)
         assert told.status_code == 421, path
         assert "shop" not in told.text.replace("/apps/shop", "")
-    assert mara.ask("POST", "/apps/shop/rollback", data={"to": "v1"}).status_code == 421
+    assert mara.ask("POST", "/apps/shop/rollback", data={"to_version": "v1"}).status_code == 421
 
 
 # -- 58 to 61: sessions -----------------------------------------------------------------------------------------------
@@ -255,7 +255,7 @@ def test_60_a_cookie_that_was_kept_opens_nothing_after_signing_out(shop: Site, m
     assert mara.post("/logout").status_code == 302
     thief = with_cookie(shop, kept)
     assert thief.get("/").status_code == 401
-    told = thief.send("/apps/shop/rollback", {"to": "v1", "revision": "2", "csrf_token": form})
+    told = thief.send("/apps/shop/rollback", {"to_version": "v1", "revision": "2", "csrf_token": form})
     assert (told.status_code, rollbacks(shop)) == (401, 0)
 
 
@@ -392,7 +392,7 @@ def test_65_two_clicks_at_the_same_moment_move_the_traffic_once(shop: Site) -> N
 
     def click(tab: Browser) -> int:
         together.wait(10)
-        return tab.post("/apps/shop/rollback", to="v1").status_code
+        return tab.post("/apps/shop/rollback", to_version="v1").status_code
 
     with ThreadPoolExecutor(len(tabs)) as hands:
         codes = sorted(hands.map(click, tabs))
@@ -405,8 +405,8 @@ def test_65_two_clicks_at_the_same_moment_move_the_traffic_once(shop: Site) -> N
 def test_65_a_stale_page_moves_nothing_and_is_told_who_was_faster(shop: Site, mara: Browser) -> None:
     jonas = shop.signed_in("jonas")
     jonas.get("/apps/shop")
-    jonas.post("/apps/shop/rollback", to="v1")
-    late = mara.post("/apps/shop/rollback", to="v1")
+    jonas.post("/apps/shop/rollback", to_version="v1")
+    late = mara.post("/apps/shop/rollback", to_version="v1")
     assert late.status_code == 409
     assert "jonas (web)" in late.text
     assert rollbacks(shop) == 1
@@ -421,7 +421,8 @@ def test_65_the_same_click_sent_twice_is_done_once_and_answered_twice(shop: Site
         client = shop.app.test_client()
         client.set_cookie(mara.session_name, cookie(mara), domain="127.0.0.1")
         together.wait(10)
-        told = client.post("/api/v1/apps/shop/rollback", json={"to": "v1"}, headers=headers, environ_overrides=mara.environ)
+        told = client.post("/api/v1/apps/shop/rollback", json={"to_version": "v1"}, headers=headers,
+                           environ_overrides=mara.environ)
         return told.status_code, told.get_json()
 
     with ThreadPoolExecutor(3) as hands:
@@ -606,7 +607,7 @@ def test_71_an_old_token_a_shorter_one_and_one_of_another_case_open_nothing(shop
 
 # -- 72 to 78: sizes, first run, and what goes wrong ------------------------------------------------------------------
 def test_72_a_body_that_is_too_large_is_refused_before_it_is_read(shop: Site, mara: Browser) -> None:
-    told = mara.ask("POST", "/apps/shop/rollback", data={"to": "v1", "note": "x" * 200_000, "revision": "2",
+    told = mara.ask("POST", "/apps/shop/rollback", data={"to_version": "v1", "note": "x" * 200_000, "revision": "2",
                                                          "csrf_token": mara.field("csrf_token")})
     assert told.status_code == 413
     parts = {f"f{n}": "x" for n in range(500)}
@@ -617,11 +618,13 @@ def test_72_a_body_that_is_too_large_is_refused_before_it_is_read(shop: Site, ma
 
 
 DEEP = b"[" * 10_000 + b"]" * 10_000
-BODIES = [DEEP, b'{"a":' * 10_000 + b"1" + b"}" * 10_000, b'{"to": "v1", "to": "v2"}', b'{"to": 1e400}', b'{"to": "\\ud800"}',
+BODIES = [DEEP, b'{"a":' * 10_000 + b"1" + b"}" * 10_000, b'{"to_version": "v1", "to_version": "v2"}', b'{"to": 1e400}',
+          b'{"to_version": "\\ud800"}',
           b'{"to": NaN}', b'{"to": Infinity}', b'{"to": ' + b"9" * 5000 + b"}", b'{"to": ["v1"]}', b'{"to": {"v1": 1}}',
-          b'{"to": 1}', b'{"to": null, "sure": "yes"}', b'{"__proto__": {}}', b"[]", b"1", b'"v1"', b"null", b"{",
+          b'{"to_version": 1}', b'{"to_version": null, "yes": "yes"}', b'{"__proto__": {}}', b"[]", b"1",
+          b'"v1"', b"null", b"{",
           b"\xff\xfe", b"\x00",
-          b'{"to": "v1"} {"to": "v2"}', b"{'to': 'v1'}", b'\xef\xbb\xbf{"to": "v1"}']
+          b'{"to_version": "v1"} {"to_version": "v2"}', b"{'to': 'v1'}", b'\xef\xbb\xbf{"to_version": "v1"}']
 
 
 @pytest.mark.parametrize("body", BODIES, ids=range(len(BODIES)))

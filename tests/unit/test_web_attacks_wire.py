@@ -51,7 +51,7 @@ def move(shop: Site, secret: str, verb: str) -> float:
     revision = shop.w.ledger.apps()[0].revision
     began = time.monotonic()
     with closing(HTTPConnection(*shop.desk.place.listen, timeout=20)) as connection:
-        connection.request("POST", f"/apps/shop/{verb}", f"revision={revision}&sure=yes", {
+        connection.request("POST", f"/apps/shop/{verb}", f"revision={revision}&yes=yes", {
             "Authorization": f"Bearer {secret}", "Content-Type": "application/x-www-form-urlencoded"})
         answer = connection.getresponse()
         body = answer.read()

@@ -42,9 +42,9 @@ def test_more_looks_of_one_person_than_that_are_refused_and_others_and_the_way_b
     all_in.wait()
     try:
         told = mara.get("/apps/shop")
-        assert (told.status_code, "Ask again in a moment" in told.text) == (429, True)
+        assert (told.status_code, "Retry in a moment" in told.text) == (429, True)
         assert jonas.get("/apps/shop").status_code == 200
-        assert mara.post("/apps/shop/rollback", to="v1").status_code == 303
+        assert mara.post("/apps/shop/rollback", to_version="v1").status_code == 303
     finally:
         go.set()
         for thread in threads:

@@ -236,7 +236,7 @@ def test_what_was_turned_away_is_told_on_the_server_page_and_in_metrics(tmp_path
             "displaced": 0, "too_many_of_one_address": 0, "too_many_of_one_visitor": 0, "no_room": 0, "slow_request": 0,
             "slow_reader": 0, "too_many_at_once": 0, "ambiguous_request": 1}
         assert counted["refused"]["displaced"] >= 36
-        assert "made room for a newcomer" in told("/server", "all")
+        assert "closed to make room" in told("/server", "all")
         metrics = told("/metrics", "all")
         assert 'deployctl_dashboard_turned_away_total{why="ambiguous_request"} 1.0' in metrics
         assert 'deployctl_dashboard_connections{of="signed_in"} 1.0' in metrics

@@ -176,10 +176,10 @@ def test_an_app_that_was_removed_is_told_to_be_gone(tower: Tower) -> None:
 
 def test_the_progress_of_a_job_is_told_as_it_goes(tower: Tower) -> None:
     stream = tower.open(SHOP)
-    tower.hub.progressed(job(step="wait until shop v3 is healthy", detail="1 of 3 good answers"))
+    tower.hub.progressed(job(step="wait until shop v3 is healthy", detail="1 of 3 probes passed"))
     data = told(tower, stream, "progress").data
     assert (data["verb"], data["step"], data["detail"], data["done"]) == (
-        "upgrade", "wait until shop v3 is healthy", "1 of 3 good answers", False)
+        "upgrade", "wait until shop v3 is healthy", "1 of 3 probes passed", False)
 
 
 def test_the_end_of_a_job_makes_the_board_read_anew(tower: Tower) -> None:

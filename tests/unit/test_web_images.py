@@ -110,7 +110,7 @@ def test_the_command_line_names_any_image(shop: Site) -> None:
 def test_what_ran_before_can_be_gone_back_to(shop: Site) -> None:
     upgrade(SHOP, Version("v3"), shop.w.s, image="acme/blog:v1")
     shop.w.upgrade("v4")
-    assert Program(shop, "ci", Role.DEPLOYER).post("apps/shop/rollback", {"to": "v3"}, wait=10).status_code == 200
+    assert Program(shop, "ci", Role.DEPLOYER).post("apps/shop/rollback", {"to_version": "v3"}, wait=10).status_code == 200
 
 
 # -- the decision -------------------------------------------------------------------------------------------------------

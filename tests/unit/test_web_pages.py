@@ -171,7 +171,7 @@ def test_healthy_has_no_notice_and_a_calm_button_that_names_its_target(shop: Sit
     page = mara.get("/apps/shop").text
     told = text_of(page)
     for words in ("Healthy", "Roll back to v1", "Under a second, can be undone", "100 %", "Live", "Standby, warm, no traffic",
-                  "Live on green", "Standby on blue", "Serving now", "took the traffic", "Compare two versions"):
+                  "Live on green", "Standby on blue", "Live", "took the traffic", "Compare two versions"):
         assert words in told, words
     assert '<div class="notice' not in page
     assert '<div class="roll calm">' in page
@@ -248,7 +248,7 @@ def test_a_failed_deploy_keeps_what_serves_and_can_be_tried_again_or_dismissed(s
         shop.w.upgrade("v3")
     told = fresh(shop, mara)
     for words in ("Healthy", "v3 did not get healthy. v2 serves, nothing changed.", "gave 503", "Try again", "Dismiss",
-                  "What it said", "Why it failed"):
+                  "Details", "Why it failed"):
         assert words in told, words
     last = shop.w.ledger.deployments(SHOP, limit=1)[0].id
     assert mara.post("/apps/shop/dismiss", deployment=str(last)).status_code == 303
@@ -270,8 +270,8 @@ def test_what_went_back_by_itself_says_so(shop: Site, mara: Browser) -> None:
 def test_without_a_standby_the_page_says_what_starting_one_takes(shop: Site, mara: Browser) -> None:
     shop.w.use(stop, Version("v1"))
     told = fresh(shop, mara)
-    for words in ("Nothing to go back to at once", "v1: starts in about", "Roll back to v1", "Start v1 as standby",
-                  "has to start first"):
+    for words in ("No rollback target is running", "v1: starts in about", "Roll back to v1", "Start v1 as standby",
+                  "must start first"):
         assert words in told + fresh(shop, mara, "/"), words
     assert "data-ask" in mara.get("/apps/shop").text.split("Roll back to v1")[0].rpartition("<a class")[2]
 
@@ -279,8 +279,8 @@ def test_without_a_standby_the_page_says_what_starting_one_takes(shop: Site, mar
 def test_with_one_version_there_is_nothing_to_go_back_to(tmp_path: Path) -> None:
     with site(tmp_path, "v1") as made:
         told = text_of(made.signed_in("mara").get("/apps/shop").text)
-        assert "Nothing to go back to" in told
-        assert "No other version has served here well" in told
+        assert "No rollback target" in told
+        assert "No other version has been live and healthy" in told
         assert "Undo" not in told
 
 
@@ -288,20 +288,21 @@ def test_on_hold_is_a_chip_with_lift_and_the_way_forth_is_quiet(shop: Site, mara
     shop.w.rollback(note="checkout 500s")
     page = mara.get("/apps/shop").text
     told = text_of(page)
-    for words in ("v2 on hold", "checkout 500s", "Lift", "Send traffic to v2", "Undoes the rollback and lifts the hold"):
+    for words in ("v2 on hold", "checkout 500s", "Release", "Switch traffic to v2",
+                  "Undoes the rollback and releases the hold"):
         assert words in told, words
     assert '<div class="roll faint">' in page
-    assert "Nothing to go back to" not in told
+    assert "No rollback target" not in told
 
 
 def test_after_a_rollback_a_cold_version_has_a_row_only_while_what_serves_is_bad(tmp_path: Path) -> None:
     with site(tmp_path, "v1", "v2", "v3") as made:
         browser = made.signed_in("mara")
         made.w.rollback()
-        assert "Nothing to go back to" not in fresh(made, browser)
+        assert "No rollback target" not in fresh(made, browser)
         assert 'data-key="r"' in browser.get("/apps/shop").text.partition('id="lower"')[2]
         made.w.sick["v2"] = "connection refused"
-        assert "Nothing to go back to at once" in fresh(made, browser)
+        assert "No rollback target is running" in fresh(made, browser)
 
 
 def test_what_a_person_has_held_since_is_not_offered_to_be_undone(shop: Site, mara: Browser) -> None:
@@ -309,8 +310,8 @@ def test_what_a_person_has_held_since_is_not_offered_to_be_undone(shop: Site, ma
     told = fresh(shop, mara)
     assert "v1 on hold" in told
     assert "Undo" not in told
-    assert "Send traffic to v1" not in told
-    assert "Nothing to go back to" in told
+    assert "Switch traffic to v1" not in told
+    assert "No rollback target" in told
 
 
 def test_a_viewer_reads_why_instead_of_pressing_what_is_dead(shop: Site) -> None:
@@ -329,7 +330,7 @@ def test_an_engine_that_is_away_is_told_and_a_warm_version_can_still_be_gone_bac
         assert words in told, words
     assert mara.get("/apps/shop/logs").status_code == mara.get("/server").status_code == 200
     mara.get("/apps/shop")
-    assert mara.post("/apps/shop/rollback", to="v1").status_code == 303
+    assert mara.post("/apps/shop/rollback", to_version="v1").status_code == 303
     assert shop.w.serving == "v1"
 
 
@@ -359,7 +360,7 @@ def test_figures_of_the_meter_are_shown_and_nothing_is_made_up_without_them(shop
 def test_a_reading_that_is_old_says_so_and_its_figures_are_grey(shop: Site, mara: Browser,
                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
     whole = shop.desk.board.whole(SHOP)
-    late = replace(whole, stale=True, age=14.0, why="Docker or HAProxy takes long to answer.")
+    late = replace(whole, stale=True, age=14.0, why="Docker or HAProxy did not respond in time.")
     monkeypatch.setattr(type(shop.desk.board), "whole", lambda *_words, **_more: late)
     page = mara.get("/apps/shop").text
     assert "Last known state, from" in text_of(page)
@@ -432,9 +433,9 @@ def held(shop: Site) -> Iterator[Held]:
 def test_deploying_shows_each_step_and_the_way_back_stays_open(shop: Site, mara: Browser, held: Held) -> None:
     page = mara.get("/apps/shop").text
     told = text_of(page)
-    for words in ("Deploying v3", "NEW", "Getting ready, no traffic yet", "Image", "Start", "Health", "Switch",
-                  "takes over from v2", "Stop this deploy", "Abort and roll back to v1",
-                  "Ends the upgrade of v3 by ci (token)"):
+    for words in ("Deploying v3", "NEW", "Starting, no traffic yet", "Image", "Start", "Health", "Switch",
+                  "takes over from v2", "Abort this deployment", "Abort and roll back to v1",
+                  "Aborts the upgrade of v3 by ci (token)"):
         assert words in told, words
     assert '<noscript><meta http-equiv="refresh" content="3"></noscript>' in page
     assert 'name="abort" value="yes"' in page
@@ -444,16 +445,16 @@ def test_deploying_shows_each_step_and_the_way_back_stays_open(shop: Site, mara:
 def test_a_rollback_from_the_page_ends_a_deploy_and_goes_back_at_once(shop: Site, mara: Browser, held: Held) -> None:
     mara.get("/apps/shop")
     threading.Timer(0.5, held.go.set).start()
-    assert mara.post("/apps/shop/rollback", to="v1", abort="yes").status_code == 303
+    assert mara.post("/apps/shop/rollback", to_version="v1", abort="yes").status_code == 303
     assert shop.w.serving == "v1"
 
 
 def test_who_meets_somebody_at_work_may_wait_or_stop_it_or_leave(shop: Site, mara: Browser, held: Held) -> None:
     mara.get("/apps/shop")
-    busy = mara.post("/apps/shop/rollback", to="v1")
+    busy = mara.post("/apps/shop/rollback", to_version="v1")
     told = text_of(busy.text)
     assert busy.status_code == 423
-    for words in ("shop is busy", "ci (token) runs upgrade", "Wait for it", "Stop it and go back now", "Cancel"):
+    for words in ("shop is busy", "ci (token) runs upgrade", "Wait for it", "Abort it and roll back now", "Cancel"):
         assert words in told, words
     check_form(busy.text, "busy")
     assert shop.w.serving == "v2"
@@ -481,7 +482,7 @@ def test_deploy_roll_back_undo_hold_lift_start_and_stop_by_plain_forms(shop: Sit
         assert job.wait(10)
     assert shop.w.serving == "v3"
     mara.get("/apps/shop")
-    assert "Traffic is on v2. Took" in followed(mara, mara.post("/apps/shop/rollback", to="v2"))
+    assert "Traffic is on v2. Took" in followed(mara, mara.post("/apps/shop/rollback", to_version="v2"))
     assert "Traffic is on v3." in followed(mara, mara.post("/apps/shop/undo"))
     assert (shop.w.serving, shop.w.held()) == ("v3", set())
     assert "v2 is on hold" in followed(mara, mara.post("/apps/shop/hold", version="v2", note="slow"))
@@ -498,7 +499,7 @@ def test_two_releases_of_one_version_are_told_apart_on_the_page_and_gone_back_to
     page = mara.get("/apps/shop").text
     words = text_of(page)
     assert "Roll back to v2@2" in words
-    assert "Brings back: without MODE" in words
+    assert "Restores: without MODE" in words
     assert "Same from a terminal: deployctl rollback shop v2@2" in words
     assert page.count('data-key="r"') == 1
     compared = mara.get("/apps/shop/compare", follow_redirects=True).text
@@ -508,7 +509,7 @@ def test_two_releases_of_one_version_are_told_apart_on_the_page_and_gone_back_to
     assert "v2@2 → v2@3" in text_of(mara.get("/apps/shop/compare?a=v2@3", follow_redirects=True).text)
     assert "Roll back to v2@2?" in text_of(mara.get("/apps/shop/ask?verb=rollback").text)
     mara.get("/apps/shop")
-    assert mara.post("/apps/shop/rollback", to="v2", release="2").status_code == 303
+    assert mara.post("/apps/shop/rollback", to_version="v2", release="2").status_code == 303
     assert shop.w.traffic.routes() == {SHOP: 2}
     assert "Traffic is on v2@2." in text_of(mara.get("/apps/shop").text)
 
@@ -532,16 +533,16 @@ def test_button_key_and_terminal_name_the_same_release_whatever_holds_were_lifte
 def test_what_must_be_asked_first_is_asked_on_a_page_and_then_done(shop: Site, mara: Browser) -> None:
     shop.w.upgraded("v3", "v4")
     mara.get("/apps/shop")
-    asked = mara.post("/apps/shop/rollback", to="v1")
+    asked = mara.post("/apps/shop/rollback", to_version="v1")
     assert asked.status_code == 303
     assert "/apps/shop/ask?verb=rollback&to=v1" in asked.location
     page = text_of(mara.get(asked.location).text)
-    for words in ("Roll back to v1?", "Three versions back.", "Databases and files in volumes stay as they are.",
-                  "v1 is not running; v4 serves until v1 is healthy.", "Start v1 and roll back", "v4 goes on hold",
-                  "v3 is warm. Roll back to v3 instead, under a second", "Same settings"):
+    for words in ("Roll back to v1?", "Three versions back.", "Databases and volumes are not changed.",
+                  "v1 is not running; v4 stays live until v1 is healthy.", "Start v1 and roll back", "v4 is put on hold",
+                  "v3 is warm. Roll back to v3 instead, in under a second", "Same settings"):
         assert words in re.sub(r"\s+([.,])", r"\1", page), words
     assert shop.w.serving == "v4"
-    followed(mara, mara.post("/apps/shop/rollback", to="v1", sure="yes", note="all of it"))
+    followed(mara, mara.post("/apps/shop/rollback", to_version="v1", yes="yes", note="all of it"))
     for job in shop.desk.jobs.under_way(SHOP):
         assert job.wait(10)
     assert shop.w.serving == "v1"
@@ -572,11 +573,11 @@ def test_different_settings_are_named_and_no_secret_is_told(shop: Site, mara: Br
 def test_a_click_on_a_page_that_is_behind_is_not_carried_out_and_shows_what_is_so(shop: Site, mara: Browser) -> None:
     mara.get("/apps/shop")
     shop.w.rollback()
-    late = mara.post("/apps/shop/rollback", to="v1")
+    late = mara.post("/apps/shop/rollback", to_version="v1")
     assert late.status_code == 409
     told = text_of(late.text)
-    assert "mara (cli) moved it to v1. Your click was not carried out." in told
-    assert "Send traffic to v2" in told
+    assert "by mara, from the CLI. Your click was not carried out." in told
+    assert "Switch traffic to v2" in told
     check_form(late.text, "behind")
 
 
@@ -584,7 +585,7 @@ def test_a_problem_says_what_serves(mara: Browser) -> None:
     for path in ("/apps/shop/versions/v9", "/apps/shop/ask?verb=dance", "/apps/shop/ask?to=v9"):
         told = mara.get(path)
         assert told.status_code in {400, 404}
-        assert "v2 serves shop." in text_of(told.text), path
+        assert "v2 is the live version of shop." in text_of(told.text), path
         check_form(told.text, path)
 
 
@@ -668,7 +669,7 @@ def test_the_audit_is_filtered_paged_and_saved_safely(shop: Site, mara: Browser)
     assert rows[0]["note"].startswith("'=")
     assert all(not cell.startswith(("=", "+", "-", "@")) for row in rows for cell in row.values())
     assert json.loads(mara.get("/activity.jsonl?app=shop").text.splitlines()[0])["app"] == "shop"
-    assert "Nothing fits." in text_of(mara.get("/activity?user=nobody").text)
+    assert "No matching entries." in text_of(mara.get("/activity?user=nobody").text)
     assert mara.get("/activity?app=nothing").status_code == 404
     for bad in ("x", "-1", "9" * 40):
         assert mara.get(f"/activity?before={bad}").status_code == 200
@@ -711,7 +712,7 @@ def test_a_version_page_tells_what_it_runs_with_and_how_its_deployment_went(shop
         shop.w.upgrade("v3", note="third")
     shop.desk.board.forget()
     told = text_of(mara.get("/apps/shop/versions/v3").text)
-    for words in ("Never went live", "acme/shop:v3", "512 MB memory", "It failed when it was last tried.", "was taken back",
+    for words in ("Never went live", "acme/shop:v3", "512 MB memory", "The last deployment failed.", "was reverted",
                   "third", "never", "Try again"):
         assert words in told, words
     assert "Roll back to v1" in text_of(mara.get("/apps/shop/versions/v1").text)
@@ -741,7 +742,7 @@ def test_the_comparison_without_names_is_what_a_rollback_would_bring(shop: Site,
     told = mara.get("/apps/shop/compare")
     assert told.location == "/apps/shop/compare?a=v2&b=v3"
     page = text_of(mara.get(told.location).text)
-    for words in ("v2 → v3", "Variables", "MODE", "Same:"):
+    for words in ("v2 → v3", "Variables", "MODE", "Identical:"):
         assert words in page, words
     assert mara.get("/apps/shop/compare?a=v2").location == "/apps/shop/compare?a=v2&b=v3", "the other one is what serves"
 
@@ -757,8 +758,9 @@ def test_a_password_is_set_once_known_it_must_be_said_and_other_sessions_end(sho
     assert mara.get("/").status_code == 200
     assert other.get("/").status_code == 401
     mara.get("/settings")
-    assert mara.post("/settings/password", was="wrong", password=phrase + "2", again=phrase + "2").status_code == 403
-    assert mara.post("/settings/password", was=phrase, password=phrase + "2", again=phrase + "2").status_code == 303
+    made = {"password": phrase + "2", "again": phrase + "2"}
+    assert mara.post("/settings/password", current_password="wrong", **made).status_code == 403
+    assert mara.post("/settings/password", current_password=phrase, **made).status_code == 303
 
 
 def test_a_session_is_ended_from_another_and_nobody_ends_those_of_others(shop: Site, mara: Browser) -> None:
@@ -845,7 +847,7 @@ def test_markup_in_every_text_comes_out_as_text(shop: Site, mara: Browser) -> No
 
 def test_control_characters_of_a_note_reach_no_header(shop: Site, mara: Browser) -> None:
     mara.get("/apps/shop")
-    told = mara.post("/apps/shop/rollback", to="v1", note="a\r\nSet-Cookie: x=y")
+    told = mara.post("/apps/shop/rollback", to_version="v1", note="a\r\nSet-Cookie: x=y")
     assert "x=y" not in str(told.headers)
     assert mara.get("/apps/shop").status_code == 200
 

@@ -87,7 +87,7 @@ def test_a_bare_cookie_that_is_replayed_elsewhere_makes_no_token(shop: Site, mar
     assert kept is not None
     thief.client.set_cookie(thief.session_name, kept.value, domain="127.0.0.1")
     thief.get("/settings")
-    assert "Make a token" in thief.page, "the cookie is good for looking"
+    assert "Create a token" in thief.page, "the cookie is good for looking"
     assert thief.post("/settings/tokens", name="eve", scope="admin").status_code == 403
     assert thief.post("/settings/tokens", name="eve", scope="admin", sign_in_again="a guess of mine").status_code == 403
     assert [token.name for token in shop.w.ledger.tokens()] == ["ci"]
@@ -125,7 +125,7 @@ def test_who_has_no_password_goes_on_by_a_link_of_their_own(shop: Site) -> None:
     told = lena.post("/settings/tokens", name="one", scope="read")
     assert "deployctl user link lena" in told.text
     typed = lena.post("/settings/tokens", name="one", scope="read", sign_in_again="no link at all")
-    assert "neither your password nor a one-time link" in typed.text
+    assert "either your password nor a valid one-time link" in typed.text
     wrong = lena.post("/settings/tokens", name="one", scope="read", sign_in_again=f"http://127.0.0.1:8900/start/{jonas}")
     assert wrong.status_code == 403, "a link of somebody else is no proof"
     link = make_link("lena", shop.w.s)
@@ -169,7 +169,7 @@ def test_a_token_of_scope_admin_goes_on_as_before(shop: Site) -> None:
 def test_traffic_moves_whenever_one_signed_in(shop: Site, mara: Browser) -> None:
     shop.w.upgraded("v2")
     mara.get("/apps/shop")
-    assert mara.post("/apps/shop/rollback", to="v1").status_code in {200, 303}
+    assert mara.post("/apps/shop/rollback", to_version="v1").status_code in {200, 303}
 
 
 def test_every_route_that_changes_who_gets_in_needs_it(shop: Site) -> None:

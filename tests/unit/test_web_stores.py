@@ -51,7 +51,7 @@ def test_the_server_page_tells_of_each_store_what_it_takes_and_its_bound(shop: S
     mara.get("/")
     mara.get("/apps/shop")
     memory = {one["name"]: one for one in mara.get("/api/v1/server").get_json()["dashboard"]["memory"]}
-    assert memory["readings of apps"]["bytes"] > 1000
+    assert memory["status cache"]["bytes"] > 1000
     assert all(0 <= one["bytes"] <= one["most"] for one in memory.values()), memory
     page = mara.get("/server").text
     assert all(f"{name[0].upper()}{name[1:]}" in page for name in memory)
@@ -60,14 +60,14 @@ def test_the_server_page_tells_of_each_store_what_it_takes_and_its_bound(shop: S
 def test_what_is_told_is_what_the_desk_has(shop: Site) -> None:
     shop.desk.hub.publish("state", SHOP, told("x" * KB))
     found = {one.name: one.bytes for one in stores(shop.desk)}
-    assert found["events that a page may have missed"] > 20 * KB
+    assert found["events for reconnecting pages"] > 20 * KB
 
 
 def test_the_counter_of_refusals_is_told_and_forgets_whom_it_has_no_room_for(shop: Site) -> None:
     reader = shop.signed_in("reader", Role.VIEWER, "shop")
     reader.get("/")
     assert reader.post("/apps/shop/hold", version="v1").status_code == 403
-    assert next(one.bytes for one in stores(shop.desk) if one.name == "who was refused changes lately") > 100
+    assert next(one.bytes for one in stores(shop.desk) if one.name == "recently rejected changes") > 100
     for number in range(4000):
         shop.desk.refusals.count(f"{number}", float(number))
     assert by_minute.MAX_WINDOW_BYTES / 2 < shop.desk.refusals.bytes <= by_minute.MAX_WINDOW_BYTES
@@ -196,5 +196,5 @@ def test_the_dashboard_counts_tries_and_changes_in_what_is_bounded(shop: Site) -
     browser = shop.browser()
     browser.get("/login")
     assert browser.post("/login", name="mara", password="x" * 20).status_code == 401
-    told = {store.name: store for store in stores(shop.desk)}["who tried to sign in lately"]
+    told = {store.name: store for store in stores(shop.desk)}["recent sign-in attempts"]
     assert named[told.name].bytes == 0 < told.bytes < told.most

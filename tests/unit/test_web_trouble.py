@@ -89,7 +89,7 @@ def test_on_a_full_disk_nobody_who_is_signed_in_is_kept_from_going_back(shop: Si
     for note in ("touch_sign_in", "touch_token"):
         monkeypatch.setattr(SqliteLedger, note, raises(FULL))
     assert mara.get("/apps/shop").status_code == 200
-    assert mara.post("/apps/shop/rollback", to="v1").status_code == 303
+    assert mara.post("/apps/shop/rollback", to_version="v1").status_code == 303
     assert shop.w.serving == "v1"
     assert shop.browser().get("/api/v1/apps/shop", headers={"Authorization": f"Bearer {ci}"}).status_code == 200
 
@@ -99,7 +99,7 @@ def test_a_ledger_that_is_gone_is_told_and_not_asked_again_for_that(shop: Site, 
     monkeypatch.setattr(SqliteLedger, "find_sign_in", raises(LedgerUnusable("/srv/deploy/state/ledger.db is gone")))
     told = mara.get("/apps/shop")
     assert (told.status_code, "/srv" in told.text) == (503, False)
-    assert "What serves visitors goes on." in told.text
+    assert "Traffic is not affected." in told.text
 
 
 @pytest.mark.parametrize("error", [
@@ -115,7 +115,7 @@ def test_a_stranger_is_not_told_where_files_lie_whatever_goes_wrong(
         told = stranger.post(path, name="mara", password=PHRASE)
         assert told.status_code in {403, 423, 507}
         assert "/srv" not in told.text
-        assert "What serves visitors goes on." in told.text
+        assert "Traffic is not affected." in told.text
 
 
 # -- who tries too much ---------------------------------------------------------------------------------------------------
@@ -134,7 +134,8 @@ def test_who_found_a_browser_open_cannot_try_passwords_on_the_settings_page_for_
     mara = shop.signed_in("mara")
     set_password("mara", PHRASE, shop.w.s, keep=1)
     mara.get("/settings")
-    tried = [mara.post("/settings/password", was=f"wrong {n}", password=PHRASE + "2", again=PHRASE + "2").status_code
+    made = {"password": PHRASE + "2", "again": PHRASE + "2"}
+    tried = [mara.post("/settings/password", current_password=f"wrong {n}", **made).status_code
              for n in range(7)]
     assert tried == [403] * 5 + [429] * 2
 
@@ -143,7 +144,7 @@ def test_who_found_a_browser_open_cannot_try_passwords_on_the_settings_page_for_
 def test_a_number_of_lines_is_bounded_however_it_is_written(shop: Site, number: str) -> None:
     told = shop.signed_in("mara").get(f"/apps/shop/logs.txt?n={number}")
     assert told.status_code == 400
-    assert "is a number of lines from 1 to 2000." in told.text
+    assert "must be a number of lines from 1 to 2000." in told.text
 
 # -- two at the same time -------------------------------------------------------------------------------------------------
 def test_what_two_admins_change_of_one_user_at_the_same_time_is_both_kept(shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,7 +90,7 @@ def test_a_picture_of_a_deploy_under_way(story: Cli, visit: Visit) -> None:
     expect(page.locator("ol.stepper li.now", has_text="Health")).to_be_visible(timeout=SOON)
     page.wait_for_timeout(3000)
     take(page, "deploying")
-    button(page, "Stop this deploy").click()
+    button(page, "Abort this deployment").click()
     story.ended(typed)
     story.write("shop", image="acme/shop", resources={"memory": "128m"}, keep_warm=1)
 

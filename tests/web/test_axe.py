@@ -188,7 +188,7 @@ def test_a_toast_a_refusal_and_a_page_that_hears_nothing(chromium: Browser, tmp_
             page.route("**/events*", lambda route: route.abort("aborted"))
             page.goto("/apps/shop")
             site.w.undo()
-            button(page, "Send traffic to v2").click()
+            button(page, "Switch traffic to v2").click()
             expect(told(page)).to_be_visible()
             found += complaints(page, "a stale click")
         with visitor(chromium, site, broken=True) as page:

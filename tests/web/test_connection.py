@@ -52,7 +52,7 @@ def test_beside_a_program_that_wants_24_streams_a_page_is_live_and_answered_at_o
             times.append(time.monotonic() - began)
             assert answer.status == 200
         assert median(times) < 1.0, times  # five seconds would be a page that waits for the others
-        button(page, "Send traffic to v2").click()
+        button(page, "Switch traffic to v2").click()
         expect_serves(page, "v2")
 
 
@@ -82,7 +82,7 @@ def test_a_killed_dashboard_is_told_and_recovers_with_what_is_so(served: Served,
         connection_words(page, re.compile(r"^Reconnecting… data from \d\d:\d\d:\d\d"), 20_000)
         expect(page.locator("html")).to_have_class(re.compile(r"\bold\b"), timeout=20_000)
         button(page, "Abort and roll back to v1").click()  # the page is old, so a click asks first
-        expect(dialog(page).get_by_role("heading")).to_contain_text("although this page is old?")
+        expect(dialog(page).get_by_role("heading")).to_contain_text("although this page is out of date?")
         dialog(page).get_by_role("button", name="Cancel").click()
         shop.do("rollback", "shop", "--abort")
         served.start()

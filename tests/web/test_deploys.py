@@ -83,7 +83,7 @@ def test_a_version_that_does_not_get_healthy_changes_nothing_and_says_why(shop: 
 def test_a_deploy_can_be_stopped_from_the_page(shop: Cli, visit: Visit) -> None:
     page = visit("/apps/shop", allowed={409})  # when it is stopped before it was answered that it goes on
     deploy(page, "sick", SICK)
-    button(page, "Stop this deploy").click()
+    button(page, "Abort this deployment").click()
     expect(page.locator("ol.stepper")).to_have_count(0, timeout=SOON)
     expect_serves(page, "v2")
     expect_pill(page, "Healthy")
@@ -132,7 +132,7 @@ def test_a_hold_is_seen_and_lifted(shop: Cli, visit: Visit) -> None:
     shop.do("hold", "shop", "v1", "-m", "cart totals wrong")
     chip = page.locator(".chip", has_text="v1 on hold")
     expect(chip).to_contain_text("cart totals wrong", timeout=SOON)
-    chip.get_by_role("button", name="Lift the hold of v1").click()
+    chip.get_by_role("button", name="Release the hold on v1").click()
     expect(chip).to_have_count(0)
     assert not any(one["held"] for one in shop.app("shop")["instances"])
 
@@ -148,7 +148,7 @@ def test_a_version_is_put_on_hold_on_its_own_page(shop: Cli, visit: Visit) -> No
 def test_a_version_is_started_beside_and_stopped_again(shop: Cli, visit: Visit) -> None:
     page = visit("/apps/shop")
     page.get_by_label("More actions").click()
-    page.get_by_role("link", name="Start a version beside").click()
+    page.get_by_role("link", name="Start a version without traffic").click()
     dialog(page).get_by_label("Version").fill("v3")
     dialog(page).get_by_role("button", name="Start").click()
     expect(page.locator("article.slot h3 a", has_text="v3")).to_be_visible(timeout=2 * SOON)

@@ -47,8 +47,8 @@ def asked_with(served: Served, token: str, path: str = "/api/v1/apps") -> int:
 def test_whoever_is_not_signed_in_is_led_there_and_then_to_where_he_wanted_to_be(served: Served, stranger: Page,
                                                                                 visit: Visit) -> None:
     page = visit("/settings", who=ADMIN)
-    page.get_by_label("Another password").fill(PHRASE)
-    page.get_by_label("The same again").fill(PHRASE)
+    page.get_by_label("New password").fill(PHRASE)
+    page.get_by_label("Confirm new password").fill(PHRASE)
     page.get_by_role("button", name=re.compile("Set it|Change it")).click()
     expect(page.locator("#notices")).to_contain_text("password", timeout=10_000)
     stranger.goto("/apps/shop")

@@ -96,7 +96,7 @@ def test_a_click_before_the_first_was_answered_is_no_second_switch(shop: Cli, vi
     page.route("**/api/v1/apps/shop/*", lambda route: held.append((route, route.fetch())))
     button(page, "Roll back to v1").click()
     expect_serves(page, "v1")
-    page.get_by_role("button", name="Send traffic to v2").first.click()  # v2, or v2@3 where it has two releases
+    page.get_by_role("button", name="Switch traffic to v2").first.click()  # v2, or v2@3 where it has two releases
     page.wait_for_timeout(300)
     [(route, answer)] = held
     route.fulfill(response=answer)

@@ -36,7 +36,7 @@ def test_a_stale_page_moves_nothing_and_says_who_was_faster(shop: Cli, visit: Vi
     shop.do("rollback", "shop")
     button(page, "Roll back to v1").click()
     expect(page.locator("main")).to_contain_text("Your click was not carried out.")
-    expect(page.locator("main")).to_contain_text("moved it to v1")
+    expect(page.locator("main")).to_contain_text("Traffic was switched to v1")
     expect_serves(page, "v1")
     newest = shop.rows("select kind, actor from changes order by revision desc limit 2")
     assert [kind for kind, _actor in newest] != ["rollback", "rollback"], newest
@@ -76,7 +76,7 @@ def test_a_version_is_held_and_the_hold_is_lifted(shop: Cli, visit: Visit) -> No
     page.get_by_label("More actions").click()
     page.get_by_role("button", name="Put on hold").click()
     page.goto("/apps/shop")
-    page.get_by_role("button", name="Lift the hold of v1").first.click()
+    page.get_by_role("button", name="Release the hold on v1").first.click()
     expect(page.locator(".chips")).to_have_count(0)
     assert not any(one["held"] for one in shop.app("shop")["instances"])
 
@@ -85,11 +85,11 @@ def test_a_deploy_is_stopped(shop: Cli, visit: Visit) -> None:
     typed = shop.begin("upgrade", "shop", "sick", "--image", "dctl-test/neverhealthy:v1")
     page = open_shop(visit)
     for _ in range(20):
-        if page.get_by_role("button", name="Stop this deploy").count():
+        if page.get_by_role("button", name="Abort this deployment").count():
             break
         page.wait_for_timeout(200)
         page.goto("/apps/shop")
-    page.get_by_role("button", name="Stop this deploy").click()
+    page.get_by_role("button", name="Abort this deployment").click()
     assert shop.ended(typed).code == 1
     assert shop.active("shop") == "v2"
 

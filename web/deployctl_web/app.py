@@ -94,7 +94,7 @@ def as_may_be_read(error: DeployctlError) -> DeployctlError:
     """Return what whoever asks may read of it: a stranger not where files lie, nobody what apps of others are called."""
     who = g.get("who")
     if who is None and error.code not in FOR_STRANGERS:
-        return DeployctlError("The dashboard cannot answer now. What serves visitors goes on.", code=error.code,
+        return DeployctlError("The dashboard is unavailable. Traffic is not affected.", code=error.code,
                               remedy=["deployctl doctor"])
     if isinstance(error, NotFound) and (who is None or not who.may(Role.VIEWER, None)):
         error.message = error.discreet or error.message
@@ -113,8 +113,8 @@ def fail(error: Exception) -> tuple[str, int] | Response:
     """Answer a mistake of ours with a number that the log has, too, and with nothing else."""
     number = secrets.token_hex(4)
     request.environ["wsgi.errors"].write(f"error {number}: {type(getattr(error, 'original_exception', error)).__name__}\n")
-    told = DeployctlError(f"Something went wrong here (error {number}). What serves visitors goes on.", code="internal",
-                          remedy=["deployctl status", "look for that number in the log of deployctl serve"])
+    told = DeployctlError(f"Internal error {number}. Traffic is not affected.", code="internal",
+                          remedy=["deployctl status", "look up that number in the log of deployctl serve"])
     if wants_json():
         return problems.problem(told)
     return all_pages.problem_page(told, 500)

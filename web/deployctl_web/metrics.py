@@ -91,24 +91,24 @@ def _together(one: Counters, other: Counters) -> Counters:
 def families(known: KnownApps) -> Iterator[Metric]:
     """Yield every metric with all its series."""
     yield from _of_switches(known.switches)
-    yield _counter("deployctl_requests", "Requests to a version by class of the answer; failed: no valid one.",
+    yield _counter("deployctl_requests", "Requests to a version by class of the response; failed: no valid response.",
                    ("app", "version", "class"), _answered(known.requests))
-    yield _counter("deployctl_closed_connections", "Long connections to a version that reloads of HAProxy closed.",
+    yield _counter("deployctl_closed_connections", "Long-lived connections to a version that were closed by HAProxy reloads.",
                    ("app", "version"), {key: counted.closed for key, counted in known.requests.items()})
-    yield _gauge("deployctl_serving", "1 for the version that gets the traffic.", ("app", "version"),
+    yield _gauge("deployctl_serving", "1 for the live version.", ("app", "version"),
                  _of_versions(known.apps, _serves))
-    yield _gauge("deployctl_ready", "1 for a version that can be rolled back to.", ("app", "version"),
+    yield _gauge("deployctl_ready", "1 for a version that is a possible rollback target.", ("app", "version"),
                  _of_versions(known.apps, _ready))
-    yield _gauge("deployctl_drift", "Things that contradict the ledger.", ("app",),
+    yield _gauge("deployctl_drift", "Number of drifts from the ledger.", ("app",),
                  {(view.app,): len(view.drift) for view in known.apps})
-    yield _gauge("deployctl_state", "1 for the state that an app is in.", ("app", "state"),
+    yield _gauge("deployctl_state", "1 for the state of the app.", ("app", "state"),
                  {(view.app, state): float(view.state == state) for view in known.apps for state in STATE_LABELS})
-    yield _gauge("deployctl_build_info", "The version of deployctl that answers.", ("version",), {(__version__,): 1.0})
-    yield _gauge("deployctl_reading_age_seconds", "How old the reading is that this answer was made from.", (),
+    yield _gauge("deployctl_build_info", "The version of deployctl.", ("version",), {(__version__,): 1.0})
+    yield _gauge("deployctl_reading_age_seconds", "Age of the status in this response.", (),
                  {(): round(known.seen.age, 3)})
     if known.server:
         answers: Series = {("docker",): known.seen.value.engine is None, ("haproxy",): known.seen.value.proxy is None}
-        yield _gauge("deployctl_up", "1 for a part of the server that answers.", ("part",), answers)
+        yield _gauge("deployctl_up", "1 for a part of the server that is responding.", ("part",), answers)
     if known.connections is not None:
         yield from _of_connections(known.connections)
 
@@ -117,12 +117,12 @@ def _of_connections(told: Connections) -> Iterator[Metric]:
     yield _gauge("deployctl_dashboard_connections", "Open connections to the dashboard.", ("of",),
                  {(whose,): count for whose, count in told.open.items()})
     ended = {**told.refused, "stream_displaced": told.streams_displaced}
-    yield _counter("deployctl_dashboard_turned_away", "Connections that the dashboard refused or closed.", ("why",),
+    yield _counter("deployctl_dashboard_turned_away", "Connections that the dashboard rejected or closed.", ("why",),
                    {(why,): count for why, count in ended.items()})
 
 
 def _of_switches(switches: Switches) -> Iterator[Metric]:
-    yield _counter("deployctl_switches", "Changes of traffic.", ("app", "kind"),
+    yield _counter("deployctl_switches", "Traffic switches.", ("app", "kind"),
                    {(app, kind): count for (app, kind), count in switches.counts.items()})
     told = HistogramMetricFamily("deployctl_switch_seconds", "How long HAProxy took to confirm a switch.", labels=("app",))
     for app, times in switches.times.items():

@@ -47,6 +47,7 @@ def _still_may(right: Right, app: AppName) -> Callable[[Services], None]:
     def require(s: Services) -> None:
         now = right.ask(s)
         if now is None or not now.may(Role.DEPLOYER, app):
-            raise NotPermitted(f"{right.who.name} may not change {app} any more. Nothing was changed.", code="rights_changed")
+            raise NotPermitted(f"{right.who.name} is no longer allowed to change {app}. Nothing was changed.",
+                               code="rights_changed")
 
     return require

@@ -75,8 +75,8 @@ def plain_problem(error: HTTPException) -> Response:
 
 def _sentence(error: HTTPException) -> str:
     """Return what is to be said; werkzeug's own sentence for a page that is not there speaks of spelling."""
-    sentences = {404: "there is nothing here by that name.", 405: f"{request.method} is not answered here.",
-                 413: "the body is too large.", 429: "too many changes in a minute."}
+    sentences = {404: "there is no such page or resource.", 405: f"{request.method} is not allowed here.",
+                 413: "the body is too large.", 429: "too many changes within a minute."}
     return sentences.get(error.code or 500) or error.description or error.name
 
 
@@ -84,7 +84,7 @@ def _remedy(error: DeployctlError, status: int) -> list[str]:
     if status == 404 and _is_former_twin():
         return ["the JSON API is at /api/v1, documented at /api/docs"]
     if isinstance(error, ConfirmationNeeded):
-        return ['answer yes beforehand: send it again with "sure": true']
+        return ['confirm beforehand: retry with "yes": true']
     return list(error.remedy)
 
 

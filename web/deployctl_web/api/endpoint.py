@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound="BaseModel")
 Json = dict[str, Any]
 CALL = "deployctl_call"
+# Fields of bodies that were renamed in 0.3: the former name is accepted until 0.4.
+FORMER_NAMES: Mapping[str, str] = {"sure": "yes", "was": "current_password", "to": "to_version"}
 MAX_NUMBER_DIGITS = 15  # of a number in a path: SQLite counts no further than 18
 
 
@@ -148,7 +150,7 @@ def _path(given: Mapping[str, str]) -> dict[str, Any]:
     try:
         return {name: asked_app() if name == "app" else _IN_PATH[name](text) for name, text in given.items()}
     except Invalid:
-        raise NotFound("there is nothing here by that name.") from None
+        raise NotFound("there is no such page or resource.") from None
 
 
 def read_query(model: type[M]) -> M:
@@ -160,18 +162,26 @@ def read_query(model: type[M]) -> M:
     return _parse(model, {name: texts[0] for name, texts in given.items()}, "query")
 
 
+def _renamed(raw: Mapping[str, Any], model: type[BaseModel]) -> Mapping[str, Any]:
+    """Return the body with the fields' names of today. A former name beside the one of today is an unknown field."""
+    known = model.model_fields
+    named = {FORMER_NAMES[name]: name for name in raw if FORMER_NAMES.get(name) in known and name not in known}
+    return {next((now for now, former in named.items() if former == name and now not in raw), name): value
+            for name, value in raw.items()}
+
+
 def _parse(model: type[M], raw: Mapping[str, Any], where: str) -> M:
     """Return the model, or raise Invalid with every mistake and its path."""
     from pydantic import ValidationError
 
     try:
-        return model.model_validate(raw)
+        return model.model_validate(_renamed(raw, model) if where == "body" else raw)
     except ValidationError as error:
         wrong = [_mistake(one, model, where) for one in error.errors(include_url=False)]
     undone = "" if where == "query" else " Nothing was done."
     if len(wrong) == 1:
         raise Invalid(f"{wrong[0][0]}{undone}", remedy=wrong[0][1])
-    told = Invalid(f"the {where} has {len(wrong)} mistakes.{undone}")
+    told = Invalid(f"the {where} has {len(wrong)} errors.{undone}")
     told.details = [" ".join([sentence, *remedy[:1]]) for sentence, remedy in wrong[:50]]
     raise told
 
@@ -186,9 +196,9 @@ def _mistake(error: Any, model: type[BaseModel], where: str) -> tuple[str, list[
         return f"{path}: {cause.said.message}", list(cause.said.remedy)
     match error["type"]:
         case "missing":
-            return f"{path} is missing.", []
+            return f"{path} is required.", []
         case "extra_forbidden":
-            return f"{path} is not known here.", _nearest(str(loc[-1]), model)
+            return f"{path} is not a known field.", _nearest(str(loc[-1]), model)
         case _:
             return f"{path}: {error['msg'].lower()}.", []
 
@@ -196,4 +206,4 @@ def _mistake(error: Any, model: type[BaseModel], where: str) -> tuple[str, list[
 def _nearest(key: str, model: type[BaseModel]) -> list[str]:
     known = [one.alias or name for name, one in model.model_fields.items()]
     close = get_close_matches(key, known, n=1)
-    return [f"Did you mean {close[0]}?"] if close else [f"known are: {', '.join(known)}"] if known else []
+    return [f"Did you mean {close[0]}?"] if close else [f"known fields: {', '.join(known)}"] if known else []

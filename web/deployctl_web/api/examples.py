@@ -46,7 +46,7 @@ _MOVED = _of("Rollback", ok=True, app="shop", **{"from": "v2"}, to="v1", from_re
              switch_ms=14.2, total_ms=88.0,
              confirmed=True, failed_requests=0, failed_precision="exact", changed=True, colour="blue", held=["v2"], lifted=[],
              standby="v2", image_checked=True, warnings=[], steps=[
-                 {"kind": "switch", "sentence": "send the traffic of shop to v1", "ms": 14.2, "text": ""}], image=None,
+                 {"kind": "switch", "sentence": "switch traffic of shop to v1", "ms": 14.2, "text": ""}], image=None,
              taken_over=[])
 
 EXAMPLES: dict[str, Json] = {
@@ -77,10 +77,10 @@ EXAMPLES: dict[str, Json] = {
         "ok": True, "ms": 310.0, "text": ""}]),
     "Moved": _MOVED,
     "Done": _of("Hold", ok=True, app="shop", changed=True, sentence="shop v3 is on hold: it will not be deployed again",
-                details=["Lift it: deployctl unhold shop v3"]),
+                details=["Release it: deployctl unhold shop v3"]),
     "Operation": _of("Operation", id="9f2c1a7be0d34c55", app="shop", verb="upgrade", by="ci-shop (token)", started_at=AT,
                      ended_at=None, deployment=7, done=False, step="wait until shop v3 is healthy",
-                     detail="1 of 3 good answers", result=None, error=None),
+                     detail="1 of 3 probes passed", result=None, error=None),
     "ServerChecks": _of("Doctor", ok=True, findings=[{
         "name": "engine", "ok": True, "text": "Docker 27.3, API 1.47, amd64", "fix": None, "fatal": True, "code": None}],
         dashboard={
@@ -89,12 +89,12 @@ EXAMPLES: dict[str, Json] = {
             "containers_reached_by": "address", "connections": {
                 "open": {"signed_in": 2, "others": 1}, "refused": {"no_room": 0, "ambiguous_request": 1},
                 "streams_displaced": 0},
-            "memory": [{"name": "readings of apps", "most": 33554432, "bytes": 51200}]}),
+            "memory": [{"name": "status cache", "most": 33554432, "bytes": 51200}]}),
     "Audit": _of("Audit", entries=[{
         "id": 311, "at": AT, "who": "mara", "how": "web", "address": "127.0.0.1", "app": "shop", "what": "rollback",
         "sentence": "rollback: v2 → v1", "before": 118, "after": 119, "note": "the cart page fails", "result": "done"}]),
     "Users": _of("Users", users=[{**_PERSON, "sessions": 1}]),
-    "User": _of("User", ok=True, **_PERSON, sentence="mara may sign in as deployer of shop",
+    "User": _of("User", ok=True, **_PERSON, sentence="mara can sign in as deployer of shop",
                 link={"url": "http://127.0.0.1:8900/start/7hQ2", "expires_at": LATER}),
     "Sessions": _of("Sessions", user="mara", sessions=[{
         "id": 3, "created_at": AT, "seen_at": LATER, "address": "127.0.0.1", "agent": "Firefox"}]),
@@ -104,16 +104,17 @@ EXAMPLES: dict[str, Json] = {
 
 # What each status of a refusal says, for people.
 STATUS_MEANINGS = {
-    400: "The request cannot be understood; the path of what is wrong is told.", 401: "Nobody is signed in.",
-    403: "Not allowed to whoever asks, or a page of somebody else sent it.",
-    404: "There is no such thing, or not for whoever asks.", 405: "Not by this method.",
-    409: "Not as things are now; nothing was done unless the text says so.",
-    412: "Somebody moved the traffic since that revision; nothing was done.", 413: "The body is larger than 64 KB.",
-    415: "The body must be JSON.", 421: "This is not the name of the dashboard.",
-    422: "The key was used for another request.", 423: "Somebody else changes this app right now; nothing was done.",
-    428: "A page must say at which revision.", 429: "Too many changes in a minute.",
-    500: "A mistake of ours; the number is in the log.", 502: "HAProxy or Docker said no.",
-    503: "Docker, HAProxy, a registry or the ledger does not answer.", 507: "The disk is full.",
+    400: "Invalid request; the message names the field.", 401: "Not signed in.",
+    403: "Permission denied, or the request came from another site.",
+    404: "Not found, or not visible to you.", 405: "Method not allowed.",
+    409: "Conflict with the current state; nothing was changed unless `detail` says otherwise.",
+    412: "Traffic was switched since that revision; nothing was changed.", 413: "The body is larger than 64 KB.",
+    415: "The body must be JSON.", 421: "Unknown host name.",
+    422: "The idempotency key was used for another request.",
+    423: "Another change of this app is in progress; nothing was changed.",
+    428: "A browser session must send If-Match.", 429: "Too many changes within a minute.",
+    500: "Internal error; its number is in the log.", 502: "HAProxy or Docker rejected the change.",
+    503: "Docker, HAProxy, a registry or the ledger is not responding.", 507: "The disk is full.",
 }  # fmt: skip
 
 

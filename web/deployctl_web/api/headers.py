@@ -24,11 +24,12 @@ def asked_revision(*, required: bool) -> int | None:
     """Return the revision of If-Match, None for any. Raises PreconditionRequired when a page must name one, Invalid."""
     text = request.headers.get("If-Match")
     if text is not None and not re.fullmatch(IF_MATCH, text):
-        raise Invalid("If-Match is not a revision. Nothing was done.", remedy=['write the one that you saw: If-Match: "118"'])
+        raise Invalid("If-Match is not a valid revision. Nothing was done.",
+                      remedy=['send the revision you saw: If-Match: "118"'])
     if text not in {None, "*"}:
         return int(str(text).strip('"'))
     if required and g.via != "token":
-        raise PreconditionRequired("The page did not say at which revision: send it as If-Match. Nothing was done.",
+        raise PreconditionRequired("The revision is missing: send it as If-Match. Nothing was done.",
                                    remedy=["reload the page"])
     return None
 

@@ -95,13 +95,13 @@ def once(act: RouteAction, *, secret: bool) -> Response:
     if key is None:
         return act()
     if not re.fullmatch(KEY_PATTERN, key):
-        raise Invalid(f"{HEADER} has 1 to 128 visible ASCII characters. Nothing was done.", remedy=["take a random text"])
+        raise Invalid(f"{HEADER} has 1 to 128 visible ASCII characters. Nothing was done.", remedy=["use a random string"])
     keys, who, asked = _keys(), g.who.actor, _fingerprint()
     end = time.monotonic() + FIRST_WAIT_SECONDS
     while (other := keys.begin(who, key, asked)) is not None:
         if not _waited(other, end):
-            raise StillRunning("the first request with this key is still being carried out.",
-                               remedy=["send it again with the same key", "deployctl status"])
+            raise StillRunning("the first request with this key is still in progress.",
+                               remedy=["retry with the same key", "deployctl status"])
     try:
         return _first_or_kept(act, who, key, asked, secret=secret)
     finally:
@@ -173,19 +173,19 @@ def _packed(answer: Response, *, secret: bool) -> str:
 def _again(kept: KeptAnswer, asked: str) -> Response:
     _require_same(kept.asked, asked)
     if kept.status is None:
-        raise OutcomeUnknown("A request with this key was begun, and the server ended before it answered: it is not known "
-                             "whether it was done. Nothing was done now.",
-                             remedy=["look at the status", "send it with another key if it is still wanted"])
+        raise OutcomeUnknown("The server stopped while a request with this key was in progress: it is not known "
+                             "whether it was executed. Nothing was done now.",
+                             remedy=["look at the status", "retry with another key if it is still needed"])
     if not kept.body:
-        raise ShownOnce("this was done, and its answer holds a secret that is shown only once. Nothing was done now.",
-                        remedy=["make another one, with another key"])
+        raise ShownOnce("this was done, and the response contained a secret that is shown only once. Nothing was done now.",
+                        remedy=["create another one, with another key"])
     packed = json.loads(kept.body)
     return Response(packed["text"], kept.status, {**packed["headers"], REPLAY: "true"})
 
 
 def _require_same(before: str, asked: str) -> None:
     if not hmac.compare_digest(before, asked):
-        raise KeyReused("this key was used for another request. Nothing was done.", remedy=["take a fresh key each time"])
+        raise KeyReused("this key was used for another request. Nothing was done.", remedy=["use a new key for each request"])
 
 
 def _fingerprint() -> str:

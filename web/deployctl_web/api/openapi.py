@@ -41,15 +41,16 @@ PATHS: dict[str, Json] = {
     "token": text_like(TOKEN_NAME, example="ci-shop"),
 }
 FORMER = {route.former for _, route in routes().values() if route.former}  # paths that are accepted still, and not told
-TAGS = {"api_look": "Look", "api_move": "Change an app", "api_people": "People and tokens"}
+TAGS = {"api_look": "Read", "api_move": "Apps: change", "api_people": "Users and tokens"}
 IN_HEADERS: dict[str, Json] = {
-    "If-Match": {"description": "The revision that you saw. When it is another one by now, nothing is done: 412. "
-                                "Needed from a page where traffic is moved; a token may leave it out, or send *.",
+    "If-Match": {"description": "The revision that you saw. If it has changed since, nothing is done: 412. "
+                                "Required from browser sessions where traffic is switched; optional with a token, or *.",
                  "schema": {"type": "string", "pattern": ecma(IF_MATCH), "examples": ['"118"']}},
-    HEADER: {"description": "A random text of yours: sent again with the same key within a day, the request is not done again, "
-                            f"and its first answer comes back with {REPLAY}: true.",
+    HEADER: {"description": "A random string: a request that is repeated with the same key within a day is not executed again; "
+                            f"the first response is returned with {REPLAY}: true.",
              "schema": {"type": "string", "pattern": ecma(KEY_PATTERN), "examples": ["4b825dc6-42cb-4e60-9ae6-0a2e1a5fbd2a"]}},
-    "Prefer": {"description": f"wait=N: wait up to N seconds (at most {LONGEST_WAIT}) for the end instead of answering 202.",
+    "Prefer": {"description": f"wait=N: wait up to N seconds (at most {LONGEST_WAIT}) for the operation to finish "
+                              "instead of responding 202.",
                "schema": {"type": "string", "examples": ["wait=60"]}},
 }
 
@@ -73,8 +74,8 @@ def describe(app: Flask) -> Json:
     return {
         "openapi": "3.1.0",
         "info": {"title": "deployctl", "version": __version__, "description": (
-            "Blue/green deployments and instant rollback. Answers are those of the command line with `-o json`; "
-            "refusals are problems by RFC 9457 with the same codes. Fields are only ever added.")},
+            "Blue/green deployments and instant rollback. Responses are those of the command line with `-o json`; "
+            "errors are problems (RFC 9457) with the same codes. Fields are only ever added.")},
         "servers": [{"url": "/"}],
         "tags": [{"name": name} for name in TAGS.values()],
         "paths": paths,
@@ -87,9 +88,9 @@ def _security_schemes(app: Flask) -> Json:
     return {
         "token": {"type": "http", "scheme": "bearer", "description": "An API token: deployctl token create NAME"},
         "session": {"type": "apiKey", "in": "cookie", "name": app.config["SESSION_COOKIE_NAME"],
-                    "description": "The session of a browser that has signed in."},
+                    "description": "The session of a signed-in browser."},
         "csrf": {"type": "apiKey", "in": "header", "name": "X-CSRFToken",
-                 "description": "The token in the dashboard's pages (meta csrf-token), with a session that changes something."},
+                 "description": "The CSRF token of the dashboard's pages (meta csrf-token), for changes in a session."},
     }
 
 
@@ -116,7 +117,7 @@ def _operation(app: Flask, rule: Rule, method: str, call: Call) -> Json:
 def who_may(rule: Role | str | None, *, in_app: bool) -> str:
     """Return in words who may call it."""
     if rule == SIGNED_IN:
-        return "everybody who is signed in"
+        return "everyone who is signed in"
     return f"{rule}s of the app" if in_app else f"{rule}s of the whole server"
 
 
@@ -150,11 +151,11 @@ def _good(call: Call) -> Json:
         return {"200": {"description": "The document.", "content": {JSON: {"schema": {"type": "object"}}}}}
     headers: Json = {}
     if call.tag or call.gives.name == "Moved":
-        headers["ETag"] = {"description": "The revision, to be sent as If-Match.", "schema": {"type": "string"}}
-    made = {"200": _answer(call.gives.load(), "Done." if call.job else "What is so now.", headers)}
+        headers["ETag"] = {"description": "The revision, for If-Match.", "schema": {"type": "string"}}
+    made = {"200": _answer(call.gives.load(), "Done." if call.job else "The result.", headers)}
     if call.job:
-        location = {"Location": {"description": "Where to ask for the end.", "schema": {"type": "string"}}}
-        made["202"] = _answer_of("Operation", "It goes on; ask for its end.", location)
+        location = {"Location": {"description": "The address of the operation.", "schema": {"type": "string"}}}
+        made["202"] = _answer_of("Operation", "In progress; poll the operation.", location)
     return made
 
 

@@ -82,7 +82,7 @@ def parse_variable(value: object, *, field: str) -> str:
 def parse_password(value: object, *, field: str) -> str:
     """Return a password; the message never shows it."""
     if not isinstance(value, str) or not re.fullmatch(PASSWORD.pattern, value):
-        raise refused(field, "***", "is not a password", PASSWORD.sentence)
+        raise refused(field, "***", "is not a valid password", PASSWORD.sentence)
     return value
 
 

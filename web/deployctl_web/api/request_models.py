@@ -30,7 +30,7 @@ from deployctl_web.api.request_fields import (
     WhoText,
 )
 
-HEIR = "The admin of the server to whom the user's tokens belong from then on. Left out: they end."
+HEIR = "The server admin who takes over the user's tokens. Default: the tokens end."
 
 
 def _example(**members: Any) -> ConfigDict:
@@ -39,17 +39,17 @@ def _example(**members: Any) -> ConfigDict:
 
 # -- bodies ---------------------------------------------------------------------------------------------------------
 class UserBody(ConfigTable):
-    """Somebody who may sign in, once he has a link or a password."""
+    """A user, who can sign in with a link or a password."""
 
     model_config = _example(name="mara", role="deployer", apps=["shop"])
     name: PersonText
     role: RoleWord
-    apps: list[AppText] = Field([], max_length=100, description="For these apps; for all when none is named.")
+    apps: list[AppText] = Field([], max_length=100, description="Limits the role to these apps. Default: all apps.")
 
 
 class RoleBody(ConfigTable):
     model_config = _example(role="admin", app="shop")
-    role: RoleWord | None = Field(description="null takes it away.")
+    role: RoleWord | None = Field(description="null removes the role.")
     app: ScopeApp = ALL
     hand_over: PersonText | None = Field(None, description=HEIR)
 
@@ -60,9 +60,10 @@ class LinkBody(ConfigTable):
 
 
 class PasswordBody(ConfigTable):
-    model_config = _example(password="a few words that nobody would guess", was="the words before")  # noqa: S106  an example
+    model_config = _example(password="a few words that are hard to guess", current_password="the words before")  # noqa: S106  an example
     password: PasswordText
-    was: str | None = Field(None, max_length=1024, description="The password until now: whoever changes his own says it.")
+    current_password: str | None = Field(None, max_length=1024,
+                                         description="The current password; required to change your own.")
 
 
 class TokenBody(ConfigTable):
@@ -71,32 +72,32 @@ class TokenBody(ConfigTable):
     model_config = _example(name="ci-shop", scope="deploy", apps=["shop"], days=90)
     name: TokenText
     scope: ScopeWord
-    apps: list[AppText] = Field([], max_length=100, description="For these apps; for all when none is named.")
+    apps: list[AppText] = Field([], max_length=100, description="Limits the role to these apps. Default: all apps.")
     days: TokenDays | None = Field(DEFAULT_TOKEN_DAYS, description="null: until it is revoked.")
 
 
 # -- queries --------------------------------------------------------------------------------------------------------
 class RowsQuery(ConfigTable):
-    limit: Rows = Field(50, description="How many, the last one first.")
+    limit: Rows = Field(50, description="Maximum number of entries, newest first.")
 
 
 class DiffQuery(ConfigTable):
     before: VersionText = Field(alias="from")
-    after: VersionText | None = Field(None, alias="to", description="Left out: the version that serves.")
+    after: VersionText | None = Field(None, alias="to", description="Default: the live version.")
 
 
 class LogsQuery(ConfigTable):
-    version: VersionText | None = Field(None, description="Left out: all that have a container, stopped and failed ones too.")
-    release: RowId | None = Field(None, description="Only that release. The end of the log of one without a container is kept.")
-    tail: Lines = Field(100, description="How many lines of each release.")
-    since: SpanField | None = Field(None, description="Only what was written in the last span.")
-    grep: LookFor | None = Field(None, description="Only lines with this text.")
+    version: VersionText | None = Field(None, description="Default: all with a container, including stopped and failed ones.")
+    release: RowId | None = Field(None, description="Only that release. The end of its log outlives its container.")
+    tail: Lines = Field(100, description="Maximum number of lines of each release.")
+    since: SpanField | None = Field(None, description="Only lines from this time span, such as 10m.")
+    grep: LookFor | None = Field(None, description="Only lines that contain this text.")
 
 
 class RefusalsQuery(ConfigTable):
-    tail: Lines = Field(100, description="How many lines.")
-    since: SpanField | None = Field(None, description="Only what happened in the last span.")
-    grep: LookFor | None = Field(None, description="Only lines with this text.")
+    tail: Lines = Field(100, description="Maximum number of lines.")
+    since: SpanField | None = Field(None, description="Only entries from this time span, such as 10m.")
+    grep: LookFor | None = Field(None, description="Only lines that contain this text.")
 
 
 class AuditQuery(ConfigTable):
@@ -104,7 +105,7 @@ class AuditQuery(ConfigTable):
     user: WhoText | None = Field(None, description="A user or a token.")
     kind: KindText | None = None
     limit: Rows = 100
-    before: RowId | None = Field(None, description="Only entries before the one with this id: the next page.")
+    before: RowId | None = Field(None, description="Only entries older than this id, for paging.")
 
 
 class RemoveQuery(ConfigTable):
@@ -112,4 +113,4 @@ class RemoveQuery(ConfigTable):
 
 
 class SessionsQuery(ConfigTable):
-    user: PersonText | None = Field(None, description="Left out: your own; for an admin of the server those of everybody.")
+    user: PersonText | None = Field(None, description="Default: your own.")

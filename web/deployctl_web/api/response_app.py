@@ -19,10 +19,10 @@ At = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time", "ex
 Part = Annotated[ReleaseRole, WithJsonSchema({"type": "string", "enum": [str(one) for one in ReleaseRole]})]
 WhyNotPassing = Annotated[HealthReason, WithJsonSchema({
     "type": "string", "enum": [str(one) for one in HealthReason],
-    "description": "none_answered: its probe is fine, and of at least ten requests of the last minute none was answered."})]
+    "description": "none_answered: the probe passes, but none of at least ten requests in the last minute succeeded."})]
 FailedPrecision = Annotated[Precision, WithJsonSchema({
     "type": "string", "enum": [str(one) for one in Precision],
-    "description": "at_most: HAProxy before 2.8, visitors who hung up may be among failed_requests."})]
+    "description": "at_most: HAProxy before 2.8; clients that disconnected may be included in failed_requests."})]
 Ms = Annotated[float, Field(ge=0, description="Milliseconds.")]
 
 
@@ -53,9 +53,9 @@ class Back(Answer):
 
     version: VersionText
     release: int
-    name: str = Field(description="What names it on the command line: the version, or VERSION@RELEASE where it has several.")
+    name: str = Field(description="Its name on the command line: the version, or VERSION@RELEASE if it has several.")
     warm: bool
-    brings_back: list[str] = Field(description="What would be otherwise: image, names of variables and settings.")
+    brings_back: list[str] = Field(description="What would change: image, names of variables and settings.")
     ready: bool
     how: How | None
     why: str | None
@@ -73,7 +73,7 @@ class Instance(Answer):
     address: str
     health: Literal["passing", "failing", "stopped", "unknown"]
     health_reason: WhyNotPassing | None
-    weight: int = Field(ge=0, le=100, description="Percent of the requests.")
+    weight: int = Field(ge=0, le=100, description="Percentage of requests.")
     container: str | None
     colour: Colour | None
     digest: str
@@ -86,7 +86,7 @@ class Instance(Answer):
     in_flight: int
     failed_requests: int
     failed_precision: FailedPrecision
-    closed_connections: int = Field(description="Long connections that reloads of HAProxy closed.")
+    closed_connections: int = Field(description="Long-lived connections that were closed by HAProxy reloads.")
     answers_5xx: int
     response_ms: float
     since: At | None
@@ -134,7 +134,7 @@ class App(Answer):
     app: AppText
     address: str | None
     hosts: list[str]
-    revision: int = Field(description="Counts every change of the app's traffic.")
+    revision: int = Field(description="Counts every traffic switch of the app.")
     state: Literal["not_deployed", "healthy", "degraded", "down", "deploying", "unknown"]
     active: Instance | None
     standby: Instance | None
@@ -144,16 +144,16 @@ class App(Answer):
     notes: list[str]
     notices: list[Note] = Field(description="The same as `notes`, with codes.")
     drift: list[str]
-    drifts: list[Drift] = Field(description="The same with codes.")
+    drifts: list[Drift] = Field(description="The same, with codes.")
     quality: str | None
     rollback: Back | None
-    config: Config | None = Field(description="null: not looked at, in a list of apps.")
+    config: Config | None = Field(description="null: not checked, in a list of apps.")
 
 
 class Status(Document):
     kind: Literal["Status"]
     apps: list[App]
-    engine: str | None = Field(description="null: Docker answers. Else why not.")
+    engine: str | None = Field(description="null: Docker is responding. Otherwise why not.")
     engine_code: str | None = Field(description="The code of that error.")
-    proxy: str | None = Field(description="null: HAProxy answers. Else why not.")
+    proxy: str | None = Field(description="null: HAProxy is responding. Otherwise why not.")
     proxy_code: str | None = Field(description="The code of that error.")

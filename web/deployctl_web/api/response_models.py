@@ -70,7 +70,7 @@ class History(Document):
     kind: Literal["History"]
     app: AppText
     changes: list[Change]
-    attempts: list[Deployment] = Field(description="Those that did not succeed.")
+    attempts: list[Deployment] = Field(description="Attempts that did not succeed.")
     releases: list[ReadyVersion]
 
 
@@ -90,7 +90,7 @@ class Shown(Document):
     hold: Hold | None
     bundle: Bundle
     bundle_hash: str
-    cap_drop: list[str] = Field(description="Linux capabilities that its containers are made without.")
+    cap_drop: list[str] = Field(description="Linux capabilities that its containers run without.")
     role: Part
     instance: Instance | None
     last_deployment: Deployment | None
@@ -155,9 +155,9 @@ class ImageNews(Answer):
 
     code: Literal["tag_moved", "to_pull", "unverified", "only_here"]
     reference: str
-    from_digest: str | None = Field(description="Under which this server had it; null: it was never pulled.")
+    from_digest: str | None = Field(description="The digest this server had; null: never pulled.")
     to_digest: str | None
-    why: str | None = Field(description="Why the registry could not tell.")
+    why: str | None = Field(description="Why the registry could not be checked.")
     message: str
 
 
@@ -174,19 +174,19 @@ class Moved(Document):
     revision: int
     switch_ms: Ms
     total_ms: Ms
-    confirmed: bool = Field(description="HAProxy said itself that it was done.")
-    failed_requests: int | None = Field(description="By HAProxy's own count; null when it could not be asked.")
+    confirmed: bool = Field(description="HAProxy confirmed the switch.")
+    failed_requests: int | None = Field(description="As counted by HAProxy; null if it was not responding.")
     failed_precision: FailedPrecision
-    changed: bool = Field(description="false: the traffic was there already.")
+    changed: bool = Field(description="false: the version was already live.")
     colour: Colour | None
-    image_checked: bool = Field(description="false: Docker was away, so the image of what serves goes by the last look.")
+    image_checked: bool = Field(description="false: Docker was not responding, so the live version's image was not checked.")
     held: list[str]
     lifted: list[str]
     standby: str | None
     warnings: list[str]
     steps: list[StepDone]
     image: ImageNews | None
-    taken_over: list[DiffLine] = Field(description="The app's settings that its file changed, where the release served.")
+    taken_over: list[DiffLine] = Field(description="Settings of the app that were changed without a switch.")
 
 
 class Done(Document):
@@ -210,10 +210,10 @@ class Problem(Answer):
     detail: str = Field(description="What happened, for people.")
     code: str
     cause: FailureCause | None = Field(description="Why a candidate failed, as far as that is known.")
-    remedy: list[str] = Field(description="What to do next.")
-    serving: Serving | None = Field(description="Who answers visitors now, where that is known.")
-    details: list[str] = Field(description="Evidence: mistakes, the last lines of a log, answers to probes.")
-    revision: int | None = Field(description="At which a question was asked.")
+    remedy: list[str] = Field(description="Suggested next steps.")
+    serving: Serving | None = Field(description="The live version, if known.")
+    details: list[str] = Field(description="Evidence: invalid fields, last log lines, probe results.")
+    revision: int | None = Field(description="The revision at which confirmation was requested.")
 
 
 class Serving(Answer):

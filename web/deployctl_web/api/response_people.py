@@ -30,7 +30,7 @@ class Audit(Document):
 class Person(Answer):
     name: str
     roles: Roles
-    password: bool = Field(description="Whether there is one.")
+    password: bool = Field(description="Whether a password is set.")
     created_at: At
     created_by: str
 
@@ -53,7 +53,7 @@ class User(Document, Person):
     kind: Literal["User"]
     ok: Literal[True]
     sentence: str
-    link: Link = Field(description="Shown only now.")
+    link: Link = Field(description="Shown only once.")
 
 
 class Session(Answer):
@@ -80,7 +80,7 @@ class TokenListed(Answer):
     used_at: At | None
     used_from: str | None
     revoked_at: At | None
-    owner: str | None = Field(description="The user with whose admin rights it ends; null: made on the command line.")
+    owner: str | None = Field(description="The user whose admin role it depends on; null: created on the command line.")
     state: Literal["in_use", "expired", "revoked"]
 
 
@@ -92,4 +92,4 @@ class Tokens(Document):
 class Token(Document, TokenListed):
     kind: Literal["Token"]
     ok: Literal[True]
-    secret: str = Field(description="Shown only now.")
+    secret: str = Field(description="Shown only once.")

@@ -14,17 +14,17 @@ class Refusal(Answer):
     """One request that HAProxy answered itself."""
 
     at: At
-    app: str | None = Field(description="null: a host name of no app, or none that could be read.")
-    release: int | None = Field(description="null: no release was asked.")
+    app: str | None = Field(description="null: the host name belongs to no app, or could not be read.")
+    release: int | None = Field(description="null: no release was contacted.")
     status: int
     cause: str = Field(description="A code: bad_request, slow_request, unknown_host, no_release, denied, unreachable, "
                                    "no_answer, timeout, not_http, invalid_answer or other.")
     client: str
-    method: str = Field(description="Empty when no request could be read; then host and path are, too.")
-    host: str = Field(description="Only of an unknown one.")
+    method: str = Field(description="Empty if no request could be read; then so are host and path.")
+    host: str = Field(description="Only for unknown_host.")
     path: str = Field(description="Without its query.")
-    detail: str = Field(description="Where HAProxy stopped; known of the last one only.")
-    gate: bool = Field(description="Asked by an upgrade and not by a visitor.")
+    detail: str = Field(description="Where HAProxy stopped reading; known for the last one only.")
+    gate: bool = Field(description="Sent by an upgrade, not by a client.")
     text: str
 
 

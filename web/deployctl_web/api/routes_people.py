@@ -45,14 +45,14 @@ people = Blueprint("api_people", __name__, url_prefix="/api/v1")
 asked, answers = Models("request_models"), Models("response_models")
 told = Models("response_people")
 ADMIN, CHANGE = needs(Role.ADMIN), needs(Role.ADMIN, recent=True)
-ALONG = ("The tokens of who is no admin of the server after that end, unless `hand_over` names another one; what they began "
-         "in apps that they may not change any more is asked to stop.")
+ALONG = ("If the user is then no longer a server admin, their tokens end unless `hand_over` names another admin; their "
+         "operations on apps they may no longer change are aborted.")
 
 
 # -- users --------------------------------------------------------------------------------------------------------------
 @people.get("/users")
 @ADMIN
-@documented("Who may sign in", told.Users, more="As `deployctl user list -o json`.")
+@documented("List users", told.Users, more="As `deployctl user list -o json`.")
 def users() -> Json:
     with desk().pool.lend(g.who.actor) as s:
         return views.users_json(list_users(s), list_sessions(None, s))
@@ -60,22 +60,22 @@ def users() -> Json:
 
 @people.post("/users")
 @CHANGE
-@documented("Let somebody sign in", told.User, body=asked.UserBody, secret=True,
-      more="Answers with a link that signs in once, and is shown only now.")
+@documented("Add a user", told.User, body=asked.UserBody, secret=True,
+      more="The response contains a one-time sign-in link, shown only once.")
 def user_add(body: UserBody) -> Json:
     with desk().pool.lend(g.who.actor) as s:
         user = add_user(body.name, given(parse_role(body.role), body.apps), s)
-        return _with_link(user.name, f"{body.name} may sign in as {roles_text(user.roles)}", s)
+        return _with_link(user.name, f"{body.name} can sign in as {roles_text(user.roles)}", s)
 
 
 @people.post("/users/<user>/link")
 @CHANGE
-@documented("Make another link that signs a user in once", told.User, body=asked.LinkBody, secret=True,
-      more="It is shown only now.")
+@documented("Create a one-time sign-in link", told.User, body=asked.LinkBody, secret=True,
+      more="It is shown only once.")
 def user_link(user: str, body: LinkBody) -> Json:
     with desk().pool.lend(g.who.actor) as s:
         require_user(user, s)
-        return _with_link(user, f"here is another link for {user}", s, minutes=body.minutes)
+        return _with_link(user, f"one-time sign-in link for {user}", s, minutes=body.minutes)
 
 
 def _with_link(name: str, sentence: str, s: Services, **minutes: float) -> Json:
@@ -86,7 +86,7 @@ def _with_link(name: str, sentence: str, s: Services, **minutes: float) -> Json:
 
 @people.post("/users/<user>/role")
 @CHANGE
-@documented("Say what a user may do", answers.Done, body=asked.RoleBody, more=ALONG)
+@documented("Set the role of a user", answers.Done, body=asked.RoleBody, more=ALONG)
 def user_role(user: str, body: RoleBody) -> Json:
     role = None if body.role is None else parse_role(body.role)
     with desk().pool.lend(g.who.actor) as s:
@@ -97,12 +97,12 @@ def user_role(user: str, body: RoleBody) -> Json:
 @people.post("/users/<user>/password")
 @needs(SIGNED_IN)
 @documented("Change a password", answers.Done, body=asked.PasswordBody,
-      more="Your own, saying the one until now; an admin of the server anybody's. The user's other sessions end.")
+      more="Your own, with `current_password`; server admins may change any user's. The user's other sessions end.")
 def user_password(user: str, body: PasswordBody) -> Json:
     with desk().pool.lend(g.who.actor) as s:
         if is_own(user):
             count_own_password()
-            change_own_password(g.who, body.was or "", body.password, s)
+            change_own_password(g.who, body.current_password or "", body.password, s)
         else:
             _require_admin()
             require_recent(g.who, s)
@@ -113,19 +113,19 @@ def user_password(user: str, body: PasswordBody) -> Json:
 
 @people.post("/users/<user>/end")
 @needs(SIGNED_IN)
-@documented("End all sessions of a user", answers.Done, more="Your own, or as an admin of the server anybody's.")
+@documented("Sign a user out everywhere", answers.Done, more="Your own; server admins may end any user's.")
 def user_end(user: str) -> Json:
     _require_own_or_admin(user)
     with desk().pool.lend(g.who.actor) as s:
         require_user(user, s)
         ended = end_sessions(user, s)
-        sentence = f"{ended} session{'' if ended == 1 else 's'} of {user} ended" if ended else f"{user} is signed in nowhere"
+        sentence = f"{ended} session{'' if ended == 1 else 's'} of {user} ended" if ended else f"{user} has no active sessions"
         return _told(user, sentence, s, changed=ended > 0)
 
 
 @people.delete("/users/<user>")
 @CHANGE
-@documented("Let somebody sign in no more", answers.Done, query=asked.RemoveQuery, more=f"Their sessions end at once. {ALONG}")
+@documented("Delete a user and end their sessions", answers.Done, query=asked.RemoveQuery, more=f"{ALONG}")
 def user_remove(user: str, query: RemoveQuery) -> Json:
     with desk().pool.lend(g.who.actor) as s:
         gone = require_user(user, s)
@@ -145,7 +145,7 @@ def _done(user: User, sentence: str, *, changed: bool = True, went: WentAlong | 
 # -- tokens -------------------------------------------------------------------------------------------------------------
 @people.get("/tokens")
 @ADMIN
-@documented("The tokens of programs", told.Tokens, more="As `deployctl token list -o json`: never their secrets.")
+@documented("List API tokens", told.Tokens, more="As `deployctl token list -o json`: never their secrets.")
 def tokens() -> Json:
     with desk().pool.lend(g.who.actor) as s:
         return views.tokens_json(list_tokens(s), now=s.clock.utc())
@@ -153,7 +153,7 @@ def tokens() -> Json:
 
 @people.post("/tokens")
 @CHANGE
-@documented("Make a token for a program", told.Token, body=asked.TokenBody, secret=True, more="Its secret is shown only now.")
+@documented("Create an API token", told.Token, body=asked.TokenBody, secret=True, more="The secret is shown only once.")
 def token_create(body: TokenBody) -> Json:
     with desk().pool.lend(g.who.actor) as s:
         made = create_token(body.name, given(SCOPE_ROLES[body.scope], body.apps), s, days=body.days, owner=g.who.owner)
@@ -162,7 +162,7 @@ def token_create(body: TokenBody) -> Json:
 
 @people.delete("/tokens/<token>")
 @CHANGE
-@documented("Revoke a token at once", answers.Done)
+@documented("Revoke an API token immediately", answers.Done)
 def token_revoke(token: str) -> Json:
     with desk().pool.lend(g.who.actor) as s:
         went, others = revoke_token(token, s), made_with(token, s)
@@ -173,8 +173,8 @@ def token_revoke(token: str) -> Json:
 # -- sessions -----------------------------------------------------------------------------------------------------------
 @people.get("/sessions")
 @needs(SIGNED_IN)
-@documented("Where a user is signed in", told.Sessions, query=asked.SessionsQuery,
-      more="As `deployctl user sessions NAME -o json`: your own, or as an admin of the server anybody's.")
+@documented("List the sessions of a user", told.Sessions, query=asked.SessionsQuery,
+      more="As `deployctl user sessions NAME -o json`: your own; server admins may list any user's.")
 def sessions(query: SessionsQuery) -> Json:
     if query.user is None and g.who.via != "web":
         raise NotPermitted("A token has no sessions of its own.", remedy=["name a user: ?user=NAME"])
@@ -187,7 +187,7 @@ def sessions(query: SessionsQuery) -> Json:
 
 @people.delete("/sessions/<session>")
 @needs(SIGNED_IN)
-@documented("End a session", answers.Done, more="Your own, or as an admin of the server anybody's.")
+@documented("End a session", answers.Done, more="Your own; server admins may end any user's.")
 def session_end(session: int) -> Json:
     with desk().pool.lend(g.who.actor) as s:
         found = next((one for one in list_sessions(None, s) if one.id == session), None)
@@ -210,5 +210,5 @@ def _require_own_or_admin(name: str) -> None:
 
 def _require_admin() -> None:
     if not g.who.may(Role.ADMIN, None):
-        raise NotPermitted("That needs the admin role for the whole server. Nothing was done.",
+        raise NotPermitted("This requires the admin role for the whole server. Nothing was done.",
                            remedy=[f"deployctl user role {g.who.name} admin"])

@@ -83,9 +83,9 @@ def _faults(value: Any, path: Path, depth: int) -> Iterator[tuple[Path, str]]:
     if depth > DEEPEST:
         yield here[:DEEPEST], f"is nested deeper than {DEEPEST} levels"
     elif isinstance(value, float) and not isfinite(value):
-        yield here, "is not a number that JSON knows"
+        yield here, "is not a valid JSON number"
     elif isinstance(value, str) and not _is_text(value):
-        yield here, "holds half of a character (a lone surrogate)"
+        yield here, "contains a lone surrogate"
     elif isinstance(value, Mapping):
         yield from _object_faults(value, here, depth)
     elif isinstance(value, list):
@@ -99,7 +99,7 @@ def _object_faults(value: Mapping[str, Any], here: Path, depth: int) -> Iterator
         yield (*here, twice), "is given twice"
     for name, one in value.items():
         if not _is_text(name):
-            yield (*here, name), "holds half of a character (a lone surrogate)"
+            yield (*here, name), "contains a lone surrogate"
         yield from _faults(one, (*here, name), depth + 1)
 
 

@@ -125,12 +125,12 @@ class LimitedConnection(HTTPChannel):
         if len(self.requests) >= PIPELINED:
             if len(self.requests) == PIPELINED:  # what comes after that is neither answered nor counted
                 self.admission.refuse(AdmissionRefusal.PIPELINED)
-            return TooManyRequests("Too many requests of this connection wait already")
+            return TooManyRequests("Too many pipelined requests on this connection")
         named = {f"HTTP_{name}" for name in request.headers}
         hops = str(request.headers.get(HOPS.removeprefix("HTTP_"), ""))
         if self.admission.admits(self.seat, hops, forwarded=not named.isdisjoint(CLAIMS)):
             return None
-        return TooManyRequests("Too many requests of this address are being answered already")
+        return TooManyRequests("Too many concurrent requests from this address")
 
     def handle_read(self) -> None:
         """Read on, unless that was told of the connection that had this file's number a moment ago."""

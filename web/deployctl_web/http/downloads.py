@@ -48,7 +48,7 @@ class Downloads:
         """Return what ends it, once. Raises TooManyDownloads."""
         with self._lock:
             if self._whose[who] >= MAX_DOWNLOADS_EACH or self._whose.total() >= MAX_DOWNLOADS:
-                raise TooManyDownloads("Too many downloads are under way. Ask again when one of them has ended.")
+                raise TooManyDownloads("Too many concurrent downloads. Retry when one of them has finished.")
             self._whose[who] += 1
         mine = [who]
 
@@ -123,11 +123,11 @@ class _DownloadReading:
 
     def _why_over(self) -> DeployctlError:
         if not self._right.holds():
-            return RightsChanged(f"Your rights ended while {self._what} was read.")
+            return RightsChanged(f"Your access ended while {self._what} was being read.")
         return _too_slow(self._what)
 
     def _run(self) -> None:
-        end: DeployctlError | None = DeployctlError("something went wrong inside deployctl.", code="internal")
+        end: DeployctlError | None = DeployctlError("internal error in deployctl.", code="internal")
         try:
             with suppress(Left), self._pool.lend(self._right.who.actor) as s:
                 for piece in _pieces_of(self._read(s, self._is_over)):
@@ -141,7 +141,7 @@ class _DownloadReading:
 
 
 def _too_slow(what: str) -> EngineUnavailable:
-    return EngineUnavailable(f"Docker takes long: {what} cannot be told now. What runs keeps serving.",
+    return EngineUnavailable(f"Docker did not respond in time, so {what} is unavailable. Traffic is not affected.",
                              remedy=["deployctl doctor"])
 
 

@@ -28,7 +28,7 @@ class StrictParser(HTTPRequestParser):
 
     def received(self, data: bytes) -> int:
         if not self._asked and self._starts_wrongly(data):
-            self._refuse(BadRequest("This is no HTTP request"))
+            self._refuse(BadRequest("Not an HTTP request"))
             return len(data)
         consumed = int(super().received(data))
         if (self.headers_finished or self.completed) and not self._asked:
@@ -50,11 +50,11 @@ class StrictParser(HTTPRequestParser):
         try:
             super().parse_header(header_plus)
         except ValueError as e:  # a length of thousands of digits, an address that is none
-            raise ParsingError("This is no HTTP request") from e
+            raise ParsingError("Not an HTTP request") from e
         if self.version not in {"1.0", "1.1"}:
-            raise ParsingError("Only HTTP/1.0 and HTTP/1.1 are spoken here")
+            raise ParsingError("Only HTTP/1.0 and HTTP/1.1 are supported")
         if self.version == "1.0" and "TRANSFER_ENCODING" in self.headers:
-            raise ParsingError("HTTP/1.0 has no Transfer-Encoding")
+            raise ParsingError("Transfer-Encoding is not allowed in HTTP/1.0")
         if self.body_rcv is not None and self.chunked:
             self.body_rcv = StrictChunks(self.body_rcv.buf)
 
@@ -63,17 +63,17 @@ def _require_plain(head: bytes) -> None:
     """Raise ParsingError for a folded line, blanks at the end of the first, or a line that must be there once only."""
     first, _, lines = head.partition(b"\r\n")
     if first != first.rstrip():
-        raise ParsingError("The first line ends with blanks")
+        raise ParsingError("The request line ends with whitespace")
     if b"\r\n " in head or b"\r\n\t" in head:
-        raise ParsingError("A header goes on over a second line")
+        raise ParsingError("Folded header lines are not allowed")
     names = [name.lower().decode("latin-1") for name in _NAME.findall(lines)]
     for name in ONCE:
         if names.count(name) > 1:
-            raise ParsingError(f"{name} is there twice")
+            raise ParsingError(f"{name} is given twice")
     if "content-length" in names and "transfer-encoding" in names:
-        raise ParsingError("Content-Length and Transfer-Encoding both give a length")
+        raise ParsingError("Content-Length and Transfer-Encoding cannot be combined")
     if re.search(rb"^transfer-encoding:[ \t]*(?:.*,.*)?\r?$", lines, re.MULTILINE | re.IGNORECASE):
-        raise ParsingError("Transfer-Encoding is not just chunked")
+        raise ParsingError("Transfer-Encoding must be chunked")
 
 
 class StrictChunks(ChunkedReceiver):
@@ -86,7 +86,7 @@ class StrictChunks(ChunkedReceiver):
             if self._at_size():
                 piece = piece[: piece.find(b"\n") + 1 or None]
                 if (self.control_line + piece).startswith((b"\r\n", b"\n")):
-                    self.error = BadRequest("A chunk without a size")
+                    self.error = BadRequest("A chunk has no size")
                     break
             elif self.chunk_remainder:
                 piece = piece[: self.chunk_remainder]

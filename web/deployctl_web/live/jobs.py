@@ -121,8 +121,8 @@ class Jobs:
             job = Job(verb, app, actor, s.clock.utc(), address=find_address())
         with self._lock:
             if len(self._under_way) >= UNDER_WAY and verb not in BACK:
-                raise TooManyJobs(f"{UNDER_WAY} operations are under way already. Nothing was done.",
-                                  remedy=["deployctl status", "ask again in a moment"])
+                raise TooManyJobs(f"{UNDER_WAY} operations are already in progress. Nothing was done.",
+                                  remedy=["deployctl status", "retry in a moment"])
             self._under_way[job.id] = job
         Thread(target=self._run, args=(job, act), name=f"{verb} {app}", daemon=True).start()
         return job
@@ -160,7 +160,7 @@ class Jobs:
             job.error = e.untraced()
         finally:  # whatever else broke is on the process's own log by name and line; who asked must not wait for ever
             if job.result is None and job.error is None:
-                job.error = DeployctlError(f"something went wrong inside deployctl while it did {job.verb} {job.app}.",
+                job.error = DeployctlError(f"internal error in deployctl during {job.verb} {job.app}.",
                                            remedy=[f"deployctl status {job.app}"], code="internal")
             self._told(job)
             with self._lock:

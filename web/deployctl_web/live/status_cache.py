@@ -122,7 +122,7 @@ class Board:
         except TimeoutError:
             if kept is None:
                 raise
-            return self._stale(kept, "Docker or HAProxy takes long to answer.")
+            return self._stale(kept, "Docker or HAProxy did not respond in time.")
         except NotFound:
             raise
         except DeployctlError as e:

@@ -13,15 +13,15 @@ from deployctl_web.state import Desk
 def stores(here: Desk) -> list[Store]:
     """Return each store with its bound and what is in it, in bytes."""
     return [
-        Store("operations that have ended", jobs.MAX_JOBS_BYTES, here.jobs.bytes),
-        Store("readings of apps", status_cache.MAX_CACHE_BYTES, here.board.bytes),
-        Store("events that a page may have missed", event_broker.MAX_KEPT_BYTES, here.hub.bytes),
-        Store("events that wait for slow pages", event_broker.MAX_STREAMS * event_messages.MAX_WAITING_BYTES,
+        Store("finished operations", jobs.MAX_JOBS_BYTES, here.jobs.bytes),
+        Store("status cache", status_cache.MAX_CACHE_BYTES, here.board.bytes),
+        Store("events for reconnecting pages", event_broker.MAX_KEPT_BYTES, here.hub.bytes),
+        Store("events queued for slow pages", event_broker.MAX_STREAMS * event_messages.MAX_WAITING_BYTES,
               here.hub.bytes_waiting),
         Store("idle connections to the ledger", services_pool.MAX_IDLE_SERVICES * services_pool.CACHE, here.pool.bytes),
-        Store("who was refused changes lately", by_minute.MAX_WINDOW_BYTES, here.refusals.bytes),
-        Store("who said their password lately", by_minute.MAX_WINDOW_BYTES, here.own_passwords.bytes),
-        Store("who changed something lately", by_minute.MAX_WINDOW_BYTES, here.changes.bytes),
-        Store("who tried to sign in lately", by_minute.MAX_WINDOW_BYTES, here.tries.bytes),
+        Store("recently rejected changes", by_minute.MAX_WINDOW_BYTES, here.refusals.bytes),
+        Store("recent password attempts", by_minute.MAX_WINDOW_BYTES, here.own_passwords.bytes),
+        Store("recent changes by user", by_minute.MAX_WINDOW_BYTES, here.changes.bytes),
+        Store("recent sign-in attempts", by_minute.MAX_WINDOW_BYTES, here.tries.bytes),
         Store("counters of releases", metrics.MAX_READING_BYTES, here.meter.bytes),
     ]

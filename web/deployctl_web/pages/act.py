@@ -22,7 +22,7 @@ from deployctl_web.live.jobs import Job
 from deployctl_web.operations import perform
 from deployctl_web.pages.app import charted, the_app
 from deployctl_web.pages.parts.page_model import dismiss, look_at
-from deployctl_web.pages.parts.template_filters import sentence
+from deployctl_web.pages.parts.template_filters import by, sentence
 from deployctl_web.pages.parts.times import ago
 from deployctl_web.security import audit_log
 from deployctl_web.security.authorization import needs
@@ -88,7 +88,7 @@ def _act(verb: Verb, app: AppName, *, at_revision: bool) -> PageAnswer:
 def _told(verb: str, app: AppName, outcome: Moved | Done | Job) -> Response:
     desk().board.forget(app)
     if isinstance(outcome, Job):
-        flash(f"{sentence(verb)}{f' of {_named()}' if _named() else ''} is under way.", "good")
+        flash(f"{sentence(verb)}{f' of {_named()}' if _named() else ''} is in progress.", "good")
     elif isinstance(outcome, Done):
         flash(f"{sentence(outcome.sentence)}.{_news(outcome.image)}", "good")
     else:
@@ -107,7 +107,7 @@ def _moved(moved: Moved) -> str:
 
 def _switched(moved: Moved) -> str:
     if not moved.changed:
-        return f"{moved.names[1]} serves already. Nothing was done."
+        return f"{moved.names[1]} is already live. Nothing was done."
     at_most = "at most " if moved.failed_precision is Precision.AT_MOST else ""
     lost = {None: "", 0: ", no request was lost"}.get(
         moved.failed_requests, f", {at_most}{moved.failed_requests} requests failed")
@@ -120,10 +120,10 @@ def _outrun(app: AppName) -> PageAnswer:
     with desk().pool.lend(g.who.actor) as s:
         last = next(iter(s.ledger.changes(app, limit=1)), None)
         target = s.ledger.find_release(app, last.target) if last and last.target is not None else None
-    told = "The traffic was changed meanwhile."
+    told = "Traffic was switched in the meantime."
     if last is not None:
-        told = (f"Traffic changed {ago(last.at)}: {last.actor} moved it to {target.version}." if target
-                else f"Traffic changed {ago(last.at)}: {last.actor} took {app} out of traffic.")
+        told = (f"Traffic was switched to {target.version} {ago(last.at)} by {by(last.actor)}." if target
+                else f"{app} was taken out of traffic {ago(last.at)} by {by(last.actor)}.")
     return render_template("app.html", a=look_at(app), outrun=f"{told} Your click was not carried out.", **charted(app)), 409
 
 
@@ -134,7 +134,7 @@ def _in_ledger(app: AppName) -> bool:
 
 # -- what the form says --------------------------------------------------------------------------------------------------
 def _named() -> str:
-    return request.form.get("to") or request.form.get("version") or ""
+    return request.form.get("to_version") or request.form.get("version") or ""
 
 
 def _version(_param: Param) -> Version | None:
@@ -170,7 +170,7 @@ def _wish(given: Mapping[str, Any], *, at_revision: bool) -> ChangeOptions:
     text = request.form.get("revision", "")
     known = text.isascii() and text.isdecimal() and len(text) <= 12
     if at_revision and not known:
-        raise Invalid("The form did not say of which revision the page was. Nothing was done.", remedy=["reload the page"])
+        raise Invalid("The form did not name the revision of the page. Nothing was done.", remedy=["reload the page"])
     return ChangeOptions(given.get("note", ""), if_revision=int(text) if known and at_revision else None,
                 confirmed=given.get("confirmed", False), lock_wait=_patience())
 
@@ -183,5 +183,5 @@ def _patience() -> float:
 
 def _again() -> dict[str, str]:
     """Return the fields of this form, to be sent once more by a person who was told that somebody else is at it."""
-    kept = ("revision", "to", "release", "version", "image", "pull", "note", "sure")
+    kept = ("revision", "to_version", "release", "version", "image", "pull", "note", "yes")
     return {name: request.form[name] for name in kept if request.form.get(name)}

@@ -77,7 +77,8 @@ def problem_page(error: DeployctlError, status: int) -> tuple[str, int]:
         app = asked_app()
         if app is not None and g.get("who") and g.who.may(Role.VIEWER, app):
             view = desk().board.app(app).value
-            serving = f"{view.active.version} serves {app}." if view.active else f"Nobody serves {app}: visitors get 503."
+            serving = (f"{view.active.version} is the live version of {app}." if view.active
+                       else f"{app} has no live version: visitors get 503.")
             back = url_for("app.one", app=app)
     except DeployctlError:  # it is not there, or nothing answers: then the problem itself is all there is to tell
         pass

@@ -41,7 +41,7 @@ def deploy(app: str) -> str:
     """Ask which version, from which image and why. The app may have no more than a file yet."""
     verb, name = request.args.get("verb", "upgrade"), the_app()
     if verb not in TITLES:
-        raise Invalid("Nothing like that is deployed here.")
+        raise Invalid("Unknown action.")
     with desk().pool.lend(g.who.actor) as s:
         row = s.ledger.find_app(name)
         if row is None and name not in s.app_files():
@@ -74,7 +74,7 @@ def _question(verb: str, look: AppPage) -> Question:
     if question == "stop":
         return ask_to_stop(_line(look, request.args.get("to", "")), look.view)
     if question != "move":
-        raise Invalid("Nothing like that is asked here.")
+        raise Invalid("Unknown action.")
     return _move(verb, look)
 
 
@@ -86,7 +86,7 @@ def _move(verb: str, look: AppPage) -> Question:
             left = changes[0].source if changes else None
             line = next((one for one in look.versions.lines if one.release == left), None)
             if line is None:
-                raise NothingToGoBackTo(f"{app} has no change of traffic that could be undone.")
+                raise NothingToGoBackTo(f"{app} has no traffic switch that could be undone.")
         else:
             number = request.args.get("release", type=int)
             line = look.versions.at(number or view.back_release) if number or not to else None
@@ -99,7 +99,7 @@ def _move(verb: str, look: AppPage) -> Question:
 
 def _line(look: AppPage, version: str) -> VersionLine:
     if not version:
-        raise NothingToGoBackTo(f"{look.app.name} has nothing to roll back to: no other version has served here well.")
+        raise NothingToGoBackTo(f"{look.app.name} has no rollback target: no other version has been live and healthy.")
     found = look.versions.find(parse_version(version))
     if found is None:
         raise no_such_version(look.app.name, version, [line.version for line in look.versions.lines])

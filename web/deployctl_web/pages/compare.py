@@ -53,7 +53,7 @@ def _pair(app: AppName, s: Services) -> tuple[Release, Release]:
 
 def _named(text: str) -> ReleaseName:
     if not text:
-        raise NotFound("Two versions are needed to compare.")
+        raise NotFound("Name two versions to compare.")
     return parse_release_name(text)
 
 

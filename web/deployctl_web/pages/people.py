@@ -55,7 +55,7 @@ def role(name: str) -> Response:
 def remove(name: str) -> Response:
     with desk().pool.lend(g.who.actor) as s:
         went = remove_user(name, s, hand_over=_heir())
-    flash(_said(f"{name} may not sign in any more", *went.lines), "good")
+    flash(_said(f"{name} can no longer sign in", *went.lines), "good")
     return redirect(url_for("settings.page"), 303)
 
 
@@ -65,7 +65,7 @@ def create() -> str:
     """Make a token and show it this once."""
     scope = request.form.get("scope", "")
     if scope not in SCOPE_ROLES:
-        raise Invalid(f"A scope is one of {', '.join(SCOPE_ROLES)}.")
+        raise Invalid(f"A scope must be one of {', '.join(SCOPE_ROLES)}.")
     with desk().pool.lend(g.who.actor) as s:
         made = create_token(request.form.get("name", "").strip(), given(SCOPE_ROLES[scope], _apps()), s, days=_days(),
                             owner=g.who.owner)

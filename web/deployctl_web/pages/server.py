@@ -18,11 +18,11 @@ from deployctl_web.state import desk
 
 pages = Blueprint("server", __name__)
 WORDS = {
-    AdmissionRefusal.ADDRESS: "too many of one address", AdmissionRefusal.VISITOR: "too many of one visitor",
-    AdmissionRefusal.FULL: "no room",
-    AdmissionRefusal.DISPLACED: "made room for a newcomer", AdmissionRefusal.SLOW_REQUEST: "a request that did not end",
-    AdmissionRefusal.PIPELINED: "too many requests at once on one connection",
-    AdmissionRefusal.SLOW_READER: "an answer that nobody read", AdmissionRefusal.AMBIGUOUS: "no plain HTTP request",
+    AdmissionRefusal.ADDRESS: "too many from one address", AdmissionRefusal.VISITOR: "too many from one client",
+    AdmissionRefusal.FULL: "all connections in use",
+    AdmissionRefusal.DISPLACED: "closed to make room", AdmissionRefusal.SLOW_REQUEST: "request too slow",
+    AdmissionRefusal.PIPELINED: "too many pipelined requests",
+    AdmissionRefusal.SLOW_READER: "response not read in time", AdmissionRefusal.AMBIGUOUS: "malformed HTTP request",
 }
 
 

@@ -37,11 +37,11 @@ def password() -> Answer:
     """Change one's own password; whoever has one must say it. Other sessions end, this one goes on."""
     _require_person()
     if request.form.get("password", "") != request.form.get("again", ""):
-        raise Invalid("The two do not agree. Nothing was changed.")
+        raise Invalid("The passwords do not match. Nothing was changed.")
     count_own_password()
     with desk().pool.lend(g.who.actor) as s:
-        change_own_password(g.who, request.form.get("was", ""), request.form.get("password", ""), s)
-    flash("Your password was changed. Your other sessions have ended.", "good")
+        change_own_password(g.who, request.form.get("current_password", ""), request.form.get("password", ""), s)
+    flash("Your password was changed. Your other sessions were signed out.", "good")
     return redirect(url_for("settings.page"), 303)
 
 
@@ -52,7 +52,7 @@ def end(session: str) -> Answer:
     number = int(session) if session.isascii() and session.isdecimal() and len(session) < 16 else 0
     with desk().pool.lend(g.who.actor) as s:
         end_session(g.who.name, number, s)
-    flash("That session has ended.", "good")
+    flash("The session was signed out.", "good")
     return redirect(url_for("settings.page"), 303)
 
 

@@ -24,7 +24,7 @@ NEXT_PAGE = "next"  # in the session: where somebody was, for whoever signs in b
 def page() -> str | Response:
     if g.who:
         return redirect(after())
-    undone = "What you clicked was not done." if request.args.get("undone") else ""
+    undone = "Your last action was not carried out." if request.args.get("undone") else ""
     return render_template("sign_in.html", error=None, after=after(), reason=f"{identity.why_over_text()} {undone}".strip())
 
 

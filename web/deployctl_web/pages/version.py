@@ -1,4 +1,4 @@
-"""One version: what exactly it runs with, and how its last deployment went. Nothing here asks the engine."""
+"""One version with its release spec, and how its last deployment went. Nothing here asks the engine."""
 
 from __future__ import annotations
 

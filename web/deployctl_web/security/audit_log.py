@@ -24,9 +24,8 @@ class TooManyRefusals(DeployctlError):
 
     def __init__(self, retry_after: float) -> None:
         self.retry_after = retry_after  # seconds
-        super().__init__(f"More than {MAX_DENIED_A_MINUTE} of your changes were refused within a minute. Nothing was done. "
-                         "What you may do is "
-                         f"done as before; ask for others again in {max(1.0, retry_after):.0f} s.",
+        super().__init__(f"More than {MAX_DENIED_A_MINUTE} of your changes were rejected within a minute. Nothing was done. "
+                         f"Changes that you are allowed to make are unaffected; retry others in {max(1.0, retry_after):.0f} s.",
                          remedy=["deployctl user list   # what your role is"])
 
 
@@ -40,10 +39,10 @@ def note_refusal(error: DeployctlError) -> DeployctlError:
     try:
         with desk().pool.lend(who.actor) as s:
             s.ledger.note_refusal(RefusedChange(
-                REFUSED, who.actor, request.endpoint or "-", f"{_verb()} was refused: {error.message}", s.clock.utc(), _app(),
+                REFUSED, who.actor, request.endpoint or "-", f"{_verb()} was rejected: {error.message}", s.clock.utc(), _app(),
                 {**identity.origin().data, "code": error.code, "route": request.endpoint or "-"}))
     except DeployctlError as e:  # the refusal itself must be answered, whatever the ledger says
-        error.details.append(f"the audit could not be written: {e.message}")
+        error.details.append(f"the audit log could not be written: {e.message}")
     if status_of(error) not in NOT_ALLOWED:
         return error
     wait = desk().refusals.count(who.person, time.monotonic())

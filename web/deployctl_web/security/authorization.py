@@ -65,7 +65,7 @@ def require_allowed() -> None:
     if app is not None and not who.may(Role.VIEWER, app):
         raise no_such_app()
     if isinstance(rule, Role) and not who.may(rule, app):
-        raise NotPermitted(f"That needs the {rule} role{f' for {app}' if app else ' for the whole server'}. Nothing was done.",
+        raise NotPermitted(f"This requires the {rule} role for {app or 'the whole server'}. Nothing was done.",
                            remedy=[f"deployctl user role {who.name} {rule}{f' --app {app}' if app else ''}"])
 
 
@@ -78,7 +78,7 @@ def require_still_allowed() -> None:
     if g.who is None:
         g.over = session.get(SESSION)
         raise NotSignedIn
-    raise RightsChanged("Your roles were changed while this was read. Ask again.")
+    raise RightsChanged("Your roles changed during the request. Retry.")
 
 
 class RightsChanged(NotPermitted):

@@ -31,7 +31,7 @@ class TooManyChanges(DeployctlError):
 
     def __init__(self, retry_after: float) -> None:
         self.retry_after = retry_after  # seconds
-        super().__init__(f"too many changes in a minute. Nothing was done. Try again in {retry_after:.0f} s.")
+        super().__init__(f"too many changes within a minute. Nothing was done. Try again in {retry_after:.0f} s.")
 
 
 def put_change_limits(app: Flask) -> None:

@@ -31,8 +31,7 @@ def put_crowd(app: Flask) -> None:
             return
         with lock:
             if looking[who.actor] >= MAX_PARALLEL_REQUESTS:
-                raise TooManyLooks(f"{MAX_PARALLEL_REQUESTS} requests of yours are being answered already. "
-                                   "Ask again in a moment.")
+                raise TooManyLooks(f"Too many concurrent requests (limit {MAX_PARALLEL_REQUESTS}). Retry in a moment.")
             looking[who.actor] += 1
         g.looks = who.actor
 

@@ -65,9 +65,9 @@ def _asker() -> Callable[[Services], Principal | None]:
 
 
 OVER = {
-    Over.ENDED: "Your session was ended: by signing out, by a new password, or by somebody who may.",
-    Over.IDLE: f"Your session has ended: it was not used for {SESSION_IDLE_SECONDS / 3600:g} hours.",
-    Over.GONE: "Your session has ended: this dashboard does not know it any more.",
+    Over.ENDED: "Your session was ended: by signing out, by a password change, or by an admin.",
+    Over.IDLE: f"Your session has ended: it was idle for {SESSION_IDLE_SECONDS / 3600:g} hours.",
+    Over.GONE: "Your session has ended: it is no longer known here.",
 }
 
 

@@ -53,7 +53,7 @@ def _renew(proof: str) -> None:
 
 
 def _why(error: NotPermitted) -> str:
-    return "That is neither your password nor a one-time link." if isinstance(error, WrongSignIn) else error.message
+    return "Neither your password nor a valid one-time link." if isinstance(error, WrongSignIn) else error.message
 
 
 def page(error: SignInAgain) -> str:

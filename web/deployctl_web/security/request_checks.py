@@ -38,7 +38,7 @@ def require_known_host() -> None:
     """Raise WrongHost unless the request names a host that is ours."""
     place = desk().place
     if request.environ.get("HTTP_HOST", "") not in place.hosts:
-        raise WrongHost("This name is not one of this dashboard's.", remedy=["set web.url in config/server.toml"])
+        raise WrongHost("Unknown host name.", remedy=["set web.url in config/server.toml"])
 
 
 def require_own_form() -> None:
@@ -49,9 +49,9 @@ def require_own_form() -> None:
     place = desk().place
     if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin" or \
             request.headers.get("Origin", place.base) not in place.origins:
-        raise Forged("This request came from another site. Nothing was done.", remedy=["open the page of the dashboard itself"])
+        raise Forged("This request came from another site. Nothing was done.", remedy=["open the dashboard directly"])
     if not brings_form_token():
-        raise Forged("The page was too old or not ours. Nothing was done.", remedy=["reload the page and try again"])
+        raise Forged("This page has expired. Nothing was changed.", remedy=["reload the page and try again"])
 
 
 def add_headers(answer: Response) -> Response:

@@ -35,5 +35,5 @@ def soon(act: Callable[[Services], T], actor: str, *, what: str, wait: float = C
             raise TimeoutError
         return _THREADS.submit(work).result(max(0.0, until - clock.now()))
     except TimeoutError:
-        raise EngineUnavailable(f"Docker takes long: {what} cannot be told now. What runs keeps serving.",
+        raise EngineUnavailable(f"Docker did not respond in time, so {what} is unavailable. Traffic is not affected.",
                                 remedy=["deployctl doctor"]) from None

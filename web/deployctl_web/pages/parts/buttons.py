@@ -32,11 +32,11 @@ def way_of(line: VersionLine, view: AppView, under: UnderWay | None, last: Chang
     if under is not None:
         return None
     if line.way is Way.FORTH:
-        hint = "Under a second, can be undone" if line.how is How.WARM else "It has to start first"
-        return Go("upgrade", line.version, line.release, f"Send traffic to {line.version}", hint, "faint", asks=line.asks)
+        hint = "Under a second, can be undone" if line.how is How.WARM else "Must start first"
+        return Go("upgrade", line.version, line.release, f"Switch traffic to {line.version}", hint, "faint", asks=line.asks)
     if line.way is Way.HELD and last is not None and _left(last) == line.release and not held_since(line.hold, last):
-        hint = f"Undoes the {last.kind} and lifts the hold"
-        return Go("undo", line.version, line.release, f"Send traffic to {line.name}", hint, "faint")
+        hint = f"Undoes the {last.kind} and releases the hold"
+        return Go("undo", line.version, line.release, f"Switch traffic to {line.name}", hint, "faint")
     return None
 
 
@@ -59,7 +59,7 @@ def _back(line: VersionLine, view: AppView, under: UnderWay | None) -> Go:
 
 def _hint(line: VersionLine, view: AppView, under: UnderWay | None) -> str:
     if under is not None:
-        return f"Ends the {under.verb}{f' of {under.version}' if under.version else ''} by {under.by}"
+        return f"Aborts the {under.verb}{f' of {under.version}' if under.version else ''} by {under.by}"
     return _time(line) + _brings(line, view)
 
 
@@ -68,15 +68,15 @@ def _brings(line: VersionLine, view: AppView) -> str:
     if line.release != view.back_release or view.active is None or view.active.version != line.version:
         return ""
     some = view.brings_back[:3]
-    return f". Brings back: {', '.join(some)}{' …' if len(view.brings_back) > len(some) else ''}" if some else ""
+    return f". Restores: {', '.join(some)}{' …' if len(view.brings_back) > len(some) else ''}" if some else ""
 
 
 def _time(line: VersionLine) -> str:
     if line.how is How.WARM:
         return "Under a second, can be undone"
     if line.how is How.PULL:
-        return "Its image is pulled first"
-    return f"Starts in about {max(1, round(line.seconds))} s" if line.seconds is not None else "It has to start first"
+        return "The image is pulled first"
+    return f"Starts in about {max(1, round(line.seconds))} s" if line.seconds is not None else "Must start first"
 
 
 def warm_way(view: AppView, found: VersionsView) -> VersionLine | None:

@@ -208,7 +208,7 @@ def _marks(frame: _Frame) -> tuple[Mark, ...]:
 def _mark(change: Change, x: float, left: float, right: float, frame: _Frame) -> Mark:
     """Return it with labels as far as there is room: a mark on the left has its own label on its right."""
     source, target = frame.tag(change.source), frame.tag(change.target)
-    words = f"{source.version if source else 'nobody'} → {target.version if target else 'nobody'}"
+    words = f"{source.version if source else 'no live version'} → {target.version if target else 'no live version'}"
     room = x - left >= (2 * LABEL_WIDTH if left else LABEL_WIDTH)
     return Mark(x, f"{100 * x / WIDTH:.1f}%", change.at, words, source if room else None,
                 target if right - x >= LABEL_WIDTH else None)

@@ -60,8 +60,8 @@ def ask_to_move(verb: str, known: KnownFacts) -> Question:
     """Return the question of a rollback, an undo, or an upgrade to a version that is here."""
     line, to = known.line, known.line.name
     cold, abort = line.how is not How.WARM, verb == "rollback" and known.under is not None
-    does = {"rollback": "roll back", "undo": "undo"}.get(verb, "send the traffic")
-    title = {"rollback": f"Roll back to {to}?", "undo": f"Undo, back to {to}?"}.get(verb, f"Send the traffic to {to}?")
+    does = {"rollback": "roll back", "undo": "undo"}.get(verb, "switch traffic")
+    title = {"rollback": f"Roll back to {to}?", "undo": f"Undo, and switch back to {to}?"}.get(verb, f"Switch traffic to {to}?")
     yes = f"{'Pull and start' if line.how is How.PULL else 'Start'} {to} and {does}" if cold else sentence(
         f"{does} to {to}" if verb == "rollback" else does)
     better = known.warm if verb == "rollback" and known.warm and known.warm.release != line.release else None
@@ -72,7 +72,7 @@ def ask_to_move(verb: str, known: KnownFacts) -> Question:
 
 def _why_not(verb: str, line: VersionLine) -> str:
     if line.way is Way.SERVING:
-        return f"{line.name} serves already."
+        return f"{line.name} is already live."
     if verb == "rollback" and line.way in {Way.HELD, Way.RETRY, Way.NONE}:
         return f"{line.name} cannot be rolled back to: {line.why}."
     return ""
@@ -84,34 +84,35 @@ def _facts(verb: str, known: KnownFacts) -> Iterator[Fact]:
     if known.under is not None:
         under = known.under
         yield Fact("stop", f"{sentence(under.verb)}{f' of {under.version}' if under.version else ''} is under way.",
-                   f"{by(under.by)} is at it; it is ended and taken back first.", warns=True)
+                   f"Requested by {by(under.by)}; it is aborted and reverted first.", warns=True)
     back = _steps_back(known) if verb == "rollback" else 0
     if back > 1:
         count = NUMBERS[back] if back < len(NUMBERS) else str(back)
-        yield Fact("warn", f"{count} versions back.", "Databases and files in volumes stay as they are.", warns=True)
+        yield Fact("warn", f"{count} versions back.", "Databases and volumes are not changed.", warns=True)
     elif verb == "rollback":
-        yield Fact("info", "Not rolled back:", "databases and files in volumes. Variables, limits and command of "
-                   f"{to} come back.")
+        yield Fact("info", "Not rolled back:", "databases and volumes. The variables, limits and command of "
+                   f"{to} are restored.")
     if line.why and line.way is Way.BACK:
-        yield Fact("warn", "To be known:", sentence(line.why) + ".", warns=True)
+        yield Fact("warn", "Note:", sentence(line.why) + ".", warns=True)
     if (differing := _differing(known)) is not None:
         yield differing
     if verb == "rollback" and live and not (known.live and known.live.hold):
-        yield Fact("lock", f"{live} goes on hold:", "it is not deployed again until that is lifted. Newer ones are fine.")
+        yield Fact("lock", f"{live} is put on hold:", "it is not deployed again until the hold is released. "
+                   "Other versions are not affected.")
     if line.deployed_at:
         whom = f" by {by(line.deployed_by)}" if line.deployed_by else ""
         yield Fact("up", f"{to} was deployed", f"{when(line.deployed_at)}{whom}.")
 
 
 def _time(line: VersionLine, live: str | None) -> Fact:
-    keeps = f" {live} serves until {line.version} is healthy." if live else ""
+    keeps = f" {live} stays live until {line.version} is healthy." if live else ""
     if line.how is How.WARM:
-        return Fact("clock", "Under a second.", f"{line.version} is warm: it runs and takes traffic at once.")
+        return Fact("clock", "Under a second.", f"{line.version} is warm: it is running and can take traffic immediately.")
     if line.how is How.PULL:
-        return Fact("clock", "Its image is pulled first.", f"That takes as long as the registry needs.{keeps}", warns=True)
+        return Fact("clock", "The image is pulled first.", f"How long that takes depends on the registry.{keeps}", warns=True)
     seconds = max(1, round(line.seconds or 0))
     soon = f"About {seconds} seconds." if seconds > 1 else "About a second."
-    about = "It has to start first." if line.seconds is None else soon
+    about = "Must start first." if line.seconds is None else soon
     return Fact("clock", about, f"{line.version} is not running;{keeps.removesuffix('.')}." if keeps
                 else f"{line.version} is not running.")
 
@@ -137,12 +138,12 @@ def ask_to_stop(line: VersionLine, view: AppView) -> Question:
     """Return the question before a version is stopped; the one that serves leaves visitors without an answer."""
     version, facts = line.version, []
     if line.way is Way.SERVING:
-        text = f"{version} serves all traffic of {view.app}; nobody takes over."
+        text = f"{version} receives all traffic of {view.app}; no other version takes over."
         facts.append(Fact("warn", "Visitors get 503.", text, warns=True))
     else:
         live = view.active.version if view.active else None
-        facts.append(Fact("check", f"{live} serves as before." if live else "It gets no traffic.",
-                          f"To go back to {version} it has to start first."))
+        facts.append(Fact("check", f"{live} stays live." if live else "It receives no traffic.",
+                          f"A rollback to {version} must start it first."))
     facts.append(Fact("go", "Its container is kept:", "it can be started again at any time. Open requests may finish."))
     return Question("stop", f"Stop {version}?", tuple(facts), f"Stop {version}", version)
 
@@ -150,8 +151,8 @@ def ask_to_stop(line: VersionLine, view: AppView) -> Question:
 def ask_to_prune(app: str, steps: Sequence[str]) -> Question:
     """Return the question before containers go that retention does not keep."""
     if not steps:
-        return Question("prune", "Remove what is not kept?", (Fact("check", "Nothing to remove.",
-                        "Every container is kept on purpose."),), "", why_not=f"{app} has nothing to remove.")
+        return Question("prune", "Prune containers?", (Fact("check", "Nothing to remove.",
+                        "Retention keeps every container."),), "", why_not=f"{app} has nothing to remove.")
     facts = tuple(Fact("x", sentence(step) + ".") for step in steps)
-    kept = Fact("check", "Kept:", "what serves, what is warm, and what can be rolled back to next.")
-    return Question("prune", "Remove what is not kept?", (*facts, kept), "Remove it")
+    kept = Fact("check", "Kept:", "the live version, warm standbys, and the next rollback targets.")
+    return Question("prune", "Prune containers?", (*facts, kept), "Prune")

@@ -41,8 +41,8 @@ def tries(app: AppName, changes: Sequence[Change], *, mended: bool) -> tuple[Try
     first = clicked[-1].revision if clicked else None
     typed = first is not None and any(Actor.of(c.actor).via == Via.CLI and c.revision > first for c in changes)
     return (
-        Try("Go back from the page", any(change.kind == PlanKind.ROLLBACK for change in clicked)),
-        Try("Undo it, as fast", any(change.kind == PlanKind.UNDO for change in clicked)),
-        Try(f"Deploy {MENDED}, where the bug is mended", mended, deploy="" if mended else MENDED),
+        Try("Roll back from the page", any(change.kind == PlanKind.ROLLBACK for change in clicked)),
+        Try("Undo it", any(change.kind == PlanKind.UNDO for change in clicked)),
+        Try(f"Deploy {MENDED}, where the bug is fixed", mended, deploy="" if mended else MENDED),
         Try("Do the same from a terminal", typed, command=f"deployctl rollback {app}"),
     )

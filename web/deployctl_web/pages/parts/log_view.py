@@ -115,7 +115,7 @@ def asked_of(args: dict[str, str], parse: Callable[[str], Version]) -> LogQuery:
     if number and not (number.isascii() and number.isdecimal() and len(number) <= 4 and 0 < int(number) <= MAX_LINES_SHOWN):
         raise Invalid(f"n is a number of lines from 1 to {MAX_LINES_SHOWN}.")
     if args.get("since") and args["since"] not in LOG_SPANS:
-        raise Invalid(f"since is one of {', '.join(LOG_SPANS)}.")
+        raise Invalid(f"since must be one of {', '.join(LOG_SPANS)}.")
     return LogQuery(args.get("q", "")[:200], parse(args["version"]) if args.get("version") else None, args.get("since", ""),
                  int(number) if number else 200, _moment(args.get("after", "")), args.get("errors") == "1")
 

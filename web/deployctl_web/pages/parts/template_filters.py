@@ -52,7 +52,7 @@ def worst(states: list[str]) -> str:
 def role_word(one: InstanceView) -> str:
     if one.role == "standby":
         return "Standby, warm, no traffic" if one.warm else "Standby, no traffic"
-    words = {"active": "Live", "candidate": "Getting ready, no traffic yet", "failed": "Failed, kept to be looked at"}
+    words = {"active": "Live", "candidate": "Starting, no traffic yet", "failed": "Failed, kept for inspection"}
     return words.get(one.role, "Running, no traffic" if one.health != "stopped" else "Stopped")
 
 

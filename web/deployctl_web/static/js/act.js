@@ -5,7 +5,7 @@ import {ask, close, show} from './ask.js';
 
 const TIME = 3500, OLD = 10000, INERT = 700, UNDO = 30, AGAIN = 1000;
 const NOT_SENT = new Set(['csrf_token', 'revision', 'key']);
-const TRUE = new Set(['sure', 'abort']), NUMBERS = new Set(['release']);
+const TRUE = new Set(['yes', 'abort']), NUMBERS = new Set(['release']);
 
 document.addEventListener('submit', event => {
   const form = event.target;
@@ -102,11 +102,11 @@ const MOVES = new Set(['rollback', 'undo']);
 function succeeded(wish, told, status, ms, focused) {
   if (status === 202) {
     follow(wish, told.id, turns).catch(() => {});
-    return toast(`${named(wish)} is under way.`, '', {focused});
+    return toast(`${named(wish)} is in progress.`, '', {focused});
   }
   if (!told.to) return toast(told.sentence ?? `${named(wish)}: done.`, '', {focused});
-  const to = serves(told);
-  if (told.changed === false) return toast(`${to} serves already.`, 'Nothing was done.', {focused});
+  const to = live(told);
+  if (told.changed === false) return toast(`${to} is already live.`, 'Nothing was done.', {focused});
   const most = told.failed_precision === 'at_most' ? 'at most ' : '';
   const lost = told.failed_requests == null ? '' : told.failed_requests ? `, ${most}${told.failed_requests} requests failed` : ', no request was lost';
   const undo = MOVES.has(wish.verb) && {verb: 'undo', app: wish.app, revision: String(told.revision), body: {}};
@@ -114,10 +114,10 @@ function succeeded(wish, told, status, ms, focused) {
 }
 
 // Releases of one version are told apart by their numbers.
-const serves = told => told.from === told.to && told.from_release !== told.to_release ? `${told.to}@${told.to_release}` : told.to;
+const live = told => told.from === told.to && told.from_release !== told.to_release ? `${told.to}@${told.to_release}` : told.to;
 
 function refused(wish, told, status) {
-  const text = told.detail ?? told.title ?? `The server answered ${status}.`;
+  const text = told.detail ?? told.title ?? `The server responded with ${status}.`;
   if (told.code === 'confirmation_needed' && wish.verb === 'upgrade') return sure(wish, text);
   if (told.code === 'confirmation_needed') return ask(askUrl(wish)).catch(() => notice(text, told));
   if (status === 401) return location.assign(`/login?${new URLSearchParams({next: location.pathname + location.search, undone: 'yes'})}`);
@@ -129,10 +129,10 @@ function refused(wish, told, status) {
 
 function unknown(wish) {
   const line = `deployctl status ${wish.app}`;
-  notice('Not confirmed yet: the server did not answer in time. What the page shows now was read again.', {remedy: [line]});
+  notice('Not confirmed yet: the server did not respond in time. The page now shows the latest state.', {remedy: [line]});
 }
 
-export const askUrl = wish => `/apps/${encodeURIComponent(wish.app)}/ask?${new URLSearchParams({verb: wish.verb, ...(wish.body.to ?? wish.body.version ? {to: wish.body.to ?? wish.body.version} : {}),
+export const askUrl = wish => `/apps/${encodeURIComponent(wish.app)}/ask?${new URLSearchParams({verb: wish.verb, ...(wish.body.to_version ?? wish.body.version ? {to: wish.body.to_version ?? wish.body.version} : {}),
   ...(wish.body.release && {release: wish.body.release})})}`;
 
 function busy(wish, told) {
@@ -143,12 +143,12 @@ function busy(wish, told) {
     el('footer', {},
       el('button', {class: 'btn', type: 'button', click: close, autofocus: true}, 'Cancel'),
       el('button', {class: 'btn', type: 'button', click: go({})}, 'Try again'),
-      back && el('button', {class: 'btn pri', type: 'button', click: go({abort: true})}, 'Stop it and go back now') || null)));
+      back && el('button', {class: 'btn pri', type: 'button', click: go({abort: true})}, 'Abort it and roll back now') || null)));
 }
 
 // What was typed into the form is sent once more, with the yes.
 function sure(wish, text) {
-  const go = () => { close(); send({...wish, key: crypto.randomUUID?.() ?? String(Math.random()), body: {...wish.body, sure: true}}); };
+  const go = () => { close(); send({...wish, key: crypto.randomUUID?.() ?? String(Math.random()), body: {...wish.body, yes: true}}); };
   show(el('div', {class: 'ask'},
     el('h2', {id: 'askh'}, `${named(wish)}?`), el('p', {}, text),
     el('footer', {},
@@ -158,15 +158,15 @@ function sure(wish, text) {
 
 function askOld(wish, form) {
   show(el('div', {class: 'ask'},
-    el('h2', {id: 'askh'}, `${named(wish)}, although this page is old?`),
-    el('p', {}, 'The connection to the server was lost. If something was changed meanwhile, nothing will be done.'),
+    el('h2', {id: 'askh'}, `${named(wish)}, although this page is out of date?`),
+    el('p', {}, 'The connection to the server was lost. If something has changed in the meantime, nothing will be done.'),
     el('footer', {},
       el('button', {class: 'btn', type: 'button', click: close, autofocus: true}, 'Cancel'),
       el('button', {class: 'btn pri', type: 'button', click: () => { close(); send(wish, form); }}, named(wish)))));
 }
 
-const VERBS = {rollback: 'Roll back', upgrade: 'Deploy', undo: 'Undo', start: 'Start', stop: 'Stop', hold: 'Hold', unhold: 'Lift the hold', abort: 'Stop this deploy', prune: 'Remove what is not kept'};
-const named = wish => `${VERBS[wish.verb] ?? wish.verb}${wish.body.to || wish.body.version ? ` ${wish.verb === 'rollback' ? 'to ' : ''}${wish.body.to ?? wish.body.version}` : ''}`;
+const VERBS = {rollback: 'Roll back', upgrade: 'Deploy', undo: 'Undo', start: 'Start', stop: 'Stop', hold: 'Hold', unhold: 'Release the hold', abort: 'Abort this deployment', prune: 'Prune containers'};
+const named = wish => `${VERBS[wish.verb] ?? wish.verb}${wish.body.to_version || wish.body.version ? ` ${wish.verb === 'rollback' ? 'to ' : ''}${wish.body.to_version ?? wish.body.version}` : ''}`;
 const sentence = text => /^\p{L}+[ ,:;]/u.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text;  // names stay as they are
 
 // A second click must not take back what the first one did.
@@ -210,7 +210,7 @@ export function toast(title, text = '', {focused = false, undo = null} = {}) {
 export function notice(text, {remedy = [], serving = null, details = []} = {}) {
   const place = $('#notices') ?? $('main');
   $('.notice.told')?.remove();
-  const serves = serving?.version ? ` ${serving.version} serves ${serving.app ?? ''}.` : '', end = /[.!?…]$/.test(text) ? '' : '.';
+  const serves = serving?.version ? ` ${serving.version} is the live version of ${serving.app ?? ''}.` : '', end = /[.!?…]$/.test(text) ? '' : '.';
   const box = el('div', {class: 'notice told', role: 'alert', tabindex: '-1'},
     el('div', {}, el('p', {}, sentence(text) + end + serves),
       ...details.slice(0, 8).map(line => el('p', {class: 'mono'}, line)),

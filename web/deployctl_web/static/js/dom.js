@@ -44,7 +44,7 @@ export function pathTo(element) {
   if (element.id) return `#${CSS.escape(element.id)}`;
   if (element.dataset.key) return `[data-key="${element.dataset.key}"]`;
   const form = element.closest('form[data-act]');
-  const to = form && ($('[name=to], [name=version]', form)?.value ?? '');
+  const to = form && ($('[name=to_version], [name=version]', form)?.value ?? '');
   if (form) return `form[data-act="${form.dataset.act}"]${to ? `:has([value="${CSS.escape(to)}"])` : ''} button`;
   return element.matches('a[href]') ? `a[href="${CSS.escape(element.getAttribute('href'))}"]` : null;
 }

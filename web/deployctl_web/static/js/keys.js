@@ -4,7 +4,7 @@ import {ask, show} from './ask.js';
 
 const GO = {a: '/', s: '/server', y: '/activity', t: '/settings'};
 const LIST = [['Ctrl K', 'Find an app, a version, an action'], ['G A', 'Apps'], ['G Y', 'Activity'], ['G S', 'Server'], ['G L', 'Logs of this app'],
-  ['R', 'Roll back (asks)'], ['D', 'Deploy a version'], ['L', 'Logs'], ['/', 'Filter'], ['?', 'This list'], ['Esc', 'Close']];
+  ['R', 'Roll back (asks)'], ['D', 'Deploy a version'], ['L', 'Logs'], ['/', 'Filter'], ['?', 'Keyboard shortcuts'], ['Esc', 'Close']];
 let after = 0;
 
 document.addEventListener('keydown', event => {
@@ -28,7 +28,7 @@ function press(event, key) {
   event.preventDefault();
   const form = target.closest('form[data-act]');
   if (form) {
-    const to = $('[name=to], [name=version]', form)?.value, release = $('[name=release]', form)?.value;
+    const to = $('[name=to_version], [name=version]', form)?.value, release = $('[name=release]', form)?.value;
     ask(`/apps/${encodeURIComponent(form.dataset.app)}/ask?${new URLSearchParams({verb: form.dataset.act, ...(to && {to}), ...(release && {release})})}`).catch(() => {});
   } else if (target.matches('input')) target.focus();
   else target.click();
@@ -37,7 +37,7 @@ function press(event, key) {
 function keys() {
   show(el('div', {class: 'ask'}, el('h2', {id: 'askh'}, 'Keys'),
     el('dl', {class: 'keys'}, ...LIST.map(([key, text]) => el('div', {}, el('dt', {}, el('kbd', {}, key)), el('dd', {}, text)))),
-    el('footer', {}, el('a', {class: 'btn', href: '/settings'}, 'Switch single keys off'), el('button', {class: 'btn pri', type: 'button', 'data-close': true}, 'Close'))));
+    el('footer', {}, el('a', {class: 'btn', href: '/settings'}, 'Turn off single-key shortcuts'), el('button', {class: 'btn pri', type: 'button', 'data-close': true}, 'Close'))));
 }
 
 async function palette() {

@@ -138,7 +138,7 @@ function show(state) {
   root.dataset.conn = state;
   root.classList.toggle('old', state === 'lost' && Date.now() - freshAt > GREY);
   if (!place || (was === state && state !== 'lost')) return;
-  const words = {live: place.dataset.words || 'Live', polling: 'Asking every 5 s', lost: `Reconnecting… data from ${clock(new Date(freshAt))}`};
+  const words = {live: place.dataset.words || 'Live', polling: 'Polling every 5 s', lost: `Reconnecting… data from ${clock(new Date(freshAt))}`};
   const text = $('span', place) ?? place;
   if (text.textContent !== words[state]) text.textContent = words[state];
 }
