@@ -107,7 +107,7 @@ class ConfirmationNeeded(Refused):
     code = "confirmation_needed"
 
     def __init__(self, question: str, *, type_name: str | None = None, revision: int | None = None) -> None:
-        super().__init__(question, remedy=["answer yes beforehand with -y"])
+        super().__init__(question, remedy=["confirm with -y"])
         self.question = question
         self.revision = revision  # at which it was asked: the answer counts for no other
         self.type_name = type_name

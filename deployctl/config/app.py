@@ -177,7 +177,7 @@ class AppSpec(ConfigTable):
         """Return one sentence for each thing that is allowed and often a mistake."""
         settings = {field.alias or name for name, field in type(self).model_fields.items()}
         misplaced = [
-            f"env.{name} is a variable, because it stands below [env]. A setting belongs above the first [table]."
+            f"env.{name} is a variable, because it is below [env]. Settings belong above the first [table]."
             for name in sorted(self.env.keys() & settings)
         ]
         return [*given_back(self.cap_add), *env_warnings(self.env), *misplaced]

@@ -26,7 +26,7 @@ def image_name(value: object, *, field: str) -> str:
     """Return the image as the file gives it: a name alone, because the version is its tag."""
     ref = parse_image(value, field=field)
     if ref.tag or ref.digest:
-        raise refused(field, value, "has a tag or a digest", f'Write "{ref.name}": the version supplies the tag.')
+        raise refused(field, value, "has a tag or a digest", f'Write "{ref.name}": the version is the tag.')
     return ref.name
 
 
@@ -36,7 +36,7 @@ def image_names(value: object, *, field: str) -> tuple[str, ...]:
         raise refused(field, value, "is not a list", 'Write a list: ["registry.example.com/acme/shop-debug"].')
     names = tuple(image_name(one, field=field) for one in value)
     if len(set(names)) < len(names):
-        raise refused(field, value, "names an image twice", "Leave one of them out.")
+        raise refused(field, value, "names an image twice", "Remove one of them.")
     return names
 
 
@@ -46,7 +46,7 @@ def one_or_list(value: object) -> object:
     if not isinstance(names, list) or not names:
         raise Wrong(refused("", value, "is not a host name or a list of them", 'Write "shop.example.com".'))
     if len(set(map(str, names))) < len(names):
-        raise Wrong(refused("", value, "names a host twice", "Leave one of them out."))
+        raise Wrong(refused("", value, "names a host twice", "Remove one of them."))
     return names
 
 
@@ -68,7 +68,7 @@ def _status_range(value: object, field: str) -> tuple[int, int]:
 
 def parse_body(value: object, *, field: str) -> str:
     if not isinstance(value, str) or not 1 <= len(value) <= 1000 or not value.isprintable():
-        raise refused(field, value, "is not a text to look for", "Write 1 to 1,000 visible characters on one line.")
+        raise refused(field, value, "is not a text to search for", "Write 1 to 1,000 visible characters on one line.")
     return value
 
 
@@ -79,9 +79,9 @@ def joined_networks(value: object, *, field: str) -> tuple[str, ...]:
     names = tuple(match(one, _NETWORK, field)[0] for one in value)
     for name in names:
         if name in _NOT_JOINED:
-            raise refused(field, name, "is no network that an app may join", "Name one that `docker network create` made.")
+            raise refused(field, name, "is not a network that an app can join", "Name one that `docker network create` made.")
     if len(set(names)) < len(names):
-        raise refused(field, value, "names a network twice", "Leave one of them out.")
+        raise refused(field, value, "names a network twice", "Remove one of them.")
     return names
 
 
@@ -92,9 +92,9 @@ def added_capabilities(value: object, *, field: str) -> tuple[str, ...]:
         raise refused(field, value, "is not a list", 'Write a list: ["NET_RAW"].')
     for name in value:
         if name not in tuple(GIVES_UP):  # a file may say anything, a list too
-            raise refused(field, name, "is no capability that an app may have", f"It may have: {', '.join(GIVES_UP)}.")
+            raise refused(field, name, "is not a capability that an app can have", f"Allowed: {', '.join(GIVES_UP)}.")
     if len(set(value)) < len(value):
-        raise refused(field, value, "names a capability twice", "Leave one of them out.")
+        raise refused(field, value, "names a capability twice", "Remove one of them.")
     return tuple(sorted(value))
 
 
@@ -103,14 +103,14 @@ def contradictions(raw: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Yield the key, what is wrong with it and what to write, for each group of keys that do not go together. Wrong values
     are no concern."""
     if "listen" not in raw and "host" not in raw:
-        yield "listen", "is missing: without listen or host nobody can reach the app.", "Write listen = 8000."
+        yield "listen", "is missing: without listen or host the app cannot be reached.", "Write listen = 8000."
     if raw.get("proxy_protocol") is True and "listen" not in raw:
         yield ("proxy_protocol",
-               "is about the app's own listen, and there is none: host names are served on proxy.http.",
+               "requires the app's own listen; host names are served on proxy.http.",
                "Write proxy_protocol = true in [proxy] of config/server.toml instead.")
     if raw.get("proxy_protocol") is True and raw.get("trusted_proxies") in ([], ()):
-        yield ("proxy_protocol", "= true, and trusted_proxies = [] trusts nobody to speak it.",
-               'Write trusted_proxies = ["10.0.0.0/8"], with the networks of the proxies in front.')
+        yield ("proxy_protocol", "= true, and trusted_proxies = [] allows no one to use it.",
+               'Write trusted_proxies = ["10.0.0.0/8"], with the networks of the upstream proxies.')
     health = raw.get("health", {})
     if isinstance(health, Mapping):
         yield from _health_contradictions(health, health.get("kind", "http"))
@@ -119,9 +119,9 @@ def contradictions(raw: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
 def _health_contradictions(health: Mapping[str, Any], kind: object) -> Iterator[tuple[str, str, str]]:
     for key in _ONLY_HTTP:
         if key in health and kind in ("tcp", "exec", "docker"):
-            yield f"health.{key}", f'is only for kind = "http", and kind is {shown(kind)}.', f"Leave health.{key} out."
+            yield f"health.{key}", f'requires kind = "http", but kind is {shown(kind)}.', f"Remove health.{key}."
     if kind == "exec" and "command" not in health:
         yield "health.command", 'is missing: kind = "exec" runs it.', 'Write command = ["/app/check"] in [health].'
     if kind in ("http", "tcp", "docker") and "command" in health:
-        why = f'is only for kind = "exec", and kind is {shown(kind)}.'
+        why = f'requires kind = "exec", but kind is {shown(kind)}.'
         yield "health.command", why, 'Write kind = "exec" in [health].'

@@ -48,7 +48,7 @@ def require_no_clashes(specs: Specs, server: ServerSpec, *, app: AppName | None 
 def require_none(found: Sequence[Clash]) -> None:
     """Raise Invalid with those clashes, if there are any."""
     if found:
-        more = f" There are {len(found)} clashes." if len(found) > 1 else ""
+        more = f" There are {len(found)} conflicts." if len(found) > 1 else ""
         error = Invalid(found[0].sentence + more, remedy=["Change one of the two files."])
         error.details = [clash.sentence for clash in found[1:]]
         raise error
@@ -59,7 +59,7 @@ def _between(a: AppName, one: AppSpec, b: AppName, other: AppSpec) -> Iterator[C
         theirs = f"config/{a}.toml has listen = {write_address(*one.listen)}"
         yield Clash((a, b), f"config/{b}.toml: listen = {write_address(*other.listen)} is taken: {theirs}.")
     for host in sorted(set(one.hosts) & set(other.hosts)):
-        yield Clash((a, b), f"config/{b}.toml: host = {host} is taken: config/{a}.toml has it too.")
+        yield Clash((a, b), f"config/{b}.toml: host = {host} is taken by config/{a}.toml.")
 
 
 def _with_server(app: AppName, spec: AppSpec, server: ServerSpec) -> Iterator[Clash]:
@@ -69,12 +69,12 @@ def _with_server(app: AppName, spec: AppSpec, server: ServerSpec) -> Iterator[Cl
     low, high = server.ports
     if overlap(spec.listen, server.http):
         http = write_address(*server.http)
-        yield Clash((app,), f"{key} is taken: proxy.http of config/server.toml is {http}, where host names are routed.")
+        yield Clash((app,), f"{key} is taken: proxy.http of config/server.toml is {http}, which routes host names.")
     if server.web.enabled and overlap(spec.listen, server.web.listen):
         web = write_address(*server.web.listen)
-        yield Clash((app,), f"{key} is taken: web.listen of config/server.toml is {web}, where the dashboard is.")
+        yield Clash((app,), f"{key} is taken: web.listen of config/server.toml is {web}, the dashboard's address.")
     if spec.proxy_protocol and spec.trusted_proxies is None and not server.trusted_proxies:
-        yield Clash((app,), f"config/{app}.toml: proxy_protocol = true, and trusted_proxies does not say from whom: "
-                            'write trusted_proxies = ["10.0.0.0/8"], with the networks of the proxies in front.')
+        yield Clash((app,), f"config/{app}.toml: proxy_protocol = true requires trusted_proxies: "
+                            'write trusted_proxies = ["10.0.0.0/8"], with the networks of the upstream proxies.')
     if low <= spec.listen[1] <= high:
-        yield Clash((app,), f"{key} is inside ports.range of config/server.toml ({low}-{high}), kept for instances.")
+        yield Clash((app,), f"{key} is inside ports.range of config/server.toml ({low}-{high}), reserved for instances.")

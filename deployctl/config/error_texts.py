@@ -50,7 +50,7 @@ def invalid(where: str, mistakes: Sequence[Mistake]) -> Invalid:
     if len(mistakes) == 1:
         return Invalid(f"{where}: {mistakes[0].line}", remedy=grammar or [f"Edit {where}"])
     keys = ", ".join(one.key for one in mistakes[:5]) + (", and more" if len(mistakes) > 5 else "")
-    error = Invalid(f"{where} has {len(mistakes)} mistakes: {keys}.", remedy=grammar or [f"Edit {where}"])
+    error = Invalid(f"{where} has {len(mistakes)} errors: {keys}.", remedy=grammar or [f"Edit {where}"])
     error.details = [f"{where}: {one.line}" for one in mistakes[:MAX_MISTAKES_SHOWN]]
     return error
 
@@ -77,7 +77,7 @@ def _mistake(error: Mapping[str, Any], raw: Raw, model: type[BaseModel]) -> Mist
         case "missing":
             return Mistake(key, f"{key} is missing.", (f"Write {_example(model, key)}.",))
         case "extra_forbidden":
-            return Mistake(key, f"{key} is not a key.", (_nearest(key, known_keys(model)),))
+            return Mistake(key, f"{key} is not a known key.", (_nearest(key, known_keys(model)),))
         case "tuple_type":
             return Mistake(key, f"{key} = {shown(error['input'])} is not a list.", ("Write a list: [ ].",))
         case _:
@@ -128,4 +128,4 @@ def _nearest(key: str, known: Sequence[str]) -> str:
     by_name = {one.rpartition(".")[2]: one for one in reversed(known)}
     if close := get_close_matches(name, by_name, n=1, cutoff=0.75):
         return f"Did you mean {by_name[close[0]]}?"
-    return f"Keys here are {', '.join(siblings)}." if siblings else "Leave it out."
+    return f"Known keys: {', '.join(siblings)}." if siblings else "Remove it."

@@ -47,7 +47,7 @@ def one_of(*words: str) -> PlainValidator:
 
     def parse(value: object, *, field: str) -> object:
         if value not in words:
-            raise refused(field, value, "is not one of its words", f"Write one of: {', '.join(words)}.")
+            raise refused(field, value, "is not a valid value", f"Write one of: {', '.join(words)}.")
         return value
 
     return by(parse)

@@ -82,7 +82,7 @@ def _no_such_app(settings: Settings, app: AppName) -> NotFound:
     near = get_close_matches(app, names, n=1)
     guess = f" Did you mean {near[0]}?" if near else ""
     known = [f"Apps here: {', '.join(names)}"] if names and not near else []
-    return NotFound(f'No app "{app}".{guess}', remedy=[*known, f"Make it: deployctl init {app}"])
+    return NotFound(f'No app "{app}".{guess}', remedy=[*known, f"Create it: deployctl init {app}"])
 
 
 def app_names(settings: Settings) -> list[AppName]:

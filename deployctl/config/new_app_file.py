@@ -63,7 +63,7 @@ def app_file_text(
         ("[health]", "also: interval, timeout, deadline, rise, fall, start_grace"),
         _probe(health_path, healthcheck=healthcheck),
         ("[resources]", "also: cpus, pids"),
-        (f'memory = "{write_size(Resources().memory)}"', "the most it may use"),
+        (f'memory = "{write_size(Resources().memory)}"', "its limit"),
         ("[env]", 'variables, in quotes: MODE = "shop"'),
     ]
     return "".join(f"{text:<31} # {comment}\n" for text, comment in lines)
@@ -72,14 +72,14 @@ def app_file_text(
 def _reached_by(listen: tuple[str, int] | None, host: str | None) -> Iterator[tuple[str, str]]:
     if listen and listen[0] == "127.0.0.1":
         port = listen[1]
-        yield f"listen = {port}", f'the stable address: 127.0.0.1:{port}; "0.0.0.0:{port}" for the world'
+        yield f"listen = {port}", f'the public address: 127.0.0.1:{port}; "0.0.0.0:{port}" for all interfaces'
     elif listen:
-        yield f'listen = "{write_address(*listen)}"', "the stable address; a port alone means 127.0.0.1"
+        yield f'listen = "{write_address(*listen)}"', "the public address; a port alone means 127.0.0.1"
     if host:
-        yield f'host = "{host}"', "the name that visitors use"
+        yield f'host = "{host}"', "the host name that clients use"
 
 
 def _probe(path: str | None, *, healthcheck: bool) -> tuple[str, str]:
     if path is None and healthcheck:
         return 'kind = "docker"', "the image's own HEALTHCHECK; also: http, tcp, exec"
-    return f'path = "{path or "/"}"', "must answer 200-399; also: status, body, host"
+    return f'path = "{path or "/"}"', "must return 200-399; also: status, body, host"

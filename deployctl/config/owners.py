@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from deployctl.config.settings import Settings
     from deployctl.effects.haproxy.home import HaproxyHome
 
-GOES_ON = "Nothing was done, and what serves goes on."
+GOES_ON = "Nothing was changed; running apps are not affected."
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def require_named(uid: int, settings: Settings) -> pwd.struct_passwd:
         return pwd.getpwuid(uid)
     except KeyError:
         raise NotPermitted(
-            f"{settings.state_dir} belongs to uid {uid}, which has no name on this machine: root cannot become it. {GOES_ON}",
+            f"{settings.state_dir} belongs to uid {uid}, which has no account here, so root cannot switch to it. {GOES_ON}",
             remedy=[f"{as_user(uid)} deployctl --home {settings.home} status"], code="owner_without_a_name") from None
 
 
@@ -119,9 +119,9 @@ def _require_readable(user: pwd.struct_passwd, settings: Settings) -> None:
         os._exit(0 if all(os.access(place, os.R_OK) for place in places) else 1)
     if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
         raise NotPermitted(
-            f"{settings.state_dir} belongs to {user.pw_name}, who may not read deployctl in {places[0].parent} or its Python "
-            f"in {places[1].parent.parent}: root cannot become {user.pw_name} with that. {GOES_ON}",
-            remedy=["install deployctl where everybody may read it, in /opt/deployctl for example",
+            f"{settings.state_dir} belongs to {user.pw_name}, who cannot read deployctl in {places[0].parent} or its Python "
+            f"in {places[1].parent.parent}, so root cannot switch to {user.pw_name}. {GOES_ON}",
+            remedy=["install deployctl where every user can read it, for example in /opt/deployctl",
                     f"{as_user(user.pw_uid)} deployctl --home {settings.home} status   # with that one"],
             code="installation_unreadable")
 
@@ -133,7 +133,7 @@ def _several(owners: Owners, settings: Settings) -> NotPermitted:
     folders = " ".join(str(folder) for folder in (settings.state_dir, settings.config_dir))
     return NotPermitted(
         f"{settings.state_dir} belongs to {_called(owners.state)}, {settings.config_dir} to {_called(owners.config)}{proxy}: "
-        f"whoever goes on as one of them locks the others out. {GOES_ON}",
+        f"changes made as one of them would lock the others out. {GOES_ON}",
         remedy=[f"sudo chown -R {right} {folders}", f"{as_user(right)} deployctl --home {settings.home} status   # after that"],
         code="several_owners")
 
@@ -141,7 +141,7 @@ def _several(owners: Owners, settings: Settings) -> NotPermitted:
 def _not_yours(settings: Settings, owners: Owners) -> NotPermitted:
     me = os.geteuid()
     proxy = f" HAProxy (pid {owners.pid}) runs as {_called(owners.proxy)}." if owners.proxy is not None else ""
-    mine = [f"sudo chown -R {me} {settings.state_dir}   # HAProxy needs it back"] if owners.proxy == me else []
+    mine = [f"sudo chown -R {me} {settings.state_dir}   # HAProxy needs access to it"] if owners.proxy == me else []
     return NotPermitted(
         f"{settings.state_dir} belongs to {_called(owners.state)}, and this is {_called(me)}.{proxy} {GOES_ON}",
         remedy=[*mine, f"{as_user(owners.state or 0)} deployctl --home {settings.home} status"], code="not_the_owner")
@@ -149,6 +149,6 @@ def _not_yours(settings: Settings, owners: Owners) -> NotPermitted:
 
 def _called(uid: int | None) -> str:
     if uid is None:
-        return "nobody (it is not there)"
+        return "nobody (it does not exist)"
     name = user_name(uid)
     return f"uid {uid}" if name is None else f"{name} (uid {uid})"

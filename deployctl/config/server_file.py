@@ -32,21 +32,21 @@ _LABEL = Grammar(
     "A label has a-z, 0-9, dots, hyphens, _ and /; put one with dots in quotes.",
 )
 _URL = Grammar(
-    "an address of an engine",
+    "an engine address",
     r"unix:///[^\s\x00-\x1f\x7f\"'\\]{1,200}"
     r"|tcp://(?P<tcp>[a-z0-9.-]+):(?P<tcp_port>[0-9]+)"
     r"|ssh://(?:[A-Za-z_][A-Za-z0-9_.-]{0,31}@)?(?P<ssh>[a-z0-9.-]+)(?::(?P<ssh_port>[0-9]+))?",
     "An engine is unix:///path, tcp://host:port or ssh://user@host.",
 )
 _PROGRAM = Grammar(
-    "the path of a program",
+    "a program path",
     r"(?!.*/\.\.?(?:/|\Z))(?:/[A-Za-z0-9_.+@-]{1,255}){1,32}",
-    "A program is given by its whole path, without spaces: /usr/sbin/haproxy.",
+    "A program is an absolute path without spaces: /usr/sbin/haproxy.",
 )
 _WEB_URL = Grammar(
-    "an address that people type",
+    "a dashboard URL",
     r"(?P<scheme>https?)://(?P<host>[a-z0-9.-]+)(?::(?P<port>[0-9]{1,6}))?",
-    'The address of the dashboard has a host and no path: "https://deploy.example.com".',
+    'The URL of the dashboard has a host and no path: "https://deploy.example.com".',
 )
 _USUAL_PORTS = {"http": 80, "https": 443}
 
@@ -179,10 +179,10 @@ def parse_server_spec(raw: Mapping[str, Any], *, where: str) -> ServerSpec:
     require_room(keep_warm=spec.keep_warm, keep_stopped=spec.keep_stopped, where=where)
     for key, (_, port) in (("proxy.http", spec.http), *([("web.listen", spec.web.listen)] if spec.web.enabled else [])):
         if spec.ports[0] <= port <= spec.ports[1]:
-            raise Invalid(f"{where}: the port of {key} lies inside ports.range.", remedy=["Change one of the two."])
+            raise Invalid(f"{where}: the port of {key} is inside ports.range.", remedy=["Change one of the two."])
     if spec.proxy_protocol and not spec.trusted_proxies:
-        raise Invalid(f"{where}: proxy.proxy_protocol = true, and proxy.trusted_proxies does not say from whom.",
-                      remedy=['Write trusted_proxies = ["10.0.0.0/8"] in [proxy], with the networks of the proxies in front.'])
+        raise Invalid(f"{where}: proxy.proxy_protocol = true requires proxy.trusted_proxies.",
+                      remedy=['Write trusted_proxies = ["10.0.0.0/8"] in [proxy], with the networks of the upstream proxies.'])
     if spec.web.enabled and overlap(spec.web.listen, spec.http):
         taken = write_address(*spec.web.listen)
         raise Invalid(f"{where}: web.listen = {taken} is taken: proxy.http is {write_address(*spec.http)}.",

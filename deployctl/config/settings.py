@@ -25,7 +25,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         if not self.home.is_absolute():
-            raise Invalid(f"home {ascii(str(self.home))[:60]} is not an absolute path.", remedy=["Write it from / on."])
+            raise Invalid(f"home {ascii(str(self.home))[:60]} is not an absolute path.", remedy=["Write an absolute path."])
 
     @property
     def config_dir(self) -> Path:
@@ -74,7 +74,7 @@ def _ensure_private(folder: Path) -> None:
         _require_ours(folder, folder.lstat())
         raise
     except OSError as error:
-        raise NotPermitted(f"{folder} is a link or no folder.", remedy=[f"ls -ld {folder}"]) from error
+        raise NotPermitted(f"{folder} is a symbolic link or not a directory.", remedy=[f"ls -ld {folder}"]) from error
     try:
         _require_ours(folder, os.fstat(handle))
         os.fchmod(handle, 0o700)
@@ -90,7 +90,7 @@ def _require_ours(folder: Path, found: os.stat_result) -> None:
         )
     if found.st_mode & stat.S_IWOTH:
         raise NotPermitted(
-            f"Everybody may write to {folder}; what lies in it cannot be trusted.",
+            f"{folder} is world-writable; its contents cannot be trusted.",
             remedy=[f"ls -la {folder}", f"chmod 700 {folder}"],
         )
 
@@ -121,10 +121,10 @@ def find_home(flag: str | None, environ: Mapping[str, str], cwd: Path) -> Path:
 
 def _named(text: str, name: str, cwd: Path) -> Path:
     if not text or not text.isprintable():
-        raise Invalid(f"{name} {ascii(text)[:60]} is not a folder.", remedy=[f"Give {name} a path, or leave it out."])
+        raise Invalid(f"{name} {ascii(text)[:60]} is not a directory.", remedy=[f"Set {name} to a path, or omit it."])
     home = (cwd / text).resolve()
     if home.exists() and not home.is_dir():
-        raise Invalid(f"{name} {ascii(text)[:60]} is not a folder.", remedy=[f"ls -ld {home}"])
+        raise Invalid(f"{name} {ascii(text)[:60]} is not a directory.", remedy=[f"ls -ld {home}"])
     return home
 
 
@@ -149,9 +149,9 @@ def _require_known_owner(home: Path, marker: Path, environ: Mapping[str, str]) -
         owner = path.lstat().st_uid
         if owner not in known:
             raise NotPermitted(
-                f"{home} looks like a home of deployctl, but {path} belongs to another user (uid {owner}).",
+                f"{home} looks like a deployctl home, but {path} belongs to another user (uid {owner}).",
                 remedy=[f"{as_user(owner)} deployctl --home {home} status   # as its owner",
-                        "or work from another folder"],
+                        "or work from another directory"],
             )
 
 
@@ -160,6 +160,6 @@ def _data_folder(environ: Mapping[str, str]) -> Path:
     if not data.is_absolute():  # the XDG rule: a relative one is ignored
         user = Path(environ.get("HOME", ""))
         if not user.is_absolute():
-            raise Invalid("No home was named, and HOME is not set.", remedy=["deployctl --home /srv/deployctl"])
+            raise Invalid("No home was given, and HOME is not set.", remedy=["deployctl --home /srv/deployctl"])
         data = user / ".local" / "share"
     return (data / "deployctl").resolve()

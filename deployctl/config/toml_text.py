@@ -31,14 +31,14 @@ def read_text(path: Path) -> str:
     """Return the text of a config file. Raises NotFound when there is none, Untrusted when others may write to it."""
     data = _read(path)
     if len(data) > MAX_FILE_BYTES:
-        raise Invalid(f"{where(path)} is larger than 1 MB.", remedy=["A config file has a few kilobytes."])
+        raise Invalid(f"{where(path)} is larger than 1 MB.", remedy=["Config files are a few kilobytes."])
     if data.startswith(b"\xef\xbb\xbf"):
         raise Invalid(f"{where(path)} starts with a byte order mark.", remedy=[f"Save {path} as UTF-8 without BOM."])
     try:
         return data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise Invalid(f"{where(path)}:{line}: this is not UTF-8.", remedy=[f"Save {path} as UTF-8."]) from None
+        raise Invalid(f"{where(path)}:{line}: not valid UTF-8.", remedy=[f"Save {path} as UTF-8."]) from None
 
 
 def _read(path: Path) -> bytes:
@@ -61,9 +61,9 @@ def _unreadable(path: Path, error: OSError) -> DeployctlError:
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return NotFound(f"{where(path)} does not exist.", remedy=[f"ls {path.parent}"])
     if error.errno == errno.ELOOP:
-        return Invalid(f"{where(path)} is a link; config files are not followed.", remedy=[f"ls -l {path}"])
+        return Invalid(f"{where(path)} is a symbolic link; config files must be regular files.", remedy=[f"ls -l {path}"])
     if error.errno in (errno.EACCES, errno.EPERM):
-        return NotPermitted(f"{where(path)} may not be read by this user.", remedy=[f"ls -l {path}"])
+        return NotPermitted(f"{where(path)} is not readable by this user.", remedy=[f"ls -l {path}"])
     return DeployctlError(f"{where(path)} cannot be read: {error.strerror}.", remedy=[f"ls -l {path}"])
 
 
@@ -82,10 +82,10 @@ def parse_toml(text: str, path: Path) -> dict[str, Any]:
 def _syntax_error(message: str, text: str, path: Path) -> Invalid:
     found = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", message)
     if found is None:
-        return Invalid(f"{where(path)}: a number in it is too long.", remedy=[f"Edit {path}"])
+        return Invalid(f"{where(path)}: a number is too long.", remedy=[f"Edit {path}"])
     line, column = _place(found, text)
     said = message[: found.start()]
-    why = f"{_reason(said)}." if _reason(said) else "this is not TOML."
+    why = f"{_reason(said)}." if _reason(said) else "not valid TOML."
     return Invalid(f"{where(path)}:{line}:{column}: {why}", remedy=[f"Edit {path}"])
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from deployctl.domain.host.permissions import PathFacts, PermissionFault
     from deployctl.errors import Untrusted
 
-NOT_BELIEVED = f"what the files of this home say is not believed. {GOES_ON}"
+NOT_BELIEVED = f"the files of this home are not trusted. {GOES_ON}"
 
 
 def find_home_faults(settings: Settings, environ: Mapping[str, str], *, apps: bool = False) -> list[PermissionFault]:
@@ -51,7 +51,7 @@ def require_own_state(settings: Settings, environ: Mapping[str, str]) -> None:
     trusted = trusted_uids(os.geteuid(), environ)
     found = [facts for folder in (settings.state_dir, settings.haproxy_dir) for facts in _present(folder)]
     if faults := [fault for facts in found if (fault := find_fault(facts, trusted, owned=False))]:
-        error = untrusted(faults, f"what lies in it cannot be trusted. {GOES_ON}")
+        error = untrusted(faults, f"its contents cannot be trusted. {GOES_ON}")
         error.remedy.insert(0, f"ls -la {settings.state_dir}")
         raise error
 

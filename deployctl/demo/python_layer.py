@@ -83,7 +83,7 @@ def library_closure(binaries: Sequence[Path]) -> set[Path]:
     listing = subprocess.run(["ldd", *map(str, binaries)], capture_output=True, text=True, check=False)
     found = {Path(match[1]) for match in _LIBRARY.finditer(listing.stdout)}
     if not found:
-        message = f"`ldd` lists no libraries of {binaries[0]}, so no image can be made of it"
+        message = f"`ldd` lists no libraries of {binaries[0]}, so no image can be built from it"
         raise Invalid(message, remedy=["ldd --version"])
     return found | _asked_for_later(found)
 

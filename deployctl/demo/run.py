@@ -40,7 +40,7 @@ class Demo:
         removed = stage.take_apart(self.settings)
         for name in removed:
             self._say(f"  {self.tick} removed {name}")
-        self._say("The demo is gone." if removed else f"No demo in {self.settings.home}: nothing to stop.")
+        self._say("The demo was removed." if removed else f"No demo in {self.settings.home}: nothing to stop.")
         return 0
 
     def run(self) -> int:
@@ -94,15 +94,15 @@ class Demo:
         background.start("visitors", command, self.settings.home)
         self._say("")
         self._done(f"{STAY_RATE} visitors a second stay for {STAY // 60} min, so that there is something to see; "
-                   "they go to 127.0.0.1 only")
+                   "they use 127.0.0.1 only")
 
     def _story(self) -> None:
         self._deployctl("upgrade", stage.APP_NAME, "v2", "-m", "new look")
         time.sleep(STATE_SECONDS)
-        self._say("\nv2 has a bug: its health check is fine, but 1 request in 12 fails. Back, at once:")
+        self._say("\nv2 has a bug: its health check passes, but 1 request in 12 fails. Roll back:")
         self._deployctl("rollback", stage.APP_NAME, "-m", "1 in 12 fails")
         time.sleep(STATE_SECONDS)
-        self._say("\nThat took the traffic, not the containers: both versions run. So it can be undone as fast:")
+        self._say("\nThat switched the traffic, not the containers: both versions still run. So it can be undone just as fast:")
         self._deployctl("undo", stage.APP_NAME)
         time.sleep(STATE_SECONDS)
         self._deployctl("history", stage.APP_NAME)
@@ -127,7 +127,7 @@ class Demo:
         """Return what the command answers. Raises DeployctlError with all that it said when it fails."""
         done = subprocess.run(self._program(*words), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if done.returncode:
-            error = DeployctlError(f"deployctl {' '.join(words)} ended with {done.returncode}",
+            error = DeployctlError(f"deployctl {' '.join(words)} exited with {done.returncode}",
                                    remedy=[self._command("doctor"), self._command("demo", "--stop")])
             error.details = [done.stdout + done.stderr]
             raise error
@@ -138,20 +138,20 @@ class Demo:
 
     def _tell(self, count: Count, *, port: int) -> int:
         app = stage.APP_NAME
-        served = ", ".join(f"{version} answered {n:,}" for version, n in sorted(count.by_version.items()))
+        served = ", ".join(f"{version} handled {n:,}" for version, n in sorted(count.by_version.items()))
         link = self._ask("-q", "user", "add", ADMIN, "--role", "admin").strip()
         self._say(f"""
 One upgrade, one rollback, one undo under {RATE:.0f} requests a second. {served}; {count.app_5xx:,} more were v2's own errors.
 Counted from outside: {count.sent:,} requests, {count.lost:,} lost
 
-The mended version:      {self._command('upgrade', app, 'v3')}
+The fixed version:       {self._command('upgrade', app, 'v3')}
 Another link:            {self._command('user', 'link', ADMIN)}
 Remove everything:       {self._command('demo', '--stop')}
 Your own app:            deployctl init myapp --image IMAGE:TAG, then deployctl upgrade myapp TAG
 
-Now v2, the broken one, serves http://127.0.0.1:{port}/ again: 1 request in 12 fails. Fix it with one click:
+Now v2, the broken version, is live again on http://127.0.0.1:{port}/: 1 request in 12 fails. Fix it with one click:
 
-  Dashboard   {link}?next=/apps/{app}   (signs you in once, within 15 min)
+  Dashboard   {link}?next=/apps/{app}   (signs you in once, valid for 15 min)
   Terminal    {self._command('rollback', app)}""")
         return 1 if count.lost else 0
 

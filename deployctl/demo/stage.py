@@ -26,7 +26,7 @@ DEMO_IMAGE = "deployctl-demo/web"
 VERSIONS = {"v1": ("blue", ""), "v2": ("teal", "1/12"), "v3": ("teal", "")}  # version → colour, defect
 FIRST_PORT, LAST_PORT = 8900, 8999
 SERVER = """\
-# The demo's own server file; everything it makes carries this label.
+# The demo's own server file; everything it creates has this label.
 [engine]
 labels = {{ "deployctl.demo" = "1" }}
 [web]
@@ -104,7 +104,7 @@ def _engine_objects(settings: Settings) -> list[str]:
         kept = [tag for tag in docker.kept_tags() if kept_name(home, tag)]
         removed += unload_images(docker.address, *(f"{DEMO_IMAGE}:{version}" for version in VERSIONS), *kept)
     except EngineUnavailable as e:
-        raise DeployctlError(f"the demo's containers could not be removed: {e.message}", remedy=e.remedy) from e
+        raise DeployctlError(f"could not remove the demo's containers: {e.message}", remedy=e.remedy) from e
     return removed
 
 

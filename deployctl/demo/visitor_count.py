@@ -46,7 +46,7 @@ class Count:
     @property
     def sentence(self) -> str:
         reasons = ", ".join(f"{n:,} {name}" for name, n in sorted(self.by_class.items()) if _is_lost(name))
-        own = f", {self.app_5xx:,} answered 5xx by the app" if self.app_5xx else ""
+        own = f", {self.app_5xx:,} 5xx responses from the app" if self.app_5xx else ""
         return f"{self.sent:,} requests, {self.lost:,} lost" + (f" ({reasons})" if reasons else "") + own
 
     def as_json(self) -> str:

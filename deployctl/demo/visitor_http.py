@@ -131,7 +131,7 @@ def _number(text: str, *, base: int) -> int:
     except ValueError:
         number = -1
     if number < 0:
-        raise VisitorNotHttp(f"{text!r} is no length")
+        raise VisitorNotHttp(f"{text!r} is not a length")
     return number
 
 

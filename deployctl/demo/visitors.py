@@ -50,14 +50,14 @@ class Visitors:
         )
         if self._process.stdout is None or self._process.stdout.readline() != _STARTED:
             self._end_process()
-            raise DeployctlError("the visitors did not start; what they said is above")
+            raise DeployctlError("the visitors did not start; see their output above")
 
     def stop(self) -> Count:
         """Let nobody new in, wait for the answers that are open, and return the count. May be repeated."""
         if self._process:
             report = self._end_process()
             if not report:
-                raise DeployctlError("the visitors ended without a count; what they said is above")
+                raise DeployctlError("the visitors stopped without a count; see their output above")
             self._count = Count.from_json(report)
         return self.count
 
@@ -68,18 +68,18 @@ class Visitors:
         """
         process = self._process
         if process is None or process.stdin is None or process.stdout is None:
-            raise DeployctlError("the visitors are not under way")
+            raise DeployctlError("the visitors are not running")
         with suppress(BrokenPipeError):
             process.stdin.write(b"\n")
         report = process.stdout.readline()
         if not report:
-            raise DeployctlError("the visitors ended by themselves; what they said is above")
+            raise DeployctlError("the visitors stopped by themselves; see their output above")
         return Count.from_json(report)
 
     @property
     def count(self) -> Count:
         if self._count is None:
-            raise DeployctlError("the visitors have not been counted: they are still there, or never came")
+            raise DeployctlError("no count: the visitors are still running, or never started")
         return self._count
 
     def _end_process(self) -> bytes:
@@ -105,9 +105,9 @@ class Visitors:
 def _require_visitable(url: str, rate: float) -> None:
     parts = urlsplit(url)
     if parts.scheme != "http" or not parts.hostname:
-        raise Invalid(f"{url!r} is no address that visitors can go to: http://HOST:PORT/PATH is")
+        raise Invalid(f"{url!r} is not an address for visitors; use http://HOST:PORT/PATH")
     if not rate > 0:
-        raise Invalid(f"{rate:g} requests a second are no visitors")
+        raise Invalid(f"{rate:g} requests per second: must be more than 0")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -144,15 +144,15 @@ def _tell(text: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m deployctl.demo.visitors", description="Visit, and count.")
+    parser = argparse.ArgumentParser(prog="python -m deployctl.demo.visitors", description="Send requests and count responses.")
     parser.add_argument("url", help="http://HOST:PORT/PATH")
-    parser.add_argument("--rate", type=float, default=40.0, help="requests a second, answered or not")
-    parser.add_argument("--seconds", type=float, default=10.0, help="how long; 0: until Ctrl-C")
-    parser.add_argument("--timeout", type=float, default=5.0, help="seconds after which a request is lost")
-    parser.add_argument("--host", help="Host header, when it is not the URL's")
-    parser.add_argument("--no-keep-alive", dest="keep_alive", action="store_false", help="a connection per request")
-    parser.add_argument("--retry-stale", action="store_true", help="ask again when a kept connection was closed")
-    parser.add_argument("--json", action="store_true", help="the whole count instead of one sentence")
+    parser.add_argument("--rate", type=float, default=40.0, help="requests per second, regardless of responses")
+    parser.add_argument("--seconds", type=float, default=10.0, help="duration; 0: until Ctrl-C")
+    parser.add_argument("--timeout", type=float, default=5.0, help="seconds after which a request counts as lost")
+    parser.add_argument("--host", help="Host header, if different from the URL's")
+    parser.add_argument("--no-keep-alive", dest="keep_alive", action="store_false", help="one connection per request")
+    parser.add_argument("--retry-stale", action="store_true", help="retry if a kept-alive connection was closed")
+    parser.add_argument("--json", action="store_true", help="print the whole count instead of one sentence")
     parser.add_argument("--with-parent", action="store_true", help=argparse.SUPPRESS)
     return parser
 

@@ -278,9 +278,9 @@ def run(answer: Answerer, name: str) -> None:
     server.start()
     say(f"{name} listens on port {server.port}")
     asked_by = signal.sigwait(stopping)
-    say(f"{name} got {signal.Signals(asked_by).name}: finishing what is open")
+    say(f"{name} received {signal.Signals(asked_by).name}: finishing open requests")
     finished = server.stop()
-    say(f"{name} ends" if finished else f"{name} ends with answers still open")
+    say(f"{name} stops" if finished else f"{name} stops with requests still open")
 
 
 PAGE = """<!doctype html>
@@ -294,7 +294,7 @@ PAGE = """<!doctype html>
   li { width: 8px; border-radius: 2px; background: var(--c) }  li.bad { background: #ff6b5e }
 </style>
 <h1 style="--c: {color}">{version}</h1>
-<p>This page asks twice a second which version answers. A red bar is an answer that failed.</p>
+<p>This page requests the version twice a second. A red bar is a failed request.</p>
 <ol aria-hidden="true"></ol>
 <script>
   const title = document.querySelector("h1"), bars = document.querySelector("ol")

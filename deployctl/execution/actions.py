@@ -101,8 +101,8 @@ def _require_own_image(walk: Walk, target: int | None) -> None:
     """Raise NotHealthy when the list of containers has shown another image in its place, and this walk made no other."""
     made = any(step.kind is StepKind.CREATE and step.release == target for step in walk.begun)
     if target in walk.facts.other_image and not made:
-        raise NotHealthy(f"the container of {walk.facts.version(target)} is made of another image than its release: "
-                         "somebody made it again", remedy=[f"deployctl reconcile {walk.plan.app}"])
+        raise NotHealthy(f"the container of {walk.facts.version(target)} was created from a different image than its "
+                         "release: someone recreated it", remedy=[f"deployctl reconcile {walk.plan.app}"])
 
 
 def watch_candidate(walk: Walk, step: Step) -> str:
@@ -114,7 +114,8 @@ def watch_candidate(walk: Walk, step: Step) -> str:
         walk.keep_failed = True
         walk.services.ledger.mark_failed(release.app, release.number, why=e.message, code=e.cause or e.code)
         _hold_failed(walk, release)
-        back = RevertedAfterSwitch(f"{release.version} failed under traffic: {e.message} Traffic went back by itself.",
+        back = RevertedAfterSwitch(f"{release.version} failed under traffic: {e.message} "
+                                   "Traffic was switched back automatically.",
                                    remedy=e.remedy)
         back.details, back.cause, back.why = e.details, e.cause, e.message
         raise back from e
@@ -125,7 +126,7 @@ def _hold_failed(walk: Walk, release: Release) -> None:
     s, active = walk.services, _active(walk)
     if active is None or (active.version, active.digest) != (release.version, release.digest):
         s.ledger.set_hold(release.app, release.version, release.digest,
-                          Hold(s.clock.utc(), s.actor, "failed under traffic and went back by itself"))
+                          Hold(s.clock.utc(), s.actor, "failed under traffic and was reverted"))
 
 
 def promote(walk: Walk, step: Step) -> str:
@@ -145,7 +146,7 @@ def _refresh_previews(walk: Walk) -> None:
     try:
         walk.services.traffic.refresh_previews()
     except DeployctlError as e:
-        walk.warn(f"HAProxy does not know of the hold yet: {e.message}")
+        walk.warn(f"HAProxy has not recorded the hold yet: {e.message}")
 
 
 # -- retiring ---------------------------------------------------------------------------------------------------------
@@ -159,7 +160,7 @@ def drain(walk: Walk, step: Step) -> str:
             return f"{open_requests} still open after {within:g} s were closed"
         s.report.detail(f"{open_requests} open requests")
         s.clock.sleep(DRAIN_LOOK)
-    return "nothing open"
+    return "no open requests"
 
 
 def stop_container(walk: Walk, step: Step) -> str:
@@ -177,7 +178,7 @@ def stop_container(walk: Walk, step: Step) -> str:
         raise
     try_to_unpin(s, walk.facts.app, instance)
     if s.clock.now() - started >= release.bundle.stop_grace:
-        walk.warn(f"{release.version} did not end within stop_grace ({release.bundle.stop_grace:g} s) and was killed")
+        walk.warn(f"{release.version} did not stop within stop_grace ({release.bundle.stop_grace:g} s) and was killed")
     return ""
 
 

@@ -45,7 +45,7 @@ def read_bundle(labels: Mapping[str, str], env: Mapping[str, str]) -> Bundle:
         raw["env"] = [[name, env[name]] for name in raw["env"]]
         return Bundle.from_canonical(json.dumps(raw))
     except (KeyError, ValueError, TypeError, zlib.error) as e:
-        raise Invalid(f"its label {BUNDLE} cannot be read ({type(e).__name__})") from e
+        raise Invalid(f"its label {BUNDLE} is unreadable ({type(e).__name__})") from e
 
 
 def is_exact(secret: bytes, app: AppName, labels: Mapping[str, str], bundle: Bundle) -> bool:

@@ -39,10 +39,10 @@ def ensure_image(release: Release, s: Services) -> None:
     if s.engine.find_image(bundle.digest) is not None:
         return
     if bundle.repo_digest is None:
-        raise NotFound(f"{gone}, and no registry is known to have it", remedy=[f"build or load {bundle.image} again"])
+        raise NotFound(f"{gone}, and no registry is known that has it", remedy=[f"build or load {bundle.image} again"])
     pulled = s.engine.pull_image(bundle.repo_digest, progress=s.report.detail)
     if pulled.digest != bundle.digest:  # another image store names the same content otherwise
-        raise NotFound(f"{gone}: the engine knows what {bundle.repo_digest} gives as {short_digest(pulled.digest)}",
+        raise NotFound(f"{gone}: the engine stores {bundle.repo_digest} as {short_digest(pulled.digest)}",
                        remedy=[f"deployctl upgrade {release.app} {release.version}"])
 
 
@@ -94,7 +94,7 @@ def _lease_place(walk: Walk, release: Release) -> Instance:
         return lease()
     except NetworkFull as e:
         app = networks.own_network(s, networks.move_on(s, _app(walk)))
-        walk.warn(f"{e.message}: what comes goes to {app.subnet} ({app.network})")
+        walk.warn(f"{e.message}: new containers use {app.subnet} ({app.network})")
         return lease()
 
 
@@ -139,7 +139,8 @@ def _require_bridge(walk: Walk, instance: Instance) -> None:
     """Raise when a container runs and its bridge is on another host. Podman makes it with the first container."""
     s, network = walk.services, _app(walk).network_of(instance)
     if s.bridged and not s.guard.bridge_up(network.bridge):
-        raise DeployctlError(f"the engine made the network {network.name}, but its bridge {network.bridge} is not on this host",
+        raise DeployctlError(f"the engine created the network {network.name}, but its bridge {network.bridge} "
+                             "is not on this host",
                              remedy=['set reach = "loopback" under [network] in config/server.toml'])
 
 
@@ -155,7 +156,7 @@ def _start_somewhere(walk: Walk, step: Step, instance: Instance) -> Instance:
         except PlaceTaken as e:
             if _lacks_joined(walk, step):
                 raise
-            walk.warn(f"{e.message}: it is made anew at another place")
+            walk.warn(f"{e.message}: it is created again elsewhere")
             keep_image(walk, step)  # else nothing would be left of it
             forget_container(walk, instance)
             ensure_network(walk, step)

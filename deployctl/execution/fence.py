@@ -31,7 +31,7 @@ FENCED_LEDGER_CALLS = frozenset({"add_app", "ensure_release", "set_wishes", "rem
 
 def taken_over(app: str) -> LeaseHeld:
     """Return what a holder says whom another process has passed over."""
-    return LeaseHeld(f"the lease on {app} was taken over by another process; this one does nothing more")
+    return LeaseHeld(f"the lease on {app} was taken over by another process; this one stops here")
 
 
 def fenced(s: Services, require_lease: Callable[[], None]) -> Services:

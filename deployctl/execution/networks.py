@@ -35,9 +35,9 @@ def own_network(s: Services, app: App) -> App:
             return app
         except NetworkTaken as e:
             left, app = app, move_on(s, app)
-            s.report.warn(f"{e.message}: what comes goes to {app.subnet} ({app.network}), what runs stays where it is")
+            s.report.warn(f"{e.message}: new containers use {app.subnet} ({app.network}), running ones stay where they are")
             clear_unused(s, left.name)
-    raise DeployctlError(f"no network could be made for {app.name}: other processes were always faster", remedy=["try again"])
+    raise DeployctlError(f"could not create a network for {app.name}: other processes were always faster", remedy=["try again"])
 
 
 def make(s: Services, app: AppName, network: AppNetwork) -> None:
@@ -58,10 +58,10 @@ def _require_free(s: Services, network: AppNetwork, there: Iterable[NetworkFacts
     routes = s.guard.routed_subnets() if s.bridged else []
     taken = find_taken(network, subnets=(subnet for one in there for subnet in one.subnets), routes=routes)
     if taken:
-        raise NetworkTaken(f"the subnet {network.subnet} of {network.name} is somebody else's by now ({taken})",
+        raise NetworkTaken(f"the subnet {network.subnet} of {network.name} is used by something else now ({taken})",
                            remedy=["docker network ls", "ip route"])
     if s.bridged and s.guard.has_interface(network.bridge):
-        raise NetworkTaken(f"an interface {network.bridge} is there already, and the network {network.name} is not",
+        raise NetworkTaken(f"the interface {network.bridge} already exists, but the network {network.name} does not",
                            remedy=[f"ip link show {network.bridge}"])
 
 
@@ -74,7 +74,7 @@ def move_on(s: Services, app: App) -> App:
         except sqlite3.IntegrityError:
             continue
         return app.moved_to(network)
-    raise DeployctlError(f"no subnet could be leased for {app.name}: other processes were always faster", remedy=["try again"])
+    raise DeployctlError(f"could not lease a subnet for {app.name}: other processes were always faster", remedy=["try again"])
 
 
 def first(s: Services, app: AppName) -> AppNetwork:

@@ -40,7 +40,7 @@ def _who_served(walk: Walk) -> int | None:
     if walk.recovering or facts.serving == source:
         return source
     if facts.serving is None and source is not None and source not in facts.running:
-        raise NotHealthy(f"{facts.version(source)} does not run, so the traffic stays where it is")
+        raise NotHealthy(f"{facts.version(source)} is not running, so traffic was not switched back")
     return facts.serving or source
 
 

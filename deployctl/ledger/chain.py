@@ -45,8 +45,8 @@ def links(rows: Iterable[Row]) -> Iterator[tuple[int, str]]:
 
 def promotion(change: Row) -> HashedEvent:
     """Return what the event of a change of traffic says: every column of it."""
-    source, target = (f"release {n}" if n is not None else "nobody" for n in (change["source"], change["target"]))
-    return HashedEvent(f"{change['kind']}: {target} serves after {source}",
+    source, target = (f"release {n}" if n is not None else "none" for n in (change["source"], change["target"]))
+    return HashedEvent(f"{change['kind']}: {source} → {target}",
                 {name: value for name, value in change.items() if name not in UNTOLD})
 
 
@@ -82,9 +82,9 @@ def _fault(event: Row, former: str | None, expected: int) -> str | None:
         last = number - 1
         return f"event {last} is missing" if last == expected else f"events {expected} to {last} are missing"
     if event["hash"] is None:
-        return f"event {number} ({event['kind']}, {event['at']}) was written past the chain: it has no hash"
+        return f"event {number} ({event['kind']}, {event['at']}) was added outside the chain: it has no hash"
     if event["hash"] != link(former, event):
-        return f"event {number} ({event['kind']}, {event['at']}) is not as it was written"
+        return f"event {number} ({event['kind']}, {event['at']}) was altered"
     return None
 
 
@@ -102,12 +102,12 @@ def _untrue(told: dict[tuple[str, int], Row], changes: Iterable[Row], actives: d
         app, revision = change["app"], change["revision"]
         event = told.pop((app, revision), None)
         if event is None:
-            yield f"revision {revision} of {app} is in the traffic history, but no event tells it"
+            yield f"revision {revision} of {app} is in the traffic history, but has no event"
         elif differing := sorted(name for name in change if name != "id" and change[name] != event.get(name)):
-            yield f"revision {revision} of {app} is not as it was written: {', '.join(differing)}"
+            yield f"revision {revision} of {app} was altered: {', '.join(differing)}"
         if revision > last.get(app, {"revision": 0})["revision"]:
             last[app] = change
     yield from (f"revision {revision} of {app} is missing from the traffic history" for app, revision in told)
     for app, active in actives.items():
         if app in last and last[app]["target"] != active:
-            yield f"{app}: release {active} is called active, but its last change was to release {last[app]['target']}"
+            yield f"{app}: release {active} is recorded as active, but its last switch was to release {last[app]['target']}"

@@ -26,7 +26,7 @@ def of_refusals(rows: Sequence[Row]) -> tuple[str, dict[str, Any]]:
     for row in rows:
         who[row["actor"]] += json.loads(row["data"]).get("count", 1)
     attempts = sum(who.values())
-    return (f"{len(rows)} lines of refused changes, {attempts} attempts from {_span(rows)}, were folded into this one",
+    return (f"{len(rows)} lines of denied changes, {attempts} attempts from {_span(rows)}, were folded into this line",
             {**_of_events(rows, who), "attempts": attempts})
 
 
@@ -34,7 +34,7 @@ def of_repeated(rows: Sequence[Row]) -> tuple[str, dict[str, Any]]:
     """Return text and data of the checkpoint for these events, which are in the order of their ids."""
     kinds = Counter(row["kind"] for row in rows)
     said = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in kinds.most_common())
-    return (f"{len(rows)} lines of what people did often from {_span(rows)} were folded into this one: {said}",
+    return (f"{len(rows)} lines of frequent actions from {_span(rows)} were folded into this line: {said}",
             {**_of_events(rows, Counter(row["actor"] for row in rows)), "kinds": dict(kinds)})
 
 
@@ -49,7 +49,7 @@ def _span(rows: Sequence[Row]) -> str:
 
 def of_plans(rows: Sequence[Row]) -> tuple[str, dict[str, Any]]:
     """Return text and data of the checkpoint for the plans of these deployments: id, plan, before."""
-    return f"the plans of {len(rows)} deployments, long closed, were folded into this line", {
+    return f"the plans of {len(rows)} closed deployments were folded into this line", {
         "of": PLANS, "rows": len(rows), "spans": [[*ids] for ids, _ in _spans(rows)],
         "sha256": _digest(json.dumps([row["id"], row["plan"], row["before"]]) for row in rows)}
 
@@ -100,5 +100,5 @@ class Checkpoints:
         """Yield what these deployments (id, folded) say otherwise."""
         for row in deployments:
             if bool(row["folded"]) is not (row["id"] in self.plans):
-                yield (f"the plan of deployment {row['id']} is gone, and no checkpoint has replaced it" if row["folded"]
-                       else f"the plan of deployment {row['id']} was replaced by a checkpoint, and another one is there")
+                yield (f"the plan of deployment {row['id']} is missing, and no checkpoint has replaced it" if row["folded"]
+                       else f"the plan of deployment {row['id']} was replaced by a checkpoint, but another one is present")

@@ -67,7 +67,7 @@ class InstanceRows:
             if port not in leased and not taken(port):
                 self.db.execute("insert into port_leases(port, app, release) values (?, ?, ?)", [port, app, release])
                 return port
-        raise Refused(f"no host port is free in {ports.start}–{ports.stop - 1}",
+        raise Refused(f"no free host port in {ports.start}–{ports.stop - 1}",
                       remedy=[f"deployctl prune {app}", "widen [ports] range in config/server.toml"])
 
     def _lease_address(self, app: AppName, release: int, network: AppNetwork, first: int) -> str:
@@ -81,7 +81,7 @@ class InstanceRows:
                 self.db.execute("insert into address_leases(address, app, release) values (?, ?, ?)",
                                 [hosts[index], app, release])
                 return hosts[index]
-        raise NetworkFull(f"{app} has no free address left in {network.subnet}: {len(hosts)} versions lie side by side",
+        raise NetworkFull(f"{app} has no free address left in {network.subnet}: {len(hosts)} versions have one",
                           remedy=[f"deployctl prune {app}"])
 
     def set_instance(self, app: AppName, release: int, **flags: str | bool | None) -> None:

@@ -124,7 +124,7 @@ class SqliteMeterBook:
             self._troubled = False
         except (sqlite3.Error, OSError, _Foreign) as e:
             self.close()
-            self._say(f"what is measured cannot be kept in {self._path} ({e}): charts have a gap. Nothing else suffers.")
+            self._say(f"cannot store metrics in {self._path} ({e}): charts have a gap. Nothing else is affected.")
 
     def _commit(self, write: Callable[[sqlite3.Connection], object]) -> None:
         if disk_is_full(self._path.parent):
@@ -171,7 +171,7 @@ class SqliteMeterBook:
             db.execute("pragma synchronous = normal")
             db.execute("pragma wal_autocheckpoint = 64")
             if _mark(db) != (APPLICATION_ID, METRICS_SCHEMA_VERSION):
-                raise _Foreign("it is not ours")
+                raise _Foreign("it is not deployctl's")
         except BaseException:
             db.close()
             raise
@@ -184,7 +184,7 @@ class SqliteMeterBook:
         for tail in ("-wal", "-shm"):
             self._path.with_name(self._path.name + tail).unlink(missing_ok=True)
         self._tidied = 0
-        self._warn(f"{self._path} is damaged or not ours: it lies in {aside.name} now, and what is measured begins anew.")
+        self._warn(f"{self._path} is damaged or not deployctl's: it was renamed to {aside.name}, and metrics start over.")
 
     def close(self) -> None:
         if self._db is not None:

@@ -46,7 +46,7 @@ class Salvage:
         """Forget what the copy knows and the engine does not have any more."""
         for app in self.ledger.apps():
             if app.name not in apps:
-                self.lost.append(f"{app.name}: the copy knows it, but it has no network and no container here any more")
+                self.lost.append(f"{app.name}: it is in the backup, but has neither network nor container here any more")
                 self.ledger.remove_app(app.name)
         for instance in self.ledger.instances():
             if instance.name not in containers:
@@ -59,8 +59,8 @@ class Salvage:
         if found is not None:
             same = (found.version, found.bundle.hash(), found.cap_drop) == (relic.version, relic.bundle.hash(), relic.cap_drop)
             if not same:
-                self.lost.append(f"{relic.app} release {relic.number}: the copy has another release of that number "
-                                 f"({found.version}); the container {relic.name} was left out")
+                self.lost.append(f"{relic.app} release {relic.number}: the backup has another release of that number "
+                                 f"({found.version}); the container {relic.name} was skipped")
             return same
         bundle, proven = _with_sure_source(relic.bundle), self._is_routed(relic)
         self.ledger.db.insert("releases", {

@@ -185,7 +185,7 @@ class FakeEngine(FakeHands, FakeScript):
         wanted = {**spec.labels, **self.home.labels}
         same = all(there.facts.labels.get(key) == text for key, text in wanted.items())
         if not same or there.facts.image != spec.bundle.digest:
-            raise EngineRefused(f"a container named {spec.name} exists already and is not the one that is wanted")
+            raise EngineRefused(f"a container named {spec.name} already exists and is not the expected one")
         return there
 
     def ensure_connected(self, container: str, network: str) -> None:
@@ -236,7 +236,7 @@ class FakeEngine(FakeHands, FakeScript):
         if any(other.publish == spec.publish for other in others):
             raise PlaceTaken(f"start {name}: port 127.0.0.1:{spec.publish} is already taken by another container")
         if any((other.network, other.address) == (spec.network, spec.address) for other in others):
-            raise PlaceTaken(f"start {name}: another container has the address that this one should get")
+            raise PlaceTaken(f"start {name}: the address for this container is used by another one")
 
     def ensure_stopped(self, container: str, *, grace: float) -> ContainerFacts:
         self._begin("stop", container)
@@ -294,7 +294,7 @@ class FakeEngine(FakeHands, FakeScript):
 
     def _require_here(self) -> None:
         if self.away is not None:
-            raise EngineUnavailable(f"Docker does not answer ({self.away})", remedy=["sudo systemctl start docker"])
+            raise EngineUnavailable(f"Docker is not responding ({self.away})", remedy=["sudo systemctl start docker"])
 
     def _require_ours(self, container: str) -> FakeContainer:
         found = self._require(container)

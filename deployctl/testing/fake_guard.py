@@ -81,7 +81,7 @@ class FakeGuard:
 
     def _require_permission(self) -> None:
         if not self.permitted:
-            raise NotPermitted("guard routes need root")
+            raise NotPermitted("guard routes require root")
 
 
 def _parse(subnet: str) -> str:

@@ -73,13 +73,13 @@ class FakeHands(FakeUsage):
     # -- shared ----------------------------------------------------------------------------------------------------
     def _find(self, container: str) -> FakeContainer | None:
         if not _NAME.fullmatch(container):
-            raise Invalid(f"{container!r} is no container id or name")
+            raise Invalid(f"{container!r} is not a container id or name")
         return next((c for c in self._containers.values() if container in {c.facts.id, c.facts.name}), None)
 
     def _require(self, container: str) -> FakeContainer:
         found = self._find(container)
         if found is None:
-            raise NotFound(f"there is no container {container}")
+            raise NotFound(f"no container {container}")
         return found
 
     def _end(self, found: FakeContainer, *, exit_code: int, oom: bool = False) -> None:

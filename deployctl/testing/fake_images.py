@@ -69,7 +69,7 @@ class FakeImages:
 
     def keep(self, digest: str, tag: str) -> None:
         if digest not in self._here:
-            raise NotFound(f"there is no image {digest}")
+            raise NotFound(f"no image {digest}")
         self._tag(digest, tag)
 
     def kept_tags(self) -> list[str]:
@@ -107,4 +107,4 @@ def full_name(reference: str) -> str:
 
 def require_kept(tag: str) -> None:
     if not tag.startswith("deployctl/"):
-        raise NotPermitted(f"{tag} is not a tag of ours: those start with deployctl/")
+        raise NotPermitted(f"{tag} is not one of our tags, which start with deployctl/")

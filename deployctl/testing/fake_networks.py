@@ -21,7 +21,7 @@ class FakeNetworks:
             labels = {**spec.labels, "deployctl.managed": "1", **home.labels}
             self.facts[spec.name] = NetworkFacts(spec.name, (spec.subnet,), labels, spec.bridge, engines_own=spec.engines_own)
         elif not home.owns(there.labels):
-            raise NetworkTaken(f"a network {spec.name} exists already and is not ours")
+            raise NetworkTaken(f"a network {spec.name} already exists and is not ours")
         elif (there.subnets, there.bridge) != ((spec.subnet,), spec.bridge):
             raise NetworkTaken(f"network {spec.name} has {there.subnets}, not {spec.subnet}")
 
@@ -39,11 +39,11 @@ class FakeNetworks:
         if name not in self.facts:
             raise NotFound(f"the network {name} is not on this server", remedy=[f"docker network create {name}"])
         if self.facts[name].labels.get("deployctl.managed"):
-            raise NotPermitted(f"the network {name} belongs to an app of deployctl: no other one joins it")
+            raise NotPermitted(f"the network {name} belongs to an app of deployctl and cannot be joined")
 
     def _require_free(self, spec: NetworkSpec) -> None:
         if any(network.bridge == spec.bridge for network in self.facts.values()):
-            raise NetworkTaken(f"create network {spec.name}: another Docker network has this bridge already")
+            raise NetworkTaken(f"create network {spec.name}: another Docker network already has this bridge")
         taken = (ip_network(subnet) for network in self.facts.values() for subnet in network.subnets)
         if any(ip_network(spec.subnet).overlaps(other) for other in taken):
-            raise NetworkTaken(f"create network {spec.name}: another Docker network has this subnet already")
+            raise NetworkTaken(f"create network {spec.name}: another Docker network already has this subnet")

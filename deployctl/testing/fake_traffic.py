@@ -144,7 +144,7 @@ class FakeTraffic(Traffic):
 
     def _require_up(self) -> None:
         if not self._up:
-            raise ProxyUnavailable("HAProxy does not answer", remedy=["deployctl doctor"])
+            raise ProxyUnavailable("HAProxy is not responding", remedy=["deployctl doctor"])
 
     # -- what a test does to it -----------------------------------------------------------------------------------
     def die(self, *, losing_the_routes: bool = False) -> None:

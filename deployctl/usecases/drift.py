@@ -123,12 +123,12 @@ def _of_removed_apps(known: Collection[AppName], outside: Outside, s: Services) 
     for tag in outside.tags or ():
         app = AppName(tag.removeprefix("deployctl/").partition(":")[0])
         if _was_removed(app, known, s):
-            yield Drift(DriftKind.IMAGE, f"the app was removed, and the image {tag} is kept for no container", Mend.UNTAG, app,
+            yield Drift(DriftKind.IMAGE, f"the app was removed, but its image {tag} is still kept", Mend.UNTAG, app,
                         container=tag)
     for name in sorted(outside.networks or ()):
         removed = app_of_network(home, name)
         if removed is not None and _was_removed(removed, known, s):
-            yield Drift(DriftKind.EMPTY, f"the app was removed, and its network {name} is used by no container",
+            yield Drift(DriftKind.EMPTY, f"the app was removed, but its network {name} still exists, without containers",
                         Mend.CLEAR, removed,
                         container=name)
 

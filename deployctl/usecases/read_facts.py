@@ -120,7 +120,7 @@ def require_app(app: AppName, s: Services) -> App:
     row = s.ledger.find_app(app)
     if row is None:
         known = [a.name for a in s.ledger.apps()]
-        raise not_known(f'no app "{app}" is known here.', app, known, more=f"The home is {s.home}.",
+        raise not_known(f'no app "{app}".', app, known, more=f"The home is {s.home}.",
                         remedy=["deployctl status", f"deployctl upgrade {app} VERSION"])
     return row
 

@@ -33,12 +33,12 @@ class Watcher:
     @property
     def text(self) -> str:
         version = self.version or "a version before 0.3.0"
-        return (f"serve (pid {self.pid}) still runs {version}, not {__version__}: it writes haproxy.cfg as that "
-                "version does, over what this one wrote, and its dashboard may fail")
+        return (f"serve (pid {self.pid}) still runs {version}, not {__version__}: it overwrites haproxy.cfg with "
+                "that version's, and its dashboard may fail")
 
     @property
     def remedy(self) -> str:
-        return f"kill {self.pid}   # systemd starts it again; without systemd: deployctl serve"
+        return f"kill {self.pid}   # systemd restarts it; without systemd: deployctl serve"
 
 
 @contextmanager
@@ -51,7 +51,7 @@ def only_one(folder: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(handle, FIELD, 0).decode("ascii", "replace").strip()
-            raise LeaseHeld(f"a watcher of this home runs already (pid {holder})",
+            raise LeaseHeld(f"a watcher for this home is already running (pid {holder})",
                             remedy=[f"ps -fp {holder}", "systemctl status deployctl"]) from None
         os.pwrite(handle, f"{os.getpid():<{FIELD}}{__version__:<{FIELD}}".encode(), 0)
         yield

@@ -65,7 +65,7 @@ def _require_here(s: Services) -> None:
     except DeployctlError:  # the watch says it
         return
     if place != str(s.home):
-        raise Refused(f"the home {s.home} lies at {place} now: the watcher ends, and has to be started there.",
+        raise Refused(f"the home {s.home} was moved to {place}: the watcher stops and has to be started there.",
                       remedy=[f"deployctl --home {place} serve", f"sudo deployctl --home {place} install"])
 
 

@@ -85,7 +85,7 @@ class Watch:
         self.master = s.traffic.pid()
         self._well(None)
         if was is not None:
-            s.report.warn(f"HAProxy was dead or another one: pid {self.master} carries the traffic now")
+            s.report.warn(f"HAProxy had died or was replaced: pid {self.master} handles the traffic now")
 
     def _look_after_apps(self, rung: set[str]) -> None:
         now = self.s.clock.now()
@@ -156,7 +156,7 @@ class Watch:
         """Say what was mended, and have patience with what was not."""
         for line in lines:
             if line.done:
-                self.s.report.warn(f"{line.sentence}. Mended: {line.mend}")
+                self.s.report.warn(f"{line.sentence}. Repaired: {line.mend}")
         failed = {line.app: line for line in lines if not line.done and line.mend and line.kind != DriftKind.BUSY}
         failed |= {line.app: line for line in lines if line.kind == DriftKind.FAILED}
         for app, line in failed.items():

@@ -81,7 +81,7 @@ AWAY: dict[str, Callable[[Engine], object]] = {
 
 @pytest.mark.parametrize("verb", AWAY)
 def test_an_engine_that_is_away_is_called_unavailable(world: World, verb: str) -> None:
-    with pytest.raises(EngineUnavailable, match="Docker does not answer"):
+    with pytest.raises(EngineUnavailable, match="Docker is not responding"):
         AWAY[verb](world.away())
 
 
@@ -247,7 +247,7 @@ def test_a_running_container_is_connected_once_and_only_to_strangers_networks(en
 
 def test_a_subnet_that_another_network_has_is_refused(engine: Engine, world: World) -> None:
     other = replace(network(world), name=f"{world.mark}-other", bridge=f"du-{world.mark[-8:]}")
-    with pytest.raises(NetworkTaken, match=r"another (Docker )?network has this subnet"):
+    with pytest.raises(NetworkTaken, match=r"another (Docker )?network already has this subnet"):
         engine.ensure_network(other)
 
 
@@ -320,7 +320,7 @@ def test_creating_twice_gives_the_same_container(engine: Engine, world: World) -
 def test_a_container_with_other_labels_is_not_adopted(engine: Engine, world: World) -> None:
     spec = container(world)
     engine.ensure_created(spec)
-    with pytest.raises(EngineRefused, match="exists already"):
+    with pytest.raises(EngineRefused, match="already exists"):
         engine.ensure_created(replace(spec, labels={**spec.labels, "deployctl.release": "2"}))
 
 
@@ -328,14 +328,14 @@ def test_a_container_with_another_image_is_not_adopted(engine: Engine, world: Wo
     spec = container(world)
     engine.ensure_created(spec)
     other = replace(spec, bundle=replace(spec.bundle, digest=world.image("graceful")))
-    with pytest.raises(EngineRefused, match="exists already"):
+    with pytest.raises(EngineRefused, match="already exists"):
         engine.ensure_created(other)
 
 
 def test_a_strangers_container_of_that_name_is_not_adopted(engine: Engine, world: World) -> None:
     spec = container(world)
     world.stranger(spec.name)
-    with pytest.raises(EngineRefused, match="exists already"):
+    with pytest.raises(EngineRefused, match="already exists"):
         engine.ensure_created(spec)
 
 
@@ -401,7 +401,7 @@ def test_an_address_that_another_container_has_is_refused(engine: Engine, world:
     first = container(world)
     engine.ensure_started(engine.ensure_created(first).id)
     made = engine.ensure_created(replace(container(world, number=2), address=first.address))
-    with pytest.raises(PlaceTaken, match="another container has the address"):
+    with pytest.raises(PlaceTaken, match="the address for this container is used"):
         engine.ensure_started(made.id)
 
 

@@ -113,7 +113,7 @@ def test_what_is_stopped_from_now_on_stays_so_after_a_restart_of_the_engine(town
 
 def test_an_upgrade_to_what_serves_makes_a_release_with_fewer_capabilities_and_then_does_nothing(town: Cli) -> None:
     changes = town.run("upgrade", "shop", "v3", "--dry-run", "--exit-code").told["changes"]
-    assert {(line["group"], line["sign"], line["before"]) for line in changes} == {("capabilities", "-", "as Docker gives it")}
+    assert {(line["group"], line["sign"], line["before"]) for line in changes} == {("capabilities", "-", "as Docker sets it")}
     assert town.do("upgrade", "shop", "v3")["changed"] is True
     before, revision = running(town), town.revision("shop")
     foreseen = town.run("upgrade", "shop", "v3", "--dry-run", "--exit-code")

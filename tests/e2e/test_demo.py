@@ -99,7 +99,7 @@ def test_the_demo_runs_twice_and_is_gone_afterwards(demo: Demo) -> None:
     assert set(left) == {"serve", "visitors"}
     assert all(alive(pid) for pid in left.values())
     stopped = demo.run("demo", "--stop")
-    assert (stopped.code, "The demo is gone" in stopped.out) == (0, True), stopped
+    assert (stopped.code, "The demo was removed" in stopped.out) == (0, True), stopped
     assert [demo.containers(), demo.networks(), demo.tags(), demo.processes()] == [[], [], [], []]
     assert not demo.home.exists()
     assert not any(alive(pid) for pid in left.values())

@@ -74,8 +74,8 @@ def test_what_must_be_started_or_stopped_is_refused(town: Cli, without: dict[str
         began = time.monotonic()
         ran = town.refused(7, *words, env=without)
         assert time.monotonic() - began < AT_ONCE, words
-        assert "Docker does not answer" in ran.message
-        assert "keep serving" in ran.message
+        assert "Docker is not responding" in ran.message
+        assert "are not affected" in ran.message
         assert ran.told["serving"]["version"] == "v2"
         assert ran.told["error"]["remedy"]
 
@@ -89,13 +89,13 @@ def test_a_probe_inside_the_container_needs_the_engine(town: Cli, without: dict[
 def test_status_still_tells_who_serves(town: Cli, without: dict[str, str]) -> None:
     ran = town.run("status", env=without)
     assert ran.code == 0, ran
-    assert "Docker does not answer" in ran.told["engine"]
+    assert "Docker is not responding" in ran.told["engine"]
     shop = next(app for app in ran.told["apps"] if app["app"] == "shop")
     assert (shop["active"]["version"], shop["active"]["health"], shop["state"]) == ("v2", "passing", "healthy")
     assert (shop["standby"]["version"], shop["standby"]["warm"]) == ("v1", True)
     text = town.text("status", env=without)
     assert text.code == 0
-    assert "Docker does not answer" in text.out + text.err
+    assert "Docker is not responding" in text.out + text.err
     assert town.run("doctor", env=without).code == 1
 
 

@@ -52,10 +52,10 @@ def test_a_program_that_a_stranger_wrote_into_server_toml_never_runs_and_going_b
     with town.visitors("shop") as visitors:
         seen = town.do("status", "shop")
         assert seen["proxy"] is None
-        assert any(f"{file} may be written by everybody" in one for one in seen["warnings"])
+        assert any(f"{file} is writable by everybody" in one for one in seen["warnings"])
         told = town.do("rollback", "shop")
         assert (told["to"], town.get("shop").version) == ("v1", "v1")
-        assert any(f"{file} may be written by everybody" in one for one in told["warnings"])
+        assert any(f"{file} is writable by everybody" in one for one in told["warnings"])
         assert town.do("undo", "shop")["to"] == town.get("shop").version == "v2"
         for words in (("upgrade", "shop", "v3"), ("doctor",), ("reconcile",), ("start", "shop", "v3"), ("serve", "--no-web")):
             ran = town.refused(8, *words)
@@ -85,7 +85,7 @@ def test_a_program_that_others_may_change_is_not_started_although_the_file_is_ou
         pid = int((town.home / "state/haproxy/haproxy.pid").read_text())
         (town.home / "state/haproxy/haproxy.sock").unlink()
         os.kill(pid, 9)
-        assert f"{binary} is not started" in str(town.do("status", "shop")["proxy"])
+        assert f"{binary} was not started" in str(town.do("status", "shop")["proxy"])
         assert not run_by.exists(), run_by.read_text()
 
 

@@ -151,7 +151,7 @@ def test_so_it_is_after_a_rollback_to_the_other(raw: Cli, way: str) -> None:
 
 
 def test_it_is_told_in_plan_and_release(raw: Cli) -> None:
-    said = "cap_add gives NET_RAW back"
+    said = "cap_add restores NET_RAW"
     assert any(said in warning for warning in raw.do("upgrade", "raw", "v3", "--dry-run")["warnings"])
     assert said in raw.text("show", "raw", "v2").out
     assert raw.do("show", "raw", "v2")["bundle"]["cap_add"] == ["NET_RAW"]

@@ -103,7 +103,7 @@ HARM: dict[str, tuple[Callable[[Cli], Any], str]] = {
     "re-connected": (lambda town: move(town, "v2"), "reconnected"),
     "never restarted": (lambda town: town.api.update_container(container(town, "v2"), restart_policy=NEVER),
                         "is not restarted"),
-    "configuration edited": (lambda town: edit(town, "haproxy.cfg"), "haproxy.cfg is not what the ledger says"),
+    "configuration edited": (lambda town: edit(town, "haproxy.cfg"), "haproxy.cfg differs from the ledger"),
     "map edited": (lambda town: edit(town, "known.map"), "known.map"),
     "guard removed": (guard_away, "guard route"),
 }
@@ -113,7 +113,7 @@ HARM: dict[str, tuple[Callable[[Cli], Any], str]] = {
 def test_what_a_person_did_is_named_by_status_and_mended_by_reconcile(town: Cli, harm: str) -> None:
     act, words = HARM[harm]
     if harm == "guard removed" and os.geteuid() != 0:
-        pytest.skip("guard routes need root")
+        pytest.skip("guard routes require root")
     assert settled(town)
     history, served = town.do("history", "shop")["changes"], town.revision("shop")
     act(town)

@@ -49,8 +49,8 @@ COUNT = Fault("count")
 # -- over the fakes ---------------------------------------------------------------------------------------------------
 SILENCE = 30.0  # seconds after which whoever asks gives up
 FAILURES: dict[str, Callable[[], DeployctlError]] = {
-    "engine": lambda: EngineUnavailable("Docker does not answer: injected"),
-    "traffic": lambda: ProxyUnavailable("HAProxy does not answer: injected"),
+    "engine": lambda: EngineUnavailable("Docker is not responding: injected"),
+    "traffic": lambda: ProxyUnavailable("HAProxy is not responding: injected"),
     "guard": lambda: DeployctlError("the route cannot be set: injected"),
     "ledger": lambda: DeployctlError("no space left for the ledger: injected", code="disk_full"),
 }

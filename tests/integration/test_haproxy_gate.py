@@ -74,7 +74,7 @@ def test_an_answer_that_haproxy_refuses_is_named_whatever_the_probe_is(
 
 def test_an_app_that_speaks_something_else_is_named(world: Proxy) -> None:
     mail = asked(world, ANY, b"220 mail ESMTP\r\n", 1.0, eager=True)
-    assert (mail.cause, mail.detail) == (Cause.NOT_HTTP, "it began with '220 mail ESMTP'")
+    assert (mail.cause, mail.detail) == (Cause.NOT_HTTP, "it started with '220 mail ESMTP'")
     assert asked(world, ANY).cause is Cause.NO_ANSWER
     assert asked(world, replace(ANY, timeout=0.3), 1.0, keep_open=True).cause is Cause.TIMEOUT
 
@@ -98,7 +98,7 @@ def test_an_answer_with_as_many_headers_as_haproxy_takes_will_do(world: Proxy, c
 
 def test_a_body_that_breaks_off_is_none_and_one_without_an_end_is_fine(world: Proxy) -> None:
     cut = asked(world, ANY, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
-    assert (cut.cause, cut.detail) == (Cause.INVALID_ANSWER, "its body broke off")
+    assert (cut.cause, cut.detail) == (Cause.INVALID_ANSWER, "its body is incomplete")
     assert asked(world, ANY, b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n", 3.0).ok
 
 

@@ -89,7 +89,7 @@ def test_ports_that_somebody_shut_are_drift_and_the_next_sync_opens_them(
         world.traffic().sync()
         _reload_until_deaf(world)
         where = wire.endpoint("127.0.0.1", world.port(SHOP))
-        assert f"HAProxy does not listen on {where}: a reload is due" in world.traffic().drift()
+        assert f"HAProxy does not listen on {where}: reload needed" in world.traffic().drift()
         world.traffic().sync()
         assert world.traffic().drift() == []
     assert world.ask(SHOP) == (200, "shop.1")

@@ -166,7 +166,7 @@ def test_a_stranger_on_an_added_address_leaves_the_other_apps_alone(world: Proxy
         third = Instance("shop.3")
         world.ledger.listen(BLOG, port)
         world.ledger.add(backend(SHOP, 3, third.port))
-        with pytest.raises(ProxyUnavailable, match="goes on with the former one"):
+        with pytest.raises(ProxyUnavailable, match="keeps the previous one"):
             traffic.sync()
         assert traffic.routes() == {SHOP: 2, BLOG: 1}
         assert traffic.drift() != []
@@ -287,7 +287,7 @@ def test_only_a_frozen_holder_of_the_lock_is_ended(world: Proxy, frozen: bool) -
             world.traffic().switch(BLOG, 2)
             assert holder.wait(timeout=10) == -signal.SIGKILL
         else:
-            with pytest.raises(ProxyUnavailable, match="has kept"):
+            with pytest.raises(ProxyUnavailable, match="has held the lock"):
                 HaproxyTraffic(world.folder, world.spec, world.ledger, HurriedClock()).switch(BLOG, 2)
             assert holder.poll() is None
     finally:

@@ -138,7 +138,7 @@ def test_a_reload_that_a_crash_prevented_is_made_up_for(world: Proxy) -> None:
     port = free_port()
     world.ledger.listen(BLOG, port)
     HaproxyFiles(world.home, world.spec).write(world.ledger.table)  # as far as a killed sync gets
-    assert world.traffic().drift() == ["HAProxy runs another configuration than haproxy.cfg: a reload is due"]
+    assert world.traffic().drift() == ["HAProxy runs a different configuration than haproxy.cfg: reload needed"]
     world.traffic().sync()
     assert ask(port)[0] == 503
 
@@ -307,13 +307,13 @@ def tell(text: str) -> Callable[[Proxy], object]:
 
 
 DRIFT: dict[str, tuple[Callable[[Proxy], object], str]] = {
-    "cfg": (edit_config, "haproxy.cfg is not what the ledger says"),
+    "cfg": (edit_config, "haproxy.cfg differs from the ledger"),
     "cfg gone": (lambda world: world.home.config.unlink(), "haproxy.cfg is missing"),
     "map": (lambda world: _append(world, "known.map", "shop.v9 1\n"), "the file known.map says shop.v9 → 1"),
     "map gone": (lambda world: (world.folder / "host.map").unlink(), "host.map is missing"),
     "route file": (lambda world: _append(world, "route.map", "blog 2\n"), "the file route.map says blog → 2"),
     "known": (tell("set map known.map shop.v1 2"), "known.map in HAProxy says shop.v1 → 2"),
-    "server gone": (tell("set server apps/blog.1 state maint"), "the server blog.1 is switched off"),
+    "server gone": (tell("set server apps/blog.1 state maint"), "the server blog.1 is disabled"),
     "server moved": (tell("set server apps/shop.2 addr 127.0.0.9 port 9"), "shop.2 is at 127.0.0.9:9 in HAProxy"),
 }
 
@@ -339,7 +339,7 @@ def test_a_server_that_a_person_added_is_named_and_taken_out(world: Proxy) -> No
     tell("add server apps/zip.1 127.0.0.1:9 weight 0")(world)
     tell("set server apps/zip.1 state ready")(world)
     traffic = world.traffic()
-    assert traffic.drift() == ["HAProxy has the server zip.1, which the ledger does not know"]
+    assert traffic.drift() == ["HAProxy has the server zip.1, which is not in the ledger"]
     traffic.sync()
     assert traffic.drift() == []
 

@@ -51,7 +51,7 @@ def test_what_the_app_answered_leaves_no_trace(world: Proxy) -> None:
 @pytest.mark.parametrize(("data", "detail"), [
     (request("/küche?key=secret"), r"HAProxy stopped at byte 6 of “GET /k\xC3\xBCche”"),
     (request("/?q=kü&key=secret"), "HAProxy stopped at byte 9 in the query of “GET /”"),
-    (request(more=f"Cookie: a={'x' * 45000}\r\n"), "its head is longer than HAProxy's buffer"),
+    (request(more=f"Cookie: a={'x' * 45000}\r\n"), "its headers exceed HAProxy's buffer"),
     (request(more="".join(f"X-{n}: 1\r\n" for n in range(110))), "it has more than 100 headers"),
     (request(more="Secret Header: secret\r\n"), "HAProxy stopped in the header Secret Header"),
 ])  # fmt: skip

@@ -111,7 +111,7 @@ except NotPermitted as e:
 """
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=env)
-    assert done.stdout.startswith("guard routes need root ['sudo ")
+    assert done.stdout.startswith("guard routes require root ['sudo ")
     assert subnet not in machine.unreachable()
 
 

@@ -218,7 +218,7 @@ class SimulatedTraffic(Traffic):
 
     def _require_up(self) -> Carried:
         if self.worker is None:
-            raise ProxyUnavailable("HAProxy does not answer", remedy=["deployctl doctor"])
+            raise ProxyUnavailable("HAProxy is not responding", remedy=["deployctl doctor"])
         return self.worker
 
     def _worker_routes(self) -> dict[AppName, int]:

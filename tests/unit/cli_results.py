@@ -81,7 +81,7 @@ UPGRADED = Moved(
 )  # fmt: skip
 
 STEPS = (Step(StepKind.HEALTH, 6, "prove v41 healthy: GET /healthz"),
-         Step(StepKind.SWITCH, 6, "switch the traffic of shop-api from v42 to v41"))
+         Step(StepKind.SWITCH, 6, "switch traffic of shop-api from v42 to v41"))
 PREVIEW = Preview(Plan(SHOP, PlanKind.ROLLBACK, 7, 6, STEPS, "shop-api: rollback v42 → v41", warm=True),
                   restores=("Would put v42 on hold.", "Not rolled back: databases, files in volumes."),
                   warnings=("v41 is 40 days old",))

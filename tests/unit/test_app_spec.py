@@ -138,14 +138,14 @@ def test_a_spec_can_not_be_changed() -> None:
     ("text", "sentence"),
     [
         ("drain = 30", 'drain = 30 has no unit. Write "30s".'),
-        ("[resources]\nmemroy = '1g'", "resources.memroy is not a key. Did you mean resources.memory?"),
-        ("memory = '1g'", "memory is not a key. Did you mean resources.memory?"),
-        ("[log]\nlisten = 1", "log.listen is not a key. Did you mean listen?"),
-        ('"bad\\u001bkey" = 1', '"bad\\u001bkey" is not a key. Keys here are '),
+        ("[resources]\nmemroy = '1g'", "resources.memroy is not a known key. Did you mean resources.memory?"),
+        ("memory = '1g'", "memory is not a known key. Did you mean resources.memory?"),
+        ("[log]\nlisten = 1", "log.listen is not a known key. Did you mean listen?"),
+        ('"bad\\u001bkey" = 1', '"bad\\u001bkey" is not a known key. Known keys: '),
         ('listen = "8000"', 'listen = "8000" is text. Write 8000, without quotes.'),
         ('image = "acme/shop:v1"', 'image = "acme/shop:v1" has a tag or a digest. Write "acme/shop": '),
         (f'image = "acme/shop@{DIGEST}"', " has a tag or a digest. "),
-        ('command = "serve --fast"', 'command = "serve --fast" is one text, and no shell splits it. '
+        ('command = "serve --fast"', 'command = "serve --fast" is a single string, and no shell splits it. '
                                      'Write ["serve", "--fast"].'),
         ("health = 3", "health = 3 is not a table. Write [health] on its own line."),
         ('env = "A=hunter2"', "env = *** is not a table."),
@@ -156,10 +156,10 @@ def test_a_spec_can_not_be_changed() -> None:
         ("[health]\nstatus = 99", "health.status = 99 is not a status"),
         ('[health]\nstatus = [200, "300-299"]', 'health.status = "300-299" is not a status'),
         ("[health]\nstatus = []", "health.status = [] is not a status"),
-        ('[health]\nkind = "grpc"', 'health.kind = "grpc" is not one of its words. '),
-        ("[health]\nkind = ['http']", "is not one of its words. Write one of: http, tcp, exec, docker."),
+        ('[health]\nkind = "grpc"', 'health.kind = "grpc" is not a valid value. '),
+        ("[health]\nkind = ['http']", "is not a valid value. Write one of: http, tcp, exec, docker."),
         ("[env]\nPIN = 1234", "env.PIN = *** is not text."),
-        ('[env]\n"A=hunter2" = ""', 'env: "A=" is not the name of a variable.'),
+        ('[env]\n"A=hunter2" = ""', 'env: "A=" is not a variable name.'),
         ('[env]\na.b = "c"', "env.a = *** is not text. Write a name with dots in quotes"),
         ('[env]\nDEPLOYCTL_HOME = "/"', 'env: "DEPLOYCTL_HOME" is reserved'),
     ],
@@ -225,7 +225,7 @@ def test_all_mistakes_of_a_file_are_told_at_once() -> None:
 def test_a_file_with_several_mistakes_names_their_keys_in_one_line() -> None:
     with pytest.raises(Invalid) as refused:
         spec("drain = 30\nwatch = 5")
-    assert refused.value.message == "config/shop.toml has 2 mistakes: drain, watch."
+    assert refused.value.message == "config/shop.toml has 2 errors: drain, watch."
     assert len(refused.value.details) == 2
 
 
@@ -238,7 +238,7 @@ def test_a_missing_key_is_told_with_a_line_that_would_do() -> None:
 
 def test_an_app_that_nobody_could_reach_is_refused() -> None:
     assert mistakes('image = "a"\nport = 80') == [
-        "listen is missing: without listen or host nobody can reach the app. Write listen = 8000."
+        "listen is missing: without listen or host the app cannot be reached. Write listen = 8000."
     ]
 
 
@@ -248,13 +248,13 @@ def test_keys_of_an_http_probe_contradict_every_other_kind(kind: str, key: str) 
     command = 'command = ["/check"]' if kind == "exec" else ""
     found = mistakes(f'{SMALLEST}[health]\nkind = "{kind}"\n{command}\n{key}')
     name = key.split()[0]
-    assert found == [f'health.{name} is only for kind = "http", and kind is "{kind}". Leave health.{name} out.']
+    assert found == [f'health.{name} requires kind = "http", but kind is "{kind}". Remove health.{name}.']
 
 
 @pytest.mark.parametrize("kind", ["http", "tcp", "docker"])
 def test_a_command_contradicts_every_kind_but_exec(kind: str) -> None:
     [found] = mistakes(f'{SMALLEST}[health]\nkind = "{kind}"\ncommand = ["/check"]')
-    assert found.startswith('health.command is only for kind = "exec"')
+    assert found.startswith('health.command requires kind = "exec"')
 
 
 def test_a_probe_by_command_needs_its_command() -> None:
@@ -336,5 +336,5 @@ def test_a_clash_of_others_does_not_stop_an_app_that_has_none() -> None:
 def test_several_clashes_are_all_told() -> None:
     with pytest.raises(Invalid) as refused:
         require_no_clashes(together(blog='listen = 80\nhost = "a"', shop='listen = 80\nhost = "a"'), ServerSpec())
-    assert "There are 2 clashes" in refused.value.message
+    assert "There are 2 conflicts" in refused.value.message
     assert len(refused.value.details) == 1

@@ -70,7 +70,7 @@ def test_an_attempt_that_failed_is_told_with_why(w: World) -> None:
 
 def test_what_moves_no_traffic_is_told_once_too(w: World) -> None:
     start(SHOP, V3, w.s)
-    assert (last(w).what, last(w).result, last(w).sentence) == ("start", "done", "start v3 beside, without traffic")
+    assert (last(w).what, last(w).result, last(w).sentence) == ("start", "done", "start v3 without traffic")
     stop(SHOP, V3, w.s, wish=YES)
     assert (last(w).what, last(w).result, last(w).sentence) == ("stop", "done", "stop v3")
     stop(SHOP, V2, w.s, wish=YES)

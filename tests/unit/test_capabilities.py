@@ -142,7 +142,7 @@ def test_show_and_diff_tell_what_it_has(w: World) -> None:
     assert show_json(show(SHOP, V2, w.s, release=2))["cap_drop"] == []
     assert show_json(show(SHOP, V2, w.s, release=3))["cap_drop"] == list(ALL)
     told = diff(SHOP, V2, V2, w.s, before_release=2, after_release=3).lines
-    assert {(line.group, line.sign, line.before) for line in told} == {("capabilities", "-", "as Docker gives it")}
+    assert {(line.group, line.sign, line.before) for line in told} == {("capabilities", "-", "as Docker sets it")}
 
 
 def test_the_doctor_lists_the_apps_that_keep_such_releases(w: World) -> None:

@@ -102,7 +102,7 @@ def test_every_mistake_has_its_exit_code_and_changes_nothing(mara: World, words:
 
 def test_a_role_is_given_and_taken_away(mara: World) -> None:
     mara.deployctl("user", "add", "jonas")
-    assert "jonas is now viewer, deployer of shop" in mara.deployctl("user", "role", "jonas", "deployer", "--app", "shop").out
+    assert "jonas is now viewer, deployer for shop" in mara.deployctl("user", "role", "jonas", "deployer", "--app", "shop").out
     assert "jonas is now viewer" in mara.deployctl("user", "role", "jonas", "none", "--app", "shop").out
     told = mara.deployctl("user", "role", "jonas", "none", "-o", "json").json
     assert (told["kind"], told["roles"], told["sentence"]) == ("User", {}, "jonas is now none")
@@ -197,7 +197,7 @@ def test_a_token_is_shown_once_and_revoked(mara: World) -> None:
     assert who
     assert who.roles == {"shop": Role.DEPLOYER}
     listed = mara.deployctl("token", "list")
-    assert (secret in listed.both, "deployer of shop" in listed.out, "in use" in listed.out) == (False, True, True)
+    assert (secret in listed.both, "deployer for shop" in listed.out, "in use" in listed.out) == (False, True, True)
     assert mara.deployctl("token", "create", "ci").code == 5
     assert mara.deployctl("token", "revoke", "ci").code == 5, "nobody was there to say yes"
     assert mara.deployctl("token", "revoke", "ci", "-y").out == "✓ token ci is revoked\n"
@@ -315,14 +315,14 @@ def test_a_terminal_is_told_of_the_tokens_and_asked_for_who_takes_them_over(toke
     asked = tokens.deployctl("user", "remove", "jonas", typed="y\nmara\n")
     assert "These tokens lose their rights together with jonas:" in asked.err
     assert "ci (viewer), last used never" in asked.err
-    assert "tokens that belong to mara now: ci, look" in asked.out
+    assert "tokens now owned by mara: ci, look" in asked.out
     assert owners(tokens) == {"ci": "mara", "look": "mara"}
 
 
 def test_an_empty_answer_ends_them_and_a_wrong_one_does_nothing(tokens: World) -> None:
     assert tokens.deployctl("user", "role", "jonas", "viewer", typed="nobody\n").code == 5
     assert owners(tokens) == {"ci": "jonas", "look": "jonas"}
-    assert "tokens that ended: ci, look" in tokens.deployctl("user", "role", "jonas", "viewer", typed="\n").out
+    assert "tokens revoked: ci, look" in tokens.deployctl("user", "role", "jonas", "viewer", typed="\n").out
     assert owners(tokens) == {}
 
 

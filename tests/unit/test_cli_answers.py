@@ -79,7 +79,7 @@ def test_a_stale_revision_is_refused(two: World) -> None:
 
 
 def test_verbose_names_the_cause(home: World) -> None:
-    home.fails = errors.EngineUnavailable("Docker does not answer")
+    home.fails = errors.EngineUnavailable("Docker is not responding")
     home.fails.__cause__ = OSError("connection refused")
     assert "caused by OSError: connection refused" in home.deployctl("-v", "status").err
 
@@ -188,7 +188,7 @@ def test_status_reads_even_where_the_engine_is_away(two: World) -> None:
     two.engine.away = "connection refused"
     said = two.deployctl("status")
     assert said.code == 0
-    assert "! Docker: Docker does not answer" in said.out
+    assert "! Docker: Docker is not responding" in said.out
 
 
 def test_diff_exits_with_10_only_when_asked_and_different(two: World) -> None:

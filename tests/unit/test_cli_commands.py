@@ -395,7 +395,7 @@ def test_a_registry_that_is_away_is_told_and_stops_only_always(moved: World) -> 
 
 
 def test_start_takes_the_same_word(moved: World) -> None:
-    assert "runs already" in moved.deployctl("start", "shop", "main", "--pull", "missing").out
+    assert "is already running" in moved.deployctl("start", "shop", "main", "--pull", "missing").out
     assert "main moved" in moved.deployctl("start", "shop", "main").out
 
 

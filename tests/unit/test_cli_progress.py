@@ -19,7 +19,7 @@ from deployctl.domain.inputs.names import AppName
 from tests.unit.cli_world import Screen
 
 HEALTH = Step(StepKind.HEALTH, 2, "prove v2 healthy: GET /")
-SWITCH = Step(StepKind.SWITCH, 2, "switch the traffic of shop to v2")
+SWITCH = Step(StepKind.SWITCH, 2, "switch traffic of shop to v2")
 PLAN = Plan(AppName("shop"), PlanKind.UPGRADE, 1, 2, (HEALTH, SWITCH), "shop: v1 → v2")
 
 

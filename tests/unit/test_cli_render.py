@@ -77,7 +77,7 @@ def told(error: DeployctlError, *, serving: bool = True, details: tuple[str, ...
 ONCE: dict[str, Lines] = {
     "status, nothing there": lambda look: status_text(StatusView((), None, None), look, one=False),
     "status, all away": lambda look: status_text(
-        StatusView((replace(r.WELL, state="unknown"),), engine="Docker does not answer",
+        StatusView((replace(r.WELL, state="unknown"),), engine="Docker is not responding",
                    proxy="HAProxy is dead"), look, one=False),
     "status shop-api, deploying": lambda look: status_text(
         StatusView((replace(r.TROUBLED, state="deploying", deployment=DEPLOYING, notes=()),), None, None),
@@ -124,7 +124,7 @@ ONCE: dict[str, Lines] = {
     "error, nothing serves": told(DeployctlError("no"), serving=False),
     "error, busy": told(LeaseHeld("shop-api is busy: ci runs upgrade since 14:43:39 (pid 7, phase probing)",
                                   remedy=["deployctl rollback shop-api … --lock-wait 5m", "deployctl abort shop-api"])),
-    "error, engine away": told(EngineUnavailable("Docker does not answer on unix:///var/run/docker.sock.",
+    "error, engine away": told(EngineUnavailable("Docker is not responding on unix:///var/run/docker.sock.",
                                                  remedy=["sudo systemctl start docker", "deployctl doctor",
                                                          "or wait"])),
 }  # fmt: skip

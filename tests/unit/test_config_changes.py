@@ -51,8 +51,8 @@ def test_a_changed_listen_is_asked_before_anything_is_done(w: World) -> None:
     with pytest.raises(ConfirmationNeeded) as asked:
         w.upgrade("v2")
     assert asked.value.question == (
-        "shop moves to 127.0.0.1:8123: 127.0.0.1:8000 closes, and nobody is served there any more. "
-        "A rollback does not bring that back. Go on?")
+        "shop moves to 127.0.0.1:8123: 127.0.0.1:8000 closes, and clients can no longer connect there. "
+        "A rollback does not restore that. Continue?")
     assert (asked.value.exit_code, asked.value.revision) == (5, 1)
     assert w.everything() == before
 

@@ -147,12 +147,12 @@ def test_a_refusal_means_that_nothing_listens_yet_even_where_nobody_may_look() -
 
 
 def test_silence_claims_nothing_about_listeners_that_nobody_could_see() -> None:
-    silent = replace(REFUSED, answers=(("no answer within 2 s", 9),), last_code=AnswerCode.TIMEOUT, logs=("ready",))
+    silent = replace(REFUSED, answers=(("no response within 2 s", 9),), last_code=AnswerCode.TIMEOUT, logs=("ready",))
     assert diagnose(silent).likely is None
 
 
 def test_one_that_listens_and_does_not_answer_is_not_called_deaf() -> None:
-    silent = replace(REFUSED, answers=(("no answer within 2 s", 9),), last_code=AnswerCode.TIMEOUT,
+    silent = replace(REFUSED, answers=(("no response within 2 s", 9),), last_code=AnswerCode.TIMEOUT,
                      listening=((EVERYWHERE, 8080), DNS))
     assert diagnose(silent).likely is None
 

@@ -26,7 +26,7 @@ def write(folder: Path, name: str, host: str | None) -> None:
     ("rootless", ROOTLESS, f"rootless, {ROOTLESS}"),
     ("same", HERE, None),
     ("default", ROOTLESS, None),
-    ("odd", None, "odd, an engine of its own"),
+    ("odd", None, "odd, its own engine"),
 ])
 def test_the_current_context_is_told_when_it_means_another_engine(tmp_path: Path, name: str, host: str | None,
                                                                   told: str | None) -> None:

@@ -30,7 +30,7 @@ SENTENCES = [
         "stat /no/such/program: no such file or directory: unknown",
         "the program /no/such/program does not exist in the image",
     ),
-    (f'{RUNC}exec: "/etc/passwd": permission denied: unknown', "the program /etc/passwd may not be executed"),
+    (f'{RUNC}exec: "/etc/passwd": permission denied: unknown', "the program /etc/passwd is not executable"),
     (
         "driver failed programming external connectivity on endpoint shop (0123456789abcdef): "
         "Bind for 127.0.0.1:20001 failed: port is already allocated",
@@ -47,25 +47,25 @@ SENTENCES = [
     ("failed to bind host port 127.0.0.1:21998/tcp: address already in use",
      "port 127.0.0.1:21998 is already taken by another program"),  # 29.7
     ("failed to set up container networking: Address already in use",
-     "another container has the address that this one should get"),
+     "the address for this container is used by another one"),
     ("invalid pool request: Pool overlaps with other one on this address space",
-     "another Docker network has this subnet already"),
+     "another Docker network already has this subnet"),
     ("IPv4 forwarding is disabled: check your host's firewalling and set sysctl net.ipv4.ip_forward=1, or disable this check",
-     "this host forwards no IPv4 packets, so no container could be reached"),  # 29.7 with nftables
+     "this host does not forward IPv4 packets, so no container could be reached"),  # 29.7 with nftables
     # Podman 5.4
-    ("subnet 172.29.77.0/27 is already used on the host or by another config", "another network has this subnet already"),
+    ("subnet 172.29.77.0/27 is already used on the host or by another config", "another network already has this subnet"),
     ("IPAM error: requested ip address 172.27.0.2 is already allocated to container ID ab",
-     "another container has the address that this one should get"),
+     "the address for this container is used by another one"),
     ("can only create exec sessions on running containers: container state improper", "the container is not running"),
     ("updating container config table with new configuration for container ab: UNIQUE constraint failed: "
      "ContainerConfig.Name", "another container has that name"),
     ('Error: runc: exec failed: unable to start container process: exec: "/no/such": stat /no/such: no such file or '
      "directory: OCI runtime attempted to invoke a command that was not found",
      "the program /no/such does not exist in the image"),
-    ("Address already in use", "another container has the address that this one should get"),
-    ("unable to find user nobody2: no matching entries in passwd file", "the image knows no user nobody2"),
-    ("Pool overlaps with other one on this address space", "another Docker network has this subnet already"),
-    ("write /var/lib/docker/tmp/x: no space left on device", "the disk under Docker is full"),
+    ("Address already in use", "the address for this container is used by another one"),
+    ("unable to find user nobody2: no matching entries in passwd file", "the image has no user nobody2"),
+    ("Pool overlaps with other one on this address space", "another Docker network already has this subnet"),
+    ("write /var/lib/docker/tmp/x: no space left on device", "Docker's disk is full"),
     ("something that\nnobody \x1b[31mforesaw", "something that nobody  [31mforesaw"),
 ]
 
@@ -161,9 +161,9 @@ def test_a_missing_login_says_where_to_log_in() -> None:
     ("cause", "reason", "kind"),
     [
         (ConnectionRefusedError(), "connection refused", EngineUnavailable),
-        (FileNotFoundError(), "there is no such socket", EngineUnavailable),
-        (ConnectionResetError(), "the connection was cut", EngineUnavailable),
-        (TimeoutError(), "no answer in time", EngineSilent),
+        (FileNotFoundError(), "no such socket", EngineUnavailable),
+        (ConnectionResetError(), "the connection was lost", EngineUnavailable),
+        (TimeoutError(), "no response in time", EngineSilent),
         (OSError(113, "No route to host"), "No route to host", EngineUnavailable),
     ],
 )
@@ -173,8 +173,8 @@ def test_an_engine_that_is_away_says_that_running_apps_keep_serving(
     error = from_os_error(cause, UNIX)
     assert type(error) is kind
     assert error.message == (
-        f"Docker does not answer on {UNIX} ({reason}). "
-        "Running apps keep serving; HAProxy does not need Docker to switch."
+        f"Docker is not responding on {UNIX} ({reason}). "
+        "Running apps are not affected; HAProxy can switch without Docker."
     )
     assert error.remedy == ["sudo systemctl start docker", "deployctl doctor"]
 

@@ -40,9 +40,9 @@ def test_where_one_map_is_lost_the_other_one_leads_to_the_newest_release() -> No
 
 
 def test_an_unknown_version_is_refused_with_those_of_that_app_only() -> None:
-    with pytest.raises(NotFound, match=r"no running shop v9: it has v1, v2, v2\.1, v3\. Nothing was done"):
+    with pytest.raises(NotFound, match=r"no running shop v9; it has v1, v2, v2\.1, v3\. Nothing was changed"):
         find("v9")
-    with pytest.raises(NotFound, match='no app "shopp": it has shop, shop-api'):
+    with pytest.raises(NotFound, match='no app "shopp"; it has shop, shop-api'):
         find("v1", AppName("shopp"))
 
 

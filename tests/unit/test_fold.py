@@ -73,7 +73,7 @@ def test_old_refusals_become_one_line_that_tells_how_many_and_the_chain_verifies
     assert (folded.refusals, folded.plans) == (15, 0)
     assert w.ledger.count_events() == before - 15 + 1
     first, *others = audit(w.s, limit=500)
-    assert (first.what, first.sentence.partition(" from ")[0]) == ("checkpoint", "15 lines of refused changes, 150 attempts")
+    assert (first.what, first.sentence.partition(" from ")[0]) == ("checkpoint", "15 lines of denied changes, 150 attempts")
     assert others == told
     assert w.ledger.find_faults() == []
     verify_ledger(vault(w))
@@ -87,7 +87,7 @@ def test_what_is_told_after_a_checkpoint_is_linked_to_it_and_folded_in_turn(w: W
         w.undo()
         w.undo()
         refuse(w, 2)
-    assert len([line for line in audit(w.s, kind="checkpoint") if "refused" in line.sentence]) == 3
+    assert len([line for line in audit(w.s, kind="checkpoint") if "denied" in line.sentence]) == 3
     assert w.ledger.find_faults() == []
 
 
@@ -194,11 +194,11 @@ FORGERIES = {
     f"update events set data = '{{' where id = {CHECKPOINTS}": "are missing",
     f"update events set text = 'nothing' where id = {CHECKPOINTS}": "(checkpoint, 2026",
     f"delete from events where id = {CHECKPOINTS}": "are missing",
-    "delete from events where kind = 'promoted' and id < 5": "no event tells it",
-    "update events set text = 'x' where kind = 'promoted' and id < 5": "is not as it was written",
-    "update deployments set plan = '{}' where id = 2": "the plan of deployment 2 was replaced by a checkpoint, and another",
+    "delete from events where kind = 'promoted' and id < 5": "has no event",
+    "update events set text = 'x' where kind = 'promoted' and id < 5": "was altered",
+    "update deployments set plan = '{}' where id = 2": "the plan of deployment 2 was replaced by a checkpoint, but another",
     "insert into deployments(app, kind, phase, plan, actor, started_at, token, finished_at) "
-    "values ('shop', 'upgrade', 'x', '', 'x', 'x', 1, 'x')": "the plan of deployment 5 is gone, and no checkpoint",
+    "values ('shop', 'upgrade', 'x', '', 'x', 'x', 1, 'x')": "the plan of deployment 5 is missing, and no checkpoint",
 }
 
 

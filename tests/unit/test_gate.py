@@ -61,8 +61,8 @@ def test_another_probe_asks_for_the_first_page_and_takes_any_answer(kind: ProbeK
 
 @pytest.mark.parametrize("cause", [Cause.NOT_HTTP, Cause.NO_ANSWER, Cause.TIMEOUT])
 def test_who_speaks_something_else_is_told_what_can_be_served(cause: Cause) -> None:
-    said = failed_sentence(Version("v1"), GateAnswer("", cause, 502, "it began with '220 mail ESMTP'"))
-    assert "Only apps that speak HTTP/1.1 can be served" in said
+    said = failed_sentence(Version("v1"), GateAnswer("", cause, 502, "it started with '220 mail ESMTP'"))
+    assert "Only HTTP/1.1 apps are supported" in said
     assert "220 mail" in said
 
 

@@ -26,15 +26,15 @@ def ask(
 
 
 SAID: list[tuple[Sequence[Piece], str]] = [
-    ([b""], "closed the connection without an answer"),
-    ([b"HTTP/1.1 200 OK\r\nX-Ha"], "closed the connection without an answer"),
-    ([b"SSH-2.0-OpenSSH_9.2\r\n"], "answered something that is not HTTP"),
-    ([b"\x15\x03\x01\x00\x02\x02\x46\n"], "answered something that is not HTTP"),
-    ([b"HTTP/2.0 200 OK\r\n\r\n"], "answered something that is not HTTP"),
-    ([b"HTTP/1.1 2000 OK\r\n\r\n"], "answered something that is not HTTP"),
-    ([b"x" * 200_000], "answered something that is not HTTP"),
-    ([b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 101 + b"\r\n"], "answered with more than 100 headers"),
-    ([5.0], "no answer within 0.4 s"),
+    ([b""], "closed the connection without a response"),
+    ([b"HTTP/1.1 200 OK\r\nX-Ha"], "closed the connection without a response"),
+    ([b"SSH-2.0-OpenSSH_9.2\r\n"], "sent something that is not HTTP"),
+    ([b"\x15\x03\x01\x00\x02\x02\x46\n"], "sent something that is not HTTP"),
+    ([b"HTTP/2.0 200 OK\r\n\r\n"], "sent something that is not HTTP"),
+    ([b"HTTP/1.1 2000 OK\r\n\r\n"], "sent something that is not HTTP"),
+    ([b"x" * 200_000], "sent something that is not HTTP"),
+    ([b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 101 + b"\r\n"], "sent more than 100 headers"),
+    ([5.0], "no response within 0.4 s"),
 ]
 
 
@@ -47,7 +47,7 @@ def test_what_is_no_answer_is_told_in_a_sentence(pieces: Sequence[Piece], senten
 def test_a_slow_drip_does_not_extend_the_time_out() -> None:
     begun = time.monotonic()
     answer, _ = ask(b"HTTP/1.1 200 OK\r\n", *[piece for i in range(40) for piece in (0.1, f"X-{i}: y\r\n".encode())])
-    assert (answer.ok, answer.sentence) == (False, "no answer within 0.4 s")
+    assert (answer.ok, answer.sentence) == (False, "no response within 0.4 s")
     assert time.monotonic() - begun < 10
     assert answer.ms < 3000
 
@@ -108,7 +108,7 @@ def test_a_port_that_hangs_up_at_once_is_not_healthy_for_tcp() -> None:
     """As docker-proxy does when nobody listens in the container."""
     answer, _ = ask(probe=Probe(kind=ProbeKind.TCP), eager=True)
     assert not answer.ok
-    assert "hung up at once" in answer.sentence
+    assert "closed the connection immediately" in answer.sentence
 
 
 def test_a_port_that_greets_is_healthy_for_tcp() -> None:
@@ -130,7 +130,7 @@ def test_an_address_that_is_none_is_an_answer_too(address: str) -> None:
 def test_a_bridge_that_is_not_there_is_named() -> None:
     with raw_server(http(200)) as (_, port):
         answer = SocketProber().ask(QUICK, "127.0.0.1", port, host="shop", bridge="no-such-bridge")
-    assert (answer.ok, answer.sentence) == (False, "the bridge no-such-bridge is not there")
+    assert (answer.ok, answer.sentence) == (False, "the bridge no-such-bridge does not exist")
 
 
 def test_an_ipv6_address_is_asked_too() -> None:
@@ -145,7 +145,7 @@ def test_a_reset_is_told_like_a_closed_connection() -> None:
         thread.start()
         answer = SocketProber().ask(Probe(), "127.0.0.1", listener.getsockname()[1], host="shop")
         thread.join()
-    assert answer.sentence == "closed the connection without an answer"
+    assert answer.sentence == "closed the connection without a response"
 
 
 def _reset_next(listener: socket.socket) -> None:

@@ -133,7 +133,7 @@ def test_before_docker_28_a_network_of_ours_gets_a_name_that_comes_first(
     here(w, name, internal=internal)
     w.engine.engine_info = replace(w.engine.engine_info, api=api)
     w.edit(networks=[name])
-    assert not any("leaves by" in line for line in w.upgrade("v1").warnings)
+    assert not any("default gateway" in line for line in w.upgrade("v1").warnings)
     app = w.ledger.find_app(SHOP)
     assert app is not None
     assert app.network.startswith("0--deployctl-shop-") is first
@@ -149,4 +149,4 @@ def test_where_an_app_that_has_its_network_already_sends_what_goes_out_is_told(
     here(w, name, internal=internal)
     w.engine.engine_info = replace(w.engine.engine_info, api=api)
     w.edit(networks=[name])
-    assert any("leaves by cache" in line for line in preview_upgrade(SHOP, V2, w.s).warnings) is told
+    assert any("uses cache" in line for line in preview_upgrade(SHOP, V2, w.s).warnings) is told

@@ -68,7 +68,7 @@ def test_a_history_that_nobody_touched_has_no_faults(home: Path) -> None:
 def test_every_promotion_is_an_event_with_all_that_its_change_says(home: Path) -> None:
     with closing(opened(home)) as ledger:
         event = ledger.events(SHOP)[1]
-    assert (event["kind"], event["actor"], event["text"]) == ("promoted", "mara", "upgrade: release 2 serves after release 1")
+    assert (event["kind"], event["actor"], event["text"]) == ("promoted", "mara", "upgrade: release 1 → release 2")
     assert event["data"] == {"revision": 2, "kind": "upgrade", "source": 1, "target": 2, "note": "why 2", "switch_ms": 0.0,
                              "held": None, "lifted": None, "deployment": None, "chain": "[1, 2]"}
 
@@ -78,17 +78,17 @@ FORGERIES = {
     "update events set actor = 'root' where id = 1": "event 1 (promoted",
     "update events set at = '2020' where id = 4": "event 4 (test, 2020)",
     "update events set data = '{}' where id = 4": "event 4",
-    "update events set hash = null where id = 3": "event 3 (promoted, 2026-01-01T00:00:00.000Z) was written past the chain",
+    "update events set hash = null where id = 3": "event 3 (promoted, 2026-01-01T00:00:00.000Z) was added outside the chain",
     "delete from events where id = 2": "event 2 is missing",
     "delete from events where id < 4": "events 1 to 3 are missing",
     "update events set id = 9 where id = 4": "events 4 to 8 are missing",
-    "insert into events(at, actor, kind, text, data) values ('x', 'x', 'x', 'x', '{}')": "event 5 (x, x) was written past",
-    "update changes set note = 'innocent' where revision = 2": "revision 2 of shop is not as it was written: note",
-    "update changes set target = 1, source = 2 where revision = 2": "not as it was written: source, target",
-    "update changes set actor = 'root' where revision = 1": "revision 1 of shop is not as it was written: actor",
+    "insert into events(at, actor, kind, text, data) values ('x', 'x', 'x', 'x', '{}')": "event 5 (x, x) was added outside",
+    "update changes set note = 'innocent' where revision = 2": "revision 2 of shop was altered: note",
+    "update changes set target = 1, source = 2 where revision = 2": "was altered: source, target",
+    "update changes set actor = 'root' where revision = 1": "revision 1 of shop was altered: actor",
     "delete from changes where revision = 1": "revision 1 of shop is missing from the traffic history",
-    "insert into changes(app, revision, kind, at, actor) values ('shop', 3, 'rollback', 'x', 'x')": "no event tells it",
-    "update apps set active = 1": "shop: release 1 is called active, but its last change was to release 2",
+    "insert into changes(app, revision, kind, at, actor) values ('shop', 3, 'rollback', 'x', 'x')": "has no event",
+    "update apps set active = 1": "shop: release 1 is recorded as active, but its last switch was to release 2",
 }
 
 
@@ -96,7 +96,7 @@ FORGERIES = {
 def test_a_forgery_is_found_and_its_row_named(home: Path, forgery: str, said: str) -> None:
     forge(home, forgery)
     assert any(said in fault for fault in faults(home)), faults(home)
-    with pytest.raises(AttentionNeeded, match="not as it was written") as told:
+    with pytest.raises(AttentionNeeded, match="was altered") as told:
         verify_ledger(Vault(home / "ledger.db", home, now=NOW))
     assert any(said in line for line in told.value.details)
     assert told.value.exit_code == 4

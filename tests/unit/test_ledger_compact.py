@@ -129,7 +129,7 @@ def test_nobody_is_refused_a_rollback_while_another_process_compacts(w: World) -
 def test_what_would_keep_others_waiting_for_too_long_is_given_up(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("deployctl.ledger.file.compact.BUILDING", 0.0)
     monkeypatch.setattr("deployctl.ledger.file.compact.STEPS", 10)
-    with pytest.raises(DeployctlError, match="it was given up") as told:
+    with pytest.raises(DeployctlError, match="it was cancelled") as told:
         compacted(w)
     assert told.value.code == "takes_too_long"
     assert w.rollback().target == "v1"

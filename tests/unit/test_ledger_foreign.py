@@ -86,7 +86,7 @@ def test_a_copy_as_it_was_made_is_taken_without_a_question(path: Path, copy: Pat
 def test_no_row_of_a_copy_can_be_changed_unseen_whoever_knows_the_secret_in_it(path: Path, copy: Path, change: str) -> None:
     forge(copy, change)
     assert check_copy(copy, path) is CopyCheck.WRONG_SUM
-    with pytest.raises(Refused, match="its sum does not fit") as told:
+    with pytest.raises(Refused, match="its checksum does not match") as told:
         restore(path, copy)
     assert (told.value.code, told.value.remedy) == ("unchecked_copy", [f"deployctl ledger restore {copy} --force"])
 
@@ -123,13 +123,13 @@ def test_a_log_beside_a_good_copy_counts_for_its_sum(path: Path, copy: Path, tmp
 
 def test_a_copy_without_a_sum_is_named_as_that_and_needs_force(path: Path, copy: Path) -> None:
     forge(copy, "drop table copy_sum")
-    with pytest.raises(Refused, match="it carries no sum"):
+    with pytest.raises(Refused, match="it has no checksum"):
         restore(path, copy)
     told = restore(path, copy, force=True)
-    assert any("cannot be checked" in line for line in told.details)
+    assert any("cannot be verified" in line for line in told.details)
     seen = verify_ledger(vault(path))
     assert seen.extra["checked"] is False
-    assert "could not be checked" in seen.sentence
+    assert "could not be verified" in seen.sentence
 
 
 def test_what_was_not_checked_once_stays_so_in_good_copies_of_it(path: Path, copy: Path, tmp_path: Path) -> None:
@@ -143,13 +143,13 @@ def test_what_was_not_checked_once_stays_so_in_good_copies_of_it(path: Path, cop
 @pytest.mark.parametrize("roles", ["[]", "x", "{\"*\": \"king\"}", "1"])
 def test_people_who_cannot_be_read_are_told_as_that(path: Path, copy: Path, roles: str) -> None:
     forge(copy, f"update users set roles = '{roles}'")
-    with pytest.raises(LedgerUnusable, match="cannot be read"):
+    with pytest.raises(LedgerUnusable, match="cannot read"):
         restore(path, copy, force=True)
 
 
 def test_on_a_machine_without_the_secret_it_is_said_what_cannot_be_checked(path: Path, copy: Path, tmp_path: Path) -> None:
     path.with_name("secret").unlink()
-    with pytest.raises(Refused, match=r"people, roles and tokens .* another key"):
+    with pytest.raises(Refused, match=r"people, roles and tokens .* a different key"):
         restore(path, copy)
     assert restore(path, copy, force=True).extra["check"] == "other_key"
     assert find_copy_key(path) is not None, "the home has a key again"
@@ -168,7 +168,7 @@ def test_automatic_copies_carry_a_sum_and_a_changed_one_is_told_by_verify(path: 
     kept = keep_copy_of(path, at=NOW)
     assert verify_ledger(vault(path)).extra["copy_checks"] == {str(kept): "good"}
     forge(kept, "update users set password = 'of eve'")
-    with pytest.raises(AttentionNeeded, match="its sum does not fit"):
+    with pytest.raises(AttentionNeeded, match="its checksum does not match"):
         verify_ledger(vault(path))
 
 
@@ -193,7 +193,7 @@ FOREIGN = {
 @pytest.mark.parametrize("change", FOREIGN.values(), ids=FOREIGN)
 def test_a_copy_whose_schema_is_not_exactly_ours_is_refused_even_by_force(path: Path, copy: Path, change: str) -> None:
     forge(copy, change)
-    with pytest.raises(LedgerUnusable, match="can be trusted"):
+    with pytest.raises(LedgerUnusable, match="trustworthy"):
         restore(path, copy, force=True, sure=True)
 
 
@@ -286,12 +286,12 @@ def test_people_and_tokens_that_the_present_ledger_lacks_are_named_and_asked_for
         ledger.revoke_token("ci", at=NOW)
     with pytest.raises(ConfirmationNeeded) as asked:
         restore(path, tmp_path / "with.db")
-    assert "user eve (admin), token ci (deployer of shop)" in asked.value.question
+    assert "user eve (admin), token ci (deployer for shop)" in asked.value.question
     assert "mara" not in asked.value.question
     with closing(opened(path)) as ledger:
         assert [user.name for user in ledger.users()] == ["mara"], "nothing was done"
     assert restore(path, tmp_path / "with.db", sure=True).extra["brought_back"] == [
-        "user eve (admin)", "token ci (deployer of shop)"]
+        "user eve (admin)", "token ci (deployer for shop)"]
 
 
 def test_a_former_password_comes_back_only_after_a_yes(path: Path, copy: Path) -> None:
@@ -342,7 +342,7 @@ def test_the_command_asks_and_without_an_answer_does_nothing(tmp_path: Path) -> 
         assert "eve" in world.deployctl("user", "list").out
 
 
-@pytest.mark.parametrize("spoil", [add_admin, lambda _home, file: forge(file, "drop table copy_sum")], ids=["forged", "no sum"])
+@pytest.mark.parametrize("spoil", [add_admin, lambda _home, file: forge(file, "drop table copy_sum")], ids=["forged", "no checksum"])
 def test_rebuild_begins_with_no_copy_that_cannot_be_checked_unless_forced(
     tmp_path: Path, spoil: Callable[[Path, Path], None]
 ) -> None:

@@ -98,7 +98,7 @@ def test_a_bundle_that_was_tampered_with_is_not_exact() -> None:
 @pytest.mark.parametrize("text", [None, "", "%%%", b64encode(b"no zlib").decode(), b64encode(zlib.compress(b"[1]")).decode(),
                                   b64encode(zlib.compress(b'{"env": []}')).decode()])
 def test_a_label_that_is_no_bundle_is_refused(text: str | None) -> None:
-    with pytest.raises(Invalid, match="cannot be read"):
+    with pytest.raises(Invalid, match="is unreadable"):
         read_bundle({} if text is None else {BUNDLE: text}, {})
 
 
@@ -234,7 +234,7 @@ def test_a_stranger_with_our_labels_and_a_container_without_a_bundle_are_left_ou
     w.engine.add_stranger("liar", image="sha256:" + "c" * 64, labels=labels)
     lose(w, "backups")
     said = w.deployctl("ledger", "rebuild", "-o", "json").json
-    assert any("liar carries our labels without our seal" in sentence for sentence in said["lost"])
+    assert any("liar has our labels but not this home's signature label" in sentence for sentence in said["lost"])
     assert said["apps"][0]["releases"] == 2
 
 
@@ -256,12 +256,12 @@ def test_a_container_that_is_gone_and_an_app_that_is_gone_are_told(w: World) -> 
     assert w.deployctl("ledger", "restore", "before.db").code == 0
     said = w.deployctl("ledger", "rebuild", "--force", "-o", "json").json
     assert [a["app"] for a in said["apps"]] == ["shop"]
-    assert any(sentence.startswith("blog: the copy knows it") for sentence in said["lost"])
+    assert any(sentence.startswith("blog: it is in the backup") for sentence in said["lost"])
     assert any("shop release 1: its container" in sentence for sentence in said["lost"])
 
 
 def test_an_engine_that_is_away_changes_nothing(w: World) -> None:
-    w.engine.away = "Docker does not answer"
+    w.engine.away = "Docker is not responding"
     lose(w)
     assert w.deployctl("ledger", "rebuild").code == 7
     assert not w.settings.ledger.exists()
@@ -277,13 +277,13 @@ def test_what_is_unusable_is_kept_beside(w: World) -> None:
 
 # -- the command line ---------------------------------------------------------------------------------------------
 def test_the_ledger_verbs_speak_to_people_and_to_machines(w: World) -> None:
-    assert "as it was written: 2 events" in w.deployctl("ledger", "verify").out
+    assert "is intact: 2 events" in w.deployctl("ledger", "verify").out
     assert w.deployctl("ledger", "verify", "-o", "json").json["kind"] == "Verify"
-    assert ": shop; 2 events, checked" in w.deployctl("ledger", "backup", "copy.db").out
+    assert ": shop; 2 events, verified" in w.deployctl("ledger", "backup", "copy.db").out
     assert w.deployctl("ledger", "backup", "copy.db").code == 5
     assert w.deployctl("ledger", "backup", "--force").code == 2
     assert w.deployctl("ledger", "restore", "nothing.db").code == 3
-    assert "The former file is kept as" in w.deployctl("ledger", "restore", "copy.db").out
+    assert "The replaced file is kept as" in w.deployctl("ledger", "restore", "copy.db").out
     assert "rebuild" in w.deployctl("ledger", "-h").out
 
 

@@ -108,7 +108,7 @@ def test_a_kept_log_is_told_while_the_engine_is_away(w: World) -> None:
 def test_what_has_neither_container_nor_log_says_so(w: World) -> None:
     w.upgraded("v1", "v2")
     w.ledger.remove_instance(SHOP, 1)
-    with pytest.raises(NotFound, match="no log of it is kept"):
+    with pytest.raises(NotFound, match="no kept log"):
         logs(SHOP, V1, w.s)
     with pytest.raises(NotFound, match='no version "v3"'):
         logs(SHOP, V3, w.s)

@@ -164,7 +164,7 @@ def test_a_reading_that_failed_is_tried_again_after_a_while(w: World, meter: Met
 
     def away() -> dict[object, Counters]:
         asked.append(w.clock.now())
-        raise ProxyUnavailable("HAProxy does not answer")
+        raise ProxyUnavailable("HAProxy is not responding")
 
     meter.watched = lambda: True
     monkeypatch.setattr(w.traffic, "counters", away)
@@ -320,7 +320,7 @@ def test_an_engine_that_hangs_never_keeps_the_counters_waiting(w: World, monkeyp
     def hang(container: str) -> None:
         asked.append(container)
         let_go.wait(10)
-        raise EngineUnavailable("Docker does not answer")
+        raise EngineUnavailable("Docker is not responding")
 
     monkeypatch.setattr(w.engine, "usage", hang)
     meter = Meter(lambda: w.services(ledger=w.open_ledger()), watched=lambda: True)
@@ -344,7 +344,7 @@ def test_it_begins_when_the_home_can_be_opened_and_survives_its_ledger(w: World,
     def listener() -> None:
         heard.append(1)
         if len(heard) == 3:
-            raise LedgerUnusable("gone again")
+            raise LedgerUnusable("but has disappeared")
 
     meter = Meter(connect, watched=lambda: True)
     meter.listen(listener)

@@ -94,7 +94,7 @@ def test_an_ordinary_app_name_is_accepted(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["server", "example"])
 def test_a_file_that_means_something_else_is_no_app(name: str) -> None:
-    with pytest.raises(Invalid, match="is taken"):
+    with pytest.raises(Invalid, match="is reserved"):
         names.parse_app(name)
 
 
@@ -217,7 +217,7 @@ TOO_LONG = ["a" * 140_000]
 
 @pytest.mark.parametrize("words", [[], [""]])
 def test_a_list_without_a_program_is_told_as_that(words: list[str]) -> None:
-    with pytest.raises(Invalid, match="names no program"):
+    with pytest.raises(Invalid, match="has no program"):
         names.parse_words(words, field="entrypoint")
 
 

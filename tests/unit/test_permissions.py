@@ -164,7 +164,7 @@ def behind_a_link_from_there(program: Path) -> None:
 @pytest.mark.parametrize("spoil", [writable, in_a_writable_folder, below_a_writable_folder, behind_a_link_from_there])
 def test_a_program_that_others_may_change_is_never_started(program: Path, spoil: Callable[[Path], None]) -> None:
     spoil(program)
-    with pytest.raises(Untrusted, match="is not started") as told:
+    with pytest.raises(Untrusted, match="was not started") as told:
         require_program(str(program))
     assert told.value.code == "writable_by_others"
     assert told.value.remedy[0].startswith("chmod ")
@@ -273,7 +273,7 @@ def test_a_home_that_is_not_there_yet_has_no_fault(tmp_path: Path) -> None:
 
 def test_the_refusal_is_one_of_the_operating_system(home: Settings) -> None:
     home.config_dir.chmod(0o777)
-    with pytest.raises(NotPermitted, match="may be written by everybody") as told:
+    with pytest.raises(NotPermitted, match="is writable by everybody") as told:
         require_believed_home(home, {})
     assert (told.value.exit_code, told.value.code) == (8, "writable_by_others")
     assert told.value.remedy == [f"chmod go-w {home.config_dir}"]
@@ -289,7 +289,7 @@ def test_looking_and_going_back_go_on_with_a_warning_and_nothing_else_does(tmp_p
         for words in looks:
             said = world.deployctl(*words, "-o", "json")
             assert said.code == 0, said.both
-            assert f"{path} may be written by everybody" in said.json["warnings"][-1]
+            assert f"{path} is writable by everybody" in said.json["warnings"][-1]
             assert f"chmod o-w {path}" in said.err
         for words in (("upgrade", "shop", "v3"), ("start", "shop", "v3"), ("reconcile",), ("doctor",), ("user", "add", "mara"),
                       ("ledger", "rebuild", "--force")):

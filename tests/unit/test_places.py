@@ -242,7 +242,7 @@ def test_a_version_whose_port_or_address_somebody_took_starts_at_another_place(w
     assert (w.serving, moved.target) == ("v1", "v1")
     assert after.host_port != before.host_port
     assert after.address != before.address
-    assert "at another place" in moved.warnings[0]
+    assert "elsewhere" in moved.warnings[0]
 
 
 def test_what_serves_is_started_at_another_place_when_its_own_was_taken(w: World) -> None:

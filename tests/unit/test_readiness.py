@@ -31,7 +31,7 @@ INSTANCE = Instance(AppName("shop"), 1, "shop--v1", "172.30.0.2", 20001, "c" * 6
 ROUTED = replace(INSTANCE, routed=True)
 WARM = Standing(RELEASE, ROUTED, present=True, running=True, answered=True, image=None, network=True)
 STOPPED = Standing(RELEASE, INSTANCE, present=True, network=True, port_taken=False, boot_seconds=6.2)
-AWAY = "Docker does not answer."
+AWAY = "Docker is not responding."
 
 
 def release(**changes: object) -> Release:
@@ -73,8 +73,8 @@ def test_what_can_be_rolled_back_to_says_how_and_how_long(standing: Standing, ho
     (replace(WARM, answered=False, said="GET / gave 500"), "does not pass its health check: GET / gave 500"),
     (replace(WARM, unanswered=12), "none of 12 requests to it in the last minute got an answer"),
     (replace(WARM, at_home=False), "not at 172.30.0.2: somebody reconnected it"),
-    (replace(WARM, release=INSIDE, answered=None, engine_away=AWAY), "its health check needs Docker. Docker does not answer."),
-    (replace(STOPPED, engine_away=AWAY), "has to be started. Docker does not answer."),
+    (replace(WARM, release=INSIDE, answered=None, engine_away=AWAY), "its health check needs Docker. Docker is not responding."),
+    (replace(STOPPED, engine_away=AWAY), "has to be started. Docker is not responding."),
     (replace(STOPPED, running=True, at_home=False), "somebody reconnected it"),
     (replace(STOPPED, present=False, image=False), "image (4be07d524be0) is no longer on this server"),
     (replace(STOPPED, port_taken=True, image=False), "image (4be07d524be0) is no longer on this server"),
@@ -200,7 +200,7 @@ def test_a_port_that_a_stranger_took_is_told(w: World) -> None:
 
 
 def test_with_docker_away_only_what_runs_can_be_rolled_back_to(w: World) -> None:
-    w.engine.away = "Docker does not answer."
+    w.engine.away = "Docker is not responding."
     found = told(w)
     assert (found["v2"].ready, found["v1"].ready) == (True, False)
 
@@ -227,7 +227,7 @@ def test_a_release_that_turns_bad_is_an_event_once_and_once_when_it_is_well_agai
 def test_neither_a_hold_nor_an_absent_engine_is_a_turn(w: World) -> None:
     w.use(hold, Version("v2"))
     check_readiness(SHOP, w.s)
-    w.engine.away = "Docker does not answer."
+    w.engine.away = "Docker is not responding."
     check_readiness(SHOP, w.s)
     assert turns(w) == []
 

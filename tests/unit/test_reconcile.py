@@ -64,7 +64,7 @@ HARM: dict[str, Callable[[World], object]] = {
     "the id is lost": lambda w: w.ledger.set_instance(SHOP, 2, container=None),
     "the id is another": lambda w: w.ledger.set_instance(SHOP, 2, container="f" * 64),
     "HAProxy dies": lambda w: w.traffic.die(),
-    "a file of HAProxy is edited": lambda w: w.traffic.edit("haproxy.cfg is not what the ledger says"),
+    "a file of HAProxy is edited": lambda w: w.traffic.edit("haproxy.cfg differs from the ledger"),
     "an image loses its tag": lambda w: w.engine.release_image(keep_tag(w.ledger.identity, SHOP, 1)),
     "the route is lost": lambda w: w.traffic.flip(SHOP, None),
 }
@@ -171,7 +171,7 @@ def test_an_app_that_somebody_changes_right_now_is_left_alone_and_told(w: World)
     before = w.everything()
     done = reconcile(w.s)
     assert [(line.kind, line.done) for line in done.lines] == [("busy", False)]
-    assert "jonas (cli) runs upgrade" in done.lines[0].sentence
+    assert "jonas (cli) has been running upgrade" in done.lines[0].sentence
     assert w.everything() == before
 
 
@@ -310,7 +310,7 @@ def test_what_is_made_again_has_its_image_here_before_it_is_removed(w: World, pu
     left = reconcile(w.s).left
     assert (w.engine.find_container(before) is None) is pullable
     if not pullable:
-        assert any("connection refused. The container stays as it is" in line.why for line in left)
+        assert any("connection refused. The container was left unchanged" in line.why for line in left)
 
 
 def test_what_was_started_and_does_not_answer_is_not_called_mended(w: World) -> None:

@@ -104,7 +104,7 @@ def test_the_version_that_serves_is_never_left_by_its_own_name_and_the_other_rel
     moved = w.rollback("v1")
     assert (moved.changed, moved.target_release) == (False, 2)
     assert moved_text(moved, tty(120))[1:] == [
-        "  Its configuration before this one is v1@1: deployctl rollback shop v1@1"]
+        "  Its previous configuration is v1@1: deployctl rollback shop v1@1"]
 
 
 # -- every surface ----------------------------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ def test_what_comes_back_is_said_by_name_and_never_by_value(w: World) -> None:
     assert go is not None
     assert go.hint == "Under a second, can be undone. Restores: without DB_PASSWORD"
     preview = preview_rollback(SHOP, w.s)
-    assert preview.restores[1] == "Brings back of v1@1: without DB_PASSWORD."
+    assert preview.restores[1] == "Restores of v1@1: without DB_PASSWORD."
     assert "v1@2 to v1@1" in next(step.sentence for step in preview.plan.steps if step.kind == "switch")
     assert "hunter2" not in json.dumps([told, go.hint, views.preview_json(preview)])
 

@@ -188,7 +188,7 @@ def test_what_cannot_be_taken_back_is_told_beside_the_cause_and_never_hides_it(
     w: World, during: Callable[..., None]
 ) -> None:
     w.upgraded("v1")
-    w.engine.fail_next("remove", EngineUnavailable("Docker does not answer"))
+    w.engine.fail_next("remove", EngineUnavailable("Docker is not responding"))
     during(S.HEALTH, breaks)
     with pytest.raises(DeployctlError, match="it broke") as raised:
         w.upgrade("v2")
@@ -284,7 +284,7 @@ def test_one_that_cannot_even_start_is_kept_with_what_docker_said(w: World) -> N
 
 def test_an_engine_that_goes_away_is_not_the_candidates_own_failure(w: World) -> None:
     w.upgraded("v1")
-    w.engine.fail_next("start", EngineUnavailable("Docker does not answer"))
+    w.engine.fail_next("start", EngineUnavailable("Docker is not responding"))
     with pytest.raises(EngineUnavailable):
         w.upgrade("v2")
     assert w.containers() == {"v1": "running"}
@@ -324,7 +324,7 @@ def test_one_that_fails_under_traffic_goes_back_by_itself(w: World) -> None:
     w.upgraded("v1")
     w.edit(watch="30s")
     w.clock.after(5, lambda: w.sick.update(v2=500))
-    with pytest.raises(RevertedAfterSwitch, match="Traffic went back by itself") as raised:
+    with pytest.raises(RevertedAfterSwitch, match="Traffic was switched back automatically") as raised:
         w.upgrade("v2")
     assert raised.value.exit_code == 9
     assert (w.serving, w.active, w.containers()) == ("v1", "v1", {"v1": "running", "v2": "stopped"})
@@ -397,7 +397,7 @@ def test_an_app_that_is_deaf_to_its_stop_signal_is_told(w: World) -> None:
     w.edit(keep_warm=0)
     w.engine.behaviours[digest(w, "v1")] = Behaviour(deaf=True)
     w.upgraded("v1")
-    assert any("did not end within stop_grace" in text for text in w.upgrade("v2").warnings)
+    assert any("did not stop within stop_grace" in text for text in w.upgrade("v2").warnings)
 
 
 def test_open_requests_are_waited_for_and_then_closed(w: World) -> None:
@@ -417,7 +417,7 @@ def test_requests_that_end_in_time_are_not_cut(w: World, monkeypatch: pytest.Mon
     monkeypatch.setattr(w.traffic, "cut", fails(AssertionError("cut")))
     w.clock.after(2, lambda: w.traffic.hold_open(SHOP, 1, 0))
     moved = w.upgrade("v2")
-    assert any(step.text == "nothing open" for step in moved.steps)
+    assert any(step.text == "no open requests" for step in moved.steps)
 
 
 # -- signals ------------------------------------------------------------------------------------------------------
@@ -643,7 +643,7 @@ def test_the_failed_step_is_in_the_journal_with_its_reason(w: World, during: Cal
 
 def test_logs_that_cannot_be_read_do_not_hide_why_it_failed(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(*args: object, **words: object) -> Iterator[LogLine]:
-        raise EngineUnavailable("Docker does not answer")
+        raise EngineUnavailable("Docker is not responding")
 
     w.upgraded("v1")
     w.sick["v2"] = 503

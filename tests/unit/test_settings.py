@@ -66,7 +66,7 @@ def test_a_home_named_by_nothing_or_by_control_characters_is_refused(tmp: Path, 
 
 def test_a_home_that_is_a_file_is_refused(tmp: Path) -> None:
     (tmp / "file").touch()
-    with pytest.raises(Invalid, match="is not a folder"):
+    with pytest.raises(Invalid, match="is not a directory"):
         find_home("file", {}, tmp)
 
 
@@ -141,7 +141,7 @@ def test_a_state_folder_that_is_a_link_is_refused_and_what_it_leads_to_is_untouc
     elsewhere.chmod(0o755)
     (tmp / folder).parent.mkdir(exist_ok=True)
     (tmp / folder).symlink_to(elsewhere)
-    with pytest.raises(NotPermitted, match="is a link"):
+    with pytest.raises(NotPermitted, match="is a symbolic link"):
         Settings(tmp).ensure_state()
     assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o755
     assert list(elsewhere.iterdir()) == []
@@ -169,5 +169,5 @@ def test_a_state_folder_of_another_user_is_refused_and_stays_his(tmp: Path) -> N
 def test_a_state_folder_that_everybody_may_write_to_is_refused(tmp: Path) -> None:
     (tmp / "state").mkdir()
     (tmp / "state").chmod(0o777)
-    with pytest.raises(NotPermitted, match="Everybody may write"):
+    with pytest.raises(NotPermitted, match="is world-writable"):
         Settings(tmp).ensure_state()

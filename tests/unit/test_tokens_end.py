@@ -53,7 +53,7 @@ def test_the_tokens_of_who_is_removed_end(w: World) -> None:
     went = remove_user("mara", w.s)
     assert (in_use(w), set(went.ended), went.handed_over) == ({"grafana": None}, {"ci", "look"}, ())
     told = [event["text"] for event in w.ledger.events(limit=9) if event["kind"] == "token_revoked"]
-    assert sorted(told) == [f"the token {name} ended with the rights of mara" for name in ("ci", "look")]
+    assert sorted(told) == [f"the token {name} was revoked together with the rights of mara" for name in ("ci", "look")]
 
 
 def test_they_are_handed_over_to_another_admin_and_end_with_that_one(w: World) -> None:
@@ -113,7 +113,7 @@ def test_what_a_revoked_token_has_made_is_named(shop: Site) -> None:
     made = ci.post("tokens", {"name": "left-behind", "scope": "admin"}).get_json()
     assert made["owner"] is None, "a token of the command line makes more of the server's own"
     told = Program(shop, "other").delete("tokens/ci").get_json()
-    assert (told["made_with_it"], told["details"]) == (["left-behind"], ["made with it and still in use: left-behind"])
+    assert (told["made_with_it"], told["details"]) == (["left-behind"], ["created with it and still in use: left-behind"])
 
 
 def token_by_page(browser: Browser, name: str) -> str:
@@ -134,7 +134,7 @@ def test_the_api_ends_them_when_nothing_is_said_and_hands_over_when_it_is(shop: 
     assert (told["tokens_handed_over"], told["tokens_ended"]) == (["ci"], [])
     shop.signed_in("jonas")
     told = root.delete("users/root").get_json()
-    assert (told["tokens_ended"], told["details"]) == (["ci"], ["tokens that ended: ci"])
+    assert (told["tokens_ended"], told["details"]) == (["ci"], ["tokens revoked: ci"])
 
 
 def test_the_page_names_them_asks_and_ends_them_when_nothing_is_chosen(shop: Site) -> None:
@@ -150,7 +150,7 @@ def test_the_page_names_them_asks_and_ends_them_when_nothing_is_chosen(shop: Sit
     jonas.get("/settings")
     jonas.post("/settings/users/root/remove")
     assert not {"ci", "backup"} & in_use(shop.w).keys()
-    assert "Tokens that ended: backup, ci." in jonas.get("/settings").text
+    assert "Tokens revoked: backup, ci." in jonas.get("/settings").text
 
 
 # -- changes under way --------------------------------------------------------------------------------------------------
@@ -234,4 +234,4 @@ def test_doctor_names_tokens_whose_maker_is_no_admin_any_more(w: World) -> None:
     w.ledger.set_roles("mara", given(Role.VIEWER, []))  # as the builds did that left the tokens
     found = {one.fix: one.text for one in findings(w.s) if one.name == "token"}
     assert found.keys() == {"deployctl token revoke ci", "deployctl token revoke look"}
-    assert "mara, who made it, is no admin any more" in found["deployctl token revoke ci"]
+    assert "mara, who created it, is no longer an admin" in found["deployctl token revoke ci"]

@@ -99,7 +99,7 @@ def test_an_app_that_never_served_is_not_deployed_and_one_that_was_stopped_is_do
     assert shop(w).state == "down"
 
 
-@pytest.mark.parametrize(("says", "state"), [(503, "degraded"), ("no answer within 2 s", "down"), (200, "healthy")])
+@pytest.mark.parametrize(("says", "state"), [(503, "degraded"), ("no response within 2 s", "down"), (200, "healthy")])
 def test_what_serves_is_asked_afresh(w: World, says: Any, state: str) -> None:
     w.upgraded("v1")
     w.sick["v1"] = says

@@ -287,7 +287,7 @@ def test_a_healthcheck_that_comes_after_the_deadline_is_refused_with_the_numbers
 
 def test_an_image_for_another_machine_is_refused_before_anything_starts(w: World) -> None:
     w.engine.images.add("acme/shop:v50", image=Image("sha256:" + "5" * 64, "arm64", "linux", 1, command=("serve",)))
-    with pytest.raises(DeployctlError, match="made for arm64, this server is amd64"):
+    with pytest.raises(DeployctlError, match="is for arm64, but this server is amd64"):
         w.upgrade("v50")
     assert w.engine.containers() == []
 
@@ -330,7 +330,7 @@ def test_an_address_that_another_app_has_is_refused(w: World) -> None:
     w.upgraded("v1")
     blog = AppName("blog")
     w.add_file(blog, listen=8000)
-    with pytest.raises(Invalid, match="belongs to the app shop"):
+    with pytest.raises(Invalid, match="is used by the app shop"):
         upgrade(blog, V1, w.s)
 
 
@@ -408,9 +408,9 @@ def test_a_rollback_restores_the_bundle_byte_for_byte_even_when_file_and_contain
 def test_a_rollback_to_a_stopped_one_asks_first(w: World) -> None:
     w.upgraded("v1", "v2", "v3")
     before = w.everything()
-    with pytest.raises(ConfirmationNeeded, match="v1 is not running: it must boot first") as asks:
+    with pytest.raises(ConfirmationNeeded, match="v1 is not running: it needs to boot") as asks:
         w.rollback("v1", confirmed=False)
-    assert "v3 keeps serving" in asks.value.question
+    assert "v3 stays live" in asks.value.question
     assert asks.value.serving is not None
     assert w.everything() == before
     assert w.rollback("v1").target == "v1"
@@ -421,7 +421,7 @@ def test_a_rollback_to_a_removed_one_makes_it_again_from_its_image(w: World) -> 
     w.edit(keep_stopped=0)
     w.upgraded("v1", "v2", "v3")
     w.use(prune)
-    with pytest.raises(ConfirmationNeeded, match="was removed and has to be made again"):
+    with pytest.raises(ConfirmationNeeded, match="was removed and has to be created again"):
         w.rollback("v1", confirmed=False)
     assert w.rollback("v1").target == "v1"
 
@@ -513,7 +513,7 @@ def test_after_a_stop_of_the_active_one_a_rollback_brings_it_back(w: World) -> N
 
 
 @pytest.mark.parametrize(("version", "error", "word"), [
-    ("v9", NotFound, 'no version "v9"'), ("v3", NotFound, "never proven"), ("v2", OnHold, "on hold"),
+    ("v9", NotFound, 'no version "v9"'), ("v3", NotFound, "never passed"), ("v2", OnHold, "on hold"),
 ])  # fmt: skip
 def test_a_named_version_that_cannot_be_gone_back_to_says_why(
     w: World, version: str, error: type[DeployctlError], word: str
@@ -537,7 +537,7 @@ def test_a_rollback_to_what_serves_does_nothing(w: World) -> None:
 
 def test_an_unknown_app_is_told_with_the_nearest_name(w: World) -> None:
     w.upgraded("v1")
-    with pytest.raises(NotFound, match=r'no app "shp" is known here. Did you mean shop\?'):
+    with pytest.raises(NotFound, match=r'no app "shp". Did you mean shop\?'):
         rollback(AppName("shp"), w.s)
 
 
@@ -623,7 +623,7 @@ def test_a_second_person_is_told_who_is_at_it_and_nothing_is_done(w: World, tmp_
     verbs: list[Callable[[], object]] = [
         lambda: w.upgrade("v3"), w.rollback, w.undo, lambda: w.use(prune), lambda: w.use(stop, V1)]
     for verb in verbs:
-        with pytest.raises(LeaseHeld, match=r"shop is busy: ci \(cli\) runs upgrade since .* \(pid ") as busy:
+        with pytest.raises(LeaseHeld, match=r"shop is busy: ci \(cli\) has been running upgrade since .* \(pid ") as busy:
             verb()
         assert "deployctl abort shop" in busy.value.remedy
         assert busy.value.serving is not None
@@ -681,7 +681,7 @@ def test_a_dry_run_tells_what_goes_on_hold_what_is_lifted_and_what_is_not_rolled
     assert shown.restores[0] == "Would put v2 on hold."
     assert any("Not rolled back: databases" in line for line in shown.restores)
     w.rollback()
-    assert preview_undo(SHOP, w.s).restores == ("Would lift the hold of v2.",)
+    assert preview_undo(SHOP, w.s).restores == ("Would release the hold of v2.",)
 
 
 def test_a_dry_run_pulls_nothing_and_refuses_what_the_verb_refuses(w: World) -> None:

@@ -139,7 +139,7 @@ def test_periods_carry_the_version_and_its_colour(w: World) -> None:
 
 # -- under way ----------------------------------------------------------------------------------------------------------
 STEPS = (Step(StepKind.IMAGE, 2, "keep image"), Step(StepKind.START, 2, "start v2"), Step(StepKind.HEALTH, 2, "prove v2"),
-         Step(StepKind.ROUTE, 2, "let HAProxy know v2"), Step(StepKind.SWITCH, 2, "switch"), Step(StepKind.WATCH, 2, "watch"),
+         Step(StepKind.ROUTE, 2, "add v2"), Step(StepKind.SWITCH, 2, "switch"), Step(StepKind.WATCH, 2, "watch"),
          Step(StepKind.PROMOTE, 2, "v2 is active"))
 
 

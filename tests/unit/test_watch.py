@@ -188,7 +188,7 @@ def test_a_dead_haproxy_lives_again_after_one_tick_and_serves_the_same(w: World,
     w.traffic.die()
     watch.tick(set())
     assert w.serving == "v2"
-    assert "HAProxy was dead" in w.told.warnings[0]
+    assert "HAProxy had died" in w.told.warnings[0]
 
 
 def test_an_interrupted_deployment_is_settled_after_one_tick(w: World, watch: Watch) -> None:
@@ -339,7 +339,7 @@ def test_a_second_watcher_of_a_home_is_refused(tmp_path: Path) -> None:
     assert find_watcher(tmp_path) is None
     with only_one(tmp_path):
         assert find_watcher(tmp_path) == Watcher(os.getpid(), __version__)
-        with pytest.raises(DeployctlError, match="runs already"), only_one(tmp_path):
+        with pytest.raises(DeployctlError, match="is already running"), only_one(tmp_path):
             pass
     assert find_watcher(tmp_path) is None
     with only_one(tmp_path):

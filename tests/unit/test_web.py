@@ -84,7 +84,7 @@ def test_a_password_signs_in_and_goes_on_where_one_wanted_to_be(shop: Site) -> N
     browser = shop.browser()
     browser.get("/login?next=/apps/shop")
     wrong = browser.post("/login", name="mara", password="wrong wrong wrong", next="/apps/shop")
-    assert (wrong.status_code, "do not sign anybody in" in wrong.text) == (401, True)
+    assert (wrong.status_code, "Wrong user name or password" in wrong.text) == (401, True)
     done = browser.post("/login", name="mara", password=PHRASE, next="/apps/shop")
     assert (done.status_code, done.location) == (302, "/apps/shop")
     assert browser.get("/apps/shop").status_code == 200
@@ -128,7 +128,7 @@ def test_a_link_that_was_used_or_has_expired_says_so_and_how_to_get_another(shop
         again.get(f"/start/{link}")
         told = again.post(f"/start/{link}")
         assert told.status_code == 401
-        assert "This link was used already or has expired. It signs in once, within 15 minutes." in told.text
+        assert "This link was already used or has expired. A link is valid once, for 15 minutes." in told.text
         assert "deployctl user link NAME" in told.text
         assert "name and password" not in told.text
 
@@ -309,7 +309,7 @@ def test_the_key_is_made_once_for_us_alone_and_a_weak_one_is_refused(tmp_path: P
 
 def test_who_has_not_signed_in_is_not_told_where_files_lie(shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_words: object, **_more: object) -> None:
-        raise LedgerUnusable("/srv/deploy/state/ledger.db is not a ledger that can be trusted")
+        raise LedgerUnusable("/srv/deploy/state/ledger.db is not a trustworthy ledger")
 
     stranger = shop.browser()
     stranger.get("/login")

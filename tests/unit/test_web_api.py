@@ -93,11 +93,11 @@ def test_what_is_moved_is_answered_as_the_command_line_answers(shop: Site, ci: P
 
 def test_what_moves_nothing_is_answered_so_too(shop: Site, ci: Program) -> None:
     for verb, body, sentence in (
-            ("hold", {"version": "v1", "note": "bad"}, "shop v1 is on hold: it will not be deployed again"),
-            ("unhold", {"version": "v1"}, "shop v1 may be deployed"),
-            ("stop", {"version": "v1"}, "shop v1 is stopped, its container is kept; v2 serves as before"),
+            ("hold", {"version": "v1", "note": "bad"}, "shop v1 is on hold: it cannot be deployed again"),
+            ("unhold", {"version": "v1"}, "shop v1 can be deployed"),
+            ("stop", {"version": "v1"}, "shop v1 was stopped, its container is kept; v2 is still live"),
             ("start", {"version": "v1"}, "shop v1 runs on 127.0.0.1:20000, without traffic"),
-            ("abort", {}, "nothing is under way for shop")):
+            ("abort", {}, "nothing is in progress for shop")):
         told = ci.post(f"apps/shop/{verb}", body).get_json()
         assert (told["schema"], told["ok"], told["app"], told["sentence"]) == ("deployctl/v1", True, "shop", sentence)
     assert ci.post("apps/shop/prune", {"yes": True}).get_json()["kind"] == "Prune"
@@ -129,7 +129,7 @@ def test_the_tag_of_an_app_is_the_condition_of_the_next_change(shop: Site, ci: P
     assert tag == '"2"'
     assert ci.post("apps/shop/rollback", {"to_version": "v1"}, at=tag).status_code == 200
     told = problem(ci.post("apps/shop/rollback", {"to_version": "v1"}, at=tag), 412, "state_changed")
-    assert "moved by ci (token) to v1" in told["detail"]
+    assert "switched by ci (token) to v1" in told["detail"]
     assert told["serving"]["version"] == "v1"
     assert told["remedy"] == ["deployctl status shop"]
     assert ci.get("apps/shop").headers["ETag"] == '"3"'

@@ -25,7 +25,7 @@ def asked(here: Site, **headers: str) -> tuple[int, str]:
 
 def test_it_is_well_while_ledger_and_haproxy_live_whatever_docker_does(here: Site) -> None:
     assert asked(here) == (200, "ok\n")
-    here.w.engine.away = "Docker does not answer"
+    here.w.engine.away = "Docker is not responding"
     assert asked(here) == (200, "ok\n")
     assert here.browser().ask("HEAD", "/healthz").status_code == 200
     assert here.browser().ask("POST", "/healthz").status_code in {403, 405}

@@ -188,13 +188,13 @@ def test_a_release_that_answers_no_visitor_is_down_on_its_page_too(shop: Site, m
 
 def test_a_capability_that_the_file_asks_back_is_told_in_red_before_and_after_it_is_deployed(shop: Site, mara: Browser) -> None:
     shop.w.edit(cap_add=["NET_RAW"])
-    red = '"bad">cap_add gives NET_RAW back: its code can send and answer with the address of another version'
+    red = '"bad">cap_add restores NET_RAW: the app can send and respond with the address of another version'
     assert red in mara.get("/apps/shop/deploy").text
     assert "cap_add" not in mara.get("/apps/shop/versions/v2").text
     shop.w.upgrade("v3")
     assert red in mara.get("/apps/shop/versions/v3").text
     shop.w.ledger.db.execute("update releases set cap_drop = '[]' where number = 1")
-    assert '"bad">as Docker gives them, AUDIT_WRITE, MKNOD, NET_RAW, SETFCAP too' in mara.get("/apps/shop/versions/v1").text
+    assert '"bad">Docker defaults, including AUDIT_WRITE, MKNOD, NET_RAW, SETFCAP' in mara.get("/apps/shop/versions/v1").text
 
 
 def test_degraded_says_why_and_the_button_is_filled(shop: Site, mara: Browser) -> None:
@@ -323,9 +323,9 @@ def test_a_viewer_reads_why_instead_of_pressing_what_is_dead(shop: Site) -> None
 
 
 def test_an_engine_that_is_away_is_told_and_a_warm_version_can_still_be_gone_back_to(shop: Site, mara: Browser) -> None:
-    shop.w.engine.away = "Docker does not answer on unix:///var/run/docker.sock."
+    shop.w.engine.away = "Docker is not responding on unix:///var/run/docker.sock."
     told = fresh(shop, mara)
-    for words in ("Docker does not answer", "a warm version can still be switched to", "sudo systemctl start docker",
+    for words in ("Docker is not responding", "a warm version can still be switched to", "sudo systemctl start docker",
                   "Roll back to v1"):
         assert words in told, words
     assert mara.get("/apps/shop/logs").status_code == mara.get("/server").status_code == 200
@@ -336,12 +336,12 @@ def test_an_engine_that_is_away_is_told_and_a_warm_version_can_still_be_gone_bac
 
 def test_a_proxy_that_is_away_leaves_the_state_unknown(shop: Site, mara: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     def away() -> bool:
-        raise ProxyUnavailable("HAProxy does not answer.")
+        raise ProxyUnavailable("HAProxy is not responding.")
 
     monkeypatch.setattr(shop.w.traffic, "ensure_up", away)
     told = fresh(shop, mara)
     assert "Unknown" in told
-    assert "HAProxy does not answer." in told
+    assert "HAProxy is not responding." in told
     assert "The live version is shown as the ledger has it." in told
 
 
@@ -454,7 +454,7 @@ def test_who_meets_somebody_at_work_may_wait_or_stop_it_or_leave(shop: Site, mar
     busy = mara.post("/apps/shop/rollback", to_version="v1")
     told = text_of(busy.text)
     assert busy.status_code == 423
-    for words in ("shop is busy", "ci (token) runs upgrade", "Wait for it", "Abort it and roll back now", "Cancel"):
+    for words in ("shop is busy", "ci (token) has been running upgrade", "Wait for it", "Abort it and roll back now", "Cancel"):
         assert words in told, words
     check_form(busy.text, "busy")
     assert shop.w.serving == "v2"
@@ -487,7 +487,7 @@ def test_deploy_roll_back_undo_hold_lift_start_and_stop_by_plain_forms(shop: Sit
     assert (shop.w.serving, shop.w.held()) == ("v3", set())
     assert "v2 is on hold" in followed(mara, mara.post("/apps/shop/hold", version="v2", note="slow"))
     assert shop.w.held() == {"v2"}
-    assert "v2 may be deployed" in followed(mara, mara.post("/apps/shop/unhold", version="v2"))
+    assert "v2 can be deployed" in followed(mara, mara.post("/apps/shop/unhold", version="v2"))
     followed(mara, mara.post("/apps/shop/stop", version="v2"))
     assert "v2" not in shop.w.running()
     followed(mara, mara.post("/apps/shop/start", version="v2"))

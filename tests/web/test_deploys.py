@@ -182,7 +182,7 @@ def test_a_deploy_that_takes_the_app_off_its_address_asks_first_and_keeps_what_w
     page = visit("/apps/shop", allowed={409})
     shop.write("shop", listen=free_port())
     deploy(page, "v3", note="moved")
-    expect(dialog(page)).to_contain_text("closes, and nobody is served there any more")
+    expect(dialog(page)).to_contain_text("closes, and clients can no longer connect there")
     dialog(page).get_by_role("button", name="Cancel").click()
     assert shop.active("shop") == "v2"
     shop.write("shop")

@@ -57,7 +57,7 @@ def test_whoever_is_not_signed_in_is_led_there_and_then_to_where_he_wanted_to_be
     stranger.get_by_label("Name").fill(ADMIN)
     stranger.get_by_label("Password").fill("wrong wrong wrong")
     stranger.get_by_role("button", name="Sign in").click()
-    expect(stranger.get_by_role("alert")).to_contain_text("do not sign anybody in")
+    expect(stranger.get_by_role("alert")).to_contain_text("Wrong user name or password")
     expect(stranger.get_by_label("Password")).to_be_focused()
     stranger.keyboard.type(PHRASE)
     stranger.keyboard.press("Enter")

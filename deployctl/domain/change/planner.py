@@ -40,20 +40,20 @@ def bring_up(facts: AppFacts, target: Release, kind: PlanKind) -> list[Step]:
         ]
     if left_over or n not in facts.running:
         steps.append(Step(StepKind.START, n, f"start {v}"))
-    steps.append(Step(StepKind.HEALTH, n, f"prove {v} healthy: {spoken(target.bundle.probe)}"))
+    steps.append(Step(StepKind.HEALTH, n, f"check the health of {v}: {spoken(target.bundle.probe)}"))
     if kind in {PlanKind.UPGRADE, PlanKind.START} or not facts.is_warm(n):
-        steps.append(Step(StepKind.ROUTE, n, f"let HAProxy know {v}"))
-        steps.append(Step(StepKind.GATE, n, f"ask {v} through HAProxy, as visitors do"))
+        steps.append(Step(StepKind.ROUTE, n, f"add {v} to HAProxy"))
+        steps.append(Step(StepKind.GATE, n, f"probe {v} through HAProxy, as clients reach it"))
     return steps
 
 
 def _switch(facts: AppFacts, kind: PlanKind, target: Release) -> list[Step]:
     n, (source, name) = target.number, _names(facts, target)
     whence = f" from {source}" if source else ""
-    steps = [Step(StepKind.SWITCH, n, f"switch the traffic of {facts.app.name}{whence} to {name}")]
+    steps = [Step(StepKind.SWITCH, n, f"switch traffic of {facts.app.name}{whence} to {name}")]
     if kind is PlanKind.UPGRADE and facts.app.policy.watch:
-        steps.append(Step(StepKind.WATCH, n, f"watch {target.version} for {facts.app.policy.watch:g} s under traffic"))
-    return [*steps, Step(StepKind.PROMOTE, n, f"{target.version} is the active release")]
+        steps.append(Step(StepKind.WATCH, n, f"watch {target.version} under traffic for {facts.app.policy.watch:g} s"))
+    return [*steps, Step(StepKind.PROMOTE, n, f"record {target.version} as the active release")]
 
 
 def _retire(facts: AppFacts, going: Retirement) -> list[Step]:
@@ -65,7 +65,7 @@ def retiring(facts: AppFacts, *, stop: Sequence[int], prune: Sequence[int]) -> l
     steps = []
     for n in stop:
         name = release_name(facts.releases[n], facts.releases.values()) if n in facts.releases else facts.version(n)
-        steps.append(Step(StepKind.DRAIN, n, f"let {name} finish its open requests"))
+        steps.append(Step(StepKind.DRAIN, n, f"drain {name}: let it finish its open requests"))
         steps.append(Step(StepKind.STOP, n, f"stop {name}, its container is kept"))
     steps += [Step(StepKind.PRUNE, n, f"remove the container of {facts.version(n)} (release {n})") for n in prune]
     return steps
@@ -86,8 +86,8 @@ def plan_start(facts: AppFacts, target: Release) -> Plan:
     """Return the plan that runs a release beside the others, without traffic."""
     steps = bring_up(facts, target, PlanKind.START)
     return Plan(facts.app.name, PlanKind.START, facts.app.active, target.number, tuple(steps),
-                f"{facts.app.name}: start {target.version} beside, without traffic",
-                deed=f"start {target.version} beside, without traffic")
+                f"{facts.app.name}: start {target.version} without traffic",
+                deed=f"start {target.version} without traffic")
 
 
 def plan_stop(facts: AppFacts, target: Release) -> Plan:
@@ -95,11 +95,11 @@ def plan_stop(facts: AppFacts, target: Release) -> Plan:
     n, steps = target.number, []
     active = facts.app.active == n
     if active:
-        steps.append(Step(StepKind.SWITCH, n, f"take {facts.app.name} out of traffic: visitors get 503"))
-        steps.append(Step(StepKind.PROMOTE, n, "nothing is active"))
-    steps.append(Step(StepKind.DRAIN, n, f"let {target.version} finish its open requests"))
+        steps.append(Step(StepKind.SWITCH, n, f"take {facts.app.name} out of traffic: clients get 503"))
+        steps.append(Step(StepKind.PROMOTE, n, "record that no release is active"))
+    steps.append(Step(StepKind.DRAIN, n, f"drain {target.version}: let it finish its open requests"))
     steps.append(Step(StepKind.STOP, n, f"stop {target.version}, its container is kept"))
-    deed = f"stop {target.version}" + (", no version stays live" if active else "")
+    deed = f"stop {target.version}" + (", leaving no live version" if active else "")
     return Plan(facts.app.name, PlanKind.STOP, facts.app.active, None if active else facts.app.active, tuple(steps),
                 f"{facts.app.name}: {deed}", deed=deed)
 

@@ -23,7 +23,7 @@ def plan_mending(sight: Sight, drifts: Sequence[Drift]) -> Plan:
     steps: list[Step] = []
     for n in [*wanted[Mend.CREATE], *wanted[Mend.START]]:
         steps += _bring_up(sight, n)
-    steps += [Step(StepKind.SWITCH, n, f"give {facts.version(n)} the traffic of {facts.app.name} again")
+    steps += [Step(StepKind.SWITCH, n, f"route {facts.app.name} to {facts.version(n)} again")
               for n in wanted[Mend.SWITCH]]
     steps += retiring(facts, stop=wanted[Mend.STOP], prune=wanted[Mend.FORGET])
     active = facts.app.active

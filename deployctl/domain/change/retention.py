@@ -19,7 +19,7 @@ def require_room(*, keep_warm: int, keep_stopped: int, where: str) -> None:
     """Raise Invalid when more versions would be kept than an app's network has addresses for."""
     if keep_warm + keep_stopped > MOST_KEPT:
         raise Invalid(f"{where}: keep_warm = {keep_warm} and keep_stopped = {keep_stopped} keep {keep_warm + keep_stopped} "
-                      f"versions beside the one that serves. An app's network has addresses for {MOST_KEPT} of them.",
+                      f"versions beside the live one. An app's network has addresses for {MOST_KEPT} of them.",
                       remedy=[f"Keep {MOST_KEPT} or fewer: keep_stopped = {max(0, MOST_KEPT - keep_warm)}."])
 
 KEEP_SPENT = 1  # the last one, to be looked at; of those before it the log is kept

@@ -29,9 +29,9 @@ TOKEN_NAME = Grammar(
     "A token name has 1 to 64 characters: a-z, 0-9, and . _ - inside.",
 )
 _SPAN = Grammar(
-    "how long a token is good for",
+    "a token lifetime",
     r"never|(?P<number>[1-9][0-9]{0,3})(?P<unit>d|h)",
-    "Write days, hours or never: 90d, 12h, never.",
+    "A token lifetime is days, hours or never: 90d, 12h, never.",
 )
 
 
@@ -144,10 +144,10 @@ class WentAlong:
         """Return it as people read it."""
         said = []
         if self.ended:
-            said.append(f"tokens that ended: {', '.join(self.ended)}")
+            said.append(f"tokens revoked: {', '.join(self.ended)}")
         if self.handed_over:
-            said.append(f"tokens that belong to {self.heir} now: {', '.join(self.handed_over)}")
-        said += [f"the {one} was asked to stop: before its switch everything is taken back" for one in self.stopped]
+            said.append(f"tokens now owned by {self.heir}: {', '.join(self.handed_over)}")
+        said += [f"the {one} was asked to stop: until its switch it is reverted completely" for one in self.stopped]
         return tuple(said)
 
     @property
@@ -206,19 +206,19 @@ def parse_role(text: str) -> Role:
     try:
         return Role(text)
     except ValueError:
-        raise Invalid(f"{ascii(text)[:40]} is no role.", remedy=[f"one of {', '.join(Role)}"]) from None
+        raise Invalid(f"{ascii(text)[:40]} is not a role.", remedy=[f"one of {', '.join(Role)}"]) from None
 
 
 def parse_scope(text: str) -> Role:
     """Return the role that a token of this scope stands for. Raises Invalid."""
     if text not in SCOPE_ROLES:
-        raise Invalid(f"{ascii(text)[:40]} is no scope.", remedy=[f"one of {', '.join(SCOPE_ROLES)}"])
+        raise Invalid(f"{ascii(text)[:40]} is not a scope.", remedy=[f"one of {', '.join(SCOPE_ROLES)}"])
     return SCOPE_ROLES[text]
 
 
 def parse_days(text: str) -> float | None:
     """Return for how many days a token is good, None for ever. Raises Invalid."""
-    found = match(text, _SPAN, "the span")
+    found = match(text, _SPAN, "the lifetime")
     if found[0] == "never":
         return None
     return int(found["number"]) / (24 if found["unit"] == "h" else 1)
@@ -232,7 +232,7 @@ def given(role: Role, apps: Iterable[str]) -> dict[str, Role]:
 
 def roles_text(roles: Mapping[str, Role]) -> str:
     """Return the roles as a person reads them: `admin`, or `viewer, deployer of shop`."""
-    return ", ".join(str(role) if app == ALL else f"{role} of {app}" for app, role in sorted(roles.items())) or "none"
+    return ", ".join(str(role) if app == ALL else f"{role} for {app}" for app, role in sorted(roles.items())) or "none"
 
 
 def roles_json(roles: Mapping[str, Role]) -> str:

@@ -14,7 +14,7 @@ class Via(StrEnum):
     TOKEN = "token"  # noqa: S105  a way in, no secret
     WATCHER = "watcher"
     EMERGENCY = "emergency"
-    OUTSIDE = "past deployctl"  # somebody moved the traffic without us
+    OUTSIDE = "outside deployctl"  # traffic was switched by someone else
 
 
 UNKNOWN = "-"  # the way, where a text names none

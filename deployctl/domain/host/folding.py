@@ -38,8 +38,8 @@ class Folded:
     @property
     def sentence(self) -> str:
         """Return what was folded, in words."""
-        parts = [f"{self.refusals} lines of refused changes"] if self.refusals else []
-        parts += [f"{self.repeated} lines of what people did often"] if self.repeated else []
+        parts = [f"{self.refusals} lines of denied changes"] if self.refusals else []
+        parts += [f"{self.repeated} lines of frequent actions"] if self.repeated else []
         parts += [f"the plans of {self.plans} deployments"] if self.plans else []
         return ", ".join(parts) or "nothing"
 

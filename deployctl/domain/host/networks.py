@@ -47,7 +47,7 @@ def cut(pool: str, taken: Iterable[str]) -> tuple[str, str, str]:
         if (subnet := _first_between(ranges, whole, prefix)) is not None:
             own = list(subnet.subnets(new_prefix=ENGINES_OWN))[-1]
             return str(subnet), str(subnet[1]), str(own)
-    raise Refused(f"no subnet is free in the pool {pool}: this host routes or uses all of it",
+    raise Refused(f"no free subnet in the pool {pool}: this host routes or uses all of it",
                   remedy=['set another pool in config/server.toml: [network] pool = "10.88.0.0/14"'])
 
 

@@ -39,7 +39,7 @@ class PermissionFault:
     def sentence(self, name: Callable[[int], str]) -> str:
         """Return it with the users' names."""
         who = ", ".join(map(name, self.who)) or "everybody"
-        return f"{self.path} belongs to {who}" if self.code is FaultCode.OWNER else f"{self.path} may be written by {who}"
+        return f"{self.path} belongs to {who}" if self.code is FaultCode.OWNER else f"{self.path} is writable by {who}"
 
 
 def trusted_uids(me: int, environ: Mapping[str, str]) -> tuple[int, ...]:

@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 GIVES_UP: Mapping[str, str] = {  # what whoever asks one back gives up
-    "AUDIT_WRITE": "its code can write to the audit log of this server's kernel",
-    "MKNOD": "its code can make device files",
-    "NET_RAW": "its code can send and answer with the address of another version on the app's network",
-    "SETFCAP": "its code can give capabilities to the programs of its image",
+    "AUDIT_WRITE": "the app can write to this server's kernel audit log",
+    "MKNOD": "the app can create device files",
+    "NET_RAW": "the app can send and respond with the address of another version on its network",
+    "SETFCAP": "the app can grant capabilities to programs in its image",
 }
 
 
@@ -22,10 +22,10 @@ def to_drop(cap_add: Collection[str]) -> tuple[str, ...]:
 def given_back(cap_add: Collection[str]) -> Iterator[str]:
     """Yield one sentence for each capability that the app's file asks back. Terminals show it in red."""
     for name in sorted(cap_add):
-        yield f"cap_add gives {name} back: {GIVES_UP.get(name, 'what it allows is not known here')}"
+        yield f"cap_add restores {name}: {GIVES_UP.get(name, 'its effect is unknown')}"
 
 
 def kept_text(cap_drop: Collection[str], cap_add: Collection[str]) -> str | None:
     """Return what a release has that one made now would not have; None when that is nothing."""
     more = [name for name in to_drop(cap_add) if name not in cap_drop]
-    return f"as Docker gives them, {', '.join(more)} too, until an upgrade makes another release" if more else None
+    return f"Docker defaults, including {', '.join(more)}, until an upgrade creates another release" if more else None

@@ -24,7 +24,7 @@ IMAGE = Grammar(
     "an image reference",
     rf"(?=.{{1,456}}\Z)(?P<name>(?:(?P<first>{REGISTRY_PART})/)?{PATH_PART}(?:/{PATH_PART})*)"
     r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?",
-    "An image reference is [registry/]name[:tag][@sha256:64 hex digits], all but the tag in lower case.",
+    "An image reference is [registry/]name[:tag][@sha256:64 hex digits], in lower case except for the tag.",
 )
 
 
@@ -56,7 +56,7 @@ def parse_image(text: object, *, field: str = "image") -> ImageRef:
     if len(found["name"]) > 255:
         raise refused(field, text, "has a name of more than 255 characters", IMAGE.sentence)
     if re.fullmatch(r"library/(?:sha256|[0-9a-f]{64})", repository):
-        raise refused(field, text, "is an image id; it has no name", IMAGE.sentence)
+        raise refused(field, text, "is an image id, not a name", IMAGE.sentence)
     return ImageRef(registry, repository, found["tag"], found["digest"])
 
 
@@ -96,7 +96,7 @@ def require_allowed_registry(ref: ImageRef, app_images: Iterable[str], extra: It
     """Raise before any connection: an image reference must not make this server call an address of its choice."""
     if not allowed_registry(ref, app_images, extra):
         raise Invalid(
-            f"image {shown(str(ref))} comes from a registry that this server does not allow.",
+            f"image {shown(str(ref))} is from a registry that this server does not allow.",
             remedy=[f'Allow it in config/server.toml: registries = ["{ref.registry}"]'],
             code="registry_not_allowed",
         )
@@ -107,7 +107,7 @@ def require_own_repository(ref: ImageRef, app_images: Iterable[str], app: str) -
     image of another with the variables of this one. Tag and digest are free; `acme/shop` is `docker.io/acme/shop`."""
     if (ref.registry, ref.repository) not in {(own.registry, own.repository) for own in map(parse_image, app_images)}:
         raise NotPermitted(
-            f"{app} runs no image of {shown(ref.name)}: config/{app}.toml does not name it. Nothing was done.",
+            f"{app} may not run images of {shown(ref.name)}: config/{app}.toml does not list it. Nothing was changed.",
             remedy=[f'list it in config/{app}.toml: images = ["{ref.name}"]',
                     f"or on the server: deployctl upgrade {app} VERSION --image {ref}"],
             code="image_not_allowed")

@@ -98,12 +98,12 @@ def image_sentence(news: ImageNews) -> str:
             tag = parse_image(news.reference).tag or "latest"
             return f"{tag} moved: {short_digest(news.before) or 'never pulled'} → {short_digest(news.after)}"
         case ImageCode.TO_PULL:
-            return f"{news.reference} ({short_digest(news.after)}) is not on this server: it is pulled first"
+            return f"{news.reference} ({short_digest(news.after)}) is not on this server and is pulled first"
         case ImageCode.UNVERIFIED:
-            return (f"whether {news.reference} has moved is not known, the image on this server is used: {news.why} "
-                    "(--pull always does nothing without the registry)")
+            return (f"could not check whether {news.reference} has moved, so the image on this server is used: {news.why} "
+                    "(--pull always fails without the registry)")
         case ImageCode.ONLY_HERE:
-            return f"{news.reference} names no registry and was never pulled: the image on this server is used"
+            return f"{news.reference} names no registry and was never pulled, so the image on this server is used"
 
 
 def _repository(name: str) -> tuple[str, str] | None:

@@ -21,6 +21,6 @@ def find_hidden(instances: Mapping[int, Instance], present: Collection[int], sto
 
 def switched_text(app: str, version: str | None, *, before: str, now: str) -> str:
     """Return the one sentence with the two ways out."""
-    anew = f"or make {version} anew here: deployctl upgrade {app} {version}" if version else "or upgrade the app here"
+    anew = f"or create {version} again here: deployctl upgrade {app} {version}" if version else "or upgrade the app here"
     return (f"the engine keeps images and containers in another store now ({now}) than when these were made ({before}), "
             f"and hides them: switch it back (features.containerd-snapshotter in /etc/docker/daemon.json), {anew}")

@@ -150,7 +150,7 @@ def _words(value: list[str] | None) -> tuple[str, ...] | None:
 
 
 # the failure of a candidate that nothing is wrong with
-OVERTAKEN, SET_ASIDE = "overtaken", "its upgrade was overtaken by a rollback"
+OVERTAKEN, SET_ASIDE = "overtaken", "its upgrade was superseded by a rollback"
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ def parse_network(value: object, *, field: str = "network") -> str:
     plain = isinstance(value, str) and re.fullmatch(r"[0-9a-fA-F:.]+(?:/[0-9]{1,3})?", value)
     network = _or_none(lambda: ip_network(str(value))) if plain else None
     if network is None:
-        raise refused(field, value, "is not a network", 'Write it as "10.0.0.0/8" or "fd00::/8", the rest zero.')
+        raise refused(field, value, "is not a network", 'Write it as "10.0.0.0/8" or "fd00::/8", with host bits zero.')
     return str(network)
 
 

@@ -42,7 +42,7 @@ _HOST = Grammar(
     "A host name has at most 253 characters: a-z, 0-9, hyphens and dots, no wildcard; other scripts as xn--.",
 )
 _PATH = Grammar(
-    "a path to ask for",
+    "a request path",
     r"/(?!/)[!#-&(-\[\]-~]{0,1023}",
     "A path starts with one / and has visible ASCII characters only, no quotes and no backslash.",
 )
@@ -50,12 +50,12 @@ _ACCOUNT = r"(?:0|[1-9][0-9]{0,8}|[a-z_][a-z0-9_-]{0,31})"
 _USER = Grammar(
     "a user",
     rf"{_ACCOUNT}(?::{_ACCOUNT})?",
-    'A user is a number or a name, with a group if wanted: "10001", "10001:10001" or "app".',
+    'A user is a number or a name, optionally with a group: "10001", "10001:10001" or "app".',
 )
 _DIRECTORY = Grammar(
-    "a folder inside the container",
+    "a directory inside the container",
     r"(?!.*/\.\.?(?:/|\Z))(?:/[ -.0-~]{1,255}){1,64}|/",
-    "A folder starts with /, has visible ASCII characters only and no empty part, no . and no .. in it.",
+    "A directory starts with / and has visible ASCII characters only, without empty, . or .. components.",
 )
 _SIGNAL = Grammar(
     "a stop signal",
@@ -63,7 +63,7 @@ _SIGNAL = Grammar(
     "A stop signal is SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGKILL or SIGRTMIN+1 to +15.",
 )
 ENV_NAME = Grammar(
-    "the name of a variable",
+    "a variable name",
     r"[A-Za-z_][A-Za-z0-9_.-]{0,254}",
     "A variable's name has letters, digits, _ . and -; it starts with a letter or _.",
 )
@@ -73,7 +73,7 @@ ENV_NAME = Grammar(
 def parse_app(text: object, *, field: str = "app name") -> AppName:
     name = match(text, APP, field, guess=_app_guess)[0]
     if name in {"server", "example"}:
-        raise refused(field, name, f"is taken: config/{name}.toml means something else", APP.sentence)
+        raise refused(field, name, f"is reserved: config/{name}.toml has another meaning", APP.sentence)
     return AppName(name)
 
 
@@ -85,7 +85,7 @@ def _app_guess(text: str) -> str:
 def parse_version(text: object, *, field: str = "version") -> Version:
     version = match(text, VERSION, field)[0]
     if version in {"hold", "maint"}:
-        raise refused(field, version, "is a word with a meaning of its own", VERSION.sentence)
+        raise refused(field, version, "is a reserved word", VERSION.sentence)
     return Version(version)
 
 
@@ -104,7 +104,7 @@ def parse_release_name(text: object, *, field: str = "version") -> ReleaseName:
     """Return what VERSION[@RELEASE] names. Raises Invalid. No version has an @ in it, so the two cannot be confused."""
     version, at, number = text.partition("@") if isinstance(text, str) else (text, "", "")
     if at and not re.fullmatch(r"[1-9][0-9]{0,8}", str(number)):
-        raise refused(field, text, "names no release after its @", "Write VERSION@NUMBER, as in v1.2.0@5.")
+        raise refused(field, text, "has no release number after the @", "Write VERSION@NUMBER, as in v1.2.0@5.")
     return ReleaseName(parse_version(version, field=field), int(number) if at else None)
 
 
@@ -146,15 +146,15 @@ def parse_env_value(text: object, *, field: str = "value") -> str:
     return str(text)
 
 
-_TEXT = "Write it in quotes; any character but NUL may be in it."
+_TEXT = "Write it in quotes; it can contain any character except NUL."
 _DOTTED = 'Write a name with dots in quotes: "spring.profiles.active" = "live".'
 
 
 _RISKY = {
-    "DOCKER_HOST": "lets the app look for a Docker engine; containers here are never given one.",
-    "LD_LIBRARY_PATH": "changes which libraries every program in the container loads.",
-    "LD_PRELOAD": "is loaded into every program in the container, probes by command too.",
-    "PATH": "replaces the image's own search path; its programs may not be found.",
+    "DOCKER_HOST": "points the app to a Docker engine; containers here never get access to one.",
+    "LD_LIBRARY_PATH": "changes which libraries all programs in the container load.",
+    "LD_PRELOAD": "is loaded into every program in the container, including exec probes.",
+    "PATH": "replaces the image's search path; its programs may not be found.",
 }
 
 
@@ -166,11 +166,11 @@ def env_warnings(names: Iterable[str]) -> list[str]:
 def parse_words(words: object, *, field: str = "command") -> tuple[str, ...]:
     """Return an argument list as it is, word for word: no shell will read it."""
     if isinstance(words, str):
-        raise refused(field, words, "is one text, and no shell splits it", f"Write {_as_list(words)}.")
+        raise refused(field, words, "is a single string, and no shell splits it", f"Write {_as_list(words)}.")
     if isinstance(words, list | tuple) and (not words or words[0] == ""):
-        raise refused(field, words, "names no program", 'Write a list, ["serve", "--port", "8080"], or leave it out.')
+        raise refused(field, words, "has no program", 'Write a list, ["serve", "--port", "8080"], or remove it.')
     if not isinstance(words, list | tuple):
-        raise refused(field, words, "is not a list of words", 'Write a list: ["serve", "--port", "8080"].')
+        raise refused(field, words, "is not a list of strings", 'Write a list: ["serve", "--port", "8080"].')
     for word in words:
         if why := _unfit_text(word):
             raise refused(field, word, why, _TEXT)
@@ -192,7 +192,7 @@ def _unfit_text(text: object) -> str | None:
     if not isinstance(text, str):
         return "is not text"
     if "\0" in text:
-        return "holds a NUL character"
+        return "contains a NUL character"
     try:
         return f"is longer than {TEXT_LIMIT:,} bytes" if len(text.encode()) > TEXT_LIMIT else None
     except UnicodeEncodeError:

@@ -14,8 +14,8 @@ DAY_SECONDS = 86_400.0
 _NUMBER = r"(?P<number>(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,3})?)"
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _BYTES = {"b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
-_DURATION = 'A duration is a number and ms, s, m or h: "500ms", "30s", "5m", "1h".'
-_SIZE = 'A size is a whole number and k, m, g or t: "256m", "1g".'
+_DURATION = 'A duration is a number with ms, s, m or h: "500ms", "30s", "5m", "1h".'
+_SIZE = 'A size is a whole number with k, m, g or t: "256m", "1g".'
 
 
 # -- durations --------------------------------------------------------------------------------------------------
@@ -124,13 +124,13 @@ def parse_port_text(text: str, *, field: str = "port") -> int:
 
 def parse_port_range(value: object, *, field: str = "range") -> tuple[int, int]:
     """Return the first and the last port; ports below 1024 are never taken."""
-    sentence = 'A range of ports is the lowest and the highest, 1024 to 65535: "20000-27999".'
+    sentence = 'A port range is the lowest and the highest port, within 1024 to 65535: "20000-27999".'
     found = re.fullmatch(r"([1-9][0-9]{3,4})-([1-9][0-9]{3,4})", value) if isinstance(value, str) else None
     if found is None:
-        raise refused(field, value, "is not a range of ports", sentence)
+        raise refused(field, value, "is not a port range", sentence)
     low, high = int(found[1]), int(found[2])
     if low > high:
-        raise refused(field, value, "is the wrong way round", f'Write "{high}-{low}".', sentence)
+        raise refused(field, value, "is reversed", f'Write "{high}-{low}".', sentence)
     if low < 1024 or high > 65535:
         raise refused(field, value, "is outside 1024 to 65535", sentence)
     return low, high

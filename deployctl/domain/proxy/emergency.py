@@ -81,8 +81,8 @@ def _unknown(app: AppName, version: Version, known: Mapping[str, str], versions:
     here = sorted(set(_numbered(app, versions).values())
                   | {key.removeprefix(f"{app}.") for key in known if key.startswith(f"{app}.")})
     if here:
-        return NotFound(f"HAProxy has no running {app} {version}: it has {', '.join(here)}. Nothing was done.",
+        return NotFound(f"HAProxy has no running {app} {version}; it has {', '.join(here)}. Nothing was changed.",
                         remedy=[f"deployctl emergency flip {app} {here[-1]}"])
     apps = sorted({key.partition(".")[0] for key in (*known, *versions)})
-    return NotFound(f'HAProxy has no app "{app}": it has {", ".join(apps) or "none"}. Nothing was done.',
+    return NotFound(f'HAProxy has no app "{app}"; it has {", ".join(apps) or "none"}. Nothing was changed.',
                     remedy=["deployctl emergency flip APP VERSION"])

@@ -26,12 +26,12 @@ class Frail:
     def text(self) -> str:
         match self.code:
             case Frailty.GROUP:
-                return (f"HAProxy is in the control group {self.subject}: when that ends, as a CI job or a login does, HAProxy "
-                        "ends too and every app is down until the next command. After a reboot nothing starts it either")
+                return (f"HAProxy is in the control group {self.subject}: when that ends, as with a CI job or a login, HAProxy "
+                        "is stopped and every app is down until the next command. Nor does anything start it after a reboot")
             case Frailty.LOGIN:
                 return (f"HAProxy belongs to the systemd of the user {self.subject}, which ends with the last login: then "
                         "every app is down")
-        return f"HAProxy may open {self.subject} files, so it turns visitors away beyond about {int(self.subject) // 2}"
+        return f"HAProxy may open {self.subject} files, so it rejects clients beyond about {int(self.subject) // 2} connections"
 
     @property
     def remedy(self) -> str:

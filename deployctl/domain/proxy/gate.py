@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 ANY = ((100, 999),)  # every status that HTTP has
 _ADVICE: Mapping[Cause, str] = {
-    Cause.NOT_HTTP: "Only apps that speak HTTP/1.1 can be served, not h2c, gRPC, mail or databases",
-    Cause.NO_ANSWER: "Only apps that speak HTTP/1.1 can be served; one that expects h2c or gRPC hangs up like that",
-    Cause.TIMEOUT: "Only apps that speak HTTP/1.1 can be served; one that expects something else may never answer",
+    Cause.NOT_HTTP: "Only HTTP/1.1 apps are supported, not h2c, gRPC, mail or databases",
+    Cause.NO_ANSWER: "Only HTTP/1.1 apps are supported; one that expects h2c or gRPC closes the connection like this",
+    Cause.TIMEOUT: "Only HTTP/1.1 apps are supported; one that expects another protocol may never respond",
 }
 
 
@@ -47,9 +47,9 @@ def question_of(probe: Probe, app: App) -> Probe:
 
 def failed_sentence(version: Version, answer: GateAnswer) -> str:
     """Return why that candidate cannot serve."""
-    where, cause = f"{version} does not answer through HAProxy, where visitors come from", answer.cause or Cause.OTHER
+    where, cause = f"{version} is not responding through HAProxy, as clients would reach it", answer.cause or Cause.OTHER
     if cause is Cause.NOT_ACCEPTED:
-        return f"{where}, as its probe wants: {answer.said}."
+        return f"{where}, as its probe requires: {answer.said}."
     status = f"{answer.status}, " if answer.status is not None else ""
     stopped = f" ({answer.detail})" if answer.detail else ""
     advice = f". {_ADVICE[cause]}" if cause in _ADVICE else ""

@@ -79,8 +79,8 @@ class Counters:
 
 def closed_text(connections: int) -> str:
     """Say what a reload has ended."""
-    return (f"HAProxy's reload closed {connections} long connection{'s' * (connections != 1)}: their worker had gone on for "
-            "them through the reloads before")
+    return (f"HAProxy's reload closed {connections} long connection{'s' * (connections != 1)} that an earlier worker had kept "
+            "open through previous reloads")
 
 
 @dataclass(frozen=True, slots=True)

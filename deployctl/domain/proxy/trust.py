@@ -36,13 +36,14 @@ class DroppedFront:
     seen: bool = True  # False: it is only here, and may have spoken for the app when everybody was still believed
 
     def text(self, app: str) -> str:
-        harm = f"{app} takes every visitor for 127.0.0.1, and TLS that ends in front for plain http"
+        harm = f"{app} sees every client as 127.0.0.1, and TLS terminated by the upstream proxy as plain HTTP"
         if self.seen:
-            return f"{self.program or 'a proxy'} on this machine sends X-Forwarded-For to {app}, and it is dropped: {harm}"
-        return f"{self.program} on this machine may stand in front of {app}. If so, its X-Forwarded-… are dropped now: {harm}"
+            return f"{self.program or 'a proxy'} on this machine sends X-Forwarded-For to {app}, which is dropped: {harm}"
+        return f"{self.program} on this machine may be an upstream proxy of {app}. If so, its X-Forwarded-… headers "
+                f"are dropped: {harm}"
 
     def remedy(self, app: str) -> str:
         """Return what to write, and where."""
         ours = json.dumps(LOOPBACK_NETWORKS)
         line = f"add trusted_proxies = {ours} to config/{app}.toml, above its tables, and upgrade {app}"
-        return line if self.seen else f"{line}; trusted_proxies = [] if nothing stands in front"
+        return line if self.seen else f"{line}; trusted_proxies = [] if there is no upstream proxy"

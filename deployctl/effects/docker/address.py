@@ -25,19 +25,19 @@ def engine_address(spec: ServerSpec, environ: Mapping[str, str]) -> str:
     if named.startswith("unix:///"):
         return _require_known(named)
     raise Invalid(
-        f"DOCKER_HOST is {shown(named)}: only a unix:// socket is followed from the environment.",
+        f"DOCKER_HOST is {shown(named)}: only a unix:// socket is accepted from the environment.",
         remedy=[f"Write it as `engine.url = {shown(named)}` in config/server.toml", "unset DOCKER_HOST"],
     )
 
 
 def _require_known(url: str) -> str:
     if not (url.isprintable() and url.isascii() and " " not in url):
-        raise Invalid(f"engine address {shown(url)} holds characters that no address has",
-                      remedy=[f"Docker's usual one is {DEFAULT_SOCKET}"])
+        raise Invalid(f"engine address {shown(url)} contains characters that are not allowed in an address",
+                      remedy=[f"Docker's default is {DEFAULT_SOCKET}"])
     if url.startswith("unix:///") or url.startswith(_REMOTE):
         return url
     raise Invalid(
-        f"engine.url {shown(url)} is no unix:///…, tcp://… or ssh://… address", remedy=[f"engine.url = {DEFAULT_SOCKET!r}"]
+        f"engine.url {shown(url)} is not a unix:///…, tcp://… or ssh://… address", remedy=[f"engine.url = {DEFAULT_SOCKET!r}"]
     )
 
 

@@ -23,7 +23,7 @@ def find_other_context(environ: Mapping[str, str], address: str) -> str | None:
     endpoints = _read(folder / "contexts" / "meta" / mark / "meta.json").get("Endpoints")
     docker = endpoints.get("docker") if isinstance(endpoints, dict) else None
     host = docker.get("Host") if isinstance(docker, dict) else None
-    return f"{name}, {host or 'an engine of its own'}" if host != address else None
+    return f"{name}, {host or 'its own engine'}" if host != address else None
 
 
 def _read(path: Path) -> dict[str, Any]:

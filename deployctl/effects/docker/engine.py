@@ -148,7 +148,7 @@ class DockerEngine:
         pull(self._docker.sdk(), ref, progress=progress, address=self.address, login=self._docker.login(ref.registry))
         raw = self._find_image(reference, within=self._docker.timeout)
         if raw is None:
-            raise NotFound(f"{reference} was pulled, and is gone again")
+            raise NotFound(f"{reference} was pulled, but has disappeared")
         return self._image(raw)
 
     def registry_digest(self, reference: str, *, within: float) -> str:
@@ -205,8 +205,8 @@ class DockerEngine:
         wanted = {**spec.labels, **self._home.labels}
         if there.image != spec.bundle.digest or any(there.labels.get(key) != text for key, text in wanted.items()):
             raise EngineRefused(
-                f"a container named {spec.name} exists already and is not the one that is wanted: "
-                f"{there.id[:12]}, made of image {short_digest(there.image)}",
+                f"a container named {spec.name} already exists and is not the expected one: "
+                f"{there.id[:12]}, created from image {short_digest(there.image)}",
                 remedy=[f"docker inspect {spec.name}"],
             )
         return there
@@ -219,7 +219,7 @@ class DockerEngine:
         if network is None:
             raise NotFound(f"the network {name} is not on this server", remedy=[f"docker network create {name}"])
         if (network.get("Labels") or {}).get(words.MANAGED):
-            raise NotPermitted(f"the network {name} belongs to an app of deployctl: no other one joins it")
+            raise NotPermitted(f"the network {name} belongs to an app of deployctl and cannot be joined")
         if name in found.networks:
             if found.network_ids.get(name, "") in {"", network["Id"]}:
                 return
@@ -281,7 +281,7 @@ class DockerEngine:
         from deployctl.effects.docker.exec import execute
 
         if not command or not command[0]:
-            raise Invalid("there is no command to run")
+            raise Invalid("no command to run")
         found = self._require(container)
         self._require_ours(f"container {found.name}", found.labels)
         return execute(self._docker.sdk(), found.id, command, timeout=timeout, address=self.address)
@@ -311,7 +311,7 @@ class DockerEngine:
     def _require(self, container: str) -> ContainerFacts:
         found = self._find(container, within=self._docker.timeout)
         if found is None:
-            raise NotFound(f"there is no container {container}")
+            raise NotFound(f"no container {container}")
         return found
 
     def _change(self, verb: str, container: str, act: Callable[[APIClient, ContainerFacts], object]) -> ContainerFacts:
@@ -341,5 +341,5 @@ def _kept(tag: str) -> tuple[str, str]:
     """Return name and version of a tag of ours; nobody else's is ever touched."""
     ref = names.parse_reference(tag)
     if isinstance(ref, str) or not tag.startswith(OWN_TAG_PREFIX) or ref.digest or not ref.tag:
-        raise NotPermitted(f"{tag} is not a tag of ours: those start with {OWN_TAG_PREFIX}")
+        raise NotPermitted(f"{tag} is not one of our tags, which start with {OWN_TAG_PREFIX}")
     return ref.name, ref.tag

@@ -64,8 +64,8 @@ class EngineConflict(EngineRefused):
 
 def unavailable(address: str, reason: str, *, silent: bool = False) -> EngineUnavailable:
     return (EngineSilent if silent else EngineUnavailable)(
-        f"Docker does not answer on {address} ({reason}). "
-        "Running apps keep serving; HAProxy does not need Docker to switch.",
+        f"Docker is not responding on {address} ({reason}). "
+        "Running apps are not affected; HAProxy can switch without Docker.",
         remedy=["sudo systemctl start docker", "deployctl doctor"],
     )
 
@@ -73,8 +73,8 @@ def unavailable(address: str, reason: str, *, silent: bool = False) -> EngineUna
 def store_silent(address: str) -> EngineUnavailable:
     """Return what it means that an engine answers, but nothing about its images."""
     return EngineUnavailable(
-        f"Docker answers on {address}, but not about its images: containerd, which keeps them, is dead or hangs. "
-        "Running apps keep serving.", remedy=["systemctl status containerd docker", "sudo systemctl restart containerd"],
+        f"Docker on {address} responds, but not about its images: containerd, which stores them, is down or hangs. "
+        "Running apps are not affected.", remedy=["systemctl status containerd docker", "sudo systemctl restart containerd"],
         code="image_store_silent")
 
 
@@ -83,17 +83,17 @@ def from_os_error(error: OSError, address: str) -> DeployctlError:
     match error:
         case PermissionError():
             return NotPermitted(
-                f"this user may not talk to Docker on {address}",
+                f"this user is not allowed to access Docker on {address}",
                 remedy=["sudo usermod -aG docker $USER", "newgrp docker"],
             )
         case TimeoutError():
-            return unavailable(address, "no answer in time", silent=True)
+            return unavailable(address, "no response in time", silent=True)
         case ConnectionRefusedError():
             return unavailable(address, "connection refused")
         case FileNotFoundError():
-            return unavailable(address, "there is no such socket")
+            return unavailable(address, "no such socket")
         case ConnectionError():
-            return unavailable(address, "the connection was cut")
+            return unavailable(address, "the connection was lost")
         case _:
             return unavailable(address, error.strerror or str(error) or type(error).__name__)
 
@@ -125,7 +125,7 @@ def pull_failure(reference: str, registry: str, said: str, *, address: str, logi
     problem = login.problem if login else None
     if problem is None or isinstance(failure, EngineUnavailable):
         return failure
-    return type(failure)(f"{failure.message}. It was asked without a login: {problem.sentence}",
+    return type(failure)(f"{failure.message}. The request had no login: {problem.sentence}",
                          remedy=[*problem.remedy, *failure.remedy], code=problem.code)
 
 
@@ -137,21 +137,21 @@ def _pull_failure(reference: str, registry: str, said: str, *, address: str) -> 
     if _GONE_FOR_A_MOMENT.search(said):
         return unavailable(address, clear(said))
     if "no matching manifest" in said:
-        other = f"{reference} exists, but not for the kind of processor that this server has"
+        other = f"{reference} exists, but not for this server's processor architecture"
         return NotFound(other, remedy=[f"docker manifest inspect {reference}"])
     no_access = RegistryUnavailable(
-        f"{registry} does not let us pull {reference}: {clear(said)}", remedy=[_login(registry)]
+        f"{registry} denied the pull of {reference}: {clear(said)}", remedy=[_login(registry)]
     )
     if _NO_LOGIN.search(said):  # first: containerd says in the same breath that access was denied
         return no_access
     if _DENIED.search(said):
         return NotFound(
-            f"{registry} has no {reference}, or does not show it without a login", remedy=[_login(registry)]
+            f"{registry} has no {reference}, or requires a login for it", remedy=[_login(registry)]
         )
     if _NO_ACCESS.search(said):
         return no_access
     if _NO_IMAGE.search(said):
-        return NotFound(f"{registry} has no {reference}", remedy=["Look at the name and the version"])
+        return NotFound(f"{registry} has no {reference}", remedy=["Check the name and the version"])
     return RegistryUnavailable(f"{reference} cannot be pulled: {clear(said)}", remedy=[f"docker pull {reference}"])
 
 
@@ -188,7 +188,7 @@ def _from_sdk(error: Exception, doing: str, address: str) -> DeployctlError:
         if isinstance(cause, APIError):
             return from_answer(cause.status_code or 500, _said(cause), doing=doing, address=address)
         if type(cause).__name__ in {"ReadTimeout", "ReadTimeoutError", "ConnectTimeout", "ConnectTimeoutError"}:
-            return unavailable(address, "no answer in time", silent=True)
+            return unavailable(address, "no response in time", silent=True)
         if type(cause).__module__ == "builtins" and isinstance(cause, OSError):
             return from_os_error(cause, address)
     if "paramiko" in str(error):

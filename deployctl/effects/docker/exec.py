@@ -71,7 +71,7 @@ def execute(api: APIClient, container: str, command: Sequence[str], *, timeout: 
 
 def _exit_code(api: APIClient, exec_id: str, address: str) -> int:
     settled_by = time.monotonic() + _SETTLE
-    with translated("read how a command ended", address):
+    with translated("read a command's exit code", address):
         while (facts := api.exec_inspect(exec_id))["Running"] and time.monotonic() < settled_by:
             time.sleep(0.02)
     code = facts["ExitCode"]
@@ -81,10 +81,10 @@ def _exit_code(api: APIClient, exec_id: str, address: str) -> int:
 def _timed_out(
     api: APIClient, exec_id: str, container: str, reading: _OutputReading, *, timeout: float, address: str
 ) -> Executed:
-    with translated("end a command", address):
+    with translated("kill a command", address):
         killed = _kill(int(api.exec_inspect(exec_id)["Pid"] or 0), container)
     reading.join(_SETTLE if killed else 0)
-    why = f"not done within {timeout:g} s, " + ("so it was ended" if killed else "and it may still be running")
+    why = f"not finished within {timeout:g} s, " + ("so it was killed" if killed else "and it may still be running")
     printed = visible_lines(bytes(reading.output)).rstrip("\n")
     return Executed(TIMED_OUT, f"{printed}\n{why}".lstrip("\n"))
 

@@ -57,21 +57,21 @@ class LoginProblem:
             case LoginFault.FILE:
                 return f"{self.file} cannot be read ({self.said})"
             case LoginFault.CONTENT:
-                return f"{self.file} is no valid configuration of Docker ({self.said})"
+                return f"{self.file} is not a valid Docker configuration ({self.said})"
             case LoginFault.HELPER_MISSING:
-                return f"{self.file} names the credential helper {self.helper}, which is not installed"
+                return f"{self.file} refers to the credential helper {self.helper}, which is not installed"
             case LoginFault.HELPER_FAILED:
-                return f"the credential helper {self.helper}, which {self.file} names, failed ({self.said})"
+                return f"the credential helper {self.helper} in {self.file} failed ({self.said})"
             case LoginFault.HELPER_UNTRUSTED:
-                return f"the credential helper {self.helper}, which {self.file} names, was not started: {self.said}"
+                return f"the credential helper {self.helper} in {self.file} was not started: {self.said}"
 
     @property
     def remedy(self) -> list[str]:
         """Return the ways out, the least first."""
         if not self.helper:
-            return [f"mend {self.file}, or move it away and log in again: docker login {self.registry}"]
+            return [f"fix {self.file}, or move it away and log in again: docker login {self.registry}"]
         install = [f"install {self.helper}"] if self.code is LoginFault.HELPER_MISSING else []
-        otherwise = f"or take it out of credsStore and credHelpers in {self.file}, then docker login {self.registry}"
+        otherwise = f"or remove it from credsStore and credHelpers in {self.file}, then docker login {self.registry}"
         return [*self.fixes, *install, otherwise]
 
 
@@ -91,11 +91,11 @@ def find_login(registry: str, environ: Mapping[str, str]) -> Login:
     except FileNotFoundError:
         return Login()
     except OSError as e:
-        return Login(problem=LoginProblem(LoginFault.FILE, file, registry, said=e.strerror or "no answer"))
+        return Login(problem=LoginProblem(LoginFault.FILE, file, registry, said=e.strerror or "no response"))
     except ValueError:
         return Login(problem=LoginProblem(LoginFault.CONTENT, file, registry, said="it is not JSON"))
     if not isinstance(config, dict):
-        return Login(problem=LoginProblem(LoginFault.CONTENT, file, registry, said="it is no JSON object"))
+        return Login(problem=LoginProblem(LoginFault.CONTENT, file, registry, said="it is not a JSON object"))
     return _from_config(config, file, registry, environ)
 
 
@@ -115,7 +115,7 @@ def _from_config(config: Mapping[str, Any], file: Path, registry: str, environ: 
     try:
         header = _written(_table(config, "auths"), registry)
     except (ValueError, binascii.Error):
-        return Login(problem=LoginProblem(LoginFault.CONTENT, file, registry, said=f"its login for {registry} is damaged"))
+        return Login(problem=LoginProblem(LoginFault.CONTENT, file, registry, said=f"its login for {registry} is invalid"))
     return Login(header) if header else Login(problem=problem)
 
 
@@ -179,14 +179,14 @@ def _ask(name: str, file: Path, registry: str, environ: Mapping[str, str]) -> Lo
         done = subprocess.run([program, "get"], input=_keys(registry)[0].encode(), capture_output=True,
                               env=dict(environ), timeout=HELPER_TIME, check=False)
     except subprocess.TimeoutExpired:
-        return failed(f"no answer in {HELPER_TIME:g} s")
+        return failed(f"no response within {HELPER_TIME:g} s")
     except OSError as e:
         return failed(e.strerror or type(e).__name__)
     said = (done.stdout or done.stderr).decode(errors="replace").strip()
     if done.returncode:
         return Login() if _UNKNOWN in said else failed(_one_line(said) or f"exit code {done.returncode}")
     told = _told(done.stdout)
-    return failed("its answer is no login") if told is None else Login(told or None)
+    return failed("its output is not a login") if told is None else Login(told or None)
 
 
 def _told(answer: bytes) -> str | None:

@@ -19,7 +19,7 @@ _DIGEST = pattern(r"sha256:[0-9a-f]{64}")
 
 def require_container(text: str) -> str:
     if len(text) > 255 or not _CONTAINER.fullmatch(text):
-        raise Invalid(f"{shown(text)} is no container id or name")
+        raise Invalid(f"{shown(text)} is not a container id or name")
     return text
 
 
@@ -35,7 +35,7 @@ def spoken(container: str) -> str:
 
 def require_digest(text: str) -> str:
     if not _DIGEST.fullmatch(text):
-        raise Invalid(f"{shown(text)} is no image id: sha256: and 64 hex digits")
+        raise Invalid(f"{shown(text)} is not an image id (sha256: and 64 hex digits)")
     return text
 
 
@@ -51,7 +51,7 @@ def require_name(text: str) -> ImageRef:
     """Return the parsed name: an id is nothing that a registry could be asked for."""
     ref = parse_reference(text)
     if isinstance(ref, str):
-        raise Invalid(f"{ref} is an image id: only a name can be pulled")
+        raise Invalid(f"{ref} is an image id; only a name can be pulled")
     return ref
 
 

@@ -58,7 +58,7 @@ class DockerNetworks:
 
         there, remedy = facts.network_facts(found), [f"docker network inspect {spec.name}"]
         if not self._home.owns(there.labels):
-            raise NetworkTaken(f"a network {spec.name} exists already and is not ours", remedy=remedy)
+            raise NetworkTaken(f"a network {spec.name} already exists and is not ours", remedy=remedy)
         if (there.subnets, there.bridge) != ((spec.subnet,), spec.bridge):
             other = f"{', '.join(there.subnets) or 'no subnet'} on {there.bridge}"
             raise NetworkTaken(f"network {spec.name} has {other}, not {spec.subnet} on {spec.bridge}", remedy=remedy)
@@ -84,4 +84,4 @@ class DockerNetworks:
 
 def require_ours(what: str, labels: Mapping[str, str], home: HomeIdentity) -> None:
     if not home.owns(labels):
-        raise NotPermitted(f"{what} is not ours: it carries no label {PATH_LABEL}={home.path}")
+        raise NotPermitted(f"{what} is not ours: it has no label {PATH_LABEL}={home.path}")

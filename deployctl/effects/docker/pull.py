@@ -60,7 +60,7 @@ def pull(api: APIClient, ref: ImageRef, *, progress: Callable[[str], None], addr
             _walk(_events(api, ref, address, login), ref, progress, address, login)
     except EngineSilent as e:
         raise RegistryUnavailable(
-            f"{ref.registry} sent nothing for {MAX_SILENT_SECONDS:.0f} s", remedy=[f"docker pull {ref}"]
+            f"{ref.registry} sent no data for {MAX_SILENT_SECONDS:.0f} s", remedy=[f"docker pull {ref}"]
         ) from e
 
 
@@ -70,13 +70,13 @@ def find_digest(reader: Reader, ref: ImageRef, *, within: float, address: str, l
     try:
         status, body = reader.ask(f"/distribution/{quoted(docker_name(ref))}/json", timeout=within, headers=_header(login))
     except EngineSilent as e:
-        raise RegistryUnavailable(f"{ref.registry} gave no answer within {within:g} s") from e
+        raise RegistryUnavailable(f"{ref.registry} did not respond within {within:g} s") from e
     if status != 200:
         raise pull_failure(str(ref), ref.registry, _message(body), address=address, login=login)
     try:
         return require_digest(str(json.loads(body)["Descriptor"]["digest"]))
     except (ValueError, KeyError, TypeError, Invalid) as e:
-        raise RegistryUnavailable(f"{ref.registry} told no digest of {ref}") from e
+        raise RegistryUnavailable(f"{ref.registry} returned no digest for {ref}") from e
 
 
 def _header(login: Login) -> dict[str, str]:
@@ -101,7 +101,7 @@ def _event(line: bytes, address: str) -> dict[str, Any]:
     try:
         event: dict[str, Any] = json.loads(line)
     except ValueError as e:
-        raise unavailable(address, "it answered something that is not JSON") from e
+        raise unavailable(address, "the response is not JSON") from e
     return event
 
 
@@ -121,4 +121,4 @@ def _walk(events: Iterator[dict[str, Any]], ref: ImageRef, progress: Callable[[s
         if line := seen.see(event):
             progress(line)
         if time.monotonic() > ends_at:
-            raise RegistryUnavailable(f"{ref} did not arrive within {TOTAL / 60:.0f} minutes")
+            raise RegistryUnavailable(f"{ref} could not be pulled within {TOTAL / 60:.0f} minutes")

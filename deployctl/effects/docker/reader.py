@@ -63,7 +63,7 @@ class SocketReader:
         try:
             said = json.loads(body)
         except ValueError as e:
-            raise unavailable(self._address, "it answered something that is not JSON") from e
+            raise unavailable(self._address, "the response is not JSON") from e
         if status != 200:
             raise _refusal(status, said, path, self._address)
         return said
@@ -100,7 +100,7 @@ class SocketReader:
                     wire.wait_for_ever(quiet=quiet, left=left)
                 yield head.status, read_body(wire, head)
         except (NotHttp, Closed) as e:
-            raise unavailable(self._address, "it closed the connection or answered no HTTP") from e
+            raise unavailable(self._address, "it closed the connection or the response is not HTTP") from e
         except OSError as e:
             raise from_os_error(e, self._address) from e
 

@@ -73,7 +73,7 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
 
 def limits_request(limits: Resources) -> dict[str, int]:
     if min(limits.memory, limits.cpus, limits.pids) <= 0:
-        raise Invalid("a limit of zero or less would mean no limit to Docker")
+        raise Invalid("Docker treats a limit of zero or less as no limit")
     return {
         "Memory": limits.memory,
         "MemorySwap": limits.memory,  # memory and swap together: no swap

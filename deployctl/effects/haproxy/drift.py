@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from deployctl.effects.haproxy.socket import answers
 
 Map = Mapping[str, str]
-OTHER_BUILD = "haproxy.cfg was written by another version of deployctl: the next change, or reconcile, writes it anew"
+OTHER_BUILD = "haproxy.cfg was written by another version of deployctl: the next change, or reconcile, rewrites it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,11 @@ def _config(facts: ProxyFacts) -> Iterator[str]:
     elif config.of_another_build(facts.written):
         yield OTHER_BUILD
     elif facts.written != facts.expected:
-        yield "haproxy.cfg is not what the ledger says: it was edited, or never brought up to date"
+        yield "haproxy.cfg differs from the ledger: it was edited, or never updated"
     elif config.token_of(facts.written) != facts.running_token:
-        yield "HAProxy runs another configuration than haproxy.cfg: a reload is due"
+        yield "HAProxy runs a different configuration than haproxy.cfg: reload needed"
     else:
-        yield from (f"HAProxy does not listen on {where}: a reload is due" for where in facts.deaf)
+        yield from (f"HAProxy does not listen on {where}: reload needed" for where in facts.deaf)
 
 
 def _maps(table: TrafficTable, facts: ProxyFacts) -> Iterator[str]:
@@ -73,10 +73,10 @@ def _servers(table: TrafficTable, facts: ProxyFacts) -> Iterator[str]:
         if server is None:
             yield f"HAProxy lacks the server {name}"
         elif not server.ready:
-            yield f"the server {name} is switched off in HAProxy"
+            yield f"the server {name} is disabled in HAProxy"
         elif needs_correction(server, backend):
             there, here = wire.endpoint(server.address, server.port), wire.endpoint(backend.address, backend.port)
             yield f"the server {name} is at {there} in HAProxy, at {here} in the ledger"
     for name in sorted(facts.servers.keys() - wanted.keys()):
         if facts.servers[name].ready:  # one in maintenance only waits for its last connection to end
-            yield f"HAProxy has the server {name}, which the ledger does not know"
+            yield f"HAProxy has the server {name}, which is not in the ledger"

@@ -62,7 +62,7 @@ class HaproxyEmergency:
         ProxyUnavailable (locked by another process, or neither running nor to be started).
         """
         if not self.home.folder.is_dir():
-            raise NotFound(f"{self.home.folder} does not exist: HAProxy never ran for this home.",
+            raise NotFound(f"{self.home.folder} does not exist: HAProxy has never run for this home.",
                            remedy=["deployctl --home DIR emergency flip APP VERSION"])
         with ExitStack() as stack:
             self._lock(stack, f"deployctl emergency flip {app} {version} --force")
@@ -72,7 +72,7 @@ class HaproxyEmergency:
                                    release=release)
             self._require_servable(wire.server_name(app, found.number), running=running)
             if found.held:
-                self.warnings.append(f"{version} is on hold; it gets the traffic all the same")
+                self.warnings.append(f"{version} is on hold; traffic is switched to it anyway")
             return self._flip(app, version, found, versions, running=running, actor=actor, note=note)
 
     # -- before -----------------------------------------------------------------------------------------------------
@@ -82,8 +82,8 @@ class HaproxyEmergency:
             stack.enter_context(proxy_lock(self.home, self.clock, patience=EMERGENCY_LOCK_WAIT))
         except ProxyUnavailable as e:
             if not self.force:
-                raise ProxyUnavailable(f"{e.message}. Nothing was done.", remedy=[forced, *e.remedy]) from e
-            self.warnings.append(f"{e.message}; this was done without the lock")
+                raise ProxyUnavailable(f"{e.message}. Nothing was changed.", remedy=[forced, *e.remedy]) from e
+            self.warnings.append(f"{e.message}; proceeding without the lock")
 
     def _running(self) -> bool:
         """Tell whether HAProxy answers."""
@@ -105,7 +105,7 @@ class HaproxyEmergency:
         line = config.find_server(text, server)
         has = self.runtime.ensure_ready(server, line.id if line else wire.ALL_SERVERS) if running else line is not None
         if not has:
-            raise SwitchRefused(f"HAProxy has no server {server}. Nothing was done.")
+            raise SwitchRefused(f"HAProxy has no server {server}. Nothing was changed.")
         if line is None:
             return
         address, _, port = config.servers_of(text)[server][0].rpartition(":")
@@ -113,9 +113,9 @@ class HaproxyEmergency:
         if said.ok:
             return
         if not self.force:
-            raise Refused(f"nothing answers at {address}:{port}, where {server} is: {said.sentence}. Nothing was done.",
-                          remedy=["once more with --force, if it shall get the traffic all the same"])
-        self.warnings.append(f"nothing answers at {address}:{port}, where {server} is: {said.sentence}")
+            raise Refused(f"{server} is not responding at {address}:{port}: {said.sentence}. Nothing was changed.",
+                          remedy=["retry with --force to switch anyway"])
+        self.warnings.append(f"{server} is not responding at {address}:{port}: {said.sentence}")
 
     # -- the move ---------------------------------------------------------------------------------------------------
     def _flip(self, app: AppName, version: Version, found: Flippable, versions: Mapping[str, str], *, running: bool,
@@ -141,9 +141,9 @@ class HaproxyEmergency:
             return self.runtime.entries(wire.ROUTE) if found is None else found
         others = sorted({key.partition(".")[0] for key in versions} - {app})
         if others and not self.force:
-            raise ProxyUnavailable(f"{wire.ROUTE} is gone and HAProxy is not running: nobody knows who served "
-                                   f"{', '.join(others)}. Nothing was done.",
-                                   remedy=["once more with --force: the other apps then answer 503"])
+            raise ProxyUnavailable(f"{wire.ROUTE} is gone and HAProxy is not running: the live versions of "
+                                   f"{', '.join(others)} are unknown. Nothing was changed.",
+                                   remedy=["retry with --force; the other apps then return 503"])
         return {}
 
     def _write(self, routes: Mapping[str, str]) -> None:
@@ -151,14 +151,14 @@ class HaproxyEmergency:
         try:
             self.files.write_routes(dict(sorted(routes.items())))
         except OSError as e:
-            self.warnings.append(f"{wire.ROUTE} could not be written ({e.strerror}): a restart of HAProxy would bring "
-                                 "the former route back")
+            self.warnings.append(f"{wire.ROUTE} could not be written ({e.strerror}): a restart of HAProxy would restore "
+                                 "the previous route")
 
     def _note(self, note: FlipNote) -> None:
         try:
             add_note(self.home, note)
         except OSError as e:
-            self.warnings.append(f"no note could be left for the ledger ({e.strerror})")
+            self.warnings.append(f"could not leave a note for the ledger ({e.strerror})")
 
     def _set(self, app: AppName, value: str, was: str | None, routes: Mapping[str, str]) -> None:
         """Tell the running HAProxy and read back; refused, the file says again what is so."""
@@ -176,7 +176,7 @@ class HaproxyEmergency:
             if master is None:
                 process.start()
             elif self.home.master.exists():
-                raise ProxyUnavailable(f"its master (pid {master}) runs and does not answer",
+                raise ProxyUnavailable(f"its master (pid {master}) is running but not responding",
                                        remedy=[f"kill -CONT {master}"])
             else:
                 process.revive_master_socket(master)
@@ -184,11 +184,11 @@ class HaproxyEmergency:
         except (DeployctlError, OSError) as e:
             raise self._not_running(app, version, e, shlex.join(process.words())) from e
         if not confirmed:
-            raise SwitchRefused(f"HAProxy was started and does not send {app} to {version}", remedy=["deployctl doctor"])
+            raise SwitchRefused(f"HAProxy was started, but does not route {app} to {version}", remedy=["deployctl doctor"])
 
     def _not_running(self, app: AppName, version: Version, cause: DeployctlError | OSError, command: str) -> ProxyUnavailable:
         error = ProxyUnavailable(
-            f"{wire.ROUTE} sends {app} to {version} now, but HAProxy is not running and could not be started: {cause}. "
-            "Nobody is served until it runs", remedy=[*getattr(cause, "remedy", ()), command])
+            f"{wire.ROUTE} now routes {app} to {version}, but HAProxy is not running and could not be started: {cause}. "
+            "All apps are down until it runs", remedy=[*getattr(cause, "remedy", ()), command])
         error.details = [*getattr(cause, "details", ()), *self.warnings]
         return error

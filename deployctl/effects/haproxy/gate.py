@@ -61,7 +61,7 @@ class HaproxyGate:
         began, host = time.monotonic(), probe.host or app
         port = int.from_bytes(os.urandom(2), "big") or 1  # of nobody: it tells this request from others in the trace
         if not askable(probe, host):
-            return GateAnswer("path or host of this probe holds characters that HTTP does not allow", Cause.NOT_ACCEPTED)
+            return GateAnswer("path or host of this probe contains characters that HTTP does not allow", Cause.NOT_ACCEPTED)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
             sock.settimeout(probe.timeout)
             sock.connect(str(path))
@@ -71,9 +71,9 @@ class HaproxyGate:
                                  more={GATE_HEADER: wire.server_name(app, release)}, most=HAPROXY_MAX_HEADERS + ADDED)
                 answer = self._judge(head, body, probe, f"127.0.0.1:{port}")
             except TimeoutError:
-                answer = GateAnswer(f"no answer within {probe.timeout:g} s", Cause.TIMEOUT)
+                answer = GateAnswer(f"no response within {probe.timeout:g} s", Cause.TIMEOUT)
             except (OSError, NotHttp, Closed) as e:
-                answer = GateAnswer(f"HAProxy broke off: {e or type(e).__name__}", Cause.OTHER)
+                answer = GateAnswer(f"HAProxy closed the connection: {e or type(e).__name__}", Cause.OTHER)
         return replace(answer, ms=(time.monotonic() - began) * 1000)
 
     def _judge(self, head: Head, body: Wire, probe: Probe, client: str) -> GateAnswer:
@@ -83,7 +83,8 @@ class HaproxyGate:
         if not answer.ok:
             return GateAnswer(answer.sentence, Cause.NOT_ACCEPTED, head.status)
         if probe.body is None and _breaks_off(head, body):
-            return GateAnswer(f"{answer.sentence} and broke off", Cause.INVALID_ANSWER, head.status, "its body broke off")
+            said = f"{answer.sentence} and then closed the connection"
+            return GateAnswer(said, Cause.INVALID_ANSWER, head.status, "its body is incomplete")
         return GateAnswer(answer.sentence, status=head.status)
 
     def _refused(self, head: Head, probe: Probe, client: str) -> GateAnswer:

@@ -131,7 +131,7 @@ def _ensure_ours(folder: Path) -> None:
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
-        raise NotPermitted(f"{folder} is not ours alone", remedy=[f"ls -ld {folder}", f"sudo rm -rf {folder}"])
+        raise NotPermitted(f"{folder} is accessible to others", remedy=[f"ls -ld {folder}", f"sudo rm -rf {folder}"])
 
 
 @contextmanager
@@ -159,7 +159,7 @@ def _wait_for(handle: int, clock: Clock, patience: float) -> None:
         if clock.now() - began >= patience:
             holder = os.pread(handle, 20, 0).decode("ascii", "replace")
             raise ProxyUnavailable(
-                f"another deployctl process ({holder}) has kept HAProxy's files locked for {patience:.0f} s",
+                f"another deployctl process ({holder}) has held the lock on HAProxy's files for {patience:.0f} s",
                 remedy=[f"ps -fp {holder}"],
             )
         clock.sleep(0.002)

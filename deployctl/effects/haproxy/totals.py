@@ -123,7 +123,7 @@ class HaproxyTotals:
             return {_name(alone[0]): None}
         found = self._processes()
         if found is None or found.worker is None:
-            raise ProxyUnavailable("HAProxy's master does not answer", remedy=["deployctl doctor"])
+            raise ProxyUnavailable("HAProxy's master is not responding", remedy=["deployctl doctor"])
         return {_name(found.worker): None, **{_name(pid): pid for pid in found.leaving}}
 
     def _ask(self, pid: int | None, reply: str) -> RequestCounts | None:

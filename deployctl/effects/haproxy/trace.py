@@ -155,13 +155,13 @@ class Capture:
         """Name where HAProxy stopped, without any value that came with the message."""
         before = [text for offset, text in self.lines if offset <= self.position]
         if self.of == "request" and self.position >= self.length:
-            return "its head is longer than HAProxy's buffer"
+            return "its headers exceed HAProxy's buffer"
         if self.speaks_http and _END_OF_HEAD in before[:-1]:
             return "HAProxy stopped in its body"
         if len(before) > HAPROXY_MAX_HEADERS + 1:  # the first line is none
             return f"it has more than {HAPROXY_MAX_HEADERS} headers"
         if self.of == "response" and not self.speaks_http:
-            return f"it began with {self.first!r}" if self.first else ""
+            return f"it started with {self.first!r}" if self.first else ""
         if len(before) > 1:
             return f"HAProxy stopped in the header {before[-1].partition(':')[0][:60]}"
         path, query, _ = self.first.partition("?")

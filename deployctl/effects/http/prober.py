@@ -37,9 +37,9 @@ class SocketProber:
 
 def _ask(probe: Probe, to: tuple[str, int], *, host: str, bridge: str | None) -> ProbeAnswer:
     if probe.kind not in {ProbeKind.HTTP, ProbeKind.TCP}:
-        return ProbeAnswer(False, f"a probe of kind {probe.kind} cannot be asked from outside", code=AnswerCode.NOT_ASKED)
+        return ProbeAnswer(False, f"a probe of kind {probe.kind} cannot run outside the container", code=AnswerCode.NOT_ASKED)
     if probe.kind is ProbeKind.HTTP and not askable(probe, host):
-        return ProbeAnswer(False, "the path or the host of this probe holds characters that HTTP does not allow",
+        return ProbeAnswer(False, "the path or the host of this probe contains characters that HTTP does not allow",
                       code=AnswerCode.NOT_ASKED)
     deadline = time.monotonic() + probe.timeout
     with _connect(to, deadline=deadline, bridge=bridge) as sock:
@@ -73,7 +73,7 @@ def _bind_to(sock: socket.socket, bridge: str) -> None:
 def _accepted(sock: socket.socket, port: int, *, direct: bool, deadline: float) -> ProbeAnswer:
     # docker-proxy accepts for everybody on a published port and hangs up when nobody listens behind it
     if not direct and _hung_up(sock, within=min(GREETING, remaining(deadline) or GREETING)):
-        return ProbeAnswer(False, f"port {port} hung up at once", code=AnswerCode.CLOSED)
+        return ProbeAnswer(False, f"port {port} closed the connection immediately", code=AnswerCode.CLOSED)
     return ProbeAnswer(True, f"port {port} accepts connections")
 
 
@@ -88,17 +88,17 @@ def _hung_up(sock: socket.socket, *, within: float) -> bool:
 def _why_not(error: Exception, probe: Probe, *, address: str, bridge: str | None) -> tuple[AnswerCode, str]:
     match error:
         case TimeoutError():
-            return AnswerCode.TIMEOUT, f"no answer within {probe.timeout:g} s"
+            return AnswerCode.TIMEOUT, f"no response within {probe.timeout:g} s"
         case ConnectionRefusedError():
             return AnswerCode.REFUSED, "connection refused"
         case Closed() | ConnectionResetError() | BrokenPipeError():
-            return AnswerCode.CLOSED, "closed the connection without an answer"
+            return AnswerCode.CLOSED, "closed the connection without a response"
         case TooManyHeaders():
-            return AnswerCode.NOT_HTTP, f"answered with more than {MAX_HEADERS} headers"
+            return AnswerCode.NOT_HTTP, f"sent more than {MAX_HEADERS} headers"
         case NotHttp():
-            return AnswerCode.NOT_HTTP, "answered something that is not HTTP"
+            return AnswerCode.NOT_HTTP, "sent something that is not HTTP"
         case OSError(errno=errno.ENODEV):
-            return AnswerCode.UNREACHABLE, f"the bridge {bridge} is not there"
+            return AnswerCode.UNREACHABLE, f"the bridge {bridge} does not exist"
         case OSError(strerror=str(reason)):
             return AnswerCode.UNREACHABLE, f"{address} cannot be reached: {reason.lower()}"
         case _:

@@ -14,7 +14,7 @@ from deployctl.errors import Untrusted
 if TYPE_CHECKING:
     from deployctl.domain.host.permissions import PermissionFault
 
-GOES_ON = "Nothing was done, and what serves goes on."
+GOES_ON = "Nothing was changed; running apps are not affected."
 _TOLD = 3  # faults in one message
 
 
@@ -22,7 +22,7 @@ def require_believed(path: Path, handle: int) -> None:
     """Raise Untrusted when others may write to that file, which is open: another one may have its name by now."""
     found = facts_of(str(path), os.fstat(handle), handle)
     if fault := find_fault(found, trusted_uids(os.geteuid(), os.environ)):
-        raise untrusted([fault], f"what it says is not believed. {GOES_ON}")
+        raise untrusted([fault], f"it is not trusted. {GOES_ON}")
 
 
 def find_faults(path: Path, *, trusted: Sequence[int]) -> list[PermissionFault]:
@@ -34,13 +34,13 @@ def find_faults(path: Path, *, trusted: Sequence[int]) -> list[PermissionFault]:
 def require_file(path: Path) -> None:
     """Raise Untrusted unless only root and we may change that file, and what leads to it."""
     if faults := find_faults(path, trusted=trusted_uids(os.geteuid(), os.environ)):
-        raise untrusted(faults, f"what {path.name} says is not believed")
+        raise untrusted(faults, f"{path.name} is not trusted")
 
 
 def require_program(program: str) -> str:
     """Return it. Raises Untrusted unless only root and we may change it. One that is missing is not judged: it cannot run."""
     if faults := _faults_of_program(program):
-        raise untrusted(faults, f"{program} is not started")
+        raise untrusted(faults, f"{program} was not started")
     return program
 
 

@@ -149,12 +149,12 @@ def _ip(verb: str, subnet: str) -> None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except subprocess.TimeoutExpired as e:
-        raise DeployctlError(f"`{' '.join(command)}` did not end within 10 s") from e
+        raise DeployctlError(f"`{' '.join(command)}` did not finish within 10 s") from e
     if done.returncode and "No such process" not in done.stderr:  # another one was faster to take it away
         _refuse(command, done.stderr.strip())
 
 
 def _refuse(command: list[str], said: str) -> None:
     if "Operation not permitted" in said:
-        raise NotPermitted("guard routes need root", remedy=[f"sudo {' '.join(command)}"])
+        raise NotPermitted("guard routes require root", remedy=[f"sudo {' '.join(command)}"])
     raise DeployctlError(f"`{' '.join(command)}` failed: {said}")

@@ -117,7 +117,7 @@ def _enter(pid: int) -> socket.socket:
                 raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
         return _open()
     except OSError as e:
-        raise NotPermitted(f"cannot enter the network of process {pid}: {e.strerror}") from e
+        raise NotPermitted(f"cannot enter the network namespace of process {pid}: {e.strerror}") from e
 
 
 def fixed_ports(bridge: str) -> set[str]:
@@ -158,7 +158,7 @@ def _refusals(doing: str, *, fine: int = 0) -> Iterator[None]:
         yield
     except OSError as e:
         if e.errno in {errno.EPERM, errno.EACCES}:
-            raise NotPermitted(f"cannot {doing}: that needs root") from e
+            raise NotPermitted(f"cannot {doing}: this requires root") from e
         if e.errno != fine:
             raise DeployctlError(f"cannot {doing}: {e.strerror or e}") from e
 
@@ -217,4 +217,4 @@ def _index(interface: str) -> int:
     try:
         return socket.if_nametoindex(interface)
     except OSError as e:
-        raise DeployctlError(f"there is no interface {interface} on this host") from e
+        raise DeployctlError(f"no interface {interface} on this host") from e

@@ -58,10 +58,10 @@ def _vacuum(ledger: SqliteLedger) -> None:
     except sqlite3.OperationalError as e:
         if e.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
             raise
-        raise DeployctlError(f"to write the ledger {ledger.db.path} anew takes more than {BUILDING:g} s, for which a rollback "
-                             "would have to wait: it was given up, and the file is as large as before. What was folded gives "
-                             "its room to what comes next.",
-                             remedy=["deployctl ledger compact   # again, when the server has less to do"],
+        raise DeployctlError(f"rewriting the ledger {ledger.db.path} takes more than {BUILDING:g} s, for which a rollback "
+                             "would have to wait: it was cancelled, and the file keeps its size. The space of folded entries "
+                             "is reused.",
+                             remedy=["deployctl ledger compact   # retry when the server is less busy"],
                              code="takes_too_long") from e
 
 

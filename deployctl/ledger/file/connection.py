@@ -24,7 +24,7 @@ SCHEMA_VERSION = 19  # equals schema.VERSION; a test compares them
 BUSY_SECONDS = 5.0
 FULL = "disk_full"
 _PRIMARY = 0xFF  # of an extended result code of SQLite
-TRAFFIC_GOES_ON = "Running apps keep serving; HAProxy does not need the ledger."
+TRAFFIC_GOES_ON = "Running apps are not affected; HAProxy does not need the ledger."
 
 T = TypeVar("T")
 
@@ -171,7 +171,7 @@ def sqlite_errors(path: Path) -> Iterator[None]:
 def _translated(path: Path, e: sqlite3.DatabaseError) -> DeployctlError:
     code = getattr(e, "sqlite_errorcode", 0) & _PRIMARY  # the library's own refusals have none
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-        return LeaseHeld(f"the ledger {path} was locked by another process for {BUSY_SECONDS:.0f} s. Nothing was done.",
+        return LeaseHeld(f"the ledger {path} was locked by another process for {BUSY_SECONDS:.0f} s. Nothing was changed.",
                          remedy=["deployctl status", "try again"])
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and disk_is_full(path.parent)):
         return no_space(path)
@@ -187,7 +187,7 @@ def no_space(path: Path) -> DeployctlError:
 
 
 def no_room(path: Path, place: Path, size: int) -> DeployctlError:
-    return DeployctlError(f"to write the ledger {path} anew needs {size / 1e6:.1f} MB free in {place}. Nothing was done. "
+    return DeployctlError(f"rewriting the ledger {path} needs {size / 1e6:.1f} MB free in {place}. Nothing was changed. "
                           f"{TRAFFIC_GOES_ON}", remedy=[f"df -h {place}", "docker image prune"], code=FULL)
 
 
@@ -204,7 +204,7 @@ def unusable(path: Path, why: str, *, remedy: Sequence[str] | None = None) -> Le
 
         newest = [f"deployctl ledger restore {copy.path}" for copy in copies(path)[:1]]
         remedy = ["deployctl ledger rebuild", *newest, "deployctl doctor"]
-    error = LedgerUnusable(f"{path} is not a ledger that can be trusted: {why}. It was not changed. {TRAFFIC_GOES_ON}",
+    error = LedgerUnusable(f"{path} is not a trustworthy ledger: {why}. It was not changed. {TRAFFIC_GOES_ON}",
                            remedy=remedy)
     error.why = why
     return error

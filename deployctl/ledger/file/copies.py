@@ -158,7 +158,7 @@ def _fill(source: sqlite3.Connection, part: Path) -> None:
         made.execute("pragma journal_mode = delete")  # one file that needs no other beside it
         found = made.execute("pragma quick_check(1)").fetchone()
         if found[0] != "ok":
-            raise LedgerUnusable(f"the copy is damaged, so the ledger may be ({found[0]})",
+            raise LedgerUnusable(f"the backup is damaged, and so may be the ledger ({found[0]})",
                                  remedy=["deployctl ledger verify"])
 
 
@@ -189,7 +189,7 @@ def file_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as e:
-        raise DeployctlError(f"the ledger could not be copied to {path}: {e}", remedy=[f"df -h {path.parent}"]) from e
+        raise DeployctlError(f"could not back up the ledger to {path}: {e}", remedy=[f"df -h {path.parent}"]) from e
     except OSError as e:
         raise DeployctlError(f"cannot use {e.filename or path}: {e.strerror or e}",
                              remedy=[f"df -h {path.parent}", f"ls -ld {path.parent}"]) from e

@@ -28,9 +28,9 @@ class CopyCheck(StrEnum):
 
 
 SENTENCES = {
-    CopyCheck.NO_SUM: "it carries no sum: it was made before copies had one, or not by deployctl",
-    CopyCheck.OTHER_KEY: "its sum was made with another key than the one in state/secret here",
-    CopyCheck.WRONG_SUM: "it is not as it was made: its sum does not fit",
+    CopyCheck.NO_SUM: "it has no checksum: it was made before backups had one, or not by deployctl",
+    CopyCheck.OTHER_KEY: "its checksum was made with a different key than the one in state/secret",
+    CopyCheck.WRONG_SUM: "it was altered: its checksum does not match",
 }
 
 

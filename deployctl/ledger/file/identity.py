@@ -161,11 +161,11 @@ def require_gone(places: Iterable[str], home: Path, keys: HomeKeys) -> None:
     for place in places:
         if lives(Path(place), home, keys):
             raise CopiedHome(
-                f"the home {home} lies at {place}, too: one is a copy of the other, and both would change the same containers. "
-                f"Nothing was done. {TRAFFIC_GOES_ON}",
-                remedy=[f"deployctl --home {place} status   # go on with that one",
-                        f"mv {place}/state {place}/state.before   # or let {home} take its place",
-                        f"mv {home}/state {home}/state.copy   # or make {home} a home of its own"])
+                f"the home {home} also exists at {place}: one is a copy of the other; both would manage the same containers. "
+                f"Nothing was changed. {TRAFFIC_GOES_ON}",
+                remedy=[f"deployctl --home {place} status   # to use that one",
+                        f"mv {place}/state {place}/state.before   # or to replace it with {home}",
+                        f"mv {home}/state {home}/state.copy   # or to make {home} a separate home"])
 
 
 def lives(place: Path, home: Path, keys: HomeKeys) -> bool:

@@ -39,7 +39,7 @@ def open_ledger(path: Path, home: Path, *, now: str) -> LedgerConnection:
             raise gone(path)
         _create(path, home, now=now)
     if path.is_symlink() or path.stat().st_size == 0:
-        raise unusable(path, "it is a link" if path.is_symlink() else "it is empty (0 bytes)")
+        raise unusable(path, "it is a symbolic link" if path.is_symlink() else "it is empty (0 bytes)")
     as_left = checked.is_as_left(path)  # before a connection is there: it would be in use then
     connection = LedgerConnection(path)
     connection.on_reserve = full
@@ -93,7 +93,8 @@ def _require_moved_here(connection: LedgerConnection, theirs: str, home: Path) -
     if beside is None or not beside.match(keys):
         raise unusable(connection.path, f"it belongs to the home {theirs}, not to {home}")
     if (now_at := home.resolve()) != home:  # a process that began before the move, which a link leads here
-        raise Refused(f"the home {home} lies at {now_at} now. Nothing was done.", remedy=[f"deployctl --home {now_at} status"])
+        raise Refused(f"the home {home} was moved to {now_at}. Nothing was changed.",
+                      remedy=[f"deployctl --home {now_at} status"])
     require_gone((theirs,), home, keys)
 
 
@@ -107,18 +108,18 @@ def require_whole(connection: LedgerConnection) -> None:
     """Raise LedgerUnusable when SQLite finds a page of it damaged. Takes longer the more it remembers."""
     found = connection.one("pragma quick_check(1)")
     if found is None or found[0] != "ok":
-        raise unusable(connection.path, f"SQLite finds it damaged ({found[0] if found else 'no answer'})")
+        raise unusable(connection.path, f"SQLite reports damage ({found[0] if found else 'no response'})")
 
 
 def require_ledger(connection: LedgerConnection) -> tuple[int, str, str]:
     """Return its schema, its home and its host. Raises LedgerUnusable when it is newer or no ledger at all."""
     path = connection.path
     if not connection.one("select 1 from sqlite_master where name = 'identity'"):
-        raise unusable(path, "its tables are not ours")
+        raise unusable(path, "its tables are not deployctl's")
     version = require_known_version(connection)
     me = connection.one("select product, home, host from identity where id = 1")
     if me is None or me["product"] != "deployctl":
-        raise unusable(path, "it has no identity row of deployctl")
+        raise unusable(path, "it has no deployctl identity row")
     return version, me["home"], me["host"]
 
 

@@ -28,9 +28,9 @@ def find_strange(connection: LedgerConnection) -> list[str]:
     names = migration_names()
     version = connection.execute("pragma user_version")[0][0]
     if not 0 < version <= len(names):
-        return [f"schema {version} is none that this deployctl knows"]
+        return [f"schema {version} is unknown to this deployctl"]
     wanted, found = Counter(entries_at(version)), Counter(_entries(connection.raw))
-    strange = [f"the {kind} {name} of {table} is none of ours, or not as it was made"
+    strange = [f"the {kind} {name} of {table} is not deployctl's, or was altered"
                for kind, name, table, _ in (found - wanted)]
     known = {entry[:2] for entry in found}
     strange += [f"the {kind} {name} is missing" for kind, name, *_ in (wanted - found) if (kind, name) not in known]
@@ -40,7 +40,7 @@ def find_strange(connection: LedgerConnection) -> list[str]:
 def _otherwise_migrated(connection: LedgerConnection, names: list[str]) -> list[str]:
     """Tell when other migrations are noted than those that made it: the missing ones would be applied once more."""
     noted = [row[0] for row in connection.execute("select name from _sqlite_migrations order by name")]
-    return [] if noted == sorted(names) else ["its list of migrations is not as it was written"]
+    return [] if noted == sorted(names) else ["its list of migrations was altered"]
 
 
 def migration_names() -> list[str]:

@@ -28,6 +28,6 @@ def change_own_password(who: Principal, was: str, password: str, s: Services) ->
         if not fits(user.password, was):
             now = s.clock.utc()
             s.ledger.count_try(who.name, at=now, since=later(now, -ATTEMPTS_KEPT_SECONDS))
-            raise NotPermitted(f"That is not the password of {who.name} until now. Nothing was done.",
-                               remedy=[f"deployctl user link {who.name}   # signs in once, when it is forgotten"])
+            raise NotPermitted("The current password is wrong. Nothing was changed.",
+                               remedy=[f"deployctl user link {who.name}   # a one-time link, if it is forgotten"])
     set_password(who.name, password, s, keep=who.session)

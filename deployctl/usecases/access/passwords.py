@@ -26,15 +26,16 @@ class TooManyTries(NotPermitted):
     def __init__(self, retry_after: float) -> None:
         self.retry_after = retry_after  # seconds
         super().__init__(f"Too many attempts. Try again in {retry_after:.0f} s.",
-                         remedy=["deployctl user link NAME   # a link that signs in once, at any time"])
+                         remedy=["deployctl user link NAME   # a one-time link works at any time"])
 
 
 def require_good(password: str) -> str:
     """Return the password. Raises Invalid when it is too short to be one, so long that it is an attack, or no text."""
     if not password.isascii() and any("\ud800" <= c <= "\udfff" for c in password):
-        raise Invalid("the password is not UTF-8 text.", remedy=["type it on a UTF-8 terminal"])
+        raise Invalid("the password is not UTF-8 text.", remedy=["enter it on a UTF-8 terminal"])
     if not SHORTEST <= len(password) <= LONGEST:
-        raise Invalid(f"a password has {SHORTEST} to {LONGEST} characters.", remedy=["a few words that nobody would guess"])
+        raise Invalid(f"a password must have {SHORTEST} to {LONGEST} characters.",
+                      remedy=["use a few words that are hard to guess"])
     return password
 
 

@@ -57,5 +57,5 @@ def stop_changes(actor: str, may: Callable[[AppName], bool], s: Services) -> lis
 def _require_heir(user: str, heir: str, s: Services) -> None:
     found = s.ledger.find_user(heir)
     if found is None or heir == user or not rules_server(found.roles):
-        raise Refused(f"{heir} is no other admin of this server, and takes over no tokens. Nothing was done.",
-                      remedy=["deployctl user list", "name an admin of the whole server, or nobody: then the tokens end"])
+        raise Refused(f"{heir} is not another admin of this server and cannot take over tokens. Nothing was changed.",
+                      remedy=["deployctl user list", "name an admin of the whole server, or no one to revoke the tokens"])

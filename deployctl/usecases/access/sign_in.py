@@ -33,8 +33,8 @@ class WrongSignIn(NotPermitted):
     code = "wrong_sign_in"
 
     def __init__(self) -> None:
-        super().__init__("That name and password do not sign anybody in.",
-                         remedy=["deployctl user link NAME   # a link that signs in once"])
+        super().__init__("Wrong user name or password.",
+                         remedy=["deployctl user link NAME   # a one-time sign-in link"])
 
 
 class WrongLink(NotPermitted):
@@ -43,8 +43,8 @@ class WrongLink(NotPermitted):
     code = "wrong_link"
 
     def __init__(self) -> None:
-        super().__init__(f"This link was used already or has expired. It signs in once, within {LINK_MINUTES:g} minutes.",
-                         remedy=["deployctl user link NAME   # another one"])
+        super().__init__(f"This link was already used or has expired. A link is valid once, for {LINK_MINUTES:g} minutes.",
+                         remedy=["deployctl user link NAME   # another link"])
 
 
 class SignInAgain(NotPermitted):
@@ -53,8 +53,8 @@ class SignInAgain(NotPermitted):
     code = "sign_in_again"
 
     def __init__(self, name: str, why: str = "") -> None:
-        why = why or f"That needs a sign-in of the last {RECENT_SIGN_IN_SECONDS / 60:g} minutes."
-        super().__init__(f"{why} Nothing was done.",
+        why = why or f"This requires a sign-in within the last {RECENT_SIGN_IN_SECONDS / 60:g} minutes."
+        super().__init__(f"{why} Nothing was changed.",
                          remedy=["sign in again, at /login", f"deployctl user link {name}   # without a password"])
 
 
@@ -91,7 +91,7 @@ def sign_in_by_link(secret: str, origin: Origin, s: Services, *, only: str | Non
     with s.ledger.transaction():  # no end of all sessions comes between the link and the session that it makes
         name = s.ledger.take_link(digest(secret), at=s.clock.utc())
         if name is not None and name == (only or name) and s.ledger.find_user(name) is not None:
-            return _begin(name, origin, s, "by a one-time link")
+            return _begin(name, origin, s, "with a one-time link")
     _note_refusal("somebody", origin, s)
     raise WrongLink
 
@@ -207,5 +207,5 @@ def _note_refusal(name: str, origin: Origin, s: Services) -> None:
     known = s.ledger.find_user(name) is not None
     s.ledger.note_refusal(RefusedChange(
         SIGN_IN_REFUSED, Actor("nobody", Via.WEB), f"sign in as {name}" if known else "sign in",
-        f"an attempt to sign in as {name if known else 'somebody'} was refused", s.clock.utc(),
+        f"an attempt to sign in as {name if known else 'an unknown user'} was denied", s.clock.utc(),
         data={**origin.data, **({} if known or name == "somebody" else {"name": name})}))

@@ -44,8 +44,8 @@ def create_token(name: str, roles: Mapping[str, Role], s: Services, *, days: flo
         _require_owner(owner, s)
         made = s.ledger.add_token(token, digest(secret))
     if made is None:
-        raise Refused(f"a token {name} is in use already.", remedy=[f"deployctl token revoke {name}", "or choose another name"])
-    s.ledger.event("token_made", f"the token {name} is {roles_text(roles)}, until {until or 'it is revoked'}", at=now,
+        raise Refused(f"a token {name} is already in use.", remedy=[f"deployctl token revoke {name}", "or choose another name"])
+    s.ledger.event("token_made", f"the token {name} was created: {roles_text(roles)}, until {until or 'it is revoked'}", at=now,
                    actor=s.actor)
     return Created(made, secret)
 
@@ -60,7 +60,7 @@ def require_token(name: str, s: Services) -> Token:
     in_use = [token for token in s.ledger.tokens() if not token.revoked_at]
     found = next((token for token in in_use if token.name == name), None)
     if found is None:
-        raise not_known(f'no token "{name[:64]}" is in use here.', name, [token.name for token in in_use],
+        raise not_known(f'no token "{name[:64]}" is in use.', name, [token.name for token in in_use],
                         remedy=["deployctl token list"])
     return found
 
@@ -83,13 +83,13 @@ def made_with(name: str, s: Services) -> list[str]:
 
 def go_on(others: Sequence[str]) -> tuple[str, ...]:
     """Return the line that names tokens which a revoked one has made, if there are any."""
-    return (f"made with it and still in use: {', '.join(others)}",) if others else ()
+    return (f"created with it and still in use: {', '.join(others)}",) if others else ()
 
 
 def _require_owner(owner: str | None, s: Services) -> None:
     user = None if owner is None else s.ledger.find_user(owner)
     if owner is not None and (user is None or not rules_server(user.roles)):
-        raise NotPermitted(f"{owner} is no admin of this server any more. Nothing was done.", code="rights_changed")
+        raise NotPermitted(f"{owner} is no longer an admin of this server. Nothing was changed.", code="rights_changed")
 
 
 def find_token(secret: str, s: Services, *, address: str) -> Principal | None:

@@ -28,8 +28,8 @@ def add_user(name: str, roles: Mapping[str, Role], s: Services) -> User:
     """Make a user who cannot sign in yet: that takes a link or a password. Raises Invalid, Refused (taken)."""
     user = User(parse_person(name), dict(roles), None, s.clock.utc(), s.actor)
     if not s.ledger.add_user(user):
-        raise Refused(f"there is a user {name} already.", remedy=[f"deployctl user role {name} ROLE", "deployctl user list"])
-    _tell("user_added", f"{name} may sign in as {roles_text(roles)}", s)
+        raise Refused(f"a user {name} already exists.", remedy=[f"deployctl user role {name} ROLE", "deployctl user list"])
+    _tell("user_added", f"{name} can sign in as {roles_text(roles)}", s)
     return user
 
 
@@ -41,7 +41,7 @@ def require_user(name: str, s: Services) -> User:
     """Return the user of that name. Raises NotFound."""
     found = s.ledger.find_user(name)
     if found is None:
-        raise not_known(f'no user "{name[:40]}" is known here.', name, [u.name for u in s.ledger.users()],
+        raise not_known(f'no user "{name[:40]}".', name, [u.name for u in s.ledger.users()],
                         remedy=["deployctl user list", "deployctl user add NAME"])
     return found
 
@@ -80,7 +80,7 @@ def remove_user(name: str, s: Services, *, hand_over: str | None = None) -> Went
             _require_other_admin(name, s)
         s.ledger.remove_user(name, at=s.clock.utc())
         went = end_with(name, lambda _app: False, s, heir=hand_over)
-    _tell("user_removed", f"{name} may not sign in any more", s)
+    _tell("user_removed", f"{name} can no longer sign in", s)
     _tell_tokens(went, name, s)
     return went
 
@@ -96,7 +96,7 @@ def set_password(name: str, password: str, s: Services, *, keep: int | None = No
         s.ledger.end_sign_ins(name, at=s.clock.utc(), but=keep)
         s.ledger.forget_links(of=name, by=Actor(name, Via.WEB))
         s.ledger.forget_tries(name)
-    _tell("user_password", f"{name} has a new password", s)
+    _tell("user_password", f"the password of {name} was set", s)
 
 
 def make_link(name: str, s: Services, *, minutes: float = LINK_MINUTES) -> str:
@@ -104,7 +104,7 @@ def make_link(name: str, s: Services, *, minutes: float = LINK_MINUTES) -> str:
     require_user(name, s)
     secret, now = secrets.token_urlsafe(32), s.clock.utc()
     s.ledger.add_link(digest(secret), name, at=now, until=later(now, minutes * 60), maker=s.actor)
-    _tell("link_made", f"a link that signs {name} in once, within {minutes:g} minutes", s)
+    _tell("link_made", f"a one-time link for {name}, valid for {minutes:g} minutes", s)
     return secret
 
 
@@ -120,19 +120,19 @@ def digest(secret: str) -> str:
 
 def _require_other_admin(name: str, s: Services) -> None:
     if not any(rules_server(u.roles) for u in s.ledger.users() if u.name != name):
-        raise Refused(f"{name} is the last admin of this server. Nothing was done.",
+        raise Refused(f"{name} is the last admin of this server. Nothing was changed.",
                       remedy=["deployctl user add NAME --role admin"])
 
 
 def _tell_tokens(went: WentAlong, user: str, s: Services) -> None:
     for name in went.ended:
-        _tell("token_revoked", f"the token {name} ended with the rights of {user}", s)
+        _tell("token_revoked", f"the token {name} was revoked together with the rights of {user}", s)
     for name in went.handed_over:
-        _tell("token_handed_over", f"the token {name} of {user} belongs to {went.heir} now", s)
+        _tell("token_handed_over", f"the token {name} of {user} now belongs to {went.heir}", s)
 
 
 def _tell(kind: str, sentence: str, s: Services) -> None:
     try:
         s.ledger.event(kind, sentence, at=s.clock.utc(), actor=s.actor)
     except DeployctlError as e:
-        s.report.warn(f"the audit could not be written: {e.message}")
+        s.report.warn(f"could not write the audit log: {e.message}")

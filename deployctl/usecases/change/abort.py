@@ -26,12 +26,12 @@ def abort(app: AppName, s: Services, *, wish: ChangeOptions = ChangeOptions()) -
     require_app(app, s)
     opened = s.ledger.find_open(app)
     if opened is None and s.ledger.find_lease(app) is None:
-        return Done("Abort", app, f"nothing is under way for {app}", changed=False)
+        return Done("Abort", app, f"nothing is in progress for {app}", changed=False)
     s.ledger.ask_abort(app, actor=s.actor)
     holder, end = s.ledger.find_lease(app), s.clock.now() + max(ABORT_WAIT_SECONDS, wish.lock_wait)
     while (held := s.ledger.find_lease(app)) and holder and held.token == holder.token:
         if s.clock.now() >= end:
-            raise LeaseHeld(f"{held.holder} (pid {held.pid}) was asked to stop {app} {held.verb} and has not yet",
+            raise LeaseHeld(f"{held.holder} (pid {held.pid}) was asked to stop {app} {held.verb}, but has not yet",
                             remedy=[f"deployctl status {app}"])
         s.clock.sleep(ABORT_POLL_SECONDS)
     recovered = _settle(app, s, wish) if s.ledger.find_lease(app) is None else None  # else the next one is at it
@@ -50,9 +50,9 @@ def _settle(app: AppName, s: Services, wish: ChangeOptions) -> str | None:
 def _ended(app: AppName, opened: Deployment | None, s: Services) -> str:
     """Return what became of it: it may have been past its switch, and then it was not stopped."""
     last = next((d for d in s.ledger.deployments(app) if opened and d.id == opened.id), None)
-    what = f"what was under way for {app} ended"
+    what = f"what was in progress for {app} has ended"
     if last and last.outcome:
         taken_back = last.outcome == Phase.REVERTED
-        what = f"the {last.kind} of {app} was stopped" if taken_back else f"the {last.kind} of {app} had {last.outcome} already"
+        what = f"the {last.kind} of {app} was stopped" if taken_back else f"the {last.kind} of {app} had already {last.outcome}"
     serving = find_serving(app, s)
-    return f"{what}; {serving['version']} serves" if serving else f"{what}; {app} serves nobody"
+    return f"{what}; {serving['version']} is live" if serving else f"{what}; {app} has no live version"

@@ -30,14 +30,15 @@ def remark(app: AppName, s: Services, *, wish: ChangeOptions) -> Done:
     reason = parse_reason(wish.note.strip(), field="note")
     last = next(iter(s.ledger.changes(app, limit=1)), None)
     if last is None:
-        raise NotFound(f"the traffic of {app} was never moved: there is nothing to remark on.",
+        raise NotFound(f"traffic of {app} was never switched; there is nothing to annotate.",
                        remedy=[f"deployctl history {app}"])
     if wish.if_revision not in {None, last.revision}:
-        raise StateChanged(f"the last change of {app} is revision {last.revision}, not {wish.if_revision}. Nothing was noted.",
+        raise StateChanged(f"the last traffic switch of {app} is revision {last.revision}, not {wish.if_revision}. "
+                           "Nothing was changed.",
                            remedy=[f"deployctl history {app}"])
     s.ledger.event(KIND, f"{app} revision {last.revision}", at=s.clock.utc(), actor=s.actor, app=app,
                    data={"of": last.revision, "note": reason})
-    return Done("Remark", app, f"the reason is noted beside revision {last.revision} of {app}")
+    return Done("Remark", app, f"the note was added to revision {last.revision} of {app}")
 
 
 def remarks(app: AppName, s: Services) -> Mapping[int, str]:

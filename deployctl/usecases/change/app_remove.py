@@ -29,8 +29,8 @@ def remove_app(app: AppName, s: Services, *, wish: ChangeOptions = ChangeOptions
         instances = s.ledger.instances(app)
         if not wish.confirmed:
             raise ConfirmationNeeded(
-                f"This removes {app} with {len(instances)} containers from this server; visitors of {row.address} get no "
-                f"answer any more. config/{app}.toml and the history stay.", type_name=app)
+                f"This removes {app} with {len(instances)} containers from this server; clients of {row.address} can no longer "
+                f"connect. config/{app}.toml and the history are kept.", type_name=app)
         s.engine.containers()  # with the engine away nothing is begun
         plan = Plan(app, PlanKind.REMOVE, row.active, None, (), f"{app}: remove it from this server",
                     deed="remove: from this server")
@@ -40,5 +40,5 @@ def remove_app(app: AppName, s: Services, *, wish: ChangeOptions = ChangeOptions
 
 
 def _gone(app: AppName, containers: str) -> Done:
-    return Done("Remove", app, f"{app} is gone from this server: {containers}, its network and its address",
-                (f"config/{app}.toml is still there.",))
+    return Done("Remove", app, f"{app} was removed from this server: {containers}, its network and its address",
+                (f"config/{app}.toml still exists.",))

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 def hold(app: AppName, version: Version, s: Services, *, wish: ChangeOptions = ChangeOptions()) -> Done:
     """Hold every release of that version; newer versions deploy as before. Traffic is not touched."""
-    done = _write(app, version, s, wish, Hold(s.clock.utc(), s.actor, wish.note or "held by hand"))
-    return Done("Hold", app, f"{app} {version} is on hold: it will not be deployed again",
-                (f"Lift it: deployctl unhold {app} {version}",), changed=done)
+    done = _write(app, version, s, wish, Hold(s.clock.utc(), s.actor, wish.note or "held manually"))
+    return Done("Hold", app, f"{app} {version} is on hold: it cannot be deployed again",
+                (f"Release the hold: deployctl unhold {app} {version}",), changed=done)
 
 
 def unhold(app: AppName, version: Version, s: Services, *, wish: ChangeOptions = ChangeOptions()) -> Done:
     """Lift the hold of every release of that version."""
     done = _write(app, version, s, wish, None)
-    return Done("Unhold", app, f"{app} {version} may be deployed" + ("" if done else "; it was not on hold"), changed=done)
+    return Done("Unhold", app, f"{app} {version} can be deployed" + ("" if done else "; it was not on hold"), changed=done)
 
 
 def _write(app: AppName, version: Version, s: Services, wish: ChangeOptions, mark: Hold | None) -> bool:

@@ -29,10 +29,10 @@ def prune(app: AppName, s: Services, *, wish: ChangeOptions = ChangeOptions()) -
             return Done("Prune", app, plan.summary, changed=False)
         sentences = tuple(step.sentence for step in plan.steps)
         if not wish.confirmed:
-            raise ConfirmationNeeded("; ".join(sentences).capitalize() + ". Go on?", revision=facts.app.revision)
+            raise ConfirmationNeeded("; ".join(sentences).capitalize() + ". Continue?", revision=facts.app.revision)
         require_engine(facts)
         walk_plan(plan, facts, s, token=token, wish=wish)
-        return Done("Prune", app, f"{app} is pruned", sentences)
+        return Done("Prune", app, f"{app} was pruned", sentences)
 
 
 def preview_prune(app: AppName, s: Services, *, wish: ChangeOptions = ChangeOptions()) -> Preview:

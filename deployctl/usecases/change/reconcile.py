@@ -43,7 +43,7 @@ def reconcile(s: Services, *, app: AppName | None = None, wish: ChangeOptions = 
     busy = _busy(s, app)
     done = mend(look, s, wish=wish)
     if look.outside.engine:
-        raise EngineUnavailable(f"{look.outside.engine} Only HAProxy was looked at.",
+        raise EngineUnavailable(f"{look.outside.engine} Only HAProxy was checked.",
                                 remedy=["sudo systemctl start docker", "deployctl doctor"])
     return Reconciled((*_proven(done, s), *busy))
 
@@ -175,7 +175,7 @@ class _Pass:
 
     def _walk(self, drifts: Sequence[Drift], sight: Sight, token: int) -> None:
         plan = plan_mending(sight, drifts)
-        failed = _try(lambda: self._take_steps(plan, sight, token)) if plan.steps else NotFound("its release is not known")
+        failed = _try(lambda: self._take_steps(plan, sight, token)) if plan.steps else NotFound("its release is unknown")
         for drift in drifts:
             self._tell(_ended(drift, failed))
 
@@ -217,7 +217,7 @@ def _told(lines: list[Mended], s: Services) -> list[Mended]:
 
 def _line(drift: Drift) -> Mended:
     return Mended(drift.app, drift.kind, drift.sentence, MEND_TEXT[drift.mend] if drift.mend else None,
-                  why="" if drift.mend else "only a person can decide", release=drift.release, repair=drift.mend)
+                  why="" if drift.mend else "manual intervention needed", release=drift.release, repair=drift.mend)
 
 
 def _ended(drift: Drift, failed: DeployctlError | None) -> Mended:
@@ -241,8 +241,8 @@ def _busy(s: Services, app: AppName | None) -> Iterator[Mended]:
     names = [app] if app else [row.name for row in s.ledger.apps()]
     for name in names:
         if held := s.ledger.find_lease(name):
-            said = f"{name} is busy: {held.holder} runs {held.verb} since {held.since} (pid {held.pid})"
-            yield Mended(name, DriftKind.BUSY, said, None, why="it is looked at when that is done")
+            said = f"{name} is busy: {held.holder} has been running {held.verb} since {held.since} (pid {held.pid})"
+            yield Mended(name, DriftKind.BUSY, said, None, why="it is checked afterwards")
 
 
 def _proven(lines: Sequence[Mended], s: Services) -> Iterator[Mended]:

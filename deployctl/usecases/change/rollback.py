@@ -76,7 +76,7 @@ def _same_version_before(facts: AppFacts, version: Version | None, release: int 
     if version is None or release is not None or before is None or before.version != version:
         return ()
     app, name = facts.app.name, release_name(before, facts.releases.values())
-    return (f"Its configuration before this one is {name}: deployctl rollback {app} {name}",)
+    return (f"Its previous configuration is {name}: deployctl rollback {app} {name}",)
 
 
 def _settled(app: AppName, s: Services, token: int, *named: Named) -> AppFacts:
@@ -109,12 +109,12 @@ def require_reachable(facts: AppFacts, target: Release) -> None:
 
 def _cold_question(facts: AppFacts, target: Release) -> str:
     name = release_name(target, facts.releases.values())
-    what = "is not running" if target.number in facts.present else "was removed and has to be made again from its image"
+    what = "is not running" if target.number in facts.present else "was removed and has to be created again from its image"
     if target.number in facts.other_image:
-        what = "has a container that somebody made again of another image, and has to be made anew from its own"
+        what = "has a container that someone recreated from a different image, and has to be created again from its own"
     active = facts.releases.get(facts.app.active or 0)
-    keeps = f"{release_name(active, facts.releases.values())} keeps serving until {name} is healthy. " if active else ""
-    return f"{name} {what}: it must boot first, so this is not instant. {keeps}Go back to {name}?"
+    keeps = f"{release_name(active, facts.releases.values())} stays live until {name} is healthy. " if active else ""
+    return f"{name} {what}: it needs to boot, so this is not instant. {keeps}Roll back to {name}?"
 
 
 def already(facts: AppFacts, target: Release, kind: PlanKind, s: Services, started: float) -> Moved:

@@ -20,9 +20,9 @@ def brings_back_text(facts: AppFacts, target: Release) -> str:
 
     name, active = release_name(target, facts.releases.values()), facts.releases.get(facts.app.active or 0)
     if active is None:
-        return f"Env, limits and command of {name} come back as they were."
+        return f"Env, limits and command of {name} are restored."
     names = changed_names(active.bundle, target.bundle)
-    return f"Brings back of {name}: {', '.join(names)}." if names else f"{name} runs with the same image and settings."
+    return f"Restores of {name}: {', '.join(names)}." if names else f"{name} runs with the same image and settings."
 
 
 def choose_target(facts: AppFacts, version: Version | None = None, release: int | None = None) -> Release:
@@ -52,14 +52,14 @@ def _allowed(facts: AppFacts, target: Release) -> Release:
 
 
 def _never_proven(facts: AppFacts, version: Version) -> NotFound:
-    return NotFound(f"{facts.app.name} {version} was never proven healthy: there is nothing to go back to",
+    return NotFound(f"{facts.app.name} {version} never passed its health check, so it cannot be rolled back to",
                     remedy=[f"deployctl upgrade {facts.app.name} {version}"])
 
 
 def _before_this(facts: AppFacts) -> Release:
     found = find_previous(facts)
     if found is None:
-        raise NothingToGoBackTo(f"{facts.app.name} has nothing to roll back to: {why_nothing(facts)}. Nothing was done.",
+        raise NothingToGoBackTo(f"{facts.app.name} has nothing to roll back to: {why_nothing(facts)}. Nothing was changed.",
                                 remedy=[f"deployctl history {facts.app.name}"])
     return found
 

@@ -68,7 +68,7 @@ def preview_start(app: AppName, version: Version, s: Services, *, release: int |
     facts = replace(facts, releases={**facts.releases, target.number: target})
     require_revision(facts, wish)
     warm = facts.is_warm(target.number)
-    plan = plan_nothing(facts, PlanKind.START, target, f"{app} {version} runs already") if warm else plan_start(facts, target)
+    plan = plan_nothing(facts, PlanKind.START, target, f"{app} {version} is already running") if warm else plan_start(facts, target)
     return Preview(plan, warnings=remarks, image=news)
 
 
@@ -95,8 +95,8 @@ def _policy(app: AppName, s: Services) -> PullPolicy:
 
 
 def _done(app: AppName, version: Version, port: int, news: ImageNews | None, *, changed: bool) -> Done:
-    what = "runs" if changed else "runs already"
+    what = "runs" if changed else "is already running"
     return Done("Start", app, f"{app} {version} {what} on 127.0.0.1:{port}, without traffic",
-                (f"Through the stable address: send the header X-Deployctl-Version: {version}",
-                 f"Give it the traffic: deployctl upgrade {app} {version}"), changed=changed,
+                (f"Through the public address: send the header X-Deployctl-Version: {version}",
+                 f"Make it live: deployctl upgrade {app} {version}"), changed=changed,
                 extra={"version": version, "port": port}, image=news)

@@ -33,12 +33,12 @@ def stop(app: AppName, version: Version, s: Services, *, release: int | None = N
             return Done("Stop", app, f"{app} {version} is not running", changed=False)
         active = one.number == facts.app.active
         if active and not wish.confirmed:
-            raise ConfirmationNeeded(f"{version} serves all traffic of {app}: afterwards visitors get 503. Stop it?",
+            raise ConfirmationNeeded(f"{app} {version} is live: after stopping it clients get 503. Stop it?",
                                      revision=facts.app.revision)
         require_engine(facts)
         walk_plan(plan_stop(facts, one), facts, s, token=token, wish=wish)
-        now = f"{app} serves nobody: visitors get 503" if active else f"{facts.version(facts.app.active)} serves as before"
-        return Done("Stop", app, f"{app} {version} is stopped, its container is kept; {now}",
+        now = f"{app} has no live version: clients get 503" if active else f"{facts.version(facts.app.active)} is still live"
+        return Done("Stop", app, f"{app} {version} was stopped, its container is kept; {now}",
                     (f"Start it again: deployctl start {app} {version}",))
 
 
@@ -46,8 +46,8 @@ def _require_agreement(facts: AppFacts, release: Release) -> None:
     """Raise AttentionNeeded when HAProxy sends visitors to what the ledger calls a version without traffic."""
     if release.number == facts.serving != facts.app.active:
         app, active = facts.app.name, facts.version(facts.app.active)
-        raise AttentionNeeded(f"HAProxy sends the visitors of {app} to {release.version}, although the ledger says "
-                              f"{active or 'nobody'}. Nothing was done: stopping it would leave them without an answer.",
+        raise AttentionNeeded(f"HAProxy routes {app} to {release.version}, although the ledger says "
+                              f"{active or 'no version'}. Nothing was changed: stopping it would take {app} down.",
                               remedy=[f"deployctl upgrade {app} {release.version} to keep it",
                                       f"deployctl rollback {app} {active or ''}".rstrip() + " to leave it"])
 

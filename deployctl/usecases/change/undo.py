@@ -35,7 +35,7 @@ def undo(app: AppName, s: Services, *, wish: ChangeOptions = ChangeOptions()) ->
         require_reachable(facts, target)
         if not facts.is_warm(target.number) and not wish.confirmed:
             raise ConfirmationNeeded(f"{target.version} is not running: it must boot first, so this is not instant. "
-                                     f"Go back to {target.version}?", revision=facts.app.revision)
+                                     f"Switch back to {target.version}?", revision=facts.app.revision)
         plan = plan_move(facts, PlanKind.UNDO, target)
         return move(plan, facts, s, token=token, wish=wish, started=started)
 
@@ -50,7 +50,7 @@ def preview_undo(app: AppName, s: Services, *, wish: ChangeOptions = ChangeOptio
     require_reachable(facts, target)
     plan = plan_move(facts, PlanKind.UNDO, target)
     lifted = facts.version(holds_of(plan, facts).lifted)
-    return Preview(plan, (f"Would lift the hold of {lifted}.",) if lifted else ())
+    return Preview(plan, (f"Would release the hold of {lifted}.",) if lifted else ())
 
 
 def before_last_change(facts: AppFacts) -> Release:
@@ -60,7 +60,7 @@ def before_last_change(facts: AppFacts) -> Release:
 
     change = next(iter(facts.changes), None)
     if change is None or change.source is None or change.source not in facts.releases:
-        raise NothingToGoBackTo(f"{facts.app.name} has no change of traffic that could be undone. Nothing was done.",
+        raise NothingToGoBackTo(f"{facts.app.name} has no traffic switch to undo. Nothing was changed.",
                                 remedy=[f"deployctl history {facts.app.name}"])
     release = facts.releases[change.source]
     if release.hold and release.hold.revision >= change.revision:

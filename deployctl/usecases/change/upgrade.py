@@ -106,10 +106,10 @@ def _told(moved: Moved, candidate: PreparedCandidate, s: Services) -> Moved:
 def _surroundings(app: AppName, s: Services) -> Iterator[str]:
     """Yield what may end HAProxy, and a proxy in front whose word about visitors does not reach the app."""
     for frail in s.traffic.frailties():
-        yield f"{frail.text}. Mend: {frail.remedy}"
+        yield f"{frail.text}. Fix: {frail.remedy}"
     fronts = s.traffic.dropped_fronts()
     if app in fronts:
-        yield f"{fronts[app].text(app)}. To have it believed, {fronts[app].remedy(app)}."
+        yield f"{fronts[app].text(app)}. To trust it, {fronts[app].remedy(app)}."
 
 
 def _facts(app: AppName, s: Services, candidate: PreparedCandidate) -> AppFacts:
@@ -130,7 +130,7 @@ def _plan(facts: AppFacts, candidate: PreparedCandidate) -> Plan:
     plan = plan_nothing(facts, PlanKind.UPGRADE, release, f"{facts.app.name} {release.version} is already live")
     if not app_differences(facts.app, candidate.wishes(facts.app)):
         return plan
-    return replace(plan, steps=(Step(StepKind.ROUTE, release.number, f"take over what config/{facts.app.name}.toml says now"),))
+    return replace(plan, steps=(Step(StepKind.ROUTE, release.number, f"apply the changes in config/{facts.app.name}.toml"),))
 
 
 def _require_not_held(candidate: PreparedCandidate, s: Services) -> None:

@@ -20,12 +20,12 @@ def backup_ledger(vault: Vault, target: Path) -> Done:
     Raises Refused when something has that name, NotFound when its folder is missing.
     """
     if not target.parent.is_dir():
-        raise NotFound(f"there is no folder {target.parent}.", remedy=[f"mkdir -p {target.parent}"])
+        raise NotFound(f"there is no directory {target.parent}.", remedy=[f"mkdir -p {target.parent}"])
     if target.exists() or target.is_symlink():
-        raise Refused(f"{target} exists already. Nothing was written.", remedy=["choose another name"])
+        raise Refused(f"{target} already exists. Nothing was written.", remedy=["choose another name"])
     with closing(vault.open()) as ledger:
         write_copy(ledger.db.raw, target)
         apps, events = ", ".join(app.name for app in ledger.apps()) or "no apps", ledger.count_events()
-    return Done("Backup", "", f"the ledger was copied to {target}: {apps}; {events} events, checked",
-                (f"Back again: deployctl ledger restore {target}",),
+    return Done("Backup", "", f"the ledger was backed up to {target}: {apps}; {events} events, verified",
+                (f"Restore it: deployctl ledger restore {target}",),
                 extra={"file": str(target), "size": target.stat().st_size, "events": events})

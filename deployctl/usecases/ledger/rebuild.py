@@ -42,7 +42,7 @@ def rebuild_ledger(vault: Vault, remains: Remains, build: Build, *, force: bool)
     if sound is not None:
         sound.close()
         if not force:
-            raise Refused(f"the ledger {vault.path} is sound: there is nothing to rebuild. Nothing was done.",
+            raise Refused(f"the ledger {vault.path} is intact; there is nothing to rebuild. Nothing was changed.",
                           remedy=["deployctl ledger verify", "deployctl ledger rebuild --force"])
     knew = vault.knows_secret()
     with _base(vault, sound=sound is not None, force=force) as candidate:
@@ -67,10 +67,10 @@ def _told_id(s: Services) -> str | None:
 
 def _nothing(vault: Vault, s: Services) -> NotFound:
     state = vault.path.parent
-    return NotFound(f"nothing of the home {s.home} was found: no copy of its ledger with an app, and no network or container "
-                    "of it on this engine. Nothing was done.",
-                    remedy=["deployctl doctor   # is it the right home, and the right engine?",
-                            f"mv {state} {state}.before   # to begin with an empty one"])
+    return NotFound(f"nothing of the home {s.home} was found: no backup of its ledger with an app, and none of its networks or "
+                    "containers on this engine. Nothing was changed.",
+                    remedy=["deployctl doctor   # check that home and engine are the right ones",
+                            f"mv {state} {state}.before   # to start with an empty one"])
 
 
 def _base(vault: Vault, *, sound: bool, force: bool) -> AbstractContextManager[CopyCandidate]:
@@ -89,9 +89,9 @@ def _base(vault: Vault, *, sound: bool, force: bool) -> AbstractContextManager[C
 
 def _unchecked(copy: Path, check: CopyCheck, vault: Vault) -> Refused:
     folder = vault.path.with_name("backups")
-    return Refused(f"the newest copy {copy} cannot be checked: {SENTENCES[check]}. Nothing was done.",
-                   remedy=["deployctl ledger rebuild --force   # begins with it all the same",
-                           f"mv {folder} {folder}.before   # to begin without: history, people and tokens are lost then"],
+    return Refused(f"the newest backup {copy} cannot be verified: {SENTENCES[check]}. Nothing was changed.",
+                   remedy=["deployctl ledger rebuild --force   # use it anyway",
+                           f"mv {folder} {folder}.before   # to start without it: history, users and tokens are lost"],
                    code="unchecked_copy")
 
 
@@ -115,7 +115,7 @@ def rebuild(candidate: CopyCandidate, remains: Remains, s: Services, *, sealed: 
                 salvage.put_instance(relic)
         back = [_serve(app.name, routes, relics, salvage) for app in ledger.apps()]
         _tell_tags(s, ledger, salvage.lost)
-    salvage.lost += [f"{app}: HAProxy sends it to release {routes[app]}, but no network and no container of it is left"
+    salvage.lost += [f"{app}: HAProxy routes it to release {routes[app]}, but neither a network nor a container of it is left"
                      for app in routes.keys() - {app.app for app in back}]
     return Rebuilt(tuple(back), tuple(salvage.lost))
 
@@ -145,11 +145,11 @@ def _containers(s: Services, lost: list[str], *, sealed: bool) -> list[Container
     home, found = s.ledger.identity, []
     for listed in s.engine.containers():
         if sealed and not is_sealed(home, listed.labels):
-            lost.append(f"{listed.name} carries our labels without our seal: it was left out")
+            lost.append(f"{listed.name} has our labels but not this home's signature label; it was skipped")
         elif one := s.engine.find_container(listed.id):
             found.append(one)
     if found and not sealed:
-        lost.append("the home's secret is lost, too: containers were taken by their labels alone")
+        lost.append("the home's secret is lost, too, so containers were identified by their labels alone")
     return found
 
 
@@ -160,15 +160,15 @@ def _relic(one: ContainerFacts, grounds: dict[AppName, Ground], s: Services, los
     address = network and (one.asked.get(network.name) or one.addresses.get(network.name))
     number, operation = labels.get("deployctl.release", ""), labels.get("deployctl.operation", "")
     if ground is None or network is None or not address or one.published is None or not number.isdecimal():
-        lost.append(f"{one.name}: it has no network of ours, no address or no port; it was left out")
+        lost.append(f"{one.name}: it has no network of ours, no address or no port; it was skipped")
         return None
     try:
         bundle = read_bundle(labels, one.env)
     except Invalid as e:
-        lost.append(f"{one.name}: {e.message}; it was left out")
+        lost.append(f"{one.name}: {e.message}; it was skipped")
         return None
     if sealed and not is_exact(s.ledger.identity.secret, ground.app, labels, bundle):
-        lost.append(f"{one.name}: its bundle is not the one that it was made from; it was left out")
+        lost.append(f"{one.name}: its release spec is not the one it was created from; it was skipped")
         return None
     own = is_made_of(one.image, bundle)
     if not own:
@@ -222,13 +222,13 @@ def _tell_tags(s: Services, ledger: SqliteLedger, lost: list[str]) -> None:
 
 # -- the answer ---------------------------------------------------------------------------------------------------
 def _told(rebuilt: Rebuilt, candidate: CopyCandidate, kept: Path | None) -> Done:
-    source = f"from the copy {candidate.source} and" if candidate.source else "without any copy,"
-    apps = [f"{a.app}  {a.serving or 'nobody'} serves, revision {a.revision}, {a.releases} releases, {a.instances} containers"
+    source = f"from the backup {candidate.source} and" if candidate.source else "without any backup,"
+    apps = [f"{a.app}  {a.serving or 'nothing'} live, revision {a.revision}, {a.releases} releases, {a.instances} containers"
             for a in rebuilt.apps]
-    history = [] if candidate.source else ["Not recovered: the history, who changed what, holds of versions that do not run"]
-    former = [f"The former file is kept as {kept}"] if kept else []
+    history = [] if candidate.source else ["Not recovered: the history, who changed what, holds of versions not running"]
+    former = [f"The replaced file is kept as {kept}"] if kept else []
     lost = [*history, *(f"Not recovered: {sentence}" for sentence in rebuilt.lost)]
-    return Done("Rebuild", "", f"the ledger is back, {source} from what runs. Traffic was not touched.",
+    return Done("Rebuild", "", f"the ledger was rebuilt {source} from what is running. Traffic was not affected.",
                 (*apps, *former, *lost), extra={
                     "apps": [asdict(app) for app in rebuilt.apps], "lost": list(rebuilt.lost),
                     "source": str(candidate.source) if candidate.source else None, "former": str(kept) if kept else None})

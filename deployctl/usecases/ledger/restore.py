@@ -31,11 +31,11 @@ def restore_ledger(vault: Vault, source: Path, *, actor: str, force: bool, sure:
         apps = ", ".join(app.name for app in candidate.ledger.apps()) or "no apps"
         events = candidate.ledger.count_events()
         kept = vault.install(candidate, actor=actor, verb="restore")
-    details = [f"The former file is kept as {kept}"] if kept else []
+    details = [f"The replaced file is kept as {kept}"] if kept else []
     details += [f"warning: {fault}" for fault in [*_doubts(candidate), *faults[:3]]]
-    details += [f"Back with it: {', '.join(brought[:MAX_NAMES_SHOWN])}"] if brought else []
-    return Done("Restore", "", f"the ledger is {source} again: {apps}; {events} events",
-                (*details, "Everybody signs in again.",
+    details += [f"Restored with it: {', '.join(brought[:MAX_NAMES_SHOWN])}"] if brought else []
+    return Done("Restore", "", f"the ledger was restored from {source}: {apps}; {events} events",
+                (*details, "All users have to sign in again.",
                  "What has changed since that copy: deployctl ledger rebuild --force takes it from what runs."),
                 extra={"file": str(source), "former": str(kept) if kept else None, "events": events,
                        "check": candidate.check, "brought_back": brought})
@@ -46,7 +46,7 @@ def _brought_back(vault: Vault, candidate: CopyCandidate) -> list[str]:
     try:
         brought = candidate.ledger.grants(at=vault.now)
     except (ValueError, TypeError, AttributeError) as e:  # only where nothing tells that the rows are ours
-        raise LedgerUnusable(f"the people and tokens of {candidate.source} cannot be read ({e}). Nothing was done.",
+        raise LedgerUnusable(f"cannot read the users and tokens of {candidate.source} ({e}). Nothing was changed.",
                              remedy=["deployctl ledger rebuild"]) from e
     present = vault.find_usable()
     if present is None:
@@ -59,11 +59,11 @@ def _brought_back(vault: Vault, candidate: CopyCandidate) -> list[str]:
 def _question(brought: list[str], candidate: CopyCandidate) -> str:
     more = f", and {len(brought) - MAX_NAMES_SHOWN} more" if len(brought) > MAX_NAMES_SHOWN else ""
     doubts = "".join(f" {doubt[0].upper()}{doubt[1:]}." for doubt in _doubts(candidate))
-    return (f"{candidate.source} gives rights that the present ledger does not, or not with this password: "
-            f"{', '.join(brought[:MAX_NAMES_SHOWN])}{more}.{doubts} Put it back with them?")
+    return (f"{candidate.source} grants rights that the present ledger does not, or not with this password: "
+            f"{', '.join(brought[:MAX_NAMES_SHOWN])}{more}.{doubts} Restore it with them?")
 
 
 def _doubts(candidate: CopyCandidate) -> list[str]:
     if candidate.check is CopyCheck.GOOD:
         return []
-    return [f"the copy cannot be checked: {SENTENCES[candidate.check]}"]
+    return [f"the backup cannot be verified: {SENTENCES[candidate.check]}"]

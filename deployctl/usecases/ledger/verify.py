@@ -27,7 +27,7 @@ def verify_ledger(vault: Vault) -> Done:
         events, head, put_back = ledger.count_events(), ledger.head(), ledger.unchecked_since()
     if faults:
         raise _broken(faults, [str(path) for path, check in checks.items() if check is not CopyCheck.WRONG_SUM])
-    newest = f"newest copy: {next(iter(checks))}" if checks else "no copy yet: the first one follows the next promotion"
+    newest = f"newest backup: {next(iter(checks))}" if checks else "no backup yet: the first follows the next promotion"
     unchecked = [f"{path}: {SENTENCES[check]}" for path, check in checks.items() if check is not CopyCheck.GOOD]
     return Done("Verify", "", _sentence(events, put_back),
                 (f"{vault.path}, chain {head[:12]}", newest, *unchecked), changed=False,
@@ -38,11 +38,11 @@ def verify_ledger(vault: Vault) -> Done:
 def _sentence(events: int, put_back: Mapping[str, Any] | None) -> str:
     """The chain covers what happened. People, roles and tokens are no events: of a copy only its sum tells whether they are
     as they were."""
-    well = f"the ledger is as it was written: {events} events, every change of traffic among them"
+    well = f"the ledger is intact: {events} events, including every traffic switch"
     if put_back is None:
         return well
-    return (f"{well}. But on {put_back['at']} {put_back['actor']} put back a copy that could not be checked: whether people, "
-            "roles and tokens were as they had been is not known (deployctl user list, deployctl token list)")
+    return (f"{well}. But on {put_back['at']} {put_back['actor']} restored a backup that could not be verified: check "
+            "its users, roles and tokens (deployctl user list, deployctl token list)")
 
 
 def _changed(checks: Mapping[Path, CopyCheck]) -> list[str]:
@@ -52,9 +52,9 @@ def _changed(checks: Mapping[Path, CopyCheck]) -> list[str]:
 def _broken(faults: list[str], known: list[str]) -> AttentionNeeded:
     more = [f"and {len(faults) - MAX_FAULTS_SHOWN} more"] if len(faults) > MAX_FAULTS_SHOWN else []
     error = AttentionNeeded(
-        f"the ledger's history is not as it was written: {faults[0]}. Somebody changed the file past deployctl, or the "
-        "disk did. Nothing was changed now, and whoever serves keeps serving.",
-        remedy=["deployctl status   # what it says of the present can still be true",
+        f"the ledger's history was altered: {faults[0]}. The file was changed outside deployctl, or the "
+        "disk is faulty. Nothing was changed now, and live versions stay live.",
+        remedy=["deployctl status   # its report on the present can still be correct",
                 *[f"deployctl ledger restore {path}" for path in known[:1]]], code="history_broken")
     error.details = [*faults[:MAX_FAULTS_SHOWN], *more]
     return error

@@ -59,9 +59,9 @@ def _no_home(s: Services) -> Iterator[Finding]:
     pid = s.traffic.pid()
     if pid is not None:
         yield Finding("HAProxy", ok=False, fix="deployctl ledger rebuild",
-                      text=f"pid {pid} serves for this home, whose ledger and files are gone")
+                      text=f"pid {pid} serves this home, whose ledger and files are gone")
     others = "".join(f"; {home.path} has {home.containers} containers on this engine" for home in other_homes(s))
-    yield Finding("home", ok=not others, fatal=False, text=f"there is none in {s.home} yet{others}",
+    yield Finding("home", ok=not others, fatal=False, text=f"no ledger in {s.home} yet{others}",
                    fix="deployctl --home DIR doctor")
 
 
@@ -104,7 +104,7 @@ def _space(home: Path) -> Finding:
 def _proxy(s: Services) -> Iterator[Finding]:
     started = s.traffic.ensure_up()
     closed = sum(counted.closed for counted in s.traffic.counters().values())
-    yield Finding("HAProxy", ok=True, text=f"pid {s.traffic.pid()}" + (", was dead and is started again" if started else "")
+    yield Finding("HAProxy", ok=True, text=f"pid {s.traffic.pid()}" + (", had died and was restarted" if started else "")
                   + (f"; its reloads have closed {closed} long connections (deployctl status)" if closed else ""))
     for frail in s.traffic.frailties():
         yield Finding(f"HAProxy's {frail.code}", ok=False, fatal=False, text=frail.text, fix=frail.remedy)
@@ -120,9 +120,9 @@ def _fronts(s: Services) -> Iterator[Finding]:
 def _strays(s: Services) -> Iterator[Finding]:
     """Yield each HAProxy of ours whose home is gone from where it was started: it serves, and nobody looks after it."""
     for stray in s.traffic.strays():
-        yield Finding("HAProxy", ok=False, fix=f"kill -USR1 {stray.pid}   # once nobody needs it",
-                      text=f"another one (pid {stray.pid}) serves from {stray.config}, which is no longer there: no home can "
-                           "change what it does")
+        yield Finding("HAProxy", ok=False, fix=f"kill -USR1 {stray.pid}   # once it is no longer needed",
+                      text=f"another one (pid {stray.pid}) serves from {stray.config}, which no longer exists: no home "
+                           "controls it")
 
 
 def _network(s: Services) -> Iterator[Finding]:
@@ -135,12 +135,12 @@ def _network(s: Services) -> Iterator[Finding]:
     yield Finding("network pool", ok=True, text=f"{s.spec.pool}, next free {subnet}")
     if not s.guard.may_pin():
         yield Finding("addresses", ok=False, fatal=False, code="not_pinned",
-                      text="are not pinned to their containers, which takes CAP_NET_ADMIN: whoever has NET_RAW on an app's "
-                           "network can answer for what serves")
+                      text="are not pinned to their containers, which requires CAP_NET_ADMIN: a container with NET_RAW on an "
+                           "app's network can respond in place of the live version")
     apps = {app.name: app for app in s.ledger.apps()}
     for app, bridge in sorted({(i.app, apps[i.app].network_of(i).bridge) for i in s.ledger.instances()}):
         if not s.guard.bridge_up(bridge):
-            yield Finding("bridge", ok=False, text=f"{bridge} of {app} is missing or down: its visitors get 503",
+            yield Finding("bridge", ok=False, text=f"{bridge} of {app} is missing or down: its clients get 503",
                           fix="sudo systemctl restart docker")
 
 
@@ -150,8 +150,8 @@ def _tokens(s: Services) -> Iterator[Finding]:
     for one in s.ledger.tokens():
         if one.owner is not None and one.owner not in admins and one.state(now) == "in_use":
             yield Finding("token", ok=False, fatal=False, fix=f"deployctl token revoke {one.name}",
-                          text=f"{one.name} ({roles_text(one.roles)}) still counts, and {one.owner}, who made it, is no admin "
-                               "any more")
+                          text=f"{one.name} ({roles_text(one.roles)}) is still valid, but {one.owner}, who created it, is no "
+                               "longer an admin")
 
 
 def _files(s: Services) -> Iterator[Finding]:
@@ -159,7 +159,7 @@ def _files(s: Services) -> Iterator[Finding]:
         if isinstance(found, DeployctlError):
             yield Finding(f"config/{app}.toml", ok=False, text=found.message, fix=next(iter(found.remedy), None))
         else:
-            yield Finding(f"config/{app}.toml", ok=True, text="understood")
+            yield Finding(f"config/{app}.toml", ok=True, text="valid")
 
 
 def _deployments(s: Services) -> Iterator[Finding]:

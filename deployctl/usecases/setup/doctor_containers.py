@@ -42,15 +42,15 @@ def _former(s: Services) -> Iterator[Finding]:
     found = [(i, c) for i in s.ledger.instances() if (c := s.engine.find_container(i.container or i.name))]
     if crash := [c.name for _, c in found if c.running and c.restart is Restart.UNLESS_STOPPED]:
         yield Finding("restarts", ok=False, fatal=False, fix="deployctl reconcile",
-                      text=f"would not come back after a crash of Docker itself, as 0.1.0 made them: {', '.join(crash)}")
+                      text=f"would not restart after a crash of Docker itself, because 0.1.0 created them: {', '.join(crash)}")
     apps = {app.name: app for app in s.ledger.apps()}
     believed = read_believed(s)
     if loose := [c.name for i, c in found if any(find_astray(s, apps[i.app], {i.release: i}, [c], believed))]:
         yield Finding("addresses", ok=False, fatal=False, code="not_pinned", fix="deployctl reconcile",
-                      text=f"are not pinned to their containers, so that another one could answer there: {', '.join(loose)}")
+                      text=f"are not pinned to their containers, so another container could respond there: {', '.join(loose)}")
     if named := [c.name for i, c in found if c.hostname == i.app]:
-        yield Finding("host names", ok=True, fatal=False, text="made by 0.1.0, so the app's name leads to any of its versions "
-                      f"in its network; each upgrade makes one with a name of its own: {', '.join(named)}")
+        yield Finding("host names", ok=True, fatal=False, text="created by 0.1.0, so the app's name resolves to any of its "
+                      f"versions in its network; each upgrade creates one with its own name: {', '.join(named)}")
 
 
 def _all_capabilities(s: Services) -> Iterator[Finding]:
@@ -61,11 +61,11 @@ def _all_capabilities(s: Services) -> Iterator[Finding]:
         if found := [r for r in kept if r.app == app.name]:
             active = next((r.version for r in found if r.number == app.active), None)
             named = ", ".join(sorted(f"{r.version}@{r.number}" for r in found))
-            then = ("so code of one can answer with the address of another" if active
-                    else "to go back to; what serves has not, and later upgrades take their place")
+            then = ("so code in one can respond with the address of another" if active
+                    else "for rollbacks; the live one has not, and later upgrades replace them")
             yield Finding("capabilities", ok=active is None, fatal=False, code="capabilities_kept",
                           fix=f"deployctl upgrade {app.name} {active}" if active else None,
-                          text=f"{app.name} keeps releases with all that Docker gives, NET_RAW too, {then}: {named}")
+                          text=f"{app.name} keeps releases with Docker's capabilities, including NET_RAW, {then}: {named}")
 
 
 def _strangers(here: Sequence[ContainerFacts], s: Services) -> Iterator[Finding]:
@@ -74,5 +74,5 @@ def _strangers(here: Sequence[ContainerFacts], s: Services) -> Iterator[Finding]
         s.ledger.set_engine(engine)
     strangers = [c.name for c in here if not {c.id, c.name} & ours]
     if strangers:
-        text = f"carry this home's label but are not in the ledger: {', '.join(strangers)}"
+        text = f"have this home's label but are not in the ledger: {', '.join(strangers)}"
         yield Finding("strangers", ok=False, fatal=False, text=text)

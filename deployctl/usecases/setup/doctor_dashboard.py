@@ -51,11 +51,11 @@ def _leads_to(address: str, host: str) -> bool:
 def _text(web: WebSpec, apps: list[AppName]) -> str:
     named = ", ".join(apps[:3]) + (f" and {len(apps) - 3} more" if len(apps) > 3 else "")
     return (f"{web.base} shares its host name with {named}: a browser sends them the dashboard's cookies, which HAProxy drops. "
-            "What is asked without HAProxy gets them, as at a version's own port on 127.0.0.1")
+            "Requests that bypass HAProxy include them, such as those to a version's own port on 127.0.0.1")
 
 
 def _fix(web: WebSpec) -> str:
     port = write_address(*web.listen).rpartition(":")[2]
     local = web.listen[0] in LOOPBACK_HOSTS and web.url is None
     return f'url = "http://deployctl.localhost:{port}" in [web] of config/server.toml' if local else \
-        "web.url in config/server.toml: a host name that no app has"
+        "web.url in config/server.toml: a host name that no app uses"

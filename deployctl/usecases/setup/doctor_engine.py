@@ -31,24 +31,24 @@ def engine(s: Services) -> Iterator[Finding]:
         yield Finding("engine url", ok=True, text=f"remote engine {where}, from config/server.toml", fatal=False)
     if info.other_context:
         yield Finding("docker context", ok=False, fatal=False, code="other_context", fix="docker context use default",
-                      text=f"the docker command looks at another engine ({info.other_context}): it shows nothing of this home")
+                      text=f"the docker command uses another engine ({info.other_context}) and shows nothing of this home")
     yield from _lacks(info)
     yield _store(s)
     if info.local:
         yield from (_space(root) for root in image_folders(info) if root.exists())
     if info.local and info.forwarding is False:
         yield Finding("forwarding", ok=False, code="forwarding_off", fix=FORWARD,
-                      text="this host forwards no IPv4 packets: no container can be reached")
+                      text="this host does not forward IPv4 packets, so no container can be reached")
 
 
 def _lacks(info: EngineInfo) -> Iterator[Finding]:
     name = f"{info.product} {info.version}"
     if Lack.UPDATE in info.lacks:
         yield Finding("engine", ok=False, code=Lack.UPDATE, fix="use Podman 5 or later, or Docker",
-                      text=f"{name} cannot change a container that exists: nothing can be deployed with it")
+                      text=f"{name} cannot update existing containers, so nothing can be deployed with it")
     if Lack.HEALTHCHECKS in info.lacks:
         yield Finding("engine", ok=True, code=Lack.HEALTHCHECKS, fatal=False,
-                      text=f'{name} runs no health checks without systemd: health.kind = "docker" is refused')
+                      text=f'{name} runs no health checks without systemd: health.kind = "docker" is rejected')
 
 
 def _store(s: Services) -> Finding:

@@ -49,7 +49,7 @@ def init(app: AppName, wish: InitWish, settings: Settings, *, engine: Engine, gu
     """
     path = settings.app_file(app)
     if path.exists() and not wish.force:
-        raise Refused(f"{path} is there already; nothing was written", remedy=[f"edit {path}", "or give --force"])
+        raise Refused(f"{path} already exists; nothing was written", remedy=[f"edit {path}", "or use --force"])
     _require_free(app, wish, guard, apps)
     image = _look(wish, engine)
     text = _text(app, wish, image, guard, taken)
@@ -59,7 +59,7 @@ def init(app: AppName, wish: InitWish, settings: Settings, *, engine: Engine, gu
     if not settings.server_file.exists():
         settings.server_file.write_text(SERVER_TEMPLATE)
     version = parse_image(wish.image).tag or "VERSION"
-    return Done("Init", app, f"{path} is written", (text, f"Next: deployctl upgrade {app} {version}"),
+    return Done("Init", app, f"{path} was written", (text, f"Next: deployctl upgrade {app} {version}"),
                 extra={"path": str(path)}, image=_news(wish, image, engine))
 
 
@@ -72,14 +72,14 @@ def _require_free(app: AppName, wish: InitWish, guard: Guard, apps: Sequence[App
         if other.name != app and (shared or wish.host in other.hosts):
             raise _taken(wish.listen if shared else wish.host, f"belongs to the app {other.name}")
     if listen and not guard.has_address(listen[0]):
-        raise _taken(wish.listen, "is no address of this server")
+        raise _taken(wish.listen, "is not an address of this server")
     if listen and not own and guard.port_taken(*listen):
         raise _taken(wish.listen, "is taken by another program")
 
 
 def _taken(what: str | None, why: str) -> Refused:
     return Refused(f"{what} {why}; nothing was written", code="address_taken",
-                   remedy=["leave --listen out: a free port is chosen", "deployctl app list"])
+                   remedy=["omit --listen to use a free port", "deployctl app list"])
 
 
 def _text(app: AppName, wish: InitWish, image: Image | None, guard: Guard, taken: frozenset[int]) -> str:
@@ -118,15 +118,15 @@ def _exposed(image: Image | None, wish: InitWish) -> int:
     found = find_port(image) if image else None
     if found is not None:
         return found
-    why = "is not on this server" if image is None else "does not say which port it listens on"
+    why = "is not on this server" if image is None else "does not declare which port it listens on"
     if image and image.ports:
         why = "exposes " + ", ".join(map(str, image.ports))
     pull = [f"docker pull {wish.image}"] if image is None else []
-    raise Invalid(f"the image {wish.image} {why}", remedy=["give --port 8080, the port inside the container", *pull])
+    raise Invalid(f"the image {wish.image} {why}", remedy=["use --port 8080, the port inside the container", *pull])
 
 
 def _free_port(guard: Guard, taken: frozenset[int]) -> int:
     for port in range(FIRST_LISTEN, LAST_LISTEN + 1):
         if port not in taken and not guard.port_taken("127.0.0.1", port):
             return port
-    raise Refused(f"no port is free in {FIRST_LISTEN}–{LAST_LISTEN}", remedy=["give --listen ADDRESS:PORT or --host NAME"])
+    raise Refused(f"no free port in {FIRST_LISTEN}–{LAST_LISTEN}", remedy=["use --listen ADDRESS:PORT or --host NAME"])

@@ -45,7 +45,7 @@ def unit_text(home: Path, wish: InstallWish, environ: Mapping[str, str]) -> str:
     fences = "" if wish.user else f"{FENCES}ReadWritePaths={_word(str(home))}\n"
     return f"""\
 [Unit]
-Description=deployctl: keeps the apps of {_plain(str(home))} as the ledger says
+Description=deployctl: watcher and dashboard of {_plain(str(home))}
 After=network-online.target docker.service
 Wants=network-online.target
 StartLimitIntervalSec=0
@@ -55,7 +55,7 @@ Type=exec
 ExecStart={command}
 {owner}{named}Restart=always
 RestartSec=2
-# HAProxy carries the traffic and outlives its starter
+# HAProxy handles the traffic and must outlive this service
 KillMode=process
 TimeoutStopSec=15
 UMask=0077
@@ -77,7 +77,7 @@ def _plain(text: str) -> str:
 def _word(text: str) -> str:
     """Return one word as systemd reads it: quoted, and with nothing in it that systemd would replace."""
     if not text.isprintable():
-        raise DeployctlError(f"a unit cannot name {ascii(text)[:80]}")
+        raise DeployctlError(f"a unit cannot contain {ascii(text)[:80]}")
     plain = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return f'"{plain}"' if any(c in plain for c in " '\"\\;") or not plain else plain
 
@@ -94,7 +94,7 @@ def install(home: Path, wish: InstallWish, environ: Mapping[str, str]) -> Done:
     control = "systemctl --user" if wish.user else "systemctl"
     more = [f"{control} daemon-reload", f"{control} enable --now deployctl", *(_linger() if wish.user else []),
             *_complaints(path, user=wish.user)]
-    said = "is written" if found != text else "is as it should be already"
+    said = "was written" if found != text else "is already up to date"
     return Done("Install", "", f"{path} {said}", tuple(more), changed=found != text, extra={"path": str(path)})
 
 
@@ -106,7 +106,7 @@ def usual_folder(environ: Mapping[str, str], *, user: bool) -> Path:
 
 def _require_ours(path: Path, found: str, home: Path) -> None:
     if f" --home {_word(str(home))} " not in found:
-        raise Refused(f"{path} is there already and does not watch {home}. It was not changed.",
+        raise Refused(f"{path} already exists and is for another home than {home}. It was not changed.",
                       remedy=[f"cat {path}", f"deployctl --home {home} install --dir FOLDER"])
 
 

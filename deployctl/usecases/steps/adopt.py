@@ -69,9 +69,9 @@ def _give_back(app: AppName, active: int, s: Services) -> str | None:
     try:
         s.traffic.switch(app, active)
     except DeployctlError as e:
-        s.report.warn(f"HAProxy sends {app} to nobody, and would not be told otherwise: {e.message}")
+        s.report.warn(f"HAProxy has no live version for {app}, and could not be updated: {e.message}")
         return None
-    sentence = f"HAProxy sent {app} to nobody; what the ledger calls active has the traffic again"
+    sentence = f"HAProxy had no live version for {app}; traffic was switched back to the active release of the ledger"
     s.ledger.event("recovered", sentence, at=s.clock.utc(), actor=s.actor, app=app, data={"to": active})
     s.report.warn(sentence)
     return sentence
@@ -87,8 +87,8 @@ def _adopt(row: App, serving: int, notes: Sequence[FlipNote], s: Services, token
     s = fenced_by(row.name, token, s)
     app, release, instance = row.name, s.ledger.find_release(row.name, serving), s.ledger.find_instance(row.name, serving)
     if release is None or instance is None:
-        s.report.warn(f"HAProxy sends {app} to release {serving}, of which the ledger has no container. "
-                      f"Nothing was touched: deployctl status {app}, deployctl doctor")
+        s.report.warn(f"HAProxy routes {app} to release {serving}, of which the ledger has no container. "
+                      f"Nothing was changed: deployctl status {app}, deployctl doctor")
         return None
     note = notes[-1] if notes and notes[-1].target == serving else None
     if note is None and _is_ours(app, serving, s):
@@ -105,7 +105,7 @@ def agree_files(s: Services) -> None:
     try:
         s.traffic.sync()
     except DeployctlError as e:
-        s.report.warn(f"HAProxy's files were not brought up to date: {e.message}")
+        s.report.warn(f"HAProxy's files were not updated: {e.message}")
 
 
 def _is_ours(app: AppName, serving: int, s: Services) -> bool:
@@ -134,27 +134,28 @@ def _change(row: App, serving: int, note: FlipNote | None, s: Services) -> Chang
     ours = _unwritten(row.name, serving, s) if note is None else None
     if ours is not None:
         return Change(0, row.name, "drift", row.active, serving, s.clock.utc(), ours.actor,
-                      f"found in HAProxy: a {ours.kind} was overtaken before it was written down")
+                      f"found in HAProxy: a {ours.kind} was superseded before it was recorded")
     if note is None:
         return Change(0, row.name, "drift", row.active, serving, s.clock.utc(), NOBODY_SAID,
-                      "found in HAProxy, when it was moved is not known")
+                      "found in HAProxy; the time of the switch is unknown")
     return Change(0, row.name, "emergency", row.active, serving, note.at, note.actor, note.note)
 
 
 def _tell(row: App, release: Release, change: Change, s: Services) -> str:
     former = None if change.source is None else s.ledger.find_release(row.name, change.source)
-    sentence = (f"HAProxy sends {row.name} to {release.version}, moved by {change.actor}: "
-                f"taken into the ledger as revision {change.revision}")
+    sentence = (f"HAProxy routes {row.name} to {release.version}, switched by {change.actor}: "
+                f"recorded in the ledger as revision {change.revision}")
     s.ledger.event(change.kind, sentence, at=s.clock.utc(), actor=change.actor, app=row.name,
                    data={"from": change.source, "to": change.target, "revision": change.revision})
-    whence = f" ({former.version} served before)" if former else ""
-    s.report.warn(f"{sentence}{whence}. Take it back: deployctl undo {row.name}")
+    whence = f" ({former.version} was live before)" if former else ""
+    s.report.warn(f"{sentence}{whence}. Undo it: deployctl undo {row.name}")
     return sentence
 
 
 def _write_down(app: AppName, notes: Sequence[FlipNote], s: Services) -> None:
     """Keep every flip in the ledger, those too that another one has overtaken, and throw the notes away."""
     for note in notes:
-        s.ledger.event("emergency", f"{note.actor} flipped {app} to {note.version} at {note.at}", at=s.clock.utc(),
-                       actor=note.actor, app=app, data={"from": note.source, "to": note.target, "note": note.note})
+        sentence = f"{note.actor} switched {app} to {note.version} in an emergency at {note.at}"
+        s.ledger.event("emergency", sentence, at=s.clock.utc(), actor=note.actor, app=app,
+                       data={"from": note.source, "to": note.target, "note": note.note})
     s.traffic.forget_notes(notes)

@@ -27,12 +27,12 @@ def closing_text(now: App, wanted: App) -> str | None:
     if not closed or now.active is None:
         return None
     instead = wanted.address or "no address"
-    return (f"{now.name} moves to {instead}: {' and '.join(closed)} {'closes' if len(closed) == 1 else 'close'}, and nobody "
-            "is served there any more. A rollback does not bring that back.")
+    return (f"{now.name} moves to {instead}: {' and '.join(closed)} {'closes' if len(closed) == 1 else 'close'}, and "
+            "clients can no longer connect there. A rollback does not restore that.")
 
 
 def require_address_wanted(now: App | None, wanted: App, s: Services, wish: ChangeOptions) -> None:
     """Raise ConfirmationNeeded when the app would leave an address that serves, and nobody has said yes to it."""
     text = closing_text(now, wanted) if now else None
     if text and now and not wish.confirmed:
-        raise ConfirmationNeeded(f"{text} Go on?", revision=now.revision)
+        raise ConfirmationNeeded(f"{text} Continue?", revision=now.revision)

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 def require_able(engine: EngineInfo, probe: ProbeKind) -> None:
     """Raise when this engine cannot do what a release with such a probe needs."""
     if Lack.UPDATE in engine.lacks:
-        raise EngineRefused(f"{engine.product} {engine.version} cannot change a container that exists, which deployctl "
-                            "needs. Nothing was done.", remedy=["use Podman 5 or later, or Docker"], code=Lack.UPDATE)
+        raise EngineRefused(f"{engine.product} {engine.version} cannot update existing containers, which deployctl "
+                            "requires. Nothing was changed.", remedy=["use Podman 5 or later, or Docker"], code=Lack.UPDATE)
     if probe is ProbeKind.DOCKER and Lack.HEALTHCHECKS in engine.lacks:
-        raise Invalid(f'health.kind = "docker" needs an engine that runs health checks: {engine.product} does so by timers '
-                      "of systemd, which does not run here. Nothing was done.", code=Lack.HEALTHCHECKS,
+        raise Invalid(f'health.kind = "docker" needs an engine that runs health checks: {engine.product} runs them with '
+                      "systemd timers, and systemd is not running here. Nothing was changed.", code=Lack.HEALTHCHECKS,
                       remedy=['use health.kind = "http" with a path, "tcp" or "exec"'])

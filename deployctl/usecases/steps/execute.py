@@ -85,8 +85,8 @@ def move(plan: Plan, facts: AppFacts, s: Services, *, token: int, wish: ChangeOp
 
 
 def _unchecked(plan: Plan, facts: AppFacts) -> tuple[str, ...]:
-    return (f"Docker does not answer: that {facts.version(plan.target)} runs the image of its release was not checked now, "
-            "it goes by the last look",)
+    return (f"Docker is not responding, so whether {facts.version(plan.target)} runs the image of its release was not checked; "
+            "the last known state was used",)
 
 
 def _stops(plan: Plan) -> bool:

@@ -124,7 +124,7 @@ def _local(asked: ImageQuestion, here: Image, *, news: ImageNews | None = None) 
 def _absent(asked: ImageQuestion, s: Services) -> FoundImage:
     if asked.policy is PullPolicy.NEVER:
         raise NotFound(f"the image {asked.ref} is not on this server, and pull is never",
-                       remedy=[f"docker pull {asked.ref}", "or give --pull missing"])
+                       remedy=[f"docker pull {asked.ref}", "or use --pull missing"])
     if not asked.dry_run:
         return _pulled(asked, s)
     there = s.engine.registry_digest(asked.tag, within=REGISTRY_WAIT_SECONDS)

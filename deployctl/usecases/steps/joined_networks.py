@@ -24,12 +24,12 @@ def require_networks(names: Sequence[str], app: AppName, s: Services) -> list[Ne
 
 def _require(name: str, app: AppName, found: NetworkFacts | None) -> NetworkFacts:
     if found is None:
-        raise NotFound(f"the network {name}, which config/{app}.toml names, is not on this server. Nothing was done.",
-                       remedy=[f"docker network create {name}", f"or take it out of networks in config/{app}.toml"],
+        raise NotFound(f"the network {name}, listed in config/{app}.toml, is not on this server. Nothing was changed.",
+                       remedy=[f"docker network create {name}", f"or remove it from networks in config/{app}.toml"],
                        code="network_missing")
     if found.labels.get("deployctl.managed"):
-        raise Invalid(f"the network {name}, which config/{app}.toml names, belongs to an app of deployctl: no other "
-                      "one joins it", remedy=["make one for both: docker network create backend"])
+        raise Invalid(f"the network {name}, listed in config/{app}.toml, belongs to an app of deployctl and cannot be "
+                      "joined", remedy=["create one for both: docker network create backend"])
     return found
 
 
@@ -42,8 +42,8 @@ def leading(joined: Sequence[NetworkFacts], app: App, s: Services) -> list[str]:
 
 def other_way_out(joined: Sequence[NetworkFacts], app: App, s: Services) -> list[str]:
     """Return what is to be known where the app's own network, whose name stays, is not the way out."""
-    return [f"Docker before 28 chooses the way out by name: what {app.name} sends to other hosts leaves by {name}, and "
-            f"not by its own network {app.network}. Visitors still come by its own." for name in leading(joined, app, s)[:1]]
+    return [f"Docker before 28 chooses the default gateway by network name: outgoing traffic of {app.name} uses {name}, "
+            f"not its own network {app.network}. Incoming traffic still uses its own." for name in leading(joined, app, s)[:1]]
 
 
 def dropped(names: Sequence[str], row: App | None, active: Bundle | None, containers: Sequence[ContainerFacts],
@@ -56,7 +56,7 @@ def dropped(names: Sequence[str], row: App | None, active: Bundle | None, contai
     mine = {name for name in seen.networks if app_of_network(s.ledger.identity, name)}
     more = sorted({*seen.networks} - {*mine, *active.networks, *names})
     line = ", ".join(f'"{name}"' for name in (*names, *more))
-    return [f"The version that serves was connected to {', '.join(more)} by hand; this one is not. To keep it, add "
+    return [f"The live version was connected to {', '.join(more)} manually; this one is not. To keep it, add "
             f"networks = [{line}] to config/{row.name}.toml"] if more else []
 
 

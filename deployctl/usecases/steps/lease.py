@@ -63,8 +63,8 @@ def _busy(app: AppName, verb: str, lease: LeaseFacts, s: Services) -> LeaseHeld:
     phase = f", phase {deployment.phase}" if deployment else ""
     at_once = [f"deployctl rollback {app} --abort"] if verb == "rollback" else []
     error = LeaseHeld(
-        f"{app} is busy: {lease.holder} runs {lease.verb} since {lease.since} (pid {lease.pid}{phase}). "
-        "Nothing was done.",
+        f"{app} is busy: {lease.holder} has been running {lease.verb} since {lease.since} (pid {lease.pid}{phase}). "
+        "Nothing was changed.",
         remedy=[*at_once, f"deployctl {verb} {app} … --lock-wait 5m", f"deployctl abort {app}"])
     error.serving = find_serving(app, s)
     return error

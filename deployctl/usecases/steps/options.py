@@ -39,7 +39,7 @@ def require_revision(facts: AppFacts, wish: ChangeOptions) -> None:
     if wish.if_revision is None or wish.if_revision == now:
         return
     last = facts.changes[0] if facts.changes else None
-    who = f" by {last.actor} to {facts.version(last.target) or 'nothing'}" if last else ""
+    who = f" by {last.actor} to {facts.version(last.target) or 'no version'}" if last else ""
     raise StateChanged(
-        f"the traffic of {facts.app.name} was moved{who} (revision {now}, you expected {wish.if_revision}). "
-        "Nothing was done.", remedy=[f"deployctl status {facts.app.name}"])
+        f"traffic of {facts.app.name} was switched{who} (revision {now}, you expected {wish.if_revision}). "
+        "Nothing was changed.", remedy=[f"deployctl status {facts.app.name}"])

@@ -41,9 +41,9 @@ class Overtaken:
         steps = [step for step in walk.begun if step.release == target.number] if walk is not None else []
         if walk is not None and any(_may_stop_it(walk, step) for step in steps):
             raise LeaseHeld(
-                f"{target.version} is being started or stopped right now ({target.app} {walk.plan.kind}): the "
-                "traffic cannot go there before that is done. Nothing was done.",
-                remedy=[f"deployctl rollback {target.app} {target.version} --lock-wait 1m", "or name another version"])
+                f"{target.version} is being started or stopped right now ({target.app} {walk.plan.kind}): "
+                "traffic cannot be switched to it before that is done. Nothing was changed.",
+                remedy=[f"deployctl rollback {target.app} {target.version} --lock-wait 1m", "or choose another version"])
 
 
 def _may_stop_it(walk: Walk, step: Step) -> bool:
@@ -76,7 +76,7 @@ def overtake(found: Overtaken, s: Services, target: int) -> tuple[AppFacts, Call
         return found.facts, lambda: None
     if walk.promoted:
         return found.facts, lambda: end_reverted(walk, Phase.SUCCEEDED, EndReason(
-            EndCode.OVERTAKEN, f"{s.actor} rolled back before it had retired all"))
+            EndCode.OVERTAKEN, f"{s.actor} rolled back before it had retired everything"))
     s.ledger.ask_abort(found.facts.app.name, actor=s.actor)
     _set_aside(walk, found.facts)
     facts = observe(found.facts.app.name, s, target)

@@ -113,7 +113,7 @@ def _file(app: AppName, s: Services) -> AppFile:
         if s.ledger.find_app(app) is None:
             raise
         raise NotFound(f"config/{app}.toml is missing, so there is nothing to deploy {app} from",
-                       remedy=["put the file back", f"deployctl init {app} --image IMAGE:TAG"]) from e
+                       remedy=["restore the file", f"deployctl init {app} --image IMAGE:TAG"]) from e
 
 
 def _bundle(file: AppFile, reference: str, found: FoundImage, env: Mapping[str, str]) -> Bundle:
@@ -134,10 +134,10 @@ def _require_fit(image: Image, reference: str, app: AppName, file: AppFile, engi
     """Raise when this image can never run here as asked: said before anything is started."""
     here = engine.architecture
     if image.architecture and here and image.architecture != here:
-        raise DeployctlError(f"the image {reference} is made for {image.architecture}, this server is {here}. "
-                             "Nothing was done.", remedy=[f"build {reference} for {here}"])
+        raise DeployctlError(f"the image {reference} is for {image.architecture}, but this server is {here}. "
+                             "Nothing was changed.", remedy=[f"build {reference} for {here}"])
     if runs_nothing(_argv(file.template), _argv(image)):
-        raise Invalid(f"the image {reference} has no command that config/{app}.toml leaves to it, and the file gives none",
+        raise Invalid(f"the image {reference} has no command that config/{app}.toml lets it use, and the file has none",
                       remedy=['add command = ["/path/to/program"] to the app file'])
     if file.template.probe.kind is ProbeKind.DOCKER and not image.healthcheck:
         raise Invalid(f'config/{app}.toml: health.kind = "docker", but the image {reference} has no HEALTHCHECK',
@@ -150,14 +150,14 @@ def _require_in_time(times: HealthcheckTimes, probe: Probe, reference: str, app:
     """Raise when the image's first HEALTHCHECK comes after the deadline: waiting for it could not succeed."""
     first, within = times.first_after(engine.api), probe.start_grace + probe.deadline
     if first >= within:
-        raise Invalid(f"the HEALTHCHECK of {reference} runs for the first time {first:g} s after the start, and "
-                      f"config/{app}.toml wants it healthy within {within:g} s (health.start_grace and health.deadline)",
+        raise Invalid(f"the HEALTHCHECK of {reference} first runs {first:g} s after the start, but config/{app}.toml "
+                      f"requires it to be healthy within {within:g} s (health.start_grace and health.deadline)",
                       remedy=[f'set health.deadline = "{math.ceil(first + times.timeout)}s"',
                               'or use health.kind = "http" with a path, or "tcp"'], code="healthcheck_too_slow")
 
 
 def _remarks(image: Image | None, file: AppFile, row: App | None, wanted: App) -> list[str]:
-    remarks = [f"The image declares a volume at {path}: each version gets its own empty one."
+    remarks = [f"The image declares a volume at {path}: each version gets its own, empty one."
                for path in (image.volumes if image else ())]
     if image and image.ports and file.template.port not in image.ports:
         remarks.append(f"The image exposes {', '.join(map(str, image.ports))}; the app file says port = {file.template.port}.")
@@ -167,11 +167,11 @@ def _remarks(image: Image | None, file: AppFile, row: App | None, wanted: App) -
 
 
 def _command_remarks(image: Image | None, file: AppFile, active: Bundle | None) -> list[str]:
-    """Say that the image's CMD counts beside an entrypoint, to whom it did not count before."""
+    """Warn that the image's CMD is passed to the entrypoint, if it was not in the live release."""
     if image is None or active is None or not gains_command(_argv(file.template), _argv(image), _argv(active)):
         return []
-    return [f"The app file gives an entrypoint and no command: the image's CMD {json.dumps(image.command)} is passed to it "
-            f"now, which the release that serves runs without. To keep what runs, add the line: command = []"]
+    return [f"The app file has an entrypoint and no command: the image's CMD {json.dumps(image.command)} is now passed to it, "
+            f"but not in the live release. To keep it as it runs now, add the line: command = []"]
 
 
 def _require_free_listen(row: App | None, wanted: App, s: Services) -> None:
@@ -183,11 +183,11 @@ def _require_free_listen(row: App | None, wanted: App, s: Services) -> None:
         return
     host, port = wanted.listen
     if not s.guard.has_address(host):
-        raise DeployctlError(f"no interface of this server has the address {host}. Nothing was done.",
+        raise DeployctlError(f"no interface of this server has the address {host}. Nothing was changed.",
                              code="address_elsewhere",
                              remedy=["ip -brief address", f"choose another listen in config/{wanted.name}.toml"])
     if s.guard.port_taken(host, port):
-        raise DeployctlError(f"the address {wanted.address} is taken by another program. Nothing was done.",
+        raise DeployctlError(f"the address {wanted.address} is taken by another program. Nothing was changed.",
                              code="address_taken",
                              remedy=[f"ss -ltnp 'sport = :{port}'", f"choose another listen in config/{wanted.name}.toml"])
 
@@ -198,9 +198,9 @@ def _require_not_claimed(wanted: App, other: App) -> None:
     if wanted.listen and other.listen and overlap(wanted.listen, other.listen):
         shared.add(wanted.address or "")
     if shared:
-        raise Invalid(f"{', '.join(sorted(shared))} belongs to the app {other.name}, as it is deployed now",
+        raise Invalid(f"{', '.join(sorted(shared))} is used by the app {other.name}, as currently deployed",
                       remedy=[f"choose another address in config/{wanted.name}.toml",
-                              f"or upgrade {other.name} first, once its file has given it up"])
+                              f"or upgrade {other.name} first, after removing it from its file"])
 
 
 def _new_app(app: AppName, s: Services, joined: Sequence[NetworkFacts] = ()) -> App:
@@ -217,5 +217,5 @@ def _add(app: App, s: Services) -> App:
         except sqlite3.IntegrityError:
             another = _new_app(app.name, s)
             app = replace(another, network=named_like(app.network, another.network))
-    raise DeployctlError(f"no subnet could be leased for {app.name}: other processes were always faster",
+    raise DeployctlError(f"could not lease a subnet for {app.name}: other processes were always faster",
                          remedy=["try again"])

@@ -72,7 +72,7 @@ def make_room(drift: Drift, sight: Sight, s: Services) -> None:
     try:
         ensure_image(sight.facts.releases[_number(drift)], s)
     except (NotFound, RegistryUnavailable) as e:
-        e.message = f"{e.message}. The container stays as it is"
+        e.message = f"{e.message}. The container was left unchanged"
         raise
     if (instance := sight.facts.instances.get(_number(drift))) is not None:
         keep_log(instance, _container(drift), s)
@@ -124,18 +124,18 @@ ACTS: Mapping[Mend, RepairAct] = {  # in the order of doing them
 
 def _number(drift: Drift) -> int:
     if drift.release is None:
-        raise NotFound(f"no release is named by: {drift.sentence}")
+        raise NotFound(f"no release in this drift: {drift.sentence}")
     return drift.release
 
 
 def _network(drift: Drift, sight: Sight) -> AppNetwork:
     found = next((one.network for one in sight.grounds if one.network.name == drift.container), None)
     if found is None:
-        raise NotFound(f"no network is named by: {drift.sentence}")
+        raise NotFound(f"no network in this drift: {drift.sentence}")
     return found
 
 
 def _container(drift: Drift) -> str:
     if drift.container is None:
-        raise NotFound(f"no container is named by: {drift.sentence}")
+        raise NotFound(f"no container in this drift: {drift.sentence}")
     return drift.container

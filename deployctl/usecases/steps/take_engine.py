@@ -16,10 +16,10 @@ def take_engine(s: Services, *, confirmed: bool) -> None:
         s.engine.containers()
     except AnotherEngine as e:
         if not confirmed:
-            raise ConfirmationNeeded(f"{e.message}. Go on with this engine? What should run is made again here, as far as "
-                                     "its images are here or in a registry.") from e
+            raise ConfirmationNeeded(f"{e.message}. Use this engine? Containers are created again here, as far as their "
+                                     "images are here or in a registry.") from e
         info = s.engine.info()
         s.ledger.set_engine(info.id)
-        s.ledger.event("engine", f"the home goes on with another engine, {info.id}", at=s.clock.utc(), actor=s.actor)
+        s.ledger.event("engine", f"the home now uses another engine, {info.id}", at=s.clock.utc(), actor=s.actor)
     except EngineUnavailable:  # whoever needs it says so
         return

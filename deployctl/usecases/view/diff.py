@@ -54,7 +54,7 @@ def compare_releases(before: Release, after: Release) -> list[DiffLine]:
 
 def _unasked(release: Release) -> dict[str, object]:
     return dict.fromkeys((name for name in to_drop(release.bundle.cap_add) if name not in release.cap_drop),
-                         "as Docker gives it")
+                         "as Docker sets it")
 
 
 def changed_names(before: Bundle, after: Bundle) -> tuple[str, ...]:

@@ -46,7 +46,7 @@ def logs(app: AppName, version: Version | None, s: Services, *, release: int | N
     named = version is not None or release is not None
     wanted = _named(facts, version, release, s) if named else _of_the_app(facts, follow=follow)
     if not wanted:
-        raise NotFound(f"{app} {version or ''}".strip() + " has no container, and no log of it is kept",
+        raise NotFound(f"{app} {version or ''}".strip() + " has no container, and no kept log",
                        remedy=[f"deployctl history {app}"])
     if any(one.number in facts.instances for one in wanted):
         require_engine(facts)

@@ -48,7 +48,7 @@ def test_a_count_survives_the_way_through_json(outcomes: list[tuple[str, float]]
 
 def test_the_sentence_names_every_reason_and_keeps_the_apps_own_failures_apart() -> None:
     outcomes = [("ok", 0.1)] * 1200 + [("reset", 0.1)] * 2 + [("stale", 0.1)] + [("app_5xx", 0.1)] * 100
-    assert counted(outcomes).sentence == "1,303 requests, 3 lost (2 reset, 1 stale), 100 answered 5xx by the app"
+    assert counted(outcomes).sentence == "1,303 requests, 3 lost (2 reset, 1 stale), 100 5xx responses from the app"
 
 
 def test_a_visit_without_requests_has_lost_none_and_claims_none() -> None:

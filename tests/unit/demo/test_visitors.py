@@ -71,11 +71,11 @@ def test_a_count_so_far_of_visitors_that_ended_by_themselves_is_refused() -> Non
         assert process is not None
         process.kill()
         process.wait()
-        with pytest.raises(DeployctlError, match="ended by themselves"):
+        with pytest.raises(DeployctlError, match="stopped by themselves"):
             visitors.so_far()
-        with pytest.raises(DeployctlError, match="ended without a count"):
+        with pytest.raises(DeployctlError, match="stopped without a count"):
             visitors.stop()
-        with pytest.raises(DeployctlError, match="not under way"):
+        with pytest.raises(DeployctlError, match="not running"):
             visitors.so_far()
 
 
@@ -96,18 +96,18 @@ def test_an_error_inside_the_block_still_ends_the_visitors() -> None:
 
 
 def test_a_count_before_the_visit_is_refused() -> None:
-    with pytest.raises(DeployctlError, match="have not been counted"):
+    with pytest.raises(DeployctlError, match="no count"):
         _ = Visitors("http://127.0.0.1:9/").count
 
 
 @pytest.mark.parametrize("url", ["https://127.0.0.1/", "127.0.0.1:80", "http://", "ftp://x"])
 def test_an_address_that_cannot_be_visited_is_refused_at_once(url: str) -> None:
-    with pytest.raises(Invalid, match="no address that visitors can go to"):
+    with pytest.raises(Invalid, match="not an address for visitors"):
         Visitors(url)
 
 
 def test_a_rate_of_nothing_is_refused_at_once() -> None:
-    with pytest.raises(Invalid, match="no visitors"):
+    with pytest.raises(Invalid, match="must be more than 0"):
         Visitors("http://127.0.0.1/", rate=0)
 
 
@@ -175,4 +175,4 @@ def test_a_visit_without_end_ends_with_a_count_when_interrupted() -> None:
 def test_a_wrong_address_on_the_command_line_is_a_usage_error() -> None:
     done = subprocess.run([*COMMAND, "shop"], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 2
-    assert "no address that visitors can go to" in done.stderr
+    assert "not an address for visitors" in done.stderr

@@ -19,8 +19,8 @@ def rules(*, dashboard: bool) -> str:
     words = f"deployctl_ {PREVIEW}" if dashboard else PREVIEW
     bearer = f"'^bearer[[:blank:]]+{TOKEN_PATTERN}[[:blank:]]*$'"
     token = [f"  http-request del-header Authorization if {{ req.fhdr(authorization) -m reg -i {bearer} }}"]
-    return "\n".join(["  # No cookie and no token of ours goes to an app.", *(token if dashboard else []), *_sent(names, words),
-                      "  # No cookie of ours comes from one. All other cookies pass as they are.", *_set(names)])
+    return "\n".join(["  # Our cookies and tokens never reach an app.", *(token if dashboard else []), *_sent(names, words),
+                      "  # No app sets our cookies; all others pass unchanged.", *_set(names)])
 
 
 def _sent(names: str, words: str) -> list[str]:

@@ -63,7 +63,7 @@ def _global(spec: ServerSpec, machine: ProxyHost, token: str) -> list[str]:
     from deployctl.effects.haproxy import trace
 
     return [
-        f"{_WRITTEN_BY} {__version__} from its ledger. A change by hand is reported as drift and written over.",
+        f"{_WRITTEN_BY} {__version__} from its ledger. Manual changes are reported as drift and overwritten.",
         "global",
         f"  description {token}",
         f"  stats socket {machine.socket} mode 600 level admin expose-fd listeners",
@@ -115,7 +115,7 @@ def _binds(table: TrafficTable, spec: ServerSpec) -> list[str]:
     if table.hosts:
         wanted[BY_HOST] = wire.bind_words(*spec.http)
     if twice := {where for where in wanted.values() if list(wanted.values()).count(where) > 1}:
-        raise Invalid(f"more than one app would listen on {', '.join(sorted(twice))}")
+        raise Invalid(f"several apps would listen on {', '.join(sorted(twice))}")
     return [f"  bind {where} name {name}" for name, where in wanted.items()]
 
 
@@ -143,7 +143,7 @@ _WHOSE = r"""
 _WHICH = r"""
   acl somebody var(txn.app) -m found
   http-request set-var(txn.asked) req.hdr(host),bytes(0,100),url_enc unless somebody
-  http-request return status 404 content-type text/plain string "Nothing has this name here.\n" unless somebody
+  http-request return status 404 content-type text/plain string "No app has this host name.\n" unless somebody
   http-request set-var(txn.route) var(txn.app),map_str(route.map)
   http-request set-var(txn.release) var(txn.route),field(1,:)
   http-request set-var(txn.percent) var(txn.route),field(3,:)
@@ -166,7 +166,7 @@ _WHICH = r"""
 
 _ANSWERED = r"""
   acl routed var(txn.release) -m found
-  http-request return status 503 content-type text/plain hdr Retry-After 5 string "No release serves.\n" unless routed
+  http-request return status 503 content-type text/plain hdr Retry-After 5 string "No live release.\n" unless routed
   http-request set-var(txn.server) var(txn.app),concat(.,txn.release)
   http-response set-header X-Deployctl-Version %[var(txn.server),map_str(version.map)]""".lstrip("\n")
 

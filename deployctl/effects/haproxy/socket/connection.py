@@ -69,7 +69,7 @@ class Talk:
         while not said.endswith(self._PROMPT):
             more = self._connection.recv(65536)
             if not more:
-                raise ConnectionError("it hung up")
+                raise ConnectionError("it closed the connection")
             said += more
         return said.removesuffix(self._PROMPT).decode("utf-8", "replace")
 
@@ -110,4 +110,4 @@ class HaproxySockets:
 
 def _silent(path: Path, error: OSError) -> ProxyUnavailable:
     why = error.strerror or error
-    return ProxyUnavailable(f"HAProxy does not answer on {path}: {why}", remedy=["deployctl doctor"])
+    return ProxyUnavailable(f"HAProxy is not responding on {path}: {why}", remedy=["deployctl doctor"])

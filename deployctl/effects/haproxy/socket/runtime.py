@@ -35,7 +35,7 @@ class HaproxyRuntime:
         found = self.find_entry(name, key)
         if found != value:
             raise SwitchRefused(
-                f"HAProxy did not confirm {key} → {value or 'nobody'} in {name}: it says {found or 'nobody'}"
+                f"HAProxy did not confirm {key} → {value or 'nothing'} in {name}: it has {found or 'nothing'}"
                 + (f" ({said})" if said else ""),
                 remedy=["deployctl doctor"],
             )
@@ -55,7 +55,7 @@ class HaproxyRuntime:
         for key in {**found, **wanted}:
             self._change(name, key, wanted.get(key), was=found.get(key))
         if self.entries(name) != dict(wanted):
-            raise SwitchRefused(f"HAProxy did not take over {name}", remedy=["deployctl doctor"])
+            raise SwitchRefused(f"HAProxy did not accept {name}", remedy=["deployctl doctor"])
 
     # -- servers --------------------------------------------------------------------------------------------------
     def servers(self) -> dict[str, answers.ServerState]:
@@ -75,7 +75,7 @@ class HaproxyRuntime:
         found = self.servers()
         for name, backend in wanted.items():
             if needs_correction(found.get(name), backend):
-                raise SwitchRefused(f"HAProxy did not take server {name}: {said.get(name) or 'it gave no reason'}")
+                raise SwitchRefused(f"HAProxy did not accept the server {name}: {said.get(name) or 'no reason given'}")
 
     def _correct(self, server: answers.ServerState | None, backend: Backend) -> str:
         """Return what HAProxy said to it; nothing when there was nothing to correct."""

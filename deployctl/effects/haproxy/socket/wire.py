@@ -35,20 +35,20 @@ _BRIDGE = pattern(r"[A-Za-z0-9_.-]{1,15}")
 # -- what may stand in a command or in the configuration --------------------------------------------------------
 def require_name(text: str) -> str:
     if not _NAME.fullmatch(text):
-        raise Invalid(f"{text!r} is no name that HAProxy may be given")
+        raise Invalid(f"{text!r} is not a valid name for HAProxy")
     return text
 
 
 def require_app(text: str) -> str:
     """Return the name of an app. It has no dot, so `<app>.<anything>` always begins with that very app."""
     if "." in require_name(text):
-        raise Invalid(f"{text!r} cannot be an app: a dot ends the app's part of a server's name")
+        raise Invalid(f"{text!r} cannot be an app: a dot separates app and release in a server's name")
     return text
 
 
 def require_value(text: str) -> str:
     if not _VALUE.fullmatch(text):
-        raise Invalid(f"{text!r} is no value that HAProxy may be given")
+        raise Invalid(f"{text!r} is not a valid value for HAProxy")
     return text
 
 
@@ -91,7 +91,7 @@ def server_words(backend: Backend) -> str:
 def _bound_to(bridge: str, backend: Backend) -> str:
     """HAProxy goes on unbound when the interface is missing; from an address that is missing, it does not."""
     if not _BRIDGE.fullmatch(bridge):
-        raise Invalid(f"{bridge!r} is no network interface")
+        raise Invalid(f"{bridge!r} is not a network interface")
     anywhere = "::" if ":" in backend.address else "0.0.0.0"  # noqa: S104 - a source, not a place to listen
     source = require_address(backend.gateway or anywhere)
     return f"source {f'[{source}]' if ':' in source else source} interface {bridge}"
