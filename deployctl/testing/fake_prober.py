@@ -32,7 +32,8 @@ class FakeProber:
         asked = AskedProbe(probe, address, port, probe.host or host, bridge)
         self.asked.append(asked)
         if probe.kind not in {ProbeKind.HTTP, ProbeKind.TCP}:
-            return ProbeAnswer(False, f"a probe of kind {probe.kind} cannot run outside the container", code=AnswerCode.NOT_ASKED)
+            return ProbeAnswer(False, f"a probe of kind {probe.kind} cannot run outside the container",
+                               code=AnswerCode.NOT_ASKED)
         return _answer(self.script(asked), asked)
 
 

@@ -342,7 +342,7 @@ def test_the_command_asks_and_without_an_answer_does_nothing(tmp_path: Path) -> 
         assert "eve" in world.deployctl("user", "list").out
 
 
-@pytest.mark.parametrize("spoil", [add_admin, lambda _home, file: forge(file, "drop table copy_sum")], ids=["forged", "no checksum"])
+@pytest.mark.parametrize("spoil", [add_admin, lambda _home, file: forge(file, "drop table copy_sum")], ids=["forged", "no sum"])
 def test_rebuild_begins_with_no_copy_that_cannot_be_checked_unless_forced(
     tmp_path: Path, spoil: Callable[[Path, Path], None]
 ) -> None:

@@ -39,8 +39,8 @@ class DroppedFront:
         harm = f"{app} sees every client as 127.0.0.1, and TLS terminated by the upstream proxy as plain HTTP"
         if self.seen:
             return f"{self.program or 'a proxy'} on this machine sends X-Forwarded-For to {app}, which is dropped: {harm}"
-        return f"{self.program} on this machine may be an upstream proxy of {app}. If so, its X-Forwarded-… headers "
-                f"are dropped: {harm}"
+        return (f"{self.program} on this machine may be an upstream proxy of {app}. If so, its X-Forwarded-… headers "
+                f"are dropped: {harm}")
 
     def remedy(self, app: str) -> str:
         """Return what to write, and where."""

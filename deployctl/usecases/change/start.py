@@ -68,7 +68,8 @@ def preview_start(app: AppName, version: Version, s: Services, *, release: int |
     facts = replace(facts, releases={**facts.releases, target.number: target})
     require_revision(facts, wish)
     warm = facts.is_warm(target.number)
-    plan = plan_nothing(facts, PlanKind.START, target, f"{app} {version} is already running") if warm else plan_start(facts, target)
+    running = f"{app} {version} is already running"
+    plan = plan_nothing(facts, PlanKind.START, target, running) if warm else plan_start(facts, target)
     return Preview(plan, warnings=remarks, image=news)
 
 

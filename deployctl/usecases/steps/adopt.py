@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from deployctl.ports import Services
 
 LOOK_BACK = 50  # deployments
-NOBODY_SAID = Actor("somebody", Via.OUTSIDE)
+NOBODY_SAID = Actor("someone", Via.OUTSIDE)
 
 
 def adopt_drift(app: AppName, s: Services, token: int) -> str | None:
