@@ -192,7 +192,7 @@ def test_a_registry_that_refuses_is_unavailable_and_says_why(world: DockerWorld,
 
 def test_an_image_that_is_denied_may_not_exist_or_need_a_login(world: DockerWorld) -> None:
     world.stub.refusal = 403, "DENIED"
-    with pytest.raises(NotFound, match="without a login") as caught:
+    with pytest.raises(NotFound, match="requires a login") as caught:
         world.engine.pull_image(f"{world.registry}/acme/{world.mark}:v1", progress=lambda line: None)
     assert caught.value.remedy == [f"docker login {world.registry}"]
 

@@ -130,7 +130,7 @@ def test_a_refused_reload_tells_nothing_twice(world: Proxy) -> None:
     refusals(world)
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         world.ledger.listen(BLOG, taken.getsockname()[1])
-        with pytest.raises(Exception, match="HAProxy refused"):
+        with pytest.raises(Exception, match="HAProxy rejected"):
             world.traffic().sync()
     assert [one.path for one in world.traffic().refusals()] == ["/before"]
 

@@ -228,4 +228,4 @@ def test_a_process_without_the_right_is_refused_and_told_so(engine_url: str) -> 
                 f"try: G().pin({net.bridge!r}, {str(world.subnet[11])!r}, '0a:dc:00:00:00:01')\n"
                 "except NotPermitted as e: print(e.message)")
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-        assert "needs root" in done.stdout, done
+        assert "requires root" in done.stdout, done

@@ -130,7 +130,7 @@ def test_a_link_that_was_used_or_has_expired_says_so_and_how_to_get_another(shop
         assert told.status_code == 401
         assert "This link was already used or has expired. A link is valid once, for 15 minutes." in told.text
         assert "deployctl user link NAME" in told.text
-        assert "name and password" not in told.text
+        assert "user name or password" not in told.text
 
 
 @pytest.mark.parametrize(("end", "why"), [
