@@ -121,7 +121,7 @@ def _health_contradictions(health: Mapping[str, Any], kind: object) -> Iterator[
         if key in health and kind in ("tcp", "exec", "docker"):
             yield f"health.{key}", f'requires kind = "http", but kind is {shown(kind)}.', f"Remove health.{key}."
     if kind == "exec" and "command" not in health:
-        yield "health.command", 'is missing: kind = "exec" runs it.', 'Write command = ["/app/check"] in [health].'
+        yield "health.command", 'is missing: kind = "exec" requires it.', 'Write command = ["/app/check"] in [health].'
     if kind in ("http", "tcp", "docker") and "command" in health:
         why = f'requires kind = "exec", but kind is {shown(kind)}.'
         yield "health.command", why, 'Write kind = "exec" in [health].'

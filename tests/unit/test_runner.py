@@ -59,7 +59,7 @@ def during(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             return "" if after else real(walk, step)
 
         planted[kind] = act
-        monkeypatch.setattr(execute, "ACTIONS", planted)
+        monkeypatch.setattr(execute, "STEP_ACTIONS", planted)
 
     return plant
 
