@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests import homes, machine, support
+from tests import homes, leaks, machine, support
+from tests.leaks import _no_connection_is_left_open, _no_connection_of_the_module_is_left_open  # noqa: F401  fixtures
+
+sqlite3.connect = leaks.connect
 
 OUTSIDE = {"integration": "integration", "e2e": "e2e", "web": "browser"}  # folder → mark
 
