@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from bench import former
 from tests import homes, leaks, machine, support
 from tests.leaks import _no_connection_is_left_open, _no_connection_of_the_module_is_left_open  # noqa: F401  fixtures
 
-sqlite3.connect = leaks.connect
+sqlite3.connect = leaks.connect  # type: ignore[assignment]  # of many overloads
 
 OUTSIDE = {"integration": "integration", "e2e": "e2e", "web": "browser"}  # folder → mark
 
@@ -61,3 +62,12 @@ def home() -> Iterator[Path]:
     """A fresh home with a pool and ports of its own; HAProxy, containers and routes of it end with the test."""
     with homes.temporary_home(support.engine_address()) as path:
         yield path
+
+
+@pytest.fixture(scope="session")
+def former_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with 0.1.0, unpacked from this repository's history. Skips where the clone does not have it."""
+    folder = tmp_path_factory.mktemp("former")
+    if why := former.unpack(folder):
+        pytest.skip(why)
+    return folder

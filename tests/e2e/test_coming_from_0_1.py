@@ -19,27 +19,19 @@ LABELS_ANEW = {"deployctl.operation", "deployctl.seal", "deployctl.home-id", "de
 MADE_ANEW = {"Hostname", "MacAddress"}  # of Config: unique for each container since 0.2.0, set since 0.3.0
 
 
-@pytest.fixture(scope="module")
-def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("former")
-    if why := former.unpack(folder):
-        pytest.skip(why)
-    return folder
-
-
 @pytest.fixture
-def town(engine_url: str, images: None, build: Path) -> Iterator[Cli]:
+def town(engine_url: str, images: None, former_build: Path) -> Iterator[Cli]:
     """shop of 0.1.0: v3 serves after v1 and v2, v2 is warm and v1 stopped."""
     with home_of_a_person(engine_url) as found:
         found.write("shop", env={"MODE": "former"}, user="10001:10001", resources={"memory": "96m", "pids": 64})
         for version in ("v1", "v2", "v3"):
-            do_formerly(build, found, "upgrade", "shop", version)
+            do_formerly(former_build, found, "upgrade", "shop", version)
         yield found
 
 
-def do_formerly(build: Path, town: Cli, *words: str) -> None:
+def do_formerly(former_build: Path, town: Cli, *words: str) -> None:
     """Run a command of 0.1.0 in that home, and insist on success."""
-    command = [*former.program(build), "--home", str(town.home), *words]
+    command = [*former.program(former_build), "--home", str(town.home), *words]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=90, check=False)
     assert done.returncode == 0, f"{' '.join(words)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
 
@@ -71,11 +63,11 @@ def test_looking_at_it_finds_nothing_wrong_and_changes_nothing(town: Cli) -> Non
     assert running(town) == before
 
 
-def test_a_serve_of_before_is_told_until_it_is_started_again(town: Cli, build: Path) -> None:
+def test_a_serve_of_before_is_told_until_it_is_started_again(town: Cli, former_build: Path) -> None:
     """It writes haproxy.cfg as 0.1.0 does, over what each change of this build has written."""
     (town.home / "config/server.toml").write_text(f'[web]\nlisten = "127.0.0.1:{support.free_port()}"\n')
     log = town.home / "serve.log"
-    with log.open("w") as out, subprocess.Popen([*former.program(build), "--home", str(town.home), "serve"],
+    with log.open("w") as out, subprocess.Popen([*former.program(former_build), "--home", str(town.home), "serve"],
                                                 stdin=subprocess.DEVNULL, stdout=out, stderr=out) as serve:
         try:
             wait_until(lambda: "serve: watching" in log.read_text(), what="serve of 0.1.0 watches")
@@ -167,10 +159,10 @@ def test_a_lost_ledger_is_rebuilt_with_every_container(town: Cli) -> None:
     assert town.active("shop") == "v2"
 
 
-def test_an_entrypoint_without_a_command_is_told_with_the_line_that_keeps_what_runs(town: Cli, build: Path) -> None:
+def test_an_entrypoint_without_a_command_is_told_with_the_line_that_keeps_what_runs(town: Cli, former_build: Path) -> None:
     entry: dict[str, Any] = {"entrypoint": [*ENTRYPOINT, "/app/image_app.py", "graceful"]}
     town.write("shop", **entry)
-    do_formerly(build, town, "upgrade", "shop", "v1")
+    do_formerly(former_build, town, "upgrade", "shop", "v1")
     before, digests = running(town), town.rows("select bundle_hash from releases where app = 'shop'")
     foreseen = town.run("upgrade", "shop", "v1", "--dry-run", "--exit-code")
     assert foreseen.code == 10, foreseen

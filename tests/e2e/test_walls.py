@@ -251,21 +251,13 @@ def test_an_engine_that_restarts_without_us_cuts_nobody_off() -> None:
 
 
 # -- what was made before -----------------------------------------------------------------------------------------------
-@pytest.fixture(scope="module")
-def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("former")
-    if why := former.unpack(folder):
-        pytest.skip(why)
-    return folder
-
-
 @pytest.fixture
-def old(engine_url: str, images: None, build: Path) -> Iterator[Cli]:
+def old(engine_url: str, images: None, former_build: Path) -> Iterator[Cli]:
     """shop of 0.1.0: v2 serves, v1 is warm."""
     with home_of_a_person(engine_url) as found:
         found.write("shop")
         for version in ("v1", "v2"):
-            command = [*former.program(build), "--home", str(found.home), "upgrade", "shop", version]
+            command = [*former.program(former_build), "--home", str(found.home), "upgrade", "shop", version]
             done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=90, check=False)
             assert done.returncode == 0, done.stderr
         yield found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -20,14 +19,6 @@ from tests.proxies import BLOG, SHOP, Proxy, ask, proxy, wait_for
 from tests.support import free_port
 
 RELOADS = 4  # the fault showed at every other one
-
-
-@pytest.fixture
-def world() -> Iterator[Proxy]:
-    with proxy() as found:
-        found.traffic().switch(SHOP, 1)
-        found.traffic().switch(BLOG, 1)
-        yield found
 
 
 def process(world: Proxy) -> HaproxyProcess:

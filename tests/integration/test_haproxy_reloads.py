@@ -18,17 +18,8 @@ from deployctl.effects.haproxy.socket.wire import MOST_LEAVING
 from deployctl.effects.haproxy.switch import HaproxyTraffic
 from deployctl.effects.linux.system_clock import SystemClock
 from deployctl.errors import ProxyUnavailable
-from tests.proxies import BLOG, SHOP, Proxy, ask, proxy, wait_for
+from tests.proxies import BLOG, SHOP, Proxy, ask, wait_for
 from tests.support import free_port
-
-
-@pytest.fixture
-def world() -> Iterator[Proxy]:
-    with proxy() as found:
-        traffic = found.traffic()
-        traffic.switch(SHOP, 1)
-        traffic.switch(BLOG, 1)
-        yield found
 
 
 def workers(world: Proxy) -> int:

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,13 +25,10 @@ from tests.support import free_port
 
 
 @pytest.fixture
-def world() -> Iterator[Proxy]:
+def world(world: Proxy) -> Proxy:
     """shop: release 2 serves. blog: release 1 serves."""
-    with proxy() as found:
-        traffic = found.traffic()
-        traffic.switch(SHOP, 2)
-        traffic.switch(BLOG, 1)
-        yield found
+    world.traffic().switch(SHOP, 2)
+    return world
 
 
 def kill_master(world: Proxy) -> None:

@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from http.client import RemoteDisconnected
@@ -24,16 +24,7 @@ from deployctl.effects.haproxy.switch import HaproxyTraffic
 from deployctl.effects.linux.system_clock import SystemClock
 from deployctl.errors import ProxyUnavailable
 from tests.integration.test_haproxy_repair import masters
-from tests.proxies import BLOG, SHOP, HurriedClock, Proxy, ask, backend, proxy, wait_for
-
-
-@pytest.fixture
-def world() -> Iterator[Proxy]:
-    with proxy() as found:
-        traffic = found.traffic()
-        traffic.switch(SHOP, 1)
-        traffic.switch(BLOG, 1)
-        yield found
+from tests.proxies import BLOG, SHOP, HurriedClock, Proxy, ask, backend, wait_for
 
 
 def switch_often(folder: Path, spec: ServerSpec, table: TrafficTable, app: AppName, times: int, last: int) -> None:

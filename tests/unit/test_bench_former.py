@@ -13,14 +13,6 @@ from bench.growth import apps, kept, reloads, work
 SCRIPTS = {"many": apps.FILL.read_text(), "kept": kept._DRIVER, "reloads": reloads._DRIVER, "work": work._DRIVER}
 
 
-@pytest.fixture(scope="module")
-def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("former")
-    if why := former.unpack(folder):
-        pytest.skip(why)
-    return folder
-
-
 def imported(text: str) -> set[str]:
     """Return the modules of ours that are imported at the top: what stands inside a condition is of one build only."""
     return set(re.findall(r"^from (deployctl[\w.]*) import", text, re.MULTILINE))
@@ -32,10 +24,10 @@ def has(build: Path, module: str) -> bool:
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_the_former_build_has_every_module_that_a_script_imports(name: str, unpacked: Path) -> None:
-    wanted = imported(former.script(unpacked, SCRIPTS[name]))
+def test_the_former_build_has_every_module_that_a_script_imports(name: str, former_build: Path) -> None:
+    wanted = imported(former.script(former_build, SCRIPTS[name]))
     assert wanted
-    assert {module for module in wanted if not has(unpacked, module)} == set()
+    assert {module for module in wanted if not has(former_build, module)} == set()
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

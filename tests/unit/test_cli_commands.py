@@ -33,13 +33,6 @@ def home(tmp_path: Path) -> Iterator[World]:
         yield made
 
 
-@pytest.fixture
-def two(tmp_path: Path) -> Iterator[World]:
-    """shop serves v2, v1 stands by."""
-    with shop(tmp_path, "v1", "v2") as made:
-        yield made
-
-
 def serving(home: World) -> str | None:
     active = home.deployctl("status", "shop", "-o", "json").json["apps"][0]["active"]
     return active["version"] if active else None

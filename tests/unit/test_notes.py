@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
@@ -12,18 +11,12 @@ from deployctl.domain.inputs.notes import MAX_NOTE_CHARACTERS, parse_note, parse
 from deployctl.errors import Invalid
 from deployctl.usecases.steps.options import ChangeOptions
 from tests.unit.api_world import Program, problem
-from tests.unit.cli_world import World, shop
+from tests.unit.cli_world import World
 from tests.unit.web_world import Site, site
 
 BAD = ["\x1b]0;owned\x07", "bell \x07", "\x7f", "\x9b2J", "\x85", "\x0b", "x" * (MAX_NOTE_CHARACTERS + 1), "two\nlines \x00"]
 GOOD = ["", "checkout 500s", "two\r\nlines\tand a tab", "é → \U0001f600", "\u05d0\u200f \u202e \u061c",
         "x" * MAX_NOTE_CHARACTERS]
-
-
-@pytest.fixture
-def two(tmp_path: Path) -> Iterator[World]:
-    with shop(tmp_path, "v1", "v2") as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from deployctl.domain.host.access import Origin, Role, given
@@ -17,18 +14,12 @@ from deployctl.usecases.access.users import add_user, set_password
 from deployctl.usecases.ledger.fold import fold
 from deployctl_web.security.change_limits import UNLIMITED
 from deployctl_web.state import MAX_CHANGES_A_MINUTE
-from tests.unit.web_world import Site, site
+from tests.unit.web_world import Site
 
 PHRASE = "a long phrase of many words"
 HERE = Origin("192.0.2.7")
 MANY = REPEATED_KEPT + REPEATED_SLACK + 50
 BY_FORMS = MAX_CHANGES_A_MINUTE
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Site]:
-    with site(tmp_path, "v1", "v2") as made:
-        yield made
 
 
 def count(shop: Site, table: str, where: str = "true") -> int:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,17 +19,11 @@ from deployctl.usecases.access.users import set_password
 from deployctl_web.state import MAX_CHANGES_A_MINUTE
 from deployctl_web.state import OWN_PASSWORDS as MOST
 from tests.unit.api_world import Program, problem, script
-from tests.unit.web_world import Browser, Site, site
+from tests.unit.web_world import Browser, Site
 
 PHRASE = "four plain words here"
 EACH = 64  # MiB that one check takes
 CROWD = 16
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Site]:
-    with site(tmp_path, "v1", "v2") as made:
-        yield made
 
 
 @pytest.fixture

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from deployctl.domain.proxy.rejections import Cause, Rejection
-from tests.unit.cli_world import World, shop
+from tests.unit.cli_world import World
 from tests.unit.web_world import Site, site
 from tests.unit.world import SHOP
 
@@ -19,12 +18,6 @@ REFUSALS = (
             detail="HAProxy stopped at byte 6 of “GET /k\\xC3\\xBCche”"),
     Rejection("2026-11-23T14:00:01.000Z", SHOP, 2, 502, Cause.NO_ANSWER, "192.0.2.8:4711", "GET", XSS),
 )
-
-
-@pytest.fixture
-def two(tmp_path: Path) -> Iterator[World]:
-    with shop(tmp_path, "v1", "v2") as made:
-        yield made
 
 
 def refuse(world: World | Site) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from werkzeug.test import TestResponse
@@ -22,17 +20,11 @@ from deployctl.usecases.view.audit import audit
 from deployctl.watch.watch import Watch
 from deployctl_web.security.by_minute import WINDOW_SECONDS, ByMinute
 from tests.unit.api_world import Program, problem
-from tests.unit.web_world import Browser, Site, site
+from tests.unit.web_world import Browser, Site
 from tests.unit.world import SHOP, V1, YES
 
 NOW = "2026-01-01T00:00:00.000Z"
 HOLD = "/apps/shop/hold"
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Site]:
-    with site(tmp_path, "v1", "v2") as made:
-        yield made
 
 
 def token_of(shop: Site, name: str, owner: str | None) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from html import unescape
 from pathlib import Path
 
@@ -18,13 +18,6 @@ from deployctl_web.security.authorization import EVERYBODY, rule_of
 from tests.unit.web_world import HERE, PLACE, Site, site
 
 PHRASE = "correct horse battery"
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Site]:
-    """shop serves v2, v1 stands by."""
-    with site(tmp_path, "v1", "v2") as made:
-        yield made
 
 
 # -- the one button -----------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +24,8 @@ from deployctl.usecases.view.status import status
 from deployctl_web.live.jobs import Job
 from deployctl_web.state import MAX_CHANGES_A_MINUTE
 from tests.unit.api_world import Json, Program, do_instead, problem, script, slow
-from tests.unit.web_world import HERE, Site, site
+from tests.unit.web_world import HERE, Site
 from tests.unit.world import SHOP, V1, V2, runnable, world
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Site]:
-    """shop serves v2, v1 stands by; its revision is 2."""
-    with site(tmp_path, "v1", "v2") as made:
-        yield made
 
 
 @pytest.fixture

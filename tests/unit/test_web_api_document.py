@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,13 +20,7 @@ from deployctl_web.api import request_fields, request_models, response_models, r
 from deployctl_web.api.examples import EXAMPLES, STATUS_MEANINGS
 from deployctl_web.api.request_bodies import BODIES
 from tests.unit.api_world import Json, Program, problem
-from tests.unit.web_world import Site, site
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Site]:
-    with site(tmp_path, "v1", "v2") as made:
-        yield made
+from tests.unit.web_world import Site
 
 
 @pytest.fixture

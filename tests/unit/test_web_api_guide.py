@@ -16,18 +16,12 @@ from werkzeug.serving import make_server
 from deployctl_web.api.examples import STATUS_MEANINGS
 from tests.guards.tree import ROOT
 from tests.unit.api_world import Program
-from tests.unit.web_world import HERE, Site, site
+from tests.unit.web_world import HERE, Site
 
 GUIDE = (ROOT / "docs/api.md").read_text(encoding="utf-8")
 SCRIPT = re.findall(r"```sh\n(.*?)```", GUIDE, re.DOTALL)[0]
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="the guide uses curl")
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Site]:
-    with site(tmp_path, "v1", "v2") as made:
-        yield made
 
 
 @pytest.fixture

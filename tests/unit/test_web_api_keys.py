@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -14,17 +12,11 @@ from deployctl.errors import DeployctlError, LedgerUnusable
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl_web.api import idempotency
 from tests.unit.api_world import Program, problem, script, slow
-from tests.unit.web_world import Site, site
+from tests.unit.web_world import Site
 from tests.unit.world import SHOP
 
 BACK = "apps/shop/rollback"
 TO_V1 = {"to_version": "v1"}
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Site]:
-    with site(tmp_path, "v1", "v2") as made:
-        yield made
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,6 @@ from tests.unit.api_world import Program, problem, script, slow
 from tests.unit.web_world import Site, site
 
 OLD_WORDS, WORDS = "the words of last year", "a few words that are hard to guess"
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Site]:
-    with site(tmp_path, "v1", "v2") as made:
-        yield made
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from argon2 import PasswordHasher
 from flask import Flask
 from flask.sessions import SecureCookieSessionInterface
 from werkzeug.test import TestResponse
@@ -41,23 +40,7 @@ PHRASE = "correct horse battery"
 TAG = "<img src=x onerror=alert(1)>"
 ESCAPES = "\x1b[31mred\x1b[0m \x1b]0;title\x07 \x9b2J back\rover \x00 \u202e"
 PAGES = [route for route in all_routes() if "GET" in route.methods and route.endpoint not in {"static", "stream.events"}]
-
-
-@pytest.fixture(autouse=True)
-def _cheap_hash(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Passwords are hashed as always, but in a millisecond."""
-    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    passwords._nobodys.cache_clear()
-    monkeypatch.setattr(passwords, "_hasher", lambda: cheap)
-    yield
-    passwords._nobodys.cache_clear()
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Site]:
-    """shop serves v2, v1 stands by."""
-    with site(tmp_path, "v1", "v2") as made:
-        yield made
+pytestmark = pytest.mark.usefixtures("cheap_hash")
 
 
 @pytest.fixture

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from threading import Barrier, Event, Thread
 
 import pytest
 
 from deployctl.domain.host.access import Role
 from deployctl_web.security import concurrency_limit
-from tests.unit.web_world import Site, site
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Site]:
-    with site(tmp_path, "v1", "v2") as made:
-        yield made
+from tests.unit.web_world import Site
 
 
 def test_more_looks_of_one_person_than_that_are_refused_and_others_and_the_way_back_are_not(

@@ -389,6 +389,14 @@ class Mistaken(Lookout):
         raise KeyError("shop")
 
 
+def test_where_nobody_looked_the_end_reads_nothing(tower: Tower) -> None:
+    lookout = Lookout(tower.hub, tower.pool, tower.board, tower.meter, SystemClock(), Waits())
+    lookout.begin()
+    tower.hub.close()
+    lookout.join()
+    assert tower.lent == []
+
+
 def test_closing_ends_the_streams_at_once_and_the_thread_that_watches(tower: Tower) -> None:
     lookout = Lookout(tower.hub, tower.pool, tower.board, tower.meter, SystemClock(), Waits(tick=0.01))
     lookout.begin()

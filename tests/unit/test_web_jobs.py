@@ -39,7 +39,7 @@ from deployctl_web.operations import perform
 from deployctl_web.security.rights import Right
 from deployctl_web.services_pool import Pool
 from tests.unit.api_world import do_instead
-from tests.unit.web_world import Site, site
+from tests.unit.web_world import Site
 from tests.unit.world import SHOP, V1, V3, World, world
 
 LONG = 10.0  # seconds
@@ -73,12 +73,6 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         made = Bench(w.upgraded("v1", "v2"))
         yield made
         made.pool.close()
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Site]:
-    with site(tmp_path, "v1", "v2") as made:
-        yield made
 
 
 # -- a job ----------------------------------------------------------------------------------------------------------------

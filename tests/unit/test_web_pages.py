@@ -48,13 +48,6 @@ FORMER_TWINS = ["/apps.json", "/apps/shop.json", "/apps/shop/logs.json", "/apps/
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Site]:
-    """shop serves v2, v1 stands by."""
-    with site(tmp_path, "v1", "v2") as made:
-        yield made
-
-
-@pytest.fixture
 def mara(shop: Site) -> Browser:
     return shop.signed_in("mara")
 

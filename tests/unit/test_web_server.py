@@ -34,7 +34,6 @@ from deployctl_web.http.server import LARGEST_HEAD, DashboardServer, log_to, ope
 from deployctl_web.http.threads import FIRST
 from tests.support import free_port
 from tests.unit import cli_world
-from tests.unit.cli_world import shop
 from tests.unit.world import World, world
 
 Start = Callable[[str, list[tuple[str, str]]], object]
@@ -304,12 +303,6 @@ def test_a_ledger_that_was_put_back_is_followed_while_it_serves(here: Beside) ->
 
 
 # -- as it is typed ----------------------------------------------------------------------------------------------------
-@pytest.fixture
-def two(tmp_path: Path) -> Iterator[cli_world.World]:
-    with shop(tmp_path, "v1", "v2") as made:
-        yield made
-
-
 def test_serve_has_the_dashboard_and_names_the_command_for_the_first_admin(
         two: cli_world.World, monkeypatch: pytest.MonkeyPatch) -> None:
     port, seen = free_port(), list[int]()

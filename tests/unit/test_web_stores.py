@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +26,12 @@ from deployctl_web.live.stores import stores
 from deployctl_web.pages.parts import bounded_call
 from deployctl_web.security import by_minute
 from deployctl_web.security.by_minute import ByMinute
-from tests.unit.web_world import Site, site
+from tests.unit.web_world import Site
 from tests.unit.world import SHOP, World, world
 
 KB = 1024
 LONG = 10.0  # seconds
 ANYBODY = Principal("mara", {ALL: Role.ADMIN})
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Site]:
-    with site(tmp_path, "v1", "v2") as made:
-        yield made
 
 
 def told(text: str) -> dict[str, Any]:

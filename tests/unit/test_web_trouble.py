@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -30,27 +29,11 @@ from deployctl.usecases.results import Done
 from deployctl.usecases.steps.options import ChangeOptions
 from deployctl_web.pages.act import WAITING
 from tests.unit.api_world import do_instead
-from tests.unit.web_world import Site, site
+from tests.unit.web_world import Site
 
 PHRASE = "correct horse battery"
 FULL = DeployctlError("no space left for the ledger /srv/deploy/state/ledger.db.", code="disk_full")
-
-
-@pytest.fixture(autouse=True)
-def _cheap_hash(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Passwords are hashed as always, but in a millisecond."""
-    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    passwords._nobodys.cache_clear()
-    monkeypatch.setattr(passwords, "_hasher", lambda: cheap)
-    yield
-    passwords._nobodys.cache_clear()
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Site]:
-    """shop serves v2, v1 stands by."""
-    with site(tmp_path, "v1", "v2") as made:
-        yield made
+pytestmark = pytest.mark.usefixtures("cheap_hash")
 
 
 def raises(error: DeployctlError) -> Callable[..., None]:

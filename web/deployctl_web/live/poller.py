@@ -56,6 +56,8 @@ class Lookout:
         """Look when it is time, and yield how many seconds to wait before going on; None: until somebody looks."""
         while not self._hub.closed:
             yield None
+            if self._hub.closed:  # somebody was awaited, and it was the end that came
+                return
             try:
                 with self._pool.lend(Actor("dashboard", Via.WEB)) as s:
                     yield from self._watch(s)
