@@ -63,10 +63,15 @@ def left_open(*, collect: bool = False) -> list[str]:
 def _no_connection_of_the_module_is_left_open() -> Iterator[None]:
     """Those in circles of references are found at the end of the module: to collect after each test takes minutes."""
     yield
-    assert left_open(collect=True) == []
+    _require_none(left_open(collect=True))
 
 
 @pytest.fixture(autouse=True)
 def _no_connection_is_left_open() -> Iterator[None]:
     yield
-    assert left_open() == []
+    _require_none(left_open())
+
+
+def _require_none(found: list[str]) -> None:
+    if found:
+        pytest.fail("\n".join(["nobody closed these connections to SQLite:", *found]), pytrace=False)

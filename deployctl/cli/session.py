@@ -116,7 +116,12 @@ class CommandCall:
             return self.connect(settings, reporter)
         from deployctl.bootstrap import blank_ledger
 
-        return self.connect_over(settings, reporter)(blank_ledger(settings))
+        ledger = blank_ledger(settings)
+        try:
+            return self.connect_over(settings, reporter)(ledger)
+        except DeployctlError:  # a mistake in server.toml
+            ledger.close()
+            raise
 
     @contextmanager
     def services(self, *, make: bool = False) -> Iterator[Services]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -185,7 +187,8 @@ def test_whoever_stands_in_line_is_let_in_by_the_right_of_then(shop: Site, monke
     jonas.get("/apps/shop")
     jonas.post("/apps/shop/rollback", to_version="v1", wait="yes", yes="yes")
     [job] = shop.desk.jobs.under_way(SHOP)
-    set_role("jonas", Role.VIEWER, ALL, shop.w.services(ledger=shop.w.open_ledger()))
+    with shop.w.beside() as other:
+        set_role("jonas", Role.VIEWER, ALL, other)
     shop.w.ledger.give_lease_back(SHOP, token)
     assert job.wait(10)
     assert (job.error is not None and job.error.code, shop.w.active) == ("rights_changed", "v2")
@@ -196,9 +199,9 @@ def test_a_right_that_ends_while_an_image_is_pulled_moves_no_traffic(shop: Site,
     pull = shop.w.s.engine.__class__.find_image
 
     def ends_first(*words: object) -> object:
-        other = shop.w.services(ledger=shop.w.open_ledger())
-        if find_token(ci.secret, other, address="-"):
-            revoke_token("ci", other)
+        with shop.w.beside() as other:
+            if find_token(ci.secret, other, address="-"):
+                revoke_token("ci", other)
         return pull(*words)  # type: ignore[arg-type]
 
     monkeypatch.setattr(shop.w.s.engine.__class__, "find_image", ends_first)
@@ -212,14 +215,19 @@ def test_what_somebody_has_under_way_who_keeps_the_right_goes_on(shop: Site, mon
     with slow(shop, monkeypatch, "upgrade"):
         mara.post("/apps/shop/upgrade", version="v3")
         [job] = shop.desk.jobs.under_way(SHOP)
-        set_role("mara", Role.DEPLOYER, ALL, shop.w.services(ledger=shop.w.open_ledger()))
+        with shop.w.beside() as other:
+            set_role("mara", Role.DEPLOYER, ALL, other)
     assert job.wait(10)
     assert (job.error, shop.w.active) == (None, "v3")
 
 
 # -- tokens of before ---------------------------------------------------------------------------------------------------
 def test_tokens_of_before_end_with_who_made_them_as_far_as_that_is_known() -> None:
-    db = Database(memory=True)
+    with closing(sqlite3.connect(":memory:")) as raw:
+        require_owners(Database(raw))
+
+
+def require_owners(db: Database) -> None:
     schema.apply(db, stop_before="m016_token_owner")
     made = [("page", "mara (web)"), ("cli", "mara (cli)"), ("child", "page (token)"), ("grandchild", "child (token)"),
             ("server", "cli (token)"), ("odd", "mara"), ("orphan", "gone (token)")]

@@ -250,7 +250,8 @@ def test_who_comes_back_hears_of_what_was_changed_while_nobody_looked(tower: Tow
     heard = all_that_waits(stream)[-1].id
     tower.hub.leave(stream)
     tower.wait(1.0)
-    remark(SHOP, tower.w.services(ledger=tower.w.open_ledger()), wish=ChangeOptions("checkout 500s"))
+    with tower.w.beside() as other:
+        remark(SHOP, other, wish=ChangeOptions("checkout 500s"))
     back = tower.hub.open(MARA, frozenset({SHOP}), last=heard)
     assert not back.missed
     assert told(tower, back, "state", within=1.0).app == "shop"

@@ -140,7 +140,8 @@ def test_a_download_breaks_off_and_does_not_look_whole(tmp_path: Path) -> None:
         chatty.then = chatty.hang  # the rest comes when the reader is gone, or never
         _, answer = reader.ask("/apps/shop/logs.txt")
         answer.read(100)
-        revoke_token("ci", made.w.services(ledger=made.w.open_ledger()))
+        with made.w.beside() as other:
+            revoke_token("ci", other)
         with pytest.raises(IncompleteRead):
             answer.read()
         assert chatty.ended.wait(LONG), "and nobody reads on for it"

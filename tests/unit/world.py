@@ -88,6 +88,15 @@ class World:
             _write_fresh(path)
         return SqliteLedger.open(path, self.home, now=self.clock.utc())
 
+    @contextmanager
+    def beside(self) -> Iterator[Services]:
+        """Yield the services of another process of this home; its connection ends with the block."""
+        s = self.services(ledger=self.open_ledger())
+        try:
+            yield s
+        finally:
+            s.close()
+
     def services(self, *, actor: str = "mara (cli)", ledger: SqliteLedger | None = None) -> Services:
         return Services(
             home=self.home, spec=self.spec, engine=self.engine, traffic=self.traffic, prober=self.prober,

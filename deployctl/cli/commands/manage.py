@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,11 +72,9 @@ def doctor_command(session: CommandCall) -> int:
     from deployctl.usecases.setup.doctor import doctor
     from deployctl.watch.lock import check_watcher
 
-    progress = session.progress()
-    try:
-        findings = doctor(session.settings, lambda: session.open(session.settings, progress), exists=session.has_ledger())
-    finally:
-        progress.close()
+    with closing(session.progress()) as progress, ExitStack() as opened:
+        findings = doctor(session.settings, exists=session.has_ledger(),
+                          build=lambda: opened.enter_context(closing(session.open(session.settings, progress))))
     findings += check_watcher(session.settings.state_dir)
     session.answer(lambda: views.findings_json(findings), lambda look: findings_text(findings, look),
                    table=lambda _look: findings_table(findings), many="findings")
