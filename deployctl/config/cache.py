@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deployctl import __version__
-from deployctl.config.apart import judged_apart
 from deployctl.config.loader import check_apps, load_checked_app, load_server, read_apps
 from deployctl.config.toml_text import read_text
 from deployctl.config.trusted_files import require_believed_home
@@ -70,6 +69,8 @@ def load_judged_apps(settings: Settings, server: ServerSpec, *,
                      now: Callable[[AppName], App | None]) -> dict[AppName, AppFile | DeployctlError]:
     """Return of every app's file what `load_judged_app` returns or raises. Each is read once for all of them: with a
     thousand apps, one by one is a million readings."""
+    from deployctl.config.apart import judged_apart
+
     texts = read_apps(settings)
     try:
         require_believed_home(settings, os.environ)
@@ -119,6 +120,8 @@ def _believed_last(kept: Path) -> FormerSpec:
 
 def _find_judged(settings: Settings, kept: Path, mark: str) -> str | None:
     """Return the verdict, which another process may have to come to first."""
+    from deployctl.config.apart import judged_apart
+
     known = _find(kept, mark)
     return _find(kept, mark) if known is None and judged_apart(settings) else known
 

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from deployctl.effects.haproxy.master import find_family, find_master, members, send, workers_of
 from deployctl.effects.haproxy.socket import answers, wire
 from deployctl.effects.haproxy.socket.connection import is_answered
-from deployctl.effects.haproxy.trace import HaproxyTrace
 from deployctl.effects.linux.file_trust import require_program
 from deployctl.errors import ProxyUnavailable, Untrusted
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from deployctl.domain.proxy.endurance import Frail
     from deployctl.effects.haproxy.home import HaproxyHome
     from deployctl.effects.haproxy.socket.connection import HaproxySockets
+    from deployctl.effects.haproxy.trace import HaproxyTrace
     from deployctl.effects.linux.outlive import LinuxHost
     from deployctl.ports import Clock
 
@@ -42,7 +42,13 @@ class HaproxyProcess:
     def __init__(self, home: HaproxyHome, spec: ServerSpec, sockets: HaproxySockets, clock: Clock,
                  machine: LinuxHost | None = None) -> None:
         self._home, self._spec, self._sockets, self._clock, self._given = home, spec, sockets, clock, machine
-        self._trace = HaproxyTrace(home, sockets)  # saved before its worker goes
+
+    @property
+    def _trace(self) -> HaproxyTrace:
+        """Return what is saved before a worker goes."""
+        from deployctl.effects.haproxy.trace import HaproxyTrace
+
+        return HaproxyTrace(self._home, self._sockets)
 
     @property
     def _machine(self) -> LinuxHost:

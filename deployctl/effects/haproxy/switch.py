@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,6 @@ from deployctl.effects.haproxy.socket import answers, wire
 from deployctl.effects.haproxy.socket.connection import HaproxySockets
 from deployctl.effects.haproxy.socket.runtime import HaproxyRuntime
 from deployctl.effects.haproxy.totals import HaproxyTotals
-from deployctl.effects.haproxy.trace import HaproxyTrace
 from deployctl.effects.haproxy.upkeep import HaproxyUpkeep
 from deployctl.effects.linux.bridge import is_up
 from deployctl.errors import DeployctlError, ProxyUnavailable, SwitchRefused
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from deployctl.domain.proxy.traffic import Counters, StrayProxy, TrafficTable
     from deployctl.domain.proxy.trust import DroppedFront
     from deployctl.effects.haproxy.drift import ProxyFacts
+    from deployctl.effects.haproxy.gate import HaproxyGate
+    from deployctl.effects.haproxy.trace import HaproxyTrace
     from deployctl.ports import Clock
 
 
@@ -47,18 +49,27 @@ class HaproxyTraffic:
                  earlier: Sequence[Path] = ()) -> None:
         """`earlier` are the folders where the home's HAProxy may still run from: it was moved."""
         from deployctl.effects.haproxy.config.files import HaproxyFiles
-        from deployctl.effects.haproxy.gate import HaproxyGate
 
         self._home = HaproxyHome(folder.absolute(), tuple(earlier))
         self._table, self._clock = table, clock
         self._sockets = HaproxySockets(self._home)
-        self._trace = HaproxyTrace(self._home, self._sockets)
-        self._gate = HaproxyGate(self._trace, self._locked)
         self._process = HaproxyProcess(self._home, spec, self._sockets, clock)
         self._runtime = HaproxyRuntime(self._sockets.worker, clock)
         self._files = HaproxyFiles(self._home, spec)
         self._totals = HaproxyTotals(self._home, self._sockets, self._process.find_processes)
         self._upkeep = HaproxyUpkeep(self._home, self._process, self._runtime, self._files, self._totals, table)
+
+    @cached_property
+    def _trace(self) -> HaproxyTrace:
+        from deployctl.effects.haproxy.trace import HaproxyTrace
+
+        return HaproxyTrace(self._home, self._sockets)
+
+    @cached_property
+    def _gate(self) -> HaproxyGate:
+        from deployctl.effects.haproxy.gate import HaproxyGate
+
+        return HaproxyGate(self._trace, self._locked)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

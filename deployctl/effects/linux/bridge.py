@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import socket
-import struct
 
 _GET_FLAGS = 0x8913  # SIOCGIFFLAGS
 _UP, _RUNNING = 0x1, 0x40
@@ -12,6 +11,8 @@ _UP, _RUNNING = 0x1, 0x40
 
 def is_up(interface: str) -> bool:
     """Tell whether packets can leave by it: a bridge that no container is attached to is not running."""
+    import struct
+
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             answer = fcntl.ioctl(probe, _GET_FLAGS, struct.pack("256s", interface.encode("ascii")[:15]))

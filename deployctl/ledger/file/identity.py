@@ -76,12 +76,12 @@ def find_copy_key(ledger: Path) -> bytes | None:
 
 def ensure_copy_key(db: sqlite3.Connection) -> bytes:
     """Return the key of the copies of that ledger, made where the home has none yet."""
-    import secrets
-
     ledger = Path(db.execute("pragma database_list").fetchone()[2])
     known = find_copy_key(ledger)
     if known is not None:
         return known
+    import secrets
+
     made = secrets.token_bytes(32)
     _write_keys(ledger, find_keys(ledger) or _keys_in(db), made)
     return made
