@@ -32,6 +32,12 @@ class StampRows:
         """Return a number that differs after somebody else has written to the ledger."""
         return int(self.db.execute("pragma data_version")[0][0])
 
+    def version(self) -> tuple[int, int, int]:
+        """Return what differs after anybody has written to the ledger, this connection included; it is compared only with
+        what was asked of the same ledger object."""
+        theirs = self.data_version()  # first: it may go on with another file
+        return self.db.serial, theirs, self.db.raw.total_changes
+
     def stamps(self, app: AppName | None = None) -> Mapping[AppName, str]:
         """Return for each app, or for that one, a text that differs after its traffic, a deployment, a step or a lease
         has changed."""

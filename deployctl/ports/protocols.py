@@ -213,6 +213,8 @@ class Ledger(AccessBook, Protocol):
         """Return one sentence for each row of the history that is not as it was written. Reads all of it."""
     def data_version(self) -> int:
         """Return a number that differs after somebody else has written to the ledger."""
+    def version(self) -> tuple[int, int, int]:
+        """Return what differs after anybody has written to it, this connection included."""
     def stamps(self, app: AppName | None = None) -> Mapping[AppName, str]:
         """Return for each app a text that differs after its traffic, a deployment, a step or a lease has changed."""
 

@@ -47,6 +47,7 @@ def create_app(desk: Desk) -> Flask:
     )
     app.session_interface = LastSigned()
     app.url_map.strict_slashes = False
+    setattr(app, "ensure_sync", lambda view: view)  # noqa: B010  none is a coroutine, and Flask asks a dozen times a request
     for check in (request_checks.require_known_host, identity.identify, request_checks.require_own_form,
                   authorization.require_allowed, recent_sign_in.require_recent_sign_in):
         app.before_request(check)

@@ -10,6 +10,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,6 +28,9 @@ _PRIMARY = 0xFF  # of an extended result code of SQLite
 TRAFFIC_GOES_ON = "Running apps are not affected; HAProxy does not need the ledger."
 
 T = TypeVar("T")
+
+
+_serials = count(1)  # of the connections of this process, so that one is never taken for another
 
 
 class LedgerConnection:
@@ -53,6 +57,7 @@ class LedgerConnection:
             self.raw.row_factory = sqlite3.Row
             self.raw.execute("pragma foreign_keys = on")
             self.raw.execute("pragma trusted_schema = off")  # what stands in the file calls nothing that could do harm
+        self.serial = next(_serials)
         self._durable: bool | None = None  # what the connection was told last
         self._utils: Database | None = None
 

@@ -53,7 +53,7 @@ def charted(app: AppName, *, only: int | None = None) -> dict[str, Any]:
     `only`, of that release alone."""
     span = request.args.get("span", "")
     span = span if span in CHART_SPANS else DEFAULT_SPAN
-    with desk().pool.lend(g.who.actor) as s:
+    with desk().pool.lend_to_read(g.who.actor) as s:
         now = seconds(s.clock.utc())
         since, row, moves = now - CHART_SPANS[span].seconds, s.ledger.find_app(app), s.ledger.changes(app, limit=MAX_MARKS)
         points = [p for p in s.meter.points(app, since=since) if only in {None, p.release}]

@@ -67,7 +67,9 @@ def add_headers(answer: Response) -> Response:
 
 def visible(value: object) -> object:
     """Return text with what would act instead of being read as signs: notes, names and logs come from anybody."""
-    if not isinstance(value, str) or hasattr(value, "__html__"):  # made by us, from parts that went through here
+    if not isinstance(value, str) or value.isprintable():  # none of these signs is printable: most text is done with at once
+        return value
+    if hasattr(value, "__html__"):  # made by us, from parts that went through here
         return value
     return ACTING.sub(lambda found: chr(0x2400 + ord(found[0])) if found[0] < " " else "\ufffd", value)
 

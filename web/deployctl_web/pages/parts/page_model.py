@@ -92,7 +92,7 @@ def look_at(app: AppName) -> AppPage:
     here = desk()
     seen, idle = here.board.whole(app), here.board.idle(app)
     view = seen.value.apps[0]
-    with here.pool.lend(g.who.actor) as s:
+    with here.pool.lend_to_read(g.who.actor) as s:
         found = versions(view, s, idle=idle)
         return _look(require_app(app, s), seen, view, found, s)
 

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from deployctl.usecases.view.serving_periods import DEFAULT_PERIOD_DAYS
 
 RELATIVE_SECONDS = 86_400  # seconds that a moment is told as how long ago it was
+MAX_MOMENTS = 1024  # that are remembered
 
 
 def _age(text: str) -> float:
     return (datetime.now(UTC) - datetime.fromisoformat(text)).total_seconds()
+
+
+@lru_cache(MAX_MOMENTS)
+def _here(text: str) -> datetime:
+    """Return the moment by the clock of this server. A page tells a hundred, the same ones each time."""
+    return datetime.fromisoformat(text).astimezone()
 
 
 def is_recent(text: str) -> bool:
@@ -23,7 +31,7 @@ def when(text: str | None) -> str:
         return "–"
     if is_recent(text):
         return ago(text)
-    at, today = datetime.fromisoformat(text).astimezone(), datetime.now().astimezone()
+    at, today = _here(text), datetime.now().astimezone()
     if at.date() == (today - timedelta(days=1)).date():
         return f"Yesterday, {at:%H:%M}"
     return f"{at.day} {at:%b}, {at:%H:%M}" if at.year == today.year else f"{at.day} {at:%b} {at.year}"
@@ -49,16 +57,16 @@ def lasting(text: str | None) -> str:
 
 def exact(text: str) -> str:
     """Return the clock of this server to the second, with the day unless that is today."""
-    at = datetime.fromisoformat(text).astimezone()
+    at = _here(text)
     return f"{at:%H:%M:%S}" if at.date() == datetime.now().astimezone().date() else f"{at.day} {at:%b}, {at:%H:%M:%S}"
 
 
 def clock(text: str) -> str:
-    return f"{datetime.fromisoformat(text).astimezone():%H:%M:%S}"
+    return f"{_here(text):%H:%M:%S}"
 
 
 def fine_clock(text: str) -> str:
-    at = datetime.fromisoformat(text).astimezone()
+    at = _here(text)
     return f"{at:%H:%M:%S}.{at.microsecond // 1000:03d}"
 
 
