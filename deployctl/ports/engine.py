@@ -37,6 +37,17 @@ class EngineInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedImage:
+    """One image as the engine's list of them has it."""
+
+    digest: str  # image id, sha256:<64 hex>
+    tags: tuple[str, ...]
+    created_at: str  # ISO 8601, UTC
+    size: int  # bytes
+    commit: str = ""  # what the label org.opencontainers.image.revision says
+
+
+@dataclass(frozen=True, slots=True)
 class Image:
     digest: str  # image id, sha256:<64 hex>
     architecture: str

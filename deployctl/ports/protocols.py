@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         NetworkSpec,
         ProbeAnswer,
     )
-    from deployctl.ports.engine import EngineInfo, Image
+    from deployctl.ports.engine import EngineInfo, Image, ListedImage
     from deployctl.ports.logs import LogLine
 
 
@@ -43,6 +43,8 @@ class Engine(UsageReader, Protocol):
         """Raise EngineUnavailable when images cannot be asked for although the engine answers."""
     def find_image(self, reference: str) -> Image | None:
         """Return the local image, by name or digest (sha256:…); None when there is none."""
+    def list_images(self, names: Sequence[str]) -> list[ListedImage]:
+        """Return the local images that have a tag of one of these names (without tags)."""
     def pull_image(self, reference: str, *, progress: Callable[[str], None]) -> Image:
         """Pull and return it. Raises NotFound (no such image) or RegistryUnavailable."""
     def registry_digest(self, reference: str, *, within: float) -> str:

@@ -28,6 +28,7 @@ from deployctl.ports import (
     NetworkFacts,
     NetworkSpec,
 )
+from deployctl.ports.engine import ListedImage
 from deployctl.testing.fake_clock import FakeClock, unix
 from deployctl.testing.fake_hands import FakeContainer, FakeHands
 from deployctl.testing.fake_images import FakeImages, require_kept
@@ -117,6 +118,10 @@ class FakeEngine(FakeHands, FakeScript):
     def registry_digest(self, reference: str, *, within: float) -> str:
         self._require_here()
         return self.images.registry_digest(reference)
+
+    def list_images(self, names: Sequence[str]) -> list[ListedImage]:
+        self._require_here()
+        return self.images.listed(names)
 
     def pull_image(self, reference: str, *, progress: Callable[[str], None]) -> Image:
         self._begin("pull", reference)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
 from deployctl.dataclass import replace
 from deployctl.domain.images.image_ref import ImageRef, parse_image
 from deployctl.errors import EngineRefused, NotFound, NotPermitted, RegistryUnavailable
 from deployctl.ports import Image
+from deployctl.ports.engine import ListedImage
 
 
 class FakeImages:
@@ -19,6 +20,7 @@ class FakeImages:
         self.registry: dict[str, Image] = {}
         self.asked: list[str] = []
         self.registry_away: str | None = None
+        self.commits: dict[str, str] = {}  # image id → what its label says
         self._here: dict[str, Image] = {}
 
     def add(self, *tags: str, image: Image | None = None) -> Image:
@@ -49,6 +51,11 @@ class FakeImages:
             return self._here.get(reference)
         wanted = full_name(reference)
         return next((image for image in self._here.values() if wanted in {*image.tags, *image.repo_digests}), None)
+
+    def listed(self, names: Sequence[str]) -> list[ListedImage]:
+        found = [one for one in self._here.values() if any(parse_image(tag).name in names for tag in one.tags)]
+        return [ListedImage(one.digest, one.tags, "2026-01-01T00:00:00+00:00", one.size, self.commits.get(one.digest, ""))
+                for one in found]
 
     def pull(self, reference: str) -> Image:
         wanted, image = full_name(reference), self._published(reference)

@@ -59,6 +59,7 @@ def test_the_engine_tells_what_it_is(engine: Engine) -> None:
 AWAY: dict[str, Callable[[Engine], object]] = {
     "info": lambda engine: engine.info(),
     "find_image": lambda engine: engine.find_image("shop:v1"),
+    "list_images": lambda engine: engine.list_images(["shop"]),
     "networks": lambda engine: engine.networks(),
     "find_container": lambda engine: engine.find_container("shop"),
     "containers": lambda engine: engine.containers(),
@@ -93,6 +94,16 @@ def test_an_image_is_found_by_its_tag_and_by_its_id(world: World) -> None:
     assert by_tag == by_id
     assert by_tag.digest == digest
     assert "dctl-test/web:v1" in by_tag.tags
+
+
+def test_images_are_listed_by_their_names(world: World) -> None:
+    digest = world.image("web")
+    listed = {one.digest: one for one in world.engine.list_images(["dctl-test/web", "dctl-test/none"])}
+    assert "dctl-test/web:v1" in listed[digest].tags
+    assert listed[digest].size > 0
+    assert datetime.fromisoformat(listed[digest].created_at).tzinfo is not None
+    assert world.engine.list_images(["dctl-test/none"]) == []
+    assert world.engine.list_images([]) == []
 
 
 def test_an_image_is_not_found_by_another_tag_or_id(world: World) -> None:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         NetworkFacts,
         NetworkSpec,
     )
+    from deployctl.ports.engine import ListedImage
     from deployctl.ports.metrics import Usage
 
 
@@ -85,10 +86,14 @@ class DockerEngine:
         raw = self._find_image(reference, within=self._at_ease)
         return None if raw is None else self._image(raw)
 
+    def list_images(self, names: Sequence[str]) -> list[ListedImage]:
+        from deployctl.effects.docker.image_list import list_images  # only the dashboard's form asks for it
+
+        return list_images(names, self._read_at_ease, podman=self._is_podman)
+
     def _image(self, raw: Mapping[str, Any]) -> Image:
-        if not self._is_podman:
-            return facts.image_facts(raw)
-        return facts.image_facts(podman.with_healthcheck(raw, self._read_at_ease), podman=True)
+        of_podman = self._is_podman
+        return facts.image_facts(podman.with_healthcheck(raw, self._read_at_ease) if of_podman else raw, podman=of_podman)
 
     @cached_property
     def _is_podman(self) -> bool:

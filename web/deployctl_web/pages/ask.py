@@ -6,11 +6,14 @@ from flask import Blueprint, g, render_template, request
 
 from deployctl.domain.host.access import Role
 from deployctl.domain.images.capabilities import given_back
-from deployctl.domain.inputs.names import AppName, parse_version
+from deployctl.domain.images.image_source import PullPolicy
+from deployctl.domain.inputs.names import AppName, Version, parse_version
 from deployctl.errors import DeployctlError, Invalid, NotFound, NothingToGoBackTo
 from deployctl.ports import Services
 from deployctl.usecases.change.prune import preview_prune
+from deployctl.usecases.change.upgrade import preview_upgrade
 from deployctl.usecases.read_facts import no_such_version
+from deployctl.usecases.view.deployable import DeployableTag, list_deployable
 from deployctl.usecases.view.versions import VersionLine
 from deployctl.verbs.table import routes
 from deployctl_web.pages.app import the_app
@@ -23,6 +26,7 @@ from deployctl_web.state import desk
 pages = Blueprint("ask", __name__)
 TITLES = {verb.name: route.form for verb, route in routes().values() if route.form}
 QUESTIONS = {verb.name: route.question for verb, route in routes().values()}
+LIST_SECONDS = 2.0  # that the form waits for the engine's list of images
 KNOWN = 50  # versions that are offered while one types
 
 
@@ -48,9 +52,31 @@ def deploy(app: str) -> str:
             raise NotFound("there is no such app here.", remedy=[f"deployctl init {name} --image IMAGE --port PORT"])
         known, given = s.ledger.versions(name, limit=KNOWN), _given_back(name, s)
     to = request.args.get("to", "")
+    version = parse_version(to) if to else None
+    tags, tags_wrong = _tags(name)
     return _shown("_deploy.html", "deploy.html", app=name, revision=row.revision if row else 0, verb=verb, known=known,
-                  title=TITLES[verb], to=parse_version(to) if to else "", under=look_at(name).under if row else None,
-                  any_image=g.who.may(Role.ADMIN, None), given_back=given)
+                  title=TITLES[verb], to=version or "", under=look_at(name).under if row else None,
+                  any_image=g.who.may(Role.ADMIN, None), given_back=given, tags=tags, tags_wrong=tags_wrong,
+                  **_foreseen(name, version if verb == "upgrade" else None))
+
+
+def _tags(app: AppName) -> tuple[tuple[DeployableTag, ...], str]:
+    """Return the tags on this server, and why there are none to show."""
+    try:
+        return soon(lambda s: list_deployable(app, s), g.who.actor, what="the list of images", wait=LIST_SECONDS), ""
+    except DeployctlError as e:
+        return (), e.message
+
+
+def _foreseen(app: AppName, version: Version | None) -> dict[str, object]:
+    """Return what an upgrade to that version would change, or why it cannot be told. Nothing is pulled."""
+    if version is None:
+        return {"changes": None, "warnings": (), "why_not": ""}
+    try:
+        found = soon(lambda s: preview_upgrade(app, version, s, pull=PullPolicy.NEVER), g.who.actor, what="what would change")
+    except DeployctlError as e:
+        return {"changes": None, "warnings": (), "why_not": e.message}
+    return {"changes": found.changes, "warnings": found.warnings, "why_not": ""}
 
 
 def _given_back(app: AppName, s: Services) -> list[str]:

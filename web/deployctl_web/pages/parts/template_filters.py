@@ -17,6 +17,7 @@ from deployctl.domain.host.actor import UNKNOWN, Actor, Via
 from deployctl.domain.images.same_image import short_digest
 from deployctl.domain.proxy.cookies import choice_cookie
 from deployctl.usecases.results import AppView, InstanceView
+from deployctl_web.pages.parts.links import preview_url, public_url
 from deployctl_web.pages.parts.times import (
     ago,
     clock,
@@ -123,7 +124,7 @@ def lower_first(text: str) -> str:
 
 FILTERS: tuple[Callable[..., Any], ...] = (
     state_word, role_word, health_word, when, is_recent, ago, lasting, exact, clock, fine_clock, took, minutes, rate, memory,
-    short_digest, short_image, tag_beside, by, browser, sentence, lower_first, spoken, roles_text)
+    short_digest, short_image, public_url, preview_url, tag_beside, by, browser, sentence, lower_first, spoken, roles_text)
 
 
 def choice(name: str, otherwise: str | None = None) -> str | None:
