@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tarfile
@@ -54,6 +55,12 @@ def script(build: Path, text: str) -> str:
     return text
 
 
+def python(build: Path = ROOT) -> str:
+    """Return what runs a build. The former one's dashboard needs libraries that this one does without: for it
+    DEPLOYCTL_FORMER_PYTHON names the interpreter of an environment that its own bin/setup made."""
+    return os.environ.get("DEPLOYCTL_FORMER_PYTHON", sys.executable) if build != ROOT else sys.executable
+
+
 def program(build: Path = ROOT) -> list[str]:
     """Return the command that runs the build in that folder: the same way for each, so that they can be compared."""
-    return [sys.executable, "-I", "-c", _START, str(build)]
+    return [python(build), "-I", "-c", _START, str(build)]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -79,7 +78,8 @@ def _builds() -> Iterator[tuple[Build, Build]]:
 
 
 def measure(*, apps: int, looks: int, settled: float) -> list[Row]:
-    """Needs no engine. `settled`: seconds from the start of `serve` until its memory is read."""
+    """Needs no engine, and DEPLOYCTL_FORMER_PYTHON (see former.python). `settled`: seconds from the start of `serve` until
+    its memory is read."""
     return [*measure_pages_beside(apps=apps, looks=looks), *measure_memory_beside(settled=settled)]
 
 
@@ -113,7 +113,7 @@ def _pair(what: str, unit: str, before: tuple[str, list[float]], now: tuple[str,
 
 @contextmanager
 def _serving_pages(build: Build, apps: int) -> Iterator[Site]:
-    command = [sys.executable, "-I", "-c", build.site, str(build.folder), str(apps)]
+    command = [former.python(build.folder), "-I", "-c", build.site, str(build.folder), str(apps)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=build.folder) as child:
         assert child.stdin is not None
         assert child.stdout is not None
