@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from typing import Any, NoReturn, Protocol
+from collections.abc import Iterator
+from typing import NoReturn
 
 import pytest
-from playwright.sync_api import Browser, Page, StorageState, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.e2e.cli import Cli
 from tests.images import ensure_images
 from tests.web import chromium as system
-from tests.web.chromium import Watched, new_context
-from tests.web.served import ADMIN, Served, served_home
+from tests.web.served import Served, served_home
+from tests.web.visits import SignedIn, Visit, visits
 
 PATIENT = ("--lock-wait", "20s")  # the watcher may be mending what the test before has left
 
@@ -47,44 +46,13 @@ def served(engine_url: str, images: None) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="module")
-def signed_in(chromium: Browser, served: Served) -> Callable[[str], StorageState]:
-    """Return the cookies of that user, who signs in by a link the first time: five in a minute is all that is allowed."""
-    known: dict[str, StorageState] = {}
-
-    def state(name: str) -> StorageState:
-        if name not in known:
-            with new_context(chromium, served.base) as context:
-                page = context.new_page()
-                page.goto(served.link(name))
-                page.get_by_role("button", name="Sign in").click()
-                page.wait_for_url(f"{served.base}/")
-                known[name] = context.storage_state()
-        return known[name]
-
-    return state
-
-
-class Visit(Protocol):
-    def __call__(self, path: str = "/", *, who: str | None = ADMIN, allowed: set[int] = ..., **how: Any) -> Page: ...
+def signed_in(chromium: Browser, served: Served) -> SignedIn:
+    return SignedIn(chromium, served)
 
 
 @pytest.fixture
-def visit(chromium: Browser, served: Served, signed_in: Callable[[str], StorageState]) -> Iterator[Visit]:
-    """Open a page as that user, in a context of its own; `page.context.new_page()` is another tab. At the end of the
-    test nothing may have gone wrong in any of them but the statuses that were allowed."""
-    with ExitStack() as stack:
-        def go(path: str = "/", *, who: str | None = ADMIN, allowed: set[int] = frozenset(), **how: Any) -> Page:  # type: ignore[assignment]
-            broken = how.pop("broken", False)
-            context = stack.enter_context(new_context(chromium, served.base, **how))
-            watched = Watched(served.base, {*allowed}, broken)
-            stack.callback(watched.require_nothing)
-            watched.watch(context)
-            if who is not None:
-                context.add_cookies(signed_in(who)["cookies"])  # type: ignore[arg-type]  # what one gives, the other takes
-            page = context.new_page()
-            watched.go(page, path)
-            return page
-
+def visit(chromium: Browser, served: Served, signed_in: SignedIn) -> Iterator[Visit]:
+    with visits(chromium, served, signed_in) as go:
         yield go
 
 

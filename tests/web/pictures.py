@@ -1,26 +1,25 @@
-"""The pictures of docs/: real pages of a real home with visitors, ten minutes of them.
-
-Only who names this file takes them anew: `bin/test tests/web/pictures.py`.
-"""
+"""The pictures of docs/: real pages of a real home with visitors, ten minutes of them. `bin/pictures` takes them again."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, expect, sync_playwright
 
 from deployctl.demo.load_image import load_images, unload_images
 from deployctl.demo.webapp_image import webapp_image
+from tests import machine
 from tests.e2e.cli import Cli, wait_until
 from tests.images import CACHE
 from tests.support import engine_address
-from tests.web.chromium import WIDE
-from tests.web.conftest import Visit
+from tests.web.chromium import WIDE, browser, find_chromium
 from tests.web.pages import SOON, button, dialog, expect_live, expect_pill, expect_serves, expect_toast
-from tests.web.served import Served
+from tests.web.served import Served, served_home
+from tests.web.visits import SignedIn, Visit, visits
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
 LARGEST = 250_000  # bytes of one file
@@ -30,7 +29,7 @@ QUIET, TROUBLE = 420, 150  # seconds that the charts show of the one before, and
 HEIGHTS = {"light": 1330, "dark": 1330, "mobile": 1500}  # of the others: a screen
 
 
-@pytest.fixture(scope="module")
+@contextmanager
 def story(served: Served) -> Iterator[Cli]:
     """shop: four versions, the last one has a bug, and people keep coming."""
     cli, tags = served.cli, [f"acme/shop:{version}" for version in VERSIONS]
@@ -63,7 +62,7 @@ def take(page: Page, name: str) -> None:
     assert path.stat().st_size < LARGEST, f"{name}.png has {path.stat().st_size} bytes"
 
 
-def test_pictures_of_the_page_when_it_is_not_fine(story: Cli, visit: Visit) -> None:
+def take_the_page_when_it_is_not_fine(visit: Visit) -> None:
     for name in ("light", "dark", "mobile"):
         page = visit("/apps/shop", dark=name == "dark", phone=name == "mobile")
         expect_live(page)
@@ -72,7 +71,7 @@ def test_pictures_of_the_page_when_it_is_not_fine(story: Cli, visit: Visit) -> N
         take(page, name)
 
 
-def test_a_picture_of_the_question_before_a_cold_rollback(story: Cli, visit: Visit) -> None:
+def take_the_question_before_a_cold_rollback(visit: Visit) -> None:
     page = visit("/apps/shop")
     expect_live(page)
     page.locator("#lower").get_by_role("link", name="Roll back to v40").click()
@@ -81,7 +80,7 @@ def test_a_picture_of_the_question_before_a_cold_rollback(story: Cli, visit: Vis
     page.keyboard.press("Escape")
 
 
-def test_a_picture_of_a_deploy_under_way(story: Cli, visit: Visit) -> None:
+def take_a_deploy_in_progress(story: Cli, visit: Visit) -> None:
     page = visit("/apps/shop")
     expect_live(page)
     story.write("shop", image="acme/shop", resources={"memory": "128m"}, keep_warm=1,
@@ -95,10 +94,30 @@ def test_a_picture_of_a_deploy_under_way(story: Cli, visit: Visit) -> None:
     story.write("shop", image="acme/shop", resources={"memory": "128m"}, keep_warm=1)
 
 
-def test_a_picture_of_what_one_click_does(story: Cli, visit: Visit) -> None:
+def take_what_one_click_does(visit: Visit) -> None:
     page = visit("/apps/shop")
     expect_live(page)
     button(page, "Roll back to v41").click()
     expect_serves(page, "v41")
     expect_toast(page, "Traffic is on v41.", "no request was lost")
     take(page, "back")
+
+
+def main() -> int:
+    """Take them all; 1 where there is no Chromium."""
+    path = find_chromium()
+    if path is None:
+        print("No Chromium on this machine: bin/setup --dev installs it or says how.", file=sys.stderr)
+        return 1
+    with machine.presence(guard=True), served_home(engine_address()) as served, story(served) as cli, \
+            sync_playwright() as playwright, browser(playwright, path) as chromium, \
+            visits(chromium, served, SignedIn(chromium, served)) as visit:
+        take_the_page_when_it_is_not_fine(visit)
+        take_the_question_before_a_cold_rollback(visit)
+        take_a_deploy_in_progress(cli, visit)
+        take_what_one_click_does(visit)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

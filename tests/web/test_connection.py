@@ -12,9 +12,9 @@ from statistics import median
 from playwright.sync_api import Page, expect
 
 from tests.e2e.cli import HEALTH, Cli, wait_until
-from tests.web.conftest import Visit
 from tests.web.pages import SOON, button, dialog, expect_live, expect_pill, expect_serves, expect_toast
 from tests.web.served import Served
+from tests.web.visits import Visit
 
 
 def connection_words(page: Page, words: str | re.Pattern[str], within: float = SOON) -> None:

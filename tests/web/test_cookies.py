@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, StorageState, expect
+from playwright.sync_api import Browser, BrowserContext, expect
 
 from tests.proxies import SHOP
 from tests.raw_app import Shop, opened_shop
 from tests.web.chromium import new_context
-from tests.web.conftest import Visit
 from tests.web.served import ADMIN, Served
+from tests.web.visits import SignedIn, Visit
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def shop() -> Iterator[Shop]:
 
 
 @pytest.fixture
-def context(chromium: Browser, served: Served, signed_in: Callable[[str], StorageState]) -> Iterator[BrowserContext]:
+def context(chromium: Browser, served: Served, signed_in: SignedIn) -> Iterator[BrowserContext]:
     with new_context(chromium, served.base) as made:
         made.add_cookies(signed_in(ADMIN)["cookies"])  # type: ignore[arg-type]  # what one gives, the other takes
         yield made

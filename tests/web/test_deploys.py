@@ -9,7 +9,6 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.cli import Cli
 from tests.support import free_port
-from tests.web.conftest import Visit
 from tests.web.pages import (
     SOON,
     button,
@@ -21,6 +20,7 @@ from tests.web.pages import (
     live_version,
     told,
 )
+from tests.web.visits import Visit
 
 SICK = "dctl-test/neverhealthy:v1"  # serves, and is never healthy; given up after five seconds
 SLOW = "dctl-test/slowstart:v1"  # needs two seconds

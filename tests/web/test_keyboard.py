@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.cli import Cli
-from tests.web.conftest import Visit
 from tests.web.pages import dialog, expect_serves, expect_toast, toast
+from tests.web.visits import Visit
 
 
 def tab_to(page: Page, name: str, *, most: int = 60) -> None:

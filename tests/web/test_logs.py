@@ -8,8 +8,8 @@ from playwright.sync_api import Page, expect
 
 from deployctl.demo.python_layer import ENTRYPOINT
 from tests.e2e.cli import Cli
-from tests.web.conftest import Visit
 from tests.web.pages import SOON
+from tests.web.visits import Visit
 
 WRITE = """
 import sys

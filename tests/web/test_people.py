@@ -11,9 +11,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.web.chromium import Watched, new_context
-from tests.web.conftest import Visit
 from tests.web.pages import expect_live
 from tests.web.served import ADMIN, VIEWER, Served
+from tests.web.visits import Visit
 
 PHRASE = "correct horse battery"
 LIGHT, DARK = "rgb(244, 245, 247)", "rgb(11, 13, 17)"

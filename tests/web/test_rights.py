@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.web.conftest import Visit
 from tests.web.pages import expect_live
 from tests.web.served import Served
+from tests.web.visits import Visit
 
 pytestmark = pytest.mark.usefixtures("shop")
 

@@ -7,7 +7,6 @@ import re
 from playwright.sync_api import APIResponse, Page, Route, expect
 
 from tests.e2e.cli import Cli
-from tests.web.conftest import Visit
 from tests.web.pages import (
     box_of,
     button,
@@ -21,6 +20,7 @@ from tests.web.pages import (
     told,
 )
 from tests.web.served import DEPLOYER, VIEWER
+from tests.web.visits import Visit
 
 
 def changes(cli: Cli) -> list[str]:

@@ -7,9 +7,9 @@ import re
 from playwright.sync_api import Page, expect
 
 from tests.e2e.cli import Cli
-from tests.web.conftest import Visit
 from tests.web.pages import button, expect_serves
 from tests.web.served import VIEWER
+from tests.web.visits import Visit
 
 
 def open_shop(visit: Visit) -> Page:
