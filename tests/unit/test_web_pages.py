@@ -809,7 +809,7 @@ def test_who_is_no_admin_sees_and_changes_no_people(shop: Site, mara: Browser) -
     jonas = shop.signed_in("jonas", Role.DEPLOYER)
     page = text_of(jonas.get("/settings").text)
     assert "People" not in page
-    assert "Tokens for programs" not in page
+    assert "API tokens" not in page
     for path in ("/settings/users", "/settings/users/mara/role", "/settings/users/mara/link", "/settings/users/mara/remove",
                  "/settings/tokens", "/settings/tokens/x/revoke"):
         assert jonas.post(path, name="x", role="admin", scope="admin").status_code == 403, path

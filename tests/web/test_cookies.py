@@ -45,7 +45,7 @@ def test_an_app_neither_gets_the_session_nor_takes_its_place(served: Served, sho
     assert not any(value.encode() in request for request in shop.app.requests)
     assert session(context) == (name, value)
     page.goto(f"{served.base}/settings")
-    expect(page.get_by_role("heading", name="Tokens for programs")).to_be_visible()
+    expect(page.get_by_role("heading", name="API tokens")).to_be_visible()
 
 
 def test_a_page_of_an_app_is_told_nothing_of_a_one_time_link(served: Served, shop: Shop, context: BrowserContext) -> None:
@@ -64,13 +64,13 @@ def test_a_form_that_comes_late_asks_once_more_and_then_does_what_was_typed(serv
     page.get_by_label("Days").fill("7")
     with closing(sqlite3.connect(served.cli.home / "state/ledger.db")) as ledger, ledger:
         ledger.execute("update sign_ins set created_at = '2026-01-01T00:00:00.000Z'")
-    page.get_by_role("button", name="Make it").click()
+    page.get_by_role("button", name="Create token").click()
     expect(page.locator("h1")).to_have_text("Sign in again")
     page.get_by_label("One-time link of mara").fill("no link of ours")
-    page.get_by_role("button", name="Sign in and go on").click()
+    page.get_by_role("button", name="Sign in and continue").click()
     expect(page.locator("h1")).to_have_text("Sign in again")
     page.get_by_label("One-time link of mara").fill(served.link(ADMIN))
-    page.get_by_role("button", name="Sign in and go on").click()
+    page.get_by_role("button", name="Sign in and continue").click()
     assert page.locator(".once").inner_text().strip().startswith("dctl_")
     after_7_days = "select substr(expires_at, 1, 10) = date('now', '+7 days') from tokens where name = 'nightly'"
     assert served.cli.rows(after_7_days) == [(1,)]

@@ -131,7 +131,7 @@ def test_an_admin_adds_somebody_gives_a_role_and_a_link(served: Served, visit: V
 def test_a_viewer_sees_nothing_of_people_or_tokens(served: Served, visit: Visit) -> None:
     page = visit("/settings", who=VIEWER)
     expect(page.get_by_role("heading", name="People")).to_have_count(0)
-    expect(page.get_by_role("heading", name="Tokens for programs")).to_have_count(0)
+    expect(page.get_by_role("heading", name="API tokens")).to_have_count(0)
     assert ADMIN not in page.locator("main").inner_text()
 
 
