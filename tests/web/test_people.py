@@ -47,9 +47,9 @@ def asked_with(served: Served, token: str, path: str = "/api/v1/apps") -> int:
 def test_whoever_is_not_signed_in_is_led_there_and_then_to_where_he_wanted_to_be(served: Served, stranger: Page,
                                                                                 visit: Visit) -> None:
     page = visit("/settings", who=ADMIN)
-    page.get_by_label("New password").fill(PHRASE)
+    page.get_by_label("New password", exact=True).fill(PHRASE)
     page.get_by_label("Confirm new password").fill(PHRASE)
-    page.get_by_role("button", name=re.compile("Set it|Change it")).click()
+    page.get_by_role("button", name=re.compile("^(Set|Change) password$")).click()
     expect(page.locator("#notices")).to_contain_text("password", timeout=10_000)
     stranger.goto("/apps/shop")
     expect(stranger.locator("h1")).to_have_text("Sign in first")
@@ -92,8 +92,8 @@ def test_one_sees_where_one_is_signed_in_and_a_session_that_is_ended_there_is_ov
     stranger.goto("/apps/shop")
     expect_live(stranger)
     page.reload()
-    expect(page.get_by_text("This one")).to_be_visible()
-    page.get_by_role("button", name=re.compile("^End the session")).first.click()
+    expect(page.get_by_text("This session")).to_be_visible()
+    page.get_by_role("button", name=re.compile("^Sign out the session")).first.click()
     expect(page.locator("#notices .notice")).to_be_visible()
     expect(stranger.locator("h1")).to_have_text("Sign in first", timeout=30_000)
 
@@ -101,7 +101,7 @@ def test_one_sees_where_one_is_signed_in_and_a_session_that_is_ended_there_is_ov
 def test_a_token_is_shown_once_works_and_is_revoked(served: Served, visit: Visit) -> None:
     page = visit("/settings", who=ADMIN)
     page.get_by_label("Name", exact=True).last.fill("deploy-main")
-    page.get_by_role("button", name="Make it").click()
+    page.get_by_role("button", name="Create token").click()
     secret = page.locator(".once").inner_text().strip()
     assert secret.startswith("dctl_")
     assert asked_with(served, secret) == 200
@@ -119,9 +119,9 @@ def test_an_admin_adds_somebody_gives_a_role_and_a_link(served: Served, visit: V
     page.get_by_role("button", name="Add", exact=True).click()
     expect(page.get_by_role("row").filter(has_text="ada").first).to_be_visible()
     page.get_by_label("Role of ada").select_option("viewer")
-    page.get_by_role("button", name="Give ada that role").click()
+    page.get_by_role("button", name="Assign ada that role").click()
     assert served.cli.rows("select roles from users where name = 'ada'") == [(json.dumps({"*": "viewer"}),)]
-    page.get_by_role("button", name="Make a link that signs ada in once").click()
+    page.get_by_role("button", name="Create a one-time sign-in link for ada").click()
     assert page.locator(".once").inner_text().startswith(f"{served.base}/start/")
     page.get_by_label("Remove ada").click()
     page.get_by_role("button", name="Remove ada").click()
