@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.cli import Cli
-from tests.web.conftest import Visit
 from tests.web.pages import SOON, button, dialog, expect_serves
+from tests.web.visits import Visit
 
 SLOW = "dctl-test/slowstart:v1"  # another repository: the form offers what is of the app's own
 
