@@ -33,7 +33,7 @@ PARTS: dict[str, Part] = {
         w, rounds=5 if short else 30, apps=3 if short else 47)),
     "beside": ("Beside 0.1.0", lambda w, short: beside.measure(w, rounds=4 if short else 30)),
     "growth": ("What grows", lambda _, short: growth.measure(short)),
-    "proxy": ("The stable address", lambda w, short: stable_address.measure(
+    "proxy": ("The public address", lambda w, short: stable_address.measure(
         w, rounds=2 if short else 7, seconds=1 if short else 4)),
     "tally": ("What counting costs", lambda w, short: tally.measure(
         rounds=20 if short else 300, requests=500)),

@@ -77,7 +77,7 @@ def _way_back(app: AppView, look: TerminalStyle) -> list[str]:
         return ["", *_slow_way_back(app.way_back_name, app.way_back, app, look)]
     if app.standby and app.standby.warm and app.standby.held:
         name = _name(app.standby, app)
-        return ["", f"{name} is warm and on hold. The last change is taken back by: deployctl undo {app.app}"]
+        return ["", f"{name} is warm but on hold. Undo the last traffic switch: deployctl undo {app.app}"]
     return []
 
 

@@ -27,8 +27,8 @@ class AnswerCode(StrEnum):
     REDIRECTED = "redirected"  # a redirect
     WRONG_BODY = "wrong_body"  # a body without the required text
     REFUSED = "refused"  # connection refused: nothing listens there
-    TIMEOUT = "timeout"  # no answer in time
-    CLOSED = "closed"  # the connection was closed without an answer
+    TIMEOUT = "timeout"  # no response in time
+    CLOSED = "closed"  # the connection was closed without a response
     NOT_HTTP = "not_http"  # the answer is not valid HTTP
     UNREACHABLE = "unreachable"  # no way to the address
     UNHEALTHY = "unhealthy"  # unhealthy by the image's HEALTHCHECK, or without a result yet

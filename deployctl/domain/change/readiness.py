@@ -29,7 +29,7 @@ class Code(StrEnum):
     NO_ANSWER = "no_answer"  # it is running but does not pass its health check
     NONE_ANSWERED = "none_answered"  # it passes its health check, but no visitor of the last minute got an answer
     RECONNECTED = "reconnected"  # its container has another address than its own
-    ENGINE_AWAY = "engine_away"  # Docker does not answer, and it cannot be started or checked without
+    ENGINE_AWAY = "engine_away"  # Docker is not responding, and it cannot be started or checked without
     IMAGE_GONE = "image_gone"  # its image is not on this server, and no registry is known to have it
     # it can be rolled back to, and its container is made again for it
     PORT_TAKEN = "port_taken"  # ready; recreated with another port, because its own is taken

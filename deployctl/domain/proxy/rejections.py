@@ -40,12 +40,12 @@ CAUSE_MEANINGS: Mapping[Cause, str] = {
     Cause.UNKNOWN_HOST: "no app has this host name",
     Cause.NO_RELEASE: "the app has no live version",
     Cause.DENIED: "a rule denies it",
-    Cause.UNREACHABLE: "the app accepts no connection",
-    Cause.NO_ANSWER: "the app closed the connection without an answer",
-    Cause.TIMEOUT: "the app gave no answer in time",
-    Cause.NOT_HTTP: "the app does not answer in HTTP/1.1",
-    Cause.INVALID_ANSWER: "the app's answer is not valid HTTP",
-    Cause.NOT_ACCEPTED: "the probe does not accept the answer",
+    Cause.UNREACHABLE: "the app does not accept connections",
+    Cause.NO_ANSWER: "the app closed the connection without a response",
+    Cause.TIMEOUT: "the app did not respond in time",
+    Cause.NOT_HTTP: "the app's response is not HTTP/1.1",
+    Cause.INVALID_ANSWER: "the app's response is not valid HTTP",
+    Cause.NOT_ACCEPTED: "the probe does not accept the response",
     Cause.OTHER: "another reason",
 }
 

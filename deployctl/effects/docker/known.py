@@ -43,4 +43,4 @@ def _require_known(known: str | None, ask: Callable[[], str], address: str) -> N
         f"the engine at {address} is another one than the one that this home's containers run on (its id is {here[:12]}, "
         f"theirs {known[:12]}): none of them is here, and none is known to be gone",
         remedy=["docker context ls; echo $DOCKER_HOST   # which engine was meant?",
-                "deployctl reconcile   # asks, and goes on with this engine"])
+                "deployctl reconcile   # asks, and then uses this engine"])

@@ -123,8 +123,8 @@ def rebuild(candidate: CopyCandidate, remains: Remains, s: Services, *, sealed: 
 def _since(candidate: CopyCandidate) -> list[str]:
     """Return what a copy cannot know, as a sentence: it is as old as its last event. Without a copy there is none."""
     last = next(iter(candidate.ledger.events(limit=1)), None)
-    return [f"the history since {last['at']}, when the copy was made: moves, holds, people and tokens. Who serves is taken "
-            "from HAProxy"] if last else []
+    return [f"the history since {last['at']}, when the backup was made: traffic switches, holds, users and tokens. Live "
+            "versions are taken from HAProxy"] if last else []
 
 
 # -- what is left -------------------------------------------------------------------------------------------------
@@ -172,8 +172,8 @@ def _relic(one: ContainerFacts, grounds: dict[AppName, Ground], s: Services, los
         return None
     own = is_made_of(one.image, bundle)
     if not own:
-        lost.append(f"{one.name}: it is made of another image ({short_digest(one.image)}) than its release "
-                    f"({short_digest(bundle.digest)}) and was not taken for it; deployctl reconcile {ground.app} makes it anew")
+        lost.append(f"{one.name}: it was created from a different image ({short_digest(one.image)}) than its release "
+                    f"({short_digest(bundle.digest)}) and was skipped; deployctl reconcile {ground.app} creates it again")
     return Relic(ground.app, int(number), Version(labels.get("deployctl.version", "")), bundle, one.name,
                  one.id if own else None, network.name, address,
                  one.published, int(operation) if operation.isdecimal() else 0, read_cap_drop(labels))
@@ -184,7 +184,7 @@ def _routes(s: Services, remains: Remains, lost: list[str]) -> dict[AppName, int
     try:
         return s.traffic.routes()
     except DeployctlError as e:
-        lost.append(f"who serves was read from HAProxy's file, because it did not answer: {e.message}")
+        lost.append(f"live versions were read from HAProxy's file, because HAProxy is not responding: {e.message}")
         return dict(remains.routes)
 
 

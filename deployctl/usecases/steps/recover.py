@@ -70,7 +70,7 @@ def recover(app: AppName, s: Services, token: int) -> str | None:
         retire_rest(walk, STEP_ACTIONS)
         told = Recovered.FINISHED, "finished: HAProxy had switched already" if _moved(walk) else "finished"
     elif (_moved(walk) or _asked_back(walk)) and not _can_go_back(walk):
-        why = "neither of the two releases is healthy" if _moved(walk) else "the release to go back to does not answer"
+        why = "neither of the two releases is healthy" if _moved(walk) else "the release to roll back to is not responding"
         leave(walk, EndReason(EndCode.PROCESS_DIED, f"its process died at the switch, and {why}"))
         agree_files(s)
         told = Recovered.LEFT, f"left as it is: {why}"

@@ -88,7 +88,7 @@ def _failed(attempt: Deployment, find: Callable[[int | None], Release | None]) -
     if attempt.abort_by:
         return Deed(at, "stopped", "", version, f" stopped by {attempt.abort_by}", attempt.actor, attempt.note,
                     release=attempt.target)
-    after = f" {attempt.kind} needs a person" if attempt.phase is Phase.STUCK else (
+    after = f" {attempt.kind} needs manual intervention" if attempt.phase is Phase.STUCK else (
         " stopped before going live" if attempt.kind in TRAFFIC_MOVES else f" did not {attempt.kind}")
     return Deed(at, "failed", "", version, after, attempt.actor, attempt.note, _first_line(attempt.error or ""),
                 release=attempt.target)

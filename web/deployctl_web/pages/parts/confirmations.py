@@ -83,7 +83,7 @@ def _facts(verb: str, known: KnownFacts) -> Iterator[Fact]:
     yield _time(line, live)
     if known.under is not None:
         under = known.under
-        yield Fact("stop", f"{sentence(under.verb)}{f' of {under.version}' if under.version else ''} is under way.",
+        yield Fact("stop", f"{sentence(under.verb)}{f' of {under.version}' if under.version else ''} is in progress.",
                    f"Requested by {by(under.by)}; it is aborted and reverted first.", warns=True)
     back = _steps_back(known) if verb == "rollback" else 0
     if back > 1:

@@ -95,7 +95,7 @@ def _failed(failure: Failure, view: AppView) -> Notice:
     why = sentence(failure.why)
     now = f"{serves} serves, nothing changed." if serves else "Nothing changed."
     if failure.stuck:
-        return Notice("bad", f"The last {failure.verb} was left half-way: a person must look.", why,
+        return Notice("bad", f"The last {failure.verb} was left half-way: manual intervention needed.", why,
                       failure.evidence, f"deployctl status {view.app}", failure)
     if failure.switched:
         return Notice("warn", f"Went back from {version} by itself.", f"{why} {serves or 'Nobody'} serves.",
