@@ -117,7 +117,7 @@ def _page(tables: dict[str, str]) -> str:
 
 def _titles() -> list[str]:
     """Return the titles in the page's order: the long run stands behind the short one of its kind."""
-    titles = [title for title, _ in PARTS.values()]
+    titles = [*(title for title, _ in PARTS.values()), PAIRS]
     titles.insert(titles.index(PARTS["switches"][0]) + 1, LONG_RUN)
     return titles
 
