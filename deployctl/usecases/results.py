@@ -29,7 +29,7 @@ class StepDone:
     kind: str
     sentence: str
     ms: float
-    text: str = ""
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +234,7 @@ class Finding:
 
     name: str
     ok: bool
-    text: str
+    message: str
     fix: str | None = None
     fatal: bool = True  # False: worth knowing, nothing to fix now
     code: str | None = None  # what programs go by: image_store_silent, forwarding_off, container_update…
@@ -298,7 +298,7 @@ class AuditLine:
     address: str | None  # where it came from, as far as that is known
     app: str | None  # None: it concerns the whole server
     what: str  # upgrade, rollback, user_added, refused…
-    sentence: str
+    summary: str
     before: int | None
     after: int | None
     note: str

@@ -51,7 +51,7 @@ def app_json(app: AppView) -> Json:
         "instances": [instance_json(i) for i in app.instances], "deployment": app.deployment, "since": app.since,
         "notes": [one.line for one in app.notes], "notices": [_note_json(one) for one in app.notes],
         "drift": list(app.drift), "quality": app.quality,
-        "drifts": [{"code": one.kind, "release": one.release, "sentence": one.sentence} for one in app.drifts],
+        "drifts": [{"code": one.kind, "release": one.release, "summary": one.sentence} for one in app.drifts],
         "rollback": _way_back_json(app), "config": _config_json(app.config),
     }
 
@@ -73,7 +73,13 @@ def _way_back_json(app: AppView) -> Json | None:
 
 
 def instance_json(view: InstanceView | None) -> Json | None:
-    return None if view is None else {**asdict(view), "readiness": readiness_json(view.readiness)}
+    return None if view is None else {
+        **_renamed(asdict(view), said="probe_message"), "readiness": readiness_json(view.readiness)}
+
+
+def _renamed(fields: Json, **names: str) -> Json:
+    """Return the fields, in their order, some by the names that programs know them by."""
+    return {names.get(name, name): value for name, value in fields.items()}
 
 
 def readiness_json(one: Readiness | None) -> Json | None:
@@ -104,7 +110,7 @@ def image_json(news: ImageNews | None) -> Json | None:
 
 def done_json(done: Done) -> Json:
     return {"schema": SCHEMA, "kind": done.kind, "ok": True, "app": done.app, "changed": done.changed,
-            "sentence": done.sentence, "details": list(done.details), **done.extra,
+            "summary": done.sentence, "details": list(done.details), **done.extra,
             **({"image": image_json(done.image)} if done.image else {})}
 
 
@@ -112,8 +118,8 @@ def history_json(view: HistoryView) -> Json:
     return {
         "schema": SCHEMA, "kind": "History", "app": view.app,
         "changes": [
-            {"revision": c.revision, "at": c.at, "kind": c.kind, "from": line.source, "to": line.target,
-             "from_release": c.source, "to_release": c.target, "by": c.actor, "switch_ms": c.switch_ms, "note": c.note}
+            {"revision": c.revision, "at": c.at, "action": c.kind, "from_version": line.source, "to_version": line.target,
+             "from_release": c.source, "to_release": c.target, "actor": c.actor, "switch_ms": c.switch_ms, "note": c.note}
             for line in view.lines for c in [line.change]
         ],
         "attempts": [deployment_json(d) for d in view.attempts],
@@ -125,8 +131,8 @@ def history_json(view: HistoryView) -> Json:
 def deployment_json(d: Deployment | None) -> Json | None:
     if d is None:
         return None
-    return {"id": d.id, "kind": d.kind, "from_release": d.source, "to_release": d.target, "phase": str(d.phase),
-            "by": d.actor, "note": d.note, "started_at": d.started_at, "finished_at": d.finished_at,
+    return {"id": d.id, "action": d.kind, "from_release": d.source, "to_release": d.target, "phase": str(d.phase),
+            "actor": d.actor, "note": d.note, "started_at": d.started_at, "finished_at": d.finished_at,
             "error": d.error, "error_code": d.error_code, "cause": d.cause, "evidence": list(d.evidence)}
 
 
@@ -156,7 +162,8 @@ def json_pieces(head: Mapping[str, Any], name: str, entries: Iterable[Mapping[st
 
 
 def printed_json(one: Printed) -> Json:
-    return {"version": one.version, "release": one.release, "at": one.line.at, "stream": one.line.stream, "text": one.line.text}
+    return {"version": one.version, "release": one.release, "at": one.line.at, "stream": one.line.stream,
+            "message": one.line.text}
 
 
 def diff_json(view: DiffView) -> Json:
@@ -186,14 +193,14 @@ def findings_json(findings: Sequence[Finding]) -> Json:
 
 def reconciled_json(found: Reconciled) -> Json:
     return {"schema": SCHEMA, "kind": "Reconcile", "ok": found.dry_run or not found.left, "changed": found.changed,
-            "dry_run": found.dry_run, "lines": [asdict(line) for line in found.lines]}
+            "dry_run": found.dry_run, "lines": [_renamed(asdict(line), sentence="summary") for line in found.lines]}
 
 
 # -- people, tokens, and what they did ----------------------------------------------------------------------------------
 def user_json(user: User, *, sentence: str = "", link: str | None = None, until: str | None = None) -> Json:
     """Return one user. `link` signs him in once, before `until`; it is told this once."""
     told = {"link": {"url": link, "expires_at": until}} if link else {}
-    return {"schema": SCHEMA, "kind": "User", "ok": True, **user_fields(user), "sentence": sentence, **told}
+    return {"schema": SCHEMA, "kind": "User", "ok": True, **user_fields(user), "summary": sentence, **told}
 
 
 def user_fields(user: User) -> Json:

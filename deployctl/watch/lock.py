@@ -76,5 +76,5 @@ def check_watcher(folder: Path) -> list[Finding]:
     if watcher is None:
         return []
     if watcher.is_of_another_version:
-        return [Finding("serve", ok=False, code="another_version", text=watcher.text, fix=watcher.remedy)]
-    return [Finding("serve", ok=True, text=f"pid {watcher.pid}")]
+        return [Finding("serve", ok=False, code="another_version", message=watcher.text, fix=watcher.remedy)]
+    return [Finding("serve", ok=True, message=f"pid {watcher.pid}")]

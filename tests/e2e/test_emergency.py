@@ -64,7 +64,7 @@ def notes(cli: Cli) -> Path:
 
 
 def kinds(cli: Cli, app: str) -> list[str]:
-    return [change["kind"] for change in cli.do("history", app)["changes"]]
+    return [change["action"] for change in cli.do("history", app)["changes"]]
 
 
 # -- without ledger and Docker --------------------------------------------------------------------------------------
@@ -81,9 +81,9 @@ def test_a_flip_loses_nobody_and_the_next_command_takes_it_over(town: tuple[Cli,
         assert cli.get(app).version == cli.active(app) == serves
     assert visitors.count.lost == 0
     assert {"v3", "v2"} <= set(visitors.count.by_version)
-    change = next(c for c in cli.do("history", app)["changes"] if c["kind"] == "emergency")
-    assert (change["from"], change["to"], change["note"]) == ("v3", "v2", "all is dead")
-    assert change["by"].endswith("(emergency)")
+    change = next(c for c in cli.do("history", app)["changes"] if c["action"] == "emergency")
+    assert (change["from_version"], change["to_version"], change["note"]) == ("v3", "v2", "all is dead")
+    assert change["actor"].endswith("(emergency)")
     assert not notes(cli).exists()
 
 

@@ -92,7 +92,7 @@ def test_an_app_joins_a_network_and_its_own_stays_the_way_out(cli: Cli, network:
     serving = cli.inspect("net", "v1")["Id"]
     cli.api.connect_container_to_network(serving, other)
     cli.api.disconnect_container_from_network(serving, backend)
-    told = {one["code"]: one["sentence"] for one in cli.app("net")["drifts"]}
+    told = {one["code"]: one["summary"] for one in cli.app("net")["drifts"]}
     assert f'networks = ["{backend}", "{other}"]' in told["connected"]
     assert backend in told["disconnected"]
     assert cli.run("reconcile", "net").code == 4, "what was connected by hand is a person's to decide"

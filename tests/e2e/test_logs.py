@@ -23,7 +23,7 @@ def say(cli: Cli, version: str, text: str) -> None:
 
 
 def said(cli: Cli, *words: str) -> list[str]:
-    return [line["text"] for line in cli.do("logs", "shop", *words)["lines"]]
+    return [line["message"] for line in cli.do("logs", "shop", *words)["lines"]]
 
 
 def test_since_leaves_out_what_is_older(cli: Cli) -> None:
@@ -72,6 +72,6 @@ def wait_for_line(follower: subprocess.Popen[bytes], text: str, within: float = 
             *lines, kept = kept.split(b"\n")
             for line in lines:
                 told: dict[str, Any] = json.loads(line)
-                if told["text"] == text:
+                if told["message"] == text:
                     return told
     raise AssertionError(f"no line {text!r} within {within:g} s")

@@ -185,7 +185,7 @@ def test_status_has_the_shape_that_others_rely_on(as_before: Cli) -> None:
 def test_history_show_diff_and_logs_tell_what_was(as_before: Cli) -> None:
     changes = as_before.do("history", "shop")["changes"]
     assert [change["revision"] for change in changes] == list(range(len(changes), 0, -1))
-    assert changes[-2] | {"kind": "upgrade", "from": "v1", "to": "v2", "note": "more colour"} == changes[-2]
+    assert changes[-2] | {"action": "upgrade", "from_version": "v1", "to_version": "v2", "note": "more colour"} == changes[-2]
     shown = as_before.do("show", "shop", "v2")
     assert (shown["version"], shown["release"], shown["role"]) == ("v2", 2, "active")
     assert shown["digest"] == as_before.inspect("shop", "v2")["Image"]
@@ -193,7 +193,7 @@ def test_history_show_diff_and_logs_tell_what_was(as_before: Cli) -> None:
     assert as_before.run("diff", "shop", "v1", "--exit-code").code == 10
     lines = as_before.do("logs", "shop")["lines"]
     assert {line["version"] for line in lines} == {"v1", "v2"}
-    assert any("listens on port 8080" in line["text"] for line in lines)
+    assert any("listens on port 8080" in line["message"] for line in lines)
 
 
 def test_people_read_what_serves_and_what_to_type_next(as_before: Cli) -> None:

@@ -121,10 +121,10 @@ def test_what_a_person_did_is_named_by_status_and_mended_by_reconcile(town: Cli,
     wait_until(lambda: any(words in sentence for sentence in town.app("shop")["drift"]), within=NAMED, what=words)
     assert time.monotonic() - named < NAMED
     foreseen = town.do("reconcile", "shop", "--dry-run")
-    assert any(words in line["sentence"] for line in foreseen["lines"])
+    assert any(words in line["summary"] for line in foreseen["lines"])
     assert foreseen["changed"] is False
     done = town.do("reconcile", "shop")
-    assert any(words in line["sentence"] and line["done"] for line in done["lines"])
+    assert any(words in line["summary"] and line["done"] for line in done["lines"])
     wait_until(lambda: settled(town), what="everything")
     before = town.objects()
     assert town.do("reconcile")["lines"] == []

@@ -45,16 +45,16 @@ def test_a_move_of_traffic_is_told_with_its_revisions_and_its_reason(w: World) -
     rollback(SHOP, w.services(actor="jonas (web)"), wish=ChangeOptions("checkout 500s"))
     line = last(w)
     assert (line.who, line.how, line.app, line.what, line.result) == ("jonas", "web", "shop", "rollback", "done")
-    assert (line.before, line.after, line.note, line.sentence) == (2, 3, "checkout 500s", "rollback: v2 → v1")
+    assert (line.before, line.after, line.note, line.summary) == (2, 3, "checkout 500s", "rollback: v2 → v1")
 
 
 def test_a_hold_and_a_reason_told_later_are_sentences(w: World) -> None:
     hold(SHOP, V1, w.s, wish=ChangeOptions("loses orders"))
-    assert (last(w).sentence, last(w).note) == ("v1 was put on hold", "loses orders")
+    assert (last(w).summary, last(w).note) == ("v1 was put on hold", "loses orders")
     unhold(SHOP, V1, w.s)
-    assert last(w).sentence == "the hold of v1 was lifted"
+    assert last(w).summary == "the hold of v1 was lifted"
     remark(SHOP, w.s, wish=ChangeOptions("new checkout"))
-    assert (last(w).sentence, last(w).note) == ("the reason of revision 2", "new checkout")
+    assert (last(w).summary, last(w).note) == ("the reason of revision 2", "new checkout")
 
 
 def test_an_attempt_that_failed_is_told_with_why(w: World) -> None:
@@ -63,19 +63,19 @@ def test_an_attempt_that_failed_is_told_with_why(w: World) -> None:
         w.upgrade("v3", note="bigger buttons")
     line = last(w)
     assert (line.what, line.result, line.note, line.after) == ("upgrade", "failed", "bigger buttons", None)
-    assert line.sentence.startswith("upgrade: v2 → v3 was reverted: ")
-    assert "503" in line.sentence
+    assert line.summary.startswith("upgrade: v2 → v3 was reverted: ")
+    assert "503" in line.summary
     assert w.ledger.find_faults() == []
 
 
 def test_what_moves_no_traffic_is_told_once_too(w: World) -> None:
     start(SHOP, V3, w.s)
-    assert (last(w).what, last(w).result, last(w).sentence) == ("start", "done", "start v3 without traffic")
+    assert (last(w).what, last(w).result, last(w).summary) == ("start", "done", "start v3 without traffic")
     stop(SHOP, V3, w.s, wish=YES)
-    assert (last(w).what, last(w).result, last(w).sentence) == ("stop", "done", "stop v3")
+    assert (last(w).what, last(w).result, last(w).summary) == ("stop", "done", "stop v3")
     stop(SHOP, V2, w.s, wish=YES)
     assert [line.what for line in audit(w.s)][:3] == ["stop", "stop", "start"]
-    assert last(w).sentence == "stop: v2 → nobody"
+    assert last(w).summary == "stop: v2 → nobody"
 
 
 def test_who_stopped_it_is_told_with_the_deployment_that_was_stopped(w: World) -> None:
@@ -88,7 +88,7 @@ def test_who_stopped_it_is_told_with_the_deployment_that_was_stopped(w: World) -
         upgrade(SHOP, V3, w.s)
     line = last(w, kind="upgrade")
     assert (line.who, line.result) == ("mara", "failed")
-    assert "jonas (cli)" in line.sentence
+    assert "jonas (cli)" in line.summary
 
 
 def test_every_filter_takes_only_what_it_names(w: World) -> None:
@@ -129,7 +129,7 @@ def test_an_app_that_was_never_here_is_not_found_and_a_removed_one_keeps_its_tra
     w.files.clear()
     first, *_, oldest = audit(w.s, app=SHOP)
     assert (first.what, first.result) == ("remove", "done")
-    assert oldest.sentence == "upgrade: nobody → release 1"
+    assert oldest.summary == "upgrade: nobody → release 1"
 
 
 @pytest.mark.parametrize(("actor", "parts"), [

@@ -150,10 +150,10 @@ def test_the_doctor_lists_the_apps_that_keep_such_releases(w: World) -> None:
     made_before(w)
     (found,) = (one for one in containers(w.s) if one.code == "capabilities_kept")
     assert (found.ok, found.fatal, found.fix) == (False, False, "deployctl upgrade shop v2")
-    assert found.text.endswith("v1@1, v2@2")
+    assert found.message.endswith("v1@1, v2@2")
     w.upgrade("v2")
     (found,) = (one for one in containers(w.s) if one.code == "capabilities_kept")
-    assert found.text.endswith("v2@2") or found.text.endswith("v1@1, v2@2")
+    assert found.message.endswith("v2@2") or found.message.endswith("v1@1, v2@2")
     assert (found.ok, found.fix) == (True, None), "prune removes none of what can be gone back to"
     w.rollback()
     (found,) = (one for one in containers(w.s) if one.code == "capabilities_kept")

@@ -105,7 +105,7 @@ def test_a_role_is_given_and_taken_away(mara: World) -> None:
     assert "jonas is now viewer, deployer for shop" in mara.deployctl("user", "role", "jonas", "deployer", "--app", "shop").out
     assert "jonas is now viewer" in mara.deployctl("user", "role", "jonas", "none", "--app", "shop").out
     told = mara.deployctl("user", "role", "jonas", "none", "-o", "json").json
-    assert (told["kind"], told["roles"], told["sentence"]) == ("User", {}, "jonas is now none")
+    assert (told["kind"], told["roles"], told["summary"]) == ("User", {}, "jonas is now none")
 
 
 def test_sessions_are_listed_and_ended(mara: World) -> None:
@@ -118,7 +118,7 @@ def test_sessions_are_listed_and_ended(mara: World) -> None:
     assert mara.deployctl("user", "end", "mara", str(shown[0]["id"])).out == "✓ 1 session of mara ended\n"
     assert mara.deployctl("user", "end", "mara").out == "✓ 2 sessions of mara ended\n"
     again = mara.deployctl("user", "end", "mara", "--json").json
-    assert (again["changed"], again["sentence"]) == (False, "mara has no active sessions")
+    assert (again["changed"], again["summary"]) == (False, "mara has no active sessions")
 
 
 def test_removing_asks_first_and_takes_no_for_an_answer(mara: World) -> None:

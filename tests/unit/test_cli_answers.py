@@ -199,7 +199,7 @@ def test_logs_have_a_column_for_the_version(home: World) -> None:
     said = home.deployctl("logs")
     assert [line.split()[0] for line in said.out.splitlines()] == ["v1", "v1", "v2", "v2"]
     assert "\x1b" not in said.out
-    assert home.deployctl("logs", "v1", "--grep", "hello", "-o", "jsonl").json["text"] == "hello from v1"
+    assert home.deployctl("logs", "v1", "--grep", "hello", "-o", "jsonl").json["message"] == "hello from v1"
     assert home.deployctl("logs", "--since", "10m", "-n", "1", "-o", "tsv").out.count("\n") == 2
 
 

@@ -47,8 +47,8 @@ def test_it_is_told_once_somebody_may_sign_in_and_not_without_a_dashboard(tmp_pa
         add_user("mara", given(Role.ADMIN, []), w.s)
         [found] = dashboard(w.s)
         assert (found.ok, found.fatal, found.code) == (False, False, "shared_host_name")
-        assert "with shop:" in found.text
-        assert "a version's own port on 127.0.0.1" in found.text
+        assert "with shop:" in found.message
+        assert "a version's own port on 127.0.0.1" in found.message
         assert found.fix == 'url = "http://deployctl.localhost:8900" in [web] of config/server.toml'
         assert [*dashboard(replace(w.s, spec=ServerSpec(web=WebSpec(enabled=False))))] == []
 

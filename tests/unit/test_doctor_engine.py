@@ -32,7 +32,7 @@ def found(w: World, name: str) -> list[Finding]:
 def test_podman_is_called_podman(w: World) -> None:
     w.engine.engine_info = replace(w.engine.engine_info, product="Podman", version="5.4.2", lacks=(Lack.HEALTHCHECKS,))
     told = found(w, "engine")
-    assert told[0].text.startswith("Podman 5.4.2")
+    assert told[0].message.startswith("Podman 5.4.2")
     assert [(one.ok, one.code) for one in told] == [(True, None), (True, "healthchecks")]
 
 
@@ -81,4 +81,4 @@ def test_too_little_room_is_told_with_its_folder(w: World, monkeypatch: pytest.M
     monkeypatch.setattr(doctor_engine, "LITTLE_SPACE", 2**80)
     [told] = found(w, "image space")
     assert not told.ok
-    assert str(tmp_path) in told.text
+    assert str(tmp_path) in told.message

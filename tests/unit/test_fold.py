@@ -73,7 +73,7 @@ def test_old_refusals_become_one_line_that_tells_how_many_and_the_chain_verifies
     assert (folded.refusals, folded.plans) == (15, 0)
     assert w.ledger.count_events() == before - 15 + 1
     first, *others = audit(w.s, limit=500)
-    assert (first.what, first.sentence.partition(" from ")[0]) == ("checkpoint", "15 lines of denied changes, 150 attempts")
+    assert (first.what, first.summary.partition(" from ")[0]) == ("checkpoint", "15 lines of denied changes, 150 attempts")
     assert others == told
     assert w.ledger.find_faults() == []
     verify_ledger(vault(w))
@@ -87,7 +87,7 @@ def test_what_is_told_after_a_checkpoint_is_linked_to_it_and_folded_in_turn(w: W
         w.undo()
         w.undo()
         refuse(w, 2)
-    assert len([line for line in audit(w.s, kind="checkpoint") if "denied" in line.sentence]) == 3
+    assert len([line for line in audit(w.s, kind="checkpoint") if "denied" in line.summary]) == 3
     assert w.ledger.find_faults() == []
 
 

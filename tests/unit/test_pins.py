@@ -173,7 +173,7 @@ def test_the_doctor_names_what_is_not_pinned(w: World) -> None:
     w.guard.believed.clear()
     (found,) = (one for one in findings(w.s) if one.code == "not_pinned")
     assert (found.ok, found.fatal, found.fix) == (False, False, "deployctl reconcile")
-    assert name(w, "v2") in found.text
+    assert name(w, "v2") in found.message
 
 
 def test_the_watcher_pins_after_a_start_of_the_host(w: World) -> None:

@@ -55,7 +55,7 @@ def test_two_hundred_changes_that_a_reader_may_not_make_are_one_line_with_a_coun
     assert rows(shop) == 1
     (line,) = audit(shop.w.s, kind="refused")
     assert (line.who, line.app, line.result, line.count) == ("reader", "shop", "refused", 200)
-    assert line.sentence.endswith("Nothing was done. (200 times)")
+    assert line.summary.endswith("Nothing was done. (200 times)")
 
 
 def test_another_minute_and_another_route_are_lines_of_their_own_and_the_chain_holds(shop: Site) -> None:
@@ -162,9 +162,9 @@ def test_strangers_share_one_line_a_minute_and_a_user_who_is_tried_has_one(shop:
             sign_in("mara", "wrong", Origin("10.0.0.7"), shop.w.s)
     assert rows(shop) == 2
     mara, others = audit(shop.w.s, kind="sign_in_refused")
-    assert (mara.count, mara.sentence) == (3, "an attempt to sign in as mara was refused (3 times)")
+    assert (mara.count, mara.summary) == (3, "an attempt to sign in as mara was refused (3 times)")
     assert (others.count, others.who) == (300, "nobody")
-    assert others.sentence == "an attempt to sign in as somebody was refused (300 times; as name0, name1, name2, name3, name4)"
+    assert others.summary == "an attempt to sign in as somebody was refused (300 times; as name0, name1, name2, name3, name4)"
 
 
 def test_a_program_without_a_token_that_is_known_writes_nothing(shop: Site) -> None:

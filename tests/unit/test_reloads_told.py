@@ -74,7 +74,7 @@ def test_status_and_doctor_tell_how_many_there_were(tmp_path: Path) -> None:
             assert cell in table.rows[0]
             [proxy] = [found for found in findings(w.s) if found.name == "HAProxy"]
             assert proxy.ok
-            assert text in proxy.text
+            assert text in proxy.message
 
 
 def test_page_api_and_metrics_tell_it(tmp_path: Path) -> None:

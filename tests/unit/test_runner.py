@@ -407,7 +407,7 @@ def test_open_requests_are_waited_for_and_then_closed(w: World) -> None:
     begun = w.clock.now()
     moved = w.upgrade("v2")
     assert w.clock.now() - begun >= 10
-    assert any("3 still open after 10 s were closed" in step.text for step in moved.steps)
+    assert any("3 still open after 10 s were closed" in step.message for step in moved.steps)
 
 
 def test_requests_that_end_in_time_are_not_cut(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -417,7 +417,7 @@ def test_requests_that_end_in_time_are_not_cut(w: World, monkeypatch: pytest.Mon
     monkeypatch.setattr(w.traffic, "cut", fails(AssertionError("cut")))
     w.clock.after(2, lambda: w.traffic.hold_open(SHOP, 1, 0))
     moved = w.upgrade("v2")
-    assert any(step.text == "no open requests" for step in moved.steps)
+    assert any(step.message == "no open requests" for step in moved.steps)
 
 
 # -- signals ------------------------------------------------------------------------------------------------------

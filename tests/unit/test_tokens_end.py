@@ -240,6 +240,6 @@ def require_owners(db: Database) -> None:
 
 def test_doctor_names_tokens_whose_maker_is_no_admin_any_more(w: World) -> None:
     w.ledger.set_roles("mara", given(Role.VIEWER, []))  # as the builds did that left the tokens
-    found = {one.fix: one.text for one in findings(w.s) if one.name == "token"}
+    found = {one.fix: one.message for one in findings(w.s) if one.name == "token"}
     assert found.keys() == {"deployctl token revoke ci", "deployctl token revoke look"}
     assert "mara, who created it, is no longer an admin" in found["deployctl token revoke ci"]

@@ -355,7 +355,7 @@ def test_logs_of_what_never_ran_are_not_found_and_a_negative_tail_is_wrong(w: Wo
 
 # -- doctor -------------------------------------------------------------------------------------------------------
 def checkup(w: World) -> dict[str, tuple[bool, str]]:
-    return {f.name: (f.ok, f.text) for f in doctor(Settings(w.home), lambda: w.s)}
+    return {f.name: (f.ok, f.message) for f in doctor(Settings(w.home), lambda: w.s)}
 
 
 def test_a_sound_server_has_no_finding_that_is_not_ok(w: World) -> None:
@@ -370,7 +370,7 @@ def test_the_doctor_goes_on_when_the_ledger_is_unusable(w: World) -> None:
         raise LedgerUnusable("it is empty", remedy=["put a good copy back"])
 
     found = doctor(Settings(w.home), build)
-    assert [(f.ok, f.text, f.fix) for f in found if f.name == "ledger"] == [(False, "it is empty", "put a good copy back")]
+    assert [(f.ok, f.message, f.fix) for f in found if f.name == "ledger"] == [(False, "it is empty", "put a good copy back")]
     assert any(f.name == "disk" for f in found)
 
 

@@ -62,7 +62,7 @@ def plain(body: Json) -> Any:
 
 def without_ids(body: Any) -> Any:
     """Leave out what steps say: there are names of containers in it, and those are of one home."""
-    return {**body, "steps": [{**step, "sentence": "", "text": ""} for step in body["steps"]]}
+    return {**body, "steps": [{**step, "sentence": "", "message": ""} for step in body["steps"]]}
 
 
 MOVES: list[tuple[str, Json]] = [("rollback", {"to_version": "v1", "note": "slow"}), ("undo", {}),
@@ -92,7 +92,7 @@ def test_what_moves_nothing_is_answered_so_too(shop: Site, ci: Program) -> None:
             ("start", {"version": "v1"}, "shop v1 runs on 127.0.0.1:20000, without traffic"),
             ("abort", {}, "nothing is in progress for shop")):
         told = ci.post(f"apps/shop/{verb}", body).get_json()
-        assert (told["schema"], told["ok"], told["app"], told["sentence"]) == ("deployctl/v1", True, "shop", sentence)
+        assert (told["schema"], told["ok"], told["app"], told["summary"]) == ("deployctl/v1", True, "shop", sentence)
     assert ci.post("apps/shop/prune", {"yes": True}).get_json()["kind"] == "Prune"
 
 
@@ -103,7 +103,7 @@ def test_logs_have_their_versions_and_can_be_searched(ci: Program) -> None:
 
 def test_a_deployment_is_told_step_by_step(shop: Site, ci: Program) -> None:
     listed = ci.get("apps/shop/deployments").get_json()["deployments"]
-    assert [one["kind"] for one in listed] == ["upgrade", "upgrade"]
+    assert [one["action"] for one in listed] == ["upgrade", "upgrade"]
     told = ci.get(f"deployments/{listed[0]['id']}").get_json()
     assert told["deployment"] == listed[0]
     assert "switch" in [step["kind"] for step in told["steps"]]
@@ -171,7 +171,7 @@ def test_what_takes_long_is_answered_with_where_to_ask(shop: Site, ci: Program, 
     with slow(shop, monkeypatch, "upgrade") as go:
         answer = ci.post("apps/shop/upgrade", {"version": "v3"}, at=2)
         told = answer.get_json()
-        assert (answer.status_code, told["kind"], told["done"], told["verb"]) == (202, "Operation", False, "upgrade")
+        assert (answer.status_code, told["kind"], told["done"], told["action"]) == (202, "Operation", False, "upgrade")
         assert answer.location == f"/api/v1/operations/{told['id']}"
         assert ci.get(answer.location).get_json()["done"] is False
         go.set()

@@ -215,7 +215,7 @@ def test_the_api_streams_the_same_json(shop: Site) -> None:
     assert answer.getheader("Content-Type") == "application/json"
     assert [*told] == ["schema", "kind", "app", "lines"]
     assert len(told["lines"]) == sum("7" in str(number) for number in range(2_500))
-    assert told["lines"][0]["text"] == f"7 {TEXT}"
+    assert told["lines"][0]["message"] == f"7 {TEXT}"
 
 
 def test_errors_come_before_the_first_byte(tmp_path: Path) -> None:
@@ -240,4 +240,4 @@ def test_the_activity_is_saved_page_by_page_up_to_its_bound(tmp_path: Path, monk
         assert len({*map(tuple, whole)}) == 26
         monkeypatch.setattr("deployctl_web.pages.activity.SAVED", 10)
         lines = [json.loads(line) for line in mara.get("/activity.jsonl?kind=readiness").text.splitlines()]
-        assert [line["sentence"] for line in lines] == [f"event {number}" for number in range(24, 14, -1)]
+        assert [line["summary"] for line in lines] == [f"event {number}" for number in range(24, 14, -1)]

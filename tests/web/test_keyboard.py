@@ -142,8 +142,8 @@ def test_single_keys_are_off_while_one_types(shop: Cli, visit: Visit) -> None:
 
 def test_single_keys_can_be_switched_off_and_the_palette_stays(shop: Cli, visit: Visit) -> None:
     page = visit("/settings")
-    page.get_by_label("Single keys").select_option("off")
-    page.get_by_role("button", name="Keep it in this browser").click()
+    page.get_by_label("Single-key shortcuts").select_option("off")
+    page.get_by_role("button", name="Save in this browser").click()
     page.goto("/apps/shop")
     for key in ("r", "d", "?", "l"):
         page.keyboard.press(key)

@@ -97,7 +97,7 @@ def test_a_deploy_is_stopped(shop: Cli, visit: Visit) -> None:
 def test_looks_and_theme_are_kept_in_the_browser(shop: Cli, visit: Visit) -> None:
     page = visit("/settings", js=False)
     page.get_by_label("Theme", exact=True).select_option("dark")
-    page.get_by_role("button", name="Keep it in this browser").click()
+    page.get_by_role("button", name="Save in this browser").click()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     page.goto("/apps/shop")
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")

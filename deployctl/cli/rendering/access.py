@@ -76,7 +76,7 @@ def audit_table(lines: Sequence[AuditLine], look: TerminalStyle) -> TextTable:
 
 
 def _happened(line: AuditLine, look: TerminalStyle) -> str:
-    sentence = _first_line(line.sentence)
+    sentence = _first_line(line.summary)
     if not look.signs:
         return sentence
     sign = {"refused": f"{look.warn} ", "failed": f"{look.bad} "}.get(line.result, "")

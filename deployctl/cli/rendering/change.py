@@ -133,7 +133,7 @@ def findings_text(findings: Sequence[Finding], look: TerminalStyle) -> list[str]
     broad = max((len(found.name) for found in findings), default=0)
     lines = []
     for found in findings:
-        lines.append(f"{_sign(found, look)} {found.name:<{broad}}  {found.text}")
+        lines.append(f"{_sign(found, look)} {found.name:<{broad}}  {found.message}")
         if found.fix and not found.ok:
             lines.append(f"    Fix: {found.fix}")
     bad = sum(1 for found in findings if not found.ok and found.fatal)
@@ -152,5 +152,5 @@ def findings_table(findings: Sequence[Finding]) -> TextTable:
 
     return TextTable(
         (Column("CHECK"), Column("RESULT"), Column("TEXT"), Column("FIX")),
-        tuple((f.name, "ok" if f.ok else "fail" if f.fatal else "warn", f.text, f.fix or "") for f in findings),
+        tuple((f.name, "ok" if f.ok else "fail" if f.fatal else "warn", f.message, f.fix or "") for f in findings),
     )

@@ -29,7 +29,7 @@ def doctor(settings: Settings, build: Callable[[], Services], *, exists: bool = 
     try:
         s = build()
     except DeployctlError as e:
-        return [*found, Finding("ledger", ok=False, text=e.message, fix=next(iter(e.remedy), None))]
+        return [*found, Finding("ledger", ok=False, message=e.message, fix=next(iter(e.remedy), None))]
     if not exists:
         return [*found, *_no_home(s), *_checked(s, but=(_proxy, _fronts))]
     return [*found, _whole_ledger(s), *_checked(s)]
@@ -42,7 +42,7 @@ def findings(s: Services) -> list[Finding]:
 
 def _ledger(s: Services) -> Finding:
     apps = len(s.ledger.apps())
-    return Finding("ledger", ok=True, text=f"{Settings(s.home).ledger}, {apps} app{'' if apps == 1 else 's'}")
+    return Finding("ledger", ok=True, message=f"{Settings(s.home).ledger}, {apps} app{'' if apps == 1 else 's'}")
 
 
 def _whole_ledger(s: Services) -> Finding:
@@ -50,8 +50,8 @@ def _whole_ledger(s: Services) -> Finding:
     try:
         faults = [*s.ledger.damages(), *s.ledger.find_faults()]
     except DeployctlError as e:
-        return Finding("ledger", ok=False, text=e.message, fix=next(iter(e.remedy), None))
-    return Finding("ledger", ok=False, text=faults[0], fix="deployctl ledger verify") if faults else _ledger(s)
+        return Finding("ledger", ok=False, message=e.message, fix=next(iter(e.remedy), None))
+    return Finding("ledger", ok=False, message=faults[0], fix="deployctl ledger verify") if faults else _ledger(s)
 
 
 def _no_home(s: Services) -> Iterator[Finding]:
@@ -59,9 +59,9 @@ def _no_home(s: Services) -> Iterator[Finding]:
     pid = s.traffic.pid()
     if pid is not None:
         yield Finding("HAProxy", ok=False, fix="deployctl ledger rebuild",
-                      text=f"pid {pid} serves this home, whose ledger and files are gone")
+                      message=f"pid {pid} serves this home, whose ledger and files are gone")
     others = "".join(f"; {home.path} has {home.containers} containers on this engine" for home in other_homes(s))
-    yield Finding("home", ok=not others, fatal=False, text=f"no ledger in {s.home} yet{others}",
+    yield Finding("home", ok=not others, fatal=False, message=f"no ledger in {s.home} yet{others}",
                    fix="deployctl --home DIR doctor")
 
 
@@ -82,65 +82,65 @@ def _safely(check: Check, s: Services) -> list[Finding]:
     try:
         return list(check(s))
     except DeployctlError as e:
-        return [Finding(check.__name__.strip("_"), ok=False, text=e.message, fix=next(iter(e.remedy), None))]
+        return [Finding(check.__name__.strip("_"), ok=False, message=e.message, fix=next(iter(e.remedy), None))]
 
 
 def _python() -> Finding:
     version = ".".join(map(str, sys.version_info[:3]))
-    return Finding("python", ok=sys.version_info >= (3, 11), text=version, fix="install Python 3.11 or newer")
+    return Finding("python", ok=sys.version_info >= (3, 11), message=version, fix="install Python 3.11 or newer")
 
 
 def _clock() -> Finding:
-    return Finding("clock", ok=time.time() > YEAR_2024, text=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    return Finding("clock", ok=time.time() > YEAR_2024, message=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                    fix="sudo timedatectl set-ntp true")
 
 
 def _space(home: Path) -> Finding:
     folder = next(p for p in (home, *home.parents) if p.exists())
     free = shutil.disk_usage(folder).free
-    return Finding("disk", ok=free > LITTLE_SPACE, text=f"{free / 2**30:.1f} GiB free at {folder}", fix="docker image prune")
+    return Finding("disk", ok=free > LITTLE_SPACE, message=f"{free / 2**30:.1f} GiB free at {folder}", fix="docker image prune")
 
 
 def _proxy(s: Services) -> Iterator[Finding]:
     started = s.traffic.ensure_up()
     closed = sum(counted.closed for counted in s.traffic.counters().values())
-    yield Finding("HAProxy", ok=True, text=f"pid {s.traffic.pid()}" + (", had died and was restarted" if started else "")
+    yield Finding("HAProxy", ok=True, message=f"pid {s.traffic.pid()}" + (", had died and was restarted" if started else "")
                   + (f"; its reloads have closed {closed} long connections (deployctl status)" if closed else ""))
     for frail in s.traffic.frailties():
-        yield Finding(f"HAProxy's {frail.code}", ok=False, fatal=False, text=frail.text, fix=frail.remedy)
+        yield Finding(f"HAProxy's {frail.code}", ok=False, fatal=False, message=frail.text, fix=frail.remedy)
     for sentence in s.traffic.drift():
-        yield Finding("drift", ok=False, text=sentence, fix="deployctl reconcile", fatal=False)
+        yield Finding("drift", ok=False, message=sentence, fix="deployctl reconcile", fatal=False)
 
 
 def _fronts(s: Services) -> Iterator[Finding]:
     for app, front in s.traffic.dropped_fronts().items():
-        yield Finding("forwarded headers", ok=False, fatal=False, text=front.text(app), fix=front.remedy(app))
+        yield Finding("forwarded headers", ok=False, fatal=False, message=front.text(app), fix=front.remedy(app))
 
 
 def _strays(s: Services) -> Iterator[Finding]:
     """Yield each HAProxy of ours whose home is gone from where it was started: it serves, and nobody looks after it."""
     for stray in s.traffic.strays():
         yield Finding("HAProxy", ok=False, fix=f"kill -USR1 {stray.pid}   # once it is no longer needed",
-                      text=f"another one (pid {stray.pid}) serves from {stray.config}, which no longer exists: no home "
+                      message=f"another one (pid {stray.pid}) serves from {stray.config}, which no longer exists: no home "
                            "controls it")
 
 
 def _network(s: Services) -> Iterator[Finding]:
     if not s.bridged:
         yield Finding("reach", ok=True, fatal=False,
-                      text="containers are reached by published ports (about half as fast) and their addresses are not "
+                      message="containers are reached by published ports (about half as fast) and their addresses are not "
                            "pinned: not root, or a remote engine")
         return
     subnet, *_ = cut(s.spec.pool, [*s.guard.routed_subnets(), *(network.subnet for network in s.ledger.networks())])
-    yield Finding("network pool", ok=True, text=f"{s.spec.pool}, next free {subnet}")
+    yield Finding("network pool", ok=True, message=f"{s.spec.pool}, next free {subnet}")
     if not s.guard.may_pin():
         yield Finding("addresses", ok=False, fatal=False, code="not_pinned",
-                      text="are not pinned to their containers, which requires CAP_NET_ADMIN: a container with NET_RAW on an "
-                           "app's network can respond in place of the live version")
+                      message="are not pinned to their containers, which requires CAP_NET_ADMIN: a container with NET_RAW on "
+                           "an app's network can respond in place of the live version")
     apps = {app.name: app for app in s.ledger.apps()}
     for app, bridge in sorted({(i.app, apps[i.app].network_of(i).bridge) for i in s.ledger.instances()}):
         if not s.guard.bridge_up(bridge):
-            yield Finding("bridge", ok=False, text=f"{bridge} of {app} is missing or down: its clients get 503",
+            yield Finding("bridge", ok=False, message=f"{bridge} of {app} is missing or down: its clients get 503",
                           fix="sudo systemctl restart docker")
 
 
@@ -150,20 +150,21 @@ def _tokens(s: Services) -> Iterator[Finding]:
     for one in s.ledger.tokens():
         if one.owner is not None and one.owner not in admins and one.state(now) == "in_use":
             yield Finding("token", ok=False, fatal=False, fix=f"deployctl token revoke {one.name}",
-                          text=f"{one.name} ({roles_text(one.roles)}) is still valid, but {one.owner}, who created it, is no "
-                               "longer an admin")
+                          message=f"{one.name} ({roles_text(one.roles)}) is still valid, but {one.owner}, who created it, is "
+                               "no longer an admin")
 
 
 def _files(s: Services) -> Iterator[Finding]:
     for app, found in sorted(s.judge_files().items()):
         if isinstance(found, DeployctlError):
-            yield Finding(f"config/{app}.toml", ok=False, text=found.message, fix=next(iter(found.remedy), None))
+            yield Finding(f"config/{app}.toml", ok=False, message=found.message, fix=next(iter(found.remedy), None))
         else:
-            yield Finding(f"config/{app}.toml", ok=True, text="valid")
+            yield Finding(f"config/{app}.toml", ok=True, message="valid")
 
 
 def _deployments(s: Services) -> Iterator[Finding]:
     for opened in s.ledger.open_deployments():
         if s.ledger.find_lease(opened.app) is None:
-            yield Finding("deployment", ok=False, text=f"{opened.kind} of {opened.app} was interrupted in phase {opened.phase}",
+            yield Finding("deployment", ok=False,
+                          message=f"{opened.kind} of {opened.app} was interrupted in phase {opened.phase}",
                           fix=f"deployctl abort {opened.app}")

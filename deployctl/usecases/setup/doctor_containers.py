@@ -34,7 +34,7 @@ def _hidden(here: Sequence[ContainerFacts], s: Services) -> Iterator[Finding]:
             active = s.ledger.find_release(app.name, app.active) if app.active else None
             said = f"{app.name}: " + switched_text(app.name, active.version if active else None,
                                                        before=instances[min(hidden)].store or "", now=store or "")
-            yield Finding("image store", ok=False, code=SWITCHED, text=said)
+            yield Finding("image store", ok=False, code=SWITCHED, message=said)
 
 
 def _former(s: Services) -> Iterator[Finding]:
@@ -42,14 +42,16 @@ def _former(s: Services) -> Iterator[Finding]:
     found = [(i, c) for i in s.ledger.instances() if (c := s.engine.find_container(i.container or i.name))]
     if crash := [c.name for _, c in found if c.running and c.restart is Restart.UNLESS_STOPPED]:
         yield Finding("restarts", ok=False, fatal=False, fix="deployctl reconcile",
-                      text=f"would not restart after a crash of Docker itself, because 0.1.0 created them: {', '.join(crash)}")
+                      message="would not restart after a crash of Docker itself, because 0.1.0 created them: "
+                              f"{', '.join(crash)}")
     apps = {app.name: app for app in s.ledger.apps()}
     believed = read_believed(s)
     if loose := [c.name for i, c in found if any(find_astray(s, apps[i.app], {i.release: i}, [c], believed))]:
         yield Finding("addresses", ok=False, fatal=False, code="not_pinned", fix="deployctl reconcile",
-                      text=f"are not pinned to their containers, so another container could respond there: {', '.join(loose)}")
+                      message="are not pinned to their containers, so another container could respond there: "
+                              f"{', '.join(loose)}")
     if named := [c.name for i, c in found if c.hostname == i.app]:
-        yield Finding("host names", ok=True, fatal=False, text="created by 0.1.0, so the app's name resolves to any of its "
+        yield Finding("host names", ok=True, fatal=False, message="created by 0.1.0, so the app's name resolves to any of its "
                       f"versions in its network; each upgrade creates one with its own name: {', '.join(named)}")
 
 
@@ -65,7 +67,7 @@ def _all_capabilities(s: Services) -> Iterator[Finding]:
                     else "for rollbacks; the live one has not, and later upgrades replace them")
             yield Finding("capabilities", ok=active is None, fatal=False, code="capabilities_kept",
                           fix=f"deployctl upgrade {app.name} {active}" if active else None,
-                          text=f"{app.name} keeps releases with Docker's capabilities, including NET_RAW, {then}: {named}")
+                          message=f"{app.name} keeps releases with Docker's capabilities, including NET_RAW, {then}: {named}")
 
 
 def _strangers(here: Sequence[ContainerFacts], s: Services) -> Iterator[Finding]:
@@ -75,4 +77,4 @@ def _strangers(here: Sequence[ContainerFacts], s: Services) -> Iterator[Finding]
     strangers = [c.name for c in here if not {c.id, c.name} & ours]
     if strangers:
         text = f"have this home's label but are not in the ledger: {', '.join(strangers)}"
-        yield Finding("strangers", ok=False, fatal=False, text=text)
+        yield Finding("strangers", ok=False, fatal=False, message=text)

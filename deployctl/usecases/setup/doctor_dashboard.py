@@ -27,7 +27,7 @@ def dashboard(s: Services) -> Iterator[Finding]:
     found = sharing(s.spec.web, {app.name: app.listen for app in apps if app.listen},
                     {app.name: app.hosts for app in apps})
     if found:
-        yield Finding("dashboard", ok=False, fatal=False, text=_text(s.spec.web, found), fix=_fix(s.spec.web),
+        yield Finding("dashboard", ok=False, fatal=False, message=_text(s.spec.web, found), fix=_fix(s.spec.web),
                       code="shared_host_name")
 
 

@@ -26,29 +26,29 @@ def engine(s: Services) -> Iterator[Finding]:
     info = s.engine.info()
     where = getattr(s.engine, "address", "")
     text = f"{info.product} {info.version}, API {info.api}, {info.architecture} {where}".strip()
-    yield Finding("engine", ok=True, text=text)
+    yield Finding("engine", ok=True, message=text)
     if where.startswith(("tcp://", "ssh://")):
-        yield Finding("engine url", ok=True, text=f"remote engine {where}, from config/server.toml", fatal=False)
+        yield Finding("engine url", ok=True, message=f"remote engine {where}, from config/server.toml", fatal=False)
     if info.other_context:
         yield Finding("docker context", ok=False, fatal=False, code="other_context", fix="docker context use default",
-                      text=f"the docker command uses another engine ({info.other_context}) and shows nothing of this home")
+                      message=f"the docker command uses another engine ({info.other_context}) and shows nothing of this home")
     yield from _lacks(info)
     yield _store(s)
     if info.local:
         yield from (_space(root) for root in image_folders(info) if root.exists())
     if info.local and info.forwarding is False:
         yield Finding("forwarding", ok=False, code="forwarding_off", fix=FORWARD,
-                      text="this host does not forward IPv4 packets, so no container can be reached")
+                      message="this host does not forward IPv4 packets, so no container can be reached")
 
 
 def _lacks(info: EngineInfo) -> Iterator[Finding]:
     name = f"{info.product} {info.version}"
     if Lack.UPDATE in info.lacks:
         yield Finding("engine", ok=False, code=Lack.UPDATE, fix="use Podman 5 or later, or Docker",
-                      text=f"{name} cannot update existing containers, so nothing can be deployed with it")
+                      message=f"{name} cannot update existing containers, so nothing can be deployed with it")
     if Lack.HEALTHCHECKS in info.lacks:
         yield Finding("engine", ok=True, code=Lack.HEALTHCHECKS, fatal=False,
-                      text=f'{name} runs no health checks without systemd: health.kind = "docker" is rejected')
+                      message=f'{name} runs no health checks without systemd: health.kind = "docker" is rejected')
 
 
 def _store(s: Services) -> Finding:
@@ -56,8 +56,8 @@ def _store(s: Services) -> Finding:
     try:
         s.engine.require_store()
     except DeployctlError as e:
-        return Finding("image store", ok=False, text=e.message, fix=next(iter(e.remedy), None), code=e.code)
-    return Finding("image store", ok=True, text="answers")
+        return Finding("image store", ok=False, message=e.message, fix=next(iter(e.remedy), None), code=e.code)
+    return Finding("image store", ok=True, message="answers")
 
 
 def image_folders(info: EngineInfo) -> list[Path]:
@@ -76,5 +76,5 @@ def containerd_root(file: Path) -> Path:
 
 def _space(root: Path) -> Finding:
     free = shutil.disk_usage(root).free
-    return Finding("image space", ok=free > LITTLE_SPACE, text=f"{free / 2**30:.1f} GiB free at {root}",
+    return Finding("image space", ok=free > LITTLE_SPACE, message=f"{free / 2**30:.1f} GiB free at {root}",
                    fix="docker image prune")

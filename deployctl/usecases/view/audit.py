@@ -61,7 +61,7 @@ def _line(event: Mapping[str, Any], versions: Versions) -> AuditLine:
     revision = data.get("revision") if event["kind"] == "promoted" else None
     return AuditLine(
         id=event["id"], at=event["at"], who=who.name, how=who.via, address=data.get("address"), app=event["app"],
-        what=str(data.get("kind", event["kind"])) if told else event["kind"], sentence=_sentence(event, versions),
+        what=str(data.get("kind", event["kind"])) if told else event["kind"], summary=_sentence(event, versions),
         before=None if revision is None else revision - 1, after=revision,
         note=str(data.get("note") or data.get("reason") or ""), result=_result(event), count=int(data.get("count", 1)))
 

@@ -16,7 +16,7 @@ def _instance(version: str, release: int, **more: Any) -> Json:
         "version": version, "release": release, "role": "active", "port": 20000 + release,
         "address": f"172.30.0.{release + 1}", "health": "passing", "health_reason": None, "weight": 100,
         "container": "c0" * 32, "colour": "green", "digest": _DIGEST,
-        "held": False, "warm": False, "said": "GET /healthz gave 200", "probe_ms": 1.9, "status": "running",
+        "held": False, "warm": False, "probe_message": "GET /healthz gave 200", "probe_ms": 1.9, "status": "running",
         "requests": 51234, "in_flight": 3, "failed_requests": 0, "failed_precision": "exact",
         "closed_connections": 0, "answers_5xx": 1,
         "response_ms": 12.4, "since": AT, "readiness": None, **more,
@@ -27,7 +27,7 @@ _READY: Json = {"ready": True, "how": "warm", "why": None, "code": None, "second
 _ACTIVE = _instance("v2", 2)
 _STANDBY = _instance("v1", 1, role="standby", weight=0, colour="blue", warm=True, in_flight=0, since=None, readiness=_READY)
 _DEPLOYMENT: Json = {
-    "id": 7, "kind": "upgrade", "from_release": 1, "to_release": 2, "phase": "succeeded", "by": "ci-shop (token)",
+    "id": 7, "action": "upgrade", "from_release": 1, "to_release": 2, "phase": "succeeded", "actor": "ci-shop (token)",
     "note": "faster search", "started_at": AT, "finished_at": LATER, "error": None, "error_code": None,
     "cause": None, "evidence": [],
 }  # fmt: skip
@@ -46,7 +46,7 @@ _MOVED = _of("Rollback", ok=True, app="shop", **{"from": "v2"}, to="v1", from_re
              switch_ms=14.2, total_ms=88.0,
              confirmed=True, failed_requests=0, failed_precision="exact", changed=True, colour="blue", held=["v2"], lifted=[],
              standby="v2", image_checked=True, warnings=[], steps=[
-                 {"kind": "switch", "sentence": "switch traffic of shop to v1", "ms": 14.2, "text": ""}], image=None,
+                 {"kind": "switch", "sentence": "switch traffic of shop to v1", "ms": 14.2, "message": ""}], image=None,
              taken_over=[])
 
 EXAMPLES: dict[str, Json] = {
@@ -60,29 +60,30 @@ EXAMPLES: dict[str, Json] = {
         "config": {"code": "changed_not_deployed", "why": None, "differences": [
             {"group": "env", "sign": "~", "name": "WORKERS", "before": "2", "after": "4"}]}}]),
     "History": _of("History", app="shop", changes=[{
-        "revision": 118, "at": AT, "kind": "upgrade", "from": "v1", "to": "v2", "from_release": 1, "to_release": 2,
-        "by": "ci-shop (token)", "switch_ms": 14.2, "note": "faster search"}], attempts=[],
+        "revision": 118, "at": AT, "action": "upgrade", "from_version": "v1", "to_version": "v2",
+        "from_release": 1, "to_release": 2, "actor": "ci-shop (token)", "switch_ms": 14.2, "note": "faster search"}],
+        attempts=[],
         releases=[{"version": "v1", "release": 1, "readiness": _READY}]),
     "Diff": _of("Diff", app="shop", **{"from": {"version": "v1", "release": 1}}, to={"version": "v2", "release": 2},
                 differences=[{"group": "env", "sign": "~", "name": "WORKERS", "before": "2", "after": "4"}]),
     "Logs": _of("Logs", app="shop", lines=[{
-        "version": "v2", "release": 2, "at": AT, "stream": "stdout", "text": "listening on 8080"}]),
+        "version": "v2", "release": 2, "at": AT, "stream": "stdout", "message": "listening on 8080"}]),
     "Refusals": _of("Refusals", app="shop", lines=[{
         "at": AT, "app": "shop", "release": None, "status": 400, "cause": "bad_request", "client": "192.0.2.7:41822",
         "method": "", "host": "", "path": "", "detail": "HAProxy stopped at byte 6 of “GET /k\\xC3\\xBCche”",
         "gate": False, "text": "400 bad_request  a request that could not be read: not a valid HTTP/1.1 request"}]),
     "Deployments": _of("Deployments", app="shop", deployments=[_DEPLOYMENT]),
     "DeploymentShown": _of("Deployment", app="shop", deployment=_DEPLOYMENT, steps=[{
-        "kind": "start", "release": 2, "sentence": "start shop v2 on port 20002", "begun_at": AT, "finished_at": AT,
-        "ok": True, "ms": 310.0, "text": ""}]),
+        "kind": "start", "release": 2, "summary": "start shop v2 on port 20002", "begun_at": AT, "finished_at": AT,
+        "ok": True, "duration_ms": 310.0, "message": ""}]),
     "Moved": _MOVED,
-    "Done": _of("Hold", ok=True, app="shop", changed=True, sentence="shop v3 is on hold: it will not be deployed again",
+    "Done": _of("Hold", ok=True, app="shop", changed=True, summary="shop v3 is on hold: it will not be deployed again",
                 details=["Release it: deployctl unhold shop v3"]),
-    "Operation": _of("Operation", id="9f2c1a7be0d34c55", app="shop", verb="upgrade", by="ci-shop (token)", started_at=AT,
+    "Operation": _of("Operation", id="9f2c1a7be0d34c55", app="shop", action="upgrade", actor="ci-shop (token)", started_at=AT,
                      ended_at=None, deployment=7, done=False, step="wait until shop v3 is healthy",
                      detail="1 of 3 probes passed", result=None, error=None),
     "ServerChecks": _of("Doctor", ok=True, findings=[{
-        "name": "engine", "ok": True, "text": "Docker 27.3, API 1.47, amd64", "fix": None, "fatal": True, "code": None}],
+        "name": "engine", "ok": True, "message": "Docker 27.3, API 1.47, amd64", "fix": None, "fatal": True, "code": None}],
         dashboard={
             "version": "0.2.0", "process": 4711, "home": "/srv/deploy", "address": "http://127.0.0.1:8900",
             "listens": "127.0.0.1:8900", "apps": 3, "network_pool": "172.30.0.0/16", "host_ports": [20000, 27999],
@@ -92,9 +93,9 @@ EXAMPLES: dict[str, Json] = {
             "memory": [{"name": "status cache", "most": 33554432, "bytes": 51200}]}),
     "Audit": _of("Audit", entries=[{
         "id": 311, "at": AT, "who": "mara", "how": "web", "address": "127.0.0.1", "app": "shop", "what": "rollback",
-        "sentence": "rollback: v2 → v1", "before": 118, "after": 119, "note": "the cart page fails", "result": "done"}]),
+        "summary": "rollback: v2 → v1", "before": 118, "after": 119, "note": "the cart page fails", "result": "done"}]),
     "Users": _of("Users", users=[{**_PERSON, "sessions": 1}]),
-    "User": _of("User", ok=True, **_PERSON, sentence="mara can sign in as deployer of shop",
+    "User": _of("User", ok=True, **_PERSON, summary="mara can sign in as deployer of shop",
                 link={"url": "http://127.0.0.1:8900/start/7hQ2", "expires_at": LATER}),
     "Sessions": _of("Sessions", user="mara", sessions=[{
         "id": 3, "created_at": AT, "seen_at": LATER, "address": "127.0.0.1", "agent": "Firefox"}]),

@@ -79,7 +79,7 @@ class Instance(Answer):
     digest: str
     held: bool
     warm: bool
-    said: str
+    probe_message: str
     probe_ms: float | None
     status: str
     requests: int
@@ -110,7 +110,7 @@ class Drift(Answer):
 
     code: DriftKind
     release: int | None
-    sentence: str
+    summary: str
 
 
 class Note(Answer):

@@ -32,12 +32,12 @@ class Change(Answer):
 
     revision: int
     at: At
-    kind: str
-    from_: str | None = Field(alias="from")
-    to: str | None
+    action: str
+    from_version: str | None
+    to_version: str | None
     from_release: int | None
     to_release: int | None
-    by: str
+    actor: str
     switch_ms: Ms | None
     note: str
 
@@ -46,11 +46,11 @@ class Deployment(Answer):
     """One attempt to change an app."""
 
     id: int
-    kind: str
+    action: str
     from_release: int | None
     to_release: int | None
     phase: str
-    by: str
+    actor: str
     note: str
     started_at: At
     finished_at: At | None
@@ -116,7 +116,7 @@ class Line(Answer):
     release: int
     at: str
     stream: Literal["stdout", "stderr"]
-    text: str
+    message: str
 
 
 class Logs(Document):
@@ -134,12 +134,12 @@ class Deployments(Document):
 class Step(Answer):
     kind: str
     release: int | None
-    sentence: str
+    summary: str
     begun_at: At
     finished_at: At | None
     ok: bool | None
-    ms: Ms | None
-    text: str
+    duration_ms: Ms | None
+    message: str
 
 
 class DeploymentShown(Document):
@@ -197,7 +197,7 @@ class Done(Document):
     ok: Literal[True]
     app: str
     changed: bool
-    sentence: str
+    summary: str
     details: list[str]
 
 
@@ -230,8 +230,8 @@ class Operation(Document):
     kind: Literal["Operation"]
     id: str
     app: AppText
-    verb: str
-    by: str
+    action: str
+    actor: str
     started_at: At
     ended_at: At | None
     deployment: int | None

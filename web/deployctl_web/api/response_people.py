@@ -52,7 +52,7 @@ class Link(Answer):
 class User(Document, Person):
     kind: Literal["User"]
     ok: Literal[True]
-    sentence: str
+    summary: str
     link: Link = Field(description="Shown only once.")
 
 

@@ -156,9 +156,9 @@ def one_deployment(deployment: int) -> Json:
 
 
 def _steps(deployment: int, s: Services) -> list[dict[str, Any]]:
-    return [{"kind": row["kind"], "release": row["release"], "sentence": row["sentence"], "begun_at": row["begun_at"],
-             "finished_at": row["finished_at"], "ok": None if row["ok"] is None else bool(row["ok"]), "ms": row["ms"],
-             "text": row["text"] or ""} for row in s.ledger.steps(deployment)]
+    return [{"kind": row["kind"], "release": row["release"], "summary": row["sentence"], "begun_at": row["begun_at"],
+             "finished_at": row["finished_at"], "ok": None if row["ok"] is None else bool(row["ok"]),
+             "duration_ms": row["ms"], "message": row["text"] or ""} for row in s.ledger.steps(deployment)]
 
 
 @look.get("/operations/<operation>")
@@ -176,7 +176,7 @@ def one_operation(operation: str) -> Json:
 def operation_json(job: Job) -> Json:
     """Return the operation as it is now: when it is done it has a result or an error, never both."""
     done, error = job.done, job.error
-    return {"schema": views.SCHEMA, "kind": "Operation", "id": job.id, "app": job.app, "verb": job.verb, "by": job.actor,
+    return {"schema": views.SCHEMA, "kind": "Operation", "id": job.id, "app": job.app, "action": job.verb, "actor": job.actor,
             "started_at": job.started_at, "deployment": job.deployment, "done": done, "step": job.step, "detail": job.detail,
             "ended_at": job.ended_at if done else None,
             "result": outcome_json(job.result) if done and job.result is not None else None,

@@ -104,7 +104,7 @@ function succeeded(wish, told, status, ms, focused) {
     follow(wish, told.id, turns).catch(() => {});
     return toast(`${named(wish)} is in progress.`, '', {focused});
   }
-  if (!told.to) return toast(told.sentence ?? `${named(wish)}: done.`, '', {focused});
+  if (!told.to) return toast(told.summary ?? `${named(wish)}: done.`, '', {focused});
   const to = live(told);
   if (told.changed === false) return toast(`${to} is already live.`, 'Nothing was done.', {focused});
   const most = told.failed_precision === 'at_most' ? 'at most ' : '';
