@@ -96,7 +96,7 @@ def _mixed(served: Served, calls: int) -> None:
         lambda: served.ask("GET", "/"),
         served.rollback,
         lambda: served.ask("GET", f"/apps/{APP}/logs"),
-        lambda: served.ask("GET", "/activity.json"),
+        lambda: served.ask("GET", "/api/v1/audit"),
         lambda: served.ask("GET", f"/apps/{APP}/nothing"),
         lambda: served.ask("POST", f"/api/v1/apps/{APP}/upgrade", missing),
     )

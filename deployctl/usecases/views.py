@@ -1,4 +1,4 @@
-"""Results as JSON objects of schema deployctl/v1: the only place that makes them. Fields are only ever added."""
+"""Results as JSON objects of schema deployctl/v1: the only place that makes them."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ def rows(home: World, sql: str, *values: object) -> list[tuple[int]]:
 # -- what SQLite does for it ----------------------------------------------------------------------------------------
 GROWS = "releases|changes|events|deployments|steps|sign_ins|tokens|pulls"
 SHORT = ("one_open_deployment_per_app", "living_sign_ins", "one_token_in_use_per_name")
-PAGES = ["/", "/live", "/activity", "/activity.json", "/server", "/settings", "/metrics", "/apps/shop", "/apps/shop/lower",
+PAGES = ["/", "/live", "/activity", "/activity.jsonl", "/server", "/settings", "/metrics", "/apps/shop", "/apps/shop/lower",
          "/apps/shop/live", "/apps/shop/charts", "/apps/shop/ask?verb=rollback", "/apps/shop/deploy", "/apps/shop/logs",
          "/apps/shop/versions/v1", "/apps/shop/compare?a=v1&b=v2", "/api/v1/apps", "/api/v1/apps/shop", "/api/v1/tokens",
          "/api/v1/apps/shop/deployments", "/api/v1/apps/shop/history", "/api/v1/apps/shop/refusals", "/api/v1/users",

@@ -51,7 +51,7 @@ def test_programs_get_one_object_or_a_line_each(two: World) -> None:
 def test_they_can_be_searched_and_nothing_refused_is_said(two: World) -> None:
     said = two.deployctl("logs", "shop", "--proxy")
     assert (said.code, said.out) == (0, "")
-    assert "HAProxy has refused nothing of shop lately" in said.err
+    assert "No recent error responses from HAProxy for shop" in said.err
     refuse(two)
     assert two.deployctl("logs", "shop", "--proxy", "--grep", "no_answer").out.count("\n") == 1
     assert two.deployctl("logs", "shop", "--proxy", "-n", "1").out.count("\n") == 1
@@ -72,5 +72,5 @@ def test_the_page_shows_the_last_one_first_and_reads_nothing_as_markup(tmp_path:
         assert page.index("no_answer") < page.index("bad_request")
         assert "deployctl logs shop --proxy" in page
         assert "/apps/shop/logs/proxy" in mara.get("/apps/shop/logs").text
-        told = mara.get("/apps/shop/logs/proxy.json").get_json()
+        told = mara.get("/api/v1/apps/shop/refusals").get_json()
         assert (told["kind"], [one["cause"] for one in told["lines"]]) == ("Refusals", ["bad_request", "no_answer"])
