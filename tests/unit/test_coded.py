@@ -87,7 +87,7 @@ def test_a_failure_is_told_without_what_its_title_says(w: World) -> None:
     with pytest.raises(NotHealthy):
         w.upgrade("v2")
     (told,) = notices(state="healthy", notes=(), failure=find_failure(SHOP, w.s))
-    assert told.title == "v2 did not get healthy. v42 serves, nothing changed."
+    assert told.title == "v2 did not get healthy. v42 is still live."
     assert told.text.startswith("GET / gave 503 for ")
 
 

@@ -299,7 +299,7 @@ def test_nobody_loses_the_lease_under_his_feet(path: Path, copy: Path) -> None:
     with closing(opened(path)) as ledger:
         token = ledger.take_lease(SHOP, holder="mara", verb="upgrade", at=NOW)
         assert isinstance(token, int)
-        with pytest.raises(LeaseHeld, match=r"mara .* changes shop right now: upgrade"):
+        with pytest.raises(LeaseHeld, match=r"mara .* is changing shop: upgrade"):
             restore(path, copy)
         assert apps(path) == ["blog", "shop"]
         ledger.give_lease_back(SHOP, token)
@@ -334,7 +334,7 @@ def test_what_was_under_way_when_the_copy_was_made_is_not_taken_for_open(path: P
 
 
 def test_two_restores_at_once_are_one_after_the_other(path: Path, copy: Path) -> None:
-    with (vault(path).from_file(copy, force=False), pytest.raises(LeaseHeld, match="restores, rebuilds or"),
+    with (vault(path).from_file(copy, force=False), pytest.raises(LeaseHeld, match="restoring, rebuilding or"),
           vault(path).from_file(copy, force=False)):
         pytest.fail("two candidates")
 

@@ -149,7 +149,7 @@ def test_people_who_cannot_be_read_are_told_as_that(path: Path, copy: Path, role
 
 def test_on_a_machine_without_the_secret_it_is_said_what_cannot_be_checked(path: Path, copy: Path, tmp_path: Path) -> None:
     path.with_name("secret").unlink()
-    with pytest.raises(Refused, match=r"people, roles and tokens .* a different key"):
+    with pytest.raises(Refused, match=r"users, roles and tokens .* a different key"):
         restore(path, copy)
     assert restore(path, copy, force=True).extra["check"] == "other_key"
     assert find_copy_key(path) is not None, "the home has a key again"

@@ -20,7 +20,7 @@ def goes_to(past: Past) -> int | None:
 def test_the_first_version_has_nothing_behind_it() -> None:
     past = Past(1).upgrade(1)
     assert goes_to(past) is None
-    assert why_nothing(past.facts) == "no other version has served here yet"
+    assert why_nothing(past.facts) == "no other version has been live yet"
 
 
 def test_each_rollback_goes_one_further_back_and_never_forward() -> None:
@@ -103,9 +103,9 @@ def test_one_that_failed_when_it_was_last_tried_is_the_last_choice() -> None:
 def test_why_nothing_names_each_held_version_once() -> None:
     past = Past(3).upgrade(1, 2, 3)
     past.edited = {1: replace(made(1, "v1"), hold=past.hold(1).edited[1].hold), 2: replace(past.edited[1], number=2)}
-    assert why_nothing(past.facts) == "v1 is on hold and nothing else served before"
+    assert why_nothing(past.facts) == "v1 is on hold and no other version was live before"
     assert "v1, v2 are on hold" in why_nothing(Past(3).upgrade(1, 2, 3).hold(1).hold(2).facts)
-    assert why_nothing(Past(2).upgrade(1, 2).rollback(1).facts) == "nothing served before the version that serves now"
+    assert why_nothing(Past(2).upgrade(1, 2).rollback(1).facts) == "no version was live before this one"
 
 
 # -- any history --------------------------------------------------------------------------------------------------

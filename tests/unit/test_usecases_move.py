@@ -476,7 +476,7 @@ def test_a_rollback_with_the_engine_away_is_refused_when_the_target_must_boot(w:
 
 def test_a_rollback_with_nothing_behind_says_so_and_is_no_success(w: World) -> None:
     w.upgraded("v1")
-    with pytest.raises(NothingToGoBackTo, match="no other version has served here yet") as nothing:
+    with pytest.raises(NothingToGoBackTo, match="no other version has been live yet") as nothing:
         w.rollback()
     assert nothing.value.exit_code == 3
 

@@ -240,7 +240,7 @@ def test_a_failed_deploy_keeps_what_serves_and_can_be_tried_again_or_dismissed(s
     with pytest.raises(NotHealthy):
         shop.w.upgrade("v3")
     told = fresh(shop, mara)
-    for words in ("Healthy", "v3 did not get healthy. v2 serves, nothing changed.", "gave 503", "Try again", "Dismiss",
+    for words in ("Healthy", "v3 did not get healthy. v2 is still live.", "gave 503", "Try again", "Dismiss",
                   "Details", "Why it failed"):
         assert words in told, words
     last = shop.w.ledger.deployments(SHOP, limit=1)[0].id
@@ -256,7 +256,7 @@ def test_what_went_back_by_itself_says_so(shop: Site, mara: Browser) -> None:
     with pytest.raises(DeployctlError):
         shop.w.upgrade("v3")
     told = fresh(shop, mara)
-    assert "Went back from v3 by itself." in told
+    assert "v3 failed under traffic and was rolled back automatically." in told
     assert "v3 on hold" in told
 
 
@@ -365,7 +365,7 @@ def test_who_is_at_it_with_another_verb_is_named_and_what_was_interrupted_is_tol
     token = shop.w.ledger.take_lease(SHOP, holder="jonas (cli)", verb="prune", at=shop.w.clock.utc())
     told = fresh(shop, mara)
     assert "Busy" in told
-    assert "jonas (cli) is at shop: prune." in told
+    assert "jonas is running prune." in told
     assert "Abort and roll back to v1" in told
     assert isinstance(token, int)
     plan = Plan(SHOP, PlanKind.UPGRADE, 2, 1, (Step(StepKind.HEALTH, 1, "prove v1"),), "shop: v2 → v1")

@@ -85,7 +85,7 @@ def why_nothing(facts: AppFacts) -> str:
     served = {c.target for c in facts.changes if c.target is not None} - {facts.app.active}
     held = list(dict.fromkeys(r.version for n in sorted(served) if (r := facts.releases.get(n)) and r.hold))
     if not served:
-        return "no other version has served here yet"
+        return "no other version has been live yet"
     if held:
-        return f"{', '.join(held)} {'is' if len(held) == 1 else 'are'} on hold and nothing else served before"
-    return "nothing served before the version that serves now"
+        return f"{', '.join(held)} {'is' if len(held) == 1 else 'are'} on hold and no other version was live before"
+    return "no version was live before this one"

@@ -73,7 +73,7 @@ class Vault:
             return None
 
     def cut_off(self, ledger: SqliteLedger) -> list[str]:
-        """Say so when the newest copy knows an event that the ledger does not: its end was cut off, or all written anew."""
+        """Return what shows that its end was cut off, or all of it rewritten: an event of the newest copy that it lacks."""
         for copy in copies.copies(self.path)[:1]:
             last = _last_event(copy.path)
             if last and not ledger.db.one("select 1 from events where id = ? and hash = ?", last):
@@ -85,7 +85,7 @@ class Vault:
         for row in ledger.db.execute("select app from leases where holder is not null"):
             held = ledger.find_lease(row["app"])
             if held is not None:
-                raise LeaseHeld(f"{held.holder} (pid {held.pid}) changes {held.app} right now: {held.verb} since "
+                raise LeaseHeld(f"{held.holder} (pid {held.pid}) is changing {held.app}: {held.verb} since "
                                 f"{held.since}. Nothing was done.",
                                 remedy=[f"deployctl status {held.app}", f"deployctl abort {held.app}"])
 
@@ -131,7 +131,7 @@ class Vault:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Be the only process that replaces the file or writes it anew. Raises LeaseHeld."""
+        """Be the only process that replaces or rewrites the file. Raises LeaseHeld."""
         lock = self.path.with_name(f"{CANDIDATE}.lock")
         with copies.file_errors(lock):
             handle = os.open(lock, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -193,7 +193,7 @@ class Vault:
                           f"not be here.{_doubts(found)} Nothing was done.",
                           remedy=[f"deployctl ledger restore {source} --force"])
         if not force and found is not CopyCheck.GOOD:
-            raise Refused(f"{source} cannot be taken as it is.{_doubts(found)} Nothing was done.",
+            raise Refused(f"{source} cannot be verified.{_doubts(found)} Nothing was done.",
                           remedy=[f"deployctl ledger restore {source} --force"], code="unchecked_copy")
         if not ours and lives(Path(home), self.home, keys):
             become_another(connection, self.home, host=here)
@@ -204,7 +204,7 @@ class Vault:
     def install(self, candidate: CopyCandidate, *, actor: str, verb: str) -> Path | None:
         """Make the candidate the home's ledger; return where the former file is kept now.
 
-        Nobody holds a lease in it and no deployment is open: whoever was under way when it was written is long gone.
+        Nobody holds a lease in it and no deployment is open: what was in progress when it was written ended long ago.
         """
         former = self.find_usable()
         try:
@@ -296,7 +296,7 @@ def _lock(handle: int) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise LeaseHeld("another process restores, rebuilds or compacts the ledger right now. Nothing was done.",
+        raise LeaseHeld("another process is restoring, rebuilding or compacting the ledger. Nothing was done.",
                         remedy=["deployctl ledger verify"]) from None
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from deployctl.dataclass import dataclass
 from deployctl.domain.change.status_note import NoteCode
+from deployctl.domain.host.actor import Actor
 from deployctl.usecases.results import AppView, ConfigCode, StatusView
 from deployctl.usecases.view.in_progress import Failure, UnderWay
 from deployctl.verbs.table import deployments
@@ -73,9 +74,9 @@ def _others(view: AppView) -> Iterator[Notice]:
             yield Notice("warn", ended(sentence(note.message)))
     drifts = view.untold_drifts
     if drifts:
-        more = f"{len(drifts)} things are" if len(drifts) > 1 else "Something is"
+        differ = f"{len(drifts)} things differ" if len(drifts) > 1 else "One thing differs"
         mended = any(one.mend for one in view.drifts)
-        yield Notice("warn", f"{more} not as the ledger has it.", lines=tuple(sentence(one.message) for one in drifts),
+        yield Notice("warn", f"{differ} from the ledger.", lines=tuple(sentence(one.message) for one in drifts),
                      command=f"deployctl reconcile {view.app}" if mended else "")
 
 
@@ -93,12 +94,13 @@ def _config(view: AppView) -> Iterator[Notice]:
 def _failed(failure: Failure, view: AppView) -> Notice:
     version, serves = failure.version or "The last attempt", view.active.version if view.active else None
     why = sentence(failure.why)
-    now = f"{serves} serves, nothing changed." if serves else "Nothing changed."
+    now = f"{serves} is still live." if serves else "Nothing changed."
     if failure.stuck:
         return Notice("bad", f"The last {failure.verb} was left half-way: manual intervention needed.", why,
                       failure.evidence, f"deployctl status {view.app}", failure)
     if failure.switched:
-        return Notice("warn", f"Went back from {version} by itself.", f"{why} {serves or 'Nobody'} serves.",
+        return Notice("warn", f"{version} failed under traffic and was rolled back automatically.",
+                      f"{why} {serves or 'No version'} is live.",
                       failure.evidence, failure=failure)
     verb = "get healthy" if failure.verb in MOVING else "work"
     return Notice("warn", f"{version} did not {verb}. {now}", why, failure.evidence, failure=failure)
@@ -107,7 +109,7 @@ def _failed(failure: Failure, view: AppView) -> Notice:
 def _under_way(under: UnderWay, view: AppView) -> Iterator[Notice]:
     if under.interrupted:
         yield Notice("warn", f"The {under.verb} by {under.by} was interrupted.",
-                     "The next change finishes it or takes it back.", command=f"deployctl abort {view.app}")
+                     "The next change finishes or reverts it.", command=f"deployctl abort {view.app}")
     elif under.verb not in MOVING:
-        yield Notice("info", f"{under.by} is at {view.app}: {under.verb}.",
-                     "Until that has ended, other changes are refused; a rollback can overtake it.")
+        yield Notice("info", f"{Actor.of(under.by).name} is running {under.verb}.",
+                     "Other changes are rejected until it ends; a rollback can overtake it.")
