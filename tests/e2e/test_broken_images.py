@@ -38,7 +38,7 @@ CASES = [
          keys={"resources": {"memory": "32m"}}),
     Case("flaky", ("did not get healthy", "gave 500 between good answers", "never 5 in a row"), health={"rise": 5},
          evidence="GET /healthz gave 500"),
-    Case("redirect", ("was redirected (302)", "sent on to https://", "health.path"), health={"status": 200}),
+    Case("redirect", ("was redirected (302)", "redirected to https://", "health.path"), health={"status": 200}),
     Case("badentry", ("bad-badentry did not start", "the program /no/such/program does not exist in the image")),
     Case("wrongarch", ("is for", "this server is"), starts=False),
     Case("twice", ("is not responding through HAProxy", "502", "header Transfer-Encoding")),
