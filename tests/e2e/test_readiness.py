@@ -55,7 +55,8 @@ def test_a_standby_that_hangs_is_told_and_refused(town: tuple[Cli, str]) -> None
         found = back(cli, app)
         assert (found["ready"], found["how"]) == (False, None)
         assert "does not pass its health check: no answer" in found["why"]
-        assert "Rollback would switch to v1, but it is running but does not pass its health check" in cli.text("status", app).out
+        told = "Rollback would switch to v1, but it is running but does not pass its health check"
+        assert told in cli.text("status", app).out
         cli.refused(1, "rollback", app, "-y")
         assert cli.active(app) == "v2"
     finally:
