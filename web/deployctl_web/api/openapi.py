@@ -75,7 +75,8 @@ def describe(app: Flask) -> Json:
         "openapi": "3.1.0",
         "info": {"title": "deployctl", "version": __version__, "description": (
             "Blue/green deployments and instant rollback. Responses are those of the command line with `-o json`; "
-            "errors are problems (RFC 9457) with the same codes. Fields may be added; those that 0.3.0 renamed are in the changelog.")},
+            "errors are problems (RFC 9457) with the same codes. "
+            "Fields may be added; those that 0.3.0 renamed are in the changelog.")},
         "servers": [{"url": "/"}],
         "tags": [{"name": name} for name in TAGS.values()],
         "paths": paths,
