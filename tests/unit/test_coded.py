@@ -126,7 +126,7 @@ def test_a_hold_is_told_by_its_version_and_one_of_an_older_build_by_its_text(w: 
     w.use(hold, Version("v1"))
     w.use(unhold, Version("v1"))
     w.ledger.event("held", "shop v2", at=NOW, actor="mara (cli)", app=SHOP, data={"note": ""})
-    assert [line.sentence for line in audit(w.s, app=SHOP)[:3]] == [
+    assert [line.summary for line in audit(w.s, app=SHOP)[:3]] == [
         "shop v2 was put on hold", "the hold of v1 was lifted", "v1 was put on hold"]
     told = {deed.kind: (deed.before, deed.version, deed.after) for deed in recent(SHOP, w.s) if deed.at != NOW}
     assert (told["held"], told["released"]) == (("", "v1", " was put on hold"), ("Hold of ", "v1", " lifted"))
