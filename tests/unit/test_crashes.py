@@ -226,7 +226,7 @@ def test_a_switched_one_that_answers_is_promoted(tmp_path: Path) -> None:
 def test_a_switched_one_that_somebody_asked_to_stop_is_taken_back(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         switched_and_dead(w)
-        assert abort(SHOP, w.s).sentence == "the upgrade of shop was stopped; v1 serves"
+        assert abort(SHOP, w.s).sentence == "the upgrade of shop was stopped; v1 is live"
         assert (w.serving, w.active) == ("v1", "v1")
 
 
