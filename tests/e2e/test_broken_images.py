@@ -152,7 +152,7 @@ def test_a_candidate_that_dies_under_traffic_is_left_by_itself(shop: Cli) -> Non
         shop.do("upgrade", "frail", "v3")
     assert ran.told["serving"]["version"] == "v1"
     assert "v2 failed under traffic" in ran.message
-    assert "139" in ran.message or "ended by itself and was started again" in ran.message
+    assert "139" in ran.message or "ended by itself and was restarted" in ran.message
     assert "was switched back" in ran.message
     assert visitors.count.lost <= RATE * 2
     assert shop.active("frail") == "v3"

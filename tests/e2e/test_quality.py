@@ -36,7 +36,7 @@ def test_a_version_that_fails_its_visitors_is_degraded_until_it_is_left(town: Cl
         assert town.app("shop")["quality"] == sentence
         said = town.text("status", "shop").out
         assert f"shop: {sentence}" in said
-        assert "Back to v1: deployctl rollback shop" in said
+        assert "Roll back to v1: deployctl rollback shop" in said
         town.do("rollback", "shop")
         assert town.app("shop")["state"] == "healthy"
     assert "metrics" not in serving.said

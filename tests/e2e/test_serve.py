@@ -160,7 +160,7 @@ def test_a_port_that_another_home_has_is_named_and_taken_once_it_is_free(town: C
         second = Serving(other)
         try:
             wait_until(lambda: "no dashboard on" in second.said, what="it says so")
-            assert f"(pid {first.process.pid}) listens there" in second.said
+            assert f"(pid {first.process.pid}) is listening there" in second.said
             assert "watching" in second.said
             first.end()
             wait_until(lambda: "dashboard on http" in second.said, within=15, what="it is tried again")

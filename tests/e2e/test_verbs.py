@@ -289,7 +289,7 @@ def test_init_writes_a_file_that_upgrades(shop: Cli) -> None:
     require_shape(told, DONE)
     assert told["path"] == str(shop.home / "config/fresh.toml")
     again = shop.refused(5, "init", "fresh", "--image", "dctl-test/web:v1")
-    assert "there already" in again.message
+    assert "already exists" in again.message
     assert shop.do("upgrade", "fresh", "v1")["ok"]
     shop.ports["fresh"] = int(shop.app("fresh")["address"].rpartition(":")[2])
     assert shop.get("fresh").version == "v1"

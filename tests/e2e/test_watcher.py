@@ -146,7 +146,7 @@ def test_the_watcher_mends_by_itself_and_ends_cleanly_when_asked(town: Cli) -> N
         apps, masters = town.objects(), town.masters()
         code, seconds = watcher.end()
         assert (code, seconds < 2) == (0, True), watcher.said
-        assert "the watcher has ended" in watcher.said
+        assert "the watcher has stopped" in watcher.said
     assert (town.objects(), town.masters()) == (apps, masters)
     assert town.get("shop").version == "v2"
     assert town.rows("select app from leases where holder is not null") == []

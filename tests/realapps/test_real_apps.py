@@ -80,5 +80,5 @@ def test_a_build_that_is_really_broken_changes_nothing_and_its_cause_is_named(st
     for count in story.counts:
         assert (count.lost, count.app_5xx, set(count.by_version)) == (0, 0, {story.app.first.version}), count.sentence
     assert story.own() == story.app.first.own
-    assert "never proven healthy" in cli.refused(3, "rollback", name, broken.build.version).message
+    assert "never passed its health check" in cli.refused(3, "rollback", name, broken.build.version).message
 

@@ -115,7 +115,7 @@ def test_a_stopped_standby_keeps_its_container_and_its_place_in_the_history(w: W
     w.upgraded("v1", "v2")
     done = w.use(stop, V1)
     assert (w.containers(), w.serving) == ({"v1": "stopped", "v2": "running"}, "v2")
-    assert "v2 serves as before" in done.sentence
+    assert "v2 is still live" in done.sentence
     assert w.rollback().target == "v1"
 
 

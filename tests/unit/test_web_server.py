@@ -324,7 +324,7 @@ def test_serve_has_the_dashboard_and_names_the_command_for_the_first_admin(
     assert f"deployctl --home {two.home} user add NAME --role admin" in said.err
     two.deployctl("user", "add", "mara", "--role", "admin")
     seen.clear()
-    assert "nobody may sign in" not in two.deployctl("serve", "--listen", str(port)).err
+    assert "no users yet" not in two.deployctl("serve", "--listen", str(port)).err
 
 
 @pytest.mark.parametrize("listen", ["", "x", "0", "127.0.0.1", "example.com:80", "70000"])
