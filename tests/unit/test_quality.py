@@ -184,5 +184,6 @@ def test_the_command_line_says_what_is_wrong_and_what_to_type(tmp_path: Path) ->
         w.meter.add([Point(SHOP, 2, at, 10, 100, answers_5xx=8)])
         said = w.deployctl("status", "shop")
         assert "degraded" in said.out
-        assert "shop: v2 fails 8.0 % of its requests in the last 5 minutes\n  Roll back to v1: deployctl rollback shop" in said.out
+        sentence = "shop: v2 fails 8.0 % of its requests in the last 5 minutes"
+        assert f"{sentence}\n  Roll back to v1: deployctl rollback shop" in said.out
         assert w.deployctl("status", "-o", "json").json["apps"][0]["quality"].startswith("v2 fails 8.0 %")

@@ -122,7 +122,7 @@ def test_a_stopped_standby_keeps_its_container_and_its_place_in_the_history(w: W
 def test_stopping_what_serves_asks_first_and_then_serves_nobody(w: World) -> None:
     w.upgraded("v1", "v2")
     before = w.everything()
-    with pytest.raises(ConfirmationNeeded, match="visitors get 503"):
+    with pytest.raises(ConfirmationNeeded, match="clients get 503"):
         w.use(stop, V2, confirmed=False)
     assert w.everything() == before
     w.use(stop, V2)
@@ -297,7 +297,7 @@ def test_an_abort_asks_the_holder_waits_for_it_and_says_who_serves(w: World) -> 
     w.clock.after(2, heed)
     done = w.use(abort)
     assert asked == ["mara (cli)"]
-    assert "v1 serves" in done.sentence
+    assert "v1 is live" in done.sentence
     assert w.ledger.open_deployments() == []
 
 
