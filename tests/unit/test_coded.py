@@ -173,5 +173,5 @@ def test_an_error_says_what_may_have_been_meant_and_what_may_be_said_to_anybody(
     w.upgraded("v1")
     with pytest.raises(NotFound) as raised:
         require_app(AppName("shpo"), w.s)
-    assert raised.value.message == f'no app "shpo" is known here. Did you mean shop? The home is {w.s.home}.'
-    assert raised.value.discreet == f'no app "shpo" is known here. The home is {w.s.home}.'
+    assert raised.value.message == f'no app "shpo". Did you mean shop? The home is {w.s.home}.'
+    assert raised.value.discreet == f'no app "shpo". The home is {w.s.home}.'
