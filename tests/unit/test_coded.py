@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -34,14 +35,15 @@ from deployctl.usecases.view.in_progress import Failure, find_failure
 from deployctl.usecases.views import deployment_json, error_json, release_json
 from deployctl_web.pages.parts.notices import Notice, notices_of
 from tests.unit import cli_results as r
-from tests.unit.world import SHOP, World
+from tests.unit.world import SHOP, World, world
 
 NOW = "2026-11-24T15:00:00.000Z"
 
 
 @pytest.fixture
-def w(tmp_path: Path) -> World:
-    return World(tmp_path)
+def w(tmp_path: Path) -> Iterator[World]:
+    with world(tmp_path) as made:
+        yield made
 
 
 # -- notices of a page -----------------------------------------------------------------------------------------------
