@@ -209,8 +209,6 @@ class CommandCall:
     def answer(self, as_json: Callable[[], Mapping[str, Any]], text: Callable[[TerminalStyle], list[str]], *,
                table: Callable[[TerminalStyle], TextTable] | None = None, many: str | None = None) -> None:
         """Write the result in the requested format. `many`: the key whose items are the lines of jsonl."""
-        from deployctl.cli.rendering.forms import tsv_lines
-
         look = self.look(self.out)
         if self.machine:
             self._answer_json(as_json(), look, many)

@@ -64,7 +64,7 @@ CHANGES = (
          does="deployctl.usecases.change.start:start", plans="deployctl.usecases.change.start:preview_start",
          app="[APP]", begins=True, any_image=True, params=(ANY_RELEASE, RELEASE, IMAGE, PULL, *PLANNED),
          examples=("start shop v40", "start shop v43 --image acme/shop:rc1"), see=("upgrade", "stop"),
-         route=Route("Start a version without traffic the live one, without traffic", "StartBody", deploys=True,
+         route=Route("Start a version beside the live one, without traffic", "StartBody", deploys=True,
                      form="Start a version without traffic",
                      describes="The version to start beside the live one, without traffic.",
                      example={"version": "v1"})),

@@ -52,6 +52,19 @@ def test_a_form_without_its_revision_does_nothing(shop: Site) -> None:
     assert shop.w.serving == "v2"
 
 
+def test_a_form_of_a_page_that_was_open_during_an_update_still_names_its_target(tmp_path: Path) -> None:
+    with site(tmp_path, "v1", "v2", "v3") as made:
+        mara = made.signed_in("mara")
+        mara.get("/apps/shop")
+        assert mara.post("/apps/shop/rollback", to="v1", to_version="v2").status_code == 400
+        assert made.w.serving == "v3"
+        assert mara.post("/apps/shop/rollback", to="v1", sure="yes").status_code == 303
+        assert made.w.serving == "v1", "without a target it would be v2"
+        mara.get("/apps/shop")
+        assert mara.post("/apps/shop/stop", version="v1", sure="yes").status_code == 303
+        assert made.w.serving is None
+
+
 # -- getting in ---------------------------------------------------------------------------------------------------------
 def test_nobody_sees_anything_without_signing_in_and_the_pages_to_do_so_are_the_only_open_ones(shop: Site) -> None:
     stranger = shop.browser()

@@ -18,6 +18,7 @@ from deployctl.errors import Invalid, NotFound
 from deployctl_web.api.headers import asked_revision
 from deployctl_web.api.idempotency import once
 from deployctl_web.api.strict_json import JSON, read_object, written
+from deployctl_web.former_names import FORMER_NAMES
 from deployctl_web.security.authorization import asked_app
 from deployctl_web.security.request_checks import SAFE
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound="BaseModel")
 Json = dict[str, Any]
 CALL = "deployctl_call"
-# Fields of bodies that were renamed in 0.3: the former name is accepted until 0.4.
-FORMER_NAMES: Mapping[str, str] = {"sure": "yes", "was": "current_password", "to": "to_version"}
 MAX_NUMBER_DIGITS = 15  # of a number in a path: SQLite counts no further than 18
 
 

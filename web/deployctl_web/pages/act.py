@@ -18,6 +18,7 @@ from deployctl.usecases.results import Done, Moved
 from deployctl.usecases.steps.options import ChangeOptions
 from deployctl.verbs.row import Param, ParamKind, Route, Verb
 from deployctl.verbs.table import routes
+from deployctl_web.former_names import form_text
 from deployctl_web.live.jobs import Job
 from deployctl_web.operations import perform
 from deployctl_web.pages.app import charted, the_app
@@ -134,7 +135,7 @@ def _in_ledger(app: AppName) -> bool:
 
 # -- what the form says --------------------------------------------------------------------------------------------------
 def _named() -> str:
-    return request.form.get("to_version") or request.form.get("version") or ""
+    return form_text("to_version") or form_text("version")
 
 
 def _version(_param: Param) -> Version | None:
@@ -142,7 +143,7 @@ def _version(_param: Param) -> Version | None:
 
 
 def _note(param: Param) -> str:
-    return request.form.get(param.body, "")
+    return form_text(param.body)
 
 
 def _number(text: str) -> int | None:
@@ -162,7 +163,7 @@ FORM_FIELDS: dict[str, Callable[[Param], Any]] = {
     ParamKind.VERSION: _version, ParamKind.NOTE: _note, ParamKind.REASON: _note, ParamKind.PULL: _choice,
     ParamKind.RELEASE: lambda param: _number(request.form.get(param.body, "")),
     ParamKind.IMAGE: lambda param: request.form.get(param.body, "").strip() or None,
-    ParamKind.FLAG: lambda param: request.form.get(param.body) == "yes",
+    ParamKind.FLAG: lambda param: form_text(param.body) == "yes",
 }  # fmt: skip
 
 
@@ -184,4 +185,4 @@ def _patience() -> float:
 def _again() -> dict[str, str]:
     """Return the fields of this form, to be sent once more by a person who was told that somebody else is at it."""
     kept = ("revision", "to_version", "release", "version", "image", "pull", "note", "yes")
-    return {name: request.form[name] for name in kept if request.form.get(name)}
+    return {name: text for name in kept if (text := form_text(name))}

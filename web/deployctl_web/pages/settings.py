@@ -15,6 +15,7 @@ from deployctl.usecases.access.change_password import change_own_password
 from deployctl.usecases.access.sign_in import end_session, list_sessions
 from deployctl.usecases.access.tokens import list_tokens
 from deployctl.usecases.access.users import list_users
+from deployctl_web.former_names import form_text
 from deployctl_web.pages.sign_in import after
 from deployctl_web.security.authorization import SIGNED_IN, needs
 from deployctl_web.security.recent_sign_in import count_own_password
@@ -40,7 +41,7 @@ def password() -> Answer:
         raise Invalid("The passwords do not match. Nothing was changed.")
     count_own_password()
     with desk().pool.lend(g.who.actor) as s:
-        change_own_password(g.who, request.form.get("current_password", ""), request.form.get("password", ""), s)
+        change_own_password(g.who, form_text("current_password"), request.form.get("password", ""), s)
     flash("Your password was changed. Your other sessions were signed out.", "good")
     return redirect(url_for("settings.page"), 303)
 
