@@ -31,6 +31,10 @@ class InstanceRows:
         sql = f"{_INSTANCES} {mine}order by i.app, i.release desc"
         return [_instance(row) for row in self.db.execute(sql, [] if app is None else [app])]
 
+    def containers_with_store(self) -> list[str | None]:
+        """Return the containers of all apps of which it is known in which store of the engine they were made."""
+        return [row[0] for row in self.db.execute("select container from instances where store <> ''")]
+
     def find_instance(self, app: AppName, release: int) -> Instance | None:
         row = self.db.one(f"{_INSTANCES} where i.app = ? and i.release = ?", [app, release])
         return _instance(row) if row else None

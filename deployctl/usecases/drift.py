@@ -67,12 +67,12 @@ def look_at_home(s: Services, *, closely: Collection[AppName] | None = None, tag
 def store_now(s: Services, containers: Iterable[ContainerFacts]) -> str | None:
     """Return the engine's store when a container that was made in a known one is missing; else nobody needs to know."""
     seen = {c.id for c in containers}
-    missing = any(i.store and i.container not in seen for i in s.ledger.instances())
+    missing = any(container not in seen for container in s.ledger.containers_with_store())
     return s.engine.info().store if missing else None
 
 
-def look_outside(s: Services, *, tags: bool = True) -> Outside:
-    """Read engine and HAProxy once for all apps."""
+def look_outside(s: Services, *, tags: bool = True, listed: Containers | None = None) -> Outside:
+    """Read engine and HAProxy once for all apps; `listed` are the engine's containers where they were just read."""
     from deployctl.execution.pins import read_believed
 
     routes: Mapping[AppName, int] | None = None
@@ -83,7 +83,7 @@ def look_outside(s: Services, *, tags: bool = True) -> Outside:
     except DeployctlError as e:
         proxy = e.message
     try:
-        containers = Containers(s.engine.containers())
+        containers = Containers(s.engine.containers()) if listed is None else listed
         return Outside(routes, containers, frozenset(n.name for n in s.engine.networks()),
                        _tags(s) if tags else None, proxy, store=store_now(s, containers), guarded=guarded,
                        believed=read_believed(s))
@@ -217,12 +217,13 @@ def listed_drift(app: App, instances: Sequence[Instance], releases: Mapping[tupl
     return _worth_telling(find_drift(Sight(facts, seen, proxy=outside.routes is not None, store=outside.store)))
 
 
-def closer_drift(app: App, s: Services) -> tuple[Drift, ...]:
-    """Return all that contradicts the ledger about one app and HAProxy; nothing while somebody changes the app."""
+def closer_drift(app: App, s: Services, *, listed: Containers | None = None) -> tuple[Drift, ...]:
+    """Return all that contradicts the ledger about one app and HAProxy; nothing while somebody changes the app. `listed`
+    are the engine's containers where they were read since the app was last changed."""
     if s.ledger.find_lease(app.name) is not None:
         return ()
     try:
-        found = find_drift(sight_of(app, s, look_outside(s), closely=True))
+        found = find_drift(sight_of(app, s, look_outside(s, listed=listed), closely=True))
     except EngineUnavailable:
         found = []
     return _worth_telling([*found, *_proxy(s)])

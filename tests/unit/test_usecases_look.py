@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from deployctl.domain.change.plan import Plan, PlanKind
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy.traffic import Counters, Recent
 from deployctl.errors import DeployctlError, Invalid, LedgerUnusable, NotFound, NotHealthy
-from deployctl.ports import Services
+from deployctl.ports import ContainerFacts, Services
 from deployctl.testing.fake_engine import Behaviour
+from deployctl.testing.fake_prober import AskedProbe, Reply
 from deployctl.usecases import views
 from deployctl.usecases.change.hold import hold
 from deployctl.usecases.change.rollback import preview_rollback
@@ -203,6 +204,35 @@ def test_a_deployment_under_way_is_shown_with_its_phase_and_candidate(w: World) 
     assert view.deployment is not None
     assert (view.deployment["by"], view.deployment["to"], view.deployment["interrupted"]) == ("ci (cli)", "v2", False)
     assert roles(view) == {"v1": "active", "v2": "candidate"}
+
+
+def test_the_status_of_one_app_lists_the_containers_once(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    w.upgraded("v1", "v2")
+    listings, listed = 0, w.engine.containers
+
+    def count() -> Sequence[ContainerFacts]:
+        nonlocal listings
+        listings += 1
+        return listed()
+
+    monkeypatch.setattr(w.engine, "containers", count)
+    assert shop(w).drifts == ()
+    assert listings == 1
+
+
+def test_an_upgrade_while_the_instances_are_asked_is_no_drift(w: World) -> None:
+    w.upgraded("v1")
+    answer, upgrades = w.prober.script, iter([V2])
+
+    def upgrade_first(asked: AskedProbe) -> Reply:
+        for version in upgrades:
+            with w.beside() as s:
+                upgrade(SHOP, version, s)
+        return answer(asked)
+
+    w.prober.script = upgrade_first
+    assert shop(w).drifts == ()
+    assert w.serving == "v2"
 
 
 def test_status_changes_nothing(w: World) -> None:

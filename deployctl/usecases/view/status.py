@@ -24,6 +24,7 @@ from deployctl.usecases.view.quality import find_trouble
 from deployctl.usecases.view.readiness import Around, judge_release, look_closely
 
 if TYPE_CHECKING:
+    from deployctl.domain.change.drift import Drift
     from deployctl.domain.host.home import HomeFacts
     from deployctl.domain.images.release import App, Change, Instance, Release
     from deployctl.domain.inputs.names import AppName
@@ -59,6 +60,7 @@ def status(s: Services, *, app: AppName | None = None) -> StatusView:
     apps = [require_app(app, s)] if app else s.ledger.apps()
     if not apps:
         return StatusView((), engine=None, proxy=None, others=other_homes(s))  # without apps nobody needs HAProxy
+    stamp = s.ledger.stamps(app) if app else None
     seen = _look(s)
     kept = {(r.app, r.number): r for r in s.ledger.kept_releases(app)}
     instances = s.ledger.instances(app)
@@ -70,7 +72,7 @@ def status(s: Services, *, app: AppName | None = None) -> StatusView:
         own.setdefault(instance.app, []).append(instance)
     views = tuple(_view(a, own[a.name], releases, seen, answers, s) for a in apps)
     if app:
-        views = tuple(replace(v, drifts=closer_drift(apps[0], s)) for v in views)
+        views = tuple(replace(v, drifts=_drift_since(apps[0], seen, stamp, s)) for v in views)
     if len(apps) == 1:
         views = tuple(replace(v, config=config_state(apps[0], s)) for v in views)
     around = Around(seen.containers, _message(seen.engine), counters=seen.counters)
@@ -79,6 +81,14 @@ def status(s: Services, *, app: AppName | None = None) -> StatusView:
     views = tuple(with_way_back(v, around, s) if app or v.state in {"degraded", "down"} else v for v in views)
     return StatusView(views, engine=_message(seen.engine), proxy=_message(seen.proxy),
                       engine_code=seen.engine.code if seen.engine else None, proxy_code=seen.proxy.code if seen.proxy else None)
+
+
+def _drift_since(app: App, seen: _Seen, stamp: Mapping[AppName, str] | None, s: Services) -> tuple[Drift, ...]:
+    """Return the drift of one app by what was read of it. The probes may have taken seconds: after a change meanwhile that
+    is read anew, else its containers would be missing and its traffic would contradict the ledger."""
+    if s.ledger.stamps(app.name) == stamp:
+        return closer_drift(app, s, listed=seen.containers)
+    return closer_drift(s.ledger.find_app(app.name) or app, s)
 
 
 def _message(error: DeployctlError | None) -> str | None:
