@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deployctl.ledger.chain import Row
 
 CHECKPOINT = "checkpoint"  # the kind of the event
 EVENTS, PLANS = "events", "plans"
 PEOPLE = 5  # who tried most
-
-Row = Mapping[str, Any]
 
 
 # -- making one -------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,8 @@ from deployctl.ledger.events import EventRows
 
 if TYPE_CHECKING:
     from deployctl.domain.host.folding import Folded
+    from deployctl.ledger.chain import Row
 
-Row = Mapping[str, Any]
 _KINDS = ", ".join(f"'{kind}'" for kind in DENIED_KINDS)
 _REPEATED = ", ".join(f"'{kind}'" for kind in REPEATED)
 _CROWDED = f"""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from deployctl.cli.terminal import TerminalStyle
-from deployctl.errors import AttentionNeeded, DeployctlError, Invalid, RevertedAfterSwitch
+from deployctl.errors import AttentionNeeded, DeployctlError, RevertedAfterSwitch
 from deployctl.pattern import pattern
 
 _LABELS = {
@@ -52,11 +52,3 @@ def _remedy(line: str) -> str:
     if words[:1] == ["deployctl"]:
         return f"{_LABELS.get(words[1], 'Next') if len(words) > 1 else 'Next'}: {line}"
     return f"Run: {line}" if _PROGRAM.match(line) else line[:1].upper() + line[1:]
-
-
-def hint_help(error: Invalid, command: str) -> Invalid:
-    """Add the help command to the remedies, once."""
-    line = f"{command} -h"
-    if line not in error.remedy:
-        error.remedy.append(line)
-    return error

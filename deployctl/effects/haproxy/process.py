@@ -91,6 +91,7 @@ class HaproxyProcess:
         For a moment after its death the master still counts on a worker: so the worker is asked, too.
         """
         found = self.find_processes()
+        # A reload that failed leaves the former worker in charge: waiting for another one would only end at the deadline.
         if found is None or found.worker is None or (found.worker in but and not found.failed):
             return False
         return self._worker_answers()
@@ -112,9 +113,10 @@ class HaproxyProcess:
         """Start one from the files here that takes over from that one, which runs from files that are gone. It hands its
         listening sockets over where it can be asked for them, and finishes what it holds."""
         worker = next((path for path in self._home.former_workers() if is_answered(path)), None)
-        over = [] if worker is None else ["-x", str(worker)]
+        over = [] if worker is None else ["-x", str(worker)]  # without its sockets, connections are refused for a moment
         self._require_launched([*self.words(), *over, "-sf", *map(str, [master, *workers_of(self._home, master)])])
         deadline = self._clock.now() + PROCESS_WAIT_SECONDS
+        # Both bind the worker's socket at the same path, one after the other: only the token tells which one responds.
         while self.find_token() != token or not self._takes_traffic():
             if self._clock.now() >= deadline:
                 raise ProxyUnavailable("HAProxy was started in its home's new location, but does not take over",
@@ -154,6 +156,7 @@ class HaproxyProcess:
         """Run the command that puts HAProxy into the background; return its exit code. It inherits nothing of us."""
         from subprocess import DEVNULL, STDOUT, TimeoutExpired, run  # not needed by a rollback
 
+        # In a session of its own no Ctrl-C of the terminal reaches it, and at / it keeps no file system from being unmounted.
         with self._home.log.open("w", encoding="utf-8") as log:
             try:
                 return run(
@@ -179,6 +182,7 @@ class HaproxyProcess:
     def stop(self) -> None:
         """End master and workers, whatever they still hold, and take away what they leave behind."""
         self._trace.save()
+        # SIGTERM ends connections, too. SIGUSR1 would wait for the last one, which a long download can hold for hours.
         for number in (signal.SIGTERM, signal.SIGKILL):
             for pid in members(self._home):
                 send(pid, number)
@@ -209,6 +213,8 @@ class HaproxyProcess:
         self._trace.save()
         before, former = self.find_processes(), members(self._home)
         said = self._sockets.master(wire.RELOAD, timeout=RELOADED)
+        # HAProxy before 2.7 answers at once and says nothing of the outcome: its count of failed reloads does. And Success=1
+        # is not believed alone: traffic is safe when the worker with these files responds.
         deadline = self._clock.now() + PROCESS_WAIT_SECONDS
         while self.find_token() != token or not self._takes_traffic(but=former):
             if said.startswith("Success=0") or self._has_failed(before) or self._clock.now() >= deadline:

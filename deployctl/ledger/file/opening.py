@@ -98,12 +98,6 @@ def _require_moved_here(connection: LedgerConnection, theirs: str, home: Path) -
     require_gone((theirs,), home, keys)
 
 
-def require_sound(connection: LedgerConnection) -> tuple[int, str, str]:
-    """Return its schema, its home and its host. Raises LedgerUnusable when it is damaged, newer or no ledger at all."""
-    require_whole(connection)
-    return require_ledger(connection)
-
-
 def require_whole(connection: LedgerConnection) -> None:
     """Raise LedgerUnusable when SQLite finds a page of it damaged. Takes longer the more it remembers."""
     found = connection.one("pragma quick_check(1)")

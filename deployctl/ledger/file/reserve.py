@@ -11,8 +11,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-SIZE = 2**20  # bytes
-LITTLE = 2**18  # bytes: with less than that the disk counts as full
+SIZE = 2**20  # bytes: many times what SQLite needs to read, so that several last words fit as well
+LITTLE = 2**18  # bytes: with less than that the disk counts as full, before SQLite fails in the middle of a change
 
 
 def ensure_reserve(ledger: Path) -> bool:
@@ -63,7 +63,7 @@ def _make(reserve: Path) -> bool:
     except OSError:  # another process was quicker, or the folder may not be written
         return True
     try:
-        os.posix_fallocate(handle, 0, SIZE)
+        os.posix_fallocate(handle, 0, SIZE)  # a file that was only made longer would have no blocks to give away
     except OSError as e:
         reserve.unlink(missing_ok=True)
         return e.errno not in {errno.ENOSPC, errno.EDQUOT}

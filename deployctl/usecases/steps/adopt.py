@@ -41,11 +41,14 @@ def adopt_drift(app: AppName, s: Services, token: int) -> str | None:
     ended = next((last.phase for last in s.ledger.deployments(app, limit=1)), None)
     if ended is Phase.STUCK:  # half-way, and not taken back: HAProxy would start from its files wrongly
         agree_files(s)
+    # Notes before routes: a flip between the two readings is then recorded without its author for now, and its note is kept
+    # for the next time. The other way round the note would be thrown away before its switch was seen.
     notes = [note for note in s.traffic.notes() if note.app == app]
     try:
         serving = routes(s).get(app)
     except DeployctlError:  # whoever needs HAProxy says so
         return None
+    # Only after a deployment that failed: then nobody wanted that. Otherwise it is drift, which reconcile reports and repairs.
     if serving is None and row.active is not None and ended in {Phase.REVERTED, Phase.STUCK}:
         return _give_back(app, row.active, fenced_by(app, token, s))
     told = None if serving is None or serving == row.active else _adopt(row, serving, notes, s, token)
@@ -90,13 +93,13 @@ def _adopt(row: App, serving: int, notes: Sequence[FlipNote], s: Services, token
         s.report.warn(f"HAProxy routes {app} to release {serving}, of which the ledger has no container. "
                       f"Nothing was changed: deployctl status {app}, deployctl doctor")
         return None
-    note = notes[-1] if notes and notes[-1].target == serving else None
+    note = notes[-1] if notes and notes[-1].target == serving else None  # an older note was followed by another switch
     if note is None and _is_ours(app, serving, s):
         return None
-    if not instance.routed:
+    if not instance.routed:  # HAProxy has a server for it, whatever the ledger believed: a rollback away must find it
         s.ledger.set_instance(app, serving, routed=True)
     change = s.ledger.promote(_change(row, serving, note, s), deployment=None, token=token)
-    agree_files(s)
+    agree_files(s)  # after the ledger: should it fail, the next command finds files that differ and writes them
     return _tell(row, release, change, s)
 
 

@@ -55,21 +55,25 @@ def recover(app: AppName, s: Services, token: int) -> str | None:
         take_off(row, opened, s)
         return _tell(opened, (Recovered.FINISHED, "finished"), s)
     walk = rebuilt(opened, observe(app, s), s, token)
-    if walk.promoted:
+    if walk.promoted:  # the ledger says who is live since then: what is left only drains, stops and removes
         retire_rest(walk, STEP_ACTIONS)
         told = Recovered.FINISHED, "finished"
-    elif walk.plan.kind is PlanKind.RECONCILE:  # a half that was repaired is better than nothing
+    elif walk.plan.kind is PlanKind.RECONCILE:  # a half that was repaired is better than nothing, so no step has an undo
         revert(walk, {}, Interrupted("the process that ran it died"))
         told = Recovered.REPAIR_LEFT, "left: the next pass repairs the rest"
     elif only_retires(walk.plan):
         told = _retired(walk)
     elif _goes_forward(walk):
         target = walk.plan.target or 0
+        # The process may have died between HAProxy's file and its running worker. A switch to where the traffic is
+        # already costs one command and makes both agree; without it the next start of HAProxy could move visitors.
         take(walk, Step(StepKind.SWITCH, target, "let HAProxy and its files say the same"), STEP_ACTIONS)
         take(walk, Step(StepKind.PROMOTE, target, "promote what HAProxy serves"), STEP_ACTIONS)
         retire_rest(walk, STEP_ACTIONS)
         told = Recovered.FINISHED, "finished: HAProxy had switched already" if _moved(walk) else "finished"
     elif (_moved(walk) or _asked_back(walk)) and not _can_go_back(walk):
+        # A revert would only exchange one broken release for another, and hide that somebody has to decide. The files
+        # are written as HAProxy serves now, so that its restart does not decide in the meantime.
         why = "neither of the two releases is healthy" if _moved(walk) else "the release to roll back to is not responding"
         leave(walk, EndReason(EndCode.PROCESS_DIED, f"its process died at the switch, and {why}"))
         agree_files(s)
@@ -95,17 +99,20 @@ def rebuilt(opened: Deployment, facts: AppFacts, s: Services, token: int) -> Wal
     """Return the walk as its dead process left it; what the ledger has of the app by now is what it wished."""
     plan = Plan.from_dict(json.loads(s.ledger.plan_of(opened.id)))
     rows = s.ledger.steps(opened.id)
+    # Each step is written before it is taken, so the rows are what may have happened: a revert undoes them all, and
+    # every undo bears that there is nothing to undo.
     begun = [Step(StepKind(row["kind"]), row["release"], row["sentence"]) for row in rows]
     if facts.serving not in {None, plan.source, plan.target}:  # a person moved it meanwhile: that is not taken back
         begun = [step for step in begun if step.kind is not StepKind.SWITCH]
-    by_hand = facts.serving == plan.target != plan.source
+    by_hand = facts.serving == plan.target != plan.source  # an emergency flip got there before the walk did
     settled = frozenset((StepKind(row["kind"]), row["release"]) for row in rows if row["ok"])
-    was = opened.before or facts.app
-    before = facts.app.wishing(was)
+    was = opened.before or facts.app  # None at the first deployment, which found no app
+    before = facts.app.wishing(was)  # what a revert restores; `wishes` is what going forward keeps
     holds = holds_of(plan, facts)
     return Walk(plan, replace(facts, app=before), opened, s, token, wishes=facts.app, held=holds.held,
                 lifted=holds.lifted, begun=begun, settled=settled, seq=len(rows), phase=opened.phase,
-                promoted=opened.phase is Phase.DRAINING, recovering=True,
+                promoted=opened.phase is Phase.DRAINING,  # the first phase after the promotion
+                recovering=True,
                 switched=by_hand or any(step.kind is StepKind.SWITCH for step in begun))
 
 
@@ -120,7 +127,7 @@ def _retired(walk: Walk) -> Told:
 
 def _goes_forward(walk: Walk) -> bool:
     """Tell whether the target answers and has the traffic already, unheld by anybody, or was to get it back."""
-    stopped = walk.deployment.abort_by and _can_go_back(walk)
+    stopped = walk.deployment.abort_by and _can_go_back(walk)  # not heeded where the former release does not respond
     wanted = _asked_back(walk) or (_moved(walk) and not stopped)
     return wanted and not _failed_under_traffic(walk) and _answers(walk, walk.plan.target)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from deployctl.dataclass import dataclass
 from deployctl.domain.change.deployment import Phase
-from deployctl.domain.change.plan import Plan, PlanKind, StepKind
+from deployctl.domain.change.plan import Plan, StepKind
 from deployctl.usecases.clock_math import seconds_between
 
 if TYPE_CHECKING:
@@ -61,11 +61,6 @@ class UnderWay:
     promoted: bool = False  # past the point of no return
     stopping: str | None = None  # who asked it to stop
     interrupted: bool = False  # whoever did it is gone
-
-    @property
-    def brings_up(self) -> bool:
-        """Tell whether a release that does not serve yet is on trial."""
-        return self.verb in {PlanKind.UPGRADE, PlanKind.ROLLBACK, PlanKind.UNDO, PlanKind.START} and self.release is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ from deployctl_web.security.authorization import SIGNED_IN, needs
 from deployctl_web.state import desk
 
 docs = Blueprint("api_docs", __name__)
-Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +56,13 @@ def page() -> str:
     return render_template("docs.html", groups=groups, codes=codes)
 
 
-def entries(told: Json, base: str) -> list[tuple[str, CallEntry]]:
+def entries(told: Mapping[str, Any], base: str) -> list[tuple[str, CallEntry]]:
     """Return every call with its group, in the order of the document."""
     return [(one["tags"][0], _entry(told, base, path, method.upper(), one))
             for path, methods in told["paths"].items() for method, one in methods.items()]
 
 
-def _entry(told: Json, base: str, path: str, method: str, one: Json) -> CallEntry:
+def _entry(told: Mapping[str, Any], base: str, path: str, method: str, one: Mapping[str, Any]) -> CallEntry:
     body = _schema(told, one.get("requestBody"))
     good = one["responses"]["200"]["content"].get(JSON, {})
     words = [Word(p["name"], p["in"], p["required"], p.get("description", p["schema"].get("description", "")))
@@ -77,20 +76,20 @@ def _entry(told: Json, base: str, path: str, method: str, one: Json) -> CallEntr
         json.dumps(example, indent=2, ensure_ascii=False) if example else "")
 
 
-def _schema(told: Json, body: Json | None) -> Json:
+def _schema(told: Mapping[str, Any], body: Mapping[str, Any] | None) -> Mapping[str, Any]:
     if body is None:
         return {}
     name = body["content"][JSON]["schema"]["$ref"].rpartition("/")[2]
-    found: Json = told["components"]["schemas"][name]
+    found: Mapping[str, Any] = told["components"]["schemas"][name]
     return found
 
 
-def _about(part: Json) -> str:
+def _about(part: Mapping[str, Any]) -> str:
     inner = [part, *part.get("anyOf", [])]
     return next((one["description"] for one in inner if "description" in one), "")
 
 
-def _curl(base: str, path: str, method: str, one: Json, body: Json) -> str:
+def _curl(base: str, path: str, method: str, one: Mapping[str, Any], body: Mapping[str, Any]) -> str:
     """Return a line for a terminal that makes this call; the token is in a variable."""
     for p in one["parameters"]:
         if p["in"] == "path":

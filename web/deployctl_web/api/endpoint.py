@@ -15,6 +15,7 @@ from deployctl.dataclass import dataclass, field
 from deployctl.domain.host.access import parse_person, parse_token_name
 from deployctl.domain.inputs.names import parse_version
 from deployctl.errors import Invalid, NotFound
+from deployctl.usecases.views import Json as Json
 from deployctl_web.api.headers import asked_revision
 from deployctl_web.api.idempotency import once
 from deployctl_web.api.strict_json import JSON, read_object, written
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 M = TypeVar("M", bound="BaseModel")
-Json = dict[str, Any]
 CALL = "deployctl_call"
 MAX_NUMBER_DIGITS = 15  # of a number in a path: SQLite counts no further than 18
 

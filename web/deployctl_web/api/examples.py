@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from deployctl.usecases.views import SCHEMA
+from deployctl.usecases.views import SCHEMA, Json
 
-Json = dict[str, Any]
 AT, LATER = "2026-01-01T12:00:00.000Z", "2026-01-01T12:15:00.000Z"
 _DIGEST = "sha256:" + "4f" * 32
 

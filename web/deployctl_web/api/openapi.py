@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import cast
 
 from flask import Flask, current_app
 from pydantic import BaseModel
@@ -14,6 +14,7 @@ from deployctl import __version__
 from deployctl.config.fields import ConfigTable
 from deployctl.domain.host.access import PERSON, TOKEN_NAME, Role
 from deployctl.domain.inputs.names import APP, VERSION
+from deployctl.usecases.views import Json
 from deployctl.verbs.table import routes
 from deployctl_web import problems
 from deployctl_web.api import examples as api_examples
@@ -27,7 +28,6 @@ from deployctl_web.api.strict_json import JSON
 from deployctl_web.security.authorization import SIGNED_IN, rule_of
 from deployctl_web.security.request_checks import SAFE
 
-Json = dict[str, Any]
 OPENAPI_EXTENSION = "deployctl.openapi"
 REF = "#/components/schemas/{model}"
 
