@@ -72,7 +72,7 @@ def test_another_process_aborts_it_and_both_tell(untouched: Cli) -> None:
         told = untouched.do("abort", "shop")
         ended = untouched.ended(process)
     assert (told["kind"], told["changed"]) == ("Abort", True)
-    assert "v2 serves" in told["summary"]
+    assert "v2 is live" in told["summary"]
     assert (ended.code, ended.told["error"]["code"]) == (1, "aborted")
     assert ended.told["serving"]["version"] == "v2"
     assert untouched.do("abort", "shop")["changed"] is False
