@@ -77,9 +77,9 @@ def _cold_once(world: World, app: AppName) -> float:
     """Return what a rollback to a stopped release takes on top of starting and proving it."""
     s = world.services()
     stop(app, Version("v1"), s)
-    moved = rollback(app, s, wish=ChangeOptions(confirmed=True))
+    moved = rollback(app, s, options=ChangeOptions(confirmed=True))
     boot = sum(step.ms for step in moved.steps if step.kind in {"start", "health"})
-    undo(app, s, wish=ChangeOptions(confirmed=True))
+    undo(app, s, options=ChangeOptions(confirmed=True))
     return moved.total_ms - boot
 
 

@@ -20,7 +20,7 @@ from deployctl.effects.kept_logs import LogFiles
 from deployctl.effects.linux.file_trust import require_program as require_program
 from deployctl.effects.linux.guard import LinuxGuard
 from deployctl.effects.linux.system_clock import SystemClock
-from deployctl.ledger.metrics_store import SqliteMeterBook
+from deployctl.ledger.metrics_store import SqliteMetricsStore
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Services
 
@@ -64,7 +64,7 @@ def _services(settings: Settings, spec: ServerSpec, ledger: SqliteLedger, *, rep
         app_file=lambda app: load_judged_app(settings, app, spec, now=lambda: ledger.find_app(app)),
         app_files=lambda: app_names(settings),
         judge_files=lambda: load_judged_apps(settings, spec, now=ledger.find_app),
-        meter=SqliteMeterBook(settings.metrics, warn=reporter.warn), kept_logs=LogFiles(settings.kept_logs),
+        meter=SqliteMetricsStore(settings.metrics, warn=reporter.warn), kept_logs=LogFiles(settings.kept_logs),
     )
 
 

@@ -43,7 +43,7 @@ def site_of(apps: int) -> Iterator[dict[str, Any]]:
     """Yield where the pages of so many apps are answered and the secret of a token that may look, as JSON has them."""
     with _many(apps) as site:
         secret = create_token("bench", given(Role.VIEWER, []), site.w.s).secret
-        yield {"address": site.desk.place.listen, "secret": secret}
+        yield {"address": site.web_state.place.listen, "secret": secret}
 
 
 @contextmanager
@@ -63,7 +63,7 @@ def _many(apps: int) -> Iterator[Site]:
 
 def _look(site: Site, secret: str, path: str) -> float:
     time.sleep(APART)
-    with closing(HTTPConnection(*site.desk.place.listen, timeout=60)) as connection:
+    with closing(HTTPConnection(*site.web_state.place.listen, timeout=60)) as connection:
         began = time.perf_counter()
         connection.request("GET", path, headers={"Authorization": f"Bearer {secret}"})
         answer = connection.getresponse()

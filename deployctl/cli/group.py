@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from deployctl.cli.click_params import params_of
-from deployctl.cli.options import global_options, version_option, wishes_of
+from deployctl.cli.options import environment_defaults, global_options, version_option
 from deployctl.cli.plain import PlainLine
 from deployctl.cli.session import CommandCall
 from deployctl.domain.inputs.grammar import shown
@@ -22,7 +22,7 @@ def read(argv: Sequence[str], session: CommandCall) -> PlainLine | int:
     asked for is told by now: help, or the version. Raises Invalid, KeyboardInterrupt."""
     try:
         with ROOT.make_context("deployctl", [*argv], obj=session, terminal_width=_width(session),
-                               default_map=wishes_of(session.environ)) as ctx:
+                               default_map=environment_defaults(session.environ)) as ctx:
             line: PlainLine = ROOT.invoke(ctx)
             return line
     except click.exceptions.Exit as end:

@@ -22,7 +22,7 @@ def global_options() -> list[click.Option]:
                                 help="Show help for this command.")]
 
 
-def wishes_of(environ: Mapping[str, str]) -> dict[str, str]:
+def environment_defaults(environ: Mapping[str, str]) -> dict[str, str]:
     """Return defaults for the global flags from the environment: DEPLOYCTL_OUTPUT and so on."""
     return {flag: environ[name] for name, flag in by_environment().items() if environ.get(name)}
 

@@ -29,10 +29,10 @@ def change(session: CommandCall, verb: Verb, values: dict[str, Any]) -> int:
     with session.services(make=verb.begins and session.settings.config_dir.is_dir()) as s:
         asked = _asked(verb, words, values, session, s)
         if dry_run:
-            preview: Preview = verb.plan()(**verb.planned(asked), wish=_wish(values, session.yes, None))
+            preview: Preview = verb.plan()(**verb.planned(asked), options=_options(values, session.yes, None))
             answer(session, preview)
             return 10 if exit_code and preview.plan.steps else 0
-        done = confirmed(session, lambda yes, revision: verb.act()(**asked, wish=_wish(values, yes, revision)))
+        done = confirmed(session, lambda yes, revision: verb.act()(**asked, options=_options(values, yes, revision)))
     answer(session, done)
     return 0
 
@@ -45,7 +45,7 @@ def _asked(verb: Verb, words: CliArguments, values: dict[str, Any], session: Com
     return {"app": app, "s": s, **dict(verb.arguments(values))}
 
 
-def _wish(values: dict[str, Any], confirmed: bool, revision: int | None) -> ChangeOptions:
+def _options(values: dict[str, Any], confirmed: bool, revision: int | None) -> ChangeOptions:
     """Return what any change may be told. `revision`: the one at which a question was answered."""
     return ChangeOptions(values["note"] or "", values["if_revision"] if revision is None else revision,
                          values["lock_wait"] or 0.0,

@@ -15,13 +15,13 @@ from deployctl.domain.host.server import WebSpec
 from deployctl.domain.inputs.addresses import write_address
 from deployctl.errors import DeployctlError
 from deployctl.ports import Clock, Services
-from deployctl.watch.sampler import Meter
+from deployctl.watch.sampler import MetricsSampler
 
 if TYPE_CHECKING:
     from flask import Flask
 
     from deployctl_web.http.server import DashboardServer
-    from deployctl_web.state import Desk
+    from deployctl_web.state import WebState
 
 PORT_RETRY_SECONDS = 10.0  # seconds before a port that was taken is tried again
 WEB_STOP_WAIT_SECONDS = 5.0  # seconds that the end waits for the thread
@@ -45,7 +45,7 @@ class Wiring:
 @contextmanager
 def beside(wiring: Wiring) -> Iterator[None]:
     """Collect metrics, check the ledger daily and run the dashboard while the block runs."""
-    meter, check = Meter(wiring.connect), DailyCheck(verify_command(wiring.settings.home), wiring.say)
+    meter, check = MetricsSampler(wiring.connect), DailyCheck(verify_command(wiring.settings.home), wiring.say)
     meter.start()
     check.start()
     try:
@@ -57,7 +57,7 @@ def beside(wiring: Wiring) -> Iterator[None]:
 
 
 @contextmanager
-def _dashboard(wiring: Wiring, web: WebSpec, meter: Meter) -> Iterator[None]:
+def _dashboard(wiring: Wiring, web: WebSpec, meter: MetricsSampler) -> Iterator[None]:
     running = Dashboard(wiring, web, meter)
     running.start()
     try:
@@ -69,11 +69,11 @@ def _dashboard(wiring: Wiring, web: WebSpec, meter: Meter) -> Iterator[None]:
 class Dashboard:
     """One thread that waits for its port and then serves. A failure is reported and retried."""
 
-    def __init__(self, wiring: Wiring, web: WebSpec, meter: Meter) -> None:
+    def __init__(self, wiring: Wiring, web: WebSpec, meter: MetricsSampler) -> None:
         self._wiring, self._web, self._meter = wiring, web, meter
         self._thread = Thread(target=self._run, name="dashboard", daemon=True)
         self._ended, self._lock = Event(), Lock()
-        self._made: tuple[Desk, Flask] | None = None
+        self._made: tuple[WebState, Flask] | None = None
         self._server: DashboardServer | None = None
         self._complaint = ""
 
@@ -139,16 +139,16 @@ class Dashboard:
             made[0].close()
         return made[1]
 
-    def _make(self) -> tuple[Desk, Flask]:
-        from deployctl_web.address import Place, signing_key
+    def _make(self) -> tuple[WebState, Flask]:
+        from deployctl_web.address import WebAddress, signing_key
         from deployctl_web.app import create_app
-        from deployctl_web.state import build_desk
+        from deployctl_web.state import build_state
 
-        place = Place(self._web.listen, self._web.url, signing_key(self._wiring.settings.state_dir), self._wiring.home_id)
-        desk = build_desk(place, self._wiring.connect, self._meter, self._wiring.clock, streams=self._web.streams)
-        self._meter.watched = lambda: desk.hub.watched
-        self._meter.looked_at = desk.hub.looked_at
-        return desk, create_app(desk)
+        place = WebAddress(self._web.listen, self._web.url, signing_key(self._wiring.settings.state_dir), self._wiring.home_id)
+        web_state = build_state(place, self._wiring.connect, self._meter, self._wiring.clock, streams=self._web.streams)
+        self._meter.watched = lambda: web_state.broker.watched
+        self._meter.looked_at = web_state.broker.looked_at
+        return web_state, create_app(web_state)
 
     def _complain(self, error: OSError | DeployctlError) -> None:
         """Report an error once, not every ten seconds."""

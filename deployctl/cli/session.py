@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from deployctl.cli.terminal import TerminalStyle, look_of
+from deployctl.cli.terminal import TerminalStyle, style_of
 from deployctl.dataclass import dataclass, field, replace
 from deployctl.errors import DeployctlError, Invalid, Untrusted
 
@@ -198,7 +198,7 @@ class CommandCall:
         return Plain(lines, verbose=self.verbose)
 
     def look(self, stream: TextIO) -> TerminalStyle:
-        return look_of(stream, self.environ, no_color=self.no_color, wide=self.output == "wide", quiet=self.quiet)
+        return style_of(stream, self.environ, no_color=self.no_color, wide=self.output == "wide", quiet=self.quiet)
 
     # -- what it says ---------------------------------------------------------------------------------------------
     @property

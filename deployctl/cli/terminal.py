@@ -60,7 +60,7 @@ class TerminalStyle:
         return "".join(f"{_paint(line) if self.colour else line}\n" for line in said)
 
 
-def look_of(stream: TextIO, environ: Mapping[str, str], *, no_color: bool = False, wide: bool = False,
+def style_of(stream: TextIO, environ: Mapping[str, str], *, no_color: bool = False, wide: bool = False,
             quiet: bool = False) -> TerminalStyle:
     """Return what that stream can display. NO_COLOR, TERM=dumb, CI and FORCE_COLOR are honoured."""
     tty, dull = stream.isatty(), bool(environ.get("CI")) or environ.get("TERM") == "dumb"

@@ -20,7 +20,7 @@ from deployctl.execution.containers import (
     remove_release,
     start_container,
 )
-from deployctl.execution.health_gate import Trial
+from deployctl.execution.health_gate import HealthGate
 from deployctl.execution.interrupts import shielded
 from deployctl.execution.pins import try_to_pin, try_to_settle, try_to_unpin
 
@@ -36,7 +36,7 @@ def prove_healthy(walk: Walk, step: Step) -> str:
     """Pass the health gate: the whole trial, or one good answer of a release that is warm."""
     s, release = walk.services, release_of(walk, step)
     warm = walk.facts.is_warm(step.release)
-    trial = Trial(release, instance_of(walk, step), s, walk.check, active=_active(walk), just_seen=warm,
+    trial = HealthGate(release, instance_of(walk, step), s, walk.check, active=_active(walk), just_seen=warm,
                   engine_away=walk.facts.engine_away is not None)
     try:
         text = trial.quick() if warm else trial.until_ready()
@@ -107,7 +107,8 @@ def _require_own_image(walk: Walk, target: int | None) -> None:
 
 def watch_candidate(walk: Walk, step: Step) -> str:
     release = release_of(walk, step)
-    trial = Trial(release, instance_of(walk, step), walk.services, walk.check, active=_active(walk), restarts=walk.restarts)
+    trial = HealthGate(release, instance_of(walk, step), walk.services, walk.check, active=_active(walk),
+                       restarts=walk.restarts)
     try:
         return trial.watch(walk.policy.watch)
     except NotHealthy as e:

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from deployctl.domain.images.release import App, Instance, Probe, Release
     from deployctl.ports import ContainerFacts, Services
 
-TRIAL_INTERVAL = 0.1  # seconds between probes of a candidate; the configured interval is for what serves
+CANDIDATE_INTERVAL = 0.1  # seconds between probes of a candidate; the configured interval is for what serves
 LOG_LINES = 50
 KILLED = 137  # 128 + SIGKILL
 OOM_MOMENT = 0.3  # seconds; Docker 20.10 was seen to set OOMKilled a little after the exit
 
 
 @dataclass(slots=True)
-class Trial:
+class HealthGate:
     """One candidate on trial. `check` raises when the trial must end for another reason."""
 
     release: Release
@@ -68,7 +68,7 @@ class Trial:
             if clock.now() >= end:
                 raise self.failure()
             self.services.report.detail(f"{answer.sentence}  {health.good} of {health.rise} good answers")
-            clock.sleep(TRIAL_INTERVAL)
+            clock.sleep(CANDIDATE_INTERVAL)
 
     def quick(self) -> str:
         """Return at the first good answer of a release that was proven before; `fall` bad ones raise NotHealthy."""
@@ -79,7 +79,7 @@ class Trial:
             health = health.seen(ok=answer.ok)
             if health.ready:
                 return f"{answer.sentence} in {answer.ms:.0f} ms"
-            self.services.clock.sleep(TRIAL_INTERVAL)
+            self.services.clock.sleep(CANDIDATE_INTERVAL)
         raise self.failure()
 
     def watch(self, seconds: float) -> str:
@@ -96,7 +96,7 @@ class Trial:
             if health.failing:
                 raise self.failure()
             self.check()
-            clock.sleep(TRIAL_INTERVAL)
+            clock.sleep(CANDIDATE_INTERVAL)
         self._require_answers(before)
         return f"{self.transcript.total} probes in {seconds:g} s"
 

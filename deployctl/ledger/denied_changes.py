@@ -20,7 +20,7 @@ class RefusalRows(EventRows):
         from deployctl.domain.host.denied_changes import gathered
 
         with self.db.transaction():
-            self.tell_refusals(at=one.at)
+            self.record_refusals(at=one.at)
             row = self.db.one("select * from refusals where minute = ? and actor = ? and route = ?",
                               [one.minute, one.actor, one.route])
             line = gathered(_refused(row) if row else None, one)
@@ -29,7 +29,7 @@ class RefusalRows(EventRows):
                 "values (?, ?, ?, ?, ?, ?, ?, ?)",
                 [line.minute, line.actor, line.route, line.kind, line.text, line.at, line.app, json.dumps(line.data)])
 
-    def tell_refusals(self, *, at: str) -> None:
+    def record_refusals(self, *, at: str) -> None:
         """Write one event for each line of another minute than that one: a clock may be set back."""
         if not self.db.one("select 1 from refusals where minute != ?", [at[:16]]):
             return

@@ -48,7 +48,7 @@ class _Foreign(Exception):
     """The file is whole, and somebody else's."""
 
 
-class SqliteMeterBook:
+class SqliteMetricsStore:
     """One connection, used by one thread at a time; any number of processes may read while one writes."""
 
     def __init__(self, path: Path, *, warn: Callable[[str], None]) -> None:

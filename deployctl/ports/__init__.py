@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from deployctl.ports.engine import Lack as Lack
     from deployctl.ports.logs import KeptLogs as KeptLogs
     from deployctl.ports.logs import LogLine as LogLine
-    from deployctl.ports.metrics import MeterBook
+    from deployctl.ports.metrics import MetricsStore
     from deployctl.ports.protocols import Clock as Clock
     from deployctl.ports.protocols import Engine as Engine
     from deployctl.ports.protocols import Ledger as Ledger
@@ -175,7 +175,7 @@ class Services:
     app_file: Callable[[AppName], AppFile]  # reads and checks config/<app>.toml, clashes included
     app_files: Callable[[], list[AppName]]  # names that have a file
     judge_files: Callable[[], Mapping[AppName, AppFile | DeployctlError]]  # all at once; what app_file returns or raises
-    meter: MeterBook
+    meter: MetricsStore
     kept_logs: KeptLogs  # of containers that are gone
 
     def close(self) -> None:

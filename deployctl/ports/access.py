@@ -69,7 +69,7 @@ class AccessBook(AnswerBook, Protocol):
 
     def note_refusal(self, one: RefusedChange) -> None:
         """Count it in the line of its person, route and minute; the line is told once the minute is over."""
-    def tell_refusals(self, *, at: str) -> None:
+    def record_refusals(self, *, at: str) -> None:
         """Write the lines of minutes that are over at that time among the events."""
     def fold_refusals(self, *, before: str, at: str, actor: str) -> Folded:
         """Fold the next lines of refused changes that were told before that time, or are more than are kept, into a

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from deployctl.domain.inputs.names import AppName
     from deployctl.domain.proxy.traffic import Counters
 
-__all__ = ["MeterBook", "MeterNow", "Now", "Point", "Usage", "UsageReader"]
+__all__ = ["LiveMetrics", "MetricsStore", "Now", "Point", "Usage", "UsageReader"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Now:
     restarts: int | None = None
 
 
-class MeterBook(Protocol):
+class MetricsStore(Protocol):
     """The points of a home, for a day. Nothing here raises: what cannot be kept is lost, what cannot be read is empty."""
 
     def add(self, points: Sequence[Point]) -> None:
@@ -67,7 +67,7 @@ MAX_MEASURED_RELEASES = 20_000  # releases that are measured at the same time
 MAX_READING_BYTES = MAX_MEASURED_RELEASES * 2048  # bytes that what was read of them last may take
 
 
-class MeterNow(Protocol):
+class LiveMetrics(Protocol):
     """What was measured last. Empty while nothing has been read."""
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, S
 from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, field, replace
-from deployctl.domain.change.drift import ActualState, Drift, DriftKind, Mend, NetworkSeen, Sight, find_drift, stray
+from deployctl.domain.change.drift import ActualState, Drift, DriftKind, NetworkSeen, Repair, Sight, find_drift, stray
 from deployctl.domain.change.facts import AppFacts
 from deployctl.domain.change.plan import PlanKind as DeploymentKind
 from deployctl.domain.inputs.names import AppName
@@ -98,9 +98,9 @@ def _tags(s: Services) -> list[str]:
 
 def _proxy(s: Services) -> list[Drift]:
     try:
-        return [Drift(DriftKind.PROXY, sentence, Mend.SYNC) for sentence in s.traffic.drift()]
+        return [Drift(DriftKind.PROXY, sentence, Repair.SYNC) for sentence in s.traffic.drift()]
     except DeployctlError as e:
-        return [Drift(DriftKind.PROXY, e.message, Mend.SYNC)]
+        return [Drift(DriftKind.PROXY, e.message, Repair.SYNC)]
 
 
 def _of_no_app(known: Collection[AppName], outside: Outside, s: Services) -> list[Drift]:
@@ -123,13 +123,13 @@ def _of_removed_apps(known: Collection[AppName], outside: Outside, s: Services) 
     for tag in outside.tags or ():
         app = AppName(tag.removeprefix("deployctl/").partition(":")[0])
         if _was_removed(app, known, s):
-            yield Drift(DriftKind.IMAGE, f"the app was removed, but its image {tag} is still kept", Mend.UNTAG, app,
+            yield Drift(DriftKind.IMAGE, f"the app was removed, but its image {tag} is still kept", Repair.UNTAG, app,
                         container=tag)
     for name in sorted(outside.networks or ()):
         removed = app_of_network(home, name)
         if removed is not None and _was_removed(removed, known, s):
             yield Drift(DriftKind.EMPTY, f"the app was removed, but its network {name} still exists, without containers",
-                        Mend.CLEAR, removed,
+                        Repair.CLEAR, removed,
                         container=name)
 
 
@@ -144,7 +144,7 @@ def _interrupted(app: App, s: Services) -> list[Drift]:
     if opened is None:
         return []
     return [Drift(DriftKind.INTERRUPTED, f"its {opened.kind} was interrupted in phase {opened.phase}",
-                  Mend.RECOVER, app.name, opened.target)]
+                  Repair.RECOVER, app.name, opened.target)]
 
 
 # -- one app -------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from deployctl.domain.proxy.traffic import Precision
 if TYPE_CHECKING:
     from deployctl.domain.change.deployment import Deployment
     from deployctl.domain.change.drift import Drift
-    from deployctl.domain.change.drift_kinds import Mend
+    from deployctl.domain.change.drift_kinds import Repair
     from deployctl.domain.change.plan import Plan
     from deployctl.domain.change.probes import HealthReason
     from deployctl.domain.change.readiness import Readiness
@@ -252,7 +252,7 @@ class Preview:
 
 
 @dataclass(frozen=True, slots=True)
-class Mended:
+class RepairDone:
     """One contradiction between ledger and world, and what became of it."""
 
     app: str | None  # None: of the whole home
@@ -262,7 +262,7 @@ class Mended:
     done: bool = False
     why: str = ""  # why it was not done
     release: int | None = None  # number
-    repair: Mend | None = None  # the code of `mend`
+    repair: Repair | None = None  # the code of `mend`
     why_code: str | None = None  # the code of the error that kept it from being done
 
     @property
@@ -275,7 +275,7 @@ class Mended:
 class Reconciled:
     """What `reconcile` found and did; with `dry_run` what it would do."""
 
-    lines: tuple[Mended, ...] = ()
+    lines: tuple[RepairDone, ...] = ()
     dry_run: bool = False
 
     @property
@@ -283,7 +283,7 @@ class Reconciled:
         return any(line.done for line in self.lines)
 
     @property
-    def left(self) -> tuple[Mended, ...]:
+    def left(self) -> tuple[RepairDone, ...]:
         return tuple(line for line in self.lines if not line.done)
 
 

@@ -86,7 +86,7 @@ CHANGES = (
          route=Route("Release the hold on a version", "HoldBody", at_once=True,
                      example={"version": "v3", "note": "loses orders"})),
     Verb("annotate", "Change", "Add a note to the last traffic switch: why it was made.",
-         does="deployctl.usecases.change.annotate:remark", app="[APP]", params=(REASON, *NOTED[1:]),
+         does="deployctl.usecases.change.annotate:annotate", app="[APP]", params=(REASON, *NOTED[1:]),
          examples=('annotate shop -m "checkout 500s"', 'annotate -m "DNS outage" --if-revision 119'),
          see=("history", "rollback"),
          route=Route("Add a note to the last traffic switch: why it was made", "AnnotateBody", former="remark",

@@ -43,7 +43,7 @@ PULL = Param("pull", ParamKind.PULL, "--pull", choices=PULL_POLICIES, body="pull
                        "fails then, missing pulls only images that are not on this server, never does not contact it. "
                        "Default: as in the app's file.")
 
-# -- what any change may be told, and goes into a Wish -----------------------------------------------------------------
+# -- what any change takes, and goes into ChangeOptions -----------------------------------------------------------------
 DRY_RUN = Param("dry_run", ParamKind.FLAG, "-n", "--dry-run", about="Show the plan and change nothing.")
 EXIT_CODE = Param("exit_code", ParamKind.FLAG, "--exit-code", about="With --dry-run: exit with 10 if something would change.")
 NOTE = Param("note", ParamKind.NOTE, "-m", "--message", metavar="TEXT", body="note", about="Reason; kept in the history.")

@@ -88,7 +88,7 @@ class Verb:
     """One verb. A function is written "module:function" and imported when it is used.
 
     A verb that changes an app names its use case (`does`) and, where it has a plan to show, the one that returns it
-    (`plans`): both are called with `app`, `s` (services), `wish` and the parameters by their names. All other verbs
+    (`plans`): both are called with `app`, `s` (services), `options` and the parameters by their names. All other verbs
     name the function of the command line that carries them out (`runs`), called with the session and the parameters.
     """
 
@@ -157,7 +157,7 @@ class Verb:
                 yield one.name, values.get(one.name, one.unsaid)
 
 
-OPTIONS = frozenset({"dry_run", "exit_code", "note", "if_revision", "lock_wait", "confirmed"})  # go into a Wish, or before it
+OPTIONS = frozenset({"dry_run", "exit_code", "note", "if_revision", "lock_wait", "confirmed"})  # into ChangeOptions, or before
 
 
 def load(text: str) -> Function:

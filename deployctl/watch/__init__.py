@@ -1,1 +1,1 @@
-"""The long-lived process: it looks, mends what may be mended, and never decides who serves."""
+"""The long-lived process: it looks, repairs what may be repaired, and never decides which version is live."""

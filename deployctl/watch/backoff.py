@@ -11,7 +11,7 @@ MAX_DELAY = 300.0
 
 
 @dataclass(slots=True)
-class Patience:
+class Backoff:
     """Keys are apps, and None for the home."""
 
     _until: dict[Hashable, tuple[float, float]] = field(default_factory=dict)  # when, and the pause before it

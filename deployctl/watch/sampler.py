@@ -17,7 +17,7 @@ from deployctl.domain.proxy.traffic import Counters
 from deployctl.errors import DeployctlError
 from deployctl.memory import size_of
 from deployctl.ports import Clock, Services
-from deployctl.ports.metrics import MAX_MEASURED_RELEASES, MeterNow, Now
+from deployctl.ports.metrics import MAX_MEASURED_RELEASES, LiveMetrics, Now
 from deployctl.watch.counters import Gauges, unix
 
 FAST_INTERVAL = 1.0
@@ -27,7 +27,7 @@ AWAY = 10.0  # seconds before what did not answer is asked again: the question w
 STOP_WAIT_SECONDS = 5.0  # seconds that `stop` waits for a question that is under way
 
 
-class Meter(MeterNow):
+class MetricsSampler(LiveMetrics):
     """Two threads: HAProxy's counters, and what containers take. `connect` makes services for one of them each.
 
     `watched` tells whether somebody looks, `looked_at` at which apps closely (None: at all); both may be set later.

@@ -11,7 +11,7 @@ from deployctl.config.settings import Settings
 from deployctl.errors import DeployctlError, Interrupted, Refused
 from deployctl.ports import Services
 from deployctl.watch.lock import only_one
-from deployctl.watch.wakeup import Bell, start_following
+from deployctl.watch.wakeup import Wakeup, start_following
 from deployctl.watch.watch import TICK_SECONDS, Watch
 
 SETTLE = 0.3  # seconds after an event: `docker restart` is two of them
@@ -42,17 +42,17 @@ def serve(settings: Settings, connect: OpenServices, *, beside: Beside = nullcon
 def watch_until_replaced(s: Services, ledger: Path, stamp: Stamp) -> None:
     """Watch as long as the ledger is the file that was opened: a backup that was put back is another one. `stamp` was taken
     before it was opened, so that one put back while the dashboard begins is seen; None where there was none yet."""
-    bell, stamp = Bell(), stamp or _stamp(ledger)
-    watch = Watch(s, is_rung=bell.is_rung)
-    ended = start_following(s.engine, bell, now=s.clock.utc())
+    wakeup, stamp = Wakeup(), stamp or _stamp(ledger)
+    watch = Watch(s, is_rung=wakeup.is_rung)
+    ended = start_following(s.engine, wakeup, now=s.clock.utc())
     rung = frozenset[str]()
     try:
         while _stamp(ledger) in {stamp, None}:
             _require_here(s)
             watch.tick(rung)
-            if rung := bell.wait(TICK_SECONDS):
+            if rung := wakeup.wait(TICK_SECONDS):
                 s.clock.sleep(SETTLE)
-                rung |= bell.wait(0)
+                rung |= wakeup.wait(0)
     finally:
         ended.set()
 

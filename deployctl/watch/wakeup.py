@@ -14,7 +14,7 @@ QUIET = 60.0  # seconds of silence after which the stream of events is asked for
 ENGINE_RETRY_SECONDS = 1.0  # seconds before an engine that is away is asked again
 
 
-class Bell:
+class Wakeup:
     """Remembers for whom it was rung until somebody waits."""
 
     def __init__(self) -> None:
@@ -39,23 +39,23 @@ class Bell:
         return rung
 
 
-def follow(engine: Engine, bell: Bell, *, since: int, ended: Event) -> None:
+def follow(engine: Engine, wakeup: Wakeup, *, since: int, ended: Event) -> None:
     """Ring for each event until `ended`. A stream that was cut has lost who knows what: everything is looked at then."""
     while not ended.is_set():
         try:
             for event in engine.events(since=since, quiet=QUIET):
                 since = max(since, event.at)
-                bell.ring(event.app or EVERY_APP)
+                wakeup.ring(event.app or EVERY_APP)
                 if ended.is_set():
                     return
             ended.wait(0.05)  # a stream that ends at once must not keep a core busy
         except DeployctlError:
             ended.wait(ENGINE_RETRY_SECONDS)
-            bell.ring(EVERY_APP)
+            wakeup.ring(EVERY_APP)
 
 
-def start_following(engine: Engine, bell: Bell, *, now: str) -> Event:
+def start_following(engine: Engine, wakeup: Wakeup, *, now: str) -> Event:
     """Follow in a thread that ends with the process; set the event that is returned to end it before."""
     ended, since = Event(), int(datetime.fromisoformat(now).timestamp() * 10**9)
-    Thread(target=follow, args=(engine, bell), kwargs={"since": since, "ended": ended}, name="events", daemon=True).start()
+    Thread(target=follow, args=(engine, wakeup), kwargs={"since": since, "ended": ended}, name="events", daemon=True).start()
     return ended

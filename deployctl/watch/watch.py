@@ -1,6 +1,6 @@
-"""One watcher of one home: a cheap look each tick, a whole one when there is a reason, a mend where something drifted.
+"""One watcher of one home: a cheap look each tick, a whole one when there is a reason, a repair where something drifted.
 
-It holds a lease only while it mends, leaves apps alone that somebody changes, and survives whatever does not answer.
+It holds a lease only while it repairs, leaves apps alone that somebody changes, and survives whatever does not answer.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from deployctl.domain.change.drift import DriftKind
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, Interrupted
 from deployctl.ports import Services
-from deployctl.usecases.change.reconcile import mend
+from deployctl.usecases.change.reconcile import repair_drift
 from deployctl.usecases.drift import look_at_home
 from deployctl.usecases.ledger.fold import fold
-from deployctl.usecases.results import Mended
+from deployctl.usecases.results import RepairDone
 from deployctl.usecases.steps.repair import ensure_guards
 from deployctl.usecases.view.readiness import Around, check_readiness, look_at_all
-from deployctl.watch.backoff import Patience
+from deployctl.watch.backoff import Backoff
 from deployctl.watch.wakeup import EVERY_APP
 
 TICK_SECONDS = 2.0  # seconds between two cheap looks
@@ -42,7 +42,7 @@ def pause_after(took: float, *, least: float) -> float:
 class Watch:
     s: Services
     is_rung: Callable[[], bool] = bool  # something has happened since this tick began: what can wait is left for the next
-    patience: Patience = field(default_factory=Patience)
+    patience: Backoff = field(default_factory=Backoff)
     master: int | None = None  # pid of the HAProxy that carries the ledger's table
     whole_at: float = float("-inf")
     close_at: float = float("-inf")
@@ -55,7 +55,7 @@ class Watch:
     complaints: dict[str | None, str] = field(default_factory=dict)  # said once, not every two seconds
 
     def tick(self, rung: Collection[str]) -> None:
-        """Look as closely as there is reason to, and mend. Only an interrupt is raised."""
+        """Look as closely as there is reason to, and repair. Only an interrupt is raised."""
         try:
             self._look_after_proxy()
         except Interrupted:
@@ -100,7 +100,7 @@ class Watch:
             self._complain("", look.outside.engine or "")
         else:
             self.complaints.pop("", None)
-        lines = mend(look, self.s, skip=lambda app: self.patience.waits(app, self.s.clock.now()))
+        lines = repair_drift(look, self.s, skip=lambda app: self.patience.waits(app, self.s.clock.now()))
         self._judge(lines)
         self.again = {app for app in rung if app != EVERY_APP and AppName(app) not in look.drifts and self._known(app)}
         self.again |= {line.app for line in lines if line.kind == DriftKind.BUSY and line.app}
@@ -135,7 +135,7 @@ class Watch:
         now = self.s.clock.now()
         if now >= self.books_at:
             self.books_at = now + BOOKS
-            self.s.ledger.tell_refusals(at=self.s.clock.utc())
+            self.s.ledger.record_refusals(at=self.s.clock.utc())
             self.s.ledger.keep_copy(at=self.s.clock.utc())
             self.complaints.pop(LEDGER_KEY, None)
         if now >= self.fold_at:
@@ -152,8 +152,8 @@ class Watch:
         return self.s.ledger.find_app(AppName(app)) is not None
 
     # -- what it says ----------------------------------------------------------------------------------------------
-    def _judge(self, lines: Sequence[Mended]) -> None:
-        """Say what was mended, and have patience with what was not."""
+    def _judge(self, lines: Sequence[RepairDone]) -> None:
+        """Report what was repaired, and back off from what was not."""
         for line in lines:
             if line.done:
                 self.s.report.warn(f"{line.sentence}. Repaired: {line.mend}")

@@ -56,7 +56,7 @@ class Door:
 
     def __init__(self, made: Site) -> None:
         self.made, self.secret, self.number, self.answered = made, "", count(), Counter[tuple[str, int]]()
-        made.desk.changes.most = made.desk.tries.most = sys.maxsize  # they have tests of their own
+        made.web_state.changes.most = made.web_state.tries.most = sys.maxsize  # they have tests of their own
 
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         number = next(self.number)

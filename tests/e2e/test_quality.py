@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from deployctl.domain.inputs.names import AppName
-from deployctl.ledger.metrics_store import SqliteMeterBook
+from deployctl.ledger.metrics_store import SqliteMetricsStore
 from deployctl.ports.metrics import Point
 from tests.e2e.cli import Cli, home_of_a_person, wait_until
 from tests.e2e.test_watcher import watching
@@ -46,7 +46,7 @@ def test_a_version_that_fails_its_visitors_is_degraded_until_it_is_left(town: Cl
 
 
 def points(town: Cli) -> list[Point]:
-    book = SqliteMeterBook(town.home / "state" / "metrics.db", warn=pytest.fail)
+    book = SqliteMetricsStore(town.home / "state" / "metrics.db", warn=pytest.fail)
     try:
         return book.points(SHOP)
     finally:

@@ -15,7 +15,7 @@ from enum import StrEnum
 from deployctl import errors
 from deployctl.domain.change.deployment import EndCode
 from deployctl.domain.change.diagnosis import FailureCause
-from deployctl.domain.change.drift_kinds import MEND_TEXT, DriftKind
+from deployctl.domain.change.drift_kinds import REPAIR_TEXT, DriftKind
 from deployctl.domain.change.probes import AnswerCode, HealthReason
 from deployctl.domain.change.readiness import Code
 from deployctl.domain.change.status_note import NoteCode
@@ -174,7 +174,7 @@ def drawn() -> str:
         lines += [f"## {title}", "", where, "", *_table("| code | meaning |", (
             (f"`{code}`", text) for code, text in meanings(kind)))]
     lines += ["## Repairs", "", "`repair` in `reconcile`.", "", *_table("| code | meaning |", (
-        (f"`{mend}`", text) for mend, text in MEND_TEXT.items()))]
+        (f"`{mend}`", text) for mend, text in REPAIR_TEXT.items()))]
     lines += ["## HAProxy's own responses", "", "`cause` in `logs --proxy`; the health check through HAProxy fails with "
               "`gate_` before it.", "", *_table("| code | meaning |", (
                   (f"`{cause}`", text) for cause, text in CAUSE_MEANINGS.items()))]

@@ -10,7 +10,7 @@ import pytest
 
 from deployctl.effects.haproxy.switch import HaproxyTraffic
 from deployctl.ports import Services
-from deployctl.watch.sampler import Meter
+from deployctl.watch.sampler import MetricsSampler
 from tests.proxies import SHOP, Proxy, end, proxy
 from tests.support import free_port
 from tests.unit.world import World, world
@@ -26,7 +26,7 @@ class Measured:
     proxy: Proxy
     traffic: HaproxyTraffic
     s: Services
-    meter: Meter
+    meter: MetricsSampler
 
     def pass_time(self, seconds: int) -> None:
         for _ in range(seconds):
@@ -47,7 +47,7 @@ def measured(tmp_path: Path) -> Iterator[Measured]:
         traffic = found.traffic()
         traffic.switch(SHOP, 1)
         s = replace(w.s, traffic=traffic)
-        yield Measured(w, found, traffic, s, Meter(lambda: s))
+        yield Measured(w, found, traffic, s, MetricsSampler(lambda: s))
 
 
 def _reload(found: Measured) -> None:

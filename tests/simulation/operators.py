@@ -72,26 +72,26 @@ def drawn(random: Random, number: int) -> Operator:
 
 def called(random: Random, number: int, words: str, *, app: AppName = SHOP, within: float | None = None) -> Operator:
     """Return the operator who types these words, at a time and with a patience that chance gives him."""
-    wish = ChangeOptions(confirmed=True, lock_wait=random.choice((0.0, 0.0, 2.0, 60.0)))
+    options = ChangeOptions(confirmed=True, lock_wait=random.choice((0.0, 0.0, 2.0, 60.0)))
     after = 0.0 if number == 0 or random.random() < 0.5 else random.random() * random.choice((0.3, 3.0, 20.0))
     if within is not None and number:
         after = random.random() * within
-    return Operator(f"{number}:{words}", app, _verb(words, app, wish), after, random.choice(SKEWS))
+    return Operator(f"{number}:{words}", app, _verb(words, app, options), after, random.choice(SKEWS))
 
 
-def _verb(words: str, app: AppName, wish: ChangeOptions) -> Verb:
+def _verb(words: str, app: AppName, options: ChangeOptions) -> Verb:
     verb, *rest = words.split()
     version = Version(rest[0]) if rest and rest[0] != "--abort" else None
     match verb:
         case "rollback":
-            return partial(rollback, app, version=version, wish=wish, abort="--abort" in rest)
+            return partial(rollback, app, version=version, options=options, abort="--abort" in rest)
         case "look":
             return partial(observe, app)
         case "watch":
             return partial(watch, ticks=3)
         case "reconcile":
-            return partial(reconcile, wish=wish)
-    return partial(VERBS[verb], app, *([version] if version else []), wish=wish)
+            return partial(reconcile, options=options)
+    return partial(VERBS[verb], app, *([version] if version else []), options=options)
 
 
 TAKE_A_VERSION: dict[str, Callable[..., object]] = {"upgrade": upgrade, "start": start, "stop": stop, "hold": hold,

@@ -37,7 +37,7 @@ def _upgraded(app: AppName, *versions: str) -> Callable[[Services], None]:
 
 def _cold(s: Services) -> None:
     _upgraded(SHOP, "v1", "v2")(s)
-    stop(SHOP, Version("v1"), s, wish=YES)
+    stop(SHOP, Version("v1"), s, options=YES)
 
 
 def _rolled_back(s: Services) -> None:
@@ -52,7 +52,7 @@ def _beside(s: Services) -> None:
 
 def _stopped(s: Services) -> None:
     _upgraded(SHOP, "v1", "v2")(s)
-    stop(SHOP, Version("v2"), s, wish=YES)
+    stop(SHOP, Version("v2"), s, options=YES)
 
 
 PASTS: dict[str, Callable[[Services], None]] = {

@@ -177,7 +177,7 @@ class Schedule:
         """
         for app in self.half_removed:
             if app in self._known():
-                self._once(f"again: remove {app}", partial(remove_app, app, wish=YES))
+                self._once(f"again: remove {app}", partial(remove_app, app, options=YES))
         for app in self._known():
             self._once(f"recovery of {app}", partial(settle, app))
         self._check(invariants.AFTER_A_CLEAN_DEATH if self._clean else invariants.WHEN_SETTLED)

@@ -22,7 +22,7 @@ from deployctl.testing.fake_engine import Behaviour, FakeEngine
 from deployctl.testing.fake_guard import FakeGuard
 from deployctl.testing.fake_images import made_up
 from deployctl.testing.fake_logs import FakeKeptLogs
-from deployctl.testing.fake_meter import FakeMeter
+from deployctl.testing.fake_metrics import FakeMetrics
 from deployctl.testing.fake_prober import AskedProbe, FakeProber, Reply
 from deployctl.testing.silent_reporter import SilentReporter
 from tests.simulation.doors import Door
@@ -140,7 +140,7 @@ class World:
             traffic=cast(Traffic, Door(process, self, "traffic", self.traffic)),
             prober=cast(Prober, Door(process, self, "prober", self.prober)),
             guard=cast(Guard, Door(process, self, "guard", self.guard)),
-            ledger=cast(Ledger, Door(process, self, "ledger", ledger)), meter=FakeMeter(), kept_logs=FakeKeptLogs(),
+            ledger=cast(Ledger, Door(process, self, "ledger", ledger)), meter=FakeMetrics(), kept_logs=FakeKeptLogs(),
         )
 
     # -- what visitors get ------------------------------------------------------------------------------------------

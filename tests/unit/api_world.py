@@ -83,7 +83,7 @@ def slow(shop: Site, monkeypatch: pytest.MonkeyPatch, verb: str) -> Iterator[thr
         return act(**asked)
 
     do_instead(monkeypatch, verb, waiting)
-    shop.desk.waits.glance = shop.desk.waits.switch = 0.05
+    shop.web_state.waits.glance = shop.web_state.waits.switch = 0.05
     try:
         yield go
     finally:

@@ -24,7 +24,7 @@ from deployctl.testing.fake_clock import FakeClock
 from deployctl.testing.fake_engine import FakeEngine
 from deployctl.testing.fake_guard import FakeGuard
 from deployctl.testing.fake_logs import FakeKeptLogs
-from deployctl.testing.fake_meter import FakeMeter
+from deployctl.testing.fake_metrics import FakeMetrics
 from deployctl.testing.fake_prober import FakeProber
 from deployctl.testing.fake_traffic import FakeTraffic
 
@@ -74,7 +74,7 @@ class World:
         self.settings = Settings(self.home)
         self.clock = FakeClock()
         self.engine = FakeEngine(str(self.home), clock=self.clock)
-        self.guard, self.prober, self.meter = FakeGuard(), FakeProber(), FakeMeter()
+        self.guard, self.prober, self.meter = FakeGuard(), FakeProber(), FakeMetrics()
         self.kept_logs = FakeKeptLogs()
         self.ledgers: list[SqliteLedger] = []
         self.traffic = FakeTraffic(lambda: self.ledgers[-1].table(bridged=True))

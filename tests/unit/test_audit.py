@@ -15,7 +15,7 @@ from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, NotFound
 from deployctl.usecases.access.sign_in import WrongSignIn, sign_in
 from deployctl.usecases.access.users import add_user
-from deployctl.usecases.change.annotate import remark
+from deployctl.usecases.change.annotate import annotate
 from deployctl.usecases.change.hold import hold, unhold
 from deployctl.usecases.change.rollback import rollback
 from deployctl.usecases.change.start import start
@@ -42,18 +42,18 @@ def last(w: World, **wanted: object) -> AuditLine:
 
 
 def test_a_move_of_traffic_is_told_with_its_revisions_and_its_reason(w: World) -> None:
-    rollback(SHOP, w.services(actor="jonas (web)"), wish=ChangeOptions("checkout 500s"))
+    rollback(SHOP, w.services(actor="jonas (web)"), options=ChangeOptions("checkout 500s"))
     line = last(w)
     assert (line.who, line.how, line.app, line.what, line.result) == ("jonas", "web", "shop", "rollback", "done")
     assert (line.before, line.after, line.note, line.summary) == (2, 3, "checkout 500s", "rollback: v2 → v1")
 
 
 def test_a_hold_and_a_reason_told_later_are_sentences(w: World) -> None:
-    hold(SHOP, V1, w.s, wish=ChangeOptions("loses orders"))
+    hold(SHOP, V1, w.s, options=ChangeOptions("loses orders"))
     assert (last(w).summary, last(w).note) == ("v1 was put on hold", "loses orders")
     unhold(SHOP, V1, w.s)
     assert last(w).summary == "the hold of v1 was lifted"
-    remark(SHOP, w.s, wish=ChangeOptions("new checkout"))
+    annotate(SHOP, w.s, options=ChangeOptions("new checkout"))
     assert (last(w).summary, last(w).note) == ("the reason of revision 2", "new checkout")
 
 
@@ -71,9 +71,9 @@ def test_an_attempt_that_failed_is_told_with_why(w: World) -> None:
 def test_what_moves_no_traffic_is_told_once_too(w: World) -> None:
     start(SHOP, V3, w.s)
     assert (last(w).what, last(w).result, last(w).summary) == ("start", "done", "start v3 without traffic")
-    stop(SHOP, V3, w.s, wish=YES)
+    stop(SHOP, V3, w.s, options=YES)
     assert (last(w).what, last(w).result, last(w).summary) == ("stop", "done", "stop v3")
-    stop(SHOP, V2, w.s, wish=YES)
+    stop(SHOP, V2, w.s, options=YES)
     assert [line.what for line in audit(w.s)][:3] == ["stop", "stop", "start"]
     assert last(w).summary == "stop: v2 → nobody"
 
@@ -96,7 +96,7 @@ def test_every_filter_takes_only_what_it_names(w: World) -> None:
     with pytest.raises(WrongSignIn):
         sign_in("jonas", "wrong wrong wrong", Origin("10.0.0.7", "curl"), w.s)
     hold(SHOP, V1, w.services(actor="mar (cli)"))
-    rollback(SHOP, w.services(actor="mara (token)"), version=V2, wish=YES)
+    rollback(SHOP, w.services(actor="mara (token)"), version=V2, options=YES)
     assert {line.who for line in audit(w.s, user="mara")} == {"mara"}
     assert {line.who for line in audit(w.s, user="mar")} == {"mar"}
     assert audit(w.s, user="mar%") == audit(w.s, user="m' or 1=1 --") == ()
@@ -125,7 +125,7 @@ def test_an_app_that_was_never_here_is_not_found_and_a_removed_one_keeps_its_tra
 
     with pytest.raises(NotFound, match="Did you mean shop"):
         audit(w.s, app=AppName("shpo"))
-    remove_app(SHOP, w.s, wish=YES)
+    remove_app(SHOP, w.s, options=YES)
     w.files.clear()
     first, *_, oldest = audit(w.s, app=SHOP)
     assert (first.what, first.result) == ("remove", "done")
@@ -153,7 +153,7 @@ def test_the_chain_holds_over_every_kind_of_end(w: World) -> None:
 
 def test_what_an_actor_does_is_told_with_the_address_that_he_asks_from(w: World) -> None:
     w.ledger.origin = ("jonas (web)", "10.0.0.7")
-    rollback(SHOP, w.services(actor="jonas (web)"), wish=YES)
+    rollback(SHOP, w.services(actor="jonas (web)"), options=YES)
     hold(SHOP, V1, w.services(actor="mara (cli)"))
     held, moved = audit(w.s, limit=2)
     assert (moved.who, moved.address) == ("jonas", "10.0.0.7")

@@ -311,7 +311,7 @@ def test_a_limit_inside_the_few_protected_steps_waits_for_their_end(home: World)
 
 
 def test_following_logs_ends_well_with_ctrl_c(two: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    def lines(*_container: str, **_wish: object) -> Iterator[LogLine]:
+    def lines(*_container: str, **_options: object) -> Iterator[LogLine]:
         yield LogLine("2026-11-23T14:00:00Z", "stdout", "hello")
 
     def pressed(*_anything: object, **_more: object) -> NoReturn:

@@ -112,8 +112,8 @@ def test_a_home_without_a_ledger_has_apps_by_their_files_and_gets_no_ledger(
 
 
 @pytest.mark.parametrize("wish", ["tcsh_complete", "bash_dance", "x"])
-def test_a_wish_that_is_not_known_offers_nothing(home: World, wish: str) -> None:
-    said = home.deployctl(environ={"_DEPLOYCTL_COMPLETE": wish})
+def test_a_wish_that_is_not_known_offers_nothing(home: World, options: str) -> None:
+    said = home.deployctl(environ={"_DEPLOYCTL_COMPLETE": options})
     assert (said.code, said.out, said.err) == (1, "", "")
 
 

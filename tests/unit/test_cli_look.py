@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployctl.cli.rendering.times import ago, iso, span, took, when
-from deployctl.cli.terminal import TerminalStyle, look_of
+from deployctl.cli.terminal import TerminalStyle, style_of
 from tests.unit.cli_world import Screen
 
 NOON = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
@@ -19,28 +19,28 @@ WATCHED = TerminalStyle(relative=True, now=NOON)
 
 # -- colour, redraw, width ----------------------------------------------------------------------------------------
 def test_a_terminal_has_colour_width_and_redraw() -> None:
-    look = look_of(TTY, {"COLUMNS": "72", "TERM": "xterm"})
+    look = style_of(TTY, {"COLUMNS": "72", "TERM": "xterm"})
     assert (look.width, look.colour, look.live, look.relative) == (72, True, True, True)
 
 
 @pytest.mark.parametrize("environ", [{"TERM": "dumb"}, {"CI": "true"}])
 def test_a_dull_terminal_gets_no_colour_no_redraw_and_no_cut_lines(environ: dict[str, str]) -> None:
-    look = look_of(TTY, {"COLUMNS": "72", **environ})
+    look = style_of(TTY, {"COLUMNS": "72", **environ})
     assert (look.width, look.colour, look.live) == (None, False, False)
 
 
 def test_no_color_takes_colour_and_redraw_but_leaves_the_width() -> None:
-    for look in (look_of(TTY, {"NO_COLOR": "1", "COLUMNS": "72"}), look_of(TTY, {"COLUMNS": "72"}, no_color=True)):
+    for look in (style_of(TTY, {"NO_COLOR": "1", "COLUMNS": "72"}), style_of(TTY, {"COLUMNS": "72"}, no_color=True)):
         assert (look.width, look.colour, look.live) == (72, False, False)
 
 
 def test_a_pipe_gets_plain_text_unless_colour_is_forced() -> None:
     pipe = Screen()
-    assert not look_of(pipe, {"TERM": "xterm"}).colour
-    assert look_of(pipe, {"FORCE_COLOR": "1"}).colour
-    assert not look_of(pipe, {"FORCE_COLOR": "0"}).colour
-    assert not look_of(pipe, {"FORCE_COLOR": "1", "NO_COLOR": "1"}).colour
-    assert look_of(pipe, {"FORCE_COLOR": "1", "COLUMNS": "60"}).width is None
+    assert not style_of(pipe, {"TERM": "xterm"}).colour
+    assert style_of(pipe, {"FORCE_COLOR": "1"}).colour
+    assert not style_of(pipe, {"FORCE_COLOR": "0"}).colour
+    assert not style_of(pipe, {"FORCE_COLOR": "1", "NO_COLOR": "1"}).colour
+    assert style_of(pipe, {"FORCE_COLOR": "1", "COLUMNS": "60"}).width is None
 
 
 def test_colour_never_says_what_the_text_does_not() -> None:
@@ -53,7 +53,7 @@ def test_colour_never_says_what_the_text_does_not() -> None:
 
 # -- text -----------------------------------------------------------------------------------------------------------
 def test_signs_are_words_where_the_stream_is_not_utf8() -> None:
-    look = look_of(Screen(encoding="ANSI_X3.4-1968"), {})
+    look = style_of(Screen(encoding="ANSI_X3.4-1968"), {})
     assert [look.good, look.bad, look.warn] == ["ok", "FAIL", "warn"]
     assert look.say("v1 → v2 … “100 %” – über") == 'v1 -> v2 ... "100 %" - \\xfcber'
 

@@ -16,7 +16,7 @@ import pytest
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, Refused
 from deployctl.ledger.sqlite_ledger import SqliteLedger
-from deployctl.usecases.setup.install import InstallWish, _linger, install, unit_text
+from deployctl.usecases.setup.install import InstallOptions, _linger, install, unit_text
 from deployctl.watch.watch import Watch
 from tests.unit.cli_world import World, shop, world
 
@@ -106,7 +106,7 @@ def parsed(text: str) -> RawConfigParser:
 
 
 def test_the_unit_outlives_nothing_that_serves(tmp_path: Path) -> None:
-    unit = parsed(unit_text(tmp_path, InstallWish(user=False, python="/opt/python"), {}))["Service"]
+    unit = parsed(unit_text(tmp_path, InstallOptions(user=False, python="/opt/python"), {}))["Service"]
     assert unit["Type"] == "exec"
     assert unit["ExecStart"] == f"/opt/python -I -m deployctl --home {tmp_path} serve"
     assert (unit["Restart"], unit["KillMode"]) == ("always", "process")
@@ -118,17 +118,17 @@ def test_the_unit_outlives_nothing_that_serves(tmp_path: Path) -> None:
 
 def test_a_path_can_say_nothing_to_systemd_but_itself(tmp_path: Path) -> None:
     home = tmp_path / 'a "b" %h $HOME;c'
-    command = parsed(unit_text(home, InstallWish(user=True, python="/opt/python"), {}))["Service"]["ExecStart"]
+    command = parsed(unit_text(home, InstallOptions(user=True, python="/opt/python"), {}))["Service"]["ExecStart"]
     quoted = str(home).replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     assert f'--home "{quoted}" serve' in command
     with pytest.raises(DeployctlError, match="cannot contain"):
-        unit_text(tmp_path / "a\nExecStart=evil", InstallWish(user=True), {})
+        unit_text(tmp_path / "a\nExecStart=evil", InstallOptions(user=True), {})
 
 
 def test_the_engine_that_was_named_goes_into_the_unit(tmp_path: Path) -> None:
     named = {"DOCKER_HOST": "unix:///run/user/1000/docker.sock"}
-    assert "DOCKER_HOST=unix:///run/user/1000/docker.sock" in unit_text(tmp_path, InstallWish(user=True), named)
-    assert "DOCKER_HOST" not in unit_text(tmp_path, InstallWish(user=True), {"DOCKER_HOST": "tcp://example.com:2375"})
+    assert "DOCKER_HOST=unix:///run/user/1000/docker.sock" in unit_text(tmp_path, InstallOptions(user=True), named)
+    assert "DOCKER_HOST" not in unit_text(tmp_path, InstallOptions(user=True), {"DOCKER_HOST": "tcp://example.com:2375"})
 
 
 @pytest.mark.parametrize("scope", ["--user", "--system"])
@@ -147,22 +147,22 @@ def test_systemd_has_nothing_against_the_unit(tmp_path: Path, scope: str) -> Non
 def test_a_users_unit_names_the_linger_that_it_needs(tmp_path: Path) -> None:
     user = pwd.getpwuid(os.geteuid()).pw_name
     line = f"sudo loginctl enable-linger {user}"
-    assert line in install(tmp_path, InstallWish(user=True, folder=tmp_path / "units"), {}).details
-    assert line not in install(tmp_path, InstallWish(user=False, folder=tmp_path / "others"), {}).details
+    assert line in install(tmp_path, InstallOptions(user=True, folder=tmp_path / "units"), {}).details
+    assert line not in install(tmp_path, InstallOptions(user=False, folder=tmp_path / "others"), {}).details
     assert _linger(tmp_path) == [line]
     (tmp_path / user).touch()
     assert _linger(tmp_path) == []
 
 
 def test_installing_twice_changes_nothing_and_never_takes_another_homes_unit(tmp_path: Path) -> None:
-    wish = InstallWish(user=True, folder=tmp_path / "units")
-    assert install(tmp_path / "one", wish, {}).changed
+    options = InstallOptions(user=True, folder=tmp_path / "units")
+    assert install(tmp_path / "one", options, {}).changed
     unit = tmp_path / "units/deployctl.service"
     assert unit.stat().st_mode & 0o777 == 0o644
     before = unit.read_text()
-    assert not install(tmp_path / "one", wish, {}).changed
+    assert not install(tmp_path / "one", options, {}).changed
     with pytest.raises(Refused, match="is for another home than"):
-        install(tmp_path / "two", wish, {})
+        install(tmp_path / "two", options, {})
     assert unit.read_text() == before
     assert list((tmp_path / "units").iterdir()) == [unit]
 

@@ -12,7 +12,7 @@ import pytest
 
 from deployctl.dataclass import replace
 from deployctl.domain.change.drift import Drift
-from deployctl.domain.change.drift_kinds import DriftKind, Mend
+from deployctl.domain.change.drift_kinds import DriftKind, Repair
 from deployctl.domain.change.status_note import NoteCode, StatusNote
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import (
@@ -48,8 +48,8 @@ def w(tmp_path: Path) -> Iterator[World]:
 
 # -- notices of a page -----------------------------------------------------------------------------------------------
 EVERY = tuple(StatusNote(code, r.SHOP, f"text of {code}", "v42", 7) for code in NoteCode)
-DRIFTS = (Drift(DriftKind.TRAFFIC, "elsewhere", Mend.FOLLOW, r.SHOP, 6),
-          Drift(DriftKind.STOPPED, "stopped", Mend.START, r.SHOP, 7))
+DRIFTS = (Drift(DriftKind.TRAFFIC, "elsewhere", Repair.FOLLOW, r.SHOP, 6),
+          Drift(DriftKind.STOPPED, "stopped", Repair.START, r.SHOP, 7))
 
 
 def notices(*, failure: Failure | None = None, **changed: Any) -> list[Notice]:

@@ -181,10 +181,10 @@ def test_the_page_asks_with_the_form_and_goes_on_after_a_yes(tmp_path: Path) -> 
         assert shop.w.active == "v1"
         revision = mara.field("revision") or "1"
         mara.post("/apps/shop/upgrade", version="v2", note="moved", yes="yes", revision=revision)
-        for job in shop.desk.jobs.under_way(SHOP):
+        for job in shop.web_state.jobs.under_way(SHOP):
             job.wait(10)
         assert shop.w.active == "v2"
-        answer = upgrade(SHOP, V2, shop.w.s, wish=ChangeOptions())
+        answer = upgrade(SHOP, V2, shop.w.s, options=ChangeOptions())
         assert not answer.changed
 
 

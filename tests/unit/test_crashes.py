@@ -66,15 +66,15 @@ def much(w: World) -> None:
 STORIES = {
     "first upgrade": Story(lambda w: None, partial(upgrade, SHOP, V1), (None, "v1")),
     "upgrade": Story(lambda w: w.upgraded("v1", "v2"), partial(upgrade, SHOP, V3), ("v2", "v3")),
-    "upgrade that moves the address": Story(moved, partial(upgrade, SHOP, V2, wish=YES), ("v1", "v2")),
+    "upgrade that moves the address": Story(moved, partial(upgrade, SHOP, V2, options=YES), ("v1", "v2")),
     "upgrade to a bad one": Story(bad_candidate, partial(upgrade, SHOP, V2), ("v1",)),
     "warm rollback": Story(lambda w: w.upgraded("v1", "v2"), partial(rollback, SHOP), ("v2", "v1")),
-    "cold rollback": Story(cold, partial(rollback, SHOP, wish=YES), ("v2", "v1")),
+    "cold rollback": Story(cold, partial(rollback, SHOP, options=YES), ("v2", "v1")),
     "undo of a rollback": Story(lambda w: w.upgraded("v1", "v2").rollback(), partial(undo, SHOP), ("v1", "v2")),
     "start": Story(lambda w: w.upgraded("v1"), partial(start, SHOP, V2), ("v1",)),
-    "stop of what serves": Story(lambda w: w.upgraded("v1", "v2"), partial(stop, SHOP, V2, wish=YES), ("v2", None)),
-    "stop of a standby": Story(lambda w: w.upgraded("v1", "v2"), partial(stop, SHOP, V1, wish=YES), ("v2",)),
-    "prune": Story(much, partial(prune, SHOP, wish=YES), ("v3",)),
+    "stop of what serves": Story(lambda w: w.upgraded("v1", "v2"), partial(stop, SHOP, V2, options=YES), ("v2", None)),
+    "stop of a standby": Story(lambda w: w.upgraded("v1", "v2"), partial(stop, SHOP, V1, options=YES), ("v2",)),
+    "prune": Story(much, partial(prune, SHOP, options=YES), ("v3",)),
 }  # fmt: skip
 
 
@@ -266,7 +266,7 @@ def test_a_removal_that_died_can_be_typed_again(tmp_path: Path) -> None:
         home.mkdir()
         with world(home) as w:
             w.upgraded("v1", "v2")
-            died = die_in(w, partial(remove_app, SHOP, wish=YES), acts)
+            died = die_in(w, partial(remove_app, SHOP, options=YES), acts)
             begun = bool(w.ledger.open_deployments()) or SHOP not in w.traffic.routes()
             reconcile(w.s)
             assert (w.ledger.find_app(SHOP) is None) is begun, "what was begun is finished, not mended"

@@ -12,7 +12,7 @@ from deployctl.domain.host.server import ServerSpec, WebSpec
 from deployctl.domain.inputs.names import AppName
 from deployctl.usecases.access.users import add_user
 from deployctl.usecases.setup.doctor_dashboard import dashboard, sharing
-from deployctl_web.address import Place
+from deployctl_web.address import WebAddress
 from tests.unit.world import V1, world
 
 SHOP = AppName("shop")
@@ -55,5 +55,5 @@ def test_it_is_told_once_somebody_may_sign_in_and_not_without_a_dashboard(tmp_pa
 
 def test_what_it_says_to_write_is_answered_and_shares_nothing() -> None:
     web = WebSpec(url="http://deployctl.localhost:8900")
-    assert "deployctl.localhost:8900" in Place(web.listen, web.url).hosts
+    assert "deployctl.localhost:8900" in WebAddress(web.listen, web.url).hosts
     assert sharing(web, {SHOP: ("127.0.0.1", 8000)}, {SHOP: ("shop.example.com",)}) == []

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from deployctl.domain.change.drift import ActualState, Drift, DriftKind, Mend, NetworkSeen, Sight, find_drift
+from deployctl.domain.change.drift import ActualState, Drift, DriftKind, NetworkSeen, Repair, Sight, find_drift
 from deployctl.domain.change.plan import StepKind
-from deployctl.domain.change.repair_plan import plan_mending
+from deployctl.domain.change.repair_plan import plan_repair
 from deployctl.domain.images.release import Policy, Resources, Restart
 from tests.unit.facts import BUNDLE, SHOP, Past
 
@@ -32,7 +32,7 @@ def two() -> Past:
     return Past(2).upgrade(1, 2)
 
 
-def told(drifts: list[Drift]) -> list[tuple[DriftKind, Mend | None, int | None]]:
+def told(drifts: list[Drift]) -> list[tuple[DriftKind, Repair | None, int | None]]:
     return [(drift.kind, drift.mend, drift.release) for drift in drifts]
 
 
@@ -41,21 +41,21 @@ def test_a_world_as_the_ledger_says_has_no_drift(two: Past) -> None:
 
 
 TABLE = [
-    (seen(2, status="exited", addresses=()), (DriftKind.STOPPED, Mend.START)),
-    (seen(2, status="created", addresses=()), (DriftKind.STOPPED, Mend.START)),
-    (seen(2, status="dead", addresses=()), (DriftKind.STOPPED, Mend.REMAKE)),
-    (seen(2, status="paused"), (DriftKind.PAUSED, Mend.START)),
+    (seen(2, status="exited", addresses=()), (DriftKind.STOPPED, Repair.START)),
+    (seen(2, status="created", addresses=()), (DriftKind.STOPPED, Repair.START)),
+    (seen(2, status="dead", addresses=()), (DriftKind.STOPPED, Repair.REMAKE)),
+    (seen(2, status="paused"), (DriftKind.PAUSED, Repair.START)),
     (seen(2, status="restarting", addresses=()), None),
-    (seen(2, addresses=("172.30.0.44",)), (DriftKind.MOVED, Mend.REMAKE)),
-    (seen(2, addresses=()), (DriftKind.MOVED, Mend.REMAKE)),
-    (seen(2, name="shop-renamed"), (DriftKind.RENAMED, Mend.RENAME)),
-    (seen(2, limits=Resources(memory=2**20)), (DriftKind.LIMITS, Mend.LIMIT)),
+    (seen(2, addresses=("172.30.0.44",)), (DriftKind.MOVED, Repair.REMAKE)),
+    (seen(2, addresses=()), (DriftKind.MOVED, Repair.REMAKE)),
+    (seen(2, name="shop-renamed"), (DriftKind.RENAMED, Repair.RENAME)),
+    (seen(2, limits=Resources(memory=2**20)), (DriftKind.LIMITS, Repair.LIMIT)),
     (seen(2, limits=None, restart=None), None),
-    (seen(2, restart=Restart.NEVER), (DriftKind.RESTARTS, Mend.RESTART)),
-    (seen(2, restart=Restart.UNLESS_STOPPED), (DriftKind.FORMER_RESTART, Mend.RESTART)),
-    (seen(2, id="another"), (DriftKind.REPLACED, Mend.ADOPT)),
-    (seen(2, image="sha256:" + "b" * 64), (DriftKind.OTHER_IMAGE, Mend.REMAKE)),
-    (seen(2, image="sha256:" + "b" * 64, id="another", status="exited"), (DriftKind.OTHER_IMAGE, Mend.REMAKE)),
+    (seen(2, restart=Restart.NEVER), (DriftKind.RESTARTS, Repair.RESTART)),
+    (seen(2, restart=Restart.UNLESS_STOPPED), (DriftKind.FORMER_RESTART, Repair.RESTART)),
+    (seen(2, id="another"), (DriftKind.REPLACED, Repair.ADOPT)),
+    (seen(2, image="sha256:" + "b" * 64), (DriftKind.OTHER_IMAGE, Repair.REMAKE)),
+    (seen(2, image="sha256:" + "b" * 64, id="another", status="exited"), (DriftKind.OTHER_IMAGE, Repair.REMAKE)),
     (seen(2, networks=frozenset()), None),
     (seen(2, networks=frozenset({"backend"})), (DriftKind.CONNECTED, None)),
 ]
@@ -63,7 +63,7 @@ TABLE = [
 
 @pytest.mark.parametrize(("container", "drift"), TABLE)
 def test_each_change_to_what_serves_is_named_and_has_its_mend(
-    two: Past, container: ActualState, drift: tuple[DriftKind, Mend | None] | None
+    two: Past, container: ActualState, drift: tuple[DriftKind, Repair | None] | None
 ) -> None:
     found = find_drift(sight(two, seen(1), container))
     assert told(found) == ([] if drift is None else [(*drift, 2)])
@@ -72,19 +72,19 @@ def test_each_change_to_what_serves_is_named_and_has_its_mend(
 
 def test_what_was_removed_is_made_again_the_active_one_first(two: Past) -> None:
     found = find_drift(sight(two))
-    assert told(found) == [(DriftKind.REMOVED, Mend.CREATE, 2), (DriftKind.REMOVED, Mend.CREATE, 1)]
+    assert told(found) == [(DriftKind.REMOVED, Repair.CREATE, 2), (DriftKind.REMOVED, Repair.CREATE, 1)]
     assert "which is live" in found[0].sentence
 
 
 def test_what_failed_and_was_removed_is_forgotten(two: Past) -> None:
     two = replace(two, releases=3, failed={3}, stopped={3})
-    assert told(find_drift(sight(two, seen(1), seen(2)))) == [(DriftKind.REMOVED, Mend.FORGET, 3)]
+    assert told(find_drift(sight(two, seen(1), seen(2)))) == [(DriftKind.REMOVED, Repair.FORGET, 3)]
 
 
 def test_what_is_kept_stopped_may_be_stopped_and_is_stopped_again_when_it_runs(two: Past) -> None:
     two = replace(two, stopped={1})
     assert find_drift(sight(two, seen(1, status="exited", addresses=()), seen(2))) == []
-    assert told(find_drift(sight(two, seen(1), seen(2)))) == [(DriftKind.RUNS, Mend.STOP, 1)]
+    assert told(find_drift(sight(two, seen(1), seen(2)))) == [(DriftKind.RUNS, Repair.STOP, 1)]
     assert told(find_drift(sight(replace(two, failed={1}), seen(1), seen(2)))) == [(DriftKind.RUNS, None, 1)]
 
 
@@ -92,7 +92,7 @@ def test_a_standby_beyond_keep_warm_is_expired_and_not_started_again(two: Past) 
     none = replace(two, policy=Policy(keep_warm=0))
     for status in ("running", "exited"):
         found = find_drift(sight(none, seen(1, status=status), seen(2)))
-        assert told(found) == [(DriftKind.EXPIRED, Mend.STOP, 1)]
+        assert told(found) == [(DriftKind.EXPIRED, Repair.STOP, 1)]
 
 
 def test_nothing_expires_while_haproxy_and_ledger_disagree(two: Past) -> None:
@@ -104,9 +104,9 @@ def test_nothing_expires_while_haproxy_and_ledger_disagree(two: Past) -> None:
 
 def test_a_lost_route_is_given_back_and_the_ledger_follows_another_one(two: Past) -> None:
     lost = sight(two, seen(1), seen(2), facts=replace(two.facts, serving=None))
-    assert told(find_drift(lost)) == [(DriftKind.ROUTE, Mend.SWITCH, 2)]
+    assert told(find_drift(lost)) == [(DriftKind.ROUTE, Repair.SWITCH, 2)]
     other = sight(two, seen(1), seen(2), facts=replace(two.facts, serving=1))
-    assert told(find_drift(other)) == [(DriftKind.TRAFFIC, Mend.FOLLOW, 1)]
+    assert told(find_drift(other)) == [(DriftKind.TRAFFIC, Repair.FOLLOW, 1)]
     asked_nobody = replace(lost, proxy=False)
     assert find_drift(asked_nobody) == []
 
@@ -120,15 +120,15 @@ STRAYS = [
     (seen(9, id="x", name="x", sealed=False), (DriftKind.STRANGER, None)),
     (seen(9, id="x", name="x"), (DriftKind.UNKNOWN, None)),  # runs, and no release of the ledger
     (seen(9, id="x", name="x", status="exited"), (DriftKind.UNKNOWN, None)),  # perhaps the ledger is an old copy
-    (seen(9, id="x", name="x", status="created"), (DriftKind.UNKNOWN, Mend.REMOVE)),
-    (seen(1, id="x", name="x"), (DriftKind.UNKNOWN, Mend.REMOVE)),  # stands beside the one that its release has
+    (seen(9, id="x", name="x", status="created"), (DriftKind.UNKNOWN, Repair.REMOVE)),
+    (seen(1, id="x", name="x"), (DriftKind.UNKNOWN, Repair.REMOVE)),  # stands beside the one that its release has
     (seen(2, id="x", name="x", status="exited"), (DriftKind.UNKNOWN, None)),  # its release serves: nobody decides but a person
 ]
 
 
 @pytest.mark.parametrize(("stray", "drift"), STRAYS)
 def test_what_the_ledger_does_not_know_goes_only_when_it_is_ours_and_needed_by_nobody(
-    two: Past, stray: ActualState, drift: tuple[DriftKind, Mend | None]
+    two: Past, stray: ActualState, drift: tuple[DriftKind, Repair | None]
 ) -> None:
     [found] = find_drift(sight(two, seen(1), seen(2), stray))
     assert (found.kind, found.mend, found.container) == (*drift, "x")
@@ -136,15 +136,15 @@ def test_what_the_ledger_does_not_know_goes_only_when_it_is_ours_and_needed_by_n
 
 def test_what_lies_around_the_containers_is_named(two: Past) -> None:
     both = seen(1), seen(2)
-    assert told(find_drift(sight(two, *both, guarded=False))) == [(DriftKind.GUARD, Mend.GUARD, None)]
-    assert told(find_drift(sight(two, *both, there=False))) == [(DriftKind.NETWORK, Mend.NETWORK, None)]
+    assert told(find_drift(sight(two, *both, guarded=False))) == [(DriftKind.GUARD, Repair.GUARD, None)]
+    assert told(find_drift(sight(two, *both, there=False))) == [(DriftKind.NETWORK, Repair.NETWORK, None)]
     assert told(find_drift(sight(two, *both, up=False))) == [(DriftKind.BRIDGE, None, None)]
-    assert told(find_drift(sight(two, *both, tags=("deployctl/shop:r7-abcdef",)))) == [(DriftKind.IMAGE, Mend.UNTAG, None)]
+    assert told(find_drift(sight(two, *both, tags=("deployctl/shop:r7-abcdef",)))) == [(DriftKind.IMAGE, Repair.UNTAG, None)]
 
 
 def test_what_stood_in_a_network_that_is_gone_is_made_again(two: Past) -> None:
     found = find_drift(sight(two, seen(1), seen(2, status="exited", addresses=()), there=False))
-    assert (DriftKind.STOPPED, Mend.REMAKE, 2) in told(found)
+    assert (DriftKind.STOPPED, Repair.REMAKE, 2) in told(found)
 
 
 def test_an_engine_that_is_away_makes_no_container_drift(two: Past) -> None:
@@ -161,7 +161,7 @@ def test_every_sentence_names_the_app(two: Past) -> None:
 def test_the_plan_brings_up_what_serves_first_and_stops_last(two: Past) -> None:
     past = replace(two, releases=3, removed={2}, stopped={3}, policy=Policy(keep_warm=0))
     view = sight(past, seen(1), seen(3), facts=replace(past.facts, serving=None))
-    plan = plan_mending(view, find_drift(view))
+    plan = plan_repair(view, find_drift(view))
     assert [(step.kind, step.release) for step in plan.steps] == [
         (StepKind.IMAGE, 2), (StepKind.NETWORK, 2), (StepKind.CREATE, 2), (StepKind.START, 2), (StepKind.ROUTE, 2),
         (StepKind.SWITCH, 2), (StepKind.DRAIN, 3), (StepKind.STOP, 3)]
@@ -172,7 +172,7 @@ def test_what_need_not_run_is_made_and_not_started(two: Past) -> None:
     past = replace(two, stopped={1}, removed=set())
     view = sight(past, seen(2))
     view = replace(view, facts=replace(view.facts, present=frozenset({2})))
-    plan = plan_mending(view, find_drift(view))
+    plan = plan_repair(view, find_drift(view))
     assert [step.kind for step in plan.steps] == [StepKind.IMAGE, StepKind.NETWORK, StepKind.CREATE]
 
 
@@ -187,7 +187,7 @@ def test_a_network_that_was_lost_is_joined_again_whether_it_runs_or_not(two: Pas
     here = frozenset({"backend", "cache"})
     lost = seen(2, networks=frozenset({"cache"}))
     for container in (lost, replace(lost, status="exited", addresses=())):
-        assert (DriftKind.DISCONNECTED, Mend.CONNECT, 2) in told(find_drift(sight(two, seen(1), container, networks=here)))
+        assert (DriftKind.DISCONNECTED, Repair.CONNECT, 2) in told(find_drift(sight(two, seen(1), container, networks=here)))
 
 
 def test_a_network_that_is_gone_is_a_persons_to_make(two: Past) -> None:

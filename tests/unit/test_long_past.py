@@ -21,7 +21,7 @@ from deployctl.ports import Services
 from deployctl.usecases.access.tokens import create_token
 from deployctl.watch.watch import Watch
 from deployctl_web.app import create_app
-from deployctl_web.state import build_desk
+from deployctl_web.state import build_state
 from tests.unit.cli_world import Said, World, shop
 from tests.unit.web_world import PLACE, Browser, StillMeter
 from tests.unit.world import world
@@ -159,14 +159,14 @@ def test_neither_a_page_nor_the_watcher_reads_a_table_that_grows_from_end_to_end
             ledger.db.raw.set_trace_callback(seen.add)
             return w.services(ledger=ledger)
 
-        desk = build_desk(PLACE, connect, StillMeter(), SystemClock())
-        browser = Browser(create_app(desk).test_client())
+        web_state = build_state(PLACE, connect, StillMeter(), SystemClock())
+        browser = Browser(create_app(web_state).test_client())
         secret = create_token("p", {"*": Role.ADMIN}, w.s).secret
         for page in PAGES:
             assert browser.get(page, headers={"Authorization": f"Bearer {secret}"}).status_code == 200, page
         watched = connect()
         Watch(watched).tick(set())
-        desk.close()
+        web_state.close()
         watched.close()
         assert [line for text in seen for line in whole_readings(text, w.ledger.db.raw)] == []
 

@@ -20,7 +20,7 @@ from deployctl.ports import Services
 from deployctl.ports.metrics import Now, Point, Usage
 from deployctl.watch import sampler as meters
 from deployctl.watch.counters import SOON, TRUE, USAGE_INTERVAL, Gauges
-from deployctl.watch.sampler import AWAY, MAX_POINT_SECONDS, Meter
+from deployctl.watch.sampler import AWAY, MAX_POINT_SECONDS, MetricsSampler
 from tests.unit.world import SHOP, World, world
 
 BLOG = AppName("blog")
@@ -38,13 +38,13 @@ def w(tmp_path: Path) -> Iterator[World]:
 
 
 @pytest.fixture
-def meter(w: World) -> Meter:
-    made = Meter(lambda: w.s)
+def meter(w: World) -> MetricsSampler:
+    made = MetricsSampler(lambda: w.s)
     made.watched = lambda: False
     return made
 
 
-def pass_time(w: World, meter: Meter, seconds: int) -> None:
+def pass_time(w: World, meter: MetricsSampler, seconds: int) -> None:
     for _ in range(seconds):
         w.clock.sleep(1)
         meter.tick(w.s)
@@ -88,7 +88,7 @@ def test_times_are_weighed_by_the_answers_that_have_one() -> None:
 
 
 # -- points -------------------------------------------------------------------------------------------------------
-def test_every_ten_seconds_a_point_goes_into_the_book(w: World, meter: Meter) -> None:
+def test_every_ten_seconds_a_point_goes_into_the_book(w: World, meter: MetricsSampler) -> None:
     pass_time(w, meter, 10)
     for _ in range(3):
         serve_requests(w, 2, requests=40, answers_2xx=30, answers_3xx=4, answers_4xx=3, answers_5xx=2, failed=1, response_ms=12)
@@ -99,7 +99,7 @@ def test_every_ten_seconds_a_point_goes_into_the_book(w: World, meter: Meter) ->
     assert first.at % 10 == 0
 
 
-def test_who_serves_has_points_though_nobody_asks_and_others_only_when_somebody_does(w: World, meter: Meter) -> None:
+def test_who_serves_has_points_though_nobody_asks_and_others_only_when_somebody_does(w: World, meter: MetricsSampler) -> None:
     pass_time(w, meter, 30)
     assert {(p.release, p.requests, p.response_ms) for p in w.meter.points(SHOP)} == {(2, 0, None)}
     serve_requests(w, 1, requests=1, answers_2xx=1)
@@ -107,14 +107,14 @@ def test_who_serves_has_points_though_nobody_asks_and_others_only_when_somebody_
     assert [(p.release, p.requests) for p in w.meter.points(SHOP)][-2:] == [(1, 1), (2, 0)]
 
 
-def test_what_was_counted_before_it_began_is_in_no_point(w: World, meter: Meter) -> None:
+def test_what_was_counted_before_it_began_is_in_no_point(w: World, meter: MetricsSampler) -> None:
     serve_requests(w, 2, requests=1000, answers_2xx=1000)
     pass_time(w, meter, 30)
     assert sum(p.requests for p in w.meter.points(SHOP)) == 0
     assert meter.totals()[SHOP, 2].requests == 1000
 
 
-def test_a_span_that_was_not_read_from_its_beginning_is_left_out(w: World, meter: Meter) -> None:
+def test_a_span_that_was_not_read_from_its_beginning_is_left_out(w: World, meter: MetricsSampler) -> None:
     w.clock.sleep(7)
     pass_time(w, meter, 1)
     serve_requests(w, 2, requests=10)
@@ -124,7 +124,7 @@ def test_a_span_that_was_not_read_from_its_beginning_is_left_out(w: World, meter
     assert [p.seconds for p in w.meter.points(SHOP)] == [10]
 
 
-def test_another_worker_of_haproxy_loses_and_doubles_nothing_that_it_has_counted(w: World, meter: Meter) -> None:
+def test_another_worker_of_haproxy_loses_and_doubles_nothing_that_it_has_counted(w: World, meter: MetricsSampler) -> None:
     pass_time(w, meter, 10)
     serve_requests(w, 2, requests=50, answers_2xx=50)
     pass_time(w, meter, 10)
@@ -138,7 +138,7 @@ def test_another_worker_of_haproxy_loses_and_doubles_nothing_that_it_has_counted
     assert meter.totals()[SHOP, 2].requests == 75
 
 
-def test_haproxy_that_is_away_for_a_while_makes_a_longer_point(w: World, meter: Meter) -> None:
+def test_haproxy_that_is_away_for_a_while_makes_a_longer_point(w: World, meter: MetricsSampler) -> None:
     pass_time(w, meter, 10)
     w.traffic.die()
     pass_time(w, meter, 21)
@@ -149,7 +149,7 @@ def test_haproxy_that_is_away_for_a_while_makes_a_longer_point(w: World, meter: 
     assert next((p.seconds, p.requests) for p in w.meter.points(SHOP)) == (30, 30)
 
 
-def test_after_a_long_absence_there_is_a_gap(w: World, meter: Meter) -> None:
+def test_after_a_long_absence_there_is_a_gap(w: World, meter: MetricsSampler) -> None:
     pass_time(w, meter, 10)
     w.clock.sleep(MAX_POINT_SECONDS + 10)
     serve_requests(w, 2, requests=900)
@@ -159,7 +159,8 @@ def test_after_a_long_absence_there_is_a_gap(w: World, meter: Meter) -> None:
     assert meter.totals()[SHOP, 2].requests == 900
 
 
-def test_a_reading_that_failed_is_tried_again_after_a_while(w: World, meter: Meter, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reading_that_failed_is_tried_again_after_a_while(w: World, meter: MetricsSampler,
+                                                            monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[float] = []
 
     def away() -> dict[object, Counters]:
@@ -185,7 +186,7 @@ def reads(w: World, monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_it_reads_every_second_while_somebody_looks_and_else_every_ten(
-    w: World, meter: Meter, monkeypatch: pytest.MonkeyPatch
+    w: World, meter: MetricsSampler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pass_time(w, meter, 10)
     found = reads(w, monkeypatch)
@@ -196,7 +197,7 @@ def test_it_reads_every_second_while_somebody_looks_and_else_every_ten(
     assert len(found) == 66
 
 
-def test_the_newest_reading_is_a_rate_since_the_one_before(w: World, meter: Meter) -> None:
+def test_the_newest_reading_is_a_rate_since_the_one_before(w: World, meter: MetricsSampler) -> None:
     meter.watched = lambda: True
     pass_time(w, meter, 1)
     assert meter.latest(SHOP) == {}
@@ -209,12 +210,12 @@ def test_the_newest_reading_is_a_rate_since_the_one_before(w: World, meter: Mete
     assert meter.latest(BLOG) == {}
 
 
-def test_a_rate_is_known_after_two_seconds_though_nobody_looks(w: World, meter: Meter) -> None:
+def test_a_rate_is_known_after_two_seconds_though_nobody_looks(w: World, meter: MetricsSampler) -> None:
     pass_time(w, meter, 2)
     assert set(meter.latest(SHOP)) == {1, 2}
 
 
-def test_listeners_hear_of_each_reading(w: World, meter: Meter) -> None:
+def test_listeners_hear_of_each_reading(w: World, meter: MetricsSampler) -> None:
     heard: list[str] = []
     meter.listen(lambda: heard.append(w.clock.utc()))
     meter.watched = lambda: True
@@ -323,7 +324,7 @@ def test_an_engine_that_hangs_never_keeps_the_counters_waiting(w: World, monkeyp
         raise EngineUnavailable("Docker is not responding")
 
     monkeypatch.setattr(w.engine, "usage", hang)
-    meter = Meter(lambda: w.services(ledger=w.open_ledger()), watched=lambda: True)
+    meter = MetricsSampler(lambda: w.services(ledger=w.open_ledger()), watched=lambda: True)
     meter.listen(lambda: heard.append(1))
     meter.start()
     until(lambda: asked and len(heard) > 20)
@@ -346,7 +347,7 @@ def test_it_begins_when_the_home_can_be_opened_and_survives_its_ledger(w: World,
         if len(heard) == 3:
             raise LedgerUnusable("but has disappeared")
 
-    meter = Meter(connect, watched=lambda: True)
+    meter = MetricsSampler(connect, watched=lambda: True)
     meter.listen(listener)
     meter.start()
     until(lambda: len(heard) > 5)

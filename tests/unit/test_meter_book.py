@@ -13,7 +13,7 @@ import pytest
 
 from deployctl.domain.inputs.names import AppName
 from deployctl.ledger import metrics_store
-from deployctl.ledger.metrics_store import KEPT_SECONDS, SqliteMeterBook
+from deployctl.ledger.metrics_store import KEPT_SECONDS, SqliteMetricsStore
 from deployctl.ports.metrics import Point
 
 SHOP = AppName("shop")
@@ -25,8 +25,8 @@ class Home:
         self.file, self.warnings = folder / "metrics.db", list[str]()
         self.book = self.open()
 
-    def open(self) -> SqliteMeterBook:
-        return SqliteMeterBook(self.file, warn=self.warnings.append)
+    def open(self) -> SqliteMetricsStore:
+        return SqliteMetricsStore(self.file, warn=self.warnings.append)
 
 
 @pytest.fixture

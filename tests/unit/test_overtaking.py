@@ -30,7 +30,7 @@ def going_back(w: World, told: list[Moved]) -> Callable[[], None]:
     def act() -> None:
         other = w.open_ledger()
         try:
-            told.append(rollback(SHOP, w.services(actor="jonas (cli)", ledger=other), wish=YES, abort=True))
+            told.append(rollback(SHOP, w.services(actor="jonas (cli)", ledger=other), options=YES, abort=True))
         finally:
             other.close()
 
@@ -88,7 +88,7 @@ def test_who_dies_before_his_own_rollback_begins_leaves_one_that_goes_back(w: Wo
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(other, "open_deployment", die)
             with pytest.raises(Died):
-                rollback(SHOP, s, wish=YES, abort=True)
+                rollback(SHOP, s, options=YES, abort=True)
         killed.append(str(other.find_open(SHOP)))
         other.close()
 
@@ -142,15 +142,15 @@ def test_what_is_just_being_stopped_is_nothing_to_go_back_to(w: World, monkeypat
         return stop_container(container, grace=grace)
 
     monkeypatch.setattr(w.engine, "ensure_stopped", meanwhile)
-    stop(SHOP, Version("v2"), w.s, wish=YES)
+    stop(SHOP, Version("v2"), w.s, options=YES)
     assert (told, w.serving, w.running()) == ([], None, {"v1"})
     monkeypatch.undo()
-    assert rollback(SHOP, w.s, wish=YES).target == w.serving == "v2"
+    assert rollback(SHOP, w.s, options=YES).target == w.serving == "v2"
 
 
 def test_what_the_other_is_bringing_up_is_nothing_to_go_back_to(w: World) -> None:
     w.upgraded("v1", "v2")
-    stop(SHOP, Version("v1"), w.s, wish=YES)
+    stop(SHOP, Version("v1"), w.s, options=YES)
     w.sick["v1"] = 503
     told: list[Moved] = []
     refused: list[str] = []
@@ -174,7 +174,7 @@ def test_what_is_refused_disturbs_nobody(w: World) -> None:
 
     def try_it() -> None:
         with pytest.raises(NothingToGoBackTo) as refusal:
-            rollback(SHOP, w.s, wish=YES, abort=True)
+            rollback(SHOP, w.s, options=YES, abort=True)
         refused.append(refusal.value)
 
     w.clock.after(5, try_it)

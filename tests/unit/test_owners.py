@@ -10,7 +10,7 @@ import pytest
 from deployctl.config.owners import Owners, choose, require_named
 from deployctl.config.settings import Settings, as_user
 from deployctl.errors import NotPermitted
-from deployctl.usecases.setup.install import InstallWish, unit_text
+from deployctl.usecases.setup.install import InstallOptions, unit_text
 
 HOME = Settings(Path("/srv/deploy"))
 DEPLOY, OTHER = 12345, 12346
@@ -61,12 +61,12 @@ def test_a_user_without_a_name_is_refused_with_what_to_type() -> None:
 
 
 @pytest.mark.parametrize(("wish", "line"), [
-    (InstallWish(user=False, run_as="deploy"), "User=deploy\n"),
-    (InstallWish(user=False), None),
-    (InstallWish(user=True, run_as="deploy"), None),
+    (InstallOptions(user=False, run_as="deploy"), "User=deploy\n"),
+    (InstallOptions(user=False), None),
+    (InstallOptions(user=True, run_as="deploy"), None),
 ])
-def test_the_unit_runs_as_the_owner_of_the_home(wish: InstallWish, line: str | None) -> None:
-    text = unit_text(HOME.home, wish, {})
+def test_the_unit_runs_as_the_owner_of_the_home(options: InstallOptions, line: str | None) -> None:
+    text = unit_text(HOME.home, options, {})
     assert ("User=" in text) is (line is not None)
     assert line is None or line in text
 

@@ -64,7 +64,7 @@ def test_another_question_is_another_answer(shop: Site) -> None:
 
 @pytest.mark.parametrize("own", [True, False], ids=["by the same connection", "by another one"])
 def test_after_anybody_has_written_it_is_read_again(shop: Site, *, own: bool) -> None:
-    with shop.desk.pool.lend("mara") as first, shop.desk.pool.lend("jonas") as second:
+    with shop.web_state.pool.lend("mara") as first, shop.web_state.pool.lend("jonas") as second:
         reads = PageReads(first.ledger)
         before = reads.ledger().find_release(SHOP, 1)
         writer = first if own else second

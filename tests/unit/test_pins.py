@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.change.drift import DriftKind, Mend
+from deployctl.domain.change.drift import DriftKind, Repair
 from deployctl.domain.host.networks import mac_of
 from deployctl.errors import DeployctlError, LeaseHeld
 from deployctl.execution.pins import try_to_pin
@@ -141,7 +141,7 @@ def kinds(w: World) -> list[tuple[str, object, int | None]]:
 
 def test_a_pin_that_is_gone_is_told_and_put_back(w: World) -> None:
     w.guard.believed.clear()
-    assert kinds(w) == [(DriftKind.PIN, Mend.PIN, 2), (DriftKind.PIN, Mend.PIN, 1)]
+    assert kinds(w) == [(DriftKind.PIN, Repair.PIN, 2), (DriftKind.PIN, Repair.PIN, 1)]
     assert not reconcile(w.s).left
     assert w.guard.pinned() == {address(w, "v1"), address(w, "v2")}
     assert kinds(w) == []
@@ -155,7 +155,7 @@ def test_a_port_that_is_free_since_a_restart_is_held_again(w: World) -> None:
 
 def test_a_pin_to_a_mac_that_the_container_has_no_more_is_taken_away(w: World) -> None:
     with_another_mac(w, "v2")
-    assert kinds(w) == [(DriftKind.PIN, Mend.UNPIN, 2)]
+    assert kinds(w) == [(DriftKind.PIN, Repair.UNPIN, 2)]
     reconcile(w.s)
     assert address(w, "v2") not in w.guard.pinned()
     assert kinds(w) == []

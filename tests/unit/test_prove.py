@@ -11,7 +11,7 @@ import pytest
 
 from deployctl.domain.images.release import Probe, ProbeKind, Release
 from deployctl.errors import EngineUnavailable, NotHealthy
-from deployctl.execution.health_gate import LOG_LINES, Trial, ask_from_outside
+from deployctl.execution.health_gate import LOG_LINES, HealthGate, ask_from_outside
 from deployctl.ports import ContainerFacts, Executed, ProbeAnswer
 from deployctl.testing.fake_engine import Behaviour
 from tests.unit.world import SHOP, World, world
@@ -25,12 +25,12 @@ def w(tmp_path: Path) -> Iterator[World]:
         yield made
 
 
-def trial(w: World, check: Any = lambda: None, *, engine_away: bool = False, **probe: Any) -> Trial:
+def trial(w: World, check: Any = lambda: None, *, engine_away: bool = False, **probe: Any) -> HealthGate:
     release = w.release("v1")
     release = replace(release, bundle=replace(release.bundle, probe=replace(release.bundle.probe, **probe)))
     instance = w.ledger.find_instance(SHOP, release.number)
     assert instance is not None
-    return Trial(release, instance, w.s, check, engine_away=engine_away)
+    return HealthGate(release, instance, w.s, check, engine_away=engine_away)
 
 
 def answers(w: World, *said: Any) -> None:

@@ -15,7 +15,7 @@ from deployctl.usecases.change.rollback import preview_rollback
 from deployctl.usecases.change.start import preview_start, start
 from deployctl.usecases.change.stop import preview_stop, stop
 from deployctl.usecases.change.upgrade import preview_upgrade, upgrade
-from deployctl.usecases.setup.init import InitWish, init
+from deployctl.usecases.setup.init import InitOptions, init
 from deployctl.usecases.steps.options import ChangeOptions
 from deployctl.usecases.view.diff import diff
 from deployctl.usecases.view.show import show
@@ -220,8 +220,8 @@ def test_init_tells_that_the_tag_means_another_image_than_the_one_it_read(w: Wor
     again = publish(w, "B")
 
     def written(image: str) -> ImageNews | None:
-        wish = InitWish(image, force=True)
-        return init(AppName("blog"), wish, Settings(w.home), engine=w.engine, guard=w.guard, taken=frozenset()).image
+        options = InitOptions(image, force=True)
+        return init(AppName("blog"), options, Settings(w.home), engine=w.engine, guard=w.guard, taken=frozenset()).image
 
     news = written(REF)
     assert news is not None
@@ -267,4 +267,4 @@ def test_the_dry_run_of_a_rollback_that_needs_the_engine_says_that_it_is_away(w:
     w.upgraded("v1", "v2", "v3")
     w.engine.away = "connection refused"
     with pytest.raises(EngineUnavailable):
-        preview_rollback(SHOP, w.s, version=V1, wish=ChangeOptions())
+        preview_rollback(SHOP, w.s, version=V1, options=ChangeOptions())

@@ -12,7 +12,7 @@ import pytest
 
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.quality import WINDOW, Quality, is_degraded, may_be_degraded, quality_of, trouble_of
-from deployctl.ledger.metrics_store import SqliteMeterBook
+from deployctl.ledger.metrics_store import SqliteMetricsStore
 from deployctl.ports.metrics import Point
 from deployctl.usecases.change.app_remove import remove_app
 from deployctl.usecases.results import AppView
@@ -164,7 +164,7 @@ def test_a_worse_state_is_not_made_better(w: World) -> None:
 
 
 def test_without_points_status_only_looks_whether_there_are_any(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    book = SqliteMeterBook(w.home / "metrics.db", warn=pytest.fail)
+    book = SqliteMetricsStore(w.home / "metrics.db", warn=pytest.fail)
     asked, stat = list[object](), os.stat
 
     def counted(path: Any, **more: Any) -> os.stat_result:

@@ -88,9 +88,9 @@ def test_whatever_was_done_is_told_first_then_mended_and_then_there_is_nothing_m
     assert done.left == ()
     assert done.changed
     assert state(w) == before
-    mended, calls = w.everything(), list(w.engine.calls)
+    repaired, calls = w.everything(), list(w.engine.calls)
     again = reconcile(w.s)
-    assert (again.lines, w.everything(), w.engine.calls) == ((), mended, calls)
+    assert (again.lines, w.everything(), w.engine.calls) == ((), repaired, calls)
     assert (w.serving, w.active) == ("v2", "v2")
     assert w.ledger.find_lease(SHOP) is None
     assert w.traffic.drift() == []
@@ -119,7 +119,7 @@ def test_what_serves_is_started_before_anything_else_over_all_apps(w: World) -> 
 def test_what_a_frozen_upgrade_made_for_a_removed_app_goes(w: World) -> None:
     app = w.ledger.find_app(SHOP)
     assert app is not None
-    remove_app(SHOP, w.s, wish=YES)
+    remove_app(SHOP, w.s, options=YES)
     w.engine.ensure_network(NetworkSpec(app.network, app.bridge, app.subnet, app.gateway, common_labels(w.s, SHOP)))
     [line] = preview_reconcile(w.s).lines
     assert (line.kind, line.mend) == ("empty", "remove its network and guard route")

@@ -67,7 +67,7 @@ def test_another_minute_and_another_route_are_lines_of_their_own_and_the_chain_h
     tried(reader, 4)
     assert [line.count for line in audit(shop.w.s, kind="refused")] == [4, 2, 3]
     assert [event["data"]["count"] for event in shop.w.ledger.events() if event["kind"] == REFUSED] == [2, 3]
-    shop.w.ledger.tell_refusals(at="2030-01-01T00:00:00.000Z")
+    shop.w.ledger.record_refusals(at="2030-01-01T00:00:00.000Z")
     assert [line.count for line in audit(shop.w.s, kind="refused")] == [4, 2, 3]
     assert shop.w.ledger.find_faults() == []
 
@@ -77,7 +77,7 @@ def test_a_line_of_this_minute_keeps_its_place_when_it_is_told(shop: Site) -> No
     reader.get("/")
     tried(reader, 1)
     running = audit(shop.w.s)
-    shop.w.ledger.tell_refusals(at="2030-01-01T00:00:00.000Z")
+    shop.w.ledger.record_refusals(at="2030-01-01T00:00:00.000Z")
     assert audit(shop.w.s) == running
     assert audit(shop.w.s, before=running[0].id) == running[1:]
 
@@ -189,7 +189,7 @@ def test_names_that_strangers_make_up_are_forgotten_and_what_a_user_was_tried_wi
 
 # -- what is not buried -----------------------------------------------------------------------------------------------
 def test_what_happened_to_an_app_is_not_pushed_out_of_sight_by_what_was_refused(shop: Site) -> None:
-    hold(SHOP, V1, shop.w.s, wish=YES)
+    hold(SHOP, V1, shop.w.s, options=YES)
     reader = shop.signed_in("reader", Role.VIEWER, "shop")
     reader.get("/")
     for _ in range(60):

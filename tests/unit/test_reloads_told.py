@@ -40,7 +40,7 @@ def test_the_command_whose_reload_closed_them_says_so(tmp_path: Path) -> None:
         w.upgraded(V1)
         w.edit(listen=8077)
         w.traffic.close_with_next_reload(4)
-        upgrade(SHOP, V2, w.s, wish=YES)
+        upgrade(SHOP, V2, w.s, options=YES)
         assert [text for text in w.told.warnings if text == closed_text(4)] == [closed_text(4)]
 
 
@@ -49,12 +49,12 @@ def test_so_does_one_that_only_moves_the_address_and_one_that_removes_an_app(tmp
         w.upgraded(V1)
         w.edit(listen=8077)
         w.traffic.close_with_next_reload(4)
-        upgrade(SHOP, V1, w.s, wish=YES)
+        upgrade(SHOP, V1, w.s, options=YES)
         assert closed_text(4) in w.told.warnings
         w.told.warnings.clear()
         sync, closed = w.traffic.sync, iter([0, 5])  # the address goes with the app, by the second of two
         w.traffic.sync = lambda: sync() or next(closed)  # type: ignore[method-assign]
-        remove_app(SHOP, w.s, wish=YES)
+        remove_app(SHOP, w.s, options=YES)
         assert closed_text(5) in w.told.warnings
 
 

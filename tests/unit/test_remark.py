@@ -9,7 +9,7 @@ import pytest
 
 from deployctl.domain.inputs.notes import MAX_NOTE_CHARACTERS
 from deployctl.errors import Invalid, NotFound, StateChanged
-from deployctl.usecases.change.annotate import remark
+from deployctl.usecases.change.annotate import annotate
 from deployctl.usecases.steps.options import ChangeOptions
 from deployctl.usecases.view.activity import recent
 from deployctl.usecases.view.history import history
@@ -25,7 +25,7 @@ def w(tmp_path: Path) -> Iterator[World]:
 
 def test_a_reason_told_later_stands_beside_the_change_and_the_change_is_as_it_was(w: World) -> None:
     w.upgraded("v1", "v2").rollback()
-    remark(SHOP, w.s, wish=ChangeOptions("checkout 500s", if_revision=3))
+    annotate(SHOP, w.s, options=ChangeOptions("checkout 500s", if_revision=3))
     lines = history(SHOP, w.s).lines
     assert [line.change.note for line in lines] == ["checkout 500s", "", ""]
     assert [deed.note for deed in recent(SHOP, w.s) if deed.revision == 3] == ["checkout 500s"]
@@ -36,19 +36,19 @@ def test_a_reason_told_later_stands_beside_the_change_and_the_change_is_as_it_wa
 def test_what_was_said_at_once_stays_and_the_newest_of_what_was_said_later_follows(w: World) -> None:
     w.upgrade("v1", note="the first one")
     for text in ("it was late", "it was early"):
-        remark(SHOP, w.s, wish=ChangeOptions(text))
+        annotate(SHOP, w.s, options=ChangeOptions(text))
     assert history(SHOP, w.s).lines[0].change.note == "the first one; it was early"
 
 
 def test_a_remark_on_another_change_than_the_last_an_empty_one_and_a_long_one_are_refused(w: World) -> None:
     with pytest.raises(NotFound):
-        remark(SHOP, w.s, wish=ChangeOptions("why"))
+        annotate(SHOP, w.s, options=ChangeOptions("why"))
     w.upgraded("v1", "v2")
     with pytest.raises(StateChanged):
-        remark(SHOP, w.s, wish=ChangeOptions("why", if_revision=1))
+        annotate(SHOP, w.s, options=ChangeOptions("why", if_revision=1))
     for text in ("", "  \n", "x" * (MAX_NOTE_CHARACTERS + 1)):
         with pytest.raises(Invalid, match=r"is not a (?:note|reason)"):
-            remark(SHOP, w.s, wish=ChangeOptions(text))
+            annotate(SHOP, w.s, options=ChangeOptions(text))
     assert [line.change.note for line in history(SHOP, w.s).lines] == ["", ""]
 
 

@@ -26,7 +26,7 @@ from deployctl.usecases.view.history import history
 from deployctl.usecases.view.show import show
 from deployctl.usecases.view.status import status
 from deployctl.usecases.view.versions import VersionsView, Way, versions
-from deployctl_web.pages.parts.buttons import way_of
+from deployctl_web.pages.parts.buttons import button_of
 from tests.unit.cli_results import tty
 from tests.unit.web_world import Site
 from tests.unit.world import SHOP, V1, V2, World, world
@@ -50,7 +50,7 @@ def changed(w: World) -> World:
 
 
 def to(w: World, **named: int | Version) -> int | None:
-    moved = rollback(SHOP, w.s, wish=YES, **named)  # type: ignore[arg-type]
+    moved = rollback(SHOP, w.s, options=YES, **named)  # type: ignore[arg-type]
     return moved.target_release
 
 
@@ -95,7 +95,7 @@ def test_a_release_that_cannot_be_meant_says_why(
 ) -> None:
     changed.upgrade("v2")
     with pytest.raises(error, match=words):
-        rollback(SHOP, changed.s, version=version, release=release, wish=YES)
+        rollback(SHOP, changed.s, version=version, release=release, options=YES)
 
 
 def test_the_version_that_serves_is_never_left_by_its_own_name_and_the_other_release_is_told(w: World) -> None:
@@ -119,7 +119,7 @@ def test_status_page_and_command_line_name_the_same_release(changed: World, lift
     line = found.at(view.back_release)
     assert line is not None
     assert found.find("v1") == line
-    go = way_of(line, view, None, None)
+    go = button_of(line, view, None, None)
     assert go is not None
     assert (go.verb, go.release, go.label) == ("rollback", 1, "Roll back to v1@1")
 
@@ -133,7 +133,7 @@ def test_what_comes_back_is_said_by_name_and_never_by_value(w: World) -> None:
     assert (told["version"], told["release"], told["name"], told["brings_back"]) == ("v1", 1, "v1@1", ["without DB_PASSWORD"])
     line = found.at(1)
     assert line is not None
-    go = way_of(line, view, None, None)
+    go = button_of(line, view, None, None)
     assert go is not None
     assert go.hint == "Under a second, can be undone. Restores: without DB_PASSWORD"
     preview = preview_rollback(SHOP, w.s)
@@ -159,7 +159,7 @@ def test_what_is_on_hold_is_named_beside_another_release_of_the_version_that_ser
     try:
         assert "v1@2 on hold" in " ".join(re.sub("<[^>]*>", "", shop.signed_in("mara").get("/apps/shop").text).split())
     finally:
-        shop.desk.close()
+        shop.web_state.close()
 
 
 # -- names ------------------------------------------------------------------------------------------------------------
@@ -178,9 +178,9 @@ def test_what_names_no_release_is_refused(text: str) -> None:
 def test_show_start_and_stop_take_a_release_too(changed: World) -> None:
     assert show(SHOP, V1, changed.s, release=1).release.number == 1
     assert show(SHOP, V1, changed.s, release=2).release.number == 2
-    stop(SHOP, V1, changed.s, release=2, wish=YES)
+    stop(SHOP, V1, changed.s, release=2, options=YES)
     assert not choose_running(changed) & {2}
-    start(SHOP, V1, changed.s, release=2, wish=YES)
+    start(SHOP, V1, changed.s, release=2, options=YES)
     assert choose_running(changed) == {1, 2}
 
 

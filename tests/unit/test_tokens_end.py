@@ -159,7 +159,7 @@ def test_the_page_names_them_asks_and_ends_them_when_nothing_is_chosen(shop: Sit
 def test_what_was_begun_by_a_right_that_ends_is_asked_to_stop(shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     ci = Program(shop, "ci", Role.DEPLOYER)
     opened, go = threading.Event(), threading.Event()
-    shop.desk.waits.glance = 0.05
+    shop.web_state.waits.glance = 0.05
     plan = shop.w.s.engine.__class__.ensure_created
 
     def waits(*words: object, **more: object) -> object:
@@ -173,7 +173,7 @@ def test_what_was_begun_by_a_right_that_ends_is_asked_to_stop(shop: Site, monkey
     went = revoke_token("ci", shop.w.s)
     go.set()
     assert went.stopped == ("upgrade of shop",)
-    found = shop.desk.jobs.find(job)
+    found = shop.web_state.jobs.find(job)
     assert found is not None
     assert found.wait(10)
     assert (found.error is not None and found.error.code, shop.w.active) == ("aborted", "v2")
@@ -186,7 +186,7 @@ def test_whoever_stands_in_line_is_let_in_by_the_right_of_then(shop: Site, monke
     assert isinstance(token, int)
     jonas.get("/apps/shop")
     jonas.post("/apps/shop/rollback", to_version="v1", wait="yes", yes="yes")
-    [job] = shop.desk.jobs.under_way(SHOP)
+    [job] = shop.web_state.jobs.under_way(SHOP)
     with shop.w.beside() as other:
         set_role("jonas", Role.VIEWER, ALL, other)
     shop.w.ledger.give_lease_back(SHOP, token)
@@ -214,7 +214,7 @@ def test_what_somebody_has_under_way_who_keeps_the_right_goes_on(shop: Site, mon
     mara.get("/apps/shop")
     with slow(shop, monkeypatch, "upgrade"):
         mara.post("/apps/shop/upgrade", version="v3")
-        [job] = shop.desk.jobs.under_way(SHOP)
+        [job] = shop.web_state.jobs.under_way(SHOP)
         with shop.w.beside() as other:
             set_role("mara", Role.DEPLOYER, ALL, other)
     assert job.wait(10)

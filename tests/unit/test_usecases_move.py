@@ -692,7 +692,7 @@ def test_a_dry_run_pulls_nothing_and_refuses_what_the_verb_refuses(w: World) -> 
     with pytest.raises(OnHold):
         preview_upgrade(SHOP, V2, w.s)
     with pytest.raises(StateChanged):
-        preview_undo(SHOP, w.s, wish=ChangeOptions(if_revision=1))
+        preview_undo(SHOP, w.s, options=ChangeOptions(if_revision=1))
     assert w.engine.calls == calls
 
 

@@ -15,7 +15,7 @@ from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import NotHealthy
 from deployctl.usecases.change.hold import hold, unhold
 from deployctl.usecases.view.activity import recent
-from deployctl.usecases.view.in_progress import find_failure, find_under_way, parts_of
+from deployctl.usecases.view.in_progress import find_failure, find_in_progress, parts_of
 from deployctl.usecases.view.serving_periods import cut, find_periods
 from deployctl.usecases.view.status import status
 from deployctl.usecases.view.versions import VersionLine, Way, find_idle, versions
@@ -160,9 +160,9 @@ def test_the_parts_of_a_deployment_tell_what_is_done_what_is_under_way_and_what_
 
 def test_nothing_is_under_way_when_nobody_is_at_it_and_a_lease_alone_is_told(w: World) -> None:
     w.upgraded("v1")
-    assert find_under_way(SHOP, w.s) is None
+    assert find_in_progress(SHOP, w.s) is None
     token = w.ledger.take_lease(SHOP, holder="jonas (cli)", verb="upgrade", at=w.clock.utc())
-    found = find_under_way(SHOP, w.s)
+    found = find_in_progress(SHOP, w.s)
     assert found is not None
     assert (found.verb, found.by, found.deployment) == ("upgrade", "jonas (cli)", None)
     assert isinstance(token, int)

@@ -115,7 +115,7 @@ def test_a_verb_does_the_same_by_a_form(tmp_path: Path, name: str) -> None:
         mara = made.signed_in("mara")
         mara.get("/apps/shop")
         assert mara.post(f"/apps/shop/{name}", **fields).status_code == 303
-        for job in made.desk.jobs.under_way("shop"):  # type: ignore[arg-type]  # the app's name
+        for job in made.web_state.jobs.under_way("shop"):  # type: ignore[arg-type]  # the app's name
             assert job.wait(20)
         found = made.w.serving, [(e["kind"], e["text"]) for e in made.w.ledger.events(None, limit=9) if e["app"] == "shop"]
     assert found == expected

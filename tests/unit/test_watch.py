@@ -27,10 +27,10 @@ from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.read_facts import observe
 from deployctl.usecases.view.readiness import check_readiness, look_at_all
 from deployctl.watch import wakeup as bells
-from deployctl.watch.backoff import FIRST_DELAY, MAX_DELAY, Patience
+from deployctl.watch.backoff import FIRST_DELAY, MAX_DELAY, Backoff
 from deployctl.watch.lock import LOCK_FILE, Watcher, check_watcher, find_watcher, only_one
 from deployctl.watch.serve import serve
-from deployctl.watch.wakeup import EVERY_APP, Bell, follow
+from deployctl.watch.wakeup import EVERY_APP, Wakeup, follow
 from deployctl.watch.watch import BOOKS, CLOSE, READY, SHARE, TICK_SECONDS, WHOLE, Watch, pause_after
 from tests.unit.world import SHOP, World, world
 
@@ -295,7 +295,7 @@ def test_a_home_without_apps_needs_no_haproxy(tmp_path: Path) -> None:
 
 
 def test_the_pause_doubles_up_to_its_longest() -> None:
-    patience, now = Patience(), 0.0
+    patience, now = Backoff(), 0.0
     pauses = []
     for _ in range(10):
         patience.failed("shop", now)
@@ -310,24 +310,24 @@ def test_the_pause_doubles_up_to_its_longest() -> None:
 
 # -- the bell ------------------------------------------------------------------------------------------------------
 def test_a_bell_tells_for_whom_it_was_rung_and_forgets() -> None:
-    bell = Bell()
+    wakeup = Wakeup()
     for app in ("shop", "web", "shop"):
-        bell.ring(app)
-    assert bell.wait(5) == {"shop", "web"}
-    assert bell.wait(0) == frozenset()
+        wakeup.ring(app)
+    assert wakeup.wait(5) == {"shop", "web"}
+    assert wakeup.wait(0) == frozenset()
 
 
 def test_events_ring_and_a_stream_that_was_cut_rings_for_every_app(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bells, "ENGINE_RETRY_SECONDS", 0.01)
-    bell, ended = Bell(), Event()
-    thread = Thread(target=follow, args=(w.engine, bell), kwargs={"since": 0, "ended": ended})
+    wakeup, ended = Wakeup(), Event()
+    thread = Thread(target=follow, args=(w.engine, wakeup), kwargs={"since": 0, "ended": ended})
     thread.start()
     try:
-        assert bell.wait(5) == {"shop"}
+        assert wakeup.wait(5) == {"shop"}
         w.engine.die(container(w, "v2"))
-        assert bell.wait(5) == {"shop"}
+        assert wakeup.wait(5) == {"shop"}
         w.engine.away = "connection refused"
-        assert EVERY_APP in bell.wait(5)
+        assert EVERY_APP in wakeup.wait(5)
     finally:
         ended.set()
         thread.join(5)
@@ -432,7 +432,7 @@ def test_a_ledger_that_is_replaced_is_opened_again(w: World, monkeypatch: pytest
         beside.rename(settings.ledger)
 
     monkeypatch.setattr(Watch, "tick", tick)
-    monkeypatch.setattr(Bell, "wait", lambda bell, seconds: frozenset())
+    monkeypatch.setattr(Wakeup, "wait", lambda wakeup, seconds: frozenset())
 
     def connect() -> Services:
         connected.append(w.open_ledger())

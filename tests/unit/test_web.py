@@ -13,7 +13,7 @@ from deployctl.errors import LedgerUnusable, NotPermitted
 from deployctl.usecases.access.sign_in import end_sessions
 from deployctl.usecases.access.tokens import create_token
 from deployctl.usecases.access.users import add_user, make_link, remove_user, set_password
-from deployctl_web.address import Place, signing_key
+from deployctl_web.address import WebAddress, signing_key
 from deployctl_web.security.authorization import EVERYBODY, rule_of
 from tests.unit.web_world import HERE, PLACE, Site, site
 
@@ -280,7 +280,7 @@ def test_under_tls_the_cookie_is_bound_to_this_host(tmp_path: Path) -> None:
     with site(tmp_path, "v1") as made:
         config = made.app.config
         assert (config["SESSION_COOKIE_NAME"], config["SESSION_COOKIE_SECURE"]) == (f"deployctl_{PLACE.home_id}", False)
-    place = Place(("127.0.0.1", 8900), "https://deploy.example.com", b"k" * 32)
+    place = WebAddress(("127.0.0.1", 8900), "https://deploy.example.com", b"k" * 32)
     assert place.secure
     assert "deploy.example.com" in place.hosts
     assert "https://deploy.example.com" in place.origins

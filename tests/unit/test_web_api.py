@@ -175,7 +175,7 @@ def test_what_takes_long_is_answered_with_where_to_ask(shop: Site, ci: Program, 
         assert answer.location == f"/api/v1/operations/{told['id']}"
         assert ci.get(answer.location).get_json()["done"] is False
         go.set()
-        assert shop.desk.jobs.find(told["id"]).wait(20)  # type: ignore[union-attr]  # it is there
+        assert shop.web_state.jobs.find(told["id"]).wait(20)  # type: ignore[union-attr]  # it is there
     ended = ci.get(answer.location).get_json()
     assert (ended["done"], ended["error"], ended["result"]["to"]) == (True, None, "v3")
     assert ended["deployment"] == shop.w.ledger.deployments(SHOP)[0].id
@@ -219,7 +219,7 @@ def test_a_failure_is_told_to_whoever_waits_and_to_whoever_asks_later(shop: Site
     with slow(shop, monkeypatch, "upgrade") as go:
         operation = ci.post("apps/shop/upgrade", {"version": "v3"}).get_json()["id"]
         go.set()
-        assert shop.desk.jobs.find(operation).wait(20)  # type: ignore[union-attr]  # it is there
+        assert shop.web_state.jobs.find(operation).wait(20)  # type: ignore[union-attr]  # it is there
     ended = ci.get(f"operations/{operation}").get_json()
     assert (ended["done"], ended["result"], ended["error"]["code"]) == (True, None, "not_healthy")
     assert ended["error"]["serving"]["version"] == "v2"
@@ -347,8 +347,8 @@ def test_a_reading_says_how_old_it_is(ci: Program) -> None:
 def test_an_old_reading_says_why_there_is_no_newer_one(shop: Site, ci: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import replace
 
-    whole = shop.desk.board.whole
-    monkeypatch.setattr(type(shop.desk.board), "whole", lambda _board, app, **_more: replace(
+    whole = shop.web_state.status_cache.whole
+    monkeypatch.setattr(type(shop.web_state.status_cache), "whole", lambda _status_cache, app, **_more: replace(
         whole(app), stale=True, age=12.7, why="Docker takes long – it hangs.\r\nX: y"))
     told = ci.get("apps/shop").headers
     assert (told["Age"], told["Deployctl-Stale"]) == ("12", "Docker takes long \\u2013 it hangs.\\r\\nX: y")

@@ -20,7 +20,7 @@ UPGRADE, BACK = "apps/shop/upgrade", "apps/shop/rollback"
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with site(tmp_path_factory.mktemp("home"), "v1", "v2") as made:
-        made.desk.changes.most = made.desk.tries.most = sys.maxsize
+        made.web_state.changes.most = made.web_state.tries.most = sys.maxsize
         yield made
 
 

@@ -51,7 +51,7 @@ def test_the_script_deploys_and_says_so(shop: Site, url: str, tmp_path: Path) ->
 
 
 def test_the_script_waits_for_an_operation(shop: Site, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shop.desk.waits.glance = 0.0
+    shop.web_state.waits.glance = 0.0
     monkeypatch.setattr("deployctl_web.api.routes_change.wait_for", lambda _job: False)
     assert deploy("v3", tmp_path, url, Program(shop).secret).returncode == 0
     assert shop.w.serving == "v3"

@@ -61,7 +61,7 @@ def test_a_key_belongs_to_who_sent_it(shop: Site, ci: Program) -> None:
 
 def test_two_at_once_are_one(shop: Site, ci: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     with slow(shop, monkeypatch, "upgrade") as go, ThreadPoolExecutor(2) as pool:
-        shop.desk.waits.glance = 20
+        shop.web_state.waits.glance = 20
         both = [pool.submit(ci.post, "apps/shop/upgrade", {"version": "v3"}, key="a") for _ in range(2)]
         go.set()
         first, second = (one.result(20) for one in both)
@@ -74,7 +74,7 @@ def test_two_at_once_are_one(shop: Site, ci: Program, monkeypatch: pytest.Monkey
 def test_the_second_does_not_wait_for_ever(shop: Site, ci: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(idempotency, "FIRST_WAIT_SECONDS", 0.1)
     with slow(shop, monkeypatch, "upgrade") as go, ThreadPoolExecutor(1) as pool:
-        shop.desk.waits.glance = 20
+        shop.web_state.waits.glance = 20
         first = pool.submit(ci.post, "apps/shop/upgrade", {"version": "v3"}, key="a")
         while not api_keys_running(shop):
             threading.Event().wait(0.01)

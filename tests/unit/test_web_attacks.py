@@ -31,7 +31,7 @@ from deployctl.usecases.access.tokens import create_token
 from deployctl.usecases.access.users import add_user, set_password
 from deployctl.usecases.change.hold import hold
 from deployctl.usecases.change.rollback import rollback
-from deployctl_web.address import Place, signing_key
+from deployctl_web.address import WebAddress, signing_key
 from tests.unit.web_routes import QUERY, all_routes
 from tests.unit.web_world import PLACE, Browser, Site, site
 from tests.unit.world import SHOP, V1, wish_of_before
@@ -98,7 +98,7 @@ def test_54_json_that_a_plain_form_can_send_does_nothing(shop: Site, mara: Brows
 
 
 def test_55_behind_a_proxy_that_ends_tls_forms_of_the_configured_address_work_and_no_others(tmp_path: Path) -> None:
-    place = Place(("127.0.0.1", 8900), "https://deploy.example.com", b"k" * 32, "0123456789abcdef")
+    place = WebAddress(("127.0.0.1", 8900), "https://deploy.example.com", b"k" * 32, "0123456789abcdef")
     with site(tmp_path, "v1", "v2", place=place) as made:
         mara = made.browser()
         mara.host = "deploy.example.com"
@@ -278,8 +278,8 @@ def poison(shop: Site, text: str) -> None:
     """Put the text wherever somebody outside has a say in what a page shows; log lines come as the engine gives them."""
     w = shop.w
     w.upgrade("v3", env={"GREETING": text.replace("\x00", "")[:1000]})
-    rollback(SHOP, w.s, version=None, wish=wish_of_before(text[:500], confirmed=True))
-    hold(SHOP, V1, w.s, wish=wish_of_before(text[:500], confirmed=True))
+    rollback(SHOP, w.s, version=None, options=wish_of_before(text[:500], confirmed=True))
+    hold(SHOP, V1, w.s, options=wish_of_before(text[:500], confirmed=True))
     for container in w.engine.containers():
         w.engine._require(container.id).log.append(LogLine(w.clock.utc(), "stdout", visible(text.encode())))
     w.sick["v2"] = 503

@@ -32,7 +32,7 @@ def secret(shop: Site) -> str:
 
 
 def host(shop: Site) -> str:
-    return shop.desk.place.base.removeprefix("http://")
+    return shop.web_state.place.base.removeprefix("http://")
 
 
 def told(shop: Site, request: str | bytes, *, timeout: float = 5.0) -> str:
@@ -50,7 +50,7 @@ def move(shop: Site, secret: str, verb: str) -> float:
     """Do it as a program does, on a connection of its own, and return how many seconds that took from the first byte."""
     revision = shop.w.ledger.apps()[0].revision
     began = time.monotonic()
-    with closing(HTTPConnection(*shop.desk.place.listen, timeout=20)) as connection:
+    with closing(HTTPConnection(*shop.web_state.place.listen, timeout=20)) as connection:
         connection.request("POST", f"/apps/shop/{verb}", f"revision={revision}&yes=yes", {
             "Authorization": f"Bearer {secret}", "Content-Type": "application/x-www-form-urlencoded"})
         answer = connection.getresponse()

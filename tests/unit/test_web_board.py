@@ -16,8 +16,8 @@ from deployctl.errors import LedgerUnusable, NotFound
 from deployctl.ports import ContainerFacts, Services
 from deployctl.usecases.results import StatusView
 from deployctl_web.live import status_cache as module
-from deployctl_web.live.status_cache import Board
-from deployctl_web.services_pool import Pool
+from deployctl_web.live.status_cache import StatusCache
+from deployctl_web.services_pool import ServicesPool
 from tests.unit.world import SHOP, World, world
 
 PATIENCE = 5.0  # seconds that a test waits for a thread
@@ -58,12 +58,12 @@ class Wall:
     read: list[AppName | None] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.pool = Pool(lambda: self.w.services(ledger=self.w.open_ledger()))
-        self.board = Board(self.pool, lambda: self.now)
+        self.pool = ServicesPool(lambda: self.w.services(ledger=self.w.open_ledger()))
+        self.status_cache = StatusCache(self.pool, lambda: self.now)
 
     def close(self) -> None:
         self.gate.open()
-        self.board.close()
+        self.status_cache.close()
         self.pool.close()
 
 
@@ -91,39 +91,39 @@ def wall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wall]:
 
 
 def version(wall: Wall) -> str | None:
-    active = wall.board.app(SHOP).value.active
+    active = wall.status_cache.app(SHOP).value.active
     return active.version if active else None
 
 
 # -- fresh, and kept ----------------------------------------------------------------------------------------------------
 def test_a_reading_is_kept_for_a_moment_and_taken_anew_after_it(wall: Wall) -> None:
-    first = wall.board.app(SHOP)
+    first = wall.status_cache.app(SHOP)
     assert (first.age, first.stale, first.why, first.value.revision) == (0.0, False, "", 2)
     wall.now += module.FRESH_SECONDS
-    kept = wall.board.app(SHOP)
+    kept = wall.status_cache.app(SHOP)
     assert (kept.age, kept.at, wall.read) == (module.FRESH_SECONDS, first.at, [SHOP])
     wall.now += 0.1
-    assert wall.board.app(SHOP).age == 0.0
+    assert wall.status_cache.app(SHOP).age == 0.0
     assert len(wall.read) == 2
 
 
 def test_who_asks_for_something_fresher_gets_it(wall: Wall) -> None:
-    wall.board.home(), wall.board.home(within=10.0)
+    wall.status_cache.home(), wall.status_cache.home(within=10.0)
     wall.now += 1.0
-    wall.board.home(within=0.5)
+    wall.status_cache.home(within=0.5)
     assert len(wall.read) == 2
 
 
 def test_the_home_and_each_app_are_readings_of_their_own(wall: Wall) -> None:
-    assert [view.app for view in wall.board.home().value.apps] == ["shop"]
-    assert wall.board.whole(SHOP).value.apps == (wall.board.app(SHOP).value,)
+    assert [view.app for view in wall.status_cache.home().value.apps] == ["shop"]
+    assert wall.status_cache.whole(SHOP).value.apps == (wall.status_cache.app(SHOP).value,)
     assert len(wall.read) == 2
 
 
 def test_many_who_ask_at_the_same_time_share_one_reading(wall: Wall) -> None:
     wall.gate.shut()
     with ThreadPoolExecutor(20) as askers:
-        asked = [askers.submit(wall.board.home) for _ in range(20)]
+        asked = [askers.submit(wall.status_cache.home) for _ in range(20)]
         wall.gate.wait_for_someone()
         wall.gate.open()
         seen = [one.result(PATIENCE) for one in asked]
@@ -134,27 +134,27 @@ def test_many_who_ask_at_the_same_time_share_one_reading(wall: Wall) -> None:
 
 # -- an engine that hangs -----------------------------------------------------------------------------------------------
 def test_a_page_is_shown_the_last_reading_with_its_age_while_the_engine_hangs(wall: Wall) -> None:
-    first = wall.board.app(SHOP)
+    first = wall.status_cache.app(SHOP)
     wall.gate.shut()
     wall.now += 60.0
-    seen = wall.board.app(SHOP)
+    seen = wall.status_cache.app(SHOP)
     assert (seen.value, seen.at, seen.age, seen.stale) == (first.value, first.at, 60.0, True)
     assert "did not respond in time" in seen.why
 
 
 def test_while_the_engine_hangs_nobody_asks_it_twice(wall: Wall) -> None:
-    wall.board.home()
+    wall.status_cache.home()
     wall.gate.shut()
     wall.now += 60.0
     for _ in range(5):
-        assert wall.board.home().stale
+        assert wall.status_cache.home().stale
     assert len(wall.read) == 2
     wall.gate.open()
-    assert not wall.board.home().stale
+    assert not wall.status_cache.home().stale
 
 
 def test_an_engine_that_hangs_for_one_app_keeps_no_other_waiting(wall: Wall, monkeypatch: pytest.MonkeyPatch) -> None:
-    wall.board.home()
+    wall.status_cache.home()
     wall.now += 60.0
     hangs, taken = threading.Event(), module._status
 
@@ -164,8 +164,8 @@ def test_an_engine_that_hangs_for_one_app_keeps_no_other_waiting(wall: Wall, mon
 
     monkeypatch.setattr(module, "_status", reading)
     with ThreadPoolExecutor(1) as asker:
-        slow = asker.submit(wall.board.app, SHOP)
-        assert not wall.board.home().stale
+        slow = asker.submit(wall.status_cache.app, SHOP)
+        assert not wall.status_cache.home().stale
         hangs.set()
         assert slow.result(PATIENCE).value.app == SHOP
 
@@ -177,31 +177,31 @@ def test_a_ledger_that_is_away_leaves_the_last_reading_and_says_why(wall: Wall, 
     taken = module._status
     monkeypatch.setattr(module, "_status", away)
     with pytest.raises(LedgerUnusable):
-        wall.board.home()
+        wall.status_cache.home()
     monkeypatch.setattr(module, "_status", taken)
-    wall.board.home()
+    wall.status_cache.home()
     monkeypatch.setattr(module, "_status", away)
     wall.now += 10.0
-    seen = wall.board.home()
+    seen = wall.status_cache.home()
     assert (seen.stale, seen.why, seen.age) == (True, "the ledger is no ledger", 10.0)
 
 
 # -- what is known to be wrong ------------------------------------------------------------------------------------------
 def test_after_a_change_by_another_process_nobody_is_shown_what_was_before(wall: Wall) -> None:
     """Nobody tells the board of it: the ledger does."""
-    wall.board.home()
+    wall.status_cache.home()
     assert version(wall) == "v2"
     wall.w.rollback()
     assert version(wall) == "v1"
-    home = wall.board.home().value.apps[0]
+    home = wall.status_cache.home().value.apps[0]
     assert home.active is not None
     assert (home.active.version, home.revision) == ("v1", 3)
 
 
 def test_a_change_that_no_ledger_knows_of_is_told_to_the_board(wall: Wall) -> None:
-    wall.board.app(SHOP)
-    wall.board.forget(SHOP)
-    wall.board.app(SHOP)
+    wall.status_cache.app(SHOP)
+    wall.status_cache.forget(SHOP)
+    wall.status_cache.app(SHOP)
     assert len(wall.read) == 2
 
 
@@ -228,7 +228,7 @@ def test_a_change_during_a_reading_makes_it_worthless(wall: Wall, monkeypatch: p
         with monkeypatch.context() as patch:  # the change itself is not kept waiting
             patch.setattr(wall.w.engine, "containers", wall.gate.answers)
             wall.w.rollback()
-        wall.board.forget(SHOP)
+        wall.status_cache.forget(SHOP)
         wall.gate.open()
         assert early.result(PATIENCE) in {"v1", "v2"}
     assert version(wall) == "v1"
@@ -237,23 +237,23 @@ def test_a_change_during_a_reading_makes_it_worthless(wall: Wall, monkeypatch: p
 
 def test_forgetting_an_app_forgets_the_home_and_no_other_app(wall: Wall) -> None:
     wall.w.add_file(AppName("blog"))
-    wall.board.home(), wall.board.app(SHOP)
+    wall.status_cache.home(), wall.status_cache.app(SHOP)
     asked = len(wall.read)
-    wall.board.forget(AppName("blog"))
-    wall.board.app(SHOP)
+    wall.status_cache.forget(AppName("blog"))
+    wall.status_cache.app(SHOP)
     assert len(wall.read) == asked
-    wall.board.home()
+    wall.status_cache.home()
     assert len(wall.read) == asked + 1
-    wall.board.forget()
-    wall.board.app(SHOP)
+    wall.status_cache.forget()
+    wall.status_cache.app(SHOP)
     assert len(wall.read) == asked + 2
 
 
 def test_when_the_engine_hangs_after_a_change_the_old_reading_says_that_it_is_old(wall: Wall) -> None:
-    wall.board.app(SHOP)
+    wall.status_cache.app(SHOP)
     wall.gate.shut()
-    wall.board.forget(SHOP)
-    seen = wall.board.app(SHOP)
+    wall.status_cache.forget(SHOP)
+    seen = wall.status_cache.app(SHOP)
     assert (seen.stale, seen.wrong) == (True, True)
     assert "did not respond in time" in seen.why
 
@@ -262,12 +262,12 @@ def test_an_app_that_was_removed_is_not_shown_from_memory(wall: Wall, monkeypatc
     def removed(_s: Services, _app: AppName | None) -> StatusView:
         raise NotFound("no such app")
 
-    wall.board.app(SHOP)
+    wall.status_cache.app(SHOP)
     monkeypatch.setattr(module, "_status", removed)
     wall.now += 10.0
     for _ in range(2):
         with pytest.raises(NotFound):
-            wall.board.app(SHOP)
+            wall.status_cache.app(SHOP)
 
 
 def test_a_reading_that_is_done_before_anybody_waits_for_it_locks_nobody_out(
@@ -284,8 +284,8 @@ def test_a_reading_that_is_done_before_anybody_waits_for_it_locks_nobody_out(
 
         def shutdown(self, **_how: bool) -> None: ...
 
-    monkeypatch.setattr(wall.board, "_threads", AtOnce())
-    asker = threading.Thread(target=wall.board.home, daemon=True)
+    monkeypatch.setattr(wall.status_cache, "_threads", AtOnce())
+    asker = threading.Thread(target=wall.status_cache.home, daemon=True)
     asker.start()
     asker.join(PATIENCE)
     assert not asker.is_alive()

@@ -74,7 +74,7 @@ class Reader:
         self.made, self.secret = made, create_token(name, given(Role.VIEWER, []), made.w.s).secret
 
     def ask(self, path: str) -> tuple[HTTPConnection, HTTPResponse]:
-        connection = HTTPConnection(*self.made.desk.place.listen, timeout=LONG)
+        connection = HTTPConnection(*self.made.web_state.place.listen, timeout=LONG)
         self.opened.append(connection)
         connection.request("GET", path, headers={"Authorization": f"Bearer {self.secret}"})
         return connection, connection.getresponse()

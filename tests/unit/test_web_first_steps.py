@@ -19,8 +19,8 @@ def change(revision: int, kind: str, actor: str) -> Change:
     return Change(revision, AppName("demo"), kind, 1, 2, "2026-11-27T22:00:00.000Z", actor)
 
 
-def ticks(*changes: Change, mended: bool = False) -> list[bool]:
-    return [one.done for one in tries(AppName("demo"), sorted(changes, key=lambda c: -c.revision), mended=mended)]
+def ticks(*changes: Change, repaired: bool = False) -> list[bool]:
+    return [one.done for one in tries(AppName("demo"), sorted(changes, key=lambda c: -c.revision), repaired=repaired)]
 
 
 def test_what_the_demo_itself_typed_is_no_tick() -> None:
@@ -32,7 +32,7 @@ def test_each_line_is_ticked_by_its_own_deed() -> None:
     assert ticks(by_click) == [True, False, False, False]
     assert ticks(by_click, change(6, "undo", "demo (web)")) == [True, True, False, False]
     assert ticks(by_click, change(6, "rollback", "root (cli)")) == [True, False, False, True]
-    assert ticks(by_click, mended=True) == [True, False, True, False]
+    assert ticks(by_click, repaired=True) == [True, False, True, False]
 
 
 def test_only_a_demo_has_the_card(tmp_path: Path) -> None:

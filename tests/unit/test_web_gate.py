@@ -187,7 +187,7 @@ def test_who_is_signed_in_keeps_the_connection_that_they_have(tmp_path: Path) ->
     allow_many_files()
     with served_site(tmp_path, "v1", "v2") as shop, ExitStack() as stack:
         secret = create_token("deploy", given(Role.DEPLOYER, []), shop.w.s).secret
-        host = shop.desk.place.base.removeprefix("http://")
+        host = shop.web_state.place.base.removeprefix("http://")
         wire = stack.enter_context(closing(Wire(shop)))
         request = f"GET /api/v1/apps HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {secret}\r\n\r\n"
         for _ in range(2):
@@ -217,7 +217,7 @@ def test_what_was_turned_away_is_told_on_the_server_page_and_in_metrics(tmp_path
     with served_site(tmp_path, "v1", "v2") as shop, ExitStack() as stack:
         secrets = {name: create_token(name, roles, shop.w.s).secret
                    for name, roles in (("all", given(Role.VIEWER, [])), ("one", given(Role.VIEWER, ["shop"])))}
-        host = shop.desk.place.base.removeprefix("http://")
+        host = shop.web_state.place.base.removeprefix("http://")
         for _ in range(100):
             stack.enter_context(closing(Wire(shop)))
         with closing(Wire(shop)) as noise:
@@ -336,7 +336,7 @@ def test_who_reads_slowly_but_reads_gets_all() -> None:
 # -- what two servers could read in two ways ------------------------------------------------------------------------------
 def test_who_asks_without_reading_holds_neither_threads_nor_files(tmp_path: Path) -> None:
     with served_site(tmp_path, "v1", "v2") as shop, ExitStack() as stack:
-        host = shop.desk.place.base.removeprefix("http://")
+        host = shop.web_state.place.base.removeprefix("http://")
         before = len(list(Path("/proc/self/fd").iterdir()))
         for _ in range(60):
             wire = stack.enter_context(closing(Wire(shop)))

@@ -17,18 +17,18 @@ from deployctl.effects.linux.system_clock import SystemClock
 from deployctl.errors import LedgerUnusable
 from deployctl.ports import Services
 from deployctl.ports.metrics import Now
-from deployctl.usecases.change.annotate import remark
+from deployctl.usecases.change.annotate import annotate
 from deployctl.usecases.change.app_remove import remove_app
 from deployctl.usecases.results import Done
 from deployctl.usecases.steps.options import ChangeOptions
 from deployctl_web.live import event_broker as module
 from deployctl_web.live import event_messages
-from deployctl_web.live.event_broker import Hub
+from deployctl_web.live.event_broker import EventBroker
 from deployctl_web.live.event_messages import EventMessage, Stream
 from deployctl_web.live.jobs import Job
-from deployctl_web.live.poller import Lookout
-from deployctl_web.live.status_cache import Board
-from deployctl_web.services_pool import Pool
+from deployctl_web.live.poller import Poller
+from deployctl_web.live.status_cache import StatusCache
+from deployctl_web.services_pool import ServicesPool
 from deployctl_web.waits import Waits
 from tests.unit.web_world import StillMeter
 from tests.unit.world import SHOP, World, world
@@ -50,11 +50,11 @@ class Tower:
     broken: LedgerUnusable | None = None
 
     def __post_init__(self) -> None:
-        self.pool = Pool(self._connect)
-        self.board = Board(self.pool, self.w.clock.now)
-        self.hub = Hub(self.board)
-        self.lookout = Lookout(self.hub, self.pool, self.board, self.meter, self.w.clock, Waits())
-        self._looks = self.lookout.looks()
+        self.pool = ServicesPool(self._connect)
+        self.status_cache = StatusCache(self.pool, self.w.clock.now)
+        self.broker = EventBroker(self.status_cache)
+        self.poller = Poller(self.broker, self.pool, self.status_cache, self.meter, self.w.clock, Waits())
+        self._looks = self.poller.looks()
         self._pause: float | None = next(self._looks)  # None: it waits until somebody looks
 
     def _connect(self) -> Services:
@@ -65,23 +65,23 @@ class Tower:
 
     def open(self, *apps: AppName, who: Principal = MARA, last: int | None = None) -> Stream:
         """Return a stream that has had its snapshot."""
-        stream = self.hub.open(who, frozenset(apps) or None, last=last)
+        stream = self.broker.open(who, frozenset(apps) or None, last=last)
         if stream.missed:
-            self.hub.snapshot(stream)
+            self.broker.snapshot(stream)
         return stream
 
     def wait(self, seconds: float) -> None:
         """Let so much time pass for the one that looks; this test's own thread does what the lookout's would."""
         until = self.w.clock.now() + seconds
-        while self.w.clock.now() < until and (self._pause is not None or self.hub.someone.is_set()):
+        while self.w.clock.now() < until and (self._pause is not None or self.broker.someone.is_set()):
             self.w.clock.sleep(self._pause or 0.0)
             self._pause = next(self._looks)
 
     def close(self) -> None:
-        self.hub.close()
+        self.broker.close()
         del self._looks  # gives back what it was lent
-        self.lookout.join()
-        self.board.close()
+        self.poller.join()
+        self.status_cache.close()
         self.pool.close()
 
 
@@ -134,9 +134,9 @@ def job(app: AppName = SHOP, **words: Any) -> Job:
 
 # -- what is told -------------------------------------------------------------------------------------------------------
 def test_a_stream_begins_with_all_that_its_page_shows(tower: Tower) -> None:
-    stream = tower.hub.open(MARA, frozenset({SHOP}))
+    stream = tower.broker.open(MARA, frozenset({SHOP}))
     assert stream.missed
-    first = tower.hub.snapshot(stream)
+    first = tower.broker.snapshot(stream)
     assert (first.kind, [app["app"] for app in first.data["apps"]]) == ("snapshot", ["shop"])
     assert first.data["apps"][0]["active"]["version"] == "v2"
     assert not stream.missed
@@ -176,7 +176,7 @@ def test_an_app_that_was_removed_is_told_to_be_gone(tower: Tower) -> None:
 
 def test_the_progress_of_a_job_is_told_as_it_goes(tower: Tower) -> None:
     stream = tower.open(SHOP)
-    tower.hub.progressed(job(step="wait until shop v3 is healthy", detail="1 of 3 probes passed"))
+    tower.broker.progressed(job(step="wait until shop v3 is healthy", detail="1 of 3 probes passed"))
     data = told(tower, stream, "progress").data
     assert (data["verb"], data["step"], data["detail"], data["done"]) == (
         "upgrade", "wait until shop v3 is healthy", "1 of 3 probes passed", False)
@@ -184,12 +184,12 @@ def test_the_progress_of_a_job_is_told_as_it_goes(tower: Tower) -> None:
 
 def test_the_end_of_a_job_makes_the_board_read_anew(tower: Tower) -> None:
     stream = tower.open(SHOP)
-    was = tower.board.app(SHOP)
+    was = tower.status_cache.app(SHOP)
     tower.w.clock.sleep(0.01)
     done = job(result=Done("Hold", "shop", "done"))
-    tower.hub.progressed(done)
+    tower.broker.progressed(done)
     assert told(tower, stream, "progress").data["done"] is True
-    assert tower.board.app(SHOP).taken > was.taken
+    assert tower.status_cache.app(SHOP).taken > was.taken
 
 
 def test_counters_are_told_each_second_to_the_page_of_an_app_and_not_to_the_list_of_all(tower: Tower) -> None:
@@ -202,29 +202,29 @@ def test_counters_are_told_each_second_to_the_page_of_an_app_and_not_to_the_list
 
 def test_a_browser_that_shows_the_list_and_an_app_in_two_tabs_hears_both_on_one_stream(tower: Tower) -> None:
     tower.meter.shown[SHOP] = {2: Now(at=1.0)}
-    both = tower.hub.open(MARA, None, closely=frozenset({SHOP}))
+    both = tower.broker.open(MARA, None, closely=frozenset({SHOP}))
     told(tower, both, "metrics")
-    tower.hub.publish("state", BLOG, {"n": 1})
+    tower.broker.publish("state", BLOG, {"n": 1})
     assert told(tower, both, "state", lambda message: message.app == "blog").data == {"n": 1}
 
 
 # -- to whom ------------------------------------------------------------------------------------------------------------
 def test_nobody_hears_of_an_app_that_he_may_not_see(tower: Tower) -> None:
     for stream in (tower.open(who=JONAS), tower.open(BLOG, who=JONAS), tower.open(SHOP, who=JONAS)):
-        assert tower.hub.snapshot(stream).data == {"apps": []}
+        assert tower.broker.snapshot(stream).data == {"apps": []}
         tower.w.rollback() if tower.w.serving == "v2" else tower.w.undo()
-        tower.hub.progressed(job())
-        tower.hub.publish("notice", SHOP, {"text": "secret"})
-        tower.hub.publish("notice", None, {"text": "of the whole server"})
+        tower.broker.progressed(job())
+        tower.broker.publish("notice", SHOP, {"text": "secret"})
+        tower.broker.publish("notice", None, {"text": "of the whole server"})
         tower.wait(20.0)
         assert [message for message in all_that_waits(stream) if message.app != BLOG] == []
-        tower.hub.leave(stream)
+        tower.broker.leave(stream)
 
 
 def test_a_page_hears_only_of_the_apps_that_it_shows(tower: Tower) -> None:
     stream = tower.open(BLOG)
-    tower.hub.publish("state", SHOP, {})
-    tower.hub.publish("state", BLOG, {})
+    tower.broker.publish("state", SHOP, {})
+    tower.broker.publish("state", BLOG, {})
     assert {message.app for message in all_that_waits(stream)} == {"blog"}
 
 
@@ -232,11 +232,11 @@ def test_a_page_hears_only_of_the_apps_that_it_shows(tower: Tower) -> None:
 def test_who_comes_back_goes_on_after_the_last_message_he_heard(tower: Tower) -> None:
     stream = tower.open(SHOP)
     for number in range(5):
-        tower.hub.publish("progress", SHOP, {"n": number})
+        tower.broker.publish("progress", SHOP, {"n": number})
     heard = [message for message in all_that_waits(stream) if message.kind == "progress"]
-    tower.hub.leave(stream)
-    tower.hub.publish("progress", SHOP, {"n": 5})
-    back = tower.hub.open(MARA, frozenset({SHOP}), last=heard[2].id)
+    tower.broker.leave(stream)
+    tower.broker.publish("progress", SHOP, {"n": 5})
+    back = tower.broker.open(MARA, frozenset({SHOP}), last=heard[2].id)
     assert not back.missed
     missed = [message.data["n"] for message in all_that_waits(back) if message.kind == "progress"]
     assert missed == [3, 4, 5]
@@ -246,37 +246,37 @@ def test_who_comes_back_hears_of_what_was_changed_while_nobody_looked(tower: Tow
     """A reason that was noted, or a deployment that failed, changes nothing of who serves and how well."""
     stream = tower.open(SHOP)
     told(tower, stream, "state")
-    tower.hub.publish("progress", SHOP, {})
+    tower.broker.publish("progress", SHOP, {})
     heard = all_that_waits(stream)[-1].id
-    tower.hub.leave(stream)
+    tower.broker.leave(stream)
     tower.wait(1.0)
     with tower.w.beside() as other:
-        remark(SHOP, other, wish=ChangeOptions("checkout 500s"))
-    back = tower.hub.open(MARA, frozenset({SHOP}), last=heard)
+        annotate(SHOP, other, options=ChangeOptions("checkout 500s"))
+    back = tower.broker.open(MARA, frozenset({SHOP}), last=heard)
     assert not back.missed
     assert told(tower, back, "state", within=1.0).app == "shop"
 
 
 @pytest.mark.parametrize("last", [0, 1, 10**12])
 def test_who_comes_back_with_a_number_that_is_not_known_begins_anew(tower: Tower, last: int) -> None:
-    tower.hub.publish("progress", SHOP, {})
-    assert tower.hub.open(MARA, frozenset({SHOP}), last=last).missed
+    tower.broker.publish("progress", SHOP, {})
+    assert tower.broker.open(MARA, frozenset({SHOP}), last=last).missed
 
 
 def test_who_was_away_for_too_long_begins_anew(tower: Tower) -> None:
     stream = tower.open(SHOP)
-    tower.hub.publish("progress", SHOP, {})
+    tower.broker.publish("progress", SHOP, {})
     first = told(tower, stream, "progress").id
     for _ in range(module.MAX_KEPT_MESSAGES + 1):
-        tower.hub.publish("progress", SHOP, {})
-    assert tower.hub.open(MARA, frozenset({SHOP}), last=first).missed
+        tower.broker.publish("progress", SHOP, {})
+    assert tower.broker.open(MARA, frozenset({SHOP}), last=first).missed
 
 
 def test_a_number_of_the_process_before_is_not_taken_for_ours(tower: Tower) -> None:
     """Numbers begin with the seconds of the clock: a process that told less than one message a second stays below."""
-    tower.hub.publish("progress", SHOP, {})
+    tower.broker.publish("progress", SHOP, {})
     before = int(time.time()) - 3600
-    assert tower.hub.open(MARA, frozenset({SHOP}), last=before).missed
+    assert tower.broker.open(MARA, frozenset({SHOP}), last=before).missed
 
 
 def test_a_slow_reader_begins_anew_and_is_not_told_old_states_after_the_fresh_one(tower: Tower) -> None:
@@ -284,12 +284,12 @@ def test_a_slow_reader_begins_anew_and_is_not_told_old_states_after_the_fresh_on
     tower.wait(TICK)
     all_that_waits(stream)
     for number in range(event_messages.BEHIND + 1):
-        tower.hub.publish("state", SHOP, {"n": number})
+        tower.broker.publish("state", SHOP, {"n": number})
     assert stream.missed
-    anew = tower.hub.snapshot(stream)
+    anew = tower.broker.snapshot(stream)
     assert not stream.missed
     assert [message for message in all_that_waits(stream) if message.id <= anew.id] == []
-    tower.hub.publish("progress", SHOP, {"n": "later"})
+    tower.broker.publish("progress", SHOP, {"n": "later"})
     assert told(tower, stream, "progress").data == {"n": "later"}
 
 
@@ -299,31 +299,31 @@ def over(streams: Iterable[Stream]) -> list[bool]:
 
 
 def test_one_session_has_a_few_streams_and_the_newest_ones_stay(tower: Tower) -> None:
-    other = tower.hub.open(replace(MARA, session=8), None)
-    streams = [tower.hub.open(MARA, None) for _ in range(module.EACH + 2)]
+    other = tower.broker.open(replace(MARA, session=8), None)
+    streams = [tower.broker.open(MARA, None) for _ in range(module.EACH + 2)]
     assert over(streams) == [True, True] + [False] * module.EACH
-    assert (other.over, streams[0].displaced, tower.hub.displaced) == (False, True, 2)
-    tower.hub.leave(streams[5])
-    tower.hub.leave(streams[5])
-    assert not tower.hub.open(MARA, None).over
+    assert (other.over, streams[0].displaced, tower.broker.displaced) == (False, True, 2)
+    tower.broker.leave(streams[5])
+    tower.broker.leave(streams[5])
+    assert not tower.broker.open(MARA, None).over
     assert over(streams) == [True, True] + [False] * module.EACH, "there was room"
 
 
 def test_where_all_are_taken_a_newcomer_takes_the_oldest_one_of_whoever_has_most(tower: Tower) -> None:
-    jonas = [tower.hub.open(replace(MARA, name="jonas"), None) for _ in range(2)]
-    greedy = [tower.hub.open(replace(MARA, name="greedy", session=number), None) for number in range(module.MAX_STREAMS - 2)]
+    jonas = [tower.broker.open(replace(MARA, name="jonas"), None) for _ in range(2)]
+    greedy = [tower.broker.open(replace(MARA, name="greedy", session=number), None) for number in range(module.MAX_STREAMS - 2)]
     assert not any(over(greedy)), "24 are open, each in a session of its own"
-    mine = [tower.hub.open(MARA, None) for _ in range(3)]
+    mine = [tower.broker.open(MARA, None) for _ in range(3)]
     assert over(greedy) == [True] * 3 + [False] * (module.MAX_STREAMS - 5)
     assert over(jonas + mine) == [False] * 5
 
 
 def test_a_stream_whose_browser_has_hung_up_makes_room_for_the_next_one(tower: Tower) -> None:
     people = [replace(MARA, name=f"p{number}") for number in range(module.MAX_STREAMS)]
-    there = [tower.hub.open(who, None) for who in people[1:]]
-    gone = tower.hub.open(people[0], None, gone=lambda: True)
+    there = [tower.broker.open(who, None) for who in people[1:]]
+    gone = tower.broker.open(people[0], None, gone=lambda: True)
     assert not gone.over, "it is not asked before its place is wanted"
-    tower.hub.open(MARA, None)
+    tower.broker.open(MARA, None)
     assert gone.over
     assert not any(over(there))
 
@@ -333,7 +333,7 @@ def test_while_nobody_looks_nothing_is_read(tower: Tower) -> None:
     assert tower.lent == []
     stream = tower.open(SHOP)
     told(tower, stream, "state", within=SOON)
-    tower.hub.leave(stream)
+    tower.broker.leave(stream)
     tower.wait(20.0)
     asked, looks = len(tower.lent), tower.w.traffic.routes
     calls: list[int] = []
@@ -342,13 +342,13 @@ def test_while_nobody_looks_nothing_is_read(tower: Tower) -> None:
     calls.clear()
     tower.wait(20.0)
     assert (calls, len(tower.lent)) == ([], asked)
-    assert not tower.hub.watched
+    assert not tower.broker.watched
 
 
 # -- when things break --------------------------------------------------------------------------------------------------
 def test_a_ledger_that_is_away_is_told_and_the_streams_go_on_when_it_is_back(tower: Tower) -> None:
     tower.broken = LedgerUnusable("the ledger is no ledger")
-    stream = tower.hub.open(MARA, frozenset({SHOP}))
+    stream = tower.broker.open(MARA, frozenset({SHOP}))
     assert told(tower, stream, "notice").data == {"text": "the ledger is no ledger"}
     tower.broken = None
     tower.w.rollback()
@@ -360,20 +360,20 @@ def test_a_mistake_of_ours_ends_the_streams_and_not_the_watching(tower: Tower) -
     """A page whose stream stays open and silent would say that it is live, and show what was."""
     stream = tower.open(SHOP)
     told(tower, stream, "state")
-    tower.hub.publish("progress", SHOP, {})
+    tower.broker.publish("progress", SHOP, {})
     last = told(tower, stream, "progress").id
-    lookout = Mistaken(tower.hub, tower.pool, tower.board, tower.meter, SystemClock(), Waits(tick=0.01))
-    lookout.begin()
-    assert lookout.began_again.wait(GUARD)
+    poller = Mistaken(tower.broker, tower.pool, tower.status_cache, tower.meter, SystemClock(), Waits(tick=0.01))
+    poller.begin()
+    assert poller.began_again.wait(GUARD)
     assert stream.over
-    tower.hub.leave(stream)
-    back = tower.hub.open(MARA, frozenset({SHOP}), last=last)
+    tower.broker.leave(stream)
+    back = tower.broker.open(MARA, frozenset({SHOP}), last=last)
     assert back.missed  # what was told is not all that happened
-    tower.hub.close()
-    lookout.join()
+    tower.broker.close()
+    poller.join()
 
 
-class Mistaken(Lookout):
+class Mistaken(Poller):
     """A lookout that stumbles at its first look."""
 
     def __init__(self, *words: Any) -> None:
@@ -391,23 +391,23 @@ class Mistaken(Lookout):
 
 
 def test_where_nobody_looked_the_end_reads_nothing(tower: Tower) -> None:
-    lookout = Lookout(tower.hub, tower.pool, tower.board, tower.meter, SystemClock(), Waits())
-    lookout.begin()
-    tower.hub.close()
-    lookout.join()
+    poller = Poller(tower.broker, tower.pool, tower.status_cache, tower.meter, SystemClock(), Waits())
+    poller.begin()
+    tower.broker.close()
+    poller.join()
     assert tower.lent == []
 
 
 def test_closing_ends_the_streams_at_once_and_the_thread_that_watches(tower: Tower) -> None:
-    lookout = Lookout(tower.hub, tower.pool, tower.board, tower.meter, SystemClock(), Waits(tick=0.01))
-    lookout.begin()
+    poller = Poller(tower.broker, tower.pool, tower.status_cache, tower.meter, SystemClock(), Waits(tick=0.01))
+    poller.begin()
     stream = tower.open(SHOP)
     all_that_waits(stream)
     waiting = threading.Thread(target=stream.next, args=(30.0,))
     waiting.start()
-    tower.hub.close()
-    lookout.join()
+    tower.broker.close()
+    poller.join()
     waiting.join(GUARD)
     assert stream.over
     assert not waiting.is_alive()
-    assert [thread for thread in threading.enumerate() if thread.name == "lookout"] == []
+    assert [thread for thread in threading.enumerate() if thread.name == "poller"] == []

@@ -37,7 +37,7 @@ from deployctl_web.live import jobs as module
 from deployctl_web.live.jobs import Job, Jobs, TooManyJobs
 from deployctl_web.operations import perform
 from deployctl_web.security.rights import Right
-from deployctl_web.services_pool import Pool
+from deployctl_web.services_pool import ServicesPool
 from tests.unit.api_world import do_instead
 from tests.unit.web_world import Site
 from tests.unit.world import SHOP, V1, V3, World, world
@@ -54,7 +54,7 @@ class Bench:
     heard: list[tuple[str, bool]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.pool = Pool(lambda: self.w.services(ledger=self.w.open_ledger()))
+        self.pool = ServicesPool(lambda: self.w.services(ledger=self.w.open_ledger()))
         self.restart()
 
     def restart(self, *, kept: int = 200, last_wait: float = LONG) -> None:
@@ -77,7 +77,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 # -- a job ----------------------------------------------------------------------------------------------------------------
 def test_a_job_does_in_a_thread_what_the_command_line_does_in_the_name_of_who_asked(bench: Bench) -> None:
-    job = bench.begin(lambda s: upgrade(SHOP, V3, s, wish=ChangeOptions("at last")))
+    job = bench.begin(lambda s: upgrade(SHOP, V3, s, options=ChangeOptions("at last")))
     assert job.wait(LONG)
     moved = job.outcome()
     assert isinstance(moved, Moved)
@@ -271,18 +271,18 @@ def test_a_ledger_that_cannot_be_written_keeps_nobody_from_ending(bench: Bench, 
 
 
 # -- where forms and API meet the verbs -----------------------------------------------------------------------------------
-def asked(shop: Site, verb: str, wish: ChangeOptions = ChangeOptions(), **given: object) -> Moved | Done | Job:
+def asked(shop: Site, verb: str, options: ChangeOptions = ChangeOptions(), **given: object) -> Moved | Done | Job:
     with shop.app.test_request_context("/"):
         mara = g.who = Principal("mara", {ALL: Role.ADMIN})
-        g.right = Right(mara, lambda _s: mara, shop.desk.pool)
-        return perform(VERBS[verb], SHOP, given, wish)
+        g.right = Right(mara, lambda _s: mara, shop.web_state.pool)
+        return perform(VERBS[verb], SHOP, given, options)
 
 
 def test_a_warm_rollback_is_answered_when_it_is_done(shop: Site) -> None:
     moved = asked(shop, "rollback", ChangeOptions(if_revision=2), version=V1)
     assert isinstance(moved, Moved)
     assert (moved.source, moved.target, moved.confirmed, shop.w.serving) == ("v2", "v1", True, "v1")
-    back = asked(shop, "undo", wish=ChangeOptions(if_revision=3, confirmed=True))
+    back = asked(shop, "undo", options=ChangeOptions(if_revision=3, confirmed=True))
     assert isinstance(back, Moved)
     assert (back.target, back.lifted) == ("v2", ("v2",))
 
@@ -322,7 +322,7 @@ def test_refused_rollbacks_with_600_releases_in_the_ledger_leave_nothing_behind(
 def test_a_verb_that_needs_a_version_is_refused_without_one_and_begins_nothing(shop: Site, verb: str) -> None:
     with pytest.raises(Invalid):
         asked(shop, verb)
-    assert shop.desk.jobs.under_way(SHOP) == []
+    assert shop.web_state.jobs.under_way(SHOP) == []
 
 
 def test_what_takes_longer_than_a_glance_goes_on_as_a_job(shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -332,12 +332,12 @@ def test_what_takes_longer_than_a_glance_goes_on_as_a_job(shop: Site, monkeypatc
         assert goes_on.wait(LONG)
         return upgrade(**asked)
 
-    shop.desk.waits.glance = 0.05
+    shop.web_state.waits.glance = 0.05
     do_instead(monkeypatch, "upgrade", slow)
     job = asked(shop, "upgrade", version=V3)
     assert isinstance(job, Job)
     assert (job.verb, job.app, job.actor, job.done, shop.w.serving) == ("upgrade", "shop", "mara (web)", False, "v2")
-    assert shop.desk.jobs.find(job.id) is job
+    assert shop.web_state.jobs.find(job.id) is job
     goes_on.set()
     assert job.wait(LONG)
     assert (job.outcome().app, shop.w.serving) == ("shop", "v3")
@@ -350,7 +350,7 @@ def test_a_rollback_that_hangs_is_not_waited_for_without_end(shop: Site, monkeyp
         goes_on.wait(LONG)
         raise DeployctlError("it took too long")
 
-    shop.desk.waits.switch = 0.05
+    shop.web_state.waits.switch = 0.05
     do_instead(monkeypatch, "rollback", hangs)
     job = asked(shop, "rollback")
     assert isinstance(job, Job)
@@ -361,7 +361,7 @@ def test_a_rollback_that_hangs_is_not_waited_for_without_end(shop: Site, monkeyp
 
 
 def test_after_a_job_the_board_shows_what_is_so_now(shop: Site) -> None:
-    before = shop.desk.board.app(SHOP).value
+    before = shop.web_state.status_cache.app(SHOP).value
     asked(shop, "rollback", ChangeOptions(if_revision=2), version=V1)
-    after = shop.desk.board.app(SHOP).value
+    after = shop.web_state.status_cache.app(SHOP).value
     assert [view.active and view.active.version for view in (before, after)] == ["v2", "v1"]

@@ -90,8 +90,8 @@ class Doors:
     def ask(self, asker: Asker, method: str, path: str, *, forged: dict[str, str] | None = None) -> TestResponse:
         """Send it as a page of ours would, or as a program with its token; `forged` changes headers, "" leaves one out."""
         browser = self.browser(asker)
-        self.site.desk.refusals.clear()  # how many are too many is not the question here,
-        self.site.w.ledger.tell_refusals(at="the next minute")  # nor what the others of a minute were
+        self.site.web_state.refusals.clear()  # how many are too many is not the question here,
+        self.site.w.ledger.record_refusals(at="the next minute")  # nor what the others of a minute were
         headers = {"Authorization": f"Bearer {self._secrets[asker.name]}"} if asker.token else {
             "X-CSRFToken": self._secrets[asker.name], "Origin": f"http://{browser.host}", "Sec-Fetch-Site": "same-origin"}
         headers = {name: text for name, text in {**headers, **(forged or {})}.items() if text}

@@ -32,7 +32,7 @@ def shop(tmp_path: Path) -> Iterator[Site]:
     """The shop serves v2 after v1, and a blog serves v1."""
     with site(tmp_path, "v1", "v2") as made:
         made.w.add_file(BLOG)
-        upgrade(BLOG, V1, made.w.s, wish=ChangeOptions())
+        upgrade(BLOG, V1, made.w.s, options=ChangeOptions())
         yield made
 
 
@@ -193,7 +193,7 @@ def test_who_asks_for_a_form_that_is_none_is_answered_in_the_plain_one(shop: Sit
 def test_all_that_a_label_may_hold_is_escaped(shop: Site) -> None:
     """Names are checked before they get anywhere; this does not rely on it."""
     odd = 'v"1\\2\n3'
-    seen = shop.desk.board.home()
+    seen = shop.web_state.status_cache.home()
     view = seen.value.apps[0]
     views = (replace(view, instances=tuple(replace(one, version=odd) for one in view.instances)),)
     registry = CollectorRegistry()

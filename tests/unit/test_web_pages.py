@@ -58,7 +58,7 @@ def text_of(page: str) -> str:
 
 
 def fresh(made: Site, browser: Browser, path: str = "/apps/shop") -> str:
-    made.desk.board.forget()
+    made.web_state.status_cache.forget()
     answer = browser.get(path)
     assert answer.status_code == 200, text_of(answer.text)
     return text_of(answer.text)
@@ -174,7 +174,7 @@ def test_healthy_has_no_notice_and_a_calm_button_that_names_its_target(shop: Sit
 
 def test_a_release_that_answers_no_visitor_is_down_on_its_page_too(shop: Site, mara: Browser) -> None:
     shop.w.traffic.count(SHOP, 2, Counters(requests=12, failed=12, recent=Recent(0, 12)))
-    shop.desk.board.forget()
+    shop.web_state.status_cache.forget()
     told = text_of(mara.get("/apps/shop").text)
     assert "v2 answers no visitor: GET / gave 200, but none of 12 requests in the last minute" in told
 
@@ -192,7 +192,7 @@ def test_a_capability_that_the_file_asks_back_is_told_in_red_before_and_after_it
 
 def test_degraded_says_why_and_the_button_is_filled(shop: Site, mara: Browser) -> None:
     shop.w.sick["v2"] = 503
-    shop.desk.board.forget()
+    shop.web_state.status_cache.forget()
     page = mara.get("/apps/shop").text
     told = text_of(page)
     assert "Degraded" in told
@@ -205,7 +205,7 @@ def test_degraded_says_why_and_the_button_is_filled(shop: Site, mara: Browser) -
 
 def test_down_is_said_by_word_sign_title_and_tab(shop: Site, mara: Browser) -> None:
     shop.w.sick.update({"v1": "connection refused", "v2": "connection refused"})
-    shop.desk.board.forget()
+    shop.web_state.status_cache.forget()
     page = mara.get("/apps/shop").text
     assert "Down" in text_of(page)
     assert "It is running but does not pass its health check: connection refused" in text_of(page)
@@ -352,9 +352,9 @@ def test_figures_of_the_meter_are_shown_and_nothing_is_made_up_without_them(shop
 
 def test_a_reading_that_is_old_says_so_and_its_figures_are_grey(shop: Site, mara: Browser,
                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = shop.desk.board.whole(SHOP)
+    whole = shop.web_state.status_cache.whole(SHOP)
     late = replace(whole, stale=True, age=14.0, why="Docker or HAProxy did not respond in time.")
-    monkeypatch.setattr(type(shop.desk.board), "whole", lambda *_words, **_more: late)
+    monkeypatch.setattr(type(shop.web_state.status_cache), "whole", lambda *_words, **_more: late)
     page = mara.get("/apps/shop").text
     assert "Last known state, from" in text_of(page)
     assert "HAProxy keeps serving as last set." in text_of(page)
@@ -393,7 +393,7 @@ class Held:
     def _run(self, version: str) -> None:
         ledger = self.made.w.open_ledger()
         try:
-            upgrade(SHOP, Version(version), self.made.w.services(actor="ci (token)", ledger=ledger), wish=ChangeOptions())
+            upgrade(SHOP, Version(version), self.made.w.services(actor="ci (token)", ledger=ledger), options=ChangeOptions())
         except DeployctlError:
             pass
         finally:
@@ -402,7 +402,7 @@ class Held:
     def __enter__(self) -> Held:
         self.thread.start()
         assert self.there.wait(20)
-        self.made.desk.board.forget()
+        self.made.web_state.status_cache.forget()
         return self
 
     def __exit__(self, *_why: object) -> None:
@@ -471,7 +471,7 @@ def followed(browser: Browser, answer: Any) -> str:
 def test_deploy_roll_back_undo_hold_lift_start_and_stop_by_plain_forms(shop: Site, mara: Browser) -> None:
     mara.get("/apps/shop/deploy")
     assert "v3" in followed(mara, mara.post("/apps/shop/upgrade", version="v3", note="third"))
-    for job in shop.desk.jobs.under_way(SHOP):
+    for job in shop.web_state.jobs.under_way(SHOP):
         assert job.wait(10)
     assert shop.w.serving == "v3"
     mara.get("/apps/shop")
@@ -536,7 +536,7 @@ def test_what_must_be_asked_first_is_asked_on_a_page_and_then_done(shop: Site, m
         assert words in re.sub(r"\s+([.,])", r"\1", page), words
     assert shop.w.serving == "v4"
     followed(mara, mara.post("/apps/shop/rollback", to_version="v1", yes="yes", note="all of it"))
-    for job in shop.desk.jobs.under_way(SHOP):
+    for job in shop.web_state.jobs.under_way(SHOP):
         assert job.wait(10)
     assert shop.w.serving == "v1"
     assert shop.w.ledger.changes(SHOP, limit=1)[0].note == "all of it"
@@ -623,7 +623,7 @@ def test_spans_of_the_log_page_leave_out_what_is_older_and_kept_logs_have_a_tab(
     instance = shop.w.ledger.find_instance(SHOP, 1)
     shop.w.engine.ensure_removed(instance.container or "" if instance else "")
     shop.w.ledger.remove_instance(SHOP, 1)
-    shop.desk.board.forget(SHOP)
+    shop.web_state.status_cache.forget(SHOP)
     told = mara.get("/apps/shop/logs?version=v1").text
     assert ">v1</a>" in told
     assert "<span>kept</span>" in told
@@ -682,7 +682,7 @@ def test_a_cell_steers_no_terminal_and_turns_no_text_around() -> None:
 
 def test_who_may_see_one_app_sees_no_other_in_the_audit(shop: Site) -> None:
     shop.w.add_file(AppName("blog"))
-    upgrade(AppName("blog"), Version("v1"), shop.w.s, wish=ChangeOptions())
+    upgrade(AppName("blog"), Version("v1"), shop.w.s, options=ChangeOptions())
     jonas = shop.signed_in("jonas", Role.VIEWER, "blog")
     told = text_of(jonas.get("/activity").text)
     assert "blog" in told
@@ -703,7 +703,7 @@ def test_a_version_page_tells_what_it_runs_with_and_how_its_deployment_went(shop
     shop.w.sick["v3"] = 503
     with pytest.raises(NotHealthy):
         shop.w.upgrade("v3", note="third")
-    shop.desk.board.forget()
+    shop.web_state.status_cache.forget()
     told = text_of(mara.get("/apps/shop/versions/v3").text)
     for words in ("Never went live", "acme/shop:v3", "512 MB memory", "The last deployment failed.", "was reverted",
                   "third", "never", "Try again"):
@@ -731,7 +731,7 @@ def test_a_version_page_has_the_charts_and_the_log_of_that_version_alone(shop: S
 def test_the_comparison_without_names_is_what_a_rollback_would_bring(shop: Site, mara: Browser) -> None:
     shop.w.edit(env={"MODE": "b"})
     shop.w.upgrade("v3")
-    shop.desk.board.forget()
+    shop.web_state.status_cache.forget()
     told = mara.get("/apps/shop/compare")
     assert told.location == "/apps/shop/compare?a=v2&b=v3"
     page = text_of(mara.get(told.location).text)
@@ -827,7 +827,7 @@ def test_markup_in_every_text_comes_out_as_text(shop: Site, mara: Browser) -> No
     shop.w.upgrade("v4", note=XSS)
     shop.w.ledger.event("readiness", XSS, at=shop.w.clock.utc(), actor=f"{XSS} (cli)", app=SHOP)
     shop.w.engine.away = XSS
-    shop.desk.board.forget()
+    shop.web_state.status_cache.forget()
     paths = [*PAGES, "/apps/shop/versions/v3", "/apps/shop/versions/v4", "/apps/shop/compare?a=v1&b=v4",
              f"/apps/shop/logs?q={XSS}", f"/activity?user={XSS}", f"/apps/shop/ask?to={XSS}", f"/apps/{XSS}"]
     for path in paths:

@@ -90,14 +90,14 @@ def took_to_end(ear: Ear) -> float:
 
 def test_a_snapshot_that_took_long_is_not_told_to_who_may_not_see_it_any_more(
         shop: Site, other: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    snapshot = shop.desk.hub.snapshot
+    snapshot = shop.web_state.broker.snapshot
 
     def slowly(stream: object) -> object:
         threading.Event().wait(0.6)  # an engine that takes its time
         remove_user("mara", other)
         return snapshot(stream)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(shop.desk.hub, "snapshot", slowly)
+    monkeypatch.setattr(shop.web_state.broker, "snapshot", slowly)
     ear = Ear(shop.signed_in("mara").get("/events", buffered=False))
     assert ear.next() is None, "neither the snapshot nor anything else"
     ear.close()
@@ -107,7 +107,7 @@ def test_the_connection_itself_is_closed(tmp_path: Path) -> None:
     with served_site(tmp_path, "v1", "v2") as made:
         secret = create_token("look", given(Role.VIEWER, []), made.w.s).secret
         wire = Wire(made, timeout=LONG)
-        wire.send(f"GET /events HTTP/1.1\r\nHost: 127.0.0.1:{made.desk.place.listen[1]}\r\n"
+        wire.send(f"GET /events HTTP/1.1\r\nHost: 127.0.0.1:{made.web_state.place.listen[1]}\r\n"
                   f"Authorization: Bearer {secret}\r\nConnection: close\r\n\r\n")
         wire.until("event: snapshot")
         revoke_token("look", made.w.s)
@@ -119,15 +119,15 @@ def test_the_connection_itself_is_closed(tmp_path: Path) -> None:
 # -- what takes long ----------------------------------------------------------------------------------------------------
 def test_a_page_that_took_long_to_read_is_not_shown_to_who_may_not_see_it_any_more(
         shop: Site, other: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    mara, board = shop.signed_in("mara"), shop.desk.board
-    whole = type(board).whole
+    mara, status_cache = shop.signed_in("mara"), shop.web_state.status_cache
+    whole = type(status_cache).whole
 
     def slowly(*args: object) -> object:
         threading.Event().wait(0.6)
         set_role("mara", None, ALL, other)
         return whole(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(type(board), "whole", slowly)
+    monkeypatch.setattr(type(status_cache), "whole", slowly)
     answer = mara.get("/apps/shop")
     assert (answer.status_code, "serves" in answer.text) == (403, False)
     assert answer.headers["Cache-Control"] == "no-store"
@@ -155,7 +155,7 @@ def test_nobody_waits_for_the_end_of_a_change_with_a_right_that_has_ended(
         began = time.monotonic()
         answer = ci.post("apps/shop/upgrade", {"version": "v3"}, wait=15)  # longer would be answered by the upgrade's end
         assert (answer.status_code, time.monotonic() - began < 2 * LONG) == (202, True)
-        assert shop.desk.jobs.under_way(SHOP), "the wait ended before the upgrade did"
+        assert shop.web_state.jobs.under_way(SHOP), "the wait ended before the upgrade did"
         assert ci.get(answer.headers["Location"]).status_code == 401
 
 

@@ -26,7 +26,7 @@ from deployctl.domain.host.access import Role, given
 from deployctl.domain.host.server import WebSpec
 from deployctl.effects.linux.system_clock import SystemClock
 from deployctl.usecases.access.users import add_user, make_link
-from deployctl.watch.sampler import Meter
+from deployctl.watch.sampler import MetricsSampler
 from deployctl.watch.watch import Watch
 from deployctl_web.app import MAX_BODY_BYTES
 from deployctl_web.http import server as module
@@ -193,7 +193,7 @@ class Beside:
         wiring = Wiring(Settings(home), web, lambda: w.services(ledger=w.open_ledger()), self.said.append,
                         self.said.append, lambda _port: "nginx (pid 812)", SystemClock())
         wiring.settings.ensure_state()
-        self.dashboard = Dashboard(wiring, web, Meter(wiring.connect))
+        self.dashboard = Dashboard(wiring, web, MetricsSampler(wiring.connect))
 
     def wait(self, words: str) -> None:
         until = time.monotonic() + 10
@@ -223,7 +223,7 @@ def test_the_dashboard_answers_until_its_end_and_gives_the_port_back(here: Besid
     here.dashboard.close()
     with pytest.raises(ConnectionRefusedError):
         here.ask()
-    ours = {"dashboard", "lookout", *(f"waitress-{number}" for number in range(FIRST))}
+    ours = {"dashboard", "poller", *(f"waitress-{number}" for number in range(FIRST))}
     assert (ours & {thread.name for thread in threading.enumerate()}, ours <= threads) == (set(), True)
 
 
@@ -237,7 +237,7 @@ def test_the_limits_are_those_of_the_servers_file(tmp_path: Path) -> None:
     assert server is not None
     assert pages is not None
     limits = server.admission.limits
-    assert (limits.each, limits.head, pages[0].hub._each) == (9, 3.0, 2)
+    assert (limits.each, limits.head, pages[0].broker._each) == (9, 3.0, 2)
 
 
 def test_a_port_that_is_taken_is_named_with_its_holder_once_and_tried_again(

@@ -16,8 +16,8 @@ from deployctl.domain.proxy.traffic import Counters
 from deployctl.errors import EngineUnavailable
 from deployctl.memory import Bounded
 from deployctl.ports import Services
-from deployctl.watch.backoff import Patience
-from deployctl.watch.wakeup import EVERY_APP, MAX_WOKEN_APPS, Bell
+from deployctl.watch.backoff import Backoff
+from deployctl.watch.wakeup import EVERY_APP, MAX_WOKEN_APPS, Wakeup
 from deployctl.watch.watch import WHOLE, Watch
 from deployctl_web.live import event_broker, event_messages
 from deployctl_web.live.event_messages import EventMessage
@@ -52,8 +52,8 @@ def test_the_server_page_tells_of_each_store_what_it_takes_and_its_bound(shop: S
 
 
 def test_what_is_told_is_what_the_desk_has(shop: Site) -> None:
-    shop.desk.hub.publish("state", SHOP, told("x" * KB))
-    found = {one.name: one.bytes for one in stores(shop.desk)}
+    shop.web_state.broker.publish("state", SHOP, told("x" * KB))
+    found = {one.name: one.bytes for one in stores(shop.web_state)}
     assert found["events for reconnecting pages"] > 20 * KB
 
 
@@ -61,30 +61,30 @@ def test_the_counter_of_refusals_is_told_and_forgets_whom_it_has_no_room_for(sho
     reader = shop.signed_in("reader", Role.VIEWER, "shop")
     reader.get("/")
     assert reader.post("/apps/shop/hold", version="v1").status_code == 403
-    assert next(one.bytes for one in stores(shop.desk) if one.name == "recently rejected changes") > 100
+    assert next(one.bytes for one in stores(shop.web_state) if one.name == "recently rejected changes") > 100
     for number in range(4000):
-        shop.desk.refusals.count(f"{number}", float(number))
-    assert by_minute.MAX_WINDOW_BYTES / 2 < shop.desk.refusals.bytes <= by_minute.MAX_WINDOW_BYTES
+        shop.web_state.refusals.count(f"{number}", float(number))
+    assert by_minute.MAX_WINDOW_BYTES / 2 < shop.web_state.refusals.bytes <= by_minute.MAX_WINDOW_BYTES
 
 
 # -- the bounds -----------------------------------------------------------------------------------------------------------
 def test_the_last_messages_are_as_many_as_have_room(shop: Site) -> None:
     for number in range(300):
-        shop.desk.hub.publish("state", SHOP, told(f"{number}" + "x" * 2 * KB))
-    assert event_broker.MAX_KEPT_BYTES / 2 < shop.desk.hub.bytes <= event_broker.MAX_KEPT_BYTES
-    again = shop.desk.hub.open(ANYBODY, None, last=shop.desk.hub._number - 5)
+        shop.web_state.broker.publish("state", SHOP, told(f"{number}" + "x" * 2 * KB))
+    assert event_broker.MAX_KEPT_BYTES / 2 < shop.web_state.broker.bytes <= event_broker.MAX_KEPT_BYTES
+    again = shop.web_state.broker.open(ANYBODY, None, last=shop.web_state.broker._number - 5)
     assert (again.missed, again.waiting.qsize()) == (False, 5)
-    assert shop.desk.hub.open(ANYBODY, None, last=shop.desk.hub._number - 290).missed
+    assert shop.web_state.broker.open(ANYBODY, None, last=shop.web_state.broker._number - 290).missed
 
 
 def test_a_slow_page_holds_no_more_than_its_room_and_begins_anew(shop: Site) -> None:
-    slow = shop.desk.hub.open(ANYBODY, None)
+    slow = shop.web_state.broker.open(ANYBODY, None)
     slow.begin_anew()
     for number in range(200):
-        shop.desk.hub.publish("state", SHOP, told(f"{number}" + "x" * KB))
+        shop.web_state.broker.publish("state", SHOP, told(f"{number}" + "x" * KB))
     assert slow.missed
     assert 0 < slow.bytes <= event_messages.MAX_WAITING_BYTES
-    assert shop.desk.hub.bytes_waiting == slow.bytes
+    assert shop.web_state.broker.bytes_waiting == slow.bytes
 
 
 def test_a_message_that_is_larger_than_the_room_is_heard_by_who_waits_for_nothing_else() -> None:
@@ -94,21 +94,21 @@ def test_a_message_that_is_larger_than_the_room_is_heard_by_who_waits_for_nothin
 
 
 def test_readings_are_kept_as_many_as_have_room(shop: Site) -> None:
-    board = shop.desk.board
-    board._kept = Bounded(300 * KB)
+    status_cache = shop.web_state.status_cache
+    status_cache._kept = Bounded(300 * KB)
     for number in range(20):
         key = ("status", AppName(f"app-{number}"))
-        board._kept.put(key, CachedStatus([f"{number}", "x" * 50 * KB], "", 0.0))
-    assert board.bytes <= 300 * KB
-    assert board.app(SHOP).value.app == "shop"
+        status_cache._kept.put(key, CachedStatus([f"{number}", "x" * 50 * KB], "", 0.0))
+    assert status_cache.bytes <= 300 * KB
+    assert status_cache.app(SHOP).value.app == "shop"
 
 
 def test_nothing_of_apps_that_are_gone_stays_with_whoever_looks(shop: Site) -> None:
-    lookout = shop.desk.lookout
-    lookout._views[AppName("gone")] = 1
-    with shop.desk.pool.lend(Actor.of("x")) as s:
-        lookout._compare(s)
-    assert AppName("gone") not in lookout._views
+    poller = shop.web_state.poller
+    poller._views[AppName("gone")] = 1
+    with shop.web_state.pool.lend(Actor.of("x")) as s:
+        poller._compare(s)
+    assert AppName("gone") not in poller._views
 
 
 def test_no_question_queues_behind_an_engine_that_hangs(shop: Site) -> None:
@@ -120,7 +120,7 @@ def test_no_question_queues_behind_an_engine_that_hangs(shop: Site) -> None:
 
     def ask(act: Callable[[Services], None], wait: float) -> None:
         with shop.app.test_request_context("/"), pytest.raises(EngineUnavailable):
-            bounded_call.soon(act, "mara", what="the log", wait=wait)
+            bounded_call.call_within(act, "mara", what="the log", wait=wait)
 
     for _ in range(bounded_call.CALL_THREADS + 3):
         ask(hang, 0.05)
@@ -129,7 +129,7 @@ def test_no_question_queues_behind_an_engine_that_hangs(shop: Site) -> None:
     assert all(begun.acquire(timeout=LONG) for _ in range(bounded_call.CALL_THREADS))
     assert not begun.acquire(blocking=False), "what nobody waited for any more was done all the same"
     with shop.app.test_request_context("/"):
-        assert bounded_call.soon(lambda s: len(s.ledger.apps()), "mara", what="the apps", wait=LONG) == 1
+        assert bounded_call.call_within(lambda s: len(s.ledger.apps()), "mara", what="the apps", wait=LONG) == 1
 
 
 def test_the_meter_measures_no_more_releases_than_it_has_room_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +137,7 @@ def test_the_meter_measures_no_more_releases_than_it_has_room_for(tmp_path: Path
 
     monkeypatch.setattr(module, "MAX_MEASURED_RELEASES", 3)
     with world(tmp_path) as w:
-        made = module.Meter(lambda: w.s)
+        made = module.MetricsSampler(lambda: w.s)
         for second in range(2):
             made._take({(SHOP, number): Counters(requests=second) for number in range(10)}, float(second), float(second))
         assert len(made.totals()) == len(made.latest(SHOP)) == 3
@@ -159,7 +159,7 @@ def test_the_watcher_forgets_apps_that_are_gone(tmp_path: Path) -> None:
 
 
 def test_patience_keeps_what_it_is_told_to() -> None:
-    patience = Patience()
+    patience = Backoff()
     for key in ("a", "b", None):
         patience.failed(key, 0.0)
     patience.keep({"a", None})
@@ -167,12 +167,12 @@ def test_patience_keeps_what_it_is_told_to() -> None:
 
 
 def test_a_bell_that_is_rung_for_too_many_has_rung_for_all() -> None:
-    bell = Bell()
+    wakeup = Wakeup()
     for number in range(MAX_WOKEN_APPS + 5):
-        bell.ring(f"app-{number}")
-    assert EVERY_APP in bell.wait(0)
-    bell.ring("shop")
-    assert bell.wait(0) == {"shop"}
+        wakeup.ring(f"app-{number}")
+    assert EVERY_APP in wakeup.wait(0)
+    wakeup.ring("shop")
+    assert wakeup.wait(0) == {"shop"}
 
 
 # -- what was tried lately ------------------------------------------------------------------------------------------------
@@ -186,9 +186,9 @@ def test_tries_from_ever_new_addresses_take_no_more_room_and_each_one_is_limited
 
 
 def test_the_dashboard_counts_tries_and_changes_in_what_is_bounded(shop: Site) -> None:
-    named = {store.name: store for store in stores(shop.desk)}
+    named = {store.name: store for store in stores(shop.web_state)}
     browser = shop.browser()
     browser.get("/login")
     assert browser.post("/login", name="mara", password="x" * 20).status_code == 401
-    told = {store.name: store for store in stores(shop.desk)}["recent sign-in attempts"]
+    told = {store.name: store for store in stores(shop.web_state)}["recent sign-in attempts"]
     assert named[told.name].bytes == 0 < told.bytes < told.most

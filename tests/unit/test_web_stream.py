@@ -108,7 +108,7 @@ def test_a_change_typed_elsewhere_is_heard(shop: Site) -> None:
 def test_what_a_button_began_is_heard_as_it_goes(shop: Site) -> None:
     ear = listen(shop.signed_in("mara"))
     ear.until("snapshot")
-    shop.desk.jobs.begin("rollback", SHOP, "mara (web)", lambda s: shop.w.rollback())
+    shop.web_state.jobs.begin("rollback", SHOP, "mara (web)", lambda s: shop.w.rollback())
     progress = ear.until("progress")
     assert progress.data["verb"] == "rollback"
     while not progress.data["done"]:
@@ -134,7 +134,7 @@ def test_no_event_breaks_the_frame_of_the_stream(shop: Site) -> None:
     ear = listen(shop.signed_in("mara"))
     ear.until("snapshot")
     text = "one\ntwo\r\n\nevent: state\ndata: {}\n\n\u2028"
-    shop.desk.hub.publish("notice", SHOP, {"text": text})
+    shop.web_state.broker.publish("notice", SHOP, {"text": text})
     assert ear.until("notice").data == {"text": text}
     ear.close()
 
@@ -144,10 +144,10 @@ def test_who_comes_back_hears_what_he_missed_and_no_snapshot(shop: Site) -> None
     mara = shop.signed_in("mara")
     ear = listen(mara)
     ear.until("snapshot")
-    shop.desk.hub.publish("notice", SHOP, {"n": 1})
+    shop.web_state.broker.publish("notice", SHOP, {"n": 1})
     last = ear.until("notice")
     ear.close()
-    shop.desk.hub.publish("notice", SHOP, {"n": 2})
+    shop.web_state.broker.publish("notice", SHOP, {"n": 2})
     back = listen(mara, **{"Last-Event-ID": str(last.id)})
     again = back.next()
     assert again is not None
@@ -157,7 +157,7 @@ def test_who_comes_back_hears_what_he_missed_and_no_snapshot(shop: Site) -> None
 
 @pytest.mark.parametrize("last", ["", "0", "-1", "x", "1" * 30, "\u0661", "1e3", "999999999999"])
 def test_who_comes_back_with_nonsense_or_too_late_begins_anew(shop: Site, last: str) -> None:
-    shop.desk.hub.publish("notice", SHOP, {})
+    shop.web_state.broker.publish("notice", SHOP, {})
     ear = listen(shop.signed_in("mara"), **{"Last-Event-ID": last.encode().decode("latin-1")})
     first = ear.next()
     assert first is not None
@@ -169,7 +169,7 @@ def test_a_reader_who_fell_behind_begins_anew(shop: Site) -> None:
     ear = listen(shop.signed_in("mara"))
     ear.until("snapshot")
     for number in range(event_messages.BEHIND + 20):
-        shop.desk.hub.publish("notice", SHOP, {"n": number})
+        shop.web_state.broker.publish("notice", SHOP, {"n": number})
     kinds = []
     while (heard := ear.next()) is not None and heard.kind != "snapshot":
         kinds.append(heard.kind)
@@ -190,15 +190,15 @@ def test_a_browser_with_too_many_streams_loses_its_oldest_and_pages_are_answered
     ears.append(other)
     for ear in ears:
         ear.close()
-    assert not shop.desk.hub.watched
+    assert not shop.web_state.broker.watched
 
 
 def test_a_stream_that_was_closed_by_the_browser_gives_its_place_away(shop: Site) -> None:
     ear = listen(shop.signed_in("mara"))
     ear.until("snapshot")
-    assert shop.desk.hub.watched
+    assert shop.web_state.broker.watched
     ear.close()
-    assert not shop.desk.hub.watched
+    assert not shop.web_state.broker.watched
 
 
 # -- who may listen -----------------------------------------------------------------------------------------------------
@@ -220,7 +220,7 @@ def test_an_app_of_others_is_not_heard_on_the_stream_of_everything(shop: Site) -
     assert first is not None
     assert first.data == {"apps": []}
     shop.w.rollback()
-    shop.desk.hub.publish("state", AppName("blog"), {"n": 1})
+    shop.web_state.broker.publish("state", AppName("blog"), {"n": 1})
     heard = ear.until("state")
     assert heard.data == {"n": 1}
     ear.close()
@@ -257,6 +257,6 @@ def test_a_stream_of_a_token_ends_within_a_beat_when_it_is_revoked(shop: Site) -
 def test_all_streams_end_when_the_process_does(shop: Site) -> None:
     ear = listen(shop.signed_in("mara"))
     ear.until("snapshot")
-    shop.desk.hub.close()
+    shop.web_state.broker.close()
     assert ear.ends()
     ear.close()

@@ -58,7 +58,7 @@ def slowly(monkeypatch: pytest.MonkeyPatch, read: str) -> None:
 def at_once(shop: Site, *acts: Callable[[Services], object]) -> None:
     """Do these at the same time, each over its own connection; what is refused is refused."""
     def do(act: Callable[[Services], object]) -> None:
-        with suppress(DeployctlError), shop.desk.pool.lend(Actor("somebody", Via.CLI)) as s:
+        with suppress(DeployctlError), shop.web_state.pool.lend(Actor("somebody", Via.CLI)) as s:
             act(s)
 
     with ThreadPoolExecutor(len(acts)) as pool:
@@ -191,8 +191,8 @@ def test_a_person_may_stand_in_line_while_the_line_is_short(shop: Site, monkeypa
     monkeypatch.setattr("deployctl_web.pages.act.MAX_WAITING_JOBS", 2)
     waits: list[float] = []
 
-    def stand(*, wish: ChangeOptions, **_asked: object) -> Done:
-        waits.append(wish.lock_wait)
+    def stand(*, options: ChangeOptions, **_asked: object) -> Done:
+        waits.append(options.lock_wait)
         goes_on.wait(10)
         return Done("Abort", "shop", "done")
 

@@ -17,7 +17,7 @@ from deployctl.domain.host.access import Role
 from deployctl.testing.fake_clock import FakeClock
 from deployctl_web.app import create_app
 from deployctl_web.security.authorization import rule_of
-from deployctl_web.state import build_desk
+from deployctl_web.state import build_state
 from tests.unit.web_world import PLACE, StillMeter
 
 CHANGING = ("POST", "PUT", "PATCH", "DELETE")
@@ -66,11 +66,11 @@ def _route(app: Flask, rule: Rule) -> Route:
 
 def all_routes() -> list[Route]:
     """Return the routes of an application that has no home: nothing is asked of it."""
-    desk = build_desk(PLACE, _no_home, StillMeter(), FakeClock())
+    web_state = build_state(PLACE, _no_home, StillMeter(), FakeClock())
     try:
-        return routes_of(create_app(desk))
+        return routes_of(create_app(web_state))
     finally:
-        desk.close()
+        web_state.close()
 
 
 def _no_home() -> Any:

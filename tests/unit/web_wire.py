@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from deployctl_web.address import Place
+from deployctl_web.address import WebAddress
 from deployctl_web.http.admission import Limits
 from deployctl_web.http.server import DEFAULT_LIMITS, DashboardServer, open_socket
 from tests.unit.web_world import Site
@@ -27,7 +27,7 @@ def serving(made: Site, sock: socket.socket, limits: Limits = DEFAULT_LIMITS) ->
         yield
     finally:
         server.stop_accepting()
-        made.desk.close()
+        made.web_state.close()
         server.finish()
         thread.join(10)
         server.close()
@@ -37,7 +37,7 @@ def serving(made: Site, sock: socket.socket, limits: Limits = DEFAULT_LIMITS) ->
 def served_site(home: Path, *versions: str, limits: Limits = DEFAULT_LIMITS) -> Iterator[Site]:
     """Yield a site that is served where it says it is: `site.desk.place.base`."""
     sock = open_socket(("127.0.0.1", 0))
-    place = Place(("127.0.0.1", sock.getsockname()[1]), key=b"k" * 32)
+    place = WebAddress(("127.0.0.1", sock.getsockname()[1]), key=b"k" * 32)
     with world(home) as w:
         made = Site(w.upgraded(*versions), place)
         with serving(made, sock, limits):
@@ -48,7 +48,7 @@ class Wire:
     """One connection to it. What is sent is sent as it is."""
 
     def __init__(self, made: Site, *, timeout: float = 10.0) -> None:
-        self.socket = socket.create_connection(made.desk.place.listen, timeout=timeout)
+        self.socket = socket.create_connection(made.web_state.place.listen, timeout=timeout)
 
     def send(self, data: bytes | str) -> None:
         with suppress(BrokenPipeError, ConnectionResetError):  # it has heard enough

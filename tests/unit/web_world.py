@@ -17,14 +17,14 @@ from deployctl.domain.proxy.traffic import Counters
 from deployctl.effects.linux.system_clock import SystemClock
 from deployctl.ports.metrics import Now
 from deployctl.usecases.access.users import add_user, make_link
-from deployctl_web.address import Place
+from deployctl_web.address import WebAddress
 from deployctl_web.app import create_app
-from deployctl_web.state import build_desk
+from deployctl_web.state import build_state
 from deployctl_web.waits import Waits
 from tests.unit.world import World, world
 
 HERE = "127.0.0.1:8900"
-PLACE = Place(("127.0.0.1", 8900), key=b"k" * 32, home_id="0123456789abcdef")
+PLACE = WebAddress(("127.0.0.1", 8900), key=b"k" * 32, home_id="0123456789abcdef")
 
 
 class StillMeter:
@@ -89,11 +89,11 @@ class Browser:
 class Site:
     """`place` is where it is told to be; each browser comes from an address of its own."""
 
-    def __init__(self, w: World, place: Place = PLACE, waits: Waits | None = None) -> None:
+    def __init__(self, w: World, place: WebAddress = PLACE, waits: Waits | None = None) -> None:
         self.w, self.meter, self.browsers = w, StillMeter(), 0
-        self.desk = build_desk(place, lambda: w.services(ledger=w.open_ledger()), self.meter, SystemClock(),
+        self.web_state = build_state(place, lambda: w.services(ledger=w.open_ledger()), self.meter, SystemClock(),
                                waits=waits)
-        self.app = create_app(self.desk)
+        self.app = create_app(self.web_state)
 
     def browser(self) -> Browser:
         self.browsers += 1
@@ -110,10 +110,10 @@ class Site:
 
 
 @contextmanager
-def site(home: Path, *versions: str, place: Place = PLACE, waits: Waits | None = None) -> Iterator[Site]:
+def site(home: Path, *versions: str, place: WebAddress = PLACE, waits: Waits | None = None) -> Iterator[Site]:
     with world(home) as w:
         made = Site(w.upgraded(*versions), place, waits)
         try:
             yield made
         finally:
-            made.desk.close()
+            made.web_state.close()

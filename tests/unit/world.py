@@ -25,7 +25,7 @@ from deployctl.testing.fake_engine import FakeEngine
 from deployctl.testing.fake_guard import FakeGuard
 from deployctl.testing.fake_images import made_up
 from deployctl.testing.fake_logs import FakeKeptLogs
-from deployctl.testing.fake_meter import FakeMeter
+from deployctl.testing.fake_metrics import FakeMetrics
 from deployctl.testing.fake_prober import AskedProbe, FakeProber, Reply
 from deployctl.testing.fake_traffic import FakeTraffic
 from deployctl.usecases.change.rollback import rollback
@@ -70,7 +70,7 @@ class Told(Reporter):
 class World:
     def __init__(self, home: Path) -> None:
         self.home, self.spec = home, ServerSpec()
-        self.clock, self.guard, self.told, self.meter = FakeClock(), FakeGuard(), Told(), FakeMeter()
+        self.clock, self.guard, self.told, self.meter = FakeClock(), FakeGuard(), Told(), FakeMetrics()
         self.kept_logs = FakeKeptLogs()
         self.engine = FakeEngine(str(home), clock=self.clock)
         self.ledger = self.open_ledger()
@@ -148,24 +148,24 @@ class World:
         return self.sick.get(version, 200)
 
     # -- what people type -------------------------------------------------------------------------------------------
-    def upgrade(self, version: str, *, env: Mapping[str, str] | None = None, **wish: Any) -> Moved:
-        return upgrade(SHOP, Version(version), self.s, wish=ChangeOptions(**wish), env=env)
+    def upgrade(self, version: str, *, env: Mapping[str, str] | None = None, **options: Any) -> Moved:
+        return upgrade(SHOP, Version(version), self.s, options=ChangeOptions(**options), env=env)
 
     def upgraded(self, *versions: str) -> World:
         for version in versions:
             self.upgrade(version)
         return self
 
-    def rollback(self, version: str | None = None, *, confirmed: bool = True, **wish: Any) -> Moved:
+    def rollback(self, version: str | None = None, *, confirmed: bool = True, **options: Any) -> Moved:
         named = None if version is None else Version(version)
-        return rollback(SHOP, self.s, version=named, wish=ChangeOptions(confirmed=confirmed, **wish))
+        return rollback(SHOP, self.s, version=named, options=ChangeOptions(confirmed=confirmed, **options))
 
-    def undo(self, *, confirmed: bool = True, **wish: Any) -> Moved:
-        return undo(SHOP, self.s, wish=ChangeOptions(confirmed=confirmed, **wish))
+    def undo(self, *, confirmed: bool = True, **options: Any) -> Moved:
+        return undo(SHOP, self.s, options=ChangeOptions(confirmed=confirmed, **options))
 
-    def use(self, verb: Any, *words: Any, **wish: Any) -> Done:
+    def use(self, verb: Any, *words: Any, **options: Any) -> Done:
         """Call start, stop, hold, unhold, prune, abort or remove_app of the shop; questions are answered yes."""
-        done: Done = verb(SHOP, *words, self.s, wish=ChangeOptions(**{"confirmed": True, **wish}))
+        done: Done = verb(SHOP, *words, self.s, options=ChangeOptions(**{"confirmed": True, **options}))
         return done
 
     # -- what is so -------------------------------------------------------------------------------------------------
@@ -236,9 +236,9 @@ def runnable(name: str) -> Image:
 
 def wish_of_before(note: str, **more: Any) -> ChangeOptions:
     """Return a wish whose note nobody judged: ledgers of earlier builds hold what people typed as they typed it."""
-    wish = ChangeOptions(**more)
-    object.__setattr__(wish, "note", note)
-    return wish
+    options = ChangeOptions(**more)
+    object.__setattr__(options, "note", note)
+    return options
 
 
 @contextmanager

@@ -63,15 +63,15 @@ def failed(site: Site) -> None:
 
 def on_hold(site: Site) -> None:
     site.w.rollback(note="checkout 500s")
-    hold(SHOP, V1, site.w.s, wish=ChangeOptions("cart totals wrong", confirmed=True))
+    hold(SHOP, V1, site.w.s, options=ChangeOptions("cart totals wrong", confirmed=True))
 
 
 def stopped(site: Site) -> None:
-    stop(SHOP, V2, site.w.s, wish=YES)
+    stop(SHOP, V2, site.w.s, options=YES)
 
 
 def cold(site: Site) -> None:
-    stop(SHOP, V1, site.w.s, wish=YES)
+    stop(SHOP, V1, site.w.s, options=YES)
 
 
 def docker_away(site: Site) -> None:
@@ -96,8 +96,8 @@ def deploying(site: Site) -> Iterator[None]:
     w.edit(health={"deadline": "600s"})
     w.sick["v3"] = 503
     w.clock.sleep = slowly  # type: ignore[method-assign]
-    job = site.desk.jobs.begin("upgrade", SHOP, "jonas (web)",
-                               lambda s: upgrade(SHOP, V3, s, wish=ChangeOptions("new checkout flow")))
+    job = site.web_state.jobs.begin("upgrade", SHOP, "jonas (web)",
+                               lambda s: upgrade(SHOP, V3, s, options=ChangeOptions("new checkout flow")))
     end = time.monotonic() + 10
     while "healthy" not in job.step:
         assert time.monotonic() < end, (job.step, job.error)

@@ -47,8 +47,8 @@ def complaints(page: Page, what: str) -> list[str]:
 def visitor(chromium: Browser, site: Site, name: str = "mara", role: Role | None = Role.ADMIN, *apps: str,
             allowed: frozenset[int] = frozenset(), broken: bool = False) -> Iterator[Page]:
     """Yield the page of somebody signed in there; nothing may go wrong in it."""
-    with new_context(chromium, site.desk.place.base) as context:
-        watched = Watched(site.desk.place.base, set(allowed), broken)
+    with new_context(chromium, site.web_state.place.base) as context:
+        watched = Watched(site.web_state.place.base, set(allowed), broken)
         watched.watch(context)
         page = context.new_page()
         if role is not None:
@@ -56,7 +56,7 @@ def visitor(chromium: Browser, site: Site, name: str = "mara", role: Role | None
                 add_user(name, given(role, apps), site.w.s)
             page.goto(f"/start/{make_link(name, site.w.s)}")
             page.get_by_role("button", name="Sign in").click()
-            page.wait_for_url(f"{site.desk.place.base}/")
+            page.wait_for_url(f"{site.web_state.place.base}/")
         yield page
         watched.require_nothing()
 

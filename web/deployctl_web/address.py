@@ -17,7 +17,7 @@ LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class WebAddress:
     """`listen` is host and port; `url` is what people type when something in front ends TLS or has another name. The cookies
     carry `home_id`: they know no port, and two homes may have their dashboards under one name."""
 

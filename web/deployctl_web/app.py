@@ -26,7 +26,7 @@ from deployctl_web.security import (
     request_checks,
 )
 from deployctl_web.security.session_cookie import LastSigned
-from deployctl_web.state import STATE_EXTENSION, Desk
+from deployctl_web.state import STATE_EXTENSION, WebState
 
 MAX_BODY_BYTES = 64 * 1024  # bytes of a request's body
 # Refusals whose words a stranger may read. All others may name files of this server.
@@ -34,11 +34,11 @@ FOR_STRANGERS = frozenset({"not_signed_in", "forged", "wrong_host", "not_found",
                            "too_many_tries", "too_many_requests"})
 
 
-def create_app(desk: Desk) -> Flask:
-    """Return the application over that desk."""
-    app, place = Flask("deployctl_web", root_path=str(Path(__file__).parent)), desk.place
+def create_app(web_state: WebState) -> Flask:
+    """Return the application over that state."""
+    app, place = Flask("deployctl_web", root_path=str(Path(__file__).parent)), web_state.place
     app.jinja_environment = FlushEnvironment
-    app.extensions[STATE_EXTENSION] = desk
+    app.extensions[STATE_EXTENSION] = web_state
     app.config.update(
         DEBUG=False,  # whatever FLASK_DEBUG says
         SECRET_KEY=place.key, MAX_CONTENT_LENGTH=MAX_BODY_BYTES, MAX_FORM_PARTS=100,
@@ -51,8 +51,8 @@ def create_app(desk: Desk) -> Flask:
     for check in (request_checks.require_known_host, identity.identify, request_checks.require_own_form,
                   authorization.require_allowed, recent_sign_in.require_recent_sign_in):
         app.before_request(check)
-    concurrency_limit.put_crowd(app)
-    request_checks.put_shield(app)
+    concurrency_limit.put_concurrency_limit(app)
+    request_checks.put_request_checks(app)
     app.after_request(hold_back)
     put_filters(app)
     all_pages.put_pages(app)

@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 from deployctl.errors import DeployctlError
 from deployctl_web.security.authorization import EVERYBODY, needs
 from deployctl_web.services_pool import SOMEBODY
-from deployctl_web.state import desk
+from deployctl_web.state import web_state
 
 pages = Blueprint("health", "deployctl_web.health")
 
@@ -23,7 +23,7 @@ def healthz() -> Response:
 
 def _trouble() -> str | None:
     try:
-        with desk().pool.lend(SOMEBODY) as s:
+        with web_state().pool.lend(SOMEBODY) as s:
             served = any(app.active is not None for app in s.ledger.apps())
             alive = s.traffic.pid() is not None
     except DeployctlError:

@@ -24,7 +24,7 @@ from deployctl.usecases.results import AppView, InstanceView, StatusView
 from deployctl_web.live.status_cache import CachedStatus
 from deployctl_web.live.switch_totals import BOUNDS, Switches
 from deployctl_web.server_facts import Connections, connections
-from deployctl_web.state import desk
+from deployctl_web.state import web_state
 
 STATE_LABELS = ("healthy", "degraded", "down", "deploying", "not_deployed", "unknown")
 CLASSES = ("2xx", "3xx", "4xx", "5xx")
@@ -64,11 +64,11 @@ class _Told(Collector):
 
 
 def _look() -> KnownApps:
-    seen = desk().board.home()
+    seen = web_state().status_cache.home()
     mine = set(g.who.sees([AppName(view.app) for view in seen.value.apps]))
-    with desk().pool.lend(g.who.actor) as s:
-        switches = desk().switches.read(s, mine)
-        requests = _by_version({k: c for k, c in desk().meter.totals().items() if k[0] in mine}, s)
+    with web_state().pool.lend(g.who.actor) as s:
+        switches = web_state().switches.read(s, mine)
+        requests = _by_version({k: c for k, c in web_state().meter.totals().items() if k[0] in mine}, s)
     apps = tuple(view for view in seen.value.apps if view.app in mine)
     server = g.who.may(Role.VIEWER, None)
     return KnownApps(seen, apps, switches, requests, server=server, connections=connections() if server else None)

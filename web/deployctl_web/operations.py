@@ -18,16 +18,16 @@ from deployctl.usecases.steps.options import ChangeOptions
 from deployctl.verbs.row import ParamKind, Verb
 from deployctl_web.live.jobs import Job
 from deployctl_web.security.rights import Right
-from deployctl_web.state import desk
+from deployctl_web.state import web_state
 
 
-def perform(verb: Verb, app: AppName, given: Mapping[str, Any], wish: ChangeOptions) -> Moved | Done | Job:
+def perform(verb: Verb, app: AppName, given: Mapping[str, Any], options: ChangeOptions) -> Moved | Done | Job:
     """Do it with the parameters that were given, by their names. What is not done within a moment goes on as a job, which
     is returned. Raises what the use case raises, when it does so within that moment."""
     arguments = _arguments(verb, given)
-    wish = replace(wish, still_may=_still_may(g.right, app))
-    waits = desk().waits
-    job = desk().jobs.begin(verb.name, app, g.who.actor, lambda s: verb.act()(app=app, s=s, wish=wish, **arguments))
+    options = replace(options, still_may=_still_may(g.right, app))
+    waits = web_state().waits
+    job = web_state().jobs.begin(verb.name, app, g.who.actor, lambda s: verb.act()(app=app, s=s, options=options, **arguments))
     at_once = verb.route is not None and verb.route.at_once
     return job.outcome() if job.wait(waits.switch if at_once else waits.glance) else job
 

@@ -13,7 +13,7 @@ from deployctl.memory import Store
 from deployctl.ports import Services
 from deployctl_web.http.admission import CONNECTION
 from deployctl_web.live.stores import stores
-from deployctl_web.state import desk
+from deployctl_web.state import web_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,9 @@ def dashboard_facts(s: Services) -> DashboardFacts:
     """Return what is known without asking the engine."""
     low, high = s.spec.ports
     return DashboardFacts(
-        __version__, os.getpid(), str(s.home), desk().place.base, ":".join(map(str, desk().place.listen)),
+        __version__, os.getpid(), str(s.home), web_state().place.base, ":".join(map(str, web_state().place.listen)),
         len(s.ledger.apps()), str(s.spec.pool), (low, high), "address" if s.bridged else "published_port", connections(),
-        tuple(stores(desk())))
+        tuple(stores(web_state())))
 
 
 def connections() -> Connections | None:
@@ -55,4 +55,4 @@ def connections() -> Connections | None:
     if (connection := request.environ.get(CONNECTION)) is None:
         return None
     opened, refused = connection.counts()
-    return Connections(opened, refused, desk().hub.displaced)
+    return Connections(opened, refused, web_state().broker.displaced)

@@ -24,7 +24,7 @@ def find_address() -> str | None:
     return request.remote_addr if has_request_context() else None
 
 
-class Pool:
+class ServicesPool:
     """Lends services that `connect` made, under the name of whoever asks."""
 
     def __init__(self, connect: Callable[[], Services]) -> None:

@@ -10,15 +10,15 @@ from flask import current_app
 from deployctl.dataclass import dataclass, field
 from deployctl.domain.host import denied_changes
 from deployctl.ports import Clock, Services
-from deployctl.ports.metrics import MeterNow
-from deployctl_web.address import Place
-from deployctl_web.live.event_broker import EACH, Hub
+from deployctl.ports.metrics import LiveMetrics
+from deployctl_web.address import WebAddress
+from deployctl_web.live.event_broker import EACH, EventBroker
 from deployctl_web.live.jobs import Jobs
-from deployctl_web.live.poller import Lookout
-from deployctl_web.live.status_cache import Board
+from deployctl_web.live.poller import Poller
+from deployctl_web.live.status_cache import StatusCache
 from deployctl_web.live.switch_totals import SwitchTotals
 from deployctl_web.security.by_minute import ByMinute
-from deployctl_web.services_pool import Pool
+from deployctl_web.services_pool import ServicesPool
 from deployctl_web.waits import Waits
 
 STATE_EXTENSION = "deployctl"
@@ -28,18 +28,19 @@ OWN_PASSWORDS = 5  # times in a minute that one person says or changes their pas
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
-    """`pool` lends services, `board` knows who serves, `hub` tells who looks what the `lookout` saw, `jobs` do what takes long,
-    `switches` are counted over the whole history; over a minute `changes` and `refusals` of each person, how often they
-    say or change their `own_passwords`, and the `tries` to sign in from each address."""
+class WebState:
+    """What every page and call of one dashboard shares. `pool` lends services, `status_cache` keeps the last reading, `broker`
+    sends open pages what the `poller` finds changed, `jobs` run what takes long, `switches` are counted over the whole
+    history; over a minute `changes` and `refusals` of each person, how often they say or change their `own_passwords`,
+    and the `tries` to sign in from each address."""
 
-    place: Place
-    pool: Pool
-    board: Board
-    hub: Hub
-    lookout: Lookout
+    place: WebAddress
+    pool: ServicesPool
+    status_cache: StatusCache
+    broker: EventBroker
+    poller: Poller
     jobs: Jobs
-    meter: MeterNow
+    meter: LiveMetrics
     clock: Clock
     waits: Waits
     switches: SwitchTotals = field(default_factory=SwitchTotals)
@@ -50,24 +51,25 @@ class Desk:
 
     def close(self) -> None:
         """End the streams and what is under way, then let go of the ledger."""
-        self.hub.close()
-        self.lookout.join()
+        self.broker.close()
+        self.poller.join()
         self.jobs.close()
-        self.board.close()
+        self.status_cache.close()
         self.pool.close()
 
 
-def build_desk(place: Place, connect: Callable[[], Services], meter: MeterNow, clock: Clock, *, streams: int = EACH,
-               waits: Waits | None = None) -> Desk:
-    """Return the desk of one home; `connect` makes services for one thread each. `streams`: of one session or token."""
-    pool, waits = Pool(connect), waits or Waits()
-    board = Board(pool, clock.now)
-    hub = Hub(board, streams)
-    lookout = Lookout(hub, pool, board, meter, clock, waits)
-    lookout.begin()
-    return Desk(place, pool, board, hub, lookout, Jobs(pool, hub.progressed, clock, last_wait=waits.last), meter, clock, waits)
+def build_state(place: WebAddress, connect: Callable[[], Services], meter: LiveMetrics, clock: Clock, *, streams: int = EACH,
+                waits: Waits | None = None) -> WebState:
+    """Return the state of one dashboard; `connect` makes services for one thread each. `streams`: of one session or token."""
+    pool, waits = ServicesPool(connect), waits or Waits()
+    status_cache = StatusCache(pool, clock.now)
+    broker = EventBroker(status_cache, streams)
+    poller = Poller(broker, pool, status_cache, meter, clock, waits)
+    poller.begin()
+    jobs = Jobs(pool, broker.progressed, clock, last_wait=waits.last)
+    return WebState(place, pool, status_cache, broker, poller, jobs, meter, clock, waits)
 
 
-def desk() -> Desk:
-    """Return the desk of the application that answers this request."""
-    return cast(Desk, current_app.extensions[STATE_EXTENSION])
+def web_state() -> WebState:
+    """Return the state of the application that answers this request."""
+    return cast(WebState, current_app.extensions[STATE_EXTENSION])

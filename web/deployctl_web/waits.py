@@ -1,4 +1,4 @@
-"""How long the dashboard waits for this and that, in seconds. Each desk has its own: tests are in more of a hurry."""
+"""How long the dashboard waits for this and that, in seconds. Each dashboard has its own: tests are in more of a hurry."""
 
 from __future__ import annotations
 

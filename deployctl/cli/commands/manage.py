@@ -15,7 +15,7 @@ from deployctl.usecases.results import Done, StatusView
 if TYPE_CHECKING:
     from deployctl.domain.inputs.names import AppName
     from deployctl.ports import Services
-    from deployctl.usecases.setup.init import InitWish
+    from deployctl.usecases.setup.init import InitOptions
 
 FIRST_STEPS = (
     "deployctl demo     try it: two versions, one of them broken, with simulated visitors, on 127.0.0.1 only",
@@ -86,7 +86,7 @@ def init_command(session: CommandCall, app: str | None, image: str | None, port:
     from deployctl.cli.run_change import answer
     from deployctl.config.loader import require_unclaimed
     from deployctl.domain.inputs.names import parse_app, parse_image
-    from deployctl.usecases.setup.init import InitWish, init
+    from deployctl.usecases.setup.init import InitOptions, init
 
     if image is None and session.may_ask:
         image = session.ask("Image, for example registry.example.com/acme/shop:")
@@ -96,25 +96,25 @@ def init_command(session: CommandCall, app: str | None, image: str | None, port:
     if app is None:
         session.note(f"init: the app is named {name}, after its image")
     with session.services(make=True) as s:
-        wish = _with_pull(session, InitWish(image, port, health, listen, host, force), s)
-        done = init(name, wish, session.settings, engine=s.engine, guard=s.guard, taken=_taken_ports(s, name),
+        options = _with_pull(session, InitOptions(image, port, health, listen, host, force), s)
+        done = init(name, options, session.settings, engine=s.engine, guard=s.guard, taken=_taken_ports(s, name),
                     apps=s.ledger.apps(), check=lambda text: require_unclaimed(session.settings, name, text, s.spec))
     answer(session, done)
     return 0
 
 
-def _with_pull(session: CommandCall, wish: InitWish, s: Services) -> InitWish:
+def _with_pull(session: CommandCall, options: InitOptions, s: Services) -> InitOptions:
     """Offer to pull a missing image: it declares the port and the health check."""
     from deployctl.usecases.setup.init import needs_image
 
     if not (session.yes or session.may_ask):
-        return wish
+        return options
     with suppress(DeployctlError):  # whoever needs the engine reports that it is unreachable
-        if needs_image(wish, s.engine):
-            question = f"{wish.image} is not on this server. Pull it to read its port and health check? [y/N]"
+        if needs_image(options, s.engine):
+            question = f"{options.image} is not on this server. Pull it to read its port and health check? [y/N]"
             if session.yes or session.ask(question).lower() in {"y", "yes"}:
-                return replace(wish, pull=session.note)
-    return wish
+                return replace(options, pull=session.note)
+    return options
 
 
 def _taken_ports(s: Services, but: AppName) -> frozenset[int]:

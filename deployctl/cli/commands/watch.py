@@ -112,15 +112,15 @@ def _owner_name(session: CommandCall) -> str | None:
 def install_command(session: CommandCall, user: bool, system: bool, only_print: bool, folder: str | None) -> int:
     from deployctl.cli.run_change import answer
     from deployctl.cli.tell import tell
-    from deployctl.usecases.setup.install import InstallWish, install, unit_text
+    from deployctl.usecases.setup.install import InstallOptions, install, unit_text
 
     if user and system:
         raise Invalid("--user and --system are mutually exclusive.", remedy=["deployctl install -h"], code="usage")
     to_user = user or (not system and os.geteuid() != 0)
-    wish = InstallWish(to_user, None if folder is None else (session.cwd / Path(folder)),
+    options = InstallOptions(to_user, None if folder is None else (session.cwd / Path(folder)),
                        run_as=None if to_user else _owner_name(session))
     if only_print:
-        tell(session, "Install", "unit", unit_text(session.settings.home, wish, session.environ))
+        tell(session, "Install", "unit", unit_text(session.settings.home, options, session.environ))
     else:
-        answer(session, install(session.settings.home, wish, session.environ))
+        answer(session, install(session.settings.home, options, session.environ))
     return 0

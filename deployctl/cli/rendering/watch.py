@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deployctl.cli.rendering.tables import Column, TextTable
 from deployctl.cli.terminal import TerminalStyle
-from deployctl.usecases.results import Mended, Reconciled
+from deployctl.usecases.results import Reconciled, RepairDone
 
 
 def reconciled_text(found: Reconciled, look: TerminalStyle) -> list[str]:
@@ -19,7 +19,7 @@ def reconciled_text(found: Reconciled, look: TerminalStyle) -> list[str]:
     return [*lines, f"{look.good} All drift is repaired."]
 
 
-def _line(line: Mended, look: TerminalStyle, *, dry_run: bool) -> list[str]:
+def _line(line: RepairDone, look: TerminalStyle, *, dry_run: bool) -> list[str]:
     if dry_run:
         return [f"{look.warn} {line.sentence}", f"    {f'Would {line.mend}' if line.mend else line.why}"]
     if line.done:

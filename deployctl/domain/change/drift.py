@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, replace
 from deployctl.domain.change.drift_kinds import DriftKind as DriftKind
-from deployctl.domain.change.drift_kinds import Mend as Mend
+from deployctl.domain.change.drift_kinds import Repair as Repair
 from deployctl.domain.change.retention import retire
 from deployctl.domain.images.image_store import find_hidden, switched_text
 from deployctl.domain.images.release import OVERTAKEN, SET_ASIDE, Restart
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """One contradiction. Without a `mend` only a person can decide. `message` does not name the app."""
+    """One contradiction. Without a `mend`, its repair, only a person can decide. `message` does not name the app."""
 
     kind: DriftKind
     message: str
-    mend: Mend | None = None
+    mend: Repair | None = None
     app: AppName | None = None  # None: of the whole home
     release: int | None = None  # number
     container: str | None = None  # full id, or the name of a network, or the tag of an image
@@ -135,7 +135,7 @@ def find_drift(sight: Sight) -> list[Drift]:
         found += _hidden(sight, hidden)
         numbers = sorted((sight.facts.instances.keys() | sight.actives) - hidden, key=lambda n: (n not in sight.actives, n))
         found += [drift for n in numbers for drift in _instance(sight, n)]
-        created = {drift.release for drift in found if drift.mend is Mend.CREATE}  # which tags the image, too
+        created = {drift.release for drift in found if drift.mend is Repair.CREATE}  # which tags the image, too
         found += [*_strays(sight), *(drift for drift in _images(sight) if drift.release not in {*hidden, *created})]
     return found
 
@@ -162,17 +162,17 @@ def _empty(app: AppName, one: NetworkSeen) -> Iterator[Drift]:
     kept = [word for word, there in (("network", one.there), ("guard route", one.guarded)) if there]
     if kept:
         yield Drift(DriftKind.EMPTY, f"its {' and its '.join(kept)} {'are' if kept[1:] else 'is'} kept for no container",
-                    Mend.CLEAR, app, container=one.network.name)
+                    Repair.CLEAR, app, container=one.network.name)
 
 
 def _network(sight: Sight, one: NetworkSeen) -> Iterator[Drift]:
     app, network = sight.facts.app, one.network
     if one.guarded is False:
-        yield Drift(DriftKind.GUARD, f"the guard route of {network.subnet} is gone", Mend.GUARD, app.name,
+        yield Drift(DriftKind.GUARD, f"the guard route of {network.subnet} is gone", Repair.GUARD, app.name,
                     container=network.name)
     serves = {app.network_of(sight.facts.instances.get(n)).name for n in sight.actives & sight.facts.running}
     if one.there is False:
-        yield Drift(DriftKind.NETWORK, f"its network {network.name} is gone", Mend.NETWORK, app.name,
+        yield Drift(DriftKind.NETWORK, f"its network {network.name} is gone", Repair.NETWORK, app.name,
                     container=network.name)
     elif one.up is False and network.name in serves:
         yield Drift(DriftKind.BRIDGE, f"its bridge {network.bridge} is gone or down, visitors get 503 "
@@ -185,10 +185,10 @@ def _traffic(sight: Sight) -> Iterator[Drift]:
         return
     if serving is None:
         yield Drift(DriftKind.ROUTE, f"HAProxy has lost its route, {_version(sight, app.active)} should be live",
-                    Mend.SWITCH, app.name, app.active)
+                    Repair.SWITCH, app.name, app.active)
     else:
         yield Drift(DriftKind.TRAFFIC, f"HAProxy routes to release {serving}, but the ledger says {app.active}; "
-                    "the next change settles it", Mend.FOLLOW, app.name, serving)
+                    "the next change settles it", Repair.FOLLOW, app.name, serving)
 
 
 # -- one container -------------------------------------------------------------------------------------------------
@@ -196,22 +196,22 @@ def _instance(sight: Sight, n: int) -> Iterator[Drift]:
     app, instance, seen = sight.facts.app.name, sight.facts.instances.get(n), sight.find(n)
     who = f"the container of {_version(sight, n)}{', which is live,' if n in sight.actives else ''}"
 
-    def drift(kind: DriftKind, said: str, mend: Mend | None) -> Drift:
+    def drift(kind: DriftKind, said: str, mend: Repair | None) -> Drift:
         return Drift(kind, f"{who} {said}", mend, app, n, seen.id if seen else None)
 
     if instance is None or seen is None:
         forgotten = instance is not None and instance.failed and n not in sight.needed
-        yield drift(DriftKind.REMOVED, "is gone: somebody removed it", Mend.FORGET if forgotten else Mend.CREATE)
+        yield drift(DriftKind.REMOVED, "is gone: somebody removed it", Repair.FORGET if forgotten else Repair.CREATE)
         return
     release = sight.facts.releases.get(n)
     if release is not None and not is_made_of(seen.image, release.bundle):
         yield drift(DriftKind.OTHER_IMAGE, f"is made of another image than its release, {short_digest(seen.image)} instead of "
-                    f"{short_digest(release.digest)}: somebody made it again", Mend.REMAKE)
+                    f"{short_digest(release.digest)}: somebody made it again", Repair.REMAKE)
         return
     if seen.id != instance.container:
-        yield drift(DriftKind.REPLACED, f"is another one than the ledger knows: {seen.id[:12]}", Mend.ADOPT)
+        yield drift(DriftKind.REPLACED, f"is another one than the ledger knows: {seen.id[:12]}", Repair.ADOPT)
     if seen.name != instance.name:
-        yield drift(DriftKind.RENAMED, f"was renamed to {seen.name}", Mend.RENAME)
+        yield drift(DriftKind.RENAMED, f"was renamed to {seen.name}", Repair.RENAME)
     if (state := _state(sight, n, instance, seen)) is not None:
         yield drift(*state)
     if n in sight.needed:
@@ -220,50 +220,51 @@ def _instance(sight: Sight, n: int) -> Iterator[Drift]:
         yield from (drift(*one) for one in _joined(sight, n, seen))
 
 
-def _state(sight: Sight, n: int, instance: Instance, seen: ActualState) -> tuple[DriftKind, str, Mend | None] | None:
+def _state(sight: Sight, n: int, instance: Instance, seen: ActualState) -> tuple[DriftKind, str, Repair | None] | None:
     if n in sight.expired:
-        return DriftKind.EXPIRED, f"runs beyond keep_warm = {sight.facts.app.policy.keep_warm}", Mend.STOP
+        return DriftKind.EXPIRED, f"runs beyond keep_warm = {sight.facts.app.policy.keep_warm}", Repair.STOP
     if n not in sight.needed:
         release = sight.facts.releases.get(n)
         if instance.failed and release is not None and release.failure_code == OVERTAKEN:
-            return (DriftKind.RUNS, f"runs although {SET_ASIDE}", Mend.STOP) if seen.up else None
+            return (DriftKind.RUNS, f"runs although {SET_ASIDE}", Repair.STOP) if seen.up else None
         inspected = "runs although it failed: somebody started it", None
-        stopped = "runs although nothing needs it: somebody started it", Mend.STOP
+        stopped = "runs although nothing needs it: somebody started it", Repair.STOP
         return (DriftKind.RUNS, *(inspected if instance.failed else stopped)) if seen.up else None
     match seen.status:
         case "running":
             return _place(instance, seen)
         case "paused":
-            return DriftKind.PAUSED, "is paused", Mend.START
+            return DriftKind.PAUSED, "is paused", Repair.START
         case "restarting":  # Docker is at it
             return None
     lost = seen.status == "dead" or sight.lacks_network(n)  # it would start in a network that is no more
-    return DriftKind.STOPPED, f"does not run: Docker says {seen.status}", Mend.REMAKE if lost else Mend.START
+    return DriftKind.STOPPED, f"does not run: Docker says {seen.status}", Repair.REMAKE if lost else Repair.START
 
 
-def _place(instance: Instance, seen: ActualState) -> tuple[DriftKind, str, Mend | None] | None:
+def _place(instance: Instance, seen: ActualState) -> tuple[DriftKind, str, Repair | None] | None:
     if instance.address in seen.addresses:
         return None
     where = f"answers on {', '.join(seen.addresses)}" if seen.addresses else "has no address any more"
-    return DriftKind.MOVED, f"{where} and not on its own {instance.address}: somebody reconnected it", Mend.REMAKE
+    return DriftKind.MOVED, f"{where} and not on its own {instance.address}: somebody reconnected it", Repair.REMAKE
 
 
-def _closer(sight: Sight, n: int, seen: ActualState) -> Iterator[tuple[DriftKind, str, Mend | None]]:
+def _closer(sight: Sight, n: int, seen: ActualState) -> Iterator[tuple[DriftKind, str, Repair | None]]:
     release = sight.facts.releases.get(n)
     if release and seen.limits is not None and seen.limits != release.bundle.resources:
         differ = _limits(seen.limits, release.bundle.resources)
-        yield DriftKind.LIMITS, f"has other limits than its release: {differ}", Mend.LIMIT
+        yield DriftKind.LIMITS, f"has other limits than its release: {differ}", Repair.LIMIT
     if release and seen.cap_drop is not None and (more := _more(release.cap_drop, seen.cap_drop)):
         yield (DriftKind.CAPABILITIES, f"has {', '.join(more)}, which its release drops: somebody made it again",
-               None if n in sight.actives else Mend.REMAKE)
+               None if n in sight.actives else Repair.REMAKE)
     if n in sight.loose:
-        yield DriftKind.PIN, "has an address that another one on its network could answer for: it is not pinned to it", Mend.PIN
+        yield (DriftKind.PIN, "has an address that another one on its network could answer for: it is not pinned to it",
+               Repair.PIN)
     if n in sight.misled:
-        yield DriftKind.PIN, "is not reached: its address is pinned to another MAC than it has", Mend.UNPIN
+        yield DriftKind.PIN, "is not reached: its address is pinned to another MAC than it has", Repair.UNPIN
     if seen.restart is Restart.NEVER and seen.up:
-        yield DriftKind.RESTARTS, "is not restarted by Docker after a crash", Mend.RESTART
+        yield DriftKind.RESTARTS, "is not restarted by Docker after a crash", Repair.RESTART
     if seen.restart is Restart.UNLESS_STOPPED and seen.up:
-        yield DriftKind.FORMER_RESTART, "would not come back after a crash of Docker itself", Mend.RESTART
+        yield DriftKind.FORMER_RESTART, "would not come back after a crash of Docker itself", Repair.RESTART
 
 
 def _more(wanted: Collection[str], dropped: Collection[str]) -> list[str]:
@@ -271,7 +272,7 @@ def _more(wanted: Collection[str], dropped: Collection[str]) -> list[str]:
     return [] if "ALL" in dropped else [name for name in wanted if name not in dropped]
 
 
-def _joined(sight: Sight, n: int, seen: ActualState) -> Iterator[tuple[DriftKind, str, Mend | None]]:
+def _joined(sight: Sight, n: int, seen: ActualState) -> Iterator[tuple[DriftKind, str, Repair | None]]:
     """Compare the networks of others that it is connected to with those that its release joins."""
     release, app = sight.facts.releases.get(n), sight.facts.app
     if release is None or seen.networks is None:
@@ -281,7 +282,7 @@ def _joined(sight: Sight, n: int, seen: ActualState) -> Iterator[tuple[DriftKind
         if sight.networks is not None and name not in sight.networks:
             yield DriftKind.DISCONNECTED, f"needs the network {name}, which is gone (docker network create {name})", None
         elif name not in seen.networks:
-            yield DriftKind.DISCONNECTED, f"is no longer connected to the network {name}", Mend.CONNECT
+            yield DriftKind.DISCONNECTED, f"is no longer connected to the network {name}", Repair.CONNECT
     more = sorted(seen.networks - {*wanted})
     if more and seen.up:
         line = ", ".join(f'"{name}"' for name in (*wanted, *more))
@@ -315,15 +316,15 @@ def stray(app: AppName, seen: ActualState, *, serves: bool, doubled: bool) -> Dr
     what = "is live" if serves else "runs" if seen.up else "is left over"
     hint = " (deployctl ledger rebuild --force adopts it)" if kept else ""
     said = f"the container {seen.name} {what}, but is not in the ledger{hint}"
-    return Drift(DriftKind.UNKNOWN, said, None if kept else Mend.REMOVE, app, seen.release, seen.id)
+    return Drift(DriftKind.UNKNOWN, said, None if kept else Repair.REMOVE, app, seen.release, seen.id)
 
 
 def _images(sight: Sight) -> Iterator[Drift]:
     for number in sight.unkept:
         yield Drift(DriftKind.IMAGE, f"the image of {_version(sight, number)} has lost the tag that "
-                    "keeps it", Mend.KEEP, sight.facts.app.name, number)
+                    "keeps it", Repair.KEEP, sight.facts.app.name, number)
     for tag in sight.tags:
-        yield Drift(DriftKind.IMAGE, f"the image {tag} is kept for no container", Mend.UNTAG,
+        yield Drift(DriftKind.IMAGE, f"the image {tag} is kept for no container", Repair.UNTAG,
                     sight.facts.app.name, container=tag)
 
 

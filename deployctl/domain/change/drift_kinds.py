@@ -41,7 +41,7 @@ class DriftKind(StrEnum):
     FAILED = "failed"  # the pass over this app failed
 
 
-class Mend(StrEnum):
+class Repair(StrEnum):
     """What brings actual state and ledger together again."""
 
     GUARD = "guard"
@@ -69,27 +69,27 @@ class Mend(StrEnum):
 
 
 # As people read it: what is done, or would be.
-MEND_TEXT: Mapping[Mend, str] = {
-    Mend.GUARD: "restore its guard route",
-    Mend.PIN: "pin its address",
-    Mend.UNPIN: "unpin its address",
-    Mend.NETWORK: "recreate its network",
-    Mend.ADOPT: "adopt it as that release's container",
-    Mend.RENAME: "restore its name",
-    Mend.LIMIT: "restore its limits",
-    Mend.RESTART: "restore its restart policy",
-    Mend.REMOVE: "remove it",
-    Mend.REMAKE: "remove it and recreate it",
-    Mend.CREATE: "recreate it from its image",
-    Mend.START: "start it",
-    Mend.SWITCH: "route the traffic to it again",
-    Mend.CONNECT: "reconnect it",
-    Mend.STOP: "stop it",
-    Mend.FORGET: "remove it from the ledger",
-    Mend.UNTAG: "remove the tag",
-    Mend.KEEP: "tag its image again",
-    Mend.CLEAR: "remove its network and guard route",
-    Mend.SYNC: "rewrite HAProxy's files and state",
-    Mend.RECOVER: "finish it or revert it",
-    Mend.FOLLOW: "update the ledger to match",
+REPAIR_TEXT: Mapping[Repair, str] = {
+    Repair.GUARD: "restore its guard route",
+    Repair.PIN: "pin its address",
+    Repair.UNPIN: "unpin its address",
+    Repair.NETWORK: "recreate its network",
+    Repair.ADOPT: "adopt it as that release's container",
+    Repair.RENAME: "restore its name",
+    Repair.LIMIT: "restore its limits",
+    Repair.RESTART: "restore its restart policy",
+    Repair.REMOVE: "remove it",
+    Repair.REMAKE: "remove it and recreate it",
+    Repair.CREATE: "recreate it from its image",
+    Repair.START: "start it",
+    Repair.SWITCH: "route the traffic to it again",
+    Repair.CONNECT: "reconnect it",
+    Repair.STOP: "stop it",
+    Repair.FORGET: "remove it from the ledger",
+    Repair.UNTAG: "remove the tag",
+    Repair.KEEP: "tag its image again",
+    Repair.CLEAR: "remove its network and guard route",
+    Repair.SYNC: "rewrite HAProxy's files and state",
+    Repair.RECOVER: "finish it or revert it",
+    Repair.FOLLOW: "update the ledger to match",
 }

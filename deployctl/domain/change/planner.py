@@ -78,7 +78,7 @@ def without_retiring(plan: Plan) -> Plan:
 
 
 def plan_nothing(facts: AppFacts, kind: PlanKind, target: Release, summary: str) -> Plan:
-    """Return the plan of a wish that is fulfilled already: `summary` says how things are."""
+    """Return the plan of a request that changes nothing: `summary` says what is so already."""
     return Plan(facts.app.name, kind, facts.app.active, target.number, (), summary, warm=True)
 
 

@@ -1,31 +1,31 @@
-"""From drifts to the plan that mends them: what serves comes first, and nothing here moves traffic elsewhere."""
+"""From drifts to the plan that repairs them: live versions come first, and nothing here moves traffic elsewhere."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from deployctl.domain.change.drift import Mend
+from deployctl.domain.change.drift import Repair
 from deployctl.domain.change.plan import Plan, PlanKind, Step, StepKind
 from deployctl.domain.change.planner import bring_up, retiring
 
 if TYPE_CHECKING:
     from deployctl.domain.change.drift import Drift, Sight
 
-BY_PLAN = frozenset({Mend.CREATE, Mend.START, Mend.SWITCH, Mend.STOP, Mend.FORGET})  # the others are one act each
+BY_PLAN = frozenset({Repair.CREATE, Repair.START, Repair.SWITCH, Repair.STOP, Repair.FORGET})  # the others are one act each
 
 
-def plan_mending(sight: Sight, drifts: Sequence[Drift]) -> Plan:
+def plan_repair(sight: Sight, drifts: Sequence[Drift]) -> Plan:
     """Return the plan for those drifts that need one. Nothing is proven on the way: what is started was proven
     before, and whoever waits for its health does so without keeping the app's lease."""
     facts = sight.facts
     wanted = {mend: [d.release for d in drifts if d.mend is mend and d.release is not None] for mend in BY_PLAN}
     steps: list[Step] = []
-    for n in [*wanted[Mend.CREATE], *wanted[Mend.START]]:
+    for n in [*wanted[Repair.CREATE], *wanted[Repair.START]]:
         steps += _bring_up(sight, n)
     steps += [Step(StepKind.SWITCH, n, f"route {facts.app.name} to {facts.version(n)} again")
-              for n in wanted[Mend.SWITCH]]
-    steps += retiring(facts, stop=wanted[Mend.STOP], prune=wanted[Mend.FORGET])
+              for n in wanted[Repair.SWITCH]]
+    steps += retiring(facts, stop=wanted[Repair.STOP], prune=wanted[Repair.FORGET])
     active = facts.app.active
     return Plan(facts.app.name, PlanKind.RECONCILE, active, active, tuple(steps), f"{facts.app.name}: repair what drifted",
                 deed="reconcile: repair what drifted")

@@ -92,7 +92,7 @@ def restart_policy(restart: Restart) -> dict[str, str]:
 
 
 def all_labels(asked: Mapping[str, str], *, home: HomeIdentity, server: Mapping[str, str]) -> dict[str, str]:
-    """Return what everything of this home carries; nobody's wish makes it another home's."""
+    """Return what everything of this home carries; no option of a user makes it another home's."""
     return {**server, **asked, MANAGED: "1", **home.labels}
 
 

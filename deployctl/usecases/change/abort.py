@@ -21,27 +21,27 @@ ABORT_WAIT_SECONDS = 30.0  # seconds for the holder to notice and to take everyt
 ABORT_POLL_SECONDS = 0.1
 
 
-def abort(app: AppName, s: Services, *, wish: ChangeOptions = ChangeOptions()) -> Done:
+def abort(app: AppName, s: Services, *, options: ChangeOptions = ChangeOptions()) -> Done:
     """Ask the holder to stop and wait until it has; with nothing under way there is nothing to do, and that is fine."""
     require_app(app, s)
     opened = s.ledger.find_open(app)
     if opened is None and s.ledger.find_lease(app) is None:
         return Done("Abort", app, f"nothing is in progress for {app}", changed=False)
     s.ledger.ask_abort(app, actor=s.actor)
-    holder, end = s.ledger.find_lease(app), s.clock.now() + max(ABORT_WAIT_SECONDS, wish.lock_wait)
+    holder, end = s.ledger.find_lease(app), s.clock.now() + max(ABORT_WAIT_SECONDS, options.lock_wait)
     while (held := s.ledger.find_lease(app)) and holder and held.token == holder.token:
         if s.clock.now() >= end:
             raise LeaseHeld(f"{held.holder} (pid {held.pid}) was asked to stop {app} {held.verb}, but has not yet",
                             remedy=[f"deployctl status {app}"])
         s.clock.sleep(ABORT_POLL_SECONDS)
-    recovered = _settle(app, s, wish) if s.ledger.find_lease(app) is None else None  # else the next one is at it
+    recovered = _settle(app, s, options) if s.ledger.find_lease(app) is None else None  # else the next one is at it
     return Done("Abort", app, _ended(app, opened, s), (recovered,) if recovered else ())
 
 
-def _settle(app: AppName, s: Services, wish: ChangeOptions) -> str | None:
+def _settle(app: AppName, s: Services, options: ChangeOptions) -> str | None:
     """Settle what a dead holder left. Somebody who waited for the lease and was faster settles it himself."""
     try:
-        with lease(app, "abort", s, wish) as token:
+        with lease(app, "abort", s, options) as token:
             return recover(app, s, token)
     except LeaseHeld:
         return None

@@ -21,19 +21,19 @@ KIND = "remark"
 MAX_NOTES_READ = 200  # remarks of one app that are looked at, the newest
 
 
-def remark(app: AppName, s: Services, *, wish: ChangeOptions) -> Done:
-    """Put the reason `wish.note` beside the app's last change of traffic, which stays as it was written.
+def annotate(app: AppName, s: Services, *, options: ChangeOptions) -> Done:
+    """Put the reason `options.note` beside the app's last change of traffic, which stays as it was written.
 
     Raises Invalid (no reason, or one too long), NotFound (nothing was ever moved), StateChanged.
     """
     require_app(app, s)
-    reason = parse_reason(wish.note.strip(), field="note")
+    reason = parse_reason(options.note.strip(), field="note")
     last = next(iter(s.ledger.changes(app, limit=1)), None)
     if last is None:
         raise NotFound(f"traffic of {app} was never switched; there is nothing to annotate.",
                        remedy=[f"deployctl history {app}"])
-    if wish.if_revision not in {None, last.revision}:
-        raise StateChanged(f"the last traffic switch of {app} is revision {last.revision}, not {wish.if_revision}. "
+    if options.if_revision not in {None, last.revision}:
+        raise StateChanged(f"the last traffic switch of {app} is revision {last.revision}, not {options.if_revision}. "
                            "Nothing was changed.",
                            remedy=[f"deployctl history {app}"])
     s.ledger.event(KIND, f"{app} revision {last.revision}", at=s.clock.utc(), actor=s.actor, app=app,
@@ -41,13 +41,13 @@ def remark(app: AppName, s: Services, *, wish: ChangeOptions) -> Done:
     return Done("Remark", app, f"the note was added to revision {last.revision} of {app}")
 
 
-def remarks(app: AppName, s: Services) -> Mapping[int, str]:
-    """Return the newest remark on each revision that has one."""
+def notes_of_changes(app: AppName, s: Services) -> Mapping[int, str]:
+    """Return the newest note on each revision that has one."""
     found = s.ledger.events(app, kind=KIND, limit=MAX_NOTES_READ)
     return {int(event["data"]["of"]): str(event["data"]["note"]) for event in reversed(found)}
 
 
-def with_remark(change: Change, told: Mapping[int, str]) -> Change:
+def with_note(change: Change, told: Mapping[int, str]) -> Change:
     """Return the change as people read it: with what was said when it was made, and what was said since."""
     later = told.get(change.revision)
     return replace(change, note="; ".join(filter(None, (change.note, later)))) if later else change

@@ -11,31 +11,31 @@ from deployctl.usecases.results import Done
 from deployctl.usecases.steps.lease import fenced_by, lease
 from deployctl.usecases.steps.options import ChangeOptions
 from deployctl.usecases.steps.recover import recover
-from deployctl.usecases.steps.teardown import take_off
+from deployctl.usecases.steps.teardown import tear_down
 
 if TYPE_CHECKING:
     from deployctl.domain.inputs.names import AppName
     from deployctl.ports import Services
 
 
-def remove_app(app: AppName, s: Services, *, wish: ChangeOptions = ChangeOptions()) -> Done:
+def remove_app(app: AppName, s: Services, *, options: ChangeOptions = ChangeOptions()) -> Done:
     """Remove everything of the app that carries our label. The app's name must be typed first."""
     row = require_app(app, s)
-    with lease(app, "remove", s, wish) as token:
+    with lease(app, "remove", s, options) as token:
         s = fenced_by(app, token, s)
         recover(app, s, token)
         if s.ledger.find_app(app) is None:  # a removal that was interrupted is finished now
             return _gone(app, "its containers")
         instances = s.ledger.instances(app)
-        if not wish.confirmed:
+        if not options.confirmed:
             raise ConfirmationNeeded(
                 f"This removes {app} with {len(instances)} containers from this server; clients of {row.address} can no longer "
                 f"connect. config/{app}.toml and the history are kept.", type_name=app)
         s.engine.containers()  # with the engine away nothing is begun
         plan = Plan(app, PlanKind.REMOVE, row.active, None, (), f"{app}: remove it from this server",
                     deed="remove: from this server")
-        opened = s.ledger.open_deployment(plan, actor=s.actor, note=wish.note, at=s.clock.utc(), token=token)
-        take_off(row, opened, s)
+        opened = s.ledger.open_deployment(plan, actor=s.actor, note=options.note, at=s.clock.utc(), token=token)
+        tear_down(row, opened, s)
     return _gone(app, f"{len(instances)} containers")
 
 

@@ -18,25 +18,25 @@ if TYPE_CHECKING:
     from deployctl.ports import Services
 
 
-def prune(app: AppName, s: Services, *, wish: ChangeOptions = ChangeOptions()) -> Done:
+def prune(app: AppName, s: Services, *, options: ChangeOptions = ChangeOptions()) -> Done:
     """Remove containers beyond keep_stopped and failed ones, and give their images back. Asks first."""
-    with lease(app, "prune", s, wish) as token:
+    with lease(app, "prune", s, options) as token:
         recover(app, s, token)
         facts = observe(app, s)
-        require_revision(facts, wish)
+        require_revision(facts, options)
         plan = plan_prune(facts)
         if not plan.steps:
             return Done("Prune", app, plan.summary, changed=False)
         sentences = tuple(step.sentence for step in plan.steps)
-        if not wish.confirmed:
+        if not options.confirmed:
             raise ConfirmationNeeded("; ".join(sentences).capitalize() + ". Continue?", revision=facts.app.revision)
         require_engine(facts)
-        walk_plan(plan, facts, s, token=token, wish=wish)
+        walk_plan(plan, facts, s, token=token, options=options)
         return Done("Prune", app, f"{app} was pruned", sentences)
 
 
-def preview_prune(app: AppName, s: Services, *, wish: ChangeOptions = ChangeOptions()) -> Preview:
+def preview_prune(app: AppName, s: Services, *, options: ChangeOptions = ChangeOptions()) -> Preview:
     """Return the plan that `prune` would walk now, and change nothing."""
     facts = observe(app, s)
-    require_revision(facts, wish)
+    require_revision(facts, options)
     return Preview(plan_prune(facts))

@@ -10,17 +10,17 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from deployctl.dataclass import dataclass, field, replace
-from deployctl.domain.change.drift import DriftKind, Mend, find_drift
-from deployctl.domain.change.drift_kinds import MEND_TEXT
-from deployctl.domain.change.repair_plan import plan_mending
+from deployctl.domain.change.drift import DriftKind, Repair, find_drift
+from deployctl.domain.change.drift_kinds import REPAIR_TEXT
+from deployctl.domain.change.repair_plan import plan_repair
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, EngineUnavailable, Interrupted, LeaseHeld, NotFound
 from deployctl.execution.actions import STEP_ACTIONS
-from deployctl.execution.health_gate import Trial
+from deployctl.execution.health_gate import HealthGate
 from deployctl.execution.runner import Walk, run
 from deployctl.usecases.drift import look_at_home, look_outside, sight_of
 from deployctl.usecases.read_facts import require_app
-from deployctl.usecases.results import Mended, Reconciled
+from deployctl.usecases.results import Reconciled, RepairDone
 from deployctl.usecases.steps.lease import fenced_by, lease
 from deployctl.usecases.steps.options import ChangeOptions
 from deployctl.usecases.steps.recover import recover
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 ROUNDS = 50  # looks at one app in one pass; no drift is tried twice, so this is only for a world that never rests
 
 
-def reconcile(s: Services, *, app: AppName | None = None, wish: ChangeOptions = ChangeOptions()) -> Reconciled:
-    """Mend the home, or one app and HAProxy, and wait until what was started answers as its release did."""
+def reconcile(s: Services, *, app: AppName | None = None, options: ChangeOptions = ChangeOptions()) -> Reconciled:
+    """Repair the home, or one app and HAProxy, and wait until what was started answers as its release did."""
     if app is not None:
         require_app(app, s)
     look = _only(look_at_home(s), app)
     busy = _busy(s, app)
-    done = mend(look, s, wish=wish)
+    done = repair_drift(look, s, options=options)
     if look.outside.engine:
         raise EngineUnavailable(f"{look.outside.engine} Only HAProxy was checked.",
                                 remedy=["sudo systemctl start docker", "deployctl doctor"])
@@ -49,55 +49,56 @@ def reconcile(s: Services, *, app: AppName | None = None, wish: ChangeOptions = 
 
 
 def preview_reconcile(s: Services, *, app: AppName | None = None) -> Reconciled:
-    """Return what `reconcile` would mend now, and change nothing."""
+    """Return what `reconcile` would repair now, and change nothing."""
     if app is not None:
         require_app(app, s)
     found = _only(look_at_home(s), app).every
     return Reconciled((*map(_line, found), *_busy(s, app)), dry_run=True)
 
 
-def mend(look: DriftReading, s: Services, *, wish: ChangeOptions = ChangeOptions(),
+def repair_drift(look: DriftReading, s: Services, *, options: ChangeOptions = ChangeOptions(),
          skip: Callable[[AppName | None], bool] = lambda app: False,
-         ) -> list[Mended]:
-    """Mend what that look has shown, HAProxy first. What cannot be mended is told and keeps nothing else waiting;
+         ) -> list[RepairDone]:
+    """Repair what that reading has shown, HAProxy first. What cannot be repaired is reported and keeps nothing else waiting;
     `skip` names apps, or with None the home, that are to be left for now.
-    With the engine away nothing of an app can be mended, nor is it known what is to mend."""
-    done = [] if skip(None) else _mend_home(look, s)
+    With the engine away nothing of an app can be repaired, nor is it known what would have to be."""
+    done = [] if skip(None) else _repair_home(look, s)
     if look.outside.engine:
         return done
     due = [app for app, drifts in look.drifts.items() if any(d.mend for d in drifts) and not skip(app)]
-    passes = {app: _Pass(app, s, wish) for app in due}
+    passes = {app: _Pass(app, s, options) for app in due}
     for first in (True, False):
         for one in passes.values():
             one.take(actives_only=first)
     for app, drifts in look.drifts.items():
-        mended = passes[app].lines if app in passes else []
-        told = {(line.kind, line.release) for line in mended}
-        done += mended + [_line(d) for d in drifts if not d.mend and (d.kind, d.release) not in told]
+        repaired = passes[app].lines if app in passes else []
+        told = {(line.kind, line.release) for line in repaired}
+        done += repaired + [_line(d) for d in drifts if not d.mend and (d.kind, d.release) not in told]
     return done
 
 
 # -- the home ------------------------------------------------------------------------------------------------------
-def _mend_home(look: DriftReading, s: Services) -> list[Mended]:
+def _repair_home(look: DriftReading, s: Services) -> list[RepairDone]:
     """Let HAProxy run and carry the ledger's table, and remove what belongs to no app of the ledger."""
     lines = []
-    proxy = [drift for drift in look.home if drift.mend is Mend.SYNC]
+    proxy = [drift for drift in look.home if drift.mend is Repair.SYNC]
     if proxy:
         failed = _try(lambda: ensure_guards(s)) or _try(s.traffic.sync)
         lines += [_ended(drift, failed) for drift in proxy]
     for drift in look.home:
-        if drift.mend in {Mend.REMOVE, Mend.UNTAG, Mend.CLEAR} and drift.app is not None and drift.container is not None:
+        if drift.mend in {Repair.REMOVE, Repair.UNTAG, Repair.CLEAR} and drift.app is not None and drift.container is not None:
             lines.append(_removed(drift, drift.app, drift.container, s))
         elif drift.mend is None:
             lines.append(_line(drift))
     return _told(lines, s)
 
 
-def _removed(drift: Drift, app: AppName, it: str, s: Services) -> Mended:
+def _removed(drift: Drift, app: AppName, it: str, s: Services) -> RepairDone:
     """Remove a container, a network or an image's tag of an app that the ledger does not know, unless somebody is
     about to make that app."""
-    gone: dict[Mend | None, Callable[[str], object]] = {
-        Mend.REMOVE: s.engine.ensure_removed, Mend.UNTAG: s.engine.release_image, Mend.CLEAR: s.engine.ensure_network_gone}
+    gone: dict[Repair | None, Callable[[str], object]] = {
+        Repair.REMOVE: s.engine.ensure_removed, Repair.UNTAG: s.engine.release_image,
+        Repair.CLEAR: s.engine.ensure_network_gone}
 
     def remove() -> None:
         with lease(app, "reconcile", s, ChangeOptions()):
@@ -114,29 +115,29 @@ class _Pass:
 
     app: AppName
     s: Services
-    wish: ChangeOptions
-    lines: list[Mended] = field(default_factory=list)
+    options: ChangeOptions
+    lines: list[RepairDone] = field(default_factory=list)
     tried: set[tuple[DriftKind, int | None, str | None]] = field(default_factory=set)
 
     def take(self, *, actives_only: bool) -> None:
-        """Mend the app under its lease; a failure becomes a line of the answer."""
+        """Repair the app under its lease; a failure becomes a line of the answer."""
         try:
-            with lease(self.app, "reconcile", self.s, self.wish) as token:
+            with lease(self.app, "reconcile", self.s, self.options) as token:
                 self._recover(token)
                 self._rounds(token, actives_only=actives_only)
         except Interrupted:
             raise
         except DeployctlError as e:
             kind = DriftKind.BUSY if isinstance(e, LeaseHeld) else DriftKind.FAILED
-            self.lines.append(Mended(self.app, kind, e.message, None, why=e.message, why_code=e.code))
+            self.lines.append(RepairDone(self.app, kind, e.message, None, why=e.message, why_code=e.code))
 
     def _recover(self, token: int) -> None:
         """Settle what a dead process left open, or let the ledger follow where a person moved the traffic."""
-        kind, way = DriftKind.TRAFFIC, Mend.FOLLOW
+        kind, way = DriftKind.TRAFFIC, Repair.FOLLOW
         if self.s.ledger.find_open(self.app):
-            kind, way = DriftKind.INTERRUPTED, Mend.RECOVER
+            kind, way = DriftKind.INTERRUPTED, Repair.RECOVER
         if told := recover(self.app, self.s, token):
-            self.lines.append(Mended(self.app, kind, told, MEND_TEXT[way], done=True, repair=way))
+            self.lines.append(RepairDone(self.app, kind, told, REPAIR_TEXT[way], done=True, repair=way))
 
     def _rounds(self, token: int, *, actives_only: bool) -> None:
         for _ in range(ROUNDS if self.s.ledger.find_app(self.app) else 0):  # an interrupted removal is finished now
@@ -156,14 +157,14 @@ class _Pass:
         sight = sight_of(row, self.s, look_outside(self.s, tags=not actives_only), closely=True)
         found = [drift for drift in find_drift(sight) if drift.mend and _key(drift) not in self.tried]
         for drift in found:
-            if drift.mend is Mend.FOLLOW:  # the ledger could not follow, and has said why
+            if drift.mend is Repair.FOLLOW:  # the ledger could not follow, and has said why
                 self.tried.add(_key(drift))
                 self._tell(replace(_line(drift), why="the ledger has no container of that release"))
-        due = [drift for drift in found if drift.mend is not Mend.FOLLOW]
+        due = [drift for drift in found if drift.mend is not Repair.FOLLOW]
         acts = [drift for drift in due if drift.mend in ACTS]
         if actives_only:
             acts = [drift for drift in acts if drift.release is None or drift.release in sight.actives]
-            due = [drift for drift in due if drift.release in sight.actives and drift.mend is not Mend.STOP]
+            due = [drift for drift in due if drift.release in sight.actives and drift.mend is not Repair.STOP]
         return sight, acts or due  # one act may make another needless: look again before a plan
 
     def _act(self, acts: Sequence[Drift], sight: Sight, token: int) -> None:
@@ -174,7 +175,7 @@ class _Pass:
                 self._tell(_ended(drift, failed))
 
     def _walk(self, drifts: Sequence[Drift], sight: Sight, token: int) -> None:
-        plan = plan_mending(sight, drifts)
+        plan = plan_repair(sight, drifts)
         failed = _try(lambda: self._take_steps(plan, sight, token)) if plan.steps else NotFound("its release is unknown")
         for drift in drifts:
             self._tell(_ended(drift, failed))
@@ -185,7 +186,7 @@ class _Pass:
         opened = self.s.ledger.open_deployment(plan, actor=self.s.actor, note="", at=self.s.clock.utc(), token=token)
         run(Walk(plan, sight.facts, opened, self.s, token), STEP_ACTIONS, {})
 
-    def _tell(self, line: Mended) -> None:
+    def _tell(self, line: RepairDone) -> None:
         self.lines += _told([line], self.s)
 
 
@@ -204,8 +205,8 @@ def _try(act: Callable[[], object]) -> DeployctlError | None:
     return None
 
 
-def _told(lines: list[Mended], s: Services) -> list[Mended]:
-    """Write what was mended into the ledger's events, as far as it can be written."""
+def _told(lines: list[RepairDone], s: Services) -> list[RepairDone]:
+    """Write what was repaired into the ledger's events, as far as it can be written."""
     for line in lines:
         if line.done and (failed := _try(lambda line=line: s.ledger.event(  # type: ignore[misc]
                 "reconciled", f"{line.sentence}: {line.mend}", at=s.clock.utc(), actor=s.actor,
@@ -215,12 +216,12 @@ def _told(lines: list[Mended], s: Services) -> list[Mended]:
     return lines
 
 
-def _line(drift: Drift) -> Mended:
-    return Mended(drift.app, drift.kind, drift.sentence, MEND_TEXT[drift.mend] if drift.mend else None,
+def _line(drift: Drift) -> RepairDone:
+    return RepairDone(drift.app, drift.kind, drift.sentence, REPAIR_TEXT[drift.mend] if drift.mend else None,
                   why="" if drift.mend else "manual intervention needed", release=drift.release, repair=drift.mend)
 
 
-def _ended(drift: Drift, failed: DeployctlError | None) -> Mended:
+def _ended(drift: Drift, failed: DeployctlError | None) -> RepairDone:
     """Return the line of a drift that was taken on."""
     return replace(_line(drift), done=failed is None, **_why(failed))
 
@@ -233,28 +234,28 @@ def _why(failed: DeployctlError | None) -> dict[str, Any]:
 def _only(look: DriftReading, app: AppName | None) -> DriftReading:
     if app is None:
         return look
-    home = [drift for drift in look.home if drift.mend is Mend.SYNC]
+    home = [drift for drift in look.home if drift.mend is Repair.SYNC]
     return replace(look, drifts={name: some for name, some in look.drifts.items() if name == app}, home=home)
 
 
-def _busy(s: Services, app: AppName | None) -> Iterator[Mended]:
+def _busy(s: Services, app: AppName | None) -> Iterator[RepairDone]:
     names = [app] if app else [row.name for row in s.ledger.apps()]
     for name in names:
         if held := s.ledger.find_lease(name):
             said = f"{name} is busy: {held.holder} has been running {held.verb} since {held.since} (pid {held.pid})"
-            yield Mended(name, DriftKind.BUSY, said, None, why="it is checked afterwards")
+            yield RepairDone(name, DriftKind.BUSY, said, None, why="it is checked afterwards")
 
 
-def _proven(lines: Sequence[Mended], s: Services) -> Iterator[Mended]:
+def _proven(lines: Sequence[RepairDone], s: Services) -> Iterator[RepairDone]:
     """Yield the lines; what was started is asked until it answers, without keeping anybody from the app."""
     for line in lines:
-        started = line.done and line.repair in {Mend.START, Mend.CREATE, Mend.SWITCH}
+        started = line.done and line.repair in {Repair.START, Repair.CREATE, Repair.SWITCH}
         failed = _try(lambda line=line: _wait_for(line, s)) if started else None  # type: ignore[misc]
         yield replace(line, done=False, **_why(failed)) if failed else line
 
 
-def _wait_for(line: Mended, s: Services) -> None:
+def _wait_for(line: RepairDone, s: Services) -> None:
     app, number = AppName(line.app or ""), line.release or 0
     release, instance = s.ledger.find_release(app, number), s.ledger.find_instance(app, number)
     if release is not None and instance is not None and instance.routed:
-        Trial(release, instance, s, lambda: None).until_ready()
+        HealthGate(release, instance, s, lambda: None).until_ready()

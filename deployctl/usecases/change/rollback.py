@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def rollback(app: AppName, s: Services, *, version: Version | None = None, release: int | None = None,
-             wish: ChangeOptions = ChangeOptions(), abort: bool = False) -> Moved:
+             options: ChangeOptions = ChangeOptions(), abort: bool = False) -> Moved:
     """Send the traffic to the release that `choose_target` gives: every surface that offers a rollback names that one.
 
     With `abort` it waits for nobody: a deployment that is under way is ended as reverted. When that one had moved
@@ -36,11 +36,11 @@ def rollback(app: AppName, s: Services, *, version: Version | None = None, relea
     """
     started = s.clock.now()
     if abort:  # what cannot be done disturbs nobody
-        _decide(look_ahead(app, s, version, release), version, release, wish)
-    with lease(app, "rollback", s, wish, by_force=abort) as token:
+        _decide(look_ahead(app, s, version, release), version, release, options)
+    with lease(app, "rollback", s, options, by_force=abort) as token:
         found = (look_ahead(app, s, version, release, token=token) if abort
                  else Overtaken(_settled(app, s, token, version, release)))
-        target = _decide(found, version, release, wish)
+        target = _decide(found, version, release, options)
         facts, end_other = overtake(found, s, target.number)
         if _serves(facts, target):
             end_other()
@@ -49,19 +49,19 @@ def rollback(app: AppName, s: Services, *, version: Version | None = None, relea
         plan = plan_move(facts, PlanKind.ROLLBACK, target)
         if abort:  # what goes may hang in an engine that hangs: the next change retires it
             plan = without_retiring(plan)
-        return move(plan, facts, s, token=token, wish=wish, started=started, beginning=end_other)
+        return move(plan, facts, s, token=token, options=options, started=started, beginning=end_other)
 
 
-def _decide(found: Overtaken, version: Version | None, release: int | None, wish: ChangeOptions) -> Release:
+def _decide(found: Overtaken, version: Version | None, release: int | None, options: ChangeOptions) -> Release:
     """Return the release that is to serve, or raise why not."""
     facts = found.facts
-    require_revision(facts, wish)
+    require_revision(facts, options)
     unnamed = version is None and release is None
     target = found.back if found.back and unnamed else choose_target(facts, version, release)
     if not _serves(facts, target):
         found.require_staying(target)
         require_reachable(facts, target)
-        if not facts.is_warm(target.number) and not wish.confirmed:
+        if not facts.is_warm(target.number) and not options.confirmed:
             raise ConfirmationNeeded(_cold_question(facts, target), revision=facts.app.revision)
     return target
 
@@ -85,10 +85,10 @@ def _settled(app: AppName, s: Services, token: int, *named: Named) -> AppFacts:
 
 
 def preview_rollback(app: AppName, s: Services, *, version: Version | None = None, release: int | None = None,
-                     wish: ChangeOptions = ChangeOptions()) -> Preview:
+                     options: ChangeOptions = ChangeOptions()) -> Preview:
     """Return the plan that `rollback` would walk now, and change nothing."""
     facts = observe(app, s, version, release)
-    require_revision(facts, wish)
+    require_revision(facts, options)
     target = choose_target(facts, version, release)
     if _serves(facts, target):
         return Preview(plan_nothing(facts, PlanKind.ROLLBACK, target, f"{app} {target.version} is already live"))
@@ -118,7 +118,7 @@ def _cold_question(facts: AppFacts, target: Release) -> str:
 
 
 def already(facts: AppFacts, target: Release, kind: PlanKind, s: Services, started: float) -> Moved:
-    """Return the answer to a wish that is fulfilled: nothing was done and all is so."""
+    """Return the answer to a request for what is so already: nothing was done."""
     return Moved(
         kind=kind.capitalize(), app=facts.app.name, source=target.version, target=target.version,
         source_release=target.number, target_release=target.number,

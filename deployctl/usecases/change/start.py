@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from deployctl.ports import Services
 
 
-def start(app: AppName, version: Version, s: Services, *, release: int | None = None, wish: ChangeOptions = ChangeOptions(),
+def start(app: AppName, version: Version, s: Services, *, release: int | None = None, options: ChangeOptions = ChangeOptions(),
           image: str | None = None, pull: PullPolicy | None = None, any_image: bool = True) -> Done:
     """Start the newest proven release of `version`, or the one of that number; make it from the app's file where there is
     none, where `image` names another one, or where a registry has another build under its tag by now. Without `any_image`
     the image is one that the file names."""
-    with lease(app, "start", s, wish) as token:
+    with lease(app, "start", s, options) as token:
         s = fenced_by(app, token, s)
         recover(app, s, token)
         known, news = _known(app, version, s, release=release, image=image, pull=pull)
@@ -42,13 +42,13 @@ def start(app: AppName, version: Version, s: Services, *, release: int | None = 
             for remark in candidate.remarks:
                 s.report.warn(remark)
         facts = observe(app, s, number)
-        require_revision(facts, wish)
+        require_revision(facts, options)
         target = written_release(facts, number)
         if facts.is_warm(number):
             return _done(app, target.version, facts.instances[number].host_port, news, changed=False)
         require_reachable(facts, target)
         plan = plan_start(facts, target)
-        walk_plan(plan, facts, s, token=token, wish=wish)  # the app's address is an upgrade's to change
+        walk_plan(plan, facts, s, token=token, options=options)  # the app's address is an upgrade's to change
         if number not in {facts.app.active, facts.serving}:
             s.ledger.set_instance(app, number, beside=True, failed=False)
         instance = s.ledger.find_instance(app, number)
@@ -56,7 +56,7 @@ def start(app: AppName, version: Version, s: Services, *, release: int | None = 
 
 
 def preview_start(app: AppName, version: Version, s: Services, *, release: int | None = None,
-                  wish: ChangeOptions = ChangeOptions(),
+                  options: ChangeOptions = ChangeOptions(),
                   image: str | None = None, pull: PullPolicy | None = None) -> Preview:
     """Return the plan that `start` would walk now, and change nothing."""
     target, news = _known(app, version, s, release=release, image=image, pull=pull)
@@ -66,7 +66,7 @@ def preview_start(app: AppName, version: Version, s: Services, *, release: int |
         target, news, remarks = candidate.release, candidate.news, candidate.remarks
     facts = observe(app, s, target.version)
     facts = replace(facts, releases={**facts.releases, target.number: target})
-    require_revision(facts, wish)
+    require_revision(facts, options)
     warm = facts.is_warm(target.number)
     running = f"{app} {version} is already running"
     plan = plan_nothing(facts, PlanKind.START, target, running) if warm else plan_start(facts, target)

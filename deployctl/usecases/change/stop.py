@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
 
 def stop(app: AppName, version: Version, s: Services, *, release: int | None = None,
-         wish: ChangeOptions = ChangeOptions()) -> Done:
+         options: ChangeOptions = ChangeOptions()) -> Done:
     """Take it out of HAProxy, drain it, stop it. The active one asks first: afterwards the app serves nobody."""
-    with lease(app, "stop", s, wish) as token:
+    with lease(app, "stop", s, options) as token:
         recover(app, s, token)
         facts = observe(app, s, version, release)
-        require_revision(facts, wish)
+        require_revision(facts, options)
         one = _running(facts, version, release)
         if not _is_up(facts, one.number):
             return Done("Stop", app, f"{app} {version} is not running", changed=False)
         active = one.number == facts.app.active
-        if active and not wish.confirmed:
+        if active and not options.confirmed:
             raise ConfirmationNeeded(f"{app} {version} is live: after stopping it clients get 503. Stop it?",
                                      revision=facts.app.revision)
         require_engine(facts)
-        walk_plan(plan_stop(facts, one), facts, s, token=token, wish=wish)
+        walk_plan(plan_stop(facts, one), facts, s, token=token, options=options)
         now = f"{app} has no live version: clients get 503" if active else f"{facts.version(facts.app.active)} is still live"
         return Done("Stop", app, f"{app} {version} was stopped, its container is kept; {now}",
                     (f"Start it again: deployctl start {app} {version}",))
@@ -53,10 +53,10 @@ def _require_agreement(facts: AppFacts, release: Release) -> None:
 
 
 def preview_stop(app: AppName, version: Version, s: Services, *, release: int | None = None,
-                 wish: ChangeOptions = ChangeOptions()) -> Preview:
+                 options: ChangeOptions = ChangeOptions()) -> Preview:
     """Return the plan that `stop` would walk now, and change nothing."""
     facts = observe(app, s, version, release)
-    require_revision(facts, wish)
+    require_revision(facts, options)
     one = _running(facts, version, release)
     if not _is_up(facts, one.number):
         return Preview(plan_nothing(facts, PlanKind.STOP, one, f"{app} {version} is not running"))

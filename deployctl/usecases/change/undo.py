@@ -22,30 +22,30 @@ if TYPE_CHECKING:
     from deployctl.usecases.results import Moved
 
 
-def undo(app: AppName, s: Services, *, wish: ChangeOptions = ChangeOptions()) -> Moved:
+def undo(app: AppName, s: Services, *, options: ChangeOptions = ChangeOptions()) -> Moved:
     """Send the traffic back to where the last change took it from. Raises NothingToGoBackTo, ConfirmationNeeded."""
     from deployctl.usecases.change.rollback import require_reachable
 
     started = s.clock.now()
-    with lease(app, "undo", s, wish) as token:
+    with lease(app, "undo", s, options) as token:
         recover(app, s, token)
         facts = observe(app, s)
-        require_revision(facts, wish)
+        require_revision(facts, options)
         target = before_last_change(facts)
         require_reachable(facts, target)
-        if not facts.is_warm(target.number) and not wish.confirmed:
+        if not facts.is_warm(target.number) and not options.confirmed:
             raise ConfirmationNeeded(f"{target.version} is not running: it must boot first, so this is not instant. "
                                      f"Switch back to {target.version}?", revision=facts.app.revision)
         plan = plan_move(facts, PlanKind.UNDO, target)
-        return move(plan, facts, s, token=token, wish=wish, started=started)
+        return move(plan, facts, s, token=token, options=options, started=started)
 
 
-def preview_undo(app: AppName, s: Services, *, wish: ChangeOptions = ChangeOptions()) -> Preview:
+def preview_undo(app: AppName, s: Services, *, options: ChangeOptions = ChangeOptions()) -> Preview:
     """Return the plan that `undo` would walk now, and change nothing."""
     from deployctl.usecases.change.rollback import require_reachable
 
     facts = observe(app, s)
-    require_revision(facts, wish)
+    require_revision(facts, options)
     target = before_last_change(facts)
     require_reachable(facts, target)
     plan = plan_move(facts, PlanKind.UNDO, target)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from deployctl.usecases.steps.prepare import PreparedCandidate
 
 
-def upgrade(app: AppName, version: Version, s: Services, *, wish: ChangeOptions = ChangeOptions(), image: str | None = None,
+def upgrade(app: AppName, version: Version, s: Services, *, options: ChangeOptions = ChangeOptions(), image: str | None = None,
             env: Mapping[str, str] | None = None, pull: PullPolicy | None = None, any_image: bool = True) -> Moved:
     """Make `version` serve, by the app's file as it is now. Before the switch every failure changes nothing.
     `image`, `env` and `pull` go before what the file says; without `any_image` the image is one that the file names.
@@ -45,12 +45,12 @@ def upgrade(app: AppName, version: Version, s: Services, *, wish: ChangeOptions 
     from deployctl.usecases.steps.recover import recover
 
     started = s.clock.now()
-    with lease(app, "upgrade", s, wish) as token:
+    with lease(app, "upgrade", s, options) as token:
         s = fenced_by(app, token, s)
         recover(app, s, token)
-        _require_address_wanted(app, s, wish)
+        _require_address_wanted(app, s, options)
         candidate = prepare(app, version, s, image=image, env=env, pull=pull, any_image=any_image)
-        require_revision(_facts(app, s, candidate), wish)
+        require_revision(_facts(app, s, candidate), options)
         _require_not_held(candidate, s)
         candidate = candidate.written(s)
         facts = _facts(app, s, candidate)
@@ -60,18 +60,18 @@ def upgrade(app: AppName, version: Version, s: Services, *, wish: ChangeOptions 
             same = already(facts, release, PlanKind.UPGRADE, s, started)
             return _told(replace(same, taken_over=taken), candidate, s)
         plan = plan_move(replace(facts, app=candidate.wishes(facts.app)), PlanKind.UPGRADE, release)
-        moved = move(plan, facts, s, token=token, wish=wish, started=started, before=candidate.steps,
+        moved = move(plan, facts, s, token=token, options=options, started=started, before=candidate.steps,
                      wishes=candidate.wishes(facts.app), remarks=candidate.remarks)
         return _told(moved, candidate, s)
 
 
-def preview_upgrade(app: AppName, version: Version, s: Services, *, wish: ChangeOptions = ChangeOptions(),
+def preview_upgrade(app: AppName, version: Version, s: Services, *, options: ChangeOptions = ChangeOptions(),
                     image: str | None = None,
                     env: Mapping[str, str] | None = None, pull: PullPolicy | None = None) -> Preview:
     """Return the plan that `upgrade` would walk now, and change nothing: not even an image is pulled."""
     candidate = prepare(app, version, s, image=image, env=env, pull=pull, dry_run=True)
     facts = _facts(app, s, candidate)
-    require_revision(facts, wish)
+    require_revision(facts, options)
     _require_not_held(candidate, s)
     from deployctl.usecases.redaction import redact_lines  # its patterns are only for a dry run
 
@@ -87,16 +87,16 @@ def _changes(facts: AppFacts, candidate: PreparedCandidate) -> list[DiffLine]:
     return [*compare_releases(active, candidate.release), *app_differences(facts.app, candidate.wishes(facts.app))]
 
 
-def _require_address_wanted(app: AppName, s: Services, wish: ChangeOptions) -> None:
+def _require_address_wanted(app: AppName, s: Services, options: ChangeOptions) -> None:
     """Ask before anything is pulled. A file that is missing or wrong is told by whoever prepares."""
     now = s.ledger.find_app(app)
-    if now is not None and not wish.confirmed:
+    if now is not None and not options.confirmed:
         with suppress(NotFound):
-            require_address_wanted(now, now.wishing(s.app_file(app)), s, wish)
+            require_address_wanted(now, now.wishing(s.app_file(app)), s, options)
 
 
 def _told(moved: Moved, candidate: PreparedCandidate, s: Services) -> Moved:
-    """Return it with the image's news, and with warnings of what is around the app: told each time until it is mended."""
+    """Return it with the image's news, and with warnings of what is around the app: repeated each time until it is repaired."""
     warnings = list(_surroundings(AppName(moved.app), s))
     for warning in warnings:
         s.report.warn(warning)

@@ -1,4 +1,4 @@
-"""Is this server fit, and if not: which one command mends it?"""
+"""The system checks: each problem of this server, with the one command that fixes it."""
 
 from __future__ import annotations
 

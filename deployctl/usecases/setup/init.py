@@ -27,7 +27,7 @@ FIRST_LISTEN, LAST_LISTEN = 8000, 8999
 
 
 @dataclass(frozen=True, slots=True)
-class InitWish:
+class InitOptions:
     """What a person said; None where the image, or the first free address, must do."""
 
     image: str
@@ -39,7 +39,7 @@ class InitWish:
     pull: Callable[[str], None] | None = None  # tells the progress: the image may be pulled when it is not here
 
 
-def init(app: AppName, wish: InitWish, settings: Settings, *, engine: Engine, guard: Guard,
+def init(app: AppName, options: InitOptions, settings: Settings, *, engine: Engine, guard: Guard,
          taken: frozenset[int], apps: Sequence[App] = (), check: Callable[[str], None] = lambda text: None) -> Done:
     """Write config/<app>.toml, and config/server.toml where there is none. `taken`: ports that other apps ask for; `apps`:
     those that are deployed; `check` raises when a file of that text clashes with another one.
@@ -48,33 +48,33 @@ def init(app: AppName, wish: InitWish, settings: Settings, *, engine: Engine, gu
     nobody else does. A file that would stand in the way of another app is never written.
     """
     path = settings.app_file(app)
-    if path.exists() and not wish.force:
+    if path.exists() and not options.force:
         raise Refused(f"{path} already exists; nothing was written", remedy=[f"edit {path}", "or use --force"])
-    _require_free(app, wish, guard, apps)
-    image = _look(wish, engine)
-    text = _text(app, wish, image, guard, taken)
+    _require_free(app, options, guard, apps)
+    image = _look(options, engine)
+    text = _text(app, options, image, guard, taken)
     check(text)
     settings.config_dir.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     if not settings.server_file.exists():
         settings.server_file.write_text(SERVER_TEMPLATE)
-    version = parse_image(wish.image).tag or "VERSION"
+    version = parse_image(options.image).tag or "VERSION"
     return Done("Init", app, f"{path} was written", (text, f"Next: deployctl upgrade {app} {version}"),
-                extra={"path": str(path)}, image=_news(wish, image, engine))
+                extra={"path": str(path)}, image=_news(options, image, engine))
 
 
-def _require_free(app: AppName, wish: InitWish, guard: Guard, apps: Sequence[App]) -> None:
+def _require_free(app: AppName, options: InitOptions, guard: Guard, apps: Sequence[App]) -> None:
     """Raise Refused when somebody has the address or the name that a person asked for."""
-    listen = parse_listen_text(wish.listen, field="--listen") if wish.listen else None
+    listen = parse_listen_text(options.listen, field="--listen") if options.listen else None
     own = any(one.name == app and one.listen == listen for one in apps)
     for other in apps:
         shared = listen and other.listen and overlap(listen, other.listen)
-        if other.name != app and (shared or wish.host in other.hosts):
-            raise _taken(wish.listen if shared else wish.host, f"belongs to the app {other.name}")
+        if other.name != app and (shared or options.host in other.hosts):
+            raise _taken(options.listen if shared else options.host, f"belongs to the app {other.name}")
     if listen and not guard.has_address(listen[0]):
-        raise _taken(wish.listen, "is not an address of this server")
+        raise _taken(options.listen, "is not an address of this server")
     if listen and not own and guard.port_taken(*listen):
-        raise _taken(wish.listen, "is taken by another program")
+        raise _taken(options.listen, "is taken by another program")
 
 
 def _taken(what: str | None, why: str) -> Refused:
@@ -82,47 +82,47 @@ def _taken(what: str | None, why: str) -> Refused:
                    remedy=["omit --listen to use a free port", "deployctl app list"])
 
 
-def _text(app: AppName, wish: InitWish, image: Image | None, guard: Guard, taken: frozenset[int]) -> str:
-    reference = parse_image(wish.image)
-    port = parse_port(wish.port, field="--port") if wish.port is not None else _exposed(image, wish)
-    health = parse_path(wish.health) if wish.health else image and find_health_path(image, port=port)
-    listen: tuple[str, int] | None = parse_listen_text(wish.listen, field="--listen") if wish.listen else None
-    if listen is None and wish.host is None:
+def _text(app: AppName, options: InitOptions, image: Image | None, guard: Guard, taken: frozenset[int]) -> str:
+    reference = parse_image(options.image)
+    port = parse_port(options.port, field="--port") if options.port is not None else _exposed(image, options)
+    health = parse_path(options.health) if options.health else image and find_health_path(image, port=port)
+    listen: tuple[str, int] | None = parse_listen_text(options.listen, field="--listen") if options.listen else None
+    if listen is None and options.host is None:
         listen = ("127.0.0.1", _free_port(guard, taken))
-    return app_file_text(app, reference, port=port, listen=listen, host=parse_host(wish.host) if wish.host else None,
+    return app_file_text(app, reference, port=port, listen=listen, host=parse_host(options.host) if options.host else None,
                          health_path=health or None, healthcheck=bool(image and image.healthcheck))
 
 
-def needs_image(wish: InitWish, engine: Engine) -> bool:
+def needs_image(options: InitOptions, engine: Engine) -> bool:
     """Tell whether the image would have to say what nobody said, and is not on this server."""
-    return wish.port is None and engine.find_image(wish.image) is None
+    return options.port is None and engine.find_image(options.image) is None
 
 
-def _look(wish: InitWish, engine: Engine) -> Image | None:
+def _look(options: InitOptions, engine: Engine) -> Image | None:
     try:
-        found = engine.find_image(wish.image)
+        found = engine.find_image(options.image)
     except DeployctlError:
         return None  # no engine: what the person gave must do
-    return engine.pull_image(wish.image, progress=wish.pull) if found is None and wish.pull else found
+    return engine.pull_image(options.image, progress=options.pull) if found is None and options.pull else found
 
 
-def _news(wish: InitWish, image: Image | None, engine: Engine) -> ImageNews | None:
+def _news(options: InitOptions, image: Image | None, engine: Engine) -> ImageNews | None:
     """Return that the tag means another image by now than the one that was read here."""
     try:
-        return find_news_of(image, parse_image(wish.image), engine) if image else None
+        return find_news_of(image, parse_image(options.image), engine) if image else None
     except DeployctlError:
         return None
 
 
-def _exposed(image: Image | None, wish: InitWish) -> int:
+def _exposed(image: Image | None, options: InitOptions) -> int:
     found = find_port(image) if image else None
     if found is not None:
         return found
     why = "is not on this server" if image is None else "does not declare which port it listens on"
     if image and image.ports:
         why = "exposes " + ", ".join(map(str, image.ports))
-    pull = [f"docker pull {wish.image}"] if image is None else []
-    raise Invalid(f"the image {wish.image} {why}", remedy=["use --port 8080, the port inside the container", *pull])
+    pull = [f"docker pull {options.image}"] if image is None else []
+    raise Invalid(f"the image {options.image} {why}", remedy=["use --port 8080, the port inside the container", *pull])
 
 
 def _free_port(guard: Guard, taken: frozenset[int]) -> int:

@@ -26,7 +26,7 @@ RestrictSUIDSGID=yes
 
 
 @dataclass(frozen=True, slots=True)
-class InstallWish:
+class InstallOptions:
     """`folder` is where units lie; None is the usual one of that manager. `run_as` owns the home; None is whose manager
     it is."""
 
@@ -36,13 +36,13 @@ class InstallWish:
     run_as: str | None = None
 
 
-def unit_text(home: Path, wish: InstallWish, environ: Mapping[str, str]) -> str:
+def unit_text(home: Path, options: InstallOptions, environ: Mapping[str, str]) -> str:
     """Return the whole unit."""
-    command = " ".join(_word(word) for word in (wish.python, "-I", "-m", "deployctl", "--home", str(home), "serve"))
+    command = " ".join(_word(word) for word in (options.python, "-I", "-m", "deployctl", "--home", str(home), "serve"))
     engine = environ.get("DOCKER_HOST", "")
     named = f"Environment={_word(f'DOCKER_HOST={engine}')}\n" if engine.startswith("unix://") else ""
-    owner = "" if wish.user or wish.run_as is None else f"User={_word(wish.run_as)}\n"
-    fences = "" if wish.user else f"{FENCES}ReadWritePaths={_word(str(home))}\n"
+    owner = "" if options.user or options.run_as is None else f"User={_word(options.run_as)}\n"
+    fences = "" if options.user else f"{FENCES}ReadWritePaths={_word(str(home))}\n"
     return f"""\
 [Unit]
 Description=deployctl: watcher and dashboard of {_plain(str(home))}
@@ -66,7 +66,7 @@ RestrictRealtime=yes
 SystemCallArchitectures=native
 {fences}
 [Install]
-WantedBy={"default.target" if wish.user else "multi-user.target"}
+WantedBy={"default.target" if options.user else "multi-user.target"}
 """
 
 
@@ -82,18 +82,18 @@ def _word(text: str) -> str:
     return f'"{plain}"' if any(c in plain for c in " '\"\\;") or not plain else plain
 
 
-def install(home: Path, wish: InstallWish, environ: Mapping[str, str]) -> Done:
+def install(home: Path, options: InstallOptions, environ: Mapping[str, str]) -> Done:
     """Write the unit and say how to start it. Writing it twice changes nothing; another home's unit stays."""
-    text = unit_text(home, wish, environ)
-    path = (wish.folder or usual_folder(environ, user=wish.user)) / UNIT_NAME
+    text = unit_text(home, options, environ)
+    path = (options.folder or usual_folder(environ, user=options.user)) / UNIT_NAME
     found = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
     if found is not None and found != text:
         _require_ours(path, found, home)
     if found != text:
         _write(path, text)
-    control = "systemctl --user" if wish.user else "systemctl"
-    more = [f"{control} daemon-reload", f"{control} enable --now deployctl", *(_linger() if wish.user else []),
-            *_complaints(path, user=wish.user)]
+    control = "systemctl --user" if options.user else "systemctl"
+    more = [f"{control} daemon-reload", f"{control} enable --now deployctl", *(_linger() if options.user else []),
+            *_complaints(path, user=options.user)]
     said = "was written" if found != text else "is already up to date"
     return Done("Install", "", f"{path} {said}", tuple(more), changed=found != text, extra={"path": str(path)})
 

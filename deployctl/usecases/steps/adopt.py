@@ -67,7 +67,7 @@ def take_over_flips(s: Services) -> None:
 def _give_back(app: AppName, active: int, s: Services) -> str | None:
     """Send the traffic to the active release again: a stop took it away, and whoever overtook that stop has failed."""
     instance = s.ledger.find_instance(app, active)
-    if instance is None or not instance.routed or _has_other_image(instance, s):  # then reconcile has more to mend
+    if instance is None or not instance.routed or _has_other_image(instance, s):  # then reconcile has more to repair
         return None
     try:
         s.traffic.switch(app, active)

@@ -31,8 +31,8 @@ def closing_text(now: App, wanted: App) -> str | None:
             "clients can no longer connect there. A rollback does not restore that.")
 
 
-def require_address_wanted(now: App | None, wanted: App, s: Services, wish: ChangeOptions) -> None:
+def require_address_wanted(now: App | None, wanted: App, s: Services, options: ChangeOptions) -> None:
     """Raise ConfirmationNeeded when the app would leave an address that serves, and nobody has said yes to it."""
     text = closing_text(now, wanted) if now else None
-    if text and now and not wish.confirmed:
+    if text and now and not options.confirmed:
         raise ConfirmationNeeded(f"{text} Continue?", revision=now.revision)

@@ -42,7 +42,7 @@ def holds_of(plan: Plan, facts: AppFacts) -> Holds:
     return Holds()
 
 
-def walk_plan(plan: Plan, facts: AppFacts, s: Services, *, token: int, wish: ChangeOptions, wishes: App | None = None,
+def walk_plan(plan: Plan, facts: AppFacts, s: Services, *, token: int, options: ChangeOptions, wishes: App | None = None,
               beginning: Callable[[], object] = bool) -> Walk:
     """Open the deployment and walk its plan to the end. Raises what stopped it, with everything taken back.
     `beginning` is done in the transaction that opens it."""
@@ -50,15 +50,15 @@ def walk_plan(plan: Plan, facts: AppFacts, s: Services, *, token: int, wish: Cha
 
     s.report.plan(plan)
     with s.ledger.transaction():
-        wish.still_may(s)  # a right that ends after this finds the deployment, and has it stopped
+        options.still_may(s)  # a right that ends after this finds the deployment, and has it stopped
         beginning()
-        deployment = s.ledger.open_deployment(plan, actor=s.actor, note=wish.note, at=s.clock.utc(), token=token)
+        deployment = s.ledger.open_deployment(plan, actor=s.actor, note=options.note, at=s.clock.utc(), token=token)
     holds = holds_of(plan, facts)
     walk = Walk(plan, facts, deployment, s, token, wishes=wishes, held=holds.held, lifted=holds.lifted)
     return run(walk, STEP_ACTIONS, UNDOS)
 
 
-def move(plan: Plan, facts: AppFacts, s: Services, *, token: int, wish: ChangeOptions, started: float,
+def move(plan: Plan, facts: AppFacts, s: Services, *, token: int, options: ChangeOptions, started: float,
          wishes: App | None = None,
          before: tuple[StepDone, ...] = (), remarks: tuple[str, ...] = (), beginning: Callable[[], object] = bool) -> Moved:
     """Walk the plan and return where the traffic is now; `started` is when the use case began, by the clock."""
@@ -67,7 +67,7 @@ def move(plan: Plan, facts: AppFacts, s: Services, *, token: int, wish: ChangeOp
     for remark in remarks:
         s.report.warn(remark)
     counted = _counters(s)
-    walk = walk_plan(plan, facts, s, token=token, wish=wish, wishes=wishes, beginning=beginning)
+    walk = walk_plan(plan, facts, s, token=token, options=options, wishes=wishes, beginning=beginning)
     lost = _counted(counted, _counters(s), plan)
     assert plan.target is not None  # noqa: S101  a move always has one
     target, source = facts.releases[plan.target], facts.version(plan.source)

@@ -20,13 +20,13 @@ LEASE_POLL_SECONDS = 0.2  # seconds between two tries while waiting
 
 
 @contextmanager
-def lease(app: AppName, verb: str, s: Services, wish: ChangeOptions, *, by_force: bool = False) -> Iterator[int]:
+def lease(app: AppName, verb: str, s: Services, options: ChangeOptions, *, by_force: bool = False) -> Iterator[int]:
     """Hold the app's lease and yield its fencing token. Raises LeaseHeld, naming who has it and how to go on;
     `by_force` takes it from whoever has it.
 
     An error that passes gets told who serves the app now: nobody should have to ask that separately.
     """
-    token = _take(app, verb, s, wish, by_force=by_force)
+    token = _take(app, verb, s, options, by_force=by_force)
     try:
         with s.ledger.heartbeat(app, token):
             yield token
@@ -46,10 +46,10 @@ def fenced_by(app: AppName, token: int, s: Services) -> Services:
     return fenced(s, require_lease)
 
 
-def _take(app: AppName, verb: str, s: Services, wish: ChangeOptions, *, by_force: bool) -> int:
-    end = s.clock.now() + wish.lock_wait
+def _take(app: AppName, verb: str, s: Services, options: ChangeOptions, *, by_force: bool) -> int:
+    end = s.clock.now() + options.lock_wait
     while True:
-        wish.still_may(s)
+        options.still_may(s)
         got = s.ledger.take_lease(app, holder=s.actor, verb=verb, at=s.clock.utc(), by_force=by_force)
         if isinstance(got, int):
             return got

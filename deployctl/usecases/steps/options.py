@@ -33,13 +33,13 @@ class ChangeOptions:
         parse_note(self.note, field="note")
 
 
-def require_revision(facts: AppFacts, wish: ChangeOptions) -> None:
+def require_revision(facts: AppFacts, options: ChangeOptions) -> None:
     """Raise StateChanged when somebody moved the traffic since the caller looked."""
     now = facts.app.revision
-    if wish.if_revision is None or wish.if_revision == now:
+    if options.if_revision is None or options.if_revision == now:
         return
     last = facts.changes[0] if facts.changes else None
     who = f" by {last.actor} to {facts.version(last.target) or 'no version'}" if last else ""
     raise StateChanged(
-        f"traffic of {facts.app.name} was switched{who} (revision {now}, you expected {wish.if_revision}). "
+        f"traffic of {facts.app.name} was switched{who} (revision {now}, you expected {options.if_revision}). "
         "Nothing was changed.", remedy=[f"deployctl status {facts.app.name}"])

@@ -11,7 +11,7 @@ from deployctl.domain.change.deployment import EndCode, EndReason, Phase
 from deployctl.domain.change.plan import Plan, PlanKind, Step, StepKind
 from deployctl.errors import DeployctlError, Interrupted
 from deployctl.execution.actions import STEP_ACTIONS
-from deployctl.execution.health_gate import Trial
+from deployctl.execution.health_gate import HealthGate
 from deployctl.execution.runner import Walk, leave, only_retires, retire_rest, revert, take
 from deployctl.usecases.read_facts import observe
 from deployctl.usecases.steps.execute import holds_of
@@ -50,9 +50,9 @@ def recover(app: AppName, s: Services, token: int) -> str | None:
     if opened is None or row is None:
         return adopt_drift(app, s, token)
     if opened.kind == PlanKind.REMOVE:
-        from deployctl.usecases.steps.teardown import take_off
+        from deployctl.usecases.steps.teardown import tear_down
 
-        take_off(row, opened, s)
+        tear_down(row, opened, s)
         return _tell(opened, (Recovered.FINISHED, "finished"), s)
     walk = rebuilt(opened, observe(app, s), s, token)
     if walk.promoted:  # the ledger says who is live since then: what is left only drains, stops and removes
@@ -162,7 +162,7 @@ def _answers(walk: Walk, number: int | None) -> bool:
     if release is None or instance is None:
         return False
     try:
-        Trial(release, instance, walk.services, lambda: None, engine_away=walk.facts.engine_away is not None).quick()
+        HealthGate(release, instance, walk.services, lambda: None, engine_away=walk.facts.engine_away is not None).quick()
     except DeployctlError:
         return False
     return True

@@ -1,4 +1,4 @@
-"""Mends that are one act each. All are done under the app's lease, may be repeated, and move no traffic."""
+"""Repairs that are one act each. All are done under the app's lease, may be repeated, and move no traffic."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from deployctl.dataclass import replace
-from deployctl.domain.change.drift import Drift, Mend, Sight
+from deployctl.domain.change.drift import Drift, Repair, Sight
 from deployctl.errors import NetworkTaken, NotFound, RegistryUnavailable
 from deployctl.execution import networks, pins
 from deployctl.execution.containers import ensure_image, keep_log
@@ -104,21 +104,21 @@ def ensure_guards(s: Services) -> None:
                 s.guard.ensure(subnet)
 
 
-ACTS: Mapping[Mend, RepairAct] = {  # in the order of doing them
-    Mend.GUARD: ensure_guard,
-    Mend.NETWORK: ensure_network,
-    Mend.ADOPT: adopt,
-    Mend.RENAME: rename,
-    Mend.LIMIT: give_limits_back,
-    Mend.RESTART: let_restart,
-    Mend.CONNECT: connect,
-    Mend.PIN: pin,
-    Mend.UNPIN: pin,
-    Mend.REMAKE: make_room,  # the plan makes it again
-    Mend.REMOVE: remove,
-    Mend.UNTAG: untag,
-    Mend.KEEP: keep,
-    Mend.CLEAR: clear,
+ACTS: Mapping[Repair, RepairAct] = {  # in the order of doing them
+    Repair.GUARD: ensure_guard,
+    Repair.NETWORK: ensure_network,
+    Repair.ADOPT: adopt,
+    Repair.RENAME: rename,
+    Repair.LIMIT: give_limits_back,
+    Repair.RESTART: let_restart,
+    Repair.CONNECT: connect,
+    Repair.PIN: pin,
+    Repair.UNPIN: pin,
+    Repair.REMAKE: make_room,  # the plan makes it again
+    Repair.REMOVE: remove,
+    Repair.UNTAG: untag,
+    Repair.KEEP: keep,
+    Repair.CLEAR: clear,
 }
 
 

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from deployctl.ports import Services
 
 
-def take_off(row: App, opened: Deployment, s: Services) -> None:
+def tear_down(row: App, opened: Deployment, s: Services) -> None:
     """Remove the app's traffic, containers, images, network and guard route; its history stays in the ledger.
 
     `opened` is the intent. It ends in one transaction with the app's row, so that nobody takes a half-removed app for
-    one that has to be mended.
+    one that has to be repaired.
     """
     app = row.name
     s.traffic.switch(app, None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from deployctl.dataclass import dataclass
 from deployctl.domain.change.deployment import Phase
 from deployctl.domain.change.plan import TRAFFIC_MOVES, PlanKind
-from deployctl.usecases.change.annotate import remarks, with_remark
+from deployctl.usecases.change.annotate import notes_of_changes, with_note
 
 if TYPE_CHECKING:
     from deployctl.domain.change.deployment import Deployment
@@ -41,8 +41,8 @@ class Deed:
 
 def recent(app: AppName, s: Services, *, limit: int = MAX_ACTIVITY_SHOWN) -> tuple[Deed, ...]:
     """Return the last deeds, the newest first. Reads the ledger alone, and never more than a few dozen rows of it."""
-    told = remarks(app, s)
-    changes = [with_remark(change, told) for change in s.ledger.changes(app, limit=limit)]
+    told = notes_of_changes(app, s)
+    changes = [with_note(change, told) for change in s.ledger.changes(app, limit=limit)]
     attempts = [d for d in s.ledger.deployments(app, limit=limit) if d.phase in {Phase.REVERTED, Phase.STUCK}]
     events = s.ledger.events(app, limit=limit * TELLING)
     find = _finder(app, s)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from deployctl.domain.change.deployment import Phase
-from deployctl.usecases.change.annotate import remarks, with_remark
+from deployctl.usecases.change.annotate import notes_of_changes, with_note
 from deployctl.usecases.read_facts import require_app
 from deployctl.usecases.results import HistoryLine, HistoryView
 from deployctl.usecases.view.readiness import find_readiness
@@ -27,8 +27,8 @@ def history(app: AppName, s: Services, *, limit: int = 50) -> HistoryView:
     attempts = tuple(d for d in s.ledger.deployments(app, limit=limit) if d.phase is not Phase.SUCCEEDED)
     moves = [(one.source, one.target) for one in changes] + [(one.source, one.target) for one in attempts]
     versions = dict(s.ledger.names_of(app, {n for move in moves for n in move if n is not None}))
-    told = remarks(app, s)
-    lines = tuple(HistoryLine(with_remark(c, told), _name(c.source, versions), _name(c.target, versions)) for c in changes)
+    told = notes_of_changes(app, s)
+    lines = tuple(HistoryLine(with_note(c, told), _name(c.source, versions), _name(c.target, versions)) for c in changes)
     return HistoryView(app, lines, attempts, versions, _readiness(app, lines, s))
 
 

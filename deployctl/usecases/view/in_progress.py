@@ -42,7 +42,7 @@ class ProgressPart:
 
 
 @dataclass(frozen=True, slots=True)
-class UnderWay:
+class InProgress:
     """A verb that somebody is at. Without a `deployment` it has not begun to change anything, or never will."""
 
     verb: str
@@ -81,16 +81,16 @@ class Failure:
     cause: str | None = None  # a FailureCause
 
 
-def find_under_way(app: AppName, s: Services) -> UnderWay | None:
+def find_in_progress(app: AppName, s: Services) -> InProgress | None:
     """Return what is being done, None when nobody is at it. A verb that still looks has a lease and no deployment."""
     opened, lease = s.ledger.find_open(app), s.ledger.find_lease(app)
     if opened is None:
-        return None if lease is None else UnderWay(lease.verb, lease.holder, lease.since, _age(lease.since, s))
+        return None if lease is None else InProgress(lease.verb, lease.holder, lease.since, _age(lease.since, s))
     plan = Plan.from_dict(json.loads(s.ledger.plan_of(opened.id)))
     steps = s.ledger.steps(opened.id)
     release = s.ledger.find_release(app, opened.target) if opened.target is not None else None
     source = s.ledger.find_release(app, opened.source) if opened.source is not None else None
-    return UnderWay(
+    return InProgress(
         opened.kind, opened.actor, opened.started_at, _age(opened.started_at, s), opened.id, str(opened.phase),
         opened.target, release.version if release else None, release.bundle.image if release else "",
         release.digest if release else "", release.colour if release else None, source.version if source else None,

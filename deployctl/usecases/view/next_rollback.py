@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from deployctl.usecases.view.readiness import Around
 
 
-def with_way_back(view: AppView, around: Around, s: Services) -> AppView:
+def with_next_rollback(view: AppView, around: Around, s: Services) -> AppView:
     """Return the view with the version that `rollback` would choose; for every app of a list that would be dear."""
     app = require_app(AppName(view.app), s)
     serving = view.active.release if view.active else app.active  # the next change goes on from what HAProxy serves

@@ -55,7 +55,7 @@ class _Seen:
 
 def status(s: Services, *, app: AppName | None = None) -> StatusView:
     """Return all apps, or one. Starts a dead HAProxy and restores its files: a repair, never a change of traffic."""
-    from deployctl.usecases.view.next_rollback import with_way_back
+    from deployctl.usecases.view.next_rollback import with_next_rollback
 
     apps = [require_app(app, s)] if app else s.ledger.apps()
     if not apps:
@@ -78,7 +78,7 @@ def status(s: Services, *, app: AppName | None = None) -> StatusView:
     around = Around(seen.containers, _message(seen.engine), counters=seen.counters)
     around = look_closely(around, app, s) if app else around
     views = tuple(_with_readiness(v, a, own[a.name], releases, answers, around, s) for v, a in zip(views, apps, strict=True))
-    views = tuple(with_way_back(v, around, s) if app or v.state in {"degraded", "down"} else v for v in views)
+    views = tuple(with_next_rollback(v, around, s) if app or v.state in {"degraded", "down"} else v for v in views)
     return StatusView(views, engine=_message(seen.engine), proxy=_message(seen.proxy),
                       engine_code=seen.engine.code if seen.engine else None, proxy_code=seen.proxy.code if seen.proxy else None)
 

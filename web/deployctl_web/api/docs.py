@@ -13,7 +13,7 @@ from deployctl.dataclass import dataclass
 from deployctl_web import problems
 from deployctl_web.api.strict_json import JSON
 from deployctl_web.security.authorization import SIGNED_IN, needs
-from deployctl_web.state import desk
+from deployctl_web.state import web_state
 
 docs = Blueprint("api_docs", __name__)
 
@@ -50,7 +50,7 @@ def page() -> str:
     from deployctl_web.api.examples import STATUS_MEANINGS
     from deployctl_web.api.openapi import TAGS, document
 
-    found = entries(document(), desk().place.base)
+    found = entries(document(), web_state().place.base)
     groups = {name: [one for tag, one in found if tag == name] for name in TAGS.values()}
     codes = [(code, status, STATUS_MEANINGS[status]) for code, status in sorted(problems.STATUS.items())]
     return render_template("docs.html", groups=groups, codes=codes)

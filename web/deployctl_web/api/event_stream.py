@@ -14,7 +14,7 @@ from deployctl.errors import DeployctlError, Invalid
 from deployctl_web.live.event_messages import EventMessage, Stream
 from deployctl_web.security.authorization import SIGNED_IN, needs, no_such_app
 from deployctl_web.security.rights import RIGHTS_CHECK_SECONDS, Right
-from deployctl_web.state import Desk, desk
+from deployctl_web.state import WebState, web_state
 
 MAX_ID_DIGITS = 18  # of the id of a message
 MOST_APPS = 50  # that one browser looks at
@@ -30,15 +30,15 @@ pages = Blueprint("stream", __name__)
 @needs(SIGNED_IN)
 def events() -> Response:
     """Stream what changes, of the apps that are named, or of all that this person may see: with `all`, or without a name."""
-    here, named = desk(), _named()
+    here, named = web_state(), _named()
     apps = None if "all" in request.args or not named else named
     last = request.headers.get("Last-Event-ID", "")
     known = int(last) if last.isascii() and last.isdecimal() and len(last) < MAX_ID_DIGITS else None
-    opened = here.hub.open(g.who, apps, closely=named, last=known,
+    opened = here.broker.open(g.who, apps, closely=named, last=known,
                            gone=request.environ.get("waitress.client_disconnected", bool))
     answer = Response(_tell(opened, here, g.right), mimetype="text/event-stream")
     answer.headers["X-Accel-Buffering"] = "no"  # for an nginx in front
-    answer.call_on_close(lambda: here.hub.leave(opened))
+    answer.call_on_close(lambda: here.broker.leave(opened))
     return answer
 
 
@@ -54,11 +54,11 @@ def _app(text: str) -> AppName:
         raise no_such_app() from None
     if not g.who.may(Role.VIEWER, app):
         raise no_such_app()
-    desk().board.app(app)
+    web_state().status_cache.app(app)
     return app
 
 
-def _tell(stream: Stream, here: Desk, right: Right) -> Iterator[str]:
+def _tell(stream: Stream, here: WebState, right: Right) -> Iterator[str]:
     """Yield messages until nobody listens, the session has ended, or whoever has it may something else: what they may
     now, their browser asks for anew. Nothing that was read after that is told."""
     yield "retry: 1000\n\n"
@@ -68,10 +68,10 @@ def _tell(stream: Stream, here: Desk, right: Right) -> Iterator[str]:
         yield f"retry: {RETRY_MILLISECONDS}\n\n"
 
 
-def _messages(stream: Stream, here: Desk, right: Right) -> Iterator[str]:
+def _messages(stream: Stream, here: WebState, right: Right) -> Iterator[str]:
     told_at, beat = here.clock.now(), here.waits.beat
     while not stream.over:
-        message = here.hub.snapshot(stream) if stream.missed else stream.next(min(RIGHTS_CHECK_SECONDS, beat))
+        message = here.broker.snapshot(stream) if stream.missed else stream.next(min(RIGHTS_CHECK_SECONDS, beat))
         if not right.holds():
             yield ANEW
             return

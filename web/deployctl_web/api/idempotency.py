@@ -23,7 +23,7 @@ from deployctl.usecases.clock_math import later
 from deployctl_web.api.headers import waiting
 from deployctl_web.problems import problem
 from deployctl_web.security import audit_log
-from deployctl_web.state import desk
+from deployctl_web.state import web_state
 
 HEADER, REPLAY = "Idempotency-Key", "Idempotent-Replay"
 KEY_PATTERN = r"[!-~](?:[ -~]{0,126}[!-~])?"
@@ -136,7 +136,7 @@ def _first_or_kept(act: RouteAction, who: str, key: str, asked: str, *, secret: 
 
 
 def _begin(who: str, key: str, asked: str) -> KeptAnswer | None:
-    with desk().pool.lend(who) as s:
+    with web_state().pool.lend(who) as s:
         now = s.clock.utc()
         since = later(now, -KEYS_KEPT_SECONDS)
         if _keys().is_due():
@@ -154,7 +154,7 @@ def _answered(act: RouteAction) -> Response:
 def _end(who: str, key: str, answer: Response | None, *, secret: bool) -> None:
     """Keep the answer, or forget the key. What cannot be written leaves a key of which nobody knows what became."""
     try:
-        with desk().pool.lend(who) as s:
+        with web_state().pool.lend(who) as s:
             if answer is None or answer.status_code >= 500 or answer.status_code in TRY_AGAIN:
                 s.ledger.forget_answer(who, key)
             else:
@@ -191,7 +191,7 @@ def _require_same(before: str, asked: str) -> None:
 def _fingerprint() -> str:
     """Return what tells this request from others. It is keyed: a body may hold a password, and this is written down."""
     said = b"\0".join((request.method.encode(), request.full_path.encode(errors="replace"), request.get_data()))
-    return hmac.new(desk().place.key, said, hashlib.sha256).hexdigest()
+    return hmac.new(web_state().place.key, said, hashlib.sha256).hexdigest()
 
 
 def _keys() -> IdempotencyKeys:

@@ -48,8 +48,8 @@ for _verb, _route in routes().values():
 def _do(verb: Verb, app: AppName, body: ConfigTable, revision: int | None) -> EndpointAnswer:
     """Do it, wait for its end as long as was asked, and tell the end or where it can be asked for."""
     given = {param.name: getattr(body, param.body) for param in verb.params if param.body}
-    wish = ChangeOptions(given.get("note", ""), if_revision=revision, confirmed=given.get("confirmed", False))
-    outcome = perform(verb, app, given, wish)
+    options = ChangeOptions(given.get("note", ""), if_revision=revision, confirmed=given.get("confirmed", False))
+    outcome = perform(verb, app, given, options)
     if not isinstance(outcome, Job):
         return _done(outcome)
     if wait_for(outcome):

@@ -28,7 +28,7 @@ from deployctl.usecases.results import Done
 from deployctl_web.api.endpoint import Json, Models, documented
 from deployctl_web.security.authorization import SIGNED_IN, needs
 from deployctl_web.security.recent_sign_in import count_own_password
-from deployctl_web.state import desk
+from deployctl_web.state import web_state
 
 if TYPE_CHECKING:
     from deployctl_web.api.request_models import (
@@ -54,7 +54,7 @@ ALONG = ("If the user is then no longer a server admin, their tokens end unless 
 @ADMIN
 @documented("List users", told.Users, more="As `deployctl user list -o json`.")
 def users() -> Json:
-    with desk().pool.lend(g.who.actor) as s:
+    with web_state().pool.lend(g.who.actor) as s:
         return views.users_json(list_users(s), list_sessions(None, s))
 
 
@@ -63,7 +63,7 @@ def users() -> Json:
 @documented("Add a user", told.User, body=asked.UserBody, secret=True,
       more="The response contains a one-time sign-in link, shown only once.")
 def user_add(body: UserBody) -> Json:
-    with desk().pool.lend(g.who.actor) as s:
+    with web_state().pool.lend(g.who.actor) as s:
         user = add_user(body.name, given(parse_role(body.role), body.apps), s)
         return _with_link(user.name, f"{body.name} can sign in as {roles_text(user.roles)}", s)
 
@@ -73,7 +73,7 @@ def user_add(body: UserBody) -> Json:
 @documented("Create a one-time sign-in link", told.User, body=asked.LinkBody, secret=True,
       more="It is shown only once.")
 def user_link(user: str, body: LinkBody) -> Json:
-    with desk().pool.lend(g.who.actor) as s:
+    with web_state().pool.lend(g.who.actor) as s:
         require_user(user, s)
         return _with_link(user, f"one-time sign-in link for {user}", s, minutes=body.minutes)
 
@@ -89,7 +89,7 @@ def _with_link(name: str, sentence: str, s: Services, **minutes: float) -> Json:
 @documented("Set the role of a user", answers.Done, body=asked.RoleBody, more=ALONG)
 def user_role(user: str, body: RoleBody) -> Json:
     role = None if body.role is None else parse_role(body.role)
-    with desk().pool.lend(g.who.actor) as s:
+    with web_state().pool.lend(g.who.actor) as s:
         changed, went = set_role(user, role, body.app, s, hand_over=body.hand_over)
         return _told(user, f"{user} is now {roles_text(changed.roles)}", s, went=went)
 
@@ -99,7 +99,7 @@ def user_role(user: str, body: RoleBody) -> Json:
 @documented("Change a password", answers.Done, body=asked.PasswordBody,
       more="Your own, with `current_password`; server admins may change any user's. The user's other sessions end.")
 def user_password(user: str, body: PasswordBody) -> Json:
-    with desk().pool.lend(g.who.actor) as s:
+    with web_state().pool.lend(g.who.actor) as s:
         if is_own(user):
             count_own_password()
             change_own_password(g.who, body.current_password or "", body.password, s)
@@ -116,7 +116,7 @@ def user_password(user: str, body: PasswordBody) -> Json:
 @documented("Sign a user out everywhere", answers.Done, more="Your own; server admins may end any user's.")
 def user_end(user: str) -> Json:
     _require_own_or_admin(user)
-    with desk().pool.lend(g.who.actor) as s:
+    with web_state().pool.lend(g.who.actor) as s:
         require_user(user, s)
         ended = end_sessions(user, s)
         sentence = f"{ended} session{'' if ended == 1 else 's'} of {user} ended" if ended else f"{user} has no active sessions"
@@ -127,7 +127,7 @@ def user_end(user: str) -> Json:
 @CHANGE
 @documented("Delete a user and end their sessions", answers.Done, query=asked.RemoveQuery, more=f"{ALONG}")
 def user_remove(user: str, query: RemoveQuery) -> Json:
-    with desk().pool.lend(g.who.actor) as s:
+    with web_state().pool.lend(g.who.actor) as s:
         gone = require_user(user, s)
         went = remove_user(user, s, hand_over=query.hand_over)
     return _done(gone, f"{user} is removed and signed out everywhere", went=went)
@@ -147,7 +147,7 @@ def _done(user: User, sentence: str, *, changed: bool = True, went: WentAlong | 
 @ADMIN
 @documented("List API tokens", told.Tokens, more="As `deployctl token list -o json`: never their secrets.")
 def tokens() -> Json:
-    with desk().pool.lend(g.who.actor) as s:
+    with web_state().pool.lend(g.who.actor) as s:
         return views.tokens_json(list_tokens(s), now=s.clock.utc())
 
 
@@ -155,7 +155,7 @@ def tokens() -> Json:
 @CHANGE
 @documented("Create an API token", told.Token, body=asked.TokenBody, secret=True, more="The secret is shown only once.")
 def token_create(body: TokenBody) -> Json:
-    with desk().pool.lend(g.who.actor) as s:
+    with web_state().pool.lend(g.who.actor) as s:
         made = create_token(body.name, given(SCOPE_ROLES[body.scope], body.apps), s, days=body.days, owner=g.who.owner)
         return views.token_json(made.token, now=s.clock.utc(), secret=made.secret)
 
@@ -164,7 +164,7 @@ def token_create(body: TokenBody) -> Json:
 @CHANGE
 @documented("Revoke an API token immediately", answers.Done)
 def token_revoke(token: str) -> Json:
-    with desk().pool.lend(g.who.actor) as s:
+    with web_state().pool.lend(g.who.actor) as s:
         went, others = revoke_token(token, s), made_with(token, s)
     return views.done_json(Done("Token", "", f"the token {token} is revoked", (*went.lines, *go_on(others)),
                                 extra={"name": token, "made_with_it": others, "changes_stopped": list(went.stopped)}))
@@ -180,7 +180,7 @@ def sessions(query: SessionsQuery) -> Json:
         raise NotPermitted("A token has no sessions of its own.", remedy=["name a user: ?user=NAME"])
     name = query.user or g.who.name
     _require_own_or_admin(name)
-    with desk().pool.lend(g.who.actor) as s:
+    with web_state().pool.lend(g.who.actor) as s:
         require_user(name, s)
         return views.sessions_json(name, list_sessions(name, s))
 
@@ -189,7 +189,7 @@ def sessions(query: SessionsQuery) -> Json:
 @needs(SIGNED_IN)
 @documented("End a session", answers.Done, more="Your own; server admins may end any user's.")
 def session_end(session: int) -> Json:
-    with desk().pool.lend(g.who.actor) as s:
+    with web_state().pool.lend(g.who.actor) as s:
         found = next((one for one in list_sessions(None, s) if one.id == session), None)
         if found is None or not (is_own(found.user) or g.who.may(Role.ADMIN, None)):
             raise NotFound("there is no such session here.")

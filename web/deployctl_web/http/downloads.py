@@ -22,8 +22,8 @@ from deployctl.usecases.view.thread_handover import Handover, Left
 from deployctl_web.pages.parts.bounded_call import CALL_SECONDS
 from deployctl_web.security.authorization import RightsChanged
 from deployctl_web.security.rights import Right
-from deployctl_web.services_pool import Pool
-from deployctl_web.state import desk
+from deployctl_web.services_pool import ServicesPool
+from deployctl_web.state import web_state
 
 PIECE_CHARACTERS = 32 * 1024  # characters
 MAX_PIECES_AHEAD = 4  # pieces that wait for the reader
@@ -64,7 +64,7 @@ def send(read: Read, *, what: str, mimetype: str, name: str = "") -> Response:
     """Return an answer of all that `read` yields; with `name` it is saved as a file. Raises what `read` raises before its
     first piece, EngineUnavailable when that takes long, and TooManyDownloads."""
     end = cast(Downloads, current_app.extensions.setdefault(DOWNLOADS_KEY, Downloads())).begin(g.who.actor)
-    reading = _DownloadReading(desk().pool, g.right, read, what)
+    reading = _DownloadReading(web_state().pool, g.right, read, what)
 
     def leave() -> None:
         reading.leave()
@@ -92,7 +92,7 @@ def _until_left(pieces: Iterable[str], leave: Callable[[], None]) -> Iterator[st
 class _DownloadReading:
     """One thread that reads, a few pieces ahead of whoever takes them."""
 
-    def __init__(self, pool: Pool, right: Right, read: Read, what: str) -> None:
+    def __init__(self, pool: ServicesPool, right: Right, read: Read, what: str) -> None:
         self._pool, self._right, self._read, self._what = pool, right, read, what
         self._until = monotonic() + MAX_DOWNLOAD_SECONDS
         self._pieces: Handover[str | DeployctlError | None] = Handover(MAX_PIECES_AHEAD)  # an error or None is the end

@@ -17,7 +17,7 @@ from deployctl.usecases.results import AppView
 from deployctl.usecases.views import app_json
 from deployctl_web.live.event_messages import EventMessage, Stream
 from deployctl_web.live.jobs import Job
-from deployctl_web.live.status_cache import Board
+from deployctl_web.live.status_cache import StatusCache
 
 MAX_STREAMS = 24  # streams; each keeps a thread of the server, and pages must be answered beside them
 EACH = 6  # of one session or token: a browser needs one for all its tabs
@@ -25,11 +25,11 @@ MAX_KEPT_MESSAGES = 512  # messages that a stream can miss and still go on where
 MAX_KEPT_BYTES = 4 * 2**20  # bytes that they may take
 
 
-class Hub:
+class EventBroker:
     """The open streams and the last messages. `someone` is set while somebody looks."""
 
-    def __init__(self, board: Board, each: int = EACH) -> None:
-        self._board, self._each = board, each
+    def __init__(self, status_cache: StatusCache, each: int = EACH) -> None:
+        self._status_cache, self._each = status_cache, each
         self._streams: dict[Stream, None] = {}  # the oldest first
         self._past: Bounded[int, EventMessage] = Bounded(MAX_KEPT_BYTES, entries=MAX_KEPT_MESSAGES,
                                                          size=lambda message: message.size)
@@ -92,7 +92,7 @@ class Hub:
         """Return all that the stream's page shows, as it is now."""
         stream.begin_anew()
         number = self._number  # what happens while this is read is told once more
-        views = self._board.home().value.apps if stream.apps is None else self._still_there(stream.apps)
+        views = self._status_cache.home().value.apps if stream.apps is None else self._still_there(stream.apps)
         seen = [view for view in views if stream.who.may(Role.VIEWER, AppName(view.app))]
         return EventMessage(number, "snapshot", None, {"apps": [app_json(view) for view in seen]})
 
@@ -100,7 +100,7 @@ class Hub:
         found = []
         for app in sorted(apps):
             with suppress(NotFound):
-                found.append(self._board.app(app).value)
+                found.append(self._status_cache.app(app).value)
         return found
 
     @property
@@ -137,7 +137,7 @@ class Hub:
     def progressed(self, job: Job) -> None:
         """Tell how far a job is; called in the job's thread."""
         if job.over:
-            self._board.forget(job.app)
+            self._status_cache.forget(job.app)
         if self.watched:
             self.publish("progress", job.app, progress_json(job))
 

@@ -16,7 +16,7 @@ from deployctl.memory import Bounded
 from deployctl.ports import Clock, Services
 from deployctl.usecases.results import Done, Moved
 from deployctl.verbs.table import VERBS
-from deployctl_web.services_pool import Pool, find_address
+from deployctl_web.services_pool import ServicesPool, find_address
 
 MAX_KEPT_JOBS = 200  # jobs that can still be asked about, beside those under way
 MAX_JOBS_BYTES = 4 * 2**20  # bytes that they may take
@@ -104,7 +104,7 @@ class JobProgress:
 class Jobs:
     """The jobs of this process, the last ones that ended too. `told` hears of each progress, in the job's thread."""
 
-    def __init__(self, pool: Pool, told: Callable[[Job], None], clock: Clock, *, kept: int = MAX_KEPT_JOBS,
+    def __init__(self, pool: ServicesPool, told: Callable[[Job], None], clock: Clock, *, kept: int = MAX_KEPT_JOBS,
                  last_wait: float) -> None:
         self._pool, self._told, self._clock, self._last_wait = pool, told, clock, last_wait
         self._under_way: dict[str, Job] = {}

@@ -13,56 +13,58 @@ from deployctl.domain.host.actor import Actor, Via
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError
 from deployctl.ports import Clock, Services
-from deployctl.ports.metrics import MeterNow
+from deployctl.ports.metrics import LiveMetrics
 from deployctl.usecases.results import AppView
 from deployctl.usecases.views import app_json
-from deployctl_web.live.event_broker import Hub
-from deployctl_web.live.status_cache import Board
-from deployctl_web.services_pool import Pool
+from deployctl_web.live.event_broker import EventBroker
+from deployctl_web.live.status_cache import StatusCache
+from deployctl_web.services_pool import ServicesPool
 from deployctl_web.waits import Waits
 
 LAST_LOOK = 2.0  # seconds that the end waits for a look under way
 
 
-class Lookout:
-    """Tells the hub what differs since it was told last, once it has begun."""
+class Poller:
+    """Sends the broker what differs since the last time, once it has begun."""
 
-    def __init__(self, hub: Hub, pool: Pool, board: Board, meter: MeterNow, clock: Clock, waits: Waits) -> None:
-        self._hub, self._pool, self._board, self._meter, self._clock, self._waits = hub, pool, board, meter, clock, waits
+    def __init__(self, broker: EventBroker, pool: ServicesPool, status_cache: StatusCache, meter: LiveMetrics,
+                 clock: Clock, waits: Waits) -> None:
+        self._broker, self._pool, self._status_cache = broker, pool, status_cache
+        self._meter, self._clock, self._waits = meter, clock, waits
         self._views: dict[AppName, int] = {}  # what of each app was told last, as a hash
         self._stamps: Mapping[AppName, str] | None = None  # the ledger's word of each app when it was looked at last
         self._thread: Thread | None = None
 
     def begin(self) -> None:
-        """Look on in a thread of its own, until the hub is closed."""
-        self._thread = Thread(target=self._run, name="lookout", daemon=True)
+        """Look on in a thread of its own, until the broker is closed."""
+        self._thread = Thread(target=self._run, name="poller", daemon=True)
         self._thread.start()
 
     def join(self) -> None:
-        """Wait for the look that is under way once the hub is closed, unless an engine keeps it waiting for long."""
+        """Wait for the look that is under way once the broker is closed, unless an engine keeps it waiting for long."""
         if self._thread is not None:
             self._thread.join(LAST_LOOK)
 
     def _run(self) -> None:
         try:
             for pause in self.looks():
-                self._hub.someone.wait() if pause is None else self._clock.sleep(pause)
+                self._broker.someone.wait() if pause is None else self._clock.sleep(pause)
         finally:
-            if not self._hub.closed:  # a mistake of ours: no page may look live while nobody watches for it
-                self._hub.break_off()
+            if not self._broker.closed:  # a mistake of ours: no page may look live while nobody watches for it
+                self._broker.break_off()
                 self.begin()
 
     def looks(self) -> Iterator[float | None]:
         """Look when it is time, and yield how many seconds to wait before going on; None: until somebody looks."""
-        while not self._hub.closed:
+        while not self._broker.closed:
             yield None
-            if self._hub.closed:  # somebody was awaited, and it was the end that came
+            if self._broker.closed:  # somebody was awaited, and it was the end that came
                 return
             try:
                 with self._pool.lend(Actor("dashboard", Via.WEB)) as s:
                     yield from self._watch(s)
             except DeployctlError as e:  # the ledger is away or was replaced: the streams bear it
-                self._hub.publish("notice", None, {"text": e.message})
+                self._broker.publish("notice", None, {"text": e.message})
                 yield self._waits.metrics
 
     def _watch(self, s: Services) -> Iterator[float]:
@@ -70,7 +72,7 @@ class Lookout:
         version = s.ledger.data_version()
         self._compare(s)
         health_at = overview_at = metrics_at = self._clock.now()
-        while self._hub.watched and not self._hub.closed:
+        while self._broker.watched and not self._broker.closed:
             if (newer := s.ledger.data_version()) != version:
                 version = newer
                 self._compare(s)
@@ -97,40 +99,40 @@ class Lookout:
 
     def _tell_changed(self, apps: set[AppName]) -> None:
         for app in apps:
-            self._board.forget(app)
-        for app in apps if self._hub.all_looked_at() else apps & self._hub.looked_at():
+            self._status_cache.forget(app)
+        for app in apps if self._broker.all_looked_at() else apps & self._broker.looked_at():
             self._tell_app(app, anyway=True)  # a step more or less shows on the page, not in the view
 
     def _look_at_health(self) -> None:
-        for app in self._hub.looked_at():
+        for app in self._broker.looked_at():
             self._tell_app(app)
 
     def _look_at_all(self) -> None:
         """Look at what nobody looks at more closely, for the list of all."""
-        if self._hub.all_looked_at():
-            closely = self._hub.looked_at()
-            for view in self._board.home(within=self._waits.overview).value.apps:
+        if self._broker.all_looked_at():
+            closely = self._broker.looked_at()
+            for view in self._status_cache.home(within=self._waits.overview).value.apps:
                 if view.app not in closely:
                     self._tell(view)
 
     def _tell_app(self, app: AppName, *, anyway: bool = False) -> None:
         try:
-            self._tell(self._board.app(app).value, anyway=anyway)
+            self._tell(self._status_cache.app(app).value, anyway=anyway)
         except DeployctlError:  # it was removed, or nothing answers: its page asks and is told why
-            self._hub.publish("state", app, {"app": app, "gone": True})
+            self._broker.publish("state", app, {"app": app, "gone": True})
 
     def _tell(self, view: AppView, *, anyway: bool = False) -> None:
         """Publish the app when something differs that is not a mere counter, or `anyway`."""
         seen = _without_counters(view)
         if anyway or self._views.get(AppName(view.app)) != seen:
             self._views[AppName(view.app)] = seen
-            self._hub.publish("state", AppName(view.app), app_json(view))
+            self._broker.publish("state", AppName(view.app), app_json(view))
 
     def _tell_metrics(self) -> None:
         """Tell the counters of the apps that a page shows by themselves: the list of all is read again as a whole."""
-        for app in self._hub.looked_at():
+        for app in self._broker.looked_at():
             if latest := self._meter.latest(app):
-                self._hub.publish("metrics", app, {"app": app, "releases": {n: asdict(now) for n, now in latest.items()}})
+                self._broker.publish("metrics", app, {"app": app, "releases": {n: asdict(now) for n, now in latest.items()}})
 
 
 _COUNTERS = frozenset({"requests", "in_flight", "failed_requests", "closed_connections", "answers_5xx", "response_ms",

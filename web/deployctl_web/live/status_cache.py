@@ -21,7 +21,7 @@ from deployctl.ports import Services
 from deployctl.usecases.results import AppView, StatusView
 from deployctl.usecases.view.status import status
 from deployctl.usecases.view.versions import find_idle
-from deployctl_web.services_pool import Pool
+from deployctl_web.services_pool import ServicesPool
 
 FRESH_SECONDS = 2.0  # seconds that a reading is as good as a new one
 RENEWAL_WAIT_SECONDS = 0.8  # seconds that a page waits for a new one while it has an older one to show
@@ -52,16 +52,16 @@ class CachedStatus(Generic[T]):
     stamp: Hashable = None  # what the ledger said before it was read
 
 
-class Board:
+class StatusCache:
     """Reads `status` for whoever asks, once for all who ask at the same time."""
 
-    def __init__(self, pool: Pool, now: Callable[[], float]) -> None:
+    def __init__(self, pool: ServicesPool, now: Callable[[], float]) -> None:
         self._pool, self._now = pool, now
         self._kept: Bounded[Key, CachedStatus[Any]] = Bounded(MAX_CACHE_BYTES)
         self._flights: dict[Key, tuple[Hashable, Future[CachedStatus[Any]]]] = {}
         self._under_way: set[Future[CachedStatus[Any]]] = set()  # those that were forgotten, too
         self._lock = RLock()  # a reading may be done, and land, before the one who sent it off goes on
-        self._threads = ThreadPoolExecutor(READERS, "board")
+        self._threads = ThreadPoolExecutor(READERS, "status-cache")
 
     def home(self, *, within: float = FRESH_SECONDS, patience: float | None = None) -> CachedStatus[StatusView]:
         """Return all apps, not older than `within` seconds unless stale. With `patience` nobody waits longer than that

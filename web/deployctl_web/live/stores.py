@@ -7,17 +7,17 @@ from deployctl.ports import metrics
 from deployctl_web import services_pool
 from deployctl_web.live import event_broker, event_messages, jobs, status_cache
 from deployctl_web.security import by_minute
-from deployctl_web.state import Desk
+from deployctl_web.state import WebState
 
 
-def stores(here: Desk) -> list[Store]:
+def stores(here: WebState) -> list[Store]:
     """Return each store with its bound and what is in it, in bytes."""
     return [
         Store("finished operations", jobs.MAX_JOBS_BYTES, here.jobs.bytes),
-        Store("status cache", status_cache.MAX_CACHE_BYTES, here.board.bytes),
-        Store("events for reconnecting pages", event_broker.MAX_KEPT_BYTES, here.hub.bytes),
+        Store("status cache", status_cache.MAX_CACHE_BYTES, here.status_cache.bytes),
+        Store("events for reconnecting pages", event_broker.MAX_KEPT_BYTES, here.broker.bytes),
         Store("events queued for slow pages", event_broker.MAX_STREAMS * event_messages.MAX_WAITING_BYTES,
-              here.hub.bytes_waiting),
+              here.broker.bytes_waiting),
         Store("idle connections to the ledger", services_pool.MAX_IDLE_SERVICES * services_pool.MAX_BYTES_EACH,
               here.pool.bytes),
         Store("recently rejected changes", by_minute.MAX_WINDOW_BYTES, here.refusals.bytes),

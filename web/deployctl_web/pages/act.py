@@ -27,7 +27,7 @@ from deployctl_web.pages.parts.template_filters import by, sentence
 from deployctl_web.pages.parts.times import ago
 from deployctl_web.security import audit_log
 from deployctl_web.security.authorization import needs
-from deployctl_web.state import desk
+from deployctl_web.state import web_state
 
 pages = Blueprint("act", __name__)
 WAITING = 300.0  # seconds that whoever chose to wait stands in line
@@ -66,7 +66,7 @@ def _act(verb: Verb, app: AppName, *, at_revision: bool) -> PageAnswer:
     try:
         given = {param.name: FORM_FIELDS[param.kind](param)
                  for param in verb.params if param.body and param.kind in FORM_FIELDS}
-        return _told(verb.name, app, perform(verb, app, given, _wish(given, at_revision=at_revision)))
+        return _told(verb.name, app, perform(verb, app, given, _options(given, at_revision=at_revision)))
     except ConfirmationNeeded as question:
         if g.via == "token":
             raise
@@ -87,7 +87,7 @@ def _act(verb: Verb, app: AppName, *, at_revision: bool) -> PageAnswer:
 
 
 def _told(verb: str, app: AppName, outcome: Moved | Done | Job) -> Response:
-    desk().board.forget(app)
+    web_state().status_cache.forget(app)
     if isinstance(outcome, Job):
         flash(f"{sentence(verb)}{f' of {_named()}' if _named() else ''} is in progress.", "good")
     elif isinstance(outcome, Done):
@@ -117,8 +117,8 @@ def _switched(moved: Moved) -> str:
 
 def _outrun(app: AppName) -> PageAnswer:
     """Show the app as it is now, with who was faster. Nothing was done."""
-    desk().board.forget(app)
-    with desk().pool.lend(g.who.actor) as s:
+    web_state().status_cache.forget(app)
+    with web_state().pool.lend(g.who.actor) as s:
         last = next(iter(s.ledger.changes(app, limit=1)), None)
         target = s.ledger.find_release(app, last.target) if last and last.target is not None else None
     told = "Traffic was switched in the meantime."
@@ -129,7 +129,7 @@ def _outrun(app: AppName) -> PageAnswer:
 
 
 def _in_ledger(app: AppName) -> bool:
-    with desk().pool.lend(g.who.actor) as s:
+    with web_state().pool.lend(g.who.actor) as s:
         return s.ledger.find_app(app) is not None
 
 
@@ -167,7 +167,7 @@ FORM_FIELDS: dict[str, Callable[[Param], Any]] = {
 }  # fmt: skip
 
 
-def _wish(given: Mapping[str, Any], *, at_revision: bool) -> ChangeOptions:
+def _options(given: Mapping[str, Any], *, at_revision: bool) -> ChangeOptions:
     text = request.form.get("revision", "")
     known = text.isascii() and text.isdecimal() and len(text) <= 12
     if at_revision and not known:
@@ -178,7 +178,7 @@ def _wish(given: Mapping[str, Any], *, at_revision: bool) -> ChangeOptions:
 
 def _patience() -> float:
     """Return how long to wait for whoever is at the app: a person may stand in line, while that is short."""
-    line = desk().jobs.under_way(the_app())
+    line = web_state().jobs.under_way(the_app())
     return WAITING if request.form.get("wait") == "yes" and len(line) < MAX_WAITING_JOBS else 0.0
 
 

@@ -22,7 +22,7 @@ from deployctl.usecases.results import AuditLine
 from deployctl.usecases.view.audit import MAX_AUDIT_LINES, audit
 from deployctl_web.http.downloads import send
 from deployctl_web.security.authorization import SIGNED_IN, needs
-from deployctl_web.state import desk
+from deployctl_web.state import web_state
 
 pages = Blueprint("activity", __name__)
 ROWS = 100
@@ -88,7 +88,7 @@ def _all(ask: Ask, before: int | None, s: Services, left: Callable[[], bool]) ->
 
 def _lines(limit: int) -> Sequence[AuditLine]:
     ask = _asked()
-    with desk().pool.lend(g.who.actor) as s:
+    with web_state().pool.lend(g.who.actor) as s:
         return ask(s, limit=limit, before=_before())
 
 
@@ -111,7 +111,7 @@ def _app(text: str | None) -> AppName | None:
 
 def _visible() -> list[AppName]:
     who: Principal = g.who
-    with desk().pool.lend(who.actor) as s:
+    with web_state().pool.lend(who.actor) as s:
         return who.sees([row.name for row in s.ledger.apps()])
 
 

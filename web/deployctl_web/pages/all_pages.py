@@ -46,7 +46,7 @@ from deployctl_web.pages import (
     version as pages_version,
 )
 from deployctl_web.security.authorization import asked_app
-from deployctl_web.state import desk
+from deployctl_web.state import web_state
 
 MODULES = (pages_sign_in, pages_apps, pages_app, pages_act, pages_ask, pages_logs, rejections, pages_version,
            pages_compare, pages_activity, pages_server, pages_settings, pages_people)
@@ -76,7 +76,7 @@ def problem_page(error: DeployctlError, status: int) -> tuple[str, int]:
     try:
         app = asked_app()
         if app is not None and g.get("who") and g.who.may(Role.VIEWER, app):
-            view = desk().board.app(app).value
+            view = web_state().status_cache.app(app).value
             serving = (f"{view.active.version} is the live version of {app}." if view.active
                        else f"{app} has no live version: visitors get 503.")
             back = url_for("app.one", app=app)

@@ -11,7 +11,7 @@ from deployctl.domain.inputs.names import AppName
 from deployctl_web.pages.parts.charts import CHART_SPANS, draw, seconds
 from deployctl_web.pages.parts.page_model import look_at
 from deployctl_web.security.authorization import asked_app, needs
-from deployctl_web.state import desk
+from deployctl_web.state import web_state
 
 pages = Blueprint("app", __name__)
 DEFAULT_SPAN = "15m"
@@ -53,7 +53,7 @@ def charted(app: AppName, *, only: int | None = None) -> dict[str, Any]:
     `only`, of that release alone."""
     span = request.args.get("span", "")
     span = span if span in CHART_SPANS else DEFAULT_SPAN
-    with desk().pool.lend_to_read(g.who.actor) as s:
+    with web_state().pool.lend_to_read(g.who.actor) as s:
         now = seconds(s.clock.utc())
         since, row, moves = now - CHART_SPANS[span].seconds, s.ledger.find_app(app), s.ledger.changes(app, limit=MAX_MARKS)
         points = [p for p in s.meter.points(app, since=since) if only in {None, p.release}]

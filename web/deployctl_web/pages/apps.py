@@ -16,7 +16,7 @@ from deployctl.ports.metrics import Now
 from deployctl.usecases.results import AppView, StatusView
 from deployctl_web.live.status_cache import CachedStatus
 from deployctl_web.security.authorization import SIGNED_IN, needs
-from deployctl_web.state import desk
+from deployctl_web.state import web_state
 
 pages = Blueprint("apps", __name__)
 STALE_SECONDS = 10.0  # seconds after which a reading is called old
@@ -41,9 +41,9 @@ def live() -> str:
 def _home() -> CachedStatus[StatusView]:
     """Return the last reading of all apps. A new one of many apps takes long, so what has changed since then, by the
     ledger's word, is read by itself."""
-    seen = desk().board.home(within=WITHIN, patience=GLANCE)
+    seen = web_state().status_cache.home(within=WITHIN, patience=GLANCE)
     known = {AppName(view.app): view for view in seen.value.apps}
-    with desk().pool.lend(g.who.actor) as s:
+    with web_state().pool.lend(g.who.actor) as s:
         rows = s.ledger.apps()
         busy = {opened.app for opened in s.ledger.open_deployments()}
     behind = [row.name for row in rows if (view := known.get(row.name)) is None or view.revision != row.revision
@@ -57,7 +57,7 @@ def _afresh(apps: Sequence[AppName]) -> dict[AppName, AppView]:
     found: dict[AppName, AppView] = {}
     with suppress(TimeoutError, DeployctlError):
         for app in apps[:AFRESH]:
-            seen = desk().board.app(app, patience=APP_WAIT_SECONDS)
+            seen = web_state().status_cache.app(app, patience=APP_WAIT_SECONDS)
             found[app] = seen.value
             if seen.stale:
                 break
@@ -75,7 +75,7 @@ def _seen() -> dict[str, Any]:
 def _files(view: StatusView) -> list[AppName]:
     """Return the apps that have a file and nothing more, as far as this person may deploy them."""
     known = {one.app for one in view.apps}
-    with desk().pool.lend(g.who.actor) as s:
+    with web_state().pool.lend(g.who.actor) as s:
         return [app for app in s.app_files() if app not in known and g.who.may(Role.DEPLOYER, app)]
 
 
@@ -86,7 +86,7 @@ def _mine(view: StatusView) -> tuple[AppView, ...]:
 
 def _figures(app: AppView) -> Mapping[str, float] | None:
     """Return requests a second and the share of 5xx, in percent; None when nobody has measured."""
-    now: Now | None = desk().meter.latest(AppName(app.app)).get(app.active.release) if app.active else None
+    now: Now | None = web_state().meter.latest(AppName(app.app)).get(app.active.release) if app.active else None
     if now is None:
         return None
     bad = now.failed_per_s + now.answers_5xx_per_s

@@ -17,11 +17,11 @@ from deployctl.usecases.view.deployable import DeployableTag, list_deployable
 from deployctl.usecases.view.versions import VersionLine
 from deployctl.verbs.table import routes
 from deployctl_web.pages.app import the_app
-from deployctl_web.pages.parts.bounded_call import soon
+from deployctl_web.pages.parts.bounded_call import call_within
 from deployctl_web.pages.parts.confirmations import KnownFacts, Question, ask_to_move, ask_to_prune, ask_to_stop
 from deployctl_web.pages.parts.page_model import AppPage, look_at
 from deployctl_web.security.authorization import needs
-from deployctl_web.state import desk
+from deployctl_web.state import web_state
 
 pages = Blueprint("ask", __name__)
 TITLES = {verb.name: route.form for verb, route in routes().values() if route.form}
@@ -46,7 +46,7 @@ def deploy(app: str) -> str:
     verb, name = request.args.get("verb", "upgrade"), the_app()
     if verb not in TITLES:
         raise Invalid("Unknown action.")
-    with desk().pool.lend(g.who.actor) as s:
+    with web_state().pool.lend(g.who.actor) as s:
         row = s.ledger.find_app(name)
         if row is None and name not in s.app_files():
             raise NotFound("there is no such app here.", remedy=[f"deployctl init {name} --image IMAGE --port PORT"])
@@ -63,7 +63,7 @@ def deploy(app: str) -> str:
 def _tags(app: AppName) -> tuple[tuple[DeployableTag, ...], str]:
     """Return the tags on this server, and why there are none to show."""
     try:
-        return soon(lambda s: list_deployable(app, s), g.who.actor, what="the list of images", wait=LIST_SECONDS), ""
+        return call_within(lambda s: list_deployable(app, s), g.who.actor, what="the list of images", wait=LIST_SECONDS), ""
     except DeployctlError as e:
         return (), e.message
 
@@ -73,7 +73,8 @@ def _foreseen(app: AppName, version: Version | None) -> dict[str, object]:
     if version is None:
         return {"changes": None, "warnings": (), "why_not": ""}
     try:
-        found = soon(lambda s: preview_upgrade(app, version, s, pull=PullPolicy.NEVER), g.who.actor, what="what would change")
+        found = call_within(lambda s: preview_upgrade(app, version, s, pull=PullPolicy.NEVER), g.who.actor,
+                            what="what would change")
     except DeployctlError as e:
         return {"changes": None, "warnings": (), "why_not": e.message}
     return {"changes": found.changes, "warnings": found.warnings, "why_not": ""}
@@ -95,7 +96,8 @@ def _question(verb: str, look: AppPage) -> Question:
     question = QUESTIONS.get(verb)
     if question == "prune":
         name = look.app.name
-        steps = soon(lambda s: [step.sentence for step in preview_prune(name, s).plan.steps], g.who.actor, what="what would go")
+        steps = call_within(lambda s: [step.sentence for step in preview_prune(name, s).plan.steps], g.who.actor,
+                            what="what would go")
         return ask_to_prune(name, steps)
     if question == "stop":
         return ask_to_stop(_line(look, request.args.get("to", "")), look.view)
@@ -106,7 +108,7 @@ def _question(verb: str, look: AppPage) -> Question:
 
 def _move(verb: str, look: AppPage) -> Question:
     app, view, to = look.app.name, look.view, request.args.get("to", "")
-    with desk().pool.lend(g.who.actor) as s:
+    with web_state().pool.lend(g.who.actor) as s:
         changes = s.ledger.changes(app, limit=1)
         if verb == "undo":
             left = changes[0].source if changes else None

@@ -19,7 +19,7 @@ from deployctl.usecases.view.diff import compare_releases
 from deployctl_web.pages.app import the_app
 from deployctl_web.pages.version import MAX_RELEASES_SHOWN, find_release
 from deployctl_web.security.authorization import needs
-from deployctl_web.state import desk
+from deployctl_web.state import web_state
 
 pages = Blueprint("compare", __name__)
 
@@ -28,8 +28,8 @@ pages = Blueprint("compare", __name__)
 @needs(Role.VIEWER)
 def page(app: str) -> str | Answer:
     """Show what differs from a to b; without names, from what serves back to what a rollback would bring."""
-    name, view = the_app(), desk().board.app(the_app()).value
-    with desk().pool.lend(g.who.actor) as s:
+    name, view = the_app(), web_state().status_cache.app(the_app()).value
+    with web_state().pool.lend(g.who.actor) as s:
         releases = s.ledger.releases(name, limit=MAX_RELEASES_SHOWN)
         known = list(dict.fromkeys(release_name(r, releases) for r in releases))
         if not (request.args.get("a") and request.args.get("b")) and len(known) > 1:

@@ -12,7 +12,7 @@ from deployctl_web.pages.app import the_app
 from deployctl_web.pages.parts import log_view
 from deployctl_web.pages.parts.log_view import LOG_SPANS, LogQuery, ShownLine, asked_of, read
 from deployctl_web.security.authorization import needs
-from deployctl_web.state import desk
+from deployctl_web.state import web_state
 
 pages = Blueprint("logs", __name__)
 TAIL = 12  # lines on the page of an app
@@ -22,7 +22,7 @@ TAIL = 12  # lines on the page of an app
 @needs(Role.VIEWER)
 def page(app: str) -> str:
     """Show the lines; what is wrong with the filter, or an engine that is away, is told on the page itself."""
-    name, view = the_app(), desk().board.app(the_app()).value
+    name, view = the_app(), web_state().status_cache.app(the_app()).value
     lines, wrong, asked = list[ShownLine](), "", LogQuery()
     try:
         asked = asked_of(request.args, parse_version)
@@ -68,17 +68,17 @@ def save(app: str) -> Response:
 
 def _was_there(app: AppName, asked: LogQuery) -> bool:
     """Tell whether the version was ever deployed here: its container may be gone, and the log with it."""
-    with desk().pool.lend(g.who.actor) as s:
+    with web_state().pool.lend(g.who.actor) as s:
         return asked.version is None or bool(s.ledger.releases_of(app, asked.version, limit=1))
 
 
 def _versions(app: AppName) -> list[str]:
     """Return the versions that have lines to show: those with a container, then those whose log outlived it."""
-    here = [one.version for one in desk().board.app(app).value.instances]
-    with desk().pool.lend(g.who.actor) as s:
+    here = [one.version for one in web_state().status_cache.app(app).value.instances]
+    with web_state().pool.lend(g.who.actor) as s:
         kept = [s.ledger.find_release(app, number) for number in reversed(s.kept_logs.releases(app))]
     return list(dict.fromkeys([*here, *(one.version for one in kept if one)]))
 
 
 def _colours(app: AppName) -> dict[str, str]:
-    return {one.version: (one.colour or "")[:1] for one in desk().board.app(app).value.instances}
+    return {one.version: (one.colour or "")[:1] for one in web_state().status_cache.app(app).value.instances}

@@ -12,7 +12,7 @@ from deployctl.usecases.access.tokens import DEFAULT_TOKEN_DAYS, create_token, g
 from deployctl.usecases.access.users import LINK_MINUTES, add_user, make_link, remove_user, set_role
 from deployctl_web.pages.settings import shown
 from deployctl_web.security.authorization import needs
-from deployctl_web.state import desk
+from deployctl_web.state import web_state
 
 pages = Blueprint("people", __name__)
 CHANGE = needs(Role.ADMIN, recent=True)
@@ -24,7 +24,7 @@ MAX_TOKEN_DAYS = 3650.0  # days
 def add() -> str:
     """Make a user and the link that signs him in once."""
     name = request.form.get("name", "").strip()
-    with desk().pool.lend(g.who.actor) as s:
+    with web_state().pool.lend(g.who.actor) as s:
         add_user(name, given(parse_role(request.form.get("role", "")), _apps()), s)
         link = make_link(name, s)
     return shown(link=_link(link), name=name, minutes=LINK_MINUTES)
@@ -33,7 +33,7 @@ def add() -> str:
 @pages.post("/settings/users/<name>/link")
 @CHANGE
 def link(name: str) -> str:
-    with desk().pool.lend(g.who.actor) as s:
+    with web_state().pool.lend(g.who.actor) as s:
         secret = make_link(name, s)
     return shown(link=_link(secret), name=name, minutes=LINK_MINUTES)
 
@@ -44,7 +44,7 @@ def role(name: str) -> Response:
     """Give a role for one app or for all; an empty one takes it away."""
     text, app = request.form.get("role", ""), request.form.get("app", "").strip() or ALL
     wanted, of = parse_role(text) if text else None, app if app == ALL else parse_app(app)
-    with desk().pool.lend(g.who.actor) as s:
+    with web_state().pool.lend(g.who.actor) as s:
         _, went = set_role(name, wanted, of, s, hand_over=_heir())
     flash(_said(f"The roles of {name} were changed", *went.lines), "good")
     return redirect(url_for("settings.page"), 303)
@@ -53,7 +53,7 @@ def role(name: str) -> Response:
 @pages.post("/settings/users/<name>/remove")
 @CHANGE
 def remove(name: str) -> Response:
-    with desk().pool.lend(g.who.actor) as s:
+    with web_state().pool.lend(g.who.actor) as s:
         went = remove_user(name, s, hand_over=_heir())
     flash(_said(f"{name} can no longer sign in", *went.lines), "good")
     return redirect(url_for("settings.page"), 303)
@@ -66,7 +66,7 @@ def create() -> str:
     scope = request.form.get("scope", "")
     if scope not in SCOPE_ROLES:
         raise Invalid(f"A scope must be one of {', '.join(SCOPE_ROLES)}.")
-    with desk().pool.lend(g.who.actor) as s:
+    with web_state().pool.lend(g.who.actor) as s:
         made = create_token(request.form.get("name", "").strip(), given(SCOPE_ROLES[scope], _apps()), s, days=_days(),
                             owner=g.who.owner)
     return shown(token=made.secret, name=made.token.name)
@@ -75,7 +75,7 @@ def create() -> str:
 @pages.post("/settings/tokens/<name>/revoke")
 @CHANGE
 def revoke(name: str) -> Response:
-    with desk().pool.lend(g.who.actor) as s:
+    with web_state().pool.lend(g.who.actor) as s:
         went, others = revoke_token(name, s), made_with(name, s)
     flash(_said(f"The token {name} was revoked", *went.lines, *go_on(others)), "good")
     return redirect(url_for("settings.page"), 303)
@@ -105,4 +105,4 @@ def _days() -> float | None:
 
 
 def _link(secret: str) -> str:
-    return f"{desk().place.base}{url_for('sign_in.start', secret=secret)}"
+    return f"{web_state().place.base}{url_for('sign_in.start', secret=secret)}"

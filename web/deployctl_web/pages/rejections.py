@@ -11,7 +11,7 @@ from deployctl.errors import DeployctlError
 from deployctl.usecases.view.rejections import refusals
 from deployctl_web.pages.app import the_app
 from deployctl_web.security.authorization import needs
-from deployctl_web.state import desk
+from deployctl_web.state import web_state
 
 pages = Blueprint("refusals", __name__)
 MAX_REJECTIONS_SHOWN = 200  # lines of a page
@@ -21,7 +21,7 @@ MAX_REJECTIONS_SHOWN = 200  # lines of a page
 @needs(Role.VIEWER)
 def page(app: str) -> str:
     """Show them, the last one first; a HAProxy that does not answer is told on the page itself."""
-    name, view = the_app(), desk().board.app(the_app()).value
+    name, view = the_app(), web_state().status_cache.app(the_app()).value
     found, wrong = list[Rejection](), ""
     try:
         found = _read(name)
@@ -31,5 +31,5 @@ def page(app: str) -> str:
 
 
 def _read(app: AppName) -> list[Rejection]:
-    with desk().pool.lend(g.who.actor) as s:
+    with web_state().pool.lend(g.who.actor) as s:
         return refusals(app, s, tail=MAX_REJECTIONS_SHOWN)

@@ -11,10 +11,10 @@ from deployctl.errors import DeployctlError
 from deployctl.usecases.results import Finding
 from deployctl.usecases.setup.doctor import findings
 from deployctl_web.http.admission import AdmissionRefusal
-from deployctl_web.pages.parts.bounded_call import soon
+from deployctl_web.pages.parts.bounded_call import call_within
 from deployctl_web.security.authorization import needs
 from deployctl_web.server_facts import dashboard_facts
-from deployctl_web.state import desk
+from deployctl_web.state import web_state
 
 pages = Blueprint("server", __name__)
 WORDS = {
@@ -36,8 +36,8 @@ def _read() -> dict[str, Any]:
     """Return everything, or what can be told while the engine takes long."""
     wrong, found = "", list[Finding]()
     try:
-        found = soon(findings, g.who.actor, what="the state of this server")
+        found = call_within(findings, g.who.actor, what="the state of this server")
     except DeployctlError as e:
         wrong = e.message
-    with desk().pool.lend(g.who.actor) as s:
+    with web_state().pool.lend(g.who.actor) as s:
         return {"findings": found, "wrong": wrong, "facts": dashboard_facts(s)}

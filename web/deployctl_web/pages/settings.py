@@ -19,7 +19,7 @@ from deployctl_web.former_names import form_text
 from deployctl_web.pages.sign_in import after
 from deployctl_web.security.authorization import SIGNED_IN, needs
 from deployctl_web.security.recent_sign_in import count_own_password
-from deployctl_web.state import desk
+from deployctl_web.state import web_state
 
 pages = Blueprint("settings", __name__)
 YEAR = 365 * 86_400
@@ -40,7 +40,7 @@ def password() -> Answer:
     if request.form.get("password", "") != request.form.get("again", ""):
         raise Invalid("The passwords do not match. Nothing was changed.")
     count_own_password()
-    with desk().pool.lend(g.who.actor) as s:
+    with web_state().pool.lend(g.who.actor) as s:
         change_own_password(g.who, form_text("current_password"), request.form.get("password", ""), s)
     flash("Your password was changed. Your other sessions were signed out.", "good")
     return redirect(url_for("settings.page"), 303)
@@ -51,7 +51,7 @@ def password() -> Answer:
 def end(session: str) -> Answer:
     _require_person()
     number = int(session) if session.isascii() and session.isdecimal() and len(session) < 16 else 0
-    with desk().pool.lend(g.who.actor) as s:
+    with web_state().pool.lend(g.who.actor) as s:
         end_session(g.who.name, number, s)
     flash("The session was signed out.", "good")
     return redirect(url_for("settings.page"), 303)
@@ -64,14 +64,14 @@ def appearance() -> Answer:
     answer = redirect(after() if "next" in request.form else url_for("settings.page"), 303)
     for name, choices in CHOICES.items():
         if (value := request.form.get(name)) in choices:
-            answer.set_cookie(choice_cookie(desk().place.home_id, name), value, max_age=YEAR, samesite="Lax", httponly=True,
-                              secure=desk().place.secure)
+            answer.set_cookie(choice_cookie(web_state().place.home_id, name), value, max_age=YEAR, samesite="Lax",
+                              httponly=True, secure=web_state().place.secure)
     return answer
 
 
 def shown(**secret: Any) -> str:
     """Return the page; `secret` is what is shown this once: a token or a link."""
-    with desk().pool.lend(g.who.actor) as s:
+    with web_state().pool.lend(g.who.actor) as s:
         admin = g.who.may(Role.ADMIN, None)
         user = s.ledger.find_user(g.who.name) if g.who.via == "web" else None
         users, tokens = (list_users(s), list_tokens(s)) if admin else ([], [])

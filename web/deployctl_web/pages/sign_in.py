@@ -12,7 +12,7 @@ from deployctl_web.security import identity
 from deployctl_web.security.authorization import EVERYBODY, SIGNED_IN, needs
 from deployctl_web.security.request_checks import status_of
 from deployctl_web.services_pool import SOMEBODY
-from deployctl_web.state import desk
+from deployctl_web.state import web_state
 
 pages = Blueprint("sign_in", "deployctl_web.pages.sign_in")
 SignInRefused = tuple[str, int, dict[str, str]]
@@ -33,7 +33,7 @@ def page() -> str | Response:
 def enter() -> SignInRefused | Response:
     """Sign in by name and password; where to go on is only ever a page of ours."""
     try:
-        with desk().pool.lend(SOMEBODY) as s:
+        with web_state().pool.lend(SOMEBODY) as s:
             secret = sign_in(request.form.get("name", ""), request.form.get("password", ""), identity.origin(), s)
     except (WrongSignIn, TooManyTries) as error:
         status = status_of(error)
@@ -54,7 +54,7 @@ def start(secret: str) -> str:
 @needs(EVERYBODY)
 def enter_by_link(secret: str) -> tuple[str, int] | Response:
     try:
-        with desk().pool.lend(SOMEBODY) as s:
+        with web_state().pool.lend(SOMEBODY) as s:
             secret_of = sign_in_by_link(secret, identity.origin(), s)
     except WrongLink as error:
         return render_template("sign_in.html", error=error, after=after()), status_of(error)
@@ -66,7 +66,7 @@ def enter_by_link(secret: str) -> tuple[str, int] | Response:
 @pages.post("/logout")
 @needs(SIGNED_IN)
 def leave() -> Response:
-    with desk().pool.lend(g.who.actor) as s:
+    with web_state().pool.lend(g.who.actor) as s:
         sign_out(g.who, s)
     identity.end_session_here()
     return redirect(url_for("sign_in.page"))
@@ -90,6 +90,6 @@ def where_one_was() -> str:
     """Return the page on which whoever is not signed in wanted something: itself, or the one whose form was sent."""
     if request.method == "GET":
         return request.full_path if request.query_string else request.path
-    base = desk().place.base
+    base = web_state().place.base
     came = request.headers.get("Referer", "")
     return came.removeprefix(base) if came.startswith(f"{base}/") else "/"

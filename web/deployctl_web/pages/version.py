@@ -14,7 +14,7 @@ from deployctl.usecases.redaction import redact_bundle
 from deployctl_web.pages.app import charted, the_app
 from deployctl_web.pages.parts.page_model import look_at
 from deployctl_web.security.authorization import needs
-from deployctl_web.state import desk
+from deployctl_web.state import web_state
 
 pages = Blueprint("version", __name__)
 MAX_RELEASES_SHOWN = 300  # releases of one version that are told
@@ -25,7 +25,7 @@ MAX_VERSION_CHARACTERS = 128  # characters of a version
 @needs(Role.VIEWER)
 def page(app: str, version: str) -> str:
     name, look = the_app(), look_at(the_app())
-    with desk().pool.lend(g.who.actor) as s:
+    with web_state().pool.lend(g.who.actor) as s:
         release, same = find_release(name, version, s, number=request.args.get("release", type=int))
         last = s.ledger.last_deployment(name, release.number)
     line = next((one for one in look.versions.lines if one.release == release.number), None)

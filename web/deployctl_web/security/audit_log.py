@@ -13,7 +13,7 @@ from deployctl_web.problems import status_of
 from deployctl_web.security import identity
 from deployctl_web.security.authorization import asked_app
 from deployctl_web.security.request_checks import SAFE
-from deployctl_web.state import desk
+from deployctl_web.state import web_state
 
 # Statuses that say: not you. Whoever may do it always hears why it is not done: at night one goes back and must know.
 NOT_ALLOWED = frozenset({401, 403, 404, 421})
@@ -37,7 +37,7 @@ def note_refusal(error: DeployctlError) -> DeployctlError:
     if who is None or request.method in SAFE:
         return error
     try:
-        with desk().pool.lend(who.actor) as s:
+        with web_state().pool.lend(who.actor) as s:
             s.ledger.note_refusal(RefusedChange(
                 REFUSED, who.actor, request.endpoint or "-", f"{_verb()} was rejected: {error.message}", s.clock.utc(), _app(),
                 {**identity.origin().data, "code": error.code, "route": request.endpoint or "-"}))
@@ -45,7 +45,7 @@ def note_refusal(error: DeployctlError) -> DeployctlError:
         error.details.append(f"the audit log could not be written: {e.message}")
     if status_of(error) not in NOT_ALLOWED:
         return error
-    wait = desk().refusals.count(who.person, time.monotonic())
+    wait = web_state().refusals.count(who.person, time.monotonic())
     return TooManyRefusals(wait) if wait else error
 
 

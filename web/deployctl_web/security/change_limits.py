@@ -18,7 +18,7 @@ from deployctl_web.http.admission import whose
 from deployctl_web.live.jobs import BACK
 from deployctl_web.security.authorization import EVERYBODY, rule_of
 from deployctl_web.security.request_checks import SAFE
-from deployctl_web.state import desk
+from deployctl_web.state import web_state
 
 UNLIMITED = frozenset({"sign_in.leave", *(f"act.{verb}" for verb in BACK)})  # forms; a call of the API says so itself
 SIGN_INS = ("sign_in.enter", "sign_in.enter_by_link")
@@ -59,9 +59,9 @@ def _limited(view: LimitedView, count: Callable[[], float]) -> LimitedView:
 
 
 def _count_change() -> float:
-    return desk().changes.count(str(g.who.person), time.monotonic())
+    return web_state().changes.count(str(g.who.person), time.monotonic())
 
 
 def _count_try() -> float:
     """Count by the address: with a /64 of IPv6 there would be no end of addresses to try from."""
-    return desk().tries.count(f"{request.endpoint} {whose(request.remote_addr or '')}", time.monotonic())
+    return web_state().tries.count(f"{request.endpoint} {whose(request.remote_addr or '')}", time.monotonic())

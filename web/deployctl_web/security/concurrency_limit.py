@@ -17,11 +17,11 @@ from deployctl_web.security.request_checks import SAFE
 MAX_PARALLEL_REQUESTS = 16  # a third of the server's threads; a browser has six connections
 
 
-class TooManyLooks(DeployctlError):
+class TooManyParallelRequests(DeployctlError):
     code = "too_many_requests"
 
 
-def put_crowd(app: Flask) -> None:
+def put_concurrency_limit(app: Flask) -> None:
     """Count the looks of each person in this application, after it is known who asks."""
     looking, lock = Counter[str](), Lock()
 
@@ -31,7 +31,8 @@ def put_crowd(app: Flask) -> None:
             return
         with lock:
             if looking[who.actor] >= MAX_PARALLEL_REQUESTS:
-                raise TooManyLooks(f"Too many concurrent requests (limit {MAX_PARALLEL_REQUESTS}). Retry in a moment.")
+                raise TooManyParallelRequests(
+                    f"Too many concurrent requests (limit {MAX_PARALLEL_REQUESTS}). Retry in a moment.")
             looking[who.actor] += 1
         g.looks = who.actor
 

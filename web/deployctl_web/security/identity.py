@@ -16,7 +16,7 @@ from deployctl_web.security.form_token import FIELD
 from deployctl_web.security.rights import Right
 from deployctl_web.security.session_cookie import SESSION
 from deployctl_web.services_pool import SOMEBODY
-from deployctl_web.state import desk
+from deployctl_web.state import web_state
 
 BEARER = "Bearer "
 
@@ -33,7 +33,7 @@ def identify() -> None:
     else:
         _identify_browser()
     if g.who is not None:
-        g.right = Right(g.who, _asker(), desk().pool)
+        g.right = Right(g.who, _asker(), web_state().pool)
     if CONNECTION in request.environ:  # it is theirs now, not a stranger's: whoever comes later does not take its place
         request.environ[CONNECTION].recognize(g.who.actor if g.who else None)
 
@@ -42,7 +42,7 @@ def _identify_browser() -> None:
     if SESSION not in session:
         return
     secret = str(session[SESSION])
-    with desk().pool.lend(SOMEBODY) as s:
+    with web_state().pool.lend(SOMEBODY) as s:
         g.who = find_session(secret, s)
     g.over = secret if g.who is None else None  # it is over
 
@@ -51,7 +51,7 @@ def _by_token(asked: Request) -> Principal | None:
     header = asked.headers["Authorization"]
     if not header.startswith(BEARER):
         return None
-    with desk().pool.lend(Actor("somebody", Via.TOKEN)) as s:
+    with web_state().pool.lend(Actor("somebody", Via.TOKEN)) as s:
         return find_token(header.removeprefix(BEARER).strip(), s, address=origin().address)
 
 
@@ -75,7 +75,7 @@ def why_over_text() -> str:
     """Say why the session that this browser had is over; empty when it had none."""
     if not g.get("over"):
         return ""
-    with desk().pool.lend(SOMEBODY) as s:
+    with web_state().pool.lend(SOMEBODY) as s:
         why = why_over(g.over, s)
     return OVER[why] if why else ""
 
@@ -87,7 +87,7 @@ def origin() -> Origin:
 def begin_session(secret: str) -> None:
     """Sign the browser in under that session; whatever its cookie held before is gone (session fixation)."""
     session.clear()
-    with desk().pool.lend(SOMEBODY) as s:
+    with web_state().pool.lend(SOMEBODY) as s:
         who = find_session(secret, s)
     if who is not None:
         session[SESSION] = secret

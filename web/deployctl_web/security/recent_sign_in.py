@@ -17,7 +17,7 @@ from deployctl_web.security import identity
 from deployctl_web.security.authorization import RECENT
 from deployctl_web.security.form_token import FIELD
 from deployctl_web.security.request_checks import SAFE
-from deployctl_web.state import desk
+from deployctl_web.state import web_state
 
 PROOF = "sign_in_again"  # the field
 OWN_FIELDS = frozenset({PROOF, FIELD})
@@ -25,7 +25,7 @@ OWN_FIELDS = frozenset({PROOF, FIELD})
 
 def count_own_password() -> None:
     """Count it for whoever asks. Raises TooManyTries."""
-    if wait := desk().own_passwords.count(g.who.person, time.monotonic()):
+    if wait := web_state().own_passwords.count(g.who.person, time.monotonic()):
         raise TooManyTries(max(1.0, wait))
 
 
@@ -37,7 +37,7 @@ def require_recent_sign_in() -> None:
     if proof := request.form.get(PROOF):
         _renew(proof)
     if getattr(current_app.view_functions.get(request.endpoint or ""), RECENT, False):
-        with desk().pool.lend(g.who.actor) as s:
+        with web_state().pool.lend(g.who.actor) as s:
             require_recent(g.who, s)
 
 
@@ -45,7 +45,7 @@ def _renew(proof: str) -> None:
     """Put a session of now in the place of the one that asks. Raises SignInAgain, which says why not."""
     try:
         count_own_password()
-        with desk().pool.lend(g.who.actor) as s:
+        with web_state().pool.lend(g.who.actor) as s:
             secret = sign_in_again(g.who, proof, identity.origin(), s)
     except (WrongSignIn, WrongLink, TooManyTries) as error:
         raise SignInAgain(g.who.name, _why(error)) from error
@@ -58,7 +58,7 @@ def _why(error: NotPermitted) -> str:
 
 def page(error: SignInAgain) -> str:
     """Return the form that was sent, with what was typed in it, and a field for the proof."""
-    with desk().pool.lend(g.who.actor) as s:
+    with web_state().pool.lend(g.who.actor) as s:
         user = s.ledger.find_user(g.who.name)
     typed = [(name, value) for name, value in request.form.items(multi=True) if name not in OWN_FIELDS]
     return render_template("sign_in_again.html", error=error, typed=typed, proof=PROOF,

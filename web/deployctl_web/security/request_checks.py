@@ -9,7 +9,7 @@ from deployctl.errors import NotPermitted
 from deployctl_web.problems import status_of as status_of
 from deployctl_web.security.authorization import EVERYBODY, rule_of
 from deployctl_web.security.form_token import brings_form_token, form_token
-from deployctl_web.state import desk
+from deployctl_web.state import web_state
 
 POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
           "form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
@@ -36,7 +36,7 @@ class WrongHost(NotPermitted):
 
 def require_known_host() -> None:
     """Raise WrongHost unless the request names a host that is ours."""
-    place = desk().place
+    place = web_state().place
     if request.environ.get("HTTP_HOST", "") not in place.hosts:
         raise WrongHost("Unknown host name.", remedy=["set web.url in config/server.toml"])
 
@@ -46,7 +46,7 @@ def require_own_form() -> None:
     but it is no way around this where nobody need be known: a session begins there."""
     if request.method in SAFE or (g.get("via") == "token" and rule_of(current_app, request.endpoint) != EVERYBODY):
         return
-    place = desk().place
+    place = web_state().place
     if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin" or \
             request.headers.get("Origin", place.base) not in place.origins:
         raise Forged("This request came from another site. Nothing was done.", remedy=["open the dashboard directly"])
@@ -59,7 +59,7 @@ def add_headers(answer: Response) -> Response:
         answer.headers.setdefault(name, value)
     if request.endpoint != "static":
         answer.headers.setdefault("Cache-Control", "no-store")
-    place = desk().place
+    place = web_state().place
     if place.secure:
         answer.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
     return answer
@@ -74,7 +74,7 @@ def visible(value: object) -> object:
     return ACTING.sub(lambda found: chr(0x2400 + ord(found[0])) if found[0] < " " else "\ufffd", value)
 
 
-def put_shield(app: Flask) -> None:
+def put_request_checks(app: Flask) -> None:
     app.jinja_env.finalize = visible
     app.jinja_env.globals["csrf_token"] = form_token
     app.after_request(add_headers)

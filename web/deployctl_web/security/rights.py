@@ -11,7 +11,7 @@ from collections.abc import Callable
 from deployctl.dataclass import dataclass, field
 from deployctl.domain.host.access import Principal
 from deployctl.ports import Services
-from deployctl_web.services_pool import Pool
+from deployctl_web.services_pool import ServicesPool
 
 RIGHTS_CHECK_SECONDS = 0.5  # seconds between two looks at the ledger
 
@@ -22,7 +22,7 @@ class Right:
 
     who: Principal
     ask: Callable[[Services], Principal | None]
-    pool: Pool
+    pool: ServicesPool
     _now: Principal | None = field(init=False)
     _read_at: float = field(default_factory=time.monotonic)
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from deployctl.errors import EngineUnavailable
 from deployctl.ports import Services
-from deployctl_web.state import desk
+from deployctl_web.state import web_state
 
 CALL_SECONDS = 4.0  # seconds
 CALL_THREADS = 4
@@ -18,9 +18,9 @@ _THREADS, _free = ThreadPoolExecutor(CALL_THREADS, "page"), BoundedSemaphore(CAL
 T = TypeVar("T")
 
 
-def soon(act: Callable[[Services], T], actor: str, *, what: str, wait: float = CALL_SECONDS) -> T:
+def call_within(act: Callable[[Services], T], actor: str, *, what: str, wait: float = CALL_SECONDS) -> T:
     """Return what `act` returns. Raises EngineUnavailable when that takes too long, and what it raises."""
-    pool, clock = desk().pool, desk().clock
+    pool, clock = web_state().pool, web_state().clock
     until = clock.now() + wait
 
     def work() -> T:

@@ -7,7 +7,7 @@ from deployctl.domain.change.plan import TRAFFIC_MOVES
 from deployctl.domain.change.readiness import How
 from deployctl.domain.images.release import Change, Hold
 from deployctl.usecases.results import AppView
-from deployctl.usecases.view.in_progress import UnderWay
+from deployctl.usecases.view.in_progress import InProgress
 from deployctl.usecases.view.versions import VersionLine, VersionsView, Way
 
 
@@ -25,7 +25,7 @@ class Go:
     abort: bool = False  # ends what is under way
 
 
-def way_of(line: VersionLine, view: AppView, under: UnderWay | None, last: Change | None) -> Go | None:
+def button_of(line: VersionLine, view: AppView, under: InProgress | None, last: Change | None) -> Go | None:
     """Return the button that moves the traffic to that release, None when there is none; `last` is the last change."""
     if line.way is Way.BACK:
         return _back(line, view, under)
@@ -50,14 +50,14 @@ def _left(last: Change) -> int | None:
     return last.source if last.kind in TRAFFIC_MOVES and last.target is not None else None
 
 
-def _back(line: VersionLine, view: AppView, under: UnderWay | None) -> Go:
+def _back(line: VersionLine, view: AppView, under: InProgress | None) -> Go:
     word = "Abort and roll back" if under is not None and not under.promoted else "Roll back"
     look = "go" if view.state in {"degraded", "down"} else "calm"
     return Go("rollback", line.version, line.release, f"{word} to {line.name}", _hint(line, view, under), look, asks=line.asks,
               abort=under is not None)
 
 
-def _hint(line: VersionLine, view: AppView, under: UnderWay | None) -> str:
+def _hint(line: VersionLine, view: AppView, under: InProgress | None) -> str:
     if under is not None:
         return f"Aborts the {under.verb}{f' of {under.version}' if under.version else ''} by {under.by}"
     return _time(line) + _brings(line, view)
@@ -79,7 +79,7 @@ def _time(line: VersionLine) -> str:
     return f"Starts in about {max(1, round(line.seconds))} s" if line.seconds is not None else "Must start first"
 
 
-def warm_way(view: AppView, found: VersionsView) -> VersionLine | None:
+def warm_button(view: AppView, found: VersionsView) -> VersionLine | None:
     """Return a release that can take the traffic at once: what `rollback` would choose, else another one."""
     ready = [line for line in found.lines if line.way is Way.BACK and line.how is How.WARM]
     return next((line for line in ready if line.release == view.back_release), next(iter(ready), None))

@@ -9,7 +9,7 @@ from deployctl.domain.change.readiness import How
 from deployctl.domain.images.release import Change, Release
 from deployctl.usecases.results import AppView
 from deployctl.usecases.view.diff import changed_settings
-from deployctl.usecases.view.in_progress import UnderWay
+from deployctl.usecases.view.in_progress import InProgress
 from deployctl.usecases.view.versions import VersionLine, Way
 from deployctl_web.pages.parts.template_filters import by, sentence
 from deployctl_web.pages.parts.times import when
@@ -52,7 +52,7 @@ class KnownFacts:
     active: Release | None
     target: Release | None
     changes: Sequence[Change]
-    under: UnderWay | None
+    under: InProgress | None
     warm: VersionLine | None
 
 

@@ -12,7 +12,7 @@ from deployctl.domain.inputs.names import AppName, Version
 from deployctl.ports import Services
 
 DEMO = "deployctl.demo"  # the label that a demo's server.toml puts on everything
-MENDED = Version("v3")  # the version of the demo in which the bug is mended
+FIXED = Version("v3")  # the version of the demo in which the bug is fixed
 MAX_CHANGES_SEARCHED = 50  # changes, the newest
 
 
@@ -31,11 +31,11 @@ def first_steps(app: AppName, s: Services) -> tuple[Try, ...]:
     if DEMO not in dict(s.spec.labels):
         return ()
     changes = s.ledger.changes(app, limit=MAX_CHANGES_SEARCHED)
-    mended = {*s.ledger.releases_of(app, MENDED, limit=MAX_CHANGES_SEARCHED)}
-    return tries(app, changes, mended={c.target for c in changes} & mended != set())
+    repaired = {*s.ledger.releases_of(app, FIXED, limit=MAX_CHANGES_SEARCHED)}
+    return tries(app, changes, repaired={c.target for c in changes} & repaired != set())
 
 
-def tries(app: AppName, changes: Sequence[Change], *, mended: bool) -> tuple[Try, ...]:
+def tries(app: AppName, changes: Sequence[Change], *, repaired: bool) -> tuple[Try, ...]:
     """Return the four lines; `changes` with the last one first."""
     clicked = [change for change in changes if Actor.of(change.actor).via == Via.WEB]
     first = clicked[-1].revision if clicked else None
@@ -43,6 +43,6 @@ def tries(app: AppName, changes: Sequence[Change], *, mended: bool) -> tuple[Try
     return (
         Try("Roll back from the page", any(change.kind == PlanKind.ROLLBACK for change in clicked)),
         Try("Undo it", any(change.kind == PlanKind.UNDO for change in clicked)),
-        Try(f"Deploy {MENDED}, where the bug is fixed", mended, deploy="" if mended else MENDED),
+        Try(f"Deploy {FIXED}, where the bug is fixed", repaired, deploy="" if repaired else FIXED),
         Try("Do the same from a terminal", typed, command=f"deployctl rollback {app}"),
     )

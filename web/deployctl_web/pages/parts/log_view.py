@@ -15,7 +15,7 @@ from deployctl.memory import last_of
 from deployctl.ports import LogLine, Services
 from deployctl.usecases.clock_math import seconds_between
 from deployctl.usecases.view.logs import Printed, logs
-from deployctl_web.pages.parts.bounded_call import CALL_SECONDS, soon
+from deployctl_web.pages.parts.bounded_call import CALL_SECONDS, call_within
 from deployctl_web.pages.parts.times import clock
 
 NAMES_WAIT_SECONDS = 0.3  # seconds that a page waits for what is only nice to know
@@ -63,7 +63,7 @@ def read(app: AppName, asked: LogQuery, actor: str) -> list[ShownLine]:
         return last_of(found, lambda one: len(one.line.text), room=MAX_LINES_CHARACTERS, most=asked.n)
 
     return [ShownLine(one.line.at, one.version, one.release, one.name, level_of(one.line), one.line.text)
-            for one in soon(fetch, actor, what="the log")]
+            for one in call_within(fetch, actor, what="the log")]
 
 
 def save(app: AppName, asked: LogQuery, s: Services, left: Callable[[], bool]) -> Iterator[str]:
@@ -76,7 +76,7 @@ def last_line(app: AppName, version: str, actor: str) -> str:
     """Return what that version printed last, nothing where that cannot be had at once."""
     try:
         asked = LogQuery(version=Version(version), n=1)
-        found = soon(lambda s: [*_written(app, asked, s)], actor, what="the log", wait=NAMES_WAIT_SECONDS)
+        found = call_within(lambda s: [*_written(app, asked, s)], actor, what="the log", wait=NAMES_WAIT_SECONDS)
     except DeployctlError:
         return ""
     return f"{clock(found[-1].line.at)} {found[-1].line.text}"[:400] if found else ""

@@ -8,7 +8,7 @@ from deployctl.dataclass import dataclass
 from deployctl.domain.change.status_note import NoteCode
 from deployctl.domain.host.actor import Actor
 from deployctl.usecases.results import AppView, ConfigCode, StatusView
-from deployctl.usecases.view.in_progress import Failure, UnderWay
+from deployctl.usecases.view.in_progress import Failure, InProgress
 from deployctl.verbs.table import deployments
 from deployctl_web.pages.parts.template_filters import ended, sentence
 
@@ -28,7 +28,7 @@ class Notice:
     failure: Failure | None = None
 
 
-def notices_of(whole: StatusView, view: AppView, *, under: UnderWay | None, failure: Failure | None, at: str, age: float,
+def notices_of(whole: StatusView, view: AppView, *, under: InProgress | None, failure: Failure | None, at: str, age: float,
                stale: str) -> list[Notice]:
     """Return the notices, what harms visitors first; `stale` says why there is no newer reading, `at` is its clock."""
     harm = [*_harm(view), *_away(whole, view)]
@@ -75,9 +75,9 @@ def _others(view: AppView) -> Iterator[Notice]:
     drifts = view.untold_drifts
     if drifts:
         differ = f"{len(drifts)} things differ" if len(drifts) > 1 else "One thing differs"
-        mended = any(one.mend for one in view.drifts)
+        repaired = any(one.mend for one in view.drifts)
         yield Notice("warn", f"{differ} from the ledger.", lines=tuple(sentence(one.message) for one in drifts),
-                     command=f"deployctl reconcile {view.app}" if mended else "")
+                     command=f"deployctl reconcile {view.app}" if repaired else "")
 
 
 def _config(view: AppView) -> Iterator[Notice]:
@@ -106,7 +106,7 @@ def _failed(failure: Failure, view: AppView) -> Notice:
     return Notice("warn", f"{version} did not {verb}. {now}", why, failure.evidence, failure=failure)
 
 
-def _under_way(under: UnderWay, view: AppView) -> Iterator[Notice]:
+def _under_way(under: InProgress, view: AppView) -> Iterator[Notice]:
     if under.interrupted:
         yield Notice("warn", f"The {under.verb} by {under.by} was interrupted.",
                      "The next change finishes or reverts it.", command=f"deployctl abort {view.app}")

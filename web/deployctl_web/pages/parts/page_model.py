@@ -16,17 +16,17 @@ from deployctl.ports.metrics import Now
 from deployctl.usecases.read_facts import require_app
 from deployctl.usecases.results import AppView, InstanceView, StatusView
 from deployctl.usecases.view.activity import Deed, recent
-from deployctl.usecases.view.in_progress import UnderWay, find_failure, find_under_way
+from deployctl.usecases.view.in_progress import InProgress, find_failure, find_in_progress
 from deployctl.usecases.view.serving_periods import Period, find_periods
 from deployctl.usecases.view.versions import VersionLine, VersionsView, versions
 from deployctl_web.live.jobs import Job
 from deployctl_web.live.status_cache import CachedStatus
-from deployctl_web.pages.parts.buttons import Go, held_since, warm_way, way_of
+from deployctl_web.pages.parts.buttons import Go, button_of, held_since, warm_button
 from deployctl_web.pages.parts.first_steps import Try, first_steps
 from deployctl_web.pages.parts.log_view import last_line
 from deployctl_web.pages.parts.notices import MOVING, Notice, notices_of
 from deployctl_web.pages.parts.times import clock
-from deployctl_web.state import desk
+from deployctl_web.state import web_state
 
 DISMISSED = "dismissed"  # in the session: app → deployment whose failure was read
 MAX_REMEMBERED_APPS = 20  # apps of which that is remembered
@@ -55,7 +55,7 @@ class AppPage:
     rows: tuple[ReleaseRow, ...]  # live first
     warm: VersionLine | None  # can take the traffic at once
     back: VersionLine | None  # what a rollback without a name means
-    under: UnderWay | None
+    under: InProgress | None
     candidate: InstanceView | None
     job: Job | None
     tail: str  # what the candidate printed last
@@ -89,8 +89,8 @@ class AppPage:
 
 def look_at(app: AppName) -> AppPage:
     """Read everything that the page of an app shows. Raises NotFound, and what the ledger raises."""
-    here = desk()
-    seen, idle = here.board.whole(app), here.board.idle(app)
+    here = web_state()
+    seen, idle = here.status_cache.whole(app), here.status_cache.idle(app)
     view = seen.value.apps[0]
     with here.pool.lend_to_read(g.who.actor) as s:
         found = versions(view, s, idle=idle)
@@ -98,18 +98,18 @@ def look_at(app: AppName) -> AppPage:
 
 
 def _look(app: App, seen: CachedStatus[StatusView], view: AppView, found: VersionsView, s: Services) -> AppPage:
-    under, failure, deeds = find_under_way(app.name, s), find_failure(app.name, s), recent(app.name, s)
+    under, failure, deeds = find_in_progress(app.name, s), find_failure(app.name, s), recent(app.name, s)
     last = next(iter(s.ledger.changes(app.name, limit=1)), None)
     if failure and failure.deployment <= session.get(DISMISSED, {}).get(app.name, 0):
         failure = None
-    ways = {line.release: go for line in found.lines if (go := way_of(line, view, under, last))}
-    now = desk().meter.latest(app.name)
-    job = next(iter(desk().jobs.under_way(app.name)), None)
+    ways = {line.release: go for line in found.lines if (go := button_of(line, view, under, last))}
+    now = web_state().meter.latest(app.name)
+    job = next(iter(web_state().jobs.under_way(app.name)), None)
     active = s.ledger.find_release(app.name, view.active.release) if view.active else None
     undoable = under is None and last is not None and last.target is not None and _can_be_undone(last, found)
     return AppPage(
         app, view, seen, g.who.may(Role.DEPLOYER, app.name), found, ways, _rows(view, found, ways, dict(now)),
-        warm_way(view, found), found.at(view.back_release), under,
+        warm_button(view, found), found.at(view.back_release), under,
         next((i for i in view.instances if under and i.release == under.release and i.role != Part.ACTIVE), None), job,
         last_line(app.name, under.version, g.who.actor) if under and under.version and not under.promoted else "",
         tuple(notices_of(seen.value, view, under=under, failure=failure, at=clock(seen.at), age=seen.age, stale=seen.why)),

@@ -30,7 +30,7 @@ from deployctl_web.pages.parts.times import (
     took,
     when,
 )
-from deployctl_web.state import desk
+from deployctl_web.state import web_state
 
 STATE_NAMES = {"healthy": "Healthy", "degraded": "Degraded", "down": "Down", "deploying": "Deploying",
           "not_deployed": "Not deployed", "unknown": "Unknown"}
@@ -129,7 +129,7 @@ FILTERS: tuple[Callable[..., Any], ...] = (
 
 def choice(name: str, otherwise: str | None = None) -> str | None:
     """Return how this browser has chosen the dashboard to look."""
-    return request.cookies.get(choice_cookie(desk().place.home_id, name), otherwise)
+    return request.cookies.get(choice_cookie(web_state().place.home_id, name), otherwise)
 
 
 class FlushEnvironment(Environment):

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.traffic import Counters
-from deployctl.ports.metrics import MeterBook, MeterNow, Now, Point
+from deployctl.ports.metrics import LiveMetrics, MetricsStore, Now, Point
 
 
-class FakeMeter(MeterBook, MeterNow):
+class FakeMetrics(MetricsStore, LiveMetrics):
     """`now` and `counted` are what a test says was measured."""
 
     def __init__(self) -> None:
