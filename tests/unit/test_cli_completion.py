@@ -111,7 +111,7 @@ def test_a_home_without_a_ledger_has_apps_by_their_files_and_gets_no_ledger(
     assert not (tmp_path / "state").exists()
 
 
-@pytest.mark.parametrize("wish", ["tcsh_complete", "bash_dance", "x"])
+@pytest.mark.parametrize("options", ["tcsh_complete", "bash_dance", "x"])
 def test_a_wish_that_is_not_known_offers_nothing(home: World, options: str) -> None:
     said = home.deployctl(environ={"_DEPLOYCTL_COMPLETE": options})
     assert (said.code, said.out, said.err) == (1, "", "")

@@ -60,7 +60,7 @@ def test_a_user_without_a_name_is_refused_with_what_to_type() -> None:
     assert require_named(0, HOME).pw_name == "root"
 
 
-@pytest.mark.parametrize(("wish", "line"), [
+@pytest.mark.parametrize(("options", "line"), [
     (InstallOptions(user=False, run_as="deploy"), "User=deploy\n"),
     (InstallOptions(user=False), None),
     (InstallOptions(user=True, run_as="deploy"), None),

@@ -55,8 +55,8 @@ def test_a_remark_on_another_change_than_the_last_an_empty_one_and_a_long_one_ar
 def test_the_page_asks_why_beside_the_last_change_until_somebody_has_said(tmp_path: Path) -> None:
     with site(tmp_path, "v1", "v2") as shop:
         mara = shop.signed_in("mara")
-        assert mara.get("/apps/shop").text.count("Why was the traffic moved?") == 1
+        assert mara.get("/apps/shop").text.count("Why was traffic switched?") == 1
         assert mara.post("/apps/shop/remark", note="<b>new</b> look", revision="2").status_code == 303
         page = mara.get("/apps/shop").text
-        assert "Why was the traffic moved?" not in page
+        assert "Why was traffic switched?" not in page
         assert "&lt;b&gt;new&lt;/b&gt; look" in page

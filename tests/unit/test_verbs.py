@@ -49,7 +49,7 @@ def made_folder(parent: Path, name: str) -> Path:
 @pytest.mark.parametrize("verb", CHANGES, ids=lambda verb: verb.name)
 def test_a_use_case_takes_what_its_row_says(verb: Verb) -> None:
     own = {name for name, _ in verb.arguments({})}
-    given = {"app", "s", "wish", *own}
+    given = {"app", "s", "options", *own}
     needed, taken = names(verb.act())
     assert needed <= given <= taken
     assert ("any_image" in taken) is verb.any_image
@@ -58,7 +58,7 @@ def test_a_use_case_takes_what_its_row_says(verb: Verb) -> None:
     assert planned is ("dry_run" in {param.name for param in verb.params})
     if planned:
         needed, taken = names(verb.plan())
-        assert needed <= {"app", "s", "wish", *verb.planned(dict.fromkeys(own))} == taken
+        assert needed <= {"app", "s", "options", *verb.planned(dict.fromkeys(own))} == taken
 
 
 @pytest.mark.parametrize("verb", [verb for verb in LEAVES if verb.runs], ids=lambda verb: verb.name)
