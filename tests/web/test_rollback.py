@@ -247,7 +247,7 @@ def test_the_reason_is_told_after_the_traffic_was_moved(shop: Cli, visit: Visit)
     button(page, "Roll back to v1").click()
     expect_toast(page, "Traffic is on v1.")
     page.locator("#lower").get_by_text("Why?").click()
-    page.get_by_label("Why was the traffic moved?").fill("checkout gives 500s")
+    page.get_by_label("Why was traffic switched?").fill("checkout gives 500s")
     page.keyboard.press("Enter")
     expect(page.locator("#lower")).to_contain_text("checkout gives 500s")
     assert "checkout gives 500s" in shop.text("history", "shop").out
