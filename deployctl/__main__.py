@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 
 from deployctl import __version__
@@ -17,9 +18,17 @@ def main() -> int:
     # Modules and classes are no rubbish: looking for some among them, again and again, takes a tenth of a command's time.
     gc.set_threshold(200_000, 20, 20)
     os.umask(0o077)
+    _end_at_once_on_ctrl_c()
     from deployctl.cli.main import main as cli
 
     return cli(sys.argv[1:])
+
+
+def _end_at_once_on_ctrl_c() -> None:
+    """Until cli/signals.py takes over nothing is begun that would have to be ended well: Ctrl-C while modules are loaded shows
+    no lines of Python. Where it is ignored on purpose (nohup, `&`), it stays so."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def run() -> None:

@@ -20,12 +20,12 @@ def main(argv: Sequence[str], *, connect: ConnectServices = connect_services) ->
     from deployctl.cli.signals import install
 
     _open_streams()
-    install()
     session = CommandCall(connect)
     sys.excepthook = lambda kind, error, trace: _crash(session, error, trace)
     try:
+        install()
         return run(argv, session)
-    except KeyboardInterrupt:  # once more, while the answer was written
+    except KeyboardInterrupt:  # before anything was done, or once more, while the answer was written
         return Interrupted.exit_code
 
 

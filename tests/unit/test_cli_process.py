@@ -104,6 +104,26 @@ def test_a_signal_that_was_ignored_on_purpose_stays_ignored() -> None:
     assert ended_by(signal.SIGHUP, "signal.SIG_IGN").returncode == 0
 
 
+@pytest.mark.parametrize(("before", "code"), [("signal.default_int_handler", -signal.SIGINT), ("signal.SIG_IGN", 0)])
+def test_ctrl_c_while_modules_are_loaded_shows_no_lines_of_python(before: str, code: int) -> None:
+    text = f"""
+import os, signal, sys
+signal.signal(signal.SIGINT, {before})
+
+class Typed:
+    def find_spec(self, name, path=None, target=None):
+        if name == "deployctl.cli.plain":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Typed())
+sys.argv[1:] = ["-h"]
+from deployctl.__main__ import run
+run()
+"""
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (code, "")
+
+
 def ended_by(number: signal.Signals, before: str) -> subprocess.CompletedProcess[str]:
     """Run a command whose services send that signal to their own process."""
     code = f"""
