@@ -106,7 +106,8 @@ class Tree(click.Group):
         name = args[0]
         alias = f"{self.path} {name}".strip()
         if " " not in name and alias in ALIASES:
-            ctx.ensure_object(CommandCall).note(f"{alias} is an alias of {ALIASES[alias]}: deployctl {ALIASES[alias]}")
+            if not ctx.resilient_parsing:  # TAB was pressed: nothing but words may appear on that line
+                ctx.ensure_object(CommandCall).note(f"{alias} is an alias of {ALIASES[alias]}: deployctl {ALIASES[alias]}")
             name = ALIASES[alias].rpartition(" ")[2]
         command = self.get_command(ctx, name)
         if command is None:

@@ -55,6 +55,11 @@ def test_commands_come_with_their_line_and_without_aliases(tab: Tab) -> None:
     assert "ps" not in offered(tab(""))
 
 
+def test_after_an_alias_comes_what_comes_after_the_command_itself(tab: Tab) -> None:
+    assert offered(tab("deploy", "shop", "")) == offered(tab("upgrade", "shop", ""))
+    assert offered(tab("user", "end", "")) == offered(tab("user", "logout", "")) == {}
+
+
 def test_versions_come_with_their_state(tab: Tab) -> None:
     assert offered(tab("rollback", "shop", "")) == {
         "v4": "failed", "v2": "active", "v3": "on hold, standby, warm", "v1": "stopped"}  # fmt: skip
