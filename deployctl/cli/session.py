@@ -51,7 +51,7 @@ class CommandCall:
     err: TextIO = field(default_factory=lambda: sys.stderr)
     stdin: TextIO = field(default_factory=lambda: sys.stdin)
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
-    cwd: Path = field(default_factory=Path.cwd)
+    cwd: Path = field(default_factory=lambda: _working_directory())
     output: str = "table"
     quiet: bool = False
     verbose: bool = False
@@ -283,6 +283,15 @@ class CommandCall:
         self.err.write(look.finish(question.splitlines()).rstrip("\n") + " ")
         self.err.flush()
         return self.stdin.readline().strip()
+
+
+def _working_directory() -> Path:
+    """Return it. One that was deleted meanwhile, as by a CI job that cleans up, is no obstacle: the kernel still knows where it
+    was, so that a home above it is found, and a home that is named needs none."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return Path("/proc/self/cwd").readlink()  # " (deleted)" follows its name
 
 
 def _hung_up(stream: TextIO) -> bool:

@@ -86,6 +86,18 @@ def test_closed_streams_are_never_reused_for_files(tmp_path: Path) -> None:
     assert (tmp_path / "state" / "ledger.db").read_bytes().startswith(b"SQLite format 3\0")
 
 
+def test_a_command_works_in_a_directory_that_was_deleted(tmp_path: Path) -> None:
+    def stand_in_a_deleted_one() -> None:
+        (tmp_path / "job").mkdir()
+        os.chdir(tmp_path / "job")
+        (tmp_path / "job").rmdir()
+
+    made = deployctl("user", "add", "mara", home=tmp_path / "home", preexec_fn=stand_in_a_deleted_one)
+    assert (made.returncode, made.stderr.count("Traceback")) == (0, 0), made.stderr
+    seen = deployctl("user", "list", "-q", home=Path("../home"), preexec_fn=stand_in_a_deleted_one)
+    assert "mara" in seen.stdout, "a home that is named by its path from there"
+
+
 def test_what_is_made_is_ours_alone(tmp_path: Path) -> None:
     assert deployctl("user", "add", "mara", home=tmp_path).returncode == 0
     for path in (tmp_path / "state").iterdir():
