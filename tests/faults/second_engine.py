@@ -238,6 +238,7 @@ def _in_namespace(path: Path) -> Iterator[None]:
             yield
         finally:
             _call("setns", network, CLONE_NEWNET)
+            _call("unshare", CLONE_FS)  # a thread begun meanwhile, such as the time-out's, shares the folder: setns(2) refuses
             _call("setns", mounts, CLONE_NEWNS)
             os.chdir(folder)
 
