@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from deployctl.errors import LeaseHeld
 from deployctl.execution import fence
 from deployctl.ports import Engine, Guard, Ledger, Traffic
-from tests.unit.world import World
+from tests.unit.world import World, world
 
 PORTS = [("engine", Engine, fence.ENGINE), ("traffic", Traffic, fence.TRAFFIC), ("guard", Guard, fence.GUARD),
          ("ledger", Ledger, fence.FENCED_LEDGER_CALLS)]
@@ -30,6 +31,12 @@ UNFENCED = {
 }
 
 
+@pytest.fixture
+def w(tmp_path: Path) -> Iterator[World]:
+    with world(tmp_path) as made:
+        yield made
+
+
 def took_over() -> None:
     raise LeaseHeld("the lease was taken over")
 
@@ -44,8 +51,7 @@ def test_a_new_method_of_a_port_is_either_fenced_or_known_to_be_harmless(name: s
 
 
 @pytest.mark.parametrize(("name", "port", "changes"), PORTS, ids=lambda value: value if isinstance(value, str) else "")
-def test_no_change_is_made_without_the_lease(name: str, port: type, changes: set[str], tmp_path: Path) -> None:
-    w = World(tmp_path)
+def test_no_change_is_made_without_the_lease(name: str, port: type, changes: set[str], w: World) -> None:
     w.upgraded("v1")
     before = w.everything()
     behind: Any = getattr(fence.fenced(w.s, took_over), name)
@@ -58,8 +64,7 @@ def test_no_change_is_made_without_the_lease(name: str, port: type, changes: set
     assert w.everything() == before
 
 
-def test_what_only_looks_is_not_kept_from_looking(tmp_path: Path) -> None:
-    w = World(tmp_path)
+def test_what_only_looks_is_not_kept_from_looking(w: World) -> None:
     w.upgraded("v1")
     behind = fence.fenced(w.s, took_over)
     assert behind.engine.containers()

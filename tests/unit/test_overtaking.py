@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,12 +17,13 @@ from deployctl.usecases.change.rollback import rollback
 from deployctl.usecases.change.stop import stop
 from deployctl.usecases.results import Moved
 from tests.unit.mortal import Died
-from tests.unit.world import SHOP, YES, World
+from tests.unit.world import SHOP, YES, World, world
 
 
 @pytest.fixture
-def w(tmp_path: Path) -> World:
-    return World(tmp_path)
+def w(tmp_path: Path) -> Iterator[World]:
+    with world(tmp_path) as made:
+        yield made
 
 
 def going_back(w: World, told: list[Moved]) -> Callable[[], None]:
