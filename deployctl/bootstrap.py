@@ -25,6 +25,8 @@ from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Services
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from deployctl.domain.host.leftovers import Remains
     from deployctl.domain.host.server import ServerSpec
     from deployctl.ledger.file.vault import Vault
@@ -112,6 +114,13 @@ def find_port_holder(port: int) -> str | None:
     from deployctl.effects.linux import port_holder
 
     return port_holder.find_port_holder(port)
+
+
+def lean_heap() -> AbstractContextManager[None]:
+    """Keep the memory of this process small while the block runs: it is one that stays."""
+    from deployctl.effects.linux import heap
+
+    return heap.lean_heap()
 
 
 def keep_copy(settings: Settings) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def serve_command(session: CommandCall, no_web: bool, listen: tuple[str, int] | None) -> int:
     """Run until a signal arrives, which is success."""
-    from deployctl.bootstrap import find_port_holder
+    from deployctl.bootstrap import find_port_holder, lean_heap
     from deployctl.cli.reporters.reporter import ReporterLines
     from deployctl.cli.reporters.watch import Journal
     from deployctl.cli.run_change import answer
@@ -51,7 +51,8 @@ def serve_command(session: CommandCall, no_web: bool, listen: tuple[str, int] | 
         return beside(Wiring(settings, web if wanted else None, lambda: session.connect(settings, journal), journal.warn,
                              session.note, find_port_holder, s.clock, s.ledger.identity.id))
 
-    serve(settings, connect, beside=stand_beside)
+    with lean_heap():
+        serve(settings, connect, beside=stand_beside)
     answer(session, Done("Serve", "", "the watcher has stopped; HAProxy and the apps keep running", changed=False))
     return session.stopped_watching()
 
