@@ -78,7 +78,7 @@ def test_a_role_for_one_app_says_nothing_of_another_or_of_the_server() -> None:
 def test_the_higher_of_two_roles_counts() -> None:
     jonas = Principal("jonas", {"*": Role.VIEWER, "shop": Role.DEPLOYER})
     assert (jonas.may(Role.DEPLOYER, SHOP), jonas.may(Role.DEPLOYER, BLOG)) == (True, False)
-    assert roles_text(jonas.roles) == "viewer, deployer of shop"
+    assert roles_text(jonas.roles) == "viewer, deployer for shop"
 
 
 @pytest.mark.parametrize("name", ["", "Mara", "a b", "-a", "a-", "x" * 41, "a\n", "ä", "a/../b"])

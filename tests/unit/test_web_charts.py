@@ -158,7 +158,7 @@ def test_labels_of_neighbours_do_not_lie_over_each_other() -> None:
 
 def test_a_stop_goes_to_nobody() -> None:
     [mark] = marks(change(450, 2, None))
-    assert (mark.words, mark.right) == ("v2 → nobody", None)
+    assert (mark.words, mark.right) == ("v2 → no live version", None)
 
 
 # -- words ------------------------------------------------------------------------------------------------------

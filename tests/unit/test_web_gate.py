@@ -246,8 +246,8 @@ def test_what_was_turned_away_is_told_on_the_server_page_and_in_metrics(tmp_path
 @pytest.mark.parametrize(("hard", "room"), [(1024, 256), (4096, 1792), (8192, 2000)])
 def test_there_are_no_more_connections_than_files_for_them(hard: int, room: int) -> None:
     words = (f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (min(1024, {hard}), {hard}))\n"
-             "from deployctl_web.http.server import Server, open_socket\n"
-             "server = Server(lambda e, s: [], open_socket(('127.0.0.1', 0)))\n"
+             "from deployctl_web.http.server import DashboardServer, open_socket\n"
+             "server = DashboardServer(lambda e, s: [], open_socket(('127.0.0.1', 0)))\n"
              "print(server.admission.limits.connections, server.admission.limits.reserve)\nserver.close()")
     told = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True, timeout=60)
     assert told.stdout.split() == [str(room), "64"]
