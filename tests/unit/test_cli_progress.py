@@ -156,12 +156,12 @@ def test_a_closed_stderr_disturbs_nothing(kind: type[Plain] | type[Live]) -> Non
 def test_quick_steps_on_a_terminal_never_load_rich() -> None:
     code = """
 import sys
-from deployctl.cli.terminal import Look
-from deployctl.cli.reporters.reporter import Lines
+from deployctl.cli.terminal import TerminalStyle
+from deployctl.cli.reporters.reporter import ReporterLines
 from deployctl.cli.reporters.live import Live
 from tests.unit.test_cli_progress import PLAN, HEALTH
 sys.modules.pop("rich", None)
-report = Live(Lines(sys.stderr, Look(width=80, live=True)))
+report = Live(ReporterLines(sys.stderr, TerminalStyle(width=80, live=True)))
 report.plan(PLAN); report.begin(HEALTH); report.end(HEALTH, ms=1, ok=True); report.close()
 sys.exit("rich.live" in sys.modules)
 """

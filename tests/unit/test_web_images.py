@@ -68,7 +68,7 @@ def test_a_version_names_no_other_image(shop: Site, version: str) -> None:
 def test_the_form_of_a_page_is_refused_as_well(shop: Site, verb: str) -> None:
     jonas = shop.signed_in("jonas", Role.DEPLOYER)
     form = jonas.get(f"/apps/shop/deploy?verb={verb}")
-    assert "From the repository that the app’s file names" in form.text
+    assert "From the repository in the app’s file" in form.text
     answer = jonas.post(f"/apps/shop/{verb}", version="v3", image="acme/blog:v1")
     assert (answer.status_code, "acme/blog" in answer.text) == (403, True)
     assert shop.w.active == "v2"

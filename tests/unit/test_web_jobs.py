@@ -90,7 +90,7 @@ def test_each_step_is_told_and_the_job_knows_its_deployment(bench: Bench) -> Non
     job = bench.begin(lambda s: upgrade(SHOP, V3, s))
     assert job.wait(LONG)
     steps = [step for step, _over in bench.heard if step]
-    assert any("healthy" in step for step in steps), steps
+    assert any("the health of" in step for step in steps), steps
     assert len(dict.fromkeys(steps)) > 3
     assert bench.heard[-1] == ("", True)
     assert job.deployment is not None
@@ -222,7 +222,7 @@ def test_the_end_of_the_process_stops_an_upgrade_before_its_switch_and_takes_it_
     bench.w.clock.sleep = lambda seconds: (time.sleep(0.01), slept(seconds))[1]  # type: ignore[method-assign, func-returns-value]
     job = bench.begin(lambda s: upgrade(SHOP, V3, s))
     end = time.monotonic() + LONG
-    while "healthy" not in job.step:
+    while "the health of" not in job.step:
         assert time.monotonic() < end
         time.sleep(0.01)
     bench.jobs.close()

@@ -289,6 +289,6 @@ def code_of(told: TestResponse) -> str:
     """Return the code of a problem, or what its page says by its words."""
     if told.is_json:
         return str(told.get_json()["code"])
-    if "came from another site" in told.text or "too old or not ours" in told.text:
+    if "came from another site" in told.text or "This page has expired" in told.text:
         return "forged"
     return "not_permitted" if "role" in told.text else told.text
