@@ -57,7 +57,7 @@ def test_what_it_cannot_do_is_known() -> None:
     ("4.3.1", ProbeKind.HTTP, "container_update"), ("5.4.2", ProbeKind.DOCKER, "healthchecks")])
 def test_what_it_cannot_do_is_refused_in_words(number: str, probe: ProbeKind, code: str) -> None:
     engine = facts.engine_info(INFO, version(number), local=True, timers=False)
-    with pytest.raises(DeployctlError, match="Nothing was done") as refused:
+    with pytest.raises(DeployctlError, match="Nothing was changed") as refused:
         require_able(engine, probe)
     assert (refused.value.code, bool(refused.value.remedy)) == (code, True)
 
