@@ -165,6 +165,8 @@ def _ask_all(instances: Sequence[Instance], releases: Mapping[tuple[AppName, int
         thread.join()
     if failed:
         raise failed[0]
+    if len(found) < len(jobs):  # a bug ended a thread, and Python has written where
+        raise RuntimeError("an instance was not asked")
     return found
 
 
