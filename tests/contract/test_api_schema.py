@@ -148,8 +148,9 @@ def test_every_route_of_the_api_is_in_the_document_and_every_path_of_it_exists(d
     app = door.made.app
     routes = {f"{method} {rule.rule}".replace("<", "{").replace(">", "}") for rule in app.url_map.iter_rules()
               if rule.rule.startswith("/api/v1") for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}}
-    assert operations(describe_here(door)) == routes
-    assert len(routes) == len(calls_of(app))
+    former = {route for route in routes if route.endswith("/remark")}  # accepted for one release, and not offered
+    assert operations(describe_here(door)) == routes - former
+    assert len(routes - former) == len(calls_of(app))
 
 
 def operations(document: dict[str, Any]) -> set[str]:

@@ -66,7 +66,7 @@ def test_status_says_that_what_serves_is_not_the_release(w: World, change: objec
     assert view.active is not None
     assert (view.state, view.active.health) == ("down", "failing")
     assert "ffffffffffff is in its place" in view.active.said
-    assert views.app_json(view)["drifts"] == [{"code": "other_image", "release": 2, "sentence": view.drift[0]}]
+    assert views.app_json(view)["drifts"] == [{"code": "other_image", "release": 2, "summary": view.drift[0]}]
 
 
 @pytest.mark.parametrize("change", [made_again, taken_for_it])
@@ -173,7 +173,7 @@ def test_a_rebuilt_ledger_takes_no_container_of_another_image(tmp_path: Path) ->
         w.engine.remake(name, image=NIGHTLY)
         said = w.deployctl("ledger", "rebuild", "--force", "-o", "json")
         assert (said.code, said.json["apps"][0]["serving"]) == (0, "v2")
-        assert any("is made of another image (ffffffffffff)" in sentence for sentence in said.json["lost"])
+        assert any("created from a different image (ffffffffffff)" in sentence for sentence in said.json["lost"])
         assert w.deployctl("status", "shop", "-o", "json").json["apps"][0]["drifts"][0]["code"] == "other_image"
         assert w.deployctl("reconcile", "shop").code == 0
         found = w.engine.find_container(name)

@@ -127,7 +127,7 @@ def test_who_found_a_browser_open_cannot_try_passwords_on_the_settings_page_for_
 def test_a_number_of_lines_is_bounded_however_it_is_written(shop: Site, number: str) -> None:
     told = shop.signed_in("mara").get(f"/apps/shop/logs.txt?n={number}")
     assert told.status_code == 400
-    assert "must be a number of lines from 1 to 2000." in told.text
+    assert "is a number of lines from 1 to 2000." in told.text
 
 # -- two at the same time -------------------------------------------------------------------------------------------------
 def test_what_two_admins_change_of_one_user_at_the_same_time_is_both_kept(shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,7 +99,7 @@ def deploying(site: Site) -> Iterator[None]:
     job = site.web_state.jobs.begin("upgrade", SHOP, "jonas (web)",
                                lambda s: upgrade(SHOP, V3, s, options=ChangeOptions("new checkout flow")))
     end = time.monotonic() + 10
-    while "healthy" not in job.step:
+    while "the health of" not in job.step:
         assert time.monotonic() < end, (job.step, job.error)
         time.sleep(0.02)
     try:

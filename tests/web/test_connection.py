@@ -63,7 +63,7 @@ def test_a_page_whose_stream_was_refused_hears_again_soon(served: Served, shop: 
     page.context.route("**/events*", lambda route: route.fulfill(status=502), times=1)
     served.kill()
     served.start()
-    connection_words(page, "Asking every 5 s", 20_000)
+    connection_words(page, "Polling every 5 s", 20_000)
     expect_live(page)
 
 

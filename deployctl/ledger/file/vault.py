@@ -256,7 +256,7 @@ def _doubts(found: CopyCheck) -> str:
     """Return what cannot be checked, as a sentence that follows another."""
     if found is CopyCheck.GOOD:
         return ""
-    return f" Its history, people, roles and tokens cannot be verified: {SENTENCES[found]}."
+    return f" Its history, users, roles and tokens cannot be verified: {SENTENCES[found]}."
 
 
 def _last_event(copy: Path) -> tuple[int, str] | None:
