@@ -29,7 +29,6 @@ there are differences) is no error, and so has no class.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
 from typing import Any, Self
 
 
@@ -54,7 +53,9 @@ class DeployctlError(Exception):
     def untraced(self) -> Self:
         """Return another error that says the same. Who keeps an error that was raised keeps all frames that it went
         through, and whatever they held: keep this one, and raise yet another."""
-        same = copy(self)  # neither traceback nor cause
+        kind = type(self)
+        same = kind.__new__(kind, *self.args)  # neither traceback nor cause
+        same.__dict__.update(self.__dict__)
         same.remedy, same.details = list(self.remedy), list(self.details)
         return same
 

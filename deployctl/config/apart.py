@@ -6,7 +6,6 @@ and 10 MB with it, although a file is edited once in a while.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -31,6 +30,8 @@ def judged_apart(settings: Settings) -> bool:
     finds it out by itself. False where it judges by itself anyway."""
     if not _wanted or "pydantic" in sys.modules:
         return False
+    import subprocess
+
     with _lock, suppress(OSError, subprocess.TimeoutExpired):
         command = [sys.executable, "-I", "-m", "deployctl.config.apart", str(settings.home)]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

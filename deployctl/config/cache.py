@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from deployctl.config.loader import check_apps, load_checked_app, load_server, r
 from deployctl.config.toml_text import read_text
 from deployctl.config.trusted_files import require_believed_home
 from deployctl.dataclass import asdict, fields
+from deployctl.digest import sha256
 from deployctl.domain.host.server import FormerSpec, ServerSpec, WebSpec
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.inputs.app_spec import AppFile

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from deployctl.config.toml_text import parse_toml, read_text, where
@@ -11,7 +11,11 @@ from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import parse_app
 from deployctl.errors import DeployctlError, Invalid, NotFound
 
+TOML = ".toml"
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from deployctl.config.app import AppSpec
     from deployctl.config.clashes import Clash
     from deployctl.config.settings import Settings
@@ -88,9 +92,13 @@ def _no_such_app(settings: Settings, app: AppName) -> NotFound:
 def app_names(settings: Settings) -> list[AppName]:
     """Return the apps that have a file, sorted; files whose name is no app name are none."""
     names = []
-    for path in sorted(settings.config_dir.glob("*.toml")):
+    folder = settings.config_dir  # `glob` would compile an expression for this
+    paths = folder.iterdir() if os.access(folder, os.R_OK | os.X_OK) else ()
+    for name in sorted(path.name for path in paths):
+        if not name.endswith(TOML):
+            continue
         try:
-            names.append(parse_app(path.stem))
+            names.append(parse_app(name.removesuffix(TOML)))
         except Invalid:  # server.toml, example.toml, a copy that an editor left
             continue
     return names

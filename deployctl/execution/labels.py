@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from deployctl.digest import hmac_sha256, sha256
 from deployctl.domain.inputs.names import AppName
 
 if TYPE_CHECKING:
@@ -28,9 +29,7 @@ def home_mark(home: HomeIdentity) -> str:
 
 def home_marks(home: HomeIdentity) -> tuple[str, ...]:
     """Return every mark that names of this home may end with: that of today, and that of before it had an id."""
-    import hashlib
-
-    before = () if home.marked_by is None else (hashlib.sha256(home.marked_by.encode()).hexdigest()[:HOME_MARK_CHARACTERS],)
+    before = () if home.marked_by is None else (sha256(home.marked_by.encode()).hexdigest()[:HOME_MARK_CHARACTERS],)
     return (*filter(None, [home_mark(home)]), *before)
 
 
@@ -59,10 +58,8 @@ def app_of_network(home: HomeIdentity, name: str) -> AppName | None:
 
 def bridge_name(home: HomeIdentity, app: AppName, number: int = 1) -> str:
     """Return the host interface's name: at most 15 characters, the kernel's limit."""
-    import hashlib
-
     which = f"\0{number}" if number > 1 else ""
-    return "dc-" + hashlib.sha256(f"{home.id}\0{app}{which}".encode()).hexdigest()[:10]
+    return "dc-" + sha256(f"{home.id}\0{app}{which}".encode()).hexdigest()[:10]
 
 
 def container_name(home: HomeIdentity, release: Release) -> str:
@@ -136,6 +133,4 @@ def is_sealed(home: HomeIdentity, labels: Mapping[str, str]) -> bool:
 
 
 def _seal(secret: bytes, maker: str, app: str, number: int) -> str:
-    import hmac
-
-    return hmac.new(secret, f"{maker}\0{app}\0{number}".encode(), "sha256").hexdigest()
+    return hmac_sha256(secret, f"{maker}\0{app}\0{number}".encode())

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from deployctl.dataclass import dataclass
+from deployctl.digest import sha256
 
 HASHED_FIELDS = ("id", "at", "app", "actor", "kind", "text", "data")  # as stored; `data` is its JSON text
 CHAIN_START = ""  # what the first event is linked to
@@ -29,10 +30,8 @@ class HashedEvent:
 
 def link(former: str | None, row: Row) -> str:
     """Return the hash of an event that follows the one with the hash `former`."""
-    import hashlib
-
     body = json.dumps([row[name] for name in HASHED_FIELDS], separators=(",", ":"))
-    return hashlib.sha256(f"{former or ''}\n{body}".encode()).hexdigest()
+    return sha256(f"{former or ''}\n{body}".encode()).hexdigest()
 
 
 def links(rows: Iterable[Row]) -> Iterator[tuple[int, str]]:

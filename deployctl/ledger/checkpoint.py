@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from deployctl.ledger.chain import Row
 
+from deployctl.digest import sha256
+
 CHECKPOINT = "checkpoint"  # the kind of the event
 EVENTS, PLANS = "events", "plans"
 PEOPLE = 5  # who tried most
@@ -66,9 +68,7 @@ def _spans(rows: Sequence[Row]) -> Iterator[tuple[tuple[int, int], str]]:
 
 
 def _digest(parts: Iterable[str]) -> str:
-    import hashlib
-
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    return sha256("\n".join(parts).encode()).hexdigest()
 
 
 # -- reading them -----------------------------------------------------------------------------------------------------

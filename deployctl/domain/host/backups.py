@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
 
 HOUR, DAY = 3600.0, 86_400.0  # seconds
@@ -16,6 +15,8 @@ def superfluous(ages: Sequence[float]) -> list[int]:
 
     The oldest of a span stays until it has grown into the next one, so that each span has one whenever copies are made.
     """
+    from bisect import bisect_right  # seldom needed: a backup is due once a minute at most
+
     kept = {bisect_right(AGES, age): index for index, age in enumerate(ages) if index >= NEWEST_KEPT and age < AGES[-1]}
     ancient = next((index for index, age in enumerate(ages) if index >= NEWEST_KEPT and age >= AGES[-1]), None)
     return [index for index in range(NEWEST_KEPT, len(ages)) if index not in {*kept.values(), ancient}]

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
 from deployctl.dataclass import asdict, dataclass, field, replace
+from deployctl.digest import sha256
 from deployctl.domain.host.networks import AppNetwork
 from deployctl.domain.proxy.trust import ProxyTrust
 
@@ -117,8 +118,6 @@ class Bundle:
 
         Where an image can be pulled from is not part of how it runs, nor is the name it was asked by.
         """
-        from hashlib import sha256
-
         same_run = self._told()
         del same_run["repo_digest"], same_run["image"]
         return sha256(json.dumps(same_run, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -11,18 +11,19 @@ CONTROL = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
 DIRECTION = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 LINE_ENDS = r"\t\n\r\u2028\u2029"
 HALVES = r"\ud800-\udfff"  # of characters: no UTF-8 holds them
+# Nothing that is printable by Python's own table is among these: it is asked first, since these take long to compile.
 ACTING = pattern(f"[{CONTROL}{DIRECTION}{HALVES}]")
 ACTING_IN_A_LINE = pattern(f"[{CONTROL}{DIRECTION}{LINE_ENDS}{HALVES}]")
 
 
 def visible(text: str) -> str:
     """Return the text of several lines, what would act written as an escape."""
-    return ACTING.sub(_escape, text)
+    return text if text.replace("\n", "").isprintable() else ACTING.sub(_escape, text)
 
 
 def visible_line(text: str) -> str:
     """Return the text as one line, what would act written as an escape."""
-    return ACTING_IN_A_LINE.sub(_escape, text)
+    return text if text.isprintable() else ACTING_IN_A_LINE.sub(_escape, text)
 
 
 def inert_json(text: str) -> str:

@@ -16,13 +16,16 @@ from datetime import datetime
 from enum import StrEnum
 from math import inf
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass
 from deployctl.domain.host.backups import COPY_INTERVAL, superfluous
 from deployctl.errors import DeployctlError, LedgerUnusable
-from deployctl.ledger.file.copy_sum import CopyCheck, check_sum, put_sum
 from deployctl.ledger.file.identity import ensure_copy_key, find_copy_key
 from deployctl.pattern import pattern
+
+if TYPE_CHECKING:
+    from deployctl.ledger.file.copy_sum import CopyCheck
 
 PART_SUFFIX = ".part"  # what a killed writer leaves behind ends so
 _NAME = pattern(r"ledger-(\d{6,})-([0-9TZ]+)-(promotion|migration)\.db")
@@ -56,7 +59,9 @@ def folder_of(ledger: Path) -> Path:
 
 def copies(ledger: Path) -> list[Copy]:
     """Return the automatic copies, the newest first."""
-    named = [(path, _NAME.fullmatch(path.name)) for path in folder_of(ledger).glob("ledger-*.db")]
+    folder = folder_of(ledger)
+    paths = folder.iterdir() if os.access(folder, os.R_OK | os.X_OK) else ()  # `glob` would compile an expression
+    named = [(path, _NAME.fullmatch(path.name)) for path in paths]
     found = [Copy(path, int(name[1]), CopyReason(name[3]), name[2]) for path, name in named if name]
     return sorted(found, key=lambda copy: copy.number, reverse=True)
 
@@ -90,6 +95,8 @@ def keep_copy_of(ledger: Path, *, at: str) -> Path:
 
 def keep_due_copy_of(ledger: Path, *, at: str) -> None:
     """Write a copy over a connection of its own, when that is due: for a process that has answered."""
+    if _is_recent(next(iter(copies(ledger)), None), at=at):
+        return
     with _over_its_own(ledger) as source:
         if is_due(source, ledger, at=at):
             keep_copy(source, ledger, CopyReason.PROMOTION, at=at)
@@ -103,6 +110,8 @@ def _over_its_own(ledger: Path) -> Iterator[sqlite3.Connection]:
 
 def check_copy(copy: Path, ledger: Path) -> CopyCheck:
     """Tell whether a copy is as it was made, by the key that lies beside the ledger. One that is no database is not."""
+    from deployctl.ledger.file.copy_sum import CopyCheck, check_sum
+
     try:
         return check_sum(copy, find_copy_key(ledger))
     except (sqlite3.Error, OSError):
@@ -112,10 +121,14 @@ def check_copy(copy: Path, ledger: Path) -> CopyCheck:
 def is_due(source: sqlite3.Connection, ledger: Path, *, at: str) -> bool:
     """Tell whether traffic was moved since the newest copy, and that is a minute old."""
     newest = next(iter(copies(ledger)), None)
-    if newest is not None and newest.age(at) < COPY_INTERVAL:
+    if _is_recent(newest, at=at):
         return False
     last = _last_change(source)
     return last > 0 and (newest is None or last != _last_change_in(newest.path))
+
+
+def _is_recent(newest: Copy | None, *, at: str) -> bool:
+    return newest is not None and newest.age(at) < COPY_INTERVAL
 
 
 def _last_change(db: sqlite3.Connection) -> int:
@@ -138,6 +151,8 @@ def stamp(at: str) -> str:
 
 def write_copy(source: sqlite3.Connection, target: Path) -> None:
     """Write the whole ledger there with its sum, replacing what has that name. A failure leaves that as it was."""
+    from deployctl.ledger.file.copy_sum import put_sum
+
     part = target.with_name(f".{target.name}.{os.getpid()}{PART_SUFFIX}")
     with file_errors(target):
         os.close(os.open(part, CREATE_FLAGS, 0o600))

@@ -1,0 +1,31 @@
+"""SHA-256 and HMAC-SHA-256 of short texts without OpenSSL: `hashlib` and `hmac` load libcrypto, which takes 3 ms of each
+command and is faster only for megabytes. Whole files are summed with `hashlib`.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hashlib import sha256 as sha256
+else:  # Python's own, which `hashlib` falls back to and `random` begins with; 3.12 renamed it
+    try:
+        if sys.version_info >= (3, 12):
+            from _sha2 import sha256
+        else:
+            from _sha256 import sha256
+    except ImportError:  # a Python that was built without it
+        from hashlib import sha256
+
+_BLOCK_BYTES = 64
+_INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))  # RFC 2104
+
+
+def hmac_sha256(key: bytes, message: bytes) -> str:
+    """Return the keyed hash as 64 hex characters."""
+    if len(key) > _BLOCK_BYTES:
+        key = sha256(key).digest()
+    key = key.ljust(_BLOCK_BYTES, b"\0")
+    inner = sha256(key.translate(_INNER) + message).digest()
+    return sha256(key.translate(_OUTER) + inner).hexdigest()
