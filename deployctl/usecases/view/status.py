@@ -147,14 +147,14 @@ def _ask_all(instances: Sequence[Instance], releases: Mapping[tuple[AppName, int
         if release and instance.routed and may_ask(release, container, engine=seen.containers is not None):
             jobs[instance.app, instance.release] = (release, instance, apps[instance.app], container)
     found: dict[tuple[AppName, int], ProbeAnswer] = {}
-    failed: list[Exception] = []
+    failed: list[DeployctlError] = []
     todo = iter(jobs.items())
 
     def ask_on() -> None:  # a pool of `concurrent.futures` would load 15 modules for these few threads
         try:
             for key, job in todo:
                 found[key] = ask_once(*job, s)
-        except Exception as e:  # raised where it is waited for: a thread would only print it
+        except DeployctlError as e:  # raised where it is waited for
             failed.append(e)
 
     threads = [Thread(target=ask_on, name="probes", daemon=True) for _ in range(min(PROBERS, len(jobs)) - 1)]
