@@ -5,16 +5,14 @@ command and is faster only for megabytes. Whole files are summed with `hashlib`.
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hashlib import sha256 as sha256
 else:  # Python's own, which `hashlib` falls back to and `random` begins with; 3.12 renamed it
     try:
-        if sys.version_info >= (3, 12):
-            from _sha2 import sha256
-        else:
-            from _sha256 import sha256
+        sha256 = import_module("_sha2" if sys.version_info >= (3, 12) else "_sha256").sha256
     except ImportError:  # a Python that was built without it
         from hashlib import sha256
 

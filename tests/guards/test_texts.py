@@ -95,7 +95,6 @@ ALLOWED: dict[str, str] = {
     "deployctl/effects/haproxy/socket/connection.py": "the prompt behind an answer of HAProxy's socket",
     "deployctl/effects/haproxy/socket/runtime.py": "HAProxy's socket has no codes: silence or a sentence",
     "deployctl/effects/haproxy/socket/wire.py": "names and values, checked before they are sent",
-    "deployctl/effects/http/wire.py": "numbers of HTTP's framing",
     "deployctl/effects/kept_logs.py": "a log that was kept, line by line",
     "deployctl/effects/linux/guard.py": "ip(8) and nft(8) have exit statuses that tell nothing apart",
     "deployctl/execution/runner.py": "the same evidence is not shown twice",
