@@ -30,7 +30,7 @@ def test_closed_connections_outlive_the_worker_and_what_is_counted_after_them() 
     assert (blog.closed, blog.requests) == (1, 0)
 
 
-@pytest.mark.parametrize(("connections", "words"), [(1, "closed 1 long connection:"), (7, "closed 7 long connections:")])
+@pytest.mark.parametrize(("connections", "words"), [(1, "closed 1 long connection "), (7, "closed 7 long connections ")])
 def test_one_and_several_are_told_apart(connections: int, words: str) -> None:
     assert words in closed_text(connections)
 
@@ -82,7 +82,7 @@ def test_page_api_and_metrics_tell_it(tmp_path: Path) -> None:
         counted(made.w, 3)
         made.meter.counted = {(SHOP, 1): Counters(closed=3)}
         mara = made.signed_in("mara")
-        assert "3 long connections closed by reloads" in mara.get("/apps/shop/versions/v1").text
+        assert "3 long-lived connections closed by reloads" in mara.get("/apps/shop/versions/v1").text
         told = mara.get("/api/v1/apps/shop").get_json()
         assert told["apps"][0]["instances"][0]["closed_connections"] == 3
         assert 'deployctl_closed_connections_total{app="shop",version="v1"} 3.0' in mara.get("/metrics").text

@@ -105,7 +105,7 @@ def test_what_a_process_died_over_is_not_done_again_and_not_called_done(shop: Si
         dying.setattr(idempotency, "_end", lambda *_words, **_more: None)  # it never came to writing the answer
         assert ci.post(BACK, TO_V1, key="a").status_code == 200
     told = problem(ci.post(BACK, TO_V1, key="a"), 409, "outcome_unknown")
-    assert "it is not known whether it was done" in told["detail"]
+    assert "it is not known whether it was executed" in told["detail"]
     assert "look at the status" in told["remedy"]
     assert moves(shop) == 1
     problem(ci.post(BACK, TO_V1, key="a"), 409, "outcome_unknown")
