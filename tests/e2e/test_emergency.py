@@ -231,5 +231,5 @@ def test_a_person_reads_what_is_so_and_what_comes_next(town: tuple[Cli, str]) ->
     with no_ledger(cli):
         ran = cli.text("emergency", "flip", app, "v2", env=NO_DOCKER)
     assert ran.code == 0
-    assert ran.out.startswith(f"✓ v2 serves {app} instead of v3, confirmed by HAProxy in ")
+    assert ran.out.startswith(f"✓ {app} v2 is live instead of v3, confirmed by HAProxy in ")
     assert f"deployctl status {app}" in ran.out
