@@ -164,7 +164,8 @@ def test_strangers_share_one_line_a_minute_and_a_user_who_is_tried_has_one(shop:
     mara, others = audit(shop.w.s, kind="sign_in_refused")
     assert (mara.count, mara.summary) == (3, "an attempt to sign in as mara was denied (3 times)")
     assert (others.count, others.who) == (300, "nobody")
-    assert others.summary == "an attempt to sign in as an unknown user was denied (300 times; as name0, name1, name2, name3, name4)"
+    assert others.summary == ("an attempt to sign in as an unknown user was denied "
+                              "(300 times; as name0, name1, name2, name3, name4)")
 
 
 def test_a_program_without_a_token_that_is_known_writes_nothing(shop: Site) -> None:
