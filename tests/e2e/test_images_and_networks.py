@@ -97,7 +97,7 @@ def test_an_app_joins_a_network_and_its_own_stays_the_way_out(cli: Cli, network:
     assert backend in told["disconnected"]
     assert cli.run("reconcile", "net").code == 4, "what was connected by hand is a person's to decide"
     assert set(networks(cli, "net")) == {own, backend, other}
-    assert any("by hand" in line for line in cli.do("upgrade", "net", "v2")["warnings"])
+    assert any("manually" in line for line in cli.do("upgrade", "net", "v2")["warnings"])
     assert set(networks(cli, "net")) == {own, backend}
 
 
