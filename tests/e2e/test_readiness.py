@@ -54,7 +54,7 @@ def test_a_standby_that_hangs_is_told_and_refused(town: tuple[Cli, str]) -> None
     try:
         found = back(cli, app)
         assert (found["ready"], found["how"]) == (False, None)
-        assert "does not pass its health check: no answer" in found["why"]
+        assert "does not pass its health check: no response" in found["why"]
         told = "Rollback would switch to v1, but it is running but does not pass its health check"
         assert told in cli.text("status", app).out
         cli.refused(1, "rollback", app, "-y")

@@ -94,4 +94,4 @@ def test_what_the_readme_shows_is_what_an_upgrade_and_a_rollback_print(engine_ur
 
 
 def without_figures(line: str) -> str:
-    return re.sub(r"\d+(?:\.\d+)? (m?s)\b", r"N \1", line)
+    return re.sub(r"\d+(?:\.\d+)? m?s\b", "N", line)  # a slow machine takes seconds where the README has milliseconds
