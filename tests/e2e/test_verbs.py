@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -296,7 +297,8 @@ def test_init_writes_a_file_that_upgrades(shop: Cli) -> None:
 
 
 def test_an_app_that_is_removed_leaves_nothing_but_its_file_and_its_history(shop: Cli) -> None:
-    objects, routes = shop.objects(), machine.unreachable()
+    pool = str(tomllib.loads((shop.home / "config/server.toml").read_text())["network"]["pool"])
+    objects, routes = shop.objects(), machine.unreachable(inside=pool)
     leases = {name: shop.ledger()[name] for name in ("port_leases", "address_leases", "instances", "apps")}
     shop.serving("gone")
     shop.do("upgrade", "gone", "v2")
@@ -304,7 +306,7 @@ def test_an_app_that_is_removed_leaves_nothing_but_its_file_and_its_history(shop
     assert shop.refused(5, "app", "remove", "gone").told["error"]["code"] == "confirmation_needed"
     require_shape(shop.do("app", "remove", "gone", "-y"), DONE)
     assert shop.objects() == objects
-    assert machine.unreachable() == routes
+    assert machine.unreachable(inside=pool) == routes
     assert {name: shop.ledger()[name] for name in leases} == leases
     assert not Path("/sys/class/net", network["Options"]["com.docker.network.bridge.name"]).exists()
     with pytest.raises(ConnectionRefusedError):

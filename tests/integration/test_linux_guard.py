@@ -224,7 +224,8 @@ def test_a_process_without_the_right_is_refused_and_told_so(engine_url: str) -> 
     with docker_world(engine_url) as world:
         net = network(world)
         world.engine.ensure_network(net)
-        code = ("import os; from deployctl.effects.linux.guard import LinuxGuard as G; import deployctl.effects.linux.neighbours\n"
+        code = ("import os; from deployctl.effects.linux.guard import LinuxGuard as G\n"
+                "import deployctl.effects.linux.neighbours\n"
                 "from deployctl.errors import NotPermitted\nos.setuid(65534)\nassert not G().may_pin()\n"
                 f"try: G().pin({net.bridge!r}, {str(world.subnet[11])!r}, '0a:dc:00:00:00:01')\n"
                 "except NotPermitted as e: print(e.message)")
