@@ -43,7 +43,11 @@ def services(settings: Settings, *, reporter: Reporter, actor: str) -> Services:
     settings.ensure_state()
     spec = load_judged_server(settings)  # its mistakes are told before a ledger is made
     ledger = SqliteLedger.open(settings.ledger, settings.home, now=SystemClock().utc())
-    return _services(settings, spec, ledger, reporter=reporter, actor=actor)
+    try:
+        return _services(settings, spec, ledger, reporter=reporter, actor=actor)
+    except BaseException:  # DOCKER_HOST names no engine of this host: nobody else could close it
+        ledger.close()
+        raise
 
 
 def services_over(ledger: SqliteLedger, settings: Settings, *, reporter: Reporter, actor: str) -> Services:

@@ -62,6 +62,6 @@ def test_another_machine_says_what_it_cannot_check(backed_up: tuple[Cli, Path], 
     _, copy = backed_up
     with home_of_a_person(engine_url) as other:
         told = other.refused(5, "ledger", "restore", str(copy), "-y").told["error"]
-        assert "people, roles and tokens cannot be verified" in told["message"]
+        assert "users, roles and tokens cannot be verified" in told["message"]
         assert told["remedy"] == [f"deployctl ledger restore {copy} --force"]
         assert other.do("ledger", "restore", str(copy), "-y", "--force")["check"] == "other_key"
