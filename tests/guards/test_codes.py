@@ -100,6 +100,7 @@ FINDINGS: Mapping[str, str] = {
     "another_version": "the running `serve` is of another version",
     "capabilities_kept": "containers of an older build keep all capabilities",
     "forwarding_off": "IPv4 forwarding is disabled in the kernel",
+    "home_gone": "another HAProxy of this server runs from a home that no longer exists",
     "not_pinned": "an address could be taken over by another container",
     "other_context": "the Docker CLI uses another engine",
     "shared_host_name": "the dashboard's host name is shared with apps",

@@ -81,12 +81,22 @@ def find_stranded(home: HaproxyHome) -> int | None:
 
 
 def find_strays(home: HaproxyHome) -> list[StrayProxy]:
-    """Return the masters that were started as ours are, from a configuration that is gone now; `home`'s own excepted."""
+    """Return the masters that were started as ours are, from a configuration that is gone now; `home`'s own excepted,
+    and those of other network namespaces: they hold no port of this server, and belong to a container or a test."""
     from deployctl.domain.proxy.traffic import StrayProxy
 
     found = ((pid, config_in(_command(pid))) for pid in processes() if not _is_member(home, pid))
-    gone = {pid: config for pid, config in found if config and config.endswith(PLACE) and _is_gone(pid, config)}
+    gone = {pid: config for pid, config in found
+            if config and config.endswith(PLACE) and _shares_ports(pid) and _is_gone(pid, config)}
     return [StrayProxy(pid, config) for pid, config in sorted(gone.items()) if _parent(pid) not in gone]
+
+
+def _shares_ports(pid: int) -> bool:
+    """Tell whether that process is in this one's network namespace."""
+    try:
+        return Path("/proc", str(pid), "ns/net").samefile("/proc/self/ns/net")
+    except OSError:  # ended, or not ours to look at
+        return False
 
 
 def _is_gone(pid: int, config: str) -> bool:

@@ -118,11 +118,13 @@ def _fronts(s: Services) -> Iterator[Finding]:
 
 
 def _strays(s: Services) -> Iterator[Finding]:
-    """Yield each HAProxy of ours whose home is gone from where it was started: it serves, and nobody looks after it."""
+    """Yield each HAProxy of this server whose home is gone from where it was started: it serves, and nobody looks after
+    it. A warning: this home can be changed all the same, and its owner may not be who can decide about the other one."""
     for stray in s.traffic.strays():
-        yield Finding("HAProxy", ok=False, fix=f"kill -USR1 {stray.pid}   # once it is no longer needed",
-                      message=f"another one (pid {stray.pid}) serves from {stray.config}, which no longer exists: no home "
-                           "controls it")
+        yield Finding("HAProxy", ok=False, fatal=False, code="home_gone",
+                      fix=f"kill -USR1 {stray.pid}   # once it is no longer needed",
+                      message=f"another one (pid {stray.pid}) still serves from {stray.config}, which no longer exists: "
+                              "no home controls it")
 
 
 def _network(s: Services) -> Iterator[Finding]:
