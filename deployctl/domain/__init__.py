@@ -1,1 +1,1 @@
-"""Decides. No I/O, no clock, no print: facts go in, values come out."""
+"""The decisions. No I/O, no clock, no output: facts go in, values come out."""

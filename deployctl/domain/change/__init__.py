@@ -1,1 +1,1 @@
-"""Decides about changes: plans, phases, readiness, retention, drift and diagnosis."""
+"""Decisions about changes: plans, phases, readiness, retention, drift and diagnosis."""

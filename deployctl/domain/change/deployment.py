@@ -1,4 +1,4 @@
-"""The life of one deployment. Phases live in this table; no other line of the project assigns one."""
+"""The life cycle of one deployment. The transitions are in this table; no other code assigns a phase."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Phase(StrEnum):
 
 
 class IllegalTransition(Exception):
-    """A phase was asked for that the table does not know. A mistake of ours, never of a user."""
+    """The table has no such transition. Always a bug in deployctl, never a user's mistake."""
 
 
 NEXT_PHASES: dict[Phase, dict[str, Phase]] = {
@@ -41,7 +41,7 @@ NEXT_PHASES: dict[Phase, dict[str, Phase]] = {
     Phase.STUCK: {},
 }
 
-# which event the begin of a step is; a step that is missing here leaves the phase alone
+# the event that starting a step raises; steps that are not listed leave the phase unchanged
 BEGINS: dict[StepKind, tuple[str, ...]] = {
     StepKind.HEALTH: ("started",),
     StepKind.ROUTE: ("started", "ready"),
@@ -53,7 +53,7 @@ BEGINS: dict[StepKind, tuple[str, ...]] = {
 
 
 def advance(phase: Phase, event: str) -> Phase:
-    """Return the phase that follows, or raise IllegalTransition and change nothing."""
+    """Return the phase that follows. Raises IllegalTransition and changes nothing."""
     try:
         return NEXT_PHASES[phase][event]
     except KeyError:
@@ -61,7 +61,7 @@ def advance(phase: Phase, event: str) -> Phase:
 
 
 def begin(phase: Phase, kind: StepKind) -> Phase:
-    """Return the phase in which a step of that kind runs: skipped phases are walked through in order."""
+    """Return the phase in which a step of that kind runs; phases in between are passed through in order."""
     for event in BEGINS.get(kind, ()):
         if event in NEXT_PHASES[phase]:
             phase = advance(phase, event)
@@ -69,28 +69,28 @@ def begin(phase: Phase, kind: StepKind) -> Phase:
 
 
 class EndCode(StrEnum):
-    """Why a deployment ended as it did, where no error of its own says so. An error's code stands there otherwise."""
+    """Why a deployment ended, where no error code says so."""
 
     OVERTAKEN = "overtaken"  # a rollback overtook it
     INTERRUPTED = "interrupted"  # it was interrupted
-    PROCESS_DIED = "process_died"  # its process died at the switch, and the next one could go neither on nor back
-    UNKNOWN = "unknown"  # the ledger was replaced meanwhile
-    INTERNAL = "internal"  # a mistake of ours
+    PROCESS_DIED = "process_died"  # its process died at the switch, and the next one could neither finish nor revert it
+    UNKNOWN = "unknown"  # the ledger was replaced in the meantime
+    INTERNAL = "internal"  # a bug in deployctl
 
 
 @dataclass(frozen=True, slots=True)
 class EndReason:
-    """Why a deployment ended: an EndCode or an error's code, and the sentence for people."""
+    """Why a deployment ended: an EndCode or an error code, and the sentence for people."""
 
     code: str
     message: str
     cause: str | None = None  # of a candidate that failed: a FailureCause
-    why: str = ""  # the message without what a page says in its title
+    why: str = ""  # the message without what a page already says in its title
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """One attempt, as the ledger has it. `outcome` is None while it is open."""
+    """One deployment as the ledger records it. `outcome` is None while it is open."""
 
     id: int
     app: AppName
@@ -107,15 +107,15 @@ class Deployment:
     error: str | None = None
     evidence: tuple[str, ...] = ()
     abort_by: str | None = None
-    error_code: str | None = None  # an EndCode or the code of an error; None for what older builds wrote
+    error_code: str | None = None  # an EndCode or an error code; None for rows written by older builds
     cause: str | None = None  # a FailureCause
-    why: str = ""  # `error` without what a page says in its title
-    before: App | None = None  # the app as it was when this began: a recovery restores its address
+    why: str = ""  # `error` without what a page already says in its title
+    before: App | None = None  # the app before this deployment began: recovery restores its address
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseFacts:
-    """Who may change an app now, and since when."""
+    """Who holds the right to change an app, and since when."""
 
     app: AppName
     holder: str

@@ -1,4 +1,4 @@
-"""From the evidence of a failed candidate to the sentence that a person needs at night."""
+"""From the evidence of a failed candidate to the sentence that an operator needs at 3 a.m."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
 
 EXIT_CODE_SIGNALS = {129: "SIGHUP", 130: "SIGINT", 132: "illegal instruction", 134: "SIGABRT", 135: "SIGBUS",
            136: "floating point exception", 137: "SIGKILL", 139: "segmentation fault", 141: "SIGPIPE", 143: "SIGTERM"}
-DOCKER_DNS = "127.0.0.11"  # Docker's own resolver, in every container of a network of ours
+DOCKER_DNS = "127.0.0.11"  # Docker's own resolver, in every container on one of our networks
 
 
 class FailureCause(StrEnum):
-    """Why a candidate failed: the likely cause, else what is known of how it failed."""
+    """Why a candidate failed: the likely cause, or else how it failed."""
 
     OUT_OF_MEMORY = "out_of_memory"  # it reached its memory limit
     LOST_ENV = "lost_env"  # it lacks a variable that the live version has
     MISSING_ENV = "missing_env"  # it lacks a variable
-    SETUID = "setuid"  # a program in it wants rights that no container gets
+    SETUID = "setuid"  # a program in it needs privileges that no container gets
     COMMAND_ENDS = "command_ends"  # its command ended with exit code 0: it is no server
     COMMAND_MISSING = "command_missing"  # its command was not found or is not executable (exit code 126 or 127)
     CRASHED = "crashed"  # it ended, and its log names an error
     EXITED = "exited"  # it ended
     NOT_HTTP = "not_http"  # it passes its health check, but visitors get no valid HTTP response
     HEALTHCHECK_FAILS = "healthcheck_fails"  # the image's HEALTHCHECK fails
-    HEALTHCHECK_SILENT = "healthcheck_silent"  # the image's HEALTHCHECK had no result before the deadline
+    HEALTHCHECK_SILENT = "healthcheck_silent"  # the image's HEALTHCHECK had no result by the deadline
     PROBE_COMMAND_MISSING = "probe_command_missing"  # the health check's command is not in the image
     LISTENS_ON_LOCALHOST = "listens_on_localhost"  # it listens on localhost inside its container
     LISTENS_ELSEWHERE = "listens_elsewhere"  # it listens on another port
@@ -47,38 +47,38 @@ class FailureCause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What was seen of a candidate that failed."""
+    """What was observed of a candidate that failed."""
 
     version: str
     bundle: Bundle
-    answers: tuple[tuple[str, int], ...] = ()  # sentence, how often in a row; the last ones
-    asked: int = 0  # how often in all
-    good: int = 0  # how many of the answers were good
+    answers: tuple[tuple[str, int], ...] = ()  # message and how often in a row; the most recent ones
+    asked: int = 0  # how many probes in all
+    good: int = 0  # how many of them succeeded
     last_bad: str = ""
-    last_good: bool = False  # the last answer
-    last_code: AnswerCode | None = None  # of the last answer
+    last_good: bool = False  # the last probe
+    last_code: AnswerCode | None = None  # of the last probe
     proven: bool = False  # it was healthy before
-    status: int | None = None  # of the last answer
+    status: int | None = None  # of the last probe
     location: str | None = None
-    seconds: float = 0.0  # how long it was tried
+    seconds: float = 0.0  # how long it was probed
     running: bool = True
     exit_code: int | None = None
     oom_killed: bool = False
     restarted: bool = False
     health_output: str = ""
     healthcheck_times: HealthcheckTimes | None = None
-    probe_exit: int | None = None  # of the probe's command inside the container, the last time
+    probe_exit: int | None = None  # of the probe command inside the container, last run
     listening: tuple[tuple[str, int], ...] = ()  # inside the container
     logs: tuple[str, ...] = ()
-    unanswered: int = 0  # requests of visitors that got no answer of the app, and none got one
+    unanswered: int = 0  # client requests that got no response from the app, while none got one
     active_version: str | None = None
     active_env: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """`headline` says what happened to which version, `why` the same where that is said already. `likely` is None when
-    that is all that is known."""
+    """`headline` says what happened to which version; `why` is the same for places that already name the version.
+    `likely` is None when nothing more is known."""
 
     cause: FailureCause
     headline: str
@@ -113,7 +113,7 @@ def _out_of_memory(e: Evidence) -> Diagnosis:
 
 
 def _with_cause(e: Evidence, headline: str, why: str, found: Likely | None, unknown: FailureCause) -> Diagnosis:
-    """Return it with the likely cause: what the log says of a missing variable or right comes before anything else."""
+    """Add the likely cause: a missing variable or privilege named in the log takes precedence."""
     cause, likely = _missing_env(e) or _needs_setuid(e) or found or (unknown, None)
     return Diagnosis(cause, headline, why, likely)
 
@@ -128,7 +128,8 @@ def _missing_env(e: Evidence) -> Likely | None:
 
 
 def _needs_setuid(e: Evidence) -> Likely | None:
-    """Tell of a program that wants another user's rights, which no container of ours ever gains."""
+    """Return the cause if the log names a program that needs another user's privileges, which no container of ours ever
+    gains."""
     line = refused_setuid(e.logs)
     return None if line is None else (
         FailureCause.SETUID, f'its log says "{line}": setuid programs (sudo, su) gain no rights here, because deployctl sets '
@@ -176,7 +177,7 @@ def _why_unhealthy(e: Evidence) -> Likely | None:
 
 
 def _healthcheck(e: Evidence) -> Likely | None:
-    """Return what the image's own check printed, and how seldom the engine runs it."""
+    """Return what the image's own check printed, and how rarely the engine runs it."""
     times = e.healthcheck_times
     pace = f"it runs every {times.interval:g} s and may take {times.timeout:g} s" if times else ""
     if e.health_output:
@@ -198,7 +199,7 @@ def _wrong_listener(e: Evidence) -> Likely | None:
     if not here and others:
         return FailureCause.LISTENS_ELSEWHERE, (
             f"nothing listens on port {port}, but the app listens on {', '.join(map(str, others))}: set port = {others[0]}")
-    looked = bool(e.listening) or e.last_code is AnswerCode.REFUSED  # else it may not look
+    looked = bool(e.listening) or e.last_code is AnswerCode.REFUSED  # otherwise listening ports may be unknown
     if not here and looked:
         return FailureCause.NOT_LISTENING, (
             f"nothing listens on port {port} yet: it starts slower than health.deadline, or hangs while starting")

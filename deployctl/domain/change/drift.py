@@ -1,6 +1,6 @@
-"""Where the actual state contradicts the ledger, and what would bring the two together. Facts in, drifts out.
+"""Where the actual state contradicts the ledger, and what would repair it. Facts in, drifts out.
 
-Who serves is never decided here: HAProxy's word stands, and only a route that it has lost is given back.
+Which release is live is never decided here: HAProxy's routes stand, and only a lost route is restored.
 """
 
 from __future__ import annotations
@@ -26,36 +26,37 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """One contradiction. Without a `mend`, its repair, only a person can decide. `message` does not name the app."""
+    """One contradiction. Without a `repair` it takes a person to decide. `message` does not name the app."""
 
     kind: DriftKind
     message: str
     mend: Repair | None = None
-    app: AppName | None = None  # None: of the whole home
+    app: AppName | None = None  # None: concerns the whole home
     release: int | None = None  # number
-    container: str | None = None  # full id, or the name of a network, or the tag of an image
+    container: str | None = None  # full id, network name, or image tag
 
     @property
     def sentence(self) -> str:
-        """Return it for a list of several apps."""
+        """Return the message with the app's name in front, for lists of several apps."""
         return f"{self.app}: {self.message}" if self.app else self.message
 
 
 @dataclass(frozen=True, slots=True)
 class ActualState:
-    """One container of this home as the engine tells it. What only a closer look tells is None."""
+    """One container of this home as the engine reports it. What only an inspection reveals is None when it was not
+    inspected."""
 
     id: str
     name: str
     image: str
     status: str  # created, running, paused, restarting, exited, dead
     addresses: tuple[str, ...] = ()
-    release: int | None = None  # by its label
-    sealed: bool = True  # the label is ours, and no image's
+    release: int | None = None  # from its label
+    sealed: bool = True  # the label carries our signature, and does not come from an image
     limits: Resources | None = None
     restart: Restart | None = None
-    cap_drop: tuple[str, ...] | None = None  # capabilities that it was made without
-    networks: frozenset[str] | None = None  # names of those of others that it is connected to
+    cap_drop: tuple[str, ...] | None = None  # capabilities it was created without
+    networks: frozenset[str] | None = None  # names of the unmanaged networks it is connected to
 
     @property
     def up(self) -> bool:
@@ -64,61 +65,61 @@ class ActualState:
 
 @dataclass(frozen=True, slots=True)
 class NetworkSeen:
-    """One network of the app. None is what was not asked, or could not be."""
+    """One network of the app. None means not read, or not readable."""
 
     network: AppNetwork
     there: bool | None = None
     guarded: bool | None = None
-    up: bool | None = None  # its bridge
+    up: bool | None = None  # its bridge interface
 
 
 @dataclass(frozen=True)
 class Sight:
-    """One reading of an app's world. None is what was not asked, or could not be."""
+    """One reading of an app's actual state. None means not read, or not readable."""
 
     facts: AppFacts
     seen: tuple[ActualState, ...] | None = None  # containers with the app's label
-    proxy: bool = False  # HAProxy could be asked who serves
-    networks: frozenset[str] | None = None  # names of all that are on this server
-    grounds: tuple[NetworkSeen, ...] = ()  # every network that the ledger knows of the app
-    loose: frozenset[int] = frozenset()  # releases that HAProxy carries and whose address is not pinned to them
-    misled: frozenset[int] = frozenset()  # whose address is pinned to a MAC that they do not have
-    tags: tuple[str, ...] = ()  # by which an image is kept that no container needs
+    proxy: bool = False  # HAProxy's routes could be read
+    networks: frozenset[str] | None = None  # names of all networks on this server
+    grounds: tuple[NetworkSeen, ...] = ()  # every network that the ledger records for the app
+    loose: frozenset[int] = frozenset()  # releases that HAProxy routes to whose address is not pinned to them
+    misled: frozenset[int] = frozenset()  # releases whose address is pinned to a MAC that is not theirs
+    tags: tuple[str, ...] = ()  # tags that keep an image no container needs
     unkept: tuple[int, ...] = ()  # releases whose image has lost its tag
-    store: str | None = None  # that the engine uses
+    store: str | None = None  # the engine's image store
 
     @cached_property
     def actives(self) -> frozenset[int]:
-        """Return what serves: by the ledger and by HAProxy's word."""
+        """Return the live releases: the ledger's and HAProxy's."""
         return frozenset(n for n in (self.facts.app.active, self.facts.serving) if n is not None)
 
     @cached_property
     def needed(self) -> frozenset[int]:
-        """Return what has to run: what serves, and what HAProxy carries."""
+        """Return what has to run: live releases, and those that HAProxy routes to."""
         return self.actives | {n for n, i in self.facts.instances.items() if i.routed}
 
     @cached_property
     def expired(self) -> frozenset[int]:
-        """Return what HAProxy carries and retention would stop. Nothing while ledger and HAProxy disagree."""
+        """Return what HAProxy routes to although retention would stop it. Empty while ledger and HAProxy disagree."""
         facts, routed = self.facts, frozenset(n for n, i in self.facts.instances.items() if i.routed)
         if not self.proxy or facts.serving != facts.app.active:
             return frozenset()
-        well = replace(facts, running=facts.running | routed)  # one that has ended is no reason to keep another
+        well = replace(facts, running=facts.running | routed)  # a container that has exited is no reason to keep another one
         return (frozenset(retire(well, active=facts.app.active, left=None).stop) & routed) - self.actives
 
     @cached_property
     def used(self) -> frozenset[str]:
-        """Return the names of the networks that containers were made in."""
+        """Return the names of the networks that containers were created in."""
         return frozenset(self.facts.app.network_of(i).name for i in self.facts.instances.values())
 
     def lacks_network(self, number: int) -> bool:
-        """Tell whether that release's container stands in a network that is no more."""
+        """Return whether that release's container was created in a network that no longer exists."""
         name = self.facts.app.network_of(self.facts.instances.get(number)).name
         return any(one.network.name == name and one.there is False for one in self.grounds)
 
     def find(self, number: int) -> ActualState | None:
-        """Return the container of that release, whatever it is made of: the one with its id, else one of ours that
-        bears its name."""
+        """Return the container of that release, whatever its image: the one with the recorded id, or else one of ours
+        with its name."""
         instance = self.facts.instances.get(number)
         if instance is None:
             return None
@@ -128,14 +129,14 @@ class Sight:
 
 
 def find_drift(sight: Sight) -> list[Drift]:
-    """Return every contradiction of one app: what serves first, then the rest by its number."""
+    """Return every contradiction of one app: live releases first, then the rest by number."""
     found = [*_around(sight), *_traffic(sight)]
     if sight.seen is not None:
         hidden = find_hidden(sight.facts.instances, {n for n in sight.facts.instances if sight.find(n)}, sight.store)
         found += _hidden(sight, hidden)
         numbers = sorted((sight.facts.instances.keys() | sight.actives) - hidden, key=lambda n: (n not in sight.actives, n))
         found += [drift for n in numbers for drift in _instance(sight, n)]
-        created = {drift.release for drift in found if drift.mend is Repair.CREATE}  # which tags the image, too
+        created = {drift.release for drift in found if drift.mend is Repair.CREATE}  # creating also tags the image
         found += [*_strays(sight), *(drift for drift in _images(sight) if drift.release not in {*hidden, *created})]
     return found
 
@@ -235,9 +236,9 @@ def _state(sight: Sight, n: int, instance: Instance, seen: ActualState) -> tuple
             return _place(instance, seen)
         case "paused":
             return DriftKind.PAUSED, "is paused", Repair.START
-        case "restarting":  # Docker is at it
+        case "restarting":  # Docker is restarting it
             return None
-    lost = seen.status == "dead" or sight.lacks_network(n)  # it would start in a network that is no more
+    lost = seen.status == "dead" or sight.lacks_network(n)  # it would start in a network that no longer exists
     return DriftKind.STOPPED, f"does not run: Docker says {seen.status}", Repair.REMAKE if lost else Repair.START
 
 
@@ -273,7 +274,7 @@ def _more(wanted: Collection[str], dropped: Collection[str]) -> list[str]:
 
 
 def _joined(sight: Sight, n: int, seen: ActualState) -> Iterator[tuple[DriftKind, str, Repair | None]]:
-    """Compare the networks of others that it is connected to with those that its release joins."""
+    """Compare the unmanaged networks it is connected to with those that its release joins."""
     release, app = sight.facts.releases.get(n), sight.facts.app
     if release is None or seen.networks is None:
         return
@@ -296,7 +297,7 @@ def _limits(has: Resources, should: Resources) -> str:
     return ", ".join(f"{name} {one} for {other}" for name, one, other in pairs if one != other)
 
 
-# -- what nobody needs ---------------------------------------------------------------------------------------------
+# -- what is no longer needed -----------------------------------------------------------------------------------------
 def _strays(sight: Sight) -> Iterator[Drift]:
     app, serving = sight.facts.app.name, sight.facts.serving
     mine = {found.id for n in sight.facts.instances if (found := sight.find(n))}
@@ -306,9 +307,9 @@ def _strays(sight: Sight) -> Iterator[Drift]:
 
 
 def stray(app: AppName, seen: ActualState, *, serves: bool, doubled: bool) -> Drift:
-    """Return what a container is that the ledger knows nothing of. It goes when it is surely ours, serves nobody, and
-    never ran or stands beside the one that its release has. Any other may be from after a copy of the ledger that was
-    put back: then it is the ledger that lacks something."""
+    """Return the drift for a container that the ledger does not know. It may be removed when it is certainly ours, gets
+    no traffic, and never ran or duplicates its release's container. Any other may be newer than a restored backup: then
+    the ledger is what is incomplete."""
     if not seen.sealed:
         said = f"the container {seen.name} has our labels without our signature: it is not ours"
         return Drift(DriftKind.STRANGER, said, app=app, container=seen.id)

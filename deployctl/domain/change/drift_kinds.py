@@ -1,4 +1,4 @@
-"""The codes of drift: what contradicts the ledger, and what brings the two together again."""
+"""The codes of drift: what contradicts the ledger, and how it is repaired."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ from deployctl.domain.images.image_store import SWITCHED
 
 
 class DriftKind(StrEnum):
-    REMOVED = "removed"  # the container is gone
+    REMOVED = "removed"  # the container was removed
     STOPPED = "stopped"  # the container does not run
     PAUSED = "paused"  # the container is paused
     MOVED = "moved"  # the container runs at another address
     REPLACED = "replaced"  # another container of ours has its name; the ledger knows another id
-    OTHER_IMAGE = "other_image"  # somebody recreated the container from another image than its release has
-    RENAMED = "renamed"  # the container has another name
+    OTHER_IMAGE = "other_image"  # someone recreated the container from an image other than its release's
+    RENAMED = "renamed"  # the container was renamed
     LIMITS = "limits"  # the container has other limits than its release
     CAPABILITIES = "capabilities"  # the container has more capabilities than its release
     RESTARTS = "restarts"  # Docker does not restart the container after a crash
     FORMER_RESTART = "former_restart"  # the container has the restart policy `unless-stopped` of 0.1.0
     RUNS = "runs"  # the container runs although nothing needs it
-    EXPIRED = "expired"  # a standby runs beyond `keep_warm`
+    EXPIRED = "expired"  # a standby still runs beyond `keep_warm`
     UNKNOWN = "unknown"  # a container of this home that the ledger does not know
     STRANGER = "stranger"  # a container with our labels, but without our signature
-    NETWORK = "network"  # the app's network is gone
+    NETWORK = "network"  # the app's network was removed
     DISCONNECTED = "disconnected"  # the container is not in a network that its release joins
-    CONNECTED = "connected"  # the container was connected by hand to a network that its release does not join
-    GUARD = "guard"  # the guard route of the app's subnet is gone
-    BRIDGE = "bridge"  # the network's bridge is gone or down
-    PIN = "pin"  # the address is not pinned to its container, or to a MAC that it does not have
+    CONNECTED = "connected"  # someone connected the container to a network that its release does not join
+    GUARD = "guard"  # the guard route of the app's subnet is missing
+    BRIDGE = "bridge"  # the network's bridge is missing or down
+    PIN = "pin"  # the address is not pinned to its container, or to a MAC that is not the container's
     ROUTE = "route"  # HAProxy has lost the route: visitors get 503
     TRAFFIC = "traffic"  # HAProxy routes to another release than the ledger says
     PROXY = "proxy"  # HAProxy's files or state differ from the ledger
     IMAGE = "image"  # an image is kept for no container, or has lost the tag that keeps it
-    EMPTY = "empty"  # network and guard route of an app without containers
-    STORE = SWITCHED  # Docker uses another image store, which hides what was made before
+    EMPTY = "empty"  # the network and guard route of an app without containers
+    STORE = SWITCHED  # Docker uses another image store, which hides what was created before
     INTERRUPTED = "interrupted"  # a deployment was interrupted
-    BUSY = "busy"  # somebody changes the app right now
-    FAILED = "failed"  # the pass over this app failed
+    BUSY = "busy"  # someone is changing the app right now
+    FAILED = "failed"  # checking this app failed
 
 
 class Repair(StrEnum):
-    """What brings actual state and ledger together again."""
+    """How a drift is repaired."""
 
     GUARD = "guard"
     PIN = "pin"
@@ -68,7 +68,7 @@ class Repair(StrEnum):
     FOLLOW = "follow"
 
 
-# As people read it: what is done, or would be.
+# For display: what is done, or would be.
 REPAIR_TEXT: Mapping[Repair, str] = {
     Repair.GUARD: "restore its guard route",
     Repair.PIN: "pin its address",

@@ -1,7 +1,7 @@
-"""What the last lines of an app's log give away about why it failed.
+"""What the last lines of an app's log suggest about why it failed.
 
-A log is written for people, by programs that nobody here knows: these are guesses. Nothing but the likely cause that a
-person is told goes by them.
+Logs are written for people, by programs we know nothing about: these are guesses. Only the likely cause that people are
+shown depends on them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LAST_WORDS = pattern(r"\s*((?:[\w.$]*(?:Error|Exception)|panic|[Ff]atal(?: error
 
 
 def missing_variable(logs: Sequence[str], given: Collection[str]) -> str | None:
-    """Return the variable that the last line to say so misses, unless it is among those that the app was given."""
+    """Return the variable that the last such line reports as missing, unless the app was given it."""
     for line in reversed(logs):
         for known in MISSING:
             if (found := known.search(line)) and found[1] not in given:
@@ -34,7 +34,7 @@ def missing_variable(logs: Sequence[str], given: Collection[str]) -> str | None:
 
 
 def refused_setuid(logs: Sequence[str]) -> str | None:
-    """Return the last line in which a program wanted another user's rights and did not get them."""
+    """Return the last line in which a program asked for another user's privileges and did not get them."""
     line = next((line for line in reversed(logs) if SETUID.search(line)), None)
     return line and line.strip()[:160]
 

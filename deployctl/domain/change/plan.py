@@ -1,4 +1,4 @@
-"""A plan is data that reads aloud: `--dry-run`, the ledger, the progress lines and the runner share it."""
+"""A plan is data that can be read aloud: shared by `--dry-run`, the ledger, the progress lines and the runner."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from deployctl.domain.inputs.names import AppName
 
 
 class StepKind(StrEnum):
-    IMAGE = "image"  # make sure that the exact image is here and stays
+    IMAGE = "image"  # ensure that the exact image is present and kept
     NETWORK = "network"  # the app's bridge and its guard route
     CREATE = "create"
     START = "start"
-    HEALTH = "health"  # prove it from outside
-    ROUTE = "route"  # HAProxy learns the server and the stable address
-    GATE = "gate"  # ask it once more, through HAProxy as visitors do
-    SWITCH = "switch"  # the one atomic move
-    WATCH = "watch"  # probes go on under traffic; a failure goes back
-    PROMOTE = "promote"  # the ledger calls it active: the point of no return
+    HEALTH = "health"  # check its health from outside
+    ROUTE = "route"  # HAProxy learns the server and the public address
+    GATE = "gate"  # probe it once more, through HAProxy as clients would
+    SWITCH = "switch"  # the one atomic change
+    WATCH = "watch"  # probes continue under traffic; a failure reverts
+    PROMOTE = "promote"  # the ledger records it as active: the point of no return
     DRAIN = "drain"
     STOP = "stop"
     PRUNE = "prune"  # remove a container that retention no longer keeps
@@ -37,30 +37,30 @@ class PlanKind(StrEnum):
     RECONCILE = "reconcile"
 
 
-TRAFFIC_MOVES = frozenset({PlanKind.UPGRADE, PlanKind.ROLLBACK, PlanKind.UNDO, PlanKind.STOP})  # these say who gets the traffic
+TRAFFIC_MOVES = frozenset({PlanKind.UPGRADE, PlanKind.ROLLBACK, PlanKind.UNDO, PlanKind.STOP})  # decide what is live
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     kind: StepKind
     release: int  # number
-    sentence: str  # plain words; colours belong to cli/rendering/change.py
+    sentence: str  # plain text; colours are added in cli/rendering/change.py
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     app: AppName
     kind: PlanKind
-    source: int | None  # release that serves before
-    target: int | None  # release that serves after
+    source: int | None  # release that is live before
+    target: int | None  # release that is live afterwards
     steps: tuple[Step, ...]
     summary: str
     warm: bool = False  # nothing has to boot
-    deed: str = ""  # what it does, for a history of one app: verb and versions
+    deed: str = ""  # what it does, for an app's history: action and versions
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Self:
-        """Read back what the ledger's journal holds of it."""
+        """Restore a plan from the ledger's journal."""
         steps = tuple(Step(StepKind(r["kind"]), r["release"], r["sentence"]) for r in raw["steps"])
         return cls(AppName(raw["app"]), PlanKind(raw["kind"]), raw["source"], raw["target"], steps, raw["summary"],
                    raw["warm"], raw.get("deed", ""))

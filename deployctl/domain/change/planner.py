@@ -1,4 +1,4 @@
-"""Facts in, a Plan out. Upgrade, rollback and undo are one plan with another target."""
+"""Facts in, a Plan out. Upgrade, rollback and undo are one plan with different targets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def plan_move(facts: AppFacts, kind: PlanKind, target: Release) -> Plan:
-    """Return the plan that makes `target` serve, whatever state its container is in."""
+    """Return the plan that makes `target` live, whatever state its container is in."""
     source = facts.app.active
     warm = facts.is_warm(target.number)
     steps = [*bring_up(facts, target, kind), *_switch(facts, kind, target)]
@@ -29,7 +29,7 @@ def plan_move(facts: AppFacts, kind: PlanKind, target: Release) -> Plan:
 
 
 def bring_up(facts: AppFacts, target: Release, kind: PlanKind) -> list[Step]:
-    """Return the steps that end with a proven instance that HAProxy knows and that gets no traffic yet."""
+    """Return the steps that end with a health-checked instance that HAProxy knows and that gets no traffic yet."""
     n, v, steps = target.number, target.version, []
     left_over = n in facts.instances and facts.instances[n].failed  # kept for inspection; a retry gets a fresh one
     if left_over or n not in facts.present:
@@ -72,18 +72,18 @@ def retiring(facts: AppFacts, *, stop: Sequence[int], prune: Sequence[int]) -> l
 
 
 def without_retiring(plan: Plan) -> Plan:
-    """Return the plan that leaves everything running that runs."""
+    """Return the plan without the steps that stop or remove anything."""
     later = {StepKind.DRAIN, StepKind.STOP, StepKind.PRUNE}
     return replace(plan, steps=tuple(step for step in plan.steps if step.kind not in later))
 
 
 def plan_nothing(facts: AppFacts, kind: PlanKind, target: Release, summary: str) -> Plan:
-    """Return the plan of a request that changes nothing: `summary` says what is so already."""
+    """Return the plan of a request that changes nothing: `summary` says what is already the case."""
     return Plan(facts.app.name, kind, facts.app.active, target.number, (), summary, warm=True)
 
 
 def plan_start(facts: AppFacts, target: Release) -> Plan:
-    """Return the plan that runs a release beside the others, without traffic."""
+    """Return the plan that runs a release alongside the live one, without traffic."""
     steps = bring_up(facts, target, PlanKind.START)
     return Plan(facts.app.name, PlanKind.START, facts.app.active, target.number, tuple(steps),
                 f"{facts.app.name}: start {target.version} without traffic",
@@ -91,7 +91,7 @@ def plan_start(facts: AppFacts, target: Release) -> Plan:
 
 
 def plan_stop(facts: AppFacts, target: Release) -> Plan:
-    """Return the plan that stops a release; when it is the active one, the app serves nobody afterwards."""
+    """Return the plan that stops a release; if it is the active one, the app then has no live version."""
     n, steps = target.number, []
     active = facts.app.active == n
     if active:
@@ -105,7 +105,7 @@ def plan_stop(facts: AppFacts, target: Release) -> Plan:
 
 
 def plan_prune(facts: AppFacts) -> Plan:
-    """Return the plan that removes what retention does not keep, failed containers included."""
+    """Return the plan that removes what retention does not keep, including failed containers."""
     going = retire(facts, active=facts.app.active, left=None, keep_failed=0)
     acts = [f"{word} {len(some)} container{'s' * (len(some) != 1)}"
             for word, some in (("stop", going.stop), ("remove", going.prune)) if some]
@@ -115,7 +115,7 @@ def plan_prune(facts: AppFacts) -> Plan:
 
 
 def spoken(probe: Probe) -> str:
-    """Return how a probe asks, as people read it."""
+    """Return how a probe checks, as text."""
     match probe.kind:
         case ProbeKind.HTTP:
             return f"GET {probe.path}"
@@ -142,7 +142,7 @@ def _deed(facts: AppFacts, kind: PlanKind, target: Release) -> str:
 
 
 def _names(facts: AppFacts, target: Release) -> tuple[str | None, str]:
-    """Return what serves and what is to serve; two releases of one version by their numbers."""
+    """Return the names of the live release and the target; two releases of one version by their numbers."""
     source = facts.version(facts.app.active)
     if source != target.version or facts.app.active == target.number:
         return source, target.version

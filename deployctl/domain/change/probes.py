@@ -1,4 +1,4 @@
-"""Judgement over probes as a small value: fed with answers, asked whether it is ready or failing."""
+"""Judging health as a small value: fed with probe results, it says whether an instance is ready or failing."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from deployctl.dataclass import dataclass, replace
 class HealthReason(StrEnum):
     """Why an instance is not passing."""
 
-    WRONG_ANSWER = "wrong_answer"  # it answers, but not as its health check requires
-    NO_ANSWER = "no_answer"  # its health check fails otherwise
-    NONE_ANSWERED = "none_answered"  # the check passes, but none of ten or more requests of the last minute was answered
+    WRONG_ANSWER = "wrong_answer"  # it responds, but not as its health check requires
+    NO_ANSWER = "no_answer"  # its health check fails in another way
+    NONE_ANSWERED = "none_answered"  # the check passes, but none of ten or more requests in the last minute got a response
     RECONNECTED = "reconnected"  # its container has another address than its own
-    ANSWERED_BY_ANOTHER = "answered_by_another"  # another container answers at its address
-    OTHER_IMAGE = "other_image"  # the container in its place is made of another image
-    NOT_RUNNING = "not_running"  # it does not run
+    ANSWERED_BY_ANOTHER = "answered_by_another"  # another container responds at its address
+    OTHER_IMAGE = "other_image"  # the container in its place was created from another image
+    NOT_RUNNING = "not_running"  # it is not running
 
 
 class AnswerCode(StrEnum):
-    """Why a probe got no answer, or one that it does not accept."""
+    """Why a probe got no response, or one that it does not accept."""
 
     WRONG_STATUS = "wrong_status"  # an HTTP status that is not accepted
     REDIRECTED = "redirected"  # a redirect
@@ -29,16 +29,16 @@ class AnswerCode(StrEnum):
     REFUSED = "refused"  # connection refused: nothing listens there
     TIMEOUT = "timeout"  # no response in time
     CLOSED = "closed"  # the connection was closed without a response
-    NOT_HTTP = "not_http"  # the answer is not valid HTTP
-    UNREACHABLE = "unreachable"  # no way to the address
-    UNHEALTHY = "unhealthy"  # unhealthy by the image's HEALTHCHECK, or without a result yet
-    COMMAND_FAILED = "command_failed"  # the command ended with another status than 0
+    NOT_HTTP = "not_http"  # the response is not valid HTTP
+    UNREACHABLE = "unreachable"  # no route to the address
+    UNHEALTHY = "unhealthy"  # unhealthy according to the image's HEALTHCHECK, or no result yet
+    COMMAND_FAILED = "command_failed"  # the command exited with a status other than 0
     NOT_ASKED = "not_asked"  # the check could not be run
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Counts answers in a row. `rise` good ones make it ready, `fall` bad ones make it failing."""
+    """Counts results in a row: `rise` good ones make it ready, `fall` bad ones make it failing."""
 
     rise: int
     fall: int
@@ -59,7 +59,7 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What the probes said, equal sentences in a row counted, at most `LIMIT` groups."""
+    """What the probes reported, with consecutive equal messages counted; at most `LIMIT` groups."""
 
     groups: tuple[tuple[str, int], ...] = ()
 

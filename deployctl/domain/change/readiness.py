@@ -1,4 +1,5 @@
-"""Can a release be rolled back to, how, and if not, why not: judged from facts, the first hindrance is the reason."""
+"""Whether a release can be rolled back to, how, and if not, why not: judged from facts; the first obstacle is the
+reason."""
 
 from __future__ import annotations
 
@@ -14,28 +15,28 @@ if TYPE_CHECKING:
 
 
 class How(StrEnum):
-    """What a rollback to it has to do before the switch."""
+    """What a rollback has to do before the switch."""
 
-    WARM = "warm"  # nothing: it runs and takes traffic at once
-    BOOT = "boot"  # start its container, made again from the image if need be
-    PULL = "pull"  # fetch its image from the registry first, then boot
+    WARM = "warm"  # nothing: it runs and takes traffic immediately
+    BOOT = "boot"  # start its container, recreated from the image if necessary
+    PULL = "pull"  # pull its image from the registry first, then boot
 
 
 class Code(StrEnum):
-    """Why a release cannot be rolled back to, or what is to be known although it can."""
+    """Why a release cannot be rolled back to, or what to note although it can."""
 
     NEVER_PROVEN = "never_proven"  # it never passed its health check
     ON_HOLD = "on_hold"  # it is on hold
     NO_ANSWER = "no_answer"  # it is running but does not pass its health check
-    NONE_ANSWERED = "none_answered"  # it passes its health check, but no visitor of the last minute got an answer
+    NONE_ANSWERED = "none_answered"  # it passes its health check, but no client in the last minute got a response
     RECONNECTED = "reconnected"  # its container has another address than its own
-    ENGINE_AWAY = "engine_away"  # Docker is not responding, and it cannot be started or checked without
+    ENGINE_AWAY = "engine_away"  # Docker is not responding, and it cannot be started or checked without it
     IMAGE_GONE = "image_gone"  # its image is not on this server, and no registry is known to have it
-    # it can be rolled back to, and its container is made again for it
+    # it can be rolled back to, and its container is recreated for that
     PORT_TAKEN = "port_taken"  # ready; recreated with another port, because its own is taken
     NETWORK_GONE = "network_gone"  # ready; recreated in another network, because its own was removed
     NETWORK_MISSING = "network_missing"  # a network that it joins does not exist
-    OTHER_IMAGE = "other_image"  # ready; recreated from its own image, because somebody used another one
+    OTHER_IMAGE = "other_image"  # ready; recreated from its own image, because someone used another one
     # it can be rolled back to
     PULL_NEEDED = "pull_needed"  # ready; its image has to be pulled first
     FAILED_LAST = "failed_last"  # ready; but it failed when it was last deployed
@@ -43,7 +44,7 @@ class Code(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """A code for programs, its sentence for people."""
+    """A code for programs and its sentence for people."""
 
     code: Code
     sentence: str
@@ -51,40 +52,40 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What is known of one release that does not serve. None: was not asked."""
+    """What is known of one release that is not live. None: not checked."""
 
     release: Release
     instance: Instance | None = None
     present: bool = False  # a container of its own image exists
-    other_image: bool = False  # its container is made of another image: somebody made it again
+    other_image: bool = False  # its container was created from another image: someone recreated it
     running: bool = False
     at_home: bool = True  # the running container has its own address
     answered: bool | None = None
-    said: str = ""  # the probe's sentence
+    said: str = ""  # the probe's message
     image: bool | None = None  # the exact image is on this server
-    network: bool | None = None  # the app's network is there
-    networks_missing: tuple[str, ...] = ()  # of those of others that its bundle names
-    port_taken: bool | None = None  # somebody else listens on the port that its container publishes
-    unanswered: int = 0  # requests of the last minute, when there were enough and none got an answer
+    network: bool | None = None  # the app's network exists
+    networks_missing: tuple[str, ...] = ()  # those of the unmanaged networks in its release spec that do not exist
+    port_taken: bool | None = None  # another program listens on the port that its container publishes
+    unanswered: int = 0  # requests of the last minute, if there were enough and none got a response
     engine_away: str | None = None
-    boot_seconds: float | None = None  # start and health at its last deployment
+    boot_seconds: float | None = None  # start and health check in its last deployment
 
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether one release can be rolled back to. `why` says why not, or what is to be known first."""
+    """Whether one release can be rolled back to. `why` says why not, or what to note."""
 
     release: int  # number
     version: str
     ready: bool
     how: How | None = None
     why: str | None = None
-    seconds: float | None = None  # until it could take traffic; None: not known
-    code: Code | None = None  # of why
+    seconds: float | None = None  # until it can take traffic; None: unknown
+    code: Code | None = None  # of `why`
 
 
 def judge(standing: Standing) -> Readiness:
-    """Return whether a rollback to it would work now, as far as that was looked at."""
+    """Return whether a rollback to it would work now, as far as it was checked."""
     release = standing.release
     how = _how(standing)
     if hindrance := _forbidden(release) or _hindered(standing, how):
@@ -106,17 +107,17 @@ def _is_warm(standing: Standing) -> bool:
 
 
 def _needs_image(standing: Standing) -> bool:
-    """Tell whether its container has to be made: an existing one keeps what it was made from, and starts where it was."""
+    """Return whether its container has to be created: an existing one keeps its image, and starts where it was."""
     return not standing.present or bool(standing.instance and standing.instance.failed) or has_lost_its_place(standing)
 
 
 def has_lost_its_place(standing: Standing) -> bool:
-    """Tell whether it would have to start with another port or in another network."""
+    """Return whether it would have to start with another port or in another network."""
     return not standing.running and (bool(standing.port_taken) or standing.network is False)
 
 
 def _forbidden(release: Release) -> Reason | None:
-    """Return why a rollback would refuse it whatever the state of its container."""
+    """Return why a rollback would reject it whatever the state of its container."""
     if not release.proven_at:
         return Reason(Code.NEVER_PROVEN, "it never passed its health check")
     if release.hold:
@@ -164,7 +165,7 @@ def _elsewhere(standing: Standing) -> Reason:
 
 
 def _remark(standing: Standing, how: How) -> Reason | None:
-    """Return what is to be known although it can be rolled back to."""
+    """Return what to note although it can be rolled back to."""
     if standing.other_image:
         return Reason(Code.OTHER_IMAGE, "somebody recreated its container from another image: it is recreated from its own")
     if standing.port_taken and standing.instance is not None and not standing.instance.failed:

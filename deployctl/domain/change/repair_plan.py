@@ -1,4 +1,4 @@
-"""From drifts to the plan that repairs them: live versions come first, and nothing here moves traffic elsewhere."""
+"""From drifts to the plan that repairs them: live versions come first, and nothing here switches traffic elsewhere."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from deployctl.domain.change.planner import bring_up, retiring
 if TYPE_CHECKING:
     from deployctl.domain.change.drift import Drift, Sight
 
-BY_PLAN = frozenset({Repair.CREATE, Repair.START, Repair.SWITCH, Repair.STOP, Repair.FORGET})  # the others are one act each
+BY_PLAN = frozenset({Repair.CREATE, Repair.START, Repair.SWITCH, Repair.STOP, Repair.FORGET})  # the others: one act each
 
 
 def plan_repair(sight: Sight, drifts: Sequence[Drift]) -> Plan:
-    """Return the plan for those drifts that need one. Nothing is proven on the way: what is started was proven
-    before, and whoever waits for its health does so without keeping the app's lease."""
+    """Return the plan for those drifts that need one. It contains no health check: what is started passed one before,
+    and waiting for it must not hold the app's lease."""
     facts = sight.facts
     wanted = {mend: [d.release for d in drifts if d.mend is mend and d.release is not None] for mend in BY_PLAN}
     steps: list[Step] = []
@@ -32,7 +32,7 @@ def plan_repair(sight: Sight, drifts: Sequence[Drift]) -> Plan:
 
 
 def _bring_up(sight: Sight, n: int) -> list[Step]:
-    """Return the steps that make it and, where it has to run, start it and let HAProxy know."""
+    """Return the steps that create it and, if it has to run, start it and add it to HAProxy."""
     release = sight.facts.releases.get(n)
     if release is None:
         return []

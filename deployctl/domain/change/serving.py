@@ -1,8 +1,8 @@
-"""Which release to go back to, read from the serving history and never from creation times.
+"""Which release to roll back to, read from the traffic history and never from creation times.
 
-Every change carries the chain of releases that can be gone back to from there; it ends with the one that served
-last. Only an upgrade lengthens it. A rollback or an undo moves along it and a stop leaves it alone, so going back
-twice never comes forward again.
+Every change carries the chain of releases that can be rolled back to from there; it ends with the one that was live
+last. Only an upgrade extends it. A rollback or an undo moves along it and a stop leaves it alone, so rolling back twice
+never moves forward again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from deployctl.domain.images.release import Change, Release
     from deployctl.domain.inputs.names import Version
 
-MAX_SERVING_STACK = 100  # more than anybody goes back; keeps a line of history short
+MAX_SERVING_STACK = 100  # more than anyone rolls back; keeps a history row short
 
 Chain = tuple[int, ...]
 
@@ -25,7 +25,7 @@ Chain = tuple[int, ...]
 def chain_after(change: Change, history: Sequence[Change]) -> Chain:
     """Return the chain once `change` is made.
 
-    Of the history it needs the two last changes, and the last one to the same release; the last one comes first.
+    Of the history it needs the last two changes and the last one to the same release; the latest comes first.
     """
     chain, number = history[0].chain if history else (), change.target
     if number is None or chain[-1:] == (number,):
@@ -39,18 +39,17 @@ def chain_after(change: Change, history: Sequence[Change]) -> Chain:
 
 
 def find_previous(facts: AppFacts) -> Release | None:
-    """Return the release that served well before the active one; held ones and those that came later are skipped.
-
-    One that failed when it was last tried is the last choice.
-    """
+    """Return the release that was live and healthy before the active one; releases on hold and later ones are skipped.
+    One that failed when it was last deployed is the last choice."""
     known = (facts.releases.get(number) for number in _behind(facts))
     fit = [release for release in known if release and release.proven_at and not release.hold]
     return next((release for release in fit if not release.failure), next(iter(fit), None))
 
 
 def find_meant(facts: AppFacts, version: Version) -> Release | None:
-    """Return the release that a rollback to `version` means: what serves, if it is of it; else the one that served last
-    before; else the newest. One on hold, a configuration that was rolled back from, only when there is no other."""
+    """Return the release that a rollback to `version` means: the live one, if it is of that version; else the one that
+    was live last before it; else the newest. One on hold (a configuration that was rolled back from) only if there is
+    no other."""
     active = facts.releases.get(facts.app.active or 0)
     if active is not None and active.version == version and active.proven_at:
         return active
@@ -61,13 +60,15 @@ def find_meant(facts: AppFacts, version: Version) -> Release | None:
 
 
 def release_name(release: Release, releases: Iterable[Release]) -> str:
-    """Return what names that release and no other: its version, with `@number` where several of it can serve."""
+    """Return the unambiguous name of that release: its version, with `@number` if several of that version can go
+    live."""
     same = (r for r in releases if r.version == release.version and r.number != release.number)
     return str(ReleaseName(release.version, release.number if any(r.proven_at for r in same) else None))
 
 
 def _behind(facts: AppFacts) -> list[int]:
-    """Return what served before the active release, the nearest first; when nothing is active, what served last too."""
+    """Return what was live before the active release, nearest first; if nothing is active, starting with what was live
+    last."""
     chain, active = facts.changes[0].chain if facts.changes else (), facts.app.active
     if active is not None:
         chain = _up_to(chain, active) or chain
@@ -75,13 +76,13 @@ def _behind(facts: AppFacts) -> list[int]:
 
 
 def _up_to(chain: Chain, number: int) -> Chain:
-    """Return the chain up to the last place of that release; empty when it is nowhere in it."""
+    """Return the chain up to the last occurrence of that release; empty if it is not in it."""
     places = [at for at, there in enumerate(chain) if there == number]
     return chain[: places[-1] + 1] if places else ()
 
 
 def why_nothing(facts: AppFacts) -> str:
-    """Say in one sentence why find_previous gave nothing."""
+    """Return in one sentence why find_previous found nothing."""
     served = {c.target for c in facts.changes if c.target is not None} - {facts.app.active}
     held = list(dict.fromkeys(r.version for n in sorted(served) if (r := facts.releases.get(n)) and r.hold))
     if not served:

@@ -1,4 +1,4 @@
-"""What a person should know of an app beside its state: a code to match, and the sentence that people read."""
+"""What people should know of an app besides its state: a code to match, and the sentence to read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class NoteCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StatusNote:
-    """`message` is about `version` where there is one; `more` goes on from it. Neither names the app."""
+    """`message` is about `version` if there is one; `more` continues it. Neither names the app."""
 
     code: NoteCode
     app: str
@@ -30,11 +30,11 @@ class StatusNote:
 
     @property
     def line(self) -> str:
-        """Return it for a list of several apps."""
+        """Return it with the app's name in front, for lists of several apps."""
         return f"{self.app}: {'; '.join(filter(None, (self.message, self.more)))}"
 
 
-# What an instance that is not passing does, before what its probe was answered.
+# What an instance that is not passing does, ahead of what its probe got.
 _TROUBLE: dict[HealthReason | None, str] = {
     HealthReason.WRONG_ANSWER: "does not pass its health check: ",
     HealthReason.NO_ANSWER: "does not pass its health check: ",
@@ -45,7 +45,7 @@ _TROUBLE: dict[HealthReason | None, str] = {
 
 
 def trouble_text(version: str, reason: HealthReason | None, answer: str) -> str:
-    """Return what is wrong with a version that does not pass; `answer` is what its probe got, as a text."""
+    """Return what is wrong with a version that is not passing; `answer` is what its probe got, as text."""
     if not answer:
         return f"{version} is not running"
     return f"{version} {_TROUBLE.get(reason, '')}{answer}"

@@ -1,4 +1,4 @@
-"""Who may do what: a role for each app, or for all. What nobody was given is not allowed."""
+"""Who may do what: a role for each app, or for all apps. Whatever was not granted is denied."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ _SPAN = Grammar(
 
 
 class Role(StrEnum):
-    """What one may do with an app: look; move traffic and start or stop versions; all, people and tokens included."""
+    """What one may do with an app: view; switch traffic and start or stop versions; everything, including users and
+    tokens."""
 
     VIEWER = "viewer"
     DEPLOYER = "deployer"
@@ -52,9 +53,9 @@ SCOPE_ROLES: dict[str, Role] = {"read": Role.VIEWER, "deploy": Role.DEPLOYER, "a
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Somebody who has proven who he is. `roles`: app, or `*` for all, → role. `via` is web or token; a session of the web
-    has an id and began with signing in, ISO 8601, UTC. `owner` is the user with whose rights what it makes ends, None for
-    nobody's: a token that was made on the command line."""
+    """Someone who has authenticated. `roles`: app, or `*` for all, → role. `via` is web or token; a web session has an
+    id and the time of its sign-in, ISO 8601, UTC. `owner` is the user whose rights bound those of everything it
+    creates, None if nobody's: a token created on the command line."""
 
     name: str
     roles: Mapping[str, Role]
@@ -65,16 +66,16 @@ class Principal:
 
     @property
     def person(self) -> str:
-        """Return who answers for it: of a token its owner."""
+        """Return the user behind it: of a token, its owner."""
         return self.owner or self.name
 
     def may(self, asked: Role, app: AppName | None) -> bool:
-        """Tell whether it may do that to this app, or with None to the whole server."""
+        """Return whether it may do that to this app, or with None to the whole server."""
         given = [self.roles[key] for key in (ALL, app) if key is not None and key in self.roles]
         return any(role.covers(asked) for role in given)
 
     def sees(self, apps: Iterable[AppName]) -> list[AppName]:
-        """Return those of the apps that it may look at."""
+        """Return those of the apps that it may view."""
         return [app for app in apps if self.may(Role.VIEWER, app)]
 
     @property
@@ -85,7 +86,7 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """`password` is an argon2id hash, None when only a one-time link signs in. Times are ISO 8601, UTC."""
+    """`password` is an argon2id hash, None if only a one-time link signs in. Times are ISO 8601, UTC."""
 
     name: str
     roles: Mapping[str, Role]
@@ -96,7 +97,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """One session of a browser. `address` and `agent` are of its beginning."""
+    """One browser session. `address` and `agent` are those of the sign-in."""
 
     id: int
     user: str
@@ -109,8 +110,8 @@ class SignIn:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One API token, without its secret. `expires_at` None is never; `revoked_at` None is not revoked. It ends when `owner`
-    is removed or no admin any more; None is nobody: made on the command line, it belongs to the server."""
+    """One API token, without its secret. `expires_at` None: never; `revoked_at` None: not revoked. It ends when `owner`
+    is deleted or is no longer an admin; None: created on the command line, it belongs to the server."""
 
     id: int
     name: str
@@ -131,8 +132,8 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class WentAlong:
-    """What a right that ended took along: tokens by name, which ended or have another owner now, and changes that were
-    asked to stop, as `upgrade of shop`."""
+    """What ended along with a right: tokens by name, revoked or handed over, and changes that were asked to stop, such
+    as `upgrade of shop`."""
 
     ended: tuple[str, ...] = ()
     handed_over: tuple[str, ...] = ()
@@ -141,7 +142,7 @@ class WentAlong:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """Return it as people read it."""
+        """Return it as text."""
         said = []
         if self.ended:
             said.append(f"tokens revoked: {', '.join(self.ended)}")
@@ -152,14 +153,14 @@ class WentAlong:
 
     @property
     def fields(self) -> dict[str, object]:
-        """Return it as programs read it."""
+        """Return it as JSON fields."""
         return {"tokens_ended": list(self.ended), "tokens_handed_over": list(self.handed_over),
                 "changes_stopped": list(self.stopped)}
 
 
 @dataclass(frozen=True, slots=True)
 class Tries:
-    """Refused attempts to sign in with one name, known or not, since the last good one."""
+    """Failed attempts to sign in under one name, whether or not it exists, since the last successful one."""
 
     count: int = 0
     last_at: str = ""
@@ -167,7 +168,8 @@ class Tries:
 
 @dataclass(frozen=True, slots=True)
 class KeptAnswer:
-    """What became of a request with a key. `asked` tells requests apart; without a status it was never answered."""
+    """What became of a request with an idempotency key. `asked` distinguishes requests; without a status it was never
+    answered."""
 
     asked: str
     status: int | None
@@ -179,18 +181,18 @@ _FIRST_WAIT, _LONGEST_WAIT = 30.0, 900.0  # seconds
 
 
 def wait_after(tries: int) -> float:
-    """Return how many seconds nobody may try this name again after so many refused attempts."""
+    """Return how many seconds that name is blocked after so many failed attempts."""
     if tries < FREE_TRIES:
         return 0.0
     return min(_FIRST_WAIT * 2.0 ** (tries - FREE_TRIES), _LONGEST_WAIT)
 
 
 def rules_server(roles: Mapping[str, Role]) -> bool:
-    """Tell whether these roles are an admin's of the whole server, who makes people and tokens."""
+    """Return whether these roles include admin of the whole server, which is what managing users and tokens takes."""
     return roles.get(ALL) is Role.ADMIN
 
 
-# -- words ------------------------------------------------------------------------------------------------------------
+# -- parsing and writing ------------------------------------------------------------------------------------------------
 def parse_person(text: str) -> str:
     """Return the name. Raises Invalid."""
     return match(text, PERSON, "the name")[0]
@@ -217,7 +219,7 @@ def parse_scope(text: str) -> Role:
 
 
 def parse_days(text: str) -> float | None:
-    """Return for how many days a token is good, None for ever. Raises Invalid."""
+    """Return the lifetime of a token in days, None for unlimited. Raises Invalid."""
     found = match(text, _SPAN, "the lifetime")
     if found[0] == "never":
         return None
@@ -225,13 +227,13 @@ def parse_days(text: str) -> float | None:
 
 
 def given(role: Role, apps: Iterable[str]) -> dict[str, Role]:
-    """Return that role for these apps, for all when none is named. Raises Invalid for what is no app name."""
+    """Return that role for these apps, or for all if none is named. Raises Invalid if one is not an app name."""
     names: list[str] = [parse_app(app) for app in apps]
     return dict.fromkeys(names or [ALL], role)
 
 
 def roles_text(roles: Mapping[str, Role]) -> str:
-    """Return the roles as a person reads them: `admin`, or `viewer, deployer of shop`."""
+    """Return the roles as text: `admin`, or `viewer, deployer of shop`."""
     return ", ".join(str(role) if app == ALL else f"{role} for {app}" for app, role in sorted(roles.items())) or "none"
 
 
@@ -240,13 +242,13 @@ def roles_json(roles: Mapping[str, Role]) -> str:
 
 
 def parse_roles(text: str) -> dict[str, Role]:
-    """Return what `roles_json` wrote."""
+    """Parse what `roles_json` wrote."""
     return {str(app): Role(role) for app, role in json.loads(text).items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an attempt came from: shown in the audit, never trusted."""
+    """Where an attempt came from: shown in the audit log, never trusted."""
 
     address: str = "-"
     agent: str = field(default="")

@@ -1,4 +1,4 @@
-"""Who does something, and by which way: a name and a way in. The ledger, JSON and the command line hold `name (via)`."""
+"""Who does something, and through which door. The ledger, JSON and the command line write it as `name (via)`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Self
 
 
 class Via(StrEnum):
-    """How an actor came in. Rows may name another way: that of an emergency flip, or of a build to come."""
+    """How an actor came in. Rows may contain other values: an emergency switch, or a later build."""
 
     CLI = "cli"
     WEB = "web"
@@ -17,12 +17,12 @@ class Via(StrEnum):
     OUTSIDE = "outside deployctl"  # traffic was switched by someone else
 
 
-UNKNOWN = "-"  # the way, where a text names none
+UNKNOWN = "-"  # where the text names none
 
 
 class Actor(str):
-    """`name` did it, coming in by `via`. It is a string, the very form that is stored, so that ledger and JSON take it as
-    it is; nobody else takes that form apart."""
+    """`name` acted through `via`. It is a string in exactly the stored form, so ledger and JSON take it as it is; no
+    other code takes that form apart."""
 
     __slots__ = ("name", "via")
     name: str
@@ -38,17 +38,18 @@ class Actor(str):
 
     @classmethod
     def of(cls, stored: str) -> Self:
-        """Return the actor that a row or a note names; one without a way has UNKNOWN."""
+        """Return the actor that a row or a note names; one without a door has UNKNOWN."""
         if isinstance(stored, cls):
             return stored
         name, _, way = stored.rpartition(" (")
         return cls(name, way[:-1]) if name and way[-1:] == ")" else cls(stored, UNKNOWN)
 
     def by(self, via: Via) -> Self:
-        """Return the same person by another way."""
+        """Return the same person through another door."""
         return type(self)(self.name, via)
 
 
 def stored_range(name: str) -> tuple[str, str]:
-    """Return between which texts all actors of that name lie, the second left out: an index finds them by it."""
+    """Return the bounds between which the texts of all actors of that name sort, upper bound excluded: for an index
+    lookup."""
     return f"{name} (", f"{name} )"

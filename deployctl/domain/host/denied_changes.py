@@ -1,6 +1,6 @@
-"""Changes that were refused, as the audit tells them: one line for each person, route and minute, with a count.
+"""Rejected changes as the audit log shows them: one line for each user, route and minute, with a count.
 
-Whoever may do nothing must not be able to fill the ledger by trying.
+A user without permissions must not be able to fill the ledger by trying.
 """
 
 from __future__ import annotations
@@ -16,24 +16,22 @@ if TYPE_CHECKING:
 REFUSED, SIGN_IN_REFUSED = "refused", "sign_in_refused"
 DENIED_KINDS = (REFUSED, SIGN_IN_REFUSED)  # of events
 MAX_TEXT_CHARACTERS = 240  # characters of a text
-NAMED = 5  # names, addresses or apps that a line names
-MAX_DENIED_A_MINUTE = 30  # wrong requests of one person in a minute; what comes after them is answered with 429
-_GATHERED = {"address": "addresses", "name": "names"}  # what differs from try to try → where the line keeps the first ones
+NAMED = 5  # names, addresses or apps listed in one line
+MAX_DENIED_A_MINUTE = 30  # rejected requests of one user in a minute; further ones get 429
+_GATHERED = {"address": "addresses", "name": "names"}  # what differs between attempts → where the line keeps the first ones
 
 
 @dataclass(frozen=True, slots=True)
 class RefusedChange:
-    """One refused attempt, or all of a minute: then `at` is the last one's time and `data["count"]` how many there were.
-
-    `route`: what was tried, a word of ours; what a stranger typed stands in `data` only.
-    """
+    """One rejected attempt, or all of a minute: then `at` is that of the last one and `data["count"]` their number.
+    `route` is what was tried, in our terms; what the client sent is in `data` only."""
 
     kind: str
     actor: str
     route: str
     text: str
     at: str  # ISO 8601, UTC
-    app: AppName | None = None  # None: the whole server, or several
+    app: AppName | None = None  # None: the whole server, or several apps
     data: Mapping[str, Any] = field(default_factory=dict)
 
     @property

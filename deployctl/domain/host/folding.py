@@ -1,4 +1,4 @@
-"""What of the past is folded into checkpoints: what nobody decides from any more, and what would grow without an end."""
+"""Which history is folded into checkpoints: what no decision needs any more, and what would grow without bound."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from deployctl.dataclass import dataclass
 from deployctl.domain.host.denied_changes import DENIED_KINDS
 
 FOLDING_DAY = 86_400.0  # seconds
-# since a deployment was closed; its plan, and the app as it was before it, serve only to recover it
+# since a deployment was closed; its plan and the app's earlier state are only needed to recover it
 PLANS_AFTER = 90 * FOLDING_DAY
 REFUSALS_AFTER = 30 * FOLDING_DAY
-REFUSALS_KEPT = 2000  # lines of refused changes: the newest of each person
-REFUSALS_SLACK = 500  # lines above that before some are folded: a checkpoint takes room, too
-PLANS_KEPT, PLANS_SLACK = 2000, 500  # of closed deployments, the newest
-# What a person can do as often as they like and what moves no traffic: of each kind the newest lines of each actor stay.
+REFUSALS_KEPT = 2000  # lines of rejected changes: the newest of each user
+REFUSALS_SLACK = 500  # lines beyond that before folding starts: a checkpoint takes space, too
+PLANS_KEPT, PLANS_SLACK = 2000, 500  # of closed deployments, newest
+# What users can do as often as they like and what switches no traffic: of each kind, each actor's newest lines are kept.
 REPEATED = ("signed_in", "signed_out", "session_ended", "user_password", "held", "released", "remark")
 REPEATED_KEPT, REPEATED_SLACK = 500, 100
-FOLDABLE = (*DENIED_KINDS, *REPEATED)  # kinds of events: these alone may ever be taken away
-BATCH = 1000  # rows that one checkpoint replaces: whoever goes back meanwhile waits for no more than these
+FOLDABLE = (*DENIED_KINDS, *REPEATED)  # kinds of events: only these may ever be removed
+BATCH = 1000  # rows that one checkpoint replaces: a rollback in the meantime waits for no more than these
 
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """What was folded, or would be. `bytes`: of the rows, about."""
+    """What was folded, or would be. `bytes`: size of the rows, approximately."""
 
     refusals: int = 0  # lines
     repeated: int = 0  # lines
@@ -37,7 +37,7 @@ class Folded:
 
     @property
     def sentence(self) -> str:
-        """Return what was folded, in words."""
+        """Return what was folded, as text."""
         parts = [f"{self.refusals} lines of denied changes"] if self.refusals else []
         parts += [f"{self.repeated} lines of frequent actions"] if self.repeated else []
         parts += [f"the plans of {self.plans} deployments"] if self.plans else []
@@ -45,5 +45,5 @@ class Folded:
 
 
 def midnight(at: str) -> str:
-    """Return the beginning of that day: what is due changes once a day, so that there is one checkpoint a day at most."""
+    """Return the start of that day: what is due changes once a day, so that there is at most one checkpoint a day."""
     return at[:10]

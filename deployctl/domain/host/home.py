@@ -1,7 +1,7 @@
-"""Who a home is, wherever its folder lies: what it makes from now on bears its id, what it made before bears its path.
+"""The identity of a home, wherever its folder is: what it creates carries its id, what earlier versions created carries
+its path.
 
-Docker's labels are facts in here: an object is a home's own by the id that it carries, and where it carries none, being
-made before homes had ids, by the path.
+Docker labels are facts here: an object belongs to a home by the id it carries, or by the path if it predates ids.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ ID_LABEL = "deployctl.home-id"
 
 @dataclass(frozen=True, slots=True)
 class HomeIdentity:
-    """`id` is 16 hex characters, made with the ledger and kept for ever. `earlier` are the places where the home lay
-    before, the last one first. `marked_by` is the path that names and seals were made from before the home had an id;
+    """`id` is 16 hex characters, created with the ledger and never changed. `earlier` are the paths where the home was
+    before, latest first. `marked_by` is the path that names and signatures were derived from before the home had an id;
     None for a home that always had one."""
 
     path: str
@@ -28,35 +28,36 @@ class HomeIdentity:
     marked_by: str | None = None
 
     def owns(self, labels: Mapping[str, str]) -> bool:
-        """Tell whether what carries these labels was made by this home, here or at an earlier place."""
+        """Return whether this home created what carries these labels, here or at an earlier path."""
         marked = labels.get(ID_LABEL)
         if marked and self.id:
             return marked == self.id
         return labels.get(PATH_LABEL) in self.places
 
     def elsewhere(self, labels: Mapping[str, str]) -> str | None:
-        """Return the place where a copy of this home made what carries these labels; None when it was made here."""
+        """Return the path at which a copy of this home created what carries these labels; None if it was created
+        here."""
         place = labels.get(PATH_LABEL)
         return place if self.id and labels.get(ID_LABEL) == self.id and place not in self.places else None
 
     @property
     def places(self) -> tuple[str, ...]:
-        """Return where the home lies or lay."""
+        """Return the paths where the home is or was."""
         return (self.path, *self.earlier, *filter(None, [self.marked_by]))
 
     @property
     def labels(self) -> dict[str, str]:
-        """Return what everything of this home carries."""
+        """Return the labels that everything of this home carries."""
         return {PATH_LABEL: self.path, **({ID_LABEL: self.id} if self.id else {})}
 
 
 @dataclass(frozen=True, slots=True)
 class HomeFacts:
-    """A home as its containers' labels tell it. `id` is empty where they were made before homes had one."""
+    """A home as its containers' labels describe it. `id` is empty if they predate ids."""
 
     path: str
     id: str
-    containers: int  # stopped ones too
+    containers: int  # including stopped ones
 
 
 def count_homes(labels: Iterable[Mapping[str, str]]) -> list[HomeFacts]:

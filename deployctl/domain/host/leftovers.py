@@ -1,4 +1,4 @@
-"""What is left of a home when its ledger is lost: HAProxy's files, labelled networks, labelled containers."""
+"""What remains of a home when its ledger is lost: HAProxy's files, labelled networks, labelled containers."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Remains:
-    """What HAProxy's files tell. Numbers are releases."""
+    """What HAProxy's files contain. Numbers are release numbers."""
 
-    routes: Mapping[AppName, int] = field(default_factory=dict)  # who serves
-    servers: Mapping[tuple[AppName, int], int] = field(default_factory=dict)  # routed ones, with HAProxy's id of each
+    routes: Mapping[AppName, int] = field(default_factory=dict)  # the live release
+    servers: Mapping[tuple[AppName, int], int] = field(default_factory=dict)  # those routed to, with HAProxy's id of each
     listens: Mapping[AppName, tuple[str, int]] = field(default_factory=dict)
     hosts: Mapping[str, AppName] = field(default_factory=dict)
     held: frozenset[tuple[AppName, int]] = frozenset()
@@ -29,7 +29,7 @@ class Remains:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """An app's networks, the first one first."""
+    """An app's networks, the original one first."""
 
     app: AppName
     networks: tuple[AppNetwork, ...]
@@ -39,7 +39,8 @@ class Ground:
         return next((network for network in self.networks if network.name in names), None)
 
     def rebuilt(self, remains: Remains) -> App:
-        """Return the app as it can be told from its networks and from HAProxy's files: what comes goes to the last one."""
+        """Return the app as far as its networks and HAProxy's files describe it: new containers go to the last
+        network."""
         hosts = tuple(sorted(host for host, app in remains.hosts.items() if app == self.app))
         own = self.networks[-1]
         return App(self.app, own.subnet, own.gateway, own.name, own.bridge, listen=remains.listens.get(self.app), hosts=hosts,
@@ -48,18 +49,18 @@ class Ground:
 
 @dataclass(frozen=True, slots=True)
 class Relic:
-    """A container, with all that its labels and the engine tell of its release."""
+    """A container, with all that its labels and the engine reveal of its release."""
 
     app: AppName
     number: int
     version: Version
     bundle: Bundle
     name: str
-    container: str | None  # full id; None: what bears its name is made of another image
+    container: str | None  # full id; None: the container with its name was created from another image
     network: str
     address: str
     port: int
-    operation: int  # deployment that made it
+    operation: int  # deployment that created it
     cap_drop: tuple[str, ...] = ()
 
 
@@ -76,7 +77,7 @@ class AppBack:
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """What came back, and in `lost` one sentence for each thing that did not."""
+    """What was recovered, and in `lost` one sentence for each thing that was not."""
 
     apps: tuple[AppBack, ...]
     lost: tuple[str, ...]

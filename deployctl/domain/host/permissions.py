@@ -1,4 +1,4 @@
-"""Who may write to a file, and whether what it says is believed: only where nobody can have written it but root and us."""
+"""Who may write to a file, and whether it can be trusted: only if nobody but root and us can have written it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class FaultCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PathFacts:
-    """One file, folder or link. `owner` and `writers` are uids, `mode` is the system's st_mode; `writers` are whom the
-    mode's group bits, which stand for an access list too, let write."""
+    """One file, folder or link. `owner` and `writers` are uids, `mode` is the system's st_mode; `writers` are those
+    that the mode's group bits, which also represent an access list, let write."""
 
     path: str
     owner: int
@@ -29,7 +29,8 @@ class PathFacts:
 
 @dataclass(frozen=True, slots=True)
 class PermissionFault:
-    """Why a path is not believed. `who` are the uids that may write there, empty: everybody. `remedy` is what to type."""
+    """Why a path is not trusted. `who` are the uids that may write to it, empty: everybody. `remedy` is the command to
+    type."""
 
     code: FaultCode
     path: str
@@ -37,20 +38,23 @@ class PermissionFault:
     remedy: str
 
     def sentence(self, name: Callable[[int], str]) -> str:
-        """Return it with the users' names."""
+        """Return it as text, with the users' names."""
         who = ", ".join(map(name, self.who)) or "everybody"
         return f"{self.path} belongs to {who}" if self.code is FaultCode.OWNER else f"{self.path} is writable by {who}"
 
 
 def trusted_uids(me: int, environ: Mapping[str, str]) -> tuple[int, ...]:
-    """Return whose files are believed: who runs first, then root, and whoever let root run by `sudo`."""
+    """Return whose files are trusted: the user who runs this first, then root, and the user who called `sudo`."""
     sudo = environ.get("SUDO_UID", "")
     return (me, *([int(sudo)] if me == ROOT_UID and sudo.isdecimal() else []), *([] if me == ROOT_UID else [ROOT_UID]))
 
 
 def find_fault(found: PathFacts, trusted: Sequence[int], *, owned: bool = True) -> PermissionFault | None:
-    """Return why it is not believed; None where nobody but the trusted uids may write, of which the first is who runs.
-    `owned`: one of them has to own it, too."""
+    """Return why it is not trusted; None if nobody but the trusted uids may write to it. The first of them is the user
+    who runs this.
+
+    `owned`: one of them has to own it, too.
+    """
     sudo = "" if trusted[0] in {ROOT_UID, found.owner} else "sudo "
     if owned and found.owner not in trusted:
         return PermissionFault(FaultCode.OWNER, found.path, (found.owner,), f"{sudo}chown {trusted[0]} {found.path}")
@@ -62,7 +66,7 @@ def find_fault(found: PathFacts, trusted: Sequence[int], *, owned: bool = True) 
 
 
 def _others(found: PathFacts, trusted: Sequence[int]) -> tuple[int, ...] | None:
-    """Return who else may write there: uids, empty for everybody; None for nobody. A link's mode says nothing."""
+    """Return who else may write there: uids, empty for everybody; None for nobody. A link's mode means nothing."""
     if stat.S_ISLNK(found.mode) or _is_shared_safely(found):
         return None
     if found.mode & stat.S_IWOTH:
@@ -72,5 +76,5 @@ def _others(found: PathFacts, trusted: Sequence[int]) -> tuple[int, ...] | None:
 
 
 def _is_shared_safely(found: PathFacts) -> bool:
-    """Tell whether everybody may add to that folder, but nobody take away or replace what is another's: /tmp."""
+    """Return whether everybody may add to that folder, but not delete or replace other users' files: /tmp."""
     return stat.S_ISDIR(found.mode) and bool(found.mode & stat.S_ISVTX) and found.owner == ROOT_UID

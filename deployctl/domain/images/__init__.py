@@ -1,1 +1,1 @@
-"""What a release is made of: its image, its bundle and how its process is started."""
+"""What a release consists of: its image, its release spec and how its process is started."""

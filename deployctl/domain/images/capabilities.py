@@ -1,12 +1,14 @@
-"""The capabilities that Docker gives to every container and deployctl takes from its own, but for those that the app's
-file asks back. Which ones a release drops is remembered with it, so that its container is always made again alike.
+"""The capabilities that Docker gives to every container and deployctl drops, except those that the app's file adds
+back.
+
+Which ones a release drops is recorded with it, so that its container is always recreated the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-GIVES_UP: Mapping[str, str] = {  # what whoever asks one back gives up
+GIVES_UP: Mapping[str, str] = {  # what adding one back gives up
     "AUDIT_WRITE": "the app can write to this server's kernel audit log",
     "MKNOD": "the app can create device files",
     "NET_RAW": "the app can send and respond with the address of another version on its network",
@@ -15,17 +17,17 @@ GIVES_UP: Mapping[str, str] = {  # what whoever asks one back gives up
 
 
 def to_drop(cap_add: Collection[str]) -> tuple[str, ...]:
-    """Return what a release that is made now drops, sorted."""
+    """Return what a release that is created now drops, sorted."""
     return tuple(name for name in sorted(GIVES_UP) if name not in cap_add)
 
 
 def given_back(cap_add: Collection[str]) -> Iterator[str]:
-    """Yield one sentence for each capability that the app's file asks back. Terminals show it in red."""
+    """Yield one sentence for each capability that the app's file adds back. Terminals show it in red."""
     for name in sorted(cap_add):
         yield f"cap_add restores {name}: {GIVES_UP.get(name, 'its effect is unknown')}"
 
 
 def kept_text(cap_drop: Collection[str], cap_add: Collection[str]) -> str | None:
-    """Return what a release has that one made now would not have; None when that is nothing."""
+    """Return what a release has that one created now would not; None if nothing."""
     more = [name for name in to_drop(cap_add) if name not in cap_drop]
     return f"Docker defaults, including {', '.join(more)}, until an upgrade creates another release" if more else None

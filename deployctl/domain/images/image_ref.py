@@ -1,4 +1,4 @@
-"""Docker's reference grammar, strict: what is no plain name never reaches an engine or a registry."""
+"""Docker's reference grammar, strictly: what is not a plain name never reaches an engine or a registry."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _REGISTRY = Grammar(
     "A registry is a host name or an IPv4 address, with a port if needed: registry.example.com:5000.",
 )
 PATH_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
-# What Docker takes for a registry: it has a dot or a port, or is `localhost`.
+# What Docker recognises as a registry: it contains a dot or a port, or is `localhost`.
 REGISTRY_PART = r"localhost(?::[0-9]+)?|[a-z0-9-]*\.[a-z0-9.-]*(?::[0-9]+)?|[a-z0-9-]+:[0-9]+"
 IMAGE = Grammar(
     "an image reference",
@@ -30,7 +30,7 @@ IMAGE = Grammar(
 
 @dataclass(frozen=True, slots=True)
 class ImageRef:
-    """A parsed reference. Names of Docker Hub are kept in full and written short, as Docker does."""
+    """A parsed reference. Names on Docker Hub are stored in full and written short, as Docker does."""
 
     registry: str
     repository: str
@@ -50,7 +50,7 @@ class ImageRef:
 
 
 def parse_image(text: object, *, field: str = "image") -> ImageRef:
-    """Return the parts of a reference that has a name; an id alone is refused."""
+    """Return the parts of a reference that has a name; a bare id is rejected."""
     found = match(text, IMAGE, field, guess=_without_scheme)
     registry, repository = _split(found["name"], found["first"], field)
     if len(found["name"]) > 255:
@@ -65,7 +65,7 @@ def _without_scheme(text: str) -> str:
 
 
 def _split(name: str, first: str | None, field: str) -> tuple[str, str]:
-    """Return registry and repository; a name without a registry is one of Docker Hub."""
+    """Return registry and repository; a name without a registry is on Docker Hub."""
     if first is None:
         return DOCKER_HUB, as_on_hub(name)
     repository = name.removeprefix(f"{first}/")
@@ -76,7 +76,7 @@ def _split(name: str, first: str | None, field: str) -> tuple[str, str]:
 
 
 def as_on_hub(name: str) -> str:
-    """Return the repository that a name without a registry means: Docker Hub's own ones are written short."""
+    """Return the repository that a name without a registry means: Docker Hub's official ones are written short."""
     return name if "/" in name else f"library/{name}"
 
 
@@ -88,12 +88,13 @@ def parse_registry(text: object, *, field: str = "registry") -> str:
 
 
 def allowed_registry(ref: ImageRef, app_images: Iterable[str], extra: Iterable[str]) -> bool:
-    """Tell whether the reference stays with Docker Hub, a registry of the app's own file, or a listed one."""
+    """Return whether the reference stays with Docker Hub, a registry of the app's own file, or a listed one."""
     return ref.registry in {DOCKER_HUB, *(parse_image(image).registry for image in app_images), *extra}
 
 
 def require_allowed_registry(ref: ImageRef, app_images: Iterable[str], extra: Iterable[str]) -> None:
-    """Raise before any connection: an image reference must not make this server call an address of its choice."""
+    """Raises before any connection: an image reference must not make this server connect to an address of the client's
+    choice."""
     if not allowed_registry(ref, app_images, extra):
         raise Invalid(
             f"image {shown(str(ref))} is from a registry that this server does not allow.",
@@ -103,8 +104,8 @@ def require_allowed_registry(ref: ImageRef, app_images: Iterable[str], extra: It
 
 
 def require_own_repository(ref: ImageRef, app_images: Iterable[str], app: str) -> None:
-    """Raise unless the image lies in a repository that the app's file names: whoever may deploy one app must not run the
-    image of another with the variables of this one. Tag and digest are free; `acme/shop` is `docker.io/acme/shop`."""
+    """Raises unless the image is in a repository that the app's file names: a deployer of one app must not run another
+    app's image with this one's variables. Tag and digest are free; `acme/shop` is `docker.io/acme/shop`."""
     if (ref.registry, ref.repository) not in {(own.registry, own.repository) for own in map(parse_image, app_images)}:
         raise NotPermitted(
             f"{app} may not run images of {shown(ref.name)}: config/{app}.toml does not list it. Nothing was changed.",

@@ -1,4 +1,4 @@
-"""Which registry knows more of an image that is here, whether it is to be asked, and what came of it."""
+"""Which registry has an image that is on this server, whether to contact it, and what the result was."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from deployctl.errors import Invalid
 if TYPE_CHECKING:
     from deployctl.domain.images.image_ref import ImageRef
 
-LOCAL = "localhost"  # Podman's name for what was built here
-OWN_TAG_PREFIX = "deployctl/"  # image tags of ours start so; no registry has them
+LOCAL = "localhost"  # Podman's name for what was built locally
+OWN_TAG_PREFIX = "deployctl/"  # prefix of our own image tags; no registry has them
 
 
 class PullPolicy(StrEnum):
-    """When a registry is asked for an image. A digest is never asked for twice: it cannot move."""
+    """When a registry is contacted for an image. Never twice for a digest: it cannot move."""
 
-    NEWER = "newer"  # whether the tag has moved; a registry that is away is no obstacle
-    ALWAYS = "always"  # the same, and without its answer nothing is done
-    MISSING = "missing"  # only for what is not on this server
+    NEWER = "newer"  # to see whether the tag has moved; an unreachable registry does not matter
+    ALWAYS = "always"  # the same, and without its response nothing is done
+    MISSING = "missing"  # only if it is not on this server
     NEVER = "never"
 
 
 class ImageCode(StrEnum):
-    TAG_MOVED = "tag_moved"  # the registry has another image under the tag than this server had
-    TO_PULL = "to_pull"  # of a dry run: not on this server yet, the registry has it
-    UNVERIFIED = "unverified"  # the registry did not answer: the image on this server is used
-    ONLY_HERE = "only_here"  # no registry could be asked: the name has none and the image was never pulled
+    TAG_MOVED = "tag_moved"  # the registry has an image under the tag other than the one on this server
+    TO_PULL = "to_pull"  # in a dry run: not on this server yet, the registry has it
+    UNVERIFIED = "unverified"  # the registry did not respond: the image on this server is used
+    ONLY_HERE = "only_here"  # no registry could be contacted: the name has none and the image was never pulled
 
 
 @dataclass(frozen=True, slots=True)
 class ImageNews:
-    """What is to be known of the image beyond its name. Digests are a registry's (sha256:…), no image ids."""
+    """What is known of the image beyond its name. Digests are a registry's (sha256:…), not image ids."""
 
     code: ImageCode
     reference: str
@@ -46,7 +46,7 @@ class ImageNews:
 
 
 def own_digests(ref: ImageRef, repo_digests: Iterable[str]) -> tuple[str, ...]:
-    """Return the digests (sha256:…) of those names that lie in the reference's own repository."""
+    """Return the digests (sha256:…) of those names that are in the reference's own repository."""
     if ref.name.startswith(OWN_TAG_PREFIX):
         return ()
     found = (text.partition("@") for text in repo_digests)
@@ -58,24 +58,24 @@ def pulled_digests(ref: ImageRef, image_id: str, repo_digests: Iterable[str], *,
     """Return the digests by which a registry is known to have the image in the reference's own repository.
 
     With Docker's classic store only a pull or a push gives an image such digests. The containerd store, where an
-    image's id is the digest itself, makes one of every tag: there the engine's own word counts (`origins`: the
-    repositories that it was pulled from; None before Docker 29.2), else that we pulled it ourselves (`remembered`: the
-    digests of that). Podman makes one of every tag, too, and has other ids (`of_tags`).
+    image's id is the digest itself, creates one for every tag: there the engine's own record counts (`origins`: the
+    repositories it was pulled from; None before Docker 29.2), or else ours that we pulled it (`remembered`: those
+    digests). Podman also creates one for every tag, and has other ids (`of_tags`).
     """
     own = own_digests(ref, repo_digests)
     if image_id not in own and not of_tags:
         return own
     if origins is None:
         return tuple(digest for digest in own if digest in remembered)
-    mine = {(ref.registry, ref.repository), (ref.registry.partition(":")[0], ref.repository)}  # Docker 29 leaves ports out
+    mine = {(ref.registry, ref.repository), (ref.registry.partition(":")[0], ref.repository)}  # Docker 29 omits ports
     return own if any(_repository(name) in mine for name in origins) else ()
 
 
 def is_doubtful(repo_digest: str | None, digest: str) -> bool:
-    """Tell whether a source that was written down before sources had to be proven may be none.
+    """Return whether a source recorded before sources had to be verified may be none.
 
-    With containerd's store the image's id is its digest in every repository: tags of ours and names without a registry
-    of images that were built here were taken for sources, too.
+    With containerd's store the image's id is its digest in every repository: our own tags, and names without a registry
+    of images that were built locally, were mistaken for sources.
     """
     if repo_digest is None:
         return False
@@ -84,15 +84,15 @@ def is_doubtful(repo_digest: str | None, digest: str) -> bool:
 
 
 def asks_registry(policy: PullPolicy, ref: ImageRef, *, pulled: bool) -> bool:
-    """Tell whether the registry is asked about a tag that this server has. A name without a registry, of an image that
-    was never pulled, means this server alone: whoever owns that name elsewhere must not get in by it."""
+    """Return whether to ask the registry about a tag that this server has. A name without a registry, of an image that
+    was never pulled, means this server alone: the owner of that name elsewhere must not get in by it."""
     if policy in {PullPolicy.MISSING, PullPolicy.NEVER} or ref.digest or ref.registry == LOCAL:
         return False
     return pulled or ref.registry != DOCKER_HUB
 
 
 def image_sentence(news: ImageNews) -> str:
-    """Return it as people read it, as one clause."""
+    """Return it as text, as one clause."""
     match news.code:
         case ImageCode.TAG_MOVED:
             tag = parse_image(news.reference).tag or "latest"

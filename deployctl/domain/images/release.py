@@ -1,7 +1,7 @@
-"""What a release is: an image digest and the exact bundle it runs with, under one hash.
+"""What a release is: an image digest and the exact release spec it runs with, under one hash.
 
-These are plain dataclasses and not pydantic models: a rollback reads them back from the ledger, and
-importing pydantic would cost it 50 ms (docs/adr/0002-start-time.md).
+These are plain dataclasses and not pydantic models: a rollback reads them from the ledger, and importing pydantic would
+cost it 50 ms (docs/adr/0002-start-time.md).
 """
 
 from __future__ import annotations
@@ -41,22 +41,22 @@ class ProbeKind(StrEnum):
 
 
 class Restart(StrEnum):
-    """When the engine starts a container again by itself, in Docker's words."""
+    """When the engine restarts a container by itself, in Docker's terms."""
 
     NEVER = "no"
-    ALWAYS = "always"  # after a crash of its own or of the engine, and after a reboot
-    UNLESS_STOPPED = "unless-stopped"  # not after a crash of the engine: it counts that as stopped by a person
+    ALWAYS = "always"  # after a crash of the app or of the engine, and after a reboot
+    UNLESS_STOPPED = "unless-stopped"  # not after a crash of the engine: it counts that as stopped by a user
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """How health is asked. Times are seconds; rise and fall count answers in a row."""
+    """How health is checked. Times are seconds; rise and fall count results in a row."""
 
     kind: ProbeKind = ProbeKind.HTTP
     path: str = "/"
     host: str | None = None  # Host header; None: the app's name
     status: tuple[tuple[int, int], ...] = ((200, 399),)  # accepted ranges, inclusive
-    body: str | None = None  # text that the answer must contain
+    body: str | None = None  # text that the response must contain
     command: tuple[str, ...] | None = None  # for exec: runs inside the container, exit 0 is healthy
     interval: float = 2.0
     timeout: float = 2.0
@@ -68,14 +68,14 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    memory: int = 512 * 2**20  # bytes; swap is not added
+    memory: int = 512 * 2**20  # bytes; no swap on top
     cpus: float = 1.0
     pids: int = 512
 
 
 @dataclass(frozen=True, slots=True)
 class LogCap:
-    max_size: int = 10 * 2**20  # bytes for each file
+    max_size: int = 10 * 2**20  # bytes per file
     max_file: int = 3
 
 
@@ -84,9 +84,9 @@ LATER_KEYS = frozenset({"networks", "cap_add"})  # of a bundle
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """Everything a container of this release is made from. Two equal bundles make equal containers."""
+    """Everything a container of this release is created from. Equal specs make equal containers."""
 
-    image: str  # the reference that was asked for
+    image: str  # the reference that was requested
     digest: str  # the image id it resolved to: sha256:<64 hex>
     port: int  # inside the container
     entrypoint: tuple[str, ...] | None = None
@@ -100,13 +100,13 @@ class Bundle:
     resources: Resources = field(default_factory=Resources)
     log: LogCap = field(default_factory=LogCap)
     probe: Probe = field(default_factory=Probe)
-    repo_digest: str | None = None  # name@sha256:…, when a registry gave the image: how to pull it again
-    networks: tuple[str, ...] = ()  # Docker networks of others that it joins beside its own
-    cap_add: tuple[str, ...] = ()  # capabilities that it keeps of those which deployctl drops; sorted
+    repo_digest: str | None = None  # name@sha256:…, if it came from a registry: how to pull it again
+    networks: tuple[str, ...] = ()  # unmanaged Docker networks that it joins in addition to its own
+    cap_add: tuple[str, ...] = ()  # capabilities that it keeps of those that deployctl drops; sorted
 
     def canonical(self) -> str:
-        """Return the one JSON text of this bundle: sorted keys, no spaces. Keys that came after 0.1.0 stand in it only
-        when they are set, so that a release made before keeps its text and its hash."""
+        """Return the one JSON text of this spec: sorted keys, no spaces. Keys introduced after 0.1.0 are included only
+        if set, so that an earlier release keeps its text and its hash."""
         return json.dumps(self._told(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     def _told(self) -> dict[str, Any]:
@@ -114,9 +114,9 @@ class Bundle:
         return {name: value for name, value in told.items() if value or name not in LATER_KEYS}
 
     def hash(self) -> str:
-        """Return 64 hex characters that two bundles share only when they would run alike.
+        """Return 64 hex characters that two specs share only if they would run alike.
 
-        Where an image can be pulled from is not part of how it runs, nor is the name it was asked by.
+        Where an image can be pulled from is not part of how it runs, nor is the name it was requested by.
         """
         same_run = self._told()
         del same_run["repo_digest"], same_run["image"]
@@ -157,26 +157,26 @@ class Hold:
     at: str  # ISO 8601, UTC
     actor: str
     reason: str
-    revision: int = 0  # the app's when it was made, written by the ledger: orders it among changes where clocks disagree
+    revision: int = 0  # the app's when it was recorded, set by the ledger: orders it among changes where clocks disagree
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One row that is never edited except for proof, colour and hold."""
+    """One row that is never edited, except for its health check, colour and hold."""
 
-    id: int  # unique in the home; also HAProxy's server id
+    id: int  # unique within the home; also HAProxy's server id
     app: AppName
     number: int  # counts per app from 1
     version: Version
     bundle: Bundle
     created_at: str
-    proven_at: str | None = None  # when it first passed its health gate
+    proven_at: str | None = None  # when it first passed its health check
     colour: Colour | None = None  # None until promoted
     hold: Hold | None = None
     failure: str | None = None  # why its last deployment failed, in one line
-    failure_code: str | None = None  # a FailureCause, OVERTAKEN, or the code of an error; None for what older builds wrote
-    cap_drop: tuple[str, ...] = ()  # capabilities that its containers are made without; sorted. Outside the bundle, because
-    # a release that was made before they were dropped keeps its hash and what it has
+    failure_code: str | None = None  # a FailureCause, OVERTAKEN, or an error code; None for rows written by older builds
+    cap_drop: tuple[str, ...] = ()  # capabilities that its containers are created without; sorted. Not in the release spec:
+    # a release created before they were dropped keeps its hash and its capabilities
 
     @property
     def digest(self) -> str:
@@ -185,24 +185,24 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """The container of a release, as the ledger remembers it."""
+    """The container of a release, as the ledger records it."""
 
     app: AppName
     release: int  # number
     name: str
-    address: str  # on the app's bridge, leased until the container is gone
+    address: str  # on the app's bridge, leased until the container is removed
     host_port: int  # on 127.0.0.1, leased likewise
-    container: str | None = None  # full id; None: asked for, answer not seen yet
-    routed: bool = False  # HAProxy carries it
-    beside: bool = False  # started by `start`, outside keep_warm
+    container: str | None = None  # full id; None: requested, response not seen yet
+    routed: bool = False  # HAProxy routes to it
+    beside: bool = False  # started by `start`, not counted in keep_warm
     failed: bool = False  # kept for inspection
-    store: str | None = None  # of the engine that it was made in; None: made before that was remembered
-    network: AppNetwork | None = None  # that it was made in; None: the app's own
+    store: str | None = None  # of the engine it was created in; None: created before that was recorded
+    network: AppNetwork | None = None  # that it was created in; None: the app's own
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What an app wishes beyond one release; taken from its file at each upgrade. Seconds and counts."""
+    """An app's settings beyond one release; taken from its file at each upgrade. Seconds and counts."""
 
     drain: float = 30.0
     watch: float = 0.0
@@ -212,24 +212,24 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """One app as it is deployed. Its address is what people read, its network where the next container goes."""
+    """One app as it is deployed. Its address is for display, its network is where the next container goes."""
 
     name: AppName
-    subnet: str  # of the pool; this and the next three are those of the network for what comes
+    subnet: str  # in the pool; this and the next three describe the network for new containers
     gateway: str
-    network: str  # Docker's name of it
+    network: str  # Docker's name
     bridge: str  # the host's interface, at most 15 characters
     revision: int = 0
     active: int | None = None  # release number, as promoted
-    listen: tuple[str, int] | None = None  # the stable address
-    hosts: tuple[str, ...] = ()  # names routed on the shared HTTP address
+    listen: tuple[str, int] | None = None  # the public address
+    hosts: tuple[str, ...] = ()  # host names routed on the shared HTTP address
     policy: Policy = field(default_factory=Policy)
     trust: ProxyTrust = field(default_factory=ProxyTrust)
-    file: str | None = None  # what its file said when it was last deployed (AppFile.file); None: not known
+    file: str | None = None  # what its file said when it was last deployed (AppFile.file); None: unknown
     engines_own: str | None = None
 
     def wishing(self, like: AppFile | App) -> App:
-        """Return it with what a file, or the app at another time, says beyond one release."""
+        """Return it with the settings beyond one release of `like`: a file, or the app at another time."""
         return replace(self, listen=like.listen, hosts=like.hosts, policy=like.policy, trust=like.trust, file=like.file)
 
     @property
@@ -237,7 +237,7 @@ class App:
         return AppNetwork(self.network, self.bridge, self.subnet, self.gateway, self.engines_own)
 
     def moved_to(self, network: AppNetwork) -> App:
-        """Return the app whose next containers stand in that network."""
+        """Return the app with that network for its next containers."""
         return replace(self, network=network.name, bridge=network.bridge, subnet=network.subnet, gateway=network.gateway,
                        engines_own=network.engines_own)
 
@@ -246,7 +246,7 @@ class App:
 
     @property
     def address(self) -> str | None:
-        """Return the stable address as people read it, `127.0.0.1:8000` or a host name."""
+        """Return the public address as text, `127.0.0.1:8000` or a host name."""
         if self.listen:
             host, port = self.listen
             return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -255,17 +255,17 @@ class App:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One line of serving history: a move of an app's traffic."""
+    """One line of traffic history: a switch of an app's traffic."""
 
     revision: int
     app: AppName
     kind: str  # upgrade, rollback, undo, stop, start
-    source: int | None  # release number that served before
-    target: int | None  # release number that serves since
+    source: int | None  # number of the release that was live before
+    target: int | None  # number of the release that is live since
     at: str
     actor: str
     note: str = ""
     switch_ms: float = 0.0
     held: int | None = None  # release that this change put on hold
-    lifted: int | None = None  # release whose hold this change lifted
-    chain: tuple[int, ...] = ()  # releases to go back to from here, see domain/change/serving.py
+    lifted: int | None = None  # release that this change released from hold
+    chain: tuple[int, ...] = ()  # releases to roll back to from here, see domain/change/serving.py

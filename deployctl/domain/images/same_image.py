@@ -1,4 +1,5 @@
-"""Is a container made of the image that its release names? Asked wherever traffic may go to it, and answered here alone."""
+"""Whether a container was created from the image its release names: checked wherever traffic may go to it, and decided
+here alone."""
 
 from __future__ import annotations
 
@@ -9,10 +10,10 @@ if TYPE_CHECKING:
 
 
 def is_made_of(image: str, bundle: Bundle) -> bool:
-    """Tell whether a container whose image id the engine tells as `image` runs the image of that bundle."""
+    """Return whether a container with the image id `image`, as the engine reports it, runs that spec's image."""
     return image == bundle.digest
 
 
 def short_digest(digest: str | None) -> str:
-    """Return the 12 characters of an image id or a digest by which people tell one from another; nothing for none."""
+    """Return the 12 characters by which people tell image ids or digests apart; nothing for none."""
     return (digest or "").removeprefix("sha256:")[:12]

@@ -1,6 +1,6 @@
-"""Which variables may be shown to whoever may look at an app: never what is, or could be, a secret.
+"""Which variables may be shown to users who may view an app: never one that is, or could be, a secret.
 
-A guess from name and value, and a careful one: what is hidden by mistake costs a look into a file.
+A guess from name and value, and a cautious one: a value hidden by mistake costs a look into a file.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LONGEST = 200  # characters that are shown
 
 
 def shown(name: str, value: str) -> str:
-    """Return the value, or HIDDEN when its name or its form says that it may be a secret."""
+    """Return the value, or HIDDEN if its name or form suggests a secret."""
     if _SECRET_NAME.search(name) or _WITH_PASSWORD.search(value) or _LIKE_A_KEY.search(value):
         return HIDDEN
     return value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…"

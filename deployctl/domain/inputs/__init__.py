@@ -1,1 +1,1 @@
-"""Names, quantities and texts from outside: parsed once, or refused."""
+"""Names, quantities and texts from outside: parsed once, or rejected."""

@@ -1,4 +1,4 @@
-"""Addresses and networks as text: where we listen, whom we trust, which pool is ours. No name is ever looked up."""
+"""Addresses and networks as text: where we listen, whom we trust, which pool is ours. Names are never resolved."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def parse_listen(value: object, *, field: str = "listen") -> tuple[str, int]:
 
 
 def parse_listen_text(text: str, *, field: str = "listen") -> tuple[str, int]:
-    """Return address and port as typed on a command line, where a port has no quotes to leave out."""
+    """Return address and port as typed on a command line, where a port needs no quotes."""
     if re.fullmatch(r"[0-9]+", text):
         return "127.0.0.1", parse_port_text(text, field=field)
     return parse_listen(text, field=field)
@@ -41,7 +41,7 @@ def _guess(value: str) -> str | None:
 
 
 def _listening(six: str | None, four: str | None) -> str | None:
-    """Return the address in its one spelling when a host can listen on it."""
+    """Return the address in canonical form if a host can listen on it."""
     from ipaddress import IPv4Address, IPv6Address
 
     address = _or_none(lambda: IPv6Address(six) if six else IPv4Address(str(four)))
@@ -55,7 +55,7 @@ def write_address(host: str, port: int) -> str:
 
 
 def parse_network(value: object, *, field: str = "network") -> str:
-    """Return one network; bits beyond its length must be zero."""
+    """Return one network; host bits must be zero."""
     from ipaddress import ip_network
 
     plain = isinstance(value, str) and re.fullmatch(r"[0-9a-fA-F:.]+(?:/[0-9]{1,3})?", value)
@@ -66,19 +66,19 @@ def parse_network(value: object, *, field: str = "network") -> str:
 
 
 def parse_networks(value: object, *, field: str = "networks") -> tuple[str, ...]:
-    """Return the networks of a list; an empty list means nobody."""
+    """Return the networks in a list; an empty list means none."""
     return tuple(parse_network(one, field=field) for one in listed(value, field, '["127.0.0.0/8", "::1/128"]'))
 
 
 def listed(value: object, field: str, sample: str) -> list[object]:
-    """Return the list; anything else is refused with the sample."""
+    """Return the list; anything else is rejected with the sample."""
     if not isinstance(value, list):
         raise refused(field, value, "is not a list", f"Write a list: {sample}.")
     return value
 
 
 def parse_pool(value: object, *, field: str = "pool") -> str:
-    """Return the network that apps' bridges are cut from."""
+    """Return the network that apps' bridges are taken from."""
     from ipaddress import IPv4Network
 
     pool = _or_none(lambda: IPv4Network(parse_network(value, field=field)))
@@ -97,7 +97,7 @@ def _or_none(make: Callable[[], T]) -> T | None:
 
 
 def overlap(one: tuple[str, int], other: tuple[str, int]) -> bool:
-    """Tell whether two sockets could not listen on both: same port, same address or one that covers the other."""
+    """Return whether two sockets could not listen on both: same port, same address or one that covers the other."""
     from ipaddress import ip_address
 
     if one[1] != other[1]:
@@ -108,5 +108,5 @@ def overlap(one: tuple[str, int], other: tuple[str, int]) -> bool:
 
 
 def covers(one: tuple[str, int], other: tuple[str, int]) -> bool:
-    """Tell whether whoever was reached at `other` is reached by a socket that listens on `one`, too."""
+    """Return whether a socket that listens on `one` is also reached at `other`."""
     return one == other or (overlap(one, other) and one[0] in {"::", "0.0.0.0"} and other[0] != "::")  # noqa: S104

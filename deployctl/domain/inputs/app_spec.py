@@ -1,4 +1,5 @@
-"""What an app's file says once it was judged: plain data, so that the verdict can be kept and read without pydantic."""
+"""The contents of an app's file once checked: plain data, so that the result can be cached and read without
+pydantic."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AppFile:
-    """One config/<app>.toml, every value right. `template` is the bundle before an image is known."""
+    """One config/<app>.toml, every value valid. `template` is the release spec before an image is known."""
 
     image: str  # without a tag
     listen: tuple[str, int] | None
@@ -26,24 +27,24 @@ class AppFile:
     warnings: tuple[str, ...] = field(default=())
     pull: PullPolicy = PullPolicy.NEWER
     trust: ProxyTrust = field(default_factory=ProxyTrust)
-    others: tuple[str, ...] = ()  # images, without tags, that may be deployed in place of `image`
+    others: tuple[str, ...] = ()  # images, without tags, that may be deployed instead of `image`
 
     @property
     def images(self) -> tuple[str, ...]:
-        """Return the images that this app runs, without tags, its own first."""
+        """Return the images that this app may run, without tags, its main one first."""
         return (self.image, *self.others)
 
     def reference(self, version: Version) -> str:
-        """Return the image that `upgrade APP VERSION` means when no other is named."""
+        """Return the image that `upgrade APP VERSION` means unless another is named."""
         return f"{self.image}:{version}"
 
     def bundle(self, image: str, digest: str, repo_digest: str | None = None) -> Bundle:
-        """Return everything that a container of this release is made from."""
+        """Return everything a container of this release is created from."""
         return replace(self.template, image=image, digest=digest, repo_digest=repo_digest)
 
     @property
     def file(self) -> str:
-        """Return what it says of the app and what runs, as the ledger remembers it once it is deployed."""
+        """Return the settings of the app and its release spec, as the ledger records them at deployment."""
         return json.dumps({"image": self.image, "listen": self.listen, "hosts": self.hosts, "policy": asdict(self.policy),
                            "template": self.template.canonical(), "trust": self.trust.to_json()}, sort_keys=True)
 

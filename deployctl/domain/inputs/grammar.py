@@ -1,7 +1,7 @@
-"""What comes from outside is matched whole against a small ASCII grammar, or refused.
+"""Input is matched as a whole against a small ASCII grammar, or rejected.
 
-What is refused is shown escaped and cut, so that no message carries a control character. `field` says in
-the message what was meant; without it the message starts at the value, for callers that write the key themselves.
+Rejected input is shown escaped and shortened, so that no message carries a control character. `field` says in the
+message what was expected; without it the message starts at the value, for callers that add the key themselves.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from deployctl.errors import Invalid
 
-MAX_SHOWN_CHARACTERS = 60  # characters of a refused value that a message repeats
+MAX_SHOWN_CHARACTERS = 60  # characters of a rejected value that a message repeats
 
 
 class Grammar(NamedTuple):
@@ -23,7 +23,7 @@ class Grammar(NamedTuple):
 
 
 def match(text: object, grammar: Grammar, field: str, *, guess: Callable[[str], str] = str.strip) -> re.Match[str]:
-    """Return the match of the whole text. `guess` turns a slip into what was likely meant; it is only suggested."""
+    """Return the match of the whole text. `guess` turns a typo into what was likely meant; it is only suggested."""
     found = re.fullmatch(grammar.pattern, text) if isinstance(text, str) else None
     if found is None:
         raise refused(field, text, f"is not {grammar.what}", _suggestion(text, grammar, guess), grammar.sentence)
@@ -43,7 +43,7 @@ def refused(field: str, value: object, why: str, *remedy: str | None) -> Invalid
 
 
 def shown(value: object) -> str:
-    """Return any value as harmless ASCII of at most 60 characters, much as TOML would write it."""
+    """Return any value as harmless ASCII of at most 60 characters, roughly as TOML would write it."""
     escaped = _written(value).replace("\x7f", "\\u007f")
     return escaped if len(escaped) <= MAX_SHOWN_CHARACTERS else escaped[: MAX_SHOWN_CHARACTERS - 3] + "..."
 
@@ -53,5 +53,5 @@ def _written(value: object) -> str:
         return str(value)
     try:
         return json.dumps(value[: MAX_SHOWN_CHARACTERS + 1] if isinstance(value, str) else value, default=str)
-    except (ValueError, RecursionError):  # a number of thousands of digits, a list nested as deep
+    except (ValueError, RecursionError):  # a number with thousands of digits, a list nested as deeply
         return f"({type(value).__name__})"

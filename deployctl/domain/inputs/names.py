@@ -1,6 +1,6 @@
-"""The one validator of every name that comes from outside: CLI, files, HTTP and labels alike.
+"""The one validator of every name from outside: CLI, files, HTTP and labels alike.
 
-Image references are long enough for a file of their own, `image_ref.py`, and are offered here too.
+Image references are long enough for a module of their own, `image_ref.py`, and are re-exported here.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def parse_version(text: object, *, field: str = "version") -> Version:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseName:
-    """What a person typed: a version, or with `release` (its number) exactly one release of it: `v1.2.0@5`."""
+    """What a user typed: a version, or with `release` (its number) exactly one release of it: `v1.2.0@5`."""
 
     version: Version
     release: int | None = None
@@ -101,20 +101,20 @@ class ReleaseName:
 
 
 def parse_release_name(text: object, *, field: str = "version") -> ReleaseName:
-    """Return what VERSION[@RELEASE] names. Raises Invalid. No version has an @ in it, so the two cannot be confused."""
+    """Return what VERSION[@RELEASE] names. Raises Invalid. No version contains @, so it is unambiguous."""
     version, at, number = text.partition("@") if isinstance(text, str) else (text, "", "")
     if at and not re.fullmatch(r"[1-9][0-9]{0,8}", str(number)):
         raise refused(field, text, "has no release number after the @", "Write VERSION@NUMBER, as in v1.2.0@5.")
     return ReleaseName(parse_version(version, field=field), int(number) if at else None)
 
 
-# -- how the world reaches an app -------------------------------------------------------------------------------
+# -- how clients reach an app -----------------------------------------------------------------------------------
 def parse_host(text: object, *, field: str = "host") -> str:
     return match(text, _HOST, field, guess=lambda typed: typed.strip().lower().rstrip("."))[0]
 
 
 def parse_path(text: object, *, field: str = "path") -> str:
-    """Return a path that can neither end the request line it stands in nor lead away from the instance."""
+    """Return a path that can neither end the request line it is in nor lead away from the instance."""
     return match(text, _PATH, field, guess=lambda typed: "/" + typed.strip().lstrip("/"))[0]
 
 
@@ -140,7 +140,7 @@ def parse_env_name(text: object, *, field: str = "variable") -> str:
 
 
 def parse_env_value(text: object, *, field: str = "value") -> str:
-    """Return the value unchanged, newlines too. It may be a secret: the message never shows it."""
+    """Return the value unchanged, including newlines. It may be a secret: the message never shows it."""
     if why := _unfit_text(text):
         raise Invalid(f"{field} *** {why}.".lstrip(), remedy=[_DOTTED if isinstance(text, dict) else _TEXT])
     return str(text)
@@ -164,7 +164,7 @@ def env_warnings(names: Iterable[str]) -> list[str]:
 
 
 def parse_words(words: object, *, field: str = "command") -> tuple[str, ...]:
-    """Return an argument list as it is, word for word: no shell will read it."""
+    """Return an argument list unchanged: no shell will read it."""
     if isinstance(words, str):
         raise refused(field, words, "is a single string, and no shell splits it", f"Write {_as_list(words)}.")
     if isinstance(words, list | tuple) and (not words or words[0] == ""):
@@ -178,7 +178,7 @@ def parse_words(words: object, *, field: str = "command") -> tuple[str, ...]:
 
 
 def parse_words_or_none(words: object, *, field: str = "command") -> tuple[str, ...]:
-    """Return an argument list; an empty one means no words at all."""
+    """Return an argument list; an empty one means no arguments at all."""
     return () if words == [] else parse_words(words, field=field)
 
 
@@ -188,7 +188,7 @@ def _as_list(words: str) -> str:
 
 
 def _unfit_text(text: object) -> str | None:
-    """Say why a program could not be given this text."""
+    """Return why a program could not be given this text."""
     if not isinstance(text, str):
         return "is not text"
     if "\0" in text:

@@ -1,4 +1,4 @@
-"""The reason that somebody gives for a change: judged alike on the command line, in a form and by the API."""
+"""The reason given for a change: validated alike on the command line, in a form and by the API."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ def parse_note(value: object, *, field: str = "") -> str:
 
 
 def parse_reason(value: object, *, field: str = "") -> str:
-    """Return the note where there has to be one. Raises Invalid."""
+    """Return the note where one is required. Raises Invalid."""
     return match(value, REASON, field)[0]

@@ -1,4 +1,5 @@
-"""Characters that act where text is shown instead of being read: they steer a terminal, end a line or turn its direction."""
+"""Characters that act on the display instead of being read: they control a terminal, end a line or reverse its
+direction."""
 
 from __future__ import annotations
 
@@ -6,28 +7,28 @@ import re
 
 from deployctl.pattern import pattern
 
-# As parts of a character class. Control characters are C0 but for tab and the ends of lines, DEL, and C1.
+# As parts of a character class. Control characters are C0 except tab and line ends, DEL, and C1.
 CONTROL = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
 DIRECTION = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 LINE_ENDS = r"\t\n\r\u2028\u2029"
-HALVES = r"\ud800-\udfff"  # of characters: no UTF-8 holds them
-# Nothing that is printable by Python's own table is among these: it is asked first, since these take long to compile.
+HALVES = r"\ud800-\udfff"  # of surrogate pairs: not valid in UTF-8
+# Nothing that Python considers printable is among these: that is checked first, since these take long to compile.
 ACTING = pattern(f"[{CONTROL}{DIRECTION}{HALVES}]")
 ACTING_IN_A_LINE = pattern(f"[{CONTROL}{DIRECTION}{LINE_ENDS}{HALVES}]")
 
 
 def visible(text: str) -> str:
-    """Return the text of several lines, what would act written as an escape."""
+    """Return the text, possibly several lines, with such characters escaped."""
     return text if text.replace("\n", "").isprintable() else ACTING.sub(_escape, text)
 
 
 def visible_line(text: str) -> str:
-    """Return the text as one line, what would act written as an escape."""
+    """Return the text as one line, with such characters escaped."""
     return text if text.isprintable() else ACTING_IN_A_LINE.sub(_escape, text)
 
 
 def inert_json(text: str) -> str:
-    r"""Return the JSON text with what would act as \u escapes: whoever parses it gets the same values."""
+    r"""Return the JSON text with such characters as \u escapes: parsing it yields the same values."""
     return ACTING_IN_A_LINE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

@@ -1,6 +1,7 @@
-"""Durations, sizes, counts, ports and addresses as people write them; inside they are seconds, bytes and numbers.
+"""Durations, sizes, counts, ports and addresses as people write them; internally they are seconds, bytes and numbers.
 
-A unit is always written. Nothing is unlimited: 0, -1, nan and inf are ordinary wrong values, and true is no number.
+A unit is always required. Nothing is unlimited: 0, -1, nan and inf are ordinary invalid values, and true is not a
+number.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def _size_guess(value: object) -> str | None:
 
 # -- what both share --------------------------------------------------------------------------------------------
 def _guess(value: object, units: dict[str, str], *, whole: bool = False) -> str | None:
-    """Return the value with its unit spelled right, when number and unit can be told."""
+    """Return the value with its unit spelled correctly, if number and unit can be recognised."""
     found = re.fullmatch(rf"\s*{_NUMBER}\s*(?P<unit>[a-z]+)\s*", value.lower()) if isinstance(value, str) else None
     if found is None or found["unit"] not in units or (whole and "." in found["number"]):
         return None
@@ -116,14 +117,14 @@ def parse_port(value: object, *, field: str = "port") -> int:
 
 
 def parse_port_text(text: str, *, field: str = "port") -> int:
-    """Return a port typed on a command line; digits of other scripts and signs are refused."""
+    """Return a port typed on a command line; digits of other scripts and signs are rejected."""
     if not re.fullmatch(r"[1-9][0-9]{0,4}", text) or int(text) > 65535:
         raise refused(field, text, "is not a port", "A port is a number from 1 to 65535.")
     return int(text)
 
 
 def parse_port_range(value: object, *, field: str = "range") -> tuple[int, int]:
-    """Return the first and the last port; ports below 1024 are never taken."""
+    """Return the first and the last port; ports below 1024 are never used."""
     sentence = 'A port range is the lowest and the highest port, within 1024 to 65535: "20000-27999".'
     found = re.fullmatch(r"([1-9][0-9]{3,4})-([1-9][0-9]{3,4})", value) if isinstance(value, str) else None
     if found is None:

@@ -1,1 +1,1 @@
-"""What HAProxy carries and counts, as values."""
+"""What HAProxy routes and counts, as values."""

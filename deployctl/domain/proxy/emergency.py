@@ -1,4 +1,4 @@
-"""What an emergency flip means and leaves behind, decided from HAProxy's maps alone: there is no ledger to ask."""
+"""What an emergency switch means and leaves behind, decided from HAProxy's maps alone: there is no ledger to read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FlipNote:
-    """One flip, as it waits in the home's notes until a command takes it into the ledger. Numbers are releases."""
+    """One emergency switch, as it waits in the home's notes until a command records it in the ledger. Numbers are
+    releases."""
 
     at: str  # ISO 8601, UTC
     app: AppName
@@ -28,7 +29,7 @@ class FlipNote:
 
 @dataclass(frozen=True, slots=True)
 class Flippable:
-    """A release that HAProxy could send traffic to."""
+    """A release that HAProxy could route traffic to."""
 
     number: int
     held: bool
@@ -36,12 +37,12 @@ class Flippable:
 
 @dataclass(frozen=True, slots=True)
 class Flipped:
-    """Where HAProxy sends the app's traffic now, by its own word."""
+    """Where HAProxy routes the app's traffic now, read back."""
 
     app: AppName
     version: str
     release: int
-    source: str | None  # version that served before
+    source: str | None  # version that was live before
     source_release: int | None
     ms: float
     started: bool  # HAProxy was not running before
@@ -50,10 +51,10 @@ class Flipped:
 
 def find_flippable(app: AppName, version: Version, *, known: Mapping[str, str], versions: Mapping[str, str],
                    release: int | None = None) -> Flippable:
-    """Return the release that the version means: `known` leads to the newest proven one, `versions` names all, and
-    `release` is the number of one that was named.
+    """Return the release that the version means: `known` maps to the newest health-checked one, `versions` names all,
+    and `release` is the number if one was given.
 
-    Raises NotFound with every version of the app that the maps have.
+    Raises NotFound with every version of the app that the maps contain.
     """
     number, _, held = known.get(f"{app}.{version}", "").partition(":")
     if release is not None:

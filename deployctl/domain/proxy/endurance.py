@@ -1,4 +1,4 @@
-"""What may end HAProxy, or make it turn visitors away, although nobody asked for that."""
+"""What may end HAProxy, or make it reject clients, although nobody asked for that."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ FEW_FILES = 4096  # two for each visitor
 
 
 class Frailty(StrEnum):
-    GROUP = "group"  # it is in the control group of whoever started it
+    GROUP = "group"  # it is in the control group of whatever started it
     LOGIN = "login"  # it is a unit of a user's own manager, which ends with the last login
     FILES = "open_files"  # it inherited a small limit
 
 
 @dataclass(frozen=True, slots=True)
 class Frail:
-    """`subject` is the control group, the user, or the limit of open files."""
+    """`subject` is the control group, the user, or the open files limit."""
 
     code: Frailty
     subject: str
@@ -35,7 +35,7 @@ class Frail:
 
     @property
     def remedy(self) -> str:
-        """Return what to type."""
+        """Return the command to type."""
         match self.code:
             case Frailty.GROUP:
                 return "deployctl install"

@@ -1,4 +1,4 @@
-"""The last question to a candidate goes the way that visitors come; the answer, and what a failure is called."""
+"""The last probe of a candidate takes the route that clients take; the response, and how a failure is named."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from deployctl.domain.images.release import App
     from deployctl.domain.inputs.names import Version
 
-ANY = ((100, 999),)  # every status that HTTP has
+ANY = ((100, 999),)  # every HTTP status
 _ADVICE: Mapping[Cause, str] = {
     Cause.NOT_HTTP: "Only HTTP/1.1 apps are supported, not h2c, gRPC, mail or databases",
     Cause.NO_ANSWER: "Only HTTP/1.1 apps are supported; one that expects h2c or gRPC closes the connection like this",
@@ -23,12 +23,12 @@ _ADVICE: Mapping[Cause, str] = {
 
 @dataclass(frozen=True, slots=True)
 class GateAnswer:
-    """One answer of a candidate, asked through HAProxy. `cause` None: visitors would get what the app wrote."""
+    """One response of a candidate, probed through HAProxy. `cause` None: clients would get what the app wrote."""
 
     said: str  # "GET /healthz gave 200"
     cause: Cause | None = None
-    status: int | None = None  # as it reached us; None when nothing did
-    detail: str = ""  # what HAProxy stopped at
+    status: int | None = None  # as received; None if nothing was
+    detail: str = ""  # where HAProxy stopped parsing
     ms: float = 0.0
 
     @property
@@ -37,8 +37,8 @@ class GateAnswer:
 
 
 def question_of(probe: Probe, app: App) -> Probe:
-    """Return the question in HTTP that stands for a visitor's, with his Host. One that is no HTTP becomes `GET /`, to
-    which anything will do that the app itself wrote, as late as its health may come."""
+    """Return the HTTP probe that stands for a client's request, with its Host. A probe that is not HTTP becomes `GET
+    /`, for which any response from the app itself will do, with the same time limit as its health check."""
     host = probe.host or next(iter(app.hosts), None) or app.name
     if probe.kind is ProbeKind.HTTP:
         return replace(probe, host=host)
@@ -46,7 +46,7 @@ def question_of(probe: Probe, app: App) -> Probe:
 
 
 def failed_sentence(version: Version, answer: GateAnswer) -> str:
-    """Return why that candidate cannot serve."""
+    """Return why that candidate cannot go live."""
     where, cause = f"{version} is not responding through HAProxy, as clients would reach it", answer.cause or Cause.OTHER
     if cause is Cause.NOT_ACCEPTED:
         return f"{where}, as its probe requires: {answer.said}."

@@ -1,6 +1,6 @@
-"""Does the active release answer its visitors well? Judged by what HAProxy counted, against who served before.
+"""Whether the active release serves its clients well: judged by what HAProxy counted, compared with the release before.
 
-A release that fails no more than the one before it did is not what is wrong, and going back would not help.
+A release that fails no more than the one before it is not the problem, and a rollback would not help.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from deployctl.domain.proxy.traffic import Point, Recent
 
 POINT = 10  # seconds
-WINDOW = 300  # seconds: long enough for a share to mean something, short enough that a person sees it getting better
-LEAST_SHARE = 0.01  # less than 1 of 100 is what many apps always have
-TIMES = 2.0  # as often as before: less is the change of an hour or of a visitor
-MAX_ERROR_SHARE_ALONE = 0.05  # when nobody served before, 1 of 20 is too much for anybody
-LEAST_REQUESTS = 20  # with fewer, one visitor decides
+WINDOW = 300  # seconds: long enough for a meaningful share, short enough to show an improvement
+LEAST_SHARE = 0.01  # less than 1 in 100 is what many apps always have
+TIMES = 2.0  # as often as before: less is the variation of an hour or of a client
+MAX_ERROR_SHARE_ALONE = 0.05  # when nothing was live before, 1 in 20 is too much for any app
+LEAST_REQUESTS = 20  # with fewer, one client decides
 LEAST_FAILURES = 3  # one or two happen
-LEAST_UNANSWERED = 10  # of a minute, and none answered beside them: that is no bad moment
+LEAST_UNANSWERED = 10  # in a minute, with none answered: that is not a bad moment
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """Requests to one release, and how many of them ended in a 5xx or without a valid answer."""
+    """Requests to one release, and how many of them ended in a 5xx or without a valid response."""
 
     requests: int
     failures: int
@@ -41,17 +41,18 @@ def quality_of(points: Iterable[Point], release: int) -> Quality:
 
 
 def answers_nobody(recent: Recent) -> bool:
-    """Tell whether visitors get nothing, whatever the probe says: it asks the instance and not the way they come."""
+    """Return whether clients get nothing, whatever the probe says: it reaches the instance, not by the route that
+    clients take."""
     return recent.answered == 0 and recent.failed >= LEAST_UNANSWERED
 
 
 def may_be_degraded(active: Quality) -> bool:
-    """Tell whether it fails enough for a comparison with who served before."""
+    """Return whether it fails enough for a comparison with the release before."""
     return (active.requests >= LEAST_REQUESTS and active.failures >= LEAST_FAILURES and active.share >= LEAST_SHARE)
 
 
 def is_degraded(active: Quality, former: Quality | None) -> bool:
-    """Tell whether it fails far more than the one before, or far too much when nothing is known of that one."""
+    """Return whether it fails far more than the release before, or far too much if nothing is known of that one."""
     if not may_be_degraded(active):
         return False
     if former is None or former.requests < LEAST_REQUESTS:
@@ -61,7 +62,7 @@ def is_degraded(active: Quality, former: Quality | None) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What a person should know of a version that fails its visitors; `compared` is how the one before it did."""
+    """What people should know of a version that fails its clients; `compared` is how the release before it did."""
 
     message: str
     compared: str = ""
@@ -72,7 +73,7 @@ class Trouble:
 
 
 def trouble_of(active: tuple[str, Quality], former: tuple[str, Quality] | None) -> Trouble:
-    """Return it in words. Each is a version and what was counted of it."""
+    """Return it as text. Each is a version and what was counted of it."""
     version, quality = active
     message = f"{version} fails {_percent(quality)} of its requests in the last 5 minutes"
     if former is None or former[1].requests < LEAST_REQUESTS:

@@ -1,8 +1,8 @@
 """What HAProxy answered itself instead of an app, and why: its own 4xx and 5xx as values.
 
-A cause is read from the status and the two letters by which HAProxy tells how a request ended (`%ts` of its manual):
-who ended it (C client, S server, P HAProxy itself, L a rule, lower case: a time-out), and when (R request, C connect,
-H head of the answer).
+A cause is derived from the status and the two letters by which HAProxy reports how a request ended (`%ts` in its
+manual): who ended it (C client, S server, P HAProxy itself, L a rule, lower case: a timeout), and when (R request, C
+connect, H response headers).
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 
 class Cause(StrEnum):
-    """Why visitors got HAProxy's own answer, or would get it."""
+    """Why clients got HAProxy's own response, or would get it."""
 
-    BAD_REQUEST = "bad_request"  # what came is no valid HTTP/1.1 request
+    BAD_REQUEST = "bad_request"  # what arrived is not a valid HTTP/1.1 request
     SLOW_REQUEST = "slow_request"  # its head did not arrive in time
     UNKNOWN_HOST = "unknown_host"  # no app has that name
-    NO_RELEASE = "no_release"  # the app has none that serves
+    NO_RELEASE = "no_release"  # the app has no live version
     DENIED = "denied"  # by a rule
-    UNREACHABLE = "unreachable"  # nothing accepts connections where the release should be
-    NO_ANSWER = "no_answer"  # the app closed the connection without a word
-    TIMEOUT = "timeout"  # the app did not answer in time
-    NOT_HTTP = "not_http"  # the app answered, and not in HTTP/1.1
-    INVALID_ANSWER = "invalid_answer"  # HTTP that HAProxy refuses to hand on
-    NOT_ACCEPTED = "not_accepted"  # a good answer, but none that the probe accepts; only the gate says so
+    UNREACHABLE = "unreachable"  # nothing accepts connections at the release's address
+    NO_ANSWER = "no_answer"  # the app closed the connection without a response
+    TIMEOUT = "timeout"  # the app did not respond in time
+    NOT_HTTP = "not_http"  # the app responded, but not in HTTP/1.1
+    INVALID_ANSWER = "invalid_answer"  # HTTP that HAProxy rejects
+    NOT_ACCEPTED = "not_accepted"  # a valid response, but none that the probe accepts; only the gate reports this
     OTHER = "other"
 
 
@@ -66,29 +66,29 @@ _BY_STATUS: Mapping[int, Cause] = {
 
 
 def cause_of(status: int, ending: str = "") -> Cause:
-    """Return why HAProxy gave that status itself; without its two letters it is the usual cause of the status."""
+    """Return why HAProxy gave that status itself; without the two letters, the status's usual cause."""
     return _BY_ENDING.get((status, ending[:2])) or _BY_STATUS.get(status, Cause.OTHER)
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """One answer of HAProxy's own."""
+    """One of HAProxy's own error responses."""
 
     at: str  # ISO 8601, UTC, to the millisecond
     app: AppName | None  # None: the shared address, and no app's host name could be read
-    release: int | None  # number; None when no release was asked
+    release: int | None  # number; None if no release was reached
     status: int
     cause: Cause
-    client: str  # address and port of whoever asked
-    method: str = ""  # empty when no request could be read
+    client: str  # the client's address and port
+    method: str = ""  # empty if no request could be read
     path: str = ""  # without its query, which may hold secrets
     host: str = ""  # only of an unknown one
-    detail: str = ""  # what HAProxy stopped at; known of the last refused request only
-    gate: bool = False  # asked by deployctl on behalf of an upgrade, not by a visitor
+    detail: str = ""  # where HAProxy stopped parsing; known of the last rejected request only
+    gate: bool = False  # sent by deployctl for an upgrade, not by a client
 
     @property
     def sentence(self) -> str:
-        """Return it as people read it."""
+        """Return it as text."""
         asked = " ".join(filter(None, (self.method, self.host + self.path))) or "a request that could not be read"
         detail = self.detail or _USUALLY.get(self.cause)
         why = CAUSE_MEANINGS[self.cause] + (f": {detail}" if detail else "")

@@ -1,6 +1,6 @@
-"""Readings of HAProxy's counters → what happened between them, and totals that outlive the workers who counted.
+"""Readings of HAProxy's counters → what happened between them, and totals that outlive the workers that counted.
 
-A worker begins at zero. What it counted last stays when it is gone; a counter that became smaller is a new worker's.
+A worker starts at zero. Its last counts are kept when it has exited; a counter that decreased is a new worker's.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ RequestCounts = Mapping[CountedServer, Counters]
 COUNTS = ("requests", "failed", "answers_2xx", "answers_3xx", "answers_4xx", "answers_5xx", "answered",
           "closed")  # only grow
 
-MAX_COUNTED_RELEASES = 50  # releases of an app: more than anybody keeps containers of
+MAX_COUNTED_RELEASES = 50  # releases of an app: more than anyone keeps containers of
 
 
 # -- what happened between two readings ---------------------------------------------------------------------------
 def counted_between(before: RequestCounts, after: RequestCounts) -> dict[CountedServer, Counters]:
-    """Return what each server counted since; all of it for one that was not there, or whose worker is another one."""
+    """Return what each server counted since; all of it for one that was not there, or belongs to another worker."""
     return {server: _since(before.get(server, Counters()), counters) for server, counters in after.items()}
 
 
@@ -34,13 +34,13 @@ def _since(before: Counters, after: Counters) -> Counters:
 
 
 def lately(before: Counters, now: Counters) -> Recent:
-    """Return how requests ended in the last minute, or since that reading when it is younger."""
+    """Return how requests ended in the last minute, or since that reading if it is more recent."""
     since = _since(before, now)
     return Recent(min(since.answered, now.recent.answered), min(since.failed, now.recent.failed))
 
 
 def added(total: RequestCounts, more: RequestCounts) -> dict[CountedServer, Counters]:
-    """Return both together; the mean time is weighed by the answers that have one."""
+    """Return the sum of both; the mean time is weighted by the responses that have one."""
     return {**total, **{server: _sum(total.get(server, Counters()), counters) for server, counters in more.items()}}
 
 
@@ -61,7 +61,7 @@ def _less_precise(one: Counters, other: Counters) -> Precision:
 
 
 def points_of(tally: RequestCounts, *, at: int, seconds: int, serving: Mapping[AppName, int]) -> list[Point]:
-    """Return a point for each release that was asked something, and for who serves though nobody asked."""
+    """Return a sample for each release that got requests, and for the live one even if it got none."""
     return [
         Point(app, release, at, seconds, one.requests, one.answers_2xx, one.answers_3xx, one.answers_4xx, one.answers_5xx,
               one.failed, round(one.response_ms, 1) if one.requests > one.failed else None)
@@ -72,7 +72,7 @@ def points_of(tally: RequestCounts, *, at: int, seconds: int, serving: Mapping[A
 # -- totals that outlive a worker ---------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """`past`: of workers that are gone. `living`: what each other one counted when it was read last."""
+    """`past`: of workers that have exited. `living`: the last counts of each running one."""
 
     past: RequestCounts = field(default_factory=dict)
     living: Mapping[str, RequestCounts] = field(default_factory=dict)  # by a name that no other worker ever gets
@@ -84,7 +84,7 @@ class Totals:
         return total
 
     def with_closed(self, closed: Mapping[CountedServer, int]) -> Totals:
-        """Return the totals with connections that were closed together with their worker."""
+        """Return the totals with connections that were closed along with their worker."""
         return replace(self, past=added(self.past, {server: Counters(closed=count) for server, count in closed.items()}))
 
     def without(self, gone: Collection[CountedServer]) -> Totals:
@@ -110,14 +110,14 @@ def _but(tally: RequestCounts, gone: Collection[CountedServer]) -> dict[CountedS
 
 
 def outdated(servers: Collection[CountedServer], apps: Collection[str]) -> set[CountedServer]:
-    """Return those of apps that are gone, and of each other app those before its newest ones."""
+    """Return those of removed apps, and of each other app those before its newest ones."""
     numbers = {app: sorted(number for other, number in servers if other == app) for app, _ in servers}
     return {(app, number) for app, number in servers if app not in apps or number not in numbers[app][-MAX_COUNTED_RELEASES:]}
 
 
 def carried_on(known: Totals, read: Mapping[str, RequestCounts], *, alive: Collection[str]) -> Totals:
-    """Return the totals after a reading of workers. One that is alive and could not be read keeps what it had; of one
-    that is gone stays what it had counted when it was read last."""
+    """Return the totals after reading the workers. One that runs and could not be read keeps its counts; of one that
+    has exited the last counts are kept."""
     past, living = dict(known.past), dict(read)
     for worker, former in known.living.items():
         if worker not in alive:
@@ -135,8 +135,8 @@ def _at_rest(counters: Counters) -> Counters:
 
 def _grown(past: dict[CountedServer, Counters], former: RequestCounts,
            now: RequestCounts) -> tuple[dict[CountedServer, Counters], RequestCounts]:
-    """Return both with nothing lost: a row that began anew goes on from what it had, and no failure is taken back
-    that was only a guess."""
+    """Return both with nothing lost: a counter that restarted continues from its former value, and no failure that was
+    only an estimate is subtracted."""
     kept = {s: _at_rest(one) for s, one in former.items() if now.get(s, Counters()).requests < one.requests}
     held = {s: replace(one, failed=max(one.failed, former[s].failed)) if s in former and s not in kept else one
             for s, one in now.items()}

@@ -1,4 +1,4 @@
-"""What HAProxy should carry, as data. The ledger writes it down, effects/haproxy_* make it true."""
+"""What HAProxy should route, as data. The ledger records it, effects/haproxy applies it."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Backend:
     server_id: int  # unique and positive: the release's id
     address: str
     port: int
-    bridge: str | None  # interface to bind to; None where containers are reached by published ports
-    preview: bool = False  # the newest proven running release of its version: header and cookie may name it
+    bridge: str | None  # interface to bind to; None if containers are reached through published ports
+    preview: bool = False  # the newest health-checked running release of its version: header and cookie may select it
     held: bool = False  # then a cookie may not
-    gateway: str | None = None  # the bridge's own address: it goes with the bridge, and nothing leaves without it
+    gateway: str | None = None  # the bridge's own address: it disappears with the bridge, and nothing is sent without it
 
     @property
     def name(self) -> str:
@@ -35,25 +35,25 @@ class Backend:
 
 @dataclass(frozen=True, slots=True)
 class TrafficTable:
-    """Everything the proxy must know except who serves: that is in the route map."""
+    """Everything the proxy must know except which release is live: that is in the route map."""
 
     listens: Mapping[AppName, tuple[str, int]] = field(default_factory=dict)
     hosts: Mapping[str, AppName] = field(default_factory=dict)
     backends: tuple[Backend, ...] = ()
-    trust: Mapping[AppName, ProxyTrust] = field(default_factory=dict)  # of apps whose file says something about it
+    trust: Mapping[AppName, ProxyTrust] = field(default_factory=dict)  # of apps whose file sets it
     actives: Mapping[AppName, int] = field(default_factory=dict)  # used only to rebuild a lost route map
 
 
 class Precision(StrEnum):
-    """How true the number of failed requests is."""
+    """How exact the number of failed requests is."""
 
     EXACT = "exact"
-    AT_MOST = "at_most"  # by HAProxy before 2.8: visitors who hung up before their answer are among them
+    AT_MOST = "at_most"  # from HAProxy before 2.8: includes clients that disconnected before their response
 
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """How the requests of the last minute ended, by HAProxy's own clock: rates, so about as many."""
+    """How the requests of the last minute ended, by HAProxy's own clock: rates, so approximate."""
 
     answered: int = 0  # by the app, whatever the status
     failed: int = 0  # HAProxy answered 5xx itself
@@ -61,11 +61,12 @@ class Recent:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What HAProxy counted for one release since it was first asked: over reloads and restarts, in all workers."""
+    """What HAProxy counted for one release since it was first routed to: across reloads and restarts, in all
+    workers."""
 
-    requests: int = 0  # asked; those in flight among them
+    requests: int = 0  # received, including those in flight
     in_flight: int = 0
-    failed: int = 0  # HAProxy answered 5xx itself: there was no valid answer. One that broke off in its body counts as answered
+    failed: int = 0  # HAProxy answered 5xx itself: no valid response. One that broke off in its body counts as answered
     answers_5xx: int = 0  # the app's own
     response_ms: float = 0.0  # mean of the last 1,024
     answers_2xx: int = 0
@@ -78,31 +79,31 @@ class Counters:
 
 
 def closed_text(connections: int) -> str:
-    """Say what a reload has ended."""
+    """Return what a reload ended."""
     return (f"HAProxy's reload closed {connections} long connection{'s' * (connections != 1)} that an earlier worker had kept "
             "open through previous reloads")
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What HAProxy counted for one release in one span of time."""
+    """What HAProxy counted for one release in one interval."""
 
     app: AppName
     release: int  # number
-    at: int  # when the span ended: unix seconds, a multiple of 10
-    seconds: int  # how long it was: 10, or 60 for what is older than some hours
+    at: int  # when the interval ended: unix seconds, a multiple of 10
+    seconds: int  # its length: 10, or 60 for samples older than some hours
     requests: int = 0
     answers_2xx: int = 0
     answers_3xx: int = 0
     answers_4xx: int = 0
     answers_5xx: int = 0
-    failed: int = 0  # no valid answer
+    failed: int = 0  # no valid response
     response_ms: float | None = None  # mean; None when there were no requests
 
 
 @dataclass(frozen=True, slots=True)
 class StrayProxy:
-    """A HAProxy that a home started from a place that is gone."""
+    """A HAProxy that a home started from a path that no longer exists."""
 
     pid: int
     config: str
@@ -110,7 +111,7 @@ class StrayProxy:
 
 @dataclass(frozen=True, slots=True)
 class Switched:
-    """A confirmed switch. Milliseconds from the write of the map file to HAProxy's own word."""
+    """A confirmed switch. Milliseconds from writing the map file to HAProxy's confirmation."""
 
     ms: float
     was: int | None

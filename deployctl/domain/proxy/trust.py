@@ -1,4 +1,4 @@
-"""Whose word counts about who asks: the proxies in front of ours."""
+"""Which proxies in front of ours are trusted to say who the client is."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Self
 
 from deployctl.dataclass import asdict, dataclass
 
-LOOPBACK_NETWORKS = ("127.0.0.0/8", "::1/128")  # where a front on this machine asks from
+LOOPBACK_NETWORKS = ("127.0.0.0/8", "::1/128")  # where a proxy on this machine connects from
 
 
 @dataclass(frozen=True, slots=True)
 class ProxyTrust:
-    """What one app's file says of the proxies in front of it; what it leaves out, `[proxy]` of server.toml decides."""
+    """What one app's file says of the proxies in front of it; for what it omits, `[proxy]` of server.toml applies."""
 
-    networks: tuple[str, ...] | None = None  # whose forwarded headers are kept; None: left out
+    networks: tuple[str, ...] | None = None  # whose forwarded headers are kept; None: omitted
     proxy_protocol: bool = False  # its `listen` expects the PROXY protocol from these networks
 
     def to_json(self) -> str | None:
-        """Return it as text; None where nothing was said, as in rows that were made before."""
+        """Return it as JSON text; None if nothing was set, as in earlier rows."""
         return None if self == ProxyTrust() else json.dumps(asdict(self))
 
     @classmethod
@@ -30,10 +30,11 @@ class ProxyTrust:
 
 @dataclass(frozen=True, slots=True)
 class DroppedFront:
-    """A proxy on this machine whose word about an app's visitors is dropped, because nobody said that it is trusted."""
+    """A proxy on this machine whose forwarded headers about an app's clients are dropped, because it is not listed as
+    trusted."""
 
-    program: str | None  # "nginx (pid 812)", where it can be told
-    seen: bool = True  # False: it is only here, and may have spoken for the app when everybody was still believed
+    program: str | None  # "nginx (pid 812)", if known
+    seen: bool = True  # False: it is only present, and may have fronted the app when every proxy was still trusted
 
     def text(self, app: str) -> str:
         harm = f"{app} sees every client as 127.0.0.1, and TLS terminated by the upstream proxy as plain HTTP"
