@@ -1,1 +1,1 @@
-"""One file per verb: read, decide, act."""
+"""One verb, one file: read, decide, act."""

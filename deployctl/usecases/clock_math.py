@@ -1,4 +1,5 @@
-"""Arithmetic of wall times as the ledger writes them: ISO 8601, UTC, to the millisecond, so that text order is time order."""
+"""Arithmetic on wall-clock times as the ledger writes them: ISO 8601, UTC, to the millisecond, so that text order is
+time order."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 
 def later(at: str, seconds: float) -> str:
-    """Return the time so many seconds after `at`, before it when negative."""
+    """Return the time that many seconds after `at`, or before it if negative."""
     moved = _parsed(at) + timedelta(seconds=seconds)
     return moved.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -16,7 +17,7 @@ def seconds_between(start: str, end: str) -> float:
 
 
 def unix(at: str) -> float:
-    """Return Unix time in seconds; a stamp of the engine has nine digits of them."""
+    """Return Unix time in seconds; the engine's timestamps have nine fractional digits."""
     return _parsed(at).timestamp()
 
 

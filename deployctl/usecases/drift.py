@@ -1,4 +1,4 @@
-"""Look at the whole home at once and tell where it contradicts the ledger. Nothing is changed, nobody is kept waiting."""
+"""Reads the whole home at once and reports where it contradicts the ledger. Changes nothing and blocks nobody."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """What was read of engine and HAProxy for every app at once; None where it could not be had."""
+    """What was read of engine and HAProxy for all apps at once; None if it was not available."""
 
     routes: Mapping[AppName, int] | None = None
     containers: Containers | None = None
     networks: frozenset[str] | None = None
-    tags: Sequence[str] | None = None  # that keep images of this home; None: not asked
-    proxy: str | None = None  # why HAProxy could not be asked
+    tags: Sequence[str] | None = None  # those that keep images of this home; None: not read
+    proxy: str | None = None  # why HAProxy could not be read
     engine: str | None = None
-    store: str | None = None  # of the engine; asked only when a container is not to be seen
-    guarded: Set[str] | None = None  # subnets of the ledger with a guard route; None where none is needed
-    believed: Believed | None = None  # which MAC each address is at; None where nothing can be pinned
+    store: str | None = None  # of the engine; read only if a container is not visible
+    guarded: Set[str] | None = None  # subnets in the ledger with a guard route; None if none is needed
+    believed: Believed | None = None  # which MAC each address resolves to; None if nothing can be pinned
 
 
 @dataclass(frozen=True, slots=True)
 class DriftReading:
-    """One look at the home: `drifts` by app, and what belongs to none of the ledger's apps."""
+    """One reading of the home: `drifts` by app, including what belongs to none of the ledger's apps."""
 
     drifts: Mapping[AppName, Sequence[Drift]] = field(default_factory=dict)
     home: Sequence[Drift] = ()
@@ -51,9 +51,9 @@ class DriftReading:
 
 
 def look_at_home(s: Services, *, closely: Collection[AppName] | None = None, tags: bool = True) -> DriftReading:
-    """Return what contradicts the ledger; `closely` are the apps whose containers are asked one by one, None is all.
+    """Return what contradicts the ledger. `closely` are the apps whose containers are inspected one by one; None: all.
 
-    Apps that somebody changes right now are left out: what is half-way is no drift. A home without apps needs no HAProxy.
+    Apps that are being changed are left out: a change in progress is not drift. A home without apps needs no HAProxy.
     """
     apps = s.ledger.apps()
     outside = look_outside(s, tags=tags)
@@ -65,14 +65,14 @@ def look_at_home(s: Services, *, closely: Collection[AppName] | None = None, tag
 
 
 def store_now(s: Services, containers: Iterable[ContainerFacts]) -> str | None:
-    """Return the engine's store when a container that was made in a known one is missing; else nobody needs to know."""
+    """Return the engine's store if a container created in a known one is missing; otherwise it is not needed."""
     seen = {c.id for c in containers}
     missing = any(container not in seen for container in s.ledger.containers_with_store())
     return s.engine.info().store if missing else None
 
 
 def look_outside(s: Services, *, tags: bool = True, listed: Containers | None = None) -> Outside:
-    """Read engine and HAProxy once for all apps; `listed` are the engine's containers where they were just read."""
+    """Read engine and HAProxy once for all apps; `listed` are the engine's containers if they were just read."""
     from deployctl.execution.pins import read_believed
 
     routes: Mapping[AppName, int] | None = None
@@ -104,7 +104,7 @@ def _proxy(s: Services) -> list[Drift]:
 
 
 def _of_no_app(known: Collection[AppName], outside: Outside, s: Services) -> list[Drift]:
-    """Return the containers of this home whose app the ledger does not know."""
+    """Return the containers of this home whose app is not in the ledger."""
     home, found = s.ledger.identity, []
     for one in outside.containers or ():
         app = AppName(one.labels.get("deployctl.app", ""))
@@ -117,8 +117,8 @@ def _of_no_app(known: Collection[AppName], outside: Outside, s: Services) -> lis
 
 
 def _of_removed_apps(known: Collection[AppName], outside: Outside, s: Services) -> Iterator[Drift]:
-    """Yield the images and networks that are left of an app that was removed. Those of an app that the ledger never
-    heard of may be of a lost ledger, and `ledger rebuild` needs them."""
+    """Yield the images and networks left over from a removed app. Those of an app that the ledger never knew may belong
+    to a lost ledger, and `ledger rebuild` needs them."""
     home = s.ledger.identity
     for tag in outside.tags or ():
         app = AppName(tag.removeprefix("deployctl/").partition(":")[0])
@@ -139,7 +139,7 @@ def _was_removed(app: AppName, known: Collection[AppName], s: Services) -> bool:
 
 
 def _interrupted(app: App, s: Services) -> list[Drift]:
-    """Return the deployment that a dead process has left open. Who calls has seen that nobody holds the lease."""
+    """Return the deployment that a dead process has left open. The caller has checked that nobody holds the lease."""
     opened = s.ledger.find_open(app.name)
     if opened is None:
         return []
@@ -149,7 +149,7 @@ def _interrupted(app: App, s: Services) -> list[Drift]:
 
 # -- one app -------------------------------------------------------------------------------------------------------
 def sight_of(app: App, s: Services, outside: Outside, *, closely: bool) -> Sight:
-    """Return one app's world from what was read for all; `closely` asks the engine for each of its containers."""
+    """Return one app's actual state from what was read for all; `closely` inspects each of its containers."""
     from deployctl.execution.pins import find_astray
 
     known = remembered(app, s)
@@ -169,7 +169,7 @@ def sight_of(app: App, s: Services, outside: Outside, *, closely: bool) -> Sight
         proxy=outside.routes is not None,
         networks=outside.networks,
         grounds=tuple(_network_seen(one, outside, s) for one in s.ledger.networks(app.name)),
-        tags=tuple(tag for tag, number in idle.items() if number in of_ours),  # of one that is not known: left alone
+        tags=tuple(tag for tag, number in idle.items() if number in of_ours),  # an unknown one's are left alone
         store=outside.store, loose=loose, misled=misled,
         unkept=() if outside.tags is None else tuple(
             n for n in sorted(instances.keys() & releases.keys())
@@ -185,7 +185,7 @@ def _network_seen(network: AppNetwork, outside: Outside, s: Services) -> Network
 
 
 def facts_of(app: App, instances: Mapping[int, Instance], releases: Mapping[int, Release], outside: Outside) -> AppFacts:
-    """Return the facts of one app as far as they were read already, without its history."""
+    """Return the facts of one app as far as they were already read, without its history."""
     there = (outside.containers or Containers(())).judge(instances, releases)
     return AppFacts(
         app, releases, instances, running=there.running, present=there.present, other_image=there.other_image,
@@ -194,19 +194,19 @@ def facts_of(app: App, instances: Mapping[int, Instance], releases: Mapping[int,
 
 
 def seen_of(one: ContainerFacts, home: HomeIdentity) -> ActualState:
-    """Return a container in the words of the domain; whether its labels are ours is told by its seal."""
+    """Return a container as the domain knows it; its signature label decides whether its labels are ours."""
     number = one.labels.get("deployctl.release", "")
     release = int(number) if number.isdecimal() else None
-    others = frozenset(name for name in one.networks if app_of_network(home, name) is None)  # none of ours
+    others = frozenset(name for name in one.networks if app_of_network(home, name) is None)  # not ours
     return ActualState(one.id, one.name, one.image, one.status, tuple(one.addresses.values()), release,
                 is_sealed(home, one.labels), one.limits, one.restart, one.cap_drop,
                 others if one.networks else None)
 
 
-# -- for the status ------------------------------------------------------------------------------------------------
+# -- for status ----------------------------------------------------------------------------------------------------
 def listed_drift(app: App, instances: Sequence[Instance], releases: Mapping[tuple[AppName, int], Release | None],
                  changes: Sequence[Change], outside: Outside, s: Services) -> tuple[Drift, ...]:
-    """Return what the list of containers tells of one app: no further question is asked for it."""
+    """Return the drift of one app that the list of containers reveals: nothing further is read for it."""
     if outside.containers is None:
         return ()
     mine = {i.release: i for i in instances}
@@ -218,8 +218,8 @@ def listed_drift(app: App, instances: Sequence[Instance], releases: Mapping[tupl
 
 
 def closer_drift(app: App, s: Services, *, listed: Containers | None = None) -> tuple[Drift, ...]:
-    """Return all that contradicts the ledger about one app and HAProxy; nothing while somebody changes the app. `listed`
-    are the engine's containers where they were read since the app was last changed."""
+    """Return all drift of one app and HAProxy; nothing while the app is being changed. `listed` are the engine's
+    containers if they were read since the app last changed."""
     if s.ledger.find_lease(app.name) is not None:
         return ()
     try:
@@ -230,5 +230,5 @@ def closer_drift(app: App, s: Services, *, listed: Containers | None = None) -> 
 
 
 def _worth_telling(drifts: Sequence[Drift]) -> tuple[Drift, ...]:
-    """Return what contradicts; a standby that waits for its end, or what 0.1.0 made otherwise, is nobody's doing."""
+    """Return the drift worth reporting; not a standby about to be stopped, or what 0.1.0 did differently."""
     return tuple(drift for drift in drifts if drift.kind not in {DriftKind.EXPIRED, DriftKind.FORMER_RESTART})

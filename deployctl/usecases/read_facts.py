@@ -1,4 +1,4 @@
-"""The one shared reading of the world: ledger, engine and HAProxy, as facts."""
+"""The one shared reading of the actual state: ledger, engine and HAProxy, as facts."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from deployctl.domain.inputs.names import AppName
     from deployctl.ports import ContainerFacts, Services
 
-Named = Version | int | None  # a version, or the number of a release, that somebody asks for
+Named = Version | int | None  # a version, or the number of a release, that was requested
 
 
 def observe(app: AppName, s: Services, *named: Named) -> AppFacts:
-    """Return the facts of one app; what is `named` is among them, if there is such a release, however long ago it was.
-    Raises NotFound when the ledger does not know the app."""
+    """Return the facts of one app, including what is `named` if there is such a release, however long ago it was.
+
+    Raises NotFound if the ledger does not know the app.
+    """
     facts = remembered(require_app(app, s), s, *named)
     there, away = look_at_containers(facts.instances, facts.releases, s)
     return replace(facts, running=there.running, present=there.present, other_image=there.other_image,
@@ -30,7 +32,7 @@ def observe(app: AppName, s: Services, *named: Named) -> AppFacts:
 
 
 def remembered(row: App, s: Services, *named: Named) -> AppFacts:
-    """Return what the ledger alone knows of an app."""
+    """Return what the ledger alone records of an app."""
     app = row.name
     return AppFacts(
         app=row, releases={r.number: r for r in s.ledger.releases_within_reach(app, named)},
@@ -38,7 +40,7 @@ def remembered(row: App, s: Services, *named: Named) -> AppFacts:
 
 
 def routes(s: Services) -> Mapping[AppName, int]:
-    """Return who serves each app by HAProxy's own word; a dead HAProxy is started first, that is a repair."""
+    """Return the release that HAProxy routes each app to; a dead HAProxy is started first, which is a repair."""
     try:
         return s.traffic.routes()
     except ProxyUnavailable:
@@ -48,8 +50,8 @@ def routes(s: Services) -> Mapping[AppName, int]:
 
 @dataclass(frozen=True, slots=True)
 class There:
-    """Which releases have a container: one of their own image exists, runs at its own address, is of another image, or has
-    the MAC that it was made with."""
+    """Which releases have a container: one of their own image exists, runs at its own address, is of another image, or
+    has the MAC it was created with."""
 
     present: frozenset[int] = frozenset()
     running: frozenset[int] = frozenset()
@@ -58,7 +60,7 @@ class There:
 
 
 class Containers:
-    """The engine's list of this home's containers, to be asked for the one of an instance."""
+    """The engine's list of this home's containers, searchable by instance."""
 
     def __init__(self, listed: Iterable[ContainerFacts]) -> None:
         self.by_id = {c.id: c for c in listed}
@@ -71,16 +73,16 @@ class Containers:
         return iter(self.by_id.values())
 
     def of(self, app: AppName) -> Sequence[ContainerFacts]:
-        """Return those that bear the app's label."""
+        """Return those with the app's label."""
         return self._of.get(app, ())
 
     def find(self, instance: Instance, release: Release | None) -> ContainerFacts | None:
-        """Return the container that the ledger means, if it is made of its release's image."""
+        """Return the container that the ledger means, if it was created from its release's image."""
         found = self.by_id.get(instance.container) if instance.container else self.by_name.get(instance.name)
         return None if found is None or (release and not is_made_of(found.image, release.bundle)) else found
 
     def find_other(self, instance: Instance, release: Release | None) -> ContainerFacts | None:
-        """Return what stands in the place of that container and is made of another image: somebody made it again."""
+        """Return the container in its place that was created from another image: someone recreated it."""
         found = self.by_id.get(instance.container or "") or self.by_name.get(instance.name)
         return found if found and release and not is_made_of(found.image, release.bundle) else None
 
@@ -96,8 +98,8 @@ class Containers:
 
 def look_at_containers(instances: Mapping[int, Instance], releases: Mapping[int, Release],
                        s: Services) -> tuple[There, str | None]:
-    """Return which releases have which container, and why the engine could not be asked. Then HAProxy's servers stand
-    in: what was routed ran, and was made of its own image, when it was last seen."""
+    """Return which releases have which container, and why the engine could not be read. In that case HAProxy's servers
+    are used: what was routed to ran, and was created from its own image, when it was last seen."""
     try:
         return Containers(s.engine.containers()).judge(instances, releases), None
     except EngineUnavailable as e:
@@ -106,13 +108,13 @@ def look_at_containers(instances: Mapping[int, Instance], releases: Mapping[int,
 
 
 def require_engine(facts: AppFacts) -> None:
-    """Raise EngineUnavailable when the engine did not answer: what must be stopped or started then waits for it."""
+    """Raises EngineUnavailable if the engine did not respond: stopping or starting then has to wait for it."""
     if facts.engine_away:
         raise EngineUnavailable(facts.engine_away, remedy=["sudo systemctl start docker", "deployctl doctor"])
 
 
 def at_home(instance: Instance, seen: ContainerFacts) -> bool:
-    """Tell whether the running container has the address that was leased to it."""
+    """Return whether the running container has the address that was leased to it."""
     return not seen.addresses or instance.address in seen.addresses.values()
 
 
@@ -126,8 +128,8 @@ def require_app(app: AppName, s: Services) -> App:
 
 
 def require_release(facts: AppFacts, version: Version, number: int | None = None) -> Release:
-    """Return what a version means: its newest proven release, or its newest one when none was ever proven. With `number`
-    that very release. Raises NotFound."""
+    """Return what a version means: its newest health-checked release, or its newest one if none ever was. With `number`
+    exactly that release. Raises NotFound."""
     if number is not None:
         return require_numbered(facts, version, number)
     named = [r for r in facts.releases.values() if r.version == version]
@@ -137,7 +139,7 @@ def require_release(facts: AppFacts, version: Version, number: int | None = None
 
 
 def require_numbered(facts: AppFacts, version: Version | None, number: int) -> Release:
-    """Return the release of that number. Raises NotFound when there is none, or when it is of another version."""
+    """Return the release of that number. Raises NotFound if there is none, or if it is of another version."""
     app, found = facts.app.name, facts.releases.get(number)
     if found is None or version not in {None, found.version}:
         what = f"release {number} of {app} is {found.version}" if found else f"{app} has no release {number}"
@@ -152,7 +154,7 @@ def no_such_version(app: AppName, version: str, known: Sequence[str]) -> NotFoun
 
 
 def not_known(message: str, word: str, known: Sequence[str], *, more: str = "", remedy: Sequence[str] = ()) -> NotFound:
-    """Return the error with what may have been meant: one of those that are known. `more` follows that."""
+    """Return the error with what may have been meant: one of those that are known. `more` follows it."""
     from difflib import get_close_matches
 
     close = get_close_matches(word, sorted(set(known)), n=1)

@@ -1,4 +1,4 @@
-"""What may be a secret is not shown: neither on a page, nor in an answer, nor in a comparison. The one place that hides it."""
+"""Possible secrets are not shown: not on a page, in a response or in a comparison. The one place that hides them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def redact_bundle(bundle: Bundle) -> Bundle:
-    """Return the bundle without values of variables that may be secrets. Its hash is another one."""
+    """Return the release spec without the values of variables that may be secrets. Its hash differs."""
     return replace(bundle, env=tuple((name, shown(name, value)) for name, value in bundle.env))
 
 
 def redact_lines(lines: Sequence[DiffLine]) -> list[DiffLine]:
-    """Return the differences; of a variable that may be a secret only that it differs."""
+    """Return the differences; of a variable that may be a secret, only that it differs."""
     return [_redact(line) if line.group == "env" else line for line in lines]
 
 

@@ -1,4 +1,4 @@
-"""What the verbs give back. CLI, API and pages show these and nothing else."""
+"""What the verbs return. CLI, API and pages show these and nothing else."""
 
 from __future__ import annotations
 
@@ -34,17 +34,18 @@ class StepDone:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Upgrade, rollback and undo: where the traffic is now, and what it took. `changed` is False when that was so already."""
+    """Upgrade, rollback and undo: where the traffic is now, and what it took. `changed` is False if it was there
+    already."""
 
     kind: str  # Upgrade, Rollback, Undo
     app: str
-    source: str | None  # version that served before
-    target: str  # version that serves now
+    source: str | None  # version that was live before
+    target: str  # version that is live now
     revision: int
     switch_ms: float
     total_ms: float
     confirmed: bool
-    failed_requests: int | None  # None: HAProxy could not be asked
+    failed_requests: int | None  # None: HAProxy could not be read
     failed_precision: Precision = Precision.EXACT
     source_release: int | None = None  # numbers
     target_release: int | None = None
@@ -55,14 +56,14 @@ class Moved:
     lifted: tuple[str, ...] = ()
     standby: str | None = None  # version that stays warm
     warnings: tuple[str, ...] = ()
-    image_checked: bool = True  # False: the engine was away, the image of what serves now goes by the last look
-    image: ImageNews | None = None  # what its registry said, where that is to be known
-    hints: tuple[str, ...] = ()  # what may have been meant, when nothing was done
-    taken_over: tuple[DiffLine, ...] = ()  # settings of the app, where its release served already
+    image_checked: bool = True  # False: the engine was not responding, the image of the live release is as last read
+    image: ImageNews | None = None  # what its registry reported, if noteworthy
+    hints: tuple[str, ...] = ()  # what may have been meant, if nothing was done
+    taken_over: tuple[DiffLine, ...] = ()  # settings of the app, if its release was live already
 
     @property
     def names(self) -> tuple[str | None, str]:
-        """Return what served before and what serves now; releases of one version by their numbers."""
+        """Return the names of the former and the live release; releases of one version by their numbers."""
         if self.source != self.target or self.source_release == self.target_release:
             return self.source, self.target
         return f"{self.source}@{self.source_release}", f"{self.target}@{self.target_release}"
@@ -70,7 +71,7 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Start, stop, hold, unhold, abort, prune, app remove, init: what is so now, in one sentence each."""
+    """Start, stop, hold, unhold, abort, prune, app remove, init: the resulting state, in one sentence each."""
 
     kind: str
     app: str
@@ -78,7 +79,7 @@ class Done:
     details: tuple[str, ...] = ()
     changed: bool = True
     extra: Mapping[str, Any] = field(default_factory=dict)  # further JSON fields
-    image: ImageNews | None = None  # of `start`
+    image: ImageNews | None = None  # for `start`
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +97,9 @@ class InstanceView:
     held: bool = False
     warm: bool = False
     health_reason: HealthReason | None = None  # why it is failing or stopped
-    said: str = ""  # the last probe's sentence
+    said: str = ""  # the last probe's message
     probe_ms: float | None = None
-    status: str = ""  # the engine's word: running, exited…
+    status: str = ""  # as the engine reports it: running, exited…
     requests: int = 0
     in_flight: int = 0
     failed_requests: int = 0
@@ -106,8 +107,8 @@ class InstanceView:
     closed_connections: int = 0  # by reloads
     answers_5xx: int = 0
     response_ms: float = 0.0
-    since: str | None = None  # when it last began to serve
-    readiness: Readiness | None = None  # for a rollback to it; None: it serves, or is on trial
+    since: str | None = None  # when it last went live
+    readiness: Readiness | None = None  # for a rollback to it; None: it is live, or being checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,22 +123,22 @@ class AppView:
     standby: InstanceView | None
     instances: tuple[InstanceView, ...]
     deployment: Mapping[str, Any] | None
-    notes: tuple[StatusNote, ...] = ()  # what a person should know: holds, trouble, disagreement with HAProxy
+    notes: tuple[StatusNote, ...] = ()  # what people should know: holds, trouble, disagreement with HAProxy
     since: str | None = None
     hosts: tuple[str, ...] = ()
-    back: str | None = None  # version that `rollback` would go to; asked only for one app, or one in trouble
+    back: str | None = None  # version that `rollback` would go to; read only for a single app, or one in trouble
     back_release: int | None = None  # its number
-    back_name: str | None = None  # what names that release alone: its version, or VERSION@RELEASE
-    brings_back: tuple[str, ...] = ()  # what would be otherwise with it: image, names of variables and settings
+    back_name: str | None = None  # its unambiguous name: its version, or VERSION@RELEASE
+    brings_back: tuple[str, ...] = ()  # what would differ with it: image, names of variables and settings
     back_warm: bool = False
     way_back: Readiness | None = None  # of that version
-    drifts: tuple[Drift, ...] = ()  # what contradicts the ledger; more is asked for one app than for each of a list
-    quality: str | None = None  # how its visitors are answered, when that is what makes it degraded
-    config: ConfigState | None = None  # how its file stands to what was deployed; asked only for one app
+    drifts: tuple[Drift, ...] = ()  # what contradicts the ledger; for a single app more is read than for each in a list
+    quality: str | None = None  # how its clients are served, if that is what makes it degraded
+    config: ConfigState | None = None  # how its file compares with what was deployed; read only for a single app
 
     @property
     def drift(self) -> tuple[str, ...]:
-        """Return what contradicts the ledger, as people read it."""
+        """Return what contradicts the ledger, as text."""
         return tuple(one.sentence for one in self.drifts)
 
     @property
@@ -148,18 +149,18 @@ class AppView:
 
     @property
     def way_back_name(self) -> str:
-        """Return what names the rollback target, empty when there is none."""
+        """Return the name of the rollback target, empty if there is none."""
         return self.back_name or self.back or ""
 
 
 @dataclass(frozen=True, slots=True)
 class StatusView:
     apps: tuple[AppView, ...]
-    engine: str | None  # None: answers; else why not
+    engine: str | None  # None: responding; else why not
     proxy: str | None  # likewise
-    engine_code: str | None = None  # of the error that `engine` tells
+    engine_code: str | None = None  # of the error in `engine`
     proxy_code: str | None = None
-    others: tuple[HomeFacts, ...] = ()  # other homes on the engine, looked for when this one has no app
+    others: tuple[HomeFacts, ...] = ()  # other homes on the engine, looked up when this one has no apps
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +176,7 @@ class HistoryView:
     lines: tuple[HistoryLine, ...]
     attempts: tuple[Deployment, ...]  # those that did not succeed
     releases: Mapping[int, str]  # number → version
-    readiness: tuple[Readiness, ...] = ()  # of what these lines tell of and does not serve, the newest first
+    readiness: tuple[Readiness, ...] = ()  # of what these lines mention and is not live, newest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +187,7 @@ class ReleaseView:
     instance: InstanceView | None
     last: Deployment | None  # the last deployment whose target it was
     siblings: tuple[int, ...]  # other releases of the same version, newest first
-    readiness: Readiness | None = None  # None: it serves, or is on trial
+    readiness: Readiness | None = None  # None: it is live, or being checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,14 +203,14 @@ class DiffLine:
 
 class ConfigCode(StrEnum):
     DEPLOYED = "deployed"  # the file is as it was deployed
-    CHANGED = "changed_not_deployed"  # the file was changed and is not deployed
+    CHANGED = "changed_not_deployed"  # the file was changed and has not been deployed
     WRONG = "wrong"  # the file cannot be deployed as it is
-    UNKNOWN = "unknown"  # no file, nothing deployed, or deployed by a build that did not remember it
+    UNKNOWN = "unknown"  # no file, nothing deployed, or deployed by a build that did not record it
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigState:
-    """`lines` is what the file says otherwise, values that may be secrets hidden; `why` is what is wrong with it."""
+    """`lines` is what differs in the file, with possible secrets hidden; `why` is what is wrong with it."""
 
     code: ConfigCode
     lines: tuple[DiffLine, ...] = ()
@@ -237,37 +238,37 @@ class Finding:
     message: str
     fix: str | None = None
     fatal: bool = True  # False: worth knowing, nothing to fix now
-    code: str | None = None  # what programs go by: image_store_silent, forwarding_off, container_update…
+    code: str | None = None  # for programs: image_store_silent, forwarding_off, container_update…
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What --dry-run shows: the plan that would be walked."""
+    """What --dry-run shows: the plan that would be carried out."""
 
     plan: Plan
-    restores: tuple[str, ...] = ()  # what comes back with the target, and what does not
-    changes: tuple[DiffLine, ...] = ()  # from what serves now, values that may be secrets hidden
+    restores: tuple[str, ...] = ()  # what the target restores, and what it does not
+    changes: tuple[DiffLine, ...] = ()  # from the live release, with possible secrets hidden
     warnings: tuple[str, ...] = ()
     image: ImageNews | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RepairDone:
-    """One contradiction between ledger and world, and what became of it."""
+    """One contradiction between ledger and actual state, and what became of it."""
 
-    app: str | None  # None: of the whole home
+    app: str | None  # None: concerns the whole home
     kind: str
     sentence: str
-    mend: str | None  # what brings the two together, in words; None: only a person can decide
+    mend: str | None  # how it is repaired, as text; None: a person has to decide
     done: bool = False
-    why: str = ""  # why it was not done
+    why: str = ""  # why it was not repaired
     release: int | None = None  # number
     repair: Repair | None = None  # the code of `mend`
-    why_code: str | None = None  # the code of the error that kept it from being done
+    why_code: str | None = None  # the code of the error that prevented it
 
     @property
     def says_more(self) -> bool:
-        """Tell whether `why` adds something: what failed before anything could be found out is its own reason."""
+        """Return whether `why` adds something: if checking itself failed, the message is the reason."""
         return bool(self.why) and (self.mend is not None or self.why_code is None)
 
 
@@ -289,13 +290,13 @@ class Reconciled:
 
 @dataclass(frozen=True, slots=True)
 class AuditLine:
-    """One thing that was done or tried. `before` and `after` are revisions of the app's traffic."""
+    """One thing that was done or attempted. `before` and `after` are revisions of the app's traffic."""
 
     id: int
     at: str
     who: str
     how: str  # cli, web, token, watcher
-    address: str | None  # where it came from, as far as that is known
+    address: str | None  # where it came from, as far as known
     app: str | None  # None: it concerns the whole server
     what: str  # upgrade, rollback, user_added, refused…
     summary: str
@@ -303,4 +304,4 @@ class AuditLine:
     after: int | None
     note: str
     result: str  # done, refused, failed
-    count: int = 1  # of attempts that one line tells: refused ones of a minute
+    count: int = 1  # attempts that the line stands for: rejected ones of a minute

@@ -1,4 +1,4 @@
-"""Results as JSON objects of schema deployctl/v1: the only place that makes them."""
+"""Results as JSON objects of schema deployctl/v1: the only place that creates them."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def instance_json(view: InstanceView | None) -> Json | None:
 
 
 def _renamed(fields: Json, **names: str) -> Json:
-    """Return the fields, in their order, some by the names that programs know them by."""
+    """Return the fields in order, some under the names that programs know."""
     return {names.get(name, name): value for name, value in fields.items()}
 
 
@@ -102,7 +102,7 @@ def moved_json(moved: Moved) -> Json:
 
 
 def image_json(news: ImageNews | None) -> Json | None:
-    """Return what a registry said of the image: `code` is tag_moved, to_pull, unverified or only_here."""
+    """Return what a registry reported of the image: `code` is tag_moved, to_pull, unverified or only_here."""
     return None if news is None else {
         "code": news.code, "reference": news.reference, "from_digest": news.before, "to_digest": news.after,
         "why": news.why or None, "message": image_sentence(news)}
@@ -152,8 +152,8 @@ def release_json(release: Release) -> Json:
 
 def json_pieces(head: Mapping[str, Any], name: str, entries: Iterable[Mapping[str, Any]],
                 dumps: Callable[[Mapping[str, Any]], str] = json.dumps) -> Iterator[str]:
-    """Yield the JSON text, in one line, of `head` with the list `name` behind it, without ever holding that list. What
-    keeps its first entry from being read is raised before anything is yielded."""
+    """Yield the JSON text, in one line, of `head` followed by the list `name`, without ever holding that list. An error
+    in reading its first entry is raised before anything is yielded."""
     rest = iter(entries)
     first = next(rest, None)
     yield dumps({**head, name: [first] if first else []})[:-2]
@@ -196,9 +196,9 @@ def reconciled_json(found: Reconciled) -> Json:
             "dry_run": found.dry_run, "lines": [_renamed(asdict(line), sentence="summary") for line in found.lines]}
 
 
-# -- people, tokens, and what they did ----------------------------------------------------------------------------------
+# -- users, tokens, and what they did ------------------------------------------------------------------------------------
 def user_json(user: User, *, sentence: str = "", link: str | None = None, until: str | None = None) -> Json:
-    """Return one user. `link` signs him in once, before `until`; it is told this once."""
+    """Return one user. `link` signs the user in once, before `until`; it is shown this once."""
     told = {"link": {"url": link, "expires_at": until}} if link else {}
     return {"schema": SCHEMA, "kind": "User", "ok": True, **user_fields(user), "summary": sentence, **told}
 
@@ -209,7 +209,7 @@ def user_fields(user: User) -> Json:
 
 
 def users_json(users: Sequence[User], sessions: Sequence[SignIn]) -> Json:
-    """Return all of them; `sessions` are those of all that are not over."""
+    """Return all users; `sessions` are all active ones."""
     return {"schema": SCHEMA, "kind": "Users", "users": [
         {**user_fields(user), "sessions": sum(one.user == user.name for one in sessions)} for user in users]}
 
@@ -220,7 +220,7 @@ def sessions_json(user: str, sessions: Sequence[SignIn]) -> Json:
 
 
 def token_json(token: Token, *, now: str, secret: str | None = None) -> Json:
-    """Return one token. `secret` is told this once, right after it was made."""
+    """Return one token. `secret` is shown once, right after it was created."""
     told = {"secret": secret} if secret else {}
     return {"schema": SCHEMA, "kind": "Token", "ok": True, **token_fields(token, now=now), **told}
 

@@ -1,1 +1,1 @@
-"""People, their sessions, passwords and tokens."""
+"""Users, their sessions, passwords and tokens."""

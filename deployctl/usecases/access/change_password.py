@@ -1,4 +1,4 @@
-"""Whoever changes his own password says the one until now: a browser that was left open is not enough."""
+"""Changing one's own password takes the current one: an unlocked browser is not enough."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 
 def change_own_password(who: Principal, was: str, password: str, s: Services) -> None:
-    """Change it and end the user's other sessions; who never had a password needs none to get one, but a recent sign-in.
+    """Change it and end the user's other sessions. A user who never had a password needs none to set one, but a recent
+    sign-in.
 
-    Raises NotPermitted (another password), SignInAgain, TooManyTries, Invalid.
+    Raises NotPermitted (wrong current password), SignInAgain, TooManyTries, Invalid.
     """
     user = require_user(who.name, s)
     if user.password is None:

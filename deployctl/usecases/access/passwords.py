@@ -1,4 +1,4 @@
-"""Passwords are kept as argon2id only, with the parameters that argon2-cffi recommends (RFC 9106, low memory)."""
+"""Passwords are stored only as argon2id, with the parameters that argon2-cffi recommends (RFC 9106, low memory)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from deployctl.errors import Invalid, NotPermitted
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
-SHORTEST, LONGEST = 12, 1024  # characters; NIST SP 800-63B asks for 8 at least, and for room for phrases
-MAX_PARALLEL_HASHES = 4  # passwords that this process checks or hashes at the same time: each takes a thread, 64 MiB and a core
-RETRY_AFTER = 1.0  # seconds, where that many are at it
+SHORTEST, LONGEST = 12, 1024  # characters; NIST SP 800-63B requires at least 8, and room for passphrases
+MAX_PARALLEL_HASHES = 4  # passwords that this process checks or hashes at a time: each takes a thread, 64 MiB and a core
+RETRY_AFTER = 1.0  # seconds, when that many are in progress
 
 _room = BoundedSemaphore(MAX_PARALLEL_HASHES)
 
@@ -30,7 +30,8 @@ class TooManyTries(NotPermitted):
 
 
 def require_good(password: str) -> str:
-    """Return the password. Raises Invalid when it is too short to be one, so long that it is an attack, or no text."""
+    """Return the password. Raises Invalid if it is too short to be secure, so long that it is an attack, or not
+    text."""
     if not password.isascii() and any("\ud800" <= c <= "\udfff" for c in password):
         raise Invalid("the password is not UTF-8 text.", remedy=["enter it on a UTF-8 terminal"])
     if not SHORTEST <= len(password) <= LONGEST:
@@ -46,9 +47,11 @@ def hashed(password: str) -> str:
 
 
 def fits(hash_: str | None, password: str) -> bool:
-    """Tell whether it is the password of that hash. It takes as long when there is none: nobody learns which names exist.
+    """Return whether it is the password of that hash. Takes as long if there is no hash: response times do not reveal
+    which names exist.
 
-    Raises TooManyTries."""
+    Raises TooManyTries.
+    """
     from argon2.exceptions import InvalidHashError, VerificationError
 
     known = hash_ or _nobodys()
@@ -61,7 +64,7 @@ def fits(hash_: str | None, password: str) -> bool:
 
 @contextmanager
 def _one_of_few() -> Iterator[None]:
-    """Raise TooManyTries rather than wait: whoever comes by whichever page, call or form, nobody else's thread is kept."""
+    """Raises TooManyTries instead of waiting: no page, call or form may block other users' threads."""
     if not _room.acquire(blocking=False):
         raise TooManyTries(RETRY_AFTER)
     try:

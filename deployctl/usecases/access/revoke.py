@@ -1,7 +1,6 @@
-"""What goes along with a right that ends: tokens that stand on it, one-time links that were made and changes that were begun
-by it.
+"""What ends along with a right: tokens that depend on it, and the one-time links and changes that it was used for.
 
-All of it is in the transaction that ends the right, so that no other process finds one without the other.
+All of it happens in the transaction that ends the right, so that no other process sees one without the other.
 """
 
 from __future__ import annotations
@@ -20,15 +19,15 @@ if TYPE_CHECKING:
 
 
 def tokens_of(owner: str, s: Services) -> list[Token]:
-    """Return the tokens in use that end when that user is removed or no admin any more."""
+    """Return the active tokens that end when that user is removed or is no longer an admin."""
     now = s.clock.utc()
     return [token for token in s.ledger.tokens() if token.owner == owner and token.state(now) == "in_use"]
 
 
 def end_with(user: str, may: Callable[[AppName], bool], s: Services, *, heir: str | None = None,
              keeps_tokens: bool = False) -> WentAlong:
-    """End the user's tokens, or hand them over to the heir, and ask changes to stop that were begun by what ended: by the
-    user in an app that they `may` not change any more, or by a token. Raises Refused (the heir is no admin)."""
+    """End the user's tokens, or hand them over to the heir, and ask changes to stop that were begun with what ended: by
+    the user in an app that they `may` no longer change, or by a token. Raises Refused (the heir is not an admin)."""
     ended, handed = [], []
     if not keeps_tokens and heir is not None:
         _require_heir(user, heir, s)
@@ -42,14 +41,15 @@ def end_with(user: str, may: Callable[[AppName], bool], s: Services, *, heir: st
 
 
 def end_with_token(name: str, s: Services) -> list[str]:
-    """Void the links that the token made, and ask its changes to stop, which are returned."""
+    """Void the links that the token created, ask its changes to stop, and return those."""
     actor = Actor(name, Via.TOKEN)
     s.ledger.forget_links(by=actor)
     return stop_changes(actor, lambda _app: False, s)
 
 
 def stop_changes(actor: str, may: Callable[[AppName], bool], s: Services) -> list[str]:
-    """Ask what that actor has under way to stop, but in apps that they may change; return it as `upgrade of shop`."""
+    """Ask that actor's deployments in progress to stop, except in apps that they may change; return them as `upgrade of
+    shop`."""
     return [f"{one.kind} of {one.app}" for one in s.ledger.open_deployments()
             if one.actor == actor and not may(one.app) and s.ledger.ask_abort(one.app, actor=s.actor)]
 

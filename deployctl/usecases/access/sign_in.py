@@ -1,4 +1,4 @@
-"""Signing in and out. Whatever was wrong, the answer is the same; every attempt is told in the audit."""
+"""Signing in and out. Whatever was wrong, the answer is the same; every attempt is in the audit log."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from deployctl.domain.host.access import Origin, SignIn
     from deployctl.ports import Services
 
-SESSION_IDLE_SECONDS = 12 * 3600.0  # seconds after which a session that nobody used is over
+SESSION_IDLE_SECONDS = 12 * 3600.0  # seconds after which an unused session ends
 ATTEMPT_WINDOW = 60.0  # seconds
-SESSION_NOTE_SECONDS = 60.0  # seconds between two notes that it was used
-RECENT_SIGN_IN_SECONDS = 600.0  # seconds after signing in for which a session may change who else gets in
-OFTEN = 10  # times that a password may sign the same person in within a minute: each is told in the audit
-ATTEMPTS_KEPT_SECONDS = 86_400.0  # seconds that refused attempts count
+SESSION_NOTE_SECONDS = 60.0  # seconds between two records of when it was last used
+RECENT_SIGN_IN_SECONDS = 600.0  # seconds after a sign-in in which a session may change who else gets in
+OFTEN = 10  # sign-ins of one user by password within a minute: each is written to the audit log
+ATTEMPTS_KEPT_SECONDS = 86_400.0  # seconds that failed attempts count
 
 
 class WrongSignIn(NotPermitted):
-    """Name, password or link are not right; it is not said which."""
+    """Name, password or link are wrong; the message does not say which."""
 
     code = "wrong_sign_in"
 
@@ -38,7 +38,7 @@ class WrongSignIn(NotPermitted):
 
 
 class WrongLink(NotPermitted):
-    """A one-time link that signs nobody in: whether there ever was such a one is not said."""
+    """A one-time link that does not work: the message does not say whether it ever existed."""
 
     code = "wrong_link"
 
@@ -48,7 +48,8 @@ class WrongLink(NotPermitted):
 
 
 class SignInAgain(NotPermitted):
-    """What a cookie alone must not be enough for. Signing in again makes another session, and ends the one that asked."""
+    """An action for which a cookie alone is not enough. Signing in again starts another session and ends the one that
+    requested it."""
 
     code = "sign_in_again"
 
@@ -61,9 +62,9 @@ class SignInAgain(NotPermitted):
 class Over(StrEnum):
     """Why a session is over."""
 
-    ENDED = "ended"  # signed out, or ended by somebody
+    ENDED = "ended"  # signed out, or ended by someone
     IDLE = "idle"
-    GONE = "gone"  # its user was removed, or the ledger knows no such session
+    GONE = "gone"  # its user was removed, or the ledger has no such session
 
 
 def sign_in(name: str, password: str, origin: Origin, s: Services) -> str:
@@ -77,7 +78,7 @@ def sign_in(name: str, password: str, origin: Origin, s: Services) -> str:
     user = s.ledger.find_user(name)
     if fits(user.password if user else None, password):
         with s.ledger.transaction():
-            if s.ledger.find_user(name) == user:  # nothing was taken from him while it was checked
+            if s.ledger.find_user(name) == user:  # the user lost no rights while the password was checked
                 _require_seldom(name, s)
                 s.ledger.forget_tries(name)
                 return _begin(name, origin, s, "with a password")
@@ -87,8 +88,8 @@ def sign_in(name: str, password: str, origin: Origin, s: Services) -> str:
 
 
 def sign_in_by_link(secret: str, origin: Origin, s: Services, *, only: str | None = None) -> str:
-    """Return the secret of a new session, of `only` where a user is named; the link is used up. Raises WrongLink."""
-    with s.ledger.transaction():  # no end of all sessions comes between the link and the session that it makes
+    """Return the secret of a new session, for `only` if a user is named; the link is used up. Raises WrongLink."""
+    with s.ledger.transaction():  # a sign-out everywhere cannot come between the link and its session
         name = s.ledger.take_link(digest(secret), at=s.clock.utc())
         if name is not None and name == (only or name) and s.ledger.find_user(name) is not None:
             return _begin(name, origin, s, "with a one-time link")
@@ -97,8 +98,8 @@ def sign_in_by_link(secret: str, origin: Origin, s: Services, *, only: str | Non
 
 
 def sign_in_again(who: Principal, proof: str, origin: Origin, s: Services) -> str:
-    """Return the secret of a session that takes the place of the one that `who` has. `proof` is the person's password or one
-    of their one-time links, whole. Raises WrongSignIn, WrongLink, TooManyTries."""
+    """Return the secret of a session that replaces the one that `who` has. `proof` is the user's password or one of
+    their one-time links, whole. Raises WrongSignIn, WrongLink, TooManyTries."""
     _, is_link, link = proof.strip().rpartition(LINK_PATH)
     secret = sign_in_by_link(link, origin, s, only=who.name) if is_link else sign_in(who.name, proof, origin, s)
     s.ledger.end_sign_ins(who.name, at=s.clock.utc(), id_=who.session)
@@ -106,13 +107,13 @@ def sign_in_again(who: Principal, proof: str, origin: Origin, s: Services) -> st
 
 
 def require_recent(who: Principal, s: Services) -> None:
-    """Raise SignInAgain for a session that began too long ago, or in a time that is yet to come. A token has none."""
+    """Raises SignInAgain for a session that began too long ago, or in the future. A token has none."""
     if who.signed_in_at is not None and abs(seconds_between(who.signed_in_at, s.clock.utc())) > RECENT_SIGN_IN_SECONDS:
         raise SignInAgain(who.name)
 
 
 def find_session(secret: str, s: Services) -> Principal | None:
-    """Return who has this session, None when it is over: ended, idle for 12 hours, or its user is gone."""
+    """Return the user of this session, None if it is over: ended, idle for 12 hours, or its user was removed."""
     found, now = s.ledger.find_sign_in(digest(secret)), s.clock.utc()
     if found is None or found.ended_at or _unseen(found, now) > SESSION_IDLE_SECONDS:
         return None
@@ -120,13 +121,13 @@ def find_session(secret: str, s: Services) -> Principal | None:
     if user is None:
         return None
     if _unseen(found, now) > SESSION_NOTE_SECONDS:
-        with suppress(DeployctlError):  # whoever has to go back on a full disk is not kept out for a note
+        with suppress(DeployctlError):  # a full disk must not lock out an operator who has to roll back
             s.ledger.touch_sign_in(found.id, at=now)
     return Principal(user.name, user.roles, "web", found.id, found.created_at, owner=user.name)
 
 
 def why_over(secret: str, s: Services) -> Over | None:
-    """Return why whoever has this secret is not signed in by it, None when he is."""
+    """Return why the session of this secret is over, None if it is not."""
     if find_session(secret, s) is not None:
         return None
     found = s.ledger.find_sign_in(digest(secret))
@@ -141,7 +142,7 @@ def sign_out(who: Principal, s: Services) -> None:
 
 
 def list_sessions(user: str | None, s: Services) -> list[SignIn]:
-    """Return the user's sessions that are not over, or everybody's."""
+    """Return the active sessions of the user, or of all users."""
     now = s.clock.utc()
     return [one for one in s.ledger.sign_ins(user) if _unseen(one, now) <= SESSION_IDLE_SECONDS]
 
@@ -154,9 +155,10 @@ def end_session(user: str, session: int, s: Services) -> None:
 
 
 def end_sessions(user: str, s: Services) -> int:
-    """End all of them and void one-time links for the user and by the user. Return how many sessions there were.
+    """End all of the user's sessions and void one-time links for and by the user. Return how many sessions there were.
 
-    Raises NotFound."""
+    Raises NotFound.
+    """
     require_user(user, s)
     with s.ledger.transaction(durable=True):
         ended = s.ledger.end_sign_ins(user, at=s.clock.utc())
@@ -167,17 +169,17 @@ def end_sessions(user: str, s: Services) -> int:
 
 
 def require_patience(name: str, s: Services) -> None:
-    """Raise TooManyTries when this name was tried in vain too often a moment ago."""
+    """Raises TooManyTries if sign-ins under this name failed too often a moment ago."""
     tries = s.ledger.tries(name)
     wait = wait_after(tries.count)
     left = wait - (seconds_between(tries.last_at, s.clock.utc()) if tries.count else 0.0)
-    if 0 < left <= wait:  # more is left only when the clock was set back since
+    if 0 < left <= wait:  # more remains only if the clock was set back since
         raise TooManyTries(left)
 
 
 def _require_seldom(name: str, s: Services) -> None:
-    """Raise TooManyTries for whoever signed in too often within a minute. Whoever does not know the password hears nothing
-    of it. A one-time link goes on signing in: somebody else has made it."""
+    """Raises TooManyTries after too many sign-ins within a minute. Without the password nobody learns of this limit.
+    One-time links still work: another user created them."""
     at = s.ledger.nth_sign_in(name, OFTEN)
     left = ATTEMPT_WINDOW - abs(seconds_between(at, s.clock.utc())) if at else 0.0
     if left > 0:
@@ -185,8 +187,8 @@ def _require_seldom(name: str, s: Services) -> None:
 
 
 def _unseen(one: SignIn, now: str) -> float:
-    """Return for how many seconds nobody used it. What was seen in a time that is yet to come counts as long ago: the
-    clock was set back, and a session must not live until that time comes again."""
+    """Return for how many seconds it was not used. A time in the future counts as long ago: the clock was set back, and
+    a session must not live until that time comes again."""
     return abs(seconds_between(one.seen_at, now))
 
 
@@ -203,7 +205,7 @@ def _refused(name: str, origin: Origin, s: Services) -> DeployctlError:
 
 
 def _note_refusal(name: str, origin: Origin, s: Services) -> None:
-    """Count it: for each user that there is, and for all names that strangers make up together."""
+    """Count it: for each existing user, and for all unknown names together."""
     known = s.ledger.find_user(name) is not None
     s.ledger.note_refusal(RefusedChange(
         SIGN_IN_REFUSED, Actor("nobody", Via.WEB), f"sign in as {name}" if known else "sign in",

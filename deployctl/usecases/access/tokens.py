@@ -1,4 +1,4 @@
-"""API tokens: shown once, kept as a hash, limited in what, where and how long."""
+"""API tokens: shown once, stored as a hash, limited in scope, apps and lifetime."""
 
 from __future__ import annotations
 
@@ -20,27 +20,29 @@ if TYPE_CHECKING:
     from deployctl.domain.host.access import Role
     from deployctl.ports import Services
 
-PREFIX = "dctl_"  # so that scanners of repositories know one when they see it
+PREFIX = "dctl_"  # lets secret scanners recognise one
 DEFAULT_TOKEN_DAYS = 90.0
-TOKEN_NOTE_SECONDS = 60.0  # seconds between two notes that it was used
+TOKEN_NOTE_SECONDS = 60.0  # seconds between two records of when it was last used
 
 
 @dataclass(frozen=True, slots=True)
 class Created:
     token: Token
-    secret: str  # shown this once
+    secret: str  # shown only this once
 
 
 def create_token(name: str, roles: Mapping[str, Role], s: Services, *, days: float | None = DEFAULT_TOKEN_DAYS,
                  owner: str | None = None) -> Created:
-    """Make a token; `days` None never ends. It ends with the admin rights of `owner`; None makes it the server's own.
+    """Create a token; `days` None never expires. It ends with the admin rights of `owner`; None makes it the server's
+    own.
 
-    Raises Invalid, NotPermitted (the owner is no admin any more), Refused (a token of that name is in use)."""
+    Raises Invalid, NotPermitted (the owner is no longer an admin), Refused (a token of that name is in use).
+    """
     now = s.clock.utc()
     secret = PREFIX + secrets.token_urlsafe(32)
     until = None if days is None else later(now, days * 86_400)
     token = Token(0, parse_token_name(name), dict(roles), now, s.actor, until, owner=owner)
-    with s.ledger.transaction():  # the owner's rights do not end between the look at them and the token
+    with s.ledger.transaction():  # the owner cannot lose the rights between this check and the token
         _require_owner(owner, s)
         made = s.ledger.add_token(token, digest(secret))
     if made is None:
@@ -51,12 +53,12 @@ def create_token(name: str, roles: Mapping[str, Role], s: Services, *, days: flo
 
 
 def list_tokens(s: Services) -> list[Token]:
-    """Return all of them, the newest first, revoked ones too."""
+    """Return all tokens, newest first, including revoked ones."""
     return s.ledger.tokens()
 
 
 def require_token(name: str, s: Services) -> Token:
-    """Return the token of that name that is not revoked. Raises NotFound."""
+    """Return the active token of that name. Raises NotFound."""
     in_use = [token for token in s.ledger.tokens() if not token.revoked_at]
     found = next((token for token in in_use if token.name == name), None)
     if found is None:
@@ -66,7 +68,7 @@ def require_token(name: str, s: Services) -> Token:
 
 
 def revoke_token(name: str, s: Services) -> WentAlong:
-    """End it at once, and ask what it has under way to stop. Raises NotFound."""
+    """Revoke it immediately, and ask its deployments in progress to stop. Raises NotFound."""
     require_token(name, s)
     with s.ledger.transaction():
         s.ledger.revoke_token(name, at=s.clock.utc())
@@ -76,13 +78,13 @@ def revoke_token(name: str, s: Services) -> WentAlong:
 
 
 def made_with(name: str, s: Services) -> list[str]:
-    """Return the tokens in use that the token of that name has made: they go on when it is revoked."""
+    """Return the active tokens that the token of that name created: they stay valid when it is revoked."""
     now = s.clock.utc()
     return [one.name for one in s.ledger.tokens() if one.created_by == Actor(name, Via.TOKEN) and one.state(now) == "in_use"]
 
 
 def go_on(others: Sequence[str]) -> tuple[str, ...]:
-    """Return the line that names tokens which a revoked one has made, if there are any."""
+    """Return the line that names tokens created by a revoked one, if there are any."""
     return (f"created with it and still in use: {', '.join(others)}",) if others else ()
 
 
@@ -93,13 +95,13 @@ def _require_owner(owner: str | None, s: Services) -> None:
 
 
 def find_token(secret: str, s: Services, *, address: str) -> Principal | None:
-    """Return what the token stands for, None when it is unknown, revoked or over."""
+    """Return what the token grants, None if it is unknown, revoked or expired."""
     if not secret.startswith(PREFIX):
         return None
     found, now = s.ledger.find_token(digest(secret)), s.clock.utc()
     if found is None or found.state(now) != "in_use":
         return None
     if found.used_at is None or found.used_from != address or seconds_between(found.used_at, now) > TOKEN_NOTE_SECONDS:
-        with suppress(DeployctlError):  # a full disk must not keep a program from going back
+        with suppress(DeployctlError):  # a full disk must not keep a program from rolling back
             s.ledger.touch_token(found.id, at=now, address=address[:64])
     return Principal(found.name, found.roles, "token", owner=found.owner)

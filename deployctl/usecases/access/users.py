@@ -1,4 +1,5 @@
-"""People who may sign in: made and changed by the command line first, so that no page is ever open to the first comer."""
+"""Users who may sign in: the first is created on the command line, so that no page is ever open to whoever comes
+first."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ LINK_PATH = "/start/"  # of the dashboard, before the secret
 
 
 def add_user(name: str, roles: Mapping[str, Role], s: Services) -> User:
-    """Make a user who cannot sign in yet: that takes a link or a password. Raises Invalid, Refused (taken)."""
+    """Create a user who cannot sign in yet: that takes a link or a password. Raises Invalid, Refused (name taken)."""
     user = User(parse_person(name), dict(roles), None, s.clock.utc(), s.actor)
     if not s.ledger.add_user(user):
         raise Refused(f"a user {name} already exists.", remedy=[f"deployctl user role {name} ROLE", "deployctl user list"])
@@ -47,10 +48,10 @@ def require_user(name: str, s: Services) -> User:
 
 
 def set_role(name: str, role: Role | None, app: str, s: Services, *, hand_over: str | None = None) -> tuple[User, WentAlong]:
-    """Give the role for that app, or for all by `*`; None takes it away. One-time links that the user was sent are void:
-    they were made for other roles. Whoever is no admin of the server after that has no tokens: they are handed over to that
-    admin, or end. Raises NotFound, Refused (the last admin, no heir)."""
-    with s.ledger.transaction(durable=True):  # what another admin takes away at the same time must not come back
+    """Grant the role for that app, or for all with `*`; None revokes it. One-time links for the user become void: they
+    were created for other roles. A user who is no longer an admin of the server has no tokens: they are handed over to
+    that admin, or end. Raises NotFound, Refused (the last admin, no heir)."""
+    with s.ledger.transaction(durable=True):  # a concurrent revocation by another admin must not be overwritten
         user = require_user(name, s)
         roles = roles_after(user, role, app)
         if rules_server(user.roles) and not rules_server(roles):
@@ -65,15 +66,16 @@ def set_role(name: str, role: Role | None, app: str, s: Services, *, hand_over: 
 
 
 def roles_after(user: User, role: Role | None, app: str) -> dict[str, Role]:
-    """Return what the user may do once that role is given, or with None taken away."""
+    """Return the user's roles once that role is granted, or with None revoked."""
     roles = {key: was for key, was in user.roles.items() if key != app}
     return roles if role is None else {**roles, app: role}
 
 
 def remove_user(name: str, s: Services, *, hand_over: str | None = None) -> WentAlong:
-    """Forget the user and end all sessions; the tokens are handed over to that admin, or end.
+    """Delete the user and end all sessions; the tokens are handed over to that admin, or end.
 
-    Raises NotFound, Refused (the last admin, no heir)."""
+    Raises NotFound, Refused (the last admin, no heir).
+    """
     with s.ledger.transaction(durable=True):
         user = require_user(name, s)
         if rules_server(user.roles):
@@ -86,9 +88,10 @@ def remove_user(name: str, s: Services, *, hand_over: str | None = None) -> Went
 
 
 def set_password(name: str, password: str, s: Services, *, keep: int | None = None) -> None:
-    """Change it, end the user's sessions except `keep`, and void one-time links for the user and by the user.
+    """Change it, end the user's sessions except `keep`, and void one-time links for and by the user.
 
-    Raises NotFound, Invalid."""
+    Raises NotFound, Invalid.
+    """
     require_user(name, s)
     hash_ = hashed(require_good(password))
     with s.ledger.transaction(durable=True):
@@ -100,7 +103,7 @@ def set_password(name: str, password: str, s: Services, *, keep: int | None = No
 
 
 def make_link(name: str, s: Services, *, minutes: float = LINK_MINUTES) -> str:
-    """Return the secret of a link that signs this user in once, within so many minutes. Raises NotFound."""
+    """Return the secret of a link that signs this user in once, within that many minutes. Raises NotFound."""
     require_user(name, s)
     secret, now = secrets.token_urlsafe(32), s.clock.utc()
     s.ledger.add_link(digest(secret), name, at=now, until=later(now, minutes * 60), maker=s.actor)
@@ -109,12 +112,12 @@ def make_link(name: str, s: Services, *, minutes: float = LINK_MINUTES) -> str:
 
 
 def link_url(secret: str, s: Services) -> str:
-    """Return what a person opens to be signed in by that link."""
+    """Return the address to open to be signed in by that link."""
     return f"{s.spec.web.base}{LINK_PATH}{secret}"
 
 
 def digest(secret: str) -> str:
-    """Return what the ledger keeps of a secret. It is random and long, so a plain hash is enough."""
+    """Return what the ledger stores of a secret. It is random and long, so a plain hash is enough."""
     return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
 
 

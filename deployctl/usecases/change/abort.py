@@ -1,4 +1,4 @@
-"""Stop a deployment that is under way: before its switch everything is taken back, after it nothing is."""
+"""Abort a deployment in progress: before its switch everything is reverted, after it nothing is."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from deployctl.domain.inputs.names import AppName
     from deployctl.ports import Services
 
-ABORT_WAIT_SECONDS = 30.0  # seconds for the holder to notice and to take everything back
+ABORT_WAIT_SECONDS = 30.0  # seconds for the holder to notice and to revert everything
 ABORT_POLL_SECONDS = 0.1
 
 
 def abort(app: AppName, s: Services, *, options: ChangeOptions = ChangeOptions()) -> Done:
-    """Ask the holder to stop and wait until it has; with nothing under way there is nothing to do, and that is fine."""
+    """Ask the holder to stop and wait until it has; a no-op if nothing is in progress."""
     require_app(app, s)
     opened = s.ledger.find_open(app)
     if opened is None and s.ledger.find_lease(app) is None:
@@ -34,12 +34,12 @@ def abort(app: AppName, s: Services, *, options: ChangeOptions = ChangeOptions()
             raise LeaseHeld(f"{held.holder} (pid {held.pid}) was asked to stop {app} {held.verb}, but has not yet",
                             remedy=[f"deployctl status {app}"])
         s.clock.sleep(ABORT_POLL_SECONDS)
-    recovered = _settle(app, s, options) if s.ledger.find_lease(app) is None else None  # else the next one is at it
+    recovered = _settle(app, s, options) if s.ledger.find_lease(app) is None else None  # otherwise the next holder does it
     return Done("Abort", app, _ended(app, opened, s), (recovered,) if recovered else ())
 
 
 def _settle(app: AppName, s: Services, options: ChangeOptions) -> str | None:
-    """Settle what a dead holder left. Somebody who waited for the lease and was faster settles it himself."""
+    """Settle what a dead holder left. If another process was waiting for the lease and got it first, it settles it."""
     try:
         with lease(app, "abort", s, options) as token:
             return recover(app, s, token)
@@ -48,7 +48,7 @@ def _settle(app: AppName, s: Services, options: ChangeOptions) -> str | None:
 
 
 def _ended(app: AppName, opened: Deployment | None, s: Services) -> str:
-    """Return what became of it: it may have been past its switch, and then it was not stopped."""
+    """Return how it ended: it may have been past its switch, and then it was not aborted."""
     last = next((d for d in s.ledger.deployments(app) if opened and d.id == opened.id), None)
     what = f"what was in progress for {app} has ended"
     if last and last.outcome:

@@ -1,4 +1,4 @@
-"""Why the traffic was moved, told afterwards: at 3 a.m. one goes back first and explains later."""
+"""Why the traffic was switched, added afterwards: at 3 a.m. one rolls back first and explains later."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from deployctl.usecases.steps.options import ChangeOptions
 
 KIND = "remark"
-MAX_NOTES_READ = 200  # remarks of one app that are looked at, the newest
+MAX_NOTES_READ = 200  # notes of one app that are searched, newest first
 
 
 def annotate(app: AppName, s: Services, *, options: ChangeOptions) -> Done:
-    """Put the reason `options.note` beside the app's last change of traffic, which stays as it was written.
+    """Attach the reason `options.note` to the app's last switch of traffic; the recorded change is not edited.
 
-    Raises Invalid (no reason, or one too long), NotFound (nothing was ever moved), StateChanged.
+    Raises Invalid (no reason, or one too long), NotFound (nothing was ever switched), StateChanged.
     """
     require_app(app, s)
     reason = parse_reason(options.note.strip(), field="note")
@@ -48,6 +48,6 @@ def notes_of_changes(app: AppName, s: Services) -> Mapping[int, str]:
 
 
 def with_note(change: Change, told: Mapping[int, str]) -> Change:
-    """Return the change as people read it: with what was said when it was made, and what was said since."""
+    """Return the change as displayed: with the reason given at the time, and the note added since."""
     later = told.get(change.revision)
     return replace(change, note="; ".join(filter(None, (change.note, later)))) if later else change

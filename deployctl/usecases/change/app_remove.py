@@ -1,4 +1,4 @@
-"""Take an app off this server: containers, network, guard route, address. Its history stays in the ledger."""
+"""Remove an app from this server: containers, network, guard route, address. Its history stays in the ledger."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def remove_app(app: AppName, s: Services, *, options: ChangeOptions = ChangeOpti
     with lease(app, "remove", s, options) as token:
         s = fenced_by(app, token, s)
         recover(app, s, token)
-        if s.ledger.find_app(app) is None:  # a removal that was interrupted is finished now
+        if s.ledger.find_app(app) is None:  # an interrupted removal is finished now
             return _gone(app, "its containers")
         instances = s.ledger.instances(app)
         if not options.confirmed:
             raise ConfirmationNeeded(
                 f"This removes {app} with {len(instances)} containers from this server; clients of {row.address} can no longer "
                 f"connect. config/{app}.toml and the history are kept.", type_name=app)
-        s.engine.containers()  # with the engine away nothing is begun
+        s.engine.containers()  # raises: without the engine nothing is begun
         plan = Plan(app, PlanKind.REMOVE, row.active, None, (), f"{app}: remove it from this server",
                     deed="remove: from this server")
         opened = s.ledger.open_deployment(plan, actor=s.actor, note=options.note, at=s.clock.utc(), token=token)

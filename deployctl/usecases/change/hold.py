@@ -1,4 +1,4 @@
-"""Keep a version from being deployed again, or let it go."""
+"""Keep a version from being deployed again, or release it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def hold(app: AppName, version: Version, s: Services, *, options: ChangeOptions 
 
 
 def unhold(app: AppName, version: Version, s: Services, *, options: ChangeOptions = ChangeOptions()) -> Done:
-    """Lift the hold of every release of that version."""
+    """Release the hold of every release of that version."""
     done = _write(app, version, s, options, None)
     return Done("Unhold", app, f"{app} {version} can be deployed" + ("" if done else "; it was not on hold"), changed=done)
 

@@ -1,4 +1,4 @@
-"""Remove what retention does not keep: never what serves, stays warm, or can be rolled back to next."""
+"""Remove what retention does not keep: never what is live, stays warm, or is the next rollback target."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def prune(app: AppName, s: Services, *, options: ChangeOptions = ChangeOptions()) -> Done:
-    """Remove containers beyond keep_stopped and failed ones, and give their images back. Asks first."""
+    """Remove containers beyond keep_stopped and failed ones, and release their images. Asks first."""
     with lease(app, "prune", s, options) as token:
         recover(app, s, token)
         facts = observe(app, s)
@@ -36,7 +36,7 @@ def prune(app: AppName, s: Services, *, options: ChangeOptions = ChangeOptions()
 
 
 def preview_prune(app: AppName, s: Services, *, options: ChangeOptions = ChangeOptions()) -> Preview:
-    """Return the plan that `prune` would walk now, and change nothing."""
+    """Return the plan that `prune` would carry out now, and change nothing."""
     facts = observe(app, s)
     require_revision(facts, options)
     return Preview(plan_prune(facts))

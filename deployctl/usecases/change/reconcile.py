@@ -1,7 +1,8 @@
-"""Bring world and ledger together again. Whoever serves keeps serving: traffic is moved nowhere that it did not go.
+"""Repair drift between ledger and actual state. What is live stays live: no traffic is switched to where it did not go
+before.
 
-Every pass reads afresh under the app's lease, so doing it twice changes nothing. Apps that somebody changes right now
-are left alone. What serves comes first, over all apps; everything else after.
+Every pass reads the state again under the app's lease, so running it twice changes nothing. Apps that are being changed
+are left alone. Live releases come first, across all apps; then everything else.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ if TYPE_CHECKING:
     from deployctl.ports import Services
     from deployctl.usecases.drift import DriftReading
 
-ROUNDS = 50  # looks at one app in one pass; no drift is tried twice, so this is only for a world that never rests
+ROUNDS = 50  # readings of one app in one pass; no drift is tried twice, so this only matters if the state never settles
 
 
 def reconcile(s: Services, *, app: AppName | None = None, options: ChangeOptions = ChangeOptions()) -> Reconciled:
-    """Repair the home, or one app and HAProxy, and wait until what was started answers as its release did."""
+    """Repair the home, or one app and HAProxy, and wait until what was started is healthy."""
     if app is not None:
         require_app(app, s)
     look = _only(look_at_home(s), app)
@@ -59,9 +60,11 @@ def preview_reconcile(s: Services, *, app: AppName | None = None) -> Reconciled:
 def repair_drift(look: DriftReading, s: Services, *, options: ChangeOptions = ChangeOptions(),
          skip: Callable[[AppName | None], bool] = lambda app: False,
          ) -> list[RepairDone]:
-    """Repair what that reading has shown, HAProxy first. What cannot be repaired is reported and keeps nothing else waiting;
-    `skip` names apps, or with None the home, that are to be left for now.
-    With the engine away nothing of an app can be repaired, nor is it known what would have to be."""
+    """Repair what that reading found, HAProxy first. What cannot be repaired is reported and delays nothing else;
+    `skip` names apps, or with None the home, to leave alone for now.
+
+    Without the engine nothing of an app can be repaired, nor is it known what to repair.
+    """
     done = [] if skip(None) else _repair_home(look, s)
     if look.outside.engine:
         return done
@@ -79,7 +82,7 @@ def repair_drift(look: DriftReading, s: Services, *, options: ChangeOptions = Ch
 
 # -- the home ------------------------------------------------------------------------------------------------------
 def _repair_home(look: DriftReading, s: Services) -> list[RepairDone]:
-    """Let HAProxy run and carry the ledger's table, and remove what belongs to no app of the ledger."""
+    """Get HAProxy running with the ledger's table, and remove what belongs to no app in the ledger."""
     lines = []
     proxy = [drift for drift in look.home if drift.mend is Repair.SYNC]
     if proxy:
@@ -94,8 +97,8 @@ def _repair_home(look: DriftReading, s: Services) -> list[RepairDone]:
 
 
 def _removed(drift: Drift, app: AppName, it: str, s: Services) -> RepairDone:
-    """Remove a container, a network or an image's tag of an app that the ledger does not know, unless somebody is
-    about to make that app."""
+    """Remove a container, a network or an image tag of an app that the ledger does not know, unless that app is just
+    being created."""
     gone: dict[Repair | None, Callable[[str], object]] = {
         Repair.REMOVE: s.engine.ensure_removed, Repair.UNTAG: s.engine.release_image,
         Repair.CLEAR: s.engine.ensure_network_gone}
@@ -120,7 +123,7 @@ class _Pass:
     tried: set[tuple[DriftKind, int | None, str | None]] = field(default_factory=set)
 
     def take(self, *, actives_only: bool) -> None:
-        """Repair the app under its lease; a failure becomes a line of the answer."""
+        """Repair the app under its lease; a failure becomes a line of the result."""
         try:
             with lease(self.app, "reconcile", self.s, self.options) as token:
                 self._recover(token)
@@ -132,7 +135,7 @@ class _Pass:
             self.lines.append(RepairDone(self.app, kind, e.message, None, why=e.message, why_code=e.code))
 
     def _recover(self, token: int) -> None:
-        """Settle what a dead process left open, or let the ledger follow where a person moved the traffic."""
+        """Settle what a dead process left open, or let the ledger follow a switch made outside deployctl."""
         kind, way = DriftKind.TRAFFIC, Repair.FOLLOW
         if self.s.ledger.find_open(self.app):
             kind, way = DriftKind.INTERRUPTED, Repair.RECOVER
@@ -145,7 +148,7 @@ class _Pass:
             if not due:
                 return
             acts = [drift for mend in ACTS for drift in due if drift.mend is mend]
-            one = [drift for drift in due if drift.release == due[0].release]  # a failure keeps no other one waiting
+            one = [drift for drift in due if drift.release == due[0].release]  # one failure does not delay the others
             self.tried |= {_key(drift) for drift in acts or one}
             if acts:
                 self._act(acts, sight, token)
@@ -165,7 +168,7 @@ class _Pass:
         if actives_only:
             acts = [drift for drift in acts if drift.release is None or drift.release in sight.actives]
             due = [drift for drift in due if drift.release in sight.actives and drift.mend is not Repair.STOP]
-        return sight, acts or due  # one act may make another needless: look again before a plan
+        return sight, acts or due  # one act may make another unnecessary: read again before planning
 
     def _act(self, acts: Sequence[Drift], sight: Sight, token: int) -> None:
         sure = fenced_by(self.app, token, self.s)
@@ -181,7 +184,7 @@ class _Pass:
             self._tell(_ended(drift, failed))
 
     def _take_steps(self, plan: Plan, sight: Sight, token: int) -> None:
-        """Walk it. A half that was done is not taken back: it is better than nothing, and the next pass goes on."""
+        """Carry it out. A partial repair is not reverted: it is better than none, and the next pass continues."""
         self.s.report.plan(plan)
         opened = self.s.ledger.open_deployment(plan, actor=self.s.actor, note="", at=self.s.clock.utc(), token=token)
         run(Walk(plan, sight.facts, opened, self.s, token), STEP_ACTIONS, {})
@@ -195,7 +198,7 @@ def _key(drift: Drift) -> tuple[DriftKind, int | None, str | None]:
 
 
 def _try(act: Callable[[], object]) -> DeployctlError | None:
-    """Do it and return why it failed; None when it did not. An interrupt goes on."""
+    """Do it and return why it failed; None if it did not. Interrupts propagate."""
     try:
         act()
     except Interrupted:
@@ -206,7 +209,7 @@ def _try(act: Callable[[], object]) -> DeployctlError | None:
 
 
 def _told(lines: list[RepairDone], s: Services) -> list[RepairDone]:
-    """Write what was repaired into the ledger's events, as far as it can be written."""
+    """Record the repairs as events in the ledger, as far as it can be written."""
     for line in lines:
         if line.done and (failed := _try(lambda line=line: s.ledger.event(  # type: ignore[misc]
                 "reconciled", f"{line.sentence}: {line.mend}", at=s.clock.utc(), actor=s.actor,
@@ -222,7 +225,7 @@ def _line(drift: Drift) -> RepairDone:
 
 
 def _ended(drift: Drift, failed: DeployctlError | None) -> RepairDone:
-    """Return the line of a drift that was taken on."""
+    """Return the line of a drift that was dealt with."""
     return replace(_line(drift), done=failed is None, **_why(failed))
 
 
@@ -247,7 +250,7 @@ def _busy(s: Services, app: AppName | None) -> Iterator[RepairDone]:
 
 
 def _proven(lines: Sequence[RepairDone], s: Services) -> Iterator[RepairDone]:
-    """Yield the lines; what was started is asked until it answers, without keeping anybody from the app."""
+    """Yield the lines; what was started is probed until it is healthy, without holding the app's lease."""
     for line in lines:
         started = line.done and line.repair in {Repair.START, Repair.CREATE, Repair.SWITCH}
         failed = _try(lambda line=line: _wait_for(line, s)) if started else None  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Go back to an earlier release: the same plan as an upgrade, with another target."""
+"""Roll back to an earlier release: the same plan as an upgrade, with another target."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 def rollback(app: AppName, s: Services, *, version: Version | None = None, release: int | None = None,
              options: ChangeOptions = ChangeOptions(), abort: bool = False) -> Moved:
-    """Send the traffic to the release that `choose_target` gives: every surface that offers a rollback names that one.
+    """Switch the traffic to the release that `choose_target` returns, the one that every surface offers.
 
-    With `abort` it waits for nobody: a deployment that is under way is ended as reverted. When that one had moved
-    the traffic already, going back means to where it was. Raises NothingToGoBackTo, NotFound, OnHold,
-    ConfirmationNeeded (the target has to boot), NotHealthy; with `abort` LeaseHeld (the target is being stopped).
+    With `abort` it does not wait: a deployment in progress is ended as reverted. If that one had already switched the
+    traffic, the rollback goes to where it was before. Raises NothingToGoBackTo, NotFound, OnHold, ConfirmationNeeded
+    (the target has to boot), NotHealthy; with `abort` LeaseHeld (the target is being stopped).
     """
     started = s.clock.now()
-    if abort:  # what cannot be done disturbs nobody
+    if abort:  # what cannot succeed must not disturb others
         _decide(look_ahead(app, s, version, release), version, release, options)
     with lease(app, "rollback", s, options, by_force=abort) as token:
         found = (look_ahead(app, s, version, release, token=token) if abort
@@ -47,13 +47,13 @@ def rollback(app: AppName, s: Services, *, version: Version | None = None, relea
             done = already(facts, target, PlanKind.ROLLBACK, s, started)
             return replace(done, hints=_same_version_before(facts, version, release))
         plan = plan_move(facts, PlanKind.ROLLBACK, target)
-        if abort:  # what goes may hang in an engine that hangs: the next change retires it
+        if abort:  # stopping may hang in an engine that hangs: the next change retires it
             plan = without_retiring(plan)
         return move(plan, facts, s, token=token, options=options, started=started, beginning=end_other)
 
 
 def _decide(found: Overtaken, version: Version | None, release: int | None, options: ChangeOptions) -> Release:
-    """Return the release that is to serve, or raise why not."""
+    """Return the release to make live, or raise why there is none."""
     facts = found.facts
     require_revision(facts, options)
     unnamed = version is None and release is None
@@ -71,7 +71,7 @@ def _serves(facts: AppFacts, target: Release) -> bool:
 
 
 def _same_version_before(facts: AppFacts, version: Version | None, release: int | None) -> tuple[str, ...]:
-    """Return how to get the configuration that the version ran with before, when the version alone was named."""
+    """Return how to get the configuration that the version ran with before, if only the version was named."""
     before = find_previous(facts)
     if version is None or release is not None or before is None or before.version != version:
         return ()
@@ -86,7 +86,7 @@ def _settled(app: AppName, s: Services, token: int, *named: Named) -> AppFacts:
 
 def preview_rollback(app: AppName, s: Services, *, version: Version | None = None, release: int | None = None,
                      options: ChangeOptions = ChangeOptions()) -> Preview:
-    """Return the plan that `rollback` would walk now, and change nothing."""
+    """Return the plan that `rollback` would carry out now, and change nothing."""
     facts = observe(app, s, version, release)
     require_revision(facts, options)
     target = choose_target(facts, version, release)
@@ -101,7 +101,7 @@ def preview_rollback(app: AppName, s: Services, *, version: Version | None = Non
 
 
 def require_reachable(facts: AppFacts, target: Release) -> None:
-    """Raise EngineUnavailable when the target must boot and the engine cannot be asked."""
+    """Raises EngineUnavailable if the target must boot and the engine is not responding."""
     if facts.engine_away and not facts.is_warm(target.number):
         raise EngineUnavailable(f"{target.version} is not running and would have to be started. {facts.engine_away}",
                                 remedy=["sudo systemctl start docker", "deployctl doctor"])
@@ -118,7 +118,7 @@ def _cold_question(facts: AppFacts, target: Release) -> str:
 
 
 def already(facts: AppFacts, target: Release, kind: PlanKind, s: Services, started: float) -> Moved:
-    """Return the answer to a request for what is so already: nothing was done."""
+    """Return the answer to a request for what is already the case: nothing was done."""
     return Moved(
         kind=kind.capitalize(), app=facts.app.name, source=target.version, target=target.version,
         source_release=target.number, target_release=target.number,

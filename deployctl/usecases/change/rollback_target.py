@@ -1,4 +1,4 @@
-"""Which release a rollback goes to, and what it brings back: decided here for command line, page, keys and API alike."""
+"""Which release a rollback goes to, and what that restores: decided here for command line, page, keys and API alike."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def brings_back_text(facts: AppFacts, target: Release) -> str:
-    """Return in one sentence what serves again with `target` that does not serve now."""
+    """Return in one sentence what `target` would restore."""
     from deployctl.usecases.view.diff import changed_names
 
     name, active = release_name(target, facts.releases.values()), facts.releases.get(facts.app.active or 0)
@@ -26,10 +26,10 @@ def brings_back_text(facts: AppFacts, target: Release) -> str:
 
 
 def choose_target(facts: AppFacts, version: Version | None = None, release: int | None = None) -> Release:
-    """Return the release that a rollback goes to: the one answer for command line, page, keys and API.
+    """Return the release that a rollback goes to: the single answer for command line, page, keys and API.
 
-    By number (`release`) that very one; by version what `find_meant` says; with neither the one that served well before
-    the active one. Raises NothingToGoBackTo, NotFound or OnHold with the reason.
+    By number (`release`) exactly that one; by version what `find_meant` returns; with neither, the one that was live
+    and healthy before the active one. Raises NothingToGoBackTo, NotFound or OnHold with the reason.
     """
     if release is not None:
         return _allowed(facts, require_numbered(facts, version, release))

@@ -1,4 +1,4 @@
-"""Run a version beside the others, proven and reachable by its own port and by header, without traffic."""
+"""Run a version alongside the live one, health-checked and reachable by its own port and by header, without traffic."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 def start(app: AppName, version: Version, s: Services, *, release: int | None = None, options: ChangeOptions = ChangeOptions(),
           image: str | None = None, pull: PullPolicy | None = None, any_image: bool = True) -> Done:
-    """Start the newest proven release of `version`, or the one of that number; make it from the app's file where there is
-    none, where `image` names another one, or where a registry has another build under its tag by now. Without `any_image`
-    the image is one that the file names."""
+    """Start the newest health-checked release of `version`, or the one of that number. Creates it from the app's file
+    if there is none, if `image` names another one, or if a registry now has another build under its tag. Without
+    `any_image` the image must be one that the file names."""
     with lease(app, "start", s, options) as token:
         s = fenced_by(app, token, s)
         recover(app, s, token)
@@ -48,7 +48,7 @@ def start(app: AppName, version: Version, s: Services, *, release: int | None = 
             return _done(app, target.version, facts.instances[number].host_port, news, changed=False)
         require_reachable(facts, target)
         plan = plan_start(facts, target)
-        walk_plan(plan, facts, s, token=token, options=options)  # the app's address is an upgrade's to change
+        walk_plan(plan, facts, s, token=token, options=options)  # only an upgrade changes the app's address
         if number not in {facts.app.active, facts.serving}:
             s.ledger.set_instance(app, number, beside=True, failed=False)
         instance = s.ledger.find_instance(app, number)
@@ -58,7 +58,7 @@ def start(app: AppName, version: Version, s: Services, *, release: int | None = 
 def preview_start(app: AppName, version: Version, s: Services, *, release: int | None = None,
                   options: ChangeOptions = ChangeOptions(),
                   image: str | None = None, pull: PullPolicy | None = None) -> Preview:
-    """Return the plan that `start` would walk now, and change nothing."""
+    """Return the plan that `start` would carry out now, and change nothing."""
     target, news = _known(app, version, s, release=release, image=image, pull=pull)
     remarks: tuple[str, ...] = ()
     if target is None:
@@ -75,7 +75,7 @@ def preview_start(app: AppName, version: Version, s: Services, *, release: int |
 
 def _known(app: AppName, version: Version, s: Services, *, release: int | None, image: str | None,
            pull: PullPolicy | None) -> tuple[Release | None, ImageNews | None]:
-    """Return the release that is meant without a look at the app's file, and what its registry said."""
+    """Return the release that is meant without reading the app's file, and what its registry reported."""
     if release is not None:
         return require_numbered(observe(app, s, version, release), version, release), None
     if image is not None or s.ledger.find_app(app) is None:
@@ -88,7 +88,7 @@ def _known(app: AppName, version: Version, s: Services, *, release: int | None, 
 
 
 def _policy(app: AppName, s: Services) -> PullPolicy:
-    """Return what the app's file says; a start of what ran before must work without one."""
+    """Return the app's file's policy; starting what ran before must work without a file."""
     try:
         return s.app_file(app).pull
     except DeployctlError:

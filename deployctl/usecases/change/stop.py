@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 def stop(app: AppName, version: Version, s: Services, *, release: int | None = None,
          options: ChangeOptions = ChangeOptions()) -> Done:
-    """Take it out of HAProxy, drain it, stop it. The active one asks first: afterwards the app serves nobody."""
+    """Take it out of HAProxy, drain it, stop it. Asks first for the active one: afterwards the app has no live
+    version."""
     with lease(app, "stop", s, options) as token:
         recover(app, s, token)
         facts = observe(app, s, version, release)
@@ -43,7 +44,7 @@ def stop(app: AppName, version: Version, s: Services, *, release: int | None = N
 
 
 def _require_agreement(facts: AppFacts, release: Release) -> None:
-    """Raise AttentionNeeded when HAProxy sends visitors to what the ledger calls a version without traffic."""
+    """Raises AttentionNeeded if HAProxy routes clients to what the ledger records as a version without traffic."""
     if release.number == facts.serving != facts.app.active:
         app, active = facts.app.name, facts.version(facts.app.active)
         raise AttentionNeeded(f"HAProxy routes {app} to {release.version}, although the ledger says "
@@ -54,7 +55,7 @@ def _require_agreement(facts: AppFacts, release: Release) -> None:
 
 def preview_stop(app: AppName, version: Version, s: Services, *, release: int | None = None,
                  options: ChangeOptions = ChangeOptions()) -> Preview:
-    """Return the plan that `stop` would walk now, and change nothing."""
+    """Return the plan that `stop` would carry out now, and change nothing."""
     facts = observe(app, s, version, release)
     require_revision(facts, options)
     one = _running(facts, version, release)
@@ -64,8 +65,8 @@ def preview_stop(app: AppName, version: Version, s: Services, *, release: int | 
 
 
 def _running(facts: AppFacts, version: Version, number: int | None) -> Release:
-    """Return a running release of that version, one without traffic before the active one; else what it means. With
-    `number` that very one."""
+    """Return a running release of that version, preferring one without traffic; else what it means. With `number`
+    exactly that one."""
     up = [n for n in facts.instances if _is_up(facts, n) and facts.version(n) == version]
     named = sorted(up, key=lambda n: (n == facts.app.active, -n))
     release = facts.releases[named[0]] if named and number is None else require_release(facts, version, number)
@@ -74,5 +75,5 @@ def _running(facts: AppFacts, version: Version, number: int | None) -> Release:
 
 
 def _is_up(facts: AppFacts, number: int) -> bool:
-    """Tell whether it runs, or restarts just now: HAProxy still carries it then."""
+    """Return whether it runs, or is restarting: HAProxy still routes to it then."""
     return number in facts.running or (number in facts.instances and facts.instances[number].routed)

@@ -1,4 +1,4 @@
-"""Reverse the last change of traffic and the hold it made. Twice is back again."""
+"""Reverse the last switch of traffic and the hold it set. Undoing twice restores the first state."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def undo(app: AppName, s: Services, *, options: ChangeOptions = ChangeOptions()) -> Moved:
-    """Send the traffic back to where the last change took it from. Raises NothingToGoBackTo, ConfirmationNeeded."""
+    """Switch the traffic back to where the last change took it from. Raises NothingToGoBackTo, ConfirmationNeeded."""
     from deployctl.usecases.change.rollback import require_reachable
 
     started = s.clock.now()
@@ -41,7 +41,7 @@ def undo(app: AppName, s: Services, *, options: ChangeOptions = ChangeOptions())
 
 
 def preview_undo(app: AppName, s: Services, *, options: ChangeOptions = ChangeOptions()) -> Preview:
-    """Return the plan that `undo` would walk now, and change nothing."""
+    """Return the plan that `undo` would carry out now, and change nothing."""
     from deployctl.usecases.change.rollback import require_reachable
 
     facts = observe(app, s)
@@ -54,8 +54,8 @@ def preview_undo(app: AppName, s: Services, *, options: ChangeOptions = ChangeOp
 
 
 def before_last_change(facts: AppFacts) -> Release:
-    """Return the release that served before the last change. Raises NothingToGoBackTo, and OnHold when it was put on
-    hold since: a hold that is older, or that this very change made, is part of what is restored."""
+    """Return the release that was live before the last change. Raises NothingToGoBackTo, and OnHold if it was put on
+    hold since: an earlier hold, or one set by this very change, is part of what is restored."""
     from deployctl.usecases.change.rollback_target import on_hold
 
     change = next(iter(facts.changes), None)

@@ -1,4 +1,4 @@
-"""Start a version beside the active one, prove it, and move the traffic to it."""
+"""Start a version alongside the active one, check its health, and switch the traffic to it."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
 def upgrade(app: AppName, version: Version, s: Services, *, options: ChangeOptions = ChangeOptions(), image: str | None = None,
             env: Mapping[str, str] | None = None, pull: PullPolicy | None = None, any_image: bool = True) -> Moved:
-    """Make `version` serve, by the app's file as it is now. Before the switch every failure changes nothing.
-    `image`, `env` and `pull` go before what the file says; without `any_image` the image is one that the file names.
+    """Make `version` live, by the app's file as it is now. Before the switch, a failure changes nothing.
 
-    Raises Invalid (file, name), NotPermitted (image), NotFound (image), OnHold, StateChanged, LeaseHeld, NotHealthy,
-    RevertedAfterSwitch, Unreachable, ConfirmationNeeded (the file takes the app off an address).
+    `image`, `env` and `pull` override the file; without `any_image` the image must be one that the file names. Raises
+    Invalid (file, name), NotPermitted (image), NotFound (image), OnHold, StateChanged, LeaseHeld, NotHealthy,
+    RevertedAfterSwitch, Unreachable, ConfirmationNeeded (the file removes an address of the app).
     """
     from deployctl.usecases.change.rollback import already
     from deployctl.usecases.steps.execute import move
@@ -68,19 +68,19 @@ def upgrade(app: AppName, version: Version, s: Services, *, options: ChangeOptio
 def preview_upgrade(app: AppName, version: Version, s: Services, *, options: ChangeOptions = ChangeOptions(),
                     image: str | None = None,
                     env: Mapping[str, str] | None = None, pull: PullPolicy | None = None) -> Preview:
-    """Return the plan that `upgrade` would walk now, and change nothing: not even an image is pulled."""
+    """Return the plan that `upgrade` would carry out now, and change nothing: not even an image is pulled."""
     candidate = prepare(app, version, s, image=image, env=env, pull=pull, dry_run=True)
     facts = _facts(app, s, candidate)
     require_revision(facts, options)
     _require_not_held(candidate, s)
-    from deployctl.usecases.redaction import redact_lines  # its patterns are only for a dry run
+    from deployctl.usecases.redaction import redact_lines  # its patterns are only needed for a dry run
 
     return Preview(_plan(facts, candidate), warnings=candidate.remarks, image=candidate.news,
                    changes=tuple(redact_lines(_changes(facts, candidate))))
 
 
 def _changes(facts: AppFacts, candidate: PreparedCandidate) -> list[DiffLine]:
-    """Return what would differ from what serves now; nothing where nothing serves."""
+    """Return what would differ from the live release; nothing if there is none."""
     active = facts.releases.get(facts.app.active or 0)
     if active is None:
         return []
@@ -88,7 +88,7 @@ def _changes(facts: AppFacts, candidate: PreparedCandidate) -> list[DiffLine]:
 
 
 def _require_address_wanted(app: AppName, s: Services, options: ChangeOptions) -> None:
-    """Ask before anything is pulled. A file that is missing or wrong is told by whoever prepares."""
+    """Ask before anything is pulled. A missing or invalid file is reported during preparation."""
     now = s.ledger.find_app(app)
     if now is not None and not options.confirmed:
         with suppress(NotFound):
@@ -96,7 +96,8 @@ def _require_address_wanted(app: AppName, s: Services, options: ChangeOptions) -
 
 
 def _told(moved: Moved, candidate: PreparedCandidate, s: Services) -> Moved:
-    """Return it with the image's news, and with warnings of what is around the app: repeated each time until it is repaired."""
+    """Return the result with news of the image, and with warnings about the app's environment: repeated each time until
+    fixed."""
     warnings = list(_surroundings(AppName(moved.app), s))
     for warning in warnings:
         s.report.warn(warning)
@@ -104,7 +105,7 @@ def _told(moved: Moved, candidate: PreparedCandidate, s: Services) -> Moved:
 
 
 def _surroundings(app: AppName, s: Services) -> Iterator[str]:
-    """Yield what may end HAProxy, and a proxy in front whose word about visitors does not reach the app."""
+    """Yield what may end HAProxy, and a proxy in front whose forwarded headers do not reach the app."""
     for frail in s.traffic.frailties():
         yield f"{frail.text}. Fix: {frail.remedy}"
     fronts = s.traffic.dropped_fronts()
@@ -118,7 +119,7 @@ def _facts(app: AppName, s: Services, candidate: PreparedCandidate) -> AppFacts:
 
 
 def _serves(facts: AppFacts, release: Release) -> bool:
-    """Tell whether it serves already: the very release, bundle and all."""
+    """Return whether it is live already: exactly that release, with the same release spec."""
     return release.number == facts.app.active == facts.serving and facts.is_warm(release.number)
 
 
@@ -134,9 +135,9 @@ def _plan(facts: AppFacts, candidate: PreparedCandidate) -> Plan:
 
 
 def _require_not_held(candidate: PreparedCandidate, s: Services) -> None:
-    """Raise OnHold when this very bundle, or every bundle of its version and digest, was rolled back.
+    """Raises OnHold if this very release spec, or every spec of its version and digest, was rolled back.
 
-    Another digest under the name may deploy; so may another bundle of an image that served well with one.
+    Another digest under the name may be deployed; so may another spec of an image that served well with one.
     """
     from deployctl.usecases.change.rollback_target import on_hold
 
@@ -148,7 +149,7 @@ def _require_not_held(candidate: PreparedCandidate, s: Services) -> None:
 
 
 def _apply_wishes(facts: AppFacts, candidate: PreparedCandidate, s: Services) -> tuple[DiffLine, ...]:
-    """Take over a changed address or policy of the app although its release is what serves already; return what differs."""
+    """Apply a changed address or policy of the app although its release is already live; return what differs."""
     wished = candidate.wishes(facts.app)
     if wished != facts.app:
         s.ledger.set_wishes(wished)
@@ -156,7 +157,7 @@ def _apply_wishes(facts: AppFacts, candidate: PreparedCandidate, s: Services) ->
     try:
         if lines and (closed := s.traffic.sync()):
             s.report.warn(closed_text(closed))
-    except ProxyUnavailable:  # what HAProxy refuses would be in the way of every app's next change
+    except ProxyUnavailable:  # what HAProxy rejects would block every app's next change
         s.ledger.set_wishes(facts.app)
         with suppress(ProxyUnavailable):
             s.traffic.sync()

@@ -1,4 +1,4 @@
-"""Copy the ledger while it is in use."""
+"""Back up the ledger while it is in use."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def backup_ledger(vault: Vault, target: Path) -> Done:
-    """Write one whole, checked file, which only its owner may read: it holds the values of every app's env.
+    """Write one complete, checked file that only its owner can read: it contains the env values of every app.
 
-    Raises Refused when something has that name, NotFound when its folder is missing.
+    Raises Refused if the name is taken, NotFound if its folder is missing.
     """
     if not target.parent.is_dir():
         raise NotFound(f"there is no directory {target.parent}.", remedy=[f"mkdir -p {target.parent}"])

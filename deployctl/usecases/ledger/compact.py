@@ -1,4 +1,4 @@
-"""Make the ledger as small as what it holds: fold what is long past, and give the room back to the disk."""
+"""Shrink the ledger to what it holds: fold old history, and return the space to the disk."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 
 def compact_ledger(vault: Vault, *, actor: str, dry_run: bool) -> Done:
-    """Raises LeaseHeld (a living process changes an app, or restores the ledger), DeployctlError (disk_full, takes_too_long).
-    Whatever ends it, the ledger is whole; whoever goes back meanwhile waits for a moment, and is never refused. Nothing is
-    changed in a dry run."""
+    """Compact the ledger; a dry run changes nothing.
+
+    However it ends, the ledger is intact; a rollback in the meantime waits for a moment and is never rejected. Raises
+    LeaseHeld (a living process changes an app, or restores the ledger), DeployctlError (disk_full, takes_too_long).
+    """
     with closing(vault.open()) as ledger:
         before = size_of(vault.path)
         if dry_run:

@@ -1,4 +1,4 @@
-"""Fold what is long past: the ledger then is as long as what is decided from and looked at, and still verifies."""
+"""Fold old history: the ledger then contains what decisions and pages need, and still verifies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deployctl.usecases.clock_math import later
 if TYPE_CHECKING:
     from deployctl.ports import Ledger, Services
 
-PAUSE_SECONDS = 0.15  # seconds: whoever waits for the ledger asks again every 0.1 s, https://sqlite.org/c3ref/busy_timeout.html
+PAUSE_SECONDS = 0.15  # seconds: a process that waits for the ledger retries every 0.1 s, https://sqlite.org/c3ref/busy_timeout.html
 
 
 def fold(s: Services) -> Folded:
@@ -19,15 +19,17 @@ def fold(s: Services) -> Folded:
 
 
 def fold_ledger(ledger: Ledger, *, at: str, actor: str, pause: Callable[[float], None]) -> Folded:
-    """Fold all that is due, a batch at a time with a pause after each: whoever goes back meanwhile waits for one of them.
-    Twice changes nothing."""
+    """Fold all that is due, in batches with a pause after each: a rollback in the meantime waits for one batch.
+
+    Idempotent.
+    """
     return (_all(lambda: ledger.fold_refusals(before=refusals_due(at), at=at, actor=actor), pause)
             + _all(lambda: ledger.fold_repeated(at=at, actor=actor), pause)
             + _all(lambda: ledger.fold_plans(before=plans_due(at), at=at, actor=actor), pause))
 
 
 def refusals_due(now: str) -> str:
-    """Return the time before which refused changes are folded."""
+    """Return the time before which rejected changes are folded."""
     return midnight(later(now, -REFUSALS_AFTER))
 
 

@@ -1,6 +1,6 @@
-"""Make the ledger anew from what is left: its copies, the labels of containers and networks, HAProxy's maps.
+"""Reconstruct the ledger from what remains: its backups, the labels of containers and networks, HAProxy's maps.
 
-Only reads the engine and HAProxy: neither traffic nor a container is touched. What could not be recovered is told.
+Engine and HAProxy are only read: neither traffic nor containers are touched. What could not be recovered is reported.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ Build = Callable[[SqliteLedger], Services]
 
 
 def rebuild_ledger(vault: Vault, remains: Remains, build: Build, *, force: bool) -> Done:
-    """Raises Refused when the ledger is sound (`force` brings it up to date with what runs), LeaseHeld when a living
-    process changes an app, EngineUnavailable when the containers cannot be asked for."""
+    """Rebuild it. Raises Refused if the ledger is intact (`force` brings it up to date with what runs), LeaseHeld if a
+    living process is changing an app, EngineUnavailable if the containers cannot be listed."""
     sound = vault.find_usable()
     if sound is not None:
         sound.close()
@@ -60,7 +60,7 @@ def rebuild_ledger(vault: Vault, remains: Remains, build: Build, *, force: bool)
 
 
 def _told_id(s: Services) -> str | None:
-    """Return the id that the containers of this place agree on, once nothing else tells it any more."""
+    """Return the id that the containers of this path agree on, if no other source has it."""
     told = {home.id for home in s.engine.homes() if home.path == str(s.home)}
     return told.pop() if len(told) == 1 else None
 
@@ -74,8 +74,8 @@ def _nothing(vault: Vault, s: Services) -> NotFound:
 
 
 def _base(vault: Vault, *, sound: bool, force: bool) -> AbstractContextManager[CopyCandidate]:
-    """Return what to begin with: the ledger itself when it is sound, else its newest copy that is as it was made, else
-    nothing. Where there are only copies that cannot be checked, `force` takes the newest; else Refused is raised."""
+    """Return the starting point: the ledger itself if it is intact, else its newest unmodified backup, else nothing. If
+    there are only backups that cannot be verified, `force` takes the newest; otherwise Refused is raised."""
     if sound:
         return vault.from_file(vault.path, force=False)
     checks = {copy.path: check for copy in copies(vault.path) if (check := vault.judge(copy.path))}
@@ -96,7 +96,7 @@ def _unchecked(copy: Path, check: CopyCheck, vault: Vault) -> Refused:
 
 
 def rebuild(candidate: CopyCandidate, remains: Remains, s: Services, *, sealed: bool) -> Rebuilt:
-    """Bring the candidate up to date with what the engine and HAProxy have. `sealed`: the home's secret is known."""
+    """Bring the candidate up to date with engine and HAProxy. `sealed`: the home's secret is known."""
     ledger = candidate.ledger
     lost: list[str] = []
     grounds, containers, routes = _grounds(s), _containers(s, lost, sealed=sealed), _routes(s, remains, lost)
@@ -121,13 +121,13 @@ def rebuild(candidate: CopyCandidate, remains: Remains, s: Services, *, sealed: 
 
 
 def _since(candidate: CopyCandidate) -> list[str]:
-    """Return what a copy cannot know, as a sentence: it is as old as its last event. Without a copy there is none."""
+    """Return in one sentence what a backup cannot know: it is as old as its last event. Empty without a backup."""
     last = next(iter(candidate.ledger.events(limit=1)), None)
     return [f"the history since {last['at']}, when the backup was made: traffic switches, holds, users and tokens. Live "
             "versions are taken from HAProxy"] if last else []
 
 
-# -- what is left -------------------------------------------------------------------------------------------------
+# -- what remains ---------------------------------------------------------------------------------------------------
 def _grounds(s: Services) -> dict[AppName, Ground]:
     home = s.ledger.identity
     found: dict[AppName, Ground] = {}
@@ -141,7 +141,8 @@ def _grounds(s: Services) -> dict[AppName, Ground]:
 
 
 def _containers(s: Services, lost: list[str], *, sealed: bool) -> list[ContainerFacts]:
-    """Return the home's containers with every field; one without our seal is somebody else's who used our labels."""
+    """Return the home's containers with every field; one without our signature was created by someone else who used our
+    labels."""
     home, found = s.ledger.identity, []
     for listed in s.engine.containers():
         if sealed and not is_sealed(home, listed.labels):
@@ -154,7 +155,7 @@ def _containers(s: Services, lost: list[str], *, sealed: bool) -> list[Container
 
 
 def _relic(one: ContainerFacts, grounds: dict[AppName, Ground], s: Services, lost: list[str], *, sealed: bool) -> Relic | None:
-    """Return what a container tells of its release, None with the reason in `lost` when that is not enough."""
+    """Return what a container reveals of its release, None with the reason in `lost` if that is not enough."""
     labels, ground = one.labels, grounds.get(AppName(one.labels.get("deployctl.app", "")))
     network = ground.find({*one.asked, *one.addresses}) if ground else None
     address = network and (one.asked.get(network.name) or one.addresses.get(network.name))
@@ -180,7 +181,7 @@ def _relic(one: ContainerFacts, grounds: dict[AppName, Ground], s: Services, los
 
 
 def _routes(s: Services, remains: Remains, lost: list[str]) -> dict[AppName, int]:
-    """Return who serves by HAProxy's word, by its file when it does not answer."""
+    """Return the live release of each app as HAProxy reports it, or from its file if it is not responding."""
     try:
         return s.traffic.routes()
     except DeployctlError as e:
@@ -194,7 +195,7 @@ def _take_policy(app: AppName, file: AppFile | DeployctlError | None, s: Service
         if isinstance(file, DeployctlError):
             raise file
         if row is not None:
-            s.ledger.set_wishes(replace(row, policy=(file or s.app_file(app)).policy))  # who has none is told so
+            s.ledger.set_wishes(replace(row, policy=(file or s.app_file(app)).policy))  # a missing file is reported
     except DeployctlError as e:
         lost.append(f"{app}: how it drains and how many versions are kept is as by default, until its next upgrade "
                     f"({e.message.splitlines()[0]})")

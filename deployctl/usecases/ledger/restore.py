@@ -1,4 +1,4 @@
-"""Put a copy of the ledger back. Traffic and containers are not touched: only what is remembered of them changes."""
+"""Restore a backup of the ledger. Traffic and containers are not touched: only the record of them changes."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from deployctl.usecases.results import Done
 if TYPE_CHECKING:
     from deployctl.ledger.file.vault import CopyCandidate, Vault
 
-MAX_NAMES_SHOWN = 20  # people and tokens in one question
+MAX_NAMES_SHOWN = 20  # users and tokens in one question
 
 
 def restore_ledger(vault: Vault, source: Path, *, actor: str, force: bool, sure: bool = False) -> Done:
-    """Check the copy, keep what lies in its place beside, and let it be the ledger. Who is signed in signs in again.
+    """Check the backup, move the present ledger aside, and put the backup in its place. Everyone has to sign in again.
 
-    Raises NotFound, LedgerUnusable (the copy is damaged, newer or not ours by its schema), Refused (another home's or
-    host's, or not to be checked by its sum; `force` takes it), ConfirmationNeeded (it brings rights back) and LeaseHeld
-    (a living process changes an app now).
+    Raises NotFound, LedgerUnusable (the backup is damaged, newer, or not ours by its schema), Refused (it is another
+    home's or host's, or its checksum cannot be verified; `force` accepts it), ConfirmationNeeded (it restores rights)
+    and LeaseHeld (a living process is changing an app).
     """
     with vault.from_file(source, force=force) as candidate:
         brought = _brought_back(vault, candidate)
@@ -42,10 +42,10 @@ def restore_ledger(vault: Vault, source: Path, *, actor: str, force: bool, sure:
 
 
 def _brought_back(vault: Vault, candidate: CopyCandidate) -> list[str]:
-    """Return the people and tokens whose rights the present ledger does not have, or not so."""
+    """Return the users and tokens with rights that they do not have in the present ledger."""
     try:
         brought = candidate.ledger.grants(at=vault.now)
-    except (ValueError, TypeError, AttributeError) as e:  # only where nothing tells that the rows are ours
+    except (ValueError, TypeError, AttributeError) as e:  # only if nothing proves that the rows are ours
         raise LedgerUnusable(f"cannot read the users and tokens of {candidate.source} ({e}). Nothing was changed.",
                              remedy=["deployctl ledger rebuild"]) from e
     present = vault.find_usable()

@@ -1,4 +1,4 @@
-"""Is the ledger as it was written? Every page, every link of the event chain, every change of traffic."""
+"""Is the ledger as it was written? Every page, every link of the event chain, every switch of traffic."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from deployctl.usecases.results import Done
 if TYPE_CHECKING:
     from deployctl.ledger.file.vault import Vault as Vault
 
-MAX_FAULTS_SHOWN = 20  # faults that are told; a break further up says little that the first ones did not
+MAX_FAULTS_SHOWN = 20  # faults that are listed; a break further on adds little
 
 
 def verify_ledger(vault: Vault) -> Done:
-    """Walk the whole history and every copy. Raises LedgerUnusable, or AttentionNeeded with one line for each row that broke
-    and each copy that was changed."""
+    """Verify the whole history and every backup. Raises LedgerUnusable, or AttentionNeeded with one line for each
+    broken row and each modified backup."""
     checks = {copy.path: check_copy(copy.path, vault.path) for copy in copies(vault.path)}
     with closing(vault.open()) as ledger:
         faults = [*ledger.find_faults(), *vault.cut_off(ledger), *ledger.damages(), *_changed(checks)]
@@ -36,8 +36,8 @@ def verify_ledger(vault: Vault) -> Done:
 
 
 def _sentence(events: int, put_back: Mapping[str, Any] | None) -> str:
-    """The chain covers what happened. People, roles and tokens are no events: of a copy only its sum tells whether they are
-    as they were."""
+    """Return the result. The chain covers what happened. Users, roles and tokens are not events: of a backup only its
+    checksum shows whether they are unmodified."""
     well = f"the ledger is intact: {events} events, including every traffic switch"
     if put_back is None:
         return well

@@ -1,1 +1,1 @@
-"""The first steps on a server: checks, an app file of one's own, the systemd unit."""
+"""The first steps on a server: checks, the first app file, the systemd unit."""

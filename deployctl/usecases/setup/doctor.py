@@ -23,8 +23,8 @@ YEAR_2024 = 1_704_067_200  # a clock before that was never set
 
 
 def doctor(settings: Settings, build: Callable[[], Services], *, exists: bool = True) -> list[Finding]:
-    """Return one finding for each thing that a change needs. Changes nothing but a dead HAProxy, which it starts, and
-    where no home `exists` it makes none."""
+    """Return one finding for each thing that a change needs. Changes nothing except starting a dead HAProxy, and
+    creates no home if none `exists`."""
     found = _machine(settings.home)
     try:
         s = build()
@@ -36,7 +36,7 @@ def doctor(settings: Settings, build: Callable[[], Services], *, exists: bool = 
 
 
 def findings(s: Services) -> list[Finding]:
-    """Return the same of a home that is open already."""
+    """Return the findings of a home that is already open."""
     return [*_machine(s.home), _ledger(s), *_checked(s)]
 
 
@@ -46,7 +46,7 @@ def _ledger(s: Services) -> Finding:
 
 
 def _whole_ledger(s: Services) -> Finding:
-    """Look at every page and every link of the chain: what nobody reads may be damaged, too."""
+    """Check every page and every link of the chain: what is never read may be damaged, too."""
     try:
         faults = [*s.ledger.damages(), *s.ledger.find_faults()]
     except DeployctlError as e:
@@ -55,7 +55,7 @@ def _whole_ledger(s: Services) -> Finding:
 
 
 def _no_home(s: Services) -> Iterator[Finding]:
-    """Yield what is known of a place without a ledger; whoever starts no HAProxy there may find one that runs."""
+    """Yield what is known of a path without a ledger; no HAProxy is started there, but one may be running."""
     pid = s.traffic.pid()
     if pid is not None:
         yield Finding("HAProxy", ok=False, fix="deployctl ledger rebuild",
@@ -147,7 +147,7 @@ def _network(s: Services) -> Iterator[Finding]:
 
 
 def _tokens(s: Services) -> Iterator[Finding]:
-    """Yield tokens that are older than the rule by which they would have ended with whoever made them."""
+    """Yield tokens created before the rule that they end with their creator."""
     admins, now = {user.name for user in s.ledger.users() if rules_server(user.roles)}, s.clock.utc()
     for one in s.ledger.tokens():
         if one.owner is not None and one.owner not in admins and one.state(now) == "in_use":

@@ -1,4 +1,4 @@
-"""Are the containers as this version makes them, and does the ledger know them all?"""
+"""Are the containers as this version creates them, and does the ledger know all of them?"""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def containers(s: Services) -> Iterator[Finding]:
 
 
 def _hidden(here: Sequence[ContainerFacts], s: Services) -> Iterator[Finding]:
-    """Yield the apps whose containers lie in another image store than the one that the engine uses now."""
+    """Yield the apps whose containers are in an image store other than the engine's current one."""
     store = store_now(s, here)
     for app in s.ledger.apps() if store else ():
         instances = {i.release: i for i in s.ledger.instances(app.name)}
@@ -38,7 +38,7 @@ def _hidden(here: Sequence[ContainerFacts], s: Services) -> Iterator[Finding]:
 
 
 def _former(s: Services) -> Iterator[Finding]:
-    """Yield what 0.1.0 made otherwise than today, and runs on as it is."""
+    """Yield what 0.1.0 created differently, and still runs that way."""
     found = [(i, c) for i in s.ledger.instances() if (c := s.engine.find_container(i.container or i.name))]
     if crash := [c.name for _, c in found if c.running and c.restart is Restart.UNLESS_STOPPED]:
         yield Finding("restarts", ok=False, fatal=False, fix="deployctl reconcile",
@@ -56,8 +56,8 @@ def _former(s: Services) -> Iterator[Finding]:
 
 
 def _all_capabilities(s: Services) -> Iterator[Finding]:
-    """Yield the apps that keep releases with more capabilities than one made now would have. Once what serves has no more,
-    there is nothing to do: it is pinned, and the others leave as retention says."""
+    """Yield the apps that keep releases with more capabilities than one created now would have. Once the live release
+    has no more, nothing needs doing: it is recorded, and the others go as retention decides."""
     kept = [r for r in s.ledger.kept_releases() if kept_text(r.cap_drop, r.bundle.cap_add)]
     for app in s.ledger.apps() if kept else ():
         if found := [r for r in kept if r.app == app.name]:

@@ -1,4 +1,4 @@
-"""Whether a browser would carry the dashboard's cookies to apps: a cookie knows a host name and no port."""
+"""Whether a browser would send the dashboard's cookies to apps: a cookie knows a host name and no port."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OF_VERSIONS = frozenset({"127.0.0.1", "localhost"})  # what people type before t
 
 
 def dashboard(s: Services) -> Iterator[Finding]:
-    """Yield a warning where people sign in under a host name that leads to apps, too."""
+    """Yield a warning if people sign in under a host name that also leads to apps."""
     if not s.spec.web.enabled or not s.ledger.users():
         return
     apps = s.ledger.apps()
@@ -34,8 +34,11 @@ def dashboard(s: Services) -> Iterator[Finding]:
 def sharing(
     web: WebSpec, listens: Mapping[AppName, tuple[str, int]], hosts: Mapping[AppName, tuple[str, ...]]
 ) -> list[AppName]:
-    """Return the apps that a browser asks under the dashboard's own host name. Under TLS its cookies go to no port without.
-    `hosts` has every app: whatever it listens on, each of its versions has a port of its own on 127.0.0.1."""
+    """Return the apps that a browser reaches under the dashboard's own host name. Under TLS its cookies go to no port
+    without.
+
+    `hosts` has every app: whatever it listens on, each of its versions has a port of its own on 127.0.0.1.
+    """
     url = urlsplit(web.base)
     bare, host = url.scheme == "http", url.hostname or ""
     by_port = {app for app, (address, _) in listens.items() if bare and _leads_to(address, host)}

@@ -1,4 +1,4 @@
-"""Is the engine fit? What it is, what it cannot do, and whether there is room where its images really lie."""
+"""System checks of the engine: what it is, what it cannot do, and whether there is room where its images are stored."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deployctl.usecases.results import Finding
 if TYPE_CHECKING:
     from deployctl.ports import EngineInfo, Services
 
-LITTLE_SPACE = 2**30  # bytes; below it an image of usual size does not fit
+LITTLE_SPACE = 2**30  # bytes; with less, an image of usual size does not fit
 OWN_SOCKET = "/run/containerd/containerd.sock"  # of containerd as a service; one that Docker started has another
 CONTAINERD_FILE = Path("/etc/containerd/config.toml")
 CONTAINERD_ROOT = "/var/lib/containerd"
@@ -52,7 +52,8 @@ def _lacks(info: EngineInfo) -> Iterator[Finding]:
 
 
 def _store(s: Services) -> Finding:
-    """Ask something that only the image store can answer: with containerd dead or hanging all else is fine."""
+    """Make a request that only the image store can answer: with containerd dead or hanging, everything else
+    responds."""
     try:
         s.engine.require_store()
     except DeployctlError as e:
@@ -61,13 +62,14 @@ def _store(s: Services) -> Finding:
 
 
 def image_folders(info: EngineInfo) -> list[Path]:
-    """Return where images and containers lie: with containerd as a service the images are in a folder of its own."""
+    """Return where images and containers are stored: with containerd as a service, images are in a folder of its
+    own."""
     own = [containerd_root(CONTAINERD_FILE)] if info.containerd.replace("/var/run/", "/run/") == OWN_SOCKET else []
     return [*own, Path(info.root_dir)]
 
 
 def containerd_root(file: Path) -> Path:
-    """Return the folder that containerd's own file names, its usual one when it names none or cannot be read."""
+    """Return the folder set in containerd's own file, its default if it sets none or cannot be read."""
     try:
         return Path(tomllib.loads(file.read_text()).get("root") or CONTAINERD_ROOT)
     except (OSError, ValueError):

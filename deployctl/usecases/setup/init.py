@@ -1,4 +1,4 @@
-"""Write a small app file from what an image says of itself. Pulls nothing, starts nothing."""
+"""Write a small app file from an image's metadata. Pulls nothing unless asked, starts nothing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FIRST_LISTEN, LAST_LISTEN = 8000, 8999
 
 @dataclass(frozen=True, slots=True)
 class InitOptions:
-    """What a person said; None where the image, or the first free address, must do."""
+    """What the user specified; None: taken from the image, or the first free address."""
 
     image: str
     port: int | None = None  # inside the container
@@ -36,16 +36,16 @@ class InitOptions:
     listen: str | None = None
     host: str | None = None
     force: bool = False
-    pull: Callable[[str], None] | None = None  # tells the progress: the image may be pulled when it is not here
+    pull: Callable[[str], None] | None = None  # reports progress: the image may be pulled if it is not on this server
 
 
 def init(app: AppName, options: InitOptions, settings: Settings, *, engine: Engine, guard: Guard,
          taken: frozenset[int], apps: Sequence[App] = (), check: Callable[[str], None] = lambda text: None) -> Done:
-    """Write config/<app>.toml, and config/server.toml where there is none. `taken`: ports that other apps ask for; `apps`:
-    those that are deployed; `check` raises when a file of that text clashes with another one.
+    """Write config/<app>.toml, and config/server.toml if there is none. `taken`: ports that other apps ask for; `apps`:
+    those that are deployed; `check` raises if a file of that text conflicts with another one.
 
-    Raises Refused when the file is there already or its address is taken, Invalid when the image does not say its port and
-    nobody else does. A file that would stand in the way of another app is never written.
+    Raises Refused if the file exists or its address is taken, Invalid if neither the image nor the user specifies a
+    port. A file that would conflict with another app is never written.
     """
     path = settings.app_file(app)
     if path.exists() and not options.force:
@@ -64,7 +64,7 @@ def init(app: AppName, options: InitOptions, settings: Settings, *, engine: Engi
 
 
 def _require_free(app: AppName, options: InitOptions, guard: Guard, apps: Sequence[App]) -> None:
-    """Raise Refused when somebody has the address or the name that a person asked for."""
+    """Raises Refused if the address or name that was asked for is taken."""
     listen = parse_listen_text(options.listen, field="--listen") if options.listen else None
     own = any(one.name == app and one.listen == listen for one in apps)
     for other in apps:
@@ -94,7 +94,7 @@ def _text(app: AppName, options: InitOptions, image: Image | None, guard: Guard,
 
 
 def needs_image(options: InitOptions, engine: Engine) -> bool:
-    """Tell whether the image would have to say what nobody said, and is not on this server."""
+    """Return whether the image's metadata is needed for what was not specified, and it is not on this server."""
     return options.port is None and engine.find_image(options.image) is None
 
 
@@ -102,12 +102,12 @@ def _look(options: InitOptions, engine: Engine) -> Image | None:
     try:
         found = engine.find_image(options.image)
     except DeployctlError:
-        return None  # no engine: what the person gave must do
+        return None  # no engine: what the user gave must do
     return engine.pull_image(options.image, progress=options.pull) if found is None and options.pull else found
 
 
 def _news(options: InitOptions, image: Image | None, engine: Engine) -> ImageNews | None:
-    """Return that the tag means another image by now than the one that was read here."""
+    """Return that the tag now means an image other than the one that was read here."""
     try:
         return find_news_of(image, parse_image(options.image), engine) if image else None
     except DeployctlError:

@@ -13,8 +13,8 @@ from deployctl.errors import DeployctlError, NotPermitted, Refused
 from deployctl.usecases.results import Done
 
 UNIT_NAME = "deployctl.service"
-# What only a system's own manager can set up. Nothing here keeps HAProxy, a child of the unit, from its ports, its
-# sockets or its drop of root, nor guard routes from being set, nor Docker's socket from being asked.
+# What only a system manager can set up. Nothing here keeps HAProxy, a child of the unit, from its ports, its
+# sockets or dropping root, guard routes from being set, or Docker's socket from being used.
 FENCES = """\
 ProtectSystem=full
 ProtectKernelTunables=yes
@@ -27,8 +27,8 @@ RestrictSUIDSGID=yes
 
 @dataclass(frozen=True, slots=True)
 class InstallOptions:
-    """`folder` is where units lie; None is the usual one of that manager. `run_as` owns the home; None is whose manager
-    it is."""
+    """`folder` is where the unit is written; None is the manager's default. `run_as` owns the home; None is the
+    manager's user."""
 
     user: bool
     folder: Path | None = None
@@ -37,7 +37,7 @@ class InstallOptions:
 
 
 def unit_text(home: Path, options: InstallOptions, environ: Mapping[str, str]) -> str:
-    """Return the whole unit."""
+    """Return the complete unit."""
     command = " ".join(_word(word) for word in (options.python, "-I", "-m", "deployctl", "--home", str(home), "serve"))
     engine = environ.get("DOCKER_HOST", "")
     named = f"Environment={_word(f'DOCKER_HOST={engine}')}\n" if engine.startswith("unix://") else ""
@@ -75,7 +75,7 @@ def _plain(text: str) -> str:
 
 
 def _word(text: str) -> str:
-    """Return one word as systemd reads it: quoted, and with nothing in it that systemd would replace."""
+    """Return one word as systemd reads it: quoted, and with nothing in it that systemd would expand."""
     if not text.isprintable():
         raise DeployctlError(f"a unit cannot contain {ascii(text)[:80]}")
     plain = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
@@ -83,7 +83,7 @@ def _word(text: str) -> str:
 
 
 def install(home: Path, options: InstallOptions, environ: Mapping[str, str]) -> Done:
-    """Write the unit and say how to start it. Writing it twice changes nothing; another home's unit stays."""
+    """Write the unit and say how to start it. Idempotent; another home's unit is left alone."""
     text = unit_text(home, options, environ)
     path = (options.folder or usual_folder(environ, user=options.user)) / UNIT_NAME
     found = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
@@ -111,7 +111,7 @@ def _require_ours(path: Path, found: str, home: Path) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write it whole: systemd may read it at any moment."""
+    """Write it atomically: systemd may read it at any moment."""
     part = path.with_name(f".{UNIT_NAME}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +124,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _linger(lingering: Path = Path("/var/lib/systemd/linger")) -> list[str]:
-    """Return what keeps a user's own systemd running without a login; until then the watcher, and HAProxy, end with it."""
+    """Return what keeps a user's systemd running without a login; until then the watcher, and HAProxy, end with it."""
     import pwd
 
     try:
@@ -135,10 +135,10 @@ def _linger(lingering: Path = Path("/var/lib/systemd/linger")) -> list[str]:
 
 
 def _complaints(path: Path, *, user: bool) -> list[str]:
-    """Return what systemd has against the unit, if systemd is there to be asked."""
+    """Return systemd's complaints about the unit, if systemd is installed."""
     import subprocess
 
-    program = shutil.which("systemd-analyze", path="/usr/bin:/bin")  # not from a PATH that leads anywhere
+    program = shutil.which("systemd-analyze", path="/usr/bin:/bin")  # not from an arbitrary PATH
     if program is None:
         return []
     command = [program, *(["--user"] if user else []), "verify", str(path)]

@@ -1,1 +1,1 @@
-"""What changing verbs share: the lease, preparation, execution, recovery, repair."""
+"""Shared steps of the changing verbs: the lease, preparation, execution, recovery, repair."""

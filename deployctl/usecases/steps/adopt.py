@@ -1,7 +1,7 @@
-"""When HAProxy serves another release than the ledger says, the ledger follows: visitors are never moved by this.
+"""When HAProxy routes to a release other than the ledger's, the ledger follows: this never switches clients.
 
-A flip that left a note is taken over as that person's change, any other as drift. Only when HAProxy serves nobody does
-it follow the ledger. Twice changes nothing.
+An emergency switch that left a note is recorded as that person's change, any other as drift. Only if HAProxy routes
+nowhere does it follow the ledger. Idempotent.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ NOBODY_SAID = Actor("someone", Via.OUTSIDE)
 
 
 def adopt_drift(app: AppName, s: Services, token: int) -> str | None:
-    """Make the ledger agree with HAProxy when no deployment is open; return what was taken over, if anything was.
+    """Make the ledger agree with HAProxy when no deployment is open; return what was recorded, if anything.
 
-    What HAProxy serves and the ledger does not know is only reported.
+    A release that HAProxy routes to and the ledger does not know is only reported.
     """
     row = s.ledger.find_app(app)
     if row is None or s.ledger.find_open(app) is not None:
         return None
     ended = next((last.phase for last in s.ledger.deployments(app, limit=1)), None)
-    if ended is Phase.STUCK:  # half-way, and not taken back: HAProxy would start from its files wrongly
+    if ended is Phase.STUCK:  # incomplete, and not reverted: HAProxy would start from the wrong files
         agree_files(s)
-    # Notes before routes: a flip between the two readings is then recorded without its author for now, and its note is kept
-    # for the next time. The other way round the note would be thrown away before its switch was seen.
+    # Notes before routes: a switch between the two readings is then recorded without its author for now, and its note is kept
+    # for the next time. The other way round the note would be deleted before its switch was seen.
     notes = [note for note in s.traffic.notes() if note.app == app]
     try:
         serving = routes(s).get(app)
-    except DeployctlError:  # whoever needs HAProxy says so
+    except DeployctlError:  # whatever needs HAProxy reports it
         return None
-    # Only after a deployment that failed: then nobody wanted that. Otherwise it is drift, which reconcile reports and repairs.
+    # Only after a failed deployment: then nobody wanted that. Otherwise it is drift, which reconcile reports and repairs.
     if serving is None and row.active is not None and ended in {Phase.REVERTED, Phase.STUCK}:
         return _give_back(app, row.active, fenced_by(app, token, s))
     told = None if serving is None or serving == row.active else _adopt(row, serving, notes, s, token)
@@ -58,14 +58,16 @@ def adopt_drift(app: AppName, s: Services, token: int) -> str | None:
 
 
 def take_over_flips(s: Services) -> None:
-    """Take noted flips into the ledger as far as that is possible now: a look at the status must not fail by it."""
+    """Record noted emergency switches in the ledger as far as possible now: reading the status must not fail because of
+    it."""
     for app in dict.fromkeys(note.app for note in s.traffic.notes()):
         with suppress(DeployctlError), lease(app, "status", s, ChangeOptions()) as token:
             adopt_drift(app, s, token)
 
 
 def _give_back(app: AppName, active: int, s: Services) -> str | None:
-    """Send the traffic to the active release again: a stop took it away, and whoever overtook that stop has failed."""
+    """Switch the traffic to the active release again: a stop took it away, and the rollback that overtook that stop has
+    failed."""
     instance = s.ledger.find_instance(app, active)
     if instance is None or not instance.routed or _has_other_image(instance, s):  # then reconcile has more to repair
         return None
@@ -93,18 +95,18 @@ def _adopt(row: App, serving: int, notes: Sequence[FlipNote], s: Services, token
         s.report.warn(f"HAProxy routes {app} to release {serving}, of which the ledger has no container. "
                       f"Nothing was changed: deployctl status {app}, deployctl doctor")
         return None
-    note = notes[-1] if notes and notes[-1].target == serving else None  # an older note was followed by another switch
+    note = notes[-1] if notes and notes[-1].target == serving else None  # an earlier note was followed by another switch
     if note is None and _is_ours(app, serving, s):
         return None
-    if not instance.routed:  # HAProxy has a server for it, whatever the ledger believed: a rollback away must find it
+    if not instance.routed:  # HAProxy has a server for it, whatever the ledger recorded: a rollback away must find it
         s.ledger.set_instance(app, serving, routed=True)
     change = s.ledger.promote(_change(row, serving, note, s), deployment=None, token=token)
-    agree_files(s)  # after the ledger: should it fail, the next command finds files that differ and writes them
+    agree_files(s)  # after the ledger: if it fails, the next command finds files that differ and writes them
     return _tell(row, release, change, s)
 
 
 def agree_files(s: Services) -> None:
-    """Let HAProxy's files say what HAProxy says. The ledger is right whatever becomes of this."""
+    """Bring HAProxy's files in line with its routes. The ledger is right whether or not this succeeds."""
     try:
         s.traffic.sync()
     except DeployctlError as e:
@@ -112,8 +114,8 @@ def agree_files(s: Services) -> None:
 
 
 def _is_ours(app: AppName, serving: int, s: Services) -> bool:
-    """Tell whether deployments of ours got stuck there and none has moved the traffic since: a person knows, and the
-    next move settles it."""
+    """Return whether our own deployments got stuck there and nothing has switched the traffic since: this was reported,
+    and the next switch settles it."""
     stuck, meant = False, set[int | None]()
     for last in s.ledger.deployments(app, limit=LOOK_BACK):
         if last.phase is Phase.SUCCEEDED and last.kind in TRAFFIC_MOVES:
@@ -124,7 +126,7 @@ def _is_ours(app: AppName, serving: int, s: Services) -> bool:
 
 
 def _unwritten(app: AppName, serving: int, s: Services) -> Deployment | None:
-    """Return the deployment of ours that sent the traffic there, if it was overtaken or died before that was written."""
+    """Return our deployment that switched the traffic there, if it was overtaken or died before that was recorded."""
     for last in s.ledger.deployments(app, limit=LOOK_BACK):
         if last.phase is Phase.SUCCEEDED and last.kind in TRAFFIC_MOVES:
             return None
@@ -156,7 +158,7 @@ def _tell(row: App, release: Release, change: Change, s: Services) -> str:
 
 
 def _write_down(app: AppName, notes: Sequence[FlipNote], s: Services) -> None:
-    """Keep every flip in the ledger, those too that another one has overtaken, and throw the notes away."""
+    """Record every emergency switch in the ledger, including those followed by another one, and delete the notes."""
     for note in notes:
         sentence = f"{note.actor} switched {app} to {note.version} in an emergency at {note.at}"
         s.ledger.event("emergency", sentence, at=s.clock.utc(), actor=note.actor, app=app,

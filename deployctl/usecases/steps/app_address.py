@@ -1,4 +1,4 @@
-"""The question before an app leaves an address: whoever comes there afterwards is answered by nobody."""
+"""The question before an app gives up an address: clients there get no response afterwards."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def closing(now: App, wanted: App) -> tuple[str, ...]:
-    """Return the addresses and host names that the app has `now` and no longer has once it is as `wanted`."""
+    """Return the addresses and host names that the app has `now` and would lose as `wanted`."""
     from deployctl.domain.inputs.addresses import covers, write_address
 
     stays = now.listen is None or (wanted.listen is not None and covers(wanted.listen, now.listen))
@@ -22,7 +22,7 @@ def closing(now: App, wanted: App) -> tuple[str, ...]:
 
 
 def closing_text(now: App, wanted: App) -> str | None:
-    """Return in one sentence what an upgrade would close, None when nothing."""
+    """Return in one sentence what an upgrade would close, None if nothing."""
     closed = closing(now, wanted)
     if not closed or now.active is None:
         return None
@@ -32,7 +32,7 @@ def closing_text(now: App, wanted: App) -> str | None:
 
 
 def require_address_wanted(now: App | None, wanted: App, s: Services, options: ChangeOptions) -> None:
-    """Raise ConfirmationNeeded when the app would leave an address that serves, and nobody has said yes to it."""
+    """Raises ConfirmationNeeded if the app would give up an address in use, and nobody has confirmed it."""
     text = closing_text(now, wanted) if now else None
     if text and now and not options.confirmed:
         raise ConfirmationNeeded(f"{text} Continue?", revision=now.revision)

@@ -1,4 +1,4 @@
-"""What an engine that answers like Docker may not be able to do: said before anything is made."""
+"""What an engine that is compatible with Docker may not support: reported before anything is created."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def require_able(engine: EngineInfo, probe: ProbeKind) -> None:
-    """Raise when this engine cannot do what a release with such a probe needs."""
+    """Raises if this engine does not support what a release with such a probe needs."""
     if Lack.UPDATE in engine.lacks:
         raise EngineRefused(f"{engine.product} {engine.version} cannot update existing containers, which deployctl "
                             "requires. Nothing was changed.", remedy=["use Podman 5 or later, or Docker"], code=Lack.UPDATE)

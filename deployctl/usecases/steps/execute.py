@@ -1,4 +1,4 @@
-"""What upgrade, rollback and undo share: walk the plan and tell where the traffic is now."""
+"""Shared by upgrade, rollback and undo: carry out the plan and report where the traffic is now."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Holds:
-    """Releases that the promotion puts on hold, or whose hold it lifts."""
+    """Releases that the promotion puts on hold, or releases from hold."""
 
     held: int | None = None
     lifted: int | None = None
 
 
 def holds_of(plan: Plan, facts: AppFacts) -> Holds:
-    """Return what the promotion of that plan does: a rollback holds what it leaves, unless that was held before;
-    an undo reverses the hold of the change that it undoes."""
+    """Return the holds that the promotion of that plan sets: a rollback holds what it leaves, unless it was held
+    before; an undo reverses the hold of the change it undoes."""
     if plan.kind is PlanKind.ROLLBACK and plan.source != plan.target:
         left = facts.releases.get(plan.source or 0)
         return Holds(held=left.number if left and not left.hold else None)
@@ -44,13 +44,15 @@ def holds_of(plan: Plan, facts: AppFacts) -> Holds:
 
 def walk_plan(plan: Plan, facts: AppFacts, s: Services, *, token: int, options: ChangeOptions, wishes: App | None = None,
               beginning: Callable[[], object] = bool) -> Walk:
-    """Open the deployment and walk its plan to the end. Raises what stopped it, with everything taken back.
-    `beginning` is done in the transaction that opens it."""
+    """Open the deployment and carry out its plan. Raises what stopped it, with everything reverted.
+
+    `beginning` is done in the transaction that opens it.
+    """
     from deployctl.execution.revert_steps import UNDOS
 
     s.report.plan(plan)
     with s.ledger.transaction():
-        options.still_may(s)  # a right that ends after this finds the deployment, and has it stopped
+        options.still_may(s)  # a right that ends after this finds the deployment, and has it aborted
         beginning()
         deployment = s.ledger.open_deployment(plan, actor=s.actor, note=options.note, at=s.clock.utc(), token=token)
     holds = holds_of(plan, facts)
@@ -61,7 +63,7 @@ def walk_plan(plan: Plan, facts: AppFacts, s: Services, *, token: int, options: 
 def move(plan: Plan, facts: AppFacts, s: Services, *, token: int, options: ChangeOptions, started: float,
          wishes: App | None = None,
          before: tuple[StepDone, ...] = (), remarks: tuple[str, ...] = (), beginning: Callable[[], object] = bool) -> Moved:
-    """Walk the plan and return where the traffic is now; `started` is when the use case began, by the clock."""
+    """Carry out the plan and return where the traffic is now; `started` is when the use case began, by the clock."""
     checked = facts.engine_away is None
     remarks = (*remarks, *(() if checked else _unchecked(plan, facts)))
     for remark in remarks:
@@ -106,7 +108,7 @@ def _counters(s: Services) -> RequestCounts | None:
 
 
 def _counted(before: RequestCounts | None, after: RequestCounts | None, plan: Plan) -> Counters | None:
-    """Return what HAProxy counted meanwhile of the two releases together; None when it could not be asked."""
+    """Return what HAProxy counted in between for the two releases together; None if it could not be read."""
     if before is None or after is None:
         return None
     both = {(plan.app, number) for number in (plan.source, plan.target)}

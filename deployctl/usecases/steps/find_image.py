@@ -1,4 +1,4 @@
-"""The image that a reference means now: what is here, or what its registry has by now."""
+"""The image that a reference means now: the one on this server, or what its registry has."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
     from deployctl.errors import DeployctlError
     from deployctl.ports import Engine, Image, Services
 
-REGISTRY_WAIT_SECONDS = 3.0  # seconds for a registry to say what it has under a tag
+REGISTRY_WAIT_SECONDS = 3.0  # seconds for a registry to report what it has under a tag
 
 
 @dataclass(frozen=True, slots=True)
 class FoundImage:
-    """`image` is None when it is not on this server, which only a dry run leaves so; `digest` is the registry's then."""
+    """`image` is None if it is not on this server, which only a dry run leaves so; `digest` is the registry's then."""
 
     image: Image | None
-    digest: str  # of the image: its id
+    digest: str  # the image id
     repo_digest: str | None = None  # name@sha256:…, how to pull it again; None: no registry is known to have it
     pulled: bool = False
     news: ImageNews | None = None
-    like: Image | None = None  # in a dry run: what is here under that tag, and most likely resembles it
+    like: Image | None = None  # in a dry run: the local image with that tag, which most likely resembles it
 
 
 @dataclass(frozen=True, slots=True)
 class ImageQuestion:
-    """`sources` returns by which names (name@sha256:…) the home knows a digest to come from a registry. `dry_run` asks and
-    pulls nothing."""
+    """`sources` returns the names (name@sha256:…) under which the home knows a digest to come from a registry.
+    `dry_run` queries and pulls nothing."""
 
     ref: ImageRef
     policy: PullPolicy
@@ -49,7 +49,7 @@ class ImageQuestion:
 
     @property
     def tag(self) -> str:
-        """Return the name that is asked for, with the tag that Docker adds."""
+        """Return the requested name, with the tag that Docker adds."""
         return str(self.ref if self.ref.digest else ImageRef(self.ref.registry, self.ref.repository, self.ref.tag or "latest"))
 
     def pulled_digests(self, image: Image) -> tuple[str, ...]:
@@ -62,9 +62,9 @@ class ImageQuestion:
 
 
 def find_image(asked: ImageQuestion, s: Services) -> FoundImage:
-    """Return the image that is meant, pulled where that is needed and allowed.
+    """Return the image that is meant, pulled if necessary and allowed.
 
-    Raises NotFound, RegistryUnavailable (`always`, or it is not here) or EngineUnavailable.
+    Raises NotFound, RegistryUnavailable (`always`, or it is not on this server) or EngineUnavailable.
     """
     here = s.engine.find_image(str(asked.ref))
     if here is None:
@@ -83,9 +83,10 @@ def find_image(asked: ImageQuestion, s: Services) -> FoundImage:
 
 
 def find_news(bundle: Bundle, policy: PullPolicy, s: Services) -> ImageNews | None:
-    """Return whether the tag of a release has moved since it was pulled; None: it has not, or nobody is to be asked.
+    """Return whether the tag of a release has moved since it was pulled; None: it has not, or no registry is to be
+    contacted.
 
-    Raises NotFound, RegistryUnavailable (both only by `always`) or EngineUnavailable.
+    Raises NotFound, RegistryUnavailable (both only with `always`) or EngineUnavailable.
     """
     asked = ImageQuestion(parse_image(bundle.image), policy)
     known = own_digests(asked.ref, [bundle.repo_digest or ""])
@@ -95,7 +96,7 @@ def find_news(bundle: Bundle, policy: PullPolicy, s: Services) -> ImageNews | No
 
 
 def find_news_of(here: Image, reference: ImageRef, engine: Engine) -> ImageNews | None:
-    """Return whether the tag of an image that is here has moved, or why that is not known; None as above."""
+    """Return whether the tag of a local image has moved, or why that is not known; None as above."""
     asked = ImageQuestion(reference, PullPolicy.NEWER)
     known = asked.pulled_digests(here)
     return _compared(asked, known, here, engine) if asks_registry(asked.policy, reference, pulled=bool(known)) else None
@@ -132,7 +133,7 @@ def _absent(asked: ImageQuestion, s: Services) -> FoundImage:
 
 
 def _moved(asked: ImageQuestion, here: Image, news: ImageNews, s: Services) -> FoundImage:
-    """Pull what the tag means now. It may turn out to be the same image, which was only never pulled from there."""
+    """Pull what the tag means now. It may turn out to be the same image that was merely never pulled from there."""
     if asked.dry_run:
         return replace(_foreseen(asked, news, s), like=here)
     found = _pulled(asked, s, told=news.after)
@@ -141,12 +142,13 @@ def _moved(asked: ImageQuestion, here: Image, news: ImageNews, s: Services) -> F
 
 
 def _pulled(asked: ImageQuestion, s: Services, *, told: str | None = None) -> FoundImage:
-    """Pull it. `told` is the digest that the registry has just named: an image may have several of one repository."""
+    """Pull it. `told` is the digest that the registry has just reported: an image may have several in one
+    repository."""
     s.report.detail(f"pulling {asked.ref}")
     image = s.engine.pull_image(str(asked.ref), progress=s.report.detail)
     own = own_digests(asked.ref, image.repo_digests)
     for digest in own:
-        s.ledger.note_pull(asked.by_digest(digest), at=s.clock.utc())  # not every engine can tell it later
+        s.ledger.note_pull(asked.by_digest(digest), at=s.clock.utc())  # not every engine can report it later
     there = next((digest for digest in (asked.ref.digest, told, *own) if digest in own), None)
     return FoundImage(image, image.digest, asked.by_digest(there) if there else None, pulled=True)
 

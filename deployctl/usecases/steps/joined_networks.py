@@ -1,4 +1,4 @@
-"""The networks of others that an app joins: looked at before anything is made."""
+"""The existing networks that an app joins: checked before anything is created."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from deployctl.domain.inputs.names import AppName
     from deployctl.ports import ContainerFacts, NetworkFacts, Services
 
-BY_PRIORITY = (1, 48)  # the API from which on the engine is told which network is the way out (Docker 28)
+BY_PRIORITY = (1, 48)  # the API version in which the engine can be told which network is the default route (Docker 28)
 
 
 def require_networks(names: Sequence[str], app: AppName, s: Services) -> list[NetworkFacts]:
-    """Return those networks. Raises NotFound for one that is not there, Invalid for one of deployctl's."""
+    """Return those networks. Raises NotFound for one that does not exist, Invalid for one of deployctl's."""
     here = {network.name: network for network in s.engine.networks()} if names else {}
     return [_require(name, app, here.get(name)) for name in names]
 
@@ -34,21 +34,21 @@ def _require(name: str, app: AppName, found: NetworkFacts | None) -> NetworkFact
 
 
 def leading(joined: Sequence[NetworkFacts], app: App, s: Services) -> list[str]:
-    """Return the networks that would be the way out instead of the app's own, and carry its published port. Before
-    Docker 28 that is the one whose name comes first."""
+    """Return the networks that would be the default route instead of the app's own, and carry its published port.
+    Before Docker 28 that is the one whose name sorts first."""
     first = sorted(network.name for network in joined if not network.internal and network.name < app.network)
     return first if first and _api(s.engine.info().api) < BY_PRIORITY else []
 
 
 def other_way_out(joined: Sequence[NetworkFacts], app: App, s: Services) -> list[str]:
-    """Return what is to be known where the app's own network, whose name stays, is not the way out."""
+    """Return a warning if the app's own network, whose name does not change, is not the default route."""
     return [f"Docker before 28 chooses the default gateway by network name: outgoing traffic of {app.name} uses {name}, "
             f"not its own network {app.network}. Incoming traffic still uses its own." for name in leading(joined, app, s)[:1]]
 
 
 def dropped(names: Sequence[str], row: App | None, active: Bundle | None, containers: Sequence[ContainerFacts],
             s: Services) -> list[str]:
-    """Return what is to be known where somebody connected the active release to networks that the file does not name."""
+    """Return a warning if someone connected the active release to networks that the file does not name."""
     instance = s.ledger.find_instance(row.name, row.active) if row and row.active is not None else None
     seen = next((c for c in containers if instance and c.id == instance.container), None)
     if seen is None or row is None or active is None:

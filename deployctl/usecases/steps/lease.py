@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from deployctl.ports import Services
     from deployctl.usecases.steps.options import ChangeOptions
 
-LEASE_POLL_SECONDS = 0.2  # seconds between two tries while waiting
+LEASE_POLL_SECONDS = 0.2  # seconds between two attempts while waiting
 
 
 @contextmanager
 def lease(app: AppName, verb: str, s: Services, options: ChangeOptions, *, by_force: bool = False) -> Iterator[int]:
-    """Hold the app's lease and yield its fencing token. Raises LeaseHeld, naming who has it and how to go on;
-    `by_force` takes it from whoever has it.
+    """Hold the app's lease and yield its fencing token. Raises LeaseHeld, naming the holder and how to proceed;
+    `by_force` takes it from any holder.
 
-    An error that passes gets told who serves the app now: nobody should have to ask that separately.
+    An error that passes through gets the app's live version attached: nobody should have to look that up separately.
     """
     token = _take(app, verb, s, options, by_force=by_force)
     try:
@@ -38,7 +38,7 @@ def lease(app: AppName, verb: str, s: Services, options: ChangeOptions, *, by_fo
 
 
 def fenced_by(app: AppName, token: int, s: Services) -> Services:
-    """Return services that change nothing any more once another process has taken the lease over."""
+    """Return services that change nothing any more once another process has taken over the lease."""
     def require_lease() -> None:
         if not s.ledger.lease_is_ours(app, token):
             raise taken_over(app)
@@ -71,7 +71,7 @@ def _busy(app: AppName, verb: str, lease: LeaseFacts, s: Services) -> LeaseHeld:
 
 
 def find_serving(app: AppName, s: Services) -> dict[str, object] | None:
-    """Return who answers the app's visitors now: HAProxy's word, the ledger's where HAProxy has none."""
+    """Return the app's live release: HAProxy's, or the ledger's if HAProxy has none."""
     try:
         row = s.ledger.find_app(app)
         number = _served_by_proxy(row, s) if row else None

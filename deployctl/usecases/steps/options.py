@@ -1,4 +1,4 @@
-"""What a person may say along with any changing verb."""
+"""The options of every changing verb."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ def _always(_s: Services) -> None: ...
 
 @dataclass(frozen=True, slots=True)
 class ChangeOptions:
-    """`if_revision` refuses when the traffic changed meanwhile; `lock_wait` is in seconds. `still_may` raises once whoever
-    asked may it no more, which may be so after standing in line or after a long pull; a command's right does not end.
-    Raises Invalid for what is no note."""
+    """`if_revision` rejects the change if the traffic changed in the meantime; `lock_wait` is in seconds. `still_may`
+    raises once the user's right has ended, possibly while waiting for the lease or a long pull; on the command line it
+    never ends.
+
+    Raises Invalid for an invalid note.
+    """
 
     note: str = ""
     if_revision: int | None = None
@@ -34,7 +37,7 @@ class ChangeOptions:
 
 
 def require_revision(facts: AppFacts, options: ChangeOptions) -> None:
-    """Raise StateChanged when somebody moved the traffic since the caller looked."""
+    """Raises StateChanged if the traffic was switched since the caller read it."""
     now = facts.app.revision
     if options.if_revision is None or options.if_revision == now:
         return

@@ -1,4 +1,4 @@
-"""A rollback that may not wait: end what is under way as reverted, at once, and leave its tidying for later."""
+"""A rollback that must not wait: ends what is in progress as reverted, at once, and leaves cleaning up for later."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _ENDS = frozenset({StepKind.STOP, StepKind.PRUNE})
 
 @dataclass(frozen=True, slots=True)
 class Overtaken:
-    """What is under way, and where the traffic was before it; None when nothing is, or when it has not moved."""
+    """What is in progress, and where the traffic was before it; None if nothing is, or if it has not switched."""
 
     facts: AppFacts
     walk: Walk | None = None
     back: Release | None = None
 
     def require_staying(self, target: Release) -> None:
-        """Raise LeaseHeld when that release is just being stopped, or started and perhaps taken back again: the engine
-        does what it was told, whoever has the lease by then."""
+        """Raises LeaseHeld if that release is just being stopped, or started and possibly reverted: the engine finishes
+        what it was asked to do, whoever holds the lease by then."""
         walk = self.walk
         steps = [step for step in walk.begun if step.release == target.number] if walk is not None else []
         if walk is not None and any(_may_stop_it(walk, step) for step in steps):
@@ -53,7 +53,7 @@ def _may_stop_it(walk: Walk, step: Step) -> bool:
 
 
 def look_ahead(app: AppName, s: Services, *named: Named, token: int = 0) -> Overtaken:
-    """Return what a rollback would overtake. Nothing is written: it may still be refused."""
+    """Return what a rollback would overtake. Nothing is written: it may still be rejected."""
     facts, opened = observe(app, s, *named), s.ledger.find_open(app)
     if opened is None:
         return Overtaken(facts)
@@ -64,12 +64,12 @@ def look_ahead(app: AppName, s: Services, *named: Named, token: int = 0) -> Over
 
 
 def overtake(found: Overtaken, s: Services, target: int) -> tuple[AppFacts, Callable[[], None]]:
-    """Set aside what is under way; return the facts as they are then, `target` among them, and the act that ends it.
+    """Set aside what is in progress; return the facts as they are then, including `target`, and the act that ends it.
 
-    Its holder lives, but its lease is ours: it does nothing more. Nothing of the engine is asked to change, because
-    that may be what it hangs in: its candidate stays behind, marked as failed, for the next change or `reconcile`.
-    The end belongs into the transaction that begins the rollback. Until then whoever recovers finds a deployment that
-    was asked to stop, and takes it back.
+    Its holder is alive, but we have its lease: it does nothing more. No request is sent to the engine, because that may
+    be what it hangs in: its candidate is left behind, marked as failed, for the next change or `reconcile`. The end
+    belongs in the transaction that begins the rollback. Until then, recovery finds a deployment that was asked to stop,
+    and reverts it.
     """
     walk = found.walk
     if walk is None:
@@ -85,7 +85,8 @@ def overtake(found: Overtaken, s: Services, target: int) -> tuple[AppFacts, Call
 
 
 def _set_aside(walk: Walk, facts: AppFacts) -> None:
-    """Let the candidate never be taken for a release that served well; one that ran before stays what it was."""
+    """Ensure that the candidate is never taken for a release that served well; one that ran before stays what it
+    was."""
     s, candidate = walk.services, facts.releases.get(walk.plan.target or 0)
     if candidate is None or any(change.target == candidate.number for change in facts.changes):
         return

@@ -1,4 +1,4 @@
-"""Everything that is found out before an upgrade or a start may touch anything: file, image, room."""
+"""Everything that is checked before an upgrade or a start may touch anything: file, image, room."""
 
 from __future__ import annotations
 
@@ -38,23 +38,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PreparedCandidate:
-    """What is to serve: found, checked, and not yet written anywhere."""
+    """What is to go live: resolved, checked, and not yet recorded anywhere."""
 
     app: App  # with a subnet of its own; revision and active are the ledger's
-    release: Release  # the number it would get, while the ledger does not know it
+    release: Release  # with the number it would get, while the ledger does not know it
     steps: tuple[StepDone, ...] = ()
     remarks: tuple[str, ...] = ()
     news: ImageNews | None = None
-    engine: str = ""  # the id of the one that would run it
+    engine: str = ""  # the id of the engine that would run it
 
     def wishes(self, app: App) -> App:
-        """Return the app with what its file asks for beyond one release."""
+        """Return the app with its file's settings beyond one release."""
         return app.wishing(self.app)
 
     def written(self, s: Services) -> PreparedCandidate:
-        """Write app and release to the ledger, where they are not there yet."""
+        """Record app and release in the ledger, if they are not there yet."""
         app = s.ledger.find_app(self.app.name) or _add(self.app, s)
-        if s.ledger.engine is None and self.engine:  # the first container tells which engine is the home's
+        if s.ledger.engine is None and self.engine:  # the first container decides which engine is the home's
             s.ledger.set_engine(self.engine)
         release = s.ledger.ensure_release(app.name, self.release.version, self.release.bundle, at=s.clock.utc())
         return replace(self, release=release)
@@ -62,9 +62,9 @@ class PreparedCandidate:
 
 def prepare(app: AppName, version: Version, s: Services, *, image: str | None = None, env: Mapping[str, str] | None = None,
             pull: PullPolicy | None = None, dry_run: bool = False, any_image: bool = True) -> PreparedCandidate:
-    """Return the checked candidate. Pulls the image where that is needed, which harms nothing; never in a dry run.
-    `image`, `env` and `pull` go before what the app's file says; without `any_image` only for what the file names.
+    """Return the checked candidate. Pulls the image if necessary, which harms nothing; never in a dry run.
 
+    `image`, `env` and `pull` override the app's file; without `any_image` only images that the file names are allowed.
     Raises Invalid, NotPermitted, NotFound, RegistryUnavailable, EngineUnavailable or a plain failure with its reason.
     """
     file = _file(app, s)
@@ -76,7 +76,7 @@ def prepare(app: AppName, version: Version, s: Services, *, image: str | None = 
     joined = require_networks(file.template.networks, app, s)
     wanted = (row or _new_app(app, s, joined)).wishing(file)
     _require_free_listen(row, wanted, s)
-    containers = s.engine.containers()  # raises AnotherEngine: a release there would be apart from all others
+    containers = s.engine.containers()  # raises AnotherEngine: a release there would be separate from all others
     engine = s.engine.info()
     require_able(engine, file.template.probe.kind)
     started = s.clock.now()
@@ -97,11 +97,11 @@ def prepare(app: AppName, version: Version, s: Services, *, image: str | None = 
 
 
 def written_release(facts: AppFacts, number: int) -> Release:
-    """Return the release that was just written. Raises LeaseHeld when the app was removed in between."""
+    """Return the release that was just recorded. Raises LeaseHeld if the app was removed in between."""
     from deployctl.execution.fence import taken_over
 
     release = facts.releases.get(number)
-    if release is None:  # only whoever took the lease over can have done that
+    if release is None:  # only a process that took over the lease can have done that
         raise taken_over(facts.app.name)
     return release
 
@@ -117,7 +117,7 @@ def _file(app: AppName, s: Services) -> AppFile:
 
 
 def _bundle(file: AppFile, reference: str, found: FoundImage, env: Mapping[str, str]) -> Bundle:
-    """Return the bundle of the file, with the variables that were given on the command line on top."""
+    """Return the file's release spec, with the variables given on the command line on top."""
     bundle = file.bundle(reference, found.digest, found.repo_digest)
     if image := found.image or found.like:
         argv = complete(_argv(file.template), _argv(image))
@@ -131,7 +131,7 @@ def _argv(source: Bundle | Image) -> Argv:
 
 
 def _require_fit(image: Image, reference: str, app: AppName, file: AppFile, engine: EngineInfo) -> None:
-    """Raise when this image can never run here as asked: said before anything is started."""
+    """Raises if this image can never run here as requested: reported before anything is started."""
     here = engine.architecture
     if image.architecture and here and image.architecture != here:
         raise DeployctlError(f"the image {reference} is for {image.architecture}, but this server is {here}. "
@@ -147,7 +147,7 @@ def _require_fit(image: Image, reference: str, app: AppName, file: AppFile, engi
 
 
 def _require_in_time(times: HealthcheckTimes, probe: Probe, reference: str, app: AppName, engine: EngineInfo) -> None:
-    """Raise when the image's first HEALTHCHECK comes after the deadline: waiting for it could not succeed."""
+    """Raises if the image's first HEALTHCHECK runs after the deadline: waiting for it could not succeed."""
     first, within = times.first_after(engine.api), probe.start_grace + probe.deadline
     if first >= within:
         raise Invalid(f"the HEALTHCHECK of {reference} first runs {first:g} s after the start, but config/{app}.toml "
@@ -175,7 +175,7 @@ def _command_remarks(image: Image | None, file: AppFile, active: Bundle | None) 
 
 
 def _require_free_listen(row: App | None, wanted: App, s: Services) -> None:
-    """Raise when the stable address is somebody else's: another app's, or another program's."""
+    """Raises if the public address is taken by another app or another program."""
     for other in s.ledger.apps():
         if other.name != wanted.name:
             _require_not_claimed(wanted, other)
@@ -193,7 +193,7 @@ def _require_free_listen(row: App | None, wanted: App, s: Services) -> None:
 
 
 def _require_not_claimed(wanted: App, other: App) -> None:
-    """Raise when the other app, as it is deployed now and whatever its file says by now, has the address or a name."""
+    """Raises if the other app, as it is deployed now and whatever its file says by now, has the address or a name."""
     shared = set(wanted.hosts) & set(other.hosts)
     if wanted.listen and other.listen and overlap(wanted.listen, other.listen):
         shared.add(wanted.address or "")
@@ -210,7 +210,7 @@ def _new_app(app: AppName, s: Services, joined: Sequence[NetworkFacts] = ()) -> 
 
 
 def _add(app: App, s: Services) -> App:
-    """Insert the app; when another process took the subnet meanwhile, choose again."""
+    """Insert the app; if another process took the subnet in the meantime, choose again."""
     for _ in range(8):
         try:
             return s.ledger.add_app(replace(app, listen=None, hosts=()), at=s.clock.utc())

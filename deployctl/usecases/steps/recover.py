@@ -1,4 +1,5 @@
-"""Finish or revert what a process left open when it died: HAProxy's word decides, and doing it twice changes nothing."""
+"""Finish or revert what a process left open when it died: HAProxy's routes decide, and recovering twice changes
+nothing."""
 
 from __future__ import annotations
 
@@ -29,20 +30,20 @@ class Recovered(StrEnum):
 
     FINISHED = "finished"
     REVERTED = "reverted"
-    LEFT = "left"  # neither forward nor back: a person must look
-    UNFINISHED = "unfinished"  # only stops and removals, and not all could be done
-    REPAIR_LEFT = "repair_left"  # what it had repaired stays, the rest is found again
+    LEFT = "left"  # neither finished nor reverted: needs manual intervention
+    UNFINISHED = "unfinished"  # only stops and removals, and some could not be done
+    REPAIR_LEFT = "repair_left"  # its repairs stay, the rest will be found again
 
 
 Told = tuple[Recovered, str]
 
 
 def recover(app: AppName, s: Services, token: int) -> str | None:
-    """Settle the app's open deployment, if there is one: its holder is dead, because the lease is ours.
+    """Settle the app's open deployment, if there is one: its holder is dead, because we have the lease.
 
-    Forward when HAProxy already sends the traffic to a target that answers, did not fail under it, and nobody asked
-    it to stop; back otherwise, but when the traffic has moved only to a source that answers. At last the ledger
-    follows where a person moved the traffic past it. Return what was done.
+    It is finished if HAProxy already routes to a target that responds, did not fail under traffic, and nobody asked it
+    to stop; otherwise it is reverted, but if the traffic has moved, only to a source that responds. Finally the ledger
+    follows a switch that was made outside. Return what was done.
     """
     from deployctl.usecases.steps.adopt import adopt_drift, agree_files
 
@@ -55,10 +56,10 @@ def recover(app: AppName, s: Services, token: int) -> str | None:
         tear_down(row, opened, s)
         return _tell(opened, (Recovered.FINISHED, "finished"), s)
     walk = rebuilt(opened, observe(app, s), s, token)
-    if walk.promoted:  # the ledger says who is live since then: what is left only drains, stops and removes
+    if walk.promoted:  # the ledger has had its live version since then: all that is left is to drain, stop and remove
         retire_rest(walk, STEP_ACTIONS)
         told = Recovered.FINISHED, "finished"
-    elif walk.plan.kind is PlanKind.RECONCILE:  # a half that was repaired is better than nothing, so no step has an undo
+    elif walk.plan.kind is PlanKind.RECONCILE:  # a partial repair is better than none, so no step has a revert
         revert(walk, {}, Interrupted("the process that ran it died"))
         told = Recovered.REPAIR_LEFT, "left: the next pass repairs the rest"
     elif only_retires(walk.plan):
@@ -66,14 +67,14 @@ def recover(app: AppName, s: Services, token: int) -> str | None:
     elif _goes_forward(walk):
         target = walk.plan.target or 0
         # The process may have died between HAProxy's file and its running worker. A switch to where the traffic is
-        # already costs one command and makes both agree; without it the next start of HAProxy could move visitors.
+        # already costs one command and makes both agree; without it the next start of HAProxy could move clients.
         take(walk, Step(StepKind.SWITCH, target, "let HAProxy and its files say the same"), STEP_ACTIONS)
         take(walk, Step(StepKind.PROMOTE, target, "promote what HAProxy serves"), STEP_ACTIONS)
         retire_rest(walk, STEP_ACTIONS)
         told = Recovered.FINISHED, "finished: HAProxy had switched already" if _moved(walk) else "finished"
     elif (_moved(walk) or _asked_back(walk)) and not _can_go_back(walk):
-        # A revert would only exchange one broken release for another, and hide that somebody has to decide. The files
-        # are written as HAProxy serves now, so that its restart does not decide in the meantime.
+        # A revert would only exchange one broken release for another, and hide that a person has to decide. The files
+        # are written as HAProxy routes now, so that a restart of it does not decide in the meantime.
         why = "neither of the two releases is healthy" if _moved(walk) else "the release to roll back to is not responding"
         leave(walk, EndReason(EndCode.PROCESS_DIED, f"its process died at the switch, and {why}"))
         agree_files(s)
@@ -96,18 +97,18 @@ def _tell(opened: Deployment, told: Told, s: Services) -> str:
 
 
 def rebuilt(opened: Deployment, facts: AppFacts, s: Services, token: int) -> Walk:
-    """Return the walk as its dead process left it; what the ledger has of the app by now is what it wished."""
+    """Return the run as its dead process left it; the app's present row in the ledger is what it wanted."""
     plan = Plan.from_dict(json.loads(s.ledger.plan_of(opened.id)))
     rows = s.ledger.steps(opened.id)
-    # Each step is written before it is taken, so the rows are what may have happened: a revert undoes them all, and
-    # every undo bears that there is nothing to undo.
+    # Each step is recorded before it is taken, so the rows are what may have happened: a revert undoes them all, and
+    # every revert copes with having nothing to undo.
     begun = [Step(StepKind(row["kind"]), row["release"], row["sentence"]) for row in rows]
-    if facts.serving not in {None, plan.source, plan.target}:  # a person moved it meanwhile: that is not taken back
+    if facts.serving not in {None, plan.source, plan.target}:  # someone switched it since: that is not reverted
         begun = [step for step in begun if step.kind is not StepKind.SWITCH]
-    by_hand = facts.serving == plan.target != plan.source  # an emergency flip got there before the walk did
+    by_hand = facts.serving == plan.target != plan.source  # an emergency switch got there first
     settled = frozenset((StepKind(row["kind"]), row["release"]) for row in rows if row["ok"])
     was = opened.before or facts.app  # None at the first deployment, which found no app
-    before = facts.app.wishing(was)  # what a revert restores; `wishes` is what going forward keeps
+    before = facts.app.wishing(was)  # what a revert restores; `wishes` is what finishing keeps
     holds = holds_of(plan, facts)
     return Walk(plan, replace(facts, app=before), opened, s, token, wishes=facts.app, held=holds.held,
                 lifted=holds.lifted, begun=begun, settled=settled, seq=len(rows), phase=opened.phase,
@@ -117,7 +118,7 @@ def rebuilt(opened: Deployment, facts: AppFacts, s: Services, token: int) -> Wal
 
 
 def _retired(walk: Walk) -> Told:
-    """Take the rest of a plan that only stops and removes; what cannot be done now is no reason to refuse other work."""
+    """Do the rest of a plan that only stops and removes; what cannot be done now is no reason to block other work."""
     try:
         retire_rest(walk, STEP_ACTIONS)
     except DeployctlError as e:
@@ -126,27 +127,27 @@ def _retired(walk: Walk) -> Told:
 
 
 def _goes_forward(walk: Walk) -> bool:
-    """Tell whether the target answers and has the traffic already, unheld by anybody, or was to get it back."""
-    stopped = walk.deployment.abort_by and _can_go_back(walk)  # not heeded where the former release does not respond
+    """Return whether the target responds and already has the traffic, with nobody holding it, or was to get it back."""
+    stopped = walk.deployment.abort_by and _can_go_back(walk)  # ignored if the former release does not respond
     wanted = _asked_back(walk) or (_moved(walk) and not stopped)
     return wanted and not _failed_under_traffic(walk) and _answers(walk, walk.plan.target)
 
 
 def _failed_under_traffic(walk: Walk) -> bool:
-    """Passing the health gate clears what failed before: so a failure after the switch is one of this walk. A later
-    answer does not make up for it."""
+    """Return whether it failed after the switch. Passing the health check clears earlier failures, so one recorded
+    after it belongs to this run. A later success does not make up for it."""
     target = walk.facts.releases.get(walk.plan.target or 0)
     return walk.switched and target is not None and target.failure is not None
 
 
 def _moved(walk: Walk) -> bool:
-    """Tell whether the traffic went to the release that was to serve."""
+    """Return whether the traffic went to the target release."""
     return walk.switched and walk.facts.serving == walk.plan.target and walk.plan.target is not None
 
 
 def _asked_back(walk: Walk) -> bool:
-    """Tell whether the traffic was to come back to what the ledger calls active: back and forward are the same then.
-    Who has moved it since by an emergency flip is not overruled."""
+    """Return whether the traffic was to return to what the ledger records as active: finishing and reverting are the
+    same then. An emergency switch made since is not overridden."""
     plan, flipped = walk.plan, any(note.app == walk.plan.app for note in walk.services.traffic.notes())
     moves = plan.kind in {PlanKind.UPGRADE, PlanKind.ROLLBACK, PlanKind.UNDO}
     return moves and plan.target is not None and plan.source == plan.target != walk.facts.serving and not flipped
@@ -157,7 +158,7 @@ def _can_go_back(walk: Walk) -> bool:
 
 
 def _answers(walk: Walk, number: int | None) -> bool:
-    """Tell whether that release passes its probe now."""
+    """Return whether that release passes its probe now."""
     release, instance = walk.facts.releases.get(number or 0), walk.facts.instances.get(number or 0)
     if release is None or instance is None:
         return False

@@ -1,4 +1,4 @@
-"""Repairs that are one act each. All are done under the app's lease, may be repeated, and move no traffic."""
+"""Repairs that are a single act. All run under the app's lease, may be repeated, and switch no traffic."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ def ensure_guard(drift: Drift, sight: Sight, s: Services) -> None:
 
 
 def ensure_network(drift: Drift, sight: Sight, s: Services) -> None:
-    """Make it again. Where its subnet is somebody else's by now, what stood in it is removed: the plan makes that again,
-    in another one."""
+    """Recreate it. If its subnet has been taken, what was in it is removed: the plan recreates that in another one."""
     app, network = sight.facts.app, _network(drift, sight)
     try:
         networks.make(s, app.name, network)
@@ -52,7 +51,7 @@ def let_restart(drift: Drift, sight: Sight, s: Services) -> None:
 
 
 def connect(drift: Drift, sight: Sight, s: Services) -> None:
-    """Let it join again what its release names and it has lost."""
+    """Connect it again to the networks that its release names and it has lost."""
     seen = sight.find(_number(drift))
     there = (seen and seen.networks) or frozenset()
     for name in sight.facts.releases[_number(drift)].bundle.networks:
@@ -61,14 +60,14 @@ def connect(drift: Drift, sight: Sight, s: Services) -> None:
 
 
 def pin(drift: Drift, sight: Sight, s: Services) -> None:
-    """Let its address be pinned exactly when it has the MAC that it was made with."""
+    """Pin its address exactly if it has the MAC it was created with."""
     seen = s.engine.find_container(_container(drift))
     if seen is not None:
         pins.settle(s, sight.facts.app, sight.facts.instances[_number(drift)], seen)
 
 
 def make_room(drift: Drift, sight: Sight, s: Services) -> None:
-    """Remove what is to be made again, once the image that it is made from is here."""
+    """Remove what is to be recreated, once the image for it is present."""
     try:
         ensure_image(sight.facts.releases[_number(drift)], s)
     except (NotFound, RegistryUnavailable) as e:
@@ -97,14 +96,14 @@ def clear(drift: Drift, sight: Sight, s: Services) -> None:
 
 
 def ensure_guards(s: Services) -> None:
-    """Put the guard route of every app with containers in place, before HAProxy may send anything to their addresses."""
+    """Add the guard route of every app with containers, before HAProxy may send anything to their addresses."""
     for app in s.ledger.apps() if s.bridged else ():
-        with s.ledger.transaction():  # an app that is removed meanwhile gets no route back
+        with s.ledger.transaction():  # an app that is removed in the meantime gets no route back
             for subnet in {app.network_of(i).subnet for i in s.ledger.instances(app.name)}:
                 s.guard.ensure(subnet)
 
 
-ACTS: Mapping[Repair, RepairAct] = {  # in the order of doing them
+ACTS: Mapping[Repair, RepairAct] = {  # in the order of execution
     Repair.GUARD: ensure_guard,
     Repair.NETWORK: ensure_network,
     Repair.ADOPT: adopt,
@@ -114,7 +113,7 @@ ACTS: Mapping[Repair, RepairAct] = {  # in the order of doing them
     Repair.CONNECT: connect,
     Repair.PIN: pin,
     Repair.UNPIN: pin,
-    Repair.REMAKE: make_room,  # the plan makes it again
+    Repair.REMAKE: make_room,  # the plan recreates it
     Repair.REMOVE: remove,
     Repair.UNTAG: untag,
     Repair.KEEP: keep,

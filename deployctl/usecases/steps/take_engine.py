@@ -1,4 +1,4 @@
-"""Go on with another engine than the one that has the home's containers, once a person has said so."""
+"""Switch the home to an engine other than the one that has its containers, once a person has confirmed it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def take_engine(s: Services, *, confirmed: bool) -> None:
-    """Remember the engine that answers as this home's. Nothing happens when it is that already, or none answers."""
+    """Record the engine that responds as this home's. Nothing happens if it already is, or none responds."""
     try:
         s.engine.containers()
     except AnotherEngine as e:
@@ -21,5 +21,5 @@ def take_engine(s: Services, *, confirmed: bool) -> None:
         info = s.engine.info()
         s.ledger.set_engine(info.id)
         s.ledger.event("engine", f"the home now uses another engine, {info.id}", at=s.clock.utc(), actor=s.actor)
-    except EngineUnavailable:  # whoever needs it says so
+    except EngineUnavailable:  # whatever needs it reports it
         return

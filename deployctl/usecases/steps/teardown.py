@@ -1,4 +1,5 @@
-"""Take everything of an app off this server. Each act may be repeated, so whoever comes after a dead process goes on."""
+"""Remove everything of an app from this server. Each act may be repeated, so a later process can finish for a dead
+one."""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 def tear_down(row: App, opened: Deployment, s: Services) -> None:
     """Remove the app's traffic, containers, images, network and guard route; its history stays in the ledger.
 
-    `opened` is the intent. It ends in one transaction with the app's row, so that nobody takes a half-removed app for
-    one that has to be repaired.
+    `opened` is the intent. It ends in one transaction with the app's row, so that a half-removed app is never taken for
+    one that needs repair.
     """
     app = row.name
     s.traffic.switch(app, None)
@@ -38,7 +39,7 @@ def tear_down(row: App, opened: Deployment, s: Services) -> None:
     for network in networks:
         s.engine.ensure_network_gone(network.name)
     with s.ledger.transaction():
-        if s.bridged:  # inside, so that nobody who has just read of the app puts the route back
+        if s.bridged:  # inside, so that nobody who has just read the app adds the route again
             for network in networks:
                 s.guard.ensure_gone(network.subnet)
         s.ledger.close_deployment(opened.id, Phase.SUCCEEDED, at=s.clock.utc())

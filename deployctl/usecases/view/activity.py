@@ -1,4 +1,4 @@
-"""The last things that happened to one app, told in the order of time: moves of traffic, failed attempts, holds."""
+"""The latest events of one app in order of time: switches of traffic, failed deployments, holds."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 MAX_ACTIVITY_SHOWN = 7
 HOLD_EVENTS = {"held": ("", " was put on hold"), "released": ("Hold of ", " lifted")}
 OTHER_EVENTS = frozenset({"readiness", "recovered", "emergency", "reconcile", "drift"})
-TELLING = 4  # events that are read for each that is told; most tell a change of traffic, which has a line already
+TELLING = 4  # events read for each one shown; most belong to a switch of traffic, which has a line already
 
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """One line: `before`, the version, `after` make the sentence."""
+    """One line: `before`, the version, `after` form the sentence."""
 
     at: str
     kind: str  # upgrade, rollback, undo, stop, failed, stopped, held, released, readiness, …
@@ -34,13 +34,13 @@ class Deed:
     by: str
     note: str = ""
     more: str = ""  # figures, or why it failed
-    colour: str | None = None  # of the release that serves since
+    colour: str | None = None  # of the release that is live since
     revision: int | None = None
     release: int | None = None
 
 
 def recent(app: AppName, s: Services, *, limit: int = MAX_ACTIVITY_SHOWN) -> tuple[Deed, ...]:
-    """Return the last deeds, the newest first. Reads the ledger alone, and never more than a few dozen rows of it."""
+    """Return the latest events, newest first. Reads only the ledger, and never more than a few dozen rows."""
     told = notes_of_changes(app, s)
     changes = [with_note(change, told) for change in s.ledger.changes(app, limit=limit)]
     attempts = [d for d in s.ledger.deployments(app, limit=limit) if d.phase in {Phase.REVERTED, Phase.STUCK}]
@@ -105,7 +105,7 @@ def _told(events: Sequence[Mapping[str, Any]]) -> Iterator[Deed]:
 
 
 def _held(event: Mapping[str, Any]) -> str:
-    """Return which version was put on hold; an older build named it in the text alone, behind the app."""
+    """Return which version was put on hold; older builds named it only in the text, after the app."""
     return str(event["data"].get("version", event["text"]))
 
 

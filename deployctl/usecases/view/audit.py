@@ -1,4 +1,4 @@
-"""Who did what, from where, and what became of it: the events as a person asks for them, attempts that failed included."""
+"""Who did what, from where, and with what result: the events by user, app and action, including failed attempts."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from deployctl.usecases.results import AuditLine
 if TYPE_CHECKING:
     from deployctl.ports import Services
 
-MAX_AUDIT_LINES = 1000  # lines of one answer
-_TOLD_IN_DATA = frozenset({"promoted", "ended"})  # kinds of events that tell of a deployment, whose kind is what was done
+MAX_AUDIT_LINES = 1000  # lines in one response
+_TOLD_IN_DATA = frozenset({"promoted", "ended"})  # kinds of events about a deployment, whose kind is the action
 
 Versions = Callable[[str, int | None], str]
 
 
 def audit(s: Services, *, app: AppName | None = None, user: str | None = None, kind: str | None = None, limit: int = 100,
           before: int | None = None, among: Collection[AppName] | None = None) -> tuple[AuditLine, ...]:
-    """Return what was done and tried, the last first. `before`: only what came before the line of that id; `among`:
-    only what concerns one of these apps. Raises NotFound for an app that was never here."""
+    """Return what was done and attempted, latest first. `before`: only lines before that id; `among`: only lines about
+    one of these apps. Raises NotFound for an app that never existed here."""
     found = s.ledger.find_events(app=app, among=among, who=user, what=kind, before=before,
                                  limit=max(1, min(limit, MAX_AUDIT_LINES)))
     if app is not None and not found:
@@ -40,7 +40,7 @@ def _require_once_known(app: AppName, s: Services) -> None:
 
 
 def _versions(s: Services) -> Versions:
-    """Return what names a release by its version; one that is forgotten keeps its number."""
+    """Return what names a release by its version; a forgotten one keeps its number."""
     known: dict[tuple[str, int], str] = {}
 
     def version(app: str, number: int | None) -> str:
@@ -71,7 +71,7 @@ def _sentence(event: Mapping[str, Any], versions: Versions) -> str:
     match event["kind"]:
         case "promoted":
             return f"{data['kind']}: {versions(app, data['source'])} → {versions(app, data['target'])}"
-        case "held":  # an older build named the version in the text alone, behind the app
+        case "held":  # older builds named the version only in the text, after the app
             return f"{data.get('version', text)} was put on hold"
         case "released":
             return f"the hold of {data.get('version', text)} was lifted"
@@ -81,7 +81,7 @@ def _sentence(event: Mapping[str, Any], versions: Versions) -> str:
 
 
 def _how_often(data: Mapping[str, Any]) -> str:
-    """Return what the line of refused attempts says of their number and of the names that were tried."""
+    """Return the number of rejected attempts and the names that were tried, as text."""
     count, names = int(data.get("count", 1)), data.get("names", ())
     told = [*([f"{count} times"] if count > 1 else []), *([f"as {', '.join(names)}"] if names else [])]
     return f" ({'; '.join(told)})" if told else ""

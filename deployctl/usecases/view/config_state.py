@@ -1,5 +1,5 @@
-"""Whether an app's file is what was deployed last: an edit that nobody has deployed waits for the next upgrade, whoever
-makes that."""
+"""Whether an app's file is what was last deployed: an edit that nobody has deployed takes effect at the next upgrade,
+whoever runs it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def config_state(app: App, s: Services) -> ConfigState:
-    """Return how the app's file stands to what was deployed last."""
+    """Return how the app's file compares with what was last deployed."""
     from deployctl.usecases.redaction import redact_lines
 
     if app.file is None or app.active is None:
@@ -36,7 +36,7 @@ def config_state(app: App, s: Services) -> ConfigState:
 
 
 def app_differences(now: App, wanted: App) -> list[DiffLine]:
-    """Return what differs in address and policy, which are the app's and not a release's."""
+    """Return the differences in address and policy, which belong to the app and not to a release."""
     from deployctl.usecases.view.diff import tables
 
     return [*tables("address", _addresses(now.listen, now.hosts), _addresses(wanted.listen, wanted.hosts)),
@@ -60,7 +60,7 @@ def _beyond(before: App | AppFile, after: App | AppFile) -> list[DiffLine]:
 
 
 def _trust(trust: ProxyTrust) -> dict[str, object]:
-    """Return it by the names that the file has."""
+    """Return it under the names used in the file."""
     return {"trusted_proxies": trust.networks, "proxy_protocol": trust.proxy_protocol}
 
 

@@ -13,7 +13,7 @@ from deployctl.ports import Services
 from deployctl.ports.engine import ListedImage
 
 MAX_TAGS_SHOWN = 30
-MAX_RELEASES_SEARCHED = 300  # the newest, for holds and what is live
+MAX_RELEASES_SEARCHED = 300  # the newest, for holds and the live one
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +21,15 @@ class DeployableTag:
     version: Version  # the tag
     image: str  # name:tag
     digest: str
-    created_at: str  # when the image was built, as it says itself; ISO 8601, UTC
+    created_at: str  # when the image was built, from its metadata; ISO 8601, UTC
     size: int  # bytes
-    commit: str = ""  # of its source, as its label says; empty: no label
+    commit: str = ""  # of its source, from its label; empty: no label
     live: bool = False
     hold: Hold | None = None
 
 
 def list_deployable(app: AppName, s: Services) -> tuple[DeployableTag, ...]:
-    """Return the tags of the image in the app's file, the newest image first, at most MAX_TAGS_SHOWN.
+    """Return the tags of the image in the app's file, newest image first, at most MAX_TAGS_SHOWN.
 
     Raises Invalid or NotFound (the app's file), EngineUnavailable.
     """
@@ -49,7 +49,7 @@ def _tags(image: ListedImage, name: str, active: Release | None, holds: dict[Ver
             continue
         try:
             version = parse_version(ref.tag)
-        except Invalid:  # a tag that cannot be the name of a version
+        except Invalid:  # a tag that is not a valid version name
             continue
         live = active is not None and active.version == version and active.bundle.digest == image.digest
         yield DeployableTag(version, text, image.digest, image.created_at, image.size, image.commit, live, holds.get(version))

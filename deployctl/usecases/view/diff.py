@@ -1,4 +1,4 @@
-"""What differs between two versions: image, env, limits, command, health."""
+"""The differences between two versions: image, env, limits, command, health."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 def diff(app: AppName, before: Version, after: Version | None, s: Services, *, before_release: int | None = None,
          after_release: int | None = None) -> DiffView:
-    """Return the differences from `before` to `after`, which is the active release when it is None. A number names one
-    release of that version."""
+    """Return the differences from `before` to `after`, which is the active release if None. A number names one release
+    of that version."""
     facts = observe(app, s, before, after, before_release, after_release)
     left = require_release(facts, before, before_release)
     if after is not None:
@@ -48,7 +48,8 @@ def compare(before: Bundle, after: Bundle) -> list[DiffLine]:
 
 
 def compare_releases(before: Release, after: Release) -> list[DiffLine]:
-    """Return the differences of what their containers are made of: the bundles, and capabilities that nobody asked back."""
+    """Return the differences of what their containers are created from: the release specs, and capabilities not
+    dropped."""
     return [*compare(before.bundle, after.bundle), *tables("capabilities", _unasked(before), _unasked(after))]
 
 
@@ -58,7 +59,8 @@ def _unasked(release: Release) -> dict[str, object]:
 
 
 def changed_names(before: Bundle, after: Bundle) -> tuple[str, ...]:
-    """Return what `after` has otherwise, by name alone: its image, then settings, then `without NAME`. No value is in it."""
+    """Return the names of what differs in `after`: its image, then settings, then `without NAME`. It contains no
+    values."""
     image = [f"image {after.image} ({short_digest(after.digest)})"] if before.digest != after.digest else []
     lines = _settings(before, after)
     gone = [f"without {_name(line)}" for line in lines if line.sign == "-"]
@@ -66,7 +68,8 @@ def changed_names(before: Bundle, after: Bundle) -> tuple[str, ...]:
 
 
 def changed_settings(before: Bundle, after: Bundle) -> tuple[str, ...]:
-    """Return the names of variables and settings that differ; those of a group with several have its name before them."""
+    """Return the names of variables and settings that differ; those of a group with several are prefixed with its
+    name."""
     return tuple(dict.fromkeys(map(_name, _settings(before, after))))
 
 
@@ -93,7 +96,7 @@ def tables(group: str, before: Mapping[str, object], after: Mapping[str, object]
 
 
 def _written(value: object) -> str:
-    """Return a value as a file would have it; lists of words keep their borders."""
+    """Return a value as a file would have it; lists keep their boundaries."""
     if value is None:
         return "not set"
     if isinstance(value, bool | list | tuple):

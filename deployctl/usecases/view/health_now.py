@@ -1,4 +1,5 @@
-"""One question to one instance, by the kind of its probe. Ledger rows are read before: a connection is one thread's."""
+"""One probe of one instance, by the kind of its health check. Ledger rows are read before: a connection belongs to one
+thread."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
 
 def may_ask(release: Release, container: ContainerFacts | None, *, engine: bool) -> bool:
-    """Tell whether a question makes sense: the container runs, or the engine is away and the probe does not need it."""
+    """Return whether a probe makes sense: the container runs, or the engine is not responding and the probe does not
+    need it."""
     if engine:
         return container is not None and container.running
     return release.bundle.probe.kind in {ProbeKind.HTTP, ProbeKind.TCP}

@@ -1,4 +1,4 @@
-"""What served when, who changed it and why; and the attempts that changed nothing."""
+"""What was live when, who changed it and why; and the attempts that changed nothing."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from deployctl.domain.inputs.names import AppName
     from deployctl.ports import Services
 
-MAX_RELEASES_READ = 20  # releases that are looked at, the newest of those that served
+MAX_RELEASES_READ = 20  # releases that are judged, the newest of those that were live
 
 
 def history(app: AppName, s: Services, *, limit: int = 50) -> HistoryView:
-    """Return the last changes of traffic and the last attempts that did not succeed, newest first."""
+    """Return the last switches of traffic and the last failed attempts, newest first."""
     if not s.ledger.changes(app, limit=1):
-        require_app(app, s)  # one that was removed keeps its history
+        require_app(app, s)  # a removed app keeps its history
     changes = s.ledger.changes(app, limit=limit)
     attempts = tuple(d for d in s.ledger.deployments(app, limit=limit) if d.phase is not Phase.SUCCEEDED)
     moves = [(one.source, one.target) for one in changes] + [(one.source, one.target) for one in attempts]
@@ -33,7 +33,7 @@ def history(app: AppName, s: Services, *, limit: int = 50) -> HistoryView:
 
 
 def _readiness(app: AppName, lines: Sequence[HistoryLine], s: Services) -> tuple[Readiness, ...]:
-    """Return whether what these lines tell of can be rolled back to; of an app that was removed nothing can."""
+    """Return whether the releases in these lines can be rolled back to; none of a removed app can."""
     if s.ledger.find_app(app) is None:
         return ()
     told = {number for line in lines for number in (line.change.source, line.change.target) if number is not None}

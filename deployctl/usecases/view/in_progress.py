@@ -1,4 +1,4 @@
-"""What is being done to an app right now, step by step, and what the last attempt failed of: read from the ledger alone."""
+"""What is being done to an app right now, step by step, and why the last attempt failed: read from the ledger alone."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from deployctl.domain.inputs.names import AppName
     from deployctl.ports import Services
 
-MAX_ATTEMPTS_SEARCHED = 5  # closed attempts among which the last failure is looked for
+MAX_ATTEMPTS_SEARCHED = 5  # closed attempts among which the last failure is searched
 
-# What people follow: six names for twelve kinds of steps. The promotion takes no time that anybody could see.
+# What people follow: six names for twelve kinds of steps. The promotion takes no visible time.
 PARTS: Mapping[str, frozenset[StepKind]] = {
     "Image": frozenset({StepKind.IMAGE}),
     "Start": frozenset({StepKind.NETWORK, StepKind.CREATE, StepKind.START}),
@@ -32,18 +32,18 @@ PARTS: Mapping[str, frozenset[StepKind]] = {
 
 @dataclass(frozen=True, slots=True)
 class ProgressPart:
-    """One part of a deployment. `state` is done, now, to_come or failed; `ms` counts what is finished of it."""
+    """One part of a deployment. `state` is done, now, to_come or failed; `ms` is the time its finished steps took."""
 
     name: str
     state: str
     ms: float = 0.0
-    text: str = ""  # what its last finished step found
-    sentence: str = ""  # of the step that is under way, or that comes next
+    text: str = ""  # the result of its last finished step
+    sentence: str = ""  # of the step in progress, or the next one
 
 
 @dataclass(frozen=True, slots=True)
 class InProgress:
-    """A verb that somebody is at. Without a `deployment` it has not begun to change anything, or never will."""
+    """A verb in progress. Without a `deployment` it has not yet changed anything, or never will."""
 
     verb: str
     by: str
@@ -55,17 +55,17 @@ class InProgress:
     version: str | None = None
     image: str = ""
     digest: str = ""
-    colour: str | None = None  # of the target when it has served before
-    source: str | None = None  # version that served when it began
+    colour: str | None = None  # of the target if it was live before
+    source: str | None = None  # version that was live when it began
     parts: tuple[ProgressPart, ...] = ()
     promoted: bool = False  # past the point of no return
     stopping: str | None = None  # who asked it to stop
-    interrupted: bool = False  # whoever did it is gone
+    interrupted: bool = False  # its process is gone
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The last attempt, when it came to nothing and nothing was changed since."""
+    """The last attempt, if it failed and nothing was changed since."""
 
     deployment: int
     verb: str
@@ -75,14 +75,14 @@ class Failure:
     by: str
     why: str
     evidence: tuple[str, ...]
-    switched: bool  # it had the traffic, and gave it back
-    stuck: bool  # a person must look
-    code: str | None = None  # of the error or end; None for what older builds wrote
+    switched: bool  # it had the traffic, and was reverted
+    stuck: bool  # needs manual intervention
+    code: str | None = None  # of the error or end; None for rows written by older builds
     cause: str | None = None  # a FailureCause
 
 
 def find_in_progress(app: AppName, s: Services) -> InProgress | None:
-    """Return what is being done, None when nobody is at it. A verb that still looks has a lease and no deployment."""
+    """Return what is being done, None if nothing is. A verb that is still reading has a lease and no deployment."""
     opened, lease = s.ledger.find_open(app), s.ledger.find_lease(app)
     if opened is None:
         return None if lease is None else InProgress(lease.verb, lease.holder, lease.since, _age(lease.since, s))
@@ -99,7 +99,7 @@ def find_in_progress(app: AppName, s: Services) -> InProgress | None:
 
 
 def parts_of(planned: Sequence[Step], taken: Sequence[Mapping[str, Any]]) -> list[ProgressPart]:
-    """Return the plan's parts in order, with what the ledger's rows `taken` say of them. Pure."""
+    """Return the plan's parts in order, with what the ledger's rows `taken` record of them. Pure."""
     rows = {(row["kind"], row["release"]): row for row in taken}
     found: list[ProgressPart] = []
     for name, kinds in PARTS.items():
@@ -123,7 +123,7 @@ def _part(name: str, steps: Sequence[tuple[Step, Mapping[str, Any] | None]], *, 
 
 
 def find_failure(app: AppName, s: Services) -> Failure | None:
-    """Return the last attempt when it failed, was not stopped by a person, and no traffic was moved since."""
+    """Return the last attempt if it failed, was not aborted by a person, and no traffic was switched since."""
     last = next((d for d in s.ledger.deployments(app, limit=MAX_ATTEMPTS_SEARCHED) if d.finished_at), None)
     if last is None or last.phase not in {Phase.REVERTED, Phase.STUCK} or last.abort_by or not last.error:
         return None

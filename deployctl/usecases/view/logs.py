@@ -1,5 +1,5 @@
-"""What the containers of an app print, each line with its release: of those that run, that are stopped or failed and kept,
-and the end of the log of those that are gone."""
+"""What the containers of an app print, each line with its release: of running containers, of stopped or failed ones
+that are kept, and the end of the log of removed ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Printed:
-    """One line of a log. `name` is the version, or VERSION@RELEASE where it has several releases."""
+    """One line of a log. `name` is the version, or VERSION@RELEASE if it has several releases."""
 
     release: int
     version: str
@@ -33,12 +33,12 @@ class Printed:
 def logs(app: AppName, version: Version | None, s: Services, *, release: int | None = None, tail: int | None = 100,
          since: float | None = None, follow: bool = False, grep: str | None = None,
          left: Callable[[], bool] = bool) -> Iterator[Printed]:
-    """Yield lines in order of time: of one version, or of all that have a container, running or not. They are read as they
-    are taken, and no longer once their reader has `left`.
+    """Yield lines in order of time: of one version, or of all that have a container, running or not. They are read as
+    they are consumed, and no longer once their reader has `left`.
 
-    `tail` is how many of each release (None: all), `since` how many seconds back. With `follow` it goes on with what is
-    written from now on; where no version is named it goes along with the app over every switch. Raises NotFound when there
-    is no log, EngineUnavailable.
+    `tail` is how many of each release (None: all), `since` how many seconds back. With `follow` it continues with new
+    lines; if no version is named it follows the app across every switch. Raises NotFound if there is no log,
+    EngineUnavailable.
     """
     if tail is not None and tail < 0:
         raise Invalid("-n must be 0 or more")
@@ -62,14 +62,14 @@ def logs(app: AppName, version: Version | None, s: Services, *, release: int | N
 
 
 def _of_the_app(facts: AppFacts, *, follow: bool) -> list[Release]:
-    """Return what has a container; to go along with the app, what runs is enough as long as anything does."""
+    """Return what has a container; to follow the app, running ones are enough if there are any."""
     active = {facts.app.active} & facts.instances.keys() if facts.app.active is not None else set()
     running = (facts.running & facts.instances.keys()) | active
     return [facts.releases[n] for n in sorted(running if follow and running else facts.instances) if n in facts.releases]
 
 
 def _named(facts: AppFacts, version: Version | None, number: int | None, s: Services) -> list[Release]:
-    """Return the releases of that version that have a container or a log that was kept; or the one of that number."""
+    """Return the releases of that version that have a container or a kept log; or the one of that number."""
     app = facts.app.name
     if number is not None:
         same = [require_numbered(facts, version, number)]
@@ -83,7 +83,7 @@ def _named(facts: AppFacts, version: Version | None, number: int | None, s: Serv
 
 def _written(facts: AppFacts, release: Release, s: Services, *, tail: int | None, start: str | None,
              left: Callable[[], bool]) -> Iterator[Printed]:
-    """Yield what a release has written until now."""
+    """Yield the lines of a release so far."""
     name = release_name(release, facts.releases.values())
     for line in _lines(facts, release.number, s, tail=tail, start=start, left=left):
         yield Printed(release.number, release.version, name, line)
@@ -91,7 +91,7 @@ def _written(facts: AppFacts, release: Release, s: Services, *, tail: int | None
 
 def _lines(facts: AppFacts, number: int, s: Services, *, tail: int | None, start: str | None,
            left: Callable[[], bool]) -> Iterator[LogLine]:
-    """Yield the last `tail` lines of a release since `start`: of its container, and before that of those it had."""
+    """Yield the last `tail` lines of a release since `start`: of its container, and of its earlier ones."""
     def of_container() -> Iterator[LogLine]:
         instance = facts.instances.get(number)
         if instance is None or number not in facts.present:
@@ -100,7 +100,7 @@ def _lines(facts: AppFacts, number: int, s: Services, *, tail: int | None, start
         return s.engine.logs(instance.container or instance.name, tail=tail, since=since, left=left)
 
     kept = [line for line in s.kept_logs.find(facts.app.name, number) if start is None or line.at >= start]
-    if kept and tail is not None:  # counted first, for a log may be too long to be held
+    if kept and tail is not None:  # counted first, because a log may be too long for memory
         kept = kept[len(kept) - max(0, min(len(kept), tail - sum(1 for _ in of_container()))):]
     yield from kept
     yield from of_container()

@@ -1,7 +1,8 @@
-"""Lines as they are written, of an app and not of a container: what comes up is joined, what ends is left.
+"""Lines as they are written, of an app and not of a container: containers that start are joined, those that end are
+left.
 
-Each container is read by a thread of its own; the engine is asked at times which there are. So a switch, a crash and a
-restart are followed without a gap.
+Each container is read by a thread of its own; the engine is polled for which exist. So a switch, a crash and a restart
+are followed without a gap.
 """
 
 from __future__ import annotations
@@ -22,32 +23,32 @@ if TYPE_CHECKING:
     from deployctl.domain.inputs.names import AppName, Version
     from deployctl.ports import ContainerFacts, LogLine, Services
 
-FOLLOW_POLL_SECONDS = 0.5  # seconds between two looks at which containers run
-MAX_LINES_AHEAD = 1000  # lines that are read ahead of whoever reads them from us
-FOLLOW_IDLE_SECONDS = 10.0  # seconds that nothing may run before following ends: a crashed app is restarted within them
+FOLLOW_POLL_SECONDS = 0.5  # seconds between two polls for running containers
+MAX_LINES_AHEAD = 1000  # lines that are read ahead of the consumer
+FOLLOW_IDLE_SECONDS = 10.0  # seconds without a running container before following ends: a crashed app is restarted within them
 
 _Key = tuple[str, str]  # container, when it was started
 
 
 @dataclass
 class Following:
-    """`named` and `release` keep it to one version, or to one release."""
+    """`named` and `release` restrict it to one version, or to one release."""
 
     app: AppName
     s: Services
-    begun: str  # when the lines before were read, or a moment earlier
+    begun: str  # when the earlier lines were read, or a moment before
     named: Version | None = None
     release: int | None = None
-    left: Callable[[], bool] = bool  # whoever reads has gone
+    left: Callable[[], bool] = bool  # the consumer has gone
     _lines: Handover[tuple[_Key, ContainerFacts, LogLine | None]] = field(default_factory=lambda: Handover(MAX_LINES_AHEAD))
     _open: set[_Key] = field(default_factory=set)
     _known: set[_Key] = field(default_factory=set)
-    _before: dict[_Key, str] = field(default_factory=dict)  # time of the last line that was told when it was joined
-    _last: dict[int, str] = field(default_factory=dict)  # release → time of the last line of it that was told
+    _before: dict[_Key, str] = field(default_factory=dict)  # time of the last line that had been yielded when it was joined
+    _last: dict[int, str] = field(default_factory=dict)  # release → time of its last line that was yielded
     _names: dict[int, str] = field(default_factory=dict)
 
     def after(self, before: Iterable[Printed]) -> Iterator[Printed]:
-        """Yield the lines `before`, then those that come; until nothing of it has run for a while."""
+        """Yield the lines `before`, then those that follow; until nothing has run for a while."""
         for one in before:
             self._last[one.release] = one.line.at
             yield one
@@ -68,7 +69,7 @@ class Following:
             yield from self._come()
 
     def _come(self) -> Iterator[Printed]:
-        """Yield what is there, or comes within a moment."""
+        """Yield what is available, or arrives within a moment."""
         end = self.s.clock.now() + FOLLOW_POLL_SECONDS
         try:
             while True:
@@ -89,7 +90,8 @@ class Following:
 
     # -- which containers -----------------------------------------------------------------------------------------------
     def _join(self) -> None:
-        """Read along with every container that runs and is not read yet. An engine that is away is asked again later."""
+        """Start reading every container that runs and is not read yet. An engine that is not responding is polled again
+        later."""
         try:
             listed = self.s.engine.containers()
             self._known &= {key for key in self._known if any(seen.id == key[0] for seen in listed)}
@@ -125,7 +127,7 @@ class Following:
     def _read(self, key: _Key, seen: ContainerFacts, since: str | None) -> None:
         """Put its lines into the queue until it ends, in a thread of its own."""
         with suppress(Left):
-            with suppress(DeployctlError):  # it is looked for again, and read on from the last line
+            with suppress(DeployctlError):  # it will be found again, and read on from the last line
                 for line in self.s.engine.logs(seen.id, since=None if since is None else unix(since), follow=True,
                                                left=self._lines.has_left):
                     self._lines.put((key, seen, line))

@@ -1,4 +1,5 @@
-"""What a rollback without a version would do now, as `status` tells it: to which release, how soon, and what comes back."""
+"""What a rollback without a version would do now, as `status` shows it: to which release, how fast, and what that
+restores."""
 
 from __future__ import annotations
 
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def with_next_rollback(view: AppView, around: Around, s: Services) -> AppView:
-    """Return the view with the version that `rollback` would choose; for every app of a list that would be dear."""
+    """Return the view with the version that `rollback` would choose; too expensive for every app of a list."""
     app = require_app(AppName(view.app), s)
-    serving = view.active.release if view.active else app.active  # the next change goes on from what HAProxy serves
+    serving = view.active.release if view.active else app.active  # the next change starts from where HAProxy routes
     facts = remembered(replace(app, active=serving), s)
     back, releases = find_previous(facts), facts.releases
     if back is None:

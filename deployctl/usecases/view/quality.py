@@ -1,4 +1,4 @@
-"""The quality of who serves, read from the points that were measured. Without points it costs one look at the disk."""
+"""The quality of the live release, read from the metrics samples. Without samples it costs one look at the disk."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def find_trouble(app: AppName, active: int, version: str, changes: Sequence[Change], s: Services) -> Trouble | None:
-    """Return what is wrong when the active release fails far more than who served before. `changes`: the newest first."""
+    """Return what is wrong if the active release fails far more than the one before. `changes`: newest first."""
     quality = quality_of(s.meter.points(app, since=_unix(s.clock.utc()) - WINDOW), active)
     if not may_be_degraded(quality):
         return None
@@ -38,12 +38,12 @@ def find_trouble(app: AppName, active: int, version: str, changes: Sequence[Chan
 
 
 def _former(app: AppName, active: int, changes: Sequence[Change], s: Services) -> tuple[str, Quality] | None:
-    """Return who served before, and how it answered in the last minutes in which it was asked anything."""
+    """Return the release before, and how it responded in the last minutes in which it got requests."""
     change = next((change for change in changes if change.target == active and change.source != active), None)
     release = s.ledger.find_release(app, change.source) if change and change.source is not None else None
     if change is None or release is None:
         return None
-    until = math.ceil(_unix(change.at) / POINT) * POINT  # the point that the switch lies in is the last one
+    until = math.ceil(_unix(change.at) / POINT) * POINT  # the sample that contains the switch is the last one
     points = s.meter.busy(app, release.number, until=until, seconds=WINDOW)
     return release.version, quality_of(points, release.number)
 

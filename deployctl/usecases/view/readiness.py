@@ -1,7 +1,8 @@
-"""Whether each kept release can be rolled back to: the facts are gathered here, `domain/change/readiness.py` judges them.
+"""Whether each kept release can be rolled back to: the facts are gathered here and judged in
+`domain/change/readiness.py`.
 
-Asked for a list of apps it costs no question to engine or instance beyond what was asked already; asked for one app
-it looks closely: images, network, and how long the release took to boot.
+For a list of apps it makes no request to engine or instance beyond those made already; for one app it inspects images,
+network, and how long the release took to boot.
 """
 
 from __future__ import annotations
@@ -28,20 +29,21 @@ if TYPE_CHECKING:
     from deployctl.ports import ContainerFacts, ProbeAnswer, Services
 
 BOOT = frozenset({StepKind.START, StepKind.HEALTH})
-MAX_EVENTS_SEARCHED = 200  # events that are searched for what was last said of a release
+MAX_EVENTS_SEARCHED = 200  # events searched for what was last recorded of a release
 
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What was read of engine and HAProxy, for one app or for all. No `containers`: the engine was away, and why."""
+    """What was read of engine and HAProxy, for one app or for all. No `containers`: the engine was not responding, and
+    why."""
 
     containers: Containers | None
     engine: str | None = None
-    networks: frozenset[str] | None = None  # None: not asked
+    networks: frozenset[str] | None = None  # None: not read
     boots: Mapping[int, float] = field(default_factory=dict)  # release → seconds
     closely: bool = False
     counters: RequestCounts = field(default_factory=dict)
-    routes: Mapping[AppName, int] | None = None  # None: not asked, or HAProxy did not answer
+    routes: Mapping[AppName, int] | None = None  # None: not read, or HAProxy did not respond
 
     def find(self, instance: Instance | None, release: Release) -> ContainerFacts | None:
         return None if instance is None or self.containers is None else self.containers.find(instance, release)
@@ -53,12 +55,12 @@ class Around:
 
 
 def look_around(app: AppName, s: Services) -> Around:
-    """Look closely at one app."""
+    """Inspect one app."""
     return replace(look_at_all(s), boots=_boots(app, s))
 
 
 def look_at_all(s: Services) -> Around:
-    """Read once what a close look at each app needs, but for how long releases took to boot."""
+    """Read once what inspecting each app needs, except how long releases took to boot."""
     proxy = Around(None, counters=_counters(s), routes=_routes(s), closely=True)
     try:
         return _with_networks(replace(proxy, containers=Containers(s.engine.containers())), s)
@@ -67,7 +69,7 @@ def look_at_all(s: Services) -> Around:
 
 
 def look_closely(around: Around, app: AppName, s: Services) -> Around:
-    """Return what was read with the networks and the app's boots beside it."""
+    """Return what was read, with the networks and the app's boot times added."""
     return _with_networks(replace(around, boots=_boots(app, s), closely=True), s)
 
 
@@ -89,7 +91,7 @@ def _counters(s: Services) -> RequestCounts:
 
 def judge_release(release: Release, instance: Instance | None, answer: ProbeAnswer | None, app: App, around: Around,
                   s: Services) -> Readiness:
-    """Return whether that release, which does not serve, can be rolled back to."""
+    """Return whether that release, which is not live, can be rolled back to."""
     seen, other = around.find(instance, release), around.has_other(instance, release)
     away = around.containers is None
     present = seen is not None if not away else instance is not None
@@ -109,16 +111,16 @@ def judge_release(release: Release, instance: Instance | None, answer: ProbeAnsw
 
 
 def _unanswered(release: Release, around: Around) -> int:
-    """Return how many requests of the last minute got no answer; 0 when one did, or when there were few."""
+    """Return how many requests of the last minute got no response; 0 if one did, or if there were few."""
     recent = around.counters.get((release.app, release.number), Counters()).recent
     return recent.failed if answers_nobody(recent) else 0
 
 
 def find_readiness(app: AppName, s: Services, *, but: Iterable[int] = (), among: Iterable[int] | None = None,
                    around: Around | None = None, times: int = 1) -> list[Readiness]:
-    """Return the readiness of every kept release that does not serve, the newest first; warm ones are asked.
+    """Return the readiness of every kept release that is not live, newest first; warm ones are probed.
 
-    `among` names releases instead, `times` is how often one that gives a bad answer is asked.
+    `among` names releases instead, `times` is how often one that fails its probe is probed again.
     """
     row, around = require_app(app, s), around or look_around(app, s)
     named = [] if among is None else [*among]
@@ -136,10 +138,10 @@ def find_readiness(app: AppName, s: Services, *, but: Iterable[int] = (), among:
 
 
 def check_readiness(app: AppName, s: Services, *, around: Around | None = None) -> list[Readiness]:
-    """Return the readiness of every kept release, and write an event for each that has turned since the last one.
+    """Return the readiness of every kept release, and write an event for each that has changed since the last one.
 
-    `around` was read for all apps a while ago: what seems to have turned by it is looked at closely first. While somebody
-    changes the app, or the engine is away, nothing is written: that is not the release's fault.
+    `around` was read for all apps a while ago: what seems to have changed by it is inspected first. While the app is
+    being changed, or the engine is not responding, nothing is written: that says nothing about the release.
     """
     opened, seen = s.ledger.find_open(app), around or look_around(app, s)
     on_trial = [opened.target] if opened and opened.target is not None else []
@@ -152,13 +154,13 @@ def check_readiness(app: AppName, s: Services, *, around: Around | None = None) 
     return found
 
 
-# -- turns ----------------------------------------------------------------------------------------------------------
+# -- changes --------------------------------------------------------------------------------------------------------
 def _turned(app: AppName, found: Sequence[Readiness], s: Services) -> list[Readiness]:
-    """Return what is otherwise than the ledger says. A release that a person put on hold, or that never was healthy, has
-    not turned bad."""
+    """Return what differs from the ledger's last record. A release that a person put on hold, or that was never
+    healthy, has not become unready."""
     said = _last_said(app, s) if found else {}
     differs = [one for one in found if one.ready != said.get(one.release, True)]
-    releases = {one.release: s.ledger.find_release(app, one.release) for one in differs}  # None: the app is removed by now
+    releases = {one.release: s.ledger.find_release(app, one.release) for one in differs}  # None: the app has been removed
     return [one for one in differs if (r := releases[one.release]) is not None and r.proven_at and not r.hold]
 
 
@@ -171,7 +173,7 @@ def _write_turns(app: AppName, turned: Sequence[Readiness], s: Services) -> None
 
 
 def _last_said(app: AppName, s: Services) -> dict[int, bool]:
-    """Return what the ledger says of each release; what it never spoke of was fine."""
+    """Return the ledger's last record of each release; one without a record was ready."""
     told = [event["data"] for event in s.ledger.events(app, kind="readiness", limit=MAX_EVENTS_SEARCHED)]
     return {data["release"]: data["ready"] for data in reversed(told)}
 
@@ -192,7 +194,7 @@ def _routes(s: Services) -> Mapping[AppName, int] | None:
 
 def _ask(release: Release, instance: Instance | None, app: App, around: Around, s: Services, *,
          times: int) -> ProbeAnswer | None:
-    """Ask what should take traffic at once; None when there is nothing to ask."""
+    """Probe what should take traffic immediately; None if there is nothing to probe."""
     seen = around.find(instance, release)
     if instance is None or not instance.routed or not may_ask(release, seen, engine=around.containers is not None):
         return None
@@ -210,7 +212,7 @@ def _has_image(release: Release, s: Services) -> bool | None:
 
 
 def _is_off(seen: ContainerFacts | None) -> bool:
-    """Tell whether its own port is free of itself: a paused or restarting container keeps it."""
+    """Return whether it is not using its own port: a paused or restarting container keeps it."""
     return seen is None or seen.status in {"created", "exited", "dead"}
 
 
@@ -219,7 +221,7 @@ def _port_taken(instance: Instance | None, s: Services) -> bool:
 
 
 def _boots(app: AppName, s: Services) -> dict[int, float]:
-    """Return how many seconds each release took from its start to its proof, the last time that it was started."""
+    """Return how many seconds each release took from start to healthy, the last time it was started."""
     found: dict[int, float] = {}
     for deployment in s.ledger.deployments(app):
         if deployment.target is None or deployment.target in found:

@@ -1,4 +1,4 @@
-"""What HAProxy answered itself to visitors of an app: its own 4xx and 5xx, each with its cause."""
+"""HAProxy's own error responses to an app's clients: its 4xx and 5xx, each with its cause."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 def refusals(app: AppName, s: Services, *, tail: int = 100, since: float | None = None,
              grep: str | None = None) -> list[Rejection]:
-    """Return the last `tail` of them, the oldest first. `since`: seconds ago.
+    """Return the last `tail` of them, oldest first. `since`: seconds ago.
 
-    An app with host names gets those of nobody too: on the address that all hosts share, a request that could not be
+    An app with host names also gets those that belong to no app: on the shared address, a request that could not be
     read has no host, and an unknown host may be a name that is missing in the app's file.
     """
     owners = {app, None} if require_app(app, s).hosts else {app}

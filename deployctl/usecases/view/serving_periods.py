@@ -1,4 +1,4 @@
-"""Who served an app's visitors when: the history of its traffic as spans of time."""
+"""Which release was live when: the history of an app's traffic as periods of time."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ MAX_CHANGES_READ = 400  # changes that are read; what was before them is left ou
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """One release, or nobody, from `start` to `end` (ISO 8601, UTC; None: until now). Shares are of the whole window."""
+    """One release, or none, from `start` to `end` (ISO 8601, UTC; None: until now). Shares are of the whole window."""
 
     release: int | None  # number
-    version: str | None  # None: nobody served
+    version: str | None  # None: no live version
     start: str
     end: str | None
     by: str
@@ -35,7 +35,7 @@ class Period:
 
 
 def find_periods(app: AppName, s: Services, *, days: float = DEFAULT_PERIOD_DAYS) -> tuple[Period, ...]:
-    """Return who served in the last days, the earliest first; what was before the first change is no period."""
+    """Return what was live in the last days, earliest first; the time before the first change is not a period."""
     require_app(app, s)
     now = s.clock.utc()
     spans = cut(s.ledger.changes(app, limit=MAX_CHANGES_READ), later(now, -days * 86_400), now)
@@ -45,16 +45,16 @@ def find_periods(app: AppName, s: Services, *, days: float = DEFAULT_PERIOD_DAYS
 
 
 def cut(changes: Sequence[Change], start: str, end: str) -> list[Period]:
-    """Return the spans between `start` and `end`, read from changes of which the last comes first. Pure.
+    """Return the periods between `start` and `end`, read from changes in descending order. Pure.
 
-    Where clocks disagreed a change never ends before it began: the revision orders, the time only places.
+    If clocks disagreed, a change never ends before it began: the revision orders, the time only places.
     """
     whole = max(seconds_between(start, end), 0.001)
     spans: list[Period] = []
     for change in reversed(changes):
         at = min(max(change.at, spans[-1].start if spans else change.at), end)
         if spans and spans[-1].release == change.target:
-            continue  # what serves already went on
+            continue  # what is live already stays live
         if spans:
             spans[-1] = replace(spans[-1], end=at)
         spans.append(Period(change.target, None, at, None, change.actor, change.kind, change.note))

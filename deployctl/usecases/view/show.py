@@ -1,4 +1,4 @@
-"""One version: what exactly it runs with, and how its last deployment went."""
+"""One version: exactly what it runs with, and how its last deployment went."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from deployctl.domain.inputs.names import AppName, Version
     from deployctl.ports import Services
 
-SIBLINGS = 200  # other releases of that version that are told, the newest
+SIBLINGS = 200  # other releases of that version that are listed, newest first
 
 
 def show(app: AppName, version: Version, s: Services, *, release: int | None = None) -> ReleaseView:
-    """Return the release that the version means: newest proven, else newest; or the one of that number. Raises NotFound."""
+    """Return the release that the version means: newest health-checked, else newest; or the one of that number. Raises
+    NotFound."""
     one = require_release(remembered(require_app(app, s), s, version, release), version, release)
     view = status(s, app=app).apps[0]
     instance = next((i for i in view.instances if i.release == one.number), None)

@@ -1,4 +1,5 @@
-"""Who serves, and is it fine? HAProxy's word first, each running instance asked afresh, the ledger's memory beside."""
+"""Which version is live, and is it healthy? HAProxy's routes first, each running instance probed, the ledger's record
+beside."""
 
 from __future__ import annotations
 
@@ -31,19 +32,19 @@ if TYPE_CHECKING:
     from deployctl.domain.proxy.quality import Trouble
     from deployctl.ports import ContainerFacts, ProbeAnswer, Services
 
-PROBERS = 8  # threads; more only wait for each other's turn
+PROBERS = 8  # threads; more would only wait for each other
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """One reading of everything outside the ledger; None where it could not be had."""
+    """One reading of everything outside the ledger; None if not available."""
 
     routes: Mapping[AppName, int] | None
     counters: Mapping[tuple[AppName, int], Counters]
     containers: Containers | None
     proxy: DeployctlError | None
     engine: DeployctlError | None
-    store: str | None = None  # the engine's; asked only when a container is not to be seen
+    store: str | None = None  # the engine's; read only if a container is not visible
     believed: Mapping[str, str] = field(default_factory=dict)  # address → MAC that this host sends to, after the probes
 
     def find(self, instance: Instance, release: Release) -> ContainerFacts | None:
@@ -54,12 +55,12 @@ class _Seen:
 
 
 def status(s: Services, *, app: AppName | None = None) -> StatusView:
-    """Return all apps, or one. Starts a dead HAProxy and restores its files: a repair, never a change of traffic."""
+    """Return all apps, or one. Starts a dead HAProxy and restores its files: a repair, never a switch of traffic."""
     from deployctl.usecases.view.next_rollback import with_next_rollback
 
     apps = [require_app(app, s)] if app else s.ledger.apps()
     if not apps:
-        return StatusView((), engine=None, proxy=None, others=other_homes(s))  # without apps nobody needs HAProxy
+        return StatusView((), engine=None, proxy=None, others=other_homes(s))  # without apps no HAProxy is needed
     stamp = s.ledger.stamps(app) if app else None
     seen = _look(s)
     kept = {(r.app, r.number): r for r in s.ledger.kept_releases(app)}
@@ -84,8 +85,8 @@ def status(s: Services, *, app: AppName | None = None) -> StatusView:
 
 
 def _drift_since(app: App, seen: _Seen, stamp: Mapping[AppName, str] | None, s: Services) -> tuple[Drift, ...]:
-    """Return the drift of one app by what was read of it. The probes may have taken seconds: after a change meanwhile that
-    is read anew, else its containers would be missing and its traffic would contradict the ledger."""
+    """Return the drift of one app by what was read of it. The probes may have taken seconds: after a change in the
+    meantime it is read again, or its containers would be missing and its traffic would contradict the ledger."""
     if s.ledger.stamps(app.name) == stamp:
         return closer_drift(app, s, listed=seen.containers)
     return closer_drift(s.ledger.find_app(app.name) or app, s)
@@ -96,7 +97,7 @@ def _message(error: DeployctlError | None) -> str | None:
 
 
 def other_homes(s: Services) -> tuple[HomeFacts, ...]:
-    """Return the homes beside this one that have containers on its engine; none when that does not answer."""
+    """Return the other homes that have containers on the same engine; none if that is not responding."""
     try:
         found = s.engine.homes()
     except DeployctlError:
@@ -108,7 +109,7 @@ def other_homes(s: Services) -> tuple[HomeFacts, ...]:
 def _with_readiness(view: AppView, app: App, instances: Sequence[Instance],
                     releases: Mapping[tuple[AppName, int], Release | None], answers: Mapping[tuple[AppName, int], ProbeAnswer],
                     around: Around, s: Services) -> AppView:
-    """Return the view with what a rollback would meet, for each release that neither serves nor is on trial."""
+    """Return the view with what a rollback would find, for each release that is neither live nor being checked."""
     found = {i.release: judge_release(r, i, answers.get((app.name, i.release)), app, around, s)
              for i in instances if (r := releases[i.app, i.release])}
     busy = {v.release for v in view.instances if v.role in {ReleaseRole.ACTIVE, ReleaseRole.CANDIDATE}}
@@ -124,7 +125,7 @@ def _look(s: Services) -> _Seen:
     engine: DeployctlError | None = None
     store = None
     try:
-        s.traffic.ensure_up()  # files and sockets that somebody removed come back, too
+        s.traffic.ensure_up()  # also restores files and sockets that were removed
         routes, counters = s.traffic.routes(), s.traffic.counters()
     except DeployctlError as e:
         proxy = e.untraced()
@@ -138,7 +139,8 @@ def _look(s: Services) -> _Seen:
 
 def _ask_all(instances: Sequence[Instance], releases: Mapping[tuple[AppName, int], Release | None], seen: _Seen,
              s: Services) -> dict[tuple[AppName, int], ProbeAnswer]:
-    """Ask every instance that should run, side by side. Ledger rows are read before: a connection is one thread's."""
+    """Probe every instance that should run, in parallel. Ledger rows are read before: a connection belongs to one
+    thread."""
     jobs: dict[tuple[AppName, int], tuple[Release, Instance, App, ContainerFacts | None]] = {}
     apps = {a.name: a for a in s.ledger.apps()}
     for instance in instances:
@@ -154,7 +156,7 @@ def _ask_all(instances: Sequence[Instance], releases: Mapping[tuple[AppName, int
         try:
             for key, job in todo:
                 found[key] = ask_once(*job, s)
-        except DeployctlError as e:  # raised where it is waited for
+        except DeployctlError as e:  # raised where the result is awaited
             failed.append(e)
 
     threads = [Thread(target=ask_on, name="probes", daemon=True) for _ in range(min(PROBERS, len(jobs)) - 1)]
@@ -165,7 +167,7 @@ def _ask_all(instances: Sequence[Instance], releases: Mapping[tuple[AppName, int
         thread.join()
     if failed:
         raise failed[0]
-    if len(found) < len(jobs):  # a bug ended a thread, and Python has written where
+    if len(found) < len(jobs):  # a bug ended a thread, and Python has printed where
         raise RuntimeError("an instance was not asked")
     return found
 
@@ -243,27 +245,27 @@ def _instance_view(instance: Instance, release: Release, role: ReleaseRole, cont
 
 
 def _in_its_place(instance: Instance, release: Release, seen: _Seen) -> str:
-    """Return why nothing was asked, when what could be asked is not its container."""
+    """Return why nothing was probed, if what could be probed is not its container."""
     other = seen.find_other(instance, release)
     return f"has no container of its own image: {short_digest(other.image)} is in its place" if other else ""
 
 
 def _reason(answer: ProbeAnswer | None, instance: Instance, release: Release, container: ContainerFacts | None,
             seen: _Seen) -> HealthReason | None:
-    """Return what its probe and its container have against it."""
+    """Return what its probe and its container show to be wrong."""
     if answer is not None:
         if container is not None and not at_home(instance, container):
             return HealthReason.RECONNECTED
         if answer.ok:
             return HealthReason.ANSWERED_BY_ANOTHER if _other_mac(instance, container, seen) else None
         return HealthReason.NO_ANSWER if answer.status is None else HealthReason.WRONG_ANSWER
-    if seen.containers is None or (container and container.running):  # an engine that is away says nothing
+    if seen.containers is None or (container and container.running):  # an engine that is not responding proves nothing
         return None
     return HealthReason.OTHER_IMAGE if seen.find_other(instance, release) else HealthReason.NOT_RUNNING
 
 
 def _other_mac(instance: Instance, container: ContainerFacts | None, seen: _Seen) -> str | None:
-    """Return the MAC that answers for the address, when it is not its container's."""
+    """Return the MAC that answers for the address, if it is not its container's."""
     macs = container.macs if container else {}
     own = next((macs.get(name) for name, address in (container.addresses if container else {}).items()
                 if address == instance.address), None)
@@ -326,7 +328,7 @@ def _trouble_notes(app: App, active: InstanceView | None, quality: Trouble | Non
 
 
 def _notes(app: App, serving: int | None, views: Sequence[InstanceView], interrupted: bool) -> Iterator[StatusNote]:
-    """Yield the rest of what a person should know."""
+    """Yield the rest of what people should know."""
     if serving is None and app.revision:
         yield StatusNote(NoteCode.NO_LIVE_VERSION, app.name,
                          f"no live version, visitors get 503 (deployctl history {app.name})")

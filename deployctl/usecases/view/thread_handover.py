@@ -1,4 +1,4 @@
-"""Between threads that read and the one that takes what they read: they are never far ahead of it, and they end with it."""
+"""A bounded queue between reading threads and one consumer: they are never far ahead of it, and they end with it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from queue import Empty, Full, Queue
 from threading import Event
 from typing import Generic, TypeVar
 
-CLOSE_CHECK_SECONDS = 0.2  # seconds within which who waits for room hears that nobody takes any more
+CLOSE_CHECK_SECONDS = 0.2  # seconds within which a waiting producer notices that the consumer has left
 
 T = TypeVar("T")
 
 
 class Left(Exception):
-    """Nobody takes any more what is read: stop reading."""
+    """The consumer has left: stop reading."""
 
 
 class Handover(Generic[T]):
@@ -32,7 +32,7 @@ class Handover(Generic[T]):
         raise Left
 
     def take(self, seconds: float) -> T:
-        """Return the next one. Raises TimeoutError when none came within so many seconds."""
+        """Return the next one. Raises TimeoutError if none came within that many seconds."""
         try:
             return self._waiting.get(timeout=seconds)
         except Empty:
@@ -43,7 +43,7 @@ class Handover(Generic[T]):
         return self._waiting.empty()
 
     def leave(self) -> None:
-        """Take no more: whoever reads for us ends."""
+        """Take no more: the producers end."""
         self._left.set()
 
     def has_left(self) -> bool:

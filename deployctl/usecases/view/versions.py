@@ -1,6 +1,7 @@
-"""Every release of an app as a person chooses among them: what it is, and what can be done with it now, or why not.
+"""Every release of an app for choosing among them: what it is, and what can be done with it now, or why not.
 
-`versions` reads the ledger alone, beside a status that was taken before; `find_idle` asks the engine, which may take long.
+`versions` reads the ledger alone, beside a status that was read before; `find_idle` queries the engine, which may take
+long.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from deployctl.usecases.results import AppView, InstanceView
 
 MAX_VERSIONS_SHOWN = 20  # releases, besides those that have a container
-MAX_DEPLOYMENTS_SEARCHED = 100  # deployments that are searched for who deployed what
-MEANS_ANOTHER = "means_another_release"  # its version names a release that was made since
+MAX_DEPLOYMENTS_SEARCHED = 100  # deployments searched for who deployed what
+MEANS_ANOTHER = "means_another_release"  # its version names a release that was created since
 
 
 class Way(StrEnum):
@@ -37,29 +38,29 @@ class Way(StrEnum):
     SERVING = "serving"
     TRIAL = "trial"
     BACK = "back"  # a rollback can go to it
-    FORTH = "forth"  # it came after what serves: an upgrade goes to it
-    RETRY = "retry"  # it never went live; another try is an upgrade
-    HELD = "held"  # first the hold must be lifted
+    FORTH = "forth"  # it came after the live one: an upgrade goes to it
+    RETRY = "retry"  # it never went live; another attempt is an upgrade
+    HELD = "held"  # first the hold must be released
     NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
 class VersionLine:
-    """One release. `asks`: to go there is slow, far or doubtful, so a person is asked before. `why` says why not, or
-    what is to be known."""
+    """One release. `asks`: switching to it is slow, far or doubtful, so the user is asked first. `why` says why not, or
+    what to note."""
 
     release: int  # number
     version: str
-    name: str  # what names this release alone: its version, or VERSION@RELEASE
+    name: str  # its unambiguous name: its version, or VERSION@RELEASE
     image: str
     digest: str
     role: str
-    state: str  # in words
+    state: str  # as text
     more: str
     way: Way
     asks: bool = False
     why: str = ""
-    code: str | None = None  # of `why`: a Code of readiness, or MEANS_ANOTHER
+    code: str | None = None  # of `why`: a readiness Code, or MEANS_ANOTHER
     colour: str | None = None
     how: How | None = None
     seconds: float | None = None
@@ -79,7 +80,7 @@ class VersionsView:
     meant: Mapping[str, int] = field(default_factory=dict)  # version → the release that a rollback to it means
 
     def find(self, version: str) -> VersionLine | None:
-        """Return the line that a rollback to that version would mean, else the first one of it."""
+        """Return the line that a rollback to that version would mean, else its first one."""
         return self.at(self.meant.get(version)) or next((line for line in self.lines if line.version == version), None)
 
     def at(self, release: int | None) -> VersionLine | None:
@@ -87,7 +88,7 @@ class VersionsView:
 
 
 def versions(view: AppView, s: Services, *, idle: Iterable[Readiness] = (), limit: int = MAX_VERSIONS_SHOWN) -> VersionsView:
-    """Return the app's releases, live and standby first, then the newest; `idle` is what `find_idle` gave."""
+    """Return the app's releases, live and standby first, then newest first; `idle` is the result of `find_idle`."""
     app = AppName(view.app)
     found = s.ledger.releases(app, limit=limit + 1)
     known = {r.number for r in found[:limit]}
@@ -102,7 +103,7 @@ def versions(view: AppView, s: Services, *, idle: Iterable[Readiness] = (), limi
 
 
 def _meant(view: AppView, releases: Sequence[Release], changes: Sequence[Change], s: Services) -> Mapping[str, int]:
-    """Return which release a rollback to each version means, by the very function that decides it."""
+    """Return which release a rollback to each version means, by the function that decides it."""
     serving = view.active.release if view.active else None
     facts = AppFacts(replace(require_app(AppName(view.app), s), active=serving), {r.number: r for r in releases},
                   changes=tuple(changes))
@@ -111,7 +112,7 @@ def _meant(view: AppView, releases: Sequence[Release], changes: Sequence[Change]
 
 
 def find_idle(app: AppName, s: Services, *, limit: int = MAX_VERSIONS_SHOWN) -> list[Readiness]:
-    """Return whether the newest releases without a container can be rolled back to. Asks the engine for each."""
+    """Return whether the newest releases without a container can be rolled back to. Queries the engine for each."""
     with_container = {i.release for i in s.ledger.instances(app)}
     numbers = [r.number for r in s.ledger.releases(app, limit=limit) if r.number not in with_container]
     return find_readiness(app, s, among=numbers) if numbers else []
@@ -123,7 +124,7 @@ def _order(line: VersionLine) -> tuple[int, int]:
 
 
 def _last_deployed(deployments: Sequence[Deployment]) -> Mapping[int, Deployment]:
-    """Return for each release its last upgrade, else whatever brought it up last."""
+    """Return for each release its last upgrade, else whatever last started it."""
     found: dict[int, Deployment] = {}
     for one in reversed(deployments):
         if one.target is None or one.kind not in {PlanKind.UPGRADE, PlanKind.START, PlanKind.ROLLBACK, PlanKind.UNDO}:
@@ -166,13 +167,13 @@ def _way(release: Release, role: str, ready: Readiness, view: AppView, changes: 
     if _is_behind(release, view, changes):
         return Way.BACK, ready.why or "", ready.code
     newest = max(r.number for r in same if r.proven_at)
-    if release.number != newest:  # an upgrade is to a version, by the app's file: it does not lead to this one
+    if release.number != newest:  # an upgrade goes to a version, by the app's file: it does not lead to this one
         return Way.NONE, f"{release.version} now means release {newest}", MEANS_ANOTHER
     return Way.FORTH, ready.why or "", ready.code
 
 
 def _is_behind(release: Release, view: AppView, changes: Sequence[Change]) -> bool:
-    """Tell whether going there is going back: by the serving history, by the number for what never served."""
+    """Return whether going there is a rollback: by the traffic history, by the number for what was never live."""
     active = view.active.release if view.active else None
     if active is None or release.number == view.back_release:
         return True
@@ -182,14 +183,14 @@ def _is_behind(release: Release, view: AppView, changes: Sequence[Change]) -> bo
 
 
 def _asks(release: Release, ready: Readiness, view: AppView, way: Way) -> bool:
-    """One click is for the version that served before, warm and well; everything else is worth a question."""
+    """One click is for the version that was live before, warm and healthy; everything else is worth a question."""
     if way is Way.FORTH:
         return ready.how is not How.WARM
     return ready.how is not How.WARM or bool(ready.why) or (
         view.back is not None and release.number != view.back_release)
 
 
-# -- words ---------------------------------------------------------------------------------------------------------------
+# -- text ------------------------------------------------------------------------------------------------------------------
 def _words(release: Release, one: InstanceView | None, role: str, ready: Readiness, way: Way) -> tuple[str, str]:
     colour = f" on {release.colour}" if release.colour else ""
     if role == ReleaseRole.ACTIVE:
