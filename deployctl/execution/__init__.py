@@ -1,1 +1,1 @@
-"""Walks a plan: each step done, recorded and, where something fails, reverted."""
+"""Carries out a plan: each step done, recorded and, on failure, reverted."""

@@ -1,4 +1,4 @@
-"""What each kind of step does to the world. Every act may run twice."""
+"""What each kind of step does. Every action may run twice."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from deployctl.domain.images.release import Release
     from deployctl.execution.runner import StepAct, Walk
 
-DRAIN_LOOK = 0.05  # seconds between two counts of open requests
+DRAIN_LOOK = 0.05  # seconds between two readings of the open requests
 
 
 def prove_healthy(walk: Walk, step: Step) -> str:
-    """Pass the health gate: the whole trial, or one good answer of a release that is warm."""
+    """Pass the health gate: the full check, or one good response of a release that is warm."""
     s, release = walk.services, release_of(walk, step)
     warm = walk.facts.is_warm(step.release)
     trial = HealthGate(release, instance_of(walk, step), s, walk.check, active=_active(walk), just_seen=warm,
@@ -57,7 +57,7 @@ def _mark_proven(walk: Walk, release: Release) -> None:
 
 # -- traffic --------------------------------------------------------------------------------------------------------
 def let_proxy_know(walk: Walk, step: Step) -> str:
-    """Let HAProxy carry the instance, and the app's stable address, still without traffic."""
+    """Have HAProxy route to the instance, on the app's public address, still without traffic."""
     s, instance = walk.services, instance_of(walk, step)
     s.engine.set_restart(container_of(instance), always=True)
     if walk.wishes is not None:
@@ -65,14 +65,15 @@ def let_proxy_know(walk: Walk, step: Step) -> str:
     s.ledger.set_instance(instance.app, instance.release, routed=True)
     if walk.plan.kind is PlanKind.START and step.release != walk.facts.app.active:
         s.ledger.set_instance(instance.app, instance.release, beside=True)
-    try_to_settle(s, walk.facts.app, instance, container_of(instance))  # before anybody comes
+    try_to_settle(s, walk.facts.app, instance, container_of(instance))  # before any client comes
     if closed := s.traffic.sync():
         walk.warn(closed_text(closed))
     return walk.wishes.address or "" if walk.wishes else ""
 
 
 def pass_gate(walk: Walk, step: Step) -> str:
-    """Ask the way visitors come. Only who passes is proven, and only then header and cookie lead to it."""
+    """Probe by the route that clients take. Only a release that passes counts as health-checked, and only then can
+    header and cookie select it."""
     from deployctl.execution.proxy_gate import ask_through_proxy
 
     release = release_of(walk, step)
@@ -90,7 +91,7 @@ def pass_gate(walk: Walk, step: Step) -> str:
 def switch_traffic(walk: Walk, step: Step) -> str:
     target = walk.plan.target if walk.plan.kind is PlanKind.STOP else step.release
     _require_own_image(walk, target)
-    if target in walk.facts.own_mac and walk.services.bridged:  # a restart of the host has forgotten it
+    if target in walk.facts.own_mac and walk.services.bridged:  # a reboot of the host has lost it
         try_to_pin(walk.services, walk.facts.app, walk.facts.instances[target])
     switched = walk.services.traffic.switch(walk.plan.app, target)
     walk.switched, walk.switch_ms = True, switched.ms
@@ -98,7 +99,8 @@ def switch_traffic(walk: Walk, step: Step) -> str:
 
 
 def _require_own_image(walk: Walk, target: int | None) -> None:
-    """Raise NotHealthy when the list of containers has shown another image in its place, and this walk made no other."""
+    """Raise NotHealthy if the list of containers has shown another image in its place, and this run created no
+    other."""
     made = any(step.kind is StepKind.CREATE and step.release == target for step in walk.begun)
     if target in walk.facts.other_image and not made:
         raise NotHealthy(f"the container of {walk.facts.version(target)} was created from a different image than its "
@@ -123,7 +125,8 @@ def watch_candidate(walk: Walk, step: Step) -> str:
 
 
 def _hold_failed(walk: Walk, release: Release) -> None:
-    """Hold that very build, unless what serves again is the same build with another bundle: a hold would meet both."""
+    """Hold exactly that build, unless what is live again is the same build with another release spec: a hold would
+    affect both."""
     s, active = walk.services, _active(walk)
     if active is None or (active.version, active.digest) != (release.version, release.digest):
         s.ledger.set_hold(release.app, release.version, release.digest,
@@ -143,7 +146,7 @@ def promote(walk: Walk, step: Step) -> str:
 
 
 def _refresh_previews(walk: Walk) -> None:
-    """A held version must not be reached by cookie any more. The promotion stands whatever becomes of this."""
+    """A version on hold must no longer be reached by cookie. The promotion stands whether or not this succeeds."""
     try:
         walk.services.traffic.refresh_previews()
     except DeployctlError as e:
@@ -152,7 +155,7 @@ def _refresh_previews(walk: Walk) -> None:
 
 # -- retiring ---------------------------------------------------------------------------------------------------------
 def drain(walk: Walk, step: Step) -> str:
-    """Wait until nobody is served by that release any more, at most the app's drain time; then close the rest."""
+    """Wait until that release has no open requests, at most the app's drain time; then close the rest."""
     s, app, within = walk.services, walk.plan.app, walk.policy.drain
     end = s.clock.now() + within
     while open_requests := s.traffic.in_flight(app, step.release):
@@ -171,7 +174,7 @@ def stop_container(walk: Walk, step: Step) -> str:
     started = s.clock.now()
     try:
         s.engine.ensure_stopped(container_of(instance), grace=release.bundle.stop_grace)
-    except NotFound:  # nothing runs that could be stopped
+    except NotFound:  # nothing is running that could be stopped
         return "its container is gone"
     except DeployctlError:  # it still runs as far as we know: a rollback to it must stay possible
         s.ledger.set_instance(instance.app, instance.release, routed=instance.routed, beside=instance.beside)
@@ -184,9 +187,9 @@ def stop_container(walk: Walk, step: Step) -> str:
 
 
 def remove_container(walk: Walk, step: Step) -> str:
-    with shielded():  # nobody comes back for a network that is left when its last container is gone
+    with shielded():  # nobody would return for a network left behind without its last container
         remove_release(walk, step.release)
-        if walk.facts.app.active is None:  # the last container of an app that serves nobody
+        if walk.facts.app.active is None:  # the last container of an app without a live version
             remove_empty_network(walk, step)
     return ""
 
@@ -207,7 +210,7 @@ STEP_ACTIONS: Mapping[StepKind, StepAct] = {
     StepKind.PRUNE: remove_container,
 }
 
-# -- reading what a step is about -----------------------------------------------------------------------------------------
+# -- reading what a step refers to -----------------------------------------------------------------------------------------
 def _active(walk: Walk) -> Release | None:
     return walk.facts.releases.get(walk.plan.source) if walk.plan.source is not None else None
 

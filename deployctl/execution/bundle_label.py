@@ -1,9 +1,9 @@
-"""A release's bundle as a label of its container, so that a lost ledger can be rebuilt from the engine.
+"""A release spec as a label of its container, so that a lost ledger can be rebuilt from the engine.
 
-The values of env stay out of it: labels are shown by `docker ps`, told in engine events and exported by monitoring;
-env is not. Only the names are kept, the values are read from the container itself. The mark is a keyed hash over the
-whole bundle, values included, and over the capabilities that the release drops: it proves that what was put together
-again is exactly what was taken apart.
+Env values are left out: labels are shown by `docker ps`, appear in engine events and are exported by monitoring; env is
+not. Only the names are stored, the values are read from the container itself. The mark is a keyed hash over the whole
+spec, values included, and over the capabilities that the release drops: it proves that the reassembled spec is exactly
+the original.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 BUNDLE = "deployctl.bundle"
 MARK_LABEL = "deployctl.bundle-mark"
-CAP_DROP = "deployctl.cap-drop"  # names with commas between them
+CAP_DROP = "deployctl.cap-drop"  # comma-separated names
 
 
 def bundle_labels(secret: bytes, release: Release) -> dict[str, str]:
@@ -30,12 +30,12 @@ def bundle_labels(secret: bytes, release: Release) -> dict[str, str]:
 
 
 def read_cap_drop(labels: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the capabilities that the release drops; none where it was made before any were."""
+    """Return the capabilities that the release drops; none if it was created before any were."""
     return tuple(filter(None, labels.get(CAP_DROP, "").split(",")))
 
 
 def read_bundle(labels: Mapping[str, str], env: Mapping[str, str]) -> Bundle:
-    """Return the bundle that the labels tell, with the values of the container's env. Raises Invalid."""
+    """Return the release spec in the labels, with the values of the container's env. Raises Invalid."""
     import zlib
     from base64 import b64decode
 
@@ -49,7 +49,8 @@ def read_bundle(labels: Mapping[str, str], env: Mapping[str, str]) -> Bundle:
 
 
 def is_exact(secret: bytes, app: AppName, labels: Mapping[str, str], bundle: Bundle) -> bool:
-    """Tell whether it is the very bundle that the container was made from, and dropped what its label says."""
+    """Return whether it is exactly the spec that the container was created from, with the capabilities of its label
+    dropped."""
     import hmac
 
     return hmac.compare_digest(labels.get(MARK_LABEL, ""), _mark(secret, app, bundle, read_cap_drop(labels)))

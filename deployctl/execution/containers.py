@@ -1,4 +1,4 @@
-"""How a container comes to be, starts and goes, with its image, its network and its leases. Every act may run twice."""
+"""How a container is created, started and removed, with its image, network and leases. Every action may run twice."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from deployctl.execution.runner import Walk
     from deployctl.ports import Services
 
-KEPT_LINES = 10_000  # of a log whose container is removed, as far as they have room
+KEPT_LINES = 10_000  # of the log of a removed container, as far as space allows
 
 
 def keep_image(walk: Walk, step: Step) -> str:
-    """Have the exact image here, pulled by digest when it is gone, and keep it with a tag of ours."""
+    """Ensure that the exact image is present, pulled by digest if missing, and keep it with a tag of ours."""
     from deployctl.execution.labels import keep_tag
 
     s, release = walk.services, release_of(walk, step)
@@ -33,7 +33,7 @@ def keep_image(walk: Walk, step: Step) -> str:
 
 
 def ensure_image(release: Release, s: Services) -> None:
-    """Have the exact image here, pulled when it is gone. Raises NotFound or RegistryUnavailable."""
+    """Ensure that the exact image is present, pulled if missing. Raises NotFound or RegistryUnavailable."""
     bundle = release.bundle
     gone = f"the image of {release.version} ({short_digest(bundle.digest)}) is no longer on this server"
     if s.engine.find_image(bundle.digest) is not None:
@@ -41,13 +41,13 @@ def ensure_image(release: Release, s: Services) -> None:
     if bundle.repo_digest is None:
         raise NotFound(f"{gone}, and no registry is known that has it", remedy=[f"build or load {bundle.image} again"])
     pulled = s.engine.pull_image(bundle.repo_digest, progress=s.report.detail)
-    if pulled.digest != bundle.digest:  # another image store names the same content otherwise
+    if pulled.digest != bundle.digest:  # another image store gives the same content another id
         raise NotFound(f"{gone}: the engine stores {bundle.repo_digest} as {short_digest(pulled.digest)}",
                        remedy=[f"deployctl upgrade {release.app} {release.version}"])
 
 
 def ensure_network(walk: Walk, step: Step) -> str:
-    """Make the network of the container that is made next: that which it has an address of already, else the app's own."""
+    """Create the network for the next container: the one it already has an address in, else the app's own."""
     from deployctl.execution import networks
 
     s, app = walk.services, _app(walk)
@@ -79,7 +79,7 @@ def create_container(walk: Walk, step: Step) -> str:
 
 
 def _lease_place(walk: Walk, release: Release) -> Instance:
-    """Lease a port and an address, in another network where the app's own is full."""
+    """Lease a port and an address, in another network if the app's own is full."""
     from deployctl.execution import networks
     from deployctl.execution.labels import container_name
 
@@ -99,14 +99,14 @@ def _lease_place(walk: Walk, release: Release) -> Instance:
 
 
 def _clear_left_over(walk: Walk, number: int) -> None:
-    """Remove the container of an earlier try that failed: a retry begins with a fresh one on a port of its own."""
+    """Remove the container of an earlier attempt that failed: a retry begins with a fresh one on a port of its own."""
     instance = walk.services.ledger.find_instance(walk.plan.app, number)
     if instance is not None and instance.failed:
         forget_container(walk, instance)
 
 
 def _clear_other_image(walk: Walk, release: Release, instance: Instance) -> None:
-    """Remove what another tool made again in its place, of another image, with our labels and seal copied."""
+    """Remove what another tool recreated in its place from another image, with our labels and signature copied."""
     from deployctl.execution.labels import is_sealed
 
     s = walk.services
@@ -125,18 +125,18 @@ def start_container(walk: Walk, step: Step) -> str:
     join_networks(walk.services.engine, release_of(walk, step), container_of(instance))
     try:
         instance = _start_somewhere(walk, step, instance)
-    except EngineRefused as e:  # it said no to this very container
+    except EngineRefused as e:  # it rejected this very container
         walk.keep_failed = True
         refusal = EngineRefused(f"{release_of(walk, step).version} did not start: {e.message}", remedy=e.remedy)
         walk.services.ledger.mark_failed(instance.app, instance.release, why=refusal.message, code=refusal.code)
         raise refusal from e
-    try_to_unpin(walk.services, _app(walk), instance)  # one of before may have had another MAC at this address
+    try_to_unpin(walk.services, _app(walk), instance)  # an earlier one may have had another MAC at this address
     _require_bridge(walk, instance)
     return f"127.0.0.1:{instance.host_port}"
 
 
 def _require_bridge(walk: Walk, instance: Instance) -> None:
-    """Raise when a container runs and its bridge is on another host. Podman makes it with the first container."""
+    """Raise if a container runs and its bridge is on another host. Podman creates it with the first container."""
     s, network = walk.services, _app(walk).network_of(instance)
     if s.bridged and not s.guard.bridge_up(network.bridge):
         raise DeployctlError(f"the engine created the network {network.name}, but its bridge {network.bridge} "
@@ -145,7 +145,7 @@ def _require_bridge(walk: Walk, instance: Instance) -> None:
 
 
 def _start_somewhere(walk: Walk, step: Step, instance: Instance) -> Instance:
-    """Start it, made anew at another place where somebody took its port, its address or its network meanwhile."""
+    """Start it, recreated elsewhere if its port, its address or its network was taken in the meantime."""
     from deployctl.execution import networks
 
     engine = walk.services.engine
@@ -157,7 +157,7 @@ def _start_somewhere(walk: Walk, step: Step, instance: Instance) -> Instance:
             if _lacks_joined(walk, step):
                 raise
             walk.warn(f"{e.message}: it is created again elsewhere")
-            keep_image(walk, step)  # else nothing would be left of it
+            keep_image(walk, step)  # otherwise nothing of it would be left
             forget_container(walk, instance)
             ensure_network(walk, step)
             create_container(walk, step)
@@ -167,12 +167,12 @@ def _start_somewhere(walk: Walk, step: Step, instance: Instance) -> Instance:
 
 
 def _lacks_joined(walk: Walk, step: Step) -> bool:
-    """Tell whether a network of others is gone that its release joins: another place would not help."""
+    """Return whether an unmanaged network that its release joins is missing: another place would not help."""
     there = {network.name for network in walk.services.engine.networks()}
     return not set(release_of(walk, step).bundle.networks) <= there
 
 
-# -- going -------------------------------------------------------------------------------------------------------------
+# -- removing ----------------------------------------------------------------------------------------------------------
 def remove_release(walk: Walk, number: int) -> None:
     from deployctl.execution.labels import release_images
 
@@ -185,7 +185,7 @@ def remove_release(walk: Walk, number: int) -> None:
 
 
 def forget_container(walk: Walk, instance: Instance, *, image_too: bool = False) -> None:
-    """Remove it, and with `image_too` keep its image no more."""
+    """Remove it, and with `image_too` no longer keep its image."""
     from deployctl.execution import networks
     from deployctl.execution.labels import release_images
 
@@ -193,7 +193,7 @@ def forget_container(walk: Walk, instance: Instance, *, image_too: bool = False)
     if instance.routed:
         s.ledger.set_instance(instance.app, instance.release, routed=False)
         s.traffic.sync()
-    with shielded():  # one without the others would look like something that somebody removed or left
+    with shielded():  # some of these without the others would look like drift
         seen = s.engine.find_container(container_of(instance))
         if seen is not None and s.ledger.identity.owns(seen.labels):
             keep_log(instance, seen.id, s)
@@ -201,14 +201,14 @@ def forget_container(walk: Walk, instance: Instance, *, image_too: bool = False)
         if image_too:
             release_images(s, instance.app, instance.release)
         try_to_unpin(s, _app(walk), instance)
-        s.ledger.remove_instance(instance.app, instance.release)  # last: whoever comes after a death sees what is left
+        s.ledger.remove_instance(instance.app, instance.release)  # last: after a crash the next process sees what is left
         if instance.network and instance.network != _app(walk).own_network:
             networks.clear_unused(s, instance.app)
 
 
 def keep_log(instance: Instance, container: str, s: Services) -> None:
-    """Keep the end of its log: why a version was bad is asked when its container is long gone. A log that cannot be read
-    keeps no container."""
+    """Keep the end of its log: people ask why a version was bad when its container is long gone. A log that cannot be
+    read does not keep the container."""
     with suppress(DeployctlError):
         s.kept_logs.keep(instance.app, instance.release, s.engine.logs(container, tail=KEPT_LINES))
 
@@ -220,7 +220,7 @@ def remove_empty_network(walk: Walk, step: Step) -> None:
         networks.clear_unused(walk.services, walk.plan.app)
 
 
-# -- reading what a step is about ---------------------------------------------------------------------------------------
+# -- reading what a step refers to ---------------------------------------------------------------------------------------
 def release_of(walk: Walk, step: Step) -> Release:
     release = walk.facts.releases.get(step.release)
     if release is None:
@@ -229,9 +229,9 @@ def release_of(walk: Walk, step: Step) -> Release:
 
 
 def _app(walk: Walk) -> App:
-    """Return the app as it is now: its own network may have changed on the way."""
+    """Return the app as it is now: its own network may have changed during the run."""
     app = walk.services.ledger.find_app(walk.plan.app)
-    if app is None:  # only whoever took the lease over can have done that
+    if app is None:  # only a process that took over the lease can have done that
         raise taken_over(walk.plan.app)
     return app
 

@@ -1,4 +1,4 @@
-"""Before a container starts: the networks of others that its release names may have been made again since it ran."""
+"""Before a container starts: the unmanaged networks that its release names may have been recreated since it ran."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def join_networks(engine: Engine, release: Release, container: str) -> None:
-    """Have the container in all of them. Raises NotFound for one that is not there."""
+    """Connect the container to all of them. Raises NotFound for one that does not exist."""
     try:
         for name in release.bundle.networks:
             engine.ensure_connected(container, name)

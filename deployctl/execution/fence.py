@@ -1,9 +1,9 @@
-"""A holder whose lease was taken over changes nothing more: each change is preceded by a look at the fencing token.
+"""A holder whose lease was taken over changes nothing more: the fencing token is checked before each change.
 
-A change of the ledger and its look are one transaction. Before a change of engine or HAProxy the look comes right
-before, and before a switch once more inside HAProxy's lock, which may have been waited for. What remains is a process
-that is frozen between the two, and a repeated change is harmless (every `ensure_` may be repeated, and HAProxy's lock
-is taken from a frozen process together with its life).
+A change of the ledger and its check are one transaction. For the engine or HAProxy the check comes immediately before
+the change, and for a switch once more inside HAProxy's lock, which may have been waited for. What remains is a process
+that is frozen between the two; a repeated change is harmless (every `ensure_` may be repeated, and HAProxy's lock is
+taken from a frozen process by killing it).
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ GUARD = frozenset({"ensure", "ensure_gone", "pin", "unpin"})
 FENCED_LEDGER_CALLS = frozenset({"add_app", "ensure_release", "set_wishes", "remove_app", "mark_proven", "mark_failed",
                                  "set_hold",
                     "add_instance", "set_instance", "remove_instance", "add_network", "remove_network", "finish_step",
-                    "close_deployment"})  # open_deployment and promote look by themselves
+                    "close_deployment"})  # open_deployment and promote check by themselves
 
 
 def taken_over(app: str) -> LeaseHeld:
-    """Return what a holder says whom another process has passed over."""
+    """Return the error of a holder whose lease was taken over."""
     return LeaseHeld(f"the lease on {app} was taken over by another process; this one stops here")
 
 
@@ -73,7 +73,7 @@ def fenced(s: Services, require_lease: Callable[[], None]) -> Services:
 
 
 class _Fenced:
-    """Everything that the inner one has; what changes goes through the fence."""
+    """Everything that the inner object has; changing calls go through the fence."""
 
     def __init__(self, inner: object, changes: frozenset[str],
                  fence: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:

@@ -20,32 +20,32 @@ if TYPE_CHECKING:
     from deployctl.domain.images.release import App, Instance, Probe, Release
     from deployctl.ports import ContainerFacts, Services
 
-CANDIDATE_INTERVAL = 0.1  # seconds between probes of a candidate; the configured interval is for what serves
+CANDIDATE_INTERVAL = 0.1  # seconds between probes of a candidate; the configured interval is for live versions
 LOG_LINES = 50
 KILLED = 137  # 128 + SIGKILL
-OOM_MOMENT = 0.3  # seconds; Docker 20.10 was seen to set OOMKilled a little after the exit
+OOM_MOMENT = 0.3  # seconds; Docker 20.10 was observed to set OOMKilled shortly after the exit
 
 
 @dataclass(slots=True)
 class HealthGate:
-    """One candidate on trial. `check` raises when the trial must end for another reason."""
+    """One candidate being checked. `check` raises if the check must end for another reason."""
 
     release: Release
     instance: Instance
     services: Services
     check: Callable[[], None]
     active: Release | None = None
-    just_seen: bool = False  # running at its own address, a moment ago: the first question need not ask that again
-    engine_away: bool = False  # known already: do not wait for it again
+    just_seen: bool = False  # was running at its own address a moment ago: the first probe need not read that again
+    engine_away: bool = False  # already known: do not wait for it again
     transcript: Transcript = field(default_factory=Transcript)
     last: ProbeAnswer | None = None
     asked: int = 0
     good: int = 0
     last_bad: str = ""
-    unanswered: int = 0  # requests of visitors, when none of them got an answer
+    unanswered: int = 0  # client requests, if none of them got a response
     proven: bool = False
     seen: ContainerFacts | None = None
-    restarts: int | None = None  # what counts as none: as many as there were at the first look
+    restarts: int | None = None  # the baseline: as many as there were at the first reading
     started: float = 0.0
 
     @property
@@ -53,7 +53,7 @@ class HealthGate:
         return self.release.bundle.probe
 
     def until_ready(self) -> str:
-        """Return how it went once `rise` probes in a row were good. Raises NotHealthy at the deadline or exit."""
+        """Return once `rise` probes in a row were good. Raises NotHealthy at the deadline or on exit."""
         clock, health = self.services.clock, Health(rise=self.probe.rise, fall=self.probe.fall)
         if self.probe.kind is ProbeKind.DOCKER:
             health = Health(rise=1, fall=self.probe.fall)  # the engine has counted already
@@ -71,7 +71,8 @@ class HealthGate:
             clock.sleep(CANDIDATE_INTERVAL)
 
     def quick(self) -> str:
-        """Return at the first good answer of a release that was proven before; `fall` bad ones raise NotHealthy."""
+        """Return at the first good response of a release that was health-checked before; `fall` bad ones raise
+        NotHealthy."""
         health, self.proven = Health(rise=1, fall=self.probe.fall), True
         self.started = self.services.clock.now()
         while not health.failing:
@@ -83,7 +84,7 @@ class HealthGate:
         raise self.failure()
 
     def watch(self, seconds: float) -> str:
-        """Keep probing under traffic; `fall` bad answers in a row or an exit raise NotHealthy."""
+        """Keep probing under traffic; `fall` bad responses in a row or an exit raise NotHealthy."""
         clock, health = self.services.clock, Health(rise=1, fall=self.probe.fall)
         due, self.proven, before = clock.now(), True, self._counted()
         self.started = due
@@ -92,7 +93,7 @@ class HealthGate:
                 health, due = health.seen(ok=self.ask().ok), due + min(self.probe.interval, 1.0)
                 self._require_answers(before)
             else:
-                self._look()  # an exit is seen at once: until then visitors are refused
+                self._look()  # an exit is noticed immediately: until then clients get errors
             if health.failing:
                 raise self.failure()
             self.check()
@@ -101,14 +102,14 @@ class HealthGate:
         return f"{self.transcript.total} probes in {seconds:g} s"
 
     def _counted(self) -> Counters | None:
-        """Return what HAProxy counted of it; None when it cannot be asked: then only the probe has a word."""
+        """Return what HAProxy counted for it; None if it cannot be read: then only the probe counts."""
         try:
             return self.services.traffic.counters().get((self.release.app, self.release.number), Counters())
         except DeployctlError:
             return None
 
     def _require_answers(self, before: Counters | None) -> None:
-        """Raise NotHealthy when visitors get nothing, however well it answers its probe."""
+        """Raise NotHealthy if clients get nothing, whatever it returns to its probe."""
         from deployctl.domain.proxy.quality import answers_nobody
 
         now = self._counted()
@@ -118,7 +119,7 @@ class HealthGate:
         raise self.failure()
 
     def ask(self) -> ProbeAnswer:
-        """Ask once; an exit, a restart or an address that is not its own ends the trial at once."""
+        """Probe once; an exit, a restart or an address that is not its own ends the check immediately."""
         self._look()
         answer = self._answer()
         self.last, self.transcript = answer, self.transcript.seen(answer.sentence)
@@ -127,7 +128,7 @@ class HealthGate:
         return answer
 
     def _look(self) -> None:
-        """Read the container from the engine. An engine that is away leaves only the probe's word."""
+        """Read the container from the engine. Without the engine only the probe counts."""
         inside = self.probe.kind in {ProbeKind.EXEC, ProbeKind.DOCKER}
         if (self.engine_away or self.just_seen) and not inside:
             self.just_seen = False
@@ -169,7 +170,7 @@ class HealthGate:
                       exit_code=done.exit_code, code=AnswerCode.COMMAND_FAILED if done.exit_code else None)
 
     def failure(self) -> NotHealthy:
-        """Return the error with everything that a person needs: cause, transcript, exit, last lines."""
+        """Return the error with everything that people need: cause, transcript, exit, last lines."""
         from deployctl.domain.change.diagnosis import FailureCause, diagnose
 
         evidence = self._evidence()
@@ -210,7 +211,7 @@ class HealthGate:
         )
 
     def _last_look(self) -> ContainerFacts | None:
-        """Look once more; a kill that the engine has not explained yet gets a moment to become an OOM kill."""
+        """Read once more; a kill that the engine has not explained yet gets a moment to become an OOM kill."""
         try:
             seen = self.services.engine.find_container(self.instance.container or self.instance.name)
             if seen and seen.exit_code == KILLED and not seen.running and not seen.oom_killed:
@@ -222,7 +223,7 @@ class HealthGate:
 
 
 def ask_from_outside(s: Services, release: Release, instance: Instance, app: App | None = None) -> ProbeAnswer:
-    """Ask an instance once by HTTP or TCP, the way that HAProxy reaches it."""
+    """Probe an instance once by HTTP or TCP, by the route that HAProxy uses."""
     probe, app = release.bundle.probe, app or s.ledger.find_app(release.app)
     address, port = (instance.address, release.bundle.port) if s.bridged else ("127.0.0.1", instance.host_port)
     return s.prober.ask(probe, address, port, host=probe.host or release.app,
@@ -230,7 +231,7 @@ def ask_from_outside(s: Services, release: Release, instance: Instance, app: App
 
 
 def require_own_image(release: Release, seen: ContainerFacts) -> None:
-    """Raise NotHealthy unless the container is made of the image that was proven."""
+    """Raise NotHealthy unless the container was created from the image that was health-checked."""
     if not is_made_of(seen.image, release.bundle):
         raise NotHealthy(f"container {seen.name} is made of the image {short_digest(seen.image)} and not of that of "
                          f"{release.version}, {short_digest(release.digest)}: somebody made it again",
@@ -245,7 +246,7 @@ def require_own_address(instance: Instance, seen: ContainerFacts) -> None:
 
 
 def last_lines(s: Services, instance: Instance) -> list[str]:
-    """Return the last log lines, none when the engine cannot give them."""
+    """Return the last log lines, none if the engine cannot provide them."""
     try:
         return [line.text for line in s.engine.logs(instance.container or instance.name, tail=LOG_LINES)]
     except DeployctlError:

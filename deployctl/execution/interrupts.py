@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: at once where nothing has moved, after the few steps that keep traffic safe otherwise."""
+"""Ctrl-C and SIGTERM: immediate if nothing has been switched, otherwise after the few steps that keep traffic safe."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from types import FrameType
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_open: list[list[int]] = []  # what came in each block that is open now, the innermost last
+_open: list[list[int]] = []  # the signals that arrived in each open block, innermost last
 
 
 @contextmanager
 def shielded() -> Iterator[list[int]]:
-    """Hold signals back while the block runs; the list names those that came, and KeyboardInterrupt is raised
-    afterwards: at the end of the outermost block, when one lies in another.
+    """Hold signals back while the block runs; the list names those that arrived, and KeyboardInterrupt is raised
+    afterwards: at the end of the outermost block if they are nested.
 
     Only the main thread gets signals; elsewhere there is nothing to hold back.
     """

@@ -1,7 +1,7 @@
-"""The labels and names of everything that we make in Docker. Ownership is a label, never a name that is parsed.
+"""The labels and names of everything that we create in Docker. Ownership is a label, never a name that is parsed.
 
-Names and seals are made from the home's id, so that they outlive a move of its folder. Homes of before had none: what
-they made then was named and sealed by their path, and goes on to be known by it.
+Names and signatures are derived from the home's id, so that they survive a move of its folder. Earlier homes had none:
+what they created was named and signed by their path, and is still recognised by it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from deployctl.ports import Services
 
 FIRST_NAME_PREFIX = "0--"
-HOME_MARK_CHARACTERS = 6  # characters: enough to tell the homes of one engine apart
+HOME_MARK_CHARACTERS = 6  # enough to tell the homes on one engine apart
 
 
 def home_mark(home: HomeIdentity) -> str:
@@ -28,28 +28,29 @@ def home_mark(home: HomeIdentity) -> str:
 
 
 def home_marks(home: HomeIdentity) -> tuple[str, ...]:
-    """Return every mark that names of this home may end with: that of today, and that of before it had an id."""
+    """Return every mark that names of this home may end with: today's, and that from before it had an id."""
     before = () if home.marked_by is None else (sha256(home.marked_by.encode()).hexdigest()[:HOME_MARK_CHARACTERS],)
     return (*filter(None, [home_mark(home)]), *before)
 
 
 def network_name(home: HomeIdentity, app: AppName, number: int = 1) -> str:
-    """Return the name of the app's first network, or of another that came after it."""
+    """Return the name of the app's first network, or of a later one."""
     return f"deployctl-{app}-{home_mark(home)}" + (f"-{number}" if number > 1 else "")
 
 
 def leading_name(name: str) -> str:
-    """Return a network's name that sorts before what people call theirs: before Docker 28 that decides the way out."""
+    """Return a network name that sorts before the names people choose: before Docker 28 that decides the default
+    route."""
     return FIRST_NAME_PREFIX + name
 
 
 def named_like(former: str, name: str) -> str:
-    """Return the name for a network that comes after that one."""
+    """Return the name for the network that follows that one."""
     return leading_name(name) if former.startswith(FIRST_NAME_PREFIX) else name
 
 
 def app_of_network(home: HomeIdentity, name: str) -> AppName | None:
-    """Return whose network of ours has that name; None when it is no name of ours."""
+    """Return the app whose network has that name; None if it is not a name of ours."""
     for mark in home_marks(home):
         if found := re.fullmatch(rf"(?:{FIRST_NAME_PREFIX})?deployctl-(.+)-{mark}(?:-[0-9]+)?", name):
             return AppName(found[1])
@@ -67,35 +68,35 @@ def container_name(home: HomeIdentity, release: Release) -> str:
 
 
 def host_name(release: Release) -> str:
-    """Return the container's own name in its network. A bare app name would be that of all its versions at once."""
+    """Return the container's own name in its network. A bare app name would be shared by all its versions."""
     return f"{release.app}-r{release.number}"
 
 
 # -- images -------------------------------------------------------------------------------------------------------
 def keep_tag(home: HomeIdentity, app: AppName, number: int) -> str:
-    """Return the tag of ours that keeps a release's image from being cleaned away."""
+    """Return the tag of ours that keeps a release's image from being cleaned up."""
     return keep_tags(home, app, number)[0]
 
 
 def keep_tags(home: HomeIdentity, app: AppName, number: int) -> tuple[str, ...]:
-    """Return every tag that may keep it: an image that was kept before the home had an id goes on with that one."""
+    """Return every tag that may keep it: an image that was kept before the home had an id stays with that tag."""
     return tuple(f"deployctl/{app}:r{number}-{mark}" for mark in home_marks(home))
 
 
 def kept_name(home: HomeIdentity, tag: str) -> str | None:
-    """Return the tag without its mark, `deployctl/shop:r7`; None when another home keeps that image."""
+    """Return the tag without its mark, `deployctl/shop:r7`; None if another home keeps that image."""
     name, _, mark = tag.rpartition("-")
     return name if mark in home_marks(home) else None
 
 
 def kept_number(home: HomeIdentity, app: AppName, tag: str) -> int | None:
-    """Return the number of the app's release whose image that tag keeps; None when it keeps none of it."""
+    """Return the number of the app's release whose image that tag keeps; None if none."""
     number = (kept_name(home, tag) or "").removeprefix(f"deployctl/{app}:r")
     return int(number) if number.isdecimal() else None
 
 
 def release_images(s: Services, app: AppName, number: int) -> None:
-    """Keep the image of that release no more, by whichever tag it was kept."""
+    """No longer keep the image of that release, by whichever tag it was kept."""
     for tag in keep_tags(s.ledger.identity, app, number):
         s.engine.release_image(tag)
 
@@ -106,7 +107,7 @@ def common_labels(s: Services, app: AppName) -> dict[str, str]:
 
 
 def container_labels(s: Services, release: Release, *, operation: int) -> dict[str, str]:
-    """Return every label of a container; the seal is a keyed hash, so that no image can claim to be ours."""
+    """Return every label of a container; the signature is a keyed hash, so that no image can claim to be ours."""
     from deployctl.execution.bundle_label import bundle_labels
 
     home = s.ledger.identity
@@ -126,7 +127,7 @@ def seal(home: HomeIdentity, app: str, number: int) -> str:
 
 
 def is_sealed(home: HomeIdentity, labels: Mapping[str, str]) -> bool:
-    """Tell whether these labels bear this home's seal, that of today or that of before it had an id."""
+    """Return whether these labels carry this home's signature, today's or that from before it had an id."""
     app, number, found = (labels.get(f"deployctl.{key}", "") for key in ("app", "release", "seal"))
     makers = (home.id,) if home.marked_by is None else (home.id, home.marked_by)
     return number.isdecimal() and any(found == _seal(home.secret, maker, app, int(number)) for maker in makers)

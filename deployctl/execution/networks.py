@@ -1,7 +1,7 @@
-"""Where the containers of an app stand: networks that are made, left for another one, and taken apart when they are empty.
+"""The networks that an app's containers are in: created, replaced by another one, and removed when they are empty.
 
-A subnet, name or bridge that somebody else took meanwhile, and a network that is full, block nothing: what comes goes to
-another network, what runs stays where it is.
+A subnet, name or bridge that someone else has taken, or a full network, blocks nothing: new containers go to another
+network, running ones stay where they are.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from deployctl.domain.inputs.names import AppName
     from deployctl.ports import NetworkFacts, Services
 
-MAX_NETWORK_TRIES = 8  # others who make networks at the same moment were always faster
+MAX_NETWORK_TRIES = 8  # others that create networks at the same moment were faster each time
 
 
 def own_network(s: Services, app: App) -> App:
-    """Make the network for what comes, another one where the app's own is somebody else's by now, and return the app."""
+    """Create the network for new containers, another one if the app's own is now taken, and return the app."""
     for _ in range(MAX_NETWORK_TRIES):
         try:
             make(s, app.name, app.own_network)
@@ -41,9 +41,10 @@ def own_network(s: Services, app: App) -> App:
 
 
 def make(s: Services, app: AppName, network: AppNetwork) -> None:
-    """Make it where it is not there; its guard route comes first, so that its addresses can never mean a stranger.
+    """Create it if it does not exist; its guard route comes first, so that its addresses can never lead to another
+    host.
 
-    Raises NetworkTaken when its subnet, name or bridge is somebody else's by now.
+    Raises NetworkTaken if its subnet, name or bridge is taken.
     """
     there = s.engine.networks()
     if all(one.name != network.name for one in there):
@@ -66,7 +67,7 @@ def _require_free(s: Services, network: AppNetwork, there: Iterable[NetworkFacts
 
 
 def move_on(s: Services, app: App) -> App:
-    """Choose another network for what comes and write it down; when another process took the subnet, choose again."""
+    """Choose another network for new containers and record it; if another process took the subnet, choose again."""
     for free in islice(_free(s, app.name), MAX_NETWORK_TRIES):
         network = replace(free, name=named_like(app.network, free.name))
         try:
@@ -83,7 +84,7 @@ def first(s: Services, app: AppName) -> AppNetwork:
 
 
 def _free(s: Services, app: AppName) -> Iterator[AppNetwork]:
-    """Yield networks that are free now, looking anew each time."""
+    """Yield networks that are free now, reading again each time."""
     for number in count(1):
         there, known = s.engine.networks(), s.ledger.networks()
         home = s.ledger.identity
@@ -97,7 +98,7 @@ def _free(s: Services, app: AppName) -> Iterator[AppNetwork]:
 
 
 def clear_unused(s: Services, app: AppName) -> None:
-    """Take apart each network of the app that no container stands in. The one for what comes stays while others stand."""
+    """Remove each network of the app that has no containers. The one for new containers stays while others exist."""
     row = s.ledger.find_app(app)
     used = {row.network_of(i).name for i in s.ledger.instances(app)} if row else set()
     for network in s.ledger.networks(app) if row else ():
@@ -109,7 +110,7 @@ def clear_unused(s: Services, app: AppName) -> None:
 
 
 def take_apart(s: Services, network: AppNetwork) -> None:
-    """Remove network and guard route. One of that name that is somebody else's stays, and so does another home's guard."""
+    """Remove network and guard route. A foreign one of that name stays, and so does another home's guard."""
     with suppress(NotPermitted):
         s.engine.ensure_network_gone(network.name)
     if s.bridged and not _guards_another(s, network):
@@ -117,5 +118,5 @@ def take_apart(s: Services, network: AppNetwork) -> None:
 
 
 def _guards_another(s: Services, network: AppNetwork) -> bool:
-    """Tell whether another home has a network of the very subnet: the route is its guard too."""
+    """Return whether another home has a network of the same subnet: the route guards that, too."""
     return any(PATH_LABEL in one.labels and network.subnet in one.subnets for one in s.engine.networks())

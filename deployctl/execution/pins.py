@@ -1,9 +1,9 @@
-"""An address that HAProxy may send visitors to means one container alone, whoever else on its network claims it.
+"""An address that HAProxy may send clients to means one container alone, whatever else on its network claims it.
 
-The MAC is set when the container is made and made from its address, so it stays the same over every restart; this host sends
-what is for the address to that MAC and to the container's own port of the bridge, and the container what is for this host to
-the bridge's. A container whose MAC the engine chose is never pinned: it may come back with another one while nobody of us is
-there.
+The MAC is set at creation and derived from the address, so it stays the same across restarts; this host sends what is
+for the address to that MAC and to the container's own port of the bridge, and the container sends what is for this host
+to the bridge's MAC. A container whose MAC the engine chose is never pinned: it may return with another one while no
+process of ours is running.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from deployctl.domain.images.release import App, Instance
     from deployctl.ports import ContainerFacts, Services
 
-Believed = Mapping[tuple[str, str], Neighbour]  # what Guard.neighbours tells
+Believed = Mapping[tuple[str, str], Neighbour]  # the return value of Guard.neighbours
 
 
 def has_own_mac(app: App, instance: Instance, seen: ContainerFacts) -> bool:
-    """Tell whether it runs with the MAC that was set when it was made."""
+    """Return whether it runs with the MAC that was set at creation."""
     return seen.macs.get(app.network_of(instance).name) == mac_of(instance.address)
 
 
 def settle(s: Services, app: App, instance: Instance, seen: ContainerFacts) -> None:
-    """Pin the address to that container, or take the pin away where it has another MAC. Raises NotPermitted, or
-    DeployctlError when its bridge is not on this host."""
+    """Pin the address to that container, or remove the pin if it has another MAC. Raises NotPermitted, or
+    DeployctlError if its bridge is not on this host."""
     network = app.network_of(instance)
     if has_own_mac(app, instance, seen):
         s.guard.pin(network.bridge, instance.address, mac_of(instance.address), pid=seen.pid, gateway=network.gateway)
@@ -38,14 +38,14 @@ def settle(s: Services, app: App, instance: Instance, seen: ContainerFacts) -> N
 
 
 def try_to_settle(s: Services, app: App, instance: Instance, container: str) -> None:
-    """Do it as far as it can be done: `doctor` and `reconcile` tell what is not pinned, and no visitor waits for it."""
+    """Do it as far as possible: `doctor` and `reconcile` report what is not pinned, and no client waits for it."""
     seen = s.engine.find_container(container) if s.bridged else None
     if seen is not None:
         _try(lambda: settle(s, app, instance, seen))
 
 
 def try_to_pin(s: Services, app: App, instance: Instance) -> None:
-    """Pin one whose MAC is known to be its own, without a question to the engine: some ten microseconds."""
+    """Pin one whose MAC is known to be its own, without querying the engine: some ten microseconds."""
     bridge = app.network_of(instance).bridge
     _try(lambda: s.guard.pin(bridge, instance.address, mac_of(instance.address)))
 
@@ -65,14 +65,15 @@ def _try(act: Callable[[], object]) -> None:
 
 
 def read_believed(s: Services) -> Believed | None:
-    """Return what this host believes, None where this process may pin nothing. One reading serves for all apps."""
+    """Return this host's neighbour entries, None if this process may not pin anything. One reading serves for all
+    apps."""
     return s.guard.neighbours() if s.bridged and s.guard.may_pin() else None
 
 
 def find_astray(s: Services, app: App, instances: Mapping[int, Instance], seen: Iterable[ContainerFacts],
                 believed: Believed | None) -> tuple[frozenset[int], frozenset[int]]:
-    """Return the releases that HAProxy carries and whose address is not pinned, and those where it is pinned to a MAC that
-    they do not have."""
+    """Return the releases that HAProxy routes to whose address is not pinned, and those whose address is pinned to a
+    MAC that is not theirs."""
     here = {c.id: c for c in seen if c.running}
     carried = [(n, i, c) for n, i in instances.items() if i.routed and (c := here.get(i.container or "")) and c.macs]
     if believed is None or not carried:

@@ -1,4 +1,5 @@
-"""The gate before the switch: a candidate answers through HAProxy, as visitors ask, or visitors never meet it."""
+"""The gate before the switch: a candidate responds through HAProxy, as clients would reach it, or clients never get
+it."""
 
 from __future__ import annotations
 
@@ -14,12 +15,12 @@ if TYPE_CHECKING:
     from deployctl.domain.images.release import App, Release
     from deployctl.ports import Services
 
-PAUSE = 0.1  # seconds between two questions
+PAUSE = 0.1  # seconds between two probes
 
 
 def ask_through_proxy(release: Release, app: App, s: Services, check: Callable[[], None]) -> str:
-    """Return how the release answers where visitors come from. `fall` bad answers in a row raise NotHealthy, whose code
-    is `gate_` and the cause; an answer that did not come in time counts for all of them."""
+    """Return how the release responds by the route that clients take. `fall` bad responses in a row raise NotHealthy,
+    whose code is `gate_` and the cause; one timeout counts as `fall` bad responses."""
     probe = question_of(release.bundle.probe, app)
     health = Health(rise=1, fall=probe.fall)
     while True:

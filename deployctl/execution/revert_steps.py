@@ -1,4 +1,4 @@
-"""How each step is taken back: what served keeps serving, and only what this walk has made goes. Twice harms nobody."""
+"""How each step is reverted: the live version stays live, and only what this run created is removed. Idempotent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def switch_back(walk: Walk, step: Step) -> None:
-    """Switch to who served before, even if HAProxy says that nothing moved: its files may say otherwise."""
+    """Switch to the former release, even if HAProxy reports no switch: its files may say otherwise."""
     traffic, source = walk.services.traffic, _who_served(walk)
     _let_proxy_know_again(walk, source)
     try:
@@ -34,8 +34,9 @@ def switch_back(walk: Walk, step: Step) -> None:
 
 
 def _who_served(walk: Walk) -> int | None:
-    """Return who had the traffic before this walk: not the active release, if it overtook somebody who had taken it
-    away. Raises NotHealthy when that one does not even run: what has the traffic now has proven itself."""
+    """Return the release that had the traffic before this run: not the active one, if it overtook a deployment that had
+    switched it away. Raises NotHealthy if that one is not even running: what has the traffic now passed its health
+    check."""
     facts, source = walk.facts, walk.plan.source
     if walk.recovering or facts.serving == source:
         return source
@@ -45,7 +46,7 @@ def _who_served(walk: Walk) -> int | None:
 
 
 def _let_proxy_know_again(walk: Walk, source: int | None) -> None:
-    """An `app remove` that was overtaken may have taken from HAProxy what served."""
+    """An `app remove` that was overtaken may have removed the live release from HAProxy."""
     s, app = walk.services, walk.plan.app
     instance = s.ledger.find_instance(app, source) if source is not None else None
     if instance is not None and not instance.routed:
@@ -54,9 +55,9 @@ def _let_proxy_know_again(walk: Walk, source: int | None) -> None:
 
 
 def forget_route(walk: Walk, step: Step) -> None:
-    """Let HAProxy forget an instance that this walk has started, and restore the app's former address. What served
-    before and was only started again stays: HAProxy still sends the traffic there. An app whose first version is kept
-    for inspection keeps its first address, too: visitors get 503 there, and the next try needs no reload."""
+    """Remove an instance that this run started from HAProxy, and restore the app's former address. A live release that
+    was only restarted stays: HAProxy still sends the traffic there. An app whose first version is kept for inspection
+    keeps its first address, too: clients get 503 there, and the next attempt needs no reload."""
     s = walk.services
     if walk.wishes is not None and not (walk.keep_failed and walk.facts.app.address is None):
         s.ledger.set_wishes(walk.facts.app)
@@ -68,8 +69,8 @@ def forget_route(walk: Walk, step: Step) -> None:
 
 
 def stop_again(walk: Walk, step: Step) -> None:
-    """Stop what this walk started. A failed candidate stays, stopped, for inspection; others as they were. What is
-    the active release anyway runs on."""
+    """Stop what this run started. A failed candidate stays, stopped, for inspection; others as they were. The active
+    release keeps running."""
     if step.release == walk.plan.source:
         return
     s, instance = walk.services, walk.services.ledger.find_instance(walk.plan.app, step.release)
@@ -79,14 +80,14 @@ def stop_again(walk: Walk, step: Step) -> None:
 
 
 def uncreate(walk: Walk, step: Step) -> None:
-    """Remove what this walk created, unless it failed by itself: then it stays and older failed ones go. A process that
-    died at that has left the mark."""
+    """Remove what this run created, unless it failed by itself: then it stays and earlier failed ones are removed. If
+    the process dies here, the container is already marked."""
     s, app = walk.services, walk.plan.app
     mine = s.ledger.find_instance(app, step.release)
     if mine is None:
         return
     if not (walk.keep_failed or mine.failed) or s.engine.find_container(container_of(mine)) is None:
-        forget_container(walk, mine)  # its image is given back with the step that kept it
+        forget_container(walk, mine)  # its image is released with the step that kept it
         return
     s.ledger.set_instance(app, step.release, failed=True)
     for instance in s.ledger.instances(app):
@@ -95,7 +96,7 @@ def uncreate(walk: Walk, step: Step) -> None:
 
 
 def untag(walk: Walk, step: Step) -> None:
-    """Give the image back when no container of the release is left."""
+    """Release the image if no container of the release is left."""
     from deployctl.execution.labels import release_images
 
     if walk.services.ledger.find_instance(walk.plan.app, step.release) is None:

@@ -1,4 +1,4 @@
-"""Walks a plan: record the intent, act, record the result; before the promotion a failure reverts everything."""
+"""Carries out a plan: record the intent, act, record the result; before the promotion a failure reverts everything."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ Undo = Callable[["Walk", Step], None]
 
 @dataclass(slots=True)
 class Walk:
-    """One deployment on its way. Actions read it and leave their findings in it."""
+    """One deployment in progress. Actions read it and leave their findings in it."""
 
     plan: Plan
     facts: AppFacts
     deployment: Deployment
     services: Services
     token: int
-    wishes: App | None = None  # App with what its file asks for; written when HAProxy learns of it
+    wishes: App | None = None  # the app with its file's settings; recorded when HAProxy learns of it
     held: int | None = None  # release that the promotion puts on hold
     lifted: int | None = None
     phase: Phase = Phase.PLANNED
@@ -46,27 +46,27 @@ class Walk:
     revision: int = 0
     done: list[tuple[Step, float, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    restarts: int | None = None  # of the candidate's container when it was proven
+    restarts: int | None = None  # of the candidate's container when it passed its health check
     keep_failed: bool = False  # the failure is the candidate's own: its container stays for inspection
     settled: frozenset[tuple[StepKind, int]] = frozenset()  # steps that were finished before a crash
-    recovering: bool = False  # after a crash: whoever asked it to stop has been heard already
+    recovering: bool = False  # after a crash: a request to abort has been dealt with already
 
     def __post_init__(self) -> None:
         self.services = fenced(self.services, self.require_lease)
 
     def require_lease(self) -> None:
-        """Raise LeaseHeld when another process has taken the lease over."""
+        """Raise LeaseHeld if another process has taken over the lease."""
         if not self.services.ledger.lease_is_ours(self.plan.app, self.token):
             raise taken_over(self.plan.app)
 
     def check(self) -> None:
-        """Raise when this walk may not go on: its lease was taken over, or a person asked it to stop."""
+        """Raise if this run must not continue: its lease was taken over, or a person asked it to abort."""
         self.require_lease()
         if not (self.promoted or self.recovering) and (who := self.services.ledger.abort_asked(self.deployment.id)):
             raise Aborted(f"{who} asked to stop this {self.plan.kind}")
 
     def will(self, kind: StepKind, release: int) -> bool:
-        """Tell whether the plan has such a step for that release."""
+        """Return whether the plan has such a step for that release."""
         return any((step.kind, step.release) == (kind, release) for step in self.plan.steps)
 
     @property
@@ -80,7 +80,7 @@ class Walk:
 
 
 def run(walk: Walk, actions: Mapping[StepKind, StepAct], undos: Mapping[StepKind, Undo]) -> Walk:
-    """Walk the plan to its end. Raises the first failure, after everything before the promotion was taken back."""
+    """Carry out the plan. Raises the first failure, after everything before the promotion was reverted."""
     try:
         _before_and_at_promotion(walk, actions)
     except BaseException as cause:
@@ -94,7 +94,7 @@ def run(walk: Walk, actions: Mapping[StepKind, StepAct], undos: Mapping[StepKind
 
 
 def retire_rest(walk: Walk, actions: Mapping[StepKind, StepAct]) -> None:
-    """Take the steps after the promotion and close the deployment; interrupted, the next change retires the rest."""
+    """Take the steps after the promotion and close the deployment; if interrupted, the next change retires the rest."""
     try:
         _after_promotion(walk, actions)
     except BaseException as cause:
@@ -105,12 +105,12 @@ def retire_rest(walk: Walk, actions: Mapping[StepKind, StepAct]) -> None:
 
 
 def only_retires(plan: Plan) -> bool:
-    """Tell whether the plan stops and removes and does nothing else."""
+    """Return whether the plan stops and removes and does nothing else."""
     return all(step.kind in _AFTER for step in plan.steps)
 
 
 def _half_done(walk: Walk) -> Phase:
-    """Return how a plan ends that only retires and failed on its way: nothing of it is ever taken back."""
+    """Return the outcome of a plan that only retires and failed in the middle: nothing of it is ever reverted."""
     return advance(advance(walk.phase, "failed"), "failed" if walk.done else "reverted")
 
 
@@ -119,7 +119,7 @@ _SAFE = frozenset({StepKind.SWITCH, StepKind.PROMOTE})  # a signal waits until s
 
 
 def _before_and_at_promotion(walk: Walk, actions: Mapping[StepKind, StepAct]) -> None:
-    """Take the steps up to the promotion; a switch and the promotion right after it are one for a signal."""
+    """Take the steps up to the promotion; for a signal, a switch and the promotion right after it are one."""
     steps = [step for step in walk.plan.steps if step.kind not in _AFTER]
     for safe, group in groupby(steps, key=lambda step: step.kind in _SAFE):
         with shielded() if safe else nullcontext():
@@ -128,7 +128,8 @@ def _before_and_at_promotion(walk: Walk, actions: Mapping[StepKind, StepAct]) ->
 
 
 def _after_promotion(walk: Walk, actions: Mapping[StepKind, StepAct]) -> None:
-    """Retire what goes. After a move the asked state is already the state, so a failure here is a warning."""
+    """Retire what is no longer needed. After a switch the requested state is reached, so a failure here is a
+    warning."""
     for step in walk.plan.steps:
         if step.kind not in _AFTER or (step.kind, step.release) in walk.settled:
             continue
@@ -141,7 +142,7 @@ def _after_promotion(walk: Walk, actions: Mapping[StepKind, StepAct]) -> None:
 
 
 def take(walk: Walk, step: Step, actions: Mapping[StepKind, StepAct]) -> None:
-    """Take one step, with its intent written before and its result after."""
+    """Take one step, with its intent recorded before and its result after."""
     s, started = walk.services, walk.services.clock.now()
     walk.check()
     walk.phase = begin(walk.phase, step.kind)
@@ -169,7 +170,7 @@ def _finish(walk: Walk, step: Step, started: float, *, ok: bool, text: str) -> N
                                          at=walk.services.clock.utc())
     except DeployctlError:
         if ok and not walk.promoted:
-            raise  # the failure itself is the better news
+            raise  # the failure itself is more useful
     walk.seq += 1
 
 
@@ -177,14 +178,14 @@ def _take_back(walk: Walk, undos: Mapping[StepKind, Undo], cause: BaseException)
     try:
         with shielded():
             revert(walk, undos, cause)
-    except KeyboardInterrupt:  # it came while everything was taken back: nothing is left to interrupt
+    except KeyboardInterrupt:  # it arrived while everything was being reverted: nothing is left to interrupt
         return
 
 
 def revert(walk: Walk, undos: Mapping[StepKind, Undo], cause: BaseException) -> None:
-    """Take back what was begun, last first. What cannot be taken back is added to the cause."""
+    """Revert what was begun, last first. What cannot be reverted is added to the cause."""
     if _passed_over(walk, cause):
-        return  # whoever took the lease over decides now
+        return  # the process that took over the lease decides now
     failed = False
     for step in reversed(walk.begun):
         undo = undos.get(step.kind)
@@ -208,31 +209,32 @@ def revert(walk: Walk, undos: Mapping[StepKind, Undo], cause: BaseException) -> 
 
 
 def _found_astray(walk: Walk) -> str:
-    """Tell where the traffic stays when a deployment that this one overtook had moved it, and this one never could."""
+    """Report where the traffic stays if a deployment that this one overtook had switched it, and this one never
+    could."""
     facts, plan = walk.facts, walk.plan
     moved = facts.serving not in {None, plan.source} and not walk.switched and not walk.recovering
     return f"stays on {facts.version(facts.serving)}, where it was moved before" if moved and plan.kind in TRAFFIC_MOVES else ""
 
 
 def end_reverted(walk: Walk, phase: Phase, why: EndReason) -> None:
-    """End the deployment of a holder that was passed over; what is promoted already has succeeded."""
+    """End the deployment of a holder whose lease was taken over; one that was promoted has succeeded."""
     if phase is Phase.REVERTED:
         phase = advance(advance(walk.phase, "failed"), "reverted")
     walk.services.ledger.close_deployment(walk.deployment.id, phase, at=walk.services.clock.utc(), error=why)
 
 
 def leave(walk: Walk, why: EndReason) -> None:
-    """End the deployment with nothing touched: a person must look."""
+    """End the deployment with nothing touched: needs manual intervention."""
     walk.phase = advance(walk.phase, "failed")
     _close(walk, advance(walk.phase, "failed"), error=why)
 
 
 def _passed_over(walk: Walk, cause: BaseException) -> bool:
-    """Tell whether another process has the lease by now: whatever failed, failed because of that. A ledger that was
-    only locked for long does not mean it."""
+    """Return whether another process has the lease now: then that is why it failed. A ledger that was only locked for
+    long does not count."""
     try:
         return not walk.services.ledger.lease_is_ours(walk.plan.app, walk.token)
-    except DeployctlError:  # nobody knows: after a lost lease whoever comes next settles the open deployment
+    except DeployctlError:  # unknown: after a lost lease the next holder settles the open deployment
         return isinstance(cause, LeaseHeld)
 
 

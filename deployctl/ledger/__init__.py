@@ -1,1 +1,1 @@
-"""Remembers. SQLite in state/ledger.db: intents before acts, results after, history for ever."""
+"""The database. SQLite in state/ledger.db: intents before acts, results after, history forever."""

@@ -1,4 +1,4 @@
-"""People, their sessions, one-time links and tokens. A secret is never written, only its hash."""
+"""Users, their sessions, one-time links and tokens. Secrets are never stored, only their hashes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from deployctl.domain.host.access import Role, SignIn, Token, Tries, User
     from deployctl.ledger.file.connection import LedgerConnection
 
-SIGN_INS_KEPT = 200  # of each user, the newest: who signs in once more ends the oldest, if it still lives
-STRANGE_NAMES = 1000  # that are no user's, whose refused attempts are counted
+SIGN_INS_KEPT = 200  # of each user, newest: another sign-in ends the oldest, if it is still active
+STRANGE_NAMES = 1000  # names of no user whose failed attempts are counted
 
 
-ENDED_TOLD = 200  # of the newest tokens: as many as are told whether they are in use or not
+ENDED_TOLD = 200  # of the newest tokens: as many are listed, whether in use or not
 _TOKENS = """select * from tokens where id in (select id from tokens where revoked_at is null
 union select id from (select id from tokens order by id desc limit ?)) order by id desc"""
 
@@ -26,7 +26,7 @@ class AccessRows(AnswerRows):
 
     db: LedgerConnection
 
-    # -- people -----------------------------------------------------------------------------------------------------
+    # -- users ------------------------------------------------------------------------------------------------------
     def users(self) -> list[User]:
         return [_user(row) for row in self.db.execute("select * from users order by name")]
 
@@ -152,7 +152,8 @@ class AccessRows(AnswerRows):
 
     # -- all of them ------------------------------------------------------------------------------------------------
     def grants(self, *, at: str) -> dict[tuple[str, ...], str]:
-        """Return whoever may do something then, people and tokens: by all that makes the right, with a sentence for it."""
+        """Return who has rights at that time, users and tokens: keyed by everything that makes up the right, with a
+        sentence for it."""
         from deployctl.domain.host.access import parse_roles
 
         found: dict[tuple[str, ...], str] = {}
@@ -165,7 +166,7 @@ class AccessRows(AnswerRows):
         return found
 
     def end_access(self, *, at: str) -> None:
-        """End every session and forget every link: those of a copy may have been ended since."""
+        """End every session and delete every link: those in a backup may have been ended since."""
         with self.db.transaction():
             self.db.execute("delete from links")
             self.db.execute("update sign_ins set ended_at = ? where ended_at is null", [at])

@@ -30,7 +30,7 @@ class AppRows:
         return app_of(row) if row else None
 
     def add_app(self, app: App, *, at: str) -> App:
-        """Insert it; its revision goes on where an earlier app of that name stopped."""
+        """Insert it; its revision continues where an earlier app of that name stopped."""
         self.db.require_room()
         with self.db.transaction():
             last = self.db.one("select max(revision) from changes where app = ?", [app.name])
@@ -48,7 +48,8 @@ class AppRows:
         return [network_of(row) for row in self.db.execute(f"select * from networks {mine}order by name", words)]  # noqa: S608
 
     def add_network(self, app: AppName, network: AppNetwork) -> None:
-        """Remember one more, as the one for what comes. Raises sqlite3.IntegrityError when another app has its subnet."""
+        """Record another one, as the one for new containers. Raises sqlite3.IntegrityError if another app has its
+        subnet."""
         with self.db.transaction():
             self._insert_network(app, network)
             self.db.execute(
@@ -60,11 +61,11 @@ class AppRows:
         self.db.insert("networks", {"app": app, **asdict(network)})
 
     def remove_network(self, network: str) -> None:
-        """Forget one in which nothing stands and nothing is made any more."""
+        """Delete one that has no containers and gets none any more."""
         self.db.execute("delete from networks where name = ?", [network])
 
     def set_wishes(self, app: App) -> None:
-        """Write what the app's file asks for beyond one release, addresses and policy, and what it said."""
+        """Record the app's settings beyond one release, addresses and policy, and the contents of its file."""
         with self.db.transaction():
             self._write_wishes(app)
 
@@ -76,14 +77,14 @@ class AppRows:
         )
 
     def remove_app(self, app: AppName) -> None:
-        """Forget the app and its releases; what it served stays in the history."""
+        """Delete the app and its releases; its traffic stays in the history."""
         with self.db.transaction(durable=True):
             for table in ("instances", "port_leases", "address_leases", "networks", "releases"):
                 self.db.execute(f"delete from {table} where app = ?", [app])  # noqa: S608  names of our own tables
             self.db.execute("delete from apps where name = ?", [app])
 
     def releases(self, app: AppName, *, limit: int = -1) -> list[Release]:
-        """Return all of them, or so many, newest first."""
+        """Return all of them, or that many, newest first."""
         rows = self.db.execute("select * from releases where app = ? order by number desc limit ?", [app, limit])
         return [release_of(row) for row in rows]
 
@@ -93,34 +94,34 @@ class AppRows:
         return [release_of(row) for row in self.db.execute(sql, [] if app is None else [app])]
 
     def releases_of(self, app: AppName, version: Version, *, limit: int = -1) -> list[int]:
-        """Return the numbers of the releases of that version, the newest first."""
+        """Return the numbers of the releases of that version, newest first."""
         return [row[0] for row in self.db.execute(
             "select number from releases where app = ? and version = ? order by number desc limit ?", [app, version, limit])]
 
     def versions(self, app: AppName, *, limit: int) -> list[str]:
-        """Return the versions of the newest so many releases, each once."""
+        """Return the versions of that many newest releases, each once."""
         return list(dict.fromkeys(row[0] for row in self.db.execute(
             "select version from releases where app = ? order by number desc limit ?", [app, limit])))
 
     def names_of(self, app: AppName, numbers: Iterable[int]) -> dict[int, str]:
-        """Return the versions of those releases; one that is not known is left out."""
+        """Return the versions of those releases; unknown ones are left out."""
         return {row["number"]: row["version"] for row in self.db.execute(
             "select number, version from releases where app = ? and number in (select value from json_each(?))",
             [app, json.dumps([*numbers])])}
 
     def builds(self, app: AppName, version: Version, digest: str) -> list[Release]:
-        """Return the releases of that version that have that very image, the newest first."""
+        """Return the releases of that version with exactly that image, newest first."""
         return [release_of(row) for row in self.db.execute(
             "select * from releases where app = ? and version = ? and digest = ? order by number desc", [app, version, digest])]
 
     def has_served(self, app: AppName, version: Version, digest: str) -> bool:
-        """Tell whether that build ever served, with whatever bundle."""
+        """Return whether that build was ever live, with whatever release spec."""
         return bool(self.db.execute(
             "select 1 from releases r where app = ? and version = ? and digest = ? and exists "
             "(select 1 from changes where app = r.app and target = r.number) limit 1", [app, version, digest]))
 
     def find_built(self, app: AppName, version: Version, bundle: Bundle) -> Release | None:
-        """Return the release of that version and bundle which drops what one made now drops."""
+        """Return the release of that version and spec which drops the same capabilities as one created now."""
         from deployctl.domain.images.capabilities import to_drop
 
         row = self.db.one("select * from releases where app = ? and version = ? and bundle_hash = ? and cap_drop = ?",
@@ -128,7 +129,7 @@ class AppRows:
         return release_of(row) if row else None
 
     def next_number(self, app: AppName) -> int:
-        """Return the number that the app's next release gets: those of an app of that name before are not given again."""
+        """Return the number of the app's next release: numbers of an earlier app of that name are not reused."""
         return int(self.db.execute(
             "select 1 + max(coalesce((select max(number) from releases where app = :app), 0), "
             "coalesce((select max(target) from changes where app = :app), 0))", {"app": app})[0][0])
@@ -138,10 +139,10 @@ class AppRows:
         return release_of(row) if row else None
 
     def ensure_release(self, app: AppName, version: Version, bundle: Bundle, *, at: str) -> Release:
-        """Return the release of that version and bundle which drops what one made now drops, a new one with the next number
-        when there is none.
+        """Return the release of that version and spec which drops the same capabilities as one created now; a new one
+        with the next number if there is none.
 
-        Raises DeployctlError when the disk is full: nothing may be begun then.
+        Raises DeployctlError if the disk is full: nothing may be begun then.
         """
         self.db.require_room()
         with self.db.transaction():
@@ -162,7 +163,7 @@ class AppRows:
         self.db.execute("insert or ignore into pulls(repo_digest, at) values (?, ?)", [repo_digest, at])
 
     def sources(self, digest: str) -> list[str]:
-        """Return every name@sha256:… with that digest that a registry gave us, by the expression that has an index."""
+        """Return every name@sha256:… with that digest that a registry gave us, by an expression that has an index."""
         return [row[0] for row in self.db.execute(
             "select repo_digest from pulls where substr(repo_digest, instr(repo_digest, '@') + 1) = ?", [digest])]
 
@@ -174,14 +175,15 @@ class AppRows:
         )
 
     def mark_failed(self, app: AppName, number: int, *, why: str, code: str) -> None:
-        """Remember why; the proof of a release that never served is void then."""
+        """Record why; the health check of a release that was never live is void then."""
         self.db.execute(
             "update releases set failure = ?, failure_code = ?, proven_at = iif(exists (select 1 from changes "
             "where app = releases.app and target = number), proven_at, null) where app = ? and number = ?",
             [why, code, app, number])
 
     def set_hold(self, app: AppName, version: Version, digest: str | None, hold: Hold | None) -> int:
-        """Hold (or lift, with None) that version; with a digest only that one. Return how many releases were not so before."""
+        """Hold that version, or release it with None; with a digest only that build. Return how many releases that
+        changed."""
         mine = {"app": app, "version": version, "digest": digest, "held": hold is not None, "at": hold and hold.at,
                 "actor": hold and hold.actor, "reason": hold and hold.reason}
         with self.db.transaction():

@@ -1,7 +1,7 @@
-"""Every event carries the hash of itself and of the event before it: what was told once cannot change unseen.
+"""Every event carries the hash of itself and of the event before: what was once recorded cannot change unnoticed.
 
-Each change of traffic is told among the events, too, so the chain covers the serving history. It is no signature:
-who may write the file may write a whole new chain. It finds what slipped, not what was forged with care.
+Each switch of traffic is recorded among the events, too, so the chain covers the traffic history. It is not a
+signature: anyone who may write the file may write a whole new chain. It detects accidents, not careful forgery.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from deployctl.digest import sha256
 
 HASHED_FIELDS = ("id", "at", "app", "actor", "kind", "text", "data")  # as stored; `data` is its JSON text
 CHAIN_START = ""  # what the first event is linked to
-PROMOTED = "promoted"  # the kind of an event that tells a change of traffic
-ENDED = "ended"  # the kind of an event that tells how a deployment ended, where no change of traffic does
+PROMOTED = "promoted"  # the kind of an event that records a switch of traffic
+ENDED = "ended"  # the kind of an event that records how a deployment ended, if no switch of traffic does
 UNTOLD = frozenset({"id", "app", "at", "actor"})  # columns of a change that its event has as columns of its own
 
 Row = Mapping[str, Any]
@@ -35,7 +35,7 @@ def link(former: str | None, row: Row) -> str:
 
 
 def links(rows: Iterable[Row]) -> Iterator[tuple[int, str]]:
-    """Yield the id of each row with the hash that it is given when all are linked anew."""
+    """Yield the id of each row with the hash it gets when all are linked again."""
     former = CHAIN_START
     for row in rows:
         former = link(former, row)
@@ -43,17 +43,17 @@ def links(rows: Iterable[Row]) -> Iterator[tuple[int, str]]:
 
 
 def promotion(change: Row) -> HashedEvent:
-    """Return what the event of a change of traffic says: every column of it."""
+    """Return the data of the event for a switch of traffic: every column of it."""
     source, target = (f"release {n}" if n is not None else "none" for n in (change["source"], change["target"]))
     return HashedEvent(f"{change['kind']}: {source} → {target}",
                 {name: value for name, value in change.items() if name not in UNTOLD})
 
 
-# -- what is wrong ------------------------------------------------------------------------------------------------
+# -- verification --------------------------------------------------------------------------------------------------
 def find_faults(events: Iterable[Row], changes: Iterable[Row], gaps: Mapping[int, tuple[int, str]],
                 actives: Mapping[str, int | None]) -> list[str]:
-    """Return one sentence for each row that is missing or not as it was written. `gaps`: first id of events that were
-    folded away → the last one's id and hash; `actives` says who serves now."""
+    """Return one sentence for each row that is missing or not as it was written. `gaps`: first id of folded events →
+    the last one's id and hash; `actives` is the active release of each app."""
     told: dict[tuple[str, int], Row] = {}
     faults = []
     for event, fault in _walked(events, gaps):
@@ -65,7 +65,7 @@ def find_faults(events: Iterable[Row], changes: Iterable[Row], gaps: Mapping[int
 
 
 def _walked(events: Iterable[Row], gaps: Mapping[int, tuple[int, str]]) -> Iterator[tuple[Row, str | None]]:
-    """Yield each event with what is wrong with it; the walk goes on from the hash that it carries."""
+    """Yield each event with what is wrong with it; the walk continues from the hash that it carries."""
     former, expected = CHAIN_START, 1
     for event in events:
         while event["id"] > expected and expected in gaps:
@@ -95,7 +95,7 @@ def _data(event: Row) -> dict[str, Any]:
 
 
 def _untrue(told: dict[tuple[str, int], Row], changes: Iterable[Row], actives: dict[str, int | None]) -> Iterator[str]:
-    """Yield what the traffic history says otherwise than the events, and who is called active without a change."""
+    """Yield where the traffic history contradicts the events, and releases that are active without a change."""
     last: dict[str, Row] = {}
     for change in changes:
         app, revision = change["app"], change["revision"]

@@ -1,4 +1,4 @@
-"""Whether something happened, for those who look all the time: cheap questions whose answers differ when it did."""
+"""Whether something has changed, for frequent polling: cheap queries whose results differ if so."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ left join deployments o on o.app = a.name and o.finished_at is null
 
 
 class StampRows:
-    """Reads what changes when an app does."""
+    """Reads what changes whenever an app does."""
 
     db: LedgerConnection
 
     def data_version(self) -> int:
-        """Return a number that differs after somebody else has written to the ledger."""
+        """Return a number that differs after another connection has written to the ledger."""
         return int(self.db.execute("pragma data_version")[0][0])
 
     def version(self) -> tuple[int, int, int]:
-        """Return what differs after anybody has written to the ledger, this connection included; it is compared only with
-        what was asked of the same ledger object."""
-        theirs = self.data_version()  # first: it may go on with another file
+        """Return a value that differs after anything has written to the ledger, this connection included; compare it
+        only with values from the same ledger object."""
+        theirs = self.data_version()  # first: it may switch to another file
         return self.db.serial, theirs, self.db.raw.total_changes
 
     def stamps(self, app: AppName | None = None) -> Mapping[AppName, str]:

@@ -1,8 +1,9 @@
-"""A checkpoint is an event that stands for rows that were taken away. It carries the hash of what it replaces, and the chain
-goes on over them: the event after a gap is linked to the last one in it, whose hash the checkpoint has kept.
+"""A checkpoint is an event that stands for rows that were removed. It carries the hash of what it replaces, and the
+chain continues across them: the event after a gap is linked to the last one in it, whose hash the checkpoint has kept.
 
-`data`: of (events or plans), spans (events: [first id, last id, hash of the last]; plans: [first id, last id] of deployments),
-rows, sha256 (over the hashes of the events, or over id, plan and before of the deployments), and what people want to know.
+`data`: of (events or plans), spans (events: [first id, last id, hash of the last]; plans: [first id, last id] of
+deployments), rows, sha256 (over the hashes of the events, or over id, plan and before of the deployments), and a
+summary for people.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from deployctl.digest import sha256
 
 CHECKPOINT = "checkpoint"  # the kind of the event
 EVENTS, PLANS = "events", "plans"
-PEOPLE = 5  # who tried most
+PEOPLE = 5  # users with the most attempts
 
 
-# -- making one -------------------------------------------------------------------------------------------------------
+# -- creating one ------------------------------------------------------------------------------------------------------
 def of_refusals(rows: Sequence[Row]) -> tuple[str, dict[str, Any]]:
     """Return text and data of the checkpoint for these events, which are in the order of their ids."""
     who = Counter[str]()
@@ -58,7 +59,7 @@ def of_plans(rows: Sequence[Row]) -> tuple[str, dict[str, Any]]:
 
 
 def _spans(rows: Sequence[Row]) -> Iterator[tuple[tuple[int, int], str]]:
-    """Yield first and last id of what lies together, and the hash of the last where it has one."""
+    """Yield first and last id of each contiguous range, and the hash of the last if it has one."""
     first = 0
     for row, after in zip(rows, [*rows[1:], None], strict=True):
         first = first or row["id"]
@@ -73,7 +74,8 @@ def _digest(parts: Iterable[str]) -> str:
 
 # -- reading them -----------------------------------------------------------------------------------------------------
 class Checkpoints:
-    """What the checkpoints of a ledger say is gone. One that cannot be read says nothing: the walk finds it altered."""
+    """What the checkpoints of a ledger record as removed. An unreadable one records nothing: the walk finds it
+    altered."""
 
     def __init__(self, events: Iterable[Row]) -> None:
         self.gaps: dict[int, tuple[int, str]] = {}  # first id → last id and its hash
@@ -94,11 +96,11 @@ class Checkpoints:
                 self._ends[last] = str(hash_[0])
 
     def former(self, number: int) -> str | None:
-        """Return the hash of the event before that number, when that is folded away."""
+        """Return the hash of the event before that number, if that was folded."""
         return self._ends.get(number - 1)
 
     def find_faults(self, deployments: Iterable[Row]) -> Iterator[str]:
-        """Yield what these deployments (id, folded) say otherwise."""
+        """Yield where these deployments (id, folded) contradict it."""
         for row in deployments:
             if bool(row["folded"]) is not (row["id"] in self.plans):
                 yield (f"the plan of deployment {row['id']} is missing, and no checkpoint has replaced it" if row["folded"]

@@ -1,4 +1,4 @@
-"""Refused changes of the minute that runs: counted in a row each, and told among the events once the minute is over."""
+"""Rejected changes of the current minute: counted in one row each, and recorded as events once the minute is over."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class RefusalRows(EventRows):
     """Reads and writes the table `refusals`."""
 
     def note_refusal(self, one: RefusedChange) -> None:
-        """Count it, and tell the lines of minutes that are over."""
+        """Count it, and record the lines of past minutes."""
         from deployctl.domain.host.denied_changes import gathered
 
         with self.db.transaction():
@@ -30,7 +30,7 @@ class RefusalRows(EventRows):
                 [line.minute, line.actor, line.route, line.kind, line.text, line.at, line.app, json.dumps(line.data)])
 
     def record_refusals(self, *, at: str) -> None:
-        """Write one event for each line of another minute than that one: a clock may be set back."""
+        """Write one event for each line of a minute other than that one: a clock may be set back."""
         if not self.db.one("select 1 from refusals where minute != ?", [at[:16]]):
             return
         with self.db.transaction():

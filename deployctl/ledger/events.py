@@ -1,4 +1,4 @@
-"""The events: one line for whatever happened, each linked to the one before."""
+"""The events: one row for whatever happened, each linked to the one before."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class EventRows:
 
     def event(self, kind: str, text: str, *, at: str, actor: str, app: AppName | None = None,
               data: Mapping[str, Any] | None = None) -> None:
-        with self.db.transaction():  # nobody else may append between the look at the last one and the link to it
+        with self.db.transaction():  # nothing else may append between reading the last one and linking to it
             last = self.db.one("select id, hash from events order by id desc limit 1")
             row = {"id": last["id"] + 1 if last else 1, "at": at, "app": app, "actor": actor, "kind": kind,
                    "text": text, "data": json.dumps({**self._whence(actor), **(data or {})})}
@@ -52,7 +52,7 @@ class EventRows:
             return self._told([*running, *self._select("events", {**wanted, "before": before}, limit)][:limit])
 
     def _select(self, whence: str, wanted: Mapping[str, str | int | None], limit: int) -> list[sqlite3.Row]:
-        """Return the last ones for which all holds that is wanted: a condition that may be null would look at every row."""
+        """Return the last ones that match every given condition: a condition that may be null would scan every row."""
         where = " and ".join(_WANTED[name] for name, value in wanted.items() if value is not None) or "true"
         since, until = stored_range(str(wanted.get("who")))
         return self.db.execute(f"select * from {whence} where {where} order by id desc limit :limit",  # noqa: S608  our own words
@@ -65,13 +65,15 @@ class EventRows:
         return int(self.db.execute("select count(*) from events")[0][0])
 
     def head(self) -> str:
-        """Return the hash of the last event; who notes it elsewhere can tell later that nothing before was changed."""
+        """Return the hash of the last event; noted elsewhere, it shows later that nothing before it was changed."""
         last = self.db.one("select hash from events order by id desc limit 1")
         return str(last["hash"]) if last else CHAIN_START
 
     def damages(self) -> list[str]:
-        """Return what SQLite finds wrong with the file, every page and index of it, or what of its schema is none of ours."""
-        from deployctl.ledger.file.own_schema import find_strange  # makes a ledger in memory, which nobody else needs
+        """Return what SQLite finds wrong with the file, every page and index, and what in its schema is not ours."""
+        from deployctl.ledger.file.own_schema import (
+            find_strange,  # creates a ledger in memory, which nothing else needs
+        )
 
         found = [row[0] for row in self.db.execute("pragma integrity_check(20)")]
         if found == ["ok"]:
@@ -80,8 +82,8 @@ class EventRows:
         return [f"SQLite: {text}" for text in found]
 
     def unchecked_since(self) -> Mapping[str, Any] | None:
-        """Return the event of the last time that this ledger was put back from a copy that could not be checked: copies that
-        were made of it since carry a good sum, and what was not checked all the same."""
+        """Return the event of the last time that this ledger was restored from a backup that could not be verified:
+        backups made of it since carry a valid checksum, and still contain what was not verified."""
         from deployctl.ledger.file.copy_sum import CopyCheck
 
         put_back = self.db.one("select * from events where kind in ('restore', 'rebuild') "
@@ -106,9 +108,8 @@ class EventRows:
         return map(dict, self.db.stream(f"select * from {table} order by {order}"))  # noqa: S608  ours
 
 
-# By app, and by app and kind, an index finds them. Three hundred thousand are searched for a person or a verb in a tenth of a
-# second, so no more is kept for that. An actor is a name and, behind it, the way in brackets; two kinds are told apart by
-# what lies in their data.
+# An index finds them by app, and by app and kind. By user or action, a tenth of a second is enough to scan three hundred thousand,
+# so there is no index for that. An actor is a name followed by the door in brackets; two kinds are distinguished by their data.
 _WANTED = {
     "app": "app = :app",
     "kind": "kind = :kind",
@@ -118,7 +119,7 @@ _WANTED = {
     "what": f"(kind = :what or (kind in ('{PROMOTED}', '{ENDED}') and json_extract(data, '$.kind') = :what))",
     "before": "id < :before",
 }
-# Refused changes of the minute that runs have the ids that they get, if nothing else is told before.
+# Rejected changes of the current minute have the ids they will get if nothing else is recorded first.
 _RUNNING = """(
 select (select coalesce(max(id), 0) from events) + row_number() over (order by at, rowid) as id,
     at, app, actor, kind, text, data from refusals)"""

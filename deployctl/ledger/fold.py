@@ -1,4 +1,4 @@
-"""Rows that nobody needs any more are taken away, a batch at a time, and a checkpoint takes their place in the same moment."""
+"""Rows that are no longer needed are removed, in batches, and a checkpoint replaces them in the same transaction."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ select id from (select id, row_number() over (partition by actor, kind order by 
         select actor, kind from events where kind in ({_REPEATED}) group by actor, kind having count(*) > ?)) where nth > ?
 """  # noqa: S608  our own words
 
-# The newest lines of each person, as many of everybody as there is room for: a limit of -1 is none.
+# The newest lines of each user, as many of everyone as there is room for: a limit of -1 is none.
 _FAIR = f"""
 select id from (select id, row_number() over (partition by actor order by id desc) as nth from events where kind in ({_KINDS}))
 order by nth, id desc limit ?"""  # noqa: S608  ours
 
 
 class FoldRows(EventRows):
-    """Takes rows away from the tables `events` and `deployments`."""
+    """Removes rows from the tables `events` and `deployments`."""
 
     def fold_refusals(self, *, before: str, at: str, actor: str) -> Folded:
-        """Fold the next lines of refused changes that were told before that time, or are more than are kept. What is not
+        """Fold the next lines of rejected changes that were recorded before that time, or exceed the limit. What is not
         as it was written stays where it is: a checkpoint must never hide it."""
         from deployctl.domain.host.folding import BATCH
         from deployctl.ledger.checkpoint import of_refusals
@@ -61,8 +61,8 @@ class FoldRows(EventRows):
         return rows
 
     def fold_plans(self, *, before: str, at: str, actor: str) -> Folded:
-        """Fold the plans of the next deployments that were closed before that time or are more than are kept, and the apps as
-        they were before."""
+        """Fold the plans of the next deployments that were closed before that time or exceed the limit, and the app
+        states before them."""
         from deployctl.domain.host.folding import BATCH
         from deployctl.ledger.checkpoint import CHECKPOINT, of_plans
 
@@ -75,8 +75,8 @@ class FoldRows(EventRows):
         return _plans(rows)
 
     def _slim(self, ids: Sequence[int]) -> None:
-        """Write these deployments anew without plan and before. Where a row only gets shorter, SQLite leaves the room in its
-        page, which nothing comes to any more; what is deleted gives whole pages back to what comes next."""
+        """Rewrite these deployments without plan and before. If a row only gets shorter, SQLite leaves the space in its
+        page, which gets no new rows; deleting gives whole pages back to later rows."""
         among = f"in ({', '.join(map(str, ids))})"
         kept = self.db.execute(f"select * from deployments where id {among}")  # noqa: S608  numbers
         self.db.execute("pragma defer_foreign_keys = on")  # their steps wait for them until the end of the transaction
@@ -108,8 +108,8 @@ class FoldRows(EventRows):
             [REPEATED_KEPT + REPEATED_SLACK, REPEATED_KEPT, limit])]
 
     def _due_refusals(self, before: str, *, limit: int) -> list[Row]:
-        """Return the lines that are too old, and what is more than is kept: the oldest of whoever has most, so that nobody
-        pushes out what others tried."""
+        """Return the lines that are too old, and those that exceed the limit: the oldest of whoever has most, so that
+        nobody pushes out other users' attempts."""
         from deployctl.domain.host.folding import REFUSALS_KEPT, REFUSALS_SLACK
 
         lines = self.db.one(f"select count(*) as number from events where kind in ({_KINDS})")  # noqa: S608  ours
@@ -119,7 +119,7 @@ class FoldRows(EventRows):
         return [dict(row) for row in rows]
 
     def _runs(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
-        """Yield the events that follow one another, as far as they are as they were written."""
+        """Yield the contiguous events, as far as they are as they were written."""
         folded = self.checkpoints() if rows else None
         for _, group in groupby(enumerate(rows), lambda pair: pair[1]["id"] - pair[0]):
             run = [row for _, row in group]

@@ -1,4 +1,4 @@
-"""Answers that were given to requests with a key: whoever asks the same again gets the same answer, and it is done once."""
+"""Responses to requests with an idempotency key: a repeated request gets the same response, and it is done once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class AnswerRows:
         self.db.execute("delete from answers where who = ? and key = ?", [who, key])
 
     def forget_answers(self, *, before: str, most: int) -> None:
-        """Forget those of before that time, and of each person all but the newest so many."""
+        """Delete those before that time, and for each user all but that many newest ones."""
         self.db.execute("delete from answers where at < ? or rowid in (select id from (select rowid as id, row_number() "
                         "over (partition by who order by at desc, rowid desc) as nth from answers) where nth > ?)",
                         [before, most])

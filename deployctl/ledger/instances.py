@@ -32,7 +32,7 @@ class InstanceRows:
         return [_instance(row) for row in self.db.execute(sql, [] if app is None else [app])]
 
     def containers_with_store(self) -> list[str | None]:
-        """Return the containers of all apps of which it is known in which store of the engine they were made."""
+        """Return the containers of all apps whose image store is known."""
         return [row[0] for row in self.db.execute("select container from instances where store <> ''")]
 
     def find_instance(self, app: AppName, release: int) -> Instance | None:
@@ -42,10 +42,10 @@ class InstanceRows:
     def add_instance(
         self, app: AppName, release: int, name: str, *, ports: range, taken: Callable[[int], bool]
     ) -> Instance:
-        """Lease a host port and an address and write the row, or return the one that is there.
+        """Lease a host port and an address and write the row, or return the existing one.
 
-        `taken` says that somebody outside of the ledger holds a port. The address is one of the app's own network. Raises
-        NetworkFull when none is free there, Refused when no port is.
+        `taken` says whether a program outside the ledger uses a port. The address is one of the app's own network.
+        Raises NetworkFull if none is free there, Refused if no port is.
         """
         with self.db.transaction():
             found = self.find_instance(app, release)
@@ -59,7 +59,7 @@ class InstanceRows:
         return Instance(app, release, name, address, port, network=network)
 
     def _own_network(self, app: AppName) -> tuple[AppNetwork, int]:
-        """Return the network for what comes, and which of its addresses is next in turn."""
+        """Return the network for new containers, and which of its addresses is next in turn."""
         row = self.db.execute("select n.*, a.next_address from apps a join networks n on n.name = a.network where a.name = ?",
                               [app])[0]
         return network_of(row), row["next_address"]
@@ -75,7 +75,7 @@ class InstanceRows:
                       remedy=[f"deployctl prune {app}", "widen [ports] range in config/server.toml"])
 
     def _lease_address(self, app: AppName, release: int, network: AppNetwork, first: int) -> str:
-        """Take the next address in turn, so that one that was just freed is the last to be used again."""
+        """Take the next address in turn, so that one that was just freed is the last to be reused."""
         hosts = network.addresses()
         leased = {r[0] for r in self.db.execute("select address from address_leases where app = ?", [app])}
         for step in range(len(hosts)):
@@ -89,7 +89,7 @@ class InstanceRows:
                           remedy=[f"deployctl prune {app}"])
 
     def set_instance(self, app: AppName, release: int, **flags: str | bool | None) -> None:
-        """Write some of: container, routed, beside, failed, store."""
+        """Update some of: container, routed, beside, failed, store."""
         if not flags.keys() <= FLAGS:
             raise ValueError(f"unknown columns {sorted(flags.keys() - FLAGS)}")
         columns = ", ".join(f"{name} = ?" for name in flags)
@@ -97,17 +97,17 @@ class InstanceRows:
                         [*flags.values(), app, release])
 
     def remove_instance(self, app: AppName, release: int) -> None:
-        """Forget the container and free its port and address: only after it is gone."""
+        """Delete the container's row and free its port and address: only after it is removed."""
         with self.db.transaction():
             for table in ("instances", "port_leases", "address_leases"):
                 self.db.execute(f"delete from {table} where app = ? and release = ?", [app, release])  # noqa: S608
 
     def table(self, *, bridged: bool) -> TrafficTable:
-        """Return what HAProxy should carry; with `bridged` by container address, else by published port."""
+        """Return what HAProxy should route; with `bridged` by container address, else by published port."""
         apps = self.db.execute("select * from apps order by name")
         rows = self.db.execute(_BACKENDS)
         newest: dict[tuple[str, str], int] = {}
-        for row in rows:  # ordered by number: the last proven one wins
+        for row in rows:  # ordered by number: the last health-checked one wins
             if row["proven_at"]:
                 newest[row["app"], row["version"]] = row["number"]
         return TrafficTable(

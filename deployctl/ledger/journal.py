@@ -33,12 +33,12 @@ class JournalRows(EventRows):
     """Reads and writes the tables `deployments`, `steps` and `changes`."""
 
     db: LedgerConnection
-    promoted = False  # through this very object
+    promoted = False  # by this object
 
     # -- deployments and steps
     def open_deployment(self, plan: Plan, *, actor: str, note: str, at: str, token: int) -> Deployment:
-        """Write the intent. Raises LeaseHeld when the app has an open one: the index decides. On a full disk only
-        what needs no room is begun: going back, stopping and removing."""
+        """Write the intent. Raises LeaseHeld if the app has an open one: the index decides. On a full disk only what
+        needs no space is begun: rolling back, stopping and removing."""
         if plan.kind in FILLS_THE_DISK:
             self.db.require_room()
         values = [plan.app, plan.kind, plan.source, plan.target, Phase.PLANNED, json.dumps(asdict(plan)), actor, note,
@@ -57,7 +57,7 @@ class JournalRows(EventRows):
         return _deployment(row)
 
     def _require_token(self, app: AppName, token: int) -> None:
-        """Raise LeaseHeld when somebody has a higher token by now: what this process has seen is no longer so."""
+        """Raise LeaseHeld if there is a higher token now: what this process has read is outdated."""
         lease = self.db.one("select token from leases where app = ?", [app])
         if lease is not None and lease["token"] > token:
             raise LeaseHeld(f"the lease on {app} was taken over by another process")
@@ -78,7 +78,7 @@ class JournalRows(EventRows):
         return [_deployment(row) for row in rows]
 
     def last_deployment(self, app: AppName, target: int) -> Deployment | None:
-        """Return the last one that was to let that release serve, or run."""
+        """Return the last one whose target was that release, live or started."""
         row = self.db.one("select * from deployments where app = ? and target = ? order by id desc limit 1", [app, target])
         return _deployment(row) if row else None
 
@@ -102,7 +102,7 @@ class JournalRows(EventRows):
 
     def close_deployment(self, deployment: int, phase: Phase, *, at: str, error: EndReason | None = None,
                          evidence: Sequence[str] = ()) -> None:
-        """Write how it ended, once; `evidence` is the failure bundle: transcript, exit code, last log lines."""
+        """Record how it ended, once; `evidence` is the failure bundle: transcript, exit code, last log lines."""
         why = (error.message, error.code, error.cause, error.why or None) if error else (None,) * 4
         self.db.insist(lambda: self._close([phase, phase, at, *why, json.dumps(list(evidence)), deployment]))
 
@@ -115,7 +115,7 @@ class JournalRows(EventRows):
                 self._tell_end(row)
 
     def _tell_end(self, row: sqlite3.Row) -> None:
-        """Let the events tell what neither a change of traffic nor an event of its own has told."""
+        """Add an event for what neither a switch of traffic nor an event of its own has recorded."""
         last = self.db.one("select deployment from changes where app = ? order by revision desc limit 1", [row["app"]])
         told = row["kind"] == PlanKind.REMOVE or (last is not None and last["deployment"] == row["id"])
         if told and row["outcome"] == Phase.SUCCEEDED:
@@ -125,18 +125,18 @@ class JournalRows(EventRows):
                    data={**data, "deployment": row["id"]})
 
     def ask_abort(self, app: AppName, *, actor: str) -> bool:
-        """Ask the open deployment to stop; False when there is none."""
+        """Ask the open deployment to stop; False if there is none."""
         return bool(self.db.execute(
             "update deployments set abort_by = ? where app = ? and finished_at is null returning id", [actor, app]))
 
     def abort_asked(self, deployment: int) -> str | None:
-        """Return who asked this deployment to stop, None when nobody did."""
+        """Return who asked this deployment to stop, None if nobody did."""
         row = self.db.one("select abort_by from deployments where id = ?", [deployment])
         return row["abort_by"] if row else None
 
     # -- the traffic history
     def changes(self, app: AppName, *, limit: int = -1) -> list[Change]:
-        """Return the app's serving history, the last change first."""
+        """Return the app's traffic history, last change first."""
         rows = self.db.execute("select * from changes where app = ? order by revision desc limit ?", [app, limit])
         return [change_of(row) for row in rows]
 
@@ -145,17 +145,17 @@ class JournalRows(EventRows):
             "select id, app, kind, switch_ms from changes where id > ? order by id", [after])]
 
     def promote(self, change: Change, *, deployment: int | None, token: int) -> Change:
-        """Call the target active: revision, history, its event, colour and holds in one durable transaction.
+        """Make the target active: revision, history, its event, colour and holds in one durable transaction.
 
-        Raises LeaseHeld when another process holds a higher fencing token by now.
+        Raises LeaseHeld if another process now holds a higher fencing token.
         """
         done = self.db.insist(lambda: self._promote(change, deployment, token))
         self.promoted = True
         return done
 
     def take_over(self, change: Change, *, chain: Sequence[int]) -> Change:
-        """Write down who serves as it was found: `change` has no revision yet. Without a history the releases to go
-        back to are those of `chain`."""
+        """Record the live release as found: `change` has no revision yet. Without a history the releases to roll back
+        to are those of `chain`."""
         row = self.db.execute("select * from apps where name = ?", [change.app])[0]
         history = self._shaping(change)
         change = replace(change, revision=1 + max(row["revision"], change.revision),
@@ -188,7 +188,7 @@ class JournalRows(EventRows):
         return change
 
     def _shaping(self, change: Change) -> list[Change]:
-        """Return the two last changes, and the last one to the same release."""
+        """Return the last two changes, and the last one to the same release."""
         came = self.db.execute("select * from changes where app = ? and target = ? order by revision desc limit 1",
                                [change.app, change.target])
         return [*self.changes(change.app, limit=2), *(change_of(row) for row in came)]
@@ -201,21 +201,21 @@ class JournalRows(EventRows):
              deployment, json.dumps(c.chain)])[0])
 
     def _give_colour(self, change: Change, history: Sequence[Change]) -> None:
-        """Give the colour that the release before has not: blue first, then in turn."""
+        """Give the colour that the release before does not have: blue first, then in turn."""
         before = change.source if change.source is not None else next((c.source for c in history), None)
         rows = self.db.execute("select number, colour from releases where app = ? and number in (?, ?)",
                                [change.app, before, change.target])
         colours = {row["number"]: row["colour"] for row in rows}
         mine, other = colours.get(change.target), colours.get(before)
-        again = before == change.target  # what served last serves again: its colour stays
+        again = before == change.target  # the last live release is live again: its colour stays
         if change.target is not None and (mine is None or (mine == other and not again)):
             colour = Colour.GREEN if other == Colour.BLUE else Colour.BLUE
             self.db.execute("update releases set colour = ? where app = ? and number = ?",
                             [colour, change.app, change.target])
 
     def _move_hold(self, c: Change) -> None:
-        """Hold the version that was left (every release with its digest, but not what serves), lift the one that
-        came back. The hold counts as made at the revision that was left: whoever undoes this change undoes the hold."""
+        """Hold the version that was left (every release with its digest, but not the live one), release the one that
+        came back. The hold counts as made at the revision that was left: undoing this change undoes the hold."""
         same = ("where app = ? and (version, digest) = "
                 "(select version, digest from releases where app = ? and number = ?)")
         if c.lifted is not None:
@@ -231,7 +231,7 @@ class JournalRows(EventRows):
 def _end_of(row: sqlite3.Row) -> str:
     """Return what was to be done and, unless it was, why not."""
     plan = json.loads(row["plan"])
-    done = plan.get("deed") or f"{row['kind']}: {plan['summary']}"  # a plan of an older build has no deed
+    done = plan.get("deed") or f"{row['kind']}: {plan['summary']}"  # plans of older builds have no deed
     return done if row["outcome"] == Phase.SUCCEEDED else f"{done} was {row['outcome']}: {row['error'] or 'no reason is known'}"
 
 

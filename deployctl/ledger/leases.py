@@ -1,6 +1,6 @@
-"""One change per app at a time: the lease, its holder, his heartbeat and the fencing token.
+"""One change per app at a time: the lease, its holder, the holder's heartbeat and the fencing token.
 
-A holder that died, or has given no sign of life for LEASE_SECONDS, holds nothing any more.
+A holder that died, or has sent no heartbeat for LEASE_SECONDS, holds nothing any more.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ BEAT_SECONDS = 3.0  # five chances before the lease is lost
 
 
 class LeaseRows:
-    """Reads and writes the table `leases`. A token only ever grows, so a holder that was passed over can be told."""
+    """Reads and writes the table `leases`. A token only ever grows, so a holder whose lease was taken over can be
+    recognised."""
 
     db: LedgerConnection
     machine: Machine
 
     def take_lease(self, app: AppName, *, holder: str, verb: str, at: str, by_force: bool = False) -> int | LeaseFacts:
         """Return this process's fencing token, or who holds the lease. A dead or silent holder's lease is free;
-        `by_force` takes it from a living one, too, who then finds a higher token and does nothing more."""
+        `by_force` takes it from a living one, too, which then finds a higher token and does nothing more."""
         return self.db.insist(lambda: self._take(app, holder, verb, at, by_force))
 
     def _take(self, app: AppName, holder: str, verb: str, at: str, by_force: bool) -> int | LeaseFacts:
@@ -62,7 +63,7 @@ class LeaseRows:
 
     @contextmanager
     def heartbeat(self, app: AppName, token: int) -> Iterator[None]:
-        """Give signs of life while inside, from a thread of its own: a step may take long."""
+        """Send heartbeats while inside, from a thread of its own: a step may take long."""
         done = Event()
         thread = Thread(target=self._beat_until, args=(done, app, token), name=f"lease of {app}", daemon=True)
         thread.start()
@@ -73,7 +74,7 @@ class LeaseRows:
             thread.join(BEAT_SECONDS)
 
     def _beat_until(self, done: Event, app: AppName, token: int) -> None:
-        """A ledger that cannot be written for a moment costs one beat; the lease bears four such."""
+        """A ledger that cannot be written for a moment costs one heartbeat; the lease survives four of those."""
         while not done.wait(BEAT_SECONDS):
             with suppress(DeployctlError), closing(LedgerConnection(self.db.path)) as beside:
                 beside.execute("update leases set beat = ? where app = ? and token = ? and holder is not null",
@@ -86,7 +87,7 @@ class LeaseRows:
         return bool(row["boot"] == self.machine.boot() and self.machine.started(row["pid"]) == row["pid_start"])
 
     def _silent(self, row: sqlite3.Row) -> bool:
-        """A row without a heartbeat was written by a deployctl that had none: its process alone decides."""
+        """A row without a heartbeat was written by a deployctl that sent none: its process alone decides."""
         return row["beat"] is not None and self.machine.uptime() - row["beat"] > LEASE_SECONDS
 
 

@@ -1,6 +1,6 @@
-"""Who holds a lease: this process, and whether another one that the ledger names still lives.
+"""Who holds a lease: this process, and whether another one named in the ledger is still alive.
 
-Time is counted since boot, sleep included: a wall clock may be set, and two processes must read the same time.
+Time is counted since boot, including sleep: a wall clock may be set, and two processes must read the same time.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Machine(Protocol):
-    """The processes of this machine, as a lease needs them."""
+    """The processes of this machine, as far as a lease needs them."""
 
     def pid(self) -> int: ...
     def started(self, pid: int) -> int | None:
-        """Return when that process started, in clock ticks since boot; None when it is gone."""
+        """Return when that process started, in clock ticks since boot; None if it has ended."""
     def boot(self) -> str: ...
     def uptime(self) -> float:
         """Return the seconds since boot."""
 
 
 class ThisMachine:
-    """The real one, by proc(5)."""
+    """The real one, from proc(5)."""
 
     def pid(self) -> int:
         return os.getpid()
@@ -44,7 +44,7 @@ class ThisMachine:
 
 
 def process_start(pid: int) -> int | None:
-    """Return field 22 of proc(5)'s stat; None when the process is gone or only waits to be reaped."""
+    """Return field 22 of proc(5)'s stat; None if the process has ended or is a zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

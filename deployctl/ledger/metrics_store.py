@@ -1,10 +1,10 @@
-"""The points of a home in state/metrics.db: a file of its own, so that the ledger is not written every ten seconds.
+"""The metrics samples of a home in state/metrics.db: a file of its own, so that the ledger is not written every ten
+seconds.
 
-Losing points is always allowed, so nothing here raises. What cannot be written is lost and said once; a file that is
-damaged or not ours is put aside and begun anew. Nothing is made by reading: without the file it is one stat.
-
-It stays small: ten-second points for two hours, then one for each minute, for a day: about 2,000 rows and 115 KB for
-each release that serves (tests/unit/test_meter_book.py), and beside it a write-ahead log of less than 1 MB.
+Losing samples is always acceptable, so nothing here raises. What cannot be written is lost and reported once; a file
+that is damaged or not ours is renamed and replaced by an empty one. Reading creates nothing: without the file it is one
+stat. It stays small: ten-second samples for two hours, then one a minute, for a day: about 2,000 rows and 115 KB for
+each live release (tests/unit/test_meter_book.py), and a write-ahead log of less than 1 MB.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from deployctl.domain.proxy.traffic import Point
 from deployctl.ledger.file.reserve import disk_is_full
 
 KEPT_SECONDS = 24 * 3600  # seconds
-FINE = 2 * 3600  # seconds that points of ten seconds are kept
+FINE = 2 * 3600  # seconds that ten-second samples are kept
 MINUTE_SECONDS = 60
-TIDY = 600  # seconds between two tidyings
+TIDY = 600  # seconds between two clean-ups
 METRICS_BUSY_SECONDS = 1.0
 APPLICATION_ID = 0x64636D74  # application_id, "dcmt"
 METRICS_SCHEMA_VERSION = 1
@@ -45,7 +45,7 @@ _TO_MINUTES = f"""insert or replace into points({_COLUMNS})
 
 
 class _Foreign(Exception):
-    """The file is whole, and somebody else's."""
+    """The file is intact, and not ours."""
 
 
 class SqliteMetricsStore:
@@ -55,8 +55,8 @@ class SqliteMetricsStore:
         self._path, self._warn = path, warn
         self._db: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None  # which file is open
-        self._troubled = False  # said already
-        self._tidied = 0  # up to when points were made coarse, unix seconds
+        self._troubled = False  # reported already
+        self._tidied = 0  # up to when samples were merged, unix seconds
 
     # -- reading --------------------------------------------------------------------------------------------------
     def points(self, app: AppName, *, since: float = 0) -> list[Point]:
@@ -103,7 +103,7 @@ class SqliteMetricsStore:
             self._tidy(db, newest)
 
     def _tidy(self, db: sqlite3.Connection, newest: int) -> None:
-        """Drop what is a day old, and what a clock that was wrong has put into the future; make the older part coarse."""
+        """Delete what is a day old, and what a wrong clock has put into the future; merge earlier samples."""
         db.execute("delete from points where at <= ? or at > ?", [newest - KEPT_SECONDS, newest + TIDY])
         until = (newest - FINE) // MINUTE_SECONDS * MINUTE_SECONDS
         span = [self._tidied if self._tidied < until else 0, until]
@@ -112,7 +112,7 @@ class SqliteMetricsStore:
         self._tidied = until
 
     def _try(self, write: Callable[[sqlite3.Connection], object]) -> None:
-        """Write in one transaction, to a new file when this one is no good. What fails then is lost."""
+        """Write in one transaction, to a new file if this one is unusable. What fails then is lost."""
         try:
             try:
                 self._commit(write)
@@ -147,7 +147,7 @@ class SqliteMetricsStore:
 
     # -- the file -------------------------------------------------------------------------------------------------
     def _open(self, *, make: bool = False) -> sqlite3.Connection | None:
-        """Return the connection to the file that has the name now; None when there is none and none is to be made."""
+        """Return the connection to the file that has the name now; None if there is none and none is to be created."""
         try:
             found = os.stat(self._path)  # noqa: PTH116  at every reading: Path.stat takes twice as long
         except FileNotFoundError:

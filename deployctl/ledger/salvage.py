@@ -1,5 +1,5 @@
-"""Rows that are written back from what is left of a home. The copy that the ledger was made from is only added to,
-but for containers that are gone."""
+"""Rows that are restored from what remains of a home. The backup that the ledger was made from is only added to, except
+for removed containers."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 class Salvage:
-    """Writes to one candidate; `lost` gathers a sentence for each thing that could not be written back."""
+    """Writes to one candidate; `lost` collects a sentence for each thing that could not be restored."""
 
     def __init__(self, ledger: SqliteLedger, remains: Remains, *, at: str, actor: str, lost: list[str]) -> None:
         self.ledger, self.remains, self.at, self.actor, self.lost = ledger, remains, at, actor, lost
 
     def put_app(self, ground: Ground) -> None:
-        """Add the app, or give one that the copy knows the addresses that HAProxy listens on for it now."""
+        """Add the app, or give one in the backup the addresses that HAProxy listens on for it now."""
         found, told = self.ledger.find_app(ground.app), ground.rebuilt(self.remains)
         try:
             if found is None:
@@ -43,7 +43,7 @@ class Salvage:
                 self.ledger.db.insert("networks", {"app": ground.app, **asdict(network)})
 
     def drop_gone(self, apps: set[AppName], containers: set[str]) -> None:
-        """Forget what the copy knows and the engine does not have any more."""
+        """Delete what the backup has and the engine no longer does."""
         for app in self.ledger.apps():
             if app.name not in apps:
                 self.lost.append(f"{app.name}: it is in the backup, but has neither network nor container here any more")
@@ -54,7 +54,7 @@ class Salvage:
                 self.ledger.remove_instance(instance.app, instance.release)
 
     def put_release(self, relic: Relic) -> bool:
-        """Add the release under its number and HAProxy's id of it; False when the copy has another of that number."""
+        """Add the release under its number and HAProxy's id of it; False if the backup has another of that number."""
         found = self.ledger.find_release(relic.app, relic.number)
         if found is not None:
             same = (found.version, found.bundle.hash(), found.cap_drop) == (relic.version, relic.bundle.hash(), relic.cap_drop)
@@ -72,7 +72,7 @@ class Salvage:
         return True
 
     def put_instance(self, relic: Relic) -> None:
-        """Write the container down, with the port and the address that it has."""
+        """Record the container, with the port and the address that it has."""
         app, number = relic.app, relic.number
         self.ledger.remove_instance(app, number)
         db = self.ledger.db
@@ -83,8 +83,8 @@ class Salvage:
         db.insert("address_leases", {"address": relic.address, "app": app, "release": number})
 
     def tell_serving(self, app: AppName, serving: int | None, *, operation: int) -> Change:
-        """Write down who serves, at a revision above every one that is known of; `operation` is the app's last
-        deployment that made a container: there were no more changes than deployments."""
+        """Record the live release, at a revision above every known one; `operation` is the app's last deployment that
+        created a container: there were no more changes than deployments."""
         row = self.ledger.find_app(app)
         assert row is not None  # noqa: S101  put_app came first
         earlier = sorted(r.number for r in self.ledger.releases(app)
@@ -111,5 +111,5 @@ class Salvage:
 
 
 def _with_sure_source(bundle: Bundle) -> Bundle:
-    """Return it without a source that may be none: which version of us wrote it to the container is not known."""
+    """Return it without a source that may be none: which version of ours wrote it to the container is unknown."""
     return replace(bundle, repo_digest=None) if is_doubtful(bundle.repo_digest, bundle.digest) else bundle

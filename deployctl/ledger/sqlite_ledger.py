@@ -1,4 +1,4 @@
-"""The ledger: one object over one connection, put together from its chapters."""
+"""The ledger: one object over one connection, composed of its table groups."""
 
 from __future__ import annotations
 
@@ -27,47 +27,49 @@ if TYPE_CHECKING:
 
 
 class SqliteLedger(AppRows, InstanceRows, JournalRows, RefusalRows, FoldRows, LeaseRows, AccessRows, StampRows, ReachRows):
-    """Everything deployctl remembers of one home."""
+    """Everything deployctl records of one home."""
 
     def __init__(self, connection: LedgerConnection, machine: Machine | None = None) -> None:
         self.db, self.machine = connection, machine or ThisMachine()
 
     @classmethod
     def open(cls, path: Path, home: Path, *, now: str) -> SqliteLedger:
-        """Open, check and migrate it; make it where none ever was. Raises LedgerUnusable."""
+        """Open, check and migrate it; create it if there never was one. Raises LedgerUnusable."""
         return cls(open_ledger(path, home, now=now))
 
     @property
     def identity(self) -> HomeIdentity:
-        """Return who this home is: id and secret were made with the ledger, and seal labels against images that lie."""
+        """Return this home's identity: id and secret were created with the ledger; the secret signs labels, so that
+        images cannot forge them."""
         return identity_of(self.db)
 
     def require_gone(self, places: Iterable[str]) -> None:
-        """Raise CopiedHome when this home lies at one of these places, too."""
+        """Raise CopiedHome if this home also exists at one of these paths."""
         require_gone(places, Path(self.identity.path), keys_of(self.db))
 
     def file(self) -> tuple[int, int]:
         return self.db.file()
 
     def set_home_id(self, home_id: str) -> None:
-        """Go on with an id that the home had before its ledger and what lay beside it were lost."""
+        """Continue with an id that the home had before its ledger and its keys were lost."""
         self.db.execute("update identity set home_id = ? where id = 1", [home_id])
 
     @property
     def engine(self) -> str | None:
-        """Return the id of the engine that this home's containers were last seen on; None while there are none."""
+        """Return the id of the engine that this home's containers were last seen on; None if there are none."""
         found = self.db.one("select engine from identity where id = 1 and exists (select 1 from instances)")
         return found["engine"] if found else None
 
     def set_engine(self, engine: str) -> None:
-        """Remember on which engine the home's containers are."""
+        """Record which engine the home's containers are on."""
         self.db.execute("update identity set engine = ? where id = 1 and engine is not ?", [engine, engine])
 
     def transaction(self, *, durable: bool = False) -> AbstractContextManager[None]:
         return self.db.transaction(durable=durable)
 
     def keep_copy(self, *, at: str) -> None:
-        """Copy the ledger to state/backups when traffic was moved since the last copy, which is a minute old."""
+        """Back up the ledger to state/backups if traffic was switched since the last backup, and that is a minute
+        old."""
         from deployctl.ledger.file.copies import CopyReason, is_due, keep_copy
 
         if is_due(self.db.raw, self.db.path, at=at):

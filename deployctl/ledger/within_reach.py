@@ -1,7 +1,7 @@
-"""What decisions need of the past: as long as what is kept, however many releases and changes there ever were.
+"""The history that decisions need: as long as what is kept, however many releases and changes there ever were.
 
-Within reach is what has a container, what is active, being changed or was changed last, and what can be gone back to
-from there. Of each of their versions come the releases that could be meant by its name, or be taken for another one.
+In scope is what has a container, what is active, being changed or was changed last, and what can be rolled back to from
+there. Of each of their versions the releases are included that its name could mean, or that could be confused with it.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ class ReachRows:
     db: LedgerConnection
 
     def releases_within_reach(self, app: AppName, named: Collection[str | int | None] = ()) -> list[Release]:
-        """Return them, the newest first; `named` are versions and release numbers that are asked for beside them."""
+        """Return them, newest first; `named` are versions and release numbers that are also requested."""
         return [release_of(row) for row in self.db.execute(_RELEASES, {
             "app": app, "numbers": json.dumps([one for one in named if isinstance(one, int)]),
             "versions": json.dumps([one for one in named if isinstance(one, str)])})]
 
     def telling_changes(self, app: AppName) -> list[Change]:
-        """Return what decisions need of the history, the last change first: that one, and for each release that is kept
-        when it last came and when it last went."""
+        """Return what decisions need of the history, last change first: that one, and for each kept release when it
+        last went live and when it last ended."""
         return [change_of(row) for row in self.db.execute(_CHANGES, {"app": app})]
 
 
@@ -52,8 +52,8 @@ select * from changes where app = :app and revision in (
     union select (select max(revision) from changes where app = :app and source = number) from kept
 ) order by revision desc
 """  # noqa: S608  words of our own
-# By a version its newest proven release is meant, one on hold only where there is no other, an unproven one where none
-# was proven; the second proven one tells whether the version alone names a release.
+# A version means its newest health-checked release, one on hold only if there is no other, an unchecked one if none
+# ever was; the second health-checked one shows whether the version alone is ambiguous.
 _RELEASES = f"""
 with {_KEPT},
 last as (select * from changes where app = :app order by revision desc limit 1),

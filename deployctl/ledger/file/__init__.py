@@ -1,1 +1,1 @@
-"""The ledger as one SQLite file: opened, checked, migrated, copied, put back."""
+"""The ledger as one SQLite file: opened, checked, migrated, backed up, restored."""

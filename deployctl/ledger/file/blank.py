@@ -1,4 +1,4 @@
-"""A ledger of no home: it remembers nothing and lies nowhere, for looking at a place where there is no home."""
+"""A ledger of no home: empty and without a file, for inspecting a path where there is no home."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class MemoryConnection(LedgerConnection):
-    """The real connection over memory: no file is made, and none can be put in its place."""
+    """The real connection, in memory: no file is created, and none can be put in its place."""
 
     def _connect(self) -> None:
         self._file, self._durable, self._utils = self._look(), None, None
@@ -31,7 +31,7 @@ class MemoryConnection(LedgerConnection):
 
 
 def blank_ledger(path: Path, home: Path, *, now: str) -> SqliteLedger:
-    """Return an empty ledger in memory, for a home whose ledger would lie at that path."""
+    """Return an empty ledger in memory, for a home whose ledger would be at that path."""
     connection = MemoryConnection(path)
     migrate(connection)
     make_identity(connection, home, now=now)

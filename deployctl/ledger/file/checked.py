@@ -1,9 +1,9 @@
-"""Whether the ledger file is still the one that was checked, page by page: then opening it need not do that again.
+"""Whether the ledger file is still the one that was checked, page by page: then opening it need not repeat that.
 
-The mark beside it, `ledger.db.checked`, says which file was found whole and how it looked when the last connection to it
-was closed. While others have it open, their opening has seen to it. Everything else is an unclean end: a process that was
-killed leaves its write-ahead log, a power cut or somebody's hand leaves a file that looks otherwise. The mark is no
-proof, and needs none: whoever may write it may write the ledger.
+The mark beside it, `ledger.db.checked`, records which file was found intact and its state when the last connection to
+it was closed. While others have it open, their opening has checked it. Everything else is an unclean end: a killed
+process leaves its write-ahead log, a power cut or manual edit leaves a file in another state. The mark is no proof, and
+needs none: anyone who may write it may write the ledger.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 
 PROC_LOCKS = Path("/proc/locks")  # proc_locks(5)
-_ALIVE = " 128 128"  # the byte of the -shm file on which every connection of SQLite holds a lock (WAL_SHM_DMS)
+_ALIVE = " 128 128"  # the byte of the -shm file on which every SQLite connection holds a lock (WAL_SHM_DMS)
 
 
 def is_as_left(ledger: Path) -> bool:
-    """Tell whether it was found whole, and nothing but a connection that was opened since has changed it."""
+    """Return whether it was found intact, and only connections opened since have changed it."""
     try:
         mark = _mark_of(ledger).read_text()
     except (OSError, ValueError):
@@ -26,7 +26,7 @@ def is_as_left(ledger: Path) -> bool:
 
 
 def note_whole(ledger: Path) -> None:
-    """Remember that this very file was found whole. Where that cannot be written it is checked again, that is all."""
+    """Record that this file was found intact. If that cannot be written, the file is merely checked again."""
     with suppress(OSError):
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         with os.fdopen(os.open(_mark_of(ledger), flags, 0o600), "w") as file:
@@ -34,7 +34,7 @@ def note_whole(ledger: Path) -> None:
 
 
 def note_left(ledger: Path) -> None:
-    """Remember how the file looks now that its last connection is closed; what was not found whole stays unmarked."""
+    """Record the file's state now that its last connection is closed; what was not found intact stays unmarked."""
     with suppress(OSError, ValueError):
         mark, look = _mark_of(ledger).read_text(), _look(ledger)
         if mark != look and mark.split()[:2] == look.split()[:2] and not _has_log(ledger):
@@ -42,7 +42,7 @@ def note_left(ledger: Path) -> None:
 
 
 def forget(ledger: Path) -> None:
-    """Let whoever opens it next look at every page: it was found damaged."""
+    """Make the next opening check every page: it was found damaged."""
     with suppress(OSError):
         _mark_of(ledger).unlink()
 
@@ -61,7 +61,7 @@ def _has_log(ledger: Path) -> bool:
 
 
 def _is_in_use(ledger: Path) -> bool:
-    """Tell whether some process has it open, by the locks that the kernel knows of; where it tells none, suppose so."""
+    """Return whether some process has it open, by the kernel's locks; if those are not available, assume so."""
     try:
         number = ledger.with_name(f"{ledger.name}-shm").stat().st_ino
         return any(line.endswith(_ALIVE) and f":{number} " in line for line in PROC_LOCKS.read_text().splitlines())

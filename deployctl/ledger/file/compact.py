@@ -1,8 +1,8 @@
-"""Gives the room of rows that are gone back to the disk.
+"""Returns the space of deleted rows to the disk.
 
-SQLite writes the whole file anew in one transaction (VACUUM): whoever ends this process at any moment leaves the ledger as it
-was before or as it is after. Meanwhile others read, and whoever writes waits: for less than SQLite lets them wait, so nobody is
-refused. What takes longer is given up.
+SQLite rewrites the file in one transaction (VACUUM): a process killed at any moment leaves the ledger as it was before
+or as it is after. Meanwhile others can read, and writers wait: for less than SQLite lets them wait, so none fails. What
+takes longer is given up.
 """
 
 from __future__ import annotations
@@ -19,28 +19,27 @@ from deployctl.ledger.file.connection import BUSY_SECONDS, no_room, sqlite_error
 if TYPE_CHECKING:
     from deployctl.ledger.sqlite_ledger import SqliteLedger
 
-MARGIN = 2**20  # bytes that stay free beside
-BUILDING = 0.4 * BUSY_SECONDS  # seconds for the new file; SQLite then copies it back, which takes less and cannot be given up
-STEPS = 10_000  # of SQLite's machine between two looks at the time
+MARGIN = 2**20  # bytes that stay free besides
+BUILDING = 0.4 * BUSY_SECONDS  # seconds for the new file; SQLite then copies it back, which takes less and cannot be cancelled
+STEPS = 10_000  # of SQLite's virtual machine between two checks of the time
 _BESIDE = ("", "-wal")
 _TEMPORARY = ("SQLITE_TMPDIR", "TMPDIR")  # where SQLite builds the file first, https://sqlite.org/tempfiles.html
 _USUAL = ("/var/tmp", "/usr/tmp", "/tmp", ".")  # noqa: S108  its own list
 
 
 def size_of(ledger: Path) -> int:
-    """Return how many bytes the ledger takes on the disk, its log included."""
+    """Return how many bytes the ledger takes on disk, including its log."""
     paths = [Path(f"{ledger}{end}") for end in _BESIDE]
     return sum(path.stat().st_size for path in paths if path.exists())
 
 
 def held(ledger: SqliteLedger) -> int:
-    """Return how many bytes of the file hold something."""
+    """Return how many bytes of the file are in use."""
     return (_pragma(ledger, "page_count") - _pragma(ledger, "freelist_count")) * _pragma(ledger, "page_size")
 
 
 def compact(ledger: SqliteLedger) -> None:
-    """Write the file anew, without what holds nothing. Raises DeployctlError (disk_full, takes_too_long): then it is as it
-    was."""
+    """Rewrite the file without free pages. Raises DeployctlError (disk_full, takes_too_long): then it is as it was."""
     _require_room(ledger)
     end = time.monotonic() + BUILDING
     ledger.db.raw.set_progress_handler(lambda: time.monotonic() > end, STEPS)
@@ -66,7 +65,7 @@ def _vacuum(ledger: SqliteLedger) -> None:
 
 
 def _require_room(ledger: SqliteLedger) -> None:
-    """Raise unless the file has room once more in its folder, as the log, and once where SQLite builds it."""
+    """Raise unless there is room for the file once more in its folder, as the log, and once where SQLite builds it."""
     live, folder, building = held(ledger), ledger.db.path.parent, _temporary()
     needed = {folder: live} if _device(folder) != _device(building) else {folder: 2 * live}
     for place, size in {building: live, **needed}.items():

@@ -1,7 +1,7 @@
-"""One connection to the ledger file, and SQLite's errors in our words.
+"""One connection to the ledger file, with SQLite's errors translated into ours.
 
-sqlite-utils is imported only to create or migrate tables: its import is a third of what
-a whole rollback may take (docs/adr/0002-start-time.md). Everything else is bound SQL through `execute`.
+sqlite-utils is imported only to create or migrate tables: its import is a third of what a whole rollback may take
+(docs/adr/0002-start-time.md). Everything else is bound SQL through `execute`.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ TRAFFIC_GOES_ON = "Running apps are not affected; HAProxy does not need the ledg
 T = TypeVar("T")
 
 
-_serials = count(1)  # of the connections of this process, so that one is never taken for another
+_serials = count(1)  # of the connections of this process, so that they are never confused
 
 
 class LedgerConnection:
     """One connection, used by one thread. Statements outside `transaction()` commit by themselves.
 
-    When another file was put in place of the one that is open, it goes on with that, once `check` finds it sound:
-    whoever would write to a file without a name remembers for nobody.
+    If another file has replaced the open one, it switches to that, once `check` finds it sound: writing to an unlinked
+    file would be lost.
     """
 
     raw: sqlite3.Connection
@@ -46,7 +46,7 @@ class LedgerConnection:
         self.path = path
         self.check: Callable[[LedgerConnection], None] = lambda _connection: None
         self.at_close: Callable[[], None] = lambda: None
-        self.on_reserve = False  # the disk is full: only what must be is written
+        self.on_reserve = False  # the disk is full: only essential writes are allowed
         self._connect()
 
     def _connect(self) -> None:
@@ -56,9 +56,9 @@ class LedgerConnection:
                                        isolation_level=None, check_same_thread=False)
             self.raw.row_factory = sqlite3.Row
             self.raw.execute("pragma foreign_keys = on")
-            self.raw.execute("pragma trusted_schema = off")  # what stands in the file calls nothing that could do harm
+            self.raw.execute("pragma trusted_schema = off")  # nothing in the file may call code that could do harm
         self.serial = next(_serials)
-        self._durable: bool | None = None  # what the connection was told last
+        self._durable: bool | None = None  # the connection's present setting
         self._utils: Database | None = None
 
     def _look(self) -> tuple[int, int]:
@@ -96,7 +96,7 @@ class LedgerConnection:
             return self.raw.execute(sql, values).fetchall()
 
     def stream(self, sql: str) -> Iterator[sqlite3.Row]:
-        """Yield the rows one by one, inside a snapshot: of what may be too much to have at once."""
+        """Yield the rows one by one, inside a snapshot: for results that may be too large to hold."""
         with sqlite_errors(self.path):
             yield from self.raw.execute(sql)
 
@@ -110,7 +110,7 @@ class LedgerConnection:
 
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[None]:
-        """All or nothing. `begin immediate`, so that reading first cannot lose to a faster writer;
+        """All or nothing. `begin immediate`, so that a read followed by a write cannot lose to another writer;
         `durable` survives a power cut, the others only the death of this process. Nests."""
         if self.raw.in_transaction:
             yield
@@ -135,13 +135,13 @@ class LedgerConnection:
             self.raw.execute("rollback")
 
     def require_room(self) -> None:
-        """Raise the refusal of what would make a full disk fuller."""
+        """Raise the error for what would make a full disk fuller."""
         if self.on_reserve:
             raise no_space(self.path)
 
     def insist(self, write: Callable[[], T]) -> T:
-        """Write it, on a full disk with the room of the reserve. Inside a transaction there is one try only: SQLite
-        ends that at a failure, so the room is made before."""
+        """Write it, on a full disk with the space of the reserve. Inside a transaction there is only one attempt:
+        SQLite ends that on failure, so the space is freed before."""
         nested = self.raw.in_transaction
         if disk_is_full(self.path.parent):
             free_reserve(self.path)
@@ -164,7 +164,7 @@ class LedgerConnection:
 
 @contextmanager
 def sqlite_errors(path: Path) -> Iterator[None]:
-    """Translate SQLite's errors once; IntegrityError goes through, because callers ask for it."""
+    """Translate SQLite's errors once; IntegrityError passes through, because callers handle it."""
     try:
         yield
     except sqlite3.IntegrityError:
@@ -174,7 +174,7 @@ def sqlite_errors(path: Path) -> Iterator[None]:
 
 
 def _translated(path: Path, e: sqlite3.DatabaseError) -> DeployctlError:
-    code = getattr(e, "sqlite_errorcode", 0) & _PRIMARY  # the library's own refusals have none
+    code = getattr(e, "sqlite_errorcode", 0) & _PRIMARY  # the library's own errors have none
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return LeaseHeld(f"the ledger {path} was locked by another process for {BUSY_SECONDS:.0f} s. Nothing was changed.",
                          remedy=["deployctl status", "try again"])
@@ -201,8 +201,8 @@ def gone(path: Path) -> LedgerUnusable:
 
 
 def unusable(path: Path, why: str, *, remedy: Sequence[str] | None = None) -> LedgerUnusable:
-    """Return the refusal of a file, with the two ways to get a ledger back unless another remedy is the better one. Whoever
-    opens it next looks at every page."""
+    """Return the error for an unusable file, with the two ways to get a ledger back unless another remedy is better.
+    The next opening checks every page."""
     checked.forget(path)
     if remedy is None:
         from deployctl.ledger.file.copies import copies

@@ -1,7 +1,8 @@
-"""Copies of the ledger: each is one whole, checked file with a sum, for its owner alone, and appears in one moment.
+"""Backups of the ledger: each is one complete, checked file with a checksum, readable only by its owner, and appears
+atomically.
 
-SQLite's own online backup makes them, so neither a reader nor a writer waits. They are numbered, because a wall
-clock may be set back; the name tells the time for people.
+SQLite's own online backup makes them, so neither readers nor writers wait. They are numbered, because a wall clock may
+be set back; the name contains the time for people.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from deployctl.pattern import pattern
 if TYPE_CHECKING:
     from deployctl.ledger.file.copy_sum import CopyCheck
 
-PART_SUFFIX = ".part"  # what a killed writer leaves behind ends so
+PART_SUFFIX = ".part"  # suffix of what a killed writer leaves behind
 _NAME = pattern(r"ledger-(\d{6,})-([0-9TZ]+)-(promotion|migration)\.db")
 CREATE_FLAGS = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -42,14 +43,14 @@ class Copy:
     path: Path
     number: int
     reason: CopyReason
-    stamp: str  # when, as it stands in its name
+    stamp: str  # the time in its name
 
     def age(self, at: str) -> float:
-        """Return how many seconds before that time it was made; a time that is yet to come is as far away."""
+        """Return how many seconds before that time it was made; a time in the future is as far away."""
         try:
             made = datetime.fromisoformat(self.stamp)
             return abs((datetime.fromisoformat(at) - made).total_seconds())
-        except (ValueError, TypeError):  # somebody gave it another name: no date, or one without its zone
+        except (ValueError, TypeError):  # someone renamed it: no date, or one without its zone
             return inf
 
 
@@ -58,7 +59,7 @@ def folder_of(ledger: Path) -> Path:
 
 
 def copies(ledger: Path) -> list[Copy]:
-    """Return the automatic copies, the newest first."""
+    """Return the automatic backups, newest first."""
     folder = folder_of(ledger)
     paths = folder.iterdir() if os.access(folder, os.R_OK | os.X_OK) else ()  # `glob` would compile an expression
     named = [(path, _NAME.fullmatch(path.name)) for path in paths]
@@ -67,8 +68,8 @@ def copies(ledger: Path) -> list[Copy]:
 
 
 def keep_copy(source: sqlite3.Connection, ledger: Path, reason: CopyReason, *, at: str) -> Path:
-    """Write the next copy and let go what is superfluous, but for the last one before the file changed its form. Raises
-    DeployctlError; then no copy is lost."""
+    """Write the next backup and delete superfluous ones, except the last one before a migration. Raises DeployctlError;
+    then no backup is lost."""
     with _one_at_a_time(ledger) as folder:
         for leftover in folder.glob(f".*{PART_SUFFIX}"):
             leftover.unlink(missing_ok=True)
@@ -88,13 +89,13 @@ def _let_go(known: list[Copy], *, at: str) -> None:
 
 
 def keep_copy_of(ledger: Path, *, at: str) -> Path:
-    """Write a copy over a connection of its own."""
+    """Write a backup over a connection of its own."""
     with _over_its_own(ledger) as source:
         return keep_copy(source, ledger, CopyReason.PROMOTION, at=at)
 
 
 def keep_due_copy_of(ledger: Path, *, at: str) -> None:
-    """Write a copy over a connection of its own, when that is due: for a process that has answered."""
+    """Write a backup over a connection of its own if one is due: for a process that has already returned its result."""
     if _is_recent(next(iter(copies(ledger)), None), at=at):
         return
     with _over_its_own(ledger) as source:
@@ -109,7 +110,7 @@ def _over_its_own(ledger: Path) -> Iterator[sqlite3.Connection]:
 
 
 def check_copy(copy: Path, ledger: Path) -> CopyCheck:
-    """Tell whether a copy is as it was made, by the key that lies beside the ledger. One that is no database is not."""
+    """Check whether a backup is unmodified, with the key beside the ledger. A file that is not a database is not."""
     from deployctl.ledger.file.copy_sum import CopyCheck, check_sum
 
     try:
@@ -119,7 +120,7 @@ def check_copy(copy: Path, ledger: Path) -> CopyCheck:
 
 
 def is_due(source: sqlite3.Connection, ledger: Path, *, at: str) -> bool:
-    """Tell whether traffic was moved since the newest copy, and that is a minute old."""
+    """Return whether traffic was switched since the newest backup, and that is a minute old."""
     newest = next(iter(copies(ledger)), None)
     if _is_recent(newest, at=at):
         return False
@@ -136,7 +137,7 @@ def _last_change(db: sqlite3.Connection) -> int:
 
 
 def _last_change_in(copy: Path) -> int:
-    """Return the last change of traffic that the copy knows, -1 when it cannot be read."""
+    """Return the last switch of traffic in the backup, -1 if it cannot be read."""
     try:
         with closing(sqlite3.connect(f"{copy.as_uri()}?mode=ro&immutable=1", uri=True)) as db:
             return _last_change(db)
@@ -145,12 +146,12 @@ def _last_change_in(copy: Path) -> int:
 
 
 def stamp(at: str) -> str:
-    """Return that time as it can stand in the name of a file: 20260101T000000Z."""
+    """Return that time as it can be part of a file name: 20260101T000000Z."""
     return re.sub(r"[-:]|\.\d+", "", at)
 
 
 def write_copy(source: sqlite3.Connection, target: Path) -> None:
-    """Write the whole ledger there with its sum, replacing what has that name. A failure leaves that as it was."""
+    """Write the whole ledger there with its checksum, replacing what has that name. A failure leaves that as it was."""
     from deployctl.ledger.file.copy_sum import put_sum
 
     part = target.with_name(f".{target.name}.{os.getpid()}{PART_SUFFIX}")
@@ -200,7 +201,7 @@ def _one_at_a_time(ledger: Path) -> Iterator[Path]:
 
 @contextmanager
 def file_errors(path: Path) -> Iterator[None]:
-    """Translate what the system and SQLite say while files are copied."""
+    """Translate errors of the system and SQLite while files are copied."""
     try:
         yield
     except sqlite3.Error as e:

@@ -1,7 +1,7 @@
-"""The sum that a copy of the ledger carries: over every byte of it, people, roles and tokens among them.
+"""The checksum that a backup of the ledger carries: over every byte of it, including users, roles and tokens.
 
-Its key lies in `state/secret` and in no ledger: who may read a copy, and write it, cannot make a sum that fits. The sum
-stands in the copy itself, in a table of its own, so that a copy stays one file.
+Its key is in `state/secret` and in no ledger: someone who may read and write a backup cannot create a valid checksum.
+The checksum is in the backup itself, in a table of its own, so that a backup stays one file.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _EMPTY = b"0" * 64
 
 class CopyCheck(StrEnum):
     GOOD = "good"
-    NO_SUM = "no_sum"  # made before copies had one, or by hand
+    NO_SUM = "no_sum"  # made before backups had one, or manually
     OTHER_KEY = "other_key"  # made by another home, or the key is lost
     WRONG_SUM = "wrong_sum"
 
@@ -35,11 +35,11 @@ SENTENCES = {
 
 
 def put_sum(copy: Path, key: bytes) -> None:
-    """Let the copy, a ledger in one file that nobody has open, carry its sum."""
+    """Add the checksum to the backup, a ledger in one file that nobody has open."""
     import mmap
     import secrets
 
-    mark = secrets.token_hex(32)  # of the length that the sum has; its place is found by it
+    mark = secrets.token_hex(32)  # of the checksum's length; its position is found by it
     with closing(sqlite3.connect(copy, isolation_level=None)) as db:
         db.execute(_STATEMENT)
         db.execute(f"insert into {SUM_TABLE} values (?, ?)", [name_of(key), mark])  # noqa: S608  our own word
@@ -49,13 +49,14 @@ def put_sum(copy: Path, key: bytes) -> None:
 
 
 def check_sum(copy: Path, key: bytes | None) -> CopyCheck:
-    """Tell whether the file, with nothing beside it, is as it was made. Raises sqlite3.Error where it is no database."""
+    """Check whether the file, with nothing beside it, is as it was made. Raises sqlite3.Error if it is not a
+    database."""
     import hmac
     import mmap
 
     with closing(sqlite3.connect(f"{copy.as_uri()}?mode=ro", uri=True)) as db:
         made = db.execute("select sql from sqlite_master where type = 'table' and name = ?", [SUM_TABLE]).fetchone()
-        if made is None or made[0] != _STATEMENT:  # one that computes something is none of ours
+        if made is None or made[0] != _STATEMENT:  # one that computes something is not ours
             return CopyCheck.NO_SUM
         row = db.execute(f"select key, sum from {SUM_TABLE}").fetchone()  # noqa: S608  our own word
     made_with, told = map(str, row or ("", ""))
@@ -68,13 +69,13 @@ def check_sum(copy: Path, key: bytes | None) -> CopyCheck:
 
 
 def drop_sum(db: sqlite3.Connection) -> None:
-    """Take the sum out of what is to be a ledger again."""
+    """Remove the checksum from what is to become a ledger again."""
     if db.execute("select 1 from sqlite_master where type = 'table' and name = ?", [SUM_TABLE]).fetchone():
         db.execute(f"drop table {SUM_TABLE}")
 
 
 def _sum(pages: mmap.mmap, at: int, key: bytes) -> str:
-    """Return the sum of all pages, the place of the sum itself taken as empty."""
+    """Return the checksum of all pages, with its own position taken as empty."""
     import hashlib
     import hmac
 
@@ -86,7 +87,7 @@ def _sum(pages: mmap.mmap, at: int, key: bytes) -> str:
 
 
 def name_of(key: bytes) -> str:
-    """Return what tells keys apart and gives none away."""
+    """Return what distinguishes keys and reveals none."""
     import hashlib
 
     return hashlib.sha256(b"name of the key\0" + key).hexdigest()[:16]

@@ -1,8 +1,8 @@
-"""Which home a ledger belongs to. A home is known by its id and its secret, in the ledger and beside it in `state/secret`.
+"""Which home a ledger belongs to. A home is identified by its id and its secret, in the ledger and beside it in
+`state/secret`.
 
-Where the folder lies may change: a home that was moved goes on by itself. Two folders with the same id are a home and
-its copy: the one that the ledger names is the home, and the other one refuses, because both would change the same
-containers.
+The folder may be moved: a home that was moved keeps working. Two folders with the same id are a home and its copy: the
+one that the ledger names is the home, and the other one is rejected, because both would change the same containers.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from deployctl.ledger.file.connection import LedgerConnection
 
 ID_BYTES = 8
-_COPIES = "copies "  # begins the line of `state/secret` with the key of the copies' sums
+_COPIES = "copies "  # begins the line of `state/secret` with the backup key
 
 
 @dataclass(frozen=True, slots=True)
 class HomeKeys:
-    """What lies in `state/secret`, a line each, before the key of the copies. `id` is None where it was written before
-    homes had one."""
+    """The contents of `state/secret`, a line each, before the backup key. `id` is None if it was written before homes
+    had one."""
 
     secret: str  # 64 hex characters
     id: str | None = None
@@ -41,8 +41,8 @@ class HomeKeys:
 
 # -- beside the ledger ----------------------------------------------------------------------------------------------
 def keep_keys(connection: LedgerConnection) -> None:
-    """Write secret and id beside the ledger: what they marked must be told from others when the ledger is lost. The key of
-    the copies stays the one that is there."""
+    """Write secret and id beside the ledger: what they marked must be recognised even if the ledger is lost. The backup
+    key there is kept."""
     import secrets
 
     _write_keys(connection.path, keys_of(connection), find_copy_key(connection.path) or secrets.token_bytes(32))
@@ -57,7 +57,7 @@ def _write_keys(ledger: Path, keys: HomeKeys, copy_key: bytes) -> None:
 
 
 def find_keys(ledger: Path) -> HomeKeys | None:
-    """Return what keep_keys wrote, None when that is missing or nothing of ours."""
+    """Return what keep_keys wrote, None if it is missing or not ours."""
     try:
         lines = [line for line in _secret_file(ledger).read_text().splitlines() if not line.startswith(_COPIES)]
         known = lines and len(bytes.fromhex(lines[0])) == 32 and all(bytes.fromhex(id_) or not id_ for id_ in lines[1:2])
@@ -67,7 +67,7 @@ def find_keys(ledger: Path) -> HomeKeys | None:
 
 
 def find_copy_key(ledger: Path) -> bytes | None:
-    """Return the key of the sums that copies carry; None where there is none. It is in no ledger, and so in no copy."""
+    """Return the backup key; None if there is none. It is in no ledger, and so in no backup."""
     with suppress(OSError, ValueError):
         lines = _secret_file(ledger).read_text().splitlines()
         return next((bytes.fromhex(line.removeprefix(_COPIES)) for line in lines if line.startswith(_COPIES)), None)
@@ -75,7 +75,7 @@ def find_copy_key(ledger: Path) -> bytes | None:
 
 
 def ensure_copy_key(db: sqlite3.Connection) -> bytes:
-    """Return the key of the copies of that ledger, made where the home has none yet."""
+    """Return the backup key of that ledger, created if the home has none yet."""
     ledger = Path(db.execute("pragma database_list").fetchone()[2])
     known = find_copy_key(ledger)
     if known is not None:
@@ -92,7 +92,7 @@ def _secret_file(ledger: Path) -> Path:
 
 
 def keys_for(ledger: Path, home: Path) -> HomeKeys:
-    """Return the keys of a ledger that is made here: those of the home where it had one before, else fresh ones."""
+    """Return the keys for a ledger that is created here: those of the home if it had one before, else fresh ones."""
     import secrets
 
     known = find_keys(ledger)
@@ -103,7 +103,7 @@ def keys_for(ledger: Path, home: Path) -> HomeKeys:
 
 # -- in the ledger --------------------------------------------------------------------------------------------------
 def keys_of(connection: LedgerConnection) -> HomeKeys:
-    """Return the ledger's own; one that is not brought up to date yet may have no id."""
+    """Return the ledger's own; one that is not migrated yet may have no id."""
     with sqlite_errors(connection.path):
         return _keys_in(connection.raw)
 
@@ -124,14 +124,14 @@ def _earlier(connection: LedgerConnection) -> tuple[str, ...]:
 
 
 def go_on_with_id(connection: LedgerConnection) -> None:
-    """Give a ledger that has just got an id the one that the home goes by already: an earlier copy was put back."""
+    """Give a ledger that was just given an id the one that the home already uses: an earlier backup was restored."""
     known = find_keys(connection.path)
     if known is not None and known.id is not None:
         connection.execute("update identity set home_id = ? where secret = ?", [known.id, known.secret])
 
 
 def take_over(connection: LedgerConnection, home: Path, *, host: str, now: str) -> None:
-    """Let the ledger name that place, and remember the former one. Twice changes nothing."""
+    """Make the ledger name that path, and record the former one. Idempotent."""
     with connection.transaction(durable=True):
         former = connection.execute("select home from identity where id = 1")[0]["home"]
         if former != str(home):
@@ -141,7 +141,7 @@ def take_over(connection: LedgerConnection, home: Path, *, host: str, now: str) 
 
 
 def become_another(connection: LedgerConnection, home: Path, *, host: str) -> None:
-    """Let the ledger be one of a home of its own: it knows the apps, and owns nothing of what was made before."""
+    """Make the ledger that of a separate home: it knows the apps, and owns nothing that was created before."""
     import secrets
 
     keys = HomeKeys(secrets.token_hex(32), secrets.token_hex(ID_BYTES))
@@ -151,9 +151,9 @@ def become_another(connection: LedgerConnection, home: Path, *, host: str) -> No
                            "where id = 1", [str(home), host, keys.id, keys.secret])
 
 
-# -- two of them ----------------------------------------------------------------------------------------------------
+# -- copies of a home --------------------------------------------------------------------------------------------------
 def require_only_one(connection: LedgerConnection, home: Path) -> None:
-    """Raise CopiedHome when the home still lies at an earlier place, too."""
+    """Raise CopiedHome if the home also still exists at an earlier path."""
     require_gone(_earlier(connection), home, keys_of(connection))
 
 
@@ -169,7 +169,7 @@ def require_gone(places: Iterable[str], home: Path, keys: HomeKeys) -> None:
 
 
 def lives(place: Path, home: Path, keys: HomeKeys) -> bool:
-    """Tell whether the home with these keys lies there, in another folder than `home`. What may not be looked at counts."""
+    """Return whether the home with these keys exists there, in a folder other than `home`. An unreadable one counts."""
     ledger = place / "state" / "ledger.db"
     try:
         if place.samefile(home) or not ledger.exists():  # a link that was left behind, or nothing

@@ -1,4 +1,4 @@
-"""Opens the ledger file and refuses every file that is not, surely, this home's ledger."""
+"""Opens the ledger file and rejects every file that is not certainly this home's ledger."""
 
 from __future__ import annotations
 
@@ -26,21 +26,20 @@ from deployctl.ledger.file.reserve import ensure_reserve
 
 
 def open_ledger(path: Path, home: Path, *, now: str) -> LedgerConnection:
-    """Return a checked, migrated connection; make the file when this home never had one.
+    """Return a checked, migrated connection; create the file if this home never had one.
 
-    Header, schema and identity are looked at each time, every page only after an unclean end: see checked.py.
-
-    Raises LedgerUnusable for an empty, foreign, corrupt or newer file, and for a missing file where
-    a ledger once was (its marker is still there): never taken for "no apps yet".
+    Header, schema and identity are checked each time, every page only after an unclean end: see checked.py. Raises
+    LedgerUnusable for an empty, foreign, corrupt or newer file, and for a missing file where a ledger once was (its
+    marker is still there): never taken for "no apps yet".
     """
     full = ensure_reserve(path)
     if not path.exists():
-        if had_one(path) and not path.exists():  # its traces come after the file: both may have come just now
+        if had_one(path) and not path.exists():  # its traces come after the file: both may just have been created
             raise gone(path)
         _create(path, home, now=now)
     if path.is_symlink() or path.stat().st_size == 0:
         raise unusable(path, "it is a symbolic link" if path.is_symlink() else "it is empty (0 bytes)")
-    as_left = checked.is_as_left(path)  # before a connection is there: it would be in use then
+    as_left = checked.is_as_left(path)  # before there is a connection: it would be in use then
     connection = LedgerConnection(path)
     connection.on_reserve = full
     try:
@@ -58,23 +57,23 @@ def open_ledger(path: Path, home: Path, *, now: str) -> LedgerConnection:
 
 
 def _check_another(connection: LedgerConnection, home: Path, *, now: str) -> None:
-    """Raise LedgerUnusable unless the file that was put in the place of ours is a sound ledger of this home."""
+    """Raise LedgerUnusable unless the file that replaced ours is a sound ledger of this home."""
     require_whole(connection)
     check(connection, home, now=now)
     checked.note_whole(connection.path)
 
 
 def had_one(path: Path) -> bool:
-    """Tell whether a ledger was here: by its marker, its copies, or by apps in HAProxy's files."""
+    """Return whether there was a ledger here: by its marker, its backups, or apps in HAProxy's files."""
     route_map = path.with_name("haproxy") / "route.map"
     traces = (path.with_name("ledger.id"), path.with_name("backups"))
     return any(trace.exists() for trace in traces) or (route_map.exists() and route_map.stat().st_size > 0)
 
 
 def check(connection: LedgerConnection, home: Path, *, now: str) -> None:
-    """Raise LedgerUnusable unless it is this home's ledger; bring an earlier schema up to date, after a copy.
+    """Raise LedgerUnusable unless it is this home's ledger; migrate an earlier schema, after a backup.
 
-    A home that was moved goes on: its ledger learns the new place. Raises CopiedHome when it is at two places.
+    A home that was moved keeps working: its ledger records the new path. Raises CopiedHome if it exists at two paths.
     """
     version, theirs, _ = require_ledger(connection)
     moved = theirs != str(home)
@@ -88,7 +87,7 @@ def check(connection: LedgerConnection, home: Path, *, now: str) -> None:
 
 
 def _require_moved_here(connection: LedgerConnection, theirs: str, home: Path) -> None:
-    """Raise unless the ledger came here with its home: the keys beside it are its own, and the former place is left."""
+    """Raise unless the ledger was moved with its home: the keys beside it are its own, and the former path is gone."""
     keys, beside = keys_of(connection), find_keys(connection.path)
     if beside is None or not beside.match(keys):
         raise unusable(connection.path, f"it belongs to the home {theirs}, not to {home}")
@@ -99,14 +98,14 @@ def _require_moved_here(connection: LedgerConnection, theirs: str, home: Path) -
 
 
 def require_whole(connection: LedgerConnection) -> None:
-    """Raise LedgerUnusable when SQLite finds a page of it damaged. Takes longer the more it remembers."""
+    """Raise LedgerUnusable if SQLite finds a page of it damaged. Takes longer the more it contains."""
     found = connection.one("pragma quick_check(1)")
     if found is None or found[0] != "ok":
         raise unusable(connection.path, f"SQLite reports damage ({found[0] if found else 'no response'})")
 
 
 def require_ledger(connection: LedgerConnection) -> tuple[int, str, str]:
-    """Return its schema, its home and its host. Raises LedgerUnusable when it is newer or no ledger at all."""
+    """Return its schema, its home and its host. Raises LedgerUnusable if it is newer or not a ledger at all."""
     path = connection.path
     if not connection.one("select 1 from sqlite_master where name = 'identity'"):
         raise unusable(path, "its tables are not deployctl's")
@@ -118,7 +117,7 @@ def require_ledger(connection: LedgerConnection) -> tuple[int, str, str]:
 
 
 def require_known_version(connection: LedgerConnection) -> int:
-    """Return its schema. Raises LedgerUnusable when a newer deployctl wrote it."""
+    """Return its schema. Raises LedgerUnusable if a newer deployctl wrote it."""
     version: int = connection.execute("pragma user_version")[0][0]
     if version > SCHEMA_VERSION:
         raise unusable(connection.path, f"it was written by a newer deployctl (schema {version}, this one knows "
@@ -127,7 +126,7 @@ def require_known_version(connection: LedgerConnection) -> int:
 
 
 def _bring_up(connection: LedgerConnection, *, now: str) -> None:
-    """Migrate it, with a copy of how it was kept first. Two processes that find it old do this once."""
+    """Migrate it, after a backup of its former state. Two processes that find it outdated do this once."""
     from deployctl.ledger.file.copies import CopyReason, keep_copy
 
     with creation_lock(connection.path):
@@ -138,7 +137,7 @@ def _bring_up(connection: LedgerConnection, *, now: str) -> None:
 
 
 def _create(path: Path, home: Path, *, now: str) -> None:
-    """Build the file beside and rename it, under a lock: two first commands make one ledger."""
+    """Build the file under another name and rename it, under a lock: two first commands create one ledger."""
     with creation_lock(path):
         if path.exists():
             return
@@ -152,7 +151,7 @@ def _create(path: Path, home: Path, *, now: str) -> None:
 
 
 def make(path: Path, home: Path, *, now: str) -> LedgerConnection:
-    """Return a ledger with no apps in a file of its own, which replaces what a dead process left there."""
+    """Return a ledger without apps in a file of its own, which replaces what a dead process left there."""
     path.unlink(missing_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     connection = LedgerConnection(path)
@@ -162,7 +161,7 @@ def make(path: Path, home: Path, *, now: str) -> LedgerConnection:
 
 
 def make_identity(connection: LedgerConnection, home: Path, *, now: str) -> None:
-    """Say in a ledger that remembers nothing yet whose it is."""
+    """Write the identity into an empty ledger."""
     keys = keys_for(connection.path, home)
     connection.insert("identity", {
         "id": 1, "product": "deployctl", "home": str(home), "host": socket.gethostname(), "secret": keys.secret,

@@ -1,7 +1,7 @@
-"""Is the schema of a ledger exactly what the migrations up to its version make?
+"""Is the schema of a ledger exactly what the migrations up to its version create?
 
-A trigger or a view that is none of ours acts on whatever we write or read: a file that has one is no ledger, however well
-the rest of it fits. Texts are compared word by word, so that only spaces and needless quotes may differ.
+A foreign trigger or view acts on whatever we write or read: a file that has one is not a ledger, however well the rest
+matches. Texts are compared token by token, so that only spaces and redundant quotes may differ.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SchemaEntry = tuple[str, str, str, tuple[str, ...]]  # type, name, table, the wo
 
 
 def find_strange(connection: LedgerConnection) -> list[str]:
-    """Return one sentence for each table, index, trigger or view that is missing or none of ours."""
+    """Return one sentence for each table, index, trigger or view that is missing or not ours."""
     names = migration_names()
     version = connection.execute("pragma user_version")[0][0]
     if not 0 < version <= len(names):
@@ -38,13 +38,14 @@ def find_strange(connection: LedgerConnection) -> list[str]:
 
 
 def _otherwise_migrated(connection: LedgerConnection, names: list[str]) -> list[str]:
-    """Tell when other migrations are noted than those that made it: the missing ones would be applied once more."""
+    """Return what is wrong if the recorded migrations are not those that created it: missing ones would be applied
+    again."""
     noted = [row[0] for row in connection.execute("select name from _sqlite_migrations order by name")]
     return [] if noted == sorted(names) else ["its list of migrations was altered"]
 
 
 def migration_names() -> list[str]:
-    """Return the migrations in their order."""
+    """Return the migrations in order."""
     from sqlite_utils import Database
 
     from deployctl.ledger.file.schema import schema
@@ -54,7 +55,7 @@ def migration_names() -> list[str]:
 
 
 def entries_at(version: int) -> list[SchemaEntry]:
-    """Return what a ledger of that version has, made here and now."""
+    """Return the schema of a ledger of that version, created in memory."""
     from sqlite_utils import Database
 
     from deployctl.ledger.file.schema import schema
@@ -70,7 +71,7 @@ def _entries(db: sqlite3.Connection) -> list[SchemaEntry]:
 
 
 def words(sql: str) -> tuple[str, ...]:
-    """Return the statement word by word: names as they are without quotes, nothing of what lies between."""
+    """Return the statement token by token: names without quotes, no whitespace."""
     return tuple(_plain(word) for word in _WORD.findall(sql) if not word.isspace())
 
 

@@ -22,7 +22,7 @@ schema = Migrations("deployctl")
 
 @schema()
 def m001_first(db: Database) -> None:
-    """Make every table of the first release."""
+    """Create every table of the first release."""
     _who_we_are(db)
     _apps_and_releases(db)
     _instances_and_leases(db)
@@ -82,7 +82,7 @@ def _history(db: Database) -> None:
         not_null={"at", "actor", "kind", "text"},
     )
     db.table("events").create_index(["app"])
-    for table in ("changes", "events"):  # history is only ever added to
+    for table in ("changes", "events"):  # history is append-only
         for verb in ("update", "delete"):
             _only_added_to(db, table, verb)
 
@@ -116,7 +116,7 @@ def _deployments(db: Database) -> None:
 
 @schema()
 def m002_chain(db: Database) -> None:
-    """Chain the events by hashes, tell every change of traffic that was made before among them; leases beat."""
+    """Chain the events by hashes, and add every earlier switch of traffic to them; leases get heartbeats."""
     db.execute("alter table leases add column beat real")  # seconds of CLOCK_BOOTTIME
     db.execute("alter table events add column hash text")
     _tell_earlier_changes(db)
@@ -135,7 +135,7 @@ def _tell_earlier_changes(db: Database) -> None:
 
 @schema()
 def m003_hold_revision(db: Database) -> None:
-    """Order holds among the changes of traffic by revision; the clock is asked for those made before, once."""
+    """Order holds among the switches of traffic by revision; earlier ones by the clock, once."""
     db.execute("alter table releases add column hold_revision integer")
     db.execute("update releases set hold_revision = (select coalesce(max(revision), 0) from changes "
                "where changes.app = releases.app and changes.at < releases.hold_at) where hold_at is not null")
@@ -143,7 +143,7 @@ def m003_hold_revision(db: Database) -> None:
 
 @schema()
 def m004_access(db: Database) -> None:
-    """Remember people, their sessions and tokens, and the answers that were given to requests with a key."""
+    """Store users, their sessions and tokens, and the responses to requests with an idempotency key."""
     text = {"created_at": str, "created_by": str}
     db.table("users").create({"name": str, "roles": str, "password": str, **text}, pk="name",
                              not_null={"roles", *text})
@@ -166,19 +166,20 @@ def m004_access(db: Database) -> None:
 
 @schema()
 def m005_attempts(db: Database) -> None:
-    """Let the attempts of one app be found without a look at those of all others: pages ask for them all the time."""
+    """Find the attempts of one app without scanning those of all others: pages query them all the time."""
     db.table("deployments").create_index(["app"])
 
 
 @schema()
 def m006_trust(db: Database) -> None:
-    """Remember which proxies in front of an app its file trusts; NULL is what 0.1.0 knew: nothing was said."""
+    """Store which proxies in front of an app its file trusts; NULL, as in 0.1.0, means not set."""
     db.execute("alter table apps add column trust text")
 
 
 @schema()
 def m007_home_id(db: Database) -> None:
-    """Give the home an id that outlives a move of its folder; what it made before goes on by the path it was made from."""
+    """Give the home an id that survives a move of its folder; what it created before keeps the path it was derived
+    from."""
     for column in ("home_id", "marked_by", "engine"):  # engine: the id of the Docker engine that its containers run on
         db.execute(f"alter table identity add column {column} text")
     db.execute("update identity set home_id = ?, marked_by = home", [secrets.token_hex(8)])
@@ -187,7 +188,7 @@ def m007_home_id(db: Database) -> None:
 
 @schema()
 def m008_image_sources(db: Database) -> None:
-    """Remember what a registry gave us, and forget sources that may be none: a tag of ours was taken for one."""
+    """Store what a registry gave us, and delete sources that may be none: a tag of ours was mistaken for one."""
     db.table("pulls").create({"repo_digest": str, "at": str}, pk="repo_digest", not_null={"at"})
     for row in list(db.query("select id, bundle from releases")):
         bundle = json.loads(row["bundle"])
@@ -198,19 +199,19 @@ def m008_image_sources(db: Database) -> None:
 
 @schema()
 def m009_deployed_file(db: Database) -> None:
-    """Remember what an app's file said when it was last deployed; of those deployed before it is not known."""
+    """Store the contents of an app's file at its last deployment; unknown for earlier ones."""
     db.execute("alter table apps add column file text")
 
 
 @schema()
 def m010_image_store(db: Database) -> None:
-    """Remember in which image store of the engine each container was made: another one hides it."""
+    """Store in which image store of the engine each container was created: another one hides it."""
     db.execute("alter table instances add column store text")
 
 
 @schema()
 def m011_networks(db: Database) -> None:
-    """Remember the network of each container: what comes may go to another one than what runs."""
+    """Store the network of each container: new ones may go to a network other than that of running ones."""
     db.table("networks").create({"name": str, "app": str, "subnet": str, "gateway": str, "bridge": str, "engines_own": str},
                                 pk="name", not_null={"app", "subnet", "gateway", "bridge"})
     db.table("networks").create_index(["subnet"], unique=True)
@@ -224,8 +225,8 @@ def m011_networks(db: Database) -> None:
 
 @schema()
 def m012_cap_drop(db: Database) -> None:
-    """Remember which capabilities the containers of a release are made without. A release made before has all that Docker
-    gives, and keeps them; one made now of the same version and bundle is another one."""
+    """Store which capabilities the containers of a release are created without. An earlier release has all that Docker
+    gives, and keeps them; one created now of the same version and spec is another one."""
     db.execute("alter table releases add column cap_drop text not null default '[]'")
     db.execute("drop index idx_releases_app_version_bundle_hash")
     db.table("releases").create_index(["app", "version", "bundle_hash", "cap_drop"], unique=True)
@@ -233,7 +234,7 @@ def m012_cap_drop(db: Database) -> None:
 
 @schema()
 def m013_refusals(db: Database) -> None:
-    """Count refused changes by the minute before they are told; of all events these alone may ever be folded away."""
+    """Count rejected changes by the minute before recording them; of all events only these may ever be folded."""
     db.table("refusals").create(
         {"minute": str, "actor": str, "route": str, "kind": str, "text": str, "at": str, "app": str, "data": str},
         pk=("minute", "actor", "route"), not_null={"kind", "text", "at", "data"})
@@ -241,7 +242,7 @@ def m013_refusals(db: Database) -> None:
 
 
 def _let_go_of_events(db: Database, foldable: Sequence[str]) -> None:
-    """The kinds are written out: what a migration made is compared with it for ever."""
+    """The kinds are spelled out: the result of a migration must never change."""
     kinds = ", ".join(f"'{kind}'" for kind in foldable)
     db.execute("drop trigger events_no_delete")
     db.execute(f"create trigger events_no_delete before delete on events when old.kind not in ({kinds}) "
@@ -250,13 +251,13 @@ def _let_go_of_events(db: Database, foldable: Sequence[str]) -> None:
 
 @schema()
 def m014_sessions_anew(db: Database) -> None:
-    """End the sessions of builds whose cookie went to the apps: whoever has kept one is nobody with it."""
+    """End the sessions of builds whose cookie was sent to the apps: a leaked cookie no longer signs anyone in."""
     db.execute("update sign_ins set ended_at = seen_at where ended_at is null")
 
 
 @schema()
 def m015_within_reach(db: Database) -> None:
-    """Let what a version means be found by index, however many releases there are."""
+    """Find by index what a version means, however many releases there are."""
     db.table("releases").create_index(["app", "version", "number"])
     db.execute("create index proven_releases on releases(app, version, number) where proven_at is not null")
     db.execute("create index good_releases on releases(app, version, number) where proven_at is not null and hold_at is null")
@@ -273,10 +274,10 @@ def m015_within_reach(db: Database) -> None:
 
 @schema()
 def m016_token_owner(db: Database) -> None:
-    """Remember with whose rights a token ends: with those of the user who made it, also by another token. What was made on
-    the command line is nobody's, and so is what such a token made."""
+    """Store whose rights a token depends on: those of the user who created it, also through another token. What was
+    created on the command line is nobody's, and so is what such a token created."""
     db.execute("alter table tokens add column owner text")
-    owners: dict[str, str | None] = {}  # of the last token of each name so far
+    owners: dict[str, str | None] = {}  # of the latest token of each name so far
     for row in list(db.query("select id, name, created_by from tokens order by id")):
         maker = Actor.of(row["created_by"])
         owners[row["name"]] = maker.name if maker.via == "web" else owners.get(maker.name) if maker.via == "token" else None
@@ -285,13 +286,14 @@ def m016_token_owner(db: Database) -> None:
 
 @schema()
 def m017_link_maker(db: Database) -> None:
-    """Remember who made a one-time link: it ends with their rights, too. Those on their way are for a quarter of an hour."""
+    """Store who created a one-time link: it ends with their rights, too. Open ones are valid for a quarter of an
+    hour."""
     db.execute("alter table links add column maker text")
 
 
 @schema()
 def m018_repeated(db: Database) -> None:
-    """Let what a person does over and over be folded, too; let a person's sign-ins be counted, and the oldest of them go."""
+    """Let what users repeat be folded, too; count a user's sign-ins, and drop the oldest."""
     _let_go_of_events(db, ("refused", "sign_in_refused", "signed_in", "signed_out", "session_ended", "user_password", "held",
                            "released", "remark"))
     db.execute("create index sign_ins_of on sign_ins(user, id)")
@@ -299,8 +301,8 @@ def m018_repeated(db: Database) -> None:
 
 @schema()
 def m019_codes(db: Database) -> None:
-    """Let programs go by why something ended or failed. What older builds wrote has a text alone, but for the one failure
-    that was told by its text."""
+    """Store codes for why something ended or failed. Rows of older builds have only a text, except for the one failure
+    that was recognised by its text."""
     for column in ("error_code", "cause", "why"):
         db.execute(f"alter table deployments add column {column} text")
     db.execute("alter table releases add column failure_code text")

@@ -1,4 +1,4 @@
-"""The ledger's file as a whole: checked, put back and replaced. What lay there before is kept beside, never deleted."""
+"""The ledger's file as a whole: checked, restored and replaced. The former file is kept beside it, never deleted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from deployctl.ledger.file.reserve import ensure_reserve
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 
 # A process that still holds a token of the lost ledger must never be taken for the next holder, and the ledger that
-# is put in its place may lag behind by some.
+# replaces it may lag behind somewhat.
 TOKENS_LOST = 1000
 CANDIDATE = "ledger.candidate"
 _BESIDE = ("", "-wal", "-shm")
@@ -34,8 +34,8 @@ _LAST_EVENT = (f"select id, hash from events where kind not in ({', '.join('?' *
 
 @dataclass(slots=True)
 class CopyCandidate:
-    """A ledger in a file of its own, which is about to become the home's. `source` is what it was made from, and `check`
-    tells whether that is as it was made."""
+    """A ledger in a file of its own that is about to become the home's. `source` is what it was made from, and `check`
+    the result of verifying that."""
 
     ledger: SqliteLedger
     source: Path | None
@@ -48,9 +48,9 @@ class Vault:
     def __init__(self, path: Path, home: Path, *, now: str) -> None:
         self.path, self.home, self.now = path, home, now
 
-    # -- what is there --------------------------------------------------------------------------------------------
+    # -- inspecting ------------------------------------------------------------------------------------------------
     def find_usable(self) -> SqliteLedger | None:
-        """Open the ledger; None when it is missing or cannot be trusted."""
+        """Open the ledger; None if it is missing or cannot be trusted."""
         if not self.path.exists():
             return None
         try:
@@ -59,13 +59,13 @@ class Vault:
             return None
 
     def open(self) -> SqliteLedger:
-        """Open the ledger. Raises LedgerUnusable, and NotFound where none ever was: looking makes none."""
+        """Open the ledger. Raises LedgerUnusable, and NotFound if there never was one: inspecting creates none."""
         if not self.path.exists() and not had_one(self.path):
             raise NotFound(f"the home {self.home} has no ledger yet.", remedy=["deployctl init", "deployctl demo"])
         return SqliteLedger.open(self.path, self.home, now=self.now)
 
     def judge(self, source: Path) -> CopyCheck | None:
-        """Tell what is known of a copy from which a candidate can be made; None when none can."""
+        """Return what is known of a backup from which a candidate can be made; None if none can."""
         try:
             with self.from_file(source, force=True) as candidate:
                 return candidate.check
@@ -73,7 +73,8 @@ class Vault:
             return None
 
     def cut_off(self, ledger: SqliteLedger) -> list[str]:
-        """Return what shows that its end was cut off, or all of it rewritten: an event of the newest copy that it lacks."""
+        """Return the evidence that its end was cut off, or all of it rewritten: an event of the newest backup that it
+        lacks."""
         for copy in copies.copies(self.path)[:1]:
             last = _last_event(copy.path)
             if last and not ledger.db.one("select 1 from events where id = ? and hash = ?", last):
@@ -81,7 +82,7 @@ class Vault:
         return []
 
     def require_unheld(self, ledger: SqliteLedger) -> None:
-        """Raise LeaseHeld when a living process changes an app now: its lease would be lost under its feet."""
+        """Raise LeaseHeld if a living process is changing an app: it would lose its lease without noticing."""
         for row in ledger.db.execute("select app from leases where holder is not null"):
             held = ledger.find_lease(row["app"])
             if held is not None:
@@ -92,10 +93,10 @@ class Vault:
     # -- candidates -----------------------------------------------------------------------------------------------
     @contextmanager
     def from_file(self, source: Path, *, force: bool) -> Iterator[CopyCandidate]:
-        """Yield a checked and migrated candidate made from a copy; that file itself is never touched.
+        """Yield a checked and migrated candidate made from a backup; that file itself is never modified.
 
-        Raises NotFound, LedgerUnusable (no sound ledger, one with a schema that is not ours, or a newer one) or, without
-        `force`, Refused (another home's or host's, or its sum does not tell that it is as it was made).
+        Raises NotFound, LedgerUnusable (no sound ledger, one with a foreign schema, or a newer one) or, without
+        `force`, Refused (another home's or host's, or its checksum does not prove it unmodified).
         """
         with self._part() as part:
             connection, found = self._read(source, part)
@@ -107,7 +108,7 @@ class Vault:
 
     @contextmanager
     def fresh(self) -> Iterator[CopyCandidate]:
-        """Yield a candidate without apps. The home's secret is kept when it is still there."""
+        """Yield a candidate without apps. The home's secret is kept if it still exists."""
         with self._part() as part:
             connection = make(part, self.home, now=self.now)
             try:
@@ -120,7 +121,7 @@ class Vault:
 
     @contextmanager
     def _part(self) -> Iterator[Path]:
-        """Yield the name of the one candidate that there may be; what a dead process left of another goes."""
+        """Yield the path of the only candidate; leftovers of a dead process are deleted."""
         part = self.path.with_name(CANDIDATE)
         with self.alone():
             _remove(part)
@@ -161,9 +162,9 @@ class Vault:
         return connection, found
 
     def _unpack(self, connection: LedgerConnection) -> CopyCheck:
-        """Make one file of what was taken, tell what its sum says, and take that out. Until its schema is known to be
-        ours nothing but that is read, so that nothing in it is called. Raises LedgerUnusable."""
-        connection.execute("pragma journal_mode = delete")  # what lay in a log beside it counts for the sum, too
+        """Make one file of the copy, return the result of its checksum, and remove that. Until its schema is known to
+        be ours nothing else is read, so that nothing in it is executed. Raises LedgerUnusable."""
+        connection.execute("pragma journal_mode = delete")  # the log beside it is part of the checksum, too
         found = copies.check_copy(connection.path, self.path)
         with sqlite_errors(connection.path):
             drop_sum(connection.raw)
@@ -179,12 +180,12 @@ class Vault:
                 copies.write_copy(living.db.raw, part)
             return
         with copies.file_errors(source):
-            for end in ("", "-wal"):  # a copy made by hand may have part of its rows there
+            for end in ("", "-wal"):  # a manual copy may have some of its rows there
                 _copy_private(Path(f"{source}{end}"), Path(f"{part}{end}"))
 
     def _require_ours(self, connection: LedgerConnection, source: Path, found: CopyCheck, *, force: bool) -> None:
-        """Let the copy be this home's, and as it was made. With `force` it may be another home's: then it takes that one's
-        place, or becomes a home of its own where that one still lives."""
+        """Ensure that the backup is this home's, and unmodified. With `force` it may be another home's: then it
+        replaces that one, or becomes a separate home if that one still exists."""
         _, home, host = require_ledger(connection)
         here, keys, beside = socket.gethostname(), keys_of(connection), find_keys(self.path)
         ours = host == here and (home == str(self.home) or (beside is not None and beside.match(keys)))
@@ -200,7 +201,7 @@ class Vault:
         else:
             take_over(connection, self.home, host=here, now=self.now)
 
-    # -- putting it in place --------------------------------------------------------------------------------------
+    # -- replacing -------------------------------------------------------------------------------------------------
     def install(self, candidate: CopyCandidate, *, actor: str, verb: str) -> Path | None:
         """Make the candidate the home's ledger; return where the former file is kept now.
 
@@ -235,7 +236,7 @@ class Vault:
         return kept
 
     def _keep_former(self, verb: str) -> Path | None:
-        """Give what lies there another name, so that no part of it is taken for a part of the next one."""
+        """Rename the former files, so that no part of them is taken for a part of the next one."""
         kept = self.path.with_name(f"ledger-before-{verb}-{copies.stamp(self.now)}-{os.getpid()}.db")
         there = [end for end in _BESIDE if os.path.lexists(f"{self.path}{end}")]
         for end in there:
@@ -244,7 +245,8 @@ class Vault:
 
 
 def _require_own_schema(connection: LedgerConnection) -> None:
-    """Raise LedgerUnusable when it is newer, or has a table, an index, a trigger or a view that no version of us makes."""
+    """Raise LedgerUnusable if it is newer, or has a table, an index, a trigger or a view that no version of ours
+    creates."""
     if not connection.one("select 1 from sqlite_master where name = 'identity'"):
         raise unusable(connection.path, "its tables are not ours")
     require_known_version(connection)
@@ -253,14 +255,14 @@ def _require_own_schema(connection: LedgerConnection) -> None:
 
 
 def _doubts(found: CopyCheck) -> str:
-    """Return what cannot be checked, as a sentence that follows another."""
+    """Return what cannot be verified, as a sentence that follows another."""
     if found is CopyCheck.GOOD:
         return ""
     return f" Its history, users, roles and tokens cannot be verified: {SENTENCES[found]}."
 
 
 def _last_event(copy: Path) -> tuple[int, str] | None:
-    """Return id and hash of the copy's last event, but for those that may have been folded away since; None when it is
+    """Return id and hash of the backup's last event, except those that may have been folded since; None if it is
     unreadable, which is not the ledger's fault."""
     try:
         with closing(sqlite3.connect(f"{copy.as_uri()}?mode=ro&immutable=1", uri=True)) as db:
@@ -272,7 +274,7 @@ def _last_event(copy: Path) -> tuple[int, str] | None:
 
 
 def settle(ledger: SqliteLedger, *, tokens: dict[str, int], verb: str, at: str) -> None:
-    """Free every lease, with a token that nobody has had, and end what the ledger believes to be under way."""
+    """Free every lease, with a token that nobody has had, and end what the ledger records as in progress."""
     with ledger.transaction():
         known = {row["app"]: row["token"] for row in ledger.db.execute("select app, token from leases")}
         for app in {*known, *(app.name for app in ledger.apps())}:

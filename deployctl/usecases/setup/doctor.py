@@ -118,8 +118,8 @@ def _fronts(s: Services) -> Iterator[Finding]:
 
 
 def _strays(s: Services) -> Iterator[Finding]:
-    """Yield each HAProxy of this server whose home is gone from where it was started: it serves, and nobody looks after
-    it. A warning: this home can be changed all the same, and its owner may not be who can decide about the other one."""
+    """Yield each HAProxy on this server whose home no longer exists at the path it was started from: it routes traffic,
+    and nothing manages it. Only a warning: this home works without it, and its owner may not own the other one."""
     for stray in s.traffic.strays():
         yield Finding("HAProxy", ok=False, fatal=False, code="home_gone",
                       fix=f"kill -USR1 {stray.pid}   # once it is no longer needed",
