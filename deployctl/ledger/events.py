@@ -71,9 +71,7 @@ class EventRows:
 
     def damages(self) -> list[str]:
         """Return what SQLite finds wrong with the file, every page and index, and what in its schema is not ours."""
-        from deployctl.ledger.file.own_schema import (
-            find_strange,  # creates a ledger in memory, which nothing else needs
-        )
+        from deployctl.ledger.file.own_schema import find_strange  # creates a ledger in memory: only needed here
 
         found = [row[0] for row in self.db.execute("pragma integrity_check(20)")]
         if found == ["ok"]:
@@ -108,8 +106,8 @@ class EventRows:
         return map(dict, self.db.stream(f"select * from {table} order by {order}"))  # noqa: S608  ours
 
 
-# An index finds them by app, and by app and kind. By user or action, a tenth of a second is enough to scan three hundred thousand,
-# so there is no index for that. An actor is a name followed by the door in brackets; two kinds are distinguished by their data.
+# An index finds them by app, and by app and kind. A scan by user or action takes a tenth of a second for three hundred
+# thousand, so there is no index for that. An actor is a name followed by the door in brackets; two kinds are distinguished by their data.
 _WANTED = {
     "app": "app = :app",
     "kind": "kind = :kind",
