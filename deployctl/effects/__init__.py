@@ -1,1 +1,1 @@
-"""What acts on the outside world: one file for each thing, behind the ports; no decision is taken here."""
+"""What acts on the outside world: one module for each thing, behind the ports; no decision is made here."""

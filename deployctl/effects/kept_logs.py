@@ -1,7 +1,8 @@
-"""The ends of logs as files, `state/logs/APP/RELEASE.log`: one line each, `TIME STREAM TEXT`, its owner's only.
+"""The ends of logs as files, `state/logs/APP/RELEASE.log`: one line each, `TIME STREAM TEXT`, readable only by the
+owner.
 
-An app may have printed secrets, so nobody else may read them. They are bounded in size and number, and whatever goes
-wrong with them (a full disk) keeps nothing else from being done.
+An app may have printed secrets, so nobody else may read them. They are bounded in size and number, and any failure (a
+full disk) blocks nothing else.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
     from deployctl.domain.inputs.names import AppName
     from deployctl.ports import LogLine
 
-MAX_LOG_CHARACTERS = 1024 * 1024  # characters of one release; what is older goes
-MAX_KEPT_LOGS = 10  # releases of one app; the newest numbers stay
+MAX_LOG_CHARACTERS = 1024 * 1024  # characters of one release; earlier ones are dropped
+MAX_KEPT_LOGS = 10  # releases of one app; the newest numbers are kept
 _STREAMS = frozenset({"stdout", "stderr"})
 
 
 @dataclass(frozen=True, slots=True)
 class LogFiles:
-    """`folder` is made when something is kept for the first time."""
+    """`folder` is created when something is kept for the first time."""
 
     folder: Path
 
@@ -50,7 +51,7 @@ class LogFiles:
         return []
 
     def forget(self, app: AppName) -> None:
-        from shutil import rmtree  # dear to import, and only for an app that is removed
+        from shutil import rmtree  # expensive to import, and only for removed apps
 
         rmtree(self._of(app), ignore_errors=True)
 
@@ -66,14 +67,14 @@ class LogFiles:
 
 
 def _end_of(lines: Iterable[LogLine]) -> Sequence[str]:
-    """Return the last lines as they are written, as many as have room."""
+    """Return the last lines in file format, as many as fit."""
     from deployctl.memory import last_of
 
     return last_of((f"{line.at} {line.stream} {line.text}\n" for line in lines), len, room=MAX_LOG_CHARACTERS)
 
 
 def _read(text: str) -> Iterator[LogLine]:
-    """Yield the lines; what somebody has put between them is left out. Their texts have no line break in them."""
+    """Yield the lines; foreign ones in between are skipped. Their texts contain no line break."""
     from deployctl.ports import LogLine
 
     for line in text.split("\n"):

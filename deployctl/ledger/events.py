@@ -107,7 +107,8 @@ class EventRows:
 
 
 # An index finds them by app, and by app and kind. A scan by user or action takes a tenth of a second for three hundred
-# thousand, so there is no index for that. An actor is a name followed by the door in brackets; two kinds are distinguished by their data.
+# thousand, so there is no index for that. An actor is a name followed by the door in brackets; two kinds are distinguished by
+# their data.
 _WANTED = {
     "app": "app = :app",
     "kind": "kind = :kind",

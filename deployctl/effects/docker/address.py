@@ -1,4 +1,4 @@
-"""Which engine this is. The environment may name a socket of this host; another machine only config/server.toml."""
+"""Which engine this is. The environment may name a socket on this host; another machine only config/server.toml."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _REMOTE = ("tcp://", "ssh://", "http://", "https://")
 
 
 def engine_address(spec: ServerSpec, environ: Mapping[str, str]) -> str:
-    """Return the engine's URL, or raise Invalid and say where it must be written."""
+    """Return the engine's URL, or raise Invalid and say where it must be set."""
     if spec.engine_url:
         return _require_known(spec.engine_url)
     named = environ.get("DOCKER_HOST", "")

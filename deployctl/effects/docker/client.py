@@ -1,6 +1,6 @@
-"""One engine, asked in two ways: reads once and at once, changes again a few times while it is away for a moment.
+"""One engine: reads are tried once, changes are retried a few times during a short outage.
 
-docker-py and tenacity are imported when they are needed, and not before: together they cost 200 ms.
+docker-py and tenacity are imported only when needed: together they cost 200 ms.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MORE_TRIES = 3
 
 
 class DockerClient:
-    """`reader` asks, `change` acts; `timeout` is for one answer, in seconds."""
+    """`reader` reads, `change` acts; `timeout` is for one response, in seconds."""
 
     def __init__(
         self, spec: ServerSpec, environ: Mapping[str, str], *, sleep: Callable[[float], None] = time.sleep
@@ -42,7 +42,7 @@ class DockerClient:
         self.reader: Reader = SdkReader(self.sdk, self.address) if path is None else SocketReader(path)
 
     def change(self, doing: str, act: Callable[[APIClient], T]) -> T:
-        """Do it, and do it again when the engine was away for a moment: `act` must bear being repeated."""
+        """Do it, and retry if the engine was unreachable for a moment: `act` must be idempotent."""
 
         from deployctl.effects.docker.errors import EngineConflict, translated
 
@@ -76,7 +76,7 @@ class DockerClient:
         from deployctl.effects.docker.errors import translated
 
         if self._api is None:
-            # a dead engine is found out before docker-py is imported, which also leaks a socket then
+            # a dead engine is noticed before docker-py is imported, which would also leak a socket
             offered = self.reader.get("/version", timeout=self.timeout) if self.local else {}
             with translated("connect", self.address):
                 self._api = self._connect(offered.get("ApiVersion", "auto"))
@@ -87,7 +87,7 @@ class DockerClient:
         from docker.utils import config, kwargs_from_env
 
         config.find_config_file = _no_file
-        # certificates count only for an engine behind tcp, and there the usual variables name them
+        # certificates only apply to an engine over tcp, and there the usual variables name them
         where: dict[str, Any] = {"base_url": self.address}
         if not self.local:
             where |= kwargs_from_env(environment={**self.environ, "DOCKER_HOST": self.address})
@@ -99,19 +99,19 @@ class DockerClient:
         return find_login(registry, self.environ)
 
     def close(self) -> None:
-        """Close what docker-py keeps open; it is opened again when it is needed."""
+        """Close what docker-py keeps open; it is reopened when needed."""
         if self._api is not None:
             self._api.close()
             self._api = None
 
 
 def _no_file(config_path: object = None) -> None:
-    """Keep docker-py away from the user's config.json: a damaged one would end in Python's own words, and in no client
-    at all. Logins are read by docker_login."""
+    """Keep docker-py away from the user's config.json: a damaged one would raise docker-py's own error, and yield no
+    client at all. Logins are read by docker_login."""
 
 
 def _may_pass(error: BaseException) -> bool:
-    """A silent engine may be at work: asking again would wait as long, and change nothing."""
+    """Return whether to retry. A silent engine may still be working: a retry would wait as long, and change nothing."""
     from deployctl.effects.docker.errors import EngineConflict, EngineSilent
 
     return isinstance(error, (EngineUnavailable, EngineConflict)) and not isinstance(error, EngineSilent)

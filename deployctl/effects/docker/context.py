@@ -1,4 +1,5 @@
-"""Which engine the `docker` command looks at, as its own files say: a person may see there what deployctl does not."""
+"""Which engine the `docker` command uses, from its own files: the user may see something there that deployctl does
+not."""
 
 from __future__ import annotations
 
@@ -11,8 +12,10 @@ DEFAULT_CONTEXT = "default"
 
 
 def find_other_context(environ: Mapping[str, str], address: str) -> str | None:
-    """Return the context of the `docker` command and its engine when that is another one than `address`, else None.
-    DOCKER_HOST overrides every context, and files that cannot be read name none."""
+    """Return the context of the `docker` command and its engine if that is not `address`, else None.
+
+    DOCKER_HOST overrides every context; unreadable files name none.
+    """
     import hashlib
 
     folder = Path(environ.get("DOCKER_CONFIG") or Path(environ.get("HOME") or "/", ".docker"))

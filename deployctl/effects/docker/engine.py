@@ -46,9 +46,10 @@ if TYPE_CHECKING:
 
 
 class DockerEngine:
-    """`belonging` tells more of the home than its path does.
+    """The engine of one home; `belonging` identifies the home beyond its path.
 
-    `read_timeout` is for questions that a rollback asks; everything else may take ServerSpec.engine_timeout."""
+    `read_timeout` is for the queries that a rollback makes; everything else may take ServerSpec.engine_timeout.
+    """
 
     def __init__(self, home: HomeIdentity | str, spec: ServerSpec, environ: Mapping[str, str], *,
                  read_timeout: float = 3.0, belonging: Belonging | None = None,
@@ -87,7 +88,7 @@ class DockerEngine:
         return None if raw is None else self._image(raw)
 
     def list_images(self, names: Sequence[str]) -> list[ListedImage]:
-        from deployctl.effects.docker.image_list import list_images  # only the dashboard's form asks for it
+        from deployctl.effects.docker.image_list import list_images  # only the dashboard's form needs it
 
         return list_images(names, self._read_at_ease, podman=self._is_podman)
 
@@ -116,14 +117,14 @@ class DockerEngine:
         return listed
 
     def usage(self, container: str) -> Usage | None:
-        """Some milliseconds; a second when it was asked a moment ago, and two of an engine before API 1.41."""
+        """Takes some milliseconds; a second if it was read a moment ago, two on an engine before API 1.41."""
         query = {"stream": "false", "one-shot": "true"}
         id_ = container if names.is_id(container) else self._id_of(container)
         raw = None if id_ is None else self._read_at_ease(with_query(f"/containers/{id_}/stats", query))
         return None if id_ is None or raw is None else facts.container_usage(raw, of=id_)
 
     def _id_of(self, name: str) -> str | None:
-        """Not every engine says of whom its figures are: they are asked for by full id."""
+        """Some engines do not say whose figures they return: they are queried by full id."""
         found = self._find(name, within=self._at_ease)
         return None if found is None else found.id
 
@@ -137,8 +138,8 @@ class DockerEngine:
         self, container: str, *, tail: int | None = None, since: float | None = None, follow: bool = False,
         left: Callable[[], bool] | None = None,
     ) -> Iterator[LogLine]:
-        """Yield lines, oldest first; `since` is Unix time. It ends when its reader has `left`, with `follow` else when the
-        container does."""
+        """Yield lines, oldest first; `since` is Unix time. Ends when its reader has `left`, or with `follow` when the
+        container ends."""
         from deployctl.effects.docker.streams import log_lines, log_query
 
         path = with_query(f"/containers/{self._require(container).id}/logs", log_query(tail, since, follow=follow))
@@ -192,7 +193,7 @@ class DockerEngine:
         def create(api: APIClient) -> ContainerFacts:
             there = self._find(spec.name, within=self._docker.timeout)
             made = self._create(api, spec) if there is None else self._adopt(spec, there)
-            for network in spec.bundle.networks:  # one endpoint at a time: engines before API 1.44 take no more
+            for network in spec.bundle.networks:  # one endpoint at a time: engines before API 1.44 accept no more
                 self._connect(api, made, network)
             return self._require(made.id)
 
@@ -203,7 +204,7 @@ class DockerEngine:
         if image is None:
             raise NotFound(f"the image of {spec.name}, {spec.bundle.digest}, is not on this server")
         request = words.container_request(spec, words.silenced(image) | self._labels(spec.labels))
-        create_from: Any = api.create_container_from_config  # has no types
+        create_from: Any = api.create_container_from_config  # untyped
         return self._require(str(create_from(request, spec.name)["Id"]))
 
     def _adopt(self, spec: ContainerSpec, there: ContainerFacts) -> ContainerFacts:
@@ -228,7 +229,7 @@ class DockerEngine:
         if name in found.networks:
             if found.network_ids.get(name, "") in {"", network["Id"]}:
                 return
-            api.disconnect_container_from_network(found.id, name, force=True)  # one of that name that is gone
+            api.disconnect_container_from_network(found.id, name, force=True)  # a removed one of that name
         api.connect_container_to_network(found.id, network["Id"])
 
     def ensure_started(self, container: str) -> ContainerFacts:
@@ -243,8 +244,8 @@ class DockerEngine:
     def ensure_stopped(self, container: str, *, grace: float) -> ContainerFacts:
         def stop(api: APIClient, found: ContainerFacts) -> None:
             if found.status == "paused":
-                api.unpause(found.id)  # a frozen process hears no stop signal
-            if found.restart is not Restart.NEVER:  # else it would come back with the next start of the engine
+                api.unpause(found.id)  # a frozen process receives no stop signal
+            if found.restart is not Restart.NEVER:  # otherwise the engine's next start would restart it
                 _restart(api, found, Restart.NEVER)
             api.stop(found.id, timeout=math.ceil(grace))
 
@@ -256,7 +257,7 @@ class DockerEngine:
                 self._require_ours(f"container {container}", found.labels)
                 api.remove_container(found.id, v=True, force=True)
 
-        with suppress(NotFound):  # somebody was faster
+        with suppress(NotFound):  # someone was faster
             self._docker.change(f"remove {container}", remove)
 
     def set_restart(self, container: str, *, always: bool) -> None:
@@ -268,7 +269,7 @@ class DockerEngine:
             asked = words.update_request(limits, found.restart)
             wanted = podman.limits_in_quota(asked) if self._is_podman else asked
             answer = api.post(f"{api.base_url}/containers/{found.id}/update", json=wanted, timeout=self._docker.timeout)
-            if answer.status_code != 200:  # docker-py's own call knows neither NanoCpus nor PidsLimit
+            if answer.status_code != 200:  # docker-py's own call supports neither NanoCpus nor PidsLimit
                 raise from_answer(answer.status_code, answer.text, doing=f"limit {found.name}", address=self.address)
 
         self._change("limit", container, update)
@@ -311,7 +312,7 @@ class DockerEngine:
         if raw is None:
             return None
         found = facts.container_facts(raw)
-        return found if container in {found.id, found.name} else None  # Docker also takes the beginning of an id
+        return found if container in {found.id, found.name} else None  # Docker also accepts the beginning of an id
 
     def _require(self, container: str) -> ContainerFacts:
         found = self._find(container, within=self._docker.timeout)
@@ -320,7 +321,7 @@ class DockerEngine:
         return found
 
     def _change(self, verb: str, container: str, act: Callable[[APIClient, ContainerFacts], object]) -> ContainerFacts:
-        """Change one container of ours and return what it is then."""
+        """Change one container of ours and return its facts afterwards."""
 
         def change(api: APIClient) -> ContainerFacts:
             found = self._require(container)
@@ -338,12 +339,12 @@ class DockerEngine:
 
 
 def _restart(api: APIClient, found: ContainerFacts, restart: Restart) -> None:
-    policy: Any = words.restart_policy(restart)  # docker-py's types know no literal dict
+    policy: Any = words.restart_policy(restart)  # docker-py's types do not accept a literal dict
     api.update_container(found.id, restart_policy=policy)
 
 
 def _kept(tag: str) -> tuple[str, str]:
-    """Return name and version of a tag of ours; nobody else's is ever touched."""
+    """Return name and version of a tag of ours; foreign ones are never touched."""
     ref = names.parse_reference(tag)
     if isinstance(ref, str) or not tag.startswith(OWN_TAG_PREFIX) or ref.digest or not ref.tag:
         raise NotPermitted(f"{tag} is not one of our tags, which start with {OWN_TAG_PREFIX}")

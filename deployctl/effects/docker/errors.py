@@ -1,6 +1,6 @@
 """The one place where Docker's errors, by status or by text, become ours.
 
-Docker says much in words only: a wrong password is a 500, a taken port is a 500, a missing program is a 400.
+Docker reports much only as text: a wrong password is a 500, a port in use is a 500, a missing program is a 400.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ _NO_IMAGE = pattern(
 
 
 class EngineSilent(EngineUnavailable):
-    """It took the question and gave no answer in time: whether it acted is unknown, and asking again takes as long."""
+    """It accepted the request and did not respond in time: whether it acted is unknown, and a retry takes as long."""
 
 
 class EngineConflict(EngineRefused):
-    """Name or subnet are taken: perhaps by what we asked for ourselves, when its answer got lost. Look again."""
+    """Name or subnet are taken: perhaps by our own request whose response was lost. Read again."""
 
 
 def unavailable(address: str, reason: str, *, silent: bool = False) -> EngineUnavailable:
@@ -71,7 +71,7 @@ def unavailable(address: str, reason: str, *, silent: bool = False) -> EngineUna
 
 
 def store_silent(address: str) -> EngineUnavailable:
-    """Return what it means that an engine answers, but nothing about its images."""
+    """Return the error for an engine that responds, but not about its images."""
     return EngineUnavailable(
         f"Docker on {address} responds, but not about its images: containerd, which stores them, is down or hangs. "
         "Running apps are not affected.", remedy=["systemctl status containerd docker", "sudo systemctl restart containerd"],
@@ -79,7 +79,7 @@ def store_silent(address: str) -> EngineUnavailable:
 
 
 def from_os_error(error: OSError, address: str) -> DeployctlError:
-    """Return what a failed connection means."""
+    """Return the error for a failed connection."""
     match error:
         case PermissionError():
             return NotPermitted(
@@ -99,7 +99,7 @@ def from_os_error(error: OSError, address: str) -> DeployctlError:
 
 
 def from_answer(status: int, said: str, *, doing: str, address: str) -> DeployctlError:
-    """Return what a refusal of the engine means."""
+    """Return the error for a rejection by the engine."""
     from deployctl.effects.docker.sentences import clear
 
     if status == 503 or _GONE_FOR_A_MOMENT.search(said):
@@ -117,9 +117,9 @@ def from_answer(status: int, said: str, *, doing: str, address: str) -> Deployct
 
 
 def pull_failure(reference: str, registry: str, said: str, *, address: str, login: Login | None = None) -> DeployctlError:
-    """Return what a failed pull means: no such image, a registry that does not let us in, or one that is away.
+    """Return the error for a failed pull: no such image, access denied, or an unreachable registry.
 
-    Where a login could have helped and there was a problem with it, that is what the person must know.
+    If a login could have helped and there was a problem with it, the message says so.
     """
     failure = _pull_failure(reference, registry, said, address=address)
     problem = login.problem if login else None
@@ -142,7 +142,7 @@ def _pull_failure(reference: str, registry: str, said: str, *, address: str) -> 
     no_access = RegistryUnavailable(
         f"{registry} denied the pull of {reference}: {clear(said)}", remedy=[_login(registry)]
     )
-    if _NO_LOGIN.search(said):  # first: containerd says in the same breath that access was denied
+    if _NO_LOGIN.search(said):  # first: containerd also reports that access was denied
         return no_access
     if _DENIED.search(said):
         return NotFound(
@@ -161,7 +161,7 @@ def _login(registry: str) -> str:
 
 @contextmanager
 def translated(doing: str, address: str) -> Iterator[None]:
-    """Let nothing of docker-py or requests out; the cause is kept."""
+    """Let no docker-py or requests error escape; the cause is kept."""
     from docker.errors import APIError, DockerException
     from requests.exceptions import RequestException
 
@@ -199,7 +199,7 @@ def _from_sdk(error: Exception, doing: str, address: str) -> DeployctlError:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield the error and all that it wraps, as cause, as context or as an argument (urllib3)."""
+    """Yield the error and everything it wraps, as cause, as context or as an argument (urllib3)."""
     waiting, seen = [error], set[int]()
     while waiting:
         current = waiting.pop(0)

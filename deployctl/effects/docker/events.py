@@ -1,6 +1,6 @@
-"""Docker's stream of events as ours. Its silence has an end: one that hears nothing asks again from the last event on.
+"""Docker's event stream as ours. Silence is bounded: a quiet stream is reopened from the last event.
 
-Events of networks carry no label of ours, only the container: so all are heard, and those of others are dropped here.
+Network events carry no label of ours, only the container: so all are read, and foreign ones are dropped here.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ Find = Callable[[str], ContainerFacts | None]
 
 def events(reader: Reader, home: HomeIdentity, find: Find, *, since: int | None, quiet: float,
            timeout: float) -> Iterator[EngineEvent]:
-    """Yield what happens to that home's containers; `find` tells a container by id or name.
+    """Yield the events of that home's containers; `find` looks up a container by id or name.
 
-    Raises EngineUnavailable when the stream is cut.
+    Raises EngineUnavailable if the stream breaks.
     """
     pieces = reader.stream(question(since=since), timeout=timeout, quiet=quiet)
     try:
@@ -48,7 +48,7 @@ def question(*, since: int | None) -> str:
 
 
 def parse_events(pieces: Iterable[bytes], home: HomeIdentity, find: Find, *, since: int) -> Iterator[EngineEvent]:
-    """Yield each event of that home after `since`; they come one JSON object a line, however the bytes were cut."""
+    """Yield each event of that home after `since`; they arrive as one JSON object a line, in arbitrary chunks."""
     kept = b""
     for piece in pieces:
         *lines, kept = (kept + piece).split(b"\n")
@@ -57,7 +57,7 @@ def parse_events(pieces: Iterable[bytes], home: HomeIdentity, find: Find, *, sin
 
 
 def _event(line: bytes, home: HomeIdentity, find: Find, *, since: int) -> EngineEvent | None:
-    """Return None for what is no event of that home: a later engine may say more than we know."""
+    """Return None for what is not an event of that home: a later engine may send more than we know."""
     try:
         raw = json.loads(line)
         at, action, actor = int(raw["timeNano"]), str(raw["Action"]), raw["Actor"]
@@ -75,7 +75,8 @@ def _event(line: bytes, home: HomeIdentity, find: Find, *, since: int) -> Engine
 
 
 def _cut_off(at: int, container: str, home: HomeIdentity, find: Find) -> EngineEvent | None:
-    """Return the event of a container that lost its network while it runs: with its end each one loses it."""
+    """Return the event of a container that was disconnected from a network while it runs: when it ends, it is
+    disconnected from all."""
     seen = find(container)
     if seen is None or not seen.running or not home.owns(seen.labels):
         return None

@@ -1,4 +1,4 @@
-"""One command inside a running container: an argument list, a time-out that ends it, an output with a size."""
+"""One command inside a running container: an argument list, a timeout that kills it, bounded output."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from docker import APIClient
 
 OUTPUT = 64 * 2**10  # bytes that are kept
-TIMED_OUT = 124  # what timeout(1) says
+TIMED_OUT = 124  # the exit code of timeout(1)
 _OF_THE_ENGINE = ("OCI runtime", "Error: runc:", "Error: crun:", "Error: OCI runtime")  # Docker, Podman
-_SETTLE = 1.0  # seconds for the engine to write down an end that it already streamed
+_SETTLE = 1.0  # seconds for the engine to record an exit that it already streamed
 
 
 class _OutputReading(Thread):
-    """Collects what the command prints; what is more than OUTPUT is read and dropped, so that it never blocks."""
+    """Collects what the command prints; anything beyond OUTPUT is read and dropped, so that it never blocks."""
 
     def __init__(self, api: APIClient, exec_id: str, address: str) -> None:
         super().__init__(daemon=True)
@@ -43,7 +43,7 @@ class _OutputReading(Thread):
             self.failure = e
 
     def _pieces(self) -> Iterator[bytes]:
-        # docker-py's exec_start() reads past the buffer that may hold the first bytes already
+        # docker-py's exec_start() skips the buffer that may already hold the first bytes
         api = self._api
         url = f"{api.base_url}/v{api.api_version}/exec/{self._id}/start"
         with api.post(url, json={"Detach": False, "Tty": False}, stream=True, timeout=(api.timeout, None)) as answer:
@@ -54,7 +54,7 @@ class _OutputReading(Thread):
 
 
 def execute(api: APIClient, container: str, command: Sequence[str], *, timeout: float, address: str) -> Executed:
-    """Run it and return how it ended; 124 when it was ended by us."""
+    """Run it and return how it ended; 124 if we killed it."""
     ends_at = time.monotonic() + timeout
     with translated(f"run {command[0]}", address):
         exec_id = str(api.exec_create(container, list(command))["Id"])
@@ -90,7 +90,7 @@ def _timed_out(
 
 
 def _kill(pid: int, container: str) -> bool:
-    """Kill that process of this host, if it is the container's and we may."""
+    """Kill that process on this host, if it is the container's and we may."""
     try:
         if pid <= 0 or container not in Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8"):
             return False

@@ -1,4 +1,4 @@
-"""Docker's JSON → our facts, purely. Engines differ in what they leave out, so most fields may be missing."""
+"""Docker's JSON → our facts, as pure functions. Engines differ in what they omit, so most fields may be missing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def container_facts(inspected: Mapping[str, Any]) -> ContainerFacts:
         id=inspected["Id"],
         name=inspected["Name"].removeprefix("/"),
         image=inspected["Image"],
-        running=state["Status"] == "running",  # a paused one answers nobody
+        running=state["Status"] == "running",  # a paused one does not respond
         status=_status(state["Status"]),
         labels=config.get("Labels") or {},
         addresses=_of_each_network(inspected, "IPAddress"),
@@ -54,7 +54,7 @@ def container_facts(inspected: Mapping[str, Any]) -> ContainerFacts:
 
 
 def _status(told: str) -> str:
-    """Return Docker's word: Podman has more of them for a container that does not run yet, or not any more."""
+    """Return Docker's term: Podman has more of them for a container that is not running yet, or no longer."""
     return {"stopped": "exited", "initialized": "created", "configured": "created"}.get(told, told)
 
 
@@ -74,13 +74,13 @@ def _asked(inspected: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _limits(host: Mapping[str, Any]) -> Resources | None:
-    """Return None where one is not told: an engine that cannot enforce a limit forgets it."""
+    """Return None if a limit is missing: an engine that cannot enforce it does not store it."""
     memory, cpus, pids = (host.get(key) for key in ("Memory", "NanoCpus", "PidsLimit"))
     return Resources(memory, cpus / 10**9, pids) if memory and cpus and pids else None
 
 
 def _restart(host: Mapping[str, Any]) -> Restart | None:
-    """Return None where the engine tells no policy; one that gives up by itself (`on-failure`) counts as none."""
+    """Return None if the engine reports no policy; one that gives up by itself (`on-failure`) counts as none."""
     policy = (host.get("RestartPolicy") or {}).get("Name")
     if policy is None:
         return None
@@ -88,12 +88,12 @@ def _restart(host: Mapping[str, Any]) -> Restart | None:
 
 
 def _cap_drop(host: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return them as files have them: engines tell them with and without CAP_ in front."""
+    """Return them as files write them: engines report them with and without the CAP_ prefix."""
     return tuple(sorted(name.upper().removeprefix("CAP_") for name in host.get("CapDrop") or ()))
 
 
 def container_summary(listed: Mapping[str, Any]) -> ContainerFacts:
-    """Return the cheap fields, from the one answer that lists all."""
+    """Return the cheap fields, from the one response that lists all."""
     health = _HEALTH.search(listed.get("Status") or "")
     return ContainerFacts(
         id=listed["Id"],
@@ -110,9 +110,9 @@ def container_summary(listed: Mapping[str, Any]) -> ContainerFacts:
 
 
 def container_usage(counted: Mapping[str, Any], *, of: str) -> Usage | None:
-    """Return None for a container that does not run, or when it is of another than that full id.
+    """Return None for a container that is not running, or if the figures are not of that full id.
 
-    Docker 24 to 28 name nobody in an answer to `one-shot`.
+    Docker 24 to 28 name no container in a `one-shot` response.
     """
     from deployctl.ports.metrics import Usage
 
@@ -120,13 +120,13 @@ def container_usage(counted: Mapping[str, Any], *, of: str) -> Usage | None:
         return None
     memory = counted.get("memory_stats") or {}
     used, kinds = memory.get("usage") or 0, memory.get("stats") or {}
-    cache = kinds.get("total_inactive_file", kinds.get("inactive_file", 0))  # cgroup v1, v2: as `docker stats` has it
+    cache = kinds.get("total_inactive_file", kinds.get("inactive_file", 0))  # cgroup v1, v2: the same as in `docker stats`
     ticks = ((counted.get("cpu_stats") or {}).get("cpu_usage") or {}).get("total_usage") or 0
     return Usage(ticks / 10**9, used - cache if cache < used else used, memory.get("limit"))
 
 
 def image_facts(inspected: Mapping[str, Any], *, podman: bool = False) -> Image:
-    """Return an image as the engine tells it; Podman writes names in full."""
+    """Return an image as the engine reports it; Podman writes names in full."""
     from deployctl.effects.docker.names import short
 
     config = inspected.get("Config") or {}
@@ -152,7 +152,7 @@ def image_facts(inspected: Mapping[str, Any], *, podman: bool = False) -> Image:
 
 
 def _times(check: Mapping[str, Any] | None) -> HealthcheckTimes | None:
-    """Return the times of a HEALTHCHECK, which the engine tells in nanoseconds; 0 and absent mean its defaults."""
+    """Return the timings of a HEALTHCHECK, which the engine reports in nanoseconds; 0 and absent mean its defaults."""
     from deployctl.domain.images.healthcheck import HealthcheckTimes
 
     if not check or tuple(check.get("Test") or ()) in {(), ("NONE",)}:
@@ -162,7 +162,7 @@ def _times(check: Mapping[str, Any] | None) -> HealthcheckTimes | None:
 
 
 def _origins(inspected: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Return the repositories of `Identity`, which Docker tells from API 1.53 on (29.2), of what was pulled."""
+    """Return the repositories in `Identity`, which Docker reports for pulled images since API 1.53 (29.2)."""
     if "Identity" not in inspected:
         return None
     pulls = (inspected["Identity"] or {}).get("Pull") or ()
@@ -185,7 +185,7 @@ def network_facts(raw: Mapping[str, Any]) -> NetworkFacts:
 
 
 def engine_info(info: Mapping[str, Any], version: Mapping[str, Any], *, local: bool, timers: bool = True) -> EngineInfo:
-    """Return what it is and can do. `timers`: systemd runs there, by whose timers Podman runs health checks."""
+    """Return what it is and supports. `timers`: systemd runs there, whose timers Podman uses for health checks."""
     from deployctl.effects.docker.podman import is_podman
 
     options = [option.removeprefix("name=").partition(",")[0] for option in info.get("SecurityOptions") or ()]
@@ -194,7 +194,7 @@ def engine_info(info: Mapping[str, Any], version: Mapping[str, Any], *, local: b
         api=version["ApiVersion"],
         architecture=version["Arch"],
         rootless="rootless" in options,
-        local=local and info.get("OperatingSystem") != "Docker Desktop",  # its containers live in another machine
+        local=local and info.get("OperatingSystem") != "Docker Desktop",  # its containers are on another machine
         security=(*options, *(word for key, word in _LIMITS.items() if info.get(key))),
         root_dir=info.get("DockerRootDir") or "",
         id=info.get("ID") or "",

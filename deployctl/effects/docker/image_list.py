@@ -1,4 +1,4 @@
-"""What the engine's list of images says of each."""
+"""What the engine's list of images says about each."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ COMMIT_LABEL = "org.opencontainers.image.revision"
 
 
 def list_images(names: Sequence[str], read: Callable[[str], Any], *, podman: bool) -> list[ListedImage]:
-    """Return the images that have a tag of one of these names; `read` gets the engine's JSON behind a path."""
+    """Return the images with a tag of one of these names; `read` fetches the engine's JSON at a path."""
     found = read(with_query("/images/json", {"filters": {"reference": list(names)}})) if names else []
     return [listed_image(one, podman=podman) for one in found or []]
 
 
 def listed_image(listed: Mapping[str, Any], *, podman: bool = False) -> ListedImage:
-    """Return an image of the list; Podman writes names in full, and ids without their algorithm."""
+    """Return an image from the list; Podman writes names in full, and ids without their algorithm."""
     spelt, digest = short if podman else str, str(listed["Id"])
     return ListedImage(
         digest=digest if digest.startswith("sha256:") else f"sha256:{digest}",

@@ -1,4 +1,5 @@
-"""Which of an engine's containers are a home's, and whether the home may go by them: on this engine, and alone."""
+"""Which of an engine's containers belong to a home, and whether the home may rely on them: on this engine, and
+alone."""
 
 from __future__ import annotations
 
@@ -15,15 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Belonging:
-    """`known` tells the id of the engine that the home's containers are on. `require_gone` raises CopiedHome when a copy of
-    the home still lies at one of these places."""
+    """`known` returns the id of the engine that the home's containers are on. `require_gone` raises CopiedHome if a
+    copy of the home still exists at one of these paths."""
 
     home: HomeIdentity
     known: Callable[[], str | None] = lambda: None
     require_gone: Callable[[Iterable[str]], None] = lambda places: None
 
     def ours(self, found: Sequence[ContainerFacts], ask: Callable[[], str], address: str) -> list[ContainerFacts]:
-        """Return those of the home. `ask` is for the engine's id. Raises AnotherEngine or CopiedHome."""
+        """Return those of the home. `ask` reads the engine's id. Raises AnotherEngine or CopiedHome."""
         self.require_gone({place for one in found if (place := self.home.elsewhere(one.labels))})
         ours = [one for one in found if self.home.owns(one.labels)]
         if not ours:
@@ -32,8 +33,8 @@ class Belonging:
 
 
 def _require_known(known: str | None, ask: Callable[[], str], address: str) -> None:
-    """Raise AnotherEngine when the engine's id is another one than `known`. Engines that invent one for each answer, as
-    Podman does, have none to go by."""
+    """Raise AnotherEngine if the engine's id is not `known`. Engines that generate one for each response, such as
+    Podman, cannot be recognised."""
     if known is None:
         return
     here = ask()

@@ -1,7 +1,7 @@
 """The login for a registry, from Docker's own config.json and its credential helpers.
 
-Read here and not by docker-py: a helper that is missing makes that print a Python warning and refuse every pull, of
-public images too. Here it only means no login, and is told where the registry then refuses.
+Read here and not by docker-py: with a missing helper that prints a Python warning and rejects every pull, even of
+public images. Here it merely means no login, and is reported if the registry then denies access.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class LoginFault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LoginProblem:
-    """Why there is no login although one was meant. `said`: the helper's or the system's own words, or ours of who may
-    change the helper; `fixes` are what to type then."""
+    """Why there is no login although one was configured. `said`: the helper's or the system's message, or ours about
+    who may change the helper; `fixes` are the commands to type."""
 
     code: LoginFault
     file: Path
@@ -67,7 +67,7 @@ class LoginProblem:
 
     @property
     def remedy(self) -> list[str]:
-        """Return the ways out, the least first."""
+        """Return the ways out, simplest first."""
         if not self.helper:
             return [f"fix {self.file}, or move it away and log in again: docker login {self.registry}"]
         install = [f"install {self.helper}"] if self.code is LoginFault.HELPER_MISSING else []
@@ -84,7 +84,8 @@ class Login:
 
 
 def find_login(registry: str, environ: Mapping[str, str]) -> Login:
-    """Return the login for that registry, as ImageRef names it. Never raises: without one, public images still come."""
+    """Return the login for that registry, as ImageRef names it. Never raises: without one, public images can still be
+    pulled."""
     file = config_path(environ)
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
@@ -105,7 +106,7 @@ def config_path(environ: Mapping[str, str]) -> Path:
 
 
 def _from_config(config: Mapping[str, Any], file: Path, registry: str, environ: Mapping[str, str]) -> Login:
-    """Ask the helper first, as Docker does; what stands in the file counts where that has nothing."""
+    """Ask the helper first, as Docker does; the file's own login counts if that has none."""
     helper, problem = _helper_of(config, registry), None
     if helper is not None:
         asked = _ask(helper, file, registry, environ)
@@ -134,9 +135,9 @@ def _helper_of(config: Mapping[str, Any], registry: str) -> str | None:
     return name if isinstance(name, str) and name else None
 
 
-# -- logins that stand in the file ------------------------------------------------------------------------------------
+# -- logins in the file -------------------------------------------------------------------------------------------------
 def _written(auths: Mapping[str, Any], registry: str) -> str | None:
-    """Return the header of the login in `auths`, whose keys may be whole URLs. Raises ValueError when it is damaged."""
+    """Return the header of the login in `auths`, whose keys may be whole URLs. Raises ValueError if it is damaged."""
     keys = {re.sub(r"^https?://", "", key).partition("/")[0] for key in _keys(registry)}
     for key, entry in auths.items():
         if re.sub(r"^https?://", "", key).partition("/")[0] in keys and isinstance(entry, dict) and entry:
@@ -161,7 +162,7 @@ def _header(login: Mapping[str, Any]) -> str:
 
 # -- credential helpers -------------------------------------------------------------------------------------------------
 def _ask(name: str, file: Path, registry: str, environ: Mapping[str, str]) -> Login:
-    """Run the helper. Its name comes from a file: it is a word, and no path, and that file is no stranger's."""
+    """Run the helper. Its name comes from a file: it must be a name and not a path, and the file must be trusted."""
     helper = HELPER + name
     program = shutil.which(helper, path=environ.get("PATH")) if _HELPER_NAME.fullmatch(name) else None
     if program is None:
@@ -190,7 +191,7 @@ def _ask(name: str, file: Path, registry: str, environ: Mapping[str, str]) -> Lo
 
 
 def _told(answer: bytes) -> str | None:
-    """Return the header of what a helper answered; empty when it has no login, None when it is no answer."""
+    """Return the header in a helper's response; empty if it has no login, None if it is not a valid response."""
     try:
         told = json.loads(answer)
         user, secret = told["Username"], told["Secret"]

@@ -1,4 +1,5 @@
-"""Every name is checked before it reaches a URL: the engine would follow `../`, and take the beginning of an id."""
+"""Every name is checked before it becomes part of a URL: the engine would follow `../`, and accept the beginning of an
+id."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from deployctl.domain.inputs.grammar import shown
 from deployctl.errors import Invalid
 from deployctl.pattern import pattern
 
-PODMANS_OWN = "localhost"  # registry of what was built or loaded by a short name
+PODMANS_OWN = "localhost"  # registry of what was built or loaded under a short name
 _ID = pattern(r"[0-9a-f]{64}")
 _CONTAINER = pattern(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _DIGEST = pattern(r"sha256:[0-9a-f]{64}")
@@ -24,7 +25,7 @@ def require_container(text: str) -> str:
 
 
 def is_id(container: str) -> bool:
-    """Tell whether it is a full id: Docker takes a name or a beginning of an id for many a container."""
+    """Return whether it is a full id: Docker accepts a name or the beginning of an id in many places."""
     return _ID.fullmatch(container) is not None
 
 
@@ -40,7 +41,7 @@ def require_digest(text: str) -> str:
 
 
 def parse_reference(text: str) -> ImageRef | str:
-    """Return an image id as it is, or a parsed name whose tag is never left out: `deadbe` alone could mean an id."""
+    """Return an image id as it is, or a parsed name whose tag is never omitted: `deadbe` alone could mean an id."""
     if _DIGEST.fullmatch(text):
         return text
     ref = parse_image(text)
@@ -48,7 +49,7 @@ def parse_reference(text: str) -> ImageRef | str:
 
 
 def require_name(text: str) -> ImageRef:
-    """Return the parsed name: an id is nothing that a registry could be asked for."""
+    """Return the parsed name: a registry cannot be queried by id."""
     ref = parse_reference(text)
     if isinstance(ref, str):
         raise Invalid(f"{ref} is an image id; only a name can be pulled")
@@ -56,17 +57,17 @@ def require_name(text: str) -> ImageRef:
 
 
 def docker_name(ref: ImageRef | str) -> str:
-    """Return what the engine is asked for; a digest says more than the tag before it."""
+    """Return the name for the engine; a digest takes precedence over the tag before it."""
     return f"{ref.name}@{ref.digest}" if isinstance(ref, ImageRef) and ref.digest else str(ref)
 
 
 def short(name: str) -> str:
-    """Return an image's name as Docker writes it: Podman writes registries that go without saying, too."""
+    """Return an image's name as Docker writes it: Podman includes default registries, too."""
     return str(_unsaid(parse_image(name)))
 
 
 def carries(image: Mapping[str, Any], ref: ImageRef | str) -> bool:
-    """Tell whether the image that the engine found really has this name, and not an id that starts so."""
+    """Return whether the image that the engine found really has this name, and not an id that starts with it."""
     if isinstance(ref, str):
         return bool(image["Id"] == ref)
     wanted = replace(ref, tag=None) if ref.digest else ref
@@ -79,5 +80,5 @@ def _same(asked: ImageRef, told: ImageRef) -> bool:
 
 
 def _unsaid(told: ImageRef) -> ImageRef:
-    """Return what a name without a registry means: Podman writes `localhost/` before it."""
+    """Return what a name without a registry means: Podman prefixes it with `localhost/`."""
     return replace(told, registry=DOCKER_HUB, repository=as_on_hub(told.repository)) if told.registry == PODMANS_OWN else told

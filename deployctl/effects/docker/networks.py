@@ -1,4 +1,5 @@
-"""Networks of an engine: read as facts, made and removed where they are this home's. `podman` tells which engine it is."""
+"""Networks of an engine: read as facts, created and removed if they are this home's. `podman` tells which engine it
+is."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ class DockerNetworks:
         return [facts.network_facts(raw) for raw in self._complete(self._get("/networks"))]
 
     def find(self, name: str) -> dict[str, Any] | None:
-        """Return what the engine tells of the network of exactly that name: Docker finds parts of names, too."""
+        """Return what the engine reports of the network of exactly that name: Docker also matches parts of names."""
         listed = self._get(with_query("/networks", {"filters": {"name": [require_container(name)]}}))
         found = [raw for raw in listed if raw["Name"] == name]
         return next(iter(self._complete(found)), None) if found else None
@@ -67,10 +68,10 @@ class DockerNetworks:
         def remove(api: APIClient) -> None:
             if (found := self.find(name)) is not None:
                 require_ours(f"network {name}", found.get("Labels") or {}, self._home)
-                # asked for by its id, Podman removes a network that containers are in
+                # by id, Podman removes a network even if containers are in it
                 api.remove_network(name if self._podman() else found["Id"])
 
-        with suppress(NotFound):  # somebody was faster
+        with suppress(NotFound):  # someone was faster
             self._docker.change(f"remove network {name}", remove)
 
     def _get(self, path: str) -> Any:

@@ -1,4 +1,4 @@
-"""Podman speaks Docker's API and leaves a few things out; its own API (libpod) tells them. From 5.0 on: 4.x has no update."""
+"""Podman speaks Docker's API with a few omissions; its own API (libpod) has those. From 5.0 on: 4.x has no update."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from deployctl.ports import ContainerFacts
 
 LIBPOD = "/v4.0.0/libpod"
-FIRST_WITH_UPDATE = 5  # POST /containers/{id}/update is not there before
+FIRST_WITH_UPDATE = 5  # POST /containers/{id}/update does not exist before
 
 Get = Callable[[str], Any]
 
 
 def is_podman(version: Mapping[str, Any]) -> bool:
-    """Tell whether the engine that answered /version so is Podman."""
+    """Return whether the engine that gave this /version response is Podman."""
     return any(part.get("Name") == "Podman Engine" for part in version.get("Components") or ())
 
 
@@ -29,13 +29,13 @@ def cannot_update(version: Mapping[str, Any]) -> bool:
 
 
 def with_healthcheck(image: Mapping[str, Any], get: Get) -> dict[str, Any]:
-    """Return the inspected image with the HEALTHCHECK that only Podman's own API tells."""
+    """Return the inspected image with the HEALTHCHECK, which only Podman's own API reports."""
     told = get(f"{LIBPOD}/images/{quoted(image['Id'])}/json") or {}
     return {**image, "Config": {**(image.get("Config") or {}), "Healthcheck": told.get("Healthcheck")}}
 
 
 def with_bridges(networks: Sequence[Mapping[str, Any]], get: Get) -> list[dict[str, Any]]:
-    """Return the networks with the names of their bridges, as Docker would tell them."""
+    """Return the networks with the names of their bridges, as Docker reports them."""
     from deployctl.effects.docker.requests import BRIDGE
 
     told = {network["name"]: network.get("network_interface") for network in get(f"{LIBPOD}/networks/json") or ()}
@@ -43,12 +43,12 @@ def with_bridges(networks: Sequence[Mapping[str, Any]], get: Get) -> list[dict[s
 
 
 def without_cap_drop(container: ContainerFacts) -> ContainerFacts:
-    """Return it without what it drops: of that Podman tells only what it would give by itself."""
+    """Return it without its dropped capabilities: Podman reports only those of its default set."""
     return replace(container, cap_drop=None)
 
 
 def limits_in_quota(limits: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the same limits as a quota of time: after an update of NanoCpus Podman goes on telling the former number."""
+    """Return the same limits as a CPU quota: after an update of NanoCpus Podman keeps reporting the former number."""
     period = 100_000  # microseconds, the kernel's own default
     rest = {key: value for key, value in limits.items() if key != "NanoCpus"}
     return {**rest, "CpuPeriod": period, "CpuQuota": limits["NanoCpus"] * period // 10**9}

@@ -1,4 +1,4 @@
-"""Pulls one reference, tells how far it is, and gives up when nothing moves or it takes too long."""
+"""Pulls one reference, reports progress, and gives up if nothing moves or it takes too long."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from deployctl.effects.docker.login import Login
     from deployctl.effects.docker.reader import Reader
 
-MAX_SILENT_SECONDS = 60.0  # seconds without a word
+MAX_SILENT_SECONDS = 60.0  # seconds without an event
 TOTAL = 30 * 60.0
 _STEP = 10 * 10**6  # bytes between two lines of progress
 _DONE = {"Pull complete", "Already exists"}
 
 
 class PullProgress:
-    """Turns Docker's stream of events into a line now and then."""
+    """Turns Docker's stream of events into an occasional line."""
 
     def __init__(self) -> None:
         self._layers: dict[str, str] = {}
@@ -34,7 +34,7 @@ class PullProgress:
         self._said: tuple[int, int, int] | None = None
 
     def see(self, event: Mapping[str, Any]) -> str | None:
-        """Return a line when it tells something that the last one did not."""
+        """Return a line if it adds something to the last one."""
         status, layer = event.get("status", ""), event.get("id")
         if not layer or status.startswith("Pulling from"):
             return None
@@ -65,8 +65,8 @@ def pull(api: APIClient, ref: ImageRef, *, progress: Callable[[str], None], addr
 
 
 def find_digest(reader: Reader, ref: ImageRef, *, within: float, address: str, login: Login) -> str:
-    """Return the digest (sha256:…) that the registry has under that name, by the engine's own question: its mirrors and
-    certificates count. Raises as `pull`, and RegistryUnavailable when there is no answer `within` seconds."""
+    """Return the registry's digest (sha256:…) for that name, queried by the engine: its mirrors and certificates apply.
+    Raises as `pull`, and RegistryUnavailable if there is no response `within` seconds."""
     try:
         status, body = reader.ask(f"/distribution/{quoted(docker_name(ref))}/json", timeout=within, headers=_header(login))
     except EngineSilent as e:
@@ -84,7 +84,7 @@ def _header(login: Login) -> dict[str, str]:
 
 
 def _events(api: APIClient, ref: ImageRef, address: str, login: Login) -> Iterator[dict[str, Any]]:
-    # docker-py's own pull() waits without a time-out
+    # docker-py's own pull() waits without a timeout
     with api.post(
         f"{api.base_url}/v{api.api_version}/images/create",
         params={"fromImage": ref.name, "tag": ref.digest or ref.tag or "latest"},

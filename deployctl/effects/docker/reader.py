@@ -1,7 +1,7 @@
-"""Reads from the engine, and never changes it: GET only, one try, an answer soon or EngineUnavailable.
+"""Reads from the engine, and never changes it: GET only, one attempt, a quick response or EngineUnavailable.
 
-What a warm rollback asks goes this way over the Unix socket, because docker-py costs 160 ms of imports.
-An engine elsewhere is read through docker-py. Paths carry no API version: each engine answers with its own.
+What a warm rollback reads goes this way over the Unix socket, because docker-py costs 160 ms of imports. An engine
+elsewhere is read through docker-py. Paths carry no API version: each engine responds with its own.
 """
 
 from __future__ import annotations
@@ -24,15 +24,17 @@ _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 
 class Reader(Protocol):
     def get(self, path: str, *, timeout: float) -> Any:
-        """Return the decoded JSON, or None when there is no such thing (404)."""
+        """Return the decoded JSON, or None if there is no such object (404)."""
 
     def ask(self, path: str, *, timeout: float, headers: Mapping[str, str]) -> tuple[int, str]:
-        """Return status and body, whatever they are: for questions whose refusals mean something of their own."""
+        """Return status and body, whatever they are: for queries whose errors have a meaning of their own."""
 
     def stream(self, path: str, *, timeout: float, quiet: float | None = None,
                left: Callable[[], bool] | None = None) -> Iterator[bytes]:
-        """Yield the body as it comes, without end if the engine wants; `timeout` is for its beginning.
-        A pause longer than `quiet` seconds raises EngineSilent. It ends soon after its reader has `left`."""
+        """Yield the body as it arrives, possibly without end; `timeout` is for its beginning.
+
+        A pause longer than `quiet` seconds raises EngineSilent. Ends soon after its reader has `left`.
+        """
 
 
 def quoted(text: str) -> str:
@@ -41,13 +43,13 @@ def quoted(text: str) -> str:
 
 
 def with_query(path: str, query: Mapping[str, object]) -> str:
-    """Return path and query; a mapping or a list becomes JSON, as the engine wants its filters."""
+    """Return path and query; a mapping or a list becomes JSON, as the engine expects of filters."""
     words = {key: value if isinstance(value, str) else json.dumps(value) for key, value in query.items()}
     return f"{path}?{'&'.join(f'{key}={quoted(value)}' for key, value in words.items())}"
 
 
 class SocketReader:
-    """One short connection per question: nothing that a restarted engine could have closed."""
+    """One short connection per request: nothing that a restarted engine could have closed."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -106,7 +108,7 @@ class SocketReader:
 
 
 class SdkReader:
-    """The same questions through docker-py, for an engine behind tcp or ssh."""
+    """The same requests through docker-py, for an engine over tcp or ssh."""
 
     def __init__(self, client: Callable[[], APIClient], address: str) -> None:
         self._client = client

@@ -1,4 +1,4 @@
-"""Our words → Docker's JSON, purely: the body of each request that creates something."""
+"""Our values → Docker's JSON, as pure functions: the body of each request that creates something."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from deployctl.domain.images.release import Resources
     from deployctl.ports import ContainerSpec, NetworkSpec
 
-LABEL_PREFIX = "deployctl."  # every label of ours starts so
+LABEL_PREFIX = "deployctl."  # prefix of all our labels
 APP_LABEL = "deployctl.app"
 MANAGED = "deployctl.managed"
-ADDRESS = "deployctl.address"  # as it was asked for: a stopped container of Podman tells none
+ADDRESS = "deployctl.address"  # as requested: Podman reports none for a stopped container
 BRIDGE = "com.docker.network.bridge.name"
 
 
 def container_request(spec: ContainerSpec, labels: Mapping[str, str]) -> dict[str, Any]:
-    """Return the body of /containers/create: the bundle and nothing else. What is None is left to the image."""
+    """Return the body of /containers/create: the release spec and nothing else. None is left to the image."""
     bundle = spec.bundle
     wishes: dict[str, Any] = {
         "Image": require_digest(bundle.digest),
@@ -39,7 +39,7 @@ def container_request(spec: ContainerSpec, labels: Mapping[str, str]) -> dict[st
         "ExposedPorts": {f"{bundle.port}/tcp": {}},
         "Labels": {**labels, ADDRESS: spec.address},
         "Healthcheck": None if bundle.probe.kind is ProbeKind.DOCKER else {"Test": ["NONE"]},
-        "MacAddress": mac_of(spec.address),  # before API 1.44; since then the endpoint's counts
+        "MacAddress": mac_of(spec.address),  # before API 1.44; since then the endpoint's applies
         "HostConfig": _host_config(spec),
         "NetworkingConfig": {"EndpointsConfig": {spec.network: _endpoint(spec)}},
     }
@@ -47,8 +47,8 @@ def container_request(spec: ContainerSpec, labels: Mapping[str, str]) -> dict[st
 
 
 def _endpoint(spec: ContainerSpec) -> dict[str, Any]:
-    """Return how it joins its own network. Among several Docker 28 lets that with the highest priority be the way out
-    and carry the published port; engines before it ignore the word, and go by the networks' names."""
+    """Return how it joins its own network. Among several, Docker 28 uses the one with the highest priority as default
+    route and for the published port; earlier engines ignore the field, and sort by the networks' names."""
     first = {"GwPriority": 1} if spec.bundle.networks else {}
     return {"IPAMConfig": {"IPv4Address": spec.address}, "MacAddress": mac_of(spec.address), **first}
 
@@ -62,7 +62,7 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
         "Init": bundle.init,
         "SecurityOpt": ["no-new-privileges"],
         **({"CapDrop": list(spec.cap_drop)} if spec.cap_drop else {}),
-        **({"CapAdd": list(bundle.cap_add)} if bundle.cap_add else {}),  # Podman gives less than Docker by itself
+        **({"CapAdd": list(bundle.cap_add)} if bundle.cap_add else {}),  # Podman's default set is smaller than Docker's
         "LogConfig": {
             "Type": "json-file",
             "Config": {"max-size": str(bundle.log.max_size), "max-file": str(bundle.log.max_file)},
@@ -83,7 +83,7 @@ def limits_request(limits: Resources) -> dict[str, int]:
 
 
 def update_request(limits: Resources, restart: Restart | None) -> dict[str, Any]:
-    """Return the body of an update: one that does not name the restarts takes them away from Podman's containers."""
+    """Return the body of an update: without a restart policy, Podman would remove the container's."""
     return limits_request(limits) | ({} if restart is None else {"RestartPolicy": restart_policy(restart)})
 
 
@@ -92,17 +92,17 @@ def restart_policy(restart: Restart) -> dict[str, str]:
 
 
 def all_labels(asked: Mapping[str, str], *, home: HomeIdentity, server: Mapping[str, str]) -> dict[str, str]:
-    """Return what everything of this home carries; no option of a user makes it another home's."""
+    """Return what everything of this home carries; no user option can make it another home's."""
     return {**server, **asked, MANAGED: "1", **home.labels}
 
 
 def silenced(image: Mapping[str, Any]) -> dict[str, str]:
-    """Return an empty value for each label of ours that the image brings along: an image cannot speak for us."""
+    """Return an empty value for each label of ours that the image brings along: an image must not speak for us."""
     return {name: "" for name in (image.get("Config") or {}).get("Labels") or {} if name.startswith(LABEL_PREFIX)}
 
 
 def network_options(spec: NetworkSpec) -> tuple[dict[str, str], dict[str, Any]]:
-    """Return the bridge's options and its addresses."""
+    """Return the bridge's options and addresses."""
     addresses = {"Subnet": spec.subnet, "Gateway": spec.gateway}
     if spec.engines_own:
         addresses["IPRange"] = spec.engines_own

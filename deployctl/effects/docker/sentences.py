@@ -1,4 +1,4 @@
-"""What Docker and its runtimes say, as one plain sentence: known words in ours, others without their noise."""
+"""Messages of Docker and its runtimes as one plain sentence: known ones in our words, others without their noise."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ _SENTENCES = (
 
 
 def clear(said: str) -> str:
-    """Return the engine's words as one plain sentence: the known ones in ours, the others without their noise."""
+    """Return the engine's message as one plain sentence."""
     text = _NOISE.sub("", " ".join(said.split()))
-    text = _NOISE.sub("", text)  # cutting the front lays the next one bare
+    text = _NOISE.sub("", text)  # removing one prefix exposes the next
     for known, sentence in _SENTENCES:
         if match := known.search(text):
             return sentence.format(next((group for group in match.groups() if group), ""))

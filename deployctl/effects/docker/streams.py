@@ -1,4 +1,5 @@
-"""Docker's multiplexed output as lines and text, purely. What an app prints is data: it never steers a terminal."""
+"""Docker's multiplexed output as lines and text, as pure functions. What an app prints is data: it never controls a
+terminal."""
 
 from __future__ import annotations
 
@@ -14,11 +15,12 @@ CUT = 8192  # characters of one line
 _HEADER = struct.Struct(">BxxxL")
 _STREAMS = {1: "stdout", 2: "stderr"}
 _UNSAFE = pattern(f"[{CONTROL}{DIRECTION}{HALVES}\n\r\u2028\u2029]")
-_KEPT = CUT * 4  # bytes of one line that are kept while it is still growing
+_KEPT = CUT * 4  # bytes of an incomplete line that are kept
 
 
 def frames(pieces: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
-    """Yield (stream, data) for each whole frame, however the bytes were cut on their way; a torn end is dropped."""
+    """Yield (stream, data) for each complete frame, however it was chunked in transit; an incomplete last one is
+    dropped."""
     kept = bytearray()
     for piece in pieces:
         kept += piece
@@ -32,13 +34,14 @@ def frames(pieces: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
 
 
 def log_query(tail: int | None, since: float | None, *, follow: bool) -> dict[str, str]:
-    """Return the question for the last `tail` lines (None: all) since that moment, Unix time."""
+    """Return the query for the last `tail` lines (None: all) since that time, Unix time."""
     return {"stdout": "1", "stderr": "1", "timestamps": "1", "follow": "1" if follow else "0",
             "tail": "all" if tail is None else str(tail), "since": "0" if since is None else f"{since:.9f}"}
 
 
 def log_lines(pieces: Iterable[bytes]) -> Iterator[LogLine]:
-    """Yield lines of logs with timestamps. Docker cuts long lines into several frames, each stamped anew."""
+    """Yield lines of logs with timestamps. Docker splits long lines into several frames, each with its own
+    timestamp."""
     open_lines: dict[str, tuple[str, bytes]] = {}
     for stream, data in frames(pieces):
         at, text = _split_stamp(data)
@@ -58,7 +61,7 @@ def _split_stamp(data: bytes) -> tuple[str, bytes]:
 
 
 def visible(raw: bytes) -> str:
-    """Return one line: what steers a terminal or hides text is shown as an escape, and the end is cut off."""
+    """Return one line: what controls a terminal or hides text is escaped, and the end is cut off."""
     text = raw[:_KEPT].decode(errors="backslashreplace").removesuffix("\r")
     return _UNSAFE.sub(_escape, text)[:CUT]
 

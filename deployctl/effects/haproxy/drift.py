@@ -1,4 +1,4 @@
-"""What a person changed in the files or in HAProxy, one sentence each. Pure: facts in, sentences out."""
+"""Manual changes to the files or to HAProxy, one sentence each. Pure: facts in, sentences out."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ProxyFacts:
     on_disk: Mapping[str, Map | None]
     running: Mapping[str, Map]
     servers: Mapping[str, answers.ServerState]
-    deaf: Sequence[str] = ()  # addresses of haproxy.cfg where nobody listens
+    deaf: Sequence[str] = ()  # addresses in haproxy.cfg where nothing listens
 
 
 def find_drift(table: TrafficTable, facts: ProxyFacts) -> list[str]:

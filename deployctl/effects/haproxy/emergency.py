@@ -1,7 +1,7 @@
-"""Move an app's traffic with nothing but HAProxy's socket and files: no ledger, no engine, no other process of ours.
+"""Switch an app's traffic with nothing but HAProxy's socket and files: no ledger, no engine, no other process of ours.
 
-The file first, then the running HAProxy, then its own word; a dead HAProxy is started from its files. What was done
-is noted for the ledger, and a note that cannot be written stops nothing.
+The file first, then the running HAProxy, then reading it back; a dead HAProxy is started from its files. A note is left
+for the ledger, and failing to write it stops nothing.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ if TYPE_CHECKING:
     from deployctl.effects.haproxy.home import HaproxyHome
     from deployctl.ports import Clock, Prober
 
-EMERGENCY_LOCK_WAIT = 2.0  # seconds for another process of ours that holds HAProxy's files
+EMERGENCY_LOCK_WAIT = 2.0  # seconds to wait for another process of ours that holds HAProxy's files
 ASKING = Probe(kind=ProbeKind.TCP, timeout=1.0)
 
 
 @dataclass(slots=True)
 class HaproxyEmergency:
-    """`spec` is asked only when HAProxy has to be started."""
+    """`spec` is read only if HAProxy has to be started."""
 
     home: HaproxyHome
     spec: Callable[[], ServerSpec]
     clock: Clock
     prober: Prober
-    force: bool = False  # go on where a wrong guess would harm: without the lock, to what does not answer
+    force: bool = False  # proceed where a wrong guess would harm: without the lock, to a target that does not respond
     warnings: list[str] = field(default_factory=list)
     sockets: HaproxySockets = field(init=False)
     runtime: HaproxyRuntime = field(init=False)
@@ -56,10 +56,10 @@ class HaproxyEmergency:
         self.files = HaproxyFiles(self.home, ServerSpec())
 
     def flip(self, app: AppName, version: Version, *, release: int | None = None, actor: str, note: str) -> Flipped:
-        """Send the app's traffic to that version, or to the one release of it that is named.
+        """Switch the app's traffic to that version, or to one named release of it.
 
-        Raises NotFound, SwitchRefused (HAProxy has no such server), Refused (nothing answers there) or
-        ProxyUnavailable (locked by another process, or neither running nor to be started).
+        Raises NotFound, SwitchRefused (HAProxy has no such server), Refused (the target does not respond) or
+        ProxyUnavailable (locked by another process, or neither running nor startable).
         """
         if not self.home.folder.is_dir():
             raise NotFound(f"{self.home.folder} does not exist: HAProxy has never run for this home.",
@@ -77,7 +77,8 @@ class HaproxyEmergency:
 
     # -- before -----------------------------------------------------------------------------------------------------
     def _lock(self, stack: ExitStack, forced: str) -> None:
-        """Take the home's proxy lock, which a frozen holder loses; one that lives is told, and with force passed over."""
+        """Take the home's proxy lock, which a frozen holder loses; a living holder is reported, and with force
+        ignored."""
         try:
             stack.enter_context(proxy_lock(self.home, self.clock, patience=EMERGENCY_LOCK_WAIT))
         except ProxyUnavailable as e:
@@ -86,21 +87,21 @@ class HaproxyEmergency:
             self.warnings.append(f"{e.message}; proceeding without the lock")
 
     def _running(self) -> bool:
-        """Tell whether HAProxy answers."""
+        """Return whether HAProxy responds."""
         try:
             return bool(self.sockets.worker(wire.SHOW_VERSION).strip())
         except ProxyUnavailable:
             return False
 
     def _map(self, name: str, *, running: bool) -> Mapping[str, str]:
-        """Return a map by its file, and where that is lost by HAProxy's word."""
+        """Return a map from its file, or from HAProxy if the file is lost."""
         found = self.files.find_map(name)
         if found is not None:
             return found
         return self.runtime.entries(name) if running else {}
 
     def _require_servable(self, server: str, *, running: bool) -> None:
-        """Raise when HAProxy has no such server, or when nothing answers where it is."""
+        """Raise if HAProxy has no such server, or if nothing responds at its address."""
         text = self.files.configuration()
         line = config.find_server(text, server)
         has = self.runtime.ensure_ready(server, line.id if line else wire.ALL_SERVERS) if running else line is not None
@@ -117,7 +118,7 @@ class HaproxyEmergency:
                           remedy=["retry with --force to switch anyway"])
         self.warnings.append(f"{server} is not responding at {address}:{port}: {said.sentence}")
 
-    # -- the move ---------------------------------------------------------------------------------------------------
+    # -- the switch -------------------------------------------------------------------------------------------------
     def _flip(self, app: AppName, version: Version, found: Flippable, versions: Mapping[str, str], *, running: bool,
               actor: str, note: str) -> Flipped:
         began, routes = self.clock.now(), self._routes(app, versions, running=running)
@@ -135,7 +136,7 @@ class HaproxyEmergency:
                        not running, tuple(self.warnings))
 
     def _routes(self, app: AppName, versions: Mapping[str, str], *, running: bool) -> Mapping[str, str]:
-        """Return who serves every app; the route of another app is never lost by a guess."""
+        """Return the live release of every app; the route of another app is never lost to a guess."""
         found = self.files.find_map(wire.ROUTE)
         if found is not None or running:
             return self.runtime.entries(wire.ROUTE) if found is None else found
@@ -147,7 +148,7 @@ class HaproxyEmergency:
         return {}
 
     def _write(self, routes: Mapping[str, str]) -> None:
-        """Write the file. A full disk is no reason to leave visitors where they are."""
+        """Write the file. A full disk is no reason not to switch."""
         try:
             self.files.write_routes(dict(sorted(routes.items())))
         except OSError as e:
@@ -161,7 +162,7 @@ class HaproxyEmergency:
             self.warnings.append(f"could not leave a note for the ledger ({e.strerror})")
 
     def _set(self, app: AppName, value: str, was: str | None, routes: Mapping[str, str]) -> None:
-        """Tell the running HAProxy and read back; refused, the file says again what is so."""
+        """Tell the running HAProxy and read it back; if rejected, the file is restored."""
         try:
             self.runtime.put_entry(wire.ROUTE, app, value, was=was)
         except SwitchRefused:
@@ -169,7 +170,7 @@ class HaproxyEmergency:
             raise
 
     def _start(self, app: AppName, version: Version, value: str) -> None:
-        """Start HAProxy from its files, or let one whose sockets are gone read them again."""
+        """Start HAProxy from its files, or make one whose sockets are gone reload them."""
         process = HaproxyProcess(self.home, self.spec(), self.sockets, self.clock)
         try:
             master = find_master(self.home)

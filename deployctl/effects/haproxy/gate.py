@@ -1,8 +1,9 @@
-"""The gate: one request to a candidate the way that visitors come, by a bind of HAProxy that only its owner can reach.
+"""The gate: one request to a candidate by the route that clients take, through a bind of HAProxy that only its owner
+can reach.
 
-The bind is a Unix socket in a folder that is ours alone. It leads into the visitors' own frontend, and there it alone
-may name the release that answers. An answer that an app wrote gets a mark on its way; one of HAProxy's own has none,
-and then the trace tells why.
+The bind is a Unix socket in a private folder. It leads into the clients' own frontend, and it alone may name the
+release there. A response that an app wrote gets a mark on its way; HAProxy's own has none, and then the trace shows
+why.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ if TYPE_CHECKING:
     from deployctl.effects.http.wire import Head, Wire
 
 GATE_HEADER = "X-Deployctl-Gate"
-BODY_TIME = 0.2  # seconds that are given to a body: an endless one is fine, one that breaks off is not
-ADDED = 8  # headers that HAProxy may add to as many as it takes from an app
-TRACED = 0.5  # seconds for HAProxy to write down why it answered itself
+BODY_TIME = 0.2  # seconds for a body: an endless one is fine, one that breaks off is not
+ADDED = 8  # headers that HAProxy may add to as many as it accepts from an app
+TRACED = 0.5  # seconds for HAProxy to log its own response
 _TICK = 0.005
 
-# A visitor's header of that name decides nothing and goes no further.
+# A client's header of that name has no effect and is not passed on.
 GATE_RULES = f"""  acl gate so_name -m str -- {GATE}
   http-request set-var(txn.app) req.fhdr({GATE_HEADER}),field(1,.) if gate"""
 GATE_RELEASE_RULE = f"""  http-request set-var(txn.release) req.fhdr({GATE_HEADER}),field(2,.) if gate
@@ -44,22 +45,22 @@ GATE_ANSWER_RULE = f"  http-response set-header {GATE_HEADER} app if gate"
 
 
 def bind(path: str) -> str:
-    """Return the private bind. It takes the PROXY protocol, so that a request looks like a visitor's from loopback."""
+    """Return the private bind. It takes the PROXY protocol, so that a request looks like a client's from loopback."""
     return f"  bind unix@{path} mode 600 accept-proxy name {GATE}"
 
 
 @dataclass(frozen=True, slots=True)
 class HaproxyGate:
-    """Asks by the private bind. `locked` holds the proxy lock."""
+    """Probes through the private bind. `locked` holds the proxy lock."""
 
     trace: HaproxyTrace
     locked: Callable[[], AbstractContextManager[None]]
 
     def ask(self, path: Path, app: AppName, release: int, probe: Probe) -> GateAnswer:
-        """Ask that release once, by HTTP whatever the probe is, within probe.timeout. Raises FileNotFoundError or
-        ConnectionRefusedError when the bind is not there."""
+        """Probe that release once, by HTTP whatever the probe is, within probe.timeout. Raises FileNotFoundError or
+        ConnectionRefusedError if the bind does not exist."""
         began, host = time.monotonic(), probe.host or app
-        port = int.from_bytes(os.urandom(2), "big") or 1  # of nobody: it tells this request from others in the trace
+        port = int.from_bytes(os.urandom(2), "big") or 1  # of no real client: it identifies this request in the trace
         if not askable(probe, host):
             return GateAnswer("path or host of this probe contains characters that HTTP does not allow", Cause.NOT_ACCEPTED)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:

@@ -1,5 +1,5 @@
 """What a worker counts while another takes over. It empties its table when it stops, so it is read until then, over a
-connection that was there before: a new one would reach its successor."""
+connection opened before: a new one would reach its successor."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ LINGER_SECONDS = 0.2  # seconds for the requests that are open when the other ha
 
 @contextmanager
 def read_to_the_last(path: Path, read: Callable[[Talk], RequestCounts]) -> Iterator[list[RequestCounts]]:
-    """Read the worker on that socket while the block runs, and then until nothing is open or the time is over. The list
-    holds each reading that differed from the one before. Nothing of it may fail the block."""
+    """Read the worker on that socket while the block runs, and then until nothing is open or time is up. The list holds
+    each reading that differed from the one before. No failure here may fail the block."""
     found: list[RequestCounts] = []
     try:
         talk = Talk(path)

@@ -1,7 +1,7 @@
-"""Where HAProxy's files and sockets lie, and the one lock of a home around everything that touches them.
+"""The paths of HAProxy's files and sockets, and the one lock of a home around everything that touches them.
 
-A Unix socket's path must be short, and HAProxy's `-S` splits at commas: a long or odd home gets a short folder for
-its sockets, always the same one, ours alone.
+A Unix socket's path must be short, and HAProxy's `-S` splits at commas: a home with a long or unusual path gets a short
+private folder for its sockets, always the same one.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from deployctl.errors import DeployctlError
     from deployctl.ports import Clock
 
-MAX_SOCKET_PATH = 90  # of a socket's path; HAProxy adds to it while it binds
-FROZEN = 0.2  # seconds before the lock's holder is looked at
-LOCK_WAIT_SECONDS = 30.0  # seconds for another process of ours: a refused reload alone takes two
+MAX_SOCKET_PATH = 90  # of a socket's path; HAProxy appends to it while it binds
+FROZEN = 0.2  # seconds before the lock's holder is inspected
+LOCK_WAIT_SECONDS = 30.0  # seconds to wait for another process of ours: a rejected reload alone takes two
 CONFIG = "haproxy.cfg"
 _PLAIN = pattern(r"/[A-Za-z0-9_./-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class HaproxyHome:
-    """The paths of one home. `folder` is absolute; `earlier` are the folders where it lay before the home was moved."""
+    """The paths of one home. `folder` is absolute; `earlier` are the folders where the home was before it was moved."""
 
     folder: Path
     earlier: tuple[Path, ...] = ()
@@ -58,21 +58,21 @@ class HaproxyHome:
 
     @property
     def refused(self) -> Path:
-        """What workers that are gone answered themselves."""
+        """The own responses of workers that have exited."""
         return self.folder / "refused.log"
 
     @property
     def gates(self) -> str:
-        """Where each private bind lies, but for the end of its name."""
+        """Path of the private binds, without the end of their names."""
         return str(self.sockets / "gate.")
 
     def gate(self, token: str) -> Path:
-        """Return the private bind of the configuration with that token: one that was deleted never comes back, but the
-        next configuration has another."""
+        """Return the private bind of the configuration with that token: a deleted one cannot return, but the next
+        configuration has another."""
         return Path(f"{self.gates}{token[-8:]}")
 
     def sweep_gates(self, *, but: str | None = None) -> None:
-        """Take away the private binds of other configurations than the one with that token."""
+        """Delete the private binds of configurations other than the one with that token."""
         for path in self.sockets.glob("gate.*"):
             if but is None or path != self.gate(but):
                 path.unlink(missing_ok=True)
@@ -84,7 +84,7 @@ class HaproxyHome:
         return self.folder if fits else self._short_folder()
 
     def _short_folder(self) -> Path:
-        from hashlib import sha256  # seldom needed, and dear to import
+        from hashlib import sha256  # rarely needed, and expensive to import
 
         mark = sha256(os.fsencode(self.folder)).hexdigest()[:12]
         above = "/run" if self._owner() == 0 else "/tmp"  # noqa: S108 - made 0700 and checked below
@@ -94,36 +94,38 @@ class HaproxyHome:
         return self.folder.stat().st_uid if self.folder.exists() else os.geteuid()
 
     def ensure_folders(self) -> None:
-        """Make the folders for this user alone, in a home that has its state. Raises NotPermitted where somebody else
-        was first."""
+        """Create the folders for this user alone, in a home that has its state. Raises NotPermitted if another user
+        created them first."""
         self.folder.mkdir(mode=0o700, exist_ok=True)
         if self.sockets != self.folder:
             _ensure_ours(self.sockets)
 
     def remove_short_folder(self) -> None:
-        """Take the sockets' own folder away, if there is one and nothing lies in it any more."""
+        """Remove the sockets' own folder, if there is one and it is empty."""
         if self.sockets != self.folder:
             with suppress(OSError):
                 self.sockets.rmdir()
 
     def named_in(self, command: list[str]) -> bool:
-        """Tell whether that command line is the one of this home's HAProxy, started here or at an earlier place."""
+        """Return whether that command line is the one of this home's HAProxy, started here or at an earlier path."""
         config = config_in(command)
         return config is not None and (self.leads_here(config) or config in [str(at / CONFIG) for at in self.earlier])
 
     def leads_here(self, config: str) -> bool:
-        """Tell whether that path means this home's configuration, by a link that a move has left behind too."""
+        """Return whether that path means this home's configuration, including through a link that a move has left
+        behind."""
         if config == str(self.config):
             return True
         return config.endswith(f"/{CONFIG}") and os.path.realpath(config) == os.path.realpath(self.config)
 
     def former_workers(self) -> list[Path]:
-        """Return where a worker that was started at an earlier place may still answer: its socket moved along, or did not."""
+        """Return where a worker that was started at an earlier path may still respond: its socket moved along, or did
+        not."""
         return [self.worker, self.folder / self.worker.name, *(HaproxyHome(at).worker for at in self.earlier)]
 
 
 def config_in(command: list[str]) -> str | None:
-    """Return the configuration that a command line starts HAProxy from; None when it is no such command."""
+    """Return the configuration that a command line starts HAProxy from; None if it is not such a command."""
     return next((command[i + 1] for i, word in enumerate(command[:-1]) if word == "-f"), None)
 
 
@@ -136,7 +138,7 @@ def _ensure_ours(folder: Path) -> None:
 
 @contextmanager
 def proxy_lock(home: HaproxyHome, clock: Clock, *, patience: float = LOCK_WAIT_SECONDS) -> Iterator[None]:
-    """Hold the home's proxy lock while inside; what the system refuses comes out as an error of ours."""
+    """Hold the home's proxy lock while inside; system errors are raised as ours."""
     try:
         home.ensure_folders()
         handle = os.open(home.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -163,7 +165,7 @@ def _wait_for(handle: int, clock: Clock, patience: float) -> None:
                 remedy=[f"ps -fp {holder}"],
             )
         clock.sleep(0.002)
-    os.pwrite(handle, f"{os.getpid():<20}".encode(), 0)  # for the message above; the lock is what counts
+    os.pwrite(handle, f"{os.getpid():<20}".encode(), 0)  # for the message above; only the lock matters
 
 
 def _take(handle: int) -> bool:

@@ -1,4 +1,4 @@
-"""Which processes of this machine are this home's HAProxy, by their command line, and who of them is the master."""
+"""Which processes on this machine are this home's HAProxy, by their command line, and which of them is the master."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from deployctl.domain.proxy.traffic import StrayProxy
     from deployctl.effects.haproxy.home import HaproxyHome
 
-PLACE = f"/state/haproxy/{CONFIG}"  # where every home has it
+PLACE = f"/state/haproxy/{CONFIG}"  # the same in every home
 
 
 def members(home: HaproxyHome) -> list[int]:
-    """Return the pids of master and workers, those included that only finish what they hold."""
+    """Return the pids of master and workers, including those that only finish open requests."""
     return [pid for pid in processes() if _is_member(home, pid)]
 
 
 def find_family(home: HaproxyHome) -> list[int]:
-    """Return the same of a master that its pid file names, by whom it has started: what another master of this home still
-    finishes is not among them. All processes are looked through only where the kernel does not tell."""
+    """Return the same for the master that its pid file names, by parentage: what another master of this home is still
+    finishing is not included. All processes are scanned only if the kernel does not report children."""
     master = named_master(home)
     children = [] if master is None else [pid for pid in find_children(master) if _is_member(home, pid)]
     return members(home) if master is None or not children else [master, *children]
@@ -36,7 +36,7 @@ def processes() -> Iterator[int]:
 
 
 def find_master(home: HaproxyHome) -> int | None:
-    """Return the master's pid, by the pid file or else by looking through all processes."""
+    """Return the master's pid, from the pid file or else by scanning all processes."""
     named = named_master(home)
     if named is not None:
         return named
@@ -44,13 +44,14 @@ def find_master(home: HaproxyHome) -> int | None:
 
 
 def named_master(home: HaproxyHome) -> int | None:
-    """Return the master's pid by the pid file alone, None when that names none."""
+    """Return the master's pid from the pid file alone, None if that names none."""
     named = _named(home)
     return named if named is not None and _is_master(home, named) else None
 
 
 def uid_of(pid: int) -> int | None:
-    """Return as whom a process runs, None when it has ended. A folder's owner in /proc may be root for other reasons."""
+    """Return the user a process runs as, None if it has ended. A folder's owner in /proc may be root for other
+    reasons."""
     try:
         status = Path("/proc", str(pid), "status").read_text(encoding="utf-8")
     except OSError:
@@ -59,7 +60,7 @@ def uid_of(pid: int) -> int | None:
 
 
 def require_reader(home: HaproxyHome) -> None:
-    """Raise NotPermitted when HAProxy runs as somebody who could not read what this process writes for it: it would end at
+    """Raise NotPermitted if HAProxy runs as a user who could not read what this process writes for it: it would end at
     its next reload."""
     master = find_master(home)
     uid = None if master is None else uid_of(master)
@@ -74,7 +75,8 @@ def workers_of(home: HaproxyHome, master: int) -> list[int]:
 
 
 def find_stranded(home: HaproxyHome) -> int | None:
-    """Return the master that was started where the home no longer lies: it serves, and can never be reloaded."""
+    """Return the master that was started at a path where the home no longer is: it routes traffic, and can never be
+    reloaded."""
     master = find_master(home) if home.earlier else None
     config = None if master is None else config_in(_command(master))
     return None if config is None or home.leads_here(config) else master
@@ -100,25 +102,25 @@ def _shares_ports(pid: int) -> bool:
 
 
 def _is_gone(pid: int, config: str) -> bool:
-    """Tell whether that process would miss the file: it may have a root of its own, in a container."""
+    """Return whether the file is missing for that process: it may have a root of its own, in a container."""
     try:
         Path(f"/proc/{pid}/root{config}").stat()
     except FileNotFoundError:
         return Path("/proc", str(pid)).exists()
-    except OSError:  # not ours to look at
+    except OSError:  # not ours to inspect
         return False
     return False
 
 
 def ensure_pid_file(home: HaproxyHome) -> None:
-    """Let the pid file name the master again when somebody has removed or changed it."""
+    """Restore the pid file if it was removed or changed."""
     master = find_master(home)
     if master is not None and master != _named(home):
         home.pid.write_text(f"{master}\n", encoding="ascii")
 
 
 def send(pid: int, number: signal.Signals) -> None:
-    """Send a signal; a process that has ended meanwhile is fine."""
+    """Send a signal; a process that has ended in the meantime is fine."""
     try:
         os.kill(pid, number)
     except ProcessLookupError:
@@ -128,7 +130,7 @@ def send(pid: int, number: signal.Signals) -> None:
 
 
 def find_children(pid: int) -> list[int]:
-    """Return the processes that a process of one thread has started; none where the kernel does not tell."""
+    """Return the children of a single-threaded process; none if the kernel does not report them."""
     try:
         return [int(child) for child in Path("/proc", str(pid), "task", str(pid), "children").read_text("ascii").split()]
     except (OSError, ValueError):
@@ -136,7 +138,7 @@ def find_children(pid: int) -> list[int]:
 
 
 def find_birth(pid: int) -> int | None:
-    """Return when that process began, in ticks since the boot; None when there is none of that number."""
+    """Return when that process began, in ticks since boot; None if there is none of that number."""
     try:
         return int(Path("/proc", str(pid), "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19])
     except (OSError, IndexError, ValueError):
@@ -151,7 +153,7 @@ def _named(home: HaproxyHome) -> int | None:
 
 
 def _is_master(home: HaproxyHome, pid: int) -> bool:
-    """A worker has the very same command line; its parent is the master."""
+    """A worker has exactly the same command line; its parent is the master."""
     return _is_member(home, pid) and not _is_member(home, _parent(pid))
 
 

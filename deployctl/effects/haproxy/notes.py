@@ -1,4 +1,4 @@
-"""Notes of emergency flips, one JSON text a line: they wait here for a ledger. What is no note of ours is passed over."""
+"""Notes of emergency switches, one JSON text a line: they wait here for a ledger. Other lines are skipped."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def notes_file(home: HaproxyHome) -> Path:
 
 
 def add_note(home: HaproxyHome, note: FlipNote) -> None:
-    """Append it and flush it to disk. A line that a power cut has torn does not swallow this one."""
+    """Append it and flush it to disk. A line torn by a power cut does not swallow this one."""
     path = notes_file(home)
     torn = path.exists() and not path.read_bytes().endswith(b"\n")
     line = ("\n" if torn else "") + json.dumps(asdict(note)) + "\n"
@@ -35,7 +35,7 @@ def add_note(home: HaproxyHome, note: FlipNote) -> None:
 
 
 def read_notes(home: HaproxyHome) -> list[FlipNote]:
-    """Return the notes, the first one first."""
+    """Return the notes, earliest first."""
     try:
         lines = notes_file(home).read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
@@ -44,7 +44,7 @@ def read_notes(home: HaproxyHome) -> list[FlipNote]:
 
 
 def forget_notes(home: HaproxyHome, taken: Collection[FlipNote]) -> None:
-    """Keep what was noted meanwhile; without a note there is no file. The caller holds the lock."""
+    """Keep what was noted in the meantime; without notes there is no file. The caller holds the lock."""
     left = [note for note in read_notes(home) if note not in taken]
     if left:
         write_whole(notes_file(home), "".join(json.dumps(asdict(note)) + "\n" for note in left))

@@ -1,7 +1,7 @@
 """HAProxy as a process of its own: started once, adopted afterwards, reloaded without losing a request.
 
-Whether it lives is decided by asking its master, under the home's lock, for as long as the process is there: a
-master that reloads is silent for a moment, and a second HAProxy would fight for its ports.
+Whether it is alive is decided by asking its master, under the home's lock, for as long as the process exists: a master
+that reloads is silent for a moment, and a second HAProxy would compete for its ports.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from deployctl.effects.linux.outlive import LinuxHost
     from deployctl.ports import Clock
 
-PROCESS_WAIT_SECONDS = 10.0  # seconds for a start, a reload, an end
+PROCESS_WAIT_SECONDS = 10.0  # seconds for a start, a reload, a stop
 BUNDLED = (2, 8)  # version of the wheel's HAProxy
-RELOADED = 30.0  # seconds for the answer to a reload: a refused one takes two
+RELOADED = 30.0  # seconds for the response to a reload: a rejected one takes two
 OPENING = 1.0  # seconds for its ports after a reload
 _TICK = 0.01
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "TZ", "TMPDIR")  # the rest of the environment may hold secrets
@@ -45,34 +45,35 @@ class HaproxyProcess:
 
     @property
     def _trace(self) -> HaproxyTrace:
-        """Return what is saved before a worker goes."""
+        """Return what is saved before a worker exits."""
         from deployctl.effects.haproxy.trace import HaproxyTrace
 
         return HaproxyTrace(self._home, self._sockets)
 
     @property
     def _machine(self) -> LinuxHost:
-        """Return what a process needs to outlive its parents: only its start and its end ask for it."""
+        """Return what a process needs to outlive its parents: only starting and stopping it need this."""
         from deployctl.effects.linux.outlive import HERE
 
         return self._given or HERE
 
     def find_processes(self) -> answers.Processes | None:
-        """Return master and workers, as the master tells them; None when it does not answer."""
+        """Return master and workers, as the master reports them; None if it does not respond."""
         try:
             return answers.parse_processes(self._sockets.master(wire.SHOW_PROCESSES))
         except ProxyUnavailable:
             return None
 
     def find_token(self) -> str | None:
-        """Return which configuration the worker was started with; None when it does not answer."""
+        """Return which configuration the worker was started with; None if it does not respond."""
         try:
             return answers.parse_description(self._sockets.worker(wire.SHOW_INFO))
         except ProxyUnavailable:
             return None
 
     def alive(self) -> bool:
-        """Tell whether HAProxy runs. Waits while its process is there and silent; ProxyUnavailable if it stays so."""
+        """Return whether HAProxy runs. Waits while its process exists and is silent; ProxyUnavailable if it stays
+        so."""
         deadline = self._clock.now() + PROCESS_WAIT_SECONDS
         while not self._takes_traffic():
             pid = find_master(self._home)
@@ -86,12 +87,12 @@ class HaproxyProcess:
         return True
 
     def _takes_traffic(self, *, but: Collection[int] = ()) -> bool:
-        """Tell whether a worker takes traffic, other than those that a reload is to replace.
+        """Return whether a worker receives traffic, other than those that a reload is to replace.
 
-        For a moment after its death the master still counts on a worker: so the worker is asked, too.
+        For a moment after its death the master still lists a worker: so the worker is asked, too.
         """
         found = self.find_processes()
-        # A reload that failed leaves the former worker in charge: waiting for another one would only end at the deadline.
+        # A reload that failed leaves the former worker in charge: waiting for another one would only run into the deadline.
         if found is None or found.worker is None or (found.worker in but and not found.failed):
             return False
         return self._worker_answers()
@@ -102,16 +103,17 @@ class HaproxyProcess:
         except ProxyUnavailable:
             return False
 
-    # -- start and end --------------------------------------------------------------------------------------------
+    # -- start and stop -------------------------------------------------------------------------------------------
     def start(self) -> None:
-        """Start it from its files and wait until it takes traffic. ProxyUnavailable tells HAProxy's own reason."""
+        """Start it from its files and wait until it receives traffic. ProxyUnavailable contains HAProxy's own
+        reason."""
         self._require_launched(self.words())
         self._wait_until_up()
-        self._settle(members)  # not before its master has made its worker
+        self._settle(members)  # not before its master has created its worker
 
     def relieve(self, master: int, token: str) -> None:
-        """Start one from the files here that takes over from that one, which runs from files that are gone. It hands its
-        listening sockets over where it can be asked for them, and finishes what it holds."""
+        """Start one from the files here that takes over from a master whose files no longer exist. That one hands its
+        listening sockets over if it can be asked for them, and finishes its open requests."""
         worker = next((path for path in self._home.former_workers() if is_answered(path)), None)
         over = [] if worker is None else ["-x", str(worker)]  # without its sockets, connections are refused for a moment
         self._require_launched([*self.words(), *over, "-sf", *map(str, [master, *workers_of(self._home, master)])])
@@ -130,7 +132,7 @@ class HaproxyProcess:
             raise _refused("HAProxy did not start", said)
 
     def _launch(self, words: list[str]) -> int:
-        """Start it where it outlives us; return the exit code. Where systemd refuses a unit it is started all the same."""
+        """Start it where it outlives us; return the exit code. If systemd rejects a unit, it is started without one."""
         from deployctl.effects.linux.outlive import bus_environment, raise_open_files
 
         raise_open_files()
@@ -139,8 +141,8 @@ class HaproxyProcess:
         return code and self._run(words, _environment())
 
     def settle(self) -> None:
-        """Move it out of the control group of whoever started it, where that is possible and not done. Every command that
-        finds HAProxy alive comes here: it looks at no process but its own."""
+        """Move it out of the control group of whatever started it, if that is possible and not done. Every command that
+        finds HAProxy alive calls this: it looks at no process but its own."""
         self._settle(find_family)
 
     def _settle(self, find: Callable[[HaproxyHome], Collection[int]]) -> None:
@@ -153,10 +155,10 @@ class HaproxyProcess:
         return () if master is None else self._machine.find_frailties(master)
 
     def _run(self, words: list[str], environment: dict[str, str]) -> int:
-        """Run the command that puts HAProxy into the background; return its exit code. It inherits nothing of us."""
+        """Run the command that puts HAProxy into the background; return its exit code. It inherits nothing from us."""
         from subprocess import DEVNULL, STDOUT, TimeoutExpired, run  # not needed by a rollback
 
-        # In a session of its own no Ctrl-C of the terminal reaches it, and at / it keeps no file system from being unmounted.
+        # In a session of its own no Ctrl-C of the terminal reaches it, and in / it keeps no file system from being unmounted.
         with self._home.log.open("w", encoding="utf-8") as log:
             try:
                 return run(
@@ -180,9 +182,9 @@ class HaproxyProcess:
             self._clock.sleep(_TICK)
 
     def stop(self) -> None:
-        """End master and workers, whatever they still hold, and take away what they leave behind."""
+        """Stop master and workers, with whatever requests are open, and delete what they leave behind."""
         self._trace.save()
-        # SIGTERM ends connections, too. SIGUSR1 would wait for the last one, which a long download can hold for hours.
+        # SIGTERM also ends connections. SIGUSR1 would wait for the last one, which a long download can hold for hours.
         for number in (signal.SIGTERM, signal.SIGKILL):
             for pid in members(self._home):
                 send(pid, number)
@@ -204,17 +206,17 @@ class HaproxyProcess:
 
     # -- reload ---------------------------------------------------------------------------------------------------
     def reload(self, token: str) -> None:
-        """Let a worker made from the files take over; the former one finishes what it holds.
+        """Let a worker created from the files take over; the former one finishes its open requests.
 
-        ProxyUnavailable tells why HAProxy refused; then the former worker goes on as before. Untrusted: its master would
-        start a program, its own, that others may have changed.
+        ProxyUnavailable contains why HAProxy rejected them; then the former worker continues as before. Untrusted: its
+        master would start a program, its own, that others may have changed.
         """
         require_binary(self._spec)
         self._trace.save()
         before, former = self.find_processes(), members(self._home)
         said = self._sockets.master(wire.RELOAD, timeout=RELOADED)
-        # HAProxy before 2.7 answers at once and says nothing of the outcome: its count of failed reloads does. And Success=1
-        # is not believed alone: traffic is safe when the worker with these files responds.
+        # HAProxy before 2.7 responds at once without the outcome: its count of failed reloads shows it. And Success=1
+        # alone is not trusted: traffic is safe once the worker with these files responds.
         deadline = self._clock.now() + PROCESS_WAIT_SECONDS
         while self.find_token() != token or not self._takes_traffic(but=former):
             if said.startswith("Success=0") or self._has_failed(before) or self._clock.now() >= deadline:
@@ -228,16 +230,17 @@ class HaproxyProcess:
         return after is not None and before is not None and after.failed > before.failed
 
     def revive_master_socket(self, master: int) -> None:
-        """Make the master bind its socket again; that is a reload, so the files must be right before. Raises Untrusted."""
+        """Make the master bind its socket again; that is a reload, so the files must be right before. Raises
+        Untrusted."""
         require_binary(self._spec)
         self._trace.save()
-        former = members(self._home)  # the master may answer, and hand on to its worker, before another one is there
+        former = members(self._home)  # the master may respond, and pass on to its worker, before another one exists
         send(master, signal.SIGUSR2)
         self._wait_until_up(but=former)
         self._ensure_listening()
 
     def _ensure_listening(self) -> None:
-        """Ports that a reload shut although HAProxy tells of success are opened by the next one, or it is told."""
+        """Ports that a reload closed although HAProxy reports success are opened by the next one, or reported."""
         if not self._still_deaf():
             return
         former = members(self._home)
@@ -247,16 +250,17 @@ class HaproxyProcess:
             raise ProxyUnavailable(f"HAProxy is running, but does not listen on {', '.join(deaf)}", remedy=["deployctl doctor"])
 
     def _still_deaf(self) -> list[str]:
-        """Return what stays shut for a moment: a HAProxy that reloads without an answer may not be so far yet."""
+        """Return what stays closed for a moment: a HAProxy that reloads without a response may not be done yet."""
         deadline = self._clock.now() + OPENING
         while (deaf := self.deaf()) and self._clock.now() < deadline:
             self._clock.sleep(_TICK)
         return deaf
 
     def deaf(self) -> list[str]:
-        """Return the addresses of haproxy.cfg where nobody listens by the kernel's word, so that the check is no visitor.
+        """Return the addresses in haproxy.cfg where nothing listens according to the kernel, so that the check is not a
+        connection.
 
-        Empty as well where HAProxy does not run, or the kernel may not be asked.
+        Also empty if HAProxy is not running, or the kernel may not be queried.
         """
         from deployctl.effects.haproxy.config import text as config
         from deployctl.effects.linux.proc_net import find_listeners  # not needed by a rollback
@@ -272,8 +276,8 @@ class HaproxyProcess:
 
 
 def group_name(home: HaproxyHome) -> str:
-    """Return how its unit, or its control group, is called after `deployctl-`."""
-    from hashlib import sha256  # seldom needed, and dear to import
+    """Return the name of its unit, or its control group, after `deployctl-`."""
+    from hashlib import sha256  # rarely needed, and expensive to import
 
     return f"haproxy-{sha256(os.fsencode(home.folder)).hexdigest()[:12]}"
 
@@ -307,8 +311,8 @@ def find_binary(spec: ServerSpec) -> tuple[str, bool]:
 
 
 def require_binary(spec: ServerSpec) -> str:
-    """Return the path of a HAProxy that may be started. Raises Untrusted where a file named it that others may write to, or
-    others may change the program."""
+    """Return the path of a HAProxy that may be started. Raises Untrusted if it was named by a file that others may
+    write to, or if others may change the program."""
     path, bundled = find_binary(spec)
     if not bundled and not spec.file_trusted:
         raise Untrusted(f"{path} was not started: others may write to the home or to the file that refers to it",
@@ -319,7 +323,8 @@ def require_binary(spec: ServerSpec) -> str:
 
 
 def find_version(spec: ServerSpec) -> tuple[int, int]:
-    """Return HAProxy's major and minor version; the bundled one's where its binary does not tell. Raises Untrusted."""
+    """Return HAProxy's major and minor version; the bundled one's if its binary does not report it. Raises
+    Untrusted."""
     return BUNDLED if find_binary(spec)[1] else _ask_version(require_binary(spec))
 
 

@@ -1,8 +1,8 @@
-"""Traffic by HAProxy: who serves is one line of route.map, moved by one command and read back.
+"""Traffic through HAProxy: the live release is one line of route.map, changed by one command and read back.
 
-Everything happens under the home's lock; the ledger's table is read inside it, so nothing stale is ever written.
-Order of a change: the file, then the running HAProxy, then its own word. Who serves is what HAProxy says, so before
-it reloads or restarts, the file of the routes is made to say the same.
+Everything happens under the home's lock; the ledger's table is read inside it, so nothing stale is ever written. The
+order of a change: the file, then the running HAProxy, then reading it back. HAProxy's route map decides which release
+is live, so before a reload or restart the routes' file is made to match it.
 """
 
 from __future__ import annotations
@@ -78,14 +78,14 @@ class HaproxyTraffic:
 
     # -- switch ---------------------------------------------------------------------------------------------------
     def switch(self, app: AppName, to: int | None, *, sure: Callable[[], object] = bool) -> Switched:
-        """Move the app's traffic. On any failure the former route is put back, in the file and in HAProxy."""
+        """Switch the app's traffic. On any failure the former route is restored, in the file and in HAProxy."""
         with self._locked():
-            sure()  # the lock may have been waited for, and others may have decided meanwhile
+            sure()  # waiting for the lock may have taken time, and others may have decided meanwhile
             if not self._upkeep.looks_up():
                 self._upkeep.ensure_up()
             try:
                 return self._switch(app, to)
-            except ProxyUnavailable:  # it looked alive and is not, or died on the way
+            except ProxyUnavailable:  # it looked alive and is not, or died in between
                 self._upkeep.ensure_up()
                 return self._switch(app, to)
 
@@ -98,7 +98,7 @@ class HaproxyTraffic:
         return Switched(ms=ms, was=first_release(was or ""), now=to)
 
     def _ready_to_move(self, app: AppName, to: int | None) -> str | None:
-        """Return the app's route, once HAProxy has the server that is to serve."""
+        """Return the app's route, once HAProxy has the target server."""
         if to is not None:
             self._require_servable(wire.server_name(app, to))
         return self._runtime.find_entry(wire.ROUTE, wire.require_app(app))
@@ -130,7 +130,8 @@ class HaproxyTraffic:
             cause.add_note(f"could not restore the previous route of {app}: {e}")
 
     def _require_servable(self, server: str) -> None:
-        """Make sure that HAProxy has this server ready and that its bridge is there. No full table unless it lacks."""
+        """Ensure that HAProxy has this server enabled and that its bridge exists. Applies no full table unless it is
+        missing."""
         from deployctl.effects.haproxy.config import text as config
 
         if not self._is_ready(server):
@@ -152,7 +153,7 @@ class HaproxyTraffic:
 
     # -- the gate ---------------------------------------------------------------------------------------------------
     def ask(self, app: AppName, release: int, probe: Probe) -> GateAnswer:
-        """Ask by the private bind, without the lock: an answer may take long, and nothing is changed."""
+        """Probe through the private bind, without the lock: a response may take long, and nothing is changed."""
         try:
             return self._gate.ask(self._files.gate(), app, release, probe)
         except (FileNotFoundError, ConnectionRefusedError):
@@ -170,12 +171,12 @@ class HaproxyTraffic:
 
     # -- up, in sync ----------------------------------------------------------------------------------------------
     def ensure_up(self) -> bool:
-        """Start a dead HAProxy, adopt a living one, and give either the files and sockets that it lacks."""
+        """Start a dead HAProxy, adopt a living one, and restore missing files and sockets of either."""
         with self._locked():
             return self._upkeep.ensure_up()
 
     def sync(self) -> int:
-        """Make HAProxy and its files carry the ledger's table; whose turn it is to serve stays as it is."""
+        """Apply the ledger's table to HAProxy and its files; which release is live stays the same."""
         with self._locked():
             self._upkeep.ensure_up()
             return self._upkeep.sync()
@@ -184,7 +185,7 @@ class HaproxyTraffic:
         with self._locked():
             self._upkeep.refresh_previews()
 
-    # -- what HAProxy says ----------------------------------------------------------------------------------------
+    # -- reading HAProxy ------------------------------------------------------------------------------------------
     def routes(self) -> dict[AppName, int]:
         from deployctl.effects.haproxy.config.files import releases
 
@@ -193,12 +194,12 @@ class HaproxyTraffic:
         return {AppName(app): number for app, number in releases(found)}
 
     def counters(self) -> dict[tuple[AppName, int], Counters]:
-        """Return what was counted of each release that is carried or ever was asked."""
+        """Return the counts of each release that is routed to or ever was."""
         with self._locked():
             return self._totals.read()
 
     def in_flight(self, app: AppName, release: int) -> int:
-        """Count what is open to one server, in all workers: one that finishes after a reload counts on its own."""
+        """Count the open requests to one server, in all workers: one that finishes after a reload counts separately."""
         from deployctl.effects.haproxy.config import text as config
 
         server = wire.server_name(app, release)
@@ -252,7 +253,7 @@ class HaproxyTraffic:
         try:
             with self._locked():
                 found = self._runtime.entries(wire.FRONT)
-        except (ProxyUnavailable, SwitchRefused):  # dead, or started before it could notice
+        except (ProxyUnavailable, SwitchRefused):  # dead, or started before it could record them
             return {}
         return self._files.dropped_fronts(found, self._table()) if found else {}
 
@@ -273,6 +274,6 @@ class HaproxyTraffic:
         return find_strays(self._home)
 
     def stop(self) -> None:
-        """End HAProxy; all its files but the sockets and the pid stay."""
+        """Stop HAProxy; all its files except the sockets and the pid stay."""
         with self._locked():
             self._process.stop()

@@ -1,9 +1,8 @@
-"""What was counted of each release, over reloads, restarts and crashes of HAProxy: the tally of each living worker,
-and in tally.json what those had counted that are gone.
+"""The counts of each release, across reloads, restarts and crashes of HAProxy: the counters of each running worker, and
+in tally.json those of workers that have exited.
 
-A worker is read until another has relieved it (haproxy_handover.py), and the requests that it then still holds for as
-long as it lives. Lost is what one counted after it was read last. The file is never needed: without it the totals begin
-anew.
+A worker is read until another has taken over (handover.py), and its remaining requests for as long as it lives. What
+one counts after its last reading is lost. The file is never required: without it the totals start at zero.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ if TYPE_CHECKING:
     from deployctl.effects.haproxy.socket.answers import Processes, Stat
     from deployctl.effects.haproxy.socket.connection import HaproxySockets, Talk
 
-ENDING = 1.0  # seconds that a worker has to go when a reload ends it
-KEEP = 10.0  # seconds after which new counts are written down: so much a crash of HAProxy takes with it
+ENDING = 1.0  # seconds that a worker has to exit when a reload ends it
+KEEP = 10.0  # seconds after which new counts are written down: at most that much is lost in a crash of HAProxy
 _VERSION = 1
 
 
@@ -45,7 +44,7 @@ class HaproxyTotals:
         self._mark: tuple[int, int] | None = None  # which file they were read from, or written to
 
     def read(self) -> dict[CountedServer, Counters]:
-        """Return what was counted of every release that is carried or ever was asked. Raises ProxyUnavailable."""
+        """Return the counts of every release that is routed to or ever was. Raises ProxyUnavailable."""
         from deployctl.effects.haproxy.config import request_counts as tally
 
         known, reply = self._recall(), self._sockets.worker(tally.SHOW, wire.show_stat())
@@ -57,8 +56,8 @@ class HaproxyTotals:
 
     @contextmanager
     def handing_over(self) -> Iterator[dict[CountedServer, int]]:
-        """Let a reload in the block lose no count: write down what the worker has counted until it is relieved, and in the
-        dict, once the block is over, the connections that the reload closed. Needs nobody to answer."""
+        """Let a reload in the block lose no count: record what the worker has counted until it is replaced, and in the
+        dict, once the block is over, the connections that the reload closed. Needs no responses."""
         from deployctl.effects.haproxy.handover import read_to_the_last
 
         worker, overdue, closed = self._serving(), self._overdue(), dict[CountedServer, int]()
@@ -70,7 +69,7 @@ class HaproxyTotals:
                 totals = carried_on(totals, {**totals.living, worker: reading}, alive={*totals.living, worker})
             self._keep(totals)
         finally:
-            closed |= _ended(overdue)  # by a reload that was refused, too
+            closed |= _ended(overdue)  # including by a reload that was rejected
             if closed:
                 self._keep(self._recall().with_closed(closed))
 
@@ -83,14 +82,14 @@ class HaproxyTotals:
         return {}
 
     def _serving(self) -> str:
-        """Return the name of the worker that takes traffic; empty when nobody knows."""
+        """Return the name of the worker that receives traffic; empty if unknown."""
         with suppress(ProxyUnavailable):
             return next((name for name, pid in self._pids().items() if pid is None), "")
         return ""
 
     def forget_others(self, apps: Collection[str]) -> None:
-        """Drop what belongs to no app of these, because the next one of its name numbers its releases from 1 again, and
-        releases that are long gone."""
+        """Delete counts of apps other than these, because a later app of that name numbers its releases from 1 again,
+        and of releases that are long gone."""
         from deployctl.effects.haproxy.config import request_counts as tally
 
         with suppress(ProxyUnavailable):
@@ -108,15 +107,16 @@ class HaproxyTotals:
         return self._carry_on(known, self._sockets.worker(tally.SHOW))
 
     def _carry_on(self, known: Totals, reply: str) -> Totals:
-        """Return the totals with what the worker that takes traffic has said, and what those say that only finish."""
+        """Return the totals after the reply of the worker that receives traffic, and those of workers that only
+        finish."""
         pids = self._pids()
         read = {name: found for name, pid in pids.items() if (found := self._ask(pid, reply)) is not None}
         return carried_on(known, read, alive={*pids, *(name for name in known.living.keys() - pids.keys() if _is_alive(name))})
 
     def _pids(self) -> dict[str, int | None]:
-        """Return the workers by a name that none of them shares with an earlier one; None: who takes traffic.
+        """Return the workers by a name that none shares with an earlier one; None: the one that receives traffic.
 
-        The master is asked only when there are several: mostly there is one, and an answer takes it out of its sleep.
+        The master is asked only if there are several: usually there is one, and a reply wakes it up.
         """
         master = find_master(self._home)
         if master is not None and len(alone := find_children(master)) == 1:
@@ -127,7 +127,7 @@ class HaproxyTotals:
         return {_name(found.worker): None, **{_name(pid): pid for pid in found.leaving}}
 
     def _ask(self, pid: int | None, reply: str) -> RequestCounts | None:
-        """Read one worker; of one that leaves None when it does not answer any more."""
+        """Read one worker; for one that is exiting, None if it no longer responds."""
         from deployctl.effects.haproxy.config import request_counts as tally
 
         with suppress(ProxyUnavailable):
@@ -141,7 +141,7 @@ class HaproxyTotals:
 
     # -- the file -------------------------------------------------------------------------------------------------
     def _recall(self) -> Totals:
-        """Return what is known: by the file when another process has written it, else what was read last."""
+        """Return the known totals: from the file if another process has written it, else what was read last."""
         mark = self._stat()
         if mark != self._mark:
             self._known, self._mark = _parsed(self._text()), mark
@@ -189,7 +189,7 @@ def _server(name: str) -> CountedServer:
 
 
 def _name(pid: int) -> str:
-    """Name a process for good: its number is given away again."""
+    """Return a unique name for a process: pids are reused."""
     return f"{pid}.{find_birth(pid) or 0}"
 
 
@@ -198,7 +198,7 @@ def _open(stats: Mapping[str, Stat]) -> dict[CountedServer, int]:
 
 
 def _ended(overdue: Mapping[str, Mapping[CountedServer, int]]) -> dict[CountedServer, int]:
-    """Return what was open to each release in those of the workers that are gone, after a moment to go."""
+    """Return what was open to each release in those workers that have exited, after a moment for them to exit."""
     until, closed = time.monotonic() + ENDING, dict[CountedServer, int]()
     for worker, held in overdue.items():
         while (alive := _is_alive(worker)) and time.monotonic() < until:
@@ -230,7 +230,7 @@ def _rows(found: RequestCounts) -> dict[str, list[Any]]:
 
 
 def _parsed(text: str) -> Totals:
-    """Read the file; what is no file of ours holds nothing. Columns that it does not know yet are zero."""
+    """Read the file; one that is not ours is empty. Columns it does not have yet are zero."""
     try:
         raw = json.loads(text)
         names = [str(name) for name in raw["counts"]]

@@ -1,12 +1,11 @@
-"""What HAProxy refused or answered itself, kept in its own memory and read over its socket: no log daemon, no reader.
+"""What HAProxy rejected or responded itself, kept in its own memory and read over its socket: no log daemon, no reader.
 
-A ring holds the lines of one worker. An answer that an app wrote silences its line, so only HAProxy's own are left.
-The ring goes with its worker: what it holds is saved before a reload. `show errors` knows one refused request and one
-refused answer, the last ones, byte for byte: only where HAProxy stopped is taken from it, no header's value and no
-query, because those hold secrets.
-
-HAProxy 2.6 and 2.8 die when they are asked for a refused answer whose server was deleted since. So that is asked only
-for an answer of a moment ago, and under the proxy lock, without which no server is deleted. A request has no server.
+A ring holds the lines of one worker. A response that an app wrote silences its line, so only HAProxy's own are left.
+The ring disappears with its worker: its contents are saved before a reload. `show errors` has one rejected request and
+one rejected response, the last ones, byte for byte: only where HAProxy stopped parsing is taken from it, no header's
+value and no query, because those contain secrets. HAProxy 2.6 and 2.8 crash when asked for a rejected response whose
+server was deleted since. So that is read only for a response of a moment ago, and under the proxy lock, without which
+no server is deleted. A request has no server.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ if TYPE_CHECKING:
     from deployctl.effects.haproxy.home import HaproxyHome
     from deployctl.effects.haproxy.socket.connection import HaproxySockets
 
-GATE = "-gate"  # the private bind's name; no app can be called so
-MAX_KEPT_LINES = 1000  # lines that are kept over reloads
-HAPROXY_MAX_HEADERS = 100  # HAProxy refuses what has more
+GATE = "-gate"  # the private bind's name; not a valid app name
+MAX_KEPT_LINES = 1000  # lines that are kept across reloads
+HAPROXY_MAX_HEADERS = 100  # HAProxy rejects messages with more
 _LINE = 512  # bytes of one line
 _SIZE = 131072  # bytes of the ring
 
@@ -38,12 +37,12 @@ RING = f"""ring refused
   maxlen {_LINE}
   size {_SIZE}"""
 
-# Each worker counts its requests (%rt), so no two lines are alike. A path stands last and is escaped.
+# Each worker counts its requests (%rt), so no two lines are alike. A path is the last field and is escaped.
 LOG = f"""  option dontlognull
   log ring@refused len {_LINE} format raw local0
   log-format "%[date(0,ms)] %ci:%cp %pid.%rt %[so_name] %[var(txn.server)] %[var(txn.app)] %[var(txn.asked)] \
 %ST %ts %HM %{{+E}}HP\""""
-LOG_SILENT = "  http-response set-log-level silent"  # an answer of the app; the last word on an answer
+LOG_SILENT = "  http-response set-log-level silent"  # a response of the app; the final setting for a response
 
 _SHOW_RING = "show events refused"
 _SHOW_REQUEST = "show errors pub request"
@@ -52,13 +51,13 @@ _ENTRY = pattern(r"(\d{13}) (\S+) (\d+\.\d+) (\S+) (\S+) (\S+) (\S+) (-?\d+) (\S
 
 
 class HaproxyTrace:
-    """Reads and saves what one home's HAProxy answered itself."""
+    """Reads and saves the own responses of one home's HAProxy."""
 
     def __init__(self, home: HaproxyHome, sockets: HaproxySockets) -> None:
         self._home, self._sockets = home, sockets
 
     def read(self) -> list[Rejection]:
-        """Return all that is known, the oldest first."""
+        """Return all that is known, oldest first."""
         captured = _captures(self._ask(_SHOW_REQUEST))
         found = (parse_line(line) for line in self._lines())
         return [_with_detail(refusal, captured) for refusal in found if refusal is not None]
@@ -68,7 +67,8 @@ class HaproxyTrace:
         return next((one for one in reversed(self._in_ring()) if one.client == client), None)
 
     def with_detail(self, refusal: Rejection) -> Rejection:
-        """Return an answer that was refused a moment ago with what HAProxy stopped at. The caller holds the lock."""
+        """Return a response that was rejected a moment ago with where HAProxy stopped parsing. The caller holds the
+        lock."""
         refused = [one for one in self._in_ring() if one.cause is Cause.INVALID_ANSWER]
         if refused[-1:] != [refusal]:  # another one came after it
             return refusal
@@ -78,13 +78,14 @@ class HaproxyTrace:
         return [refusal for line in self._ring() if (refusal := parse_line(line)) is not None]
 
     def save(self) -> None:
-        """Write down what the worker holds, because it is about to go. What cannot be written is lost, and stops nothing."""
+        """Save what the worker holds, because it is about to exit. What cannot be written is lost, and stops
+        nothing."""
         if fresh := self._ring():
             with suppress(OSError):
                 write_whole(self._home.refused, "".join(f"{line}\n" for line in self._lines(fresh)))
 
     def _lines(self, fresh: list[str] | None = None) -> list[str]:
-        """Return saved lines and those of the worker: after a reload that was refused they are partly the same."""
+        """Return saved lines and those of the worker: after a rejected reload they partly overlap."""
         ring = self._ring() if fresh is None else fresh
         return list(dict.fromkeys([*self._saved(), *ring]))[-MAX_KEPT_LINES:]
 
@@ -100,14 +101,14 @@ class HaproxyTrace:
     def _ask(self, command: str) -> str:
         try:
             return self._sockets.worker(command)
-        except ProxyUnavailable:  # dead: what was saved is still there
+        except ProxyUnavailable:  # dead: what was saved is still available
             return ""
 
 
 def parse_line(line: str) -> Rejection | None:
-    """Read one line of the ring; None for one that tells of no answer of HAProxy's own."""
+    """Read one line of the ring; None for one that is not about HAProxy's own response."""
     found = _ENTRY.fullmatch(line)
-    if found is None or not 400 <= int(found[8]) <= 599:  # a visitor who left before there was an answer has -1
+    if found is None or not 400 <= int(found[8]) <= 599:  # a client that disconnected before the response has -1
         return None
     bind, server, app, asked = (_known(found[n]) for n in (4, 5, 6, 7))
     name, _, number = server.rpartition(".")
@@ -130,16 +131,16 @@ def _moment(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-# -- where it stopped ---------------------------------------------------------------------------------------------
+# -- where it stopped parsing --------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """One message that HAProxy could not read, as far as it may be told."""
+    """One message that HAProxy could not parse, as far as it may be shown."""
 
     of: str  # request or response
     server: str  # app.release; <NONE> for a request
     client: str  # address:port
     position: int
-    lines: tuple[tuple[int, str], ...]  # offset and text, what is not ASCII escaped
+    lines: tuple[tuple[int, str], ...]  # offset and text, with non-ASCII escaped
     length: int
 
     @property
@@ -152,13 +153,13 @@ class Capture:
 
     @property
     def detail(self) -> str:
-        """Name where HAProxy stopped, without any value that came with the message."""
+        """Return where HAProxy stopped, without any value that came with the message."""
         before = [text for offset, text in self.lines if offset <= self.position]
         if self.of == "request" and self.position >= self.length:
             return "its headers exceed HAProxy's buffer"
         if self.speaks_http and _END_OF_HEAD in before[:-1]:
             return "HAProxy stopped in its body"
-        if len(before) > HAPROXY_MAX_HEADERS + 1:  # the first line is none
+        if len(before) > HAPROXY_MAX_HEADERS + 1:  # the first line is not a header
             return f"it has more than {HAPROXY_MAX_HEADERS} headers"
         if self.of == "response" and not self.speaks_http:
             return f"it started with {self.first!r}" if self.first else ""
@@ -169,7 +170,7 @@ class Capture:
         return f"HAProxy stopped at byte {self.position}" + (" in the query of " if inside else " of ") + f"“{path}”"
 
 
-_END_OF_HEAD = r"\r\n"  # an empty line, as HAProxy writes it down
+_END_OF_HEAD = r"\r\n"  # an empty line, as HAProxy logs it
 _CAPTURED = pattern(r"^\[.*\] (?:frontend|backend) .*: invalid (request|response)$", re.MULTILINE)
 _DUMPED = pattern(r"^  (\d{5,}) ( |\+) ?(.*)$", re.MULTILINE)
 
@@ -192,7 +193,7 @@ def _each(reply: str, starts: list[re.Match[str]]) -> Iterator[Capture]:
 
 
 def _with_detail(refusal: Rejection, captured: list[Capture]) -> Rejection:
-    """Return it with what HAProxy stopped at, where that is still known."""
+    """Return it with where HAProxy stopped, if that is still known."""
     for one in captured:
         if one.of == "request" and refusal.cause is Cause.BAD_REQUEST and one.client == refusal.client:
             return replace(refusal, detail=one.detail)

@@ -1,6 +1,6 @@
-"""HAProxy stays up and carries the ledger's table; who serves is never decided here.
+"""HAProxy stays up with the ledger's table; which release is live is never decided here.
 
-Who serves is what HAProxy says: before it reloads or restarts, the file of the routes is made to say the same.
+HAProxy's route map decides that: before a reload or restart, the routes' file is made to match it.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class HaproxyUpkeep:
         self._totals = totals
 
     def looks_up(self) -> bool:
-        """Tell whether everything that belongs to a living HAProxy is there; whether it answers is not asked."""
+        """Return whether every file of a living HAProxy exists; whether it responds is not checked."""
         return self._home.master.exists() and self._home.pid.exists() and self._files.complete()
 
     def ensure_up(self) -> bool:
-        """Return True when it had to be started."""
+        """Return True if it had to be started."""
         if (stranded := find_stranded(self._home)) is not None:
             self._write_all()
             self._process.relieve(stranded, self._files.token())
@@ -48,7 +48,7 @@ class HaproxyUpkeep:
             return True
         if not self._files.complete():
             self._write_all()
-        elif self._home.earlier and not self._files.are_from_here():  # a link led HAProxy here: it follows by a reload
+        elif self._home.earlier and not self._files.are_from_here():  # a link led HAProxy here: a reload moves it
             self.sync()
         ensure_pid_file(self._home)
         self._process.settle()  # one that was started before we did so
@@ -58,12 +58,12 @@ class HaproxyUpkeep:
         if self._home.master.exists():
             return
         master = find_master(self._home)
-        if master is not None:  # else it is simply not running
+        if master is not None:  # otherwise it is simply not running
             self._write_all()
             self._process.revive_master_socket(master)
 
     def _start(self) -> None:
-        """Start it from what lies there; where that is incomplete or refused, from what the ledger says."""
+        """Start it from the files; if those are incomplete or rejected, from the ledger."""
         if not self._files.startable():
             self._write_all()
         try:
@@ -74,7 +74,7 @@ class HaproxyUpkeep:
             self._process.start()
 
     def _write_all(self) -> bool:
-        """Write every file. True when anything differed."""
+        """Write every file. True if anything differed."""
         from deployctl.effects.haproxy.config.files import kept_routes
 
         require_reader(self._home)
@@ -83,17 +83,17 @@ class HaproxyUpkeep:
         return self._files.write(table) or differed
 
     def _known_routes(self, table: TrafficTable) -> dict[str, str]:
-        """Return who serves by HAProxy's word; where it is silent by its file, where that is lost by the ledger."""
+        """Return the live releases from HAProxy; if it is silent from its file, and if that is lost from the ledger."""
         from deployctl.effects.haproxy.config.files import remembered_routes
 
         try:
             return self._runtime.entries(wire.ROUTE)
-        except (ProxyUnavailable, SwitchRefused):  # dead, or started by a person from another configuration
+        except (ProxyUnavailable, SwitchRefused):  # dead, or started manually from another configuration
             return self._files.find_map(wire.ROUTE) or remembered_routes(table)
 
     def sync(self) -> int:
-        """Bring files and worker to the table; return how many connections a reload has closed for that. Raises what HAProxy
-        refused, after doing all that it allows."""
+        """Bring files and worker to the table; return how many connections a reload has closed for that. Raises what
+        HAProxy rejected, after doing all that it allows."""
         from deployctl.effects.haproxy.config.files import kept_routes, known_apps
 
         require_reader(self._home)
@@ -108,7 +108,7 @@ class HaproxyUpkeep:
         return closed
 
     def open_gate(self) -> None:
-        """Let HAProxy have its private bind, one that somebody deleted too: it comes back only at another path."""
+        """Ensure that HAProxy has its private bind. One that was deleted can only return at another path."""
         self.ensure_up()
         self.sync()
         if not self._files.gate().exists():
@@ -118,7 +118,8 @@ class HaproxyUpkeep:
                 raise refused
 
     def refresh_previews(self) -> None:
-        """Bring only the map of what header and cookie may name to the table, file first: a hold costs no whole sync."""
+        """Update only the map of versions that header and cookie may select, file first: a hold does not need a whole
+        sync."""
         from deployctl.effects.haproxy.config import text as config
 
         entries = config.maps(self._table())[wire.KNOWN]
@@ -126,9 +127,9 @@ class HaproxyUpkeep:
         self._runtime.fill_map(wire.KNOWN, entries)
 
     def _reload_if_due(self, table: TrafficTable) -> tuple[int, ProxyUnavailable | None]:
-        """Write the files; reload when HAProxy was started with another head, or has a port shut.
+        """Write the files; reload if HAProxy was started with another head, or has a port closed.
 
-        Returns how many connections that closed, and why HAProxy refused, if it did.
+        Returns how many connections that closed, and why HAProxy rejected it, if it did.
         """
         from deployctl.effects.haproxy.config import text as config
 
@@ -143,13 +144,13 @@ class HaproxyUpkeep:
             with self._totals.handing_over() as closed:
                 self._process.reload(token)
         except ProxyUnavailable as e:
-            if former:  # a restart must come up without what HAProxy does not want
+            if former:  # a restart must come up without what HAProxy rejects
                 self._files.write_configuration(config.keep_head(former, wanted))
             refused = e
         return sum(closed.values()), refused
 
     def _apply(self, table: TrafficTable, routes: dict[str, str]) -> None:
-        """Tell the worker what the files say. First what may be needed, last what is needed no more."""
+        """Apply the files to the worker. First what may be needed, last what is no longer needed."""
         from deployctl.effects.haproxy.config import text as config
         from deployctl.effects.haproxy.config.files import routed_servers
 

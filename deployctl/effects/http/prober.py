@@ -1,6 +1,6 @@
-"""Asks one instance once, from outside, by HTTP or TCP. Whatever happens is an Answer; nothing is raised.
+"""Probes one instance once, from outside, by HTTP or TCP. Whatever happens is an Answer; nothing is raised.
 
-This runs inside every rollback: imports stay light, and probe.timeout covers the whole question.
+This runs inside every rollback: imports stay light, and probe.timeout covers the whole probe.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from deployctl.ports import ProbeAnswer
 if TYPE_CHECKING:
     from deployctl.domain.images.release import Probe
 
-GREETING = 0.05  # seconds in which a published port without a listener behind it hangs up
+GREETING = 0.05  # seconds in which a published port without a listener behind it disconnects
 
 
 class SocketProber:
     def ask(self, probe: Probe, address: str, port: int, *, host: str, bridge: str | None = None) -> ProbeAnswer:
-        """Ask once within probe.timeout, through that bridge and no other way when one is named."""
+        """Probe once within probe.timeout; if a bridge is named, only through that."""
         begun = time.monotonic()
         try:
             answer = _ask(probe, (address, port), host=probe.host or host, bridge=bridge)
@@ -50,7 +50,7 @@ def _ask(probe: Probe, to: tuple[str, int], *, host: str, bridge: str | None) ->
 
 def _connect(to: tuple[str, int], *, deadline: float, bridge: str | None) -> socket.socket:
     family = socket.AF_INET6 if ":" in to[0] else socket.AF_INET
-    socket.inet_pton(family, to[0])  # a name would be looked up, and that heeds no deadline
+    socket.inet_pton(family, to[0])  # a name would be resolved, which ignores deadlines
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         if bridge is not None:
@@ -66,12 +66,12 @@ def _connect(to: tuple[str, int], *, deadline: float, bridge: str | None) -> soc
 def _bind_to(sock: socket.socket, bridge: str) -> None:
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, bridge.encode())
-    except PermissionError:  # kernels before 5.7 want root for it; the guard route still holds
+    except PermissionError:  # kernels before 5.7 need root for it; the guard route still holds
         return
 
 
 def _accepted(sock: socket.socket, port: int, *, direct: bool, deadline: float) -> ProbeAnswer:
-    # docker-proxy accepts for everybody on a published port and hangs up when nobody listens behind it
+    # docker-proxy accepts every connection on a published port and closes it if nothing listens behind it
     if not direct and _hung_up(sock, within=min(GREETING, remaining(deadline) or GREETING)):
         return ProbeAnswer(False, f"port {port} closed the connection immediately", code=AnswerCode.CLOSED)
     return ProbeAnswer(True, f"port {port} accepts connections")

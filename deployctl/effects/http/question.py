@@ -1,4 +1,4 @@
-"""The one HTTP question of a probe, and the judgement of its answer; whoever asks brings the connection."""
+"""The HTTP request of a probe, and the judgement of its response; the caller brings the connection."""
 
 from __future__ import annotations
 
@@ -16,21 +16,24 @@ if TYPE_CHECKING:
     from deployctl.domain.images.release import Probe
     from deployctl.effects.http.wire import Head
 
-BODY = 64 * 2**10  # bytes of an answer that are searched for probe.body
+BODY = 64 * 2**10  # bytes of a response that are searched for probe.body
 
 _PATH = pattern(r"/[!-~]*")
 _HOST = pattern(r"[!-~]+")
 
 
 def askable(probe: Probe, host: str) -> bool:
-    """Tell whether path and host hold nothing that HTTP does not allow there."""
+    """Return whether path and host contain nothing that HTTP does not allow there."""
     return bool(_PATH.fullmatch(probe.path) and _HOST.fullmatch(host))
 
 
 def put(sock: socket.socket, probe: Probe, *, host: str, deadline: float,
         more: Mapping[str, str] | None = None, most: int = MAX_HEADERS) -> tuple[Head, Wire]:
-    """Ask, with `more` headers; return the head of the answer, of at most `most` headers, and what its body is read from.
-    `deadline`: monotonic seconds. Raises OSError, NotHttp or Closed."""
+    """Send the request, with `more` headers; return the head of the response, of at most `most` headers, and what its
+    body is read from.
+
+    `deadline`: monotonic seconds. Raises OSError, NotHttp or Closed.
+    """
     headers = {"Host": host, "User-Agent": "deployctl", "Accept": "*/*", **(more or {}), "Connection": "close"}
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     sock.settimeout(remaining(deadline))
@@ -40,7 +43,7 @@ def put(sock: socket.socket, probe: Probe, *, host: str, deadline: float,
 
 
 def judge(head: Head, wire: Wire, probe: Probe) -> ProbeAnswer:
-    """Return whether the probe accepts that answer."""
+    """Return whether the probe accepts that response."""
     answer = _judge_head(head, probe)
     if answer.ok and probe.body is not None and not _body_has(probe.body.encode(), wire, head):
         return replace(answer, ok=False, code=AnswerCode.WRONG_BODY,

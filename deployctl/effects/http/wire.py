@@ -1,4 +1,4 @@
-"""Reads HTTP/1.1 answers from a socket, each read before one deadline that a slow drip cannot extend.
+"""Reads HTTP/1.1 responses from a socket, each read before one deadline that a slow drip cannot extend.
 
 Probes and engine reads share it because http.client costs a rollback 20 ms of imports (mail parser and TLS).
 """
@@ -11,31 +11,31 @@ from collections.abc import Callable, Iterator, Mapping
 
 from deployctl.dataclass import dataclass, field
 
-MAX_LINE_BYTES = 64 * 2**10  # bytes: a longer line, or more than 100 headers, is no answer
+MAX_LINE_BYTES = 64 * 2**10  # bytes: with a longer line, or more than 100 headers, it is not a response
 MAX_HEADERS = 100
 READ_BYTES = 64 * 2**10
-ABANDON_CHECK_SECONDS = 0.5  # seconds within which a read that waits hears that nobody wants it any more
+ABANDON_CHECK_SECONDS = 0.5  # seconds within which a waiting read notices that its result is no longer wanted
 
-# Taken apart by hand: compiling expressions takes longer than reading all answers that a command reads.
+# Parsed by hand: compiling expressions takes longer than reading all responses of a command.
 _VERSIONS = (b"HTTP/1.0", b"HTTP/1.1")
 _HEX = b"0123456789abcdefABCDEF"
 _MAX_DIGITS = 15
 
 
 class NotHttp(Exception):
-    """What came is no HTTP/1.x answer."""
+    """What arrived is not an HTTP/1.x response."""
 
 
 class TooManyHeaders(NotHttp):
-    """It is one, and has more headers than HAProxy takes."""
+    """It is one, with more headers than HAProxy accepts."""
 
 
 class Closed(Exception):
-    """The other side closed the connection before its answer was complete."""
+    """The peer closed the connection before its response was complete."""
 
 
 class AnswerUnwanted(Exception):
-    """Whoever wanted the answer does not want it any more."""
+    """The reader no longer wants the response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Head:
 
 
 class Wire:
-    """Bytes of a connected socket. A read raises TimeoutError when the deadline (monotonic seconds) has passed."""
+    """Bytes of a connected socket. A read raises TimeoutError once the deadline (monotonic seconds) has passed."""
 
     def __init__(self, sock: socket.socket, *, deadline: float | None) -> None:
         self._sock = sock
@@ -55,12 +55,12 @@ class Wire:
         self._kept = b""
 
     def wait_for_ever(self, *, quiet: float | None = None, left: Callable[[], bool] | None = None) -> None:
-        """Know no deadline any more; a pause longer than `quiet` seconds raises TimeoutError, and a reader who has `left`
+        """Drop the deadline; a pause longer than `quiet` seconds raises TimeoutError, and a reader who has `left`
         raises Left soon after."""
         self._deadline, self._quiet, self._left = None, quiet, left
 
     def line(self) -> bytes:
-        """Return the next line without its end. Raises Closed when there is none, NotHttp when it is endless."""
+        """Return the next line without its end. Raises Closed if there is none, NotHttp if it is endless."""
         while (end := self._kept.find(b"\n")) < 0:
             if len(self._kept) > MAX_LINE_BYTES:
                 raise NotHttp("a line without an end")
@@ -69,7 +69,7 @@ class Wire:
         return line.removesuffix(b"\r")
 
     def take(self, most: int) -> bytes:
-        """Return what is there, at least one byte and at most `most`. Raises Closed at the end."""
+        """Return what is available, at least one byte and at most `most`. Raises Closed at the end."""
         if not self._kept:
             self._receive_more()
         taken, self._kept = self._kept[:most], self._kept[most:]
@@ -97,7 +97,7 @@ class Wire:
 
 
 def remaining(deadline: float | None) -> float | None:
-    """Return the seconds that are left; None without a deadline. Raises TimeoutError when none are."""
+    """Return the seconds left; None without a deadline. Raises TimeoutError if none are."""
     if deadline is None:
         return None
     left = deadline - time.monotonic()
@@ -107,7 +107,7 @@ def remaining(deadline: float | None) -> float | None:
 
 
 def read_head(wire: Wire, *, most: int = MAX_HEADERS) -> Head:
-    """Return status and headers of the final answer; interim ones (1xx) are passed over."""
+    """Return status and headers of the final response; interim ones (1xx) are skipped."""
     while True:
         head = Head(_parse_status(wire.line()), _read_headers(wire, most))
         if head.status >= 200:
@@ -135,7 +135,7 @@ def _read_headers(wire: Wire, most: int) -> dict[str, str]:
 
 
 def read_body(wire: Wire, head: Head) -> Iterator[bytes]:
-    """Yield the body piece by piece as it comes. Raises Closed when it ends early."""
+    """Yield the body piece by piece as it arrives. Raises Closed if it ends early."""
     if head.status in {204, 304}:
         return
     if "chunked" in head.headers.get("transfer-encoding", "").lower():

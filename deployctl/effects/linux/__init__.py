@@ -1,1 +1,1 @@
-"""What Linux itself is asked for and told: routes, neighbours, ports, files, the clock."""
+"""What is read from and set in Linux itself: routes, neighbours, ports, files, the clock."""

@@ -1,4 +1,4 @@
-"""Whether a network interface is there and carries something, in our own network namespace."""
+"""Whether a network interface exists and is up, in our own network namespace."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _UP, _RUNNING = 0x1, 0x40
 
 
 def is_up(interface: str) -> bool:
-    """Tell whether packets can leave by it: a bridge that no container is attached to is not running."""
+    """Return whether packets can leave by it: a bridge without attached containers is not running."""
     import struct
 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:

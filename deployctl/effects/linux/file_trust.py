@@ -1,4 +1,4 @@
-"""Programs and files that others may write to are refused: what stands in them would be done with our rights."""
+"""Programs and files that others may write to are rejected: their contents would be executed with our rights."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _TOLD = 3  # faults in one message
 
 
 def require_believed(path: Path, handle: int) -> None:
-    """Raise Untrusted when others may write to that file, which is open: another one may have its name by now."""
+    """Raise Untrusted if others may write to that open file: another one may have its name by now."""
     found = facts_of(str(path), os.fstat(handle), handle)
     if fault := find_fault(found, trusted_uids(os.geteuid(), os.environ)):
         raise untrusted([fault], f"it is not trusted. {GOES_ON}")
 
 
 def find_faults(path: Path, *, trusted: Sequence[int]) -> list[PermissionFault]:
-    """Return every fault of a file or a program, and of each folder and link that leads to it: who may change one of these
-    may put another in its place. Raises OSError where it is missing."""
+    """Return every fault of a file or a program, and of each folder and link that leads to it: whoever may change one
+    of these may replace it. Raises OSError if it is missing."""
     return [fault for found in walk(path) if (fault := find_fault(found, trusted))]
 
 
@@ -38,15 +38,15 @@ def require_file(path: Path) -> None:
 
 
 def require_program(program: str) -> str:
-    """Return it. Raises Untrusted unless only root and we may change it. One that is missing is not judged: it cannot run."""
+    """Return it. Raises Untrusted unless only root and we may change it. A missing one is not judged: it cannot run."""
     if faults := _faults_of_program(program):
         raise untrusted(faults, f"{program} was not started")
     return program
 
 
 def find_program(name: str, path: str | None) -> str | None:
-    """Return the first program of that name in PATH which only root and we may change. Entries of PATH that begin nowhere
-    are passed over: the folder that we stand in may be anybody's."""
+    """Return the first program of that name in PATH that only root and we may change. Relative entries of PATH are
+    skipped: the working directory may be anybody's."""
     import shutil
 
     places = [place for place in (path or os.defpath).split(os.pathsep) if place.startswith("/")]
@@ -55,7 +55,7 @@ def find_program(name: str, path: str | None) -> str | None:
 
 
 def _faults_of_program(program: str) -> list[PermissionFault]:
-    """Whoever typed `sudo` may be allowed deployctl alone: programs of theirs are none of root's."""
+    """A user with `sudo` rights may be allowed deployctl alone: their programs are not root's."""
     try:
         return find_faults(Path(program), trusted=trusted_uids(os.geteuid(), {}))
     except OSError:
@@ -63,7 +63,7 @@ def _faults_of_program(program: str) -> list[PermissionFault]:
 
 
 def untrusted(faults: Sequence[PermissionFault], therefore: str) -> Untrusted:
-    """Return the refusal, with a remedy for each fault."""
+    """Return the error, with a remedy for each fault."""
     told = "; ".join(fault.sentence(_name) for fault in faults[:_TOLD])
     more = f"; and {len(faults) - _TOLD} more" if len(faults) > _TOLD else ""
     return Untrusted(f"{told}{more}: {therefore}", remedy=[*dict.fromkeys(fault.remedy for fault in faults)],
@@ -71,7 +71,7 @@ def untrusted(faults: Sequence[PermissionFault], therefore: str) -> Untrusted:
 
 
 def _name(uid: int) -> str:
-    import pwd  # seldom needed
+    import pwd  # rarely needed
 
     try:
         return pwd.getpwuid(uid).pw_name

@@ -1,7 +1,8 @@
-"""Routes that keep our subnets from ever meaning a stranger, pins of their addresses, and what this host says of its network.
+"""Routes that keep our subnets from ever leading to another host, pins of their addresses, and this host's network
+state.
 
-A guard route loses against a living bridge by its metric; when the bridge is gone, the packets go nowhere.
-Everything is read from /proc and /sys; only the two commands that change a route start a process, pins do not.
+A guard route yields to a living bridge by its metric; when the bridge is gone, the packets go nowhere. Everything is
+read from /proc and /sys; only the two commands that change a route start a process, pins do not.
 """
 
 from __future__ import annotations
@@ -21,20 +22,20 @@ from deployctl.pattern import pattern
 if TYPE_CHECKING:
     from deployctl.ports import Neighbour
 
-METRIC = "4278198272"  # above every metric that people and daemons give
+METRIC = "4278198272"  # above every metric that people and daemons use
 _UP, _REJECT = 0x1, 0x200  # RTF_UP, RTF_REJECT
 _INTERFACE = pattern(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}")
 
 
 class LinuxGuard:
     def ensure(self, subnet: str) -> None:
-        """Make sure that the subnet is unreachable unless an interface carries it."""
+        """Ensure that the subnet is unreachable unless an interface has it."""
         network = _parse(subnet)
         if str(network) not in _guarded():
             _ip("replace", str(network))
 
     def ensure_gone(self, subnet: str) -> None:
-        """Take the guard route away. Absent is fine."""
+        """Remove the guard route. Absent is fine."""
         network = _parse(subnet)
         if str(network) in _guarded():
             _ip("del", str(network))
@@ -83,29 +84,29 @@ class LinuxGuard:
         return bool(_INTERFACE.fullmatch(name)) and Path("/sys/class/net", name).exists()
 
     def routed_subnets(self) -> list[str]:
-        """Return every IPv4 subnet of the main table that leads to an interface, the default route left out."""
+        """Return every IPv4 subnet of the main table that leads to an interface, except the default route."""
         from deployctl.effects.linux.proc_net import routes
 
         led = (route for flags, _, route in routes() if flags & _UP and not flags & _REJECT)
         return [str(route) for route in led if route.prefixlen]
 
     def port_taken(self, host: str, port: int) -> bool:
-        """Tell whether a listener on that address, or on all addresses, would be in the way."""
+        """Return whether a listener on that address, or on all addresses, would be in the way."""
         from deployctl.effects.linux.proc_net import listeners
 
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as sock:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # closed connections are in nobody's way
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # closed connections are not in the way
             try:
                 sock.bind((host, port))
-            except PermissionError:  # a low port, and not root: what the kernel lists must do
+            except PermissionError:  # a low port, and not root: the kernel's list must do
                 return any(port == heard for _, heard in listeners(Path("/proc/self/net")))
             except OSError as e:
-                return e.errno == errno.EADDRINUSE  # an address that is not of this host is nobody's
+                return e.errno == errno.EADDRINUSE  # an address that is not this host's is nobody's
         return False
 
     def has_address(self, host: str) -> bool:
-        """Tell whether something of this host may listen at that address, as the kernel is set now."""
+        """Return whether something on this host may listen at that address, with the kernel's present settings."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             with socket.socket(family, socket.SOCK_STREAM) as sock:
@@ -115,7 +116,7 @@ class LinuxGuard:
         return True
 
     def listening(self, pid: int) -> list[tuple[str, int]]:
-        """Return (address, port) of TCP listeners in that process's network; empty if we may not look."""
+        """Return (address, port) of TCP listeners in that process's network; empty if it may not be read."""
         from deployctl.effects.linux.proc_net import listeners
 
         return list(listeners(Path("/proc", str(pid), "net")))
@@ -150,7 +151,7 @@ def _ip(verb: str, subnet: str) -> None:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except subprocess.TimeoutExpired as e:
         raise DeployctlError(f"`{' '.join(command)}` did not finish within 10 s") from e
-    if done.returncode and "No such process" not in done.stderr:  # another one was faster to take it away
+    if done.returncode and "No such process" not in done.stderr:  # another process was faster to remove it
         _refuse(command, done.stderr.strip())
 
 

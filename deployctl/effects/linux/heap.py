@@ -1,7 +1,8 @@
-"""The memory that the C library keeps of a process that runs for months: fewer heaps, and what is free in them is given back.
+"""The memory that the C library keeps for a process that runs for months: fewer heaps, and free memory in them is
+returned.
 
-glibc makes heaps for threads, up to eight for each core, and keeps what is freed inside of one. Other C libraries are left
-as they are.
+glibc creates heaps for threads, up to eight for each core, and keeps what is freed inside of one. Other C libraries are
+left as they are.
 """
 
 from __future__ import annotations
@@ -10,16 +11,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
 
-MAX_HEAPS = 2  # Python's own lock lets hardly more threads allocate at a time
-FIRST_SECONDS, EVERY_SECONDS = 20.0, 600.0  # seconds until memory is given back: what the start needed, then what came up
+MAX_HEAPS = 2  # Python's own lock rarely lets more threads allocate at a time
+FIRST_SECONDS, EVERY_SECONDS = 20.0, 600.0  # seconds until memory is returned: first what starting needed, then periodically
 _M_ARENA_MAX = -8  # of <malloc.h>
 
 
 @contextmanager
 def lean_heap(*, first: float = FIRST_SECONDS) -> Iterator[None]:
-    """Let all threads share a few heaps, and give free memory back to the kernel while the block runs. To be entered before
-    the threads begin that allocate most; `first` is in seconds."""
-    import ctypes  # slow to load, and only a process that stays needs it
+    """Let all threads share a few heaps, and return free memory to the kernel while the block runs. To be entered
+    before the threads that allocate most; `first` is in seconds."""
+    import ctypes  # slow to load, and only needed by long-running processes
 
     libc, ended = ctypes.CDLL(None), Event()
     if hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim"):

@@ -1,8 +1,8 @@
-"""A stopped process that holds the proxy lock is ended.
+"""A stopped process that holds the proxy lock is killed.
 
-It may be frozen with a command to HAProxy in its hand. Waking up later it would move the traffic of a change that
-somebody else has long settled, and until then no app of the home could be rolled back. Every command of ours may be
-killed at any moment, so that is the safe way out.
+It may be frozen in the middle of a command to HAProxy. Waking up later it would switch traffic for a change that was
+settled long ago, and until then no app of the home could be rolled back. Every command of ours may be killed at any
+moment, so that is the safe way out.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ PROC_LOCKS = Path("/proc/locks")
 
 
 def end_frozen_holder(handle: int) -> None:
-    """Kill whoever holds the lock of that open file when it is stopped (SIGSTOP, Ctrl-Z, a debugger); else nothing."""
+    """Kill the process that holds the lock of that open file if it is stopped (SIGSTOP, Ctrl-Z, a debugger); else do
+    nothing."""
     for pid in _holders(handle):
         if _is_stopped(pid):
             with suppress(ProcessLookupError, PermissionError):
@@ -24,7 +25,8 @@ def end_frozen_holder(handle: int) -> None:
 
 
 def _holders(handle: int) -> list[int]:
-    """Return who holds a lock on that file, by proc(5): `1: FLOCK ADVISORY WRITE 4711 08:01:393261 0 EOF`."""
+    """Return which processes hold a lock on that file, from proc(5): `1: FLOCK ADVISORY WRITE 4711 08:01:393261 0
+    EOF`."""
     try:
         lines = [line.split() for line in PROC_LOCKS.read_text().splitlines()]
     except OSError:  # not Linux

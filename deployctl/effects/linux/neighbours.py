@@ -1,7 +1,9 @@
-"""Which MAC this host sends to for an address, and by which port of a bridge: the kernel's neighbour and forwarding tables.
+"""Which MAC this host sends to for an address, and by which port of a bridge: the kernel's neighbour and forwarding
+tables.
 
-Both believe whoever spoke last. An entry that is fixed is believed instead, whatever somebody on the same bridge says. It is
-read from /proc and written by rtnetlink (man 7 rtnetlink): some ten microseconds, where a process would take milliseconds.
+Both follow whatever spoke last, except for permanent entries, which hold whatever another container on the bridge
+claims. They are read from /proc and written by rtnetlink (man 7 rtnetlink): some ten microseconds, where a process
+would take milliseconds.
 """
 
 from __future__ import annotations
@@ -23,23 +25,23 @@ _NEW_LINK, _GET_LINK, _NEW_NEIGHBOUR, _DELETE_NEIGHBOUR, _GET_NEIGHBOUR, _GET_NA
 _REQUEST, _ACK, _REPLACE, _CREATE, _DUMP = 0x1, 0x4, 0x100, 0x400, 0x300  # flags of messages
 _BRIDGE = 7  # AF_BRIDGE
 _REACHABLE, _NOARP, _PERMANENT = 0x02, 0x40, 0x80  # states of a neighbour; NOARP is "static" for a bridge
-_OF_MASTER, _STICKY = 0x04, 0x40  # flags of a neighbour; STICKY since Linux 4.20: speaking from another port moves nothing
+_OF_MASTER, _STICKY = 0x04, 0x40  # flags of a neighbour; STICKY since Linux 4.20: traffic from another port does not move it
 _DESTINATION, _MAC = 1, 2  # attributes of a neighbour
 _LINK_MAC, _LINK_MASTER, _LINK_NAMESPACE_ID = 1, 10, 37  # attributes of a link
 _NAMESPACE_ID, _NAMESPACE_PID = 1, 2  # attributes of a namespace
 _NEW_NETWORK = 0x40000000  # CLONE_NEWNET
-_SET = "3"  # NET_ADDR_SET: the MAC was given, and is not that of a port
+_SET = "3"  # NET_ADDR_SET: the MAC was set, and is not that of a port
 _ARP_PERMANENT = 0x04  # ATF_PERM
 _NET_ADMIN = 12  # its bit among the capabilities
 _HEADER, _ATTRIBUTE = struct.Struct("=IHHII"), struct.Struct("=HH")  # nlmsghdr, rtattr
 _NEIGHBOUR, _LINK, _NAMESPACE = struct.Struct("=BxxxiHBB"), struct.Struct("=BxHiII"), struct.Struct("=Bxxx")  # ndmsg, ifinfomsg
-_PATIENCE = 2.0  # seconds; the kernel answers at once
+_PATIENCE = 2.0  # seconds; the kernel responds immediately
 
 NetlinkMessage = tuple[int, bytes]  # type and body
 
 
 def may_fix() -> bool:
-    """Tell whether this process may write the tables."""
+    """Return whether this process may write the tables."""
     from deployctl.effects.linux.proc_net import read
 
     line = next((line for line in read(Path("/proc/self/status")).splitlines() if line.startswith("CapEff:")), "CapEff: 0")
@@ -47,7 +49,7 @@ def may_fix() -> bool:
 
 
 def neighbours() -> dict[tuple[str, str], Neighbour]:
-    """Return what this host believes now, by interface and address; what it is just asking about is left out."""
+    """Return this host's present entries, by interface and address; unresolved ones are left out."""
     from deployctl.effects.linux.proc_net import read
 
     columns = [line.split() for line in read(Path("/proc/net/arp")).splitlines()[1:]]
@@ -56,14 +58,14 @@ def neighbours() -> dict[tuple[str, str], Neighbour]:
 
 
 def fix(bridge: str, address: str, mac: str) -> None:
-    """Send what is for that address to that MAC, whoever else says that it is theirs. May be repeated."""
+    """Send what is for that address to that MAC, whatever else claims it. Idempotent."""
     body = _NEIGHBOUR.pack(socket.AF_INET, _index(bridge), _PERMANENT, 0, 0)
     _change(_NEW_NEIGHBOUR, _REPLACE | _CREATE, body + _attribute(_DESTINATION, IPv4Address(address).packed)
             + _attribute(_MAC, _packed(mac)), f"pin {address} to {mac}")
 
 
 def loosen(bridge: str, address: str) -> None:
-    """Believe again who answers for that address. Absent is fine, as is a bridge that is gone."""
+    """Remove the permanent entry. Absent is fine, as is a removed bridge."""
     if (bridge, address) in neighbours():
         body = _NEIGHBOUR.pack(socket.AF_INET, _index(bridge), 0, 0, 0)
         _change(_DELETE_NEIGHBOUR, 0, body + _attribute(_DESTINATION, IPv4Address(address).packed), f"unpin {address}",
@@ -71,8 +73,8 @@ def loosen(bridge: str, address: str) -> None:
 
 
 def fix_port(bridge: str, mac: str, pid: int) -> None:
-    """Send what is for that MAC to the bridge's port of that process, whoever else sends with it. May be repeated."""
-    with _refusals(f"find the port of process {pid}"):  # it may have ended meanwhile
+    """Send what is for that MAC to the bridge port of that process, whatever else sends with it. Idempotent."""
+    with _refusals(f"find the port of process {pid}"):  # it may have ended in the meantime
         port = _find_port(bridge, pid)
     if port is None:
         raise DeployctlError(f"process {pid} has no port of {bridge}")
@@ -81,9 +83,9 @@ def fix_port(bridge: str, mac: str, pid: int) -> None:
 
 
 def fix_host(bridge: str, gateway: str, mac: str, pid: int) -> None:
-    """Let the network of that process, in which it has that MAC, send what is for this host to the bridge's MAC, whoever else
-    says that the gateway is theirs. May be repeated. Nothing is done where the bridge takes its MAC from its ports: it
-    would be another one with the next container."""
+    """Make the network of that process, in which it has that MAC, send what is for this host to the bridge's MAC,
+    whatever else claims the gateway. Idempotent. Does nothing if the bridge takes its MAC from its ports: it would
+    change with the next container."""
     from deployctl.effects.linux.proc_net import read
 
     if read(Path("/sys/class/net", bridge, "addr_assign_type")).strip() != _SET:
@@ -101,8 +103,8 @@ def fix_host(bridge: str, gateway: str, mac: str, pid: int) -> None:
 
 
 def _inside(pid: int) -> socket.socket:
-    """Return a line to the kernel in that process's network. Only a thread that ends right away goes there."""
-    from concurrent.futures import ThreadPoolExecutor  # as ctypes below: slow to load, and no rollback comes here
+    """Return a netlink socket in that process's network. Only a thread that ends right away enters it."""
+    from concurrent.futures import ThreadPoolExecutor  # like ctypes below: slow to load, and not needed by a rollback
 
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(_enter, pid).result()
@@ -121,7 +123,7 @@ def _enter(pid: int) -> socket.socket:
 
 
 def fixed_ports(bridge: str) -> set[str]:
-    """Return the MACs that the bridge sends to a port which nobody else can take by speaking."""
+    """Return the MACs that the bridge forwards to a port that nothing else can take over by sending."""
     asked = _LINK.pack(_BRIDGE, 0, 0, 0, 0) + _attribute(_LINK_MASTER, struct.pack("=i", _index(bridge)))
     found = set()
     with _refusals(f"read the ports of {bridge}"):
@@ -135,7 +137,7 @@ def fixed_ports(bridge: str) -> set[str]:
 
 
 def _find_port(bridge: str, pid: int) -> int | None:
-    """Return the index of the bridge's port whose other end is in that process's network."""
+    """Return the index of the bridge port whose other end is in that process's network."""
     asked = _LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + _attribute(_LINK_MASTER, struct.pack("=i", _index(bridge)))
     ports = [(body, _attributes(body[_LINK.size:])) for kind, body in _ask(_GET_LINK, _DUMP, asked) if kind == _NEW_LINK]
     about = _NAMESPACE.pack(socket.AF_UNSPEC) + _attribute(_NAMESPACE_PID, struct.pack("=I", pid))
@@ -153,7 +155,7 @@ def _change(kind: int, flags: int, body: bytes, doing: str, *, fine: int = 0, ke
 
 @contextmanager
 def _refusals(doing: str, *, fine: int = 0) -> Iterator[None]:
-    """Translate what the kernel refuses with an error number other than `fine`."""
+    """Translate kernel errors other than `fine`."""
     try:
         yield
     except OSError as e:
@@ -170,7 +172,7 @@ def _open() -> socket.socket:
 
 
 def _ask(kind: int, flags: int, body: bytes, line: socket.socket | None = None) -> Iterator[NetlinkMessage]:
-    """Yield the kernel's answers, in our own network or by that line. Raises OSError with its reason."""
+    """Yield the kernel's responses, in our own network or through that socket. Raises OSError with its reason."""
     with nullcontext(line) if line else _open() as kernel:
         kernel.send(_HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | flags, 1, 0) + body)
         while True:

@@ -1,8 +1,8 @@
-"""Lets what we leave running outlive whoever started it: a login, a CI job, the watcher's unit.
+"""Lets what we leave running outlive whatever started it: a login, a CI job, the watcher's unit.
 
-Their control group is killed as a whole when they end. Where systemd is, it gives the process a unit of its own (a
-scope: the same process with the same output, in another group). Elsewhere the process is moved into a group of its own
-in every hierarchy that may be written. Where neither can be had, `find_frailties` says so.
+Their control group is killed as a whole when they end. With systemd, the process gets a unit of its own (a scope: the
+same process with the same output, in another group). Otherwise it is moved into a group of its own in every writable
+hierarchy. If neither is possible, `find_frailties` reports it.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from pathlib import Path
 from deployctl.dataclass import dataclass
 from deployctl.domain.proxy.endurance import FEW_FILES, Frail, Frailty
 
-UNIT_PREFIX = "deployctl-"  # how the name of a unit or a group of ours begins
-OPEN_FILES = 100_000  # as many as haproxy.cfg allows it
-_KILLING = ("", "name=systemd")  # hierarchies that an init system ends services by: v2, and its own of v1
+UNIT_PREFIX = "deployctl-"  # prefix of the names of our units and groups
+OPEN_FILES = 100_000  # as many as haproxy.cfg allows
+_KILLING = ("", "name=systemd")  # hierarchies by which an init system ends services: v2, and its own of v1
 _FOR_USERS = ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")  # how a user's own systemd is found
 
 
 @dataclass(frozen=True, slots=True)
 class LinuxHost:
-    """Where to look; a test has places of its own."""
+    """Where to look; tests use paths of their own."""
 
-    booted: Path = Path("/run/systemd/system")  # is there where systemd is in charge
+    booted: Path = Path("/run/systemd/system")  # exists if systemd is in charge
     proc: Path = Path("/proc")
     lingering: Path = Path("/var/lib/systemd/linger")
 
     # -- starting -------------------------------------------------------------------------------------------------
     def wrapped(self, words: list[str], name: str, environ: Mapping[str, str]) -> list[str] | None:
-        """Return the command that starts it in a unit of its own; None where systemd cannot be asked."""
+        """Return the command that starts it in a unit of its own; None if systemd is not available."""
         root = os.geteuid() == 0
         if not self.booted.is_dir() or (not root and self._is_watched()):
             return None
@@ -45,39 +45,39 @@ class LinuxHost:
                 "--", *words]
 
     def _is_watched(self) -> bool:
-        """Tell whether this is the watcher's unit, which lasts longer than anything of a user's own systemd."""
+        """Return whether this is the watcher's unit, which outlives a user's own systemd."""
         groups = self._groups(os.getpid())
         return any(_is_ours(groups.get(hierarchy, "/")) for hierarchy in _KILLING)
 
     @property
     def moves(self) -> bool:
-        """Tell whether processes are moved here: where systemd is, it looks after them."""
+        """Return whether processes are moved here: with systemd, that manages them."""
         return not self.booted.is_dir()
 
     def settle(self, pids: Collection[int], name: str) -> None:
-        """Move processes that systemd does not look after into a group of their own. What cannot be moved stays."""
+        """Move processes that systemd does not manage into a group of their own. What cannot be moved stays."""
         if not self.moves:
             return
         groups = {pid: found for pid in pids if (found := self._mortal_groups(pid))}
         for hierarchy, mount in self._mounts() if groups else ():
             for pid in (pid for pid, found in groups.items() if not _is_ours(found.get(hierarchy, UNIT_PREFIX))):
-                with suppress(OSError):  # not ours to write, or the process has ended
+                with suppress(OSError):  # not writable for us, or the process has ended
                     _move(pid, mount / f"{UNIT_PREFIX}{name}")
 
     def _mortal_groups(self, pid: int) -> dict[str, str]:
-        """Return the groups of that process that may end before the machine does: neither the root nor the one of init."""
+        """Return the groups of that process that may end before the machine does: neither the root nor init's."""
         first = self._groups(1)
         return {name: group for name, group in self._groups(pid).items() if group not in {"/", first.get(name)}}
 
     def forget(self, name: str) -> None:
-        """Take the groups of that name (a pattern) away again, where nobody is in them."""
+        """Delete the groups of that name (a pattern) that are empty."""
         for group in (group for _, mount in self._mounts() for group in mount.glob(f"{UNIT_PREFIX}{name}")):
             with suppress(OSError):
                 group.rmdir()
 
-    # -- looking --------------------------------------------------------------------------------------------------
+    # -- inspecting -----------------------------------------------------------------------------------------------
     def find_frailties(self, pid: int) -> tuple[Frail, ...]:
-        """Return what may end that process, or keep visitors from it; empty too where it may not be looked at."""
+        """Return what may end that process, or block clients from it; also empty if it may not be inspected."""
         return tuple(found for found in (self._group_of(pid), self._files_of(pid)) if found)
 
     def _group_of(self, pid: int) -> Frail | None:
@@ -123,7 +123,7 @@ def _hierarchy(kind: str, options: list[str], known: Collection[str]) -> str | N
 
 def _move(pid: int, group: Path) -> None:
     group.mkdir(exist_ok=True)
-    for name in ("cpuset.cpus", "cpuset.mems"):  # v1 takes no process while these are empty
+    for name in ("cpuset.cpus", "cpuset.mems"):  # v1 accepts no process while these are empty
         if (group / name).exists() and not (group / name).read_text().strip():
             (group / name).write_text((group.parent / name).read_text())
     (group / "cgroup.procs").write_text(str(pid))
@@ -136,7 +136,7 @@ def _is_ours(group: str) -> bool:
 
 
 def _user_of(group: str) -> str | None:
-    """Return whose own systemd has that group, `…/user@1000.service/…`; None where it is the machine's."""
+    """Return whose own systemd has that group, `…/user@1000.service/…`; None if it is the machine's."""
     import pwd
 
     uid = group.partition("/user@")[2].partition(".service")[0]
@@ -156,20 +156,20 @@ def _lines(path: Path) -> list[str]:
 
 
 def raise_open_files() -> None:
-    """Let this process, and what it starts, open as many files as it may: a login often has few."""
+    """Let this process, and what it starts, open as many files as allowed: the default of a login is often low."""
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if resource.RLIM_INFINITY in {soft, hard} or soft >= OPEN_FILES:
         return
-    for most in (max(hard, OPEN_FILES), hard):  # more than the hard limit is for root
+    for most in (max(hard, OPEN_FILES), hard):  # only root may exceed the hard limit
         with suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, OPEN_FILES), most))
             return
 
 
 def bus_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return what systemd-run needs to find the systemd of a user."""
+    """Return what systemd-run needs to find a user's systemd."""
     found = {name: environ[name] for name in _FOR_USERS if name in environ}
     usual = Path(f"/run/user/{os.geteuid()}")
     return found if "XDG_RUNTIME_DIR" in found or not usual.is_dir() else {**found, "XDG_RUNTIME_DIR": str(usual)}

@@ -1,4 +1,4 @@
-"""Who listens on a port, as far as /proc lets us look."""
+"""Which program listens on a port, as far as /proc shows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LISTEN = "0A"
 
 
 def find_port_holder(port: int, proc: Path = Path("/proc"), *, but: Collection[int] = ()) -> str | None:
-    """Return e.g. "nginx (pid 812)"; None when nobody else listens there or we may not see who."""
+    """Return e.g. "nginx (pid 812)"; None if nothing else listens there or it may not be read."""
     sockets = {f"socket:[{inode}]" for name in ("tcp", "tcp6") for inode in _listeners(proc / "net" / name, port)}
     for process in proc.glob("[0-9]*") if sockets else ():
         if int(process.name) not in but and sockets & _open_files(process):
@@ -19,7 +19,7 @@ def find_port_holder(port: int, proc: Path = Path("/proc"), *, but: Collection[i
 
 
 def find_web_server(*, but: Collection[int]) -> str | None:
-    """Return the program, other than those pids, that has the usual port of a web server here."""
+    """Return the program, other than those pids, that listens on a usual web server port here."""
     holders = (find_port_holder(port, but=but) for port in (443, 80))
     return next((holder for holder in holders if holder), None)
 

@@ -1,4 +1,4 @@
-"""What Linux tells of its network in /proc: routes and listeners. Unreadable means empty."""
+"""What Linux reports of its network in /proc: routes and listeners. Unreadable means empty."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def routes() -> Iterator[tuple[int, str, IPv4Network]]:
 
 
 def find_listeners(pid: int, *, six: bool) -> set[tuple[str, int]] | None:
-    """Return where that process's network namespace listens, on IPv6 too where `six`; None when we may not look. Each table
-    is read once, and only if it is needed: for one the kernel takes milliseconds."""
+    """Return where that process's network namespace listens, including IPv6 if `six`; None if it may not be read. Each
+    table is read once, and only if needed: the kernel takes milliseconds for one."""
     folder = Path("/proc", str(pid), "net")
     four = read(folder / "tcp")
     return {*_listening(four), *_listening(read(folder / "tcp6") if six else "")} if four else None

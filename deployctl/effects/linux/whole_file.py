@@ -1,4 +1,4 @@
-"""A file that others read appears whole or not at all, readable by its owner only."""
+"""A file that others read is replaced atomically, readable by its owner only."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import os
 from pathlib import Path
 from threading import get_ident
 
-PART_SUFFIX = ".part"  # what a killed writer leaves behind ends so
+PART_SUFFIX = ".part"  # suffix of what a killed writer leaves behind
 _FRESH = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def write_whole(path: Path, text: str, *, durable: bool = True) -> None:
-    """Replace the file in one moment: same folder, flushed to disk, renamed. OSError leaves the former one in place.
-    Not durable, nobody waits for the disk, and a power cut may leave the file empty."""
+    """Replace the file atomically: same folder, flushed to disk, renamed. OSError leaves the former one in place.
+
+    If not durable, nothing waits for the disk, and a power cut may leave the file empty.
+    """
     part = path.with_name(f".{path.name}.{os.getpid()}.{get_ident()}{PART_SUFFIX}")  # two writers never share one
     try:
         with os.fdopen(os.open(part, _FRESH, 0o600), "w", encoding="utf-8") as file:
@@ -31,6 +33,6 @@ def write_whole(path: Path, text: str, *, durable: bool = True) -> None:
 def _flush_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(handle)  # else a power cut may undo the rename
+        os.fsync(handle)  # otherwise a power cut may undo the rename
     finally:
         os.close(handle)

@@ -1,1 +1,1 @@
-"""The files that HAProxy starts and reloads from, as text and on the disk."""
+"""The files that HAProxy starts and reloads from, as text and on disk."""

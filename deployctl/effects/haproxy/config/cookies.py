@@ -1,20 +1,20 @@
-"""What HAProxy keeps from apps of what a browser carries for us, and from browsers of what an app would set in our name.
+"""What HAProxy removes of our cookies before requests reach apps, and what it removes of an app's attempts to set them.
 
-All else passes byte for byte. A rule sees a header line by its number only, so where one of ours is among them the lines
-are put aside, and those come back that are not ours. This goes by the text: HAProxy's own reading of cookies takes what
-stands between two quotes for one value, and apps can set quotes around ours.
+Everything else passes byte for byte. A rule can address a header line only by number, so if one of ours is present all
+lines are moved aside, and those that are not ours are restored. This works on the text: HAProxy's own cookie parser
+treats what is between two quotes as one value, and apps can set quotes around ours.
 """
 
 from __future__ import annotations
 
 from deployctl.domain.proxy.cookies import DASHBOARD, PREVIEW, TOKEN_PATTERN
 
-SENT_LINES = 8  # of Cookie; a browser sends one. Where one of ours is among them, lines beyond these are dropped
-SET_LINES = 50  # of Set-Cookie; more cookies than these no browser has to keep
+SENT_LINES = 8  # of Cookie; a browser sends one. If one of ours is present, lines beyond these are dropped
+SET_LINES = 50  # of Set-Cookie; browsers need not keep more cookies than this
 
 
 def rules(*, dashboard: bool) -> str:
-    """Return the rules of the apps' backend; what only a dashboard gives is looked for where there is one."""
+    """Return the rules of the apps' backend; a dashboard's cookies are only looked for if there is one."""
     names = f"({DASHBOARD}|{PREVIEW})" if dashboard else PREVIEW
     words = f"deployctl_ {PREVIEW}" if dashboard else PREVIEW
     bearer = f"'^bearer[[:blank:]]+{TOKEN_PATTERN}[[:blank:]]*$'"
@@ -24,11 +24,11 @@ def rules(*, dashboard: bool) -> str:
 
 
 def _sent(names: str, words: str) -> list[str]:
-    """Take every pair of ours out of what is sent, wherever it stands and however often."""
+    """Remove every pair of ours from requests, wherever it is and however often."""
     pair, blank = f"{names}[[:blank:]]*=[^;]*", "[[:blank:]]*"
     others = f'regsub(";{blank}{pair}","",g),regsub("^{blank}{pair};?{blank}","")'
     return [
-        f"  http-request allow unless {{ req.fhdr(cookie) -m sub {words} }}",  # nothing of the rest, as for most
+        f"  http-request allow unless {{ req.fhdr(cookie) -m sub {words} }}",  # skip the rest, as for most requests
         *(f"  http-request set-var(txn.cookie{n}) 'req.fhdr(cookie,{n}),{others}'" for n in _numbers(SENT_LINES)),
         "  http-request del-header Cookie",
         *(f"  http-request add-header Cookie %[var(txn.cookie{n})] "
@@ -37,8 +37,8 @@ def _sent(names: str, words: str) -> list[str]:
 
 
 def _set(names: str) -> list[str]:
-    """Drop every line that would set one of ours, by any name that a browser or we read as one: without a name, a cookie is
-    sent as its value alone, and around a name we pass over signs that no name has."""
+    """Drop every line that would set one of ours, by any name that a browser or we would read as one: a cookie without
+    a name is sent as its bare value, and we ignore characters around a name that no name contains."""
     ours = f"-m reg '^[^;A-Za-z0-9_-]*{names}[^;A-Za-z0-9_-]*(=|;|$)'"
     return [
         f"  http-response allow unless {{ res.fhdr(set-cookie) {ours} }}",

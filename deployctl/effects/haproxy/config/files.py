@@ -1,4 +1,4 @@
-"""The files HAProxy starts and reloads from. Each appears whole, and only when it differs."""
+"""The files HAProxy starts and reloads from. Each is replaced atomically, and only if it differs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from deployctl.effects.haproxy.config import text as config
     from deployctl.effects.haproxy.home import HaproxyHome
 
-HAPROXY_THREADS = 4  # more cost memory and do not make one server's load faster
+HAPROXY_THREADS = 4  # more cost memory and do not speed up one server's load
 _MAPS = (wire.ROUTE, wire.KNOWN, wire.VERSION, wire.HOST)
 
 
@@ -34,45 +34,45 @@ class HaproxyFiles:
         self._home, self._spec = home, spec
 
     def startable(self) -> bool:
-        """Tell whether HAProxy would come up from them as ours and with somebody to serve."""
+        """Return whether HAProxy would start from them as ours with a live version."""
         from deployctl.effects.haproxy.config import text as config
 
         return self.complete() and config.token_of(self.configuration()) is not None and bool(self.find_map(wire.ROUTE))
 
     def complete(self) -> bool:
         text = self.configuration()
-        needed = (*_MAPS, wire.FRONT) if wire.FRONT in text else _MAPS  # 0.1.0 had none of fronts
+        needed = (*_MAPS, wire.FRONT) if wire.FRONT in text else _MAPS  # 0.1.0 had no map of fronts
         return bool(text) and all(self._path(name).exists() for name in needed)
 
     def token(self) -> str:
-        """Return which configuration lies on disk; nothing when it is none of ours."""
+        """Return the token of the configuration on disk; empty if it is not ours."""
         from deployctl.effects.haproxy.config import text as config
 
         return config.token_of(self.configuration()) or ""
 
     def are_from_here(self) -> bool:
-        """Tell whether they were written where the home lies now."""
+        """Return whether they were written at the home's present path."""
         return f" stats socket {self._home.worker} " in self.configuration()
 
     def configuration(self) -> str:
-        """Return haproxy.cfg as it lies on disk; nothing when it is missing."""
+        """Return haproxy.cfg from disk; empty if it is missing."""
         return _read(self._home.config) or ""
 
     def gate(self) -> Path:
-        """Return where the private bind of that configuration lies."""
+        """Return the path of that configuration's private bind."""
         from deployctl.effects.haproxy.config import text as config
 
         return self._home.gate(config.token_of(self.configuration()) or "")
 
     def find_map(self, name: str) -> dict[str, str] | None:
-        """Return a map as it lies on disk; None when it is missing."""
+        """Return a map from disk; None if it is missing."""
         from deployctl.effects.haproxy.config import text as config
 
         text = _read(self._path(name))
         return None if text is None else config.read_map(text)
 
     def write(self, table: TrafficTable) -> bool:
-        """Let the files carry the table, routes excepted. True when anything differed."""
+        """Write the table to the files, except routes. True if anything differed."""
         from deployctl.effects.haproxy.config import text as config
         from deployctl.effects.haproxy.config.fronts import presumed_fronts
 
@@ -86,7 +86,7 @@ class HaproxyFiles:
         return any(differed)
 
     def dropped_fronts(self, found: Mapping[str, str], table: TrafficTable) -> dict[AppName, DroppedFront]:
-        """Read what the running map of fronts says."""
+        """Read the running map of fronts."""
         from deployctl.effects.haproxy.config.fronts import read_fronts
 
         return read_fronts(found, table, self._spec, self._home)
@@ -103,7 +103,7 @@ class HaproxyFiles:
         return _write(self._path(name), config.map_text(entries))
 
     def expected(self, table: TrafficTable) -> str:
-        """Render haproxy.cfg with the token on disk, or with a fresh one when HAProxy has to reload for it."""
+        """Render haproxy.cfg with the token on disk, or with a fresh one if HAProxy has to reload for it."""
         from deployctl.effects.haproxy.config import text as config
 
         former, machine = self.configuration(), self._machine()
@@ -127,7 +127,7 @@ class HaproxyFiles:
         return config.ProxyHost(str(self._home.worker), self._home.gates, threads, drop_root, self._version())
 
     def _version(self) -> tuple[int, int]:
-        """Return HAProxy's version. A program that must not be started is not asked for it: the one that runs is."""
+        """Return HAProxy's version. An untrusted program is not run to read it: the running one is asked."""
         try:
             return find_version(self._spec)
         except Untrusted:
@@ -142,7 +142,7 @@ class HaproxyFiles:
         return self._home.folder / name
 
     def _sweep(self) -> None:
-        for leftover in self._home.folder.glob(f".*{PART_SUFFIX}"):  # of a process that was killed while it wrote
+        for leftover in self._home.folder.glob(f".*{PART_SUFFIX}"):  # of a process that was killed while writing
             leftover.unlink(missing_ok=True)
 
 
@@ -151,7 +151,7 @@ def remembered_routes(table: TrafficTable) -> dict[str, str]:
 
 
 def kept_routes(routes: Mapping[str, str], table: TrafficTable) -> dict[str, str]:
-    """Return the routes of apps that the table knows; the others go."""
+    """Return the routes of apps in the table, without the others."""
     apps = known_apps(table)
     return {app: value for app, value in sorted(routes.items()) if app in apps}
 
@@ -161,7 +161,7 @@ def known_apps(table: TrafficTable) -> set[str]:
 
 
 def routed_servers(routes: Mapping[str, str]) -> set[str]:
-    """Return the servers that take traffic; `6:7:25` names two of them."""
+    """Return the servers that receive traffic; `6:7:25` names two of them."""
     return {f"{app}.{number}" for app, value in routes.items() for number in value.split(":")[:2]}
 
 

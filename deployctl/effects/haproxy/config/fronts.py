@@ -1,8 +1,8 @@
-"""The map of fronts: apps that a proxy on this machine speaks for, and is not believed.
+"""The map of fronts: apps with an untrusted proxy on this machine in front of them.
 
-HAProxy itself writes an app into it (key: the app) when it drops a word. What 0.1.0 still passed on cannot be known, so
-when its configuration is followed by ours, apps that can be asked from here are presumed (key: `<app>.presumed`) to stand
-behind the web server that this machine has.
+HAProxy itself adds an app (key: the app) when it drops a forwarded header. What 0.1.0 still passed on cannot be known,
+so when our configuration replaces its, apps reachable from here are presumed (key: `<app>.presumed`) to be behind this
+machine's web server.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _FROM_HERE = ("127.", "::1", "0.0.0.0", "::")  # noqa: S104  compared
 
 
 def presumed_fronts(table: TrafficTable, spec: ServerSpec, former: str, home: HaproxyHome) -> dict[str, str]:
-    """Return the map to begin with; `former` is the configuration that lies there."""
+    """Return the initial map; `former` is the configuration on disk."""
     if not former or wire.FRONT in former or find_web_server(but=set(members(home))) is None:
         return {}
     by_host = set(table.hosts.values()) if spec.http[0].startswith(_FROM_HERE) else set()
@@ -36,7 +36,7 @@ def presumed_fronts(table: TrafficTable, spec: ServerSpec, former: str, home: Ha
 
 def read_fronts(found: Mapping[str, str], table: TrafficTable, spec: ServerSpec,
                 home: HaproxyHome) -> dict[AppName, DroppedFront]:
-    """Return what HAProxy's map says; a presumption ends once somebody said whom to believe, if only nobody."""
+    """Return the contents of HAProxy's map; a presumption ends once trusted proxies are set, even to none."""
     apps = sorted({key.removesuffix(_PRESUMED) for key in found})
     seen = {app: app in found for app in apps}
     program = find_web_server(but=set(members(home)))

@@ -1,4 +1,4 @@
-"""HAProxy's files read backwards: which apps, addresses, servers and routes they were written for."""
+"""HAProxy's files read backwards: the apps, addresses, servers and routes they were written for."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ID = pattern(r"id (\d+) ")
 
 
 def read_remains(folder: Path) -> Remains:
-    """Read what lies in state/haproxy. A file that is missing or unreadable tells nothing."""
+    """Read the files in state/haproxy. A missing or unreadable one yields nothing."""
     known, routes = _map(folder, wire.KNOWN), _map(folder, wire.ROUTE)
     text = _text(folder / "haproxy.cfg")
     return Remains(

@@ -1,8 +1,8 @@
-"""The tally: what HAProxy counts of each release, in one stick table of its worker. Only text: rules, command, answer.
+"""Request counts: what HAProxy counts for each release, in one stick table of its worker. Only text: rules, command,
+reply.
 
-A column is a number that only grows. Whoever wants to know more adds a column at the end, with its rule.
-HAProxy's own counters are of no use for it: `eresp` counts one unanswered request twice, and an upload that got its
-answer early as a failure.
+A column is a number that only grows. A new figure is a new column at the end, with its rule. HAProxy's own counters are
+of no use here: `eresp` counts one unanswered request twice, and an upload that got its response early as a failure.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from deployctl.domain.proxy.traffic import Counters, Precision, Recent
 from deployctl.pattern import pattern
 
 STICK_TABLE = "tally"
-RATE_SECONDS = 60  # seconds that the rates are of
-OWN_COUNTED = (2, 8)  # since then the answers that HAProxy writes itself can be counted
+RATE_SECONDS = 60  # seconds that the rates cover
+OWN_COUNTED = (2, 8)  # since this version the responses that HAProxy writes itself can be counted
 
 _ASKED, _ANSWERED, _FAILED, _2XX, _3XX, _4XX, _5XX = range(7)
-_RATED = 3  # of the first columns the last minute is known, too
+_RATED = 3  # the first columns also have a rate for the last minute
 _KEY = 64  # characters of <app>.<release>
-_SIZE = 10_000  # releases; one takes about 400 bytes, once somebody asked it
+_SIZE = 10_000  # releases; one takes about 400 bytes, once it gets a request
 
 SHOW = f"show table {STICK_TABLE}"
 
 
 def rules(version: tuple[int, int]) -> str:
-    """Return the rules of the frontend; txn.server names the release. Those of answers stand last among their kind:
-    an answer that another rule turns into an error of HAProxy's own is no answer of the app."""
+    """Return the rules of the frontend; txn.server names the release. Those for responses come last of their kind: a
+    response that another rule turns into an error of HAProxy's own is not a response of the app."""
     return "\n".join([
-        f"  http-request track-sc0 var(txn.server) table {STICK_TABLE} unless gate",  # no visitor
+        f"  http-request track-sc0 var(txn.server) table {STICK_TABLE} unless gate",  # not a client
         f"  http-request sc-inc-gpc({_ASKED},0)",
         *(f"  http-response sc-inc-gpc({column},0) if {{ status {first}:{first + 99} }}"
           for column, first in ((_2XX, 200), (_3XX, 300), (_4XX, 400), (_5XX, 500))),
@@ -45,7 +45,7 @@ def _own_failures() -> list[str]:
 
 
 def section(version: tuple[int, int]) -> str:
-    """Return the table's own section. Where HAProxy's own answers cannot be counted it counts failures its way, which
+    """Return the table's own section. If HAProxy's own responses cannot be counted, it counts failures its way, which
     leaves out refused connections, for the last minute."""
     columns = f"gpc({_5XX + 1}),gpc_rate({_RATED},{RATE_SECONDS}s),conn_cur"
     own = "" if version >= OWN_COUNTED else f",http_fail_rate({RATE_SECONDS}s)"
@@ -53,17 +53,17 @@ def section(version: tuple[int, int]) -> str:
 
 
 def forget(server: str) -> str:
-    """Return the command that drops a release. `server` is a name that HAProxy may be given."""
+    """Return the command that deletes a release. `server` is a validated name."""
     return f"clear table {STICK_TABLE} key {server}"
 
 
-# -- the answer ---------------------------------------------------------------------------------------------------
+# -- the reply ----------------------------------------------------------------------------------------------------
 _ROW = pattern(r"^0x\w+: key=(\S+) (.*)$", re.MULTILINE)
 _COLUMN = pattern(r"(\w+)(?:\(\d+\))?=(\d+)")
 
 
 def parse_table(reply: str) -> dict[str, Counters]:
-    """Read `show table` by server; nothing from a worker that has no tally yet."""
+    """Read `show table` by server; nothing from a worker that has no such table yet."""
     return {found[1]: _counters({name: int(value) for name, value in _COLUMN.findall(found[2])})
             for found in _ROW.finditer(reply)}
 

@@ -1,8 +1,9 @@
-"""What lies in state/haproxy, as text: haproxy.cfg and its maps are functions of the table and this server's values.
+"""The contents of state/haproxy as text: haproxy.cfg and its maps are functions of the table and this server's
+settings.
 
-Only the server lines and the maps follow a deployment; HAProxy learns of them at run time. All above the server
-lines is the head: a change of it needs a reload, and then the head gets another token. The worker tells the token
-it was started with, so nobody has to guess what runs.
+Only the server lines and the maps change with a deployment; HAProxy gets them at run time. Everything above the server
+lines is the head: a change of it needs a reload, and then the head gets another token. The worker reports the token it
+was started with, so what runs is always known.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 _WRITTEN_BY = "# Written by deployctl"
 NOBODY = 65534
-BUFFER = 40960  # bytes of a head with 32 KiB of cookies; HAProxy's own 16 KiB refuse them. Taken only while in use
+BUFFER = 40960  # bytes, for headers with 32 KiB of cookies; HAProxy's default 16 KiB reject them. Allocated only while in use
 _BIND = pattern(r"^  bind \[?([0-9a-fA-F.:]+?)\]?:(\d+)(?: v6only)? name (\S+)$", re.MULTILINE)
 _SERVER = pattern(r"^  server (\S+) (\S+) (.*)$", re.MULTILINE)
 
@@ -33,9 +34,9 @@ class ProxyHost:
     """What the configuration must know of where it runs."""
 
     socket: str  # of the worker
-    gates: str  # where the private bind lies, but for the token's end
+    gates: str  # path of the private bind, without the token at its end
     threads: int
-    drop_root: bool  # the worker gives up root and keeps only what binding to a bridge may need
+    drop_root: bool  # the worker drops root and keeps only what binding to a bridge may need
     version: tuple[int, int] = (2, 8)  # of HAProxy
 
 
@@ -120,7 +121,7 @@ def _binds(table: TrafficTable, spec: ServerSpec) -> list[str]:
 
 
 def _preview(spec: ServerSpec) -> list[str]:
-    """Name who may choose a version; several lines of one acl are alternatives."""
+    """Match clients that may choose a version; several lines of one acl are alternatives."""
     from ipaddress import ip_network  # not needed by a rollback
 
     try:
@@ -131,8 +132,8 @@ def _preview(spec: ServerSpec) -> list[str]:
 
 _NO_PREVIEW = "  acl preview always_false"
 
-# txn.app says whose request it is, txn.release which of its releases answers. A version that was asked for counts
-# only if known.map has exactly <app>.<version>: an app has no dot, so no text from outside reaches another app.
+# txn.app is the request's app, txn.release the release that handles it. A requested version applies
+# only if known.map has exactly <app>.<version>: an app has no dot, so no client's text reaches another app.
 _WHOSE = r"""
   option idle-close-on-response
   http-request disable-l7-retry unless METH_GET
@@ -179,7 +180,7 @@ _BACKEND = """backend apps
 
 # -- the maps ---------------------------------------------------------------------------------------------------
 def maps(table: TrafficTable) -> dict[str, dict[str, str]]:
-    """Return every map but that of the routes: who serves is no function of the table."""
+    """Return every map except the routes: which release is live does not follow from the table."""
     ordered, hosts = _ordered(table), sorted(table.hosts.items())
     return {
         wire.KNOWN: dict(_known(backend) for backend in ordered if backend.preview),
@@ -198,19 +199,19 @@ def map_text(entries: Mapping[str, str]) -> str:
 
 
 def read_map(text: str) -> dict[str, str]:
-    """Read a map file; lines that are no entry are left out."""
+    """Parse a map file; lines that are not entries are skipped."""
     words = [line.split() for line in text.splitlines() if not line.startswith("#")]
     return {pair[0]: pair[1] for pair in words if len(pair) == 2}
 
 
-# -- what a configuration on disk tells ---------------------------------------------------------------------------
+# -- reading a configuration on disk ---------------------------------------------------------------------------------
 def token_of(config: str) -> str | None:
     found = re.search(r"^  description ([A-Za-z0-9_.-]+)$", config, re.MULTILINE)
     return found[1] if found else None
 
 
 def of_another_build(config: str) -> bool:
-    """Tell whether another version of deployctl wrote it, whose text may differ with nothing wrong."""
+    """Return whether another version of deployctl wrote it, whose text may differ without being wrong."""
     return config.startswith(_WRITTEN_BY) and not config.startswith(f"{_WRITTEN_BY} {__version__} ")
 
 
@@ -219,25 +220,25 @@ def head_of(config: str) -> str:
 
 
 def binds_of(config: str) -> dict[str, tuple[str, int]]:
-    """Return where it listens for visitors, by app, or by BY_HOST for where Host names decide."""
+    """Return where it listens for clients, by app, or by BY_HOST where host names decide."""
     return {found[3]: (found[1], int(found[2])) for found in _BIND.finditer(config)}
 
 
 def servers_of(config: str) -> dict[str, tuple[str, str]]:
-    """Return the servers by name: where each is reached, and the rest of its line."""
+    """Return the servers by name: each one's address, and the rest of its line."""
     return {found[1]: (found[2], found[3]) for found in _SERVER.finditer(config)}
 
 
 @dataclass(frozen=True, slots=True)
 class ServerLine:
-    """What a server line says beside the address."""
+    """What a server line contains besides the address."""
 
     id: int
     bridge: str | None
 
 
 def find_server(config: str, name: str) -> ServerLine | None:
-    """Return the line of one server; None when the configuration does not have it."""
+    """Return the line of one server; None if the configuration does not have it."""
     begins = config.find(f"\n  server {name} ")  # a switch waits for it, and the head is long
     found = re.compile(r"  server \S+ \S+ id (\d+) (.*)").match(config, begins + 1) if begins >= 0 else None
     if found is None:
@@ -247,14 +248,14 @@ def find_server(config: str, name: str) -> ServerLine | None:
 
 
 def needs_reload(former: str, wanted: str) -> bool:
-    """Tell whether more than servers that come, go or move lies between two configurations with the same token."""
+    """Return whether two configurations with the same token differ in more than servers that come, go or move."""
     before, after = servers_of(former), servers_of(wanted)
     rebound = any(before[name][1] != after[name][1] for name in before.keys() & after.keys())
     return rebound or head_of(former) != head_of(wanted)
 
 
 def keep_head(former: str, wanted: str) -> str:
-    """Return the wanted servers below the former head, with the lines they had: what runs after a refused reload."""
+    """Return the wanted servers below the former head, with the lines they had: what runs after a rejected reload."""
     before, after = servers_of(former), servers_of(wanted)
     lines = (f"  server {name} {' '.join(before.get(name, after[name]))}\n" for name in after)
     return head_of(former) + "".join(lines)

@@ -1,7 +1,7 @@
-"""What an app is told of who asks: by HAProxy itself, and of others' word only that of proxies that are trusted.
+"""What an app is told about its clients: by HAProxy itself, and by other proxies only if they are trusted.
 
-Lines are found again by their names, so that whom an app trusts outlives its ledger: without that, a front that
-speaks the PROXY protocol would get 400 for every visitor.
+Lines are found again by their names, so that an app's trusted proxies survive the loss of its ledger: without that, a
+front that speaks the PROXY protocol would get 400 for every client.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from deployctl.domain.host.server import ServerSpec
     from deployctl.domain.proxy.traffic import TrafficTable
 
-BY_HOST = "-"  # the bind where Host names decide; no app can be called so
+BY_HOST = "-"  # the bind where host names decide; not a valid app name
 _FRONT = pattern(r"^  acl front\.([A-Za-z0-9_-]+) (?:src (\S+)|always_false)$", re.MULTILINE)
 _EXPECTED = pattern(r"^  tcp-request connection expect-proxy layer4 if \{ so_name -m str -- (\S+) \}", re.MULTILINE)
 
-# A header that an app may read as ours counts as ours: several servers take _ for -, and read every X-Forwarded-….
+# A header that an app may read as ours counts as ours: several servers treat _ as -, and read every X-Forwarded-….
 _RULES = rf"""
   acl trusted var(txn.trusted) -m found
   acl told req.hdr(x-forwarded-for) -m found
@@ -39,18 +39,18 @@ _RULES = rf"""
 
 
 def connection_lines(table: TrafficTable, spec: ServerSpec) -> list[str]:
-    """Return what the frontend says of connections and of networks. Raises Invalid for a network that is none."""
+    """Return the frontend's lines about connections and networks. Raises Invalid for an invalid network."""
     return [
         *_networks(BY_HOST, spec.trusted_proxies),
         *(line for app, networks in _own_lists(table) for line in _networks(wire.require_app(app), networks)),
         *_expected(table, spec),
-        # A bind on [::] has IPv4 visitors as ::ffff:1.2.3.4, which few apps take for the address that it is.
+        # A bind on [::] reports IPv4 clients as ::ffff:1.2.3.4, which few apps recognise as the address it is.
         "  tcp-request session set-src src,regsub(^::ffff:,) if { src -m beg ::ffff: }",
     ]
 
 
 def header_lines(table: TrafficTable) -> list[str]:
-    """Return what the frontend says of headers; it comes after connection_lines and once txn.app is known."""
+    """Return the frontend's lines about headers; they come after connection_lines and once txn.app is known."""
     own = [app for app, _ in _own_lists(table)]
     trusted = "  http-request set-var(txn.trusted) bool(true) if"
     return [
@@ -66,7 +66,7 @@ def _own_lists(table: TrafficTable) -> list[tuple[AppName, tuple[str, ...]]]:
 
 
 def _networks(name: str, networks: tuple[str, ...]) -> Iterator[str]:
-    """Name them one a line: a line of HAProxy holds 64 words."""
+    """List them one per line: a line of HAProxy's configuration holds 64 words."""
     from ipaddress import ip_network  # not needed by a rollback
 
     try:
@@ -78,7 +78,7 @@ def _networks(name: str, networks: tuple[str, ...]) -> Iterator[str]:
 
 
 def _expected(table: TrafficTable, spec: ServerSpec) -> Iterator[str]:
-    """Expect the PROXY protocol of the trusted alone: whoever else connects speaks for nobody but themselves."""
+    """Expect the PROXY protocol from trusted addresses only: other clients speak only for themselves."""
     fronts: dict[str, str] = {BY_HOST: BY_HOST} if spec.proxy_protocol else {}
     for app, trust in sorted(table.trust.items()):
         if trust.proxy_protocol:
@@ -88,7 +88,7 @@ def _expected(table: TrafficTable, spec: ServerSpec) -> Iterator[str]:
 
 
 def trust_of(config: str) -> Mapping[AppName, ProxyTrust]:
-    """Read back whom each app trusts by a word of its own."""
+    """Parse which proxies each app trusts by its own setting."""
     networks: dict[str, tuple[str, ...]] = {}
     for found in _FRONT.finditer(config):
         networks[found[1]] = (*networks.get(found[1], ()), *([found[2]] if found[2] else []))

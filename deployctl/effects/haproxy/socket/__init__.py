@@ -1,1 +1,1 @@
-"""HAProxy's runtime API: commands, answers and what the worker carries now."""
+"""HAProxy's runtime API: commands, replies and the worker's present state."""

@@ -1,4 +1,4 @@
-"""HAProxy's answers as values. Its errors are prose too: what does not look like an answer is refused, aloud."""
+"""HAProxy's replies as values. Its errors are prose, too: what does not look like a reply is rejected with an error."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deployctl.errors import SwitchRefused
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """A server as the worker carries it."""
+    """A server as the worker has it."""
 
     name: str
     id: int
@@ -22,17 +22,17 @@ class ServerState:
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """The master, the worker that takes traffic, and those that only finish what they hold."""
+    """The master, the worker that receives traffic, and those that only finish open requests."""
 
     master: int | None
     worker: int | None
     leaving: tuple[int, ...]
-    failed: int  # reloads in a row that were refused
-    outlived: Mapping[int, int] = field(default_factory=dict)  # how many reloads each worker has seen
+    failed: int  # consecutive reloads that were rejected
+    outlived: Mapping[int, int] = field(default_factory=dict)  # how many reloads each worker has survived
 
 
 def parse_servers(reply: str) -> dict[str, ServerState]:
-    """Read `show servers state` by its own heading; SwitchRefused when it is none."""
+    """Read `show servers state` by its own heading; SwitchRefused if it has none."""
     heading, _, rows = reply.partition("# be_id")[2].partition("\n")
     columns = ["be_id", *heading.split()]
     if "srv_admin_state" not in columns:
@@ -47,7 +47,7 @@ def _server(columns: list[str], line: str) -> ServerState:
 
 
 def parse_map(reply: str) -> dict[str, str]:
-    """Read `show map`; of a key that stands there twice the first counts, as it does for HAProxy."""
+    """Read `show map`; of a duplicate key the first counts, as it does for HAProxy."""
     entries: dict[str, str] = {}
     for line in reply.splitlines():
         if line.strip():
@@ -60,7 +60,7 @@ def parse_map(reply: str) -> dict[str, str]:
 
 
 def parse_entry(reply: str) -> str | None:
-    """Read `get map`; None when there is no such key."""
+    """Read `get map`; None if there is no such key."""
     found = re.search(r'found=yes.*\bvalue="([^"]*)"', reply)
     if found is None and "found=no" not in reply:
         raise SwitchRefused(f"HAProxy said: {reply.strip()}")
@@ -69,23 +69,23 @@ def parse_entry(reply: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """What is told of a server beside the tally: by one worker, since it carries the server."""
+    """What is known of a server besides the request counts: from one worker, since it has had the server."""
 
     in_flight: int
     response_ms: float  # mean of the last 1,024
 
 
 def parse_stat(reply: str) -> dict[str, Stat]:
-    """Read `show stat` by server; what was answered before it is passed over."""
+    """Read `show stat` by server; preceding output is skipped."""
     heading, *lines = reply[reply.find("# pxname") + 2 :].splitlines()
-    # Only columns behind those that are read here, of health checks, may have a comma in them.
+    # Only columns after those that are read here, of health checks, may contain a comma.
     rows = (dict(zip(heading.split(","), line.split(","), strict=False)) for line in lines)
     return {row["svname"]: Stat(int(row.get("scur") or 0), float(row.get("rtime") or 0))
             for row in rows if row.get("pxname") == "apps" and row.get("type") == "2"}
 
 
 def takes_requests(reply: str, server: str) -> bool:
-    """Read from `show stat` whether a server is there and not switched off."""
+    """Read from `show stat` whether a server exists and is not disabled."""
     heading, *lines = reply.removeprefix("# ").splitlines() or [""]
     rows = (dict(zip(heading.split(","), line.split(","), strict=False)) for line in lines)
     return any(row.get("svname") == server and not row["status"].startswith(("MAINT", "DRAIN")) for row in rows)
@@ -123,13 +123,13 @@ def parse_description(reply: str) -> str | None:
 
 
 def parse_reasons(said: str) -> list[str]:
-    """Read HAProxy's own reasons out of what it printed: the alerts, without its prefixes and file names."""
+    """Extract HAProxy's own reasons from what it printed: the alerts, without prefixes and file names."""
     alerts = re.findall(r"^\[ALERT\]\s*\(\d+\) : (.*)$", said, re.MULTILINE)
     plain = [re.sub(r"^(?:config : )?(?:Binding |parsing )?\[[^\]]*\](?: for)?[: ]*", "", alert) for alert in alerts]
     return [reason for reason in plain if reason and not re.search(r"Exiting\.|rrors? found|rror\(s\) found", reason)]
 
 
 def find_port(reason: str) -> int | None:
-    """Return the port that HAProxy could not bind because somebody has it, if that was the reason."""
+    """Return the port that HAProxy could not bind because it is in use, if that was the reason."""
     found = re.search(r"cannot bind socket \(Address already in use\).*:(\d+)\]", reason)
     return int(found[1]) if found else None

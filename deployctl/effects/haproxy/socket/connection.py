@@ -1,6 +1,6 @@
-"""One command, one connection, one answer within a time limit: HAProxy's two sockets.
+"""One command, one connection, one reply within a time limit: HAProxy's two sockets.
 
-The worker's socket is asked first; where its file is gone, the master hands the command on.
+The worker's socket is tried first; if its file is missing, the master passes the command on.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from deployctl.errors import ProxyUnavailable
 if TYPE_CHECKING:
     from deployctl.effects.haproxy.home import HaproxyHome
 
-ANSWER_SECONDS = 3.0  # seconds for one answer
+ANSWER_SECONDS = 3.0  # seconds for one reply
 _NO_WORKER = (
     "Can't find the target PID",
     "Can't connect to the target CLI",  # it has just died, and its master has not noticed yet
@@ -24,13 +24,13 @@ _NO_WORKER = (
 
 
 def ask(path: Path, command: str, *, timeout: float) -> str:
-    """Return the whole answer to one command. Raises OSError, TimeoutError included."""
+    """Return the whole reply to one command. Raises OSError, including TimeoutError."""
     deadline = time.monotonic() + timeout
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout)
         connection.connect(str(path))
         connection.sendall(command.encode("ascii") + b"\n")
-        connection.shutdown(socket.SHUT_WR)  # HAProxy answers and closes; without it an answer may never end
+        connection.shutdown(socket.SHUT_WR)  # HAProxy replies and closes; without it a reply may never end
         parts: list[bytes] = []
         while part := connection.recv(65536):
             parts.append(part)
@@ -39,7 +39,7 @@ def ask(path: Path, command: str, *, timeout: float) -> str:
 
 
 def is_answered(path: Path) -> bool:
-    """Tell whether a HAProxy answers on that socket."""
+    """Return whether a HAProxy responds on that socket."""
     try:
         return bool(ask(path, wire.SHOW_VERSION, timeout=ANSWER_SECONDS).strip())
     except OSError:
@@ -47,8 +47,8 @@ def is_answered(path: Path) -> bool:
 
 
 class Talk:
-    """One connection for many questions: whoever answered the first one answers all, also when another process has the
-    socket's name by then. Raises OSError."""
+    """One connection for many commands: the process that replied to the first one replies to all, even if another one
+    has the socket's path by then. Raises OSError."""
 
     _PROMPT = b"\n> "
 
@@ -63,7 +63,7 @@ class Talk:
             raise
 
     def ask(self, command: str) -> str:
-        """Return the whole answer."""
+        """Return the whole reply."""
         self._connection.sendall(command.encode("ascii") + b"\n")
         said = b""
         while not said.endswith(self._PROMPT):
@@ -78,30 +78,31 @@ class Talk:
 
 
 class HaproxySockets:
-    """What HAProxy answers, or ProxyUnavailable."""
+    """HAProxy's replies, or ProxyUnavailable."""
 
     def __init__(self, home: HaproxyHome) -> None:
         self._home = home
 
     def worker(self, *commands: str) -> str:
-        """Ask the worker that takes traffic. Several commands are one question, and their answers follow each other."""
+        """Send to the worker that receives traffic. Several commands are one request, and their replies follow each
+        other."""
         try:
             return ask(self._home.worker, ";".join(commands), timeout=ANSWER_SECONDS)
         except (FileNotFoundError, ConnectionError):
             reply = self.master(";".join(wire.FIRST_WORKER + command for command in commands))
-        except OSError as e:  # it may have got the command: never send that twice
+        except OSError as e:  # it may have received the command: never send that twice
             raise _silent(self._home.worker, e) from e
         if reply.startswith(_NO_WORKER):
             raise ProxyUnavailable("HAProxy's master has no worker", remedy=["deployctl doctor"])
         return reply
 
     def leaving(self, pid: int, command: str) -> str:
-        """Ask a worker that only finishes what it holds; an empty answer when it has just ended."""
+        """Send to a worker that only finishes open requests; an empty reply if it has just exited."""
         reply = self.master(wire.at_worker(pid, command))
         return "" if reply.startswith(_NO_WORKER) else reply
 
     def master(self, command: str, *, timeout: float = ANSWER_SECONDS) -> str:
-        """Ask the master process. It refuses for a moment while it reloads."""
+        """Send to the master process. It rejects commands for a moment while it reloads."""
         try:
             return ask(self._home.master, command, timeout=timeout)
         except OSError as e:

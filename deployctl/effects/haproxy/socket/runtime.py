@@ -1,4 +1,4 @@
-"""What the worker carries right now. HAProxy's replies prove nothing: every change is read back."""
+"""The worker's present state. HAProxy's replies prove nothing: every change is read back."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from deployctl.domain.proxy.traffic import Backend
     from deployctl.ports import Clock
 
-DELETING = 0.1  # seconds to wait for connections of servers that go; what stays is tried again at the next sync
+DELETING = 0.1  # seconds to wait for connections of removed servers; what stays is tried again at the next sync
 _TICK = 0.02
 
 
 class HaproxyRuntime:
-    """Servers and maps of the worker that takes traffic."""
+    """Servers and maps of the worker that receives traffic."""
 
     def __init__(self, ask: Callable[[str], str], clock: Clock) -> None:
         self._ask, self._clock = ask, clock
@@ -30,7 +30,7 @@ class HaproxyRuntime:
         return answers.parse_entry(self._ask(wire.get_entry(name, key)))
 
     def put_entry(self, name: str, key: str, value: str | None, *, was: str | None) -> None:
-        """Set, add or (None) remove one entry. SwitchRefused when HAProxy does not say the same afterwards."""
+        """Set, add or (None) remove one entry. SwitchRefused if HAProxy does not report the same afterwards."""
         said = self._change(name, key, value, was=was)
         found = self.find_entry(name, key)
         if found != value:
@@ -45,12 +45,12 @@ class HaproxyRuntime:
             return ""
         if value is None:
             command = wire.del_entry(name, key)
-        else:  # adding a key that is there would make a second entry
+        else:  # adding an existing key would create a second entry
             command = (wire.add_entry if was is None else wire.set_entry)(name, key, value)
         return self._ask(command).strip()
 
     def fill_map(self, name: str, wanted: Mapping[str, str]) -> None:
-        """Make a map hold exactly that, one key at a time. SwitchRefused when it then does not."""
+        """Make a map contain exactly that, one key at a time. SwitchRefused if it then does not."""
         found = self.entries(name)
         for key in {**found, **wanted}:
             self._change(name, key, wanted.get(key), was=found.get(key))
@@ -62,12 +62,13 @@ class HaproxyRuntime:
         return answers.parse_servers(self._ask(wire.SHOW_SERVERS))
 
     def ensure_ready(self, server: str, server_id: int) -> bool:
-        """Let a server take requests and read that back; False when HAProxy has no such server, or keeps it off."""
+        """Enable a server and read that back; False if HAProxy has no such server, or keeps it disabled."""
         said = self._ask(wire.set_ready(server)).strip()
         return not said and answers.takes_requests(self._ask(wire.show_stat(server_id)), server)
 
     def ensure_servers(self, wanted: Mapping[str, Backend]) -> None:
-        """Add what lacks, correct what differs, read back. SwitchRefused names what HAProxy did not take."""
+        """Add missing servers, correct those that differ, read back. SwitchRefused names what HAProxy did not
+        accept."""
         found = self.servers()
         said = {name: reply for name, b in wanted.items() if (reply := self._correct(found.get(name), b))}
         if not said and not any(needs_correction(found.get(name), b) for name, b in wanted.items()):
@@ -78,7 +79,7 @@ class HaproxyRuntime:
                 raise SwitchRefused(f"HAProxy did not accept the server {name}: {said.get(name) or 'no reason given'}")
 
     def _correct(self, server: answers.ServerState | None, backend: Backend) -> str:
-        """Return what HAProxy said to it; nothing when there was nothing to correct."""
+        """Return HAProxy's reply; empty if there was nothing to correct."""
         said: list[str] = []
         if server is None:
             said.append(self._ask(wire.add_server(backend)))
@@ -89,7 +90,7 @@ class HaproxyRuntime:
         return "; ".join(reply.strip() for reply in said if reply.strip())
 
     def remove_servers(self, *, but: set[str]) -> None:
-        """Take all others out. One that still has a request open is left in maintenance, where it gets no other."""
+        """Remove all others. One that still has a request open is left in maintenance, where it gets no others."""
         leaving = {name: server for name, server in self.servers().items() if name not in but}
         for name, server in leaving.items():
             self._ask(wire.set_maint(name))
@@ -106,7 +107,7 @@ class HaproxyRuntime:
 
 
 def needs_correction(server: answers.ServerState | None, backend: Backend) -> bool:
-    """Tell whether HAProxy lacks the server, keeps it from requests or has it at another address."""
+    """Return whether HAProxy lacks the server, has it disabled or has it at another address."""
     return server is None or not server.ready or not _is_at(server, backend)
 
 

@@ -1,7 +1,7 @@
-"""HAProxy's runtime language as text. Every command is built here, from values that were checked first.
+"""HAProxy's runtime commands as text. Every command is built here, from values that were checked first.
 
-HAProxy splits a line at `;`, cuts ports modulo 65536 and has no status codes: so nothing but names, numbers and
-IP addresses ever gets into a command, and whoever changes something reads it back.
+HAProxy splits a line at `;`, truncates ports modulo 65536 and has no status codes: so only names, numbers and IP
+addresses ever become part of a command, and every change is read back.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from deployctl.domain.proxy.traffic import Backend
 
 ROUTE, KNOWN, VERSION, HOST = "route.map", "known.map", "version.map", "host.map"
-FRONT = "front.map"  # filled by HAProxy itself: apps that untrusted proxies on this machine speak for, with the address
-FIRST_WORKER = "@1 "  # the master hands such a command to the worker that takes traffic
+FRONT = "front.map"  # filled by HAProxy itself: apps with untrusted proxies on this machine in front, with the address
+FIRST_WORKER = "@1 "  # the master passes such a command on to the worker that receives traffic
 ALL_SERVERS = -1
 
 SHOW_SERVERS = "show servers state apps"
 SHOW_INFO = "show info"
 SHOW_VERSION = "show version"
 SHOW_PROCESSES = "show proc"
-MOST_LEAVING = 3  # workers that finish what they hold: each reload leaves one, of some 9 MB, while a connection lasts
+MOST_LEAVING = 3  # workers that finish open requests: each reload leaves one, of some 9 MB, while a connection lasts
 RELOAD = "reload"
 
 _NAME = pattern(r"[A-Za-z0-9_.-]{1,253}")
@@ -32,7 +32,7 @@ _VALUE = pattern(r"[A-Za-z0-9_.:-]{1,253}")
 _BRIDGE = pattern(r"[A-Za-z0-9_.-]{1,15}")
 
 
-# -- what may stand in a command or in the configuration --------------------------------------------------------
+# -- values allowed in a command or in the configuration ---------------------------------------------------------
 def require_name(text: str) -> str:
     if not _NAME.fullmatch(text):
         raise Invalid(f"{text!r} is not a valid name for HAProxy")
@@ -40,7 +40,7 @@ def require_name(text: str) -> str:
 
 
 def require_app(text: str) -> str:
-    """Return the name of an app. It has no dot, so `<app>.<anything>` always begins with that very app."""
+    """Return the name of an app. It has no dot, so `<app>.<anything>` always begins with exactly that app."""
     if "." in require_name(text):
         raise Invalid(f"{text!r} cannot be an app: a dot separates app and release in a server's name")
     return text
@@ -59,7 +59,7 @@ def require_number(number: int, *, most: int = 2**31 - 1) -> int:
 
 
 def require_address(text: str) -> str:
-    """Return an IP address the way HAProxy writes it."""
+    """Return an IP address as HAProxy writes it."""
     family = socket.AF_INET6 if ":" in text else socket.AF_INET
     try:
         return socket.inet_ntop(family, socket.inet_pton(family, text))
@@ -68,28 +68,28 @@ def require_address(text: str) -> str:
 
 
 def endpoint(address: str, port: int) -> str:
-    """Return `address:port`, the brackets of IPv6 included."""
+    """Return `address:port`, with brackets for IPv6."""
     host = require_address(address)
     return f"{f'[{host}]' if ':' in host else host}:{require_number(port, most=65535)}"
 
 
 def bind_words(address: str, port: int) -> str:
-    """Return what a bind says of its place.
+    """Return the address part of a bind.
 
-    At a reload HAProxy finds the inherited socket of one IPv6 address only with v6only; without, it stops listening
-    on every address, and says that it succeeded. `[::]` stays open to IPv4.
+    At a reload HAProxy finds the inherited socket of a single IPv6 address only with v6only; without it, it stops
+    listening on every address, and reports success. `[::]` stays open to IPv4.
     """
     return endpoint(address, port) + (" v6only" if ":" in address and require_address(address) != "::" else "")
 
 
 def server_words(backend: Backend) -> str:
-    """Return what follows the server's name. Weight 0: it is chosen by its name, never by load balancing."""
+    """Return what follows the server's name. Weight 0: it is selected by name, never by load balancing."""
     words = f"{endpoint(backend.address, backend.port)} id {require_number(backend.server_id)} weight 0"
     return words if backend.bridge is None else f"{words} {_bound_to(backend.bridge, backend)}"
 
 
 def _bound_to(bridge: str, backend: Backend) -> str:
-    """HAProxy goes on unbound when the interface is missing; from an address that is missing, it does not."""
+    """HAProxy falls back to an unbound connection if the interface is missing, but not if the source address is."""
     if not _BRIDGE.fullmatch(bridge):
         raise Invalid(f"{bridge!r} is not a network interface")
     anywhere = "::" if ":" in backend.address else "0.0.0.0"  # noqa: S104 - a source, not a place to listen
@@ -124,7 +124,7 @@ def set_maint(server: str) -> str:
 
 
 def close_idle(server: str, port: int) -> str:
-    """Let HAProxy drop its idle connections to a server in maintenance, which it does when the address changes."""
+    """Make HAProxy drop its idle connections to a server in maintenance, which it does when the address changes."""
     return f"set server apps/{require_name(server)} addr 127.0.0.1 port {2 if port == 1 else 1}"
 
 
