@@ -138,8 +138,7 @@ class DockerEngine:
         self, container: str, *, tail: int | None = None, since: float | None = None, follow: bool = False,
         left: Callable[[], bool] | None = None,
     ) -> Iterator[LogLine]:
-        """Yield lines, oldest first; `since` is Unix time. Ends when its reader has `left`, or with `follow` when the
-        container ends."""
+        """Yield lines, oldest first; `since` is Unix time. Ends once its reader has `left`, or the container has ended."""
         from deployctl.effects.docker.streams import log_lines, log_query
 
         path = with_query(f"/containers/{self._require(container).id}/logs", log_query(tail, since, follow=follow))

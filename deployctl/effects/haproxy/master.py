@@ -83,8 +83,8 @@ def find_stranded(home: HaproxyHome) -> int | None:
 
 
 def find_strays(home: HaproxyHome) -> list[StrayProxy]:
-    """Return the masters that were started as ours are, from a configuration that is gone now; `home`'s own excepted,
-    and those of other network namespaces: they hold no port of this server, and belong to a container or a test."""
+    """Return the masters that were started like ours, from a configuration that no longer exists, except `home`'s own
+    and those in other network namespaces: they hold no port of this server, and belong to a container or a test."""
     from deployctl.domain.proxy.traffic import StrayProxy
 
     found = ((pid, config_in(_command(pid))) for pid in processes() if not _is_member(home, pid))
