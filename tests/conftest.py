@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench import former
+from deployctl.execution import interrupts
 from tests import homes, leaks, machine, support
 from tests.leaks import _no_connection_is_left_open, _no_connection_of_the_module_is_left_open  # noqa: F401  fixtures
 
@@ -31,7 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _hears_signals() -> None:
     """Below `nohup` every command that a test starts would ignore SIGHUP, and SIGINT in a script's background."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, interrupts.stop)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,14 +9,15 @@ import signal
 from types import FrameType
 
 from deployctl.cli.session import CommandCall
-from deployctl.execution.interrupts import STOP_SIGNALS
+from deployctl.execution.interrupts import STOP_SIGNALS, stop
 
 
 def install() -> None:
-    """Make every terminating signal raise KeyboardInterrupt, except those ignored on purpose (nohup, `&`)."""
+    """Make every terminating signal raise KeyboardInterrupt, at the end of a shielded section where one is open; not those
+    that are ignored on purpose (nohup, `&`)."""
     for number in STOP_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler)
+            signal.signal(number, stop)
 
 
 def limit(session: CommandCall, seconds: float) -> None:

@@ -1,4 +1,8 @@
-"""Ctrl-C and SIGTERM: immediate if nothing has been switched, otherwise after the few steps that keep traffic safe."""
+"""Ctrl-C and SIGTERM: immediate if nothing has been switched, otherwise after the few steps that keep traffic safe.
+
+One handler stays for the life of the process and asks whether a block is open. Exchanging handlers around each block would
+leave moments in which a second signal ends the exchange half-way, and the process deaf to SIGTERM.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +13,20 @@ from contextlib import contextmanager
 from types import FrameType
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_open: list[list[int]] = []  # the signals that arrived in each open block, innermost last
+_open: list[list[int]] = []  # the signals that arrived in each open block of the main thread, innermost last
+
+
+def stop(number: int, _frame: FrameType | None) -> None:
+    """Handle a signal that ends the command: raise KeyboardInterrupt, or remember it until the open block has ended."""
+    if not _open:
+        raise KeyboardInterrupt
+    _open[-1].append(number)
 
 
 @contextmanager
 def shielded() -> Iterator[list[int]]:
-    """Hold signals back while the block runs; the list names those that arrived, and KeyboardInterrupt is raised
-    afterwards: at the end of the outermost block if they are nested.
+    """Hold the signals that `stop` handles back while the block runs; the list names those that arrived, and
+    KeyboardInterrupt is raised afterwards: at the end of the outermost block if they are nested.
 
     Only the main thread gets signals; elsewhere there is nothing to hold back.
     """
@@ -23,18 +34,11 @@ def shielded() -> Iterator[list[int]]:
     if threading.current_thread() is not threading.main_thread():
         yield came
         return
-
-    def remember(number: int, _frame: FrameType | None) -> None:
-        came.append(number)
-
-    former = {number: signal.signal(number, remember) for number in STOP_SIGNALS}
     _open.append(came)
     try:
         yield came
     finally:
         _open.pop()
-        for number, handler in former.items():
-            signal.signal(number, handler)
     if came and _open:
         _open[-1].extend(came)
     elif came:

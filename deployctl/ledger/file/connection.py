@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +19,9 @@ from deployctl.ledger.file import checked
 from deployctl.ledger.file.reserve import disk_is_full, free_reserve
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from types import TracebackType
+
     from sqlite_utils import Database
 
 SCHEMA_VERSION = 19  # equals schema.VERSION; a test compares them
@@ -108,31 +111,17 @@ class LedgerConnection:
         columns, marks = ", ".join(row), ", ".join("?" * len(row))
         self.execute(f"insert into {table}({columns}) values ({marks})", list(row.values()))  # noqa: S608
 
-    @contextmanager
-    def transaction(self, *, durable: bool = False) -> Iterator[None]:
+    def transaction(self, *, durable: bool = False) -> AbstractContextManager[None]:
         """All or nothing. `begin immediate`, so that a read followed by a write cannot lose to another writer;
         `durable` survives a power cut, the others only the death of this process. Nests."""
         if self.raw.in_transaction:
-            yield
-            return
+            return nullcontext()
         self._flush_at_commit(durable)
-        self.execute("begin immediate")
-        try:
-            yield
-            self.execute("commit")
-        except BaseException:
-            if self.raw.in_transaction:
-                self.raw.execute("rollback")
-            raise
+        return _Transaction(self, "begin immediate", "commit")
 
-    @contextmanager
-    def snapshot(self) -> Iterator[None]:
+    def snapshot(self) -> AbstractContextManager[None]:
         """Let every read inside see the same moment. Nobody waits for it."""
-        self.execute("begin")
-        try:
-            yield
-        finally:
-            self.raw.execute("rollback")
+        return _Transaction(self, "begin", "rollback")
 
     def require_room(self) -> None:
         """Raise the error for what would make a full disk fuller."""
@@ -160,6 +149,32 @@ class LedgerConnection:
     def close(self) -> None:
         self.raw.close()
         self.at_close()
+
+
+class _Transaction:
+    """What `transaction` and `snapshot` return. No generator: one that Ctrl-C leaves suspended would be ended when it is
+    collected, long after the connection was closed."""
+
+    def __init__(self, db: LedgerConnection, begin: str, end: str) -> None:
+        self._db, self._begin, self._end = db, begin, end
+
+    def __enter__(self) -> None:
+        try:
+            self._db.execute(self._begin)
+        except BaseException:
+            self._take_back()
+            raise
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            if kind is None:
+                self._db.execute(self._end)
+        finally:
+            self._take_back()
+
+    def _take_back(self) -> None:
+        if self._db.raw.in_transaction:
+            self._db.raw.execute("rollback")
 
 
 @contextmanager

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from deployctl.errors import DeployctlError, LeaseHeld
 from deployctl.execution.fence import fenced, taken_over
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from deployctl.domain.change.deployment import LeaseFacts
     from deployctl.domain.images.release import App
     from deployctl.domain.inputs.names import AppName
@@ -19,22 +19,35 @@ if TYPE_CHECKING:
 LEASE_POLL_SECONDS = 0.2  # seconds between two attempts while waiting
 
 
-@contextmanager
-def lease(app: AppName, verb: str, s: Services, options: ChangeOptions, *, by_force: bool = False) -> Iterator[int]:
-    """Hold the app's lease and yield its fencing token. Raises LeaseHeld, naming the holder and how to proceed;
-    `by_force` takes it from any holder.
+class lease:  # noqa: N801  used like a function
+    """Hold the app's lease and hand out its fencing token. Raises LeaseHeld, naming who has it and how to go on;
+    `by_force` takes it from whoever has it.
 
-    An error that passes through gets the app's live version attached: nobody should have to look that up separately.
+    An error that passes gets told who serves the app now: nobody should have to ask that separately.
+
+    No generator: one that Ctrl-C leaves suspended would give the lease back when it is collected, to a closed ledger.
     """
-    token = _take(app, verb, s, options, by_force=by_force)
-    try:
-        with s.ledger.heartbeat(app, token):
-            yield token
-    except DeployctlError as e:
-        e.serving = e.serving or find_serving(app, s)
-        raise
-    finally:
-        s.ledger.give_lease_back(app, token)
+
+    def __init__(self, app: AppName, verb: str, s: Services, options: ChangeOptions, *, by_force: bool = False) -> None:
+        self._app, self._verb, self._s, self._options, self._by_force = app, verb, s, options, by_force
+
+    def __enter__(self) -> int:
+        token = self._token = _take(self._app, self._verb, self._s, self._options, by_force=self._by_force)
+        try:
+            self._heartbeat = self._s.ledger.heartbeat(self._app, token)
+            self._heartbeat.__enter__()
+        except BaseException:
+            self._s.ledger.give_lease_back(self._app, token)
+            raise
+        return token
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            self._heartbeat.__exit__(kind, error, trace)
+            if isinstance(error, DeployctlError):
+                error.serving = error.serving or find_serving(self._app, self._s)
+        finally:
+            self._s.ledger.give_lease_back(self._app, self._token)
 
 
 def fenced_by(app: AppName, token: int, s: Services) -> Services:
