@@ -42,9 +42,9 @@ CHECKS = (
 )  # fmt: skip
 # What a request that the document allows may be answered with: not understood (400) is never among it.
 UNDERSTOOD = ["2xx", "401", "403", "404", "409", "412", "422", "423", "428", "429", "502", "503"]
-# Nobody signs in here, nothing takes long, and the document itself is left out.
-NEVER_DONE = frozenset({
-    "GET /api/v1/operations/{operation}", "DELETE /api/v1/sessions/{session}", "GET /api/v1/openapi.json"})
+# Nobody signs in here, and the document itself is left out.
+NEVER_DONE = frozenset({"DELETE /api/v1/sessions/{session}", "GET /api/v1/openapi.json"})
+SELDOM_DONE = frozenset({"GET /api/v1/operations/{operation}"})  # there is an operation only if a change took long here
 
 
 class Door:
@@ -141,7 +141,7 @@ def test_every_answer_is_as_the_document_says(door: Door, monkeypatch: pytest.Mo
         assert list(faults(door, base)) == []
     assert sum(door.answered.values()) > 1500
     done = {label for label, status in door.answered if status < 300}
-    assert operations(describe_here(door)) - done == NEVER_DONE
+    assert operations(describe_here(door)) - done - SELDOM_DONE == NEVER_DONE
 
 
 def test_every_route_of_the_api_is_in_the_document_and_every_path_of_it_exists(door: Door) -> None:
